@@ -1,0 +1,147 @@
+"""Frozen dataclasses as configuration: YAML on disk, unknown keys refused with a suggestion."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from core.errors import CoreError
+from core.files import read_yaml
+from core.registry import closest
+
+C = TypeVar("C")
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain YAML/JSON values, nested, tuples as lists, paths as strings."""
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "") -> C:
+    """Builds a config dataclass from plain values.
+
+    Args:
+        cls: The dataclass.
+        values: Field name to value; missing fields take their defaults.
+        where: Dotted path of this mapping in its file, for messages.
+
+    Raises:
+        CoreError: An unknown key (with the nearest known one), a missing required one, or a value of the wrong type.
+    """
+    if not isinstance(values, Mapping):
+        raise CoreError(
+            f"{where or cls.__name__} should be a mapping of settings, found {type(values).__name__}.",
+            "Write it as 'name: value' lines.",
+        )
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise CoreError(f"Unknown setting '{where}{key}'.", closest(str(key), list(known)))
+    missing = [
+        name
+        for name, f in known.items()
+        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise CoreError(f"Setting '{where}{missing[0]}' is missing.", "It has no default: give it a value.")
+    return cls(**{key: _coerce(hints[key], value, f"{where}{key}") for key, value in values.items()})
+
+
+def load(cls: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
+    """Reads a config from a YAML file and applies `a.b=c` overrides.
+
+    Raises:
+        CoreError: As `from_mapping`, or an override that is not `name=value`.
+    """
+    return with_overrides(from_mapping(cls, read_yaml(path) or {}), overrides)
+
+
+def with_overrides(config: C, overrides: Sequence[str]) -> C:
+    """A copy of `config` with each `a.b=c` applied; values are read as YAML scalars or lists."""
+    values = to_mapping(config)
+    for override in overrides:
+        dotted, equals, text = override.partition("=")
+        if not equals:
+            raise CoreError(
+                f"'{override}' is not an override.", "Write it as name=value, for example training.steps=500."
+            )
+        *parents, last = dotted.strip().split(".")
+        level = values
+        for depth, parent in enumerate(parents):
+            if not isinstance(level.get(parent), dict):
+                path = ".".join(parents[: depth + 1])
+                raise CoreError(f"Unknown settings group '{path}'.", closest(parent, list(level)))
+            level = level[parent]
+        if last not in level:
+            raise CoreError(f"Unknown setting '{dotted}'.", closest(last, list(level)))
+        level[last] = yaml.safe_load(text)
+    return from_mapping(type(config), values)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_mapping(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+def _coerce(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        options = [a for a in arguments if a is not type(None)]
+        for option in options:
+            try:
+                return _coerce(option, value, where)
+            except CoreError:
+                if option is options[-1]:
+                    raise
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise CoreError(f"'{where}' cannot be {value!r}.", closest(str(value), [str(a) for a in arguments]))
+        return value
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else from_mapping(hint, value, f"{where}.")  # type: ignore[arg-type]
+    if origin is tuple:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise _wrong(where, "a list", value)
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_coerce(arguments[0], v, where) for v in value)
+        if len(value) != len(arguments):
+            raise _wrong(where, f"a list of {len(arguments)}", value)
+        return tuple(_coerce(a, v, where) for a, v in zip(arguments, value, strict=True))
+    if origin in (dict, Mapping) or hint is dict or getattr(origin, "__name__", "") == "Mapping":
+        if not isinstance(value, Mapping):
+            raise _wrong(where, "a mapping", value)
+        return dict(value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint is str and isinstance(value, str):
+        return value
+    if hint is Path and isinstance(value, str | Path):
+        return Path(value)
+    if hint is Any:
+        return value
+    raise _wrong(where, getattr(hint, "__name__", str(hint)), value)
+
+
+def _wrong(where: str, expected: str, value: Any) -> CoreError:
+    return CoreError(f"'{where}' should be {expected}, found {value!r}.", "Correct the value.")

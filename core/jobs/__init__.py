@@ -1,0 +1,21 @@
+"""Long work in child processes, told by files: what is asked, what is said, and how to follow it."""
+
+from core.jobs.client import Job, State, unfinished
+from core.jobs.events import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed, Started
+from core.jobs.spec import JobSpec
+
+__all__ = [
+    "Cancelled",
+    "Ended",
+    "Event",
+    "Failed",
+    "Finished",
+    "Job",
+    "JobSpec",
+    "Metric",
+    "Noted",
+    "Progressed",
+    "Started",
+    "State",
+    "unfinished",
+]

@@ -1,0 +1,175 @@
+"""Starting, following, cancelling and re-attaching to jobs from another process.
+
+States: starting -> running -> finished | failed | cancelled, and `lost` when the process died without a last word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from core.errors import CoreError
+from core.files import read_json, write_json
+from core.jobs.events import Cancelled, Event, Failed, Finished, Started, decode
+from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, LOG_FILE, PROCESS_FILE, JobSpec
+
+State = Literal["starting", "running", "finished", "failed", "cancelled", "lost"]
+_START_GRACE_S = 60.0
+
+
+class Job:
+    """A job in its folder; holds no process, so that any window can attach at any time.
+
+    Args:
+        folder: The job's folder, holding `job.json`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spec = JobSpec.load(folder)
+        self._offset = 0
+        self._rest = b""
+        self._state: State = "starting"
+        self._attached = time.monotonic()
+
+    @classmethod
+    def start(cls, spec: JobSpec, folder: Path) -> Job:
+        """Writes the job file and starts the worker, detached: it outlives the window.
+
+        Raises:
+            CoreError: The process could not be started.
+        """
+        spec.save(folder)
+        (folder / CANCEL_FILE).unlink(missing_ok=True)
+        job = cls(folder)
+        job.restart()
+        return job
+
+    def restart(self) -> None:
+        """Starts the worker again on the same folder, to go on where it stopped."""
+        (self.folder / CANCEL_FILE).unlink(missing_ok=True)
+        flags = {} if sys.platform == "win32" else {"start_new_session": True}
+        if sys.platform == "win32":
+            flags["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        events = self.folder / EVENTS_FILE
+        self._offset = events.stat().st_size if events.exists() else 0
+        self._rest = b""
+        self._state, self._attached = "starting", time.monotonic()
+        with (self.folder / LOG_FILE).open("ab") as log:
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "core.worker", str(self.folder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    **flags,  # type: ignore[call-overload]
+                )
+            except OSError as error:
+                raise CoreError(f"The job could not be started: {error}.", "Check the installation.") from error
+        with contextlib.suppress(psutil.Error):
+            created = psutil.Process(process.pid).create_time()
+            write_json(self.folder / PROCESS_FILE, {"pid": process.pid, "created": created})
+        _children.append(process)
+
+    @property
+    def state(self) -> State:
+        """As of the last `poll`."""
+        return self._state
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self._state in ("finished", "failed", "cancelled", "lost")
+
+    def poll(self) -> list[Event]:
+        """Events that came since the last call; a half-written line waits for the next."""
+        for child in _children[:]:
+            if child.poll() is not None:
+                _children.remove(child)
+        alive = self._alive()
+        events: list[Event] = []
+        with contextlib.suppress(FileNotFoundError), (self.folder / EVENTS_FILE).open("rb") as file:
+            file.seek(self._offset)
+            chunk = file.read()
+            self._offset += len(chunk)
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    with contextlib.suppress(CoreError):  # a line cut by a crash of an earlier attempt
+                        events.append(decode(line.decode("utf-8", "replace")))
+        for event in events:
+            if isinstance(event, Started):
+                self._state = "running"
+            elif isinstance(event, Finished):
+                self._state = "finished"
+            elif isinstance(event, Failed):
+                self._state = "failed"
+            elif isinstance(event, Cancelled):
+                self._state = "cancelled"
+        if not self.ended and not alive and not events:
+            self._state = "lost"
+        return events
+
+    def cancel(self) -> None:
+        """Asks the worker to stop at its next safe point."""
+        (self.folder / CANCEL_FILE).touch()
+
+    def kill(self) -> None:
+        """Ends the worker and its children at once."""
+        process = self._process()
+        if process is None:
+            return
+        with contextlib.suppress(psutil.Error):
+            for child in [*process.children(recursive=True), process]:
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+
+    def log_tail(self, limit: int = 20_000) -> str:
+        """The last characters of the job's log."""
+        path = self.folder / LOG_FILE
+        return path.read_text(encoding="utf-8", errors="replace")[-limit:] if path.exists() else ""
+
+    def wait(self, timeout_s: float) -> State:
+        """Polls until the job ended or the time is up; for the terminal and tests, never for the window."""
+        until = time.monotonic() + timeout_s
+        while not self.ended and time.monotonic() < until:
+            self.poll()
+            time.sleep(0.05)
+        return self._state
+
+    def _process(self) -> psutil.Process | None:
+        try:
+            stored = read_json(self.folder / PROCESS_FILE)
+            process = psutil.Process(int(stored["pid"]))
+            same = abs(process.create_time() - float(stored["created"])) < 2.0
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (CoreError, psutil.Error, KeyError, ValueError, TypeError):
+            return None
+
+    def _alive(self) -> bool:
+        if self._process() is not None:
+            return True
+        fresh = not (self.folder / PROCESS_FILE).exists()
+        return fresh and time.monotonic() - self._attached < _START_GRACE_S
+
+
+_children: list[subprocess.Popen[bytes]] = []
+"""Workers started by this process, kept so that they can be reaped when they end."""
+
+
+def unfinished(runs: list[Path]) -> list[Job]:
+    """Jobs among these folders whose worker still runs, to re-attach to."""
+    jobs = []
+    for folder in runs:
+        with contextlib.suppress(CoreError):
+            job = Job(folder)
+            job.poll()
+            if not job.ended:
+                jobs.append(job)
+    return jobs

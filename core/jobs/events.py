@@ -1,0 +1,114 @@
+"""What a job says: a closed, typed union, written as JSON lines to a file in the job's folder.
+
+The file is the source of truth; standard output is only a log. A window that closes loses nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.config import from_mapping, to_mapping
+from core.errors import CoreError
+from core.progress import Level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The worker process runs."""
+
+    time: float = field(default_factory=time.time)
+    verb: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """`done` of `total`; `time_left_s` is None while it cannot be said."""
+
+    time: float = field(default_factory=time.time)
+    done: float
+    total: float
+    text: str = ""
+    time_left_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One figure at one step."""
+
+    time: float = field(default_factory=time.time)
+    name: str
+    value: float
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """A sentence for the person."""
+
+    time: float = field(default_factory=time.time)
+    text: str
+    level: Level = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The end, with a summary of plain values."""
+
+    time: float = field(default_factory=time.time)
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The end, with what went wrong; `trace` is empty for an expected error."""
+
+    time: float = field(default_factory=time.time)
+    message: str
+    hint: str
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """The end, as asked for."""
+
+    time: float = field(default_factory=time.time)
+
+
+Event = Started | Progressed | Metric | Noted | Finished | Failed | Cancelled
+Ended = Finished | Failed | Cancelled
+_KINDS: dict[str, type[Event]] = {
+    "started": Started,
+    "progress": Progressed,
+    "metric": Metric,
+    "note": Noted,
+    "finished": Finished,
+    "failed": Failed,
+    "cancelled": Cancelled,
+}
+_NAMES = {cls: name for name, cls in _KINDS.items()}
+
+
+def encode(event: Event) -> str:
+    """One line of JSON, without the line break."""
+    return json.dumps({"event": _NAMES[type(event)], **to_mapping(event)})
+
+
+def decode(line: str) -> Event:
+    """The event of a line.
+
+    Raises:
+        CoreError: Not JSON, or no event that this version knows.
+    """
+    try:
+        values = json.loads(line)
+        cls = _KINDS[values.pop("event")]
+        known = {f.name for f in dataclasses.fields(cls)}
+        return from_mapping(cls, {k: v for k, v in values.items() if k in known})
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CoreError(f"Not an event: {line[:80]!r}.", "The job's event file is damaged: see its log.txt.") from error

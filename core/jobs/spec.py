@@ -1,0 +1,47 @@
+"""What a job is asked to do, as it lies in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.config import from_mapping, to_mapping
+from core.files import read_json, write_json
+
+JOB_FILE = "job.json"
+EVENTS_FILE = "events.jsonl"
+LOG_FILE = "log.txt"
+PROCESS_FILE = "process.json"
+CANCEL_FILE = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A verb and its settings.
+
+    Attributes:
+        verb: Name in the table of verbs.
+        session: Session folder.
+        params: The verb's settings as plain values; the verb's own dataclass checks them.
+        title: What to call the job in the window.
+    """
+
+    verb: str
+    session: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+    def save(self, folder: Path) -> None:
+        """Writes `job.json` into the job's folder."""
+        write_json(folder / JOB_FILE, to_mapping(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> JobSpec:
+        """Reads `job.json`.
+
+        Raises:
+            CoreError: Missing or damaged.
+        """
+        return from_mapping(cls, read_json(folder / JOB_FILE), "job.")

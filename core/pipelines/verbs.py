@@ -1,0 +1,101 @@
+"""The table of verbs: one use-case function each, the same behind the command line, the worker and the window.
+
+Only names and settings are imported here, so that the window can list the verbs without loading torch; the functions
+are imported when a verb runs. Every function has the signature
+`run(session: Session, params: P, run: RunLayout, reporter: Reporter) -> dict[str, JSON value]`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.config import from_mapping, to_mapping
+from core.errors import CoreError
+from core.files import write_yaml
+from core.pipelines import params
+from core.progress import Reporter
+from core.registry import closest
+from core.session import RunLayout, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that the studio can do.
+
+    Attributes:
+        name: As typed on the command line.
+        summary: One line of help.
+        params: Dataclass of its settings.
+        function: `package.module:function`.
+    """
+
+    name: str
+    summary: str
+    params: type[Any]
+    function: str
+
+    def __call__(
+        self, session: Session, values: Mapping[str, Any], run: RunLayout, reporter: Reporter
+    ) -> dict[str, Any]:
+        """Checks the settings, stores them resolved in the run's folder, and runs the use case."""
+        settings: Any = from_mapping(self.params, values)
+        write_yaml(run.config, to_mapping(settings))
+        module, _, name = self.function.partition(":")
+        function = getattr(importlib.import_module(module), name)
+        result: dict[str, Any] = function(session, settings, run, reporter)
+        return result
+
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb(
+            "import-take",
+            "Bring videos of one take into the session",
+            params.ImportTakeParams,
+            "core.pipelines.intake:import_take",
+        ),
+        Verb(
+            "import-rig",
+            "Bring a calibration of another tool into the session",
+            params.ImportRigParams,
+            "core.pipelines.intake:import_rig",
+        ),
+        Verb("label", "Find 2D poses in every view of a take", params.LabelParams, "core.pipelines.label:label"),
+        Verb(
+            "associate",
+            "3D poses without training: the baseline",
+            params.AssociateParams,
+            "core.pipelines.associate:associate",
+        ),
+        Verb("train", "Train the root and pose networks on takes", params.TrainParams, "core.pipelines.train:train"),
+        Verb("infer", "3D poses of a take with trained networks", params.InferParams, "core.pipelines.infer:infer"),
+        Verb(
+            "evaluate",
+            "Label-free figures: baseline and trained side by side",
+            params.EvaluateParams,
+            "core.pipelines.evaluate:evaluate",
+        ),
+        Verb("export", "Write 3D poses as files of other tools", params.ExportParams, "core.pipelines.export:export"),
+        Verb(
+            "path",
+            "The whole path: label, associate, train, infer, evaluate, export",
+            params.PathParams,
+            "core.pipelines.path:run_path",
+        ),
+    )
+}
+
+
+def verb(name: str) -> Verb:
+    """The verb of that name.
+
+    Raises:
+        CoreError: There is none.
+    """
+    if name not in VERBS:
+        raise CoreError(f"There is no verb '{name}'.", closest(name, list(VERBS)))
+    return VERBS[name]

@@ -1,0 +1,30 @@
+"""Settings of 2D pose estimation. Torch-free and onnxruntime-free: the window reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_ESTIMATOR = "movenet_multipose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pose2DConfig:
+    """How people are found in pictures.
+
+    Attributes:
+        estimator: Name of a model card.
+        long_side_px: Longer side of the network's input; raise it for small people.
+        person_threshold: Least score of a person.
+        joint_threshold: Joints below this score are stored as missing.
+        max_people: Most people kept per picture, best first.
+        heatmaps: Whether joint heatmaps are stored for training, where the estimator has them.
+        provider: "auto", "cpu", "cuda", "coreml" or "directml".
+    """
+
+    estimator: str = DEFAULT_ESTIMATOR
+    long_side_px: int = 512
+    person_threshold: float = 0.15
+    joint_threshold: float = 0.1
+    max_people: int = 10
+    heatmaps: bool = True
+    provider: str = "auto"

@@ -1,0 +1,16 @@
+"""Sessions on disk: takes, videos, times, runs and where each lies."""
+
+from core.session.layout import RunLayout, SessionLayout, TakeLayout
+from core.session.store import BASELINE, Session, Take, TakeCamera, TakeManifest, Timeline
+
+__all__ = [
+    "BASELINE",
+    "RunLayout",
+    "Session",
+    "SessionLayout",
+    "Take",
+    "TakeCamera",
+    "TakeLayout",
+    "TakeManifest",
+    "Timeline",
+]

@@ -1,0 +1,141 @@
+"""Where everything of a session lies on disk. The only module that spells a path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.files import safe_name
+
+
+@dataclass(frozen=True, slots=True)
+class RunLayout:
+    """One job's folder."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def job(self) -> Path:
+        return self.root / "job.json"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def rig(self) -> Path:
+        return self.root / "rig.toml"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.csv"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log.txt"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeLayout:
+    """One take's folder."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "take.yaml"
+
+    @property
+    def timestamps(self) -> Path:
+        return self.root / "timestamps.csv"
+
+    def video(self, camera: str, suffix: str = ".mkv") -> Path:
+        return self.root / f"cam_{safe_name(camera)}{suffix}"
+
+    @property
+    def poses2d_root(self) -> Path:
+        return self.root / "poses2d"
+
+    def poses2d(self, estimator: str) -> Path:
+        """Folder of one estimator's results."""
+        return self.poses2d_root / safe_name(estimator)
+
+    def poses2d_manifest(self, estimator: str) -> Path:
+        """Written last: its presence says that the results are complete."""
+        return self.poses2d(estimator) / "estimator.yaml"
+
+    def poses2d_file(self, estimator: str, camera: str) -> Path:
+        return self.poses2d(estimator) / f"{safe_name(camera)}.npz"
+
+    def heatmaps_file(self, estimator: str, camera: str) -> Path:
+        return self.poses2d(estimator) / f"{safe_name(camera)}.heatmaps.h5"
+
+    @property
+    def poses3d_root(self) -> Path:
+        return self.root / "poses3d"
+
+    def poses3d(self, run: str) -> Path:
+        return self.poses3d_root / f"{safe_name(run)}.nc"
+
+    @property
+    def report(self) -> Path:
+        """Figures of the newest evaluation of this take."""
+        return self.root / "report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLayout:
+    """A session's folder."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "session.yaml"
+
+    @property
+    def rig(self) -> Path:
+        return self.root / "rig.toml"
+
+    @property
+    def rig_report(self) -> Path:
+        """What the self-check of the rig found."""
+        return self.root / "calibration" / "report.json"
+
+    @property
+    def takes(self) -> Path:
+        return self.root / "takes"
+
+    def take(self, name: str) -> TakeLayout:
+        return TakeLayout(self.takes / safe_name(name))
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    def run(self, name: str) -> RunLayout:
+        return RunLayout(self.runs / safe_name(name))
+
+    @property
+    def exports(self) -> Path:
+        return self.root / "exports"

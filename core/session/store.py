@@ -1,0 +1,339 @@
+"""Sessions and takes as they are on disk."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from core.config import from_mapping, to_mapping
+from core.errors import CoreError
+from core.files import read_text, read_yaml, write_text, write_yaml
+from core.session.layout import RunLayout, SessionLayout, TakeLayout
+from core.types.arrays import F64, I64, frozen
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+
+SESSION_SCHEMA = 1
+TakeKind = Literal["board", "floor", "motion"]
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeCamera:
+    """One camera's part of a take.
+
+    Attributes:
+        name: As in the rig.
+        file: Video file in the take's folder.
+        size_px: Width and height as shown, after `rotation_deg`.
+        n_frames: Pictures in the file.
+        fps: Nominal rate of the file.
+        rotation_deg: Clockwise turn that the player must apply to the stored picture: 0, 90, 180 or 270.
+    """
+
+    name: str
+    file: str
+    size_px: tuple[int, int]
+    n_frames: int
+    fps: float
+    rotation_deg: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeManifest:
+    """What `take.yaml` holds."""
+
+    name: str
+    kind: TakeKind
+    fps: float
+    n_frames: int
+    cameras: tuple[TakeCamera, ...]
+    created: str = ""
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    schema: int = SESSION_SCHEMA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Timeline:
+    """Which picture of which camera belongs to which moment of a take.
+
+    Attributes:
+        cameras: (V,) names.
+        time_s: (T,) from the take's start, increasing.
+        frame_index: (T, V) frame number in the camera's file, -1 where the camera dropped the moment.
+        frame_time_s: (T, V) the camera's own recorded time of that picture, NaN where dropped.
+    """
+
+    cameras: tuple[str, ...]
+    time_s: F64
+    frame_index: I64
+    frame_time_s: F64
+
+    def __post_init__(self) -> None:
+        sizes, set_ = {"V": len(self.cameras)}, object.__setattr__
+        set_(self, "time_s", frozen(self.time_s, ("T",), "timeline: time_s", sizes=sizes))
+        set_(self, "frame_index", frozen(self.frame_index, ("T", "V"), "timeline: frame_index", np.int64, sizes=sizes))
+        set_(
+            self,
+            "frame_time_s",
+            frozen(self.frame_time_s, ("T", "V"), "timeline: frame_time_s", allow_nan=True, sizes=sizes),
+        )
+        if (np.diff(self.time_s) <= 0).any():
+            raise CoreError("The take's times do not increase.", "Import the videos again.")
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def save(self, path: Path) -> None:
+        """Writes `timestamps.csv`, a row a picture, in the columns that caliscope reads."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["sync_index", "cam_id", "frame_index", "frame_time", "sync_time"])
+        for t, time_s in enumerate(self.time_s):
+            for v, name in enumerate(self.cameras):
+                if self.frame_index[t, v] >= 0:
+                    writer.writerow(
+                        [t, name, self.frame_index[t, v], f"{self.frame_time_s[t, v]:.9f}", f"{time_s:.9f}"]
+                    )
+        write_text(path, text.getvalue())
+
+    @classmethod
+    def load(cls, path: Path, cameras: tuple[str, ...], n_frames: int) -> Timeline:
+        """Reads what `save` wrote.
+
+        Raises:
+            CoreError: Missing or damaged.
+        """
+        time_s = np.full(n_frames, np.nan)
+        index = np.full((n_frames, len(cameras)), -1, np.int64)
+        frame_time = np.full((n_frames, len(cameras)), np.nan)
+        at = {name: v for v, name in enumerate(cameras)}
+        try:
+            for row in csv.DictReader(io.StringIO(read_text(path))):
+                t, v = int(row["sync_index"]), at[row["cam_id"]]
+                index[t, v], frame_time[t, v] = int(row["frame_index"]), float(row["frame_time"])
+                time_s[t] = float(row["sync_time"])
+        except (KeyError, ValueError, IndexError, TypeError) as error:
+            raise CoreError(f"{path} is damaged: {error}.", "Import the take's videos again.") from error
+        return cls(cameras=cameras, time_s=time_s, frame_index=index, frame_time_s=frame_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A take on disk: its manifest and where its parts lie."""
+
+    layout: TakeLayout
+    manifest: TakeManifest
+
+    @property
+    def name(self) -> str:
+        return self.layout.name
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Camera names in the take's order."""
+        return tuple(c.name for c in self.manifest.cameras)
+
+    def camera(self, name: str) -> TakeCamera:
+        """One camera's part.
+
+        Raises:
+            CoreError: The take has no such camera.
+        """
+        for camera in self.manifest.cameras:
+            if camera.name == name:
+                return camera
+        raise CoreError(f"Take {self.name} has no camera '{name}'.", f"It has: {', '.join(self.cameras)}.")
+
+    def video_path(self, camera: str) -> Path:
+        """The video file of one camera; never outside the take's folder."""
+        return self.layout.root / Path(self.camera(camera).file).name
+
+    def timeline(self) -> Timeline:
+        """Moments and their pictures."""
+        return Timeline.load(self.layout.timestamps, self.cameras, self.manifest.n_frames)
+
+    def estimators(self) -> list[str]:
+        """Names of estimators whose 2D poses of this take are complete."""
+        return sorted(p.parent.name for p in self.layout.poses2d_root.glob("*/estimator.yaml"))
+
+    def poses2d(self, estimator: str) -> dict[str, Pose2D]:
+        """2D poses by camera name, T as in the timeline (a dropped picture has no detection).
+
+        Raises:
+            CoreError: Not labelled with that estimator, or a damaged file.
+        """
+        if not self.layout.poses2d_manifest(estimator).exists():
+            raise CoreError(
+                f"Take {self.name} has no complete 2D poses of {estimator}.", "Run Label on the take first."
+            )
+        return {name: Pose2D.load(self.layout.poses2d_file(estimator, name)) for name in self.cameras}
+
+    def poses3d_runs(self) -> list[str]:
+        """Names of 3D results of this take, the baseline first."""
+        names = sorted(p.stem for p in self.layout.poses3d_root.glob("*.nc"))
+        return sorted(names, key=lambda n: n != BASELINE)
+
+    def poses3d(self, run: str) -> Pose3DSequence:
+        """One 3D result."""
+        return Pose3DSequence.load(self.layout.poses3d(run))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session on disk. Nothing of it is kept in memory: every property reads what is there now."""
+
+    layout: SessionLayout
+
+    @property
+    def root(self) -> Path:
+        return self.layout.root
+
+    @property
+    def name(self) -> str:
+        return str(self._manifest().get("name", self.root.name))
+
+    @classmethod
+    def create(cls, root: Path, name: str = "") -> Session:
+        """Makes a new session folder.
+
+        Raises:
+            CoreError: The folder exists and holds something else, or cannot be written.
+        """
+        root = root.expanduser().absolute()
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise CoreError(f"{root} exists and is not empty.", "Choose a new folder, or open it if it is a session.")
+        session = cls(SessionLayout(root))
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
+            for folder in (session.layout.takes, session.layout.runs, session.layout.exports):
+                folder.mkdir(parents=True, exist_ok=True)
+            write_yaml(
+                session.layout.manifest, {"schema": SESSION_SCHEMA, "name": name or root.name, "created": created}
+            )
+        except OSError as error:
+            raise CoreError(
+                f"{root} cannot be written: {error.strerror}.", "Choose a folder you may write to."
+            ) from error
+        return session
+
+    @classmethod
+    def open(cls, root: Path) -> Session:
+        """Opens an existing session.
+
+        Raises:
+            CoreError: The folder is no session, or one of a newer schema.
+        """
+        session = cls(SessionLayout(root.expanduser().absolute()))
+        if not session.layout.manifest.is_file():
+            raise CoreError(
+                f"{root} is not a session: it has no session.yaml.", "Choose a session folder, or create one."
+            )
+        session._manifest()
+        return session
+
+    def _manifest(self) -> dict[str, Any]:
+        values = read_yaml(self.layout.manifest)
+        if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
+            raise CoreError(f"{self.layout.manifest} is damaged.", "Restore the file or create the session again.")
+        if values["schema"] > SESSION_SCHEMA:
+            raise CoreError(
+                f"{self.root} was made by a newer version (schema {values['schema']}, ours is {SESSION_SCHEMA}).",
+                "Update the program.",
+            )
+        return values
+
+    @property
+    def rig(self) -> CameraRig | None:
+        """The calibrated cameras, or None before one was imported."""
+        return CameraRig.load(self.layout.rig) if self.layout.rig.exists() else None
+
+    def require_rig(self) -> CameraRig:
+        """The rig.
+
+        Raises:
+            CoreError: There is none, or a camera of it has no pose.
+        """
+        rig = self.rig
+        if rig is None:
+            raise CoreError("The session has no rig.", "Import a calibration on the Calibrate page first.")
+        unposed = [c.name for c in rig if not c.posed]
+        if unposed:
+            raise CoreError(
+                f"Camera {unposed[0]} has no pose.", "Import a calibration with extrinsics for every camera."
+            )
+        return rig
+
+    def take_names(self) -> list[str]:
+        """Names of the takes, in alphabetical order."""
+        return sorted(p.parent.name for p in self.layout.takes.glob("*/take.yaml"))
+
+    def take(self, name: str) -> Take:
+        """A take by name.
+
+        Raises:
+            CoreError: There is none of that name, or its manifest is damaged.
+        """
+        layout = self.layout.take(name)
+        if not layout.manifest.is_file():
+            known = ", ".join(self.take_names()) or "none yet"
+            raise CoreError(f"The session has no take '{name}'.", f"Takes: {known}.")
+        values = read_yaml(layout.manifest)
+        if isinstance(values, dict) and isinstance(values.get("schema"), int) and values["schema"] > SESSION_SCHEMA:
+            raise CoreError(f"Take {name} was made by a newer version.", "Update the program.")
+        return Take(layout, from_mapping(TakeManifest, values, "take."))
+
+    def write_take(self, manifest: TakeManifest, timeline: Timeline) -> Take:
+        """Stores a take's manifest and times, the manifest last: with it the take exists."""
+        layout = self.layout.take(manifest.name)
+        timeline.save(layout.timestamps)
+        write_yaml(layout.manifest, to_mapping(manifest))
+        return Take(layout, manifest)
+
+    def rig_for(self, take: Take) -> CameraRig:
+        """The posed cameras that recorded the take, in the take's order.
+
+        Raises:
+            CoreError: A camera of the take is not in the rig, its size differs, or fewer than two are left.
+        """
+        rig = self.require_rig()
+        missing = [n for n in take.cameras if n not in rig.names]
+        if missing:
+            raise CoreError(
+                f"Take {take.name} was filmed by camera '{missing[0]}', which the rig does not know.",
+                f"Rig cameras: {', '.join(rig.names)}. Name the videos after them, or import the rig that has it.",
+            )
+        for camera in take.manifest.cameras:
+            if camera.size_px != rig[camera.name].size_px:
+                raise CoreError(
+                    f"Camera {camera.name}: the take is {camera.size_px[0]}x{camera.size_px[1]}, the rig "
+                    f"{rig[camera.name].size_px[0]}x{rig[camera.name].size_px[1]}.",
+                    "Use the calibration made at this picture size.",
+                )
+        if len(take.cameras) < 2:
+            raise CoreError(f"Take {take.name} has one camera.", "3D needs at least two: import the other videos.")
+        return rig.subset(take.cameras)
+
+    def new_run(self, verb: str) -> RunLayout:
+        """A fresh folder for a job, named after the time and the verb."""
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        for number in range(1000):
+            run = self.layout.run(f"{stamp}-{verb}" if not number else f"{stamp}-{verb}-{number}")
+            try:
+                run.root.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            return run
+        raise CoreError("No free name for a run was found.", "Remove old folders from the session's runs.")
+
+    def runs(self) -> list[RunLayout]:
+        """Jobs of this session, oldest first."""
+        return [RunLayout(p.parent) for p in sorted(self.layout.runs.glob("*/job.json"))]

@@ -1,0 +1,26 @@
+"""The studio's data: frozen, validated at construction, owning their file forms.
+
+Conventions: world frame right-handed, millimetres, z up, floor at z = 0; camera frame x right, y down, z forward;
+time in seconds from the take's start; pixel (0, 0) is the centre of the top-left pixel; a missing point is NaN with
+score 0. Letters in shapes: T time, P person, J joint, V view.
+"""
+
+from core.types.camera import Camera, CameraRig
+from core.types.frame import Frame, FrameSet
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import COCO17, PANOPTIC15, Skeleton
+from core.types.space import CaptureSpace
+
+__all__ = [
+    "COCO17",
+    "PANOPTIC15",
+    "Camera",
+    "CameraRig",
+    "CaptureSpace",
+    "Frame",
+    "FrameSet",
+    "Pose2D",
+    "Pose3DSequence",
+    "Skeleton",
+]

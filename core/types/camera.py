@@ -1,0 +1,269 @@
+"""Cameras and rigs, and their file form `rig.toml`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import tomli_w
+
+from core.errors import CoreError
+from core.files import read_text, write_text
+from core.types.arrays import F64, frozen
+
+Lens = Literal["pinhole", "fisheye"]
+RIG_SCHEMA = 1
+_MM_PER = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Camera:
+    """One calibrated or half-calibrated camera.
+
+    Attributes:
+        name: Unique in its rig.
+        size_px: Picture width and height.
+        K: (3, 3) intrinsic matrix, px; pixel (0, 0) is the centre of the top-left pixel.
+        distortion: OpenCV order, (n,): k1 k2 p1 p2 [k3 [k4 k5 k6]] for pinhole, (4,) for fisheye.
+        lens: Which distortion model.
+        R: (3, 3) world to camera (x right, y down, z forward), or None while unposed.
+        t_mm: (3,) with x_cam = R x_world + t_mm, or None while unposed.
+        latency_s: Recorded time minus the time at which the picture was taken.
+        rmse_px: Reprojection error that the calibration reported, or None.
+    """
+
+    name: str
+    size_px: tuple[int, int]
+    K: F64
+    distortion: F64 = field(default_factory=lambda: np.zeros(5))
+    lens: Lens = "pinhole"
+    R: F64 | None = None
+    t_mm: F64 | None = None
+    latency_s: float = 0.0
+    rmse_px: float | None = None
+
+    def __post_init__(self) -> None:
+        what = f"camera {self.name}"
+        if not self.name:
+            raise CoreError("A camera has no name.", "Give every camera of the rig a name.")
+        width, height = (int(s) for s in self.size_px)
+        if width <= 0 or height <= 0:
+            raise CoreError(f"{what}: picture size {width}x{height} is not possible.", "Check the rig file's size.")
+        set_ = object.__setattr__
+        set_(self, "size_px", (width, height))
+        set_(self, "K", frozen(self.K, (3, 3), f"{what}: K"))
+        if self.K[0, 0] <= 0 or self.K[1, 1] <= 0 or not np.allclose(self.K[2], (0, 0, 1)):
+            raise CoreError(
+                f"{what}: K is not an intrinsic matrix: {self.K.tolist()}.",
+                "Focal lengths are positive and the last row is 0 0 1.",
+            )
+        counts = (4,) if self.lens == "fisheye" else (4, 5, 8, 12, 14)
+        distortion = np.atleast_1d(np.asarray(self.distortion, float)).ravel()
+        if distortion.size == 0:
+            distortion = np.zeros(counts[-1] if self.lens == "fisheye" else 5)
+        if distortion.size not in counts:
+            raise CoreError(
+                f"{what}: {distortion.size} distortion coefficients for a {self.lens} lens, expected one of {counts}.",
+                "Check the lens model and the order k1 k2 p1 p2 k3.",
+            )
+        set_(self, "distortion", frozen(distortion, (distortion.size,), f"{what}: distortion"))
+        if (self.R is None) != (self.t_mm is None):
+            raise CoreError(f"{what}: rotation without translation, or the reverse.", "Give both or neither.")
+        if self.R is not None:
+            set_(self, "R", frozen(self.R, (3, 3), f"{what}: R"))
+            set_(self, "t_mm", frozen(self.t_mm, (3,), f"{what}: t_mm"))
+            assert self.R is not None
+            if not np.allclose(self.R @ self.R.T, np.eye(3), atol=1e-3) or np.linalg.det(self.R) < 0:
+                raise CoreError(
+                    f"{what}: R is not a rotation.", "A mirrored or scaled matrix: check the axes of the file."
+                )
+
+    @property
+    def posed(self) -> bool:
+        """Whether the camera has a place in the world."""
+        return self.R is not None
+
+    @property
+    def centre_mm(self) -> F64:
+        """(3,) camera centre in the world, -R^T t."""
+        R, t_mm = self.pose
+        return np.asarray(-R.T @ t_mm)
+
+    @property
+    def pose(self) -> tuple[F64, F64]:
+        """R (3, 3) and t_mm (3,), world to camera.
+
+        Raises:
+            CoreError: The camera is unposed.
+        """
+        if self.R is None or self.t_mm is None:
+            raise CoreError(f"Camera {self.name} has no pose.", "Calibrate its extrinsics first.")
+        return self.R, self.t_mm
+
+    @property
+    def rotation_vector(self) -> F64 | None:
+        """(3,) Rodrigues vector of R, or None while unposed. Zeros are a valid rotation: test for None."""
+        return None if self.R is None else np.asarray(cv2.Rodrigues(self.R)[0], np.float64).ravel()
+
+    def replace(self, **changes: Any) -> Camera:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CameraRig:
+    """Cameras in one world frame (z up, mm, floor at z = 0); their order is the view index.
+
+    Attributes:
+        cameras: At least one, names unique.
+        created: ISO date and time, or empty.
+        source: Where the rig came from, in words.
+    """
+
+    cameras: tuple[Camera, ...]
+    created: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cameras", tuple(self.cameras))
+        if not self.cameras:
+            raise CoreError("The rig has no cameras.", "Import a rig file that has at least one.")
+        names = self.names
+        doubled = sorted({n for n in names if names.count(n) > 1})
+        if doubled:
+            raise CoreError(f"Two cameras of the rig are named '{doubled[0]}'.", "Rename one of them in the rig file.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Camera names in view order."""
+        return tuple(c.name for c in self.cameras)
+
+    @property
+    def digest(self) -> str:
+        """Short hash of everything that changes a projection; equal rigs have equal digests."""
+        values = [_camera_table(c, "mm", 9) for c in self.cameras]
+        for value in values:
+            value.pop("rmse", None)
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    def __iter__(self) -> Iterator[Camera]:
+        return iter(self.cameras)
+
+    def __getitem__(self, key: int | str) -> Camera:
+        if isinstance(key, int):
+            return self.cameras[key]
+        for camera in self.cameras:
+            if camera.name == key:
+                return camera
+        raise CoreError(f"The rig has no camera '{key}'.", f"It has: {', '.join(self.names)}.")
+
+    def subset(self, names: tuple[str, ...] | list[str]) -> CameraRig:
+        """The rig of these cameras, in this order."""
+        return dataclasses.replace(self, cameras=tuple(self[n] for n in names))
+
+    def save(self, path: Path) -> None:
+        """Writes `rig.toml`: the keys that Anipose, Pose2Sim and sleap-io read, plus schema and units."""
+        tables: dict[str, Any] = {f"cam_{i}": _camera_table(c, "mm") for i, c in enumerate(self.cameras)}
+        tables["metadata"] = {
+            "schema": RIG_SCHEMA,
+            "units": "mm",
+            "created": self.created,
+            "source": self.source,
+            "digest": self.digest,
+            "adjusted": False,
+            "error": 0.0,
+        }
+        write_text(path, tomli_w.dumps(tables))
+
+    @classmethod
+    def load(cls, path: Path) -> CameraRig:
+        """Reads `rig.toml`.
+
+        Raises:
+            CoreError: Not TOML, a newer schema, a missing key, or values that are no camera.
+        """
+        try:
+            document = tomllib.loads(read_text(path))
+        except tomllib.TOMLDecodeError as error:
+            raise CoreError(f"{path} is not valid TOML: {error}.", "Import the rig again from its source.") from error
+        metadata = document.get("metadata", {})
+        schema = metadata.get("schema", RIG_SCHEMA)
+        if not isinstance(schema, int) or schema > RIG_SCHEMA:
+            raise CoreError(
+                f"{path} was written by a newer version (schema {schema}, this one reads {RIG_SCHEMA}).",
+                "Update the program.",
+            )
+        units = metadata.get("units", "mm")
+        if units not in _MM_PER:
+            raise CoreError(f"{path}: unknown unit '{units}'.", "Use mm, cm or m.")
+        tables = [v for k, v in document.items() if k != "metadata" and isinstance(v, Mapping)]
+        return cls(
+            cameras=tuple(camera_from_table(t, _MM_PER[units], str(path)) for t in tables),
+            created=str(metadata.get("created", "")),
+            source=str(metadata.get("source", "")),
+        )
+
+
+def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) -> Camera:
+    """One camera from an Anipose-style table (name, size, matrix, distortions, rotation, translation, fisheye).
+
+    Raises:
+        CoreError: A required key is missing or a value is no camera's.
+    """
+    for key in ("size", "matrix"):
+        if key not in table:
+            raise CoreError(
+                f"{where}: a camera has no '{key}'.", "Each camera needs name, size, matrix and distortions."
+            )
+    R = t = None
+    if "rotation" in table and "translation" in table:
+        rotation = frozen(table["rotation"], (3,), f"{where}: rotation")
+        R = np.asarray(cv2.Rodrigues(rotation.copy())[0], np.float64)
+        t = frozen(table["translation"], (3,), f"{where}: translation") * mm_per_unit
+    fisheye = bool(table.get("fisheye", False))
+    size = table["size"]
+    if not (isinstance(size, list | tuple) and len(size) == 2):
+        raise CoreError(f"{where}: camera size is {size!r}.", "It should be [width, height] in px.")
+    return Camera(
+        name=str(table.get("name", "")),
+        size_px=(int(size[0]), int(size[1])),
+        K=np.asarray(table["matrix"], float),
+        distortion=np.asarray(table.get("distortions", []), float),
+        lens="fisheye" if fisheye else "pinhole",
+        R=R,
+        t_mm=t,
+        latency_s=float(table.get("latency_s", 0.0)),
+        rmse_px=float(table["rmse"]) if "rmse" in table else None,
+    )
+
+
+def _camera_table(camera: Camera, units: str, digits: int | None = None) -> dict[str, Any]:
+    def plain(array: F64) -> list[Any]:
+        return list((array if digits is None else np.round(array, digits) + 0.0).tolist())
+
+    table: dict[str, Any] = {
+        "name": camera.name,
+        "size": list(camera.size_px),
+        "matrix": plain(camera.K),
+        "distortions": plain(camera.distortion),
+        "fisheye": camera.lens == "fisheye",
+        "latency_s": camera.latency_s,
+    }
+    rotation = camera.rotation_vector
+    if rotation is not None and camera.t_mm is not None:
+        table["rotation"] = plain(rotation)
+        table["translation"] = plain(camera.t_mm / _MM_PER[units])
+    if camera.rmse_px is not None:
+        table["rmse"] = camera.rmse_px
+    return table

@@ -1,0 +1,91 @@
+"""2D poses of one camera of one take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import CoreError
+from core.files import replacing
+from core.types.arrays import F32, frozen
+from core.types.skeleton import Skeleton, skeleton
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pose2D:
+    """What a 2D estimator saw in one camera; P counts detections of a frame and is not an identity.
+
+    Attributes:
+        camera: Camera name.
+        skeleton: Joint set.
+        xy_px: (T, P, J, 2) in the picture as recorded (distorted), NaN where missing.
+        score: (T, P, J) in 0..1, 0 where missing.
+        box_px: (T, P, 4) x0 y0 x1 y1, NaN where there is no detection.
+    """
+
+    camera: str
+    skeleton: Skeleton
+    xy_px: F32
+    score: F32
+    box_px: F32
+
+    def __post_init__(self) -> None:
+        what, sizes, set_ = f"2D poses of {self.camera}", {"J": len(self.skeleton)}, object.__setattr__
+        set_(
+            self,
+            "xy_px",
+            frozen(self.xy_px, ("T", "P", "J", 2), f"{what}: xy_px", np.float32, allow_nan=True, sizes=sizes),
+        )
+        set_(self, "score", frozen(self.score, ("T", "P", "J"), f"{what}: score", np.float32, sizes=sizes))
+        set_(
+            self,
+            "box_px",
+            frozen(self.box_px, ("T", "P", 4), f"{what}: box_px", np.float32, allow_nan=True, sizes=sizes),
+        )
+
+    @property
+    def n_frames(self) -> int:
+        """T."""
+        return len(self.xy_px)
+
+    @property
+    def present(self) -> np.ndarray:
+        """(T, P) bool: detections that have at least one joint."""
+        return np.asarray((self.score > 0).any(-1))
+
+    def save(self, path: Path) -> None:
+        """Writes a compressed npz of plain arrays, atomically."""
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                camera=np.array(self.camera),
+                skeleton=np.array(self.skeleton.name),
+                xy_px=self.xy_px,
+                score=self.score,
+                box_px=self.box_px,
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Pose2D:
+        """Reads what `save` wrote; never runs code from the file.
+
+        Raises:
+            CoreError: Missing, truncated, or not such a file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                return cls(
+                    camera=str(data["camera"]),
+                    skeleton=skeleton(str(data["skeleton"])),
+                    xy_px=data["xy_px"],
+                    score=data["score"],
+                    box_px=data["box_px"],
+                )
+        except CoreError:
+            raise
+        except Exception as error:
+            raise CoreError(
+                f"{path} does not hold 2D poses: {error}.", "Delete it and label the take again."
+            ) from error

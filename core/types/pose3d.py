@@ -1,0 +1,144 @@
+"""3D poses of a take, and their file form: NetCDF with the names that the `movement` package uses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5netcdf
+import numpy as np
+
+from core.errors import CoreError
+from core.files import replacing
+from core.types.arrays import F64, frozen
+from core.types.skeleton import SKELETONS, Skeleton, skeleton
+
+POSES_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pose3DSequence:
+    """Skeletons of several people over a take.
+
+    Attributes:
+        skeleton: Joint set.
+        time_s: (T,) seconds from the take's start.
+        xyz_mm: (T, P, J, 3) world frame, NaN where missing; column P is one person throughout.
+        score: (T, P, J) in 0..1, 0 where missing.
+        person_ids: (P,) distinct numbers.
+        covariance_mm2: (T, P, J, 3, 3) or None where it was not computed.
+        provenance: Method, resolved config, calibration digest, code version, parents; plain JSON values.
+    """
+
+    skeleton: Skeleton
+    time_s: F64
+    xyz_mm: F64
+    score: F64
+    person_ids: tuple[int, ...]
+    covariance_mm2: F64 | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sizes, set_ = {"J": len(self.skeleton), "P": len(self.person_ids)}, object.__setattr__
+        set_(self, "person_ids", tuple(int(i) for i in self.person_ids))
+        if len(set(self.person_ids)) != len(self.person_ids):
+            raise CoreError("3D poses: two people have the same id.", "Give every person one id.")
+        xyz = frozen(self.xyz_mm, ("T", "P", "J", 3), "3D poses: xyz_mm", allow_nan=True, sizes=sizes)
+        set_(self, "xyz_mm", xyz)
+        set_(self, "time_s", frozen(self.time_s, ("T",), "3D poses: time_s", sizes=sizes))
+        if (np.diff(self.time_s) <= 0).any():
+            raise CoreError("3D poses: times do not increase.", "Check the take's timestamps.")
+        set_(self, "score", frozen(self.score, ("T", "P", "J"), "3D poses: score", sizes=sizes))
+        if self.covariance_mm2 is not None:
+            shape = ("T", "P", "J", 3, 3)
+            set_(
+                self,
+                "covariance_mm2",
+                frozen(self.covariance_mm2, shape, "3D poses: covariance", allow_nan=True, sizes=sizes),
+            )
+
+    @property
+    def present(self) -> np.ndarray:
+        """(T, P) bool: people of whom at least one joint is known."""
+        return np.asarray(np.isfinite(self.xyz_mm).all(-1).any(-1))
+
+    @property
+    def fps(self) -> float:
+        """Frames per second by the median step; 0 for fewer than two frames."""
+        return float(1 / np.median(np.diff(self.time_s))) if len(self.time_s) > 1 else 0.0
+
+    def save(self, path: Path) -> None:
+        """Writes NetCDF-4 (dimensions time, space, keypoints, individuals), atomically."""
+        with replacing(path) as temporary, h5netcdf.File(temporary, "w") as file:
+            T, P, J, _ = self.xyz_mm.shape
+            file.dimensions = {"time": T, "space": 3, "keypoints": J, "individuals": P}
+            _write(file, "time", ("time",), self.time_s, units="s")
+            _write_text(file, "space", ("space",), ["x", "y", "z"])
+            _write_text(file, "keypoints", ("keypoints",), list(self.skeleton.joints))
+            _write_text(file, "individuals", ("individuals",), [f"person_{i}" for i in self.person_ids])
+            dims = ("time", "space", "keypoints", "individuals")
+            _write(file, "position", dims, self.xyz_mm.transpose(0, 3, 2, 1), units="mm")
+            _write(file, "confidence", ("time", "keypoints", "individuals"), self.score.transpose(0, 2, 1))
+            if self.covariance_mm2 is not None:
+                file.dimensions["space_2"] = 3
+                cov_dims = ("time", "space", "space_2", "keypoints", "individuals")
+                _write(file, "covariance", cov_dims, self.covariance_mm2.transpose(0, 3, 4, 2, 1), units="mm2")
+            file.attrs["ds_type"] = "poses"
+            file.attrs["source_software"] = "SelfPose Studio"
+            file.attrs["time_unit"] = "seconds"
+            file.attrs["fps"] = self.fps
+            file.attrs["schema"] = POSES_SCHEMA
+            file.attrs["skeleton"] = self.skeleton.name
+            file.attrs["person_ids"] = np.array(self.person_ids, np.int64)
+            file.attrs["provenance"] = json.dumps(dict(self.provenance))
+
+    @classmethod
+    def load(cls, path: Path) -> Pose3DSequence:
+        """Reads what `save` wrote.
+
+        Raises:
+            CoreError: Missing, truncated, of a newer schema, or not such a file.
+        """
+        if not path.is_file():
+            raise CoreError(f"{path} does not exist.", "Run the step that makes these 3D poses.")
+        try:
+            with h5netcdf.File(path, "r") as file:
+                schema = int(file.attrs["schema"])
+                if schema > POSES_SCHEMA:
+                    raise CoreError(f"{path} was written by a newer version (schema {schema}).", "Update the program.")
+                name = str(file.attrs["skeleton"])
+                covariance = file.variables.get("covariance")
+                return cls(
+                    skeleton=skeleton(name) if name in SKELETONS else _unknown(name, path),
+                    time_s=file["time"][...],
+                    xyz_mm=np.asarray(file["position"][...]).transpose(0, 3, 2, 1),
+                    score=np.asarray(file["confidence"][...]).transpose(0, 2, 1),
+                    person_ids=tuple(int(i) for i in np.atleast_1d(file.attrs["person_ids"])),
+                    covariance_mm2=None if covariance is None else np.asarray(covariance[...]).transpose(0, 4, 3, 1, 2),
+                    provenance=json.loads(file.attrs["provenance"]),
+                )
+        except CoreError:
+            raise
+        except Exception as error:
+            raise CoreError(f"{path} does not hold 3D poses: {error}.", "Run the step that makes it again.") from error
+
+
+def _unknown(name: str, path: Path) -> Skeleton:
+    raise CoreError(f"{path} uses the unknown skeleton '{name}'.", "Update the program.")
+
+
+def _write(file: Any, name: str, dims: tuple[str, ...], values: F64, units: str = "") -> None:
+    variable = file.create_variable(name, dims, values.dtype)
+    variable[...] = values
+    if units:
+        variable.attrs["units"] = units
+
+
+def _write_text(file: Any, name: str, dims: tuple[str, ...], values: list[str]) -> None:
+    import h5py
+
+    variable = file.create_variable(name, dims, h5py.string_dtype("utf-8"))
+    variable[...] = np.array(values, dtype=object)
