@@ -1,0 +1,1 @@
+"""Menus, toolbars and shortcuts as data over one registry of actions."""

@@ -1,0 +1,211 @@
+"""Colours, spacing and type of the whole window, in one place.
+
+Everything that is drawn takes its colours from the tokens of the current `Theme`; `apply_theme` turns them into one
+palette and one application style sheet (`resources/theme/studio.qss`, in which `@name` stands for a token). Widgets
+that paint for themselves (plots, the viewport) read `current_theme()` and listen to `theme_changed`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
+from PySide6.QtWidgets import QApplication
+
+from core.files import read_text, resource
+
+ThemeName = Literal["dark", "light"]
+
+GRID_PX = 8
+"""All distances are multiples of this, or half of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Theme:
+    """Tokens of one look; colours are `#rrggbb`.
+
+    Attributes:
+        name: "dark" or "light".
+        window: Behind everything.
+        panel: Cards, bars and drawers.
+        raised: Fields, buttons and table headers, on a panel.
+        hover: Raised things under the pointer.
+        border: Hairlines between surfaces.
+        text: What is read first.
+        muted: What is read second.
+        faint: Disabled text, placeholders and plot axes.
+        accent: The one colour that asks for action or says "selected".
+        accent_hover: The accent under the pointer.
+        accent_soft: A selected row or chip, under `text`.
+        on_accent: Text on the accent.
+        good: Done, fine.
+        warn: Odd; look at it.
+        bad: Wrong or failed.
+        viewport: Background of 3D and video.
+        grid: Fine lines of the floor and of plots.
+        grid_major: Coarse lines of the floor.
+        axis_x: World x axis.
+        axis_y: World y axis.
+        axis_z: World z axis.
+        persons: One colour a person, used in turn.
+        series: One colour a curve, used in turn.
+    """
+
+    name: ThemeName
+    window: str
+    panel: str
+    raised: str
+    hover: str
+    border: str
+    text: str
+    muted: str
+    faint: str
+    accent: str
+    accent_hover: str
+    accent_soft: str
+    on_accent: str
+    good: str
+    warn: str
+    bad: str
+    viewport: str
+    grid: str
+    grid_major: str
+    axis_x: str
+    axis_y: str
+    axis_z: str
+    persons: tuple[str, ...]
+    series: tuple[str, ...]
+
+    def person(self, index: int) -> str:
+        """Colour of the person in column `index`; repeats when there are more people than colours."""
+        return self.persons[index % len(self.persons)]
+
+
+DARK = Theme(
+    name="dark",
+    window="#14161a",
+    panel="#1b1e24",
+    raised="#252932",
+    hover="#2e333e",
+    border="#2b303a",
+    text="#e8eaef",
+    muted="#a0a7b4",
+    faint="#6c7483",
+    accent="#5b8cff",
+    accent_hover="#7aa2ff",
+    accent_soft="#243354",
+    on_accent="#0c1220",
+    good="#4cc38a",
+    warn="#e5a83b",
+    bad="#f0716f",
+    viewport="#101216",
+    grid="#262b33",
+    grid_major="#3a414d",
+    axis_x="#e0605e",
+    axis_y="#58b368",
+    axis_z="#5b8cff",
+    persons=("#4cc9f0", "#ffb347", "#b388ff", "#7bd88f", "#ff7aa8", "#f2e05c", "#5f9dff", "#e08a5b"),
+    series=("#5b8cff", "#ffb347", "#4cc38a", "#b388ff", "#ff7aa8", "#4cc9f0"),
+)
+LIGHT = Theme(
+    name="light",
+    window="#f3f4f7",
+    panel="#ffffff",
+    raised="#eef0f4",
+    hover="#e3e6ec",
+    border="#dde1e8",
+    text="#1a1d24",
+    muted="#5a6272",
+    faint="#8b93a3",
+    accent="#2f62e0",
+    accent_hover="#2452c4",
+    accent_soft="#dfe8ff",
+    on_accent="#ffffff",
+    good="#18804f",
+    warn="#9a6400",
+    bad="#c43a38",
+    viewport="#e9ecf1",
+    grid="#d3d8e0",
+    grid_major="#b5bcc9",
+    axis_x="#c43a38",
+    axis_y="#2f8a46",
+    axis_z="#2f62e0",
+    persons=("#0077b6", "#d9730d", "#7048c8", "#2b8a3e", "#c2255c", "#8a7400", "#3b5bdb", "#a0522d"),
+    series=("#2f62e0", "#d9730d", "#18804f", "#7048c8", "#c2255c", "#0077b6"),
+)
+THEMES: dict[ThemeName, Theme] = {"dark": DARK, "light": LIGHT}
+
+
+class _Hub(QObject):
+    changed = Signal(Theme)
+
+
+_hub = _Hub()
+_current = DARK
+
+theme_changed = _hub.changed
+"""Emitted with the new `Theme` after the application wears it: `theme_changed.connect(slot)`."""
+
+
+def current_theme() -> Theme:
+    """The theme that the application wears."""
+    return _current
+
+
+def apply_theme(app: QApplication, name: ThemeName) -> None:
+    """Dresses the whole application and tells the widgets that paint for themselves."""
+    global _current
+    _current = THEMES[name]
+    app.setStyle("Fusion")
+    app.setFont(_font())
+    app.setPalette(_palette(_current))
+    app.setStyleSheet(_style_sheet(_current))
+    theme_changed.emit(_current)
+
+
+def _font() -> QFont:
+    for file in sorted(resource("fonts").glob("*.ttf")):
+        if str(file) not in _loaded_fonts:
+            QFontDatabase.addApplicationFont(str(file))
+            _loaded_fonts.add(str(file))
+    font = QFont()
+    font.setFamilies(["Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "DejaVu Sans"])
+    font.setPixelSize(13)
+    return font
+
+
+_loaded_fonts: set[str] = set()
+
+
+def _palette(theme: Theme) -> QPalette:
+    role = QPalette.ColorRole
+    colours = {
+        role.Window: theme.window,
+        role.WindowText: theme.text,
+        role.Base: theme.panel,
+        role.AlternateBase: theme.raised,
+        role.Text: theme.text,
+        role.PlaceholderText: theme.faint,
+        role.Button: theme.raised,
+        role.ButtonText: theme.text,
+        role.ToolTipBase: theme.raised,
+        role.ToolTipText: theme.text,
+        role.Highlight: theme.accent,
+        role.HighlightedText: theme.on_accent,
+        role.Link: theme.accent,
+    }
+    palette = QPalette()
+    for which, colour in colours.items():
+        palette.setColor(which, QColor(colour))
+    for which in (role.Text, role.WindowText, role.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(theme.faint))
+    return palette
+
+
+def _style_sheet(theme: Theme) -> str:
+    tokens = {f.name: getattr(theme, f.name) for f in dataclasses.fields(theme)}
+    return re.sub(r"@(\w+)", lambda match: str(tokens[match[1]]), read_text(resource("theme", "studio.qss")))
