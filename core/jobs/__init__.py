@@ -2,6 +2,7 @@
 
 from core.jobs.client import Job, State, unfinished
 from core.jobs.events import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed, Started
+from core.jobs.record import JobReporter, record
 from core.jobs.spec import JobSpec
 
 __all__ = [
@@ -11,11 +12,13 @@ __all__ = [
     "Failed",
     "Finished",
     "Job",
+    "JobReporter",
     "JobSpec",
     "Metric",
     "Noted",
     "Progressed",
     "Started",
     "State",
+    "record",
     "unfinished",
 ]

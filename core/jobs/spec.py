@@ -12,6 +12,7 @@ from core.files import read_json, write_json
 
 JOB_FILE = "job.json"
 EVENTS_FILE = "events.jsonl"
+METRICS_FILE = "metrics.csv"
 LOG_FILE = "log.txt"
 PROCESS_FILE = "process.json"
 CANCEL_FILE = "cancel"

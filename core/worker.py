@@ -1,0 +1,80 @@
+"""Child process of the window: reads a job file, runs its verb, writes what happens into the job's folder.
+
+`python -m core.worker RUN_DIR`. Exit codes: 0 finished, 1 failed, 130 cancelled.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import platform
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from core.errors import CoreError
+from core.jobs.events import Cancelled, Finished
+from core.jobs.record import record
+from core.jobs.spec import JobSpec
+from core.pipelines.verbs import verb
+from core.progress import Reporter
+from core.session import RunLayout, Session
+
+_USAGE = "usage: python -m core.worker RUN_DIR"
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the job of one folder.
+
+    Args:
+        arguments: Without the program's name; those of the process when left out.
+
+    Returns:
+        The exit code.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    logging.captureWarnings(True)
+    faulthandler.enable()
+    if len(arguments) != 1:
+        sys.stderr.write(f"{_USAGE}\n")
+        return 2
+    folder = Path(arguments[0]).absolute()
+    try:
+        spec = JobSpec.load(folder)
+    except CoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+    def work(reporter: Reporter) -> dict[str, Any]:
+        return verb(spec.verb)(Session.open(Path(spec.session)), spec.params, RunLayout(folder), reporter)
+
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    keep_freed_memory()
+    ended = record(folder, spec.verb, work, stop=stop)
+    return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
+
+
+def keep_freed_memory() -> None:
+    """Has glibc keep freed blocks instead of handing each back to the system.
+
+    A network allocates and frees the same large blocks at every step; with the default settings each of them is mapped
+    and zeroed page by page anew. Elsewhere than on glibc this does nothing.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(top_pad, 64 << 20)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

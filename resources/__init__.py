@@ -1,0 +1,1 @@
+"""What ships with the program: weights, sample footage, default configs, theme. Found through `core.files.resource`."""

@@ -1,0 +1,226 @@
+"""Jobs as real child processes: how they end, and how they are followed."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.files import read_json, read_yaml
+from core.jobs import Cancelled, Event, Failed, Finished, Job, JobSpec, Metric, Noted, Progressed, Started, unfinished
+from core.session import RunLayout, Session
+
+_COUNTING = '''
+"""A verb that counts in a file, so that tests can watch a job go on, stop and resume."""
+import os
+import time
+from dataclasses import dataclass
+
+import core.pipelines.verbs as verbs
+from core.errors import CoreError
+from core.progress import check
+
+
+@dataclass(frozen=True)
+class CountParams:
+    until: int = 5
+    pause_s: float = 0.0
+    end: str = ""
+
+
+def count(session, params, run, reporter):
+    counter = run.root / "counter"
+    start = int(counter.read_text()) if counter.exists() else 0
+    reporter.note(f"Counting from {start}.")
+    for number in range(start, params.until):
+        check(reporter)
+        counter.write_text(str(number + 1))
+        reporter.progress(number + 1, params.until, "Counting")
+        reporter.metric("count", number + 1, number)
+        time.sleep(params.pause_s)
+    if params.end == "expected":
+        raise CoreError("The count is wrong.", "Count again.")
+    if params.end == "unexpected":
+        raise ZeroDivisionError("one over zero")
+    if params.end == "memory":
+        raise MemoryError
+    if params.end == "abort":
+        os.abort()
+    return {"counted": params.until - start}
+
+
+verbs.VERBS["count"] = verbs.Verb("count", "Count", CountParams, "sitecustomize:count")
+'''
+
+Start = Callable[..., Job]
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session.create(tmp_path / "session")
+
+
+@pytest.fixture
+def start(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Starts a counting job; a worker of this test knows the extra verb through Python's own start-up hook."""
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(_COUNTING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hook"))
+
+    def run(**params: object) -> Job:
+        spec = JobSpec(verb="count", session=str(session.root), params=params)
+        return Job.start(spec, session.new_run("count").root)
+
+    return run
+
+
+def follow(job: Job, until: Callable[[list[Event]], bool], timeout_s: float = 30.0) -> list[Event]:
+    """Events up to the one that satisfies `until`."""
+    events: list[Event] = []
+    deadline = time.monotonic() + timeout_s
+    while not until(events):
+        assert time.monotonic() < deadline, f"{job.state}: {events}\n{job.log_tail()}"
+        events += job.poll()
+        time.sleep(0.02)
+    return events
+
+
+def ended(job: Job) -> list[Event]:
+    return follow(job, lambda _: job.ended)
+
+
+def counting(events: list[Event]) -> bool:
+    return any(isinstance(e, Metric) for e in events)
+
+
+def test_a_job_tells_its_whole_story(start: Start) -> None:
+    job = start(until=5)
+    events = ended(job)
+    assert job.state == "finished", job.log_tail()
+    assert isinstance(events[0], Started) and events[0].verb == "count"
+    assert isinstance(events[-1], Finished) and events[-1].result == {"counted": 5}
+    assert [e.text for e in events if isinstance(e, Noted)] == ["Counting from 0."]
+    assert [(e.name, e.value, e.step) for e in events if isinstance(e, Metric)] == [
+        ("count", float(n + 1), n) for n in range(5)
+    ]
+    assert [e for e in events if isinstance(e, Progressed)][-1].done == 5
+    run = RunLayout(job.folder)
+    assert read_yaml(run.config) == {"until": 5, "pause_s": 0.0, "end": ""}
+    rows = list(csv.DictReader(run.metrics.read_text().splitlines()))
+    assert [(r["name"], int(r["step"]), float(r["value"])) for r in rows] == [("count", n, n + 1.0) for n in range(5)]
+    assert "Counting from 0." in job.log_tail()
+
+
+def test_an_expected_error_carries_its_remedy_and_no_trace(start: Start) -> None:
+    job = start(end="expected")
+    last = ended(job)[-1]
+    assert job.state == "failed"
+    assert isinstance(last, Failed)
+    assert (last.message, last.hint, last.trace) == ("The count is wrong.", "Count again.", "")
+
+
+def test_an_unexpected_error_keeps_its_trace_in_the_event_and_in_the_log(start: Start) -> None:
+    job = start(end="unexpected")
+    last = ended(job)[-1]
+    assert isinstance(last, Failed)
+    assert "ZeroDivisionError" in last.message and "in count" in last.trace and last.hint
+    assert "in count" in job.log_tail()
+
+
+def test_too_little_memory_is_told_in_words(start: Start) -> None:
+    last = ended(start(end="memory"))[-1]
+    assert isinstance(last, Failed) and "memory" in last.message and "MemoryError" in last.trace
+
+
+def test_wrong_settings_fail_with_a_suggestion(start: Start) -> None:
+    last = ended(start(untill=3))[-1]
+    assert isinstance(last, Failed) and "untill" in last.message and "'until'" in last.hint
+
+
+def test_cancel_stops_at_the_next_safe_point_and_restart_goes_on(start: Start) -> None:
+    job = start(until=10_000, pause_s=0.02)
+    follow(job, counting)
+    job.cancel()
+    assert isinstance(ended(job)[-1], Cancelled)
+    assert job.state == "cancelled"
+    reached = int((job.folder / "counter").read_text())
+    assert 0 < reached < 10_000
+    (job.folder / "counter").write_text("9998")
+    job.restart()
+    events = ended(job)
+    assert job.state == "finished", job.log_tail()
+    assert isinstance(events[-1], Finished) and events[-1].result == {"counted": 2}
+
+
+def test_terminate_cancels_cleanly(start: Start) -> None:
+    job = start(until=10_000, pause_s=0.02)
+    follow(job, counting)
+    os.kill(read_json(job.folder / "process.json")["pid"], signal.SIGTERM)
+    assert isinstance(ended(job)[-1], Cancelled)
+
+
+def test_a_killed_job_is_lost_and_restart_resumes_it_after_a_cut_line(start: Start) -> None:
+    job = start(until=10_000, pause_s=0.02)
+    follow(job, counting)
+    job.kill()
+    ended(job)
+    assert job.state == "lost"
+    events_file = RunLayout(job.folder).events
+    with events_file.open("a") as file:
+        file.write('{"event": "metric", "na')
+    (job.folder / "counter").write_text("9999")
+    job.restart()
+    events = ended(job)
+    assert job.state == "finished", job.log_tail()
+    assert isinstance(events[0], Started), "the first event after the cut line is whole"
+    assert isinstance(events[-1], Finished) and events[-1].result == {"counted": 1}
+    assert ended(Job(job.folder))[-1] == events[-1], "a window that opens later reads past the cut line"
+
+
+def test_a_crash_of_native_code_is_lost_and_leaves_its_trace_in_the_log(start: Start) -> None:
+    job = start(end="abort")
+    ended(job)
+    assert job.state == "lost"
+    assert "Fatal Python error" in job.log_tail()
+
+
+def test_another_window_attaches_to_a_running_job(start: Start, session: Session) -> None:
+    job = start(until=10_000, pause_s=0.02)
+    first = follow(job, counting)
+    (other,) = unfinished([run.root for run in session.runs()])
+    other.cancel()
+    ended(job)
+    assert other.wait(10) == "cancelled"
+    assert first[0] == Job(job.folder).poll()[0], "every window reads the same story"
+    assert unfinished([run.root for run in session.runs()]) == []
+
+
+def test_no_worker_outlives_its_job(start: Start) -> None:
+    job = start(until=1)
+    ended(job)
+    pid = read_json(job.folder / "process.json")["pid"]
+    for _ in range(100):
+        job.poll()
+        if not psutil.pid_exists(pid):
+            return
+        time.sleep(0.05)
+    pytest.fail("the worker is still there")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [([], 2, "usage"), (["{empty}"], 1, "job.json does not exist")],
+)
+def test_exit_codes_without_a_job(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+    filled = [a.format(empty=tmp_path) for a in arguments]
+    done = subprocess.run([sys.executable, "-m", "core.worker", *filled], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert words in done.stderr
