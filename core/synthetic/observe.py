@@ -1,0 +1,146 @@
+"""What an imperfect 2D estimator would report of people whose joints are known exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.geometry.projection import inside, project, to_camera
+from core.types.arrays import F64
+from core.types.camera import Camera, CameraRig
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import Skeleton
+
+_MIN_JOINTS = 4  # An estimator does not report a person of whom it sees less.
+_LIMB_RADIUS_MM, _TRUNK_RADIUS_MM = 60.0, 150.0
+
+
+def observe(
+    rig: CameraRig,
+    people: Pose3DSequence,
+    noise_px: float = 5.0,
+    miss: float = 0.1,
+    rng: np.random.Generator | None = None,
+    *,
+    joint_miss: float = 0.02,
+    false_people: float = 0.0,
+    swap: float = 0.0,
+    occlusion: bool = False,
+) -> dict[str, Pose2D]:
+    """2D detections of every camera, in an order that says nothing about identity.
+
+    Args:
+        rig: Posed cameras.
+        people: Exact joints; missing ones are not seen.
+        noise_px: Standard deviation per axis over all joints. Single joints are better or worse, and their scores
+            tell so, as those of real estimators do.
+        miss: Chance that a person is not detected in a view.
+        rng: Source of chance; a fixed seed when None.
+        joint_miss: Chance that a single joint is missing.
+        false_people: Mean number of invented people per view and frame, with low scores.
+        swap: Chance that left and right are exchanged in a detection.
+        occlusion: Whether people hide joints of those behind them: most are missed, the rest are guessed badly.
+
+    Returns:
+        Camera name to detections, present ones first.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    return {
+        camera.name: _observe_view(camera, people, noise_px, miss, rng, joint_miss, false_people, swap, occlusion)
+        for camera in rig
+    }
+
+
+def _observe_view(
+    camera: Camera,
+    people: Pose3DSequence,
+    noise_px: float,
+    miss: float,
+    rng: np.random.Generator,
+    joint_miss: float,
+    false_people: float,
+    swap: float,
+    occlusion: bool,
+) -> Pose2D:
+    exact = project(camera, people.xyz_mm)
+    T, P, J, _ = exact.shape
+    # Log-normal spread of quality between joints, of unit mean square.
+    quality = np.exp(rng.normal(0.0, 0.5, (T, P, J)) - 0.25)
+    hidden = occluded(camera, people.xyz_mm, people.skeleton) if occlusion else np.zeros((T, P, J), bool)
+    quality = np.where(hidden, 4.0 * quality, quality)
+    xy = exact + noise_px * quality[..., None] * rng.normal(size=exact.shape)
+    score = np.clip(0.97 / (1 + 0.5 * quality**2) + rng.normal(0.0, 0.03, quality.shape), 0.05, 1.0)
+    seen = inside(camera, exact) & (rng.random((T, P, J)) >= joint_miss) & ~(hidden & (rng.random((T, P, J)) < 0.7))
+    seen &= np.asarray((rng.random((T, P)) >= miss) & (seen.sum(-1) >= _MIN_JOINTS))[..., None]
+    swapped = rng.random((T, P)) < swap
+    mirror = list(people.skeleton.mirror)
+    xy = np.where(swapped[..., None, None], xy[:, :, mirror], xy)
+    score, seen = (np.where(swapped[..., None], a[:, :, mirror], a) for a in (score, seen))
+    if false_people > 0:
+        fake_xy, fake_score, fake_seen = _invent(camera, exact, false_people, rng)
+        xy, score, seen = (
+            np.concatenate(pair, axis=1) for pair in ((xy, fake_xy), (score, fake_score), (seen, fake_seen))
+        )
+    # A random order with the absent ones last.
+    order = np.argsort(rng.random(seen.shape[:2]) + ~seen.any(-1), axis=1)
+    xy = np.take_along_axis(np.where(seen[..., None], xy, np.nan), order[..., None, None], axis=1)
+    score = np.take_along_axis(np.where(seen, score, 0.0), order[..., None], axis=1)
+    return Pose2D(
+        camera=camera.name,
+        skeleton=people.skeleton,
+        xy_px=xy.astype(np.float32),
+        score=score.astype(np.float32),
+        box_px=boxes(xy).astype(np.float32),
+    )
+
+
+def boxes(xy_px: F64, margin: float = 0.1) -> F64:
+    """(..., 4) x0 y0 x1 y1 around joints (..., J, 2), wider by `margin` of its longer side; NaN around nothing."""
+    known = np.isfinite(xy_px).all(-1, keepdims=True)
+    low = np.where(known, xy_px, np.inf).min(-2)
+    high = np.where(known, xy_px, -np.inf).max(-2)
+    some = known[..., 0].any(-1)[..., None]
+    low, high = np.where(some, low, np.nan), np.where(some, high, np.nan)
+    extra = margin * (high - low).max(-1, keepdims=True)
+    return np.concatenate([low - extra, high + extra], -1)
+
+
+def occluded(camera: Camera, xyz_mm: F64, skeleton: Skeleton) -> np.ndarray:
+    """(T, P, J) bool: joints hidden behind another person's limbs or trunk.
+
+    A bone is a capsule: it hides what lies further from the camera and within the bone's radius of it in the picture.
+    """
+    pixels, depth = project(camera, xyz_mm), to_camera(camera, xyz_mm)[..., 2]
+    focal = (camera.K[0, 0] + camera.K[1, 1]) / 2
+    hidden = np.zeros(depth.shape, bool)
+    torso = {skeleton.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")}
+    for front in range(xyz_mm.shape[1]):
+        others = [p for p in range(xyz_mm.shape[1]) if p != front]
+        for a, b in skeleton.bones:
+            radius_mm = _TRUNK_RADIUS_MM if a in torso and b in torso else _LIMB_RADIUS_MM
+            start, end = pixels[:, front, None, None, a], pixels[:, front, None, None, b]
+            along = end - start
+            with np.errstate(invalid="ignore", divide="ignore"):
+                share = ((pixels[:, others] - start) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-9)
+                share = np.clip(share, 0.0, 1.0)
+                gap = np.linalg.norm(pixels[:, others] - start - share[..., None] * along, axis=-1)
+                bone_depth = depth[:, front, None, None, a] * (1 - share) + depth[:, front, None, None, b] * share
+                behind = depth[:, others] > bone_depth + radius_mm
+                hidden[:, others] |= behind & (gap < radius_mm * focal / bone_depth)
+    return hidden
+
+
+def _invent(camera: Camera, exact: F64, mean: float, rng: np.random.Generator) -> tuple[F64, F64, np.ndarray]:
+    """Invented people: the shape of a real one, resized and put anywhere in the picture, half its joints missing."""
+    T, P, J, _ = exact.shape
+    most = max(1, int(np.ceil(3 * mean)))
+    count = np.minimum(rng.poisson(mean, T), most)
+    shape = exact[np.arange(T)[:, None], rng.integers(P, size=(T, most))]
+    known = np.isfinite(shape).all(-1)
+    middle = np.where(known[..., None], shape, 0.0).sum(2) / np.maximum(known.sum(2), 1)[..., None]
+    place = rng.uniform(0, 1, (T, most, 1, 2)) * camera.size_px
+    xy = (shape - middle[:, :, None]) * rng.uniform(0.4, 1.0, (T, most, 1, 1)) + place
+    invented = np.arange(most)[None, :, None] < count[:, None, None]
+    seen = inside(camera, xy) & (rng.random((T, most, J)) < 0.5) & invented
+    seen &= np.asarray(seen.sum(-1) >= _MIN_JOINTS)[..., None]
+    return xy, rng.uniform(0.15, 0.5, (T, most, J)), seen
