@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication
 
+from core import NAME
 from core.files import read_text, resource
 
 ThemeName = Literal["dark", "light"]
@@ -146,6 +149,8 @@ class _Hub(QObject):
 
 _hub = _Hub()
 _current = DARK
+_loaded_fonts: set[str] = set()
+_icon_folder = tempfile.TemporaryDirectory(prefix=f"{NAME}-icons-")
 
 theme_changed = _hub.changed
 """Emitted with the new `Theme` after the application wears it: `theme_changed.connect(slot)`."""
@@ -175,10 +180,8 @@ def _font() -> QFont:
     font = QFont()
     font.setFamilies(["Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "DejaVu Sans"])
     font.setPixelSize(13)
+    font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     return font
-
-
-_loaded_fonts: set[str] = set()
 
 
 def _palette(theme: Theme) -> QPalette:
@@ -207,5 +210,21 @@ def _palette(theme: Theme) -> QPalette:
 
 
 def _style_sheet(theme: Theme) -> str:
+    """The application's style sheet with every token filled in."""
     tokens = {f.name: getattr(theme, f.name) for f in dataclasses.fields(theme)}
-    return re.sub(r"@(\w+)", lambda match: str(tokens[match[1]]), read_text(resource("theme", "studio.qss")))
+    sheet = re.sub(r"/\*.*?\*/", "", read_text(resource("theme", "studio.qss")), flags=re.DOTALL)
+    sheet = re.sub(r"@icon\(([\w-]+),(\w+)\)", lambda m: f'url("{_icon_file(m[1], tokens[m[2]])}")', sheet)
+    return re.sub(r"@(\w+)", lambda m: str(tokens[m[1]]), sheet)
+
+
+def _icon_file(name: str, colour: str) -> str:
+    """A tinted copy of an icon: style sheets take files only. The folder goes when the program ends."""
+    path = Path(_icon_folder.name) / f"{name}-{colour.lstrip('#')}.svg"
+    if not path.exists():
+        path.write_text(tinted_svg(name, colour), encoding="utf-8")
+    return path.as_posix()
+
+
+def tinted_svg(name: str, colour: str) -> str:
+    """Source of an icon of `resources/icons`, with a colour in place of `currentColor`."""
+    return read_text(resource("icons", f"{name}.svg")).replace("currentColor", colour)

@@ -1,0 +1,68 @@
+"""Icons drawn in the current theme's colours at the moment they are painted.
+
+An SVG in `resources/icons` uses `currentColor`; the engine puts a token's colour in its place, so that a change of
+theme needs no icon to be set again.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtGui import QIcon, QIconEngine, QPainter, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+
+from studio.theme import current_theme, tinted_svg
+
+
+class _ThemedEngine(QIconEngine):
+    """Paints one SVG; `token` and `on_token` name colours of the theme for the normal and the checked state."""
+
+    def __init__(self, name: str, token: str, on_token: str) -> None:
+        super().__init__()
+        self._name, self._token, self._on_token = name, token, on_token
+
+    def clone(self) -> QIconEngine:
+        return _ThemedEngine(self._name, self._token, self._on_token)
+
+    def paint(self, painter: QPainter, rect: object, mode: QIcon.Mode, state: QIcon.State) -> None:
+        token = self._on_token if state == QIcon.State.On else self._token
+        if mode == QIcon.Mode.Disabled:
+            token = "faint"
+        renderer(self._name, getattr(current_theme(), token)).render(painter, QRectF(rect))  # type: ignore[call-overload]
+
+    def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        pixmap = QPixmap(size)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        self.paint(painter, pixmap.rect(), mode, state)
+        painter.end()
+        return pixmap
+
+
+def icon(name: str, token: str = "muted", on_token: str = "accent") -> QIcon:
+    """The icon of that file name, in a colour of the theme.
+
+    Args:
+        name: File in `resources/icons`, without its ending.
+        token: Colour token of `Theme`.
+        on_token: Colour token while a checkable button is checked.
+    """
+    return QIcon(_ThemedEngine(name, token, on_token))
+
+
+def pixmap(name: str, token: str, size_px: int, scale: float = 1.0) -> QPixmap:
+    """One icon as a picture of `size_px` logical pixels, for labels."""
+    image = QPixmap(round(size_px * scale), round(size_px * scale))
+    image.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(image)
+    renderer(name, getattr(current_theme(), token)).render(painter)
+    painter.end()
+    image.setDevicePixelRatio(scale)
+    return image
+
+
+@lru_cache(maxsize=256)
+def renderer(name: str, colour: str) -> QSvgRenderer:
+    """Ready to paint; kept, because parsing an SVG for every repaint would be slow."""
+    return QSvgRenderer(QByteArray(tinted_svg(name, colour).encode()))
