@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import logging
-import platform
 import signal
 import sys
 import threading
@@ -17,6 +15,7 @@ from typing import Any
 
 from core.errors import CoreError
 from core.jobs.events import Cancelled, Finished
+from core.jobs.memory import keep_freed_memory
 from core.jobs.record import record
 from core.jobs.spec import JobSpec
 from core.pipelines.verbs import verb
@@ -59,21 +58,6 @@ def main(arguments: list[str] | None = None) -> int:
     keep_freed_memory()
     ended = record(folder, spec.verb, work, stop=stop)
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
-
-
-def keep_freed_memory() -> None:
-    """Has glibc keep freed blocks instead of handing each back to the system.
-
-    A network allocates and frees the same large blocks at every step; with the default settings each of them is mapped
-    and zeroed page by page anew. Elsewhere than on glibc this does nothing.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    mallopt = ctypes.CDLL(None).mallopt
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 64 << 20)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,129 @@
+"""What every test stands on: few threads, its own settings folders, a virtual display, the sample and shared data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from core.session import Session
+
+# Read by the numeric libraries when they load, so set before any of them: tests do small work on shared machines.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_GUI_FIXTURES = {"qtbot", "qapp", "window"}
+_XVFB = pytest.StashKey["subprocess.Popen[bytes] | None"]()
+_NO_DISPLAY = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives the run a display and folders of its own."""
+    config.stash[_XVFB] = None
+    config.stash[_NO_DISPLAY] = ""
+    _isolate_settings(config)
+    needs_display = sys.platform.startswith("linux") and not os.environ.get("WAYLAND_DISPLAY")
+    if needs_display and not os.environ.get("DISPLAY"):
+        _start_display(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends the virtual display."""
+    server = config.stash.get(_XVFB, None)
+    if server is not None:
+        server.terminate()
+        server.wait(10)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skips tests of the window, with the reason, where nothing can show it."""
+    reason = config.stash[_NO_DISPLAY]
+    for item in items if reason else ():
+        if _GUI_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _isolate_settings(config: pytest.Config) -> None:
+    """Sends settings, caches and data to a temporary home, for this process and the workers it starts."""
+    home = Path(tempfile.mkdtemp(prefix="selfpose-test-home-"))
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    for variable, folder in {
+        "XDG_CONFIG_HOME": "config",
+        "XDG_CACHE_HOME": "cache",
+        "XDG_DATA_HOME": "data",
+        "XDG_STATE_HOME": "state",
+    }.items():
+        (home / folder).mkdir()
+        os.environ[variable] = str(home / folder)
+    (home / "run").mkdir(mode=0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(home / "run"))
+
+
+def _start_display(config: pytest.Config) -> None:
+    """Starts Xvfb on a display number of its own choice: a fixed one collides with other displays."""
+    program = shutil.which("Xvfb")
+    if program is None:
+        config.stash[_NO_DISPLAY] = "no display, and Xvfb (Debian package xvfb) is not installed"
+        return
+    read, write = os.pipe()
+    command = [program, "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        number = answer.readline().strip()
+    if not number:
+        server.wait(10)
+        config.stash[_NO_DISPLAY] = "no display, and Xvfb did not start"
+        return
+    config.stash[_XVFB] = server
+    os.environ["DISPLAY"] = f":{number}"
+    os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
+
+
+@pytest.fixture(scope="session")
+def qapp_args() -> list[str]:
+    """Called by pytest-qt just before it makes the application: what has to be set before that is set here.
+
+    Windows that share GL contexts keep their picture when a dock floats.
+    """
+    from PySide6.QtCore import QCoreApplication, Qt
+
+    QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts)
+    return ["selfpose-studio"]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of recorded data that lies beside some checkouts; tests that need it are skipped elsewhere."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the recorded test data is not on this machine (../shared/data)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session made from the embedded sample, once a test run. Do not write to it: see `sample_session`."""
+    from core.pipelines.demo import create_demo
+    from core.progress import NullReporter
+
+    root = tmp_path_factory.mktemp("sample") / "two_people"
+    create_demo(root, NullReporter())
+    return root
+
+
+@pytest.fixture
+def sample_session(sample_root: Path, tmp_path: Path) -> Session:
+    """The test's own copy of the sample session (take "two_people", cameras cam01 to cam04, their rig)."""
+    from core.session import Session
+
+    shutil.copytree(sample_root, tmp_path / "two_people")
+    return Session.open(tmp_path / "two_people")
