@@ -1,0 +1,125 @@
+"""Settings of the networks. Torch-free: the window reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from core.errors import CoreError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatmapConfig:
+    """The small pictures that the networks look at: one Gaussian a joint.
+
+    Attributes:
+        long_side_px: Longer side of a heatmap; a view's picture is fitted into it, aspect kept.
+        sigma_px: Standard deviation of a joint's Gaussian, in heatmap px.
+    """
+
+    long_side_px: int = 240
+    sigma_px: float = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeNetConfig:
+    """The 3D encoder-decoder that both networks use.
+
+    Attributes:
+        width: Factor on every number of channels; 1 is the published network.
+        front_kernel: Edge of the first convolution. The published 7 costs a quarter of the pose network; 3 is cheaper.
+    """
+
+    width: float = 1.0
+    front_kernel: int = 7
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.front_kernel % 2 == 0:
+            raise CoreError(
+                f"A volume network of width {self.width} with a front kernel of {self.front_kernel} cannot be built.",
+                "Use a positive width and an odd kernel.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootNetConfig:
+    """Where people are: a confidence for every voxel of the capture space, and its peaks.
+
+    Attributes:
+        spacing_mm: Distance of voxels, about; the capture space rounds it to multiples of 4 voxels.
+        sigma_mm: Standard deviation of the target around a root.
+        max_people: Most proposals per moment.
+        threshold: Least confidence of a proposal.
+        merge_mm: Of proposals closer than this only the best one stays.
+    """
+
+    net: VolumeNetConfig = field(default_factory=VolumeNetConfig)
+    spacing_mm: float = 101.0
+    sigma_mm: float = 200.0
+    max_people: int = 10
+    threshold: float = 0.3
+    merge_mm: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefineConfig:
+    """Last correction of each joint: Gauss-Newton on the heatmap peaks near its reprojections.
+
+    Attributes:
+        enabled: Whether it is done.
+        iterations: Gauss-Newton steps.
+        window_sigmas: A peak counts when it lies within so many heatmap sigmas of the reprojection.
+        noise_px: Expected error of a 2D peak, in heatmap px.
+        prior_mm: Expected error of the network's own joint, which the peaks are weighed against.
+        huber: Residuals beyond so many times `noise_px` lose weight.
+        min_peak: Peaks below this height do not count.
+    """
+
+    enabled: bool = True
+    iterations: int = 3
+    window_sigmas: float = 2.5
+    noise_px: float = 0.6
+    prior_mm: float = 30.0
+    huber: float = 1.5
+    min_peak: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoseNetConfig:
+    """The joints of one person in a cube around the root.
+
+    Attributes:
+        voxels: Points along an edge of the cube, end points included; a multiple of 4.
+        cube_mm: Edge of the cube.
+        beta: Sharpness of the soft-argmax.
+        heatmap_skip: Adds `gain` times the fused heatmaps to the network's output (a departure from the paper): the
+            untrained network then already is a soft-argmax of what the views agree on, and training learns the rest.
+        gain: Starting value of that factor; it is trained with the network, one value a joint.
+        evidence_floor: With e > 0 the views are fused after h -> log(1 + h/e) / log(1 + 1/e), so that their mean is a
+            log-likelihood with a floor for outliers; 0 fuses plain heatmaps as the paper does.
+        merge_mm: Of skeletons whose joints are closer than this on average only the better one stays.
+    """
+
+    net: VolumeNetConfig = field(default_factory=VolumeNetConfig)
+    voxels: int = 64
+    cube_mm: float = 2000.0
+    beta: float = 100.0
+    heatmap_skip: bool = True
+    gain: float = 0.4
+    evidence_floor: float = 0.02
+    merge_mm: float = 150.0
+    refine: RefineConfig = field(default_factory=RefineConfig)
+
+    def __post_init__(self) -> None:
+        if self.voxels < 4 or self.voxels % 4:
+            raise CoreError(
+                f"A pose cube of {self.voxels} voxels cannot be halved twice.", "Use a multiple of 4, such as 32 or 64."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """Both networks and their input."""
+
+    heatmap: HeatmapConfig = field(default_factory=HeatmapConfig)
+    root: RootNetConfig = field(default_factory=RootNetConfig)
+    pose: PoseNetConfig = field(default_factory=PoseNetConfig)

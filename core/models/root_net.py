@@ -1,0 +1,115 @@
+"""The root network: where people stand.
+
+Legend: B batch, V view, K proposal, H W heatmap, X Y Z voxel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.models.config import RootNetConfig
+from core.models.unproject import SpaceUnprojector
+from core.models.volume_net import VolumeNet
+from core.types.space import CaptureSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """Candidate people, best first.
+
+    Attributes:
+        xyz_mm: (B, K, 3).
+        score: (B, K) confidence of the peak.
+        valid: (B, K) bool.
+    """
+
+    xyz_mm: Tensor
+    score: Tensor
+    valid: Tensor
+
+    def flat(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Valid ones of the whole batch: roots (N, 3), the sample each belongs to (N,), score (N,)."""
+        sample, _ = torch.nonzero(self.valid, as_tuple=True)
+        return self.xyz_mm[self.valid], sample, self.score[self.valid]
+
+
+class RootNet(nn.Module):
+    """Mid-hip heatmaps of all views to a confidence volume, and its peaks."""
+
+    def __init__(self, config: RootNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.net = VolumeNet(1, 1, config.net)
+
+    def forward(self, unprojector: SpaceUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
+        """Confidence (B, X, Y, Z).
+
+        Args:
+            unprojector: Of the rig and its capture space.
+            heatmaps: (B, V, H, W) of the root joint.
+            affine: (B, V, 2, 3) picture px to heatmap px.
+            view_weight: (B, V); 0 leaves a camera out.
+        """
+        volume = unprojector(heatmaps[:, :, None], affine, view_weight)
+        return torch.as_tensor(self.net(volume)[:, 0])
+
+
+def propose(volume: Tensor, space: CaptureSpace, config: RootNetConfig) -> Proposals:
+    """Peaks of confidence volumes.
+
+    Maxima of their 3^3 neighbourhood, the best `max_people` of them, moved to the peak of a parabola through their
+    neighbours along each axis, and thinned so that no two are closer than `merge_mm`.
+
+    Args:
+        volume: (B, X, Y, Z).
+        space: The box that the volume divides.
+        config: Threshold and distances.
+    """
+    shape = volume.shape[1:]
+    peaks = torch.where(functional.max_pool3d(volume[:, None], 3, 1, 1)[:, 0] == volume, volume, 0.0)
+    count = min(config.max_people, peaks[0].numel())
+    score, index = peaks.flatten(1).topk(count, dim=1)
+    at = torch.stack(torch.unravel_index(index, shape), -1)  # (B, K, 3)
+    spacing = torch.as_tensor(space.spacing_mm, dtype=volume.dtype, device=volume.device)
+    low = torch.as_tensor(space.low_mm, dtype=volume.dtype, device=volume.device)
+    xyz_mm = low + (at + _parabola_peak(volume, at)) * spacing
+    return Proposals(xyz_mm, score, thin(xyz_mm, score > config.threshold, config.merge_mm))
+
+
+def thin(points: Tensor, valid: Tensor, distance: float) -> Tensor:
+    """Which of the points stay when each, best first, removes later ones closer than `distance`.
+
+    Args:
+        points: (B, K, D), best first. Their distance is the Euclidean one.
+        valid: (B, K) bool.
+        distance: In the unit of the points.
+
+    Returns:
+        (B, K) bool.
+    """
+    near = torch.cdist(points, points) < distance
+    keep = valid.clone()
+    for k in range(1, points.shape[1]):
+        keep[:, k] &= ~(near[:, k, :k] & keep[:, :k]).any(1)
+    return keep
+
+
+def _parabola_peak(volume: Tensor, at: Tensor) -> Tensor:
+    """Offset (B, K, 3) in voxels, within half a voxel, of the peak of a parabola along each axis; 0 at the border."""
+    batch = torch.arange(len(volume), device=volume.device)[:, None]
+    sizes = torch.tensor(volume.shape[1:], device=volume.device)
+    offsets = []
+    for axis in range(3):
+        step = torch.zeros(3, dtype=at.dtype, device=at.device)
+        step[axis] = 1
+        before, after = (at - step).clamp_min(0), torch.minimum(at + step, sizes - 1)
+        low, mid, high = (volume[batch, p[..., 0], p[..., 1], p[..., 2]] for p in (before, at, after))
+        curvature = low - 2 * mid + high
+        bent = (curvature < -1e-6) & (at[..., axis] > 0) & (at[..., axis] < sizes[axis] - 1)
+        offset = 0.5 * (low - high) / torch.where(bent, curvature, 1.0)
+        offsets.append(torch.where(bent, offset, 0.0).clamp(-0.5, 0.5))
+    return torch.stack(offsets, -1)

@@ -1,0 +1,319 @@
+"""The networks' parts: exact values, agreement with the numpy geometry, gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import CoreError
+from core.geometry import inside, project_rig
+from core.models.affine import augment, fit, fit_rig, heatmap_size
+from core.models.config import PoseNetConfig, RefineConfig, RootNetConfig, VolumeNetConfig
+from core.models.device import describe, pick_device
+from core.models.pose_net import PoseInput, PoseNet, merge_skeletons, soft_argmax, support
+from core.models.projection import RigProjector, to_heatmap
+from core.models.refine import nearest_peaks, refine
+from core.models.render import render
+from core.models.root_net import RootNet, propose, thin
+from core.models.unproject import CubeUnprojector, SpaceUnprojector, fuse, grid_points
+from core.models.volume_net import VolumeNet
+from core.types.camera import Camera, CameraRig
+from core.types.space import CaptureSpace
+
+TINY = VolumeNetConfig(width=0.25, front_kernel=3)
+PANOPTIC_SPACE = CaptureSpace(
+    centre_mm=np.array([0.0, -500, 800]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(80, 80, 20)
+)
+
+
+def look_at(name: str, centre: np.ndarray, **changes: object) -> Camera:
+    """A camera at `centre` that looks at the middle of the room, upright."""
+    forward = np.array([0.0, 0, 1000]) - centre
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0, 0, 1.0])
+    right /= np.linalg.norm(right)
+    R = np.stack([right, np.cross(forward, right), forward])
+    K = np.array([[1000.0, 0, 640], [0, 1005.0, 360], [0, 0, 1]])
+    values: dict[str, object] = {"size_px": (1280, 720), "K": K, "R": R, "t_mm": -R @ centre, **changes}
+    return Camera(name=name, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def rig() -> CameraRig:
+    """Every lens model there is, and two picture sizes."""
+    at = [np.array([4000 * np.cos(a), 4000 * np.sin(a), 2200.0]) for a in np.arange(5) * 2 * np.pi / 5]
+    tilted = np.array([-0.1, 0.02, 1e-3, -5e-4, 0.01, 0.02, -0.01, 0.001, 1e-4, 2e-4, -1e-4, 1e-4, 0.02, -0.01])
+    return CameraRig(
+        cameras=(
+            look_at("plain", at[0]),
+            look_at("five", at[1], distortion=np.array([-0.25, 0.1, 1e-3, -5e-4, 0.01])),
+            look_at("full", at[2], distortion=tilted),
+            look_at("fish", at[3], lens="fisheye", distortion=np.array([0.02, -0.01, 0.003, -0.001])),
+            look_at("upright", at[4], size_px=(720, 1280), distortion=np.array([-0.3, 0.08, 0, 0, 0.0])),
+        )
+    )
+
+
+def views_of(rig: CameraRig, people_mm: np.ndarray, size_hw: tuple[int, int], sigma: float) -> PoseInput:
+    """Exact heatmaps of people (P, J, 3)."""
+    affine = torch.tensor(fit_rig(rig, size_hw), dtype=torch.float32)
+    uv, seen = RigProjector(rig)(torch.tensor(people_mm, dtype=torch.float32))
+    xy = to_heatmap(affine, uv).movedim(0, 1)  # (V, P, J, 2)
+    heatmaps = render(xy, seen.movedim(0, 1).float(), size_hw, sigma)
+    return PoseInput(heatmaps[None], affine[None], torch.ones(1, len(rig)))
+
+
+class TestProjection:
+    def test_agrees_with_the_definition(self, rig: CameraRig) -> None:
+        points = np.random.default_rng(0).uniform(-6000, 6000, (4, 500, 3))
+        expected = np.moveaxis(project_rig(rig, points), 0, 1)
+        pixels, seen = RigProjector(rig)(torch.tensor(points, dtype=torch.float32))
+        known = np.isfinite(expected).all(-1)
+        assert 0.2 < known.mean() < 0.9
+        # Points within rounding of the mask's edge may fall on either side.
+        assert (seen.numpy() != known).mean() < 1e-3
+        both = known & seen.numpy()
+        on_picture = np.stack([inside(c, expected[:, v]) for v, c in enumerate(rig)], 1) & both
+        assert on_picture.sum() > 500
+        # float32 keeps 1e-7 of lengths of 1e4 mm: 1e-3 mm, and the nearest point on a picture is some 300 mm away.
+        assert np.abs(pixels.numpy() - expected)[on_picture].max() < 0.02
+        assert torch.isfinite(pixels).all()
+
+    def test_inside_agrees_with_the_definition(self, rig: CameraRig) -> None:
+        xy = np.random.default_rng(1).uniform(-200, 1500, (len(rig), 300, 2))
+        expected = np.stack([inside(c, xy[v]) for v, c in enumerate(rig)])
+        assert (RigProjector(rig).inside(torch.tensor(xy)).numpy() == expected).all()
+
+    def test_gradient_matches_finite_differences(self, rig: CameraRig) -> None:
+        projector = RigProjector(rig).double()
+        points = torch.tensor([[200.0, -300, 900], [-500.0, 100, 1500]], dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(lambda p: projector(p)[0], (points,), eps=1e-3, atol=1e-5)
+
+    def test_no_gradient_from_behind_a_camera(self, rig: CameraRig) -> None:
+        behind = torch.tensor(rig[0].centre_mm * 1.5, dtype=torch.float32)[None].requires_grad_()
+        pixels, seen = RigProjector(rig.subset(["plain"]))(behind)
+        pixels.sum().backward()
+        assert not seen.any() and behind.grad is not None and (behind.grad == 0).all()
+
+
+class TestAffine:
+    def test_published_values(self) -> None:
+        t0 = fit((1920, 1080), (512, 960))
+        assert t0 == pytest.approx(np.array([[0.4740741, 0, 24.8889], [0, 0.4740741, 0]]), abs=1e-4)
+        assert t0 @ [960, 540, 1] == pytest.approx([480, 256])
+        assert t0 @ [0, 0, 1] == pytest.approx([24.889, 0], abs=1e-3)
+        assert fit((1920, 1080), (512, 960), 0.35)[0, 0] == pytest.approx(0.351166, abs=1e-6)
+        assert fit((1920, 1080), (512, 960), -0.175)[0, 0] == pytest.approx(0.574635, abs=1e-6)
+
+    def test_augmentation_keeps_the_middle_and_zooms(self) -> None:
+        base = fit((1920, 1080), (512, 960))[None]
+        turned = augment(base, (512, 960), np.radians([0.0, 90.0]), np.array([0.35, 0.0]))
+        assert turned[0, 0] == pytest.approx(fit((1920, 1080), (512, 960), 0.35))
+        assert turned[:, 0] @ [960, 540, 1] == pytest.approx(np.array([[480, 256]] * 2))
+        # The box turns by r, so its content turns by -r: what was right of the middle comes above it.
+        assert turned[1, 0] @ [1060, 540, 1] == pytest.approx([480, 256 - 47.40741])
+
+    def test_size_of_a_mixed_rig_is_square(self, rig: CameraRig) -> None:
+        assert heatmap_size(rig, 128) == (128, 128)
+        assert heatmap_size(rig.subset(["plain", "five"]), 240) == (136, 240)
+
+
+class TestRender:
+    def test_value_is_the_gaussian(self) -> None:
+        xy = torch.tensor([[[10.25, 7.5]]])
+        out = render(xy, torch.tensor([[0.8]]), (20, 24), 3.0)
+        x, y = torch.meshgrid(torch.arange(24.0), torch.arange(20.0), indexing="xy")
+        expected = 0.8 * torch.exp(-((x - 10.25) ** 2 + (y - 7.5) ** 2) / 18)
+        torch.testing.assert_close(out[0], expected)
+
+    def test_published_values(self) -> None:
+        out = render(torch.tensor([[[12.0, 12.0]]]), torch.ones(1, 1), (24, 24), 3.0)[0]
+        assert float(out[12, 15]) == pytest.approx(0.6065, abs=1e-4)
+        assert float(out[21, 12]) == pytest.approx(0.0111, abs=1e-4)
+
+    def test_people_add_up_and_clip_and_missing_ones_are_nothing(self) -> None:
+        xy = torch.tensor([[[8.0, 8.0]], [[8.5, 8.0]], [[float("nan")] * 2]])
+        out = render(xy, torch.tensor([[1.0], [1.0], [0.0]]), (16, 16), 2.0)
+        assert torch.isfinite(out).all() and float(out.max()) == 1.0
+
+    def test_gradient_pulls_the_joint_to_the_target(self) -> None:
+        target = render(torch.tensor([[[11.0, 8.0]]]), torch.ones(1, 1), (17, 20), 3.0)
+        xy = torch.tensor([[[9.0, 8.0]]], requires_grad=True)
+        ((render(xy, torch.ones(1, 1), (17, 20), 3.0) - target) ** 2).sum().backward()
+        assert xy.grad is not None and xy.grad[0, 0, 0] < 0 and abs(float(xy.grad[0, 0, 1])) < 1e-4
+
+
+class TestUnproject:
+    def test_root_grid_has_the_published_corners(self) -> None:
+        points = grid_points(torch.tensor(PANOPTIC_SPACE.size_mm), PANOPTIC_SPACE.voxels) + torch.tensor(
+            PANOPTIC_SPACE.centre_mm
+        )
+        grid = points.view(80, 80, 20, 3)
+        assert grid[0, 0, 0].tolist() == pytest.approx([-4000, -4500, -200])
+        assert grid[79, 79, 19].tolist() == pytest.approx([4000, 3500, 1800])
+        assert PANOPTIC_SPACE.spacing_mm == pytest.approx([101.2658, 101.2658, 105.2632], abs=1e-4)
+
+    def test_pose_cube_spacing(self) -> None:
+        points = CubeUnprojector(2000.0, 64).offsets_mm.view(64, 64, 64, 3)
+        assert float(points[1, 0, 0, 0] - points[0, 0, 0, 0]) == pytest.approx(31.746, abs=1e-3)
+        assert float(points[31, 0, 0, 0] + points[32, 0, 0, 0]) == pytest.approx(0, abs=1e-3)
+
+    def test_fuse_is_the_mean_of_the_views_that_see(self) -> None:
+        heatmaps = torch.zeros(1, 3, 1, 8, 8)
+        heatmaps[0, :, 0, 3, 4] = torch.tensor([0.9, 0.3, 0.6])
+        xy = torch.tensor([4.0, 3.0]).expand(1, 3, 1, 2)
+        every = torch.ones(1, 3, 1, dtype=torch.bool)
+        ones = torch.ones(1, 3)
+        assert float(fuse(heatmaps, xy, every, ones)) == pytest.approx(0.6)
+        two = every.clone()
+        two[0, 2] = False
+        assert float(fuse(heatmaps, xy, two, ones)) == pytest.approx(0.6)
+        assert float(fuse(heatmaps, xy, every, torch.tensor([[1.0, 0, 1]]))) == pytest.approx(0.75)
+        # A single view is no agreement: halved.
+        assert float(fuse(heatmaps, xy, every, torch.tensor([[1.0, 0, 0]]))) == pytest.approx(0.45)
+        # Pushed out of the heatmap by an augmentation: unknown, not absent.
+        away = xy.clone()
+        away[0, 1] = -3
+        assert float(fuse(heatmaps, away, every, ones)) == pytest.approx(0.75)
+
+    def test_person_lights_up_the_right_voxel(self, rig: CameraRig) -> None:
+        space = CaptureSpace(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 1500.0), voxels=(16, 16, 16))
+        at = space.low_mm + space.spacing_mm * [4, 9, 6]
+        views = views_of(rig, at[None, None], (128, 128), 3.0)
+        projector = RigProjector(rig)
+        volume = SpaceUnprojector(projector, space)(views.heatmaps, views.affine, views.view_weight)[0, 0]
+        assert torch.unravel_index(volume.argmax(), volume.shape) == (4, 9, 6)
+        assert float(volume.max()) > 0.95
+        # The same box as a person's cube gives the same volume.
+        centre = torch.tensor(space.centre_mm[None], dtype=torch.float32)
+        cube = CubeUnprojector(1500.0, 16)(projector, views.heatmaps, views.affine, views.view_weight, centre)
+        torch.testing.assert_close(cube[0, 0], volume, atol=1e-3, rtol=0)
+
+
+class TestVolumeNet:
+    def test_zero_in_zero_out_at_initialisation(self) -> None:
+        net = VolumeNet(2, 3, VolumeNetConfig(width=0.25)).eval()
+        out = net(torch.zeros(1, 2, 8, 8, 4))
+        assert out.shape == (1, 3, 8, 8, 4) and (out == 0).all()
+
+    def test_published_size(self) -> None:
+        def millions(inputs: int, outputs: int) -> float:
+            return sum(p.numel() for p in VolumeNet(inputs, outputs, VolumeNetConfig()).parameters()) / 1e6
+
+        assert millions(1, 1) == pytest.approx(3.24, abs=0.01)
+        assert millions(15, 15) == pytest.approx(3.32, abs=0.01)
+
+    def test_folding_changes_nothing_but_rounding(self) -> None:
+        torch.manual_seed(0)
+        net = VolumeNet(1, 1, TINY)
+        for _ in range(3):
+            net(torch.rand(2, 1, 8, 8, 8))
+        net.eval()
+        x = torch.rand(2, 1, 8, 8, 8)
+        before = net(x)
+        net.fold()
+        torch.testing.assert_close(net(x), before, rtol=1e-4, atol=1e-6)
+
+    def test_an_even_kernel_is_refused(self) -> None:
+        with pytest.raises(CoreError, match="cannot be built"):
+            VolumeNetConfig(front_kernel=4)
+
+
+class TestRootNet:
+    def test_peaks_are_found_to_a_fraction_of_a_voxel(self) -> None:
+        space = PANOPTIC_SPACE
+        points = grid_points(torch.tensor(space.size_mm, dtype=torch.float32), space.voxels)
+        points = (points + torch.tensor(space.centre_mm)).view(*space.voxels, 3)
+        roots = torch.tensor([[130.0, -740, 870], [-2222.0, 1111, 555]])
+        apart = (points[..., None, :] - roots).square().sum(-1)
+        volume = (torch.tensor([0.9, 0.6]) * torch.exp(-apart / (2 * 200.0**2))).amax(-1)[None].float()
+        found = propose(volume, space, RootNetConfig())
+        assert found.valid[0].tolist() == [True, True] + [False] * 8
+        # A parabola through a sampled Gaussian of two voxels' sigma is off by at most 2 % of a voxel.
+        assert (found.xyz_mm[0, :2] - roots).norm(dim=-1).max() < 5
+        xyz, sample, score = found.flat()
+        assert xyz.shape == (2, 3) and sample.tolist() == [0, 0] and score[0] > score[1]
+
+    def test_of_near_proposals_the_best_stays(self) -> None:
+        points = torch.tensor([[[0.0, 0, 0], [200, 0, 0], [400, 0, 0], [900, 0, 0]]])
+        valid = torch.tensor([[True, True, True, False]])
+        # The second falls to the first; the third was only near the second, which is gone.
+        assert thin(points, valid, 300).tolist() == [[True, False, True, False]]
+
+    def test_forward_shape(self, rig: CameraRig) -> None:
+        space = CaptureSpace(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 2000.0), voxels=(8, 8, 4))
+        views = views_of(rig, np.zeros((1, 1, 3)), (64, 64), 2.0)
+        net = RootNet(RootNetConfig(net=TINY)).eval()
+        unprojector = SpaceUnprojector(RigProjector(rig), space)
+        assert net(unprojector, views.heatmaps[:, :, 0], views.affine, views.view_weight).shape == (1, 8, 8, 4)
+
+
+class TestPoseNet:
+    def test_soft_argmax_published_weight(self) -> None:
+        logits = torch.zeros(1, 1, 64, 64, 64)
+        logits[0, 0, 40, 3, 9] = 0.2
+        points = torch.zeros(64**3, 3)
+        points[int(logits.flatten().argmax())] = 1.0
+        assert soft_argmax(logits, points, 100.0)[0, 0].tolist() == pytest.approx(
+            [0.99946] * 3, abs=5e-5
+        )  # a float32 sum
+
+    def test_untrained_network_is_a_soft_argmax_of_the_views(self, rig: CameraRig) -> None:
+        rng = np.random.default_rng(2)
+        people = rng.uniform([-600, -600, 300], [600, 600, 1500], (1, 15, 3))
+        views = views_of(rig, people, (128, 128), 2.0)
+        net = PoseNet(15, PoseNetConfig(net=TINY, voxels=32)).eval()
+        root = torch.tensor([[0.0, 0, 900]])
+        with torch.no_grad():
+            found = net(RigProjector(rig), views, root, torch.zeros(1, dtype=torch.long))[0]
+        error = (found - torch.tensor(people[0])).norm(dim=-1)
+        assert error.mean() < 15  # a quarter of the voxel spacing of 65 mm
+
+    def test_score_is_high_on_a_person_and_low_beside(self, rig: CameraRig) -> None:
+        people = np.array([[[0.0, 0, 900], [100, 0, 1400]]])
+        views = views_of(rig, people, (128, 128), 2.0)
+        none = torch.zeros(1, dtype=torch.long)
+        on = support(RigProjector(rig), views, torch.tensor(people, dtype=torch.float32), none)
+        off = support(RigProjector(rig), views, torch.tensor(people + 400, dtype=torch.float32), none)
+        assert on.min() > 0.9 and off.max() < 0.1
+
+    def test_merging_keeps_the_better_of_two_and_other_moments(self) -> None:
+        xyz = torch.zeros(4, 15, 3)
+        xyz[1] += 50
+        xyz[2] += 400
+        keep = merge_skeletons(xyz, torch.tensor([0.5, 0.9, 0.4, 0.3]), torch.tensor([0, 0, 0, 1]), 150.0)
+        assert keep.tolist() == [False, True, True, True]
+
+
+class TestRefine:
+    def test_sub_pixel_peak_of_a_gaussian_is_exact(self) -> None:
+        xy = torch.tensor([[[10.3, 7.8]]])
+        maps = render(xy, torch.tensor([[0.7]]), (20, 24), 2.0)[None, None]
+        peak, height = nearest_peaks(maps, torch.tensor([[[[12.0, 9.0]]]]), 5.0)
+        assert peak[0, 0, 0].tolist() == pytest.approx([10.3, 7.8], abs=1e-3)
+        assert float(height) == pytest.approx(0.7, abs=0.02)
+        assert float(nearest_peaks(maps, torch.tensor([[[[22.0, 17.0]]]]), 4.0)[1]) == 0
+
+    def test_joints_move_onto_the_peaks_and_lonely_ones_stay(self, rig: CameraRig) -> None:
+        rng = np.random.default_rng(3)
+        truth = rng.uniform([-600, -600, 300], [600, 600, 1500], (1, 15, 3))
+        views = views_of(rig, truth, (128, 128), 2.0)
+        views.heatmaps[:, :, 14] = 0
+        start = torch.tensor(truth + rng.normal(0, 25, truth.shape), dtype=torch.float32)
+        none = torch.zeros(1, dtype=torch.long)
+        out, covariance = refine(RigProjector(rig), views, start, none, 2.0, RefineConfig(prior_mm=1000))
+        error = (out[0] - torch.tensor(truth[0])).norm(dim=-1)
+        assert error[:14].max() < 1 and torch.equal(out[0, 14], start[0, 14])
+        assert float(covariance[0, 14].diagonal().mean()) == pytest.approx(1e6)
+        assert covariance[0, :14].diagonal(dim1=-2, dim2=-1).max() < 50**2
+
+
+class TestDevice:
+    def test_auto_is_one_of_the_kinds_and_has_words(self) -> None:
+        device = pick_device()
+        assert device.type in ("cuda", "mps", "cpu") and len(describe(device)) > 3
+
+    def test_unknown_name_is_refused(self) -> None:
+        with pytest.raises(CoreError, match="no kind of device"):
+            pick_device("cdua")
