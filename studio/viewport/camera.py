@@ -1,0 +1,88 @@
+"""The viewer's own camera: turns around a point, z up, and fits what it should show."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from vispy.scene.cameras import TurntableCamera
+
+from core.types.arrays import F64
+
+ViewName = Literal["perspective", "top", "front", "side"]
+
+VIEWS: dict[ViewName, tuple[float, float, float]] = {
+    "perspective": (35.0, 24.0, 32.0),
+    "top": (0.0, 90.0, 0.0),
+    "front": (0.0, 0.0, 0.0),
+    "side": (0.0, 0.0, 90.0),
+}
+"""Field of view (0 is parallel), elevation and azimuth in degrees."""
+
+_MARGIN = 1.07
+_SMALLEST_MM = 1500.0
+_MIDDLE_BUTTON = 3
+
+
+class ViewerCamera(TurntableCamera):
+    """Left drag turns, middle or Shift + left drag moves, wheel or right drag zooms. The scene is in millimetres."""
+
+    def __init__(self) -> None:
+        fov, elevation, azimuth = VIEWS["perspective"]
+        super().__init__(fov=fov, elevation=elevation, azimuth=azimuth, center=(0, 0, 900.0), scale_factor=6000.0)
+        # Far over near plane; vispy's default of a million leaves too few steps of depth near the viewer.
+        self.depth_value = 3e4
+
+    def look(self, view: ViewName) -> None:
+        """Turns to a named view; keeps centre and zoom."""
+        fov, elevation, azimuth = VIEWS[view]
+        self.fov = fov
+        self.elevation, self.azimuth = elevation, azimuth
+
+    def fit(self, points_mm: F64, size: tuple[int, int]) -> None:
+        """Moves back until all points (N, 3) are in a picture of that width and height, in the current direction."""
+        if not len(points_mm) or min(size) <= 0:
+            return
+        right, up, forward = self._axes()
+        tangent = np.tan(np.radians(self.fov) / 2) if self.fov else 0.0
+        aspect = size[0] / size[1]
+        # vispy's field of view is the vertical one.
+        limits = tangent * aspect, tangent
+        centre = (points_mm.min(0) + points_mm.max(0)) / 2
+        scale = _SMALLEST_MM
+        for _ in range(4):
+            across, ahead = (points_mm - centre) @ np.stack([right, up], -1), (points_mm - centre) @ forward
+            if not self.fov:
+                middle = (across.max(0) + across.min(0)) / 2
+                half = (across.max(0) - across.min(0)).max() / 2, (across.max(0) - across.min(0)) / 2
+                scale = 2 * max(half[1][1], half[1][0] / aspect)
+            else:
+                distance = float((np.abs(across) / limits - ahead[:, None]).max())
+                seen = across / np.maximum(distance + ahead, 1.0)[:, None]
+                middle = (seen.max(0) + seen.min(0)) / 2 * distance
+                scale = 2 * distance * tangent
+            centre = centre + middle @ np.stack([right, up])
+        self.center = tuple(float(c) for c in centre)
+        # The scale is the height of the picture at the centre, or its width where that is smaller.
+        self.scale_factor = max(scale, _SMALLEST_MM) * _MARGIN * (1.0 if aspect >= 1 else aspect)
+
+    def _axes(self) -> tuple[F64, F64, F64]:
+        """Unit vectors right, up and forward of the current direction."""
+        azimuth, elevation = np.radians(self.azimuth), np.radians(self.elevation)
+        right = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
+        level = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
+        forward = np.cos(elevation) * level - np.sin(elevation) * np.array([0.0, 0.0, 1.0])
+        return right, np.cross(right, forward), forward
+
+    def viewbox_mouse_event(self, event: Any) -> None:
+        """vispy's handling, and a middle drag that moves the centre."""
+        if event.type == "mouse_move" and event.press_event is not None and _MIDDLE_BUTTON in event.buttons:
+            if self._event_value is None:
+                self._event_value = np.array(self.center, float)
+            right, up, _ = self._axes()
+            moved = event.mouse_event.pos - event.mouse_event.press_event.pos
+            per_pixel = self.scale_factor / min(self._viewbox.size)
+            self.center = tuple(self._event_value - right * moved[0] * per_pixel + up * moved[1] * per_pixel)
+            event.handled = True
+            return
+        super().viewbox_mouse_event(event)

@@ -1,0 +1,194 @@
+"""From a take's stage, a time and the options to the layers that are drawn. Pure: no OpenGL, no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.types import Pose3DSequence
+from core.types.arrays import F64, U8
+from studio.viewport.figure import figure
+from studio.viewport.layers import (
+    FloorLayer,
+    FrustaLayer,
+    LabelLayer,
+    Layer,
+    Scene,
+    SkeletonLayer,
+    SpaceLayer,
+    TrailLayer,
+)
+from studio.viewport.palette import Palette
+from studio.viewport.stage import Stage, moment_of
+
+_TRAIL_POINTS = 60
+_ABOVE_HEAD_MM = 110.0
+_ABOVE_CAMERA_MM = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewOptions:
+    """What the person wants to see.
+
+    Attributes:
+        follow: Id of the person whom the view follows, or None.
+        trail_s: Length of the trails.
+    """
+
+    skeletons: bool = True
+    trails: bool = True
+    labels: bool = True
+    frusta: bool = True
+    pictures: bool = True
+    floor: bool = True
+    space: bool = False
+    follow: int | None = None
+    trail_s: float = 1.5
+
+
+def resolve(
+    stage: Stage,
+    time_s: float,
+    options: ViewOptions,
+    palette: Palette,
+    pictures: Mapping[str, U8] | None = None,
+) -> Scene:
+    """The scene of one moment.
+
+    Args:
+        stage: The take.
+        time_s: Seconds from the take's start.
+        options: What to show.
+        palette: Colours.
+        pictures: By camera name, (H, W, 3) uint8 RGB; cameras without one show an empty plane.
+
+    Returns:
+        Only layers that have something to show.
+    """
+    layers: dict[str, Layer] = {}
+    moment = moment_of(stage.poses, time_s) if stage.poses is not None else None
+    if options.floor:
+        layers["floor"] = floor_layer(stage, palette)
+    if options.space and stage.space is not None:
+        layers["space"] = SpaceLayer(low_mm=stage.space.low_mm, high_mm=stage.space.high_mm, colour=palette.space)
+    if options.frusta and stage.cameras:
+        layers["frusta"] = frusta_layer(stage, palette, (pictures or {}) if options.pictures else {})
+    if options.trails and stage.poses is not None and moment is not None:
+        layers["trails"] = trail_layer(stage, stage.poses, moment, options.trail_s, palette)
+    if options.skeletons:
+        if stage.ghost is not None and (other := moment_of(stage.ghost, time_s)) is not None:
+            layers["ghost"] = skeleton_layer(stage.ghost, other, palette, ghost=True)
+        if stage.poses is not None and moment is not None:
+            layers["skeletons"] = skeleton_layer(stage.poses, moment, palette)
+    if options.labels:
+        labels = label_layer(stage, moment, options, palette)
+        if labels.texts:
+            layers["labels"] = labels
+    return Scene(
+        layers=layers,
+        frame_mm=stage.frame_mm,
+        azimuth_deg=stage.azimuth_deg,
+        focus_mm=_focus(stage, moment, options),
+    )
+
+
+def skeleton_layer(poses: Pose3DSequence, moment: int, palette: Palette, *, ghost: bool = False) -> SkeletonLayer:
+    """Everybody present at a moment of a result."""
+    columns = np.flatnonzero(poses.present[moment])
+    colour = [palette.ghost if ghost else palette.person(int(p)) for p in columns]
+    drawn = figure(poses.skeleton)
+    points, score = drawn.points(poses.xyz_mm[moment, columns], poses.score[moment, columns])
+    return SkeletonLayer(
+        xyz_mm=points,
+        score=score,
+        bones=drawn.bones,
+        size=drawn.size,
+        colour=np.array(colour, np.float32).reshape(-1, 4),
+        ghost=ghost,
+    )
+
+
+def trail_layer(stage: Stage, poses: Pose3DSequence, moment: int, trail_s: float, palette: Palette) -> TrailLayer:
+    """The last seconds of everybody's middle up to a moment, on the floor so that it never hides the person."""
+    first = int(np.searchsorted(poses.time_s, poses.time_s[moment] - trail_s))
+    steps = np.unique(np.linspace(first, moment, min(moment - first + 1, _TRAIL_POINTS)).round().astype(int))
+    path = stage.middle_mm[steps].swapaxes(0, 1).copy()
+    path[..., 2] = np.where(np.isfinite(path[..., 2]), 4.0, np.nan)
+    colour = [palette.person(p) for p in range(len(path))]
+    return TrailLayer(xyz_mm=path, colour=np.array(colour, np.float32).reshape(-1, 4))
+
+
+def frusta_layer(stage: Stage, palette: Palette, pictures: Mapping[str, U8]) -> FrustaLayer:
+    """All posed cameras."""
+    return FrustaLayer(
+        names=stage.cameras,
+        centre_mm=stage.centre_mm,
+        corner_mm=stage.corner_mm,
+        pictures=tuple(pictures.get(name) for name in stage.cameras),
+        colour=palette.camera,
+    )
+
+
+def floor_layer(stage: Stage, palette: Palette) -> FloorLayer:
+    """The floor under all cameras and people."""
+    return FloorLayer(
+        low_m=stage.low_m,
+        high_m=stage.high_m,
+        colour=palette.grid,
+        major=palette.grid_major,
+        axes=palette.axes,
+    )
+
+
+def label_layer(stage: Stage, moment: int | None, options: ViewOptions, palette: Palette) -> LabelLayer:
+    """Names of people and of cameras, and metres along two edges of the floor."""
+    texts: list[str] = []
+    places: list[F64] = []
+    colours: list[np.ndarray] = []
+    if options.skeletons and stage.poses is not None and moment is not None:
+        for column in np.flatnonzero(stage.poses.present[moment]):
+            middle = stage.middle_mm[moment, column]
+            top = np.nanmax(stage.poses.xyz_mm[moment, column, :, 2]) + _ABOVE_HEAD_MM
+            texts.append(f"Person {stage.poses.person_ids[column]}")
+            places.append(np.array([middle[0], middle[1], top]))
+            colours.append(palette.person(int(column)))
+    loud = len(texts)
+    if options.frusta:
+        texts += stage.cameras
+        places += [centre + (0, 0, _ABOVE_CAMERA_MM) for centre in stage.centre_mm]
+    if options.floor:
+        marks, where = _metre_marks(stage)
+        texts += marks
+        places += where
+    colours += [palette.quiet] * (len(texts) - loud)
+    return LabelLayer(
+        texts=tuple(texts),
+        xyz_mm=np.array(places, float).reshape(-1, 3),
+        colour=np.array(colours, np.float32).reshape(-1, 4),
+        plate=palette.plate,
+        quiet=np.arange(len(texts)) >= loud,
+    )
+
+
+def _metre_marks(stage: Stage) -> tuple[list[str], list[F64]]:
+    """Metres along the x and the y edge of the floor, at most about a dozen a side."""
+    texts: list[str] = []
+    places: list[F64] = []
+    for axis in (0, 1):
+        low, high = stage.low_m[axis], stage.high_m[axis]
+        step = next(s for s in (1, 2, 5, 10, 20) if (high - low) / s <= 12)
+        for metre in range(-(-low // step) * step, high + 1, step):
+            place = np.array([stage.low_m[0], stage.low_m[1], 0]) * 1000.0 - (150, 150, 0)
+            place[axis] = metre * 1000.0
+            texts.append(f"{metre} m")
+            places.append(place)
+    return texts, places
+
+
+def _focus(stage: Stage, moment: int | None, options: ViewOptions) -> F64 | None:
+    if stage.poses is None or moment is None or options.follow not in stage.poses.person_ids:
+        return None
+    middle = stage.middle_mm[moment, stage.poses.person_ids.index(options.follow)]
+    return np.asarray(middle) if np.isfinite(middle).all() else None

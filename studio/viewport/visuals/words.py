@@ -1,0 +1,26 @@
+"""Labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from studio.viewport.layers import LabelLayer
+from studio.viewport.visuals.captions import CaptionsNode
+
+
+class LabelDrawing:
+    """Names and metre marks, in front of everything."""
+
+    def __init__(self, parent: Any) -> None:
+        self._node = CaptionsNode(parent=parent)
+        self._node.order = 90
+
+    def show(self, layer: LabelLayer) -> None:
+        """Draws these words."""
+        canvas = self._node.canvas
+        self._node.set_labels(layer, 1.0 if canvas is None else float(canvas.pixel_scale))
+        self._node.visible = True
+
+    def hide(self) -> None:
+        """Draws no words."""
+        self._node.visible = False
