@@ -8,10 +8,19 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import CoreError
 from core.session import Session, Take
+from studio.jobs.bridge import JobBridge
+from studio.settings import SettingsStore
 
 
 class AppState(QObject):
     """The selection shared by all pages. Facts are read from the session on disk, never kept here.
+
+    Args:
+        settings: What the window remembers; in memory only when left out.
+
+    Attributes:
+        settings: As given.
+        jobs: The jobs of the open session; when one ends, `status_changed` follows.
 
     Signals:
         session_changed: Another session, or none, is open.
@@ -25,8 +34,11 @@ class AppState(QObject):
     poses_changed = Signal()
     status_changed = Signal()
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, settings: SettingsStore | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.settings = settings or SettingsStore()
+        self.jobs = JobBridge(self)
+        self.jobs.ended.connect(self.refresh)
         self._session: Session | None = None
         self._take_name = ""
         self._poses_name = ""
@@ -63,6 +75,7 @@ class AppState(QObject):
         """Looks at another session, or at none."""
         self._session = session
         self._take_name = self._poses_name = ""
+        self.jobs.attach(session)
         self._select_what_exists()
         self.session_changed.emit()
         self.take_changed.emit()
@@ -84,7 +97,7 @@ class AppState(QObject):
             self._poses_name = name
             self.poses_changed.emit()
 
-    def refresh(self) -> None:
+    def refresh(self, _ended_job: object = None) -> None:
         """Tells everybody to read again, after something was written to the session."""
         before = (self._take_name, self._poses_name)
         self._select_what_exists()

@@ -1,0 +1,155 @@
+"""From job files to Qt signals: one timer reads what the running jobs have written since the last tick.
+
+A job is a detached process that tells of itself in files, so the bridge holds nothing that closing the window could
+lose: at the next start, `attach` reads the same files from their beginning.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from core.config import to_mapping
+from core.errors import CoreError
+from core.jobs import Job, JobSpec, Metric
+from core.session import Session
+from studio.jobs.tracked import TrackedJob
+
+TICK_MS = 200
+_HISTORY = 12
+
+
+class JobBridge(QObject):
+    """Starts, follows, cancels and re-attaches to the jobs of one session.
+
+    Signals:
+        added: A `TrackedJob` is new in the list.
+        changed: A `TrackedJob` said something, or its state changed.
+        measured: A `TrackedJob` and the list of its new `Metric` events.
+        ended: A `TrackedJob` that ran while the window was open came to an end; results may be on disk.
+        cleared: Another session: forget all jobs.
+    """
+
+    added = Signal(object)
+    changed = Signal(object)
+    measured = Signal(object, list)
+    ended = Signal(object)
+    cleared = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.jobs: list[TrackedJob] = []
+        self._history: list[Path] = []
+        self._timer = QTimer(self)
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self._tick)
+
+    @property
+    def active(self) -> list[TrackedJob]:
+        """Jobs that still run."""
+        return [j for j in self.jobs if j.active]
+
+    def start(self, session: Session, verb: str, params: Any, title: str = "") -> TrackedJob:
+        """Runs a verb in a child process.
+
+        Args:
+            session: The session it works on.
+            verb: Name in the table of verbs.
+            params: The verb's settings, as its dataclass.
+            title: What to call the job.
+
+        Raises:
+            CoreError: The session's folder cannot be written, or the process could not be started.
+        """
+        spec = JobSpec(verb=verb, session=str(session.root), params=to_mapping(params), title=title)
+        try:
+            folder = session.new_run(verb).root
+        except OSError as error:
+            raise CoreError(
+                f"No folder for the job could be made in {session.layout.runs}: {error.strerror}.",
+                "Check that the disk is not full and that you may write there.",
+            ) from error
+        tracked = TrackedJob(Job.start(spec, folder))
+        self._follow(tracked)
+        return tracked
+
+    def cancel(self, tracked: TrackedJob) -> None:
+        """Asks a job to stop; a second call, after a while, ends it by force."""
+        if tracked.stuck:
+            tracked.job.kill()
+        elif tracked.active:
+            tracked.job.cancel()
+            tracked.cancel_asked_s = tracked.cancel_asked_s or time.monotonic()
+        self.changed.emit(tracked)
+
+    def resume(self, tracked: TrackedJob) -> None:
+        """Starts an ended job again in its own folder, to go on where it stopped.
+
+        Raises:
+            CoreError: The process could not be started.
+        """
+        tracked.job.restart()
+        tracked.failure, tracked.fraction, tracked.text, tracked.cancel_asked_s = None, None, "", None
+        self.changed.emit(tracked)
+        self._timer.start()
+
+    def attach(self, session: Session | None) -> None:
+        """Follows the jobs of another session: those that still run, and the newest that ended, one a tick."""
+        self._timer.stop()
+        self.jobs.clear()
+        self.cleared.emit()
+        self._history = [run.root for run in session.runs()][-_HISTORY:] if session else []
+        if self._history:
+            self._timer.start()
+
+    def newest(self, verb: str) -> TrackedJob | None:
+        """The youngest job of that verb."""
+        return max((j for j in self.jobs if j.verb == verb), key=lambda j: j.name, default=None)
+
+    def detach(self) -> None:
+        """Stops following; the jobs go on."""
+        self._timer.stop()
+
+    def _follow(self, tracked: TrackedJob) -> None:
+        self.jobs.append(tracked)
+        self.added.emit(tracked)
+        self._timer.start()
+
+    def _tick(self) -> None:
+        if self._history:
+            self._read_old(self._history.pop())
+        for tracked in self.jobs:
+            if tracked.active:
+                self._poll(tracked)
+        if not self._history and not self.active:
+            self._timer.stop()
+
+    def _read_old(self, folder: Path) -> None:
+        if any(j.job.folder == folder for j in self.jobs):
+            return
+        try:
+            tracked = TrackedJob(Job(folder))
+        except CoreError:
+            return  # a folder whose job file is damaged is no job any more; its results are found without it
+        for _ in range(2):  # the second look tells a dead worker from one that has just been quiet
+            for event in tracked.job.poll():
+                tracked.apply(event)
+        self._follow(tracked)
+        self.changed.emit(tracked)
+        self.measured.emit(tracked, list(tracked.metrics))
+
+    def _poll(self, tracked: TrackedJob) -> None:
+        before = tracked.state
+        events = tracked.job.poll()
+        for event in events:
+            tracked.apply(event)
+        if events or tracked.state != before or tracked.cancel_asked_s is not None:
+            self.changed.emit(tracked)
+        metrics = [e for e in events if isinstance(e, Metric)]
+        if metrics:
+            self.measured.emit(tracked, metrics)
+        if not tracked.active:
+            self.ended.emit(tracked)

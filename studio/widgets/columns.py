@@ -1,0 +1,93 @@
+"""Layouts that follow the width of the window."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QGridLayout, QVBoxLayout, QWidget
+
+from studio.theme import GRID_PX
+
+
+class Columns(QWidget):
+    """Two stacks of cards: side by side where there is room, else one under the other.
+
+    Args:
+        breakpoint_px: Width from which they stand side by side.
+        shares: How they share the width.
+
+    Attributes:
+        left: Layout of the first stack.
+        right: Layout of the second stack.
+    """
+
+    def __init__(
+        self, breakpoint_px: int = 880, shares: tuple[int, int] = (1, 1), parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._breakpoint_px, self._shares = breakpoint_px, shares
+        self._box = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._box.setContentsMargins(0, 0, 0, 0)
+        self._box.setSpacing(2 * GRID_PX)
+        self.left, self.right = QVBoxLayout(), QVBoxLayout()
+        for stack, share in zip((self.left, self.right), shares, strict=True):
+            stack.setSpacing(2 * GRID_PX)
+            self._box.addLayout(stack, share)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        wide = event.size().width() >= self._breakpoint_px
+        direction = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
+        if self._box.direction() != direction:
+            self._box.setDirection(direction)
+            for index, share in enumerate(self._shares):
+                self._box.setStretch(index, share if wide else 0)
+        super().resizeEvent(event)
+
+
+class TileGrid(QWidget):
+    """Equal tiles in as many columns as fit.
+
+    Args:
+        tile_px: Least width of a tile.
+        most: Most columns.
+    """
+
+    def __init__(self, tile_px: int = 280, most: int = 4, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tile_px, self._most, self._columns = tile_px, most, 0
+        self._tiles: list[QWidget] = []
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(GRID_PX + GRID_PX // 2)
+        self._grid.setAlignment(Qt.AlignmentFlag.AlignTop)
+
+    @property
+    def tiles(self) -> list[QWidget]:
+        """What it shows, in order."""
+        return list(self._tiles)
+
+    def set_tiles(self, tiles: list[QWidget]) -> None:
+        """Shows these instead."""
+        for old in self._tiles:
+            self._grid.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self._tiles, self._columns = list(tiles), 0
+        self._arrange(self.width())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._arrange(event.size().width())
+        super().resizeEvent(event)
+
+    def _arrange(self, width_px: int) -> None:
+        gap = self._grid.spacing()
+        fits = max(1, min(self._most, (width_px + gap) // (self._tile_px + gap), len(self._tiles) or 1))
+        if fits == 3 and len(self._tiles) == 4:
+            fits = 2  # four pictures look better as two rows of two than as three and one
+        if fits == self._columns:
+            return
+        for column in range(max(fits, self._columns)):
+            self._grid.setColumnStretch(column, 1 if column < fits else 0)
+        self._columns = fits
+        for index, tile in enumerate(self._tiles):
+            self._grid.addWidget(tile, index // fits, index % fits)

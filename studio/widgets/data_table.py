@@ -1,0 +1,86 @@
+"""A quiet table for a handful of rows, as high as its content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+
+from studio.theme import current_theme, theme_changed
+
+_ROW_PX = 36
+
+
+class DataTable(QTableWidget):
+    """Rows of text; numbers stand right.
+
+    Args:
+        headers: Column titles.
+        right: Indices of columns that stand right.
+        stretch: Index of the column that takes spare room.
+        selectable: Whether a row can be chosen.
+    """
+
+    def __init__(
+        self,
+        headers: Sequence[str],
+        right: Sequence[int] = (),
+        stretch: int = 0,
+        selectable: bool = False,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(0, len(headers), parent)
+        self._right = set(right)
+        self._tones: dict[tuple[int, int], str] = {}
+        self.setHorizontalHeaderLabels(list(headers))
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(_ROW_PX)
+        self.setShowGrid(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.setWordWrap(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        single = QAbstractItemView.SelectionMode.SingleSelection
+        self.setSelectionMode(single if selectable else QAbstractItemView.SelectionMode.NoSelection)
+        if not selectable:
+            self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(48)
+        for column in range(len(headers)):
+            self.horizontalHeaderItem(column).setTextAlignment(self._alignment(column))
+        theme_changed.connect(self._recolour)
+
+    def set_rows(self, rows: Sequence[Sequence[str]], tones: dict[tuple[int, int], str] | None = None) -> None:
+        """Shows these rows.
+
+        Args:
+            rows: Text by row and column.
+            tones: Colour token by (row, column), where not the usual text colour.
+        """
+        self._tones = tones or {}
+        self.setRowCount(len(rows))
+        for r, row in enumerate(rows):
+            for c, text in enumerate(row):
+                item = QTableWidgetItem(text)
+                item.setTextAlignment(self._alignment(c))
+                item.setToolTip(text)
+                self.setItem(r, c, item)
+        self._recolour()
+        height = self.horizontalHeader().sizeHint().height() + _ROW_PX * len(rows) + 2
+        self.setFixedHeight(height)
+
+    def _alignment(self, column: int) -> Qt.AlignmentFlag:
+        side = Qt.AlignmentFlag.AlignRight if column in self._right else Qt.AlignmentFlag.AlignLeft
+        return side | Qt.AlignmentFlag.AlignVCenter
+
+    def _recolour(self, _theme: object = None) -> None:
+        for (r, c), token in self._tones.items():
+            item = self.item(r, c)
+            if item is not None:
+                item.setForeground(QColor(getattr(current_theme(), token)))

@@ -1,0 +1,149 @@
+"""One picture with lines drawn over it, scaled to the room it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from core.types.arrays import F64, U8
+from studio.theme import current_theme
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """Polylines in one colour.
+
+    Attributes:
+        paths_px: Each (n, 2) in picture px, a NaN row breaks the line.
+        token: Colour token of `Theme`.
+        width_px: Width on the screen.
+    """
+
+    paths_px: tuple[F64, ...]
+    token: str
+    width_px: float = 1.4
+
+
+def to_image(picture: U8) -> QImage:
+    """A copy of an RGB array (H, W, 3) as a Qt image."""
+    height, width, _ = picture.shape
+    data = np.ascontiguousarray(picture)
+    return QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+
+
+class Picture(QWidget):
+    """Shows a picture letterboxed, with overlay lines and a caption.
+
+    Signals:
+        clicked: The picture was clicked.
+    """
+
+    clicked = Signal()
+
+    def __init__(self, caption: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.caption = caption
+        self.message = "Loading…"
+        self._image: QImage | None = None
+        self._lines: Sequence[Lines] = ()
+        self._aspect = 16 / 9
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+        self.setMinimumSize(160, 90)
+
+    @property
+    def loaded(self) -> bool:
+        return self._image is not None
+
+    @property
+    def image(self) -> QImage | None:
+        """The picture without its lines."""
+        return self._image
+
+    @property
+    def lines(self) -> Sequence[Lines]:
+        return self._lines
+
+    def set_aspect(self, width_px: int, height_px: int) -> None:
+        """Keeps room of this shape while the picture is not there yet; never taller than a square."""
+        self._aspect = max(1.0, width_px / height_px)
+        self.updateGeometry()
+
+    def set_picture(self, image: QImage, lines: Sequence[Lines] = ()) -> None:
+        """Shows a picture and the lines over it."""
+        self._image, self._lines = image, lines
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.update()
+
+    def say(self, message: str) -> None:
+        """Shows a sentence in place of the picture."""
+        self._image, self.message = None, message
+        self.update()
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        return round(width / self._aspect)
+
+    def sizeHint(self) -> QSize:
+        return QSize(320, round(320 / self._aspect))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self.loaded and self.rect().contains(event.pos()):
+            self.clicked.emit()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        theme = current_theme()
+        painter = QPainter(self)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        corners = QPainterPath()
+        corners.addRoundedRect(QRectF(self.rect()), 6, 6)
+        painter.setClipPath(corners)
+        painter.fillRect(self.rect(), QColor(theme.viewport))
+        if self._image is None:
+            painter.setPen(QColor(theme.muted))
+            area = self.rect().adjusted(16, 16, -16, -16)
+            painter.drawText(area, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.message)
+        else:
+            self._paint_picture(painter, self._image)
+        if self.caption:
+            self._paint_caption(painter)
+        painter.end()
+
+    def _paint_picture(self, painter: QPainter, image: QImage) -> None:
+        scale = min(self.width() / image.width(), self.height() / image.height())
+        size = QRectF(0, 0, image.width() * scale, image.height() * scale)
+        size.moveCenter(QPointF(self.width() / 2, self.height() / 2))
+        painter.drawImage(size, image)
+        painter.setClipRect(size, Qt.ClipOperation.IntersectClip)
+        for lines in self._lines:
+            painter.setPen(QPen(QColor(getattr(current_theme(), lines.token)), lines.width_px))
+            for path in lines.paths_px:
+                # Pixel (0, 0) is the centre of the top-left pixel, whose corner is the origin of the drawing.
+                on_screen = (np.asarray(path) + 0.5) * scale + (size.x(), size.y())
+                for run in _runs(on_screen):
+                    painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in run.tolist()]))
+
+    def _paint_caption(self, painter: QPainter) -> None:
+        metrics = painter.fontMetrics()
+        box = QRectF(8, 8, metrics.horizontalAdvance(self.caption) + 16, metrics.height() + 6)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(12, 14, 18, 190))
+        painter.drawRoundedRect(box, 4, 4)
+        painter.setPen(QColor("white"))
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.caption)
+
+
+def _runs(path_px: F64) -> list[F64]:
+    """Parts of a polyline between its NaN rows, those of at least two points."""
+    broken = ~np.isfinite(path_px).all(axis=1)
+    parts = np.split(path_px, np.flatnonzero(broken))
+    kept = [part[np.isfinite(part).all(axis=1)] for part in parts]
+    return [part for part in kept if len(part) > 1]

@@ -1,0 +1,52 @@
+"""The frame every page stands in: its name, a sentence on what it is for, and scrolling content."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from studio.theme import GRID_PX
+from studio.widgets.text import label
+
+
+class ScrollPage(QWidget):
+    """A page with a head that stays and content that scrolls.
+
+    Args:
+        title: Name of the page.
+        sentence: What it is for.
+
+    Attributes:
+        actions: Layout at the right end of the head.
+        content: Layout of the scrolling part.
+    """
+
+    def __init__(self, title: str, sentence: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        head = QHBoxLayout()
+        head.setContentsMargins(3 * GRID_PX, 2 * GRID_PX, 3 * GRID_PX, 2 * GRID_PX)
+        head.setSpacing(GRID_PX)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(label(title, "title", wrap=False))
+        words.addWidget(label(sentence, "muted"))
+        head.addLayout(words, 1)
+        self.actions = QHBoxLayout()
+        self.actions.setSpacing(GRID_PX)
+        head.addLayout(self.actions)
+        head.setAlignment(self.actions, Qt.AlignmentFlag.AlignVCenter)
+        outer.addLayout(head)
+        self.scroll = QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inner = QWidget()
+        inner.setProperty("role", "scrolled")
+        self.content = QVBoxLayout(inner)
+        self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX, 3 * GRID_PX)
+        self.content.setSpacing(2 * GRID_PX)
+        self.scroll.setWidget(inner)
+        outer.addWidget(self.scroll, 1)
