@@ -1,0 +1,62 @@
+"""C3D, the binary format of optical motion capture: Vicon Nexus, Visual3D, Mokka, OpenSim, MATLAB toolboxes.
+
+Every person's joints are points named `P1:left_knee`, with the prefixes listed in the SUBJECTS group as Vicon does. A
+missing joint has the residual -1, which every reader takes as invalid.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import ezc3d
+import numpy as np
+
+from core.export.exporter import ExportOptions, Origin, Units, UpAxis, converted, person_label, rate_hz
+from core.files import replacing
+from core.types import Pose3DSequence
+
+
+class C3dExporter:
+    """See the module."""
+
+    title = "C3D"
+    units: tuple[Units, ...] = ("mm", "cm", "m")
+    ups: tuple[UpAxis, ...] = ("z", "y")
+
+    def describe(self, options: ExportOptions) -> str:
+        return (
+            f"One file with everybody's joints as points, in {options.units} with {options.up} up; read by Vicon "
+            "Nexus, Visual3D, Mokka, OpenSim and MATLAB toolboxes."
+        )
+
+    def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+        people = [person_label(i) for i in poses.person_ids]
+        xyz = converted(poses.xyz_mm, options)  # (T, P, J, 3)
+        points = np.full((4, xyz.shape[1] * xyz.shape[2], len(xyz)), np.nan)
+        points[:3] = xyz.reshape(len(xyz), -1, 3).transpose(2, 1, 0)
+
+        file = ezc3d.c3d()
+        point = file["parameters"]["POINT"]
+        point["RATE"]["value"] = [rate_hz(poses)]
+        point["UNITS"]["value"] = [options.units]
+        pairs = list(itertools.product(people, poses.skeleton.joints))
+        point["LABELS"]["value"] = [f"{person}:{joint}" for person, joint in pairs]
+        point["DESCRIPTIONS"]["value"] = [f"{joint} of {person}" for person, joint in pairs]
+        file.add_parameter("POINT", "X_SCREEN", ["+X"])
+        file.add_parameter("POINT", "Y_SCREEN", [f"+{options.up.upper()}"])
+        file.add_parameter("SUBJECTS", "USED", [len(people)])
+        file.add_parameter("SUBJECTS", "NAMES", people)
+        file.add_parameter("SUBJECTS", "LABEL_PREFIXES", [f"{person}:" for person in people])
+        file.add_parameter("MANUFACTURER", "SOFTWARE", [origin.version])
+        file.add_parameter("ORIGIN", "TAKE", [origin.take])
+        file.add_parameter("ORIGIN", "POSES", [origin.poses])
+        file.add_parameter("ORIGIN", "RIG", [origin.rig])
+        file["data"]["points"] = points
+        path = stem.with_name(f"{stem.name}.c3d")
+        with replacing(path) as temporary:
+            file.write(str(temporary))
+        return [path]
+
+
+EXPORTER = C3dExporter()

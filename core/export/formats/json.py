@@ -1,0 +1,84 @@
+"""JSON for programs and web pages. Schema `selfpose-studio/poses3d`, version 1:
+
+    {"schema": "selfpose-studio/poses3d", "version": 1,
+     "origin": {"take", "poses", "rig", "version"}, "provenance": {...},
+     "units": "mm", "up": "z", "fps": 25.0,
+     "skeleton": {"name", "joints": [name, ...], "bones": [[joint index, joint index], ...], "root": index or null},
+     "frames": [{"time_s": 0.04, "people": [{"id": 1, "xyz": [[x, y, z] or null, ...], "score": [0.93, ...]}]}]}
+
+`xyz` and `score` follow the order of `joints`; a missing joint is null with score 0. A frame lists the people who are
+in it, so that a frame with nobody has an empty list.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.export.exporter import DECIMALS, ExportOptions, Origin, Units, UpAxis, converted
+from core.files import replacing
+from core.types import Pose3DSequence
+
+SCHEMA = "selfpose-studio/poses3d"
+VERSION = 1
+
+
+class JsonExporter:
+    """See the module."""
+
+    title = "JSON"
+    units: tuple[Units, ...] = ("mm", "cm", "m")
+    ups: tuple[UpAxis, ...] = ("z", "y")
+
+    def describe(self, options: ExportOptions) -> str:
+        return (
+            f"One file with joints, bones and people of each frame, in {options.units} with {options.up} up; read by "
+            "any programming language."
+        )
+
+    def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+        path = stem.with_name(f"{stem.name}.json")
+        head = json.dumps(_head(poses, options, origin), indent=2, allow_nan=False)
+        xyz = np.round(converted(poses.xyz_mm, options), DECIMALS[options.units])
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            # A frame a line: readable, and a long take is never held as one string.
+            file.write(head.removesuffix("\n}") + ',\n  "frames": [\n')
+            for t, time_s in enumerate(poses.time_s.tolist()):
+                people = [
+                    {
+                        "id": poses.person_ids[p],
+                        "xyz": [None if math.isnan(place[0]) else place for place in xyz[t, p].tolist()],
+                        "score": np.round(poses.score[t, p], 4).tolist(),
+                    }
+                    for p in np.flatnonzero(poses.present[t])
+                ]
+                line = json.dumps({"time_s": round(time_s, 6), "people": people}, allow_nan=False)
+                file.write(f"    {line}{',' if t + 1 < len(poses.time_s) else ''}\n")
+            file.write("  ]\n}\n")
+        return [path]
+
+
+def _head(poses: Pose3DSequence, options: ExportOptions, origin: Origin) -> dict[str, Any]:
+    skeleton = poses.skeleton
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "origin": {"take": origin.take, "poses": origin.poses, "rig": origin.rig, "version": origin.version},
+        "provenance": dict(poses.provenance),
+        "units": options.units,
+        "up": options.up,
+        "fps": poses.fps,
+        "skeleton": {
+            "name": skeleton.name,
+            "joints": list(skeleton.joints),
+            "bones": [list(bone) for bone in skeleton.bones],
+            "root": skeleton.root,
+        },
+    }
+
+
+EXPORTER = JsonExporter()

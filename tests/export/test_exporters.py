@@ -1,0 +1,222 @@
+"""Exports read back by readers that are not ours, with exact values."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import CoreError
+from core.export import EXPORTERS, ExportOptions, Origin, resolve, write_files
+from core.types import COCO17, PANOPTIC15, Pose3DSequence
+
+ORIGIN = Origin(take="walk", poses="baseline", rig="0123456789abcdef", version="selfpose-studio 9.9")
+T, P, J = 7, 2, len(PANOPTIC15)
+FLOAT32 = 2.0**-24
+"""Largest relative rounding error of a C3D coordinate."""
+
+
+@pytest.fixture
+def poses() -> Pose3DSequence:
+    """Two people: the first misses a joint in one frame, the second is away for three frames."""
+    rng = np.random.default_rng(5)
+    xyz = rng.uniform(-3000, 3000, (T, P, J, 3))
+    score = np.round(rng.uniform(0.2, 1, (T, P, J)), 4)
+    for gap in [(2, 0, 4), (slice(3, 6), 1)]:
+        xyz[gap], score[gap] = np.nan, 0
+    return Pose3DSequence(
+        skeleton=PANOPTIC15,
+        time_s=np.arange(T) / 50,
+        xyz_mm=xyz,
+        score=score,
+        person_ids=(3, 11),
+        provenance={"method": "test", "rig": ORIGIN.rig},
+    )
+
+
+def write(name: str, poses: Pose3DSequence, folder: Path, **asked: str) -> list[Path]:
+    options = resolve(EXPORTERS.get(name), **asked)  # type: ignore[arg-type]
+    return write_files(name, poses, folder / "out" / "walk_baseline", options, ORIGIN)
+
+
+def y_up(xyz: np.ndarray) -> np.ndarray:
+    """Written out by hand, apart from the code under test: the old up becomes y, the old y goes to -z."""
+    return np.stack([xyz[..., 0], xyz[..., 2], -xyz[..., 1]], -1)
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_contract(name: str, poses: Pose3DSequence, tmp_path: Path) -> None:
+    exporter = EXPORTERS.get(name)
+    options = resolve(exporter)
+    assert options == ExportOptions(units=exporter.units[0], up=exporter.ups[0])
+    sentence = exporter.describe(options)
+    assert sentence.endswith(".") and f"in {options.units} " in sentence and exporter.title
+    files = write(name, poses, tmp_path)
+    assert files and all(f.parent == tmp_path / "out" and f.name.startswith("walk_baseline") for f in files)
+    assert sorted(files) == sorted((tmp_path / "out").iterdir()), "nothing but the files that are named is left"
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_a_folder_that_cannot_be_written_is_told(name: str, poses: Pose3DSequence, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file where a folder should be")
+    with pytest.raises(CoreError, match="cannot be written"):
+        write(name, poses, tmp_path)
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_nobody_is_an_error_in_words(name: str, poses: Pose3DSequence, tmp_path: Path) -> None:
+    empty = Pose3DSequence(
+        skeleton=PANOPTIC15,
+        time_s=poses.time_s,
+        xyz_mm=np.full((T, 0, J, 3), np.nan),
+        score=np.zeros((T, 0, J)),
+        person_ids=(),
+    )
+    with pytest.raises(CoreError, match="nobody"):
+        write(name, empty, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_export_leaves_the_old_file(
+    poses: Pose3DSequence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = write("json", poses, tmp_path)
+    before = path.read_bytes()
+    monkeypatch.setattr("core.export.formats.json.DECIMALS", {})
+    with pytest.raises(KeyError):
+        write("json", poses, tmp_path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_options_a_format_cannot_hold_are_refused() -> None:
+    with pytest.raises(CoreError, match="NetCDF cannot be written in m"):
+        resolve(EXPORTERS.get("netcdf"), units="m")
+    with pytest.raises(CoreError, match="up axis y"):
+        resolve(EXPORTERS.get("netcdf"), up="y")
+
+
+@pytest.mark.filterwarnings("ignore:No analog data found in file")
+@pytest.mark.parametrize(("units", "factor"), [("mm", 1.0), ("m", 0.001)])
+def test_c3d(poses: Pose3DSequence, tmp_path: Path, units: str, factor: float) -> None:
+    import c3d
+
+    (path,) = write("c3d", poses, tmp_path, units=units)
+    with path.open("rb") as file:
+        reader = c3d.Reader(file)
+        points = np.array([p for _, p, _ in reader.read_frames()])
+    labels = [label.strip() for label in reader.point_labels]
+    assert labels == [f"P{i}:{joint}" for i in (3, 11) for joint in PANOPTIC15.joints]
+    assert reader.point_rate == pytest.approx(50)
+    assert reader.get("POINT:UNITS").string_value.strip() == units
+    assert reader.get("POINT:Y_SCREEN").string_array[0].strip() == "+Z"
+    assert [s.strip() for s in reader.get("SUBJECTS:LABEL_PREFIXES").string_array] == ["P3:", "P11:"]
+    assert reader.get("ORIGIN:RIG").string_array[0].strip() == ORIGIN.rig
+    assert reader.get("MANUFACTURER:SOFTWARE").string_array[0].strip() == ORIGIN.version
+    assert points.shape == (T, P * J, 5)
+    valid = points[..., 3] >= 0
+    expected = poses.xyz_mm.reshape(T, P * J, 3) * factor
+    np.testing.assert_array_equal(valid, np.isfinite(expected).all(-1))
+    np.testing.assert_allclose(points[valid][:, :3], expected[valid], rtol=2 * FLOAT32)
+
+
+def test_trc_is_what_opensim_expects(poses: Pose3DSequence, tmp_path: Path) -> None:
+    import trc
+
+    files = write("trc", poses, tmp_path)
+    assert [f.name for f in files] == ["walk_baseline_P3.trc", "walk_baseline_P11.trc"]
+    for column, path in enumerate(files):
+        data = trc.TRCData()
+        data.load(path)
+        assert (data["Units"], data["DataRate"], data["NumFrames"], data["OrigNumFrames"]) == ("m", 50, T, T)
+        assert data["Markers"] == list(PANOPTIC15.joints) and data["FileName"] == path.name
+        assert data["Frame#"] == list(range(1, T + 1))
+        np.testing.assert_allclose(data["Time"], poses.time_s, atol=5e-7)
+        read = np.array([data[joint] for joint in PANOPTIC15.joints]).transpose(1, 0, 2)
+        np.testing.assert_allclose(read, y_up(poses.xyz_mm[:, column]) / 1000, atol=0.51e-7)
+    columns = {len(line.split("\t")) for line in files[0].read_text().splitlines()[6:]}
+    assert columns == {2 + 3 * J}, "every row has a cell for every coordinate"
+
+
+def test_a_head_above_the_floor_is_up_on_y_in_trc(tmp_path: Path) -> None:
+    import trc
+
+    xyz = np.full((1, 1, len(COCO17), 3), np.nan)
+    xyz[0, 0, COCO17.index("nose")] = [100, 200, 1600]
+    standing = Pose3DSequence(
+        skeleton=COCO17,
+        time_s=[0.0],
+        xyz_mm=xyz,
+        score=np.isfinite(xyz).all(-1).astype(float),
+        person_ids=(1,),
+    )
+    (path,) = write("trc", standing, tmp_path)
+    data = trc.TRCData()
+    data.load(path)
+    assert data["nose"] == [pytest.approx([0.1, 1.6, -0.2])]
+    (path,) = write("trc", standing, tmp_path, up="z", units="mm")
+    data.load(path)
+    assert data["nose"] == [pytest.approx([100, 200, 1600])]
+    assert np.isnan(data["left_eye"]).all()
+
+
+@pytest.mark.parametrize(("units", "factor"), [("mm", 1.0), ("cm", 0.1)])
+def test_csv(poses: Pose3DSequence, tmp_path: Path, units: str, factor: float) -> None:
+    table, origin = write("csv", poses, tmp_path, units=units)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    xyz, score = np.full((T, P, J, 3), np.nan), np.zeros((T, P, J))
+    for row in rows:
+        at = int(row["frame"]), poses.person_ids.index(int(row["person"])), PANOPTIC15.index(row["joint"])
+        score[at] = float(row["score"])
+        if row[f"x_{units}"]:
+            xyz[at] = [float(row[f"{axis}_{units}"]) for axis in "xyz"]
+        assert float(row["time_s"]) == pytest.approx(poses.time_s[at[0]])
+    assert len(rows) == (T * P - 3) * J
+    np.testing.assert_allclose(xyz, poses.xyz_mm * factor, atol=0.51e-4)
+    np.testing.assert_allclose(score, poses.score, atol=1e-9)
+    made_by = json.loads(origin.read_text())
+    assert (made_by["rig"], made_by["version"], made_by["units"]) == (ORIGIN.rig, ORIGIN.version, units)
+
+
+@pytest.mark.parametrize("up", ["z", "y"])
+def test_json(poses: Pose3DSequence, tmp_path: Path, up: str) -> None:
+    (path,) = write("json", poses, tmp_path, up=up)
+    data = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert (data["schema"], data["version"], data["units"], data["up"]) == ("selfpose-studio/poses3d", 1, "mm", up)
+    assert data["origin"]["rig"] == ORIGIN.rig and data["provenance"]["method"] == "test"
+    assert data["skeleton"]["joints"] == list(PANOPTIC15.joints)
+    assert [tuple(b) for b in data["skeleton"]["bones"]] == list(PANOPTIC15.bones)
+    assert data["fps"] == pytest.approx(50)
+    expected = poses.xyz_mm if up == "z" else y_up(poses.xyz_mm)
+    assert [[p["id"] for p in f["people"]] for f in data["frames"]] == [
+        [i for i, there in zip(poses.person_ids, present, strict=True) if there] for present in poses.present
+    ]
+    for t, frame in enumerate(data["frames"]):
+        assert frame["time_s"] == pytest.approx(poses.time_s[t])
+        for person in frame["people"]:
+            column = poses.person_ids.index(person["id"])
+            read = np.array([p if p is not None else [np.nan] * 3 for p in person["xyz"]])
+            np.testing.assert_allclose(read, expected[t, column], atol=0.51e-4)
+            np.testing.assert_allclose(person["score"], poses.score[t, column], atol=1e-9)
+
+
+def test_netcdf(poses: Pose3DSequence, tmp_path: Path) -> None:
+    import xarray
+
+    (path,) = write("netcdf", poses, tmp_path)
+    with xarray.open_dataset(path, engine="h5netcdf") as data:
+        assert list(data["keypoints"].values) == list(PANOPTIC15.joints)
+        assert list(data["individuals"].values) == ["person_3", "person_11"]
+        position = data["position"].transpose("time", "individuals", "keypoints", "space")
+        np.testing.assert_array_equal(position.values, poses.xyz_mm)
+        confidence = data["confidence"].transpose("time", "individuals", "keypoints")
+        np.testing.assert_array_equal(confidence.values, poses.score)
+        assert position.attrs["units"] == "mm"
+        assert json.loads(data.attrs["provenance"])["origin"]["rig"] == ORIGIN.rig
+    again = Pose3DSequence.load(path)
+    np.testing.assert_array_equal(again.xyz_mm, poses.xyz_mm)
+    assert again.person_ids == poses.person_ids and again.provenance["method"] == "test"
