@@ -87,6 +87,10 @@ class TakeLayout:
     def poses2d_file(self, estimator: str, camera: str) -> Path:
         return self.poses2d(estimator) / f"{safe_name(camera)}.npz"
 
+    def poses2d_parts(self, estimator: str) -> Path:
+        """Finished parts of a labelling that has not ended yet."""
+        return self.poses2d(estimator) / "parts"
+
     def heatmaps_file(self, estimator: str, camera: str) -> Path:
         return self.poses2d(estimator) / f"{safe_name(camera)}.heatmaps.h5"
 
@@ -122,9 +126,18 @@ class SessionLayout:
         """What the self-check of the rig found."""
         return self.root / "calibration" / "report.json"
 
+    def rig_backup(self, stamp: str) -> Path:
+        """A rig that was replaced, kept under the time of its replacement."""
+        return self.root / "calibration" / stamp / "rig.toml"
+
     @property
     def takes(self) -> Path:
         return self.root / "takes"
+
+    @property
+    def incoming(self) -> Path:
+        """Where takes are put together before they appear among the takes as a whole."""
+        return self.root / ".incoming"
 
     def take(self, name: str) -> TakeLayout:
         return TakeLayout(self.takes / safe_name(name))

@@ -1,0 +1,294 @@
+"""Bringing videos into a session as a take."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from core.config import to_mapping
+from core.errors import CoreError
+from core.files import safe_name, write_yaml
+from core.progress import Reporter, check
+from core.session.layout import TakeLayout
+from core.session.naming import cameras_of_files, natural_key
+from core.session.store import Session, Take, TakeCamera, TakeKind, TakeManifest
+from core.session.timing import align
+from core.session.video import VideoReader
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+
+VIDEO_SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ts", ".webm", ".wmv")
+_CHUNK = 4 << 20
+_SPARE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What an offered file turned out to be."""
+
+    path: Path
+    size_px: tuple[int, int]
+    fps: float
+    rotation_deg: int
+    times_s: F64
+    notes: tuple[str, ...]
+
+
+def import_take(
+    session: Session,
+    videos: Sequence[Path | str],
+    *,
+    cameras: Sequence[str] = (),
+    name: str = "",
+    kind: TakeKind = "motion",
+    reporter: Reporter,
+) -> Take:
+    """Copies videos of one take into the session and lays their pictures on one timeline.
+
+    The videos are taken to start at the same moment. An import that fails or is cancelled leaves nothing behind.
+
+    Args:
+        session: Where to.
+        videos: Video files, one a camera; a folder stands for the videos in it.
+        cameras: Camera names in the order of `videos`; empty to take them from the file names (and the rig's names,
+            where the session has a rig).
+        name: Take name; empty for the first free one.
+        kind: What was filmed. Takes of a board or the floor are made before a calibration: they may disagree with
+            the rig that is there.
+        reporter: Told how far it is and what is odd.
+
+    Raises:
+        CoreError: A file that cannot be used, named with the remedy; a name that is taken; no space.
+        CancelledError: The person stopped it.
+    """
+    paths = _expand(videos)
+    take_name = _take_name(session, name, videos)
+    rig = session.rig
+    names = _camera_names(paths, tuple(cameras), rig, strict=kind == "motion")
+    sources = {}
+    for done, (path, camera) in enumerate(zip(paths, names, strict=True)):
+        check(reporter)
+        reporter.progress(done, len(paths), "Reading the videos")
+        sources[camera] = _examine(path)
+    if rig is not None:
+        sources = {n: sources[n] for n in sorted(sources, key=lambda n: rig.names.index(n) if n in rig.names else 99)}
+    notes = [note for source in sources.values() for note in source.notes]
+    notes += _against_rig(sources, rig, strict=kind == "motion")
+    alignment = align({n: s.times_s for n, s in sources.items()}, {n: s.fps for n, s in sources.items()})
+    notes += alignment.notes
+    if len(sources) == 1:
+        notes.append("There is one camera only: 2D poses can be found, 3D needs at least two.")
+    with _staging(session, take_name) as staging:
+        files = _copy(sources, staging, reporter)
+        manifest = TakeManifest(
+            name=take_name,
+            kind=kind,
+            fps=alignment.fps,
+            n_frames=len(alignment.timeline),
+            cameras=tuple(
+                TakeCamera(
+                    name=camera,
+                    file=files[camera],
+                    size_px=source.size_px,
+                    n_frames=len(source.times_s),
+                    fps=source.fps,
+                    rotation_deg=source.rotation_deg,
+                )
+                for camera, source in sources.items()
+            ),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=", ".join(source.path.name for source in sources.values()),
+            notes=tuple(notes),
+        )
+        alignment.timeline.save(staging.timestamps)
+        write_yaml(staging.manifest, to_mapping(manifest))
+        check(reporter)
+        _put_in_place(staging, session.layout.take(take_name))
+    for note in notes:
+        reporter.note(note, "warning")
+    return session.take(take_name)
+
+
+def _expand(videos: Sequence[Path | str]) -> list[Path]:
+    """Files as given, folders as the videos in them, each file once."""
+    paths: list[Path] = []
+    for path in (Path(v).expanduser() for v in videos):
+        if path.is_dir():
+            inside = [p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".")]
+            if not inside:
+                raise CoreError(f"The folder {path} has no videos.", "Choose the folder with the cameras' videos.")
+            paths += sorted(inside, key=lambda p: natural_key(p.name))
+        else:
+            paths.append(path)
+    if not paths:
+        raise CoreError("No videos were given.", "Choose one video per camera, or the folder that holds them.")
+    resolved = [p.resolve() for p in paths]
+    for path, real in zip(paths, resolved, strict=True):
+        if resolved.count(real) > 1:
+            raise CoreError(f"The video {path} was given twice.", "Give each camera's video once.")
+    return paths
+
+
+def _take_name(session: Session, wanted: str, videos: Sequence[Path | str]) -> str:
+    taken = {p.name.casefold() for p in session.layout.takes.glob("*")} if session.layout.takes.is_dir() else set()
+    if wanted:
+        name = safe_name(wanted)
+        if name.casefold() in taken:
+            raise CoreError(f"The session already has a take '{name}'.", "Choose another name.")
+        return name
+    folder = len(videos) == 1 and Path(videos[0]).is_dir()
+    base = safe_name(Path(videos[0]).resolve().name) if folder else "take"
+    candidates = ([base] if folder else []) + [f"{base}_{number:02d}" for number in range(1, len(taken) + 2)]
+    return next(c for c in candidates if c.casefold() not in taken)
+
+
+def _camera_names(paths: list[Path], given: tuple[str, ...], rig: CameraRig | None, *, strict: bool) -> list[str]:
+    stems = [p.stem for p in paths]
+    if given:
+        if len(given) != len(paths):
+            raise CoreError(
+                f"{len(given)} camera names were given for {len(paths)} videos.", "Give one name per video, in order."
+            )
+        names = list(given)
+    elif rig is not None:
+        try:
+            names = cameras_of_files(stems, rig.names)
+        except CoreError:
+            if strict:
+                raise
+            names = stems
+    else:
+        names = stems
+    files = [safe_name(n).casefold() for n in names]
+    for name, file in zip(names, files, strict=True):
+        if files.count(file) > 1:
+            raise CoreError(f"Two videos would be camera '{name}'.", "Give the videos different names.")
+    return names
+
+
+def _examine(path: Path) -> _Source:
+    """Opens a video, finds its last whole picture and its times."""
+    with VideoReader(path) as video:
+        whole, notes = video.whole_frames(), []
+        if whole == 0:
+            raise CoreError(f"No picture of {path.name} can be decoded.", "Copy it again from the camera.")
+        if whole < video.n_frames:
+            notes.append(f"{path.name} breaks off: its last {video.n_frames - whole} pictures cannot be read.")
+        times_s = video.times_s[:whole]
+        if len(times_s) < 2:
+            raise CoreError(f"{path.name} holds a single picture.", "Choose the camera's video.")
+        fps = video.fps
+        if not 1 <= fps <= 2000:
+            raise CoreError(
+                f"{path.name} says that it has {fps:.3g} pictures a second.",
+                "Its times are damaged: convert it to MP4 with a fixed frame rate.",
+            )
+        return _Source(
+            path=path,
+            size_px=video.size_px,
+            fps=fps,
+            rotation_deg=video.rotation_deg,
+            times_s=times_s,
+            notes=tuple(notes),
+        )
+
+
+def _against_rig(sources: dict[str, _Source], rig: CameraRig | None, *, strict: bool) -> list[str]:
+    """What disagrees with the rig, in sentences; refused instead where 3D would be impossible."""
+    if rig is None:
+        return []
+    problems = []
+    for camera, source in sources.items():
+        if camera not in rig.names:
+            problems.append(
+                CoreError(
+                    f"{source.path.name} was given as camera '{camera}', which the rig does not have.",
+                    f"The rig's cameras: {', '.join(rig.names)}.",
+                )
+            )
+        elif source.size_px != rig[camera].size_px:
+            problems.append(_size_problem(source, camera, rig[camera].size_px))
+    if strict and problems:
+        raise problems[0]
+    absent = [n for n in rig.names if n not in sources]
+    notes = [str(problem) for problem in problems]
+    if absent:
+        notes.append(f"No video of {', '.join(absent)}: the take uses {len(sources)} of the rig's {len(rig)} cameras.")
+    return notes
+
+
+def _size_problem(source: _Source, camera: str, rig_px: tuple[int, int]) -> CoreError:
+    width, height = source.size_px
+    message = f"{source.path.name} is {width}x{height}, but camera {camera} was calibrated at {rig_px[0]}x{rig_px[1]}"
+    if (height, width) == rig_px:
+        return CoreError(
+            f"{message}: it looks turned by 90 degrees.",
+            "Save it upright, as the calibration saw it (a video editor can rotate it), or calibrate again.",
+        )
+    if abs(width * rig_px[1] - height * rig_px[0]) <= 2 * max(rig_px):
+        return CoreError(
+            f"{message}: the same picture in another resolution.",
+            f"Convert the video to {rig_px[0]}x{rig_px[1]}, or import the calibration made at {width}x{height}.",
+        )
+    return CoreError(f"{message}.", "Use the video or the calibration that belongs to it; cropping needs a new one.")
+
+
+@contextlib.contextmanager
+def _staging(session: Session, name: str) -> Iterator[TakeLayout]:
+    """A folder beside the takes that becomes the take, and is gone otherwise; also clears those of crashed imports."""
+    for left in session.layout.incoming.glob("*"):
+        owner = left.name.partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    staging = TakeLayout(session.layout.incoming / f"{os.getpid()}-{name}")
+    try:
+        shutil.rmtree(staging.root, ignore_errors=True)
+        staging.root.mkdir(parents=True)
+        yield staging
+    except OSError as error:
+        raise CoreError(
+            f"The take could not be written to {session.root}: {error.strerror or error}.",
+            "Check that the disk is connected, has space, and that you may write there.",
+        ) from error
+    finally:
+        shutil.rmtree(staging.root, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another import may be using it
+            session.layout.incoming.rmdir()
+
+
+def _copy(sources: dict[str, _Source], staging: TakeLayout, reporter: Reporter) -> dict[str, str]:
+    """Copies the videos; file names by camera."""
+    total = sum(source.path.stat().st_size for source in sources.values())
+    free = shutil.disk_usage(staging.root).free
+    if free < total + _SPARE_BYTES:
+        raise CoreError(
+            f"The videos need {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free at {staging.root.anchor}.",
+            "Free some space, or keep the session on another disk.",
+        )
+    done, files = 0, {}
+    for camera, source in sources.items():
+        target = staging.video(camera, source.path.suffix.lower())
+        with source.path.open("rb") as read, target.open("wb") as write:
+            while chunk := read.read(_CHUNK):
+                check(reporter)
+                write.write(chunk)
+                done += len(chunk)
+                reporter.progress(done, total, "Copying the videos")
+            write.flush()
+            os.fsync(write.fileno())
+        files[camera] = target.name
+    return files
+
+
+def _put_in_place(staging: TakeLayout, take: TakeLayout) -> None:
+    take.root.parent.mkdir(parents=True, exist_ok=True)
+    if take.root.exists():
+        raise CoreError(f"The session already has a take '{take.name}'.", "Choose another name.")
+    staging.root.rename(take.root)

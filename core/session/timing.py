@@ -1,0 +1,111 @@
+"""One timeline for pictures that several cameras took at their own times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.session.store import Timeline
+from core.types.arrays import F64, I64
+
+_UNEVEN = 0.25  # a step this far from the median, in periods, makes a frame rate variable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """A timeline, its nominal rate, and what had to be left out, in sentences."""
+
+    timeline: Timeline
+    fps: float
+    notes: tuple[str, ...]
+
+
+def align(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignment:
+    """Lays the pictures of all cameras on the moments of the camera with the median frame rate.
+
+    Every moment takes from each camera the nearest picture within half a period; where there is none the camera
+    dropped the moment. Gaps of the reference camera are filled evenly. The timeline ends where fewer than two
+    cameras go on.
+
+    Args:
+        times_s: Camera name to its (n,) increasing picture times, all counted from a common start.
+        fps: Camera name to its frame rate.
+    """
+    cameras = tuple(times_s)
+    # Of two middle rates the lower one: the faster cameras then have a picture for every moment.
+    by_rate = sorted(cameras, key=lambda name: (round(fps[name], 2), len(times_s[name])))
+    median_fps = round(fps[by_rate[(len(cameras) - 1) // 2]], 2)
+    reference = max((n for n in cameras if round(fps[n], 2) == median_fps), key=lambda n: len(times_s[n]))
+    period = 1 / fps[reference]
+    ends = sorted((float(times_s[name][-1]) for name in cameras), reverse=True)
+    end = ends[min(1, len(ends) - 1)]
+    moments = _moments(np.asarray(times_s[reference], float), period, end)
+    index = np.stack([_nearest(np.asarray(times_s[name], float), moments, period) for name in cameras], axis=1)
+    seen = (index >= 0).any(1)
+    moments, index = moments[seen], index[seen]
+    taken = np.stack([times_s[name][np.maximum(index[:, v], 0)] for v, name in enumerate(cameras)], axis=1)
+    timeline = Timeline(
+        cameras=cameras,
+        time_s=moments - moments[0],
+        frame_index=index,
+        frame_time_s=np.where(index >= 0, taken, np.nan),
+    )
+    return Alignment(timeline=timeline, fps=fps[reference], notes=tuple(_notes(timeline, times_s, fps, period, end)))
+
+
+def _moments(reference_s: F64, period: float, end: float) -> F64:
+    """The reference's times, its gaps filled and its end moved to `end`."""
+    stop = reference_s[reference_s <= end + period / 2]
+    anchors = np.append(stop, end + period) if end - stop[-1] > period * 0.75 else np.append(stop, stop[-1] + period)
+    steps = np.maximum(np.round(np.diff(anchors) / period), 1).astype(int)
+    # Where a step is several periods long, its start is repeated and moved on evenly.
+    start = np.repeat(anchors[:-1], steps)
+    number = np.arange(len(start)) - np.repeat(np.cumsum(steps) - steps, steps)
+    moments = start + number * np.repeat(np.diff(anchors) / steps, steps)
+    return np.asarray(moments[moments <= end + period / 2])
+
+
+def _nearest(times_s: F64, moments: F64, period: float) -> I64:
+    """(T,) number of the picture nearest to each moment, -1 beyond half a period; no picture serves two moments."""
+    after = np.clip(np.searchsorted(times_s, moments), 1, max(len(times_s) - 1, 1))
+    before = after - 1
+    after = np.minimum(after, len(times_s) - 1)
+    nearer = np.where(moments - times_s[before] <= times_s[after] - moments, before, after)
+    distance = np.abs(times_s[nearer] - moments)
+    index = np.where(distance <= period / 2 * (1 + 1e-6), nearer, -1).astype(np.int64)
+    order = np.lexsort((distance, index))
+    doubled = np.zeros(len(index), bool)
+    doubled[order[1:]] = index[order[1:]] == index[order[:-1]]
+    return np.where(doubled, -1, index)
+
+
+def _notes(
+    timeline: Timeline, times_s: Mapping[str, F64], fps: Mapping[str, float], period: float, end: float
+) -> list[str]:
+    notes = []
+    rate = 1 / period
+    for v, name in enumerate(timeline.cameras):
+        times, index = times_s[name], timeline.frame_index[:, v]
+        beyond = int((times > end + period / 2).sum())
+        if beyond:
+            notes.append(
+                f"{name} goes on {times[-1] - end:.2f} s after every other camera has stopped: "
+                f"its last {beyond} pictures are not used."
+            )
+        inside = timeline.time_s <= times[-1] + period / 2
+        early = int((~inside).sum())
+        if early:
+            notes.append(f"{name} stops {end - times[-1]:.2f} s before the take ends: missing in {early} moments.")
+        if abs(fps[name] - rate) > 0.005 * rate:
+            notes.append(f"{name} films {fps[name]:.4g} pictures a second; the take runs at {rate:.4g}.")
+        steps = np.diff(times)
+        if len(steps) and (np.abs(steps * fps[name] - 1) > _UNEVEN).mean() > 0.02:
+            notes.append(
+                f"{name} has a variable frame rate: {steps.min() * 1000:.0f} to {steps.max() * 1000:.0f} ms a picture."
+            )
+        dropped = int(((index < 0) & inside).sum())
+        if dropped:
+            notes.append(f"{name} has no picture for {dropped} of {len(index)} moments.")
+    return notes

@@ -1,0 +1,265 @@
+"""Exact pictures of a video file by number, on PyAV.
+
+Frame counts and seeking by number are guesses in many containers, so the presentation times are indexed once by reading
+the packets without decoding them, and a picture is found by its time: seek to the key frame before it, decode forward.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+
+from core.errors import CoreError
+from core.types.arrays import F64, U8
+
+_REMEDY = "If it plays in a video player, convert it to MP4 (H.264) and try again."
+_UNFINISHED = "The recording may be unfinished or the copy incomplete: copy or export it again from the camera."
+
+
+class VideoReader:
+    """One video file, open for reading. Not to be shared between threads.
+
+    Reading the next picture or one a little further on decodes forward; anything else seeks. The turn that a phone
+    notes in its file is applied to every picture.
+
+    Args:
+        path: A file that FFmpeg can read.
+        rotation_deg: Clockwise turn of the stored pictures, 0, 90, 180 or 270; None takes what the file says.
+        threaded: Whether the decoder may use several threads; off, so that many readers can run side by side.
+
+    Raises:
+        CoreError: Missing, not a video, empty, or nothing in it can be decoded.
+    """
+
+    def __init__(self, path: Path | str, rotation_deg: int | None = None, *, threaded: bool = False) -> None:
+        self.path = Path(path)
+        self._container = self._open()
+        try:
+            self._stream = self._pick_stream()
+            self._stream.thread_type = "AUTO" if threaded else "NONE"
+            self._pts, self._key_pts = self._index()
+            self._pictures: Iterator[Any] = iter(())
+            self._position = -1  # number of the picture last decoded
+            self._last: Any = None
+            first = self._decode(0)
+            self.rotation_deg = _clockwise_turn(first, self.path) if rotation_deg is None else rotation_deg % 360
+            if self.rotation_deg % 90:
+                raise CoreError(f"{self.path.name} is turned by {self.rotation_deg} degrees.", _REMEDY)
+        except BaseException:
+            self._container.close()
+            raise
+        stored = (int(first.width), int(first.height))
+        self._stored_px = stored
+        self.size_px: tuple[int, int] = stored if self.rotation_deg % 180 == 0 else (stored[1], stored[0])
+
+    @property
+    def n_frames(self) -> int:
+        """Whole pictures in the file."""
+        return len(self._pts)
+
+    @property
+    def times_s(self) -> F64:
+        """(n,) seconds of each picture from the first one, increasing; exact for variable frame rate."""
+        return np.asarray((self._pts - self._pts[0]) * float(self._stream.time_base))
+
+    @property
+    def fps(self) -> float:
+        """Pictures per second by the median step; the nominal rate for a single picture."""
+        if self.n_frames > 1:
+            return float(1 / np.median(np.diff(self.times_s)))
+        return float(self._stream.average_rate or 25)
+
+    def read(self, index: int) -> U8:
+        """One picture.
+
+        Args:
+            index: 0 .. n_frames - 1.
+
+        Returns:
+            (H, W, 3) uint8 RGB, upright.
+
+        Raises:
+            CoreError: Outside the file, or this picture is damaged.
+        """
+        if not 0 <= index < self.n_frames:
+            raise CoreError(
+                f"{self.path.name} has {self.n_frames} pictures; number {index} was asked for.",
+                "Import the take again if its videos were replaced.",
+            )
+        return self._upright(self._decode(index))
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[U8]:
+        """Pictures start .. stop - 1 in order, each (H, W, 3) uint8 RGB.
+
+        Raises:
+            CoreError: As `read`.
+        """
+        for index in range(start, self.n_frames if stop is None else stop):
+            yield self.read(index)
+
+    def whole_frames(self) -> int:
+        """Number of pictures up to the last one that decodes; decodes the end of the file to find out."""
+        for index in range(self.n_frames - 1, -1, -1):
+            try:
+                if not self._decode(index).is_corrupt:
+                    return index + 1
+            except CoreError:
+                continue
+        return 0
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._pictures, self._last, self._position = iter(()), None, -1
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> Any:
+        if not self.path.is_file():
+            raise CoreError(f"The video {self.path} does not exist.", "Check the path, or import the take again.")
+        if self.path.stat().st_size == 0:
+            raise CoreError(f"{self.path.name} is empty (0 bytes).", _UNFINISHED)
+        try:
+            return av.open(str(self.path))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise CoreError(
+                f"{self.path.name} cannot be read as a video: {reason}.", f"{_REMEDY} {_UNFINISHED}"
+            ) from error
+
+    def _pick_stream(self) -> Any:
+        stream = self._container.streams.best("video")
+        if stream is None or stream.codec_context is None:
+            raise CoreError(f"{self.path.name} holds no video.", _REMEDY)
+        if float(stream.time_base or 0) <= 0:
+            raise CoreError(f"{self.path.name} does not say when its pictures were taken.", _REMEDY)
+        if self._container.format.name == "avi" and stream.codec_context.has_b_frames:
+            # AVI stores no presentation times: where pictures are coded out of order, their times are guesses.
+            raise CoreError(f"{self.path.name} is an AVI file whose pictures are out of order.", _REMEDY)
+        return stream
+
+    def _index(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sorted presentation times of all pictures and of the key frames, in ticks of the stream."""
+        every, key = [], []
+        for packet in self._packets():
+            pts = packet.pts if packet.pts is not None else packet.dts
+            if packet.size and pts is not None and not packet.is_discard:
+                every.append(pts)
+                if packet.is_keyframe:
+                    key.append(pts)
+        if not every:
+            raise CoreError(f"{self.path.name} has no pictures.", _UNFINISHED)
+        times, keys = np.unique(np.array(every, np.int64)), np.unique(np.array(key, np.int64))
+        # A stream cut out of another may start between key frames: nothing decodes before the first.
+        return (times[times >= keys[0]] if len(keys) else times), keys
+
+    def _packets(self) -> Iterator[Any]:
+        """Packets from here to the end of the file, without those that were cut off."""
+        try:
+            for packet in self._container.demux(self._stream):
+                if not packet.is_corrupt:
+                    yield packet
+        except av.FFmpegError:
+            return  # an unfinished file ends in the middle of a packet: what came before it counts
+
+    def _decoded(self) -> Iterator[Any]:
+        for packet in self._packets():
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:
+                continue  # a damaged packet costs its own picture only; `_decode` misses it by its time
+        try:
+            yield from self._stream.codec_context.decode(None)
+        except av.FFmpegError:
+            return  # already flushed by the empty packet that ends a whole file
+
+    def _decode(self, index: int) -> Any:
+        if index == self._position:
+            return self._last
+        wanted = self._pts[index]
+        if not self._reachable(index):
+            self._seek(index)
+        for picture in self._pictures:
+            pts = picture.pts if picture.pts is not None else picture.dts
+            if pts is None or pts < wanted:
+                continue
+            self._position, self._last = int(np.searchsorted(self._pts, pts)), picture
+            if pts == wanted:
+                return picture
+            break
+        else:
+            self._position = -1
+        raise CoreError(f"Picture {index} of {self.path.name} cannot be decoded.", _UNFINISHED)
+
+    def _reachable(self, index: int) -> bool:
+        """Whether decoding on leads to the picture without passing a key frame that a seek would jump to."""
+        if self._position < 0 or index <= self._position:
+            return False
+        here, wanted = self._pts[self._position], self._pts[index]
+        next_key = np.searchsorted(self._key_pts, here, side="right")
+        return bool(index == self._position + 1 or next_key == len(self._key_pts) or self._key_pts[next_key] > wanted)
+
+    def _seek(self, index: int) -> None:
+        """Puts the decoder on a key frame from which the picture can be reached."""
+        wanted = int(self._pts[index])
+        before = self._key_pts[self._key_pts <= wanted]
+        # Containers seek by decoding time, and may land behind the key frame meant: then the one before it is tried.
+        for key in itertools.chain(before[::-1][:3].tolist(), [None]):
+            if key is None:
+                self._container.close()
+                self._container = self._open()
+                threads = self._stream.thread_type
+                self._stream = self._pick_stream()
+                self._stream.thread_type = threads
+            else:
+                try:
+                    self._container.seek(key, stream=self._stream)
+                except av.FFmpegError:
+                    continue
+            pictures = self._decoded()
+            first = next(pictures, None)
+            if first is None:
+                continue
+            first_pts = first.pts if first.pts is not None else first.dts
+            if key is None or (first_pts is not None and first_pts <= wanted):
+                self._pictures, self._position = itertools.chain([first], pictures), -1
+                return
+        self._pictures, self._position = iter(()), -1
+
+    def _upright(self, picture: Any) -> U8:
+        if (picture.width, picture.height) != self._stored_px:
+            raise CoreError(
+                f"{self.path.name} changes its picture size from {self._stored_px[0]}x{self._stored_px[1]} to "
+                f"{picture.width}x{picture.height}.",
+                "Cut the video where the size changes.",
+            )
+        image: U8 = picture.to_ndarray(format="rgb24")
+        turns = self.rotation_deg // 90
+        return np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
+
+
+def _clockwise_turn(picture: Any, path: Path) -> int:
+    """Degrees by which the file asks players to turn its pictures."""
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 0
+    matrix = struct.unpack("=9i", bytes(data)[:36])
+    if matrix[0] * matrix[4] - matrix[1] * matrix[3] < 0:
+        raise CoreError(
+            f"{path.name} asks to be shown mirrored, as some front cameras do.",
+            "Mirrored pictures cannot be used for 3D: film with the back camera, or convert the file first.",
+        )
+    return int(-picture.rotation) % 360
