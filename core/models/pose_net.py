@@ -5,34 +5,14 @@ Legend: B batch, V view, P person (all people of the batch in one row), J joint,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from core.models.config import PoseNetConfig
 from core.models.projection import RigProjector, to_heatmap
 from core.models.unproject import CubeUnprojector, evidence, fuse
+from core.models.views import Views
 from core.models.volume_net import VolumeNet
-
-
-@dataclass(frozen=True, slots=True)
-class PoseInput:
-    """What the views show to one person's cube; the same for training and inference.
-
-    Attributes:
-        heatmaps: (B, V, J, H, W) in 0..1.
-        affine: (B, V, 2, 3) picture px to heatmap px.
-        view_weight: (B, V); 0 leaves a camera out.
-    """
-
-    heatmaps: Tensor
-    affine: Tensor
-    view_weight: Tensor
-
-    def of(self, sample: Tensor) -> PoseInput:
-        """The entries (P,) of the batch that people belong to."""
-        return PoseInput(self.heatmaps[sample], self.affine[sample], self.view_weight[sample])
 
 
 class PoseNet(nn.Module):
@@ -52,7 +32,7 @@ class PoseNet(nn.Module):
             self.gain = nn.Parameter(torch.full((joints,), config.gain))
             nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
 
-    def forward(self, projector: RigProjector, views: PoseInput, root_mm: Tensor, sample: Tensor) -> Tensor:
+    def forward(self, projector: RigProjector, views: Views, root_mm: Tensor, sample: Tensor) -> Tensor:
         """Joints of all people at once.
 
         Args:
@@ -64,7 +44,7 @@ class PoseNet(nn.Module):
         Returns:
             (P, J, 3) mm in the world.
         """
-        seen = PoseInput(evidence(views.heatmaps, self.config.evidence_floor), views.affine, views.view_weight)
+        seen = Views(evidence(views.heatmaps, self.config.evidence_floor), views.affine, views.view_weight)
         seen = seen.of(sample)
         volume = self.cube(projector, seen.heatmaps, seen.affine, seen.view_weight, root_mm)
         return self.locate(volume) + root_mm[:, None]
@@ -82,7 +62,7 @@ def soft_argmax(logits: Tensor, points: Tensor, beta: float) -> Tensor:
     return torch.softmax(beta * logits.flatten(2), -1) @ points
 
 
-def support(projector: RigProjector, views: PoseInput, xyz_mm: Tensor, sample: Tensor) -> Tensor:
+def support(projector: RigProjector, views: Views, xyz_mm: Tensor, sample: Tensor) -> Tensor:
     """How well the heatmaps agree with joints: their mean height at the reprojections, over the views that see them.
 
     Args:

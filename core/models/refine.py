@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.models.config import RefineConfig
-from core.models.pose_net import PoseInput
 from core.models.projection import RigProjector, to_heatmap
+from core.models.views import Views
 
 _STEP_MM = 4.0
 """For the Jacobian's central differences: far above float32 rounding, far below the scale at which a lens bends."""
 
 
 def refine(
-    projector: RigProjector, views: PoseInput, xyz_mm: Tensor, sample: Tensor, sigma_px: float, config: RefineConfig
+    projector: RigProjector, views: Views, xyz_mm: Tensor, sample: Tensor, sigma_px: float, config: RefineConfig
 ) -> tuple[Tensor, Tensor]:
     """Joints and their covariances.
 

@@ -11,12 +11,13 @@ from core.geometry import inside, project_rig
 from core.models.affine import augment, fit, fit_rig, heatmap_size
 from core.models.config import PoseNetConfig, RefineConfig, RootNetConfig, VolumeNetConfig
 from core.models.device import describe, pick_device
-from core.models.pose_net import PoseInput, PoseNet, merge_skeletons, soft_argmax, support
+from core.models.pose_net import PoseNet, merge_skeletons, soft_argmax, support
 from core.models.projection import RigProjector, to_heatmap
 from core.models.refine import nearest_peaks, refine
 from core.models.render import render
 from core.models.root_net import RootNet, propose, thin
 from core.models.unproject import CubeUnprojector, SpaceUnprojector, fuse, grid_points
+from core.models.views import Views
 from core.models.volume_net import VolumeNet
 from core.types.camera import Camera, CameraRig
 from core.types.space import CaptureSpace
@@ -55,13 +56,13 @@ def rig() -> CameraRig:
     )
 
 
-def views_of(rig: CameraRig, people_mm: np.ndarray, size_hw: tuple[int, int], sigma: float) -> PoseInput:
+def views_of(rig: CameraRig, people_mm: np.ndarray, size_hw: tuple[int, int], sigma: float) -> Views:
     """Exact heatmaps of people (P, J, 3)."""
     affine = torch.tensor(fit_rig(rig, size_hw), dtype=torch.float32)
     uv, seen = RigProjector(rig)(torch.tensor(people_mm, dtype=torch.float32))
     xy = to_heatmap(affine, uv).movedim(0, 1)  # (V, P, J, 2)
     heatmaps = render(xy, seen.movedim(0, 1).float(), size_hw, sigma)
-    return PoseInput(heatmaps[None], affine[None], torch.ones(1, len(rig)))
+    return Views(heatmaps[None], affine[None], torch.ones(1, len(rig)))
 
 
 class TestProjection:

@@ -1,0 +1,99 @@
+"""What the networks are shown: heatmaps of all views, and how they are made of 2D poses.
+
+Legend: B batch, T moment, V view, P detection, J joint, H W heatmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.models.projection import to_heatmap
+from core.models.render import render
+from core.types.arrays import F32
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.skeleton import PANOPTIC15, convert
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Heatmaps of a batch of moments.
+
+    Attributes:
+        heatmaps: (B, V, J, H, W) in 0..1.
+        affine: (B, V, 2, 3) picture px to heatmap px.
+        view_weight: (B, V); 0 leaves a camera out.
+    """
+
+    heatmaps: Tensor
+    affine: Tensor
+    view_weight: Tensor
+
+    def of(self, sample: Tensor) -> Views:
+        """The entries (P,) of the batch that people belong to."""
+        return Views(self.heatmaps[sample], self.affine[sample], self.view_weight[sample])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """2D poses of all views in the networks' joint set; P is no identity.
+
+    Attributes:
+        xy_px: (T, V, P, J, 2) picture px, 0 where missing.
+        score: (T, V, P, J), 0 where missing.
+        view_weight: (T, V) 1 where the camera belongs to the take.
+    """
+
+    xy_px: F32
+    score: F32
+    view_weight: F32
+
+    def __len__(self) -> int:
+        return len(self.xy_px)
+
+    @classmethod
+    def stack(cls, rig: CameraRig, poses2d: Mapping[str, Pose2D]) -> Detections:
+        """The poses of a take in the order of the rig; cameras without poses have weight 0."""
+        present = [poses2d[name] for name in rig.names if name in poses2d]
+        T, P = max(p.n_frames for p in present), max(1, *(p.xy_px.shape[1] for p in present))
+        V, J = len(rig), len(PANOPTIC15)
+        xy, score = np.zeros((T, V, P, J, 2), np.float32), np.zeros((T, V, P, J), np.float32)
+        weight = np.zeros((T, V), np.float32)
+        for v, name in enumerate(rig.names):
+            if name not in poses2d:
+                continue
+            poses = poses2d[name]
+            points, scores = convert(
+                poses.xy_px.astype(np.float64), poses.score.astype(np.float64), poses.skeleton, PANOPTIC15
+            )
+            n, p = points.shape[:2]
+            xy[:n, v, :p], score[:n, v, :p] = np.nan_to_num(points), scores
+            weight[:n, v] = 1
+        return cls(xy, score, weight)
+
+
+def render_views(
+    xy_px: Tensor, score: Tensor, affine: Tensor, view_weight: Tensor, size_hw: tuple[int, int], sigma_px: float
+) -> Views:
+    """Heatmaps drawn from 2D joints: Gaussians as high as the joint's score.
+
+    Args:
+        xy_px: (B, V, P, J, 2) picture px.
+        score: (B, V, P, J), 0 where missing.
+        affine: (B, V, 2, 3) picture px to heatmap px; an augmentation is part of it, so it is exact.
+        view_weight: (B, V).
+        size_hw: Height and width.
+        sigma_px: In heatmap px.
+    """
+    xy = to_heatmap(affine, xy_px.flatten(2, 3)).view(xy_px.shape)
+    return Views(render(xy, score, size_hw, sigma_px), affine, view_weight)
+
+
+def tensor(values: np.ndarray, device: torch.device) -> Tensor:
+    """A float32 tensor on the device."""
+    return torch.as_tensor(np.ascontiguousarray(values), dtype=torch.float32).to(device)
