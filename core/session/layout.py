@@ -50,6 +50,10 @@ class RunLayout:
     def report(self) -> Path:
         return self.root / "report.json"
 
+    def step(self, verb: str) -> RunLayout:
+        """Folder of one step of a job that chains several."""
+        return RunLayout(self.root / "steps" / safe_name(verb))
+
 
 @dataclass(frozen=True, slots=True)
 class TakeLayout:

@@ -1,0 +1,1 @@
+"""Runners of 2D pose models, one per model family, imported on use through `core.pose2d.estimator.ESTIMATORS`."""

@@ -1,0 +1,157 @@
+"""ONNX models in memory: which processor runs them, said in words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from core.errors import CoreError
+
+_PROVIDERS = {
+    "cuda": ("CUDAExecutionProvider", "the NVIDIA GPU (CUDA)", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "Apple's CoreML", "onnxruntime on macOS"),
+    "directml": ("DmlExecutionProvider", "the GPU through DirectML", "onnxruntime-directml"),
+    "cpu": ("CPUExecutionProvider", "the CPU", "onnxruntime"),
+}
+_MAX_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where models run.
+
+    Attributes:
+        name: "cpu", "cuda", "coreml" or "directml".
+        words: A sentence for the person, with what could be better if anything could.
+    """
+
+    name: str
+    words: str
+
+    @property
+    def is_cpu(self) -> bool:
+        return self.name == "cpu"
+
+
+class Network:
+    """One ONNX model, ready to run.
+
+    Args:
+        path: The model's file.
+        inputs: Names of the inputs it must have; an empty name stands for any.
+        outputs: Names of the outputs it must have, in the order in which `__call__` returns them.
+        provider: "auto" or one of the named providers.
+        threads: CPU threads; 0 takes all cores that this process may use.
+
+    Raises:
+        CoreError: No such file, not an ONNX model, other inputs or outputs, or a provider that this machine lacks.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        *,
+        provider: str = "auto",
+        threads: int = 0,
+    ) -> None:
+        self.path = path
+        self.threads = threads or cores()
+        self._session, self.provider = _open(path, provider, self.threads)
+        self._inputs = [i.name for i in self._session.get_inputs()]
+        self._outputs = list(outputs)
+        found = {o.name for o in self._session.get_outputs()}
+        fits = len(self._inputs) == len(inputs) and all(n in ("", f) for n, f in zip(inputs, self._inputs, strict=True))
+        if not fits or not found.issuperset(outputs):
+            raise CoreError(
+                f"{path.name} is not the model that was expected: it has inputs {', '.join(self._inputs)} and outputs "
+                f"{', '.join(sorted(found))}; expected outputs {', '.join(outputs)}.",
+                "Choose the ONNX file named on the model's card.",
+            )
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """Runs the model; outputs in the order asked for at construction."""
+        try:
+            fed = dict(zip(self._inputs, inputs, strict=True))
+            return [np.asarray(o) for o in self._session.run(self._outputs, fed)]
+        except Exception as error:
+            raise CoreError(
+                f"{self.path.name} failed on {self.provider.name}: {_first_line(error)}",
+                "Set the provider to 'cpu', or lower the input size if memory ran out.",
+            ) from error
+
+    def input_shape(self) -> list[Any]:
+        """Shape of the first input as the model declares it; names or None where it is free."""
+        return list(self._session.get_inputs()[0].shape)
+
+
+def cores() -> int:
+    """CPU cores that this process may use, at most 16: more threads do not help models of this size."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(count, _MAX_THREADS)
+
+
+def _open(path: Path, wanted: str, threads: int) -> tuple[onnxruntime.InferenceSession, Provider]:
+    if not path.is_file():
+        raise CoreError(f"The model file {path} does not exist.", "Choose an ONNX file, or allow the download.")
+    if wanted != "auto" and wanted not in _PROVIDERS:
+        raise CoreError(f"There is no provider '{wanted}'.", f"Known: auto, {', '.join(_PROVIDERS)}.")
+    available = set(onnxruntime.get_available_providers())
+    candidates = [wanted] if wanted != "auto" else [n for n, (p, _, _) in _PROVIDERS.items() if p in available]
+    troubles: list[str] = []
+    for name in candidates:
+        provider, words, package = _PROVIDERS[name]
+        if provider not in available:
+            raise CoreError(
+                f"This onnxruntime cannot use {words}.", f"Install {package}, or set the provider to 'auto'."
+            )
+        session = _session(path, provider, threads)
+        if provider in session.get_providers():
+            return session, Provider(name, _sentence(name, words, threads, troubles))
+        troubles.append(f"{words} was found but could not be used")
+        if wanted != "auto":
+            raise CoreError(f"{words} could not be used.", "Check its driver, or set the provider to 'auto'.")
+    raise CoreError("onnxruntime has no provider that works.", "Install onnxruntime again.")
+
+
+def _session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # Waiting threads must not spin: the core they would burn is the one that decodes the next picture.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if provider == "CUDAExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+    providers = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        raise CoreError(
+            f"{path.name} is not an ONNX model that can be run: {_first_line(error)}",
+            "Choose the ONNX file named on the model's card, or delete it and download it again.",
+        ) from error
+
+
+def _sentence(name: str, words: str, threads: int, troubles: list[str]) -> str:
+    text = f"2D poses run on {words}"
+    if name == "cpu":
+        text += f" with {threads} thread{'s' if threads > 1 else ''}"
+    if troubles:
+        text += f"; {', '.join(troubles)}: check its driver and libraries"
+    elif name == "cpu" and shutil.which("nvidia-smi"):
+        text += "; an NVIDIA driver is installed: with onnxruntime-gpu in place of onnxruntime it would be used"
+    return text + "."
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
