@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     keep_freed_memory()
-    ended = record(folder, spec.verb, work, stop=stop)
+    ended = record(folder, spec.verb, work, stopped=stop.is_set)
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 
 

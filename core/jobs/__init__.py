@@ -2,7 +2,7 @@
 
 from core.jobs.client import Job, State, unfinished
 from core.jobs.events import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed, Started
-from core.jobs.record import JobReporter, record
+from core.jobs.record import JobReporter, perform, record
 from core.jobs.spec import JobSpec
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Progressed",
     "Started",
     "State",
+    "perform",
     "record",
     "unfinished",
 ]

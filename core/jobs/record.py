@@ -28,9 +28,14 @@ from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, METRICS_FILE, PROCESS_FILE
 from core.progress import Level, Reporter, TimeLeft
 
 Listener = Callable[[Event], None]
+Stopped = Callable[[], bool]
 _PROGRESS_EVERY_S = 0.1
 _CANCEL_EVERY_S = 0.05
 _logger = logging.getLogger(f"{NAME}.job")
+
+
+def _never() -> bool:
+    return False
 
 
 class JobReporter:
@@ -40,12 +45,13 @@ class JobReporter:
 
     Args:
         folder: The job's folder.
-        stop: Set to ask the job to stop; the folder's cancel file does the same.
+        stopped: Whether someone asked to stop; the folder's cancel file does the same.
         listen: Called with every event that was written.
     """
 
-    def __init__(self, folder: Path, stop: threading.Event | None = None, listen: Listener | None = None) -> None:
-        self._stop = stop or threading.Event()
+    def __init__(self, folder: Path, stopped: Stopped = _never, listen: Listener | None = None) -> None:
+        self._stopped = stopped
+        self._asked = False
         self._listen = listen
         self._cancel_file = folder / CANCEL_FILE
         self._lock = threading.RLock()
@@ -93,16 +99,15 @@ class JobReporter:
 
     def cancelled(self) -> bool:
         """See `core.progress.Reporter`; looks for the cancel file at most twenty times a second."""
-        if self._stop.is_set():
+        if self._asked or self._stopped():
             return True
         now = time.monotonic()
         if now - self._cancel_at >= _CANCEL_EVERY_S:
             self._cancel_at = now
-            if self._cancel_file.exists():
-                self._stop.set()
-            elif now - self._progress_at >= _PROGRESS_EVERY_S:
+            self._asked = self._cancel_file.exists()
+            if now - self._progress_at >= _PROGRESS_EVERY_S:
                 self._write_waiting()
-        return self._stop.is_set()
+        return self._asked
 
     def write(self, event: Event) -> None:
         """Writes one event, after any progress that still waits."""
@@ -121,57 +126,75 @@ class JobReporter:
                 self.write(event)
 
 
-def record(
+def perform(
     folder: Path,
     verb: str,
     work: Callable[[Reporter], dict[str, Any]],
     *,
-    stop: threading.Event | None = None,
+    stopped: Stopped = _never,
     listen: Listener | None = None,
-) -> Ended:
-    """Runs `work` in this process as the job of `folder`, and writes how it went and ended.
+) -> dict[str, Any]:
+    """Does `work` in this process as the job of `folder`, and writes how it went and ended.
 
     Args:
         folder: The job's folder; made if missing.
         verb: What the job does.
         work: Called with the reporter to use; returns plain values to put into the last event.
-        stop: Set from a signal handler or another thread to cancel.
+        stopped: Whether someone asked to stop: a signal handler, another thread, the job that this one is a part of.
         listen: Told of every event.
 
     Returns:
-        The last event. Errors of the work end up in it and in the log; none is raised.
+        What `work` returned. What it raised was written down and goes on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     process = psutil.Process()
     write_json(folder / PROCESS_FILE, {"pid": process.pid, "created": process.create_time()})
-    with JobReporter(folder, stop, listen) as reporter:
+    with JobReporter(folder, stopped, listen) as reporter:
         reporter.write(Started(verb=verb, pid=os.getpid()))
-        ended = _attempt(work, reporter)
-        reporter.write(ended)
-    return ended
+        try:
+            finished = Finished(result=work(reporter))
+            encode(finished)  # A result that is no plain value fails here, while it can still be told.
+        except BaseException as error:
+            reporter.write(_ending(error))
+            raise
+        reporter.write(finished)
+    return finished.result
 
 
-def _attempt(work: Callable[[Reporter], dict[str, Any]], reporter: Reporter) -> Ended:
+def record(
+    folder: Path,
+    verb: str,
+    work: Callable[[Reporter], dict[str, Any]],
+    *,
+    stopped: Stopped = _never,
+    listen: Listener | None = None,
+) -> Ended:
+    """As `perform`, for the outermost caller: whatever the work raises ends up in the log and in the returned event."""
     try:
-        finished = Finished(result=work(reporter))
-        encode(finished)  # A result that is no plain value fails here, while it can still be told.
-        return finished
-    except (CancelledError, KeyboardInterrupt):
+        return Finished(result=perform(folder, verb, work, stopped=stopped, listen=listen))
+    except (CancelledError, KeyboardInterrupt) as error:
         _logger.info("Cancelled.")
-        return Cancelled()
+        return _ending(error)
     except CoreError as error:
         _logger.error("%s", error)
-        return Failed(message=error.message, hint=error.hint)
+        return _ending(error)
     except Exception as error:
         _logger.exception("Unexpected error.")
-        out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-        return Failed(
-            message="The memory was not enough." if out_of_memory else f"{type(error).__name__}: {error}",
-            hint="Close other programs, or choose fewer voxels or a smaller batch in the settings."
-            if out_of_memory
-            else "This is a fault of the program. The trace and the log say where; please report it with both.",
-            trace=traceback.format_exc(),
-        )
+        return _ending(error)
+
+
+def _ending(error: BaseException) -> Ended:
+    if isinstance(error, CancelledError | KeyboardInterrupt):
+        return Cancelled()
+    if isinstance(error, CoreError):
+        return Failed(message=error.message, hint=error.hint)
+    trace = "".join(traceback.format_exception(error))
+    # The name is torch's, which this process may never have loaded.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        hint = "Close other programs, or choose fewer voxels or a smaller batch in the settings."
+        return Failed(message="The memory was not enough.", hint=hint, trace=trace)
+    hint = "This is a fault of the program: the trace and the job's log say where. Please report it with both."
+    return Failed(message=f"{type(error).__name__}: {error}", hint=hint, trace=trace)
 
 
 def _appending(path: Path) -> BinaryIO:
