@@ -104,7 +104,9 @@ def track(items: Iterable[T], reporter: Reporter, text: str, total: int | None =
 
 
 class TimeLeft:
-    """Seconds left of a piece of work, from the share done so far; None until it can be said honestly.
+    """Seconds left of a piece of work, from its pace since the current stage began; None until it can be said honestly.
+
+    A stage that starts half way, such as a resumed training, counts only what was done since.
 
     Args:
         settle_s: Nothing is said in the first seconds, when one-time costs dominate.
@@ -114,12 +116,13 @@ class TimeLeft:
         self._settle_s = settle_s
         self._started = time.monotonic()
         self._text = ""
+        self._already = 0.0
 
     def update(self, done: float, total: float, text: str = "") -> float | None:
         now = time.monotonic()
-        if text != self._text:
-            self._text, self._started = text, now
-        elapsed = now - self._started
-        if total <= 0 or done <= 0 or elapsed < self._settle_s:
+        if text != self._text or done < self._already:
+            self._text, self._started, self._already = text, now, done
+        elapsed, advanced = now - self._started, done - self._already
+        if total <= 0 or advanced <= 0 or elapsed < self._settle_s:
             return None
-        return elapsed * (total - done) / done
+        return elapsed * max(total - done, 0.0) / advanced
