@@ -87,24 +87,25 @@ def find_roots(networks: Networks, scene: Scene, views: Views) -> tuple[Tensor, 
 
 
 @torch.no_grad()
-def detect(networks: Networks, scene: Scene, views: Views, people_at_once: int = 32) -> People:
+def detect(networks: Networks, scene: Scene, views: Views, *, refined: bool = True, people_at_once: int = 32) -> People:
     """People in a batch of heatmaps.
 
     Args:
         networks: In evaluation mode.
         scene: The rig.
         views: Un-augmented heatmaps.
+        refined: Whether joints move onto the heatmap peaks, where the settings ask for it.
         people_at_once: Cubes in memory together.
     """
     config = networks.config.pose
     roots, sample = find_roots(networks, scene, views)
     parts = [
         networks.pose(scene.projector, views, r, s)
-        for r, s in zip(roots.split(people_at_once), sample.split(people_at_once), strict=True)
+        for r, s in zip(torch.split(roots, people_at_once), torch.split(sample, people_at_once), strict=True)
     ]
     xyz = torch.cat(parts) if len(roots) else roots.new_zeros(0, JOINTS, 3)
     covariance = None
-    if config.refine.enabled:
+    if refined and config.refine.enabled:
         xyz, covariance = refine(scene.projector, views, xyz, sample, scene.sigma_px, config.refine)
     # A joint that no view supports is still the network's belief: it keeps a score above "missing".
     score = support(scene.projector, views, xyz, sample).clamp_min(0.01)

@@ -1,0 +1,92 @@
+"""The footage as training sees it: 2D detections in, cleaned 2D labels out, moments split by time. No 3D label.
+
+Legend: T moment of all takes in a row, B batch, V view, P detection, L labelled person, J joint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.errors import CoreError
+from core.models.views import Detections
+from core.training.config import SplitConfig
+from core.training.split import held_out, trained_on
+from core.types.arrays import F32
+from core.types.camera import CameraRig
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """Joints that projected 3D joints should fall on.
+
+    Attributes:
+        xy_px: (T, V, L, J, 2) picture px, 0 where missing.
+        weight: (T, V, L, J) in 0..1, 0 where missing.
+    """
+
+    xy_px: F32
+    weight: F32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Footage:
+    """Everything that is known of the takes.
+
+    Attributes:
+        rig: V cameras, the order of all views.
+        inputs: What the estimator saw.
+        labels: What training aims at.
+        train: (M,) indices of moments to train on.
+        held_out: (N,) indices of moments to measure on.
+    """
+
+    rig: CameraRig
+    inputs: Detections
+    labels: Labels
+    train: np.ndarray
+    held_out: np.ndarray
+
+    @classmethod
+    def build(
+        cls, rig: CameraRig, inputs: Sequence[Detections], labels: Sequence[Labels], split: SplitConfig
+    ) -> Footage:
+        """Puts takes in a row, each split by itself.
+
+        Raises:
+            CoreError: No moment is left to train on.
+        """
+        kept = np.concatenate([trained_on(len(take), split) for take in inputs])
+        out = np.concatenate([held_out(len(take), split) for take in inputs])
+        joined = Detections(
+            _join([take.xy_px for take in inputs]),
+            _join([take.score for take in inputs]),
+            np.concatenate([take.view_weight for take in inputs]),
+        )
+        footage = cls(
+            rig=rig,
+            inputs=joined,
+            labels=Labels(_join([take.xy_px for take in labels]), _join([take.weight for take in labels])),
+            train=np.flatnonzero(kept & _shown(joined)),
+            held_out=np.flatnonzero(out),
+        )
+        if not len(footage.train):
+            raise CoreError(
+                "No moment of these takes shows a person in two views.",
+                "Check the 2D poses on the View page, or choose another take.",
+            )
+        return footage
+
+
+def _shown(inputs: Detections) -> np.ndarray:
+    """(T,) bool: at least two views have a detection."""
+    return np.asarray((inputs.score > 0).any((-2, -1)).sum(-1) >= 2)
+
+
+def _join(parts: list[F32]) -> F32:
+    """Concatenates (T, V, P, ...) along time, filling up with nobody where takes differ in people."""
+    most = max(part.shape[2] for part in parts)
+    padded = [np.pad(p, [(0, (most - p.shape[2]) * (axis == 2)) for axis in range(p.ndim)]) for p in parts]
+    return np.concatenate(padded)

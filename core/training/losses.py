@@ -1,0 +1,130 @@
+"""What training minimises. Every loss takes weights, and a weight of 0 carries no gradient.
+
+Legend: B batch, V view, P predicted person, L labelled person, J joint, H W heatmap.
+"""
+
+from __future__ import annotations
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+_ATTENTION = 0.1
+"""Cost of ignoring a pixel: sigma of SelfPose3d's equation 8."""
+
+
+def robust_square(squared_error: Tensor) -> Tensor:
+    """Closed form of SelfPose3d's soft attention (equations 7 and 8) with the attention at its optimum.
+
+    Minimising a·e + 0.1·(a - 1)² over the attention a in 0..1 gives a = max(0, 1 - 5e): e - 2.5e² up to e = 0.2 and
+    0.1 beyond, a truncated square that no network has to learn.
+    """
+    e = squared_error.clamp_max(2 * _ATTENTION)
+    return e - e**2 / (4 * _ATTENTION)
+
+
+def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor, *, robust: bool) -> Tensor:
+    """Mean weighted error of rendered heatmaps.
+
+    Args:
+        predicted: (B, V, J, H, W).
+        target: (B, V, J, H, W).
+        weight: (B, V, J).
+        robust: The truncated square instead of the plain one.
+    """
+    error = (predicted - target) ** 2
+    if robust:
+        error = robust_square(error)
+    return (error.mean((-2, -1)) * weight).sum() / max(weight.numel(), 1)
+
+
+def joint_loss(
+    predicted: list[Tensor], target: Tensor, weight: Tensor, size_hw: tuple[int, int], *, gate: float, hard: bool
+) -> Tensor:
+    """Distance of projected joints from the labels they are matched with, in shares of the heatmap's size.
+
+    Per view and sample people are matched to labels by the Hungarian algorithm on the mean over joints and coordinates
+    (missing joints count 0). A match whose error per known joint exceeds the gate is no match: a person whom the
+    detector missed must not be pulled to somebody else. Unmatched people and labels are free.
+
+    Args:
+        predicted: A sample's people each, (V, P, J, 2) heatmap px.
+        target: (B, V, L, J, 2) heatmap px.
+        weight: (B, V, L, J) in 0..1, 0 where there is no label.
+        size_hw: Height and width of the heatmap.
+        gate: Largest mean error of a match.
+        hard: Leaves out the one (view, sample) with the largest loss: hard attention.
+
+    Returns:
+        Mean over (view, sample) of the sums of matched costs.
+    """
+    size = target.new_tensor([size_hw[1], size_hw[0]])
+    losses = []
+    for people, labels, w in zip(predicted, target, weight, strict=True):
+        cost, error = _costs(people / size, labels / size, w)
+        rows, chosen = _match(cost.detach(), error.detach(), gate)
+        losses.append((cost * chosen).sum((-2, -1)) if rows else cost.sum((-2, -1)) * 0)
+    every = torch.cat(losses)
+    if hard and len(every) > 1:
+        return (every.sum() - every.max()) / (len(every) - 1)
+    return every.mean()
+
+
+def _costs(people: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Cost (V, P, L) over all joints, and error (V, P, L) over the known ones; infinite without any."""
+    apart = (people[:, :, None] - labels[:, None]).abs().mean(-1)  # (V, P, L, J)
+    weighted = torch.where(weight[:, None] > 0, apart * weight[:, None], 0.0).sum(-1)
+    known = weight.sum(-1)[:, None]
+    error = torch.where(known > 0, weighted / known.clamp_min(1e-6), torch.inf)
+    return weighted / weight.shape[-1], error
+
+
+def _match(cost: Tensor, error: Tensor, gate: float) -> tuple[bool, Tensor]:
+    """Whether anything matched, and the chosen pairs (V, P, L) as 0 and 1."""
+    chosen = torch.zeros_like(cost)
+    allowed = (error <= gate).cpu()
+    # A forbidden pair costs more than all allowed ones together, so it is taken only where nothing else is left.
+    table = torch.where(allowed, cost.cpu(), 1e3).numpy()
+    for v, view in enumerate(table):
+        for p, label in zip(*linear_sum_assignment(view), strict=True):
+            if allowed[v, p, label]:
+                chosen[v, p, label] = 1
+    return bool(chosen.any()), chosen
+
+
+def match_people(people: Tensor, labels: Tensor, weight: Tensor, gate: Tensor) -> Tensor:
+    """Distance of every labelled joint to the person it is matched with, at most the gate; the gate where unmatched.
+
+    Args:
+        people: (V, P, J, 2) px.
+        labels: (V, L, J, 2) px.
+        weight: (V, L, J), 0 where there is no label.
+        gate: (V,) px.
+
+    Returns:
+        (V, L, J) px.
+    """
+    limit = gate[:, None, None, None]
+    apart = (people[:, :, None] - labels[:, None]).norm(dim=-1).clamp_max(limit)  # (V, P, L, J)
+    known = weight.sum(-1).clamp_min(1e-6)
+    cost = (apart * weight[:, None]).sum(-1) / known[:, None]
+    _, chosen = _match(cost, cost, float("inf"))
+    matched = chosen.sum(1)[..., None] > 0
+    return torch.where(matched, (apart * chosen[..., None]).sum(1), limit[:, 0])
+
+
+def root_loss(volume: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over voxels (SelfPose3d equation 2)."""
+    return ((volume - target) ** 2).mean()
+
+
+def position_loss(predicted_mm: Tensor, exact_mm: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean distance per coordinate in decimetres, smooth within 10 mm: of synthetic people, known exactly.
+
+    Args:
+        predicted_mm: (P, J, 3).
+        exact_mm: (P, J, 3).
+        weight: (P, J).
+    """
+    error = torch.nn.functional.smooth_l1_loss(predicted_mm / 100, exact_mm / 100, beta=0.1, reduction="none").mean(-1)
+    return (error * weight).sum() / weight.sum().clamp_min(1)

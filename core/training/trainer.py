@@ -1,0 +1,200 @@
+"""The training loop: stage after stage, measured on held-out moments, saved so that it can go on after any stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from pathlib import Path
+
+import torch
+
+from core.config import to_mapping
+from core.errors import CoreError
+from core.models.device import describe
+from core.models.networks import Networks, Scene
+from core.models.store import Checkpoint
+from core.progress import Reporter, check
+from core.training.checkpoint import Progress, optimizer_tensors, restore_optimizer, step_generator
+from core.training.config import TrainConfig
+from core.training.data import Footage
+from core.training.measure import held_out_px
+from core.training.stages import PoseSyntheticTraining, PoseTraining, RootTraining, Stage
+from core.types.space import CaptureSpace
+
+_REPORT_EVERY = 5
+_TIME_SHARE = {"root": 0.3, "pose_synthetic": 0.45, "pose": 0.25}
+"""How the safety limit of time is divided among the stages."""
+
+
+class Trainer:
+    """Trains both networks on a rig and its footage.
+
+    Args:
+        config: All settings.
+        footage: Rig, detections, labels, split.
+        space: What the root network looks into.
+        folder: Of the checkpoints; a `last` one in it is gone on from.
+        device: Where to train.
+        reporter: Told of progress, losses and figures.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        footage: Footage,
+        space: CaptureSpace,
+        folder: Path,
+        device: torch.device,
+        reporter: Reporter,
+    ) -> None:
+        self.config, self.footage, self.folder, self.reporter = config, footage, folder, reporter
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.networks = Networks(config.model).to(device)
+        self.scene = Scene(footage.rig, space, config.model, device)
+        self.stages: tuple[Stage, ...] = (
+            RootTraining(config.root, self.networks, self.scene, footage),
+            PoseSyntheticTraining(config.pose_synthetic, self.networks, self.scene),
+            PoseTraining(config.pose, self.networks, self.scene, footage),
+        )
+        self.total_steps = sum(stage.steps for stage in self.stages)
+        self.state = Progress(seed=config.seed)
+        self.optimizer: torch.optim.Optimizer = self._new_optimizer(self.stages[0])
+        self._attempt_started = self._last_saved = time.monotonic()
+        self._elapsed_before = 0.0
+
+    def run(self) -> Progress:
+        """Trains to the end and returns where it ended.
+
+        Raises:
+            CancelledError: Asked to stop; a checkpoint was written.
+            CoreError: A loss is not finite, or the checkpoint to go on from is of another run.
+        """
+        self._resume()
+        self.reporter.note(f"Training on {describe(self.scene.device)}.")
+        while self.state.stage < len(self.stages):
+            stage = self.stages[self.state.stage]
+            self._run_stage(stage)
+            self.state.stage, self.state.step = self.state.stage + 1, 0
+            if self.state.stage < len(self.stages):
+                self.optimizer = self._new_optimizer(self.stages[self.state.stage])
+            self._save("last")
+        self._finish()
+        return self.state
+
+    def _run_stage(self, stage: Stage) -> None:
+        self.networks.eval()
+        stage.module().train()
+        if stage.steps and self.state.step == 0 and stage.name != "root":
+            self._measure(stage)  # what the network is worth before this stage
+        while self.state.step < stage.steps:
+            if self._out_of_time(stage):
+                break
+            if self.reporter.cancelled():
+                self._save("last")
+                check(self.reporter)
+            self._step(stage)
+            self.state.step += 1
+            self.state.steps_done += 1
+            self._report(stage)
+            if self.state.step % self.config.measure_every == 0 or self.state.step == stage.steps:
+                self._measure(stage)
+            if time.monotonic() - self._last_saved > self.config.checkpoint_s:
+                self._save("last")
+
+    def _step(self, stage: Stage) -> None:
+        step, steps = self.state.step, stage.steps
+        rng = step_generator(self.config.seed, self.state.stage, step)
+        losses = stage.losses(rng, step)
+        if not math.isfinite(float(losses["loss"].detach())):
+            raise CoreError(
+                f"The loss of stage {stage.name} is not finite at step {step}.",
+                "Lower the stage's learning_rate, and check the rig on the Calibrate page.",
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = stage.learning_rate * _schedule(step, steps, self.config.warmup)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(losses["loss"])
+        torch.nn.utils.clip_grad_norm_(stage.module().parameters(), self.config.clip_gradient)
+        self.optimizer.step()
+        if step % _REPORT_EVERY == 0 or step == steps - 1:
+            for name, value in losses.items():
+                self.reporter.metric(f"{stage.name}/{name}", float(value.detach()), self.state.steps_done)
+
+    def _report(self, stage: Stage) -> None:
+        text = f"{stage.title}: step {self.state.step} of {stage.steps}"
+        self.reporter.progress(self.state.steps_done, self.total_steps, text)
+
+    def _measure(self, stage: Stage) -> None:
+        """Figures of the stage; from the pose stages on also the held-out error, of which the best is kept."""
+        rng = step_generator(self.config.seed, len(self.stages) + self.state.stage, self.state.step)
+        self.networks.eval()
+        for name, value in stage.figures(rng).items():
+            self.reporter.metric(f"{stage.name}/{name}", value, self.state.steps_done)
+        if stage.name != "root" and len(self.footage.held_out):
+            px = held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames)
+            if math.isfinite(px):
+                self.reporter.metric("held_out/px", px, self.state.steps_done)
+                if self.state.best_px is None or px < self.state.best_px:
+                    self.state.best_px, self.state.best_stage = px, stage.name
+                    self._save("best")
+        stage.module().train()
+
+    def _finish(self) -> None:
+        """Without anything held out the last weights are the best ones known."""
+        if not Checkpoint.exists(self.folder / "best"):
+            self._save("best")
+
+    def _out_of_time(self, stage: Stage) -> bool:
+        done = [s.name for s in self.stages[: self.state.stage + 1]]
+        limit_s = 60 * self.config.max_minutes * sum(_TIME_SHARE[name] for name in done)
+        if self._elapsed_s() < limit_s:
+            return False
+        self.reporter.note(
+            f"Stage {stage.name} ended at step {self.state.step} of {stage.steps}: its share of "
+            f"{self.config.max_minutes:g} minutes is used up.",
+            "warning",
+        )
+        return True
+
+    def _elapsed_s(self) -> float:
+        return self._elapsed_before + time.monotonic() - self._attempt_started
+
+    def _new_optimizer(self, stage: Stage) -> torch.optim.Optimizer:
+        return torch.optim.Adam(stage.module().parameters(), lr=stage.learning_rate)
+
+    def _save(self, name: str) -> None:
+        self.state.elapsed_s = self._elapsed_s()
+        Checkpoint(
+            weights=self.networks.state_dict(),
+            config=self.config.model,
+            space=self.scene.space,
+            meta=to_mapping(self.state),
+            optimizer=optimizer_tensors(self.optimizer) if name == "last" else {},
+        ).save(self.folder / name)
+        if name == "last":
+            self._last_saved = time.monotonic()
+
+    def _resume(self) -> None:
+        if not Checkpoint.exists(self.folder / "last"):
+            return
+        saved = Checkpoint.load(self.folder / "last")
+        if saved.config != self.config.model or saved.meta.get("seed") != self.config.seed:
+            raise CoreError(
+                f"The checkpoint in {self.folder} was made with other settings.", "Start a new run for new settings."
+            )
+        self.networks.load_state_dict(dict(saved.weights))
+        self.state = dataclasses.replace(Progress.from_meta(saved.meta))
+        self._elapsed_before = self.state.elapsed_s
+        if self.state.stage < len(self.stages):
+            self.optimizer = self._new_optimizer(self.stages[self.state.stage])
+            restore_optimizer(self.optimizer, saved.optimizer)
+            stage = self.stages[self.state.stage]
+            self.reporter.note(f"Going on at step {self.state.step} of stage {stage.name}.")
+
+
+def _schedule(step: int, steps: int, warmup: float) -> float:
+    """Factor on the learning rate: a linear rise, then half a cosine."""
+    rise = min(1.0, (step + 1) / max(1.0, warmup * steps))
+    return rise * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
