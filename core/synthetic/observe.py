@@ -96,10 +96,10 @@ def _observe_view(
 
 def boxes(xy_px: F64, margin: float = 0.1) -> F64:
     """(..., 4) x0 y0 x1 y1 around joints (..., J, 2), wider by `margin` of its longer side; NaN around nothing."""
-    known = np.isfinite(xy_px).all(-1, keepdims=True)
+    known = np.asarray(np.isfinite(xy_px).all(-1, keepdims=True))
     low = np.where(known, xy_px, np.inf).min(-2)
     high = np.where(known, xy_px, -np.inf).max(-2)
-    some = known[..., 0].any(-1)[..., None]
+    some = np.asarray(known.any(-2))
     low, high = np.where(some, low, np.nan), np.where(some, high, np.nan)
     extra = margin * (high - low).max(-1, keepdims=True)
     return np.concatenate([low - extra, high + extra], -1)
@@ -136,7 +136,7 @@ def _invent(camera: Camera, exact: F64, mean: float, rng: np.random.Generator) -
     most = max(1, int(np.ceil(3 * mean)))
     count = np.minimum(rng.poisson(mean, T), most)
     shape = exact[np.arange(T)[:, None], rng.integers(P, size=(T, most))]
-    known = np.isfinite(shape).all(-1)
+    known = np.asarray(np.isfinite(shape).all(-1))
     middle = np.where(known[..., None], shape, 0.0).sum(2) / np.maximum(known.sum(2), 1)[..., None]
     place = rng.uniform(0, 1, (T, most, 1, 2)) * camera.size_px
     xy = (shape - middle[:, :, None]) * rng.uniform(0.4, 1.0, (T, most, 1, 1)) + place

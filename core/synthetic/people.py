@@ -56,7 +56,7 @@ def walkers(
     Raises:
         CoreError: More people than the square has room for.
     """
-    if n_people * (1.5 * distance_mm) ** 2 > (2 * half_size_mm) ** 2:
+    if n_people > 1 and n_people * (1.5 * distance_mm) ** 2 > (2 * half_size_mm) ** 2:
         raise CoreError(f"{n_people} people do not fit.", "Enlarge half_size_mm or ask for fewer people.")
     start = _scatter(n_people, half_size_mm, distance_mm, rng)
     goals = rng.uniform(-half_size_mm, half_size_mm, (n_people, 4 + n_frames, 2))
