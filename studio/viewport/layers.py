@@ -109,10 +109,11 @@ class LabelLayer:
 
     Attributes:
         texts: (N,) what to write.
-        xyz_mm: (N, 3) where; the text stands above it.
+        xyz_mm: (N, 3) where.
         colour: (N, 4) of the letters.
         plate: (4,) of the plate behind them; alpha 0 for none.
         quiet: (N,) bool, smaller and without a plate.
+        above: (N,) bool, stands above its place; else its middle is there.
     """
 
     texts: tuple[str, ...]
@@ -120,6 +121,7 @@ class LabelLayer:
     colour: RGBA
     plate: RGBA
     quiet: NDArray[np.bool_]
+    above: NDArray[np.bool_]
 
 
 Layer = SkeletonLayer | TrailLayer | FrustaLayer | FloorLayer | SpaceLayer | LabelLayer

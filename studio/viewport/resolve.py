@@ -25,7 +25,6 @@ from studio.viewport.stage import Stage, moment_of
 
 _TRAIL_POINTS = 60
 _ABOVE_HEAD_MM = 110.0
-_ABOVE_CAMERA_MM = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +156,8 @@ def label_layer(stage: Stage, moment: int | None, options: ViewOptions, palette:
     loud = len(texts)
     if options.frusta:
         texts += stage.cameras
-        places += [centre + (0, 0, _ABOVE_CAMERA_MM) for centre in stage.centre_mm]
+        places += list(stage.centre_mm)
+    high = len(texts)
     if options.floor:
         marks, where = _metre_marks(stage)
         texts += marks
@@ -169,6 +169,7 @@ def label_layer(stage: Stage, moment: int | None, options: ViewOptions, palette:
         colour=np.array(colours, np.float32).reshape(-1, 4),
         plate=palette.plate,
         quiet=np.arange(len(texts)) >= loud,
+        above=np.arange(len(texts)) < high,
     )
 
 

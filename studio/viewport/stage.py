@@ -10,6 +10,7 @@ from core.types import CameraRig, CaptureSpace, Pose3DSequence
 from core.types.arrays import F64
 
 _EMPTY_FLOOR_M = 3
+_POINTS_PER_METRE = 10
 _LARGEST_FLOOR_M = 60
 
 
@@ -72,6 +73,15 @@ class Stage:
             frame_mm=frame,
             azimuth_deg=_clear_azimuth(centre, people),
         )
+
+
+    def floor_lines(self) -> list[F64]:
+        """Metre lines of the floor as (n, 3) points close enough together to bend as a lens bends them, mm."""
+        (x0, y0), (x1, y1) = self.low_m, self.high_m
+        along_x, along_y = (np.arange(a, b, 1 / _POINTS_PER_METRE) for a, b in ((x0, x1), (y0, y1)))
+        lines = [np.stack(np.broadcast_arrays(x, along_y, 0.0), -1) for x in range(x0, x1 + 1)]
+        lines += [np.stack(np.broadcast_arrays(along_x, y, 0.0), -1) for y in range(y0, y1 + 1)]
+        return [line * 1000.0 for line in lines]
 
 
 def moment_of(sequence: Pose3DSequence, time_s: float) -> int | None:

@@ -1,4 +1,4 @@
-"""Words in the scene: drawn once by Qt into a texture, then placed as quads, so they are as crisp as the window's text."""
+"""Words in the scene: drawn once by Qt into a texture, then placed as quads, so they are as crisp as other text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vispy.scene.visuals import create_visual_node
 from vispy.visuals import Visual
 
 from core.types.arrays import U8
-from studio.viewport.layers import RGBA, LabelLayer
+from studio.viewport.layers import LabelLayer
 
 _ATLAS_WIDTH_PX = 1024
 _LOUD_PX, _QUIET_PX = 13, 11
@@ -99,7 +99,7 @@ class CaptionsVisual(Visual):
         table = np.zeros((self._count, 4), _LAYOUT)
         table["a_position"] = layer.xyz_mm[:, None]
         left, right = np.floor(-width / 2), np.floor(-width / 2) + width
-        low = np.where(layer.quiet, np.floor(-height / 2), 0)
+        low = np.where(layer.above, np.where(layer.quiet, 6 * self._ratio, 0), np.floor(-height / 2))
         table["a_offset"] = np.stack(
             [
                 np.stack([left, low + height], -1),

@@ -176,7 +176,7 @@ class StrokesVisual(Visual):
         self._vertices = gloo.VertexBuffer(np.zeros(4, _LAYOUT))
         self._count = 0
         self._sort = sort
-        self._middle = np.zeros((0, 3))
+        self._ends = np.zeros((0, 2, 3))
         self._sorted_for = np.zeros(3)
         self._draw_mode = "triangles"
         self.shared_program["u_shade"] = shade
@@ -201,7 +201,7 @@ class StrokesVisual(Visual):
         self._count = count
         if count:
             self._vertices.set_data(table.ravel())
-            self._middle = (table["a_start"][:, 0] + table["a_end"][:, 0]) / 2
+            self._ends = np.stack([table["a_start"][:, 0], table["a_end"][:, 0]], 1)
             self._index_buffer = gloo.IndexBuffer()
             self._set_order(np.arange(count))
             self._sorted_for = np.zeros(3)
@@ -221,7 +221,8 @@ class StrokesVisual(Visual):
         right, toward = screen_axes(view)
         program["u_right"], program["u_toward"] = right, toward
         if self._sort and not np.allclose(toward, self._sorted_for, atol=1e-3):
-            self._set_order(np.argsort(self._middle @ toward, kind="stable"))
+            # By the farther end, and stable: a joint, given after its bones, is drawn after them too.
+            self._set_order(np.argsort((self._ends @ toward).min(-1), kind="stable"))
             self._sorted_for = toward
         return True
 

@@ -1,0 +1,256 @@
+"""The View page: 3D and video side by side over one timeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from studio.pages.view.panels import FiguresCard, PeoplePanel
+from studio.pages.view.presenter import ViewPresenter
+from studio.pages.view.toolbar import TOGGLES, ViewToolbar
+from studio.state.app_state import AppState
+from studio.theme import GRID_PX, Theme, current_theme, theme_changed
+from studio.viewport.canvas import Viewport
+from studio.viewport.palette import palette
+from studio.widgets.empty_state import EmptyState
+from studio.widgets.icon_label import IconLabel
+from studio.widgets.text import label
+from studio.widgets.timeline import Timeline
+from studio.widgets.video_panes import VideoPanes
+
+
+class ViewPage(QWidget):
+    """Looks at the selected take.
+
+    The page is a shell: what to show comes from the presenter, when to show it from the timeline. While it is hidden
+    it neither plays nor reads.
+
+    Args:
+        state: Selection shared with the other pages.
+    """
+
+    def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._state = state
+        self.presenter = ViewPresenter(state)
+        self._take_stale = self._result_stale = True
+        self._palette = palette(current_theme())
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._build()
+        self._connect()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Reads what changed while the page was hidden."""
+        super().showEvent(event)
+        self._reload()
+        self.timeline.bar.setFocus()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Nobody sees it: stops playing."""
+        self.timeline.pause()
+        super().hideEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Keys that no control wanted: the timeline's, then the toolbar's letters."""
+        if self.timeline.handle_key(event):
+            return
+        plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if plain and event.text() and self.toolbar.press(event.text().upper()):
+            event.accept()
+            return
+        super().keyPressEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keeps the panel in the corner of the 3D view."""
+        if watched is self.viewport and event.type() == QEvent.Type.Resize:
+            self._place_people()
+        return False
+
+    def shut_down(self) -> None:
+        """Ends the threads and frees OpenGL. Called once, before the window goes."""
+        self.timeline.pause()
+        self.panes.close_videos()
+        self.viewport.close_canvas()
+
+    def _build(self) -> None:
+        self.toolbar = ViewToolbar()
+        self.viewport = Viewport()
+        self.viewport.setObjectName("viewport")
+        self.panes = VideoPanes()
+        self.figures = FiguresCard()
+        self.timeline = Timeline()
+        self.people = PeoplePanel(self.viewport)
+        self.people.hide()
+        self.viewport.installEventFilter(self)
+        side = QWidget()
+        side_column = QVBoxLayout(side)
+        side_column.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
+        side_column.setSpacing(GRID_PX)
+        side_column.addWidget(self.panes, 1)
+        side_column.addWidget(self.figures)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(self.viewport)
+        self.splitter.addWidget(side)
+        self.splitter.setStretchFactor(0, 3)
+        self.splitter.setStretchFactor(1, 2)
+        self.splitter.setChildrenCollapsible(False)
+        self._notice = _NoticeBar()
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        for widget in (self.toolbar, _hairline(), self._notice):
+            column.addWidget(widget)
+        column.addWidget(self.splitter, 1)
+        column.addWidget(_hairline())
+        column.addWidget(self.timeline)
+        self.empty = EmptyState("view", "", "")
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.stack)
+
+    def _connect(self) -> None:
+        self._state.session_changed.connect(self._take_changed)
+        self._state.take_changed.connect(self._take_changed)
+        self._state.poses_changed.connect(self._result_changed)
+        self._state.status_changed.connect(self._result_changed)
+        self.toolbar.result_chosen.connect(self.presenter.select_result)
+        self.toolbar.compared.connect(self._compare)
+        self.toolbar.toggled.connect(self._toggle)
+        self.toolbar.followed.connect(self._follow)
+        self.toolbar.looked.connect(self.viewport.look)
+        self.toolbar.framed.connect(self.viewport.frame_all)
+        self.timeline.moment_changed.connect(self._show_moment)
+        self.panes.pictures_changed.connect(self._show_scene)
+        theme_changed.connect(self._wear)
+
+    def _take_changed(self) -> None:
+        self._take_stale = True
+        self._reload_if_seen()
+
+    def _result_changed(self) -> None:
+        self._result_stale = True
+        self._reload_if_seen()
+
+    def _reload_if_seen(self) -> None:
+        if self.isVisible():
+            self._reload()
+        elif self._take_stale and self._state.session is None:
+            self.panes.close_videos()
+
+    def _reload(self) -> None:
+        if self._take_stale or self.presenter.take is None:
+            self._load_take()
+        elif self._result_stale:
+            self.presenter.load_result()
+            self._show_result()
+        self._take_stale = self._result_stale = False
+
+    def _load_take(self) -> None:
+        self.presenter.load_take()
+        self.viewport.reframe()
+        self.panes.show_take(self.presenter.take, self.presenter.timeline, self.presenter.overlay)
+        self._show_result()
+
+    def _show_result(self) -> None:
+        """Everything that depends on the result; the moment stays."""
+        presenter = self.presenter
+        notice = presenter.notice
+        blocked = notice is not None and notice.blocking
+        if notice is not None and blocked:
+            self.empty.say(notice.heading, notice.sentence)
+        self._notice.say("" if notice is None or blocked else f"{notice.heading} {notice.sentence}")
+        self.stack.setCurrentIndex(0 if blocked else 1)
+        self.toolbar.show_state(presenter)
+        self.timeline.show_model(presenter.timeline_model())
+        self.figures.show_figures(presenter.figures)
+        self._show_people()
+        self._show_everything()
+
+    def _show_everything(self) -> None:
+        self.panes.refresh_overlays()
+        self._show_moment(self.timeline.moment)
+
+    def _show_moment(self, moment: int) -> None:
+        if self.presenter.take is None:
+            return
+        self.panes.show_moment(moment)
+        self._show_scene()
+        self._show_people()
+
+    def _show_scene(self) -> None:
+        scene = self.presenter.scene(self.timeline.moment, self._palette, self.panes.pictures())
+        self.viewport.show_scene(scene)
+
+    def _show_people(self) -> None:
+        people = self.presenter.people_now(self.timeline.moment)
+        self.people.setVisible(bool(people))
+        if people:
+            self.people.show_people(people)
+            self._place_people()
+
+    def _place_people(self) -> None:
+        self.people.adjustSize()
+        self.people.move(12, 12)
+
+    def _toggle(self, index: int, on: bool) -> None:
+        presenter, toggle = self.presenter, TOGGLES[index]
+        if toggle.over_video:
+            presenter.pane_options = replace(presenter.pane_options, **{toggle.name: on})
+        else:
+            presenter.options = replace(presenter.options, **{toggle.name: on})
+        if toggle.name == "skeletons":
+            presenter.pane_options = replace(presenter.pane_options, skeletons=on)
+        self.panes.refresh_overlays()
+        self._show_scene()
+
+    def _compare(self, name: str) -> None:
+        self.presenter.compare_with(name)
+        self._show_result()
+
+    def _follow(self, person: int | None) -> None:
+        self.presenter.options = replace(self.presenter.options, follow=person)
+        self._show_scene()
+
+    def _wear(self, theme: Theme) -> None:
+        self._palette = palette(theme)
+        if self.presenter.take is not None:
+            self._show_scene()
+        for swatch in self.people.findChildren(QWidget):
+            swatch.update()
+
+    def sizeHint(self) -> QSize:
+        """As much as there is."""
+        return QSize(1100, 700)
+
+
+class _NoticeBar(QFrame):
+    """A line under the toolbar that says what is missing and how to get it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "inset")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 6, 12, 6)
+        row.setSpacing(GRID_PX)
+        row.addWidget(IconLabel("info", "accent", 16))
+        self._words = label()
+        row.addWidget(self._words, 1)
+        self.hide()
+
+    def say(self, words: str) -> None:
+        """Shows the words; hides the bar without any."""
+        self._words.setText(words)
+        self.setVisible(bool(words))
+
+
+def _hairline() -> QFrame:
+    line = QFrame()
+    line.setProperty("role", "line")
+    return line

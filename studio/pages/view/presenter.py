@@ -1,0 +1,310 @@
+"""What the View page shows, read from the session on disk. No widgets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from core.config import from_mapping
+from core.errors import CoreError
+from core.files import read_json, read_yaml
+from core.geometry import project
+from core.session import BASELINE, Session, Take, Timeline
+from core.training.config import SplitConfig
+from core.training.split import held_out
+from core.types import CameraRig, CaptureSpace, Pose2D, Pose3DSequence
+from core.types.arrays import F64, U8
+from studio.pages.view.facts import Figures, People, PersonNow, figures
+from studio.state.app_state import AppState
+from studio.viewport.figure import figure
+from studio.viewport.layers import Scene
+from studio.viewport.palette import Palette
+from studio.viewport.resolve import ViewOptions, resolve
+from studio.viewport.stage import Stage, moment_of
+from studio.widgets.pane_overlay import FigurePx, PaneOverlay
+from studio.widgets.timeline_bar import TimelineModel, Track
+
+_LEAST_SCORE = 0.15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Why something is not shown, and what to do.
+
+    Attributes:
+        heading: Few words.
+        sentence: What to do.
+        blocking: Whether there is nothing to show at all.
+    """
+
+    heading: str
+    sentence: str
+    blocking: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaneOptions:
+    """What to draw over the videos."""
+
+    skeletons: bool = True
+    detections: bool = False
+    floor: bool = False
+
+
+class ViewPresenter:
+    """The selected take and result, ready to draw.
+
+    Args:
+        state: Selection shared with the other pages.
+    """
+
+    def __init__(self, state: AppState) -> None:
+        self._state = state
+        self.take: Take | None = None
+        self.timeline: Timeline | None = None
+        self.notice: Notice | None = None
+        self.results: list[str] = []
+        self.result = ""
+        self.compared = ""
+        self.options = ViewOptions()
+        self.pane_options = PaneOptions()
+        self.people: People | None = None
+        self.figures: Figures | None = None
+        self._rig: CameraRig | None = None
+        self._stage = Stage.build()
+        self._poses2d: dict[str, Pose2D] | None = None
+        self._floor_px: dict[str, tuple[F64, ...]] = {}
+
+    def load_take(self) -> None:
+        """Reads the selected take and its result anew."""
+        self.take = self.timeline = self._rig = self._poses2d = None
+        self._floor_px = {}
+        self.compared = ""
+        session = self._state.session
+        if session is not None and self._state.take_name:
+            try:
+                self.take = session.take(self._state.take_name)
+                self.timeline = self.take.timeline()
+            except CoreError as error:
+                self.take = None
+                self.notice = Notice(heading=error.message, sentence=error.hint, blocking=True)
+                self.load_result()
+                return
+        self.notice = self._read_rig(session)
+        self.load_result()
+
+    def load_result(self) -> None:
+        """Reads the selected result, the one compared with, and the figures anew."""
+        self.results = self.take.poses3d_runs() if self.take else []
+        self.result = self._state.poses_name if self._state.poses_name in self.results else ""
+        if self.compared not in self.results or self.compared == self.result:
+            self.compared = ""
+        if self.notice is not None and not self.notice.blocking:
+            self.notice = self._read_rig(self._state.session)
+        poses, ghost = self._read(self.result), self._read(self.compared)
+        self._stage = Stage.build(self._rig, poses, ghost, self._space(poses))
+        self.people = People.of(poses) if poses is not None else None
+        self.figures = self._read_figures()
+        if self.notice is None and self.take is not None and not self.results:
+            self.notice = Notice(heading="No 3D result yet.", sentence="Run Baseline on the Train page.")
+        if self.options.follow is not None and (poses is None or self.options.follow not in poses.person_ids):
+            self.options = replace(self.options, follow=None)
+
+    def select_result(self, name: str) -> None:
+        """Shows another result; empty for none."""
+        self._state.select_poses(name)
+
+    def compare_with(self, name: str) -> None:
+        """Draws a second result as ghosts; empty for none."""
+        self.compared = name
+        self.load_result()
+
+    @property
+    def person_ids(self) -> tuple[int, ...]:
+        """People of the result."""
+        return self._stage.poses.person_ids if self._stage.poses is not None else ()
+
+    @property
+    def has_space(self) -> bool:
+        """Whether the result knows the box that the networks look into."""
+        return self._stage.space is not None
+
+    @property
+    def has_rig(self) -> bool:
+        """Whether the take's cameras are calibrated."""
+        return self._rig is not None
+
+    @property
+    def has_detections(self) -> bool:
+        """Whether the take's 2D poses are there to be drawn."""
+        return self.take is not None and bool(self.take.estimators())
+
+    def timeline_model(self) -> TimelineModel:
+        """Moments of the take, with the people of the result."""
+        if self.timeline is None:
+            return TimelineModel(time_s=np.zeros(0))
+        return TimelineModel(
+            time_s=self.timeline.time_s,
+            tracks=self._tracks(self.timeline.time_s),
+            held_out=self._held_out(len(self.timeline)),
+        )
+
+    def scene(self, moment: int, palette: Palette, pictures: Mapping[str, U8]) -> Scene:
+        """The 3D view of a moment."""
+        return resolve(self._stage, self._time_s(moment), self.options, palette, pictures)
+
+    def overlay(self, camera: str, moment: int) -> PaneOverlay:
+        """What to draw over one camera's picture of a moment."""
+        options = self.pane_options
+        return PaneOverlay(
+            figures=self._figures_px(camera, moment) if options.skeletons else (),
+            detections_px=self._detections_px(camera, moment) if options.detections else None,
+            floor_px=self._floor_of(camera) if options.floor else (),
+        )
+
+    def people_now(self, moment: int) -> tuple[PersonNow, ...]:
+        """Everybody of the result at a moment of the take."""
+        poses = self._stage.poses
+        if self.people is None or poses is None:
+            return ()
+        return self.people.at(moment_of(poses, self._time_s(moment)))
+
+    def _time_s(self, moment: int) -> float:
+        return float(self.timeline.time_s[moment]) if self.timeline is not None and len(self.timeline) else 0.0
+
+    def _read_rig(self, session: Session | None) -> Notice | None:
+        """Reads the take's cameras; says what is missing."""
+        if session is None:
+            return Notice(heading="No session is open", sentence="Open the sample or a session.", blocking=True)
+        if self.take is None:
+            return Notice(
+                heading="No take yet", sentence="Import the videos of a take on the Record page.", blocking=True
+            )
+        try:
+            self._rig = session.rig_for(self.take)
+        except CoreError as error:
+            self._rig = None
+            return Notice(heading=error.message, sentence=error.hint)
+        return None
+
+    def _read(self, name: str) -> Pose3DSequence | None:
+        if self.take is None or not name:
+            return None
+        try:
+            return self.take.poses3d(name)
+        except CoreError as error:
+            self.notice = Notice(heading=error.message, sentence=error.hint)
+            return None
+
+    def _read_figures(self) -> Figures | None:
+        if self.take is None or not self.take.layout.report.is_file():
+            return None
+        try:
+            report = read_json(self.take.layout.report)
+        except CoreError as error:
+            self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
+            return None
+        return figures(report) if isinstance(report, Mapping) else None
+
+    def _space(self, poses: Pose3DSequence | None) -> CaptureSpace | None:
+        """The box that the networks looked into, if the result says it."""
+        values = poses.provenance.get("space") if poses is not None else None
+        try:
+            return CaptureSpace.from_mapping(dict(values)) if isinstance(values, Mapping) else None
+        except CoreError:
+            return None  # an optional outline: without it everything else is still right
+
+    def _held_out(self, count: int) -> np.ndarray | None:
+        """Moments that training never saw, by the settings of the run that made the result."""
+        session = self._state.session
+        if session is None or not self.result or self.result == BASELINE:
+            return None
+        config = session.layout.run(self.result).config
+        split = SplitConfig()
+        if config.is_file():
+            try:
+                values = read_yaml(config)
+                split = from_mapping(SplitConfig, values["training"]["split"])
+            except (CoreError, KeyError, TypeError):
+                return None  # a run of another kind: nothing is known about its split
+        return held_out(count, split)
+
+    def _tracks(self, time_s: F64) -> tuple[Track, ...]:
+        poses, people = self._stage.poses, self.people
+        if poses is None or people is None:
+            return ()
+        moments = [moment_of(poses, float(t)) for t in time_s]
+        known = np.array([m is not None for m in moments], bool)
+        index = np.array([m or 0 for m in moments], int)
+        return tuple(
+            Track(
+                name=name,
+                person=p,
+                present=people.present[index, p] & known,
+                confidence=np.where(known, people.confidence[index, p], np.nan),
+            )
+            for p, name in enumerate(people.names)
+        )
+
+    def _figures_px(self, camera: str, moment: int) -> tuple[FigurePx, ...]:
+        """Both results projected into a camera, the ghosts first so that they lie below."""
+        if self._rig is None:
+            return ()
+        drawn: list[FigurePx] = []
+        for poses, ghost in ((self._stage.ghost, True), (self._stage.poses, False)):
+            at = moment_of(poses, self._time_s(moment)) if poses is not None else None
+            if poses is None or at is None:
+                continue
+            shape = figure(poses.skeleton)
+            for person in np.flatnonzero(poses.present[at]).tolist():
+                points, score = shape.points(poses.xyz_mm[at, person], poses.score[at, person])
+                drawn.append(
+                    FigurePx(
+                        xy_px=project(self._rig[camera], points),
+                        score=score,
+                        bones=shape.bones,
+                        size=shape.size,
+                        person=None if ghost else person,
+                    )
+                )
+        return tuple(drawn)
+
+    def _detections_px(self, camera: str, moment: int) -> F64 | None:
+        if self._poses2d is None:
+            self._poses2d = self._read_detections()
+        seen = self._poses2d.get(camera)
+        if seen is None or moment >= seen.n_frames:
+            return None
+        return np.asarray(seen.xy_px[moment][seen.score[moment] >= _LEAST_SCORE], float)
+
+    def _read_detections(self) -> dict[str, Pose2D]:
+        if self.take is None or not self.has_detections:
+            return {}
+        try:
+            return self.take.poses2d(self.take.estimators()[0])
+        except CoreError as error:
+            self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
+            return {}
+
+    def _floor_of(self, camera: str) -> tuple[F64, ...]:
+        if self._rig is None:
+            return ()
+        if camera not in self._floor_px:
+            self._floor_px[camera] = tuple(project(self._rig[camera], line) for line in self._stage.floor_lines())
+        return self._floor_px[camera]
+
+
+def result_title(name: str) -> str:
+    """A result's name as shown: "Baseline", or "Trained 26 Nov, 14:03" from a run's folder name."""
+    if not name:
+        return "No result"
+    if name == BASELINE:
+        return "Baseline"
+    if match := re.match(r"(\d{8}-\d{6})", name):
+        made = datetime.strptime(match[1], "%Y%m%d-%H%M%S")
+        return f"Trained {made.day} {made:%b}, {made:%H:%M}"
+    return name

@@ -1,0 +1,129 @@
+"""What is drawn over a camera's picture: projected skeletons, 2D detections, floor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QLineF, QPointF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
+
+from core.types.arrays import F32, F64
+from studio.theme import Theme
+
+_CERTAIN = 0.6
+_FAINTEST = 0.35
+_HALO = QColor(8, 10, 14, 120)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FigurePx:
+    """One person in one picture.
+
+    Attributes:
+        xy_px: (J, 2) in the picture as recorded, NaN where not visible.
+        score: (J,) in 0..1.
+        bones: (B, 2) indices.
+        size: (J,) relative size of each joint; 0 draws none.
+        person: Column in the result, picks the colour; None draws a ghost.
+    """
+
+    xy_px: F64
+    score: F64
+    bones: NDArray[np.int64]
+    size: F32
+    person: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PaneOverlay:
+    """Everything over one picture.
+
+    Attributes:
+        figures: People.
+        detections_px: (N, 2) what the 2D estimator saw.
+        floor_px: Polylines, each (n, 2), a NaN row breaks the line.
+    """
+
+    figures: tuple[FigurePx, ...] = ()
+    detections_px: F64 | None = None
+    floor_px: tuple[F64, ...] = ()
+
+
+NOTHING = PaneOverlay()
+
+
+def paint_overlay(
+    painter: QPainter, overlay: PaneOverlay, scale: float, origin: tuple[float, float], theme: Theme
+) -> None:
+    """Paints an overlay.
+
+    Args:
+        painter: Open, clipped to the picture.
+        overlay: What to paint.
+        scale: Widget px per picture px.
+        origin: Widget px of the picture's top-left corner.
+        theme: Colours.
+    """
+
+    def place(xy_px: F64) -> F64:
+        # Pixel (0, 0) is the centre of the top-left pixel; the painter's origin is that pixel's corner.
+        return np.asarray((xy_px + 0.5) * scale + origin)
+
+    if overlay.floor_px:
+        colour = QColor(theme.accent_hover)
+        colour.setAlpha(150)
+        painter.setPen(QPen(colour, 1.0))
+        for path in overlay.floor_px:
+            for run in _runs(place(path)):
+                painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in run.tolist()]))
+    for figure in overlay.figures:
+        _paint_figure(painter, figure, place(figure.xy_px), theme)
+    if overlay.detections_px is not None:
+        _paint_crosses(painter, place(overlay.detections_px))
+
+
+def _paint_figure(painter: QPainter, figure: FigurePx, xy: F64, theme: Theme) -> None:
+    ghost = figure.person is None
+    base = QColor("#ffffff" if figure.person is None else theme.person(figure.person))
+    certainty = np.clip(figure.score / _CERTAIN, 0.0, 1.0)
+    known = np.isfinite(xy).all(-1)
+    bones = figure.bones[known[figure.bones].all(-1)]
+    lines = [QLineF(*xy[a].tolist(), *xy[b].tolist()) for a, b in bones.tolist()]
+    weakest = certainty[bones].min(-1) if len(bones) else np.zeros(0)
+    painter.setPen(QPen(_HALO, 2.4 if ghost else 4.4, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+    painter.drawLines(lines)
+    for line, sure in zip(lines, weakest.tolist(), strict=True):
+        width = 1.0 if ghost else 2.4
+        painter.setPen(QPen(_faded(base, sure), width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.drawLine(line)
+    if ghost:
+        return
+    painter.setPen(QPen(_HALO, 1.0))
+    for joint in np.flatnonzero(known & (figure.size > 0)).tolist():
+        radius = 3.4 * float(figure.size[joint]) * (0.7 + 0.3 * float(certainty[joint]))
+        painter.setBrush(_faded(base, float(certainty[joint])))
+        painter.drawEllipse(QPointF(*xy[joint].tolist()), radius, radius)
+
+
+def _paint_crosses(painter: QPainter, xy: F64) -> None:
+    places = xy[np.isfinite(xy).all(-1)].tolist()
+    arms = [line for x, y in places for line in (QLineF(x - 3, y, x + 3, y), QLineF(x, y - 3, x, y + 3))]
+    painter.setPen(QPen(_HALO, 3.0))
+    painter.drawLines(arms)
+    painter.setPen(QPen(QColor("#ffffff"), 1.2))
+    painter.drawLines(arms)
+
+
+def _faded(colour: QColor, certainty: float) -> QColor:
+    faded = QColor(colour)
+    faded.setAlphaF(_FAINTEST + (1 - _FAINTEST) * certainty)
+    return faded
+
+
+def _runs(path: F64) -> list[F64]:
+    """Parts of a polyline between its NaN rows, those of at least two points."""
+    broken = np.flatnonzero(~np.isfinite(path).all(-1))
+    parts = [part[np.isfinite(part).all(-1)] for part in np.split(path, broken)]
+    return [part for part in parts if len(part) > 1]

@@ -1,0 +1,255 @@
+"""Play, scrub and step through a take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from studio.icons import icon
+from studio.widgets.playback import SPEEDS, PlaybackClock
+from studio.widgets.timeline_bar import EMPTY, TimelineBar, TimelineModel, clock_text
+
+_LEAP = 10
+
+
+class Timeline(QWidget):
+    """Transport buttons, speed, time, and the bar.
+
+    Signals:
+        moment_changed: The moment to show.
+        playing_changed: Whether it plays.
+    """
+
+    moment_changed = Signal(int)
+    playing_changed = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None, *, now: Callable[[], float] = time.perf_counter) -> None:
+        super().__init__(parent)
+        self._now, self._model, self._moment = now, EMPTY, 0
+        self._clock: PlaybackClock | None = None
+        self.bar = TimelineBar()
+        self.bar.scrubbed.connect(self.seek)
+        self._ticker = QTimer(self)
+        self._ticker.setTimerType(Qt.TimerType.PreciseTimer)
+        self._ticker.timeout.connect(self._tick)
+        self._build()
+        self.show_model(EMPTY)
+
+    @property
+    def moment(self) -> int:
+        """Index of the moment shown."""
+        return self._moment
+
+    @property
+    def playing(self) -> bool:
+        """Whether it plays."""
+        return self._ticker.isActive()
+
+    def show_model(self, model: TimelineModel) -> None:
+        """Another take or result; keeps the moment where it exists and playing where it plays."""
+        same = len(model.time_s) == len(self._model.time_s) and bool((model.time_s == self._model.time_s).all())
+        if not same:
+            self.pause()
+        self._model = model
+        self.bar.show_model(model)
+        count = len(model.time_s)
+        for button in self._buttons:
+            button.setEnabled(count > 0)
+        self.speed.setEnabled(count > 0)
+        self._held_out_key.setVisible(model.held_out is not None and bool(np.any(model.held_out)))
+        if not same:
+            self._clock = PlaybackClock(model.time_s) if count else None
+            self._moment = 0
+            self.bar.show_moment(0)
+            if count:
+                self.moment_changed.emit(0)
+        self._write_labels()
+
+    def seek(self, moment: int) -> None:
+        """Goes to a moment; playing goes on from there."""
+        count = len(self._model.time_s)
+        if not count:
+            return
+        self._go(int(np.clip(moment, 0, count - 1)))
+        if self.playing:
+            self._restart()
+
+    def step(self, moments: int) -> None:
+        """Pauses and goes on or back by some moments."""
+        self.pause()
+        self.seek(self._moment + moments)
+
+    def step_back(self) -> None:
+        """Pauses one moment earlier."""
+        self.step(-1)
+
+    def step_on(self) -> None:
+        """Pauses one moment later."""
+        self.step(1)
+
+    def to_start(self) -> None:
+        """Pauses at the first moment."""
+        self.step(-len(self._model.time_s))
+
+    def to_end(self) -> None:
+        """Pauses at the last moment."""
+        self.step(len(self._model.time_s))
+
+    def play(self) -> None:
+        """Plays from here at the chosen speed; from the end, starts over."""
+        if self._clock is not None and not self.playing:
+            self._restart()
+            self._ticker.start(self._interval_ms())
+            self._show_playing(True)
+
+    def pause(self) -> None:
+        """Stops at the moment shown."""
+        if self.playing:
+            self._ticker.stop()
+            self._show_playing(False)
+
+    def toggle(self) -> None:
+        """Plays or pauses."""
+        if self.playing:
+            self.pause()
+        else:
+            self.play()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Space plays; arrows step, with Shift by ten; Home and End jump."""
+        if not self.handle_key(event):
+            super().keyPressEvent(event)
+
+    def handle_key(self, event: QKeyEvent) -> bool:
+        """Does what a key means to a timeline; False if it means nothing. For pages that pass their keys on."""
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        if event.modifiers() & ~(Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier):
+            return False
+        match event.key():
+            case Qt.Key.Key_Space:
+                self.toggle()
+            case Qt.Key.Key_Left:
+                self.step(-_LEAP if shift else -1)
+            case Qt.Key.Key_Right:
+                self.step(_LEAP if shift else 1)
+            case Qt.Key.Key_Home:
+                self.to_start()
+            case Qt.Key.Key_End:
+                self.to_end()
+            case _:
+                return False
+        event.accept()
+        return True
+
+    def _build(self) -> None:
+        self.play_button = _button("play", "Play (Space)", self.toggle)
+        self._buttons = [
+            _button("step-back", "To the start (Home)", self.to_start),
+            _button("frame-back", "One frame back (Left; ten with Shift)", self.step_back),
+            self.play_button,
+            _button("frame-forward", "One frame on (Right; ten with Shift)", self.step_on),
+            _button("step-forward", "To the end (End)", self.to_end),
+        ]
+        self.loop = _button("loop", "Start over at the end", self._change_loop)
+        self.loop.setCheckable(True)
+        self.loop.setChecked(True)
+        self._buttons.append(self.loop)
+        self.speed = QComboBox()
+        self.speed.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.speed.setToolTip("Playback speed")
+        self.speed.setAccessibleName("Playback speed")
+        for speed in SPEEDS:
+            self.speed.addItem(f"{speed:g}×", speed)
+        self.speed.setCurrentIndex(SPEEDS.index(1.0))
+        self.speed.currentIndexChanged.connect(self._change_speed)
+        self.time_label, self.frame_label = QLabel(), QLabel()
+        self.time_label.setProperty("role", "strong")
+        self.frame_label.setProperty("role", "muted")
+        self._held_out_key = QLabel("▬  held out of training")
+        self._held_out_key.setProperty("role", "warn")
+        row = QHBoxLayout()
+        row.setContentsMargins(8, 4, 12, 0)
+        row.setSpacing(4)
+        for button in self._buttons:
+            row.addWidget(button)
+        row.addSpacing(4)
+        row.addWidget(self.speed)
+        row.addSpacing(12)
+        row.addWidget(self.time_label)
+        row.addSpacing(12)
+        row.addWidget(self.frame_label)
+        row.addStretch(1)
+        row.addWidget(self._held_out_key)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 4)
+        column.setSpacing(4)
+        column.addLayout(row)
+        column.addWidget(self.bar)
+
+    def _interval_ms(self) -> int:
+        """Often enough for every moment where the screen can show it, never more than the screen can."""
+        clock = self._clock
+        if clock is None or len(self._model.time_s) < 2:
+            return 33
+        step_s = clock.duration_s / len(self._model.time_s) / float(self.speed.currentData())
+        return int(np.clip(step_s * 1000 / 2, 12, 33))
+
+    def _restart(self) -> None:
+        if self._clock is not None:
+            self._clock.start(self._moment, float(self.speed.currentData()), self._now(), loop=self.loop.isChecked())
+
+    def _tick(self) -> None:
+        if self._clock is None:
+            return
+        moment, ended = self._clock.moment(self._now())
+        self._go(moment)
+        if ended:
+            self.pause()
+
+    def _go(self, moment: int) -> None:
+        if moment != self._moment:
+            self._moment = moment
+            self.bar.show_moment(moment)
+            self._write_labels()
+            self.moment_changed.emit(moment)
+
+    def _change_speed(self) -> None:
+        if self.playing:
+            self._restart()
+            self._ticker.setInterval(self._interval_ms())
+
+    def _change_loop(self) -> None:
+        if self.playing:
+            self._restart()
+
+    def _show_playing(self, playing: bool) -> None:
+        self.play_button.setIcon(icon("pause" if playing else "play", "text"))
+        self.play_button.setToolTip("Pause (Space)" if playing else "Play (Space)")
+        self.playing_changed.emit(playing)
+
+    def _write_labels(self) -> None:
+        times = self._model.time_s
+        if not len(times):
+            self.time_label.setText("")
+            self.frame_label.setText("")
+            return
+        here, end = clock_text(times[self._moment] - times[0]), clock_text(times[-1] - times[0])
+        self.time_label.setText(f"{here} / {end}")
+        self.frame_label.setText(f"Frame {self._moment + 1} of {len(times)}")
+
+
+def _button(name: str, tip: str, slot: Callable[[], None]) -> QToolButton:
+    button = QToolButton()
+    button.setIcon(icon(name, "text"))
+    button.setIconSize(QSize(18, 18))
+    button.setToolTip(tip)
+    button.setAccessibleName(tip.partition(" (")[0])
+    # The mouse leaves the focus where it is, so that Space goes on meaning Play.
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    button.clicked.connect(slot)
+    return button

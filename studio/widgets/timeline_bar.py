@@ -1,0 +1,246 @@
+"""The drawn part of the timeline: ruler, people over time, held-out moments, playhead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from core.types.arrays import F64
+from studio.theme import Theme, current_theme, theme_changed
+
+_GUTTER_PX = 72
+_MARGIN_PX = 14
+_RULER_PX = 20
+_TRACK_PX, _TRACK_GAP_PX = 16, 6
+_TICK_STEPS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
+_TICK_WIDTH_PX = 72
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Track:
+    """One person along the take.
+
+    Attributes:
+        name: As shown.
+        person: Column in the result; picks the colour.
+        present: (T,) bool.
+        confidence: (T,) mean score in 0..1, NaN while absent.
+    """
+
+    name: str
+    person: int
+    present: np.ndarray
+    confidence: F64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TimelineModel:
+    """What the timeline draws.
+
+    Attributes:
+        time_s: (T,) moments.
+        tracks: People, top to bottom.
+        held_out: (T,) bool, moments that training never saw, or None where that is not known.
+    """
+
+    time_s: F64
+    tracks: tuple[Track, ...] = ()
+    held_out: np.ndarray | None = None
+
+
+EMPTY = TimelineModel(time_s=np.zeros(0))
+
+
+def spans(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of True as (first, one past the last)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(mask, bool), [False]])))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def clock_text(seconds: float, digits: int = 2) -> str:
+    """Minutes and seconds, such as 01:05.25."""
+    unit = 10**digits
+    total = round(max(seconds, 0.0) * unit)
+    minutes, rest = divmod(total, 60 * unit)
+    return f"{minutes:02d}:{rest / unit:0{3 + digits if digits else 2}.{digits}f}"
+
+
+class TimelineBar(QWidget):
+    """The drawn part: ruler, tracks, playhead. Everything but the playhead is painted once and kept.
+
+    Signals:
+        scrubbed: The moment under the pointer, while it drags.
+    """
+
+    scrubbed = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._model, self._moment, self._kept = EMPTY, 0, QPixmap()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("Timeline")
+        theme_changed.connect(self._repaint_all)
+
+    def sizeHint(self) -> QSize:
+        """As high as its tracks."""
+        rows = max(1, len(self._model.tracks))
+        return QSize(600, _RULER_PX + rows * (_TRACK_PX + _TRACK_GAP_PX) + 10)
+
+    def minimumSizeHint(self) -> QSize:
+        """Narrow windows get a short timeline, not a cut one."""
+        return QSize(240, self.sizeHint().height())
+
+    def show_model(self, model: TimelineModel) -> None:
+        """Draws another take or result."""
+        self._model = model
+        self._moment = min(self._moment, max(len(model.time_s) - 1, 0))
+        self.updateGeometry()
+        self._repaint_all()
+
+    def show_moment(self, moment: int) -> None:
+        """Moves the playhead."""
+        if moment != self._moment:
+            self._moment = moment
+            self.update()
+
+    def x_of(self, moment: float) -> float:
+        """Place of a moment's beginning, px; moments are of equal width so that each can be hit."""
+        count = max(len(self._model.time_s), 1)
+        return _GUTTER_PX + (self.width() - _GUTTER_PX - _MARGIN_PX) * moment / count
+
+    def moment_at(self, x: float) -> int:
+        """The moment at a place, px."""
+        count = len(self._model.time_s)
+        width = max(self.width() - _GUTTER_PX - _MARGIN_PX, 1)
+        return int(np.clip((x - _GUTTER_PX) / width * count, 0, max(count - 1, 0)))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The kept picture, the playhead, and the focus ring."""
+        ratio = self.devicePixelRatioF()
+        if self._kept.isNull() or self._kept.devicePixelRatio() != ratio:
+            self._kept = QPixmap(self.size() * ratio)
+            self._kept.setDevicePixelRatio(ratio)
+            self._kept.fill(Qt.GlobalColor.transparent)
+            with QPainter(self._kept) as kept:
+                kept.setRenderHint(QPainter.RenderHint.Antialiasing)
+                self._paint_still(kept, current_theme())
+        with QPainter(self) as painter:
+            painter.drawPixmap(0, 0, self._kept)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            if len(self._model.time_s):
+                self._paint_playhead(painter, current_theme())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The kept picture is of the old size."""
+        self._kept = QPixmap()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Jumps to the pointer."""
+        self._scrub(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Follows the pointer while a button is held."""
+        self._scrub(event)
+
+    def _scrub(self, event: QMouseEvent) -> None:
+        if event.buttons() & Qt.MouseButton.LeftButton and len(self._model.time_s):
+            self.scrubbed.emit(self.moment_at(event.position().x()))
+
+    def _repaint_all(self, _theme: Theme | None = None) -> None:
+        self._kept = QPixmap()
+        self.update()
+
+    def _paint_still(self, painter: QPainter, theme: Theme) -> None:
+        left, right = self.x_of(0), self.x_of(len(self._model.time_s))
+        top, bottom = float(_RULER_PX), float(self.height() - 6)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.window))
+        painter.drawRoundedRect(QRectF(left, top, right - left, bottom - top), 4, 4)
+        if not len(self._model.time_s):
+            return
+        if self._model.held_out is not None:
+            self._paint_held_out(painter, theme, self._model.held_out, top, bottom)
+        self._paint_ruler(painter, theme, bottom)
+        for row, track in enumerate(self._model.tracks):
+            y = top + 4 + row * (_TRACK_PX + _TRACK_GAP_PX)
+            self._paint_track(painter, theme, track, y)
+
+    def _paint_held_out(self, painter: QPainter, theme: Theme, held_out: np.ndarray, top: float, bottom: float) -> None:
+        shade, edge = QColor(theme.warn), QColor(theme.warn)
+        shade.setAlpha(34)
+        edge.setAlpha(130)
+        painter.setFont(_small_font(painter.font()))
+        for first, stop in spans(held_out):
+            box = QRectF(self.x_of(first), top, self.x_of(stop) - self.x_of(first), bottom - top)
+            painter.fillRect(box, shade)
+            painter.fillRect(QRectF(box.left(), top, box.width(), 2), edge)
+
+    def _paint_ruler(self, painter: QPainter, theme: Theme, bottom: float) -> None:
+        times = self._model.time_s
+        length = float(times[-1] - times[0]) or 1.0
+        room = (self.x_of(len(times)) - self.x_of(0)) / _TICK_WIDTH_PX
+        step = next((s for s in _TICK_STEPS_S if length / s <= room), _TICK_STEPS_S[-1])
+        digits = 2 if step < 0.1 else 1 if step < 1 else 0
+        painter.setFont(_small_font(painter.font()))
+        grid = QColor(theme.grid)
+        for tick in np.arange(0.0, length + step / 100, step):
+            x = self.x_of(float(np.interp(tick, times - times[0], np.arange(len(times)))))
+            painter.setPen(QPen(grid, 1))
+            painter.drawLine(QPointF(round(x) + 0.5, _RULER_PX), QPointF(round(x) + 0.5, bottom))
+            painter.setPen(QColor(theme.faint))
+            box = QRectF(x - _TICK_WIDTH_PX / 2, 0, _TICK_WIDTH_PX, _RULER_PX - 2)
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, clock_text(float(tick), digits))
+
+    def _paint_track(self, painter: QPainter, theme: Theme, track: Track, y: float) -> None:
+        """A faint bar where the person is there; inside it, as high as the confidence, a strong one."""
+        colour = QColor(theme.person(track.person))
+        painter.setFont(_small_font(painter.font()))
+        painter.setPen(QColor(theme.muted))
+        name_box = QRectF(_MARGIN_PX, y, _GUTTER_PX - _MARGIN_PX - 8, _TRACK_PX)
+        painter.drawText(name_box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, track.name)
+        painter.setPen(Qt.PenStyle.NoPen)
+        pale = QColor(colour)
+        pale.setAlpha(56)
+        for first, stop in spans(track.present):
+            x0, x1 = self.x_of(first), self.x_of(stop)
+            painter.setBrush(pale)
+            painter.drawRoundedRect(QRectF(x0, y, max(x1 - x0, 1.0), _TRACK_PX), 3, 3)
+            painter.setBrush(colour)
+            painter.drawPolygon(self._confidence_outline(track.confidence, first, stop, y))
+
+    def _confidence_outline(self, confidence: F64, first: int, stop: int, y: float) -> list[QPointF]:
+        """At most two points a pixel, so that long takes paint as fast as short ones."""
+        bottom = y + _TRACK_PX
+        pixels = max(int(self.x_of(stop) - self.x_of(first)) * 2, 2)
+        moments = np.unique(np.linspace(first, stop - 1, min(stop - first, pixels)).astype(int))
+        heights = np.clip(np.nan_to_num(confidence[moments]), 0.08, 1.0) * (_TRACK_PX - 2)
+        pairs = zip(moments.tolist(), heights.tolist(), strict=True)
+        ridge = [QPointF(self.x_of(moment + 0.5), bottom - height) for moment, height in pairs]
+        left, right = self.x_of(first), self.x_of(stop)
+        return [
+            QPointF(left, bottom),
+            QPointF(left, ridge[0].y()),
+            *ridge,
+            QPointF(right, ridge[-1].y()),
+            QPointF(right, bottom),
+        ]
+
+    def _paint_playhead(self, painter: QPainter, theme: Theme) -> None:
+        x = self.x_of(self._moment + 0.5)
+        colour = QColor(theme.accent if self.hasFocus() else theme.text)
+        painter.setPen(QPen(colour, 1.6))
+        painter.drawLine(QPointF(x, _RULER_PX - 2), QPointF(x, self.height() - 4))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        painter.drawPolygon([QPointF(x - 5.5, _RULER_PX - 8), QPointF(x + 5.5, _RULER_PX - 8), QPointF(x, _RULER_PX)])
+
+
+def _small_font(font: QFont) -> QFont:
+    small = QFont(font)
+    small.setPixelSize(11)
+    return small

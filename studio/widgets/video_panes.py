@@ -1,0 +1,316 @@
+"""The cameras' pictures of one moment, side by side, with what was found drawn over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from core.session import Take, Timeline
+from core.types.arrays import U8
+from studio.theme import Theme, current_theme, theme_changed
+from studio.widgets.pane_overlay import NOTHING, PaneOverlay, paint_overlay
+from studio.widgets.picture_source import PictureRequest, PictureSource
+
+_GAP_PX = 6
+_POLL_MS = 8
+# The smallest picture asked for: it is also shown on the camera's image plane in the 3D view.
+_LEAST_PX = 320
+_PLATE = QColor(12, 14, 18, 190)
+
+OverlayAt = Callable[[str, int], PaneOverlay]
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What a pane shows: a picture, or words in its place."""
+
+    moment: int = -1
+    image: U8 | None = None
+    words: str = "Loading…"
+
+
+class VideoPane(QWidget):
+    """One camera's picture, letterboxed, with overlay and name.
+
+    Signals:
+        enlarged: Name of the camera that was double-clicked.
+    """
+
+    enlarged = Signal(str)
+
+    def __init__(self, camera: str, size_px: tuple[int, int], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.camera, self.size_px = camera, size_px
+        self._shown = _Shown()
+        self._overlay = NOTHING
+        self.setAccessibleName(f"Camera {camera}")
+        self.setToolTip("Double-click to enlarge")
+
+    @property
+    def moment(self) -> int:
+        """Moment of the picture or the words shown; -1 before the first."""
+        return self._shown.moment
+
+    @property
+    def image(self) -> U8 | None:
+        """(H, W, 3) picture shown, without its overlay, or None while words stand there."""
+        return self._shown.image
+
+    @property
+    def words(self) -> str:
+        """What is said in place of the picture; empty while there is one."""
+        return self._shown.words
+
+    def show_picture(self, moment: int, image: U8, overlay: PaneOverlay) -> None:
+        """Shows the picture of a moment and what belongs to that moment."""
+        self._shown, self._overlay = _Shown(moment, image, ""), overlay
+        self.update()
+
+    def say(self, moment: int, words: str, overlay: PaneOverlay) -> None:
+        """Says why there is no picture; the overlay is drawn all the same."""
+        self._shown, self._overlay = _Shown(moment, None, words), overlay
+        self.update()
+
+    def set_overlay(self, overlay: PaneOverlay) -> None:
+        """Changes what is drawn over the same picture."""
+        self._overlay = overlay
+        self.update()
+
+    def picture_box(self) -> QRectF:
+        """Where the picture lies in the widget."""
+        width, height = self.size_px
+        scale = min(self.width() / width, self.height() / height)
+        box = QRectF(0, 0, width * scale, height * scale)
+        box.moveCenter(QPointF(self.width() / 2, self.height() / 2))
+        return box
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Enlarges, or goes back."""
+        self.enlarged.emit(self.camera)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Picture or words, overlay, name."""
+        theme, box = current_theme(), self.picture_box()
+        painter = QPainter(self)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        outline = QPainterPath()
+        outline.addRoundedRect(box, 5, 5)
+        painter.setClipPath(outline)
+        painter.fillRect(box, QColor(theme.raised))
+        image = self._shown.image
+        if image is not None:
+            height, width = image.shape[:2]
+            painter.drawImage(box, QImage(image.data, width, height, 3 * width, QImage.Format.Format_RGB888))
+        scale = box.width() / self.size_px[0]
+        paint_overlay(painter, self._overlay, scale, (box.x(), box.y()), theme)
+        if image is None:
+            self._paint_words(painter, box, theme)
+        self._paint_name(painter, box)
+        painter.end()
+
+    def _paint_words(self, painter: QPainter, box: QRectF, theme: Theme) -> None:
+        painter.setPen(QColor(theme.muted))
+        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        painter.drawText(box.adjusted(12, 36, -12, -12), flags, self._shown.words)
+
+    def _paint_name(self, painter: QPainter, box: QRectF) -> None:
+        metrics = painter.fontMetrics()
+        name = metrics.elidedText(self.camera, Qt.TextElideMode.ElideRight, max(int(box.width()) - 30, 20))
+        plate = QRectF(box.x() + 7, box.y() + 7, metrics.horizontalAdvance(name) + 14, metrics.height() + 4)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(_PLATE)
+        painter.drawRoundedRect(plate, 4, 4)
+        painter.setPen(QColor("white"))
+        painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, name)
+
+
+class VideoPanes(QWidget):
+    """A grid of panes in step with the timeline. Decoding happens on a thread a camera.
+
+    Signals:
+        pictures_changed: At least one pane shows another picture.
+    """
+
+    pictures_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(180, 120)
+        self._panes: dict[str, VideoPane] = {}
+        self._sources: dict[str, PictureSource] = {}
+        self._timeline: Timeline | None = None
+        self._overlay_at: OverlayAt = _no_overlay
+        self._moment = 0
+        self._large = ""
+        self._poll = QTimer(self)
+        self._poll.setInterval(_POLL_MS)
+        self._poll.timeout.connect(self._collect)
+        theme_changed.connect(self._wear)
+
+    def sizeHint(self) -> QSize:
+        """Half as wide as the 3D view wants to be."""
+        return QSize(420, 600)
+
+    @property
+    def panes(self) -> Mapping[str, VideoPane]:
+        """By camera name."""
+        return self._panes
+
+    @property
+    def settled(self) -> bool:
+        """Whether every pane shows the moment asked for last."""
+        return all(pane.moment == self._moment for pane in self._panes.values())
+
+    def pictures(self) -> dict[str, U8]:
+        """By camera name, the pictures shown now."""
+        return {name: pane.image for name, pane in self._panes.items() if pane.image is not None}
+
+    def show_take(self, take: Take | None, timeline: Timeline | None, overlay_at: OverlayAt) -> None:
+        """Opens another take's videos; `overlay_at(camera, moment)` says what to draw over each picture."""
+        self.close_videos()
+        self._timeline, self._overlay_at, self._moment, self._large = timeline, overlay_at, 0, ""
+        for camera in take.manifest.cameras if take and timeline else ():
+            pane = VideoPane(camera.name, camera.size_px, self)
+            pane.enlarged.connect(self._enlarge)
+            pane.show()
+            self._panes[camera.name] = pane
+            if take is not None:
+                self._sources[camera.name] = PictureSource(take.video_path(camera.name), camera.rotation_deg)
+        self._arrange()
+
+    def show_moment(self, moment: int) -> None:
+        """Asks for the pictures of a moment; they appear when they are decoded, the newest request first."""
+        self._moment = moment
+        if self._timeline is None or not self._panes:
+            return
+        for name, source in self._sources.items():
+            index = int(self._timeline.frame_index[moment, self._timeline.cameras.index(name)])
+            pane = self._panes[name]
+            if index < 0:
+                pane.say(moment, "No picture: the camera dropped this moment.", self._overlay_at(name, moment))
+            else:
+                source.request(PictureRequest(moment=moment, index=index, size_px=self._wanted_px(pane)))
+        self._poll.start()
+
+    def refresh_overlays(self) -> None:
+        """Draws the overlays anew: the result or the options changed."""
+        for name, pane in self._panes.items():
+            if pane.moment >= 0:
+                pane.set_overlay(self._overlay_at(name, pane.moment))
+
+    def close_videos(self) -> None:
+        """Ends the threads and removes the panes."""
+        self._poll.stop()
+        for source in self._sources.values():
+            source.stop()
+        for source in self._sources.values():
+            source.join()
+        self._sources.clear()
+        for pane in self._panes.values():
+            pane.hide()
+            pane.setParent(None)
+            pane.deleteLater()
+        self._panes.clear()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another arrangement may fit better, and pictures may be needed larger."""
+        self._arrange()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Panes were small while hidden."""
+        self._arrange()
+
+    def _wanted_px(self, pane: VideoPane) -> tuple[int, int]:
+        box, ratio = pane.picture_box(), self.devicePixelRatioF()
+        least = _LEAST_PX / max(pane.size_px)
+        width = max(box.width() * ratio, pane.size_px[0] * least)
+        height = max(box.height() * ratio, pane.size_px[1] * least)
+        return int(np.ceil(width)), int(np.ceil(height))
+
+    def _collect(self) -> None:
+        """Takes what the threads have ready; stops asking when nothing more is to come."""
+        changed = waiting = False
+        for name, source in self._sources.items():
+            waiting |= source.waiting
+            reply = source.take_reply()
+            if reply is None or self._dropped(name):
+                continue
+            overlay = self._overlay_at(name, reply.moment)
+            if reply.image is not None:
+                self._panes[name].show_picture(reply.moment, reply.image, overlay)
+            else:
+                self._panes[name].say(reply.moment, reply.problem, overlay)
+            changed = True
+        if not waiting:
+            self._poll.stop()
+        if changed:
+            self.pictures_changed.emit()
+
+    def _dropped(self, name: str) -> bool:
+        """Whether the pane says that the moment has no picture; a late picture of another one must not replace it."""
+        timeline = self._timeline
+        return timeline is not None and timeline.frame_index[self._moment, timeline.cameras.index(name)] < 0
+
+    def _enlarge(self, camera: str) -> None:
+        self._large = "" if self._large == camera else camera
+        self._arrange()
+
+    def _arrange(self) -> None:
+        if not self._panes:
+            return
+        if self._large:
+            boxes = {self._large: self.rect()}
+        else:
+            shapes = [pane.size_px for pane in self._panes.values()]
+            boxes = dict(zip(self._panes, tile(self.rect(), shapes), strict=True))
+        for name, pane in self._panes.items():
+            pane.setVisible(name in boxes)
+            if name in boxes:
+                pane.setGeometry(boxes[name])
+        if self._timeline is not None and self.isVisible():
+            self.show_moment(self._moment)
+
+    def _wear(self, _theme: Theme) -> None:
+        for pane in self._panes.values():
+            pane.update()
+
+
+def tile(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
+    """Boxes in the number of columns that shows the pictures largest.
+
+    Args:
+        area: Room for all.
+        shapes: Width and height of each picture.
+    """
+    count = len(shapes)
+    widest = max(width / height for width, height in shapes)
+
+    def picture_width(columns: int) -> float:
+        rows = -(-count // columns)
+        width = (area.width() - _GAP_PX * (columns - 1)) / columns
+        height = (area.height() - _GAP_PX * (rows - 1)) / rows
+        return min(width, height * widest)
+
+    columns = max(range(1, count + 1), key=picture_width)
+    rows = -(-count // columns)
+    width = (area.width() - _GAP_PX * (columns - 1)) / columns
+    height = (area.height() - _GAP_PX * (rows - 1)) / rows
+    return [
+        QRect(
+            round(area.x() + (index % columns) * (width + _GAP_PX)),
+            round(area.y() + (index // columns) * (height + _GAP_PX)),
+            int(width),
+            int(height),
+        )
+        for index in range(count)
+    ]
+
+
+def _no_overlay(camera: str, moment: int) -> PaneOverlay:
+    return NOTHING
