@@ -6,6 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import platformdirs
+
+from core import NAME
 from core.errors import CoreError
 from core.files import resource
 from core.pipelines.intake import import_rig, import_take
@@ -13,9 +16,15 @@ from core.pipelines.params import ImportRigParams, ImportTakeParams
 from core.progress import NullReporter, Reporter, Stage
 from core.session import RunLayout, Session, SessionLayout
 
+DEMO_NAME = "Two people"
 DEMO_TAKE = "two_people"
 DEMO_CAMERAS = ("cam01", "cam02", "cam03", "cam04")
 _SESSION = "session"
+
+
+def demo_folder() -> Path:
+    """Where the sample session lies when nobody chose a place: in the person's data folder."""
+    return platformdirs.user_data_path(NAME, appauthor=False) / "sample"
 
 
 def create_demo(root: Path, reporter: Reporter | None = None) -> Session:
@@ -47,7 +56,7 @@ def create_demo(root: Path, reporter: Reporter | None = None) -> Session:
             f"{root.parent} cannot be written: {error.strerror}.", "Choose a folder you may write to."
         ) from error
     try:
-        _fill(workshop, root.name, reporter)
+        _fill(workshop, reporter)
         if root.exists():
             root.rmdir()
         (workshop / _SESSION).rename(root)
@@ -56,8 +65,12 @@ def create_demo(root: Path, reporter: Reporter | None = None) -> Session:
     return Session.open(root)
 
 
-def _fill(workshop: Path, name: str, reporter: Reporter) -> None:
-    session, sample, run = Session.create(workshop / _SESSION, name), resource("sample"), RunLayout(workshop / "run")
+def _fill(workshop: Path, reporter: Reporter) -> None:
+    session, sample, run = (
+        Session.create(workshop / _SESSION, DEMO_NAME),
+        resource("sample"),
+        RunLayout(workshop / "run"),
+    )
     rig = ImportRigParams(path=str(sample / "Calib.qca.txt"))
     import_rig(session, rig, run, Stage(reporter, 0.0, 0.1, "Reading the calibration"))
     take = ImportTakeParams(

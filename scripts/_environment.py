@@ -1,0 +1,190 @@
+"""The project's own environment: a Python that fits, the system's libraries, the packages in `.venv`.
+
+Standard library only: this runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_VENV = REPOSITORY / ".venv"
+_STAMP = _VENV / "selfpose-installed.json"
+_LOCK = REPOSITORY / "requirements.lock"
+_OLDEST, _NEWEST = (3, 11), (3, 13)
+
+_WINDOW_LIBRARIES = {
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-shape.so.0": "libxcb-shape0",
+}
+"""What Qt and OpenGL load on Linux, and the Debian package that has it."""
+
+
+class SetupError(Exception):
+    """The environment cannot be made; the message says what the person can do."""
+
+
+def ensure(extras: Iterable[str] = (), *, window: bool, virtual_display: bool = False) -> Path:
+    """Makes or completes the environment.
+
+    Args:
+        extras: Optional groups of `pyproject.toml` to install.
+        window: Whether the libraries that a window needs are wanted.
+        virtual_display: Whether Xvfb is wanted, to draw windows where there is no display.
+
+    Returns:
+        The environment's Python.
+
+    Raises:
+        SetupError: In words, with the remedy.
+    """
+    base = _fitting_python()
+    _install_system_packages(_missing_system_packages(base, window=window, virtual_display=virtual_display))
+    python = _VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not _works(python):
+        if _VENV.exists():
+            shutil.rmtree(_VENV)
+        print(f"Making the environment {_VENV.name} with Python {_version(base)}.", flush=True)
+        _checked([base, "-m", "venv", str(_VENV)], "The environment could not be made.")
+    _install_packages(python, set(extras))
+    return python
+
+
+def run(command: Sequence[str | Path], **environment: str) -> int:
+    """Runs a program to its end and returns its exit code. Ctrl-C reaches it too, and it stops in its own way."""
+    process = subprocess.Popen([str(part) for part in command], cwd=REPOSITORY, env={**os.environ, **environment})
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def _fitting_python() -> str:
+    """This Python if its version fits, else one that does from the search path."""
+    if _OLDEST <= sys.version_info[:2] <= _NEWEST:
+        return sys.executable
+    for minor in range(_NEWEST[1], _OLDEST[1] - 1, -1):
+        found = shutil.which(f"python3.{minor}")
+        if found:
+            return found
+    raise SetupError(
+        f"Python {_OLDEST[0]}.{_OLDEST[1]} to {_NEWEST[0]}.{_NEWEST[1]} is needed; this is {sys.version.split()[0]}.\n"
+        "Install one of them and start again with it, for example: python3.12 scripts/start.py"
+    )
+
+
+def _missing_system_packages(base: str, *, window: bool, virtual_display: bool) -> list[str]:
+    """Debian packages of what is not there, found by trying to use it."""
+    if not sys.platform.startswith("linux"):
+        return []
+    missing = [package for library, package in _WINDOW_LIBRARIES.items() if window and not _loads(library)]
+    if virtual_display and shutil.which("Xvfb") is None:
+        missing.append("xvfb")
+    if not _VENV.exists() and subprocess.run([base, "-c", "import ensurepip"], capture_output=True).returncode:
+        missing.append(f"python{_version(base)}-venv")
+    return missing
+
+
+def _install_system_packages(packages: list[str]) -> None:
+    if not packages:
+        return
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    reason = "The window needs libraries of the system (OpenGL, fonts, keyboard, X11), the tests a virtual display"
+    if shutil.which("apt-get") is None:
+        print(
+            f"{reason}. Missing, by their Debian names: {' '.join(packages)}.\nInstall them with your package manager."
+        )
+    elif hasattr(os, "geteuid") and os.geteuid() == 0:
+        print(f"{reason}. Installing: {' '.join(packages)}.", flush=True)
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], env=quiet, stdin=subprocess.DEVNULL)
+        if subprocess.run([*command, "-qq"], env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode:
+            print("Not all of them could be installed; going on without.", flush=True)
+    else:
+        print(f"{reason}. Missing here; install them with:\n  sudo {' '.join(command)}", flush=True)
+
+
+def _install_packages(python: Path, extras: set[str]) -> None:
+    """Installs the project where it, the lock or Python changed since the last time, or an extra is new."""
+    sources = (REPOSITORY / "pyproject.toml", _LOCK)
+    digest = hashlib.sha256(b"".join(p.read_bytes() for p in sources) + _version(str(python)).encode()).hexdigest()
+    try:
+        stamp = json.loads(_STAMP.read_text())
+    except (OSError, ValueError):
+        stamp = {}
+    known = set(stamp.get("extras", ()))
+    if stamp.get("digest") == digest and extras <= known:
+        return
+    extras |= known
+    target = f".[{','.join(sorted(extras))}]" if extras else "."
+    print("Installing packages (about 2 GB with a GPU build of torch; once).", flush=True)
+    started = time.monotonic()
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "-c", str(_LOCK), "-e", target]
+    _checked(pip, "The packages could not be installed. Is the network there, and the disk not full?")
+    _STAMP.write_text(json.dumps({"digest": digest, "extras": sorted(extras)}))
+    print(f"Installed in {time.monotonic() - started:.0f} s.", flush=True)
+
+
+def _checked(command: Sequence[str], problem: str) -> None:
+    """Runs a program showing only its current line, and all it said if it fails."""
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            print("\r" + line.strip()[:width].ljust(width), end="", flush=True)
+    if sys.stdout.isatty():
+        print("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r", end="", flush=True)
+    if process.wait():
+        raise SetupError("".join(said[-40:]) + problem)
+
+
+def _works(python: Path) -> bool:
+    try:
+        done = subprocess.run([str(python), "-c", "import pip"], capture_output=True)
+    except OSError:
+        return False
+    return done.returncode == 0 and _OLDEST <= tuple(int(n) for n in _version(str(python)).split(".")) <= _NEWEST
+
+
+def _version(python: str) -> str:
+    """Such as "3.11"."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
