@@ -1,0 +1,26 @@
+"""Which way is up in a file, and the turn that makes it z."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from core.types.arrays import F64
+
+Axis = Literal["x", "y", "z", "-x", "-y", "-z"]
+
+
+def turn_to_z_up(up: Axis) -> F64:
+    """(3, 3) rotation that takes world points with the given axis up to z up; the identity for z."""
+    return np.array(
+        {
+            "z": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+            "-z": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
+            "y": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
+            "-y": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
+            "x": [[0, 0, -1], [0, 1, 0], [1, 0, 0]],
+            "-x": [[0, 0, 1], [0, 1, 0], [-1, 0, 0]],
+        }[up],
+        float,
+    )
