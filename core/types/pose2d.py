@@ -75,7 +75,7 @@ class Pose2D:
             CoreError: Missing, truncated, or not such a file.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
                 return cls(
                     camera=str(data["camera"]),
                     skeleton=skeleton(str(data["skeleton"])),

@@ -1,0 +1,95 @@
+"""Triangulation: exact on exact pixels, missing where it must be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.geometry import ideal_points, project_rig, triangulate
+from core.types import Camera, CameraRig
+
+
+def looking_at_the_origin(name: str, azimuth: float, height_mm: float = 1800.0) -> Camera:
+    """A camera 4 m from the z axis, level pictures, aimed one metre above the floor."""
+    centre = np.array([4000 * np.cos(azimuth), 4000 * np.sin(azimuth), height_mm])
+    forward = np.array([0, 0, 1000.0]) - centre
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0, 0, 1.0])
+    right /= np.linalg.norm(right)
+    R = np.stack([right, np.cross(forward, right), forward])
+    return Camera(
+        name=name,
+        size_px=(1920, 1080),
+        K=np.array([[1100.0, 0, 960], [0, 1100, 540], [0, 0, 1]]),
+        distortion=np.array([-0.12, 0.03, 0.001, -0.0005, 0.0]),
+        R=R,
+        t_mm=-R @ centre,
+    )
+
+
+RIG = CameraRig(cameras=tuple(looking_at_the_origin(f"cam{i}", a) for i, a in enumerate(np.arange(5) * 2 * np.pi / 5)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 5))
+def test_exact_pixels_give_the_exact_point(seed: int, views: int) -> None:
+    rng = np.random.default_rng(seed)
+    xyz = rng.uniform([-1500, -1500, 0], [1500, 1500, 2000], (3, 4, 3))
+    weight = np.zeros((5, 3, 4))
+    weight[rng.permutation(5)[:views]] = rng.uniform(0.1, 1, (views, 3, 4))
+    found = triangulate(RIG, ideal_points(RIG, project_rig(RIG, xyz)), weight)
+    # The inverse of the distortion is exact to 1e-9 of the distance; opposite cameras are the worst pair.
+    np.testing.assert_allclose(found, xyz, atol=0.02)
+
+
+def test_a_point_seen_once_is_missing() -> None:
+    xyz = np.array([[0.0, 0, 1000], [300, 0, 1200]])
+    ideal = ideal_points(RIG, project_rig(RIG, xyz))
+    weight = np.ones((5, 2))
+    weight[1:, 0] = 0
+    ideal[2:, 1] = np.nan
+    found = triangulate(RIG, ideal, weight)
+    assert np.isnan(found[0]).all()
+    np.testing.assert_allclose(found[1], xyz[1], atol=0.02)
+
+
+def test_parallel_rays_have_no_crossing() -> None:
+    one = RIG[0]
+    twin = one.replace(name="twin")
+    pair = CameraRig(cameras=(one, twin))
+    ideal = ideal_points(pair, project_rig(pair, np.array([[0.0, 0, 1000]])))
+    assert np.isnan(triangulate(pair, ideal, np.ones((2, 1)))).all()
+
+
+def test_rays_that_cross_behind_the_cameras_are_refused() -> None:
+    pair = RIG.subset(["cam0", "cam1"])
+    # Each looks away from the other: the lines cross, but behind both.
+    behind = (pair[0].centre_mm + pair[1].centre_mm) * 0.9
+    local = np.stack([c.pose[0] @ behind + c.pose[1] for c in pair])
+    assert (local[:, 2] < 0).all()
+    ideal = (local[:, :2] / local[:, 2:])[:, None]
+    assert np.isnan(triangulate(pair, ideal, np.ones((2, 1)))).all()
+
+
+def test_weights_decide_between_views_that_disagree() -> None:
+    xyz = np.array([[200.0, -100, 1100]])
+    pixels = project_rig(RIG, xyz)
+    pixels[0] += 40
+    ideal = ideal_points(RIG, pixels)
+    equal, trusting = np.ones((5, 1)), np.ones((5, 1))
+    trusting[0] = 1e-3
+    off = [np.linalg.norm(triangulate(RIG, ideal, w) - xyz) for w in (equal, trusting)]
+    assert off[0] > 10 and off[1] < 0.1
+
+
+def test_noise_is_averaged_and_not_biased() -> None:
+    rng = np.random.default_rng(0)
+    xyz = np.broadcast_to([100.0, 300, 1000], (4000, 3))
+    pixels = project_rig(RIG, xyz) + rng.normal(0, 2, (5, 4000, 2))
+    found = triangulate(RIG, ideal_points(RIG, pixels), np.ones((5, 4000)))
+    # 2 px at about 4 m and f = 1100 is 7.3 mm a ray; five rays give 7.3 * sqrt(2 / 5 / 2) to 7.3 mm an axis.
+    spread = found.std(0)
+    assert (spread > 2).all() and (spread < 7.3).all()
+    assert np.linalg.norm(found.mean(0) - xyz[0]) == pytest.approx(0, abs=5 * 7.3 * np.sqrt(3) / np.sqrt(4000))

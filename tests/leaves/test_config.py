@@ -1,0 +1,102 @@
+"""Settings: what comes back is what went in, and what cannot be understood is refused with a suggestion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.config import from_mapping, load, to_mapping, with_overrides
+from core.errors import CoreError
+from core.files import write_yaml
+from core.pipelines.verbs import VERBS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    steps: int = 10
+    rate: float = 0.5
+    on: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    name: str
+    kind: Literal["a", "b"] = "a"
+    sizes: tuple[int, ...] = ()
+    pair: tuple[float, float] = (0.0, 1.0)
+    folder: Path | None = None
+    inner: Inner = field(default_factory=Inner)
+
+
+@given(
+    st.builds(
+        Outer,
+        name=st.text(max_size=20),
+        kind=st.sampled_from(["a", "b"]),
+        sizes=st.lists(st.integers(-(2**40), 2**40)).map(tuple),
+        pair=st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)),
+        folder=st.none() | st.just(Path("some/folder")),
+        inner=st.builds(Inner, steps=st.integers(0, 99), rate=st.floats(0, 1), on=st.booleans()),
+    )
+)
+def test_plain_values_and_back(config: Outer) -> None:
+    assert from_mapping(Outer, to_mapping(config)) == config
+
+
+def test_file_and_overrides(tmp_path: Path) -> None:
+    write_yaml(tmp_path / "c.yaml", {"name": "x", "inner": {"steps": 3}})
+    config = load(Outer, tmp_path / "c.yaml", ["inner.rate=0.25", "sizes=[1, 2]", "kind=b", "inner.on=true"])
+    assert config == Outer(name="x", kind="b", sizes=(1, 2), inner=Inner(steps=3, rate=0.25, on=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "message", "hint"),
+    [
+        ({"name": "x", "inner": {"stpes": 3}}, "inner.stpes", "steps"),
+        ({}, "'name' is missing", "value"),
+        ({"name": 5}, "'name' should be str", "Correct"),
+        ({"name": "x", "inner": {"steps": True}}, "inner.steps", "Correct"),
+        ({"name": "x", "inner": {"steps": 1.5}}, "inner.steps", "Correct"),
+        ({"name": "x", "kind": "c"}, "'kind' cannot be 'c'", "a"),
+        ({"name": "x", "pair": [1]}, "a list of 2", "Correct"),
+        ({"name": "x", "sizes": "12"}, "'sizes' should be a list", "Correct"),
+        ({"name": "x", "inner": 3}, "mapping", "name: value"),
+    ],
+)
+def test_what_cannot_be_understood(values: dict, message: str, hint: str) -> None:
+    with pytest.raises(CoreError) as caught:
+        from_mapping(Outer, values)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"), [("inner.steps", "name=value"), ("iner.steps=1", "inner"), ("inner.step=1", "steps")]
+)
+def test_overrides_that_cannot_be_understood(override: str, hint: str) -> None:
+    with pytest.raises(CoreError) as caught:
+        with_overrides(Outer(name="x"), [override])
+    assert hint in caught.value.hint
+
+
+def test_an_integer_is_a_float_too() -> None:
+    assert from_mapping(Inner, {"rate": 1}).rate == 1.0
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_settings_of_every_verb_survive_a_job_file(name: str) -> None:
+    params = VERBS[name].params
+    required = {
+        "videos": ["a.mp4"],
+        "path": "rig.toml",
+        "take": "walk",
+        "takes": ["walk"],
+    }
+    fields = params.__dataclass_fields__
+    config = from_mapping(params, {k: v for k, v in required.items() if k in fields})
+    assert from_mapping(params, to_mapping(config)) == config

@@ -1,0 +1,256 @@
+"""The studio's data: checked when made, read-only, and the same after a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import h5netcdf
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import CoreError
+from core.types import COCO17, PANOPTIC15, Camera, CameraRig, CaptureSpace, Pose2D, Pose3DSequence
+from core.types.skeleton import SKELETONS, convert, skeleton
+
+K = np.array([[900.0, 0, 320], [0, 905, 240], [0, 0, 1]])
+
+
+def camera(name: str = "cam1", **changes: object) -> Camera:
+    values = {"name": name, "size_px": (640, 480), "K": K, "R": np.eye(3), "t_mm": np.array([1.0, 2, 3])}
+    return Camera(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def poses3d(**changes: object) -> Pose3DSequence:
+    xyz = np.arange(2 * 2 * 15 * 3, dtype=float).reshape(2, 2, 15, 3)
+    xyz[1, 1] = np.nan
+    values = {
+        "skeleton": PANOPTIC15,
+        "time_s": np.array([0.0, 0.04]),
+        "xyz_mm": xyz,
+        "score": np.isfinite(xyz).all(-1) * 0.5,
+        "person_ids": (4, 9),
+        "provenance": {"method": "test", "config": {"a": [1, None]}},
+    }
+    return Pose3DSequence(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": ""}, "no name"),
+        ({"size_px": (0, 480)}, "not possible"),
+        ({"K": np.eye(2)}, r"K should have shape \(3, 3\), found \(2, 2\)"),
+        ({"K": -K}, "not an intrinsic matrix"),
+        ({"K": K * np.nan}, "not finite"),
+        ({"K": "no matrix"}, "not an array of numbers"),
+        ({"distortion": np.zeros(3)}, "3 distortion coefficients"),
+        ({"distortion": np.zeros(5), "lens": "fisheye"}, "fisheye"),
+        ({"t_mm": None}, "without translation"),
+        ({"R": np.diag([1.0, 1, -1])}, "not a rotation"),
+        ({"R": 2 * np.eye(3)}, "not a rotation"),
+    ],
+)
+def test_what_is_no_camera_is_refused(changes: dict, words: str) -> None:
+    with pytest.raises(CoreError, match=words):
+        camera(**changes)
+
+
+def test_a_camera_is_read_only_and_keeps_its_own_copy() -> None:
+    K_mine = K.copy()
+    cam = camera(K=K_mine)
+    K_mine[0, 0] = 5
+    assert cam.K[0, 0] == 900
+    with pytest.raises(ValueError, match="read-only"):
+        cam.K[0, 0] = 5
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        cam.name = "other"  # type: ignore[misc]
+
+
+def test_an_identity_rotation_is_a_pose() -> None:
+    cam = camera()
+    assert cam.posed and cam.rotation_vector is not None and not cam.rotation_vector.any()
+    np.testing.assert_allclose(cam.centre_mm, [-1, -2, -3])
+    unposed = camera(R=None, t_mm=None)
+    assert not unposed.posed and unposed.rotation_vector is None
+    with pytest.raises(CoreError, match="no pose"):
+        _ = unposed.centre_mm
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([4, 5, 8, 12, 14]), st.booleans(), st.booleans())
+def test_a_rig_survives_its_file(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, count: int, fisheye: bool, posed: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    R = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    R *= np.linalg.det(R)
+    cam = camera(
+        "ünï cam",
+        distortion=rng.normal(0, 0.1, 4 if fisheye else count),
+        lens="fisheye" if fisheye else "pinhole",
+        R=R if posed else None,
+        t_mm=rng.normal(0, 3000, 3) if posed else None,
+        latency_s=0.012,
+        rmse_px=0.4,
+    )
+    rig = CameraRig(cameras=(cam, camera("other")), created="2020-01-01", source="a test")
+    path = tmp_path_factory.mktemp("rig") / "rig.toml"
+    rig.save(path)
+    read = CameraRig.load(path)
+    assert (read.names, read.created, read.source, read.digest) == (rig.names, rig.created, rig.source, rig.digest)
+    for field in ("K", "distortion", "R", "t_mm"):
+        before, after = getattr(cam, field), getattr(read[0], field)
+        assert (before is None) == (after is None)
+        if before is not None:
+            np.testing.assert_allclose(after, before, atol=1e-9)
+    assert (read[0].lens, read[0].size_px, read[0].latency_s, read[0].rmse_px) == (cam.lens, (640, 480), 0.012, 0.4)
+
+
+def test_the_rig_file_has_the_keys_that_anipose_reads(tmp_path: Path) -> None:
+    CameraRig(cameras=(camera(),)).save(tmp_path / "rig.toml")
+    document = tomllib.loads((tmp_path / "rig.toml").read_text())
+    assert {"name", "size", "matrix", "distortions", "rotation", "translation"} <= set(document["cam_0"])
+    assert document["metadata"]["units"] == "mm"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[metadata]\nschema = 99\n", "newer version"),
+        ('[metadata]\nunits = "inch"\n', "unknown unit"),
+        ("[cam_0]\nname = 'a'\n", "no 'size'"),
+        (
+            "[cam_0]\nname='a'\nsize=[1,1]\nmatrix=[[1,0,0],[0,1,0],[0,0,1]]\nrotation=[0,0]\ntranslation=[0,0,0]",
+            "shape",
+        ),
+        ("[metadata]\n", "no cameras"),
+        ("not toml", "not valid TOML"),
+    ],
+)
+def test_damaged_rig_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "rig.toml").write_text(text)
+    with pytest.raises(CoreError, match=words):
+        CameraRig.load(tmp_path / "rig.toml")
+
+
+def test_the_digest_is_of_what_changes_a_projection() -> None:
+    rig = CameraRig(cameras=(camera(),))
+    assert rig.digest == CameraRig(cameras=(camera(rmse_px=3.0),), source="elsewhere").digest
+    moved = CameraRig(cameras=(camera(t_mm=np.array([1.0, 2, 3.001])),))
+    assert rig.digest != moved.digest
+
+
+def test_cameras_of_a_rig_are_told_apart() -> None:
+    with pytest.raises(CoreError, match="named 'cam1'"):
+        CameraRig(cameras=(camera(), camera()))
+    rig = CameraRig(cameras=(camera("a"), camera("b")))
+    assert rig.subset(["b", "a"]).names == ("b", "a")
+    with pytest.raises(CoreError, match="no camera 'c'"):
+        rig["c"]
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_skeletons_are_whole(name: str) -> None:
+    skel = skeleton(name)
+    assert len(set(skel.joints)) == len(skel)
+    assert [skel.mirror[m] for m in skel.mirror] == list(range(len(skel))), "the mirror of the mirror is oneself"
+    joined = {0}
+    for _ in skel.joints:
+        joined |= {b for pair in skel.bones for b in pair if joined & set(pair)}
+    # In COCO the face has no bone to the body.
+    assert joined == set(range(len(skel))) or name == "coco17"
+    with pytest.raises(CoreError, match="no joint 'knee'"):
+        skel.index("knee")
+
+
+def test_middle_joints_need_both_sides() -> None:
+    rng = np.random.default_rng(1)
+    xyz, score = rng.normal(size=(3, 17, 3)), np.full((3, 17), 0.8)
+    xyz[1, COCO17.index("left_hip")], score[1, COCO17.index("left_hip")] = np.nan, 0
+    out, out_score = convert(xyz, score, COCO17, PANOPTIC15)
+    hip = PANOPTIC15.index("mid_hip")
+    expected = (xyz[0, COCO17.index("left_hip")] + xyz[0, COCO17.index("right_hip")]) / 2
+    np.testing.assert_allclose(out[0, hip], expected)
+    assert np.isnan(out[1, hip]).all() and out_score[1, hip] == 0
+    np.testing.assert_array_equal(out[:, PANOPTIC15.index("nose")], xyz[:, 0])
+
+
+def test_2d_poses_survive_their_file_and_hide_no_code(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    xy = rng.uniform(0, 600, (4, 3, 17, 2)).astype(np.float32)
+    score = rng.uniform(0.1, 1, (4, 3, 17)).astype(np.float32)
+    xy[1, 2], score[1, 2] = np.nan, 0
+    pose = Pose2D(camera="cam1", skeleton=COCO17, xy_px=xy, score=score, box_px=np.full((4, 3, 4), np.nan))
+    pose.save(tmp_path / "p.npz")
+    read = Pose2D.load(tmp_path / "p.npz")
+    np.testing.assert_array_equal(read.xy_px, xy)
+    np.testing.assert_array_equal(read.score, score)
+    assert (read.camera, read.skeleton, read.n_frames) == ("cam1", COCO17, 4)
+    assert read.present.tolist() == [[True] * 3, [True, True, False], [True] * 3, [True] * 3]
+    np.savez(tmp_path / "evil.npz", camera=np.array([print], dtype=object))
+    with pytest.raises(CoreError, match="does not hold 2D poses"):
+        Pose2D.load(tmp_path / "evil.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "p.npz").read_bytes()[:200])
+    with pytest.raises(CoreError, match="does not hold 2D poses"):
+        Pose2D.load(tmp_path / "cut.npz")
+
+
+def test_3d_poses_survive_their_file(tmp_path: Path) -> None:
+    covariance = np.full((2, 2, 15, 3, 3), np.nan)
+    covariance[0, 0] = np.arange(9).reshape(3, 3)
+    before = poses3d(covariance_mm2=covariance)
+    before.save(tmp_path / "p.nc")
+    after = Pose3DSequence.load(tmp_path / "p.nc")
+    for field in ("time_s", "xyz_mm", "score", "covariance_mm2"):
+        np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
+    assert (after.skeleton, after.person_ids, after.provenance) == (PANOPTIC15, (4, 9), before.provenance)
+    assert after.fps == pytest.approx(25)
+    assert after.present.tolist() == [[True, True], [True, False]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"person_ids": (4, 4)}, "same id"),
+        ({"person_ids": (4,)}, "xyz_mm should have shape"),
+        ({"time_s": np.array([0.0, 0.0])}, "do not increase"),
+        ({"time_s": np.zeros(3)}, "time_s should have shape"),
+        ({"xyz_mm": np.full((2, 2, 15, 3), np.inf)}, "not finite"),
+        ({"score": np.full((2, 2, 15), np.nan)}, "not finite"),
+        ({"skeleton": COCO17}, "xyz_mm should have shape"),
+    ],
+)
+def test_what_are_no_3d_poses_is_refused(changes: dict, words: str) -> None:
+    with pytest.raises(CoreError, match=words):
+        poses3d(**changes)
+
+
+def test_damaged_and_newer_pose_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CoreError, match="does not exist"):
+        Pose3DSequence.load(tmp_path / "none.nc")
+    path = tmp_path / "p.nc"
+    poses3d().save(path)
+    with h5netcdf.File(path, "a") as file:
+        file.attrs["schema"] = 99
+    with pytest.raises(CoreError, match="newer version"):
+        Pose3DSequence.load(path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CoreError, match="does not hold 3D poses"):
+        Pose3DSequence.load(path)
+
+
+def test_capture_space() -> None:
+    space = CaptureSpace(centre_mm=[0, 0, 1000], size_mm=[8000, 6000, 2000], voxels=(80, 60, 20))
+    assert space.spacing_mm == pytest.approx([8000 / 79, 6000 / 59, 2000 / 19])
+    assert space.low_mm.tolist() == [-4000, -3000, 0] and space.high_mm.tolist() == [4000, 3000, 2000]
+    assert space.contains(np.array([[0, 0, 0], [0, 0, 2001], [4000, 3000, 2000]])).tolist() == [True, False, True]
+    again = CaptureSpace.from_mapping(space.to_mapping())
+    assert again.to_mapping() == space.to_mapping()
+    with pytest.raises(CoreError, match="multiples of 4"):
+        CaptureSpace(centre_mm=[0, 0, 0], size_mm=[1, 1, 1], voxels=(80, 62, 20))
+    with pytest.raises(CoreError, match="not complete"):
+        CaptureSpace.from_mapping({"centre_mm": [0, 0, 0]})
