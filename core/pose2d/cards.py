@@ -20,7 +20,7 @@ class ModelFile:
         url: https address, where it is not.
         member: Path of the ONNX file inside the archive at `url`; empty where the address is the file itself.
         sha256: Hex SHA-256 of the ONNX file; empty where its publisher does not state one.
-        bytes: Size of the download, where known.
+        bytes: Size of the ONNX file, where known.
     """
 
     role: str
@@ -43,7 +43,6 @@ class ModelCard:
         files: Its ONNX files.
         licence: Of code and weights, with what limits their use.
         input_px: (width, height) of the pose network's input; None where it follows the picture.
-        detector_px: (width, height) of the person detector's input, where there is one.
         notes: What else one should know.
     """
 
@@ -54,7 +53,6 @@ class ModelCard:
     files: tuple[ModelFile, ...]
     licence: str
     input_px: tuple[int, int] | None = None
-    detector_px: tuple[int, int] | None = None
     notes: str = ""
 
     @property

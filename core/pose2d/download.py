@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from core.errors import CoreError
-from core.files import read_json, replacing, sha256, write_json
+from core.files import read_json, replacing, resource, sha256, write_json
 from core.pose2d.cards import ModelCard, ModelFile
 from core.progress import Reporter, check
 
@@ -95,8 +95,6 @@ def _picked(card: ModelCard, picked: str) -> Mapping[str, Path]:
 
 
 def _embedded(file: ModelFile) -> Path | None:
-    from core.files import resource
-
     if not file.resource:
         return None
     path = resource(*PurePosixPath(file.resource).parts)
@@ -128,11 +126,14 @@ def _fetched(card: ModelCard, file: ModelFile, fetching: Fetching, reporter: Rep
             "Allow the download, choose local ONNX files, or use movenet_multipose, which ships with the program.",
         )
     download = _download(file, path.parent, fetching, reporter, f"Fetching {card.title}, {file.role}")
-    _unpack(file, download, path, fetching.largest_bytes)
+    try:
+        _unpack(file, download, path, fetching.largest_bytes)
+    finally:
+        # Useless or unpacked: either way it has served, and the next try must not find it.
+        download.unlink()
     digest = sha256(path)
     if file.sha256 and digest != file.sha256:
         path.unlink()
-        download.unlink()
         raise CoreError(
             f"What {file.url} sent is not the model on the card: its SHA-256 is {digest}.",
             "Try again; if it happens again, the file was changed at its source: do not use it.",
@@ -144,8 +145,6 @@ def _fetched(card: ModelCard, file: ModelFile, fetching: Fetching, reporter: Rep
         )
     fetched = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(record, {"url": file.url, "sha256": digest, "bytes": path.stat().st_size, "fetched": fetched})
-    if download != path:
-        download.unlink(missing_ok=True)
     return path
 
 
@@ -194,7 +193,7 @@ def _announced(answer: http.client.HTTPResponse, done: int, file: ModelFile, lar
     total = done + int(length) if length.isdigit() else 0
     if total > largest:
         raise _too_large(file.url, largest)
-    if total and file.bytes and total != file.bytes:
+    if total and file.bytes and not file.member and total != file.bytes:
         raise CoreError(
             f"{file.url} offers {total} bytes, the model card says {file.bytes}.",
             "The file was changed at its source: choose a local ONNX file, or another model.",
@@ -238,7 +237,6 @@ def _unpack(file: ModelFile, download: Path, target: Path, largest: int) -> None
                 with archive.open(info) as source, temporary.open("wb") as out:
                     shutil.copyfileobj(source, out, _BLOCK)
         except zipfile.BadZipFile as error:
-            download.unlink()
             raise CoreError(
                 f"What {file.url} sent is not a zip archive.", "Try again, or choose a local file."
             ) from error

@@ -46,7 +46,8 @@ class Network:
     Args:
         path: The model's file.
         inputs: Names of the inputs it must have; an empty name stands for any.
-        outputs: Names of the outputs it must have, in the order in which `__call__` returns them.
+        outputs: Names of the outputs it must have, in the order in which `__call__` returns them; a single empty name
+            stands for the only output of the model, whatever it is called.
         provider: "auto" or one of the named providers.
         threads: CPU threads; 0 takes all cores that this process may use.
 
@@ -67,13 +68,13 @@ class Network:
         self.threads = threads or cores()
         self._session, self.provider = _open(path, provider, self.threads)
         self._inputs = [i.name for i in self._session.get_inputs()]
-        self._outputs = list(outputs)
-        found = {o.name for o in self._session.get_outputs()}
+        found = [o.name for o in self._session.get_outputs()]
+        self._outputs = found if list(outputs) == [""] else list(outputs)
         fits = len(self._inputs) == len(inputs) and all(n in ("", f) for n, f in zip(inputs, self._inputs, strict=True))
-        if not fits or not found.issuperset(outputs):
+        if not fits or (len(found) != 1 if list(outputs) == [""] else not set(found).issuperset(outputs)):
             raise CoreError(
                 f"{path.name} is not the model that was expected: it has inputs {', '.join(self._inputs)} and outputs "
-                f"{', '.join(sorted(found))}; expected outputs {', '.join(outputs)}.",
+                f"{', '.join(sorted(found))}; expected outputs {', '.join(outputs) or 'one'}.",
                 "Choose the ONNX file named on the model's card.",
             )
 
@@ -88,9 +89,25 @@ class Network:
                 "Set the provider to 'cpu', or lower the input size if memory ran out.",
             ) from error
 
-    def input_shape(self) -> list[Any]:
-        """Shape of the first input as the model declares it; names or None where it is free."""
-        return list(self._session.get_inputs()[0].shape)
+    @property
+    def any_batch(self) -> bool:
+        """Whether the first input takes any number of pictures at once."""
+        return not isinstance(self._shape()[0], int)
+
+    def input_size(self, default: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the first input (N, 3, H, W), or the default where the model leaves them free."""
+        height, width = self._shape()[2:]
+        fixed = isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0
+        return (width, height) if fixed else default
+
+    def _shape(self) -> list[Any]:
+        shape = list(self._session.get_inputs()[0].shape)
+        if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
+            raise CoreError(
+                f"{self.path.name} does not take pictures: its input has shape {shape}, expected (N, 3, H, W).",
+                "Choose the ONNX file named on the model's card.",
+            )
+        return shape
 
 
 def cores() -> int:

@@ -1,0 +1,63 @@
+"""RTMO: all people of a picture in one stage, in mmdeploy's ONNX form (end2end.onnx).
+
+Input (1, 3, 640, 640) float32 BGR 0..255, the picture at the top left, the rest grey 114; outputs `dets` (1, N, 5) with
+x0 y0 x1 y1 score and `keypoints` (1, N, 17, 3) with x y visibility, in input pixels.
+Source: Lu et al., "RTMO: Towards High-Performance One-Stage Real-Time Multi-Person Pose Estimation" (2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from core.pose2d.config import Pose2DConfig
+from core.pose2d.drawn import drawn, frame_grid
+from core.pose2d.duplicates import without_duplicates
+from core.pose2d.estimator import Detections, detections
+from core.pose2d.estimators.yolox import FILL, INPUT_PX
+from core.pose2d.pixelmap import letterboxed, tensor
+from core.pose2d.runtime import Network
+from core.types.arrays import U8
+from core.types.skeleton import COCO17
+
+
+class RTMO:
+    """Runner of RTMO models with 17 COCO joints.
+
+    Args:
+        name: Name of the model card.
+        files: "pose": the ONNX file.
+        config: Settings.
+        threads: CPU threads of one run; 0 takes all.
+    """
+
+    def __init__(self, name: str, files: Mapping[str, Path], config: Pose2DConfig, threads: int = 0) -> None:
+        self.name = name
+        self.skeleton = COCO17
+        self.batch = 1
+        self._config = config
+        self._network = Network(files["pose"], [""], ["dets", "keypoints"], provider=config.provider, threads=threads)
+        self._size = self._network.input_size(INPUT_PX)
+        self.provider = self._network.provider
+
+    def estimate(self, images: Sequence[U8]) -> list[Detections]:
+        """People in each picture."""
+        return [self._people(image) for image in images]
+
+    def _people(self, image: U8) -> Detections:
+        frame, to_frame = letterboxed(image, self._size, fill=FILL)
+        found, joints = (o[0].astype(np.float64) for o in self._network(tensor([frame], bgr=True)))
+        possible = found[:, 4] >= self._config.person_threshold
+        found, joints = found[possible], joints[possible]
+        height, width = image.shape[:2]
+        boxes = to_frame.back(found[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
+        boxes = boxes.clip(-0.5, np.array([width, height, width, height]) - 0.5)
+        xy_px, score = to_frame.back(joints[..., :2]), joints[..., 2].clip(0, 1)
+        keep = without_duplicates(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1, initial=1.0), found[:, 4])
+        xy_px, score, boxes = xy_px[keep], score[keep], boxes[keep]
+        heatmaps = None
+        if self._config.heatmaps:
+            heatmaps = drawn(xy_px, score, boxes, *frame_grid((width, height), self._config.long_side_px))
+        return detections(xy_px, score, boxes, found[keep, 4], self._config, heatmaps)

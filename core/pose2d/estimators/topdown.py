@@ -1,0 +1,94 @@
+"""What all top-down runners share: find people, cut each one out, run the pose network on the crops, go back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from core.pose2d.config import Pose2DConfig
+from core.pose2d.drawn import drawn, frame_grid, merged
+from core.pose2d.duplicates import without_duplicates
+from core.pose2d.estimator import Detections, Heatmaps, detections
+from core.pose2d.estimators.yolox import PersonDetector
+from core.pose2d.pixelmap import PixelMap, cropped, tensor
+from core.pose2d.runtime import Network
+from core.types.arrays import F32, U8
+from core.types.skeleton import COCO17
+
+INPUT_PX = (192, 256)
+PADDING = 1.25  # the box is enlarged as in the training of these networks
+# Means and standard deviations of ImageNet's red, green and blue, 0..255, with which the networks were trained.
+MEAN = (123.675, 116.28, 103.53)
+STD = (58.395, 57.12, 57.375)
+
+
+class TopDown:
+    """Base of the top-down runners.
+
+    Args:
+        name: Name of the model card.
+        files: "detector" and "pose": ONNX files.
+        config: Settings.
+        threads: CPU threads of one run; 0 takes all.
+        outputs: Names of the pose network's outputs; an empty name stands for its only one.
+    """
+
+    def __init__(
+        self, name: str, files: Mapping[str, Path], config: Pose2DConfig, threads: int, outputs: Sequence[str]
+    ) -> None:
+        self.name = name
+        self.skeleton = COCO17
+        self.batch = 1
+        self._config = config
+        self._detector = PersonDetector(files["detector"], config.provider, threads)
+        self._network = Network(files["pose"], [""], outputs, provider=config.provider, threads=threads)
+        self._size = self._network.input_size(INPUT_PX)
+        self.provider = self._network.provider
+
+    def decode(self, outputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Joints (P, J, 2) in crop pixels and scores (P, J) from the pose network's outputs for P crops."""
+        raise NotImplementedError
+
+    def heat_grid(self, outputs: list[np.ndarray]) -> PixelMap | None:
+        """Map from crop to heatmap pixels where the first output is heatmaps (P, J, h, w), else None."""
+        return None
+
+    def estimate(self, images: Sequence[U8]) -> list[Detections]:
+        """People in each picture."""
+        return [self._people(image) for image in images]
+
+    def _people(self, image: U8) -> Detections:
+        boxes, box_score = self._detector.detect(image, self._config.max_people)
+        size = (image.shape[1], image.shape[0])
+        if not len(boxes):
+            none = np.zeros((0, len(COCO17), 2))
+            return detections(none, none[..., 0], boxes, box_score, self._config, self._heatmaps(size, none, boxes))
+        crops = [cropped(image, box, self._size, padding=PADDING) for box in boxes]
+        maps = [to_crop for _, to_crop in crops]
+        outputs = self._run(tensor([crop for crop, _ in crops], mean=MEAN, std=STD))
+        inside, score = self.decode(outputs)
+        xy_px = np.stack([to_crop.back(joints) for to_crop, joints in zip(maps, inside, strict=True)])
+        person = box_score * score.clip(0, 1).mean(-1)
+        keep = without_duplicates(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1), person)
+        heatmaps = self._heatmaps(size, xy_px[keep], boxes[keep], score[keep])
+        grid = self.heat_grid(outputs)
+        if heatmaps is not None and grid is not None:
+            heat: F32 = outputs[0][keep].astype(np.float32)
+            heatmaps = merged(heat, [maps[k].then(grid) for k in keep], heatmaps.grid, heatmaps.values.shape[1:])
+        return detections(xy_px[keep], score[keep], boxes[keep], person[keep], self._config, heatmaps)
+
+    def _heatmaps(
+        self, size: tuple[int, int], xy_px: np.ndarray, boxes: np.ndarray, score: np.ndarray | None = None
+    ) -> Heatmaps | None:
+        if not self._config.heatmaps:
+            return None
+        grid, shape = frame_grid(size, self._config.long_side_px)
+        return drawn(xy_px, np.ones(xy_px.shape[:2]) if score is None else score.clip(0, 1), boxes, grid, shape)
+
+    def _run(self, crops: F32) -> list[np.ndarray]:
+        if self._network.any_batch or len(crops) == 1:
+            return self._network(crops)
+        runs = [self._network(crop[None]) for crop in crops]
+        return [np.concatenate(parts) for parts in zip(*runs, strict=True)]

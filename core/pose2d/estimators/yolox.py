@@ -1,0 +1,44 @@
+"""YOLOX person detector in mmdeploy's ONNX form (end2end.onnx): boxes for the top-down runners.
+
+Input (1, 3, H, W) float32 BGR 0..255, the picture at the top left, the rest grey 114; outputs `dets` (1, N, 5) with
+x0 y0 x1 y1 score in input pixels after non-maximum suppression, and `labels` (1, N), where 0 is a person.
+Source: Ge et al., "YOLOX: Exceeding YOLO Series in 2021", and the export of mmdetection's models by mmdeploy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from core.pose2d.pixelmap import letterboxed, tensor
+from core.pose2d.runtime import Network
+from core.types.arrays import U8
+
+INPUT_PX = (640, 640)
+FILL = 114
+_LEAST_SCORE = 0.3
+
+
+class PersonDetector:
+    """Finds the people of a picture.
+
+    Args:
+        path: The ONNX file.
+        provider: As in the settings.
+        threads: CPU threads of one run; 0 takes all.
+    """
+
+    def __init__(self, path: Path, provider: str, threads: int) -> None:
+        self._network = Network(path, [""], ["dets", "labels"], provider=provider, threads=threads)
+        self._size = self._network.input_size(INPUT_PX)
+
+    def detect(self, image: U8, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (P, 4) x0 y0 x1 y1 in the picture's pixels and their scores (P,), the best `most`."""
+        frame, to_frame = letterboxed(image, self._size, fill=FILL)
+        found, labels = (o[0] for o in self._network(tensor([frame], bgr=True)))
+        found = found[(labels == 0) & (found[:, 4] >= _LEAST_SCORE)]
+        found = found[np.argsort(-found[:, 4], kind="stable")][:most]
+        boxes = to_frame.back(found[:, :4].reshape(-1, 2, 2).astype(np.float64)).reshape(-1, 4)
+        height, width = image.shape[:2]
+        return boxes.clip(-0.5, np.array([width, height, width, height]) - 0.5), found[:, 4]
