@@ -21,6 +21,7 @@ from core.types.camera import Camera, CameraRig
 Level = Literal["ok", "odd", "wrong"]
 _SEVERITY: dict[Level, int] = {"ok": 0, "odd": 1, "wrong": 2}
 _APART_MM = (300.0, 40_000.0)
+_USUAL_MM = 4000.0
 _HEIGHT_MM = 8000.0
 _FOV_DEG = (12.0, 140.0)
 _SHARED = 0.05
@@ -195,16 +196,23 @@ def _distances(rig: CameraRig) -> Iterator[Finding]:
         sentence = f"The cameras are {apart.min() / 1000:.1f} to {apart.max() / 1000:.1f} m apart."
         yield Finding(check="distance", level="ok", sentence=sentence)
         return
-    fits = {unit: middle * f for unit, f in (("m", 1000.0), ("cm", 10.0)) if _APART_MM[0] <= middle * f <= _APART_MM[1]}
-    if middle > _APART_MM[1]:
-        fits = {"mm (the file was taken for metres)": middle / 1000} if middle / 1000 >= _APART_MM[0] else {}
-    hint = f"Import it again with the length unit {next(iter(fits))}." if fits else "Check the file's length unit."
+    factor = min(
+        (1000.0, 100.0, 10.0, 0.1, 0.01, 0.001), key=lambda f: abs(np.log(middle * f / _USUAL_MM)) if middle else f
+    )
+    times = f"{factor:.0f} times larger" if factor > 1 else f"{1 / factor:.0f} times smaller"
+    likely = f": they would be {middle * factor / 1000:.1f} m apart if everything were {times}" if middle else ""
     yield Finding(
         check="distance",
         level="wrong",
-        sentence=f"The cameras are {middle:.3g} mm apart, which is not how people are filmed.",
-        remedy=hint,
+        sentence=f"The cameras are {_length(middle)} apart, which is not how people are filmed.",
+        remedy=f"Import it again with another length unit{likely}.",
     )
+
+
+def _length(mm: float) -> str:
+    if mm < 1000:
+        return f"{mm:.3g} mm"
+    return f"{mm / 1e6:.3g} km" if mm >= 1e6 else f"{mm / 1000:.3g} m"
 
 
 def _up(rig: CameraRig, imported: Axis) -> Iterator[Finding]:
@@ -276,7 +284,7 @@ def _floor(rig: CameraRig) -> Iterator[Finding]:
         yield Finding(
             check="floor",
             level="odd",
-            sentence=f"{rig.names[int(heights.argmax())]} is {heights.max() / 1000:.1f} m above the floor.",
+            sentence=f"{rig.names[int(heights.argmax())]} is {_length(float(heights.max()))} above the floor.",
             remedy="Check the length unit and the origin of the calibration.",
         )
 

@@ -36,11 +36,13 @@ class ImportRigParams:
         path: File or folder.
         format: Name of an importer, or "auto".
         units: Length unit of the file where it does not say; "auto" decides by plausibility.
+        up: World axis of the file that points up; "auto" takes what the format defines, else z.
     """
 
     path: str
     format: str = "auto"
     units: Literal["auto", "mm", "cm", "m"] = "auto"
+    up: Literal["auto", "x", "y", "z", "-x", "-y", "-z"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

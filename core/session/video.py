@@ -76,11 +76,13 @@ class VideoReader:
             return float(1 / np.median(np.diff(self.times_s)))
         return float(self._stream.average_rate or 25)
 
-    def read(self, index: int) -> U8:
+    def read(self, index: int, within_px: tuple[int, int] | None = None) -> U8:
         """One picture.
 
         Args:
             index: 0 .. n_frames - 1.
+            within_px: Width and height that the picture is scaled down to fit into, before it is turned into RGB,
+                which saves most of the time of a small picture; None leaves it as recorded.
 
         Returns:
             (H, W, 3) uint8 RGB, upright.
@@ -93,7 +95,7 @@ class VideoReader:
                 f"{self.path.name} has {self.n_frames} pictures; number {index} was asked for.",
                 "Import the take again if its videos were replaced.",
             )
-        return self._upright(self._decode(index))
+        return self._upright(self._decode(index), within_px)
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[U8]:
         """Pictures start .. stop - 1 in order, each (H, W, 3) uint8 RGB.
@@ -239,16 +241,21 @@ class VideoReader:
                 return
         self._pictures, self._position = iter(()), -1
 
-    def _upright(self, picture: Any) -> U8:
+    def _upright(self, picture: Any, within_px: tuple[int, int] | None) -> U8:
         if (picture.width, picture.height) != self._stored_px:
             raise CoreError(
                 f"{self.path.name} changes its picture size from {self._stored_px[0]}x{self._stored_px[1]} to "
                 f"{picture.width}x{picture.height}.",
                 "Cut the video where the size changes.",
             )
+        if within_px is not None:
+            scale = min(1.0, within_px[0] / self.size_px[0], within_px[1] / self.size_px[1])
+            width, height = (max(1, round(side * scale)) for side in self._stored_px)
+            picture = picture.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
         image: U8 = picture.to_ndarray(format="rgb24")
         turns = self.rotation_deg // 90
-        return np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
+        # A scaled picture's rows may be padded in memory.
+        return np.ascontiguousarray(np.rot90(image, -turns) if turns else image)
 
 
 def _clockwise_turn(picture: Any, path: Path) -> int:

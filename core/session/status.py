@@ -1,0 +1,244 @@
+"""Where a session and its takes stand, from what is on disk. Nothing is stored twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from core.errors import CoreError
+from core.jobs import Cancelled, Ended, Event, Failed, Finished, JobSpec
+from core.jobs.events import decode
+from core.session.layout import RunLayout
+from core.session.store import BASELINE, Session, Take
+
+Step = Literal["rig", "take", "label", "baseline", "train", "infer", "evaluate", "export"]
+State = Literal["ready", "done", "blocked"]
+STEPS: tuple[Step, ...] = ("rig", "take", "label", "baseline", "train", "infer", "evaluate", "export")
+_TAIL_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStatus:
+    """One step of the workflow.
+
+    Attributes:
+        step: Which one.
+        state: ready to be done, done already (it can be done again), or blocked.
+        reason: One sentence: what was done, what can be done, or what is missing.
+    """
+
+    step: Step
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStatus:
+    """All steps, in the order of the workflow."""
+
+    steps: Mapping[Step, StepStatus]
+
+    def __getitem__(self, step: Step) -> StepStatus:
+        return self.steps[step]
+
+    @property
+    def next(self) -> StepStatus | None:
+        """The first step that is ready and not done; None when there is nothing left to do."""
+        return next((s for s in self.steps.values() if s.state == "ready"), None)
+
+
+def session_status(session: Session) -> SessionStatus:
+    """Where the session stands: a step of takes is done when it is done for every motion take."""
+    rig = _rig(session)
+    takes, unreadable = _motion_takes(session)
+    steps: dict[Step, StepStatus] = {"rig": rig}
+    names = [take.name for take in takes]
+    if takes:
+        steps["take"] = StepStatus(step="take", state="done", reason=_count(names, "take") + " in the session.")
+    else:
+        steps["take"] = StepStatus(step="take", state="ready", reason=unreadable or "Import the videos of a take.")
+    runs = trained_runs(session)
+    each = [_take_steps(session, take, rig, runs) for take in takes]
+    for step in STEPS[2:]:
+        if not each:
+            steps[step] = StepStatus(step=step, state="blocked", reason=unreadable or "Import a take first.")
+        elif step == "train":
+            steps[step] = _train(session, takes, rig, runs)
+        else:
+            steps[step] = _combined(step, [(t.name, s[step]) for t, s in zip(takes, each, strict=True)])
+    return SessionStatus(steps=steps)
+
+
+def take_status(session: Session, take: Take) -> SessionStatus:
+    """Where one take stands; `train` asks whether there is a trained run to use on it."""
+    rig = _rig(session)
+    steps: dict[Step, StepStatus] = {"rig": rig}
+    steps["take"] = StepStatus(
+        step="take", state="done", reason=f"{len(take.cameras)} cameras, {take.manifest.n_frames} moments."
+    )
+    runs = trained_runs(session)
+    own = _take_steps(session, take, rig, runs)
+    own["train"] = _train(session, [take], rig, runs)
+    return SessionStatus(steps=steps | {step: own[step] for step in STEPS[2:]})
+
+
+def run_outcome(run: RunLayout) -> Ended | None:
+    """How a job ended, from the end of its events; None while it runs or when it died without a word."""
+    try:
+        with run.events.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        event = _event(line)
+        if event is not None:
+            # A job that was started again goes on after its earlier end.
+            return event if isinstance(event, Finished | Failed | Cancelled) else None
+    return None
+
+
+def trained_runs(session: Session) -> list[RunLayout]:
+    """Train jobs that finished and have checkpoints, oldest first: the models that can be used."""
+    runs = []
+    for run in session.runs():
+        if not run.checkpoints.is_dir() or not any(run.checkpoints.iterdir()):
+            continue
+        try:
+            verb = JobSpec.load(run.root).verb
+        except CoreError:
+            continue  # a damaged folder is no model; the job list shows it
+        if verb in ("train", "path") and isinstance(run_outcome(run), Finished):
+            runs.append(run)
+    return runs
+
+
+def _event(line: str) -> Event | None:
+    if not line.strip():
+        return None
+    try:
+        return decode(line)
+    except CoreError:
+        return None  # a line cut by a crash, or the first one of the tail
+
+
+def _rig(session: Session) -> StepStatus:
+    try:
+        rig = session.rig
+    except CoreError as error:
+        return StepStatus(step="rig", state="ready", reason=f"The rig is damaged: {error.message} Import it again.")
+    if rig is None:
+        return StepStatus(step="rig", state="ready", reason="Import a calibration of the cameras.")
+    unposed = [c.name for c in rig if not c.posed]
+    if unposed:
+        return StepStatus(step="rig", state="ready", reason=f"{unposed[0]} has no pose: import a complete calibration.")
+    return StepStatus(step="rig", state="done", reason=f"{len(rig)} calibrated cameras.")
+
+
+def _motion_takes(session: Session) -> tuple[list[Take], str]:
+    """Takes with people, and a sentence about one that cannot be read."""
+    takes, unreadable = [], ""
+    for name in session.take_names():
+        try:
+            take = session.take(name)
+        except CoreError as error:
+            unreadable = f"Take {name} cannot be read: {error.message}"
+            continue
+        if take.manifest.kind == "motion":
+            takes.append(take)
+    return takes, unreadable
+
+
+def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLayout]) -> dict[Step, StepStatus]:
+    """The steps that each take goes through."""
+    labelled = take.estimators()
+    results = take.poses3d_runs()
+    trained = [run for run in results if run != BASELINE]
+    no_label = "" if labelled else "Label the take first."
+    no_rig = _rig_problem(session, take, rig)
+
+    def step(name: Step, done: str, blocked: str, ready: str) -> StepStatus:
+        if done:
+            return StepStatus(step=name, state="done", reason=done)
+        if blocked:
+            return StepStatus(step=name, state="blocked", reason=blocked)
+        return StepStatus(step=name, state="ready", reason=ready)
+
+    no_run = "" if runs else "Train first: there is no finished training."
+    no_result = "" if results else "Make 3D poses first: Associate or Infer."
+    newest = runs[-1].name if runs else ""
+    exported = _exported(session, take)
+    return {
+        "label": step("label", f"2D poses of {', '.join(labelled)}." if labelled else "", "", "Find 2D poses."),
+        "baseline": step(
+            "baseline",
+            "3D poses without training." if BASELINE in results else "",
+            no_rig or no_label,
+            "Make 3D poses without training.",
+        ),
+        "infer": step(
+            "infer",
+            f"3D poses of {newest}." if newest in trained else "",
+            no_rig or no_label or no_run,
+            f"Make 3D poses with {newest}.",
+        ),
+        "evaluate": step(
+            "evaluate", "Figures are there." if _evaluated(take) else "", no_rig or no_result, "Compare the results."
+        ),
+        "export": step("export", f"Exported to {exported}." if exported else "", no_result, "Write the 3D poses."),
+    }
+
+
+def _rig_problem(session: Session, take: Take, rig: StepStatus) -> str:
+    if rig.state != "done":
+        return rig.reason
+    try:
+        session.rig_for(take)
+    except CoreError as error:
+        return str(error)
+    return ""
+
+
+def _evaluated(take: Take) -> bool:
+    """Whether the figures are newer than every 3D result that they should cover."""
+    if not take.layout.report.is_file():
+        return False
+    made = take.layout.report.stat().st_mtime
+    return all(take.layout.poses3d(run).stat().st_mtime <= made for run in take.poses3d_runs())
+
+
+def _exported(session: Session, take: Take) -> str:
+    """The folder in the session's exports that holds files of the take, or nothing."""
+    folder = session.layout.exports
+    return "exports" if folder.is_dir() and any(folder.rglob(f"{take.name}*")) else ""
+
+
+def _train(session: Session, takes: list[Take], rig: StepStatus, runs: list[RunLayout]) -> StepStatus:
+    if runs:
+        reason = f"{_count([run.name for run in runs], 'trained run')}, the newest is {runs[-1].name}."
+        return StepStatus(step="train", state="done", reason=reason)
+    problems = [
+        _rig_problem(session, take, rig) or ("" if take.estimators() else "Label a take first.") for take in takes
+    ]
+    if all(problems):
+        return StepStatus(step="train", state="blocked", reason=problems[0])
+    return StepStatus(step="train", state="ready", reason="Train on the labelled takes.")
+
+
+def _combined(step: Step, each: list[tuple[str, StepStatus]]) -> StepStatus:
+    """One status of several takes: what is ready comes first, then what is blocked."""
+    for state in ("ready", "blocked"):
+        found = [(name, status) for name, status in each if status.state == state]
+        if found:
+            name, status = found[0]
+            reason = status.reason if len(each) == 1 else f"{name}: {status.reason}"
+            return StepStatus(step=step, state=status.state, reason=reason)
+    reason = each[0][1].reason if len(each) == 1 else f"Done for all {len(each)} takes."
+    return StepStatus(step=step, state="done", reason=reason)
+
+
+def _count(names: list[str], what: str) -> str:
+    return f"{len(names)} {what}{'s' * (len(names) != 1)}"
