@@ -1,0 +1,223 @@
+"""The drawer with every job of the session: what runs, what ended, what went wrong and why."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+
+from core.errors import CoreError
+from studio.jobs.tracked import TrackedJob
+from studio.jobs.words import outcome_words, progress_words
+from studio.shell.dialogs import Dialog, code_view, show_error
+from studio.state.app_state import AppState
+from studio.theme import GRID_PX
+from studio.widgets.buttons import button
+from studio.widgets.icon_label import IconLabel
+from studio.widgets.text import label, set_role
+
+PANEL_PX = 320
+_LOOK = {
+    "starting": ("clock", "muted"),
+    "running": ("play", "accent"),
+    "finished": ("check-circle", "good"),
+    "failed": ("error", "bad"),
+    "lost": ("error", "bad"),
+    "cancelled": ("stop", "muted"),
+}
+_MAX_NOTES = 3
+
+
+class JobCard(QFrame):
+    """One job.
+
+    Signals:
+        cancel_asked: Its Cancel was pressed.
+        resume_asked: Its Resume or Retry was pressed.
+        details_asked: Its Details was pressed.
+    """
+
+    cancel_asked = Signal(object)
+    resume_asked = Signal(object)
+    details_asked = Signal(object)
+
+    def __init__(self, tracked: TrackedJob, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.tracked = tracked
+        self.setProperty("role", "jobCard")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 12, 12, 12)
+        layout.setSpacing(GRID_PX)
+        head = QHBoxLayout()
+        head.setSpacing(GRID_PX)
+        self._icon = IconLabel("clock", "muted", 18)
+        head.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        self.title = label(tracked.title, "strong")
+        head.addWidget(self.title, 1)
+        layout.addLayout(head)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        layout.addWidget(self.bar)
+        self.text = label("", "small")
+        self.hint = label("", "small")
+        self.notes = label("", "small")
+        for words in (self.text, self.hint, self.notes):
+            layout.addWidget(words)
+        row = QHBoxLayout()
+        row.setSpacing(GRID_PX)
+        self.cancel = button("Cancel", "normal", "stop")
+        self.resume = button("Resume", "normal", "retry")
+        self.details = button("Details", "quiet")
+        self.cancel.clicked.connect(self._cancel)
+        self.resume.clicked.connect(self._resume)
+        self.details.clicked.connect(self._details)
+        row.addWidget(self.cancel)
+        row.addWidget(self.resume)
+        row.addStretch(1)
+        row.addWidget(self.details)
+        layout.addLayout(row)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Shows the job as it is now."""
+        job = self.tracked
+        name, token = _LOOK[job.state]
+        self._icon.set_icon(name, token)
+        self.bar.setVisible(job.active)
+        self.bar.setRange(0, 0 if job.fraction is None else 1000)
+        self.bar.setValue(round(1000 * (job.fraction or 0)))
+        self.text.setText(progress_words(job) if job.active else outcome_words(job))
+        set_role(self.text, "bad" if job.state in ("failed", "lost") else "small")
+        self.hint.setText(job.failure.hint if job.failure else "")
+        self.hint.setVisible(job.failure is not None)
+        notes = [("⚠ " if n.level == "warning" else "") + n.text for n in job.notes[-_MAX_NOTES:]]
+        self.notes.setText("\n".join(notes))
+        self.notes.setVisible(bool(notes) and job.state != "failed")
+        self.cancel.setVisible(job.active)
+        self.cancel.setEnabled(job.cancel_asked_s is None or job.stuck)
+        self.cancel.setText("End now" if job.stuck else "Stopping…" if job.cancel_asked_s is not None else "Cancel")
+        self.cancel.setToolTip("The job does not answer: end its process" if job.stuck else "Stop at a safe point")
+        self.resume.setVisible(job.resumable)
+        self.resume.setText("Retry" if job.state == "failed" else "Resume")
+        self.resume.setToolTip("Go on where it stopped")
+
+    def _cancel(self) -> None:
+        self.cancel_asked.emit(self.tracked)
+
+    def _resume(self) -> None:
+        self.resume_asked.emit(self.tracked)
+
+    def _details(self) -> None:
+        self.details_asked.emit(self.tracked)
+
+
+class JobDetails(Dialog):
+    """Everything a job left behind: its folder, how it ended, its sentences, the trace and the end of its log."""
+
+    def __init__(self, tracked: TrackedJob, parent: QWidget | None = None) -> None:
+        super().__init__(tracked.title, parent, 720)
+        self.resize(760, 560)
+        self.body.addWidget(label(tracked.title, "title"))
+        bad = tracked.state in ("failed", "lost")
+        words = progress_words(tracked) if tracked.active else outcome_words(tracked)
+        self.body.addWidget(label(words, "bad" if bad else "muted"))
+        if tracked.failure is not None:
+            self.body.addWidget(label(tracked.failure.hint, "body"))
+        folder = label(str(tracked.job.folder), "small")
+        folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.body.addWidget(folder)
+        self.trace = code_view(tracked.failure.trace if tracked.failure else "")
+        if self.trace.toPlainText():
+            self.body.addWidget(label("TRACE", "overline"))
+            self.body.addWidget(self.trace, 1)
+        if tracked.notes:
+            self.body.addWidget(label("NOTES", "overline"))
+            self.body.addWidget(label("\n".join(note.text for note in tracked.notes)))
+        self.log = code_view(tracked.job.log_tail())
+        self.log.setPlaceholderText("The log is empty.")
+        self.log.verticalScrollBar().setValue(self.log.verticalScrollBar().maximum())
+        self.body.addWidget(label("END OF THE LOG", "overline"))
+        self.body.addWidget(self.log, 1)
+        self.foot.addStretch(1)
+        close = button("Close", "primary")
+        close.clicked.connect(self.accept)
+        self.foot.addWidget(close)
+
+
+class JobsPanel(QFrame):
+    """Cards of all jobs, the newest on top.
+
+    Signals:
+        closed: Its close button was pressed.
+    """
+
+    closed = Signal()
+
+    def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("jobsPanel")
+        self.setFixedWidth(PANEL_PX)
+        self._jobs = state.jobs
+        self.cards: dict[str, JobCard] = {}
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(2 * GRID_PX, GRID_PX, GRID_PX, GRID_PX)
+        outer.setSpacing(GRID_PX)
+        head = QHBoxLayout()
+        head.addWidget(label("Jobs", "heading", wrap=False), 1)
+        close = button("", "quiet", "close", "Hide the jobs")
+        close.setAccessibleName("Hide the jobs")
+        close.clicked.connect(self.closed)
+        head.addWidget(close)
+        outer.addLayout(head)
+        self._empty = label("Nothing has run yet. Everything that takes a while shows up here.", "muted")
+        outer.addWidget(self._empty)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inner = QWidget()
+        inner.setProperty("role", "scrolled")
+        self._list = QVBoxLayout(inner)
+        self._list.setContentsMargins(0, 0, GRID_PX, 0)
+        self._list.setSpacing(GRID_PX)
+        self._list.addStretch(1)
+        scroll.setWidget(inner)
+        outer.addWidget(scroll, 1)
+        self._jobs.added.connect(self._add)
+        self._jobs.changed.connect(self._refresh)
+        self._jobs.ended.connect(self._refresh)
+        self._jobs.cleared.connect(self._clear)
+
+    def show_details(self, tracked: TrackedJob) -> JobDetails:
+        """Opens the details of a job."""
+        dialog = JobDetails(tracked, self)
+        dialog.open()
+        return dialog
+
+    def _add(self, tracked: TrackedJob) -> None:
+        card = JobCard(tracked)
+        card.cancel_asked.connect(self._jobs.cancel)
+        card.resume_asked.connect(self._resume)
+        card.details_asked.connect(self.show_details)
+        self.cards[tracked.name] = card
+        older = sorted((name for name in self.cards if name > tracked.name), reverse=True)
+        self._list.insertWidget(len(older), card)
+        self._empty.hide()
+
+    def _refresh(self, tracked: TrackedJob) -> None:
+        card = self.cards.get(tracked.name)
+        if card is not None:
+            card.refresh()
+
+    def _resume(self, tracked: TrackedJob) -> None:
+        try:
+            self._jobs.resume(tracked)
+        except CoreError as error:
+            show_error(error, self.window())
+
+    def _clear(self) -> None:
+        for card in self.cards.values():
+            self._list.removeWidget(card)
+            card.hide()
+            card.deleteLater()
+        self.cards.clear()
+        self._empty.show()

@@ -1,0 +1,50 @@
+"""Jobs in words."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from studio.jobs.tracked import TrackedJob
+
+
+def duration_words(seconds: float) -> str:
+    """A length of time, as exact as a person needs it."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    if minutes < 90:
+        return f"{minutes:.0f} min"
+    return f"{minutes // 60:.0f} h {minutes % 60:.0f} min"
+
+
+def progress_words(tracked: TrackedJob) -> str:
+    """Where a running job is: its stage, the share done, the time left."""
+    if tracked.cancel_asked_s is not None:
+        return "stopping at the next safe point"
+    if tracked.state == "starting":
+        return "starting"
+    parts = [tracked.text or "working"]
+    if tracked.fraction is not None:
+        parts.append(f"{100 * tracked.fraction:.0f} %")
+    if tracked.time_left_s is not None and tracked.fraction != 1:
+        parts.append(f"{duration_words(tracked.time_left_s)} left")
+    return " · ".join(parts)
+
+
+def outcome_words(tracked: TrackedJob) -> str:
+    """How an ended job ended, and when."""
+    if tracked.state == "failed":
+        return tracked.failure.message if tracked.failure else "Failed."
+    if tracked.state == "lost":
+        return "The process ended without a last word: killed, or out of memory. Its log may say more."
+    words = {"finished": "Finished", "cancelled": "Cancelled"}.get(tracked.state, "")
+    if tracked.started_s is not None and tracked.ended_s is not None:
+        words += f" after {duration_words(tracked.ended_s - tracked.started_s)}"
+    if tracked.ended_s is not None:
+        when = datetime.fromtimestamp(tracked.ended_s)
+        today = time.time() - tracked.ended_s < 20 * 3600
+        words += f", {when:%H:%M}" if today else f", {when:%d %b %H:%M}"
+    return words

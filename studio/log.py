@@ -1,0 +1,107 @@
+"""Where the window writes its log, and what happens to errors that nobody expected."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+import platformdirs
+from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
+from PySide6.QtWidgets import QApplication
+
+from core import NAME
+from core.errors import CoreError
+
+_logger = logging.getLogger(NAME)
+_MAX_BYTES = 1_000_000
+_QT_LEVELS = {
+    QtMsgType.QtDebugMsg: logging.DEBUG,
+    QtMsgType.QtInfoMsg: logging.INFO,
+    QtMsgType.QtWarningMsg: logging.WARNING,
+    QtMsgType.QtCriticalMsg: logging.ERROR,
+    QtMsgType.QtFatalMsg: logging.CRITICAL,
+}
+
+
+def log_folder() -> Path:
+    """Folder of the log files."""
+    return platformdirs.user_log_path(NAME, appauthor=False)
+
+
+def start_logging(folder: Path | None = None) -> Path:
+    """Writes to a file that is turned over at 1 MB, three kept; warnings also go to the terminal.
+
+    Returns:
+        The log file.
+    """
+    folder = folder or log_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "studio.log"
+    handler = logging.handlers.RotatingFileHandler(file, maxBytes=_MAX_BYTES, backupCount=3, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.WARNING)
+    terminal.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addHandler(handler)
+    root.addHandler(terminal)
+    logging.captureWarnings(True)
+    qInstallMessageHandler(_qt_message)
+    return file
+
+
+def _qt_message(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+    logging.getLogger(f"{NAME}.qt").log(_QT_LEVELS.get(kind, logging.WARNING), "%s", text)
+
+
+class CrashReporter(QObject):
+    """Takes errors that reached the top: logs them, then shows them from the event loop, one dialog at a time.
+
+    Args:
+        file: The log file, named in the dialog.
+    """
+
+    _caught = Signal(str, str, str)
+
+    def __init__(self, file: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._file = file
+        self._showing = False
+        self._caught.connect(self._show)
+
+    def install(self) -> None:
+        """Becomes the process's handler of uncaught errors."""
+        sys.excepthook = self.handle
+
+    def handle(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """As `sys.excepthook`."""
+        if issubclass(kind, KeyboardInterrupt):
+            application = QApplication.instance()
+            if application is not None:
+                application.quit()
+            return
+        text = "".join(traceback.format_exception(kind, error, trace))
+        _logger.error("Uncaught error\n%s", text)
+        if isinstance(error, CoreError):
+            self._caught.emit(error.message, error.hint, "")
+            return
+        hint = f"The program goes on, but save your work and report this with the details. The log is {self._file}."
+        self._caught.emit(f"{kind.__name__}: {error}", hint, text)
+
+    def _show(self, message: str, hint: str, details: str) -> None:
+        from studio.shell.dialogs import ErrorDialog
+
+        if self._showing:
+            return  # a fault that repeats with every tick must not bury the window; each one is in the log
+        self._showing = True
+        dialog = ErrorDialog(message, hint, details, QApplication.activeWindow())
+        dialog.finished.connect(self._closed)
+        dialog.open()
+
+    def _closed(self) -> None:
+        self._showing = False

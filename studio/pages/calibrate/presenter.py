@@ -1,0 +1,135 @@
+"""What the Calibrate page shows, without widgets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from core.calibration.overlay import floor_grid_px, poles_px
+
+from core.calibration.space import capture_space
+from core.errors import CoreError
+from core.files import read_json
+from core.session import Session, Take
+from core.session.video import VideoReader
+from core.types import Camera, CameraRig
+from core.types.arrays import F64, U8
+
+RIG_FILES = "Rig files (*.txt *.toml *.json *.yaml *.yml *.xml);;All files (*)"
+CAMERA_HEADERS = ("Camera", "Picture", "Focal length", "Field of view", "Position x, y (m)", "Height (m)", "Error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One sentence of the rig's self-check.
+
+    Attributes:
+        level: "ok", "odd" or "wrong".
+        sentence: What was found.
+        remedy: What to do about it; may be empty.
+    """
+
+    level: str
+    sentence: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Overlay:
+    """One camera's picture and the world drawn into it.
+
+    Attributes:
+        picture: (H, W, 3) RGB.
+        floor_px: Polylines of the floor grid, each (n, 2).
+        poles_px: Polylines of the upright poles, each (n, 2).
+    """
+
+    picture: U8
+    floor_px: tuple[F64, ...]
+    poles_px: tuple[F64, ...]
+
+
+def camera_rows(rig: CameraRig) -> list[tuple[str, ...]]:
+    """One row a camera, in the columns of `CAMERA_HEADERS`."""
+    return [_camera_row(camera) for camera in rig]
+
+
+def rig_sentence(rig: CameraRig) -> str:
+    """Where the rig came from, in one line."""
+    parts = [f"{len(rig)} camera{'s' if len(rig) != 1 else ''}"]
+    if rig.source:
+        parts.append(f"from {rig.source}")
+    if rig.created:
+        parts.append(rig.created[:10])
+    return " · ".join(parts)
+
+
+def rig_check(session: Session) -> tuple[Finding, list[Finding]] | None:
+    """The verdict of the self-check made when the rig was imported and its findings, or None if there was none.
+
+    Raises:
+        CoreError: The report is damaged.
+    """
+    path = session.layout.rig_report
+    if not path.exists():
+        return None
+    report: Any = read_json(path)
+    try:
+        verdict = Finding(level=str(report["level"]), sentence=str(report["verdict"]))
+        found = [
+            Finding(level=str(f["level"]), sentence=str(f["sentence"]), remedy=str(f["remedy"]))
+            for f in report["findings"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise CoreError(f"{path} is damaged: {error}.", "Import the calibration again.") from error
+    return verdict, found
+
+
+def overlay(rig: CameraRig, take: Take, camera: str) -> Overlay:
+    """A camera's picture from the middle of the take, with the floor and the poles where the rig puts them.
+
+    Raises:
+        CoreError: The video cannot be read, or the rig does not know the camera.
+    """
+    picture = middle_picture(take, camera)
+    calibrated = rig[camera]
+    if not calibrated.posed:
+        return Overlay(picture=picture, floor_px=(), poles_px=())
+    space = capture_space(rig)
+    return Overlay(
+        picture=picture,
+        floor_px=tuple(floor_grid_px(calibrated, space)),
+        poles_px=tuple(poles_px(calibrated, space)),
+    )
+
+
+def middle_picture(take: Take, camera: str) -> U8:
+    """The picture in the middle of a camera's video, upright.
+
+    Raises:
+        CoreError: The video cannot be read.
+    """
+    part = take.camera(camera)
+    with VideoReader(take.video_path(camera), rotation_deg=part.rotation_deg) as reader:
+        return reader.read(reader.n_frames // 2)
+
+
+def is_folder_of_cameras(path: Path) -> bool:
+    """Whether a chosen file is one of several that belong together, one a camera (OpenCV YAML or XML)."""
+    return path.suffix.lower() in (".yaml", ".yml", ".xml") and sum(1 for _ in path.parent.glob(f"*{path.suffix}")) > 1
+
+
+def _camera_row(camera: Camera) -> tuple[str, ...]:
+    width, height = camera.size_px
+    fx = float(camera.K[0, 0])
+    view = "fisheye" if camera.lens == "fisheye" else f"{2 * math.degrees(math.atan(width / 2 / fx)):.0f}°"
+    if camera.posed:
+        x, y, z = (np.asarray(camera.centre_mm) / 1000).tolist()
+        where, high = f"{x:.2f}, {y:.2f}", f"{z:.2f}"
+    else:
+        where = high = "no pose"
+    error = f"{camera.rmse_px:.2f} px" if camera.rmse_px is not None else "–"
+    return camera.name, f"{width} × {height}", f"{fx:,.0f} px", view, where, high, error

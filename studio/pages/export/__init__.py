@@ -1,0 +1,1 @@
+"""3D results as files of other tools."""

@@ -1,0 +1,217 @@
+"""Export: which result, in which formats, where to."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.errors import CoreError
+from studio.jobs.tracked import TrackedJob
+from studio.pages.export import presenter
+from studio.shell.dialogs import show_error
+from studio.state.app_state import AppState
+from studio.theme import GRID_PX
+from studio.widgets.buttons import ReasonButton, button
+from studio.widgets.card import Card, clear, line
+from studio.widgets.columns import Columns
+from studio.widgets.data_table import DataTable
+from studio.widgets.finding_row import FindingRow
+from studio.widgets.scroll_page import ScrollPage
+from studio.widgets.text import label, set_role
+
+
+class ExportPage(ScrollPage):
+    """Writes a 3D result as files of other tools.
+
+    Args:
+        state: What is looked at.
+    """
+
+    def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
+        super().__init__("Export", "3D poses as files that your next tool reads.", parent)
+        self._state = state
+        self.export = ReasonButton(button("Export", "primary", "export"))
+        self.export.push.clicked.connect(self.run)
+        self.actions.addWidget(self.export)
+        self.columns = Columns(breakpoint_px=860, shares=(5, 4))
+        self.content.addWidget(self.columns, 1)
+        self.columns.left.addWidget(self._formats_card())
+        self.columns.left.addStretch(1)
+        self.columns.right.addWidget(self._what_card())
+        self.columns.right.addWidget(self._written_card())
+        self.columns.right.addStretch(1)
+        for signal in (state.session_changed, state.status_changed, state.take_changed, state.poses_changed):
+            signal.connect(self.refresh)
+        for signal in (state.jobs.added, state.jobs.ended, state.jobs.cleared):
+            signal.connect(self._jobs_changed)
+        self._describe()
+        self.refresh()
+
+    def run(self) -> None:
+        """Exports as a job."""
+        session = self._state.session
+        if session is None:
+            return
+        params = presenter.export_params(
+            self._state.take_name,
+            self.result.currentData() or "",
+            self.formats(),
+            self.folder.text().strip(),
+            self.units.currentData(),
+            self.up.currentData(),
+        )
+        try:
+            self._state.jobs.start(session, "export", params, f"Export {params.take}")
+        except CoreError as error:
+            show_error(error, self.window())
+
+    def formats(self) -> list[str]:
+        """Formats that are ticked."""
+        return [name for name, box in self.boxes.items() if box.isChecked()]
+
+    def refresh(self) -> None:
+        """Shows what is on disk."""
+        with QSignalBlocker(self.result):
+            self.result.clear()
+            try:
+                take = self._state.take
+                choices = presenter.result_choices(take) if take is not None else []
+            except CoreError:
+                choices = []  # the Record page says what is wrong with the take
+            for name, words in choices:
+                self.result.addItem(words, name)
+            self.result.setCurrentIndex(max(0, self.result.findData(self._state.poses_name)) if choices else -1)
+        self.result.setEnabled(bool(choices))
+        self.take.setText(self._state.take_name or "no take")
+        if self._state.session is not None:
+            self.folder.setPlaceholderText(str(self._state.session.layout.exports))
+        self._jobs_changed()
+
+    def _formats_card(self) -> Card:
+        card = Card("Formats")
+        card.body.setSpacing(4)
+        self.boxes: dict[str, QCheckBox] = {}
+        self._sentences = {}
+        for index, row in enumerate(presenter.format_rows("auto", "auto")):
+            if index:
+                card.body.addWidget(line())
+            box = QCheckBox(row.title)
+            box.setChecked(True)
+            box.toggled.connect(self._jobs_changed)
+            sentence = label(row.sentence, "small")
+            sentence.setIndent(3 * GRID_PX)
+            self.boxes[row.name], self._sentences[row.name] = box, sentence
+            card.body.addWidget(box)
+            card.body.addWidget(sentence)
+        return card
+
+    def _what_card(self) -> Card:
+        card = Card("What and where")
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * GRID_PX)
+        grid.setVerticalSpacing(GRID_PX)
+        grid.setColumnStretch(1, 1)
+        self.take = label("", wrap=False)
+        self.result = QComboBox()
+        self.result.setPlaceholderText("No 3D yet")
+        self.result.activated.connect(self._result_chosen)
+        self.units = _choice(presenter.UNITS)
+        self.up = _choice(presenter.UPS)
+        for box in (self.units, self.up):
+            box.currentIndexChanged.connect(self._describe)
+        self.folder = QLineEdit()
+        self.folder.setAccessibleName("Folder")
+        browse = button("", "normal", "folder", "Choose another folder")
+        browse.setAccessibleName("Choose another folder")
+        browse.clicked.connect(self._browse)
+        where = QHBoxLayout()
+        where.setSpacing(GRID_PX)
+        where.addWidget(self.folder, 1)
+        where.addWidget(browse)
+        fields: tuple[tuple[str, QWidget | QHBoxLayout], ...] = (
+            ("Take", self.take),
+            ("Result", self.result),
+            ("Units", self.units),
+            ("Up axis", self.up),
+            ("Folder", where),
+        )
+        for row, (text, field) in enumerate(fields):
+            grid.addWidget(label(text, "muted", wrap=False), row, 0)
+            if isinstance(field, QHBoxLayout):
+                grid.addLayout(field, row, 1)
+            else:
+                field.setAccessibleName(text)
+                grid.addWidget(field, row, 1)
+        card.body.addLayout(grid)
+        return card
+
+    def _written_card(self) -> Card:
+        self.written = Card("Files written")
+        self.open_folder = button("Open folder", "normal", "folder")
+        self.open_folder.clicked.connect(self._open_folder)
+        self.written.actions.addWidget(self.open_folder)
+        self._files = QVBoxLayout()
+        self.written.body.addLayout(self._files)
+        self.table: DataTable | None = None
+        return self.written
+
+    def _describe(self) -> None:
+        for row in presenter.format_rows(self.units.currentData(), self.up.currentData()):
+            self._sentences[row.name].setText(row.sentence)
+            set_role(self._sentences[row.name], "small" if row.fits else "warn")
+            self.boxes[row.name].setEnabled(row.fits)
+            if not row.fits:
+                self.boxes[row.name].setChecked(False)
+
+    def _result_chosen(self) -> None:
+        self._state.select_poses(self.result.currentData())
+
+    def _browse(self) -> None:
+        start = self.folder.text() or self.folder.placeholderText()
+        chosen = QFileDialog.getExistingDirectory(self, "Export to", start)
+        if chosen:
+            self.folder.setText(chosen)
+
+    def _jobs_changed(self, _job: TrackedJob | bool | None = None) -> None:
+        reason = presenter.why_not(
+            self._state.take_name, self.result.currentData() or "", self.formats(), self._state.jobs
+        )
+        self.export.set_blocked(reason)
+        self._show_written()
+
+    def _show_written(self) -> None:
+        files = presenter.written_files(self._state.jobs)
+        clear(self._files)
+        self.open_folder.setVisible(bool(files))
+        self.table = None
+        self.written.set_note(str(files[0].parent) if files else "")
+        if not files:
+            self._files.addWidget(label("Files appear here after an export.", "muted"))
+            return
+        self._files.addWidget(FindingRow("ok", f"{len(files)} files were written and can be opened by other tools."))
+        self.table = DataTable(("File", "Size"), right=(1,), stretch=0)
+        self.table.set_rows([(path.name, presenter.size_words(path)) for path in files])
+        self._files.addWidget(self.table)
+
+    def _open_folder(self) -> None:
+        files = presenter.written_files(self._state.jobs)
+        if files:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(files[0].parent)))
+
+
+def _choice(options: tuple[tuple[str, str], ...]) -> QComboBox:
+    box = QComboBox()
+    for name, words in options:
+        box.addItem(words, name)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    return box

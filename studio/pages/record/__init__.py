@@ -1,0 +1,1 @@
+"""Takes: what was really recorded, and bringing in more."""

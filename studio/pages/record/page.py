@@ -1,0 +1,139 @@
+"""Record: the takes of the session as they were really recorded, and bringing in videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtWidgets import QFileDialog, QStackedWidget, QVBoxLayout, QWidget
+
+from core.errors import CoreError
+from core.pipelines.params import ImportTakeParams
+from studio.pages.record import presenter
+from studio.pages.record.import_dialog import ImportDialog
+from studio.shell.dialogs import show_error
+from studio.state.app_state import AppState
+from studio.theme import GRID_PX
+from studio.widgets.buttons import button
+from studio.widgets.card import Card, clear
+from studio.widgets.data_table import DataTable
+from studio.widgets.empty_state import EmptyState
+from studio.widgets.finding_row import FindingRow
+from studio.widgets.scroll_page import ScrollPage
+
+
+class TakeWidget(Card):
+    """One take: its facts, its cameras, its notes, and a button to select it."""
+
+    def __init__(self, take: presenter.TakeCard, selected: bool, parent: QWidget | None = None) -> None:
+        super().__init__(take.name, take.facts, parent)
+        self.take_name = take.name
+        self.select = button("Selected" if selected else "Select", "quiet" if selected else "normal")
+        self.select.setEnabled(not selected and not take.error)
+        self.select.setToolTip("The other pages work on this take" if selected else "Let the other pages work on it")
+        self.actions.addWidget(self.select)
+        if take.error:
+            self.body.addWidget(FindingRow("wrong", take.error))
+            return
+        table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5), stretch=1)
+        table.set_rows(take.rows, dict.fromkeys(take.dropped, "warn"))
+        self.body.addWidget(table)
+        if not take.dropped:
+            self.body.addWidget(FindingRow("ok", "Every camera has a picture of every moment."))
+        for note in take.notes:
+            self.body.addWidget(FindingRow("odd", note))
+
+
+class RecordPage(ScrollPage):
+    """The takes of the session.
+
+    Args:
+        state: What is looked at.
+    """
+
+    def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
+        super().__init__("Record", "Takes, and what is really in them.", parent)
+        self._state = state
+        self.import_button = button("Import videos…", "normal", "import", "One video per camera becomes a take")
+        self.import_button.clicked.connect(self.import_take)
+        self.actions.addWidget(self.import_button)
+        self.empty_button = button("Import videos…", "primary", "import")
+        self.empty_button.clicked.connect(self.import_take)
+        self.empty = EmptyState(
+            "record",
+            "No takes yet",
+            "Import the videos of one take, one per camera. Unequal lengths, turned phones and varying frame rates are "
+            "handled; what is odd is written down.",
+            self.empty_button,
+        )
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.empty)
+        holder = QWidget()
+        self._list = QVBoxLayout(holder)
+        self._list.setContentsMargins(0, 0, 0, 0)
+        self._list.setSpacing(2 * GRID_PX)
+        self._stack.addWidget(holder)
+        self.content.addWidget(self._stack, 1)
+        self.takes: list[TakeWidget] = []
+        state.session_changed.connect(self.refresh)
+        state.status_changed.connect(self.refresh)
+        state.take_changed.connect(self.refresh)
+        self.refresh()
+
+    def act(self, action: str) -> None:
+        """Carries out an action of the menu."""
+        if action == "take.import":
+            self.import_take()
+
+    def import_take(self) -> None:
+        """Asks for videos, then which camera filmed each."""
+        start = self._state.settings.value.last_folder
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Import videos: one per camera", start, presenter.VIDEO_FILES)
+        if chosen:
+            self._state.settings.update(last_folder=str(Path(chosen[0]).parent))
+            self.ask_about([Path(c) for c in chosen])
+
+    def ask_about(self, videos: Sequence[Path]) -> ImportDialog | None:
+        """Opens the dialog for chosen videos."""
+        if self._state.session is None:
+            return None
+        try:
+            dialog = ImportDialog(self._state.session, videos, self.window())
+        except CoreError as error:
+            show_error(error, self.window())
+            return None
+        dialog.chosen.connect(self.start_import)
+        dialog.open()
+        return dialog
+
+    def start_import(self, params: ImportTakeParams) -> None:
+        """Imports as a job."""
+        session = self._state.session
+        if session is None:
+            return
+        try:
+            self._state.jobs.start(session, "import-take", params, f"Import take {params.name}")
+        except CoreError as error:
+            show_error(error, self.window())
+
+    def refresh(self) -> None:
+        """Shows what is on disk."""
+        clear(self._list)
+        self.takes = []
+        session = self._state.session
+        cards = presenter.take_cards(session) if session is not None else []
+        for card in cards:
+            widget = TakeWidget(card, card.name == self._state.take_name)
+            widget.select.clicked.connect(self._selected)
+            self.takes.append(widget)
+            self._list.addWidget(widget)
+        self._list.addStretch(1)
+        self._stack.setCurrentIndex(1 if cards else 0)
+        self.import_button.setVisible(bool(cards))
+
+    def _selected(self) -> None:
+        sender = self.sender()
+        for widget in self.takes:
+            if widget.select is sender:
+                self._state.select_take(widget.take_name)
+                return

@@ -1,0 +1,322 @@
+"""Train: the steps from footage to 3D, the live losses, and what is better than what."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+
+from core.errors import CoreError
+from core.jobs import Metric
+from studio.jobs.tracked import TrackedJob
+from studio.jobs.words import outcome_words, progress_words
+from studio.pages.train import presenter
+from studio.plots.loss_plot import LossPlot
+from studio.shell.dialogs import show_error
+from studio.state.app_state import AppState
+from studio.state.steps import session_steps
+from studio.theme import GRID_PX
+from studio.widgets.buttons import ReasonButton, button
+from studio.widgets.card import Card, clear, line
+from studio.widgets.columns import Columns
+from studio.widgets.data_table import DataTable
+from studio.widgets.empty_state import EmptyState
+from studio.widgets.finding_row import FindingRow
+from studio.widgets.scroll_page import ScrollPage
+from studio.widgets.status_dot import StatusDot
+from studio.widgets.text import label
+
+_PLOTS = (
+    ("root", "Root network", "loss", True),
+    ("pose", "Pose network", "loss", True),
+    ("held_out", "Held-out moments", "px", False),
+)
+
+
+class StepWidget(QWidget):
+    """One step: how far it is, what it does, its button, and why that is blocked."""
+
+    def __init__(self, step: presenter.Step, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.step = step
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 4, 0, 4)
+        row.setSpacing(GRID_PX + GRID_PX // 2)
+        self.dot = StatusDot()
+        row.addWidget(self.dot, 0, Qt.AlignmentFlag.AlignTop)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(label(step.title, "strong", wrap=False))
+        words.addWidget(label(step.what, "small"))
+        self.reason = label("", "small")
+        words.addWidget(self.reason)
+        row.addLayout(words, 1)
+        self.push = button(step.title, "normal", step.icon, step.what)
+        self.push.setMinimumWidth(13 * GRID_PX)
+        row.addWidget(self.push, 0, Qt.AlignmentFlag.AlignTop)
+
+    def show_row(self, row: presenter.StepRow) -> None:
+        """Shows how the step stands."""
+        self.dot.set_state(row.state, row.reason)
+        self.push.setEnabled(not row.blocked)
+        self.push.setToolTip(row.blocked or row.step.what)
+        self.push.setText(f"{row.step.title} again" if row.state == "done" else row.step.title)
+        text = row.blocked if row.state == "blocked" else row.reason
+        self.reason.setText(text)
+        self.reason.setVisible(bool(text))
+
+
+class TrainPage(ScrollPage):
+    """Everything from labels to figures.
+
+    Args:
+        state: What is looked at.
+    """
+
+    def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
+        super().__init__("Train", "From footage to 3D: each step by itself, or all of them.", parent)
+        self._state = state
+        self._watched: TrackedJob | None = None
+        self.run_all = ReasonButton(
+            button("Run everything", "primary", "forward", "Label, baseline, train, infer, evaluate and export")
+        )
+        self.run_all.push.clicked.connect(self.run_path)
+        self.actions.addWidget(self.run_all)
+        self.columns = Columns(breakpoint_px=860, shares=(4, 5))
+        self.content.addWidget(self.columns, 1)
+        self.columns.left.addWidget(self._steps_card())
+        self.columns.left.addWidget(self._choices_card())
+        self.columns.left.addStretch(1)
+        self.columns.right.addWidget(self._losses_card())
+        self.columns.right.addWidget(self._results_card())
+        self.columns.right.addStretch(1)
+        for signal in (state.session_changed, state.status_changed, state.take_changed):
+            signal.connect(self.refresh)
+        jobs = state.jobs
+        jobs.measured.connect(self._measured)
+        jobs.changed.connect(self._job_changed)
+        jobs.added.connect(self._job_added)
+        jobs.ended.connect(self._job_added)
+        jobs.cleared.connect(self._watch_again)
+        self.refresh()
+
+    def act(self, action: str) -> None:
+        """Carries out an action of the menu."""
+        if action == "path.run":
+            self.run_path()
+
+    def run_path(self) -> None:
+        """Every step on the selected take, as one job."""
+        take = self._state.take_name
+        params = presenter.path_params(take, self.estimator.currentData(), self.preset.currentText())
+        self._start("path", params, f"Run everything on {take}")
+
+    def run_step(self, step: presenter.Step) -> None:
+        """One step as a job."""
+        takes = self.chosen_takes()
+        if step.name == "train" and not takes:
+            show_error(CoreError("No take is chosen for training.", "Tick at least one."), self.window())
+            return
+        take = self._state.take_name
+        params = presenter.params_of(step.name, take, takes, self.estimator.currentData(), self.preset.currentText())
+        on = ", ".join(takes) if step.name == "train" else take
+        self._start(step.verb, params, f"{step.title}: {on}")
+
+    def chosen_takes(self) -> tuple[str, ...]:
+        """Takes that are ticked for training."""
+        return tuple(name for name, box in self.take_boxes.items() if box.isChecked())
+
+    def refresh(self) -> None:
+        """Shows what is on disk."""
+        self._show_takes()
+        self._show_steps()
+        self._show_results()
+
+    def _steps_card(self) -> Card:
+        card = Card("Steps")
+        card.body.setSpacing(4)
+        self.steps: dict[str, StepWidget] = {}
+        for index, step in enumerate(presenter.STEPS):
+            if index:
+                card.body.addWidget(line())
+            widget = StepWidget(step)
+            widget.push.clicked.connect(self._pressed)
+            self.steps[step.name] = widget
+            card.body.addWidget(widget)
+        return card
+
+    def _choices_card(self) -> Card:
+        card = Card("Settings")
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * GRID_PX)
+        grid.setVerticalSpacing(GRID_PX)
+        grid.setColumnStretch(1, 1)
+        self.estimator = QComboBox()
+        for found in presenter.estimators():
+            self.estimator.addItem(found.title, found.name)
+            self.estimator.setItemData(self.estimator.count() - 1, found.purpose, Qt.ItemDataRole.ToolTipRole)
+        self.preset = QComboBox()
+        self.preset.addItems(presenter.presets())
+        for row, (text, field) in enumerate((("2D estimator", self.estimator), ("Training", self.preset))):
+            field.setAccessibleName(text)
+            grid.addWidget(label(text, "muted", wrap=False), row, 0)
+            grid.addWidget(field, row, 1)
+        grid.addWidget(label("Train on", "muted", wrap=False), 2, 0, Qt.AlignmentFlag.AlignTop)
+        self._takes = QVBoxLayout()
+        self._takes.setSpacing(4)
+        self.take_boxes: dict[str, QCheckBox] = {}
+        grid.addLayout(self._takes, 2, 1)
+        card.body.addLayout(grid)
+        return card
+
+    def _losses_card(self) -> Card:
+        self.losses = Card("Training")
+        self.cancel = button("Cancel", "normal", "stop", "Stop at the next checkpoint; it can be resumed")
+        self.resume = button("Resume", "normal", "retry", "Go on from the last checkpoint")
+        self.cancel.clicked.connect(self._cancel)
+        self.resume.clicked.connect(self._resume)
+        self.losses.actions.addWidget(self.cancel)
+        self.losses.actions.addWidget(self.resume)
+        self._loss_stack = QStackedWidget()
+        self._loss_stack.addWidget(
+            EmptyState("train", "No training yet", "The losses and the held-out figures of a training appear here.")
+        )
+        holder = QWidget()
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GRID_PX)
+        self.plots = {name: LossPlot(title, unit, logarithmic=log) for name, title, unit, log in _PLOTS}
+        for plot in self.plots.values():
+            column.addWidget(plot)
+        self._loss_stack.addWidget(holder)
+        self.losses.body.addWidget(self._loss_stack)
+        return self.losses
+
+    def _results_card(self) -> Card:
+        self.results_card = Card("Baseline against trained")
+        self.results_body = QVBoxLayout()
+        self.results_body.setSpacing(GRID_PX)
+        self.results_card.body.addLayout(self.results_body)
+        self.table: DataTable | None = None
+        return self.results_card
+
+    def _pressed(self) -> None:
+        sender = self.sender()
+        for widget in self.steps.values():
+            if widget.push is sender:
+                self.run_step(widget.step)
+                return
+
+    def _start(self, verb: str, params: object, title: str) -> None:
+        session = self._state.session
+        if session is None:
+            return
+        try:
+            self._state.jobs.start(session, verb, params, title)
+        except CoreError as error:
+            show_error(error, self.window())
+
+    def _show_takes(self) -> None:
+        session = self._state.session
+        names = session.take_names() if session is not None else []
+        if names == list(self.take_boxes):
+            return
+        unticked = {name for name, box in self.take_boxes.items() if not box.isChecked()}
+        clear(self._takes)
+        self.take_boxes = {}
+        for name in names:
+            box = QCheckBox(name)
+            box.setChecked(name not in unticked)
+            self.take_boxes[name] = box
+            self._takes.addWidget(box)
+
+    def _show_steps(self) -> None:
+        for row in presenter.step_rows(session_steps(self._state), self._state.jobs):
+            self.steps[row.step.name].show_row(row)
+        self.run_all.set_blocked(self._why_not_everything())
+        self._show_job()
+
+    def _why_not_everything(self) -> str:
+        session = self._state.session
+        if session is None or not session.layout.rig.exists():
+            return "Import a calibration first."
+        if not self._state.take_name:
+            return "Import videos first."
+        return presenter.busy_reason(self._state.jobs)
+
+    def _show_results(self) -> None:
+        clear(self.results_body)
+        self.table = None
+        try:
+            take = self._state.take
+            found = presenter.results(take) if take is not None else None
+        except CoreError as error:
+            self.results_body.addWidget(FindingRow("wrong", error.message, error.hint))
+            return
+        if found is None:
+            self.results_body.addWidget(
+                label("Evaluate the take to see here what is better, and by how much.", "muted")
+            )
+            return
+        verdict = label(found.verdict, "strong")
+        self.results_body.addWidget(verdict)
+        self.table = DataTable(presenter.HEADERS, right=(1, 2), stretch=0)
+        self.table.set_rows(found.rows, found.tones)
+        self.results_body.addWidget(self.table)
+        self.results_body.addWidget(label(found.context, "small"))
+
+    def _job_added(self, _tracked: TrackedJob) -> None:
+        self._watch_again()
+        self._show_steps()
+
+    def _watch_again(self) -> None:
+        """Shows the losses of the job that matters now, with its whole history."""
+        watched = presenter.watched_job(self._state.jobs)
+        if watched is self._watched and watched is not None:
+            return
+        self._watched = watched
+        for plot in self.plots.values():
+            plot.forget()
+        if watched is not None:
+            self._add(watched.metrics)
+        self._show_job()
+
+    def _measured(self, tracked: TrackedJob, metrics: list[Metric]) -> None:
+        before = self._watched
+        self._watch_again()
+        if tracked is self._watched and tracked is before:
+            self._add(metrics)
+            self._show_job()
+
+    def _add(self, metrics: list[Metric]) -> None:
+        for name, plot in self.plots.items():
+            plot.add(m for m in metrics if m.name.startswith(f"{name}/"))
+            plot.setVisible(bool(plot.names))
+
+    def _job_changed(self, tracked: TrackedJob) -> None:
+        if tracked is self._watched:
+            self._show_job()
+
+    def _show_job(self) -> None:
+        job = self._watched
+        self._loss_stack.setCurrentIndex(1 if job is not None and job.metrics else 0)
+        self.cancel.setVisible(job is not None and job.active)
+        self.resume.setVisible(job is not None and job.resumable)
+        self.resume.setEnabled(not presenter.busy_reason(self._state.jobs))
+        if job is None:
+            self.losses.set_note("")
+            return
+        words = progress_words(job) if job.active else outcome_words(job)
+        self.losses.set_note(f"{job.title}: {words}")
+        self.cancel.setEnabled(job.cancel_asked_s is None)
+
+    def _cancel(self) -> None:
+        if self._watched is not None:
+            self._state.jobs.cancel(self._watched)
+
+    def _resume(self) -> None:
+        if self._watched is not None:
+            try:
+                self._state.jobs.resume(self._watched)
+            except CoreError as error:
+                show_error(error, self.window())
+            self._show_steps()

@@ -1,0 +1,224 @@
+"""What the Train page shows, without widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.errors import CoreError
+from core.files import read_json
+from core.pipelines.params import AssociateParams, EvaluateParams, InferParams, LabelParams, PathParams, TrainParams
+from core.pose2d.cards import ModelCard, cards
+from core.pose2d.config import Pose2DConfig
+from core.session import Take
+from core.training.config import PRESETS
+from studio.jobs.bridge import JobBridge
+from studio.jobs.tracked import TrackedJob
+from studio.state.steps import StepView
+from studio.widgets.status_dot import StepState
+
+TrainStep = Literal["label", "baseline", "train", "infer", "evaluate"]
+TRAINING_VERBS = ("train", "path")
+"""Verbs whose jobs have losses to show."""
+HEADERS = ("", "Baseline", "Trained")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the work.
+
+    Attributes:
+        name: As in the session's status.
+        verb: What the button runs.
+        title: Of the button.
+        icon: File in `resources/icons`.
+        what: One sentence.
+    """
+
+    name: TrainStep
+    verb: str
+    title: str
+    icon: str
+    what: str
+
+
+STEPS = (
+    Step(
+        name="label",
+        verb="label",
+        title="Label",
+        icon="tag",
+        what="Finds people and their joints in every picture of every camera.",
+    ),
+    Step(
+        name="baseline",
+        verb="associate",
+        title="Baseline",
+        icon="triangulate",
+        what="Matches people across the cameras and triangulates them. No training: 3D within a minute.",
+    ),
+    Step(
+        name="train",
+        verb="train",
+        title="Train",
+        icon="train",
+        what="Trains the networks on your own footage and this rig. No annotation is used.",
+    ),
+    Step(
+        name="infer",
+        verb="infer",
+        title="Infer",
+        icon="spark",
+        what="3D of the whole take with the trained networks.",
+    ),
+    Step(
+        name="evaluate",
+        verb="evaluate",
+        title="Evaluate",
+        icon="measure",
+        what="Predicts each camera from the others, on moments that were never trained on.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """A step as it stands now.
+
+    Attributes:
+        step: Which.
+        state: How far it is.
+        reason: Why it is blocked, or what is there.
+        blocked: Why its button cannot be pressed; empty if it can.
+    """
+
+    step: Step
+    state: StepState
+    reason: str
+    blocked: str
+
+
+def step_rows(steps: Mapping[str, StepView], jobs: JobBridge) -> list[StepRow]:
+    """Every step with its state and why it is blocked."""
+    busy = busy_reason(jobs)
+    rows = []
+    for step in STEPS:
+        view = steps.get(step.name, StepView("blocked", "Open a session first."))
+        running = any(j.verb == step.verb for j in jobs.active)
+        blocked = view.reason if view.state == "blocked" else busy
+        rows.append(StepRow(step=step, state="running" if running else view.state, reason=view.reason, blocked=blocked))
+    return rows
+
+
+def busy_reason(jobs: JobBridge) -> str:
+    """Why nothing else may be started just now; empty if it may. Two jobs would write the same results."""
+    work = {step.verb for step in STEPS} | {"path"}
+    running = next((j for j in jobs.active if j.verb in work), None)
+    return f"“{running.title}” is running." if running else ""
+
+
+def params_of(step: TrainStep, take: str, takes: tuple[str, ...], estimator: str, preset: str) -> Any:
+    """Settings of a step's job."""
+    match step:
+        case "label":
+            return LabelParams(take=take, pose2d=Pose2DConfig(estimator=estimator))
+        case "baseline":
+            return AssociateParams(take=take, estimator=estimator)
+        case "train":
+            return TrainParams(takes=takes, estimator=estimator, preset=preset)
+        case "infer":
+            return InferParams(take=take, estimator=estimator)
+        case "evaluate":
+            return EvaluateParams(take=take, estimator=estimator)
+
+
+def path_params(take: str, estimator: str, preset: str) -> PathParams:
+    """Settings of the whole path."""
+    return PathParams(take=take, pose2d=Pose2DConfig(estimator=estimator), preset=preset)
+
+
+def presets() -> list[str]:
+    """Names of the training presets."""
+    return list(PRESETS)
+
+
+def estimators() -> list[ModelCard]:
+    """Choices of 2D estimator, those that ship with the program first."""
+    return list(cards().values())
+
+
+def watched_job(jobs: JobBridge) -> TrackedJob | None:
+    """The job whose losses are shown: the running one, else the newest that had any."""
+    candidates = [j for j in jobs.jobs if j.verb in TRAINING_VERBS]
+    running = [j for j in candidates if j.active]
+    measured = [j for j in candidates if j.metrics]
+    return max(running or measured or candidates, key=lambda j: j.name, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """The figures of an evaluation, ready for a table.
+
+    Attributes:
+        verdict: The sentence that can be trusted.
+        context: What was measured on.
+        rows: In the columns of `HEADERS`.
+        tones: Colour token by (row, column): the better figure.
+    """
+
+    verdict: str
+    context: str
+    rows: tuple[tuple[str, str, str], ...]
+    tones: dict[tuple[int, int], str]
+
+
+def results(take: Take) -> Results | None:
+    """The newest evaluation of a take, or None before there was one.
+
+    Raises:
+        CoreError: The report is damaged.
+    """
+    path = take.layout.report
+    if not path.exists():
+        return None
+    report = read_json(path)
+    try:
+        return _results(report)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CoreError(f"{path} is damaged: {error!r}.", "Run Evaluate again.") from error
+
+
+def _results(report: Mapping[str, Any]) -> Results:
+    methods = report["methods"]
+    pair = (methods.get("baseline") or {}, methods.get("trained") or {})
+    rows: list[tuple[str, str, str]] = []
+    tones: dict[tuple[int, int], str] = {}
+
+    def row(title: str, key: str, words: str, *, better: Literal["low", "high", "none"] = "none") -> None:
+        values = [method.get(key) for method in pair]
+        rows.append((title, *(words.format(v) if v is not None else "–" for v in values)))  # type: ignore[arg-type]
+        if better != "none" and None not in values and values[0] != values[1]:
+            low_first = values[0] < values[1]
+            tones[(len(rows) - 1, 1 if low_first == (better == "low") else 2)] = "good"
+
+    row("View left out, median", "view_left_out_px_median", "{:.1f} px", better="low")
+    row("… in % of person height", "view_left_out_percent_height", "{:.2f} %", better="low")
+    row("View left out, mean", "view_left_out_px_mean", "{:.1f} px", better="low")
+    row("Reprojection, median", "reprojection_px_median", "{:.1f} px")
+    row("Moments with two or more people", "frames_with_two_or_more", "{:,}", better="high")
+    row("Identity switches", "identity_switches", "{:,}", better="low")
+    row("Joints measured", "observations", "{:,}")
+    people = [_people(method.get("people_frames") or {}) for method in pair]
+    rows.append(("Moments by number of people", people[0], people[1]))
+    held_out = report.get("held_out_frames")
+    n_held_out = len(held_out) if isinstance(held_out, list) else held_out
+    context = (
+        f"Take {report.get('take', '')}: {n_held_out} moments that were kept out of training, of {report['frames']}."
+    )
+    return Results(verdict=str(report.get("verdict", "")), context=context, rows=tuple(rows), tones=tones)
+
+
+def _people(counts: Mapping[str, Any]) -> str:
+    parts = [f"{frames} with {people}" for people, frames in sorted(counts.items(), key=lambda kv: int(kv[0]))]
+    return ", ".join(parts) or "–"

@@ -1,0 +1,162 @@
+"""Dialogs of the frame: an error with its remedy, the list of shortcuts, about."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+
+import core
+from core.errors import CoreError
+from studio.actions.registry import ActionRegistry
+from studio.actions.table import MENUS
+from studio.theme import GRID_PX
+from studio.widgets.buttons import button
+from studio.widgets.card import clear
+from studio.widgets.icon_label import IconLabel
+from studio.widgets.text import label
+
+
+class Dialog(QDialog):
+    """A dialog with a body and a row of buttons; gone for good when closed."""
+
+    def __init__(self, title: str, parent: QWidget | None, width_px: int = 520) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(width_px)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(3 * GRID_PX, 3 * GRID_PX, 3 * GRID_PX, 2 * GRID_PX)
+        outer.setSpacing(2 * GRID_PX)
+        self.body = QVBoxLayout()
+        self.body.setSpacing(GRID_PX)
+        outer.addLayout(self.body, 1)
+        self.foot = QHBoxLayout()
+        self.foot.setSpacing(GRID_PX)
+        outer.addLayout(self.foot)
+
+
+class ErrorDialog(Dialog):
+    """What went wrong, what to do about it, and the details for a report.
+
+    Args:
+        message: What went wrong.
+        hint: The remedy.
+        details: Trace or log; empty for an expected error.
+        parent: Window it belongs to.
+    """
+
+    def __init__(self, message: str, hint: str, details: str = "", parent: QWidget | None = None) -> None:
+        super().__init__("That did not work", parent)
+        head = QHBoxLayout()
+        head.setSpacing(2 * GRID_PX)
+        head.addWidget(IconLabel("warning" if not details else "error", "bad" if details else "warn", 28))
+        words = QVBoxLayout()
+        words.setSpacing(GRID_PX // 2)
+        self.message = label(message, "heading")
+        self.hint = label(hint, "muted")
+        for text in (self.message, self.hint):
+            text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            words.addWidget(text)
+        head.addLayout(words, 1)
+        head.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.body.addLayout(head)
+        self.details = code_view(details)
+        self.details.setVisible(False)
+        self.body.addWidget(self.details, 1)
+        if details:
+            self.show_details = button("Show details", "quiet")
+            self.show_details.clicked.connect(self._toggle)
+            copy = button("Copy", "quiet", "copy")
+            copy.clicked.connect(self._copy)
+            self.foot.addWidget(self.show_details)
+            self.foot.addWidget(copy)
+        self.foot.addStretch(1)
+        close = button("Close", "primary")
+        close.clicked.connect(self.accept)
+        close.setDefault(True)
+        self.foot.addWidget(close)
+
+    def _toggle(self) -> None:
+        shown = self.details.isHidden()
+        self.details.setVisible(shown)
+        self.show_details.setText("Hide details" if shown else "Show details")
+        if shown:
+            self.resize(max(self.width(), 760), max(self.height(), 460))
+        else:
+            self.adjustSize()
+
+    def _copy(self) -> None:
+        text = f"{self.message.text()}\n{self.hint.text()}\n\n{self.details.toPlainText()}"
+        QGuiApplication.clipboard().setText(text)
+
+
+def show_error(error: CoreError, parent: QWidget | None) -> ErrorDialog:
+    """Shows an expected error without stopping anything else."""
+    dialog = ErrorDialog(error.message, error.hint, parent=parent)
+    dialog.open()
+    return dialog
+
+
+def code_view(text: str) -> QPlainTextEdit:
+    """Read-only text in a fixed pitch, as traces and logs are."""
+    view = QPlainTextEdit(text)
+    view.setReadOnly(True)
+    view.setProperty("role", "code")
+    view.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+    view.setMinimumHeight(20 * GRID_PX)
+    return view
+
+
+class ShortcutsDialog(Dialog):
+    """Every shortcut, in the order of the menus.
+
+    Args:
+        registry: The actions.
+        parent: Window it belongs to.
+    """
+
+    def __init__(self, registry: ActionRegistry, parent: QWidget | None = None) -> None:
+        super().__init__("Keyboard shortcuts", parent, 440)
+        clear(self.body)
+        self.body.addWidget(label("Keyboard shortcuts", "title"))
+        for title, names in MENUS:
+            rows = [registry[n] for n in names if "." in n and registry[n].shortcuts()]
+            if not rows:
+                continue
+            self.body.addSpacing(GRID_PX)
+            self.body.addWidget(label(title.upper(), "overline"))
+            grid = QGridLayout()
+            grid.setHorizontalSpacing(4 * GRID_PX)
+            grid.setVerticalSpacing(6)
+            grid.setColumnStretch(0, 1)
+            for row, action in enumerate(rows):
+                keys = [k.toString(QKeySequence.SequenceFormat.NativeText) for k in action.shortcuts()]
+                grid.addWidget(label(action.text().rstrip("…"), wrap=False), row, 0)
+                grid.addWidget(label("  or  ".join(keys), "muted", wrap=False), row, 1)
+            self.body.addLayout(grid)
+        self.foot.addStretch(1)
+        close = button("Close", "primary")
+        close.clicked.connect(self.accept)
+        self.foot.addWidget(close)
+
+
+class AboutDialog(Dialog):
+    """Name, version, licences."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("About", parent, 420)
+        self.body.addWidget(IconLabel("logo", "accent", 48), 0, Qt.AlignmentFlag.AlignHCenter)
+        for text, role in (
+            ("SelfPose Studio", "title"),
+            (f"Version {core.__version__}", "muted"),
+            ("Markerless motion capture from several cameras, trained on your own footage without labels.", "body"),
+            ("Apache License 2.0. The file NOTICE names what is embedded and its licences.", "small"),
+        ):
+            words = label(text, role)  # type: ignore[arg-type]
+            words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            self.body.addWidget(words)
+        self.foot.addStretch(1)
+        close = button("Close", "primary")
+        close.clicked.connect(self.accept)
+        self.foot.addWidget(close)

@@ -1,0 +1,90 @@
+"""The bar at the bottom: what jobs run on, how much disk is left, and the job that runs now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStatusBar, QWidget
+
+from studio.jobs.tracked import TrackedJob
+from studio.jobs.words import progress_words
+from studio.state.app_state import AppState
+from studio.state.machine import GpuQuestion, device_words, disk_words, torch_build
+from studio.theme import GRID_PX
+from studio.widgets.icon_label import IconLabel
+from studio.widgets.text import label, set_role
+
+_DISK_EVERY_MS = 10_000
+
+
+class StatusBar(QStatusBar):
+    """Three facts, always in the same place."""
+
+    def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._state = state
+        self.setSizeGripEnabled(False)
+        self.device = label("", "small", wrap=False)
+        self.disk = label("", "small", wrap=False)
+        self.job_text = label("", "small", wrap=False)
+        self.job_bar = QProgressBar()
+        self.job_bar.setTextVisible(False)
+        self.job_bar.setFixedWidth(16 * GRID_PX)
+        self.addWidget(_with_icon("chip", self.device))
+        self.addWidget(_with_icon("disk", self.disk))
+        right = QWidget()
+        row = QHBoxLayout(right)
+        row.setContentsMargins(0, 0, 2 * GRID_PX, 0)
+        row.setSpacing(GRID_PX)
+        row.addWidget(self.job_text)
+        row.addWidget(self.job_bar)
+        self.addPermanentWidget(right)
+        self._question = GpuQuestion(self)
+        self._question.answered.connect(self._show_device)
+        self._question.ask()
+        self._timer = QTimer(self)
+        self._timer.setInterval(_DISK_EVERY_MS)
+        self._timer.timeout.connect(self.refresh)
+        self._timer.start()
+        state.status_changed.connect(self.refresh)
+        for signal in (state.jobs.added, state.jobs.changed, state.jobs.ended, state.jobs.cleared):
+            signal.connect(self._show_job)
+        self.refresh()
+        self._show_job()
+
+    def refresh(self) -> None:
+        """Reads the disk again."""
+        folder = self._state.session.root if self._state.session else Path.home()
+        words, tight = disk_words(folder)
+        self.disk.setText(words)
+        self.disk.setToolTip(f"Free space on the disk of {folder}")
+        set_role(self.disk, "warn" if tight else "small")
+
+    def _show_device(self, gpu_name: str) -> None:
+        words, remark = device_words(gpu_name, torch_build())
+        self.device.setText(f"Jobs run on {words}")
+        self.device.setToolTip(remark)
+        set_role(self.device, "warn" if remark else "small")
+
+    def _show_job(self, _job: TrackedJob | None = None) -> None:
+        active = self._state.jobs.active
+        self.job_bar.setVisible(bool(active))
+        if not active:
+            self.job_text.setText("")
+            return
+        job = active[-1]
+        more = f"  (+{len(active) - 1} more)" if len(active) > 1 else ""
+        self.job_text.setText(f"{job.title}: {progress_words(job)}{more}")
+        self.job_bar.setRange(0, 0 if job.fraction is None else 1000)
+        self.job_bar.setValue(round(1000 * (job.fraction or 0)))
+
+
+def _with_icon(name: str, words: QWidget) -> QWidget:
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(GRID_PX + GRID_PX // 2, 0, GRID_PX // 2, 0)
+    row.setSpacing(6)
+    row.addWidget(IconLabel(name, "faint", 14))
+    row.addWidget(words)
+    return holder

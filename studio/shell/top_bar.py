@@ -1,0 +1,87 @@
+"""The bar at the top: which session, which take, and the jobs."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+
+from studio.actions.menus import OpenPath, fill_menu
+from studio.actions.registry import ActionRegistry
+from studio.actions.table import RECENT, SEPARATOR
+from studio.icons import icon
+from studio.state.app_state import AppState
+from studio.theme import GRID_PX
+from studio.widgets.text import label
+
+_SESSION_MENU = ("session.new", "session.open", RECENT, "session.sample", SEPARATOR, "session.folder", "session.close")
+
+
+class TopBar(QFrame):
+    """Session and take on the left, jobs on the right.
+
+    Args:
+        state: What is looked at.
+        registry: The actions.
+        open_path: Opens a recent session.
+    """
+
+    def __init__(
+        self, state: AppState, registry: ActionRegistry, open_path: OpenPath, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("topBar")
+        self.setFixedHeight(6 * GRID_PX)
+        self._state = state
+        row = QHBoxLayout(self)
+        row.setContentsMargins(2 * GRID_PX, 0, 2 * GRID_PX, 0)
+        row.setSpacing(GRID_PX)
+        self.session = QPushButton("No session")
+        self.session.setProperty("kind", "session")
+        menu = QMenu(self.session)
+        fill_menu(menu, _SESSION_MENU, registry, state.settings, open_path)
+        self.session.setMenu(menu)
+        row.addWidget(self.session)
+        row.addSpacing(GRID_PX)
+        self._take_label = label("Take", "muted", wrap=False)
+        row.addWidget(self._take_label)
+        self.take = QComboBox()
+        self.take.setMinimumWidth(20 * GRID_PX)
+        self.take.setAccessibleName("Take")
+        self.take.activated.connect(self._chosen)
+        row.addWidget(self.take)
+        row.addStretch(1)
+        self.jobs = QToolButton()
+        self.jobs.setIcon(icon("jobs"))
+        self.jobs.setCheckable(True)
+        self.jobs.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.jobs.setText("Jobs")
+        self.jobs.clicked.connect(registry["jobs.panel"].trigger)
+        row.addWidget(self.jobs)
+        state.session_changed.connect(self.refresh)
+        state.status_changed.connect(self.refresh)
+        state.take_changed.connect(self.refresh)
+        for signal in (state.jobs.added, state.jobs.changed, state.jobs.ended, state.jobs.cleared):
+            signal.connect(self._count)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Shows the session and its takes as they are on disk."""
+        session = self._state.session
+        self.session.setText(session.name if session else "No session")
+        self.session.setToolTip(str(session.root) if session else "Open or make a session")
+        names = session.take_names() if session else []
+        with QSignalBlocker(self.take):
+            self.take.clear()
+            self.take.addItems(names)
+            self.take.setCurrentText(self._state.take_name)
+        self.take.setVisible(bool(names))
+        self._take_label.setVisible(bool(names))
+
+    def _chosen(self) -> None:
+        self._state.select_take(self.take.currentText())
+
+    def _count(self, _job: object = None) -> None:
+        running = len(self._state.jobs.active)
+        text = f"Jobs ({running})" if running else "Jobs"
+        if self.jobs.text() != text:
+            self.jobs.setText(text)
