@@ -77,7 +77,7 @@ class RefineConfig:
     enabled: bool = True
     iterations: int = 3
     window_sigmas: float = 2.5
-    noise_px: float = 0.6
+    noise_px: float = 0.35
     prior_mm: float = 30.0
     huber: float = 1.5
     min_peak: float = 0.1

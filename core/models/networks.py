@@ -24,6 +24,7 @@ from core.types.space import CaptureSpace
 
 JOINTS = len(PANOPTIC15)
 ROOT = PANOPTIC15.index("mid_hip")
+_LEAST_SCORE = 0.01
 
 
 class Scene:
@@ -69,13 +70,13 @@ class People:
         xyz_mm: (P, J, 3).
         score: (P, J) in 0..1.
         sample: (P,) moment each belongs to.
-        covariance_mm2: (P, J, 3, 3), or None without refinement.
+        covariance_mm2: (P, J, 3, 3), NaN without refinement.
     """
 
     xyz_mm: Tensor
     score: Tensor
     sample: Tensor
-    covariance_mm2: Tensor | None
+    covariance_mm2: Tensor
 
 
 @torch.no_grad()
@@ -100,14 +101,25 @@ def detect(networks: Networks, scene: Scene, views: Views, *, refined: bool = Tr
     config = networks.config.pose
     roots, sample = find_roots(networks, scene, views)
     parts = [
-        networks.pose(scene.projector, views, r, s)
+        _detect_some(networks, scene, views, r, s, refined)
         for r, s in zip(torch.split(roots, people_at_once), torch.split(sample, people_at_once), strict=True)
     ]
-    xyz = torch.cat(parts) if len(roots) else roots.new_zeros(0, JOINTS, 3)
-    covariance = None
-    if refined and config.refine.enabled:
-        xyz, covariance = refine(scene.projector, views, xyz, sample, scene.sigma_px, config.refine)
-    # A joint that no view supports is still the network's belief: it keeps a score above "missing".
-    score = support(scene.projector, views, xyz, sample).clamp_min(0.01)
+    xyz, score, covariance = (torch.cat(column) for column in zip(*parts, strict=True))
     keep = merge_skeletons(xyz, score.mean(-1), sample, config.merge_mm)
-    return People(xyz[keep], score[keep], sample[keep], None if covariance is None else covariance[keep])
+    return People(xyz[keep], score[keep], sample[keep], covariance[keep])
+
+
+def _detect_some(
+    networks: Networks, scene: Scene, views: Views, root_mm: Tensor, sample: Tensor, refined: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Joints, scores and covariances of people around their roots (P, 3)."""
+    config = networks.config.pose
+    covariance = root_mm.new_full((len(root_mm), JOINTS, 3, 3), torch.nan)
+    if not len(root_mm):
+        return root_mm.new_zeros(0, JOINTS, 3), root_mm.new_zeros(0, JOINTS), covariance
+    mine = networks.pose.prior.gate(scene.projector, views, root_mm, sample, scene.sigma_px)
+    xyz = networks.pose(scene.projector, mine, root_mm)
+    if refined and config.refine.enabled:
+        xyz, covariance = refine(scene.projector, mine, xyz, scene.sigma_px, config.refine)
+    # A joint that no view supports is still the network's belief: it keeps a score above "missing".
+    return xyz, support(scene.projector, mine, xyz).clamp_min(_LEAST_SCORE), covariance

@@ -1,6 +1,6 @@
 """The pose network: the joints of one person in a cube around the root.
 
-Legend: B batch, V view, P person (all people of the batch in one row), J joint, H W heatmap, X Y Z voxel.
+Legend: V view, P person (all people of a batch in one row), J joint, H W heatmap, X Y Z voxel.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from core.models.body_prior import BodyPrior
 from core.models.config import PoseNetConfig
 from core.models.projection import RigProjector, to_heatmap
 from core.models.unproject import CubeUnprojector, evidence, fuse
@@ -28,32 +29,32 @@ class PoseNet(nn.Module):
         self.config = config
         self.cube = CubeUnprojector(config.cube_mm, config.voxels)
         self.net = VolumeNet(joints, joints, config.net)
+        self.prior = BodyPrior(joints)
         if config.heatmap_skip:
             self.gain = nn.Parameter(torch.full((joints,), config.gain))
             nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
 
-    def forward(self, projector: RigProjector, views: Views, root_mm: Tensor, sample: Tensor) -> Tensor:
+    def forward(self, projector: RigProjector, views: Views, root_mm: Tensor) -> Tensor:
         """Joints of all people at once.
 
         Args:
             projector: The rig.
-            views: Heatmaps of the batch.
+            views: What the cameras show of each person: P entries.
             root_mm: (P, 3) centres of the cubes.
-            sample: (P,) entry of the batch that each person belongs to.
 
         Returns:
             (P, J, 3) mm in the world.
         """
-        seen = Views(evidence(views.heatmaps, self.config.evidence_floor), views.affine, views.view_weight)
-        seen = seen.of(sample)
-        volume = self.cube(projector, seen.heatmaps, seen.affine, seen.view_weight, root_mm)
+        heatmaps = evidence(views.heatmaps, self.config.evidence_floor)
+        volume = self.cube(projector, heatmaps, views.affine, views.view_weight, root_mm)
         return self.locate(volume) + root_mm[:, None]
 
     def locate(self, volume: Tensor) -> Tensor:
         """Joints (P, J, 3) mm from the cube's centre, of fused volumes (P, J, X, Y, Z)."""
         logits = self.net(volume)
         if self.config.heatmap_skip:
-            logits = logits + self.gain[:, None, None, None] * volume
+            prior = self.prior.log_density(self.cube.offsets_mm).view(volume.shape[1:])
+            logits = logits + self.gain[:, None, None, None] * volume + prior / self.config.beta
         return soft_argmax(logits, self.cube.offsets_mm, self.config.beta)
 
 
@@ -62,25 +63,21 @@ def soft_argmax(logits: Tensor, points: Tensor, beta: float) -> Tensor:
     return torch.softmax(beta * logits.flatten(2), -1) @ points
 
 
-def support(projector: RigProjector, views: Views, xyz_mm: Tensor, sample: Tensor) -> Tensor:
+def support(projector: RigProjector, views: Views, xyz_mm: Tensor) -> Tensor:
     """How well the heatmaps agree with joints: their mean height at the reprojections, over the views that see them.
 
     Args:
         projector: The rig.
-        views: Heatmaps of the batch.
+        views: What the cameras show of each person: P entries.
         xyz_mm: (P, J, 3).
-        sample: (P,).
 
     Returns:
         (P, J) in 0..1, the joint's score.
     """
-    J = xyz_mm.shape[1]
     uv, ahead = projector(xyz_mm)
-    mine = views.of(sample)
     seen = ahead & projector.inside(uv)
-    values = fuse(mine.heatmaps, to_heatmap(mine.affine, uv), seen, mine.view_weight)  # every map at every joint
-    own = torch.arange(J, device=xyz_mm.device)
-    return values[:, own, own].clamp(0, 1)
+    values = fuse(views.heatmaps, to_heatmap(views.affine, uv), seen, views.view_weight)  # every map at every joint
+    return torch.diagonal(values, dim1=1, dim2=2).clamp(0, 1)
 
 
 def merge_skeletons(xyz_mm: Tensor, score: Tensor, sample: Tensor, distance_mm: float) -> Tensor:

@@ -23,30 +23,28 @@ _STEP_MM = 4.0
 
 
 def refine(
-    projector: RigProjector, views: Views, xyz_mm: Tensor, sample: Tensor, sigma_px: float, config: RefineConfig
+    projector: RigProjector, views: Views, xyz_mm: Tensor, sigma_px: float, config: RefineConfig
 ) -> tuple[Tensor, Tensor]:
     """Joints and their covariances.
 
     Args:
         projector: The rig.
-        views: Heatmaps of the batch.
+        views: What the cameras show of each person: P entries.
         xyz_mm: (P, J, 3) the network's joints.
-        sample: (P,) entry of the batch that each person belongs to.
         sigma_px: Standard deviation of the heatmaps' Gaussians.
         config: Weights and iterations.
 
     Returns:
         Joints (P, J, 3) mm and covariances (P, J, 3, 3) mm².
     """
-    mine = views.of(sample)
-    start, ahead = _reproject(projector, mine.affine, xyz_mm)
-    peak_xy, height = nearest_peaks(mine.heatmaps, start, config.window_sigmas * sigma_px)
+    start, ahead = _reproject(projector, views.affine, xyz_mm)
+    peak_xy, height = nearest_peaks(views.heatmaps, start, config.window_sigmas * sigma_px)
     known = ahead & (height >= config.min_peak)
-    confidence = height * known * mine.view_weight[..., None]  # (P, V, J)
+    confidence = height * known * views.view_weight[..., None]  # (P, V, J)
     prior = torch.eye(3, device=xyz_mm.device) / config.prior_mm**2
     now = xyz_mm
     for _ in range(config.iterations):
-        jacobian, uv = _jacobian(projector, mine.affine, now)  # (P, V, J, 2, 3)
+        jacobian, uv = _jacobian(projector, views.affine, now)  # (P, V, J, 2, 3)
         residual = (peak_xy - uv) / config.noise_px
         scaled = jacobian / config.noise_px
         length = residual.norm(dim=-1).clamp_min(1e-6)

@@ -74,8 +74,8 @@ def propose(volume: Tensor, space: CaptureSpace, config: RootNetConfig) -> Propo
     count = min(config.max_people, peaks[0].numel())
     score, index = peaks.flatten(1).topk(count, dim=1)
     at = torch.stack(torch.unravel_index(index, shape), -1)  # (B, K, 3)
-    spacing = torch.as_tensor(space.spacing_mm, dtype=volume.dtype, device=volume.device)
-    low = torch.as_tensor(space.low_mm, dtype=volume.dtype, device=volume.device)
+    spacing = torch.tensor(space.spacing_mm, dtype=volume.dtype, device=volume.device)
+    low = torch.tensor(space.low_mm, dtype=volume.dtype, device=volume.device)
     xyz_mm = low + (at + _parabola_peak(volume, at)) * spacing
     return Proposals(xyz_mm, score, thin(xyz_mm, score > config.threshold, config.merge_mm))
 

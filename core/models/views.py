@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import CoreError
 from core.models.projection import to_heatmap
 from core.models.render import render
 from core.types.arrays import F32
@@ -28,15 +29,15 @@ class Views:
         heatmaps: (B, V, J, H, W) in 0..1.
         affine: (B, V, 2, 3) picture px to heatmap px.
         view_weight: (B, V); 0 leaves a camera out.
+        joints: (B, V, D, J, 2) in heatmap px of the detections that the heatmaps were drawn from.
+        peak: (B, V, D, J) their heights, 0 where missing.
     """
 
     heatmaps: Tensor
     affine: Tensor
     view_weight: Tensor
-
-    def of(self, sample: Tensor) -> Views:
-        """The entries (P,) of the batch that people belong to."""
-        return Views(self.heatmaps[sample], self.affine[sample], self.view_weight[sample])
+    joints: Tensor
+    peak: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,23 +58,38 @@ class Detections:
         return len(self.xy_px)
 
     @classmethod
-    def stack(cls, rig: CameraRig, poses2d: Mapping[str, Pose2D]) -> Detections:
-        """The poses of a take in the order of the rig; cameras without poses have weight 0."""
-        present = [poses2d[name] for name in rig.names if name in poses2d]
-        T, P = max(p.n_frames for p in present), max(1, *(p.xy_px.shape[1] for p in present))
+    def stack(
+        cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], moments: np.ndarray | slice = slice(None)
+    ) -> Detections:
+        """The poses of a take in the order of the rig; cameras without poses have weight 0.
+
+        Args:
+            rig: V cameras.
+            poses2d: By camera name, all of one take.
+            moments: Which of the take's moments.
+
+        Raises:
+            CoreError: No camera of the rig has poses.
+        """
+        picked = {name: poses2d[name] for name in rig.names if name in poses2d}
+        if not picked:
+            raise CoreError("No camera of the rig has 2D poses.", "Label the take first, with the rig that filmed it.")
+        T = len(np.arange(max(p.n_frames for p in picked.values()))[moments])
+        P = max(1, *(p.xy_px.shape[1] for p in picked.values()))
         V, J = len(rig), len(PANOPTIC15)
         xy, score = np.zeros((T, V, P, J, 2), np.float32), np.zeros((T, V, P, J), np.float32)
         weight = np.zeros((T, V), np.float32)
         for v, name in enumerate(rig.names):
-            if name not in poses2d:
-                continue
-            poses = poses2d[name]
-            points, scores = convert(
-                poses.xy_px.astype(np.float64), poses.score.astype(np.float64), poses.skeleton, PANOPTIC15
-            )
-            n, p = points.shape[:2]
-            xy[:n, v, :p], score[:n, v, :p] = np.nan_to_num(points), scores
-            weight[:n, v] = 1
+            if name in picked:
+                poses = picked[name]
+                points, scores = convert(
+                    poses.xy_px[moments].astype(np.float64),
+                    poses.score[moments].astype(np.float64),
+                    poses.skeleton,
+                    PANOPTIC15,
+                )
+                people = points.shape[1]
+                xy[:, v, :people], score[:, v, :people], weight[:, v] = np.nan_to_num(points), scores, 1
         return cls(xy, score, weight)
 
 
@@ -91,9 +107,9 @@ def render_views(
         sigma_px: In heatmap px.
     """
     xy = to_heatmap(affine, xy_px.flatten(2, 3)).view(xy_px.shape)
-    return Views(render(xy, score, size_hw, sigma_px), affine, view_weight)
+    return Views(render(xy, score, size_hw, sigma_px), affine, view_weight, xy, score)
 
 
 def tensor(values: np.ndarray, device: torch.device) -> Tensor:
-    """A float32 tensor on the device."""
-    return torch.as_tensor(np.ascontiguousarray(values), dtype=torch.float32).to(device)
+    """A float32 copy on the device."""
+    return torch.tensor(values, dtype=torch.float32).to(device)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
-
-HeatmapSource = Literal["joints", "estimator"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +133,6 @@ class TrainConfig:
     Attributes:
         seed: The randomness of a step depends on this, the stage and the step alone, so that a resumed run is exact.
         device: "auto", "cuda", "mps" or "cpu".
-        heatmaps: Input from the estimator's joints as Gaussians, or from its own heatmaps.
         model: The networks.
         split: What is held out.
         root: First stage.
@@ -152,7 +148,6 @@ class TrainConfig:
 
     seed: int = 0
     device: str = "auto"
-    heatmaps: HeatmapSource = "joints"
     model: ModelConfig = field(default_factory=ModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     root: RootStage = field(default_factory=RootStage)

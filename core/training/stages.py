@@ -115,8 +115,7 @@ class PoseSyntheticTraining:
 
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
         made = pose_scenes(self.scene, self.batch, self.config, rng)
-        sample = torch.arange(self.batch, device=self.scene.device)
-        found = self.networks.pose(self.scene.projector, made.views, made.root_mm, sample)
+        found = pose_of(self.networks, self.scene, made.views, made.root_mm, torch.arange(self.batch))
         weight = torch.ones(found.shape[:2], device=found.device)
         with torch.no_grad():
             error_mm = (found - made.exact_mm).norm(dim=-1).mean()
@@ -184,10 +183,11 @@ class PoseTraining:
             torch.cat([v.heatmaps for v in versions]),
             torch.cat([v.affine for v in versions]),
             torch.cat([v.view_weight for v in versions]) * tensor(np.concatenate(kept), self.scene.device),
+            torch.cat([v.joints for v in versions]),
+            torch.cat([v.peak for v in versions]),
         )
         twice = torch.cat([sample, sample + len(moments)])
-        found: Tensor = self.networks.pose(self.scene.projector, views, roots.repeat(2, 1), twice)
-        return found.chunk(2)
+        return torch.chunk(pose_of(self.networks, self.scene, views, roots.repeat(2, 1), twice), 2)
 
     def _compare(
         self, moments: np.ndarray, affine: Tensor, found_mm: Tensor, sample: Tensor, step: int
@@ -208,6 +208,13 @@ class PoseTraining:
             return heatmap, heatmap.new_zeros(())
         joint = joint_loss(people, target_xy, weight, size, gate=self.config.gate, hard=self.config.hard_attention)
         return heatmap, joint
+
+
+def pose_of(networks: Networks, scene: Scene, views: Views, root_mm: Tensor, sample: Tensor) -> Tensor:
+    """Joints (P, J, 3) of people around their roots (P, 3), each in an entry `sample` (P,) of the batch."""
+    mine = networks.pose.prior.gate(scene.projector, views, root_mm, sample.to(scene.device), scene.sigma_px)
+    found: Tensor = networks.pose(scene.projector, mine, root_mm)
+    return found
 
 
 def draw_affine(scene: Scene, count: int, rng: np.random.Generator) -> Tensor:

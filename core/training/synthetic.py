@@ -83,14 +83,15 @@ def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Gener
     noise = rng.standard_normal(maps.shape, dtype=np.float32) * stage.heatmap_noise
     maps = (maps + tensor(noise, scene.device)).clamp(0, 1)
     ones = torch.ones(shown.shape[:2], device=scene.device)
-    return RootScenes(Views(maps, affine, ones), roots, torch.as_tensor(shown.sum(1) >= 2).to(scene.device))
+    drawn = Views(maps, affine, ones, xy[:, :, :, None], tensor(peak, scene.device)[..., None])
+    return RootScenes(drawn, roots, torch.as_tensor(shown.sum(1) >= 2).to(scene.device))
 
 
 def root_target(space: CaptureSpace, roots_mm: Tensor, visible: Tensor, sigma_mm: float) -> Tensor:
     """Confidence (B, X, Y, Z): the highest of Gaussians around the roots, each cut at three sigmas along every axis."""
     device = roots_mm.device
-    grid = grid_points(torch.as_tensor(space.size_mm, dtype=torch.float32, device=device), space.voxels)
-    grid = grid + torch.as_tensor(np.array(space.centre_mm), dtype=torch.float32, device=device)
+    grid = grid_points(tensor(space.size_mm, device), space.voxels)
+    grid = grid + tensor(space.centre_mm, device)
     target = torch.zeros(len(roots_mm), len(grid), device=device)
     for person in range(roots_mm.shape[1]):  # a few people; all at once would not fit a cache
         apart = grid - roots_mm[:, person, None]
@@ -139,6 +140,12 @@ def pose_scenes(scene: Scene, count: int, stage: PoseSyntheticStage, rng: np.ran
     )
     guess = xyz[:, 0, ROOT] + rng.normal(0, stage.root_error_mm, (count, 3))
     return PoseScenes(views, exact[:, 0], tensor(guess, scene.device))
+
+
+def joints_around_root(count: int, rng: np.random.Generator) -> F64:
+    """Joints (count, J, 3) of random synthetic bodies, mm from their mid-hip."""
+    xyz = poses(count, rng, skeleton=PANOPTIC15)
+    return np.asarray(xyz - xyz[:, ROOT, None])
 
 
 def keep_two_views(kept: np.ndarray, rng: np.random.Generator) -> np.ndarray:

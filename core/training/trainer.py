@@ -20,9 +20,11 @@ from core.training.config import TrainConfig
 from core.training.data import Footage
 from core.training.measure import held_out_px
 from core.training.stages import PoseSyntheticTraining, PoseTraining, RootTraining, Stage
+from core.training.synthetic import joints_around_root
 from core.types.space import CaptureSpace
 
 _REPORT_EVERY = 5
+_PRIOR_BODIES = 4000
 _TIME_SHARE = {"root": 0.3, "pose_synthetic": 0.45, "pose": 0.25}
 """How the safety limit of time is divided among the stages."""
 
@@ -51,7 +53,10 @@ class Trainer:
         self.config, self.footage, self.folder, self.reporter = config, footage, folder, reporter
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.networks = Networks(config.model).to(device)
+            self.networks = Networks(config.model)
+        bodies = joints_around_root(_PRIOR_BODIES, step_generator(config.seed, 0, 0))
+        self.networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
+        self.networks.to(device)
         self.scene = Scene(footage.rig, space, config.model, device)
         self.stages: tuple[Stage, ...] = (
             RootTraining(config.root, self.networks, self.scene, footage),

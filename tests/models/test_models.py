@@ -62,7 +62,8 @@ def views_of(rig: CameraRig, people_mm: np.ndarray, size_hw: tuple[int, int], si
     uv, seen = RigProjector(rig)(torch.tensor(people_mm, dtype=torch.float32))
     xy = to_heatmap(affine, uv).movedim(0, 1)  # (V, P, J, 2)
     heatmaps = render(xy, seen.movedim(0, 1).float(), size_hw, sigma)
-    return Views(heatmaps[None], affine[None], torch.ones(1, len(rig)))
+    peak = seen.movedim(0, 1).float()
+    return Views(heatmaps[None], affine[None], torch.ones(1, len(rig)), xy[None], peak[None])
 
 
 class TestProjection:
@@ -267,16 +268,15 @@ class TestPoseNet:
         net = PoseNet(15, PoseNetConfig(net=TINY, voxels=32)).eval()
         root = torch.tensor([[0.0, 0, 900]])
         with torch.no_grad():
-            found = net(RigProjector(rig), views, root, torch.zeros(1, dtype=torch.long))[0]
+            found = net(RigProjector(rig), views, root)[0]
         error = (found - torch.tensor(people[0])).norm(dim=-1)
         assert error.mean() < 15  # a quarter of the voxel spacing of 65 mm
 
     def test_score_is_high_on_a_person_and_low_beside(self, rig: CameraRig) -> None:
         people = np.array([[[0.0, 0, 900], [100, 0, 1400]]])
         views = views_of(rig, people, (128, 128), 2.0)
-        none = torch.zeros(1, dtype=torch.long)
-        on = support(RigProjector(rig), views, torch.tensor(people, dtype=torch.float32), none)
-        off = support(RigProjector(rig), views, torch.tensor(people + 400, dtype=torch.float32), none)
+        on = support(RigProjector(rig), views, torch.tensor(people, dtype=torch.float32))
+        off = support(RigProjector(rig), views, torch.tensor(people + 400, dtype=torch.float32))
         assert on.min() > 0.9 and off.max() < 0.1
 
     def test_merging_keeps_the_better_of_two_and_other_moments(self) -> None:
@@ -302,8 +302,7 @@ class TestRefine:
         views = views_of(rig, truth, (128, 128), 2.0)
         views.heatmaps[:, :, 14] = 0
         start = torch.tensor(truth + rng.normal(0, 25, truth.shape), dtype=torch.float32)
-        none = torch.zeros(1, dtype=torch.long)
-        out, covariance = refine(RigProjector(rig), views, start, none, 2.0, RefineConfig(prior_mm=1000))
+        out, covariance = refine(RigProjector(rig), views, start, 2.0, RefineConfig(prior_mm=1000))
         error = (out[0] - torch.tensor(truth[0])).norm(dim=-1)
         assert error[:14].max() < 1 and torch.equal(out[0, 14], start[0, 14])
         assert float(covariance[0, 14].diagonal().mean()) == pytest.approx(1e6)

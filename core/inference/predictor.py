@@ -1,0 +1,201 @@
+"""3D people of a take with trained networks: heatmaps, roots, poses, refinement, then identity over time.
+
+Legend: T moment, P person, J joint, V view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from core.errors import CoreError
+from core.models.device import describe, pick_device
+from core.models.networks import JOINTS, Networks, Scene, detect
+from core.models.store import Checkpoint
+from core.models.views import Detections, render_views, tensor
+from core.progress import Reporter, check
+from core.session import RunLayout, Take
+from core.tracking.config import TrackingConfig
+from core.tracking.track import track_people
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import PANOPTIC15
+from core.types.space import CaptureSpace
+
+_MOMENTS_AT_ONCE = {"cpu": 4}
+_MOMENTS_AT_ONCE_GPU = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """People of some moments, a column each, which says nothing about identity.
+
+    Attributes:
+        xyz_mm: (T, P, J, 3), NaN where missing.
+        score: (T, P, J).
+        covariance_mm2: (T, P, J, 3, 3), NaN where missing.
+    """
+
+    xyz_mm: F64
+    score: F64
+    covariance_mm2: F64
+
+
+class Predictor:
+    """Trained networks, ready to run on any rig.
+
+    Args:
+        networks: In evaluation mode; batch norms are folded away.
+        space: What the root network looks into.
+        device: Where the networks are.
+        name: Of the run they come from, for provenance.
+    """
+
+    def __init__(self, networks: Networks, space: CaptureSpace, device: torch.device, name: str) -> None:
+        self.networks, self.space, self.device, self.name = networks, space, device, name
+        self.networks.eval()
+        self.networks.fold()
+
+    @classmethod
+    def load(cls, run: RunLayout, device: str = "auto") -> Predictor:
+        """The best checkpoint of a training run.
+
+        Raises:
+            CoreError: The run has no checkpoint, or it is damaged.
+        """
+        chosen = pick_device(device)
+        saved = Checkpoint.load(run.checkpoints / "best")
+        return cls(saved.build(chosen), saved.space, chosen, run.name)
+
+    def predict_take(
+        self,
+        take: Take,
+        rig: CameraRig,
+        estimator: str,
+        reporter: Reporter,
+        exclude_camera: str | None = None,
+        frames: Sequence[int] | np.ndarray | None = None,
+        tracking: TrackingConfig | None = None,
+    ) -> Pose3DSequence:
+        """3D people of a take in Panoptic-15 joints.
+
+        Args:
+            take: Labelled with `estimator`.
+            rig: The take's cameras.
+            estimator: Whose 2D poses to use.
+            reporter: Told of progress; asked whether to stop.
+            exclude_camera: A camera that the networks must not see.
+            frames: Moments to predict, increasing; all when None.
+            tracking: Identity and smoothing.
+
+        Raises:
+            CoreError: The take is not labelled, or the excluded camera is unknown or leaves fewer than two.
+        """
+        poses2d = take.poses2d(estimator)
+        time_s = take.timeline().time_s
+        moments = np.arange(len(time_s)) if frames is None else np.asarray(frames, int)
+        sequence = self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking)
+        return sequence
+
+    def predict(
+        self,
+        rig: CameraRig,
+        poses2d: dict[str, Pose2D],
+        time_s: F64,
+        reporter: Reporter,
+        exclude_camera: str | None = None,
+        moments: np.ndarray | None = None,
+        tracking: TrackingConfig | None = None,
+    ) -> Pose3DSequence:
+        """As `predict_take`, of 2D poses by camera name and the times (T,) of their moments."""
+        moments = np.arange(len(time_s)) if moments is None else moments
+        scene = Scene(rig, self.space, self.networks.config, self.device)
+        allowed = _allowed_views(rig, exclude_camera)
+        at_once = _MOMENTS_AT_ONCE.get(self.device.type, _MOMENTS_AT_ONCE_GPU)
+        parts = []
+        for start in range(0, len(moments), at_once):
+            check(reporter)
+            some = Detections.stack(rig, poses2d, moments[start : start + at_once])
+            parts.append(self._columns(scene, some, allowed))
+            reporter.progress(min(start + at_once, len(moments)), len(moments), f"3D poses on {describe(self.device)}")
+        found = _join(parts)
+        xyz, score, ids, source = track_people(
+            time_s[moments], found.xyz_mm, found.score, PANOPTIC15, tracking or TrackingConfig()
+        )
+        return Pose3DSequence(
+            skeleton=PANOPTIC15,
+            time_s=time_s[moments],
+            xyz_mm=xyz,
+            score=score,
+            person_ids=tuple(int(i) for i in ids),
+            covariance_mm2=_follow(found.covariance_mm2, source),
+            provenance={"method": "networks", "run": self.name, "rig": rig.digest, "excluded": exclude_camera or ""},
+        )
+
+    def _columns(self, scene: Scene, inputs: Detections, allowed: np.ndarray) -> _Columns:
+        """People of a few moments, whatever their number, in as many columns as the fullest moment needs."""
+        T = len(inputs)
+        views = render_views(
+            tensor(inputs.xy_px, self.device),
+            tensor(inputs.score, self.device),
+            scene.affine.expand(T, -1, -1, -1),
+            tensor(inputs.view_weight * allowed, self.device),
+            scene.size_hw,
+            scene.sigma_px,
+        )
+        people = detect(self.networks, scene, views)
+        sample = people.sample.cpu().numpy()
+        # The people of a moment follow each other: a person's column is the place in that row.
+        counts = np.bincount(sample, minlength=T)
+        column = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
+        P = max(1, counts.max(initial=0))
+        columns = _Columns(
+            np.full((T, P, JOINTS, 3), np.nan), np.zeros((T, P, JOINTS)), np.full((T, P, JOINTS, 3, 3), np.nan)
+        )
+        columns.xyz_mm[sample, column] = people.xyz_mm.cpu().numpy()
+        columns.score[sample, column] = people.score.cpu().numpy()
+        if people.covariance_mm2 is not None:
+            columns.covariance_mm2[sample, column] = people.covariance_mm2.cpu().numpy()
+        return columns
+
+
+def _allowed_views(rig: CameraRig, exclude_camera: str | None) -> np.ndarray:
+    """(V,) 1 where the camera may be used."""
+    if exclude_camera is None:
+        return np.ones(len(rig), np.float32)
+    _ = rig[exclude_camera]  # says so when there is no such camera
+    if len(rig) < 3:
+        raise CoreError(
+            f"Without {exclude_camera} only one camera is left.", "Leaving a camera out needs three or more."
+        )
+    return np.array([name != exclude_camera for name in rig.names], np.float32)
+
+
+def _join(parts: list[_Columns]) -> _Columns:
+    """Concatenates over time, filling up with nobody."""
+    if not parts:
+        empty = np.zeros((0, 1, JOINTS, 3))
+        return _Columns(empty, empty[..., 0], np.zeros((0, 1, JOINTS, 3, 3)))
+    most = max(part.xyz_mm.shape[1] for part in parts)
+
+    def padded(values: F64, fill: float) -> F64:
+        width = [(0, 0), (0, most - values.shape[1])] + [(0, 0)] * (values.ndim - 2)
+        return np.pad(values, width, constant_values=fill)
+
+    return _Columns(
+        np.concatenate([padded(p.xyz_mm, np.nan) for p in parts]),
+        np.concatenate([padded(p.score, 0) for p in parts]),
+        np.concatenate([padded(p.covariance_mm2, np.nan) for p in parts]),
+    )
+
+
+def _follow(values: F64, source: np.ndarray) -> F64:
+    """Values (T, P, ...) in the columns (T, Q) of the tracked people, NaN where they are missing."""
+    rows = np.arange(len(source))[:, None]
+    missing = (source < 0).reshape(*source.shape, *[1] * (values.ndim - 2))
+    return np.where(missing, np.nan, values[rows, source])

@@ -1,0 +1,82 @@
+"""Where the joints of a body lie around its root: what a person's cube may show, and what it may answer.
+
+Two departures from the paper, both from the same few numbers. A 2D estimator says which joints belong together, and
+heatmaps forget it: a neighbour whom more cameras see would win every joint of the one that is looked for. So a person's
+heatmaps are drawn from those detections alone that fit the root (`gate`). And the soft-argmax gets a log-prior.
+
+Legend: P person, V view, D detection, J joint, N voxel, H W heatmap.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from core.models.projection import RigProjector, to_heatmap
+from core.models.render import render
+from core.models.views import Views
+
+_WIDTH, _LEAST_MM, _FLOOR = 1.3, 60.0, -30.0
+_GATE_AT, _GATE_SLOPE = 3.0, 2.0
+"""A detection whose joints are off by 3 in mean half squared spreads counts half; one that fits is near 0.6."""
+
+
+class BodyPrior(nn.Module):
+    """A Gaussian a joint around the root, over bodies that face anywhere; says nothing until it is fitted.
+
+    Args:
+        joints: Number of joints.
+    """
+
+    mean_mm: Tensor
+    spread_mm: Tensor
+
+    def __init__(self, joints: int) -> None:
+        super().__init__()
+        self.register_buffer("mean_mm", torch.zeros(joints, 3))
+        self.register_buffer("spread_mm", torch.full((joints, 3), torch.inf))
+
+    def fit(self, from_root_mm: Tensor) -> None:
+        """Takes joints (N, J, 3) of many bodies, the root at the origin; widened for postures not thought of."""
+        self.mean_mm.copy_(from_root_mm.mean(0))
+        self.spread_mm.copy_(_WIDTH * from_root_mm.std(0).clamp_min(_LEAST_MM))
+
+    def log_density(self, offsets_mm: Tensor) -> Tensor:
+        """(J, N) logarithm of the density at offsets (N, 3) from the root, up to a constant, with a floor."""
+        apart = (offsets_mm - self.mean_mm[:, None]) / self.spread_mm[:, None]
+        return (-0.5 * apart.square().sum(-1)).clamp_min(_FLOOR)
+
+    @torch.no_grad()
+    def gate(self, projector: RigProjector, views: Views, root_mm: Tensor, sample: Tensor, sigma_px: float) -> Views:
+        """What the views show of single people: heatmaps drawn anew from the detections that fit each root.
+
+        Args:
+            projector: The rig.
+            views: Of the batch.
+            root_mm: (P, 3).
+            sample: (P,) entry of the batch that each person belongs to.
+            sigma_px: Of the heatmaps' Gaussians.
+
+        Returns:
+            Views with P entries.
+        """
+        affine, joints, peak = views.affine[sample], views.joints[sample], views.peak[sample]
+        expected, _ = projector(root_mm[:, None] + self.mean_mm)
+        expected = to_heatmap(affine, expected)  # (P, V, J, 2)
+        spread_px = self.spread_mm.amax(-1) * self._px_per_mm(projector, affine, root_mm)  # (P, V, J)
+        apart = (joints - expected[:, :, None]).square().sum(-1) / (2 * spread_px[:, :, None] ** 2)
+        known = peak > 0
+        misfit = torch.where(known, apart, 0.0).sum(-1) / known.sum(-1).clamp_min(1)
+        fits = torch.sigmoid(_GATE_SLOPE * (_GATE_AT - misfit))  # (P, V, D)
+        peak = peak * fits[..., None]
+        size_hw = (views.heatmaps.shape[-2], views.heatmaps.shape[-1])
+        return Views(render(joints, peak, size_hw, sigma_px), affine, views.view_weight[sample], joints, peak)
+
+    @staticmethod
+    def _px_per_mm(projector: RigProjector, affine: Tensor, root_mm: Tensor) -> Tensor:
+        """Heatmap px of a millimetre at the root, (P, V, 1)."""
+        step = 50 * torch.eye(3, device=root_mm.device)
+        ends, _ = projector(root_mm[:, None] + torch.cat([step, -step]))
+        ends = to_heatmap(affine, ends)
+        length: Tensor = (ends[:, :, :3] - ends[:, :, 3:]).norm(dim=-1)
+        return length.amax(-1, keepdim=True) / 100
