@@ -1,0 +1,96 @@
+"""Verb `associate`: the 3D people of a take by matching and triangulation alone, without training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from core import __version__
+from core.association.config import AssociationConfig
+from core.association.match import associate_take
+from core.config import to_mapping
+from core.evaluation.compare import covered, figures
+from core.evaluation.people import continuity, people_frames
+from core.evaluation.view_left_out import observations, reprojection
+from core.pipelines.params import AssociateParams
+from core.progress import Reporter
+from core.session import BASELINE, RunLayout, Session
+from core.tracking.config import TrackingConfig
+from core.tracking.smooth import smooth
+from core.tracking.track import track_people
+from core.types.arrays import F64, I64
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+
+
+def associate(session: Session, params: AssociateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+    """Triangulates the people of a take and stores them as its baseline.
+
+    Returns:
+        take, people_per_frame (number of people to number of frames), person_ids, identity_switches,
+        reprojection_px_median (None if nobody was found).
+
+    Raises:
+        CoreError: No such take, no rig, or no 2D poses of the estimator.
+    """
+    take = session.take(params.take)
+    rig = session.rig_for(take)
+    poses2d = take.poses2d(params.estimator)
+    time_s = take.timeline().time_s
+    sequence = fit_baseline(rig, poses2d, time_s, params.association, params.tracking, reporter)
+    provenance = {
+        **sequence.provenance,
+        "config": {"association": to_mapping(params.association), "tracking": to_mapping(params.tracking)},
+        "estimator": params.estimator,
+        "code_version": __version__,
+    }
+    sequence = dataclasses.replace(sequence, provenance=provenance)
+    sequence.save(take.layout.poses3d(BASELINE))
+    everything = observations(poses2d, rig.names, np.arange(len(time_s)))
+    fitted = reprojection(rig, everything, sequence, time_s)
+    median = figures(fitted, covered(fitted)).median_px
+    if not sequence.present.any():
+        reporter.note(
+            "Nobody was found in two views that agree. Check the rig on the Calibrate page and the 2D poses.", "warning"
+        )
+    return {
+        "take": take.name,
+        "people_per_frame": people_frames(sequence),
+        "person_ids": list(sequence.person_ids),
+        "identity_switches": continuity(sequence).identity_switches,
+        "reprojection_px_median": round(median, 3) if np.isfinite(median) else None,
+    }
+
+
+def fit_baseline(
+    rig: CameraRig,
+    poses2d: Mapping[str, Pose2D],
+    time_s: F64,
+    association: AssociationConfig,
+    tracking: TrackingConfig,
+    reporter: Reporter,
+) -> Pose3DSequence:
+    """Matched, triangulated, tracked and, if asked for, smoothed people."""
+    found = associate_take(rig, poses2d, time_s, association, reporter)
+    xyz, score, ids, source = track_people(time_s, found.xyz_mm, found.score, found.skeleton, tracking)
+    covariance = None if found.covariance_mm2 is None else _follow(found.covariance_mm2, source)
+    tracked = dataclasses.replace(
+        found,
+        xyz_mm=xyz,
+        score=score,
+        person_ids=tuple(ids.tolist()),
+        covariance_mm2=covariance,
+    )
+    return smooth(tracked, tracking)
+
+
+def _follow(values: F64, source: I64) -> F64:
+    """Values (T, P, ...) of input columns in the order of people (T, Q), NaN where a person is missing."""
+    if not source.shape[1]:
+        return np.zeros((len(source), 0, *values.shape[2:]))
+    picked = values[np.arange(len(source))[:, None], source]
+    return np.where((source < 0).reshape(*source.shape, *([1] * (values.ndim - 2))), np.nan, picked)

@@ -1,0 +1,113 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from core.errors import CoreError
+from core.evaluation.metrics import accuracy
+from core.evaluation.people import continuity, people_frames
+from core.synthetic import people
+from core.types import COCO17, PANOPTIC15, Pose3DSequence
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return people.crossing(3, 90, np.random.default_rng(0))
+
+
+def changed(sequence, xyz, score=None):
+    score = np.where(np.isfinite(xyz[..., 0]), sequence.score if score is None else score, 0.0)
+    return dataclasses.replace(sequence, xyz_mm=xyz, score=score, person_ids=tuple(range(1, xyz.shape[1] + 1)))
+
+
+def test_the_truth_itself_is_perfect(truth):
+    result = accuracy(truth, truth)
+    assert result.mpjpe_mm == 0
+    assert result.recall == 1
+    assert set(result.ap.values()) == {1.0}
+
+
+def test_a_known_shift_is_the_error(truth):
+    result = accuracy(changed(truth, truth.xyz_mm + [0, 60.0, 0]), truth)
+    assert result.mpjpe_mm == pytest.approx(60.0)
+    assert result.ap[50] == 0
+    assert result.ap[75] == pytest.approx(1.0)
+    assert result.mean_ap == pytest.approx(4 / 6)
+
+
+def test_a_missing_person_costs_recall_and_precision_area(truth):
+    xyz = truth.xyz_mm.copy()
+    xyz[:, 2] = np.nan
+    result = accuracy(changed(truth, xyz), truth)
+    assert result.recall == pytest.approx(2 / 3)
+    assert result.ap[25] == pytest.approx(2 / 3)
+    assert result.mpjpe_mm == 0
+
+
+def test_unsure_false_people_cost_less_than_sure_ones(truth):
+    ghost = truth.xyz_mm[:, :1] + [0, 0, 4000.0]
+    xyz = np.concatenate([truth.xyz_mm, ghost], axis=1)
+    unsure, sure = (
+        accuracy(changed(truth, xyz, np.concatenate([0.8 * truth.score, s * truth.score[:, :1]], axis=1)), truth)
+        for s in (0.1, 1.0)
+    )
+    assert unsure.ap[50] == pytest.approx(1.0)
+    assert sure.ap[50] < 0.8
+    assert unsure.predictions == 4 * 90
+
+
+def test_doubles_count_once(truth):
+    xyz = np.concatenate([truth.xyz_mm, truth.xyz_mm[:, :1] + 10.0], axis=1)
+    score = np.concatenate([truth.score, 0.5 * truth.score[:, :1]], axis=1)
+    result = accuracy(changed(truth, xyz, score), truth)
+    assert result.recall == 1
+    assert result.mpjpe_mm == 0
+
+
+def test_different_joint_sets_are_refused(truth):
+    other = people.crossing(3, 90, np.random.default_rng(0), skeleton=PANOPTIC15)
+    with pytest.raises(CoreError, match="cannot be compared"):
+        accuracy(other, truth)
+
+
+def test_counting_people(truth):
+    xyz = truth.xyz_mm.copy()
+    xyz[10:15, 1] = np.nan
+    assert people_frames(changed(truth, xyz)) == {"2": 5, "3": 85}
+
+
+def test_true_identities_have_no_switch_even_where_paths_cross(truth):
+    result = continuity(truth)
+    assert result.identity_switches == 0
+    assert result.fragmentations == 0
+
+
+def test_exchanged_identities_are_counted(truth):
+    xyz = truth.xyz_mm.copy()
+    xyz[40:, [0, 1]] = xyz[40:, [1, 0]]
+    assert continuity(changed(truth, xyz)).identity_switches == 2
+
+
+def test_exchange_during_a_short_gap_is_counted(truth):
+    xyz = truth.xyz_mm.copy()
+    xyz[40:, [0, 1]] = xyz[40:, [1, 0]]
+    xyz[37:43, :2] = np.nan
+    result = continuity(changed(truth, xyz))
+    assert result.identity_switches == 2
+    assert result.fragmentations == 2
+
+
+def test_a_new_id_for_somebody_known_is_a_switch(truth):
+    xyz = np.concatenate([truth.xyz_mm, np.full((90, 1, 17, 3), np.nan)], axis=1)
+    xyz[50:, 3], xyz[50:, 0] = xyz[50:, 0], np.nan
+    score = np.ones((90, 4, 17))
+    assert continuity(changed(truth, xyz, score)).identity_switches == 1
+
+
+def test_nobody_is_no_error():
+    empty = Pose3DSequence(
+        skeleton=COCO17, time_s=[0.0, 0.1], xyz_mm=np.zeros((2, 0, 17, 3)), score=np.zeros((2, 0, 17)), person_ids=()
+    )
+    assert people_frames(empty) == {"0": 2}
+    assert continuity(empty).identity_switches == 0
+    assert accuracy(empty, empty).predictions == 0

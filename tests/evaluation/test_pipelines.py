@@ -1,0 +1,107 @@
+"""The verbs associate and evaluate on a session of synthetic people."""
+
+import numpy as np
+import pytest
+
+from core.config import to_mapping
+from core.errors import CoreError
+from core.files import read_json, write_text
+from core.pipelines.params import AssociateParams, EvaluateParams
+from core.pipelines.verbs import verb
+from core.progress import NullReporter, RecordingReporter
+from core.session import BASELINE, Session, TakeCamera, TakeManifest, Timeline
+from core.synthetic import people, rigs
+from core.synthetic.observe import observe
+
+T, FPS = 100, 30.0
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    rig, truth = rigs.ring_rig(4), people.crossing(2, T, rng)
+    session = Session.create(tmp_path_factory.mktemp("sessions") / "synthetic")
+    rig.save(session.layout.rig)
+    cameras = tuple(
+        TakeCamera(name=c.name, file=f"cam_{c.name}.mkv", size_px=c.size_px, n_frames=T, fps=FPS) for c in rig
+    )
+    manifest = TakeManifest(name="walk", kind="motion", fps=FPS, n_frames=T, cameras=cameras)
+    index = np.tile(np.arange(T)[:, None], (1, len(rig)))
+    timeline = Timeline(cameras=rig.names, time_s=np.arange(T) / FPS, frame_index=index, frame_time_s=index / FPS)
+    take = session.write_take(manifest, timeline)
+    for name, pose in observe(rig, truth, 4.0, 0.05, rng).items():
+        pose.save(take.layout.poses2d_file("movenet_multipose", name))
+    write_text(take.layout.poses2d_manifest("movenet_multipose"), "name: movenet_multipose\n")
+    return session
+
+
+def run(session, name, params, reporter=None):
+    return verb(name)(session, to_mapping(params), session.new_run(name), reporter or NullReporter())
+
+
+def test_evaluation_before_association_says_what_to_do(session):
+    session.take("walk").layout.poses3d(BASELINE).unlink(missing_ok=True)
+    with pytest.raises(CoreError, match="Run Associate"):
+        run(session, "evaluate", EvaluateParams(take="walk"))
+
+
+def test_associate_stores_a_baseline_that_says_where_it_comes_from(session):
+    reporter = RecordingReporter()
+    result = run(session, "associate", AssociateParams(take="walk"), reporter)
+    assert result["people_per_frame"] == {"2": T}
+    assert result["person_ids"] == [1, 2]
+    assert result["identity_switches"] == 0
+    assert 2.0 < result["reprojection_px_median"] < 6.0
+    assert reporter.progresses
+    sequence = session.take("walk").poses3d(BASELINE)
+    assert sequence.provenance["method"] == "triangulation"
+    assert sequence.provenance["estimator"] == "movenet_multipose"
+    assert sequence.provenance["rig"] == session.require_rig().digest
+    assert sequence.provenance["config"]["association"]["min_views"] == 2
+    assert sequence.provenance["config"]["tracking"]["smoothing"] == "none"
+    assert sequence.covariance_mm2 is not None
+
+
+def test_evaluate_reports_the_baseline_where_nothing_was_trained(session):
+    run(session, "associate", AssociateParams(take="walk"))
+    report = run(session, "evaluate", EvaluateParams(take="walk"))
+    assert report == read_json(session.take("walk").layout.report)
+    assert report["take"] == "walk"
+    assert report["frames"] == T
+    assert report["held_out_frames"] == 20
+    baseline = report["methods"]["baseline"]
+    assert set(report["methods"]) == {"baseline"}
+    assert baseline["frames_with_two_or_more"] == T
+    assert baseline["identity_switches"] == 0
+    assert baseline["reprojection_px_median"] < baseline["view_left_out_px_median"] < 12.0
+    assert baseline["observations"] > 500
+    assert baseline["covered"] > 0.9
+    assert "no trained run" in report["verdict"]
+
+
+def test_an_unknown_run_is_refused(session):
+    run(session, "associate", AssociateParams(take="walk"))
+    with pytest.raises(CoreError, match="holds no trained networks"):
+        run(session, "evaluate", EvaluateParams(take="walk", run="nothing"))
+
+
+def test_nobody_in_the_pictures_is_a_warning_and_no_crash(session):
+    take = session.take("walk")
+    for name, pose in take.poses2d("movenet_multipose").items():
+        blind = type(pose)(
+            camera=name,
+            skeleton=pose.skeleton,
+            xy_px=np.full_like(pose.xy_px, np.nan),
+            score=np.zeros_like(pose.score),
+            box_px=np.full_like(pose.box_px, np.nan),
+        )
+        blind.save(take.layout.poses2d_file("blind", name))
+    write_text(take.layout.poses2d_manifest("blind"), "name: blind\n")
+    reporter = RecordingReporter()
+    result = run(session, "associate", AssociateParams(take="walk", estimator="blind"), reporter)
+    assert result["people_per_frame"] == {"0": T}
+    assert result["reprojection_px_median"] is None
+    assert any(level == "warning" and "Nobody was found" in text for text, level in reporter.notes)
+    report = run(session, "evaluate", EvaluateParams(take="walk", estimator="blind"))
+    assert report["methods"]["baseline"]["view_left_out_px_median"] is None
+    assert "nothing can be said" in report["verdict"]
