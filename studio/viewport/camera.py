@@ -32,6 +32,8 @@ class ViewerCamera(TurntableCamera):
         super().__init__(fov=fov, elevation=elevation, azimuth=azimuth, center=(0, 0, 900.0), scale_factor=6000.0)
         # Far over near plane; vispy's default of a million leaves too few steps of depth near the viewer.
         self.depth_value = 3e4
+        self.fitted = False
+        """Whether the view is as `fit` left it; the mouse ends that."""
 
     def look(self, view: ViewName) -> None:
         """Turns to a named view; keeps centre and zoom."""
@@ -62,6 +64,7 @@ class ViewerCamera(TurntableCamera):
                 middle = (seen.max(0) + seen.min(0)) / 2 * distance
                 scale = 2 * distance * tangent
             centre = centre + middle @ np.stack([right, up])
+        self.fitted = True
         self.center = tuple(float(c) for c in centre)
         # The scale is the height of the picture at the centre, or its width where that is smaller.
         self.scale_factor = max(scale, _SMALLEST_MM) * _MARGIN * (1.0 if aspect >= 1 else aspect)
@@ -76,6 +79,8 @@ class ViewerCamera(TurntableCamera):
 
     def viewbox_mouse_event(self, event: Any) -> None:
         """vispy's handling, and a middle drag that moves the centre."""
+        if event.type == "mouse_wheel" or (event.type == "mouse_move" and event.press_event is not None):
+            self.fitted = False
         if event.type == "mouse_move" and event.press_event is not None and _MIDDLE_BUTTON in event.buttons:
             if self._event_value is None:
                 self._event_value = np.array(self.center, float)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QPoint, QSize, Qt, QTimer
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from core.types.arrays import F64
@@ -16,19 +17,26 @@ from studio.viewport.gl import gl_support
 from studio.viewport.layers import Layer, Scene
 from studio.viewport.palette import rgba
 from studio.viewport.visuals import VISUALS, Drawing
-
-_SOFTWARE_INTERVAL_MS, _INTERVAL_MS = 33, 16
+from studio.widgets.pulse import Pulse
 
 
 class Viewport(QWidget):
     """Draws a `Scene`, and again only when it changes.
 
-    A new scene is taken over by one timer, at most 30 times a second where the processor draws; a scene that comes
-    before its predecessor was drawn replaces it.
+    The scene is asked for at a beat of the pulse and only after `invalidate`: however often something changes, it is
+    resolved once a picture.
+
+    Args:
+        pulse: Beat shared with the page's other moving parts; its own when left out.
+        parent: Owner.
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, pulse: Pulse | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._pulse = pulse or Pulse(parent=self)
+        self._pulse.join(self._step)
+        self._dirty = False
+        self._source: Callable[[], Scene] | None = None
         self._scene: Scene | None = None
         self._drawn: dict[str, Layer] = {}
         self._drawings: dict[str, Drawing] = {}
@@ -41,10 +49,6 @@ class Viewport(QWidget):
             self._layout.addWidget(_sentence(support.problem))
         else:
             self._make_canvas(support.samples)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SOFTWARE_INTERVAL_MS if support.software else _INTERVAL_MS)
-        self._timer.timeout.connect(self._draw)
         theme_changed.connect(self._wear)
         self._wear(current_theme())
 
@@ -57,11 +61,15 @@ class Viewport(QWidget):
         """Large: the 3D view is what the page is for."""
         return QSize(900, 600)
 
-    def show_scene(self, scene: Scene) -> None:
-        """Draws this scene from the timer's next tick on; the first one with content is framed."""
-        self._scene = scene
-        if self._canvas is not None and not self._timer.isActive():
-            self._timer.start()
+    def set_source(self, source: Callable[[], Scene]) -> None:
+        """Says where the scene comes from."""
+        self._source = source
+        self.invalidate()
+
+    def invalidate(self) -> None:
+        """The scene is another one than before: it is drawn at the next beat."""
+        self._dirty = True
+        self._pulse.wake()
 
     def look(self, view: ViewName) -> None:
         """Turns to a named view and frames everything."""
@@ -72,14 +80,15 @@ class Viewport(QWidget):
             self.frame_all()
 
     def frame_all(self) -> None:
-        """Brings everything into view, in the current direction."""
+        """Brings everything into view, in the current direction, and keeps it there until the mouse moves the view."""
         if self._canvas is not None and self._scene is not None:
-            self.frame(self._scene.frame_mm)
+            self._camera.fit(self._scene.frame_mm, (self.width(), self.height()))
 
-    def frame(self, points_mm: F64) -> None:
-        """Brings points (N, 3) into view, in the current direction."""
-        if self._canvas is not None:
-            self._camera.fit(points_mm, (self.width(), self.height()))
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Frames anew what was framed."""
+        super().resizeEvent(event)
+        if self._canvas is not None and self._camera.fitted:
+            self.frame_all()
 
     def reframe(self) -> None:
         """Frames the next scene anew: it is another take's."""
@@ -105,7 +114,6 @@ class Viewport(QWidget):
 
     def close_canvas(self) -> None:
         """Frees what OpenGL holds. The widget shows nothing afterwards."""
-        self._timer.stop()
         if self._canvas is not None:
             native, canvas = self._canvas.native, self._canvas
             self._canvas = None
@@ -130,20 +138,27 @@ class Viewport(QWidget):
         native.setMinimumSize(200, 150)
         self._layout.addWidget(native)
 
+    def _step(self) -> bool:
+        if self._dirty:
+            self._draw()
+        return False
+
     def _draw(self) -> None:
-        if self._scene is None or self._canvas is None:
+        self._dirty = False
+        if self._source is None or self._canvas is None:
             return
+        self._scene = self._source()
         for name, layer in self._scene.layers.items():
             if self._drawn.get(name) is not layer:
                 self._drawing(name, layer).show(layer)
         for name in self._drawn.keys() - self._scene.layers.keys():
             self._drawings[name].hide()
         self._drawn = dict(self._scene.layers)
-        if self._scene.focus_mm is not None:
-            self._camera.center = tuple(float(c) for c in self._scene.focus_mm)
         if not self._framed and len(self._scene.frame_mm) and self.isVisible():
             self._framed = True
             self.look("perspective")
+        if self._scene.focus_mm is not None:
+            self._camera.center = tuple(float(c) for c in self._scene.focus_mm)
         self._canvas.update()
 
     def _drawing(self, name: str, layer: Layer) -> Drawing:
@@ -155,11 +170,6 @@ class Viewport(QWidget):
         if self._canvas is not None:
             self._canvas.bgcolor = tuple(float(c) for c in rgba(theme.viewport))
             self._canvas.update()
-
-    def mapFromScene(self, xyz_mm: F64) -> QPoint | None:
-        """Place in the widget of one world point, or None behind the viewer."""
-        x, y = self.pixels_of(xyz_mm)[0]
-        return QPoint(round(x), round(y)) if np.isfinite((x, y)).all() else None
 
 
 def _sentence(problem: str) -> QLabel:

@@ -105,7 +105,7 @@ class SpaceLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelLayer:
-    """Words at places in the world, always in front.
+    """Words at places in the world.
 
     Attributes:
         texts: (N,) what to write.
@@ -114,6 +114,7 @@ class LabelLayer:
         plate: (4,) of the plate behind them; alpha 0 for none.
         quiet: (N,) bool, smaller and without a plate.
         above: (N,) bool, stands above its place; else its middle is there.
+        behind: Whether everything but the floor covers these words; else they are in front of everything.
     """
 
     texts: tuple[str, ...]
@@ -122,6 +123,7 @@ class LabelLayer:
     plate: RGBA
     quiet: NDArray[np.bool_]
     above: NDArray[np.bool_]
+    behind: bool = False
 
 
 Layer = SkeletonLayer | TrailLayer | FrustaLayer | FloorLayer | SpaceLayer | LabelLayer

@@ -1,7 +1,11 @@
-"""From a take's stage, a time and the options to the layers that are drawn. Pure: no OpenGL, no Qt."""
+"""From a take's stage, a time and the options to the layers that are drawn. Pure: no OpenGL, no Qt.
+
+What does not change from moment to moment is the same object each time, so that it is not uploaded again.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +15,7 @@ from core.types import Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.viewport.figure import figure
 from studio.viewport.layers import (
+    RGBA,
     FloorLayer,
     FrustaLayer,
     LabelLayer,
@@ -82,9 +87,12 @@ def resolve(
         if stage.poses is not None and moment is not None:
             layers["skeletons"] = skeleton_layer(stage.poses, moment, palette)
     if options.labels:
-        labels = label_layer(stage, moment, options, palette)
-        if labels.texts:
-            layers["labels"] = labels
+        if options.floor:
+            layers["marks"] = metre_marks(stage, palette)
+        if options.frusta and stage.cameras:
+            layers["camera names"] = camera_labels(stage, palette)
+        if options.skeletons and stage.poses is not None and moment is not None:
+            layers["names"] = people_labels(stage, stage.poses, moment, palette)
     return Scene(
         layers=layers,
         frame_mm=stage.frame_mm,
@@ -130,6 +138,7 @@ def frusta_layer(stage: Stage, palette: Palette, pictures: Mapping[str, U8]) -> 
     )
 
 
+@functools.lru_cache(maxsize=1)
 def floor_layer(stage: Stage, palette: Palette) -> FloorLayer:
     """The floor under all cameras and people."""
     return FloorLayer(
@@ -141,35 +150,47 @@ def floor_layer(stage: Stage, palette: Palette) -> FloorLayer:
     )
 
 
-def label_layer(stage: Stage, moment: int | None, options: ViewOptions, palette: Palette) -> LabelLayer:
-    """Names of people and of cameras, and metres along two edges of the floor."""
-    texts: list[str] = []
-    places: list[F64] = []
-    colours: list[np.ndarray] = []
-    if options.skeletons and stage.poses is not None and moment is not None:
-        for column in np.flatnonzero(stage.poses.present[moment]):
-            middle = stage.middle_mm[moment, column]
-            top = np.nanmax(stage.poses.xyz_mm[moment, column, :, 2]) + _ABOVE_HEAD_MM
-            texts.append(f"Person {stage.poses.person_ids[column]}")
-            places.append(np.array([middle[0], middle[1], top]))
-            colours.append(palette.person(int(column)))
-    loud = len(texts)
-    if options.frusta:
-        texts += stage.cameras
-        places += list(stage.centre_mm)
-    high = len(texts)
-    if options.floor:
-        marks, where = _metre_marks(stage)
-        texts += marks
-        places += where
-    colours += [palette.quiet] * (len(texts) - loud)
+def people_labels(stage: Stage, poses: Pose3DSequence, moment: int, palette: Palette) -> LabelLayer:
+    """A name above everybody present."""
+    columns = np.flatnonzero(poses.present[moment])
+    place = stage.middle_mm[moment, columns].copy()
+    place[:, 2] = [np.nanmax(poses.xyz_mm[moment, p, :, 2]) + _ABOVE_HEAD_MM for p in columns]
+    colour = [palette.person(int(p)) for p in columns]
+    return _labels([f"Person {poses.person_ids[p]}" for p in columns], place, np.array(colour), palette)
+
+
+@functools.lru_cache(maxsize=1)
+def camera_labels(stage: Stage, palette: Palette) -> LabelLayer:
+    """A name above every camera."""
+    return _labels(list(stage.cameras), stage.centre_mm, palette.quiet, palette, quiet=True)
+
+
+@functools.lru_cache(maxsize=1)
+def metre_marks(stage: Stage, palette: Palette) -> LabelLayer:
+    """Metres along two edges of the floor."""
+    texts, places = _metre_marks(stage)
+    return _labels(texts, np.array(places), palette.quiet, palette, quiet=True, above=False, behind=True)
+
+
+def _labels(
+    texts: list[str],
+    xyz_mm: F64,
+    colour: RGBA,
+    palette: Palette,
+    *,
+    quiet: bool = False,
+    above: bool = True,
+    behind: bool = False,
+) -> LabelLayer:
+    count = len(texts)
     return LabelLayer(
         texts=tuple(texts),
-        xyz_mm=np.array(places, float).reshape(-1, 3),
-        colour=np.array(colours, np.float32).reshape(-1, 4),
+        xyz_mm=xyz_mm.reshape(count, 3),
+        colour=np.broadcast_to(colour, (count, 4)).astype(np.float32),
         plate=palette.plate,
-        quiet=np.arange(len(texts)) >= loud,
-        above=np.arange(len(texts)) < high,
+        quiet=np.full(count, quiet),
+        above=np.full(count, above),
+        behind=behind,
     )
 
 

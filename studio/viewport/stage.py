@@ -74,7 +74,6 @@ class Stage:
             azimuth_deg=_clear_azimuth(centre, people),
         )
 
-
     def floor_lines(self) -> list[F64]:
         """Metre lines of the floor as (n, 3) points close enough together to bend as a lens bends them, mm."""
         (x0, y0), (x1, y1) = self.low_m, self.high_m

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-
-import cv2
 
 from core.errors import CoreError
 from core.session.video import VideoReader
 from core.types.arrays import U8
+
+_BACKWARD, _FORWARD = 16, 64
+"""Pictures before the one wanted that are kept too: a decoder has to pass them anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,10 +54,13 @@ class PictureSource:
     Args:
         path: Video file.
         rotation_deg: Clockwise turn to apply to the stored pictures.
+        keep_bytes: Memory for pictures that were shown lately.
     """
 
-    def __init__(self, path: Path, rotation_deg: int = 0) -> None:
+    def __init__(self, path: Path, rotation_deg: int = 0, keep_bytes: int = 32 << 20) -> None:
         self._path, self._rotation_deg = path, rotation_deg
+        self._kept = RecentPictures(keep_bytes)
+        self._last = -1
         self._changed = threading.Condition()
         self._request: PictureRequest | None = None
         self._reply: PictureReply | None = None
@@ -97,14 +102,33 @@ class PictureSource:
             while (request := self._next()) is not None:
                 try:
                     reader = reader or VideoReader(self._path, self._rotation_deg)
-                    image = fitted(reader.read(request.index), request.size_px)
-                    reply = PictureReply(moment=request.moment, image=image)
+                    reply = PictureReply(moment=request.moment, image=self._read(reader, request))
                 except CoreError as error:
                     reply = PictureReply(moment=request.moment, image=None, problem=str(error))
                 self._finish(reply)
         finally:
             if reader is not None:
                 reader.close()
+
+    def _read(self, reader: VideoReader, request: PictureRequest) -> U8 | None:
+        """The picture from memory or from the file; None when the thread is told to end on the way."""
+        image = self._kept.get(request.index, request.size_px)
+        if image is not None:
+            return image
+        # Stepping back, a decoder starts again at a key frame that may be hundreds of pictures away, and passes those
+        # that the next steps back will ask for. Skipping on, it passes those that the next round will show.
+        first = request.index
+        if request.index < self._last:
+            first = max(0, request.index - _BACKWARD)
+        elif request.index - self._last <= _FORWARD:
+            first = self._last + 1
+        for index in range(first, request.index + 1):
+            if self._closing:
+                break
+            image = reader.read(index, request.size_px)
+            self._kept.put(index, request.size_px, image)
+        self._last = request.index
+        return image
 
     def _next(self) -> PictureRequest | None:
         with self._changed:
@@ -119,15 +143,35 @@ class PictureSource:
             self._reply, self._busy = reply, False
 
 
-def fitted(image: U8, size_px: tuple[int, int]) -> U8:
-    """The picture scaled down to fit into a width and height; never scaled up."""
-    height, width = image.shape[:2]
-    scale = min(size_px[0] / width, size_px[1] / height)
-    if scale >= 1:
-        return image
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    # Averaging over areas costs twice as much as a half-size step, and moving pictures do not show the difference.
-    while width >= 2 * size[0] and height >= 2 * size[1]:
-        width, height = width // 2, height // 2
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+class RecentPictures:
+    """Pictures of one size that were used lately, within a budget.
+
+    Args:
+        budget: Bytes.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._budget, self._bytes, self._size_px = budget, 0, (0, 0)
+        self._images: OrderedDict[int, U8] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def get(self, index: int, size_px: tuple[int, int]) -> U8 | None:
+        """The picture of that number and size, if it is still there."""
+        if size_px != self._size_px or index not in self._images:
+            return None
+        self._images.move_to_end(index)
+        return self._images[index]
+
+    def put(self, index: int, size_px: tuple[int, int], image: U8) -> None:
+        """Keeps a picture; those of another size, and the longest unused, make room."""
+        if size_px != self._size_px:
+            self._images.clear()
+            self._size_px, self._bytes = size_px, 0
+        replaced = self._images.pop(index, None)
+        self._bytes += image.nbytes - (replaced.nbytes if replaced is not None else 0)
+        self._images[index] = image
+        while self._bytes > self._budget and len(self._images) > 1:
+            _, oldest = self._images.popitem(last=False)
+            self._bytes -= oldest.nbytes

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from studio.icons import icon
+from studio.theme import current_theme
 from studio.widgets.playback import SPEEDS, PlaybackClock
+from studio.widgets.pulse import Pulse
 from studio.widgets.timeline_bar import EMPTY, TimelineBar, TimelineModel, clock_text
 
 _LEAP = 10
@@ -19,6 +21,11 @@ _LEAP = 10
 
 class Timeline(QWidget):
     """Transport buttons, speed, time, and the bar.
+
+    Args:
+        pulse: Beat shared with the page's other moving parts; its own when left out.
+        now: Wall clock, s.
+        parent: Owner.
 
     Signals:
         moment_changed: The moment to show.
@@ -28,15 +35,20 @@ class Timeline(QWidget):
     moment_changed = Signal(int)
     playing_changed = Signal(bool)
 
-    def __init__(self, parent: QWidget | None = None, *, now: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        pulse: Pulse | None = None,
+        now: Callable[[], float] = time.perf_counter,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._pulse = pulse or Pulse(parent=self)
+        self._pulse.join(self._beat)
+        self._playing = False
         self._now, self._model, self._moment = now, EMPTY, 0
         self._clock: PlaybackClock | None = None
         self.bar = TimelineBar()
         self.bar.scrubbed.connect(self.seek)
-        self._ticker = QTimer(self)
-        self._ticker.setTimerType(Qt.TimerType.PreciseTimer)
-        self._ticker.timeout.connect(self._tick)
         self._build()
         self.show_model(EMPTY)
 
@@ -48,7 +60,7 @@ class Timeline(QWidget):
     @property
     def playing(self) -> bool:
         """Whether it plays."""
-        return self._ticker.isActive()
+        return self._playing
 
     def show_model(self, model: TimelineModel) -> None:
         """Another take or result; keeps the moment where it exists and playing where it plays."""
@@ -104,13 +116,14 @@ class Timeline(QWidget):
         """Plays from here at the chosen speed; from the end, starts over."""
         if self._clock is not None and not self.playing:
             self._restart()
-            self._ticker.start(self._interval_ms())
+            self._playing = True
+            self._pulse.wake()
             self._show_playing(True)
 
     def pause(self) -> None:
         """Stops at the moment shown."""
         if self.playing:
-            self._ticker.stop()
+            self._playing = False
             self._show_playing(False)
 
     def toggle(self) -> None:
@@ -167,9 +180,7 @@ class Timeline(QWidget):
             self.speed.addItem(f"{speed:g}×", speed)
         self.speed.setCurrentIndex(SPEEDS.index(1.0))
         self.speed.currentIndexChanged.connect(self._change_speed)
-        self.time_label, self.frame_label = QLabel(), QLabel()
-        self.time_label.setProperty("role", "strong")
-        self.frame_label.setProperty("role", "muted")
+        self.readout = Readout()
         self._held_out_key = QLabel("▬  held out of training")
         self._held_out_key.setProperty("role", "warn")
         row = QHBoxLayout()
@@ -180,10 +191,7 @@ class Timeline(QWidget):
         row.addSpacing(4)
         row.addWidget(self.speed)
         row.addSpacing(12)
-        row.addWidget(self.time_label)
-        row.addSpacing(12)
-        row.addWidget(self.frame_label)
-        row.addStretch(1)
+        row.addWidget(self.readout, 1)
         row.addWidget(self._held_out_key)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 4)
@@ -191,25 +199,18 @@ class Timeline(QWidget):
         column.addLayout(row)
         column.addWidget(self.bar)
 
-    def _interval_ms(self) -> int:
-        """Often enough for every moment where the screen can show it, never more than the screen can."""
-        clock = self._clock
-        if clock is None or len(self._model.time_s) < 2:
-            return 33
-        step_s = clock.duration_s / len(self._model.time_s) / float(self.speed.currentData())
-        return int(np.clip(step_s * 1000 / 2, 12, 33))
-
     def _restart(self) -> None:
         if self._clock is not None:
             self._clock.start(self._moment, float(self.speed.currentData()), self._now(), loop=self.loop.isChecked())
 
-    def _tick(self) -> None:
-        if self._clock is None:
-            return
-        moment, ended = self._clock.moment(self._now())
-        self._go(moment)
-        if ended:
-            self.pause()
+    def _beat(self) -> bool:
+        """One beat of playing; says whether it goes on."""
+        if self._playing and self._clock is not None:
+            moment, ended = self._clock.moment(self._now())
+            self._go(moment)
+            if ended:
+                self.pause()
+        return self._playing
 
     def _go(self, moment: int) -> None:
         if moment != self._moment:
@@ -221,7 +222,6 @@ class Timeline(QWidget):
     def _change_speed(self) -> None:
         if self.playing:
             self._restart()
-            self._ticker.setInterval(self._interval_ms())
 
     def _change_loop(self) -> None:
         if self.playing:
@@ -235,12 +235,43 @@ class Timeline(QWidget):
     def _write_labels(self) -> None:
         times = self._model.time_s
         if not len(times):
-            self.time_label.setText("")
-            self.frame_label.setText("")
+            self.readout.show_text("", "")
             return
         here, end = clock_text(times[self._moment] - times[0]), clock_text(times[-1] - times[0])
-        self.time_label.setText(f"{here} / {end}")
-        self.frame_label.setText(f"Frame {self._moment + 1} of {len(times)}")
+        self.readout.show_text(f"{here} / {end}", f"Frame {self._moment + 1} of {len(times)}")
+
+
+class Readout(QWidget):
+    """Time and frame number. Painted, because a label that changes makes the whole page lay itself out anew."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.time_text = self.frame_text = ""
+
+    def show_text(self, time_text: str, frame_text: str) -> None:
+        """Shows these words."""
+        if (time_text, frame_text) != (self.time_text, self.frame_text):
+            self.time_text, self.frame_text = time_text, frame_text
+            self.setAccessibleName(f"{time_text}, {frame_text}")
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The time strong, the frame after it."""
+        theme = current_theme()
+        font = QFont(self.font())
+        font.setWeight(QFont.Weight.DemiBold)
+        # Digits of equal width, so that the words stand still.
+        font.setFeature(QFont.Tag("tnum"), 1)
+        with QPainter(self) as painter:
+            flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+            painter.setFont(font)
+            painter.setPen(QColor(theme.text))
+            painter.drawText(self.rect(), flags, self.time_text)
+            shift = painter.fontMetrics().horizontalAdvance(self.time_text) + 16
+            font.setWeight(QFont.Weight.Normal)
+            painter.setFont(font)
+            painter.setPen(QColor(theme.muted))
+            painter.drawText(self.rect().adjusted(shift, 0, 0, 0), flags, self.frame_text)
 
 
 def _button(name: str, tip: str, slot: Callable[[], None]) -> QToolButton:

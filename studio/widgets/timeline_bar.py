@@ -194,7 +194,8 @@ class TimelineBar(QWidget):
             painter.drawLine(QPointF(round(x) + 0.5, _RULER_PX), QPointF(round(x) + 0.5, bottom))
             painter.setPen(QColor(theme.faint))
             box = QRectF(x - _TICK_WIDTH_PX / 2, 0, _TICK_WIDTH_PX, _RULER_PX - 2)
-            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, clock_text(float(tick), digits))
+            text = f"{tick:.{digits}f} s" if length < 60 else clock_text(float(tick), digits)
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
     def _paint_track(self, painter: QPainter, theme: Theme, track: Track, y: float) -> None:
         """A faint bar where the person is there; inside it, as high as the confidence, a strong one."""

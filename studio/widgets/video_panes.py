@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QResizeEvent, QShowEvent
+from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from core.session import Take, Timeline
@@ -15,11 +15,13 @@ from core.types.arrays import U8
 from studio.theme import Theme, current_theme, theme_changed
 from studio.widgets.pane_overlay import NOTHING, PaneOverlay, paint_overlay
 from studio.widgets.picture_source import PictureRequest, PictureSource
+from studio.widgets.pulse import Pulse
 
 _GAP_PX = 6
-_POLL_MS = 8
 # The smallest picture asked for: it is also shown on the camera's image plane in the 3D view.
 _LEAST_PX = 320
+# Memory for pictures of all cameras: ten seconds or so of four panes.
+_KEEP_BYTES = 384 << 20
 _PLATE = QColor(12, 14, 18, 190)
 
 OverlayAt = Callable[[str, int], PaneOverlay]
@@ -85,9 +87,9 @@ class VideoPane(QWidget):
         """Where the picture lies in the widget."""
         width, height = self.size_px
         scale = min(self.width() / width, self.height() / height)
-        box = QRectF(0, 0, width * scale, height * scale)
-        box.moveCenter(QPointF(self.width() / 2, self.height() / 2))
-        return box
+        # On whole pixels, so that a picture of that size is copied and not resampled.
+        shown = round(width * scale), round(height * scale)
+        return QRectF((self.width() - shown[0]) // 2, (self.height() - shown[1]) // 2, *shown)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Enlarges, or goes back."""
@@ -96,27 +98,31 @@ class VideoPane(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Picture or words, overlay, name."""
         theme, box = current_theme(), self.picture_box()
-        painter = QPainter(self)
-        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
-        outline = QPainterPath()
-        outline.addRoundedRect(box, 5, 5)
-        painter.setClipPath(outline)
-        painter.fillRect(box, QColor(theme.raised))
-        image = self._shown.image
-        if image is not None:
-            height, width = image.shape[:2]
-            painter.drawImage(box, QImage(image.data, width, height, 3 * width, QImage.Format.Format_RGB888))
-        scale = box.width() / self.size_px[0]
-        paint_overlay(painter, self._overlay, scale, (box.x(), box.y()), theme)
-        if image is None:
-            self._paint_words(painter, box, theme)
-        self._paint_name(painter, box)
-        painter.end()
+        with QPainter(self) as painter:
+            painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+            # A rectangle: clipping to rounded corners makes everything in it several times slower to paint.
+            painter.setClipRect(box)
+            painter.fillRect(box, QColor(theme.raised))
+            image = self._shown.image
+            if image is not None:
+                height, width = image.shape[:2]
+                painter.drawImage(box, QImage(image.data, width, height, 3 * width, QImage.Format.Format_RGB888))
+            scale = box.width() / self.size_px[0]
+            paint_overlay(painter, self._overlay, scale, (box.x(), box.y()), theme)
+            if image is None:
+                self._paint_words(painter, box, theme)
+            self._paint_name(painter, box)
 
     def _paint_words(self, painter: QPainter, box: QRectF, theme: Theme) -> None:
-        painter.setPen(QColor(theme.muted))
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(box.adjusted(12, 36, -12, -12), flags, self._shown.words)
+        room = box.adjusted(16, 40, -16, -16)
+        plate, paper = painter.boundingRect(room, flags, self._shown.words).adjusted(-8, -6, 8, 6), QColor(theme.panel)
+        paper.setAlpha(225)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(paper)
+        painter.drawRoundedRect(plate, 5, 5)
+        painter.setPen(QColor(theme.muted))
+        painter.drawText(room, flags, self._shown.words)
 
     def _paint_name(self, painter: QPainter, box: QRectF) -> None:
         metrics = painter.fontMetrics()
@@ -134,12 +140,18 @@ class VideoPanes(QWidget):
 
     Signals:
         pictures_changed: At least one pane shows another picture.
+
+    Args:
+        pulse: Beat shared with the page's other moving parts; its own when left out.
+        parent: Owner.
     """
 
     pictures_changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, pulse: Pulse | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._pulse = pulse or Pulse(parent=self)
+        self._pulse.join(self._collect)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(180, 120)
         self._panes: dict[str, VideoPane] = {}
@@ -148,9 +160,6 @@ class VideoPanes(QWidget):
         self._overlay_at: OverlayAt = _no_overlay
         self._moment = 0
         self._large = ""
-        self._poll = QTimer(self)
-        self._poll.setInterval(_POLL_MS)
-        self._poll.timeout.connect(self._collect)
         theme_changed.connect(self._wear)
 
     def sizeHint(self) -> QSize:
@@ -181,7 +190,9 @@ class VideoPanes(QWidget):
             pane.show()
             self._panes[camera.name] = pane
             if take is not None:
-                self._sources[camera.name] = PictureSource(take.video_path(camera.name), camera.rotation_deg)
+                self._sources[camera.name] = PictureSource(
+                    take.video_path(camera.name), camera.rotation_deg, _KEEP_BYTES // len(take.cameras)
+                )
         self._arrange()
 
     def show_moment(self, moment: int) -> None:
@@ -196,7 +207,7 @@ class VideoPanes(QWidget):
                 pane.say(moment, "No picture: the camera dropped this moment.", self._overlay_at(name, moment))
             else:
                 source.request(PictureRequest(moment=moment, index=index, size_px=self._wanted_px(pane)))
-        self._poll.start()
+        self._pulse.wake()
 
     def refresh_overlays(self) -> None:
         """Draws the overlays anew: the result or the options changed."""
@@ -206,7 +217,6 @@ class VideoPanes(QWidget):
 
     def close_videos(self) -> None:
         """Ends the threads and removes the panes."""
-        self._poll.stop()
         for source in self._sources.values():
             source.stop()
         for source in self._sources.values():
@@ -233,8 +243,8 @@ class VideoPanes(QWidget):
         height = max(box.height() * ratio, pane.size_px[1] * least)
         return int(np.ceil(width)), int(np.ceil(height))
 
-    def _collect(self) -> None:
-        """Takes what the threads have ready; stops asking when nothing more is to come."""
+    def _collect(self) -> bool:
+        """Takes what the threads have ready; says whether more is to come."""
         changed = waiting = False
         for name, source in self._sources.items():
             waiting |= source.waiting
@@ -247,10 +257,9 @@ class VideoPanes(QWidget):
             else:
                 self._panes[name].say(reply.moment, reply.problem, overlay)
             changed = True
-        if not waiting:
-            self._poll.stop()
         if changed:
             self.pictures_changed.emit()
+        return waiting
 
     def _dropped(self, name: str) -> bool:
         """Whether the pane says that the moment has no picture; a late picture of another one must not replace it."""
@@ -282,33 +291,29 @@ class VideoPanes(QWidget):
 
 
 def tile(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
-    """Boxes in the number of columns that shows the pictures largest.
+    """Boxes of equal size, in the number of columns that shows the pictures largest, together in the middle.
 
     Args:
         area: Room for all.
-        shapes: Width and height of each picture.
+        shapes: Width and height of each picture; the widest one's shape is the boxes'.
     """
     count = len(shapes)
-    widest = max(width / height for width, height in shapes)
+    aspect = max(width / height for width, height in shapes)
 
-    def picture_width(columns: int) -> float:
+    def box_width(columns: int) -> float:
         rows = -(-count // columns)
         width = (area.width() - _GAP_PX * (columns - 1)) / columns
         height = (area.height() - _GAP_PX * (rows - 1)) / rows
-        return min(width, height * widest)
+        return max(1.0, min(width, height * aspect))
 
-    columns = max(range(1, count + 1), key=picture_width)
+    columns = max(range(1, count + 1), key=box_width)
     rows = -(-count // columns)
-    width = (area.width() - _GAP_PX * (columns - 1)) / columns
-    height = (area.height() - _GAP_PX * (rows - 1)) / rows
+    width, height = int(box_width(columns)), int(box_width(columns) / aspect)
+    left = area.x() + (area.width() - columns * width - (columns - 1) * _GAP_PX) // 2
+    top = area.y() + (area.height() - rows * height - (rows - 1) * _GAP_PX) // 2
     return [
-        QRect(
-            round(area.x() + (index % columns) * (width + _GAP_PX)),
-            round(area.y() + (index // columns) * (height + _GAP_PX)),
-            int(width),
-            int(height),
-        )
-        for index in range(count)
+        QRect(left + (i % columns) * (width + _GAP_PX), top + (i // columns) * (height + _GAP_PX), width, height)
+        for i in range(count)
     ]
 
 

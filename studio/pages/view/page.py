@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -14,12 +14,16 @@ from studio.pages.view.toolbar import TOGGLES, ViewToolbar
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.canvas import Viewport
+from studio.viewport.layers import Scene
 from studio.viewport.palette import palette
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.icon_label import IconLabel
+from studio.widgets.pulse import Pulse
 from studio.widgets.text import label
 from studio.widgets.timeline import Timeline
 from studio.widgets.video_panes import VideoPanes
+
+_SHARES = 0.62, 0.38
 
 
 class ViewPage(QWidget):
@@ -37,6 +41,7 @@ class ViewPage(QWidget):
         self._state = state
         self.presenter = ViewPresenter(state)
         self._take_stale = self._result_stale = True
+        self._divided = False
         self._palette = palette(current_theme())
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._build()
@@ -63,12 +68,6 @@ class ViewPage(QWidget):
             return
         super().keyPressEvent(event)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keeps the panel in the corner of the 3D view."""
-        if watched is self.viewport and event.type() == QEvent.Type.Resize:
-            self._place_people()
-        return False
-
     def shut_down(self) -> None:
         """Ends the threads and frees OpenGL. Called once, before the window goes."""
         self.timeline.pause()
@@ -77,14 +76,16 @@ class ViewPage(QWidget):
 
     def _build(self) -> None:
         self.toolbar = ViewToolbar()
-        self.viewport = Viewport()
+        # The timeline first: what it moves is collected and drawn in the same beat.
+        pulse = Pulse(parent=self)
+        self.timeline = Timeline(pulse)
+        self.panes = VideoPanes(pulse)
+        self.viewport = Viewport(pulse)
         self.viewport.setObjectName("viewport")
-        self.panes = VideoPanes()
         self.figures = FiguresCard()
-        self.timeline = Timeline()
         self.people = PeoplePanel(self.viewport)
+        self.people.move(12, 12)
         self.people.hide()
-        self.viewport.installEventFilter(self)
         side = QWidget()
         side_column = QVBoxLayout(side)
         side_column.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
@@ -127,7 +128,8 @@ class ViewPage(QWidget):
         self.toolbar.looked.connect(self.viewport.look)
         self.toolbar.framed.connect(self.viewport.frame_all)
         self.timeline.moment_changed.connect(self._show_moment)
-        self.panes.pictures_changed.connect(self._show_scene)
+        self.panes.pictures_changed.connect(self.viewport.invalidate)
+        self.viewport.set_source(self._scene)
         theme_changed.connect(self._wear)
 
     def _take_changed(self) -> None:
@@ -167,6 +169,9 @@ class ViewPage(QWidget):
             self.empty.say(notice.heading, notice.sentence)
         self._notice.say("" if notice is None or blocked else f"{notice.heading} {notice.sentence}")
         self.stack.setCurrentIndex(0 if blocked else 1)
+        if not blocked and not self._divided:
+            self._divided = True
+            self.splitter.setSizes([round(self.width() * share) for share in _SHARES])
         self.toolbar.show_state(presenter)
         self.timeline.show_model(presenter.timeline_model())
         self.figures.show_figures(presenter.figures)
@@ -181,23 +186,16 @@ class ViewPage(QWidget):
         if self.presenter.take is None:
             return
         self.panes.show_moment(moment)
-        self._show_scene()
+        self.viewport.invalidate()
         self._show_people()
 
-    def _show_scene(self) -> None:
-        scene = self.presenter.scene(self.timeline.moment, self._palette, self.panes.pictures())
-        self.viewport.show_scene(scene)
+    def _scene(self) -> Scene:
+        return self.presenter.scene(self.timeline.moment, self._palette, self.panes.pictures())
 
     def _show_people(self) -> None:
         people = self.presenter.people_now(self.timeline.moment)
         self.people.setVisible(bool(people))
-        if people:
-            self.people.show_people(people)
-            self._place_people()
-
-    def _place_people(self) -> None:
-        self.people.adjustSize()
-        self.people.move(12, 12)
+        self.people.show_people(people)
 
     def _toggle(self, index: int, on: bool) -> None:
         presenter, toggle = self.presenter, TOGGLES[index]
@@ -208,7 +206,7 @@ class ViewPage(QWidget):
         if toggle.name == "skeletons":
             presenter.pane_options = replace(presenter.pane_options, skeletons=on)
         self.panes.refresh_overlays()
-        self._show_scene()
+        self.viewport.invalidate()
 
     def _compare(self, name: str) -> None:
         self.presenter.compare_with(name)
@@ -216,14 +214,11 @@ class ViewPage(QWidget):
 
     def _follow(self, person: int | None) -> None:
         self.presenter.options = replace(self.presenter.options, follow=person)
-        self._show_scene()
+        self.viewport.invalidate()
 
     def _wear(self, theme: Theme) -> None:
         self._palette = palette(theme)
-        if self.presenter.take is not None:
-            self._show_scene()
-        for swatch in self.people.findChildren(QWidget):
-            swatch.update()
+        self.viewport.invalidate()
 
     def sizeHint(self) -> QSize:
         """As much as there is."""

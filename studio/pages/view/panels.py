@@ -5,86 +5,80 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
+from PySide6.QtWidgets import QGridLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from studio.pages.view.facts import Figures, PersonNow
 from studio.theme import GRID_PX, current_theme
 from studio.widgets.card import Card, clear
-from studio.widgets.text import label, set_role
+from studio.widgets.text import label
+
+_ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16
+_COLUMNS_PX = (92, 76, 66)
 
 
-class Swatch(QWidget):
-    """A dot in a person's colour, hollow while the person is absent."""
+class PeoplePanel(QWidget):
+    """A row a person: name, confidence, speed. Lies over a corner of the 3D view.
 
-    def __init__(self, person: int, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._person, self._present = person, True
-        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-
-    def sizeHint(self) -> QSize:
-        """A dot beside a line of text."""
-        return QSize(10, 10)
-
-    def set_present(self, present: bool) -> None:
-        """Fills the dot or not."""
-        if present != self._present:
-            self._present = present
-            self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The dot."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        colour = QColor(current_theme().person(self._person))
-        painter.setPen(colour)
-        painter.setBrush(colour if self._present else Qt.BrushStyle.NoBrush)
-        painter.drawEllipse(QRectF(1, 1, 8, 8))
-        painter.end()
-
-
-class PeoplePanel(QFrame):
-    """A row a person: name, confidence, speed. Lies over a corner of the 3D view."""
+    Painted as one: it changes with every moment of playback, and labels would lay themselves out each time.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setProperty("role", "card")
-        self._grid = QGridLayout(self)
-        self._grid.setContentsMargins(12, GRID_PX, 12, GRID_PX)
-        self._grid.setHorizontalSpacing(10)
-        self._grid.setVerticalSpacing(4)
-        self._rows: list[tuple[Swatch, list[QWidget]]] = []
-        self._names: tuple[str, ...] = ()
+        self._people: tuple[PersonNow, ...] = ()
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    @property
+    def people(self) -> tuple[PersonNow, ...]:
+        """Who is shown."""
+        return self._people
 
     def show_people(self, people: tuple[PersonNow, ...]) -> None:
         """Shows this moment."""
-        names = tuple(person.name for person in people)
-        if names != self._names:
-            self._rebuild(people)
-            self._names = names
-        for person, (swatch, cells) in zip(people, self._rows, strict=True):
-            swatch.set_present(person.present)
-            texts = (person.name, *_cells(person))
-            for cell, text in zip(cells, texts, strict=True):
-                cell.setText(text)  # type: ignore[attr-defined]
-            set_role(cells[0], "strong" if person.present else "muted")
+        rows_changed = len(people) != len(self._people)
+        self._people = people
+        if rows_changed:
+            self.resize(self.sizeHint())
+        self.update()
 
-    def _rebuild(self, people: tuple[PersonNow, ...]) -> None:
-        clear(self._grid)
-        self._rows = []
-        for column, title in enumerate(("", "", "Confidence", "Speed")):
-            heading = label(title, "overline", wrap=False)
-            self._grid.addWidget(heading, 0, column, Qt.AlignmentFlag.AlignRight)
-        for row, person in enumerate(people, 1):
-            swatch = Swatch(person.person)
-            cells: list[QWidget] = [label("", "strong", wrap=False), *(label("", wrap=False) for _ in range(2))]
-            # Wide enough for every value, so that the panel does not jump from moment to moment.
-            cells[2].setMinimumWidth(cells[2].fontMetrics().horizontalAdvance("00.0 m/s"))
-            self._grid.addWidget(swatch, row, 0)
-            self._grid.addWidget(cells[0], row, 1)
-            for column, cell in enumerate(cells[1:], 2):
-                self._grid.addWidget(cell, row, column, Qt.AlignmentFlag.AlignRight)
-            self._rows.append((swatch, cells))
+    def sizeHint(self) -> QSize:
+        """Wide enough for every value, so that the panel does not jump from moment to moment."""
+        return QSize(sum(_COLUMNS_PX) + 2 * _PAD_PX, (len(self._people) + 1) * _ROW_PX + 2 * GRID_PX)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """A plate, headings, a row a person."""
+        theme = current_theme()
+        paper = QColor(theme.panel)
+        paper.setAlpha(228)
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QColor(theme.border))
+            painter.setBrush(paper)
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
+            font = QFont(self.font())
+            font.setPixelSize(11)
+            self._paint_row(painter, 0, ("People", "Confidence", "Speed"), (theme.faint,) * 3, font)
+            font.setPixelSize(13)
+            font.setFeature(QFont.Tag("tnum"), 1)
+            for row, person in enumerate(self._people, 1):
+                ink = theme.text if person.present else theme.faint
+                self._paint_row(painter, row, (person.name, *_cells(person)), (ink, ink, ink), font)
+                painter.setPen(QColor(theme.person(person.person)))
+                painter.setBrush(QColor(theme.person(person.person)) if person.present else Qt.BrushStyle.NoBrush)
+                painter.drawEllipse(QRectF(_PAD_PX, GRID_PX + row * _ROW_PX + (_ROW_PX - 8) / 2, 8, 8))
+
+    def _paint_row(
+        self, painter: QPainter, row: int, texts: tuple[str, ...], inks: tuple[str, ...], font: QFont
+    ) -> None:
+        painter.setFont(font)
+        left = _PAD_PX
+        for column, (text, ink, width) in enumerate(zip(texts, inks, _COLUMNS_PX, strict=True)):
+            indent = _DOT_PX if column == 0 and row else 0
+            side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
+            painter.setPen(QColor(ink))
+            box = QRectF(left + indent, GRID_PX + row * _ROW_PX, width - indent, _ROW_PX)
+            painter.drawText(box, side | Qt.AlignmentFlag.AlignVCenter, text)
+            left += width
 
 
 def _cells(person: PersonNow) -> tuple[str, str]:

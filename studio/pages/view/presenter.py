@@ -259,18 +259,19 @@ class ViewPresenter:
             at = moment_of(poses, self._time_s(moment)) if poses is not None else None
             if poses is None or at is None:
                 continue
-            shape = figure(poses.skeleton)
-            for person in np.flatnonzero(poses.present[at]).tolist():
-                points, score = shape.points(poses.xyz_mm[at, person], poses.score[at, person])
-                drawn.append(
-                    FigurePx(
-                        xy_px=project(self._rig[camera], points),
-                        score=score,
-                        bones=shape.bones,
-                        size=shape.size,
-                        person=None if ghost else person,
-                    )
+            shape, columns = figure(poses.skeleton), np.flatnonzero(poses.present[at])
+            points, score = shape.points(poses.xyz_mm[at, columns], poses.score[at, columns])
+            pixels = project(self._rig[camera], points)
+            drawn += [
+                FigurePx(
+                    xy_px=pixels[row],
+                    score=score[row],
+                    bones=shape.bones,
+                    size=shape.size,
+                    person=None if ghost else int(person),
                 )
+                for row, person in enumerate(columns)
+            ]
         return tuple(drawn)
 
     def _detections_px(self, camera: str, moment: int) -> F64 | None:

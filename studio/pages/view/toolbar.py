@@ -12,8 +12,6 @@ from studio.pages.view.presenter import ViewPresenter, result_title
 from studio.viewport.camera import ViewName
 from studio.widgets.text import label
 
-Target = str
-
 
 @dataclass(frozen=True, slots=True)
 class Toggle:
@@ -94,9 +92,9 @@ class ViewToolbar(QFrame):
         row.addStretch(1)
         for index, toggle in enumerate(TOGGLES):
             if toggle.over_video and not TOGGLES[index - 1].over_video:
-                row.addWidget(_separator())
+                row.addSpacing(8)
             row.addWidget(self._toggle_button(index, toggle))
-        row.addWidget(_separator())
+        row.addSpacing(8)
         for index, (_name, text, key) in enumerate(VIEWS):
             row.addWidget(self._view_button(index, text, key))
         frame = _tool_button("frame", "Show everything (F)")
@@ -215,11 +213,3 @@ def _tool_button(icon_name: str, tip: str) -> QToolButton:
     # The mouse leaves the focus where it is, so that Space goes on meaning Play.
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return button
-
-
-def _separator() -> QFrame:
-    line = QFrame()
-    line.setProperty("role", "rule")
-    line.setFrameShape(QFrame.Shape.VLine)
-    line.setFixedHeight(20)
-    return line

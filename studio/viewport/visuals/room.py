@@ -58,12 +58,17 @@ class FrustaDrawing:
         self._pictures.order = 30
         self._lines = StrokesNode(parent=parent)
         self._lines.order = 31
+        self._lined: FrustaLayer | None = None
 
     def show(self, layer: FrustaLayer) -> None:
         """Draws these cameras."""
         empty = layer.colour * (1, 1, 1, 0.10)
         self._pictures.set_pictures(layer.corner_mm, layer.pictures, empty.astype(np.float32))
-        self._lines.set_strokes(*frusta_strokes(layer))
+        # From moment to moment only the pictures change.
+        lined = self._lined
+        if lined is None or lined.corner_mm is not layer.corner_mm or lined.colour is not layer.colour:
+            self._lines.set_strokes(*frusta_strokes(layer))
+            self._lined = layer
         self._pictures.visible = self._lines.visible = True
 
     def hide(self) -> None:

@@ -9,15 +9,15 @@ from studio.viewport.visuals.captions import CaptionsNode
 
 
 class LabelDrawing:
-    """Names and metre marks, in front of everything."""
+    """Names and metre marks."""
 
     def __init__(self, parent: Any) -> None:
         self._node = CaptionsNode(parent=parent)
-        self._node.order = 90
 
     def show(self, layer: LabelLayer) -> None:
         """Draws these words."""
         canvas = self._node.canvas
+        self._node.order = 12 if layer.behind else 90
         self._node.set_labels(layer, 1.0 if canvas is None else float(canvas.pixel_scale))
         self._node.visible = True
 
