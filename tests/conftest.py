@@ -127,3 +127,9 @@ def sample_session(sample_root: Path, tmp_path: Path) -> Session:
 
     shutil.copytree(sample_root, tmp_path / "two_people")
     return Session.open(tmp_path / "two_people")
+
+
+@pytest.fixture
+def counting_verb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets child processes of the test know the verb "count" of `tests/hooks`."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "tests" / "hooks"))

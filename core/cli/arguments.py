@@ -18,6 +18,15 @@ from core.pipelines.verbs import VERBS, Verb
 from core.session import Session
 
 _OWN_DEST = "flag_"
+_COMMON = {
+    "take": "take name; may be left out where the session has one",
+    "takes": "take names; left out, all takes of people moving",
+    "estimator": "name of the 2D estimator's model card",
+    "preset": "named set of training settings",
+    "run": "name of a trained run; left out, the newest finished one",
+    "formats": "names of exporters",
+}
+"""Help for fields that mean the same in every verb."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,7 +87,7 @@ def _add_flags(command: argparse.ArgumentParser, verb: Verb) -> None:
                 f"--{field.name.replace('_', '-')}",
                 dest=f"{_OWN_DEST}{field.name}",
                 default=argparse.SUPPRESS,
-                help=documented.get(field.name, f"setting '{field.name}'").replace("%", "%%"),
+                help=documented.get(field.name, _COMMON.get(field.name, f"setting '{field.name}'")).replace("%", "%%"),
                 **keywords,
             )
     command.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")

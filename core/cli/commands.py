@@ -68,8 +68,8 @@ def _demo(asked: argparse.Namespace, out: Console, errors: Console) -> int:
 
 def _status(asked: argparse.Namespace, out: Console, errors: Console) -> int:
     table = Table("Step", "State", "")
-    for step in session_status(Session.open(asked.session)).steps:
-        table.add_row(words(step.name), step.state, step.reason)
+    for step in session_status(Session.open(asked.session)).steps.values():
+        table.add_row(words(step.step), step.state, step.reason)
     out.print(table)
     return 0
 

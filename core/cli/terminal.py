@@ -16,6 +16,7 @@ from core.jobs import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, 
 
 _LINE_EVERY_S = 10.0
 _FIGURES_SHOWN = 3
+_ONE_LINE = 60
 
 
 class JobView:
@@ -105,7 +106,7 @@ def show_result(result: Mapping[str, Any], out: Console) -> None:
     evaluated = isinstance(report, Mapping) and "methods" in report
     rest = {k: v for k, v in result.items() if k != "report"} if report is not result else {} if evaluated else result
     for name, value in rest.items():
-        lines = value if isinstance(value, list) else [value]
+        lines = value if isinstance(value, list) and len(plain(value)) > _ONE_LINE else [value]
         for number, line in enumerate(lines):
             label = f"{words(name)}:" if number == 0 else ""
             # Paths are printed whole, so that they can be copied.
@@ -142,6 +143,8 @@ def plain(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, Mapping) and "sentence" in value:
+        return f"{value['sentence']} {value.get('remedy', '')}".strip()
     if isinstance(value, Mapping):
         return ", ".join(f"{k}: {plain(v)}" for k, v in value.items())
     if isinstance(value, list | tuple):

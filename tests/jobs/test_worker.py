@@ -18,48 +18,6 @@ from core.files import read_json, read_yaml
 from core.jobs import Cancelled, Event, Failed, Finished, Job, JobSpec, Metric, Noted, Progressed, Started, unfinished
 from core.session import RunLayout, Session
 
-_COUNTING = '''
-"""A verb that counts in a file, so that tests can watch a job go on, stop and resume."""
-import os
-import time
-from dataclasses import dataclass
-
-import core.pipelines.verbs as verbs
-from core.errors import CoreError
-from core.progress import check
-
-
-@dataclass(frozen=True)
-class CountParams:
-    until: int = 5
-    pause_s: float = 0.0
-    end: str = ""
-
-
-def count(session, params, run, reporter):
-    counter = run.root / "counter"
-    start = int(counter.read_text()) if counter.exists() else 0
-    reporter.note(f"Counting from {start}.")
-    for number in range(start, params.until):
-        check(reporter)
-        counter.write_text(str(number + 1))
-        reporter.progress(number + 1, params.until, "Counting")
-        reporter.metric("count", number + 1, number)
-        time.sleep(params.pause_s)
-    if params.end == "expected":
-        raise CoreError("The count is wrong.", "Count again.")
-    if params.end == "unexpected":
-        raise ZeroDivisionError("one over zero")
-    if params.end == "memory":
-        raise MemoryError
-    if params.end == "abort":
-        os.abort()
-    return {"counted": params.until - start}
-
-
-verbs.VERBS["count"] = verbs.Verb("count", "Count", CountParams, "sitecustomize:count")
-'''
-
 Start = Callable[..., Job]
 
 
@@ -69,11 +27,8 @@ def session(tmp_path: Path) -> Session:
 
 
 @pytest.fixture
-def start(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Starts a counting job; a worker of this test knows the extra verb through Python's own start-up hook."""
-    (tmp_path / "hook").mkdir()
-    (tmp_path / "hook" / "sitecustomize.py").write_text(_COUNTING)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hook"))
+def start(session: Session, counting_verb: None) -> Start:
+    """Starts a counting job."""
 
     def run(**params: object) -> Job:
         spec = JobSpec(verb="count", session=str(session.root), params=params)

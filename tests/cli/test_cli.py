@@ -1,0 +1,205 @@
+"""The command line: the same verbs, the same run folders, errors in words."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from core.cli import main
+from core.cli.terminal import duration, show_result
+from core.files import read_yaml, write_yaml
+from core.jobs import Finished, Job, JobSpec
+from core.pipelines.verbs import VERBS
+from core.session import BASELINE, RunLayout, Session
+from core.types import PANOPTIC15, Pose3DSequence
+
+
+def with_baseline(session: Session) -> Session:
+    """The session with 3D poses of one person, as Associate would store them."""
+    take = session.take("two_people")
+    xyz = np.random.default_rng(0).uniform(0, 2000, (5, 1, 15, 3))
+    Pose3DSequence(
+        skeleton=PANOPTIC15,
+        time_s=np.arange(5) / 25,
+        xyz_mm=xyz,
+        score=np.ones((5, 1, 15)),
+        person_ids=(1,),
+        provenance={"rig": session.rig_for(take).digest},
+    ).save(take.layout.poses3d(BASELINE))
+    return session
+
+
+def test_verbs_lists_them_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verbs"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed and verb.summary[:20] in listed for name, verb in VERBS.items())
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_settings_printed_for_a_verb_are_a_file_it_reads(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", name]) == 0
+    (tmp_path / "c.yaml").write_text(capsys.readouterr().out)
+    fields = VERBS[name].params.__dataclass_fields__
+    assert set(read_yaml(tmp_path / "c.yaml") or {}) <= set(fields)
+    with pytest.raises(SystemExit) as left:
+        main([name, "--help"])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    assert "--config" in shown and "--set" in shown and VERBS[name].summary in shown
+
+
+def test_new_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", str(tmp_path / "s")]) == 0
+    assert str(tmp_path / "s") in capsys.readouterr().out
+    assert main(["status", str(tmp_path / "s")]) == 0
+    assert "Import" in capsys.readouterr().out
+    assert main(["new", str(tmp_path)]) == 1
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_demo_is_made_once_and_opened_afterwards(sample_session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(p.name for p in sample_session.root.iterdir())
+    assert main(["demo", str(sample_session.root)]) == 0
+    assert sorted(p.name for p in sample_session.root.iterdir()) == before
+    assert sample_session.take_names() == ["two_people"]
+    assert sample_session.rig_for(sample_session.take("two_people")).names == ("cam01", "cam02", "cam03", "cam04")
+    assert not [p for p in sample_session.root.parent.iterdir() if p.name.startswith(".")]
+
+
+def test_a_verb_leaves_the_same_run_folder_as_the_worker(
+    sample_session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = with_baseline(sample_session)
+    write_yaml(tmp_path / "c.yaml", {"formats": ["csv"], "units": "m"})
+    command = ["export", str(session.root), "--config", str(tmp_path / "c.yaml"), "--set", "up=y"]
+    assert main([*command, "--formats", "json", "--folder", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    path = tmp_path / "out" / "two_people_baseline.json"
+    assert str(path) in printed.out and "Writing JSON" in printed.err
+    written = json.loads(path.read_text())
+    assert (written["units"], written["up"]) == ("m", "y")
+    assert written["origin"]["rig"] == session.require_rig().digest
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [path.name], "flags go over the file"
+
+    (run,) = session.runs()
+    assert read_yaml(run.config)["take"] == "two_people", "the session's only take was filled in"
+    assert JobSpec.load(run.root).params == read_yaml(run.config)
+    assert run.metrics.exists() and run.log.exists()
+    job = Job(run.root)
+    last = job.poll()[-1]
+    assert job.state == "finished" and isinstance(last, Finished) and last.result["files"] == [str(path)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["label", "{root}", "--take", "nobody"], ["no take 'nobody'", "two_people"]),
+        (["label", "{root}", "--set", "pose2d.long_sid=3"], ["pose2d.long_sid", "long_side_px"]),
+        (["label", "{root}", "--set", "pose2d"], ["not an override", "name=value"]),
+        (["label", "{root}", "--config", "{root}/none.yaml"], ["does not exist"]),
+        (["export", "{root}"], ["no 3D poses", "Associate"]),
+        (["export", "{root}", "--poses", "baseline", "--formats", "fbx"], ["fbx"]),
+        (["label", "{root}/takes"], ["not a session"]),
+        (["resume", "{root}", "none"], ["does not exist"]),
+    ],
+)
+def test_errors_are_told_with_the_remedy(
+    arguments: list[str], words: list[str], sample_session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "--poses" in arguments:
+        with_baseline(sample_session)
+    assert main([a.format(root=sample_session.root) for a in arguments]) == 1
+    printed = " ".join(capsys.readouterr().err.split())
+    assert all(word in printed for word in words), printed
+    assert "Traceback" not in printed
+
+
+def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["fly"], ["export", "s", "--steps", "5"]):
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        assert left.value.code == 2
+    assert "--steps" in capsys.readouterr().err, "settings are no flags"
+
+
+def _run_job(session: Session, **params: object) -> tuple[subprocess.Popen[str], RunLayout]:
+    run = session.new_run("count")
+    JobSpec(verb="count", session=str(session.root), params=params).save(run.root)
+    command = [sys.executable, "-m", "core.cli", "resume", str(session.root), run.name, "--trace"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), run
+
+
+def test_interrupting_stops_cleanly_and_resume_goes_on(tmp_path: Path, counting_verb: None) -> None:
+    session = Session.create(tmp_path / "s")
+    process, run = _run_job(session, until=10_000, pause_s=0.02)
+    counter = run.root / "counter"
+    while not counter.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Stopped" in errors and "Traceback" not in errors
+    assert Job(run.root).wait(5) == "cancelled"
+    counter.write_text("9999")
+    done = subprocess.run(
+        [sys.executable, "-m", "core.cli", "resume", str(session.root), run.name],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Counted:       1" in done.stdout
+
+
+def test_an_unexpected_error_shows_its_trace_when_asked(tmp_path: Path, counting_verb: None) -> None:
+    process, run = _run_job(Session.create(tmp_path / "s"), end="unexpected")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "ZeroDivisionError: one over zero" in errors and "in count" in errors
+    assert "in count" in run.log.read_text()
+
+
+def test_figures_of_an_evaluation_are_printed_in_full() -> None:
+    report = {
+        "take": "walk",
+        "frames": 100,
+        "people_per_frame": {"2": 98, "1": 2},
+        "methods": {
+            "baseline": {"label": "Triangulation", "view_left_out_px_median": 13.25, "identity_switches": 0},
+            "trained": {"label": "Trained", "view_left_out_px_median": 11.5, "people_frames": {"2": 100}},
+        },
+        "verdict": "The trained network is better by 1.75 px.",
+    }
+    console = Console(record=True, width=120, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        show_result({"report": report, "exports": ["a.c3d"]}, console)
+        text = console.export_text()
+    for piece in (
+        "Exports:       a.c3d",
+        "2: 98, 1: 2",
+        "13.25",
+        "11.5",
+        "2: 100",
+        "Triangulation",
+        "better by 1.75 px.",
+    ):
+        assert piece in text
+    assert [duration(s) for s in (7.4, 61, 3723)] == ["0:07", "1:01", "1:02:03"]
+
+
+def test_the_module_runs_as_a_program() -> None:
+    done = subprocess.run([sys.executable, "-m", "core.cli", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip().split()[0]) == (0, "selfpose-studio")
