@@ -95,7 +95,7 @@ class Part:
             CoreError: Not such a file.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
                 content = data["heatmaps"].tobytes()
                 ends = np.cumsum(data["lengths"]).tolist()
                 (sx, sy), (ox, oy) = data["grid"].tolist()

@@ -1,0 +1,183 @@
+"""Stored heatmaps: exact to their quantisation, in any order, with their grid; and pictures resized without a shift."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from core.errors import CoreError
+from core.pose2d.drawn import drawn, frame_grid
+from core.pose2d.estimator import Detections, Heatmaps
+from core.pose2d.heatmaps import FLOOR, HeatmapReader, compressed, write_heatmaps
+from core.pose2d.parts import Part, assemble_heatmaps, assembled, pack
+from core.pose2d.pixelmap import PixelMap, cropped, letterboxed, resized
+from core.types import COCO17
+
+GRID = PixelMap((0.066, 0.067), (-0.4, -0.35))
+SHAPE = (24, 16)
+
+
+def maps(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((n, 17, *SHAPE)).astype(np.float32) ** 8
+
+
+def stored(path: Path, values: dict[int, np.ndarray], n_frames: int) -> Path:
+    moments = ((t, compressed(v)) for t, v in values.items())
+    write_heatmaps(path, moments, n_frames=n_frames, shape=SHAPE, grid=GRID, joints=COCO17)
+    return path
+
+
+def test_heatmaps_come_back_within_half_a_step(tmp_path: Path) -> None:
+    values = maps(5)
+    with HeatmapReader(stored(tmp_path / "a.h5", dict(enumerate(values)), 7)) as reader:
+        assert (reader.n_frames, reader.shape, reader.skeleton.name) == (7, SHAPE, "coco17")
+        read = reader.read([3, 0, 3, 6])
+        assert read.dtype == np.float32
+        expected = np.where(values < FLOOR, 0, values)[[3, 0, 3]]
+        np.testing.assert_allclose(read[:3], expected, atol=0.5 / 255 + 1e-6)
+        assert read[3].max() == 0  # a moment without a picture
+        assert reader.read([]).shape == (0, 17, *SHAPE)
+        np.testing.assert_array_equal(reader.scale, GRID.scale)
+        np.testing.assert_array_equal(reader.offset, GRID.offset)
+        assert reader.grid == GRID
+
+
+def test_values_beyond_one_are_kept_at_one(tmp_path: Path) -> None:
+    values = np.full((17, *SHAPE), 1.7, np.float32)
+    with HeatmapReader(stored(tmp_path / "a.h5", {0: values}, 1)) as reader:
+        assert (reader.read([0]) == 1).all()
+
+
+def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
+    values = maps(2)
+    with h5py.File(stored(tmp_path / "a.h5", dict(enumerate(values)), 2)) as file:
+        assert file["heatmaps"].compression == "gzip"
+        np.testing.assert_allclose(
+            file["heatmaps"][:] / 255, np.where(values < FLOOR, 0, values), atol=0.5 / 255 + 1e-6
+        )
+
+
+def test_what_is_no_heatmap_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CoreError, match="no heatmaps at"):
+        HeatmapReader(tmp_path / "none.h5")
+    (tmp_path / "bad.h5").write_bytes(b"not hdf5")
+    with pytest.raises(CoreError, match="does not hold heatmaps"):
+        HeatmapReader(tmp_path / "bad.h5")
+    good = stored(tmp_path / "cut.h5", {0: maps(1)[0]}, 1)
+    good.write_bytes(good.read_bytes()[:300])
+    with pytest.raises(CoreError, match="does not hold heatmaps"):
+        HeatmapReader(good)
+    newer = stored(tmp_path / "newer.h5", {0: maps(1)[0]}, 1)
+    with h5py.File(newer, "r+") as file:
+        file.attrs["schema"] = 99
+    with pytest.raises(CoreError, match="newer version"):
+        HeatmapReader(newer)
+
+
+def detections(people: int, seed: int, *, with_maps: bool = True) -> Detections:
+    rng = np.random.default_rng(seed)
+    return Detections(
+        xy_px=rng.random((people, 17, 2)).astype(np.float32) * 500,
+        score=rng.random((people, 17)).astype(np.float32),
+        box_px=rng.random((people, 4)).astype(np.float32),
+        person_score=rng.random(people).astype(np.float32),
+        heatmaps=Heatmaps(values=maps(1, seed)[0], grid=GRID) if with_maps else None,
+    )
+
+
+def test_parts_make_the_same_poses_as_the_detections(tmp_path: Path) -> None:
+    found = {0: detections(2, 1), 1: detections(0, 2), 4: detections(3, 3), 5: detections(1, 4)}
+    paths = []
+    for start, moments in ((0, [0, 1]), (3, [4, 5]), (6, [])):
+        part = Part.of([(t, found[t], pack(found[t])) for t in moments], 17)
+        paths.append(tmp_path / f"{start}.npz")
+        part.save(paths[-1])
+    parts = [Part.load(p) for p in paths]
+    poses = assembled("cam", COCO17, parts, 8)
+    assert poses.xy_px.shape == (8, 3, 17, 2)
+    np.testing.assert_array_equal(poses.present.sum(1), [2, 0, 0, 0, 3, 1, 0, 0])
+    for t, each in found.items():
+        np.testing.assert_array_equal(poses.xy_px[t, : len(each)], each.xy_px)
+        np.testing.assert_array_equal(poses.score[t, : len(each)], each.score)
+        np.testing.assert_array_equal(poses.box_px[t, : len(each)], each.box_px)
+        assert np.isnan(poses.xy_px[t, len(each) :]).all()
+    assemble_heatmaps(tmp_path / "a.h5", COCO17, parts, 8)
+    with HeatmapReader(tmp_path / "a.h5") as reader:
+        np.testing.assert_allclose(reader.read([4])[0], maps(1, 3)[0], atol=FLOOR)
+        assert reader.read([2]).max() == 0
+
+
+def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
+    part = Part.of([(0, detections(1, 1), b"")], 17)
+    part.save(tmp_path / "a.npz")
+    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
+    with pytest.raises(CoreError, match="damaged"):
+        Part.load(tmp_path / "a.npz")
+
+
+def gradient(width: int, height: int) -> np.ndarray:
+    """A picture whose red is linear in x and whose green is linear in y."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([255 * x / (width - 1), 255 * y / (height - 1), 0 * x], -1).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [(512, 288), (480, 270), (331, 187), (96, 54), (2000, 1125)])
+def test_resizing_does_not_shift_the_picture(size: tuple[int, int]) -> None:
+    source, at = (960, 540), np.array([401.3, 222.8])
+    y, x = np.mgrid[: source[1], : source[0]]
+    blob = 250 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 40.0**2))
+    small = resized(np.repeat(blob.round().astype(np.uint8)[..., None], 3, -1), size)[..., 0].astype(float)
+    y, x = np.mgrid[: size[1], : size[0]]
+    centre = np.array([(small * x).sum(), (small * y).sum()]) / small.sum()
+    # A convention off by half a pixel would miss by (1 - scale) / 2 of the coarser grid's pixels: 0.2 px and more.
+    np.testing.assert_allclose(PixelMap.resizing(source, size).back(centre), at, atol=0.1)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_letterbox_keeps_the_whole_picture_and_its_proportions(centred: bool) -> None:
+    framed, to_frame = letterboxed(np.full((540, 960, 3), 200, np.uint8), (640, 640), fill=114, centred=centred)
+    assert framed.shape == (640, 640, 3)
+    corners = to_frame.forward(np.array([[-0.5, -0.5], [959.5, 539.5]]))
+    top = 140 if centred else 0
+    np.testing.assert_allclose(corners, [[-0.5, top - 0.5], [639.5, top + 359.5]], atol=1e-9)
+    assert (framed[top : top + 360] == 200).all()
+    assert (framed == 114).sum() == 280 * 640 * 3
+
+
+def test_crop_shows_the_box_padded_and_where_the_map_says() -> None:
+    image = gradient(960, 540)
+    crop, to_crop = cropped(image, np.array([400.0, 100.0, 500.0, 400.0]), (192, 256), padding=1.25)
+    np.testing.assert_allclose(to_crop.forward(np.array([450.0, 250.0])), [95.5, 127.5])
+    height = to_crop.back(np.array([0.0, 255.5]))[1] - to_crop.back(np.array([0.0, -0.5]))[1]
+    assert height == pytest.approx(300 * 1.25)
+    x = to_crop.back(np.array([100.0, 60.0]))[0]
+    assert crop[60, 100, 0] == pytest.approx(255 * x / 959, abs=1.0)
+    outside, _ = cropped(image, np.array([-50.0, -50.0, 10.0, 10.0]), (192, 256), padding=1.25)
+    assert (outside[0, 0] == 0).all()
+
+
+def test_maps_compose_and_invert() -> None:
+    one, two = PixelMap((0.5, 0.25), (3.0, -1.0)), PixelMap((4.0, 8.0), (0.5, 0.25))
+    points = np.random.default_rng(0).random((5, 2)) * 100
+    np.testing.assert_allclose(one.then(two).forward(points), two.forward(one.forward(points)))
+    np.testing.assert_allclose(one.back(one.forward(points)), points)
+
+
+def test_drawn_heatmaps_are_gaussians_as_high_as_the_scores() -> None:
+    grid, shape = frame_grid((1088, 1920), 512)
+    assert shape == (128, 73)
+    xy_px = np.full((2, 17, 2), np.nan)
+    xy_px[0, 3], xy_px[1, 3], xy_px[1, 5] = [300, 700], [800, 700], [500, 1000]
+    score = np.where(np.isfinite(xy_px).all(-1), [[0.9], [0.6]], 0)
+    box_px = np.array([[0, 0, 500, 1500], [0, 0, 500, 1500]], float)
+    found = drawn(xy_px, score, box_px, grid, shape)
+    assert found.values.shape == (17, *shape)
+    x, y = np.rint(grid.forward(np.array([300.0, 700.0]))).astype(int)
+    assert found.values[3, y, x] == pytest.approx(0.9, abs=0.06)
+    x, y = np.rint(grid.forward(np.array([800.0, 700.0]))).astype(int)
+    assert found.values[3, y, x] == pytest.approx(0.6, abs=0.05)
+    assert found.values[4].max() == 0
+    assert drawn(xy_px[:0], score[:0], box_px[:0], grid, shape).values.max() == 0

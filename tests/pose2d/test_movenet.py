@@ -1,0 +1,256 @@
+"""The embedded estimator: its decode on heads with an exact truth, and the real network on real pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.calibration.importers import read_rig
+from core.files import resource
+from core.geometry.projection import project_rig
+from core.geometry.triangulation import ideal_points, triangulate
+from core.pose2d.config import Pose2DConfig
+from core.pose2d.estimator import Detections
+from core.pose2d.estimators.movenet import Heads, MoveNet, decode, input_size
+from core.pose2d.pixelmap import PixelMap, letterboxed
+from core.session.video import VideoReader
+from core.types import COCO17
+
+SIZE = (1088, 1920)
+FRAME = PixelMap.resizing(SIZE, (290, 512))
+CELLS = (128, 80)
+CONFIG = Pose2DConfig(heatmaps=True, provider="cpu")
+
+
+def rest_pose() -> np.ndarray:
+    """(17, 2) y, x of an upright person of height 1 around the middle of the body."""
+    x = [0, 0.02, -0.02, 0.05, -0.05, 0.12, -0.12, 0.16, -0.16, 0.18, -0.18, 0.08, -0.08, 0.08, -0.08, 0.08, -0.08]
+    y = [-0.43, -0.45, -0.45, -0.44, -0.44, -0.3, -0.3, -0.14, -0.14, 0, 0, 0, 0, 0.22, 0.22, 0.45, 0.45]
+    return np.stack([y, x], -1)
+
+
+def heads_of(people: list[np.ndarray], coarse_error: float = 0.0, scores: list[float] | None = None) -> Heads:
+    """Heads as the network gives them for people (17, 2) y, x in cells from the corner of cell (0, 0)."""
+    rng = np.random.default_rng(1)
+    h, w = CELLS
+    centre = np.zeros((h, w), np.float32)
+    box_size, box_offset = np.zeros((2, h, w), np.float32), np.zeros((2, h, w), np.float32)
+    heat = np.zeros((17, h, w), np.float32)
+    coarse, offset = np.zeros((17, 2, h, w), np.float32), np.zeros((17, 2, h, w), np.float32)
+    rows, columns = np.mgrid[:h, :w] + 0.5
+    for joints, score in zip(people, scores or [0.9] * len(people), strict=True):
+        low, high = joints.min(0), joints.max(0)
+        middle = (low + high) / 2
+        y, x = np.clip(middle.astype(int), 0, [h - 1, w - 1])
+        centre[y, x] = score
+        box_size[:, y, x], box_offset[:, y, x] = high - low, middle - [y, x]
+        coarse[:, :, y, x] = joints - [y, x] - 0.5 + rng.uniform(-coarse_error, coarse_error, joints.shape)
+        for j, (jy, jx) in enumerate(joints):
+            blob = 0.8 * np.exp(-((rows - jy) ** 2 + (columns - jx) ** 2) / 2)
+            stronger = blob > heat[j]
+            heat[j] = np.where(stronger, blob, heat[j])
+            offset[j, 0] = np.where(stronger, jy - rows + 0.5, offset[j, 0])
+            offset[j, 1] = np.where(stronger, jx - columns + 0.5, offset[j, 1])
+    return Heads(centre, box_size, box_offset, heat, coarse, offset)
+
+
+def pixels(joints: np.ndarray) -> np.ndarray:
+    """Picture pixels (17, 2) x, y of joints in cells, by the documented relation: the network's px is 4 cells + 1/4."""
+    network = joints[:, ::-1] * 4 - 0.5 + 0.25
+    return FRAME.back(network)
+
+
+def test_heads_give_back_the_exact_joints_of_any_number_of_people() -> None:
+    people = [rest_pose() * 40 + [y, x] for y in (24.3, 70.7, 104.2) for x in (12.4, 39.6, 66.5)]
+    config = Pose2DConfig(max_people=20)
+    found = decode(heads_of(people, coarse_error=1.5), FRAME, SIZE, config)
+    assert len(found) == 9
+    truth = np.stack([pixels(p) for p in people])
+    nearest = np.abs(found.xy_px[:, None] - truth).max((2, 3)).min(0)
+    assert nearest.max() < 0.01
+    assert (found.score > 0.5).all()
+    assert (np.diff(found.person_score) <= 0).all()
+
+
+def test_a_person_at_the_border_counts_as_much_as_one_in_the_middle() -> None:
+    person = rest_pose() * [50, 20] + [64, 0.6]  # half of it outside
+    found = decode(heads_of([person], scores=[0.5]), FRAME, SIZE, CONFIG)
+    assert len(found) == 1
+    seen = person[:, 1] > 0.5
+    np.testing.assert_allclose(found.xy_px[0, seen], pixels(person)[seen], atol=0.01)
+    assert found.box_px[0, 0] == -0.5  # cut at the picture's edge
+
+
+def test_neighbours_keep_their_own_limbs() -> None:
+    left, right = (rest_pose() * 60 + [64, x] for x in (30.2, 42.4))  # 12 cells apart, shoulders overlap
+    found = decode(heads_of([left, right], coarse_error=1.0), FRAME, SIZE, CONFIG)
+    assert len(found) == 2
+    truth = np.stack([pixels(left), pixels(right)])
+    assert np.abs(found.xy_px[:, None] - truth).max((2, 3)).min(0).max() < 0.01
+
+
+def test_one_person_with_two_centres_is_one_person() -> None:
+    person = rest_pose() * 60 + [64.2, 40.2]
+    heads = heads_of([person])
+    for field in (heads.centre, heads.box_size, heads.box_offset, heads.coarse):
+        field[..., 67, 41] = field[..., 64, 40]
+    heads.coarse[:, 0, 67, 41] -= 3
+    heads.coarse[:, 1, 67, 41] -= 1
+    heads.centre[67, 41] = 0.7
+    found = decode(heads, FRAME, SIZE, CONFIG)
+    assert len(found) == 1
+    assert found.person_score[0] == pytest.approx(0.9)
+
+
+def test_a_joint_that_no_heatmap_shows_is_missing() -> None:
+    heads = heads_of([rest_pose() * 60 + [64.2, 40.2]])
+    heads.heat[9] = 0
+    found = decode(heads, FRAME, SIZE, CONFIG)
+    assert np.isnan(found.xy_px[0, 9]).all()
+    assert found.score[0, 9] == 0
+    assert np.isfinite(found.xy_px[0, np.arange(17) != 9]).all()
+
+
+def test_nobody_and_the_most_people() -> None:
+    assert len(decode(heads_of([]), FRAME, SIZE, CONFIG)) == 0
+    crowd = [rest_pose() * 20 + [y, x] for y in (20, 50, 80, 110) for x in (12, 30, 48, 66)]
+    found = decode(heads_of(crowd, scores=list(np.linspace(0.3, 0.9, 16))), FRAME, SIZE, Pose2DConfig(max_people=3))
+    np.testing.assert_allclose(found.person_score, [0.9, 0.86, 0.82], atol=1e-6)
+
+
+def test_the_heatmap_grid_puts_peaks_on_the_joints() -> None:
+    person = np.floor(rest_pose() * 60 + [64, 40]) + 0.5  # joints in the middle of cells
+    found = decode(heads_of([person]), FRAME, SIZE, CONFIG)
+    assert found.heatmaps is not None
+    flat = found.heatmaps.values.reshape(17, -1).argmax(-1)
+    cells = np.stack([flat % CELLS[1], flat // CELLS[1]], -1).astype(float)
+    np.testing.assert_allclose(found.heatmaps.grid.back(cells), pixels(person), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "long_side", "expected"),
+    [
+        ((1088, 1920), 512, (320, 512)),
+        ((1920, 1080), 512, (512, 288)),
+        ((640, 480), 512, (512, 384)),
+        ((3000, 100), 512, (512, 32)),
+        ((32, 32), 320, (320, 320)),
+        ((1920, 1080), 500, (512, 288)),
+    ],
+)
+def test_input_sides_are_multiples_of_32_that_hold_the_picture(
+    size: tuple[int, int], long_side: int, expected: tuple[int, int]
+) -> None:
+    assert input_size(size, long_side) == expected
+
+
+@pytest.fixture(scope="module")
+def movenet() -> MoveNet:
+    files = {"pose": resource("weights", "movenet_multipose.onnx")}
+    return MoveNet("movenet_multipose", files, CONFIG, threads=2)
+
+
+def frame_of(camera: str, index: int) -> np.ndarray:
+    with VideoReader(resource("sample", f"{camera}.mp4")) as video:
+        return video.read(index)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, np.ndarray]:
+    return {f"cam0{v}": frame_of(f"cam0{v}", 0) for v in range(1, 5)}
+
+
+@pytest.fixture(scope="module")
+def seen(movenet: MoveNet, pictures: dict[str, np.ndarray]) -> dict[str, Detections]:
+    return dict(zip(pictures, movenet.estimate(list(pictures.values())), strict=True))
+
+
+# Where the eye puts the noses and left ankles of the man and the woman in the sample's first pictures.
+NOSE_AND_ANKLE = {
+    "cam01": [[(487, 391), (443, 1120)], [(870, 878), (575, 1688)]],
+    "cam02": [[(547, 455), (571, 1035)], [(170, 705), (168, 1420)]],
+    "cam03": [[(573, 550), (540, 1195)], [(254, 560), (250, 1010)]],
+    "cam04": [[(290, 583), (520, 1370)], [(694, 460), (775, 890)]],
+}
+
+
+@pytest.mark.parametrize("camera", NOSE_AND_ANKLE)
+def test_both_people_of_the_sample_are_found_where_they_are(seen: dict[str, Detections], camera: str) -> None:
+    found = seen[camera]
+    assert len(found) >= 2
+    hips = found.xy_px[:, [11, 12]].mean(1)
+    for marks in NOSE_AND_ANKLE[camera]:
+        middle = np.mean(marks, 0)
+        assert np.linalg.norm(hips - middle, axis=-1).min() < 120
+
+
+def test_mirrored_pictures_agree_with_themselves(
+    movenet: MoveNet, pictures: dict[str, np.ndarray], seen: dict[str, Detections]
+) -> None:
+    """Any constant shift of the pixel convention would show up twice over; half a network pixel would be 3.8 px."""
+    differences = []
+    for camera, image in pictures.items():
+        mirrored = movenet.estimate([np.ascontiguousarray(image[:, ::-1])])[0]
+        back = mirrored.xy_px[:, list(COCO17.mirror)]
+        back = np.stack([image.shape[1] - 1 - back[..., 0], back[..., 1]], -1)
+        for person, score in zip(seen[camera].xy_px, seen[camera].score, strict=True):
+            apart = back - person
+            nearest = np.nanmedian(np.linalg.norm(apart, axis=-1), -1).argmin()
+            good = (score > 0.4) & (np.linalg.norm(apart[nearest], axis=-1) < 25)
+            differences.append(apart[nearest][good])
+    shift = np.concatenate(differences)
+    assert len(shift) > 90
+    # The spread of the two estimates is about 6 px: the mean of 90 is known to 0.6 px.
+    np.testing.assert_allclose(shift.mean(0), 0, atol=1.8)
+
+
+def test_a_shifted_picture_shifts_the_joints(movenet: MoveNet, pictures: dict[str, np.ndarray]) -> None:
+    """A shift by one heatmap cell is the same picture to the network, so that only the way back can be wrong."""
+    image, _ = letterboxed(pictures["cam03"], (320, 512))
+    config = Pose2DConfig(long_side_px=544, provider="cpu")
+    network = MoveNet("x", {"pose": resource("weights", "movenet_multipose.onnx")}, config, threads=2)
+    canvas = np.zeros((2, 544, 352, 3), np.uint8)
+    canvas[0, :512, :320] = image
+    canvas[1, 32:, 32:] = image
+    first, second = network.estimate(list(canvas))
+    assert len(first) == len(second) == 2
+    moved = second.xy_px - first.xy_px
+    sure = np.minimum(first.score, second.score) > 0.4
+    np.testing.assert_allclose(np.median(moved[sure], 0), 32, atol=0.15)
+
+
+def test_a_batch_of_mixed_sizes_is_as_one_by_one(movenet: MoveNet, pictures: dict[str, np.ndarray]) -> None:
+    images = [pictures["cam01"], pictures["cam02"][:1088, :1080], pictures["cam03"]]
+    together = movenet.estimate(images)
+    for image, found in zip(images, together, strict=True):
+        alone = movenet.estimate([image])[0]
+        np.testing.assert_allclose(found.xy_px, alone.xy_px, atol=0.05)
+        np.testing.assert_allclose(found.score, alone.score, atol=1e-3)
+
+
+def test_the_provider_is_told_in_words(movenet: MoveNet) -> None:
+    assert movenet.provider.name == "cpu"
+    assert "on the CPU with 2 threads" in movenet.provider.words
+    assert Path(resource("weights", "LICENSE")).is_file()
+
+
+def test_views_agree_on_both_people_in_space(seen: dict[str, Detections]) -> None:
+    """The whole chain against the rig: joints of four views, triangulated, fall back on themselves."""
+    rig = read_rig(resource("sample", "Calib.qca.txt"))
+    errors = []
+    for person in (0, 1):
+        xy_px, score = np.full((4, 17, 2), np.nan), np.zeros((4, 17))
+        for v, camera in enumerate(rig.names):
+            middle = np.mean(NOSE_AND_ANKLE[camera][person], 0)
+            hips = seen[camera].xy_px[:, [11, 12]].mean(1)
+            mine = np.linalg.norm(hips - middle, axis=-1).argmin()
+            xy_px[v], score[v] = seen[camera].xy_px[mine], seen[camera].score[mine]
+        score[score < 0.25] = 0
+        xyz_mm = triangulate(rig, ideal_points(rig, xy_px), score)
+        error = np.linalg.norm(project_rig(rig, xyz_mm) - xy_px, axis=-1)
+        errors.append(error[(score > 0) & ((score > 0).sum(0) >= 3)])
+    every = np.concatenate(errors)
+    assert len(every) > 80
+    assert np.median(every) < 17  # 13.7 px over the whole sample
