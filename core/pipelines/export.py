@@ -40,7 +40,10 @@ def export(session: Session, params: ExportParams, run: RunLayout, reporter: Rep
     _warn_of_uneven_times(poses, reporter)
     folder = Path(params.folder).expanduser().absolute() if params.folder else session.layout.exports
     origin = Origin(
-        take=take.name, poses=chosen, rig=_rig_digest(session, take, poses), version=f"{NAME} {__version__}"
+        take=take.name,
+        poses=chosen,
+        rig=_rig_digest(session, take, poses),
+        version=f"{NAME} {poses.provenance.get('code_version', __version__)}",
     )
     files: list[Path] = []
     for done, (name, chosen_options) in enumerate(options.items()):
