@@ -29,7 +29,10 @@ class _ThemedEngine(QIconEngine):
         token = self._on_token if state == QIcon.State.On else self._token
         if mode == QIcon.Mode.Disabled:
             token = "faint"
-        renderer(self._name, getattr(current_theme(), token)).render(painter, QRectF(rect))  # type: ignore[call-overload]
+        box = QRectF(rect)  # type: ignore[call-overload]
+        # Room wider than high keeps the rest as distance to the text: style sheets have no setting for that.
+        box.setWidth(box.height())
+        renderer(self._name, getattr(current_theme(), token)).render(painter, box)
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
         pixmap = QPixmap(size)
@@ -38,6 +41,10 @@ class _ThemedEngine(QIconEngine):
         self.paint(painter, pixmap.rect(), mode, state)
         painter.end()
         return pixmap
+
+
+SIZE_BESIDE_TEXT = QSize(22, 16)
+"""Icon size for buttons that show text too."""
 
 
 def icon(name: str, token: str = "muted", on_token: str = "accent") -> QIcon:

@@ -56,6 +56,8 @@ class Theme:
         axis_z: World z axis.
         persons: One colour a person, used in turn.
         series: One colour a curve, used in turn.
+        on_picture: Fine lines over a photograph, the same in every look.
+        on_picture_strong: What must stand out over a photograph.
     """
 
     name: ThemeName
@@ -82,6 +84,8 @@ class Theme:
     axis_z: str
     persons: tuple[str, ...]
     series: tuple[str, ...]
+    on_picture: str = "#6ea0ff"
+    on_picture_strong: str = "#ffbe4d"
 
     def person(self, index: int) -> str:
         """Colour of the person in column `index`; repeats when there are more people than colours."""

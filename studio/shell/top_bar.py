@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QMenu, QPushButton
 from studio.actions.menus import OpenPath, fill_menu
 from studio.actions.registry import ActionRegistry
 from studio.actions.table import RECENT, SEPARATOR
-from studio.icons import icon
+from studio.icons import SIZE_BESIDE_TEXT, icon
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.text import label
@@ -52,6 +52,7 @@ class TopBar(QFrame):
         row.addStretch(1)
         self.jobs = QToolButton()
         self.jobs.setIcon(icon("jobs"))
+        self.jobs.setIconSize(SIZE_BESIDE_TEXT)
         self.jobs.setCheckable(True)
         self.jobs.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.jobs.setText("Jobs")

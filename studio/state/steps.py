@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from core.errors import CoreError
-from core.session.status import session_status
+from core.session.status import SessionStatus, session_status, take_status
 from studio.state.app_state import AppState
 from studio.widgets.status_dot import StepState
 
@@ -22,21 +21,37 @@ _PAGE_STEPS: dict[str, tuple[str, ...]] = {
 class StepView:
     """A step or a page: how far it is, and why in words."""
 
-    state: StepState | Literal["running"]
+    state: StepState
     reason: str = ""
 
 
 def session_steps(state: AppState) -> dict[str, StepView]:
-    """Every step of the selected take, from what is on disk; empty without a session."""
-    if state.session is None:
-        return {}
-    status = session_status(state.session)
-    return {name: StepView(step.state, step.reason) for name, step in status.steps.items()}
+    """Every step of the session as a whole, from what is on disk; empty without a session.
+
+    Raises:
+        CoreError: The session cannot be read any more.
+    """
+    return _views(session_status(state.session)) if state.session is not None else {}
+
+
+def take_steps(state: AppState) -> dict[str, StepView]:
+    """Every step of the selected take; those of the session where there is no take.
+
+    Raises:
+        CoreError: The take cannot be read.
+    """
+    take = state.take
+    if state.session is None or take is None:
+        return session_steps(state)
+    return _views(take_status(state.session, take))
 
 
 def page_steps(state: AppState) -> dict[str, StepView]:
     """Every page: done if all its steps are, running if a job of it runs, blocked if none of its steps can be done."""
-    steps = session_steps(state)
+    try:
+        steps = session_steps(state)
+    except CoreError as error:
+        return {page: StepView("blocked", error.message) for page in (*_PAGE_STEPS, "view")}
     pages = {page: _page([steps[name] for name in names if name in steps]) for page, names in _PAGE_STEPS.items()}
     pages["view"] = _view(state)
     active = {job.verb for job in state.jobs.active}
@@ -52,6 +67,10 @@ _PAGE_VERBS: dict[str, set[str]] = {
     "train": {"label", "associate", "train", "infer", "evaluate", "path"},
     "export": {"export"},
 }
+
+
+def _views(status: SessionStatus) -> dict[str, StepView]:
+    return {name: StepView(step.state, step.reason) for name, step in status.steps.items()}
 
 
 def _page(steps: list[StepView]) -> StepView:

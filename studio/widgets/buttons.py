@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
+from studio.icons import SIZE_BESIDE_TEXT
 from studio.icons import icon as themed_icon
 from studio.widgets.text import label
 
@@ -28,13 +30,15 @@ def button(
     widget.setProperty("kind", kind)
     if icon:
         widget.setIcon(themed_icon(icon, "on_accent" if kind == "primary" else "muted"))
+        if text:
+            widget.setIconSize(SIZE_BESIDE_TEXT)
     widget.setToolTip(tip)
     widget.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
     return widget
 
 
 class ReasonButton(QWidget):
-    """A push button with a line under it that says why it is blocked, while it is.
+    """A push button with a line beside it that says why it is blocked, while it is.
 
     Args:
         push: The button.
@@ -47,13 +51,15 @@ class ReasonButton(QWidget):
         super().__init__(parent)
         self.push = push
         self._tip = push.toolTip()
-        layout = QVBoxLayout(self)
+        layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(push)
+        layout.setSpacing(12)
         self._reason = label("", "small")
+        self._reason.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._reason.setMinimumWidth(220)
         self._reason.hide()
-        layout.addWidget(self._reason)
+        layout.addWidget(self._reason, 1)
+        layout.addWidget(push)
 
     def set_blocked(self, reason: str) -> None:
         """Disables the button and says why; an empty reason enables it."""

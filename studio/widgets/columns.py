@@ -50,11 +50,14 @@ class TileGrid(QWidget):
     Args:
         tile_px: Least width of a tile.
         most: Most columns.
+        spread: Whether the tiles fill the width; else they stand left.
     """
 
-    def __init__(self, tile_px: int = 280, most: int = 4, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, tile_px: int = 280, most: int = 4, *, spread: bool = True, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._tile_px, self._most, self._columns = tile_px, most, 0
+        self._tile_px, self._most, self._spread, self._columns = tile_px, most, spread, 0
         self._tiles: list[QWidget] = []
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -66,8 +69,9 @@ class TileGrid(QWidget):
         """What it shows, in order."""
         return list(self._tiles)
 
-    def set_tiles(self, tiles: list[QWidget]) -> None:
-        """Shows these instead."""
+    def set_tiles(self, tiles: list[QWidget], tile_px: int | None = None) -> None:
+        """Shows these instead, of another least width if given."""
+        self._tile_px = tile_px or self._tile_px
         for old in self._tiles:
             self._grid.removeWidget(old)
             old.hide()
@@ -82,12 +86,13 @@ class TileGrid(QWidget):
     def _arrange(self, width_px: int) -> None:
         gap = self._grid.spacing()
         fits = max(1, min(self._most, (width_px + gap) // (self._tile_px + gap), len(self._tiles) or 1))
-        if fits == 3 and len(self._tiles) == 4:
+        if fits == 3 and len(self._tiles) == 4 and self._spread:
             fits = 2  # four pictures look better as two rows of two than as three and one
         if fits == self._columns:
             return
         for column in range(max(fits, self._columns)):
-            self._grid.setColumnStretch(column, 1 if column < fits else 0)
+            self._grid.setColumnStretch(column, 1 if column < fits and self._spread else 0)
+        self._grid.setColumnStretch(fits, 0 if self._spread else 1)
         self._columns = fits
         for index, tile in enumerate(self._tiles):
             self._grid.addWidget(tile, index // fits, index % fits)

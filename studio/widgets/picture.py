@@ -10,8 +10,12 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from core.session import Take
+from core.session.video import VideoReader
 from core.types.arrays import F64, U8
 from studio.theme import current_theme
+
+_MAX_HEIGHT_PX = 460
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +40,17 @@ def to_image(picture: U8) -> QImage:
     return QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 
+def first_picture(take: Take, camera: str) -> QImage:
+    """The first picture of a camera's video, upright: the one that is read fastest.
+
+    Raises:
+        CoreError: The video cannot be read.
+    """
+    part = take.camera(camera)
+    with VideoReader(take.video_path(camera), rotation_deg=part.rotation_deg) as reader:
+        return to_image(reader.read(0))
+
+
 class Picture(QWidget):
     """Shows a picture letterboxed, with overlay lines and a caption.
 
@@ -55,7 +70,6 @@ class Picture(QWidget):
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
-        self.setMinimumSize(160, 90)
 
     @property
     def loaded(self) -> bool:
@@ -71,8 +85,8 @@ class Picture(QWidget):
         return self._lines
 
     def set_aspect(self, width_px: int, height_px: int) -> None:
-        """Keeps room of this shape while the picture is not there yet; never taller than a square."""
-        self._aspect = max(1.0, width_px / height_px)
+        """Keeps room of this shape, also while the picture is not there yet."""
+        self._aspect = width_px / height_px
         self.updateGeometry()
 
     def set_picture(self, image: QImage, lines: Sequence[Lines] = ()) -> None:
@@ -90,7 +104,7 @@ class Picture(QWidget):
         return True
 
     def heightForWidth(self, width: int) -> int:
-        return round(width / self._aspect)
+        return min(round(width / self._aspect), _MAX_HEIGHT_PX)
 
     def sizeHint(self) -> QSize:
         return QSize(320, round(320 / self._aspect))

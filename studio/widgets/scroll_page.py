@@ -49,4 +49,10 @@ class ScrollPage(QWidget):
         self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX, 3 * GRID_PX)
         self.content.setSpacing(2 * GRID_PX)
         self.scroll.setWidget(inner)
+        self.scroll.verticalScrollBar().rangeChanged.connect(self._keep_edge)
         outer.addWidget(self.scroll, 1)
+
+    def _keep_edge(self, _low: int, high: int) -> None:
+        """Lets the scroll bar take its room from the margin, so that the cards keep their right edge."""
+        bar_px = self.scroll.verticalScrollBar().sizeHint().width() if high > 0 else 0
+        self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX - bar_px, 3 * GRID_PX)

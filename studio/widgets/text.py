@@ -8,7 +8,20 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QWidget
 
 Role = Literal[
-    "hero", "title", "heading", "figure", "lead", "body", "muted", "small", "overline", "good", "warn", "bad", "strong"
+    "hero",
+    "title",
+    "heading",
+    "figure",
+    "lead",
+    "body",
+    "muted",
+    "small",
+    "overline",
+    "reason",
+    "good",
+    "warn",
+    "bad",
+    "strong",
 ]
 
 

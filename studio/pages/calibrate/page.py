@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QStackedWidget, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from core.pipelines.params import ImportRigParams
 from core.session import Session
 from core.types import CameraRig
 from studio.pages.calibrate import presenter
-from studio.pages.calibrate.pictures import RigPictures
+from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.shell.dialogs import show_error
 from studio.state.app_state import AppState
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear, line
+from studio.widgets.columns import Columns
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
+from studio.widgets.picture_tiles import PictureTiles
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.text import label
 
@@ -65,20 +68,23 @@ class CalibratePage(ScrollPage):
         chosen, _ = QFileDialog.getOpenFileName(self, "Import calibration", start, presenter.RIG_FILES)
         if not chosen:
             return
-        path = Path(chosen)
-        self._state.settings.update(last_folder=str(path.parent))
-        if presenter.is_folder_of_cameras(path) and self._means_folder(path):
-            path = path.parent
-        self.start_import(path)
+        self._state.settings.update(last_folder=str(Path(chosen).parent))
+        self.ask_about(Path(chosen))
 
-    def start_import(self, path: Path) -> None:
-        """Imports a rig file or a folder of them; axes, units and format are found out by the importer."""
+    def ask_about(self, path: Path) -> ImportRigDialog:
+        """Opens the dialog for a chosen file."""
+        dialog = ImportRigDialog(path, self.window())
+        dialog.chosen.connect(self.start_import)
+        dialog.open()
+        return dialog
+
+    def start_import(self, params: ImportRigParams) -> None:
+        """Imports as a job."""
         session = self._state.session
         if session is None:
             return
         try:
-            params = ImportRigParams(path=str(path))
-            self._state.jobs.start(session, "import-rig", params, f"Import calibration {path.name}")
+            self._state.jobs.start(session, "import-rig", params, f"Import calibration {Path(params.path).name}")
         except CoreError as error:
             show_error(error, self.window())
 
@@ -105,18 +111,21 @@ class CalibratePage(ScrollPage):
         column.setSpacing(self.content.spacing())
         self.check_card = Card("Check")
         self.pictures_card = Card("The rig over the pictures")
-        self.pictures_card.set_note(
-            "Blue: floor grid, one line a metre. Yellow: upright poles of 1.8 m. Wrong axes or units show at once."
-        )
-        self.pictures = RigPictures()
+        self.pictures_card.set_note(presenter.LEGEND)
+        self.pictures = PictureTiles(presenter.LEGEND)
         self.pictures_empty = label("Import a take to see the rig over its pictures.", "muted")
         self.pictures_card.body.addWidget(self.pictures_empty)
         self.pictures_card.body.addWidget(self.pictures)
         self.rig_card = Card("Cameras")
         self.table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5, 6), stretch=0)
         self.rig_card.body.addWidget(self.table)
-        for card in (self.check_card, self.pictures_card, self.rig_card):
-            column.addWidget(card)
+        columns = Columns(breakpoint_px=900, shares=(7, 4))
+        columns.left.addWidget(self.pictures_card)
+        columns.left.addStretch(1)
+        columns.right.addWidget(self.check_card)
+        columns.right.addStretch(1)
+        column.addWidget(columns)
+        column.addWidget(self.rig_card)
         column.addStretch(1)
         return holder
 
@@ -128,7 +137,9 @@ class CalibratePage(ScrollPage):
         self.pictures_empty.setVisible(take is None)
         self.pictures.setVisible(take is not None)
         if take is not None:
-            self.pictures.show_take(session, rig, take)
+            sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
+            key = (str(session.root), rig.digest, take.name, take.manifest.created)
+            self.pictures.show_cameras(key, sizes, partial(presenter.overlay, rig, take))
 
     def _show_findings(self, session: Session) -> None:
         clear(self.check_card.body)
@@ -141,12 +152,3 @@ class CalibratePage(ScrollPage):
         self.check_card.body.addWidget(line())
         for finding in found:
             self.check_card.body.addWidget(FindingRow(finding.level, finding.sentence, finding.remedy))
-
-    def _means_folder(self, path: Path) -> bool:
-        """Asks whether the files beside the chosen one belong to the same rig."""
-        answer = QMessageBox.question(
-            self,
-            "Import calibration",
-            f"There are more {path.suffix} files in {path.parent.name}. Does each hold one camera of this rig?",
-        )
-        return answer == QMessageBox.StandardButton.Yes

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from core.calibration.overlay import floor_grid_px, poles_px
+from PySide6.QtGui import QImage
 
+from core.calibration.overlay import floor_grid_px, poles_px
 from core.calibration.space import capture_space
 from core.errors import CoreError
 from core.files import read_json
 from core.session import Session, Take
-from core.session.video import VideoReader
 from core.types import Camera, CameraRig
-from core.types.arrays import F64, U8
+from studio.widgets.picture import Lines, first_picture
 
+LEGEND = "Blue: floor grid, one line a metre. Yellow: upright poles of 1.8 m. Wrong axes or units show at once."
 RIG_FILES = "Rig files (*.txt *.toml *.json *.yaml *.yml *.xml);;All files (*)"
-CAMERA_HEADERS = ("Camera", "Picture", "Focal length", "Field of view", "Position x, y (m)", "Height (m)", "Error")
+CAMERA_HEADERS = ("Camera", "Picture", "Focal length", "Field of view", "x, y in m", "Height in m", "Error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +35,6 @@ class Finding:
     level: str
     sentence: str
     remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Overlay:
-    """One camera's picture and the world drawn into it.
-
-    Attributes:
-        picture: (H, W, 3) RGB.
-        floor_px: Polylines of the floor grid, each (n, 2).
-        poles_px: Polylines of the upright poles, each (n, 2).
-    """
-
-    picture: U8
-    floor_px: tuple[F64, ...]
-    poles_px: tuple[F64, ...]
 
 
 def camera_rows(rig: CameraRig) -> list[tuple[str, ...]]:
@@ -88,38 +73,20 @@ def rig_check(session: Session) -> tuple[Finding, list[Finding]] | None:
     return verdict, found
 
 
-def overlay(rig: CameraRig, take: Take, camera: str) -> Overlay:
-    """A camera's picture from the middle of the take, with the floor and the poles where the rig puts them.
+def overlay(rig: CameraRig, take: Take, camera: str) -> tuple[QImage, list[Lines]]:
+    """A camera's picture from the take's start, with the floor and the poles where the rig puts them.
 
     Raises:
         CoreError: The video cannot be read, or the rig does not know the camera.
     """
-    picture = middle_picture(take, camera)
+    picture = first_picture(take, camera)
     calibrated = rig[camera]
     if not calibrated.posed:
-        return Overlay(picture=picture, floor_px=(), poles_px=())
-    space = capture_space(rig)
-    return Overlay(
-        picture=picture,
-        floor_px=tuple(floor_grid_px(calibrated, space)),
-        poles_px=tuple(poles_px(calibrated, space)),
-    )
-
-
-def middle_picture(take: Take, camera: str) -> U8:
-    """The picture in the middle of a camera's video, upright.
-
-    Raises:
-        CoreError: The video cannot be read.
-    """
-    part = take.camera(camera)
-    with VideoReader(take.video_path(camera), rotation_deg=part.rotation_deg) as reader:
-        return reader.read(reader.n_frames // 2)
-
-
-def is_folder_of_cameras(path: Path) -> bool:
-    """Whether a chosen file is one of several that belong together, one a camera (OpenCV YAML or XML)."""
-    return path.suffix.lower() in (".yaml", ".yml", ".xml") and sum(1 for _ in path.parent.glob(f"*{path.suffix}")) > 1
+        return picture, []
+    space = capture_space(rig.subset([c.name for c in rig if c.posed]))
+    floor = Lines(tuple(floor_grid_px(calibrated, space)), "on_picture", 1.0)
+    poles = Lines(tuple(poles_px(calibrated, space)), "on_picture_strong", 2.4)
+    return picture, [floor, poles]
 
 
 def _camera_row(camera: Camera) -> tuple[str, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QStackedWidget, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from core.pipelines.params import ImportTakeParams
+from core.session import Session
 from studio.pages.record import presenter
 from studio.pages.record.import_dialog import ImportDialog
 from studio.shell.dialogs import show_error
@@ -19,22 +21,26 @@ from studio.widgets.card import Card, clear
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
+from studio.widgets.picture_tiles import PictureTiles
 from studio.widgets.scroll_page import ScrollPage
 
 
 class TakeWidget(Card):
     """One take: its facts, its cameras, its notes, and a button to select it."""
 
-    def __init__(self, take: presenter.TakeCard, selected: bool, parent: QWidget | None = None) -> None:
+    def __init__(self, take: presenter.TakeCard, parent: QWidget | None = None) -> None:
         super().__init__(take.name, take.facts, parent)
-        self.take_name = take.name
-        self.select = button("Selected" if selected else "Select", "quiet" if selected else "normal")
-        self.select.setEnabled(not selected and not take.error)
-        self.select.setToolTip("The other pages work on this take" if selected else "Let the other pages work on it")
+        self.take = take
+        self.select = button("Select", "normal", "", "Let the other pages work on this take")
+        self.selected = FindingRow("ok", "Selected")
+        self.selected.setToolTip("The other pages work on this take")
         self.actions.addWidget(self.select)
+        self.actions.addWidget(self.selected)
         if take.error:
             self.body.addWidget(FindingRow("wrong", take.error))
             return
+        self.pictures = PictureTiles("The first moment of the take.", height_px=176)
+        self.body.addWidget(self.pictures)
         table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5), stretch=1)
         table.set_rows(take.rows, dict.fromkeys(take.dropped, "warn"))
         self.body.addWidget(table)
@@ -42,6 +48,11 @@ class TakeWidget(Card):
             self.body.addWidget(FindingRow("ok", "Every camera has a picture of every moment."))
         for note in take.notes:
             self.body.addWidget(FindingRow("odd", note))
+
+    def set_selected(self, selected: bool) -> None:
+        """Says whether the other pages work on this take."""
+        self.select.setVisible(not selected and not self.take.error)
+        self.selected.setVisible(selected)
 
 
 class RecordPage(ScrollPage):
@@ -118,22 +129,32 @@ class RecordPage(ScrollPage):
 
     def refresh(self) -> None:
         """Shows what is on disk."""
-        clear(self._list)
-        self.takes = []
         session = self._state.session
         cards = presenter.take_cards(session) if session is not None else []
+        if session is not None and cards != [widget.take for widget in self.takes]:
+            self._rebuild(session, cards)
+        for widget in self.takes:
+            widget.set_selected(widget.take.name == self._state.take_name)
+        self._stack.setCurrentIndex(1 if cards else 0)
+        self.import_button.setVisible(bool(cards))
+
+    def _rebuild(self, session: Session, cards: list[presenter.TakeCard]) -> None:
+        clear(self._list)
+        self.takes = []
         for card in cards:
-            widget = TakeWidget(card, card.name == self._state.take_name)
+            widget = TakeWidget(card)
             widget.select.clicked.connect(self._selected)
+            if not card.error:
+                take = session.take(card.name)
+                sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
+                widget.pictures.show_cameras(card, sizes, partial(presenter.picture, take))
             self.takes.append(widget)
             self._list.addWidget(widget)
         self._list.addStretch(1)
-        self._stack.setCurrentIndex(1 if cards else 0)
-        self.import_button.setVisible(bool(cards))
 
     def _selected(self) -> None:
         sender = self.sender()
         for widget in self.takes:
             if widget.select is sender:
-                self._state.select_take(widget.take_name)
+                self._state.select_take(widget.take.name)
                 return

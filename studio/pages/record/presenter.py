@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PySide6.QtGui import QImage
 
 from core.errors import CoreError
 from core.files import safe_name
 from core.session import Session, Take
 from core.session.intake import VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
+from studio.widgets.picture import Lines, first_picture
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = ("Camera", "File", "Picture", "Pictures", "Rate", "Dropped")
@@ -42,6 +44,15 @@ class TakeCard:
 def take_cards(session: Session) -> list[TakeCard]:
     """Every take of the session."""
     return [_card(session, name) for name in session.take_names()]
+
+
+def picture(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
+    """The first picture of one camera.
+
+    Raises:
+        CoreError: The video cannot be read.
+    """
+    return first_picture(take, camera), []
 
 
 def proposed_name(session: Session, videos: Sequence[Path]) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from core.jobs import Metric
 from studio.jobs.tracked import TrackedJob
 from studio.jobs.words import outcome_words, progress_words
 from studio.pages.train import presenter
+from studio.pages.train.consent_dialog import ConsentDialog
 from studio.plots.loss_plot import LossPlot
 from studio.shell.dialogs import show_error
 from studio.state.app_state import AppState
-from studio.state.steps import session_steps
+from studio.state.steps import StepView, take_steps
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card, clear, line
@@ -47,11 +48,11 @@ class StepWidget(QWidget):
         words.setSpacing(2)
         words.addWidget(label(step.title, "strong", wrap=False))
         words.addWidget(label(step.what, "small"))
-        self.reason = label("", "small")
+        self.reason = label("", "reason")
         words.addWidget(self.reason)
         row.addLayout(words, 1)
         self.push = button(step.title, "normal", step.icon, step.what)
-        self.push.setMinimumWidth(13 * GRID_PX)
+        self.push.setFixedWidth(14 * GRID_PX)
         row.addWidget(self.push, 0, Qt.AlignmentFlag.AlignTop)
 
     def show_row(self, row: presenter.StepRow) -> None:
@@ -60,9 +61,8 @@ class StepWidget(QWidget):
         self.push.setEnabled(not row.blocked)
         self.push.setToolTip(row.blocked or row.step.what)
         self.push.setText(f"{row.step.title} again" if row.state == "done" else row.step.title)
-        text = row.blocked if row.state == "blocked" else row.reason
-        self.reason.setText(text)
-        self.reason.setVisible(bool(text))
+        self.reason.setText(row.blocked or row.reason)
+        self.reason.setVisible(bool(row.blocked or row.reason))
 
 
 class TrainPage(ScrollPage):
@@ -91,6 +91,7 @@ class TrainPage(ScrollPage):
         self.columns.right.addStretch(1)
         for signal in (state.session_changed, state.status_changed, state.take_changed):
             signal.connect(self.refresh)
+        self.estimator.currentIndexChanged.connect(self._show_steps)
         jobs = state.jobs
         jobs.measured.connect(self._measured)
         jobs.changed.connect(self._job_changed)
@@ -107,7 +108,7 @@ class TrainPage(ScrollPage):
     def run_path(self) -> None:
         """Every step on the selected take, as one job."""
         take = self._state.take_name
-        params = presenter.path_params(take, self.estimator.currentData(), self.preset.currentText())
+        params = presenter.path_params(take, self.estimator.currentData(), self.preset.currentData())
         self._start("path", params, f"Run everything on {take}")
 
     def run_step(self, step: presenter.Step) -> None:
@@ -116,10 +117,24 @@ class TrainPage(ScrollPage):
         if step.name == "train" and not takes:
             show_error(CoreError("No take is chosen for training.", "Tick at least one."), self.window())
             return
+        missing = presenter.missing_model(self.estimator.currentData()) if step.name == "label" else None
+        if missing is not None:
+            dialog = ConsentDialog(*missing, self.window())
+            dialog.consented.connect(self._label_with)
+            dialog.open()
+            return
         take = self._state.take_name
-        params = presenter.params_of(step.name, take, takes, self.estimator.currentData(), self.preset.currentText())
+        params = presenter.params_of(step.name, take, takes, self.estimator.currentData(), self.preset.currentData())
         on = ", ".join(takes) if step.name == "train" else take
         self._start(step.verb, params, f"{step.title}: {on}")
+
+    def _label_with(self, allow_download: bool, model_file: str) -> None:
+        """Labels with a model that has to be fetched, or with the file that was picked."""
+        take, estimator = self._state.take_name, self.estimator.currentData()
+        params = presenter.params_of(
+            "label", take, (), estimator, "", allow_download=allow_download, model_file=model_file
+        )
+        self._start("label", params, f"Label: {take}")
 
     def chosen_takes(self) -> tuple[str, ...]:
         """Takes that are ticked for training."""
@@ -155,12 +170,15 @@ class TrainPage(ScrollPage):
             self.estimator.addItem(found.title, found.name)
             self.estimator.setItemData(self.estimator.count() - 1, found.purpose, Qt.ItemDataRole.ToolTipRole)
         self.preset = QComboBox()
-        self.preset.addItems(presenter.presets())
+        for name in presenter.presets():
+            self.preset.addItem(name.capitalize(), name)
         for row, (text, field) in enumerate((("2D estimator", self.estimator), ("Training", self.preset))):
             field.setAccessibleName(text)
             grid.addWidget(label(text, "muted", wrap=False), row, 0)
             grid.addWidget(field, row, 1)
-        grid.addWidget(label("Train on", "muted", wrap=False), 2, 0, Qt.AlignmentFlag.AlignTop)
+        train_on = label("Train on", "muted", wrap=False)
+        train_on.setMinimumHeight(3 * GRID_PX)
+        grid.addWidget(train_on, 2, 0, Qt.AlignmentFlag.AlignTop)
         self._takes = QVBoxLayout()
         self._takes.setSpacing(4)
         self.take_boxes: dict[str, QCheckBox] = {}
@@ -176,19 +194,18 @@ class TrainPage(ScrollPage):
         self.resume.clicked.connect(self._resume)
         self.losses.actions.addWidget(self.cancel)
         self.losses.actions.addWidget(self.resume)
-        self._loss_stack = QStackedWidget()
-        self._loss_stack.addWidget(
-            EmptyState("train", "No training yet", "The losses and the held-out figures of a training appear here.")
+        self._no_losses = EmptyState(
+            "train", "No training yet", "The losses and the held-out figures of a training appear here."
         )
-        holder = QWidget()
-        column = QVBoxLayout(holder)
+        self._curves = QWidget()
+        column = QVBoxLayout(self._curves)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GRID_PX)
         self.plots = {name: LossPlot(title, unit, logarithmic=log) for name, title, unit, log in _PLOTS}
         for plot in self.plots.values():
             column.addWidget(plot)
-        self._loss_stack.addWidget(holder)
-        self.losses.body.addWidget(self._loss_stack)
+        self.losses.body.addWidget(self._no_losses)
+        self.losses.body.addWidget(self._curves)
         return self.losses
 
     def _results_card(self) -> Card:
@@ -230,7 +247,11 @@ class TrainPage(ScrollPage):
             self._takes.addWidget(box)
 
     def _show_steps(self) -> None:
-        for row in presenter.step_rows(session_steps(self._state), self._state.jobs):
+        try:
+            steps, take = take_steps(self._state), self._state.take
+        except CoreError as error:
+            steps, take = {step.name: StepView("blocked", error.message) for step in presenter.STEPS}, None
+        for row in presenter.step_rows(steps, self._state.jobs, take, self.estimator.currentData()):
             self.steps[row.step.name].show_row(row)
         self.run_all.set_blocked(self._why_not_everything())
         self._show_job()
@@ -241,6 +262,9 @@ class TrainPage(ScrollPage):
             return "Import a calibration first."
         if not self._state.take_name:
             return "Import videos first."
+        missing = presenter.missing_model(self.estimator.currentData())
+        if missing is not None:
+            return f"Press Label first: {missing[0].title} has to be fetched."
         return presenter.busy_reason(self._state.jobs)
 
     def _show_results(self) -> None:
@@ -298,7 +322,9 @@ class TrainPage(ScrollPage):
 
     def _show_job(self) -> None:
         job = self._watched
-        self._loss_stack.setCurrentIndex(1 if job is not None and job.metrics else 0)
+        measured = job is not None and bool(job.metrics)
+        self._no_losses.setVisible(not measured)
+        self._curves.setVisible(measured)
         self.cancel.setVisible(job is not None and job.active)
         self.resume.setVisible(job is not None and job.resumable)
         self.resume.setEnabled(not presenter.busy_reason(self._state.jobs))

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from core.errors import CoreError
 from core.files import read_json
 from core.pipelines.params import AssociateParams, EvaluateParams, InferParams, LabelParams, PathParams, TrainParams
-from core.pose2d.cards import ModelCard, cards
+from core.pose2d.cards import ModelCard, card, cards
 from core.pose2d.config import Pose2DConfig
+from core.pose2d.download import Fetching, missing_bytes
 from core.session import Take
 from core.training.config import PRESETS
 from studio.jobs.bridge import JobBridge
@@ -99,16 +100,48 @@ class StepRow:
     blocked: str
 
 
-def step_rows(steps: Mapping[str, StepView], jobs: JobBridge) -> list[StepRow]:
-    """Every step with its state and why it is blocked."""
+def step_rows(
+    steps: Mapping[str, StepView], jobs: JobBridge, take: Take | None = None, estimator: str = ""
+) -> list[StepRow]:
+    """Every step with its state and why it is blocked.
+
+    Args:
+        steps: From the session on disk.
+        jobs: Only one job may work on the results at a time.
+        take: The selected take.
+        estimator: The chosen 2D estimator: labels of another one do not help.
+    """
     busy = busy_reason(jobs)
+    labelled = take is None or not estimator or estimator in take.estimators()
     rows = []
     for step in STEPS:
         view = steps.get(step.name, StepView("blocked", "Open a session first."))
+        if not labelled and view.state != "blocked":
+            view = _without_labels(step)
         running = any(j.verb == step.verb for j in jobs.active)
-        blocked = view.reason if view.state == "blocked" else busy
-        rows.append(StepRow(step=step, state="running" if running else view.state, reason=view.reason, blocked=blocked))
+        rows.append(
+            StepRow(
+                step=step,
+                state="running" if running else view.state,
+                reason=view.reason if view.state == "done" else "",
+                blocked=view.reason if view.state == "blocked" else busy,
+            )
+        )
     return rows
+
+
+def _without_labels(step: Step) -> StepView:
+    """How a step stands while the chosen estimator has not labelled the take."""
+    if step.name == "label":
+        return StepView("ready")
+    return StepView("blocked", "Label the take with the chosen 2D estimator first.")
+
+
+def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
+    """The card of an estimator whose files are not on this machine, and their size if known; None if all are."""
+    found = card(estimator)
+    missing = missing_bytes(found, Fetching())
+    return None if missing == 0 else (found, missing)
 
 
 def busy_reason(jobs: JobBridge) -> str:
@@ -118,11 +151,25 @@ def busy_reason(jobs: JobBridge) -> str:
     return f"“{running.title}” is running." if running else ""
 
 
-def params_of(step: TrainStep, take: str, takes: tuple[str, ...], estimator: str, preset: str) -> Any:
+def params_of(
+    step: TrainStep,
+    take: str,
+    takes: tuple[str, ...],
+    estimator: str,
+    preset: str,
+    *,
+    allow_download: bool = False,
+    model_file: str = "",
+) -> Any:
     """Settings of a step's job."""
     match step:
         case "label":
-            return LabelParams(take=take, pose2d=Pose2DConfig(estimator=estimator))
+            return LabelParams(
+                take=take,
+                pose2d=Pose2DConfig(estimator=estimator),
+                allow_download=allow_download,
+                model_file=model_file,
+            )
         case "baseline":
             return AssociateParams(take=take, estimator=estimator)
         case "train":

@@ -1,0 +1,91 @@
+"""How a rig file is to be read: nearly always "find out by itself"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
+
+from core.calibration.importers import IMPORTERS
+from core.pipelines.params import ImportRigParams
+from studio.shell.dialogs import Dialog
+from studio.theme import GRID_PX
+from studio.widgets.buttons import button
+from studio.widgets.text import label
+
+_AUTO = "Find out by itself"
+_UNITS = {"mm": "Millimetres", "cm": "Centimetres", "m": "Metres"}
+
+
+class ImportRigDialog(Dialog):
+    """Asks for format, unit and up axis of a chosen file, all of which are found out unless said otherwise.
+
+    Signals:
+        chosen: The `ImportRigParams` to import with.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, path: Path, parent: QWidget | None = None) -> None:
+        super().__init__("Import calibration", parent, 480)
+        self._path = path
+        self.body.addWidget(label("Import calibration", "title"))
+        self.body.addWidget(label(path.name, "muted"))
+        self.format, self.units, self.up = QComboBox(), QComboBox(), QComboBox()
+        self._fill(self.format, {name: IMPORTERS.get(name).title for name in IMPORTERS})
+        self._fill(self.units, {name: _UNITS[name] for name in _choices("units")})
+        self._fill(self.up, {name: f"{name} points up" for name in _choices("up")})
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * GRID_PX)
+        grid.setVerticalSpacing(GRID_PX)
+        grid.setColumnStretch(1, 1)
+        for row, (text, box) in enumerate((("Format", self.format), ("Length unit", self.units), ("Up axis", self.up))):
+            box.setAccessibleName(text)
+            grid.addWidget(label(text, "muted", wrap=False), row, 0)
+            grid.addWidget(box, row, 1)
+        self.body.addLayout(grid)
+        self.folder = QCheckBox(f"One file per camera: read the whole folder “{path.parent.name}”")
+        self.folder.setVisible(_has_siblings(path))
+        self.body.addWidget(self.folder)
+        self.body.addWidget(label("What was found is checked, and drawn over the pictures.", "small"))
+        self.foot.addStretch(1)
+        cancel = button("Cancel")
+        cancel.clicked.connect(self.reject)
+        self.foot.addWidget(cancel)
+        self.go = button("Import", "primary", "import")
+        self.go.setDefault(True)
+        self.go.clicked.connect(self._go)
+        self.foot.addWidget(self.go)
+
+    @property
+    def params(self) -> ImportRigParams:
+        """The answers."""
+        return ImportRigParams(
+            path=str(self._path.parent if self.folder.isChecked() else self._path),
+            format=self.format.currentData(),
+            units=self.units.currentData(),
+            up=self.up.currentData(),
+        )
+
+    def _go(self) -> None:
+        self.chosen.emit(self.params)
+        self.accept()
+
+    @staticmethod
+    def _fill(box: QComboBox, choices: dict[str, str]) -> None:
+        box.addItem(_AUTO, "auto")
+        for name, words in choices.items():
+            box.addItem(words, name)
+
+
+def _choices(field: str) -> list[Any]:
+    """Values that a setting of the import may have, besides "auto"."""
+    return [value for value in get_args(get_type_hints(ImportRigParams)[field]) if value != "auto"]
+
+
+def _has_siblings(path: Path) -> bool:
+    """Whether there are more files of the kind that holds one camera each (OpenCV YAML or XML)."""
+    one_camera_each = path.suffix.lower() in (".yaml", ".yml", ".xml")
+    return one_camera_each and sum(1 for _ in path.parent.glob(f"*{path.suffix}")) > 1

@@ -1,0 +1,58 @@
+"""A model that is not on this machine: what it is, what its licence says, and where to get it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from core.pose2d.cards import ModelCard
+from studio.shell.dialogs import Dialog
+from studio.widgets.buttons import button
+from studio.widgets.finding_row import FindingRow
+from studio.widgets.text import label
+
+
+class ConsentDialog(Dialog):
+    """Asks whether a model may be fetched, or lets the person pick its file.
+
+    Args:
+        card: The model.
+        missing_bytes: Size of what is missing; None where it is not known.
+
+    Signals:
+        consented: Whether to download, and the file picked instead (empty for none).
+    """
+
+    consented = Signal(bool, str)
+
+    def __init__(self, card: ModelCard, missing_bytes: int | None, parent: QWidget | None = None) -> None:
+        super().__init__("A model is missing", parent, 560)
+        hosts = sorted({urlsplit(f.url).hostname or "" for f in card.files if f.url})
+        size = f", {missing_bytes / 1e6:.0f} MB" if missing_bytes else ""
+        self.body.addWidget(label(f"{card.title} is not on this machine", "title"))
+        self.body.addWidget(label(card.purpose))
+        self.body.addWidget(FindingRow("info", f"It would be downloaded from {', '.join(hosts)}{size}."))
+        self.body.addWidget(FindingRow("info", f"Licence: {card.licence}"))
+        if card.notes:
+            self.body.addWidget(FindingRow("info", card.notes))
+        cancel = button("Cancel")
+        cancel.clicked.connect(self.reject)
+        pick = button("Choose a file…", "normal", "folder", "Use an ONNX file that you have already")
+        pick.clicked.connect(self._pick)
+        self.download = button("Download", "primary", "import")
+        self.download.clicked.connect(self._download)
+        self.foot.addStretch(1)
+        for push in (cancel, pick, self.download):
+            self.foot.addWidget(push)
+
+    def _download(self) -> None:
+        self.consented.emit(True, "")
+        self.accept()
+
+    def _pick(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Model file", "", "ONNX models (*.onnx);;All files (*)")
+        if chosen:
+            self.consented.emit(False, chosen)
+            self.accept()
