@@ -90,8 +90,8 @@ class RigCheck:
             "verdict": self.verdict,
             "cameras": list(self.cameras),
             "findings": [to_mapping(f) for f in self.findings],
-            "shared": np.round(self.shared, 4).tolist(),
-            "middle_mm": np.round(self.middle_mm, 1).tolist(),
+            "shared": [[_or_none(share, 4) for share in row] for row in self.shared],
+            "middle_mm": [_or_none(value, 1) for value in self.middle_mm],
         }
 
 
@@ -130,6 +130,11 @@ def check_rig(rig: CameraRig, *, up: Axis = "z") -> RigCheck:
         )
     findings.sort(key=lambda f: -_SEVERITY[f.level])
     return RigCheck(cameras=rig.names, findings=tuple(findings), shared=shared, middle_mm=middle)
+
+
+def _or_none(value: float, digits: int) -> float | None:
+    """JSON knows no NaN."""
+    return round(float(value), digits) if np.isfinite(value) else None
 
 
 def field_of_view_deg(camera: Camera) -> float:
@@ -196,9 +201,8 @@ def _distances(rig: CameraRig) -> Iterator[Finding]:
         sentence = f"The cameras are {apart.min() / 1000:.1f} to {apart.max() / 1000:.1f} m apart."
         yield Finding(check="distance", level="ok", sentence=sentence)
         return
-    factor = min(
-        (1000.0, 100.0, 10.0, 0.1, 0.01, 0.001), key=lambda f: abs(np.log(middle * f / _USUAL_MM)) if middle else f
-    )
+    off = np.log(max(middle, 1e-9) / _USUAL_MM)
+    factor = min((1000.0, 100.0, 10.0, 0.1, 0.01, 0.001), key=lambda f: float(abs(off + np.log(f))))
     times = f"{factor:.0f} times larger" if factor > 1 else f"{1 / factor:.0f} times smaller"
     likely = f": they would be {middle * factor / 1000:.1f} m apart if everything were {times}" if middle else ""
     yield Finding(

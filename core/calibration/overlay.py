@@ -90,7 +90,7 @@ def _multiples(low: float, high: float, spacing: float) -> F64:
     if last <= first:
         first = round((low + high) / 2 / spacing - 0.5)
         last = first + 1
-    return np.arange(first, last + 1) * spacing
+    return np.asarray(np.arange(first, last + 1) * float(spacing), np.float64)
 
 
 def _flat(xy_mm: list[tuple[float, float]]) -> F64:

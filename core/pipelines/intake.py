@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from core.calibration.check import RigCheck, check_rig
+from core.calibration.check import check_rig
 from core.calibration.importers import read_rig
 from core.config import to_mapping
-from core.files import write_json
+from core.files import write_bytes, write_json
 from core.pipelines.params import ImportRigParams, ImportTakeParams
 from core.progress import Reporter
 from core.session import RunLayout, Session
 from core.session import intake as session_intake
-from core.types import CameraRig
 
 
 def import_take(session: Session, params: ImportTakeParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -49,7 +48,8 @@ def import_rig(session: Session, params: ImportRigParams, run: RunLayout, report
     found = check_rig(rig, up="z" if params.up == "auto" else params.up)
     backup = _keep_old(session)
     rig.save(session.layout.rig)
-    write_json(session.layout.rig_report, _report(rig, found))
+    origin = {"digest": rig.digest, "source": rig.source, "created": rig.created}
+    write_json(session.layout.rig_report, origin | found.to_mapping())
     rig.save(run.rig)
     reporter.progress(3, 3, "Checking the rig")
     reporter.note(rig.source)
@@ -65,29 +65,21 @@ def import_rig(session: Session, params: ImportRigParams, run: RunLayout, report
     }
 
 
-def _report(rig: CameraRig, found: RigCheck) -> dict[str, Any]:
-    values = found.to_mapping()
-    values["shared"] = [[None if share != share else share for share in row] for row in values["shared"]]
-    values["middle_mm"] = [None if v != v else v for v in values["middle_mm"]]
-    return {"digest": rig.digest, "source": rig.source, "created": rig.created, **values}
-
-
 def _keep_old(session: Session) -> str:
-    """Moves the present rig aside; its new path within the session, or nothing."""
+    """Keeps a copy of the present rig; its path within the session, or nothing."""
     if not session.layout.rig.exists():
         return ""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    taken = [session.layout.rig_backup(stamp if not n else f"{stamp}-{n}") for n in range(100)]
-    backup = next(path for path in taken if not path.exists())
-    backup.parent.mkdir(parents=True, exist_ok=True)
-    backup.write_bytes(session.layout.rig.read_bytes())
+    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
+    backup = next(path for path in map(session.layout.rig_backup, names) if not path.exists())
+    write_bytes(backup, session.layout.rig.read_bytes())
     return backup.relative_to(session.root).as_posix()
 
 
 def _video_sizes(session: Session) -> dict[str, tuple[int, int]]:
     """Picture sizes by camera name, from the takes; cameras whose takes disagree are left out."""
-    sizes: dict[str, Counter[tuple[int, int]]] = {}
+    sizes: dict[str, set[tuple[int, int]]] = {}
     for name in session.take_names():
         for camera in session.take(name).manifest.cameras:
-            sizes.setdefault(camera.name, Counter())[camera.size_px] += 1
-    return {name: next(iter(count)) for name, count in sizes.items() if len(count) == 1}
+            sizes.setdefault(camera.name, set()).add(camera.size_px)
+    return {name: found.pop() for name, found in sizes.items() if len(found) == 1}

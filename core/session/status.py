@@ -111,7 +111,7 @@ def trained_runs(session: Session) -> list[RunLayout]:
             verb = JobSpec.load(run.root).verb
         except CoreError:
             continue  # a damaged folder is no model; the job list shows it
-        if verb in ("train", "path") and isinstance(run_outcome(run), Finished):
+        if verb == "train" and isinstance(run_outcome(run), Finished):
             runs.append(run)
     return runs
 
@@ -170,7 +170,7 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
     no_run = "" if runs else "Train first: there is no finished training."
     no_result = "" if results else "Make 3D poses first: Associate or Infer."
     newest = runs[-1].name if runs else ""
-    exported = _exported(session, take)
+    exported = _exported(session, take, results)
     return {
         "label": step("label", f"2D poses of {', '.join(labelled)}." if labelled else "", "", "Find 2D poses."),
         "baseline": step(
@@ -188,7 +188,7 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
         "evaluate": step(
             "evaluate", "Figures are there." if _evaluated(take) else "", no_rig or no_result, "Compare the results."
         ),
-        "export": step("export", f"Exported to {exported}." if exported else "", no_result, "Write the 3D poses."),
+        "export": step("export", f"{exported} exported files." if exported else "", no_result, "Write the 3D poses."),
     }
 
 
@@ -210,19 +210,17 @@ def _evaluated(take: Take) -> bool:
     return all(take.layout.poses3d(run).stat().st_mtime <= made for run in take.poses3d_runs())
 
 
-def _exported(session: Session, take: Take) -> str:
-    """The folder in the session's exports that holds files of the take, or nothing."""
-    folder = session.layout.exports
-    return "exports" if folder.is_dir() and any(folder.rglob(f"{take.name}*")) else ""
+def _exported(session: Session, take: Take, results: list[str]) -> int:
+    """Number of files in the session's exports that hold a 3D result of the take."""
+    return sum(1 for result in results for _ in session.layout.exports.glob(f"{take.name}_{result}*"))
 
 
 def _train(session: Session, takes: list[Take], rig: StepStatus, runs: list[RunLayout]) -> StepStatus:
     if runs:
         reason = f"{_count([run.name for run in runs], 'trained run')}, the newest is {runs[-1].name}."
         return StepStatus(step="train", state="done", reason=reason)
-    problems = [
-        _rig_problem(session, take, rig) or ("" if take.estimators() else "Label a take first.") for take in takes
-    ]
+    no_label = "Label a take first."
+    problems = [_rig_problem(session, take, rig) or ("" if take.estimators() else no_label) for take in takes]
     if all(problems):
         return StepStatus(step="train", state="blocked", reason=problems[0])
     return StepStatus(step="train", state="ready", reason="Train on the labelled takes.")

@@ -59,10 +59,7 @@ def read_rig(
     """
     path = Path(path).expanduser()
     importer, path = _importer(path, format)
-    try:
-        raw = importer.read(path)
-    except RecursionError as error:
-        raise CoreError(f"{path.name} is nested too deeply for a rig file.", "Choose another file.") from error
+    raw = _read(importer, path)
     remarks = list(raw.remarks)
     unit: Unit
     if units != "auto":
@@ -103,6 +100,18 @@ def plausible_unit(raw: RawRig) -> Unit:
         return "mm"
     score = {u: np.log(_PRIOR[u]) - (np.log(apart * MM_PER[u] / _USUAL_MM) / _SPREAD) ** 2 / 2 for u in MM_PER}
     return max(score, key=lambda u: float(score[u]))
+
+
+def _read(importer: RigImporter, path: Path) -> RawRig:
+    """The importer's result; errors of the domain types get the file's name."""
+    try:
+        return importer.read(path)
+    except RecursionError as error:
+        raise CoreError(f"{path.name} is nested too deeply for a rig file.", "Choose another file.") from error
+    except CoreError as error:
+        if path.name in error.message:
+            raise
+        raise CoreError(f"{path.name}: {error.message}", error.hint) from error
 
 
 def _posed(raw: RawRig) -> bool:

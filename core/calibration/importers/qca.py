@@ -1,7 +1,8 @@
 """Qualisys Track Manager: `.qca.txt`, which is XML.
 
-Lengths are millimetres and the world is z up. Focal length, centre and distortion count in 1/64 px of the sensor. The
-rotation takes the world to a camera that looks along its negative z with y up, as in OpenGL.
+Lengths are millimetres and the world is z up. Focal length and centre count in 1/64 px of the sensor; the distortion is
+OpenCV's, without a unit. The rotation takes the world to a camera that looks along its negative z with y up, as in
+OpenGL.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def _camera(tag: ElementTree.Element, path: Path) -> Camera:
     K[0, 2] = _number(intrinsic, "centerPointU", name, path) / per_px - left
     K[1, 2] = _number(intrinsic, "centerPointV", name, path) / per_px - top
     keys = ("radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2")
-    distortion = [_number(intrinsic, key, name, path, 0.0) / per_px for key in keys]
-    distortion.append(_number(intrinsic, "radialDistortion3", name, path, 0.0) / per_px)
+    distortion = [_number(intrinsic, key, name, path, 0.0) for key in keys]
+    distortion.append(_number(intrinsic, "radialDistortion3", name, path, 0.0))
     R = np.array([[_number(transform, f"r{i}{j}", name, path) for j in (1, 2, 3)] for i in (1, 2, 3)])
     R = _FROM_OPENGL @ R
     centre = np.array([_number(transform, axis, name, path) for axis in "xyz"])

@@ -139,7 +139,7 @@ def guessed_size(cx: float, cy: float) -> tuple[int, int]:
     sizes = np.array(_SIZES + tuple((h, w) for w, h in _SIZES))
     off = np.abs((sizes - 1) / 2 - (cx, cy)).max(1) / sizes.max(1)
     best = int(off.argmin())
-    if off[best] < 0.06:
+    if off[best] < 0.04:
         return int(sizes[best][0]), int(sizes[best][1])
     return max(2, 2 * round(cx)), max(2, 2 * round(cy))
 
