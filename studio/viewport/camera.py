@@ -32,6 +32,7 @@ class ViewerCamera(TurntableCamera):
         super().__init__(fov=fov, elevation=elevation, azimuth=azimuth, center=(0, 0, 900.0), scale_factor=6000.0)
         # Far over near plane; vispy's default of a million leaves too few steps of depth near the viewer.
         self.depth_value = 3e4
+        self._event_value: Any = None
         self.fitted = False
         """Whether the view is as `fit` left it; the mouse ends that."""
 

@@ -66,7 +66,7 @@ def palette(theme: Theme) -> Palette:
 def rgba(colour: str, alpha: float = 1.0) -> RGBA:
     """(4,) of a `#rrggbb` token."""
     value = int(colour.removeprefix("#"), 16)
-    return np.array([value >> 16, value >> 8 & 255, value & 255, 255 * alpha], np.float32) / 255
+    return np.array([value >> 16, value >> 8 & 255, value & 255, 255 * alpha], np.float32) / np.float32(255)
 
 
 def _table(colours: Sequence[str]) -> RGBA:

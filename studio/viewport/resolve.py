@@ -201,7 +201,8 @@ def _metre_marks(stage: Stage) -> tuple[list[str], list[F64]]:
     for axis in (0, 1):
         low, high = stage.low_m[axis], stage.high_m[axis]
         step = next(s for s in (1, 2, 5, 10, 20) if (high - low) / s <= 12)
-        for metre in range(-(-low // step) * step, high + 1, step):
+        # The corner belongs to the first edge.
+        for metre in range(-(-(low + axis) // step) * step, high + 1, step):
             place = np.array([stage.low_m[0], stage.low_m[1], 0]) * 1000.0 - (150, 150, 0)
             place[axis] = metre * 1000.0
             texts.append(f"{metre} m")

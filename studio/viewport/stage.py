@@ -10,7 +10,6 @@ from core.types import CameraRig, CaptureSpace, Pose3DSequence
 from core.types.arrays import F64
 
 _EMPTY_FLOOR_M = 3
-_POINTS_PER_METRE = 10
 _LARGEST_FLOOR_M = 60
 
 
@@ -74,14 +73,6 @@ class Stage:
             azimuth_deg=_clear_azimuth(centre, people),
         )
 
-    def floor_lines(self) -> list[F64]:
-        """Metre lines of the floor as (n, 3) points close enough together to bend as a lens bends them, mm."""
-        (x0, y0), (x1, y1) = self.low_m, self.high_m
-        along_x, along_y = (np.arange(a, b, 1 / _POINTS_PER_METRE) for a, b in ((x0, x1), (y0, y1)))
-        lines = [np.stack(np.broadcast_arrays(x, along_y, 0.0), -1) for x in range(x0, x1 + 1)]
-        lines += [np.stack(np.broadcast_arrays(along_x, y, 0.0), -1) for y in range(y0, y1 + 1)]
-        return [line * 1000.0 for line in lines]
-
 
 def moment_of(sequence: Pose3DSequence, time_s: float) -> int | None:
     """Index of the result's moment at `time_s`, or None if the nearest one is more than a frame away."""
@@ -97,7 +88,7 @@ def moment_of(sequence: Pose3DSequence, time_s: float) -> int | None:
 def middles(poses: Pose3DSequence) -> F64:
     """(T, P, 3) the middle of each person: mean of both hips, else of all known joints, NaN where absent."""
     xyz = poses.xyz_mm
-    known = np.isfinite(xyz).all(-1)
+    known = np.asarray(np.isfinite(xyz).all(-1))
     count = np.maximum(known.sum(-1), 1)[..., None]
     middle = np.where(known[..., None], xyz, 0.0).sum(-2) / count
     middle[~known.any(-1)] = np.nan

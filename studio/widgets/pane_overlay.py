@@ -15,6 +15,7 @@ from studio.theme import Theme
 _CERTAIN = 0.6
 _FAINTEST = 0.35
 _SHADES = 3
+_ARM_PX = 2.4
 _HALO = QColor(8, 10, 14, 120)
 
 
@@ -89,7 +90,7 @@ def _paint_figure(painter: QPainter, figure: FigurePx, xy: F64, theme: Theme) ->
     ghost = figure.person is None
     base = QColor("#ffffff" if figure.person is None else theme.person(figure.person))
     certainty = np.clip(figure.score / _CERTAIN, 0.0, 1.0)
-    known = np.isfinite(xy).all(-1)
+    known = np.atleast_1d(np.isfinite(xy).all(-1))
     bones = figure.bones[known[figure.bones].all(-1)]
     lines = [QLineF(*xy[a].tolist(), *xy[b].tolist()) for a, b in bones.tolist()]
     weakest = certainty[bones].min(-1) if len(bones) else np.zeros(0)
@@ -113,10 +114,11 @@ def _paint_figure(painter: QPainter, figure: FigurePx, xy: F64, theme: Theme) ->
 
 def _paint_crosses(painter: QPainter, xy: F64) -> None:
     places = xy[np.isfinite(xy).all(-1)].tolist()
-    arms = [line for x, y in places for line in (QLineF(x - 3, y, x + 3, y), QLineF(x, y - 3, x, y + 3))]
-    painter.setPen(QPen(_HALO, 3.0))
+    arm = _ARM_PX
+    arms = [line for x, y in places for line in (QLineF(x - arm, y, x + arm, y), QLineF(x, y - arm, x, y + arm))]
+    painter.setPen(QPen(_HALO, 2.6))
     painter.drawLines(arms)
-    painter.setPen(QPen(QColor("#ffffff"), 1.2))
+    painter.setPen(QPen(QColor("#ffffff"), 1.0))
     painter.drawLines(arms)
 
 

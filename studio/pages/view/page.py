@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from studio.pages.view.panels import FiguresCard, PeoplePanel
 from studio.pages.view.presenter import ViewPresenter
-from studio.pages.view.toolbar import TOGGLES, ViewToolbar
+from studio.pages.view.toolbar import TOGGLES, ViewStrip, ViewToolbar
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.canvas import Viewport
@@ -23,7 +23,10 @@ from studio.widgets.text import label
 from studio.widgets.timeline import Timeline
 from studio.widgets.video_panes import VideoPanes
 
+_MARGIN_PX = 12
 _SHARES = 0.62, 0.38
+# From this height on there is room for videos and figures both.
+_ROOMY_PX = 800
 
 
 class ViewPage(QWidget):
@@ -63,10 +66,18 @@ class ViewPage(QWidget):
         if self.timeline.handle_key(event):
             return
         plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-        if plain and event.text() and self.toolbar.press(event.text().upper()):
+        key = event.text().upper() if plain else ""
+        if key and (self.toolbar.press(key) or self.views.press(key)):
             event.accept()
             return
         super().keyPressEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keeps the strip in the corner of the 3D view."""
+        if watched is self.viewport and event.type() == QEvent.Type.Resize:
+            self.views.adjustSize()
+            self.views.move(self.viewport.width() - self.views.width() - _MARGIN_PX, _MARGIN_PX)
+        return False
 
     def shut_down(self) -> None:
         """Ends the threads and frees OpenGL. Called once, before the window goes."""
@@ -84,8 +95,10 @@ class ViewPage(QWidget):
         self.viewport.setObjectName("viewport")
         self.figures = FiguresCard()
         self.people = PeoplePanel(self.viewport)
-        self.people.move(12, 12)
+        self.people.move(_MARGIN_PX, _MARGIN_PX)
         self.people.hide()
+        self.views = ViewStrip(self.viewport)
+        self.viewport.installEventFilter(self)
         side = QWidget()
         side_column = QVBoxLayout(side)
         side_column.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
@@ -125,8 +138,8 @@ class ViewPage(QWidget):
         self.toolbar.compared.connect(self._compare)
         self.toolbar.toggled.connect(self._toggle)
         self.toolbar.followed.connect(self._follow)
-        self.toolbar.looked.connect(self.viewport.look)
-        self.toolbar.framed.connect(self.viewport.frame_all)
+        self.views.looked.connect(self.viewport.look)
+        self.views.framed.connect(self.viewport.frame_all)
         self.timeline.moment_changed.connect(self._show_moment)
         self.panes.pictures_changed.connect(self.viewport.invalidate)
         self.viewport.set_source(self._scene)
@@ -172,6 +185,7 @@ class ViewPage(QWidget):
         if not blocked and not self._divided:
             self._divided = True
             self.splitter.setSizes([round(self.width() * share) for share in _SHARES])
+            self.figures.fold.setChecked(self.height() >= _ROOMY_PX)
         self.toolbar.show_state(presenter)
         self.timeline.show_model(presenter.timeline_model())
         self.figures.show_figures(presenter.figures)

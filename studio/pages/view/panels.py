@@ -6,8 +6,9 @@ import math
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
-from PySide6.QtWidgets import QGridLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
+from studio.icons import icon
 from studio.pages.view.facts import Figures, PersonNow
 from studio.theme import GRID_PX, current_theme
 from studio.widgets.card import Card, clear
@@ -89,15 +90,28 @@ def _cells(person: PersonNow) -> tuple[str, str]:
 
 
 class FiguresCard(Card):
-    """The evaluation of the take: one column a method, and the verdict."""
+    """The evaluation of the take: the verdict, and folded away under it one column a method."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Measured on held-out moments", parent=parent)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        self._table = QVBoxLayout()
-        self.body.addLayout(self._table)
+        self.fold = QToolButton()
+        self.fold.setCheckable(True)
+        self.fold.setToolTip("Show the figures")
+        self.fold.setAccessibleName("Show the figures")
+        self.fold.setIcon(icon("chevron-down"))
+        self.fold.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.fold.toggled.connect(self._unfold)
         self._verdict = label("", "small")
-        self.body.addWidget(self._verdict)
+        head = QHBoxLayout()
+        head.addWidget(self._verdict, 1)
+        head.addWidget(self.fold, 0, Qt.AlignmentFlag.AlignTop)
+        self.body.addLayout(head)
+        self._holder = QWidget()
+        self._table = QVBoxLayout(self._holder)
+        self._table.setContentsMargins(0, 0, 0, 0)
+        self._holder.hide()
+        self.body.addWidget(self._holder)
         self._shown: Figures | None = None
         self.hide()
 
@@ -105,6 +119,9 @@ class FiguresCard(Card):
     def verdict(self) -> str:
         """The sentence shown."""
         return self._verdict.text()
+
+    def _unfold(self, shown: bool) -> None:
+        self._holder.setVisible(shown)
 
     def show_figures(self, figures: Figures | None) -> None:
         """Shows these figures; hides the card where there are none."""
@@ -127,4 +144,3 @@ class FiguresCard(Card):
                 grid.addWidget(label(cell, "strong", wrap=False), row, column, Qt.AlignmentFlag.AlignRight)
         self._table.addWidget(holder)
         self._verdict.setText(figures.verdict)
-        self._verdict.setVisible(bool(figures.verdict))

@@ -9,12 +9,14 @@ from datetime import datetime
 
 import numpy as np
 
+from core.calibration.overlay import floor_grid_px
+from core.calibration.space import capture_space
 from core.config import from_mapping
 from core.errors import CoreError
 from core.files import read_json, read_yaml
 from core.geometry import project
+from core.pipelines.params import TrainParams
 from core.session import BASELINE, Session, Take, Timeline
-from core.training.config import SplitConfig
 from core.training.split import held_out
 from core.types import CameraRig, CaptureSpace, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
@@ -75,6 +77,7 @@ class ViewPresenter:
         self.people: People | None = None
         self.figures: Figures | None = None
         self._rig: CameraRig | None = None
+        self._space: CaptureSpace | None = None
         self._stage = Stage.build()
         self._poses2d: dict[str, Pose2D] | None = None
         self._floor_px: dict[str, tuple[F64, ...]] = {}
@@ -82,7 +85,6 @@ class ViewPresenter:
     def load_take(self) -> None:
         """Reads the selected take and its result anew."""
         self.take = self.timeline = self._rig = self._poses2d = None
-        self._floor_px = {}
         self.compared = ""
         session = self._state.session
         if session is not None and self._state.take_name:
@@ -106,7 +108,9 @@ class ViewPresenter:
         if self.notice is not None and not self.notice.blocking:
             self.notice = self._read_rig(self._state.session)
         poses, ghost = self._read(self.result), self._read(self.compared)
-        self._stage = Stage.build(self._rig, poses, ghost, self._space(poses))
+        self._space = self._capture_space(poses)
+        self._floor_px = {}
+        self._stage = Stage.build(self._rig, poses, ghost, self._space)
         self.people = People.of(poses) if poses is not None else None
         self.figures = self._read_figures()
         if self.notice is None and self.take is not None and not self.results:
@@ -130,8 +134,8 @@ class ViewPresenter:
 
     @property
     def has_space(self) -> bool:
-        """Whether the result knows the box that the networks look into."""
-        return self._stage.space is not None
+        """Whether the part of the room that the cameras look into is known."""
+        return self._space is not None
 
     @property
     def has_rig(self) -> bool:
@@ -210,27 +214,27 @@ class ViewPresenter:
             return None
         return figures(report) if isinstance(report, Mapping) else None
 
-    def _space(self, poses: Pose3DSequence | None) -> CaptureSpace | None:
-        """The box that the networks looked into, if the result says it."""
-        values = poses.provenance.get("space") if poses is not None else None
+    def _capture_space(self, poses: Pose3DSequence | None) -> CaptureSpace | None:
+        """The part of the room that the cameras look into, around the people if they are known."""
+        if self._rig is None:
+            return None
+        people = None if poses is None or not poses.present.any() else poses.xyz_mm.reshape(-1, 3)
         try:
-            return CaptureSpace.from_mapping(dict(values)) if isinstance(values, Mapping) else None
-        except CoreError:
-            return None  # an optional outline: without it everything else is still right
+            return capture_space(self._rig, around_mm=people)
+        except CoreError as error:
+            self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
+            return None
 
     def _held_out(self, count: int) -> np.ndarray | None:
-        """Moments that training never saw, by the settings of the run that made the result."""
+        """Moments that the training of the result never saw, by the settings of its run."""
         session = self._state.session
         if session is None or not self.result or self.result == BASELINE:
             return None
         config = session.layout.run(self.result).config
-        split = SplitConfig()
-        if config.is_file():
-            try:
-                values = read_yaml(config)
-                split = from_mapping(SplitConfig, values["training"]["split"])
-            except (CoreError, KeyError, TypeError):
-                return None  # a run of another kind: nothing is known about its split
+        try:
+            split = from_mapping(TrainParams, read_yaml(config)).training.split
+        except CoreError:
+            return None  # not a run of this session any more: nothing is known about its split
         return held_out(count, split)
 
     def _tracks(self, time_s: F64) -> tuple[Track, ...]:
@@ -292,10 +296,10 @@ class ViewPresenter:
             return {}
 
     def _floor_of(self, camera: str) -> tuple[F64, ...]:
-        if self._rig is None:
+        if self._rig is None or self._space is None:
             return ()
         if camera not in self._floor_px:
-            self._floor_px[camera] = tuple(project(self._rig[camera], line) for line in self._stage.floor_lines())
+            self._floor_px[camera] = tuple(floor_grid_px(self._rig[camera], self._space))
         return self._floor_px[camera]
 
 

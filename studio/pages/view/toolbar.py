@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -54,23 +55,19 @@ VIEWS: tuple[tuple[ViewName, str, str], ...] = (
 
 
 class ViewToolbar(QFrame):
-    """One row above the 3D view.
+    """One row above the page: which result, and what of it.
 
     Signals:
         result_chosen: Name of a result, or empty for none.
         compared: Name of the result to draw as ghosts, or empty.
         toggled: A toggle's index in `TOGGLES`, and whether it is on.
         followed: Id of a person, or None.
-        looked: Name of a view.
-        framed: Everything should come into view.
     """
 
     result_chosen = Signal(str)
     compared = Signal(str)
     toggled = Signal(int, bool)
     followed = Signal(object)
-    looked = Signal(str)
-    framed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -80,7 +77,6 @@ class ViewToolbar(QFrame):
         self.follow.activated.connect(self._choose_followed)
         self._layers = QButtonGroup(self)
         self._layers.setExclusive(False)
-        self._views = QButtonGroup(self)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 6, 8, 6)
         row.setSpacing(4)
@@ -94,25 +90,12 @@ class ViewToolbar(QFrame):
             if toggle.over_video and not TOGGLES[index - 1].over_video:
                 row.addSpacing(8)
             row.addWidget(self._toggle_button(index, toggle))
-        row.addSpacing(8)
-        for index, (_name, text, key) in enumerate(VIEWS):
-            row.addWidget(self._view_button(index, text, key))
-        frame = _tool_button("frame", "Show everything (F)")
-        frame.clicked.connect(self.framed)
-        row.addWidget(frame)
         self._layers.idToggled.connect(self.toggled)
-        self._views.idClicked.connect(self._choose_view)
 
     def toggle_button(self, name: str, *, over_video: bool = False) -> QToolButton:
         """The button of a toggle."""
         index = next(i for i, t in enumerate(TOGGLES) if t.name == name and t.over_video == over_video)
         button = self._layers.button(index)
-        assert isinstance(button, QToolButton)
-        return button
-
-    def view_button(self, view: str) -> QToolButton:
-        """The button of a view."""
-        button = self._views.button(next(i for i, v in enumerate(VIEWS) if v[0] == view))
         assert isinstance(button, QToolButton)
         return button
 
@@ -135,18 +118,11 @@ class ViewToolbar(QFrame):
             self._layers.button(index).setChecked(getattr(options, toggle.name))
 
     def press(self, key: str) -> bool:
-        """Does what a letter or digit means; False if it means nothing here."""
-        if key == "F":
-            self.framed.emit()
-            return True
+        """Does what a letter means; False if it means nothing here."""
         for index, toggle in enumerate(TOGGLES):
             button = self._layers.button(index)
             if toggle.key == key and button.isEnabled() and not button.isHidden():
                 button.toggle()
-                return True
-        for index, (_name, _text, view_key) in enumerate(VIEWS):
-            if view_key == key:
-                self._views.button(index).click()
                 return True
         return False
 
@@ -154,14 +130,6 @@ class ViewToolbar(QFrame):
         button = _tool_button(toggle.icon, f"{toggle.text} ({toggle.key})")
         button.setCheckable(True)
         self._layers.addButton(button, index)
-        return button
-
-    def _view_button(self, index: int, text: str, key: str) -> QToolButton:
-        button = _tool_button("", f"{text} view ({key})")
-        button.setText(text)
-        button.setCheckable(True)
-        button.setChecked(index == 0)
-        self._views.addButton(button, index)
         return button
 
     def _choose_result(self, index: int) -> None:
@@ -173,7 +141,55 @@ class ViewToolbar(QFrame):
     def _choose_followed(self, index: int) -> None:
         self.followed.emit(self.follow.itemData(index))
 
-    def _choose_view(self, index: int) -> None:
+
+class ViewStrip(QFrame):
+    """From where one looks. Lies over a corner of the 3D view.
+
+    Signals:
+        looked: Name of a view.
+        framed: Everything should come into view.
+    """
+
+    looked = Signal(str)
+    framed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._views = QButtonGroup(self)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(4, 4, 4, 4)
+        row.setSpacing(2)
+        for index, (_name, text, key) in enumerate(VIEWS):
+            button = _tool_button("", f"{text} view ({key})")
+            button.setText(text)
+            button.setCheckable(True)
+            button.setChecked(index == 0)
+            self._views.addButton(button, index)
+            row.addWidget(button)
+        frame = _tool_button("frame", "Show everything (F)")
+        frame.clicked.connect(self.framed)
+        row.addWidget(frame)
+        self._views.idClicked.connect(self._choose)
+
+    def button(self, view: str) -> QToolButton:
+        """The button of a view."""
+        button = self._views.button(next(i for i, v in enumerate(VIEWS) if v[0] == view))
+        assert isinstance(button, QToolButton)
+        return button
+
+    def press(self, key: str) -> bool:
+        """Does what a key means; False if it means nothing here."""
+        if key == "F":
+            self.framed.emit()
+            return True
+        for index, (_name, _text, view_key) in enumerate(VIEWS):
+            if view_key == key:
+                self._views.button(index).click()
+                return True
+        return False
+
+    def _choose(self, index: int) -> None:
         self.looked.emit(VIEWS[index][0])
 
 
@@ -189,11 +205,13 @@ def _combo(tip: str) -> QComboBox:
     combo.setToolTip(tip)
     combo.setAccessibleName(tip)
     combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(10)
+    combo.view().setTextElideMode(Qt.TextElideMode.ElideNone)
     return combo
 
 
-def _fill(combo: QComboBox, items: list[tuple[str, object]], current: object) -> None:
+def _fill(combo: QComboBox, items: Sequence[tuple[str, object]], current: object) -> None:
     """Lists the items and selects one, without telling anybody."""
     combo.blockSignals(True)
     combo.clear()

@@ -107,7 +107,7 @@ class PicturesVisual(Visual):
         row, column = divmod(index, self._columns)
         x0, y0 = column * _TILE_PX + 0.5, row * _TILE_PX + 0.5
         x1, y1 = x0 + width - 1, y0 + height - 1
-        return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]) / (columns, rows)
+        return np.asarray(np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]) / (columns, rows))
 
     def _prepare_transforms(self, view: Any) -> None:
         view.view_program.vert["transform"] = view.transforms.get_transform("visual", "render")

@@ -177,7 +177,7 @@ class StrokesVisual(Visual):
         self._count = 0
         self._sort = sort
         self._ends = np.zeros((0, 2, 3))
-        self._sorted_for = np.zeros(3)
+        self._sorted_for = np.zeros(3, np.float32)
         self._draw_mode = "triangles"
         self.shared_program["u_shade"] = shade
         self.shared_program.bind(self._vertices)
@@ -204,7 +204,7 @@ class StrokesVisual(Visual):
             self._ends = np.stack([table["a_start"][:, 0], table["a_end"][:, 0]], 1)
             self._index_buffer = gloo.IndexBuffer()
             self._set_order(np.arange(count))
-            self._sorted_for = np.zeros(3)
+            self._sorted_for = np.zeros(3, np.float32)
         self.update()
 
     def _set_order(self, order: np.ndarray) -> None:
