@@ -359,7 +359,9 @@ def _shared_views(rig: CameraRig) -> F64:
     low, high = search_box(rig)
     seen = seen_by(rig, grid(low, high, 250.0)).reshape(len(rig), -1).astype(float)
     own = seen.sum(1)
-    return np.asarray(np.where(own[:, None] > 0, seen @ seen.T / np.maximum(own[:, None], 1), np.nan))
+    # Of a camera that looks out of the room a sliver is left: one stray point in common is no overlap.
+    usual = np.maximum(own, max(0.1 * float(np.median(own)), 1.0))
+    return np.asarray(np.where(own[:, None] > 0, seen @ seen.T / usual[:, None], np.nan))
 
 
 def _overlap(rig: CameraRig, shared: F64) -> Iterator[Finding]:
