@@ -1,0 +1,313 @@
+"""Times every stage of the path, per multi-view frame, with its peak memory.
+
+Each measurement runs in a fresh process, so that the peak memory is the stage's own; the table shows medians. The last
+column compares with one plain-torch fp32 Pose-ResNet-50 forward pass on one 960x512 picture, measured in the same run:
+times differ from machine to machine, ratios hardly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from _environment import SetupError, ensure, run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from core.session import Session, Take
+
+YARDSTICK = "Pose-ResNet-50"
+_YARDSTICK_PARAMETERS = 34.0
+"""Millions, of the published network: a check that the yardstick is the real one."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a stage is measured on."""
+
+    session: Session
+    take: Take
+    frames: int
+    run: str
+
+    def moments(self) -> Any:
+        """Indices of evenly spread moments of the take."""
+        import numpy as np
+
+        return np.unique(np.linspace(0, self.take.manifest.n_frames - 1, self.frames).astype(int))
+
+
+Work = Callable[[], object]
+
+
+def video(bench: Bench) -> Work:
+    """Reading one picture of each camera."""
+    from core.session.video import VideoReader
+
+    cameras = bench.take.manifest.cameras
+    readers = [VideoReader(bench.take.video_path(c.name), rotation_deg=c.rotation_deg) for c in cameras]
+    return lambda: [sum(1 for _ in reader.frames(0, bench.frames)) for reader in readers]
+
+
+def label(bench: Bench) -> Work:
+    """The 2D network and its decoding, on pictures that are already read, in as many threads as the verb uses."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from core.pose2d.cards import card
+    from core.pose2d.config import Pose2DConfig
+    from core.pose2d.download import Fetching, model_files
+    from core.pose2d.estimator import ESTIMATORS
+    from core.pose2d.runtime import cores
+    from core.progress import NullReporter
+    from core.session.video import VideoReader
+
+    config = Pose2DConfig()
+    model = card(config.estimator)
+    files = model_files(model, "", Fetching(), NullReporter())
+    estimator = ESTIMATORS.get(model.runner)(model.name, files, config, 1)
+    pictures = []
+    for camera in bench.take.manifest.cameras:
+        with VideoReader(bench.take.video_path(camera.name), rotation_deg=camera.rotation_deg) as reader:
+            pictures += list(reader.frames(0, bench.frames))
+
+    def work() -> object:
+        with ThreadPoolExecutor(cores()) as pool:
+            return list(pool.map(lambda picture: estimator.estimate([picture]), pictures))
+
+    return work
+
+
+def associate(bench: Bench) -> Work:
+    """Matching, robust triangulation and tracking."""
+    import dataclasses
+
+    from core.association.config import AssociationConfig
+    from core.pipelines.associate import fit_baseline
+    from core.pose2d.config import DEFAULT_ESTIMATOR
+    from core.progress import NullReporter
+    from core.tracking.config import TrackingConfig
+
+    rig, rows = bench.session.rig_for(bench.take), slice(0, bench.frames)
+    poses2d = {
+        name: dataclasses.replace(pose, xy_px=pose.xy_px[rows], score=pose.score[rows], box_px=pose.box_px[rows])
+        for name, pose in bench.take.poses2d(DEFAULT_ESTIMATOR).items()
+    }
+    time_s = bench.take.timeline().time_s[rows]
+    return lambda: fit_baseline(rig, poses2d, time_s, AssociationConfig(), TrackingConfig(), NullReporter())
+
+
+def infer(bench: Bench) -> Work:
+    """Root and pose networks, refinement and tracking; with a trained run where there is one."""
+    from core.inference.predictor import Predictor
+    from core.pose2d.config import DEFAULT_ESTIMATOR
+    from core.progress import NullReporter
+
+    rig = bench.session.rig_for(bench.take)
+    predictor = Predictor.load(bench.session.layout.run(bench.run)) if bench.run else _untrained(bench)
+    moments = bench.moments()
+    return lambda: predictor.predict_take(bench.take, rig, DEFAULT_ESTIMATOR, NullReporter(), frames=moments)
+
+
+def _untrained(bench: Bench) -> Any:
+    """Networks of the quick preset with random weights: the same work but for the number of people they find."""
+    from core.calibration.space import capture_space
+    from core.inference.predictor import Predictor
+    from core.models.device import pick_device
+    from core.models.networks import Networks
+    from core.training.config import preset
+
+    config, device = preset("quick").model, pick_device("auto")
+    rig = bench.session.rig_for(bench.take)
+    space = capture_space(rig, spacing_mm=config.root.spacing_mm)
+    return Predictor(Networks(config).to(device), space, device, "untrained")
+
+
+def export(bench: Bench) -> Work:
+    """Every format."""
+    from core.export import EXPORTERS, Origin, resolve, write_files
+    from core.session import BASELINE
+
+    poses = bench.take.poses3d(BASELINE)
+    origin = Origin(take=bench.take.name, poses=BASELINE, rig="bench", version="bench")
+    folder = Path(tempfile.mkdtemp(dir=bench.session.root))
+
+    def work() -> object:
+        return [write_files(n, poses, folder / "bench", resolve(EXPORTERS.get(n)), origin) for n in EXPORTERS]
+
+    return work
+
+
+def yardstick(bench: Bench) -> Work:
+    """One forward pass on one picture."""
+    import torch
+
+    network = _pose_resnet50().eval()
+    count = sum(p.numel() for p in network.parameters()) / 1e6
+    if round(count, 1) != _YARDSTICK_PARAMETERS:
+        raise RuntimeError(f"the yardstick has {count:.2f} M parameters instead of {_YARDSTICK_PARAMETERS}")
+    picture = torch.zeros(1, 3, 512, 960)
+
+    def work() -> object:
+        with torch.inference_mode():
+            return network(picture)
+
+    return work
+
+
+STAGES: dict[str, Callable[[Bench], Work]] = {
+    YARDSTICK: yardstick,
+    "video": video,
+    "label": label,
+    "associate": associate,
+    "infer": infer,
+    "export": export,
+}
+
+
+def _pose_resnet50() -> nn.Module:
+    """ResNet-50 with three deconvolutions to 15 heatmaps (Xiao et al., 2018, Simple Baselines), written plainly."""
+    import torch
+    from torch import Tensor, nn
+
+    class Bottleneck(nn.Module):
+        def __init__(self, inputs: int, width: int, stride: int) -> None:
+            super().__init__()
+            self.block = nn.Sequential(
+                *(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)),
+                *(nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)),
+                *(nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)),
+            )
+            same = stride == 1 and inputs == 4 * width
+            self.shortcut = (
+                nn.Identity()
+                if same
+                else nn.Sequential(nn.Conv2d(inputs, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width))
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.block(x) + self.shortcut(x))
+
+    layers: list[nn.Module] = [
+        *(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)),
+    ]
+    channels = 64
+    for depth, width, stride in ((3, 64, 1), (4, 128, 2), (6, 256, 2), (3, 512, 2)):
+        for number in range(depth):
+            layers.append(Bottleneck(channels, width, stride if number == 0 else 1))
+            channels = 4 * width
+    for _ in range(3):
+        layers += [nn.ConvTranspose2d(channels, 256, 4, 2, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(inplace=True)]
+        channels = 256
+    return nn.Sequential(*layers, nn.Conv2d(channels, 15, 1))
+
+
+def measure(stage: str, bench: Bench) -> dict[str, float]:
+    """Milliseconds per multi-view frame (of the yardstick: per pass) and the peak memory of this process in MiB."""
+    work = STAGES[stage](bench)
+    work()
+    started = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - started
+    frames = {YARDSTICK: 1, "export": bench.take.manifest.n_frames}.get(stage, bench.frames)
+    return {"ms": 1e3 * seconds / frames, "mib": _peak_mib()}
+
+
+def _peak_mib() -> float:
+    """Of this process alone: what `getrusage` tells on Linux starts with the memory of the process that started it."""
+    if sys.platform.startswith("linux"):
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return float(status["VmHWM"].split()[0]) / 2**10
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset / 2**20)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def main() -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--session", type=Path, help="session to measure on; without it, one from the embedded sample")
+    parser.add_argument("--run", default="", help="trained run; without it, the newest one, else untrained networks")
+    parser.add_argument("--frames", type=int, default=16, help="multi-view frames per measurement")
+    parser.add_argument("--repeat", type=int, default=3, help="measurements per stage")
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--stage", choices=list(STAGES), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.stage:
+        print(json.dumps(measure(asked.stage, _open(asked))))
+        return 0
+    try:
+        python = ensure(window=False)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if Path(sys.prefix) != python.parent.parent:
+        return run([python, __file__, *sys.argv[1:]])
+    with tempfile.TemporaryDirectory(prefix="selfpose-bench-") as folder:
+        if asked.session is None:
+            asked.session = Path(folder) / "session"
+            _cli("demo", asked.session)
+        _cli("label", asked.session)
+        _cli("associate", asked.session)
+        figures = _bench(_open(asked), asked.repeat)
+    _print(figures)
+    if asked.json:
+        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+def _open(asked: argparse.Namespace) -> Bench:
+    from core.session import Session
+    from core.session.status import trained_runs
+
+    session = Session.open(asked.session)
+    names = [asked.run] if asked.run else [r.name for r in trained_runs(session)]
+    return Bench(session, session.take(session.take_names()[0]), asked.frames, names[-1] if names else "")
+
+
+def _cli(*arguments: str | Path) -> None:
+    subprocess.run([sys.executable, "-m", "core.cli", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def _bench(bench: Bench, repeat: int) -> dict[str, dict[str, float]]:
+    """Medians by stage. Round after round instead of stage after stage, so that a disturbance hits all stages alike."""
+    print(
+        f"Infer: {bench.run or 'untrained networks'}. {bench.frames} frames, median of {repeat} processes.", flush=True
+    )
+    child = [sys.executable, __file__, "--session", bench.session.root, "--frames", str(bench.frames)]
+    child += ["--run", bench.run] if bench.run else []
+    measured: dict[str, list[dict[str, float]]] = {stage: [] for stage in STAGES}
+    for _ in range(repeat):
+        for stage in STAGES:
+            done = subprocess.run([*child, "--stage", stage], check=True, stdout=subprocess.PIPE, text=True)
+            measured[stage].append(json.loads(done.stdout.splitlines()[-1]))
+    return {
+        stage: {key: statistics.median(m[key] for m in each) for key in ("ms", "mib")}
+        for stage, each in measured.items()
+    }
+
+
+def _print(figures: dict[str, dict[str, float]]) -> None:
+    unit = figures[YARDSTICK]["ms"]
+    print(f"{'per multi-view frame':<24}{'ms':>10}{'x yardstick':>14}{'peak MiB':>12}")
+    for stage, figure in figures.items():
+        print(f"{stage:<24}{figure['ms']:>10.1f}{figure['ms'] / unit:>14.3f}{figure['mib']:>12.0f}")
+    whole = sum(figure["ms"] for stage, figure in figures.items() if stage != YARDSTICK)
+    print(f"{'whole path':<24}{whole:>10.1f}{whole / unit:>14.3f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
