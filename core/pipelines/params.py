@@ -8,7 +8,7 @@ from typing import Literal
 from core.association.config import AssociationConfig
 from core.pose2d.config import DEFAULT_ESTIMATOR, Pose2DConfig
 from core.tracking.config import TrackingConfig
-from core.training.config import TrainConfig
+from core.training.config import TrainConfig, quick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +72,17 @@ class AssociateParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainParams:
-    """Root and pose network on the session's own takes; the run folder becomes the model."""
+    """Root and pose network on the session's own takes; the run folder becomes the model.
+
+    Attributes:
+        preset: Name of ready-made settings that replace `training`; empty to use `training` as it is given.
+        training: All settings of training, the quick ones where none are given.
+    """
 
     takes: tuple[str, ...]
     estimator: str = DEFAULT_ESTIMATOR
-    preset: str = "quick"
-    training: TrainConfig = field(default_factory=TrainConfig)
+    preset: str = ""
+    training: TrainConfig = field(default_factory=quick)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from core.errors import CoreError
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.registry import closest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,3 +181,14 @@ def quick() -> TrainConfig:
 
 PRESETS = {"quick": quick}
 """Name to function that makes the settings."""
+
+
+def preset(name: str) -> TrainConfig:
+    """The settings of that name.
+
+    Raises:
+        CoreError: There are none.
+    """
+    if name not in PRESETS:
+        raise CoreError(f"There is no training preset named '{name}'.", closest(name, list(PRESETS)))
+    return PRESETS[name]()

@@ -5,17 +5,22 @@ Legend: T moment of all takes in a row, B batch, V view, P detection, L labelled
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from core.association.config import AssociationConfig
+from core.association.labels import clean_labels
 from core.errors import CoreError
 from core.models.views import Detections
 from core.training.config import SplitConfig
 from core.training.split import held_out, trained_on
 from core.types.arrays import F32
 from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import PANOPTIC15, convert
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +34,26 @@ class Labels:
 
     xy_px: F32
     weight: F32
+
+    @classmethod
+    def clean(cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], people: Pose3DSequence) -> Labels:
+        """The 2D joints that all views agree on: detections near the triangulated joints, and those filled in.
+
+        Args:
+            rig: V cameras; those without poses get no labels.
+            poses2d: Of one take.
+            people: Triangulated from them without training.
+        """
+        names = [name for name in rig.names if name in poses2d]
+        found = clean_labels(rig.subset(names), poses2d, people, AssociationConfig())
+        xy, weight = convert(
+            found.xy_px.astype(np.float64), found.weight.astype(np.float64), people.skeleton, PANOPTIC15
+        )
+        T, _, P, J = weight.shape
+        labels = cls(np.zeros((T, len(rig), P, J, 2), np.float32), np.zeros((T, len(rig), P, J), np.float32))
+        at = [rig.names.index(name) for name in names]
+        labels.xy_px[:, at], labels.weight[:, at] = np.nan_to_num(xy), weight
+        return labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,61 @@
+"""Verb `infer`: 3D poses of a take with trained networks, stored with where they came from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from core import __version__
+from core.config import to_mapping
+from core.errors import CoreError
+from core.inference.predictor import Predictor
+from core.models.device import describe
+from core.pipelines.params import InferParams
+from core.progress import Reporter
+from core.session import RunLayout, Session
+from core.session.status import trained_runs
+from core.tracking.smooth import smooth
+
+
+def infer(session: Session, params: InferParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+    """Predicts the whole take, tracks people, smooths if asked to, and stores the result under the model's name.
+
+    Returns:
+        `model`, `file`, `people`, `people_per_frame` (number of people to number of moments), `device`.
+
+    Raises:
+        CoreError: No trained run, or the take is not labelled.
+        CancelledError: Asked to stop.
+    """
+    take = session.take(params.take)
+    rig = session.rig_for(take)
+    model = session.layout.run(params.run) if params.run else _newest(session)
+    predictor = Predictor.load(model)
+    sequence = predictor.predict_take(take, rig, params.estimator, reporter, tracking=params.tracking)
+    provenance = {
+        **sequence.provenance,
+        "take": take.name,
+        "estimator": params.estimator,
+        "tracking": to_mapping(params.tracking),
+        "code_version": __version__,
+    }
+    sequence = smooth(dataclasses.replace(sequence, provenance=provenance), params.tracking)
+    file = take.layout.poses3d(model.name)
+    sequence.save(file)
+    counts = np.bincount(sequence.present.sum(1), minlength=1)
+    return {
+        "model": model.name,
+        "file": str(file),
+        "people": len(sequence.person_ids),
+        "people_per_frame": {str(n): int(count) for n, count in enumerate(counts) if count},
+        "device": describe(predictor.device),
+    }
+
+
+def _newest(session: Session) -> RunLayout:
+    runs = trained_runs(session)
+    if not runs:
+        raise CoreError("The session has no trained run.", "Train the networks first.")
+    return runs[-1]

@@ -1,0 +1,85 @@
+"""Verb `train`: both networks on the session's own takes. The run's folder becomes the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from core.calibration.space import capture_space
+from core.config import to_mapping
+from core.errors import CoreError
+from core.files import write_yaml
+from core.models.device import describe, pick_device
+from core.models.views import Detections
+from core.pipelines.params import TrainParams
+from core.progress import Reporter
+from core.session import BASELINE, RunLayout, Session, Take
+from core.training.config import TrainConfig, preset
+from core.training.data import Footage, Labels
+from core.training.trainer import Trainer
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+
+
+def train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+    """Trains on takes that are labelled and associated; called again in the same folder, it goes on where it stopped.
+
+    No 3D label is involved: the baseline only cleans 2D labels and says which part of the room people use.
+
+    Returns:
+        `steps`, `minutes`, `held_out_px` (best, before refinement), `best_stage`, `device` in words, `space`.
+
+    Raises:
+        CoreError: A take is not ready, or training failed.
+        CancelledError: Stopped; a checkpoint was written.
+    """
+    config = preset(params.preset) if params.preset else params.training
+    write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
+    takes = _takes(session, params)
+    rig = _rig(session, takes)
+    rig.save(run.rig)
+    device = pick_device(config.device)
+    reporter.progress(0, 1, "Reading 2D poses")
+    trainer = Trainer(config, *_footage(rig, takes, params.estimator, config), run.checkpoints, device, reporter)
+    state = trainer.run()
+    return {
+        "steps": state.steps_done,
+        "minutes": round(state.elapsed_s / 60, 2),
+        "held_out_px": None if state.best_px is None else round(state.best_px, 2),
+        "best_stage": state.best_stage,
+        "device": describe(device),
+        "space": trainer.scene.space.to_mapping(),
+    }
+
+
+def _takes(session: Session, params: TrainParams) -> list[Take]:
+    if not params.takes:
+        raise CoreError("Training was given no take.", "Name at least one take that is labelled and associated.")
+    takes = [session.take(name) for name in params.takes]
+    for take in takes:
+        if BASELINE not in take.poses3d_runs():
+            raise CoreError(f"Take {take.name} has no baseline yet.", "Run Associate on the take first.")
+        session.rig_for(take)  # says what does not fit
+    return takes
+
+
+def _rig(session: Session, takes: list[Take]) -> CameraRig:
+    """The cameras that filmed any of the takes, in the rig's order."""
+    filmed = {name for take in takes for name in take.cameras}
+    rig = session.require_rig()
+    return rig.subset([name for name in rig.names if name in filmed])
+
+
+def _footage(rig: CameraRig, takes: list[Take], estimator: str, config: TrainConfig) -> tuple[Footage, Any]:
+    """Detections, labels and split of all takes, and the space around the people in them."""
+    inputs, labels, people = [], [], []
+    for take in takes:
+        poses2d, baseline = take.poses2d(estimator), take.poses3d(BASELINE)
+        inputs.append(Detections.stack(rig, poses2d))
+        labels.append(Labels.clean(rig, poses2d, baseline))
+        people.append(baseline.xyz_mm.reshape(-1, 3))
+    around: F64 = np.concatenate(people)
+    space = capture_space(rig, spacing_mm=config.model.root.spacing_mm, around_mm=around)
+    return Footage.build(rig, inputs, labels, config.split), space

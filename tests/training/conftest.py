@@ -1,0 +1,67 @@
+"""A small rig with people whose 3D is known exactly, and settings with which training takes a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.models.networks import Scene
+from core.models.views import Detections
+from core.synthetic.observe import observe
+from core.synthetic.people import walkers
+from core.synthetic.rigs import ring_rig
+from core.training.config import PoseStage, PoseSyntheticStage, RootStage, SplitConfig, TrainConfig
+from core.training.data import Footage, Labels
+from core.types.camera import CameraRig
+from core.types.skeleton import PANOPTIC15
+from core.types.space import CaptureSpace
+
+
+@dataclass(frozen=True)
+class World:
+    """Exact people (T, P, J, 3), the footage made of them, and the box they walk in."""
+
+    rig: CameraRig
+    people_mm: np.ndarray
+    footage: Footage
+    space: CaptureSpace
+
+
+@pytest.fixture(scope="session")
+def tiny() -> TrainConfig:
+    net = VolumeNetConfig(width=0.25, front_kernel=3)
+    return TrainConfig(
+        device="cpu",
+        model=ModelConfig(
+            heatmap=HeatmapConfig(long_side_px=64, sigma_px=1.5),
+            root=RootNetConfig(net=net, spacing_mm=250.0),
+            pose=PoseNetConfig(net=net, voxels=16),
+        ),
+        split=SplitConfig(share=0.25, blocks=2, guard=1),
+        root=RootStage(steps=4, batch=2, learning_rate=2e-3),
+        pose_synthetic=PoseSyntheticStage(steps=4, batch=2, learning_rate=1e-3),
+        pose=PoseStage(steps=4, batch=1, learning_rate=1e-3),
+        measure_every=3,
+        measure_frames=2,
+        checkpoint_s=1e9,
+    )
+
+
+@pytest.fixture(scope="session")
+def world(tiny: TrainConfig) -> World:
+    rng = np.random.default_rng(0)
+    rig = ring_rig(4)
+    people = walkers(2, 24, rng, half_size_mm=1200, skeleton=PANOPTIC15)
+    inputs = Detections.stack(rig, observe(rig, people, 3.0, 0.1, rng))
+    footage = Footage.build(rig, [inputs], [Labels(inputs.xy_px, inputs.score)], tiny.split)
+    space = CaptureSpace(centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([3600.0, 3600, 2000]), voxels=(16, 16, 8))
+    return World(rig, people.xyz_mm, footage, space)
+
+
+@pytest.fixture(scope="session")
+def scene(tiny: TrainConfig, world: World) -> Scene:
+    return Scene(world.rig, world.space, tiny.model, torch.device("cpu"))

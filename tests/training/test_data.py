@@ -1,0 +1,151 @@
+"""What training is fed: the split, the footage, synthetic people."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from core.association.config import AssociationConfig
+from core.config import load, to_mapping
+from core.errors import CoreError
+from core.files import read_yaml, resource
+from core.geometry import project_rig
+from core.models.networks import ROOT, Scene
+from core.models.views import Detections
+from core.synthetic.observe import observe
+from core.synthetic.people import walkers
+from core.synthetic.rigs import ring_rig
+from core.training.config import PRESETS, NoiseConfig, PoseSyntheticStage, RootStage, SplitConfig, TrainConfig, preset
+from core.training.data import Footage, Labels
+from core.training.split import held_out, trained_on
+from core.training.synthetic import keep_two_views, pose_scenes, root_points, root_scenes, root_target
+from core.types.skeleton import PANOPTIC15
+from core.types.space import CaptureSpace
+
+EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0)
+
+
+class TestSplit:
+    @pytest.mark.parametrize("n", [2, 7, 24, 100, 1001])
+    def test_blocks_of_time_with_a_guard(self, n: int) -> None:
+        config = SplitConfig(share=0.2, blocks=2, guard=2)
+        out, kept = held_out(n, config), trained_on(n, config)
+        assert out.sum() == max(1, round(0.2 * n))
+        assert (np.diff(out.astype(int)) == 1).sum() + out[0] <= 2
+        near = np.abs(np.flatnonzero(out)[:, None] - np.flatnonzero(kept)[None])
+        assert near.size == 0 or near.min() > 2
+
+    def test_nothing_held_out(self) -> None:
+        config = SplitConfig(share=0.0)
+        assert not held_out(50, config).any() and trained_on(50, config).all()
+
+
+class TestPresets:
+    @pytest.mark.parametrize("name", list(PRESETS))
+    def test_file_says_the_same(self, name: str) -> None:
+        path = resource("config", f"train_{name}.yaml")
+        assert read_yaml(path) == to_mapping(preset(name))
+        assert load(TrainConfig, path) == preset(name)
+
+    def test_unknown_name(self) -> None:
+        with pytest.raises(CoreError, match="quick"):
+            preset("quik")
+
+
+class TestFootage:
+    def test_takes_in_a_row_and_clean_labels(self) -> None:
+        rng = np.random.default_rng(0)
+        rig, config = ring_rig(4), SplitConfig(share=0.2, blocks=1, guard=1)
+        people = walkers(2, 20, rng, half_size_mm=1000, skeleton=PANOPTIC15)
+        poses2d = observe(rig, people, 2.0, 0.1, rng)
+        labels = Labels.clean(rig, poses2d, people)
+        inputs = Detections.stack(rig, poses2d)
+        footage = Footage.build(rig, [inputs, inputs], [labels, labels], config)
+        assert footage.inputs.xy_px.shape[0] == 40 and len(footage.held_out) == 8
+        assert not set(footage.train) & set(footage.held_out)
+        # Identity columns: a label is near its own person's projection, by the gate of the cleaning at most.
+        exact = np.moveaxis(project_rig(rig, people.xyz_mm), 0, 1)
+        known = labels.weight > 0
+        assert known.mean() > 0.8
+        error = np.linalg.norm(labels.xy_px - exact, axis=-1)[known]
+        assert error.max() < 2 * AssociationConfig().label_gate_px and np.median(error) < 5
+
+    def test_a_camera_without_poses_weighs_nothing(self) -> None:
+        rng = np.random.default_rng(1)
+        rig = ring_rig(3)
+        poses2d = observe(rig, walkers(1, 5, rng, skeleton=PANOPTIC15), 1.0, 0.0, rng)
+        lost = poses2d.pop(rig.names[1])
+        stacked = Detections.stack(rig, poses2d, np.array([1, 3]))
+        assert stacked.view_weight.tolist() == [[1, 0, 1]] * 2 and not stacked.score[:, 1].any()
+        with pytest.raises(CoreError, match="2D poses"):
+            Detections.stack(rig, {"other": lost})
+
+    def test_footage_of_nobody_is_refused(self) -> None:
+        nobody = Detections(
+            np.zeros((8, 2, 1, 15, 2), np.float32), np.zeros((8, 2, 1, 15), np.float32), np.ones((8, 2))
+        )
+        with pytest.raises(CoreError, match="two views"):
+            Footage.build(ring_rig(2), [nobody], [Labels(nobody.xy_px, nobody.score)], SplitConfig())
+
+
+class TestSyntheticRoots:
+    def test_points_stay_inside_and_share_a_height(self) -> None:
+        space = CaptureSpace(
+            centre_mm=np.array([0, -500, 800.0]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(8, 8, 8)
+        )
+        xyz, exists = root_points(space, 500, 9, np.random.default_rng(0))
+        assert space.contains(xyz).mean() > 0.999
+        assert set(exists.sum(1)) == set(range(1, 10))
+        assert np.std(xyz[..., 2] - xyz[..., 2].mean(1, keepdims=True)) == pytest.approx(50 * np.sqrt(8 / 9), rel=0.05)
+        low, high = xyz[..., 2].mean(1).min(), xyz[..., 2].mean(1).max()
+        assert 0 < low < 150 and 1400 < high < 1550  # 50..1500 give or take the spread of a mean of nine
+
+    def test_target_is_the_published_gaussian(self) -> None:
+        space = CaptureSpace(centre_mm=np.zeros(3), size_mm=np.full(3, 2800.0), voxels=(8, 8, 8))  # 400 mm apart
+        at = torch.tensor([[[200.0 - 200, 200, 200]]])
+        target = root_target(space, at, torch.ones(1, 1, dtype=torch.bool), 200.0)[0]
+        assert float(target[3, 4, 4]) == pytest.approx(0.6065, abs=1e-4)  # 200 mm away
+        assert float(target[2, 4, 4]) == pytest.approx(0.0111, abs=1e-4)  # 600 mm: the edge of the support
+        assert float(target[1, 4, 4]) == 0
+        assert not root_target(space, at, torch.zeros(1, 1, dtype=torch.bool), 200.0).any()
+
+    def test_heatmaps_peak_where_the_roots_project(self, scene: Scene) -> None:
+        stage = RootStage(noise=EXACT, heatmap_noise=0, false_peaks=0, max_points=1)
+        made = root_scenes(scene, 6, stage, np.random.default_rng(3))
+        volume = scene.unprojector(made.views.heatmaps, made.views.affine, made.views.view_weight)[:, 0]
+        target = root_target(scene.space, made.roots_mm, made.visible, 200.0)
+        at = [torch.stack(torch.unravel_index(v.flatten(1).argmax(1), v.shape[1:]), -1) for v in (volume, target)]
+        assert made.visible.any() and ((at[0] - at[1]).abs()[made.visible[:, 0]] <= 1).all()
+
+    def test_same_generator_same_scenes(self, scene: Scene) -> None:
+        a, b = (root_scenes(scene, 2, RootStage(), np.random.default_rng(5)) for _ in range(2))
+        assert torch.equal(a.views.heatmaps, b.views.heatmaps) and torch.equal(a.roots_mm, b.roots_mm)
+
+
+class TestSyntheticPeople:
+    def test_without_noise_the_detections_are_the_projections(self, scene: Scene) -> None:
+        stage = PoseSyntheticStage(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=0)
+        made = pose_scenes(scene, 4, stage, np.random.default_rng(0))
+        exact = np.moveaxis(project_rig(scene.rig, made.exact_mm.numpy()), 0, 1)  # (B, V, J, 2)
+        expected = exact @ scene.base_affine[:, :, :2].transpose(0, 2, 1) + scene.base_affine[:, None, :, 2]
+        known = made.views.peak[:, :, 0].numpy() > 0
+        assert known.mean() > 0.9
+        assert np.abs(made.views.joints[:, :, 0].numpy() - expected)[known].max() < 1e-2
+        torch.testing.assert_close(made.root_mm, made.exact_mm[:, ROOT])
+
+    def test_noise_loses_what_it_says(self, scene: Scene) -> None:
+        noise = dataclasses.replace(EXACT, miss_view=0.3, miss_joint=0.2)
+        made = pose_scenes(scene, 200, PoseSyntheticStage(noise=noise, neighbours=0), np.random.default_rng(1))
+        seen = (made.views.peak[:, :, 0] > 0).float()
+        whole = seen.amax(-1)
+        # 0.3 of the views, and those in which the person is outside the picture.
+        assert 0.55 < float(whole.mean()) < 0.72
+        assert float(seen.sum() / whole.sum() / 15) == pytest.approx(0.8, abs=0.04)
+
+    def test_two_views_always_stay(self) -> None:
+        rng = np.random.default_rng(0)
+        kept = keep_two_views(rng.random((300, 5)) > 0.9, rng)
+        assert kept.sum(1).min() == 2

@@ -1,0 +1,120 @@
+"""Every loss: its value, what its weights mask, and which way its gradient points."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from core.training.losses import (
+    heatmap_loss,
+    joint_loss,
+    match_people,
+    position_loss,
+    robust_square,
+    root_loss,
+)
+
+SIZE = (512, 960)
+
+
+def one_label() -> tuple[torch.Tensor, torch.Tensor]:
+    """One person in one view, all 15 joints at the middle."""
+    return torch.full((1, 1, 1, 15, 2), 200.0), torch.ones(1, 1, 1, 15)
+
+
+class TestRobustSquare:
+    def test_is_the_attention_at_its_optimum(self) -> None:
+        e = torch.tensor([0.05, 0.1, 0.2, 0.7])
+        a = (1 - 5 * e).clamp_min(0)
+        assert a[:2].tolist() == pytest.approx([0.75, 0.5])
+        torch.testing.assert_close(robust_square(e), a * e + 0.1 * (a - 1) ** 2)
+        assert float(robust_square(e)[1]) == pytest.approx(0.075)
+
+    def test_outliers_carry_no_gradient(self) -> None:
+        e = torch.tensor([0.1, 0.5], requires_grad=True)
+        robust_square(e).sum().backward()
+        assert e.grad is not None and e.grad.tolist() == pytest.approx([0.5, 0.0])
+
+
+class TestHeatmapLoss:
+    def test_value_and_mask(self) -> None:
+        predicted, target = torch.zeros(1, 2, 1, 4, 4), torch.zeros(1, 2, 1, 4, 4)
+        target[0, :, 0, 1, 1] = 0.4
+        both = heatmap_loss(predicted, target, torch.ones(1, 2, 1), robust=False)
+        assert float(both) == pytest.approx(0.16 / 16)
+        one = heatmap_loss(predicted, target, torch.tensor([[[1.0], [0.0]]]), robust=False)
+        assert float(one) == pytest.approx(0.16 / 32)
+        robust = heatmap_loss(predicted, target, torch.ones(1, 2, 1), robust=True)
+        assert float(robust) == pytest.approx((0.16 - 2.5 * 0.16**2) / 16)
+
+    def test_gradient_only_where_weighted(self) -> None:
+        predicted = torch.zeros(1, 2, 1, 4, 4, requires_grad=True)
+        heatmap_loss(predicted, torch.ones(1, 2, 1, 4, 4) * 0.3, torch.tensor([[[1.0], [0.0]]]), robust=True).backward()
+        assert predicted.grad is not None
+        assert (predicted.grad[0, 0] < 0).all() and (predicted.grad[0, 1] == 0).all()
+
+
+class TestJointLoss:
+    def test_published_value(self) -> None:
+        target, weight = one_label()
+        people = [target[0] + torch.tensor([9.6, 0.0])]
+        assert float(joint_loss(people, target, weight, SIZE, gate=0.1, hard=False)) == pytest.approx(0.005)
+
+    def test_hard_attention_drops_the_worst_view(self) -> None:
+        target = torch.zeros(1, 5, 1, 15, 2)
+        # Shares of the width whose mean over both coordinates is 1, 2, 3, 4 and 10 hundredths.
+        offset = torch.tensor([1.0, 2, 3, 4, 10]) * 0.02 * 960
+        people = [target[0] + torch.stack([offset, torch.zeros(5)], -1)[:, None, None]]
+        loss = joint_loss(people, target, torch.ones(1, 5, 1, 15), SIZE, gate=1.0, hard=True)
+        assert float(loss) == pytest.approx(0.025)
+
+    def test_people_are_matched_and_the_gate_refuses(self) -> None:
+        target = torch.tensor([100.0, 500.0]).view(1, 1, 2, 1, 1).expand(1, 1, 2, 15, 2).clone()
+        exchanged = [target[0].flip(1)]
+        ones = torch.ones(1, 1, 2, 15)
+        assert float(joint_loss(exchanged, target, ones, SIZE, gate=0.1, hard=False)) == 0
+        far = [(target[0, :, :1] + 200).requires_grad_()]
+        loss = joint_loss(far, target, ones, SIZE, gate=0.1, hard=False)
+        loss.backward()
+        assert float(loss.detach()) == 0 and far[0].grad is not None and (far[0].grad == 0).all()
+
+    def test_missing_joints_cost_nothing_but_count_in_the_mean(self) -> None:
+        target, weight = one_label()
+        weight[..., 3:] = 0
+        people = (target[0] + 9.6).requires_grad_()
+        loss = joint_loss([people], target, weight, (960, 960), gate=0.1, hard=False)
+        loss.backward()
+        assert float(loss.detach()) == pytest.approx(0.01 * 3 / 15)
+        assert people.grad is not None
+        assert (people.grad[..., 3:, :] == 0).all() and (people.grad[..., :3, :] > 0).all()
+
+    def test_nobody_predicted_or_nobody_labelled(self) -> None:
+        target, weight = one_label()
+        nobody = [torch.zeros(1, 0, 15, 2, requires_grad=True)]
+        assert float(joint_loss(nobody, target, weight, SIZE, gate=0.1, hard=True).detach()) == 0
+        assert float(joint_loss([target[0]], target, weight * 0, SIZE, gate=0.1, hard=True)) == 0
+
+
+class TestMatchPeople:
+    def test_distance_is_capped_and_unmatched_labels_cost_the_gate(self) -> None:
+        labels = torch.zeros(1, 2, 3, 2)
+        labels[0, 1] = 500
+        people = torch.zeros(1, 1, 3, 2)
+        people[0, 0, 0, 0], people[0, 0, 1, 0] = 3, 400
+        out = match_people(people, labels, torch.ones(1, 2, 3), torch.tensor([50.0]))
+        assert out[0, 0].tolist() == [3, 50, 0] and out[0, 1].tolist() == [50, 50, 50]
+
+
+class TestOthers:
+    def test_root_loss_is_the_mean_square(self) -> None:
+        assert float(root_loss(torch.zeros(1, 2, 2, 2), torch.full((1, 2, 2, 2), 0.5))) == 0.25
+
+    def test_position_loss_is_in_decimetres_and_weighted(self) -> None:
+        found = torch.tensor([[[100.0, 0, 0], [1e6, 0, 0]]], requires_grad=True)
+        loss = position_loss(found, torch.zeros(1, 2, 3), torch.tensor([[1.0, 0.0]]))
+        loss.backward()
+        # Smooth below 0.1 dm: |1| - 0.05, a third of it per coordinate.
+        assert float(loss.detach()) == pytest.approx(0.95 / 3)
+        assert found.grad is not None and math.isclose(float(found.grad[0, 1, 0]), 0)

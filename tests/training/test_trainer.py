@@ -1,0 +1,218 @@
+"""The loop: it learns, it stops when asked, and an interrupted run ends as an uninterrupted one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import CancelledError, CoreError
+from core.models.networks import Networks, Scene
+from core.models.store import META, WEIGHTS, Checkpoint
+from core.progress import NullReporter, RecordingReporter
+from core.training.checkpoint import Progress, step_generator
+from core.training.config import PoseStage, PoseSyntheticStage, RootStage, TrainConfig
+from core.training.data import Footage
+from core.training.measure import held_out_px
+from core.training.stages import PoseTraining, RootTraining, pose_of
+from core.training.synthetic import pose_scenes
+from core.training.trainer import Trainer
+from core.types.camera import CameraRig
+from core.types.space import CaptureSpace
+
+CPU = torch.device("cpu")
+
+
+def trainer(config: TrainConfig, world: object, folder: Path, reporter: NullReporter | None = None) -> Trainer:
+    footage: Footage = world.footage  # type: ignore[attr-defined]
+    space: CaptureSpace = world.space  # type: ignore[attr-defined]
+    return Trainer(config, footage, space, folder, CPU, reporter or NullReporter())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    tiny: TrainConfig, world: object, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, RecordingReporter]:
+    folder, reporter = tmp_path_factory.mktemp("run"), RecordingReporter()
+    trainer(tiny, world, folder, reporter).run()
+    return folder, reporter
+
+
+class TestLoop:
+    def test_tells_of_every_stage(self, uninterrupted: tuple[Path, RecordingReporter]) -> None:
+        _, reporter = uninterrupted
+        names = {name for name, _, _ in reporter.metrics}
+        assert names >= {
+            "root/loss", "root/synthetic_recall", "pose_synthetic/mm", "pose/loss", "pose/heatmap", "pose/joint",
+        }  # fmt: skip
+        assert all(np.isfinite(value) for _, value, _ in reporter.metrics)
+        assert reporter.progresses[-1][:2] == (12, 12)
+        steps = [step for _, _, step in reporter.metrics]
+        assert steps == sorted(steps)
+
+    def test_keeps_last_and_best(self, uninterrupted: tuple[Path, RecordingReporter]) -> None:
+        folder, _ = uninterrupted
+        assert sorted(p.name for p in folder.iterdir()) == ["best", "last"]
+        best, last = Checkpoint.load(folder / "best"), Checkpoint.load(folder / "last")
+        assert not best.optimizer and last.meta["stage"] == 3 and last.meta["steps_done"] == 12
+        assert isinstance(best.build(CPU), Networks)
+
+    @pytest.mark.parametrize("stop_after", [2, 6, 11])
+    def test_interrupted_run_ends_with_the_same_weights(
+        self,
+        stop_after: int,
+        tiny: TrainConfig,
+        world: object,
+        uninterrupted: tuple[Path, RecordingReporter],
+        tmp_path: Path,
+    ) -> None:
+        with pytest.raises(CancelledError):
+            trainer(tiny, world, tmp_path, RecordingReporter(cancel_after=stop_after)).run()
+        state = trainer(tiny, world, tmp_path).run()
+        assert state.steps_done == 12
+        for name in ("last", "best"):
+            whole, resumed = Checkpoint.load(uninterrupted[0] / name), Checkpoint.load(tmp_path / name)
+            assert whole.weights.keys() == resumed.weights.keys()
+            assert all(torch.equal(whole.weights[k], resumed.weights[k]) for k in whole.weights)
+
+    def test_a_finished_run_does_nothing_more(
+        self, tiny: TrainConfig, world: object, uninterrupted: tuple[Path, RecordingReporter]
+    ) -> None:
+        reporter = RecordingReporter()
+        trainer(tiny, world, uninterrupted[0], reporter).run()
+        assert not reporter.metrics
+
+    def test_other_settings_are_refused(
+        self, tiny: TrainConfig, world: object, uninterrupted: tuple[Path, RecordingReporter]
+    ) -> None:
+        with pytest.raises(CoreError, match="other settings"):
+            trainer(dataclasses.replace(tiny, seed=7), world, uninterrupted[0]).run()
+
+    def test_out_of_time_ends_stages_with_a_note(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+        reporter = RecordingReporter()
+        state = trainer(dataclasses.replace(tiny, max_minutes=0.0), world, tmp_path, reporter).run()
+        assert state.steps_done == 0 and (tmp_path / "best").is_dir()
+        assert sum("used up" in text for text, _ in reporter.notes) == 3
+
+    def test_a_loss_that_is_not_finite_is_said(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+        wild = dataclasses.replace(tiny, root=RootStage(steps=5, batch=1, weight_synthetic=float("nan")))
+        with pytest.raises(CoreError, match="not finite"):
+            trainer(wild, world, tmp_path).run()
+
+
+class TestCheckpoint:
+    def test_former_one_is_found_when_a_crash_fell_between_the_renames(
+        self, uninterrupted: tuple[Path, RecordingReporter], tmp_path: Path
+    ) -> None:
+        saved = Checkpoint.load(uninterrupted[0] / "best")
+        saved.save(tmp_path / "best")
+        (tmp_path / "best").rename(tmp_path / ".best.old")
+        assert Checkpoint.exists(tmp_path / "best") and Checkpoint.load(tmp_path / "best").meta == saved.meta
+        saved.save(tmp_path / "best")
+        assert [p.name for p in tmp_path.iterdir()] == ["best"]
+
+    def test_newer_damaged_and_missing_ones_are_refused(
+        self, uninterrupted: tuple[Path, RecordingReporter], tmp_path: Path
+    ) -> None:
+        with pytest.raises(CoreError, match="no checkpoint"):
+            Checkpoint.load(tmp_path / "best")
+        Checkpoint.load(uninterrupted[0] / "best").save(tmp_path / "best")
+        meta = json.loads((tmp_path / "best" / META).read_text())
+        (tmp_path / "best" / META).write_text(json.dumps({**meta, "schema": 99}))
+        with pytest.raises(CoreError, match="newer"):
+            Checkpoint.load(tmp_path / "best")
+        (tmp_path / "best" / META).write_text(json.dumps(meta))
+        (tmp_path / "best" / WEIGHTS).write_bytes(b"no weights")
+        with pytest.raises(CoreError, match="cannot be read"):
+            Checkpoint.load(tmp_path / "best")
+
+    def test_progress_survives_json(self) -> None:
+        state = Progress(stage=1, step=5, steps_done=12, elapsed_s=3.5, best_px=None, best_stage="", seed=3)
+        assert Progress.from_meta(json.loads(json.dumps(dataclasses.asdict(state)))) == state
+
+    def test_chance_follows_from_the_step(self) -> None:
+        draws = {step_generator(s, g, t).random() for s in (0, 1) for g in (0, 1) for t in (0, 1)}
+        assert len(draws) == 8 and step_generator(0, 1, 2).random() == step_generator(0, 1, 2).random()
+
+
+class TestLearning:
+    def test_root_loss_falls(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+        config = dataclasses.replace(tiny, root=RootStage(steps=60, batch=4, learning_rate=5e-3, real_batch=0))
+        run = trainer(config, world, tmp_path)
+        stage = run.stages[0]
+        run.networks.train()
+        seen = []
+        for step in range(60):
+            run.state.step = step
+            run._step(stage)
+            if step in (0, 59):
+                fixed = [stage.losses(step_generator(9, 0, k), 0)["loss"].detach() for k in range(4)]
+                seen.append(float(torch.stack(fixed).mean()))
+        assert seen[1] < 0.6 * seen[0]
+
+    def test_synthetic_people_teach_the_pose_network(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+        stage_config = PoseSyntheticStage(steps=60, batch=8, learning_rate=3e-3)
+        config = dataclasses.replace(
+            tiny, root=RootStage(steps=0), pose_synthetic=stage_config, pose=PoseStage(steps=0), measure_every=1000
+        )
+        run = trainer(config, world, tmp_path)
+
+        def error_mm() -> float:
+            made = pose_scenes(run.scene, 24, stage_config, np.random.default_rng(99))
+            run.networks.eval()
+            with torch.no_grad():
+                found = pose_of(run.networks, run.scene, made.views, made.root_mm, torch.arange(24))
+            return float((found - made.exact_mm).norm(dim=-1).mean())
+
+        before = error_mm()
+        run.run()
+        assert error_mm() < 0.85 * before
+
+
+class TestStages:
+    def test_pose_loss_is_least_at_the_truth(self, tiny: TrainConfig, world: object, scene: Scene) -> None:
+        """Exact joints, drawn into the other version, match its labels better than joints beside them."""
+        footage: Footage = world.footage  # type: ignore[attr-defined]
+        people: np.ndarray = world.people_mm  # type: ignore[attr-defined]
+        stage = PoseTraining(PoseStage(steps=10, joint_from=0), Networks(tiny.model), scene, footage)
+        moment = footage.train[:1]
+        exact = torch.tensor(people[moment[0]], dtype=torch.float32)
+        affine = scene.affine[None]
+        sample = torch.zeros(len(exact), dtype=torch.long)
+        right = stage._compare(moment, affine, exact, sample, 9)
+        wrong = stage._compare(moment, affine, exact + 120, sample, 9)
+        assert right[0] < 0.5 * wrong[0] and right[1] < wrong[1]
+
+    def test_gradient_reaches_the_pose_network_through_the_other_view(
+        self, tiny: TrainConfig, world: object, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        footage: Footage = world.footage  # type: ignore[attr-defined]
+        people: np.ndarray = world.people_mm  # type: ignore[attr-defined]
+        networks = Networks(tiny.model)
+        stage = PoseTraining(PoseStage(steps=10, joint_from=0), networks, scene, footage)
+        roots = torch.tensor(people[footage.train[0], :, 2], dtype=torch.float32)
+        monkeypatch.setattr(stage, "_roots", lambda moments: (roots, torch.zeros(len(roots), dtype=torch.long)))
+        losses = stage.losses(np.random.default_rng(0), 9)
+        losses["loss"].backward()
+        gain = networks.pose.gain.grad
+        assert gain is not None and gain.abs().sum() > 0
+        assert all(p.grad is None for p in networks.root.parameters())
+
+    def test_root_consistency_is_zero_for_a_network_that_says_nothing(
+        self, tiny: TrainConfig, world: object, scene: Scene
+    ) -> None:
+        networks = Networks(tiny.model)
+        torch.nn.init.zeros_(networks.root.net.out.weight)
+        stage = RootTraining(RootStage(), networks, scene, world.footage)  # type: ignore[attr-defined]
+        assert float(stage.losses(np.random.default_rng(0), 0)["consistency"].detach()) == 0
+
+
+class TestHeldOut:
+    def test_nobody_found_costs_the_gate(self, tiny: TrainConfig, world: object, scene: Scene) -> None:
+        rig: CameraRig = world.rig  # type: ignore[attr-defined]
+        px = held_out_px(Networks(tiny.model), scene, world.footage, 2)  # type: ignore[attr-defined]
+        assert px == pytest.approx(0.05 * max(rig[0].size_px))
