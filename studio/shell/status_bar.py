@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStatusBar, QWidget
 
 from studio.jobs.tracked import TrackedJob
@@ -28,6 +28,7 @@ class StatusBar(QStatusBar):
         self.device = label("", "small", wrap=False)
         self.disk = label("", "small", wrap=False)
         self.job_text = label("", "small", wrap=False)
+        self.job_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.job_bar = QProgressBar()
         self.job_bar.setTextVisible(False)
         self.job_bar.setFixedWidth(16 * GRID_PX)

@@ -18,7 +18,7 @@ class Card(QFrame):
 
     Attributes:
         body: Layout for the content.
-        actions: Layout at the right end of the heading.
+        tools: Layout at the right end of the heading.
     """
 
     def __init__(self, title: str = "", note: str = "", parent: QWidget | None = None) -> None:
@@ -27,8 +27,8 @@ class Card(QFrame):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(2 * GRID_PX, 2 * GRID_PX, 2 * GRID_PX, 2 * GRID_PX)
         outer.setSpacing(GRID_PX + GRID_PX // 2)
-        self.actions = QHBoxLayout()
-        self.actions.setSpacing(GRID_PX)
+        self.tools = QHBoxLayout()
+        self.tools.setSpacing(GRID_PX)
         self.note = label(note, "small")
         self.note.setVisible(bool(note))
         if title:
@@ -40,8 +40,8 @@ class Card(QFrame):
             words.addWidget(self.heading)
             words.addWidget(self.note)
             head.addLayout(words, 1)
-            head.addLayout(self.actions)
-            head.setAlignment(self.actions, Qt.AlignmentFlag.AlignTop)
+            head.addLayout(self.tools)
+            head.setAlignment(self.tools, Qt.AlignmentFlag.AlignTop)
             outer.addLayout(head)
         self.body = QVBoxLayout()
         self.body.setSpacing(GRID_PX)

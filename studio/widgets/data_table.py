@@ -34,7 +34,6 @@ class DataTable(QTableWidget):
         super().__init__(0, len(headers), parent)
         self._right = set(right)
         self._tones: dict[tuple[int, int], str] = {}
-        self.setHorizontalHeaderLabels(list(headers))
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(_ROW_PX)
         self.setShowGrid(False)
@@ -52,8 +51,10 @@ class DataTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(48)
-        for column in range(len(headers)):
-            self.horizontalHeaderItem(column).setTextAlignment(self._alignment(column))
+        for column, title in enumerate(headers):
+            item = QTableWidgetItem(title)
+            item.setTextAlignment(self._alignment(column))
+            self.setHorizontalHeaderItem(column, item)
         theme_changed.connect(self._recolour)
 
     def set_rows(self, rows: Sequence[Sequence[str]], tones: dict[tuple[int, int], str] | None = None) -> None:

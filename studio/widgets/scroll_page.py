@@ -17,7 +17,7 @@ class ScrollPage(QWidget):
         sentence: What it is for.
 
     Attributes:
-        actions: Layout at the right end of the head.
+        tools: Layout at the right end of the head.
         content: Layout of the scrolling part.
     """
 
@@ -34,25 +34,25 @@ class ScrollPage(QWidget):
         words.addWidget(label(title, "title", wrap=False))
         words.addWidget(label(sentence, "muted"))
         head.addLayout(words, 1)
-        self.actions = QHBoxLayout()
-        self.actions.setSpacing(GRID_PX)
-        head.addLayout(self.actions)
-        head.setAlignment(self.actions, Qt.AlignmentFlag.AlignVCenter)
+        self.tools = QHBoxLayout()
+        self.tools.setSpacing(GRID_PX)
+        head.addLayout(self.tools)
+        head.setAlignment(self.tools, Qt.AlignmentFlag.AlignVCenter)
         outer.addLayout(head)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         self.content = QVBoxLayout(inner)
         self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX, 3 * GRID_PX)
         self.content.setSpacing(2 * GRID_PX)
-        self.scroll.setWidget(inner)
-        self.scroll.verticalScrollBar().rangeChanged.connect(self._keep_edge)
-        outer.addWidget(self.scroll, 1)
+        self.area.setWidget(inner)
+        self.area.verticalScrollBar().rangeChanged.connect(self._keep_edge)
+        outer.addWidget(self.area, 1)
 
     def _keep_edge(self, _low: int, high: int) -> None:
         """Lets the scroll bar take its room from the margin, so that the cards keep their right edge."""
-        bar_px = self.scroll.verticalScrollBar().sizeHint().width() if high > 0 else 0
+        bar_px = self.area.verticalScrollBar().sizeHint().width() if high > 0 else 0
         self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX - bar_px, 3 * GRID_PX)

@@ -38,7 +38,7 @@ class CalibratePage(ScrollPage):
         self._state = state
         self.import_button = button("Import calibration…", "normal", "import", "Bring in the rig file of another tool")
         self.import_button.clicked.connect(self.import_rig)
-        self.actions.addWidget(self.import_button)
+        self.tools.addWidget(self.import_button)
         self.empty_button = button("Import calibration…", "primary", "import")
         self.empty_button.clicked.connect(self.import_rig)
         self.empty = EmptyState(

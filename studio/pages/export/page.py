@@ -42,7 +42,7 @@ class ExportPage(ScrollPage):
         self._state = state
         self.export = ReasonButton(button("Export", "primary", "export"))
         self.export.push.clicked.connect(self.run)
-        self.actions.addWidget(self.export)
+        self.tools.addWidget(self.export)
         self.columns = Columns(breakpoint_px=860, shares=(5, 4))
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._formats_card())
@@ -159,7 +159,7 @@ class ExportPage(ScrollPage):
         self.written = Card("Files written")
         self.open_folder = button("Open folder", "normal", "folder")
         self.open_folder.clicked.connect(self._open_folder)
-        self.written.actions.addWidget(self.open_folder)
+        self.written.tools.addWidget(self.open_folder)
         self._files = QVBoxLayout()
         self.written.body.addLayout(self._files)
         self.table: DataTable | None = None

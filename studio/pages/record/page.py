@@ -34,8 +34,8 @@ class TakeWidget(Card):
         self.select = button("Select", "normal", "", "Let the other pages work on this take")
         self.selected = FindingRow("ok", "Selected")
         self.selected.setToolTip("The other pages work on this take")
-        self.actions.addWidget(self.select)
-        self.actions.addWidget(self.selected)
+        self.tools.addWidget(self.select)
+        self.tools.addWidget(self.selected)
         if take.error:
             self.body.addWidget(FindingRow("wrong", take.error))
             return
@@ -67,7 +67,7 @@ class RecordPage(ScrollPage):
         self._state = state
         self.import_button = button("Import videos…", "normal", "import", "One video per camera becomes a take")
         self.import_button.clicked.connect(self.import_take)
-        self.actions.addWidget(self.import_button)
+        self.tools.addWidget(self.import_button)
         self.empty_button = button("Import videos…", "primary", "import")
         self.empty_button.clicked.connect(self.import_take)
         self.empty = EmptyState(

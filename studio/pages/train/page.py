@@ -52,7 +52,7 @@ class StepWidget(QWidget):
         words.addWidget(self.reason)
         row.addLayout(words, 1)
         self.push = button(step.title, "normal", step.icon, step.what)
-        self.push.setFixedWidth(14 * GRID_PX)
+        self.push.setFixedWidth(15 * GRID_PX)
         row.addWidget(self.push, 0, Qt.AlignmentFlag.AlignTop)
 
     def show_row(self, row: presenter.StepRow) -> None:
@@ -60,9 +60,9 @@ class StepWidget(QWidget):
         self.dot.set_state(row.state, row.reason)
         self.push.setEnabled(not row.blocked)
         self.push.setToolTip(row.blocked or row.step.what)
-        self.push.setText(f"{row.step.title} again" if row.state == "done" else row.step.title)
-        self.reason.setText(row.blocked or row.reason)
-        self.reason.setVisible(bool(row.blocked or row.reason))
+        self.push.setText("Run again" if row.state == "done" else row.step.title)
+        self.reason.setText(row.reason)
+        self.reason.setVisible(bool(row.reason))
 
 
 class TrainPage(ScrollPage):
@@ -80,7 +80,7 @@ class TrainPage(ScrollPage):
             button("Run everything", "primary", "forward", "Label, baseline, train, infer, evaluate and export")
         )
         self.run_all.push.clicked.connect(self.run_path)
-        self.actions.addWidget(self.run_all)
+        self.tools.addWidget(self.run_all)
         self.columns = Columns(breakpoint_px=860, shares=(4, 5))
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._steps_card())
@@ -192,8 +192,8 @@ class TrainPage(ScrollPage):
         self.resume = button("Resume", "normal", "retry", "Go on from the last checkpoint")
         self.cancel.clicked.connect(self._cancel)
         self.resume.clicked.connect(self._resume)
-        self.losses.actions.addWidget(self.cancel)
-        self.losses.actions.addWidget(self.resume)
+        self.losses.tools.addWidget(self.cancel)
+        self.losses.tools.addWidget(self.resume)
         self._no_losses = EmptyState(
             "train", "No training yet", "The losses and the held-out figures of a training appear here."
         )

@@ -90,8 +90,8 @@ class StepRow:
     Attributes:
         step: Which.
         state: How far it is.
-        reason: Why it is blocked, or what is there.
-        blocked: Why its button cannot be pressed; empty if it can.
+        reason: Why the step itself is blocked, or what is there; empty while it is ready.
+        blocked: Why its button cannot be pressed now, be it for another job that runs; empty if it can.
     """
 
     step: Step
@@ -123,7 +123,7 @@ def step_rows(
             StepRow(
                 step=step,
                 state="running" if running else view.state,
-                reason=view.reason if view.state == "done" else "",
+                reason="" if view.state == "ready" else view.reason,
                 blocked=view.reason if view.state == "blocked" else busy,
             )
         )
@@ -243,11 +243,10 @@ def _results(report: Mapping[str, Any]) -> Results:
     tones: dict[tuple[int, int], str] = {}
 
     def row(title: str, key: str, words: str, *, better: Literal["low", "high", "none"] = "none") -> None:
-        values = [method.get(key) for method in pair]
-        rows.append((title, *(words.format(v) if v is not None else "–" for v in values)))  # type: ignore[arg-type]
-        if better != "none" and None not in values and values[0] != values[1]:
-            low_first = values[0] < values[1]
-            tones[(len(rows) - 1, 1 if low_first == (better == "low") else 2)] = "good"
+        first, second = (method.get(key) for method in pair)
+        rows.append((title, _figure(words, first), _figure(words, second)))
+        if better != "none" and first is not None and second is not None and first != second:
+            tones[(len(rows) - 1, 1 if (first < second) == (better == "low") else 2)] = "good"
 
     row("View left out, median", "view_left_out_px_median", "{:.1f} px", better="low")
     row("… in % of person height", "view_left_out_percent_height", "{:.2f} %", better="low")
@@ -255,7 +254,8 @@ def _results(report: Mapping[str, Any]) -> Results:
     row("Reprojection, median", "reprojection_px_median", "{:.1f} px")
     row("Moments with two or more people", "frames_with_two_or_more", "{:,}", better="high")
     row("Identity switches", "identity_switches", "{:,}", better="low")
-    row("Joints measured", "observations", "{:,}")
+    row("Joints that could be predicted", "covered", "{:.0%}", better="high")
+    row("Joints compared", "observations", "{:,}")
     people = [_people(method.get("people_frames") or {}) for method in pair]
     rows.append(("Moments by number of people", people[0], people[1]))
     held_out = report.get("held_out_frames")
@@ -264,6 +264,10 @@ def _results(report: Mapping[str, Any]) -> Results:
         f"Take {report.get('take', '')}: {n_held_out} moments that were kept out of training, of {report['frames']}."
     )
     return Results(verdict=str(report.get("verdict", "")), context=context, rows=tuple(rows), tones=tones)
+
+
+def _figure(words: str, value: float | None) -> str:
+    return "–" if value is None else words.format(value)
 
 
 def _people(counts: Mapping[str, Any]) -> str:
