@@ -47,7 +47,7 @@ def label(session: Session, params: LabelParams, run: RunLayout, reporter: Repor
     """Finds 2D poses in every view of a take and stores them under the estimator's name.
 
     Returns:
-        take, estimator, cached, pictures, people_per_picture (by camera), provider, seconds are not told.
+        take, estimator, cached, pictures, people_per_picture (by camera), heatmaps and provider.
 
     Raises:
         CoreError: No such take or estimator, a model that is missing or wrong, or a video that cannot be read.

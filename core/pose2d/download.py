@@ -111,13 +111,7 @@ def _fetched(card: ModelCard, file: ModelFile, fetching: Fetching, reporter: Rep
     path = _cached_path(card, file, fetching)
     record = path.with_suffix(".json")
     if path.is_file() and record.is_file():
-        expected = file.sha256 or str(read_json(record).get("sha256", ""))
-        if sha256(path) == expected:
-            return path
-        raise CoreError(
-            f"{path} is not the file that was downloaded before: its SHA-256 differs.",
-            "Delete it and download it again; if you replaced it on purpose, choose it as a local model file instead.",
-        )
+        return _checked(path, file.sha256 or str(read_json(record).get("sha256", "")))
     if not fetching.allowed:
         size = f" ({file.bytes / 1e6:.0f} MB)" if file.bytes else ""
         raise CoreError(
@@ -131,6 +125,24 @@ def _fetched(card: ModelCard, file: ModelFile, fetching: Fetching, reporter: Rep
     finally:
         # Useless or unpacked: either way it has served, and the next try must not find it.
         download.unlink()
+    digest = _accepted(path, card, file, reporter)
+    fetched = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(record, {"url": file.url, "sha256": digest, "bytes": path.stat().st_size, "fetched": fetched})
+    return path
+
+
+def _checked(path: Path, expected: str) -> Path:
+    """A file of the cache, if it is still what was fetched."""
+    if sha256(path) != expected:
+        raise CoreError(
+            f"{path} is not the file that was downloaded before: its SHA-256 differs.",
+            "Delete it and download it again; if you replaced it on purpose, choose it as a local model file instead.",
+        )
+    return path
+
+
+def _accepted(path: Path, card: ModelCard, file: ModelFile, reporter: Reporter) -> str:
+    """SHA-256 of a fresh file, held against the card; trusted, and said to be, where the card states none."""
     digest = sha256(path)
     if file.sha256 and digest != file.sha256:
         path.unlink()
@@ -143,9 +155,7 @@ def _fetched(card: ModelCard, file: ModelFile, fetching: Fetching, reporter: Rep
             f"The publisher of {card.title} states no hash for its {file.role} model: the first download is trusted. "
             f"SHA-256 {digest}, kept to be checked at every use."
         )
-    fetched = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(record, {"url": file.url, "sha256": digest, "bytes": path.stat().st_size, "fetched": fetched})
-    return path
+    return digest
 
 
 def _download(file: ModelFile, folder: Path, fetching: Fetching, reporter: Reporter, text: str) -> Path:

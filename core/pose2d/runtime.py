@@ -133,7 +133,7 @@ def _open(path: Path, wanted: str, threads: int) -> tuple[onnxruntime.InferenceS
             )
         session = _session(path, provider, threads)
         if provider in session.get_providers():
-            return session, Provider(name, _sentence(name, words, threads, troubles))
+            return session, Provider(name, _sentence(name, words, troubles))
         troubles.append(f"{words} was found but could not be used")
         if wanted != "auto":
             raise CoreError(f"{words} could not be used.", "Check its driver, or set the provider to 'auto'.")
@@ -159,10 +159,8 @@ def _session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSe
         ) from error
 
 
-def _sentence(name: str, words: str, threads: int, troubles: list[str]) -> str:
+def _sentence(name: str, words: str, troubles: list[str]) -> str:
     text = f"2D poses run on {words}"
-    if name == "cpu":
-        text += f" with {threads} thread{'s' if threads > 1 else ''}"
     if troubles:
         text += f"; {', '.join(troubles)}: check its driver and libraries"
     elif name == "cpu" and shutil.which("nvidia-smi"):

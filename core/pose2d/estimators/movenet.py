@@ -36,6 +36,8 @@ _CELLS = PixelMap((1 / STRIDE, 1 / STRIDE), (-(1.5 + _BIAS_PX) / STRIDE, -(1.5 +
 # A wider one fetches the limbs of a neighbour, a narrower one misses raised hands.
 _REACH = 0.06
 _REACH_CELLS = (1.0, 6.0)
+_LEAST_FIT = 1e-4
+_SAME_PEAK_CELLS = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +122,7 @@ def decode(heads: Heads, frame: PixelMap, size: tuple[int, int], config: Pose2DC
     box_size = np.maximum(heads.box_size[:, y, x].T, 1.0)
     reach = np.clip(_REACH * box_size.max(-1), *_REACH_CELLS)
     coarse = heads.coarse[:, :, y, x].transpose(2, 0, 1) + np.stack([y, x], -1)[:, None]
-    joints, score = _refined(heads, coarse, reach)
+    joints, score, fit = _refined(heads, coarse, reach)
     middle = np.stack([y, x], -1) + heads.box_offset[:, y, x].T
     corners = np.stack([middle - box_size / 2, middle + box_size / 2], 1)
     # Network outputs count from the corner of cell (0, 0); pixel maps from its centre.
@@ -129,6 +131,7 @@ def decode(heads: Heads, frame: PixelMap, size: tuple[int, int], config: Pose2DC
     limits = np.array([size[0], size[1], size[0], size[1]]) - 0.5
     box_px = np.clip(box_px, -0.5, limits)
     keep = without_duplicates(joints, box_size.max(-1), centre_score * score.mean(-1))
+    score[keep] = np.where(_lost(joints[keep], fit[keep]), 0.0, score[keep])
     heatmaps = Heatmaps(values=heads.heat, grid=cells) if config.heatmaps else None
     return detections(xy_px[keep], score[keep], box_px[keep], centre_score[keep], config, heatmaps)
 
@@ -140,7 +143,7 @@ def _peaks(centre: F32, threshold: float) -> tuple[np.ndarray, np.ndarray, np.nd
     return y, x, centre[y, x]
 
 
-def _refined(heads: Heads, coarse: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _refined(heads: Heads, coarse: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Moves coarse joints to the best heatmap cell near them.
 
     Each cell of a window is valued by its heat times a Gaussian of its distance from the coarse joint; the best one
@@ -152,11 +155,12 @@ def _refined(heads: Heads, coarse: np.ndarray, reach: np.ndarray) -> tuple[np.nd
         reach: (P,) standard deviation of the Gaussian, cells.
 
     Returns:
-        Joints (P, 17, 2) y, x in cells from the corner of cell (0, 0), and scores (P, 17).
+        Joints (P, 17, 2) y, x in cells from the corner of cell (0, 0), scores (P, 17), and the values (P, 17) that
+        decided.
     """
     joints, height, width = heads.heat.shape
     if not len(coarse):
-        return np.zeros((0, joints, 2)), np.zeros((0, joints))
+        return np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros((0, joints))
     half = int(np.ceil(2.5 * reach.max()))
     steps = np.arange(-half, half + 1)
     at = np.rint(coarse).astype(int)
@@ -174,5 +178,16 @@ def _refined(heads: Heads, coarse: np.ndarray, reach: np.ndarray) -> tuple[np.nd
     j = np.arange(joints)
     exact = np.stack([row, column], -1) + heads.offset[j, :, row, column]
     # Where the window shows nothing of the joint, or lies outside, the coarse joint is all there is.
-    seen = value.max(-1) > 1e-4
-    return np.where(seen[..., None], exact, coarse + 0.5), np.where(seen, heads.heat[j, row, column], 0.0)
+    fit = value.max(-1)
+    seen = fit > _LEAST_FIT
+    score = np.where(seen, heads.heat[j, row, column], 0.0)
+    return np.where(seen[..., None], exact, coarse + 0.5), score, fit
+
+
+def _lost(joints: np.ndarray, fit: np.ndarray) -> np.ndarray:
+    """(P, J) bool: joints that lie on another person's and fit that person better.
+
+    A peak of a heatmap is one joint of one person; who else claims it has borrowed a limb.
+    """
+    apart = np.linalg.norm(joints[:, None] - joints[None], axis=-1)
+    return np.asarray(((apart < _SAME_PEAK_CELLS) & (fit[None] > fit[:, None])).any(1))
