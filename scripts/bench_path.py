@@ -287,7 +287,7 @@ def _bench(bench: Bench, repeat: int) -> dict[str, dict[str, float]]:
     print(
         f"Infer: {bench.run or 'untrained networks'}. {bench.frames} frames, median of {repeat} processes.", flush=True
     )
-    child = [sys.executable, __file__, "--session", bench.session.root, "--frames", str(bench.frames)]
+    child = [sys.executable, __file__, "--session", str(bench.session.root), "--frames", str(bench.frames)]
     child += ["--run", bench.run] if bench.run else []
     measured: dict[str, list[dict[str, float]]] = {stage: [] for stage in STAGES}
     for _ in range(repeat):
