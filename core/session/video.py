@@ -107,13 +107,14 @@ class VideoReader:
             yield self.read(index)
 
     def whole_frames(self) -> int:
-        """Number of pictures up to the last one that decodes; decodes the end of the file to find out."""
-        for index in range(self.n_frames - 1, -1, -1):
-            try:
-                if not self._decode(index).is_corrupt:
-                    return index + 1
-            except CoreError:
-                continue
+        """Number of pictures up to the last whole one; decodes the end of the file to find out."""
+        for key in self._key_pts[::-1]:
+            self._seek(int(np.searchsorted(self._pts, key)))
+            times = [_time(picture) for picture in self._pictures if not picture.is_corrupt]
+            self._position = -1
+            known = [t for t in times if t is not None]
+            if known:
+                return int(np.searchsorted(self._pts, max(known), side="right"))
         return 0
 
     def close(self) -> None:
@@ -157,7 +158,7 @@ class VideoReader:
         """Sorted presentation times of all pictures and of the key frames, in ticks of the stream."""
         every, key = [], []
         for packet in self._packets():
-            pts = packet.pts if packet.pts is not None else packet.dts
+            pts = _time(packet)
             if packet.size and pts is not None and not packet.is_discard:
                 every.append(pts)
                 if packet.is_keyframe:
@@ -195,7 +196,7 @@ class VideoReader:
         if not self._reachable(index):
             self._seek(index)
         for picture in self._pictures:
-            pts = picture.pts if picture.pts is not None else picture.dts
+            pts = _time(picture)
             if pts is None or pts < wanted:
                 continue
             self._position, self._last = int(np.searchsorted(self._pts, pts)), picture
@@ -235,7 +236,7 @@ class VideoReader:
             first = next(pictures, None)
             if first is None:
                 continue
-            first_pts = first.pts if first.pts is not None else first.dts
+            first_pts = _time(first)
             if key is None or (first_pts is not None and first_pts <= wanted):
                 self._pictures, self._position = itertools.chain([first], pictures), -1
                 return
@@ -256,6 +257,12 @@ class VideoReader:
         turns = self.rotation_deg // 90
         # A scaled picture's rows may be padded in memory.
         return np.ascontiguousarray(np.rot90(image, -turns) if turns else image)
+
+
+def _time(part: Any) -> int | None:
+    """Presentation time of a packet or picture in ticks; files without store the decoding time only."""
+    time: int | None = part.pts if part.pts is not None else part.dts
+    return time
 
 
 def _clockwise_turn(picture: Any, path: Path) -> int:
