@@ -63,11 +63,10 @@ def label(session: Session, params: LabelParams, run: RunLayout, reporter: Repor
         reporter.note(f"Take {take.name} already has these 2D poses of {model.title}: nothing to do.")
         return _summary(take, model, cached=True)
     work.prepare(request)
-    workers = min(cores(), _MAX_WORKERS)
-    estimator = ESTIMATORS.get(model.runner)(model.name, files, params.pose2d, max(1, cores() // workers))
-    workers = workers if estimator.provider.is_cpu else 2
+    # Several pictures at once with a thread each use the cores better than all threads on one picture.
+    estimator = ESTIMATORS.get(model.runner)(model.name, files, params.pose2d, max(1, cores() // _MAX_WORKERS))
     reporter.note(estimator.provider.words)
-    work.run(estimator, workers, reporter)
+    work.run(estimator, min(estimator.provider.at_once, _MAX_WORKERS), reporter)
     check(reporter)
     work.finish(estimator, request)
     result = _summary(take, model, cached=False)
@@ -144,12 +143,14 @@ class _Work:
         self._manifest.unlink(missing_ok=True)
         people: dict[str, float] = {}
         for camera in self.take.cameras:
-            parts = [Part.load(self.part_path(camera, start)) for start in self.starts()]
+            paths = [self.part_path(camera, start) for start in self.starts()]
+            parts = [Part.load(path, with_heatmaps=False) for path in paths]
             poses = assembled(camera, estimator.skeleton, parts, n_frames)
             poses.save(layout.poses2d_file(name, camera))
             heatmaps = layout.heatmaps_file(name, camera)
-            if any(p.heatmaps for p in parts):
-                assemble_heatmaps(heatmaps, estimator.skeleton, parts, n_frames)
+            if any(p.shape != (0, 0) for p in parts):
+                # Part by part: the maps of a long take do not fit into memory.
+                assemble_heatmaps(heatmaps, estimator.skeleton, (Part.load(path) for path in paths), parts, n_frames)
             else:
                 heatmaps.unlink(missing_ok=True)
             people[camera] = _per_picture(poses, sum(len(p.moments) for p in parts))
@@ -215,7 +216,7 @@ def _request(take: Take, model: ModelCard, files: dict[str, Path], params: Label
         "config": config,
         "models": {role: sha256(path) for role, path in files.items()},
         "timeline": sha256(take.layout.timestamps),
-        "videos": {name: _fingerprint(take.video_path(name)) for name in take.cameras},
+        "videos": {c.name: [_fingerprint(take.video_path(c.name)), c.rotation_deg] for c in take.manifest.cameras},
     }
 
 

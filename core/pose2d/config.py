@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.errors import CoreError
+
 DEFAULT_ESTIMATOR = "movenet_multipose"
 
 
@@ -28,3 +30,14 @@ class Pose2DConfig:
     max_people: int = 10
     heatmaps: bool = True
     provider: str = "auto"
+
+    def __post_init__(self) -> None:
+        limits = {
+            "long_side_px": (self.long_side_px, 32, 4096),
+            "person_threshold": (self.person_threshold, 0, 1),
+            "joint_threshold": (self.joint_threshold, 0, 1),
+            "max_people": (self.max_people, 1, 1000),
+        }
+        for name, (value, least, most) in limits.items():
+            if not least <= value <= most:
+                raise CoreError(f"{name} is {value}.", f"Give it a value from {least} to {most}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -15,8 +15,25 @@ from core.registry import Registry
 from core.types.arrays import F32, U8
 from core.types.skeleton import Skeleton
 
-if TYPE_CHECKING:
-    from core.pose2d.runtime import Provider
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where models run.
+
+    Attributes:
+        name: "cpu", "cuda", "coreml" or "directml".
+        words: A sentence for the person, with what could be better if anything could.
+        at_once: `estimate` calls worth making at the same time, each with one CPU thread.
+    """
+
+    name: str
+    words: str
+    at_once: int
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether no accelerator is used."""
+        return self.name == "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

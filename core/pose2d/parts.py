@@ -6,6 +6,7 @@ all parts of a take are there they are put together, in the forms that everythin
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Part:
         box_px: (sum of people, 4).
         heatmaps: Compressed maps of each moment, or empty.
         shape: Height and width of a heatmap; (0, 0) without.
-        grid: (2, 2) scale and offset of the heatmap grid.
+        grid: Map from the camera's pixels to heatmap pixels.
     """
 
     moments: I64
@@ -88,16 +89,16 @@ class Part:
             )
 
     @classmethod
-    def load(cls, path: Path) -> Part:
-        """Reads what `save` wrote.
+    def load(cls, path: Path, *, with_heatmaps: bool = True) -> Part:
+        """Reads what `save` wrote, on wish without the heatmaps themselves, which are most of the file.
 
         Raises:
             CoreError: Not such a file.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-                content = data["heatmaps"].tobytes()
-                ends = np.cumsum(data["lengths"]).tolist()
+                content = data["heatmaps"].tobytes() if with_heatmaps else b""
+                ends = np.cumsum(data["lengths"]).tolist() if with_heatmaps else []
                 (sx, sy), (ox, oy) = data["grid"].tolist()
                 height, width = data["shape"].tolist()
                 return cls(
@@ -135,8 +136,18 @@ def assembled(camera: str, joints: Skeleton, parts: list[Part], n_frames: int) -
     return Pose2D(camera=camera, skeleton=joints, xy_px=xy_px, score=score, box_px=box_px)
 
 
-def assemble_heatmaps(path: Path, joints: Skeleton, parts: list[Part], n_frames: int) -> None:
-    """Writes one camera's heatmaps from its parts; none of them may lack any, and there must be one."""
+def assemble_heatmaps(
+    path: Path, joints: Skeleton, parts: Iterable[Part], outline: Sequence[Part], n_frames: int
+) -> None:
+    """Writes one camera's heatmaps from its parts, reading them one after the other.
+
+    Args:
+        path: File to make.
+        joints: What the channels are.
+        parts: With heatmaps; consumed once.
+        outline: The same parts, with or without heatmaps; at least one of them has a picture.
+        n_frames: Moments of the take, T.
+    """
     moments = ((int(t), content) for p in parts for t, content in zip(p.moments, p.heatmaps, strict=True))
-    shaped = next(p for p in parts if p.heatmaps)
+    shaped = next(p for p in outline if p.shape != (0, 0))
     write_heatmaps(path, moments, n_frames=n_frames, shape=shaped.shape, grid=shaped.grid, joints=joints)

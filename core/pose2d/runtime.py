@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import onnxruntime
 
 from core.errors import CoreError
+from core.pose2d.estimator import Provider
 
 _PROVIDERS = {
     "cuda": ("CUDAExecutionProvider", "the NVIDIA GPU (CUDA)", "onnxruntime-gpu"),
@@ -21,23 +21,8 @@ _PROVIDERS = {
     "cpu": ("CPUExecutionProvider", "the CPU", "onnxruntime"),
 }
 _MAX_THREADS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """Where models run.
-
-    Attributes:
-        name: "cpu", "cuda", "coreml" or "directml".
-        words: A sentence for the person, with what could be better if anything could.
-    """
-
-    name: str
-    words: str
-
-    @property
-    def is_cpu(self) -> bool:
-        return self.name == "cpu"
+# One run prepares while another computes; a DirectML session must not run twice at once at all.
+_AT_ONCE = {"cuda": 2, "coreml": 1, "directml": 1}
 
 
 class Network:
@@ -133,7 +118,8 @@ def _open(path: Path, wanted: str, threads: int) -> tuple[onnxruntime.InferenceS
             )
         session = _session(path, provider, threads)
         if provider in session.get_providers():
-            return session, Provider(name, _sentence(name, words, troubles))
+            at_once = cores() if name == "cpu" else _AT_ONCE[name]
+            return session, Provider(name, _sentence(name, words, troubles), at_once)
         troubles.append(f"{words} was found but could not be used")
         if wanted != "auto":
             raise CoreError(f"{words} could not be used.", "Check its driver, or set the provider to 'auto'.")
@@ -145,6 +131,8 @@ def _session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSe
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    if provider == "DmlExecutionProvider":
+        options.enable_mem_pattern = False  # DirectML requires it
     # Waiting threads must not spin: the core they would burn is the one that decodes the next picture.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider == "CUDAExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):

@@ -104,7 +104,9 @@ def test_parts_make_the_same_poses_as_the_detections(tmp_path: Path) -> None:
         np.testing.assert_array_equal(poses.score[t, : len(each)], each.score)
         np.testing.assert_array_equal(poses.box_px[t, : len(each)], each.box_px)
         assert np.isnan(poses.xy_px[t, len(each) :]).all()
-    assemble_heatmaps(tmp_path / "a.h5", COCO17, parts, 8)
+    outline = [Part.load(p, with_heatmaps=False) for p in paths]
+    assert not any(p.heatmaps for p in outline)
+    assemble_heatmaps(tmp_path / "a.h5", COCO17, iter(parts), outline, 8)
     with HeatmapReader(tmp_path / "a.h5") as reader:
         np.testing.assert_allclose(reader.read([4])[0], maps(1, 3)[0], atol=FLOOR)
         assert reader.read([2]).max() == 0

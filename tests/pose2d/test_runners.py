@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import onnx_graphs as graphs
 
 from core.errors import CoreError
+from core.files import resource
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimator import ESTIMATORS, Detections, Estimator
 from core.pose2d.estimators.vitpose import peaks
@@ -97,6 +98,42 @@ def test_an_empty_picture_has_nobody(runner: str, tmp_path: Path) -> None:
     assert found.xy_px.shape == (0, len(COCO17), 2)
     assert found.heatmaps is not None
     assert found.heatmaps.values.max() == 0
+
+
+@pytest.mark.parametrize("runner", list(ESTIMATORS))
+def test_every_registered_runner_keeps_the_contract(runner: str, tmp_path: Path) -> None:
+    if runner == "movenet":
+        files = {"pose": resource("weights", "movenet_multipose.onnx")}
+        estimator = ESTIMATORS.get(runner)("card", files, Pose2DConfig(provider="cpu", long_side_px=256), 1)
+    else:
+        estimator = open_runner(runner, tmp_path, long_side_px=256)
+    assert estimator.skeleton is COCO17
+    assert (estimator.provider.name, estimator.provider.is_cpu) == ("cpu", True)
+    assert estimator.provider.at_once >= 1
+    assert estimator.batch >= 1
+    size, box, green, blue = SCENES["portrait"]
+    images = [scene(size, box, green, blue, 22.0), np.zeros((70, 130, 3), np.uint8)]
+    assert estimator.estimate([]) == []
+    for image, found in zip(images, estimator.estimate(images), strict=True):
+        people = len(found)
+        assert found.xy_px.shape == (people, 17, 2)
+        assert found.score.shape == (people, 17)
+        assert found.box_px.shape == (people, 4)
+        assert all(a.dtype == np.float32 for a in (found.xy_px, found.score, found.box_px, found.person_score))
+        assert ((found.score > 0) == np.isfinite(found.xy_px).all(-1)).all()
+        assert found.heatmaps is not None
+        assert found.heatmaps.values.dtype == np.float32
+        # The heatmaps cover the picture: its far corner is their far corner, to a cell of padding per side.
+        far = found.heatmaps.grid.forward(np.array([image.shape[1] - 0.5, image.shape[0] - 0.5]))
+        cells = np.array(found.heatmaps.values.shape[:0:-1])
+        assert (far < cells + 0.6).all()
+        assert max(far) > max(cells) - 9
+
+
+@pytest.mark.parametrize("field", ["long_side_px", "person_threshold", "joint_threshold", "max_people"])
+def test_impossible_settings_are_refused(field: str) -> None:
+    with pytest.raises(CoreError, match=field):
+        Pose2DConfig(**{field: -1})  # type: ignore[arg-type]
 
 
 def test_a_network_of_fixed_batch_takes_the_crops_one_by_one(tmp_path: Path) -> None:
