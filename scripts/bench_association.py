@@ -140,7 +140,7 @@ def main() -> int:
         return 1
     if Path(sys.prefix) != python.parent.parent:
         return run([python, __file__, *sys.argv[1:]])
-    print(_ROW.format("scene", "right", "mm", "AP25", "switches", "(guessed)", "ms/frame"))
+    print(_ROW.format("scene", "right", "mm", "AP25", "switches", "by paths", "ms/frame"))
     for scene in SCENES:
         print(synthetic(scene, asked.frames, asked.seed), flush=True)
     if asked.session:

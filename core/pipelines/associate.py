@@ -19,6 +19,7 @@ from core.pipelines.params import AssociateParams
 from core.progress import Reporter
 from core.session import BASELINE, RunLayout, Session
 from core.tracking.config import TrackingConfig
+from core.tracking.plausible import wild_joints
 from core.tracking.smooth import smooth
 from core.tracking.track import track_people
 from core.types.arrays import F64, I64
@@ -74,14 +75,15 @@ def fit_baseline(
     tracking: TrackingConfig,
     reporter: Reporter,
 ) -> Pose3DSequence:
-    """Matched, triangulated, tracked and, if asked for, smoothed people."""
+    """Matched, triangulated, tracked people without wild joints, smoothed if asked for."""
     found = associate_take(rig, poses2d, time_s, association, reporter)
     xyz, score, ids, source = track_people(time_s, found.xyz_mm, found.score, found.skeleton, tracking)
     covariance = None if found.covariance_mm2 is None else _follow(found.covariance_mm2, source)
+    wild = wild_joints(time_s, xyz, found.skeleton, tracking)
     tracked = dataclasses.replace(
         found,
-        xyz_mm=xyz,
-        score=score,
+        xyz_mm=np.where(wild[..., None], np.nan, xyz),
+        score=np.where(wild, 0.0, score),
         person_ids=tuple(ids.tolist()),
         covariance_mm2=covariance,
     )

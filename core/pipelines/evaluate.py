@@ -15,11 +15,11 @@ from core.errors import CoreError
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
 from core.evaluation.view_left_out import Fit, LeftOut, Observations, observations, reprojection, view_left_out
 from core.files import read_yaml, write_json
-from core.jobs import Job
 from core.pipelines.associate import fit_baseline
 from core.pipelines.params import EvaluateParams, TrainParams
 from core.progress import NullReporter, Reporter, Stage, check
 from core.session import BASELINE, RunLayout, Session, Take
+from core.session.status import trained_runs
 from core.tracking.config import TrackingConfig
 from core.training.config import SplitConfig
 from core.training.split import held_out
@@ -85,13 +85,8 @@ def _model(session: Session, name: str) -> RunLayout | None:
         if not model.checkpoints.is_dir():
             raise CoreError(f"Run '{name}' holds no trained networks.", "Choose a finished training run.")
         return model
-    for candidate in reversed(session.runs()):
-        job = Job(candidate.root)
-        if job.spec.verb == "train" and candidate.checkpoints.is_dir():
-            job.poll()
-            if job.state == "finished":
-                return candidate
-    return None
+    trained = trained_runs(session)
+    return trained[-1] if trained else None
 
 
 def _material(session: Session, take: Take, estimator: str, model: RunLayout | None, reporter: Reporter) -> _Material:

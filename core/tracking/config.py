@@ -17,6 +17,8 @@ class TrackingConfig:
         confirm_frames: A person seen in fewer frames in all is a ghost.
         stitch_gap_s: How long a person may be missing and still be recognised by place and bone lengths.
         stitch_bones: Largest mean relative difference of bone lengths of one person.
+        max_stretch: A joint is taken out if its bones differ from the person's usual ones by more than this share.
+        max_joint_m_s: A joint is taken out if it goes somewhere and back faster than this.
         smoothing: Filter over each joint's path; "none" leaves the measurements as they are.
         one_euro_cutoff_hz: One-Euro filter: cut-off frequency at rest.
         one_euro_speed: One-Euro filter: how much the cut-off rises with speed, Hz per m/s.
@@ -30,6 +32,8 @@ class TrackingConfig:
     confirm_frames: int = 4
     stitch_gap_s: float = 3.0
     stitch_bones: float = 0.12
+    max_stretch: float = 0.35
+    max_joint_m_s: float = 12.0
     smoothing: Literal["none", "one_euro", "rts"] = "none"
     one_euro_cutoff_hz: float = 2.0
     one_euro_speed: float = 4.0

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from core.synthetic import people
+from core.tracking.config import TrackingConfig
+from core.tracking.plausible import wild_joints
+from core.types import COCO17
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return people.walkers(2, 90, np.random.default_rng(0), fps=60.0)
+
+
+def wild(truth, xyz):
+    return wild_joints(truth.time_s, xyz, COCO17, TrackingConfig())
+
+
+def test_real_people_keep_all_their_joints(truth):
+    assert not wild(truth, truth.xyz_mm).any()
+    noisy = truth.xyz_mm + np.random.default_rng(1).normal(0, 15, truth.xyz_mm.shape)
+    assert wild(truth, noisy).mean() < 1e-3
+
+
+@pytest.mark.parametrize("joint", ["left_wrist", "right_ankle", "left_elbow", "nose"])
+def test_a_joint_far_from_its_place_is_taken_out_and_no_other(truth, joint):
+    xyz = truth.xyz_mm.copy()
+    xyz[40:60, 0, COCO17.index(joint)] += [600.0, 0, 0]
+    expected = np.zeros(xyz.shape[:-1], bool)
+    expected[40:60, 0, COCO17.index(joint)] = True
+    np.testing.assert_array_equal(wild(truth, xyz), expected)
+
+
+def test_a_jump_for_one_frame_is_taken_out(truth):
+    xyz = truth.xyz_mm.copy()
+    # Around the elbow, so that the bone keeps its length.
+    elbow, wrist = COCO17.index("left_elbow"), COCO17.index("left_wrist")
+    xyz[30, 1, wrist] = 2 * xyz[30, 1, elbow] - xyz[30, 1, wrist]
+    found = np.argwhere(wild(truth, xyz))
+    assert found.tolist() == [[30, 1, wrist]]
+
+
+def test_nobody_and_missing_joints_are_no_error(truth):
+    assert wild(truth, np.zeros((90, 0, 17, 3))).shape == (90, 0, 17)
+    assert not wild(truth, np.full((90, 2, 17, 3), np.nan)).any()
