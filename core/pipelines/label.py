@@ -28,7 +28,7 @@ from core.pose2d.download import Fetching, model_files
 from core.pose2d.estimator import ESTIMATORS, Detections, Estimator
 from core.pose2d.parts import Part, assemble_heatmaps, assembled, pack
 from core.pose2d.runtime import cores
-from core.progress import Reporter, Stage, check
+from core.progress import Reporter, check
 from core.session import RunLayout, Session, Take
 from core.session.video import VideoReader
 from core.types.arrays import U8
@@ -39,7 +39,7 @@ REVISION = 1
 
 STRETCH = 32
 _MAX_WORKERS = 8
-_DOWNLOAD_SHARE = 0.1
+_STAGE = "Finding 2D poses"
 Found = tuple[int, Detections, bytes]
 
 
@@ -56,10 +56,10 @@ def label(session: Session, params: LabelParams, run: RunLayout, reporter: Repor
     model = card(params.pose2d.estimator)
     work = _Work(take, model, params)
     fetching = Fetching(allowed=params.allow_download)
-    files = model_files(model, params.model_file, fetching, Stage(reporter, 0.0, _DOWNLOAD_SHARE))
+    files = model_files(model, params.model_file, fetching, reporter)
     request = _request(take, model, files, params)
     if work.is_done(request):
-        reporter.progress(1, 1, "2D poses")
+        reporter.progress(1, 1, _STAGE)
         reporter.note(f"Take {take.name} already has these 2D poses of {model.title}: nothing to do.")
         return _summary(take, model, cached=True)
     work.prepare(request)
@@ -70,7 +70,7 @@ def label(session: Session, params: LabelParams, run: RunLayout, reporter: Repor
     check(reporter)
     work.finish(estimator, request)
     result = _summary(take, model, cached=False)
-    _tell(result, params, reporter)
+    _tell(result, reporter)
     return result
 
 
@@ -92,18 +92,21 @@ class _Work:
 
     def is_done(self, request: dict[str, Any]) -> bool:
         """Whether what is stored was made by this very request and is all there."""
-        if not self._manifest.is_file() or read_yaml(self._manifest).get("request") != request:
+        stored = read_yaml(self._manifest) if self._manifest.is_file() else None
+        if not isinstance(stored, dict) or stored.get("request") != request:
             return False
         layout, name = self.take.layout, self.model.name
-        return all(layout.poses2d_file(name, c).is_file() for c in self.take.cameras)
+        poses = all(layout.poses2d_file(name, c).is_file() for c in self.take.cameras)
+        return poses and (self.has_heatmaps() or not stored.get("heatmaps"))
 
     def prepare(self, request: dict[str, Any]) -> None:
         """Keeps the parts of an interrupted run of this request, throws away those of any other."""
         mark = self._parts / "request.yaml"
-        if self._parts.exists() and not (mark.is_file() and read_yaml(mark) == request):
+        wanted = {"stretch": STRETCH, **request}
+        if self._parts.exists() and not (mark.is_file() and read_yaml(mark) == wanted):
             shutil.rmtree(self._parts)
         if not mark.is_file():
-            write_yaml(mark, request)
+            write_yaml(mark, wanted)
 
     def part_path(self, camera: str, start: int) -> Path:
         """File of one finished stretch."""
@@ -131,10 +134,10 @@ class _Work:
                             for batch in _estimated(video, wanted, index, estimator, pool, workers):
                                 check(reporter)
                                 found += batch
-                                reporter.progress(done + len(found), total, f"2D poses of {camera}")
+                                reporter.progress(done + len(found), total, _STAGE)
                             Part.of(found, len(estimator.skeleton)).save(path)
                         done += len(wanted)
-                        reporter.progress(done, total, f"2D poses of {camera}")
+                        reporter.progress(done, total, _STAGE)
 
     def finish(self, estimator: Estimator, request: dict[str, Any]) -> None:
         """Puts the parts together; the manifest goes first and comes last, so that no half result is ever read."""
@@ -251,7 +254,7 @@ def _summary(take: Take, model: ModelCard, *, cached: bool) -> dict[str, Any]:
     }
 
 
-def _tell(result: dict[str, Any], params: LabelParams, reporter: Reporter) -> None:
+def _tell(result: dict[str, Any], reporter: Reporter) -> None:
     people: dict[str, float] = result["people_per_picture"]
     counts = ", ".join(f"{name} {mean:.1f}" for name, mean in people.items())
     reporter.note(f"People per picture: {counts}.")
@@ -262,5 +265,3 @@ def _tell(result: dict[str, Any], params: LabelParams, reporter: Reporter) -> No
             "input for small people.",
             "warning",
         )
-    if params.pose2d.heatmaps and not result["heatmaps"]:
-        reporter.note("This estimator has no heatmaps; training draws them from its joints.", "warning")

@@ -31,7 +31,7 @@ from core.session.store import Take, TakeCamera, TakeManifest, Timeline
 from core.session.video import VideoReader
 
 SIZE = (272, 480)
-N = 8
+N = 6
 DROPPED = (4, 1)  # moment, camera
 CONFIG = Pose2DConfig(long_side_px=320, provider="cpu")
 NAME = "movenet_multipose"
@@ -51,7 +51,7 @@ def shortened(source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session with one take of two cameras, eight moments, one picture dropped; the second camera starts late."""
+    """A session with one take of two cameras, six moments, one picture dropped; the second camera starts late."""
     root = tmp_path_factory.mktemp("label") / "session"
     session = Session.create(root)
     names = ("cam01", "cam03")
@@ -157,7 +157,9 @@ def test_what_is_there_is_not_done_again(session: Session, run: Run) -> None:
     assert content(session.take("two")) == before
 
 
-@pytest.mark.parametrize("what", ["config", "video", "timeline", "missing file"])
+@pytest.mark.parametrize(
+    "what", ["config", "video", "timeline", "missing poses", "missing heatmaps", "damaged manifest"]
+)
 def test_it_is_done_again_when_anything_it_depends_on_changed(session: Session, run: Run, what: str) -> None:
     run()
     take = session.take("two")
@@ -179,8 +181,12 @@ def test_it_is_done_again_when_anything_it_depends_on_changed(session: Session, 
                 frame_time_s=timeline.frame_time_s,
             ),
         )
-    else:
+    elif what == "missing poses":
         take.layout.poses2d_file(NAME, "cam03").unlink()
+    elif what == "missing heatmaps":
+        take.layout.heatmaps_file(NAME, "cam01").unlink()
+    else:
+        take.layout.poses2d_manifest(NAME).write_text("")
     result, _ = run(**changes)
     assert not result["cached"]
     assert run(**changes)[0]["cached"]
