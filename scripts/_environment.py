@@ -146,7 +146,8 @@ def _install_packages(python: Path, extras: set[str]) -> None:
 
 def _checked(command: Sequence[str], problem: str) -> None:
     """Runs a program showing only its current line, and all it said if it fails."""
-    process = subprocess.Popen(
+    said = []
+    with subprocess.Popen(
         command,
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
@@ -154,18 +155,20 @@ def _checked(command: Sequence[str], problem: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-    )
-    assert process.stdout is not None
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if sys.stdout.isatty():
-            width = shutil.get_terminal_size().columns - 1
-            print("\r" + line.strip()[:width].ljust(width), end="", flush=True)
-    if sys.stdout.isatty():
-        print("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r", end="", flush=True)
-    if process.wait():
+    ) as process:
+        for line in process.stdout or ():
+            said.append(line)
+            _show_line(line.strip())
+    _show_line("", end="\r")
+    if process.returncode:
         raise SetupError("".join(said[-40:]) + problem)
+
+
+def _show_line(text: str, end: str = "") -> None:
+    """Replaces the terminal's current line; nothing where the output is a file."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print("\r" + text[:width].ljust(width), end=end, flush=True)
 
 
 def _works(python: Path) -> bool:

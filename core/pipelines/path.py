@@ -107,6 +107,9 @@ def run_path(session: Session, params: PathParams, run: RunLayout, reporter: Rep
     path.step("evaluate", EvaluateParams(take=take.name, run=model, estimator=estimator))
     exports: list[str] = []
     for poses in (BASELINE, model):
+        if not take.poses3d(poses).present.any():
+            reporter.note(f"Nobody was found by '{poses}': there is nothing of it to export.", "warning")
+            continue
         exports += path.step("export", ExportParams(take=take.name, poses=poses, formats=params.formats))["files"]
     return {
         "report": read_json(take.layout.report),
