@@ -27,6 +27,7 @@ from core.types.camera import CameraRig
 VIDEO_SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ts", ".webm", ".wmv")
 _CHUNK = 4 << 20
 _SPARE_BYTES = 64 << 20
+_START_SLACK_S = 2.0  # clocks in files count whole seconds, and cameras stamp the start or the end of the first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class _Source:
     fps: float
     rotation_deg: int
     times_s: F64
+    began: datetime | None
     notes: tuple[str, ...]
 
 
@@ -78,11 +80,12 @@ def import_take(
         reporter.progress(done, len(paths), "Reading the videos")
         sources[camera] = _examine(path)
     if rig is not None:
-        sources = {n: sources[n] for n in sorted(sources, key=lambda n: rig.names.index(n) if n in rig.names else 99)}
+        known = [n for n in rig.names if n in sources]
+        sources = {n: sources[n] for n in known + [n for n in sources if n not in known]}
     notes = [note for source in sources.values() for note in source.notes]
     notes += _against_rig(sources, rig, strict=kind == "motion")
     alignment = align({n: s.times_s for n, s in sources.items()}, {n: s.fps for n, s in sources.items()})
-    notes += alignment.notes
+    notes += [*alignment.notes, *_starts_apart(sources)]
     if len(sources) == 1:
         notes.append("There is one camera only: 2D poses can be found, 3D needs at least two.")
     with _staging(session, take_name) as staging:
@@ -196,6 +199,7 @@ def _examine(path: Path) -> _Source:
             fps=fps,
             rotation_deg=video.rotation_deg,
             times_s=times_s,
+            began=video.began,
             notes=tuple(notes),
         )
 
@@ -222,6 +226,18 @@ def _against_rig(sources: dict[str, _Source], rig: CameraRig | None, *, strict: 
     if absent:
         notes.append(f"No video of {', '.join(absent)}: the take uses {len(sources)} of the rig's {len(rig)} cameras.")
     return notes
+
+
+def _starts_apart(sources: dict[str, _Source]) -> list[str]:
+    """A note where the files' own clocks contradict a common start."""
+    began = {name: s.began.timestamp() for name, s in sources.items() if s.began is not None}
+    if len(began) < 2 or max(began.values()) - min(began.values()) <= _START_SLACK_S:
+        return []
+    first, last = min(began, key=lambda n: began[n]), max(began, key=lambda n: began[n])
+    return [
+        f"By its clock {last} began {began[last] - began[first]:.0f} s after {first}, but the videos are taken to "
+        "start together: cut them to a common start, such as a clap, unless the cameras' clocks differ."
+    ]
 
 
 def _size_problem(source: _Source, camera: str, rig_px: tuple[int, int]) -> CoreError:
@@ -254,8 +270,8 @@ def _staging(session: Session, name: str) -> Iterator[TakeLayout]:
         yield staging
     except OSError as error:
         raise CoreError(
-            f"The take could not be written to {session.root}: {error.strerror or error}.",
-            "Check that the disk is connected, has space, and that you may write there.",
+            f"The videos could not be copied to {session.root}: {error.strerror or error}.",
+            "Check that both disks are connected, that there is space, and that you may write there.",
         ) from error
     finally:
         shutil.rmtree(staging.root, ignore_errors=True)

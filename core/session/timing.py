@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.errors import CoreError
 from core.session.store import Timeline
 from core.types.arrays import F64, I64
 
@@ -26,12 +27,15 @@ def align(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignment:
     """Lays the pictures of all cameras on the moments of the camera with the median frame rate.
 
     Every moment takes from each camera the nearest picture within half a period; where there is none the camera
-    dropped the moment. Gaps of the reference camera are filled evenly. The timeline ends where fewer than two
-    cameras go on.
+    dropped the moment. Gaps of the reference camera are filled evenly. The timeline begins where
+    two cameras have begun and ends where fewer than two go on.
 
     Args:
         times_s: Camera name to its (n,) increasing picture times, all counted from a common start.
         fps: Camera name to its frame rate.
+
+    Raises:
+        CoreError: No two cameras filmed at the same time.
     """
     cameras = tuple(times_s)
     # Of two middle rates the lower one: the faster cameras then have a picture for every moment.
@@ -39,9 +43,14 @@ def align(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignment:
     median_fps = round(fps[by_rate[(len(cameras) - 1) // 2]], 2)
     reference = max((n for n in cameras if round(fps[n], 2) == median_fps), key=lambda n: len(times_s[n]))
     period = 1 / fps[reference]
-    ends = sorted((float(times_s[name][-1]) for name in cameras), reverse=True)
-    end = ends[min(1, len(ends) - 1)]
-    moments = _moments(np.asarray(times_s[reference], float), period, end)
+    second = min(1, len(cameras) - 1)
+    begin = sorted(float(times_s[name][0]) for name in cameras)[second]
+    end = sorted(float(times_s[name][-1]) for name in cameras)[-1 - second]
+    if end <= begin:
+        raise CoreError(
+            "No two cameras filmed at the same time.", "Choose videos of one recording, cut to a common start."
+        )
+    moments = _moments(np.asarray(times_s[reference], float), period, begin, end)
     index = np.stack([_nearest(np.asarray(times_s[name], float), moments, period) for name in cameras], axis=1)
     seen = (index >= 0).any(1)
     moments, index = moments[seen], index[seen]
@@ -52,19 +61,25 @@ def align(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignment:
         frame_index=index,
         frame_time_s=np.where(index >= 0, taken, np.nan),
     )
-    return Alignment(timeline=timeline, fps=fps[reference], notes=tuple(_notes(timeline, times_s, fps, period, end)))
+    return Alignment(
+        timeline=timeline, fps=fps[reference], notes=tuple(_notes(timeline, moments, times_s, fps, period))
+    )
 
 
-def _moments(reference_s: F64, period: float, end: float) -> F64:
-    """The reference's times, its gaps filled and its end moved to `end`."""
-    stop = reference_s[reference_s <= end + period / 2]
-    anchors = np.append(stop, end + period) if end - stop[-1] > period * 0.75 else np.append(stop, stop[-1] + period)
+def _moments(reference_s: F64, period: float, begin: float, end: float) -> F64:
+    """The reference's times from `begin` to `end`, evenly filled where it has gaps or does not reach them."""
+    inner = reference_s[(reference_s >= begin - period / 2) & (reference_s <= end + period / 2)]
+    first, last = (inner[0], inner[-1]) if len(inner) else (np.inf, -np.inf)
+    # One anchor more on both sides, a period beyond the first and the last moment.
+    lead = (first if first - begin < period * 0.75 else begin) - period
+    trail = (last if end - last < period * 0.75 else end) + period
+    anchors = np.concatenate([[lead], inner, [trail]])
     steps = np.maximum(np.round(np.diff(anchors) / period), 1).astype(int)
     # Where a step is several periods long, its start is repeated and moved on evenly.
     start = np.repeat(anchors[:-1], steps)
     number = np.arange(len(start)) - np.repeat(np.cumsum(steps) - steps, steps)
     moments = start + number * np.repeat(np.diff(anchors) / steps, steps)
-    return np.asarray(moments[moments <= end + period / 2])
+    return np.asarray(moments[1:])
 
 
 def _nearest(times_s: F64, moments: F64, period: float) -> I64:
@@ -82,10 +97,10 @@ def _nearest(times_s: F64, moments: F64, period: float) -> I64:
 
 
 def _notes(
-    timeline: Timeline, times_s: Mapping[str, F64], fps: Mapping[str, float], period: float, end: float
+    timeline: Timeline, moments: F64, times_s: Mapping[str, F64], fps: Mapping[str, float], period: float
 ) -> list[str]:
     notes = []
-    rate = 1 / period
+    rate, end = 1 / period, float(moments[-1])
     for v, name in enumerate(timeline.cameras):
         times, index = times_s[name], timeline.frame_index[:, v]
         beyond = int((times > end + period / 2).sum())
@@ -94,7 +109,7 @@ def _notes(
                 f"{name} goes on {times[-1] - end:.2f} s after every other camera has stopped: "
                 f"its last {beyond} pictures are not used."
             )
-        inside = timeline.time_s <= times[-1] + period / 2
+        inside = moments <= times[-1] + period / 2
         early = int((~inside).sum())
         if early:
             notes.append(f"{name} stops {end - times[-1]:.2f} s before the take ends: missing in {early} moments.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -75,6 +76,17 @@ class VideoReader:
         if self.n_frames > 1:
             return float(1 / np.median(np.diff(self.times_s)))
         return float(self._stream.average_rate or 25)
+
+    @property
+    def began(self) -> datetime | None:
+        """When the file says that its recording began, to the second as a rule; None where it does not."""
+        stated = self._stream.metadata.get("creation_time") or self._container.metadata.get("creation_time")
+        try:
+            began = datetime.fromisoformat(stated) if stated else None
+        except ValueError:
+            return None
+        # Cameras without a clock write the epochs of Unix or of QuickTime.
+        return began if began is None or began.year > 2000 else None
 
     def read(self, index: int, within_px: tuple[int, int] | None = None) -> U8:
         """One picture.

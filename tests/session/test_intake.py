@@ -18,6 +18,7 @@ from core.progress import NullReporter, RecordingReporter
 from core.session import Session, Take
 from core.session.intake import import_take
 from core.session.naming import cameras_of_files
+from core.session.timing import align
 from core.session.video import VideoReader
 from core.types import Camera, CameraRig
 
@@ -253,6 +254,38 @@ def test_leftovers_of_a_crashed_import_are_cleared(session: Session, tmp_path: P
     assert session.take_names() == []
     import_take(session, [write_video(tmp_path / "a.mp4", n=4)], reporter=NullReporter())
     assert not left.exists()
+
+
+def test_clocks_that_contradict_a_common_start_are_told(session: Session, tmp_path: Path) -> None:
+    stamps = ("2024-05-01T10:00:00.000000Z", "2024-05-01T10:00:01.000000Z", "2024-05-01T10:00:07.000000Z")
+    videos = [write_video(tmp_path / f"cam{i}.mp4", n=4, created=stamp) for i, stamp in enumerate(stamps)]
+    assert import_take(session, videos[:2], reporter=NullReporter()).manifest.notes == ()
+    (note,) = import_take(session, videos, reporter=NullReporter()).manifest.notes
+    assert "cam2 began 7 s after cam0" in note
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_pictures_of_one_moment_stay_together_through_jitter_and_drops(seed: int) -> None:
+    """Cameras on one clock: whatever is dropped, a row never mixes two ticks, and nothing inside is lost."""
+    rng = np.random.default_rng(seed)
+    fps, n, cameras = float(rng.choice([25.0, 59.94, 120.0])), 200, {}
+    for name in "abcd"[: rng.integers(2, 5)]:
+        kept = np.flatnonzero(rng.random(n) > rng.choice([0.0, 0.05, 0.3]))
+        cameras[name] = kept
+    # Jitter below an eighth of the period: two cameras differ by less than a quarter, half of what is let through.
+    times = {name: (kept + rng.uniform(-0.12, 0.12, len(kept))) / fps for name, kept in cameras.items()}
+    timeline = align(times, dict.fromkeys(times, fps)).timeline
+    ticks = np.stack(
+        [
+            np.where(timeline.frame_index[:, v] >= 0, k[timeline.frame_index[:, v]], -1)
+            for v, k in enumerate(cameras.values())
+        ]
+    )
+    for column in ticks.T:
+        assert len(set(column[column >= 0])) == 1
+    begin, end = sorted(k[0] for k in cameras.values())[1], sorted(k[-1] for k in cameras.values())[-2]
+    expected = [((k >= begin) & (k <= end)).sum() for k in cameras.values()]
+    np.testing.assert_array_equal((ticks >= 0).sum(1), expected)
 
 
 def test_names_of_takes(session: Session, tmp_path: Path) -> None:

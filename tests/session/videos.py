@@ -39,12 +39,15 @@ def write_video(
     gop: int = 10,
     first: int = 0,
     b_frames: int = 2,
+    created: str = "",
     options: dict[str, str] | None = None,
 ) -> Path:
     """Writes H.264 with B-frames. `turn_deg` is the clockwise turn that players are asked to apply."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tick = Fraction(1, 90000)
     with av.open(str(path), "w", options=options or {}) as container:
+        if created:
+            container.metadata["creation_time"] = created
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height = size_px
         stream.pix_fmt = "yuv420p"
