@@ -119,7 +119,7 @@ def skeleton_layer(poses: Pose3DSequence, moment: int, palette: Palette, *, ghos
 
 def trail_layer(stage: Stage, poses: Pose3DSequence, moment: int, trail_s: float, palette: Palette) -> TrailLayer:
     """The last seconds of everybody's middle up to a moment, on the floor so that it never hides the person."""
-    first = int(np.searchsorted(poses.time_s, poses.time_s[moment] - trail_s))
+    first = int(np.searchsorted(poses.time_s, poses.time_s[moment] - trail_s - 1e-6))
     steps = np.unique(np.linspace(first, moment, min(moment - first + 1, _TRAIL_POINTS)).round().astype(int))
     path = stage.middle_mm[steps].swapaxes(0, 1).copy()
     path[..., 2] = np.where(np.isfinite(path[..., 2]), 4.0, np.nan)

@@ -120,7 +120,7 @@ class PictureSource:
         first = request.index
         if request.index < self._last:
             first = max(0, request.index - _BACKWARD)
-        elif request.index - self._last <= _FORWARD:
+        elif 0 < request.index - self._last <= _FORWARD:
             first = self._last + 1
         for index in range(first, request.index + 1):
             if self._closing:

@@ -24,6 +24,8 @@ _LEAST_PX = 320
 _KEEP_BYTES = 384 << 20
 _PLATE = QColor(12, 14, 18, 190)
 
+_DROPPED = "Dropped frame"
+
 OverlayAt = Callable[[str, int], PaneOverlay]
 
 
@@ -204,7 +206,7 @@ class VideoPanes(QWidget):
             index = int(self._timeline.frame_index[moment, self._timeline.cameras.index(name)])
             pane = self._panes[name]
             if index < 0:
-                pane.say(moment, "No picture: the camera dropped this moment.", self._overlay_at(name, moment))
+                pane.say(moment, _DROPPED, self._overlay_at(name, moment))
             else:
                 source.request(PictureRequest(moment=moment, index=index, size_px=self._wanted_px(pane)))
         self._pulse.wake()

@@ -50,6 +50,11 @@ class ViewPage(QWidget):
         self._build()
         self._connect()
 
+    @property
+    def notice_text(self) -> str:
+        """What the page says is missing; empty if nothing is."""
+        return self._notice.text
+
     def showEvent(self, event: QShowEvent) -> None:
         """Reads what changed while the page was hidden."""
         super().showEvent(event)
@@ -76,7 +81,8 @@ class ViewPage(QWidget):
         """Keeps the strip in the corner of the 3D view."""
         if watched is self.viewport and event.type() == QEvent.Type.Resize:
             self.views.adjustSize()
-            self.views.move(self.viewport.width() - self.views.width() - _MARGIN_PX, _MARGIN_PX)
+            corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
+            self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
         return False
 
     def shut_down(self) -> None:
@@ -88,10 +94,10 @@ class ViewPage(QWidget):
     def _build(self) -> None:
         self.toolbar = ViewToolbar()
         # The timeline first: what it moves is collected and drawn in the same beat.
-        pulse = Pulse(parent=self)
-        self.timeline = Timeline(pulse)
-        self.panes = VideoPanes(pulse)
-        self.viewport = Viewport(pulse)
+        self._pulse = Pulse(parent=self)
+        self.timeline = Timeline(self._pulse)
+        self.panes = VideoPanes(self._pulse)
+        self.viewport = Viewport(self._pulse)
         self.viewport.setObjectName("viewport")
         self.figures = FiguresCard()
         self.people = PeoplePanel(self.viewport)
@@ -252,6 +258,11 @@ class _NoticeBar(QFrame):
         self._words = label()
         row.addWidget(self._words, 1)
         self.hide()
+
+    @property
+    def text(self) -> str:
+        """The words shown."""
+        return self._words.text()
 
     def say(self, words: str) -> None:
         """Shows the words; hides the bar without any."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QButtonGroup, QComboBox, QFrame, QHBoxLayout, QToolButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QComboBox, QFrame, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from studio.icons import icon
 from studio.pages.view.presenter import ViewPresenter, result_title
@@ -83,7 +83,7 @@ class ViewToolbar(QFrame):
         for words, combo in (("Result", self.result), ("Compare", self.compare), ("Follow", self.follow)):
             row.addWidget(label(words, "small", wrap=False))
             row.addSpacing(2)
-            row.addWidget(combo)
+            row.addWidget(combo, 8)
             row.addSpacing(6)
         row.addStretch(1)
         for index, toggle in enumerate(TOGGLES):
@@ -206,7 +206,9 @@ def _combo(tip: str) -> QComboBox:
     combo.setAccessibleName(tip)
     combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(10)
+    combo.setMinimumContentsLength(5)
+    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    combo.setMaximumWidth(190)
     combo.view().setTextElideMode(Qt.TextElideMode.ElideNone)
     return combo
 

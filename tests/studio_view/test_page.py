@@ -1,0 +1,401 @@
+"""The page in a real window: what is seen, not what was called."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+from view_world import DROPPED, N_FRAMES, number_in, write_detections, write_report
+
+from core.geometry import inside, project, project_rig
+from core.session import Session
+from core.types import CameraRig, Pose3DSequence
+from studio.pages.view.page import ViewPage
+from studio.theme import DARK, LIGHT, apply_theme
+from studio.viewport.palette import rgba
+
+Open = Callable[[Session], ViewPage]
+
+
+def settle(page: ViewPage, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: page.panes.settled and not page._pulse.running, timeout=20_000)
+
+
+def pixels(widget: QWidget) -> np.ndarray:
+    """(H, W, 3) uint8 of a widget."""
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
+
+
+def of_colour(picture: np.ndarray, colour: str) -> np.ndarray:
+    """(H, W) bool: pixels of that hue, however lit."""
+    wanted = rgba(colour)[:3]
+    seen = picture.astype(float) / 255
+    length = np.linalg.norm(seen, axis=-1)
+    alike = (seen @ wanted) / (np.maximum(length, 1e-6) * np.linalg.norm(wanted))
+    return (alike > 0.985) & (length > 0.45)
+
+
+def near(mask: np.ndarray, xy: np.ndarray, reach: int = 3) -> bool:
+    x, y = np.round(xy).astype(int)
+    return bool(mask[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1].any())
+
+
+def drawn(page: ViewPage, qtbot: QtBot) -> np.ndarray:
+    settle(page, qtbot)
+    picture = page.viewport.picture()
+    assert picture is not None
+    return picture
+
+
+def bare(page: ViewPage) -> None:
+    """Only skeletons in the 3D view: labels and trails have the people's colours too."""
+    for name in ("labels", "trails", "frusta"):
+        page.toolbar.toggle_button(name).setChecked(False)
+
+
+def test_without_a_session_the_page_says_what_to_do(view: ViewPage) -> None:
+    assert view.stack.currentWidget() is view.empty
+    assert view.empty.heading.text() == "No session is open"
+
+
+def test_without_a_take_the_page_says_what_to_do(open_view: Open, tmp_path: Path) -> None:
+    page = open_view(Session.create(tmp_path / "new"))
+    assert page.stack.currentWidget() is page.empty
+    assert "Record page" in page.empty.sentence.text()
+
+
+def test_without_a_result_cameras_and_videos_are_shown(open_view: Open, numbered_session: Session) -> None:
+    numbered_session.take("walk").layout.poses3d("baseline").unlink()
+    page = open_view(numbered_session)
+    assert page.stack.currentWidget() is not page.empty
+    assert page.notice_text == "No 3D result yet. Run Baseline on the Train page."
+    assert number_in(page.panes.panes["cam01"].image) == 0
+    scene = page._scene()
+    assert "frusta" in scene.layers
+    assert "skeletons" not in scene.layers
+
+
+def test_without_a_calibration_the_videos_are_shown(open_view: Open, numbered_session: Session) -> None:
+    numbered_session.layout.rig.unlink()
+    page = open_view(numbered_session)
+    assert "The session has no rig." in page.notice_text
+    assert number_in(page.panes.panes["cam02"].image) == 0
+    assert page.panes.panes["cam02"]._overlay.figures == ()
+
+
+def test_a_damaged_result_is_named(open_view: Open, numbered_session: Session) -> None:
+    numbered_session.take("walk").layout.poses3d("baseline").write_bytes(b"no poses")
+    page = open_view(numbered_session)
+    assert "does not hold 3D poses" in page.notice_text
+
+
+def test_people_are_seen_where_they_are_and_gone_when_hidden(
+    open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence
+) -> None:
+    page = open_view(Session.open(numbered_root))
+    bare(page)
+    with_people = drawn(page, qtbot)
+    for person in (0, 1):
+        mask = of_colour(with_people, DARK.person(person))
+        joints = page.viewport.pixels_of(poses.xyz_mm[0, person])
+        known = np.isfinite(joints).all(-1)
+        assert known.sum() >= 16
+        # A joint may hide behind the other person or be small: nearly all must show the person's colour.
+        assert np.mean([near(mask, xy) for xy in joints[known]]) > 0.8
+    page.toolbar.toggle_button("skeletons").setChecked(False)
+    without = drawn(page, qtbot)
+    for person in (0, 1):
+        assert of_colour(without, DARK.person(person)).sum() < 0.02 * of_colour(with_people, DARK.person(person)).sum()
+
+
+def test_everything_is_in_the_picture_from_every_side(
+    open_view: Open, qtbot: QtBot, numbered_root: Path, rig: CameraRig, poses: Pose3DSequence
+) -> None:
+    page = open_view(Session.open(numbered_root))
+    centres = np.array([c.centre_mm for c in rig])
+    joints = poses.xyz_mm[np.isfinite(poses.xyz_mm).all(-1)]
+    # The middle 98 % of the joints are framed: one stray joint must not shrink the view.
+    middle = np.logical_and(*(f(joints, np.percentile(joints, q, 0)) for f, q in ((np.greater, 1), (np.less, 99))))
+    points = np.concatenate([centres, joints[middle.all(-1)]])
+    for name in ("top", "front", "side", "perspective"):
+        page.views.button(name).click()
+        settle(page, qtbot)
+        xy = page.viewport.pixels_of(points)
+        size = page.viewport.width(), page.viewport.height()
+        assert (xy >= 0).all(), name
+        assert (xy <= size).all(), name
+        # And not lost in the distance: the cameras span most of the picture one way or the other.
+        assert (np.ptp(xy, 0) / size).max() > 0.7, name
+
+
+def test_top_and_front_are_true_to_scale(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    """Seen in parallel, a metre east and a metre north are as long, and height is not seen from the top."""
+    page = open_view(Session.open(numbered_root))
+    page.views.button("top").click()
+    settle(page, qtbot)
+    origin, east, north, up = page.viewport.pixels_of(np.array([(0, 0, 0), (1e3, 0, 0), (0, 1e3, 0), (0, 0, 1e3)]))
+    metre = east[0] - origin[0]
+    np.testing.assert_allclose(east - origin, (metre, 0), atol=0.01)
+    np.testing.assert_allclose(north - origin, (0, -metre), atol=0.01)
+    np.testing.assert_allclose(up, origin, atol=0.01)
+    page.views.button("front").click()
+    settle(page, qtbot)
+    origin, east, up = page.viewport.pixels_of(np.array([(0, 0, 0), (1e3, 0, 0), (0, 0, 1e3)]))
+    np.testing.assert_allclose(up - origin, (0, -(east - origin)[0]), atol=0.01)
+
+
+def test_scrubbing_moves_the_people(open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence) -> None:
+    page = open_view(Session.open(numbered_root))
+    bare(page)
+    before = of_colour(drawn(page, qtbot), DARK.person(0))
+    page.timeline.seek(40)
+    after = of_colour(drawn(page, qtbot), DARK.person(0))
+    hips = page.viewport.pixels_of(poses.xyz_mm[[0, 40], 0, poses.skeleton.index("left_hip")])
+    assert np.linalg.norm(hips[1] - hips[0]) > 10
+    assert near(before, hips[0])
+    assert near(after, hips[1])
+    assert (before != after).sum() > 200
+
+
+def test_panes_show_the_pictures_of_the_moment(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    page = open_view(Session.open(numbered_root))
+    for moment in (0, 7, 31, 30, 2, N_FRAMES - 1):
+        page.timeline.seek(moment)
+        settle(page, qtbot)
+        for pane in page.panes.panes.values():
+            assert pane.moment == moment
+            assert pane.image is not None
+            assert number_in(pane.image) == moment
+
+
+def test_a_dropped_frame_says_so(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    page = open_view(Session.open(numbered_root))
+    camera, moment = DROPPED
+    page.timeline.seek(moment)
+    settle(page, qtbot)
+    panes = list(page.panes.panes.values())
+    assert panes[camera].image is None
+    assert panes[camera].words == "Dropped frame"
+    assert panes[camera]._overlay.figures
+    assert number_in(panes[0].image) == moment
+    page.timeline.step_on()
+    settle(page, qtbot)
+    assert number_in(panes[camera].image) == moment + 1
+
+
+def test_a_missing_video_is_said_in_its_pane(open_view: Open, numbered_session: Session) -> None:
+    numbered_session.take("walk").video_path("cam02").unlink()
+    numbered_session.take("walk").video_path("cam03").write_bytes(b"no video")
+    page = open_view(numbered_session)
+    assert "does not exist" in page.panes.panes["cam02"].words
+    assert "cannot be read as a video" in page.panes.panes["cam03"].words
+    assert number_in(page.panes.panes["cam01"].image) == 0
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_people_are_drawn_over_the_videos(
+    open_view: Open,
+    qtbot: QtBot,
+    qapp: QApplication,
+    numbered_root: Path,
+    rig: CameraRig,
+    poses: Pose3DSequence,
+    theme: str,
+) -> None:
+    apply_theme(qapp, theme)  # type: ignore[arg-type]
+    tokens = DARK if theme == "dark" else LIGHT
+    page = open_view(Session.open(numbered_root))
+    page.timeline.seek(12)
+    settle(page, qtbot)
+    for camera in rig:
+        pane = page.panes.panes[camera.name]
+        box, picture = pane.picture_box(), pixels(pane)
+        for person in (0, 1):
+            knees = [poses.skeleton.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "hip")]
+            xy = project(camera, poses.xyz_mm[12, person, knees])
+            places = (xy + 0.5) * box.width() / camera.size_px[0] + (box.x(), box.y())
+            mask = of_colour(picture, tokens.person(person))
+            shown = [near(mask, place, 2) for place, visible in zip(places, inside(camera, xy), strict=True) if visible]
+            assert shown
+            assert np.mean(shown) >= 0.75
+    page.toolbar.toggle_button("skeletons").setChecked(False)
+    assert of_colour(pixels(pane), tokens.person(0)).sum() == 0
+    apply_theme(qapp, "dark")
+
+
+def test_detections_are_crosses_where_they_were_found(
+    open_view: Open, qtbot: QtBot, numbered_session: Session, rig: CameraRig, poses: Pose3DSequence
+) -> None:
+    seen = project_rig(rig, poses.xyz_mm)
+    write_detections(numbered_session, rig, seen)
+    page = open_view(numbered_session)
+    page.toolbar.toggle_button("skeletons").setChecked(False)
+    pane, camera = page.panes.panes["cam02"], rig["cam02"]
+    before = pixels(pane)
+    page.toolbar.toggle_button("detections", over_video=True).setChecked(True)
+    after = pixels(pane)
+    box = pane.picture_box()
+    changed = (before != after).any(-1)
+    xy = seen[1, 0].reshape(-1, 2)
+    places = (xy[inside(camera, xy)] + 0.5) * box.width() / camera.size_px[0] + (box.x(), box.y())
+    assert len(places) > 20
+    assert all(near(changed, place, 1) for place in places)
+
+
+def test_a_second_result_is_compared_as_a_ghost(
+    open_view: Open, qtbot: QtBot, numbered_session: Session, poses: Pose3DSequence
+) -> None:
+    moved = replace(poses, xyz_mm=poses.xyz_mm + (400.0, 0.0, 0.0))
+    moved.save(numbered_session.take("walk").layout.poses3d("20260102-030405-train"))
+    page = open_view(numbered_session)
+    assert page.toolbar.result.currentText() == "Trained 2 Jan, 03:04"
+    page._state.select_poses("baseline")
+    assert page.toolbar.result.currentText() == "Baseline"
+    bare(page)
+    before = drawn(page, qtbot)
+    page.toolbar.compare.setCurrentIndex(1)
+    page.toolbar.compare.activated.emit(1)
+    after = drawn(page, qtbot)
+    hips = [poses.skeleton.index(f"{side}_hip") for side in ("left", "right")]
+    ghost = page.viewport.pixels_of(moved.xyz_mm[0, 0, hips].mean(0))
+    assert near((before != after).any(-1), ghost[0], 2)
+    assert [f.person for f in page.presenter.overlay("cam01", 0).figures] == [None, None, 0, 1]
+
+
+def test_the_view_keeps_a_followed_person_in_the_middle(
+    open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence
+) -> None:
+    page = open_view(Session.open(numbered_root))
+    page.toolbar.follow.setCurrentIndex(1)
+    page.toolbar.follow.activated.emit(1)
+    hips = [poses.skeleton.index(f"{side}_hip") for side in ("left", "right")]
+    for moment in (0, 40):
+        page.timeline.seek(moment)
+        settle(page, qtbot)
+        middle = page.viewport.pixels_of(poses.xyz_mm[moment, 0, hips].mean(0))[0]
+        np.testing.assert_allclose(middle, (page.viewport.width() / 2, page.viewport.height() / 2), atol=1.5)
+
+
+def test_the_panel_says_who_is_there(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    page = open_view(Session.open(numbered_root))
+    first, second = page.people.people
+    assert (first.name, second.name) == ("Person 1", "Person 2")
+    assert first.present
+    assert first.confidence == pytest.approx(0.9)
+    page.timeline.seek(32)
+    assert not page.people.people[1].present
+    assert page.people.people[1].confidence == 0
+
+
+def test_figures_and_verdict_are_shown(open_view: Open, numbered_session: Session) -> None:
+    page = open_view(numbered_session)
+    assert page.figures.isHidden()
+    write_report(numbered_session)
+    page._state.refresh()
+    assert not page.figures.isHidden()
+    assert page.figures.verdict.startswith("The trained networks are better")
+    figures = page.presenter.figures
+    assert figures is not None
+    assert figures.rows == (
+        ("View left out, median", "18.3 px", "16.2 px"),
+        ("Identity switches", "0", "–"),
+    )
+
+
+def test_keys_work_wherever_the_page_has_them(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    page = open_view(Session.open(numbered_root))
+    qtbot.keyClick(page, Qt.Key.Key_Right)
+    assert page.timeline.moment == 1
+    qtbot.keyClick(page, Qt.Key.Key_Space)
+    assert page.timeline.playing
+    qtbot.keyClick(page, Qt.Key.Key_Space)
+    assert not page.timeline.playing
+    qtbot.keyClick(page, Qt.Key.Key_S)
+    assert not page.presenter.options.skeletons
+    assert not page.presenter.pane_options.skeletons
+    qtbot.keyClick(page, Qt.Key.Key_2)
+    assert page.views.button("top").isChecked()
+    qtbot.keyClick(page, Qt.Key.Key_F)
+
+
+def test_playing_stops_when_the_page_is_left(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    page = open_view(Session.open(numbered_root))
+    page.timeline.play()
+    page.hide()
+    assert not page.timeline.playing
+    page.show()
+    settle(page, qtbot)
+
+
+def test_a_double_click_enlarges_one_camera(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    page = open_view(Session.open(numbered_root))
+    pane = page.panes.panes["cam02"]
+    small = pane.width()
+    qtbot.mouseDClick(pane, Qt.MouseButton.LeftButton)
+    settle(page, qtbot)
+    assert pane.width() > small
+    assert not page.panes.panes["cam01"].isVisible()
+    qtbot.mouseDClick(pane, Qt.MouseButton.LeftButton)
+    assert page.panes.panes["cam01"].isVisible()
+    assert pane.width() == small
+
+
+def test_another_take_leaves_no_thread_behind(open_view: Open, numbered_root: Path) -> None:
+    page = open_view(Session.open(numbered_root))
+    threads = [t for t in threading.enumerate() if t.name.startswith("pictures-")]
+    assert len(threads) == 3
+    page._state.set_session(None)
+    assert not any(t.is_alive() for t in threads)
+    assert not page.panes.panes
+
+
+def test_without_opengl_the_rest_works(numbered_root: Path) -> None:
+    """A display that cannot show OpenGL, in a process of its own: a sentence in place of the 3D view."""
+    script = textwrap.dedent(
+        """
+        import sys
+        from pathlib import Path
+        from PySide6.QtWidgets import QApplication, QLabel
+        from studio.state.app_state import AppState
+        from studio.pages.view.page import ViewPage
+        app = QApplication([])
+        page = ViewPage(AppState())
+        page.show()
+        page._state.open(Path(sys.argv[1]))
+        page.timeline.seek(9)
+        while not page.panes.settled:
+            app.processEvents()
+        print(page.viewport.has_gl, page.viewport.picture())
+        print(page.viewport.findChild(QLabel, "viewportProblem").text())
+        print([pane.moment for pane in page.panes.panes.values()])
+        page.shut_down()
+        """
+    )
+    import os
+
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(numbered_root)],
+        env=environment,
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "False None" in done.stdout
+    assert "cannot show 3D" in done.stdout
+    assert "[9, 9, 9]" in done.stdout

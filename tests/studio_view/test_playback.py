@@ -1,0 +1,237 @@
+"""Time: the clock, the timeline's controls, its drawn parts."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from studio.theme import current_theme
+from studio.widgets.playback import PlaybackClock
+from studio.widgets.pulse import Pulse
+from studio.widgets.timeline import Timeline
+from studio.widgets.timeline_bar import TimelineModel, Track, clock_text, spans
+
+TIMES = np.arange(60) / 30
+
+
+@given(
+    steps=st.lists(st.floats(0.001, 0.5), min_size=1, max_size=40),
+    speed=st.sampled_from([0.1, 0.25, 1.0, 2.0]),
+    waits=st.lists(st.floats(0, 0.4), max_size=20),
+)
+def test_the_clock_shows_the_last_moment_that_has_begun(steps: list[float], speed: float, waits: list[float]) -> None:
+    times = np.concatenate([[0.0], np.cumsum(steps)]) + 5
+    clock, now = PlaybackClock(times), 100.0
+    clock.start(0, speed, now)
+    for wait in waits:
+        now += wait
+        index, ended = clock.moment(now)
+        played = (now - 100.0) * speed
+        assert times[index] - 5 <= played + 1e-6
+        assert index == len(times) - 1 or times[index + 1] - 5 > played - 1e-6
+        assert ended == (played >= clock.duration_s)
+
+
+def test_a_slow_display_skips_moments_but_not_time() -> None:
+    clock = PlaybackClock(TIMES)
+    clock.start(0, 1.0, 0.0)
+    assert [clock.moment(t)[0] for t in (0.0, 0.51, 1.02)] == [0, 15, 30]
+
+
+def test_looping_starts_over_after_the_last_moment_had_its_time() -> None:
+    clock = PlaybackClock(TIMES)
+    clock.start(30, 1.0, 0.0, loop=True)
+    assert clock.moment(0.99)[0] == 59
+    assert clock.moment(1.01) == (0, False)
+    clock.start(30, 1.0, 0.0)
+    assert clock.moment(1.01) == (59, True)
+
+
+def test_playing_from_the_end_starts_over() -> None:
+    clock = PlaybackClock(TIMES)
+    clock.start(59, 1.0, 0.0)
+    assert clock.moment(0.0)[0] == 0
+
+
+def test_one_moment_is_a_take_too() -> None:
+    clock = PlaybackClock(np.zeros(1))
+    clock.start(0, 1.0, 0.0, loop=True)
+    assert clock.moment(3.0) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "digits", "text"),
+    [(0, 2, "00:00.00"), (65.254, 2, "01:05.25"), (59.999, 2, "01:00.00"), (3599.96, 1, "60:00.0"), (90, 0, "01:30")],
+)
+def test_clock_text(seconds: float, digits: int, text: str) -> None:
+    assert clock_text(seconds, digits) == text
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_spans_cover_exactly_what_is_true(mask: list[bool]) -> None:
+    painted = np.zeros(len(mask), bool)
+    runs = spans(np.array(mask, bool))
+    for first, stop in runs:
+        assert first < stop
+        painted[first:stop] = True
+    assert painted.tolist() == mask
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(runs))
+
+
+class Now:
+    """A wall clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.time_s = 50.0
+
+    def __call__(self) -> float:
+        return self.time_s
+
+
+@pytest.fixture
+def now() -> Now:
+    return Now()
+
+
+@pytest.fixture
+def pulse(qapp: object) -> Pulse:
+    return Pulse(interval_ms=3_600_000)
+
+
+@pytest.fixture
+def timeline(qtbot: QtBot, now: Now, pulse: Pulse) -> Timeline:
+    widget = Timeline(pulse, now)
+    qtbot.addWidget(widget)
+    present = np.ones(60, bool)
+    present[20:30] = False
+    confidence = np.where(present, 0.8, np.nan)
+    held_out = np.zeros(60, bool)
+    held_out[40:50] = True
+    track = Track(name="Person 1", person=0, present=present, confidence=confidence)
+    widget.show_model(TimelineModel(time_s=TIMES, tracks=(track,), held_out=held_out))
+    widget.resize(760, widget.sizeHint().height())
+    widget.show()
+    return widget
+
+
+def test_playing_advances_by_true_time_and_stops_at_the_end(timeline: Timeline, now: Now, pulse: Pulse) -> None:
+    timeline.loop.setChecked(False)
+    timeline.play()
+    now.time_s += 0.5
+    pulse.beat()
+    assert timeline.moment == 15
+    assert timeline.playing
+    now.time_s += 2.0
+    pulse.beat()
+    assert timeline.moment == 59
+    assert not timeline.playing
+    assert not pulse.running
+
+
+def test_the_speed_can_change_while_playing(timeline: Timeline, now: Now, pulse: Pulse) -> None:
+    timeline.play()
+    now.time_s += 0.5
+    pulse.beat()
+    timeline.speed.setCurrentIndex(timeline.speed.findData(0.1))
+    now.time_s += 1.0
+    pulse.beat()
+    assert timeline.moment == 18
+
+
+def test_keys(timeline: Timeline, qtbot: QtBot) -> None:
+    bar = timeline.bar
+    qtbot.keyClick(bar, Qt.Key.Key_Right)
+    assert timeline.moment == 1
+    qtbot.keyClick(bar, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    assert timeline.moment == 11
+    qtbot.keyClick(bar, Qt.Key.Key_Left)
+    assert timeline.moment == 10
+    qtbot.keyClick(bar, Qt.Key.Key_End)
+    assert timeline.moment == 59
+    qtbot.keyClick(bar, Qt.Key.Key_Right)
+    assert timeline.moment == 59
+    qtbot.keyClick(bar, Qt.Key.Key_Home)
+    assert timeline.moment == 0
+    qtbot.keyClick(bar, Qt.Key.Key_Space)
+    assert timeline.playing
+    qtbot.keyClick(bar, Qt.Key.Key_Right)
+    assert not timeline.playing
+
+
+def test_the_mouse_scrubs(timeline: Timeline, qtbot: QtBot) -> None:
+    from PySide6.QtCore import QPoint
+
+    seen: list[int] = []
+    timeline.moment_changed.connect(seen.append)
+    bar = timeline.bar
+    qtbot.mousePress(bar, Qt.MouseButton.LeftButton, pos=QPoint(round(bar.x_of(10.5)), 40))
+    qtbot.mouseMove(bar, QPoint(round(bar.x_of(44.5)), 40))
+    qtbot.mouseRelease(bar, Qt.MouseButton.LeftButton)
+    assert seen[0] == 10
+    qtbot.mousePress(bar, Qt.MouseButton.LeftButton, pos=QPoint(-50, 40))
+    assert timeline.moment == 0
+
+
+def test_gaps_and_held_out_moments_are_seen(timeline: Timeline) -> None:
+    """Pixels: the person's colour where present, none in the gap, a shade over held-out moments."""
+    image = timeline.bar.grab().toImage()
+    y = 20 + 4 + 13  # inside the strong part of the first track
+    colour = current_theme().person(0)
+
+    def at(moment: float) -> str:
+        return image.pixelColor(round(timeline.bar.x_of(moment)), y).name()
+
+    assert at(10.3) == colour
+    assert at(55.3) == colour
+    assert at(25.3) != colour
+    below = 20 + 1
+    plain = image.pixelColor(round(timeline.bar.x_of(25.3)), below).name()
+    shaded = image.pixelColor(round(timeline.bar.x_of(45.3)), below).name()
+    assert plain != shaded
+
+
+def test_another_take_starts_at_its_first_moment(timeline: Timeline) -> None:
+    timeline.seek(30)
+    timeline.play()
+    timeline.show_model(TimelineModel(time_s=np.arange(5) / 25))
+    assert timeline.moment == 0
+    assert not timeline.playing
+    assert timeline.readout.frame_text == "Frame 1 of 5"
+
+
+def test_another_result_of_the_same_take_keeps_the_moment(timeline: Timeline) -> None:
+    timeline.seek(30)
+    timeline.show_model(TimelineModel(time_s=TIMES))
+    assert timeline.moment == 30
+
+
+def test_without_a_take_the_controls_are_blocked(qtbot: QtBot) -> None:
+    widget = Timeline()
+    qtbot.addWidget(widget)
+    assert not widget.play_button.isEnabled()
+    widget.toggle()
+    widget.seek(5)
+    assert widget.moment == 0
+    assert not widget.playing
+
+
+def test_the_pulse_runs_only_while_somebody_needs_it(qapp: object) -> None:
+    pulse, left = Pulse(interval_ms=3_600_000), [2]
+
+    def step() -> bool:
+        left[0] -= 1
+        return left[0] > 0
+
+    pulse.join(step)
+    assert not pulse.running
+    pulse.wake()
+    pulse.beat()
+    assert pulse.running
+    pulse.beat()
+    assert not pulse.running

@@ -1,0 +1,181 @@
+"""What is drawn, without OpenGL: the layers of a moment against exact truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from core.geometry import project, to_camera
+from core.types import PANOPTIC15, CameraRig, CaptureSpace, Pose3DSequence
+from studio.theme import DARK, LIGHT
+from studio.viewport.figure import figure
+from studio.viewport.layers import LabelLayer, Layer, SkeletonLayer, TrailLayer
+from studio.viewport.palette import palette, rgba
+from studio.viewport.resolve import ViewOptions, resolve
+from studio.viewport.stage import Stage, middles, moment_of
+from studio.viewport.visuals import VISUALS
+
+PALETTE = palette(DARK)
+EVERYTHING = ViewOptions(space=True)
+
+
+@pytest.fixture(scope="module")
+def stage(rig: CameraRig, poses: Pose3DSequence) -> Stage:
+    space = CaptureSpace(centre_mm=[0, 0, 900], size_mm=[3000, 3000, 2000], voxels=(8, 8, 8))
+    return Stage.build(rig, poses, poses, space)
+
+
+def test_every_layer_type_has_a_visual() -> None:
+    assert set(VISUALS) == set(get_args(Layer))
+
+
+def test_an_empty_stage_shows_the_floor_only() -> None:
+    scene = resolve(Stage.build(), 0.0, EVERYTHING, PALETTE)
+    assert set(scene.layers) == {"floor", "marks"}
+    assert len(scene.frame_mm) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "gone"),
+    [
+        ("skeletons", {"skeletons", "ghost", "names"}),
+        ("trails", {"trails"}),
+        ("labels", {"marks", "camera names", "names"}),
+        ("frusta", {"frusta", "camera names"}),
+        ("floor", {"floor", "marks"}),
+        ("space", {"space"}),
+        ("pictures", set()),
+    ],
+)
+def test_each_option_hides_exactly_its_layers(stage: Stage, option: str, gone: set[str]) -> None:
+    shown = set(resolve(stage, 0.5, EVERYTHING, PALETTE).layers)
+    without = set(resolve(stage, 0.5, replace(EVERYTHING, **{option: False}), PALETTE).layers)
+    assert shown - without == gone
+    assert without <= shown
+
+
+def test_skeletons_are_the_joints_of_the_moment(stage: Stage, poses: Pose3DSequence) -> None:
+    layer = resolve(stage, poses.time_s[10], EVERYTHING, PALETTE).layers["skeletons"]
+    assert isinstance(layer, SkeletonLayer)
+    joints = len(poses.skeleton)
+    np.testing.assert_array_equal(layer.xyz_mm[:, :joints], poses.xyz_mm[10])
+    np.testing.assert_array_equal(layer.score[:, :joints], poses.score[10])
+    np.testing.assert_array_equal(layer.colour, [rgba(DARK.person(0)), rgba(DARK.person(1))])
+    # The neck that COCO lacks: between the shoulders, without a ball of its own.
+    left, right = poses.skeleton.index("left_shoulder"), poses.skeleton.index("right_shoulder")
+    np.testing.assert_allclose(layer.xyz_mm[:, joints], poses.xyz_mm[10][:, [left, right]].mean(1))
+    assert layer.size[joints] == 0
+    assert layer.bones.max() == joints
+
+
+def test_somebody_absent_is_left_out_and_keeps_nobody_elses_colour(stage: Stage, poses: Pose3DSequence) -> None:
+    scene = resolve(stage, poses.time_s[32], EVERYTHING, PALETTE)
+    skeletons, names = scene.layers["skeletons"], scene.layers["names"]
+    assert isinstance(skeletons, SkeletonLayer)
+    assert isinstance(names, LabelLayer)
+    assert len(skeletons.xyz_mm) == 1
+    np.testing.assert_array_equal(skeletons.colour[0], rgba(DARK.person(0)))
+    assert names.texts == ("Person 1",)
+
+
+def test_a_ghost_is_pale_and_only_drawn_beside_the_result(rig: CameraRig, poses: Pose3DSequence) -> None:
+    ghost = resolve(Stage.build(rig, None, poses), 0.0, EVERYTHING, PALETTE).layers["ghost"]
+    assert isinstance(ghost, SkeletonLayer)
+    assert ghost.ghost
+    np.testing.assert_array_equal(ghost.colour, np.stack([PALETTE.ghost] * 2))
+
+
+def test_names_stand_above_heads(stage: Stage, poses: Pose3DSequence) -> None:
+    names = resolve(stage, 0.0, EVERYTHING, PALETTE).layers["names"]
+    assert isinstance(names, LabelLayer)
+    assert (names.xyz_mm[:, 2] > np.nanmax(poses.xyz_mm[0, :, :, 2], -1)).all()
+
+
+def test_trails_are_the_past_and_end_here(stage: Stage, poses: Pose3DSequence) -> None:
+    options = ViewOptions(trail_s=0.5)
+    trail = resolve(stage, poses.time_s[25], options, PALETTE).layers["trails"]
+    assert isinstance(trail, TrailLayer)
+    path = middles(poses)[10:26]
+    np.testing.assert_allclose(trail.xyz_mm[..., :2], path.swapaxes(0, 1)[..., :2])
+    first = resolve(stage, poses.time_s[0], options, PALETTE).layers["trails"]
+    assert isinstance(first, TrailLayer)
+    assert first.xyz_mm.shape[1] == 1
+
+
+def test_image_planes_are_what_the_cameras_see(rig: CameraRig) -> None:
+    straight = CameraRig(cameras=tuple(c.replace(distortion=np.zeros(5)) for c in rig))
+    stage = Stage.build(straight)
+    for camera, corners in zip(straight, stage.corner_mm, strict=True):
+        width, height = camera.size_px
+        wanted = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
+        np.testing.assert_allclose(project(camera, corners), wanted, atol=1e-6)
+        depth = to_camera(camera, corners)[:, 2]
+        np.testing.assert_allclose(depth, depth[0])
+        assert depth[0] > 0
+
+
+def test_unposed_cameras_are_left_out(rig: CameraRig) -> None:
+    loose = CameraRig(cameras=(rig[0].replace(R=None, t_mm=None), rig[1], rig[2]))
+    assert Stage.build(loose).cameras == rig.names[1:]
+
+
+def test_the_floor_reaches_under_everybody(stage: Stage, rig: CameraRig, poses: Pose3DSequence) -> None:
+    places = np.concatenate([[c.centre_mm for c in rig], poses.xyz_mm[poses.present].reshape(-1, 3)])[:, :2]
+    places = places[np.isfinite(places).all(-1)] / 1000
+    assert (places.min(0) >= stage.low_m).all()
+    assert (places.max(0) <= stage.high_m).all()
+    assert (np.subtract(stage.high_m, stage.low_m) < 30).all()
+
+
+def test_nobody_stands_in_the_way_of_the_first_view(stage: Stage) -> None:
+    """The viewer stands in the middle of the widest gap: 60 degrees from both neighbours on a ring of three."""
+    viewer = np.radians(stage.azimuth_deg - 90)
+    cameras = np.arctan2(stage.centre_mm[:, 1], stage.centre_mm[:, 0])
+    away = np.abs((cameras - viewer + np.pi) % (2 * np.pi) - np.pi)
+    # The people are not exactly in the middle of the ring.
+    assert np.degrees(away.min()) > 45
+
+
+def test_the_view_follows_a_person_while_there(stage: Stage, poses: Pose3DSequence) -> None:
+    follow = ViewOptions(follow=2)
+    there = resolve(stage, poses.time_s[5], follow, PALETTE).focus_mm
+    np.testing.assert_allclose(there, middles(poses)[5, 1])
+    assert resolve(stage, poses.time_s[32], follow, PALETTE).focus_mm is None
+    assert resolve(stage, poses.time_s[5], ViewOptions(follow=7), PALETTE).focus_mm is None
+
+
+def test_what_stands_still_is_the_same_object(stage: Stage) -> None:
+    before, after = (resolve(stage, t, EVERYTHING, PALETTE).layers for t in (0.0, 0.5))
+    for name in ("floor", "marks", "camera names"):
+        assert before[name] is after[name]
+    other = resolve(stage, 0.0, EVERYTHING, palette(LIGHT)).layers
+    assert other["floor"] is not before["floor"]
+
+
+def test_moments_are_found_by_time(poses: Pose3DSequence) -> None:
+    for index, time_s in enumerate(poses.time_s.tolist()):
+        assert moment_of(poses, time_s) == index
+        assert moment_of(poses, time_s + 0.2 / 30) == index
+    assert moment_of(poses, poses.time_s[-1] + 1.0) is None
+    assert moment_of(poses, -1.0) is None
+
+
+def test_a_middle_is_the_hips_or_else_all_joints(poses: Pose3DSequence) -> None:
+    xyz = poses.xyz_mm.copy()
+    hip = poses.skeleton.index("left_hip")
+    xyz[0, 0, hip] = np.nan
+    score = np.where(np.isfinite(xyz).all(-1), poses.score, 0)
+    middle = middles(replace(poses, xyz_mm=xyz, score=score))
+    np.testing.assert_allclose(middle[0, 0], np.nanmean(xyz[0, 0], 0))
+    hips = [poses.skeleton.index(f"{side}_hip") for side in ("left", "right")]
+    np.testing.assert_allclose(middle[0, 1], xyz[0, 1, hips].mean(0))
+    assert np.isnan(middle[32, 1]).all()
+
+
+def test_a_skeleton_with_a_neck_gets_no_second_one() -> None:
+    drawn = figure(PANOPTIC15)
+    assert len(drawn.middles) == 0
+    assert len(drawn.size) == len(PANOPTIC15)
