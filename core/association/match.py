@@ -33,8 +33,10 @@ _AGAINST = -0.5  # What a joint far outside the gate counts, where one on the sp
 _PAIR_QUALITY = 0.25  # Least mean agreement of two detections to make a candidate.
 _MEMBER_QUALITY = 0.15  # Least mean agreement of a detection with the person it joins.
 _MIRROR_QUALITY = 0.5  # Left and right are taken as exchanged only if that agrees this much better.
+_GOOD_QUALITY = 0.5  # Mean agreement above which a detection needs no other explanation.
 _MOST_PAIRS = 120
-_MISS_TICKS = 20
+_AFRESH = 10  # Frames between two in which all pairs are looked at.
+_REPORT = 20  # Frames between two reports of progress.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +112,7 @@ def match_take(views: Views, time_s: F64, config: AssociationConfig, reporter: R
     remembered = max(1, round(config.memory_s / step_s))
     frames: list[I64] = []
     for t in range(len(views)):
-        if t % _MISS_TICKS == 0:
+        if t % _REPORT == 0:
             check(reporter)
             reporter.progress(t, len(views), "Matching people across views")
         memory = [m for m in memory if t - m.sure <= remembered]
@@ -132,12 +134,17 @@ def _match_frame(
     none = np.zeros((0, len(views.rig)), np.int64)
     if found.n < 2:
         return none, memory
-    seeds = _pair_candidates(views, found, config)
-    if memory:
-        seeds = np.concatenate([np.stack([m.xyz_mm for m in memory]), seeds])
-    if not len(seeds):
+    expected = np.stack([m.xyz_mm for m in memory]) if memory else np.zeros((0, len(views.skeleton), 3))
+    support = _support(views, found, expected)
+    known = _best_per_view(found, support, len(views.rig))
+    # Now and then everything is looked at anew, so that no mistake lives on by its own memory.
+    explained = np.zeros(found.n, bool) if t % _AFRESH == 0 else _explained(found, support, known)
+    seeds = _pair_candidates(views, found, explained, config)
+    gathered = _best_per_view(found, _support(views, found, seeds), len(views.rig))
+    sets = np.concatenate([known, gathered])
+    sets = np.unique(sets[(sets >= 0).sum(1) >= 2], axis=0)
+    if not len(sets):
         return none, memory
-    sets = _gather(views, found, seeds)
     xyz = _intersect(found, sets)
     chosen = _choose(found, xyz, _support(views, found, xyz), config)
     members, xyz = _settle(views, found, xyz[chosen], config)
@@ -157,10 +164,22 @@ def _detections(views: Views, t: int, config: AssociationConfig) -> _Detections:
     return _Detections(n, view, column, ideal, weight, ray, across, centre)
 
 
-def _pair_candidates(views: Views, found: _Detections, config: AssociationConfig) -> F64:
-    """(C, J, 3) skeletons from pairs of detections whose rays meet, NaN where a joint is not shared; best first."""
+def _explained(found: _Detections, support: F64, sets: I64) -> np.ndarray:
+    """(N,) bool: detections that fit well to an expected person whom three views or more show."""
+    out = np.zeros(2 * found.n, bool)
+    for person in np.flatnonzero((sets >= 0).sum(1) >= 3):
+        rows = sets[person, sets[person] >= 0]
+        out[rows] |= support[person, rows] > _GOOD_QUALITY * found.weight[rows].sum(-1)
+    return np.asarray(out[: found.n] | out[found.n :])
+
+
+def _pair_candidates(views: Views, found: _Detections, explained: np.ndarray, config: AssociationConfig) -> F64:
+    """(C, J, 3) skeletons from pairs of detections whose rays meet, NaN where a joint is not shared; best first.
+
+    Two detections that are explained already need no new candidate.
+    """
     view = found.view[: found.n]
-    a, b = np.nonzero(view[:, None] < view[None, :])
+    a, b = np.nonzero((view[:, None] < view[None, :]) & ~(explained[:, None] & explained[None, :]))
     if not len(a):
         return np.zeros((0, *found.ideal.shape[1:2], 3))
     va, vb = found.view[a], found.view[b]
@@ -240,13 +259,6 @@ def _best_per_view(found: _Detections, support: F64, n_views: int) -> I64:
             some = support[np.arange(len(support)), of_view[best]] > 0
             out[:, v] = np.where(some, of_view[best], -1)
     return out
-
-
-def _gather(views: Views, found: _Detections, seeds: F64) -> I64:
-    """(C, V) distinct sets of detections that the seeds (S, J, 3) gather, at least two in each."""
-    sets = _best_per_view(found, _support(views, found, seeds), len(views.rig))
-    sets = sets[(sets >= 0).sum(1) >= 2]
-    return np.unique(sets, axis=0) if len(sets) else sets
 
 
 def _intersect(found: _Detections, sets: I64) -> F64:

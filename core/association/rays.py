@@ -21,13 +21,18 @@ def meet(start_a: F64, ray_a: F64, start_b: F64, ray_b: F64) -> tuple[F64, F64, 
         the ray has length 1 along its camera's axis. NaN for parallel lines.
     """
     between = start_a - start_b
-    aa, bb, ab = (ray_a * ray_a).sum(-1), (ray_b * ray_b).sum(-1), (ray_a * ray_b).sum(-1)
-    ad, bd = (ray_a * between).sum(-1), (ray_b * between).sum(-1)
+    aa, bb, ab = _dot(ray_a, ray_a), _dot(ray_b, ray_b), _dot(ray_a, ray_b)
+    ad, bd = _dot(ray_a, between), _dot(ray_b, between)
     det = aa * bb - ab * ab
     # Lines within about a milliradian of each other meet nowhere in particular.
     det = np.where(det > 1e-6 * aa * bb, det, np.nan)
     along_a, along_b = (ab * bd - bb * ad) / det, (aa * bd - ab * ad) / det
     near_a = start_a + along_a[..., None] * ray_a
     near_b = start_b + along_b[..., None] * ray_b
-    gap = np.linalg.norm(near_a - near_b, axis=-1)
-    return (near_a + near_b) / 2, gap, along_a, along_b
+    apart = near_a - near_b
+    return (near_a + near_b) / 2, np.sqrt(_dot(apart, apart)), along_a, along_b
+
+
+def _dot(a: F64, b: F64) -> F64:
+    # Sums over an axis of three are several times slower than this.
+    return np.asarray(a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2])

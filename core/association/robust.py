@@ -118,7 +118,7 @@ def _consensus(views: Views, ideal: F64, weight: F64) -> np.ndarray:
     """(V, N) bool: views that agree with the best proposal of any pair; nothing where no two agree."""
     V, N = weight.shape
     plane = np.concatenate([ideal, np.ones_like(ideal[..., :1])], -1)
-    rays = np.einsum("vni,vij->vnj", plane, views.R)
+    rays = plane @ views.R
     best_vote, best_set = np.zeros(N), np.zeros((V, N), bool)
     for a, b in itertools.combinations(range(V), 2):
         both = np.flatnonzero((weight[a] > 0) & (weight[b] > 0))
@@ -165,8 +165,7 @@ def _refine(views: Views, xyz: F64, xy: F64, weight: F64) -> F64:
         if step == _STEPS:
             break
         trust = used * _huber_weight(residual, views.gate_px)
-        normal = np.einsum("vnki,vnkj,vn->nij", slope, slope, trust)
-        right = np.einsum("vnki,vnk,vn->ni", slope, residual, trust)
+        normal, right = _normal_equations(residual, slope, trust)
         size = np.maximum(np.trace(normal, axis1=-2, axis2=-1), 1e-12)
         # A little damping keeps nearly parallel rays from throwing a point away.
         damped = normal + 1e-6 * size[:, None, None] * np.eye(3)
@@ -189,6 +188,16 @@ def _linearise(views: Views, xyz: F64, xy: F64, weight: F64) -> tuple[F64, F64, 
         slope[v, seen[known]] = np.moveaxis(pixels[1:, known] - pixels[0, known], 0, -1)
         used[v, seen[known]] = weight[v, seen[known]]
     return residual, slope, used
+
+
+def _normal_equations(residual: F64, slope: F64, weight: F64) -> tuple[F64, F64]:
+    """Left (N, 3, 3) and right side (N, 3) of the weighted least squares, from arrays as `_linearise` returns them."""
+    root = np.sqrt(weight)[..., None]
+    V, N = weight.shape
+    a = np.moveaxis(slope * root[..., None], 0, 1).reshape(N, 2 * V, 3)
+    b = np.moveaxis(residual * root, 0, 1).reshape(N, 2 * V, 1)
+    across = a.transpose(0, 2, 1)
+    return across @ a, (across @ b)[..., 0]
 
 
 def _huber_weight(residual: F64, limit_px: F64) -> F64:
@@ -214,7 +223,7 @@ def _covariance(views: Views, xyz: F64, xy: F64, weight: F64) -> F64:
         return np.full((*xyz.shape, 3), np.nan)
     relative = used / max(float(used[seen].mean()), 1e-9)
     variance_px2 = float((relative[..., None] * residual**2).sum() / free)
-    normal = np.einsum("vnki,vnkj,vn->nij", slope, slope, relative)
+    normal, _ = _normal_equations(residual, slope, relative)
     good = (n >= 2) & np.isfinite(xyz).all(-1) & (np.linalg.det(normal) > 0)
     inverse = np.linalg.inv(np.where(good[:, None, None], normal, np.eye(3)))
     return np.where(good[:, None, None], variance_px2 * inverse, np.nan)

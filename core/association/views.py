@@ -59,7 +59,7 @@ class Views:
     def local(self, xyz_mm: F64) -> tuple[F64, F64]:
         """World points (..., 3) on every ideal image plane (V, ..., 2), and their depths (V, ...); NaN if behind."""
         flat = xyz_mm.reshape(-1, 3)
-        local = np.einsum("vij,nj->vni", self.R, flat) + self.t_mm[:, None]
+        local = flat[None] @ self.R.transpose(0, 2, 1) + self.t_mm[:, None]
         depth = local[..., 2]
         depth = np.where(depth > 1.0, depth, np.nan)
         xy = local[..., :2] / depth[..., None]
