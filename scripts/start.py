@@ -36,7 +36,7 @@ def main() -> int:
         return 1
     session = asked.session.absolute() if asked.session else None
     if not headless:
-        return run([python, "-m", "studio.app", *(["--session", session] if session else ["--sample"])])
+        return run([python, "-m", "studio.app", session or "--sample"])
     if not asked.headless:
         print("There is no display here, so the same path runs in the terminal.", flush=True)
     return _run_path(python, session)
