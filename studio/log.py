@@ -11,7 +11,7 @@ from types import TracebackType
 
 import platformdirs
 from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QDialog
 
 from core import NAME
 from core.errors import CoreError
@@ -71,7 +71,7 @@ class CrashReporter(QObject):
     def __init__(self, file: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._file = file
-        self._showing = False
+        self._dialog: QDialog | None = None  # kept: without a window to belong to, nobody else would hold it
         self._caught.connect(self._show)
 
     def install(self) -> None:
@@ -96,12 +96,11 @@ class CrashReporter(QObject):
     def _show(self, message: str, hint: str, details: str) -> None:
         from studio.shell.dialogs import ErrorDialog
 
-        if self._showing:
+        if self._dialog is not None:
             return  # a fault that repeats with every tick must not bury the window; each one is in the log
-        self._showing = True
-        dialog = ErrorDialog(message, hint, details, QApplication.activeWindow())
-        dialog.finished.connect(self._closed)
-        dialog.open()
+        self._dialog = ErrorDialog(message, hint, details, QApplication.activeWindow())
+        self._dialog.finished.connect(self._closed)
+        self._dialog.open()
 
     def _closed(self) -> None:
-        self._showing = False
+        self._dialog = None

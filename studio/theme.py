@@ -135,14 +135,14 @@ LIGHT = Theme(
     good="#18804f",
     warn="#9a6400",
     bad="#c43a38",
-    viewport="#e9ecf1",
+    viewport="#eceff4",
     grid="#d3d8e0",
     grid_major="#b5bcc9",
     axis_x="#c43a38",
     axis_y="#2f8a46",
     axis_z="#2f62e0",
-    persons=("#0077b6", "#d9730d", "#7048c8", "#2b8a3e", "#c2255c", "#8a7400", "#3b5bdb", "#a0522d"),
-    series=("#2f62e0", "#d9730d", "#18804f", "#7048c8", "#c2255c", "#0077b6"),
+    persons=("#0077b6", "#c25f00", "#7048c8", "#2b8a3e", "#c2255c", "#8a7400", "#3b5bdb", "#a0522d"),
+    series=("#2f62e0", "#c25f00", "#18804f", "#7048c8", "#c2255c", "#0077b6"),
 )
 THEMES: dict[ThemeName, Theme] = {"dark": DARK, "light": LIGHT}
 

@@ -1,6 +1,6 @@
 """Long work in child processes, told by files: what is asked, what is said, and how to follow it."""
 
-from core.jobs.client import Job, State, unfinished
+from core.jobs.client import Job, State, reap, unfinished
 from core.jobs.events import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed, Started
 from core.jobs.record import JobReporter, perform, record
 from core.jobs.spec import JobSpec
@@ -20,6 +20,7 @@ __all__ = [
     "Started",
     "State",
     "perform",
+    "reap",
     "record",
     "unfinished",
 ]

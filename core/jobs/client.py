@@ -89,9 +89,7 @@ class Job:
 
     def poll(self) -> list[Event]:
         """Events that came since the last call; a half-written line waits for the next."""
-        for child in _children[:]:
-            if child.poll() is not None:
-                _children.remove(child)
+        reap()
         alive = self._alive()
         events: list[Event] = []
         with contextlib.suppress(FileNotFoundError), (self.folder / EVENTS_FILE).open("rb") as file:
@@ -161,6 +159,18 @@ class Job:
 
 _children: list[subprocess.Popen[bytes]] = []
 """Workers started by this process, kept so that they can be reaped when they end."""
+
+
+def reap() -> bool:
+    """Takes note of workers started by this process that have exited, so that the system can forget them.
+
+    Returns:
+        Whether one of them is still there: a worker exits a little after its last event.
+    """
+    for child in _children[:]:
+        if child.poll() is not None:
+            _children.remove(child)
+    return bool(_children)
 
 
 def unfinished(runs: list[Path]) -> list[Job]:

@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.config import to_mapping
 from core.errors import CoreError
-from core.jobs import Job, JobSpec, Metric
+from core.jobs import Job, JobSpec, Metric, reap
 from core.session import Session
 from studio.jobs.tracked import TrackedJob
 
@@ -124,7 +124,7 @@ class JobBridge(QObject):
         for tracked in self.jobs:
             if tracked.active:
                 self._poll(tracked)
-        if not self._history and not self.active:
+        if not self._history and not self.active and not reap():
             self._timer.stop()
 
     def _read_old(self, folder: Path) -> None:

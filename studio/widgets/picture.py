@@ -110,7 +110,11 @@ class Picture(QWidget):
         return QSize(320, round(320 / self._aspect))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton and self.loaded and self.rect().contains(event.pos()):
+        if (
+            event.button() == Qt.MouseButton.LeftButton
+            and self.loaded
+            and self.rect().contains(event.position().toPoint())
+        ):
             self.clicked.emit()
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -1,0 +1,86 @@
+"""The real window on a virtual display; every test must leave neither widgets nor processes behind."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtWidgets import QApplication, QWidget
+
+from core.jobs import reap
+from studio.main_window import MainWindow
+from studio.settings import SettingsStore
+from studio.state.app_state import AppState
+from studio.theme import apply_theme
+
+
+@pytest.fixture
+def dressed(qapp: QApplication) -> QApplication:
+    """The application in the dark theme."""
+    apply_theme(qapp, "dark")
+    return qapp
+
+
+@pytest.fixture
+def nothing_left(dressed: QApplication) -> Iterator[None]:
+    """Fails if a window or a child process outlives the test."""
+    windows = set(map(id, _windows()))
+    children = set(psutil.Process().children(recursive=True))
+    yield
+    left = [w for w in _windows() if id(w) not in windows]
+    assert not left, f"windows left behind: {left}"
+    until = time.monotonic() + 5
+    while reap() and time.monotonic() < until:  # a worker exits a little after its last event
+        time.sleep(0.02)
+    running = [p for p in psutil.Process().children(recursive=True) if p not in children]
+    assert not running, f"processes left behind: {running}"
+
+
+@pytest.fixture
+def state(dressed: QApplication, tmp_path: Path) -> Iterator[AppState]:
+    """A selection with settings in a file of the test."""
+    made = AppState(SettingsStore(tmp_path / "settings.yaml"))
+    yield made
+    made.jobs.detach()
+    made.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@pytest.fixture
+def window(nothing_left: None, tmp_path: Path) -> Iterator[MainWindow]:
+    """The main window, shown, without a session."""
+    made = MainWindow(AppState(SettingsStore(tmp_path / "settings.yaml")))
+    made.resize(1280, 720)
+    made.show()
+    yield made
+    _end_jobs(made.state)
+    assert made.close()
+    made.deleteLater()
+    del made
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    gc.collect()
+
+
+@pytest.fixture
+def ended(qtbot: object) -> Callable[[AppState], None]:
+    """Waits until no job of a state runs any more."""
+
+    def wait(state: AppState) -> None:
+        qtbot.waitUntil(lambda: bool(state.jobs.jobs) and not state.jobs.active, timeout=60_000)  # type: ignore[attr-defined]
+
+    return wait
+
+
+def _windows() -> list[QWidget]:
+    return [w for w in QApplication.topLevelWidgets() if w.isVisible()]
+
+
+def _end_jobs(state: AppState) -> None:
+    for tracked in state.jobs.active:
+        tracked.job.kill()
+        tracked.job.wait(10)

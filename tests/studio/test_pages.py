@@ -1,0 +1,384 @@
+"""What the pages show for what is on disk, and what their controls do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QLabel
+
+from core.errors import CoreError
+from core.export import EXPORTERS
+from core.files import resource
+from core.pipelines.params import ImportRigParams
+from core.session import BASELINE, Session, Take
+from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import COCO17
+from studio.main_window import MainWindow
+from studio.pages.calibrate import presenter as calibrate
+from studio.pages.calibrate.import_dialog import ImportRigDialog
+from studio.pages.export import presenter as export
+from studio.pages.record import presenter as record
+from studio.pages.record.import_dialog import ImportDialog
+from studio.pages.train import presenter as train
+from studio.pages.train.consent_dialog import ConsentDialog
+from studio.state.app_state import AppState
+from studio.state.steps import page_steps, take_steps
+from studio.widgets.finding_row import FindingRow
+from studio.widgets.picture_tiles import PictureDialog
+
+Ended = Callable[[AppState], None]
+_REPORT = {
+    "take": "two_people",
+    "frames": 100,
+    "held_out_frames": 20,
+    "people_per_frame": {"2": 100},
+    "methods": {
+        "baseline": {
+            "label": "Triangulation, no training",
+            "view_left_out_px_median": 25.0,
+            "view_left_out_px_mean": 30.0,
+            "view_left_out_percent_height": 4.0,
+            "observations": 1702,
+            "reprojection_px_median": 8.6,
+            "people_frames": {"2": 97, "3": 3},
+            "frames_with_two_or_more": 100,
+            "identity_switches": 1,
+        },
+        "trained": {
+            "label": "Trained",
+            "view_left_out_px_median": 20.0,
+            "view_left_out_px_mean": 31.0,
+            "view_left_out_percent_height": 3.2,
+            "observations": 1700,
+            "reprojection_px_median": 9.0,
+            "people_frames": {"2": 100},
+            "frames_with_two_or_more": 100,
+            "identity_switches": 0,
+        },
+    },
+    "verdict": "The trained network is better.",
+}
+
+
+def _click(qtbot, widget) -> None:
+    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+
+def _stand(take: Take, run: str = BASELINE) -> None:
+    """Stores 3D poses of one person who stands still."""
+    T = take.manifest.n_frames
+    xyz = np.tile(np.linspace(0, 1700, len(COCO17))[None, None, :, None] * [0.0, 0.0, 1.0], (T, 1, 1, 1))
+    Pose3DSequence(
+        skeleton=COCO17,
+        time_s=take.timeline().time_s,
+        xyz_mm=xyz,
+        score=np.ones((T, 1, len(COCO17))),
+        person_ids=(1,),
+    ).save(take.layout.poses3d(run))
+
+
+@pytest.fixture
+def opened(window: MainWindow, sample_session: Session) -> MainWindow:
+    """The window with the sample."""
+    window.open_path(sample_session.root)
+    return window
+
+
+def _session(window: MainWindow) -> Session:
+    assert window.state.session is not None
+    return window.state.session
+
+
+# ---- calibrate
+
+
+def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot, tmp_path: Path, ended: Ended) -> None:
+    window.create_session(tmp_path / "mine")
+    page = window.pages["calibrate"]
+    assert page.empty.isVisible()
+    assert page.empty_button.isVisible()
+    dialog = page.ask_about(resource("sample", "Calib.qca.txt"))
+    assert isinstance(dialog, ImportRigDialog)
+    assert dialog.params == ImportRigParams(path=str(resource("sample", "Calib.qca.txt")))
+    assert not dialog.folder.isVisible()
+    _click(qtbot, dialog.go)
+    ended(window.state)
+    assert not page.empty.isVisible()
+    assert page.table.rowCount() == 4
+    assert page.table.item(0, 0).text() == _session(window).require_rig().names[0]
+    rows = page.check_card.findChildren(FindingRow)
+    assert len(rows) >= 4
+    assert {row.level for row in rows} <= {"ok", "odd", "wrong"}
+    assert window.rail.buttons["calibrate"].step_state == "done"
+    assert page.pictures_empty.isVisible()  # no take yet: it says so
+
+
+def test_pictures_load_one_by_one_with_the_floor_drawn_and_can_be_enlarged(opened: MainWindow, qtbot) -> None:
+    opened.show_page("calibrate")
+    tiles = opened.pages["calibrate"].pictures.tiles
+    assert [t.caption for t in tiles] == ["cam01", "cam02", "cam03", "cam04"]
+    qtbot.waitUntil(lambda: all(t.loaded for t in tiles), timeout=20_000)
+    for tile in tiles:
+        floor, poles = tile.lines
+        assert floor.paths_px
+        assert poles.paths_px
+    _click(qtbot, tiles[1])
+    dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, PictureDialog) and w.isVisible())
+    assert dialog.picture.caption == "cam02"
+    qtbot.keyClick(dialog, Qt.Key.Key_Right)
+    assert dialog.picture.caption == "cam03"
+    dialog.accept()
+
+
+def test_a_damaged_rig_is_told_and_a_new_one_can_be_imported(opened: MainWindow) -> None:
+    _session(opened).layout.rig.write_text("not = [toml", encoding="utf-8")
+    opened.state.refresh()
+    page = opened.pages["calibrate"]
+    assert "cannot be read" in page.empty.heading.text()
+    assert page.empty_button.isEnabled()
+
+
+def test_a_folder_of_camera_files_is_offered_as_a_whole(dressed: QApplication, qtbot, tmp_path: Path) -> None:
+    for name in ("a.yml", "b.yml"):
+        (tmp_path / name).write_text("%YAML:1.0\n", encoding="utf-8")
+    dialog = ImportRigDialog(tmp_path / "a.yml")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert dialog.folder.isVisible()
+    dialog.folder.setChecked(True)
+    dialog.units.setCurrentIndex(dialog.units.findData("m"))
+    dialog.up.setCurrentIndex(dialog.up.findData("y"))
+    assert dialog.params == ImportRigParams(path=str(tmp_path), units="m", up="y")
+
+
+def test_camera_rows_are_in_words_that_people_use(sample_session: Session) -> None:
+    rows = calibrate.camera_rows(sample_session.require_rig())
+    assert all(len(row) == len(calibrate.CAMERA_HEADERS) for row in rows)
+    assert rows[0][1] == "1088 × 1920"
+    assert 1.0 < float(rows[0][5]) < 3.0  # metres above the floor
+
+
+# ---- record
+
+
+def test_take_is_shown_as_it_was_recorded(opened: MainWindow) -> None:
+    opened.show_page("record")
+    (card,) = opened.pages["record"].takes
+    assert "4 cameras · 100 moments · 60 fps · 1.7 s" in card.take.facts
+    assert card.selected.isVisible()
+    assert [row[5] for row in card.take.rows] == ["none"] * 4
+
+
+def test_dropped_pictures_are_counted(sample_session: Session) -> None:
+    take = sample_session.take("two_people")
+    lines = take.layout.timestamps.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not (line.startswith(("3,cam02,", "4,cam02,")))]
+    take.layout.timestamps.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    (card,) = record.take_cards(sample_session)
+    assert [row[5] for row in card.rows] == ["none", "2", "none", "none"]
+    assert card.dropped == ((1, 5),)
+
+
+def test_a_damaged_take_is_told_and_does_not_hide_the_others(opened: MainWindow) -> None:
+    session = _session(opened)
+    shutil.copytree(session.layout.take("two_people").root, session.layout.take("broken").root)
+    session.layout.take("broken").manifest.write_text("name: 3", encoding="utf-8")
+    opened.state.refresh()
+    broken, good = record.take_cards(session)
+    assert broken.error
+    assert not good.error
+    assert len(opened.pages["record"].takes) == 2
+
+
+def test_videos_are_imported_through_the_dialog(opened: MainWindow, qtbot, ended: Ended) -> None:
+    opened.show_page("record")
+    page = opened.pages["record"]
+    videos = [resource("sample", f"cam0{i}.mp4") for i in (2, 1)]
+    dialog = page.ask_about(videos)
+    assert isinstance(dialog, ImportDialog)
+    assert [box.currentText() for box in dialog.cameras] == ["cam02", "cam01"]
+    dialog.name.clear()
+    qtbot.keyClicks(dialog.name, "two_people")
+    assert not dialog.go.isEnabled()
+    assert "already" in dialog.objection.text()
+    qtbot.keyClicks(dialog.name, "_again")
+    assert dialog.go.isEnabled()
+    _click(qtbot, dialog.go)
+    ended(opened.state)
+    assert _session(opened).take("two_people_again").cameras == ("cam01", "cam02")
+    card = next(c for c in page.takes if c.take.name == "two_people_again")
+    _click(qtbot, card.select)
+    assert opened.state.take_name == "two_people_again"
+    assert opened.top_bar.take.currentText() == "two_people_again"
+
+
+def test_unclear_cameras_are_asked_for(sample_session: Session, dressed: QApplication, qtbot, tmp_path: Path) -> None:
+    dialog = ImportDialog(sample_session, [tmp_path / "left.mp4", tmp_path / "right.mp4"])
+    qtbot.addWidget(dialog)
+    assert not dialog.go.isEnabled()
+    dialog.cameras[0].setCurrentText("cam03")
+    dialog.cameras[1].setCurrentText("cam03")
+    assert "Two videos" in dialog.objection.text()
+    dialog.cameras[1].setCurrentText("cam04")
+    assert dialog.go.isEnabled()
+    assert dialog.params.cameras == ("cam03", "cam04")
+
+
+# ---- train
+
+
+def test_steps_say_what_blocks_them(opened: MainWindow) -> None:
+    opened.show_page("train")
+    page = opened.pages["train"]
+    assert page.steps["label"].push.isEnabled()
+    for name in ("baseline", "train", "infer", "evaluate"):
+        step = page.steps[name]
+        assert not step.push.isEnabled()
+        assert step.push.toolTip() == step.reason.text() != ""
+        assert step.reason.isVisible()
+    assert page.run_all.push.isEnabled()
+    _session(opened).layout.rig.unlink()
+    opened.state.refresh()
+    assert page.run_all.reason == "Import a calibration first."
+
+
+def test_labels_of_another_estimator_do_not_help(opened: MainWindow) -> None:
+    take = opened.state.take
+    assert take is not None
+    folder = take.layout.poses2d_manifest("movenet_multipose")
+    folder.parent.mkdir(parents=True)
+    folder.write_text("x: 1\n", encoding="utf-8")
+    rows = {r.step.name: r for r in train.step_rows(take_steps(opened.state), opened.state.jobs, take, "rtmo_m")}
+    assert rows["label"].state == "ready"
+    assert "chosen 2D estimator" in rows["baseline"].blocked
+    rows = {
+        r.step.name: r for r in train.step_rows(take_steps(opened.state), opened.state.jobs, take, "movenet_multipose")
+    }
+    assert rows["label"].state == "done"
+    assert not rows["baseline"].blocked
+
+
+def test_a_model_that_is_missing_is_asked_for_first(opened: MainWindow, qtbot) -> None:
+    opened.show_page("train")
+    page = opened.pages["train"]
+    page.estimator.setCurrentIndex(page.estimator.findData("rtmo_m"))
+    assert "Press Label first" in page.run_all.reason
+    _click(qtbot, page.steps["label"].push)
+    dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ConsentDialog) and w.isVisible())
+    words = " ".join(label.text() for label in dialog.findChildren(QLabel))
+    assert "Apache-2.0" in words
+    assert "download.openmmlab.com" in words
+    dialog.reject()
+    assert not opened.state.jobs.jobs
+
+
+def test_results_stand_side_by_side_with_the_verdict(opened: MainWindow, qtbot) -> None:
+    take = opened.state.take
+    assert take is not None
+    take.layout.report.write_text(json.dumps(_REPORT), encoding="utf-8")
+    opened.show_page("train")
+    opened.state.refresh()
+    page = opened.pages["train"]
+    assert page.table is not None
+    qtbot.waitUntil(page.table.isVisible)
+    words = [label.text() for label in page.results_card.findChildren(QLabel) if label.isVisible()]
+    assert "The trained network is better." in words
+    found = train.results(take)
+    assert found is not None
+    by_title = {row[0]: (index, row) for index, row in enumerate(found.rows)}
+    index, row = by_title["View left out, median"]
+    assert row[1:] == ("25.0 px", "20.0 px")
+    assert found.tones[index, 2] == "good"
+    index, _ = by_title["View left out, mean"]
+    assert found.tones[index, 1] == "good"  # here the baseline is better, and that is said too
+    index, _ = by_title["Moments with two or more people"]
+    assert not {(index, 1), (index, 2)} & set(found.tones)
+    assert by_title["Moments by number of people"][1][1] == "97 with 2, 3 with 3"
+
+
+def test_results_without_training_leave_the_column_empty(sample_session: Session) -> None:
+    take = sample_session.take("two_people")
+    methods = {"baseline": _REPORT["methods"]["baseline"]}  # type: ignore[index]
+    take.layout.report.write_text(json.dumps({**_REPORT, "methods": methods}), encoding="utf-8")
+    found = train.results(take)
+    assert found is not None
+    assert {row[2] for row in found.rows} == {"–"}
+    assert not found.tones
+    take.layout.report.write_text("{}", encoding="utf-8")
+    with pytest.raises(CoreError, match="damaged"):
+        train.results(take)
+
+
+# ---- export
+
+
+def test_every_exporter_is_offered_with_a_sentence() -> None:
+    rows = export.format_rows("auto", "auto")
+    assert [r.name for r in rows] == list(EXPORTERS)
+    assert all(r.fits and r.sentence.endswith(".") for r in rows)
+    assert any(not r.fits for r in export.format_rows("cm", "z"))
+
+
+def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path: Path, ended: Ended) -> None:
+    opened.show_page("export")
+    page = opened.pages["export"]
+    assert not page.export.push.isEnabled()
+    assert "Baseline" in page.export.reason
+    take = opened.state.take
+    assert take is not None
+    _stand(take)
+    opened.state.refresh()
+    assert page.export.push.isEnabled()
+    assert page.result.currentData() == BASELINE
+    assert opened.rail.buttons["view"].step_state == "done"
+    for name, box in page.boxes.items():
+        box.setChecked(name in ("csv", "json"))
+    qtbot.keyClicks(page.folder, str(tmp_path / "out"))
+    _click(qtbot, page.export.push)
+    ended(opened.state)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert any(n.endswith(".csv") for n in names)
+    assert any(n.endswith(".json") for n in names)
+    assert page.table is not None
+    assert {page.table.item(r, 0).text() for r in range(page.table.rowCount())} <= names
+    assert page.open_folder.isVisible()
+
+
+def test_a_format_that_cannot_be_written_that_way_says_so(opened: MainWindow) -> None:
+    page = opened.pages["export"]
+    page.units.setCurrentIndex(page.units.findData("cm"))
+    unfit = [name for name, box in page.boxes.items() if not box.isEnabled()]
+    assert unfit
+    assert not any(page.boxes[name].isChecked() for name in unfit)
+    assert "expect" in page._sentences[unfit[0]].text()
+
+
+# ---- all
+
+
+def test_page_states_follow_the_disk(state: AppState, tmp_path: Path, sample_session: Session) -> None:
+    state.set_session(Session.create(tmp_path / "empty"))
+    pages = {name: step.state for name, step in page_steps(state).items()}
+    assert pages == {
+        "calibrate": "ready", "record": "ready", "train": "blocked", "view": "blocked", "export": "blocked"
+    }  # fmt: skip
+    state.set_session(sample_session)
+    take = state.take
+    assert take is not None
+    assert page_steps(state)["export"].state == "blocked"
+    _stand(take)
+    state.refresh()
+    assert state.poses_name == BASELINE
+    assert page_steps(state)["view"].state == "done"
+    assert page_steps(state)["export"].state == "ready"
+    shutil.rmtree(take.layout.root)
+    state.refresh()
+    assert state.take_name == ""
+    assert state.poses_name == ""
+    assert page_steps(state)["record"].state == "ready"

@@ -1,0 +1,174 @@
+"""The shared widgets, looked at by their pixels and their words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
+
+from core.jobs import Metric
+from studio.icons import icon, tinted_svg
+from studio.plots.loss_plot import LossPlot
+from studio.state.machine import device_words, disk_words
+from studio.theme import DARK, LIGHT, apply_theme, current_theme
+from studio.widgets.buttons import ReasonButton, button
+from studio.widgets.columns import Columns, TileGrid
+from studio.widgets.data_table import DataTable
+from studio.widgets.picture import Lines, Picture, to_image
+
+
+def _luminance(colour: str) -> float:
+    """WCAG 2.1 relative luminance."""
+    rgb = np.array(QColor(colour).getRgbF()[:3])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def _contrast(a: str, b: str) -> float:
+    high, low = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda t: t.name)
+def test_text_can_be_read(theme) -> None:
+    """WCAG 2.1 AA: 4.5 for text, 3 for what is only drawn."""
+    for surface in (theme.window, theme.panel, theme.raised):
+        assert _contrast(theme.text, surface) >= 7
+        assert _contrast(theme.muted, surface) >= 4.5
+    for token in (theme.good, theme.warn, theme.bad):
+        assert _contrast(token, theme.panel) >= 4.5
+    assert _contrast(theme.on_accent, theme.accent) >= 4.5
+    assert _contrast(theme.text, theme.accent_soft) >= 7
+    for colour in (*theme.persons, *theme.series):
+        assert _contrast(colour, theme.viewport) >= 3
+    assert len(set(theme.persons)) == len(theme.persons) >= 8
+
+
+def test_style_sheet_has_no_token_left(dressed: QApplication) -> None:
+    for name in ("light", "dark"):
+        apply_theme(dressed, name)
+        assert "@" not in dressed.styleSheet()
+        assert current_theme().window in dressed.styleSheet()
+
+
+def test_every_icon_follows_the_theme(dressed: QApplication) -> None:
+    assert "currentColor" not in tinted_svg("play", "#112233")
+    picture = icon("stop", "text").pixmap(32, 32).toImage()
+    dark = {
+        picture.pixelColor(x, y).name() for x in range(32) for y in range(32) if picture.pixelColor(x, y).alpha() > 200
+    }
+    assert DARK.text in dark
+    same = icon("stop", "text")
+    apply_theme(dressed, "light")
+    picture = same.pixmap(32, 32).toImage()
+    light = {
+        picture.pixelColor(x, y).name() for x in range(32) for y in range(32) if picture.pixelColor(x, y).alpha() > 200
+    }
+    assert LIGHT.text in light
+    apply_theme(dressed, "dark")
+
+
+def test_blocked_button_says_why(dressed: QApplication, qtbot) -> None:
+    holder = ReasonButton(button("Go", tip="Goes"))
+    qtbot.addWidget(holder)
+    holder.show()
+    holder.set_blocked("Not yet.")
+    assert not holder.push.isEnabled()
+    assert holder.push.toolTip() == "Not yet."
+    assert any(label.text() == "Not yet." and label.isVisible() for label in holder.findChildren(QLabel))
+    holder.set_blocked("")
+    assert holder.push.isEnabled()
+    assert holder.push.toolTip() == "Goes"
+
+
+def test_picture_draws_lines_where_the_pixels_are(dressed: QApplication, qtbot) -> None:
+    widget = Picture()
+    qtbot.addWidget(widget)
+    widget.resize(200, 100)
+    path = np.array([[0.0, 24.5], [40.0, 24.5], [np.nan, np.nan], [60.0, 24.5], [99.0, 24.5]])
+    widget.set_picture(to_image(np.zeros((50, 100, 3), np.uint8)), [Lines((path,), "bad", 4.0)])
+    shown = widget.grab().toImage()
+    # Scale 2, pixel centres: y = (24.5 + 0.5) * 2 = 50.
+    assert shown.pixelColor(40, 50).name() == DARK.bad
+    assert shown.pixelColor(160, 50).name() == DARK.bad
+    assert shown.pixelColor(100, 50).name() == "#000000"  # the break
+    assert shown.pixelColor(40, 60).name() == "#000000"
+
+
+def test_picture_is_clicked_only_once_loaded(dressed: QApplication, qtbot) -> None:
+    widget = Picture()
+    qtbot.addWidget(widget)
+    widget.resize(200, 100)
+    clicks: list[int] = []
+    widget.clicked.connect(lambda: clicks.append(1))
+    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+    widget.set_picture(to_image(np.zeros((50, 100, 3), np.uint8)))
+    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+    assert len(clicks) == 1
+
+
+def test_columns_stand_side_by_side_only_where_there_is_room(dressed: QApplication, qtbot) -> None:
+    columns = Columns(breakpoint_px=600)
+    qtbot.addWidget(columns)
+    left, right = QPushButton("a"), QPushButton("b")
+    columns.left.addWidget(left)
+    columns.right.addWidget(right)
+    columns.show()
+    columns.resize(800, 300)
+    qtbot.waitUntil(lambda: left.y() == right.y())
+    columns.resize(500, 300)
+    qtbot.waitUntil(lambda: left.x() == right.x() and left.y() < right.y())
+
+
+@pytest.mark.parametrize(("width", "columns"), [(150, 1), (330, 2), (700, 4)])
+def test_tiles_take_as_many_columns_as_fit(dressed: QApplication, qtbot, width: int, columns: int) -> None:
+    grid = TileGrid(tile_px=150)
+    qtbot.addWidget(grid)
+    tiles = [QPushButton(str(i)) for i in range(4)]
+    grid.set_tiles(list(tiles))
+    grid.resize(width, 300)
+    grid.show()
+    qtbot.waitUntil(lambda: len({t.x() for t in tiles}) == columns)
+
+
+def test_table_is_as_high_as_its_rows_and_follows_the_theme(dressed: QApplication, qtbot) -> None:
+    table = DataTable(("Name", "Value"), right=(1,))
+    qtbot.addWidget(table)
+    table.set_rows([("a", "1"), ("b", "2")], {(1, 1): "good"})
+    two = table.height()
+    assert table.item(1, 1).foreground().color().name() == DARK.good
+    apply_theme(dressed, "light")
+    assert table.item(1, 1).foreground().color().name() == LIGHT.good
+    apply_theme(dressed, "dark")
+    table.set_rows([("a", "1")])
+    assert table.height() < two
+
+
+def test_loss_plot_keeps_the_later_value_of_a_resumed_step(dressed: QApplication, qtbot) -> None:
+    plot = LossPlot("Losses")
+    qtbot.addWidget(plot)
+    plot.add(Metric(name="pose/loss", value=float(v), step=s) for s, v in [(1, 9), (2, 8), (3, 7), (2, 5), (3, 4)])
+    plot.add([Metric(name="pose/loss", value=float("nan"), step=4)])
+    plot.redraw()
+    (curve,) = plot.plotItem.listDataItems()
+    assert curve.xData.tolist() == [1, 2, 3]
+    assert curve.yData.tolist() == [9, 5, 4]
+    apply_theme(dressed, "light")
+    assert plot.backgroundBrush().color().name() == LIGHT.panel
+    assert curve.opts["pen"].color().name() == LIGHT.series[0]
+    apply_theme(dressed, "dark")
+    plot.forget()
+    assert plot.names == []
+
+
+def test_device_in_words(tmp_path) -> None:
+    assert device_words("NVIDIA H200", "cuda") == ("NVIDIA H200", "")
+    words, remark = device_words("NVIDIA H200", "cpu")
+    assert words.startswith("CPU")
+    assert "CUDA" in remark
+    assert device_words("", "cuda")[1] == ""
+    words, tight = disk_words(tmp_path / "not" / "there")
+    assert words.endswith("GB free")
+    assert isinstance(tight, bool)

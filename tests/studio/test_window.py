@@ -1,0 +1,138 @@
+"""The main window, driven as a person would: clicks and keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QLabel
+
+from core.session import Session
+from studio.actions.table import ACTIONS, MENUS, RECENT, SEPARATOR
+from studio.main_window import MainWindow
+from studio.pages.registry import PAGES
+from studio.shell.dialogs import Dialog, ErrorDialog, ShortcutsDialog
+from studio.theme import DARK, LIGHT
+
+
+def _dialog(kind: type[Dialog]) -> Dialog:
+    return next(w for w in QApplication.topLevelWidgets() if isinstance(w, kind) and w.isVisible())
+
+
+def _click(qtbot, widget) -> None:
+    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+
+def test_first_run_welcomes_and_opens_the_sample(window: MainWindow, qtbot) -> None:
+    assert window.page_name == ""
+    assert window.stack.currentWidget() is window.welcome
+    assert not window.top_bar.isVisible()
+    assert not any(b.isEnabled() for b in window.rail.buttons.values())
+    _click(qtbot, window.welcome.sample)
+    session = window.state.session
+    assert session is not None
+    assert window.state.take_name == "two_people"
+    assert window.top_bar.take.currentText() == "two_people"
+    assert window.page_name == "train"  # rig and take are there: the work goes on here
+    for spec in PAGES:
+        _click(qtbot, window.rail.buttons[spec.name])
+        assert window.page_name == spec.name
+        assert window.pages[spec.name].isVisible()
+    states = {name: b.step_state for name, b in window.rail.buttons.items()}
+    assert states == {"calibrate": "done", "record": "done", "train": "ready", "view": "ready", "export": "blocked"}
+    assert window.rail.buttons["export"].toolTip().startswith("Export: ")
+
+
+def test_closing_a_session_leads_back_to_the_welcome_page_which_lists_it(
+    window: MainWindow, qtbot, sample_session: Session
+) -> None:
+    window.open_path(sample_session.root)
+    window.registry["session.close"].trigger()
+    assert window.stack.currentWidget() is window.welcome
+    (recent,) = window.welcome.recent_buttons
+    assert recent.accessibleName() == sample_session.root.name
+    _click(qtbot, recent)
+    assert window.state.session is not None
+    assert window.state.session.root == sample_session.root
+
+
+def test_a_folder_that_is_no_session_is_refused_with_the_remedy(window: MainWindow, tmp_path: Path) -> None:
+    window.open_path(tmp_path)
+    dialog = _dialog(ErrorDialog)
+    assert isinstance(dialog, ErrorDialog)
+    assert "session.yaml" in dialog.message.text()
+    assert "create one" in dialog.hint.text()
+    dialog.accept()
+    assert window.state.session is None
+
+
+def test_new_session_begins_with_calibrate(window: MainWindow, tmp_path: Path) -> None:
+    window.create_session(tmp_path / "mine")
+    assert window.page_name == "calibrate"
+    assert window.rail.buttons["calibrate"].step_state == "ready"
+    assert window.rail.buttons["train"].step_state == "blocked"
+    assert (tmp_path / "mine" / "session.yaml").is_file()
+
+
+def test_switching_the_theme_reaches_the_pixels_and_is_remembered(window: MainWindow, qtbot) -> None:
+    def corner() -> str:
+        shown = window.grab().toImage()
+        return shown.pixelColor(shown.width() - 8, shown.height() // 2).name()
+
+    assert corner() == DARK.window
+    window.registry["theme.switch"].trigger()
+    assert corner() == LIGHT.window
+    assert window.state.settings.value.theme == "light"
+    window.registry["theme.switch"].trigger()
+    assert corner() == DARK.window
+
+
+def test_keys_go_to_pages_and_list_themselves(window: MainWindow, qtbot, sample_session: Session) -> None:
+    window.open_path(sample_session.root)
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.keyClick(window, Qt.Key.Key_5, Qt.KeyboardModifier.ControlModifier)
+    assert window.page_name == "export"
+    qtbot.keyClick(window, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
+    assert window.page_name == "calibrate"
+    qtbot.keyClick(window, Qt.Key.Key_F1)
+    dialog = _dialog(ShortcutsDialog)
+    words = {label.text() for label in dialog.findChildren(QLabel)}
+    assert "Ctrl+5" in words
+    assert {a.text.rstrip("…") for a in ACTIONS if a.keys} <= words
+    dialog.accept()
+
+
+def test_actions_and_menus_agree() -> None:
+    ids = [a.id for a in ACTIONS]
+    assert len(ids) == len(set(ids))
+    in_menus = {n for _, names in MENUS for n in names} - {SEPARATOR, RECENT}
+    assert in_menus == set(ids)
+    keys = [k for a in ACTIONS for k in a.keys]
+    assert len(keys) == len(set(keys))
+
+
+def test_actions_say_why_they_are_blocked(window: MainWindow, tmp_path: Path) -> None:
+    assert not window.registry["take.import"].isEnabled()
+    assert window.registry["take.import"].toolTip() == "Open a session first."
+    window.create_session(tmp_path / "mine")
+    assert window.registry["take.import"].isEnabled()
+    assert not window.registry["path.run"].isEnabled()
+    assert window.registry["path.run"].toolTip() == "Import a calibration first."
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+def test_nothing_is_wider_than_the_window(
+    window: MainWindow, qtbot, sample_session: Session, size: tuple[int, int]
+) -> None:
+    window.resize(*size)
+    window.open_path(sample_session.root)
+    window._show_jobs(True)
+    qtbot.wait(50)
+    assert (window.width(), window.height()) == size
+    for spec in PAGES:
+        window.show_page(spec.name)
+        page = window.pages[spec.name]
+        assert page.minimumSizeHint().width() <= page.width(), spec.name
+        assert page.minimumSizeHint().height() <= page.height(), spec.name
