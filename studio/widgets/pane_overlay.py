@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QLineF, QPointF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
 from core.types.arrays import F32, F64
@@ -16,6 +16,8 @@ _CERTAIN = 0.6
 _FAINTEST = 0.35
 _SHADES = 3
 _ARM_PX = 2.4
+# Shorter side from which on lines have their full width.
+_FULL_PX = 200
 _HALO = QColor(8, 10, 14, 120)
 
 
@@ -56,23 +58,23 @@ class PaneOverlay:
 NOTHING = PaneOverlay()
 
 
-def paint_overlay(
-    painter: QPainter, overlay: PaneOverlay, scale: float, origin: tuple[float, float], theme: Theme
-) -> None:
+def paint_overlay(painter: QPainter, overlay: PaneOverlay, box: QRectF, scale: float, theme: Theme) -> None:
     """Paints an overlay.
 
     Args:
         painter: Open, clipped to the picture.
         overlay: What to paint.
+        box: Where the picture lies in the widget.
         scale: Widget px per picture px.
-        origin: Widget px of the picture's top-left corner.
         theme: Colours.
     """
 
     def place(xy_px: F64) -> F64:
         # Pixel (0, 0) is the centre of the top-left pixel; the painter's origin is that pixel's corner.
-        return np.asarray((xy_px + 0.5) * scale + origin)
+        return np.asarray((xy_px + 0.5) * scale + (box.x(), box.y()))
 
+    # Small pictures get thin lines: people in them are small.
+    weight = float(np.clip(min(box.width(), box.height()) / _FULL_PX, 0.5, 1.0))
     if overlay.floor_px:
         colour = QColor(theme.accent_hover)
         colour.setAlpha(150)
@@ -81,12 +83,12 @@ def paint_overlay(
             for run in _runs(place(path)):
                 painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in run.tolist()]))
     for figure in overlay.figures:
-        _paint_figure(painter, figure, place(figure.xy_px), theme)
+        _paint_figure(painter, figure, place(figure.xy_px), weight, theme)
     if overlay.detections_px is not None:
         _paint_crosses(painter, place(overlay.detections_px))
 
 
-def _paint_figure(painter: QPainter, figure: FigurePx, xy: F64, theme: Theme) -> None:
+def _paint_figure(painter: QPainter, figure: FigurePx, xy: F64, weight: float, theme: Theme) -> None:
     ghost = figure.person is None
     base = QColor("#ffffff" if figure.person is None else theme.person(figure.person))
     certainty = np.clip(figure.score / _CERTAIN, 0.0, 1.0)
@@ -94,12 +96,12 @@ def _paint_figure(painter: QPainter, figure: FigurePx, xy: F64, theme: Theme) ->
     bones = figure.bones[known[figure.bones].all(-1)]
     lines = [QLineF(*xy[a].tolist(), *xy[b].tolist()) for a, b in bones.tolist()]
     weakest = certainty[bones].min(-1) if len(bones) else np.zeros(0)
-    painter.setPen(QPen(_HALO, 2.4 if ghost else 4.4, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+    painter.setPen(QPen(_HALO, weight * (2.4 if ghost else 4.4), Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
     painter.drawLines(lines)
     # A few shades are enough, and one call a shade is much faster than one a bone.
     shades = np.round(weakest * _SHADES).astype(int)
     for shade in np.unique(shades).tolist():
-        pen = QPen(_faded(base, shade / _SHADES), 1.0 if ghost else 2.4)
+        pen = QPen(_faded(base, shade / _SHADES), weight * (1.0 if ghost else 2.4))
         pen.setCapStyle(Qt.PenCapStyle.RoundCap)
         painter.setPen(pen)
         painter.drawLines([line for line, own in zip(lines, shades.tolist(), strict=True) if own == shade])
@@ -107,7 +109,7 @@ def _paint_figure(painter: QPainter, figure: FigurePx, xy: F64, theme: Theme) ->
         return
     painter.setPen(QPen(_HALO, 1.0))
     for joint in np.flatnonzero(known & (figure.size > 0)).tolist():
-        radius = 3.4 * float(figure.size[joint]) * (0.7 + 0.3 * float(certainty[joint]))
+        radius = weight * 3.4 * float(figure.size[joint]) * (0.7 + 0.3 * float(certainty[joint]))
         painter.setBrush(_faded(base, float(certainty[joint])))
         painter.drawEllipse(QPointF(*xy[joint].tolist()), radius, radius)
 

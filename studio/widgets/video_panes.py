@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from core.session import Take, Timeline
@@ -24,6 +24,7 @@ _LEAST_PX = 320
 _KEEP_BYTES = 384 << 20
 _PLATE = QColor(12, 14, 18, 190)
 
+_NAME_PX, _SMALL_NAME_PX, _ROOMY_PX = 13, 11, 120
 _DROPPED = "Dropped frame"
 
 OverlayAt = Callable[[str, int], PaneOverlay]
@@ -109,8 +110,7 @@ class VideoPane(QWidget):
             if image is not None:
                 height, width = image.shape[:2]
                 painter.drawImage(box, QImage(image.data, width, height, 3 * width, QImage.Format.Format_RGB888))
-            scale = box.width() / self.size_px[0]
-            paint_overlay(painter, self._overlay, scale, (box.x(), box.y()), theme)
+            paint_overlay(painter, self._overlay, box, box.width() / self.size_px[0], theme)
             if image is None:
                 self._paint_words(painter, box, theme)
             self._paint_name(painter, box)
@@ -127,9 +127,12 @@ class VideoPane(QWidget):
         painter.drawText(room, flags, self._shown.words)
 
     def _paint_name(self, painter: QPainter, box: QRectF) -> None:
+        font = QFont(painter.font())
+        font.setPixelSize(_NAME_PX if box.width() >= _ROOMY_PX else _SMALL_NAME_PX)
+        painter.setFont(font)
         metrics = painter.fontMetrics()
-        name = metrics.elidedText(self.camera, Qt.TextElideMode.ElideRight, max(int(box.width()) - 30, 20))
-        plate = QRectF(box.x() + 7, box.y() + 7, metrics.horizontalAdvance(name) + 14, metrics.height() + 4)
+        name = metrics.elidedText(self.camera, Qt.TextElideMode.ElideRight, max(int(box.width()) - 18, 20))
+        plate = QRectF(box.x() + 4, box.y() + 4, metrics.horizontalAdvance(name) + 10, metrics.height() + 4)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(_PLATE)
         painter.drawRoundedRect(plate, 4, 4)

@@ -6,7 +6,7 @@ import math
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from studio.icons import icon
 from studio.pages.view.facts import Figures, PersonNow
@@ -94,7 +94,6 @@ class FiguresCard(Card):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Measured on held-out moments", parent=parent)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.fold = QToolButton()
         self.fold.setCheckable(True)
         self.fold.setToolTip("Show the figures")

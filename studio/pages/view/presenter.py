@@ -16,7 +16,7 @@ from core.errors import CoreError
 from core.files import read_json, read_yaml
 from core.geometry import project
 from core.pipelines.params import TrainParams
-from core.session import BASELINE, Session, Take, Timeline
+from core.session import BASELINE, Take, Timeline
 from core.training.split import held_out
 from core.types import CameraRig, CaptureSpace, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
@@ -79,34 +79,26 @@ class ViewPresenter:
         self._rig: CameraRig | None = None
         self._space: CaptureSpace | None = None
         self._stage = Stage.build()
+        self._take_notice: Notice | None = None
+        self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
         self._poses2d: dict[str, Pose2D] | None = None
         self._floor_px: dict[str, tuple[F64, ...]] = {}
 
     def load_take(self) -> None:
         """Reads the selected take and its result anew."""
-        self.take = self.timeline = self._rig = self._poses2d = None
+        self.take = self.timeline = self._poses2d = None
         self.compared = ""
-        session = self._state.session
-        if session is not None and self._state.take_name:
-            try:
-                self.take = session.take(self._state.take_name)
-                self.timeline = self.take.timeline()
-            except CoreError as error:
-                self.take = None
-                self.notice = Notice(heading=error.message, sentence=error.hint, blocking=True)
-                self.load_result()
-                return
-        self.notice = self._read_rig(session)
+        self._sequences.clear()
+        self._take_notice = self._read_take()
         self.load_result()
 
     def load_result(self) -> None:
-        """Reads the selected result, the one compared with, and the figures anew."""
+        """Reads the take's cameras, the selected result, the one compared with, and the figures anew."""
+        self.notice = self._take_notice or self._read_rig()
         self.results = self.take.poses3d_runs() if self.take else []
         self.result = self._state.poses_name if self._state.poses_name in self.results else ""
         if self.compared not in self.results or self.compared == self.result:
             self.compared = ""
-        if self.notice is not None and not self.notice.blocking:
-            self.notice = self._read_rig(self._state.session)
         poses, ghost = self._read(self.result), self._read(self.compared)
         self._space = self._capture_space(poses)
         self._floor_px = {}
@@ -180,29 +172,46 @@ class ViewPresenter:
     def _time_s(self, moment: int) -> float:
         return float(self.timeline.time_s[moment]) if self.timeline is not None and len(self.timeline) else 0.0
 
-    def _read_rig(self, session: Session | None) -> Notice | None:
-        """Reads the take's cameras; says what is missing."""
+    def _read_take(self) -> Notice | None:
+        """Reads the take and its times; says why there is none."""
+        session = self._state.session
         if session is None:
             return Notice(heading="No session is open", sentence="Open the sample or a session.", blocking=True)
-        if self.take is None:
-            return Notice(
-                heading="No take yet", sentence="Import the videos of a take on the Record page.", blocking=True
-            )
+        if not self._state.take_name:
+            words = "Import the videos of a take on the Record page."
+            return Notice(heading="No take yet", sentence=words, blocking=True)
         try:
-            self._rig = session.rig_for(self.take)
+            take = session.take(self._state.take_name)
+            self.timeline = take.timeline()
         except CoreError as error:
-            self._rig = None
-            return Notice(heading=error.message, sentence=error.hint)
+            return Notice(heading=error.message, sentence=error.hint, blocking=True)
+        self.take = take
+        return None
+
+    def _read_rig(self) -> Notice | None:
+        """Reads the take's cameras; says what is missing."""
+        self._rig = None
+        if self._state.session is not None and self.take is not None:
+            try:
+                self._rig = self._state.session.rig_for(self.take)
+            except CoreError as error:
+                return Notice(heading=error.message, sentence=error.hint)
         return None
 
     def _read(self, name: str) -> Pose3DSequence | None:
+        """A result; read again only when its file is another one than before."""
         if self.take is None or not name:
             return None
         try:
-            return self.take.poses3d(name)
-        except CoreError as error:
-            self.notice = Notice(heading=error.message, sentence=error.hint)
+            written_ns = self.take.layout.poses3d(name).stat().st_mtime_ns
+            if name not in self._sequences or self._sequences[name][0] != written_ns:
+                self._sequences[name] = written_ns, self.take.poses3d(name)
+        except (CoreError, OSError) as error:
+            hint = error.hint if isinstance(error, CoreError) else "Run the step that makes it again."
+            message = error.message if isinstance(error, CoreError) else f"The result '{name}' cannot be read."
+            self.notice = Notice(heading=message, sentence=hint)
             return None
+        return self._sequences[name][1]
 
     def _read_figures(self) -> Figures | None:
         if self.take is None or not self.take.layout.report.is_file():
