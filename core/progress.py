@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from core.errors import CancelledError
 
 Level = Literal["info", "warning"]
 T = TypeVar("T")
+_NUMBER = re.compile(r"\d+")
 
 
 class Reporter(Protocol):
@@ -103,6 +105,11 @@ def track(items: Iterable[T], reporter: Reporter, text: str, total: int | None =
         reporter.progress(done, max(count, done), text)
 
 
+def stage_of(text: str) -> str:
+    """The stage that a progress text tells of: "step 3 of 240" and "step 4 of 240" are one stage."""
+    return _NUMBER.sub("#", text)
+
+
 class TimeLeft:
     """Seconds left of a piece of work, from its pace since the current stage began; None until it can be said honestly.
 
@@ -115,13 +122,13 @@ class TimeLeft:
     def __init__(self, settle_s: float = 2.0) -> None:
         self._settle_s = settle_s
         self._started = time.monotonic()
-        self._text = ""
+        self._stage = ""
         self._already = 0.0
 
     def update(self, done: float, total: float, text: str = "") -> float | None:
-        now = time.monotonic()
-        if text != self._text or done < self._already:
-            self._text, self._started, self._already = text, now, done
+        now, stage = time.monotonic(), stage_of(text)
+        if stage != self._stage or done < self._already:
+            self._stage, self._started, self._already = stage, now, done
         elapsed, advanced = now - self._started, done - self._already
         if total <= 0 or advanced <= 0 or elapsed < self._settle_s:
             return None

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed
+from core.progress import stage_of
 
 _LINE_EVERY_S = 10.0
 _FIGURES_SHOWN = 3
@@ -62,9 +63,9 @@ class JobView:
     def _show(self, event: Progressed) -> None:
         left = "" if event.time_left_s is None else f"{duration(event.time_left_s)} left"
         if not self._console.is_terminal:
-            text, at = self._line
-            if event.text != text or time.monotonic() - at >= _LINE_EVERY_S:
-                self._line = event.text, time.monotonic()
+            stage, at = self._line
+            if stage_of(event.text) != stage or time.monotonic() - at >= _LINE_EVERY_S:
+                self._line = stage_of(event.text), time.monotonic()
                 share = f"{event.done / event.total:.0%}" if event.total else ""
                 self._console.print(escape("  ".join(p for p in (event.text, share, left) if p)), highlight=False)
             return

@@ -25,7 +25,7 @@ from core.errors import CancelledError, CoreError
 from core.files import write_json
 from core.jobs.events import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed, Started, encode
 from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, METRICS_FILE, PROCESS_FILE
-from core.progress import Level, Reporter, TimeLeft
+from core.progress import Level, Reporter, TimeLeft, stage_of
 
 Listener = Callable[[Event], None]
 Stopped = Callable[[], bool]
@@ -57,7 +57,7 @@ class JobReporter:
         self._lock = threading.RLock()
         self._time_left = TimeLeft()
         self._waiting: Progressed | None = None
-        self._text = ""
+        self._stage = ""
         self._progress_at = self._cancel_at = float("-inf")
         self._events = _appending(folder / EVENTS_FILE)
         self._metrics = _appending(folder / METRICS_FILE)
@@ -74,14 +74,15 @@ class JobReporter:
     def progress(self, done: float, total: float, text: str = "") -> None:
         """See `core.progress.Reporter`."""
         with self._lock:
-            if text != self._text:
+            stage = stage_of(text)
+            if stage != self._stage:
                 self._write_waiting()
             left = self._time_left.update(done, total, text)
             self._waiting = Progressed(done=float(done), total=float(total), text=text, time_left_s=left)
             due = time.monotonic() - self._progress_at >= _PROGRESS_EVERY_S
-            if due or text != self._text or done >= total:
+            if due or stage != self._stage or done >= total:
                 self._write_waiting()
-            self._text = text
+            self._stage = stage
 
     def metric(self, name: str, value: float, step: int) -> None:
         """See `core.progress.Reporter`."""

@@ -53,6 +53,14 @@ def test_time_left_counts_only_what_this_stage_did(monkeypatch: pytest.MonkeyPat
     assert left.update(0.0, 0.0, "Exporting") is None
 
 
+def test_counting_in_the_text_does_not_begin_a_new_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0.0, 10.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    left = TimeLeft()
+    assert left.update(1, 4, "Learning: step 1 of 4") is None
+    assert left.update(2, 4, "Learning: step 2 of 4") == pytest.approx(20)
+
+
 def test_time_left_waits_until_the_pace_has_settled() -> None:
     left = TimeLeft(settle_s=1000)
     left.update(0, 10)
