@@ -105,25 +105,39 @@ def cores() -> int:
 def _open(path: Path, wanted: str, threads: int) -> tuple[onnxruntime.InferenceSession, Provider]:
     if not path.is_file():
         raise CoreError(f"The model file {path} does not exist.", "Choose an ONNX file, or allow the download.")
-    if wanted != "auto" and wanted not in _PROVIDERS:
-        raise CoreError(f"There is no provider '{wanted}'.", f"Known: auto, {', '.join(_PROVIDERS)}.")
-    available = set(onnxruntime.get_available_providers())
-    candidates = [wanted] if wanted != "auto" else [n for n, (p, _, _) in _PROVIDERS.items() if p in available]
     troubles: list[str] = []
-    for name in candidates:
-        provider, words, package = _PROVIDERS[name]
-        if provider not in available:
-            raise CoreError(
-                f"This onnxruntime cannot use {words}.", f"Install {package}, or set the provider to 'auto'."
-            )
-        session = _session(path, provider, threads)
-        if provider in session.get_providers():
+    for name in _candidates(wanted):
+        provider, words, _ = _PROVIDERS[name]
+        try:
+            session = _session(path, provider, threads)
+        except CoreError:
+            # Only the CPU tells a bad model from a bad driver.
+            if name == "cpu":
+                raise
+            session = None
+        if session is not None and provider in session.get_providers():
             at_once = cores() if name == "cpu" else _AT_ONCE[name]
             return session, Provider(name, _sentence(name, words, troubles), at_once)
         troubles.append(f"{words} was found but could not be used")
-        if wanted != "auto":
-            raise CoreError(f"{words} could not be used.", "Check its driver, or set the provider to 'auto'.")
-    raise CoreError("onnxruntime has no provider that works.", "Install onnxruntime again.")
+    raise CoreError(
+        f"{_PROVIDERS[wanted][1]} could not be used."
+        if wanted != "auto"
+        else "onnxruntime has no provider that works.",
+        "Check the driver and libraries, or set the provider to 'cpu'.",
+    )
+
+
+def _candidates(wanted: str) -> list[str]:
+    """Providers to try, best first."""
+    if wanted != "auto" and wanted not in _PROVIDERS:
+        raise CoreError(f"There is no provider '{wanted}'.", f"Known: auto, {', '.join(_PROVIDERS)}.")
+    available = set(onnxruntime.get_available_providers())
+    if wanted == "auto":
+        return [name for name, (provider, _, _) in _PROVIDERS.items() if provider in available]
+    provider, words, package = _PROVIDERS[wanted]
+    if provider not in available:
+        raise CoreError(f"This onnxruntime cannot use {words}.", f"Install {package}, or set the provider to 'auto'.")
+    return [wanted]
 
 
 def _session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSession:

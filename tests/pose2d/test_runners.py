@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -183,6 +184,33 @@ def test_a_provider_that_this_machine_lacks_is_named(tmp_path: Path) -> None:
     assert "onnxruntime-directml" in caught.value.hint
     with pytest.raises(CoreError, match="no provider 'gpu'"):
         ESTIMATORS.get("rtmo")("x", {"pose": pose}, Pose2DConfig(provider="gpu"), 1)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_gpu_that_is_there_but_does_not_work_is_told_not_swallowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An onnxruntime that lists CUDA on a machine where it cannot start: what a missing library looks like."""
+    pose = {"pose": graphs.one_stage(tmp_path / "p.onnx")}
+    listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: listed)
+    estimator = ESTIMATORS.get("rtmo")("x", pose, Pose2DConfig(), 1)
+    assert estimator.provider.name == "cpu"
+    assert "the NVIDIA GPU (CUDA) was found but could not be used" in estimator.provider.words
+    with pytest.raises(CoreError, match="could not be used") as caught:
+        ESTIMATORS.get("rtmo")("x", pose, Pose2DConfig(provider="cuda"), 1)
+    assert "driver" in caught.value.hint
+
+
+@pytest.mark.skipif(os.name == "nt", reason="makes a POSIX program")
+def test_an_unused_nvidia_driver_is_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    pose = {"pose": graphs.one_stage(tmp_path / "p.onnx")}
+    words = ESTIMATORS.get("rtmo")("x", pose, Pose2DConfig(provider="cpu"), 1).provider.words
+    assert "onnxruntime-gpu" in words
 
 
 @pytest.mark.parametrize("at", [(10.0, 20.0), (10.3, 20.4), (30.49, 40.51), (0.0, 63.0)])
