@@ -15,10 +15,19 @@ from torch import Tensor, nn
 from core.models.projection import RigProjector, to_heatmap
 from core.models.render import render
 from core.models.views import Views
+from core.types.skeleton import PANOPTIC15
 
+BONES = PANOPTIC15.bones
 _WIDTH, _LEAST_MM, _FLOOR = 1.3, 60.0, -30.0
 _GATE_AT, _GATE_SLOPE = 3.0, 2.0
 """A detection whose joints are off by 3 in mean half squared spreads counts half; one that fits is near 0.6."""
+
+
+def bone_lengths(xyz_mm: Tensor) -> Tensor:
+    """(..., K) lengths of the bones of skeletons (..., J, 3)."""
+    ends = torch.tensor(BONES, device=xyz_mm.device)
+    length: Tensor = (xyz_mm[..., ends[:, 0], :] - xyz_mm[..., ends[:, 1], :]).norm(dim=-1)
+    return length
 
 
 class BodyPrior(nn.Module):
@@ -30,16 +39,24 @@ class BodyPrior(nn.Module):
 
     mean_mm: Tensor
     spread_mm: Tensor
+    bone_share: Tensor
 
     def __init__(self, joints: int) -> None:
         super().__init__()
         self.register_buffer("mean_mm", torch.zeros(joints, 3))
         self.register_buffer("spread_mm", torch.full((joints, 3), torch.inf))
+        self.register_buffer("bone_share", torch.zeros(len(BONES)))
 
     def fit(self, from_root_mm: Tensor) -> None:
         """Takes joints (N, J, 3) of many bodies, the root at the origin; widened for postures not thought of."""
         self.mean_mm.copy_(from_root_mm.mean(0))
         self.spread_mm.copy_(_WIDTH * from_root_mm.std(0).clamp_min(_LEAST_MM))
+        self.fit_bones(bone_lengths(from_root_mm))
+
+    def fit_bones(self, lengths_mm: Tensor) -> None:
+        """Takes bone lengths (N, K) of people: each bone's share of the sum over all bones, by the median."""
+        shares = lengths_mm / lengths_mm.sum(-1, keepdim=True)
+        self.bone_share.copy_(shares.median(0).values)
 
     def log_density(self, offsets_mm: Tensor) -> Tensor:
         """(J, N) logarithm of the density at offsets (N, 3) from the root, up to a constant, with a floor."""

@@ -50,6 +50,8 @@ class RootNetConfig:
         max_people: Most proposals per moment.
         threshold: Least confidence of a proposal.
         merge_mm: Of proposals closer than this only the best one stays.
+        heatmap_skip: Adds the fused heatmaps to the network's output, times a trained factor (a departure from the
+            paper): the network then learns which crossings of rays are ghosts instead of everything.
     """
 
     net: VolumeNetConfig = field(default_factory=VolumeNetConfig)
@@ -58,18 +60,21 @@ class RootNetConfig:
     max_people: int = 10
     threshold: float = 0.3
     merge_mm: float = 300.0
+    heatmap_skip: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefineConfig:
-    """Last correction of each joint: Gauss-Newton on the heatmap peaks near its reprojections.
+    """Last correction of a skeleton: Gauss-Newton on the heatmap peaks near its reprojections.
 
     Attributes:
         enabled: Whether it is done.
-        iterations: Gauss-Newton steps.
+        iterations: Gauss-Newton steps without, and again with bone lengths.
         window_sigmas: A peak counts when it lies within so many heatmap sigmas of the reprojection.
         noise_px: Expected error of a 2D peak, in heatmap px.
-        prior_mm: Expected error of the network's own joint, which the peaks are weighed against.
+        prior_mm: Least expected error of the network's own joint, which the peaks are weighed against; the spread of
+            its soft-argmax is added.
+        bones: Expected relative error of a bone's length, given the person's size; 0 leaves lengths out.
         huber: Residuals beyond so many times `noise_px` lose weight.
         min_peak: Peaks below this height do not count.
     """
@@ -79,6 +84,7 @@ class RefineConfig:
     window_sigmas: float = 2.5
     noise_px: float = 0.35
     prior_mm: float = 30.0
+    bones: float = 0.05
     huber: float = 1.5
     min_peak: float = 0.1
 

@@ -118,8 +118,9 @@ def _detect_some(
     if not len(root_mm):
         return root_mm.new_zeros(0, JOINTS, 3), root_mm.new_zeros(0, JOINTS), covariance
     mine = networks.pose.prior.gate(scene.projector, views, root_mm, sample, scene.sigma_px)
-    xyz = networks.pose(scene.projector, mine, root_mm)
+    xyz, spread = networks.pose(scene.projector, mine, root_mm)
     if refined and config.refine.enabled:
-        xyz, covariance = refine(scene.projector, mine, xyz, scene.sigma_px, config.refine)
+        bones = networks.pose.prior.bone_share
+        xyz, covariance = refine(scene.projector, mine, xyz, spread, bones, scene.sigma_px, config.refine)
     # A joint that no view supports is still the network's belief: it keeps a score above "missing".
     return xyz, support(scene.projector, mine, xyz).clamp_min(_LEAST_SCORE), covariance

@@ -34,7 +34,7 @@ class PoseNet(nn.Module):
             self.gain = nn.Parameter(torch.full((joints,), config.gain))
             nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
 
-    def forward(self, projector: RigProjector, views: Views, root_mm: Tensor) -> Tensor:
+    def forward(self, projector: RigProjector, views: Views, root_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Joints of all people at once.
 
         Args:
@@ -43,14 +43,15 @@ class PoseNet(nn.Module):
             root_mm: (P, 3) centres of the cubes.
 
         Returns:
-            (P, J, 3) mm in the world.
+            Joints (P, J, 3) mm in the world, and the spread (P, J) mm of each one's soft-argmax.
         """
         heatmaps = evidence(views.heatmaps, self.config.evidence_floor)
         volume = self.cube(projector, heatmaps, views.affine, views.view_weight, root_mm)
-        return self.locate(volume) + root_mm[:, None]
+        offset, spread = self.locate(volume)
+        return offset + root_mm[:, None], spread
 
-    def locate(self, volume: Tensor) -> Tensor:
-        """Joints (P, J, 3) mm from the cube's centre, of fused volumes (P, J, X, Y, Z)."""
+    def locate(self, volume: Tensor) -> tuple[Tensor, Tensor]:
+        """Joints (P, J, 3) mm from the cube's centre and their spread (P, J), of fused volumes (P, J, X, Y, Z)."""
         logits = self.net(volume)
         if self.config.heatmap_skip:
             prior = self.prior.log_density(self.cube.offsets_mm).view(volume.shape[1:])
@@ -58,9 +59,23 @@ class PoseNet(nn.Module):
         return soft_argmax(logits, self.cube.offsets_mm, self.config.beta)
 
 
-def soft_argmax(logits: Tensor, points: Tensor, beta: float) -> Tensor:
-    """Expectation (P, J, 3) of the voxel positions `points` (X·Y·Z, 3) under softmax(beta · logits (P, J, X, Y, Z))."""
-    return torch.softmax(beta * logits.flatten(2), -1) @ points
+def soft_argmax(logits: Tensor, points: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """Mean and spread of the voxel positions under a softmax.
+
+    Args:
+        logits: (P, J, X, Y, Z).
+        points: (X·Y·Z, 3).
+        beta: Sharpness.
+
+    Returns:
+        Expectation (P, J, 3), and standard deviation per axis (P, J), without gradient.
+    """
+    weight = torch.softmax(beta * logits.flatten(2), -1)
+    mean = weight @ points
+    with torch.no_grad():
+        squares = weight @ points.square().sum(-1, keepdim=True)
+        variance = (squares[..., 0] - mean.square().sum(-1)) / 3
+    return mean, variance.clamp_min(0).sqrt()
 
 
 def support(projector: RigProjector, views: Views, xyz_mm: Tensor) -> Tensor:

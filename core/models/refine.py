@@ -1,9 +1,10 @@
 """The last correction: joints moved onto the heatmap peaks that they explain.
 
-Robust Gauss-Newton on sub-pixel peaks near the network's reprojections, weighed against the network's own joint as a
-prior, so that a joint with few or no peaks stays where the network put it. Gives a covariance.
+Robust Gauss-Newton on sub-pixel peaks near the network's reprojections, weighed against the network's own joint, so
+that one with few or no peaks stays where the network put it; then again, with the peaks near the joints found so far
+and with bone lengths of a person of this size. Gives a covariance.
 
-Legend: P person, V view, J joint, H W heatmap.
+Legend: P person, V view, J joint, K bone, H W heatmap.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from core.models.body_prior import BONES, bone_lengths
 from core.models.config import RefineConfig
 from core.models.projection import RigProjector, to_heatmap
 from core.models.views import Views
@@ -23,36 +25,90 @@ _STEP_MM = 4.0
 
 
 def refine(
-    projector: RigProjector, views: Views, xyz_mm: Tensor, sigma_px: float, config: RefineConfig
+    projector: RigProjector,
+    views: Views,
+    xyz_mm: Tensor,
+    spread_mm: Tensor,
+    bone_share: Tensor,
+    sigma_px: float,
+    config: RefineConfig,
 ) -> tuple[Tensor, Tensor]:
-    """Joints and their covariances.
+    """Most probable skeletons given peaks, the network's joints and bone lengths.
 
     Args:
         projector: The rig.
         views: What the cameras show of each person: P entries.
         xyz_mm: (P, J, 3) the network's joints.
+        spread_mm: (P, J) of their soft-argmax.
+        bone_share: (K,) each bone's share of the sum of all lengths.
         sigma_px: Standard deviation of the heatmaps' Gaussians.
         config: Weights and iterations.
 
     Returns:
         Joints (P, J, 3) mm and covariances (P, J, 3, 3) mm².
     """
-    start, ahead = _reproject(projector, views.affine, xyz_mm)
-    peak_xy, height = nearest_peaks(views.heatmaps, start, config.window_sigmas * sigma_px)
-    known = ahead & (height >= config.min_peak)
-    confidence = height * known * views.view_weight[..., None]  # (P, V, J)
-    prior = torch.eye(3, device=xyz_mm.device) / config.prior_mm**2
-    now = xyz_mm
-    for _ in range(config.iterations):
+    prior = 1 / (config.prior_mm**2 + spread_mm**2)[..., None, None] * torch.eye(3, device=xyz_mm.device)
+
+    def peaks_near(now: Tensor) -> tuple[Tensor, Tensor]:
+        """Peaks (P, V, J, 2) that joints explain, and how much each is to be believed (P, V, J)."""
+        start, ahead = _reproject(projector, views.affine, now)
+        peak_xy, height = nearest_peaks(views.heatmaps, start, config.window_sigmas * sigma_px)
+        known = ahead & (height >= config.min_peak)
+        return peak_xy, height * known * views.view_weight[..., None]
+
+    def point_terms(now: Tensor, peak_xy: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+        """Normal matrices (P, J, 3, 3) and right sides (P, J, 3) of each joint by itself."""
         jacobian, uv = _jacobian(projector, views.affine, now)  # (P, V, J, 2, 3)
-        residual = (peak_xy - uv) / config.noise_px
-        scaled = jacobian / config.noise_px
-        length = residual.norm(dim=-1).clamp_min(1e-6)
-        weight = confidence * (config.huber / length).clamp_max(1)
+        residual, scaled = (peak_xy - uv) / config.noise_px, jacobian / config.noise_px
+        weight = confidence * (config.huber / residual.norm(dim=-1).clamp_min(1e-6)).clamp_max(1)
         normal = torch.einsum("pvj,pvjri,pvjrk->pjik", weight, scaled, scaled) + prior
-        right = torch.einsum("pvj,pvjri,pvjr->pji", weight, scaled, residual) + (xyz_mm - now) @ prior
+        right = torch.einsum("pvj,pvjri,pvjr->pji", weight, scaled, residual)
+        return normal, right + torch.einsum("pjik,pjk->pji", prior, xyz_mm - now)
+
+    now, peaks = xyz_mm, peaks_near(xyz_mm)
+    for _ in range(config.iterations):
+        normal, right = point_terms(now, *peaks)
         now = now + torch.linalg.solve(normal, right)
-    return now, torch.linalg.inv(normal)
+    covariance = torch.linalg.inv(normal)
+    if not config.bones or not bool(bone_share.any()):
+        return now, covariance
+    peaks = peaks_near(now)
+    length_mm = _expected_lengths(now, covariance, bone_share)
+    for _ in range(config.iterations):
+        full, right = _with_bones(now, *point_terms(now, *peaks), length_mm, config.bones)
+        now = now + torch.linalg.solve(full, right).view_as(now)
+    blocks = torch.linalg.inv(full).view(*xyz_mm.shape[:2], 3, *xyz_mm.shape[1:])
+    return now, torch.diagonal(blocks, dim1=1, dim2=3).movedim(-1, 1)
+
+
+def _expected_lengths(xyz_mm: Tensor, covariance: Tensor, bone_share: Tensor) -> Tensor:
+    """Bone lengths (P, K) of people of a size that their well-seen bones tell."""
+    ends = torch.tensor(BONES, device=xyz_mm.device)
+    variance = torch.diagonal(covariance, dim1=-2, dim2=-1).sum(-1)
+    certainty = 1 / (variance[:, ends[:, 0]] + variance[:, ends[:, 1]])
+    size = (certainty * bone_lengths(xyz_mm)).sum(-1) / (certainty * bone_share).sum(-1)
+    return size[:, None] * bone_share
+
+
+def _with_bones(now: Tensor, normal: Tensor, right: Tensor, length_mm: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """One system (P, 3J, 3J) and right side (P, 3J) for the whole skeleton: bones couple its joints."""
+    P, J, _ = now.shape
+    ends = torch.tensor(BONES, device=now.device)
+    along = now[:, ends[:, 0]] - now[:, ends[:, 1]]  # (P, K, 3)
+    length = along.norm(dim=-1).clamp_min(1.0)
+    unit = along / length[..., None]
+    precision = 1 / (share * length_mm) ** 2
+    # A bone's length changes with one end along it and with the other against it.
+    slope = torch.zeros(P, len(BONES), J, 3, device=now.device)
+    bone = torch.arange(len(BONES), device=now.device)
+    slope[:, bone, ends[:, 0]], slope[:, bone, ends[:, 1]] = unit, -unit
+    slope = slope.flatten(2)  # (P, K, 3J)
+    full = torch.einsum("pk,pki,pkj->pij", precision, slope, slope)
+    joint = torch.arange(J, device=now.device)
+    blocks = full.view(P, J, 3, J, 3)
+    blocks[:, joint, :, joint] += normal.movedim(1, 0)
+    pull = torch.einsum("pk,pki,pk->pi", precision, slope, length_mm - length)
+    return full, right.flatten(1) + pull
 
 
 def nearest_peaks(heatmaps: Tensor, near_xy: Tensor, radius_px: float) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,9 @@ class RootNet(nn.Module):
         super().__init__()
         self.config = config
         self.net = VolumeNet(1, 1, config.net)
+        if config.heatmap_skip:
+            self.gain = nn.Parameter(torch.ones(()))
+            nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
 
     def forward(self, unprojector: SpaceUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
         """Confidence (B, X, Y, Z).
@@ -55,7 +58,10 @@ class RootNet(nn.Module):
             view_weight: (B, V); 0 leaves a camera out.
         """
         volume = unprojector(heatmaps[:, :, None], affine, view_weight)
-        return torch.as_tensor(self.net(volume)[:, 0])
+        out: Tensor = self.net(volume)
+        if self.config.heatmap_skip:
+            out = out + self.gain * volume
+        return out[:, 0]
 
 
 def propose(volume: Tensor, space: CaptureSpace, config: RootNetConfig) -> Proposals:

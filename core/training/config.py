@@ -54,7 +54,8 @@ class RootStage:
         weight_synthetic: Of the squared error against the synthetic target.
         weight_consistency: Of the squared difference between augmented and plain versions of real heatmaps.
         real_batch: Real moments a step for the consistency; 0 leaves it out.
-        max_points: Most synthetic people of a scene.
+        max_points: Most synthetic people of a scene, fewer in a small room: `area_m2` of floor for each.
+        area_m2: See `max_points`.
         noise: Of the synthetic detections.
         heatmap_noise: Standard deviation of each heatmap pixel.
         false_peaks: Mean number of invented peaks a view.
@@ -68,6 +69,7 @@ class RootStage:
     weight_consistency: float = 1.0
     real_batch: int = 1
     max_points: int = 9
+    area_m2: float = 2.0
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     heatmap_noise: float = 0.02
     false_peaks: float = 0.3
@@ -172,7 +174,7 @@ def quick() -> TrainConfig:
             root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0),
             pose=PoseNetConfig(net=net, voxels=32),
         ),
-        root=RootStage(steps=240, batch=4, learning_rate=2e-3),
+        root=RootStage(steps=200, batch=4, learning_rate=2e-3),
         pose_synthetic=PoseSyntheticStage(steps=240, batch=8, learning_rate=2e-3),
         pose=PoseStage(steps=100, batch=2, learning_rate=3e-4, joint_from=0.3),
         max_minutes=14.0,

@@ -23,6 +23,8 @@ from core.training.losses import heatmap_loss, joint_loss, position_loss, root_l
 from core.training.synthetic import keep_two_views, pose_scenes, root_scenes, root_target
 
 _RECALL_MM = 150.0
+_GUESS_WEIGHT = 0.2
+"""Of a synthetic joint that fewer than two views show: the body around it is all there is to tell of it."""
 _MOST_CUBES = 16
 """People of one step on a CPU; a crowd is sampled."""
 
@@ -116,9 +118,10 @@ class PoseSyntheticTraining:
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
         made = pose_scenes(self.scene, self.batch, self.config, rng)
         found = pose_of(self.networks, self.scene, made.views, made.root_mm, torch.arange(self.batch))
-        weight = torch.ones(found.shape[:2], device=found.device)
+        triangulable = made.views_of >= 2
+        weight = torch.where(triangulable, 1.0, _GUESS_WEIGHT)
         with torch.no_grad():
-            error_mm = (found - made.exact_mm).norm(dim=-1).mean()
+            error_mm = (found - made.exact_mm).norm(dim=-1)[triangulable].mean() if triangulable.any() else weight.sum()
         return {"loss": position_loss(found, made.exact_mm, weight), "mm": error_mm}
 
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
@@ -213,7 +216,7 @@ class PoseTraining:
 def pose_of(networks: Networks, scene: Scene, views: Views, root_mm: Tensor, sample: Tensor) -> Tensor:
     """Joints (P, J, 3) of people around their roots (P, 3), each in an entry `sample` (P,) of the batch."""
     mine = networks.pose.prior.gate(scene.projector, views, root_mm, sample.to(scene.device), scene.sigma_px)
-    found: Tensor = networks.pose(scene.projector, mine, root_mm)
+    found: Tensor = networks.pose(scene.projector, mine, root_mm)[0]
     return found
 
 

@@ -63,7 +63,8 @@ def root_points(space: CaptureSpace, count: int, most: int, rng: np.random.Gener
 
 def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Generator) -> RootScenes:
     """Scenes of random roots as the views' root heatmaps would show them; two in three with an augmented affine."""
-    xyz, exists = root_points(scene.space, count, stage.max_points, rng)
+    room = int(scene.space.size_mm[:2].prod() / 1e6 / stage.area_m2)
+    xyz, exists = root_points(scene.space, count, min(stage.max_points, max(2, room)), rng)
     rotation, zoom = draw_augmentation(rng, count)
     plain = rng.random(count) < 1 / 3
     base = augment(scene.base_affine, scene.size_hw, np.where(plain, 0, rotation), np.where(plain, 0, zoom))
@@ -108,11 +109,13 @@ class PoseScenes:
     Attributes:
         views: Heatmaps (B, V, J, H, W).
         exact_mm: (B, J, 3) of the one.
+        views_of: (B, J) in how many of the remaining views each of its joints was detected.
         root_mm: (B, 3) a guess of the one's root, as the root network would give it.
     """
 
     views: Views
     exact_mm: Tensor
+    views_of: Tensor
     root_mm: Tensor
 
 
@@ -139,7 +142,8 @@ def pose_scenes(scene: Scene, count: int, stage: PoseSyntheticStage, rng: np.ran
         scene.sigma_px,
     )
     guess = xyz[:, 0, ROOT] + rng.normal(0, stage.root_error_mm, (count, 3))
-    return PoseScenes(views, exact[:, 0], tensor(guess, scene.device))
+    views_of = ((score[:, :, 0] > 0) & (weight[:, :, None] > 0)).sum(1)
+    return PoseScenes(views, exact[:, 0], tensor(views_of, scene.device), tensor(guess, scene.device))
 
 
 def joints_around_root(count: int, rng: np.random.Generator) -> F64:

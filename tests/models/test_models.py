@@ -257,7 +257,7 @@ class TestPoseNet:
         logits[0, 0, 40, 3, 9] = 0.2
         points = torch.zeros(64**3, 3)
         points[int(logits.flatten().argmax())] = 1.0
-        assert soft_argmax(logits, points, 100.0)[0, 0].tolist() == pytest.approx(
+        assert soft_argmax(logits, points, 100.0)[0][0, 0].tolist() == pytest.approx(
             [0.99946] * 3, abs=5e-5
         )  # a float32 sum
 
@@ -268,7 +268,7 @@ class TestPoseNet:
         net = PoseNet(15, PoseNetConfig(net=TINY, voxels=32)).eval()
         root = torch.tensor([[0.0, 0, 900]])
         with torch.no_grad():
-            found = net(RigProjector(rig), views, root)[0]
+            found = net(RigProjector(rig), views, root)[0][0]
         error = (found - torch.tensor(people[0])).norm(dim=-1)
         assert error.mean() < 15  # a quarter of the voxel spacing of 65 mm
 
@@ -302,7 +302,9 @@ class TestRefine:
         views = views_of(rig, truth, (128, 128), 2.0)
         views.heatmaps[:, :, 14] = 0
         start = torch.tensor(truth + rng.normal(0, 25, truth.shape), dtype=torch.float32)
-        out, covariance = refine(RigProjector(rig), views, start, 2.0, RefineConfig(prior_mm=1000))
+        out, covariance = refine(
+            RigProjector(rig), views, start, torch.zeros(1, 15), torch.zeros(14), 2.0, RefineConfig(prior_mm=1000)
+        )
         error = (out[0] - torch.tensor(truth[0])).norm(dim=-1)
         assert error[:14].max() < 1 and torch.equal(out[0, 14], start[0, 14])
         assert float(covariance[0, 14].diagonal().mean()) == pytest.approx(1e6)

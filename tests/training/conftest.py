@@ -42,11 +42,11 @@ def tiny() -> TrainConfig:
             pose=PoseNetConfig(net=net, voxels=16),
         ),
         split=SplitConfig(share=0.25, blocks=2, guard=1),
-        root=RootStage(steps=4, batch=2, learning_rate=2e-3),
-        pose_synthetic=PoseSyntheticStage(steps=4, batch=2, learning_rate=1e-3),
-        pose=PoseStage(steps=4, batch=1, learning_rate=1e-3),
+        root=RootStage(steps=3, batch=2, learning_rate=2e-3),
+        pose_synthetic=PoseSyntheticStage(steps=3, batch=2, learning_rate=1e-3),
+        pose=PoseStage(steps=3, batch=1, learning_rate=1e-3),
         measure_every=3,
-        measure_frames=2,
+        measure_frames=1,
         checkpoint_s=1e9,
     )
 

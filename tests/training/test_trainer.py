@@ -46,11 +46,9 @@ class TestLoop:
     def test_tells_of_every_stage(self, uninterrupted: tuple[Path, RecordingReporter]) -> None:
         _, reporter = uninterrupted
         names = {name for name, _, _ in reporter.metrics}
-        assert names >= {
-            "root/loss", "root/synthetic_recall", "pose_synthetic/mm", "pose/loss", "pose/heatmap", "pose/joint",
-        }  # fmt: skip
+        assert names >= {"root/loss", "root/synthetic_recall", "pose_synthetic/mm", "pose/loss", "held_out/px"}
         assert all(np.isfinite(value) for _, value, _ in reporter.metrics)
-        assert reporter.progresses[-1][:2] == (12, 12)
+        assert reporter.progresses[-1][:2] == (9, 9)
         steps = [step for _, _, step in reporter.metrics]
         assert steps == sorted(steps)
 
@@ -58,10 +56,10 @@ class TestLoop:
         folder, _ = uninterrupted
         assert sorted(p.name for p in folder.iterdir()) == ["best", "last"]
         best, last = Checkpoint.load(folder / "best"), Checkpoint.load(folder / "last")
-        assert not best.optimizer and last.meta["stage"] == 3 and last.meta["steps_done"] == 12
+        assert not best.optimizer and last.meta["stage"] == 3 and last.meta["steps_done"] == 9
         assert isinstance(best.build(CPU), Networks)
 
-    @pytest.mark.parametrize("stop_after", [2, 6, 11])
+    @pytest.mark.parametrize("stop_after", [2, 7])
     def test_interrupted_run_ends_with_the_same_weights(
         self,
         stop_after: int,
@@ -73,7 +71,7 @@ class TestLoop:
         with pytest.raises(CancelledError):
             trainer(tiny, world, tmp_path, RecordingReporter(cancel_after=stop_after)).run()
         state = trainer(tiny, world, tmp_path).run()
-        assert state.steps_done == 12
+        assert state.steps_done == 9
         for name in ("last", "best"):
             whole, resumed = Checkpoint.load(uninterrupted[0] / name), Checkpoint.load(tmp_path / name)
             assert whole.weights.keys() == resumed.weights.keys()
@@ -141,36 +139,43 @@ class TestCheckpoint:
 
 class TestLearning:
     def test_root_loss_falls(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
-        config = dataclasses.replace(tiny, root=RootStage(steps=60, batch=4, learning_rate=5e-3, real_batch=0))
+        config = dataclasses.replace(tiny, root=RootStage(steps=30, batch=4, learning_rate=5e-3, real_batch=0))
         run = trainer(config, world, tmp_path)
         stage = run.stages[0]
         run.networks.train()
         seen = []
-        for step in range(60):
+        for step in range(30):
             run.state.step = step
             run._step(stage)
-            if step in (0, 59):
+            if step in (0, 29):
                 fixed = [stage.losses(step_generator(9, 0, k), 0)["loss"].detach() for k in range(4)]
                 seen.append(float(torch.stack(fixed).mean()))
-        assert seen[1] < 0.6 * seen[0]
+        assert seen[1] < 0.8 * seen[0]
 
     def test_synthetic_people_teach_the_pose_network(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
-        stage_config = PoseSyntheticStage(steps=60, batch=8, learning_rate=3e-3)
+        """With the skip switched off the network starts from nothing: what it knows afterwards is learnt."""
+        stage_config = PoseSyntheticStage(steps=30, batch=6, learning_rate=3e-3, neighbours=0)
+        model = dataclasses.replace(tiny.model, pose=dataclasses.replace(tiny.model.pose, heatmap_skip=False))
         config = dataclasses.replace(
-            tiny, root=RootStage(steps=0), pose_synthetic=stage_config, pose=PoseStage(steps=0), measure_every=1000
+            tiny,
+            model=model,
+            root=RootStage(steps=0),
+            pose_synthetic=stage_config,
+            pose=PoseStage(steps=0),
+            measure_every=1000,
         )
         run = trainer(config, world, tmp_path)
 
         def error_mm() -> float:
             made = pose_scenes(run.scene, 24, stage_config, np.random.default_rng(99))
-            run.networks.eval()
+            run.networks.pose.train()
             with torch.no_grad():
                 found = pose_of(run.networks, run.scene, made.views, made.root_mm, torch.arange(24))
             return float((found - made.exact_mm).norm(dim=-1).mean())
 
         before = error_mm()
         run.run()
-        assert error_mm() < 0.85 * before
+        assert error_mm() < 0.8 * before
 
 
 class TestStages:
@@ -206,7 +211,7 @@ class TestStages:
         self, tiny: TrainConfig, world: object, scene: Scene
     ) -> None:
         networks = Networks(tiny.model)
-        torch.nn.init.zeros_(networks.root.net.out.weight)
+        torch.nn.init.zeros_(networks.root.gain)
         stage = RootTraining(RootStage(), networks, scene, world.footage)  # type: ignore[attr-defined]
         assert float(stage.losses(np.random.default_rng(0), 0)["consistency"].detach()) == 0
 
@@ -214,5 +219,7 @@ class TestStages:
 class TestHeldOut:
     def test_nobody_found_costs_the_gate(self, tiny: TrainConfig, world: object, scene: Scene) -> None:
         rig: CameraRig = world.rig  # type: ignore[attr-defined]
-        px = held_out_px(Networks(tiny.model), scene, world.footage, 2)  # type: ignore[attr-defined]
+        networks = Networks(tiny.model)
+        torch.nn.init.zeros_(networks.root.gain)
+        px = held_out_px(networks, scene, world.footage, 2)  # type: ignore[attr-defined]
         assert px == pytest.approx(0.05 * max(rig[0].size_px))

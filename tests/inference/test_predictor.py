@@ -1,0 +1,155 @@
+"""Inference: people out of 2D poses, whatever their number, with a camera left out, in pieces, and from disk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import CancelledError, CoreError
+from core.inference.predictor import Predictor
+from core.models import networks as parts
+from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.models.networks import Networks
+from core.models.store import Checkpoint
+from core.progress import NullReporter, RecordingReporter
+from core.session import RunLayout
+from core.synthetic.observe import observe
+from core.synthetic.people import walkers
+from core.synthetic.rigs import ring_rig
+from core.tracking.config import TrackingConfig
+from core.training.synthetic import joints_around_root
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import PANOPTIC15
+from core.types.space import CaptureSpace
+
+CPU = torch.device("cpu")
+SPACE = CaptureSpace(centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([4400.0, 4400, 2000]), voxels=(40, 40, 16))
+
+
+@pytest.fixture(scope="module")
+def config() -> ModelConfig:
+    net = VolumeNetConfig(width=0.25, front_kernel=3)
+    return ModelConfig(
+        heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
+        root=RootNetConfig(net=net, threshold=0.45),
+        pose=PoseNetConfig(net=net, voxels=24),
+    )
+
+
+@pytest.fixture(scope="module")
+def rig() -> CameraRig:
+    return ring_rig(4)
+
+
+@pytest.fixture(scope="module")
+def people() -> Pose3DSequence:
+    return walkers(2, 9, np.random.default_rng(4), half_size_mm=1200, skeleton=PANOPTIC15)
+
+
+@pytest.fixture(scope="module")
+def poses2d(rig: CameraRig, people: Pose3DSequence) -> dict[str, Pose2D]:
+    return observe(rig, people, 1.0, 0.0, np.random.default_rng(1), joint_miss=0.0)
+
+
+def untrained(config: ModelConfig) -> Networks:
+    """Networks that are their skips: the agreement of views, without anything learnt."""
+    torch.manual_seed(0)
+    networks = Networks(config)
+    bodies = joints_around_root(500, np.random.default_rng(0))
+    networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
+    return networks
+
+
+@pytest.fixture
+def predictor(config: ModelConfig) -> Predictor:
+    return Predictor(untrained(config), SPACE, CPU, "run")
+
+
+def error_mm(found: Pose3DSequence, people: Pose3DSequence) -> np.ndarray:
+    """(T, P) mean joint error of every person to the nearest found one."""
+    apart = np.linalg.norm(found.xyz_mm[:, :, None] - people.xyz_mm[:, None], axis=-1).mean(-1)
+    return np.asarray(np.nanmin(apart, axis=1))
+
+
+class TestPredictor:
+    def test_finds_everyone(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        reporter = RecordingReporter()
+        found = predictor.predict(rig, poses2d, people.time_s, reporter)
+        assert found.xyz_mm.shape == people.xyz_mm.shape and found.present.all()
+        # 1 px is about 3 mm here; the rest is what two people's heatmaps take from each other.
+        assert np.median(error_mm(found, people)) < 15
+        assert found.covariance_mm2 is not None and np.isfinite(found.covariance_mm2).all()
+        assert (found.score > 0).all() and found.provenance["run"] == "run"
+        assert reporter.progresses[-1][:2] == (9, 9)
+
+    def test_some_moments_are_the_same_as_all(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        few = TrackingConfig(confirm_frames=1)
+        everything = predictor.predict(rig, poses2d, people.time_s, NullReporter(), tracking=few)
+        some = predictor.predict(rig, poses2d, people.time_s, NullReporter(), moments=np.array([1, 2, 7]), tracking=few)
+        assert some.time_s.tolist() == people.time_s[[1, 2, 7]].tolist()
+        assert np.sort(some.xyz_mm, 1) == pytest.approx(np.sort(everything.xyz_mm[[1, 2, 7]], 1), abs=0.1)
+
+    def test_a_camera_left_out_is_not_seen(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        blind = dict(poses2d)
+        shifted = poses2d["cam02"]
+        blind["cam02"] = Pose2D(
+            camera="cam02", skeleton=shifted.skeleton, xy_px=shifted.xy_px + 300, score=shifted.score,
+            box_px=shifted.box_px,
+        )  # fmt: skip
+        without = predictor.predict(rig, poses2d, people.time_s, NullReporter(), exclude_camera="cam02")
+        also = predictor.predict(rig, blind, people.time_s, NullReporter(), exclude_camera="cam02")
+        assert np.array_equal(without.xyz_mm, also.xyz_mm, equal_nan=True)
+        assert np.median(error_mm(without, people)) < 40 and without.provenance["excluded"] == "cam02"
+
+    def test_wrong_cameras_are_refused(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        with pytest.raises(CoreError, match="no camera 'cam9'"):
+            predictor.predict(rig, poses2d, people.time_s, NullReporter(), exclude_camera="cam9")
+        pair = rig.subset(rig.names[:2])
+        with pytest.raises(CoreError, match="only one camera"):
+            predictor.predict(pair, poses2d, people.time_s, NullReporter(), exclude_camera=rig.names[0])
+
+    def test_an_empty_room(self, predictor: Predictor, rig: CameraRig) -> None:
+        nobody = {
+            name: Pose2D(
+                camera=name, skeleton=PANOPTIC15, xy_px=np.full((5, 1, 15, 2), np.nan), score=np.zeros((5, 1, 15)),
+                box_px=np.full((5, 1, 4), np.nan),
+            )
+            for name in rig.names
+        }  # fmt: skip
+        found = predictor.predict(rig, nobody, np.arange(5) / 30, NullReporter())
+        assert not found.present.any() and len(found.time_s) == 5
+
+    def test_cancel(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        with pytest.raises(CancelledError):
+            predictor.predict(rig, poses2d, people.time_s, RecordingReporter(cancel_after=1))
+
+    def test_from_disk(
+        self, config: ModelConfig, predictor: Predictor, rig: CameraRig, people: Pose3DSequence,
+        poses2d: dict[str, Pose2D], tmp_path: object,
+    ) -> None:  # fmt: skip
+        run = RunLayout(tmp_path)  # type: ignore[arg-type]
+        networks = untrained(config)
+        Checkpoint(networks.state_dict(), config, SPACE, {"step": 1}, {}).save(run.checkpoints / "best")
+        loaded = Predictor.load(run, "cpu")
+        expected = predictor.predict(rig, poses2d, people.time_s[:3], NullReporter())
+        found = loaded.predict(rig, poses2d, people.time_s[:3], NullReporter())
+        assert np.array_equal(found.xyz_mm, expected.xyz_mm, equal_nan=True)
+        with pytest.raises(CoreError, match="no checkpoint"):
+            Predictor.load(RunLayout(run.root / "other"), "cpu")
+
+
+def test_the_root_is_the_mid_hip() -> None:
+    assert PANOPTIC15.joints[parts.ROOT] == "mid_hip"
