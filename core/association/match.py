@@ -66,10 +66,10 @@ class _Detections:
 
 @dataclass(slots=True)
 class _Expected:
-    """A person of the frames before: joints (J, 3), and the frame in which they were last well supported."""
+    """A person of the frames before: joints (J, 3), and the moment in which they were last well supported."""
 
     xyz_mm: F64
-    sure: int
+    sure_s: float
 
 
 def associate_take(
@@ -108,15 +108,13 @@ def associate_take(
 def match_take(views: Views, time_s: F64, config: AssociationConfig, reporter: Reporter) -> I64:
     """(T, P, V) detection column of every person of every frame in every view, -1 where there is none."""
     memory: list[_Expected] = []
-    step_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 1.0
-    remembered = max(1, round(config.memory_s / step_s))
     frames: list[I64] = []
-    for t in range(len(views)):
+    for t, now_s in enumerate(time_s.tolist()):
         if t % _REPORT == 0:
             check(reporter)
             reporter.progress(t, len(views), "Matching people across views")
-        memory = [m for m in memory if t - m.sure <= remembered]
-        columns, memory = _match_frame(views, t, memory, config)
+        memory = [m for m in memory if now_s - m.sure_s <= config.memory_s]
+        columns, memory = _match_frame(views, t, now_s, memory, config)
         frames.append(columns)
     reporter.progress(len(views), len(views), "Matching people across views")
     most = max((len(f) for f in frames), default=0)
@@ -127,7 +125,7 @@ def match_take(views: Views, time_s: F64, config: AssociationConfig, reporter: R
 
 
 def _match_frame(
-    views: Views, t: int, memory: list[_Expected], config: AssociationConfig
+    views: Views, t: int, now_s: float, memory: list[_Expected], config: AssociationConfig
 ) -> tuple[I64, list[_Expected]]:
     """Columns (P, V) of one frame, and the people expected in the next."""
     found = _detections(views, t, config)
@@ -148,7 +146,7 @@ def _match_frame(
     xyz = _intersect(found, sets)
     chosen = _choose(found, xyz, _support(views, found, xyz), config)
     members, xyz = _settle(views, found, xyz[chosen], config)
-    return _accept(views, t, found, members, xyz, memory, config)
+    return _accept(views, now_s, found, members, xyz, memory, config)
 
 
 def _detections(views: Views, t: int, config: AssociationConfig) -> _Detections:
@@ -326,7 +324,7 @@ def _settle(views: Views, found: _Detections, xyz: F64, config: AssociationConfi
 
 def _accept(
     views: Views,
-    t: int,
+    now_s: float,
     found: _Detections,
     members: I64,
     xyz: F64,
@@ -348,11 +346,11 @@ def _accept(
     kept = np.flatnonzero(_believable(xyz, views, config) & (sure | known))
     expected = []
     for p in kept:
-        joints, since = xyz[p], t
+        joints, since = xyz[p], now_s
         if known[p]:
             nearest = memory[int(near[p].argmin())]
             joints = np.where(np.isfinite(joints), joints, nearest.xyz_mm)
-            since = t if sure[p] else nearest.sure
+            since = now_s if sure[p] else nearest.sure_s
         expected.append(_Expected(joints, since))
     taken = np.asarray((near[kept] < 2 * config.merge_mm).any(0))
     expected += [m for m, again in zip(memory, taken, strict=True) if not again]
