@@ -19,12 +19,14 @@ class PageSpec:
         title: As shown.
         icon: File in `resources/icons`.
         factory: `package.module:Class`, imported when the page is made; called with the `AppState`.
+        keys: What keys do while the page has the focus: (what, keys), for the list of shortcuts.
     """
 
     name: str
     title: str
     icon: str
     factory: str
+    keys: tuple[tuple[str, str], ...] = ()
 
     def make(self, state: AppState) -> QWidget:
         """The page's widget."""
@@ -39,6 +41,23 @@ PAGES = (
     ),
     PageSpec(name="record", title="Record", icon="record", factory="studio.pages.record.page:RecordPage"),
     PageSpec(name="train", title="Train", icon="train", factory="studio.pages.train.page:TrainPage"),
-    PageSpec(name="view", title="View", icon="view", factory="studio.pages.view.page:ViewPage"),
+    PageSpec(
+        name="view",
+        title="View",
+        icon="view",
+        factory="studio.pages.view.page:ViewPage",
+        keys=(
+            ("Play or pause", "Space"),
+            ("One frame back or on", "Left  or  Right"),
+            ("Ten frames back or on", "Shift+Left  or  Shift+Right"),
+            ("To the start or the end", "Home  or  End"),
+            ("3D, top, front, side view", "1  2  3  4"),
+            ("Show everything", "F"),
+            ("Skeletons, trails, names", "S  T  N"),
+            ("Cameras, their pictures", "C  I"),
+            ("Floor, capture space", "G  B"),
+            ("Over the videos: 2D detections, floor", "D  H"),
+        ),
+    ),
     PageSpec(name="export", title="Export", icon="export", factory="studio.pages.export.page:ExportPage"),
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 import core
 from core.errors import CoreError
 from studio.actions.registry import ActionRegistry
 from studio.actions.table import MENUS
+from studio.pages.registry import PAGES
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.card import clear
@@ -117,28 +120,46 @@ class ShortcutsDialog(Dialog):
     """
 
     def __init__(self, registry: ActionRegistry, parent: QWidget | None = None) -> None:
-        super().__init__("Keyboard shortcuts", parent, 440)
+        super().__init__("Keyboard shortcuts", parent, 720)
         clear(self.body)
         self.body.addWidget(label("Keyboard shortcuts", "title"))
+        columns = QHBoxLayout()
+        columns.setSpacing(6 * GRID_PX)
+        menus, pages = QVBoxLayout(), QVBoxLayout()
         for title, names in MENUS:
-            rows = [registry[n] for n in names if "." in n and registry[n].shortcuts()]
-            if not rows:
-                continue
-            self.body.addSpacing(GRID_PX)
-            self.body.addWidget(label(title.upper(), "overline"))
-            grid = QGridLayout()
-            grid.setHorizontalSpacing(4 * GRID_PX)
-            grid.setVerticalSpacing(6)
-            grid.setColumnStretch(0, 1)
-            for row, action in enumerate(rows):
-                keys = [k.toString(QKeySequence.SequenceFormat.NativeText) for k in action.shortcuts()]
-                grid.addWidget(label(action.text().rstrip("…"), wrap=False), row, 0)
-                grid.addWidget(label("  or  ".join(keys), "muted", wrap=False), row, 1)
-            self.body.addLayout(grid)
+            actions = [registry[n] for n in names if "." in n and registry[n].shortcuts()]
+            _add_section(menus, title, [(action.text().rstrip("…"), _keys(action)) for action in actions])
+        for page in PAGES:
+            _add_section(pages, f"On the {page.title} page", page.keys)
+        for column in (menus, pages):
+            column.setSpacing(GRID_PX)
+            column.addStretch(1)
+            columns.addLayout(column, 1)
+        self.body.addLayout(columns)
         self.foot.addStretch(1)
         close = button("Close", "primary")
         close.clicked.connect(self.accept)
         self.foot.addWidget(close)
+
+
+def _add_section(column: QVBoxLayout, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """A heading and its shortcuts, if there are any: (what, keys)."""
+    if not rows:
+        return
+    column.addSpacing(GRID_PX)
+    column.addWidget(label(title.upper(), "overline"))
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(4 * GRID_PX)
+    grid.setVerticalSpacing(6)
+    grid.setColumnStretch(0, 1)
+    for row, (what, keys) in enumerate(rows):
+        grid.addWidget(label(what, wrap=False), row, 0)
+        grid.addWidget(label(keys, "muted", wrap=False), row, 1)
+    column.addLayout(grid)
+
+
+def _keys(action: QAction) -> str:
+    return "  or  ".join(k.toString(QKeySequence.SequenceFormat.NativeText) for k in action.shortcuts())
 
 
 class AboutDialog(Dialog):
