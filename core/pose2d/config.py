@@ -25,7 +25,7 @@ class Pose2DConfig:
 
     estimator: str = DEFAULT_ESTIMATOR
     long_side_px: int = 512
-    person_threshold: float = 0.15
+    person_threshold: float = 0.25
     joint_threshold: float = 0.1
     max_people: int = 10
     heatmaps: bool = True

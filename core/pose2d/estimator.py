@@ -107,6 +107,14 @@ ESTIMATORS: Registry[EstimatorFactory] = Registry(
 )
 
 
+def combined(whole: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """Score (P,) of people from that of the whole person (P,) and those of the joints (P, J): their geometric mean.
+
+    Bags and shadows that look like a person from afar have no joints, which is what tells them from people half hidden.
+    """
+    return np.asarray(np.sqrt(whole.clip(0, 1) * joints.clip(0, 1).mean(-1)))
+
+
 def detections(
     xy_px: np.ndarray,
     score: np.ndarray,

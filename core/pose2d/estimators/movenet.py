@@ -18,7 +18,7 @@ import numpy as np
 
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.duplicates import without_duplicates
-from core.pose2d.estimator import Detections, Heatmaps, detections
+from core.pose2d.estimator import Detections, Heatmaps, combined, detections
 from core.pose2d.pixelmap import PixelMap, letterboxed, tensor
 from core.pose2d.runtime import Network
 from core.types.arrays import F32, U8
@@ -118,7 +118,8 @@ def decode(heads: Heads, frame: PixelMap, size: tuple[int, int], config: Pose2DC
         config: Thresholds.
     """
     cells = frame.then(_CELLS)
-    y, x, centre_score = _peaks(heads.centre, config.person_threshold)
+    # The person's score is a geometric mean of two, neither of which exceeds 1: a centre below this cannot reach it.
+    y, x, centre_score = _peaks(heads.centre, config.person_threshold**2)
     box_size = np.maximum(heads.box_size[:, y, x].T, 1.0)
     reach = np.clip(_REACH * box_size.max(-1), *_REACH_CELLS)
     coarse = heads.coarse[:, :, y, x].transpose(2, 0, 1) + np.stack([y, x], -1)[:, None]
@@ -130,10 +131,12 @@ def decode(heads: Heads, frame: PixelMap, size: tuple[int, int], config: Pose2DC
     box_px = cells.back(corners[..., ::-1] - 0.5).reshape(-1, 4)
     limits = np.array([size[0], size[1], size[0], size[1]]) - 0.5
     box_px = np.clip(box_px, -0.5, limits)
-    keep = without_duplicates(joints, box_size.max(-1), centre_score * score.mean(-1))
+    person_score = combined(centre_score, score)
+    keep = without_duplicates(joints, box_size.max(-1), person_score)
+    keep = keep[person_score[keep] >= config.person_threshold]  # before joints are shared out: ghosts get none
     score[keep] = np.where(_lost(joints[keep], fit[keep]), 0.0, score[keep])
     heatmaps = Heatmaps(values=heads.heat, grid=cells) if config.heatmaps else None
-    return detections(xy_px[keep], score[keep], box_px[keep], centre_score[keep], config, heatmaps)
+    return detections(xy_px[keep], score[keep], box_px[keep], person_score[keep], config, heatmaps)
 
 
 def _peaks(centre: F32, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.drawn import drawn, frame_grid, merged
 from core.pose2d.duplicates import without_duplicates
-from core.pose2d.estimator import Detections, Heatmaps, detections
+from core.pose2d.estimator import Detections, Heatmaps, combined, detections
 from core.pose2d.estimators.yolox import PersonDetector
 from core.pose2d.pixelmap import PixelMap, cropped, tensor
 from core.pose2d.runtime import Network
@@ -70,7 +70,7 @@ class TopDown:
         outputs = self._run(tensor([crop for crop, _ in crops], mean=MEAN, std=STD))
         inside, score = self.decode(outputs)
         xy_px = np.stack([to_crop.back(joints) for to_crop, joints in zip(maps, inside, strict=True)])
-        person = box_score * score.clip(0, 1).mean(-1)
+        person = combined(box_score, score)
         keep = without_duplicates(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1), person)
         heatmaps = self._heatmaps(size, xy_px[keep], boxes[keep], score[keep])
         grid = self.heat_grid(outputs)
