@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
@@ -21,7 +24,10 @@ from view_world import DROPPED, N_FRAMES, number_in, write_detections, write_rep
 from core.geometry import inside, project, project_rig
 from core.session import Session
 from core.types import CameraRig, Pose3DSequence
+from studio.pages.registry import PAGES
 from studio.pages.view.page import ViewPage
+from studio.pages.view.toolbar import TOGGLES, VIEWS
+from studio.state.app_state import AppState
 from studio.theme import DARK, LIGHT, apply_theme
 from studio.viewport.palette import rgba
 
@@ -353,6 +359,27 @@ def test_a_double_click_enlarges_one_camera(open_view: Open, qtbot: QtBot, numbe
     assert pane.width() == small
 
 
+def test_the_listed_keys_are_those_that_work() -> None:
+    listed = " ".join(keys for page in PAGES if page.name == "view" for _, keys in page.keys).split()
+    assert {key for key in listed if len(key) == 1} == {t.key for t in TOGGLES} | {v[2] for v in VIEWS} | {"F"}
+
+
+def test_a_page_goes_with_everything_it_made(qtbot: QtBot, numbered_root: Path) -> None:
+    page = ViewPage(AppState())
+    page.show()
+    page._state.open(numbered_root)
+    settle(page, qtbot)
+    page.timeline.play()
+    parts = [weakref.ref(part) for part in (page, page.viewport, page.panes, page.timeline, page.presenter)]
+    page.shut_down()
+    page.close()
+    page.deleteLater()
+    del page
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    gc.collect()
+    assert [part() for part in parts] == [None] * len(parts)
+
+
 def test_another_take_leaves_no_thread_behind(open_view: Open, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     threads = [t for t in threading.enumerate() if t.name.startswith("pictures-")]
@@ -384,8 +411,6 @@ def test_without_opengl_the_rest_works(numbered_root: Path) -> None:
         page.shut_down()
         """
     )
-    import os
-
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run(
         [sys.executable, "-c", script, str(numbered_root)],

@@ -52,6 +52,18 @@ def test_pictures_are_never_scaled_up(video: Path) -> None:
     assert np.abs(image.astype(int) - numbered(7)).mean() < 6
 
 
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_small_pictures_of_turned_cameras_are_upright(video: Path, turn: int) -> None:
+    room = (96, 160) if turn % 180 else (160, 96)
+    source = PictureSource(video, turn)
+    image = ask(source, 21, room).image
+    source.stop()
+    source.join()
+    assert image is not None
+    assert image.shape == (room[1], room[0], 3)
+    assert number_in(np.rot90(image, turn // 90)) == 21
+
+
 def test_of_many_requests_the_latest_is_answered(video: Path) -> None:
     source = PictureSource(video)
     for index in range(40):
