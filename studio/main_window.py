@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from PySide6.QtCore import QByteArray, Qt, QUrl
-from PySide6.QtGui import QCloseEvent, QDesktopServices
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -49,6 +49,8 @@ class ShutsDown(Protocol):
         """Lets go of them; called once, before the window goes."""
 
 
+_NARROW_PX = 1500
+"""Below this width, the rail shows icons only while the jobs are open, so that the pages keep their room."""
 _ROOMY_PX = 1600
 """From this width on, the jobs open by themselves when one starts."""
 
@@ -161,6 +163,10 @@ class MainWindow(QMainWindow):
         apply_theme(app, name)  # type: ignore[arg-type]
         self.state.settings.update(theme=name)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._make_room()
+        super().resizeEvent(event)
+
     def closeEvent(self, event: QCloseEvent) -> None:
         if self.state.jobs.active and not self._may_leave_jobs():
             event.ignore()
@@ -250,8 +256,12 @@ class MainWindow(QMainWindow):
     def _show_jobs(self, shown: bool, *, remember: bool = True) -> None:
         self.jobs_panel.setVisible(shown)
         self.top_bar.jobs.setChecked(shown)
+        self._make_room()
         if remember and self.state.settings.value.jobs_panel != shown:
             self.state.settings.update(jobs_panel=shown)
+
+    def _make_room(self) -> None:
+        self.rail.set_compact(self.width() < _NARROW_PX and not self.jobs_panel.isHidden())
 
     def _job_added(self, tracked: TrackedJob) -> None:
         self._show_steps()

@@ -31,7 +31,7 @@ class LossPlot(pg.PlotWidget):
         self._title, self._unit, self._logarithmic = title, unit, logarithmic
         self._points: dict[str, list[tuple[int, float]]] = {}
         self._curves: dict[str, pg.PlotDataItem] = {}
-        self.setMinimumHeight(180)
+        self.setFixedHeight(208)
         self.setMenuEnabled(False)
         self.hideButtons()
         self.setMouseEnabled(x=False, y=False)

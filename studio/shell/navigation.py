@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QEnterEvent, QFont, QPainter, QPaintEvent
-from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QBoxLayout,
+    QButtonGroup,
+    QFrame,
+    QHBoxLayout,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from studio.icons import renderer
 from studio.pages.registry import PAGES, PageSpec
@@ -15,6 +24,7 @@ from studio.widgets.status_dot import StepState, paint_dot
 from studio.widgets.text import label
 
 RAIL_PX = 184
+COMPACT_PX = 56
 
 
 class NavButton(QAbstractButton):
@@ -28,6 +38,7 @@ class NavButton(QAbstractButton):
         super().__init__(parent)
         self.spec = spec
         self.step_state: StepState = "blocked"
+        self.compact = False
         self.setText(spec.title)
         self.setCheckable(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -42,7 +53,7 @@ class NavButton(QAbstractButton):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(RAIL_PX - 2 * GRID_PX, 5 * GRID_PX)
+        return QSize(COMPACT_PX - 2 * GRID_PX, 5 * GRID_PX)
 
     def enterEvent(self, event: QEnterEvent) -> None:
         self.update()
@@ -69,14 +80,16 @@ class NavButton(QAbstractButton):
         ink = theme.faint if not self.isEnabled() else theme.text if self.isChecked() else theme.muted
         middle = box.center().y()
         drawing = theme.accent if self.isChecked() and self.isEnabled() else ink
-        renderer(self.spec.icon, drawing).render(painter, QRectF(12, middle - 10, 20, 20))
+        renderer(self.spec.icon, drawing).render(painter, QRectF(10 if self.compact else 12, middle - 10, 20, 20))
         font = QFont(self.font())
         font.setWeight(QFont.Weight.DemiBold if self.isChecked() else QFont.Weight.Medium)
         painter.setFont(font)
         painter.setPen(QColor(ink))
-        painter.drawText(box.adjusted(44, 0, -32, 0), Qt.AlignmentFlag.AlignVCenter, self.text())
+        if not self.compact:
+            painter.drawText(box.adjusted(44, 0, -32, 0), Qt.AlignmentFlag.AlignVCenter, self.text())
         if self.isEnabled():
-            paint_dot(painter, QPointF(box.right() - 18, middle), self.step_state, 6.0)
+            at = QPointF(box.right() - 7, box.top() + 9) if self.compact else QPointF(box.right() - 18, middle)
+            paint_dot(painter, at, self.step_state, 4.5 if self.compact else 6.0)
         painter.end()
 
 
@@ -96,7 +109,13 @@ class NavigationRail(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
         layout.setSpacing(4)
-        layout.addLayout(_brand())
+        self._brand = label("SelfPose", "heading", wrap=False)
+        head = QHBoxLayout()
+        head.setContentsMargins(9, GRID_PX, 0, GRID_PX)
+        head.setSpacing(GRID_PX)
+        head.addWidget(IconLabel("logo", "accent", 22), 0, Qt.AlignmentFlag.AlignLeft)
+        head.addWidget(self._brand, 1)
+        layout.addLayout(head)
         layout.addSpacing(GRID_PX)
         self._group = QButtonGroup(self)
         self.buttons: dict[str, NavButton] = {}
@@ -107,9 +126,19 @@ class NavigationRail(QFrame):
             layout.addWidget(button)
         self._group.buttonClicked.connect(self._clicked)
         layout.addStretch(1)
-        self.foot = QHBoxLayout()
+        self.foot = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self.foot.setSpacing(4)
         layout.addLayout(self.foot)
+
+    def set_compact(self, compact: bool) -> None:
+        """Shows icons only, where room is short."""
+        self.setFixedWidth(COMPACT_PX if compact else RAIL_PX)
+        self._brand.setVisible(not compact)
+        down, across = QBoxLayout.Direction.TopToBottom, QBoxLayout.Direction.LeftToRight
+        self.foot.setDirection(down if compact else across)
+        for button in self.buttons.values():
+            button.compact = compact
+            button.update()
 
     def set_current(self, name: str) -> None:
         """Marks a page as the one that is seen; an empty name marks none."""
@@ -129,12 +158,3 @@ class NavigationRail(QFrame):
 
     def _clicked(self, button: NavButton) -> None:
         self.page_chosen.emit(button.spec.name)
-
-
-def _brand() -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
-    row.setSpacing(GRID_PX)
-    row.addWidget(IconLabel("logo", "accent", 22))
-    row.addWidget(label("SelfPose", "heading", wrap=False), 1)
-    return row

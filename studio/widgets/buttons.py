@@ -56,7 +56,7 @@ class ReasonButton(QWidget):
         layout.setSpacing(12)
         self._reason = label("", "small")
         self._reason.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._reason.setMinimumWidth(220)
+        self._reason.setMinimumWidth(300)
         self._reason.hide()
         layout.addWidget(self._reason, 1)
         layout.addWidget(push)

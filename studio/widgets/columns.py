@@ -79,14 +79,27 @@ class TileGrid(QWidget):
         self._tiles, self._columns = list(tiles), 0
         self._arrange(self.width())
 
+    def close_gaps(self) -> None:
+        """Arranges anew after tiles were shown or hidden."""
+        self._columns = 0
+        for tile in self._tiles:
+            self._grid.removeWidget(tile)
+        self._arrange(self.width())
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._arrange(event.size().width())
         super().resizeEvent(event)
 
     def _arrange(self, width_px: int) -> None:
         gap = self._grid.spacing()
-        fits = max(1, min(self._most, (width_px + gap) // (self._tile_px + gap), len(self._tiles) or 1))
-        if fits == 3 and len(self._tiles) == 4 and self._spread:
+        # New tiles count as hidden until their parent is shown: only those that were hidden on purpose are left out.
+        shown = [
+            t
+            for t in self._tiles
+            if not t.testAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide) or not t.isHidden()
+        ]
+        fits = max(1, min(self._most, (width_px + gap) // (self._tile_px + gap), len(shown) or 1))
+        if fits == 3 and len(shown) == 4 and self._spread:
             fits = 2  # four pictures look better as two rows of two than as three and one
         if fits == self._columns:
             return
@@ -94,5 +107,5 @@ class TileGrid(QWidget):
             self._grid.setColumnStretch(column, 1 if column < fits and self._spread else 0)
         self._grid.setColumnStretch(fits, 0 if self._spread else 1)
         self._columns = fits
-        for index, tile in enumerate(self._tiles):
+        for index, tile in enumerate(shown):
             self._grid.addWidget(tile, index // fits, index % fits)

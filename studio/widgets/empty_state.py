@@ -9,6 +9,9 @@ from studio.theme import GRID_PX
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import label
 
+_LINE_PX = 520
+"""Longest comfortable line."""
+
 
 class EmptyState(QWidget):
     """An icon, a heading, a sentence, and the next action if there is one.
@@ -35,7 +38,12 @@ class EmptyState(QWidget):
         self.sentence = label(sentence, "muted")
         for words in (self.heading, self.sentence):
             words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            layout.addWidget(words)
+            row = QHBoxLayout()
+            row.addStretch(1)
+            row.addWidget(words, 100)
+            row.addStretch(1)
+            words.setMaximumWidth(_LINE_PX)
+            layout.addLayout(row)
         if buttons:
             layout.addSpacing(GRID_PX)
             row = QHBoxLayout()

@@ -104,6 +104,7 @@ class ExportPage(ScrollPage):
         self._sentences = {}
         for index, row in enumerate(presenter.format_rows("auto", "auto")):
             if index:
+                card.body.addSpacing(GRID_PX // 2)
                 card.body.addWidget(line())
             box = QCheckBox(row.title)
             box.setChecked(True)

@@ -18,19 +18,13 @@ from studio.state.steps import StepView, take_steps
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card, clear, line
-from studio.widgets.columns import Columns
+from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.status_dot import StatusDot
 from studio.widgets.text import label
-
-_PLOTS = (
-    ("root", "Root network", "loss", True),
-    ("pose", "Pose network", "loss", True),
-    ("held_out", "Held-out moments", "px", False),
-)
 
 
 class StepWidget(QWidget):
@@ -86,8 +80,8 @@ class TrainPage(ScrollPage):
         self.columns.left.addWidget(self._steps_card())
         self.columns.left.addWidget(self._choices_card())
         self.columns.left.addStretch(1)
-        self.columns.right.addWidget(self._losses_card())
         self.columns.right.addWidget(self._results_card())
+        self.columns.right.addWidget(self._losses_card())
         self.columns.right.addStretch(1)
         for signal in (state.session_changed, state.status_changed, state.take_changed):
             signal.connect(self.refresh)
@@ -197,13 +191,11 @@ class TrainPage(ScrollPage):
         self._no_losses = EmptyState(
             "train", "No training yet", "The losses and the held-out figures of a training appear here."
         )
-        self._curves = QWidget()
-        column = QVBoxLayout(self._curves)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GRID_PX)
-        self.plots = {name: LossPlot(title, unit, logarithmic=log) for name, title, unit, log in _PLOTS}
-        for plot in self.plots.values():
-            column.addWidget(plot)
+        self._curves = TileGrid(tile_px=260, most=2)
+        self.plots: list[tuple[presenter.Plot, LossPlot]] = []
+        for plot in presenter.PLOTS:
+            self.plots.append((plot, LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic)))
+        self._curves.set_tiles([widget for _, widget in self.plots])
         self.losses.body.addWidget(self._no_losses)
         self.losses.body.addWidget(self._curves)
         return self.losses
@@ -298,8 +290,8 @@ class TrainPage(ScrollPage):
         if watched is self._watched and watched is not None:
             return
         self._watched = watched
-        for plot in self.plots.values():
-            plot.forget()
+        for _plot, widget in self.plots:
+            widget.forget()
         if watched is not None:
             self._add(watched.metrics)
         self._show_job()
@@ -312,9 +304,11 @@ class TrainPage(ScrollPage):
             self._show_job()
 
     def _add(self, metrics: list[Metric]) -> None:
-        for name, plot in self.plots.items():
-            plot.add(m for m in metrics if m.name.startswith(f"{name}/"))
-            plot.setVisible(bool(plot.names))
+        for plot, widget in self.plots:
+            widget.add(metric for metric in metrics if plot.shows(metric.name))
+            if widget.isHidden() == bool(widget.names):
+                widget.setVisible(bool(widget.names))
+                self._curves.close_gaps()
 
     def _job_changed(self, tracked: TrackedJob) -> None:
         if tracked is self._watched:

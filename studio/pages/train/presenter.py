@@ -84,6 +84,50 @@ STEPS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """Figures of a training that share axes.
+
+    Attributes:
+        title: Above the curves.
+        unit: Of the vertical axis.
+        stage: First part of the figures' names.
+        only: Second parts to show; empty for all of the stage.
+        logarithmic: Whether the vertical axis is.
+    """
+
+    title: str
+    unit: str
+    stage: str
+    only: tuple[str, ...] = ()
+    logarithmic: bool = False
+
+    def shows(self, metric: str) -> bool:
+        """Whether a figure of that name belongs here."""
+        stage, _, name = metric.partition("/")
+        return stage == self.stage and (name in self.only if self.only else True)
+
+
+PLOTS = (
+    Plot(title="Held-out moments: 2D error of the joints", unit="px", stage="held_out"),
+    Plot(
+        title="Pose network on the footage",
+        unit="loss",
+        stage="pose",
+        only=("loss", "heatmap", "joint"),
+        logarithmic=True,
+    ),
+    Plot(title="Pose network on synthetic people", unit="mm", stage="pose_synthetic", only=("mm",)),
+    Plot(
+        title="Root network on this rig",
+        unit="loss",
+        stage="root",
+        only=("loss", "synthetic", "consistency"),
+        logarithmic=True,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
     """A step as it stands now.
 
