@@ -18,7 +18,7 @@ from core.session import BASELINE, Session, Timeline
 from core.session.status import trained_runs
 from core.training import config as training
 
-MOMENTS = 10
+MOMENTS = 6
 
 
 def tiny() -> training.TrainConfig:
@@ -30,7 +30,7 @@ def tiny() -> training.TrainConfig:
             root=RootNetConfig(net=net, spacing_mm=400.0),
             pose=PoseNetConfig(net=net, voxels=16),
         ),
-        split=training.SplitConfig(share=0.3, blocks=1, guard=1),
+        split=training.SplitConfig(share=0.34, blocks=1, guard=0),
         root=training.RootStage(steps=2, batch=1),
         pose_synthetic=training.PoseSyntheticStage(steps=2, batch=1),
         pose=training.PoseStage(steps=2, batch=1),
