@@ -26,12 +26,12 @@ def assign_detections(predicted_px: F64, found_px: F64, reach_px: F64) -> I64:
     """
     out = np.full(found_px.shape[:2], -1, np.int64)
     cost = person_distance(predicted_px[:, None], found_px[:, :, None])  # (T, D, P)
-    # Beyond the reach a pair costs as much as no pair.
-    capped = np.minimum(cost, reach_px[..., None])
-    near = cost < reach_px[..., None]
-    for t in np.flatnonzero(near.any((1, 2))):
-        detections, people = linear_sum_assignment(capped[t])
-        good = near[t, detections, people]
+    # A pair beyond the reach gains as little as no pair at all.
+    reach = np.maximum(reach_px, 1e-9)[..., None]
+    gain = np.maximum(1 - cost / reach, 0.0)
+    for t in np.flatnonzero((gain > 0).any((1, 2))):
+        detections, people = linear_sum_assignment(gain[t], maximize=True)
+        good = gain[t, detections, people] > 0
         out[t, detections[good]] = people[good]
     return out
 

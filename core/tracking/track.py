@@ -128,9 +128,10 @@ def _assign(
     previous = float(time_s[t - 1])
     unseen = np.array([max(0.0, previous - track.time_s) for track in active])
     gate = config.max_distance_mm + config.drift_mm_s * unseen
-    # A pair beyond the gate costs no more than the gate, so that avoiding it never spoils a good pair.
-    rows, columns = linear_sum_assignment(np.minimum(cost, gate[:, None]))
-    return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if cost[r, c] <= gate[r]}
+    # A pair beyond the gate gains as little as no pair at all.
+    gain = np.maximum(gate[:, None] - cost, 0.0)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if gain[r, c] > 0}
 
 
 def distance(a: F64, b: F64, cap_mm: float = _JOINT_CAP_MM) -> F64:

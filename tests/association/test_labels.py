@@ -76,6 +76,14 @@ def test_labels_come_in_the_joints_of_the_3d_people(scene):
     assert labels.seen[..., PANOPTIC15.index("neck")].mean() > 0.7
 
 
+def test_empty_columns_take_nobody_from_the_detections():
+    rng = np.random.default_rng(2)
+    people_px = rng.uniform(0, 500, (1, 2, 5, 2))
+    found = np.concatenate([np.full((1, 4, 5, 2), np.nan), people_px + 5], axis=1)
+    reach = np.array([[0.0, 0.0, 0.0, 0.0, 100.0, 20.0]])
+    assert assign_detections(people_px, found, reach).tolist() == [[-1, -1, -1, -1, 0, 1]]
+
+
 def test_assignment_is_one_to_one_and_gated():
     rng = np.random.default_rng(1)
     people_px = rng.uniform(0, 500, (1, 2, 5, 2))
