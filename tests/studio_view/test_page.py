@@ -121,6 +121,12 @@ def test_people_are_seen_where_they_are_and_gone_when_hidden(
         assert known.sum() >= 16
         # A joint may hide behind the other person or be small: nearly all must show the person's colour.
         assert np.mean([near(mask, xy) for xy in joints[known]]) > 0.8
+        # The middles of thighs and shins are half a limb away from any joint: what is seen there is a bone.
+        names = [f"{side}_{{}}" for side in ("left", "right")]
+        pairs = [(n.format(a), n.format(b)) for n in names for a, b in (("hip", "knee"), ("knee", "ankle"))]
+        ends = [[poses.skeleton.index(joint) for joint in pair] for pair in pairs]
+        middles = page.viewport.pixels_of(poses.xyz_mm[0, person][ends].mean(1))
+        assert np.mean([near(mask, xy, 2) for xy in middles]) > 0.7
     page.toolbar.toggle_button("skeletons").setChecked(False)
     without = drawn(page, qtbot)
     for person in (0, 1):
