@@ -18,7 +18,7 @@ from core.synthetic.observe import boxes
 from core.tracking.config import TrackingConfig
 from core.types import COCO17, Pose2D
 
-START, FRAMES, FPS = 48, 10, 60.0
+START, FRAMES, FPS = 48, 6, 60.0
 
 
 @pytest.fixture(scope="module")
