@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
 from core.types.arrays import F32, F64
 from studio.theme import Theme
+from studio.widgets.picture import unbroken
 
 _CERTAIN = 0.6
 _FAINTEST = 0.35
@@ -80,7 +81,7 @@ def paint_overlay(painter: QPainter, overlay: PaneOverlay, box: QRectF, scale: f
         colour.setAlpha(150)
         painter.setPen(QPen(colour, 1.0))
         for path in overlay.floor_px:
-            for run in _runs(place(path)):
+            for run in unbroken(place(path)):
                 painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in run.tolist()]))
     for figure in overlay.figures:
         _paint_figure(painter, figure, place(figure.xy_px), weight, theme)
@@ -128,10 +129,3 @@ def _faded(colour: QColor, certainty: float) -> QColor:
     faded = QColor(colour)
     faded.setAlphaF(_FAINTEST + (1 - _FAINTEST) * certainty)
     return faded
-
-
-def _runs(path: F64) -> list[F64]:
-    """Parts of a polyline between its NaN rows, those of at least two points."""
-    broken = np.flatnonzero(~np.isfinite(path).all(-1))
-    parts = [part[np.isfinite(part).all(-1)] for part in np.split(path, broken)]
-    return [part for part in parts if len(part) > 1]

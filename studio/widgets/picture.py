@@ -146,7 +146,7 @@ class Picture(QWidget):
             for path in lines.paths_px:
                 # Pixel (0, 0) is the centre of the top-left pixel, whose corner is the origin of the drawing.
                 on_screen = (np.asarray(path) + 0.5) * scale + (size.x(), size.y())
-                for run in _runs(on_screen):
+                for run in unbroken(on_screen):
                     painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in run.tolist()]))
 
     def _paint_caption(self, painter: QPainter) -> None:
@@ -159,7 +159,7 @@ class Picture(QWidget):
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.caption)
 
 
-def _runs(path_px: F64) -> list[F64]:
+def unbroken(path_px: F64) -> list[F64]:
     """Parts of a polyline between its NaN rows, those of at least two points."""
     broken = ~np.isfinite(path_px).all(axis=1)
     parts = np.split(path_px, np.flatnonzero(broken))

@@ -17,6 +17,7 @@ from studio.viewport.layers import LabelLayer
 
 _ATLAS_WIDTH_PX = 1024
 _LOUD_PX, _QUIET_PX = 13, 11
+_NO_PLATE = (0.0, 0.0, 0.0, 0.0)
 
 _VERTEX = """
 attribute vec3 a_position;
@@ -79,7 +80,7 @@ class CaptionsVisual(Visual):
     def set_labels(self, layer: LabelLayer, ratio: float) -> None:
         """Replaces what is drawn; `ratio` is the screen's pixels per logical pixel."""
         captions = tuple(
-            _Caption(text, tuple(colour), _no_plate if quiet else tuple(layer.plate), bool(quiet))
+            _Caption(text, tuple(colour), _NO_PLATE if quiet else tuple(layer.plate), bool(quiet))
             for text, colour, quiet in zip(layer.texts, layer.colour.tolist(), layer.quiet, strict=True)
         )
         if captions != self._captions or ratio != self._ratio:
@@ -123,9 +124,6 @@ class CaptionsVisual(Visual):
     def _compute_bounds(self, axis: int, view: Any) -> None:
         """None: the canvas frames the scene by itself."""
         return
-
-
-_no_plate = (0.0, 0.0, 0.0, 0.0)
 
 
 def _draw(captions: tuple[_Caption, ...], ratio: float) -> tuple[U8, np.ndarray]:
