@@ -92,7 +92,9 @@ class LossPlot(pg.PlotWidget):
             axis = self.plotItem.getAxis(side)
             axis.setPen(pg.mkPen(theme.border))
             axis.setTextPen(pg.mkPen(theme.muted))
-            axis.setStyle(tickFont=font, tickLength=4)
+            # On a logarithmic axis only the decades fit; their tenths keep their lines.
+            level = 0 if self._logarithmic and side == "left" else 2
+            axis.setStyle(tickFont=font, tickLength=4, maxTextLevel=level)
         self.plotItem.setTitle(self._title, color=theme.text, size="12px")
         self.plotItem.setLabel("bottom", "step", color=theme.muted, **{"font-size": "11px"})
         self.plotItem.setLabel("left", self._unit, color=theme.muted, **{"font-size": "11px"})

@@ -36,4 +36,5 @@ class FindingRow(QWidget):
         words.addWidget(self.sentence)
         if remedy:
             words.addWidget(label(remedy, "small"))
+        words.addStretch(1)
         layout.addLayout(words, 1)
