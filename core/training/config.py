@@ -175,8 +175,8 @@ def quick() -> TrainConfig:
             pose=PoseNetConfig(net=net, voxels=32),
         ),
         root=RootStage(steps=200, batch=4, learning_rate=2e-3),
-        pose_synthetic=PoseSyntheticStage(steps=240, batch=8, learning_rate=2e-3),
-        pose=PoseStage(steps=100, batch=2, learning_rate=3e-4, joint_from=0.3),
+        pose_synthetic=PoseSyntheticStage(steps=160, batch=8, learning_rate=2e-3),
+        pose=PoseStage(steps=70, batch=2, learning_rate=3e-4, joint_from=0.3),
         max_minutes=14.0,
     )
 
