@@ -11,6 +11,7 @@ import numpy as np
 from core import __version__
 from core.association.config import AssociationConfig
 from core.association.match import associate_take
+from core.calibration.people import check_people
 from core.config import to_mapping
 from core.evaluation.compare import covered, figures
 from core.evaluation.people import continuity, people_frames
@@ -54,10 +55,7 @@ def associate(session: Session, params: AssociateParams, run: RunLayout, reporte
     everything = observations(poses2d, rig.names, np.arange(len(time_s)))
     fitted = reprojection(rig, everything, sequence, time_s)
     median = figures(fitted, covered(fitted)).median_px
-    if not sequence.present.any():
-        reporter.note(
-            "Nobody was found in two views that agree. Check the rig on the Calibrate page and the 2D poses.", "warning"
-        )
+    _warn(rig, sequence, reporter)
     return {
         "take": take.name,
         "people_per_frame": people_frames(sequence),
@@ -65,6 +63,18 @@ def associate(session: Session, params: AssociateParams, run: RunLayout, reporte
         "identity_switches": continuity(sequence).identity_switches,
         "reprojection_px_median": round(median, 3) if np.isfinite(median) else None,
     }
+
+
+def _warn(rig: CameraRig, sequence: Pose3DSequence, reporter: Reporter) -> None:
+    """Tells of what the people give away about the rig: a wrong axis or unit shows in them and not in reprojection."""
+    if not sequence.present.any():
+        reporter.note(
+            "Nobody was found in two views that agree. Check the rig on the Calibrate page and the 2D poses.", "warning"
+        )
+        return
+    for finding in check_people(rig, sequence):
+        if finding.level != "ok":
+            reporter.note(f"{finding.sentence} {finding.remedy}".strip(), "warning")
 
 
 def fit_baseline(
