@@ -83,7 +83,7 @@ class RefineConfig:
     iterations: int = 3
     window_sigmas: float = 2.5
     noise_px: float = 0.35
-    prior_mm: float = 30.0
+    prior_mm: float = 40.0
     bones: float = 0.05
     huber: float = 1.5
     min_peak: float = 0.1

@@ -100,9 +100,12 @@ def detect(networks: Networks, scene: Scene, views: Views, *, refined: bool = Tr
     """
     config = networks.config.pose
     roots, sample = find_roots(networks, scene, views)
+    mine = networks.pose.prior.gate(scene.projector, views, roots, sample, scene.sigma_px)
     parts = [
-        _detect_some(networks, scene, views, r, s, refined)
-        for r, s in zip(torch.split(roots, people_at_once), torch.split(sample, people_at_once), strict=True)
+        _detect_some(
+            networks, scene, mine.part(start, start + people_at_once), roots[start : start + people_at_once], refined
+        )
+        for start in range(0, max(1, len(roots)), people_at_once)
     ]
     xyz, score, covariance = (torch.cat(column) for column in zip(*parts, strict=True))
     keep = merge_skeletons(xyz, score.mean(-1), sample, config.merge_mm)
@@ -110,14 +113,13 @@ def detect(networks: Networks, scene: Scene, views: Views, *, refined: bool = Tr
 
 
 def _detect_some(
-    networks: Networks, scene: Scene, views: Views, root_mm: Tensor, sample: Tensor, refined: bool
+    networks: Networks, scene: Scene, mine: Views, root_mm: Tensor, refined: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Joints, scores and covariances of people around their roots (P, 3)."""
+    """Joints, scores and covariances of people around their roots (P, 3), whom `mine` shows one by one."""
     config = networks.config.pose
     covariance = root_mm.new_full((len(root_mm), JOINTS, 3, 3), torch.nan)
     if not len(root_mm):
         return root_mm.new_zeros(0, JOINTS, 3), root_mm.new_zeros(0, JOINTS), covariance
-    mine = networks.pose.prior.gate(scene.projector, views, root_mm, sample, scene.sigma_px)
     xyz, spread = networks.pose(scene.projector, mine, root_mm)
     if refined and config.refine.enabled:
         bones = networks.pose.prior.bone_share

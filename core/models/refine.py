@@ -54,7 +54,7 @@ def refine(
         start, ahead = _reproject(projector, views.affine, now)
         peak_xy, height = nearest_peaks(views.heatmaps, start, config.window_sigmas * sigma_px)
         known = ahead & (height >= config.min_peak)
-        return peak_xy, height * known * views.view_weight[..., None]
+        return peak_xy, height**2 * known * views.view_weight[..., None]
 
     def point_terms(now: Tensor, peak_xy: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
         """Normal matrices (P, J, 3, 3) and right sides (P, J, 3) of each joint by itself."""

@@ -39,6 +39,17 @@ class Views:
     joints: Tensor
     peak: Tensor
 
+    def part(self, start: int, stop: int) -> Views:
+        """The entries from `start` to before `stop`."""
+        chosen = slice(start, stop)
+        return Views(
+            self.heatmaps[chosen],
+            self.affine[chosen],
+            self.view_weight[chosen],
+            self.joints[chosen],
+            self.peak[chosen],
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
