@@ -104,6 +104,8 @@ class BodyPrior(nn.Module):
 
 def _best_of_others(misfit: Tensor, sample: Tensor) -> Tensor:
     """(P, V, D) how well each detection fits the other people of the same moment at best; infinite without any."""
+    if len(sample) < 2:
+        return torch.full_like(misfit, torch.inf)
     other = sample[:, None] == sample[None]
     other = other & ~torch.eye(len(sample), dtype=torch.bool, device=sample.device)
     return torch.where(other[..., None, None], misfit[None], torch.inf).amin(1)

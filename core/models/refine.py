@@ -54,6 +54,7 @@ def refine(
         start, ahead = _reproject(projector, views.affine, now)
         peak_xy, height = nearest_peaks(views.heatmaps, start, config.window_sigmas * sigma_px)
         known = ahead & (height >= config.min_peak)
+        # Estimators score a joint about as the inverse of its error, and a measurement's weight is that squared.
         return peak_xy, height**2 * known * views.view_weight[..., None]
 
     def point_terms(now: Tensor, peak_xy: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from core.training.config import TrainConfig, preset
 from core.training.data import Footage, Labels
 from core.training.trainer import Trainer
 from core.types.arrays import F64
-from core.types.camera import CameraRig
+from core.types.camera import Camera, CameraRig
 
 
 def train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -61,15 +61,21 @@ def _takes(session: Session, params: TrainParams) -> list[Take]:
     for take in takes:
         if BASELINE not in take.poses3d_runs():
             raise CoreError(f"Take {take.name} has no baseline yet.", "Run Associate on the take first.")
-        session.rig_for(take)  # says what does not fit
     return takes
 
 
 def _rig(session: Session, takes: list[Take]) -> CameraRig:
-    """The cameras that filmed any of the takes, in the rig's order."""
-    filmed = {name for take in takes for name in take.cameras}
+    """The cameras that filmed any of the takes, in the rig's order, at the size of their pictures."""
+    filmed: dict[str, Camera] = {}
+    for take in takes:
+        for camera in session.rig_for(take):
+            if filmed.setdefault(camera.name, camera).size_px != camera.size_px:
+                raise CoreError(
+                    f"Camera {camera.name} filmed take {take.name} in another resolution than the takes before.",
+                    "Train on takes of one resolution, each by itself.",
+                )
     rig = session.require_rig()
-    return rig.subset([name for name in rig.names if name in filmed])
+    return dataclasses.replace(rig, cameras=tuple(filmed[name] for name in rig.names if name in filmed))
 
 
 def _footage(rig: CameraRig, takes: list[Take], estimator: str, config: TrainConfig) -> tuple[Footage, Any]:

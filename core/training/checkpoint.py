@@ -7,7 +7,7 @@ There is no generator state to keep: the randomness of a step follows from the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,6 @@ class Progress:
     best_px: float | None = None
     best_stage: str = ""
     seed: int = 0
-    notes: tuple[str, ...] = field(default=())
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> Progress:

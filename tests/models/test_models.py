@@ -9,6 +9,7 @@ import torch
 from core.errors import CoreError
 from core.geometry import inside, project_rig
 from core.models.affine import augment, fit, fit_rig, heatmap_size
+from core.models.body_prior import BodyPrior
 from core.models.config import PoseNetConfig, RefineConfig, RootNetConfig, VolumeNetConfig
 from core.models.device import describe, pick_device
 from core.models.pose_net import PoseNet, merge_skeletons, soft_argmax, support
@@ -319,3 +320,31 @@ class TestDevice:
     def test_unknown_name_is_refused(self) -> None:
         with pytest.raises(CoreError, match="no kind of device"):
             pick_device("cdua")
+
+
+class TestBodyPrior:
+    def test_cube_shows_the_detections_of_its_own_person(self, rig: CameraRig) -> None:
+        """Two people a metre apart: each one's heatmaps hold their own joints, also where the other has more views."""
+        rng = np.random.default_rng(5)
+        body = rng.normal(0, 1, (15, 3)) * [90, 90, 300] + [0, 0, 900]
+        body[2] = [0, 0, 900]
+        people = np.stack([body, body + [1000, 0, 0]])
+        views = views_of(rig, people, (128, 128), 2.0)
+        prior = BodyPrior(15)
+        turned = [
+            body @ np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1]]) for a in range(40)
+        ]
+        prior.fit(torch.tensor(np.stack(turned) - [0, 0, 900], dtype=torch.float32))
+        roots = torch.tensor(people[:, 2], dtype=torch.float32)
+        mine = prior.gate(RigProjector(rig), views, roots, torch.zeros(2, dtype=torch.long), 2.0)
+        seen = views.peak[0, :, :, 2] > 0  # (V, D)
+        kept = mine.peak[:, :, :, 2]  # (P, V, D)
+        assert kept[0, :, 0][seen[:, 0]].mean() > 0.8 and kept[1, :, 1][seen[:, 1]].mean() > 0.8
+        assert kept[0, :, 1].mean() < 0.3 and kept[1, :, 0].mean() < 0.3
+
+    def test_an_unfitted_prior_says_nothing(self, rig: CameraRig) -> None:
+        views = views_of(rig, np.array([[[0.0, 0, 900]] * 15]), (64, 64), 2.0)
+        prior = BodyPrior(15)
+        assert (prior.log_density(torch.randn(7, 3) * 500) == 0).all()
+        mine = prior.gate(RigProjector(rig), views, torch.zeros(1, 3), torch.zeros(1, dtype=torch.long), 2.0)
+        torch.testing.assert_close(mine.peak, views.peak, atol=5e-3, rtol=0)
