@@ -15,6 +15,7 @@ import psutil
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import safe_name, write_yaml
+from core.geometry.resize import resize_note
 from core.progress import Reporter, check
 from core.session.layout import TakeLayout
 from core.session.naming import cameras_of_files, natural_key
@@ -208,7 +209,8 @@ def _against_rig(sources: dict[str, _Source], rig: CameraRig | None, *, strict: 
     """What disagrees with the rig, in sentences; refused instead where 3D would be impossible."""
     if rig is None:
         return []
-    problems = []
+    problems: list[CoreError] = []
+    notes: list[str] = []
     for camera, source in sources.items():
         if camera not in rig.names:
             problems.append(
@@ -217,12 +219,15 @@ def _against_rig(sources: dict[str, _Source], rig: CameraRig | None, *, strict: 
                     f"The rig's cameras: {', '.join(rig.names)}.",
                 )
             )
-        elif source.size_px != rig[camera].size_px:
-            problems.append(_size_problem(source, camera, rig[camera].size_px))
+        else:
+            try:
+                notes += [note] if (note := resize_note(rig[camera], source.size_px)) else []
+            except CoreError as error:
+                problems.append(CoreError(f"{source.path.name}: {error.message}", error.hint))
     if strict and problems:
         raise problems[0]
     absent = [n for n in rig.names if n not in sources]
-    notes = [str(problem) for problem in problems]
+    notes += [str(problem) for problem in problems]
     if absent:
         notes.append(f"No video of {', '.join(absent)}: the take uses {len(sources)} of the rig's {len(rig)} cameras.")
     return notes
@@ -238,22 +243,6 @@ def _starts_apart(sources: dict[str, _Source]) -> list[str]:
         f"By its clock {last} began {began[last] - began[first]:.0f} s after {first}, but the videos are taken to "
         "start together: cut them to a common start, such as a clap, unless the cameras' clocks differ."
     ]
-
-
-def _size_problem(source: _Source, camera: str, rig_px: tuple[int, int]) -> CoreError:
-    width, height = source.size_px
-    message = f"{source.path.name} is {width}x{height}, but camera {camera} was calibrated at {rig_px[0]}x{rig_px[1]}"
-    if (height, width) == rig_px:
-        return CoreError(
-            f"{message}: it looks turned by 90 degrees.",
-            "Save it upright, as the calibration saw it (a video editor can rotate it), or calibrate again.",
-        )
-    if abs(width * rig_px[1] - height * rig_px[0]) <= 2 * max(rig_px):
-        return CoreError(
-            f"{message}: the same picture in another resolution.",
-            f"Convert the video to {rig_px[0]}x{rig_px[1]}, or import the calibration made at {width}x{height}.",
-        )
-    return CoreError(f"{message}.", "Use the video or the calibration that belongs to it; cropping needs a new one.")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import numpy as np
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_text, read_yaml, write_text, write_yaml
+from core.geometry.resize import at_size
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.types.arrays import F64, I64, frozen
 from core.types.camera import CameraRig
@@ -311,16 +313,13 @@ class Session:
                 f"Take {take.name} was filmed by camera '{missing[0]}', which the rig does not know.",
                 f"Rig cameras: {', '.join(rig.names)}. Name the videos after them, or import the rig that has it.",
             )
-        for camera in take.manifest.cameras:
-            if camera.size_px != rig[camera.name].size_px:
-                raise CoreError(
-                    f"Camera {camera.name}: the take is {camera.size_px[0]}x{camera.size_px[1]}, the rig "
-                    f"{rig[camera.name].size_px[0]}x{rig[camera.name].size_px[1]}.",
-                    "Use the calibration made at this picture size.",
-                )
         if len(take.cameras) < 2:
             raise CoreError(f"Take {take.name} has one camera.", "3D needs at least two: import the other videos.")
-        return rig.subset(take.cameras)
+        try:
+            fitted = tuple(at_size(rig[camera.name], camera.size_px) for camera in take.manifest.cameras)
+        except CoreError as error:
+            raise CoreError(f"Take {take.name}: {error.message}", error.hint) from error
+        return dataclasses.replace(rig, cameras=fitted)
 
     def new_run(self, verb: str) -> RunLayout:
         """A fresh folder for a job, named after the time and the verb."""

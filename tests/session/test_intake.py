@@ -178,15 +178,25 @@ def test_sizes_that_disagree_are_named_with_the_remedy(session: Session, tmp_pat
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
     for size, says in (
         ((64, 192), "turned by 90 degrees"),
-        ((384, 128), "Convert the video"),
-        ((200, 64), "belongs to"),
+        ((300, 64), "belongs to"),
+        ((192, 90), "belongs to"),
     ):
         give_rig(session, ["cam0", "cam1"], size)
         with pytest.raises(CoreError, match=says) as caught:
             import_take(session, videos, reporter=NullReporter())
-        assert "cam0.mp4 is 192x64" in caught.value.message
+        assert "cam0.mp4: the pictures are 192x64" in caught.value.message
     board = import_take(session, videos, kind="board", reporter=NullReporter())
-    assert any("cam1.mp4 is 192x64" in note for note in board.manifest.notes)
+    assert any("cam1.mp4: the pictures are 192x64" in note for note in board.manifest.notes)
+
+
+def test_the_same_picture_in_another_resolution_is_taken_with_a_note(session: Session, tmp_path: Path) -> None:
+    videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
+    give_rig(session, ["cam0", "cam1"], (384, 128))
+    take = import_take(session, videos, reporter=NullReporter())
+    assert any("cam0" in note and "scaled" in note for note in take.manifest.notes)
+    rig = session.rig_for(take)
+    assert [c.size_px for c in rig] == [(192, 64)] * 2
+    assert rig["cam0"].K[0, 0] == 100
 
 
 def test_broken_off_video_is_used_as_far_as_it_goes(session: Session, tmp_path: Path) -> None:

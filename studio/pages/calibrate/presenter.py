@@ -13,6 +13,7 @@ from core.calibration.overlay import floor_grid_px, poles_px
 from core.calibration.space import capture_space
 from core.errors import CoreError
 from core.files import read_json
+from core.geometry.resize import at_size
 from core.session import Session, Take
 from core.types import Camera, CameraRig
 from studio.widgets.picture import Lines, first_picture
@@ -77,10 +78,10 @@ def overlay(rig: CameraRig, take: Take, camera: str) -> tuple[QImage, list[Lines
     """A camera's picture from the take's start, with the floor and the poles where the rig puts them.
 
     Raises:
-        CoreError: The video cannot be read, or the rig does not know the camera.
+        CoreError: The video cannot be read, or the rig has no such camera or was made for other pictures.
     """
     picture = first_picture(take, camera)
-    calibrated = rig[camera]
+    calibrated = at_size(rig[camera], take.camera(camera).size_px)
     if not calibrated.posed:
         return picture, []
     space = capture_space(rig.subset([c.name for c in rig if c.posed]))
