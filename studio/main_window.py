@@ -32,7 +32,7 @@ from studio.pages.registry import PAGES
 from studio.settings import sessions_folder
 from studio.shell.dialogs import AboutDialog, ShortcutsDialog, show_error
 from studio.shell.navigation import NavigationRail
-from studio.shell.sample import open_sample
+from studio.shell.sample import SampleOpener
 from studio.shell.status_bar import StatusBar
 from studio.shell.top_bar import TopBar
 from studio.shell.welcome import WelcomePage
@@ -78,10 +78,13 @@ class MainWindow(QMainWindow):
         for page in (self.welcome, *self.pages.values()):
             self.stack.addWidget(page)
         self.jobs_panel = JobsPanel(state)
+        self.sample = SampleOpener(self)
         self._build()
         self._bind()
         self.rail.page_chosen.connect(self.show_page)
         self.welcome.chosen.connect(self.open_path)
+        self.sample.opened.connect(self._sample_opened)
+        self.sample.failed.connect(self._sample_failed)
         self.jobs_panel.closed.connect(self.toggle_jobs)
         state.session_changed.connect(self._session_changed)
         state.status_changed.connect(self._show_steps)
@@ -137,15 +140,8 @@ class MainWindow(QMainWindow):
 
     def open_sample(self) -> None:
         """Opens the embedded sample, making its session the first time."""
-        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
-        try:
-            session = open_sample()
-        except CoreError as error:
-            show_error(error, self)
-            return
-        finally:
-            QApplication.restoreOverrideCursor()
-        self.state.set_session(session)
+        self.sample.start()
+        self.welcome.say_busy("Preparing the sample…")
 
     def close_session(self) -> None:
         """Back to the welcome page; jobs go on."""
@@ -172,6 +168,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.state.jobs.detach()
+        self.sample.shut_down()
         for page in self.pages.values():
             if isinstance(page, ShutsDown):
                 page.shut_down()
@@ -290,6 +287,16 @@ class MainWindow(QMainWindow):
     def _cancel_jobs(self) -> None:
         for tracked in self.state.jobs.active:
             self.state.jobs.cancel(tracked)
+
+    def _sample_opened(self, session: Session) -> None:
+        self.welcome.say_busy("")
+        self.state.set_session(session)
+
+    def _sample_failed(self, error: BaseException) -> None:
+        self.welcome.say_busy("")
+        if not isinstance(error, CoreError):
+            raise error
+        show_error(error, self)
 
     def _show_folder(self) -> None:
         if self.state.session is not None:

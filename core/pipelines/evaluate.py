@@ -63,7 +63,7 @@ def evaluate(session: Session, params: EvaluateParams, run: RunLayout, reporter:
     """
     take = session.take(params.take)
     if not take.layout.poses3d(BASELINE).exists():
-        raise CoreError(f"Take {take.name} has no baseline.", "Run Associate on the take first.")
+        raise CoreError(f"Take {take.name} has no baseline.", "Run Baseline (associate) on the take first.")
     model = _model(session, params.run)
     material = _material(session, take, params.estimator, model, reporter)
     methods = {BASELINE_KEY: _baseline(material, Stage(reporter, 0.0, 0.4 if model else 1.0))}

@@ -31,7 +31,7 @@ def export(session: Session, params: ExportParams, run: RunLayout, reporter: Rep
     take = session.take(params.take)
     chosen = params.poses or newest_poses(take)
     if chosen not in take.poses3d_runs():
-        known = ", ".join(take.poses3d_runs()) or "none yet: run Associate or Infer first"
+        known = ", ".join(take.poses3d_runs()) or "none yet: run Baseline (associate) or Infer first"
         raise CoreError(f"Take {take.name} has no 3D poses '{chosen}'.", f"It has: {known}.")
     if not params.formats:
         raise CoreError("No format was chosen.", f"Choose among {', '.join(EXPORTERS)}.")

@@ -168,7 +168,7 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
         return StepStatus(step=name, state="ready", reason=ready)
 
     no_run = "" if runs else "Train first: there is no finished training."
-    no_result = "" if results else "Make 3D poses first: Associate or Infer."
+    no_result = "" if results else "Make 3D poses first: Baseline or Infer."
     newest = runs[-1].name if runs else ""
     exported = _exported(session, take, results)
     return {

@@ -76,6 +76,12 @@ class WelcomePage(QWidget):
             self._recent.body.addWidget(empty)
         self._recent.body.addStretch(1)
 
+    def say_busy(self, what: str) -> None:
+        """Says what is being prepared, and keeps the ways in shut meanwhile; empty opens them again."""
+        self.busy.setText(what)
+        for push in (self.sample, self.new, self.open):
+            push.setDisabled(bool(what))
+
     def _ways(self, registry: ActionRegistry) -> Card:
         card = Card("Begin")
         self.sample = _tile("Open the sample", "Two people, four cameras, ready to run", "spark", primary=True)
@@ -84,6 +90,8 @@ class WelcomePage(QWidget):
         for push, name in ((self.sample, "session.sample"), (self.new, "session.new"), (self.open, "session.open")):
             push.clicked.connect(registry[name].trigger)
             card.body.addWidget(push)
+        self.busy = label("", "muted")
+        card.body.addWidget(self.busy)
         card.body.addStretch(1)
         return card
 

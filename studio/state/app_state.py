@@ -42,6 +42,7 @@ class AppState(QObject):
         self._session: Session | None = None
         self._take_name = ""
         self._poses_name = ""
+        self._wants_poses = True
 
     @property
     def session(self) -> Session | None:
@@ -92,7 +93,8 @@ class AppState(QObject):
         self.poses_changed.emit()
 
     def select_poses(self, name: str) -> None:
-        """Looks at another 3D result of the take."""
+        """Looks at another 3D result of the take, or with an empty name at none."""
+        self._wants_poses = bool(name)
         if name != self._poses_name:
             self._poses_name = name
             self.poses_changed.emit()
@@ -108,13 +110,13 @@ class AppState(QObject):
         self.status_changed.emit()
 
     def _select_what_exists(self) -> None:
-        """Keeps the selection where it still exists; else the first take and its newest result."""
+        """Keeps the selection where it still exists; else the first take and its newest result if one is wanted."""
         takes = self._session.take_names() if self._session else []
         if self._take_name not in takes:
             self._take_name = takes[0] if takes else ""
         results = self._results()
         if self._poses_name not in results:
-            self._poses_name = results[-1] if results else ""
+            self._poses_name = results[-1] if results and self._wants_poses else ""
 
     def _results(self) -> list[str]:
         try:

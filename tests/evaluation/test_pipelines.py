@@ -46,7 +46,7 @@ def run(session, name, params, reporter=None):
 
 def test_evaluation_before_association_says_what_to_do(session):
     session.take("walk").layout.poses3d(BASELINE).unlink(missing_ok=True)
-    with pytest.raises(CoreError, match="Run Associate"):
+    with pytest.raises(CoreError, match="Run Baseline"):
         run(session, "evaluate", EvaluateParams(take="walk"))
 
 

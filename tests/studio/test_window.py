@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel
 
 from core.session import Session
+from core.synthetic.people import walkers
 from studio.actions.table import ACTIONS, MENUS, RECENT, SEPARATOR
 from studio.main_window import MainWindow
 from studio.pages.registry import PAGES
@@ -30,6 +32,9 @@ def test_first_run_welcomes_and_opens_the_sample(window: MainWindow, qtbot) -> N
     assert not window.top_bar.isVisible()
     assert not any(b.isEnabled() for b in window.rail.buttons.values())
     _click(qtbot, window.welcome.sample)
+    assert window.welcome.busy.text()
+    assert not window.welcome.sample.isEnabled()  # a second click would do nothing
+    qtbot.waitUntil(lambda: window.state.session is not None, timeout=60_000)
     session = window.state.session
     assert session is not None
     assert window.state.take_name == "two_people"
@@ -136,3 +141,16 @@ def test_nothing_is_wider_than_the_window(
         page = window.pages[spec.name]
         assert page.minimumSizeHint().width() <= page.width(), spec.name
         assert page.minimumSizeHint().height() <= page.height(), spec.name
+
+
+def test_no_result_stays_chosen_when_something_else_changes(window: MainWindow, sample_session: Session) -> None:
+    take = sample_session.take("two_people")
+    walkers(1, 4, np.random.default_rng(0)).save(take.layout.poses3d("baseline"))
+    window.open_path(sample_session.root)
+    assert window.state.poses_name == "baseline"
+    window.state.select_poses("")
+    window.state.refresh()
+    assert window.state.poses_name == ""
+    window.state.select_poses("baseline")
+    window.state.refresh()
+    assert window.state.poses_name == "baseline"
