@@ -60,7 +60,7 @@ def _takes(session: Session, params: TrainParams) -> list[Take]:
     takes = [session.take(name) for name in params.takes]
     for take in takes:
         if BASELINE not in take.poses3d_runs():
-            raise CoreError(f"Take {take.name} has no baseline yet.", "Run Associate on the take first.")
+            raise CoreError(f"Take {take.name} has no baseline yet.", "Run Baseline (associate) on the take first.")
     return takes
 
 
