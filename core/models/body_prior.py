@@ -90,7 +90,14 @@ class BodyPrior(nn.Module):
         fits = fits * torch.sigmoid(_GATE_SLOPE * (_best_of_others(misfit, sample) - misfit) + _BENEFIT)
         peak = peak * fits[..., None]
         size_hw = (views.heatmaps.shape[-2], views.heatmaps.shape[-1])
-        return Views(render(joints, peak, size_hw, sigma_px), affine, views.view_weight[sample], joints, peak)
+        return Views(
+            heatmaps=render(joints, peak, size_hw, sigma_px),
+            root=views.root[sample],
+            affine=affine,
+            view_weight=views.view_weight[sample],
+            joints=joints,
+            peak=peak,
+        )
 
     @staticmethod
     def _px_per_mm(projector: RigProjector, affine: Tensor, root_mm: Tensor) -> Tensor:

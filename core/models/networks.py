@@ -82,7 +82,7 @@ class People:
 @torch.no_grad()
 def find_roots(networks: Networks, scene: Scene, views: Views) -> tuple[Tensor, Tensor]:
     """Roots (P, 3) of the people in a batch, best first in each moment, and the moment (P,) each belongs to."""
-    volume = networks.root(scene.unprojector, views.heatmaps[:, :, ROOT], views.affine, views.view_weight)
+    volume = networks.root(scene.unprojector, views.root, views.affine, views.view_weight)
     xyz, sample, _ = propose(volume, scene.space, networks.config.root).flat()
     return xyz, sample
 

@@ -38,7 +38,7 @@ class Proposals:
 
 
 class RootNet(nn.Module):
-    """Mid-hip heatmaps of all views to a confidence volume, and its peaks."""
+    """Root heatmaps of all views to a confidence volume."""
 
     def __init__(self, config: RootNetConfig) -> None:
         super().__init__()

@@ -56,7 +56,8 @@ class RootStage:
         real_batch: Real moments a step for the consistency; 0 leaves it out.
         max_points: Most synthetic people of a scene, fewer in a small room: `area_m2` of floor for each.
         area_m2: See `max_points`.
-        noise: Of the synthetic detections.
+        noise: Of the synthetic detections: one joint each, so `miss_view` counts missing people and missing hips.
+        peak: Range of the peaks' heights.
         heatmap_noise: Standard deviation of each heatmap pixel.
         false_peaks: Mean number of invented peaks a view.
     """
@@ -70,7 +71,8 @@ class RootStage:
     real_batch: int = 1
     max_points: int = 9
     area_m2: float = 2.0
-    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(miss_view=0.2))
+    peak: tuple[float, float] = (0.3, 1.0)
     heatmap_noise: float = 0.02
     false_peaks: float = 0.3
 

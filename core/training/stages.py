@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.affine import augment, draw_augmentation
-from core.models.networks import ROOT, Networks, Scene, find_roots
+from core.models.networks import Networks, Scene, find_roots
 from core.models.projection import to_heatmap
 from core.models.render import render
 from core.models.root_net import propose
@@ -70,7 +70,7 @@ class RootTraining:
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
         made = root_scenes(self.scene, self.batch, self.config, rng)
         target = root_target(self.scene.space, made.roots_mm, made.visible, self.networks.config.root.sigma_mm)
-        synthetic = root_loss(self._volume(made.views, 0), target)
+        synthetic = root_loss(self._volume(made.views), target)
         losses = {"synthetic": synthetic, "loss": self.config.weight_synthetic * synthetic}
         if self.config.real_batch:
             losses["consistency"] = self._consistency(rng)
@@ -81,15 +81,13 @@ class RootTraining:
         """Share of synthetic people that are found within 150 mm."""
         made = root_scenes(self.scene, self.batch, self.config, rng)
         with torch.no_grad():
-            found = propose(self._volume(made.views, 0), self.scene.space, self.networks.config.root)
+            found = propose(self._volume(made.views), self.scene.space, self.networks.config.root)
         apart = torch.cdist(made.roots_mm, found.xyz_mm)
         hit = ((apart < _RECALL_MM) & found.valid[:, None]).any(-1)
         return {"synthetic_recall": float(hit[made.visible].float().mean()) if made.visible.any() else 0.0}
 
-    def _volume(self, views: Views, channel: int) -> Tensor:
-        volume: Tensor = self.networks.root(
-            self.scene.unprojector, views.heatmaps[:, :, channel], views.affine, views.view_weight
-        )
+    def _volume(self, views: Views) -> Tensor:
+        volume: Tensor = self.networks.root(self.scene.unprojector, views.root, views.affine, views.view_weight)
         return volume
 
     def _consistency(self, rng: np.random.Generator) -> Tensor:
@@ -97,9 +95,9 @@ class RootTraining:
         moments = rng.choice(self.footage.train, self.config.real_batch)
         plain = footage_views(self.footage, self.scene, moments, self.scene.affine.expand(len(moments), -1, -1, -1))
         with torch.no_grad():
-            expected = self._volume(plain, ROOT)
+            expected = self._volume(plain)
         turned = footage_views(self.footage, self.scene, moments, draw_affine(self.scene, len(moments), rng))
-        return root_loss(self._volume(turned, ROOT), expected)
+        return root_loss(self._volume(turned), expected)
 
 
 class PoseSyntheticTraining:
@@ -183,11 +181,12 @@ class PoseTraining:
         kept = [v.view_weight.cpu().numpy() > 0 for v in versions]
         kept = [keep_two_views(k & (rng.random(k.shape) >= self.config.drop_view), rng) for k in kept]
         views = Views(
-            torch.cat([v.heatmaps for v in versions]),
-            torch.cat([v.affine for v in versions]),
-            torch.cat([v.view_weight for v in versions]) * tensor(np.concatenate(kept), self.scene.device),
-            torch.cat([v.joints for v in versions]),
-            torch.cat([v.peak for v in versions]),
+            heatmaps=torch.cat([v.heatmaps for v in versions]),
+            root=torch.cat([v.root for v in versions]),
+            affine=torch.cat([v.affine for v in versions]),
+            view_weight=torch.cat([v.view_weight for v in versions]) * tensor(np.concatenate(kept), self.scene.device),
+            joints=torch.cat([v.joints for v in versions]),
+            peak=torch.cat([v.peak for v in versions]),
         )
         twice = torch.cat([sample, sample + len(moments)])
         return torch.chunk(pose_of(self.networks, self.scene, views, roots.repeat(2, 1), twice), 2)

@@ -73,7 +73,7 @@ def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Gener
     shown = (ahead & scene.projector.inside(uv)).cpu().numpy() & exists[:, None]
     shown &= rng.random(shown.shape) >= stage.noise.miss_view
     xy = to_heatmap(affine, uv + tensor(_jitter(uv.shape, scene, stage.noise, rng), scene.device))
-    peak = np.where(shown, rng.uniform(0.4, 1.0, shown.shape), 0)
+    peak = np.where(shown, rng.uniform(*stage.peak, shown.shape), 0)
     false_xy, false_peak = _false_peaks(shown.shape[:2], scene.size_hw, stage.false_peaks, rng)
     maps = render(
         torch.cat([xy, tensor(false_xy, scene.device)], 2)[:, :, :, None],
@@ -84,7 +84,14 @@ def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Gener
     noise = rng.standard_normal(maps.shape, dtype=np.float32) * stage.heatmap_noise
     maps = (maps + tensor(noise, scene.device)).clamp(0, 1)
     ones = torch.ones(shown.shape[:2], device=scene.device)
-    drawn = Views(maps, affine, ones, xy[:, :, :, None], tensor(peak, scene.device)[..., None])
+    drawn = Views(
+        heatmaps=maps,
+        root=maps[:, :, 0],
+        affine=affine,
+        view_weight=ones,
+        joints=xy[:, :, :, None],
+        peak=tensor(peak, scene.device)[..., None],
+    )
     return RootScenes(drawn, roots, torch.as_tensor(shown.sum(1) >= 2).to(scene.device))
 
 

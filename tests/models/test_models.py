@@ -64,7 +64,7 @@ def views_of(rig: CameraRig, people_mm: np.ndarray, size_hw: tuple[int, int], si
     xy = to_heatmap(affine, uv).movedim(0, 1)  # (V, P, J, 2)
     heatmaps = render(xy, seen.movedim(0, 1).float(), size_hw, sigma)
     peak = seen.movedim(0, 1).float()
-    return Views(heatmaps[None], affine[None], torch.ones(1, len(rig)), xy[None], peak[None])
+    return Views(heatmaps[None], heatmaps[None, :, 0], affine[None], torch.ones(1, len(rig)), xy[None], peak[None])
 
 
 class TestProjection:
@@ -249,7 +249,7 @@ class TestRootNet:
         views = views_of(rig, np.zeros((1, 1, 3)), (64, 64), 2.0)
         net = RootNet(RootNetConfig(net=TINY)).eval()
         unprojector = SpaceUnprojector(RigProjector(rig), space)
-        assert net(unprojector, views.heatmaps[:, :, 0], views.affine, views.view_weight).shape == (1, 8, 8, 4)
+        assert net(unprojector, views.root, views.affine, views.view_weight).shape == (1, 8, 8, 4)
 
 
 class TestPoseNet:
