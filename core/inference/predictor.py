@@ -15,7 +15,9 @@ from core.errors import CoreError
 from core.models.device import describe, pick_device
 from core.models.networks import JOINTS, Networks, Scene, detect
 from core.models.store import Checkpoint
-from core.models.views import Detections, render_views, tensor
+from core.models.stored import StoredMaps, TakeMaps
+from core.models.views import Detections, Views, shown_views
+from core.pose2d.heatmaps import take_heatmaps
 from core.progress import Reporter, check
 from core.session import RunLayout, Take
 from core.tracking.config import TrackingConfig
@@ -94,13 +96,17 @@ class Predictor:
             tracking: Identity and smoothing.
 
         Raises:
-            CoreError: The take is not labelled, or the excluded camera is unknown or leaves fewer than two.
+            CoreError: The take is not labelled, it has no stored heatmaps and the networks look at those, or the
+                excluded camera is unknown or leaves fewer than two.
         """
         poses2d = take.poses2d(estimator)
         time_s = take.timeline().time_s
         moments = np.arange(len(time_s)) if frames is None else np.asarray(frames, int)
-        sequence = self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking)
-        return sequence
+        if self.networks.config.heatmap.source == "joints":
+            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking)
+        with take_heatmaps(take, estimator, rig.names) as readers:
+            maps = TakeMaps(readers)
+            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, maps)
 
     def predict(
         self,
@@ -111,8 +117,18 @@ class Predictor:
         exclude_camera: str | None = None,
         moments: np.ndarray | None = None,
         tracking: TrackingConfig | None = None,
+        maps: StoredMaps | None = None,
     ) -> Pose3DSequence:
-        """As `predict_take`, of 2D poses by camera name and the times (T,) of their moments."""
+        """As `predict_take`, of 2D poses by camera name and the times (T,) of their moments.
+
+        `maps` are the stored heatmaps of the same moments, for networks that look at those.
+        """
+        looks_at_maps = self.networks.config.heatmap.source == "estimator"
+        if looks_at_maps and maps is None:
+            raise CoreError(
+                f"The networks of {self.name} look at the estimator's heatmaps, and there are none here.",
+                "Use networks that were trained with model.heatmap.source=joints.",
+            )
         moments = np.arange(len(time_s)) if moments is None else moments
         scene = Scene(rig, self.space, self.networks.config, self.device)
         allowed = _allowed_views(rig, exclude_camera)
@@ -120,8 +136,12 @@ class Predictor:
         parts = []
         for start in range(0, len(moments), at_once):
             check(reporter)
-            some = Detections.stack(rig, poses2d, moments[start : start + at_once])
-            parts.append(self._columns(scene, some, allowed))
+            batch = moments[start : start + at_once]
+            some = Detections.stack(rig, poses2d, batch).seen_by(allowed)
+            affine = scene.affine.expand(len(batch), -1, -1, -1)
+            shown = maps if looks_at_maps else None
+            views = shown_views(some, affine, scene.size_hw, scene.sigma_px, shown, batch)
+            parts.append(self._columns(scene, views))
             reporter.progress(min(start + at_once, len(moments)), len(moments), f"3D poses on {describe(self.device)}")
         found = _join(parts)
         xyz, score, ids, source = track_people(
@@ -137,17 +157,9 @@ class Predictor:
             provenance={"method": "networks", "run": self.name, "rig": rig.digest, "excluded": exclude_camera or ""},
         )
 
-    def _columns(self, scene: Scene, inputs: Detections, allowed: np.ndarray) -> _Columns:
+    def _columns(self, scene: Scene, views: Views) -> _Columns:
         """People of a few moments, whatever their number, in as many columns as the fullest moment needs."""
-        T = len(inputs)
-        views = render_views(
-            tensor(inputs.xy_px, self.device),
-            tensor(inputs.score, self.device),
-            scene.affine.expand(T, -1, -1, -1),
-            tensor(inputs.view_weight * allowed, self.device),
-            scene.size_hw,
-            scene.sigma_px,
-        )
+        T = len(views.heatmaps)
         people = detect(self.networks, scene, views)
         sample = people.sample.cpu().numpy()
         # The people of a moment follow each other: a person's column is the place in that row.

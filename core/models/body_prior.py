@@ -2,7 +2,8 @@
 
 Two departures from the paper, both from the same few numbers. A 2D estimator says which joints belong together, and
 heatmaps forget it: a neighbour whom more cameras see would win every joint of the one that is looked for. So a person's
-heatmaps are drawn from those detections alone that fit the root (`gate`). And the soft-argmax gets a log-prior.
+heatmaps are drawn from those detections alone that fit the root (`gate`); of the estimator's own heatmaps it sees what
+lies around them. And the soft-argmax gets a log-prior.
 
 Legend: P person, V view, D detection, J joint, N voxel, H W heatmap.
 """
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.projection import RigProjector, to_heatmap
-from core.models.render import render
+from core.models.render import render, share, window
 from core.models.views import Views
 from core.types.skeleton import PANOPTIC15
 
@@ -23,6 +24,8 @@ _GATE_AT, _GATE_SLOPE = 3.0, 2.0
 """A detection whose joints are off by 3 in mean half squared spreads counts half; one that fits is near 0.6."""
 _BENEFIT = 2.0
 """Of the doubt, when a detection fits somebody else of the same moment equally well."""
+_WINDOW_SIGMAS, _BORDER_SIGMAS = 3.0, 1.5
+"""Of a stored heatmap so much is shown around a detection's joint, and so soft is the border to the next one's."""
 
 
 def bone_lengths(xyz_mm: Tensor) -> Tensor:
@@ -69,6 +72,9 @@ class BodyPrior(nn.Module):
     def gate(self, projector: RigProjector, views: Views, root_mm: Tensor, sample: Tensor, sigma_px: float) -> Views:
         """What the views show of single people: heatmaps drawn anew from the detections that fit each root.
 
+        Of heatmaps that are the estimator's own, windows around the joints of those detections stay, and of two joints
+        close together each keeps its side: other people's peaks vanish, and the map's shape stays.
+
         Args:
             projector: The rig.
             views: Of the batch.
@@ -90,13 +96,20 @@ class BodyPrior(nn.Module):
         fits = fits * torch.sigmoid(_GATE_SLOPE * (_best_of_others(misfit, sample) - misfit) + _BENEFIT)
         peak = peak * fits[..., None]
         size_hw = (views.heatmaps.shape[-2], views.heatmaps.shape[-1])
+        heatmaps = render(joints, peak, size_hw, sigma_px)
+        if views.stored:
+            own = list(views.stored)
+            seen = known[..., own].float()
+            around = _around(joints[..., own, :], seen, fits[..., None] * seen, size_hw, sigma_px)
+            heatmaps[:, :, own] = views.heatmaps[:, :, own][sample] * around
         return Views(
-            heatmaps=render(joints, peak, size_hw, sigma_px),
+            heatmaps=heatmaps,
             root=views.root[sample],
             affine=affine,
             view_weight=views.view_weight[sample],
             joints=joints,
             peak=peak,
+            stored=views.stored,
         )
 
     @staticmethod
@@ -107,6 +120,20 @@ class BodyPrior(nn.Module):
         ends = to_heatmap(affine, ends)
         length: Tensor = (ends[:, :, :3] - ends[:, :, 3:]).norm(dim=-1)
         return length.amax(-1, keepdim=True) / 100
+
+
+def _around(joints: Tensor, seen: Tensor, mine: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
+    """How much of stored heatmaps a person is shown, (P, V, J, H, W) in 0..1.
+
+    Args:
+        joints: (P, V, D, J, 2) heatmap px.
+        seen: (P, V, D, J) 1 where a detection has the joint.
+        mine: (P, V, D, J) how well the detection fits the person, 0 where it lacks the joint.
+        size_hw: Height and width.
+        sigma_px: Of the drawn Gaussians.
+    """
+    near = window(joints, seen, size_hw, _WINDOW_SIGMAS * sigma_px)
+    return near * share(joints, mine, seen, size_hw, _BORDER_SIGMAS * sigma_px)
 
 
 def _best_of_others(misfit: Tensor, sample: Tensor) -> Tensor:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from core.errors import CoreError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatmapConfig:
-    """The small pictures that the networks look at: one Gaussian a joint.
+    """The small pictures that the networks look at: a channel a joint.
 
     Attributes:
+        source: "joints" draws a Gaussian for each 2D joint, as high as its score. "estimator" takes the heatmaps that
+            the 2D estimator stored; those joints it has no channel for, the root network's map, and synthetic people
+            stay drawn.
         long_side_px: Longer side of a heatmap; a view's picture is fitted into it, aspect kept.
         sigma_px: Standard deviation of a joint's Gaussian, in heatmap px.
     """
 
+    source: Literal["joints", "estimator"] = "joints"
     long_side_px: int = 240
     sigma_px: float = 3.0
 

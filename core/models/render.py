@@ -8,6 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_LEAST = 1e-12
+"""Of a divisor that fades with distance: nobody is anywhere near."""
+
 
 def render(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
     """Sums a Gaussian a joint over people and clips to 0..1; differentiable in `xy` and `peak`.
@@ -24,14 +27,51 @@ def render(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px: float) 
     Returns:
         (..., J, H, W).
     """
+    return _summed(xy, peak, size_hw, sigma_px, 2).clamp(0, 1)
+
+
+def window(xy: Tensor, shown: Tensor, size_hw: tuple[int, int], half_width_px: float) -> Tensor:
+    """1 around joints and 0 far from them, flat at first: exp(-x^4 / 2) along both axes, x in half widths.
+
+    Args:
+        xy: (..., P, J, 2) heatmap px.
+        shown: (..., P, J) in 0..1, 0 where missing.
+        size_hw: Height and width.
+        half_width_px: Where it has fallen to 0.6.
+
+    Returns:
+        (..., J, H, W).
+    """
+    return _summed(xy, shown, size_hw, half_width_px, 4).clamp(0, 1)
+
+
+def share(xy: Tensor, part: Tensor, whole: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
+    """Whose each pixel is: the mean of `part / whole` over people, each weighted by a Gaussian of the distance.
+
+    Args:
+        xy: (..., P, J, 2) heatmap px.
+        part: (..., P, J), at most `whole`.
+        whole: (..., P, J), 0 where missing.
+        size_hw: Height and width.
+        sigma_px: How soft the border between two people is.
+
+    Returns:
+        (..., J, H, W) in 0..1; 0 far from everybody.
+    """
+    mine = _summed(xy, part, size_hw, sigma_px, 2)
+    return mine / _summed(xy, whole, size_hw, sigma_px, 2).clamp_min(_LEAST)
+
+
+def _summed(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], width_px: float, power: int) -> Tensor:
+    """Sums `peak * exp(-(|x|^power + |y|^power) / 2)` over people, x and y in widths."""
     rows, columns = size_hw
     xy = torch.where(peak[..., None] > 0, xy, -1e4)
     x_at = torch.arange(columns, device=xy.device, dtype=xy.dtype)
     y_at = torch.arange(rows, device=xy.device, dtype=xy.dtype)
-    scale = -0.5 / sigma_px**2
-    across = torch.exp(scale * (x_at - xy[..., 0, None]) ** 2)  # (..., P, J, W)
-    down = torch.exp(scale * (y_at - xy[..., 1, None]) ** 2) * peak[..., None]  # (..., P, J, H)
+    scale = -0.5 / width_px**power
+    across = torch.exp(scale * (x_at - xy[..., 0, None]) ** power)  # (..., P, J, W)
+    down = torch.exp(scale * (y_at - xy[..., 1, None]) ** power) * peak[..., None]  # (..., P, J, H)
     # As a batched matrix product over people: (..., J, H, P) @ (..., J, P, W).
     people_last = down.movedim(-3, -1)
     people_first = across.movedim(-3, -2)
-    return (people_last @ people_first).clamp(0, 1)
+    return people_last @ people_first

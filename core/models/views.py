@@ -1,4 +1,4 @@
-"""What the networks are shown: heatmaps of all views, and how they are made of 2D poses.
+"""What the networks are shown: heatmaps of all views, and how they are made of 2D poses and stored heatmaps.
 
 Legend: B batch, T moment, V view, P detection, J joint, H W heatmap.
 """
@@ -6,7 +6,7 @@ Legend: B batch, T moment, V view, P detection, J joint, H W heatmap.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from core.errors import CoreError
 from core.models.projection import to_heatmap
 from core.models.render import render
+from core.models.stored import StoredMaps
 from core.types.arrays import F32
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
@@ -34,6 +35,7 @@ class Views:
         view_weight: (B, V); 0 leaves a camera out.
         joints: (B, V, D, J, 2) in heatmap px of the detections that the heatmaps were drawn from.
         peak: (B, V, D, J) their heights, 0 where missing.
+        stored: Joints whose heatmaps are the estimator's own; the others are drawn.
     """
 
     heatmaps: Tensor
@@ -42,10 +44,14 @@ class Views:
     view_weight: Tensor
     joints: Tensor
     peak: Tensor
+    stored: tuple[int, ...] = ()
 
     def part(self, start: int, stop: int) -> Views:
         """The entries from `start` to before `stop`."""
-        chosen = slice(start, stop)
+        return self.at(slice(start, stop))
+
+    def at(self, chosen: slice | Tensor) -> Views:
+        """Some of the entries."""
         return Views(
             self.heatmaps[chosen],
             self.root[chosen],
@@ -53,6 +59,7 @@ class Views:
             self.view_weight[chosen],
             self.joints[chosen],
             self.peak[chosen],
+            self.stored,
         )
 
 
@@ -72,6 +79,14 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.xy_px)
+
+    def at(self, moments: np.ndarray) -> Detections:
+        """The moments (B,) of these."""
+        return Detections(self.xy_px[moments], self.score[moments], self.view_weight[moments])
+
+    def seen_by(self, allowed: np.ndarray) -> Detections:
+        """With a weight of 0 for views (V,) that are not allowed."""
+        return replace(self, view_weight=self.view_weight * allowed)
 
     @classmethod
     def stack(
@@ -107,6 +122,32 @@ class Detections:
                 people = points.shape[1]
                 xy[:, v, :people], score[:, v, :people], weight[:, v] = np.nan_to_num(points), scores, 1
         return cls(xy, score, weight)
+
+
+def shown_views(
+    inputs: Detections,
+    affine: Tensor,
+    size_hw: tuple[int, int],
+    sigma_px: float,
+    maps: StoredMaps | None = None,
+    moments: np.ndarray | None = None,
+) -> Views:
+    """What the networks are shown of moments of the footage.
+
+    Args:
+        inputs: B moments of 2D poses.
+        affine: (B, V, 2, 3) picture px to heatmap px, on the networks' device.
+        size_hw: Height and width.
+        sigma_px: Of the Gaussians that are drawn, in heatmap px.
+        maps: The estimator's heatmaps, to be shown instead of Gaussians.
+        moments: (B,) which of the stored moments these are; goes with `maps`.
+    """
+    xy, score, weight = (tensor(a, affine.device) for a in (inputs.xy_px, inputs.score, inputs.view_weight))
+    views = render_views(xy, score, affine, weight, size_hw, sigma_px)
+    if maps is None or moments is None:
+        return views
+    views.heatmaps[:, :, list(maps.joints)] = maps.version(moments, affine, size_hw)
+    return replace(views, stored=maps.joints)
 
 
 def render_views(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_yaml
 from core.models.device import describe, pick_device
+from core.models.stored import TakeMaps
 from core.models.views import Detections
 from core.pipelines.params import TrainParams
+from core.pose2d.heatmaps import take_heatmaps
 from core.progress import Reporter
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig, preset
@@ -21,6 +24,7 @@ from core.training.data import Footage, Labels
 from core.training.trainer import Trainer
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
+from core.types.space import CaptureSpace
 
 
 def train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -42,8 +46,13 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
     rig.save(run.rig)
     device = pick_device(config.device)
     reporter.progress(0, 1, "Reading 2D poses")
-    trainer = Trainer(config, *_footage(rig, takes, params.estimator, config), run.checkpoints, device, reporter)
-    state = trainer.run()
+    with ExitStack() as opened:
+        maps: list[TakeMaps] = []
+        if config.model.heatmap.source == "estimator":
+            maps = [TakeMaps(opened.enter_context(take_heatmaps(t, params.estimator, rig.names))) for t in takes]
+        footage, space = _footage(rig, takes, params.estimator, config, maps)
+        trainer = Trainer(config, footage, space, run.checkpoints, device, reporter)
+        state = trainer.run()
     return {
         "steps": state.steps_done,
         "minutes": round(state.elapsed_s / 60, 2),
@@ -78,7 +87,9 @@ def _rig(session: Session, takes: list[Take]) -> CameraRig:
     return dataclasses.replace(rig, cameras=tuple(filmed[name] for name in rig.names if name in filmed))
 
 
-def _footage(rig: CameraRig, takes: list[Take], estimator: str, config: TrainConfig) -> tuple[Footage, Any]:
+def _footage(
+    rig: CameraRig, takes: list[Take], estimator: str, config: TrainConfig, maps: list[TakeMaps]
+) -> tuple[Footage, CaptureSpace]:
     """Detections, labels and split of all takes, and the space around the people in them."""
     inputs, labels, people = [], [], []
     for take in takes:
@@ -88,4 +99,4 @@ def _footage(rig: CameraRig, takes: list[Take], estimator: str, config: TrainCon
         people.append(baseline.xyz_mm.reshape(-1, 3))
     around: F64 = np.concatenate(people)
     space = capture_space(rig, spacing_mm=config.model.root.spacing_mm, around_mm=around)
-    return Footage.build(rig, inputs, labels, config.split), space
+    return Footage.build(rig, inputs, labels, config.split, maps), space

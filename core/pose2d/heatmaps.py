@@ -8,7 +8,8 @@ has no chunk and reads as zeros.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from core.errors import CoreError
 from core.files import replacing
 from core.pose2d.pixelmap import PixelMap
+from core.session import Take
 from core.types.arrays import F32, F64
 from core.types.skeleton import Skeleton, skeleton
 
@@ -126,3 +128,29 @@ class HeatmapReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def take_heatmaps(take: Take, estimator: str, cameras: Sequence[str]) -> Iterator[list[HeatmapReader | None]]:
+    """Readers of a take's heatmaps, open inside the context; None for those cameras that did not film the take.
+
+    Raises:
+        CoreError: A camera that filmed it has none, or not of all its moments.
+    """
+    files = {name: take.layout.heatmaps_file(estimator, name) for name in cameras if name in take.cameras}
+    lacking = [name for name, file in files.items() if not file.is_file()]
+    if lacking:
+        raise CoreError(
+            f"Take {take.name} has no heatmaps of {estimator} for {', '.join(lacking)}.",
+            "Label it again with heatmaps, or train with model.heatmap.source=joints, which needs the joints alone.",
+        )
+    with ExitStack() as stack:
+        readers = {name: stack.enter_context(HeatmapReader(file)) for name, file in files.items()}
+        for name, reader in readers.items():
+            if reader.n_frames != take.manifest.n_frames:
+                raise CoreError(
+                    f"The heatmaps of {name} have {reader.n_frames} moments, take {take.name} has "
+                    f"{take.manifest.n_frames}.",
+                    "Label the take again.",
+                )
+        yield [readers.get(name) for name in cameras]

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from core.association.config import AssociationConfig
 from core.association.labels import clean_labels
 from core.errors import CoreError
+from core.models.stored import StoredMaps
 from core.models.views import Detections
 from core.training.config import SplitConfig
 from core.training.split import held_out, trained_on
@@ -66,6 +68,7 @@ class Footage:
         labels: What training aims at.
         train: (M,) indices of moments to train on.
         held_out: (N,) indices of moments to measure on.
+        maps: The estimator's heatmaps of these moments, where the networks look at them instead of the inputs' joints.
     """
 
     rig: CameraRig
@@ -73,12 +76,25 @@ class Footage:
     labels: Labels
     train: np.ndarray
     held_out: np.ndarray
+    maps: StoredMaps | None = None
 
     @classmethod
     def build(
-        cls, rig: CameraRig, inputs: Sequence[Detections], labels: Sequence[Labels], split: SplitConfig
+        cls,
+        rig: CameraRig,
+        inputs: Sequence[Detections],
+        labels: Sequence[Labels],
+        split: SplitConfig,
+        maps: Sequence[StoredMaps] = (),
     ) -> Footage:
         """Puts takes in a row, each split by itself.
+
+        Args:
+            rig: V cameras.
+            inputs: Of each take.
+            labels: Of each take.
+            split: What is held out.
+            maps: Of each take, or none at all.
 
         Raises:
             CoreError: No moment is left to train on.
@@ -96,6 +112,7 @@ class Footage:
             labels=Labels(_join([take.xy_px for take in labels]), _join([take.weight for take in labels])),
             train=np.flatnonzero(kept & _shown(joined)),
             held_out=np.flatnonzero(out),
+            maps=MapsInARow(maps, [len(take) for take in inputs]) if maps else None,
         )
         if not len(footage.train):
             raise CoreError(
@@ -103,6 +120,29 @@ class Footage:
                 "Check the 2D poses on the View page, or choose another take.",
             )
         return footage
+
+
+class MapsInARow:
+    """Stored heatmaps of several takes of one estimator, their moments counted through.
+
+    Args:
+        takes: One after the other.
+        lengths: Their numbers of moments.
+    """
+
+    def __init__(self, takes: Sequence[StoredMaps], lengths: Sequence[int]) -> None:
+        self.joints = takes[0].joints
+        self._takes = tuple(takes)
+        self._starts = np.concatenate([[0], np.cumsum(lengths)])
+
+    def version(self, moments: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """See `StoredMaps.version`."""
+        out = affine.new_zeros(*affine.shape[:2], len(self.joints), *size_hw)
+        owner = np.searchsorted(self._starts, moments, "right") - 1
+        for take in np.unique(owner):
+            mine = np.flatnonzero(owner == take)
+            out[mine] = self._takes[take].version(moments[mine] - self._starts[take], affine[mine], size_hw)
+        return out
 
 
 def _shown(inputs: Detections) -> np.ndarray:

@@ -16,7 +16,7 @@ from core.models.networks import Networks, Scene, find_roots
 from core.models.projection import to_heatmap
 from core.models.render import render
 from core.models.root_net import propose
-from core.models.views import Views, render_views, tensor
+from core.models.views import Views, shown_views, tensor
 from core.training.config import PoseStage, PoseSyntheticStage, RootStage
 from core.training.data import Footage
 from core.training.losses import heatmap_loss, joint_loss, position_loss, root_loss
@@ -93,10 +93,12 @@ class RootTraining:
     def _consistency(self, rng: np.random.Generator) -> Tensor:
         """Difference between the volume of an augmented version and that of the plain one, which is not moved."""
         moments = rng.choice(self.footage.train, self.config.real_batch)
-        plain = footage_views(self.footage, self.scene, moments, self.scene.affine.expand(len(moments), -1, -1, -1))
+        still = self.scene.affine.expand(len(moments), -1, -1, -1)
+        plain = footage_views(self.footage, self.scene, moments, still, only_root=True)
         with torch.no_grad():
             expected = self._volume(plain)
-        turned = footage_views(self.footage, self.scene, moments, draw_affine(self.scene, len(moments), rng))
+        affine = draw_affine(self.scene, len(moments), rng)
+        turned = footage_views(self.footage, self.scene, moments, affine, only_root=True)
         return root_loss(self._volume(turned), expected)
 
 
@@ -166,7 +168,8 @@ class PoseTraining:
         """The frozen root network's people in the plain version."""
         plain = self.scene.affine.expand(len(moments), -1, -1, -1)
         self.networks.root.eval()
-        return find_roots(self.networks, self.scene, footage_views(self.footage, self.scene, moments, plain))
+        views = footage_views(self.footage, self.scene, moments, plain, only_root=True)
+        return find_roots(self.networks, self.scene, views)
 
     def _find(
         self,
@@ -187,6 +190,7 @@ class PoseTraining:
             view_weight=torch.cat([v.view_weight for v in versions]) * tensor(np.concatenate(kept), self.scene.device),
             joints=torch.cat([v.joints for v in versions]),
             peak=torch.cat([v.peak for v in versions]),
+            stored=versions[0].stored,
         )
         twice = torch.cat([sample, sample + len(moments)])
         return torch.chunk(pose_of(self.networks, self.scene, views, roots.repeat(2, 1), twice), 2)
@@ -224,17 +228,15 @@ def draw_affine(scene: Scene, count: int, rng: np.random.Generator) -> Tensor:
     return tensor(augment(scene.base_affine, scene.size_hw, *draw_augmentation(rng, count)), scene.device)
 
 
-def footage_views(footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor) -> Views:
-    """Input heatmaps of moments (B,) in a version with affines (B, V, 2, 3)."""
-    inputs = footage.inputs
-    return render_views(
-        tensor(inputs.xy_px[moments], scene.device),
-        tensor(inputs.score[moments], scene.device),
-        affine,
-        tensor(inputs.view_weight[moments], scene.device),
-        scene.size_hw,
-        scene.sigma_px,
-    )
+def footage_views(
+    footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor, *, only_root: bool = False
+) -> Views:
+    """Input heatmaps of moments (B,) in a version with affines (B, V, 2, 3).
+
+    The root network's map never shows the estimator's heatmaps: with `only_root` they are not even read.
+    """
+    maps = None if only_root else footage.maps
+    return shown_views(footage.inputs.at(moments), affine, scene.size_hw, scene.sigma_px, maps, moments)
 
 
 def footage_labels(footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,6 +39,9 @@ class Trainer:
         folder: Of the checkpoints; a `last` one in it is gone on from.
         device: Where to train.
         reporter: Told of progress, losses and figures.
+
+    Raises:
+        CoreError: The settings ask for the estimator's heatmaps, and the footage has none.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Trainer:
         device: torch.device,
         reporter: Reporter,
     ) -> None:
+        if config.model.heatmap.source == "estimator" and footage.maps is None:
+            raise CoreError("This footage has no stored heatmaps.", "Train with model.heatmap.source=joints.")
         self.config, self.footage, self.folder, self.reporter = config, footage, folder, reporter
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)

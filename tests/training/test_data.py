@@ -19,7 +19,7 @@ from core.synthetic.observe import observe
 from core.synthetic.people import walkers
 from core.synthetic.rigs import ring_rig
 from core.training.config import PRESETS, NoiseConfig, PoseSyntheticStage, RootStage, SplitConfig, TrainConfig, preset
-from core.training.data import Footage, Labels
+from core.training.data import Footage, Labels, MapsInARow
 from core.training.split import held_out, trained_on
 from core.training.synthetic import keep_two_views, pose_scenes, root_points, root_scenes, root_target
 from core.types.skeleton import PANOPTIC15
@@ -89,6 +89,28 @@ class TestFootage:
         )
         with pytest.raises(CoreError, match="two views"):
             Footage.build(ring_rig(2), [nobody], [Labels(nobody.xy_px, nobody.score)], SplitConfig())
+
+
+class TestMapsInARow:
+    def test_every_moment_goes_to_its_own_take(self) -> None:
+        class Numbered:
+            """A take whose maps hold the number of the take and of the moment."""
+
+            joints = (1, 3)
+
+            def __init__(self, number: int) -> None:
+                self.number = number
+
+            def version(self, moments: np.ndarray, affine: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
+                value = 100.0 * self.number + torch.as_tensor(moments)[:, None] + affine[:, :, 0, 2]
+                return value[:, :, None, None, None].expand(-1, -1, 2, *size_hw)
+
+        row = MapsInARow([Numbered(1), Numbered(2)], [4, 6])
+        affine = torch.zeros(4, 3, 2, 3)
+        affine[:, :, 0, 2] = torch.arange(4)[:, None] / 10
+        shown = row.version(np.array([7, 0, 3, 4]), affine, (2, 5))
+        assert row.joints == (1, 3) and shown.shape == (4, 3, 2, 2, 5)
+        torch.testing.assert_close(shown[:, 2, 1, 1, 4], torch.tensor([203.0, 100.1, 103.2, 200.3]))
 
 
 class TestSyntheticRoots:
