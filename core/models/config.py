@@ -108,6 +108,8 @@ class PoseNetConfig:
         evidence_floor: With e > 0 the views are fused after h -> log(1 + h/e) / log(1 + 1/e), so that their mean is a
             log-likelihood with a floor for outliers; 0 fuses plain heatmaps as the paper does.
         merge_mm: Of skeletons whose joints are closer than this on average only the better one stays.
+        min_views: A root stays where at least so many views have a detection that fits it better than anybody else. It
+            lets the root network's threshold be low: what it invents owns no detections.
     """
 
     net: VolumeNetConfig = field(default_factory=VolumeNetConfig)
@@ -118,6 +120,7 @@ class PoseNetConfig:
     gain: float = 0.4
     evidence_floor: float = 0.02
     merge_mm: float = 150.0
+    min_views: int = 2
     refine: RefineConfig = field(default_factory=RefineConfig)
 
     def __post_init__(self) -> None:

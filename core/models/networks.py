@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from core.models.affine import fit_rig, heatmap_size
 from core.models.config import ModelConfig
 from core.models.pose_net import PoseNet, merge_skeletons, support
-from core.models.projection import RigProjector
+from core.models.projection import RigProjector, to_heatmap
 from core.models.refine import refine
 from core.models.root_net import RootNet, propose
 from core.models.unproject import SpaceUnprojector
@@ -25,6 +25,8 @@ from core.types.space import CaptureSpace
 JOINTS = len(PANOPTIC15)
 ROOT = PANOPTIC15.index("mid_hip")
 _LEAST_SCORE = 0.01
+_NEAR_SIGMAS, _LEAST_JOINTS = 2.5, 3
+"""A detection agrees with a person when so near are more than half of its joints, and no fewer than these."""
 
 
 class Scene:
@@ -101,15 +103,55 @@ def detect(networks: Networks, scene: Scene, views: Views, *, refined: bool = Tr
     config = networks.config.pose
     roots, sample = find_roots(networks, scene, views)
     mine = networks.pose.prior.gate(scene.projector, views, roots, sample, scene.sigma_px)
+    owned = _owned_views(mine, views.peak[sample]) >= config.min_views
+    roots, sample, mine = roots[owned], sample[owned], mine.at(owned)
     parts = [
         _detect_some(
-            networks, scene, mine.part(start, start + people_at_once), roots[start : start + people_at_once], refined
+            networks,
+            scene,
+            mine.at(slice(start, start + people_at_once)),
+            roots[start : start + people_at_once],
+            refined,
         )
         for start in range(0, max(1, len(roots)), people_at_once)
     ]
     xyz, score, covariance = (torch.cat(column) for column in zip(*parts, strict=True))
     keep = merge_skeletons(xyz, score.mean(-1), sample, config.merge_mm)
+    keep &= explained(scene, mine, xyz, score, sample, config.min_views)
     return People(xyz[keep], score[keep], sample[keep], covariance[keep])
+
+
+def _owned_views(mine: Views, peak: Tensor) -> Tensor:
+    """Number of views (P,) in which a person was left at least half of a detection, of heights `peak` (P, V, D, J)."""
+    left = mine.peak.sum(-1) / peak.sum(-1).clamp_min(1e-6)
+    return ((left > 0.5).any(-1) & (mine.view_weight > 0)).sum(-1)
+
+
+def explained(scene: Scene, mine: Views, xyz_mm: Tensor, score: Tensor, sample: Tensor, min_views: int) -> Tensor:
+    """Which people (P,) have detections of their own in `min_views` views.
+
+    A detection agrees with a person when most of its joints lie where the person's reproject. Each goes to one person
+    only, and those whom more views agree with choose first: rays that cross by chance between people are left with
+    nothing.
+    """
+    uv, _ = scene.projector(xyz_mm)
+    apart = (to_heatmap(mine.affine, uv)[:, :, None] - mine.joints).norm(dim=-1)  # (P, V, D, J)
+    known = mine.peak > 0
+    near = (known & (apart < _NEAR_SIGMAS * scene.sigma_px)).sum(-1)
+    agrees = (near >= _LEAST_JOINTS) & (2 * near > known.sum(-1)) & (mine.view_weight > 0)[..., None]
+    misfit = torch.where(known, apart, 0.0).sum(-1) / known.sum(-1).clamp_min(1)
+    keep = torch.zeros(len(xyz_mm), dtype=torch.bool, device=xyz_mm.device)
+    taken: dict[int, Tensor] = {}
+    order = (agrees.any(-1).sum(-1) + score.mean(-1)).argsort(descending=True)
+    for person in order.tolist():  # each choice depends on those before
+        moment = int(sample[person])
+        free = agrees[person] & ~taken.setdefault(moment, torch.zeros_like(agrees[person]))
+        views = free.any(-1)
+        keep[person] = int(views.sum()) >= min_views
+        if keep[person]:
+            best = torch.where(free, misfit[person], torch.inf).argmin(-1)
+            taken[moment][views, best[views]] = True
+    return keep
 
 
 def _detect_some(

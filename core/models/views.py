@@ -46,10 +46,6 @@ class Views:
     peak: Tensor
     stored: tuple[int, ...] = ()
 
-    def part(self, start: int, stop: int) -> Views:
-        """The entries from `start` to before `stop`."""
-        return self.at(slice(start, stop))
-
     def at(self, chosen: slice | Tensor) -> Views:
         """Some of the entries."""
         return Views(

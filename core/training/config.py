@@ -173,7 +173,7 @@ def quick() -> TrainConfig:
     return TrainConfig(
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
-            root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0),
+            root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0, threshold=0.12),
             pose=PoseNetConfig(net=net, voxels=32),
         ),
         root=RootStage(steps=200, batch=4, learning_rate=2e-3),

@@ -1,0 +1,64 @@
+"""People whom the views do not bear out are dropped."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from core.models.config import ModelConfig
+from core.models.networks import Scene, explained
+from core.models.views import Detections, Views, render_views, tensor
+from core.synthetic.observe import observe
+from core.synthetic.people import walkers
+from core.synthetic.rigs import ring_rig
+from core.types import PANOPTIC15, CaptureSpace
+
+SPACE = CaptureSpace(centre_mm=(0, 0, 900), size_mm=(5000, 5000, 2000), voxels=(16, 16, 8))
+
+
+def scene_of_two() -> tuple[Scene, Views, torch.Tensor]:
+    """A rig of four, what it sees of two people in one moment, and the people (2, J, 3)."""
+    rng = np.random.default_rng(3)
+    rig = ring_rig(4)
+    people = walkers(2, 1, rng, skeleton=PANOPTIC15)
+    seen = Detections.stack(rig, observe(rig, people, 3.0, 0.0, rng))
+    device = torch.device("cpu")
+    scene = Scene(rig, SPACE, ModelConfig(), device)
+    views = render_views(
+        tensor(seen.xy_px, device),
+        tensor(seen.score, device),
+        scene.affine[None],
+        tensor(seen.view_weight, device),
+        scene.size_hw,
+        scene.sigma_px,
+    )
+    return scene, views, tensor(people.xyz_mm[0], device)
+
+
+def kept(scene: Scene, views: Views, xyz_mm: torch.Tensor, score: list[float]) -> list[bool]:
+    sample = torch.zeros(len(xyz_mm), dtype=torch.long)
+    per_joint = torch.tensor(score)[:, None].expand(-1, len(PANOPTIC15))
+    return explained(scene, views.at(sample), xyz_mm, per_joint, sample, min_views=2).tolist()
+
+
+def test_each_detection_bears_out_one_person_only() -> None:
+    scene, views, people = scene_of_two()
+    beside = people[:1] + torch.tensor([60.0, 0.0, 0.0])
+    assert kept(scene, views, torch.cat([beside, people]), [0.2, 0.6, 0.6]) == [False, True, True]
+    assert kept(scene, views, people, [0.6, 0.6]) == [True, True]
+
+
+def test_people_whom_no_detection_fits_are_dropped() -> None:
+    scene, views, people = scene_of_two()
+    invented = people.mean(0, keepdim=True)
+    assert kept(scene, views, torch.cat([people, invented]), [0.6, 0.6, 0.9]) == [True, True, False]
+
+
+def test_a_person_needs_two_cameras_that_belong_to_the_take() -> None:
+    scene, views, people = scene_of_two()
+    for cameras, expected in ((2, True), (1, False)):
+        weight = torch.zeros_like(views.view_weight)
+        weight[:, :cameras] = 1
+        assert kept(scene, dataclasses.replace(views, view_weight=weight), people, [0.6, 0.6]) == [expected] * 2
