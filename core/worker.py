@@ -15,7 +15,7 @@ from typing import Any
 
 from core.errors import CoreError
 from core.jobs.events import Cancelled, Finished
-from core.jobs.memory import keep_freed_memory
+from core.jobs.machine import keep_freed_memory, wait_without_spinning
 from core.jobs.record import record
 from core.jobs.spec import JobSpec
 from core.pipelines.verbs import verb
@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     keep_freed_memory()
+    wait_without_spinning()
     ended = record(folder, spec.verb, work, stopped=stop.is_set)
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 

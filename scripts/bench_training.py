@@ -18,6 +18,10 @@ from _environment import SetupError, ensure, run
 
 def bench(arguments: argparse.Namespace) -> None:
     """Trains on one part of a synthetic take and prints the joint errors of both methods on the other."""
+    from core.jobs.machine import keep_freed_memory, wait_without_spinning
+
+    keep_freed_memory()
+    wait_without_spinning()
     import numpy as np
     import torch
 

@@ -22,7 +22,7 @@ from core.cli.terminal import JobView, show_end, show_error, words
 from core.config import to_mapping
 from core.errors import CoreError
 from core.jobs import Cancelled, Finished, JobSpec, record
-from core.jobs.memory import keep_freed_memory
+from core.jobs.machine import keep_freed_memory, wait_without_spinning
 from core.pipelines.demo import create_demo
 from core.pipelines.verbs import VERBS, Verb, verb
 from core.progress import Reporter
@@ -127,6 +127,7 @@ def _run_job(
         return verb(spec.verb)(session, spec.params, run, reporter)
 
     keep_freed_memory()
+    wait_without_spinning()
     with _logging_to(run.log), JobView(errors) as view, _stopping_on_signals(errors) as stop:
         ended = record(run.root, spec.verb, work, stopped=stop.is_set, listen=view.listen)
     show_end(ended, out, errors, trace=asked.trace, log=str(run.log))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,6 +16,23 @@ from studio.theme import Theme, current_theme, theme_changed
 
 _REDRAW_MS = 100
 _MAX_POINTS = 2_000
+_FEW_DECADES = 2
+_ONE_LINE_PX, _TWO_LINES_PX = 24, 40
+
+
+class LogAxis(pg.AxisItem):
+    """A logarithmic axis with plain numbers: 1, 2 and 5 of every decade, or the decades alone where they are many."""
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
+        """As pyqtgraph asks: (spacing, positions) in powers of ten."""
+        first, last = int(np.floor(minVal)), int(np.ceil(maxVal))
+        steps = (1, 2, 5) if last - first <= _FEW_DECADES else (1,)
+        exact = (decade + np.log10(step) for decade in range(first, last + 1) for step in steps)
+        return [(1.0, [float(v) for v in exact if minVal <= v <= maxVal])]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        """As pyqtgraph asks."""
+        return [f"{10**value:.3g}" for value in values]
 
 
 class LossPlot(pg.PlotWidget):
@@ -27,7 +45,7 @@ class LossPlot(pg.PlotWidget):
     """
 
     def __init__(self, title: str, unit: str = "", *, logarithmic: bool = False, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent, axisItems={"left": LogAxis("left")} if logarithmic else None)
         self._title, self._unit, self._logarithmic = title, unit, logarithmic
         self._points: dict[str, list[tuple[int, float]]] = {}
         self._curves: dict[str, pg.PlotDataItem] = {}
@@ -37,7 +55,6 @@ class LossPlot(pg.PlotWidget):
         self.setMouseEnabled(x=False, y=False)
         self.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plotItem.setLogMode(y=logarithmic)
-        self._legend = self.plotItem.addLegend(offset=(-8, 8), labelTextSize="11px")
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REDRAW_MS)
@@ -68,7 +85,7 @@ class LossPlot(pg.PlotWidget):
         for curve in self._curves.values():
             self.plotItem.removeItem(curve)
         self._curves.clear()
-        self._legend.clear()
+        self._entitle()
 
     def redraw(self) -> None:
         """Draws what was added."""
@@ -92,24 +109,33 @@ class LossPlot(pg.PlotWidget):
             axis = self.plotItem.getAxis(side)
             axis.setPen(pg.mkPen(theme.border))
             axis.setTextPen(pg.mkPen(theme.muted))
-            # On a logarithmic axis only the decades fit; their tenths keep their lines.
-            level = 0 if self._logarithmic and side == "left" else 2
-            axis.setStyle(tickFont=font, tickLength=4, maxTextLevel=level)
-        self.plotItem.setTitle(self._title, color=theme.text, size="12px")
+            axis.enableAutoSIPrefix(False)
+            axis.setStyle(tickFont=font, tickLength=4)
         self.plotItem.setLabel("bottom", "step", color=theme.muted, **{"font-size": "11px"})
         self.plotItem.setLabel("left", self._unit, color=theme.muted, **{"font-size": "11px"})
-        self._legend.setLabelTextColor(QColor(theme.muted))
         for index, curve in enumerate(self._curves.values()):
             curve.setPen(self._pen(index))
+        self._entitle()
 
     def _curve(self, name: str) -> pg.PlotDataItem:
         if name not in self._curves:
-            words = name.partition("/")[2].replace("_", " ") or name
-            self._curves[name] = self.plotItem.plot(
-                pen=self._pen(len(self._curves)), name=words, connect="finite", antialias=True
-            )
-            self._legend.setLabelTextColor(QColor(current_theme().muted))
+            self._curves[name] = self.plotItem.plot(pen=self._pen(len(self._curves)), connect="finite", antialias=True)
+            self._entitle()
         return self._curves[name]
+
+    def _entitle(self) -> None:
+        """The title, and under it the curves' names in their colours: a legend in the picture would hide a curve."""
+        theme = current_theme()
+        words = [name.partition("/")[2].replace("_", " ") or name for name in self._curves]
+        legend = " &nbsp; ".join(
+            f'<span style="color:{theme.series[i % len(theme.series)]}">{html.escape(word)}</span>'
+            for i, word in enumerate(words)
+        )
+        under = f'<br><span style="font-size:11px">{legend}</span>' if len(words) > 1 else ""
+        self.plotItem.setTitle(f"{html.escape(self._title)}{under}", color=theme.text, size="12px")
+        height = _TWO_LINES_PX if under else _ONE_LINE_PX
+        self.plotItem.titleLabel.setMaximumHeight(height)
+        self.plotItem.layout.setRowFixedHeight(0, height)
 
     def _pen(self, index: int) -> pg.mkPen:
         series = current_theme().series

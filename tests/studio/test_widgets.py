@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from core.jobs import Metric
 from studio.icons import icon, tinted_svg
-from studio.plots.loss_plot import LossPlot
+from studio.plots.loss_plot import LogAxis, LossPlot
 from studio.state.machine import device_words, disk_words
 from studio.theme import DARK, LIGHT, apply_theme, current_theme
 from studio.widgets.buttons import ReasonButton, button
@@ -172,3 +172,11 @@ def test_device_in_words(tmp_path) -> None:
     words, tight = disk_words(tmp_path / "not" / "there")
     assert words.endswith("GB free")
     assert isinstance(tight, bool)
+
+
+def test_logarithmic_axis_shows_plain_numbers_that_do_not_crowd(dressed: QApplication) -> None:
+    axis = LogAxis("left")
+    ((_, few),) = axis.tickValues(-2.0, 0.0, 200)
+    assert axis.tickStrings(few, 1, 1) == ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
+    ((_, many),) = axis.tickValues(-4.5, 0.2, 200)
+    assert axis.tickStrings(many, 1, 1) == ["0.0001", "0.001", "0.01", "0.1", "1"]

@@ -108,17 +108,17 @@ class Plot:
 
 
 PLOTS = (
-    Plot(title="Held-out moments: 2D error of the joints", unit="px", stage="held_out"),
+    Plot(title="2D error on held-out moments", unit="px", stage="held_out"),
     Plot(
-        title="Pose network on the footage",
+        title="Pose network, this footage",
         unit="loss",
         stage="pose",
         only=("loss", "heatmap", "joint"),
         logarithmic=True,
     ),
-    Plot(title="Pose network on synthetic people", unit="mm", stage="pose_synthetic", only=("mm",)),
+    Plot(title="Pose network, synthetic people", unit="mm", stage="pose_synthetic", only=("mm",)),
     Plot(
-        title="Root network on this rig",
+        title="Root network, this rig",
         unit="loss",
         stage="root",
         only=("loss", "synthetic", "consistency"),

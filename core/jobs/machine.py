@@ -1,8 +1,9 @@
-"""How a process that runs networks uses its memory."""
+"""How a process that runs networks uses the machine. To be called before torch is imported."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 
 
@@ -19,3 +20,12 @@ def keep_freed_memory() -> None:
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(top_pad, 256 << 20)
+
+
+def wait_without_spinning() -> None:
+    """Has OpenMP's threads sleep while they have nothing to do.
+
+    By default they burn their core until the next parallel loop, which is the fastest when a process has the machine to
+    itself, and many times slower when a window, a camera or another job wants a core as well.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
