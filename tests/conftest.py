@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -127,6 +128,26 @@ def sample_session(sample_root: Path, tmp_path: Path) -> Session:
 
     shutil.copytree(sample_root, tmp_path / "two_people")
     return Session.open(tmp_path / "two_people")
+
+
+@pytest.fixture
+def short_session(sample_session: Session) -> Session:
+    """The sample, of which only the first few moments belong to the take."""
+    from core.session import Timeline
+
+    moments = 6
+    take = sample_session.take("two_people")
+    times = take.timeline()
+    sample_session.write_take(
+        dataclasses.replace(take.manifest, n_frames=moments),
+        Timeline(
+            cameras=times.cameras,
+            time_s=times.time_s[:moments],
+            frame_index=times.frame_index[:moments],
+            frame_time_s=times.frame_time_s[:moments],
+        ),
+    )
+    return sample_session
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNe
 from core.pipelines.params import PathParams
 from core.pipelines.path import run_path
 from core.progress import RecordingReporter
-from core.session import BASELINE, Session, Timeline
+from core.session import BASELINE, Session
 from core.session.status import trained_runs
 from core.training import config as training
 
@@ -39,21 +38,10 @@ def tiny() -> training.TrainConfig:
 
 
 @pytest.fixture
-def session(sample_session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """The sample, of which only the first moments belong to the take."""
+def session(short_session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A few moments of the sample, and a preset that trains in seconds."""
     monkeypatch.setitem(training.PRESETS, "tiny", tiny)
-    take = sample_session.take("two_people")
-    times = take.timeline()
-    sample_session.write_take(
-        dataclasses.replace(take.manifest, n_frames=MOMENTS),
-        Timeline(
-            cameras=times.cameras,
-            time_s=times.time_s[:MOMENTS],
-            frame_index=times.frame_index[:MOMENTS],
-            frame_time_s=times.frame_time_s[:MOMENTS],
-        ),
-    )
-    return sample_session
+    return short_session
 
 
 class StopsInTraining(RecordingReporter):
