@@ -25,7 +25,7 @@ from core.types import PANOPTIC15, Pose3DSequence
 
 
 def with_baseline(session: Session) -> Session:
-    """The session with 3D poses of one person, as Associate would store them."""
+    """The session with 3D poses of one person, as Baseline would store them."""
     take = session.take("two_people")
     xyz = np.random.default_rng(0).uniform(0, 2000, (5, 1, 15, 3))
     Pose3DSequence(
@@ -109,7 +109,7 @@ def test_a_verb_leaves_the_same_run_folder_as_the_worker(
         (["label", "{root}", "--set", "pose2d.long_sid=3"], ["pose2d.long_sid", "long_side_px"]),
         (["label", "{root}", "--set", "pose2d"], ["not an override", "name=value"]),
         (["label", "{root}", "--config", "{root}/none.yaml"], ["does not exist"]),
-        (["export", "{root}"], ["no 3D poses", "Associate"]),
+        (["export", "{root}"], ["no 3D poses", "Baseline"]),
         (["export", "{root}", "--poses", "baseline", "--formats", "fbx"], ["fbx"]),
         (["label", "{root}/takes"], ["not a session"]),
         (["resume", "{root}", "none"], ["does not exist"]),
