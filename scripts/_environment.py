@@ -191,3 +191,22 @@ def _loads(library: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def run_elsewhere(script: str) -> int | None:
+    """Runs a script again with the environment's Python and the same arguments, making the environment if need be.
+
+    Args:
+        script: Its `__file__`.
+
+    Returns:
+        The exit code; None where that Python is the one that runs, so that the script goes on.
+    """
+    try:
+        python = ensure(window=False)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if Path(sys.prefix) == python.parent.parent:
+        return None
+    return run([python, script, *sys.argv[1:]])

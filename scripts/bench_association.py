@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from _environment import SetupError, ensure, run
+from _environment import run_elsewhere
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,9 @@ def main() -> int:
     parser.add_argument("--take", default="two_people")
     parser.add_argument("--estimator", default="")
     asked = parser.parse_args()
-    try:
-        python = ensure(window=False)
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if Path(sys.prefix) != python.parent.parent:
-        return run([python, __file__, *sys.argv[1:]])
+    code = run_elsewhere(__file__)
+    if code is not None:
+        return code
     print(_ROW.format("scene", "right", "mm", "AP25", "switches", "by paths", "ms/frame"))
     for scene in SCENES:
         print(synthetic(scene, asked.frames, asked.seed), flush=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _environment import SetupError, ensure, run
+from _environment import run_elsewhere
 
 if TYPE_CHECKING:
     from torch import nn
@@ -249,13 +249,9 @@ def main() -> int:
     if asked.stage:
         print(json.dumps(measure(asked.stage, _open(asked))))
         return 0
-    try:
-        python = ensure(window=False)
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if Path(sys.prefix) != python.parent.parent:
-        return run([python, __file__, *sys.argv[1:]])
+    code = run_elsewhere(__file__)
+    if code is not None:
+        return code
     with tempfile.TemporaryDirectory(prefix="selfpose-bench-") as folder:
         if asked.session is None:
             asked.session = Path(folder) / "session"

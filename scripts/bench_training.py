@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _environment import SetupError, ensure, run
+from _environment import run_elsewhere
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -143,13 +143,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", default="", help="keep the checkpoints here, and go on from them")
     asked = parser.parse_args()
-    try:
-        python = ensure(window=False)
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if Path(sys.prefix) != python.parent.parent:
-        return run([python, __file__, *sys.argv[1:]])
+    code = run_elsewhere(__file__)
+    if code is not None:
+        return code
     bench(asked)
     return 0
 
