@@ -90,6 +90,15 @@ def find_roots(networks: Networks, scene: Scene, views: Views) -> tuple[Tensor, 
 
 
 @torch.no_grad()
+def find_people(networks: Networks, scene: Scene, views: Views) -> tuple[Tensor, Tensor, Views]:
+    """Roots that detections bear out: as `find_roots`, and what the views show of each of them (P entries)."""
+    roots, sample = find_roots(networks, scene, views)
+    mine = networks.pose.prior.gate(scene.projector, views, roots, sample, scene.sigma_px)
+    owned = _owned_views(mine, views.peak[sample]) >= networks.config.pose.min_views
+    return roots[owned], sample[owned], mine.at(owned)
+
+
+@torch.no_grad()
 def detect(networks: Networks, scene: Scene, views: Views, *, refined: bool = True, people_at_once: int = 32) -> People:
     """People in a batch of heatmaps.
 
@@ -101,10 +110,7 @@ def detect(networks: Networks, scene: Scene, views: Views, *, refined: bool = Tr
         people_at_once: Cubes in memory together.
     """
     config = networks.config.pose
-    roots, sample = find_roots(networks, scene, views)
-    mine = networks.pose.prior.gate(scene.projector, views, roots, sample, scene.sigma_px)
-    owned = _owned_views(mine, views.peak[sample]) >= config.min_views
-    roots, sample, mine = roots[owned], sample[owned], mine.at(owned)
+    roots, sample, mine = find_people(networks, scene, views)
     parts = [
         _detect_some(
             networks,

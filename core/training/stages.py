@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.affine import augment, draw_augmentation
-from core.models.networks import Networks, Scene, find_roots
+from core.models.networks import Networks, Scene, find_people
 from core.models.projection import to_heatmap
 from core.models.render import render
 from core.models.root_net import propose
@@ -169,7 +169,8 @@ class PoseTraining:
         plain = self.scene.affine.expand(len(moments), -1, -1, -1)
         self.networks.root.eval()
         views = footage_views(self.footage, self.scene, moments, plain, only_root=True)
-        return find_roots(self.networks, self.scene, views)
+        roots, sample, _ = find_people(self.networks, self.scene, views)
+        return roots, sample
 
     def _find(
         self,
