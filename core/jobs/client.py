@@ -110,7 +110,7 @@ class Job:
                 self._state = "failed"
             elif isinstance(event, Cancelled):
                 self._state = "cancelled"
-        if not self.ended and not alive and not events:
+        if not self.ended and not alive:  # dead before its file was read to the end: nothing more can come
             self._state = "lost"
         return events
 

@@ -128,6 +128,9 @@ def test_a_killed_job_is_lost_and_restart_resumes_it_after_a_cut_line(start: Sta
     job.kill()
     ended(job)
     assert job.state == "lost"
+    newcomer = Job(job.folder)
+    assert newcomer.poll() and newcomer.state == "lost", "one look is enough to see that nothing more will come"
+    assert unfinished([job.folder]) == []
     events_file = RunLayout(job.folder).events
     with events_file.open("a") as file:
         file.write('{"event": "metric", "na')
