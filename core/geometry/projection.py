@@ -74,7 +74,7 @@ def distort(camera: Camera, xy: F64) -> F64:
     out_y = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y + r2 * (s3 + r2 * s4)
     out = np.concatenate([out_x, out_y], -1)
     if tau_x or tau_y:
-        tilt = _tilt(float(tau_x), float(tau_y))
+        tilt = sensor_tilt(float(tau_x), float(tau_y))
         homogeneous = np.concatenate([out, np.ones_like(out_x)], -1) @ tilt.T
         out = homogeneous[..., :2] / homogeneous[..., 2:]
     return np.asarray(out)
@@ -164,7 +164,8 @@ def _fold_radius(coefficients: bytes, lens: str) -> float:
     return float(r[folded[0]]) if folded.size else np.inf
 
 
-def _tilt(tau_x: float, tau_y: float) -> F64:
+def sensor_tilt(tau_x: float, tau_y: float) -> F64:
+    """Homography (3, 3) of the image plane for OpenCV's tilted sensor, angles in radians."""
     cx, sx, cy, sy = np.cos(tau_x), np.sin(tau_x), np.cos(tau_y), np.sin(tau_y)
     rotation = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
     plane = np.array([[rotation[2, 2], 0, -rotation[0, 2]], [0, rotation[2, 2], -rotation[1, 2]], [0, 0, 1]])

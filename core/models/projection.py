@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.geometry import fold_radius
+from core.geometry.projection import sensor_tilt
 from core.types.camera import Camera, CameraRig
 
 _NEAR_MM = 1.0
@@ -120,7 +121,4 @@ def _tilt(camera: Camera) -> np.ndarray:
     """Homography (3, 3) of OpenCV's tilted sensor; the identity without a tilt."""
     if camera.distortion.size != 14 or not camera.distortion[12:].any():
         return np.eye(3)
-    (cx, cy), (sx, sy) = np.cos(camera.distortion[12:]), np.sin(camera.distortion[12:])
-    rotation = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
-    plane = np.array([[rotation[2, 2], 0, -rotation[0, 2]], [0, rotation[2, 2], -rotation[1, 2]], [0, 0, 1]])
-    return np.asarray(plane @ rotation)
+    return sensor_tilt(*camera.distortion[12:].tolist())
