@@ -15,14 +15,40 @@ class HeatmapConfig:
     Attributes:
         source: "joints" draws a Gaussian for each 2D joint, as high as its score. "estimator" takes the heatmaps that
             the 2D estimator stored; those joints it has no channel for, the root network's map, and synthetic people
-            stay drawn.
+            stay drawn. "backbone" takes those of a network of our own, trained on the footage's pseudo labels.
         long_side_px: Longer side of a heatmap; a view's picture is fitted into it, aspect kept.
         sigma_px: Standard deviation of a joint's Gaussian, in heatmap px.
     """
 
-    source: Literal["joints", "estimator"] = "joints"
+    source: Literal["joints", "estimator", "backbone"] = "joints"
     long_side_px: int = 240
     sigma_px: float = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneConfig:
+    """The 2D network that makes heatmaps of pictures, where they are not taken from the 2D estimator.
+
+    Attributes:
+        depth: Of the residual network: 50 is the published backbone, 18 the published attention network's.
+        width: Factor on the number of channels of every residual stage; 1 is the published network.
+        deconv_channels: Channels of the three transposed convolutions.
+        stride: Picture px of its input for one heatmap px: 4 is the published one; 2 takes pictures of half the size.
+        weights: File with weights to start from: Pose-ResNet or ResNet in their usual naming. Empty starts from noise.
+    """
+
+    depth: Literal[18, 50] = 50
+    width: float = 1.0
+    deconv_channels: int = 256
+    stride: Literal[2, 4] = 4
+    weights: str = ""
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.deconv_channels < 1:
+            raise CoreError(
+                f"A backbone of width {self.width} with {self.deconv_channels} deconvolution channels cannot be built.",
+                "Use positive numbers.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +76,8 @@ class RootNetConfig:
     """Where people are: a confidence for every voxel of the capture space, and its peaks.
 
     Attributes:
+        head: "volume" is the paper's 3D network. "planes" looks for people from above and then for their height, after
+            Faster-VoxelPose (ECCV 2022): two orders of magnitude fewer operations.
         spacing_mm: Distance of voxels, about; the capture space rounds it to multiples of 4 voxels.
         sigma_mm: Standard deviation of the target around a root.
         max_people: Most proposals per moment.
@@ -59,6 +87,7 @@ class RootNetConfig:
             paper): the network then learns which crossings of rays are ghosts instead of everything.
     """
 
+    head: Literal["volume", "planes"] = "volume"
     net: VolumeNetConfig = field(default_factory=VolumeNetConfig)
     spacing_mm: float = 101.0
     sigma_mm: float = 200.0
@@ -99,6 +128,8 @@ class PoseNetConfig:
     """The joints of one person in a cube around the root.
 
     Attributes:
+        head: "volume" is the paper's 3D network. "planes" looks at the cube from three sides with one 2D network, after
+            Faster-VoxelPose (ECCV 2022).
         voxels: Points along an edge of the cube, end points included; a multiple of 4.
         cube_mm: Edge of the cube.
         beta: Sharpness of the soft-argmax.
@@ -112,6 +143,7 @@ class PoseNetConfig:
             lets the root network's threshold be low: what it invents owns no detections.
     """
 
+    head: Literal["volume", "planes"] = "volume"
     net: VolumeNetConfig = field(default_factory=VolumeNetConfig)
     voxels: int = 64
     cube_mm: float = 2000.0
@@ -132,8 +164,9 @@ class PoseNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """Both networks and their input."""
+    """All networks and their input."""
 
     heatmap: HeatmapConfig = field(default_factory=HeatmapConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
     root: RootNetConfig = field(default_factory=RootNetConfig)
     pose: PoseNetConfig = field(default_factory=PoseNetConfig)
