@@ -10,6 +10,8 @@ Legend: P person, V view, D detection, J joint, N voxel, H W heatmap.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,7 @@ BONES = PANOPTIC15.bones
 _WIDTH, _LEAST_MM, _FLOOR = 1.3, 60.0, -30.0
 _GATE_AT, _GATE_SLOPE = 3.0, 2.0
 """A detection whose joints are off by 3 in mean half squared spreads counts half; one that fits is near 0.6."""
+_MOST_MISFIT = 12.0
 _BENEFIT = 2.0
 """Of the doubt, when a detection fits somebody else of the same moment equally well."""
 _WINDOW_SIGMAS, _BORDER_SIGMAS = 3.0, 1.5
@@ -68,7 +71,6 @@ class BodyPrior(nn.Module):
         apart = (offsets_mm - self.mean_mm[:, None]) / self.spread_mm[:, None]
         return (-0.5 * apart.square().sum(-1)).clamp_min(_FLOOR)
 
-    @torch.no_grad()
     def gate(self, projector: RigProjector, views: Views, root_mm: Tensor, sample: Tensor, sigma_px: float) -> Views:
         """What the views show of single people: heatmaps drawn anew from the detections that fit each root.
 
@@ -85,30 +87,54 @@ class BodyPrior(nn.Module):
         Returns:
             Views with P entries.
         """
-        affine, joints, peak = views.affine[sample], views.joints[sample], views.peak[sample]
-        expected, _ = projector(root_mm[:, None] + self.mean_mm)
-        expected = to_heatmap(affine, expected)  # (P, V, J, 2)
-        spread_px = self.spread_mm.amax(-1) * self._px_per_mm(projector, affine, root_mm)  # (P, V, J)
-        apart = (joints - expected[:, :, None]).square().sum(-1) / (2 * spread_px[:, :, None] ** 2)
-        known = peak > 0
-        misfit = torch.where(known, apart, 0.0).sum(-1) / known.sum(-1).clamp_min(1)
-        fits = torch.sigmoid(_GATE_SLOPE * (_GATE_AT - misfit))  # (P, V, D)
-        fits = fits * torch.sigmoid(_GATE_SLOPE * (_best_of_others(misfit, sample) - misfit) + _BENEFIT)
-        peak = peak * fits[..., None]
+        mine = self.assign(projector, views, root_mm[:, None] + self.mean_mm, self.spread_mm.amax(-1), sample)
         size_hw = (views.heatmaps.shape[-2], views.heatmaps.shape[-1])
-        heatmaps = render(joints, peak, size_hw, sigma_px)
+        heatmaps = render(mine.joints, mine.peak, size_hw, sigma_px)
         if views.stored:
             own = list(views.stored)
-            seen = known[..., own].float()
-            around = _around(joints[..., own, :], seen, fits[..., None] * seen, size_hw, sigma_px)
-            heatmaps[:, :, own] = views.heatmaps[:, :, own][sample] * around
+            whole = views.peak[sample][..., own]
+            with torch.no_grad():
+                part = mine.peak[..., own] / whole.clamp_min(1e-6)
+                around = _around(mine.joints[..., own, :], (whole > 0).float(), part, size_hw, sigma_px)
+            # The maps themselves may carry a gradient, into the backbone that made them.
+            shown = views.heatmaps[:, :, own][sample] * around
+            index = torch.tensor(own, device=shown.device)
+            heatmaps = shown if len(own) == heatmaps.shape[2] else heatmaps.index_copy(2, index, shown)
+        return replace(mine, heatmaps=heatmaps)
+
+    @torch.no_grad()
+    def assign(
+        self, projector: RigProjector, views: Views, expected_mm: Tensor, spread_mm: Tensor, sample: Tensor
+    ) -> Views:
+        """Detections as high as they fit people: everything but the heatmaps of what the views show of each of them.
+
+        Args:
+            projector: The rig.
+            views: Of the batch.
+            expected_mm: (P, J, 3) where each person's joints should be.
+            spread_mm: (J,) or (P, J) how far they may be off.
+            sample: (P,) entry of the batch that each person belongs to.
+
+        Returns:
+            Views with P entries, whose heatmaps are still those of everybody.
+        """
+        affine, joints, peak = views.affine[sample], views.joints[sample], views.peak[sample]
+        expected = to_heatmap(affine, projector(expected_mm)[0])  # (P, V, J, 2)
+        scale = self._px_per_mm(projector, affine, expected_mm.mean(1))
+        spread_px = spread_mm.expand(len(expected), -1)[:, None] * scale  # (P, V, J)
+        apart = (joints - expected[:, :, None]).square().sum(-1) / (2 * spread_px[:, :, None] ** 2)
+        known = peak > 0
+        # One joint that is far off, an outlier, does not make it somebody else.
+        misfit = torch.where(known, apart.clamp_max(_MOST_MISFIT), 0.0).sum(-1) / known.sum(-1).clamp_min(1)
+        fits = torch.sigmoid(_GATE_SLOPE * (_GATE_AT - misfit))  # (P, V, D)
+        fits = fits * torch.sigmoid(_GATE_SLOPE * (_best_of_others(misfit, sample) - misfit) + _BENEFIT)
         return Views(
-            heatmaps=heatmaps,
+            heatmaps=views.heatmaps,
             root=views.root[sample],
             affine=affine,
             view_weight=views.view_weight[sample],
             joints=joints,
-            peak=peak,
+            peak=peak * fits[..., None],
             stored=views.stored,
         )
 

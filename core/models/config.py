@@ -124,6 +124,31 @@ class RefineConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RayRefinerConfig:
+    """Last correction by a network instead: how far to believe each view, and what bodies look like.
+
+    Attributes:
+        enabled: Whether it is done, in place of Gauss-Newton.
+        channels: Width.
+        layers: Blocks.
+        heads: Of each attention.
+        rounds: Times that it is applied, the lens linearised anew each time.
+    """
+
+    enabled: bool = False
+    channels: int = 64
+    layers: int = 3
+    heads: int = 4
+    rounds: int = 2
+
+    def __post_init__(self) -> None:
+        if self.channels % self.heads:
+            raise CoreError(
+                f"{self.channels} channels cannot be shared by {self.heads} heads.", "Use a multiple of the heads."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoseNetConfig:
     """The joints of one person in a cube around the root.
 
@@ -139,6 +164,8 @@ class PoseNetConfig:
         evidence_floor: With e > 0 the views are fused after h -> log(1 + h/e) / log(1 + 1/e), so that their mean is a
             log-likelihood with a floor for outliers; 0 fuses plain heatmaps as the paper does.
         merge_mm: Of skeletons whose joints are closer than this on average only the better one stays.
+        gate: Shows the network only those detections that fit the root, and drops people without detections of their
+            own (a departure from the paper: heatmaps forget which joints belong together).
         min_views: A root stays where at least so many views have a detection that fits it better than anybody else. It
             lets the root network's threshold be low: what it invents owns no detections.
     """
@@ -152,8 +179,10 @@ class PoseNetConfig:
     gain: float = 0.4
     evidence_floor: float = 0.02
     merge_mm: float = 150.0
+    gate: bool = True
     min_views: int = 2
     refine: RefineConfig = field(default_factory=RefineConfig)
+    rays: RayRefinerConfig = field(default_factory=RayRefinerConfig)
 
     def __post_init__(self) -> None:
         if self.voxels < 4 or self.voxels % 4:

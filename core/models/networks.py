@@ -14,6 +14,7 @@ from core.models.affine import fit_rig, heatmap_size
 from core.models.config import ModelConfig
 from core.models.pose_net import PoseNet, merge_skeletons, support
 from core.models.projection import RigProjector, to_heatmap
+from core.models.ray_refiner import RayRefiner, observe_person
 from core.models.refine import refine
 from core.models.root_net import RootNet, propose
 from core.models.unproject import SpaceUnprojector
@@ -27,6 +28,8 @@ ROOT = PANOPTIC15.index("mid_hip")
 _LEAST_SCORE = 0.01
 _NEAR_SIGMAS, _LEAST_JOINTS = 2.5, 3
 """A detection agrees with a person when so near are more than half of its joints, and no fewer than these."""
+_OWN_MM = 150.0
+"""How far a detection's joints may be from those of its person."""
 
 
 class Scene:
@@ -57,6 +60,7 @@ class Networks(nn.Module):
         self.config = config
         self.root = RootNet(config.root)
         self.pose = PoseNet(JOINTS, config.pose)
+        self.rays = RayRefiner(JOINTS, config.pose.rays) if config.pose.rays.enabled else None
 
     def fold(self) -> None:
         """Folds batch norms away; for inference only."""
@@ -91,8 +95,13 @@ def find_roots(networks: Networks, scene: Scene, views: Views) -> tuple[Tensor, 
 
 @torch.no_grad()
 def find_people(networks: Networks, scene: Scene, views: Views) -> tuple[Tensor, Tensor, Views]:
-    """Roots that detections bear out: as `find_roots`, and what the views show of each of them (P entries)."""
+    """Roots that detections bear out: as `find_roots`, and what the views show of each of them (P entries).
+
+    Without the gate everybody stays, and every entry shows everybody.
+    """
     roots, sample = find_roots(networks, scene, views)
+    if not networks.config.pose.gate:
+        return roots, sample, views.at(sample)
     mine = networks.pose.prior.gate(scene.projector, views, roots, sample, scene.sigma_px)
     owned = _owned_views(mine, views.peak[sample]) >= networks.config.pose.min_views
     return roots[owned], sample[owned], mine.at(owned)
@@ -111,20 +120,65 @@ def detect(networks: Networks, scene: Scene, views: Views, *, refined: bool = Tr
     """
     config = networks.config.pose
     roots, sample, mine = find_people(networks, scene, views)
+    if not len(roots):
+        nobody = roots.new_zeros(0, JOINTS, 3)
+        return People(nobody, nobody[..., 0], sample, roots.new_zeros(0, JOINTS, 3, 3))
+    xyz, spread = _pose_of_all(networks, scene, mine, roots, people_at_once)
+    keep = merge_skeletons(xyz, support(scene.projector, mine, xyz).mean(-1), sample, config.merge_mm)
+    xyz, spread, sample, mine = xyz[keep], spread[keep], sample[keep], mine.at(keep)
+    covariance = xyz.new_full((*xyz.shape, 3), torch.nan)
+    if refined:
+        xyz, covariance = correct(networks, scene, views, mine, xyz, spread, sample)
+    # A joint that no view supports is still the network's belief: it keeps a score above "missing".
+    score = support(scene.projector, mine, xyz).clamp_min(_LEAST_SCORE)
+    if config.gate:
+        keep = explained(scene, mine, xyz, score, sample, config.min_views)
+        xyz, score, sample, covariance = xyz[keep], score[keep], sample[keep], covariance[keep]
+    return People(xyz, score, sample, covariance)
+
+
+def correct(
+    networks: Networks, scene: Scene, views: Views, mine: Views, xyz_mm: Tensor, spread_mm: Tensor, sample: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The last correction of joints (P, J, 3), as the settings ask for it, and covariances (P, J, 3, 3).
+
+    Args:
+        networks: All.
+        scene: The rig.
+        views: What the cameras show of a batch.
+        mine: And of each person.
+        xyz_mm: (P, J, 3) the pose network's joints.
+        spread_mm: (P, J) of their soft-argmax.
+        sample: (P,) entry of the batch that each person belongs to.
+    """
+    config, prior = networks.config.pose, networks.pose.prior
+    if networks.rays is not None:
+        seen = own_detections(networks, scene, views, xyz_mm, sample) if config.gate else mine
+        window = config.refine.window_sigmas * scene.sigma_px
+        found = observe_person(seen, scene.projector, xyz_mm, window)
+        xyz, covariance = networks.rays(scene.projector, mine.affine, found, xyz_mm, spread_mm)
+        return xyz, covariance
+    if config.refine.enabled:
+        return refine(scene.projector, mine, xyz_mm, spread_mm, prior.bone_share, scene.sigma_px, config.refine)
+    return xyz_mm, xyz_mm.new_full((*xyz_mm.shape, 3), torch.nan)
+
+
+def own_detections(networks: Networks, scene: Scene, views: Views, xyz_mm: Tensor, sample: Tensor) -> Views:
+    """Detections as high as they fit people whose joints (P, J, 3) are known: a sharper choice than by roots."""
+    spread = xyz_mm.new_full((xyz_mm.shape[1],), _OWN_MM)
+    return networks.pose.prior.assign(scene.projector, views, xyz_mm, spread, sample)
+
+
+def _pose_of_all(
+    networks: Networks, scene: Scene, mine: Views, roots: Tensor, people_at_once: int
+) -> tuple[Tensor, Tensor]:
+    """Joints (P, J, 3) and spreads (P, J) of people around their roots (P, 3), some at a time."""
     parts = [
-        _detect_some(
-            networks,
-            scene,
-            mine.at(slice(start, start + people_at_once)),
-            roots[start : start + people_at_once],
-            refined,
-        )
-        for start in range(0, max(1, len(roots)), people_at_once)
+        networks.pose(scene.projector, mine.at(part), roots[part])
+        for part in (slice(start, start + people_at_once) for start in range(0, len(roots), people_at_once))
     ]
-    xyz, score, covariance = (torch.cat(column) for column in zip(*parts, strict=True))
-    keep = merge_skeletons(xyz, score.mean(-1), sample, config.merge_mm)
-    keep &= explained(scene, mine, xyz, score, sample, config.min_views)
-    return People(xyz[keep], score[keep], sample[keep], covariance[keep])
+    xyz, spread = (torch.cat(column) for column in zip(*parts, strict=True))
+    return xyz, spread
 
 
 def _owned_views(mine: Views, peak: Tensor) -> Tensor:
@@ -158,19 +212,3 @@ def explained(scene: Scene, mine: Views, xyz_mm: Tensor, score: Tensor, sample: 
             best = torch.where(free, misfit[person], torch.inf).argmin(-1)
             taken[moment][views, best[views]] = True
     return keep
-
-
-def _detect_some(
-    networks: Networks, scene: Scene, mine: Views, root_mm: Tensor, refined: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Joints, scores and covariances of people around their roots (P, 3), whom `mine` shows one by one."""
-    config = networks.config.pose
-    covariance = root_mm.new_full((len(root_mm), JOINTS, 3, 3), torch.nan)
-    if not len(root_mm):
-        return root_mm.new_zeros(0, JOINTS, 3), root_mm.new_zeros(0, JOINTS), covariance
-    xyz, spread = networks.pose(scene.projector, mine, root_mm)
-    if refined and config.refine.enabled:
-        bones = networks.pose.prior.bone_share
-        xyz, covariance = refine(scene.projector, mine, xyz, spread, bones, scene.sigma_px, config.refine)
-    # A joint that no view supports is still the network's belief: it keeps a score above "missing".
-    return xyz, support(scene.projector, mine, xyz).clamp_min(_LEAST_SCORE), covariance

@@ -59,8 +59,8 @@ def refine(
 
     def point_terms(now: Tensor, peak_xy: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
         """Normal matrices (P, J, 3, 3) and right sides (P, J, 3) of each joint by itself."""
-        jacobian, uv = _jacobian(projector, views.affine, now)  # (P, V, J, 2, 3)
-        residual, scaled = (peak_xy - uv) / config.noise_px, jacobian / config.noise_px
+        slope, uv = jacobian(projector, views.affine, now)  # (P, V, J, 2, 3)
+        residual, scaled = (peak_xy - uv) / config.noise_px, slope / config.noise_px
         weight = confidence * (config.huber / residual.norm(dim=-1).clamp_min(1e-6)).clamp_max(1)
         normal = torch.einsum("pvj,pvjri,pvjrk->pjik", weight, scaled, scaled) + prior
         right = torch.einsum("pvj,pvjri,pvjr->pji", weight, scaled, residual)
@@ -170,7 +170,7 @@ def _reproject(projector: RigProjector, affine: Tensor, xyz_mm: Tensor) -> tuple
     return to_heatmap(affine, uv), ahead & projector.inside(uv)
 
 
-def _jacobian(projector: RigProjector, affine: Tensor, xyz_mm: Tensor) -> tuple[Tensor, Tensor]:
+def jacobian(projector: RigProjector, affine: Tensor, xyz_mm: Tensor) -> tuple[Tensor, Tensor]:
     """Derivative (P, V, J, 2, 3) of the heatmap px by the joint, and the px (P, V, J, 2) themselves."""
     J = xyz_mm.shape[1]
     steps = _STEP_MM * torch.eye(3, device=xyz_mm.device)

@@ -34,6 +34,9 @@ class NoiseConfig:
         miss_joint: Chance that a joint is missing.
         outlier: Chance that a joint is off by ten times the jitter.
         swap: Chance that left and right are exchanged in a view.
+        occlude: Chance that a limb, or the legs, or an arm and more, are hidden in a view: their joints are missing, or
+            guessed together in a wrong place with low scores, as estimators do.
+        guess: Share of hidden joints that are guessed instead of missing.
     """
 
     jitter: tuple[float, float] = (0.001, 0.006)
@@ -41,6 +44,8 @@ class NoiseConfig:
     miss_joint: float = 0.15
     outlier: float = 0.03
     swap: float = 0.02
+    occlude: float = 0.2
+    guess: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+_EMPTY = 0.01
+"""Below this height a target says nothing but that nobody is there."""
 _ATTENTION = 0.1
 """Cost of ignoring a pixel: sigma of SelfPose3d's equation 8."""
 
@@ -23,19 +25,65 @@ def robust_square(squared_error: Tensor) -> Tensor:
     return e - e**2 / (4 * _ATTENTION)
 
 
-def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor, *, robust: bool) -> Tensor:
-    """Mean weighted error of rendered heatmaps.
+def heatmap_loss(
+    predicted: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    *,
+    robust: bool,
+    background: float = 1.0,
+    attention: Tensor | None = None,
+) -> Tensor:
+    """Mean weighted error of rendered heatmaps (SelfPose3d equations 4 and 7).
 
     Args:
         predicted: (B, V, J, H, W).
         target: (B, V, J, H, W).
         weight: (B, V, J).
         robust: The truncated square instead of the plain one.
+        background: Weight of pixels on which the target is all but empty: below 1, people without a label are not
+            held against the network that found them.
+        attention: (B, V, J, H, W) in 0..1 of the attention network, a factor on the squares.
     """
     error = (predicted - target) ** 2
     if robust:
         error = robust_square(error)
+    if attention is not None:
+        error = error * attention
+    if background != 1.0:
+        error = error * torch.where(target > _EMPTY, 1.0, background)
     return (error.mean((-2, -1)) * weight).sum() / max(weight.numel(), 1)
+
+
+def attention_loss(attention: Tensor) -> Tensor:
+    """What ignoring pixels costs (SelfPose3d equation 8): 0.1 times the mean squared distance from 1."""
+    return _ATTENTION * (attention - 1).square().mean()
+
+
+def backbone_loss(predicted: Tensor, target: Tensor, weight: Tensor, *, background: float = 1.0) -> Tensor:
+    """Mean squared error of the 2D network's heatmaps (B, V, J, H, W), weighted by (B, V, J); see `heatmap_loss`."""
+    return heatmap_loss(predicted, target, weight, robust=False, background=background)
+
+
+def anchor_loss(found_mm: Tensor, anchor_mm: Tensor, weight: Tensor, gate_mm: float) -> Tensor:
+    """Mean absolute distance per coordinate, in metres, of joints from triangulated ones.
+
+    Triangulated people are no labels, they come of the same 2D poses, but they are in 3D: the term keeps joints on
+    their rays where the 2D losses alone would let them slide along.
+
+    Args:
+        found_mm: (P, J, 3).
+        anchor_mm: (P, J, 3), anything where the weight is 0.
+        weight: (P, J) in 0..1.
+        gate_mm: Joints further off than this pull no harder than at this distance.
+    """
+    apart = (found_mm - torch.where(weight[..., None] > 0, anchor_mm, found_mm.detach())).abs().clamp_max(gate_mm)
+    return (apart.mean(-1) * weight).sum() / weight.sum().clamp_min(1) / 1000
+
+
+def agreement_loss(one_mm: Tensor, other_mm: Tensor) -> Tensor:
+    """Mean absolute distance per coordinate, in metres, of the joints (P, J, 3) found in two versions of a moment."""
+    return (one_mm - other_mm).abs().mean() / 1000
 
 
 def joint_loss(

@@ -126,8 +126,13 @@ class PoseScenes:
     root_mm: Tensor
 
 
-def pose_scenes(scene: Scene, count: int, stage: PoseSyntheticStage, rng: np.random.Generator) -> PoseScenes:
-    """Random people placed in the capture space, seen by this rig with noise, gaps, exchanged sides and lost views."""
+def pose_scenes(
+    scene: Scene, count: int, stage: PoseSyntheticStage, rng: np.random.Generator, *, drawn: bool = True
+) -> PoseScenes:
+    """Random people placed in the capture space, seen by this rig with noise, gaps, exchanged sides and lost views.
+
+    Without `drawn` the heatmaps stay empty, for those who look at the detections alone.
+    """
     most = 1 + stage.neighbours
     xyz = poses(count * most, rng, skeleton=PANOPTIC15).reshape(count, most, -1, 3)
     xyz[..., :2] += _places(scene.space, count, most, rng)[:, :, None]
@@ -145,7 +150,7 @@ def pose_scenes(scene: Scene, count: int, stage: PoseSyntheticStage, rng: np.ran
         tensor(score, scene.device),
         scene.affine.expand(count, -1, -1, -1),
         tensor(weight, scene.device),
-        scene.size_hw,
+        scene.size_hw if drawn else (1, 1),
         scene.sigma_px,
     )
     guess = xyz[:, 0, ROOT] + rng.normal(0, stage.root_error_mm, (count, 3))
@@ -196,13 +201,49 @@ def _detect(
     score = np.clip(0.97 / (1 + 0.5 * np.minimum(quality, 3) ** 2) + rng.normal(0, 0.05, seen.shape), 0.1, 1.0)
     found = seen & (rng.random(seen.shape) >= noise.miss_joint)
     found &= rng.random(seen.shape[:3])[..., None] >= noise.miss_view
+    shift, hidden, guessed = _occlude(xy_px, noise, rng)
+    error = np.where(hidden[..., None], shift, error * quality[..., None])
+    score = np.where(hidden, np.minimum(score, rng.uniform(0.05, 0.6, seen.shape)), score)
+    found &= ~hidden | guessed
     # Sides are exchanged as a detector does it: the places stay, the names change.
     swapped = (rng.random(seen.shape[:3]) < noise.swap)[..., None]
     mirror = list(PANOPTIC15.mirror)
-    xy_px = xy_px + error * quality[..., None]
+    xy_px = xy_px + error
     xy_px = np.where(swapped[..., None], xy_px[:, :, :, mirror], xy_px)
     found = np.where(swapped, found[:, :, :, mirror], found)
     return xy_px, np.where(found, score, 0.0)
+
+
+def _occlude(xy_px: F64, noise: NoiseConfig, rng: np.random.Generator) -> tuple[F64, np.ndarray, np.ndarray]:
+    """Hidden limbs of people (B, V, P, J, 2): shifts px of guesses, which joints are hidden, and which are guessed.
+
+    The joints of a hidden limb are guessed together: most of a guess's error is common to them, and it grows with the
+    person's size in the picture.
+    """
+    limb = rng.integers(len(_LIMBS), size=xy_px.shape[:3])
+    hidden = _LIMBS[limb] & (rng.random(xy_px.shape[:3]) < noise.occlude)[..., None]
+    size = np.ptp(xy_px, axis=3).max(-1)[..., None, None]  # (B, V, P, 1, 1)
+    shape = xy_px.shape
+    common = rng.standard_normal((*shape[:3], 1, 2))
+    shift = (0.08 * common + 0.04 * rng.standard_normal(shape)) * np.minimum(size, 4000)
+    guessed = rng.random(shape[:4]) < noise.guess
+    return np.asarray(shift), hidden, guessed
+
+
+def _limbs() -> np.ndarray:
+    """(N, J) bool: joints that furniture, other people and one's own body hide together."""
+    arms = [[f"{side}_elbow", f"{side}_wrist"] for side in ("left", "right")]
+    legs = [[f"{side}_knee", f"{side}_ankle"] for side in ("left", "right")]
+    hips = ["left_hip", "right_hip", "mid_hip"]
+    sides = [
+        arm + leg + [f"{side}_shoulder", f"{side}_hip"]
+        for side, arm, leg in zip(("left", "right"), arms, legs, strict=True)
+    ]
+    groups = [*arms, *legs, legs[0] + legs[1], legs[0] + legs[1] + hips, arms[0] + arms[1], *sides]
+    return np.array([[joint in group for joint in PANOPTIC15.joints] for group in groups])
+
+
+_LIMBS = _limbs()
 
 
 def _false_peaks(

@@ -1,0 +1,244 @@
+"""A learned last correction: a network that says how far each view is to be believed, and what bodies look like.
+
+Gauss-Newton on heatmap peaks weighs observations by fixed rules. Here a small transformer looks at all observations of
+a person at once, as rays relative to the joints found so far, and gives each observation a weight and each joint a
+prior; the joint is then the closed-form solution, so that with good views it stays plain weighted triangulation, and
+without them it is what bodies in this posture look like. Rays in millimetres know nothing of the rig: networks trained
+on random rigs serve any (the idea of ray tokens is RUMPL's, arXiv 2512.15488; solving for the joint is ours).
+
+Legend: P person, V view, J joint, C channel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.models.config import RayRefinerConfig
+from core.models.projection import RigProjector, to_heatmap
+from core.models.refine import jacobian, nearest_peaks
+from core.models.views import Views
+
+_UNIT_MM = 100.0
+_NOISE_MM = 20.0
+"""An observation of full confidence weighs as one with this error before anything is learned."""
+_PRIOR_MM = 60.0
+"""So much is the start believed before anything is learned."""
+_FEATURES_OBSERVED, _FEATURES_JOINT = 11, 6
+_LEAST_PRECISION = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """Where each view shows a person's joints.
+
+    Attributes:
+        xy: (P, V, J, 2) heatmap px.
+        height: (P, V, J) confidence in 0..1, 0 where missing.
+    """
+
+    xy: Tensor
+    height: Tensor
+
+
+def observe_person(views: Views, projector: RigProjector, xyz_mm: Tensor, radius_px: float) -> Observations:
+    """What the views show of each person (P entries): their own detection, or peaks where there are no detections.
+
+    A detection's joints belong together, so the one that fits the person best gives all of its joints, however far
+    they lie from what was found so far: whether to believe them is for the network to say.
+
+    Args:
+        views: Gated: each entry shows one person.
+        projector: The rig.
+        xyz_mm: (P, J, 3) joints found so far.
+        radius_px: How far a peak may lie from its joint.
+    """
+    if views.joints.shape[2] and bool((views.peak > 0).any()):
+        best = views.peak.sum(-1).argmax(-1)[..., None, None]  # (P, V, 1, 1)
+        J = views.peak.shape[-1]
+        height = views.peak.gather(2, best.expand(-1, -1, 1, J))[:, :, 0]
+        xy = views.joints.gather(2, best[..., None].expand(-1, -1, 1, J, 2))[:, :, 0]
+        return Observations(xy, height * (views.view_weight[..., None] > 0))
+    uv, ahead = projector(xyz_mm)
+    xy, height = nearest_peaks(views.heatmaps, to_heatmap(views.affine, uv), radius_px)
+    return Observations(xy, height * (ahead & (views.view_weight[..., None] > 0)))
+
+
+class RayRefiner(nn.Module):
+    """Corrects joints given what every view shows of them.
+
+    Args:
+        joints: Number of joints.
+        config: Size and rounds.
+    """
+
+    def __init__(self, joints: int, config: RayRefinerConfig) -> None:
+        super().__init__()
+        self.config = config
+        C = config.channels
+        self.observed = nn.Sequential(nn.Linear(_FEATURES_OBSERVED, C), nn.GELU(), nn.Linear(C, C))
+        self.joint = nn.Sequential(nn.Linear(_FEATURES_JOINT, C), nn.GELU(), nn.Linear(C, C))
+        self.name = nn.Parameter(0.02 * torch.randn(joints, C))
+        self.blocks = nn.ModuleList(AxialBlock(C, config.heads) for _ in range(config.layers))
+        self.weight = nn.Linear(C, 1)
+        self.prior = nn.Linear(C, 4)
+        for head in (self.weight, self.prior):  # the untrained network is plain weighted triangulation
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def forward(
+        self, projector: RigProjector, affine: Tensor, seen: Observations, start_mm: Tensor, spread_mm: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Corrected joints.
+
+        Args:
+            projector: The rig.
+            affine: (P, V, 2, 3) picture px to heatmap px.
+            seen: Of each person.
+            start_mm: (P, J, 3) joints found so far.
+            spread_mm: (P, J) of their soft-argmax.
+
+        Returns:
+            Joints (P, J, 3) mm and covariances (P, J, 3, 3) mm².
+        """
+        now, covariance = start_mm, start_mm.new_zeros(*start_mm.shape, 3)
+        for _ in range(self.config.rounds):
+            now, covariance = self._round(projector, affine, seen, now, spread_mm)
+        return now, covariance
+
+    def _round(
+        self, projector: RigProjector, affine: Tensor, seen: Observations, now: Tensor, spread_mm: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        rays = Rays.of(projector, affine, seen, now.detach())
+        observed, joint = self._look(rays, now.detach(), spread_mm)
+        weight = rays.height.square() * torch.exp(self.weight(observed)[..., 0].clamp(-12, 8)) / _NOISE_MM**2
+        shift, log_precision = self.prior(joint).split([3, 1], -1)
+        precision = torch.exp(log_precision.clamp(-10, 10)) / _PRIOR_MM**2  # (P, J, 1)
+        across = torch.eye(3, device=now.device) - rays.direction[..., :, None] * rays.direction[..., None, :]
+        normal = torch.einsum("pvj,pvjik->pjik", weight, across)
+        normal = normal + (precision[..., None] + _LEAST_PRECISION) * torch.eye(3, device=now.device)
+        right = torch.einsum("pvj,pvji->pji", weight, rays.offset_mm) + precision * shift * _UNIT_MM
+        # Closed form of a 3x3 system: in float32, and not differentiated through a factorisation on a GPU.
+        inverse = _inverse(normal)
+        return now.detach() + torch.einsum("pjik,pjk->pji", inverse, right), inverse
+
+    def _look(self, rays: Rays, now: Tensor, spread_mm: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of observations (P, V, J, C) and of joints (P, J, C) that know of each other."""
+        body = (now - now.mean(1, keepdim=True)) / (5 * _UNIT_MM)  # (P, J, 3)
+        far = rays.offset_mm / _UNIT_MM
+        length = far.norm(dim=-1, keepdim=True)
+        known = (rays.height > 0)[..., None]
+        features = torch.cat(
+            [
+                far / (1 + length),  # bounded, linear near zero
+                torch.log1p(length),
+                rays.direction,
+                rays.height[..., None],
+                body[:, None].expand(-1, far.shape[1], -1, -1),
+            ],
+            -1,
+        )
+        views_of = (rays.height > 0).sum(1, keepdim=True).movedim(1, -1)  # (P, J, 1)
+        joint = self.joint(
+            torch.cat([body, spread_mm[..., None] / _UNIT_MM, views_of / 4, 1 / (1 + views_of.float())], -1)
+        )
+        tokens = torch.cat([joint[:, None], self.observed(features) * known], 1) + self.name  # (P, 1 + V, J, C)
+        shown = torch.cat([torch.ones_like(known[:, :1]), known], 1)[..., 0]
+        for block in self.blocks:
+            tokens = block(tokens, shown)
+        return tokens[:, 1:], tokens[:, 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Rays:
+    """Observations as rays near joints.
+
+    Attributes:
+        offset_mm: (P, V, J, 3) from the joint to the ray, at a right angle to it.
+        direction: (P, V, J, 3) from the camera to the joint, unit length.
+        height: (P, V, J) confidence, 0 where there is nothing.
+    """
+
+    offset_mm: Tensor
+    direction: Tensor
+    height: Tensor
+
+    @classmethod
+    def of(cls, projector: RigProjector, affine: Tensor, seen: Observations, xyz_mm: Tensor) -> Rays:
+        """Rays of what was seen, near joints (P, J, 3); the lens is linearised there."""
+        slope, uv = jacobian(projector, affine, xyz_mm)  # (P, V, J, 2, 3)
+        ahead = projector(xyz_mm)[1]
+        residual = seen.xy - uv
+        gram = slope @ slope.mT
+        a, b, d = gram[..., 0, 0], gram[..., 0, 1], gram[..., 1, 1]
+        determinant = (a * d - b * b).clamp_min(1e-12)
+        solved = torch.stack(
+            [d * residual[..., 0] - b * residual[..., 1], a * residual[..., 1] - b * residual[..., 0]], -1
+        )
+        offset = torch.einsum("pvjri,pvjr->pvji", slope, solved / determinant[..., None])
+        centre = -torch.einsum("vji,vj->vi", projector.R, projector.t_mm)
+        direction = functional.normalize(xyz_mm[:, None] - centre[:, None], dim=-1)
+        height = seen.height * ahead
+        return cls(torch.where((height > 0)[..., None], offset, 0.0), direction, height)
+
+
+class AxialBlock(nn.Module):
+    """Attention among the joints of a view, then among the views of a joint, then a perceptron; each pre-normalised."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.joints = Attention(channels, heads)
+        self.views = Attention(channels, heads)
+        self.norm = nn.LayerNorm(channels)
+        self.mix = nn.Sequential(nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels))
+
+    def forward(self, tokens: Tensor, shown: Tensor) -> Tensor:
+        """(P, 1 + V, J, C) tokens of which `shown` (P, 1 + V, J) exist."""
+        tokens = tokens + self.joints(tokens, shown)
+        tokens = tokens + self.views(tokens.transpose(1, 2), shown.transpose(1, 2)).transpose(1, 2)
+        out: Tensor = tokens + self.mix(self.norm(tokens))
+        return out
+
+
+class Attention(nn.Module):
+    """Self-attention along the last but one axis; tokens that do not exist are not looked at."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.query_key_value = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, tokens: Tensor, shown: Tensor) -> Tensor:
+        """(P, A, B, C) tokens attend along B where `shown` (P, A, B)."""
+        P, A, B, C = tokens.shape
+        parts = self.query_key_value(self.norm(tokens)).view(P * A, B, 3, self.heads, C // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        # A row of which nothing exists attends to itself alike: its result is never looked at.
+        mask = shown.reshape(P * A, 1, 1, B) | ~shown.any(-1).reshape(P * A, 1, 1, 1)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        out: Tensor = self.out(mixed.transpose(1, 2).reshape(P, A, B, C))
+        return out
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Inverse of symmetric positive (..., 3, 3) matrices by their adjugates."""
+    a, b, c = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2]
+    d, e, f = matrix[..., 1, 1], matrix[..., 1, 2], matrix[..., 2, 2]
+    ad, ae, af = d * f - e * e, c * e - b * f, b * e - c * d
+    dd, de, ff = a * f - c * c, b * c - a * e, a * d - b * b
+    determinant = a * ad + b * ae + c * af
+    rows = torch.stack([ad, ae, af, ae, dd, de, af, de, ff], -1) / determinant[..., None]
+    return rows.view(*matrix.shape)
+
+
+def gaussian_nll(error_mm: Tensor, covariance_mm2: Tensor) -> Tensor:
+    """Negative log-likelihood (...) per coordinate of errors (..., 3) under covariances (..., 3, 3), up to a constant."""
+    precision = _inverse(covariance_mm2)
+    distance = torch.einsum("...i,...ik,...k->...", error_mm, precision, error_mm)
+    return (distance - torch.logdet(precision)) / 6 - math.log(_UNIT_MM)
