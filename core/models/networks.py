@@ -61,6 +61,8 @@ class Networks(nn.Module):
         self.root = RootNet(config.root)
         self.pose = PoseNet(JOINTS, config.pose)
         self.rays = RayRefiner(JOINTS, config.pose.rays) if config.pose.rays.enabled else None
+        self.backbone: nn.Module | None = None
+        self.attention: nn.Module | None = None
 
     def fold(self) -> None:
         """Folds batch norms away; for inference only."""

@@ -118,10 +118,9 @@ class RayRefiner(nn.Module):
         weight = rays.height.square() * torch.exp(self.weight(observed)[..., 0].clamp(-12, 8)) / _NOISE_MM**2
         shift, log_precision = self.prior(joint).split([3, 1], -1)
         precision = torch.exp(log_precision.clamp(-10, 10)) / _PRIOR_MM**2  # (P, J, 1)
-        across = torch.eye(3, device=now.device) - rays.direction[..., :, None] * rays.direction[..., None, :]
-        normal = torch.einsum("pvj,pvjik->pjik", weight, across)
+        normal, right = rays.normal(weight)
         normal = normal + (precision[..., None] + _LEAST_PRECISION) * torch.eye(3, device=now.device)
-        right = torch.einsum("pvj,pvji->pji", weight, rays.offset_mm) + precision * shift * _UNIT_MM
+        right = right + precision * shift * _UNIT_MM
         # Closed form of a 3x3 system: in float32, and not differentiated through a factorisation on a GPU.
         inverse = _inverse(normal)
         return now.detach() + torch.einsum("pjik,pjk->pji", inverse, right), inverse
@@ -184,6 +183,23 @@ class Rays:
         direction = functional.normalize(xyz_mm[:, None] - centre[:, None], dim=-1)
         height = seen.height * ahead
         return cls(torch.where((height > 0)[..., None], offset, 0.0), direction, height)
+
+    def meet(self, loose: float) -> Tensor:
+        """(P, J, 3) way from the joints to where the rays meet, by least squares.
+
+        Args:
+            loose: Weight, in 1/mm², of staying where the joint is.
+        """
+        weight = self.height.square() / _NOISE_MM**2
+        normal, right = self.normal(weight)
+        eye = torch.eye(3, device=normal.device)
+        return torch.einsum("pjik,pjk->pji", _inverse(normal + loose * eye), right)
+
+    def normal(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Normal matrices (P, J, 3, 3) and right sides (P, J, 3) of weighted (P, V, J) distances to the rays."""
+        across = torch.eye(3, device=weight.device) - self.direction[..., :, None] * self.direction[..., None, :]
+        normal = torch.einsum("pvj,pvjik->pjik", weight, across)
+        return normal, torch.einsum("pvj,pvji->pji", weight, self.offset_mm)
 
 
 class AxialBlock(nn.Module):

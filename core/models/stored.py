@@ -5,7 +5,7 @@ Legend: B moment of a batch, V view, J joint of the networks, C channel of the e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +46,26 @@ class StoredMaps(Protocol):
 
     def version(self, moments: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """Heatmaps (B, V, K, H, W) of the K `joints` at moments (B,), by affines (B, V, 2, 3) from picture px."""
+
+
+class Pictures(Protocol):
+    """Pictures of all views, read when a batch needs them."""
+
+    def version(
+        self,
+        moments: np.ndarray,
+        affine: Tensor,
+        size_hw: tuple[int, int],
+        change: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Pictures (B, V, 3, h, w) for the backbone of moments (B,), normalised.
+
+        Args:
+            moments: (B,).
+            affine: (B, V, 2, 3) picture px to heatmap px.
+            size_hw: Of the heatmaps; the pictures are larger by the backbone's stride.
+            change: Photometric change of pictures (N, 3, h, w) in 0..255, before they are normalised.
+        """
 
 
 class TakeMaps:

@@ -5,7 +5,7 @@ Legend: B batch, T moment, V view, P detection, J joint, H W heatmap.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,6 +56,23 @@ class Views:
             self.joints[chosen],
             self.peak[chosen],
             self.stored,
+        )
+
+    def weighted(self, view_weight: Tensor) -> Views:
+        """With other weights (B, V)."""
+        return replace(self, view_weight=view_weight)
+
+    @classmethod
+    def cat(cls, parts: Sequence[Views]) -> Views:
+        """One batch after the other; all with as many detections and stored joints."""
+        return cls(
+            torch.cat([v.heatmaps for v in parts]),
+            torch.cat([v.root for v in parts]),
+            torch.cat([v.affine for v in parts]),
+            torch.cat([v.view_weight for v in parts]),
+            torch.cat([v.joints for v in parts]),
+            torch.cat([v.peak for v in parts]),
+            parts[0].stored,
         )
 
 

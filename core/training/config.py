@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
+from typing import Literal
 
 from core.errors import CoreError
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
@@ -46,6 +48,32 @@ class NoiseConfig:
     swap: float = 0.02
     occlude: float = 0.2
     guess: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigsConfig:
+    """The rigs that synthetic people are seen by.
+
+    Attributes:
+        random: Made-up rigs as well as the footage's own: networks that serve rigs they never saw.
+        own_share: Chance that a step plays in the footage's own rig all the same.
+        count: Number of made-up rigs.
+        held: Of these in memory at once.
+        cameras: Least and largest number of cameras.
+    """
+
+    random: bool = False
+    own_share: float = 0.2
+    count: int = 1000
+    held: int = 24
+    cameras: tuple[int, int] = (2, 10)
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.cameras[0] <= self.cameras[1] or self.count < 1 or self.held < 1:
+            raise CoreError(
+                f"Rigs of {self.cameras[0]} to {self.cameras[1]} cameras, {self.count} of them, cannot be made.",
+                "Use two cameras or more, and at least one rig.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +135,32 @@ class PoseSyntheticStage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RaysStage:
+    """The learned correction, on exact synthetic people; only where `model.pose.rays` is enabled.
+
+    Attributes:
+        steps: Optimiser steps; 0 skips the stage.
+        batch: People a step on a CPU, and on a GPU.
+        learning_rate: Of Adam at its highest.
+        start_error_mm: Largest standard deviation of the joints that the correction starts from.
+        weight_certainty: Of the likelihood that makes its covariances true.
+        people: How people and their detections are made.
+    """
+
+    steps: int = 10_000
+    batch: int = 48
+    gpu_batch: int = 768
+    learning_rate: float = 2e-3
+    start_error_mm: float = 80.0
+    weight_certainty: float = 0.05
+    people: PoseSyntheticStage = field(default_factory=lambda: PoseSyntheticStage(neighbours=3))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoseStage:
     """Pose network on the footage, self-supervised: the joints found in one augmented version, projected into another.
+
+    Each departure from the paper is a switch of its own; `paper_stage` has them all off.
 
     Attributes:
         steps: Optimiser steps; 0 skips the stage.
@@ -117,11 +169,20 @@ class PoseStage:
         weight_heatmap: Of the rendered heatmaps' error.
         weight_joint: Of the matched joints' distance.
         joint_from: Share of the steps after which the joint loss starts.
-        robust: Closed-form robust loss on heatmaps instead of plain squares: what the published attention network
-            converges to.
+        attention: How pixels that cannot be explained lose weight: by the published attention network, by the closed
+            form that it converges to, or not at all.
+        background: Weight of pixels where nobody is labelled, in the heatmap loss and the backbone's.
         hard_attention: Drops the one view of a batch with the largest joint loss.
-        gate: A match counts while its mean error stays below this share of the heatmap's size.
+        gate: A match counts while its mean error stays below this share of the heatmap's size; infinite as published.
+        weight_backbone: Of the 2D network's own error on all versions, where there is one to train.
+        weight_anchor: Of the distance to the triangulated people.
+        anchor_mm: Joints further from them than this are not pulled.
+        weight_agreement: Of the distance between the joints of both versions.
         drop_view: Chance that a camera's heatmaps are left out of the input while its labels still count.
+        least_confidence: Labels below it do not count.
+        photometric: Changes colours and cuts squares out of the pictures, where the networks look at pictures.
+        accept: Redraws moments until every view shows somebody and both versions still show everybody.
+        through_rays: Whether the learned correction is trained along, where there is one.
     """
 
     steps: int = 40_000
@@ -131,10 +192,40 @@ class PoseStage:
     weight_heatmap: float = 1.0
     weight_joint: float = 0.01
     joint_from: float = 0.5
-    robust: bool = True
+    attention: Literal["none", "closed", "network"] = "closed"
+    background: float = 1.0
     hard_attention: bool = True
     gate: float = 0.1
+    weight_backbone: float = 1.0
+    weight_anchor: float = 0.1
+    anchor_mm: float = 200.0
+    weight_agreement: float = 0.02
     drop_view: float = 0.1
+    least_confidence: float = 0.0
+    photometric: bool = True
+    accept: bool = False
+    through_rays: bool = False
+
+
+def paper_stage() -> PoseStage:
+    """The published pose stage: soft labels, attention network, no anchor, no agreement, nothing left out."""
+    return PoseStage(
+        batch=1,
+        gpu_batch=2,
+        attention="network",
+        gate=float("inf"),
+        weight_anchor=0.0,
+        weight_agreement=0.0,
+        drop_view=0.0,
+        accept=True,
+    )
+
+
+def finetune_stage() -> PoseStage:
+    """The published last stage: confident labels only, the joint loss from the start, half the learning rate."""
+    return dataclasses.replace(
+        paper_stage(), steps=0, learning_rate=5e-5, joint_from=0.0, least_confidence=0.3, accept=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +237,14 @@ class TrainConfig:
         device: "auto", "cuda", "mps" or "cpu".
         model: The networks.
         split: What is held out.
-        root: First stage.
-        pose_synthetic: Second stage.
-        pose: Third stage.
+        labels: What training aims at: "clean" are 2D joints that all views agree on, with confidences; "raw" are the
+            estimator's own, all of them, as published.
+        rigs: Where synthetic people are seen.
+        root: Where people are.
+        pose_synthetic: Bodies, from synthetic people.
+        rays: The learned correction.
+        pose: Bodies, from the footage.
+        finetune: The same on confident labels.
         warmup: Share of a stage in which the learning rate rises; it falls along a cosine afterwards.
         clip_gradient: Largest norm of the gradient.
         measure_every: Steps between two held-out figures.
@@ -161,9 +257,13 @@ class TrainConfig:
     device: str = "auto"
     model: ModelConfig = field(default_factory=ModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+    labels: Literal["clean", "raw"] = "clean"
+    rigs: RigsConfig = field(default_factory=RigsConfig)
     root: RootStage = field(default_factory=RootStage)
     pose_synthetic: PoseSyntheticStage = field(default_factory=PoseSyntheticStage)
+    rays: RaysStage = field(default_factory=RaysStage)
     pose: PoseStage = field(default_factory=PoseStage)
+    finetune: PoseStage = field(default_factory=finetune_stage)
     warmup: float = 0.05
     clip_gradient: float = 1.0
     measure_every: int = 50

@@ -5,16 +5,17 @@ Legend: T moment of all takes in a row, B batch, V view, P detection, L labelled
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from core.association.config import AssociationConfig
 from core.association.labels import clean_labels
 from core.errors import CoreError
-from core.models.stored import StoredMaps
+from core.models.stored import Pictures, StoredMaps
 from core.models.views import Detections
 from core.training.config import SplitConfig
 from core.training.split import held_out, trained_on
@@ -32,10 +33,17 @@ class Labels:
     Attributes:
         xy_px: (T, V, L, J, 2) picture px, 0 where missing.
         weight: (T, V, L, J) in 0..1, 0 where missing.
+        anchor_mm: (T, L, J, 3) the people triangulated without training, NaN where missing; None where nobody was.
     """
 
     xy_px: F32
     weight: F32
+    anchor_mm: F32 | None = None
+
+    @classmethod
+    def raw(cls, inputs: Detections) -> Labels:
+        """The estimator's joints as they are, the guessed ones too: the published soft labels."""
+        return cls(inputs.xy_px, (inputs.score > 0).astype(np.float32))
 
     @classmethod
     def clean(cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], people: Pose3DSequence) -> Labels:
@@ -52,7 +60,12 @@ class Labels:
             found.xy_px.astype(np.float64), found.weight.astype(np.float64), people.skeleton, PANOPTIC15
         )
         T, _, P, J = weight.shape
-        labels = cls(np.zeros((T, len(rig), P, J, 2), np.float32), np.zeros((T, len(rig), P, J), np.float32))
+        anchor, _ = convert(people.xyz_mm, people.score, people.skeleton, PANOPTIC15)
+        labels = cls(
+            np.zeros((T, len(rig), P, J, 2), np.float32),
+            np.zeros((T, len(rig), P, J), np.float32),
+            anchor.astype(np.float32),
+        )
         at = [rig.names.index(name) for name in names]
         labels.xy_px[:, at], labels.weight[:, at] = np.nan_to_num(xy), weight
         return labels
@@ -69,6 +82,7 @@ class Footage:
         train: (M,) indices of moments to train on.
         held_out: (N,) indices of moments to measure on.
         maps: The estimator's heatmaps of these moments, where the networks look at them instead of the inputs' joints.
+        pictures: The moments' pictures, where a backbone looks at them.
     """
 
     rig: CameraRig
@@ -77,6 +91,7 @@ class Footage:
     train: np.ndarray
     held_out: np.ndarray
     maps: StoredMaps | None = None
+    pictures: Pictures | None = None
 
     @classmethod
     def build(
@@ -86,6 +101,7 @@ class Footage:
         labels: Sequence[Labels],
         split: SplitConfig,
         maps: Sequence[StoredMaps] = (),
+        pictures: Sequence[Pictures] = (),
     ) -> Footage:
         """Puts takes in a row, each split by itself.
 
@@ -95,6 +111,7 @@ class Footage:
             labels: Of each take.
             split: What is held out.
             maps: Of each take, or none at all.
+            pictures: Of each take, or none at all.
 
         Raises:
             CoreError: No moment is left to train on.
@@ -109,10 +126,15 @@ class Footage:
         footage = cls(
             rig=rig,
             inputs=joined,
-            labels=Labels(_join([take.xy_px for take in labels]), _join([take.weight for take in labels])),
+            labels=Labels(
+                _join([take.xy_px for take in labels]),
+                _join([take.weight for take in labels]),
+                _anchors([take.anchor_mm for take in labels]),
+            ),
             train=np.flatnonzero(kept & _shown(joined)),
             held_out=np.flatnonzero(out),
             maps=MapsInARow(maps, [len(take) for take in inputs]) if maps else None,
+            pictures=PicturesInARow(pictures, [len(take) for take in inputs]) if pictures else None,
         )
         if not len(footage.train):
             raise CoreError(
@@ -137,17 +159,68 @@ class MapsInARow:
 
     def version(self, moments: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """See `StoredMaps.version`."""
-        out = affine.new_zeros(*affine.shape[:2], len(self.joints), *size_hw)
-        owner = np.searchsorted(self._starts, moments, "right") - 1
-        for take in np.unique(owner):
-            mine = np.flatnonzero(owner == take)
-            out[mine] = self._takes[take].version(moments[mine] - self._starts[take], affine[mine], size_hw)
-        return out
+        return _from_takes(
+            self._starts,
+            moments,
+            lambda take, rows, local: self._takes[take].version(local, affine[rows], size_hw),
+        )
+
+
+class PicturesInARow:
+    """Pictures of several takes, their moments counted through.
+
+    Args:
+        takes: One after the other.
+        lengths: Their numbers of moments.
+    """
+
+    def __init__(self, takes: Sequence[Pictures], lengths: Sequence[int]) -> None:
+        self._takes = tuple(takes)
+        self._starts = np.concatenate([[0], np.cumsum(lengths)])
+
+    def version(
+        self,
+        moments: np.ndarray,
+        affine: Tensor,
+        size_hw: tuple[int, int],
+        change: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """See `Pictures.version`."""
+        return _from_takes(
+            self._starts,
+            moments,
+            lambda take, rows, local: self._takes[take].version(local, affine[rows], size_hw, change),
+        )
+
+
+def _from_takes(
+    starts: np.ndarray, moments: np.ndarray, read: Callable[[int, np.ndarray, np.ndarray], Tensor]
+) -> Tensor:
+    """What `read` gives for moments (B,) counted through takes that start at `starts`, in the order asked for.
+
+    It is asked take by take: for the take's number, the rows of the batch that are its, and its own numbers of these.
+    """
+    owner = np.searchsorted(starts, moments, "right") - 1
+    takes = np.unique(owner)
+    rows = [np.flatnonzero(owner == take) for take in takes]
+    parts = [read(int(take), mine, moments[mine] - starts[take]) for take, mine in zip(takes, rows, strict=True)]
+    return torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(rows)))]
 
 
 def _shown(inputs: Detections) -> np.ndarray:
     """(T,) bool: at least two views have a detection."""
     return np.asarray((inputs.score > 0).any((-2, -1)).sum(-1) >= 2)
+
+
+def _anchors(parts: list[F32 | None]) -> F32 | None:
+    """Triangulated people (T, L, J, 3) of all takes in a row, NaN where there are none; None where no take has any."""
+    if any(part is None for part in parts):
+        return None
+    known = [part for part in parts if part is not None]
+    most = max(part.shape[1] for part in known)
+    return np.concatenate(
+        [np.pad(p, [(0, 0), (0, most - p.shape[1]), (0, 0), (0, 0)], constant_values=np.nan) for p in known]
+    )
 
 
 def _join(parts: list[F32]) -> F32:

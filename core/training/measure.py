@@ -11,7 +11,7 @@ import torch
 from core.models.networks import Networks, Scene, detect
 from core.training.data import Footage
 from core.training.losses import match_people
-from core.training.stages import footage_views
+from core.training.shown import show
 
 _GATE_SHARE = 0.05
 """A labelled joint that nobody explains counts as this share of the picture's longer side, and none counts more."""
@@ -39,7 +39,7 @@ def held_out_px(networks: Networks, scene: Scene, footage: Footage, most: int, b
     for start in range(0, len(moments), batch):
         some = moments[start : start + batch]
         plain = scene.affine.expand(len(some), -1, -1, -1)
-        people = detect(networks, scene, footage_views(footage, scene, some, plain), refined=False)
+        people = detect(networks, scene, show(networks, footage, scene, some, plain).views, refined=False)
         uv, _ = scene.projector(people.xyz_mm)
         for b, moment in enumerate(some):
             mine = uv[people.sample == b].movedim(0, 1).cpu()  # (V, P, J, 2)

@@ -19,13 +19,13 @@ from core.training.checkpoint import Progress, optimizer_tensors, restore_optimi
 from core.training.config import TrainConfig
 from core.training.data import Footage
 from core.training.measure import held_out_px
-from core.training.stages import PoseSyntheticTraining, PoseTraining, RootTraining, Stage
+from core.training.stages import Stage, build_stages
 from core.training.synthetic import joints_around_root
 from core.types.space import CaptureSpace
 
 _REPORT_EVERY = 5
 _PRIOR_BODIES = 4000
-_TIME_SHARE = {"root": 0.3, "pose_synthetic": 0.45, "pose": 0.25}
+_TIME_SHARE = {"backbone": 0.0, "root": 0.3, "pose_synthetic": 0.35, "rays": 0.15, "pose": 0.2, "finetune": 0.0}
 """How the safety limit of time is divided among the stages."""
 
 
@@ -63,11 +63,7 @@ class Trainer:
         self.networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
         self.networks.to(device)
         self.scene = Scene(footage.rig, space, config.model, device)
-        self.stages: tuple[Stage, ...] = (
-            RootTraining(config.root, self.networks, self.scene, footage),
-            PoseSyntheticTraining(config.pose_synthetic, self.networks, self.scene),
-            PoseTraining(config.pose, self.networks, self.scene, footage),
-        )
+        self.stages: tuple[Stage, ...] = build_stages(config, self.networks, self.scene, footage)
         self.total_steps = sum(stage.steps for stage in self.stages)
         self.state = Progress(seed=config.seed)
         self.optimizer: torch.optim.Optimizer = self._new_optimizer(self.stages[0])

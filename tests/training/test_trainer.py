@@ -14,11 +14,15 @@ from core.errors import CancelledError, CoreError
 from core.models.networks import Networks, Scene
 from core.models.store import META, WEIGHTS, Checkpoint
 from core.progress import NullReporter, RecordingReporter
+from core.training import pose_stage
 from core.training.checkpoint import Progress, step_generator
-from core.training.config import PoseStage, PoseSyntheticStage, RootStage, TrainConfig
+from core.training.config import PoseStage, PoseSyntheticStage, RigsConfig, RootStage, TrainConfig
 from core.training.data import Footage
 from core.training.measure import held_out_px
-from core.training.stages import PoseTraining, RootTraining, pose_of
+from core.training.pose_stage import PoseTraining
+from core.training.rigs import SyntheticRigs
+from core.training.root_stage import RootTraining
+from core.training.shown import pose_of
 from core.training.synthetic import pose_scenes
 from core.training.trainer import Trainer
 from core.types.camera import CameraRig
@@ -56,7 +60,7 @@ class TestLoop:
         folder, _ = uninterrupted
         assert sorted(p.name for p in folder.iterdir()) == ["best", "last"]
         best, last = Checkpoint.load(folder / "best"), Checkpoint.load(folder / "last")
-        assert not best.optimizer and last.meta["stage"] == 3 and last.meta["steps_done"] == 9
+        assert not best.optimizer and last.meta["stage"] == 5 and last.meta["steps_done"] == 9
         assert isinstance(best.build(CPU), Networks)
 
     @pytest.mark.parametrize("stop_after", [2, 7])
@@ -141,7 +145,7 @@ class TestLearning:
     def test_root_loss_falls(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
         config = dataclasses.replace(tiny, root=RootStage(steps=30, batch=4, learning_rate=5e-3, real_batch=0))
         run = trainer(config, world, tmp_path)
-        stage = run.stages[0]
+        stage = next(s for s in run.stages if s.name == "root")
         run.networks.train()
         seen = []
         for step in range(30):
@@ -188,8 +192,8 @@ class TestStages:
         exact = torch.tensor(people[moment[0]], dtype=torch.float32)
         affine = scene.affine[None]
         sample = torch.zeros(len(exact), dtype=torch.long)
-        right = stage._compare(moment, affine, exact, sample, 9)
-        wrong = stage._compare(moment, affine, exact + 120, sample, 9)
+        right = stage._compare(moment, affine, exact, sample, None, 9)
+        wrong = stage._compare(moment, affine, exact + 120, sample, None, 9)
         assert right[0] < 0.5 * wrong[0] and right[1] < wrong[1]
 
     def test_gradient_reaches_the_pose_network_through_the_other_view(
@@ -200,7 +204,8 @@ class TestStages:
         networks = Networks(tiny.model)
         stage = PoseTraining(PoseStage(steps=10, joint_from=0), networks, scene, footage)
         roots = torch.tensor(people[footage.train[0], :, 2], dtype=torch.float32)
-        monkeypatch.setattr(stage, "_roots", lambda moments: (roots, torch.zeros(len(roots), dtype=torch.long)))
+        found = (roots, torch.zeros(len(roots), dtype=torch.long), None)
+        monkeypatch.setattr(pose_stage, "find_people", lambda *_: found)
         losses = stage.losses(np.random.default_rng(0), 9)
         losses["loss"].backward()
         gain = networks.pose.gain.grad
@@ -212,7 +217,8 @@ class TestStages:
     ) -> None:
         networks = Networks(tiny.model)
         torch.nn.init.zeros_(networks.root.gain)
-        stage = RootTraining(RootStage(), networks, scene, world.footage)  # type: ignore[attr-defined]
+        rigs = SyntheticRigs(scene, RigsConfig(), tiny.model, 0)
+        stage = RootTraining(RootStage(), networks, scene, world.footage, rigs)  # type: ignore[attr-defined]
         assert float(stage.losses(np.random.default_rng(0), 0)["consistency"].detach()) == 0
 
 

@@ -1,0 +1,115 @@
+"""The stages that learn bodies from synthetic people: the pose network, and the learned correction.
+
+Departures from the paper, both: they need no label of anything, and networks that went through them know what a body
+looks like before they see the footage.
+
+Legend: B batch, V view, J joint.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.models.networks import JOINTS, Networks, Scene, own_detections
+from core.models.ray_refiner import Rays, gaussian_nll, observe_person
+from core.training.config import PoseSyntheticStage, RaysStage
+from core.training.losses import position_loss
+from core.training.rigs import SyntheticRigs
+from core.training.shown import pose_of
+from core.training.synthetic import PoseScenes, pose_scenes
+
+_GUESS_WEIGHT = 0.2
+"""Of a synthetic joint that fewer than two views show: the body around it is all there is to tell of it."""
+_SPREAD_MM = 40.0
+_MOST_NLL = 20.0
+_LOOSE_MM = 300.0
+"""How little a crude triangulation believes that a joint is where the average body has it."""
+
+
+class PoseSyntheticTraining:
+    """Supervised by exact synthetic people in this rig; a departure from the paper that needs no label of anything."""
+
+    name, title = "pose_synthetic", "Learning bodies from synthetic people"
+
+    def __init__(self, config: PoseSyntheticStage, networks: Networks, scene: Scene, rigs: SyntheticRigs) -> None:
+        self.config, self.networks, self.rigs = config, networks, rigs
+        self.steps, self.learning_rate = config.steps, config.learning_rate
+        self.batch = config.batch if scene.device.type == "cpu" else config.gpu_batch
+
+    def module(self) -> nn.Module:
+        return self.networks.pose
+
+    def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
+        scene = self.rigs.draw(rng)
+        made = pose_scenes(scene, self.batch, self.config, rng)
+        found = pose_of(self.networks, scene, made.views, made.root_mm, torch.arange(self.batch))
+        triangulable = made.views_of >= 2
+        weight = torch.where(triangulable, 1.0, _GUESS_WEIGHT)
+        with torch.no_grad():
+            error_mm = (found - made.exact_mm).norm(dim=-1)[triangulable].mean() if triangulable.any() else weight.sum()
+        return {"loss": position_loss(found, made.exact_mm, weight), "mm": error_mm}
+
+    def figures(self, rng: np.random.Generator) -> dict[str, float]:
+        return {}
+
+
+class RaysTraining:
+    """Supervised by exact synthetic people: starts near and far, detections of every quality, the certainty as well."""
+
+    name, title = "rays", "Learning how far to believe each camera"
+
+    def __init__(self, config: RaysStage, networks: Networks, scene: Scene, rigs: SyntheticRigs) -> None:
+        self.config, self.networks, self.rigs = config, networks, rigs
+        self.steps = config.steps if networks.rays is not None else 0
+        self.learning_rate = config.learning_rate
+        self.batch = config.batch if scene.device.type == "cpu" else config.gpu_batch
+
+    def module(self) -> nn.Module:
+        return self.networks.rays if self.networks.rays is not None else self.networks.pose
+
+    def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
+        network = self.networks.rays
+        assert network is not None  # no steps without it
+        scene = self.rigs.draw(rng)
+        made = pose_scenes(scene, self.batch, self.config.people, rng, drawn=False)
+        sample = torch.arange(self.batch, device=scene.device)
+        start = self._start(scene, made, sample, rng)
+        mine = own_detections(self.networks, scene, made.views, start, sample)
+        seen = observe_person(mine, scene.projector, start, 1.0)
+        spread = start.new_full((self.batch, JOINTS), _SPREAD_MM)
+        found, covariance = network(scene.projector, mine.affine, seen, start, spread)
+        triangulable = made.views_of >= 2
+        weight = torch.where(triangulable, 1.0, _GUESS_WEIGHT)
+        error = found - made.exact_mm
+        distance = ((error.square().sum(-1) + 1).sqrt() * weight).sum() / weight.sum() / 100
+        unsure = gaussian_nll(error, covariance).clamp(-_MOST_NLL, _MOST_NLL)
+        certainty = (unsure * weight).sum() / weight.sum()
+        with torch.no_grad():
+            error_mm = error.norm(dim=-1)[triangulable].mean()
+            start_mm = (start - made.exact_mm).norm(dim=-1)[triangulable].mean()
+        loss = distance + self.config.weight_certainty * certainty
+        return {"loss": loss, "certainty": certainty, "mm": error_mm, "start_mm": start_mm}
+
+    def figures(self, rng: np.random.Generator) -> dict[str, float]:
+        return {}
+
+    @torch.no_grad()
+    def _start(self, scene: Scene, made: PoseScenes, sample: Tensor, rng: np.random.Generator) -> Tensor:
+        """Joints (B, J, 3) as the pose network might give them: near the truth, or where the rays say, wrong ones too."""
+        B = len(made.exact_mm)
+        level = rng.uniform(0, self.config.start_error_mm, (B, 1, 1))
+        off = level * rng.standard_normal((B, JOINTS, 3)) + 30 * rng.standard_normal((B, 1, 3))
+        near = made.exact_mm + torch.tensor(off, dtype=torch.float32, device=scene.device)
+        crude = self._crude(scene, made, sample)
+        mix = torch.tensor(rng.uniform(0, 1, (B, 1, 1)) ** 2, dtype=torch.float32, device=scene.device)
+        return near + mix * (crude - near)
+
+    def _crude(self, scene: Scene, made: PoseScenes, sample: Tensor) -> Tensor:
+        """Plain weighted triangulation of the detections that fit the root, (B, J, 3)."""
+        prior = self.networks.pose.prior
+        body = made.root_mm[:, None] + prior.mean_mm
+        mine = prior.assign(scene.projector, made.views, body, prior.spread_mm.amax(-1), sample)
+        rays = Rays.of(scene.projector, mine.affine, observe_person(mine, scene.projector, body, 1.0), body)
+        return body + rays.meet(1 / _LOOSE_MM**2)

@@ -1,0 +1,258 @@
+"""The pose stage, self-supervised: joints found in one augmented version must fall on the 2D labels of the other.
+
+Legend: B batch, V view, P person, L labelled person, J joint, H W heatmap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.models.networks import JOINTS, ROOT, Networks, Scene, correct, find_people
+from core.models.projection import to_heatmap
+from core.models.render import render
+from core.models.views import Views, tensor
+from core.training.config import PoseStage
+from core.training.data import Footage
+from core.training.losses import (
+    agreement_loss,
+    anchor_loss,
+    attention_loss,
+    backbone_loss,
+    heatmap_loss,
+    joint_loss,
+)
+from core.training.shown import Version, draw_affine, footage_labels, show
+from core.training.synthetic import keep_two_views
+
+_MOST_CUBES = 16
+"""People of one step on a CPU; a crowd is sampled."""
+_TRIES = 10
+_SAME_PERSON_MM = 500.0
+
+
+class PoseTraining:
+    """SelfPose3d's pose stage (section 3.3), with every departure as a setting of its own.
+
+    Args:
+        config: Weights and switches.
+        networks: All; the root network stays as it is.
+        scene: The rig.
+        footage: Moments and labels.
+        name: In metrics and checkpoints: the same stage serves for the last fine-tuning.
+    """
+
+    def __init__(
+        self, config: PoseStage, networks: Networks, scene: Scene, footage: Footage, name: str = "pose"
+    ) -> None:
+        self.config, self.networks, self.scene, self.footage, self.name = config, networks, scene, footage, name
+        self.title = "Learning from the footage itself" if name == "pose" else "Fine-tuning on confident labels"
+        self.steps, self.learning_rate = config.steps, config.learning_rate
+        cpu = scene.device.type == "cpu"
+        self.batch = config.batch if cpu else config.gpu_batch
+        self.most_cubes = _MOST_CUBES if cpu else 8 * _MOST_CUBES
+        self._module = nn.ModuleList(
+            part
+            for part in (
+                networks.pose,
+                networks.backbone if config.weight_backbone else None,
+                networks.attention if config.attention == "network" else None,
+                networks.rays if config.through_rays else None,
+            )
+            if part is not None
+        )
+
+    def module(self) -> nn.Module:
+        return self._module
+
+    def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
+        moments, affines = self._draw(rng)
+        still = self.scene.affine.expand(len(moments), -1, -1, -1)
+        plain = show(self.networks, self.footage, self.scene, moments, still, only_root=True)
+        self.networks.root.eval()
+        roots, sample, _ = find_people(self.networks, self.scene, plain.views)
+        picked = torch.as_tensor(np.sort(rng.permutation(len(roots))[: max(1, self.most_cubes // 2)]))
+        roots, sample = roots[picked], sample[picked]
+        versions = [show(self.networks, self.footage, self.scene, moments, a) for a in affines]
+        losses = self._backbone(moments, still, plain, affines, versions)
+        if len(roots):
+            losses |= self._people(moments, affines, versions, roots, sample, rng, step)
+        elif not losses:
+            # Nobody is there: a loss of 0 that moves nothing.
+            losses["nobody"] = sum((p.sum() * 0 for p in self._module.parameters()), roots.new_zeros(()))
+        return {**losses, "loss": self._total(losses)}
+
+    def figures(self, rng: np.random.Generator) -> dict[str, float]:
+        return {}
+
+    def _total(self, losses: dict[str, Tensor]) -> Tensor:
+        weights = {
+            "heatmap": self.config.weight_heatmap,
+            "joint": self.config.weight_joint,
+            "backbone": self.config.weight_backbone,
+            "anchor": self.config.weight_anchor,
+            "consistency": self.config.weight_agreement,
+        }
+        return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+
+    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, tuple[Tensor, Tensor]]:
+        """Moments (B,) and the affines of two versions of them.
+
+        As published, moments in which a view shows nobody, or a version loses somebody, are drawn again, from all of
+        the footage; after some tries they are taken as they are.
+        """
+        moments = rng.choice(self.footage.train, self.batch)
+        affines = (draw_affine(self.scene, self.batch, rng), draw_affine(self.scene, self.batch, rng))
+        for _ in range(_TRIES if self.config.accept else 0):
+            bad = ~self._accepted(moments, affines)
+            if not bad.any():
+                break
+            moments = np.where(bad, rng.choice(self.footage.train, self.batch), moments)
+        return moments, affines
+
+    def _accepted(self, moments: np.ndarray, affines: tuple[Tensor, Tensor]) -> np.ndarray:
+        """(B,) bool: every view shows somebody, and the fullest view of each version shows as many as are known."""
+        found = (self.footage.inputs.score[moments] > 0).any(-1).sum(-1)  # (B, V)
+        known = (self.footage.labels.weight[moments] > 0).any(-1).sum(-1).max(-1)
+        ok = (found > 0).all(-1)
+        for affine in affines:
+            _, weight = footage_labels(self.footage, self.scene, moments, affine)
+            ok &= (weight[..., ROOT] > 0).sum(-1).amax(-1).cpu().numpy() >= known
+        return np.asarray(ok)
+
+    def _backbone(
+        self,
+        moments: np.ndarray,
+        still: Tensor,
+        plain: Version,
+        affines: tuple[Tensor, Tensor],
+        versions: list[Version],
+    ) -> dict[str, Tensor]:
+        """The 2D network's own error over all three versions, where there is one to train."""
+        if plain.heatmaps is None or not self.config.weight_backbone:
+            return {}
+        errors = []
+        for affine, version in zip((still, *affines), (plain, *versions), strict=True):
+            assert version.heatmaps is not None
+            xy, weight = self._labels(moments, affine)
+            target = render(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
+            errors.append(
+                backbone_loss(
+                    version.heatmaps, target, torch.ones_like(weight[:, :, 0]), background=self.config.background
+                )
+            )
+        return {"backbone": torch.stack(errors).mean()}
+
+    def _people(
+        self,
+        moments: np.ndarray,
+        affines: tuple[Tensor, Tensor],
+        versions: list[Version],
+        roots: Tensor,
+        sample: Tensor,
+        rng: np.random.Generator,
+        step: int,
+    ) -> dict[str, Tensor]:
+        """Losses of the joints that were found around roots (P, 3)."""
+        attentions = [self._attention(version) for version in versions]
+        one, other = self._find(versions, roots, sample, rng)
+        # Cross-affine-view projection (section 3.3): what version 1 found is drawn into version 2, and back.
+        results = [
+            self._compare(moments, affine, found, sample, attention, step)
+            for affine, found, attention in zip(affines[::-1], (one, other), attentions[::-1], strict=True)
+        ]
+        heatmap, joint = (torch.stack(parts).sum() for parts in zip(*results, strict=True))
+        losses = {"heatmap": heatmap, "joint": joint}
+        if self.config.attention == "network":
+            losses["attention"] = torch.stack([attention_loss(a) for a in attentions if a is not None]).sum()
+            losses["attention"] = losses["attention"] * self._per_gaussian()
+        if self.config.weight_anchor and self.footage.labels.anchor_mm is not None:
+            anchor, weight = self._anchors(one, moments, sample)
+            limit = self.config.anchor_mm
+            losses["anchor"] = (anchor_loss(one, anchor, weight, limit) + anchor_loss(other, anchor, weight, limit)) / 2
+        if self.config.weight_agreement:
+            losses["consistency"] = agreement_loss(one, other)
+        return losses
+
+    def _find(
+        self, versions: list[Version], roots: Tensor, sample: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Joints (P, J, 3) in both versions, found in one pass; some views are hidden from the network."""
+        networks, scene, B = self.networks, self.scene, len(versions[0].views.heatmaps)
+        kept = [v.views.view_weight.cpu().numpy() > 0 for v in versions]
+        kept = [keep_two_views(k & (rng.random(k.shape) >= self.config.drop_view), rng) for k in kept]
+        views = Views.cat([v.views for v in versions])
+        views = views.weighted(views.view_weight * tensor(np.concatenate(kept), scene.device))
+        twice, both = torch.cat([sample, sample + B]), roots.repeat(2, 1)
+        if networks.config.pose.gate:
+            mine = networks.pose.prior.gate(scene.projector, views, both, twice, scene.sigma_px)
+        else:
+            mine = views.at(twice)
+        found, spread = networks.pose(scene.projector, mine, both)
+        if self.config.through_rays and networks.rays is not None:
+            found = correct(networks, scene, views, mine, found, spread, twice)[0]
+        one, other = found.chunk(2)
+        return one, other
+
+    def _attention(self, version: Version) -> Tensor | None:
+        """What the attention network makes of a version's pictures, (B, V, J, H, W) in 0..1."""
+        if self.config.attention != "network" or self.networks.attention is None or version.pictures is None:
+            return None
+        B, V = version.pictures.shape[:2]
+        return torch.as_tensor(self.networks.attention(version.pictures.flatten(0, 1)).float().unflatten(0, (B, V)))
+
+    def _compare(
+        self,
+        moments: np.ndarray,
+        affine: Tensor,
+        found_mm: Tensor,
+        sample: Tensor,
+        attention: Tensor | None,
+        step: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Heatmap and joint loss of 3D joints (P, J, 3) against the labels of one version."""
+        scene, size, config = self.scene, self.scene.size_hw, self.config
+        target_xy, weight = self._labels(moments, affine)
+        uv, ahead = scene.projector(found_mm)
+        xy = to_heatmap(affine[sample], uv)  # (P, V, J, 2)
+        people = [xy[sample == b].movedim(0, 1) for b in range(len(moments))]
+        shown = [ahead[sample == b].movedim(0, 1).float() for b in range(len(moments))]
+        drawn = torch.stack([render(p, s, size, scene.sigma_px) for p, s in zip(people, shown, strict=True)])
+        target = render(target_xy, (weight > 0).float(), size, scene.sigma_px)
+        heatmap = self._per_gaussian() * heatmap_loss(
+            drawn,
+            target,
+            weight.amax(2),
+            robust=config.attention == "closed",
+            background=config.background,
+            attention=attention,
+        )
+        if step < config.joint_from * self.steps or not config.weight_joint:
+            return heatmap, heatmap.new_zeros(())
+        joint = joint_loss(people, target_xy, weight, size, gate=config.gate, hard=config.hard_attention)
+        return heatmap, joint
+
+    def _per_gaussian(self) -> float:
+        """Turns means over pixels, tiny at any map size, into the paper's sums over a Gaussian's area."""
+        H, W = self.scene.size_hw
+        return float(H * W / (2 * np.pi * self.scene.sigma_px**2))
+
+    def _labels(self, moments: np.ndarray, affine: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels (B, V, L, J, 2) of a version and their weights (B, V, L, J), those that are confident enough."""
+        xy, weight = footage_labels(self.footage, self.scene, moments, affine)
+        return xy, weight * (weight >= self.config.least_confidence)
+
+    @torch.no_grad()
+    def _anchors(self, found_mm: Tensor, moments: np.ndarray, sample: Tensor) -> tuple[Tensor, Tensor]:
+        """Triangulated joints (P, J, 3) of the people that were found, and weights (P, J): 0 where there are none."""
+        triangulated = self.footage.labels.anchor_mm
+        assert triangulated is not None
+        anchors = tensor(triangulated[moments], found_mm.device)[sample]  # (P, L, J, 3)
+        known = torch.isfinite(anchors).all(-1)
+        apart = torch.where(known, (anchors - found_mm[:, None]).norm(dim=-1), 0.0)
+        apart = torch.where(known.any(-1), apart.sum(-1) / known.sum(-1).clamp_min(1), torch.inf)
+        nearest = apart.argmin(-1)
+        row = torch.arange(len(found_mm), device=found_mm.device)
+        weight = known[row, nearest] & (apart[row, nearest] < _SAME_PERSON_MM)[:, None]
+        return torch.nan_to_num(anchors[row, nearest]), weight.expand(-1, JOINTS).float()

@@ -1,0 +1,111 @@
+"""What the networks are shown of the footage, in any augmented version: 2D joints, stored heatmaps, or pictures.
+
+Legend: B batch, V view, P person, L labelled person, J joint, H W heatmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from core.models.affine import augment, draw_augmentation
+from core.models.networks import JOINTS, ROOT, Networks, Scene
+from core.models.projection import to_heatmap
+from core.models.views import Views, shown_views, tensor
+from core.training.data import Footage
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of some moments.
+
+    Attributes:
+        views: What the root and the pose network see.
+        pictures: (B, V, 3, h, w) what the backbone saw, normalised; None where there is no backbone.
+        heatmaps: (B, V, J, H, W) what it answered, as it left it; None likewise.
+    """
+
+    views: Views
+    pictures: Tensor | None = None
+    heatmaps: Tensor | None = None
+
+
+def show(
+    networks: Networks,
+    footage: Footage,
+    scene: Scene,
+    moments: np.ndarray,
+    affine: Tensor,
+    *,
+    only_root: bool = False,
+    change: Callable[[Tensor], Tensor] | None = None,
+) -> Version:
+    """A version of moments (B,) with affines (B, V, 2, 3).
+
+    The root network never looks at the estimator's heatmaps: with `only_root` they are not even read.
+
+    Args:
+        networks: Whose backbone looks at pictures, where they have one.
+        footage: The takes.
+        scene: The rig.
+        moments: (B,).
+        affine: Picture px to heatmap px.
+        only_root: Whether the root network alone will look.
+        change: Photometric change of the pictures.
+    """
+    inputs = footage.inputs.at(moments)
+    if networks.backbone is None:
+        maps = None if only_root else footage.maps
+        return Version(shown_views(inputs, affine, scene.size_hw, scene.sigma_px, maps, moments))
+    assert footage.pictures is not None  # the trainer has seen to it
+    pictures = footage.pictures.version(moments, affine, scene.size_hw, change)
+    heatmaps = backbone_heatmaps(networks, pictures)
+    drawn = shown_views(inputs, affine, (1, 1), scene.sigma_px)
+    return Version(with_heatmaps(drawn, heatmaps), pictures, heatmaps)
+
+
+def backbone_heatmaps(networks: Networks, pictures: Tensor) -> Tensor:
+    """Heatmaps (B, V, J, H, W) of pictures (B, V, 3, h, w), a moment at a time.
+
+    Where a gradient is wanted, what lies inside the backbone is computed again on the way back: kept for three versions
+    of five views it would not fit a GPU of 12 GB.
+    """
+    assert networks.backbone is not None
+    again = torch.is_grad_enabled() and any(p.requires_grad for p in networks.backbone.parameters())
+    parts = [
+        checkpoint(networks.backbone, some, use_reentrant=False) if again else networks.backbone(some)
+        for some in pictures.unbind(0)
+    ]
+    return torch.stack(parts).float()
+
+
+def with_heatmaps(drawn: Views, heatmaps: Tensor) -> Views:
+    """Views that show a backbone's heatmaps (B, V, J, H, W) of all joints, the root's among them."""
+    shown = heatmaps.clamp(0, 1)
+    return replace(drawn, heatmaps=shown, root=shown[:, :, ROOT], stored=tuple(range(JOINTS)))
+
+
+def pose_of(networks: Networks, scene: Scene, views: Views, root_mm: Tensor, sample: Tensor) -> Tensor:
+    """Joints (P, J, 3) of people around their roots (P, 3), each in an entry `sample` (P,) of the batch."""
+    mine = networks.pose.prior.gate(scene.projector, views, root_mm, sample.to(scene.device), scene.sigma_px)
+    found: Tensor = networks.pose(scene.projector, mine, root_mm)[0]
+    return found
+
+
+def draw_affine(scene: Scene, count: int, rng: np.random.Generator) -> Tensor:
+    """Random augmented affines (count, V, 2, 3), one turn and zoom for all views of a sample."""
+    return tensor(augment(scene.base_affine, scene.size_hw, *draw_augmentation(rng, count)), scene.device)
+
+
+def footage_labels(footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels (B, V, L, J, 2) in heatmap px of a version, and their weights (B, V, L, J), 0 outside the heatmap."""
+    xy_px = tensor(footage.labels.xy_px[moments], scene.device)
+    xy = to_heatmap(affine, xy_px.flatten(2, 3)).view(xy_px.shape)
+    edge = xy.new_tensor([scene.size_hw[1] - 1, scene.size_hw[0] - 1])
+    on_map = ((xy >= 0) & (xy <= edge)).all(-1)
+    return xy, tensor(footage.labels.weight[moments], scene.device) * on_map
