@@ -254,7 +254,7 @@ def _inverse(matrix: Tensor) -> Tensor:
 
 
 def gaussian_nll(error_mm: Tensor, covariance_mm2: Tensor) -> Tensor:
-    """Negative log-likelihood (...) per coordinate of errors (..., 3) under covariances (..., 3, 3), less a constant."""
+    """Negative log-likelihood (...) a coordinate of errors (..., 3) under covariances (..., 3, 3), less a constant."""
     precision = _inverse(covariance_mm2)
     distance = torch.einsum("...i,...ik,...k->...", error_mm, precision, error_mm)
     return (distance - torch.logdet(precision)) / 6 - math.log(_UNIT_MM)

@@ -87,6 +87,7 @@ class RootStage:
         weight_synthetic: Of the squared error against the synthetic target.
         weight_consistency: Of the squared difference between augmented and plain versions of real heatmaps.
         real_batch: Real moments a step for the consistency; 0 leaves it out.
+        common_height: One height for all points of a scene, as published; else some sit while others stand.
         max_points: Most synthetic people of a scene, fewer in a small room: `area_m2` of floor for each.
         area_m2: See `max_points`.
         noise: Of the synthetic detections: one joint each, so `miss_view` counts missing people and missing hips.
@@ -102,6 +103,7 @@ class RootStage:
     weight_synthetic: float = 100.0
     weight_consistency: float = 1.0
     real_batch: int = 1
+    common_height: bool = True
     max_points: int = 9
     area_m2: float = 2.0
     noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(miss_view=0.2))
@@ -118,6 +120,7 @@ class PoseSyntheticStage:
         steps: Optimiser steps; 0 skips the stage.
         batch: People a step on a CPU, and on a GPU.
         learning_rate: Of Adam at its highest.
+        bodies: Number of random postures to draw from; each is turned, mirrored and sized anew at every use.
         neighbours: Most other people near the one that is looked for.
         root_error_mm: Standard deviation of the cube's centre.
         drop_view: Chance that a camera is left out entirely; two always stay.
@@ -128,6 +131,7 @@ class PoseSyntheticStage:
     batch: int = 8
     gpu_batch: int = 64
     learning_rate: float = 3e-4
+    bodies: int = 20_000
     neighbours: int = 2
     root_error_mm: float = 40.0
     drop_view: float = 0.1

@@ -1,13 +1,14 @@
-"""Made-up people in the real rig, known exactly: what the root and the pose network learn from first.
+"""Made-up people in a rig, known exactly: what the root and the pose network learn from first.
 
-Everything is vectorised over the batch, in numpy, and depends on the generator alone.
+Everything is made on the device, all at once, and depends on the generator alone.
 
-Legend: B batch, V view, P point or person, J joint, X Y Z voxel.
+Legend: B batch, V view, P point or person, J joint, L limb, N body, X Y Z voxel.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,8 +21,9 @@ from core.models.render import render
 from core.models.unproject import grid_points
 from core.models.views import Views, render_views, tensor
 from core.synthetic.people import poses
+from core.training.chance import Chance
 from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
-from core.types.arrays import F64
+from core.types.arrays import F32, F64
 from core.types.skeleton import PANOPTIC15
 from core.types.space import CaptureSpace
 
@@ -29,6 +31,8 @@ _LOWEST_MM, _HIGHEST_MM = 250.0, 300.0
 """Roots stay this far above the bottom and below the top of the space (SelfPose3d's values)."""
 _SIDE_SHARE = 0.06
 """And this share of its edge inside its sides."""
+_BODIES_SEED = 20_24
+_MIRROR = list(PANOPTIC15.mirror)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,53 +50,58 @@ class RootScenes:
     visible: Tensor
 
 
-def root_points(space: CaptureSpace, count: int, most: int, rng: np.random.Generator) -> tuple[F64, np.ndarray]:
+def root_points(
+    space: CaptureSpace, count: int, most: int, chance: Chance, *, common_height: bool
+) -> tuple[Tensor, Tensor]:
     """Random roots (count, most, 3) mm and which of them exist (count, most): 1 to `most` in a scene.
 
-    One height a scene, plus 50 mm of spread: people of a scene sit or stand on one floor.
+    With `common_height` as published: one height a scene, plus 50 mm of spread. Without it everybody has a height of
+    their own: some sit while others stand.
     """
     low, high = space.low_mm.copy(), space.high_mm.copy()
     side = _SIDE_SHARE * space.size_mm[:2]
     low[:2], high[:2] = low[:2] + side, high[:2] - side
-    base = rng.uniform(low[2] + _LOWEST_MM, high[2] - _HIGHEST_MM, (count, 1))
-    xyz = rng.uniform(low, high, (count, most, 3))
-    xyz[..., 2] = base + rng.normal(0, 50, (count, most))
-    exists = np.arange(most) < rng.integers(1, most + 1, (count, 1))
+    low[2], high[2] = low[2] + _LOWEST_MM, high[2] - _HIGHEST_MM
+    xyz = chance.uniform(tensor(low, chance.device), tensor(high, chance.device), count, most, 3)
+    if common_height:
+        base = chance.uniform(float(low[2]), float(high[2]), count, 1)
+        xyz[..., 2] = base + 50 * chance.normal(count, most)
+    exists = torch.arange(most, device=chance.device) < chance.integers(1, most + 1, count, 1)
     return xyz, exists
 
 
 def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Generator) -> RootScenes:
     """Scenes of random roots as the views' root heatmaps would show them; two in three with an augmented affine."""
+    chance = Chance(rng, scene.device)
     room = int(scene.space.size_mm[:2].prod() / 1e6 / stage.area_m2)
-    xyz, exists = root_points(scene.space, count, min(stage.max_points, max(2, room)), rng)
+    most = min(stage.max_points, max(2, room))
+    roots, exists = root_points(scene.space, count, most, chance, common_height=stage.common_height)
     rotation, zoom = draw_augmentation(rng, count)
     plain = rng.random(count) < 1 / 3
     base = augment(scene.base_affine, scene.size_hw, np.where(plain, 0, rotation), np.where(plain, 0, zoom))
-    affine, roots = tensor(base, scene.device), tensor(xyz, scene.device)
+    affine = tensor(base, scene.device)
     uv, ahead = scene.projector(roots)  # (B, V, P, 2)
-    shown = (ahead & scene.projector.inside(uv)).cpu().numpy() & exists[:, None]
-    shown &= rng.random(shown.shape) >= stage.noise.miss_view
-    xy = to_heatmap(affine, uv + tensor(_jitter(uv.shape, scene, stage.noise, rng), scene.device))
-    peak = np.where(shown, rng.uniform(*stage.peak, shown.shape), 0)
-    false_xy, false_peak = _false_peaks(shown.shape[:2], scene.size_hw, stage.false_peaks, rng)
+    shown = ahead & scene.projector.inside(uv) & exists[:, None]
+    shown = shown & ~chance.happens(stage.noise.miss_view, *shown.shape)
+    xy = to_heatmap(affine, uv + _jitter(uv.shape, scene, stage.noise, chance))
+    peak = torch.where(shown, chance.uniform(*stage.peak, *shown.shape), 0.0)
+    false_xy, false_peak = _false_peaks((count, uv.shape[1]), scene.size_hw, stage.false_peaks, chance)
     maps = render(
-        torch.cat([xy, tensor(false_xy, scene.device)], 2)[:, :, :, None],
-        torch.cat([tensor(peak, scene.device), tensor(false_peak, scene.device)], 2)[..., None],
+        torch.cat([xy, false_xy], 2)[:, :, :, None],
+        torch.cat([peak, false_peak], 2)[..., None],
         scene.size_hw,
         scene.sigma_px,
     )
-    noise = rng.standard_normal(maps.shape, dtype=np.float32) * stage.heatmap_noise
-    maps = (maps + tensor(noise, scene.device)).clamp(0, 1)
-    ones = torch.ones(shown.shape[:2], device=scene.device)
+    maps = (maps + stage.heatmap_noise * chance.normal(*maps.shape)).clamp(0, 1)
     drawn = Views(
         heatmaps=maps,
         root=maps[:, :, 0],
         affine=affine,
-        view_weight=ones,
+        view_weight=torch.ones(maps.shape[:2], device=scene.device),
         joints=xy[:, :, :, None],
-        peak=tensor(peak, scene.device)[..., None],
+        peak=peak[..., None],
     )
-    return RootScenes(drawn, roots, torch.as_tensor(shown.sum(1) >= 2).to(scene.device))
+    return RootScenes(drawn, roots, shown.sum(1) >= 2)
 
 
 def root_target(space: CaptureSpace, roots_mm: Tensor, visible: Tensor, sigma_mm: float) -> Tensor:
@@ -133,29 +142,28 @@ def pose_scenes(
 
     Without `drawn` the heatmaps stay empty, for those who look at the detections alone.
     """
+    chance = Chance(rng, scene.device)
     most = 1 + stage.neighbours
-    xyz = poses(count * most, rng, skeleton=PANOPTIC15).reshape(count, most, -1, 3)
-    xyz[..., :2] += _places(scene.space, count, most, rng)[:, :, None]
-    exists = np.arange(most) < rng.integers(1, most + 1, (count, 1))
-    exact = tensor(xyz, scene.device)
+    exact = _people(scene.space, count, most, stage.bodies, chance)
+    exists = torch.arange(most, device=scene.device) < chance.integers(1, most + 1, count, 1)
+    J = exact.shape[2]
     uv, ahead = scene.projector(exact.flatten(1, 2))
-    on_picture = (ahead & scene.projector.inside(uv)).cpu().numpy()
-    V, J = uv.shape[1], xyz.shape[2]
-    xy_px = uv.cpu().numpy().reshape(count, V, most, J, 2)
-    seen = on_picture.reshape(xy_px.shape[:-1]) & exists[:, None, :, None]
-    xy_px, score = _detect(xy_px, seen, scene, stage.noise, rng)
-    weight = keep_two_views(rng.random((count, V)) >= stage.drop_view, rng)
+    V = uv.shape[1]
+    seen = (ahead & scene.projector.inside(uv)).view(count, V, most, J) & exists[:, None, :, None]
+    xy_px, score = detect_as_estimators_do(uv.view(count, V, most, J, 2), seen, scene, stage.noise, chance)
+    kept = keep_two_views((~chance.happens(stage.drop_view, count, V)).cpu().numpy(), rng)
+    weight = tensor(kept, scene.device)
     views = render_views(
-        tensor(xy_px, scene.device),
-        tensor(score, scene.device),
+        xy_px,
+        score,
         scene.affine.expand(count, -1, -1, -1),
-        tensor(weight, scene.device),
+        weight,
         scene.size_hw if drawn else (1, 1),
         scene.sigma_px,
     )
-    guess = xyz[:, 0, ROOT] + rng.normal(0, stage.root_error_mm, (count, 3))
+    guess = exact[:, 0, ROOT] + stage.root_error_mm * chance.normal(count, 3)
     views_of = ((score[:, :, 0] > 0) & (weight[:, :, None] > 0)).sum(1)
-    return PoseScenes(views, exact[:, 0], tensor(views_of, scene.device), tensor(guess, scene.device))
+    return PoseScenes(views, exact[:, 0], views_of, guess)
 
 
 def joints_around_root(count: int, rng: np.random.Generator) -> F64:
@@ -171,67 +179,93 @@ def keep_two_views(kept: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(np.where(kept.sum(1, keepdims=True) >= 2, kept, two))
 
 
-def _places(space: CaptureSpace, count: int, most: int, rng: np.random.Generator) -> F64:
+@lru_cache(maxsize=2)
+def _bodies(count: int) -> F32:
+    """Bodies (N, J, 3) on the floor, the mid-hip above the origin: made once, turned and sized anew at every use."""
+    return poses(count, np.random.default_rng(_BODIES_SEED), skeleton=PANOPTIC15).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def _bodies_on(count: int, device: torch.device) -> Tensor:
+    return torch.from_numpy(_bodies(count)).to(device)
+
+
+def _people(space: CaptureSpace, count: int, most: int, bodies: int, chance: Chance) -> Tensor:
+    """People (count, most, J, 3) mm: each a body that faces anywhere, a little larger or smaller, perhaps mirrored."""
+    bank = _bodies_on(bodies, chance.device)
+    xyz = bank[chance.integers(0, len(bank), count, most)]
+    mirrored = chance.happens(0.5, count, most)[..., None, None]
+    xyz = torch.where(mirrored, xyz[..., _MIRROR, :] * xyz.new_tensor([1, -1, 1]), xyz)
+    angle, size = chance.uniform(-torch.pi, torch.pi, count, most), chance.uniform(0.93, 1.07, count, most, 1)
+    c, s = angle.cos()[..., None], angle.sin()[..., None]
+    x, y, z = xyz.unbind(-1)
+    places = _places(space, count, most, chance)[:, :, None]  # (count, most, 1, 2)
+    return torch.stack([size * (c * x - s * y) + places[..., 0], size * (s * x + c * y) + places[..., 1], size * z], -1)
+
+
+def _places(space: CaptureSpace, count: int, most: int, chance: Chance) -> Tensor:
     """(count, most, 2) places on the floor: the first anywhere, the others half a metre to two metres beside it."""
     side = _SIDE_SHARE * space.size_mm[:2]
-    first = rng.uniform(space.low_mm[:2] + side, space.high_mm[:2] - side, (count, 1, 2))
-    angle, apart = rng.uniform(0, 2 * np.pi, (count, most)), rng.uniform(450, 2000, (count, most))
-    beside = first + apart[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)
-    beside[:, :1] = first
-    return np.asarray(beside)
+    low, high = tensor(space.low_mm[:2] + side, chance.device), tensor(space.high_mm[:2] - side, chance.device)
+    first = chance.uniform(low, high, count, 1, 2)
+    angle, apart = chance.uniform(0, 2 * torch.pi, count, most), chance.uniform(450, 2000, count, most)
+    beside = first + apart[..., None] * torch.stack([angle.cos(), angle.sin()], -1)
+    return torch.cat([first, beside[:, 1:]], 1)
 
 
-def _jitter(shape: torch.Size, scene: Scene, noise: NoiseConfig, rng: np.random.Generator) -> F64:
+def _jitter(shape: torch.Size, scene: Scene, noise: NoiseConfig, chance: Chance) -> Tensor:
     """Error in picture px of points (B, V, P, 2): one level a scene, times the size of each camera's picture."""
-    long_side = np.array([max(c.size_px) for c in scene.rig])[:, None, None]
-    level = rng.uniform(*noise.jitter, (shape[0], 1, 1, 1))
-    return np.asarray(level * long_side * rng.standard_normal(tuple(shape)))
+    long_side = scene.projector.size_px.amax(-1)[:, None, None]
+    level = chance.uniform(*noise.jitter, shape[0], 1, 1, 1)
+    return level * long_side * chance.normal(*shape)
 
 
-def _detect(
-    xy_px: F64, seen: np.ndarray, scene: Scene, noise: NoiseConfig, rng: np.random.Generator
-) -> tuple[F64, F64]:
-    """What an estimator would report of joints (B, V, P, J, 2): places and scores, 0 where missing.
+def detect_as_estimators_do(
+    xy_px: Tensor, seen: Tensor, scene: Scene, noise: NoiseConfig, chance: Chance
+) -> tuple[Tensor, Tensor]:
+    """What an estimator would report of joints (B, V, P, J, 2): places px and scores, 0 where missing.
 
     Joints differ in quality, and scores tell of it as those of real estimators do.
     """
-    quality = np.exp(rng.normal(-0.25, 0.5, seen.shape)) * np.where(rng.random(seen.shape) < noise.outlier, 10, 1)
-    flat = xy_px.reshape(*xy_px.shape[:2], -1, 2)
-    error = _jitter(torch.Size(flat.shape), scene, noise, rng).reshape(xy_px.shape)
-    score = np.clip(0.97 / (1 + 0.5 * np.minimum(quality, 3) ** 2) + rng.normal(0, 0.05, seen.shape), 0.1, 1.0)
-    found = seen & (rng.random(seen.shape) >= noise.miss_joint)
-    found &= rng.random(seen.shape[:3])[..., None] >= noise.miss_view
-    shift, hidden, guessed = _occlude(xy_px, noise, rng)
-    error = np.where(hidden[..., None], shift, error * quality[..., None])
-    score = np.where(hidden, np.minimum(score, rng.uniform(0.05, 0.6, seen.shape)), score)
-    found &= ~hidden | guessed
+    shape = tuple(seen.shape)
+    outlier = torch.where(chance.happens(noise.outlier, *shape), 10.0, 1.0)
+    quality = torch.exp(-0.25 + 0.5 * chance.normal(*shape)) * outlier
+    error = _jitter(xy_px.flatten(2, 3).shape, scene, noise, chance).view(xy_px.shape) * quality[..., None]
+    score = 0.97 / (1 + 0.5 * quality.clamp_max(3) ** 2) + 0.05 * chance.normal(*shape)
+    found = seen & ~chance.happens(noise.miss_joint, *shape)
+    found = found & ~chance.happens(noise.miss_view, *shape[:3])[..., None]
+    shift, hidden, guessed = _occlude(xy_px, noise, chance)
+    error = torch.where(hidden[..., None], shift, error)
+    score = torch.where(hidden, torch.minimum(score, chance.uniform(0.05, 0.6, *shape)), score).clamp(0.05, 1.0)
+    found = found & (~hidden | guessed)
     # Sides are exchanged as a detector does it: the places stay, the names change.
-    swapped = (rng.random(seen.shape[:3]) < noise.swap)[..., None]
-    mirror = list(PANOPTIC15.mirror)
+    swapped = chance.happens(noise.swap, *shape[:3])[..., None]
     xy_px = xy_px + error
-    xy_px = np.where(swapped[..., None], xy_px[:, :, :, mirror], xy_px)
-    found = np.where(swapped, found[:, :, :, mirror], found)
-    return xy_px, np.where(found, score, 0.0)
+    xy_px = torch.where(swapped[..., None], xy_px[:, :, :, _MIRROR], xy_px)
+    found = torch.where(swapped, found[:, :, :, _MIRROR], found)
+    return xy_px, torch.where(found, score, 0.0)
 
 
-def _occlude(xy_px: F64, noise: NoiseConfig, rng: np.random.Generator) -> tuple[F64, np.ndarray, np.ndarray]:
+def _occlude(xy_px: Tensor, noise: NoiseConfig, chance: Chance) -> tuple[Tensor, Tensor, Tensor]:
     """Hidden limbs of people (B, V, P, J, 2): shifts px of guesses, which joints are hidden, and which are guessed.
 
     The joints of a hidden limb are guessed together: most of a guess's error is common to them, and it grows with the
     person's size in the picture.
     """
-    limb = rng.integers(len(_LIMBS), size=xy_px.shape[:3])
-    hidden = _LIMBS[limb] & (rng.random(xy_px.shape[:3]) < noise.occlude)[..., None]
-    size = np.ptp(xy_px, axis=3).max(-1)[..., None, None]  # (B, V, P, 1, 1)
-    shape = xy_px.shape
-    common = rng.standard_normal((*shape[:3], 1, 2))
-    shift = (0.08 * common + 0.04 * rng.standard_normal(shape)) * np.minimum(size, 4000)
-    guessed = rng.random(shape[:4]) < noise.guess
-    return np.asarray(shift), hidden, guessed
+    shape = tuple(xy_px.shape)
+    limbs = torch.from_numpy(_LIMBS).to(chance.device)
+    limb = chance.integers(0, len(limbs), *shape[:3])
+    hidden = limbs[limb] & chance.happens(noise.occlude, *shape[:3])[..., None]
+    size = (xy_px.amax(3) - xy_px.amin(3)).amax(-1)[..., None, None]  # (B, V, P, 1, 1)
+    shift = 0.08 * chance.normal(*shape[:3], 1, 2) + 0.04 * chance.normal(*shape)
+    return shift * size.clamp_max(_LARGEST_PX), hidden, chance.happens(noise.guess, *shape[:4])
+
+
+_LARGEST_PX = 4000.0
 
 
 def _limbs() -> np.ndarray:
-    """(N, J) bool: joints that furniture, other people and one's own body hide together."""
+    """(L, J) bool: joints that furniture, other people and one's own body hide together."""
     arms = [[f"{side}_elbow", f"{side}_wrist"] for side in ("left", "right")]
     legs = [[f"{side}_knee", f"{side}_ankle"] for side in ("left", "right")]
     hips = ["left_hip", "right_hip", "mid_hip"]
@@ -247,8 +281,9 @@ _LIMBS = _limbs()
 
 
 def _false_peaks(
-    shape: tuple[int, ...], size_hw: tuple[int, int], mean: float, rng: np.random.Generator
-) -> tuple[F64, F64]:
+    shape: tuple[int, int], size_hw: tuple[int, int], mean: float, chance: Chance
+) -> tuple[Tensor, Tensor]:
     """Invented peaks: heatmap px (B, V, 3, 2) and heights (B, V, 3), most of them 0."""
-    xy = rng.uniform(0, 1, (*shape, 3, 2)) * [size_hw[1], size_hw[0]]
-    return xy, np.where(rng.random((*shape, 3)) < mean / 3, rng.uniform(0.2, 0.8, (*shape, 3)), 0.0)
+    xy = chance.uniform(0.0, 1.0, *shape, 3, 2) * torch.tensor([size_hw[1], size_hw[0]], device=chance.device)
+    height = chance.uniform(0.2, 0.8, *shape, 3)
+    return xy, torch.where(chance.happens(mean / 3, *shape, 3), height, 0.0)

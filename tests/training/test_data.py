@@ -18,6 +18,7 @@ from core.models.views import Detections
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
 from core.synthetic.rigs import ring_rig
+from core.training.chance import Chance
 from core.training.config import PRESETS, NoiseConfig, PoseSyntheticStage, RootStage, SplitConfig, TrainConfig, preset
 from core.training.data import Footage, Labels, MapsInARow
 from core.training.split import held_out, trained_on
@@ -118,12 +119,23 @@ class TestSyntheticRoots:
         space = CaptureSpace(
             centre_mm=np.array([0, -500, 800.0]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(8, 8, 8)
         )
-        xyz, exists = root_points(space, 500, 9, np.random.default_rng(0))
+        chance = Chance(np.random.default_rng(0), torch.device("cpu"))
+        points, there = root_points(space, 500, 9, chance, common_height=True)
+        xyz, exists = points.numpy(), there.numpy()
         assert space.contains(xyz).mean() > 0.999
         assert set(exists.sum(1)) == set(range(1, 10))
         assert np.std(xyz[..., 2] - xyz[..., 2].mean(1, keepdims=True)) == pytest.approx(50 * np.sqrt(8 / 9), rel=0.05)
         low, high = xyz[..., 2].mean(1).min(), xyz[..., 2].mean(1).max()
         assert 0 < low < 150 and 1400 < high < 1550  # 50..1500 give or take the spread of a mean of nine
+
+    def test_everybody_has_a_height_of_their_own(self) -> None:
+        space = CaptureSpace(
+            centre_mm=np.array([0, 0, 800.0]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(8, 8, 8)
+        )
+        chance = Chance(np.random.default_rng(0), torch.device("cpu"))
+        z = root_points(space, 500, 9, chance, common_height=False)[0][..., 2]
+        assert 50 <= float(z.min()) < 60 and 1490 < float(z.max()) <= 1500
+        assert float(z.std(1).mean()) > 350
 
     def test_target_is_the_published_gaussian(self) -> None:
         space = CaptureSpace(centre_mm=np.zeros(3), size_mm=np.full(3, 2800.0), voxels=(8, 8, 8))  # 400 mm apart
