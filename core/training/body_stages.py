@@ -97,7 +97,7 @@ class RaysTraining:
 
     @torch.no_grad()
     def _start(self, scene: Scene, made: PoseScenes, sample: Tensor, rng: np.random.Generator) -> Tensor:
-        """Joints (B, J, 3) as the pose network might give them: near the truth, or where all rays meet, wrong or not."""
+        """Joints (B, J, 3) as the pose network might give them: near the truth, or where all rays meet."""
         B = len(made.exact_mm)
         level = rng.uniform(0, self.config.start_error_mm, (B, 1, 1))
         off = level * rng.standard_normal((B, JOINTS, 3)) + 30 * rng.standard_normal((B, 1, 3))
