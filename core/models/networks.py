@@ -14,7 +14,7 @@ from core.models.affine import fit_rig, heatmap_size
 from core.models.config import ModelConfig
 from core.models.pose_net import PoseNet, merge_skeletons, support
 from core.models.projection import RigProjector, to_heatmap
-from core.models.ray_refiner import RayRefiner, observe_person
+from core.models.ray_refiner import RayRefiner, inverse, observe_person
 from core.models.refine import refine
 from core.models.root_net import RootNet, propose
 from core.models.unproject import SpaceUnprojector
@@ -158,8 +158,8 @@ def correct(
         seen = own_detections(networks, scene, views, xyz_mm, sample) if config.gate else mine
         window = config.refine.window_sigmas * scene.sigma_px
         found = observe_person(seen, scene.projector, xyz_mm, window)
-        xyz, covariance = networks.rays(scene.projector, mine.affine, found, xyz_mm, spread_mm)
-        return xyz, covariance
+        xyz, precision = networks.rays(scene.projector, mine.affine, found, xyz_mm, spread_mm)
+        return xyz, inverse(precision)
     if config.refine.enabled:
         return refine(scene.projector, mine, xyz_mm, spread_mm, prior.bone_share, scene.sigma_px, config.refine)
     return xyz_mm, xyz_mm.new_full((*xyz_mm.shape, 3), torch.nan)

@@ -11,7 +11,6 @@ Legend: P person, V view, J joint, C channel.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -28,8 +27,10 @@ _NOISE_MM = 20.0
 """An observation of full confidence weighs as one with this error before anything is learned."""
 _PRIOR_MM = 60.0
 """So much is the start believed before anything is learned."""
+_WEIGHTS, _PRIORS = (-12.0, 3.0), (-4.0, 6.0)
+"""Bounds of both as logarithms: no further apart than the inverse of a 3x3 matrix in float32 allows."""
+_FARTHEST_MM = 2500.0
 _FEATURES_OBSERVED, _FEATURES_JOINT = 11, 6
-_LEAST_PRECISION = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +104,25 @@ class RayRefiner(nn.Module):
             spread_mm: (P, J) of their soft-argmax.
 
         Returns:
-            Joints (P, J, 3) mm and covariances (P, J, 3, 3) mm².
+            Joints (P, J, 3) mm and their precisions (P, J, 3, 3) 1/mm², the inverses of covariances.
         """
-        now, covariance = start_mm, start_mm.new_zeros(*start_mm.shape, 3)
+        now, precision = start_mm, start_mm.new_zeros(*start_mm.shape, 3)
         for _ in range(self.config.rounds):
-            now, covariance = self._round(projector, affine, seen, now, spread_mm)
-        return now, covariance
+            now, precision = self._round(projector, affine, seen, now, spread_mm)
+        return now, precision
 
     def _round(
         self, projector: RigProjector, affine: Tensor, seen: Observations, now: Tensor, spread_mm: Tensor
     ) -> tuple[Tensor, Tensor]:
         rays = Rays.of(projector, affine, seen, now.detach())
         observed, joint = self._look(rays, now.detach(), spread_mm)
-        weight = rays.height.square() * torch.exp(self.weight(observed)[..., 0].clamp(-12, 8)) / _NOISE_MM**2
+        weight = rays.height.square() * torch.exp(self.weight(observed)[..., 0].clamp(*_WEIGHTS)) / _NOISE_MM**2
         shift, log_precision = self.prior(joint).split([3, 1], -1)
-        precision = torch.exp(log_precision.clamp(-10, 10)) / _PRIOR_MM**2  # (P, J, 1)
+        precision = torch.exp(log_precision.clamp(*_PRIORS)) / _PRIOR_MM**2  # (P, J, 1)
         normal, right = rays.normal(weight)
-        normal = normal + (precision[..., None] + _LEAST_PRECISION) * torch.eye(3, device=now.device)
+        normal = normal + precision[..., None] * torch.eye(3, device=now.device)
         right = right + precision * shift * _UNIT_MM
-        # Closed form of a 3x3 system: in float32, and not differentiated through a factorisation on a GPU.
-        inverse = _inverse(normal)
-        return now.detach() + torch.einsum("pjik,pjk->pji", inverse, right), inverse
+        return now.detach() + torch.einsum("pjik,pjk->pji", inverse(normal), right), normal
 
     def _look(self, rays: Rays, now: Tensor, spread_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Features of observations (P, V, J, C) and of joints (P, J, C) that know of each other."""
@@ -181,8 +180,9 @@ class Rays:
         offset = torch.einsum("pvjri,pvjr->pvji", slope, solved / determinant[..., None])
         centre = -torch.einsum("vji,vj->vi", projector.R, projector.t_mm)
         direction = functional.normalize(xyz_mm[:, None] - centre[:, None], dim=-1)
-        height = seen.height * ahead
-        return cls(torch.where((height > 0)[..., None], offset, 0.0), direction, height)
+        # Next to a camera the linear lens says nothing, and what is metres off is not this person.
+        near = (offset.norm(dim=-1) < _FARTHEST_MM) & ahead & (seen.height > 0)
+        return cls(torch.where(near[..., None], offset, 0.0), direction, torch.where(near, seen.height, 0.0))
 
     def meet(self, loose: float) -> Tensor:
         """(P, J, 3) way from the joints to where the rays meet, by least squares.
@@ -193,7 +193,7 @@ class Rays:
         weight = self.height.square() / _NOISE_MM**2
         normal, right = self.normal(weight)
         eye = torch.eye(3, device=normal.device)
-        return torch.einsum("pjik,pjk->pji", _inverse(normal + loose * eye), right)
+        return torch.einsum("pjik,pjk->pji", inverse(normal + loose * eye), right)
 
     def normal(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Normal matrices (P, J, 3, 3) and right sides (P, J, 3) of weighted (P, V, J) distances to the rays."""
@@ -242,19 +242,29 @@ class Attention(nn.Module):
         return out
 
 
-def _inverse(matrix: Tensor) -> Tensor:
-    """Inverse of symmetric positive (..., 3, 3) matrices by their adjugates."""
+def inverse(matrix: Tensor) -> Tensor:
+    """Inverse of symmetric positive definite (..., 3, 3) matrices by their adjugates: no factorisation, no loop."""
+    adjugate, determinant = _adjugate(matrix)
+    return adjugate / determinant[..., None, None]
+
+
+def gaussian_nll(error_mm: Tensor, precision: Tensor) -> Tensor:
+    """Negative log-likelihood (...) a coordinate, up to a constant.
+
+    Args:
+        error_mm: (..., 3).
+        precision: (..., 3, 3) 1/mm², symmetric positive definite.
+    """
+    scaled = precision * _UNIT_MM**2
+    error = error_mm / _UNIT_MM
+    distance = torch.einsum("...i,...ik,...k->...", error, scaled, error)
+    return (distance - _adjugate(scaled)[1].clamp_min(1e-20).log()) / 6
+
+
+def _adjugate(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Adjugates (..., 3, 3) and determinants (...) of symmetric matrices."""
     a, b, c = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2]
     d, e, f = matrix[..., 1, 1], matrix[..., 1, 2], matrix[..., 2, 2]
     ad, ae, af = d * f - e * e, c * e - b * f, b * e - c * d
-    dd, de, ff = a * f - c * c, b * c - a * e, a * d - b * b
-    determinant = a * ad + b * ae + c * af
-    rows = torch.stack([ad, ae, af, ae, dd, de, af, de, ff], -1) / determinant[..., None]
-    return rows.view(*matrix.shape)
-
-
-def gaussian_nll(error_mm: Tensor, covariance_mm2: Tensor) -> Tensor:
-    """Negative log-likelihood (...) a coordinate of errors (..., 3) under covariances (..., 3, 3), less a constant."""
-    precision = _inverse(covariance_mm2)
-    distance = torch.einsum("...i,...ik,...k->...", error_mm, precision, error_mm)
-    return (distance - torch.logdet(precision)) / 6 - math.log(_UNIT_MM)
+    rows = torch.stack([ad, ae, af, ae, a * f - c * c, b * c - a * e, af, b * c - a * e, a * d - b * b], -1)
+    return rows.view(*matrix.shape), a * ad + b * ae + c * af

@@ -19,13 +19,14 @@ from torch import Tensor
 
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
-from core.files import read_json, write_json
+from core.files import read_json, resource, write_json
 from core.models.config import ModelConfig
 from core.models.networks import Networks
 from core.types.skeleton import PANOPTIC15
 from core.types.space import CaptureSpace
 
 CHECKPOINT_SCHEMA = 1
+SHIPPED = "shipped"
 WEIGHTS, META, OPTIMIZER = "weights.safetensors", "meta.json", "optimizer.safetensors"
 
 
@@ -131,3 +132,34 @@ class Checkpoint:
 
 def _old(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
+
+
+def start_from(networks: Networks, start: str, preset: str = "") -> list[str]:
+    """Copies the weights of other networks into these, part by part; parts built differently keep theirs.
+
+    Args:
+        networks: To be changed.
+        start: "shipped", or the folder of a checkpoint.
+        preset: Whose shipped networks.
+
+    Returns:
+        Names of the parts that were taken: "root", "pose", "rays", "backbone".
+
+    Raises:
+        CoreError: There is no such checkpoint, or nothing of it fits.
+    """
+    folder = resource("weights", f"networks_{preset}") if start == SHIPPED else Path(start)
+    saved = Checkpoint.load(folder)
+    taken = []
+    for name, part in networks.named_children():
+        theirs = {k.removeprefix(f"{name}."): v for k, v in saved.weights.items() if k.startswith(f"{name}.")}
+        own = part.state_dict()
+        if theirs.keys() == own.keys() and all(theirs[k].shape == own[k].shape for k in own):
+            part.load_state_dict(theirs)
+            taken.append(name)
+    if not taken:
+        raise CoreError(
+            f"Nothing of the networks in {folder.name} fits these settings.",
+            "Use the settings that they were trained with, or an empty `start` to start from nothing.",
+        )
+    return taken

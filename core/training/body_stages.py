@@ -79,12 +79,12 @@ class RaysTraining:
         mine = own_detections(self.networks, scene, made.views, start, sample)
         seen = observe_person(mine, scene.projector, start, 1.0)
         spread = start.new_full((self.batch, JOINTS), _SPREAD_MM)
-        found, covariance = network(scene.projector, mine.affine, seen, start, spread)
+        found, precision = network(scene.projector, mine.affine, seen, start, spread)
         triangulable = made.views_of >= 2
         weight = torch.where(triangulable, 1.0, _GUESS_WEIGHT)
         error = found - made.exact_mm
         distance = ((error.square().sum(-1) + 1).sqrt() * weight).sum() / weight.sum() / 100
-        unsure = gaussian_nll(error, covariance).clamp(-_MOST_NLL, _MOST_NLL)
+        unsure = gaussian_nll(error, precision).clamp(-_MOST_NLL, _MOST_NLL)
         certainty = (unsure * weight).sum() / weight.sum()
         with torch.no_grad():
             error_mm = error.norm(dim=-1)[triangulable].mean()

@@ -237,10 +237,13 @@ class TrainConfig:
     """Training of the root and pose networks.
 
     Attributes:
+        name: Of the preset that these settings come from: says which shipped networks belong to them.
         seed: The randomness of a step depends on this, the stage and the step alone, so that a resumed run is exact.
         device: "auto", "cuda", "mps" or "cpu".
         model: The networks.
         split: What is held out.
+        start: Networks to start from: "shipped" are those that come with the program for these settings, trained on
+            synthetic people in made-up rigs; a folder is that of a checkpoint; empty starts from noise.
         labels: What training aims at: "clean" are 2D joints that all views agree on, with confidences; "raw" are the
             estimator's own, all of them, as published.
         rigs: Where synthetic people are seen.
@@ -257,10 +260,12 @@ class TrainConfig:
         max_minutes: A safety for slow machines: a stage that used up its part of this time ends early, with a note.
     """
 
+    name: str = ""
     seed: int = 0
     device: str = "auto"
     model: ModelConfig = field(default_factory=ModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+    start: str = ""
     labels: Literal["clean", "raw"] = "clean"
     rigs: RigsConfig = field(default_factory=RigsConfig)
     root: RootStage = field(default_factory=RootStage)
@@ -280,6 +285,7 @@ def quick() -> TrainConfig:
     """Minutes on two cores: half-width networks, coarse volumes, few steps, the correction on heatmap peaks."""
     net = VolumeNetConfig(width=0.5, front_kernel=3)
     return TrainConfig(
+        name="quick",
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0, threshold=0.12),

@@ -143,6 +143,19 @@ class Footage:
             )
         return footage
 
+    @classmethod
+    def none(cls, rig: CameraRig) -> Footage:
+        """A rig before its first take: there is nothing but synthetic people to learn from."""
+        V, J = len(rig), len(PANOPTIC15)
+        nobody, missing = np.zeros((0, V, 1, J, 2), np.float32), np.zeros((0, V, 1, J), np.float32)
+        return cls(
+            rig=rig,
+            inputs=Detections(nobody, missing, np.zeros((0, V), np.float32)),
+            labels=Labels(nobody, missing),
+            train=np.empty(0, int),
+            held_out=np.empty(0, int),
+        )
+
 
 class MapsInARow:
     """Stored heatmaps of several takes of one estimator, their moments counted through.

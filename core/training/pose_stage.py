@@ -48,7 +48,8 @@ class PoseTraining:
     ) -> None:
         self.config, self.networks, self.scene, self.footage, self.name = config, networks, scene, footage, name
         self.title = "Learning from the footage itself" if name == "pose" else "Fine-tuning on confident labels"
-        self.steps, self.learning_rate = config.steps, config.learning_rate
+        self.steps = config.steps if len(footage.train) else 0
+        self.learning_rate = config.learning_rate
         cpu = scene.device.type == "cpu"
         self.batch = config.batch if cpu else config.gpu_batch
         self.most_cubes = _MOST_CUBES if cpu else 8 * _MOST_CUBES

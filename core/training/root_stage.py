@@ -43,7 +43,7 @@ class RootTraining:
         target = root_target(scene.space, made.roots_mm, made.visible, self.networks.config.root.sigma_mm)
         synthetic = root_loss(self._volume(scene, made.views), target)
         losses = {"synthetic": synthetic, "loss": self.config.weight_synthetic * synthetic}
-        if self.config.real_batch:
+        if self.config.real_batch and len(self.footage.train):
             losses["consistency"] = self._consistency(rng)
             losses["loss"] = losses["loss"] + self.config.weight_consistency * losses["consistency"]
         return losses

@@ -13,7 +13,7 @@ from core.config import to_mapping
 from core.errors import CoreError
 from core.models.device import describe
 from core.models.networks import Networks, Scene
-from core.models.store import Checkpoint
+from core.models.store import Checkpoint, start_from
 from core.progress import Reporter, check
 from core.training.checkpoint import Progress, optimizer_tensors, restore_optimizer, step_generator
 from core.training.config import TrainConfig
@@ -61,6 +61,8 @@ class Trainer:
             self.networks = Networks(config.model)
         bodies = joints_around_root(_PRIOR_BODIES, step_generator(config.seed, 0, 0))
         self.networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
+        if config.start:
+            start_from(self.networks, config.start, config.name)
         self.networks.to(device)
         self.scene = Scene(footage.rig, space, config.model, device)
         self.stages: tuple[Stage, ...] = build_stages(config, self.networks, self.scene, footage)

@@ -1,0 +1,90 @@
+"""Trains networks on synthetic people in made-up rigs, for rigs that nobody has seen yet: what the program ships.
+
+python scripts/pretrain.py --preset quick --out networks_quick --minutes 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+from _environment import run_elsewhere
+
+
+def pretrain(asked: argparse.Namespace) -> None:
+    """Trains the stages that need no footage and writes the networks, in half precision, to a folder."""
+    from core.jobs.machine import keep_freed_memory
+
+    keep_freed_memory()
+    from core.calibration.space import capture_space
+    from core.config import with_overrides
+    from core.models.device import describe, pick_device
+    from core.models.store import Checkpoint
+    from core.progress import NullReporter
+    from core.synthetic.rigs import ring_rig
+    from core.training.config import RigsConfig, preset
+    from core.training.data import Footage
+    from core.training.trainer import Trainer
+
+    class Printer(NullReporter):
+        def __init__(self) -> None:
+            self.started = self.last = time.monotonic()
+
+        def metric(self, name: str, value: float, step: int) -> None:
+            now = time.monotonic()
+            if now - self.last > asked.every_s or "/mm" in name and now - self.last > asked.every_s / 2:
+                self.last = now
+                print(f"  {now - self.started:6.0f} s  step {step:6}  {name:24} {value:.4f}", flush=True)
+
+        def note(self, text: str, level: str = "info") -> None:
+            print(f"  {text}", flush=True)
+
+    base = preset(asked.preset)
+    config = dataclasses.replace(
+        base,
+        start="",
+        rigs=RigsConfig(random=not asked.one_rig, own_share=0.1),
+        root=dataclasses.replace(base.root, real_batch=0, common_height=False),
+        checkpoint_s=1e9,
+        max_minutes=asked.minutes,
+    )
+    config = with_overrides(config, asked.set)
+    device, rig = pick_device(config.device), ring_rig(asked.views)
+    space = capture_space(rig, spacing_mm=config.model.root.spacing_mm)
+    print(f"{asked.preset} on {describe(device)}", flush=True)
+    out = Path(asked.out)
+    Trainer(config, Footage.none(rig), space, out.with_name(f"{out.name}.training"), device, Printer()).run()
+    saved = Checkpoint.load(out.with_name(f"{out.name}.training") / "last")
+    halved = {k: v.half() if v.is_floating_point() else v for k, v in saved.weights.items()}
+    meta = {"trained": f"{saved.meta['steps_done']} steps on synthetic people", "minutes": saved.meta["elapsed_s"] / 60}
+    dataclasses.replace(saved, weights=halved, optimizer={}, meta=meta).save(out)
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of training")
+    parser.add_argument("--views", type=int, default=5, help="cameras of the ring that a tenth of the steps play in")
+    parser.add_argument("--one-rig", action="store_true", help="only that ring: networks of one rig, for comparison")
+    parser.add_argument("--minutes", type=float, default=600.0, help="limit of time, shared among the stages")
+    parser.add_argument("--every-s", type=float, default=2.0, help="seconds between figures")
+    parser.add_argument("--out", required=True, help="folder to write")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Returns the exit code."""
+    asked = arguments()
+    code = run_elsewhere(__file__)
+    if code is not None:
+        return code
+    pretrain(asked)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
