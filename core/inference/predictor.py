@@ -12,13 +12,15 @@ import numpy as np
 import torch
 
 from core.errors import CoreError
+from core.models.backbone import BackboneMaps
 from core.models.device import describe, pick_device
 from core.models.networks import JOINTS, Networks, Scene, detect
 from core.models.store import Checkpoint
 from core.models.stored import StoredMaps, TakeMaps
+from core.models.take_pictures import take_pictures
 from core.models.views import Detections, Views, shown_views
 from core.pose2d.heatmaps import take_heatmaps
-from core.progress import Reporter, check
+from core.progress import Reporter, Stage, check
 from core.session import RunLayout, Take
 from core.tracking.config import TrackingConfig
 from core.tracking.track import track_people
@@ -104,6 +106,11 @@ class Predictor:
         moments = np.arange(len(time_s)) if frames is None else np.asarray(frames, int)
         if self.networks.config.heatmap.source == "joints":
             return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking)
+        if self.networks.backbone is not None:
+            pictures = take_pictures(take, rig, self.networks.config, Stage(reporter, 0.0, 0.2))
+            seen = BackboneMaps(self.networks.backbone, pictures)
+            rest = Stage(reporter, 0.2, 0.8)
+            return self.predict(rig, poses2d, time_s, rest, exclude_camera, moments, tracking, seen)
         with take_heatmaps(take, estimator, rig.names) as readers:
             maps = TakeMaps(readers)
             return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, maps)
@@ -123,10 +130,10 @@ class Predictor:
 
         `maps` are the stored heatmaps of the same moments, for networks that look at those.
         """
-        looks_at_maps = self.networks.config.heatmap.source == "estimator"
+        looks_at_maps = self.networks.config.heatmap.source != "joints"
         if looks_at_maps and maps is None:
             raise CoreError(
-                f"The networks of {self.name} look at the estimator's heatmaps, and there are none here.",
+                f"The networks of {self.name} look at heatmaps or pictures, and there are none here.",
                 "Use networks that were trained with model.heatmap.source=joints.",
             )
         moments = np.arange(len(time_s)) if moments is None else moments

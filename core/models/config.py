@@ -193,9 +193,18 @@ class PoseNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """All networks and their input."""
+    """All networks and their input.
+
+    Attributes:
+        heatmap: What they look at.
+        backbone: The 2D network, where `heatmap.source` is "backbone".
+        attention_net: Whether there is the published attention network beside it; for training only.
+        root: Where people are.
+        pose: Their joints.
+    """
 
     heatmap: HeatmapConfig = field(default_factory=HeatmapConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    attention_net: bool = False
     root: RootNetConfig = field(default_factory=RootNetConfig)
     pose: PoseNetConfig = field(default_factory=PoseNetConfig)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.affine import fit_rig, heatmap_size
+from core.models.backbone import PoseResNet, attention_net
 from core.models.config import ModelConfig
 from core.models.pose_net import PoseNet, merge_skeletons, support
 from core.models.projection import RigProjector, to_heatmap
@@ -53,7 +54,7 @@ class Scene:
 
 
 class Networks(nn.Module):
-    """The root and the pose network."""
+    """The root and the pose network, the learned correction, and the backbone where the settings ask for them."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -61,13 +62,16 @@ class Networks(nn.Module):
         self.root = RootNet(config.root)
         self.pose = PoseNet(JOINTS, config.pose)
         self.rays = RayRefiner(JOINTS, config.pose.rays) if config.pose.rays.enabled else None
-        self.backbone: nn.Module | None = None
-        self.attention: nn.Module | None = None
+        looks = config.heatmap.source == "backbone"
+        self.backbone = PoseResNet(config.backbone, JOINTS) if looks else None
+        self.attention = attention_net(JOINTS) if looks and config.attention_net else None
 
     def fold(self) -> None:
         """Folds batch norms away; for inference only."""
         self.root.net.fold()
         self.pose.net.fold()
+        if self.backbone is not None:
+            self.backbone.fold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.skeleton import PANOPTIC15, convert
 
+_ROOT = PANOPTIC15.index("mid_hip")
 _HIPS = [PANOPTIC15.index("left_hip"), PANOPTIC15.index("right_hip")]
 
 
@@ -57,6 +58,14 @@ class Views:
             self.peak[chosen],
             self.stored,
         )
+
+    def showing(self, heatmaps: Tensor, joints: tuple[int, ...]) -> Views:
+        """With heatmaps (B, V, K, H, W) of K joints that were not drawn; the root's too, where it is one of them."""
+        root = heatmaps[:, :, joints.index(_ROOT)] if _ROOT in joints else self.root
+        if len(joints) < len(PANOPTIC15):
+            index = torch.tensor(joints, device=heatmaps.device)
+            heatmaps = self.heatmaps.index_copy(2, index, heatmaps)
+        return replace(self, heatmaps=heatmaps, root=root, stored=joints)
 
     def weighted(self, view_weight: Tensor) -> Views:
         """With other weights (B, V)."""
@@ -156,11 +165,11 @@ def shown_views(
         moments: (B,) which of the stored moments these are; goes with `maps`.
     """
     xy, score, weight = (tensor(a, affine.device) for a in (inputs.xy_px, inputs.score, inputs.view_weight))
-    views = render_views(xy, score, affine, weight, size_hw, sigma_px)
     if maps is None or moments is None:
-        return views
-    views.heatmaps[:, :, list(maps.joints)] = maps.version(moments, affine, size_hw)
-    return replace(views, stored=maps.joints)
+        return render_views(xy, score, affine, weight, size_hw, sigma_px)
+    everything = len(maps.joints) == len(PANOPTIC15)
+    drawn = render_views(xy, score, affine, weight, (1, 1) if everything else size_hw, sigma_px)
+    return drawn.showing(maps.version(moments, affine, size_hw), maps.joints)
 
 
 def render_views(

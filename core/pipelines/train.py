@@ -13,7 +13,9 @@ from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_yaml
 from core.models.device import describe, pick_device
+from core.models.pictures import StoredPictures
 from core.models.stored import TakeMaps
+from core.models.take_pictures import take_pictures
 from core.models.views import Detections
 from core.pipelines.params import TrainParams
 from core.pose2d.heatmaps import take_heatmaps
@@ -50,7 +52,10 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
         maps: list[TakeMaps] = []
         if config.model.heatmap.source == "estimator":
             maps = [TakeMaps(opened.enter_context(take_heatmaps(t, params.estimator, rig.names))) for t in takes]
-        footage, space = _footage(rig, takes, params.estimator, config, maps)
+        pictures = []
+        if config.model.heatmap.source == "backbone":
+            pictures = [take_pictures(take, rig, config.model, reporter) for take in takes]
+        footage, space = _footage(rig, takes, params.estimator, config, maps, pictures)
         trainer = Trainer(config, footage, space, run.checkpoints, device, reporter)
         state = trainer.run()
     return {
@@ -88,15 +93,21 @@ def _rig(session: Session, takes: list[Take]) -> CameraRig:
 
 
 def _footage(
-    rig: CameraRig, takes: list[Take], estimator: str, config: TrainConfig, maps: list[TakeMaps]
+    rig: CameraRig,
+    takes: list[Take],
+    estimator: str,
+    config: TrainConfig,
+    maps: list[TakeMaps],
+    pictures: list[StoredPictures],
 ) -> tuple[Footage, CaptureSpace]:
     """Detections, labels and split of all takes, and the space around the people in them."""
     inputs, labels, people = [], [], []
     for take in takes:
         poses2d, baseline = take.poses2d(estimator), take.poses3d(BASELINE)
         inputs.append(Detections.stack(rig, poses2d))
-        labels.append(Labels.clean(rig, poses2d, baseline))
+        clean = Labels.clean(rig, poses2d, baseline)
+        labels.append(clean if config.labels == "clean" else Labels.raw(inputs[-1]))
         people.append(baseline.xyz_mm.reshape(-1, 3))
     around: F64 = np.concatenate(people)
     space = capture_space(rig, spacing_mm=config.model.root.spacing_mm, around_mm=around)
-    return Footage.build(rig, inputs, labels, config.split, maps), space
+    return Footage.build(rig, inputs, labels, config.split, maps, pictures), space

@@ -98,6 +98,10 @@ class TakeLayout:
     def heatmaps_file(self, estimator: str, camera: str) -> Path:
         return self.poses2d(estimator) / f"{safe_name(camera)}.heatmaps.h5"
 
+    def reduced_pictures(self, camera: str, width: int, height: int) -> Path:
+        """One camera's pictures at the size that networks look at, made from the video and made again if missing."""
+        return self.root / ".pictures" / f"{safe_name(camera)}.{width}x{height}.npy"
+
     @property
     def poses3d_root(self) -> Path:
         return self.root / "poses3d"

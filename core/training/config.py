@@ -51,6 +51,31 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneStage:
+    """Backbone on the pseudo labels of the footage's pictures; only where `model.heatmap.source` is "backbone".
+
+    Attributes:
+        steps: Optimiser steps; 0 skips the stage.
+        batch: Moments a step on a CPU, and on a GPU.
+        learning_rate: Of Adam at its highest.
+        background: Weight of pixels where nobody is labelled: below 1, people whom the estimator missed are not taught
+            to be nobody. 1 is published.
+        augment: Turns and zooms pictures; published without.
+        photometric: Changes colours and cuts squares out; published without.
+        floor_targets: Puts targets on whole pixels as the released code does, half a pixel off on average.
+    """
+
+    steps: int = 20_000
+    batch: int = 1
+    gpu_batch: int = 8
+    learning_rate: float = 1e-4
+    background: float = 1.0
+    augment: bool = False
+    photometric: bool = False
+    floor_targets: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RigsConfig:
     """The rigs that synthetic people are seen by.
 
@@ -247,6 +272,7 @@ class TrainConfig:
         labels: What training aims at: "clean" are 2D joints that all views agree on, with confidences; "raw" are the
             estimator's own, all of them, as published.
         rigs: Where synthetic people are seen.
+        backbone: Heatmaps from pictures.
         root: Where people are.
         pose_synthetic: Bodies, from synthetic people.
         rays: The learned correction.
@@ -268,6 +294,7 @@ class TrainConfig:
     start: str = ""
     labels: Literal["clean", "raw"] = "clean"
     rigs: RigsConfig = field(default_factory=RigsConfig)
+    backbone: BackboneStage = field(default_factory=BackboneStage)
     root: RootStage = field(default_factory=RootStage)
     pose_synthetic: PoseSyntheticStage = field(default_factory=PoseSyntheticStage)
     rays: RaysStage = field(default_factory=RaysStage)

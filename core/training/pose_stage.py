@@ -23,6 +23,7 @@ from core.training.losses import (
     heatmap_loss,
     joint_loss,
 )
+from core.training.photometric import photometric
 from core.training.shown import Version, draw_affine, footage_labels, show
 from core.training.synthetic import keep_two_views
 
@@ -75,7 +76,8 @@ class PoseTraining:
         roots, sample, _ = find_people(self.networks, self.scene, plain.views)
         picked = torch.as_tensor(np.sort(rng.permutation(len(roots))[: max(1, self.most_cubes // 2)]))
         roots, sample = roots[picked], sample[picked]
-        versions = [show(self.networks, self.footage, self.scene, moments, a) for a in affines]
+        change = photometric(rng) if self.config.photometric else None
+        versions = [show(self.networks, self.footage, self.scene, moments, a, change=change) for a in affines]
         losses = self._backbone(moments, still, plain, affines, versions)
         if len(roots):
             losses |= self._people(moments, affines, versions, roots, sample, rng, step)

@@ -6,15 +6,14 @@ Legend: B batch, V view, P person, L labelled person, J joint, H W heatmap.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from core.models.affine import augment, draw_augmentation
-from core.models.networks import JOINTS, ROOT, Networks, Scene
+from core.models.backbone import heatmaps_of
+from core.models.networks import JOINTS, Networks, Scene
 from core.models.projection import to_heatmap
 from core.models.views import Views, shown_views, tensor
 from core.training.data import Footage
@@ -64,30 +63,9 @@ def show(
         return Version(shown_views(inputs, affine, scene.size_hw, scene.sigma_px, maps, moments))
     assert footage.pictures is not None  # the trainer has seen to it
     pictures = footage.pictures.version(moments, affine, scene.size_hw, change)
-    heatmaps = backbone_heatmaps(networks, pictures)
+    heatmaps = heatmaps_of(networks.backbone, pictures)
     drawn = shown_views(inputs, affine, (1, 1), scene.sigma_px)
-    return Version(with_heatmaps(drawn, heatmaps), pictures, heatmaps)
-
-
-def backbone_heatmaps(networks: Networks, pictures: Tensor) -> Tensor:
-    """Heatmaps (B, V, J, H, W) of pictures (B, V, 3, h, w), a moment at a time.
-
-    Where a gradient is wanted, what lies inside the backbone is computed again on the way back: kept for three versions
-    of five views it would not fit a GPU of 12 GB.
-    """
-    assert networks.backbone is not None
-    again = torch.is_grad_enabled() and any(p.requires_grad for p in networks.backbone.parameters())
-    parts = [
-        checkpoint(networks.backbone, some, use_reentrant=False) if again else networks.backbone(some)
-        for some in pictures.unbind(0)
-    ]
-    return torch.stack(parts).float()
-
-
-def with_heatmaps(drawn: Views, heatmaps: Tensor) -> Views:
-    """Views that show a backbone's heatmaps (B, V, J, H, W) of all joints, the root's among them."""
-    shown = heatmaps.clamp(0, 1)
-    return replace(drawn, heatmaps=shown, root=shown[:, :, ROOT], stored=tuple(range(JOINTS)))
+    return Version(drawn.showing(heatmaps.clamp(0, 1), tuple(range(JOINTS))), pictures, heatmaps)
 
 
 def pose_of(networks: Networks, scene: Scene, views: Views, root_mm: Tensor, sample: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from core.models.networks import Networks, Scene
+from core.training.backbone_stage import BackboneTraining
 from core.training.body_stages import PoseSyntheticTraining, RaysTraining
 from core.training.config import TrainConfig
 from core.training.data import Footage
@@ -45,6 +46,7 @@ def build_stages(config: TrainConfig, networks: Networks, scene: Scene, footage:
     """Every stage; those without steps are skipped."""
     rigs = SyntheticRigs(scene, config.rigs, config.model, config.seed)
     return (
+        BackboneTraining(config.backbone, networks, scene, footage),
         RootTraining(config.root, networks, scene, footage, rigs),
         PoseSyntheticTraining(config.pose_synthetic, networks, scene, rigs),
         RaysTraining(config.rays, networks, scene, rigs),

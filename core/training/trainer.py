@@ -29,6 +29,14 @@ _TIME_SHARE = {"backbone": 0.0, "root": 0.3, "pose_synthetic": 0.35, "rays": 0.1
 """How the safety limit of time is divided among the stages."""
 
 
+_MEASURED = ("pose_synthetic", "rays", "pose", "finetune")
+"""Stages from which on joints are worth measuring."""
+_FROM_NOISE = (
+    "The backbone starts from nothing: from one take it learns these pictures and hardly others. Give a Pose-ResNet or "
+    "ResNet file as model.backbone.weights, or let the networks look at the estimator's joints."
+)
+
+
 class Trainer:
     """Trains both networks on a rig and its footage.
 
@@ -55,12 +63,19 @@ class Trainer:
     ) -> None:
         if config.model.heatmap.source == "estimator" and footage.maps is None:
             raise CoreError("This footage has no stored heatmaps.", "Train with model.heatmap.source=joints.")
+        if config.model.heatmap.source == "backbone" and footage.pictures is None:
+            raise CoreError("This footage has no pictures.", "Train with model.heatmap.source=joints.")
         self.config, self.footage, self.folder, self.reporter = config, footage, folder, reporter
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.networks = Networks(config.model)
         bodies = joints_around_root(_PRIOR_BODIES, step_generator(config.seed, 0, 0))
         self.networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
+        if self.networks.backbone is not None and config.model.backbone.weights:
+            lacking = self.networks.backbone.load_initial(Path(config.model.backbone.weights))
+            reporter.note(f"The backbone starts from {Path(config.model.backbone.weights).name}; new: {len(lacking)}.")
+        elif self.networks.backbone is not None:
+            reporter.note(_FROM_NOISE, "warning")
         if config.start:
             start_from(self.networks, config.start, config.name)
         self.networks.to(device)
@@ -94,7 +109,7 @@ class Trainer:
     def _run_stage(self, stage: Stage) -> None:
         self.networks.eval()
         stage.module().train()
-        if stage.steps and self.state.step == 0 and stage.name != "root":
+        if stage.steps and self.state.step == 0 and stage.name in _MEASURED:
             self._measure(stage)  # what the network is worth before this stage
         while self.state.step < stage.steps:
             if self._out_of_time(stage):
@@ -140,7 +155,7 @@ class Trainer:
         self.networks.eval()
         for name, value in stage.figures(rng).items():
             self.reporter.metric(f"{stage.name}/{name}", value, self.state.steps_done)
-        if stage.name != "root" and len(self.footage.held_out):
+        if stage.name in _MEASURED and len(self.footage.held_out):
             px = held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames)
             if math.isfinite(px):
                 self.reporter.metric("held_out/px", px, self.state.steps_done)

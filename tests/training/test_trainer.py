@@ -60,7 +60,7 @@ class TestLoop:
         folder, _ = uninterrupted
         assert sorted(p.name for p in folder.iterdir()) == ["best", "last"]
         best, last = Checkpoint.load(folder / "best"), Checkpoint.load(folder / "last")
-        assert not best.optimizer and last.meta["stage"] == 5 and last.meta["steps_done"] == 9
+        assert not best.optimizer and last.meta["stage"] == 6 and last.meta["steps_done"] == 9
         assert isinstance(best.build(CPU), Networks)
 
     @pytest.mark.parametrize("stop_after", [2, 7])

@@ -1,0 +1,243 @@
+"""The 2D networks: pictures to joint heatmaps, and pictures to attention.
+
+Pose-ResNet ("Simple Baselines", Xiao et al., ECCV 2018): a residual trunk and three transposed convolutions. Parameters
+are named as in its published files, so that weights trained on COCO can be read.
+
+Legend: N picture, J joint, H W heatmap.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.checkpoint import checkpoint
+
+from core.errors import CoreError
+from core.models.config import BackboneConfig
+from core.models.stored import Pictures
+from core.types.skeleton import COCO17, PANOPTIC15
+
+_STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
+_WIDTHS = (64, 128, 256, 512)
+_QUIET_STD = 0.001
+_PREFIXES = ("module.", "backbone.", "preact.", "model.")
+_NEAREST = {"neck": "left_shoulder", "mid_hip": "left_hip"}
+COCO_CHANNELS = [COCO17.index(_NEAREST.get(joint, joint)) for joint in PANOPTIC15.joints]
+"""Channel of a COCO head from which each of our joints starts; neck and mid-hip from a shoulder and a hip."""
+
+
+class Basic(nn.Module):
+    """Two 3x3 convolutions beside a shortcut."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = _conv(inputs, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _conv(width, width, 3), nn.BatchNorm2d(width)
+        self.downsample = _shortcut(inputs, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(out)) + self.downsample(x))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut; the stride is the middle one's."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = _conv(inputs, width, 1), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _conv(width, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = _conv(width, 4 * width, 1), nn.BatchNorm2d(4 * width)
+        self.downsample = _shortcut(inputs, 4 * width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = functional.relu(self.bn1(self.conv1(x)))
+        out = functional.relu(self.bn2(self.conv2(out)))
+        return functional.relu(self.bn3(self.conv3(out)) + self.downsample(x))
+
+
+class PoseResNet(nn.Module):
+    """Pictures to heatmaps.
+
+    Args:
+        config: Depth, widths, stride. With a stride of 2 the trunk leaves its pooling out, so that pictures of half the
+            size give heatmaps of the same size.
+        outputs: Number of heatmaps.
+        sigmoid: Whether the output is squeezed into 0..1.
+    """
+
+    def __init__(self, config: BackboneConfig, outputs: int, *, sigmoid: bool = False) -> None:
+        super().__init__()
+        self.config, self.sigmoid = config, sigmoid
+        widths = [max(8, round(w * config.width)) for w in _WIDTHS]
+        block: type[Basic] | type[Bottleneck] = Bottleneck if config.depth == 50 else Basic
+        self.conv1, self.bn1 = nn.Conv2d(3, widths[0], 7, 2, 3, bias=False), nn.BatchNorm2d(widths[0])
+        channels = widths[0]
+        for number, (count, width) in enumerate(zip(_STAGES[config.depth], widths, strict=True)):
+            layers = []
+            for place in range(count):
+                layers.append(block(channels, width, 2 if number and not place else 1))
+                channels = width * block.expansion
+            setattr(self, f"layer{number + 1}", nn.Sequential(*layers))
+        deconv: list[nn.Module] = []
+        for _ in range(3):
+            deconv += [
+                nn.ConvTranspose2d(channels, config.deconv_channels, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(config.deconv_channels),
+                nn.ReLU(),
+            ]
+            channels = config.deconv_channels
+        self.deconv_layers = nn.Sequential(*deconv)
+        self.final_layer = nn.Conv2d(channels, outputs, 1)
+        self._begin()
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(N, 3, stride·H, stride·W) normalised pictures to (N, J, H, W)."""
+        x = pictures.contiguous(memory_format=torch.channels_last)
+        x = functional.relu(self.bn1(self.conv1(x)))
+        if self.config.stride == 4:
+            x = functional.max_pool2d(x, 3, 2, 1)
+        for number in range(1, 5):
+            x = getattr(self, f"layer{number}")(x)
+        out: Tensor = self.final_layer(self.deconv_layers(x))
+        return torch.sigmoid(out) if self.sigmoid else out
+
+    def fold(self) -> None:
+        """Folds every batch norm into its convolution; for inference only."""
+        for module in self.modules():
+            for number in ("1", "2", "3"):
+                conv, norm = getattr(module, f"conv{number}", None), getattr(module, f"bn{number}", None)
+                if isinstance(norm, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d):
+                    setattr(module, f"conv{number}", fuse_conv_bn_eval(conv, norm))
+                    setattr(module, f"bn{number}", nn.Identity())
+            if isinstance(module, nn.Sequential):
+                _fold_pairs(module)
+
+    def load_initial(self, path: Path) -> list[str]:
+        """Starts from the weights in a file, of whatever of them fits.
+
+        Reads Pose-ResNet files and plain ResNet ones, `.safetensors` or `.pth`; heads of 17 COCO joints are re-ordered.
+        Nothing in the file is run.
+
+        Returns:
+            Names of the parameters that the file does not have: of a plain ResNet, those of the head.
+
+        Raises:
+            CoreError: Not such a file, or of another network.
+        """
+        found = {_plain(name): value for name, value in _read(path).items()}
+        head = found.get("final_layer.weight")
+        if head is not None and len(head) == len(COCO17) and self.final_layer.out_channels == len(PANOPTIC15):
+            for name in ("final_layer.weight", "final_layer.bias"):
+                found[name] = found[name][COCO_CHANNELS]
+        own = self.state_dict()
+        fits = {name: value for name, value in found.items() if name in own and value.shape == own[name].shape}
+        wrong = sorted(name for name in found if name in own and name not in fits)
+        if wrong or "conv1.weight" not in fits:
+            raise CoreError(
+                f"{path.name} does not fit this backbone (depth {self.config.depth}, width {self.config.width:g}): "
+                f"{', '.join(wrong[:3]) or 'conv1.weight is missing'}.",
+                "Choose a Pose-ResNet or ResNet file of this depth, or change `model.backbone`.",
+            )
+        self.load_state_dict(fits, strict=False)
+        return sorted(name for name in own if name not in fits and not name.endswith("num_batches_tracked"))
+
+    def _begin(self) -> None:
+        """He's initialisation for the trunk, almost nothing for the head; the attention network starts at 0.5."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                if self.sigmoid or name.startswith(("deconv", "final")):
+                    nn.init.normal_(module.weight, std=_QUIET_STD)
+                else:
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+
+class BackboneMaps:
+    """Heatmaps of all joints as a backbone finds them in pictures: one of the providers of `StoredMaps`' protocol.
+
+    Args:
+        network: In evaluation mode, or in training with a gradient.
+        pictures: Of the take.
+    """
+
+    joints = tuple(range(len(PANOPTIC15)))
+
+    def __init__(self, network: nn.Module, pictures: Pictures) -> None:
+        self.network, self.pictures = network, pictures
+
+    def version(self, moments: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """See `StoredMaps.version`."""
+        return heatmaps_of(self.network, self.pictures.version(moments, affine, size_hw)).clamp(0, 1)
+
+
+def heatmaps_of(network: nn.Module, pictures: Tensor) -> Tensor:
+    """Heatmaps (B, V, J, H, W) of pictures (B, V, 3, h, w), a moment at a time.
+
+    Where a gradient is wanted, what lies inside the backbone is computed again on the way back: kept for three versions
+    of five views it would not fit a GPU of 12 GB.
+    """
+    again = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
+    parts = [checkpoint(network, some, use_reentrant=False) if again else network(some) for some in pictures.unbind(0)]
+    return torch.stack(parts).float()
+
+
+def attention_net(outputs: int) -> PoseResNet:
+    """The published attention network: how far each pixel of a label is to be believed, 0.5 everywhere at first."""
+    return PoseResNet(BackboneConfig(depth=18), outputs, sigmoid=True)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    return nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+
+
+def _fold_pairs(layers: nn.Sequential) -> None:
+    """Folds batch norms that follow a convolution in a sequence."""
+    for place in range(len(layers) - 1):
+        conv, norm = layers[place], layers[place + 1]
+        if isinstance(norm, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+            layers[place] = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose2d))
+            layers[place + 1] = nn.Identity()
+
+
+def _plain(name: str) -> str:
+    """A parameter's name without the wrappers that training programs put around networks."""
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Tensors by name; nothing but tensors is taken from the file."""
+    remedy = "Choose a .safetensors or .pth file with the weights of a Pose-ResNet or ResNet."
+    if not path.is_file():
+        raise CoreError(f"There is no file {path}.", remedy)
+    try:
+        content: Any = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+        for wrapper in ("state_dict", "model", "network"):
+            content = content[wrapper] if isinstance(content.get(wrapper), dict) else content
+        return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    except Exception as error:
+        raise CoreError(f"{path.name} does not hold weights: {error}.", remedy) from error

@@ -1,0 +1,94 @@
+"""The backbone stage: the 2D network learns the pseudo labels of the footage's own pictures.
+
+Legend: B batch, V view, L labelled person, J joint, H W heatmap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.models.networks import Networks, Scene
+from core.models.render import render
+from core.training.config import BackboneStage
+from core.training.data import Footage
+from core.training.losses import backbone_loss
+from core.training.photometric import photometric
+from core.training.shown import draw_affine, footage_labels, show
+
+_NEAR_PX = 2.0
+
+
+class BackboneTraining:
+    """SelfPose3d's first stage: heatmaps of the pictures against Gaussians at the estimator's joints.
+
+    Args:
+        config: Steps and switches.
+        networks: With a backbone, else there is nothing to do.
+        scene: The rig.
+        footage: With pictures.
+    """
+
+    name, title = "backbone", "Learning to see joints in your pictures"
+
+    def __init__(self, config: BackboneStage, networks: Networks, scene: Scene, footage: Footage) -> None:
+        self.config, self.networks, self.scene, self.footage = config, networks, scene, footage
+        self.steps = config.steps if networks.backbone is not None and len(footage.train) else 0
+        self.learning_rate = config.learning_rate
+        self.batch = config.batch if scene.device.type == "cpu" else config.gpu_batch
+
+    def module(self) -> nn.Module:
+        return self.networks.backbone if self.networks.backbone is not None else self.networks
+
+    def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
+        moments = rng.choice(self.footage.train, self.batch)
+        affine = self._affine(rng)
+        change = photometric(rng) if self.config.photometric else None
+        heatmaps = show(self.networks, self.footage, self.scene, moments, affine, change=change).heatmaps
+        assert heatmaps is not None
+        xy, weight = footage_labels(self.footage, self.scene, moments, affine)
+        if self.config.floor_targets:
+            xy = xy.floor()
+        target = render(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
+        # As published, a view counts for a joint where anybody shows it; how much, say the labels' confidences.
+        return {"loss": backbone_loss(heatmaps, target, weight.amax(2), background=self.config.background)}
+
+    @torch.no_grad()
+    def figures(self, rng: np.random.Generator) -> dict[str, float]:
+        """Share of held-out labelled joints that have a peak within two heatmap px."""
+        moments = rng.permutation(self.footage.held_out)[: self.batch]
+        if not len(moments):
+            return {}
+        affine = self.scene.affine.expand(len(moments), -1, -1, -1)
+        heatmaps = show(self.networks, self.footage, self.scene, moments, affine).heatmaps
+        assert heatmaps is not None
+        xy, weight = footage_labels(self.footage, self.scene, moments, affine)
+        return {"peaks_near": peaks_near(heatmaps, xy, weight)}
+
+    def _affine(self, rng: np.random.Generator) -> Tensor:
+        if self.config.augment:
+            return draw_affine(self.scene, self.batch, rng)
+        return self.scene.affine.expand(self.batch, -1, -1, -1)
+
+
+def peaks_near(heatmaps: Tensor, xy: Tensor, weight: Tensor) -> float:
+    """Share of labelled joints whose strongest pixel nearby is less than two px away.
+
+    Args:
+        heatmaps: (B, V, J, H, W).
+        xy: (B, V, L, J, 2) heatmap px.
+        weight: (B, V, L, J), 0 where there is no label.
+    """
+    H, W = heatmaps.shape[-2:]
+    reach = 6
+    steps = torch.arange(-reach, reach + 1, device=heatmaps.device)
+    x = (xy[..., 0].round().long()[..., None, None] + steps).clamp(0, W - 1)  # (B, V, L, J, 1, K)
+    y = (xy[..., 1].round().long()[..., None, None] + steps[:, None]).clamp(0, H - 1)  # (B, V, L, J, K, 1)
+    index = (y * W + x).flatten(-2)  # (B, V, L, J, K·K)
+    values = heatmaps.flatten(-2)[:, :, None].expand(-1, -1, xy.shape[2], -1, -1).gather(-1, index)
+    best = index.gather(-1, values.argmax(-1, keepdim=True))[..., 0]
+    peak = torch.stack([best % W, best // W], -1).float()
+    near = ((peak - xy).norm(dim=-1) <= _NEAR_PX) & (values.amax(-1) > 0.1)
+    known = weight > 0
+    return float(near[known].float().mean()) if known.any() else 0.0

@@ -1,0 +1,141 @@
+"""Changes of colour, and squares cut out: what a picture may look like while its joints stay where they are.
+
+RandAugment as SelfPose3d uses it (released code): one ordered pair of operations with magnitudes, each of them applied
+with probability one half; then squares of grey. Every picture by itself.
+
+Legend: N picture, h w its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_MAGNITUDES = 9
+_FACTOR = np.linspace(0, 0.9, 10)
+_BITS = np.round(np.linspace(8, 4, 10)).astype(int)
+_GREY = (125.0, 122.0, 113.0)
+_LUMA = (0.299, 0.587, 0.114)
+_CHANCE = 0.5
+
+
+def photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
+    """A change of pictures (N, 3, h, w) in 0..255 that draws from a generator."""
+
+    def change(pictures: Tensor) -> Tensor:
+        return cut_out(rand_augment(pictures, rng), rng)
+
+    return change
+
+
+def rand_augment(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Pictures (N, 3, h, w) in 0..255 after two random operations each, or one, or none."""
+    out = []
+    for picture in pictures.clamp(0, 255):
+        for name in rng.integers(len(OPERATIONS), size=2):
+            magnitude, sign = int(rng.integers(1, _MAGNITUDES + 1)), float(rng.choice([-1.0, 1.0]))
+            if rng.random() < _CHANCE:
+                picture = list(OPERATIONS.values())[name](picture, magnitude, sign).clamp(0, 255)
+        out.append(picture)
+    return torch.stack(out)
+
+
+def cut_out(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Pictures (N, 3, h, w) with 2 to 15 squares of 20 to 39 px each in grey, cut at the border."""
+    N, _, h, w = pictures.shape
+    most = 15
+    count = rng.integers(2, most + 1, (N, 1))
+    side = rng.integers(20, 40, (N, most))
+    centre = rng.integers(0, [w, h], (N, most, 2))
+    low, high = centre - (side // 2)[..., None], centre + (side - side // 2)[..., None]
+    used = np.arange(most) < count
+    device = pictures.device
+    x, y = torch.arange(w, device=device), torch.arange(h, device=device)
+    a, b, keep = (torch.as_tensor(v, device=device) for v in (low, high, used))
+    across = (x >= a[..., 0, None]) & (x < b[..., 0, None]) & keep[..., None]  # (N, squares, w)
+    down = (y >= a[..., 1, None]) & (y < b[..., 1, None])
+    hidden = (down.float().transpose(1, 2) @ across.float()) > 0  # (N, h, w)
+    grey = pictures.new_tensor(_GREY)[:, None, None]
+    return torch.where(hidden[:, None], grey, pictures)
+
+
+def _mix(picture: Tensor, other: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Between another picture (factor 0), this one (1), and beyond."""
+    factor = 1 + sign * float(_FACTOR[magnitude])
+    return other + factor * (picture - other)
+
+
+def _luma(picture: Tensor) -> Tensor:
+    return torch.tensordot(picture.new_tensor(_LUMA), picture, dims=1)
+
+
+def sharpness(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Away from, or towards, a smoothed picture."""
+    kernel = picture.new_tensor([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
+    smooth = functional.conv2d(picture[:, None], kernel[None, None])[:, 0]
+    blurred = picture.clone()
+    blurred[:, 1:-1, 1:-1] = smooth
+    return _mix(picture, blurred, magnitude, sign)
+
+
+def contrast(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Away from, or towards, the mean grey."""
+    return _mix(picture, _luma(picture).mean().round().expand_as(picture), magnitude, sign)
+
+
+def colour(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Away from, or towards, shades of grey."""
+    return _mix(picture, _luma(picture).expand_as(picture), magnitude, sign)
+
+
+def brightness(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Away from, or towards, black."""
+    return _mix(picture, torch.zeros_like(picture), magnitude, sign)
+
+
+def posterize(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Fewer bits a channel."""
+    step = 2.0 ** (8 - int(_BITS[magnitude]))
+    return torch.floor(picture / step) * step
+
+
+def autocontrast(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Each channel stretched to the full range."""
+    low, high = picture.amin((1, 2), keepdim=True), picture.amax((1, 2), keepdim=True)
+    flat = high <= low
+    return torch.where(flat, picture, (picture - low) * (255 / torch.where(flat, 1.0, high - low)))
+
+
+def equalize(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Each channel with an even histogram."""
+    values = picture.round().long()
+    counts = _histogram(values)
+    upto = counts.cumsum(1)
+    first = (upto > 0).float().argmax(1, keepdim=True)
+    least = upto.gather(1, first)
+    total = upto[:, -1:]
+    table = ((upto - least) * 255 / (total - least).clamp_min(1)).clamp(0, 255).round()
+    even = table.gather(1, values.flatten(1)).view_as(picture)
+    return torch.where((total == least)[..., None], picture, even)
+
+
+def _histogram(values: Tensor) -> Tensor:
+    """(C, 256) counts of whole values (C, h, w) in 0..255."""
+    offset = 256 * torch.arange(len(values), device=values.device)[:, None]
+    return torch.bincount((values.flatten(1) + offset).flatten(), minlength=256 * len(values)).view(-1, 256)
+
+
+OPERATIONS: dict[str, Callable[[Tensor, int, float], Tensor]] = {
+    "sharpness": sharpness,
+    "autocontrast": autocontrast,
+    "posterize": posterize,
+    "equalize": equalize,
+    "contrast": contrast,
+    "colour": colour,
+    "brightness": brightness,
+}
+"""Name to operation on one picture (3, h, w), given a magnitude 1..9 and a sign."""
