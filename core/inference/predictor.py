@@ -13,7 +13,7 @@ import torch
 
 from core.errors import CoreError
 from core.models.backbone import BackboneMaps
-from core.models.device import describe, pick_device
+from core.models.device import describe, pick_device, pick_precision
 from core.models.networks import JOINTS, Networks, Scene, detect
 from core.models.store import Checkpoint
 from core.models.stored import StoredMaps, TakeMaps
@@ -62,8 +62,7 @@ class Predictor:
 
     def __init__(self, networks: Networks, space: CaptureSpace, device: torch.device, name: str) -> None:
         self.networks, self.space, self.device, self.name = networks, space, device, name
-        self.networks.eval()
-        self.networks.fold()
+        self.networks.freeze(pick_precision(device))
 
     @classmethod
     def load(cls, run: RunLayout, device: str = "auto") -> Predictor:

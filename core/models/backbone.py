@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from core.errors import CoreError
 from core.models.config import BackboneConfig
+from core.models.device import low_precision
 from core.models.stored import Pictures
 from core.types.skeleton import COCO17, PANOPTIC15
 
@@ -80,6 +81,7 @@ class PoseResNet(nn.Module):
     def __init__(self, config: BackboneConfig, outputs: int, *, sigmoid: bool = False) -> None:
         super().__init__()
         self.config, self.sigmoid = config, sigmoid
+        self.precision: torch.dtype | None = None
         widths = [max(8, round(w * config.width)) for w in _WIDTHS]
         block: type[Basic] | type[Bottleneck] = Bottleneck if config.depth == 50 else Basic
         self.conv1, self.bn1 = nn.Conv2d(3, widths[0], 7, 2, 3, bias=False), nn.BatchNorm2d(widths[0])
@@ -103,7 +105,12 @@ class PoseResNet(nn.Module):
         self._begin()
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(N, 3, stride·H, stride·W) normalised pictures to (N, J, H, W)."""
+        """(N, 3, stride·H, stride·W) normalised pictures to (N, J, H, W), float32."""
+        with low_precision(pictures.device, self.precision):
+            out = self._forward(pictures.to(self.final_layer.weight.dtype)).float()
+        return torch.sigmoid(out) if self.sigmoid else out
+
+    def _forward(self, pictures: Tensor) -> Tensor:
         x = pictures.contiguous(memory_format=torch.channels_last)
         x = functional.relu(self.bn1(self.conv1(x)))
         if self.config.stride == 4:
@@ -111,7 +118,7 @@ class PoseResNet(nn.Module):
         for number in range(1, 5):
             x = getattr(self, f"layer{number}")(x)
         out: Tensor = self.final_layer(self.deconv_layers(x))
-        return torch.sigmoid(out) if self.sigmoid else out
+        return out
 
     def fold(self) -> None:
         """Folds every batch norm into its convolution; for inference only."""

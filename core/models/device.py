@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 
@@ -36,3 +38,34 @@ def describe(device: torch.device) -> str:
     if device.type == "mps":
         return f"Apple GPU ({platform.machine()})"
     return f"CPU, {torch.get_num_threads()} threads"
+
+
+def pick_precision(device: torch.device, wanted: Literal["auto", "fp32", "bf16"] = "auto") -> torch.dtype | None:
+    """What the networks compute in: None for float32, which everything outside of them always is.
+
+    Volumes and coordinates are made in float32: a pixel of a large picture has no room in 8 bits of mantissa.
+
+    Raises:
+        CoreError: The device cannot compute in what was wanted.
+    """
+    if device.type == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        able = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    else:
+        able = False
+    if wanted == "bf16" and not able:
+        raise CoreError(f"{describe(device)} does not compute in bf16.", "Set precision to 'auto' or 'fp32'.")
+    return torch.bfloat16 if able and wanted != "fp32" else None
+
+
+def low_precision(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Has convolutions inside compute in another type than their weights; None changes nothing."""
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+
+
+def set_precision(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
+    """Has the networks in a module compute in another type; for training, where weights stay float32."""
+    for part in module.modules():
+        if hasattr(part, "precision"):
+            part.precision = dtype

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from core.models.affine import fit_rig, heatmap_size
 from core.models.backbone import PoseResNet, attention_net
 from core.models.config import ModelConfig
+from core.models.plane_nets import PlaneRootNet
 from core.models.pose_net import PoseNet, merge_skeletons, support
 from core.models.projection import RigProjector, to_heatmap
 from core.models.ray_refiner import RayRefiner, inverse, observe_person
@@ -20,6 +21,7 @@ from core.models.refine import refine
 from core.models.root_net import RootNet, propose
 from core.models.unproject import SpaceUnprojector
 from core.models.views import Views, tensor
+from core.models.volume_net import VolumeNet
 from core.types.camera import CameraRig
 from core.types.skeleton import PANOPTIC15
 from core.types.space import CaptureSpace
@@ -59,7 +61,7 @@ class Networks(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.root = RootNet(config.root)
+        self.root = PlaneRootNet(config.root) if config.root.head == "planes" else RootNet(config.root)
         self.pose = PoseNet(JOINTS, config.pose)
         self.rays = RayRefiner(JOINTS, config.pose.rays) if config.pose.rays.enabled else None
         looks = config.heatmap.source == "backbone"
@@ -68,10 +70,22 @@ class Networks(nn.Module):
 
     def fold(self) -> None:
         """Folds batch norms away; for inference only."""
-        self.root.net.fold()
-        self.pose.net.fold()
+        self.root.fold()
+        self.pose.fold()
         if self.backbone is not None:
             self.backbone.fold()
+
+    def freeze(self, dtype: torch.dtype | None) -> None:
+        """Makes ready for inference alone: no batch norms, convolutions in `dtype`, where None is float32."""
+        self.eval()
+        self.fold()
+        self.requires_grad_(False)
+        for part in self.modules():
+            if isinstance(part, VolumeNet | PoseResNet):
+                part.to(dtype=dtype or torch.float32)
+                layout = torch.channels_last if isinstance(part, PoseResNet) or part.dims == 2 else None
+                if layout is not None:
+                    part.to(memory_format=layout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +108,8 @@ class People:
 @torch.no_grad()
 def find_roots(networks: Networks, scene: Scene, views: Views) -> tuple[Tensor, Tensor]:
     """Roots (P, 3) of the people in a batch, best first in each moment, and the moment (P,) each belongs to."""
-    volume = networks.root(scene.unprojector, views.root, views.affine, views.view_weight)
-    xyz, sample, _ = propose(volume, scene.space, networks.config.root).flat()
+    output = networks.root(scene.unprojector, views.root, views.affine, views.view_weight)
+    xyz, sample, _ = propose(output, scene.space, networks.config.root).flat()
     return xyz, sample
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.models.body_prior import BodyPrior
 from core.models.config import PoseNetConfig
+from core.models.plane_nets import PlanePoseNet
 from core.models.projection import RigProjector, to_heatmap
 from core.models.unproject import CubeUnprojector, evidence, fuse
 from core.models.views import Views
@@ -28,11 +29,13 @@ class PoseNet(nn.Module):
         super().__init__()
         self.config = config
         self.cube = CubeUnprojector(config.cube_mm, config.voxels)
-        self.net = VolumeNet(joints, joints, config.net)
+        self.planes = PlanePoseNet(joints, config) if config.head == "planes" else None
+        self.net = VolumeNet(joints, joints, config.net) if config.head == "volume" else None
         self.prior = BodyPrior(joints)
         if config.heatmap_skip:
             self.gain = nn.Parameter(torch.full((joints,), config.gain))
-            nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
+            if self.net is not None:
+                nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
 
     def forward(self, projector: RigProjector, views: Views, root_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Joints of all people at once.
@@ -45,18 +48,41 @@ class PoseNet(nn.Module):
         Returns:
             Joints (P, J, 3) mm in the world, and the spread (P, J) mm of each one's soft-argmax.
         """
-        heatmaps = evidence(views.heatmaps, self.config.evidence_floor)
-        volume = self.cube(projector, heatmaps, views.affine, views.view_weight, root_mm)
-        offset, spread = self.locate(volume)
+        offset, spread = self.locate(self.fused(projector, views, root_mm))
         return offset + root_mm[:, None], spread
+
+    def fused(self, projector: RigProjector, views: Views, root_mm: Tensor) -> Tensor:
+        """Volumes (P, J, X, Y, Z) of what all views say around roots (P, 3)."""
+        heatmaps = evidence(views.heatmaps, self.config.evidence_floor)
+        return self.cube(projector, heatmaps, views.affine, views.view_weight, root_mm)
 
     def locate(self, volume: Tensor) -> tuple[Tensor, Tensor]:
         """Joints (P, J, 3) mm from the cube's centre and their spread (P, J), of fused volumes (P, J, X, Y, Z)."""
+        if self.net is None:
+            joints, spread, _ = self.from_planes(volume)
+            return joints, spread
         logits = self.net(volume)
         if self.config.heatmap_skip:
-            prior = self.prior.log_density(self.cube.offsets_mm).view(volume.shape[1:])
-            logits = logits + self.gain[:, None, None, None] * volume + prior / self.config.beta
+            logits = logits + self.gain[:, None, None, None] * volume + self._prior(volume) / self.config.beta
         return soft_argmax(logits, self.cube.offsets_mm, self.config.beta)
+
+    def from_planes(self, volume: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `locate`, by the plane head, and what its planes say by themselves; see `PlanePoseNet`."""
+        assert self.planes is not None
+        found: tuple[Tensor, Tensor, Tensor] = self.planes(
+            volume, self.gain if self.config.heatmap_skip else None, self._prior(volume)
+        )
+        return found
+
+    def fold(self) -> None:
+        """For inference only."""
+        net = self.net if self.planes is None else self.planes.net
+        assert net is not None
+        net.fold()
+
+    def _prior(self, volume: Tensor) -> Tensor:
+        """(J, X, Y, Z) logarithm of the density of joints around the root."""
+        return self.prior.log_density(self.cube.offsets_mm).view(volume.shape[1:])
 
 
 def soft_argmax(logits: Tensor, points: Tensor, beta: float) -> tuple[Tensor, Tensor]:

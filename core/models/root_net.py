@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.models.config import RootNetConfig
+from core.models.peaks import parabola_peak
+from core.models.plane_nets import Plan
 from core.models.unproject import SpaceUnprojector
 from core.models.volume_net import VolumeNet
 from core.types.space import CaptureSpace
@@ -63,18 +65,28 @@ class RootNet(nn.Module):
             out = out + self.gain * volume
         return out[:, 0]
 
+    def fold(self) -> None:
+        """For inference only."""
+        self.net.fold()
 
-def propose(volume: Tensor, space: CaptureSpace, config: RootNetConfig) -> Proposals:
-    """Peaks of confidence volumes.
+
+def propose(output: Tensor | Plan, space: CaptureSpace, config: RootNetConfig) -> Proposals:
+    """Peaks of what a head says.
 
     Maxima of their 3^3 neighbourhood, the best `max_people` of them, moved to the peak of a parabola through their
     neighbours along each axis, and thinned so that no two are closer than `merge_mm`.
 
     Args:
-        volume: (B, X, Y, Z).
+        output: A confidence volume (B, X, Y, Z), or what the plane head says.
         space: The box that the volume divides.
         config: Threshold and distances.
     """
+    xyz_mm, score = output.propose(space, config) if isinstance(output, Plan) else _peaks(output, space, config)
+    return Proposals(xyz_mm, score, thin(xyz_mm, score > config.threshold, config.merge_mm))
+
+
+def _peaks(volume: Tensor, space: CaptureSpace, config: RootNetConfig) -> tuple[Tensor, Tensor]:
+    """Points (B, K, 3) mm, best first, and scores (B, K) of a volume's peaks."""
     shape = volume.shape[1:]
     peaks = torch.where(functional.max_pool3d(volume[:, None], 3, 1, 1)[:, 0] == volume, volume, 0.0)
     count = min(config.max_people, peaks[0].numel())
@@ -82,8 +94,7 @@ def propose(volume: Tensor, space: CaptureSpace, config: RootNetConfig) -> Propo
     at = torch.stack(torch.unravel_index(index, shape), -1)  # (B, K, 3)
     spacing = torch.tensor(space.spacing_mm, dtype=volume.dtype, device=volume.device)
     low = torch.tensor(space.low_mm, dtype=volume.dtype, device=volume.device)
-    xyz_mm = low + (at + _parabola_peak(volume, at)) * spacing
-    return Proposals(xyz_mm, score, thin(xyz_mm, score > config.threshold, config.merge_mm))
+    return low + (at + parabola_peak(volume, at)) * spacing, score
 
 
 def thin(points: Tensor, valid: Tensor, distance: float) -> Tensor:
@@ -102,20 +113,3 @@ def thin(points: Tensor, valid: Tensor, distance: float) -> Tensor:
     for k in range(1, points.shape[1]):
         keep[:, k] &= ~(near[:, k, :k] & keep[:, :k]).any(1)
     return keep
-
-
-def _parabola_peak(volume: Tensor, at: Tensor) -> Tensor:
-    """Offset (B, K, 3) in voxels, within half a voxel, of the peak of a parabola along each axis; 0 at the border."""
-    batch = torch.arange(len(volume), device=volume.device)[:, None]
-    sizes = torch.tensor(volume.shape[1:], device=volume.device)
-    offsets = []
-    for axis in range(3):
-        step = torch.zeros(3, dtype=at.dtype, device=at.device)
-        step[axis] = 1
-        before, after = (at - step).clamp_min(0), torch.minimum(at + step, sizes - 1)
-        low, mid, high = (volume[batch, p[..., 0], p[..., 1], p[..., 2]] for p in (before, at, after))
-        curvature = low - 2 * mid + high
-        bent = (curvature < -1e-6) & (at[..., axis] > 0) & (at[..., axis] < sizes[axis] - 1)
-        offset = 0.5 * (low - high) / torch.where(bent, curvature, 1.0)
-        offsets.append(torch.where(bent, offset, 0.0).clamp(-0.5, 0.5))
-    return torch.stack(offsets, -1)

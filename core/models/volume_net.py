@@ -1,9 +1,11 @@
-"""V2V: the 3D encoder-decoder of both networks (VoxelPose's, restated in method terms).
+"""V2V: the encoder-decoder of all heads (VoxelPose's, restated in method terms), in three, two or one dimension.
 
 Legend: B batch, X Y Z voxel. Sizes halve twice, so every axis is a multiple of 4.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +13,25 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.models.config import VolumeNetConfig
+from core.models.device import low_precision
 
 _INIT_STD = 0.001
+_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_UP = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_POOL = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+_LAYOUT = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d}
+Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
+Up = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
 class ConvBlock(nn.Module):
     """Convolution or transposed convolution, then batch norm; a ReLU unless a skip is to be added first."""
 
-    def __init__(self, conv: nn.Conv3d | nn.ConvTranspose3d, *, relu: bool = True) -> None:
+    def __init__(self, conv: Conv | Up, *, relu: bool = True) -> None:
         super().__init__()
-        self.conv = conv
-        self.norm: nn.Module = nn.BatchNorm3d(conv.out_channels)
+        self.conv: Any = conv
+        self.norm: nn.Module = _NORM[conv.weight.ndim - 2](conv.out_channels)
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,28 +40,28 @@ class ConvBlock(nn.Module):
 
     def fold(self) -> None:
         """Moves the batch norm's running statistics into the convolution's weights; for inference only."""
-        if isinstance(self.norm, nn.BatchNorm3d):
-            self.conv = fuse_conv_bn_eval(self.conv, self.norm, transpose=isinstance(self.conv, nn.ConvTranspose3d))
+        if not isinstance(self.norm, nn.Identity):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm, transpose=isinstance(self.conv, Up))
             self.norm = nn.Identity()
 
 
-def conv(kernel: int, inputs: int, outputs: int, *, relu: bool = True) -> ConvBlock:
+def conv(kernel: int, inputs: int, outputs: int, dims: int, *, relu: bool = True) -> ConvBlock:
     """Same-size convolution with bias, batch norm, ReLU."""
-    return ConvBlock(nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2), relu=relu)
+    return ConvBlock(_CONV[dims](inputs, outputs, kernel, padding=kernel // 2), relu=relu)
 
 
-def up(inputs: int, outputs: int) -> ConvBlock:
+def up(inputs: int, outputs: int, dims: int) -> ConvBlock:
     """Doubles the size."""
-    return ConvBlock(nn.ConvTranspose3d(inputs, outputs, kernel_size=2, stride=2))
+    return ConvBlock(_UP[dims](inputs, outputs, kernel_size=2, stride=2))
 
 
 class Residual(nn.Module):
-    """Two 3^3 convolutions beside a skip, which is the identity where the widths agree."""
+    """Two convolutions of edge 3 beside a skip, which is the identity where the widths agree."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, dims: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv(3, inputs, outputs), conv(3, outputs, outputs, relu=False))
-        self.skip: nn.Module = nn.Identity() if inputs == outputs else conv(1, inputs, outputs, relu=False)
+        self.body = nn.Sequential(conv(3, inputs, outputs, dims), conv(3, outputs, outputs, dims, relu=False))
+        self.skip: nn.Module = nn.Identity() if inputs == outputs else conv(1, inputs, outputs, dims, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(self.body(x) + self.skip(x))
@@ -64,31 +74,39 @@ class VolumeNet(nn.Module):
         inputs: Input channels.
         outputs: Output channels; no activation follows them.
         config: Width and front kernel.
+        dims: 3 for volumes, 2 for planes, 1 for lines.
     """
 
-    def __init__(self, inputs: int, outputs: int, config: VolumeNetConfig) -> None:
+    def __init__(self, inputs: int, outputs: int, config: VolumeNetConfig, dims: int = 3) -> None:
         super().__init__()
+        self.dims = dims
+        self.precision: torch.dtype | None = None
         a, b, c, d = (max(4, round(n * config.width)) for n in (16, 32, 64, 128))
-        self.front = nn.Sequential(conv(config.front_kernel, inputs, a), Residual(a, b))
-        self.skip_full = Residual(b, b)
-        self.encode_half = Residual(b, c)
-        self.skip_half = Residual(c, c)
-        self.middle = nn.Sequential(Residual(c, d), Residual(d, d), Residual(d, d))
-        self.up_half = up(d, c)
-        self.decode_half = Residual(c, c)
-        self.up_full = up(c, b)
-        self.out = nn.Conv3d(b, outputs, 1)
+        self.front = nn.Sequential(conv(config.front_kernel, inputs, a, dims), Residual(a, b, dims))
+        self.skip_full = Residual(b, b, dims)
+        self.encode_half = Residual(b, c, dims)
+        self.skip_half = Residual(c, c, dims)
+        self.middle = nn.Sequential(Residual(c, d, dims), Residual(d, d, dims), Residual(d, d, dims))
+        self.up_half = up(d, c, dims)
+        self.decode_half = Residual(c, c, dims)
+        self.up_full = up(c, b, dims)
+        self.out = _CONV[dims](b, outputs, 1)
         for module in self.modules():
-            if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+            if isinstance(module, Conv | Up):
                 nn.init.normal_(module.weight, std=_INIT_STD)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """(B, inputs, X, Y, Z) to (B, outputs, X, Y, Z)."""
-        front = self.front(volume.contiguous(memory_format=torch.channels_last_3d))
-        half = self.encode_half(functional.max_pool3d(front, 2))
-        x = self.middle(functional.max_pool3d(half, 2))
+        """(B, inputs, X, Y, Z) to (B, outputs, X, Y, Z), or with as many axes as there are dimensions; float32."""
+        with low_precision(volume.device, self.precision):
+            return self._forward(volume.to(self.out.weight.dtype)).float()
+
+    def _forward(self, volume: Tensor) -> Tensor:
+        pool = _POOL[self.dims]
+        front = self.front(volume.contiguous(memory_format=_LAYOUT[self.dims]))
+        half = self.encode_half(pool(front, 2))
+        x = self.middle(pool(half, 2))
         x = self.decode_half(self.up_half(x) + self.skip_half(half))
         x = self.up_full(x) + self.skip_full(front)
         return torch.as_tensor(self.out(x))

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core.errors import CoreError
-from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.models.config import (
+    HeatmapConfig,
+    ModelConfig,
+    PoseNetConfig,
+    RayRefinerConfig,
+    RefineConfig,
+    RootNetConfig,
+    VolumeNetConfig,
+)
 from core.registry import closest
 
 
@@ -265,6 +273,7 @@ class TrainConfig:
         name: Of the preset that these settings come from: says which shipped networks belong to them.
         seed: The randomness of a step depends on this, the stage and the step alone, so that a resumed run is exact.
         device: "auto", "cuda", "mps" or "cpu".
+        precision: What the networks compute in: "auto" is bf16 where the device gains by it.
         model: The networks.
         split: What is held out.
         start: Networks to start from: "shipped" are those that come with the program for these settings, trained on
@@ -289,6 +298,7 @@ class TrainConfig:
     name: str = ""
     seed: int = 0
     device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     model: ModelConfig = field(default_factory=ModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     start: str = ""
@@ -309,24 +319,100 @@ class TrainConfig:
 
 
 def quick() -> TrainConfig:
-    """Minutes on two cores: half-width networks, coarse volumes, few steps, the correction on heatmap peaks."""
+    """Minutes on two cores: half-width networks, coarse volumes, the learned correction, few steps."""
     net = VolumeNetConfig(width=0.5, front_kernel=3)
     return TrainConfig(
         name="quick",
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0, threshold=0.12),
-            pose=PoseNetConfig(net=net, voxels=32),
+            pose=PoseNetConfig(net=net, voxels=32, rays=RayRefinerConfig(enabled=True)),
         ),
-        root=RootStage(steps=200, batch=4, learning_rate=2e-3),
+        root=RootStage(steps=200, batch=4, learning_rate=2e-3, common_height=False),
         pose_synthetic=PoseSyntheticStage(steps=160, batch=8, learning_rate=2e-3),
-        pose=PoseStage(steps=70, batch=2, learning_rate=3e-4, joint_from=0.3),
+        rays=RaysStage(steps=300, learning_rate=2e-3),
+        pose=PoseStage(steps=70, batch=2, learning_rate=3e-4, joint_from=0.3, through_rays=True),
         max_minutes=14.0,
     )
 
 
-PRESETS = {"quick": quick}
+def fast() -> TrainConfig:
+    """The lightest networks, for live use: plane heads and the learned correction over the 2D estimator's joints."""
+    net = VolumeNetConfig(width=1.0, front_kernel=3)
+    return TrainConfig(
+        name="fast",
+        model=ModelConfig(
+            heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
+            root=RootNetConfig(head="planes", net=net, spacing_mm=100.0, threshold=0.12),
+            pose=PoseNetConfig(head="planes", net=net, voxels=32, rays=RayRefinerConfig(enabled=True)),
+        ),
+        root=RootStage(steps=3000, batch=4, learning_rate=1e-3, common_height=False),
+        pose_synthetic=PoseSyntheticStage(steps=3000, batch=8, learning_rate=1e-3, bodies=100_000),
+        rays=RaysStage(steps=6000),
+        pose=PoseStage(steps=2000, batch=2, learning_rate=1e-4, joint_from=0.3, through_rays=True),
+    )
+
+
+def paper() -> TrainConfig:
+    """SelfPose3d as published, defects mended: a backbone on the pictures, 3D networks, no synthetic bodies, no priors.
+
+    Needs a GPU, and the backbone a file of weights to start from; see `model.backbone.weights`.
+    """
+    published = NoiseConfig(jitter=(0.0, 0.0), miss_view=0.0, miss_joint=0.0, outlier=0.0, swap=0.0, occlude=0.0)
+    return TrainConfig(
+        name="paper",
+        model=ModelConfig(
+            heatmap=HeatmapConfig(source="backbone"),
+            attention_net=True,
+            root=RootNetConfig(heatmap_skip=False, merge_mm=0.0),
+            pose=PoseNetConfig(
+                heatmap_skip=False,
+                evidence_floor=0.0,
+                gate=False,
+                merge_mm=0.0,
+                refine=RefineConfig(enabled=False),
+            ),
+        ),
+        labels="raw",
+        backbone=BackboneStage(),
+        root=RootStage(noise=published, peak=(1.0, 1.0), false_peaks=0.0, area_m2=1.0),
+        pose_synthetic=PoseSyntheticStage(steps=0),
+        rays=RaysStage(steps=0),
+        pose=paper_stage(),
+        finetune=dataclasses.replace(finetune_stage(), steps=15_000),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetCard:
+    """A preset in words.
+
+    Attributes:
+        title: Short.
+        what: One sentence on what it trains.
+        needs: What it cannot do without; empty for nothing.
+    """
+
+    title: str
+    what: str
+    needs: str = ""
+
+
+PRESETS = {"quick": quick, "fast": fast, "paper": paper}
 """Name to function that makes the settings."""
+CARDS = {
+    "quick": PresetCard(title="Quick", what="Small networks, some minutes on any computer."),
+    "fast": PresetCard(
+        title="Fast",
+        what="The lightest networks, trained for long: for live use. Hours without a GPU, minutes with one.",
+    ),
+    "paper": PresetCard(
+        title="Paper",
+        what="SelfPose3d as published: looks at the pictures themselves.",
+        needs="A GPU with 12 GB, and a ResNet or Pose-ResNet file to start the backbone from.",
+    ),
+}
+"""Name to words; every preset has some."""
 
 
 def preset(name: str) -> TrainConfig:

@@ -9,6 +9,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from core.models.plane_nets import Plan
+
+_HEIGHT_SHARE = 0.1
+"""A column above a person is full of signal where the floor is mostly empty: on a par, only heights would count."""
 _EMPTY = 0.01
 """Below this height a target says nothing but that nobody is there."""
 _ATTENTION = 0.1
@@ -164,6 +168,29 @@ def match_people(people: Tensor, labels: Tensor, weight: Tensor, gate: Tensor) -
 def root_loss(volume: Tensor, target: Tensor) -> Tensor:
     """Mean squared error over voxels (SelfPose3d equation 2)."""
     return ((volume - target) ** 2).mean()
+
+
+def root_difference(output: Tensor | Plan, expected: Tensor | Plan) -> Tensor:
+    """Mean squared difference between what a root head says of two versions (SelfPose3d equation 3)."""
+    if isinstance(output, Plan) and isinstance(expected, Plan):
+        return root_loss(output.centre, expected.centre)
+    assert isinstance(output, Tensor) and isinstance(expected, Tensor)
+    return root_loss(output, expected)
+
+
+def plan_loss(plan: Plan, target: Tensor, cells: Tensor, shown: Tensor) -> Tensor:
+    """Error of a plane head against a target volume: of its map of the floor, and of heights above people.
+
+    Args:
+        plan: Of B scenes.
+        target: (B, X, Y, Z).
+        cells: (B, P, 2) where on the floor the people are.
+        shown: (B, P) bool, the people that count.
+    """
+    batch = torch.arange(len(cells), device=cells.device)[:, None]
+    error = (plan.columns(cells) - target[batch, cells[..., 0], cells[..., 1]]) ** 2
+    heights = (error.mean(-1) * shown).sum() / shown.sum().clamp_min(1)
+    return root_loss(plan.centre, target.amax(-1)) + _HEIGHT_SHARE * heights
 
 
 def position_loss(predicted_mm: Tensor, exact_mm: Tensor, weight: Tensor) -> Tensor:

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from core.models.networks import Networks, Scene
+from core.models.plane_nets import Plan
 from core.models.root_net import propose
-from core.models.views import Views
+from core.models.views import Views, tensor
 from core.training.config import RootStage
 from core.training.data import Footage
-from core.training.losses import root_loss
+from core.training.losses import plan_loss, root_difference, root_loss
 from core.training.rigs import SyntheticRigs
 from core.training.shown import draw_affine, show
 from core.training.synthetic import root_scenes, root_target
+from core.types.space import CaptureSpace
 
 _RECALL_MM = 150.0
 
@@ -41,7 +43,11 @@ class RootTraining:
         scene = self.rigs.draw(rng)
         made = root_scenes(scene, self.batch, self.config, rng)
         target = root_target(scene.space, made.roots_mm, made.visible, self.networks.config.root.sigma_mm)
-        synthetic = root_loss(self._volume(scene, made.views), target)
+        output = self._output(scene, made.views)
+        if isinstance(output, Plan):
+            synthetic = plan_loss(output, target, _cells(scene.space, made.roots_mm), made.visible)
+        else:
+            synthetic = root_loss(output, target)
         losses = {"synthetic": synthetic, "loss": self.config.weight_synthetic * synthetic}
         if self.config.real_batch and len(self.footage.train):
             losses["consistency"] = self._consistency(rng)
@@ -52,14 +58,14 @@ class RootTraining:
         """Share of synthetic people that are found within 150 mm."""
         made = root_scenes(self.scene, self.batch, self.config, rng)
         with torch.no_grad():
-            found = propose(self._volume(self.scene, made.views), self.scene.space, self.networks.config.root)
+            found = propose(self._output(self.scene, made.views), self.scene.space, self.networks.config.root)
         apart = torch.cdist(made.roots_mm, found.xyz_mm)
         hit = ((apart < _RECALL_MM) & found.valid[:, None]).any(-1)
         return {"synthetic_recall": float(hit[made.visible].float().mean()) if made.visible.any() else 0.0}
 
-    def _volume(self, scene: Scene, views: Views) -> Tensor:
-        volume: Tensor = self.networks.root(scene.unprojector, views.root, views.affine, views.view_weight)
-        return volume
+    def _output(self, scene: Scene, views: Views) -> Tensor | Plan:
+        output: Tensor | Plan = self.networks.root(scene.unprojector, views.root, views.affine, views.view_weight)
+        return output
 
     def _consistency(self, rng: np.random.Generator) -> Tensor:
         """Difference between the volume of an augmented version and that of the plain one, which is not moved."""
@@ -67,8 +73,16 @@ class RootTraining:
         still = self.scene.affine.expand(len(moments), -1, -1, -1)
         with torch.no_grad():
             plain = show(self.networks, self.footage, self.scene, moments, still, only_root=True).views
-            expected = self._volume(self.scene, plain)
+            expected = self._output(self.scene, plain)
         affine = draw_affine(self.scene, len(moments), rng)
         with torch.no_grad():
             turned = show(self.networks, self.footage, self.scene, moments, affine, only_root=True).views
-        return root_loss(self._volume(self.scene, turned), expected)
+        return root_difference(self._output(self.scene, turned), expected)
+
+
+def _cells(space: CaptureSpace, roots_mm: Tensor) -> Tensor:
+    """Cells (B, P, 2) of the floor map that roots (B, P, 3) stand in."""
+    low = tensor(space.low_mm[:2], roots_mm.device)
+    spacing = tensor(space.spacing_mm[:2], roots_mm.device)
+    most = torch.tensor(space.voxels[:2], device=roots_mm.device) - 1
+    return torch.minimum(((roots_mm[..., :2] - low) / spacing).round().long().clamp_min(0), most)

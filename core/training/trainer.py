@@ -11,7 +11,7 @@ import torch
 
 from core.config import to_mapping
 from core.errors import CoreError
-from core.models.device import describe
+from core.models.device import describe, pick_precision, set_precision
 from core.models.networks import Networks, Scene
 from core.models.store import Checkpoint, start_from
 from core.progress import Reporter, check
@@ -79,6 +79,7 @@ class Trainer:
         if config.start:
             start_from(self.networks, config.start, config.name)
         self.networks.to(device)
+        set_precision(self.networks, pick_precision(device, config.precision))
         self.scene = Scene(footage.rig, space, config.model, device)
         self.stages: tuple[Stage, ...] = build_stages(config, self.networks, self.scene, footage)
         self.total_steps = sum(stage.steps for stage in self.stages)
