@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,7 @@ def _scene(asked: argparse.Namespace, config: Any, device: Any) -> Any:
     from core.synthetic.rigs import ring_rig
     from core.types.space import CaptureSpace
 
-    space = CaptureSpace(
-        centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(80, 80, 20)
-    )
+    space = CaptureSpace(centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(80, 80, 20))
     return Scene(ring_rig(asked.views, radius_mm=5500.0), space, config, device)
 
 
@@ -175,12 +174,12 @@ def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any) -> None:
             return prior.gate(scene.projector, views, roots, sample, scene.sigma_px) if gate else views.at(sample)
 
         own = mine()
-        cubes = networks.pose.fused(scene.projector, own, roots)
-        xyz, spread = networks.pose(scene.projector, own, roots)
+        cubes, _ = networks.pose.fused(scene.cubes, own, roots)
+        xyz, spread = networks.pose(scene.cubes, own, roots)
         parts["heatmaps"] = look
         parts["root network"] = lambda: networks.root(scene.unprojector, views.root, affine, ones)
         parts["people apart"] = mine
-        parts["cubes filled"] = lambda: networks.pose.fused(scene.projector, own, roots)
+        parts["cubes filled"] = lambda: networks.pose.fused(scene.cubes, own, roots)
         parts["pose network"] = lambda: networks.pose.locate(cubes)
         parts["correction"] = lambda: correct(networks, scene, views, own, xyz, spread, sample)
         whole = {part: clock.ms(work) for part, work in parts.items()}
@@ -192,29 +191,31 @@ def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any) -> None:
 
 
 def movenet(asked: argparse.Namespace, clock: Clock) -> None:
-    """The embedded 2D estimator on as many pictures as there are views: what `fast` and `quick` need before the above."""
+    """The embedded 2D estimator on all views' pictures: what `fast` and `quick` need before the above."""
     import numpy as np
     import onnxruntime
 
     path = Path(__file__).resolve().parent.parent / "resources" / "weights" / "movenet_multipose.onnx"
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = asked.threads
+    options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     picture = np.zeros((1, 3, 288, 512), np.float32)
-    run = clock.ms(lambda: session.run(None, {session.get_inputs()[0].name: picture}))
-    clock.tell("2D estimator on the CPU, all views", asked.views * run)
+    name = session.get_inputs()[0].name
+    with ThreadPoolExecutor(asked.threads or None) as pool:  # a view a thread, as the verb `label` does it
+        four = clock.ms(lambda: list(pool.map(lambda _: session.run(None, {name: picture}), range(4 * asked.views))))
+    clock.tell("2D estimator on the CPU, all views", four / 4)
 
 
 def projection(asked: argparse.Namespace, clock: Clock) -> None:
     """Filling the root space and the cubes: kept projections against cameras projected anew."""
     import torch
 
-    from core.models.networks import Networks
-    from core.models.unproject import SpaceUnprojector
+    from core.models.unproject import Lattice, SpaceUnprojector, grid_points
     from core.training.config import preset
 
     config, device = preset("paper").model, clock.device
     with torch.inference_mode():
+        offsets = grid_points(torch.full((3,), 2000.0, device=device), (64, 64, 64))
         scene = _scene(asked, config, device)
         H, W = scene.size_hw
         affine, ones = scene.affine[None], torch.ones(1, asked.views, device=device)
@@ -223,7 +224,13 @@ def projection(asked: argparse.Namespace, clock: Clock) -> None:
         anew = clock.ms(lambda: SpaceUnprojector(scene.projector, scene.space)(maps, affine, ones))
         clock.tell("root space, cameras projected anew", anew)
         clock.tell("root space, projections kept", kept, f"{anew / kept:.1f} times faster")
-        del Networks
+        roots = _roots(asked.people, device)
+        anew = clock.ms(lambda: scene.projector(roots[:, None] + offsets))
+        lattice = scene.cubes
+        if isinstance(lattice, Lattice):
+            kept = clock.ms(lambda: lattice.place(roots))
+            clock.tell("cubes' points, cameras projected anew", anew)
+            clock.tell("cubes' points, cut from the lattice", kept, f"{anew / kept:.1f} times faster")
 
 
 def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
@@ -260,7 +267,7 @@ def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
     shown = Views(maps, maps[:, :, 2], scene.affine.expand(2, -1, -1, -1), ones, nothing, nothing[..., 0])
 
     def pose() -> None:
-        found, _ = networks.pose(scene.projector, shown, _roots(2, device))
+        found, _ = networks.pose(scene.cubes, shown, _roots(2, device))
         torch.autograd.backward(found.square().mean())
 
     clock.tell("pose training, a person in two versions", clock.ms(pose))

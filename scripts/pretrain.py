@@ -35,7 +35,7 @@ def pretrain(asked: argparse.Namespace) -> None:
 
         def metric(self, name: str, value: float, step: int) -> None:
             now = time.monotonic()
-            if now - self.last > asked.every_s or "/mm" in name and now - self.last > asked.every_s / 2:
+            if now - self.last > asked.every_s or ("/mm" in name and now - self.last > asked.every_s / 2):
                 self.last = now
                 print(f"  {now - self.started:6.0f} s  step {step:6}  {name:24} {value:.4f}", flush=True)
 

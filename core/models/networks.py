@@ -19,7 +19,7 @@ from core.models.projection import RigProjector, to_heatmap
 from core.models.ray_refiner import RayRefiner, inverse, observe_person
 from core.models.refine import refine
 from core.models.root_net import RootNet, propose
-from core.models.unproject import SpaceUnprojector
+from core.models.unproject import Lattice, SpaceUnprojector
 from core.models.views import Views, tensor
 from core.models.volume_net import VolumeNet
 from core.types.camera import CameraRig
@@ -31,6 +31,7 @@ ROOT = PANOPTIC15.index("mid_hip")
 _LEAST_SCORE = 0.01
 _NEAR_SIGMAS, _LEAST_JOINTS = 2.5, 3
 """A detection agrees with a person when so near are more than half of its joints, and no fewer than these."""
+_LATTICE_MIB = 1024.0
 _OWN_MM = 150.0
 """How far a detection's joints may be from those of its person."""
 
@@ -53,6 +54,15 @@ class Scene:
         self.base_affine = fit_rig(rig, self.size_hw)
         self.affine = tensor(self.base_affine, device)
         self.sigma_px = config.heatmap.sigma_px
+        self._cube = (config.pose.cube_mm, config.pose.voxels)
+        self._lattice: Lattice | None = None
+
+    @property
+    def cubes(self) -> RigProjector | Lattice:
+        """What people's cubes are cut from: a lattice, made at the first use, unless it would take too much memory."""
+        if self._lattice is None and Lattice.size_mib(len(self.rig), self.space, *self._cube) <= _LATTICE_MIB:
+            self._lattice = Lattice(self.projector, self.space, *self._cube)
+        return self.projector if self._lattice is None else self._lattice
 
 
 class Networks(nn.Module):
@@ -194,7 +204,7 @@ def _pose_of_all(
 ) -> tuple[Tensor, Tensor]:
     """Joints (P, J, 3) and spreads (P, J) of people around their roots (P, 3), some at a time."""
     parts = [
-        networks.pose(scene.projector, mine.at(part), roots[part])
+        networks.pose(scene.cubes, mine.at(part), roots[part])
         for part in (slice(start, start + people_at_once) for start in range(0, len(roots), people_at_once))
     ]
     xyz, spread = (torch.cat(column) for column in zip(*parts, strict=True))

@@ -112,9 +112,9 @@ class PlanePoseNet(nn.Module):
         self.config = config
         self.net = VolumeNet(joints, joints, config.net, dims=2)
         self.trust = nn.Sequential(
-            nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-            nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 1),
-        )  # fmt: skip
+            *(nn.Conv2d(1, 32, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            *(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 1)),
+        )
         if config.heatmap_skip:
             nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
         last = self.trust[-1]

@@ -12,7 +12,7 @@ from core.models.body_prior import BodyPrior
 from core.models.config import PoseNetConfig
 from core.models.plane_nets import PlanePoseNet
 from core.models.projection import RigProjector, to_heatmap
-from core.models.unproject import CubeUnprojector, evidence, fuse
+from core.models.unproject import CubeUnprojector, Lattice, evidence, fuse
 from core.models.views import Views
 from core.models.volume_net import VolumeNet
 
@@ -32,29 +32,32 @@ class PoseNet(nn.Module):
         self.planes = PlanePoseNet(joints, config) if config.head == "planes" else None
         self.net = VolumeNet(joints, joints, config.net) if config.head == "volume" else None
         self.prior = BodyPrior(joints)
+        self.frozen_prior: Tensor | None = None
         if config.heatmap_skip:
             self.gain = nn.Parameter(torch.full((joints,), config.gain))
             if self.net is not None:
                 nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
 
-    def forward(self, projector: RigProjector, views: Views, root_mm: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, source: RigProjector | Lattice, views: Views, root_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Joints of all people at once.
 
         Args:
-            projector: The rig.
+            source: The rig, or the lattice of its capture space, which is faster.
             views: What the cameras show of each person: P entries.
             root_mm: (P, 3) centres of the cubes.
 
         Returns:
             Joints (P, J, 3) mm in the world, and the spread (P, J) mm of each one's soft-argmax.
         """
-        offset, spread = self.locate(self.fused(projector, views, root_mm))
-        return offset + root_mm[:, None], spread
+        volume, centre_mm = self.fused(source, views, root_mm)
+        offset, spread = self.locate(volume)
+        return offset + centre_mm[:, None], spread
 
-    def fused(self, projector: RigProjector, views: Views, root_mm: Tensor) -> Tensor:
-        """Volumes (P, J, X, Y, Z) of what all views say around roots (P, 3)."""
+    def fused(self, source: RigProjector | Lattice, views: Views, root_mm: Tensor) -> tuple[Tensor, Tensor]:
+        """Volumes (P, J, X, Y, Z) of what all views say around roots (P, 3), and their middles (P, 3)."""
         heatmaps = evidence(views.heatmaps, self.config.evidence_floor)
-        return self.cube(projector, heatmaps, views.affine, views.view_weight, root_mm)
+        volume, centre_mm = self.cube(source, heatmaps, views.affine, views.view_weight, root_mm)
+        return volume, centre_mm
 
     def locate(self, volume: Tensor) -> tuple[Tensor, Tensor]:
         """Joints (P, J, 3) mm from the cube's centre and their spread (P, J), of fused volumes (P, J, X, Y, Z)."""
@@ -79,10 +82,13 @@ class PoseNet(nn.Module):
         net = self.net if self.planes is None else self.planes.net
         assert net is not None
         net.fold()
+        self.frozen_prior = self.prior.log_density(self.cube.offsets_mm).view(-1, *self.cube.voxels)
 
     def _prior(self, volume: Tensor) -> Tensor:
         """(J, X, Y, Z) logarithm of the density of joints around the root."""
-        return self.prior.log_density(self.cube.offsets_mm).view(volume.shape[1:])
+        if self.frozen_prior is None:
+            return self.prior.log_density(self.cube.offsets_mm).view(volume.shape[1:])
+        return self.frozen_prior
 
 
 def soft_argmax(logits: Tensor, points: Tensor, beta: float) -> tuple[Tensor, Tensor]:

@@ -45,15 +45,17 @@ def fuse(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) -> Ten
     """
     B, V, J, H, W = heatmaps.shape
     edge = xy.new_tensor([W - 1, H - 1])
-    seen = seen & ((xy >= 0) & (xy <= edge)).all(-1)
     # Pixel centres: -1 and 1 are the first and the last one, hence align_corners.
-    grid = (xy * (2 / edge) - 1).clamp(-1.1, 1.1)
-    samples = functional.grid_sample(
-        heatmaps.flatten(0, 1), grid.flatten(0, 1)[:, None], mode="bilinear", padding_mode="zeros", align_corners=True
-    ).view(B, V, J, -1)
-    weight = seen * view_weight[:, :, None]
-    total = torch.einsum("bvjn,bvn->bjn", samples, weight)
-    return total / weight.sum(1).clamp_min(_MIN_AGREEING)[:, None]
+    grid = xy * (2 / edge) - 1
+    seen = seen & (grid.abs() <= 1).all(-1)
+    # What a view does not see lies outside of its map, where a sample is 0: no product over all joints is needed.
+    grid = torch.where(seen[..., None], grid, 2.0)
+    weighted = heatmaps if bool((view_weight == 1).all()) else heatmaps * view_weight[:, :, None, None, None]
+    total = functional.grid_sample(
+        weighted.flatten(0, 1), grid.flatten(0, 1)[:, None], mode="bilinear", padding_mode="zeros", align_corners=True
+    )
+    share = (seen * view_weight[:, :, None]).sum(1).clamp_min(_MIN_AGREEING)
+    return total.view(B, V, J, -1).sum(1) / share[:, None]
 
 
 class SpaceUnprojector(nn.Module):
@@ -80,8 +82,65 @@ class SpaceUnprojector(nn.Module):
         return fuse(heatmaps, xy, seen, view_weight).view(len(heatmaps), -1, *self.voxels)
 
 
+class Lattice(nn.Module):
+    """One fine grid over the whole capture space, projected once per rig: every person's cube is a part of it.
+
+    Args:
+        projector: The rig.
+        space: Where people's roots are.
+        cube_mm: Edge of a cube.
+        voxels: Points along it, end points included.
+    """
+
+    xy_px: Tensor
+    seen: Tensor
+    low_mm: Tensor
+
+    def __init__(self, projector: RigProjector, space: CaptureSpace, cube_mm: float, voxels: int) -> None:
+        super().__init__()
+        self.cube_mm, self.voxels, self.spacing_mm = cube_mm, voxels, cube_mm / (voxels - 1)
+        device = projector.R.device
+        low, counts = _lattice(space, cube_mm, voxels)
+        self.register_buffer("low_mm", torch.tensor(low, dtype=torch.float32, device=device), persistent=False)
+        axes = [torch.arange(n, device=device) * self.spacing_mm + start for n, start in zip(counts, low, strict=True)]
+        # A layer of x at a time: all points at once would take several times what stays.
+        y, z = torch.meshgrid(axes[1], axes[2], indexing="ij")
+        layers = [projector(torch.stack([x.expand_as(y), y, z], -1).view(-1, 3)) for x in axes[0]]
+        shape = (len(projector), *counts)
+        xy, ahead = (torch.stack(parts, 1).view(*shape, -1) for parts in zip(*layers, strict=True))
+        seen = ahead[..., 0] & projector.inside(xy.flatten(1, 3)).view(shape)
+        self.register_buffer("xy_px", torch.where(seen[..., None], xy, -1e4), persistent=False)
+        self.register_buffer("seen", seen, persistent=False)
+
+    @staticmethod
+    def size_mib(views: int, space: CaptureSpace, cube_mm: float, voxels: int) -> float:
+        """Memory that a lattice takes."""
+        return float(views * np.prod(_lattice(space, cube_mm, voxels)[1].astype(float)) * 9 / 2**20)
+
+    def place(self, centre_mm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Cubes around points (P, 3), moved to the lattice by half a spacing at most.
+
+        Returns:
+            Centres (P, 3) of the cubes, their points' pixels (P, V, N, 2), and which are seen (P, V, N).
+        """
+        n, most = self.voxels, torch.tensor(self.xy_px.shape[1:4], device=centre_mm.device) - self.voxels
+        index = ((centre_mm - self.cube_mm / 2 - self.low_mm) / self.spacing_mm).round().long()
+        index = torch.minimum(index.clamp_min(0), most)
+        # Slices, not gathered points: a loop over people that copies blocks.
+        parts = [(slice(None), slice(x, x + n), slice(y, y + n), slice(z, z + n)) for x, y, z in index.tolist()]
+        xy = torch.stack([self.xy_px[part].flatten(1, 3) for part in parts])
+        seen = torch.stack([self.seen[part].flatten(1) for part in parts])
+        return self.low_mm + index * self.spacing_mm + self.cube_mm / 2, xy, seen
+
+
+def _lattice(space: CaptureSpace, cube_mm: float, voxels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest corner (3,) mm and number of points (3,) of a lattice that holds the cube around any point of a space."""
+    spacing = cube_mm / (voxels - 1)
+    return np.asarray(space.low_mm - cube_mm / 2), np.ceil((space.size_mm + cube_mm) / spacing).astype(int) + 1
+
+
 class CubeUnprojector(nn.Module):
-    """Cubes around people: projected anew, because every one lies elsewhere; all cubes of a batch at once."""
+    """Cubes around people, all of a batch at once: from a lattice, or projected anew."""
 
     offsets_mm: Tensor
 
@@ -91,11 +150,22 @@ class CubeUnprojector(nn.Module):
         self.register_buffer("offsets_mm", grid_points(torch.full((3,), cube_mm), self.voxels), persistent=False)
 
     def forward(
-        self, projector: RigProjector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor, centre_mm: Tensor
-    ) -> Tensor:
-        """Fused volumes (B, J, X, Y, Z), one cube a batch entry, around `centre_mm` (B, 3)."""
+        self, source: RigProjector | Lattice, heatmaps: Tensor, affine: Tensor, view_weight: Tensor, centre_mm: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Fused volumes (B, J, X, Y, Z), one cube a batch entry, and where their middles (B, 3) are.
+
+        Args:
+            source: A rig, whose cubes lie exactly around `centre_mm`, or a lattice, whose cubes lie on it.
+            heatmaps: (B, V, J, H, W).
+            affine: (B, V, 2, 3) picture px to heatmap px.
+            view_weight: (B, V).
+            centre_mm: (B, 3).
+        """
         with torch.no_grad():
-            xy_px, ahead = projector(centre_mm[:, None] + self.offsets_mm)
-            seen = ahead & projector.inside(xy_px)
+            if isinstance(source, Lattice):
+                centre_mm, xy_px, seen = source.place(centre_mm)
+            else:
+                xy_px, ahead = source(centre_mm[:, None] + self.offsets_mm)
+                seen = ahead & source.inside(xy_px)
             xy = to_heatmap(affine, xy_px)
-        return fuse(heatmaps, xy, seen, view_weight).view(len(heatmaps), -1, *self.voxels)
+        return fuse(heatmaps, xy, seen, view_weight).view(len(heatmaps), -1, *self.voxels), centre_mm

@@ -338,7 +338,7 @@ def quick() -> TrainConfig:
 
 def fast() -> TrainConfig:
     """The lightest networks, for live use: plane heads and the learned correction over the 2D estimator's joints."""
-    net = VolumeNetConfig(width=1.0, front_kernel=3)
+    net = VolumeNetConfig(width=0.5, front_kernel=3)
     return TrainConfig(
         name="fast",
         model=ModelConfig(

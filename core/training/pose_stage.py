@@ -192,7 +192,7 @@ class PoseTraining:
             mine = networks.pose.prior.gate(scene.projector, views, both, twice, scene.sigma_px)
         else:
             mine = views.at(twice)
-        found, spread = networks.pose(scene.projector, mine, both)
+        found, spread = networks.pose(scene.cubes, mine, both)
         if self.config.through_rays and networks.rays is not None:
             found = correct(networks, scene, views, mine, found, spread, twice)[0]
         one, other = found.chunk(2)

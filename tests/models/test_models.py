@@ -17,7 +17,7 @@ from core.models.projection import RigProjector, to_heatmap
 from core.models.refine import nearest_peaks, refine
 from core.models.render import render
 from core.models.root_net import RootNet, propose, thin
-from core.models.unproject import CubeUnprojector, SpaceUnprojector, fuse, grid_points
+from core.models.unproject import CubeUnprojector, Lattice, SpaceUnprojector, fuse, grid_points
 from core.models.views import Views
 from core.models.volume_net import VolumeNet
 from core.types.camera import Camera, CameraRig
@@ -190,8 +190,22 @@ class TestUnproject:
         assert float(volume.max()) > 0.95
         # The same box as a person's cube gives the same volume.
         centre = torch.tensor(space.centre_mm[None], dtype=torch.float32)
-        cube = CubeUnprojector(1500.0, 16)(projector, views.heatmaps, views.affine, views.view_weight, centre)
+        cube, middle = CubeUnprojector(1500.0, 16)(projector, views.heatmaps, views.affine, views.view_weight, centre)
         torch.testing.assert_close(cube[0, 0], volume, atol=1e-3, rtol=0)
+        assert torch.equal(middle, centre)
+
+    def test_a_cube_of_the_lattice_is_the_cube_there(self, rig: CameraRig) -> None:
+        space = CaptureSpace(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 1500.0), voxels=(16, 16, 16))
+        projector, cubes = RigProjector(rig), CubeUnprojector(1000.0, 8)
+        lattice = Lattice(projector, space, 1000.0, 8)
+        roots = torch.tensor([[100.0, -333.0, 950.0], [740.0, 749.0, 151.0]])
+        views = views_of(rig, roots.numpy()[None].repeat(2, 0)[:, :1], (128, 128), 3.0)
+        parts = (views.heatmaps, views.affine, views.view_weight)
+        cut, middle = cubes(lattice, *parts, roots)
+        anew, _ = cubes(projector, *parts, middle)
+        torch.testing.assert_close(cut, anew, atol=2e-3, rtol=0)
+        assert float((middle - roots).abs().max()) <= 1000 / 7 / 2 + 0.01
+        assert Lattice.size_mib(len(rig), space, 1000.0, 8) == pytest.approx(lattice.seen.numel() * 9 / 2**20)
 
 
 class TestVolumeNet:
