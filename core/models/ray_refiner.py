@@ -92,7 +92,13 @@ class RayRefiner(nn.Module):
             nn.init.zeros_(head.bias)
 
     def forward(
-        self, projector: RigProjector, affine: Tensor, seen: Observations, start_mm: Tensor, spread_mm: Tensor
+        self,
+        projector: RigProjector,
+        affine: Tensor,
+        seen: Observations,
+        start_mm: Tensor,
+        spread_mm: Tensor,
+        rounds: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Corrected joints.
 
@@ -102,12 +108,13 @@ class RayRefiner(nn.Module):
             seen: Of each person.
             start_mm: (P, J, 3) joints found so far.
             spread_mm: (P, J) of their soft-argmax.
+            rounds: In place of the configured ones.
 
         Returns:
             Joints (P, J, 3) mm and their precisions (P, J, 3, 3) 1/mm², the inverses of covariances.
         """
         now, precision = start_mm, start_mm.new_zeros(*start_mm.shape, 3)
-        for _ in range(self.config.rounds):
+        for _ in range(self.config.rounds if rounds is None else rounds):
             now, precision = self._round(projector, affine, seen, now, spread_mm)
         return now, precision
 

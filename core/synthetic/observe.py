@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from core.geometry.projection import inside, project, to_camera
+from core.synthetic.estimator_errors import ErrorBank
+from core.synthetic.furniture import Furniture
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import Skeleton
+from core.types.skeleton import COCO17, Skeleton, convert
 
+_GUESS_COMMON, _GUESS_OWN = 0.08, 0.04  # Error of guessed joints as shares of the person's size.
+_GUESSED_ABOVE = 0.5  # Standard normal: three in ten hidden joints are guessed.
+_LASTS = 15
 _MIN_JOINTS = 4  # An estimator does not report a person of whom it sees less.
 _LIMB_RADIUS_MM, _TRUNK_RADIUS_MM = 60.0, 150.0
 
@@ -26,6 +32,8 @@ def observe(
     false_people: float = 0.0,
     swap: float = 0.0,
     occlusion: bool = False,
+    errors: ErrorBank | None = None,
+    furniture: Furniture | None = None,
 ) -> dict[str, Pose2D]:
     """2D detections of every camera, in an order that says nothing about identity.
 
@@ -40,37 +48,88 @@ def observe(
         false_people: Mean number of invented people per view and frame, with low scores.
         swap: Chance that left and right are exchanged in a detection.
         occlusion: Whether people hide joints of those behind them: most are missed, the rest are guessed badly.
+        errors: Measured errors of a real estimator in place of white noise; `noise_px` and `joint_miss` then say
+            nothing.
+        furniture: Hides joints as well.
 
     Returns:
         Camera name to detections, present ones first.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    return {
-        camera.name: _observe_view(camera, people, noise_px, miss, rng, joint_miss, false_people, swap, occlusion)
-        for camera in rig
-    }
+
+    def view(camera: Camera) -> Pose2D:
+        exact = project(camera, people.xyz_mm)
+        hidden = occluded(camera, people.xyz_mm, people.skeleton) if occlusion else np.zeros(exact.shape[:-1], bool)
+        if furniture is not None:
+            hidden |= furniture.hides(camera, people.xyz_mm)
+        if errors is None:
+            xy, score = _white(exact, hidden, noise_px, joint_miss, rng)
+        else:
+            xy, score = _measured(exact, hidden, errors, people, rng)
+        return _report(camera, people, exact, xy, score, rng, miss, false_people, swap)
+
+    return {camera.name: view(camera) for camera in rig}
 
 
-def _observe_view(
-    camera: Camera,
-    people: Pose3DSequence,
-    noise_px: float,
-    miss: float,
-    rng: np.random.Generator,
-    joint_miss: float,
-    false_people: float,
-    swap: float,
-    occlusion: bool,
-) -> Pose2D:
-    exact = project(camera, people.xyz_mm)
+def _white(
+    exact: F64, hidden: np.ndarray, noise_px: float, joint_miss: float, rng: np.random.Generator
+) -> tuple[F64, F64]:
+    """Joints with independent errors, and scores, 0 where missed."""
     T, P, J, _ = exact.shape
     # Log-normal spread of quality between joints, of unit mean square.
     quality = np.exp(rng.normal(0.0, 0.5, (T, P, J)) - 0.25)
-    hidden = occluded(camera, people.xyz_mm, people.skeleton) if occlusion else np.zeros((T, P, J), bool)
     quality = np.where(hidden, 4.0 * quality, quality)
     xy = exact + noise_px * quality[..., None] * rng.normal(size=exact.shape)
     score = np.clip(0.97 / (1 + 0.5 * quality**2) + rng.normal(0.0, 0.03, quality.shape), 0.05, 1.0)
-    seen = inside(camera, exact) & (rng.random((T, P, J)) >= joint_miss) & ~(hidden & (rng.random((T, P, J)) < 0.7))
+    found = (rng.random((T, P, J)) >= joint_miss) & ~(hidden & (rng.random((T, P, J)) < 0.7))
+    return xy, np.where(found, score, 0.0)
+
+
+def _measured(
+    exact: F64, hidden: np.ndarray, errors: ErrorBank, people: Pose3DSequence, rng: np.random.Generator
+) -> tuple[F64, F64]:
+    """Joints with errors as they were measured, and the scores that came with them, 0 where missed.
+
+    A hidden joint is guessed now and then: the guesses of a person in a view are wrong together and for a while.
+    """
+    T, P, J, _ = exact.shape
+    step_s = float(np.median(np.diff(people.time_s))) if T > 1 else 1 / errors.fps
+    error, score = (np.moveaxis(a, 0, 1) for a in errors.draw(T, 1 / step_s, rng, (P,)))  # (T, P, 17, ...)
+    error, score = convert(error, score, COCO17, people.skeleton)
+    size = _size_px(exact)[..., None, None]
+    common, own = (_slow(rng.normal(size=(T, P, n, 2))) for n in (1, J))
+    guess = _GUESS_COMMON * common + _GUESS_OWN * own
+    xy = exact + size * np.where(hidden[..., None], guess, np.nan_to_num(error))
+    guessed = _slow(rng.normal(size=(T, P, J, 1)))[..., 0] > _GUESSED_ABOVE
+    low = rng.uniform(0.1, 0.5, score.shape)
+    return xy, np.where(hidden, np.where(guessed, low, 0.0), score)
+
+
+def _slow(noise: F64) -> F64:
+    """Noise (T, ...) that lasts for some frames, of unit variance."""
+    length = min(_LASTS, len(noise))
+    return np.asarray(uniform_filter1d(noise, length, axis=0, mode="wrap") * np.sqrt(length))
+
+
+def _size_px(xy_px: F64) -> F64:
+    """(T, P) longer side of the box around joints (T, P, J, 2)."""
+    return np.asarray(np.nanmax(np.nanmax(xy_px, axis=2) - np.nanmin(xy_px, axis=2), axis=-1))
+
+
+def _report(
+    camera: Camera,
+    people: Pose3DSequence,
+    exact: F64,
+    xy: F64,
+    score: F64,
+    rng: np.random.Generator,
+    miss: float,
+    false_people: float,
+    swap: float,
+) -> Pose2D:
+    """What a camera tells of joints: people lost, sides exchanged, people invented, and nobody's identity."""
+    T, P = exact.shape[:2]
+    seen = inside(camera, exact) & (score > 0)
     seen &= np.asarray((rng.random((T, P)) >= miss) & (seen.sum(-1) >= _MIN_JOINTS))[..., None]
     swapped = rng.random((T, P)) < swap
     mirror = list(people.skeleton.mirror)

@@ -79,7 +79,9 @@ class RaysTraining:
         mine = own_detections(self.networks, scene, made.views, start, sample)
         seen = observe_person(mine, scene.projector, start, 1.0)
         spread = start.new_full((self.batch, JOINTS), _SPREAD_MM)
-        found, precision = network(scene.projector, mine.affine, seen, start, spread)
+        # Every number of rounds is learnt, so that fewer serve where time is short.
+        rounds = int(rng.integers(1, network.config.rounds + 1))
+        found, precision = network(scene.projector, mine.affine, seen, start, spread, rounds)
         triangulable = made.views_of >= 2
         weight = torch.where(triangulable, 1.0, _GUESS_WEIGHT)
         error = found - made.exact_mm

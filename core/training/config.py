@@ -47,6 +47,8 @@ class NoiseConfig:
         occlude: Chance that a limb, or the legs, or an arm and more, are hidden in a view: their joints are missing, or
             guessed together in a wrong place with low scores, as estimators do.
         guess: Share of hidden joints that are guessed instead of missing.
+        measured: Share of scenes whose errors and scores are those that a real estimator made on real pictures.
+        bank: Which half of the measured errors: "train" leaves the other half for tests.
     """
 
     jitter: tuple[float, float] = (0.001, 0.006)
@@ -56,6 +58,8 @@ class NoiseConfig:
     swap: float = 0.02
     occlude: float = 0.2
     guess: float = 0.5
+    measured: float = 0.5
+    bank: Literal["all", "train"] = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,7 +362,9 @@ def paper() -> TrainConfig:
 
     Needs a GPU, and the backbone a file of weights to start from; see `model.backbone.weights`.
     """
-    published = NoiseConfig(jitter=(0.0, 0.0), miss_view=0.0, miss_joint=0.0, outlier=0.0, swap=0.0, occlude=0.0)
+    published = NoiseConfig(
+        jitter=(0.0, 0.0), miss_view=0.0, miss_joint=0.0, outlier=0.0, swap=0.0, occlude=0.0, measured=0.0
+    )
     return TrainConfig(
         name="paper",
         model=ModelConfig(

@@ -20,11 +20,12 @@ from core.models.projection import to_heatmap
 from core.models.render import render
 from core.models.unproject import grid_points
 from core.models.views import Views, render_views, tensor
+from core.synthetic.estimator_errors import ErrorBank
 from core.synthetic.people import poses
 from core.training.chance import Chance
 from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
 from core.types.arrays import F32, F64
-from core.types.skeleton import PANOPTIC15
+from core.types.skeleton import COCO17, PANOPTIC15, convert
 from core.types.space import CaptureSpace
 
 _LOWEST_MM, _HIGHEST_MM = 250.0, 300.0
@@ -232,7 +233,13 @@ def detect_as_estimators_do(
     quality = torch.exp(-0.25 + 0.5 * chance.normal(*shape)) * outlier
     error = _jitter(xy_px.flatten(2, 3).shape, scene, noise, chance).view(xy_px.shape) * quality[..., None]
     score = 0.97 / (1 + 0.5 * quality.clamp_max(3) ** 2) + 0.05 * chance.normal(*shape)
-    found = seen & ~chance.happens(noise.miss_joint, *shape)
+    found = ~chance.happens(noise.miss_joint, *shape)
+    if noise.measured:
+        real_error, real_score = _measured(xy_px, noise, chance)
+        real = chance.happens(noise.measured, shape[0], 1, 1, 1)
+        error = torch.where(real[..., None], real_error, error)
+        score, found = torch.where(real, real_score, score), torch.where(real, real_score > 0, found)
+    found = found & seen
     found = found & ~chance.happens(noise.miss_view, *shape[:3])[..., None]
     shift, hidden, guessed = _occlude(xy_px, noise, chance)
     error = torch.where(hidden[..., None], shift, error)
@@ -244,6 +251,29 @@ def detect_as_estimators_do(
     xy_px = torch.where(swapped[..., None], xy_px[:, :, :, _MIRROR], xy_px)
     found = torch.where(swapped, found[:, :, :, _MIRROR], found)
     return xy_px, torch.where(found, score, 0.0)
+
+
+def _measured(xy_px: Tensor, noise: NoiseConfig, chance: Chance) -> tuple[Tensor, Tensor]:
+    """Errors px (B, V, P, J, 2) and scores (B, V, P, J) as a real estimator made them, 0 where it found nothing."""
+    error, score = _bank(noise.bank, chance.device)
+    shape = tuple(xy_px.shape[:3])
+    row = chance.integers(0, len(error), *shape)
+    mirrored = chance.happens(0.5, *shape)[..., None]
+    error, score = error[row], score[row]
+    flipped = error[..., _MIRROR, :] * error.new_tensor([-1.0, 1.0])
+    error = torch.where(mirrored[..., None], flipped, error)
+    size = (xy_px.amax(3) - xy_px.amin(3)).amax(-1)[..., None, None].clamp_max(_LARGEST_PX)
+    return error * size, torch.where(mirrored, score[..., _MIRROR], score)
+
+
+@lru_cache(maxsize=2)
+def _bank(part: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Single instants of the measured errors: (N, J, 2) shares of the person's size, and scores (N, J)."""
+    bank = ErrorBank.load("movenet", part)
+    error, score = convert(bank.error.reshape(-1, 17, 2), bank.score.reshape(-1, 17), COCO17, PANOPTIC15)
+    some = (score > 0).sum(-1) >= _LEAST_FOUND
+    error, score = error[some], score[some]
+    return tensor(np.nan_to_num(error), device), tensor(score, device)
 
 
 def _occlude(xy_px: Tensor, noise: NoiseConfig, chance: Chance) -> tuple[Tensor, Tensor, Tensor]:
@@ -262,6 +292,7 @@ def _occlude(xy_px: Tensor, noise: NoiseConfig, chance: Chance) -> tuple[Tensor,
 
 
 _LARGEST_PX = 4000.0
+_LEAST_FOUND = 4
 
 
 def _limbs() -> np.ndarray:

@@ -146,6 +146,7 @@ def test_training_looks_at_them_and_says_where_they_are_missing(session: Session
         split=dataclasses.replace(quick.split, blocks=1, guard=0),
         root=dataclasses.replace(quick.root, steps=1, batch=1),
         pose_synthetic=dataclasses.replace(quick.pose_synthetic, steps=0),
+        rays=dataclasses.replace(quick.rays, steps=0),
         pose=dataclasses.replace(quick.pose, steps=1, batch=1),
         measure_frames=1,
     )

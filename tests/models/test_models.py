@@ -199,7 +199,7 @@ class TestUnproject:
         projector, cubes = RigProjector(rig), CubeUnprojector(1000.0, 8)
         lattice = Lattice(projector, space, 1000.0, 8)
         roots = torch.tensor([[100.0, -333.0, 950.0], [740.0, 749.0, 151.0]])
-        views = views_of(rig, roots.numpy()[None].repeat(2, 0)[:, :1], (128, 128), 3.0)
+        views = views_of(rig, roots.numpy()[None, :1], (128, 128), 3.0).at(torch.tensor([0, 0]))
         parts = (views.heatmaps, views.affine, views.view_weight)
         cut, middle = cubes(lattice, *parts, roots)
         anew, _ = cubes(projector, *parts, middle)

@@ -26,7 +26,7 @@ from core.training.synthetic import keep_two_views, pose_scenes, root_points, ro
 from core.types.skeleton import PANOPTIC15
 from core.types.space import CaptureSpace
 
-EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0, occlude=0)
+EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0, occlude=0, measured=0)
 
 
 class TestSplit:
