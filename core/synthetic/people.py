@@ -92,12 +92,105 @@ def poses(
     stature_mm: tuple[float, float] = (1000.0, 2000.0),
     skeleton: Skeleton = COCO17,
 ) -> F64:
-    """(n, J, 3) single random instants, mm, on the floor, each facing anywhere with its mid-hip above the origin."""
+    """(n, J, 3) single random instants, mm, each facing anywhere with its mid-hip above the origin.
+
+    Half are what people mostly do: walk, stand, sit, reach. The others are anything that joints allow, some of them in
+    the air, some on the ground. Limbs are longer and shorter than the average's.
+    """
     phase = rng.uniform(0, 2 * np.pi, n)
     still = _action_postures(rng.integers(len(ACTIONS), size=n), rng.uniform(0, 4, n), rng.integers(2, size=n))
-    posture = _gait(phase, rng.uniform(0, 1.3, n)).blend(still, rng.uniform(0, 1, n))
-    xyz = joints(rng.uniform(*stature_mm, n), posture, np.zeros((n, 2)), rng.uniform(-np.pi, np.pi, n))
+    usual = _gait(phase, rng.uniform(0, 1.3, n)).blend(still, rng.uniform(0, 1, n))
+    posture = usual.blend(_free_postures(n, rng), np.where(rng.random(n) < 0.5, 0.0, rng.uniform(0.3, 1.0, n)))
+    stature = rng.uniform(*stature_mm, n)
+    heading = rng.uniform(-np.pi, np.pi, n)
+    xyz = _proportioned(joints(stature, posture, np.zeros((n, 2)), np.zeros(n)), rng)
+    xyz = _off_the_feet(xyz, stature, rng)
+    c, s = np.cos(heading)[:, None], np.sin(heading)[:, None]
+    x, y, z = np.moveaxis(xyz, -1, 0)
+    xyz = np.stack([c * x - s * y, s * x + c * y, z], -1)
+    hips = xyz[:, [COCO17.index("left_hip"), COCO17.index("right_hip")]].mean(1, keepdims=True)
+    xyz = xyz - hips * (1.0, 1.0, 0.0)
     return convert(xyz, np.ones(xyz.shape[:-1]), COCO17, skeleton)[0]
+
+
+def _free_postures(n: int, rng: np.random.Generator) -> Posture:
+    """Anything that joints allow, each by itself; joints near the middle of their range more often."""
+
+    def angle(low: float, high: float) -> F64:
+        return np.asarray(low + (high - low) * rng.beta(1.3, 1.3, n))
+
+    def pair(low: float, high: float) -> tuple[F64, F64]:
+        return angle(low, high), angle(low, high)
+
+    return Posture(
+        lean=angle(-0.4, 1.4) * rng.choice([0.4, 1.0], n),
+        sway=angle(-0.4, 0.4),
+        twist=angle(-0.7, 0.7),
+        hip=pair(-0.5, 1.9),
+        spread=pair(-0.15, 0.8),
+        knee=pair(0.0, 2.3),
+        shoulder=pair(-0.9, 3.1),
+        raise_=pair(-0.4, 1.6),
+        elbow=pair(0.0, 2.4),
+        look=angle(-0.9, 0.9),
+        nod=angle(-0.4, 0.7),
+    )
+
+
+_TREE = tuple(
+    (COCO17.index(joint), tuple(COCO17.index(j) for j in parent.split()))
+    for joint, parent in (
+        *(
+            (f"{side}_{joint}", parent)
+            for side in ("left", "right")
+            for joint, parent in (("hip", "left_hip right_hip"),)
+        ),
+        *((f"{side}_knee", f"{side}_hip") for side in ("left", "right")),
+        *((f"{side}_ankle", f"{side}_knee") for side in ("left", "right")),
+        *((f"{side}_elbow", f"{side}_shoulder") for side in ("left", "right")),
+        *((f"{side}_wrist", f"{side}_elbow") for side in ("left", "right")),
+    )
+)
+"""Joints and those that they hang from; the middle of two where two are named."""
+_LIMB_SPREAD, _WIDTH_SPREAD = 0.05, 0.10
+
+
+def _proportioned(xyz: F64, rng: np.random.Generator) -> F64:
+    """Bodies (n, 17, 3) with limbs longer or shorter by some percent, both sides alike, and other widths."""
+    out = xyz.copy()
+    n = len(xyz)
+    left, right = (COCO17.index(f"{side}_shoulder") for side in ("left", "right"))
+    hips = [COCO17.index(f"{side}_hip") for side in ("left", "right")]
+    upper = [j for j in range(len(COCO17)) if "shoulder" in COCO17.joints[j] or j < 5]
+    trunk = xyz[:, [left, right]].mean(1, keepdims=True) - xyz[:, hips].mean(1, keepdims=True)
+    out[:, upper] += trunk * rng.normal(0, _LIMB_SPREAD, (n, 1, 1))
+    middle, wider = out[:, [left, right]].mean(1), 1 + rng.normal(0, _WIDTH_SPREAD, (n, 1))
+    for j in (left, right):
+        out[:, j] = middle + wider * (out[:, j] - middle)
+    factor = {name: 1 + rng.normal(0, _LIMB_SPREAD, (n, 1)) for name in ("hip", "knee", "ankle", "elbow", "wrist")}
+    factor["hip"] = 1 + rng.normal(0, _WIDTH_SPREAD, (n, 1))
+    done = out.copy()
+    for joint, parents in _TREE:  # along the limbs, so that what hangs on a longer bone moves with it
+        way = xyz[:, joint] - xyz[:, list(parents)].mean(1)
+        base = xyz[:, list(parents)].mean(1) if len(parents) > 1 else done[:, parents[0]]
+        done[:, joint] = base + factor[COCO17.joints[joint].split("_")[1]] * way
+    return done
+
+
+def _off_the_feet(xyz: F64, stature: F64, rng: np.random.Generator) -> F64:
+    """Bodies (n, 17, 3) of which a few jump, and a few lie, crawl or fall; the others stay on the floor."""
+    n = len(xyz)
+    tilt = np.where(rng.random(n) < 0.08, rng.uniform(-1.6, 1.6, n), rng.normal(0, 0.06, n))
+    about = rng.uniform(-np.pi, np.pi, n)
+    c, s = np.cos(about)[:, None], np.sin(about)[:, None]
+    x, y, z = np.moveaxis(xyz, -1, 0)
+    along, across = c * x + s * y, -s * x + c * y
+    ct, st = np.cos(tilt)[:, None], np.sin(tilt)[:, None]
+    along, z = ct * along + st * z, -st * along + ct * z
+    turned = np.stack([c * along - s * across, s * along + c * across, z], -1)
+    jump = np.where(rng.random(n) < 0.06, rng.uniform(0, 0.4, n), 0.0)
+    turned[..., 2] += (0.039 * stature - turned[..., 2].min(1) + jump * stature)[:, None]
+    return turned
 
 
 def _scatter(n: int, half: float, distance: float, rng: np.random.Generator) -> F64:
