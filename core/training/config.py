@@ -214,7 +214,8 @@ class PoseStage:
             form that it converges to, or not at all.
         background: Weight of pixels where nobody is labelled, in the heatmap loss and the backbone's.
         hard_attention: Drops the one view of a batch with the largest joint loss.
-        gate: A match counts while its mean error stays below this share of the heatmap's size; infinite as published.
+        gate: A match counts while its mean error stays below this share of the heatmap's size; 0 lets any match count, as
+            published.
         weight_backbone: Of the 2D network's own error on all versions, where there is one to train.
         weight_anchor: Of the distance to the triangulated people.
         anchor_mm: Joints further from them than this are not pulled.
@@ -254,7 +255,7 @@ def paper_stage() -> PoseStage:
         batch=1,
         gpu_batch=2,
         attention="network",
-        gate=float("inf"),
+        gate=0.0,
         weight_anchor=0.0,
         weight_agreement=0.0,
         drop_view=0.0,
