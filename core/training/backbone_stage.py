@@ -54,6 +54,11 @@ class BackboneTraining:
         # As published, a view counts for a joint where anybody shows it; how much, say the labels' confidences.
         return {"loss": backbone_loss(heatmaps, target, weight.amax(2), background=self.config.background)}
 
+    def halve(self) -> bool:
+        whole = self.batch
+        self.batch = max(1, whole // 2)
+        return self.batch < whole
+
     @torch.no_grad()
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         """Share of held-out labelled joints that have a peak within two heatmap px."""

@@ -86,6 +86,17 @@ class PoseTraining:
             losses["nobody"] = sum((p.sum() * 0 for p in self._module.parameters()), roots.new_zeros(()))
         return {**losses, "loss": self._total(losses)}
 
+    def halve(self) -> bool:
+        if self.most_cubes > 2 and self.most_cubes > self.batch:
+            self.most_cubes //= 2
+            return True
+        return self._smaller()
+
+    def _smaller(self) -> bool:
+        whole = self.batch
+        self.batch = max(1, whole // 2)
+        return self.batch < whole
+
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         return {}
 

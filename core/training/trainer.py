@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from core.config import to_mapping
 from core.errors import CoreError
@@ -31,6 +32,7 @@ _TIME_SHARE = {"backbone": 0.0, "root": 0.3, "pose_synthetic": 0.35, "rays": 0.1
 
 _MEASURED = ("pose_synthetic", "rays", "pose", "finetune")
 """Stages from which on joints are worth measuring."""
+_ENOUGH_CAMERAS = 4
 _FROM_NOISE = (
     "The backbone starts from nothing: from one take it learns these pictures and hardly others. Give a Pose-ResNet or "
     "ResNet file as model.backbone.weights, or let the networks look at the estimator's joints."
@@ -129,22 +131,39 @@ class Trainer:
 
     def _step(self, stage: Stage) -> None:
         step, steps = self.state.step, stage.steps
-        rng = step_generator(self.config.seed, self.state.stage, step)
-        losses = stage.losses(rng, step)
-        if not math.isfinite(float(losses["loss"].detach())):
-            raise CoreError(
-                f"The loss of stage {stage.name} is not finite at step {step}.",
-                "Lower the stage's learning_rate, and check the rig on the Calibrate page.",
-            )
         for group in self.optimizer.param_groups:
             group["lr"] = stage.learning_rate * _schedule(step, steps, self.config.warmup)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(losses["loss"])
+        losses = self._gradients(stage, step)
         torch.nn.utils.clip_grad_norm_(stage.module().parameters(), self.config.clip_gradient)
         self.optimizer.step()
         if step % _REPORT_EVERY == 0 or step == steps - 1:
             for name, value in losses.items():
                 self.reporter.metric(f"{stage.name}/{name}", float(value.detach()), self.state.steps_done)
+
+    def _gradients(self, stage: Stage, step: int) -> dict[str, Tensor]:
+        """Losses of a step, their gradients in place; where memory runs out, of a smaller step."""
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._attempt(stage, step)
+            except RuntimeError as error:  # torch.OutOfMemoryError is one, and so is what the CPU's allocator raises
+                if not _out_of_memory(error) or not stage.halve():
+                    raise
+            self.state.halved = (*self.state.halved, stage.name)
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.scene.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.reporter.note(f"Memory ran out: stage {stage.name} goes on with half as much in a step.", "warning")
+
+    def _attempt(self, stage: Stage, step: int) -> dict[str, Tensor]:
+        losses = stage.losses(step_generator(self.config.seed, self.state.stage, step), step)
+        if not math.isfinite(float(losses["loss"].detach())):
+            raise CoreError(
+                f"The loss of stage {stage.name} is not finite at step {step}.",
+                "Lower the stage's learning_rate, and check the rig on the Calibrate page.",
+            )
+        torch.autograd.backward(losses["loss"])
+        return losses
 
     def _report(self, stage: Stage) -> None:
         text = f"{stage.title}: step {self.state.step} of {stage.steps}"
@@ -160,10 +179,26 @@ class Trainer:
             px = held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames)
             if math.isfinite(px):
                 self.reporter.metric("held_out/px", px, self.state.steps_done)
+                unseen = self._unseen_px()
+                if math.isfinite(unseen):
+                    # What a camera shows that took no part cannot be learnt by heart: both count alike.
+                    self.reporter.metric("held_out/camera_px", unseen, self.state.steps_done)
+                    px = (px + unseen) / 2
                 if self.state.best_px is None or px < self.state.best_px:
                     self.state.best_px, self.state.best_stage = px, stage.name
                     self._save("best")
         stage.module().train()
+
+    def _unseen_px(self) -> float:
+        """The held-out error in one camera that the networks do not see; NaN where none is left out."""
+        names, wanted = self.footage.rig.names, self.config.split.camera
+        if wanted == "auto":
+            wanted = names[len(names) // 2] if len(names) >= _ENOUGH_CAMERAS else ""
+        if wanted not in names:
+            return math.nan
+        return held_out_px(
+            self.networks, self.scene, self.footage, self.config.measure_frames, unseen=names.index(wanted)
+        )
 
     def _finish(self) -> None:
         """Without anything held out the last weights are the best ones known."""
@@ -214,8 +249,16 @@ class Trainer:
         if self.state.stage < len(self.stages):
             self.optimizer = self._new_optimizer(self.stages[self.state.stage])
             restore_optimizer(self.optimizer, saved.optimizer)
+            for name in self.state.halved:
+                next(s for s in self.stages if s.name == name).halve()
             stage = self.stages[self.state.stage]
             self.reporter.note(f"Going on at step {self.state.step} of stage {stage.name}.")
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether it was memory, of a GPU or of the computer, that a step did not get."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _schedule(step: int, steps: int, warmup: float) -> float:
