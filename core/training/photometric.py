@@ -21,6 +21,7 @@ _BITS = np.round(np.linspace(8, 4, 10)).astype(int)
 _GREY = (125.0, 122.0, 113.0)
 _LUMA = (0.299, 0.587, 0.114)
 _CHANCE = 0.5
+_PUBLISHED_PX = 960
 
 
 def photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
@@ -45,11 +46,16 @@ def rand_augment(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def cut_out(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures (N, 3, h, w) with 2 to 15 squares of 20 to 39 px each in grey, cut at the border."""
+    """Pictures (N, 3, h, w) with 2 to 15 squares in grey, cut at the border.
+
+    Their sides are 20 to 39 px in pictures of 960 px, the published size, and as large a part of others: small pictures
+    would not keep much else.
+    """
     N, _, h, w = pictures.shape
     most = 15
     count = rng.integers(2, most + 1, (N, 1))
     side = rng.integers(20, 40, (N, most))
+    side = np.maximum(1, np.rint(side * max(h, w) / _PUBLISHED_PX).astype(int))
     centre = rng.integers(0, [w, h], (N, most, 2))
     low, high = centre - (side // 2)[..., None], centre + (side - side // 2)[..., None]
     used = np.arange(most) < count
