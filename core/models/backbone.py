@@ -36,7 +36,7 @@ _MOST_KEPT_PX = 1_000_000
 _PREFIXES = ("module.", "backbone.", "preact.", "model.", "head.", "keypoint_head.")
 _OWN = re.compile(r"(conv1|bn1|layer\d|deconv_layers|final_layer)\.")
 _COUNTER = "num_batches_tracked"
-_HEAD = ("deconv_layers.", "final_layer.")
+_HEAD = ("deconv_layers", "final_layer")
 _NEAREST = {"neck": "left_shoulder", "mid_hip": "left_hip"}
 COCO_CHANNELS = [COCO17.index(_NEAREST.get(joint, joint)) for joint in PANOPTIC15.joints]
 """Channel of a COCO head from which each of our joints starts; neck and mid-hip from a shoulder and a hip."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,8 @@ from core.types.arrays import I64, U8
 from core.types.camera import CameraRig
 
 _KEPT_FREE_BYTES = 1 << 30
+_CLOCK_S = 2.5
+"""File systems round times to up to 2 s."""
 
 
 def take_pictures(take: Take, rig: CameraRig, config: ModelConfig, reporter: Reporter) -> StoredPictures:
@@ -58,6 +61,8 @@ def take_pictures(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
                 reporter.progress(done, total, "Reducing the pictures")
             mapped.flush()
             del mapped
+        # Cameras' clocks may run ahead, so the age of a file says nothing: it bears the time of what it comes from.
+        os.utime(files[name], (_origin_s(take, name),) * 2)
     pictures: list[Film | None] = [np.load(files[n], mmap_mode="r") if n in files else None for n in rig.names]
     return StoredPictures(pictures, rig, config.backbone.stride)
 
@@ -111,17 +116,20 @@ def _sizes(take: Take, rig: CameraRig, config: ModelConfig) -> dict[str, tuple[i
 
 
 def _is_current(path: Path, take: Take, camera: str, size_px: tuple[int, int]) -> bool:
-    """Whether the file is whole and younger than all it was made from."""
-    if not path.is_file():
-        return False
-    sources = (take.video_path(camera), take.layout.timestamps, take.layout.manifest)
-    if path.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+    """Whether the file is whole, and nothing that it was made from has changed since."""
+    if not path.is_file() or abs(path.stat().st_mtime - _origin_s(take, camera)) > _CLOCK_S:
         return False
     try:
         shape = np.load(path, mmap_mode="r").shape
     except (ValueError, OSError, EOFError):
         return False
     return bool(shape == (take.manifest.n_frames, size_px[1], size_px[0], 3))
+
+
+def _origin_s(take: Take, camera: str) -> float:
+    """When the newest of the files was changed that a camera's pictures come from; by clocks that may be wrong."""
+    sources = (take.video_path(camera), take.layout.timestamps, take.layout.manifest)
+    return max(source.stat().st_mtime for source in sources)
 
 
 def _require_room(take: Take, sizes_px: list[tuple[int, int]]) -> None:
