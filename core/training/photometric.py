@@ -34,9 +34,9 @@ def photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
 
 
 def rand_augment(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures (N, 3, h, w) in 0..255 after two random operations each, or one, or none."""
+    """Pictures (N, 3, h, w) in 0..255, of any type, after two random operations each, or one, or none; as floats."""
     out = []
-    for picture in pictures.clamp(0, 255):
+    for picture in pictures.float().clamp(0, 255):
         for name in rng.integers(len(OPERATIONS), size=2):
             magnitude, sign = int(rng.integers(1, _MAGNITUDES + 1)), float(rng.choice([-1.0, 1.0]))
             if rng.random() < _CHANCE:
