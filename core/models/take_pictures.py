@@ -1,4 +1,4 @@
-"""A take's pictures at the size that the backbone looks at: decoded once into mapped files, or as they are asked for."""
+"""A take's pictures at the size that the backbone looks at: decoded once into files, or as they are asked for."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def peaks_near(heatmaps: Tensor, xy: Tensor, weight: Tensor) -> tuple[int, int]:
         weight: (B, V, L, J), 0 where there is no label.
     """
     H, W = heatmaps.shape[-2:]
-    top = functional.max_pool2d(heatmaps.flatten(0, 1), 5, 1, 2).unflatten(0, heatmaps.shape[:2])
+    top = functional.max_pool2d(heatmaps.flatten(0, 1), 5, 1, 2).view_as(heatmaps)
     peaks = (heatmaps == top) & (heatmaps > _LEAST_PEAK)
     steps = torch.arange(-_REACH_PX, _REACH_PX + 1, device=heatmaps.device)
     x = (xy[..., 0].round().long()[..., None, None] + steps).clamp(0, W - 1)  # (B, V, L, J, 1, K)

@@ -76,7 +76,7 @@ def _mix(picture: Tensor, other: Tensor, magnitude: int, sign: float) -> Tensor:
 
 
 def _luma(picture: Tensor) -> Tensor:
-    return torch.tensordot(picture.new_tensor(_LUMA), picture, dims=1)
+    return (picture * picture.new_tensor(_LUMA)[:, None, None]).sum(0)
 
 
 def sharpness(picture: Tensor, magnitude: int, sign: float) -> Tensor:

@@ -182,7 +182,7 @@ class TestFiles:
         assert network.load_initial(tmp_path / "coco.pth") == []
         loaded = network.state_dict()
         assert loaded["final_layer.bias"].neg().tolist() == [5, 0, 11, 5, 7, 9, 11, 13, 15, 6, 8, 10, 12, 14, 16]
-        assert COCO_CHANNELS == loaded["final_layer.weight"][:, 0, 0, 0].tolist()
+        assert loaded["final_layer.weight"][:, 0, 0, 0].tolist() == COCO_CHANNELS
         for name in loaded:
             if not name.startswith("final_layer."):
                 assert torch.equal(loaded[name], weights[name]), name
@@ -219,7 +219,9 @@ class TestFiles:
         good = coco_weights()
         assert "layer1.0.conv1.weight is 8x8x1x1, not 8x8x3x3" in refusal(coco_weights(TINY50))
         # A ResNet-34 has all that an 18 has, and more: taking that alone would ruin it.
-        assert "layer1.2.conv1.weight has no place" in refusal({**good, "layer1.2.conv1.weight": torch.zeros(8, 8, 3, 3)})
+        assert "layer1.2.conv1.weight has no place" in refusal(
+            {**good, "layer1.2.conv1.weight": torch.zeros(8, 8, 3, 3)}
+        )
         assert "layer4.1.conv2.weight is missing" in refusal(
             {n: v for n, v in good.items() if n != "layer4.1.conv2.weight"}
         )

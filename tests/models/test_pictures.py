@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -165,7 +164,9 @@ class TestTake:
         take_pictures(take, rig, SMALL, reporter)
         assert len(reporter.progresses) == 18
 
-    def test_dropped_moments_and_other_cameras_are_black(self, take: Take, rig: CameraRig, short_session: Session) -> None:
+    def test_dropped_moments_and_other_cameras_are_black(
+        self, take: Take, rig: CameraRig, short_session: Session
+    ) -> None:
         times = take.timeline()
         index = times.frame_index.copy()
         index[2, 1] = -1

@@ -114,7 +114,9 @@ class TestStage:
         floored = stage_of(config, scene, footage, BackboneStage(batch=2, floor_targets=True))
 
         def answers(floor: bool):  # type: ignore[no-untyped-def]
-            def perfect(networks: Networks, footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor, **_: object):  # type: ignore[no-untyped-def]
+            def perfect(
+                networks: Networks, footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor, **_: object
+            ):  # type: ignore[no-untyped-def]
                 xy, weight = footage_labels(footage, scene, moments, affine)
                 heatmaps = highest(xy.floor() if floor else xy, (weight > 0).float(), scene.size_hw, scene.sigma_px)
                 return type("Version", (), {"heatmaps": heatmaps})
@@ -175,7 +177,9 @@ class TestStage:
     ) -> None:
         stage, seen = stage_of(config, scene, footage, BackboneStage(batch=4)), []
 
-        def perfect(networks: Networks, footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor, **_: object):  # type: ignore[no-untyped-def]
+        def perfect(
+            networks: Networks, footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor, **_: object
+        ):  # type: ignore[no-untyped-def]
             seen.extend(moments.tolist())
             xy, weight = footage_labels(footage, scene, moments, affine)
             heatmaps = highest(xy, (weight > 0).float(), scene.size_hw, scene.sigma_px)
