@@ -125,7 +125,9 @@ class PoseResNet(nn.Module):
         for number in range(1, 5):
             x = getattr(self, f"layer{number}")(x)
         out: Tensor = self.final_layer(self.deconv_layers(x))
-        return out
+        # The trunk rounds up to 32 picture px, from the top left corner: what was added lies to the right and below.
+        rows, columns = (side // self.config.stride for side in pictures.shape[-2:])
+        return out[..., :rows, :columns]
 
     def fold(self) -> None:
         """Folds every batch norm into its convolution; for inference only."""

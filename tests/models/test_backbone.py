@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from core.errors import CoreError
 from core.models import backbone
@@ -89,6 +90,19 @@ class TestArchitecture:
     def test_the_stride_of_a_stage_is_its_3x3_convolutions(self) -> None:
         first = on_meta(BackboneConfig(), 15).layer2[0]
         assert (first.conv1.stride, first.conv2.stride, first.downsample[0].stride) == ((1, 1), (2, 2), (2, 2))
+
+    def test_pictures_need_not_be_multiples_of_32(self) -> None:
+        """Heatmaps are multiples of 8, so pictures at a stride of 2 are multiples of 16; nothing is moved by it."""
+        network = used(PoseResNet(LIGHT, 15))
+        with torch.no_grad():
+            small, whole = (
+                network(picture(1, 3, 48, 112)),
+                network(functional.pad(picture(1, 3, 48, 112), (0, 16, 0, 16))),
+            )
+        assert small.shape == (1, 15, 24, 56)
+        near = (..., slice(0, 8), slice(0, 40))
+        apart = float((small[near] - whole[near]).abs().mean())
+        assert apart < 0.2 * float((small[near] - whole[..., 0:8, 8:48]).abs().mean())
 
     @pytest.mark.parametrize("config", [TINY, TINY50, LIGHT])
     def test_every_parameter_learns(self, config: BackboneConfig) -> None:
