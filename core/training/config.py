@@ -214,7 +214,8 @@ class PoseStage:
             form that it converges to, or not at all.
         background: Weight of pixels where nobody is labelled, in the heatmap loss and the backbone's.
         hard_attention: Drops the one view of a batch with the largest joint loss.
-        gate: A match counts while its mean error stays below this share of the heatmap's size; infinite as published.
+        gate: A match counts while its mean error stays below this share of the heatmap's size; 0 lets any match count, as
+            published.
         weight_backbone: Of the 2D network's own error on all versions, where there is one to train.
         weight_anchor: Of the distance to the triangulated people.
         anchor_mm: Joints further from them than this are not pulled.
@@ -254,7 +255,7 @@ def paper_stage() -> PoseStage:
         batch=1,
         gpu_batch=2,
         attention="network",
-        gate=float("inf"),
+        gate=0.0,
         weight_anchor=0.0,
         weight_agreement=0.0,
         drop_view=0.0,
@@ -327,14 +328,15 @@ def quick() -> TrainConfig:
     net = VolumeNetConfig(width=0.5, front_kernel=3)
     return TrainConfig(
         name="quick",
+        start="shipped",
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0, threshold=0.12),
             pose=PoseNetConfig(net=net, voxels=32, rays=RayRefinerConfig(enabled=True)),
         ),
-        root=RootStage(steps=200, batch=4, learning_rate=2e-3, common_height=False),
-        pose_synthetic=PoseSyntheticStage(steps=160, batch=8, learning_rate=2e-3),
-        rays=RaysStage(steps=300, learning_rate=2e-3),
+        root=RootStage(steps=100, batch=4, learning_rate=5e-4, common_height=False),
+        pose_synthetic=PoseSyntheticStage(steps=160, batch=8, learning_rate=1e-3),
+        rays=RaysStage(steps=60, learning_rate=2e-4),
         pose=PoseStage(steps=70, batch=2, learning_rate=3e-4, joint_from=0.3, through_rays=True),
         max_minutes=14.0,
     )
@@ -345,6 +347,7 @@ def fast() -> TrainConfig:
     net = VolumeNetConfig(width=0.5, front_kernel=3)
     return TrainConfig(
         name="fast",
+        start="shipped",
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=RootNetConfig(head="planes", net=net, spacing_mm=100.0, threshold=0.12),

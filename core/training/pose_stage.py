@@ -233,7 +233,8 @@ class PoseTraining:
         )
         if step < config.joint_from * self.steps or not config.weight_joint:
             return heatmap, heatmap.new_zeros(())
-        joint = joint_loss(people, target_xy, weight, size, gate=config.gate, hard=config.hard_attention)
+        gate = config.gate or float("inf")
+        joint = joint_loss(people, target_xy, weight, size, gate=gate, hard=config.hard_attention)
         return heatmap, joint
 
     def _per_gaussian(self) -> float:
