@@ -93,7 +93,7 @@ def part_score(predicted_mm: Sequence[F64], truth_mm: F64) -> PartScore:
         raise CoreError(
             f"There are {len(predicted_mm)} predicted and {len(truth_mm)} true frames.", "Compare the same frames."
         )
-    present = np.isfinite(truth_mm).all((-2, -1))  # (T, A)
+    present: np.ndarray = np.asarray(np.isfinite(truth_mm).all((-2, -1)))  # (T, A)
     right, parts = np.zeros(truth_mm.shape[1]), len(LIMBS) + 1
     reached = 0
     for t, people in enumerate(predicted_mm):  # frames hold different numbers of people

@@ -37,6 +37,7 @@ def evaluate_dataset(
     data = read_dataset(Path(params.folder).expanduser(), params.kind)
     take = session.take(params.take)
     predicted = _frames(take.poses3d(params.poses), data)
+    columns: tuple[str, ...]
     if data.kind == "panoptic":
         columns, others = published.PANOPTIC_COLUMNS, published.PANOPTIC
         ours = {params.poses: _panoptic(predicted, data)}

@@ -20,7 +20,7 @@ _GATE_SHARE = 0.05
 def held_out_px(
     networks: Networks, scene: Scene, footage: Footage, most: int, batch: int = 4, unseen: int | None = None
 ) -> float:
-    """Mean distance in picture px from held-out labels to the reprojections of the people found, the correction included.
+    """Mean distance in picture px from held-out labels to the reprojections of the people found, corrected ones too.
 
     Args:
         networks: Measured in evaluation mode, and left in the mode they were in.

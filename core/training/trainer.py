@@ -16,6 +16,7 @@ from core.models.device import describe, pick_precision, set_precision
 from core.models.networks import Networks, Scene
 from core.models.store import Checkpoint, start_from
 from core.progress import Reporter, check
+from core.training.backbone_stage import advice
 from core.training.checkpoint import Progress, optimizer_tensors, restore_optimizer, step_generator
 from core.training.config import TrainConfig
 from core.training.data import Footage
@@ -26,8 +27,8 @@ from core.types.space import CaptureSpace
 
 _REPORT_EVERY = 5
 _PRIOR_BODIES = 4000
-_TIME_SHARE = {"backbone": 0.0, "root": 0.3, "pose_synthetic": 0.35, "rays": 0.15, "pose": 0.2, "finetune": 0.0}
-"""How the safety limit of time is divided among the stages."""
+_TIME_SHARE = {"backbone": 4.0, "root": 2.0, "pose_synthetic": 3.0, "rays": 1.0, "pose": 3.0, "finetune": 1.0}
+"""How the safety limit of time is divided among those stages that have steps."""
 
 
 _MEASURED = ("pose_synthetic", "rays", "pose", "finetune")
@@ -173,8 +174,11 @@ class Trainer:
         """Figures of the stage; from the pose stages on also the held-out error, of which the best is kept."""
         rng = step_generator(self.config.seed, len(self.stages) + self.state.stage, self.state.step)
         self.networks.eval()
-        for name, value in stage.figures(rng).items():
+        figures = stage.figures(rng)
+        for name, value in figures.items():
             self.reporter.metric(f"{stage.name}/{name}", value, self.state.steps_done)
+        if "peaks_near" in figures and self.state.step == stage.steps and advice(figures["peaks_near"]):
+            self.reporter.note(advice(figures["peaks_near"]), "warning")
         if stage.name in _MEASURED and len(self.footage.held_out):
             px = held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames)
             if math.isfinite(px):
@@ -206,8 +210,8 @@ class Trainer:
             self._save("best")
 
     def _out_of_time(self, stage: Stage) -> bool:
-        done = [s.name for s in self.stages[: self.state.stage + 1]]
-        limit_s = 60 * self.config.max_minutes * sum(_TIME_SHARE[name] for name in done)
+        shares = [_TIME_SHARE[s.name] if s.steps else 0.0 for s in self.stages]
+        limit_s = 60 * self.config.max_minutes * sum(shares[: self.state.stage + 1]) / sum(shares)
         if self._elapsed_s() < limit_s:
             return False
         self.reporter.note(
