@@ -14,6 +14,7 @@ import torch
 from core.errors import CoreError
 from core.models.backbone import BackboneMaps
 from core.models.device import describe, pick_device, pick_precision
+from core.models.frozen import engine_name
 from core.models.networks import JOINTS, Networks, Scene, detect
 from core.models.store import Checkpoint
 from core.models.stored import StoredMaps, TakeMaps
@@ -62,7 +63,9 @@ class Predictor:
 
     def __init__(self, networks: Networks, space: CaptureSpace, device: torch.device, name: str) -> None:
         self.networks, self.space, self.device, self.name = networks, space, device, name
-        self.networks.freeze(pick_precision(device))
+        low = pick_precision(device)
+        self.networks.freeze(low)
+        self._runs_on = f"{describe(device)}, {engine_name(device)}, {'bf16' if low else 'fp32'}"
 
     @classmethod
     def load(cls, run: RunLayout, device: str = "auto") -> Predictor:
@@ -148,7 +151,7 @@ class Predictor:
             shown = maps if looks_at_maps else None
             views = shown_views(some, affine, scene.size_hw, scene.sigma_px, shown, batch)
             parts.append(self._columns(scene, views))
-            reporter.progress(min(start + at_once, len(moments)), len(moments), f"3D poses on {describe(self.device)}")
+            reporter.progress(min(start + at_once, len(moments)), len(moments), f"3D poses on {self._runs_on}")
         found = _join(parts)
         xyz, score, ids, source = track_people(
             time_s[moments], found.xyz_mm, found.score, PANOPTIC15, tracking or TrackingConfig()

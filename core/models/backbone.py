@@ -8,6 +8,7 @@ Legend: N picture, J joint, H W heatmap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ class PoseResNet(nn.Module):
         super().__init__()
         self.config, self.sigmoid = config, sigmoid
         self.precision: torch.dtype | None = None
+        self.engine: Callable[[Tensor], Tensor] | None = None
         widths = [max(8, round(w * config.width)) for w in _WIDTHS]
         block: type[Basic] | type[Bottleneck] = Bottleneck if config.depth == 50 else Basic
         self.conv1, self.bn1 = nn.Conv2d(3, widths[0], 7, 2, 3, bias=False), nn.BatchNorm2d(widths[0])
@@ -106,8 +108,11 @@ class PoseResNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(N, 3, stride·H, stride·W) normalised pictures to (N, J, H, W), float32."""
-        with low_precision(pictures.device, self.precision):
-            out = self._forward(pictures.to(self.final_layer.weight.dtype)).float()
+        if self.engine is not None:
+            out = self.engine(pictures)
+        else:
+            with low_precision(pictures.device, self.precision):
+                out = self._forward(pictures.to(self.final_layer.weight.dtype)).float()
         return torch.sigmoid(out) if self.sigmoid else out
 
     def _forward(self, pictures: Tensor) -> Tensor:

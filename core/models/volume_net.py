@@ -5,6 +5,7 @@ Legend: B batch, X Y Z voxel. Sizes halve twice, so every axis is a multiple of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,13 +17,13 @@ from core.models.config import VolumeNetConfig
 from core.models.device import low_precision
 
 _INIT_STD = 0.001
-_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_UP = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
+Up = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+_CONV: dict[int, Callable[..., Conv]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_UP: dict[int, Callable[..., Up]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _POOL = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 _LAYOUT = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d}
-Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
-Up = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
 class ConvBlock(nn.Module):
@@ -31,7 +32,7 @@ class ConvBlock(nn.Module):
     def __init__(self, conv: Conv | Up, *, relu: bool = True) -> None:
         super().__init__()
         self.conv: Any = conv
-        self.norm: nn.Module = _NORM[conv.weight.ndim - 2](conv.out_channels)
+        self.norm: Any = _NORM[conv.weight.ndim - 2](conv.out_channels)
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,6 +82,7 @@ class VolumeNet(nn.Module):
         super().__init__()
         self.dims = dims
         self.precision: torch.dtype | None = None
+        self.engine: Callable[[Tensor], Tensor] | None = None
         a, b, c, d = (max(4, round(n * config.width)) for n in (16, 32, 64, 128))
         self.front = nn.Sequential(conv(config.front_kernel, inputs, a, dims), Residual(a, b, dims))
         self.skip_full = Residual(b, b, dims)
@@ -99,6 +101,8 @@ class VolumeNet(nn.Module):
 
     def forward(self, volume: Tensor) -> Tensor:
         """(B, inputs, X, Y, Z) to (B, outputs, X, Y, Z), or with as many axes as there are dimensions; float32."""
+        if self.engine is not None:
+            return self.engine(volume)
         with low_precision(volume.device, self.precision):
             return self._forward(volume.to(self.out.weight.dtype)).float()
 
@@ -109,7 +113,8 @@ class VolumeNet(nn.Module):
         x = self.middle(pool(half, 2))
         x = self.decode_half(self.up_half(x) + self.skip_half(half))
         x = self.up_full(x) + self.skip_full(front)
-        return torch.as_tensor(self.out(x))
+        out: Tensor = self.out(x)
+        return out
 
     def fold(self) -> None:
         """Folds every batch norm into its convolution: the same output in evaluation mode, a fifth faster."""
