@@ -42,10 +42,9 @@ def pretrain(asked: argparse.Namespace) -> None:
         def note(self, text: str, level: str = "info") -> None:
             print(f"  {text}", flush=True)
 
-    base = preset(asked.preset)
+    base = dataclasses.replace(preset(asked.preset), start="")
     config = dataclasses.replace(
         base,
-        start="",
         rigs=RigsConfig(random=not asked.one_rig, own_share=0.1),
         root=dataclasses.replace(base.root, real_batch=0, common_height=False),
         checkpoint_s=1e9,

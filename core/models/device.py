@@ -68,4 +68,4 @@ def set_precision(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
     """Has the networks in a module compute in another type; for training, where weights stay float32."""
     for part in module.modules():
         if hasattr(part, "precision"):
-            part.precision = dtype
+            setattr(part, "precision", dtype)  # noqa: B010 - which modules have it is known when it runs

@@ -89,9 +89,10 @@ def mean_of_views(
     Returns:
         (B, J, N); the joints of a point lie together in memory.
     """
-    B, _, J, H, W = heatmaps.shape
+    B, V, J, H, W = heatmaps.shape
     N = xy_px.shape[2]
-    tables = heatmaps.movedim(2, -1).contiguous().flatten(1, 3)
+    # Flat in between, because a single column has no stride to rely on.
+    tables = heatmaps.movedim(2, -1).flatten().view(B, V * H * W, J)
     out = heatmaps.new_empty(B, N, J)
     for b in range(B):
         for part in (slice(start, start + _AT_ONCE) for start in range(0, N, _AT_ONCE)):

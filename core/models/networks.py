@@ -17,7 +17,7 @@ from core.models.frozen import faster_engine
 from core.models.plane_nets import PlaneRootNet
 from core.models.pose_net import PoseNet, merge_skeletons, support
 from core.models.projection import RigProjector, to_heatmap
-from core.models.ray_refiner import RayRefiner, inverse, observe_person
+from core.models.ray_refiner import AGREED_MM, RayRefiner, Rays, inverse, observe_person
 from core.models.refine import refine
 from core.models.root_net import RootNet, propose
 from core.models.unproject import Lattice, SpaceUnprojector
@@ -97,9 +97,6 @@ class Networks(nn.Module):
                 if part.engine is not None:
                     continue
                 part.to(dtype=dtype or torch.float32)
-                layout = torch.channels_last if isinstance(part, PoseResNet) or part.dims == 2 else None
-                if layout is not None:
-                    part.to(memory_format=layout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +187,9 @@ def correct(
         seen = own_detections(networks, scene, views, xyz_mm, sample) if config.gate else mine
         window = config.refine.window_sigmas * scene.sigma_px
         found = observe_person(seen, scene.projector, xyz_mm, window)
-        xyz, precision = networks.rays(scene.projector, mine.affine, found, xyz_mm, spread_mm)
+        way, agreed = Rays.of(scene.projector, mine.affine, found, xyz_mm).agree()
+        spread_mm = torch.where(agreed, AGREED_MM, spread_mm)
+        xyz, precision = networks.rays(scene.projector, mine.affine, found, xyz_mm + way, spread_mm)
         return xyz, inverse(precision)
     if config.refine.enabled:
         return refine(scene.projector, mine, xyz_mm, spread_mm, prior.bone_share, scene.sigma_px, config.refine)

@@ -59,7 +59,7 @@ class StoredPictures:
             views.append(resampled(read.movedim(-1, 1).float(), grid, affine[:, v] * self._stride, (H, W)))
         warped = torch.stack(views, 1)
         if change is not None:
-            warped = change(warped.flatten(0, 1)).unflatten(0, warped.shape[:2])
+            warped = change(warped.flatten(0, 1)).view(warped.shape)
         return normalise(warped)
 
     def _grid(self, stored_hw: Sequence[int], view: int, device: torch.device) -> Tensor:

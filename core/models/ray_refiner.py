@@ -12,6 +12,7 @@ Legend: P person, V view, J joint, C channel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ from core.models.refine import jacobian, nearest_peaks
 from core.models.views import Views
 
 _UNIT_MM = 100.0
+AGREED_MM = 20.0
+"""The spread of joints that start where rays agree, whatever the soft-argmax's."""
 _NOISE_MM = 20.0
 """An observation of full confidence weighs as one with this error before anything is learned."""
 _PRIOR_MM = 60.0
@@ -30,6 +33,8 @@ _PRIOR_MM = 60.0
 _WEIGHTS, _PRIORS = (-12.0, 3.0), (-4.0, 6.0)
 """Bounds of both as logarithms: no further apart than the inverse of a 3x3 matrix in float32 allows."""
 _FARTHEST_MM = 2500.0
+_FLAT, _WIDE, _LEAST_PAIR, _NEAR_MM, _AGREEING_ROUNDS = 1e-4, 0.35, 0.05, 50.0, 3
+"""Of `Rays.agree`: keeps parallel rays solvable; the sine of a good angle; bounds; what is near; its iterations."""
 _FEATURES_OBSERVED, _FEATURES_JOINT = 11, 6
 
 
@@ -129,7 +134,7 @@ class RayRefiner(nn.Module):
         normal, right = rays.normal(weight)
         normal = normal + precision[..., None] * torch.eye(3, device=now.device)
         right = right + precision * shift * _UNIT_MM
-        return now.detach() + torch.einsum("pjik,pjk->pji", inverse(normal), right), normal
+        return now.detach() + _times(inverse(normal), right), normal
 
     def _look(self, rays: Rays, now: Tensor, spread_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Features of observations (P, V, J, C) and of joints (P, J, C) that know of each other."""
@@ -191,22 +196,40 @@ class Rays:
         near = (offset.norm(dim=-1) < _FARTHEST_MM) & ahead & (seen.height > 0)
         return cls(torch.where(near[..., None], offset, 0.0), direction, torch.where(near, seen.height, 0.0))
 
-    def meet(self, loose: float) -> Tensor:
-        """(P, J, 3) way from the joints to where the rays meet, by least squares.
+    def agree(self) -> tuple[Tensor, Tensor]:
+        """Where most rays agree, without a network: the best crossing of two, then all rays near it.
 
-        Args:
-            loose: Weight, in 1/mm², of staying where the joint is.
+        A guessed limb or an exchanged side is far from the others' crossing and is left out, as long as two are right.
+
+        Returns:
+            Ways (P, J, 3) from the joints, 0 where no two rays cross, and (P, J) bool: whether two do.
         """
-        weight = self.height.square() / _NOISE_MM**2
-        normal, right = self.normal(weight)
-        eye = torch.eye(3, device=normal.device)
-        return torch.einsum("pjik,pjk->pji", inverse(normal + loose * eye), right)
+        V = self.height.shape[1]
+        one, other = (torch.tensor(i, device=self.height.device) for i in zip(*combinations(range(V), 2), strict=True))
+        eye = _FLAT * torch.eye(3, device=self.height.device)
+        across = torch.eye(3, device=self.height.device) - self.direction[..., :, None] * self.direction[..., None, :]
+        drawn = self.offset_mm[:, one] + self.offset_mm[:, other]  # offsets are at a right angle to their rays already
+        crossing = _times(inverse(across[:, one] + across[:, other] + eye), drawn)  # (P, K, J, 3)
+        angle = torch.linalg.cross(self.direction[:, one], self.direction[:, other]).norm(dim=-1)
+        pair = torch.minimum(self.height[:, one], self.height[:, other]) * (angle / _WIDE).clamp_max(1)
+        support = torch.zeros_like(pair)
+        for v in range(V):  # views are few, and all at once would take V times the memory
+            apart = _square_apart(self.offset_mm[:, v, None], self.direction[:, v, None], crossing)
+            support = support + self.height[:, v, None] ** 2 * torch.exp(-0.5 * apart / _NEAR_MM**2)
+        score, index = torch.where(pair > 0, support * pair.clamp_min(_LEAST_PAIR).sqrt(), 0.0).max(1)
+        way = crossing.gather(1, index[:, None, :, None].expand(-1, -1, -1, 3))[:, 0]
+        for _ in range(_AGREEING_ROUNDS):
+            apart = _square_apart(self.offset_mm, self.direction, way[:, None])
+            weight = self.height.square() / (1 + apart / _NEAR_MM**2) ** 2
+            normal = (weight[..., None, None] * across).sum(1) + eye
+            way = _times(inverse(normal), (weight[..., None] * self.offset_mm).sum(1) + _FLAT * way)
+        found = score > 0
+        return torch.where(found[..., None], way, 0.0), found
 
     def normal(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Normal matrices (P, J, 3, 3) and right sides (P, J, 3) of weighted (P, V, J) distances to the rays."""
         across = torch.eye(3, device=weight.device) - self.direction[..., :, None] * self.direction[..., None, :]
-        normal = torch.einsum("pvj,pvjik->pjik", weight, across)
-        return normal, torch.einsum("pvj,pvji->pji", weight, self.offset_mm)
+        return (weight[..., None, None] * across).sum(1), (weight[..., None] * self.offset_mm).sum(1)
 
 
 class AxialBlock(nn.Module):
@@ -247,6 +270,17 @@ class Attention(nn.Module):
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(P, A, B, C))
         return out
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Products (..., 3) of matrices (..., 3, 3) and vectors (..., 3); for such small ones faster than matmul."""
+    return (matrix * vector[..., None, :]).sum(-1)
+
+
+def _square_apart(offset: Tensor, direction: Tensor, way: Tensor) -> Tensor:
+    """Squared distances of points (..., 3) from rays with an offset and a unit direction."""
+    to_point = way - offset
+    return (to_point.square().sum(-1) - (to_point * direction).sum(-1).square()).clamp_min(0)
 
 
 def inverse(matrix: Tensor) -> Tensor:

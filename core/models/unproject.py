@@ -92,7 +92,7 @@ class SpaceUnprojector(nn.Module):
         """Fused volume (B, J, X, Y, Z) of heatmaps (B, V, J, H, W) with affines (B, V, 2, 3) and weights (B, V)."""
         B, V, J, H, W = heatmaps.shape
         if can_gather(heatmaps) and _alike(affine) and _alike(view_weight):
-            # Every moment is a column of one table. Flat, because a single column has no stride to rely on.
+            # Every moment is a column of one table.
             table = heatmaps.permute(1, 3, 4, 0, 2).flatten().view(V * H * W, B * J)
             fused = self._corners(affine[0], view_weight[0], (H, W)).mean(table).T.contiguous()
         else:

@@ -11,19 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.models.config import VolumeNetConfig
 from core.models.device import low_precision
 
 _INIT_STD = 0.001
-Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
-Up = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
-_CONV: dict[int, Callable[..., Conv]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_UP: dict[int, Callable[..., Up]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_CONV: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_UP: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_NORM: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _POOL = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 _LAYOUT = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d}
+Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
+Up = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
 class ConvBlock(nn.Module):
@@ -32,7 +33,7 @@ class ConvBlock(nn.Module):
     def __init__(self, conv: Conv | Up, *, relu: bool = True) -> None:
         super().__init__()
         self.conv: Any = conv
-        self.norm: Any = _NORM[conv.weight.ndim - 2](conv.out_channels)
+        self.norm: nn.Module = _NORM[conv.weight.ndim - 2](conv.out_channels)
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ class ConvBlock(nn.Module):
 
     def fold(self) -> None:
         """Moves the batch norm's running statistics into the convolution's weights; for inference only."""
-        if not isinstance(self.norm, nn.Identity):
+        if isinstance(self.norm, _BatchNorm):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm, transpose=isinstance(self.conv, Up))
             self.norm = nn.Identity()
 

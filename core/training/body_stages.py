@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.networks import JOINTS, Networks, Scene, own_detections
-from core.models.ray_refiner import Rays, gaussian_nll, observe_person
+from core.models.ray_refiner import AGREED_MM, Rays, gaussian_nll, observe_person
 from core.training.config import PoseSyntheticStage, RaysStage
 from core.training.losses import position_loss
 from core.training.rigs import SyntheticRigs
@@ -24,8 +24,7 @@ _GUESS_WEIGHT = 0.2
 """Of a synthetic joint that fewer than two views show: the body around it is all there is to tell of it."""
 _SPREAD_MM = 40.0
 _MOST_NLL = 20.0
-_LOOSE_MM = 300.0
-"""How little a crude triangulation believes that a joint is where the average body has it."""
+_TOGETHER_MM = 30.0
 
 
 class PoseSyntheticTraining:
@@ -75,10 +74,11 @@ class RaysTraining:
         scene = self.rigs.draw(rng)
         made = pose_scenes(scene, self.batch, self.config.people, rng, drawn=False)
         sample = torch.arange(self.batch, device=scene.device)
-        start = self._start(scene, made, sample, rng)
-        mine = own_detections(self.networks, scene, made.views, start, sample)
-        seen = observe_person(mine, scene.projector, start, 1.0)
-        spread = start.new_full((self.batch, JOINTS), _SPREAD_MM)
+        near = self._near(made, rng)
+        mine = own_detections(self.networks, scene, made.views, near, sample)
+        seen = observe_person(mine, scene.projector, near, 1.0)
+        way, agreed = Rays.of(scene.projector, mine.affine, seen, near).agree()
+        start, spread = near + way, torch.where(agreed, AGREED_MM, near.new_tensor(_SPREAD_MM))
         # Every number of rounds is learnt, so that fewer serve where time is short.
         rounds = int(rng.integers(1, network.config.rounds + 1))
         found, precision = network(scene.projector, mine.affine, seen, start, spread, rounds)
@@ -97,21 +97,9 @@ class RaysTraining:
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         return {}
 
-    @torch.no_grad()
-    def _start(self, scene: Scene, made: PoseScenes, sample: Tensor, rng: np.random.Generator) -> Tensor:
-        """Joints (B, J, 3) as the pose network might give them: near the truth, or where all rays meet."""
+    def _near(self, made: PoseScenes, rng: np.random.Generator) -> Tensor:
+        """Joints (B, J, 3) as wrong as the pose network's might be: each by itself, and all together."""
         B = len(made.exact_mm)
         level = rng.uniform(0, self.config.start_error_mm, (B, 1, 1))
-        off = level * rng.standard_normal((B, JOINTS, 3)) + 30 * rng.standard_normal((B, 1, 3))
-        near = made.exact_mm + torch.tensor(off, dtype=torch.float32, device=scene.device)
-        crude = self._crude(scene, made, sample)
-        mix = torch.tensor(rng.uniform(0, 1, (B, 1, 1)) ** 2, dtype=torch.float32, device=scene.device)
-        return near + mix * (crude - near)
-
-    def _crude(self, scene: Scene, made: PoseScenes, sample: Tensor) -> Tensor:
-        """Plain weighted triangulation of the detections that fit the root, (B, J, 3)."""
-        prior = self.networks.pose.prior
-        body = made.root_mm[:, None] + prior.mean_mm
-        mine = prior.assign(scene.projector, made.views, body, prior.spread_mm.amax(-1), sample)
-        rays = Rays.of(scene.projector, mine.affine, observe_person(mine, scene.projector, body, 1.0), body)
-        return body + rays.meet(1 / _LOOSE_MM**2)
+        off = level * rng.standard_normal((B, JOINTS, 3)) + _TOGETHER_MM * rng.standard_normal((B, 1, 3))
+        return made.exact_mm + torch.tensor(off, dtype=torch.float32, device=made.exact_mm.device)

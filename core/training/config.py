@@ -327,14 +327,15 @@ def quick() -> TrainConfig:
     net = VolumeNetConfig(width=0.5, front_kernel=3)
     return TrainConfig(
         name="quick",
+        start="shipped",
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0, threshold=0.12),
             pose=PoseNetConfig(net=net, voxels=32, rays=RayRefinerConfig(enabled=True)),
         ),
-        root=RootStage(steps=200, batch=4, learning_rate=2e-3, common_height=False),
-        pose_synthetic=PoseSyntheticStage(steps=160, batch=8, learning_rate=2e-3),
-        rays=RaysStage(steps=300, learning_rate=2e-3),
+        root=RootStage(steps=100, batch=4, learning_rate=5e-4, common_height=False),
+        pose_synthetic=PoseSyntheticStage(steps=160, batch=8, learning_rate=1e-3),
+        rays=RaysStage(steps=60, learning_rate=2e-4),
         pose=PoseStage(steps=70, batch=2, learning_rate=3e-4, joint_from=0.3, through_rays=True),
         max_minutes=14.0,
     )
@@ -345,6 +346,7 @@ def fast() -> TrainConfig:
     net = VolumeNetConfig(width=0.5, front_kernel=3)
     return TrainConfig(
         name="fast",
+        start="shipped",
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=RootNetConfig(head="planes", net=net, spacing_mm=100.0, threshold=0.12),

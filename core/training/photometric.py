@@ -70,7 +70,8 @@ def _mix(picture: Tensor, other: Tensor, magnitude: int, sign: float) -> Tensor:
 
 
 def _luma(picture: Tensor) -> Tensor:
-    return torch.tensordot(picture.new_tensor(_LUMA), picture, dims=1)
+    luma: Tensor = torch.tensordot(picture.new_tensor(_LUMA), picture, dims=1)
+    return luma
 
 
 def sharpness(picture: Tensor, magnitude: int, sign: float) -> Tensor:

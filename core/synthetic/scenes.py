@@ -1,0 +1,139 @@
+"""The fixed scenes of the accuracy benchmark: rig, exact people, and what an estimator would tell of them.
+
+Legend: T moment, P person, J joint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.errors import CoreError
+from core.registry import closest
+from core.synthetic.estimator_errors import ErrorBank
+from core.synthetic.furniture import Furniture
+from core.synthetic.observe import observe
+from core.synthetic.people import walkers
+from core.synthetic.rigs import random_rig, ring_rig
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import COCO17
+
+_FPS = 30.0
+_STREAM = 4711
+_APART_MM, _STRAYS = 1100.0, 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneSpec:
+    """What a scene is like.
+
+    Attributes:
+        rig: "ring" or "random".
+        cameras: How many.
+        people: How many.
+        miss: Chance that a person is not detected in a view.
+        occlusion: Whether people and furniture hide joints.
+        false_people: Mean number of invented people a view.
+    """
+
+    rig: str
+    cameras: int
+    people: int
+    miss: float = 0.05
+    occlusion: bool = True
+    false_people: float = 0.05
+
+
+SCENES = {
+    "easy": SceneSpec(rig="ring", cameras=5, people=1, miss=0.0, occlusion=False, false_people=0.0),
+    "pair": SceneSpec(rig="ring", cameras=4, people=2),
+    "group": SceneSpec(rig="ring", cameras=5, people=4),
+    "crowd": SceneSpec(rig="ring", cameras=8, people=6),
+    "few": SceneSpec(rig="ring", cameras=3, people=2),
+    "random_easy": SceneSpec(rig="random", cameras=6, people=2, miss=0.0, occlusion=False, false_people=0.0),
+    "random": SceneSpec(rig="random", cameras=5, people=3),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SyntheticScene:
+    """A scene that is known exactly.
+
+    Attributes:
+        rig: Its cameras.
+        people: COCO joints.
+        poses2d: Camera name to detections.
+    """
+
+    rig: CameraRig
+    people: Pose3DSequence
+    poses2d: dict[str, Pose2D]
+
+
+def build_scene(name: str, seed: int, n_frames: int = 60, motion: Mapping[str, F64] | None = None) -> SyntheticScene:
+    """One of `SCENES`; the same name, seed and motion give the same scene.
+
+    Detections have the errors that were measured on real pictures, of the half that training leaves alone.
+
+    Args:
+        name: Of the scene.
+        seed: Another place, motion, rig and chance for each.
+        n_frames: T.
+        motion: Takes of recorded motion by name, (F, 17, 3) metres each, z up; own walkers without.
+
+    Raises:
+        CoreError: There is no such scene.
+    """
+    if name not in SCENES:
+        raise CoreError(f"There is no scene '{name}'.", closest(name, list(SCENES)))
+    spec = SCENES[name]
+    rng = np.random.default_rng([_STREAM, seed, list(SCENES).index(name)])
+    rig = ring_rig(spec.cameras) if spec.rig == "ring" else random_rig(rng, spec.cameras, radius_mm=(3500.0, 6000.0))
+    people = walkers(spec.people, n_frames, rng) if motion is None else _performers(motion, spec.people, n_frames, rng)
+    poses2d = observe(
+        rig,
+        people,
+        miss=spec.miss,
+        rng=rng,
+        false_people=spec.false_people,
+        swap=0.01 if spec.occlusion else 0.0,
+        occlusion=spec.occlusion,
+        errors=ErrorBank.load("movenet", "test"),
+        furniture=Furniture.scatter(3, 2300.0, rng) if spec.occlusion else None,
+    )
+    return SyntheticScene(rig, people, poses2d)
+
+
+def _performers(motion: Mapping[str, F64], count: int, n_frames: int, rng: np.random.Generator) -> Pose3DSequence:
+    """People who do what was recorded, each around a place of their own and facing anywhere."""
+    angle = 2 * np.pi * (np.arange(count) + rng.uniform(-0.2, 0.2)) / max(1, count)
+    radius = 0.0 if count == 1 else _APART_MM / 2 / np.sin(np.pi / max(count, 2)) + 150
+    places = radius * np.stack([np.cos(angle), np.sin(angle)], -1)
+    names = sorted(motion)
+    people = []
+    for place in places:
+        take = np.asarray(motion[names[int(rng.integers(len(names)))]], float) * 1000
+        start = int(rng.integers(max(1, len(take) - n_frames)))
+        xyz = take[start : start + n_frames]
+        xyz = np.concatenate([xyz, np.repeat(xyz[-1:], n_frames - len(xyz), axis=0)])
+        hips = xyz[:, [COCO17.index("left_hip"), COCO17.index("right_hip")], :2].mean(1, keepdims=True)
+        # They stray from their place by a part of the way that was recorded, so that nobody walks through anybody.
+        xyz[..., :2] += _STRAYS * (hips - hips.mean(0)) - hips
+        turn = rng.uniform(-np.pi, np.pi)
+        c, s = np.cos(turn), np.sin(turn)
+        xyz[..., :2] = xyz[..., :2] @ np.array([[c, s], [-s, c]]) + place
+        people.append(xyz)
+    xyz_mm = np.stack(people, 1)
+    return Pose3DSequence(
+        skeleton=COCO17,
+        time_s=np.arange(n_frames) / _FPS,
+        xyz_mm=xyz_mm,
+        score=np.ones(xyz_mm.shape[:-1]),
+        person_ids=tuple(range(1, count + 1)),
+        provenance={"method": "recorded motion"},
+    )

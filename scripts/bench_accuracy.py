@@ -1,0 +1,220 @@
+"""Networks against triangulation without training, on fixed synthetic scenes that are known exactly.
+
+Detections have the errors that the embedded estimator made on real pictures; people and furniture hide joints. Nobody
+in these scenes was seen in training. Rows are methods, figures are means over the seeds of a scene.
+
+python scripts/bench_accuracy.py --shipped quick fast
+python scripts/bench_accuracy.py --train quick --set root.steps=100 --scenes group
+python scripts/bench_accuracy.py --model mine=session/runs/x/checkpoints/best --motion motion.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from _environment import run_elsewhere
+
+BASELINE = "triangulation"
+
+
+def bench(asked: argparse.Namespace) -> None:
+    """Prints a table for every group of scenes."""
+    from core.jobs.machine import keep_freed_memory, wait_without_spinning
+
+    keep_freed_memory()
+    wait_without_spinning()
+    import numpy as np
+
+    from core.synthetic.scenes import SCENES, build_scene
+
+    motion = dict(np.load(asked.motion)) if asked.motion else None
+    results: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for name in asked.scenes or list(SCENES):
+        for seed in range(1, asked.seeds + 1):
+            made = build_scene(name, seed, asked.frames, motion)
+            rows = _methods(asked, made, name, seed)
+            for row, figures in rows.items():
+                results.setdefault(name, {}).setdefault(row, []).append(figures)
+            print(f"  {name} {seed} done", file=sys.stderr, flush=True)
+    table = {
+        scene: {row: {key: float(np.nanmean([f[key] for f in each])) for key in each[0]} for row, each in rows.items()}
+        for scene, rows in results.items()
+    }
+    _print(table)
+    if asked.json:
+        asked.json.write_text(json.dumps(table, indent=2) + "\n")
+
+
+def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict[str, dict[str, float]]:
+    """Figures of every method on one scene."""
+    from core.association.config import AssociationConfig
+    from core.models.store import Checkpoint
+    from core.pipelines.associate import fit_baseline
+    from core.progress import NullReporter
+    from core.tracking.config import TrackingConfig
+    from core.types.skeleton import PANOPTIC15, convert
+
+    exact, _ = convert(made.people.xyz_mm, made.people.score, made.people.skeleton, PANOPTIC15)
+    time_s, poses2d = made.people.time_s, made.poses2d
+    base = fit_baseline(made.rig, poses2d, time_s, AssociationConfig(), TrackingConfig(), NullReporter())
+    other, score = convert(base.xyz_mm, base.score, base.skeleton, PANOPTIC15)
+    found = {BASELINE: dataclasses.replace(base, skeleton=PANOPTIC15, xyz_mm=other, score=score, covariance_mm2=None)}
+    seconds = {BASELINE: 0.0}
+    models = dict(asked.models)
+    models |= {f"{p} as shipped": _shipped(p) for p in asked.shipped}
+    with tempfile.TemporaryDirectory() as temporary:
+        for preset in asked.train:
+            folder = Path(temporary) / preset
+            seconds[f"{preset} trained here"] = _train(asked, preset, made, base, folder)
+            models[f"{preset} trained here"] = folder / "best"
+        for row, folder in models.items():
+            seconds.setdefault(row, 0.0)
+            found[row] = _predict(Checkpoint.load(folder), made, base, row)
+    errors = {row: joint_errors(sequence.xyz_mm, exact) for row, sequence in found.items()}
+    truth = dataclasses.replace(made.people, skeleton=PANOPTIC15, xyz_mm=exact, score=_ones(exact))
+    return {row: _figures(errors[row], errors[BASELINE], found[row], truth, seconds[row]) for row in found}
+
+
+def _predict(saved: Any, made: Any, base: Any, name: str) -> Any:
+    import torch
+
+    from core.calibration.space import capture_space
+    from core.inference.predictor import Predictor
+    from core.models.device import pick_device
+    from core.progress import NullReporter
+
+    device = pick_device()
+    space = capture_space(made.rig, spacing_mm=saved.config.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
+    with torch.inference_mode():
+        predictor = Predictor(saved.build(device), space, device, name)
+        return predictor.predict(made.rig, made.poses2d, made.people.time_s, NullReporter())
+
+
+def _train(asked: argparse.Namespace, preset_name: str, made: Any, base: Any, folder: Path) -> float:
+    """Trains on the scene's own detections; returns the seconds it took."""
+    from core.calibration.space import capture_space
+    from core.config import with_overrides
+    from core.models.device import pick_device
+    from core.models.views import Detections
+    from core.progress import NullReporter
+    from core.training.config import preset
+    from core.training.data import Footage, Labels
+    from core.training.trainer import Trainer
+
+    config = with_overrides(preset(preset_name), asked.set)
+    space = capture_space(made.rig, spacing_mm=config.model.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
+    inputs = Detections.stack(made.rig, made.poses2d)
+    footage = Footage.build(made.rig, [inputs], [Labels.clean(made.rig, made.poses2d, base)], config.split)
+    started = time.monotonic()
+    Trainer(config, footage, space, folder, pick_device(config.device), NullReporter()).run()
+    return time.monotonic() - started
+
+
+def _shipped(preset: str) -> Path:
+    from core.files import resource
+
+    return resource("weights", f"networks_{preset}")
+
+
+def _ones(exact: Any) -> Any:
+    import numpy as np
+
+    return np.ones(exact.shape[:-1])
+
+
+def joint_errors(found_mm: Any, exact_mm: Any) -> Any:
+    """Errors (T, P, J) mm of exact joints (T, P, J, 3), people matched with the nearest found; NaN where missing."""
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    errors = np.full(exact_mm.shape[:-1], np.nan)
+    for t, (found, exact) in enumerate(zip(found_mm, exact_mm, strict=True)):
+        present = np.flatnonzero(np.isfinite(found).all(-1).any(-1))
+        if not len(present):
+            continue
+        apart = np.linalg.norm(found[present][:, None] - exact[None], axis=-1)
+        cost = np.array([[np.median(a[np.isfinite(a)]) for a in row] for row in apart])
+        for row, person in zip(*linear_sum_assignment(np.minimum(cost, 1e4)), strict=True):
+            if cost[row, person] < 500:
+                errors[t, person] = apart[row, person]
+    return errors
+
+
+def _figures(error: Any, baseline: Any, found: Any, truth: Any, seconds: float) -> dict[str, float]:
+    import numpy as np
+
+    from core.evaluation.metrics import accuracy
+
+    common, known = np.isfinite(error) & np.isfinite(baseline), np.isfinite(error)
+    protocol = accuracy(found, truth)
+    return {
+        "common_mm": float(error[common].mean()),
+        "baseline_common_mm": float(baseline[common].mean()),
+        "found_mm": float(error[known].mean()),
+        "median_mm": float(np.median(error[known])),
+        "found": float(known.mean()),
+        "within_50": float((np.nan_to_num(error, nan=np.inf) < 50).mean()),
+        "ap25": protocol.ap[25],
+        "ap50": protocol.ap[50],
+        "recall": protocol.recall,
+        "false": max(0.0, protocol.predictions / max(1, protocol.people) - protocol.recall),
+        "seconds": seconds,
+    }
+
+
+def _print(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """As Markdown. «common» are joints that the method and triangulation both found."""
+    print(
+        "| scene | method | common mm | vs triang. | all found mm | median | found | <50 mm | AP25 | AP50 | false | s |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    for scene, rows in table.items():
+        for row, f in rows.items():
+            gain = f["common_mm"] / f["baseline_common_mm"] - 1
+            print(
+                f"| {scene} | {row} | {f['common_mm']:.1f} | {gain:+.0%} | {f['found_mm']:.1f} | {f['median_mm']:.1f} "
+                f"| {f['found']:.1%} | {f['within_50']:.1%} | {f['ap25']:.2f} | {f['ap50']:.2f} | {f['false']:.1%} | "
+                f"{f['seconds']:.0f} |",
+                flush=True,
+            )
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", nargs="+", default=[], help="all by default")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--motion", type=Path, help="npz of recorded motion, name to (F, 17, 3) metres; else walkers")
+    parser.add_argument(
+        "--shipped", nargs="*", default=[], metavar="PRESET", help="networks that come with the program"
+    )
+    parser.add_argument("--train", nargs="*", default=[], metavar="PRESET", help="train on each scene's own detections")
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of training")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="a checkpoint")
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    asked = parser.parse_args()
+    asked.models = {name: Path(folder) for name, _, folder in (m.partition("=") for m in asked.model)}
+    return asked
+
+
+def main() -> int:
+    """Returns the exit code."""
+    asked = arguments()
+    code = run_elsewhere(__file__)
+    if code is not None:
+        return code
+    bench(asked)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
