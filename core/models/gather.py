@@ -61,15 +61,15 @@ class Corners:
         low_right, high_right = down * right, up * right
         return cls(row, (up.sub_(high_right), high_right, down.sub_(low_right), low_right), W)
 
-    def mean(self, table: Tensor, out: Tensor | None = None) -> Tensor:
-        """Means (N, C) over the views, of a table (V·H·W, C), put into `out` if it is given."""
+    def mean(self, table: Tensor) -> Tensor:
+        """Means (N, C) over the views, of a table (V·H·W, C)."""
         parts = (
             functional.embedding_bag(self.row, table[ahead:], mode="sum", per_sample_weights=share)
             for ahead, share in zip((0, 1, self.width, self.width + 1), self.shares, strict=True)
         )
         total = next(parts)
         for part in parts:
-            total = torch.add(total, part, out=total if out is None else out)
+            total += part
         return total
 
 
@@ -87,21 +87,21 @@ def mean_of_views(
         at_least: Least sum of weights that is divided by.
 
     Returns:
-        (B, J, N); the joints of a point lie together in memory.
+        (B, J, N).
     """
     B, V, J, H, W = heatmaps.shape
     N = xy_px.shape[2]
     # Flat in between, because a single column has no stride to rely on.
     tables = heatmaps.movedim(2, -1).flatten().view(B, V * H * W, J)
-    out = heatmaps.new_empty(B, N, J)
+    out = heatmaps.new_empty(B, J, N)
     for b in range(B):
         for part in (slice(start, start + _AT_ONCE) for start in range(0, N, _AT_ONCE)):
             u, v = xy_px[b, :, part].transpose(0, 1).unbind(-1)
             x, y = (torch.addcmul(row[:, 2], u, row[:, 0]).addcmul_(v, row[:, 1]) for row in affine[b].unbind(1))
             views = seen[b, :, part].T.contiguous()
             corners = Corners.around(x.contiguous(), y.contiguous(), views, (H, W), view_weight[b], at_least)
-            corners.mean(tables[b], out[b, part])
-    return out.transpose(1, 2)
+            out[b, :, part] = corners.mean(tables[b]).T
+    return out
 
 
 def can_gather(heatmaps: Tensor) -> bool:

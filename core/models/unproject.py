@@ -28,7 +28,9 @@ def grid_points(size_mm: Tensor, voxels: tuple[int, int, int]) -> Tensor:
 
 def evidence(heatmaps: Tensor, floor: float) -> Tensor:
     """Heatmaps as log-likelihoods in 0..1 with a floor for outliers; with floor 0 as they are."""
-    return torch.log1p(heatmaps / floor) / math.log1p(1 / floor) if floor > 0 else heatmaps
+    if floor <= 0:
+        return heatmaps
+    return torch.log1p(heatmaps * (1 / floor)).mul_(1 / math.log1p(1 / floor))
 
 
 def fuse(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) -> Tensor:
