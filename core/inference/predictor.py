@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ import torch
 from core.errors import CoreError
 from core.models.backbone import BackboneMaps
 from core.models.device import describe, pick_device, pick_precision
+from core.models.frozen import engine_name
 from core.models.networks import JOINTS, Networks, Scene, detect
 from core.models.store import Checkpoint
 from core.models.stored import StoredMaps, TakeMaps
@@ -58,22 +60,38 @@ class Predictor:
         space: What the root network looks into.
         device: Where the networks are.
         name: Of the run they come from, for provenance.
+        precision: What they compute in: "auto" is bf16 where the device gains by it.
+
+    Raises:
+        CoreError: The device cannot compute in this precision.
     """
 
-    def __init__(self, networks: Networks, space: CaptureSpace, device: torch.device, name: str) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        space: CaptureSpace,
+        device: torch.device,
+        name: str,
+        precision: Literal["auto", "fp32", "bf16"] = "auto",
+    ) -> None:
         self.networks, self.space, self.device, self.name = networks, space, device, name
-        self.networks.freeze(pick_precision(device))
+        low = pick_precision(device, precision)
+        self.networks.freeze(low)
+        self.runs_on = f"{describe(device)}, {engine_name(device)}, {'fp32' if low is None else 'bf16'}"
+        """In words: the device, what runs the networks there, and what they compute in."""
 
     @classmethod
-    def load(cls, run: RunLayout, device: str = "auto") -> Predictor:
+    def load(
+        cls, run: RunLayout, device: str = "auto", precision: Literal["auto", "fp32", "bf16"] = "auto"
+    ) -> Predictor:
         """The best checkpoint of a training run.
 
         Raises:
-            CoreError: The run has no checkpoint, or it is damaged.
+            CoreError: The run has no checkpoint, or it is damaged, or the device cannot compute in this precision.
         """
         chosen = pick_device(device)
         saved = Checkpoint.load(run.checkpoints / "best")
-        return cls(saved.build(chosen), saved.space, chosen, run.name)
+        return cls(saved.build(chosen), saved.space, chosen, run.name, precision)
 
     def predict_take(
         self,
@@ -147,7 +165,7 @@ class Predictor:
             shown = maps if looks_at_maps else None
             views = shown_views(some, affine, scene.size_hw, scene.sigma_px, shown, batch)
             parts.append(self._columns(scene, views))
-            reporter.progress(min(start + at_once, len(moments)), len(moments), f"3D poses on {describe(self.device)}")
+            reporter.progress(min(start + at_once, len(moments)), len(moments), f"3D poses on {self.runs_on}")
         found = _join(parts)
         xyz, score, ids, source = track_people(
             time_s[moments], found.xyz_mm, found.score, PANOPTIC15, tracking or TrackingConfig()

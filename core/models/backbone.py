@@ -9,7 +9,7 @@ Legend: N picture, J joint, H W heatmap.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ class PoseResNet(nn.Module):
         super().__init__()
         self.config, self.sigmoid = config, sigmoid
         self.precision: torch.dtype | None = None
+        self.engine: Callable[[Tensor], Tensor] | None = None
         widths = [max(8, round(w * config.width)) for w in _WIDTHS]
         block: type[Basic] | type[Bottleneck] = Bottleneck if config.depth == 50 else Basic
         self.conv1, self.bn1 = nn.Conv2d(3, widths[0], 7, 2, 3, bias=False), nn.BatchNorm2d(widths[0])
@@ -115,8 +116,14 @@ class PoseResNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(N, 3, stride·H, stride·W) normalised pictures to (N, J, H, W), float32."""
-        with low_precision(pictures.device, self.precision):
-            out = self._forward(pictures.to(self.final_layer.weight.dtype)).float()
+        if self.engine is not None:
+            out = self.engine(pictures)
+        else:
+            with low_precision(pictures.device, self.precision):
+                out = self._forward(pictures.to(self.final_layer.weight.dtype)).float()
+        # The trunk rounds up to 32 picture px, from the top left corner: what was added lies to the right and below.
+        rows, columns = (side // self.config.stride for side in pictures.shape[-2:])
+        out = out[..., :rows, :columns]
         return torch.sigmoid(out) if self.sigmoid else out
 
     def _forward(self, pictures: Tensor) -> Tensor:
@@ -125,9 +132,7 @@ class PoseResNet(nn.Module):
         for number in range(1, 5):
             x = getattr(self, f"layer{number}")(x)
         out: Tensor = self.final_layer(self.deconv_layers(x))
-        # The trunk rounds up to 32 picture px, from the top left corner: what was added lies to the right and below.
-        rows, columns = (side // self.config.stride for side in pictures.shape[-2:])
-        return out[..., :rows, :columns]
+        return out
 
     def fold(self) -> None:
         """Folds every batch norm into its convolution; for inference only."""

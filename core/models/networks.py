@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from core.models.affine import fit_rig, heatmap_size
 from core.models.backbone import PoseResNet, attention_net
 from core.models.config import ModelConfig
+from core.models.frozen import faster_engine
 from core.models.plane_nets import PlaneRootNet
 from core.models.pose_net import PoseNet, merge_skeletons, support
 from core.models.projection import RigProjector, to_heatmap
@@ -92,6 +93,9 @@ class Networks(nn.Module):
         self.requires_grad_(False)
         for part in self.modules():
             if isinstance(part, VolumeNet | PoseResNet):
+                part.engine = faster_engine(part, dtype)
+                if part.engine is not None:
+                    continue
                 part.to(dtype=dtype or torch.float32)
 
 

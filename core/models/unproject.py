@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.models.gather import Corners, can_gather, mean_of_views
 from core.models.projection import RigProjector, to_heatmap
 from core.types.space import CaptureSpace
 
@@ -27,7 +28,9 @@ def grid_points(size_mm: Tensor, voxels: tuple[int, int, int]) -> Tensor:
 
 def evidence(heatmaps: Tensor, floor: float) -> Tensor:
     """Heatmaps as log-likelihoods in 0..1 with a floor for outliers; with floor 0 as they are."""
-    return torch.log1p(heatmaps / floor) / math.log1p(1 / floor) if floor > 0 else heatmaps
+    if floor <= 0:
+        return heatmaps
+    return torch.log1p(heatmaps * (1 / floor)).mul_(1 / math.log1p(1 / floor))
 
 
 def fuse(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) -> Tensor:
@@ -58,8 +61,19 @@ def fuse(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) -> Ten
     return total.view(B, V, J, -1).sum(1) / share[:, None]
 
 
+def _fill(heatmaps: Tensor, affine: Tensor, xy_px: Tensor, seen: Tensor, view_weight: Tensor) -> Tensor:
+    """As `fuse`, of points in picture px and the affines (B, V, 2, 3), in the way that suits the device."""
+    if can_gather(heatmaps):
+        return mean_of_views(heatmaps, affine, xy_px, seen, view_weight, _MIN_AGREEING)
+    return fuse(heatmaps, to_heatmap(affine, xy_px), seen, view_weight)
+
+
 class SpaceUnprojector(nn.Module):
-    """The root space: its voxels are projected once per rig, each call only applies the affine and samples."""
+    """The root space: its voxels are projected once per rig, each call only applies the affine and samples.
+
+    On a CPU the pixels around every voxel are kept as well, of the affines that a whole batch shared last: those of
+    pictures as they are.
+    """
 
     xy_px: Tensor
     on_picture: Tensor
@@ -74,12 +88,34 @@ class SpaceUnprojector(nn.Module):
         on_picture = ahead & projector.inside(xy_px)
         self.register_buffer("xy_px", torch.where(on_picture[..., None], xy_px, -1e4), persistent=False)
         self.register_buffer("on_picture", on_picture, persistent=False)
+        self._kept: tuple[Tensor, Tensor, tuple[int, int], Corners] | None = None
 
     def forward(self, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
         """Fused volume (B, J, X, Y, Z) of heatmaps (B, V, J, H, W) with affines (B, V, 2, 3) and weights (B, V)."""
-        xy = to_heatmap(affine, self.xy_px[None])
-        seen = self.on_picture.expand(len(heatmaps), -1, -1)
-        return fuse(heatmaps, xy, seen, view_weight).view(len(heatmaps), -1, *self.voxels)
+        B, V, J, H, W = heatmaps.shape
+        if can_gather(heatmaps) and _alike(affine) and _alike(view_weight):
+            # Every moment is a column of one table.
+            table = heatmaps.permute(1, 3, 4, 0, 2).flatten().view(V * H * W, B * J)
+            fused = self._corners(affine[0], view_weight[0], (H, W)).mean(table).T.contiguous()
+        else:
+            xy_px, seen = self.xy_px.expand(B, -1, -1, -1), self.on_picture.expand(B, -1, -1)
+            fused = _fill(heatmaps, affine, xy_px, seen, view_weight)
+        return fused.reshape(B, J, *self.voxels)
+
+    def _corners(self, affine: Tensor, view_weight: Tensor, size_hw: tuple[int, int]) -> Corners:
+        """Pixels around the voxels with one affine (V, 2, 3) and weights (V,), kept from the call before."""
+        kept = self._kept
+        if kept and kept[2] == size_hw and torch.equal(kept[0], affine) and torch.equal(kept[1], view_weight):
+            return kept[3]
+        x, y = (axis.T.contiguous() for axis in to_heatmap(affine, self.xy_px).unbind(-1))
+        seen = self.on_picture.T.contiguous()
+        corners = Corners.around(x, y, seen, size_hw, view_weight, _MIN_AGREEING)
+        self._kept = (affine.clone(), view_weight.clone(), size_hw, corners)
+        return corners
+
+
+def _alike(entries: Tensor) -> bool:
+    return bool((entries == entries[:1]).all())
 
 
 class Lattice(nn.Module):
@@ -105,12 +141,15 @@ class Lattice(nn.Module):
         axes = [torch.arange(n, device=device) * self.spacing_mm + start for n, start in zip(counts, low, strict=True)]
         # A layer of x at a time: all points at once would take several times what stays.
         y, z = torch.meshgrid(axes[1], axes[2], indexing="ij")
-        layers = [projector(torch.stack([x.expand_as(y), y, z], -1).view(-1, 3)) for x in axes[0]]
-        shape = (len(projector), *counts)
-        xy, ahead = (torch.stack(parts, 1).view(*shape, -1) for parts in zip(*layers, strict=True))
-        seen = ahead[..., 0] & projector.inside(xy.flatten(1, 3)).view(shape)
-        self.register_buffer("xy_px", torch.where(seen[..., None], xy, -1e4), persistent=False)
-        self.register_buffer("seen", seen, persistent=False)
+        shape = (*counts.tolist(), len(projector))
+        self.register_buffer("xy_px", torch.empty(*shape, 2, device=device), persistent=False)
+        self.register_buffer("seen", torch.empty(shape, dtype=torch.bool, device=device), persistent=False)
+        for number, x in enumerate(axes[0]):
+            xy, ahead = projector(torch.stack([x.expand_as(y), y, z], -1).view(-1, 3))
+            seen = ahead & projector.inside(xy)
+            # The views of a point lie together: they are read together.
+            self.xy_px[number] = torch.where(seen[..., None], xy, -1e4).transpose(0, 1).reshape(*shape[1:], 2)
+            self.seen[number] = seen.T.reshape(shape[1:])
 
     @staticmethod
     def size_mib(views: int, space: CaptureSpace, cube_mm: float, voxels: int) -> float:
@@ -123,14 +162,14 @@ class Lattice(nn.Module):
         Returns:
             Centres (P, 3) of the cubes, their points' pixels (P, V, N, 2), and which are seen (P, V, N).
         """
-        n, most = self.voxels, torch.tensor(self.xy_px.shape[1:4], device=centre_mm.device) - self.voxels
+        n, most = self.voxels, torch.tensor(self.seen.shape[:3], device=centre_mm.device) - self.voxels
         index = ((centre_mm - self.cube_mm / 2 - self.low_mm) / self.spacing_mm).round().long()
         index = torch.minimum(index.clamp_min(0), most)
         # Slices, not gathered points: a loop over people that copies blocks.
-        parts = [(slice(None), slice(x, x + n), slice(y, y + n), slice(z, z + n)) for x, y, z in index.tolist()]
-        xy = torch.stack([self.xy_px[part].flatten(1, 3) for part in parts])
-        seen = torch.stack([self.seen[part].flatten(1) for part in parts])
-        return self.low_mm + index * self.spacing_mm + self.cube_mm / 2, xy, seen
+        parts = [(slice(x, x + n), slice(y, y + n), slice(z, z + n)) for x, y, z in index.tolist()]
+        xy = torch.stack([self.xy_px[part] for part in parts]).flatten(1, 3)
+        seen = torch.stack([self.seen[part] for part in parts]).flatten(1, 3)
+        return self.low_mm + index * self.spacing_mm + self.cube_mm / 2, xy.transpose(1, 2), seen.transpose(1, 2)
 
 
 def _lattice(space: CaptureSpace, cube_mm: float, voxels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,5 +206,4 @@ class CubeUnprojector(nn.Module):
             else:
                 xy_px, ahead = source(centre_mm[:, None] + self.offsets_mm)
                 seen = ahead & source.inside(xy_px)
-            xy = to_heatmap(affine, xy_px)
-        return fuse(heatmaps, xy, seen, view_weight).view(len(heatmaps), -1, *self.voxels), centre_mm
+        return _fill(heatmaps, affine, xy_px, seen, view_weight).view(len(heatmaps), -1, *self.voxels), centre_mm

@@ -5,6 +5,7 @@ Legend: B batch, X Y Z voxel. Sizes halve twice, so every axis is a multiple of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -82,6 +83,7 @@ class VolumeNet(nn.Module):
         super().__init__()
         self.dims = dims
         self.precision: torch.dtype | None = None
+        self.engine: Callable[[Tensor], Tensor] | None = None
         a, b, c, d = (max(4, round(n * config.width)) for n in (16, 32, 64, 128))
         self.front = nn.Sequential(conv(config.front_kernel, inputs, a, dims), Residual(a, b, dims))
         self.skip_full = Residual(b, b, dims)
@@ -100,6 +102,8 @@ class VolumeNet(nn.Module):
 
     def forward(self, volume: Tensor) -> Tensor:
         """(B, inputs, X, Y, Z) to (B, outputs, X, Y, Z), or with as many axes as there are dimensions; float32."""
+        if self.engine is not None:
+            return self.engine(volume)
         with low_precision(volume.device, self.precision):
             return self._forward(volume.to(self.out.weight.dtype)).float()
 
@@ -110,7 +114,8 @@ class VolumeNet(nn.Module):
         x = self.middle(pool(half, 2))
         x = self.decode_half(self.up_half(x) + self.skip_half(half))
         x = self.up_full(x) + self.skip_full(front)
-        return torch.as_tensor(self.out(x))
+        out: Tensor = self.out(x)
+        return out
 
     def fold(self) -> None:
         """Folds every batch norm into its convolution: the same output in evaluation mode, a fifth faster."""

@@ -11,7 +11,6 @@ from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
 from core.inference.predictor import Predictor
-from core.models.device import describe
 from core.pipelines.params import InferParams
 from core.progress import Reporter
 from core.session import RunLayout, Session
@@ -32,7 +31,7 @@ def infer(session: Session, params: InferParams, run: RunLayout, reporter: Repor
     take = session.take(params.take)
     rig = session.rig_for(take)
     model = session.layout.run(params.run) if params.run else _newest(session)
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(model, precision=params.precision)
     sequence = predictor.predict_take(take, rig, params.estimator, reporter, tracking=params.tracking)
     provenance = {
         **sequence.provenance,
@@ -50,7 +49,7 @@ def infer(session: Session, params: InferParams, run: RunLayout, reporter: Repor
         "file": str(file),
         "people": len(sequence.person_ids),
         "people_per_frame": {str(n): int(count) for n, count in enumerate(counts) if count},
-        "device": describe(predictor.device),
+        "device": predictor.runs_on,
     }
 
 

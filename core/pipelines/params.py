@@ -87,11 +87,20 @@ class TrainParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferParams:
-    """3D with a trained run. `run` empty takes the newest finished one."""
+    """3D with a trained run. `run` empty takes the newest finished one.
+
+    Attributes:
+        take: Labelled.
+        run: Name.
+        estimator: Whose 2D poses to use.
+        precision: What the networks compute in: "auto" is bf16 where the device gains by it.
+        tracking: Identity and smoothing.
+    """
 
     take: str
     run: str = ""
     estimator: str = DEFAULT_ESTIMATOR
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
-import tomli_w
 
 from core.errors import CoreError
 from core.files import read_text, write_text
@@ -111,6 +109,8 @@ class Camera:
     @property
     def rotation_vector(self) -> F64 | None:
         """(3,) Rodrigues vector of R, or None while unposed. Zeros are a valid rotation: test for None."""
+        import cv2
+
         return None if self.R is None else np.asarray(cv2.Rodrigues(self.R)[0], np.float64).ravel()
 
     def replace(self, **changes: Any) -> Camera:
@@ -174,6 +174,8 @@ class CameraRig:
 
     def save(self, path: Path) -> None:
         """Writes `rig.toml`: the keys that Anipose, Pose2Sim and sleap-io read, plus schema and units."""
+        import tomli_w
+
         tables: dict[str, Any] = {f"cam_{i}": _camera_table(c, "mm") for i, c in enumerate(self.cameras)}
         tables["metadata"] = {
             "schema": RIG_SCHEMA,
@@ -228,6 +230,8 @@ def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) 
             )
     R = t = None
     if "rotation" in table and "translation" in table:
+        import cv2
+
         rotation = frozen(table["rotation"], (3,), f"{where}: rotation")
         R = np.asarray(cv2.Rodrigues(rotation.copy())[0], np.float64)
         t = frozen(table["translation"], (3,), f"{where}: translation") * mm_per_unit

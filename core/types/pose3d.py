@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5netcdf
 import numpy as np
 
 from core.errors import CoreError
@@ -72,6 +71,8 @@ class Pose3DSequence:
 
     def save(self, path: Path) -> None:
         """Writes NetCDF-4 (dimensions time, space, keypoints, individuals), atomically."""
+        import h5netcdf
+
         with replacing(path) as temporary, h5netcdf.File(temporary, "w") as file:
             T, P, J, _ = self.xyz_mm.shape
             file.dimensions = {"time": T, "space": 3, "keypoints": J, "individuals": P}
@@ -104,6 +105,8 @@ class Pose3DSequence:
         """
         if not path.is_file():
             raise CoreError(f"{path} does not exist.", "Run the step that makes these 3D poses.")
+        import h5netcdf
+
         try:
             with h5netcdf.File(path, "r") as file:
                 schema = int(file.attrs["schema"])

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from core.errors import CancelledError, CoreError
+from core.inference import predictor as module
 from core.inference.predictor import Predictor
+from core.models import frozen
 from core.models import networks as parts
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
 from core.models.networks import Networks
 from core.models.store import Checkpoint
+from core.models.views import Detections, Views
 from core.progress import NullReporter, RecordingReporter
 from core.session import RunLayout
 from core.synthetic.observe import observe
@@ -135,6 +140,61 @@ class TestPredictor:
     ) -> None:
         with pytest.raises(CancelledError):
             predictor.predict(rig, poses2d, people.time_s, RecordingReporter(cancel_after=1))
+
+    def test_a_few_moments_at_a_time(
+        self,
+        predictor: Predictor,
+        rig: CameraRig,
+        people: Pose3DSequence,
+        poses2d: dict[str, Pose2D],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """What is in memory besides the result does not grow with the take."""
+        seen: list[int] = []
+        real = module.shown_views
+
+        def counted(inputs: Detections, *rest: Any) -> Views:
+            seen.append(len(inputs))
+            return real(inputs, *rest)
+
+        monkeypatch.setattr(module, "shown_views", counted)
+        predictor.predict(rig, poses2d, people.time_s, NullReporter())
+        assert seen == [4, 4, 1]
+
+    def test_says_what_runs(self, config: ModelConfig, rig: CameraRig, people: Pose3DSequence, poses2d: Any) -> None:
+        predictor = Predictor(untrained(config), SPACE, CPU, "run", "fp32")
+        reporter = RecordingReporter()
+        predictor.predict(rig, poses2d, people.time_s[:1], reporter, moments=np.array([0]))
+        assert predictor.runs_on.startswith("CPU, ") and predictor.runs_on.endswith(", fp32")
+        assert frozen.engine_name(CPU) in predictor.runs_on
+        assert all(text.endswith(predictor.runs_on) for _, _, text in reporter.progresses)
+
+    @pytest.mark.skipif(torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU computes in bf16")
+    def test_a_precision_that_the_device_lacks_is_refused(self, config: ModelConfig) -> None:
+        with pytest.raises(CoreError, match="bf16"):
+            Predictor(untrained(config), SPACE, CPU, "run", "bf16")
+
+    @pytest.mark.skipif(frozen.openvino() is None, reason="OpenVINO is not installed")
+    def test_the_engine_changes_nothing_but_rounding(
+        self, config: ModelConfig, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        def found(noise: float) -> Pose3DSequence:
+            networks = untrained(config)
+            for part in networks.modules():
+                if isinstance(part, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
+                    torch.nn.init.kaiming_normal_(part.weight)
+            for net in (networks.root.net, networks.pose.net):
+                torch.nn.init.normal_(net.out.weight, std=noise)  # type: ignore[union-attr]
+            predictor = Predictor(networks, SPACE, CPU, "run", "fp32")
+            return predictor.predict(rig, poses2d, people.time_s[:4], NullReporter(), moments=np.arange(4))
+
+        one, plain = found(1e-3), found(0.0)
+        monkeypatch.setattr(frozen, "openvino", lambda: None)
+        other = found(1e-3)
+        assert one.present.any() and np.array_equal(one.present, other.present)
+        np.testing.assert_allclose(one.xyz_mm, other.xyz_mm, atol=0.05)
+        assert np.nanmax(np.abs(one.xyz_mm - plain.xyz_mm)) > 0.5  # the networks have a say
 
     def test_from_disk(
         self, config: ModelConfig, predictor: Predictor, rig: CameraRig, people: Pose3DSequence,
