@@ -1,0 +1,189 @@
+"""The departures from the paper: each loss for its value, mask and gradient; rigs; where networks start from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import CoreError
+from core.models.networks import Networks, Scene
+from core.models.store import start_from
+from core.progress import RecordingReporter
+from core.training.config import PRESETS, PoseStage, RaysStage, RigsConfig, TrainConfig, paper_stage, preset
+from core.training.data import Footage, Labels
+from core.training.losses import (
+    agreement_loss,
+    anchor_loss,
+    attention_loss,
+    heatmap_loss,
+    robust_square,
+)
+from core.training.pose_stage import PoseTraining
+from core.training.rigs import SyntheticRigs
+from core.training.trainer import Trainer
+from core.types.space import CaptureSpace
+
+
+class TestLosses:
+    def test_attention_at_its_optimum_is_the_closed_form(self) -> None:
+        """Golden values: e = 0.05 gives attention 0.75, e = 0.1 gives 0.5 and a loss of 0.075, e = 0.2 ignores."""
+        for e, best in ((0.05, 0.75), (0.1, 0.5), (0.2, 0.0), (0.4, 0.0)):
+            attention = torch.linspace(0, 1, 2001)
+            cost = attention * e + 0.1 * (attention - 1) ** 2
+            assert float(attention[cost.argmin()]) == pytest.approx(best, abs=1e-3)
+            assert float(cost.min()) == pytest.approx(float(robust_square(torch.tensor(e))), abs=1e-6)
+        assert float(robust_square(torch.tensor(0.1))) == pytest.approx(0.075)
+        assert float(attention_loss(torch.full((2, 3), 0.5))) == pytest.approx(0.025)
+
+    def test_attention_is_a_factor_on_pixels(self) -> None:
+        predicted, target = torch.ones(1, 1, 1, 2, 2), torch.zeros(1, 1, 1, 2, 2)
+        attention = torch.tensor([[1.0, 0.5], [0.0, 0.0]]).expand(1, 1, 1, 2, 2)
+        whole = heatmap_loss(predicted, target, torch.ones(1, 1, 1), robust=False, attention=attention)
+        assert float(whole) == pytest.approx(1.5 / 4)
+
+    def test_background_weighs_less_where_nobody_is_labelled(self) -> None:
+        target = torch.tensor([[1.0, 0.0]]).expand(1, 1, 1, 1, 2)
+        wrong = heatmap_loss(torch.zeros_like(target) + 0.5, target, torch.ones(1, 1, 1), robust=False, background=0.1)
+        assert float(wrong) == pytest.approx((0.25 + 0.025) / 2)
+
+    def test_anchor_pulls_known_joints_within_reach(self) -> None:
+        anchor = torch.zeros(1, 3, 3)
+        found = torch.tensor([[[30.0, 0, 0], [0, 0, 60.0], [900.0, 0, 0]]], requires_grad=True)
+        weight = torch.tensor([[1.0, 0.0, 1.0]])
+        loss = anchor_loss(found, anchor, weight, 200.0)
+        assert float(loss.detach()) == pytest.approx((10 + 200 / 3) / 2 / 1000)
+        loss.backward()
+        assert found.grad is not None
+        assert found.grad[0, 0, 0] > 0 and not found.grad[0, 1].any() and not found.grad[0, 2].any()
+
+    def test_agreement_is_symmetric(self) -> None:
+        one, other = torch.zeros(2, 3, 3), torch.full((2, 3, 3), 30.0)
+        assert float(agreement_loss(one, other)) == float(agreement_loss(other, one)) == pytest.approx(0.03)
+
+
+class TestPoseStage:
+    def losses(self, config: PoseStage, tiny: TrainConfig, world: object, scene: Scene) -> dict[str, torch.Tensor]:
+        footage: Footage = world.footage  # type: ignore[attr-defined]
+        people: np.ndarray = world.people_mm  # type: ignore[attr-defined]
+        labels = dataclasses.replace(footage.labels, anchor_mm=people.astype(np.float32))
+        stage = PoseTraining(config, Networks(tiny.model), scene, dataclasses.replace(footage, labels=labels))
+        return stage.losses(np.random.default_rng(0), config.steps - 1)
+
+    def test_every_switch_adds_its_term(self, tiny: TrainConfig, world: object, scene: Scene) -> None:
+        on = self.losses(PoseStage(steps=4, batch=2, joint_from=0), tiny, world, scene)
+        off = self.losses(
+            PoseStage(steps=4, batch=2, joint_from=0, weight_anchor=0, weight_agreement=0), tiny, world, scene
+        )
+        assert {"anchor", "consistency", "heatmap", "joint", "loss"} == on.keys()
+        assert {"heatmap", "joint", "loss"} == off.keys()
+        assert all(torch.isfinite(v) for v in on.values()) and float(on["anchor"].detach()) > 0
+
+    def test_the_same_seed_gives_the_same_losses(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+        """A change that should change nothing can be told by this list."""
+        lists = []
+        for number in range(2):
+            reporter = RecordingReporter()
+            footage: Footage = world.footage  # type: ignore[attr-defined]
+            space: CaptureSpace = world.space  # type: ignore[attr-defined]
+            steps = dataclasses.replace(tiny, pose=dataclasses.replace(tiny.pose, steps=20))
+            Trainer(steps, footage, space, tmp_path / str(number), torch.device("cpu"), reporter).run()
+            lists.append([(name, value) for name, value, _ in reporter.metrics])
+        assert lists[0] == lists[1] and len(lists[0]) > 20
+
+    def test_confident_labels_only(self, tiny: TrainConfig, world: object, scene: Scene) -> None:
+        footage: Footage = world.footage  # type: ignore[attr-defined]
+        stage = PoseTraining(PoseStage(least_confidence=0.6), Networks(tiny.model), scene, footage)
+        _, weight = stage._labels(footage.train[:4], scene.affine.expand(4, -1, -1, -1))
+        assert (weight[weight > 0] >= 0.6).all() and (weight > 0).any()
+
+    def test_moments_that_lose_somebody_are_drawn_again(
+        self, tiny: TrainConfig, world: object, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        footage: Footage = world.footage  # type: ignore[attr-defined]
+        stage = PoseTraining(PoseStage(accept=True, batch=3), Networks(tiny.model), scene, footage)
+        good = footage.train[5]
+        monkeypatch.setattr(stage, "_accepted", lambda moments, affines: moments == good)
+        moments, _ = stage._draw(np.random.default_rng(0))
+        assert (moments == good).any()
+        everything = {int(m) for s in range(40) for m in stage._draw(np.random.default_rng(s))[0]}
+        assert max(everything) > footage.train[len(footage.train) // 2]  # not only the first part of the footage
+
+    def test_paper_has_the_departures_off(self) -> None:
+        stage = paper_stage()
+        assert not (stage.weight_anchor or stage.weight_agreement or stage.drop_view or stage.gate)
+        assert stage.attention == "network" and stage.hard_attention and stage.accept and not stage.through_rays
+
+
+class TestRigs:
+    def test_made_up_rigs_differ_and_repeat(self, tiny: TrainConfig, scene: Scene) -> None:
+        rigs = SyntheticRigs(scene, RigsConfig(random=True, own_share=0.25, count=6, held=2), tiny.model, 3)
+        drawn = [rigs.draw(np.random.default_rng(s)) for s in range(30)]
+        assert any(s is scene for s in drawn) and len({s.rig.digest for s in drawn}) >= 5
+        again = SyntheticRigs(scene, rigs.config, tiny.model, 3).draw(np.random.default_rng(0))
+        assert again.rig.digest == drawn[0].rig.digest
+        assert all(2 <= len(s.rig) <= 10 for s in drawn)
+
+    def test_one_rig_stays_one(self, tiny: TrainConfig, scene: Scene) -> None:
+        rigs = SyntheticRigs(scene, RigsConfig(), tiny.model, 0)
+        assert all(rigs.draw(np.random.default_rng(s)) is scene for s in range(5))
+
+    def test_impossible_rigs_are_refused(self) -> None:
+        with pytest.raises(CoreError, match="two cameras"):
+            RigsConfig(cameras=(1, 4))
+
+
+class TestStart:
+    @pytest.mark.parametrize("name", ["quick", "fast"])
+    def test_shipped_networks_fit_their_preset(self, name: str) -> None:
+        networks = Networks(preset(name).model)
+        before = networks.pose.gain.clone()
+        assert start_from(networks, "shipped", name) == ["root", "pose", "rays"]
+        assert not torch.equal(networks.pose.gain, before)
+
+    def test_other_settings_keep_what_does_not_fit(self, tiny: TrainConfig) -> None:
+        assert start_from(Networks(tiny.model), "shipped", "quick") == ["root"]
+        with pytest.raises(CoreError, match="Nothing of the networks"):
+            start_from(Networks(tiny.model), "shipped", "fast")
+        with pytest.raises(CoreError, match="no checkpoint"):
+            start_from(Networks(tiny.model), "shipped", "paper")
+
+    def test_every_preset_has_a_card_and_networks_that_can_be_built(self) -> None:
+        from core.training.config import CARDS
+
+        assert CARDS.keys() == PRESETS.keys()
+        assert all(preset(name).name == name for name in PRESETS)
+
+    def test_rays_are_learnt(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+        """Some steps make the correction better than the start that rays agree on."""
+        rays = dataclasses.replace(tiny.model.pose.rays, enabled=True, channels=16, layers=1, heads=2)
+        model = dataclasses.replace(tiny.model, pose=dataclasses.replace(tiny.model.pose, rays=rays))
+        off = {"root": 0, "pose_synthetic": 0, "pose": 0}
+        config = dataclasses.replace(
+            tiny,
+            model=model,
+            rays=RaysStage(steps=60, batch=32, learning_rate=4e-3),
+            **{name: dataclasses.replace(getattr(tiny, name), steps=0) for name in off},
+        )
+        footage: Footage = world.footage  # type: ignore[attr-defined]
+        space: CaptureSpace = world.space  # type: ignore[attr-defined]
+        run = Trainer(config, footage, space, tmp_path, torch.device("cpu"), RecordingReporter())
+        stage = next(s for s in run.stages if s.name == "rays")
+
+        def loss() -> float:
+            with torch.no_grad():
+                return float(np.mean([stage.losses(np.random.default_rng([9, k]), 0)["loss"] for k in range(6)]))
+
+        before = loss()
+        run.run()
+        assert loss() < 0.97 * before
+
+
+def test_raw_labels_are_the_estimators_own(world: object) -> None:
+    footage: Footage = world.footage  # type: ignore[attr-defined]
+    labels = Labels.raw(footage.inputs)
+    assert labels.anchor_mm is None and np.array_equal(labels.xy_px, footage.inputs.xy_px)
+    assert set(np.unique(labels.weight)) == {0.0, 1.0}
