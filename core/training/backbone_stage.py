@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from core.models.networks import Networks, Scene
 from core.models.render import highest
+from core.training.batches import Batched
 from core.training.config import BackboneStage
 from core.training.data import Footage
 from core.training.losses import backbone_loss
@@ -26,7 +27,7 @@ _LEAST_PEAK = 0.1
 _MEASURED_MOMENTS = 16
 
 
-class BackboneTraining:
+class BackboneTraining(Batched):
     """SelfPose3d's first stage: heatmaps of the pictures against Gaussians at the estimator's joints.
 
     Args:
@@ -59,11 +60,6 @@ class BackboneTraining:
         target = highest(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
         # As published, a view counts for a joint where anybody shows it; how much, say the labels' confidences.
         return {"loss": backbone_loss(heatmaps, target, weight.amax(2), background=self.config.background)}
-
-    def halve(self) -> bool:
-        whole = self.batch
-        self.batch = max(1, whole // 2)
-        return self.batch < whole
 
     @torch.no_grad()
     def figures(self, rng: np.random.Generator) -> dict[str, float]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from core.models.networks import JOINTS, Networks, Scene, own_detections
 from core.models.ray_refiner import AGREED_MM, Rays, gaussian_nll, observe_person
+from core.training.batches import Batched
 from core.training.config import PoseSyntheticStage, RaysStage
 from core.training.losses import position_loss
 from core.training.rigs import SyntheticRigs
@@ -27,7 +28,7 @@ _MOST_NLL = 20.0
 _TOGETHER_MM = 30.0
 
 
-class PoseSyntheticTraining:
+class PoseSyntheticTraining(Batched):
     """Supervised by exact synthetic people in this rig; a departure from the paper that needs no label of anything."""
 
     name, title = "pose_synthetic", "Learning bodies from synthetic people"
@@ -50,16 +51,11 @@ class PoseSyntheticTraining:
             error_mm = (found - made.exact_mm).norm(dim=-1)[triangulable].mean() if triangulable.any() else weight.sum()
         return {"loss": position_loss(found, made.exact_mm, weight), "mm": error_mm}
 
-    def halve(self) -> bool:
-        whole = self.batch
-        self.batch = max(1, whole // 2)
-        return self.batch < whole
-
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         return {}
 
 
-class RaysTraining:
+class RaysTraining(Batched):
     """Supervised by exact synthetic people: starts near and far, detections of every quality, the certainty as well."""
 
     name, title = "rays", "Learning how far to believe each camera"
@@ -98,11 +94,6 @@ class RaysTraining:
             start_mm = (start - made.exact_mm).norm(dim=-1)[triangulable].mean()
         loss = distance + self.config.weight_certainty * certainty
         return {"loss": loss, "certainty": certainty, "mm": error_mm, "start_mm": start_mm}
-
-    def halve(self) -> bool:
-        whole = self.batch
-        self.batch = max(1, whole // 2)
-        return self.batch < whole
 
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         return {}

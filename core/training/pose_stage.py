@@ -13,6 +13,7 @@ from core.models.networks import JOINTS, ROOT, Networks, Scene, correct, find_pe
 from core.models.projection import to_heatmap
 from core.models.render import render
 from core.models.views import Views, tensor
+from core.training.batches import Batched
 from core.training.config import PoseStage
 from core.training.data import Footage
 from core.training.losses import (
@@ -33,7 +34,7 @@ _TRIES = 10
 _SAME_PERSON_MM = 500.0
 
 
-class PoseTraining:
+class PoseTraining(Batched):
     """SelfPose3d's pose stage (section 3.3), with every departure as a setting of its own.
 
     Args:
@@ -90,12 +91,7 @@ class PoseTraining:
         if self.most_cubes > 2 and self.most_cubes > self.batch:
             self.most_cubes //= 2
             return True
-        return self._smaller()
-
-    def _smaller(self) -> bool:
-        whole = self.batch
-        self.batch = max(1, whole // 2)
-        return self.batch < whole
+        return super().halve()
 
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         return {}

@@ -13,6 +13,7 @@ from core.models.networks import Networks, Scene
 from core.models.plane_nets import Plan
 from core.models.root_net import propose
 from core.models.views import Views, tensor
+from core.training.batches import Batched
 from core.training.config import RootStage
 from core.training.data import Footage
 from core.training.losses import plan_loss, root_difference, root_loss
@@ -24,7 +25,7 @@ from core.types.space import CaptureSpace
 _RECALL_MM = 150.0
 
 
-class RootTraining:
+class RootTraining(Batched):
     """SelfPose3d's root stage: synthetic roots in this rig, and consistency of augmented real heatmaps."""
 
     name, title = "root", "Learning where people are"
@@ -53,11 +54,6 @@ class RootTraining:
             losses["consistency"] = self._consistency(rng)
             losses["loss"] = losses["loss"] + self.config.weight_consistency * losses["consistency"]
         return losses
-
-    def halve(self) -> bool:
-        whole = self.batch
-        self.batch = max(1, whole // 2)
-        return self.batch < whole
 
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         """Share of synthetic people that are found within 150 mm."""

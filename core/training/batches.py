@@ -1,0 +1,19 @@
+"""How much of a step's work is done at once."""
+
+from __future__ import annotations
+
+
+class Batched:
+    """A stage whose steps can be made smaller.
+
+    Attributes:
+        batch: Moments, scenes or people a step.
+    """
+
+    batch: int
+
+    def halve(self) -> bool:
+        """Makes steps smaller after memory ran out; False where they cannot be."""
+        whole = self.batch
+        self.batch = max(1, whole // 2)
+        return self.batch < whole
