@@ -19,10 +19,10 @@ from core.models.frozen import engine_name
 from core.models.networks import JOINTS, Networks, Scene, detect
 from core.models.store import Checkpoint
 from core.models.stored import StoredMaps, TakeMaps
-from core.models.take_pictures import take_pictures
+from core.models.take_pictures import filmed_pictures
 from core.models.views import Detections, Views, shown_views
 from core.pose2d.heatmaps import take_heatmaps
-from core.progress import Reporter, Stage, check
+from core.progress import Reporter, check
 from core.session import RunLayout, Take
 from core.tracking.config import TrackingConfig
 from core.tracking.track import track_people
@@ -124,10 +124,9 @@ class Predictor:
         if self.networks.config.heatmap.source == "joints":
             return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking)
         if self.networks.backbone is not None:
-            pictures = take_pictures(take, rig, self.networks.config, Stage(reporter, 0.0, 0.2))
-            seen = BackboneMaps(self.networks.backbone, pictures)
-            rest = Stage(reporter, 0.2, 0.8)
-            return self.predict(rig, poses2d, time_s, rest, exclude_camera, moments, tracking, seen)
+            with filmed_pictures(take, rig, self.networks.config) as pictures:
+                seen = BackboneMaps(self.networks.backbone, pictures)
+                return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, seen)
         with take_heatmaps(take, estimator, rig.names) as readers:
             maps = TakeMaps(readers)
             return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, maps)

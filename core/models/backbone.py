@@ -8,7 +8,9 @@ Legend: N picture, J joint, H W heatmap.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,12 @@ from core.types.skeleton import COCO17, PANOPTIC15
 _STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 _WIDTHS = (64, 128, 256, 512)
 _QUIET_STD = 0.001
-_PREFIXES = ("module.", "backbone.", "preact.", "model.")
+_MOST_KEPT_PX = 1_000_000
+"""Pictures of a batch, of all its views, whose inner values are kept for the gradient: of more they are made again."""
+_PREFIXES = ("module.", "backbone.", "preact.", "model.", "head.", "keypoint_head.")
+_OWN = re.compile(r"(conv1|bn1|layer\d|deconv_layers|final_layer)\.")
+_COUNTER = "num_batches_tracked"
+_HEAD = ("deconv_layers", "final_layer")
 _NEAREST = {"neck": "left_shoulder", "mid_hip": "left_hip"}
 COCO_CHANNELS = [COCO17.index(_NEAREST.get(joint, joint)) for joint in PANOPTIC15.joints]
 """Channel of a COCO head from which each of our joints starts; neck and mid-hip from a shoulder and a hip."""
@@ -73,8 +80,9 @@ class PoseResNet(nn.Module):
     """Pictures to heatmaps.
 
     Args:
-        config: Depth, widths, stride. With a stride of 2 the trunk leaves its pooling out, so that pictures of half the
-            size give heatmaps of the same size.
+        config: Depth, widths, stride. With a stride of 2 a fourth transposed convolution follows: heatmaps of 240x128
+            px from pictures of 480x256 px cost 21.7 GMAC, where those of 960x512 px cost 54.3. (Leaving the pooling
+            out instead would cost 53.4.)
         outputs: Number of heatmaps.
         sigmoid: Whether the output is squeezed into 0..1.
     """
@@ -95,7 +103,7 @@ class PoseResNet(nn.Module):
                 channels = width * block.expansion
             setattr(self, f"layer{number + 1}", nn.Sequential(*layers))
         deconv: list[nn.Module] = []
-        for _ in range(3):
+        for _ in range({4: 3, 2: 4}[config.stride]):
             deconv += [
                 nn.ConvTranspose2d(channels, config.deconv_channels, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(config.deconv_channels),
@@ -117,13 +125,13 @@ class PoseResNet(nn.Module):
 
     def _forward(self, pictures: Tensor) -> Tensor:
         x = pictures.contiguous(memory_format=torch.channels_last)
-        x = functional.relu(self.bn1(self.conv1(x)))
-        if self.config.stride == 4:
-            x = functional.max_pool2d(x, 3, 2, 1)
+        x = functional.max_pool2d(functional.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         for number in range(1, 5):
             x = getattr(self, f"layer{number}")(x)
         out: Tensor = self.final_layer(self.deconv_layers(x))
-        return out
+        # The trunk rounds up to 32 picture px, from the top left corner: what was added lies to the right and below.
+        rows, columns = (side // self.config.stride for side in pictures.shape[-2:])
+        return out[..., :rows, :columns]
 
     def fold(self) -> None:
         """Folds every batch norm into its convolution; for inference only."""
@@ -151,25 +159,30 @@ class PoseResNet(nn.Module):
         found = {_plain(name): value for name, value in _read(path).items()}
         head = found.get("final_layer.weight")
         if head is not None and len(head) == len(COCO17) and self.final_layer.out_channels == len(PANOPTIC15):
-            for name in ("final_layer.weight", "final_layer.bias"):
-                found[name] = found[name][COCO_CHANNELS]
+            found |= {n: v[COCO_CHANNELS] for n, v in found.items() if n.startswith("final_layer.")}
         own = self.state_dict()
-        fits = {name: value for name, value in found.items() if name in own and value.shape == own[name].shape}
-        wrong = sorted(name for name in found if name in own and name not in fits)
-        if wrong or "conv1.weight" not in fits:
+        lacking = sorted(n for n in own if n not in found and not n.endswith(_COUNTER))
+        wrong = [f"{n} is missing" for n in lacking if not n.startswith(_HEAD)]
+        for name, value in found.items():
+            if name in own and value.shape != own[name].shape:
+                wrong.append(f"{name} is {_shape(value)}, not {_shape(own[name])}")
+            elif name not in own and _OWN.match(name):
+                wrong.append(f"{name} has no place")
+        if wrong:
+            more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
             raise CoreError(
-                f"{path.name} does not fit this backbone (depth {self.config.depth}, width {self.config.width:g}): "
-                f"{', '.join(wrong[:3]) or 'conv1.weight is missing'}.",
+                f"{path.name} does not fit this backbone (depth {self.config.depth}, width {self.config.width:g}, "
+                f"{self.config.deconv_channels} deconvolution channels): {'; '.join(wrong[:3])}{more}.",
                 "Choose a Pose-ResNet or ResNet file of this depth, or change `model.backbone`.",
             )
-        self.load_state_dict(fits, strict=False)
-        return sorted(name for name in own if name not in fits and not name.endswith("num_batches_tracked"))
+        self.load_state_dict({n: v for n, v in found.items() if n in own}, strict=False)
+        return lacking
 
     def _begin(self) -> None:
         """He's initialisation for the trunk, almost nothing for the head; the attention network starts at 0.5."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                if self.sigmoid or name.startswith(("deconv", "final")):
+                if self.sigmoid or name.startswith(_HEAD):
                     nn.init.normal_(module.weight, std=_QUIET_STD)
                 else:
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -198,12 +211,33 @@ class BackboneMaps:
 def heatmaps_of(network: nn.Module, pictures: Tensor) -> Tensor:
     """Heatmaps (B, V, J, H, W) of pictures (B, V, 3, h, w), a moment at a time.
 
-    Where a gradient is wanted, what lies inside the backbone is computed again on the way back: kept for three versions
-    of five views it would not fit a GPU of 12 GB.
+    Where a gradient is wanted of large pictures, what lies inside the backbone is computed again on the way back: kept
+    for three versions of five views it would not fit a GPU of 12 GB. Batch norms count every picture once all the same.
     """
-    again = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
-    parts = [checkpoint(network, some, use_reentrant=False) if again else network(some) for some in pictures.unbind(0)]
+    wanted = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
+    size = pictures[:, :, 0].numel()
+    if not (wanted and size > _MOST_KEPT_PX):
+        return torch.stack([network(some) for some in pictures.unbind(0)]).float()
+
+    def contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+        return nullcontext(), _uncounted(network)
+
+    parts = [checkpoint(network, some, use_reentrant=False, context_fn=contexts) for some in pictures.unbind(0)]
     return torch.stack(parts).float()
+
+
+@contextmanager
+def _uncounted(network: nn.Module) -> Iterator[None]:
+    """Keeps running statistics of batch norms as they are inside."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    before = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.momentum = 0.0
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
 
 
 def attention_net(outputs: int) -> PoseResNet:
@@ -233,8 +267,13 @@ def _fold_pairs(layers: nn.Sequential) -> None:
 def _plain(name: str) -> str:
     """A parameter's name without the wrappers that training programs put around networks."""
     for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
+        if name.startswith(prefix):
+            return _plain(name.removeprefix(prefix))
     return name
+
+
+def _shape(value: Tensor) -> str:
+    return "x".join(map(str, value.shape)) or "a number"
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ Legend: B batch, V view, H W heatmap, h w picture of the backbone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from core.models.affine import fit
 from core.models.stored import resampled
-from core.types.arrays import F64
+from core.types.arrays import F64, U8
 from core.types.camera import CameraRig
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -26,17 +27,24 @@ def stored_size(size_px: tuple[int, int], input_hw: tuple[int, int]) -> tuple[in
     return max(1, round(size_px[1] * scale)), max(1, round(size_px[0] * scale))
 
 
+class Film(Protocol):
+    """One camera's pictures by moment: an array (T, h, w, 3) in memory or mapped from a file, or a video."""
+
+    def __getitem__(self, moment: int, /) -> U8:
+        """The picture (h, w, 3) uint8 RGB, of the same size at every moment."""
+
+
 class StoredPictures:
     """Reduced pictures of one take, read when a batch needs them.
 
     Args:
-        pictures: V cameras in the rig's order, (T, h, w, 3) uint8 RGB each, perhaps mapped from a file; None where a
-            camera did not film the take: its pictures are black.
+        pictures: V cameras in the rig's order; None where a camera did not film the take: its pictures are black. They
+            should have `stored_size`: larger ones are looked up without averaging.
         rig: Gives the size that each camera's pictures had, which affines speak of.
         stride: Picture px of the backbone's input for one heatmap px.
     """
 
-    def __init__(self, pictures: Sequence[np.ndarray | None], rig: CameraRig, stride: int) -> None:
+    def __init__(self, pictures: Sequence[Film | None], rig: CameraRig, stride: int) -> None:
         self._pictures, self._stride = tuple(pictures), stride
         self._sizes: list[F64] = [np.array(camera.size_px, float) for camera in rig]
 
@@ -54,12 +62,12 @@ class StoredPictures:
             if pictures is None:
                 views.append(affine.new_zeros(len(moments), 3, H, W))
                 continue
-            read = torch.from_numpy(np.stack([pictures[m] for m in moments])).to(affine.device)
+            read = torch.from_numpy(np.stack([pictures[int(m)] for m in moments])).to(affine.device)
             grid = self._grid(read.shape[1:3], v, affine.device)
             views.append(resampled(read.movedim(-1, 1).float(), grid, affine[:, v] * self._stride, (H, W)))
         warped = torch.stack(views, 1)
         if change is not None:
-            warped = change(warped.flatten(0, 1)).view(warped.shape)
+            warped = change(warped.flatten(0, 1)).view_as(warped)
         return normalise(warped)
 
     def _grid(self, stored_hw: Sequence[int], view: int, device: torch.device) -> Tensor:

@@ -114,6 +114,23 @@ class EvaluateParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateDatasetParams:
+    """A stored 3D result against a public data set's truth.
+
+    Attributes:
+        take: Whose result.
+        folder: The data set, as its authors lay it out.
+        kind: Which data set it is.
+        poses: "baseline" or a run's name.
+    """
+
+    take: str
+    folder: str
+    kind: Literal["panoptic", "shelf", "campus"]
+    poses: str = "baseline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportParams:
     """3D poses as files of other tools.
 

@@ -79,6 +79,12 @@ VERBS = {
             params.EvaluateParams,
             "core.pipelines.evaluate:evaluate",
         ),
+        Verb(
+            "evaluate-dataset",
+            "3D poses against a public data set, beside published figures",
+            params.EvaluateDatasetParams,
+            "core.pipelines.evaluate_dataset:evaluate_dataset",
+        ),
         Verb("export", "Write 3D poses as files of other tools", params.ExportParams, "core.pipelines.export:export"),
         Verb(
             "path",

@@ -54,4 +54,4 @@ class Furniture:
         enter = np.nanmax(np.minimum(a, b), axis=-1, initial=0.0)
         leave = np.nanmin(np.maximum(a, b), axis=-1, initial=1.0)
         crossed: np.ndarray = (enter < leave) & (enter < 1.0) & np.isfinite(way).all(-1)
-        return crossed.any(-1)
+        return np.asarray(crossed.any(-1))

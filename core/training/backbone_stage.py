@@ -1,6 +1,6 @@
 """The backbone stage: the 2D network learns the pseudo labels of the footage's own pictures.
 
-Legend: B batch, V view, L labelled person, J joint, H W heatmap.
+Legend: B batch, V view, L labelled person, J joint, H W heatmap, K pixel near a joint.
 """
 
 from __future__ import annotations
@@ -8,16 +8,22 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from core.models.networks import Networks, Scene
-from core.models.render import render
+from core.models.render import highest
 from core.training.config import BackboneStage
 from core.training.data import Footage
 from core.training.losses import backbone_loss
 from core.training.photometric import photometric
 from core.training.shown import draw_affine, footage_labels, show
 
+ENOUGH = 0.8
+"""Share of peaks near labels from which on it is worth going on to 3D."""
 _NEAR_PX = 2.0
+_REACH_PX = 3
+_LEAST_PEAK = 0.1
+_MEASURED_MOMENTS = 16
 
 
 class BackboneTraining:
@@ -50,21 +56,28 @@ class BackboneTraining:
         xy, weight = footage_labels(self.footage, self.scene, moments, affine)
         if self.config.floor_targets:
             xy = xy.floor()
-        target = render(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
+        target = highest(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
         # As published, a view counts for a joint where anybody shows it; how much, say the labels' confidences.
         return {"loss": backbone_loss(heatmaps, target, weight.amax(2), background=self.config.background)}
 
+    def halve(self) -> bool:
+        whole = self.batch
+        self.batch = max(1, whole // 2)
+        return self.batch < whole
+
     @torch.no_grad()
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
-        """Share of held-out labelled joints that have a peak within two heatmap px."""
-        moments = rng.permutation(self.footage.held_out)[: self.batch]
-        if not len(moments):
-            return {}
-        affine = self.scene.affine.expand(len(moments), -1, -1, -1)
-        heatmaps = show(self.networks, self.footage, self.scene, moments, affine).heatmaps
-        assert heatmaps is not None
-        xy, weight = footage_labels(self.footage, self.scene, moments, affine)
-        return {"peaks_near": peaks_near(heatmaps, xy, weight)}
+        """Share of held-out labelled joints that have a peak within two heatmap px; none without held-out labels."""
+        moments = rng.permutation(self.footage.held_out)[:_MEASURED_MOMENTS]
+        near, known = 0, 0
+        for start in range(0, len(moments), self.batch):
+            some = moments[start : start + self.batch]
+            affine = self.scene.affine.expand(len(some), -1, -1, -1)
+            heatmaps = show(self.networks, self.footage, self.scene, some, affine).heatmaps
+            assert heatmaps is not None
+            hit, labelled = peaks_near(heatmaps, *footage_labels(self.footage, self.scene, some, affine))
+            near, known = near + hit, known + labelled
+        return {"peaks_near": near / known} if known else {}
 
     def _affine(self, rng: np.random.Generator) -> Tensor:
         if self.config.augment:
@@ -72,8 +85,21 @@ class BackboneTraining:
         return self.scene.affine.expand(self.batch, -1, -1, -1)
 
 
-def peaks_near(heatmaps: Tensor, xy: Tensor, weight: Tensor) -> float:
-    """Share of labelled joints whose strongest pixel nearby is less than two px away.
+def advice(share: float) -> str:
+    """What the share of peaks near labels means, in words; empty where it is good enough."""
+    if share >= ENOUGH:
+        return ""
+    return (
+        f"The backbone finds {share:.0%} of the labelled joints in pictures it has not trained on; below {ENOUGH:.0%} "
+        "the 3D networks have little to learn from. Train it for longer or on more footage, start it from a file "
+        "(model.backbone.weights), or let the networks look at the estimator's joints (model.heatmap.source=joints)."
+    )
+
+
+def peaks_near(heatmaps: Tensor, xy: Tensor, weight: Tensor) -> tuple[int, int]:
+    """Number of labelled joints with a peak of their heatmap at most two px away, and of labelled joints.
+
+    A peak is a pixel above a tenth that nothing within two px exceeds: people who stand close keep one each.
 
     Args:
         heatmaps: (B, V, J, H, W).
@@ -81,14 +107,13 @@ def peaks_near(heatmaps: Tensor, xy: Tensor, weight: Tensor) -> float:
         weight: (B, V, L, J), 0 where there is no label.
     """
     H, W = heatmaps.shape[-2:]
-    reach = 6
-    steps = torch.arange(-reach, reach + 1, device=heatmaps.device)
+    top = functional.max_pool2d(heatmaps.flatten(0, 1), 5, 1, 2).view_as(heatmaps)
+    peaks = (heatmaps == top) & (heatmaps > _LEAST_PEAK)
+    steps = torch.arange(-_REACH_PX, _REACH_PX + 1, device=heatmaps.device)
     x = (xy[..., 0].round().long()[..., None, None] + steps).clamp(0, W - 1)  # (B, V, L, J, 1, K)
     y = (xy[..., 1].round().long()[..., None, None] + steps[:, None]).clamp(0, H - 1)  # (B, V, L, J, K, 1)
     index = (y * W + x).flatten(-2)  # (B, V, L, J, K·K)
-    values = heatmaps.flatten(-2)[:, :, None].expand(-1, -1, xy.shape[2], -1, -1).gather(-1, index)
-    best = index.gather(-1, values.argmax(-1, keepdim=True))[..., 0]
-    peak = torch.stack([best % W, best // W], -1).float()
-    near = ((peak - xy).norm(dim=-1) <= _NEAR_PX) & (values.amax(-1) > 0.1)
-    known = weight > 0
-    return float(near[known].float().mean()) if known.any() else 0.0
+    peak = peaks.flatten(-2)[:, :, None].expand(-1, -1, xy.shape[2], -1, -1).gather(-1, index)
+    apart = (torch.stack([index % W, index // W], -1) - xy[..., None, :]).norm(dim=-1)
+    near, known = (peak & (apart <= _NEAR_PX)).any(-1), weight > 0
+    return int(near[known].sum()), int(known.sum())

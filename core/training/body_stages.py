@@ -50,6 +50,11 @@ class PoseSyntheticTraining:
             error_mm = (found - made.exact_mm).norm(dim=-1)[triangulable].mean() if triangulable.any() else weight.sum()
         return {"loss": position_loss(found, made.exact_mm, weight), "mm": error_mm}
 
+    def halve(self) -> bool:
+        whole = self.batch
+        self.batch = max(1, whole // 2)
+        return self.batch < whole
+
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         return {}
 
@@ -93,6 +98,11 @@ class RaysTraining:
             start_mm = (start - made.exact_mm).norm(dim=-1)[triangulable].mean()
         loss = distance + self.config.weight_certainty * certainty
         return {"loss": loss, "certainty": certainty, "mm": error_mm, "start_mm": start_mm}
+
+    def halve(self) -> bool:
+        whole = self.batch
+        self.batch = max(1, whole // 2)
+        return self.batch < whole
 
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         return {}

@@ -29,6 +29,7 @@ class Progress:
         best_px: Best held-out figure so far, or None.
         best_stage: Stage that reached it.
         seed: Of the run.
+        halved: Names of stages, once for every time that memory ran out and their steps were made smaller.
     """
 
     stage: int = 0
@@ -38,6 +39,7 @@ class Progress:
     best_px: float | None = None
     best_stage: str = ""
     seed: int = 0
+    halved: tuple[str, ...] = ()
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> Progress:

@@ -27,11 +27,14 @@ class SplitConfig:
         share: Of all moments.
         blocks: Stretches of time that the held-out moments form, spread evenly.
         guard: Moments beside each block that belong to neither part: neighbours are near-copies.
+        camera: Camera that held-out moments are also measured in without the networks seeing it; "auto" chooses one in
+            rigs of four or more, empty measures in none.
     """
 
     share: float = 0.2
     blocks: int = 2
     guard: int = 2
+    camera: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +217,8 @@ class PoseStage:
             form that it converges to, or not at all.
         background: Weight of pixels where nobody is labelled, in the heatmap loss and the backbone's.
         hard_attention: Drops the one view of a batch with the largest joint loss.
-        gate: A match counts while its mean error stays below this share of the heatmap's size; infinite as published.
+        gate: A match counts while its mean error stays below this share of the heatmap's size; 0, as published, lets
+            any match count.
         weight_backbone: Of the 2D network's own error on all versions, where there is one to train.
         weight_anchor: Of the distance to the triangulated people.
         anchor_mm: Joints further from them than this are not pulled.
@@ -254,7 +258,7 @@ def paper_stage() -> PoseStage:
         batch=1,
         gpu_batch=2,
         attention="network",
-        gate=float("inf"),
+        gate=0.0,
         weight_anchor=0.0,
         weight_agreement=0.0,
         drop_view=0.0,

@@ -21,6 +21,7 @@ _BITS = np.round(np.linspace(8, 4, 10)).astype(int)
 _GREY = (125.0, 122.0, 113.0)
 _LUMA = (0.299, 0.587, 0.114)
 _CHANCE = 0.5
+_PUBLISHED_PX = 960
 
 
 def photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
@@ -33,9 +34,9 @@ def photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
 
 
 def rand_augment(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures (N, 3, h, w) in 0..255 after two random operations each, or one, or none."""
+    """Pictures (N, 3, h, w) in 0..255, of any type, after two random operations each, or one, or none; as floats."""
     out = []
-    for picture in pictures.clamp(0, 255):
+    for picture in pictures.float().clamp(0, 255):
         for name in rng.integers(len(OPERATIONS), size=2):
             magnitude, sign = int(rng.integers(1, _MAGNITUDES + 1)), float(rng.choice([-1.0, 1.0]))
             if rng.random() < _CHANCE:
@@ -45,11 +46,16 @@ def rand_augment(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def cut_out(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures (N, 3, h, w) with 2 to 15 squares of 20 to 39 px each in grey, cut at the border."""
+    """Pictures (N, 3, h, w) with 2 to 15 squares in grey, cut at the border.
+
+    Their sides are 20 to 39 px in pictures of 960 px, the published size, and as large a part of others: small pictures
+    would not keep much else.
+    """
     N, _, h, w = pictures.shape
     most = 15
     count = rng.integers(2, most + 1, (N, 1))
     side = rng.integers(20, 40, (N, most))
+    side = np.maximum(1, np.rint(side * max(h, w) / _PUBLISHED_PX).astype(int))
     centre = rng.integers(0, [w, h], (N, most, 2))
     low, high = centre - (side // 2)[..., None], centre + (side - side // 2)[..., None]
     used = np.arange(most) < count
@@ -70,8 +76,7 @@ def _mix(picture: Tensor, other: Tensor, magnitude: int, sign: float) -> Tensor:
 
 
 def _luma(picture: Tensor) -> Tensor:
-    luma: Tensor = torch.tensordot(picture.new_tensor(_LUMA), picture, dims=1)
-    return luma
+    return (picture * picture.new_tensor(_LUMA)[:, None, None]).sum(0)
 
 
 def sharpness(picture: Tensor, magnitude: int, sign: float) -> Tensor:

@@ -86,6 +86,17 @@ class PoseTraining:
             losses["nobody"] = sum((p.sum() * 0 for p in self._module.parameters()), roots.new_zeros(()))
         return {**losses, "loss": self._total(losses)}
 
+    def halve(self) -> bool:
+        if self.most_cubes > 2 and self.most_cubes > self.batch:
+            self.most_cubes //= 2
+            return True
+        return self._smaller()
+
+    def _smaller(self) -> bool:
+        whole = self.batch
+        self.batch = max(1, whole // 2)
+        return self.batch < whole
+
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         return {}
 
@@ -233,7 +244,8 @@ class PoseTraining:
         )
         if step < config.joint_from * self.steps or not config.weight_joint:
             return heatmap, heatmap.new_zeros(())
-        joint = joint_loss(people, target_xy, weight, size, gate=config.gate, hard=config.hard_attention)
+        gate = config.gate or float("inf")
+        joint = joint_loss(people, target_xy, weight, size, gate=gate, hard=config.hard_attention)
         return heatmap, joint
 
     def _per_gaussian(self) -> float:

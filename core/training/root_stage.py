@@ -54,6 +54,11 @@ class RootTraining:
             losses["loss"] = losses["loss"] + self.config.weight_consistency * losses["consistency"]
         return losses
 
+    def halve(self) -> bool:
+        whole = self.batch
+        self.batch = max(1, whole // 2)
+        return self.batch < whole
+
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         """Share of synthetic people that are found within 150 mm."""
         made = root_scenes(self.scene, self.batch, self.config, rng)

@@ -38,6 +38,9 @@ class Stage(Protocol):
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
         """Named losses of one step; "loss" is what is minimised."""
 
+    def halve(self) -> bool:
+        """Makes steps smaller after memory ran out; False where they cannot be."""
+
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         """What is worth measuring now and then, besides the held-out error."""
 

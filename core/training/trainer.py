@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from core.config import to_mapping
 from core.errors import CoreError
@@ -15,6 +16,7 @@ from core.models.device import describe, pick_precision, set_precision
 from core.models.networks import Networks, Scene
 from core.models.store import Checkpoint, start_from
 from core.progress import Reporter, check
+from core.training.backbone_stage import advice
 from core.training.checkpoint import Progress, optimizer_tensors, restore_optimizer, step_generator
 from core.training.config import TrainConfig
 from core.training.data import Footage
@@ -25,12 +27,13 @@ from core.types.space import CaptureSpace
 
 _REPORT_EVERY = 5
 _PRIOR_BODIES = 4000
-_TIME_SHARE = {"backbone": 0.0, "root": 0.3, "pose_synthetic": 0.35, "rays": 0.15, "pose": 0.2, "finetune": 0.0}
-"""How the safety limit of time is divided among the stages."""
+_TIME_SHARE = {"backbone": 4.0, "root": 2.0, "pose_synthetic": 3.0, "rays": 1.0, "pose": 3.0, "finetune": 1.0}
+"""How the safety limit of time is divided among those stages that have steps."""
 
 
 _MEASURED = ("pose_synthetic", "rays", "pose", "finetune")
 """Stages from which on joints are worth measuring."""
+_ENOUGH_CAMERAS = 4
 _FROM_NOISE = (
     "The backbone starts from nothing: from one take it learns these pictures and hardly others. Give a Pose-ResNet or "
     "ResNet file as model.backbone.weights, or let the networks look at the estimator's joints."
@@ -129,22 +132,39 @@ class Trainer:
 
     def _step(self, stage: Stage) -> None:
         step, steps = self.state.step, stage.steps
-        rng = step_generator(self.config.seed, self.state.stage, step)
-        losses = stage.losses(rng, step)
-        if not math.isfinite(float(losses["loss"].detach())):
-            raise CoreError(
-                f"The loss of stage {stage.name} is not finite at step {step}.",
-                "Lower the stage's learning_rate, and check the rig on the Calibrate page.",
-            )
         for group in self.optimizer.param_groups:
             group["lr"] = stage.learning_rate * _schedule(step, steps, self.config.warmup)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(losses["loss"])
+        losses = self._gradients(stage, step)
         torch.nn.utils.clip_grad_norm_(stage.module().parameters(), self.config.clip_gradient)
         self.optimizer.step()
         if step % _REPORT_EVERY == 0 or step == steps - 1:
             for name, value in losses.items():
                 self.reporter.metric(f"{stage.name}/{name}", float(value.detach()), self.state.steps_done)
+
+    def _gradients(self, stage: Stage, step: int) -> dict[str, Tensor]:
+        """Losses of a step, their gradients in place; where memory runs out, of a smaller step."""
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._attempt(stage, step)
+            except RuntimeError as error:  # torch.OutOfMemoryError is one, and so is what the CPU's allocator raises
+                if not _out_of_memory(error) or not stage.halve():
+                    raise
+            self.state.halved = (*self.state.halved, stage.name)
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.scene.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.reporter.note(f"Memory ran out: stage {stage.name} goes on with half as much in a step.", "warning")
+
+    def _attempt(self, stage: Stage, step: int) -> dict[str, Tensor]:
+        losses = stage.losses(step_generator(self.config.seed, self.state.stage, step), step)
+        if not math.isfinite(float(losses["loss"].detach())):
+            raise CoreError(
+                f"The loss of stage {stage.name} is not finite at step {step}.",
+                "Lower the stage's learning_rate, and check the rig on the Calibrate page.",
+            )
+        torch.autograd.backward(losses["loss"])
+        return losses
 
     def _report(self, stage: Stage) -> None:
         text = f"{stage.title}: step {self.state.step} of {stage.steps}"
@@ -154,16 +174,35 @@ class Trainer:
         """Figures of the stage; from the pose stages on also the held-out error, of which the best is kept."""
         rng = step_generator(self.config.seed, len(self.stages) + self.state.stage, self.state.step)
         self.networks.eval()
-        for name, value in stage.figures(rng).items():
+        figures = stage.figures(rng)
+        for name, value in figures.items():
             self.reporter.metric(f"{stage.name}/{name}", value, self.state.steps_done)
+        if "peaks_near" in figures and self.state.step == stage.steps and advice(figures["peaks_near"]):
+            self.reporter.note(advice(figures["peaks_near"]), "warning")
         if stage.name in _MEASURED and len(self.footage.held_out):
             px = held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames)
             if math.isfinite(px):
                 self.reporter.metric("held_out/px", px, self.state.steps_done)
+                unseen = self._unseen_px()
+                if math.isfinite(unseen):
+                    # What a camera shows that took no part cannot be learnt by heart: both count alike.
+                    self.reporter.metric("held_out/camera_px", unseen, self.state.steps_done)
+                    px = (px + unseen) / 2
                 if self.state.best_px is None or px < self.state.best_px:
                     self.state.best_px, self.state.best_stage = px, stage.name
                     self._save("best")
         stage.module().train()
+
+    def _unseen_px(self) -> float:
+        """The held-out error in one camera that the networks do not see; NaN where none is left out."""
+        names, wanted = self.footage.rig.names, self.config.split.camera
+        if wanted == "auto":
+            wanted = names[len(names) // 2] if len(names) >= _ENOUGH_CAMERAS else ""
+        if wanted not in names:
+            return math.nan
+        return held_out_px(
+            self.networks, self.scene, self.footage, self.config.measure_frames, unseen=names.index(wanted)
+        )
 
     def _finish(self) -> None:
         """Without anything held out the last weights are the best ones known."""
@@ -171,8 +210,8 @@ class Trainer:
             self._save("best")
 
     def _out_of_time(self, stage: Stage) -> bool:
-        done = [s.name for s in self.stages[: self.state.stage + 1]]
-        limit_s = 60 * self.config.max_minutes * sum(_TIME_SHARE[name] for name in done)
+        shares = [_TIME_SHARE[s.name] if s.steps else 0.0 for s in self.stages]
+        limit_s = 60 * self.config.max_minutes * sum(shares[: self.state.stage + 1]) / sum(shares)
         if self._elapsed_s() < limit_s:
             return False
         self.reporter.note(
@@ -214,8 +253,16 @@ class Trainer:
         if self.state.stage < len(self.stages):
             self.optimizer = self._new_optimizer(self.stages[self.state.stage])
             restore_optimizer(self.optimizer, saved.optimizer)
+            for name in self.state.halved:
+                next(s for s in self.stages if s.name == name).halve()
             stage = self.stages[self.state.stage]
             self.reporter.note(f"Going on at step {self.state.step} of stage {stage.name}.")
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether it was memory, of a GPU or of the computer, that a step did not get."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _schedule(step: int, steps: int, warmup: float) -> float:

@@ -1,4 +1,4 @@
-"""Both sources of the networks' heatmaps on pictures: the 2D joints, and what the estimator itself stored."""
+"""Every source of the networks' heatmaps on pictures: 2D joints, what the estimator stored, a backbone of our own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from core.calibration.space import capture_space
 from core.errors import CoreError
 from core.files import resource
 from core.inference.predictor import Predictor
+from core.models.config import BackboneConfig
 from core.models.networks import Networks
 from core.models.stored import TakeMaps
 from core.pipelines.associate import fit_baseline
@@ -26,7 +27,7 @@ from core.pipelines.params import LabelParams, TrainParams
 from core.pipelines.train import train
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.heatmaps import HeatmapReader, take_heatmaps, write_heatmaps
-from core.progress import NullReporter
+from core.progress import NullReporter, RecordingReporter
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.store import TakeCamera, TakeManifest, Timeline
 from core.session.video import VideoReader
@@ -167,3 +168,44 @@ def test_training_looks_at_them_and_says_where_they_are_missing(session: Session
             pass
     finally:
         away.replace(file)
+
+
+def test_a_backbone_looks_at_the_videos_in_training_and_afterwards(
+    session: Session, take: Take, rig: CameraRig, tmp_path: Path
+) -> None:
+    quick = preset("quick")
+    model = dataclasses.replace(
+        quick.model,
+        heatmap=dataclasses.replace(quick.model.heatmap, source="backbone", long_side_px=40, sigma_px=1.0),
+        backbone=BackboneConfig(depth=18, width=0.125, deconv_channels=8, stride=2),
+        root=dataclasses.replace(quick.model.root, threshold=-1.0),
+        pose=dataclasses.replace(quick.model.pose, voxels=16, gate=False),
+    )
+    config = dataclasses.replace(
+        quick,
+        model=model,
+        device="cpu",
+        split=dataclasses.replace(quick.split, blocks=1, guard=0),
+        backbone=dataclasses.replace(quick.backbone, steps=1),
+        root=dataclasses.replace(quick.root, steps=1, batch=1),
+        pose_synthetic=dataclasses.replace(quick.pose_synthetic, steps=0),
+        rays=dataclasses.replace(quick.rays, steps=0),
+        pose=dataclasses.replace(quick.pose, steps=1, batch=1),
+        finetune=dataclasses.replace(quick.finetune, steps=0),
+        measure_frames=1,
+    )
+    run = RunLayout(tmp_path / "run")
+    run.root.mkdir()
+    reporter = RecordingReporter()
+    train(session, TrainParams(takes=("two",), training=config), run, reporter)
+    assert any(text.startswith("The backbone starts from nothing") for text, _ in reporter.notes)
+    stored = take.layout.root / ".pictures"
+    assert len(list(stored.iterdir())) == len(rig)
+    shutil.rmtree(stored)
+    predictor = Predictor.load(run, "cpu")
+    assert predictor.networks.backbone is not None
+    asked: list[tuple[int, ...]] = []
+    predictor.networks.backbone.register_forward_pre_hook(lambda _, inputs: asked.append(tuple(inputs[0].shape)))
+    found = predictor.predict_take(take, rig, NAME, NullReporter(), tracking=EVERYBODY)
+    assert len(found.time_s) == N and asked == [(len(rig), 3, 80, 48)] * N
+    assert not stored.exists()  # the videos themselves are read

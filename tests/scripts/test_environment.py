@@ -137,13 +137,13 @@ def test_the_lock_has_a_fitting_version_of_every_dependency() -> None:
 def test_the_yardstick_is_the_published_network(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    network = script("bench_path", monkeypatch)._pose_resnet50().eval()
+    network = script("_yardstick", monkeypatch).pose_resnet50().eval()
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(34.0e6, rel=1e-3)
     with torch.inference_mode():
         assert network(torch.zeros(1, 3, 64, 96)).shape == (1, 15, 16, 24)
 
 
-@pytest.mark.parametrize("name", ["start", "bench_path"])
+@pytest.mark.parametrize("name", ["start", "bench_path", "bench_speed", "bench_accuracy", "pretrain", "measure_errors"])
 def test_scripts_explain_themselves_without_installing(name: str) -> None:
     done = subprocess.run(
         [sys.executable, f"scripts/{name}.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True, timeout=60

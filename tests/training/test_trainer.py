@@ -106,6 +106,52 @@ class TestLoop:
             trainer(wild, world, tmp_path).run()
 
 
+class TestMemory:
+    def test_running_out_halves_the_step_and_a_resumed_run_remembers(
+        self, tiny: TrainConfig, world: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole = RootTraining.losses
+
+        def starved(self: RootTraining, rng: np.random.Generator, step: int) -> dict[str, torch.Tensor]:
+            if self.batch > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+            return whole(self, rng, step)
+
+        monkeypatch.setattr(RootTraining, "losses", starved)
+        reporter = RecordingReporter(cancel_after=2)
+        with pytest.raises(CancelledError):
+            trainer(tiny, world, tmp_path, reporter).run()
+        assert sum("Memory ran out" in text for text, _ in reporter.notes) == 1
+        assert Checkpoint.load(tmp_path / "last").meta["halved"] == ["root"]
+        again = trainer(tiny, world, tmp_path)
+        assert again.run().steps_done == 9
+        assert next(s for s in again.stages if s.name == "root").batch == 1  # type: ignore[attr-defined]
+
+    def test_nothing_left_to_halve_is_an_error(
+        self, tiny: TrainConfig, world: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def starved(self: RootTraining, rng: np.random.Generator, step: int) -> dict[str, torch.Tensor]:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+        monkeypatch.setattr(RootTraining, "losses", starved)
+        with pytest.raises(RuntimeError, match="allocate"):
+            trainer(tiny, world, tmp_path).run()
+
+
+class TestHeldOutCamera:
+    def test_it_is_measured_without_being_seen(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+        reporter = RecordingReporter()
+        trainer(tiny, world, tmp_path, reporter).run()
+        figures = {name for name, _, _ in reporter.metrics}
+        assert {"held_out/px", "held_out/camera_px"} <= figures
+        without, reporter = (
+            dataclasses.replace(tiny, split=dataclasses.replace(tiny.split, camera="")),
+            RecordingReporter(),
+        )
+        trainer(without, world, tmp_path / "none", reporter).run()
+        assert "held_out/camera_px" not in {name for name, _, _ in reporter.metrics}
+
+
 class TestCheckpoint:
     def test_former_one_is_found_when_a_crash_fell_between_the_renames(
         self, uninterrupted: tuple[Path, RecordingReporter], tmp_path: Path

@@ -164,8 +164,10 @@ class TrainPage(ScrollPage):
             self.estimator.addItem(found.title, found.name)
             self.estimator.setItemData(self.estimator.count() - 1, found.purpose, Qt.ItemDataRole.ToolTipRole)
         self.preset = QComboBox()
-        for name in presenter.presets():
-            self.preset.addItem(name.capitalize(), name)
+        for name, card_of in presenter.presets().items():
+            self.preset.addItem(card_of.title, name)
+            words = f"{card_of.what} Needs: {card_of.needs}" if card_of.needs else card_of.what
+            self.preset.setItemData(self.preset.count() - 1, words, Qt.ItemDataRole.ToolTipRole)
         for row, (text, field) in enumerate((("2D estimator", self.estimator), ("Training", self.preset))):
             field.setAccessibleName(text)
             grid.addWidget(label(text, "muted", wrap=False), row, 0)

@@ -13,7 +13,7 @@ from core.pose2d.cards import ModelCard, card, cards
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.download import Fetching, missing_bytes
 from core.session import Take
-from core.training.config import PRESETS
+from core.training.config import CARDS, PRESETS, PresetCard
 from studio.jobs.bridge import JobBridge
 from studio.jobs.tracked import TrackedJob
 from studio.state.steps import StepView
@@ -113,9 +113,12 @@ PLOTS = (
         title="Pose network, this footage",
         unit="loss",
         stage="pose",
-        only=("loss", "heatmap", "joint"),
+        only=("loss", "heatmap", "joint", "anchor", "consistency"),
         logarithmic=True,
     ),
+    Plot(title="Fine-tuning", unit="loss", stage="finetune", only=("loss", "heatmap", "joint"), logarithmic=True),
+    Plot(title="Backbone, your pictures", unit="loss", stage="backbone", only=("loss",), logarithmic=True),
+    Plot(title="Correction, synthetic people", unit="mm", stage="rays", only=("mm", "start_mm")),
     Plot(title="Pose network, synthetic people", unit="mm", stage="pose_synthetic", only=("mm",)),
     Plot(
         title="Root network, this rig",
@@ -229,9 +232,9 @@ def path_params(take: str, estimator: str, preset: str) -> PathParams:
     return PathParams(take=take, pose2d=Pose2DConfig(estimator=estimator), preset=preset)
 
 
-def presets() -> list[str]:
-    """Names of the training presets."""
-    return list(PRESETS)
+def presets() -> dict[str, PresetCard]:
+    """The training presets: name to words."""
+    return {name: CARDS[name] for name in PRESETS}
 
 
 def estimators() -> list[ModelCard]:

@@ -1,0 +1,111 @@
+"""The light heads: untrained they already read the evidence, folded they say the same, gradients reach them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from core.models.config import ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.models.networks import Networks, Scene
+from core.models.peaks import parabola_peak
+from core.models.plane_nets import Plan, PlaneRootNet
+from core.models.root_net import propose
+from core.synthetic.rigs import ring_rig
+from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
+from core.training.losses import plan_loss, root_difference
+from core.training.root_stage import _cells
+from core.training.shown import pose_of
+from core.training.synthetic import pose_scenes, root_scenes, root_target
+from core.types.space import CaptureSpace
+
+EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0, occlude=0, measured=0)
+NET = VolumeNetConfig(width=0.25, front_kernel=3)
+CONFIG = ModelConfig(
+    root=RootNetConfig(head="planes", net=NET, spacing_mm=100.0), pose=PoseNetConfig(head="planes", net=NET, voxels=32)
+)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    space = CaptureSpace(centre_mm=np.array([0.0, 0, 900]), size_mm=np.array([3600.0, 3600, 2200]), voxels=(36, 36, 24))
+    return Scene(ring_rig(4), space, CONFIG, torch.device("cpu"))
+
+
+class TestRoots:
+    def test_untrained_head_finds_clean_roots(self, scene: Scene) -> None:
+        networks = Networks(CONFIG).eval()
+        stage = RootStage(noise=EXACT, heatmap_noise=0, false_peaks=0, max_points=1, peak=(1.0, 1.0))
+        made = root_scenes(scene, 8, stage, np.random.default_rng(0))
+        with torch.no_grad():
+            plan = networks.root(scene.unprojector, made.views.root, made.views.affine, made.views.view_weight)
+            found = propose(plan, scene.space, CONFIG.root)
+        near = torch.cdist(made.roots_mm, found.xyz_mm)[:, 0].amin(-1)[made.visible[:, 0]]
+        assert isinstance(plan, Plan) and len(near) >= 6 and float(near.median()) < 60
+
+    def test_loss_is_least_for_the_target_itself(self, scene: Scene) -> None:
+        net = PlaneRootNet(CONFIG.root)
+        roots = torch.tensor([[[500.0, -300, 900], [-800.0, 900, 400]]])
+        shown = torch.ones(1, 2, dtype=torch.bool)
+        target = root_target(scene.space, roots, shown, 200.0)
+        cells = _cells(scene.space, roots)
+        right = Plan(target.amax(-1), target, net)
+        wrong = Plan(target.amax(-1).flip(1), target.flip(3), net)
+        assert float(plan_loss(right, target, cells, shown)) < 1e-9 < float(plan_loss(wrong, target, cells, shown))
+        assert float(root_difference(right, right)) == 0 < float(root_difference(right, wrong))
+
+    def test_gradient_reaches_both_networks(self, scene: Scene) -> None:
+        networks = Networks(CONFIG).train()
+        for net in (networks.root.net, networks.root.line):  # type: ignore[union-attr]
+            torch.nn.init.normal_(net.out.weight)
+        made = root_scenes(scene, 2, RootStage(), np.random.default_rng(0))
+        plan = networks.root(scene.unprojector, made.views.root, made.views.affine, made.views.view_weight)
+        target = root_target(scene.space, made.roots_mm, made.visible, 200.0)
+        plan_loss(plan, target, _cells(scene.space, made.roots_mm), made.visible).backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in networks.root.parameters() if p.ndim > 1)
+
+
+class TestPoses:
+    def test_untrained_head_reads_the_cubes(self, scene: Scene) -> None:
+        networks = Networks(CONFIG).eval()
+        stage = PoseSyntheticStage(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
+        made = pose_scenes(scene, 6, stage, np.random.default_rng(1))
+        with torch.no_grad():
+            found = pose_of(networks, scene, made.views, made.root_mm, torch.arange(6))
+        seen = made.views_of >= 3
+        assert float((found - made.exact_mm).norm(dim=-1)[seen].median()) < 80
+
+    def test_folding_changes_nothing(self) -> None:
+        torch.manual_seed(0)
+        pose = Networks(CONFIG).pose
+        assert pose.planes is not None
+        torch.nn.init.normal_(pose.planes.net.out.weight, std=0.1)
+        volume = torch.rand(2, 15, 32, 32, 32)
+        pose.train()
+        pose.locate(volume)
+        pose.eval()
+        with torch.no_grad():
+            before, _ = pose.locate(volume)
+            pose.fold()
+            after, _ = pose.locate(volume)
+        torch.testing.assert_close(before, after, atol=0.05, rtol=1e-4)
+
+    def test_planes_agree_on_a_clean_peak(self) -> None:
+        pose = Networks(CONFIG).pose.eval()
+        at = torch.tensor([20, 9, 26])
+        axis = torch.arange(32)
+        grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
+        volume = torch.exp(-(grid - at).square().sum(-1) / 4).expand(1, 15, -1, -1, -1)
+        with torch.no_grad():
+            joints, spread, planes = pose.from_planes(volume)
+        exact = (at / 31 - 0.5) * 2000
+        assert float((joints - exact).abs().max()) < 40 and (spread > 0).all()
+        torch.testing.assert_close(planes[0, 0, :, 0], planes[0, 1, :, 0], atol=5, rtol=0)
+
+
+def test_parabola_finds_a_gaussian_between_cells() -> None:
+    x = torch.arange(9.0)
+    line = torch.exp(-((x - 4.3) ** 2) / 8)[None]
+    offset = parabola_peak(line, torch.tensor([[[4]]]))
+    assert float(offset) == pytest.approx(0.3, abs=0.05)
+    assert float(parabola_peak(line, torch.tensor([[[0]]]))) == 0

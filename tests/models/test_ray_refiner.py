@@ -1,0 +1,112 @@
+"""The learned correction: exact rays meet in the joint, wrong ones are left out, certainty is what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from core.models.affine import fit_rig, heatmap_size
+from core.models.config import RayRefinerConfig
+from core.models.projection import RigProjector, to_heatmap
+from core.models.ray_refiner import Observations, RayRefiner, Rays, gaussian_nll, inverse
+from core.synthetic.people import poses
+from core.synthetic.rigs import ring_rig
+from core.types.skeleton import PANOPTIC15
+
+VIEWS = 5
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[RigProjector, torch.Tensor, torch.Tensor, Observations]:
+    """A rig, affines (P, V, 2, 3), exact joints (P, J, 3) and where all views show them exactly."""
+    rig = ring_rig(VIEWS, distortion=(-0.1, 0.03, 0, 0, 0))
+    projector = RigProjector(rig)
+    affine = torch.tensor(fit_rig(rig, heatmap_size(rig, 240)), dtype=torch.float32).expand(3, -1, -1, -1)
+    exact = torch.tensor(poses(3, np.random.default_rng(0), skeleton=PANOPTIC15), dtype=torch.float32)
+    xy = to_heatmap(affine, projector(exact)[0])
+    return projector, affine, exact, Observations(xy, torch.ones(xy.shape[:-1]))
+
+
+class TestRays:
+    def test_offsets_end_on_the_ray(self, world) -> None:  # type: ignore[no-untyped-def]
+        projector, affine, exact, seen = world
+        rays = Rays.of(projector, affine, seen, exact + 30)
+        across = torch.eye(3) - rays.direction[..., :, None] * rays.direction[..., None, :]
+        expected = (across @ torch.full((3,), -30.0)[:, None])[..., 0]
+        assert float((rays.offset_mm - expected).norm(dim=-1).max()) < 1.0  # the lens bends a little over 50 mm
+
+    def test_exact_rays_meet_in_the_joint(self, world) -> None:  # type: ignore[no-untyped-def]
+        projector, affine, exact, seen = world
+        way, found = Rays.of(projector, affine, seen, exact + 40).agree()
+        assert found.all() and float((exact + 40 + way - exact).norm(dim=-1).max()) < 2.0
+
+    def test_two_wrong_views_of_five_are_left_out(self, world) -> None:  # type: ignore[no-untyped-def]
+        projector, affine, exact, seen = world
+        xy = seen.xy.clone()
+        xy[:, 0] += torch.tensor([25.0, 0.0])
+        xy[:, 1] -= torch.tensor([0.0, 30.0])
+        way, _ = Rays.of(projector, affine, Observations(xy, seen.height), exact).agree()
+        assert float(way.norm(dim=-1).mean()) < 5.0
+
+    def test_one_view_is_no_crossing(self, world) -> None:  # type: ignore[no-untyped-def]
+        projector, affine, exact, seen = world
+        height = torch.zeros_like(seen.height)
+        height[:, 2] = 1
+        way, found = Rays.of(projector, affine, Observations(seen.xy, height), exact + 40).agree()
+        assert not found.any() and not way.any()
+
+
+class TestRayRefiner:
+    def test_untrained_is_weighted_triangulation(self, world) -> None:  # type: ignore[no-untyped-def]
+        projector, affine, exact, seen = world
+        network = RayRefiner(15, RayRefinerConfig(rounds=6)).eval()
+        start = exact + 25 * torch.randn(exact.shape, generator=torch.Generator().manual_seed(0))
+        spread = torch.full(exact.shape[:2], 40.0)
+        with torch.no_grad():
+            found, precision = network(projector, affine, seen, start, spread)
+        assert float((found - exact).norm(dim=-1).mean()) < 1.0
+        assert torch.linalg.eigvalsh(precision.double()).min() > 0
+
+    def test_nothing_seen_stays_with_a_wide_certainty(self, world) -> None:  # type: ignore[no-untyped-def]
+        projector, affine, exact, seen = world
+        network = RayRefiner(15, RayRefinerConfig()).eval()
+        nothing = Observations(seen.xy, torch.zeros_like(seen.height))
+        found, precision = network(projector, affine, nothing, exact, torch.full(exact.shape[:2], 40.0))
+        torch.testing.assert_close(found, exact)
+        torch.testing.assert_close(inverse(precision), 60.0**2 * torch.eye(3).expand(*exact.shape[:2], 3, 3))
+
+    def test_views_have_no_order(self, world) -> None:  # type: ignore[no-untyped-def]
+        projector, affine, exact, seen = world
+        torch.manual_seed(1)
+        network = RayRefiner(15, RayRefinerConfig(rounds=1)).eval()
+        torch.nn.init.normal_(network.weight.weight)
+        torch.nn.init.normal_(network.prior.weight)
+        order = [3, 0, 4, 1, 2]
+        turned = RigProjector(ring_rig(VIEWS, distortion=(-0.1, 0.03, 0, 0, 0)))
+        turned.R, turned.t_mm = projector.R[order], projector.t_mm[order]
+        spread = torch.full(exact.shape[:2], 40.0)
+        one, _ = network(projector, affine, seen, exact + 20, spread)
+        shuffled = Observations(seen.xy[:, order], seen.height[:, order])
+        other, _ = network(turned, affine[:, order], shuffled, exact + 20, spread)
+        torch.testing.assert_close(one, other, atol=0.05, rtol=0)
+
+    def test_gradient_reaches_every_part(self, world) -> None:  # type: ignore[no-untyped-def]
+        projector, affine, exact, seen = world
+        network = RayRefiner(15, RayRefinerConfig(rounds=1))
+        torch.nn.init.normal_(network.weight.weight)
+        torch.nn.init.normal_(network.prior.weight)
+        found, precision = network(projector, affine, seen, exact + 20, torch.full(exact.shape[:2], 40.0))
+        (found.sum() + precision.sum()).backward()
+        assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+class TestSmallMatrices:
+    def test_inverse_and_likelihood(self) -> None:
+        half = torch.randn(50, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        matrix = half @ half.mT + 0.1 * torch.eye(3, dtype=torch.float64)
+        torch.testing.assert_close(inverse(matrix), torch.linalg.inv(matrix))
+        error = torch.randn(50, 3, dtype=torch.float64)
+        normal = torch.distributions.MultivariateNormal(torch.zeros(3, dtype=torch.float64), precision_matrix=matrix)
+        constant = (-normal.log_prob(error) / 3 - gaussian_nll(error, matrix)).std()
+        assert float(constant) < 1e-9
