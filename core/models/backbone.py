@@ -121,6 +121,9 @@ class PoseResNet(nn.Module):
         else:
             with low_precision(pictures.device, self.precision):
                 out = self._forward(pictures.to(self.final_layer.weight.dtype)).float()
+        # The trunk rounds up to 32 picture px, from the top left corner: what was added lies to the right and below.
+        rows, columns = (side // self.config.stride for side in pictures.shape[-2:])
+        out = out[..., :rows, :columns]
         return torch.sigmoid(out) if self.sigmoid else out
 
     def _forward(self, pictures: Tensor) -> Tensor:
@@ -129,9 +132,7 @@ class PoseResNet(nn.Module):
         for number in range(1, 5):
             x = getattr(self, f"layer{number}")(x)
         out: Tensor = self.final_layer(self.deconv_layers(x))
-        # The trunk rounds up to 32 picture px, from the top left corner: what was added lies to the right and below.
-        rows, columns = (side // self.config.stride for side in pictures.shape[-2:])
-        return out[..., :rows, :columns]
+        return out
 
     def fold(self) -> None:
         """Folds every batch norm into its convolution; for inference only."""
