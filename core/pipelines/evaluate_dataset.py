@@ -34,6 +34,8 @@ def evaluate_dataset(
     Raises:
         CoreError: No such take, result or data set, or the result has not one moment for every frame.
     """
+    if not params.folder:
+        raise CoreError("The data set's folder is not given.", "Name it with --folder, and what it is with --kind.")
     data = read_dataset(Path(params.folder).expanduser(), params.kind)
     take = session.take(params.take)
     predicted = _frames(take.poses3d(params.poses), data)

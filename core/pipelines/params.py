@@ -125,8 +125,8 @@ class EvaluateDatasetParams:
     """
 
     take: str
-    folder: str
-    kind: Literal["panoptic", "shelf", "campus"]
+    folder: str = ""
+    kind: Literal["panoptic", "shelf", "campus"] = "panoptic"
     poses: str = "baseline"
 
 
