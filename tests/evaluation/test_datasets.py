@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from scipy.io import savemat
 from core.errors import CoreError
 from core.evaluation.datasets import READERS, read_dataset
 from core.evaluation.shelf import to_shelf14
+from core.files import read_json
+from core.pipelines.verbs import verb
+from core.progress import RecordingReporter
+from core.session import Session
 from core.synthetic.people import walkers
 from core.synthetic.rigs import ring_rig
 from core.types.camera import CameraRig
@@ -135,3 +140,61 @@ def test_unknown_names_and_folders(tmp_path: Path) -> None:
             read_dataset(tmp_path / "none", kind)
         with pytest.raises(CoreError):
             read_dataset(tmp_path, kind)
+
+
+class TestVerb:
+    """The verb's table on known answers."""
+
+    def test_panoptic_beside_published_rows(self, short_session: Session, tmp_path: Path) -> None:
+        people = walkers(2, 72, np.random.default_rng(0), skeleton=PANOPTIC15)
+        write_panoptic(tmp_path / "seq", ring_rig(3), people.xyz_mm, None)
+        take = short_session.take("two_people")
+        found = dataclasses.replace(
+            people, time_s=np.arange(6) / 30, xyz_mm=people.xyz_mm[::12] + (20.0, 0, 0), score=people.score[::12]
+        )
+        found.save(take.layout.poses3d("baseline"))
+        reporter = RecordingReporter()
+        result = verb("evaluate-dataset")(
+            short_session,
+            {"take": "two_people", "folder": str(tmp_path / "seq"), "kind": "panoptic"},
+            short_session.new_run("evaluate"),
+            reporter,
+        )
+        assert result["ours"]["baseline"] == pytest.approx((100, 100, 100, 100, 100, 20))
+        table = reporter.notes[-1][0]
+        assert "SelfPose3d (no labels)" in table and "24.47" in table and "20.00" in table
+        assert read_json(Path(result["file"]))["frames"] == 6
+
+    def test_campus_tells_both_heads_and_counts_empty_frames(self, short_session: Session, tmp_path: Path) -> None:
+        coco = walkers(1, 751, np.random.default_rng(0))
+        write_actors(tmp_path / "campus", ring_rig(3), to_shelf14(coco.xyz_mm, COCO17))
+        take = short_session.take("two_people")
+        gone = coco.xyz_mm.copy()
+        gone[350:461] = np.nan  # half of the frames that count
+        found = dataclasses.replace(coco, xyz_mm=gone, score=np.where(np.isfinite(gone).all(-1), 1.0, 0.0))
+        found.save(take.layout.poses3d("baseline"))
+        result = verb("evaluate-dataset")(
+            short_session,
+            {"take": "two_people", "folder": str(tmp_path / "campus"), "kind": "campus"},
+            short_session.new_run("evaluate"),
+            RecordingReporter(),
+        )
+        shelf, plain = result["ours"].values()
+        assert shelf[0] == shelf[3] == pytest.approx(50) and shelf[1] is None
+        assert plain[0] <= 50 and [name.rpartition(", ")[2] for name in result["ours"]] == [
+            "heads as for Shelf",
+            "plain heads",
+        ]
+
+    def test_wrong_number_of_moments_and_no_folder(self, short_session: Session, tmp_path: Path) -> None:
+        people = walkers(1, 48, np.random.default_rng(0), skeleton=PANOPTIC15)
+        write_panoptic(tmp_path / "seq", ring_rig(3), people.xyz_mm, None)
+        few = dataclasses.replace(people, time_s=np.arange(3) / 30, xyz_mm=people.xyz_mm[:3], score=people.score[:3])
+        few.save(short_session.take("two_people").layout.poses3d("baseline"))
+        run = short_session.new_run("evaluate")
+        with pytest.raises(CoreError, match="3 moments"):
+            verb("evaluate-dataset")(
+                short_session, {"take": "two_people", "folder": str(tmp_path / "seq")}, run, RecordingReporter()
+            )
+        with pytest.raises(CoreError, match="not given"):
+            verb("evaluate-dataset")(short_session, {"take": "two_people"}, run, RecordingReporter())
