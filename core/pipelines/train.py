@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from core.calibration.space import capture_space
+from core.calibration.space import box, capture_space
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_yaml
@@ -109,5 +109,9 @@ def _footage(
         labels.append(clean if config.labels == "clean" else Labels.raw(inputs[-1]))
         people.append(baseline.xyz_mm.reshape(-1, 3))
     around: F64 = np.concatenate(people)
-    space = capture_space(rig, spacing_mm=config.model.root.spacing_mm, around_mm=around)
+    spacing_mm = config.model.root.spacing_mm
+    if config.space_mm:
+        space = box(np.array(config.space_mm[:3]), np.array(config.space_mm[3:]), spacing_mm)
+    else:
+        space = capture_space(rig, spacing_mm=spacing_mm, around_mm=around)
     return Footage.build(rig, inputs, labels, config.split, maps, pictures), space

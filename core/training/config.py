@@ -127,6 +127,9 @@ class RootStage:
         weight_synthetic: Of the squared error against the synthetic target.
         weight_consistency: Of the squared difference between augmented and plain versions of real heatmaps.
         real_batch: Real moments a step for the consistency; 0 leaves it out.
+        side_share: Synthetic points stay this share of the capture space's edge inside its sides.
+        lowest_mm: And this far above its bottom,
+        highest_mm: and this far below its top: heights at which hips are.
         common_height: One height for all points of a scene, as published; else some sit while others stand.
         max_points: Most synthetic people of a scene, fewer in a small room: `area_m2` of floor for each.
         area_m2: See `max_points`.
@@ -143,6 +146,9 @@ class RootStage:
     weight_synthetic: float = 100.0
     weight_consistency: float = 1.0
     real_batch: int = 1
+    side_share: float = 0.06
+    lowest_mm: float = 250.0
+    highest_mm: float = 300.0
     common_height: bool = True
     max_points: int = 9
     area_m2: float = 2.0
@@ -286,6 +292,8 @@ class TrainConfig:
         split: What is held out.
         start: Networks to start from: "shipped" are those that come with the program for these settings, trained on
             synthetic people in made-up rigs; a folder is that of a checkpoint; empty starts from noise.
+        space_mm: Lowest and highest corner of the box that the root network looks into, x y z x y z in the world; empty
+            derives it from the rig and the people in the takes.
         labels: What training aims at: "clean" are 2D joints that all views agree on, with confidences; "raw" are the
             estimator's own, all of them, as published.
         rigs: Where synthetic people are seen.
@@ -310,6 +318,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     start: str = ""
+    space_mm: tuple[float, ...] = ()
     labels: Literal["clean", "raw"] = "clean"
     rigs: RigsConfig = field(default_factory=RigsConfig)
     backbone: BackboneStage = field(default_factory=BackboneStage)
@@ -324,6 +333,15 @@ class TrainConfig:
     measure_frames: int = 16
     checkpoint_s: float = 30.0
     max_minutes: float = 600.0
+
+    def __post_init__(self) -> None:
+        if self.space_mm and (
+            len(self.space_mm) != 6 or any(a >= b for a, b in zip(self.space_mm[:3], self.space_mm[3:], strict=True))
+        ):
+            raise CoreError(
+                f"training.space_mm is {list(self.space_mm)}.",
+                "Give six numbers, the lowest corner and then the highest: x y z x y z in mm.",
+            )
 
 
 def quick() -> TrainConfig:

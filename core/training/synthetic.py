@@ -28,10 +28,8 @@ from core.types.arrays import F32, F64
 from core.types.skeleton import COCO17, PANOPTIC15, convert
 from core.types.space import CaptureSpace
 
-_LOWEST_MM, _HIGHEST_MM = 250.0, 300.0
-"""Roots stay this far above the bottom and below the top of the space (SelfPose3d's values)."""
 _SIDE_SHARE = 0.06
-"""And this share of its edge inside its sides."""
+"""People stay this share of the space's edge inside its sides."""
 _BODIES_SEED = 20_24
 _MIRROR = list(PANOPTIC15.mirror)
 
@@ -51,20 +49,18 @@ class RootScenes:
     visible: Tensor
 
 
-def root_points(
-    space: CaptureSpace, count: int, most: int, chance: Chance, *, common_height: bool
-) -> tuple[Tensor, Tensor]:
+def root_points(space: CaptureSpace, count: int, most: int, chance: Chance, stage: RootStage) -> tuple[Tensor, Tensor]:
     """Random roots (count, most, 3) mm and which of them exist (count, most): 1 to `most` in a scene.
 
-    With `common_height` as published: one height a scene, plus 50 mm of spread. Without it everybody has a height of
-    their own: some sit while others stand.
+    With the stage's `common_height` as published: one height a scene, plus 50 mm of spread. Without it everybody has a
+    height of their own: some sit while others stand.
     """
     low, high = space.low_mm.copy(), space.high_mm.copy()
-    side = _SIDE_SHARE * space.size_mm[:2]
+    side = stage.side_share * space.size_mm[:2]
     low[:2], high[:2] = low[:2] + side, high[:2] - side
-    low[2], high[2] = low[2] + _LOWEST_MM, high[2] - _HIGHEST_MM
+    low[2], high[2] = low[2] + stage.lowest_mm, high[2] - stage.highest_mm
     xyz = chance.uniform(tensor(low, chance.device), tensor(high, chance.device), count, most, 3)
-    if common_height:
+    if stage.common_height:
         base = chance.uniform(float(low[2]), float(high[2]), count, 1)
         xyz[..., 2] = base + 50 * chance.normal(count, most)
     exists = torch.arange(most, device=chance.device) < chance.integers(1, most + 1, count, 1)
@@ -76,7 +72,7 @@ def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Gener
     chance = Chance(rng, scene.device)
     room = int(scene.space.size_mm[:2].prod() / 1e6 / stage.area_m2)
     most = min(stage.max_points, max(2, room))
-    roots, exists = root_points(scene.space, count, most, chance, common_height=stage.common_height)
+    roots, exists = root_points(scene.space, count, most, chance, stage)
     rotation, zoom = draw_augmentation(rng, count)
     plain = rng.random(count) < 1 / 3
     base = augment(scene.base_affine, scene.size_hw, np.where(plain, 0, rotation), np.where(plain, 0, zoom))

@@ -120,7 +120,7 @@ class TestSyntheticRoots:
             centre_mm=np.array([0, -500, 800.0]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(8, 8, 8)
         )
         chance = Chance(np.random.default_rng(0), torch.device("cpu"))
-        points, there = root_points(space, 500, 9, chance, common_height=True)
+        points, there = root_points(space, 500, 9, chance, RootStage())
         xyz, exists = points.numpy(), there.numpy()
         assert space.contains(xyz).mean() > 0.999
         assert set(exists.sum(1)) == set(range(1, 10))
@@ -133,7 +133,7 @@ class TestSyntheticRoots:
             centre_mm=np.array([0, 0, 800.0]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(8, 8, 8)
         )
         chance = Chance(np.random.default_rng(0), torch.device("cpu"))
-        z = root_points(space, 500, 9, chance, common_height=False)[0][..., 2]
+        z = root_points(space, 500, 9, chance, RootStage(common_height=False))[0][..., 2]
         assert 50 <= float(z.min()) < 60 and 1490 < float(z.max()) <= 1500
         assert float(z.std(1).mean()) > 350
 

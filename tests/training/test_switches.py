@@ -182,6 +182,13 @@ class TestStart:
         assert loss() < 0.97 * before
 
 
+def test_a_space_of_ones_own_is_checked() -> None:
+    assert TrainConfig(space_mm=(-1000, -1000, -200, 1000, 1000, 2000)).space_mm[3] == 1000
+    for wrong in ((1.0, 2.0), (0.0, 0, 0, 1000, 1000, -5)):
+        with pytest.raises(CoreError, match="space_mm"):
+            TrainConfig(space_mm=wrong)
+
+
 def test_raw_labels_are_the_estimators_own(world: object) -> None:
     footage: Footage = world.footage  # type: ignore[attr-defined]
     labels = Labels.raw(footage.inputs)
