@@ -1,30 +1,69 @@
-"""What papers report on public data sets, to be printed beside ours. Figures only; each paper tells its set-up."""
+"""What papers report on public data sets, to be printed beside what is measured here."""
 
 from __future__ import annotations
 
-PANOPTIC_COLUMNS = ("AP25", "AP50", "AP100", "AP150", "R@500", "MPJPE")
-PANOPTIC: dict[str, tuple[float | None, ...]] = {
-    "VoxelPose (3D labels)": (83.59, 98.33, 99.76, 99.91, None, 17.68),
-    "Faster VoxelPose (3D labels)": (85.22, 98.08, 99.32, 99.48, None, 18.26),
-    "TEMPO (3D labels)": (89.01, 99.08, 99.76, 99.93, None, 14.68),
-    "COMPOSE (no training)": (54.66, 97.27, 98.94, 99.17, 99.83, 23.62),
-    "SelfPose3d (no labels)": (55.13, 96.44, 98.46, 98.98, 99.60, 24.47),
-    "DisPOSE (no labels)": (68.59, 98.59, 99.60, 99.80, 99.91, 21.20),
-}
-"""Percent, and mm."""
-ACTOR_COLUMNS = ("Actor 1", "Actor 2", "Actor 3", "Average")
-SHELF: dict[str, tuple[float | None, ...]] = {
-    "VoxelPose (3D labels)": (99.3, 94.1, 97.6, 97.0),
-    "Faster VoxelPose (3D labels)": (99.4, 96.0, 97.5, 97.6),
-    "MvPose (no training)": (98.8, 94.1, 97.8, 96.9),
-    "SelfPose3d (no labels)": (97.2, 90.3, 97.9, 95.1),
-    "DisPOSE (no labels)": (99.5, 94.1, 97.8, 97.1),
-}
-CAMPUS: dict[str, tuple[float | None, ...]] = {
-    "VoxelPose (3D labels)": (97.6, 93.8, 98.8, 96.7),
-    "Faster VoxelPose (3D labels)": (96.5, 94.1, 97.9, 96.2),
-    "MvPose (no training)": (97.6, 93.3, 98.0, 96.3),
-    "SelfPose3d (no labels)": (92.5, 82.2, 89.2, 87.9),
-    "DisPOSE (no labels)": (98.8, 93.7, 94.3, 95.6),
-}
-"""PCP3D, percent."""
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.config import from_mapping
+from core.files import read_yaml, resource
+
+OURS = "here"
+_FILE = ("published", "data_sets.yaml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One method's figures.
+
+    Attributes:
+        kind: What it learns from: "3D labels", "no labels", "no training"; `OURS` for what is measured here.
+        method: Name.
+        values: A figure for each column, None where it was not reported.
+        note: Where the figures come from, if not from the method's own paper.
+    """
+
+    kind: str
+    method: str
+    values: tuple[float | None, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Figures of several methods on one data set."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def lines(self) -> list[str]:
+        """The table as text, a line a row, the rows measured here last and marked with '>'."""
+        head = ("learns from", "method", *self.columns)
+        cells = [(row.kind, f"{row.method} ({row.note})" if row.note else row.method, *map(_text, row.values))
+                 for row in self.rows]  # fmt: skip
+        width = [max(len(line[i]) for line in (head, *cells)) for i in range(len(head))]
+        marks = [" ", *("> " if row.kind == OURS else "  " for row in self.rows)]
+        lines = [mark.ljust(2) + _line(line, width) for mark, line in zip(marks, (head, *cells), strict=True)]
+        return [self.title, lines[0], "  " + "-" * (len(lines[0]) - 2), *lines[1:]]
+
+
+def published(data_set: str) -> Table:
+    """The published figures on a data set, "panoptic", "shelf" or "campus"."""
+    return from_mapping(Table, read_yaml(resource(*_FILE))[data_set], f"{data_set}.")
+
+
+def beside(data_set: str, ours: Sequence[Row]) -> Table:
+    """The published figures with ours below them."""
+    table = published(data_set)
+    return Table(title=table.title, columns=table.columns, rows=(*table.rows, *ours))
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _line(cells: Sequence[str], width: Sequence[int]) -> str:
+    """Two columns of words to the left, figures to the right."""
+    words = [cell.ljust(w) for cell, w in zip(cells[:2], width[:2], strict=True)]
+    return "  ".join(words + [cell.rjust(w) for cell, w in zip(cells[2:], width[2:], strict=True)])

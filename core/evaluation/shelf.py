@@ -5,20 +5,22 @@ Legend: T frame, A actor, P predicted person, J the 14 joints of Shelf.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from core.errors import CoreError
+from core.evaluation.metrics import REACH_MM
 from core.types.arrays import F64
-from core.types.skeleton import COCO17, PANOPTIC15, Skeleton
+from core.types.skeleton import COCO17, PANOPTIC15, SHELF14, Skeleton
 
 LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (9, 10), (10, 11), (12, 13))
 """Shanks, thighs, forearms, upper arms, head, as pairs of the 14 joints."""
 _HIPS, _NECK = (2, 3), 12
-_REACH_MM = 500.0
+PARTS = ("shanks", "thighs", "forearms", "upper arms", "head", "torso")
+_PART_OF = np.array([0, 1, 1, 0, 2, 3, 3, 2, 4, 5])
+"""Index in PARTS of each limb, and of the torso."""
 Head = Literal["shelf", "plain"]
 
 
@@ -28,17 +30,20 @@ class PartScore:
 
     Attributes:
         actors: Share of correct parts of each actor, in 0..1; NaN for one who never appears.
+        parts: Kind of part to the share of correct ones over all actors; NaN where there is none.
         recall: Share of true people with a prediction closer than 500 mm.
         people: Number of true people over all frames.
     """
 
     actors: tuple[float, ...]
+    parts: dict[str, float]
     recall: float
     people: int
 
     def mean(self, first: int = 3) -> float:
-        """Mean over the first actors, as published: a fourth is left out."""
-        return float(np.nanmean(self.actors[:first]))
+        """Mean over the first actors, as published: a fourth is left out. NaN if none of them appears."""
+        some = [share for share in self.actors[:first] if np.isfinite(share)]
+        return float(np.mean(some)) if some else float("nan")
 
 
 def to_shelf14(xyz_mm: F64, skeleton: Skeleton, head: Head = "shelf") -> F64:
@@ -48,11 +53,14 @@ def to_shelf14(xyz_mm: F64, skeleton: Skeleton, head: Head = "shelf") -> F64:
         xyz_mm: World points.
         skeleton: Of the input.
         head: "shelf" is VoxelPose's estimate of the head's ends for Shelf, "plain" the one for Campus. Papers differ:
-            report both on Campus.
+            report both on Campus. Where an ear is missing the nose stands for the middle of the ears, as it always
+            does in Panoptic-15.
 
     Raises:
         CoreError: Another skeleton.
     """
+    if skeleton.name == SHELF14.name:
+        return xyz_mm
     if skeleton.name not in (COCO17.name, PANOPTIC15.name):
         raise CoreError(f"{skeleton.name} has no rule for the joints of Shelf.", "Use COCO-17 or Panoptic-15.")
 
@@ -64,7 +72,10 @@ def to_shelf14(xyz_mm: F64, skeleton: Skeleton, head: Head = "shelf") -> F64:
     order = ("wrist", "elbow", "shoulder")
     body += [at(f"right_{j}") for j in order] + [at(f"left_{j}") for j in reversed(order)]
     middle, nose = (at("left_shoulder") + at("right_shoulder")) / 2, at("nose")
-    centre = (at("left_ear") + at("right_ear")) / 2 if skeleton.name == COCO17.name else nose
+    centre = nose
+    if skeleton.name == COCO17.name:
+        ears = (at("left_ear") + at("right_ear")) / 2
+        centre = np.where(np.isfinite(ears), ears, nose)
     bottom = (middle + centre) / 2
     top = 2 * centre - bottom
     if head == "shelf":
@@ -75,16 +86,17 @@ def to_shelf14(xyz_mm: F64, skeleton: Skeleton, head: Head = "shelf") -> F64:
     return np.stack([*body, bottom, top], axis=-2)
 
 
-def part_score(predicted_mm: Sequence[F64], truth_mm: F64) -> PartScore:
+def part_score(predicted_mm: F64, truth_mm: F64) -> PartScore:
     """PCP3D of predictions against actors.
 
     A true person takes the prediction whose 14 joints are nearest on average; several may take the same one. A part is
     right when its ends are off by no more than half its length on average. A frame in which nobody was predicted counts
-    as wrong throughout.
+    as wrong throughout. A joint that was not predicted makes its parts wrong, and is counted as 500 mm off where the
+    nearest person is chosen.
 
     Args:
-        predicted_mm: T frames of (P, 14, 3), P from 0 on.
-        truth_mm: (T, A, 14, 3), NaN where an actor is absent.
+        predicted_mm: (T, P, 14, 3), NaN where missing.
+        truth_mm: (T, A, 14, 3), NaN where an actor is absent. Parts without truth do not count.
 
     Raises:
         CoreError: Not as many frames in both.
@@ -93,37 +105,52 @@ def part_score(predicted_mm: Sequence[F64], truth_mm: F64) -> PartScore:
         raise CoreError(
             f"There are {len(predicted_mm)} predicted and {len(truth_mm)} true frames.", "Compare the same frames."
         )
-    present: np.ndarray = np.asarray(np.isfinite(truth_mm).all((-2, -1)))  # (T, A)
-    right, parts = np.zeros(truth_mm.shape[1]), len(LIMBS) + 1
-    reached = 0
-    for t, people in enumerate(predicted_mm):  # frames hold different numbers of people
-        for actor in np.flatnonzero(present[t]):
-            exact = truth_mm[t, actor]
-            apart = np.linalg.norm(people - exact, axis=-1).mean(-1) if len(people) else np.array([])
-            if not len(apart) or not np.isfinite(apart).any():
-                continue
-            nearest = int(np.nanargmin(apart))
-            reached += bool(apart[nearest] < _REACH_MM)
-            right[actor] += _correct_parts(people[nearest], exact)
-    total = parts * present.sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = right / total
-    people_count = int(present.sum())
+    real: np.ndarray = np.asarray(np.isfinite(truth_mm).all(-1))  # (T, A, J)
+    present = real.any(-1)
+    nearest, reached = _nearest(predicted_mm, truth_mm)
+    right, counted = _parts(nearest, truth_mm)  # (T, A, 10)
+    people = int(present.sum())
     return PartScore(
-        actors=tuple(float(s) for s in share),
-        recall=reached / people_count if people_count else float("nan"),
-        people=people_count,
+        actors=tuple(_share(right[:, a], counted[:, a]) for a in range(truth_mm.shape[1])),
+        parts={
+            name: _share(right[..., _PART_OF == kind], counted[..., _PART_OF == kind])
+            for kind, name in enumerate(PARTS)
+        },
+        recall=float((reached & present).sum() / people) if people else float("nan"),
+        people=people,
     )
 
 
-def _correct_parts(found: F64, exact: F64) -> int:
-    """Number of the ten parts of (14, 3) joints that are right."""
-    starts, ends = (np.array([limb[i] for limb in LIMBS]) for i in (0, 1))
-    error = (np.linalg.norm(found - exact, axis=-1)[starts] + np.linalg.norm(found - exact, axis=-1)[ends]) / 2
-    length = np.linalg.norm(exact[starts] - exact[ends], axis=-1)
-    middle = list(_HIPS)
-    torso_error = np.linalg.norm(found[middle].mean(0) - exact[middle].mean(0)) + np.linalg.norm(
-        found[_NECK] - exact[_NECK]
-    )
-    torso = np.linalg.norm(exact[middle].mean(0) - exact[_NECK])
-    return int((error <= length / 2).sum() + (torso_error / 2 <= torso / 2))
+def _nearest(predicted_mm: F64, truth_mm: F64) -> tuple[F64, np.ndarray]:
+    """The prediction (T, A, 14, 3) nearest to each actor, NaN where there is none, and whether it is in reach (T, A)."""
+    if not predicted_mm.shape[1]:
+        return np.full_like(truth_mm, np.nan), np.zeros(truth_mm.shape[:2], bool)
+    apart = np.linalg.norm(predicted_mm[:, None] - truth_mm[:, :, None], axis=-1)  # (T, A, P, J)
+    there = np.isfinite(predicted_mm).all(-1).any(-1)[:, None]  # (T, 1, P)
+    asked = np.isfinite(truth_mm).all(-1)[:, :, None]
+    far = np.where(asked, np.where(np.isfinite(apart), apart, REACH_MM), 0.0)
+    mean = np.where(there, far.sum(-1) / np.maximum(asked.sum(-1), 1), np.inf)
+    chosen = mean.argmin(-1)
+    picked = predicted_mm[np.arange(len(chosen))[:, None], chosen]
+    return picked, np.asarray(mean.min(-1) < REACH_MM)
+
+
+def _parts(found: F64, exact: F64) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the ten parts of joints (..., 14, 3) are right, and which count, both (..., 10)."""
+    start, end = ([limb[i] for limb in LIMBS] for i in (0, 1))
+    hips = list(_HIPS)
+
+    def ends(xyz: F64) -> F64:
+        """(..., 10, 2, 3), the torso last."""
+        torso = np.stack([xyz[..., hips, :].mean(-2), xyz[..., _NECK, :]], -2)
+        limbs = np.stack([xyz[..., start, :], xyz[..., end, :]], -2)
+        return np.concatenate([limbs, torso[..., None, :, :]], -3)
+
+    ours, theirs = ends(found), ends(exact)
+    length = np.linalg.norm(theirs[..., 0, :] - theirs[..., 1, :], axis=-1)
+    error = np.linalg.norm(ours - theirs, axis=-1).mean(-1)
+    return np.asarray(error <= length / 2), np.asarray(np.isfinite(length))
+
+
+def _share(right: np.ndarray, counted: np.ndarray) -> float:
+    return float(right[counted].sum() / counted.sum()) if counted.any() else float("nan")

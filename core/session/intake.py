@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,7 +72,7 @@ def import_take(
         CancelledError: The person stopped it.
     """
     paths = _expand(videos)
-    take_name = _take_name(session, name, videos)
+    take_name = free_take_name(session, name, videos)
     rig = session.rig
     names = _camera_names(paths, tuple(cameras), rig, strict=kind == "motion")
     sources = {}
@@ -89,8 +89,8 @@ def import_take(
     notes += [*alignment.notes, *_starts_apart(sources)]
     if len(sources) == 1:
         notes.append("There is one camera only: 2D poses can be found, 3D needs at least two.")
-    with _staging(session, take_name) as staging:
-        files = _copy(sources, staging, reporter)
+    with staged(session, take_name) as staging:
+        files = copy_videos({name: source.path for name, source in sources.items()}, staging, reporter)
         manifest = TakeManifest(
             name=take_name,
             kind=kind,
@@ -114,7 +114,7 @@ def import_take(
         alignment.timeline.save(staging.timestamps)
         write_yaml(staging.manifest, to_mapping(manifest))
         check(reporter)
-        _put_in_place(staging, session.layout.take(take_name))
+        put_in_place(staging, session.layout.take(take_name))
     for note in notes:
         reporter.note(note, "warning")
     return session.take(take_name)
@@ -140,15 +140,20 @@ def _expand(videos: Sequence[Path | str]) -> list[Path]:
     return paths
 
 
-def _take_name(session: Session, wanted: str, videos: Sequence[Path | str]) -> str:
+def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str]) -> str:
+    """The wanted name if it is free, else one after the folder that the take comes from, or a number.
+
+    Raises:
+        CoreError: The wanted name is taken.
+    """
     taken = {p.name.casefold() for p in session.layout.takes.glob("*")} if session.layout.takes.is_dir() else set()
     if wanted:
         name = safe_name(wanted)
         if name.casefold() in taken:
             raise CoreError(f"The session already has a take '{name}'.", "Choose another name.")
         return name
-    folder = len(videos) == 1 and Path(videos[0]).is_dir()
-    base = safe_name(Path(videos[0]).resolve().name) if folder else "take"
+    folder = len(sources) == 1 and Path(sources[0]).is_dir()
+    base = safe_name(Path(sources[0]).resolve().name) if folder else "take"
     candidates = ([base] if folder else []) + [f"{base}_{number:02d}" for number in range(1, len(taken) + 2)]
     return next(c for c in candidates if c.casefold() not in taken)
 
@@ -246,7 +251,7 @@ def _starts_apart(sources: dict[str, _Source]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _staging(session: Session, name: str) -> Iterator[TakeLayout]:
+def staged(session: Session, name: str) -> Iterator[TakeLayout]:
     """A folder beside the takes that becomes the take, and is gone otherwise; also clears those of crashed imports."""
     for left in session.layout.incoming.glob("*"):
         owner = left.name.partition("-")[0]
@@ -268,9 +273,14 @@ def _staging(session: Session, name: str) -> Iterator[TakeLayout]:
             session.layout.incoming.rmdir()
 
 
-def _copy(sources: dict[str, _Source], staging: TakeLayout, reporter: Reporter) -> dict[str, str]:
-    """Copies the videos; file names by camera."""
-    total = sum(source.path.stat().st_size for source in sources.values())
+def copy_videos(videos: Mapping[str, Path], staging: TakeLayout, reporter: Reporter) -> dict[str, str]:
+    """Copies videos, given by camera, into a take's folder; their names there by camera.
+
+    Raises:
+        CoreError: There is no space.
+        CancelledError: The person stopped it.
+    """
+    total = sum(path.stat().st_size for path in videos.values())
     free = shutil.disk_usage(staging.root).free
     if free < total + _SPARE_BYTES:
         raise CoreError(
@@ -278,9 +288,9 @@ def _copy(sources: dict[str, _Source], staging: TakeLayout, reporter: Reporter) 
             "Free some space, or keep the session on another disk.",
         )
     done, files = 0, {}
-    for camera, source in sources.items():
-        target = staging.video(camera, source.path.suffix.lower())
-        with source.path.open("rb") as read, target.open("wb") as write:
+    for camera, path in videos.items():
+        target = staging.video(camera, path.suffix.lower())
+        with path.open("rb") as read, target.open("wb") as write:
             while chunk := read.read(_CHUNK):
                 check(reporter)
                 write.write(chunk)
@@ -292,7 +302,8 @@ def _copy(sources: dict[str, _Source], staging: TakeLayout, reporter: Reporter) 
     return files
 
 
-def _put_in_place(staging: TakeLayout, take: TakeLayout) -> None:
+def put_in_place(staging: TakeLayout, take: TakeLayout) -> None:
+    """Lets what was put together appear among the takes, as a whole."""
     take.root.parent.mkdir(parents=True, exist_ok=True)
     if take.root.exists():
         raise CoreError(f"The session already has a take '{take.name}'.", "Choose another name.")

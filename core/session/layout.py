@@ -110,6 +110,11 @@ class TakeLayout:
         return self.poses3d_root / f"{safe_name(run)}.nc"
 
     @property
+    def truth(self) -> Path:
+        """Annotated 3D people, where the take comes from a data set."""
+        return self.root / "truth.nc"
+
+    @property
     def report(self) -> Path:
         """Figures of the newest evaluation of this take."""
         return self.root / "report.json"

@@ -188,6 +188,11 @@ class Take:
         """One 3D result."""
         return Pose3DSequence.load(self.layout.poses3d(run))
 
+    @property
+    def truth(self) -> Pose3DSequence | None:
+        """Annotated people at the take's moments, None unless the take comes from a data set."""
+        return Pose3DSequence.load(self.layout.truth) if self.layout.truth.is_file() else None
+
 
 @dataclass(frozen=True, slots=True)
 class Session:

@@ -9,12 +9,13 @@ from core.types.camera import Camera, CameraRig
 from core.types.frame import Frame, FrameSet
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import COCO17, PANOPTIC15, Skeleton
+from core.types.skeleton import COCO17, PANOPTIC15, SHELF14, Skeleton
 from core.types.space import CaptureSpace
 
 __all__ = [
     "COCO17",
     "PANOPTIC15",
+    "SHELF14",
     "Camera",
     "CameraRig",
     "CaptureSpace",

@@ -80,7 +80,18 @@ PANOPTIC15 = _build(
     "left_knee-left_ankle right_hip-right_knee right_knee-right_ankle",
     "mid_hip",
 )
-SKELETONS = {s.name: s for s in (COCO17, PANOPTIC15)}
+SHELF14 = _build(
+    "shelf14",
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle right_wrist right_elbow right_shoulder "
+    "left_shoulder left_elbow left_wrist head_bottom head_top",
+    "right_ankle-right_knee right_knee-right_hip left_hip-left_knee left_knee-left_ankle right_wrist-right_elbow "
+    "right_elbow-right_shoulder left_shoulder-left_elbow left_elbow-left_wrist head_bottom-head_top "
+    "right_shoulder-left_shoulder right_hip-left_hip right_shoulder-right_hip left_shoulder-left_hip "
+    "right_shoulder-head_bottom left_shoulder-head_bottom",
+    None,
+)
+"""The joints of the Shelf and Campus data sets; `core.evaluation.shelf` derives its head from other sets."""
+SKELETONS = {s.name: s for s in (COCO17, PANOPTIC15, SHELF14)}
 _MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
 
 

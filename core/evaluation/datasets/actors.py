@@ -1,0 +1,153 @@
+"""Shelf and Campus as VoxelPose lays them out.
+
+`actorsGT.mat`: actors in 14 joints, metres; `calibration_shelf.json`; optionally `Camera0/img_000300.png` and so on, and
+`pred_shelf_maskrcnn_hrnet_coco.pkl`: 2D poses in COCO-17 joints.
+
+Legend: F annotated frame, T chosen frame, A actor, J joint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.calibration.importers import read_rig
+from core.errors import CoreError
+from core.evaluation.datasets.dataset import REMEDY, DataSet, DataSetReader, Selection, one_file, pictures_of, truth_of
+from core.evaluation.datasets.pickled import read_pickle
+from core.pose2d.importers.people import stacked
+from core.types.arrays import F64, I64
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.skeleton import COCO17, SHELF14
+
+ESTIMATOR = "maskrcnn_hrnet"
+_MM_PER_M = 1000.0
+_FPS = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What sets the two apart: picture size, and the frames that are tested, first and last of each stretch."""
+
+    kind: str
+    size_px: tuple[int, int]
+    tested: tuple[tuple[int, int], ...]
+
+    @property
+    def calibration(self) -> str:
+        return f"calibration_{self.kind}.json"
+
+    @property
+    def poses2d(self) -> str:
+        return f"pred_{self.kind}_maskrcnn_hrnet_coco.pkl"
+
+    def recognises(self, folder: Path) -> bool:
+        return (folder / self.calibration).is_file()
+
+    def read(self, folder: Path, selection: Selection) -> DataSet:
+        rig = self._rig(folder, selection.cameras)
+        actors = _actors(one_file(folder, "actorsGT.mat"))
+        tested = np.zeros(len(actors), bool)
+        for first, last in self.tested:
+            if last >= len(actors):
+                raise CoreError(f"actorsGT.mat has {len(actors)} frames; {last + 1} are needed.", REMEDY)
+            tested[first : last + 1] = True
+        frames = np.flatnonzero({"test": tested, "train": ~tested, "all": np.ones_like(tested)}[selection.split])
+        xyz = actors[frames]
+        pictures, notes = pictures_of(rig, frames, lambda name: folder / f"Camera{name}")
+        poses2d = self._poses2d(folder, rig, frames)
+        return DataSet(
+            kind=self.kind,
+            name=folder.name,
+            rig=rig,
+            frames=frames,
+            tested=tested[frames],
+            truth=truth_of(SHELF14, frames, _FPS, xyz, np.ones(xyz.shape[:-1]), tuple(range(1, xyz.shape[1] + 1))),
+            fps=_FPS,
+            pictures=pictures,
+            poses2d=poses2d,
+            estimator=ESTIMATOR if poses2d else "",
+            notes=tuple(notes),
+        )
+
+    def _rig(self, folder: Path, cameras: tuple[str, ...]) -> CameraRig:
+        rig = read_rig(one_file(folder, self.calibration, "calibration_*.json"), "voxelpose")
+        missing = [name for name in cameras if name not in rig.names]
+        if missing:
+            raise CoreError(f"{folder.name} has no camera {missing[0]}.", f"Its cameras: {', '.join(rig.names)}.")
+        chosen = rig.subset(cameras or rig.names)
+        # The file does not hold the pictures' size; all cameras of the set have the same.
+        return CameraRig(
+            cameras=tuple(c.replace(size_px=self.size_px) for c in chosen), created=rig.created, source=rig.source
+        )
+
+    def _poses2d(self, folder: Path, rig: CameraRig, frames: I64) -> dict[str, Pose2D]:
+        path = folder / self.poses2d
+        if not path.is_file():
+            return {}
+        found = read_pickle(path)
+        if not isinstance(found, Mapping):
+            raise CoreError(f"{path.name} is no mapping of pictures to people.", REMEDY)
+        moments = {name: [_people(found.get(f"{name}_{f}", ()), path) for f in frames.tolist()] for name in rig.names}
+        return {name: stacked(name, COCO17, people) for name, people in moments.items()}
+
+
+def _people(value: Any, path: Path) -> list[F64]:
+    """People of one picture, each (17, 3) x, y, score; certain where the file has no scores."""
+    people = []
+    try:
+        for person in value:
+            joints = np.asarray(person["pred"] if isinstance(person, Mapping) else person, float)
+            if joints.shape not in ((17, 2), (17, 3)):
+                raise ValueError(f"a person of shape {joints.shape}")
+            people.append(joints if joints.shape[1] == 3 else np.concatenate([joints, np.ones((17, 1))], 1))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CoreError(f"{path.name} holds people that are not 17 joints: {error}.", REMEDY) from error
+    return people
+
+
+def _actors(path: Path) -> F64:
+    """(F, A, 14, 3) mm, NaN where an actor is absent."""
+    from scipy.io import loadmat
+
+    try:
+        cells = loadmat(path)["actor3D"]
+        columns = [_actor(actor) for actor in _inside(cells).ravel()]
+    except Exception as error:
+        raise CoreError(f"{path.name} does not hold actors: {error}.", REMEDY) from error
+    length = min(map(len, columns), default=0)
+    if not length:
+        raise CoreError(f"{path.name} has no frames of actors.", REMEDY)
+    return _MM_PER_M * np.stack([column[:length] for column in columns], 1)
+
+
+def _inside(cells: Any) -> np.ndarray:
+    """A cell array without the cells of one that it is wrapped in."""
+    array = np.asarray(cells)
+    while array.dtype == object and array.size == 1 and np.asarray(array.ravel()[0]).dtype == object:
+        array = np.asarray(array.ravel()[0])
+    return array
+
+
+def _actor(cells: Any) -> F64:
+    """(F, 14, 3) metres of one actor, NaN in frames without them."""
+    frames = _inside(cells).ravel()
+    out = np.full((len(frames), len(SHELF14), 3), np.nan)
+    for f, cell in enumerate(frames):
+        values = np.asarray(cell)
+        while values.dtype == object and values.size == 1:
+            values = np.asarray(values.ravel()[0])
+        if values.size > 1:  # an absent actor is an empty cell, or a single NaN
+            out[f] = np.asarray(values, float).reshape(len(SHELF14), 3)
+    return out
+
+
+_SHELF = _Layout("shelf", (1032, 776), ((300, 600),))
+_CAMPUS = _Layout("campus", (360, 288), ((350, 470), (650, 750)))
+SHELF = DataSetReader(name="shelf", title="Shelf", recognises=_SHELF.recognises, read=_SHELF.read)
+CAMPUS = DataSetReader(name="campus", title="Campus", recognises=_CAMPUS.recognises, read=_CAMPUS.read)

@@ -1,0 +1,93 @@
+"""OpenPose's JSON: a folder for each camera, a file `<video>_<picture>_keypoints.json` for each picture.
+
+BODY_25 and COCO (18 joints) are read and become COCO-17: their neck and mid-hip are means of shoulders and hips, and
+COCO-17 has no feet. Coordinates are px of the picture (OpenPose's `--keypoint_scale 0`, its default).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import CoreError
+from core.files import read_json
+from core.pose2d.importers.importer import People, Pose2DImporter
+from core.types.arrays import F64
+from core.types.skeleton import COCO17
+
+_SUFFIX = "_keypoints.json"
+_BODY25 = (
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist mid_hip right_hip right_knee "
+    "right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear"
+).split()  # the last six are feet
+_COCO18 = (
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip right_knee "
+    "right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear"
+).split()
+_ORDERS = {
+    25: np.array([_BODY25.index(joint) for joint in COCO17.joints]),
+    18: np.array([_COCO18.index(joint) for joint in COCO17.joints]),
+}
+_REMEDY = "Run OpenPose again with --write_json and the model BODY_25 or COCO."
+
+
+def _cameras(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and any(p.glob(f"*{_SUFFIX}")))
+
+
+def _read(folder: Path) -> People:
+    files = sorted(folder.glob(f"*{_SUFFIX}"))
+    if not files:
+        raise CoreError(f"{folder.name} has no files named *{_SUFFIX}.", _REMEDY)
+    people: dict[int, list[F64]] = {}
+    for path in files:
+        digits = re.search(r"(\d+)$", path.name.removesuffix(_SUFFIX))
+        if digits is None:
+            raise CoreError(f"{path.name} does not tell the number of its picture.", _REMEDY)
+        number = int(digits[1])
+        if number in people:
+            raise CoreError(f"{folder.name} has two files of picture {number}.", "Keep the files of one video.")
+        people[number] = _people(path)
+    _check_scale(people, folder)
+    return people
+
+
+def _people(path: Path) -> list[F64]:
+    document = read_json(path)
+    people = document.get("people") if isinstance(document, Mapping) else None
+    if not isinstance(people, list):
+        raise CoreError(f"{path.name} has no list of people.", _REMEDY)
+    return [joints for person in people if (joints := _person(person, path)) is not None]
+
+
+def _person(person: Any, path: Path) -> F64 | None:
+    """(17, 3), or None for somebody of whom only hands or the face were found."""
+    try:
+        values = np.asarray(person["pose_keypoints_2d"], float).ravel()
+    except (KeyError, TypeError, ValueError) as error:
+        raise CoreError(f"{path.name} has a person without pose_keypoints_2d.", _REMEDY) from error
+    if not values.size:
+        return None
+    order = _ORDERS.get(values.size // 3) if values.size % 3 == 0 else None
+    if order is None:
+        raise CoreError(f"{path.name} has a person of {values.size} values, expected 75 or 54.", _REMEDY)
+    return values.reshape(-1, 3)[order]
+
+
+def _check_scale(people: People, folder: Path) -> None:
+    """Refuses coordinates that are shares of the picture instead of px."""
+    everyone = [person for some in people.values() for person in some]
+    seen = np.concatenate([person[person[:, 2] > 0, :2] for person in everyone]) if everyone else np.zeros((0, 2))
+    if len(seen) > 1 and np.abs(seen).max() <= 1.0:
+        raise CoreError(
+            f"The joints of {folder.name} are shares of the picture, not px.", "Run OpenPose with --keypoint_scale 0."
+        )
+
+
+IMPORTER = Pose2DImporter(
+    name="openpose", title="OpenPose (JSON folders)", skeleton=COCO17, cameras=_cameras, read=_read
+)

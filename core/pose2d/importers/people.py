@@ -1,0 +1,49 @@
+"""2D people of other programs as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.errors import CoreError
+from core.types.arrays import F64
+from core.types.pose2d import Pose2D
+from core.types.skeleton import Skeleton
+
+
+def stacked(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]]) -> Pose2D:
+    """Detections of a camera from those of each moment.
+
+    Args:
+        camera: Name.
+        skeleton: Of J joints.
+        people: T moments of any number of people, each (J, 3) x, y in px and confidence. A joint counts as missing where
+            the confidence is not above 0 or a coordinate is not finite; confidences above 1 become 1.
+
+    Raises:
+        CoreError: A person of another shape.
+    """
+    J = len(skeleton)
+    most = max(map(len, people), default=0)
+    xy, score = np.full((len(people), most, J, 2), np.nan), np.zeros((len(people), most, J))
+    for t, moment in enumerate(people):
+        for p, person in enumerate(moment):
+            if person.shape != (J, 3):
+                raise CoreError(
+                    f"{camera}: a person of moment {t} has shape {person.shape}, expected {(J, 3)}.",
+                    "Check which program and which set of joints the file is of.",
+                )
+            seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)
+            xy[t, p, seen], score[t, p, seen] = person[seen, :2], np.minimum(person[seen, 2], 1.0)
+    return Pose2D(camera=camera, skeleton=skeleton, xy_px=xy, score=score, box_px=_boxes(xy))
+
+
+def _boxes(xy_px: F64, margin: float = 0.1) -> F64:
+    """(T, P, 4) around joints (T, P, J, 2), wider by `margin` of the longer side; NaN around nothing."""
+    known = np.asarray(np.isfinite(xy_px).all(-1, keepdims=True))
+    some = np.asarray(known.any(-2))
+    low = np.where(some, np.where(known, xy_px, np.inf).min(-2, initial=np.inf), np.nan)
+    high = np.where(some, np.where(known, xy_px, -np.inf).max(-2, initial=-np.inf), np.nan)
+    extra = margin * (high - low).max(-1, keepdims=True)
+    return np.concatenate([low - extra, high + extra], -1)

@@ -1,0 +1,71 @@
+"""Single pictures as the video of a take, without coding them anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from core.errors import CoreError
+from core.progress import Reporter, check
+
+SUFFIX = ".mov"
+"""The container that takes both JPEG and PNG as they are."""
+
+_CODECS = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG": "png"}
+_TICK = Fraction(1, 90000)
+_REMEDY = "Convert the pictures to JPEG or PNG of one size and import again."
+
+
+def write_video(
+    pictures: Sequence[Path], times_s: Sequence[float], fps: float, path: Path, reporter: Reporter
+) -> tuple[int, int]:
+    """Writes pictures one after the other into a video; their bytes stay as they are.
+
+    Args:
+        pictures: JPEG or PNG files of one size, at least one.
+        times_s: Increasing, one a picture.
+        fps: Nominal rate.
+        path: File to write, with `SUFFIX`.
+        reporter: Asked whether to stop.
+
+    Returns:
+        Width and height.
+
+    Raises:
+        CoreError: A picture cannot be read, or differs in format or size from the first.
+        CancelledError: The person stopped it.
+    """
+    codec, size, pixel_format = _examine(pictures[0])
+    with av.open(str(path), "w", format="mov") as container:
+        stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        stream.width, stream.height = size
+        stream.pix_fmt = pixel_format
+        stream.codec_context.time_base = _TICK
+        for picture, time_s in zip(pictures, times_s, strict=True):
+            check(reporter)
+            if _examine(picture)[:2] != (codec, size):
+                raise CoreError(f"{picture.name} differs in size or format from {pictures[0].name}.", _REMEDY)
+            packet = av.Packet(picture.read_bytes())
+            packet.stream, packet.time_base, packet.is_keyframe = stream, _TICK, True
+            packet.pts = packet.dts = round((time_s - times_s[0]) / _TICK)
+            container.mux(packet)
+    return size
+
+
+def _examine(path: Path) -> tuple[str, tuple[int, int], str]:
+    """Codec, size and pixel format of a picture file."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        codec = next((name for mark, name in _CODECS.items() if start.startswith(mark)), None)
+        if codec is None:
+            raise CoreError(f"{path.name} is neither JPEG nor PNG.", _REMEDY)
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            return codec, (stream.width, stream.height), str(stream.format.name)
+    except (OSError, IndexError, AttributeError, av.FFmpegError) as error:
+        raise CoreError(f"{path.name} cannot be read as a picture: {error}.", _REMEDY) from error
