@@ -52,7 +52,7 @@ def space_in_use(session: Session, takes: Sequence[str], spacing_mm: float) -> S
 
     Args:
         session: With a posed rig.
-        takes: Names; those with a baseline say which cameras film and where people are. Without one it is the rig alone.
+        takes: Names; those with a baseline say which cameras film and where people are, else it is the rig alone.
         spacing_mm: Distance of voxels, where nobody set another one.
 
     Raises:

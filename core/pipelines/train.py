@@ -6,9 +6,6 @@ import dataclasses
 from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
-
-from core.calibration.space_in_use import as_chosen, space_in_use
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_yaml
@@ -18,6 +15,7 @@ from core.models.stored import TakeMaps
 from core.models.take_pictures import take_pictures
 from core.models.views import Detections
 from core.pipelines.params import TrainParams
+from core.pipelines.space import in_space, space_of_run
 from core.pose2d.heatmaps import take_heatmaps
 from core.progress import Reporter
 from core.session import BASELINE, RunLayout, Session, Take
@@ -25,7 +23,6 @@ from core.training.config import TrainConfig, preset
 from core.training.data import Footage, Labels
 from core.training.trainer import Trainer
 from core.types.camera import CameraRig
-from core.types.space import CaptureSpace, ChosenSpace, SyntheticRange
 
 
 def train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -44,8 +41,8 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
     takes = _takes(session, params)
     rig = session.rig_for_all(takes)
     rig.save(run.rig)
-    chosen = _space(session, params.takes, config, run, reporter)
-    config = _in_space(config, chosen)
+    chosen = space_of_run(session, params.takes, config, run, reporter)
+    config = in_space(config, chosen)
     write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
     device = pick_device(config.device)
     reporter.progress(0, 1, "Reading 2D poses")
@@ -78,43 +75,6 @@ def _takes(session: Session, params: TrainParams) -> list[Take]:
         if BASELINE not in take.poses3d_runs():
             raise CoreError(f"Take {take.name} has no baseline yet.", "Run Baseline (associate) on the take first.")
     return takes
-
-
-def _space(
-    session: Session, takes: tuple[str, ...], config: TrainConfig, run: RunLayout, reporter: Reporter
-) -> ChosenSpace:
-    """The space to train in: that of the settings, else the session's. A run keeps the one it began with."""
-    if run.space.exists():
-        return ChosenSpace.load(run.space)
-    own = SyntheticRange(
-        side_share=config.root.side_share, lowest_mm=config.root.lowest_mm, highest_mm=config.root.highest_mm
-    )
-    spacing_mm = config.model.root.spacing_mm
-    if config.space_mm:
-        low, high = np.array(config.space_mm[:3]), np.array(config.space_mm[3:])
-        chosen = as_chosen(CaptureSpace.between(low, high, spacing_mm), spacing_mm, own)
-    else:
-        used = space_in_use(session, takes, spacing_mm)
-        chosen = used.pinned if used.origin == "set" else dataclasses.replace(used.pinned, synthetic=own)
-        if not used.seen_share:
-            raise CoreError("No two cameras see any of the capture space.", "Reset it on the Train page.")
-        if used.other_rig:
-            reporter.note("The capture space was set for another calibration: look whether it still fits.", "warning")
-    chosen.save(run.space)
-    return chosen
-
-
-def _in_space(config: TrainConfig, chosen: ChosenSpace) -> TrainConfig:
-    """The settings with this space in them, as they are stored with the run."""
-    spacing_mm = chosen.spacing_mm or config.model.root.spacing_mm
-    space = chosen.space(spacing_mm)
-    root = dataclasses.replace(config.model.root, spacing_mm=spacing_mm)
-    return dataclasses.replace(
-        config,
-        space_mm=(*space.low_mm.tolist(), *space.high_mm.tolist()),
-        model=dataclasses.replace(config.model, root=root),
-        root=dataclasses.replace(config.root, **to_mapping(chosen.synthetic)),
-    )
 
 
 def _footage(
