@@ -88,15 +88,7 @@ def capture_space(
     low[:2], high[:2] = _extent(points[:, :, 0, :2][columns])
     if around_mm is not None:
         low, high = _around(np.asarray(around_mm, float), low, high)
-    return box(low, high, spacing_mm)
-
-
-def box(low_mm: F64, high_mm: F64, spacing_mm: float) -> CaptureSpace:
-    """The space between two corners, divided about `spacing_mm` apart."""
-    size = np.maximum(np.asarray(high_mm) - low_mm, 4 * spacing_mm)
-    voxels = np.maximum(4 * np.round((size / spacing_mm + 1) / 4).astype(int), 8)
-    x, y, z = (int(n) for n in voxels)
-    return CaptureSpace(centre_mm=(np.asarray(low_mm) + high_mm) / 2, size_mm=size, voxels=(x, y, z))
+    return CaptureSpace.between(low, high, spacing_mm)
 
 
 def _extent(xy_mm: F64) -> tuple[F64, F64]:

@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("config", "Print a verb's settings with their defaults, as a file for --config").add_argument(
         "verb", choices=list(VERBS)
     )
+    _add_space_flags(add("space", "Show or set the part of the room that training looks into", "session folder"))
     add("resume", "Go on with a job that was stopped", "session folder").add_argument("run", help="name of its run")
     for verb in VERBS.values():
         _add_flags(add(verb.name, verb.summary, "session folder"), verb)
@@ -76,6 +77,19 @@ def settings(verb: Verb, arguments: argparse.Namespace, session: Session) -> dic
     if "takes" in names and "takes" not in values:
         values["takes"] = _motion_takes(session)
     return to_mapping(with_overrides(from_mapping(verb.params, values), arguments.set or ()))
+
+
+def _add_space_flags(command: argparse.ArgumentParser) -> None:
+    change = command.add_mutually_exclusive_group()
+    change.add_argument(
+        "--set",
+        action="append",
+        metavar="NAME=VALUE",
+        help="one of centre_mm, size_mm, spacing_mm, synthetic.side_share, synthetic.lowest_mm, synthetic.highest_mm; "
+        "repeatable, such as size_mm=[4000,3000,2200]",
+    )
+    change.add_argument("--derive", action="store_true", help="forget what was set: derive it from rig and people")
+    command.add_argument("--preset", default="quick", metavar="TEXT", help="whose voxels, where none are set")
 
 
 def _add_flags(command: argparse.ArgumentParser, verb: Verb) -> None:

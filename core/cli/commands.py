@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.cli.arguments import parser, settings
+from core.cli.space import space
 from core.cli.terminal import JobView, show_end, show_error, words
 from core.config import to_mapping
 from core.errors import CoreError
@@ -105,6 +106,7 @@ _COMMANDS = {
     "status": _status,
     "verbs": _verbs,
     "config": _config,
+    "space": space,
     "resume": _resume,
 }
 

@@ -22,10 +22,12 @@ from core.pipelines.params import (
     PathParams,
     TrainParams,
 )
+from core.pipelines.space import space_to_train_in
 from core.pipelines.verbs import verb
-from core.progress import Reporter, Stage, check
+from core.progress import NullReporter, Reporter, Stage, check
 from core.session import BASELINE, RunLayout, Session, Take
-from core.types import CameraRig
+from core.training.config import TrainConfig, preset
+from core.types import CameraRig, ChosenSpace
 
 _SHARES = {"label": 0.07, "associate": 0.03, "train": 0.8, "infer": 0.05, "evaluate": 0.03, "export": 0.02}
 """Of the whole time, as measured on the embedded sample without a GPU."""
@@ -71,12 +73,16 @@ class _Path:
         return Stage(self.reporter, start, _SHARES[name], verb(name).summary)
 
     def _model(self, values: dict[str, Any], estimator: str, take: Take) -> tuple[RunLayout, bool]:
-        """The run to train in, and whether it is finished: one with the same settings, rig and labels, or a new one."""
+        """The run to train in, and whether it is finished: one of the same settings, rig, space and labels, or new."""
         rig = self.session.rig_for(take)
+        config = preset(values["preset"]) if values["preset"] else from_mapping(TrainConfig, values["training"])
+        space = space_to_train_in(self.session, [take.name], config, NullReporter())
         labelled = take.layout.poses2d_manifest(estimator).stat().st_mtime
         for run in reversed(self.session.runs()):
             job = Job(run.root)
-            if _settings(job.spec) == values and _same_rig(run, rig) and run.config.stat().st_mtime > labelled:
+            if _settings(job.spec) != values or not _same_rig(run, rig) or not _same_space(run, space):
+                continue
+            if run.config.stat().st_mtime > labelled:
                 job.poll()
                 if job.ended:
                     return run, job.state == "finished"
@@ -143,3 +149,10 @@ def _settings(spec: JobSpec) -> dict[str, Any] | None:
 
 def _same_rig(run: RunLayout, rig: CameraRig) -> bool:
     return run.rig.exists() and CameraRig.load(run.rig).digest == rig.digest
+
+
+def _same_space(run: RunLayout, space: ChosenSpace) -> bool:
+    try:
+        return run.space.exists() and ChosenSpace.load(run.space) == space
+    except CoreError:
+        return False  # of a newer version, or damaged: not known to be the same

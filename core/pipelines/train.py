@@ -6,9 +6,6 @@ import dataclasses
 from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
-
-from core.calibration.space import box, capture_space
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_yaml
@@ -18,15 +15,14 @@ from core.models.stored import TakeMaps
 from core.models.take_pictures import take_pictures
 from core.models.views import Detections
 from core.pipelines.params import TrainParams
+from core.pipelines.space import in_space, space_of_run
 from core.pose2d.heatmaps import take_heatmaps
 from core.progress import Reporter
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig, preset
 from core.training.data import Footage, Labels
 from core.training.trainer import Trainer
-from core.types.arrays import F64
-from core.types.camera import Camera, CameraRig
-from core.types.space import CaptureSpace
+from core.types.camera import CameraRig
 
 
 def train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -42,10 +38,12 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
         CancelledError: Stopped; a checkpoint was written.
     """
     config = preset(params.preset) if params.preset else params.training
-    write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
     takes = _takes(session, params)
-    rig = _rig(session, takes)
+    rig = session.rig_for_all(takes)
     rig.save(run.rig)
+    chosen = space_of_run(session, params.takes, config, run, reporter)
+    config = in_space(config, chosen)
+    write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
     device = pick_device(config.device)
     reporter.progress(0, 1, "Reading 2D poses")
     with ExitStack() as opened:
@@ -55,7 +53,8 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
         pictures = []
         if config.model.heatmap.source == "backbone":
             pictures = [take_pictures(take, rig, config.model, reporter) for take in takes]
-        footage, space = _footage(rig, takes, params.estimator, config, maps, pictures)
+        footage = _footage(rig, takes, params.estimator, config, maps, pictures)
+        space = chosen.space(config.model.root.spacing_mm)
         trainer = Trainer(config, footage, space, run.checkpoints, device, reporter)
         state = trainer.run()
     return {
@@ -78,20 +77,6 @@ def _takes(session: Session, params: TrainParams) -> list[Take]:
     return takes
 
 
-def _rig(session: Session, takes: list[Take]) -> CameraRig:
-    """The cameras that filmed any of the takes, in the rig's order, at the size of their pictures."""
-    filmed: dict[str, Camera] = {}
-    for take in takes:
-        for camera in session.rig_for(take):
-            if filmed.setdefault(camera.name, camera).size_px != camera.size_px:
-                raise CoreError(
-                    f"Camera {camera.name} filmed take {take.name} in another resolution than the takes before.",
-                    "Train on takes of one resolution, each by itself.",
-                )
-    rig = session.require_rig()
-    return dataclasses.replace(rig, cameras=tuple(filmed[name] for name in rig.names if name in filmed))
-
-
 def _footage(
     rig: CameraRig,
     takes: list[Take],
@@ -99,19 +84,12 @@ def _footage(
     config: TrainConfig,
     maps: list[TakeMaps],
     pictures: list[StoredPictures],
-) -> tuple[Footage, CaptureSpace]:
-    """Detections, labels and split of all takes, and the space around the people in them."""
-    inputs, labels, people = [], [], []
+) -> Footage:
+    """Detections, labels and split of all takes."""
+    inputs, labels = [], []
     for take in takes:
         poses2d, baseline = take.poses2d(estimator), take.poses3d(BASELINE)
         inputs.append(Detections.stack(rig, poses2d))
         clean = Labels.clean(rig, poses2d, baseline)
         labels.append(clean if config.labels == "clean" else Labels.raw(inputs[-1]))
-        people.append(baseline.xyz_mm.reshape(-1, 3))
-    around: F64 = np.concatenate(people)
-    spacing_mm = config.model.root.spacing_mm
-    if config.space_mm:
-        space = box(np.array(config.space_mm[:3]), np.array(config.space_mm[3:]), spacing_mm)
-    else:
-        space = capture_space(rig, spacing_mm=spacing_mm, around_mm=around)
-    return Footage.build(rig, inputs, labels, config.split, maps, pictures), space
+    return Footage.build(rig, inputs, labels, config.split, maps, pictures)

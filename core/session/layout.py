@@ -31,6 +31,11 @@ class RunLayout:
         return self.root / "rig.toml"
 
     @property
+    def space(self) -> Path:
+        """The capture space that was trained in."""
+        return self.root / "space.yaml"
+
+    @property
     def events(self) -> Path:
         return self.root / "events.jsonl"
 
@@ -133,6 +138,11 @@ class SessionLayout:
     @property
     def rig(self) -> Path:
         return self.root / "rig.toml"
+
+    @property
+    def space(self) -> Path:
+        """The capture space as somebody set it; absent while it is derived."""
+        return self.root / "space.yaml"
 
     @property
     def rig_report(self) -> Path:

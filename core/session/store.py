@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +19,10 @@ from core.files import read_text, read_yaml, write_text, write_yaml
 from core.geometry.resize import at_size
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.types.arrays import F64, I64, frozen
-from core.types.camera import CameraRig
+from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
+from core.types.space import ChosenSpace
 
 SESSION_SCHEMA = 1
 TakeKind = Literal["board", "floor", "motion"]
@@ -279,6 +281,31 @@ class Session:
             )
         return rig
 
+    @property
+    def space(self) -> ChosenSpace | None:
+        """The capture space as somebody set it, or None while it is derived from the rig and the people.
+
+        Raises:
+            CoreError: The file is damaged.
+        """
+        return ChosenSpace.load(self.layout.space) if self.layout.space.exists() else None
+
+    def set_space(self, chosen: ChosenSpace | None) -> None:
+        """Sets the capture space; None has it derived again.
+
+        Raises:
+            CoreError: The session cannot be written.
+        """
+        try:
+            if chosen is None:
+                self.layout.space.unlink(missing_ok=True)
+            else:
+                chosen.save(self.layout.space)
+        except OSError as error:
+            raise CoreError(
+                f"{self.layout.space} cannot be written: {error.strerror}.", "Check that you may write to the session."
+            ) from error
+
     def take_names(self) -> list[str]:
         """Names of the takes, in alphabetical order."""
         return sorted(p.parent.name for p in self.layout.takes.glob("*/take.yaml"))
@@ -325,6 +352,23 @@ class Session:
         except CoreError as error:
             raise CoreError(f"Take {take.name}: {error.message}", error.hint) from error
         return dataclasses.replace(rig, cameras=fitted)
+
+    def rig_for_all(self, takes: Sequence[Take]) -> CameraRig:
+        """The cameras that filmed any of the takes, in the rig's order, at the size of their pictures.
+
+        Raises:
+            CoreError: As `rig_for`, or a camera filmed in two resolutions.
+        """
+        filmed: dict[str, Camera] = {}
+        for take in takes:
+            for camera in self.rig_for(take):
+                if filmed.setdefault(camera.name, camera).size_px != camera.size_px:
+                    raise CoreError(
+                        f"Camera {camera.name} filmed take {take.name} in another resolution than the takes before.",
+                        "Train on takes of one resolution, each by itself.",
+                    )
+        rig = self.require_rig()
+        return dataclasses.replace(rig, cameras=tuple(filmed[name] for name in rig.names if name in filmed))
 
     def new_run(self, verb: str) -> RunLayout:
         """A fresh folder for a job, named after the time and the verb."""

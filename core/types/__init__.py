@@ -10,7 +10,7 @@ from core.types.frame import Frame, FrameSet
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17, PANOPTIC15, SHELF14, Skeleton
-from core.types.space import CaptureSpace
+from core.types.space import CaptureSpace, ChosenSpace, SyntheticRange
 
 __all__ = [
     "COCO17",
@@ -19,9 +19,11 @@ __all__ = [
     "Camera",
     "CameraRig",
     "CaptureSpace",
+    "ChosenSpace",
     "Frame",
     "FrameSet",
     "Pose2D",
     "Pose3DSequence",
     "Skeleton",
+    "SyntheticRange",
 ]

@@ -1,14 +1,22 @@
-"""The box of the world that the networks look into."""
+"""The box of the world that the networks look into, and what a person may set of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.config import from_mapping, to_mapping
 from core.errors import CoreError
+from core.files import read_yaml, write_yaml
 from core.types.arrays import F64, frozen
+
+SPACE_SCHEMA = 1
+MOST_VOXELS = 1_000_000
+_SIZE_MM = (500.0, 100_000.0)
+_SPACING_MM = (10.0, 1000.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,6 +43,13 @@ class CaptureSpace:
             )
         if len(self.voxels) != 3 or any(n < 4 or n % 4 for n in self.voxels):
             raise CoreError(f"The capture space has {self.voxels} voxels.", "Use multiples of 4 on each axis.")
+
+    @classmethod
+    def between(cls, low_mm: F64, high_mm: F64, spacing_mm: float) -> CaptureSpace:
+        """The space between two corners (3,), divided about `spacing_mm` apart."""
+        size = np.maximum(np.asarray(high_mm) - low_mm, 4 * spacing_mm)
+        x, y, z = (int(n) for n in np.maximum(4 * np.round((size / spacing_mm + 1) / 4).astype(int), 8))
+        return cls(centre_mm=(np.asarray(low_mm) + high_mm) / 2, size_mm=size, voxels=(x, y, z))
 
     @property
     def low_mm(self) -> F64:
@@ -72,3 +87,110 @@ class CaptureSpace:
             raise CoreError(
                 f"The capture space is not complete: {error}.", "It needs centre_mm, size_mm, voxels."
             ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntheticRange:
+    """Where in the capture space the hips of synthetic people may be.
+
+    Attributes:
+        side_share: They stay this share of its edge inside its sides.
+        lowest_mm: And this far above its bottom,
+        highest_mm: and this far below its top (both as SelfPose3d has them).
+    """
+
+    side_share: float = 0.06
+    lowest_mm: float = 250.0
+    highest_mm: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.side_share < 0.5 or min(self.lowest_mm, self.highest_mm) < 0:
+            raise CoreError(
+                f"Synthetic people cannot stay {self.side_share:g} of an edge, {self.lowest_mm:g} and "
+                f"{self.highest_mm:g} mm inside the capture space.",
+                "Use a share from 0 to below 0.5, and heights from 0.",
+            )
+
+    def corners_mm(self, space: CaptureSpace) -> tuple[F64, F64]:
+        """Lowest and highest corner, (3,) each, of where the hips may be."""
+        inside = np.array([*(self.side_share * space.size_mm[:2]), self.lowest_mm])
+        inside_top = np.array([*inside[:2], self.highest_mm])
+        return np.asarray(space.low_mm + inside), np.asarray(space.high_mm - inside_top)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenSpace:
+    """A capture space as a person sets it: `space.yaml` of a session.
+
+    Attributes:
+        centre_mm: Middle of the box.
+        size_mm: Edge lengths.
+        spacing_mm: Wanted distance of voxels; None leaves it to the settings of training.
+        synthetic: Where synthetic people may be.
+        rig: Digest of the rig that it was set for; empty where none is known.
+        schema: Of the file.
+    """
+
+    centre_mm: tuple[float, float, float]
+    size_mm: tuple[float, float, float]
+    spacing_mm: float | None = None
+    synthetic: SyntheticRange = field(default_factory=SyntheticRange)
+    rig: str = ""
+    schema: int = SPACE_SCHEMA
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([*self.centre_mm, *self.size_mm]).all():
+            raise CoreError("The capture space has no finite place and size.", "Give numbers in mm.")
+        if not all(_SIZE_MM[0] <= edge <= _SIZE_MM[1] for edge in self.size_mm):
+            raise CoreError(
+                f"The capture space would be {' x '.join(f'{e / 1000:g}' for e in self.size_mm)} m large.",
+                f"Every edge can be {_SIZE_MM[0] / 1000:g} to {_SIZE_MM[1] / 1000:g} m long.",
+            )
+        if self.spacing_mm is not None and not _SPACING_MM[0] <= self.spacing_mm <= _SPACING_MM[1]:
+            raise CoreError(
+                f"Voxels cannot be {self.spacing_mm:g} mm apart.", f"Use {_SPACING_MM[0]:g} to {_SPACING_MM[1]:g} mm."
+            )
+        if self.synthetic.lowest_mm + self.synthetic.highest_mm >= self.size_mm[2]:
+            raise CoreError(
+                f"A capture space {self.size_mm[2]:g} mm high leaves no height for synthetic people.",
+                "Make it higher, or let them be nearer to its bottom and top.",
+            )
+
+    def space(self, spacing_mm: float) -> CaptureSpace:
+        """The box and its voxels.
+
+        Args:
+            spacing_mm: Of the settings of training, where none is set here.
+
+        Raises:
+            CoreError: It would have more voxels than a computer holds.
+        """
+        half = np.array(self.size_mm) / 2
+        space = CaptureSpace.between(self.centre_mm - half, self.centre_mm + half, self.spacing_mm or spacing_mm)
+        if np.prod(space.voxels) > MOST_VOXELS:
+            raise CoreError(
+                f"The capture space would have {' x '.join(map(str, space.voxels))} voxels.",
+                "Make it smaller, or its voxels larger.",
+            )
+        return space
+
+    def save(self, path: Path) -> None:
+        """Writes the file."""
+        write_yaml(path, to_mapping(self))
+
+    @classmethod
+    def load(cls, path: Path) -> ChosenSpace:
+        """Reads what `save` wrote.
+
+        Raises:
+            CoreError: Missing, damaged, or of a newer version.
+        """
+        values = read_yaml(path)
+        schema = values.get("schema") if isinstance(values, dict) else None
+        if isinstance(schema, int) and schema > SPACE_SCHEMA:
+            raise CoreError(f"{path} was made by a newer version.", "Update the program.")
+        try:
+            return from_mapping(cls, values)
+        except CoreError as error:
+            hint = f"{error.hint} Or delete the file: the capture space is then derived again."
+            raise CoreError(f"{path}: {error.message}", hint) from error

@@ -69,6 +69,31 @@ def test_new_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "is not empty" in capsys.readouterr().err
 
 
+def test_the_capture_space_is_shown_set_and_forgotten(
+    sample_session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["space", str(sample_session.root)]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "the rig alone" in printed and "52 x 24 x 20 voxels" in printed
+    assert sample_session.space is None
+    assert main([*command, "--set", "size_mm=[4000,3000,2200]", "--set", "synthetic.side_share=0.1"]) == 0
+    printed = capsys.readouterr().out
+    assert "Set by somebody" in printed and "4.00 x 3.00 x 2.20 m, 36 x 24 x 20 voxels" in printed
+    chosen = sample_session.space
+    assert chosen is not None
+    assert chosen.size_mm == (4000, 3000, 2200) and chosen.synthetic.side_share == 0.1
+    assert chosen.rig == sample_session.require_rig().digest
+    assert main([*command, "--set", "spacing_mm=60"]) == 0
+    assert "68 x 52 x 36 voxels" in capsys.readouterr().out, "what was set before stays"
+    for wrong, words in (("sizes_mm=3", "size_mm"), ("centre_mm=[90000,0,0]", "No two cameras")):
+        assert main([*command, "--set", wrong]) == 1
+        assert words in " ".join(capsys.readouterr().err.split())
+    assert main([*command, "--derive"]) == 0
+    assert "the rig alone" in capsys.readouterr().out
+    assert sample_session.space is None
+
+
 def test_demo_is_made_once_and_opened_afterwards(sample_session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(p.name for p in sample_session.root.iterdir())
     assert main(["demo", str(sample_session.root)]) == 0

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from core.calibration.space_in_use import set_space
 from core.cli import main
 from core.errors import CancelledError
-from core.files import read_json
+from core.files import read_json, read_yaml
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.models.store import Checkpoint
 from core.pipelines.params import PathParams
 from core.pipelines.path import run_path
 from core.progress import RecordingReporter
 from core.session import BASELINE, Session
 from core.session.status import trained_runs
 from core.training import config as training
+from core.types import ChosenSpace
 
 MOMENTS = 6
 
@@ -78,3 +81,12 @@ def test_from_videos_to_files_and_figures_and_again(session: Session, capsys: py
     assert main(command) == 0
     assert "Already trained with these settings" in capsys.readouterr().err
     assert weights.stat().st_mtime_ns == before and trained_runs(session) == [model]
+
+    before = Checkpoint.load(model.checkpoints / "best").space
+    set_space(session, ChosenSpace(centre_mm=(-900, 0, 900), size_mm=(4800, 3200, 2400)), 400.0)
+    assert main(command) == 0
+    other = next(run for run in trained_runs(session) if run != model)
+    space = Checkpoint.load(other.checkpoints / "best").space
+    assert space.size_mm.tolist() == [4800, 3200, 2400], "another space is another training"
+    assert before.to_mapping() != space.to_mapping()
+    assert read_yaml(other.config)["training"]["space_mm"] == [-3300, -1600, -300, 1500, 1600, 2100]

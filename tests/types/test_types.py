@@ -13,7 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import CoreError
-from core.types import COCO17, PANOPTIC15, Camera, CameraRig, CaptureSpace, Pose2D, Pose3DSequence
+from core.types import (
+    COCO17,
+    PANOPTIC15,
+    Camera,
+    CameraRig,
+    CaptureSpace,
+    ChosenSpace,
+    Pose2D,
+    Pose3DSequence,
+    SyntheticRange,
+)
 from core.types.skeleton import SKELETONS, convert, skeleton
 
 K = np.array([[900.0, 0, 320], [0, 905, 240], [0, 0, 1]])
@@ -254,3 +264,55 @@ def test_capture_space() -> None:
         CaptureSpace(centre_mm=[0, 0, 0], size_mm=[1, 1, 1], voxels=(80, 62, 20))
     with pytest.raises(CoreError, match="not complete"):
         CaptureSpace.from_mapping({"centre_mm": [0, 0, 0]})
+
+
+def test_a_chosen_space_becomes_a_box_of_voxels_and_a_file(tmp_path: Path) -> None:
+    chosen = ChosenSpace(centre_mm=(100.0, 0.0, 900.0), size_mm=(4000.0, 3000.0, 2200.0), rig="abc")
+    space = chosen.space(100.0)
+    assert space.voxels == (40, 32, 24)
+    assert space.low_mm.tolist() == [-1900, -1500, -200] and space.high_mm.tolist() == [2100, 1500, 2000]
+    assert dataclasses.replace(chosen, spacing_mm=200.0).space(100.0).voxels == (20, 16, 12), "its own spacing counts"
+    own = dataclasses.replace(chosen, spacing_mm=81.5, synthetic=SyntheticRange(side_share=0.1, lowest_mm=33.3))
+    own.save(tmp_path / "space.yaml")
+    assert ChosenSpace.load(tmp_path / "space.yaml") == own
+
+
+def test_hips_of_synthetic_people_stay_inside() -> None:
+    space = CaptureSpace.between((-2000, -1000, -200), (2000, 1000, 2000), 100.0)
+    low, high = SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300).corners_mm(space)
+    assert low.tolist() == [-1600, -800, 50] and high.tolist() == [1600, 800, 1700]
+    for wrong in ({"side_share": 0.5}, {"side_share": -0.1}, {"lowest_mm": -1.0}, {"highest_mm": -1.0}):
+        with pytest.raises(CoreError, match="Synthetic people"):
+            SyntheticRange(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"size_mm": (400.0, 3000.0, 2200.0)}, "m large"),
+        ({"size_mm": (4000.0, 3000.0, float("nan"))}, "finite"),
+        ({"spacing_mm": 5.0}, "5 mm apart"),
+        ({"size_mm": (4000.0, 3000.0, 550.0)}, "no height"),
+    ],
+)
+def test_what_is_no_capture_space_is_refused(changes: dict, words: str) -> None:
+    with pytest.raises(CoreError, match=words):
+        ChosenSpace(**{"centre_mm": (0.0, 0.0, 900.0), "size_mm": (4000.0, 3000.0, 2200.0)} | changes)
+
+
+def test_more_voxels_than_a_computer_holds_are_refused() -> None:
+    with pytest.raises(CoreError, match="200 x 200 x 120 voxels"):
+        ChosenSpace(centre_mm=(0, 0, 900), size_mm=(4000, 4000, 2400), spacing_mm=20).space(100.0)
+
+
+def test_damaged_and_newer_space_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    for text, words in (
+        ("schema: 99", "newer version"),
+        ("[1, 2]", "should be a mapping"),
+        ("size_mm: [1000, 1000, 1000]", "centre_mm"),
+        ("centre_mm: [0, 0]\nsize_mm: [1, 1, 1]", "list of 3"),
+    ):
+        path.write_text(text)
+        with pytest.raises(CoreError, match=words):
+            ChosenSpace.load(path)
