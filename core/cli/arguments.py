@@ -71,10 +71,10 @@ def settings(verb: Verb, arguments: argparse.Namespace, session: Session) -> dic
     values = dict(read_yaml(arguments.config) or {}) if arguments.config else {}
     flags = vars(arguments)
     values |= {n.removeprefix(_OWN_DEST): v for n, v in flags.items() if n.startswith(_OWN_DEST)}
-    names = {f.name for f in dataclasses.fields(verb.params)}
-    if "take" in names and "take" not in values:
+    needed = {f.name for f in dataclasses.fields(verb.params) if f.default is f.default_factory is dataclasses.MISSING}
+    if "take" in needed and "take" not in values:
         values["take"] = _only_take(session)
-    if "takes" in names and "takes" not in values:
+    if "takes" in needed and "takes" not in values:
         values["takes"] = _motion_takes(session)
     return to_mapping(with_overrides(from_mapping(verb.params, values), arguments.set or ()))
 

@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Table
 
+from core.config import from_mapping
+from core.evaluation.published import Table as FigureTable
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed
 from core.progress import stage_of
 
@@ -103,6 +105,9 @@ def show_error(message: str, hint: str, errors: Console) -> None:
 
 def show_result(result: Mapping[str, Any], out: Console) -> None:
     """A job's result: names and values, then the figures of an evaluation if it has them."""
+    if "table" in result:
+        show_table(result, out)
+        return
     report = result.get("report", result)
     evaluated = isinstance(report, Mapping) and "methods" in report
     rest = {k: v for k, v in result.items() if k != "report"} if report is not result else {} if evaluated else result
@@ -114,6 +119,15 @@ def show_result(result: Mapping[str, Any], out: Console) -> None:
             out.print(f"{label:<14} {escape(plain(line))}", highlight=False, soft_wrap=True)
     if evaluated:
         show_report(report, out)
+
+
+def show_table(result: Mapping[str, Any], out: Console) -> None:
+    """Figures on a data set, published ones first, as wide as they are; where the rest is, in one line."""
+    for line in from_mapping(FigureTable, result["table"]).lines():
+        out.print(escape(line), highlight=False, soft_wrap=True)
+    for name in ("frames", "missed_frames", "file"):
+        if name in result:
+            out.print(f"{words(name)}: {escape(plain(result[name]))}", highlight=False, soft_wrap=True)
 
 
 def show_report(report: Mapping[str, Any], out: Console) -> None:

@@ -87,7 +87,7 @@ def _accuracy(predicted_mm: F64, joint_score: F64, truth_mm: F64, present: np.nd
     """Of points (T, P, J, 3) and (T, Q, J, 3), NaN where missing; `joint_score` (T, P, any)."""
     real = np.asarray(np.isfinite(truth_mm).all(-1).any(-1))
     people = int(real.sum())
-    there = np.isfinite(predicted_mm).all(-1).any(-1) if present is None else present
+    there = np.asarray(np.isfinite(predicted_mm).all(-1).any(-1)) if present is None else present
     error, score, target, covered = _records(predicted_mm, joint_score, truth_mm, there)
     order = np.argsort(-score, kind="stable")
     error, target, covered = error[order], target[order], covered[order]

@@ -79,7 +79,7 @@ def in_a_row(sequences: Sequence[Pose3DSequence]) -> Pose3DSequence:
         return sequences[0]
     names = {s.skeleton.name for s in sequences}
     if len(names) > 1:
-        raise CoreError(f"Results in {' and '.join(sorted(names))} cannot be judged together.", "Judge them one by one.")
+        raise CoreError(f"Results in {', '.join(sorted(names))} cannot be judged together.", "Judge them one by one.")
     most = max(len(s.person_ids) for s in sequences)
     xyz = [_widened(s.xyz_mm, most, np.nan) for s in sequences]
     score = [_widened(s.score, most, 0.0) for s in sequences]

@@ -19,7 +19,7 @@ LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (9, 10), (10, 11), (12,
 """Shanks, thighs, forearms, upper arms, head, as pairs of the 14 joints."""
 _HIPS, _NECK = (2, 3), 12
 PARTS = ("shanks", "thighs", "forearms", "upper arms", "head", "torso")
-_PART_OF = np.array([0, 1, 1, 0, 2, 3, 3, 2, 4, 5])
+_PART_OF = (0, 1, 1, 0, 2, 3, 3, 2, 4, 5)
 """Index in PARTS of each limb, and of the torso."""
 Head = Literal["shelf", "plain"]
 
@@ -109,25 +109,23 @@ def part_score(predicted_mm: F64, truth_mm: F64) -> PartScore:
     present = real.any(-1)
     nearest, reached = _nearest(predicted_mm, truth_mm)
     right, counted = _parts(nearest, truth_mm)  # (T, A, 10)
+    of = np.array(_PART_OF)
     people = int(present.sum())
     return PartScore(
         actors=tuple(_share(right[:, a], counted[:, a]) for a in range(truth_mm.shape[1])),
-        parts={
-            name: _share(right[..., _PART_OF == kind], counted[..., _PART_OF == kind])
-            for kind, name in enumerate(PARTS)
-        },
+        parts={name: _share(right[..., of == kind], counted[..., of == kind]) for kind, name in enumerate(PARTS)},
         recall=float((reached & present).sum() / people) if people else float("nan"),
         people=people,
     )
 
 
 def _nearest(predicted_mm: F64, truth_mm: F64) -> tuple[F64, np.ndarray]:
-    """The prediction (T, A, 14, 3) nearest to each actor, NaN where there is none, and whether it is in reach (T, A)."""
+    """The prediction nearest to each actor (T, A, 14, 3), NaN without any, and whether it is in reach (T, A)."""
     if not predicted_mm.shape[1]:
         return np.full_like(truth_mm, np.nan), np.zeros(truth_mm.shape[:2], bool)
     apart = np.linalg.norm(predicted_mm[:, None] - truth_mm[:, :, None], axis=-1)  # (T, A, P, J)
-    there = np.isfinite(predicted_mm).all(-1).any(-1)[:, None]  # (T, 1, P)
-    asked = np.isfinite(truth_mm).all(-1)[:, :, None]
+    there = np.asarray(np.isfinite(predicted_mm).all(-1).any(-1))[:, None]  # (T, 1, P)
+    asked = np.asarray(np.isfinite(truth_mm).all(-1))[:, :, None]
     far = np.where(asked, np.where(np.isfinite(apart), apart, REACH_MM), 0.0)
     mean = np.where(there, far.sum(-1) / np.maximum(asked.sum(-1), 1), np.inf)
     chosen = mean.argmin(-1)

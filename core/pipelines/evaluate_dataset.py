@@ -1,108 +1,199 @@
-"""Verb `evaluate-dataset`: 3D poses against a public data set's truth, by its protocol, beside published figures."""
+"""Verb `evaluate-dataset`: 3D people against a public data set's truth, by its protocol, beside published figures."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.association.config import AssociationConfig
+from core.config import to_mapping
 from core.errors import CoreError
-from core.evaluation import published
-from core.evaluation.datasets import DataSet, read_dataset
-from core.evaluation.metrics import accuracy
-from core.evaluation.shelf import part_score, to_shelf14
+from core.evaluation.datasets import DataSet, read_dataset, rows_of
+from core.evaluation.protocols import PROTOCOLS, in_a_row
+from core.evaluation.published import beside
 from core.files import write_json
+from core.pipelines.associate import fit_baseline
 from core.pipelines.params import EvaluateDatasetParams
-from core.progress import Reporter
-from core.session import RunLayout, Session
+from core.progress import Reporter, check
+from core.session import BASELINE, RunLayout, Session, Take
+from core.tracking.config import TrackingConfig
+from core.types.arrays import I64
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import PANOPTIC15, convert
 
-Row = tuple[float | None, ...]
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Exam:
+    """One sequence: predictions and truth of the same frames, those that are tested."""
+
+    kind: str
+    name: str
+    predicted: Pose3DSequence
+    truth: Pose3DSequence
 
 
 def evaluate_dataset(
     session: Session, params: EvaluateDatasetParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
-    """Compares a stored 3D result of a take with the truth and prints a table.
+    """Judges stored 3D results, files, or the baseline, on one or several sequences together.
 
     Returns:
-        `columns`, `ours` and `published` (name to figures), `frames`, `file` (of the same as JSON).
+        data_set, sequences, poses, frames, missed_frames (tested ones without any prediction), figures (as
+        `core.evaluation.protocols` has them), table (title, columns, rows), file (of all this as JSON).
 
     Raises:
-        CoreError: No such take, result or data set, or the result has not one moment for every frame.
+        CoreError: Nothing to judge, no such take, result, file or data set, or frames that do not match.
+        CancelledError: Asked to stop.
     """
-    if not params.folder:
-        raise CoreError("The data set's folder is not given.", "Name it with --folder, and what it is with --kind.")
-    data = read_dataset(Path(params.folder).expanduser(), params.kind)
-    take = session.take(params.take)
-    predicted = _frames(take.poses3d(params.poses), data)
-    columns: tuple[str, ...]
-    if data.kind == "panoptic":
-        columns, others = published.PANOPTIC_COLUMNS, published.PANOPTIC
-        ours = {params.poses: _panoptic(predicted, data)}
-    else:
-        columns = published.ACTOR_COLUMNS
-        others = published.SHELF if data.kind == "shelf" else published.CAMPUS
-        ours = {f"{params.poses}, heads as for Shelf": _parts(predicted, data, plain=False)}
-        if data.kind == "campus":
-            ours[f"{params.poses}, plain heads"] = _parts(predicted, data, plain=True)
-    reporter.note(_table(columns, {**others, **ours}))
-    result = {"columns": list(columns), "ours": ours, "published": others, "frames": len(data.frames)}
-    file = run.root / "dataset.json"
-    write_json(file, result)
-    return {**result, "file": str(file)}
+    exams = list(_exams(session, params, reporter))
+    kinds = {exam.kind for exam in exams}
+    if len(kinds) > 1:
+        raise CoreError(f"{' and '.join(sorted(kinds))} have different protocols.", "Evaluate them one by one.")
+    kind = kinds.pop()
+    predicted, truth = in_a_row([e.predicted for e in exams]), in_a_row([e.truth for e in exams])
+    label = ", ".join(dict.fromkeys(_label(poses) for poses in params.poses))
+    judgement = PROTOCOLS[kind](predicted, truth, label)
+    missed = int((~predicted.present.any(1) & truth.present.any(1)).sum())
+    if missed:
+        told = f"Nobody was predicted in {missed} of {len(truth.time_s)} frames: they count as missed."
+        reporter.note(told, "warning")
+    result = {
+        "data_set": kind,
+        "sequences": [exam.name for exam in exams],
+        "poses": label,
+        "frames": len(truth.time_s),
+        "missed_frames": missed,
+        "figures": dict(judgement.figures),
+        "table": to_mapping(beside(kind, judgement.rows)),
+    }
+    write_json(run.report, result)
+    return {**result, "file": str(run.report)}
 
 
-def _frames(sequence: Pose3DSequence, data: DataSet) -> Pose3DSequence:
-    """The moments that count: all of a result with one for each of them, else those of the same number."""
-    count = len(sequence.time_s)
-    if count == len(data.frames):
-        rows = np.arange(count)
-    elif count > data.frames[-1]:
-        rows = data.frames
-    else:
+def _exams(session: Session, params: EvaluateDatasetParams, reporter: Reporter) -> Iterator[_Exam]:
+    takes = [session.take(name) for name in params.takes]
+    if not params.folders and not takes:
+        takes = [take for take in map(session.take, session.take_names()) if take.truth is not None]
+    count = len(params.folders) or len(takes)
+    if not count:
         raise CoreError(
-            f"The result has {count} moments; the data set counts {len(data.frames)} up to number {data.frames[-1]}.",
-            "Import the whole sequence, or exactly the frames that count.",
+            "There is no data set to evaluate on.", "Import one with import-dataset, or name its folder with --folders."
+        )
+    if params.folders and takes and len(takes) != count:
+        raise CoreError(f"{count} folders are given for {len(takes)} takes.", "Name one folder for each take.")
+    if len(params.poses) not in (1, count):
+        raise CoreError(
+            f"{len(params.poses)} results are named for {count} sequences.", "Name one for all, or one for each."
+        )
+    poses = params.poses * count if len(params.poses) == 1 else params.poses
+    for i in range(count):
+        check(reporter)
+        reporter.progress(i, count, "Comparing with the truth")
+        if not params.folders:
+            yield _of_take(takes[i], poses[i])
+        else:
+            data = read_dataset(params.folders[i], params.kind)
+            yield _of_folder(data, takes[i] if takes else None, poses[i], params.first_frame, reporter)
+    reporter.progress(count, count, "Comparing with the truth")
+
+
+def _of_take(take: Take, poses: str) -> _Exam:
+    """A take that import-dataset made, judged on those of its moments that are tested."""
+    truth = take.truth
+    if truth is None:
+        raise CoreError(f"Take {take.name} has no truth.", "Name the data set's folder with --folders.")
+    try:
+        origin = truth.provenance["data_set"]
+        frames, tested = np.array(origin["frames"], np.int64), np.isin(origin["frames"], origin["tested"])
+        kind, name = str(origin["kind"]), str(origin["name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CoreError(f"The truth of take {take.name} does not say where it is from.", "Import it again.") from error
+    if kind not in PROTOCOLS or len(frames) != len(truth.time_s):
+        raise CoreError(f"The truth of take {take.name} is damaged.", "Import it again.")
+    if not tested.any():
+        raise CoreError(f"Take {take.name} has no frames that are tested.", "Import the split 'test' or 'all'.")
+    at = np.full(len(frames), -1)
+    result = take.poses3d(poses)
+    if len(result.time_s):
+        period = float(np.min(np.diff(truth.time_s), initial=1.0))
+        nearest = np.abs(result.time_s[None] - truth.time_s[:, None]).argmin(1)
+        at = np.where(np.abs(result.time_s[nearest] - truth.time_s) < period / 2, nearest, -1)
+    return _Exam(kind=kind, name=name, predicted=_picked(result, at[tested]), truth=rows_of(truth, tested))
+
+
+def _of_folder(data: DataSet, take: Take | None, poses: str, first_frame: int | None, reporter: Reporter) -> _Exam:
+    """A data set's folder against a take's result, a file, or the baseline of the set's own 2D poses."""
+    tested = np.flatnonzero(data.tested)
+    truth = rows_of(data.truth, data.tested)
+    if take is not None:
+        found = take.poses3d(poses)
+    elif poses == BASELINE:
+        found, first_frame = _baseline(data, reporter), None
+    else:
+        found = Pose3DSequence.load(Path(poses).expanduser())
+    at = _moments(found, data.frames[tested], data.fps, first_frame)
+    return _Exam(kind=data.kind, name=data.name, predicted=_picked(found, at), truth=truth)
+
+
+def _baseline(data: DataSet, reporter: Reporter) -> Pose3DSequence:
+    """Triangulation of the 2D poses that come with the set, in the frames that are tested."""
+    if not data.poses2d:
+        raise CoreError(
+            f"{data.name} comes without 2D poses.",
+            "Import it with import-dataset, run Label and Baseline on the take, and evaluate that.",
+        )
+    return rows_of(
+        fit_baseline(data.rig, dict(data.poses2d), data.truth.time_s, AssociationConfig(), TrackingConfig(), reporter),
+        data.tested,
+    )
+
+
+def _moments(found: Pose3DSequence, frames: I64, fps: float, first_frame: int | None) -> I64:
+    """(F,) moment of a result for each frame, -1 where it has none."""
+    count = len(found.time_s)
+    if first_frame is not None:
+        numbers = first_frame + np.round(found.time_s * fps).astype(np.int64)
+        if not np.isin(frames, numbers).any():
+            raise CoreError(
+                f"With first_frame {first_frame} the result covers none of the frames {frames[0]} to {frames[-1]}.",
+                "Give the number of the frame at the result's time 0.",
+            )
+        at = np.clip(np.searchsorted(numbers, frames), 0, count - 1)
+        return np.where(numbers[at] == frames, at, -1)
+    if count == len(frames):
+        return np.arange(count)
+    if count > frames[-1]:
+        return frames
+    raise CoreError(
+        f"The result has {count} moments; the data set tests {len(frames)} frames up to number {frames[-1]}.",
+        "Say with --set first_frame=NUMBER which frame is at the result's time 0.",
+    )
+
+
+def _picked(found: Pose3DSequence, at: I64) -> Pose3DSequence:
+    """The result's people at the chosen moments; nobody where there is none."""
+    none, moments = at < 0, np.arange(len(at), dtype=float)
+    if not len(found.time_s):
+        nobody = np.zeros((len(at), 0, len(found.skeleton)))
+        return Pose3DSequence(
+            skeleton=found.skeleton,
+            time_s=moments,
+            xyz_mm=np.zeros((*nobody.shape, 3)),
+            score=nobody,
+            person_ids=(),
         )
     return dataclasses.replace(
-        sequence,
-        time_s=np.arange(len(rows)) / data.fps,
-        xyz_mm=sequence.xyz_mm[rows],
-        score=sequence.score[rows],
+        found,
+        time_s=moments,
+        xyz_mm=np.where(none[:, None, None, None], np.nan, found.xyz_mm[at]),
+        score=np.where(none[:, None, None], 0.0, found.score[at]),
         covariance_mm2=None,
     )
 
 
-def _panoptic(predicted: Pose3DSequence, data: DataSet) -> Row:
-    xyz, score = convert(predicted.xyz_mm, predicted.score, predicted.skeleton, PANOPTIC15)
-    found = dataclasses.replace(predicted, skeleton=PANOPTIC15, xyz_mm=xyz, score=score)
-    truth = dataclasses.replace(
-        found,
-        xyz_mm=data.truth_mm,
-        score=np.isfinite(data.truth_mm).all(-1).astype(float),
-        person_ids=tuple(range(1, data.truth_mm.shape[1] + 1)),
-    )
-    result = accuracy(found, truth)
-    percent = [100 * result.ap[t] for t in (25, 50, 100, 150)] + [100 * result.recall]
-    return (*(round(p, 2) for p in percent), round(result.mpjpe_mm, 2))
-
-
-def _parts(predicted: Pose3DSequence, data: DataSet, *, plain: bool) -> Row:
-    joints = to_shelf14(predicted.xyz_mm, predicted.skeleton, "plain" if plain else "shelf")
-    people = [frame[present] for frame, present in zip(joints, predicted.present, strict=True)]
-    # A joint that was not found is far from everything: the part is wrong, the person is not gone.
-    result = part_score([np.nan_to_num(p, nan=1e6) for p in people], data.truth_mm)
-    actors = [100 * a for a in result.actors[:3]] + [float("nan")] * (3 - len(result.actors[:3]))
-    return (*(None if np.isnan(a) else round(a, 2) for a in actors), round(100 * result.mean(), 2))
-
-
-def _table(columns: tuple[str, ...], rows: dict[str, Row]) -> str:
-    width = max(len(name) for name in rows) + 2
-    lines = [" " * width + "".join(f"{c:>10}" for c in columns)]
-    for name, figures in rows.items():
-        lines.append(f"{name:<{width}}" + "".join(f"{'-' if f is None else f'{f:.2f}':>10}" for f in figures))
-    return "\n".join(lines)
+def _label(poses: str) -> str:
+    return Path(poses).stem if poses.endswith(".nc") else poses

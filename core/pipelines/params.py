@@ -46,6 +46,41 @@ class ImportRigParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportDatasetParams:
+    """A public data set's sequence as a take, with its cameras, truth, pictures and 2D poses.
+
+    Attributes:
+        folder: The data set, as its authors lay it out.
+        kind: Which data set it is; "auto" tells by its files.
+        split: "test" is what papers report on, "train" what they train on, "all" every frame.
+        cameras: Names of cameras; empty for those that papers use.
+        name: Take name; empty for the folder's.
+    """
+
+    folder: str
+    kind: Literal["auto", "panoptic", "shelf", "campus"] = "auto"
+    split: Literal["test", "train", "all"] = "test"
+    cameras: tuple[str, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportPoses2DParams:
+    """2D poses that another program found in a take's videos.
+
+    Attributes:
+        path: Folder that holds a folder for each camera, named after it.
+        format: Name of an importer.
+        name: What to call them in the take, as an estimator; empty for the format's name.
+    """
+
+    take: str
+    path: str
+    format: str = "openpose"
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelParams:
     """2D poses of every view of a take.
 
@@ -115,19 +150,23 @@ class EvaluateParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateDatasetParams:
-    """A stored 3D result against a public data set's truth.
+    """3D results against a public data set's truth. Several sequences are judged together, as papers do.
 
     Attributes:
-        take: Whose result.
-        folder: The data set, as its authors lay it out.
-        kind: Which data set it is.
-        poses: "baseline" or a run's name.
+        takes: Takes that import-dataset made; all of the session where no folders are named either.
+        folders: Data sets as their authors lay them out, instead of the truth that the takes have.
+        kind: Which data set the folders are; "auto" tells by their files.
+        poses: For each sequence or for all: "baseline" or a run's name; without takes, a NetCDF file, or "baseline" to
+            triangulate the 2D poses that come with the set.
+        first_frame: With folders: number, in the set's counting, of the frame at the result's time 0. None: the result
+            has one moment for every frame that is tested, or for every frame from number 0 on.
     """
 
-    take: str
-    folder: str = ""
-    kind: Literal["panoptic", "shelf", "campus"] = "panoptic"
-    poses: str = "baseline"
+    takes: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    kind: Literal["auto", "panoptic", "shelf", "campus"] = "auto"
+    poses: tuple[str, ...] = ("baseline",)
+    first_frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,18 @@ VERBS = {
             params.ImportRigParams,
             "core.pipelines.intake:import_rig",
         ),
+        Verb(
+            "import-dataset",
+            "Bring a public data set into the session as a take",
+            params.ImportDatasetParams,
+            "core.pipelines.import_dataset:import_dataset",
+        ),
+        Verb(
+            "import-poses2d",
+            "Bring 2D poses of another program into a take",
+            params.ImportPoses2DParams,
+            "core.pipelines.intake:import_poses2d",
+        ),
         Verb("label", "Find 2D poses in every view of a take", params.LabelParams, "core.pipelines.label:label"),
         Verb(
             "associate",

@@ -1,7 +1,7 @@
 """Shelf and Campus as VoxelPose lays them out.
 
-`actorsGT.mat`: actors in 14 joints, metres; `calibration_shelf.json`; optionally `Camera0/img_000300.png` and so on, and
-`pred_shelf_maskrcnn_hrnet_coco.pkl`: 2D poses in COCO-17 joints.
+`actorsGT.mat`: actors in 14 joints, metres; `calibration_shelf.json`; optionally `Camera0/img_000300.png` and so on,
+and `pred_shelf_maskrcnn_hrnet_coco.pkl`: 2D poses in COCO-17 joints.
 
 Legend: F annotated frame, T chosen frame, A actor, J joint.
 """
@@ -105,7 +105,7 @@ def _people(value: Any, path: Path) -> list[F64]:
             joints = np.asarray(person["pred"] if isinstance(person, Mapping) else person, float)
             if joints.shape not in ((17, 2), (17, 3)):
                 raise ValueError(f"a person of shape {joints.shape}")
-            people.append(joints if joints.shape[1] == 3 else np.concatenate([joints, np.ones((17, 1))], 1))
+            people.append(np.concatenate([joints, np.ones((17, 1))], 1)[:, :3])
     except (KeyError, TypeError, ValueError) as error:
         raise CoreError(f"{path.name} holds people that are not 17 joints: {error}.", REMEDY) from error
     return people

@@ -115,14 +115,14 @@ def _bytes(text: Any, encoding: Any = "") -> bytes:
 
 
 def _mapping(pairs: Any = ()) -> dict[Any, Any]:
-    return {key: value for key, value in pairs}
+    return dict(pairs)
 
 
 def _nothing(*arguments: Any) -> NoReturn:
     raise _Refused("an array without content")
 
 
-_MULTIARRAY = {"_reconstruct": _Array, "scalar": _number}
+_MULTIARRAY: Mapping[str, Callable[..., Any]] = {"_reconstruct": _Array, "scalar": _number}
 _NAMES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "numpy": {"dtype": _DType, "ndarray": _nothing},
     "numpy.core.multiarray": _MULTIARRAY,

@@ -20,18 +20,19 @@ from core.types.arrays import F64
 from core.types.skeleton import COCO17
 
 _SUFFIX = "_keypoints.json"
-_BODY25 = (
-    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist mid_hip right_hip right_knee "
-    "right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear"
-).split()  # the last six are feet
 _COCO18 = (
     "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip right_knee "
     "right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear"
-).split()
-_ORDERS = {
-    25: np.array([_BODY25.index(joint) for joint in COCO17.joints]),
-    18: np.array([_COCO18.index(joint) for joint in COCO17.joints]),
-}
+)
+_BODY25 = _COCO18.replace("left_wrist", "left_wrist mid_hip")  # and six joints of the feet after them
+
+
+def _order(joints: str) -> np.ndarray:
+    names = joints.split()
+    return np.array([names.index(joint) for joint in COCO17.joints])
+
+
+_ORDERS = {25: _order(_BODY25), 18: _order(_COCO18)}
 _REMEDY = "Run OpenPose again with --write_json and the model BODY_25 or COCO."
 
 
@@ -75,7 +76,7 @@ def _person(person: Any, path: Path) -> F64 | None:
     order = _ORDERS.get(values.size // 3) if values.size % 3 == 0 else None
     if order is None:
         raise CoreError(f"{path.name} has a person of {values.size} values, expected 75 or 54.", _REMEDY)
-    return values.reshape(-1, 3)[order]
+    return np.asarray(values.reshape(-1, 3)[order])
 
 
 def _check_scale(people: People, folder: Path) -> None:

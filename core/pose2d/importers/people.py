@@ -18,8 +18,8 @@ def stacked(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]]) ->
     Args:
         camera: Name.
         skeleton: Of J joints.
-        people: T moments of any number of people, each (J, 3) x, y in px and confidence. A joint counts as missing where
-            the confidence is not above 0 or a coordinate is not finite; confidences above 1 become 1.
+        people: T moments of any number of people, each (J, 3) x, y in px and confidence. A joint counts as missing
+            where the confidence is not above 0 or a coordinate is not finite; confidences above 1 become 1.
 
     Raises:
         CoreError: A person of another shape.
@@ -36,7 +36,13 @@ def stacked(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]]) ->
                 )
             seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)
             xy[t, p, seen], score[t, p, seen] = person[seen, :2], np.minimum(person[seen, 2], 1.0)
-    return Pose2D(camera=camera, skeleton=skeleton, xy_px=xy, score=score, box_px=_boxes(xy))
+    return Pose2D(
+        camera=camera,
+        skeleton=skeleton,
+        xy_px=xy.astype(np.float32),
+        score=score.astype(np.float32),
+        box_px=_boxes(xy).astype(np.float32),
+    )
 
 
 def _boxes(xy_px: F64, margin: float = 0.1) -> F64:
