@@ -1,200 +1,277 @@
-"""Data sets in their authors' layouts, written from known people: read back exactly, and hostile ones refused."""
+"""Every data set is read back exactly from its authors' layout, and damaged ones are refused with a remedy."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import layouts
+from layouts import WRITERS, Written, panoptic_body, write_bodies
+
 from core.errors import CoreError
-from core.evaluation.datasets import READERS, read_dataset
-from core.evaluation.shelf import to_shelf14
-from core.files import read_json
-from core.pipelines.verbs import verb
-from core.progress import RecordingReporter
-from core.session import Session
+from core.evaluation.datasets import DATA_SETS, read_dataset
+from core.evaluation.protocols import PROTOCOLS
+from core.evaluation.published import published
+from core.geometry import project_rig
+from core.synthetic.observe import observe
 from core.synthetic.people import walkers
 from core.synthetic.rigs import ring_rig
-from core.types.camera import CameraRig
-from core.types.skeleton import COCO17, PANOPTIC15
+from core.types import COCO17, PANOPTIC15, SHELF14, Pose3DSequence
 
-TURN = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # rows: their x, y, z in ours
-
-
-def write_panoptic(folder: Path, rig: CameraRig, people_mm: np.ndarray, hidden: tuple[int, int, int] | None) -> None:
-    """Frames of people (T, P, 15, 3); `hidden` is a (frame, person, joint) of confidence 0."""
-    (folder / "hdPose3d_stage1_coco19").mkdir(parents=True)
-    cameras = []
-    for v, camera in enumerate(rig):
-        R, t = camera.pose
-        cameras.append(
-            {
-                "name": f"00_{v:02d}",
-                "type": "hd",
-                "resolution": list(camera.size_px),
-                "panel": 0,
-                "node": v,
-                "K": camera.K.tolist(),
-                "distCoef": [0.0] * 5,
-                "R": (R @ TURN.T).tolist(),
-                "t": (t / 10)[:, None].tolist(),
-            }
-        )
-    (folder / f"calibration_{folder.name}.json").write_text(json.dumps({"cameras": cameras}))
-    for frame, people in enumerate(people_mm):
-        bodies = []
-        for p, xyz in enumerate(people):
-            theirs = np.zeros((19, 4))
-            theirs[:15, :3], theirs[:, 3] = xyz @ TURN.T / 10, 1.0
-            if hidden is not None and hidden[:2] == (frame, p):
-                theirs[hidden[2], 3] = 0.05
-            bodies.append({"id": p, "joints19": theirs.ravel().tolist()})
-        path = folder / "hdPose3d_stage1_coco19" / f"body3DScene_{frame:08d}.json"
-        path.write_text(json.dumps({"version": 0.7, "bodies": bodies}))
+POINTS = np.random.default_rng(0).uniform((-1200, -1200, 100), (1200, 1200, 1800), (50, 3))
 
 
-def write_actors(folder: Path, rig: CameraRig, actors_mm: np.ndarray) -> None:
-    """Actors (F, A, 14, 3), NaN where absent, in cells as the authors' MATLAB wrote them."""
-    folder.mkdir()
-    table = {}
-    for v, camera in enumerate(rig):
-        table[str(v)] = {
-            "R": camera.pose[0].tolist(),
-            "T": camera.centre_mm[:, None].tolist(),
-            **{"fx": camera.K[0, 0], "fy": camera.K[1, 1], "cx": camera.K[0, 2], "cy": camera.K[1, 2]},
-            "k": [[0.0]] * 3,
-            "p": [[0.0]] * 2,
-        }
-    (folder / f"calibration_{folder.name}.json").write_text(json.dumps(table))
-    cells = np.empty((1, actors_mm.shape[1]), object)
-    for a in range(actors_mm.shape[1]):
-        frames = np.empty((len(actors_mm), 1), object)
-        for f, xyz in enumerate(actors_mm[:, a]):
-            frames[f, 0] = xyz / 1000 if np.isfinite(xyz).all() else np.zeros((0, 0))
-        cells[0, a] = frames
-    savemat(folder / "actorsGT.mat", {"actor3D": np.array([[cells]], object)})
+@pytest.fixture(params=list(DATA_SETS))
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Written]:
+    return request.param, WRITERS[request.param](tmp_path / "some_sequence")
+
+
+def test_every_data_set_has_a_protocol_published_figures_and_a_test() -> None:
+    assert set(DATA_SETS) == set(WRITERS) == set(PROTOCOLS)
+    for name in DATA_SETS:
+        assert DATA_SETS.get(name).name == name and DATA_SETS.get(name).title
+        assert published(name).rows
+
+
+class TestContract:
+    """What holds for each data set in the registry."""
+
+    def test_it_is_recognised_by_its_files_and_by_no_other_reader(self, written: tuple[str, Written]) -> None:
+        kind, made = written
+        assert [n for n in DATA_SETS if DATA_SETS.get(n).recognises(made.folder)] == [kind]
+        data = read_dataset(made.folder)
+        assert (data.kind, data.name) == (kind, "some_sequence")
+
+    def test_cameras_project_as_those_it_was_written_from(self, written: tuple[str, Written]) -> None:
+        kind, made = written
+        rig = read_dataset(made.folder, kind).rig
+        assert rig.names == made.rig.names
+        assert [c.size_px for c in rig] == [c.size_px for c in made.rig]
+        wanted = project_rig(made.rig, POINTS)
+        assert np.isfinite(wanted).mean() > 0.8
+        np.testing.assert_allclose(project_rig(rig, POINTS), wanted, atol=1e-6)
+
+    def test_people_are_read_back_in_mm_with_z_up(self, written: tuple[str, Written]) -> None:
+        kind, made = written
+        data = read_dataset(made.folder, kind, "all")
+        assert data.frames.tolist() == made.all
+        np.testing.assert_allclose(data.truth.xyz_mm, made.people_mm, atol=1e-6)
+        assert np.array_equal(data.truth.score > 0, np.isfinite(made.people_mm).all(-1))
+
+    def test_splits_are_the_published_frames(self, written: tuple[str, Written]) -> None:
+        kind, made = written
+        for split in ("test", "train", "all"):
+            data = read_dataset(made.folder, kind, split)
+            assert data.frames.tolist() == getattr(made, split)
+            assert data.frames[data.tested].tolist() == [f for f in made.test if f in getattr(made, split)]
+            assert data.truth.time_s[0] == 0
+            np.testing.assert_allclose(data.truth.time_s, (data.frames - data.frames[0]) / data.fps)
+
+    def test_some_cameras(self, written: tuple[str, Written]) -> None:
+        kind, made = written
+        chosen = made.rig.names[2:0:-1]
+        assert read_dataset(made.folder, kind, cameras=chosen).rig.names == chosen
+        with pytest.raises(CoreError, match="no camera 99") as error:
+            read_dataset(made.folder, kind, cameras=("99",))
+        assert made.rig.names[0] in error.value.hint
+
+    def test_a_missing_or_truncated_calibration_is_said(self, written: tuple[str, Written]) -> None:
+        kind, made = written
+        (path,) = made.folder.glob("calibration_*.json")
+        path.write_text(path.read_text()[:500])
+        with pytest.raises(CoreError, match="not valid JSON"):
+            read_dataset(made.folder, kind)
+        path.unlink()
+        with pytest.raises(CoreError, match=r"has no calibration_.*json") as error:
+            read_dataset(made.folder, kind)
+        assert "Unpack" in error.value.hint
+
+    def test_a_folder_that_is_none_of_it(self, written: tuple[str, Written], tmp_path: Path) -> None:
+        kind, _ = written
+        (tmp_path / "empty").mkdir()
+        for folder in (tmp_path / "empty", tmp_path / "absent"):
+            with pytest.raises(CoreError) as error:
+                read_dataset(folder, kind)
+            assert error.value.hint
+
+    def test_without_pictures_there_are_none(self, written: tuple[str, Written]) -> None:
+        data = read_dataset(written[1].folder)
+        assert not data.pictures and not data.videos and not data.poses2d
+
+
+def test_unknown_kinds_and_folders_of_folders(tmp_path: Path) -> None:
+    with pytest.raises(CoreError, match="shelv"):
+        read_dataset(tmp_path, "shelv")
+    with pytest.raises(CoreError, match="no data set that is known"):
+        read_dataset(tmp_path)
+    layouts.write_panoptic(tmp_path / "160906_pizza1")
+    with pytest.raises(CoreError, match="a folder of data sets") as error:
+        read_dataset(tmp_path)
+    assert "160906_pizza1" in error.value.hint
 
 
 class TestPanoptic:
-    def test_round_trip_every_twelfth_frame(self, tmp_path: Path) -> None:
-        people = walkers(2, 30, np.random.default_rng(0), skeleton=PANOPTIC15).xyz_mm
-        rig = ring_rig(3)
-        write_panoptic(tmp_path / "seq", rig, people, (12, 1, 5))
-        data = read_dataset(tmp_path / "seq", "panoptic")
-        assert data.frames.tolist() == [0, 12, 24]
-        expected = people[[0, 12, 24]].copy()
-        expected[1, 1, 5] = np.nan
-        np.testing.assert_allclose(data.truth_mm, expected, atol=1e-6)
-        for ours, camera in zip(data.rig, rig, strict=True):
-            np.testing.assert_allclose(ours.centre_mm, camera.centre_mm, atol=1e-6)
+    def test_the_axes_are_those_of_the_toolbox(self, tmp_path: Path) -> None:
+        """x' = x, y' = z, z' = -y, and centimetres become millimetres."""
+        made = layouts.write_panoptic(tmp_path / "seq")
+        joints = [[1.0, -2.0, 3.0, 0.5]] * 19
+        write_bodies(made.folder, made.test[0], [{"id": 0, "joints19": np.ravel(joints).tolist()}])
+        data = read_dataset(made.folder)
+        assert data.truth.xyz_mm[0, 0, 0].tolist() == [10.0, 30.0, 20.0]
+        assert data.truth.score[0, 0, 0] == 0.5
 
-    def test_bodies_without_a_mid_hip_and_empty_frames_are_left_out(self, tmp_path: Path) -> None:
-        people = walkers(1, 26, np.random.default_rng(0), skeleton=PANOPTIC15).xyz_mm
-        write_panoptic(tmp_path / "seq", ring_rig(3), people, (12, 0, 2))
-        assert read_dataset(tmp_path / "seq", "panoptic").frames.tolist() == [0, 24]
+    def test_uncertain_joints_do_not_count(self, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        write_bodies(made.folder, made.test[1], [panoptic_body(3, made.people_mm[12, 0], (5, 8))])
+        found = read_dataset(made.folder).truth
+        known = np.isfinite(found.xyz_mm[1, 0]).all(-1)
+        assert np.flatnonzero(~known).tolist() == [5, 8], "confidence 0.1 is not above 0.1"
+        assert found.score[1, 0, 5] == 0
 
-    def test_damage_is_said(self, tmp_path: Path) -> None:
-        people = walkers(1, 13, np.random.default_rng(0), skeleton=PANOPTIC15).xyz_mm
-        write_panoptic(tmp_path / "seq", ring_rig(3), people, None)
-        bodies = tmp_path / "seq" / "hdPose3d_stage1_coco19"
-        (bodies / "body3DScene_00000000.json").write_text('{"bodies": [{"id": 1}]}')
-        with pytest.raises(CoreError, match="does not hold bodies"):
-            read_dataset(tmp_path / "seq", "panoptic")
-        (bodies / "body3DScene_00000000.json").write_text('{"bodies": [{"joints19"')
-        with pytest.raises(CoreError):
-            read_dataset(tmp_path / "seq", "panoptic")
-        (tmp_path / "seq" / "calibration_seq.json").unlink()
-        with pytest.raises(CoreError, match="calibration"):
-            read_dataset(tmp_path / "seq", "panoptic")
+    def test_bodies_without_a_mid_hip_are_nobody_and_frames_without_anybody_do_not_count(self, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        a, b = made.people_mm[12]
+        write_bodies(made.folder, made.test[0], [])
+        write_bodies(made.folder, made.test[1], [panoptic_body(3, a, (2,)), panoptic_body(7, b)])
+        write_bodies(made.folder, made.test[2], [panoptic_body(3, a, (2,))])
+        data = read_dataset(made.folder)
+        assert data.frames.tolist() == [made.test[1], made.test[3]]
+        assert data.truth.person_ids == (3, 7)
+        assert data.truth.present.tolist() == [[False, True], [True, True]]
+        everything = read_dataset(made.folder, split="all")
+        assert len(everything.frames) == 40 and not everything.truth.present[0].any()
+        assert everything.frames[everything.tested].tolist() == data.frames.tolist()
+
+    def test_identity_is_kept_and_a_doubled_id_is_two_people(self, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        assert read_dataset(made.folder).truth.person_ids == (3, 7)
+        a, b = made.people_mm[0]
+        write_bodies(made.folder, made.test[0], [panoptic_body(3, a), panoptic_body(3, b)])
+        assert read_dataset(made.folder).truth.present[0].sum() == 2
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ('{"bodies": [{"joints19"', "not valid JSON"),
+            ("[]", "no list of bodies"),
+            ('{"bodies": [{"id": 1}]}', "not 19 joints"),
+            ('{"bodies": [{"id": 1, "joints19": [1, 2, 3]}]}', "not 19 joints"),
+            ('{"bodies": [{"id": 1, "joints19": ["a"]}]}', "not 19 joints"),
+        ],
+    )
+    def test_damage_is_said_with_the_file(self, content: str, words: str, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        path = made.folder / "hdPose3d_stage1_coco19" / f"body3DScene_{made.test[1]:08d}.json"
+        path.write_text(content)
+        with pytest.raises(CoreError, match=words) as error:
+            read_dataset(made.folder)
+        assert path.name in error.value.message
+
+    def test_a_renamed_folder_keeps_its_calibration(self, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        other = made.folder.rename(tmp_path / "renamed")
+        assert read_dataset(other).rig.names == made.rig.names
+        (other / "calibration_third.json").write_text("{}")
+        with pytest.raises(CoreError, match="several files"):
+            read_dataset(other)
+
+    def test_nobody_at_all(self, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq", np.zeros((3, 0, 15, 3)))
+        with pytest.raises(CoreError, match="shows nobody"):
+            read_dataset(made.folder)
 
 
 class TestActors:
-    @pytest.mark.parametrize(("kind", "frames", "count"), [("shelf", 601, 301), ("campus", 751, 222)])
-    def test_round_trip(self, kind: str, frames: int, count: int, tmp_path: Path) -> None:
-        people = walkers(2, 40, np.random.default_rng(0)).xyz_mm
-        actors = np.resize(to_shelf14(people, COCO17), (frames, 2, 14, 3))
-        actors[400:, 1] = np.nan
-        write_actors(tmp_path / kind, ring_rig(3), actors)
-        data = read_dataset(tmp_path / kind, kind)
-        assert len(data.frames) == count == len(data.truth_mm)
-        np.testing.assert_allclose(data.truth_mm, actors[data.frames], atol=1e-6)
-
     def test_short_and_foreign_files_are_refused(self, tmp_path: Path) -> None:
-        write_actors(tmp_path / "shelf", ring_rig(3), np.zeros((20, 1, 14, 3)))
-        with pytest.raises(CoreError, match="601 are needed"):
-            read_dataset(tmp_path / "shelf", "shelf")
-        savemat(tmp_path / "shelf" / "actorsGT.mat", {"other": np.zeros(3)})
+        rig = layouts.renamed(ring_rig(3), ["0", "1", "2"])
+        layouts.write_actors(tmp_path / "Shelf", "shelf", np.zeros((20, 1, 14, 3)), rig)
+        with pytest.raises(CoreError, match="20 frames; 601 are needed"):
+            read_dataset(tmp_path / "Shelf")
+        path = tmp_path / "Shelf" / "actorsGT.mat"
+        for value in ({"other": np.zeros(3)}, {"actor3D": np.zeros((0, 0))}, {"actor3D": np.full((1, 1), "x", object)}):
+            savemat(path, value)
+            with pytest.raises(CoreError, match=r"actorsGT.mat"):
+                read_dataset(tmp_path / "Shelf")
+        path.write_bytes(path.read_bytes()[:150])
         with pytest.raises(CoreError, match="does not hold actors"):
-            read_dataset(tmp_path / "shelf", "shelf")
+            read_dataset(tmp_path / "Shelf")
+        path.unlink()
+        with pytest.raises(CoreError, match=r"no actorsGT\.mat"):
+            read_dataset(tmp_path / "Shelf")
+
+    def test_absent_actors_may_be_empty_or_nan(self, tmp_path: Path) -> None:
+        made = WRITERS["shelf"](tmp_path / "Shelf")
+        cells = np.empty((1, 3), object)
+        for a, absent in enumerate((np.zeros((0, 0)), np.full((14, 3), np.nan), np.array([[np.nan]]))):
+            frames = np.empty((640, 1), object)
+            frames[:, 0] = [absent if f % 2 else np.ones((14, 3)) for f in range(640)]
+            cells[0, a] = frames
+        savemat(made.folder / "actorsGT.mat", {"actor3D": cells})
+        truth = read_dataset(made.folder).truth
+        assert truth.skeleton == SHELF14 and truth.person_ids == (1, 2, 3)
+        assert np.array_equal(truth.present, np.tile((np.arange(300, 601) % 2 == 0)[:, None], (1, 3)))
+        assert truth.xyz_mm[0, 0, 0].tolist() == [1000.0] * 3
+
+    @pytest.mark.parametrize("protocol", [2, 4, 5])
+    def test_2d_poses_that_come_with_the_set(self, protocol: int, tmp_path: Path) -> None:
+        made = WRITERS["campus"](tmp_path / "CampusSeq1")
+        frames = made.test[:-1]  # of the last frame nothing is in the file
+        people = walkers(2, len(frames), np.random.default_rng(1))
+        seen = observe(made.rig, people, 2.0, 0.2, np.random.default_rng(2))
+        path = made.folder / "pred_campus_maskrcnn_hrnet_coco.pkl"
+        layouts.write_predicted_poses(path, seen, frames, protocol)
+        data = read_dataset(made.folder)
+        assert data.estimator == "maskrcnn_hrnet" and set(data.poses2d) == {"0", "1", "2"}
+        for name, pose in data.poses2d.items():
+            assert pose.skeleton == COCO17 and pose.n_frames == len(made.test)
+            assert not pose.present[-1].any()
+            for t in (0, 50, len(frames) - 1):
+                there, expected = pose.present[t], seen[name].present[t]
+                np.testing.assert_array_equal(pose.xy_px[t][there], seen[name].xy_px[t][expected])
+                np.testing.assert_array_equal(pose.score[t][there], seen[name].score[t][expected])
+        path.write_bytes(path.read_bytes()[:2000])
+        with pytest.raises(CoreError, match="cannot be read"):
+            read_dataset(made.folder)
 
 
-def test_unknown_names_and_folders(tmp_path: Path) -> None:
-    with pytest.raises(CoreError, match="shelv"):
-        read_dataset(tmp_path, "shelv")
-    for kind in READERS:
-        with pytest.raises(CoreError, match="no folder"):
-            read_dataset(tmp_path / "none", kind)
-        with pytest.raises(CoreError):
-            read_dataset(tmp_path, kind)
+class TestPictures:
+    def test_single_pictures_by_their_numbers(self, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        for name in made.rig.names[:2]:
+            for frame in made.test[1:]:
+                (made.folder / "hdImgs" / name).mkdir(parents=True, exist_ok=True)
+                (made.folder / "hdImgs" / name / f"{name}_{frame:08d}.jpg").touch()
+        (made.folder / "hdVideos").mkdir()
+        (made.folder / "hdVideos" / "hd_00_12.mp4").touch()
+        (made.folder / "hdVideos" / "hd_00_03.mp4").touch()
+        data = read_dataset(made.folder)
+        assert set(data.pictures) == {"00_03", "00_06"}
+        first, second, *_ = data.pictures["00_06"]
+        assert first is None and second is not None and second.name == f"00_06_{made.test[1]:08d}.jpg"
+        assert set(data.videos) == {"00_12"}, "single pictures go before a video"
+        assert any("00_03 lacks the pictures of 1 of 4" in note for note in data.notes)
+
+    def test_shelf_and_campus_name_theirs_differently(self, tmp_path: Path) -> None:
+        for kind, pattern in (("shelf", "Camera1/img_{:06d}.png"), ("campus", "Camera1/campus4-c1-{:05d}.png")):
+            made = WRITERS[kind](tmp_path / kind)
+            (made.folder / "Camera1").mkdir()
+            (made.folder / pattern.format(made.test[3])).touch()
+            data = read_dataset(made.folder)
+            assert [p is not None for p in data.pictures["1"][:5]] == [False, False, False, True, False]
 
 
-class TestVerb:
-    """The verb's table on known answers."""
+def test_a_truth_of_other_length_is_refused(tmp_path: Path) -> None:
+    import dataclasses
 
-    def test_panoptic_beside_published_rows(self, short_session: Session, tmp_path: Path) -> None:
-        people = walkers(2, 72, np.random.default_rng(0), skeleton=PANOPTIC15)
-        write_panoptic(tmp_path / "seq", ring_rig(3), people.xyz_mm, None)
-        take = short_session.take("two_people")
-        found = dataclasses.replace(
-            people, time_s=np.arange(6) / 30, xyz_mm=people.xyz_mm[::12] + (20.0, 0, 0), score=people.score[::12]
-        )
-        found.save(take.layout.poses3d("baseline"))
-        reporter = RecordingReporter()
-        result = verb("evaluate-dataset")(
-            short_session,
-            {"take": "two_people", "folder": str(tmp_path / "seq"), "kind": "panoptic"},
-            short_session.new_run("evaluate"),
-            reporter,
-        )
-        assert result["ours"]["baseline"] == pytest.approx((100, 100, 100, 100, 100, 20))
-        table = reporter.notes[-1][0]
-        assert "SelfPose3d (no labels)" in table and "24.47" in table and "20.00" in table
-        assert read_json(Path(result["file"]))["frames"] == 6
-
-    def test_campus_tells_both_heads_and_counts_empty_frames(self, short_session: Session, tmp_path: Path) -> None:
-        coco = walkers(1, 751, np.random.default_rng(0))
-        write_actors(tmp_path / "campus", ring_rig(3), to_shelf14(coco.xyz_mm, COCO17))
-        take = short_session.take("two_people")
-        gone = coco.xyz_mm.copy()
-        gone[350:461] = np.nan  # half of the frames that count
-        found = dataclasses.replace(coco, xyz_mm=gone, score=np.where(np.isfinite(gone).all(-1), 1.0, 0.0))
-        found.save(take.layout.poses3d("baseline"))
-        result = verb("evaluate-dataset")(
-            short_session,
-            {"take": "two_people", "folder": str(tmp_path / "campus"), "kind": "campus"},
-            short_session.new_run("evaluate"),
-            RecordingReporter(),
-        )
-        shelf, plain = result["ours"].values()
-        assert shelf[0] == shelf[3] == pytest.approx(50) and shelf[1] is None
-        assert plain[0] <= 50 and [name.rpartition(", ")[2] for name in result["ours"]] == [
-            "heads as for Shelf",
-            "plain heads",
-        ]
-
-    def test_wrong_number_of_moments_and_no_folder(self, short_session: Session, tmp_path: Path) -> None:
-        people = walkers(1, 48, np.random.default_rng(0), skeleton=PANOPTIC15)
-        write_panoptic(tmp_path / "seq", ring_rig(3), people.xyz_mm, None)
-        few = dataclasses.replace(people, time_s=np.arange(3) / 30, xyz_mm=people.xyz_mm[:3], score=people.score[:3])
-        few.save(short_session.take("two_people").layout.poses3d("baseline"))
-        run = short_session.new_run("evaluate")
-        with pytest.raises(CoreError, match="3 moments"):
-            verb("evaluate-dataset")(
-                short_session, {"take": "two_people", "folder": str(tmp_path / "seq")}, run, RecordingReporter()
-            )
-        with pytest.raises(CoreError, match="not given"):
-            verb("evaluate-dataset")(short_session, {"take": "two_people"}, run, RecordingReporter())
+    data = read_dataset(layouts.write_panoptic(tmp_path / "seq").folder)
+    short = Pose3DSequence(
+        skeleton=PANOPTIC15, time_s=[0.0], xyz_mm=np.zeros((1, 0, 15, 3)), score=np.zeros((1, 0, 15)), person_ids=()
+    )
+    with pytest.raises(CoreError, match="not equally many"):
+        dataclasses.replace(data, truth=short)

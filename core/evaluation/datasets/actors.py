@@ -117,7 +117,7 @@ def _actors(path: Path) -> F64:
 
     try:
         cells = loadmat(path)["actor3D"]
-        columns = [_actor(actor) for actor in _inside(cells).ravel()]
+        columns = [_actor(actor) for actor in _unwrapped(cells, 2).ravel()]
     except Exception as error:
         raise CoreError(f"{path.name} does not hold actors: {error}.", REMEDY) from error
     length = min(map(len, columns), default=0)
@@ -126,17 +126,22 @@ def _actors(path: Path) -> F64:
     return _MM_PER_M * np.stack([column[:length] for column in columns], 1)
 
 
-def _inside(cells: Any) -> np.ndarray:
-    """A cell array without the cells of one that it is wrapped in."""
+def _unwrapped(cells: Any, depth: int) -> np.ndarray:
+    """A cell array without cells of one around it: arrays of numbers lie `depth` cell arrays deep in it."""
     array = np.asarray(cells)
-    while array.dtype == object and array.size == 1 and np.asarray(array.ravel()[0]).dtype == object:
+    while array.size == 1 and _depth(array) > depth:
         array = np.asarray(array.ravel()[0])
     return array
 
 
+def _depth(cells: Any) -> int:
+    array = np.asarray(cells)
+    return 1 + _depth(array.ravel()[0]) if array.dtype == object and array.size else 0
+
+
 def _actor(cells: Any) -> F64:
     """(F, 14, 3) metres of one actor, NaN in frames without them."""
-    frames = _inside(cells).ravel()
+    frames = _unwrapped(cells, 1).ravel()
     out = np.full((len(frames), len(SHELF14), 3), np.nan)
     for f, cell in enumerate(frames):
         values = np.asarray(cell)

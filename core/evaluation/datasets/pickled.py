@@ -114,6 +114,11 @@ def _bytes(text: Any, encoding: Any = "") -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """How older pickles write none; with arguments it is refused, because a number would ask for that many."""
+    return b""
+
+
 def _mapping(pairs: Any = ()) -> dict[Any, Any]:
     return dict(pairs)
 
@@ -129,6 +134,8 @@ _NAMES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "numpy._core.multiarray": _MULTIARRAY,
     "numpy.core.numeric": {"_frombuffer": _buffer_array},
     "numpy._core.numeric": {"_frombuffer": _buffer_array},
+    "builtins": {"bytes": _no_bytes},
+    "__builtin__": {"bytes": _no_bytes},
     "_codecs": {"encode": _bytes},
     "collections": {"OrderedDict": _mapping},
 }

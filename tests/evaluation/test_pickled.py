@@ -1,0 +1,152 @@
+"""Pickles give their numbers, and nothing in them is run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.errors import CoreError
+from core.evaluation.datasets.pickled import read_pickle
+
+
+class Calls:
+    """Pickled, it asks the reader to call a function."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.function, self.arguments
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_numbers_of_every_kind(protocol: int, tmp_path: Path) -> None:
+    value = {
+        "0_300": [{"pred": np.random.default_rng(0).normal(size=(17, 3)).astype(np.float32), "score": 0.5}],
+        "0_301": [],
+        "big endian": np.arange(6, dtype=">i4").reshape(2, 3),
+        "columns": np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+        "empty": np.zeros((0, 17, 3)),
+        "scalar": np.float64(2.5),
+        "flag": np.array([True, False]),
+        "text": ("a", b"\xff", None, True, 3),
+        "ordered": OrderedDict(a=1, b=np.int64(2)),
+    }
+    (tmp_path / "p.pkl").write_bytes(pickle.dumps(value, protocol))
+    found = read_pickle(tmp_path / "p.pkl")
+    assert set(found) == set(value)
+    for key in ("big endian", "columns", "empty", "flag"):
+        np.testing.assert_array_equal(found[key], value[key])
+        assert found[key].shape == value[key].shape
+    np.testing.assert_array_equal(found["0_300"][0]["pred"], value["0_300"][0]["pred"])
+    assert found["0_300"][0]["pred"].dtype == np.float32
+    assert found["0_300"][0]["score"] == 0.5 and found["0_301"] == [] and found["scalar"] == 2.5
+    assert found["text"] == value["text"] and found["ordered"] == {"a": 1, "b": 2}
+
+
+def test_arrays_as_python_2_wrote_them(tmp_path: Path) -> None:
+    """Bytes were texts then: the content of the array is a text of latin-1."""
+    data = np.array([1.5, -2.0]).tobytes()
+    text = b"U" + bytes([len(data)]) + data  # SHORT_BINSTRING
+    program = (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x02\x85cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+        b"\x89" + text + b"tb."
+    )
+    (tmp_path / "p.pkl").write_bytes(program)
+    np.testing.assert_array_equal(pickle.loads(program, encoding="latin1"), [1.5, -2.0])
+    np.testing.assert_array_equal(read_pickle(tmp_path / "p.pkl"), [1.5, -2.0])
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        Calls(os.system, "touch {}"),
+        Calls(eval, "open({!r}, 'w')"),
+        Calls(exec, "open({!r}, 'w')"),
+        Calls(getattr, os, "system"),
+        {"a": [{"pred": Calls(os.mkdir, "{}")}]},
+        Calls(np.fromfile, "{}"),
+        Calls(np.load, "{}"),
+    ],
+)
+def test_a_hostile_pickle_is_refused_and_does_nothing(hostile: Any, tmp_path: Path) -> None:
+    target = tmp_path / "was_here"
+    stack = [hostile]
+    while stack:  # aim at a file of this test
+        part = stack.pop()
+        if isinstance(part, Calls):
+            part.arguments = tuple(a.format(str(target)) if isinstance(a, str) else a for a in part.arguments)
+        elif isinstance(part, dict | list):
+            stack += part.values() if isinstance(part, dict) else part
+    try:
+        content = pickle.dumps(hostile)
+    except TypeError:  # modules cannot be pickled by value: by name
+        content = b"cbuiltins\ngetattr\n(cos\nsystem\nS'x'\ntR."
+    (tmp_path / "p.pkl").write_bytes(content)
+    with pytest.raises(CoreError, match=r"asks for|cannot be read") as error:
+        read_pickle(tmp_path / "p.pkl")
+    assert "published" in error.value.hint
+    assert not target.exists()
+
+
+def test_the_hostile_pickle_would_have_done_it(tmp_path: Path) -> None:
+    """The guard guards against something: the usual reader runs it."""
+    pickle.loads(pickle.dumps(Calls(os.mkdir, str(tmp_path / "was_here"))))
+    assert (tmp_path / "was_here").is_dir()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"cnumpy\ndtype\n.",  # a bare name
+        b"cnumpy.core.multiarray\n_reconstruct\n)R.",  # an array that never gets content
+        b"cnumpy\ndtype\n(S'O8'\ntR.",  # arrays of objects
+        b"cnumpy\ndtype\n(S'V1000000000000'\ntR.",
+        b"cnumpy\nndarray\n)R.",
+        b"c_codecs\nencode\n(S'a'\nS'zip'\ntR.",
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'f8'\ntRS'short'\ntR.",
+        b"cnumpy\ndtype\n}S'_call'\nI1\nsb.",  # an attempt to change what a name means
+        b"cnumpy\ndtype\nN}S'_call'\nI1\ns\x86b.",
+        b"\x80\x02cnumpy\ndtype\n)\x81.",  # __new__
+        b"cbuiltins\nbytes\n(I1000000000000\ntR.",  # memory without end
+        b"Pname\n.",  # a persistent id
+        b"\x80\x04\x8c\x05numpy\x8c\x0ddtype.__new__\x93.",  # a dotted name
+        b"(lp0\ng0\na.",  # a list that holds itself
+        b"garbage",
+        b"",
+    ],
+)
+def test_tricks_are_refused(program: bytes, tmp_path: Path) -> None:
+    (tmp_path / "p.pkl").write_bytes(program)
+    with pytest.raises(CoreError, match=r"p\.pkl"):
+        read_pickle(tmp_path / "p.pkl")
+
+
+def test_lists_within_lists_do_not_explode(tmp_path: Path) -> None:
+    """A file of a few hundred bytes that names 2**60 elements is read in no time, as the usual reader does."""
+    value: list[Any] = []
+    for _ in range(60):
+        value = [value, value]
+    (tmp_path / "p.pkl").write_bytes(pickle.dumps(value))
+    found = read_pickle(tmp_path / "p.pkl")
+    assert found[0] is found[1]
+
+
+def test_a_shape_that_does_not_fit_its_bytes(tmp_path: Path) -> None:
+    content = pickle.dumps(np.arange(4.0), 2)
+    assert content.count(b"K\x04\x85") == 1
+    (tmp_path / "p.pkl").write_bytes(content.replace(b"K\x04\x85", b"K\xff\x85"))
+    with pytest.raises(CoreError, match="out of 32 bytes"):
+        read_pickle(tmp_path / "p.pkl")
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(CoreError, match="cannot be read"):
+        read_pickle(tmp_path / "p.pkl")
