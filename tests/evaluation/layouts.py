@@ -122,8 +122,9 @@ def write_actors(folder: Path, kind: str, actors_mm: np.ndarray, rig: CameraRig)
 
 
 def coco_actors(frames: int, people: int = 2) -> np.ndarray:
-    """(F, P, 17, 3) people of whom `to_shelf14` makes actors: a short walk over and over."""
-    return np.resize(walkers(people, 40, np.random.default_rng(0)).xyz_mm, (frames, people, 17, 3))
+    """(F, P, 17, 3) people of whom `to_shelf14` makes actors: a short walk, there and back over and over."""
+    there = walkers(people, 40, np.random.default_rng(0)).xyz_mm
+    return there[39 - np.abs(np.arange(frames) % 78 - 39)]
 
 
 def _actors(

@@ -1,0 +1,301 @@
+"""import-dataset and evaluate-dataset: a data set becomes a take, and results are judged on its truth."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "session"))
+
+import layouts
+import videos
+
+from core.cli import main
+from core.errors import CancelledError, CoreError
+from core.evaluation.datasets import read_dataset
+from core.files import read_json
+from core.pipelines.verbs import verb
+from core.progress import RecordingReporter
+from core.session import BASELINE, Session
+from core.session.video import VideoReader
+from core.synthetic.observe import observe
+from core.types import COCO17, PANOPTIC15, Pose3DSequence
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session.create(tmp_path / "session")
+
+
+def run(session: Session, what: str, reporter: RecordingReporter | None = None, /, **values: Any) -> dict[str, Any]:
+    return verb(what)(session, values, session.new_run(what), reporter or RecordingReporter())
+
+
+def predicted(made: layouts.Written, numbers: list[int], fps: float, shift_mm: float = 20.0) -> Pose3DSequence:
+    """The true people of Panoptic's frames, all shifted."""
+    xyz = made.people_mm[np.array(numbers) - made.all[0]] + [shift_mm, 0, 0]
+    return Pose3DSequence(
+        skeleton=PANOPTIC15,
+        time_s=(np.array(numbers) - numbers[0]) / fps,
+        xyz_mm=xyz,
+        score=np.ones(xyz.shape[:-1]),
+        person_ids=(1, 2),
+    )
+
+
+def with_poses2d(made: layouts.Written, kind: str, coco: np.ndarray) -> dict[str, Any]:
+    """Writes 2D poses of the tested frames beside the set, of people whom its truth was made of."""
+    xyz = coco[made.test]
+    people = Pose3DSequence(
+        skeleton=COCO17,
+        time_s=np.arange(len(xyz)) / 25,
+        xyz_mm=np.where(np.isfinite(made.people_mm[made.test][:, :, :1]).all(-1, keepdims=True), xyz, np.nan),
+        score=np.ones(xyz.shape[:-1]),
+        person_ids=(1, 2),
+    )
+    seen = observe(made.rig, people, 0.3, 0.0, np.random.default_rng(0), joint_miss=0.0)
+    layouts.write_predicted_poses(made.folder / f"pred_{kind}_maskrcnn_hrnet_coco.pkl", seen, made.test)
+    return dict(seen)
+
+
+class TestImport:
+    def test_pictures_become_videos_and_the_truth_lies_beside_them(self, session: Session, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "160906_pizza1", size_px=(192, 108))
+        for name in made.rig.names:
+            for frame in made.test:
+                if (name, frame) != ("00_12", made.test[2]):
+                    path = made.folder / "hdImgs" / name / f"{name}_{frame:08d}.jpg"
+                    layouts.write_picture(path, videos.picture(frame, 192, 108))
+        result = run(session, "import-dataset", folder=str(made.folder))
+        assert (result["take"], result["frames"], result["tested"]) == ("160906_pizza1", 4, 4)
+        take = session.take("160906_pizza1")
+        rig = session.rig_for(take)
+        assert rig.names == made.rig.names and rig["00_03"].size_px == (192, 108)
+        times = take.timeline()
+        np.testing.assert_allclose(times.time_s, np.arange(4) * 12 / 29.97, atol=1e-8)
+        assert times.frame_index[:, 2].tolist() == [0, 1, -1, 2] and times.frame_index[:, 0].tolist() == [0, 1, 2, 3]
+        with VideoReader(take.video_path("00_12")) as video:
+            assert [videos.number_in(video.read(i)) for i in range(3)] == [made.test[i] for i in (0, 1, 3)]
+        assert take.manifest.fps == pytest.approx(29.97 / 12)
+        assert any("00_12 lacks" in note for note in result["notes"])
+        truth = take.truth
+        assert truth is not None
+        np.testing.assert_allclose(truth.xyz_mm, made.people_mm[::12], atol=1e-6)
+        assert truth.provenance["data_set"]["frames"] == made.test
+
+    def test_videos_are_copied_and_frames_found_in_them(self, session: Session, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq", size_px=(192, 64), first=10)
+        for name in made.rig.names[:3]:
+            videos.write_video(made.folder / "hdVideos" / f"hd_{name}.mp4", 40 if name == "00_12" else 60)
+        result = run(session, "import-dataset", folder=str(made.folder), name="walk")
+        take = session.take("walk")
+        assert take.cameras == ("00_03", "00_06", "00_12")
+        assert any("no pictures of 00_13, 00_23" in note for note in result["notes"])
+        assert take.timeline().frame_index[:, 0].tolist() == made.test == [10, 22, 34, 46]
+        assert take.timeline().frame_index[:, 2].tolist() == [10, 22, 34, -1], "the video has ended"
+        with VideoReader(take.video_path("00_06")) as video:
+            assert videos.number_in(video.read(22)) == 22
+
+    def test_frames_without_any_picture_are_left_out(self, session: Session, tmp_path: Path) -> None:
+        made = layouts.WRITERS["campus"](tmp_path / "CampusSeq1")
+        with_poses2d(made, "campus", layouts.coco_actors(760))
+        for frame in (355, 356, 700):
+            for name in made.rig.names[:2]:
+                path = made.folder / f"Camera{name}" / f"campus4-c{name}-{frame:05d}.png"
+                layouts.write_picture(path, videos.picture(frame, 360, 288))
+        result = run(session, "import-dataset", folder=str(made.folder))
+        assert result["frames"] == 3 and result["estimator"] == "maskrcnn_hrnet"
+        take = session.take("CampusSeq1")
+        assert take.timeline().frame_index.tolist() == [[0, 0, -1], [1, 1, -1], [2, 2, -1]]
+        assert take.timeline().time_s.tolist() == pytest.approx([0, 1 / 25, 345 / 25])
+        own = read_dataset(made.folder)
+        row = own.frames.tolist().index(356)
+        pose = take.poses2d("maskrcnn_hrnet")["2"]
+        np.testing.assert_array_equal(pose.xy_px[1], own.poses2d["2"].xy_px[row])
+        truth = take.truth
+        assert truth is not None
+        np.testing.assert_allclose(truth.xyz_mm, made.people_mm[[355, 356, 700]], atol=1e-6)
+
+    def test_another_sequence_of_the_same_cameras_and_one_of_others(self, session: Session, tmp_path: Path) -> None:
+        first, second = (layouts.write_panoptic(tmp_path / name) for name in ("a", "b"))
+        run(session, "import-dataset", folder=str(first.folder))
+        rig = session.rig
+        run(session, "import-dataset", folder=str(second.folder), split="all")
+        assert session.take_names() == ["a", "b"] and rig is not None
+        assert session.require_rig().digest == rig.digest
+        shelf = layouts.WRITERS["shelf"](tmp_path / "Shelf")
+        with pytest.raises(CoreError, match="other cameras than Shelf") as error:
+            run(session, "import-dataset", folder=str(shelf.folder))
+        assert "session of its own" in error.value.hint
+        with pytest.raises(CoreError, match="already has a take 'a'"):
+            run(session, "import-dataset", folder=str(first.folder), name="a")
+
+    def test_a_stopped_import_leaves_nothing(self, session: Session, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        with pytest.raises(CancelledError):
+            run(session, "import-dataset", RecordingReporter(cancel_after=1), folder=str(made.folder))
+        assert session.take_names() == [] and session.rig is None
+        assert not session.layout.incoming.exists()
+
+    def test_without_pictures_there_is_a_take_of_2d_poses(self, session: Session, tmp_path: Path) -> None:
+        """It can be triangulated, and that is judged on its truth."""
+        made = layouts.WRITERS["shelf"](tmp_path / "Shelf")
+        with_poses2d(made, "shelf", layouts.coco_actors(640))
+        result = run(session, "import-dataset", folder=str(made.folder), split="all")
+        assert result["frames"] == 640 and result["tested"] == 301
+        run(session, "associate", take="Shelf", estimator="maskrcnn_hrnet")
+        judged = run(session, "evaluate-dataset")
+        assert judged["frames"] == 301 and judged["sequences"] == ["Shelf"] and judged["missed_frames"] == 0
+        assert judged["figures"]["average"] > 97
+
+
+class TestEvaluate:
+    def test_the_baseline_of_the_set_s_own_2d_poses(self, session: Session, tmp_path: Path) -> None:
+        made = layouts.WRITERS["campus"](tmp_path / "CampusSeq1")
+        with_poses2d(made, "campus", layouts.coco_actors(760))
+        judged = run(session, "evaluate-dataset", folders=[str(made.folder)])
+        assert judged["data_set"] == "campus" and judged["frames"] == 222
+        plain, shelf = (judged["figures"][f"{head}_heads"] for head in ("plain", "shelf"))
+        assert plain["average"] > 97 and plain["recall500"] > 97
+        assert shelf["parts"]["torso"] > 97, "only the head is estimated differently"
+        assert plain["people"] == 222 + 100
+        ours = [row for row in judged["table"]["rows"] if row["kind"] == "here"]
+        assert [row["method"] for row in ours] == ["baseline", "baseline"]
+        assert read_json(Path(judged["file"]))["figures"] == judged["figures"]
+
+    def test_a_set_without_2d_poses_says_what_to_do(self, session: Session, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        with pytest.raises(CoreError, match="without 2D poses") as error:
+            run(session, "evaluate-dataset", folders=[str(made.folder)])
+        assert "import-dataset" in error.value.hint
+
+    def test_a_take_of_all_frames_is_judged_on_the_tested_ones(self, session: Session, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        run(session, "import-dataset", folder=str(made.folder), split="all")
+        found = predicted(made, made.all, 29.97)
+        wrong = found.xyz_mm + 3000.0 * (np.arange(40) % 12 != 0)[:, None, None, None]
+        take = session.take("seq")
+        dataclasses.replace(found, xyz_mm=wrong).save(take.layout.poses3d(BASELINE))
+        judged = run(session, "evaluate-dataset")
+        (ours,) = (row for row in judged["table"]["rows"] if row["kind"] == "here")
+        assert ours["values"] == pytest.approx([100, 100, 100, 100, 100, 20], abs=0.01)
+        part = np.array([0, 12, 36])  # of frame 24 there is no prediction at all
+        some = dataclasses.replace(found, time_s=found.time_s[part], xyz_mm=wrong[part], score=found.score[part])
+        some.save(take.layout.poses3d("part"))
+        reporter = RecordingReporter()
+        judged = run(session, "evaluate-dataset", reporter, takes=["seq"], poses=["part"])
+        assert judged["missed_frames"] == 1 and judged["figures"]["recall500"] == 75
+        assert reporter.notes[-1] == ("Nobody was predicted in 1 of 4 frames: they count as missed.", "warning")
+
+    def test_a_result_without_moments_is_all_missed(self, session: Session, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        run(session, "import-dataset", folder=str(made.folder))
+        empty = Pose3DSequence(
+            skeleton=PANOPTIC15, time_s=[], xyz_mm=np.zeros((0, 1, 15, 3)), score=np.zeros((0, 1, 15)), person_ids=(1,)
+        )
+        empty.save(session.take("seq").layout.poses3d(BASELINE))
+        judged = run(session, "evaluate-dataset")
+        assert judged["missed_frames"] == 4 and judged["figures"]["recall500"] == 0
+        assert judged["figures"]["mpjpe_mm"] is None
+
+    def test_sequences_are_judged_together_from_files(self, session: Session, tmp_path: Path) -> None:
+        """As papers do: one figure over all test sequences. 20 mm off in one, 40 mm in the other."""
+        made = [layouts.write_panoptic(tmp_path / name) for name in ("a", "b")]
+        for m, shift in zip(made, (20.0, 40.0), strict=True):
+            predicted(m, m.test, 29.97, shift).save(tmp_path / f"{m.folder.name}.nc")
+        judged = run(
+            session,
+            "evaluate-dataset",
+            folders=[str(m.folder) for m in made],
+            poses=[str(tmp_path / "a.nc"), str(tmp_path / "b.nc")],
+        )
+        assert judged["frames"] == 8 and judged["poses"] == "a, b"
+        assert judged["figures"]["mpjpe_mm"] == pytest.approx(30)
+        assert judged["figures"]["ap25"] == pytest.approx(50, abs=0.01)
+
+    @pytest.mark.parametrize("moments", ["tested", "numbered", "from a frame on"])
+    def test_how_a_file_s_moments_find_their_frames(self, moments: str, session: Session, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq", first=5)
+        first: int | None = None
+        if moments == "tested":
+            found = predicted(made, made.test, 29.97)
+        elif moments == "numbered":  # a row for every frame of the set's counting, from 0 on
+            found = predicted(made, made.all, 29.97)
+            xyz = np.concatenate([np.full((5, 2, 15, 3), np.nan), found.xyz_mm])
+            score = np.isfinite(xyz).all(-1).astype(float)
+            found = dataclasses.replace(found, time_s=np.arange(45) / 29.97, xyz_mm=xyz, score=score)
+        else:
+            found, first = predicted(made, made.all[3:30], 29.97), made.all[3]
+        found.save(tmp_path / "p.nc")
+        judged = run(
+            session, "evaluate-dataset", folders=[str(made.folder)], poses=[str(tmp_path / "p.nc")], first_frame=first
+        )
+        # From a frame on, the first and the last of the four tested ones are outside.
+        assert judged["figures"]["recall500"] == (50 if first else 100)
+        assert judged["figures"]["mpjpe_mm"] == pytest.approx(20)
+
+    def test_frames_that_cannot_match_are_refused(self, session: Session, tmp_path: Path) -> None:
+        made = layouts.write_panoptic(tmp_path / "seq")
+        predicted(made, made.all[:3], 29.97).save(tmp_path / "p.nc")
+        asked = {"folders": [str(made.folder)], "poses": [str(tmp_path / "p.nc")]}
+        with pytest.raises(CoreError, match="3 moments; the data set tests 4 frames up to number 136") as error:
+            run(session, "evaluate-dataset", **asked)
+        assert "first_frame" in error.value.hint
+        with pytest.raises(CoreError, match="covers none of the frames"):
+            run(session, "evaluate-dataset", **asked, first_frame=5000)
+
+    def test_what_is_missing_is_said(self, session: Session, short_session: Session, tmp_path: Path) -> None:
+        with pytest.raises(CoreError, match="no data set to evaluate on") as error:
+            run(session, "evaluate-dataset")
+        assert "import-dataset" in error.value.hint
+        with pytest.raises(CoreError, match="has no truth"):
+            run(short_session, "evaluate-dataset", takes=["two_people"])
+        made = layouts.write_panoptic(tmp_path / "seq")
+        run(session, "import-dataset", folder=str(made.folder), split="train", name="training")
+        with pytest.raises(CoreError, match="does not exist"):
+            run(session, "evaluate-dataset", takes=["training"])
+        with pytest.raises(CoreError, match="2 results are named for 1 sequences"):
+            run(session, "evaluate-dataset", takes=["training"], poses=["a", "b"])
+        with pytest.raises(CoreError, match="1 folders are given for 2 takes"):
+            run(session, "evaluate-dataset", takes=["training"] * 2, folders=[str(made.folder)])
+
+    def test_different_sets_are_not_mixed(self, session: Session, tmp_path: Path) -> None:
+        made, shelf = layouts.write_panoptic(tmp_path / "seq"), layouts.WRITERS["shelf"](tmp_path / "Shelf")
+        with_poses2d(shelf, "shelf", layouts.coco_actors(640))
+        predicted(made, made.test, 29.97).save(tmp_path / "p.nc")
+        with pytest.raises(CoreError, match="different protocols"):
+            run(
+                session,
+                "evaluate-dataset",
+                folders=[str(made.folder), str(shelf.folder)],
+                poses=[str(tmp_path / "p.nc"), "baseline"],
+            )
+
+
+def test_the_command_line_prints_the_table(
+    session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a form that does not depend on the terminal: figures in columns, ours marked, then where the rest is."""
+    made = layouts.write_panoptic(tmp_path / "seq")
+    assert main(["import-dataset", str(session.root), "--folder", str(made.folder)]) == 0
+    predicted(made, made.test, 29.97).save(session.take("seq").layout.poses3d(BASELINE))
+    capsys.readouterr()
+    assert main(["evaluate-dataset", str(session.root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("CMU Panoptic")
+    assert " ".join(lines[1].split()) == "learns from method AP25 AP50 AP100 AP150 recall@500 MPJPE mm"
+    (theirs,) = (line for line in lines if " SelfPose3d  " in line)
+    assert theirs.split() == ["no", "labels", "SelfPose3d", "55.13", "96.44", "98.46", "98.98", "99.60", "24.47"]
+    (ours,) = (line for line in lines if line.startswith(">"))
+    assert " ".join(ours.split()) == "> here baseline 100.00 100.00 100.00 100.00 100.00 20.00"
+    assert len(ours) == len(theirs) == len(lines[1])
+    assert lines[-3:-1] == ["Frames: 4", "Missed frames: 0"]
+    assert read_json(Path(lines[-1].removeprefix("File: ")))["data_set"] == "panoptic"
+    assert main(["import-dataset", str(session.root)]) == 1
+    assert "folder" in capsys.readouterr().err
