@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from studio.icons import icon
 from studio.pages.view.facts import Figures, PersonNow
+from studio.space.editor import SpaceEditor
+from studio.state.space import SpaceState
 from studio.theme import GRID_PX, current_theme
+from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear
 from studio.widgets.text import label
 
 _ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16
 _COLUMNS_PX = (92, 76, 66)
+_SPACE_PX = 392
 
 
 class PeoplePanel(QWidget):
@@ -87,6 +91,41 @@ def _cells(person: PersonNow) -> tuple[str, str]:
         return "absent", "–"
     speed = "–" if math.isnan(person.speed_m_s) else f"{person.speed_m_s:.1f} m/s"
     return f"{person.confidence * 100:.0f} %", speed
+
+
+class SpacePanel(Card):
+    """The capture space in words, and folded away its fields. Lies over a corner of the 3D view.
+
+    Signals:
+        closed: It should not be shown any longer.
+    """
+
+    closed = Signal()
+
+    def __init__(self, space: SpaceState, parent: QWidget | None = None) -> None:
+        super().__init__("Capture space", parent=parent)
+        self._space = space
+        self.editor = SpaceEditor(space)
+        self.editor.details.hide()
+        self.edit = button("Edit", "quiet", "chevron-up", "Change its place, size and voxels")
+        self.edit.setCheckable(True)
+        self.edit.toggled.connect(self.editor.details.setVisible)
+        self.reset = button("Reset", "quiet", "retry", "Derive it from the rig and the people again")
+        self.reset.clicked.connect(self.editor.reset)
+        close = button("", "quiet", "close", "Hide the capture space (B)")
+        close.setAccessibleName("Hide the capture space")
+        close.clicked.connect(self.closed)
+        for push in (self.edit, self.reset, close):
+            # Space goes on meaning Play.
+            push.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            self.tools.addWidget(push)
+        self.body.addWidget(self.editor)
+        self.setFixedWidth(_SPACE_PX)
+
+    def refresh(self) -> None:
+        """Shows what is on disk."""
+        self.editor.refresh()
+        self.reset.setVisible(self._space.is_set)
 
 
 class FiguresCard(Card):
