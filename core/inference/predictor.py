@@ -11,9 +11,11 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from core.errors import CoreError
 from core.models.backbone import BackboneMaps
+from core.models.config import RayRefinerConfig
 from core.models.device import describe, pick_device, pick_precision
 from core.models.frozen import engine_name
 from core.models.networks import JOINTS, Networks, Scene, detect
@@ -192,11 +194,23 @@ class Predictor:
         columns = _Columns(
             np.full((T, P, JOINTS, 3), np.nan), np.zeros((T, P, JOINTS)), np.full((T, P, JOINTS, 3, 3), np.nan)
         )
+        unsure = _unsure(people.covariance_mm2, self.networks.config.pose.rays).cpu().numpy()
         columns.xyz_mm[sample, column] = people.xyz_mm.cpu().numpy()
         columns.score[sample, column] = people.score.cpu().numpy()
         if people.covariance_mm2 is not None:
             columns.covariance_mm2[sample, column] = people.covariance_mm2.cpu().numpy()
+        # What nobody can tell is better missing than somewhere.
+        columns.score[sample, column] *= ~unsure
+        columns.xyz_mm[columns.score == 0] = np.nan
         return columns
+
+
+def _unsure(covariance_mm2: Tensor, config: RayRefinerConfig) -> Tensor:
+    """(P, J) bool: joints of covariances (P, J, 3, 3) that the learned correction is too unsure of."""
+    if not (config.enabled and config.most_mm):
+        return torch.zeros(covariance_mm2.shape[:2], dtype=torch.bool)
+    variance = torch.diagonal(covariance_mm2, dim1=-2, dim2=-1).mean(-1)
+    return variance > config.most_mm**2
 
 
 def _allowed_views(rig: CameraRig, exclude_camera: str | None) -> np.ndarray:

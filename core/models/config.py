@@ -133,6 +133,7 @@ class RayRefinerConfig:
         layers: Blocks.
         heads: Of each attention.
         rounds: Times that it is applied, the lens linearised anew each time.
+        most_mm: Joints whose expected error along an axis is larger are given as missing; 0 gives all.
     """
 
     enabled: bool = False
@@ -140,6 +141,7 @@ class RayRefinerConfig:
     layers: int = 3
     heads: int = 4
     rounds: int = 2
+    most_mm: float = 60.0
 
     def __post_init__(self) -> None:
         if self.channels % self.heads:

@@ -10,10 +10,17 @@ import torch
 
 from core.errors import CancelledError, CoreError
 from core.inference import predictor as module
-from core.inference.predictor import Predictor
+from core.inference.predictor import Predictor, _unsure
 from core.models import frozen
 from core.models import networks as parts
-from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.models.config import (
+    HeatmapConfig,
+    ModelConfig,
+    PoseNetConfig,
+    RayRefinerConfig,
+    RootNetConfig,
+    VolumeNetConfig,
+)
 from core.models.networks import Networks
 from core.models.store import Checkpoint
 from core.models.views import Detections, Views
@@ -213,3 +220,12 @@ class TestPredictor:
 
 def test_the_root_is_the_mid_hip() -> None:
     assert PANOPTIC15.joints[parts.ROOT] == "mid_hip"
+
+
+def test_joints_that_nobody_can_tell_are_missing() -> None:
+    sure, unsure = torch.eye(3) * 30**2, torch.eye(3) * 90**2
+    covariance = torch.stack([sure, unsure])[None]
+    on = RayRefinerConfig(enabled=True, most_mm=60.0)
+    assert _unsure(covariance, on).tolist() == [[False, True]]
+    assert not _unsure(covariance, RayRefinerConfig(enabled=True, most_mm=0.0)).any()
+    assert not _unsure(covariance, RayRefinerConfig()).any()
