@@ -27,7 +27,7 @@ class SpaceEditor(QWidget):
 
     Attributes:
         fields: By name, as in `studio.space.words.FIELDS`.
-        details: The part that can be folded away.
+        details: The part that can be folded away, by `unfold`.
     """
 
     def __init__(self, space: SpaceState, parent: QWidget | None = None) -> None:
@@ -47,6 +47,7 @@ class SpaceEditor(QWidget):
         self.details = QWidget()
         column.addWidget(self.details)
         self.fields: dict[str, NumberField] = {}
+        self._unfolded, self._known = True, True
         self._fill_details()
 
     def refresh(self) -> None:
@@ -60,12 +61,19 @@ class SpaceEditor(QWidget):
         self.size_words.setText(words.size)
         self.voxel_words.setText(words.voxels)
         self.origin.setText(words.origin)
+        self.spacing.setText(words.spacing)
         self.hips.setText(words.hips)
         for name, field in self.fields.items():
             field.show_value(words.values[name])
         for doubt in words.doubts:
             self._doubts.addWidget(FindingRow(*doubt))
-        self._show_parts(True)
+        self._known = True
+        self._show_parts()
+
+    def unfold(self, shown: bool) -> None:
+        """Shows or hides the fields."""
+        self._unfolded = shown
+        self._show_parts()
 
     def reset(self) -> None:
         """Has it derived again."""
@@ -76,12 +84,13 @@ class SpaceEditor(QWidget):
 
     def _show_problem(self, error: CoreError) -> None:
         self._doubts.addWidget(FindingRow("wrong", error.message, error.hint))
-        self._show_parts(False)
+        self._known = False
+        self._show_parts()
 
-    def _show_parts(self, known: bool) -> None:
+    def _show_parts(self) -> None:
         for part in (self.size_words, self.voxel_words, self.origin):
-            part.setVisible(known)
-        self.details.setEnabled(known)
+            part.setVisible(self._known)
+        self.details.setVisible(self._known and self._unfolded)
 
     def _fill_details(self) -> None:
         column = QVBoxLayout(self.details)
@@ -105,8 +114,10 @@ class SpaceEditor(QWidget):
             grid.addWidget(caption, 2 * row, place)
             grid.addWidget(number, 2 * row + 1, place)
             grid.setColumnStretch(place, 1)
-        for row in (2, 4, 6):
-            grid.setRowMinimumHeight(row, 3 * GRID_PX)
+        self.spacing = label("", "small")
+        grid.addWidget(self.spacing, 5, 1, 1, 2)
+        for row in (2, 4, 6):  # each caption is nearer to its own number than to the one above
+            grid.setRowMinimumHeight(row, 3 * GRID_PX - 2)
         column.addLayout(grid)
         self.hips = label("", "small")
         column.addWidget(self.hips)

@@ -103,6 +103,7 @@ class SpaceWords:
     Attributes:
         size: In metres.
         voxels: How many, and how far apart.
+        spacing: Who decides how far apart.
         hips: Where synthetic people may be.
         origin: Who decided on it.
         doubts: (level, sentence, remedy) of what is odd about it.
@@ -111,6 +112,7 @@ class SpaceWords:
 
     size: str
     voxels: str
+    spacing: str
     hips: str
     origin: str
     doubts: tuple[tuple[str, str, str], ...]
@@ -129,11 +131,12 @@ def space_words(used: SpaceInUse) -> SpaceWords:
     elif used.seen_share < _SEEN_ODDLY:
         doubts.append(("odd", f"Two cameras or more see only {used.seen_share:.0%} of it.", "Make it smaller."))
     spacing_cm = float(space.spacing_mm.mean()) / 10
-    own = "" if chosen.spacing_mm is None else ", set by you"
+    wanted = f"{used.spacing_mm / 10:g} cm"
     return SpaceWords(
         size=" × ".join(f"{edge / 1000:.2f}" for edge in space.size_mm) + " m",
-        voxels=f"{' × '.join(map(str, space.voxels))} voxels, {spacing_cm:.1f} cm apart{own}",
-        hips=f"Synthetic people's hips: {low[2] / 1000:.2f} to {high[2] / 1000:.2f} m above the floor",
+        voxels=f"{' × '.join(map(str, space.voxels))} voxels, {spacing_cm:.1f} cm apart",
+        spacing="as the training wants them" if chosen.spacing_mm is None else f"instead of the training's {wanted}",
+        hips=f"Synthetic people's hips: {low[2] / 1000:.2f} to {high[2] / 1000:.2f} m above the floor.",
         origin=_ORIGIN[used.origin],
         doubts=tuple(doubts),
         values=_values(used),

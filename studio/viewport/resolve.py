@@ -164,7 +164,8 @@ def framed(stage: Stage) -> F64:
     """(N, 3) points that bring the capture space into view as well."""
     if stage.space is None:
         return stage.frame_mm
-    return np.concatenate([stage.frame_mm, [stage.space.low_mm, stage.space.high_mm]])
+    sides = np.stack([stage.space.low_mm, stage.space.high_mm], -1)
+    return np.concatenate([stage.frame_mm, np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(8, 3)])
 
 
 def people_labels(stage: Stage, poses: Pose3DSequence, moment: int, palette: Palette) -> LabelLayer:

@@ -6,6 +6,8 @@ from PySide6.QtCore import QEvent, QLocale, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QWheelEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QWidget
 
+from studio.theme import GRID_PX
+
 
 class NumberField(QDoubleSpinBox):
     """A spin box that says when a person changed it, and leaves the wheel to the page and Ctrl+Z to the window.
@@ -29,6 +31,7 @@ class NumberField(QDoubleSpinBox):
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(name)
+        self.lineEdit().setTextMargins(GRID_PX // 2, 0, 0, 0)
         self.lineEdit().installEventFilter(self)
         self.valueChanged.connect(self.edited)
 

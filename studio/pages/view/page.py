@@ -83,8 +83,7 @@ class ViewPage(QWidget):
             self.views.adjustSize()
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
             self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
-        if watched in (self.viewport, self.space) and event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
-            self._place_space()
+            self.space.fit(self.viewport.height() - 2 * _MARGIN_PX)
         return False
 
     def shut_down(self) -> None:
@@ -109,7 +108,6 @@ class ViewPage(QWidget):
         self.space = SpacePanel(self._state.space, self.viewport)
         self.space.hide()
         self.viewport.installEventFilter(self)
-        self.space.installEventFilter(self)
         side = QWidget()
         side_column = QVBoxLayout(side)
         side_column.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
@@ -154,6 +152,7 @@ class ViewPage(QWidget):
         self.timeline.moment_changed.connect(self._show_moment)
         self._state.space.changed.connect(self._space_changed)
         self._state.space.shown.connect(self._show_space)
+        self.space.resized.connect(self._place_space)
         self.space.closed.connect(self._hide_space)
         self.panes.pictures_changed.connect(self.viewport.invalidate)
         self.viewport.set_source(self._scene)
@@ -211,7 +210,11 @@ class ViewPage(QWidget):
         if not self.isVisible():
             self._result_stale = True
             return
-        self.presenter.load_space()
+        if self.presenter.notice is None:
+            self.presenter.load_space()
+        else:
+            self.presenter.load_result()  # what the notice says may have been mended
+            self._show_result()
         self._show_space_panel()
         self._show_everything()
 
@@ -227,10 +230,8 @@ class ViewPage(QWidget):
         if shown:
             self.space.refresh()
         self.space.setVisible(shown)
-        self._place_space()
 
     def _place_space(self) -> None:
-        self.space.adjustSize()
         self.space.move(_MARGIN_PX, self.viewport.height() - self.space.height() - _MARGIN_PX)
 
     def _show_everything(self) -> None:
