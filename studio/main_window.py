@@ -89,6 +89,8 @@ class MainWindow(QMainWindow):
         state.session_changed.connect(self._session_changed)
         state.status_changed.connect(self._show_steps)
         state.take_changed.connect(self._show_steps)
+        state.space.shown.connect(self._show_space)
+        state.space.failed.connect(self._space_failed)
         state.jobs.added.connect(self._job_added)
         state.jobs.ended.connect(self._job_ended)
         self._restore()
@@ -209,6 +211,8 @@ class MainWindow(QMainWindow):
             "session.folder": self._show_folder,
             "session.close": self.close_session,
             "app.quit": self.close,
+            "edit.undo": self.state.undo.undo,
+            "edit.redo": self.state.undo.redo,
             "jobs.panel": self.toggle_jobs,
             "jobs.cancel": self._cancel_jobs,
             "theme.switch": self.switch_theme,
@@ -259,6 +263,12 @@ class MainWindow(QMainWindow):
 
     def _make_room(self) -> None:
         self.rail.set_compact(self.width() < _NARROW_PX and not self.jobs_panel.isHidden())
+
+    def _show_space(self) -> None:
+        self.show_page("view")
+
+    def _space_failed(self, error: CoreError) -> None:
+        show_error(error, self)
 
     def _job_added(self, tracked: TrackedJob) -> None:
         self._show_steps()

@@ -60,6 +60,13 @@ def poles_px(
     return polylines_px(camera, starts, ends)
 
 
+def space_px(camera: Camera, space: CaptureSpace) -> list[F64]:
+    """The edges of a capture space; polylines as `floor_grid_px`."""
+    corner = np.stack(np.meshgrid(*np.stack([space.low_mm, space.high_mm], -1), indexing="ij"), -1).reshape(8, 3)
+    first = np.array([(a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit])
+    return polylines_px(camera, corner[first[:, 0]], corner[first[:, 1]])
+
+
 def polylines_px(camera: Camera, starts_mm: F64, ends_mm: F64) -> list[F64]:
     """Straight lines in the world as the camera shows them.
 

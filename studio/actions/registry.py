@@ -12,7 +12,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from studio.icons import icon
 from studio.state.app_state import AppState
 
-Need = Literal["nothing", "session", "rig_and_take", "running_job"]
+Need = Literal["nothing", "session", "rig_and_take", "running_job", "done", "undone"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,10 @@ def why_not(need: Need, state: AppState) -> str:
             return "Import a calibration first."
         if not state.take_name:
             return "Import videos first."
+    if need == "done" and not state.undo.canUndo():
+        return "Nothing was changed by hand."
+    if need == "undone" and not state.undo.canRedo():
+        return "Nothing was undone."
     if need == "running_job" and not state.jobs.active:
         return "No job is running."
     return ""
@@ -69,7 +73,7 @@ class ActionRegistry(QObject):
         self._slots: dict[str, Callable[[], object]] = {}
         for signal in (state.session_changed, state.status_changed, state.take_changed):
             signal.connect(self.refresh)
-        for signal in (state.jobs.added, state.jobs.ended):
+        for signal in (state.jobs.added, state.jobs.ended, state.undo.indexChanged):
             signal.connect(self.refresh)
         self.refresh()
 

@@ -20,6 +20,17 @@ ACTIONS = (
     ActionSpec(id="session.folder", text="Show session folder", icon="folder", needs="session"),
     ActionSpec(id="session.close", text="Close session", icon="close", keys=("Ctrl+W",), needs="session"),
     ActionSpec(id="app.quit", text="Quit", keys=("Ctrl+Q",)),
+    ActionSpec(
+        id="edit.undo", text="Undo", icon="undo", keys=("Ctrl+Z",), tip="Take the last change back", needs="done"
+    ),
+    ActionSpec(
+        id="edit.redo",
+        text="Redo",
+        icon="redo",
+        keys=("Ctrl+Shift+Z", "Ctrl+Y"),
+        tip="Make it again",
+        needs="undone",
+    ),
     ActionSpec(id="page.calibrate", text="Calibrate", icon="calibrate", keys=("Ctrl+1",), needs="session"),
     ActionSpec(id="page.record", text="Record", icon="record", keys=("Ctrl+2",), needs="session"),
     ActionSpec(id="page.train", text="Train", icon="train", keys=("Ctrl+3",), needs="session"),
@@ -71,6 +82,7 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "app.quit",
         ),
     ),
+    ("Edit", ("edit.undo", "edit.redo")),
     ("Go", ("page.calibrate", "page.record", "page.train", "page.view", "page.export")),
     ("Work", ("rig.import", "take.import", SEPARATOR, "path.run", "jobs.cancel")),
     ("Window", ("jobs.panel", "theme.switch")),

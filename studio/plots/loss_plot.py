@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyqtgraph as pg
@@ -42,11 +42,21 @@ class LossPlot(pg.PlotWidget):
         title: What the figures have in common.
         unit: Of the vertical axis, in words.
         logarithmic: Whether the vertical axis is.
+        words: What the legend calls a figure, by the second part of its name, where that is another word.
     """
 
-    def __init__(self, title: str, unit: str = "", *, logarithmic: bool = False, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        unit: str = "",
+        *,
+        logarithmic: bool = False,
+        words: Mapping[str, str] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent, axisItems={"left": LogAxis("left")} if logarithmic else None)
         self._title, self._unit, self._logarithmic = title, unit, logarithmic
+        self._words = dict(words or {})
         self._points: dict[str, list[tuple[int, float]]] = {}
         self._curves: dict[str, pg.PlotDataItem] = {}
         self.setFixedHeight(208)
@@ -126,7 +136,8 @@ class LossPlot(pg.PlotWidget):
     def _entitle(self) -> None:
         """The title, and under it the curves' names in their colours: a legend in the picture would hide a curve."""
         theme = current_theme()
-        words = [name.partition("/")[2].replace("_", " ") or name for name in self._curves]
+        parts = [name.partition("/")[2] or name for name in self._curves]
+        words = [self._words.get(part, part.replace("_", " ")) for part in parts]
         legend = " &nbsp; ".join(
             f'<span style="color:{theme.series[i % len(theme.series)]}">{html.escape(word)}</span>'
             for i, word in enumerate(words)

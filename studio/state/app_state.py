@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QUndoStack
 
 from core.errors import CoreError
 from core.session import Session, Take
 from studio.jobs.bridge import JobBridge
 from studio.settings import SettingsStore
+from studio.state.space import SpaceState
 
 
 class AppState(QObject):
@@ -21,6 +23,8 @@ class AppState(QObject):
     Attributes:
         settings: As given.
         jobs: The jobs of the open session; when one ends, `status_changed` follows.
+        undo: What was changed by hand in the open session.
+        space: The capture space of the open session.
 
     Signals:
         session_changed: Another session, or none, is open.
@@ -39,6 +43,8 @@ class AppState(QObject):
         self.settings = settings or SettingsStore()
         self.jobs = JobBridge(self)
         self.jobs.ended.connect(self.refresh)
+        self.undo = QUndoStack(self)
+        self.space = SpaceState(self.undo, self)
         self._session: Session | None = None
         self._take_name = ""
         self._poses_name = ""
@@ -77,6 +83,7 @@ class AppState(QObject):
         self._session = session
         self._take_name = self._poses_name = ""
         self.jobs.attach(session)
+        self.space.attach(session)
         self._select_what_exists()
         self.session_changed.emit()
         self.take_changed.emit()

@@ -51,6 +51,12 @@ def device_words(gpu_name: str, build: str) -> tuple[str, str]:
     return processor_words(), ""
 
 
+def has_accelerator() -> bool:
+    """Whether jobs seem to have a GPU: torch is built for one, and its driver's tools are there."""
+    build = torch_build()
+    return build == "mps" or (build == "cuda" and shutil.which("nvidia-smi") is not None)
+
+
 def disk_words(folder: Path) -> tuple[str, bool]:
     """Free space where the session lies, and whether it is getting tight."""
     while not folder.exists() and folder != folder.parent:

@@ -95,11 +95,15 @@ class SpaceLayer:
     Attributes:
         low_mm: (3,) lowest corner.
         high_mm: (3,) highest corner.
+        hips_low_mm: (3,) lowest corner of where synthetic people's hips may be.
+        hips_high_mm: (3,) highest corner of it.
         colour: (4,).
     """
 
     low_mm: F64
     high_mm: F64
+    hips_low_mm: F64
+    hips_high_mm: F64
     colour: RGBA
 
 

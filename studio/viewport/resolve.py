@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.types import Pose3DSequence
+from core.types import CaptureSpace, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.viewport.figure import figure
 from studio.viewport.layers import (
@@ -76,7 +76,7 @@ def resolve(
     if options.floor:
         layers["floor"] = floor_layer(stage, palette)
     if options.space and stage.space is not None:
-        layers["space"] = SpaceLayer(low_mm=stage.space.low_mm, high_mm=stage.space.high_mm, colour=palette.space)
+        layers["space"] = space_layer(stage, stage.space, palette)
     if options.frusta and stage.cameras:
         layers["frusta"] = frusta_layer(stage, palette, (pictures or {}) if options.pictures else {})
     if options.trails and stage.poses is not None and moment is not None:
@@ -95,7 +95,7 @@ def resolve(
             layers["names"] = people_labels(stage, stage.poses, moment, palette)
     return Scene(
         layers=layers,
-        frame_mm=stage.frame_mm,
+        frame_mm=framed(stage) if "space" in layers else stage.frame_mm,
         azimuth_deg=stage.azimuth_deg,
         focus_mm=_focus(stage, moment, options),
     )
@@ -148,6 +148,24 @@ def floor_layer(stage: Stage, palette: Palette) -> FloorLayer:
         major=palette.grid_major,
         axes=palette.axes,
     )
+
+
+@functools.lru_cache(maxsize=1)
+def space_layer(stage: Stage, space: CaptureSpace, palette: Palette) -> SpaceLayer:
+    """The capture space, and where synthetic people may be in it."""
+    low, high = stage.synthetic.corners_mm(space)
+    return SpaceLayer(
+        low_mm=space.low_mm, high_mm=space.high_mm, hips_low_mm=low, hips_high_mm=high, colour=palette.space
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def framed(stage: Stage) -> F64:
+    """(N, 3) points that bring the capture space into view as well."""
+    if stage.space is None:
+        return stage.frame_mm
+    sides = np.stack([stage.space.low_mm, stage.space.high_mm], -1)
+    return np.concatenate([stage.frame_mm, np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(8, 3)])
 
 
 def people_labels(stage: Stage, poses: Pose3DSequence, moment: int, palette: Palette) -> LabelLayer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.types import CameraRig, CaptureSpace, Pose3DSequence
+from core.types import CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
 from core.types.arrays import F64
 
 _EMPTY_FLOOR_M = 3
@@ -21,6 +21,7 @@ class Stage:
         poses: The 3D result looked at, or None.
         ghost: A second result to compare with, or None.
         space: The box that the networks look into, or None.
+        synthetic: Where in it synthetic people may be.
         cameras: (V,) names of the posed cameras.
         centre_mm: (V, 3) camera centres.
         corner_mm: (V, 4, 3) corners of the image planes: top left, top right, bottom right, bottom left.
@@ -34,6 +35,7 @@ class Stage:
     poses: Pose3DSequence | None
     ghost: Pose3DSequence | None
     space: CaptureSpace | None
+    synthetic: SyntheticRange
     cameras: tuple[str, ...]
     centre_mm: F64
     corner_mm: F64
@@ -50,6 +52,7 @@ class Stage:
         poses: Pose3DSequence | None = None,
         ghost: Pose3DSequence | None = None,
         space: CaptureSpace | None = None,
+        synthetic: SyntheticRange | None = None,
     ) -> Stage:
         """Measures a take. Everything may be missing; unposed cameras are left out."""
         posed = [c for c in rig if c.posed] if rig else []
@@ -63,6 +66,7 @@ class Stage:
             poses=poses,
             ghost=ghost,
             space=space,
+            synthetic=synthetic or SyntheticRange(),
             cameras=tuple(c.name for c in posed),
             centre_mm=centre,
             corner_mm=corner,

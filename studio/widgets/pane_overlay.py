@@ -49,11 +49,13 @@ class PaneOverlay:
         figures: People.
         detections_px: (N, 2) what the 2D estimator saw.
         floor_px: Polylines, each (n, 2), a NaN row breaks the line.
+        space_px: The edges of the capture space, in the same form.
     """
 
     figures: tuple[FigurePx, ...] = ()
     detections_px: F64 | None = None
     floor_px: tuple[F64, ...] = ()
+    space_px: tuple[F64, ...] = ()
 
 
 NOTHING = PaneOverlay()
@@ -76,13 +78,15 @@ def paint_overlay(painter: QPainter, overlay: PaneOverlay, box: QRectF, scale: f
 
     # Small pictures get thin lines: people in them are small.
     weight = float(np.clip(min(box.width(), box.height()) / _FULL_PX, 0.5, 1.0))
-    if overlay.floor_px:
-        colour = QColor(theme.accent_hover)
-        colour.setAlpha(150)
+    for paths, token, alpha in (
+        (overlay.floor_px, theme.accent_hover, 150),
+        (overlay.space_px, theme.on_picture_strong, 220),
+    ):
+        colour = QColor(token)
+        colour.setAlpha(alpha)
         painter.setPen(QPen(colour, 1.0))
-        for path in overlay.floor_px:
-            for run in unbroken(place(path)):
-                painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in run.tolist()]))
+        for run in (run for path in paths for run in unbroken(place(path))):
+            painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in run.tolist()]))
     for figure in overlay.figures:
         _paint_figure(painter, figure, place(figure.xy_px), weight, theme)
     if overlay.detections_px is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from core.errors import CoreError
@@ -13,6 +14,7 @@ from studio.pages.train import presenter
 from studio.pages.train.consent_dialog import ConsentDialog
 from studio.plots.loss_plot import LossPlot
 from studio.shell.dialogs import show_error
+from studio.space.editor import SpaceEditor
 from studio.state.app_state import AppState
 from studio.state.steps import StepView, take_steps
 from studio.theme import GRID_PX
@@ -24,7 +26,7 @@ from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.status_dot import StatusDot
-from studio.widgets.text import label
+from studio.widgets.text import label, set_role
 
 
 class StepWidget(QWidget):
@@ -79,6 +81,7 @@ class TrainPage(ScrollPage):
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._steps_card())
         self.columns.left.addWidget(self._choices_card())
+        self.columns.left.addWidget(self._space_card())
         self.columns.left.addStretch(1)
         self.columns.right.addWidget(self._results_card())
         self.columns.right.addWidget(self._losses_card())
@@ -86,6 +89,8 @@ class TrainPage(ScrollPage):
         for signal in (state.session_changed, state.status_changed, state.take_changed):
             signal.connect(self.refresh)
         self.estimator.currentIndexChanged.connect(self._show_steps)
+        self.preset.currentIndexChanged.connect(self._show_preset)
+        state.space.changed.connect(self._space_changed)
         jobs = state.jobs
         jobs.measured.connect(self._measured)
         jobs.changed.connect(self._job_changed)
@@ -93,6 +98,11 @@ class TrainPage(ScrollPage):
         jobs.ended.connect(self._job_added)
         jobs.cleared.connect(self._watch_again)
         self.refresh()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Derives the capture space, which takes a moment, only now that somebody sees it."""
+        super().showEvent(event)
+        self._space_changed()
 
     def act(self, action: str) -> None:
         """Carries out an action of the menu."""
@@ -139,6 +149,8 @@ class TrainPage(ScrollPage):
         self._show_takes()
         self._show_steps()
         self._show_results()
+        self._show_preset()
+        self._space_changed()
 
     def _steps_card(self) -> Card:
         card = Card("Steps")
@@ -166,20 +178,37 @@ class TrainPage(ScrollPage):
         self.preset = QComboBox()
         for name, card_of in presenter.presets().items():
             self.preset.addItem(card_of.title, name)
-            words = f"{card_of.what} Needs: {card_of.needs}" if card_of.needs else card_of.what
-            self.preset.setItemData(self.preset.count() - 1, words, Qt.ItemDataRole.ToolTipRole)
+            self.preset.setItemData(self.preset.count() - 1, card_of.what, Qt.ItemDataRole.ToolTipRole)
         for row, (text, field) in enumerate((("2D estimator", self.estimator), ("Training", self.preset))):
             field.setAccessibleName(text)
             grid.addWidget(label(text, "muted", wrap=False), row, 0)
             grid.addWidget(field, row, 1)
+        about = QVBoxLayout()
+        about.setSpacing(2)
+        self.preset_what, self.preset_time, self.preset_needs = label("", "small"), label("", "small"), label("")
+        for words in (self.preset_what, self.preset_time, self.preset_needs):
+            about.addWidget(words)
+        grid.addLayout(about, 2, 1)
         train_on = label("Train on", "muted", wrap=False)
         train_on.setMinimumHeight(3 * GRID_PX)
-        grid.addWidget(train_on, 2, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(train_on, 3, 0, Qt.AlignmentFlag.AlignTop)
         self._takes = QVBoxLayout()
         self._takes.setSpacing(4)
         self.take_boxes: dict[str, QCheckBox] = {}
-        grid.addLayout(self._takes, 2, 1)
+        grid.addLayout(self._takes, 3, 1)
         card.body.addLayout(grid)
+        return card
+
+    def _space_card(self) -> Card:
+        card = Card("Capture space")
+        self.space = SpaceEditor(self._state.space)
+        self.space_reset = button("Reset", "normal", "retry")
+        self.space_reset.clicked.connect(self.space.reset)
+        self.space_3d = button("Show in 3D", "normal", "space", "See it around the cameras and the people")
+        self.space_3d.clicked.connect(self._state.space.shown)
+        card.tools.addWidget(self.space_reset)
+        card.tools.addWidget(self.space_3d)
+        card.body.addWidget(self.space)
         return card
 
     def _losses_card(self) -> Card:
@@ -196,7 +225,7 @@ class TrainPage(ScrollPage):
         self._curves = TileGrid(tile_px=260, most=2)
         self.plots: list[tuple[presenter.Plot, LossPlot]] = []
         for plot in presenter.PLOTS:
-            self.plots.append((plot, LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic)))
+            self.plots.append((plot, LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic, words=plot.words)))
         self._curves.set_tiles([widget for _, widget in self.plots])
         self.losses.body.addWidget(self._no_losses)
         self.losses.body.addWidget(self._curves)
@@ -237,8 +266,31 @@ class TrainPage(ScrollPage):
         for name in names:
             box = QCheckBox(name)
             box.setChecked(name not in unticked)
+            box.toggled.connect(self._space_changed)
             self.take_boxes[name] = box
             self._takes.addWidget(box)
+
+    def _show_preset(self) -> None:
+        """Says what the chosen settings train, how long that takes, and what they need."""
+        words = presenter.preset_words(self.preset.currentData(), self._state.jobs)
+        self.preset_what.setText(words.what)
+        self.preset_time.setText(words.time)
+        self.preset_needs.setText(words.needs)
+        self.preset_needs.setVisible(bool(words.needs))
+        set_role(self.preset_needs, "warn" if words.lacking else "small")
+        self._space_changed()
+
+    def _space_changed(self) -> None:
+        """Shows the capture space of the chosen takes and settings, if anybody is looking."""
+        if self._state.session is None or not self.isVisible():
+            return
+        spacing_mm = presenter.spacing_mm(self.preset.currentData())
+        self._state.space.look_from(self.chosen_takes(), spacing_mm)
+        self.space.refresh()
+        self.space_reset.setEnabled(self._state.space.is_set)
+        tip = "Derive it from the rig and the people again" if self._state.space.is_set else "It is derived already"
+        self.space_reset.setToolTip(tip)
+        self.space_3d.setEnabled(self._state.session.layout.rig.exists())
 
     def _show_steps(self) -> None:
         try:

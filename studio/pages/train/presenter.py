@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.errors import CoreError
@@ -13,15 +13,19 @@ from core.pose2d.cards import ModelCard, card, cards
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.download import Fetching, missing_bytes
 from core.session import Take
-from core.training.config import CARDS, PRESETS, PresetCard
+from core.training.config import CARDS, PRESETS, PresetCard, preset
 from studio.jobs.bridge import JobBridge
 from studio.jobs.tracked import TrackedJob
+from studio.jobs.words import duration_words
+from studio.state.machine import has_accelerator
 from studio.state.steps import StepView
 from studio.widgets.status_dot import StepState
 
 TrainStep = Literal["label", "baseline", "train", "infer", "evaluate"]
 TRAINING_VERBS = ("train", "path")
 """Verbs whose jobs have losses to show."""
+_OPEN_END_MIN = 600
+"""A limit of so many minutes is only a safety: it says nothing about how long a training takes."""
 HEADERS = ("", "Baseline", "Trained")
 
 
@@ -93,6 +97,7 @@ class Plot:
         stage: First part of the figures' names.
         only: Second parts to show; empty for all of the stage.
         logarithmic: Whether the vertical axis is.
+        words: Second part to what the legend calls it, where that is another word.
     """
 
     title: str
@@ -100,6 +105,7 @@ class Plot:
     stage: str
     only: tuple[str, ...] = ()
     logarithmic: bool = False
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def shows(self, metric: str) -> bool:
         """Whether a figure of that name belongs here."""
@@ -107,18 +113,23 @@ class Plot:
         return stage == self.stage and (name in self.only if self.only else True)
 
 
+_POSE = ("loss", "heatmap", "joint", "anchor", "consistency", "attention", "backbone")
 PLOTS = (
-    Plot(title="2D error on held-out moments", unit="px", stage="held_out"),
     Plot(
-        title="Pose network, this footage",
-        unit="loss",
-        stage="pose",
-        only=("loss", "heatmap", "joint", "anchor", "consistency"),
-        logarithmic=True,
+        title="2D error on held-out moments",
+        unit="px",
+        stage="held_out",
+        words={"px": "all cameras", "camera_px": "a camera that is never seen"},
     ),
-    Plot(title="Fine-tuning", unit="loss", stage="finetune", only=("loss", "heatmap", "joint"), logarithmic=True),
-    Plot(title="Backbone, your pictures", unit="loss", stage="backbone", only=("loss",), logarithmic=True),
-    Plot(title="Correction, synthetic people", unit="mm", stage="rays", only=("mm", "start_mm")),
+    Plot(title="Pose network, this footage", unit="loss", stage="pose", only=_POSE, logarithmic=True),
+    Plot(title="Fine-tuning on confident labels", unit="loss", stage="finetune", only=_POSE, logarithmic=True),
+    Plot(
+        title="Correction, synthetic people",
+        unit="mm",
+        stage="rays",
+        only=("mm", "start_mm"),
+        words={"mm": "corrected", "start_mm": "before"},
+    ),
     Plot(title="Pose network, synthetic people", unit="mm", stage="pose_synthetic", only=("mm",)),
     Plot(
         title="Root network, this rig",
@@ -127,7 +138,11 @@ PLOTS = (
         only=("loss", "synthetic", "consistency"),
         logarithmic=True,
     ),
+    Plot(title="Synthetic people that are found", unit="share", stage="root", only=("synthetic_recall",)),
+    Plot(title="Backbone, your pictures", unit="loss", stage="backbone", only=("loss",), logarithmic=True),
+    Plot(title="Joints that the backbone sees", unit="share", stage="backbone", only=("peaks_near",)),
 )
+"""The last stage first, because it is what one waits for. Plots without a figure are not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +250,52 @@ def path_params(take: str, estimator: str, preset: str) -> PathParams:
 def presets() -> dict[str, PresetCard]:
     """The training presets: name to words."""
     return {name: CARDS[name] for name in PRESETS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetWords:
+    """What there is to know about a training preset before it is started.
+
+    Attributes:
+        what: What it trains.
+        time: How long it takes here, as far as anybody can know.
+        needs: What it cannot do without; empty for nothing.
+        lacking: Whether this machine seems to lack it.
+    """
+
+    what: str
+    time: str
+    needs: str
+    lacking: bool
+
+
+def preset_words(name: str, jobs: JobBridge) -> PresetWords:
+    """A preset in words; the time is what it took the last time, else its own limit, else not known."""
+    described, accelerated = CARDS[name], has_accelerator()
+    needs = f"Needs: {described.needs}" if described.needs else ""
+    lacking = "GPU" in described.needs and not accelerated
+    if lacking:
+        needs += " No GPU was found here."
+    return PresetWords(what=described.what, time=_time_words(name, jobs), needs=needs, lacking=lacking)
+
+
+def spacing_mm(name: str) -> float:
+    """How far apart a preset wants the voxels of the capture space."""
+    return preset(name).model.root.spacing_mm
+
+
+def _time_words(name: str, jobs: JobBridge) -> str:
+    trained = [j for j in jobs.jobs if j.verb == "train" and j.state == "finished" and "minutes" in j.result]
+    same = [j for j in trained if j.job.spec.params.get("preset") == name]
+    if same:
+        last = max(same, key=lambda j: j.name).result
+        return (
+            f"The last one took {duration_words(60 * float(last['minutes']))} on {last.get('device', 'this machine')}."
+        )
+    limit_min = preset(name).max_minutes
+    if limit_min < _OPEN_END_MIN:
+        return f"At most {duration_words(60 * limit_min)}: what is not done by then is cut short."
+    return "How long it takes here can be said after its first steps."
 
 
 def estimators() -> list[ModelCard]:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from studio.pages.view.panels import FiguresCard, PeoplePanel
+from studio.pages.view.panels import FiguresCard, PeoplePanel, SpacePanel
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import TOGGLES, ViewStrip, ViewToolbar
 from studio.state.app_state import AppState
@@ -78,11 +78,12 @@ class ViewPage(QWidget):
         super().keyPressEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keeps the strip in the corner of the 3D view."""
+        """Keeps the strip and the capture space's panel in the corners of the 3D view."""
         if watched is self.viewport and event.type() == QEvent.Type.Resize:
             self.views.adjustSize()
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
             self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
+            self.space.fit(self.viewport.height() - 2 * _MARGIN_PX)
         return False
 
     def shut_down(self) -> None:
@@ -104,6 +105,8 @@ class ViewPage(QWidget):
         self.people.move(_MARGIN_PX, _MARGIN_PX)
         self.people.hide()
         self.views = ViewStrip(self.viewport)
+        self.space = SpacePanel(self._state.space, self.viewport)
+        self.space.hide()
         self.viewport.installEventFilter(self)
         side = QWidget()
         side_column = QVBoxLayout(side)
@@ -147,6 +150,10 @@ class ViewPage(QWidget):
         self.views.looked.connect(self.viewport.look)
         self.views.framed.connect(self.viewport.frame_all)
         self.timeline.moment_changed.connect(self._show_moment)
+        self._state.space.changed.connect(self._space_changed)
+        self._state.space.shown.connect(self._show_space)
+        self.space.resized.connect(self._place_space)
+        self.space.closed.connect(self._hide_space)
         self.panes.pictures_changed.connect(self.viewport.invalidate)
         self.viewport.set_source(self._scene)
         theme_changed.connect(self._wear)
@@ -196,7 +203,36 @@ class ViewPage(QWidget):
         self.timeline.show_model(presenter.timeline_model())
         self.figures.show_figures(presenter.figures)
         self._show_people()
+        self._show_space_panel()
         self._show_everything()
+
+    def _space_changed(self) -> None:
+        if not self.isVisible():
+            self._result_stale = True
+            return
+        if self.presenter.notice is None:
+            self.presenter.load_space()
+        else:
+            self.presenter.load_result()  # what the notice says may have been mended
+            self._show_result()
+        self._show_space_panel()
+        self._show_everything()
+
+    def _show_space(self) -> None:
+        """Somebody wants to see the capture space."""
+        self.toolbar.toggle_button("space").setChecked(True)
+
+    def _hide_space(self) -> None:
+        self.toolbar.toggle_button("space").setChecked(False)
+
+    def _show_space_panel(self) -> None:
+        shown = self.presenter.options.space and self.presenter.has_rig
+        if shown:
+            self.space.refresh()
+        self.space.setVisible(shown)
+
+    def _place_space(self) -> None:
+        self.space.move(_MARGIN_PX, self.viewport.height() - self.space.height() - _MARGIN_PX)
 
     def _show_everything(self) -> None:
         self.panes.refresh_overlays()
@@ -225,6 +261,8 @@ class ViewPage(QWidget):
             presenter.options = replace(presenter.options, **{toggle.name: on})
         if toggle.name == "skeletons":
             presenter.pane_options = replace(presenter.pane_options, skeletons=on)
+        if toggle.name == "space":
+            self._show_space_panel()
         self.panes.refresh_overlays()
         self.viewport.invalidate()
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from studio.icons import icon
 from studio.pages.view.facts import Figures, PersonNow
+from studio.space.editor import SpaceEditor
+from studio.state.space import SpaceState
 from studio.theme import GRID_PX, current_theme
+from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear
 from studio.widgets.text import label
 
 _ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16
 _COLUMNS_PX = (92, 76, 66)
+_SPACE_PX, _HEAD_PX, _LEAST_PX = 376, 44, 48
 
 
 class PeoplePanel(QWidget):
@@ -87,6 +91,69 @@ def _cells(person: PersonNow) -> tuple[str, str]:
         return "absent", "–"
     speed = "–" if math.isnan(person.speed_m_s) else f"{person.speed_m_s:.1f} m/s"
     return f"{person.confidence * 100:.0f} %", speed
+
+
+class SpacePanel(Card):
+    """The capture space in words, and folded away its fields. Lies over a corner of the 3D view.
+
+    Signals:
+        closed: It should not be shown any longer.
+        resized: It has another height than before.
+    """
+
+    closed = Signal()
+    resized = Signal()
+
+    def __init__(self, space: SpaceState, parent: QWidget | None = None) -> None:
+        super().__init__("Capture space", parent=parent)
+        self._space = space
+        self.editor = SpaceEditor(space)
+        self.editor.setProperty("role", "scrolled")
+        self.editor.unfold(False)
+        self.edit = button("Edit", "quiet", "chevron-up", "Change its place, size and voxels")
+        self.edit.setCheckable(True)
+        self.edit.toggled.connect(self._unfold)
+        self.reset = button("Reset", "quiet", "retry", "Derive it from the rig and the people again")
+        self.reset.clicked.connect(self.editor.reset)
+        close = button("", "quiet", "close", "Hide the capture space (B)")
+        close.setAccessibleName("Hide the capture space")
+        close.clicked.connect(self.closed)
+        for push in (self.edit, self.reset, close):
+            # Space goes on meaning Play.
+            push.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            self.tools.addWidget(push)
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area.setWidget(self.editor)
+        self.body.addWidget(self._area)
+        self._most_px = 0
+        self.setFixedWidth(_SPACE_PX)
+
+    def refresh(self) -> None:
+        """Shows what is on disk."""
+        self.editor.refresh()
+        self.reset.setVisible(self._space.is_set)
+        self.fit(self._most_px)
+
+    def fit(self, most_px: int) -> None:
+        """Becomes as high as its content, but no higher than this; the rest is scrolled to."""
+        self._most_px = most_px
+        content, outer = self.editor.layout(), self.layout()
+        assert content is not None and outer is not None
+        margins = outer.contentsMargins()
+        width = _SPACE_PX - margins.left() - margins.right() - 2
+        content.activate()
+        needed = content.totalHeightForWidth(width) if content.hasHeightForWidth() else content.sizeHint().height()
+        around = margins.top() + margins.bottom() + _HEAD_PX
+        self._area.setFixedHeight(max(_LEAST_PX, min(needed, most_px - around)))
+        self.resize(_SPACE_PX, self._area.height() + around)
+        self.resized.emit()
+
+    def _unfold(self, shown: bool) -> None:
+        self.editor.unfold(shown)
+        self.fit(self._most_px)
 
 
 class FiguresCard(Card):

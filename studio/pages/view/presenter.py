@@ -9,8 +9,8 @@ from datetime import datetime
 
 import numpy as np
 
-from core.calibration.overlay import floor_grid_px
-from core.calibration.space import capture_space
+from core.calibration.overlay import floor_grid_px, space_px
+from core.calibration.space_in_use import SpaceInUse
 from core.config import from_mapping
 from core.errors import CoreError
 from core.files import read_json, read_yaml
@@ -77,12 +77,13 @@ class ViewPresenter:
         self.people: People | None = None
         self.figures: Figures | None = None
         self._rig: CameraRig | None = None
-        self._space: CaptureSpace | None = None
+        self._used: SpaceInUse | None = None
         self._stage = Stage.build()
         self._take_notice: Notice | None = None
         self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
         self._poses2d: dict[str, Pose2D] | None = None
         self._floor_px: dict[str, tuple[F64, ...]] = {}
+        self._space_px: dict[str, tuple[F64, ...]] = {}
 
     def load_take(self) -> None:
         """Reads the selected take and its result anew."""
@@ -100,15 +101,17 @@ class ViewPresenter:
         if self.compared not in self.results or self.compared == self.result:
             self.compared = ""
         poses, ghost = self._read(self.result), self._read(self.compared)
-        self._space = self._capture_space(poses)
-        self._floor_px = {}
-        self._stage = Stage.build(self._rig, poses, ghost, self._space)
+        self._set_stage(poses, ghost)
         self.people = People.of(poses) if poses is not None else None
         self.figures = self._read_figures()
         if self.notice is None and self.take is not None and not self.results:
             self.notice = Notice(heading="No 3D result yet.", sentence="Run Baseline on the Train page.")
         if self.options.follow is not None and (poses is None or self.options.follow not in poses.person_ids):
             self.options = replace(self.options, follow=None)
+
+    def load_space(self) -> None:
+        """Reads the capture space anew; the results stay."""
+        self._set_stage(self._stage.poses, self._stage.ghost)
 
     def select_result(self, name: str) -> None:
         """Shows another result; empty for none."""
@@ -160,6 +163,7 @@ class ViewPresenter:
             figures=self._figures_px(camera, moment) if options.skeletons else (),
             detections_px=self._detections_px(camera, moment) if options.detections else None,
             floor_px=self._floor_of(camera) if options.floor else (),
+            space_px=self._space_of(camera) if self.options.space else (),
         )
 
     def people_now(self, moment: int) -> tuple[PersonNow, ...]:
@@ -223,16 +227,20 @@ class ViewPresenter:
             return None
         return figures(report) if isinstance(report, Mapping) else None
 
-    def _capture_space(self, poses: Pose3DSequence | None) -> CaptureSpace | None:
-        """The part of the room that the cameras look into, around the people if they are known."""
-        if self._rig is None:
-            return None
-        people = None if poses is None or not poses.present.any() else poses.xyz_mm.reshape(-1, 3)
-        try:
-            return capture_space(self._rig, around_mm=people)
-        except CoreError as error:
-            self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
-            return None
+    def _set_stage(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
+        """The world that is looked at: cameras, results, and the capture space where it can be had."""
+        self._used, self._floor_px, self._space_px = None, {}, {}
+        if self._rig is not None:
+            try:
+                self._used = self._state.space.current()
+            except CoreError as error:
+                self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
+        synthetic = self._used.chosen.synthetic if self._used is not None else None
+        self._stage = Stage.build(self._rig, poses, ghost, self._space, synthetic)
+
+    @property
+    def _space(self) -> CaptureSpace | None:
+        return self._used.space if self._used is not None else None
 
     def _held_out(self, count: int) -> np.ndarray | None:
         """Moments that the training of the result never saw, by the settings of its run."""
@@ -310,6 +318,13 @@ class ViewPresenter:
         if camera not in self._floor_px:
             self._floor_px[camera] = tuple(floor_grid_px(self._rig[camera], self._space))
         return self._floor_px[camera]
+
+    def _space_of(self, camera: str) -> tuple[F64, ...]:
+        if self._rig is None or self._space is None:
+            return ()
+        if camera not in self._space_px:
+            self._space_px[camera] = tuple(space_px(self._rig[camera], self._space))
+        return self._space_px[camera]
 
 
 def result_title(name: str) -> str:

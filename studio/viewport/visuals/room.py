@@ -33,7 +33,7 @@ class FloorDrawing:
 
 
 class SpaceDrawing:
-    """The twelve edges of the capture space."""
+    """The edges of the capture space, its area on the floor, and faintly where synthetic people's hips may be."""
 
     def __init__(self, parent: Any) -> None:
         self._node = StrokesNode(parent=parent)
@@ -41,8 +41,7 @@ class SpaceDrawing:
 
     def show(self, layer: SpaceLayer) -> None:
         """Draws this box."""
-        start, end = box_edges(layer.low_mm, layer.high_mm)
-        self._node.set_strokes(strokes(start, end, 4.0, 0.7, layer.colour))
+        self._node.set_strokes(*space_strokes(layer))
         self._node.visible = True
 
     def hide(self) -> None:
@@ -100,6 +99,19 @@ def frusta_strokes(layer: FrustaLayer) -> list[Strokes]:
         strokes(corner, np.roll(corner, -1, 1), 4.0, 0.8, layer.colour),
         strokes(centre, centre, 28.0, 2.0, layer.colour),
     ]
+
+
+def space_strokes(layer: SpaceLayer) -> list[Strokes]:
+    """The inner box, the outer box over it, and its rectangle on the floor where it reaches down to it."""
+    faint = layer.colour * np.array((1, 1, 1, 0.45), np.float32)
+    solid = np.append(layer.colour[:3], 1).astype(np.float32)
+    drawn = [strokes(*box_edges(layer.hips_low_mm, layer.hips_high_mm), 2.0, 0.5, faint)]
+    drawn.append(strokes(*box_edges(layer.low_mm, layer.high_mm), 4.0, 0.7, layer.colour))
+    if layer.low_mm[2] <= 0 <= layer.high_mm[2]:
+        (x0, y0), (x1, y1) = layer.low_mm[:2], layer.high_mm[:2]
+        corner = np.array([(x0, y0, 0), (x1, y0, 0), (x1, y1, 0), (x0, y1, 0)])
+        drawn.append(strokes(corner, np.roll(corner, -1, 0), 6.0, 1.0, solid))
+    return drawn
 
 
 def box_edges(low: F64, high: F64) -> tuple[F64, F64]:
