@@ -170,6 +170,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.state.jobs.detach()
+        self.state.undo.clear()  # else it tells of its emptiness while it is being deleted
         self.sample.shut_down()
         for page in self.pages.values():
             if isinstance(page, ShutsDown):

@@ -33,6 +33,7 @@ def import_take(session: Session, params: ImportTakeParams, run: RunLayout, repo
         cameras=params.cameras,
         name=params.name,
         kind=params.kind,
+        timestamps=Path(params.timestamps).expanduser() if params.timestamps else None,
         reporter=reporter,
     )
     return {

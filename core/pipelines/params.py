@@ -20,12 +20,15 @@ class ImportTakeParams:
         cameras: Camera names in the order of `videos`; empty to take them from the file names and the rig.
         name: Take name; empty to derive one.
         kind: What was filmed.
+        timestamps: CSV of the pictures' recorded times (cam_id, frame_index, frame_time); empty takes a
+            `timestamps.csv` beside the videos where it fits them.
     """
 
     videos: tuple[str, ...]
     cameras: tuple[str, ...] = ()
     name: str = ""
     kind: Literal["board", "floor", "motion"] = "motion"
+    timestamps: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

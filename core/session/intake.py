@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from core.config import to_mapping
@@ -17,6 +19,7 @@ from core.errors import CoreError
 from core.files import safe_name, write_yaml
 from core.geometry.resize import resize_note
 from core.progress import Reporter, check
+from core.session.clock import recorded_times
 from core.session.layout import TakeLayout
 from core.session.naming import cameras_of_files, natural_key
 from core.session.store import Session, Take, TakeCamera, TakeKind, TakeManifest
@@ -51,11 +54,12 @@ def import_take(
     cameras: Sequence[str] = (),
     name: str = "",
     kind: TakeKind = "motion",
+    timestamps: Path | None = None,
     reporter: Reporter,
 ) -> Take:
     """Copies videos of one take into the session and lays their pictures on one timeline.
 
-    The videos are taken to start at the same moment. An import that fails or is cancelled leaves nothing behind.
+    The videos are taken to start at the same moment, unless a table says when each picture was taken. An import that fails or is cancelled leaves nothing behind.
 
     Args:
         session: Where to.
@@ -65,6 +69,7 @@ def import_take(
         name: Take name; empty for the first free one.
         kind: What was filmed. Takes of a board or the floor are made before a calibration: they may disagree with
             the rig that is there.
+        timestamps: Table of `core.session.clock`; None takes a `timestamps.csv` beside the videos, if it fits them.
         reporter: Told how far it is and what is odd.
 
     Raises:
@@ -84,9 +89,11 @@ def import_take(
         known = [n for n in rig.names if n in sources]
         sources = {n: sources[n] for n in known + [n for n in sources if n not in known]}
     notes = [note for source in sources.values() for note in source.notes]
+    sources, remark = _on_the_clock(sources, timestamps)
+    notes += [remark] if remark else []
     notes += _against_rig(sources, rig, strict=kind == "motion")
     alignment = align({n: s.times_s for n, s in sources.items()}, {n: s.fps for n, s in sources.items()})
-    notes += [*alignment.notes, *_starts_apart(sources)]
+    notes += [*alignment.notes, *([] if remark.startswith("Times") else _starts_apart(sources))]
     if len(sources) == 1:
         notes.append("There is one camera only: 2D poses can be found, 3D needs at least two.")
     with staged(session, take_name) as staging:
@@ -208,6 +215,26 @@ def _examine(path: Path) -> _Source:
             began=video.began,
             notes=tuple(notes),
         )
+
+
+def _on_the_clock(sources: dict[str, _Source], table: Path | None) -> tuple[dict[str, _Source], str]:
+    """The sources with the times that a table gives them, and a remark; a table that was not asked for may not fit."""
+    folders = {source.path.parent for source in sources.values()}
+    beside = next(iter(folders)) / "timestamps.csv" if len(folders) == 1 else None
+    path = table or beside
+    if path is None or (table is None and not path.is_file()):
+        return sources, ""
+    try:
+        times = recorded_times(path, {name: (s.path.stem, len(s.times_s)) for name, s in sources.items()})
+    except CoreError as error:
+        if table is not None:
+            raise
+        return sources, f"{path.name} beside the videos was not used: {error.message}"
+    timed = {
+        name: dataclasses.replace(source, times_s=times[name], fps=float(1 / np.median(np.diff(times[name]))))
+        for name, source in sources.items()
+    }
+    return timed, f"Times of the pictures were taken from {path.name}."
 
 
 def _against_rig(sources: dict[str, _Source], rig: CameraRig | None, *, strict: bool) -> list[str]:

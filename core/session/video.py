@@ -109,6 +109,27 @@ class VideoReader:
             )
         return self._upright(self._decode(index), within_px)
 
+    def read_gray(self, index: int) -> U8:
+        """One picture's brightness as it is stored, which costs no conversion: what corner finders need.
+
+        Returns:
+            (H, W) uint8, upright; video range (16 to 235) stays as it is.
+
+        Raises:
+            CoreError: As `read`.
+        """
+        if not 0 <= index < self.n_frames:
+            return self.read(index)[..., 0]  # which says what is wrong
+        picture = self._decode(index)
+        if (picture.width, picture.height) != self._stored_px or not picture.format.name.startswith(("yuv4", "yuvj4")):
+            return np.asarray(self.read(index) @ np.array([0.299, 0.587, 0.114]) + 0.5, np.uint8)
+        if picture.format.components[0].bits > 8:
+            image: U8 = picture.to_ndarray(format="gray")
+        else:
+            plane = picture.planes[0]
+            image = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: picture.height, : picture.width]
+        return np.ascontiguousarray(np.rot90(image, -(self.rotation_deg // 90)))
+
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[U8]:
         """Pictures start .. stop - 1 in order, each (H, W, 3) uint8 RGB.
 

@@ -83,7 +83,8 @@ class SpaceEditor(QWidget):
             show_error(error, self.window())
 
     def _show_problem(self, error: CoreError) -> None:
-        self._doubts.addWidget(FindingRow("wrong", error.message, error.hint))
+        level = "wrong" if self._space.has_rig else "info"  # a new session lacks something; nothing is wrong with it
+        self._doubts.addWidget(FindingRow(level, error.message, error.hint))
         self._known = False
         self._show_parts()
 

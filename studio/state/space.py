@@ -107,6 +107,11 @@ class SpaceState(QObject):
         self.changed.emit()
 
     @property
+    def has_rig(self) -> bool:
+        """Whether there is a calibration at all to derive it from."""
+        return self._session is not None and self._session.layout.rig.exists()
+
+    @property
     def is_set(self) -> bool:
         """Whether somebody set it, rightly or not."""
         return self._session is not None and self._session.layout.space.exists()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QLocale, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QLocale, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QWheelEvent
-from PySide6.QtWidgets import QDoubleSpinBox, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QSizePolicy, QWidget
 
 from studio.theme import GRID_PX
+
+_LEAST_PX = 88
 
 
 class NumberField(QDoubleSpinBox):
@@ -31,8 +33,10 @@ class NumberField(QDoubleSpinBox):
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(name)
+        # The widest number that could be typed is hardly ever shown: no room is kept for it.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMinimumWidth(_LEAST_PX)
         self.lineEdit().setTextMargins(GRID_PX // 2, 0, 0, 0)
-        self.lineEdit().installEventFilter(self)
         self.valueChanged.connect(self.edited)
 
     def show_value(self, value: float) -> None:
@@ -48,11 +52,11 @@ class NumberField(QDoubleSpinBox):
         else:
             event.ignore()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def event(self, event: QEvent) -> bool:
         """The text has an undo of its own, which would swallow the window's: a change takes effect at once."""
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             ways = (QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo)
             if any(event.matches(way) for way in ways):
                 event.ignore()
-                return True
-        return super().eventFilter(watched, event)
+                return False
+        return super().event(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.calibration.overlay import floor_grid_px, poles_px, polylines_px
+from core.calibration.overlay import floor_grid_px, poles_px, polylines_px, space_px
 from core.geometry import project, rays
 from core.synthetic.rigs import camera, ring_rig
 from core.types import CaptureSpace
@@ -62,3 +62,13 @@ def test_what_is_behind_or_far_off_the_picture_is_left_out() -> None:
 def test_a_space_smaller_than_the_grid_still_has_lines() -> None:
     small = CaptureSpace(centre_mm=(300, 300, 900), size_mm=(500, 500, 2200), voxels=(8, 8, 24))
     assert len(floor_grid_px(ring_rig(3)[0], small)) == 4
+
+
+def test_the_space_has_twelve_edges_between_its_corners() -> None:
+    c = camera("far", (0, -9000, 3000), (0, 0, 900), fov_deg=70)
+    lines = space_px(c, SPACE)
+    assert len(lines) == 12
+    corners = project(c, np.array([(x, y, z) for x in (-2000, 2000) for y in (-2000, 2000) for z in (-200, 2000.0)]))
+    ends = np.array([(line[0], line[-1]) for line in lines]).reshape(-1, 2)
+    for corner in corners:
+        assert (np.abs(ends - corner).max(1) < 1e-6).sum() == 3, "three edges meet in every corner"

@@ -94,6 +94,7 @@ def test_the_settings_of_every_verb_survive_a_job_file(name: str) -> None:
     required = {
         "videos": ["a.mp4"],
         "path": "rig.toml",
+        "folder": "160906_pizza1",
         "take": "walk",
         "takes": ["walk"],
     }

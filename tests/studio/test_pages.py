@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -15,8 +16,11 @@ from PySide6.QtWidgets import QApplication, QLabel
 from core.errors import CoreError
 from core.export import EXPORTERS
 from core.files import resource
+from core.jobs import Finished, JobSpec, Metric, Started
+from core.jobs.events import encode
 from core.pipelines.params import ImportRigParams
 from core.session import BASELINE, Session, Take
+from core.training.config import CARDS, PRESETS, TrainConfig
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17
 from studio.main_window import MainWindow
@@ -276,6 +280,76 @@ def test_a_model_that_is_missing_is_asked_for_first(opened: MainWindow, qtbot) -
     assert "download.openmmlab.com" in words
     dialog.reject()
     assert not opened.state.jobs.jobs
+
+
+def _finished_training(session: Session, preset: str, metrics: list[str], minutes: float = 9.2) -> None:
+    """A training job as a worker leaves it."""
+    run = session.new_run("train")
+    JobSpec(verb="train", session=str(session.root), params={"preset": preset}, title="Train").save(run.root)
+    events = [Started(verb="train", pid=1), *(Metric(name=n, value=1 / s, step=s) for n in metrics for s in (1, 2, 3))]
+    events.append(Finished(result={"minutes": minutes, "device": "CPU, 2 cores"}))
+    run.events.write_text("\n".join(map(encode, events)) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_training_preset_says_what_it_is(preset: str, opened: MainWindow) -> None:
+    opened.show_page("train")
+    page = opened.pages["train"]
+    page.preset.setCurrentIndex(page.preset.findData(preset))
+    assert page.preset_what.text() == CARDS[preset].what
+    assert page.preset_time.text().endswith(".")
+    assert page.preset_needs.isVisible() == bool(CARDS[preset].needs)
+    assert CARDS[preset].needs in page.preset_needs.text()
+
+
+def test_the_time_of_a_training_is_measured_or_its_limit_or_not_known(
+    opened: MainWindow, qtbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = opened.pages["train"]
+    page.preset.setCurrentIndex(page.preset.findData("fast"))
+    jobs = opened.state.jobs
+    assert train.preset_words("quick", jobs).time.startswith("At most 14 min")
+    assert "first steps" in train.preset_words("fast", jobs).time
+    _finished_training(_session(opened), "fast", ["root/loss"])
+    opened.state.set_session(_session(opened))
+    qtbot.waitUntil(lambda: page.preset_time.text() == "The last one took 9 min on CPU, 2 cores.")
+    assert train.preset_words("quick", jobs).time.startswith("At most"), "that of another preset says nothing"
+    for accelerated in (True, False):
+        monkeypatch.setattr(train, "has_accelerator", lambda found=accelerated: found)
+        assert train.preset_words("paper", jobs).lacking is not accelerated
+        assert not train.preset_words("quick", jobs).lacking
+
+
+def test_only_curves_of_stages_that_the_training_has_are_shown(opened: MainWindow, qtbot) -> None:
+    session = _session(opened)
+    page = opened.pages["train"]
+    opened.show_page("train")
+
+    def shown() -> list[str]:
+        return [plot.title for plot, widget in page.plots if widget.isVisible()]
+
+    _finished_training(session, "paper", ["backbone/loss", "root/loss", "finetune/attention", "finetune/loss"])
+    opened.state.set_session(session)
+    opened.show_page("train")
+    qtbot.waitUntil(lambda: len(shown()) > 0)
+    assert shown() == ["Fine-tuning on confident labels", "Root network, this rig", "Backbone, your pictures"]
+    _finished_training(session, "quick", ["held_out/px", "held_out/camera_px", "rays/mm"])
+    opened.state.set_session(session)
+    opened.show_page("train")
+    qtbot.waitUntil(lambda: "Correction, synthetic people" in shown())
+    assert shown() == ["2D error on held-out moments", "Correction, synthetic people"]
+
+
+def test_every_stage_of_training_has_a_plot() -> None:
+    stages = [f.name for f in dataclasses.fields(TrainConfig) if hasattr(getattr(TrainConfig(), f.name), "steps")]
+    assert {"backbone", "root", "pose_synthetic", "rays", "pose", "finetune"} == set(stages)
+    for stage in stages:
+        names = [f"{stage}/{name}" for name in ("loss", "mm")]
+        assert any(plot.shows(name) for plot in train.PLOTS for name in names), stage
+    for name in ("loss", "heatmap", "joint", "anchor", "consistency", "attention", "backbone"):
+        assert [plot.stage for plot in train.PLOTS if plot.shows(f"pose/{name}")] == ["pose"]
+    for name in ("px", "camera_px"):
+        assert [plot.unit for plot in train.PLOTS if plot.shows(f"held_out/{name}")] == ["px"]
 
 
 def test_results_stand_side_by_side_with_the_verdict(opened: MainWindow, qtbot) -> None:

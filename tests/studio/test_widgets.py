@@ -163,6 +163,16 @@ def test_loss_plot_keeps_the_later_value_of_a_resumed_step(dressed: QApplication
     assert plot.names == []
 
 
+def test_a_plot_calls_its_curves_what_people_call_them(dressed: QApplication, qtbot) -> None:
+    plot = LossPlot("Error", words={"px": "all cameras"})
+    qtbot.addWidget(plot)
+    plot.add(Metric(name=f"held_out/{name}", value=1.0, step=1) for name in ("px", "camera_px"))
+    plot.redraw()
+    legend = plot.plotItem.titleLabel.text
+    assert ">all cameras<" in legend
+    assert ">camera px<" in legend
+
+
 def test_device_in_words(tmp_path) -> None:
     assert device_words("NVIDIA H200", "cuda") == ("NVIDIA H200", "")
     words, remark = device_words("NVIDIA H200", "cpu")

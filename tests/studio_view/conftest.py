@@ -87,6 +87,7 @@ def open_view(view: ViewPage, qtbot: object) -> Iterator[Open]:
 
     yield opened
     view.timeline.pause()
+    view.space.edit.setChecked(False)
     view._state.set_session(None)
     view.presenter.options = type(view.presenter.options)()
     view.presenter.pane_options = type(view.presenter.pane_options)()

@@ -169,6 +169,78 @@ def test_top_and_front_are_true_to_scale(open_view: Open, qtbot: QtBot, numbered
     np.testing.assert_allclose(up - origin, (0, -(east - origin)[0]), atol=0.01)
 
 
+def test_the_capture_space_is_drawn_where_it_is_and_follows_its_fields(
+    open_view: Open, qtbot: QtBot, numbered_session: Session
+) -> None:
+    page = open_view(numbered_session)
+    for name in ("labels", "trails", "frusta", "skeletons", "floor"):
+        page.toolbar.toggle_button(name).setChecked(False)
+    page.views.button("front").click()
+    empty = drawn(page, qtbot)
+    page.toolbar.toggle_button("space").setChecked(True)
+    page.views.button("front").click()
+
+    def top_edge() -> np.ndarray:
+        space = page._state.space.current().space
+        (x, y, _), z = space.centre_mm, space.high_mm[2]
+        return page.viewport.pixels_of(np.array([(x, y, z)]))[0]
+
+    shown = drawn(page, qtbot)
+    assert near(of_colour(shown, DARK.accent), top_edge(), 2)
+    assert not of_colour(empty, DARK.accent).any()
+    page.space.edit.setChecked(True)
+    before, field = top_edge(), page.space.editor.fields["height"]
+    field.setValue(2.8)
+    assert numbered_session.space is not None
+    after = drawn(page, qtbot)
+    assert before[1] - top_edge()[1] > 5, "a higher space reaches higher up"
+    assert near(of_colour(after, DARK.accent), top_edge(), 2)
+    assert page.space.editor.size_words.text().endswith("2.80 m")
+    page.space.reset.click()
+    assert numbered_session.space is None
+    assert not page.space.reset.isVisible()
+
+
+def test_the_capture_space_is_drawn_over_the_videos(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    page = open_view(Session.open(numbered_root))
+    assert page.presenter.overlay("cam01", 0).space_px == ()
+    qtbot.keyClick(page, Qt.Key.Key_B)
+    lines = page.presenter.overlay("cam01", 0).space_px
+    assert lines
+    assert all(np.isfinite(line).any() for line in lines)
+
+
+def test_the_panel_of_the_space_stays_inside_the_view(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    page = open_view(Session.open(numbered_root))
+    page.toolbar.toggle_button("space").setChecked(True)
+    assert page.space.isVisible()
+    folded = page.space.height()
+    page.space.edit.setChecked(True)
+    assert page.space.height() > folded + 100
+    size = page.size()
+    for height in (400, 900):
+        page.resize(size.width(), height)
+        settle(page, qtbot)
+        qtbot.waitUntil(lambda: page.viewport.rect().contains(page.space.geometry()))
+    assert page.space.editor.visibleRegion().boundingRect().height() == page.space.editor.height(), "all of it is seen"
+    page.resize(size)
+    page.space.edit.setChecked(False)
+    assert page.space.height() == folded
+    page.space.closed.emit()
+    assert not page.space.isVisible()
+    assert not page.toolbar.toggle_button("space").isChecked()
+
+
+def test_a_damaged_space_is_named_and_mended_by_reset(open_view: Open, qtbot: QtBot, numbered_session: Session) -> None:
+    numbered_session.layout.space.write_text("size_mm: 3")
+    page = open_view(numbered_session)
+    assert "space.yaml" in page.notice_text
+    page._show_space()
+    page.space.reset.click()
+    assert page.notice_text == ""
+    assert page.presenter.has_space
+
+
 def test_scrubbing_moves_the_people(open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence) -> None:
     page = open_view(Session.open(numbered_root))
     bare(page)

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from core.geometry import project, to_camera
-from core.types import PANOPTIC15, CameraRig, CaptureSpace, Pose3DSequence
+from core.types import PANOPTIC15, CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
 from studio.theme import DARK, LIGHT
 from studio.viewport.figure import figure
-from studio.viewport.layers import LabelLayer, Layer, SkeletonLayer, TrailLayer
+from studio.viewport.layers import LabelLayer, Layer, SkeletonLayer, SpaceLayer, TrailLayer
 from studio.viewport.palette import palette, rgba
 from studio.viewport.resolve import ViewOptions, resolve
 from studio.viewport.stage import Stage, middles, moment_of
 from studio.viewport.visuals import VISUALS
+from studio.viewport.visuals.room import space_strokes
 
 PALETTE = palette(DARK)
 EVERYTHING = ViewOptions(space=True)
@@ -149,7 +150,7 @@ def test_the_view_follows_a_person_while_there(stage: Stage, poses: Pose3DSequen
 
 def test_what_stands_still_is_the_same_object(stage: Stage) -> None:
     before, after = (resolve(stage, t, EVERYTHING, PALETTE).layers for t in (0.0, 0.5))
-    for name in ("floor", "marks", "camera names"):
+    for name in ("floor", "marks", "camera names", "space"):
         assert before[name] is after[name]
     other = resolve(stage, 0.0, EVERYTHING, palette(LIGHT)).layers
     assert other["floor"] is not before["floor"]
@@ -179,3 +180,27 @@ def test_a_skeleton_with_a_neck_gets_no_second_one() -> None:
     drawn = figure(PANOPTIC15)
     assert len(drawn.middles) == 0
     assert len(drawn.size) == len(PANOPTIC15)
+
+
+def test_the_space_shows_its_floor_and_where_synthetic_hips_may_be(rig: CameraRig) -> None:
+    space = CaptureSpace(centre_mm=[0, 0, 900], size_mm=[3000, 2000, 2200], voxels=(8, 8, 8))
+    stage = Stage.build(rig, space=space, synthetic=SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300))
+    scene = resolve(stage, 0.0, EVERYTHING, PALETTE)
+    layer = scene.layers["space"]
+    assert isinstance(layer, SpaceLayer)
+    assert layer.hips_low_mm.tolist() == [-1200, -800, 50] and layer.hips_high_mm.tolist() == [1200, 800, 1700]
+    inner, outer, floor = space_strokes(layer)
+    assert len(inner.start) == len(outer.start) == 12
+    assert np.concatenate([floor.start, floor.end])[:, 2].tolist() == [0] * 8
+    assert floor.start.min(0).tolist() == [-1500, -1000, 0] and floor.start.max(0).tolist() == [1500, 1000, 0]
+    assert inner.colour[0, 3] < outer.colour[0, 3] < floor.colour[0, 3]
+    raised = replace(layer, low_mm=layer.low_mm + [0, 0, 500])
+    assert len(space_strokes(raised)) == 2, "a space above the floor has no area on it"
+
+
+def test_a_large_space_is_brought_into_view_while_it_is_shown(rig: CameraRig) -> None:
+    space = CaptureSpace(centre_mm=[0, 0, 900], size_mm=[50_000, 2000, 2200], voxels=(8, 8, 8))
+    stage = Stage.build(rig, space=space)
+    shown, hidden = (resolve(stage, 0.0, ViewOptions(space=on), PALETTE).frame_mm for on in (True, False))
+    assert len(shown) == len(hidden) + 8
+    assert shown[:, 0].max() == 25_000 and hidden[:, 0].max() < 10_000

@@ -89,7 +89,7 @@ class TrainPage(ScrollPage):
         for signal in (state.session_changed, state.status_changed, state.take_changed):
             signal.connect(self.refresh)
         self.estimator.currentIndexChanged.connect(self._show_steps)
-        self.preset.currentIndexChanged.connect(self._show_preset)
+        self.preset.currentIndexChanged.connect(self._preset_chosen)
         state.space.changed.connect(self._space_changed)
         jobs = state.jobs
         jobs.measured.connect(self._measured)
@@ -270,6 +270,10 @@ class TrainPage(ScrollPage):
             self.take_boxes[name] = box
             self._takes.addWidget(box)
 
+    def _preset_chosen(self) -> None:
+        self._show_preset()
+        self._space_changed()
+
     def _show_preset(self) -> None:
         """Says what the chosen settings train, how long that takes, and what they need."""
         words = presenter.preset_words(self.preset.currentData(), self._state.jobs)
@@ -278,7 +282,6 @@ class TrainPage(ScrollPage):
         self.preset_needs.setText(words.needs)
         self.preset_needs.setVisible(bool(words.needs))
         set_role(self.preset_needs, "warn" if words.lacking else "small")
-        self._space_changed()
 
     def _space_changed(self) -> None:
         """Shows the capture space of the chosen takes and settings, if anybody is looking."""
@@ -290,7 +293,7 @@ class TrainPage(ScrollPage):
         self.space_reset.setEnabled(self._state.space.is_set)
         tip = "Derive it from the rig and the people again" if self._state.space.is_set else "It is derived already"
         self.space_reset.setToolTip(tip)
-        self.space_3d.setEnabled(self._state.session.layout.rig.exists())
+        self.space_3d.setEnabled(self._state.space.has_rig)
 
     def _show_steps(self) -> None:
         try:
@@ -367,6 +370,8 @@ class TrainPage(ScrollPage):
     def _job_changed(self, tracked: TrackedJob) -> None:
         if tracked is self._watched:
             self._show_job()
+        if not tracked.active:
+            self._show_preset()  # how long it took is known now
 
     def _show_job(self) -> None:
         job = self._watched

@@ -1,0 +1,208 @@
+"""The board that is waved: its pattern, the points on it, and their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from core.errors import CoreError
+from core.types.arrays import F64
+
+BoardKind = Literal["charuco", "chessboard", "markers"]
+Back = Literal["auto", "none", "mirrored", "numbered"]
+DICTIONARIES = (
+    *(f"DICT_{bits}X{bits}_{count}" for bits in (4, 5, 6, 7) for count in (50, 100, 250, 1000)),
+    "DICT_ARUCO_ORIGINAL",
+    "DICT_ARUCO_MIP_36h12",
+    *(f"DICT_APRILTAG_{name}" for name in ("16h5", "25h9", "36h10", "36h11")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """A flat pattern of known size.
+
+    Its frame: x along the columns, y down along the rows as printed, z into the board, mm; the origin is the outer
+    corner of the first square (charuco), its inner corner (chessboard) or the first marker's first corner.
+
+    Attributes:
+        kind: charuco; chessboard; or markers, a grid of ArUco or AprilTag markers, a single one included.
+        columns: Squares (charuco, chessboard) or markers from left to right.
+        rows: The same from top to bottom.
+        square_mm: Side of a square; for markers the distance from one marker's edge to the next one's same edge.
+        marker_mm: Side of a marker; unused by a chessboard.
+        dictionary: OpenCV's name of the marker family.
+        first_id: Number of the first marker.
+        legacy: ChArUco as OpenCV drew it before 4.6: with an even number of rows the pattern begins with a white square.
+        inverted: Black and white exchanged in print.
+        back: What the other side shows: nothing; the front's pattern mirrored, so that each corner lies behind its
+            namesake; the same pattern whose markers go on counting, upright when the board is turned about its
+            vertical axis; or "auto", which knows a mirrored back when it sees one. A chessboard has no back.
+        thickness_mm: From the front's pattern to the back's.
+    """
+
+    kind: BoardKind = "charuco"
+    columns: int = 7
+    rows: int = 5
+    square_mm: float = 40.0
+    marker_mm: float = 30.0
+    dictionary: str = "DICT_4X4_100"
+    first_id: int = 0
+    legacy: bool = False
+    inverted: bool = False
+    back: Back = "auto"
+    thickness_mm: float = 0.0
+
+    def __post_init__(self) -> None:
+        least = 1 if self.kind == "markers" else 3
+        if min(self.columns, self.rows) < least or max(self.columns, self.rows) > 60:
+            raise CoreError(
+                f"A {self.kind} board of {self.columns} x {self.rows} is not possible.",
+                f"Count {'markers' if self.kind == 'markers' else 'squares'}, at least {least} each way.",
+            )
+        if not 0 < self.square_mm < 10_000:
+            raise CoreError(f"A square of {self.square_mm:g} mm is not possible.", "Measure a printed square in mm.")
+        if not 0 <= self.thickness_mm < 500:
+            raise CoreError(f"A board {self.thickness_mm:g} mm thick is not possible.", "Measure its thickness in mm.")
+        if self.kind == "chessboard":
+            if self.back not in ("auto", "none"):
+                raise CoreError("A chessboard cannot be two-sided: its sides look alike.", "Use a ChArUco board.")
+            return
+        if not 0 < self.marker_mm <= self.square_mm or (self.kind == "charuco" and self.marker_mm >= self.square_mm):
+            raise CoreError(
+                f"Markers of {self.marker_mm:g} mm do not fit squares of {self.square_mm:g} mm.",
+                "Measure the black square of a marker and a whole chessboard square, both in mm.",
+            )
+        if self.dictionary not in DICTIONARIES:
+            raise CoreError(f"There is no marker family '{self.dictionary}'.", f"Known: {', '.join(DICTIONARIES)}.")
+        size = len(dictionary(self.dictionary).bytesList)
+        if self.first_id < 0 or self.first_id + self.n_markers > size:
+            raise CoreError(
+                f"{self.dictionary} has {size} markers; this board needs numbers {self.first_id} to"
+                f" {self.first_id + self.n_markers - 1}.",
+                "Choose a larger family or a smaller board.",
+            )
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether points of a back can be seen."""
+        return self.kind != "chessboard" and self.back != "none"
+
+    @property
+    def markers_per_side(self) -> int:
+        """Markers printed on one side."""
+        if self.kind == "chessboard":
+            return 0
+        return self.columns * self.rows // (2 if self.kind == "charuco" else 1)
+
+    @property
+    def n_markers(self) -> int:
+        """Different markers on all sides."""
+        return self.markers_per_side * (2 if self.back == "numbered" else 1)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Columns and rows of the grid of chessboard corners; for markers the markers themselves."""
+        less = 0 if self.kind == "markers" else 1
+        return self.columns - less, self.rows - less
+
+    @property
+    def points_per_side(self) -> int:
+        """Points that one side has."""
+        columns, rows = self.grid
+        return columns * rows * (4 if self.kind == "markers" else 1)
+
+    @property
+    def points_mm(self) -> F64:
+        """(N, 3) all points, the front's first, each side row by row; four a marker, clockwise from its top left."""
+        columns, rows = self.grid
+        at = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2) * self.square_mm
+        if self.kind == "charuco":
+            at = at + self.square_mm
+        elif self.kind == "markers":
+            corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * self.marker_mm
+            at = (at[:, None] + corners).reshape(-1, 2)
+        front = np.concatenate([at, np.zeros((len(at), 1))], 1)
+        if not self.two_sided:
+            return front
+        # Turned about the vertical axis: what lies left on the back lies right as seen from the front.
+        across = self.width_mm - at[:, 0] if self.back == "numbered" else at[:, 0]
+        back = np.stack([across, at[:, 1], np.full(len(at), self.thickness_mm)], 1)
+        return np.concatenate([front, back])
+
+    @property
+    def width_mm(self) -> float:
+        """Outer width of the pattern."""
+        return self._extent(self.columns)
+
+    @property
+    def height_mm(self) -> float:
+        """Outer height of the pattern."""
+        return self._extent(self.rows)
+
+    def _extent(self, count: int) -> float:
+        if self.kind == "markers":
+            return (count - 1) * self.square_mm + self.marker_mm
+        return (count if self.kind == "charuco" else count - 2) * self.square_mm
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether half a turn leaves it looking the same, so that cameras may disagree about its orientation."""
+        return self.kind == "chessboard" and (self.columns - self.rows) % 2 == 0
+
+    @property
+    def title(self) -> str:
+        """In a few words, for lists and findings."""
+        size = f"{self.columns} x {self.rows}"
+        sides = f", {self.back} back {self.thickness_mm:g} mm behind" if self.back in ("mirrored", "numbered") else ""
+        if self.kind == "chessboard":
+            return f"chessboard {size}, {self.square_mm:g} mm squares"
+        if self.kind == "markers":
+            return f"{size} {self.dictionary} markers of {self.marker_mm:g} mm{sides}"
+        return f"ChArUco {size}, {self.square_mm:g} mm squares, {self.dictionary}{sides}"
+
+    def pattern(self) -> Any:
+        """OpenCV's board of one side, its markers numbered from 0.
+
+        Raises:
+            CoreError: A chessboard has no markers.
+        """
+        import cv2
+
+        if self.kind == "chessboard":
+            raise CoreError("A chessboard has no markers.", "Use a ChArUco board.")
+        family = self.markers(back=False)
+        if self.kind == "markers":
+            gap = self.square_mm - self.marker_mm
+            # OpenCV refuses a grid without a gap, which a single marker does not need either.
+            return cv2.aruco.GridBoard((self.columns, self.rows), self.marker_mm, max(gap, 1e-3), family)
+        board = cv2.aruco.CharucoBoard((self.columns, self.rows), self.square_mm, self.marker_mm, family)
+        board.setLegacyPattern(self.legacy)
+        return board
+
+    def markers(self, back: bool = True) -> Any:
+        """OpenCV's dictionary of only those markers that the board shows: finding them is then several times faster.
+
+        Args:
+            back: Whether the back's follow: further ones of the family, or the front's mirrored.
+        """
+        import cv2
+
+        whole = dictionary(self.dictionary)
+        count = self.n_markers if back else self.markers_per_side
+        codes = whole.bytesList[self.first_id : self.first_id + count]
+        if back and self.two_sided and self.back != "numbered":
+            size = whole.markerSize
+            bits = [cv2.aruco.Dictionary.getBitsFromByteList(code[None], size) for code in codes]
+            mirrored = [cv2.aruco.Dictionary.getByteListFromBits(np.ascontiguousarray(b[:, ::-1])) for b in bits]
+            codes = np.concatenate([codes, *mirrored])
+        return cv2.aruco.Dictionary(np.ascontiguousarray(codes), whole.markerSize, whole.maxCorrectionBits)
+
+
+def dictionary(name: str) -> Any:
+    """OpenCV's dictionary of that name, which must be one of `DICTIONARIES`."""
+    import cv2
+
+    return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
