@@ -1,0 +1,473 @@
+"""Bundle adjustment of cameras and the way of one rigid board, with a delay for every camera.
+
+The board is rigid: six numbers a knot of its way (`trajectory`), not three a point. The knots' part of the normal
+equations is a narrow band, so the whole system is solved by a banded Cholesky factor and the Schur complement on the
+cameras, in time that grows with the number of moments and not with its cube.
+
+P pictures, n points at most in one, V cameras, K knots. A camera has 19 unknowns: its turn and shift (6), its delay (1)
+and its lens (12, see `lens`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, cho_solve_banded, cholesky_banded
+from scipy.sparse import csr_matrix
+
+from core.calibration.lens import N_NUMBERS, image
+from core.calibration.observations import BoardObservations
+from core.calibration.rotation import exp, hat, log, right_jacobian_inverse
+from core.calibration.trajectory import SPAN, Blend, Trajectory, blend, poses_at
+from core.types.arrays import F64, I64
+from core.types.camera import Lens
+
+N_UNKNOWNS = 6 + 1 + N_NUMBERS
+POSE, LATENCY, NUMBERS = slice(0, 6), slice(6, 7), slice(7, N_UNKNOWNS)
+# Corners are found to a tenth of a pixel, but shutters, blur and uneven delays cost most of one, at 1280 px width.
+USUAL_PX = 1.0 / 1280
+_KINK = 3.0  # residual, in units of the scale, from which on a point counts less (Cauchy)
+# How a hand moves a board, rad/s2 and mm/s2 (standard deviations between knots a sixth of a second apart): slower than
+# one would think. Faster motion is believed once it is seen.
+_HAND = (1.5, 300.0)
+_HAND_STEP_S = 1 / 6
+_NEAR_MM = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cameras:
+    """What is known of the cameras.
+
+    Attributes:
+        lens: (V,) distortion models.
+        numbers: (V, 12) as in `lens`.
+        R: (V, 3, 3) world to camera.
+        t_mm: (V, 3).
+        latency_s: (V,) recorded time minus the time at which a picture was taken.
+    """
+
+    lens: tuple[Lens, ...]
+    numbers: F64
+    R: F64
+    t_mm: F64
+    latency_s: F64
+
+    def moved(self, step: F64) -> Cameras:
+        """Changed by (V, 19)."""
+        turn = exp(step[:, :3])
+        return dataclasses.replace(
+            self,
+            R=turn @ self.R,
+            t_mm=(turn @ self.t_mm[..., None])[..., 0] + step[:, 3:6],
+            latency_s=self.latency_s + step[:, 6],
+            numbers=self.numbers + step[:, NUMBERS],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pictures:
+    """Observations, a row a picture, padded to the picture with most points.
+
+    Attributes:
+        view: (P,) camera, in increasing order.
+        moment: (P,) moment.
+        time_s: (P,) recorded time.
+        board_mm: (P, n, 3) points on the board.
+        xy_px: (P, n, 2) where they were seen.
+        valid: (P, n) whether there is a point at all.
+        row: (P, n) row of the observations, -1 where there is none.
+    """
+
+    view: I64
+    moment: I64
+    time_s: F64
+    board_mm: F64
+    xy_px: F64
+    valid: np.ndarray
+    row: I64
+
+    @classmethod
+    def of(cls, seen: BoardObservations) -> Pictures:
+        """Arranges observations picture by picture."""
+        number, start, count = np.unique(seen.picture, return_index=True, return_counts=True)
+        width = int(count.max()) if len(count) else 0
+        row = start[:, None] + np.arange(width)
+        valid = np.arange(width) < count[:, None]
+        row = np.where(valid, row, -1)
+        view, moment = np.divmod(number, len(seen.time_s))
+        return cls(
+            view=view,
+            moment=moment,
+            time_s=seen.time_s[moment, view],
+            board_mm=seen.board.points_mm[seen.point[row]] if len(seen) else np.zeros((0, 0, 3)),
+            xy_px=seen.xy_px[row] if len(seen) else np.zeros((0, 0, 2)),
+            valid=valid,
+            row=row,
+        )
+
+    def where(self, keep: np.ndarray) -> Pictures:
+        """Only the pictures (P,) for which `keep` holds."""
+        return Pictures(**{f.name: getattr(self, f.name)[keep] for f in dataclasses.fields(self)})
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prior:
+    """What is known of the cameras beforehand.
+
+    Attributes:
+        numbers: (V, 12) lenses.
+        information: (V, 12, 12) inverse covariance of them.
+        latency_sd_s: Standard deviation of delays about 0.
+    """
+
+    numbers: F64
+    information: F64
+    latency_sd_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solution:
+    """Cameras and the board's way as solved.
+
+    Attributes:
+        cameras: The cameras.
+        way: The board's way.
+        residual_px: (P, n, 2) seen minus predicted; NaN where nothing was seen or predicted.
+        weight: (P, n) how much a point counted, 0 to 1.
+        sigma_px: Standard deviation of a coordinate of an ordinary point.
+        covariance: (V * 19, V * 19) of the cameras' unknowns; 0 for those that were held.
+        iterations: Steps taken.
+    """
+
+    cameras: Cameras
+    way: Trajectory
+    residual_px: F64
+    weight: F64
+    sigma_px: float
+    covariance: F64
+    iterations: int
+
+    def sd(self, unknown: slice) -> F64:
+        """(V, m) standard deviations of some unknowns."""
+        return np.sqrt(np.maximum(np.diag(self.covariance), 0)).reshape(-1, N_UNKNOWNS)[:, unknown]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Linear:
+    """Predictions and derivatives about one state."""
+
+    residual: F64  # (P, n, 2), 0 where invalid
+    usable: np.ndarray  # (P, n)
+    jacobian: F64  # (P, n, 2, 25): pose of the board, then the camera's unknowns
+    by_knots: F64  # (P, 6, 24)
+
+
+def residuals(pictures: Pictures, cameras: Cameras, way: Trajectory) -> tuple[F64, Blend]:
+    """(P, n, 2) px seen minus predicted, NaN where nothing was seen or can be predicted; and the blend of knots."""
+    linear, mix = _linearise(pictures, cameras, way, derivatives=False)
+    return np.where(linear.usable[..., None], linear.residual, np.nan), mix
+
+
+def _linearise(
+    pictures: Pictures, cameras: Cameras, way: Trajectory, *, derivatives: bool = True
+) -> tuple[_Linear, Blend]:
+    mix = blend(way.time_s, way.piece, pictures.time_s - cameras.latency_s[pictures.view])
+    poses = poses_at(way, mix)
+    count, width = pictures.valid.shape
+    world = pictures.board_mm @ np.swapaxes(poses.R, -1, -2) + poses.t_mm[:, None]
+    R, t = cameras.R[pictures.view], cameras.t_mm[pictures.view]
+    turned = world @ np.swapaxes(R, -1, -2)
+    local = turned + t[:, None]
+    usable = pictures.valid & (local[..., 2] > _NEAR_MM) & mix.inside[:, None]
+    local = np.where(usable[..., None], local, (0.0, 0.0, 1000.0))
+    predicted = np.zeros((count, width, 2))
+    by_local = np.zeros((count, width, 2, 3))
+    by_numbers = np.zeros((count, width, 2, N_NUMBERS))
+    for v, lens in enumerate(cameras.lens):
+        rows = slice(*np.searchsorted(pictures.view, (v, v + 1)))
+        flat, d_point, d_numbers = image(lens, cameras.numbers[v], local[rows].reshape(-1, 3))
+        shape = local[rows].shape[:2]
+        predicted[rows] = flat.reshape(*shape, 2)
+        by_local[rows] = d_point.reshape(*shape, 2, 3)
+        by_numbers[rows] = d_numbers.reshape(*shape, 2, N_NUMBERS)
+    residual = np.where(usable[..., None], pictures.xy_px - predicted, 0.0)
+    jacobian = np.zeros((count, width, 2, 6 + N_UNKNOWNS if derivatives else 0))
+    if derivatives:
+        by_world = by_local @ R[:, None]
+        jacobian[..., :3] = -(by_world @ poses.R[:, None]) @ hat(pictures.board_mm)
+        jacobian[..., 3:6] = by_world
+        jacobian[..., 6:9] = -by_local @ hat(local)  # the turn of `Cameras.moved` turns the shift as well
+        jacobian[..., 9:12] = by_local
+        jacobian[..., 12] = -(jacobian[..., :6] @ poses.by_time[:, None, :, None])[..., 0]
+        jacobian[..., 13:] = by_numbers
+        jacobian[~usable] = 0
+    return _Linear(residual=residual, usable=usable, jacobian=jacobian, by_knots=poses.by_knots), mix
+
+
+def solve(
+    pictures: Pictures,
+    cameras: Cameras,
+    way: Trajectory,
+    free: np.ndarray,
+    prior: Prior | None = None,
+    *,
+    scale_px: float,
+    hand: tuple[float, float],
+    steps: int = 40,
+) -> Solution:
+    """Levenberg-Marquardt with a Cauchy loss.
+
+    Args:
+        pictures: What was seen.
+        cameras: Where to start.
+        way: Where the board is thought to be.
+        free: (V, 19) which unknowns may change; nothing else does. At least one camera's pose must be held.
+        prior: What is known of lenses and delays beforehand.
+        scale_px: Residual of a coordinate that is nothing unusual.
+        hand: Accelerations that are nothing unusual, see `hand`.
+        steps: Most steps.
+    """
+    system = _System(pictures, free, prior, scale_px, hand)
+    linear, mix = _linearise(pictures, cameras, way)
+    cost, damping, taken = system.cost(linear, cameras, way), 1e-4, 0
+    for _ in range(steps):
+        parts, gain = system.parts(linear, mix, cameras, way), 0.0
+        for _ in range(8):
+            step = parts.step(damping)
+            if step is not None:
+                moved, bent = cameras.moved(step[0]), way.moved(step[1])
+                trial, trial_mix = _linearise(pictures, moved, bent)
+                new = system.cost(trial, moved, bent)
+                if new < cost:
+                    gain = cost - new
+                    cameras, way, linear, mix, cost = moved, bent, trial, trial_mix, new
+                    damping, taken = max(damping / 8, 1e-9), taken + 1
+                    break
+            damping *= 8
+        if gain < 1e-5 * (1 + cost):
+            break
+    weight = np.where(linear.usable, system.weight(linear), 0.0)
+    # The scale says what is unusual; how far ordinary points are off is seen afterwards.
+    known = 2 * weight.sum() - 6 * len(way) - free.sum()
+    square = float((weight[..., None] * linear.residual**2).sum())
+    sigma = float(np.sqrt(square / max(known, weight.sum() / 2, 1.0)))
+    return Solution(
+        cameras=cameras,
+        way=way,
+        residual_px=np.where(linear.usable[..., None], linear.residual, np.nan),
+        weight=weight,
+        sigma_px=sigma,
+        covariance=system.parts(linear, mix, cameras, way).covariance() * (sigma / scale_px) ** 2,
+        iterations=taken,
+    )
+
+
+class _System:
+    """Cost and normal equations for given observations, free unknowns, prior and scale."""
+
+    def __init__(
+        self, pictures: Pictures, free: np.ndarray, prior: Prior | None, sigma: float, hand: tuple[float, float]
+    ) -> None:
+        self.pictures, self.free, self.prior, self.sigma, self.hand = pictures, free, prior, sigma, hand
+
+    def weight(self, linear: _Linear) -> F64:
+        """(P, n) of the points: 1 for small residuals, falling with the square of large ones."""
+        length2 = (linear.residual**2).sum(-1) / self.sigma**2
+        return np.asarray(1 / (1 + length2 / _KINK**2))
+
+    def cost(self, linear: _Linear, cameras: Cameras, way: Trajectory) -> float:
+        length2 = (linear.residual[linear.usable] ** 2).sum(-1) / self.sigma**2
+        total = float(_KINK**2 * np.log1p(length2 / _KINK**2).sum())
+        # A point that can no longer be predicted must not look like a gain.
+        total += 40.0 * int((self.pictures.valid & ~linear.usable).sum())
+        bend, _ = _bends(way, self.hand, derivatives=False)
+        total += float((bend**2).sum())
+        if self.prior is not None:
+            off = np.where(self.free[:, NUMBERS], cameras.numbers - self.prior.numbers, 0.0)
+            total += float((off[:, None] @ self.prior.information @ off[..., None]).sum())
+            total += float(((cameras.latency_s[self.free[:, 6]] / self.prior.latency_sd_s) ** 2).sum())
+        return total
+
+    def parts(self, linear: _Linear, mix: Blend, cameras: Cameras, way: Trajectory) -> _Parts:
+        count = len(self.pictures)
+        weight = self.weight(linear) / self.sigma**2
+        rows = linear.jacobian.reshape(count, -1, 6 + N_UNKNOWNS)
+        weighted = (linear.jacobian * weight[..., None, None]).reshape(count, -1, 6 + N_UNKNOWNS)
+        square = np.swapaxes(weighted, -1, -2) @ rows  # (P, 25, 25)
+        slope = (np.swapaxes(weighted, -1, -2) @ linear.residual.reshape(count, -1, 1))[..., 0]
+        views = len(cameras.lens)
+        view = self.pictures.view
+        U = np.zeros((views, N_UNKNOWNS, N_UNKNOWNS))
+        u = np.zeros((views, N_UNKNOWNS))
+        np.add.at(U, view, square[:, 6:, 6:])
+        np.add.at(u, view, slope[:, 6:])
+        if self.prior is not None:
+            off = np.where(self.free[:, NUMBERS], self.prior.numbers - cameras.numbers, 0.0)
+            U[:, NUMBERS, NUMBERS] += self.prior.information
+            u[:, NUMBERS] += (self.prior.information @ off[..., None])[..., 0]
+            U[:, 6, 6] += self.prior.latency_sd_s**-2
+            u[:, 6] -= cameras.latency_s * self.prior.latency_sd_s**-2
+        back = np.swapaxes(linear.by_knots, -1, -2)
+        to_knots = _sums(mix.first, len(way) + SPAN)
+        H = _Band(len(way))
+        H.add(to_knots, back @ square[:, :6, :6] @ linear.by_knots)
+        mine = np.zeros((count, SPAN, 6, views, N_UNKNOWNS))
+        mine[np.arange(count), :, :, view] = (back @ square[:, :6, 6:]).reshape(count, SPAN, 6, -1)
+        cross = _slide(to_knots, mine.reshape(count, SPAN, -1)[..., np.tile(self.free.ravel(), 6)])
+        right = _slide(to_knots, (back @ slope[:, :6, None]).reshape(count, SPAN, 6))
+        bend, by_bend = _bends(way, self.hand)
+        triples = _sums(np.arange(len(way) - 2), len(way) + SPAN)
+        H.add(triples, np.swapaxes(by_bend, -1, -2) @ by_bend, knots=3)
+        right += _slide(triples, (np.swapaxes(by_bend, -1, -2) @ -bend[..., None]).reshape(-1, 3, 6))
+        return _Parts(
+            band=H.lower(),
+            cross=cross[: len(way)].reshape(len(way) * 6, -1),
+            right=right[: len(way)].reshape(-1),
+            camera=_block_diagonal(U)[np.ix_(self.free.ravel(), self.free.ravel())],
+            camera_right=u.ravel()[self.free.ravel()],
+            free=self.free,
+        )
+
+
+class _Band:
+    """Symmetric blocks between neighbouring knots, gathered into scipy's lower banded form."""
+
+    def __init__(self, knots: int) -> None:
+        self.blocks = np.zeros((knots + SPAN, SPAN, 6, 6))  # knot, how far on the other, 6, 6
+        self.knots = knots
+
+    def add(self, to_knots: csr_matrix, square: F64, knots: int = SPAN) -> None:
+        """Adds (P, 6 m, 6 m) matrices of m knots in a row, the first of which `to_knots` says."""
+        parts = square.reshape(len(square), knots, 6, knots, 6)
+        for a in range(knots):
+            for b in range(a, knots):
+                # Entry (i, j) of a block couples number i of the nearer knot with number j of the further one.
+                summed = to_knots @ parts[:, a, :, b].reshape(-1, 36)
+                self.blocks[a:, b - a] += summed[: len(summed) - a].reshape(-1, 6, 6)
+
+    def lower(self) -> F64:
+        """(24, 6 K): entry [d, j] is that of row j + d, column j."""
+        band = np.zeros((SPAN * 6, self.knots * 6))
+        blocks = self.blocks[: self.knots]
+        for ahead in range(SPAN):
+            for i in range(6):
+                for j in range(6):
+                    below = ahead * 6 + j - i
+                    if below >= 0:
+                        band[below, i::6] = blocks[:, ahead, i, j]
+        return band
+
+
+def _sums(first: I64, size: int) -> csr_matrix:
+    """(size, P) matrix that adds up rows by their first knot; many times faster than numpy's `add.at`."""
+    return csr_matrix((np.ones(len(first)), (first, np.arange(len(first)))), shape=(size, len(first)))
+
+
+def _slide(to_knots: csr_matrix, parts: F64) -> F64:
+    """Sums (P, m, n) over m knots in a row, from the first that `to_knots` says on."""
+    total = to_knots @ parts[:, 0]
+    for ahead in range(1, parts.shape[1]):
+        total[ahead:] += (to_knots @ parts[:, ahead])[:-ahead]
+    return np.asarray(total)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Parts:
+    """Normal equations: knots (banded), cameras (dense), and what lies between."""
+
+    band: F64
+    cross: F64
+    right: F64
+    camera: F64
+    camera_right: F64
+    free: np.ndarray
+
+    def step(self, damping: float) -> tuple[F64, F64] | None:
+        """Changes of the cameras (V, 19) and the knots (K, 6); None where the equations cannot be solved."""
+        band = self.band.copy()
+        band[0] = band[0] * (1 + damping) + 1e-9
+        camera = self.camera + np.diag(np.diag(self.camera) * damping + 1e-12)
+        try:
+            factor = (cholesky_banded(band, lower=True, check_finite=False), True)
+            solved = cho_solve_banded(factor, np.column_stack([self.right, self.cross]), check_finite=False)
+            by_right, by_cross = solved[:, 0], solved[:, 1:]
+            change = np.zeros(self.free.size)
+            if self.camera.size:
+                schur = camera - self.cross.T @ by_cross
+                moved = cho_solve(cho_factor(schur), self.camera_right - self.cross.T @ by_right)
+                change[self.free.ravel()] = moved
+                by_right = by_right - by_cross @ moved
+        except (LinAlgError, ValueError):
+            return None
+        if not (np.isfinite(change).all() and np.isfinite(by_right).all()):
+            return None
+        return change.reshape(self.free.shape), by_right.reshape(-1, 6)
+
+    def covariance(self) -> F64:
+        """(V * 19, V * 19) of the cameras with the board's way unknown; infinite where nothing is known."""
+        full = np.zeros((self.free.size, self.free.size))
+        if not self.camera.size:
+            return full
+        index = np.ix_(self.free.ravel(), self.free.ravel())
+        band = self.band.copy()
+        band[0] += 1e-9
+        try:
+            factor = (cholesky_banded(band, lower=True, check_finite=False), True)
+            schur = self.camera - self.cross.T @ cho_solve_banded(factor, self.cross, check_finite=False)
+            # Unknowns differ by many orders of magnitude: solved with ones on the diagonal.
+            size = np.sqrt(np.maximum(np.diag(schur), 1e-300))
+            full[index] = np.linalg.inv(schur / np.outer(size, size)) / np.outer(size, size)
+        except LinAlgError:
+            full[index] = np.diag(np.full(len(self.camera), np.inf))
+        return full
+
+
+def _block_diagonal(blocks: F64) -> F64:
+    count, size, _ = blocks.shape
+    out = np.zeros((count, size, count, size))
+    out[np.arange(count), :, np.arange(count)] = blocks
+    return out.reshape(count * size, count * size)
+
+
+def accelerations(way: Trajectory) -> tuple[float, float]:
+    """Root mean square angular (rad/s2) and linear (mm/s2) accelerations between the knots."""
+    bend, _ = _bends(way, (1.0, 1.0), derivatives=False)
+    inner = way.piece[:-2] == way.piece[2:]
+    rms = np.sqrt((bend[inner] ** 2).reshape(-1, 2, 3).mean((0, 2))) if inner.any() else np.zeros(2)
+    return float(rms[0]), float(rms[1])
+
+
+def hand(period_s: float, seen: tuple[float, float] = (0.0, 0.0)) -> tuple[float, float]:
+    """Accelerations to expect between knots that far apart, at least those that were seen."""
+    # White noise in the acceleration: averaged over a shorter step it varies more.
+    factor = np.sqrt(_HAND_STEP_S / np.clip(period_s, 1 / 240, 1.0))
+    return max(_HAND[0] * factor, seen[0]), max(_HAND[1] * factor, seen[1])
+
+
+def _bends(way: Trajectory, hand: tuple[float, float], *, derivatives: bool = True) -> tuple[F64, F64]:
+    """(K - 2, 6) accelerations in units of what a hand does, and their derivatives (K - 2, 6, 18) by three knots.
+
+    Between two stretches there are none.
+    """
+    step = np.diff(way.time_s)
+    whole = (way.piece[:-2] == way.piece[2:]).astype(float)
+    turn = log(np.swapaxes(way.R[:-1], -1, -2) @ way.R[1:])
+    speed = np.concatenate([turn / hand[0], np.diff(way.t_mm, axis=0) / hand[1]], -1) / step[:, None]
+    between = (step[:-1] + step[1:]) / 2
+    bend = np.diff(speed, axis=0) / between[:, None] * whole[:, None]
+    if not derivatives:
+        return bend, bend
+    ahead = np.zeros((len(turn), 6, 6))
+    behind = ahead.copy()
+    scale = 1 / step[:, None, None]
+    ahead[:, :3, :3] = right_jacobian_inverse(turn) / hand[0] * scale
+    behind[:, :3, :3] = -right_jacobian_inverse(-turn) / hand[0] * scale
+    ahead[:, 3:, 3:] = np.eye(3) / hand[1] * scale
+    behind[:, 3:, 3:] = -ahead[:, 3:, 3:]
+    by = np.concatenate([-behind[:-1], behind[1:] - ahead[:-1], ahead[1:]], -1)
+    return bend, by * (whole / between)[:, None, None]

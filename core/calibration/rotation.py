@@ -1,0 +1,84 @@
+"""Rotations as vectors and back, many at once, with the derivatives that a bundle adjustment needs.
+
+Sola, Deray, Atchuthan: A micro Lie theory for state estimation in robotics, 2018, appendix B.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.types.arrays import F64
+
+_SMALL = 1e-8
+
+
+def hat(v: F64) -> F64:
+    """(..., 3, 3) matrix of the cross product with (..., 3)."""
+    zero = np.zeros_like(v[..., 0])
+    x, y, z = v[..., 0], v[..., 1], v[..., 2]
+    rows = [np.stack(r, -1) for r in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
+    return np.stack(rows, -2)
+
+
+def exp(v: F64) -> F64:
+    """(..., 3, 3) rotation by the vector (..., 3), rad."""
+    angle2 = np.maximum((v * v).sum(-1), _SMALL**2)
+    angle = np.sqrt(angle2)
+    k = hat(v)
+    a, b = np.sin(angle) / angle, (1 - np.cos(angle)) / angle2
+    return np.asarray(np.eye(3) + a[..., None, None] * k + b[..., None, None] * (k @ k))
+
+
+def log(R: F64) -> F64:
+    """(..., 3) vector of the rotation (..., 3, 3), of length 0 to pi."""
+    w = np.stack([R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1)
+    trace = np.trace(R, axis1=-2, axis2=-1)
+    sine, cosine = np.linalg.norm(w, axis=-1) / 2, (trace - 1) / 2
+    angle = np.arctan2(sine, cosine)
+    scale = np.where(sine > 1e-7, angle / (2 * np.maximum(sine, 1e-12)), 0.5)
+    out = w * scale[..., None]
+    half_turn = (sine <= 1e-4) & (cosine < 0)
+    if half_turn.any():
+        # Near half a turn the axis lies in the symmetric part.
+        symmetric = (R[half_turn] + np.swapaxes(R[half_turn], -1, -2)) / 2
+        values, vectors = np.linalg.eigh(symmetric)
+        axis = vectors[..., :, -1]
+        sign = np.where((axis * w[half_turn]).sum(-1) < 0, -1.0, 1.0)
+        out[half_turn] = axis * (sign * angle[half_turn])[..., None]
+    return np.asarray(out)
+
+
+def right_jacobian(v: F64) -> F64:
+    """(..., 3, 3): exp(v + d) = exp(v) exp(J d) to first order."""
+    angle2 = (v * v).sum(-1)
+    k = hat(v)
+    small = angle2 < 1e-8
+    safe = np.where(small, 1.0, angle2)
+    angle = np.sqrt(safe)
+    a = np.where(small, 0.5 - angle2 / 24, (1 - np.cos(angle)) / safe)
+    b = np.where(small, 1 / 6 - angle2 / 120, (angle - np.sin(angle)) / (safe * angle))
+    return np.asarray(np.eye(3) - a[..., None, None] * k + b[..., None, None] * (k @ k))
+
+
+def right_jacobian_inverse(v: F64) -> F64:
+    """(..., 3, 3): log(exp(v) exp(d)) = v + J d to first order. The left one is that of -v."""
+    angle2 = (v * v).sum(-1)
+    k = hat(v)
+    small = angle2 < 1e-6
+    safe = np.where(small, 1.0, angle2)
+    angle = np.sqrt(safe)
+    sine = np.maximum(np.abs(np.sin(angle)), 1e-12)
+    b = np.where(small, 1 / 12 + angle2 / 720, 1 / safe - (1 + np.cos(angle)) / (2 * angle * sine))
+    return np.asarray(np.eye(3) + 0.5 * k + b[..., None, None] * (k @ k))
+
+
+def mean(R: F64, weight: F64 | None = None) -> F64:
+    """(3, 3) chordal mean of rotations (N, 3, 3)."""
+    total = R.sum(0) if weight is None else (R * weight[:, None, None]).sum(0)
+    u, _, vt = np.linalg.svd(total)
+    return np.asarray(u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt)
+
+
+def angle_rad(R: F64) -> F64:
+    """(...) angle of the rotations (..., 3, 3)."""
+    return np.asarray(np.linalg.norm(log(R), axis=-1))

@@ -1,0 +1,95 @@
+"""Where the bundle adjustment starts: the board's way, from the pictures and first poses of the cameras."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.calibration.bundle import Cameras, Pictures
+from core.calibration.extrinsics import BoardPoses
+from core.calibration.lens import N_NUMBERS, image
+from core.calibration.observations import BoardObservations
+from core.calibration.trajectory import Trajectory, knots
+from core.types.arrays import F64
+from core.types.camera import Camera
+
+
+def numbers_of(camera: Camera) -> F64:
+    """(12,) a camera's lens as the solver counts it. Thin prisms and tilted sensors are not among them."""
+    out = np.zeros(N_NUMBERS)
+    out[:4] = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]
+    bend = camera.distortion[:8]
+    out[4 : 4 + len(bend)] = bend
+    return out
+
+
+def with_numbers(camera: Camera, numbers: F64) -> Camera:
+    """The camera with the solver's lens; as many distortion terms as it had, at least five."""
+    fx, fy, cx, cy = numbers[:4]
+    K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+    bend = numbers[4:]
+    if camera.lens == "fisheye":
+        bend = bend[:4]
+    else:
+        bend = bend[:8] if bend[5:].any() else bend[:5]
+    return camera.replace(K=K, distortion=bend)
+
+
+def period_of(seen: BoardObservations) -> float:
+    """Usual seconds from one moment to the next."""
+    times = np.nanmedian(seen.time_s, axis=1)
+    return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+
+
+def first_way(
+    seen_time_s: F64, period_s: float, pictures: Pictures, poses: BoardPoses, cameras: Cameras, usable: np.ndarray
+) -> Trajectory:
+    """The board's way from the pose, among all candidates of a moment, that fits all its pictures best.
+
+    Args:
+        seen_time_s: (T, V) recorded times.
+        period_s: Usual time between two moments.
+        pictures: What was seen.
+        poses: The board in single pictures.
+        cameras: First poses of the cameras.
+        usable: (P,) pictures that count.
+    """
+    candidates = np.flatnonzero(usable & poses.known)
+    view = pictures.view[candidates]
+    back = np.swapaxes(cameras.R[view], -1, -2)[:, None]
+    R = back @ poses.R[candidates]  # (C, 2, 3, 3) board to world
+    t = (back @ (poses.t_mm[candidates] - cameras.t_mm[view][:, None])[..., None])[..., 0]
+    moments = np.unique(pictures.moment[candidates])
+    slot = np.searchsorted(moments, pictures.moment[candidates])
+    error = np.full((len(candidates), 2), np.inf)
+    # Every candidate is scored in all pictures of its moment: pairs (candidate, picture).
+    mine = np.flatnonzero(usable & np.isin(pictures.moment, moments))
+    by_slot = np.searchsorted(moments, pictures.moment[mine])
+    pairs = [(c, mine[by_slot == slot[c]]) for c in range(len(candidates))]
+    which = np.repeat(np.arange(len(pairs)), [len(rows) for _, rows in pairs])
+    rows = np.concatenate([rows for _, rows in pairs]) if pairs else np.zeros(0, int)
+    for side in (0, 1):
+        total, amount = np.zeros(len(candidates)), np.zeros(len(candidates))
+        world = pictures.board_mm[rows] @ np.swapaxes(R[which, side], -1, -2) + t[which, side][:, None]
+        for v in range(len(cameras.lens)):
+            at = pictures.view[rows] == v
+            local = world[at] @ cameras.R[v].T + cameras.t_mm[v]
+            ahead = local[..., 2] > 1
+            px, _, _ = image(cameras.lens[v], cameras.numbers[v], np.where(ahead[..., None], local, 1e3).reshape(-1, 3))
+            miss = np.linalg.norm(px.reshape(*ahead.shape, 2) - pictures.xy_px[rows[at]], axis=-1)
+            # A wrong candidate must not win by one picture that it happens to miss by very much.
+            miss = np.where(ahead, np.minimum(miss, 100.0), 100.0) * pictures.valid[rows[at]]
+            np.add.at(total, which[at], miss.sum(-1))
+            np.add.at(amount, which[at], pictures.valid[rows[at]].sum(-1))
+        error[:, side] = np.where(np.isfinite(poses.error_px[candidates, side]), total / np.maximum(amount, 1), np.inf)
+    best_R, best_t = np.zeros((len(moments), 3, 3)), np.zeros((len(moments), 3))
+    flat = error.min(1)
+    order = np.lexsort((flat, slot))
+    first = order[np.unique(slot[order], return_index=True)[1]]
+    side = error[first].argmin(1)
+    best_R, best_t = R[first, side], t[first, side]
+    mean_s = np.nanmean(seen_time_s[moments], axis=1)
+    sort = np.argsort(mean_s)
+    mean_s, best_R, best_t = mean_s[sort], best_R[sort], best_t[sort]
+    time_s, piece = knots(mean_s, period_s)
+    nearest = np.abs(time_s[:, None] - mean_s).argmin(1)
+    return Trajectory(time_s=time_s, piece=piece, R=best_R[nearest], t_mm=best_t[nearest])
