@@ -35,7 +35,7 @@ class Board:
         marker_mm: Side of a marker; unused by a chessboard.
         dictionary: OpenCV's name of the marker family.
         first_id: Number of the first marker.
-        legacy: ChArUco as OpenCV drew it before 4.6: with an even number of rows the pattern begins with a white square.
+        legacy: ChArUco as OpenCV drew it before 4.6: with an even number of rows it begins with a white square.
         inverted: Black and white exchanged in print.
         back: What the other side shows: nothing; the front's pattern mirrored, so that each corner lies behind its
             namesake; the same pattern whose markers go on counting, upright when the board is turned about its

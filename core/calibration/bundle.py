@@ -34,6 +34,8 @@ _KINK = 3.0  # residual, in units of the scale, from which on a point counts les
 _HAND = (1.5, 300.0)
 _HAND_STEP_S = 1 / 6
 _NEAR_MM = 1.0
+_LIGHT = 1e-8
+_APART_S = 60.0  # between copies of the world
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +55,11 @@ class Cameras:
     R: F64
     t_mm: F64
     latency_s: F64
+
+    def tiled(self, times: int) -> Cameras:
+        """The cameras several times over."""
+        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "lens"}
+        return Cameras(lens=self.lens * times, **{name: np.concatenate([a] * times) for name, a in arrays.items()})
 
     def moved(self, step: F64) -> Cameras:
         """Changed by (V, 19)."""
@@ -111,6 +118,29 @@ class Pictures:
         """Only the pictures (P,) for which `keep` holds."""
         return Pictures(**{f.name: getattr(self, f.name)[keep] for f in dataclasses.fields(self)})
 
+    def apart(self, parts: list[np.ndarray], views: np.ndarray) -> tuple[Pictures, I64]:
+        """Pictures in copies of the world that know nothing of each other; one large system costs less than many.
+
+        Args:
+            parts: Rows of the pictures in each copy.
+            views: Number that the first camera of each copy has.
+
+        Returns:
+            The copies, one after the other in time, and (R,) the rows that their pictures come from.
+        """
+        rows, copy = np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        view = self.view[rows] + np.asarray(views)[copy]
+        order = np.lexsort((self.moment[rows], copy, view))
+        rows, copy = rows[order], copy[order]
+        length = float(np.ptp(self.time_s)) + _APART_S if len(self) else 0.0
+        moved = dataclasses.replace(
+            self.where(rows),
+            view=view[order],
+            moment=self.moment[rows] + copy * (int(self.moment.max(initial=0)) + 1),
+            time_s=self.time_s[rows] + copy * length,
+        )
+        return moved, rows
+
     def __len__(self) -> int:
         return len(self.view)
 
@@ -128,6 +158,14 @@ class Prior:
     numbers: F64
     information: F64
     latency_sd_s: float = 0.5
+
+    def tiled(self, times: int) -> Prior:
+        """The same for the cameras several times over."""
+        return dataclasses.replace(
+            self,
+            numbers=np.concatenate([self.numbers] * times),
+            information=np.concatenate([self.information] * times),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -163,19 +201,18 @@ class _Linear:
 
     residual: F64  # (P, n, 2), 0 where invalid
     usable: np.ndarray  # (P, n)
-    jacobian: F64  # (P, n, 2, 25): pose of the board, then the camera's unknowns
+    jacobian: F64  # (P, n, 2, 6 + C): pose of the board, then those of the camera's unknowns that may change
     by_knots: F64  # (P, 6, 24)
 
 
 def residuals(pictures: Pictures, cameras: Cameras, way: Trajectory) -> tuple[F64, Blend]:
     """(P, n, 2) px seen minus predicted, NaN where nothing was seen or can be predicted; and the blend of knots."""
-    linear, mix = _linearise(pictures, cameras, way, derivatives=False)
+    linear, mix = _linearise(pictures, cameras, way, None)
     return np.where(linear.usable[..., None], linear.residual, np.nan), mix
 
 
-def _linearise(
-    pictures: Pictures, cameras: Cameras, way: Trajectory, *, derivatives: bool = True
-) -> tuple[_Linear, Blend]:
+def _linearise(pictures: Pictures, cameras: Cameras, way: Trajectory, columns: I64 | None) -> tuple[_Linear, Blend]:
+    """Predictions, and derivatives by the board's pose and the cameras' unknowns (C,) named; None for none at all."""
     mix = blend(way.time_s, way.piece, pictures.time_s - cameras.latency_s[pictures.view])
     poses = poses_at(way, mix)
     count, width = pictures.valid.shape
@@ -187,25 +224,32 @@ def _linearise(
     local = np.where(usable[..., None], local, (0.0, 0.0, 1000.0))
     predicted = np.zeros((count, width, 2))
     by_local = np.zeros((count, width, 2, 3))
-    by_numbers = np.zeros((count, width, 2, N_NUMBERS))
+    wanted = np.zeros(0, np.int64) if columns is None else columns
+    lens_too = wanted.max(initial=0) >= NUMBERS.start
+    by_numbers = np.zeros((count, width, 2, N_NUMBERS if lens_too else 0))
     for v, lens in enumerate(cameras.lens):
         rows = slice(*np.searchsorted(pictures.view, (v, v + 1)))
-        flat, d_point, d_numbers = image(lens, cameras.numbers[v], local[rows].reshape(-1, 3))
+        flat, d_point, d_numbers = image(lens, cameras.numbers[v], local[rows].reshape(-1, 3), numbers_too=lens_too)
         shape = local[rows].shape[:2]
         predicted[rows] = flat.reshape(*shape, 2)
         by_local[rows] = d_point.reshape(*shape, 2, 3)
-        by_numbers[rows] = d_numbers.reshape(*shape, 2, N_NUMBERS)
+        by_numbers[rows] = d_numbers.reshape(*shape, 2, by_numbers.shape[-1])
     residual = np.where(usable[..., None], pictures.xy_px - predicted, 0.0)
-    jacobian = np.zeros((count, width, 2, 6 + N_UNKNOWNS if derivatives else 0))
-    if derivatives:
-        by_world = by_local @ R[:, None]
-        jacobian[..., :3] = -(by_world @ poses.R[:, None]) @ hat(pictures.board_mm)
-        jacobian[..., 3:6] = by_world
-        jacobian[..., 6:9] = -by_local @ hat(local)  # the turn of `Cameras.moved` turns the shift as well
-        jacobian[..., 9:12] = by_local
-        jacobian[..., 12] = -(jacobian[..., :6] @ poses.by_time[:, None, :, None])[..., 0]
-        jacobian[..., 13:] = by_numbers
-        jacobian[~usable] = 0
+    if columns is None:
+        nothing = np.zeros((count, width, 2, 0))
+        return _Linear(residual=residual, usable=usable, jacobian=nothing, by_knots=poses.by_knots), mix
+    by_world = by_local @ R[:, None]
+    jacobian = np.zeros((count, width, 2, 6 + len(columns)))
+    jacobian[..., :3] = -(by_world @ poses.R[:, None]) @ hat(pictures.board_mm)
+    jacobian[..., 3:6] = by_world
+    if len(columns):
+        camera = np.zeros((count, width, 2, N_UNKNOWNS if lens_too else 7))
+        camera[..., :3] = -by_local @ hat(local)  # the turn of `Cameras.moved` turns the shift as well
+        camera[..., 3:6] = by_local
+        camera[..., 6] = -(jacobian[..., :6] @ poses.by_time[:, None, :, None])[..., 0]
+        camera[..., 7:] = by_numbers
+        jacobian[..., 6:] = camera[..., columns]
+    jacobian[~usable] = 0
     return _Linear(residual=residual, usable=usable, jacobian=jacobian, by_knots=poses.by_knots), mix
 
 
@@ -219,6 +263,7 @@ def solve(
     scale_px: float,
     hand: tuple[float, float],
     steps: int = 40,
+    tolerance: float = 1e-5,
 ) -> Solution:
     """Levenberg-Marquardt with a Cauchy loss.
 
@@ -231,36 +276,42 @@ def solve(
         scale_px: Residual of a coordinate that is nothing unusual.
         hand: Accelerations that are nothing unusual, see `hand`.
         steps: Most steps.
+        tolerance: Share of the cost by which a step must lower it for another one to be taken.
     """
     system = _System(pictures, free, prior, scale_px, hand)
-    linear, mix = _linearise(pictures, cameras, way)
-    cost, damping, taken = system.cost(linear, cameras, way), 1e-4, 0
+    linear, mix = _linearise(pictures, cameras, way, system.columns)
+    cost, damping, taken = system.cost(linear, cameras, way), 1e-5, 0
+    settled = False
     for _ in range(steps):
         parts, gain = system.parts(linear, mix, cameras, way), 0.0
         for _ in range(8):
             step = parts.step(damping)
             if step is not None:
                 moved, bent = cameras.moved(step[0]), way.moved(step[1])
-                trial, trial_mix = _linearise(pictures, moved, bent)
+                trial, trial_mix = _linearise(pictures, moved, bent, system.columns)
                 new = system.cost(trial, moved, bent)
                 if new < cost:
                     gain = cost - new
                     cameras, way, linear, mix, cost = moved, bent, trial, trial_mix, new
-                    damping, taken = max(damping / 8, 1e-9), taken + 1
+                    damping, taken = max(damping / 8, 1e-10), taken + 1
                     break
             damping *= 8
-        if gain < 1e-5 * (1 + cost):
-            break
-    weight = np.where(linear.usable, system.weight(linear), 0.0)
-    # The scale says what is unusual; how far ordinary points are off is seen afterwards.
-    known = 2 * weight.sum() - 6 * len(way) - free.sum()
-    square = float((weight[..., None] * linear.residual**2).sum())
-    sigma = float(np.sqrt(square / max(known, weight.sum() / 2, 1.0)))
+        if gain < tolerance * (1 + cost):
+            if damping > _LIGHT and not settled:  # a damped step says little about how flat the valley is
+                damping, settled = _LIGHT, True
+                continue
+            # What is known beforehand counts against how far ordinary points really are off, which is known only now.
+            share = (system.spread(linear, way) / scale_px) ** 2
+            if prior is None or not free.any() or 0.8 < share / system.prior_share < 1.25:
+                break
+            system.prior_share, settled = share, False
+            cost = system.cost(linear, cameras, way)
+    sigma = system.spread(linear, way)
     return Solution(
         cameras=cameras,
         way=way,
         residual_px=np.where(linear.usable[..., None], linear.residual, np.nan),
-        weight=weight,
+        weight=np.where(linear.usable, system.weight(linear), 0.0),
         sigma_px=sigma,
         covariance=system.parts(linear, mix, cameras, way).covariance() * (sigma / scale_px) ** 2,
         iterations=taken,
@@ -274,11 +325,20 @@ class _System:
         self, pictures: Pictures, free: np.ndarray, prior: Prior | None, sigma: float, hand: tuple[float, float]
     ) -> None:
         self.pictures, self.free, self.prior, self.sigma, self.hand = pictures, free, prior, sigma, hand
+        self.columns = np.flatnonzero(free.any(0))
+        self.prior_share = 0.05  # of the prior, in units of the scale
 
     def weight(self, linear: _Linear) -> F64:
         """(P, n) of the points: 1 for small residuals, falling with the square of large ones."""
         length2 = (linear.residual**2).sum(-1) / self.sigma**2
         return np.asarray(1 / (1 + length2 / _KINK**2))
+
+    def spread(self, linear: _Linear, way: Trajectory) -> float:
+        """Standard deviation of a coordinate of an ordinary point, px."""
+        weight = np.where(linear.usable, self.weight(linear), 0.0)
+        known = 2 * weight.sum() - 6 * len(way) - self.free.sum()
+        square = float((weight[..., None] * linear.residual**2).sum())
+        return float(np.sqrt(square / max(known, weight.sum() / 2, 1.0)))
 
     def cost(self, linear: _Linear, cameras: Cameras, way: Trajectory) -> float:
         length2 = (linear.residual[linear.usable] ** 2).sum(-1) / self.sigma**2
@@ -289,36 +349,42 @@ class _System:
         total += float((bend**2).sum())
         if self.prior is not None:
             off = np.where(self.free[:, NUMBERS], cameras.numbers - self.prior.numbers, 0.0)
-            total += float((off[:, None] @ self.prior.information @ off[..., None]).sum())
-            total += float(((cameras.latency_s[self.free[:, 6]] / self.prior.latency_sd_s) ** 2).sum())
+            apart = float((off[:, None] @ self.prior.information @ off[..., None]).sum())
+            apart += float(((cameras.latency_s[self.free[:, 6]] / self.prior.latency_sd_s) ** 2).sum())
+            total += self.prior_share * apart
         return total
 
     def parts(self, linear: _Linear, mix: Blend, cameras: Cameras, way: Trajectory) -> _Parts:
         count = len(self.pictures)
         weight = self.weight(linear) / self.sigma**2
-        rows = linear.jacobian.reshape(count, -1, 6 + N_UNKNOWNS)
-        weighted = (linear.jacobian * weight[..., None, None]).reshape(count, -1, 6 + N_UNKNOWNS)
-        square = np.swapaxes(weighted, -1, -2) @ rows  # (P, 25, 25)
-        slope = (np.swapaxes(weighted, -1, -2) @ linear.residual.reshape(count, -1, 1))[..., 0]
-        views = len(cameras.lens)
-        view = self.pictures.view
+        rows = linear.jacobian.reshape(count, -1, linear.jacobian.shape[-1])
+        weighted = np.swapaxes((linear.jacobian * weight[..., None, None]).reshape(rows.shape), -1, -2)
+        square = weighted @ rows
+        slope = (weighted @ linear.residual.reshape(count, -1, 1))[..., 0]
+        views, columns = len(cameras.lens), self.columns
         U = np.zeros((views, N_UNKNOWNS, N_UNKNOWNS))
         u = np.zeros((views, N_UNKNOWNS))
-        np.add.at(U, view, square[:, 6:, 6:])
-        np.add.at(u, view, slope[:, 6:])
+        part = [slice(*np.searchsorted(self.pictures.view, (v, v + 1))) for v in range(views)]
+        for v in range(views):
+            U[v][np.ix_(columns, columns)] = square[part[v], 6:, 6:].sum(0)
+            u[v, columns] = slope[part[v], 6:].sum(0)
         if self.prior is not None:
             off = np.where(self.free[:, NUMBERS], self.prior.numbers - cameras.numbers, 0.0)
-            U[:, NUMBERS, NUMBERS] += self.prior.information
-            u[:, NUMBERS] += (self.prior.information @ off[..., None])[..., 0]
-            U[:, 6, 6] += self.prior.latency_sd_s**-2
-            u[:, 6] -= cameras.latency_s * self.prior.latency_sd_s**-2
+            U[:, NUMBERS, NUMBERS] += self.prior_share * self.prior.information
+            u[:, NUMBERS] += self.prior_share * (self.prior.information @ off[..., None])[..., 0]
+            U[:, 6, 6] += self.prior_share * self.prior.latency_sd_s**-2
+            u[:, 6] -= self.prior_share * cameras.latency_s * self.prior.latency_sd_s**-2
         back = np.swapaxes(linear.by_knots, -1, -2)
         to_knots = _sums(mix.first, len(way) + SPAN)
         H = _Band(len(way))
         H.add(to_knots, back @ square[:, :6, :6] @ linear.by_knots)
-        mine = np.zeros((count, SPAN, 6, views, N_UNKNOWNS))
-        mine[np.arange(count), :, :, view] = (back @ square[:, :6, 6:]).reshape(count, SPAN, 6, -1)
-        cross = _slide(to_knots, mine.reshape(count, SPAN, -1)[..., np.tile(self.free.ravel(), 6)])
+        cross = [np.zeros((len(way) + SPAN, 6, 0))]
+        for v in range(views):
+            mine = self.free[v, columns]
+            if mine.any():
+                between = back[part[v]] @ square[part[v], :6, 6:][..., mine]
+                summed = _slide(to_knots[:, part[v]], between.reshape(len(between), SPAN, -1))
+                cross.append(summed.reshape(len(way) + SPAN, 6, -1))
         right = _slide(to_knots, (back @ slope[:, :6, None]).reshape(count, SPAN, 6))
         bend, by_bend = _bends(way, self.hand)
         triples = _sums(np.arange(len(way) - 2), len(way) + SPAN)
@@ -326,7 +392,7 @@ class _System:
         right += _slide(triples, (np.swapaxes(by_bend, -1, -2) @ -bend[..., None]).reshape(-1, 3, 6))
         return _Parts(
             band=H.lower(),
-            cross=cross[: len(way)].reshape(len(way) * 6, -1),
+            cross=np.concatenate(cross, -1)[: len(way)].reshape(len(way) * 6, -1),
             right=right[: len(way)].reshape(-1),
             camera=_block_diagonal(U)[np.ix_(self.free.ravel(), self.free.ravel())],
             camera_right=u.ravel()[self.free.ravel()],

@@ -32,7 +32,8 @@ class BoardDetector:
             gray: (H, W) uint8.
 
         Returns:
-            Rows of `Board.points_mm` (n,), increasing, and their places (n, 2) px; empty where fewer than four are seen.
+            Rows of `Board.points_mm` (n,), increasing, and their places (n, 2) px; empty where fewer than four are
+            seen.
         """
         image = 255 - gray if self.board.inverted else gray
         if self.board.kind == "chessboard":

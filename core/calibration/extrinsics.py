@@ -37,6 +37,10 @@ class BoardPoses:
     t_mm: F64
     error_px: F64
 
+    def where(self, keep: np.ndarray) -> BoardPoses:
+        """Only some of the pictures, by mask or rows."""
+        return BoardPoses(R=self.R[keep], t_mm=self.t_mm[keep], error_px=self.error_px[keep])
+
     @property
     def known(self) -> np.ndarray:
         """(P,) whether there is any pose."""

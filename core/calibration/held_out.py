@@ -13,7 +13,7 @@ from core.types.arrays import F64, I64
 
 BLOCKS = 10
 _NEAR_S = 0.012  # a picture this near in time needs none on its other side
-_STEPS = 12
+_STEPS, _TOLERANCE = 12, 3e-4
 _LEAST_POINTS = 6  # of the other cameras, at a moment
 
 
@@ -60,56 +60,62 @@ def blocks(pictures: Pictures, moments: int) -> I64:
 
 
 def predict(
-    pictures: Pictures, poses: BoardPoses, cameras: Cameras, time_s: F64, period_s: float, scale_px: float
+    pictures: Pictures,
+    poses: BoardPoses,
+    folds: list[np.ndarray],
+    cameras: Cameras,
+    period_s: float,
+    scale_px: float,
 ) -> Prediction:
     """Leaves out each camera in turn, finds the board's way from the others, and predicts what the camera saw.
 
     A picture counts where the others saw the board just before and after it, or at its time.
 
     Args:
-        pictures: Held-out pictures.
+        pictures: All pictures.
         poses: The board in them.
-        cameras: Solved cameras, which stay as they are.
-        time_s: (T, V) recorded times.
+        folds: (P,) masks of the pictures that are held out of each fit.
+        cameras: The cameras of each fit, one after the other; they stay as they are.
         period_s: Usual time between moments.
         scale_px: See `solve`.
     """
-    views = len(cameras.lens)
-    nothing = np.zeros((views, N_UNKNOWNS), bool)
-    usual = hand(period_s)
+    views = len(cameras.lens) // len(folds)
+    helpful = poses.known & (pictures.valid.sum(1) >= _LEAST_POINTS)
+    # A copy of the world for each fold with all its cameras, then with each of them left out.
+    chosen, targets = [], []
+    for f, held in enumerate(folds):
+        late = cameras.latency_s[f * views : (f + 1) * views]
+        true_s = pictures.time_s - late[pictures.view]
+        for left in (-1, *range(views)):
+            others = held & (pictures.view != left) & (helpful | (left < 0))
+            mine = held & (pictures.view == left) & _between(true_s, np.sort(true_s[others]), 1.2 * period_s)
+            chosen.append(np.flatnonzero(others))
+            targets.append(np.flatnonzero(mine))
+    shape = (*pictures.valid.shape, 2)
+    left_out, fitted = np.full(shape, np.nan), np.full(shape, np.nan)
 
-    def way_of(chosen: np.ndarray):  # type: ignore[no-untyped-def]
-        start = first_way(time_s, period_s, pictures, poses, cameras, chosen)
-        return solve(pictures.where(chosen), cameras, start, nothing, scale_px=scale_px, hand=usual, steps=_STEPS).way
-
-    shape = pictures.valid.shape
-    left_out, fitted = np.full((*shape, 2), np.nan), np.full((*shape, 2), np.nan)
-    left_out_mm = np.full(shape, np.nan)
-    if len(pictures):
-        fitted, _ = residuals(pictures, cameras, way_of(np.ones(len(pictures), bool)))
-    true_s = pictures.time_s - cameras.latency_s[pictures.view]
-    for v in range(views):
-        mine, others = pictures.view == v, pictures.view != v
-        others &= poses.known & (pictures.valid.sum(1) >= _LEAST_POINTS)
-        if not mine.any() or not others.any():
-            continue
-        supported = mine & _between(true_s, np.sort(true_s[others]), 1.2 * period_s)
-        if not supported.any():
-            continue
-        way = way_of(others)
-        chosen = pictures.where(supported)
-        left_out[supported], _ = residuals(chosen, cameras, way)
-        depth = _depth(chosen, cameras, poses, supported)
-        left_out_mm[supported] = np.linalg.norm(left_out[supported], axis=-1) * depth[:, None] / cameras.numbers[v, 0]
+    first = np.arange(len(chosen)) // (views + 1) * views
+    known, rows = pictures.apart(chosen, first)
+    if len(known):
+        start = first_way(period_s, known, poses.where(rows), cameras)
+        nothing = np.zeros((len(cameras.lens), N_UNKNOWNS), bool)
+        usual = hand(period_s)
+        way = solve(
+            known, cameras, start, nothing, scale_px=scale_px, hand=usual, steps=_STEPS, tolerance=_TOLERANCE
+        ).way
+        own, rows = pictures.apart([c if i % (views + 1) == 0 else c[:0] for i, c in enumerate(chosen)], first)
+        fitted[rows], _ = residuals(own, cameras, way)
+        missed, rows = pictures.apart(targets, first)
+        left_out[rows], _ = residuals(missed, cameras, way)
+    depth = np.where(poses.known, poses.t_mm[:, 0, 2], np.nan)
+    depth = np.where(poses.known, depth, np.nanmedian(depth) if poses.known.any() else np.nan)
     valid = pictures.valid
-    view = np.repeat(pictures.view[:, None], shape[1], 1)
-    moment = np.repeat(pictures.moment[:, None], shape[1], 1)
     return Prediction(
-        view=view[valid],
-        moment=moment[valid],
+        view=np.repeat(pictures.view[:, None], shape[1], 1)[valid],
+        moment=np.repeat(pictures.moment[:, None], shape[1], 1)[valid],
         row=pictures.row[valid],
         left_out_px=left_out[valid],
-        left_out_mm=left_out_mm[valid],
+        left_out_mm=(np.linalg.norm(left_out, axis=-1) * (depth / cameras.numbers[pictures.view, 0])[:, None])[valid],
         fitted_px=fitted[valid],
     )
 
@@ -122,13 +128,26 @@ def _between(at_s: F64, others_s: F64, most_s: float) -> np.ndarray:
     return ((before_s < most_s) & (after_s < most_s)) | (np.minimum(before_s, after_s) < _NEAR_S)
 
 
-def _depth(chosen: Pictures, cameras: Cameras, poses: BoardPoses, supported: np.ndarray) -> F64:
-    """(P,) distance of the board, mm; the usual one where the picture alone does not tell."""
-    own = np.where(poses.known[supported], poses.t_mm[supported, 0, 2], np.nan)
-    usual = np.nanmedian(own) if np.isfinite(own).any() else 2000.0
-    return np.where(np.isfinite(own), own, usual)
+def gain(before: Prediction, after: Prediction, block: I64, scale_px: float, view: int | None = None) -> float:
+    """By how many of its standard errors the held-out error falls from one variant to another.
 
+    The error is that of the board's pose from all cameras, which noise disturbs least; each stretch counts once.
 
-def score(errors_px: F64, scale_px: float) -> float:
-    """One figure to compare variants by: outliers count, but no more than they should."""
-    return float(np.log1p((errors_px / (2 * scale_px)) ** 2).mean()) if len(errors_px) else np.inf
+    Args:
+        before: Predictions of the one variant.
+        after: Of the other, for the same points.
+        block: (T,) stretch that a moment belongs to.
+        scale_px: Larger errors count with their logarithm.
+        view: One camera, or all.
+    """
+    chosen = np.isfinite(before.fitted_px[:, 0]) & np.isfinite(after.fitted_px[:, 0])
+    if view is not None:
+        chosen &= before.view == view
+    if not chosen.any():
+        return 0.0
+    loss = [np.log1p((p.fitted_px[chosen] ** 2).sum(-1) / (2 * scale_px) ** 2) for p in (before, after)]
+    number = block[before.moment[chosen]]
+    falls = np.array([(loss[0] - loss[1])[number == b].mean() for b in np.unique(number)])
+    if len(falls) < 3:
+        return 0.0
+    return float(falls.mean() / max(falls.std(ddof=1) / np.sqrt(len(falls)), 1e-12))

@@ -1,19 +1,31 @@
-"""A first estimate of each camera's lens from the board alone."""
+"""Each camera's lens from the board alone: what its own pictures say, and what lenses are like."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from core.calibration.bundle import N_UNKNOWNS, NUMBERS, USUAL_PX, Cameras, Pictures, Prior, Solution, solve
+from core.calibration.extrinsics import BoardPoses, board_poses
 from core.calibration.observations import BoardObservations
+from core.calibration.start import first_way, numbers_of, period_of, with_numbers
 from core.types.arrays import F64, I64
 from core.types.camera import Camera, Lens
 
 LEAST_PICTURES = 5
 LEAST_POINTS = 6  # of one picture: fewer tell nothing about the lens
-_MOST_PICTURES = 40
+SOLVED = np.arange(8)  # f f c c k1 k2 p1 p2, or f f c c k1 k2 k3 k4 of a fisheye
+_GUESSES = np.geomspace(0.4, 3.2, 9)  # focal lengths to begin with, in picture lengths; a fisheye's are shorter
+_GUESS_PICTURES = 12
+# What lenses are like (standard deviations): how far the axis is from the middle of the picture, in its lengths; how
+# far the pixels are from square; and how strongly they bend.
+_OFF_CENTRE, _OBLONG = 0.025, 0.005
+_BEND: dict[Lens, tuple[float, ...]] = {"pinhole": (0.3, 0.2, 0.003, 0.003), "fisheye": (0.1, 0.1, 0.05, 0.05)}
+# One camera sees depth so badly that a board far away seems to leap: held to smooth motion, it would be moved nearer.
+_ANY_MOTION = (1e4, 1e7)
 _GRID = 8  # cells along the longer side of the picture, for coverage
 
 
@@ -71,86 +83,107 @@ def coverage(seen: BoardObservations, name: str, tilt_deg: F64 | None = None) ->
     )
 
 
-def fit_lens(seen: BoardObservations, name: str, lens: Lens = "pinhole", *, terms: int = 2) -> LensFit | None:
-    """Focal lengths, principal point and distortion of one camera by Zhang's method.
+def usual_lens(size_px: tuple[int, int], lens: Lens, focal: float) -> tuple[F64, F64]:
+    """Numbers (12,) of a lens about which nothing is known but its focal length, and their inverse covariance."""
+    width, height = size_px
+    numbers = np.zeros(12)
+    numbers[:4] = focal, focal, (width - 1) / 2, (height - 1) / 2
+    sd = np.full(12, 1e-3)
+    sd[2:4] = _OFF_CENTRE * max(size_px)
+    sd[4:8] = _BEND[lens]
+    information = np.diag(sd**-2)
+    # The focal lengths are free, but one goes with the other.
+    information[:2, :2] = np.array([[1, -1], [-1, 1]]) / (_OBLONG * focal) ** 2 + np.eye(2) / focal**2
+    return numbers, information
+
+
+def fit_lenses(seen: BoardObservations, names: Sequence[str], lens: Lens = "pinhole") -> dict[str, LensFit]:
+    """Lenses of cameras, each from its own pictures (Zhang 2000, with what lenses are like as a prior).
 
     Args:
-        seen: Observations; only those of the camera are used.
-        name: The camera.
-        lens: Distortion model to fit.
-        terms: Radial terms of a pinhole lens, 1 to 3.
+        seen: Observations.
+        names: Cameras to fit.
+        lens: Distortion model.
 
     Returns:
-        None where too few pictures show enough of the board, or nothing could be fitted.
+        By camera; those are missing that have too few pictures, or whose pictures fit no lens.
     """
-    import cv2
+    all_pictures = Pictures.of(seen)
+    enough = all_pictures.valid.sum(1) >= LEAST_POINTS
+    starts: dict[int, Camera] = {}
+    for name in names:
+        v = seen.cameras.index(name)
+        mine = np.flatnonzero((all_pictures.view == v) & enough)
+        if len(mine) >= LEAST_PICTURES:
+            start = _guess(all_pictures.where(mine), name, seen, lens)
+            if start is not None:
+                starts[v] = start
+    if not starts:
+        return {}
+    views, cameras = list(starts), list(starts.values())
+    # All cameras at once, each in a world of its own.
+    parts = [np.flatnonzero((all_pictures.view == v) & enough) for v in views]
+    renamed = dataclasses.replace(all_pictures, view=np.searchsorted(views, all_pictures.view))
+    pictures, _ = renamed.apart(parts, np.zeros(len(views), np.int64))
+    poses = board_poses(pictures, cameras)
+    pictures, poses = pictures.where(poses.known), poses.where(poses.known)
+    usual = [usual_lens(c.size_px, lens, float(c.K[0, 0])) for c in cameras]
+    prior = Prior(numbers=np.stack([n for n, _ in usual]), information=np.stack([i for _, i in usual]))
+    state = Cameras(
+        lens=(lens,) * len(views),
+        numbers=np.stack([numbers_of(c) for c in cameras]),
+        R=np.tile(np.eye(3), (len(views), 1, 1)),
+        t_mm=np.zeros((len(views), 3)),
+        latency_s=np.zeros(len(views)),
+    )
+    free = np.zeros((len(views), N_UNKNOWNS), bool)
+    free[:, NUMBERS.start + SOLVED] = True
+    period = period_of(seen)
+    scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
+    way = first_way(period, pictures, poses, state)
+    solution = solve(pictures, state, way, free, prior, scale_px=scale, hand=_ANY_MOTION)
+    return {
+        seen.cameras[v]: fit
+        for i, v in enumerate(views)
+        if (fit := _fit(i, cameras[i], pictures, solution, prior)) is not None
+    }
 
+
+def _fit(i: int, start: Camera, pictures: Pictures, solution: Solution, prior: Prior) -> LensFit | None:
+    """One camera's part of the solution; None where it makes no sense."""
+    numbers = solution.cameras.numbers[i]
+    if not (np.isfinite(numbers).all() and 0.1 < numbers[0] / max(start.size_px) < 20):
+        return None
+    mine = pictures.view == i
+    square = (solution.residual_px[mine] ** 2).sum(-1)
+    rmse = float(np.sqrt(np.nanmean(square)))
+    begin = i * N_UNKNOWNS + NUMBERS.start
+    covariance = solution.covariance[begin : begin + 12, begin : begin + 12]
+    solved = np.flatnonzero(np.diag(covariance) > 0)
+    information = prior.information[i].copy()
+    if len(solved) and np.isfinite(covariance).all():
+        information[np.ix_(solved, solved)] = np.linalg.inv(covariance[np.ix_(solved, solved)])
+    camera = with_numbers(start, numbers).replace(rmse_px=rmse)
+    return LensFit(camera=camera, information=information, pictures=int(mine.sum()), rmse_px=rmse)
+
+
+def _guess(pictures: Pictures, name: str, seen: BoardObservations, lens: Lens) -> Camera | None:
+    """The focal length, of a few, with which single pictures of the board fit best; no distortion yet."""
     v = seen.cameras.index(name)
     size = (int(seen.sizes_px[v, 0]), int(seen.sizes_px[v, 1]))
-    pictures = _pictures(seen, v)
-    if len(pictures) < LEAST_PICTURES:
-        return None
-    chosen = [pictures[i] for i in _spread(pictures, size)]
-    board = [np.ascontiguousarray(points[:, None], np.float32) for points, _ in chosen]
-    image = [np.ascontiguousarray(places[:, None], np.float32) for _, places in chosen]
-    try:
-        if lens == "fisheye":
-            K, d = np.eye(3), np.zeros((4, 1))
-            flags = cv2.fisheye.CALIB_RECOMPUTE_EXTRINSIC | cv2.fisheye.CALIB_FIX_SKEW
-            rms, K, d, _, _ = cv2.fisheye.calibrate(
-                [b.astype(np.float64) for b in board], [i.astype(np.float64) for i in image], size, K, d, flags=flags
-            )
-            spread = np.full(4, 0.02)
-            focal_sd = np.full(4, 0.005 * K[0, 0])
-        else:
-            flags = cv2.CALIB_ZERO_TANGENT_DIST
-            flags |= {1: cv2.CALIB_FIX_K2 | cv2.CALIB_FIX_K3, 2: cv2.CALIB_FIX_K3, 3: 0}[terms]
-            rms, K, d, _, _, sd, _, _ = cv2.calibrateCameraExtended(board, image, size, None, None, flags=flags)
-            focal_sd, spread = sd.ravel()[:4], sd.ravel()[4:12]
-    except cv2.error:
-        return None  # degenerate pictures, such as a board always held the same way
-    if not (np.isfinite(K).all() and np.isfinite(d).all() and K[0, 0] > 0 and K[1, 1] > 0):
-        return None
-    camera = Camera(name=name, size_px=size, K=K, distortion=np.asarray(d).ravel()[:5], lens=lens, rmse_px=float(rms))
-    return LensFit(
-        camera=camera, information=_information(focal_sd, spread, size), pictures=len(chosen), rmse_px=float(rms)
-    )
-
-
-def _information(focal_sd: F64, bend_sd: F64, size: tuple[int, int]) -> F64:
-    """Inverse covariance of a lens, never surer than pictures of this size allow."""
-    sd = np.full(12, 1e-6)
-    sd[:4] = np.maximum(focal_sd, 0.5 * max(size) / 1280)
-    sd[4 : 4 + len(bend_sd)] = np.maximum(bend_sd, 2e-3)
-    return np.diag(sd**-2)
-
-
-def _pictures(seen: BoardObservations, v: int) -> list[tuple[F64, F64]]:
-    """(n, 3) board points and (n, 2) places of every picture with enough of them."""
-    mine = np.flatnonzero(seen.view == v)
-    parts = np.split(mine, np.flatnonzero(np.diff(seen.moment[mine])) + 1) if len(mine) else []
-    points = seen.board.points_mm
-    return [(points[seen.point[p]], seen.xy_px[p]) for p in parts if len(p) >= LEAST_POINTS]
-
-
-def _spread(pictures: list[tuple[F64, F64]], size: tuple[int, int]) -> I64:
-    """Pictures that differ most from each other in place, size and slant: farthest-point sampling of their shapes."""
-    if len(pictures) <= _MOST_PICTURES:
-        return np.arange(len(pictures))
-    shapes = np.stack([_shape(points, places, size) for points, places in pictures])
-    weight = np.array([len(places) for _, places in pictures])
-    chosen = [int(np.argmax(weight))]
-    distance = np.full(len(shapes), np.inf)
-    for _ in range(_MOST_PICTURES - 1):
-        near, _ = cKDTree(shapes[chosen[-1:]]).query(shapes)
-        distance = np.minimum(distance, near)
-        chosen.append(int(np.argmax(distance * np.sqrt(weight))))
-    return np.unique(chosen)
-
-
-def _shape(points: F64, places: F64, size: tuple[int, int]) -> F64:
-    """(6,) affine map from board to picture, in units of the picture."""
-    rows = np.column_stack([points[:, :2] - points[:, :2].mean(0), np.ones(len(points))])
-    affine = np.linalg.lstsq(rows, places / max(size), rcond=None)[0]
-    extent = np.ptp(points[:, :2], axis=0).max()
-    return np.concatenate([affine[:2].ravel() * extent * 2, affine[2]])
+    # Pictures in which the board is large tell most.
+    extent = np.ptp(np.where(pictures.valid[..., None], pictures.xy_px, pictures.xy_px[:, :1]), axis=1).prod(-1)
+    few = pictures.where(np.sort(np.argsort(-extent)[:_GUESS_PICTURES]))
+    few = dataclasses.replace(few, view=np.zeros(len(few), np.int64))
+    best: tuple[float, Camera] | None = None
+    for guess in _GUESSES * (0.6 if lens == "fisheye" else 1.0):
+        numbers, _ = usual_lens(size, lens, guess * max(size))
+        K = np.array([[numbers[0], 0, numbers[2]], [0, numbers[1], numbers[3]], [0, 0, 1.0]])
+        camera = Camera(name=name, size_px=size, K=K, distortion=np.zeros(4 if lens == "fisheye" else 5), lens=lens)
+        poses: BoardPoses = board_poses(few, [camera])
+        error = poses.error_px[poses.known, 0]
+        if len(error) >= min(3, len(few)):
+            error_px = float(np.sqrt(np.mean(np.minimum(error, 50.0) ** 2)))
+            if best is None or error_px < best[0]:
+                best = (error_px, camera)
+    return None if best is None else best[1]

@@ -14,26 +14,30 @@ from core.types.camera import Lens
 N_NUMBERS = 12
 
 
-def image(lens: Lens, numbers: F64, xyz: F64) -> tuple[F64, F64, F64]:
+def image(lens: Lens, numbers: F64, xyz: F64, *, numbers_too: bool = True) -> tuple[F64, F64, F64]:
     """Pixels of points in a camera's frame.
 
     Args:
         lens: Which distortion model.
         numbers: (12,) of the camera.
         xyz: (N, 3), z > 0.
+        numbers_too: Whether derivatives by the camera's numbers are wanted.
 
     Returns:
-        (N, 2) px; their derivatives with respect to the points (N, 2, 3) and to the numbers (N, 2, 12).
+        (N, 2) px; their derivatives with respect to the points (N, 2, 3) and to the numbers (N, 2, 12), or (N, 2, 0)
+        if these are not wanted.
     """
     z = xyz[:, 2:]
     xy = xyz[:, :2] / z
-    bent, by_xy, by_bend = (_fisheye if lens == "fisheye" else _pinhole)(numbers[4:], xy)
+    bent, by_xy, by_bend = (_fisheye if lens == "fisheye" else _pinhole)(numbers[4:], xy, numbers_too)
     f = numbers[:2]
     pixels = bent * f + numbers[2:4]
     by_xy = by_xy * f[:, None]
     by_point = np.empty((len(xyz), 2, 3))
     by_point[:, :, :2] = by_xy / z[:, :, None]
     by_point[:, :, 2] = -(by_xy @ xy[:, :, None])[:, :, 0] / z
+    if not numbers_too:
+        return pixels, by_point, np.zeros((len(xyz), 2, 0))
     by_numbers = np.zeros((len(xyz), 2, N_NUMBERS))
     by_numbers[:, 0, 0], by_numbers[:, 1, 1] = bent[:, 0], bent[:, 1]
     by_numbers[:, 0, 2] = by_numbers[:, 1, 3] = 1
@@ -41,7 +45,7 @@ def image(lens: Lens, numbers: F64, xyz: F64) -> tuple[F64, F64, F64]:
     return pixels, by_point, by_numbers
 
 
-def _pinhole(d: F64, xy: F64) -> tuple[F64, F64, F64]:
+def _pinhole(d: F64, xy: F64, bend_too: bool) -> tuple[F64, F64, F64]:
     k1, k2, p1, p2, k3, k4, k5, k6 = d
     x, y = xy[:, 0], xy[:, 1]
     r2 = x * x + y * y
@@ -56,7 +60,9 @@ def _pinhole(d: F64, xy: F64) -> tuple[F64, F64, F64]:
     by_xy[:, 0, 0] = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
     by_xy[:, 0, 1] = by_xy[:, 1, 0] = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
     by_xy[:, 1, 1] = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
-    by_d = np.empty((len(xy), 2, 8))
+    by_d = np.zeros((len(xy), 2, 8))
+    if not bend_too:
+        return out, by_xy, by_d
     for row, v in enumerate((x, y)):
         by_d[:, row, 0], by_d[:, row, 1], by_d[:, row, 4] = v * r2 / below, v * r4 / below, v * r6 / below
         for column, power in ((5, r2), (6, r4), (7, r6)):
@@ -66,7 +72,7 @@ def _pinhole(d: F64, xy: F64) -> tuple[F64, F64, F64]:
     return out, by_xy, by_d
 
 
-def _fisheye(d: F64, xy: F64) -> tuple[F64, F64, F64]:
+def _fisheye(d: F64, xy: F64, bend_too: bool) -> tuple[F64, F64, F64]:
     r = np.sqrt((xy * xy).sum(-1))
     safe = np.maximum(r, 1e-9)
     theta = np.arctan(r)
@@ -78,6 +84,6 @@ def _fisheye(d: F64, xy: F64) -> tuple[F64, F64, F64]:
     unit = xy / safe[:, None]
     by_xy = scale[:, None, None] * np.eye(2) + by_r[:, None, None] * xy[:, :, None] * unit[:, None, :]
     by_d = np.zeros((len(xy), 2, 8))
-    for column in range(4):
+    for column in range(4 if bend_too else 0):
         by_d[:, :, column] = unit * (theta * t2 ** (column + 1))[:, None]
     return xy * scale[:, None], by_xy, by_d

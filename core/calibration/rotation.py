@@ -41,7 +41,7 @@ def log(R: F64) -> F64:
     if half_turn.any():
         # Near half a turn the axis lies in the symmetric part.
         symmetric = (R[half_turn] + np.swapaxes(R[half_turn], -1, -2)) / 2
-        values, vectors = np.linalg.eigh(symmetric)
+        _, vectors = np.linalg.eigh(symmetric)
         axis = vectors[..., :, -1]
         sign = np.where((axis * w[half_turn]).sum(-1) < 0, -1.0, 1.0)
         out[half_turn] = axis * (sign * angle[half_turn])[..., None]

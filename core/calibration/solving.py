@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,22 +24,22 @@ from core.calibration.bundle import (
 )
 from core.calibration.config import CalibrateConfig
 from core.calibration.extrinsics import LEAST_MOMENTS, BoardPoses, PairGraph, board_poses, chain, pair_graph
-from core.calibration.held_out import Prediction, blocks, predict, score
-from core.calibration.intrinsics import LEAST_PICTURES, LensFit, fit_lens
+from core.calibration.held_out import BLOCKS, Prediction, blocks, gain, predict
+from core.calibration.intrinsics import LEAST_PICTURES, SOLVED, LensFit, fit_lenses, usual_lens
 from core.calibration.observations import BoardObservations
 from core.calibration.start import first_way, numbers_of, period_of, with_numbers
-from core.calibration.trajectory import Trajectory
 from core.errors import CoreError
 from core.progress import Reporter, check
-from core.types.arrays import F64
-from core.types.camera import Camera, CameraRig
+from core.types.camera import Camera, CameraRig, Lens
 
-_REFINED = (0, 1, 2, 3, 4, 5)  # focal lengths, principal point, k1 k2
-_WORTH = 0.02  # share by which held-out error must fall for something to be kept
-_CERTAIN = 2.0  # standard errors by which a delay must differ from the others' to be believed
+_CERTAIN = 1.0  # standard errors by which held-out error must fall for delays to be believed
+_LATE = 2.0  # standard errors by which a delay must differ from the others' to be believed
 _FASTEST_MS = 3.0  # a delay smaller than this is none
 _LEAST_RATE_HZ = 2.5  # of moments, for delays
-_LOOSE = 10.0  # how much less a lens is trusted that was fitted to the same pictures
+_AT_FIRST = 8.0
+_ROUGH = 1e-4  # where variants are only compared
+_KNOWN_SD = (5.0, 0.02)  # of a lens from elsewhere: px at 1280 px width, and of its distortion
+_GATED = 160  # moments on which variants are compared, in bursts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,7 +147,7 @@ def calibrate(
     told(2)
     chosen, prediction, remarks = _choose(setting, start, told, reporter)
     told(3)
-    solution = _solve(setting, start, None, chosen)
+    solution = _solve(setting, start, [np.ones(len(start.pictures), bool)], chosen)
     reporter.progress(len(steps), len(steps), steps[-1])
     rig = CameraRig(
         cameras=tuple(_camera(setting, solution, start, v) for v in range(len(seen.cameras))),
@@ -180,44 +179,35 @@ def _setting(
     fits, reasons, lenses = {}, {}, []
     here = np.zeros(len(seen.cameras), bool)
     numbers, information = np.zeros((len(seen.cameras), 12)), np.zeros((len(seen.cameras), 12, 12))
-
-    def first(name: str) -> tuple[LensFit | None, bool]:
-        model = "fisheye" if config.lens == "fisheye" else "pinhole"
-        if config.lens == "auto" and name in known:
-            model = known[name].lens
-        apart = [views for views in lens_views if name in views.cameras]
-        for source in (*apart, seen):
-            fit = fit_lens(source, name, model)
-            if fit is not None:
-                return fit, source is seen
-        return None, True
-
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(first, seen.cameras))
-    for v, (name, (fit, same)) in enumerate(zip(seen.cameras, found, strict=True)):
-        keep = known.get(name)
+    for source in (seen, *lens_views):  # a recording of its own counts more than the common one
+        for model in ("pinhole", "fisheye"):
+            names = [n for n in source.cameras if n in seen.cameras and _model(config, known.get(n)) == model]
+            fits |= fit_lenses(source, names, model) if names else {}
+        if source is seen:
+            from_here = dict(fits)
+    for v, name in enumerate(seen.cameras):
+        keep, fit = known.get(name), fits.get(name)
+        size = (int(seen.sizes_px[v, 0]), int(seen.sizes_px[v, 1]))
         if keep is not None and (config.known_lenses or fit is None):
             lenses.append(keep)
-            sd = np.full(12, 0.02)
-            sd[:4] = 5 * max(keep.size_px) / 1280
-            information[v] = np.diag(sd**-2)
+            sd = np.full(12, _KNOWN_SD[1])
+            sd[:4] = _KNOWN_SD[0] * max(keep.size_px) / 1280
+            numbers[v], information[v] = numbers_of(keep), np.diag(sd**-2)
         elif fit is not None:
-            fits[name] = fit
             lenses.append(fit.camera)
-            here[v] = same
-            information[v] = fit.information / (_LOOSE**2 if same else 1.0)
+            here[v] = fit is from_here.get(name)
+            numbers[v], information[v] = numbers_of(fit.camera), fit.information
+            if here[v]:  # these very pictures will speak for themselves
+                numbers[v], information[v] = usual_lens(size, fit.camera.lens, float(fit.camera.K[0, 0]))
         else:
             lenses.append(None)
+            numbers[v], information[v] = usual_lens(size, "pinhole", float(max(size)))
             count = len(np.unique(seen.moment[seen.view == v]))
             reasons[name] = (
                 f"{name} saw the board in {count} pictures, too few for its lens."
                 if count < LEAST_PICTURES
                 else f"The lens of {name} could not be fitted to its {count} pictures of the board."
             )
-        if lenses[-1] is not None:
-            numbers[v] = numbers_of(lenses[-1])
-        else:
-            numbers[v, :4], information[v] = 1000.0, np.eye(12)
     prior = Prior(numbers=numbers, information=information)
     scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
     setting = _Setting(
@@ -232,6 +222,13 @@ def _setting(
     return setting, fits, reasons
 
 
+def _model(config: CalibrateConfig, known: Camera | None) -> Lens:
+    """Which distortion model to fit."""
+    if config.lens != "auto":
+        return config.lens
+    return "pinhole" if known is None else known.lens
+
+
 def _start(setting: _Setting, moments: np.ndarray | None) -> _Start:
     """First poses from the chosen moments (T,); lenses as they are."""
     seen = setting.seen
@@ -244,13 +241,18 @@ def _start(setting: _Setting, moments: np.ndarray | None) -> _Start:
     graph = pair_graph(pictures, poses, len(seen.cameras))
     R, t, reached, root = chain(graph)
     in_rig = reached[pictures.view]
-    poses = BoardPoses(R=poses.R[in_rig], t_mm=poses.t_mm[in_rig], error_px=poses.error_px[in_rig])
     lens = tuple("pinhole" if c is None else c.lens for c in setting.lenses)
-    cameras = Cameras(
-        lens=lens, numbers=setting.prior.numbers.copy(), R=R, t_mm=t, latency_s=np.zeros(len(seen.cameras))
+    numbers = np.stack(
+        [p if c is None else numbers_of(c) for c, p in zip(setting.lenses, setting.prior.numbers, strict=True)]
     )
+    cameras = Cameras(lens=lens, numbers=numbers, R=R, t_mm=t, latency_s=np.zeros(len(seen.cameras)))
     return _Start(
-        pictures=pictures.where(in_rig), poses=poses, graph=graph, cameras=cameras, reached=reached, root=root
+        pictures=pictures.where(in_rig),
+        poses=poses.where(in_rig),
+        graph=graph,
+        cameras=cameras,
+        reached=reached,
+        root=root,
     )
 
 
@@ -279,41 +281,52 @@ class _Variant:
 
 
 def _solve(
-    setting: _Setting, start: _Start, chosen: np.ndarray | None, variant: _Variant, from_: Solution | None = None
+    setting: _Setting,
+    start: _Start,
+    folds: list[np.ndarray],
+    variant: _Variant,
+    from_: Solution | None = None,
+    tolerance: float = 1e-5,
 ) -> Solution:
-    """Cameras and the board's way for one variant, from the pictures (P,) chosen or all."""
-    use = np.ones(len(start.pictures), bool) if chosen is None else chosen
-    pictures = start.pictures.where(use)
-    free = np.zeros((len(start.reached), N_UNKNOWNS), bool)
+    """Cameras and the board's way for one variant, from each of several sets of pictures (P,), in one system."""
+    views = len(start.reached)
+    pictures, rows = start.pictures.apart([np.flatnonzero(f) for f in folds], np.arange(len(folds)) * views)
+    reached = np.tile(start.reached, len(folds)) & np.isin(np.arange(views * len(folds)), pictures.view)
+    free = np.zeros((len(reached), N_UNKNOWNS), bool)
     free[:, POSE] = True
     free[:, LATENCY] = variant.latency
-    for number in _REFINED:
-        free[:, NUMBERS.start + number] = variant.refined
-    free[start.root, :7] = False
-    shows = np.isin(np.arange(len(free)), pictures.view)
-    free[~(start.reached & shows)] = False
+    free[:, NUMBERS.start + SOLVED] = np.tile(variant.refined, len(folds))[:, None]
+    free[~reached] = False
+    free[start.root :: views, :7] = False
     usual = hand(setting.period_s)
-    cameras = start.cameras if from_ is None else from_.cameras
-    way = (
-        first_way(setting.seen.time_s, setting.period_s, pictures, _part(start.poses, use), cameras, use[use])
-        if from_ is None
-        else from_.way
-    )
-    run: Callable[[Cameras, Trajectory, tuple[float, float]], Solution] = lambda c, w, h: solve(  # noqa: E731
-        pictures, c, w, free, setting.prior, scale_px=setting.scale_px, hand=h
-    )
-    solution = run(cameras, way, usual)
-    for _ in range(3):
-        faster = hand(setting.period_s, accelerations(solution.way))
+    cameras = start.cameras.tiled(len(folds)) if from_ is None else from_.cameras
+    way = first_way(setting.period_s, pictures, start.poses.where(rows), cameras) if from_ is None else from_.way
+    prior = setting.prior.tiled(len(folds))
+    if from_ is None or (variant.latency and not from_.cameras.latency_s.any()):
+        # Seen at a wrong time the board is far off: at first that must not count as unusual.
+        rough = solve(
+            pictures,
+            cameras,
+            way,
+            free,
+            prior,
+            scale_px=_AT_FIRST * setting.scale_px,
+            hand=usual,
+            steps=15,
+            tolerance=1e-3,
+        )
+        cameras, way = rough.cameras, rough.way
+    for _ in range(4):
+        solution = solve(
+            pictures, cameras, way, free, prior, scale_px=setting.scale_px, hand=usual, tolerance=tolerance
+        )
+        cameras, way = solution.cameras, solution.way
+        # Motion that is faster than usual is believed once it is seen.
+        faster = hand(setting.period_s, accelerations(way))
         if faster[0] < 1.3 * usual[0] and faster[1] < 1.3 * usual[1]:
             break
         usual = faster
-        solution = run(solution.cameras, solution.way, usual)
     return solution
-
-
-def _part(poses: BoardPoses, use: np.ndarray) -> BoardPoses:
-    return BoardPoses(R=poses.R[use], t_mm=poses.t_mm[use], error_px=poses.error_px[use])
 
 
 def _choose(
@@ -321,64 +334,45 @@ def _choose(
 ) -> tuple[_Variant, Prediction, list[str]]:
     """Which refinements predict held-out stretches better; and the predictions with those that are kept."""
     views = len(start.reached)
-    number = blocks(start.pictures, len(setting.seen.time_s))[start.pictures.moment]
-    folds = [number % 2 == 0, number % 2 == 1]
+    stretch = blocks(start.pictures, len(setting.seen.time_s))
+    number = stretch[start.pictures.moment]
+    enough = _first_of_each(stretch, np.unique(start.pictures.moment))[start.pictures.moment]
+    folds = [(number % 2 == 0) & enough, (number % 2 == 1) & enough]
     nothing = np.zeros(views, bool)
-    plain = _Variant(latency=False, refined=nothing)
-    tried: dict[str, tuple[list[Solution], Prediction]] = {}
 
-    def attempt(name: str, variant: _Variant, base: str | None) -> Prediction:
+    def attempt(variant: _Variant, before: Solution | None) -> tuple[Solution, Prediction]:
         check(reporter)
-        before = tried[base][0] if base else [None, None]
-
-        def one(fold: int) -> tuple[Solution, Prediction]:
-            fitted, held = folds[fold], folds[1 - fold]
-            solution = _solve(setting, start, fitted, variant, before[fold])
-            return solution, predict(
-                start.pictures.where(held),
-                _part(start.poses, held),
-                solution.cameras,
-                setting.seen.time_s,
-                setting.period_s,
-                setting.scale_px,
-            )
-
-        with ThreadPoolExecutor(2) as pool:
-            parts = list(pool.map(one, (0, 1)))
-        together = Prediction(
-            **{
-                f.name: np.concatenate([getattr(p, f.name) for _, p in parts])
-                for f in dataclasses.fields(Prediction)
-            }
+        solution = _solve(setting, start, folds, variant, before, _ROUGH)
+        held = folds[::-1]
+        return solution, predict(
+            start.pictures, start.poses, held, solution.cameras, setting.period_s, setting.scale_px
         )
-        tried[name] = ([s for s, _ in parts], together)
-        return together
 
-    def figure(prediction: Prediction, view: int | None = None) -> float:
-        return score(prediction.of(view), setting.scale_px)
+    def better(after: Prediction, view: int | None = None, certain: float = 0.0) -> bool:
+        return gain(prediction, after, stretch, setting.scale_px, view) > certain
 
-    best, name, remarks = plain, "plain", []
-    prediction = attempt("plain", plain, None)
+    best, remarks = _Variant(latency=False, refined=nothing), []
+    solution, prediction = attempt(best, None)
     if setting.config.latency and setting.period_s <= 1 / _LEAST_RATE_HZ:
         variant = _Variant(latency=True, refined=nothing)
-        trial = attempt("latency", variant, "plain")
-        if figure(trial) < (1 - _WORTH) * figure(prediction) and _differ(tried["latency"][0]):
-            best, name, prediction = variant, "latency", trial
+        trial, result = attempt(variant, solution)
+        if better(result, certain=_CERTAIN) and _differ(trial, views):
+            best, solution, prediction = variant, trial, result
         else:
             remarks.append("No camera is late: delays would not predict held-out moments better.")
     elif setting.config.latency:
         remarks.append("The recording has too few moments a second to tell whether a camera is late.")
     if setting.config.refine:
         variant = dataclasses.replace(best, refined=start.reached.copy())
-        trial = attempt("lenses", variant, name)
-        better = np.array(
-            [bool(start.reached[v]) and figure(trial, v) < (1 - _WORTH) * figure(prediction, v) for v in range(views)]
-        )
-        if better.any() and not better[start.reached].all():
-            variant = dataclasses.replace(best, refined=better)
-            trial = attempt("lenses", variant, name)
-        if better.any() and figure(trial) < (1 - _WORTH) * figure(prediction):
-            best, prediction = variant, trial
+        trial, result = attempt(variant, solution)
+        gains = np.array([bool(start.reached[v]) and better(result, v) for v in range(views)])
+        if better(result):
+            gains = start.reached.copy()
+        elif gains.any():
+            variant = dataclasses.replace(best, refined=gains)
+            trial, result = attempt(variant, solution)
+        if gains.any() and better(result):
+            best, prediction = variant, result
         names = [n for v, n in enumerate(setting.seen.cameras) if best.refined[v]]
         remarks.append(
             f"Lenses solved together with the poses, because held-out error falls: {', '.join(names)}."
@@ -388,11 +382,19 @@ def _choose(
     return best, prediction, remarks
 
 
-def _differ(solutions: list[Solution]) -> bool:
-    """Whether the delays differ from camera to camera by more than their errors and by more than a few ms."""
-    latency = np.stack([s.cameras.latency_s for s in solutions]).mean(0)
-    error = np.stack([s.sd(LATENCY)[:, 0] for s in solutions]).mean(0)
-    return bool((np.abs(latency) > np.maximum(_CERTAIN * error, _FASTEST_MS / 1e3)).any())
+def _first_of_each(stretch: I64, shown: I64) -> np.ndarray:
+    """(T,) the first moments of each stretch, as many as it takes to tell variants apart."""
+    enough = np.zeros(len(stretch), bool)
+    for number in np.unique(stretch[shown]):
+        enough[shown[stretch[shown] == number][: _GATED // BLOCKS]] = True
+    return enough
+
+
+def _differ(solution: Solution, views: int) -> bool:
+    """Whether the delays, taken over all fits, are more than their errors and more than a few ms."""
+    latency = solution.cameras.latency_s.reshape(-1, views).mean(0)
+    error = solution.sd(LATENCY).reshape(-1, views).mean(0)
+    return bool((np.abs(latency) > np.maximum(_LATE * error, _FASTEST_MS / 1e3)).any())
 
 
 def _camera(setting: _Setting, solution: Solution, start: _Start, v: int) -> Camera:
@@ -416,5 +418,3 @@ def _camera(setting: _Setting, solution: Solution, start: _Start, v: int) -> Cam
         latency_s=float(latency[v]),
         rmse_px=rmse,
     )
-
-

@@ -40,20 +40,16 @@ def period_of(seen: BoardObservations) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
 
 
-def first_way(
-    seen_time_s: F64, period_s: float, pictures: Pictures, poses: BoardPoses, cameras: Cameras, usable: np.ndarray
-) -> Trajectory:
+def first_way(period_s: float, pictures: Pictures, poses: BoardPoses, cameras: Cameras) -> Trajectory:
     """The board's way from the pose, among all candidates of a moment, that fits all its pictures best.
 
     Args:
-        seen_time_s: (T, V) recorded times.
         period_s: Usual time between two moments.
         pictures: What was seen.
         poses: The board in single pictures.
         cameras: First poses of the cameras.
-        usable: (P,) pictures that count.
     """
-    candidates = np.flatnonzero(usable & poses.known)
+    candidates = np.flatnonzero(poses.known)
     view = pictures.view[candidates]
     back = np.swapaxes(cameras.R[view], -1, -2)[:, None]
     R = back @ poses.R[candidates]  # (C, 2, 3, 3) board to world
@@ -62,11 +58,12 @@ def first_way(
     slot = np.searchsorted(moments, pictures.moment[candidates])
     error = np.full((len(candidates), 2), np.inf)
     # Every candidate is scored in all pictures of its moment: pairs (candidate, picture).
-    mine = np.flatnonzero(usable & np.isin(pictures.moment, moments))
+    mine = np.flatnonzero(np.isin(pictures.moment, moments))
+    mine = mine[np.argsort(pictures.moment[mine], kind="stable")]
     by_slot = np.searchsorted(moments, pictures.moment[mine])
-    pairs = [(c, mine[by_slot == slot[c]]) for c in range(len(candidates))]
-    which = np.repeat(np.arange(len(pairs)), [len(rows) for _, rows in pairs])
-    rows = np.concatenate([rows for _, rows in pairs]) if pairs else np.zeros(0, int)
+    begin, end = np.searchsorted(by_slot, slot), np.searchsorted(by_slot, slot, side="right")
+    which = np.repeat(np.arange(len(candidates)), end - begin)
+    rows = mine[np.arange(len(which)) - np.repeat(np.cumsum(end - begin) - (end - begin), end - begin) + begin[which]]
     for side in (0, 1):
         total, amount = np.zeros(len(candidates)), np.zeros(len(candidates))
         world = pictures.board_mm[rows] @ np.swapaxes(R[which, side], -1, -2) + t[which, side][:, None]
@@ -81,15 +78,15 @@ def first_way(
             np.add.at(total, which[at], miss.sum(-1))
             np.add.at(amount, which[at], pictures.valid[rows[at]].sum(-1))
         error[:, side] = np.where(np.isfinite(poses.error_px[candidates, side]), total / np.maximum(amount, 1), np.inf)
-    best_R, best_t = np.zeros((len(moments), 3, 3)), np.zeros((len(moments), 3))
     flat = error.min(1)
     order = np.lexsort((flat, slot))
     first = order[np.unique(slot[order], return_index=True)[1]]
     side = error[first].argmin(1)
     best_R, best_t = R[first, side], t[first, side]
-    mean_s = np.nanmean(seen_time_s[moments], axis=1)
-    sort = np.argsort(mean_s)
-    mean_s, best_R, best_t = mean_s[sort], best_R[sort], best_t[sort]
+    mean_s = np.bincount(by_slot, pictures.time_s[mine]) / np.bincount(by_slot)
     time_s, piece = knots(mean_s, period_s)
-    nearest = np.abs(time_s[:, None] - mean_s).argmin(1)
+    after = np.clip(np.searchsorted(mean_s, time_s), 1, max(len(mean_s) - 1, 1))
+    before = after - 1
+    after = np.minimum(after, len(mean_s) - 1)
+    nearest = np.where(time_s - mean_s[before] <= mean_s[after] - time_s, before, after)
     return Trajectory(time_s=time_s, piece=piece, R=best_R[nearest], t_mm=best_t[nearest])
