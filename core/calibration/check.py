@@ -5,7 +5,8 @@ A small reprojection error proves none of this: mirrored poses, folded distortio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -66,6 +67,14 @@ class RigCheck:
     def level(self) -> Level:
         """The worst level of all findings."""
         return max((f.level for f in self.findings), key=lambda level: _SEVERITY[level], default="ok")
+
+    def with_findings(self, more: Iterable[Finding]) -> RigCheck:
+        """The same with further findings; why a camera has no pose says more than that it has none."""
+        added = list(more)
+        explained = {f.camera for f in added if f.check == "calibrated"}
+        kept = [f for f in self.findings if not (f.check == "pose" and f.camera in explained)]
+        findings = sorted(added + kept, key=lambda f: -_SEVERITY[f.level])
+        return dataclasses.replace(self, findings=tuple(findings))
 
     @property
     def problems(self) -> tuple[Finding, ...]:
@@ -178,7 +187,7 @@ def _lens(camera: Camera) -> Iterator[Finding]:
         yield finding("odd", f"{camera.name}: focal lengths {fx:.0f} and {fy:.0f} px differ by more than 5 %.", again)
     share = fold_share(camera)
     if share < 1:
-        level: Level = "wrong" if share < 0.8 else "odd"
+        level: Level = "wrong" if share < 0.97 else "odd"
         yield finding(
             level, f"{camera.name}: the distortion folds back {share:.0%} of the way to the picture's corner.", again
         )

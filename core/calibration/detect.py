@@ -56,6 +56,22 @@ class BoardDetector:
             found = self._squares(charuco, image, number, places, mirrored=back and self.board.back != "numbered")
         return (found[0] + self.board.points_per_side, found[1]) if back else found
 
+    def marker_mm(self, gray: U8, point: I64, xy_px: F64) -> float:
+        """Side of the markers in mm by the chessboard corners (n,) and (n, 2) of the same picture; NaN if unknown."""
+        import cv2
+
+        image = 255 - gray if self.board.inverted else gray
+        markers, _ = self._finders(image.shape)
+        corners, ids, _ = markers.detectMarkers(image)
+        if ids is None or len(point) < LEAST_POINTS:
+            return float("nan")
+        to_board: Any = cv2.findHomography(xy_px, self.board.points_mm[point][:, :2])[0]
+        if to_board is None:
+            return float("nan")
+        places = np.concatenate(corners).reshape(-1, 1, 2).astype(np.float64)
+        quads = cv2.perspectiveTransform(places, to_board).reshape(-1, 4, 2)
+        return float(np.median(np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=-1)))
+
     def _squares(self, charuco: Any, image: U8, number: I64, places: F64, *, mirrored: bool) -> Found:
         """Chessboard corners between markers that were found; a mirrored board is looked at in a mirror."""
         if len(number) < 2:

@@ -6,6 +6,7 @@ Both are carried along until the moments of a pair of cameras agree on one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,7 @@ class PairGraph:
     t_mm: F64
 
 
-def board_poses(pictures: Pictures, cameras: list[Camera | None]) -> BoardPoses:
+def board_poses(pictures: Pictures, cameras: Sequence[Camera | None]) -> BoardPoses:
     """Both poses of the board in every picture of a camera whose lens is known."""
     import cv2
 

@@ -125,7 +125,7 @@ def _between(at_s: F64, others_s: F64, most_s: float) -> np.ndarray:
     after = np.searchsorted(others_s, at_s)
     padded = np.concatenate([[-np.inf], others_s, [np.inf]])
     before_s, after_s = at_s - padded[after], padded[after + 1] - at_s
-    return ((before_s < most_s) & (after_s < most_s)) | (np.minimum(before_s, after_s) < _NEAR_S)
+    return np.asarray(((before_s < most_s) & (after_s < most_s)) | (np.minimum(before_s, after_s) < _NEAR_S))
 
 
 def gain(before: Prediction, after: Prediction, block: I64, scale_px: float, view: int | None = None) -> float:

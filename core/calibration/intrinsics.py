@@ -23,7 +23,9 @@ _GUESS_PICTURES = 12
 # What lenses are like (standard deviations): how far the axis is from the middle of the picture, in its lengths; how
 # far the pixels are from square; and how strongly they bend.
 _OFF_CENTRE, _OBLONG = 0.025, 0.005
-_BEND: dict[Lens, tuple[float, ...]] = {"pinhole": (0.3, 0.2, 0.003, 0.003), "fisheye": (0.1, 0.1, 0.05, 0.05)}
+_BEND: dict[Lens, tuple[float, ...]] = {"pinhole": (0.3, 0.3, 0.003, 0.003), "fisheye": (0.1, 0.1, 0.05, 0.05)}
+# No lens bends a corner of the picture by more than about these shares, by its first and its second term.
+_CORNER = (0.35, 0.12)
 # One camera sees depth so badly that a board far away seems to leap: held to smooth motion, it would be moved nearer.
 _ANY_MOTION = (1e4, 1e7)
 _GRID = 8  # cells along the longer side of the picture, for coverage
@@ -91,6 +93,9 @@ def usual_lens(size_px: tuple[int, int], lens: Lens, focal: float) -> tuple[F64,
     sd = np.full(12, 1e-3)
     sd[2:4] = _OFF_CENTRE * max(size_px)
     sd[4:8] = _BEND[lens]
+    if lens == "pinhole":
+        radius2 = (width**2 + height**2) / 4 / focal**2
+        sd[4:6] = np.minimum(sd[4:6], (_CORNER[0] / radius2, _CORNER[1] / radius2**2))
     information = np.diag(sd**-2)
     # The focal lengths are free, but one goes with the other.
     information[:2, :2] = np.array([[1, -1], [-1, 1]]) / (_OBLONG * focal) ** 2 + np.eye(2) / focal**2

@@ -19,6 +19,7 @@ from core.session.video import VideoReader
 from core.types.arrays import F64, I64
 
 _BURST = 12  # moments in a row, so that motion, and with it each camera's delay, stays visible
+_MEASURED = 16  # pictures in which markers are measured
 
 
 def look_through(
@@ -118,3 +119,27 @@ def _look(
             results.append(detector.find(video.read_gray(int(number))))
             done[0] += 1
     return results
+
+
+def measured_marker(take: Take, seen: BoardObservations) -> float:
+    """Side of the board's markers in mm, if its squares have the size given; NaN where that cannot be told.
+
+    A wrong size of the squares shows in nothing else: everything is simply larger or smaller.
+    """
+    if seen.board.kind != "charuco":
+        return float("nan")
+    number, start, count = np.unique(seen.picture, return_index=True, return_counts=True)
+    most = np.argsort(-count)[:_MEASURED]
+    detector, sides = BoardDetector(seen.board), []
+    for v in range(len(seen.cameras)):
+        mine = [i for i in most if number[i] // len(seen.time_s) == v]
+        if not mine:
+            continue
+        camera = seen.cameras[v]
+        with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
+            for i in sorted(mine, key=lambda i: number[i]):
+                rows = slice(start[i], start[i] + count[i])
+                frame = int(seen.frame[number[i] % len(seen.time_s), v])
+                sides.append(detector.marker_mm(video.read_gray(frame), seen.point[rows], seen.xy_px[rows]))
+    known = [side for side in sides if np.isfinite(side)]
+    return float(np.median(known)) if len(known) >= 3 else float("nan")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from core.calibration.bundle import (
     hand,
     solve,
 )
+from core.calibration.check import fold_share
 from core.calibration.config import CalibrateConfig
 from core.calibration.extrinsics import LEAST_MOMENTS, BoardPoses, PairGraph, board_poses, chain, pair_graph
 from core.calibration.held_out import BLOCKS, Prediction, blocks, gain, predict
@@ -30,6 +31,7 @@ from core.calibration.observations import BoardObservations
 from core.calibration.start import first_way, numbers_of, period_of, with_numbers
 from core.errors import CoreError
 from core.progress import Reporter, check
+from core.types.arrays import I64
 from core.types.camera import Camera, CameraRig, Lens
 
 _CERTAIN = 1.0  # standard errors by which held-out error must fall for delays to be believed
@@ -39,6 +41,7 @@ _LEAST_RATE_HZ = 2.5  # of moments, for delays
 _AT_FIRST = 8.0
 _ROUGH = 1e-4  # where variants are only compared
 _KNOWN_SD = (5.0, 0.02)  # of a lens from elsewhere: px at 1280 px width, and of its distortion
+_UNFOLDED = 4  # attempts to keep a distortion from folding inside the picture
 _GATED = 160  # moments on which variants are compared, in bursts
 
 
@@ -104,6 +107,7 @@ class _Setting:
     scale_px: float
     fitted_here: np.ndarray  # (V,) lens comes from these very pictures
     config: CalibrateConfig
+    simpler: frozenset[int] = frozenset()
 
 
 def calibrate(
@@ -133,7 +137,11 @@ def calibrate(
             "Check the board's settings (columns, rows, dictionary, inverted, legacy) against the print.",
         )
     steps = ("Fitting the lenses", "Solving the poses", "Checking on held-out moments", "Solving with everything")
-    told = lambda n: (reporter.progress(n, len(steps), steps[min(n, 3)]), check(reporter))  # noqa: E731
+
+    def told(done: int) -> None:
+        reporter.progress(done, len(steps), steps[done])
+        check(reporter)
+
     told(0)
     setting, fits, reasons = _setting(seen, config, known or {}, lens_views)
     told(1)
@@ -145,9 +153,19 @@ def calibrate(
             "Show the board to two cameras at a time, held still or moved slowly, until every camera shares views.",
         )
     told(2)
-    chosen, prediction, remarks = _choose(setting, start, told, reporter)
+    chosen, prediction, remarks = _choose(setting, start, reporter)
     told(3)
-    solution = _solve(setting, start, [np.ones(len(start.pictures), bool)], chosen)
+    everything = [np.ones(len(start.pictures), bool)]
+    solution = _solve(setting, start, everything, chosen)
+    for _ in range(_UNFOLDED):
+        folding = _folding(setting, solution, chosen)
+        if not folding:
+            break
+        setting = _simpler(setting, folding)
+        solution = _solve(setting, start, everything, chosen, solution)
+    if setting.simpler:
+        names = ", ".join(seen.cameras[v] for v in sorted(setting.simpler))
+        remarks.append(f"The board never came near the corners of {names}: their distortion is kept simple there.")
     reporter.progress(len(steps), len(steps), steps[-1])
     rig = CameraRig(
         cameras=tuple(_camera(setting, solution, start, v) for v in range(len(seen.cameras))),
@@ -176,7 +194,9 @@ def _setting(
     lens_views: Sequence[BoardObservations],
 ) -> tuple[_Setting, dict[str, LensFit], dict[str, str]]:
     """First lenses of all cameras: known, from recordings of their own, or from these pictures."""
-    fits, reasons, lenses = {}, {}, []
+    fits: dict[str, LensFit] = {}
+    reasons: dict[str, str] = {}
+    lenses: list[Camera | None] = []
     here = np.zeros(len(seen.cameras), bool)
     numbers, information = np.zeros((len(seen.cameras), 12)), np.zeros((len(seen.cameras), 12, 12))
     for source in (seen, *lens_views):  # a recording of its own counts more than the common one
@@ -227,6 +247,28 @@ def _model(config: CalibrateConfig, known: Camera | None) -> Lens:
     if config.lens != "auto":
         return config.lens
     return "pinhole" if known is None else known.lens
+
+
+def _folding(setting: _Setting, solution: Solution, variant: _Variant) -> list[int]:
+    """Cameras whose distortion, as solved here, folds back inside the picture, where no point of the board has been."""
+    return [
+        v
+        for v, lens in enumerate(setting.lenses)
+        if lens is not None
+        and setting.fitted_here[v]
+        and variant.refined[v]
+        and fold_share(with_numbers(lens, solution.cameras.numbers[v])) < 1
+    ]
+
+
+def _simpler(setting: _Setting, views: list[int]) -> _Setting:
+    """The same with less trust in strong distortion terms of some cameras."""
+    information = setting.prior.information.copy()
+    for v in views:
+        information[v, 4, 4] *= 4
+        information[v, 5, 5] *= 16
+    prior = dataclasses.replace(setting.prior, information=information)
+    return dataclasses.replace(setting, prior=prior, simpler=setting.simpler | set(views))
 
 
 def _start(setting: _Setting, moments: np.ndarray | None) -> _Start:
@@ -329,9 +371,7 @@ def _solve(
     return solution
 
 
-def _choose(
-    setting: _Setting, start: _Start, told: Callable[[int], object], reporter: Reporter
-) -> tuple[_Variant, Prediction, list[str]]:
+def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Variant, Prediction, list[str]]:
     """Which refinements predict held-out stretches better; and the predictions with those that are kept."""
     views = len(start.reached)
     stretch = blocks(start.pictures, len(setting.seen.time_s))

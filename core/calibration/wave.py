@@ -148,11 +148,11 @@ def _middle(rig: CameraRig) -> F64:
         across = np.eye(3) - np.outer(axis, axis)
         normal += across
         right += across @ camera.centre_mm
-    return np.linalg.solve(normal, right)
+    return np.asarray(np.linalg.solve(normal, right), np.float64)
 
 
 def _knots(seconds: float, step: float, values: F64) -> tuple[F64, F64]:
-    return (np.arange(len(values)) - 1) * step, values
+    return np.asarray((np.arange(len(values)) - 1) * step, np.float64), values
 
 
 def _path(

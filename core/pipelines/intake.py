@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from core import __version__
 from core.calibration.axes import Axis
-from core.calibration.check import RigCheck, check_rig
+from core.calibration.check import Finding, RigCheck, check_rig
 from core.calibration.importers import read_rig
 from core.config import to_mapping
 from core.errors import CoreError
@@ -20,6 +21,7 @@ from core.pose2d.importers.people import stacked
 from core.progress import Reporter, track
 from core.session import RunLayout, Session, Take, TakeLayout
 from core.session import intake as session_intake
+from core.session.layout import CalibrationLayout
 from core.session.naming import cameras_of_files
 from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton
@@ -67,14 +69,30 @@ def import_rig(session: Session, params: ImportRigParams, run: RunLayout, report
 
 
 def adopt_rig(
-    session: Session, rig: CameraRig, run: RunLayout, reporter: Reporter, up: Axis = "z"
+    session: Session,
+    rig: CameraRig,
+    run: RunLayout,
+    reporter: Reporter,
+    up: Axis = "z",
+    more: Sequence[Finding] = (),
+    details: Mapping[str, Any] | None = None,
 ) -> tuple[RigCheck, str]:
-    """Makes a rig the session's, with what the self-check finds; where a copy of the one before lies, or nothing."""
-    found = check_rig(rig, up=up)
+    """Makes a rig the session's, with what the self-check finds; where a copy of the one before lies, or nothing.
+
+    Args:
+        session: Whose rig it becomes.
+        rig: The rig.
+        run: Keeps a copy.
+        reporter: Told of the problems.
+        up: See `check_rig`.
+        more: Further findings, such as those of a board.
+        details: Further values for the report.
+    """
+    found = check_rig(rig, up=up).with_findings(more)
     backup = _keep_old(session)
     rig.save(session.layout.rig)
     origin = {"digest": rig.digest, "source": rig.source, "created": rig.created}
-    write_json(session.layout.rig_report, origin | found.to_mapping())
+    write_json(session.layout.rig_report, origin | found.to_mapping() | dict(details or {}))
     rig.save(run.rig)
     reporter.note(rig.source)
     for finding in found.problems:
@@ -148,11 +166,16 @@ def _keep_old(session: Session) -> str:
     """Keeps a copy of the present rig; its path within the session, or nothing."""
     if not session.layout.rig.exists():
         return ""
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
-    backup = next(path for path in map(session.layout.rig_backup, names) if not path.exists())
+    backup = free_calibration(session).rig
     write_bytes(backup, session.layout.rig.read_bytes())
     return backup.relative_to(session.root).as_posix()
+
+
+def free_calibration(session: Session) -> CalibrationLayout:
+    """A folder for a calibration that is made now."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
+    return next(folder for folder in map(session.layout.calibration, names) if not folder.root.exists())
 
 
 def _video_sizes(session: Session) -> dict[str, tuple[int, int]]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core.association.config import AssociationConfig
+from core.calibration.board import Board
+from core.calibration.config import CalibrateConfig
 from core.pose2d.config import DEFAULT_ESTIMATOR, Pose2DConfig
 from core.tracking.config import TrackingConfig
 from core.training.config import TrainConfig, quick
@@ -46,6 +48,88 @@ class ImportRigParams:
     format: str = "auto"
     units: Literal["auto", "mm", "cm", "m"] = "auto"
     up: Literal["auto", "x", "y", "z", "-x", "-y", "-z"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrateParams:
+    """Cameras from a board that is waved in front of them.
+
+    Attributes:
+        take: Take of the board, in view of several cameras at a time.
+        lens_takes: Further takes of the same board, for the lenses only.
+        floor_take: Take in which the board lies on the floor; empty keeps the floor of the former rig if the cameras
+            stand as they did, else guesses one and says so.
+        adopt: Whether the result becomes the session's rig.
+        calibration: Settings.
+    """
+
+    take: str
+    lens_takes: tuple[str, ...] = ()
+    floor_take: str = ""
+    adopt: bool = True
+    calibration: CalibrateConfig = field(default_factory=CalibrateConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRigParams:
+    """The session's rig, wherever it comes from, judged by a take of a board.
+
+    Attributes:
+        take: Take of the board.
+        board: The board.
+        rate_hz: Most moments a second that are looked at.
+    """
+
+    take: str
+    board: Board = field(default_factory=Board)
+    rate_hz: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFrameParams:
+    """Another world frame for the session's rig: what is given is done, in this order.
+
+    Attributes:
+        floor_take: Take in which the board lies on the floor, its first corner where the origin shall be.
+        board: That board.
+        feet_take: Take with people whose feet show the floor.
+        poses: 3D result of that take.
+        floor_points_mm: Three points of the floor in the present frame, nine numbers: the origin, one on the x axis,
+            and any third.
+        turn: Axis to turn about.
+        quarters: By how many quarter turns, counterclockwise.
+        upside_down: Up and down exchanged.
+        shift_mm: The new origin in the present frame.
+        distance_mm: Distance that the two cameras of `between` shall have.
+        between: Their names.
+    """
+
+    floor_take: str = ""
+    board: Board = field(default_factory=Board)
+    feet_take: str = ""
+    poses: str = "baseline"
+    floor_points_mm: tuple[float, ...] = ()
+    turn: Literal["x", "y", "z"] = "z"
+    quarters: int = 0
+    upside_down: bool = False
+    shift_mm: tuple[float, ...] = ()
+    distance_mm: float = 0.0
+    between: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSheetParams:
+    """A board to print or to show on a screen.
+
+    Attributes:
+        path: File to write: .pdf at true size with a ruler, .png for a screen.
+        board: The board.
+        paper: Size of the sheet; "auto" takes the smallest that holds the board.
+    """
+
+    path: str
+    board: Board = field(default_factory=Board)
+    paper: Literal["auto", "a4", "a3", "a2", "a1", "a0", "letter", "tabloid"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,30 @@ VERBS = {
             "core.pipelines.intake:import_rig",
         ),
         Verb(
+            "calibrate",
+            "Lenses, poses and delays of the cameras from a take of a board",
+            params.CalibrateParams,
+            "core.pipelines.calibrate:calibrate",
+        ),
+        Verb(
+            "check-rig",
+            "Judge the session's rig by a take of a board",
+            params.CheckRigParams,
+            "core.pipelines.calibrate:check_rig_on_board",
+        ),
+        Verb(
+            "set-frame",
+            "Origin, floor, axes and scale of the session's rig",
+            params.SetFrameParams,
+            "core.pipelines.frame:set_frame",
+        ),
+        Verb(
+            "board-sheet",
+            "A board to print at true size, or to show on a screen",
+            params.BoardSheetParams,
+            "core.pipelines.frame:board_sheet",
+        ),
+        Verb(
             "import-dataset",
             "Bring a public data set into the session as a take",
             params.ImportDatasetParams,

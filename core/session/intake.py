@@ -59,7 +59,8 @@ def import_take(
 ) -> Take:
     """Copies videos of one take into the session and lays their pictures on one timeline.
 
-    The videos are taken to start at the same moment, unless a table says when each picture was taken. An import that fails or is cancelled leaves nothing behind.
+    The videos are taken to start at the same moment, unless a table says when each picture was taken. An import that
+    fails or is cancelled leaves nothing behind.
 
     Args:
         session: Where to.

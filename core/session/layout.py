@@ -126,6 +126,30 @@ class TakeLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationLayout:
+    """One calibration's folder, or that of a rig that was replaced."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def rig(self) -> Path:
+        return self.root / "rig.toml"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.json"
+
+    @property
+    def observations(self) -> Path:
+        """Where the cameras saw the board."""
+        return self.root / "observations.npz"
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLayout:
     """A session's folder."""
 
@@ -149,9 +173,14 @@ class SessionLayout:
         """What the self-check of the rig found."""
         return self.root / "calibration" / "report.json"
 
-    def rig_backup(self, stamp: str) -> Path:
-        """A rig that was replaced, kept under the time of its replacement."""
-        return self.root / "calibration" / stamp / "rig.toml"
+    @property
+    def board(self) -> Path:
+        """The board that was calibrated with last."""
+        return self.root / "calibration" / "board.yaml"
+
+    def calibration(self, stamp: str) -> CalibrationLayout:
+        """A calibration, or a rig that was replaced, under the time at which that happened."""
+        return CalibrationLayout(self.root / "calibration" / safe_name(stamp))
 
     @property
     def takes(self) -> Path:

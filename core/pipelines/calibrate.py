@@ -1,0 +1,194 @@
+"""The verbs that make a rig from a board, and that judge one by it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from core.calibration.accuracy import accuracy_map
+from core.calibration.board import Board
+from core.calibration.check import Finding, check_rig
+from core.calibration.frame import Similarity, guessed, nearest
+from core.calibration.look import look_through, measured_marker
+from core.calibration.solving import BoardCalibration
+from core.calibration.solving import calibrate as solve_board
+from core.calibration.verdict import Quality, judge, measure, measure_rig
+from core.config import to_mapping
+from core.errors import CoreError
+from core.files import write_json, write_yaml
+from core.pipelines.frame import floor_from_take
+from core.pipelines.intake import adopt_rig, free_calibration
+from core.pipelines.params import CalibrateParams, CheckRigParams
+from core.progress import Reporter
+from core.session import RunLayout, Session
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+
+_SAME = 0.02  # distances between cameras that differ by less were not changed
+
+
+def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+    """Finds the board in a take, solves the cameras, sets the floor, and says whether the result can be trusted.
+
+    Returns:
+        cameras, missing, level, verdict, findings, the figures, and where everything was stored.
+
+    Raises:
+        CoreError: No such take, no board in it, or no two cameras that can be connected.
+        CancelledError: The reporter asked to stop.
+    """
+    take, config = session.take(params.take), params.calibration
+    former = session.rig
+    seen = look_through(take, config.board, reporter, rate_hz=config.rate_hz, most_moments=config.most_moments)
+    lens_views = [
+        look_through(
+            session.take(name), config.board, reporter, rate_hz=config.rate_hz, most_moments=config.most_moments
+        )
+        for name in params.lens_takes
+    ]
+    known = {c.name: c.replace(R=None, t_mm=None) for c in former} if former is not None else {}
+    solved = solve_board(seen, config, reporter, known=known, lens_views=lens_views)
+    frame, remark = _frame(session, params, solved, former, reporter)
+    rig = CameraRig(
+        cameras=frame.rig(solved.rig).cameras,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=f"{solved.rig.source} {remark}",
+    )
+    quality = measure(solved)
+    findings = judge(
+        quality,
+        solved.rig,
+        seen,
+        calibration=solved,
+        marker_mm=measured_marker(take, seen),
+        distance_mm=config.distance_mm,
+        between=config.between,
+        before=former,
+    )
+    findings.append(_floor_finding(remark))
+    for sentence in solved.remarks:
+        reporter.note(sentence)
+    details = _details(rig, quality, config.board, solved)
+    folder = free_calibration(session)
+    seen.save(folder.observations)
+    rig.save(folder.rig)
+    if params.adopt:
+        found, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details | {"folder": folder.name})
+        write_yaml(session.layout.board, to_mapping(config.board))
+    else:
+        found, backup = check_rig(rig).with_findings(findings), ""
+    report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping() | details
+    write_json(folder.report, report)
+    write_json(run.report, report)
+    return {
+        "cameras": list(rig.names),
+        "missing": dict(solved.missing),
+        "level": found.level,
+        "verdict": found.verdict,
+        "findings": [to_mapping(f) for f in found.findings],
+        "left_out_median_px": details["quality"]["left_out_median_px"],
+        "latency_ms": {c.name: round(c.latency_s * 1e3, 2) for c in rig},
+        "calibration": folder.name,
+        "backup": backup,
+    }
+
+
+def check_rig_on_board(session: Session, params: CheckRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+    """Judges the session's rig, wherever it comes from, by a take of a board; nothing about it changes.
+
+    Raises:
+        CoreError: No rig, no such take, or no board in it.
+        CancelledError: The reporter asked to stop.
+    """
+    rig, take = session.rig, session.take(params.take)
+    if rig is None:
+        raise CoreError("The session has no rig.", "Import or make a calibration first.")
+    seen = look_through(take, params.board, reporter, rate_hz=params.rate_hz)
+    if not len(seen):
+        raise CoreError(f"The board was not found in {take.name}.", "Check the board's settings against the print.")
+    quality = measure_rig(rig, seen)
+    findings = judge(quality, rig, seen, marker_mm=measured_marker(take, seen))
+    found = check_rig(rig).with_findings(findings)
+    report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping()
+    report |= {"quality": quality.to_mapping(), "board": to_mapping(params.board)}
+    write_json(run.report, report)
+    for finding in found.problems:
+        reporter.note(f"{finding.sentence} {finding.remedy}", "warning")
+    return {
+        "level": found.level,
+        "verdict": found.verdict,
+        "findings": [to_mapping(f) for f in found.findings],
+        "left_out_median_px": report["quality"]["left_out_median_px"],
+    }
+
+
+def _details(rig: CameraRig, quality: Quality, board: Board, solved: BoardCalibration) -> dict[str, Any]:
+    sd = solved.solution.sd(slice(6, 7))[:, 0]
+    posed = CameraRig(cameras=tuple(c for c in rig if c.posed))
+    return {
+        "quality": quality.to_mapping(),
+        "board": to_mapping(board),
+        "refined": list(solved.refined),
+        "remarks": list(solved.remarks),
+        "missing": dict(solved.missing),
+        "corner_noise_px": round(solved.solution.sigma_px, 3),
+        "latency_ms": {
+            name: {"delay": round(rig[name].latency_s * 1e3, 2), "error": round(float(sd[v]) * 1e3, 2)}
+            for v, name in enumerate(solved.seen.cameras)
+            if rig[name].posed
+        },
+        "accuracy": _accuracy(posed),
+    }
+
+
+def _accuracy(rig: CameraRig) -> dict[str, Any] | None:
+    try:
+        return accuracy_map(rig).to_mapping()
+    except CoreError:
+        return None  # cameras that share no room, which the findings tell
+
+
+def _frame(
+    session: Session, params: CalibrateParams, solved: BoardCalibration, former: CameraRig | None, reporter: Reporter
+) -> tuple[Similarity, str]:
+    """The world frame, and a sentence on where it comes from."""
+    if params.floor_take:
+        return floor_from_take(session, params.floor_take, params.calibration.board, solved.rig, reporter)
+    if former is not None and _stands_as(solved.rig, former):
+        return nearest(solved.rig, former), "The floor is that of the former rig: the cameras stand as they did."
+    return guessed(solved.rig, _board_places(solved))
+
+
+def _stands_as(rig: CameraRig, former: CameraRig) -> bool:
+    """Whether the cameras have kept their distances."""
+    names = [c.name for c in rig if c.posed and c.name in former.names and former[c.name].posed]
+    if len(names) < 3:
+        return False
+    now, then = (_distances(r, names) for r in (rig, former))
+    return bool((np.abs(now / np.maximum(then, 1.0) - 1) < _SAME).all())
+
+
+def _distances(rig: CameraRig, names: list[str]) -> F64:
+    centres = np.stack([rig[n].centre_mm for n in names])
+    return np.asarray(np.linalg.norm(centres[:, None] - centres, axis=-1)[np.triu_indices(len(names), 1)])
+
+
+def _board_places(solved: BoardCalibration) -> F64:
+    """(N, 3) places of the board's corners along its way, in the solved frame."""
+    way = solved.solution.way
+    points = solved.seen.board.points_mm
+    return (points @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
+
+
+def _floor_finding(remark: str) -> Finding:
+    guess = remark.startswith("The floor is a guess")
+    return Finding(
+        check="frame",
+        level="ok",
+        sentence=remark,
+        remedy="Lay the board on the floor and film it, or set the floor from three points or from people's feet."
+        if guess
+        else "",
+    )
