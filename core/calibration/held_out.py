@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from core.calibration.bundle import N_UNKNOWNS, Cameras, Pictures, hand, residuals, solve
 from core.calibration.extrinsics import BoardPoses
 from core.calibration.start import first_way
+from core.errors import CoreError
+from core.files import write_bytes
 from core.types.arrays import F64, I64
 
 BLOCKS = 10
@@ -126,6 +131,33 @@ def _between(at_s: F64, others_s: F64, most_s: float) -> np.ndarray:
     padded = np.concatenate([[-np.inf], others_s, [np.inf]])
     before_s, after_s = at_s - padded[after], padded[after + 1] - at_s
     return np.asarray(((before_s < most_s) & (after_s < most_s)) | (np.minimum(before_s, after_s) < _NEAR_S))
+
+
+def save_residuals(path: Path, prediction: Prediction, points: int) -> None:
+    """Writes what was seen minus predicted for each of the observed points: left out, and fitted, (N, 2) px each."""
+    arrays = {"left_out_px": np.full((points, 2), np.nan), "fitted_px": np.full((points, 2), np.nan)}
+    arrays["left_out_px"][prediction.row] = prediction.left_out_px
+    arrays["fitted_px"][prediction.row] = prediction.fitted_px
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        left_out_px=arrays["left_out_px"].astype(np.float32),
+        fitted_px=arrays["fitted_px"].astype(np.float32),
+    )
+    write_bytes(path, buffer.getvalue())
+
+
+def load_residuals(path: Path) -> dict[str, F64]:
+    """Reads what `save_residuals` wrote.
+
+    Raises:
+        CoreError: Missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: np.asarray(file[name], np.float64) for name in ("left_out_px", "fitted_px")}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CoreError(f"{path} is missing or damaged: {error}.", "Calibrate again.") from error
 
 
 def gain(before: Prediction, after: Prediction, block: I64, scale_px: float, view: int | None = None) -> float:

@@ -60,6 +60,7 @@ class BoardCalibration:
         solution: Cameras and the board's way, fitted to everything.
         prediction: Held-out stretches, each predicted with cameras fitted to the other stretches.
         lenses: Fits of each camera alone, by name.
+        apart: Cameras whose lens comes from a recording of its own, or was known.
         refined: Cameras whose lens was refined together with the poses.
         latency: Whether delays were found and are worth having.
         remarks: What was decided, in sentences.
@@ -74,6 +75,7 @@ class BoardCalibration:
     solution: Solution
     prediction: Prediction
     lenses: Mapping[str, LensFit]
+    apart: tuple[str, ...]
     refined: tuple[str, ...]
     latency: bool
     remarks: tuple[str, ...]
@@ -181,6 +183,7 @@ def calibrate(
         solution=solution,
         prediction=prediction,
         lenses=fits,
+        apart=tuple(n for v, n in enumerate(seen.cameras) if not setting.fitted_here[v]),
         refined=tuple(n for v, n in enumerate(seen.cameras) if chosen.refined[v] and start.reached[v]),
         latency=chosen.latency,
         remarks=tuple(remarks),

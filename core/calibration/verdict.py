@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,14 @@ from core.calibration.start import first_way, numbers_of, period_of
 from core.calibration.trajectory import blend, poses_at
 from core.errors import CoreError
 from core.types.arrays import F64, I64
-from core.types.camera import CameraRig
+from core.types.camera import Camera, CameraRig
 
 _EXCESS_PX = (1.5, 5.0)  # median left-out error beyond noise at 1280 px width: amber, red
+_NOISE = (1.8, 3.5)  # the same in units of what noise causes, where a hard view makes that much
 _REPROJECTION_PX = (1.6, 4.0)  # root mean square of the ordinary points
 _LENGTH = (0.005, 0.02)  # of a square's side
 _FOCAL_SD, _POSITION_SD = (0.01, 0.05), (0.005, 0.03)  # share of the focal length; share of the rig's size
+_FOCAL = (0.03, 0.08)  # change of a focal length that was known
 _SHARE, _TILT_DEG = 0.3, 20.0
 _SHARED = 8
 _LATENCY_SD_S = 0.005
@@ -262,6 +264,7 @@ def judge(
     distance_mm: float = 0.0,
     between: tuple[str, ...] = (),
     before: CameraRig | None = None,
+    known: Mapping[str, Camera] | None = None,
 ) -> list[Finding]:
     """Sentences with remedies, from figures.
 
@@ -274,11 +277,13 @@ def judge(
         distance_mm: Measured distance between two cameras; 0 is unknown.
         between: Their names.
         before: The rig that was there before, if cameras were not moved since.
+        known: Lenses by camera that were known before.
     """
     findings = [*_left_out(quality, rig, seen), *_reprojection(quality, seen), *_lengths(quality, seen)]
     findings += _markers(seen, marker_mm)
     findings += _distance(rig, distance_mm, between)
     findings += _before(rig, before)
+    findings += _lenses(rig, known or {})
     if calibration is not None:
         findings += _missing(calibration)
         findings += _certainty(calibration)
@@ -302,7 +307,9 @@ def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iter
     for v, name in enumerate(quality.cameras):
         if not np.isfinite(quality.left_out_px[v]):
             continue
-        level = _level(excess[v] / _scale(seen, v), _EXCESS_PX)
+        noise = quality.expected_px[v] / _scale(seen, v)
+        limits = (max(_EXCESS_PX[0], _NOISE[0] * noise), max(_EXCESS_PX[1], _NOISE[1] * noise))
+        level = _level(excess[v] / _scale(seen, v), limits)
         if level == "wrong":
             bad.append(v)
         yield Finding(
@@ -429,6 +436,23 @@ def _before(rig: CameraRig, before: CameraRig | None) -> Iterator[Finding]:
         )
 
 
+def _lenses(rig: CameraRig, known: Mapping[str, Camera]) -> Iterator[Finding]:
+    """Whether a lens came out as another than it was."""
+    for camera in rig:
+        if camera.name not in known or known[camera.name].size_px != camera.size_px:
+            continue
+        ratio = float(camera.K[0, 0] / known[camera.name].K[0, 0])
+        level = _level(abs(ratio - 1), _FOCAL)
+        if level != "ok":
+            yield Finding(
+                check="lens",
+                level=level,
+                sentence=f"{camera.name}: its focal length came out {ratio - 1:+.1%} from what it was.",
+                remedy="It was zoomed or exchanged with another camera: check which pictures are its own.",
+                camera=camera.name,
+            )
+
+
 def _missing(calibration: BoardCalibration) -> Iterator[Finding]:
     for name, reason in calibration.missing.items():
         yield Finding(
@@ -471,7 +495,7 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
         if not calibration.rig[name].posed:
             continue
         seen_by = quality.coverage[v]
-        if name in calibration.lenses and calibration.lenses[name].pictures <= seen_by.pictures:
+        if name in calibration.lenses and name not in calibration.apart:
             spread = float(np.ptp(np.percentile(seen_by.tilt_deg, [5, 95]))) if len(seen_by.tilt_deg) else 0.0
             if seen_by.share < _SHARE or spread < _TILT_DEG:
                 yield Finding(

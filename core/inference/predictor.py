@@ -120,7 +120,7 @@ class Predictor:
             CoreError: The take is not labelled, it has no stored heatmaps and the networks look at those, or the
                 excluded camera is unknown or leaves fewer than two.
         """
-        poses2d = take.poses2d(estimator)
+        poses2d = take.poses2d(estimator, rig)
         time_s = take.timeline().time_s
         moments = np.arange(len(time_s)) if frames is None else np.asarray(frames, int)
         if self.networks.config.heatmap.source == "joints":

@@ -41,7 +41,7 @@ def associate(session: Session, params: AssociateParams, run: RunLayout, reporte
     """
     take = session.take(params.take)
     rig = session.rig_for(take)
-    poses2d = take.poses2d(params.estimator)
+    poses2d = take.poses2d(params.estimator, rig)
     time_s = take.timeline().time_s
     sequence = fit_baseline(rig, poses2d, time_s, params.association, params.tracking, reporter)
     provenance = {

@@ -11,6 +11,8 @@ from core.calibration.accuracy import accuracy_map
 from core.calibration.board import Board
 from core.calibration.check import Finding, check_rig
 from core.calibration.frame import Similarity, guessed, nearest
+from core.calibration.guidance import next_to_show
+from core.calibration.held_out import save_residuals
 from core.calibration.look import look_through, measured_marker
 from core.calibration.solving import BoardCalibration
 from core.calibration.solving import calibrate as solve_board
@@ -66,6 +68,7 @@ def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporte
         distance_mm=config.distance_mm,
         between=config.between,
         before=former,
+        known=known,
     )
     findings.append(_floor_finding(remark))
     for sentence in solved.remarks:
@@ -73,6 +76,7 @@ def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporte
     details = _details(rig, quality, config.board, solved)
     folder = free_calibration(session)
     seen.save(folder.observations)
+    save_residuals(folder.residuals, quality.prediction, len(seen))
     rig.save(folder.rig)
     if params.adopt:
         found, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details | {"folder": folder.name})
@@ -140,6 +144,7 @@ def _details(rig: CameraRig, quality: Quality, board: Board, solved: BoardCalibr
             if rig[name].posed
         },
         "accuracy": _accuracy(posed),
+        "advice": next_to_show(quality.cameras, quality.coverage, quality.shared),
     }
 
 

@@ -90,7 +90,8 @@ def _model(session: Session, name: str) -> RunLayout | None:
 
 
 def _material(session: Session, take: Take, estimator: str, model: RunLayout | None, reporter: Reporter) -> _Material:
-    rig, poses2d = session.rig_for(take), take.poses2d(estimator)
+    rig = session.rig_for(take)
+    poses2d = take.poses2d(estimator, rig)
     time_s = take.timeline().time_s
     frames = np.flatnonzero(held_out(len(time_s), _split(model)))
     if not len(frames):

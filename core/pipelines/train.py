@@ -88,7 +88,7 @@ def _footage(
     """Detections, labels and split of all takes."""
     inputs, labels = [], []
     for take in takes:
-        poses2d, baseline = take.poses2d(estimator), take.poses3d(BASELINE)
+        poses2d, baseline = take.poses2d(estimator, rig), take.poses3d(BASELINE)
         inputs.append(Detections.stack(rig, poses2d))
         clean = Labels.clean(rig, poses2d, baseline)
         labels.append(clean if config.labels == "clean" else Labels.raw(inputs[-1]))

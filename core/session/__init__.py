@@ -1,7 +1,8 @@
 """Sessions on disk: takes, videos, times, runs and where each lies."""
 
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
-from core.session.store import BASELINE, Session, Take, TakeCamera, TakeManifest, Timeline
+from core.session.store import BASELINE, Session, Take, TakeCamera, TakeManifest
+from core.session.timeline import Timeline
 
 __all__ = [
     "BASELINE",

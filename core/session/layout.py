@@ -148,6 +148,11 @@ class CalibrationLayout:
         """Where the cameras saw the board."""
         return self.root / "observations.npz"
 
+    @property
+    def residuals(self) -> Path:
+        """How far each of these places is from where it was predicted."""
+        return self.root / "residuals.npz"
+
 
 @dataclass(frozen=True, slots=True)
 class SessionLayout:

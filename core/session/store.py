@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
-from core.files import read_text, read_yaml, write_text, write_yaml
+from core.files import read_yaml, write_yaml
 from core.geometry.resize import at_size
+from core.session.in_step import in_step
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
-from core.types.arrays import F64, I64, frozen
+from core.session.timeline import Timeline
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
@@ -65,71 +62,6 @@ class TakeManifest:
     schema: int = SESSION_SCHEMA
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Timeline:
-    """Which picture of which camera belongs to which moment of a take.
-
-    Attributes:
-        cameras: (V,) names.
-        time_s: (T,) from the take's start, increasing.
-        frame_index: (T, V) frame number in the camera's file, -1 where the camera dropped the moment.
-        frame_time_s: (T, V) the camera's own recorded time of that picture, NaN where dropped.
-    """
-
-    cameras: tuple[str, ...]
-    time_s: F64
-    frame_index: I64
-    frame_time_s: F64
-
-    def __post_init__(self) -> None:
-        sizes, set_ = {"V": len(self.cameras)}, object.__setattr__
-        set_(self, "time_s", frozen(self.time_s, ("T",), "timeline: time_s", sizes=sizes))
-        set_(self, "frame_index", frozen(self.frame_index, ("T", "V"), "timeline: frame_index", np.int64, sizes=sizes))
-        set_(
-            self,
-            "frame_time_s",
-            frozen(self.frame_time_s, ("T", "V"), "timeline: frame_time_s", allow_nan=True, sizes=sizes),
-        )
-        if (np.diff(self.time_s) <= 0).any():
-            raise CoreError("The take's times do not increase.", "Import the videos again.")
-
-    def __len__(self) -> int:
-        return len(self.time_s)
-
-    def save(self, path: Path) -> None:
-        """Writes `timestamps.csv`, a row a picture, in the columns that caliscope reads."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["sync_index", "cam_id", "frame_index", "frame_time", "sync_time"])
-        for t, time_s in enumerate(self.time_s):
-            for v, name in enumerate(self.cameras):
-                if self.frame_index[t, v] >= 0:
-                    writer.writerow(
-                        [t, name, self.frame_index[t, v], f"{self.frame_time_s[t, v]:.9f}", f"{time_s:.9f}"]
-                    )
-        write_text(path, text.getvalue())
-
-    @classmethod
-    def load(cls, path: Path, cameras: tuple[str, ...], n_frames: int) -> Timeline:
-        """Reads what `save` wrote.
-
-        Raises:
-            CoreError: Missing or damaged.
-        """
-        time_s = np.full(n_frames, np.nan)
-        index = np.full((n_frames, len(cameras)), -1, np.int64)
-        frame_time = np.full((n_frames, len(cameras)), np.nan)
-        at = {name: v for v, name in enumerate(cameras)}
-        try:
-            for row in csv.DictReader(io.StringIO(read_text(path))):
-                t, v = int(row["sync_index"]), at[row["cam_id"]]
-                index[t, v], frame_time[t, v] = int(row["frame_index"]), float(row["frame_time"])
-                time_s[t] = float(row["sync_time"])
-        except (KeyError, ValueError, IndexError, TypeError) as error:
-            raise CoreError(f"{path} is damaged: {error}.", "Import the take's videos again.") from error
-        return cls(cameras=cameras, time_s=time_s, frame_index=index, frame_time_s=frame_time)
-
-
 @dataclass(frozen=True, slots=True)
 class Take:
     """A take on disk: its manifest and where its parts lie."""
@@ -169,8 +101,12 @@ class Take:
         """Names of estimators whose 2D poses of this take are complete."""
         return sorted(p.parent.name for p in self.layout.poses2d_root.glob("*/estimator.yaml"))
 
-    def poses2d(self, estimator: str) -> dict[str, Pose2D]:
+    def poses2d(self, estimator: str, rig: CameraRig | None = None) -> dict[str, Pose2D]:
         """2D poses by camera name, T as in the timeline (a dropped picture has no detection).
+
+        Args:
+            estimator: Whose.
+            rig: Cameras whose delays are made up for: poses are then those of the moments, not of the pictures.
 
         Raises:
             CoreError: Not labelled with that estimator, or a damaged file.
@@ -179,7 +115,8 @@ class Take:
             raise CoreError(
                 f"Take {self.name} has no complete 2D poses of {estimator}.", "Run Label on the take first."
             )
-        return {name: Pose2D.load(self.layout.poses2d_file(estimator, name)) for name in self.cameras}
+        poses2d = {name: Pose2D.load(self.layout.poses2d_file(estimator, name)) for name in self.cameras}
+        return poses2d if rig is None else in_step(poses2d, self.timeline(), rig)
 
     def poses3d_runs(self) -> list[str]:
         """Names of 3D results of this take, the baseline first."""

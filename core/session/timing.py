@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import CoreError
-from core.session.store import Timeline
+from core.session.timeline import Timeline
 from core.types.arrays import F64, I64
 
 _UNEVEN = 0.25  # a step this far from the median, in periods, makes a frame rate variable

@@ -29,7 +29,8 @@ from core.pose2d.config import Pose2DConfig
 from core.pose2d.heatmaps import HeatmapReader, take_heatmaps, write_heatmaps
 from core.progress import NullReporter, RecordingReporter
 from core.session import BASELINE, RunLayout, Session, Take
-from core.session.store import TakeCamera, TakeManifest, Timeline
+from core.session.store import TakeCamera, TakeManifest
+from core.session.timeline import Timeline
 from core.session.video import VideoReader
 from core.tracking.config import TrackingConfig
 from core.training.config import preset

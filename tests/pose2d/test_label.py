@@ -27,7 +27,8 @@ from core.pose2d.heatmaps import HeatmapReader
 from core.pose2d.runtime import cores
 from core.progress import RecordingReporter
 from core.session import Session
-from core.session.store import Take, TakeCamera, TakeManifest, Timeline
+from core.session.store import Take, TakeCamera, TakeManifest
+from core.session.timeline import Timeline
 from core.session.video import VideoReader
 
 SIZE = (272, 480)
