@@ -63,11 +63,12 @@ def _lenses(path: Path) -> Iterator[tuple[str, Camera]]:
     lines = [line for line in _lines(path) if line.strip()]
     _check_count(path, "cameras", len(lines))
     for line in lines:
-        number, model, *words = line.split()[:2] + line.split()[2:]
+        number, *words = line.split()
+        model = words.pop(0) if words else ""
         if model not in MODELS:
             known = ", ".join(MODELS)
-            raise wrong(path, f"camera {number} has the model {model}", f"Models that can be read: {known}.")
-        values = numbers([*words], path, f"camera {number}")
+            raise wrong(path, f"camera {number} has the model '{model}'", f"Models that can be read: {known}.")
+        values = numbers(words, path, f"camera {number}")
         if values.size != 2 + len(MODELS[model]):
             raise wrong(path, f"camera {number} has {values.size - 2} parameters, {model} has {len(MODELS[model])}")
         p = dict(zip(MODELS[model], values[2:].tolist(), strict=True))
