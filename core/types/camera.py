@@ -171,7 +171,11 @@ class CameraRig:
         return dataclasses.replace(self, cameras=tuple(self[n] for n in names))
 
     def save(self, path: Path) -> None:
-        """Writes `rig.toml`: the keys that Anipose, Pose2Sim and sleap-io read, plus schema and units."""
+        """Writes `rig.toml`."""
+        write_text(path, self.to_toml())
+
+    def to_toml(self) -> str:
+        """The text of `rig.toml`: the keys that Anipose, Pose2Sim and sleap-io read, plus schema and units."""
         import tomli_w
 
         tables: dict[str, Any] = {f"cam_{i}": _camera_table(c, "mm") for i, c in enumerate(self.cameras)}
@@ -184,7 +188,7 @@ class CameraRig:
             "adjusted": False,
             "error": 0.0,
         }
-        write_text(path, tomli_w.dumps(tables))
+        return tomli_w.dumps(tables)
 
     @classmethod
     def load(cls, path: Path) -> CameraRig:

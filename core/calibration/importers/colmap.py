@@ -43,7 +43,7 @@ def _recognises(path: Path, content: str) -> bool:
 
 def _read(path: Path) -> RawRig:
     folder = path if path.is_dir() else path.parent
-    lenses = {number: lens for number, lens in _lenses(folder / "cameras.txt")}
+    lenses = dict(_lenses(folder / "cameras.txt"))
     images = list(_images(folder / "images.txt"))
     if not images:
         raise wrong(folder / "images.txt", "it has no images", "COLMAP must have placed at least one picture.")
