@@ -94,11 +94,15 @@ def opencv_lens(lens: ViconLens, size_px: tuple[int, int]) -> tuple[F64, F64, fl
 
 
 def vicon_lens(camera: Camera) -> tuple[ViconLens, float]:
-    """Vicon's lens nearest to a camera's over its whole picture; the very one if the camera was read from a file.
+    """Vicon's lens nearest to a camera's over its whole picture.
+
+    A near lens whose fit by `opencv_lens` is the camera's own goes before the nearest, so that what was read from a
+    file is written as it was there. Eight or twelve coefficients fit by chance to no lens but the one that they came
+    from; it has no error.
 
     Returns:
-        The lens, and its largest error in the straightened picture, px: 0 for the very one, infinite where the camera's
-        own distortion folds inside the picture.
+        The lens, and its largest error in the straightened picture, px; infinite where the camera's own distortion
+        folds inside the picture.
     """
     start = ViconLens(
         focal_px=np.diag(camera.K)[:2], principal_px=camera.K[:2, 2], centre=np.zeros(2), radial=np.zeros(3)
@@ -118,9 +122,16 @@ def vicon_lens(camera: Camera) -> tuple[ViconLens, float]:
     scale = np.array([10.0, 10.0, 1.0, 1.0, 0.01, 0.01, 1.0, 1.0, 1.0])
     found = least_squares(off, start.vector(), x_scale=scale, xtol=1e-14, ftol=1e-14, gtol=1e-14).x
     origin = _origin(found, camera, ideal)
-    if origin is not None:
+    if origin is not None and camera.distortion.size > 5:
         return ViconLens.of_vector(origin), 0.0
-    return ViconLens.of_vector(found), float(np.linalg.norm(off(found).reshape(-1, 2), axis=-1).max())
+    nearest, error = found, _largest(off(found))
+    if origin is not None and _largest(off(origin)) <= max(2 * error, _GOOD_PX):
+        nearest, error = origin, _largest(off(origin))
+    return ViconLens.of_vector(nearest), error
+
+
+def _largest(off: F64) -> float:
+    return float(np.linalg.norm(off.reshape(-1, 2), axis=-1).max())
 
 
 def _targets(lens: ViconLens, size_px: tuple[int, int]) -> tuple[F64, F64, F64]:

@@ -30,7 +30,7 @@ def _mapping(values: Mapping[str, Any], indent: str) -> Iterator[str]:
             yield from (f"{indent}{_STEP}{line}" for line in (f"rows: {rows}", f"cols: {cols}", "dt: d"))
             yield f"{indent}{_STEP}data: [ {data} ]"
         elif isinstance(value, list):
-            yield f"{indent}{name}:"
+            yield f"{indent}{name}:" if value else f"{indent}{name}: []"
             for item in value:
                 if isinstance(item, Mapping):
                     yield f"{indent}{_STEP}-"

@@ -22,6 +22,8 @@ from core.geometry import undistort
 from core.types.arrays import F64
 from core.types.camera import Camera
 
+_FOLLOWED_PX = 2.0
+
 
 def _recognises(path: Path, content: str) -> bool:
     return "<Camera" in content and "<KeyFrame" in content
@@ -75,7 +77,7 @@ def _camera(tag: ElementTree.Element, path: Path) -> tuple[Camera, float]:
         R = np.asarray(Rotation.from_quat(quaternion).as_matrix())
         t = -R @ _attribute(frame, "POSITION", 3, path)
     camera = Camera(name=name, size_px=size_px, K=K, distortion=distortion, R=R, t_mm=t)
-    if not np.isfinite(undistort(camera, picture_points(size_px))).all():
+    if error > _FOLLOWED_PX or not np.isfinite(undistort(camera, picture_points(size_px))).all():
         raise wrong(path, f"camera {name}: the distortion is beyond what OpenCV's model can follow", hint)
     return camera, error
 
