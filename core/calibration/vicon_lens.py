@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from core.geometry import distort, undistort
 from core.types.arrays import F64
@@ -104,6 +103,9 @@ def vicon_lens(camera: Camera) -> tuple[ViconLens, float]:
         The lens, and its largest error in the straightened picture, px; infinite where the camera's own distortion
         folds inside the picture.
     """
+    # Imported only here: the window lists formats without it.
+    from scipy.optimize import least_squares
+
     start = ViconLens(
         focal_px=np.diag(camera.K)[:2], principal_px=camera.K[:2, 2], centre=np.zeros(2), radial=np.zeros(3)
     )

@@ -65,6 +65,12 @@ VERBS = {
             "core.pipelines.intake:import_rig",
         ),
         Verb(
+            "export-rig",
+            "Write the calibration as a file of another tool",
+            params.ExportRigParams,
+            "core.pipelines.export_rig:export_rig",
+        ),
+        Verb(
             "import-dataset",
             "Bring a public data set into the session as a take",
             params.ImportDatasetParams,

@@ -16,6 +16,7 @@ import numpy as np
 from core.errors import CoreError
 from core.files import read_text, write_text
 from core.types.arrays import F64, frozen
+from core.types.rotations import rotation_vector
 
 Lens = Literal["pinhole", "fisheye"]
 RIG_SCHEMA = 1
@@ -109,7 +110,7 @@ class Camera:
     @property
     def rotation_vector(self) -> F64 | None:
         """(3,) Rodrigues vector of R, or None while unposed. Zeros are a valid rotation: test for None."""
-        return None if self.R is None else _rotation_vector(self.R)
+        return None if self.R is None else rotation_vector(self.R)
 
     def replace(self, **changes: Any) -> Camera:
         """A copy with some fields changed."""
@@ -252,23 +253,6 @@ def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) 
         latency_s=float(table.get("latency_s", 0.0)),
         rmse_px=float(table["rmse"]) if "rmse" in table else None,
     )
-
-
-def _rotation_vector(R: F64) -> F64:
-    """(3,) Rodrigues vector of the rotation nearest to R (3, 3).
-
-    OpenCV's own conversion takes turns below 1e-5 rad for none, which is up to 0.01 px. Through the quaternion that is
-    the dominant eigenvector of a symmetric matrix (Bar-Itzhack 2000), no angle is special.
-    """
-    symmetric = np.empty((4, 4))
-    trace = np.trace(R)
-    symmetric[:3, :3] = R + R.T - trace * np.eye(3)
-    symmetric[:3, 3] = symmetric[3, :3] = R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]
-    symmetric[3, 3] = trace
-    *axis, w = np.linalg.eigh(symmetric)[1][:, -1]
-    vector = np.array(axis) * (1.0 if w >= 0 else -1.0)
-    sine = float(np.linalg.norm(vector))
-    return vector * (2 * np.arctan2(sine, abs(w)) / sine if sine > 1e-12 else 2.0)
 
 
 def _camera_table(camera: Camera, units: str, digits: int | None = None) -> dict[str, Any]:

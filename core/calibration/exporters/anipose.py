@@ -48,6 +48,7 @@ EXPORTER = RigExporter(
     name="anipose",
     title=_TITLE,
     summary="Metres, z up. Holds every lens, and latencies for this program.",
+    default_name="Calib.toml",
     suffixes=(".toml",),
     render=_render,
 )

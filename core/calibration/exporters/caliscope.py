@@ -41,6 +41,7 @@ EXPORTER = RigExporter(
     name="caliscope",
     title=_TITLE,
     summary="Metres. Five coefficients or fisheye; cameras without a pose; their names become numbers in caliscope.",
+    default_name="camera_array.toml",
     suffixes=(".toml",),
     render=_render,
 )

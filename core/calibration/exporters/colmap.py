@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from core.calibration.exporters.exporter import ANY_LENS, Rendered, RigExporter, brown, focal_and_centre, lost, posed
 from core.calibration.importers.colmap import CORNER_TO_CENTRE_PX
 from core.errors import CoreError
 from core.types.camera import Camera, CameraRig
+from core.types.rotations import quaternion
 
 _TITLE = "COLMAP (cameras.txt and images.txt)"
 
@@ -63,7 +63,7 @@ def _lens(number: int, camera: Camera) -> str:
 
 def _image(number: int, camera: Camera) -> str:
     R, t_mm = camera.pose
-    x, y, z, w = Rotation.from_matrix(R).as_quat()
+    x, y, z, w = quaternion(R)
     return f"{number} {_words((w, x, y, z, *np.asarray(t_mm) / 1000))} {number} {camera.name}.png"
 
 
@@ -76,6 +76,7 @@ EXPORTER = RigExporter(
     title=_TITLE,
     summary="A folder of text files. Metres, z up. Eight coefficients or fisheye; no skew, cameras without a pose, "
     "latencies.",
+    default_name="colmap",
     suffixes=(),
     render=_render,
 )

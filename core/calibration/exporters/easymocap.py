@@ -37,6 +37,7 @@ EXPORTER = RigExporter(
     name="easymocap",
     title=_TITLE,
     summary="A folder of two files. Metres, z up. Five coefficients; no latencies.",
+    default_name="easymocap",
     suffixes=(),
     render=_render,
 )

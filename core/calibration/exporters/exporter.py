@@ -35,6 +35,7 @@ class RigExporter:
         name: As in the registry.
         title: For menus and messages.
         summary: Who reads it, in which units and axes, and what it cannot say.
+        default_name: A usual name for the file or folder.
         suffixes: Endings of the file, the usual one first; empty where the format is a folder of files.
         render: The text; raises CoreError with a remedy where the format cannot hold a camera.
     """
@@ -42,6 +43,7 @@ class RigExporter:
     name: str
     title: str
     summary: str
+    default_name: str
     suffixes: tuple[str, ...]
     render: Callable[[CameraRig], Rendered]
 
@@ -49,11 +51,6 @@ class RigExporter:
     def folder(self) -> bool:
         """Whether it writes a folder of files instead of one."""
         return not self.suffixes
-
-    @property
-    def default_name(self) -> str:
-        """A usual name for the file or folder."""
-        return self.name if self.folder else f"rig{self.suffixes[0]}"
 
     @property
     def file_filter(self) -> str:

@@ -36,6 +36,7 @@ YAML_EXPORTER = RigExporter(
     name="opencv-yaml",
     title="OpenCV (YAML)",
     summary=_SUMMARY,
+    default_name="calibration_opencv.yml",
     suffixes=(".yml", ".yaml"),
     render=lambda rig: Rendered(texts={"": yaml_text(_document(rig))}),
 )
@@ -43,6 +44,7 @@ JSON_EXPORTER = RigExporter(
     name="opencv-json",
     title="OpenCV (JSON)",
     summary=_SUMMARY,
+    default_name="calibration_opencv.json",
     suffixes=(".json",),
     render=lambda rig: Rendered(texts={"": json_text(_document(rig))}),
 )

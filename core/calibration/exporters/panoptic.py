@@ -35,6 +35,7 @@ EXPORTER = RigExporter(
     name="panoptic",
     title=_TITLE,
     summary="Centimetres, y down. Five coefficients; no cameras without a pose, no latencies.",
+    default_name="calibration_panoptic.json",
     suffixes=(".json",),
     render=_render,
 )

@@ -62,6 +62,7 @@ EXPORTER = RigExporter(
     name="qca",
     title=_TITLE,
     summary="Millimetres, z up. Five coefficients without skew; no cameras without a pose, no latencies.",
+    default_name="Calib.qca.txt",
     suffixes=(".qca.txt", ".qca", ".xml"),
     render=_render,
 )

@@ -14,6 +14,7 @@ EXPORTER = RigExporter(
     name="selfpose",
     title="This program's rig.toml",
     summary="Millimetres, z up. Holds everything, latencies too. Anipose and sleap-io read it.",
+    default_name="rig.toml",
     suffixes=(".toml",),
     render=_render,
 )

@@ -36,6 +36,7 @@ EXPORTER = RigExporter(
     name="voxelpose",
     title=_TITLE,
     summary="Millimetres, z up. Five coefficients without skew; no cameras without a pose, no latencies.",
+    default_name="calibration_voxelpose.json",
     suffixes=(".json",),
     render=_render,
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from core.calibration.exporters.exporter import ANY_LENS, Rendered, RigExporter, focal_and_centre, lost
 from core.calibration.vicon_lens import vicon_lens
 from core.errors import CoreError
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
+from core.types.rotations import quaternion
 
 _TITLE = "Vicon (.xcp)"
 _ALLOWED_PX = 0.1
@@ -62,7 +62,7 @@ def _camera(number: int, camera: Camera) -> tuple[ElementTree.Element, float]:
         "WORLD_ERROR": "0",
     }
     if camera.posed:
-        frame["ORIENTATION"] = _words(Rotation.from_matrix(camera.pose[0]).as_quat())
+        frame["ORIENTATION"] = _words(quaternion(camera.pose[0]))
         frame["POSITION"] = _words(camera.centre_mm)
     ElementTree.SubElement(ElementTree.SubElement(tag, "KeyFrames"), "KeyFrame", frame)
     return tag, error
@@ -76,6 +76,7 @@ EXPORTER = RigExporter(
     name="xcp",
     title=_TITLE,
     summary="Millimetres, z up. Radial distortion, within 0.1 px or not at all; no skew, no latencies.",
+    default_name="rig.xcp",
     suffixes=(".xcp",),
     render=_render,
 )

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from core.calibration.importers.raw import MM_PER, RawRig, RigImporter, Unit, numbers, wrong
 from core.files import read_text
 from core.types.arrays import F64
 from core.types.camera import Camera
+from core.types.rotations import matrix_of_quaternion
 
 # Parameters in COLMAP's order; f stands for both focal lengths.
 MODELS: dict[str, tuple[str, ...]] = {
@@ -106,8 +106,8 @@ def _images(path: Path) -> Iterator[tuple[str, str, F64, F64]]:
         pose = numbers(words[1:8], path, f"image {words[0]}")
         if np.linalg.norm(pose[:4]) < 1e-6:
             raise wrong(path, f"the quaternion of image {words[0]} is zero")
-        R = Rotation.from_quat(pose[[1, 2, 3, 0]]).as_matrix()
-        yield words[8], words[9].strip(), np.asarray(R), pose[4:]
+        R = matrix_of_quaternion(pose[[1, 2, 3, 0]])
+        yield words[8], words[9].strip(), R, pose[4:]
 
 
 def _camera_names(images: list[str], path: Path) -> list[str]:

@@ -14,13 +14,13 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from core.calibration.importers.raw import RawRig, RigImporter, matrix, safe_xml, text, wrong
 from core.calibration.vicon_lens import ViconLens, opencv_lens, picture_points
 from core.geometry import undistort
 from core.types.arrays import F64
 from core.types.camera import Camera
+from core.types.rotations import matrix_of_quaternion
 
 _FOLLOWED_PX = 2.0
 
@@ -74,7 +74,7 @@ def _camera(tag: ElementTree.Element, path: Path) -> tuple[Camera, float]:
         quaternion = _attribute(frame, "ORIENTATION", 4, path)
         if np.linalg.norm(quaternion) < 1e-6:
             raise wrong(path, f"camera {name}: the quaternion of its orientation is zero")
-        R = np.asarray(Rotation.from_quat(quaternion).as_matrix())
+        R = matrix_of_quaternion(quaternion)
         t = -R @ _attribute(frame, "POSITION", 3, path)
     camera = Camera(name=name, size_px=size_px, K=K, distortion=distortion, R=R, t_mm=t)
     if error > _FOLLOWED_PX or not np.isfinite(undistort(camera, picture_points(size_px))).all():
