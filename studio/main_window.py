@@ -224,8 +224,14 @@ class MainWindow(QMainWindow):
             bind(name, slot)
         for name in self.pages:
             bind(f"page.{name}", _ShowPage(self, name))
-        for name, action in (("calibrate", "rig.import"), ("record", "take.import"), ("train", "path.run")):
-            bind(action, _OnPage(self, name, action))
+        on_pages = {
+            "calibrate": ("rig.calibrate", "rig.import", "rig.export"),
+            "record": ("take.import",),
+            "train": ("path.run",),
+        }
+        for name, actions in on_pages.items():
+            for action in actions:
+                bind(action, _OnPage(self, name, action))
         assert not self.registry.unbound()
 
     def _restore(self) -> None:

@@ -28,7 +28,7 @@ from core.types.arrays import F64, I64
 from core.types.camera import Camera, CameraRig
 
 _EXCESS_PX = (1.5, 5.0)  # median left-out error beyond noise at 1280 px width: amber, red
-_NOISE = (1.8, 3.5)  # the same in units of what noise causes, where a hard view makes that much
+_NOISE = (3.0, 3.5)  # the same in units of what noise causes, where a hard view makes that much
 _REPROJECTION_PX = (1.6, 4.0)  # root mean square of the ordinary points
 _LENGTH = (0.005, 0.02)  # of a square's side
 _FOCAL_SD, _POSITION_SD = (0.01, 0.05), (0.005, 0.03)  # share of the focal length; share of the rig's size

@@ -133,6 +133,20 @@ class BoardSheetParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRigParams:
+    """The session's calibration as a file of another tool.
+
+    Attributes:
+        format: Name of a rig format: selfpose, anipose, caliscope, opencv-yaml, opencv-json, qca, xcp, easymocap,
+            panoptic, voxelpose or colmap.
+        path: File to write, or folder for easymocap and colmap; empty for the session's exports.
+    """
+
+    format: str = "selfpose"
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportDatasetParams:
     """A public data set's sequence as a take, with its cameras, truth, pictures and 2D poses.
 

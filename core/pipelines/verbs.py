@@ -89,6 +89,12 @@ VERBS = {
             "core.pipelines.frame:board_sheet",
         ),
         Verb(
+            "export-rig",
+            "Write the calibration as a file of another tool",
+            params.ExportRigParams,
+            "core.pipelines.export_rig:export_rig",
+        ),
+        Verb(
             "import-dataset",
             "Bring a public data set into the session as a take",
             params.ImportDatasetParams,

@@ -16,6 +16,7 @@ import numpy as np
 from core.errors import CoreError
 from core.files import read_text, write_text
 from core.types.arrays import F64, frozen
+from core.types.rotations import rotation_vector
 
 Lens = Literal["pinhole", "fisheye"]
 RIG_SCHEMA = 1
@@ -109,9 +110,7 @@ class Camera:
     @property
     def rotation_vector(self) -> F64 | None:
         """(3,) Rodrigues vector of R, or None while unposed. Zeros are a valid rotation: test for None."""
-        import cv2
-
-        return None if self.R is None else np.asarray(cv2.Rodrigues(self.R)[0], np.float64).ravel()
+        return None if self.R is None else rotation_vector(self.R)
 
     def replace(self, **changes: Any) -> Camera:
         """A copy with some fields changed."""
@@ -173,7 +172,11 @@ class CameraRig:
         return dataclasses.replace(self, cameras=tuple(self[n] for n in names))
 
     def save(self, path: Path) -> None:
-        """Writes `rig.toml`: the keys that Anipose, Pose2Sim and sleap-io read, plus schema and units."""
+        """Writes `rig.toml`."""
+        write_text(path, self.to_toml())
+
+    def to_toml(self) -> str:
+        """The text of `rig.toml`: the keys that Anipose, Pose2Sim and sleap-io read, plus schema and units."""
         import tomli_w
 
         tables: dict[str, Any] = {f"cam_{i}": _camera_table(c, "mm") for i, c in enumerate(self.cameras)}
@@ -186,7 +189,7 @@ class CameraRig:
             "adjusted": False,
             "error": 0.0,
         }
-        write_text(path, tomli_w.dumps(tables))
+        return tomli_w.dumps(tables)
 
     @classmethod
     def load(cls, path: Path) -> CameraRig:

@@ -44,6 +44,20 @@ ACTIONS = (
         needs="session",
     ),
     ActionSpec(
+        id="rig.calibrate",
+        text="Calibrate from the board",
+        icon="calibrate",
+        tip="Solve lenses, poses and delays from the chosen take of a board",
+        needs="session",
+    ),
+    ActionSpec(
+        id="rig.export",
+        text="Export calibration…",
+        icon="export",
+        tip="Write the rig for another tool",
+        needs="session",
+    ),
+    ActionSpec(
         id="take.import",
         text="Import videos…",
         icon="import",
@@ -84,7 +98,19 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("Edit", ("edit.undo", "edit.redo")),
     ("Go", ("page.calibrate", "page.record", "page.train", "page.view", "page.export")),
-    ("Work", ("rig.import", "take.import", SEPARATOR, "path.run", "jobs.cancel")),
+    (
+        "Work",
+        (
+            "rig.calibrate",
+            "rig.import",
+            "rig.export",
+            SEPARATOR,
+            "take.import",
+            SEPARATOR,
+            "path.run",
+            "jobs.cancel",
+        ),
+    ),
     ("Window", ("jobs.panel", "theme.switch")),
     ("Help", ("help.shortcuts", "help.log", "help.about")),
 )

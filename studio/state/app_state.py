@@ -11,6 +11,7 @@ from core.errors import CoreError
 from core.session import Session, Take
 from studio.jobs.bridge import JobBridge
 from studio.settings import SettingsStore
+from studio.state.rig import RigState
 from studio.state.space import SpaceState
 
 
@@ -25,6 +26,7 @@ class AppState(QObject):
         jobs: The jobs of the open session; when one ends, `status_changed` follows.
         undo: What was changed by hand in the open session.
         space: The capture space of the open session.
+        rig: Changes of the rig's world frame.
 
     Signals:
         session_changed: Another session, or none, is open.
@@ -45,6 +47,8 @@ class AppState(QObject):
         self.jobs.ended.connect(self.refresh)
         self.undo = QUndoStack(self)
         self.space = SpaceState(self.undo, self)
+        self.rig = RigState(self.undo, self)
+        self.rig.changed.connect(self.refresh)
         self._session: Session | None = None
         self._take_name = ""
         self._poses_name = ""

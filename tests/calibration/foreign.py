@@ -212,19 +212,85 @@ def list_json(path: Path, rig: CameraRig) -> Path:
     return path
 
 
+def xcp(path: Path, rig: CameraRig, lens: tuple[float, ...] | None = None, *, marker_cameras: int = 0) -> Path:
+    """Vicon: centre in mm and quaternion x y z w, one focal length and an aspect ratio, `lens` as VICON_RADIAL2.
+
+    Without `lens` the pictures are taken for straight, whatever the rig says.
+    """
+    cameras = []
+    for c in rig:
+        x, y, z, w = quaternion(c.pose[0])
+        fx, fy = c.K[0, 0], c.K[1, 1]
+        centre, radial = c.K[:2, 2], lens or (0.0, 0.0, 0.0)
+        if len(radial) == 5:
+            centre, radial = centre + radial[:2], radial[2:]
+        numbers = " ".join(repr(float(v)) for v in (*centre, *radial))
+        cameras.append(
+            f'<Camera DEVICEID="{c.name}" NAME="" PIXEL_ASPECT_RATIO="{float(fx / fy)!r}" SKEW="0" TYPE="VideoInput"'
+            f' SENSOR_SIZE="{c.size_px[0]} {c.size_px[1]}"><ControlFrames/><KeyFrames><KeyFrame FRAME="0"'
+            f' FOCAL_LENGTH="{float(fx)!r}" ORIENTATION="{x!r} {y!r} {z!r} {w!r}"'
+            f' POSITION="{" ".join(map(repr, c.centre_mm.tolist()))}"'
+            f' PRINCIPAL_POINT="{float(c.K[0, 2])!r} {float(c.K[1, 2])!r}"'
+            f' VICON_RADIAL2="ViconRadial2 {numbers}"/></KeyFrames></Camera>'
+        )
+    cameras += [f'<Camera DEVICEID="{i}" TYPE="Vero" SENSOR_SIZE="2048 1088"/>' for i in range(marker_cameras)]
+    path.write_text(f'<?xml version="1.0" ?><Cameras NAME="" VERSION="1.0">{"".join(cameras)}</Cameras>')
+    return path
+
+
+def colmap(path: Path, rig: CameraRig) -> Path:
+    """COLMAP's text model: corner-based pixels, quaternion w x y z, points below each image, arbitrary numbers."""
+    path.mkdir()
+    lenses, images = ["# Camera list"], ["# Image list"]
+    for i, c in enumerate(rig):
+        K, d = c.K, c.distortion.tolist()
+        numbers = (K[0, 0], K[1, 1], K[0, 2] + 0.5, K[1, 2] + 0.5, *d[:4], d[4], 0.0, 0.0, 0.0)
+        lenses.append(f"{9 - i} FULL_OPENCV {c.size_px[0]} {c.size_px[1]} {' '.join(repr(float(n)) for n in numbers)}")
+        x, y, z, w = quaternion(c.pose[0])
+        pose = " ".join(repr(float(n)) for n in (w, x, y, z, *(c.pose[1] / 1000)))
+        images += [f"{i + 3} {pose} {9 - i} {c.name}/000001.jpg", "10.5 20.5 -1 11.25 7.0 3"]
+    (path / "cameras.txt").write_text("\n".join(lenses) + "\n")
+    (path / "images.txt").write_text("\n".join(images) + "\n")
+    (path / "points3D.txt").write_text("# 3D point list\n")
+    return path
+
+
+def quaternion(R: np.ndarray) -> tuple[float, float, float, float]:
+    """x, y, z, w of a rotation that is no half turn."""
+    w = float(np.sqrt(1 + np.trace(R)) / 2)
+    return (
+        float(R[2, 1] - R[1, 2]) / (4 * w),
+        float(R[0, 2] - R[2, 0]) / (4 * w),
+        float(R[1, 0] - R[0, 1]) / (4 * w),
+        w,
+    )
+
+
+def straight(rig: CameraRig) -> CameraRig:
+    """The rig without distortion."""
+    return CameraRig(cameras=tuple(c.replace(distortion=np.zeros(5)) for c in rig))
+
+
+def truth_for(layout: str) -> CameraRig:
+    """What the file of a layout holds: Vicon's has no lens that is exactly OpenCV's."""
+    return straight(truth()) if layout == "vicon" else truth()
+
+
 WRITERS: dict[str, tuple[str, str, Callable[[Path, CameraRig], Path]]] = {
     "qualisys": ("qca", "a.qca.txt", qca),
     "qualisys cropped": ("qca", "a.qca.txt", lambda p, r: qca(p, r, crop=(64, 128))),
     "qualisys half resolution": ("qca", "a.qca.txt", lambda p, r: qca(p, r, binning=2)),
     "pose2sim": ("anipose", "Calib.toml", anipose),
     "anipose mm": ("anipose", "calibration.toml", lambda p, r: anipose(p, r, 1.0)),
-    "caliscope": ("anipose", "camera_array.toml", caliscope),
+    "caliscope": ("caliscope", "camera_array.toml", caliscope),
     "voxelpose": ("voxelpose", "calibration_shelf.json", voxelpose),
     "panoptic": ("panoptic", "calibration_161029.json", panoptic),
     "opencv folder yml": ("opencv", "cams", opencv_folder),
     "opencv folder json": ("opencv", "cams", lambda p, r: opencv_folder(p, r, ".json")),
     "opencv folder xml": ("opencv", "cams", lambda p, r: opencv_folder(p, r, ".xml")),
     "opencv nested": ("opencv", "rig.yml", opencv_nested),
-    "easymocap": ("opencv", "x.yml", easymocap),
+    "easymocap": ("easymocap", "x.yml", easymocap),
+    "vicon": ("xcp", "a.xcp", xcp),
+    "colmap": ("colmap", "sparse", colmap),
     "list": ("opencv", "rig.json", list_json),
 }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tomli_w
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -34,7 +37,7 @@ def assert_same_projections(found: CameraRig, expected: CameraRig) -> None:
 @pytest.mark.parametrize("layout", foreign.WRITERS)
 def test_projections_of_every_layout(layout: str, tmp_path: Path) -> None:
     format_name, file, write = foreign.WRITERS[layout]
-    expected = foreign.truth()
+    expected = foreign.truth_for(layout)
     path = write(tmp_path / file, expected)
     found = read_rig(path)
     assert_same_projections(found, expected)
@@ -51,7 +54,134 @@ def test_every_importer_is_tested() -> None:
         importer = IMPORTERS.get(name)
         assert importer.name == name
         assert importer.title
-        assert all("*" in pattern for pattern in importer.patterns)
+        assert importer.patterns
+
+
+def test_caliscope_leaves_out_what_is_not_calibrated(tmp_path: Path) -> None:
+    path = foreign.caliscope(tmp_path / "camera_array.toml", foreign.truth())
+    document = tomllib.loads(path.read_text())
+    del document["cameras"]["1"]["matrix"]
+    document["cameras"]["2"] |= {"rotation": "null", "translation": "null"}
+    document["cameras"]["3"] |= {"fisheye": True, "distortions": [0.1, 0.01, 0.0, 0.0]}
+    document["cameras"]["0"]["rotation"] = cv2.Rodrigues(foreign.truth()[0].pose[0].copy())[0].ravel().tolist()
+    path.write_text(tomli_w.dumps(document))
+    rig = read_rig(path)
+    assert rig.names == ("cam_0", "cam_2", "cam_3")
+    assert [c.posed for c in rig] == [True, False, True]
+    assert rig["cam_3"].lens == "fisheye"
+    assert "Not calibrated, left out: cam_1" in rig.source
+    np.testing.assert_allclose(rig["cam_0"].centre_mm, foreign.truth()[0].centre_mm)
+
+
+def test_real_files_of_caliscope() -> None:
+    """Files of two versions: their cameras look at one place from some metres away."""
+    folder = Path(__file__).parents[3] / "shared" / "data" / "calibration"
+    if not folder.is_dir():
+        pytest.skip("the recordings of boards are not here")
+    for name in ("charuco_calibration", "4_cam_recording"):
+        rig = read_rig(folder / name / "camera_array.toml")
+        assert rig.names == ("cam_0", "cam_1", "cam_2", "cam_3")
+        assert rig.source.startswith("caliscope") and "read as" not in rig.source
+        centres = np.stack([c.centre_mm for c in rig])
+        apart = np.linalg.norm(centres[:, None] - centres[None], axis=-1)[np.triu_indices(4, 1)]
+        assert apart.min() > 300 and apart.max() < 6000
+
+
+@pytest.mark.parametrize("unit", ["VICON_RADIAL2", "VICON_RADIAL"])
+@pytest.mark.parametrize("lens", [(0.0, 0.0, 7e-8, 3e-14, 0.0), (0.0, 0.0, -4e-8, 1e-14, 0.0)])
+def test_vicon_straightens_and_the_rig_bends_back(unit: str, lens: tuple[float, ...], tmp_path: Path) -> None:
+    """Picture points go through Vicon's formula, and the rig must show the points on those rays at the same pixel."""
+    expected = foreign.straight(foreign.truth())
+    path = foreign.xcp(tmp_path / "a.xcp", expected, lens)
+    if unit == "VICON_RADIAL":
+        pattern = r'VICON_RADIAL2="ViconRadial2 \S+ \S+ (\S+ \S+) \S+"'
+        path.write_text(re.sub(pattern, r'VICON_RADIAL="\1"', path.read_text()))
+    rig = read_rig(path)
+    picture = np.random.default_rng(1).uniform((0, 0), (1919, 1079), (200, 2))
+    for camera, bare in zip(rig, expected, strict=True):
+        away = picture - bare.K[:2, 2]
+        aspect = bare.K[0, 0] / bare.K[1, 1]
+        r2 = (away[:, :1] ** 2) + (away[:, 1:] * aspect) ** 2
+        straight = bare.K[:2, 2] + away * (1 + lens[2] * r2 + lens[3] * r2**2)
+        assert np.abs(straight - picture).max() > 10
+        ahead = np.hstack([(straight - bare.K[:2, 2]) / np.diag(bare.K)[:2], np.ones((200, 1))]) * 4000
+        world = (ahead - bare.pose[1]) @ bare.pose[0]
+        assert np.abs(project(camera, world) - picture).max() < 0.01
+    assert "Vicon's distortion was fitted to" in rig.source
+
+
+def test_vicon_with_a_centre_of_distortion_of_its_own(tmp_path: Path) -> None:
+    """OpenCV's distortion is about the principal point: the error of the fit is said, and no larger than said."""
+    bare = foreign.straight(foreign.truth())
+    lens = (9.0, -6.0, 3e-8, 1e-14, 0.0)
+    rig = read_rig(foreign.xcp(tmp_path / "a.xcp", bare, lens))
+    said = float(re.search(r"fitted to ([\d.e-]+) px", rig.source)[1])  # type: ignore[index]
+    picture = np.random.default_rng(1).uniform((0, 0), (1919, 1079), (500, 2))
+    K = bare[0].K
+    away = picture - K[:2, 2] - lens[:2]
+    r2 = (away[:, :1] ** 2) + (away[:, 1:] * K[0, 0] / K[1, 1]) ** 2
+    straight = K[:2, 2] + lens[:2] + away * (1 + lens[2] * r2 + lens[3] * r2**2)
+    ahead = np.hstack([(straight - K[:2, 2]) / np.diag(K)[:2], np.ones((500, 1))]) * 4000
+    off = np.linalg.norm(project(rig[0], (ahead - bare[0].pose[1]) @ bare[0].pose[0]) - picture, axis=1).max()
+    assert 0.5 * said < off < 1.05 * said < 0.1
+
+
+def test_vicon_leaves_out_marker_cameras_and_refuses_a_folding_lens(tmp_path: Path) -> None:
+    bare = foreign.straight(foreign.truth())
+    rig = read_rig(foreign.xcp(tmp_path / "a.xcp", bare, marker_cameras=3))
+    assert rig.names == bare.names and "3 marker cameras were left out" in rig.source
+    with pytest.raises(CoreError, match="folds inside the picture"):
+        read_rig(foreign.xcp(tmp_path / "b.xcp", bare, (0.0, 0.0, -0.2, 0.0, 0.0)))
+    # Numbers as OpenCV would have them: of the radius in focal lengths, not in px.
+    with pytest.raises(CoreError, match="beyond what OpenCV's model can follow"):
+        read_rig(foreign.xcp(tmp_path / "b.xcp", bare, (0.0, 0.0, -0.2, 0.05, 0.0)))
+
+
+def test_easymocap_needs_its_second_file_for_poses(tmp_path: Path) -> None:
+    path = foreign.easymocap(tmp_path / "x.yml", foreign.truth())
+    assert_same_projections(read_rig(tmp_path), foreign.truth())
+    assert_same_projections(read_rig(tmp_path / "extri.yml"), foreign.truth())
+    (tmp_path / "extri.yml").unlink()
+    rig = read_rig(path)
+    assert not any(c.posed for c in rig) and "no extri.yml" in rig.source
+
+
+def test_colmap_names_cameras_after_pictures_or_folders(tmp_path: Path) -> None:
+    folder = foreign.colmap(tmp_path / "sparse", foreign.truth())
+    rig = read_rig(folder / "images.txt")
+    assert rig.names == foreign.truth().names and "scale is arbitrary" in rig.source
+    text = (folder / "images.txt").read_text()
+    (folder / "images.txt").write_text(re.sub(r"(cam\d+)/000001", r"all/\1", text))
+    assert read_rig(folder).names == rig.names
+    (folder / "images.txt").write_text(re.sub(r"cam\d+/", "cam01/", text))
+    with pytest.raises(CoreError, match="several pictures of one camera"):
+        read_rig(folder)
+
+
+@pytest.mark.parametrize(
+    ("model", "numbers", "K", "distortion"),
+    [
+        ("SIMPLE_PINHOLE", "500 320 240", (500, 500), (0, 0, 0, 0, 0)),
+        ("SIMPLE_RADIAL", "500 320 240 0.1", (500, 500), (0.1, 0, 0, 0, 0)),
+        ("RADIAL", "500 320 240 0.1 -0.2", (500, 500), (0.1, -0.2, 0, 0, 0)),
+        ("OPENCV", "500 510 320 240 0.1 -0.2 0.01 0.02", (500, 510), (0.1, -0.2, 0.01, 0.02, 0)),
+        ("OPENCV_FISHEYE", "500 510 320 240 0.1 -0.2 0.01 0.02", (500, 510), (0.1, -0.2, 0.01, 0.02)),
+    ],
+)
+def test_models_of_colmap(
+    model: str, numbers: str, K: tuple[float, ...], distortion: tuple[float, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "cameras.txt").write_text(f"7 {model} 640 480 {numbers}\n")
+    (tmp_path / "images.txt").write_text("1 2 0 0 0 0 0 3 7 a.png\n\n")
+    camera = read_rig(tmp_path, units="m")[0]
+    assert (camera.name, camera.size_px, camera.K[0, 2], camera.K[1, 2]) == ("a", (640, 480), 319.5, 239.5)
+    assert (camera.K[0, 0], camera.K[1, 1]) == K
+    np.testing.assert_array_equal(camera.distortion, distortion)
+    np.testing.assert_array_equal(camera.pose[0], np.eye(3))
+    np.testing.assert_array_equal(camera.pose[1], [0, 0, 3000])
+    (tmp_path / "cameras.txt").write_text("7 FOV 640 480 500 510 320 240 0.9\n")
+    with pytest.raises(CoreError, match="model 'FOV'"):
+        read_rig(tmp_path)
 
 
 def test_sample_of_qualisys() -> None:
@@ -219,6 +349,14 @@ HOSTILE = {
     "panoptic.json": '{"cameras": [{"name": "a", "distCoef": [], "R": 1, "t": 2}]}',
     "voxel.json": '{"0": {"R": [[1]], "T": [1], "fx": 1, "fy": 1, "cx": 1, "cy": 1}}',
     "list.json": '["R", "T", "fx", "cx"]',
+    "vicon.xcp": '<Cameras><Camera DEVICEID="1" SENSOR_SIZE="9 9"><KeyFrames><KeyFrame FOCAL_LENGTH="nan"/></KeyFrames>'
+    "</Camera></Cameras>",
+    "short.xcp": '<Cameras><Camera DEVICEID="1" SENSOR_SIZE="9 9"><KeyFrames><KeyFrame FOCAL_LENGTH="9" '
+    'PRINCIPAL_POINT="5 5" VICON_RADIAL2="ViconRadial2 1 2"/></KeyFrames></Camera></Cameras>',
+    "bomb.xcp": '<!DOCTYPE x [<!ENTITY a "aa">]><Cameras><Camera/><KeyFrame/>&a;</Cameras>',
+    "mocap.yml": "names: [a]\n",
+    "mocap2.yml": "names: [a]\nK_a: 7\n",
+    "caliscope.toml": "[cameras.0]\ncam_id = 0\nsize = [inf, 7]\nmatrix = [[9.0, 0, 5], [0, 9, 5], [0, 0, 1]]\n",
     "empty.toml": "",
     "picture.txt": "\x00\x01",
 }

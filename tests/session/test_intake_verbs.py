@@ -107,3 +107,31 @@ def test_picture_sizes_of_a_format_without_them_come_from_the_takes(session: Ses
     (tmp_path / "calibration.json").write_text(json.dumps(document))
     run(session, "import-rig", path=str(tmp_path / "calibration.json"))
     assert session.rig_for(session.take("take_01"))["1"].size_px == (192, 64)
+
+
+def test_rig_goes_out_as_a_file_of_another_tool(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(CoreError, match="no rig"):
+        run(session, "export-rig", format="qca")
+    rig = ring_rig(3, distortion=(-0.1, 0.02, 0, 0, 0))
+    late = CameraRig(cameras=(rig[0].replace(latency_s=0.01), *rig.cameras[1:]))
+    late.save(session.layout.rig)
+    reporter = RecordingReporter()
+    result = run(session, "export-rig", reporter, format="qca", path=str(tmp_path / "Calib"))
+    assert result["files"] == [str(tmp_path / "Calib.qca.txt")]
+    assert [level for text, level in reporter.notes if "latencies of cam01" in text] == ["warning"]
+    again = run(session, "import-rig", path=result["files"][0])
+    assert (again["cameras"], again["level"]) == (list(rig.names), "ok")
+    result = run(session, "export-rig", format="colmap")
+    assert [Path(f).relative_to(session.layout.exports).as_posix() for f in result["files"]] == [
+        "colmap/cameras.txt",
+        "colmap/images.txt",
+        "colmap/points3D.txt",
+    ]
+    with pytest.raises(CoreError, match="no rig format to write named 'colma'") as caught:
+        run(session, "export-rig", format="colma")
+    assert "colmap" in caught.value.hint
+    before = session.layout.rig.read_bytes()
+    for own in (session.root, session.layout.rig):
+        with pytest.raises(CoreError, match="own files"):
+            run(session, "export-rig", format="caliscope", path=str(own))
+    assert session.layout.rig.read_bytes() == before

@@ -22,14 +22,18 @@ IMPORTERS: Registry[RigImporter] = Registry(
     "rig format",
     {
         "qca": "core.calibration.importers.qca:IMPORTER",
+        "xcp": "core.calibration.importers.xcp:IMPORTER",
+        "caliscope": "core.calibration.importers.caliscope:IMPORTER",
         "anipose": "core.calibration.importers.anipose:IMPORTER",
         "panoptic": "core.calibration.importers.panoptic:IMPORTER",
         "voxelpose": "core.calibration.importers.voxelpose:IMPORTER",
+        "colmap": "core.calibration.importers.colmap:IMPORTER",
+        "easymocap": "core.calibration.importers.easymocap:IMPORTER",
         "opencv": "core.calibration.importers.opencv:IMPORTER",
     },
 )
 _MAX_BYTES = 16 << 20
-_TEXT_SUFFIXES = (".json", ".qca", ".toml", ".txt", ".xml", ".yaml", ".yml")
+_TEXT_SUFFIXES = (".json", ".qca", ".toml", ".txt", ".xcp", ".xml", ".yaml", ".yml")
 _UNIT_NAMES = {"mm": "millimetres", "cm": "centimetres", "m": "metres"}
 # Cameras that film people stand some 4 m apart, give or take a factor of three; centimetres are rarely used.
 _USUAL_MM, _SPREAD = 4000.0, np.log(3.0)

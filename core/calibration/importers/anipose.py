@@ -1,7 +1,7 @@
-"""TOML as Anipose, Pose2Sim, caliscope and this program write it: a table per camera, OpenCV's conventions.
+"""TOML as Anipose, Pose2Sim and this program write it: a table per camera, OpenCV's conventions.
 
-Pose2Sim and caliscope count in metres, Anipose in the unit of its board, and none of them says so; this program does.
-Which axis points up is not in the file either.
+Pose2Sim counts in metres, Anipose in the unit of its board, and neither says so; this program does. Which axis points
+up is not in the file either.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from core.calibration.importers.raw import MM_PER, RawRig, RigImporter, matrix, numbers, rotation_matrix, text, wrong
@@ -27,26 +26,35 @@ def _recognises(path: Path, content: str) -> bool:
 
 
 def _read(path: Path) -> RawRig:
-    try:
-        document = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise wrong(path, f"it is not valid TOML ({error})") from error
+    document = parsed(path)
     metadata = document.get("metadata")
     unit = metadata.get("units") if isinstance(metadata, Mapping) else None
     if unit is not None and unit not in MM_PER:
         raise wrong(path, f"unknown length unit '{unit}'", "Use mm, cm or m.")
     kept, remarks = [], []
     for key, table in _tables(document):
-        name = text(table.get("name", "")) or _name(key, table)
+        name = text(table.get("name", "")) or key
         if table.get("ignore") is True:
             remarks.append(f"Camera {name} is marked to be ignored.")
             continue
-        kept.append(_camera({**table, "name": name}, path))
+        kept.append(camera_of_table({**table, "name": name}, path))
     if not kept:
         raise wrong(path, "it has no cameras", "Choose the file with the cameras' matrices, such as Calib.toml.")
     # Only this program writes a schema, and with it the world is z up.
     up = "z" if isinstance(metadata, Mapping) and "schema" in metadata else None
     return RawRig(cameras=tuple(kept), unit=unit, up="z" if up else None, remarks=tuple(remarks))
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        CoreError: It is not valid TOML.
+    """
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise wrong(path, f"it is not valid TOML ({error})") from error
 
 
 def _tables(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -58,36 +66,41 @@ def _tables(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
             yield from ((k, v) for k, v in value.items() if isinstance(v, Mapping) and "matrix" in v)
 
 
-def _name(key: str, table: Mapping[str, Any]) -> str:
-    """caliscope numbers its cameras and names their videos cam_0, cam_1; older versions say port_0."""
-    if "cam_id" in table:
-        return f"cam_{table['cam_id']}"
-    return f"port_{table['port']}" if "port" in table else key
+def camera_of_table(table: Mapping[str, Any], path: Path) -> Camera:
+    """A camera from a table that has a name at least; its translation stays in the file's unit.
 
+    The rotation may be a Rodrigues vector or a matrix, and missing coefficients of the distortion count as zero.
 
-def _camera(table: dict[str, Any], path: Path) -> Camera:
+    Raises:
+        CoreError: A value is missing or is no camera's.
+    """
     name = table["name"]
-    table["matrix"] = matrix(table.get("matrix"), (3, 3), path, f"camera {name}: matrix")
-    table["distortions"] = numbers(table.get("distortions", []), path, f"camera {name}: distortions")
-    if table["distortions"].size in (1, 2, 3):
-        table["distortions"] = np.pad(table["distortions"], (0, 4 - table["distortions"].size))
-    rotation, translation = table.get("rotation"), table.get("translation")
-    if rotation is None or translation is None:
-        table.pop("rotation", None)
-        table.pop("translation", None)
-    else:
-        turn = rotation_matrix(rotation, path, name)
-        table["rotation"] = np.asarray(cv2.Rodrigues(turn)[0], np.float64).ravel()
-        table["translation"] = matrix(translation, (3,), path, f"camera {name}: translation")
+    distortion = numbers(table.get("distortions", []), path, f"camera {name}: distortions")
+    if distortion.size in (1, 2, 3):
+        distortion = np.pad(distortion, (0, 4 - distortion.size))
+    lens = {
+        **table,
+        "matrix": matrix(table.get("matrix"), (3, 3), path, f"camera {name}: matrix"),
+        "distortions": distortion,
+        "latency_s": matrix(table.get("latency_s", 0.0), (1,), path, f"camera {name}: latency_s")[0],
+    }
+    # The pose is taken as it is: through a Rodrigues vector, a matrix with rounded digits would come back changed.
+    rotation, translation = lens.pop("rotation", None), lens.pop("translation", None)
     try:
-        return camera_from_table(table, 1.0, path.name)
-    except (TypeError, ValueError) as error:
+        camera = camera_from_table(lens, 1.0, path.name)
+    except (TypeError, ValueError, OverflowError) as error:
         raise wrong(path, f"camera {name} is damaged ({error})") from error
+    if rotation is None or translation is None:
+        return camera
+    return camera.replace(
+        R=rotation_matrix(rotation, path, name),
+        t_mm=matrix(translation, (3,), path, f"camera {name}: translation"),
+    )
 
 
 IMPORTER = RigImporter(
     name="anipose",
-    title="Anipose, Pose2Sim, caliscope (TOML)",
+    title="Anipose, Pose2Sim (TOML)",
     patterns=("*.toml",),
     recognises=_recognises,
     read=_read,

@@ -1,29 +1,46 @@
-"""Calibrate: bring in a rig, read what its check found, and see it over the pictures."""
+"""Calibrate: make a rig from a board or bring one in, read whether it can be believed, and see it over the pictures."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtWidgets import QFileDialog, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
 
+from core.calibration.board import Board
+from core.calibration.frame import Similarity
+from core.config import to_mapping
 from core.errors import CoreError
-from core.pipelines.params import ImportRigParams
+from core.files import write_yaml
+from core.pipelines.params import (
+    BoardSheetParams,
+    CalibrateParams,
+    ExportRigParams,
+    ImportRigParams,
+    ImportTakeParams,
+    SetFrameParams,
+)
 from core.session import Session
 from core.types import CameraRig
-from studio.pages.calibrate import presenter
+from studio.pages.calibrate import presenter, results
+from studio.pages.calibrate.board_card import BoardCard
+from studio.pages.calibrate.frame_card import FrameCard
 from studio.pages.calibrate.import_dialog import ImportRigDialog
+from studio.plots.accuracy_plan import AccuracyPlan
+from studio.plots.error_timeline import ErrorTimeline
 from studio.shell.dialogs import show_error
 from studio.state.app_state import AppState
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear, line
-from studio.widgets.columns import Columns
+from studio.widgets.columns import Columns, TileGrid
+from studio.widgets.coverage import CoverageTile, PairMatrix
 from studio.widgets.data_table import DataTable
-from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.picture_tiles import PictureTiles
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.text import label
+
+_HEIGHTS = ("Feet", "Hips", "Head")
 
 
 class CalibratePage(ScrollPage):
@@ -36,31 +53,31 @@ class CalibratePage(ScrollPage):
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
         super().__init__("Calibrate", "Where the cameras stand, and whether that can be believed.", parent)
         self._state = state
+        self._residuals: results.Residuals | None = None
+        self._shown_folder = ""
         self.import_button = button("Import calibration…", "normal", "import", "Bring in the rig file of another tool")
         self.import_button.clicked.connect(self.import_rig)
+        self.export_button = button("Export calibration…", "normal", "export", "Write the rig for another tool")
+        self.export_button.clicked.connect(self.export_rig)
         self.tools.addWidget(self.import_button)
-        self.empty_button = button("Import calibration…", "primary", "import")
-        self.empty_button.clicked.connect(self.import_rig)
-        self.empty = EmptyState(
-            "calibrate",
-            "No calibration yet",
-            "Import the rig file of another tool: Qualisys, Anipose or Pose2Sim, VoxelPose, CMU Panoptic, or OpenCV. "
-            "Axes and units are checked, and drawn over the pictures.",
-            self.empty_button,
-        )
-        self._stack = QStackedWidget()
-        self._stack.addWidget(self.empty)
-        self._stack.addWidget(self._filled())
-        self.content.addWidget(self._stack, 1)
-        state.session_changed.connect(self.refresh)
-        state.status_changed.connect(self.refresh)
-        state.take_changed.connect(self.refresh)
+        self.tools.addWidget(self.export_button)
+        self._make_cards()
+        self._lay_out()
+        for signal in (state.session_changed, state.status_changed, state.take_changed):
+            signal.connect(self.refresh)
+        state.jobs.changed.connect(self._jobs_changed)
+        state.rig.failed.connect(self._failed)
         self.refresh()
 
     def act(self, action: str) -> None:
         """Carries out an action of the menu."""
-        if action == "rig.import":
-            self.import_rig()
+        acts = {
+            "rig.import": self.import_rig,
+            "rig.export": self.export_rig,
+            "rig.calibrate": self.board_card.go.push.click,
+        }
+        if action in acts:
+            acts[action]()
 
     def import_rig(self) -> None:
         """Asks for a rig file and imports it as a job."""
@@ -80,35 +97,90 @@ class CalibratePage(ScrollPage):
 
     def start_import(self, params: ImportRigParams) -> None:
         """Imports as a job."""
+        self._start("import-rig", params, f"Import calibration {Path(params.path).name}")
+
+    def export_rig(self) -> None:
+        """Asks for a file and a format, and writes the rig there as a job."""
+        filters = presenter.export_filters()
+        start = str(Path(self._state.settings.value.last_folder) / "rig")
+        chosen, kind = QFileDialog.getSaveFileName(self, "Export calibration", start, ";;".join(filters))
+        if chosen:
+            self.start_export(chosen, filters[kind])
+
+    def start_export(self, path: str, format: str) -> None:
+        """Writes the rig as a job."""
+        self._start("export-rig", ExportRigParams(path=path, format=format), f"Export calibration {Path(path).name}")
+
+    def calibrate(self, take: str, lens_take: str = "") -> None:
+        """Calibrates from a take of the board, as a job."""
         session = self._state.session
-        if session is None:
+        if session is None or not take:
             return
-        try:
-            self._state.jobs.start(session, "import-rig", params, f"Import calibration {Path(params.path).name}")
-        except CoreError as error:
-            show_error(error, self.window())
+        config = presenter.calibrate_config(self.board_card.form.board)
+        lenses = (lens_take,) if lens_take else ()
+        self._start(
+            "calibrate", CalibrateParams(take=take, lens_takes=lenses, calibration=config), f"Calibrate from {take}"
+        )
+
+    def import_videos(self) -> None:
+        """Asks for videos of the board and brings them in as a take, as a job."""
+        start = self._state.settings.value.last_folder
+        chosen, _ = QFileDialog.getOpenFileNames(
+            self, "Videos of the board, one a camera", start, presenter.VIDEO_FILES
+        )
+        if chosen:
+            self._state.settings.update(last_folder=str(Path(chosen[0]).parent))
+            self.start_videos(tuple(chosen))
+
+    def start_videos(self, videos: tuple[str, ...]) -> None:
+        """Brings in videos of the board."""
+        self._start("import-take", ImportTakeParams(videos=videos, kind="board"), "Bring in videos of the board")
+
+    def make_sheet(self) -> None:
+        """Asks for a file and writes the board there, as a job."""
+        start = str(Path(self._state.settings.value.last_folder) / "board.pdf")
+        chosen, _ = QFileDialog.getSaveFileName(self, "Board sheet", start, "To print (*.pdf);;For a screen (*.png)")
+        if chosen:
+            self._start("board-sheet", BoardSheetParams(path=chosen, board=self.board_card.form.board), "Board sheet")
 
     def refresh(self) -> None:
         """Shows what is on disk."""
         session = self._state.session
         if session is None:
             self.pictures.forget()
+            self.board_pictures.forget()
+            self._residuals, self._shown_folder = None, ""
             return
+        takes = results.board_takes(session)
+        self.board_card.show_session(results.board_of(session), takes, running=self._calibrating())
         try:
             rig = session.rig
-            self._stack.setCurrentIndex(0 if rig is None else 1)
-            self.import_button.setVisible(rig is not None)
-            if rig is not None:
-                self._show_rig(session, rig)
+            self.problem.setVisible(False)
         except CoreError as error:
-            self._stack.setCurrentIndex(0)
-            self.empty.say("The calibration cannot be read", f"{error.message} {error.hint}")
+            rig = None
+            self.problem.setText(f"The calibration cannot be read. {error.message} {error.hint}")
+            self.problem.setVisible(True)
+        self.export_button.setEnabled(rig is not None)
+        for card in (self.check_card, self.pictures_card, self.rig_card, self.frame_card, self.accuracy_card):
+            card.setVisible(rig is not None)
+        if rig is None:
+            self._show_results(session, None)
+            return
+        try:
+            self._show_rig(session, rig, takes)
+            self._show_results(session, results.results(session))
+        except CoreError as error:
+            self.problem.setText(f"{error.message} {error.hint}")
+            self.problem.setVisible(True)
 
-    def _filled(self) -> QWidget:
-        holder = QWidget()
-        column = QVBoxLayout(holder)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(self.content.spacing())
+    def _make_cards(self) -> None:
+        self.problem = label("", "bad")
+        self.problem.hide()
+        self.board_card = BoardCard()
+        self.board_card.calibrate.connect(self.calibrate)
+        self.board_card.videos_wanted.connect(self.import_videos)
+        self.board_card.sheet_wanted.connect(self.make_sheet)
+        self.board_card.board_edited.connect(self._keep_board)
         self.check_card = Card("Check")
         self.pictures_card = Card("The rig over the pictures")
         self.pictures_card.set_note(presenter.LEGEND)
@@ -117,23 +189,60 @@ class CalibratePage(ScrollPage):
         self.pictures_card.body.addWidget(self.pictures_empty)
         self.pictures_card.body.addWidget(self.pictures)
         self.rig_card = Card("Cameras")
-        self.table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5, 6), stretch=0)
+        self.table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5, 6, 7, 8), stretch=0)
         self.rig_card.body.addWidget(self.table)
-        columns = Columns(breakpoint_px=900, shares=(7, 4))
-        columns.left.addWidget(self.pictures_card)
-        columns.left.addStretch(1)
-        columns.right.addWidget(self.check_card)
-        columns.right.addStretch(1)
-        column.addWidget(columns)
-        column.addWidget(self.rig_card)
-        column.addStretch(1)
-        return holder
+        self.coverage_card = Card("What the cameras saw of the board")
+        self.coverage = TileGrid(150, most=4)
+        self.pairs = PairMatrix()
+        self.coverage_card.body.addWidget(self.coverage)
+        self.coverage_card.body.addWidget(label("Moments in which two cameras saw the board together", "small"))
+        self.coverage_card.body.addWidget(self.pairs)
+        self.error_card = Card("Error over time", "Each dot is a moment. Click one to see its pictures.")
+        self.timeline = ErrorTimeline()
+        self.timeline.chosen.connect(self.show_moment)
+        self.board_pictures = PictureTiles(presenter.RESIDUAL_LEGEND)
+        self.error_card.body.addWidget(self.timeline)
+        self.error_card.body.addWidget(self.board_pictures)
+        self.frame_card = FrameCard()
+        self.frame_card.moved.connect(self._move)
+        self.frame_card.failed.connect(self._failed)
+        self.frame_card.floor_wanted.connect(self._floor)
+        self.frame_card.feet_wanted.connect(self._feet)
+        self.accuracy_card = Card("Expected accuracy", presenter.ACCURACY_NOTE)
+        self.plan = AccuracyPlan()
+        self.heights = QButtonGroup(self)
+        for index, words in enumerate(_HEIGHTS):
+            push = button(words, "quiet")
+            push.setCheckable(True)
+            push.setChecked(index == 1)
+            self.heights.addButton(push, index)
+            self.accuracy_card.tools.addWidget(push)
+        self.heights.idClicked.connect(self._show_accuracy)
+        self.accuracy_words = label("", "small")
+        self.accuracy_card.body.addWidget(self.plan)
+        self.accuracy_card.body.addWidget(self.accuracy_words)
 
-    def _show_rig(self, session: Session, rig: CameraRig) -> None:
-        self.table.set_rows(presenter.camera_rows(rig))
+    def _lay_out(self) -> None:
+        columns = Columns(breakpoint_px=900, shares=(7, 5))
+        for card in (self.board_card, self.error_card, self.pictures_card):
+            columns.left.addWidget(card)
+        columns.left.addStretch(1)
+        for card in (self.check_card, self.coverage_card, self.accuracy_card, self.frame_card):
+            columns.right.addWidget(card)
+        columns.right.addStretch(1)
+        self.content.addWidget(self.problem)
+        self.content.addWidget(columns)
+        self.content.addWidget(self.rig_card)
+        self.content.addStretch(1)
+
+    def _show_rig(self, session: Session, rig: CameraRig, takes: list[str]) -> None:
+        found = results.results(session)
+        self.table.set_rows(presenter.camera_rows(rig, found))
         self.rig_card.set_note(presenter.rig_sentence(rig))
         self._show_findings(session)
         take = self._state.take
+        self.frame_card.show_rig(rig, takes, people=bool(take and take.poses3d_runs()))
+        self._show_accuracy()
         self.pictures_empty.setVisible(take is None)
         self.pictures.setVisible(take is not None)
         if take is not None:
@@ -152,3 +261,93 @@ class CalibratePage(ScrollPage):
         self.check_card.body.addWidget(line())
         for finding in found:
             self.check_card.body.addWidget(FindingRow(finding.level, finding.sentence, finding.remedy))
+
+    def _show_results(self, session: Session, found: results.BoardResults | None) -> None:
+        """Coverage, pairs and the error over time of the newest calibration from a board."""
+        for card in (self.coverage_card, self.error_card):
+            card.setVisible(found is not None)
+        self.board_card.say("" if found is None else found.advice)
+        folder = "" if found is None else found.folder
+        if found is None or folder == self._shown_folder:
+            self._shown_folder = folder
+            return
+        self._shown_folder = folder
+        tiles = zip(found.cameras, found.cells, found.words, strict=True)
+        self.coverage.set_tiles([CoverageTile(*tile) for tile in tiles])
+        self.pairs.show_pairs(found.cameras, found.shared, results.ENOUGH_MOMENTS)
+        self.error_card.set_note(f"{found.summary}. Each dot is a moment: click one to see its pictures.")
+        self.board_pictures.forget()
+        try:
+            self._residuals = results.Residuals(session, folder)
+        except CoreError:
+            self._residuals = None
+            self.error_card.hide()  # the recording was thrown away; the figures stay
+            return
+        self.timeline.show_errors(self._residuals.time_s, found.moment_px)
+        worst = presenter.worst_moment(found.moment_px)
+        if worst is not None:
+            self.timeline.go_to(worst)
+            self.show_moment(worst)
+
+    def show_moment(self, moment: int) -> None:
+        """Shows all cameras' pictures of a moment of the board's recording, with residuals."""
+        shown = self._residuals
+        if shown is None or shown.take is None:
+            return
+        sizes = {c.name: c.size_px for c in shown.take.manifest.cameras}
+        self.board_pictures.show_cameras((self._shown_folder, moment), sizes, partial(shown.picture, moment))
+
+    def _show_accuracy(self, _chosen: int = 0) -> None:
+        session = self._state.session
+        rig = session.rig if session is not None else None
+        found = results.accuracy(rig) if rig is not None else None
+        self.accuracy_card.setVisible(found is not None)
+        if rig is not None and found is not None:
+            level = self.heights.checkedId()
+            self.plan.show_map(rig, found, level)
+            self.accuracy_words.setText(presenter.accuracy_sentence(found, level))
+
+    def _keep_board(self, board: Board) -> None:
+        session = self._state.session
+        if session is not None:
+            write_yaml(session.layout.board, to_mapping(board))
+            self.refresh()
+
+    def _move(self, change: Similarity, words: str) -> None:
+        session = self._state.session
+        if session is None:
+            return
+        try:
+            self._state.rig.move(session, change, words)
+        except CoreError as error:
+            self._failed(error)
+
+    def _floor(self, take: str) -> None:
+        params = SetFrameParams(floor_take=take, board=self.board_card.form.board)
+        self._start("set-frame", params, f"Set the floor from {take}")
+
+    def _feet(self) -> None:
+        if self._state.take_name and self._state.poses_name:
+            params = SetFrameParams(feet_take=self._state.take_name, poses=self._state.poses_name)
+            self._start("set-frame", params, "Set the floor from feet")
+
+    def _start(self, verb: str, params: object, title: str) -> None:
+        session = self._state.session
+        if session is None:
+            return
+        try:
+            self._state.jobs.start(session, verb, params, title)
+        except CoreError as error:
+            self._failed(error)
+
+    def _failed(self, error: CoreError) -> None:
+        show_error(error, self.window())
+
+    def _calibrating(self) -> bool:
+        return any(job.verb == "calibrate" for job in self._state.jobs.active)
+
+    def _jobs_changed(self, _job: object) -> None:
+        session = self._state.session
+        if session is not None:
+            takes = results.board_takes(session)
+            self.board_card.show_session(results.board_of(session), takes, running=self._calibrating())

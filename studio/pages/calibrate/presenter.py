@@ -9,18 +9,40 @@ from typing import Any
 import numpy as np
 from PySide6.QtGui import QImage
 
+from core.calibration.accuracy import AccuracyMap
+from core.calibration.board import Board
+from core.calibration.config import CalibrateConfig
+from core.calibration.exporters import cards
 from core.calibration.overlay import floor_grid_px, poles_px
 from core.calibration.space import capture_space
 from core.errors import CoreError
 from core.files import read_json
 from core.geometry.resize import at_size
 from core.session import Session, Take
+from core.session.intake import VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
+from core.types.arrays import F64
+from studio.pages.calibrate.results import ENLARGED, BoardResults
 from studio.widgets.picture import Lines, first_picture
 
 LEGEND = "Blue: floor grid, one line a metre. Yellow: upright poles of 1.8 m. Wrong axes or units show at once."
-RIG_FILES = "Rig files (*.txt *.toml *.json *.yaml *.yml *.xml);;All files (*)"
-CAMERA_HEADERS = ("Camera", "Picture", "Focal length", "Field of view", "x, y in m", "Height in m", "Error")
+RESIDUAL_LEGEND = (
+    f"Blue: corners as found. Yellow: how far they are from where the other cameras predict them, {ENLARGED:.0f} times."
+)
+ACCURACY_NOTE = "From the cameras' places alone, if every view is off by 1 px. Lines: where it is worst."
+RIG_FILES = "Rig files (*.txt *.toml *.json *.yaml *.yml *.xml *.xcp *.qca);;All files (*)"
+VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
+CAMERA_HEADERS = (
+    "Camera",
+    "Picture",
+    "Focal length",
+    "Field of view",
+    "x, y in m",
+    "Height in m",
+    "Error",
+    "Left out",
+    "Delay",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +60,35 @@ class Finding:
     remedy: str = ""
 
 
-def camera_rows(rig: CameraRig) -> list[tuple[str, ...]]:
+def camera_rows(rig: CameraRig, found: BoardResults | None = None) -> list[tuple[str, ...]]:
     """One row a camera, in the columns of `CAMERA_HEADERS`."""
-    return [_camera_row(camera) for camera in rig]
+    return [_camera_row(camera, found) for camera in rig]
+
+
+def calibrate_config(board: Board) -> CalibrateConfig:
+    """How the button calibrates: everything is found out."""
+    return CalibrateConfig(board=board)
+
+
+def export_filters() -> dict[str, str]:
+    """Lines of the file dialogue to names of formats."""
+    return {e.file_filter or f"{e.title}, a folder (*)": e.name for e in cards()}
+
+
+def worst_moment(error_px: F64) -> int | None:
+    """The moment to look at first: that with the largest error; None where none is known."""
+    return int(np.nanargmax(error_px)) if np.isfinite(error_px).any() else None
+
+
+def accuracy_sentence(found: AccuracyMap, level: int) -> str:
+    """What a map says at one height, in a sentence."""
+    error = found.error_mm[..., level]
+    known = error[np.isfinite(error)]
+    if not len(known):
+        return "No two cameras see anything at this height."
+    low, high = (float(np.percentile(known, q)) for q in (5, 95))
+    height = float(found.z_mm[level]) / 1000
+    return f"{height:.1f} m over the floor: {low:.1f} mm where it is best (green), {high:.1f} mm where worst (red)."
 
 
 def rig_sentence(rig: CameraRig) -> str:
@@ -90,7 +138,7 @@ def overlay(rig: CameraRig, take: Take, camera: str) -> tuple[QImage, list[Lines
     return picture, [floor, poles]
 
 
-def _camera_row(camera: Camera) -> tuple[str, ...]:
+def _camera_row(camera: Camera, found: BoardResults | None) -> tuple[str, ...]:
     width, height = camera.size_px
     fx = float(camera.K[0, 0])
     view = "fisheye" if camera.lens == "fisheye" else f"{2 * math.degrees(math.atan(width / 2 / fx)):.0f}°"
@@ -100,4 +148,9 @@ def _camera_row(camera: Camera) -> tuple[str, ...]:
     else:
         where = high = "no pose"
     error = f"{camera.rmse_px:.2f} px" if camera.rmse_px is not None else "–"
-    return camera.name, f"{width} × {height}", f"{fx:,.0f} px", view, where, high, error
+    left_out = found.left_out_px.get(camera.name) if found is not None else None
+    predicted = f"{left_out:.2f} px" if left_out is not None else "–"
+    late = found.latency.get(camera.name, "–") if found is not None else "–"
+    if late == "–" and camera.latency_s:
+        late = f"{camera.latency_s * 1000:+.0f} ms"
+    return camera.name, f"{width} × {height}", f"{fx:,.0f} px", view, where, high, error, predicted, late

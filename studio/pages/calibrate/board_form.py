@@ -1,0 +1,163 @@
+"""The board that is waved: fields for what is printed on it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
+
+from core.calibration.board import DICTIONARIES, Back, Board, BoardKind
+from core.errors import CoreError
+from studio.theme import GRID_PX
+from studio.widgets.number_field import NumberField
+from studio.widgets.text import label, set_role
+
+_KINDS: dict[str, str] = {"charuco": "ChArUco", "chessboard": "Chessboard", "markers": "Markers"}
+_BACKS: dict[str, str] = {
+    "auto": "Found out",
+    "none": "Blank",
+    "mirrored": "Front mirrored",
+    "numbered": "Markers count on",
+}
+
+
+class BoardForm(QWidget):
+    """Edits a `Board`.
+
+    Signals:
+        edited: A person changed it, and it makes sense.
+    """
+
+    edited = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.kind, self.dictionary, self.back = QComboBox(), QComboBox(), QComboBox()
+        for box, words, choices in (
+            (self.kind, _KINDS, get_args(BoardKind)),
+            (self.back, _BACKS, get_args(Back)),
+            (self.dictionary, {d: d.removeprefix("DICT_") for d in DICTIONARIES}, DICTIONARIES),
+        ):
+            for choice in choices:
+                box.addItem(words[choice], choice)
+        self.columns, self.rows = (NumberField(name, "", 0) for name in ("Columns", "Rows"))
+        self.square, self.marker = NumberField("Square", "mm", 2), NumberField("Marker", "mm", 2)
+        self.thickness = NumberField("Thickness", "mm", 1)
+        for field, low, high in (
+            (self.columns, 1, 60),
+            (self.rows, 1, 60),
+            (self.square, 0.5, 5000),
+            (self.marker, 0.5, 5000),
+            (self.thickness, 0, 400),
+        ):
+            field.setRange(low, high)
+        self.inverted = QCheckBox("Printed inverted")
+        self.inverted.setToolTip("Black and white exchanged: white markers on black squares")
+        self.legacy = QCheckBox("Old pattern")
+        self.legacy.setToolTip("ChArUco as OpenCV drew it before 4.6")
+        self._problem = label("", "small")
+        self._problem.hide()
+        self._lay_out()
+        self._shown = Board()
+        self.show_board(self._shown)
+        for box in (self.kind, self.dictionary, self.back):
+            box.activated.connect(self._changed)
+        for field in (self.columns, self.rows, self.square, self.marker, self.thickness):
+            field.edited.connect(self._changed)
+        for tick in (self.inverted, self.legacy):
+            tick.clicked.connect(self._changed)
+
+    @property
+    def board(self) -> Board:
+        """The board as it stands in the fields.
+
+        Raises:
+            CoreError: No such board is possible.
+        """
+        kind = self.kind.currentData()
+        return dataclasses.replace(
+            self._shown,
+            kind=kind,
+            columns=round(self.columns.value()),
+            rows=round(self.rows.value()),
+            square_mm=self.square.value(),
+            marker_mm=self.marker.value(),
+            dictionary=self.dictionary.currentData(),
+            legacy=self.legacy.isChecked(),
+            inverted=self.inverted.isChecked(),
+            back="none" if kind == "chessboard" else self.back.currentData(),
+            thickness_mm=self.thickness.value(),
+        )
+
+    @property
+    def problem(self) -> str:
+        """Why no such board is possible; empty if it is."""
+        try:
+            _ = self.board
+        except CoreError as error:
+            return f"{error.message} {error.hint}"
+        return ""
+
+    def show_board(self, board: Board) -> None:
+        """Fills the fields."""
+        self._shown = board
+        for box, value in ((self.kind, board.kind), (self.dictionary, board.dictionary), (self.back, board.back)):
+            box.setCurrentIndex(max(box.findData(value), 0))
+        for field, number in (
+            (self.columns, board.columns),
+            (self.rows, board.rows),
+            (self.square, board.square_mm),
+            (self.marker, board.marker_mm),
+            (self.thickness, board.thickness_mm),
+        ):
+            field.show_value(number)
+        self.inverted.setChecked(board.inverted)
+        self.legacy.setChecked(board.legacy)
+        self._show_parts()
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(GRID_PX + GRID_PX // 2)
+        grid.setVerticalSpacing(GRID_PX // 2)
+        self._words = {}
+        places = (
+            ("Board", self.kind, 0, 0),
+            ("Columns", self.columns, 0, 1),
+            ("Rows", self.rows, 0, 2),
+            ("Square", self.square, 0, 3),
+            ("Dictionary", self.dictionary, 2, 0),
+            ("Marker", self.marker, 2, 1),
+            ("Back", self.back, 2, 2),
+            ("Thickness", self.thickness, 2, 3),
+        )
+        for words, field, row, column in places:
+            field.setAccessibleName(words)
+            self._words[field] = label(words, "small", wrap=False)
+            grid.addWidget(self._words[field], row, column)
+            grid.addWidget(field, row + 1, column)
+            grid.setColumnStretch(column, 1)
+        grid.addWidget(self.inverted, 4, 0, 1, 2)
+        grid.addWidget(self.legacy, 4, 2, 1, 2)
+        grid.addWidget(self._problem, 5, 0, 1, 4)
+
+    def _changed(self) -> None:
+        self._show_parts()
+        if not self.problem:
+            self._shown = self.board
+            self.edited.emit()
+
+    def _show_parts(self) -> None:
+        """Hides what the kind of board does not have, and says what is impossible."""
+        kind = self.kind.currentData()
+        for field in (self.dictionary, self.marker, self.back, self.thickness):
+            for widget in (field, self._words[field]):
+                widget.setVisible(kind != "chessboard")
+        self.legacy.setVisible(kind == "charuco")
+        self._words[self.square].setText("Spacing" if kind == "markers" else "Square")
+        problem = self.problem
+        self._problem.setText(problem)
+        self._problem.setVisible(bool(problem))
+        set_role(self._problem, "bad" if problem else "small")

@@ -1,0 +1,171 @@
+"""What a board said about the session's rig, as the page shows it. No widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PySide6.QtGui import QImage
+
+from core.calibration.accuracy import AccuracyMap, accuracy_map
+from core.calibration.board import Board
+from core.calibration.held_out import load_residuals
+from core.calibration.observations import BoardObservations
+from core.config import from_mapping
+from core.errors import CoreError
+from core.files import read_json, read_yaml
+from core.session import Session, Take
+from core.session.video import VideoReader
+from core.types import CameraRig
+from core.types.arrays import F64, I64
+from studio.widgets.picture import Lines, to_image
+
+ENOUGH_MOMENTS = 8
+ENLARGED = 15.0
+"""Residuals are drawn this many times as long as they are."""
+_CROSS_PX = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BoardResults:
+    """Figures of the newest calibration from a board.
+
+    Attributes:
+        folder: Name of its folder.
+        cameras: (V,) names.
+        cells: Of each camera, points seen in each part of the picture.
+        words: Of each camera, a line on its coverage.
+        shared: (V, V) moments.
+        advice: What to show next.
+        summary: One line of figures.
+        left_out_px: By camera.
+        latency: By camera, delay and its error, in words.
+        moment_px: (T,) error of each moment, NaN where unknown.
+    """
+
+    folder: str
+    cameras: tuple[str, ...]
+    cells: tuple[I64, ...]
+    words: tuple[str, ...]
+    shared: I64
+    advice: str
+    summary: str
+    left_out_px: dict[str, float | None]
+    latency: dict[str, str]
+    moment_px: F64
+
+
+def board_of(session: Session) -> Board:
+    """The board that was used or edited last."""
+    try:
+        return from_mapping(Board, read_yaml(session.layout.board)) if session.layout.board.exists() else Board()
+    except CoreError:
+        return Board()  # a damaged note of it is no reason to stop
+
+
+def board_takes(session: Session) -> list[str]:
+    """Takes that may show the board, those that were brought in as such first."""
+    kinds = {}
+    for name in session.take_names():
+        try:
+            kinds[name] = session.take(name).manifest.kind
+        except CoreError:
+            continue  # the Record page tells of damaged takes
+    return sorted(kinds, key=lambda n: (kinds[n] == "motion", n))
+
+
+def results(session: Session) -> BoardResults | None:
+    """Figures from the report; None if the rig was not made from a board here.
+
+    Raises:
+        CoreError: The report is damaged.
+    """
+    path = session.layout.rig_report
+    if not path.exists():
+        return None
+    report: Any = read_json(path)
+    if not isinstance(report, dict) or "quality" not in report:
+        return None
+    try:
+        quality, names = report["quality"], tuple(str(n) for n in report["quality"]["left_out_px"])
+        covered = [quality["coverage"][n] for n in names]
+        median = quality["left_out_median_px"]
+        late = report.get("latency_ms", {})
+        return BoardResults(
+            folder=str(report.get("folder", "")),
+            cameras=names,
+            cells=tuple(np.asarray(c["cells"], np.int64) for c in covered),
+            words=tuple(f"{c['share']:.0%}, {c['pictures']} pictures" for c in covered),
+            shared=np.asarray(quality["shared_moments"], np.int64),
+            advice=str(report.get("advice", "")),
+            summary=_summary(quality, median),
+            left_out_px={n: quality["left_out_px"][n] for n in names},
+            latency={n: f"{v['delay']:+.0f} ± {v['error']:.0f} ms" for n, v in late.items()},
+            moment_px=np.array([np.nan if e is None else float(e) for e in quality["moment_px"]]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CoreError(f"{path} is damaged: {error}.", "Calibrate again.") from error
+
+
+def _summary(quality: Any, median: float | None) -> str:
+    parts = [] if median is None else [f"left-out cameras predicted to {median:.2f} px"]
+    if quality.get("square_mm") is not None:
+        parts.append(f"squares measured to {quality['square_mm']:.2f} mm")
+    return " · ".join(parts)
+
+
+class Residuals:
+    """The recording behind a calibration: pictures, points and how far they are from where they were predicted.
+
+    Args:
+        session: Where it lies.
+        folder: Name of the calibration.
+
+    Raises:
+        CoreError: Its files are missing or damaged.
+    """
+
+    def __init__(self, session: Session, folder: str) -> None:
+        layout = session.layout.calibration(folder)
+        self.seen = BoardObservations.load(layout.observations)
+        self.left_out_px = load_residuals(layout.residuals)["left_out_px"]
+        name = self.seen.source.removeprefix("take ")
+        self.take: Take | None = session.take(name) if name in session.take_names() else None
+
+    @property
+    def time_s(self) -> F64:
+        """(T,) times of the moments from the first on."""
+        times = np.array([np.nan if np.isnan(row).all() else np.nanmean(row) for row in self.seen.time_s])
+        return np.asarray(times - np.nanmin(times))
+
+    def picture(self, moment: int, camera: str) -> tuple[QImage, list[Lines]]:
+        """A camera's picture of a moment, with a cross on each corner and its residual, enlarged.
+
+        Raises:
+            CoreError: The take is gone, or its video cannot be read.
+        """
+        if self.take is None:
+            raise CoreError("The take of the board is gone.", "Calibrate again from a take that is there.")
+        v = self.seen.cameras.index(camera)
+        frame = int(self.seen.frame[moment, v])
+        if frame < 0:
+            raise CoreError(f"{camera} has no picture of this moment.", "Choose another moment.")
+        with VideoReader(self.take.video_path(camera), self.take.camera(camera).rotation_deg) as video:
+            image = to_image(video.read(frame))
+        mine = (self.seen.view == v) & (self.seen.moment == moment)
+        at, off = self.seen.xy_px[mine], self.left_out_px[mine]
+        crosses = []
+        for step in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX)):
+            crosses += [np.stack([p - step, p + step]) for p in at]
+        vectors = [np.stack([p, p + ENLARGED * d]) for p, d in zip(at, off, strict=True) if np.isfinite(d).all()]
+        return image, [Lines(tuple(crosses), "on_picture", 1.4), Lines(tuple(vectors), "on_picture_strong", 2.2)]
+
+
+def accuracy(rig: CameraRig) -> AccuracyMap | None:
+    """The accuracy map of a rig, None where its cameras share no room."""
+    posed = [c.name for c in rig if c.posed]
+    try:
+        return accuracy_map(rig.subset(posed)) if len(posed) >= 2 else None
+    except CoreError:
+        return None

@@ -1,0 +1,98 @@
+"""The error of a calibration over its recording; a click goes to a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor, QFont, QKeyEvent
+from PySide6.QtWidgets import QWidget
+
+from core.types.arrays import F64
+from studio.theme import Theme, current_theme, theme_changed
+
+
+class ErrorTimeline(pg.PlotWidget):
+    """A dot a moment, and the moment looked at.
+
+    Signals:
+        chosen: Number of the moment that was clicked, or gone to with the arrow keys.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._time_s, self._error = np.zeros(0), np.zeros(0)
+        self.moment: int | None = None
+        self.setFixedHeight(132)
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        self.setMouseEnabled(x=False, y=False)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Error over time")
+        self._dots = pg.ScatterPlotItem(size=6, pen=None)
+        self._mark = pg.InfiniteLine(angle=90)
+        self._mark.hide()
+        self.plotItem.addItem(self._dots)
+        self.plotItem.addItem(self._mark)
+        self.scene().sigMouseClicked.connect(self._clicked)
+        theme_changed.connect(self.dress)
+        self.dress(current_theme())
+
+    def show_errors(self, time_s: Sequence[float] | F64, error_px: Sequence[float | None] | F64) -> None:
+        """Shows (T,) errors at (T,) times; None or NaN where there is none."""
+        self._time_s = np.asarray(time_s, float)
+        self._error = np.array([np.nan if e is None else e for e in error_px], float)
+        self.moment = None
+        self._mark.hide()
+        self.dress(current_theme())
+        known = self._error[np.isfinite(self._error)]
+        if len(known):
+            self.setYRange(0, float(np.percentile(known, 98)) * 1.25, padding=0)
+
+    def go_to(self, moment: int) -> None:
+        """Marks a moment without saying so."""
+        self.moment = moment
+        self._mark.setValue(float(self._time_s[moment]))
+        self._mark.show()
+
+    def dress(self, theme: Theme) -> None:
+        """Takes the colours of a theme."""
+        self.setBackground(QColor(theme.panel))
+        self.plotItem.showGrid(x=False, y=True, alpha=0.25)
+        font = QFont(self.font())
+        font.setPixelSize(11)
+        for side, words in (("left", "px"), ("bottom", "s")):
+            axis = self.plotItem.getAxis(side)
+            axis.setPen(pg.mkPen(theme.border))
+            axis.setTextPen(pg.mkPen(theme.muted))
+            axis.enableAutoSIPrefix(False)
+            axis.setStyle(tickFont=font, tickLength=4)
+            self.plotItem.setLabel(side, words, color=theme.muted, **{"font-size": "11px"})
+        self._mark.setPen(pg.mkPen(theme.on_picture_strong, width=1.4))
+        known = np.isfinite(self._error)
+        usual = float(np.median(self._error[known])) if known.any() else 1.0
+        brushes = [pg.mkBrush(theme.warn if e > 3 * usual else theme.accent) for e in self._error[known]]
+        self._dots.setData(self._time_s[known], self._error[known], brush=brushes)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()), 0)
+        known = np.flatnonzero(np.isfinite(self._error))
+        if step and len(known):
+            at = 0 if self.moment is None else int(np.searchsorted(known, self.moment)) + step
+            self._go(int(known[np.clip(at, 0, len(known) - 1)]))
+        else:
+            super().keyPressEvent(event)
+
+    def _clicked(self, event: object) -> None:
+        place = self.plotItem.vb.mapSceneToView(event.scenePos())  # type: ignore[attr-defined]
+        known = np.flatnonzero(np.isfinite(self._error))
+        if len(known):
+            self._go(int(known[np.argmin(np.abs(self._time_s[known] - place.x()))]))
+
+    def _go(self, moment: int) -> None:
+        self.go_to(moment)
+        self.chosen.emit(moment)

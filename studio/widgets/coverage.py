@@ -1,0 +1,122 @@
+"""How much of a camera's picture the board has been in, and which cameras have seen it together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from core.types.arrays import I64
+from studio.theme import GRID_PX, current_theme, theme_changed
+
+_MANY = 40  # points in a cell that is shown full
+_ROW_PX = 24
+
+
+class CoverageTile(QWidget):
+    """A camera's picture as a heat map.
+
+    Args:
+        name: The camera.
+        cells: (rows, columns) number of points seen in each cell.
+        words: A line under the map.
+    """
+
+    def __init__(self, name: str, cells: I64, words: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.name, self.cells, self.words = name, np.asarray(cells), words
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName(f"Coverage of {name}")
+        self.setToolTip(f"{name}: {words}")
+        self.setMinimumHeight(116)
+        theme_changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        return QSize(150, 116)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        theme = current_theme()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        foot = painter.fontMetrics().height() + GRID_PX // 2
+        rows, columns = self.cells.shape
+        room = QRectF(0, 0, self.width(), self.height() - foot)
+        side = min(room.width() / columns, room.height() / rows)
+        picture = QRectF(0, 0, side * columns, side * rows)
+        picture.moveCenter(room.center())
+        corners = QPainterPath()
+        corners.addRoundedRect(picture, 4, 4)
+        painter.save()
+        painter.setClipPath(corners)
+        painter.fillRect(picture, QColor(theme.viewport))
+        for (row, column), count in np.ndenumerate(self.cells):
+            if count:
+                colour = QColor(theme.accent)
+                colour.setAlphaF(0.18 + 0.82 * min(1.0, float(np.log1p(count) / np.log1p(_MANY))))
+                cell = QRectF(picture.x() + column * side, picture.y() + row * side, side, side)
+                painter.fillRect(cell.adjusted(0.5, 0.5, -0.5, -0.5), colour)
+        painter.restore()
+        painter.setPen(QPen(QColor(theme.border)))
+        painter.drawPath(corners)
+        painter.setPen(QColor(theme.text))
+        words = painter.fontMetrics().elidedText(
+            f"{self.name} · {self.words}", Qt.TextElideMode.ElideRight, self.width()
+        )
+        painter.drawText(QRectF(0, self.height() - foot, self.width(), foot), Qt.AlignmentFlag.AlignCenter, words)
+        painter.end()
+
+
+class PairMatrix(QWidget):
+    """In how many moments each pair of cameras has seen the board together."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.names: tuple[str, ...] = ()
+        self.shared = np.zeros((0, 0), np.int64)
+        self.enough = 1
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("Moments that two cameras share")
+        theme_changed.connect(self.update)
+
+    def show_pairs(self, names: Sequence[str], shared: I64, enough: int) -> None:
+        """Shows a matrix (V, V); fewer moments than `enough` stand out."""
+        self.names, self.shared, self.enough = tuple(names), np.asarray(shared), enough
+        self.setFixedHeight(_ROW_PX * len(names) + 22)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if not self.names:
+            return
+        theme = current_theme()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        metrics = painter.fontMetrics()
+        left = min(max(metrics.horizontalAdvance(n) for n in self.names) + GRID_PX, self.width() // 3)
+        wide = min((self.width() - left) / len(self.names), 64.0)
+        high, top = _ROW_PX, 20
+        most = max(int(self.shared[~np.eye(len(self.names), dtype=bool)].max(initial=1)), 1)
+        for row, name in enumerate(self.names):
+            painter.setPen(QColor(theme.muted))
+            line = QRectF(0, top + row * high, left - GRID_PX / 2, high)
+            short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, int(line.width()))
+            painter.drawText(line, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, short)
+            head = QRectF(left + row * wide, 0, wide, top)
+            short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, int(wide) - 2)
+            painter.drawText(head, Qt.AlignmentFlag.AlignCenter, short)
+            for column in range(len(self.names)):
+                cell = QRectF(left + column * wide, top + row * high, wide, high).adjusted(1, 1, -1, -1)
+                count = int(self.shared[row, column])
+                if row == column:
+                    painter.fillRect(cell, QColor(theme.raised))
+                    painter.setPen(QColor(theme.faint))
+                else:
+                    few = count < self.enough
+                    colour = QColor(theme.bad if count == 0 else theme.warn if few else theme.accent)
+                    colour.setAlphaF(0.3 if few else 0.15 + 0.55 * count / most)
+                    painter.fillRect(cell, colour)
+                    painter.setPen(QColor(theme.text))
+                painter.drawText(cell, Qt.AlignmentFlag.AlignCenter, str(count))
+        painter.end()
