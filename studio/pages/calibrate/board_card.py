@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
 from core.calibration.board import Board
@@ -56,8 +56,12 @@ class BoardCard(Card):
         self.body.addLayout(row)
         self.advice = label("", "muted")
         self.advice.hide()
-        self.body.addWidget(self.advice)
-        self.body.addWidget(self.go)
+        foot = QHBoxLayout()
+        foot.setSpacing(GRID_PX)
+        foot.addWidget(self.advice, 1)
+        foot.addStretch(0)
+        foot.addWidget(self.go, 0, Qt.AlignmentFlag.AlignRight)
+        self.body.addLayout(foot)
 
     def show_session(self, board: Board, takes: list[str], *, running: bool) -> None:
         """Shows the board and the takes to choose from.

@@ -212,7 +212,7 @@ class CalibratePage(ScrollPage):
         self.plan = AccuracyPlan()
         self.heights = QButtonGroup(self)
         for index, words in enumerate(_HEIGHTS):
-            push = button(words, "quiet")
+            push = button(words, "normal")
             push.setCheckable(True)
             push.setChecked(index == 1)
             self.heights.addButton(push, index)
@@ -224,10 +224,10 @@ class CalibratePage(ScrollPage):
 
     def _lay_out(self) -> None:
         columns = Columns(breakpoint_px=900, shares=(7, 5))
-        for card in (self.board_card, self.error_card, self.pictures_card):
+        for card in (self.board_card, self.error_card, self.pictures_card, self.accuracy_card):
             columns.left.addWidget(card)
         columns.left.addStretch(1)
-        for card in (self.check_card, self.coverage_card, self.accuracy_card, self.frame_card):
+        for card in (self.check_card, self.coverage_card, self.frame_card):
             columns.right.addWidget(card)
         columns.right.addStretch(1)
         self.content.addWidget(self.problem)
