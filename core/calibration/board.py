@@ -182,11 +182,12 @@ class Board:
         board.setLegacyPattern(self.legacy)
         return board
 
-    def markers(self, back: bool = True) -> Any:
+    def markers(self, back: bool = True, front: bool = True) -> Any:
         """OpenCV's dictionary of only those markers that the board shows: finding them is then several times faster.
 
         Args:
             back: Whether the back's follow: further ones of the family, or the front's mirrored.
+            front: Whether the front's are among them.
         """
         import cv2
 
@@ -197,7 +198,7 @@ class Board:
             size = whole.markerSize
             bits = [cv2.aruco.Dictionary.getBitsFromByteList(code[None], size) for code in codes]
             mirrored = [cv2.aruco.Dictionary.getByteListFromBits(np.ascontiguousarray(b[:, ::-1])) for b in bits]
-            codes = np.concatenate([codes, *mirrored])
+            codes = np.concatenate([codes, *mirrored] if front else mirrored)
         return cv2.aruco.Dictionary(np.ascontiguousarray(codes), whole.markerSize, whole.maxCorrectionBits)
 
 

@@ -46,6 +46,13 @@ class BoardDetector:
         on_back = number >= self.board.markers_per_side
         back = int(on_back.sum()) * 2 > len(on_back)
         chosen = on_back == back
+        if back and self.board.back != "numbered":
+            # Some markers look like themselves or like others in a mirror: now that the side is known, all are found.
+            corners, ids, _ = self._mirrored_finder(image.shape).detectMarkers(image)
+            if ids is None:
+                return _NOTHING
+            number, places = ids.ravel(), np.concatenate(corners).reshape(-1, 4, 2)
+            chosen = np.ones(len(number), bool)
         number, places = number[chosen] % self.board.markers_per_side, places[chosen]
         if self.board.kind == "markers":
             point = (number[:, None] * 4 + np.arange(4)).ravel()
@@ -86,6 +93,18 @@ class BoardDetector:
             return _NOTHING
         point, xy = _sorted(ids, xy)
         return point, xy * (-1, 1) + (last, 0) if mirrored else xy
+
+    def _mirrored_finder(self, shape: tuple[int, ...]) -> Any:
+        """OpenCV's finder of the front's markers as seen in a mirror."""
+        import cv2
+
+        if not hasattr(self._local, "mirrored"):
+            self._local.mirrored = {}
+        finders: dict[tuple[int, ...], Any] = self._local.mirrored
+        if shape not in finders:
+            parameters = self._finders(shape)[0].getDetectorParameters()
+            finders[shape] = cv2.aruco.ArucoDetector(self.board.markers(front=False), parameters)
+        return finders[shape]
 
     def _finders(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
         """OpenCV's finders of markers and of the squares between them, for pictures of this size."""

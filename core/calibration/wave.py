@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -50,14 +50,12 @@ def wave(
     rng = np.random.default_rng(seed)
     late = np.asarray(latency_s, float) if len(latency_s) else np.zeros(len(rig))
     recorded = np.arange(int(seconds * fps)) / fps
-    middle = _middle(rig)
-    place, towards = _path(rig, middle, seconds, speed_mm, room_mm, rng)
-    roll = CubicSpline(*_knots(seconds, 2.0, rng.uniform(-0.7, 0.7, int(seconds / 2) + 4)))
+    way = carried(rig, rng, seconds, speed_mm, room_mm)
     points, centre = board.points_mm[: board.points_per_side], board.points_mm[: board.points_per_side].mean(0)
     found: dict[tuple[int, int], tuple[I64, F64]] = {}
     for v, camera in enumerate(rig):
         true_s = recorded - late[v] - (rng.normal(0, jitter_s, len(recorded)) if jitter_s else 0.0)
-        at, R = place(true_s), _facing(place(true_s), towards(true_s), roll(true_s))
+        at, R = way(true_s)
         world = at[:, None] + (points - centre) @ np.swapaxes(R, -1, -2)
         found |= _seen(camera, v, board, world, at, R, noise_px, missed, rng)
     shape = (len(recorded), len(rig))
@@ -70,6 +68,19 @@ def wave(
         found,
         source="a simulated board",
     )
+
+
+def carried(
+    rig: CameraRig, rng: np.random.Generator, seconds: float, speed_mm: float = 500.0, room_mm: float = 1200.0
+) -> Callable[[F64], tuple[F64, F64]]:
+    """How somebody carries a board: a function from times (T,) to its middle (T, 3) mm and turn (T, 3, 3) to world."""
+    place, towards = _path(rig, _middle(rig), seconds, speed_mm, room_mm, rng)
+    roll = CubicSpline(*_knots(seconds, 2.0, rng.uniform(-0.7, 0.7, int(seconds / 2) + 4)))
+
+    def at(time_s: F64) -> tuple[F64, F64]:
+        return place(time_s), _facing(place(time_s), towards(time_s), roll(time_s))
+
+    return at
 
 
 def closeups(

@@ -105,15 +105,17 @@ def _session(window: MainWindow) -> Session:
 def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot, tmp_path: Path, ended: Ended) -> None:
     window.create_session(tmp_path / "mine")
     page = window.pages["calibrate"]
-    assert page.empty.isVisible()
-    assert page.empty_button.isVisible()
+    assert not page.check_card.isVisible()
+    assert "videos of the board" in page.board_card.go.reason
+    assert not page.export_button.isEnabled()
     dialog = page.ask_about(resource("sample", "Calib.qca.txt"))
     assert isinstance(dialog, ImportRigDialog)
     assert dialog.params == ImportRigParams(path=str(resource("sample", "Calib.qca.txt")))
     assert not dialog.folder.isVisible()
     _click(qtbot, dialog.go)
     ended(window.state)
-    assert not page.empty.isVisible()
+    assert page.check_card.isVisible()
+    assert page.export_button.isEnabled()
     assert page.table.rowCount() == 4
     assert page.table.item(0, 0).text() == _session(window).require_rig().names[0]
     rows = page.check_card.findChildren(FindingRow)
@@ -144,8 +146,8 @@ def test_a_damaged_rig_is_told_and_a_new_one_can_be_imported(opened: MainWindow)
     _session(opened).layout.rig.write_text("not = [toml", encoding="utf-8")
     opened.state.refresh()
     page = opened.pages["calibrate"]
-    assert "cannot be read" in page.empty.heading.text()
-    assert page.empty_button.isEnabled()
+    assert "cannot be read" in page.problem.text()
+    assert page.import_button.isEnabled()
 
 
 def test_a_folder_of_camera_files_is_offered_as_a_whole(dressed: QApplication, qtbot, tmp_path: Path) -> None:
