@@ -357,6 +357,10 @@ HOSTILE = {
     "mocap.yml": "names: [a]\n",
     "mocap2.yml": "names: [a]\nK_a: 7\n",
     "caliscope.toml": "[cameras.0]\ncam_id = 0\nsize = [inf, 7]\nmatrix = [[9.0, 0, 5], [0, 9, 5], [0, 0, 1]]\n",
+    "units.toml": '[cam_0]\nname = "a"\nsize = [9, 9]\nmatrix = [[9, 0, 5], [0, 9, 5], [0, 0, 1]]\n'
+    "[metadata]\nunits = [1]\n",
+    "unit.yml": "length_unit: [mm]\nK: [-9, 0, 5, 0, 9, 5, 0, 0, 1]\n",
+    "overflow.json": '{"K": [9, 0, 5, 0, 9, 5, 0, 0, 1], "R": [1e300, 1e300, 0, 0, 1, 0, 0, 0, 1], "T": [0, 0, 0]}',
     "empty.toml": "",
     "picture.txt": "\x00\x01",
 }

@@ -29,7 +29,7 @@ def _read(path: Path) -> RawRig:
     document = parsed(path)
     metadata = document.get("metadata")
     unit = metadata.get("units") if isinstance(metadata, Mapping) else None
-    if unit is not None and unit not in MM_PER:
+    if unit is not None and text(unit) not in MM_PER:
         raise wrong(path, f"unknown length unit '{unit}'", "Use mm, cm or m.")
     kept, remarks = [], []
     for key, table in _tables(document):

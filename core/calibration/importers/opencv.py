@@ -66,7 +66,7 @@ def _read(path: Path) -> RawRig:
     units = set()
     for file in files:
         document = read_document(file)
-        units.add(document.get("length_unit"))
+        units.add(text(document.get("length_unit", "")))
         for name, table in _cameras(document, file.stem):
             tables.setdefault(name, {}).update(table)
     tables = {name: table for name, table in tables.items() if "K" in table}

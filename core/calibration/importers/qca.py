@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.calibration.importers.raw import RawRig, RigImporter, safe_xml, text, wrong
+from core.calibration.importers.raw import RawRig, RigImporter, matrix, safe_xml, text, wrong
 from core.types.camera import Camera
 
 _SUBPIXELS = 64.0
@@ -85,13 +85,9 @@ def _number(tag: ElementTree.Element, key: str, name: str, path: Path, default: 
     value = tag.get(key)
     if value is None and default is not None:
         return default
-    try:
-        number = float(value) if value is not None else np.nan
-    except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
+    if value is None:
         raise wrong(path, f"camera {name}: <{tag.tag}> has no number for {key}")
-    return number
+    return float(matrix(value, (1,), path, f"camera {name}: {key}")[0])
 
 
 IMPORTER = RigImporter(

@@ -25,6 +25,7 @@ _SIZES = (
     (1280, 1024), (1280, 960), (1280, 720), (1032, 776), (1024, 768), (960, 540), (848, 480), (800, 600), (640, 480),
     (640, 360), (360, 288), (320, 240),
 )  # fmt: skip
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +88,15 @@ def numbers(value: Any, path: Path, what: str) -> F64:
     """(n,) finite numbers, however they are nested in the file.
 
     Raises:
-        CoreError: Not numbers, or not finite.
+        CoreError: Not numbers, not finite, or so large that no camera has them and products of them overflow.
     """
     try:
-        return np.asarray(frozen(np.asarray(value, float).ravel(), ("n",), f"{path.name}: {what}"))
-    except (TypeError, ValueError) as error:
+        found = np.asarray(frozen(np.asarray(value, float).ravel(), ("n",), f"{path.name}: {what}"))
+    except (TypeError, ValueError, OverflowError) as error:
         raise wrong(path, f"{what} is not a list of numbers") from error
+    if (np.abs(found) > _LARGEST).any():
+        raise wrong(path, f"{what} has a number that no camera has: {float(np.abs(found).max()):.3g}")
+    return found
 
 
 def rotation_matrix(value: Any, path: Path, name: str) -> F64:
