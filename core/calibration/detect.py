@@ -12,6 +12,7 @@ from core.types.arrays import F64, I64, U8
 
 Found = tuple[I64, F64]
 LEAST_POINTS = 4
+_MEASURABLE_PX = 20.0  # side of a marker, below which its corners are too uncertain to measure it
 # One threshold window finds what three of OpenCV's find, in a third of the time. Its side, as a share of the picture's.
 _WINDOW = 1 / 48
 _CHESSBOARD_PX = 960  # longer side at which a chessboard is looked for
@@ -68,9 +69,14 @@ class BoardDetector:
         import cv2
 
         image = 255 - gray if self.board.inverted else gray
-        markers, _ = self._finders(image.shape)
-        corners, ids, _ = markers.detectMarkers(image)
+        parameters = self._finders(image.shape)[0].getDetectorParameters()
+        # Contours run inside of a blurred edge, which makes small markers smaller still.
+        parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
+        corners, ids, _ = cv2.aruco.ArucoDetector(self.board.markers(), parameters).detectMarkers(image)
         if ids is None or len(point) < LEAST_POINTS:
+            return float("nan")
+        quads_px = np.concatenate(corners).reshape(-1, 4, 2)
+        if np.median(np.linalg.norm(quads_px - np.roll(quads_px, 1, axis=1), axis=-1)) < _MEASURABLE_PX:
             return float("nan")
         to_board: Any = cv2.findHomography(xy_px, self.board.points_mm[point][:, :2])[0]
         if to_board is None:

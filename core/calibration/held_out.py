@@ -154,7 +154,7 @@ def load_residuals(path: Path) -> dict[str, F64]:
         CoreError: Missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: np.asarray(file[name], np.float64) for name in ("left_out_px", "fitted_px")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CoreError(f"{path} is missing or damaged: {error}.", "Calibrate again.") from error

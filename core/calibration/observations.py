@@ -115,7 +115,8 @@ class BoardObservations:
             CoreError: Missing, damaged, or written by a newer version.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here, because numpy leaves a damaged file open.
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 about: Mapping[str, Any] = json.loads(str(file["about"]))
                 arrays = {name: file[name] for name in file.files if name != "about"}
             if int(about["schema"]) > OBSERVATIONS_SCHEMA:

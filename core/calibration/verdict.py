@@ -36,7 +36,7 @@ _FOCAL = (0.03, 0.08)  # change of a focal length that was known
 _SHARE, _TILT_DEG = 0.3, 20.0
 _SHARED = 8
 _LATENCY_SD_S = 0.005
-_MARKER = 0.04
+_MARKER = 0.05
 _SCALE = 0.03
 _SWAP = 0.25  # share of the error that is left if two cameras are exchanged
 

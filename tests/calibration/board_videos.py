@@ -24,8 +24,8 @@ SIZE = (640, 480)
 def small_rig() -> CameraRig:
     """Three cameras around a desk's width of room."""
     angles = np.radians((20, 65, 110))
-    places = [(2300 * np.cos(a), 2300 * np.sin(a), h) for a, h in zip(angles, (1300, 1000, 1500), strict=True)]
-    cameras = [camera(f"cam{i + 1}", p, (0, 0, 650), size_px=SIZE, fov_deg=66) for i, p in enumerate(places)]
+    places = [(2300 * np.cos(a), 2300 * np.sin(a), h) for a, h in zip(angles, (1900, 1600, 2100), strict=True)]
+    cameras = [camera(f"cam{i + 1}", p, (0, 0, 500), size_px=SIZE, fov_deg=60) for i, p in enumerate(places)]
     return CameraRig(cameras=tuple(cameras))
 
 
@@ -60,7 +60,9 @@ def film(
 def _picture(printed: U8, board: Board, each: object, at: F64, R: F64) -> U8:
     wide, high = size_mm(board)
     margin = board.square_mm / 2
-    corners = np.array([[-margin, -margin], [wide + margin, -margin], [wide + margin, high + margin], [-margin, high + margin]])
+    corners = np.array(
+        [[-margin, -margin], [wide + margin, -margin], [wide + margin, high + margin], [-margin, high + margin]]
+    )
     local = np.concatenate([corners, np.zeros((4, 1))], 1) - board.points_mm[: board.points_per_side].mean(0)
     xy = project(each, at + local @ R.T)  # type: ignore[arg-type]
     picture = np.full((SIZE[1], SIZE[0]), 110, np.uint8)

@@ -1,0 +1,231 @@
+"""Rigs solved from a waved board, against exact truth; and verdicts on good and bad ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.calibration.board import Board
+from core.calibration.check import Finding, check_rig, fold_share
+from core.calibration.config import CalibrateConfig
+from core.calibration.held_out import load_residuals, save_residuals
+from core.calibration.intrinsics import fit_lenses
+from core.calibration.observations import BoardObservations
+from core.calibration.rotation import angle_rad
+from core.calibration.solving import BoardCalibration, calibrate
+from core.calibration.verdict import judge, measure, measure_rig
+from core.calibration.wave import closeups, wave
+from core.errors import CancelledError, CoreError
+from core.progress import NullReporter, RecordingReporter
+from core.synthetic.rigs import random_rig
+from core.types.camera import CameraRig
+
+BOARD = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
+LATE_S = (0.03, -0.06, 0.0, 0.045)
+
+
+@pytest.fixture(scope="module")
+def rig() -> CameraRig:
+    return random_rig(np.random.default_rng(21), 4, size_px=(1280, 720))
+
+
+@pytest.fixture(scope="module")
+def seen(rig: CameraRig) -> BoardObservations:
+    return wave(rig, BOARD, seed=2, seconds=16, latency_s=LATE_S)
+
+
+@pytest.fixture(scope="module")
+def solved(rig: CameraRig, seen: BoardObservations) -> BoardCalibration:
+    return calibrate(
+        seen, CalibrateConfig(board=BOARD), NullReporter(), lens_views=[closeups(rig, BOARD, seed=3, pictures=25)]
+    )
+
+
+def errors(found: CameraRig, truth: CameraRig) -> tuple[float, float]:
+    """Worst distance in shares of the rig's size and worst angle in degrees, between pairs of cameras."""
+    names = found.names
+    size = max(np.linalg.norm(truth[a].centre_mm - truth[b].centre_mm) for a in names for b in names)
+    away, turned = [], []
+    for a in names:
+        for b in names:
+            for way, rig in ((1, truth), (-1, found)):
+                Ra, ta = rig[a].pose
+                Rb, tb = rig[b].pose
+                R = Rb @ Ra.T
+                if way == 1:
+                    R_true, t_true = R, tb - R @ ta
+                else:
+                    away.append(np.linalg.norm(tb - R @ ta - t_true) / size)
+                    turned.append(float(angle_rad(R @ R_true.T)))
+    return max(away), float(np.degrees(max(turned)))
+
+
+def worst(findings: list[Finding]) -> str:
+    return max((f.level for f in findings), key=("ok", "odd", "wrong").index)
+
+
+def test_cameras_lenses_and_delays_are_found(rig: CameraRig, solved: BoardCalibration) -> None:
+    assert solved.posed == rig.names
+    away, turned = errors(solved.rig, rig)
+    assert away < 0.004
+    assert turned < 0.4
+    late = np.array([c.latency_s for c in solved.rig])
+    assert solved.latency
+    assert late - np.median(late) == pytest.approx(np.array(LATE_S) - np.median(LATE_S), abs=0.003)
+    for camera in solved.rig:
+        assert camera.K[0, 0] == pytest.approx(rig[camera.name].K[0, 0], rel=0.004)
+    assert solved.solution.sigma_px == pytest.approx(0.3, rel=0.15)
+
+
+def test_no_delay_is_found_where_there_is_none(rig: CameraRig) -> None:
+    in_step = wave(rig, BOARD, seed=5, seconds=14)
+    known = {c.name: c.replace(R=None, t_mm=None) for c in rig}
+    found = calibrate(in_step, CalibrateConfig(board=BOARD, known_lenses=True), NullReporter(), known=known)
+    assert max(abs(c.latency_s) for c in found.rig) < 0.003
+    away, turned = errors(found.rig, rig)
+    assert away < 0.002
+    assert turned < 0.1
+
+
+def test_errors_are_as_large_as_their_standard_errors_say(rig: CameraRig, solved: BoardCalibration) -> None:
+    root = int(np.flatnonzero((solved.solution.sd(slice(0, 6)) == 0).all(1))[0])
+    late = np.array([c.latency_s for c in solved.rig])
+    sd = solved.solution.sd(slice(6, 7))[:, 0]
+    off = (late - late[root]) - (np.array(LATE_S) - LATE_S[root])
+    others = np.arange(4) != root
+    assert (np.abs(off[others]) < 5 * sd[others] + 1e-4).all()
+
+
+def test_a_good_rig_is_called_good(solved: BoardCalibration, seen: BoardObservations) -> None:
+    findings = judge(measure(solved), solved.rig, seen, calibration=solved)
+    assert worst(findings) == "ok", [f.sentence for f in findings if f.level != "ok"]
+    assert any(f.check == "latency" and "+" in f.sentence for f in findings)
+
+
+@pytest.fixture(scope="module")
+def bad_rigs(solved: BoardCalibration) -> dict[str, CameraRig]:
+    rig, poses, pictures = solved.rig, solved.poses, solved.pictures
+    second = rig.cameras[1]
+    # The other pose that a flat board may have in one picture.
+    tilted = poses.error_px[:, 1] - poses.error_px[:, 0]
+    p = int(np.flatnonzero((pictures.view == 1) & np.isfinite(tilted))[10])
+    R, t = second.pose
+    board_R, board_t = R.T @ poses.R[p, 0], R.T @ (poses.t_mm[p, 0] - t)
+    mirrored_R = poses.R[p, 1] @ board_R.T
+    mirrored = second.replace(R=mirrored_R, t_mm=poses.t_mm[p, 1] - mirrored_R @ board_t)
+
+    def with_second(camera: object) -> CameraRig:
+        return dataclasses.replace(rig, cameras=(rig.cameras[0], camera, *rig.cameras[2:]))  # type: ignore[arg-type]
+
+    return {
+        "mirrored pose": with_second(mirrored),
+        "focal length 10 % off": with_second(second.replace(K=np.diag([1.1, 1.1, 1]) @ second.K)),
+        "moved by 5 cm": with_second(second.replace(t_mm=t + (50, 0, 0))),
+        "late by 80 ms": with_second(second.replace(latency_s=second.latency_s + 0.08)),
+    }
+
+
+@pytest.mark.parametrize("name", ["mirrored pose", "focal length 10 % off", "moved by 5 cm", "late by 80 ms"])
+def test_bad_rigs_are_called_bad(name: str, bad_rigs: dict[str, CameraRig], seen: BoardObservations) -> None:
+    bad = bad_rigs[name]
+    findings = judge(measure_rig(bad, seen), bad, seen)
+    assert worst(findings) == "wrong"
+    assert any(f.level == "wrong" and f.camera == bad.names[1] for f in findings)
+
+
+def test_exchanged_cameras_are_named(solved: BoardCalibration, seen: BoardObservations) -> None:
+    names = list(seen.cameras)
+    names[0], names[2] = names[2], names[0]
+    exchanged = dataclasses.replace(seen, cameras=tuple(names))
+    findings = judge(measure_rig(solved.rig, exchanged), solved.rig, exchanged)
+    assert any(f.check == "names" and names[0] in f.sentence and names[2] in f.sentence for f in findings)
+
+
+def test_a_wrong_size_is_seen_where_anything_can_tell(solved: BoardCalibration, seen: BoardObservations) -> None:
+    quality, rig = measure(solved), solved.rig
+    a, b = rig.names[:2]
+    apart = float(np.linalg.norm(rig[a].centre_mm - rig[b].centre_mm))
+    told = {"distance_mm": apart * 1.06, "between": (a, b)}
+    assert worst(judge(quality, rig, seen, **told)) == "wrong"  # type: ignore[arg-type]
+    told["distance_mm"] = apart * 1.002
+    assert worst(judge(quality, rig, seen, **told)) == "ok"  # type: ignore[arg-type]
+    assert worst(judge(quality, rig, seen, marker_mm=70.0)) == "wrong"
+    larger = dataclasses.replace(rig, cameras=tuple(c.replace(t_mm=1.08 * c.pose[1]) for c in rig))
+    assert worst(judge(quality, rig, seen, before=larger)) == "wrong"
+    assert worst(judge(quality, rig, seen, before=rig)) == "ok"
+
+
+def test_another_lens_than_was_known_is_told(solved: BoardCalibration, seen: BoardObservations) -> None:
+    known = {solved.rig.names[0]: solved.rig.cameras[0].replace(K=np.diag([1.2, 1.2, 1]) @ solved.rig.cameras[0].K)}
+    findings = judge(measure(solved), solved.rig, seen, known=known)
+    assert any(f.check == "lens" and f.level == "wrong" for f in findings)
+
+
+def test_a_camera_without_views_stays_uncalibrated_and_says_why(rig: CameraRig, seen: BoardObservations) -> None:
+    name = seen.cameras[2]
+    few = np.unique(seen.moment[seen.view == 2])[:3]
+    thinned = seen.where((seen.view != 2) | np.isin(seen.moment, few))
+    known = {c.name: c.replace(R=None, t_mm=None) for c in rig if c.name != name}
+    found = calibrate(thinned, CalibrateConfig(board=BOARD, known_lenses=True), NullReporter(), known=known)
+    assert not found.rig[name].posed
+    assert name in found.missing[name]
+    findings = judge(measure(found), found.rig, thinned, calibration=found)
+    assert any(f.check == "calibrated" and f.level == "wrong" and f.remedy for f in findings)
+    explained = check_rig(found.rig).with_findings(findings)
+    assert not any(f.check == "pose" and f.camera == name for f in explained.findings)
+
+
+def test_nothing_seen_and_nothing_shared_are_refused(seen: BoardObservations) -> None:
+    config = CalibrateConfig(board=BOARD)
+    with pytest.raises(CoreError, match="not found"):
+        calibrate(seen.where(np.zeros(len(seen), bool)), config, NullReporter())
+    alone = seen.where(seen.view == 1)
+    with pytest.raises(CoreError, match="No two cameras"):
+        calibrate(alone, config, NullReporter())
+    with pytest.raises(CancelledError):
+        calibrate(seen, config, RecordingReporter(cancel_after=1))
+
+
+def test_a_lens_does_not_fold_where_the_board_never_was() -> None:
+    """A board kept to the middle says nothing about the corners: the lens must stay one to one up to them."""
+    rig = random_rig(np.random.default_rng(3), 3, size_px=(1280, 720))
+    seen = wave(rig, BOARD, seed=8, seconds=10, room_mm=250, noise_px=0.6)
+    found = calibrate(seen, CalibrateConfig(board=BOARD), NullReporter())
+    assert all(fold_share(c) == 1 for c in found.rig if c.posed)
+
+
+def test_a_fisheye_is_fitted() -> None:
+    base = random_rig(np.random.default_rng(5), 1, size_px=(1280, 720)).cameras[0]
+    K = np.array([[420, 0, 650], [0, 421, 350], [0, 0, 1.0]])
+    fisheye = base.replace(K=K, distortion=np.array([0.03, -0.01, 0.004, -0.001]), lens="fisheye")
+    views = closeups(CameraRig(cameras=(fisheye,)), BOARD, seed=1, pictures=30)
+    fit = fit_lenses(views, views.cameras, "fisheye")[fisheye.name]
+    assert fit.camera.K[:2] == pytest.approx(K[:2], abs=2.5)
+    assert fit.rmse_px < 0.6
+
+
+def test_observations_and_residuals_on_disk(
+    seen: BoardObservations, solved: BoardCalibration, tmp_path: object
+) -> None:
+    path = tmp_path / "observations.npz"  # type: ignore[operator]
+    seen.save(path)
+    again = BoardObservations.load(path)
+    assert again.board == seen.board
+    assert again.cameras == seen.cameras
+    assert (again.xy_px == seen.xy_px).all()
+    save_residuals(path.with_name("residuals.npz"), solved.prediction, len(seen))
+    left_out = load_residuals(path.with_name("residuals.npz"))["left_out_px"]
+    known = np.isfinite(left_out).all(1)
+    assert np.median(np.linalg.norm(left_out[known], axis=1)) == pytest.approx(
+        np.median(solved.prediction.of()), rel=1e-3
+    )
+    data = path.read_bytes()
+    for cut in (0, 10, len(data) // 2, len(data) - 5):
+        path.write_bytes(data[:cut])
+        with pytest.raises(CoreError):
+            BoardObservations.load(path)
+    with pytest.raises(CoreError, match="not sorted"):
+        dataclasses.replace(seen, view=seen.view[::-1], moment=seen.moment[::-1])
