@@ -31,8 +31,9 @@ USUAL_PX = 1.0 / 1280
 _KINK = 3.0  # residual, in units of the scale, from which on a point counts less (Cauchy)
 # How a hand moves a board, rad/s2 and mm/s2 (standard deviations between knots a sixth of a second apart): slower than
 # one would think. Faster motion is believed once it is seen.
-_HAND = (1.5, 300.0)
+_HAND = (0.65, 130.0)
 _HAND_STEP_S = 1 / 6
+_SUDDEN = 5.0  # acceleration, in units of the usual one, from which on it is taken for a jerk and resisted less
 _NEAR_MM = 1.0
 _LIGHT = 1e-8
 _APART_S = 60.0  # between copies of the world
@@ -179,6 +180,7 @@ class Solution:
         weight: (P, n) how much a point counted, 0 to 1.
         sigma_px: Standard deviation of a coordinate of an ordinary point.
         covariance: (V * 19, V * 19) of the cameras' unknowns; 0 for those that were held.
+        hand: Accelerations that were nothing unusual.
         iterations: Steps taken.
     """
 
@@ -188,6 +190,7 @@ class Solution:
     weight: F64
     sigma_px: float
     covariance: F64
+    hand: tuple[float, float]
     iterations: int
 
     def sd(self, unknown: slice) -> F64:
@@ -262,6 +265,7 @@ def solve(
     *,
     scale_px: float,
     hand: tuple[float, float],
+    spread_px: float | None = None,
     steps: int = 40,
     tolerance: float = 1e-5,
 ) -> Solution:
@@ -275,10 +279,13 @@ def solve(
         prior: What is known of lenses and delays beforehand.
         scale_px: Residual of a coordinate that is nothing unusual.
         hand: Accelerations that are nothing unusual, see `hand`.
+        spread_px: How far ordinary points are off (standard deviation of a coordinate), if that is known already.
         steps: Most steps.
         tolerance: Share of the cost by which a step must lower it for another one to be taken.
     """
     system = _System(pictures, free, prior, scale_px, hand)
+    if spread_px is not None:
+        system.prior_share = (spread_px / scale_px) ** 2
     linear, mix = _linearise(pictures, cameras, way, system.columns)
     cost, damping, taken = system.cost(linear, cameras, way), 1e-5, 0
     settled = False
@@ -302,7 +309,7 @@ def solve(
                 continue
             # What is known beforehand counts against how far ordinary points really are off, which is known only now.
             share = (system.spread(linear, way) / scale_px) ** 2
-            if prior is None or not free.any() or 0.8 < share / system.prior_share < 1.25:
+            if spread_px is not None or 0.8 < share / system.prior_share < 1.25:
                 break
             system.prior_share, settled = share, False
             cost = system.cost(linear, cameras, way)
@@ -314,6 +321,7 @@ def solve(
         weight=np.where(linear.usable, system.weight(linear), 0.0),
         sigma_px=sigma,
         covariance=system.parts(linear, mix, cameras, way).covariance() * (sigma / scale_px) ** 2,
+        hand=hand,
         iterations=taken,
     )
 
@@ -346,7 +354,7 @@ class _System:
         # A point that can no longer be predicted must not look like a gain.
         total += 40.0 * int((self.pictures.valid & ~linear.usable).sum())
         bend, _ = _bends(way, self.hand, derivatives=False)
-        total += float((bend**2).sum())
+        total += self.prior_share * float(_SUDDEN**2 * np.log1p((bend**2).sum(-1) / _SUDDEN**2).sum())
         if self.prior is not None:
             off = np.where(self.free[:, NUMBERS], cameras.numbers - self.prior.numbers, 0.0)
             apart = float((off[:, None] @ self.prior.information @ off[..., None]).sum())
@@ -388,8 +396,10 @@ class _System:
         right = _slide(to_knots, (back @ slope[:, :6, None]).reshape(count, SPAN, 6))
         bend, by_bend = _bends(way, self.hand)
         triples = _sums(np.arange(len(way) - 2), len(way) + SPAN)
-        H.add(triples, np.swapaxes(by_bend, -1, -2) @ by_bend, knots=3)
-        right += _slide(triples, (np.swapaxes(by_bend, -1, -2) @ -bend[..., None]).reshape(-1, 3, 6))
+        calm = 1 / (1 + (bend**2).sum(-1) / _SUDDEN**2)
+        pull = self.prior_share * np.swapaxes(by_bend * calm[:, None, None], -1, -2)
+        H.add(triples, pull @ by_bend, knots=3)
+        right += _slide(triples, (pull @ -bend[..., None]).reshape(-1, 3, 6))
         return _Parts(
             band=H.lower(),
             cross=np.concatenate(cross, -1)[: len(way)].reshape(len(way) * 6, -1),
@@ -501,11 +511,13 @@ def _block_diagonal(blocks: F64) -> F64:
 
 
 def accelerations(way: Trajectory) -> tuple[float, float]:
-    """Root mean square angular (rad/s2) and linear (mm/s2) accelerations between the knots."""
+    """Usual angular (rad/s2) and linear (mm/s2) accelerations between the knots, whatever jerks there are."""
     bend, _ = _bends(way, (1.0, 1.0), derivatives=False)
     inner = way.piece[:-2] == way.piece[2:]
-    rms = np.sqrt((bend[inner] ** 2).reshape(-1, 2, 3).mean((0, 2))) if inner.any() else np.zeros(2)
-    return float(rms[0]), float(rms[1])
+    if not inner.any():
+        return 0.0, 0.0
+    usual = 1.4826 * np.median(np.abs(bend[inner]).reshape(-1, 2, 3), axis=(0, 2))
+    return float(usual[0]), float(usual[1])
 
 
 def hand(period_s: float, seen: tuple[float, float] = (0.0, 0.0)) -> tuple[float, float]:

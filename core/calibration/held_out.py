@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from core.calibration.bundle import N_UNKNOWNS, Cameras, Pictures, hand, residuals, solve
+from core.calibration.bundle import N_UNKNOWNS, Cameras, Pictures, residuals, solve
 from core.calibration.extrinsics import BoardPoses
 from core.calibration.start import first_way
+from core.calibration.trajectory import Trajectory
 from core.errors import CoreError
 from core.files import write_bytes
 from core.types.arrays import F64, I64
@@ -71,6 +72,8 @@ def predict(
     cameras: Cameras,
     period_s: float,
     scale_px: float,
+    usual: tuple[float, float],
+    spread_px: float,
 ) -> Prediction:
     """Leaves out each camera in turn, finds the board's way from the others, and predicts what the camera saw.
 
@@ -83,6 +86,8 @@ def predict(
         cameras: The cameras of each fit, one after the other; they stay as they are.
         period_s: Usual time between moments.
         scale_px: See `solve`.
+        usual: Accelerations that are nothing unusual.
+        spread_px: How far ordinary points are off.
     """
     views = len(cameras.lens) // len(folds)
     helpful = poses.known & (pictures.valid.sum(1) >= _LEAST_POINTS)
@@ -104,10 +109,7 @@ def predict(
     if len(known):
         start = first_way(period_s, known, poses.where(rows), cameras)
         nothing = np.zeros((len(cameras.lens), N_UNKNOWNS), bool)
-        usual = hand(period_s)
-        way = solve(
-            known, cameras, start, nothing, scale_px=scale_px, hand=usual, steps=_STEPS, tolerance=_TOLERANCE
-        ).way
+        way = _solved(known, cameras, start, nothing, scale_px, usual, spread_px)
         own, rows = pictures.apart([c if i % (views + 1) == 0 else c[:0] for i, c in enumerate(chosen)], first)
         fitted[rows], _ = residuals(own, cameras, way)
         missed, rows = pictures.apart(targets, first)
@@ -123,6 +125,28 @@ def predict(
         left_out_mm=(np.linalg.norm(left_out, axis=-1) * (depth / cameras.numbers[pictures.view, 0])[:, None])[valid],
         fitted_px=fitted[valid],
     )
+
+
+def _solved(
+    pictures: Pictures,
+    cameras: Cameras,
+    way: Trajectory,
+    free: np.ndarray,
+    scale_px: float,
+    usual: tuple[float, float],
+    spread_px: float,
+) -> Trajectory:
+    return solve(
+        pictures,
+        cameras,
+        way,
+        free,
+        scale_px=scale_px,
+        hand=usual,
+        spread_px=spread_px,
+        steps=_STEPS,
+        tolerance=_TOLERANCE,
+    ).way
 
 
 def _between(at_s: F64, others_s: F64, most_s: float) -> np.ndarray:

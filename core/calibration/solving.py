@@ -388,7 +388,14 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
         solution = _solve(setting, start, folds, variant, before, _ROUGH)
         held = folds[::-1]
         return solution, predict(
-            start.pictures, start.poses, held, solution.cameras, setting.period_s, setting.scale_px
+            start.pictures,
+            start.poses,
+            held,
+            solution.cameras,
+            setting.period_s,
+            setting.scale_px,
+            solution.hand,
+            solution.sigma_px,
         )
 
     def better(after: Prediction, view: int | None = None, certain: float = 0.0) -> bool:

@@ -8,9 +8,14 @@ from core.calibration.bundle import Cameras, Pictures
 from core.calibration.extrinsics import BoardPoses
 from core.calibration.lens import N_NUMBERS, image
 from core.calibration.observations import BoardObservations
+from core.calibration.rotation import angle_rad
 from core.calibration.trajectory import Trajectory, knots
-from core.types.arrays import F64
+from core.types.arrays import F64, I64
 from core.types.camera import Camera
+
+_OTHERWISE_RAD = np.radians(8)
+_USUAL_PX, _MOST_PX = 1.5, 30.0
+_USUAL_TURN = 1.0  # rad/s
 
 
 def numbers_of(camera: Camera) -> F64:
@@ -78,15 +83,51 @@ def first_way(period_s: float, pictures: Pictures, poses: BoardPoses, cameras: C
             np.add.at(total, which[at], miss.sum(-1))
             np.add.at(amount, which[at], pictures.valid[rows[at]].sum(-1))
         error[:, side] = np.where(np.isfinite(poses.error_px[candidates, side]), total / np.maximum(amount, 1), np.inf)
-    flat = error.min(1)
-    order = np.lexsort((flat, slot))
-    first = order[np.unique(slot[order], return_index=True)[1]]
-    side = error[first].argmin(1)
-    best_R, best_t = R[first, side], t[first, side]
     mean_s = np.bincount(by_slot, pictures.time_s[mine]) / np.bincount(by_slot)
+    chosen = _likeliest(np.repeat(slot, 2), error.ravel(), R.reshape(-1, 3, 3), mean_s)
+    best_R, best_t = R.reshape(-1, 3, 3)[chosen], t.reshape(-1, 3)[chosen]
     time_s, piece = knots(mean_s, period_s)
     after = np.clip(np.searchsorted(mean_s, time_s), 1, max(len(mean_s) - 1, 1))
     before = after - 1
     after = np.minimum(after, len(mean_s) - 1)
     nearest = np.where(time_s - mean_s[before] <= mean_s[after] - time_s, before, after)
     return Trajectory(time_s=time_s, piece=piece, R=best_R[nearest], t_mm=best_t[nearest])
+
+
+def _likeliest(slot: I64, error: F64, R: F64, time_s: F64) -> I64:
+    """One candidate for each moment: those that fit their pictures and follow each other without leaps.
+
+    In a single picture a flat board far away looks nearly the same in two poses; over time only one of them stays.
+
+    Args:
+        slot: (N,) moment of a candidate.
+        error: (N,) mean error in px; infinite where it is none.
+        R: (N, 3, 3) board to world.
+        time_s: (M,) of the moments.
+
+    Returns:
+        (M,) row of the chosen candidate.
+    """
+    order = np.lexsort((error, slot))
+    first = order[np.unique(slot[order], return_index=True)[1]]
+    # The best one that is turned otherwise.
+    other = error + np.where(angle_rad(np.swapaxes(R, -1, -2) @ R[first][slot]) < _OTHERWISE_RAD, np.inf, 0.0)
+    order = np.lexsort((other, slot))
+    second = order[np.unique(slot[order], return_index=True)[1]]
+    pair = np.stack([first, np.where(np.isfinite(other[second]), second, first)], 1)
+    unlikely = np.minimum(error[pair], _MOST_PX) ** 2 / _USUAL_PX**2
+    total, back = unlikely[0].copy(), np.zeros(pair.shape, np.int64)
+    # Viterbi: each moment needs the one before.
+    for m in range(1, len(pair)):
+        step_s = time_s[m] - time_s[m - 1]
+        turn = angle_rad(np.swapaxes(R[pair[m - 1]], -1, -2)[:, None] @ R[pair[m]])
+        leap = (turn / (_USUAL_TURN * min(step_s, 1.0) + 0.03)) ** 2
+        ways = total[:, None] + leap
+        back[m] = ways.argmin(0)
+        total = ways.min(0) + unlikely[m]
+    state = int(total.argmin())
+    chosen = np.zeros(len(pair), np.int64)
+    for m in range(len(pair) - 1, -1, -1):
+        chosen[m] = pair[m, state]
+        state = int(back[m, state])
+    return chosen

@@ -61,13 +61,18 @@ class Blend:
 
 
 def knots(time_s: F64, period_s: float) -> tuple[F64, I64]:
-    """Times and stretches of knots for a board seen at (M,) increasing times; one more at both ends of a stretch."""
+    """Times and stretches of knots for a board seen at (M,) increasing times, one more at both ends of a stretch."""
     begins = np.diff(time_s, prepend=-np.inf) > BREAK_S
     piece = np.cumsum(begins) - 1
     pad = np.clip(period_s, 0.02, BREAK_S / 2)
     ends = np.append(begins[1:], True)
-    times = np.concatenate([time_s[begins] - pad, time_s, time_s[ends] + pad])
-    pieces = np.concatenate([piece[begins], piece, piece[ends]])
+    # Where the board was out of sight for a while, or a picture was late, its way bends as freely as elsewhere.
+    gap = np.diff(time_s)
+    more = np.where(begins[1:], 0, np.maximum(np.ceil(gap / pad - 0.25).astype(int) - 1, 0))
+    share = (np.arange(more.sum()) - np.repeat(np.cumsum(more) - more, more) + 1) / np.repeat(more + 1, more)
+    between = np.repeat(time_s[:-1], more) + share * np.repeat(gap, more)
+    times = np.concatenate([time_s[begins] - pad, time_s, between, time_s[ends] + pad])
+    pieces = np.concatenate([piece[begins], piece, np.repeat(piece[:-1], more), piece[ends]])
     order = np.lexsort((times, pieces))
     return times[order], pieces[order]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from core.calibration.bundle import N_UNKNOWNS, USUAL_PX, Cameras, Pictures, hand, solve
+from core.calibration.bundle import N_UNKNOWNS, USUAL_PX, Cameras, Pictures, Solution, accelerations, hand, solve
 from core.calibration.check import Finding, Level
 from core.calibration.extrinsics import BoardPoses, board_poses
 from core.calibration.held_out import Prediction, predict
@@ -22,13 +22,14 @@ from core.calibration.intrinsics import Coverage, coverage
 from core.calibration.observations import BoardObservations
 from core.calibration.solving import BoardCalibration
 from core.calibration.start import first_way, numbers_of, period_of
-from core.calibration.trajectory import blend, poses_at
+from core.calibration.trajectory import Trajectory, blend, poses_at
 from core.errors import CoreError
 from core.types.arrays import F64, I64
 from core.types.camera import Camera, CameraRig
 
 _EXCESS_PX = (1.5, 5.0)  # median left-out error beyond noise at 1280 px width: amber, red
 _NOISE = (3.0, 3.5)  # the same in units of what noise causes, where a hard view makes that much
+_HALF = 1.6  # by how much half a recording may predict worse than all of it
 _REPROJECTION_PX = (1.6, 4.0)  # root mean square of the ordinary points
 _LENGTH = (0.005, 0.02)  # of a square's side
 _FOCAL_SD, _POSITION_SD = (0.01, 0.05), (0.005, 0.03)  # share of the focal length; share of the rig's size
@@ -49,6 +50,8 @@ class Quality:
         cameras: (V,) names.
         left_out_px: (V,) median error with which the other cameras predict the board in this one.
         expected_px: (V,) the same from corner noise alone.
+        as_delivered_px: (V,) the same with the rig as it is, which has seen these moments; half the recording, which
+            held-out figures rest on, may be too little for a rig that all of it makes good.
         left_out_mm: (V,) median error at the board.
         reprojection_px: (V,) root mean square reprojection error of ordinary points.
         length_mm: (M,) sides of squares as triangulated, corner by corner.
@@ -61,6 +64,7 @@ class Quality:
     cameras: tuple[str, ...]
     left_out_px: F64
     expected_px: F64
+    as_delivered_px: F64
     left_out_mm: F64
     reprojection_px: F64
     length_mm: F64
@@ -131,12 +135,11 @@ def _measure(
     scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
     views = len(seen.cameras)
     everything = [np.ones(len(pictures), bool)]
-    if prediction is None:
-        prediction = predict(pictures, poses, everything, cameras, period, scale)
     way = first_way(period, pictures, poses, cameras)
-    nothing = np.zeros((views, N_UNKNOWNS), bool)
-    fitted = solve(pictures, cameras, way, nothing, scale_px=scale, hand=hand(period), steps=15, tolerance=1e-4)
-    expected = _expected(pictures, poses, cameras, fitted.residual_px, fitted.sigma_px, period, scale)
+    fitted = _way_of_board(pictures, cameras, way, scale, period)
+    own = predict(pictures, poses, everything, cameras, period, scale, fitted.hand, fitted.sigma_px)
+    prediction = own if prediction is None else prediction
+    expected = _expected(pictures, poses, cameras, fitted, period, scale)
 
     def each(values: F64, view: I64) -> F64:
         parts = [values[(view == v) & np.isfinite(values)] for v in range(views)]
@@ -155,6 +158,7 @@ def _measure(
         cameras=seen.cameras,
         left_out_px=each(error, prediction.view),
         expected_px=each(expected.error_px, expected.view),
+        as_delivered_px=each(own.error_px, own.view),
         left_out_mm=each(prediction.left_out_mm, prediction.view),
         reprojection_px=np.array([_rms(ordinary[pictures.view == v].ravel()) for v in range(views)]),
         length_mm=_sides(seen, pictures, cameras, fitted),
@@ -195,13 +199,27 @@ def _cameras(rig: CameraRig, seen: BoardObservations) -> Cameras:
 
 
 def _expected(
-    pictures: Pictures, poses: BoardPoses, cameras: Cameras, residual: F64, sigma: float, period: float, scale: float
+    pictures: Pictures, poses: BoardPoses, cameras: Cameras, fitted: Solution, period: float, scale: float
 ) -> Prediction:
     """What leaving cameras out would show if the cameras were exact and the corners as noisy as they are."""
     rng = np.random.default_rng(0)
-    exact = pictures.xy_px - np.nan_to_num(residual)
-    noisy = dataclasses.replace(pictures, xy_px=exact + rng.normal(0, sigma, exact.shape))
-    return predict(noisy, poses, [np.ones(len(pictures), bool)], cameras, period, scale)
+    exact = pictures.xy_px - np.nan_to_num(fitted.residual_px)
+    noisy = dataclasses.replace(pictures, xy_px=exact + rng.normal(0, fitted.sigma_px, exact.shape))
+    everything = [np.ones(len(pictures), bool)]
+    return predict(noisy, poses, everything, cameras, period, scale, fitted.hand, fitted.sigma_px)
+
+
+def _way_of_board(pictures: Pictures, cameras: Cameras, way: Trajectory, scale: float, period: float) -> Solution:
+    """The board's way with cameras that stay as they are."""
+    nothing = np.zeros((len(cameras.lens), N_UNKNOWNS), bool)
+    usual = hand(period)
+    for _ in range(3):
+        fitted = solve(pictures, cameras, way, nothing, scale_px=scale, hand=usual, steps=15, tolerance=1e-4)
+        faster = hand(period, accelerations(fitted.way))
+        if faster[0] < 1.3 * usual[0] and faster[1] < 1.3 * usual[1]:
+            break
+        usual, way = faster, fitted.way
+    return fitted
 
 
 def _sides(seen: BoardObservations, pictures: Pictures, cameras: Cameras, fitted: Any) -> F64:
@@ -303,7 +321,8 @@ def _scale(seen: BoardObservations, v: int) -> float:
 
 def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iterator[Finding]:
     bad = []
-    excess = np.sqrt(np.maximum(quality.left_out_px**2 - quality.expected_px**2, 0))
+    error = np.fmin(quality.left_out_px, _HALF * quality.as_delivered_px)
+    excess = np.sqrt(np.maximum(error**2 - quality.expected_px**2, 0))
     for v, name in enumerate(quality.cameras):
         if not np.isfinite(quality.left_out_px[v]):
             continue
@@ -353,7 +372,10 @@ def _quick(rig: CameraRig, seen: BoardObservations) -> float:
     pictures = pictures.where(np.array([c is not None for c in lenses])[pictures.view])
     poses = board_poses(pictures, lenses)
     scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
-    found = predict(pictures, poses, [np.ones(len(pictures), bool)], _cameras(rig, seen), period_of(seen), scale)
+    cameras, period = _cameras(rig, seen), period_of(seen)
+    fitted = _way_of_board(pictures, cameras, first_way(period, pictures, poses, cameras), scale, period)
+    everything = [np.ones(len(pictures), bool)]
+    found = predict(pictures, poses, everything, cameras, period, scale, fitted.hand, fitted.sigma_px)
     return float(np.median(found.of())) if len(found.of()) else np.inf
 
 
