@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, cho_solve_banded, cholesky_banded
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from core.calibration.lens import N_NUMBERS, image
 from core.calibration.observations import BoardObservations
@@ -283,6 +284,22 @@ def solve(
         steps: Most steps.
         tolerance: Share of the cost by which a step must lower it for another one to be taken.
     """
+    with threadpool_limits(1):
+        return _solve(pictures, cameras, way, free, prior, scale_px, hand, spread_px, steps, tolerance)
+
+
+def _solve(
+    pictures: Pictures,
+    cameras: Cameras,
+    way: Trajectory,
+    free: np.ndarray,
+    prior: Prior | None,
+    scale_px: float,
+    hand: tuple[float, float],
+    spread_px: float | None,
+    steps: int,
+    tolerance: float,
+) -> Solution:
     system = _System(pictures, free, prior, scale_px, hand)
     if spread_px is not None:
         system.prior_share = (spread_px / scale_px) ** 2

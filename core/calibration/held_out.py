@@ -19,7 +19,7 @@ from core.types.arrays import F64, I64
 
 BLOCKS = 10
 _NEAR_S = 0.012  # a picture this near in time needs none on its other side
-_STEPS, _TOLERANCE = 12, 3e-4
+_STEPS, _TOLERANCE = 8, 5e-4
 _LEAST_POINTS = 6  # of the other cameras, at a moment
 
 

@@ -363,7 +363,15 @@ def _solve(
         cameras, way = rough.cameras, rough.way
     for _ in range(4):
         solution = solve(
-            pictures, cameras, way, free, prior, scale_px=setting.scale_px, hand=usual, tolerance=tolerance
+            pictures,
+            cameras,
+            way,
+            free,
+            prior,
+            scale_px=setting.scale_px,
+            hand=usual,
+            steps=40 if tolerance < _ROUGH else 16,
+            tolerance=tolerance,
         )
         cameras, way = solution.cameras, solution.way
         # Motion that is faster than usual is believed once it is seen.

@@ -1,0 +1,194 @@
+"""How well cameras are calibrated, against exact truth and on real recordings; and how fast.
+
+python scripts/bench_calibration.py                       synthetic rigs
+python scripts/bench_calibration.py --recordings FOLDER   and recordings: folders with videos and timestamps.csv
+
+The board of the recordings is given by --columns, --rows, --square and so on. Held-out figures come from blocks of time
+that were not fitted, each camera predicted from the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from _environment import run_elsewhere
+
+if TYPE_CHECKING:
+    from core.calibration.board import Board
+    from core.calibration.solving import BoardCalibration
+    from core.types.arrays import F64
+    from core.types.camera import CameraRig
+
+
+def main() -> None:
+    """Prints the tables that were asked for."""
+    from core.calibration.board import Board
+
+    asked = _arguments()
+    if asked.rigs:
+        _synthetic(asked.rigs, asked.seconds)
+    board = Board(
+        columns=asked.columns,
+        rows=asked.rows,
+        square_mm=asked.square,
+        marker_mm=asked.marker or 0.75 * asked.square,
+        dictionary=asked.dictionary,
+        inverted=asked.inverted,
+    )
+    for folder in asked.recordings:
+        _recording(Path(folder), board)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rigs", type=int, default=12, help="synthetic rigs; 0 for none")
+    parser.add_argument("--seconds", type=float, default=40.0, help="length of a synthetic recording")
+    parser.add_argument("--recordings", nargs="*", default=[], help="folders with one video a camera")
+    parser.add_argument("--columns", type=int, default=4)
+    parser.add_argument("--rows", type=int, default=5)
+    parser.add_argument("--square", type=float, default=54.0, help="mm")
+    parser.add_argument("--marker", type=float, default=0.0, help="mm; three quarters of a square when left out")
+    parser.add_argument("--dictionary", default="DICT_4X4_1000")
+    parser.add_argument("--inverted", action=argparse.BooleanOptionalAction, default=True)
+    return parser.parse_args()
+
+
+def _synthetic(rigs: int, seconds: float) -> None:
+    """Random rigs of 3 to 8 cameras, corners off by 0.3 px, every second rig with delays of up to 100 ms."""
+    import numpy as np
+
+    from core.calibration.board import Board
+    from core.calibration.config import CalibrateConfig
+    from core.calibration.solving import calibrate
+    from core.calibration.wave import closeups, wave
+    from core.errors import CoreError
+    from core.progress import NullReporter
+    from core.synthetic.rigs import random_rig
+
+    board = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
+    print("| rig | cameras | lenses | solve s | position % of size | rotation deg | delay ms | verdict |")
+    print("|---|---|---|---|---|---|---|---|")
+    rows: dict[str, list[tuple[F64, F64, F64, bool]]] = {"solved": [], "known": []}
+    for seed in range(rigs):
+        rng = np.random.default_rng(1000 + seed)
+        count = 3 + seed % 6
+        rig = random_rig(rng, count, size_px=(1920, 1080))
+        late = rng.uniform(-0.1, 0.1, count) * (seed % 2)
+        seen = wave(rig, board, seed=seed, latency_s=late.tolist(), seconds=seconds)
+        apart = closeups(rig, board, seed=seed)
+        for lenses in rows:
+            known = {c.name: c.replace(R=None, t_mm=None) for c in rig} if lenses == "known" else {}
+            config = CalibrateConfig(board=board, known_lenses=lenses == "known")
+            begin = time.perf_counter()
+            try:
+                found = calibrate(seen, config, NullReporter(), known=known, lens_views=() if known else (apart,))
+            except CoreError as error:
+                print(f"| {seed} | {count} | {lenses} | | | | | {error.message} |")
+                continue
+            took = time.perf_counter() - begin
+            place, turn, delay = _errors(found, rig, late)
+            problems = _problems(found)
+            rows[lenses].append((place, turn, delay, bool(problems)))
+            print(
+                f"| {seed} | {count} | {lenses} | {took:.1f} | {np.median(place):.3f} | {np.median(turn):.4f}"
+                f" | {np.abs(delay).max():.2f} | {problems[0] if problems else 'good'} |",
+                flush=True,
+            )
+    for lenses, all_of in rows.items():
+        if all_of:
+            place, turn, delay = (np.concatenate([row[i] for row in all_of]) for i in range(3))
+            alarms = sum(row[3] for row in all_of)
+            print(
+                f"\n{lenses} lenses, medians: position {np.median(place):.4f} % of the rig's size, rotation"
+                f" {np.median(turn):.4f} degrees, delay {np.median(np.abs(delay)):.3f} ms (worst"
+                f" {np.abs(delay).max():.2f}); not called good: {alarms} of {len(all_of)}."
+            )
+
+
+def _errors(found: BoardCalibration, truth: CameraRig, late_s: F64) -> tuple[F64, F64, F64]:
+    """Errors of all cameras after laying the rig onto the truth: % of its size, degrees, ms."""
+    import numpy as np
+
+    from core.calibration.rotation import angle_rad, mean
+
+    names = found.posed
+    mine, exact = ([rig[n] for n in names] for rig in (found.rig, truth))
+    turn = mean(np.stack([e.pose[0].T @ m.pose[0] for m, e in zip(mine, exact, strict=True)]))
+    places = np.stack([m.centre_mm for m in mine]) @ turn.T
+    exact_places = np.stack([e.centre_mm for e in exact])
+    places += exact_places.mean(0) - places.mean(0)
+    size = np.linalg.norm(exact_places[:, None] - exact_places, axis=-1).max()
+    angles = [float(angle_rad(e.pose[0] @ turn @ m.pose[0].T)) for m, e in zip(mine, exact, strict=True)]
+    late = np.array([m.latency_s for m in mine]) - [late_s[truth.names.index(n)] for n in names]
+    return (
+        100 * np.linalg.norm(places - exact_places, axis=1) / size,
+        np.degrees(angles),
+        1000 * (late - np.median(late)),
+    )
+
+
+def _problems(found: BoardCalibration) -> list[str]:
+    """What the verdict finds odd or wrong."""
+    import numpy as np
+
+    from core.calibration.check import check_rig
+    from core.calibration.frame import guessed
+    from core.calibration.verdict import judge, measure
+
+    way = found.solution.way
+    places = (found.seen.board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
+    upright = guessed(found.rig, places)[0].rig(found.rig)
+    findings = judge(measure(found), found.rig, found.seen, calibration=found)
+    return [f.sentence for f in [*findings, *check_rig(upright).findings] if f.level != "ok"]
+
+
+def _recording(folder: Path, board: Board) -> None:
+    """One real recording: held-out figures and the time that everything took."""
+    import numpy as np
+
+    from core.calibration.config import CalibrateConfig
+    from core.calibration.look import look_through
+    from core.calibration.solving import calibrate
+    from core.calibration.verdict import measure
+    from core.progress import NullReporter
+    from core.session import Session
+    from core.session.intake import import_take
+
+    with tempfile.TemporaryDirectory() as root:
+        session = Session.create(Path(root) / "session")
+        take = import_take(session, [folder], kind="board", name="board", reporter=NullReporter())
+        begin = time.perf_counter()
+        seen = look_through(take, board, NullReporter())
+        looked = time.perf_counter() - begin
+        found = calibrate(seen, CalibrateConfig(board=board), NullReporter())
+        quality = measure(found)
+        took = time.perf_counter() - begin
+    errors = found.prediction.of()
+    residual = found.solution.residual_px
+    residual = residual[np.isfinite(residual[..., 0])]
+    pictures = int((seen.frame >= 0).sum())
+    print(f"\n{folder}: {board.title}")
+    rate = pictures / looked
+    print(f"  {pictures} pictures looked through in {looked:.1f} s ({rate:.0f} a second), all in {took:.1f} s")
+    print(
+        f"  held out, each camera from the others: median {np.median(errors):.2f} px, rms"
+        f" {np.sqrt((errors**2).mean()):.2f} px, {np.nanmedian(found.prediction.left_out_mm):.2f} mm;"
+        f" {len(errors)} of {len(seen)} points"
+    )
+    rms, square = np.sqrt((residual**2).sum(-1).mean()), np.median(quality.length_mm)
+    delays = ", ".join(f"{c.name} {1000 * c.latency_s:+.0f} ms" for c in found.rig if c.posed)
+    print(f"  all data: rms {rms:.2f} px; squares {square:.2f} mm; delays {delays}")
+    for remark in found.remarks:
+        print(f"  {remark}")
+
+
+if __name__ == "__main__":
+    elsewhere = run_elsewhere(__file__)
+    if elsewhere is not None:
+        sys.exit(elsewhere)
+    main()

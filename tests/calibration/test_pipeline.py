@@ -1,0 +1,191 @@
+"""The whole way from videos of a board to a rig, through the verbs and real files; and real recordings, if present."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.calibration.board import Board
+from core.calibration.config import CalibrateConfig
+from core.calibration.look import chosen_moments, look_through, measured_marker
+from core.calibration.observations import BoardObservations
+from core.calibration.solving import calibrate
+from core.errors import CancelledError, CoreError
+from core.files import read_json
+from core.pipelines.verbs import verb
+from core.progress import NullReporter, RecordingReporter
+from core.session import Session
+from core.session.clock import recorded_times
+from core.session.intake import import_take
+
+sys.path.insert(0, str(Path(__file__).parent))
+from board_videos import BOARD, film, small_rig
+
+LATE_S = (0.0, 0.06, 0.0)
+FIELDS = {"columns": 5, "rows": 4, "square_mm": 120.0, "marker_mm": 90.0, "dictionary": "DICT_4X4_50", "back": "none"}
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A session with a take of a waved board, in which one camera is late, and one of the board on the floor."""
+    root = tmp_path_factory.mktemp("board")
+    rig = small_rig()
+    session = Session.create(root / "session")
+    wave = film(rig, root / "wave", latency_s=LATE_S)
+    floor = film(rig, root / "floor", seconds=1, resting=True)
+    import_take(session, wave, kind="board", name="wave", reporter=NullReporter())
+    import_take(session, floor, kind="floor", name="floor", reporter=NullReporter())
+    return session
+
+
+@pytest.fixture(scope="module")
+def result(session: Session) -> dict[str, object]:
+    params = {"take": "wave", "floor_take": "floor", "calibration": {"board": FIELDS}}
+    return verb("calibrate")(session, params, session.new_run("calibrate"), NullReporter())
+
+
+def test_videos_become_a_rig(session: Session, result: dict[str, object]) -> None:
+    truth, rig = small_rig(), session.require_rig()
+    assert result["level"] in ("ok", "odd")
+    assert result["missing"] == {}
+    for camera in truth:
+        found = rig[camera.name]
+        assert found.centre_mm[2] == pytest.approx(camera.centre_mm[2], abs=25)
+        assert found.K[0, 0] == pytest.approx(camera.K[0, 0], rel=0.01)
+        for other in truth:
+            apart = np.linalg.norm(found.centre_mm - rig[other.name].centre_mm)
+            assert apart == pytest.approx(np.linalg.norm(camera.centre_mm - other.centre_mm), abs=25)
+    late = np.array([rig[c.name].latency_s for c in truth])
+    assert late - np.median(late) == pytest.approx(LATE_S, abs=0.004)
+
+
+def test_everything_is_kept(session: Session, result: dict[str, object]) -> None:
+    folder = session.layout.calibration(str(result["calibration"]))
+    seen = BoardObservations.load(folder.observations)
+    assert seen.board == Board(**FIELDS)  # type: ignore[arg-type]
+    assert folder.residuals.exists()
+    report = read_json(session.layout.rig_report)
+    assert report["folder"] == folder.name
+    assert report["quality"]["left_out_median_px"] < 1
+    assert report["accuracy"]["median_mm"]
+    assert report["advice"]
+    assert measured_marker(session.take("wave"), seen) == pytest.approx(90, rel=0.05) or np.isnan(
+        measured_marker(session.take("wave"), seen)
+    )
+
+
+def test_a_second_calibration_keeps_the_floor(session: Session, result: dict[str, object]) -> None:
+    before = session.require_rig()
+    params = {"take": "wave", "calibration": {"board": FIELDS}}
+    verb("calibrate")(session, params, session.new_run("calibrate"), NullReporter())
+    after = session.require_rig()
+    assert "former rig" in after.source
+    for camera in after:
+        assert camera.centre_mm == pytest.approx(before[camera.name].centre_mm, abs=5)
+
+
+def test_the_rig_is_judged_by_a_take(session: Session, result: dict[str, object]) -> None:
+    params = {"take": "wave", "board": FIELDS}
+    good = verb("check-rig")(session, params, session.new_run("check-rig"), NullReporter())
+    assert good["level"] != "wrong"
+    rig = session.require_rig()
+    moved = rig.cameras[0].replace(t_mm=rig.cameras[0].pose[1] + (80, 0, 0))
+    rig_path = session.layout.rig
+    kept = rig_path.read_bytes()
+    type(rig)(cameras=(moved, *rig.cameras[1:])).save(rig_path)
+    try:
+        bad = verb("check-rig")(session, params, session.new_run("check-rig"), NullReporter())
+    finally:
+        rig_path.write_bytes(kept)
+    assert bad["level"] == "wrong"
+
+
+def test_the_frame_is_set_and_the_former_rig_is_kept(session: Session, result: dict[str, object]) -> None:
+    before = session.require_rig()
+    params = {"turn": "z", "quarters": 1, "distance_mm": 2000.0, "between": ["cam1", "cam2"]}
+    done = verb("set-frame")(session, params, session.new_run("set-frame"), NullReporter())
+    after = session.require_rig()
+    assert np.linalg.norm(after["cam1"].centre_mm - after["cam2"].centre_mm) == pytest.approx(2000)
+    assert (session.root / str(done["backup"])).exists()
+    scale = 2000 / np.linalg.norm(before["cam1"].centre_mm - before["cam2"].centre_mm)
+    x, y, z = before["cam1"].centre_mm
+    assert after["cam1"].centre_mm == pytest.approx(scale * np.array([-y, x, z]))
+    with pytest.raises(CoreError, match="Nothing was asked"):
+        verb("set-frame")(session, {}, session.new_run("set-frame"), NullReporter())
+
+
+def test_the_sheet_verb_writes_what_was_asked(session: Session, tmp_path: Path) -> None:
+    made = verb("board-sheet")(
+        session, {"path": str(tmp_path / "b.pdf"), "board": FIELDS}, session.new_run("board-sheet"), NullReporter()
+    )
+    assert [Path(f).name for f in made["files"]] == ["b.pdf"]
+    assert (tmp_path / "b.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_looking_can_be_cancelled_and_tells_how_far_it_is(session: Session) -> None:
+    take = session.take("wave")
+    reporter = RecordingReporter()
+    seen = look_through(take, BOARD, reporter, rate_hz=5)
+    assert np.diff(np.nanmedian(seen.time_s, 1)).min() > 0.19
+    assert reporter.progresses[-1][:2] == (float((seen.frame >= 0).sum()),) * 2
+    with pytest.raises(CancelledError):
+        look_through(take, BOARD, RecordingReporter(cancel_after=0))
+
+
+def test_long_takes_are_looked_at_in_bursts() -> None:
+    moments = chosen_moments(np.arange(30_000) / 30, 10.0, 600)
+    assert len(moments) <= 600
+    steps = np.diff(moments)
+    assert (steps == 3).mean() > 0.85  # within bursts, ten moments a second
+    assert moments[-1] > 29_000
+
+
+def test_a_wrong_board_is_said(session: Session) -> None:
+    params = {"take": "wave", "calibration": {"board": FIELDS | {"dictionary": "DICT_6X6_50"}}}
+    with pytest.raises(CoreError, match="not found"):
+        verb("calibrate")(session, params, session.new_run("calibrate"), NullReporter())
+
+
+def test_recorded_times_are_read_and_wrong_ones_refused(tmp_path: Path) -> None:
+    table = tmp_path / "timestamps.csv"
+    rows = [(s, c, s, 100.0 + s / 10 + 0.01 * c) for s in range(5) for c in (0, 1)]
+    table.write_text("sync_index,cam_id,frame_index,frame_time\n" + "\n".join(",".join(map(str, r)) for r in rows))
+    times = recorded_times(table, {"left": ("cam_0", 5), "cam_1": ("cam_1", 5)})
+    assert times["left"] == pytest.approx(np.arange(5) / 10)
+    assert times["cam_1"] == pytest.approx(np.arange(5) / 10 + 0.01)
+    with pytest.raises(CoreError, match="no rows"):
+        recorded_times(table, {"c": ("other", 5)})
+    with pytest.raises(CoreError, match="has 5 times"):
+        recorded_times(table, {"cam_0": ("cam_0", 9)})
+    for text, message in (("a,b\n1,2\n", "no table"), ("cam_id,frame_index,frame_time\n0,x,1\n", "damaged")):
+        table.write_text(text)
+        with pytest.raises(CoreError, match=message):
+            recorded_times(table, {"cam_0": ("cam_0", 1)})
+    table.write_text("cam_id,frame_index,frame_time\n0,0,2\n0,1,1\n")
+    with pytest.raises(CoreError, match="do not increase"):
+        recorded_times(table, {"cam_0": ("cam_0", 2)})
+
+
+@pytest.mark.parametrize(
+    ("name", "most_px", "most_rms_px"), [("charuco_calibration", 0.80, 1.11), ("4_cam_recording", 1.05, 1.11)]
+)
+def test_real_recordings_are_predicted_from_other_cameras(
+    name: str, most_px: float, most_rms_px: float, shared_data: Path, tmp_path: Path
+) -> None:
+    folder = shared_data / "calibration" / name / "calibration" / "extrinsic"
+    if not folder.is_dir():
+        pytest.skip("the calibration recordings are not here")
+    session = Session.create(tmp_path / "session")
+    take = import_take(session, [folder], kind="board", reporter=NullReporter())
+    board = Board(columns=4, rows=5, square_mm=54, marker_mm=40.5, dictionary="DICT_4X4_1000", inverted=True)
+    seen = look_through(take, board, NullReporter())
+    found = calibrate(seen, CalibrateConfig(board=board), NullReporter())
+    assert len(found.posed) == 4
+    assert len(found.prediction.of()) > 0.9 * len(seen)
+    assert np.median(found.prediction.of()) <= most_px
+    residual = found.solution.residual_px
+    residual = residual[np.isfinite(residual[..., 0])]
+    assert np.sqrt((residual**2).sum(-1).mean()) <= most_rms_px
