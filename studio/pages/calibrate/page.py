@@ -65,6 +65,7 @@ class CalibratePage(ScrollPage):
         self._lay_out()
         for signal in (state.session_changed, state.status_changed, state.take_changed):
             signal.connect(self.refresh)
+        state.jobs.added.connect(self._jobs_changed)
         state.jobs.changed.connect(self._jobs_changed)
         state.rig.failed.connect(self._failed)
         self.refresh()

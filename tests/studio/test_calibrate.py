@@ -1,0 +1,181 @@
+"""The Calibrate page, from videos of a board to a rig that can be turned and turned back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QWidget
+
+from core.calibration.board import Board
+from core.config import from_mapping
+from core.files import read_yaml
+from core.session import Session
+from core.synthetic.rigs import ring_rig
+from studio.main_window import MainWindow
+from studio.pages.calibrate import presenter
+from studio.pages.calibrate.board_form import BoardForm
+from studio.plots.error_timeline import ErrorTimeline
+from studio.state.app_state import AppState
+from studio.widgets.coverage import CoverageTile
+from studio.widgets.finding_row import FindingRow
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
+from board_videos import BOARD, film, small_rig
+
+Ended = Callable[[AppState], None]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Videos of three cameras that see a board carried about."""
+    folder = tmp_path_factory.mktemp("film") / "wave"
+    return tuple(str(p) for p in film(small_rig(), folder, seconds=10))
+
+
+def click(qtbot: object, widget: QWidget) -> None:
+    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)  # type: ignore[attr-defined]
+
+
+def session_of(window: MainWindow) -> Session:
+    assert window.state.session is not None
+    return window.state.session
+
+
+def retype(qtbot: object, field: QWidget, text: str) -> None:
+    field.setFocus()
+    field.selectAll()  # type: ignore[attr-defined]
+    qtbot.keyClicks(field, text)  # type: ignore[attr-defined]
+    qtbot.keyClick(field, Qt.Key.Key_Return)  # type: ignore[attr-defined]
+
+
+def fill_in(qtbot: object, form: BoardForm) -> None:
+    """Types the board of the videos."""
+    for field, number in (
+        (form.columns, BOARD.columns),
+        (form.rows, BOARD.rows),
+        (form.square, BOARD.square_mm),
+        (form.marker, BOARD.marker_mm),
+    ):
+        retype(qtbot, field, f"{number:g}")
+    form.dictionary.setCurrentIndex(form.dictionary.findData(BOARD.dictionary))
+    form.dictionary.activated.emit(form.dictionary.currentIndex())
+
+
+def test_from_videos_of_a_board_to_a_rig_and_back(
+    window: MainWindow, qtbot, tmp_path: Path, videos: tuple[str, ...], ended: Ended
+) -> None:
+    window.create_session(tmp_path / "mine")
+    page = window.pages["calibrate"]
+    window.show_page("calibrate")
+    assert not page.board_card.go.push.isEnabled()
+    page.start_videos(videos)
+    ended(window.state)
+    assert session_of(window).take(session_of(window).take_names()[0]).manifest.kind == "board"
+    assert page.board_card.go.push.isEnabled()
+    fill_in(qtbot, page.board_card.form)
+    kept = from_mapping(Board, read_yaml(session_of(window).layout.board))
+    assert (kept.columns, kept.square_mm, kept.dictionary) == (BOARD.columns, BOARD.square_mm, BOARD.dictionary)
+
+    click(qtbot, page.board_card.go.push)
+    assert "being made" in page.board_card.go.reason
+    ended(window.state)
+    assert page.board_card.go.push.isEnabled()
+    rig = session_of(window).require_rig()
+    assert len(rig) == 3
+    assert all(c.posed for c in rig)
+    rows = page.check_card.findChildren(FindingRow)
+    assert any("predict the board" in row.sentence.text() for row in rows)
+    assert page.board_card.advice.text().startswith("Next: ")
+    tiles = page.coverage.tiles
+    assert [t.name for t in tiles if isinstance(t, CoverageTile)] == list(rig.names)
+    assert page.pairs.names == rig.names
+    assert page.table.item(0, 7).text().endswith("px")
+
+    shown = page.timeline.moment
+    assert shown is not None  # the worst moment is looked at first
+    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_pictures.tiles), timeout=20_000)
+    loaded = [t for t in page.board_pictures.tiles if t.loaded]
+    assert any(t.lines[0].paths_px for t in loaded)
+    qtbot.keyClick(page.timeline, Qt.Key.Key_Right)
+    assert page.timeline.moment != shown
+
+    before = rig["cam1"].centre_mm
+    click(qtbot, page.frame_card.turns["z"])
+    turned = session_of(window).require_rig()["cam1"].centre_mm
+    assert turned == pytest.approx([-before[1], before[0], before[2]])
+    retype(qtbot, page.frame_card.distance, "1000")
+    click(qtbot, page.frame_card.scale)
+    scaled = session_of(window).require_rig()
+    assert np.linalg.norm(scaled["cam1"].centre_mm - scaled["cam2"].centre_mm) == pytest.approx(1000)
+    assert window.state.undo.count() == 2
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    page.frame_card.distance.setFocus()
+    qtbot.keyClick(page.frame_card.distance, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(page.frame_card.distance, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert session_of(window).require_rig()["cam1"].centre_mm == pytest.approx(before)
+    qtbot.keyClick(page.frame_card.distance, Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
+    assert session_of(window).require_rig()["cam1"].centre_mm == pytest.approx(turned)
+    assert any("predict the board" in r.sentence.text() for r in page.check_card.findChildren(FindingRow))
+
+    page.start_export(str(tmp_path / "rig.toml"), "anipose")
+    ended(window.state)
+    assert (tmp_path / "rig.toml").exists()
+
+
+def test_what_cannot_be_printed_is_said_at_once(dressed: QApplication, qtbot) -> None:
+    form = BoardForm()
+    qtbot.addWidget(form)
+    form.show()
+    form.show_board(Board())
+    retype(qtbot, form.marker, "60")
+    assert "do not fit" in form.problem
+    retype(qtbot, form.marker, "20")
+    assert not form.problem
+    assert form.board.marker_mm == 20
+    form.kind.setCurrentIndex(form.kind.findData("chessboard"))
+    form.kind.activated.emit(form.kind.currentIndex())
+    assert not form.marker.isVisible()
+    assert form.board.kind == "chessboard"
+
+
+def test_a_click_on_the_timeline_goes_to_the_nearest_moment(dressed: QApplication, qtbot) -> None:
+    plot = ErrorTimeline()
+    qtbot.addWidget(plot)
+    plot.resize(600, 132)
+    plot.show()
+    plot.show_errors(np.arange(20) / 10, [None, *np.linspace(0.5, 2, 19)])
+    with qtbot.waitSignal(plot.chosen) as caught:
+        place = plot.mapFromScene(plot.plotItem.vb.mapViewToScene(plot.plotItem.vb.viewRect().center()))
+        qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert 7 <= caught.args[0] <= 13
+    assert plot.moment == caught.args[0]
+
+
+def test_the_accuracy_plan_shows_every_height(window: MainWindow, qtbot, sample_session: Session) -> None:
+    window.state.set_session(sample_session)
+    window.show_page("calibrate")
+    page = window.pages["calibrate"]
+    assert page.plan.map is not None
+    words = set()
+    for button in page.heights.buttons():
+        click(qtbot, button)
+        words.add(page.accuracy_words.text())
+        assert page.plan.level == page.heights.id(button)
+    assert len(words) == 3
+    low, high = page.plan.limits_mm
+    assert 0 < low < high
+
+
+def test_words_of_the_page() -> None:
+    assert presenter.worst_moment(np.array([np.nan, 1, 5, 2])) == 2
+    assert presenter.worst_moment(np.full(3, np.nan)) is None
+    filters = presenter.export_filters()
+    assert {"selfpose", "anipose", "qca", "xcp", "colmap"} <= set(filters.values())
+    rows = presenter.camera_rows(ring_rig(3))
+    assert all(len(row) == len(presenter.CAMERA_HEADERS) for row in rows)
