@@ -11,8 +11,10 @@ from PySide6.QtWidgets import QWidget
 from core.calibration.accuracy import AccuracyMap
 from core.types import CameraRig
 from studio.theme import Theme, current_theme, theme_changed
+from studio.viewport.accuracy import cell_mm, corners_mm, shades, worst_lines_mm
+from studio.viewport.palette import rgba
 
-_ARROW_CELLS = 10  # lines of the worst direction along the longer side of the floor
+_PALE = 170  # alpha of the colours, so that lines stand out
 
 
 class AccuracyPlan(pg.PlotWidget):
@@ -38,15 +40,6 @@ class AccuracyPlan(pg.PlotWidget):
         self._rig, self.map, self.level = rig, found, level
         self.dress(current_theme())
 
-    @property
-    def limits_mm(self) -> tuple[float, float]:
-        """Errors that are drawn green and red: the best and the worst twentieth."""
-        if self.map is None:
-            return (0.0, 1.0)
-        known = self.map.error_mm[np.isfinite(self.map.error_mm)]
-        low, high = (float(np.percentile(known, q)) for q in (5, 95)) if len(known) else (0.0, 1.0)
-        return low, max(high, 1.2 * low)
-
     def dress(self, theme: Theme) -> None:
         """Draws everything in the colours of a theme."""
         self.setBackground(QColor(theme.panel))
@@ -63,42 +56,20 @@ class AccuracyPlan(pg.PlotWidget):
         if self.map is None or self._rig is None:
             return
         found, level = self.map, min(self.level, len(self.map.z_mm) - 1)
-        error = found.error_mm[..., level]
-        item = pg.ImageItem(self._colours(error, theme))
-        cell = float(found.x_mm[1] - found.x_mm[0]) if len(found.x_mm) > 1 else 250.0
-        item.setRect(
-            (found.x_mm[0] - cell / 2) / 1000,
-            (found.y_mm[0] - cell / 2) / 1000,
-            cell * len(found.x_mm) / 1000,
-            cell * len(found.y_mm) / 1000,
-        )
+        stops = np.array([rgba(colour)[:3] * 255 for colour in (theme.good, theme.warn, theme.bad)], np.float64)
+        shown = shades(found, level, stops)
+        shown[..., 3] = np.minimum(shown[..., 3], _PALE)
+        item, (x0, y0), cell = pg.ImageItem(shown), corners_mm(found)[3, :2] / 1000, cell_mm(found) / 1000
+        item.setRect(x0, y0, cell * len(found.x_mm), cell * len(found.y_mm))
         self.plotItem.addItem(item)
         self._draw_worst(theme, level)
         self._draw_cameras(theme)
         self.plotItem.autoRange(padding=0.04)
 
-    def _colours(self, error: np.ndarray, theme: Theme) -> np.ndarray:
-        """(X, Y, 4) uint8; nothing where fewer than two cameras look."""
-        low, high = self.limits_mm
-        shades = [QColor(c) for c in (theme.good, theme.warn, theme.bad)]
-        stops = np.array([(c.red(), c.green(), c.blue()) for c in shades], float)
-        share = np.clip((np.nan_to_num(error, nan=high) - low) / (high - low), 0, 1) * 2
-        below = np.minimum(share.astype(int), 1)
-        part = (share - below)[..., None]
-        colour = stops[below] * (1 - part) + stops[below + 1] * part
-        alpha = np.where(np.isfinite(error), 170, 0)
-        return np.concatenate([colour, alpha[..., None]], -1).astype(np.uint8)
-
     def _draw_worst(self, theme: Theme, level: int) -> None:
         assert self.map is not None
-        found = self.map
-        every = max(1, max(len(found.x_mm), len(found.y_mm)) // _ARROW_CELLS)
-        xs, ys = found.x_mm[every // 2 :: every], found.y_mm[every // 2 :: every]
-        way = found.worst[every // 2 :: every, every // 2 :: every, level, :2]
-        start = np.stack(np.meshgrid(xs, ys, indexing="ij"), -1)
-        half = way * 0.35 * every * (found.x_mm[1] - found.x_mm[0] if len(found.x_mm) > 1 else 250.0)
-        known = np.isfinite(way).all(-1)
-        ends = np.stack([start - half, start + half], 2)[known].reshape(-1, 2) / 1000
+        start, end = worst_lines_mm(self.map, level)
+        ends = np.stack([start, end], 1).reshape(-1, 2) / 1000
         pen = pg.mkPen(QColor(theme.text), width=1.2)
         self.plotItem.addItem(pg.PlotCurveItem(ends[:, 0], ends[:, 1], connect="pairs", pen=pen))
 

@@ -59,7 +59,7 @@ class FrustaLayer:
         centre_mm: (V, 3) camera centres.
         corner_mm: (V, 4, 3) corners of the image plane: top left, top right, bottom right, bottom left.
         pictures: (V,) uint8 RGB pictures of any size, None where there is none to show.
-        colour: (4,) of the lines.
+        colour: (V, 4) of the lines: how good the calibration of a camera is.
     """
 
     names: tuple[str, ...]
@@ -86,6 +86,25 @@ class FloorLayer:
     colour: RGBA
     major: RGBA
     axes: RGBA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AccuracyLayer:
+    """How well points can be located, as a picture on the floor.
+
+    Attributes:
+        corner_mm: (1, 4, 3) corners, as those of an image plane.
+        picture: (H, W, 3) uint8.
+        start_mm: (N, 3) starts of lines in the direction in which it is worst.
+        end_mm: (N, 3) their ends.
+        colour: (4,) of the lines.
+    """
+
+    corner_mm: F64
+    picture: U8
+    start_mm: F64
+    end_mm: F64
+    colour: RGBA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,7 +149,7 @@ class LabelLayer:
     behind: bool = False
 
 
-Layer = SkeletonLayer | TrailLayer | FrustaLayer | FloorLayer | SpaceLayer | LabelLayer
+Layer = SkeletonLayer | TrailLayer | FrustaLayer | FloorLayer | AccuracyLayer | SpaceLayer | LabelLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

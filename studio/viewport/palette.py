@@ -24,6 +24,7 @@ class Palette:
         grid_major: (4,) every fifth metre.
         axes: (3, 4) x, y, z.
         space: (4,) capture space.
+        verdict: (3, 4) good, odd, bad.
         text: (4,) labels.
         plate: (4,) behind labels.
         quiet: (4,) metre marks and camera names.
@@ -37,6 +38,7 @@ class Palette:
     grid_major: RGBA
     axes: RGBA
     space: RGBA
+    verdict: RGBA
     text: RGBA
     plate: RGBA
     quiet: RGBA
@@ -57,6 +59,7 @@ def palette(theme: Theme) -> Palette:
         grid_major=rgba(theme.grid_major),
         axes=_table((theme.axis_x, theme.axis_y, theme.axis_z)),
         space=rgba(theme.accent, 0.55),
+        verdict=_table((theme.good, theme.warn, theme.bad)),
         text=rgba(theme.text),
         plate=rgba(theme.panel, 0.86),
         quiet=rgba(theme.muted),

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.calibration.accuracy import AccuracyMap
 from core.types import CaptureSpace, Pose3DSequence
 from core.types.arrays import F64, U8
+from studio.viewport.accuracy import corners_mm, shades, worst_lines_mm
 from studio.viewport.figure import figure
 from studio.viewport.layers import (
     RGBA,
+    AccuracyLayer,
     FloorLayer,
     FrustaLayer,
     LabelLayer,
@@ -29,6 +32,8 @@ from studio.viewport.palette import Palette
 from studio.viewport.stage import Stage, moment_of
 
 _TRAIL_POINTS = 60
+_CELL_PX = 4  # of the accuracy map's cells in its texture, so that they keep their edges
+_ODD_PX, _BAD_PX = 3.0, 10.0  # reprojection error of a camera, at 1280 px width
 _ABOVE_HEAD_MM = 110.0
 
 
@@ -48,6 +53,7 @@ class ViewOptions:
     pictures: bool = True
     floor: bool = True
     space: bool = False
+    accuracy: bool = False
     follow: int | None = None
     trail_s: float = 1.5
 
@@ -75,6 +81,8 @@ def resolve(
     moment = moment_of(stage.poses, time_s) if stage.poses is not None else None
     if options.floor:
         layers["floor"] = floor_layer(stage, palette)
+    if options.accuracy and stage.accuracy is not None:
+        layers["accuracy"] = accuracy_layer(stage, stage.accuracy, palette)
     if options.space and stage.space is not None:
         layers["space"] = space_layer(stage, stage.space, palette)
     if options.frusta and stage.cameras:
@@ -134,7 +142,33 @@ def frusta_layer(stage: Stage, palette: Palette, pictures: Mapping[str, U8]) -> 
         centre_mm=stage.centre_mm,
         corner_mm=stage.corner_mm,
         pictures=tuple(pictures.get(name) for name in stage.cameras),
-        colour=palette.camera,
+        colour=camera_colours(stage, palette),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def camera_colours(stage: Stage, palette: Palette) -> RGBA:
+    """(V, 4) by the error of each camera's calibration; quiet where none is known or all is well."""
+    error = np.nan_to_num(stage.error_px, nan=0.0)
+    level = (error > _ODD_PX).astype(int) + (error > _BAD_PX)
+    choices = np.stack([palette.camera, palette.verdict[1], palette.verdict[2]])
+    return np.asarray(choices[level], np.float32)
+
+
+@functools.lru_cache(maxsize=1)
+def accuracy_layer(stage: Stage, found: AccuracyMap, palette: Palette) -> AccuracyLayer:
+    """The map at the height of hips, on the floor."""
+    level = len(found.z_mm) // 2
+    picture = shades(found, level, np.asarray(255 * palette.verdict[:, :3], np.float64))
+    picture = np.where(picture[..., 3:] > 0, picture[..., :3], np.uint8(255 * palette.background[:3]))
+    start, end = (np.pad(ends, ((0, 0), (0, 1)), constant_values=6.0) for ends in worst_lines_mm(found, level))
+    shown = np.repeat(np.repeat(picture.swapaxes(0, 1)[::-1], _CELL_PX, 0), _CELL_PX, 1)
+    return AccuracyLayer(
+        corner_mm=corners_mm(found)[None],
+        picture=np.ascontiguousarray(shown),
+        start_mm=start,
+        end_mm=end,
+        colour=palette.background,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.calibration.accuracy import AccuracyMap
 from core.types import CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
 from core.types.arrays import F64
 
@@ -22,8 +23,10 @@ class Stage:
         ghost: A second result to compare with, or None.
         space: The box that the networks look into, or None.
         synthetic: Where in it synthetic people may be.
+        accuracy: How well points can be located over the floor, or None.
         cameras: (V,) names of the posed cameras.
         centre_mm: (V, 3) camera centres.
+        error_px: (V,) reprojection error that each calibration reported, per 1280 px of picture width, or NaN.
         corner_mm: (V, 4, 3) corners of the image planes: top left, top right, bottom right, bottom left.
         middle_mm: (T, P, 3) each person's middle: the hips, else the mean joint; NaN where absent.
         low_m: Lowest x and y of the floor, whole metres.
@@ -36,8 +39,10 @@ class Stage:
     ghost: Pose3DSequence | None
     space: CaptureSpace | None
     synthetic: SyntheticRange
+    accuracy: AccuracyMap | None
     cameras: tuple[str, ...]
     centre_mm: F64
+    error_px: F64
     corner_mm: F64
     middle_mm: F64
     low_m: tuple[int, int]
@@ -53,6 +58,7 @@ class Stage:
         ghost: Pose3DSequence | None = None,
         space: CaptureSpace | None = None,
         synthetic: SyntheticRange | None = None,
+        accuracy: AccuracyMap | None = None,
     ) -> Stage:
         """Measures a take. Everything may be missing; unposed cameras are left out."""
         posed = [c for c in rig if c.posed] if rig else []
@@ -67,8 +73,10 @@ class Stage:
             ghost=ghost,
             space=space,
             synthetic=synthetic or SyntheticRange(),
+            accuracy=accuracy,
             cameras=tuple(c.name for c in posed),
             centre_mm=centre,
+            error_px=np.array([np.nan if c.rmse_px is None else 1280 * c.rmse_px / max(c.size_px) for c in posed]),
             corner_mm=corner,
             middle_mm=np.zeros((0, 0, 3)) if poses is None else middles(poses),
             low_m=low_m,

@@ -21,6 +21,7 @@ from studio.pages.calibrate import presenter
 from studio.pages.calibrate.board_form import BoardForm
 from studio.plots.error_timeline import ErrorTimeline
 from studio.state.app_state import AppState
+from studio.viewport.accuracy import limits_mm
 from studio.widgets.coverage import CoverageTile
 from studio.widgets.finding_row import FindingRow
 
@@ -168,7 +169,7 @@ def test_the_accuracy_plan_shows_every_height(window: MainWindow, qtbot, sample_
         words.add(page.accuracy_words.text())
         assert page.plan.level == page.heights.id(button)
     assert len(words) == 3
-    low, high = page.plan.limits_mm
+    low, high = limits_mm(page.plan.map)
     assert 0 < low < high
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
+from core.calibration.accuracy import AccuracyMap, accuracy_map
 from core.calibration.overlay import floor_grid_px, space_px
 from core.calibration.space_in_use import SpaceInUse
 from core.config import from_mapping
@@ -128,6 +129,11 @@ class ViewPresenter:
         return self._stage.poses.person_ids if self._stage.poses is not None else ()
 
     @property
+    def has_accuracy(self) -> bool:
+        """Whether it can be said how well points are located."""
+        return self._stage.accuracy is not None
+
+    @property
     def has_space(self) -> bool:
         """Whether the part of the room that the cameras look into is known."""
         return self._space is not None
@@ -236,7 +242,7 @@ class ViewPresenter:
             except CoreError as error:
                 self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
         synthetic = self._used.chosen.synthetic if self._used is not None else None
-        self._stage = Stage.build(self._rig, poses, ghost, self._space, synthetic)
+        self._stage = Stage.build(self._rig, poses, ghost, self._space, synthetic, _accuracy(self._rig))
 
     @property
     def _space(self) -> CaptureSpace | None:
@@ -337,3 +343,12 @@ def result_title(name: str) -> str:
         made = datetime.strptime(match[1], "%Y%m%d-%H%M%S")
         return f"Trained {made.day} {made:%b}, {made:%H:%M}"
     return name
+
+
+def _accuracy(rig: CameraRig | None) -> AccuracyMap | None:
+    """How well the rig locates points; None where its cameras share no room."""
+    posed = [c.name for c in rig if c.posed] if rig is not None else []
+    try:
+        return accuracy_map(rig.subset(posed)) if rig is not None and len(posed) >= 2 else None
+    except CoreError:
+        return None

@@ -41,6 +41,7 @@ TOGGLES = (
     Toggle("pictures", False, "image", "Pictures in the 3D view", "I"),
     Toggle("floor", False, "floor", "Floor", "G"),
     Toggle("space", False, "space", "Capture space", "B"),
+    Toggle("accuracy", False, "accuracy", "Expected accuracy over the floor, at the height of hips", "A"),
     Toggle("detections", True, "cross", "2D detections over the videos", "D"),
     Toggle("floor", True, "measure", "Floor over the videos", "H"),
 )
@@ -111,6 +112,7 @@ class ViewToolbar(QFrame):
         self.compare.setEnabled(len(others) > 1)
         self.follow.setEnabled(len(people) > 1)
         self.toggle_button("space").setVisible(presenter.has_space)
+        self.toggle_button("accuracy").setVisible(presenter.has_accuracy)
         self.toggle_button("detections", over_video=True).setVisible(presenter.has_detections)
         self.toggle_button("floor", over_video=True).setEnabled(presenter.has_rig)
         for index, toggle in enumerate(TOGGLES):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from studio.viewport.layers import (
+    AccuracyLayer,
     FloorLayer,
     FrustaLayer,
     LabelLayer,
@@ -15,7 +16,7 @@ from studio.viewport.layers import (
     TrailLayer,
 )
 from studio.viewport.visuals.people import SkeletonDrawing, TrailDrawing
-from studio.viewport.visuals.room import FloorDrawing, FrustaDrawing, SpaceDrawing
+from studio.viewport.visuals.room import AccuracyDrawing, FloorDrawing, FrustaDrawing, SpaceDrawing
 from studio.viewport.visuals.words import LabelDrawing
 
 
@@ -31,6 +32,7 @@ class Drawing(Protocol):
 
 VISUALS: dict[type[Layer], Callable[[Any], Drawing]] = {
     FloorLayer: FloorDrawing,
+    AccuracyLayer: AccuracyDrawing,
     SpaceLayer: SpaceDrawing,
     FrustaLayer: FrustaDrawing,
     TrailLayer: TrailDrawing,

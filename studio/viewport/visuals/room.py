@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.types.arrays import F64
-from studio.viewport.layers import FloorLayer, FrustaLayer, SpaceLayer
+from studio.viewport.layers import AccuracyLayer, FloorLayer, FrustaLayer, SpaceLayer
 from studio.viewport.visuals.pictures import PicturesNode
 from studio.viewport.visuals.strokes import Strokes, StrokesNode, strokes
 
@@ -30,6 +30,26 @@ class FloorDrawing:
     def hide(self) -> None:
         """Draws no floor."""
         self._node.visible = False
+
+
+class AccuracyDrawing:
+    """The colours of the map, and over them lines along the worst direction."""
+
+    def __init__(self, parent: Any) -> None:
+        self._picture = PicturesNode(parent=parent)
+        self._picture.order = 5
+        self._lines = StrokesNode(flat=True, parent=parent)
+        self._lines.order = 11
+
+    def show(self, layer: AccuracyLayer) -> None:
+        """Draws this map."""
+        self._picture.set_pictures(layer.corner_mm, (layer.picture,), np.zeros(4, np.float32))
+        self._lines.set_strokes(strokes(layer.start_mm, layer.end_mm, 6.0, 0.8, layer.colour))
+        self._picture.visible = self._lines.visible = True
+
+    def hide(self) -> None:
+        """Draws no map."""
+        self._picture.visible = self._lines.visible = False
 
 
 class SpaceDrawing:
@@ -61,7 +81,7 @@ class FrustaDrawing:
 
     def show(self, layer: FrustaLayer) -> None:
         """Draws these cameras."""
-        empty = layer.colour * (1, 1, 1, 0.10)
+        empty = layer.colour[0] * (1, 1, 1, 0.10) if len(layer.colour) else np.zeros(4)
         self._pictures.set_pictures(layer.corner_mm, layer.pictures, empty.astype(np.float32))
         # From moment to moment only the pictures change.
         lined = self._lined
@@ -92,13 +112,17 @@ def floor_strokes(layer: FloorLayer) -> list[Strokes]:
 
 def frusta_strokes(layer: FrustaLayer) -> list[Strokes]:
     """Rim of the image plane, the four edges to the centre, and a ball in the centre."""
-    corner, centre = layer.corner_mm, layer.centre_mm[:, None]
-    pale = layer.colour * np.array((1, 1, 1, 0.6), np.float32)
-    return [
-        strokes(centre, corner, 2.5, 0.6, pale),
-        strokes(corner, np.roll(corner, -1, 1), 4.0, 0.8, layer.colour),
-        strokes(centre, centre, 28.0, 2.0, layer.colour),
-    ]
+    drawn = []
+    for colour in np.unique(layer.colour, axis=0):
+        mine = (layer.colour == colour).all(1)
+        corner, centre = layer.corner_mm[mine], layer.centre_mm[mine][:, None]
+        pale = colour * np.array((1, 1, 1, 0.6), np.float32)
+        drawn += [
+            strokes(centre, corner, 2.5, 0.6, pale),
+            strokes(corner, np.roll(corner, -1, 1), 4.0, 0.8, colour),
+            strokes(centre, centre, 28.0, 2.0, colour),
+        ]
+    return drawn
 
 
 def space_strokes(layer: SpaceLayer) -> list[Strokes]:
