@@ -74,6 +74,8 @@ def predict(
     scale_px: float,
     usual: tuple[float, float],
     spread_px: float,
+    *,
+    left_out_too: bool = True,
 ) -> Prediction:
     """Leaves out each camera in turn, finds the board's way from the others, and predicts what the camera saw.
 
@@ -88,6 +90,7 @@ def predict(
         scale_px: See `solve`.
         usual: Accelerations that are nothing unusual.
         spread_px: How far ordinary points are off.
+        left_out_too: Whether cameras are left out at all; else only `fitted_px` is told, in a fraction of the time.
     """
     views = len(cameras.lens) // len(folds)
     helpful = poses.known & (pictures.valid.sum(1) >= _LEAST_POINTS)
@@ -96,7 +99,7 @@ def predict(
     for f, held in enumerate(folds):
         late = cameras.latency_s[f * views : (f + 1) * views]
         true_s = pictures.time_s - late[pictures.view]
-        for left in (-1, *range(views)):
+        for left in range(-1, views if left_out_too else 0):
             others = held & (pictures.view != left) & (helpful | (left < 0))
             mine = held & (pictures.view == left) & _between(true_s, np.sort(true_s[others]), 1.2 * period_s)
             chosen.append(np.flatnonzero(others))
@@ -104,13 +107,14 @@ def predict(
     shape = (*pictures.valid.shape, 2)
     left_out, fitted = np.full(shape, np.nan), np.full(shape, np.nan)
 
-    first = np.arange(len(chosen)) // (views + 1) * views
+    each = len(chosen) // len(folds)
+    first = np.arange(len(chosen)) // each * views
     known, rows = pictures.apart(chosen, first)
     if len(known):
         start = first_way(period_s, known, poses.where(rows), cameras)
         nothing = np.zeros((len(cameras.lens), N_UNKNOWNS), bool)
         way = _solved(known, cameras, start, nothing, scale_px, usual, spread_px)
-        own, rows = pictures.apart([c if i % (views + 1) == 0 else c[:0] for i, c in enumerate(chosen)], first)
+        own, rows = pictures.apart([c if i % each == 0 else c[:0] for i, c in enumerate(chosen)], first)
         fitted[rows], _ = residuals(own, cameras, way)
         missed, rows = pictures.apart(targets, first)
         left_out[rows], _ = residuals(missed, cameras, way)

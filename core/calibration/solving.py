@@ -391,20 +391,23 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
     folds = [(number % 2 == 0) & enough, (number % 2 == 1) & enough]
     nothing = np.zeros(views, bool)
 
-    def attempt(variant: _Variant, before: Solution | None) -> tuple[Solution, Prediction]:
-        check(reporter)
-        solution = _solve(setting, start, folds, variant, before, _ROUGH)
-        held = folds[::-1]
-        return solution, predict(
+    def predicted(solution: Solution, *, left_out_too: bool) -> Prediction:
+        return predict(
             start.pictures,
             start.poses,
-            held,
+            folds[::-1],
             solution.cameras,
             setting.period_s,
             setting.scale_px,
             solution.hand,
             solution.sigma_px,
+            left_out_too=left_out_too,
         )
+
+    def attempt(variant: _Variant, before: Solution | None) -> tuple[Solution, Prediction]:
+        check(reporter)
+        solution = _solve(setting, start, folds, variant, before, _ROUGH)
+        return solution, predicted(solution, left_out_too=False)
 
     def better(after: Prediction, view: int | None = None, certain: float = 0.0) -> bool:
         return gain(prediction, after, stretch, setting.scale_px, view) > certain
@@ -430,14 +433,14 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
             variant = dataclasses.replace(best, refined=gains)
             trial, result = attempt(variant, solution)
         if gains.any() and better(result):
-            best, prediction = variant, result
+            best, solution = variant, trial
         names = [n for v, n in enumerate(setting.seen.cameras) if best.refined[v]]
         remarks.append(
             f"Lenses solved together with the poses, because held-out error falls: {', '.join(names)}."
             if names
             else "Lenses stay as each camera's own pictures say: refining them does not lower held-out error."
         )
-    return best, prediction, remarks
+    return best, predicted(solution, left_out_too=True), remarks
 
 
 def _first_of_each(stretch: I64, shown: I64) -> np.ndarray:
