@@ -15,7 +15,7 @@ class CalibrateConfig:
     """Settings of a calibration from a board.
 
     Attributes:
-        board: What is waved.
+        board: What is waved; the usual one stands for the session's own, if it has one.
         lens: Distortion model to fit; "auto" keeps that of a known lens, else pinhole.
         known_lenses: Whether lenses of the session's rig are kept where it has any, instead of being fitted anew.
         latency: Whether each camera's delay is solved for. What is found is kept where held-out error falls.

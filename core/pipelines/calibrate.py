@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +15,13 @@ from core.calibration.frame import Similarity, guessed, nearest
 from core.calibration.guidance import next_to_show
 from core.calibration.held_out import save_residuals
 from core.calibration.look import look_through, measured_marker
+from core.calibration.own_board import keep_board, own_board
 from core.calibration.solving import BoardCalibration
 from core.calibration.solving import calibrate as solve_board
 from core.calibration.verdict import Quality, judge, measure, measure_rig
 from core.config import to_mapping
 from core.errors import CoreError
-from core.files import write_json, write_yaml
+from core.files import write_json
 from core.pipelines.frame import floor_from_take
 from core.pipelines.intake import adopt_rig, free_calibration
 from core.pipelines.params import CalibrateParams, CheckRigParams
@@ -41,7 +43,8 @@ def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporte
         CoreError: No such take, no board in it, or no two cameras that can be connected.
         CancelledError: The reporter asked to stop.
     """
-    take, config = session.take(params.take), params.calibration
+    take = session.take(params.take)
+    config = dataclasses.replace(params.calibration, board=own_board(session, params.calibration.board))
     former = session.rig
     seen = look_through(take, config.board, reporter, rate_hz=config.rate_hz, most_moments=config.most_moments)
     lens_views = [
@@ -52,7 +55,7 @@ def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporte
     ]
     known = {c.name: c.replace(R=None, t_mm=None) for c in former} if former is not None else {}
     solved = solve_board(seen, config, reporter, known=known, lens_views=lens_views)
-    frame, remark = _frame(session, params, solved, former, reporter)
+    frame, remark = _frame(session, params.floor_take, config.board, solved, former, reporter)
     rig = CameraRig(
         cameras=frame.rig(solved.rig).cameras,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -80,7 +83,7 @@ def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporte
     rig.save(folder.rig)
     if params.adopt:
         found, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details | {"folder": folder.name})
-        write_yaml(session.layout.board, to_mapping(config.board))
+        keep_board(session, config.board)
     else:
         found, backup = check_rig(rig).with_findings(findings), ""
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping() | details
@@ -109,14 +112,15 @@ def check_rig_on_board(session: Session, params: CheckRigParams, run: RunLayout,
     rig, take = session.rig, session.take(params.take)
     if rig is None:
         raise CoreError("The session has no rig.", "Import or make a calibration first.")
-    seen = look_through(take, params.board, reporter, rate_hz=params.rate_hz)
+    board = own_board(session, params.board)
+    seen = look_through(take, board, reporter, rate_hz=params.rate_hz)
     if not len(seen):
         raise CoreError(f"The board was not found in {take.name}.", "Check the board's settings against the print.")
     quality = measure_rig(rig, seen)
     findings = judge(quality, rig, seen, marker_mm=measured_marker(take, seen))
     found = check_rig(rig).with_findings(findings)
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping()
-    report |= {"quality": quality.to_mapping(), "board": to_mapping(params.board)}
+    report |= {"quality": quality.to_mapping(), "board": to_mapping(board)}
     write_json(run.report, report)
     for finding in found.problems:
         reporter.note(f"{finding.sentence} {finding.remedy}", "warning")
@@ -156,11 +160,16 @@ def _accuracy(rig: CameraRig) -> dict[str, Any] | None:
 
 
 def _frame(
-    session: Session, params: CalibrateParams, solved: BoardCalibration, former: CameraRig | None, reporter: Reporter
+    session: Session,
+    floor_take: str,
+    board: Board,
+    solved: BoardCalibration,
+    former: CameraRig | None,
+    reporter: Reporter,
 ) -> tuple[Similarity, str]:
     """The world frame, and a sentence on where it comes from."""
-    if params.floor_take:
-        return floor_from_take(session, params.floor_take, params.calibration.board, solved.rig, reporter)
+    if floor_take:
+        return floor_from_take(session, floor_take, board, solved.rig, reporter)
     if former is not None and _stands_as(solved.rig, former):
         return nearest(solved.rig, former), "The floor is that of the former rig: the cameras stand as they did."
     return guessed(solved.rig, _board_places(solved))

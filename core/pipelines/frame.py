@@ -12,6 +12,7 @@ from core.calibration.board import Board
 from core.calibration.frame import Similarity, from_floor_points, from_points, from_pose, rescaled, shifted, turned
 from core.calibration.frame import upside_down as flipped
 from core.calibration.look import look_through
+from core.calibration.own_board import keep_board, own_board
 from core.calibration.resting import resting_pose
 from core.calibration.sheet import save_sheet
 from core.config import to_mapping
@@ -58,14 +59,16 @@ def set_frame(session: Session, params: SetFrameParams, run: RunLayout, reporter
 
 
 def board_sheet(session: Session, params: BoardSheetParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Writes the sheet of a board.
+    """Writes the sheet of a board, which becomes the session's board.
 
     Raises:
         CoreError: Neither .pdf nor .png, or the board is larger than the paper.
     """
-    files = save_sheet(params.board, Path(params.path).expanduser(), params.paper)
-    reporter.note(f"Print at 100 % without fitting to the page, and measure the ruler: {params.board.title}.")
-    return {"files": [str(f) for f in files], "board": to_mapping(params.board)}
+    board = own_board(session, params.board)
+    files = save_sheet(board, Path(params.path).expanduser(), params.paper)
+    keep_board(session, board)
+    reporter.note(f"Print at 100 % without fitting to the page, and measure the ruler: {board.title}.")
+    return {"files": [str(f) for f in files], "board": to_mapping(board)}
 
 
 def _changes(
@@ -73,7 +76,7 @@ def _changes(
 ) -> Iterator[tuple[Similarity, str]]:
     """Each change in turn, with a sentence on it; `rig` gives the rig as it is by then."""
     if params.floor_take:
-        yield floor_from_take(session, params.floor_take, params.board, rig(), reporter)
+        yield floor_from_take(session, params.floor_take, own_board(session, params.board), rig(), reporter)
     if params.feet_take:
         poses = session.take(params.feet_take).poses3d(params.poses)
         yield from_floor_points(standing_feet_mm(poses), rig()), f"The floor is that of the feet in {params.feet_take}."

@@ -12,6 +12,7 @@ from core.calibration.board import Board
 from core.calibration.config import CalibrateConfig
 from core.calibration.look import chosen_moments, look_through, measured_marker
 from core.calibration.observations import BoardObservations
+from core.calibration.own_board import own_board
 from core.calibration.solving import calibrate
 from core.errors import CancelledError, CoreError
 from core.files import read_json
@@ -105,6 +106,7 @@ def test_the_rig_is_judged_by_a_take(session: Session, result: dict[str, object]
 
 def test_the_frame_is_set_and_the_former_rig_is_kept(session: Session, result: dict[str, object]) -> None:
     before = session.require_rig()
+    assert own_board(session).columns == 5  # calibrated with, so it need not be told again
     params = {"turn": "z", "quarters": 1, "distance_mm": 2000.0, "between": ["cam1", "cam2"]}
     done = verb("set-frame")(session, params, session.new_run("set-frame"), NullReporter())
     after = session.require_rig()

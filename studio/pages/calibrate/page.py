@@ -9,9 +9,8 @@ from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
 
 from core.calibration.board import Board
 from core.calibration.frame import Similarity
-from core.config import to_mapping
+from core.calibration.own_board import keep_board, own_board
 from core.errors import CoreError
-from core.files import write_yaml
 from core.pipelines.params import (
     BoardSheetParams,
     CalibrateParams,
@@ -153,7 +152,7 @@ class CalibratePage(ScrollPage):
             self._residuals, self._shown_folder = None, ""
             return
         takes = results.board_takes(session)
-        self.board_card.show_session(results.board_of(session), takes, running=self._calibrating())
+        self.board_card.show_session(own_board(session), takes, running=self._calibrating())
         try:
             rig = session.rig
             self.problem.setVisible(False)
@@ -311,7 +310,7 @@ class CalibratePage(ScrollPage):
     def _keep_board(self, board: Board) -> None:
         session = self._state.session
         if session is not None:
-            write_yaml(session.layout.board, to_mapping(board))
+            keep_board(session, board)
             self.refresh()
 
     def _move(self, change: Similarity, words: str) -> None:
@@ -351,4 +350,4 @@ class CalibratePage(ScrollPage):
         session = self._state.session
         if session is not None:
             takes = results.board_takes(session)
-            self.board_card.show_session(results.board_of(session), takes, running=self._calibrating())
+            self.board_card.show_session(own_board(session), takes, running=self._calibrating())

@@ -9,12 +9,10 @@ import numpy as np
 from PySide6.QtGui import QImage
 
 from core.calibration.accuracy import AccuracyMap, accuracy_map
-from core.calibration.board import Board
 from core.calibration.held_out import load_residuals
 from core.calibration.observations import BoardObservations
-from core.config import from_mapping
 from core.errors import CoreError
-from core.files import read_json, read_yaml
+from core.files import read_json
 from core.session import Session, Take
 from core.session.video import VideoReader
 from core.types import CameraRig
@@ -54,14 +52,6 @@ class BoardResults:
     left_out_px: dict[str, float | None]
     latency: dict[str, str]
     moment_px: F64
-
-
-def board_of(session: Session) -> Board:
-    """The board that was used or edited last."""
-    try:
-        return from_mapping(Board, read_yaml(session.layout.board)) if session.layout.board.exists() else Board()
-    except CoreError:
-        return Board()  # a damaged note of it is no reason to stop
 
 
 def board_takes(session: Session) -> list[str]:
