@@ -16,10 +16,11 @@ from core.calibration.rotation import hat
 from core.types.arrays import F64, I64
 
 LAGS_S = (0.0, -0.1, 0.1, -0.2, 0.2)
-_MOST_PAIRS, _MOST_POINTS = 10, 400
+_MOST_PAIRS, _MOST_POINTS = 6, 300
 _LEAST_POINTS = 40
-_MOST_TRIED = 60  # moments in which a guess is tried out
+_MOST_TRIED = 40  # moments in which a guess is tried out
 _LOOSE, _STRICT = 2.0, 1.0  # of the tolerance
+_ENOUGH = 0.8  # share that fits with which no other delay is tried
 _AGREE, _AGREE_MERGED = 0.5, 0.4  # share of the most that two tracks could agree
 _LEAST_SHARED = 24  # joints that two tracks must share to be compared
 _SAME_PERSON_S = 0.15  # for which two tracks of one camera may overlap in one person
@@ -67,9 +68,10 @@ def epipolar_px(E: F64, first: F64, second: F64, focal_px: tuple[float, float]) 
     """
     line = first @ E[:, :2].T + E[:, 2]  # (M, K, J, 3) in the second camera
     back = second @ E[:2] + E[2]  # (M, L, J, 3) in the first
-    inner = (line[:, :, None, :, :2] * second[:, None]).sum(-1) + line[:, :, None, :, 2]
-    slope = (line[..., :2] ** 2).sum(-1)[:, :, None] / focal_px[1] ** 2
-    slope = slope + (back[..., :2] ** 2).sum(-1)[:, None] / focal_px[0] ** 2
+    x, y = second[:, None, ..., 0], second[:, None, ..., 1]
+    inner = line[:, :, None, :, 0] * x + line[:, :, None, :, 1] * y + line[:, :, None, :, 2]
+    slope = (line[..., 0] ** 2 + line[..., 1] ** 2)[:, :, None] / focal_px[1] ** 2
+    slope = slope + (back[..., 0] ** 2 + back[..., 1] ** 2)[:, None] / focal_px[0] ** 2
     return np.asarray(np.abs(inner) / np.sqrt(np.maximum(slope, 1e-18)))
 
 
@@ -116,6 +118,8 @@ def seed(
     best: Guess | None = None
     focal = (first.focal_px, second.focal_px)
     for lag in LAGS_S:
+        if best is not None and best.share > _ENOUGH:
+            break
         there = all_tracks(second, at_s + lag)
         for a, b in _promising(here, there):
             both = np.isfinite(here.xy[:, a, :, 0]) & np.isfinite(there.xy[:, b, :, 0])
@@ -148,7 +152,7 @@ def _promising(here: Sampled, there: Sampled) -> list[tuple[int, int]]:
 
 
 def resect(
-    tracks: Tracks, at_s: F64, xyz_mm: F64, tolerance_px: float, rng: np.random.Generator, around_s: float = 0.0
+    tracks: Tracks, at_s: F64, xyz_mm: F64, tolerance_px: float, rng: np.random.Generator
 ) -> Guess | None:
     """How a camera stands, from people whose joints are known.
 
@@ -158,7 +162,6 @@ def resect(
         xyz_mm: (M, G, J, 3) joints, NaN where not known.
         tolerance_px: Largest error of a joint that fits.
         rng: Source of chance.
-        around_s: Delay around which others are tried.
     """
     import cv2
 
@@ -166,7 +169,9 @@ def resect(
     known = np.isfinite(xyz_mm[..., 0])
     tried = np.unique(np.linspace(0, len(at_s) - 1, _MOST_TRIED).astype(int))
     for lag in LAGS_S:
-        there = all_tracks(tracks, at_s + around_s + lag)
+        if best is not None and best.share > _ENOUGH:
+            break
+        there = all_tracks(tracks, at_s + lag)
         seen = np.isfinite(there.xy[..., 0])
         shared = np.einsum("mgj,mkj->gk", known.astype(np.float32), seen.astype(np.float32))
         order = np.argsort(-shared, axis=None)[:_MOST_PAIRS]
@@ -198,7 +203,7 @@ def resect(
             total = float(score.max(0).sum())
             could = float(most[pick, np.arange(score.shape[1])].sum())
             if best is None or total > best.score:
-                best = Guess(R=R, t_mm=t, latency_s=around_s + lag, score=total, most=could)
+                best = Guess(R=R, t_mm=t, latency_s=lag, score=total, most=could)
     return best
 
 
