@@ -33,7 +33,7 @@ from core.types.pose2d import Pose2D
 from core.types.skeleton import Skeleton
 
 _STEP_S = 0.18  # between moments: their joints are then read off different pictures
-_MOST_MOMENTS, _FEW_MOMENTS, _COMPARED = 300, 90, 120
+_WANTED_MOMENTS, _MOST_MOMENTS, _FEW_MOMENTS, _COMPARED = 80, 300, 90, 120
 _MOST_PICTURES, _BURST_S = 3000, 8.0  # of a camera that are looked at, and how long they follow each other
 _LEAST_MOMENTS = 8
 _TOLERANCE = 0.0065  # of the longer side of the picture: about 12 px of 1920
@@ -435,7 +435,10 @@ def _moments(tracks: Sequence[Tracks]) -> F64:
     known = [t.time_s for t in tracks if t.count and len(t.time_s)]
     if len(known) < 2:
         return np.zeros(0)
-    grid = np.arange(min(t[0] for t in known), max(t[-1] for t in known), _STEP_S)
+    start, end = min(t[0] for t in known), max(t[-1] for t in known)
+    # Of a short take, moments follow each other more closely, down to single pictures.
+    picture_s = float(np.median(np.concatenate([np.diff(t) for t in known])))
+    grid = np.arange(start, end, min(_STEP_S, max((end - start) / _WANTED_MOMENTS, picture_s)))
     shown = np.sum([_anyone(t, grid) for t in tracks], axis=0) >= 2
     return _spread(grid[shown], _MOST_MOMENTS)
 
