@@ -21,7 +21,7 @@ from core.calibration.check import Finding
 from core.calibration.people_bundle import Joints, Placed, Solution, solve
 from core.calibration.people_config import PeopleConfig
 from core.calibration.people_findings import Measured, judge
-from core.calibration.people_frame import FloorFromPeople, mean_stature_mm, world_of
+from core.calibration.people_frame import FloorFromPeople, human_share, mean_stature_mm, world_of
 from core.calibration.people_matching import Guess, People, all_tracks, epipolar_px, essential, group, joints_of
 from core.calibration.people_matching import resect, seed
 from core.calibration.people_tracks import Tracks, follow
@@ -38,7 +38,9 @@ _MOST_PICTURES, _BURST_S = 3000, 8.0  # of a camera that are looked at, and how 
 _LEAST_MOMENTS = 8
 _TOLERANCE = 0.0065  # of the longer side of the picture: about 12 px of 1920
 _STATURE_MM = 1750.0
-_MOST_SEEDS, _MOST_TRIED = 15, 3
+_APART_MM = 4000.0
+_MOST_SEEDS, _MOST_TRIED = 15, 5
+_GOOD_FIT, _GOOD_BODIES = 0.7, 0.9
 _LEAST_SHARE = 0.35
 _CERTAIN = 2.5  # standard errors from which on a delay is believed
 _MOVED, _MOVED_PX = 1.8, 0.0015  # times, and share of the picture, by which a moved camera disagrees more than others
@@ -216,6 +218,11 @@ class _Work:
             R=np.tile(np.eye(3), (V, 1, 1)), t_mm=np.zeros((V, 3)), latency_s=np.zeros(V), reached=np.zeros(V, bool)
         )
 
+    def pair(self, first: int, second: int, guess: Guess) -> Placed:
+        """Two cameras, some metres apart as they mostly are."""
+        placed = self.nowhere().with_camera(first, np.eye(3), np.zeros(3), 0.0)
+        return placed.with_camera(second, guess.R, _APART_MM * guess.t_mm, guess.latency_s)
+
     def as_in_rig(self) -> Placed:
         """The cameras that have a pose, as they are."""
         placed = self.nowhere()
@@ -245,17 +252,15 @@ class _Work:
         for n, (i, j, guess) in enumerate(guesses[:_MOST_TRIED]):
             check(self.reporter)
             self.reporter.progress(1 + n / _MOST_TRIED, 3, "Placing cameras")
-            placed = self.nowhere().with_camera(i, np.eye(3), np.zeros(3), 0.0)
-            placed = placed.with_camera(j, guess.R, 4000.0 * guess.t_mm, guess.latency_s)
             try:
-                placed = self.grow(placed, np.zeros(len(self.lenses), bool))
+                placed = self.grow(self.pair(i, j, guess), np.zeros(len(self.lenses), bool))
             except CoreError:
                 continue
-            fit = self._fit(placed)
-            key = (int(placed.reached.sum()), fit)
+            fit, bodies = self._fit(placed), self._bodies(placed)
+            key = (int(placed.reached.sum()), fit * bodies**2)
             if best is None or key > best[0]:
                 best = key, placed
-            if placed.reached.all() and fit > 0.75:
+            if placed.reached.all() and fit > _GOOD_FIT and bodies > _GOOD_BODIES:
                 break
         if best is None:
             raise CoreError(
@@ -269,6 +274,14 @@ class _Work:
         people, _, _ = self.matched(placed, self.at_s[:0])
         known = np.isfinite(people.agreement)
         return float(np.average(people.agreement[known], weights=people.shared[known])) if known.any() else 0.0
+
+    def _bodies(self, placed: Placed) -> float:
+        """How human the people are that the placed cameras see, 0 to 1."""
+        _, joints, who = self.matched(placed, _spread(self.at_s, _FEW_MOMENTS), 2.0)
+        if not who.size:
+            return 0.0
+        still = np.zeros((len(self.lenses), 7), bool)
+        return human_share(_sure(solve(self.tracks, placed, joints, still, steps=1)), who, self.skeleton)
 
     def _seeds(self) -> list[tuple[int, int, Guess]]:
         """Pairs of cameras and how they might stand to each other, the most promising first."""
@@ -285,7 +298,7 @@ class _Work:
             guess = seed(self.tracks[i], self.tracks[j], at, tolerance, self.rng)
             if guess is not None and guess.share >= _LEAST_SHARE:
                 worth = guess.score * guess.share * _crossing(self.tracks[i], self.tracks[j], guess)
-                found.append((worth, i, j, guess))
+                found.append((worth * self._bodies(self.pair(i, j, guess)) ** 2, i, j, guess))
         found.sort(key=lambda f: -f[0])
         return [f[1:] for f in found]
 
@@ -303,7 +316,7 @@ class _Work:
         failed = np.zeros(len(self.lenses), bool)
         size = float("nan") if not fixed.any() else 1.0
         while True:
-            _, joints, who = self.matched(placed, at, 1.5)
+            _, joints, who = self.matched(placed, at, 2.0)
             if not who.size or (who >= 0).sum() < _LEAST_MOMENTS:
                 raise CoreError("The cameras agree on nobody.", "Film people where several cameras see them.")
             free = self.everyone(placed.reached & ~fixed)
@@ -329,9 +342,9 @@ class _Work:
 
     def refine(self, placed: Placed, free: np.ndarray) -> tuple[People, Joints, I64, Solution]:
         """The adjustment with all moments, people matched anew in between; delays are dropped where there are none."""
-        for tolerance in (1.5, 1.0):
+        for tolerance in (2.0, 1.5):
             check(self.reporter)
-            self.reporter.progress(2 + (tolerance < 1.5) / 2, 3, "Adjusting cameras")
+            self.reporter.progress(2 + (tolerance < 2.0) / 2, 3, "Adjusting cameras")
             people, joints, who = self.matched(placed, self.at_s, tolerance)
             solution = solve(self.tracks, placed, joints, free)
             placed = solution.placed

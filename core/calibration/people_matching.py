@@ -21,6 +21,7 @@ _LEAST_POINTS = 40
 _MOST_TRIED = 40  # moments in which a guess is tried out
 _LOOSE, _STRICT = 2.0, 1.0  # of the tolerance
 _ENOUGH = 0.8  # share that fits with which no other delay is tried
+_STRANGER = 0.15  # share of a track's joints below which nobody seen by the other camera is meant
 _AGREE, _AGREE_MERGED = 0.5, 0.4  # share of the most that two tracks could agree
 _LEAST_SHARED = 24  # joints that two tracks must share to be compared
 _SAME_PERSON_S = 0.15  # for which two tracks of one camera may overlap in one person
@@ -87,15 +88,20 @@ def _score(distance_px: F64, tolerance_px: float, axes: tuple[int, ...]) -> tupl
     return fit.sum(axes), known.sum(axes).astype(float)
 
 
-def _best(score: F64, most: F64) -> tuple[float, float]:
-    """Total over tracks, each with the one that fits it best; and what it could be."""
+def _best(score: F64, most: F64, axes: tuple[int, ...] = (0, 1)) -> tuple[float, float]:
+    """Total over tracks, each with the one that fits it best; and what it could be for those that fit at all.
+
+    People whom only one of the cameras sees do not count against a guess.
+    """
     if not score.size:
         return 0.0, 0.0
     total, could = 0.0, 0.0
-    for axis in (0, 1):
-        pick = score.argmax(axis)
-        total += float(score.max(axis).sum()) / 2
-        could += float(np.take_along_axis(most, np.expand_dims(pick, axis), axis).sum()) / 2
+    for axis in axes:
+        pick = np.expand_dims(score.argmax(axis), axis)
+        own, possible = (np.take_along_axis(a, pick, axis) for a in (score, most))
+        fits = own >= _STRANGER * possible
+        total += float(own[fits].sum()) / len(axes)
+        could += float(possible[fits].sum()) / len(axes)
     return total, could
 
 
@@ -199,9 +205,7 @@ def resect(
             R, t = cv2.Rodrigues(turn)[0], shift.ravel()
             distance = _reprojection_px(R, t, xyz_mm[tried], there.xy[tried], tracks.focal_px)
             score, most = _score(distance, _LOOSE * tolerance_px, (0, 3))
-            pick = score.argmax(0)
-            total = float(score.max(0).sum())
-            could = float(most[pick, np.arange(score.shape[1])].sum())
+            total, could = _best(score, most, (0,))
             if best is None or total > best.score:
                 best = Guess(R=R, t_mm=t, latency_s=lag, score=total, most=could)
     return best
