@@ -44,6 +44,7 @@ _GOOD_FIT, _GOOD_BODIES = 0.7, 0.9
 _LEAST_SHARE = 0.35
 _CERTAIN = 2.5  # standard errors from which on a delay is believed
 _MOVED, _MOVED_PX = 1.8, 0.0015  # times, and share of the picture, by which a moved camera disagrees more than others
+_MOVED_NOISE = 1.5  # of the usual error of a joint by which people seem shifted in a moved camera's picture
 _TURN_SHIFT, _DELAY = slice(0, 6), 6
 
 
@@ -369,16 +370,23 @@ class _Work:
         """
         V = len(self.lenses)
         if V < 3:
-            raise CoreError(
-                "With two cameras it cannot be told which one moved.", "Name the camera that was moved."
-            )
+            raise CoreError("With two cameras it cannot be told which one moved.", "Name the camera that was moved.")
+        moved = self._far_off(old)
+        while (~moved).sum() > 2:
+            found = self._slightly_off(dataclasses.replace(old, reached=old.reached & ~moved))
+            if found is None:
+                break
+            moved[found] = True
+        return moved
+
+    def _far_off(self, old: Placed) -> np.ndarray:
+        """(V,) cameras whose epipolar lines miss people by far more than those of the others."""
         apart = self._disagreement(old)
-        moved = np.zeros(V, bool)
+        moved = np.zeros(len(self.lenses), bool)
         while (~moved).sum() > 2:
             rest = np.flatnonzero(~moved)
             among = apart[np.ix_(rest, rest)]
-            with np.errstate(all="ignore"):
-                own = np.array([_median(np.delete(among[i], i)) for i in range(len(rest))])
+            own = np.array([_median(np.delete(among[i], i)) for i in range(len(rest))])
             worst = int(np.argmax(own))
             others = np.delete(np.delete(among, worst, 0), worst, 1)
             usual = _median(others[np.triu_indices(len(rest) - 1, 1)])
@@ -387,6 +395,34 @@ class _Work:
                 break
             moved[rest[worst]] = True
         return moved
+
+    def _slightly_off(self, old: Placed) -> int | None:
+        """The camera with which people fit best if it alone may move, where that moves its picture by enough."""
+        at = _spread(self.at_s, _COMPARED)
+        _, joints, who = self.matched(old, at, 4.0)
+        if not who.size:
+            return None
+        views = np.flatnonzero(old.reached)
+        sigma = solve(self.tracks, old, joints, self.everyone(old.reached), steps=8).sigma_px
+        best: tuple[float, int, Solution] | None = None
+        for v in views:
+            check(self.reporter)
+            free = np.zeros((len(self.lenses), 7), bool)
+            free[v, _TURN_SHIFT], free[v, _DELAY] = True, self.config.latency
+            solution = solve(self.tracks, old, joints, free, steps=10)
+            loss = float(np.nanmean(np.log1p((solution.residual_px / (2.5 * sigma)) ** 2)))
+            if best is None or loss < best[0]:
+                best = loss, int(v), solution
+        assert best is not None
+        _, v, solution = best
+        points = _sure(solution).reshape(-1, 3)
+        points = points[np.isfinite(points).all(1)]
+        flat = []
+        for placed in (old, solution.placed):
+            local = points @ placed.R[v].T + placed.t_mm[v]
+            flat.append(local[:, :2] / np.maximum(local[:, 2:], 1.0))
+        shift_px = self.tracks[v].focal_px * float(np.median(np.linalg.norm(flat[0] - flat[1], axis=-1)))
+        return v if shift_px > max(_MOVED_PX * max(self.lenses[v].size_px), _MOVED_NOISE * sigma) else None
 
     def _disagreement(self, placed: Placed) -> F64:
         """(V, V) median epipolar distance between cameras, px, each track with the one that fits best; NaN without."""
