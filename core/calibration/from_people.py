@@ -21,7 +21,7 @@ from core.calibration.check import Finding
 from core.calibration.people_bundle import Joints, Placed, Solution, solve
 from core.calibration.people_config import PeopleConfig
 from core.calibration.people_findings import Measured, judge
-from core.calibration.people_frame import FloorFromPeople, mean_stature_mm, world_of
+from core.calibration.people_frame import FloorFromPeople, human_share, mean_stature_mm, world_of
 from core.calibration.people_matching import Guess, People, all_tracks, epipolar_px, essential, group, joints_of
 from core.calibration.people_matching import resect, seed
 from core.calibration.people_tracks import Tracks, follow
@@ -33,15 +33,18 @@ from core.types.pose2d import Pose2D
 from core.types.skeleton import Skeleton
 
 _STEP_S = 0.18  # between moments: their joints are then read off different pictures
-_MOST_MOMENTS, _FEW_MOMENTS, _COMPARED = 300, 90, 120
+_WANTED_MOMENTS, _MOST_MOMENTS, _FEW_MOMENTS, _COMPARED = 80, 300, 90, 120
 _MOST_PICTURES, _BURST_S = 3000, 8.0  # of a camera that are looked at, and how long they follow each other
 _LEAST_MOMENTS = 8
 _TOLERANCE = 0.0065  # of the longer side of the picture: about 12 px of 1920
 _STATURE_MM = 1750.0
-_MOST_SEEDS, _MOST_TRIED = 15, 3
+_APART_MM = 4000.0
+_MOST_SEEDS, _MOST_TRIED = 15, 5
+_GOOD_FIT, _GOOD_BODIES = 0.7, 0.9
 _LEAST_SHARE = 0.35
 _CERTAIN = 2.5  # standard errors from which on a delay is believed
 _MOVED, _MOVED_PX = 1.8, 0.0015  # times, and share of the picture, by which a moved camera disagrees more than others
+_MOVED_NOISE = 1.5  # of the usual error of a joint by which people seem shifted in a moved camera's picture
 _TURN_SHIFT, _DELAY = slice(0, 6), 6
 
 
@@ -216,6 +219,11 @@ class _Work:
             R=np.tile(np.eye(3), (V, 1, 1)), t_mm=np.zeros((V, 3)), latency_s=np.zeros(V), reached=np.zeros(V, bool)
         )
 
+    def pair(self, first: int, second: int, guess: Guess) -> Placed:
+        """Two cameras, some metres apart as they mostly are."""
+        placed = self.nowhere().with_camera(first, np.eye(3), np.zeros(3), 0.0)
+        return placed.with_camera(second, guess.R, _APART_MM * guess.t_mm, guess.latency_s)
+
     def as_in_rig(self) -> Placed:
         """The cameras that have a pose, as they are."""
         placed = self.nowhere()
@@ -245,17 +253,15 @@ class _Work:
         for n, (i, j, guess) in enumerate(guesses[:_MOST_TRIED]):
             check(self.reporter)
             self.reporter.progress(1 + n / _MOST_TRIED, 3, "Placing cameras")
-            placed = self.nowhere().with_camera(i, np.eye(3), np.zeros(3), 0.0)
-            placed = placed.with_camera(j, guess.R, 4000.0 * guess.t_mm, guess.latency_s)
             try:
-                placed = self.grow(placed, np.zeros(len(self.lenses), bool))
+                placed = self.grow(self.pair(i, j, guess), np.zeros(len(self.lenses), bool))
             except CoreError:
                 continue
-            fit = self._fit(placed)
-            key = (int(placed.reached.sum()), fit)
+            fit, bodies = self._fit(placed), self._bodies(placed)
+            key = (int(placed.reached.sum()), fit * bodies**2)
             if best is None or key > best[0]:
                 best = key, placed
-            if placed.reached.all() and fit > 0.75:
+            if placed.reached.all() and fit > _GOOD_FIT and bodies > _GOOD_BODIES:
                 break
         if best is None:
             raise CoreError(
@@ -269,6 +275,14 @@ class _Work:
         people, _, _ = self.matched(placed, self.at_s[:0])
         known = np.isfinite(people.agreement)
         return float(np.average(people.agreement[known], weights=people.shared[known])) if known.any() else 0.0
+
+    def _bodies(self, placed: Placed) -> float:
+        """How human the people are that the placed cameras see, 0 to 1."""
+        _, joints, who = self.matched(placed, _spread(self.at_s, _FEW_MOMENTS), 2.0)
+        if not who.size:
+            return 0.0
+        still = np.zeros((len(self.lenses), 7), bool)
+        return human_share(_sure(solve(self.tracks, placed, joints, still, steps=1)), who, self.skeleton)
 
     def _seeds(self) -> list[tuple[int, int, Guess]]:
         """Pairs of cameras and how they might stand to each other, the most promising first."""
@@ -285,7 +299,7 @@ class _Work:
             guess = seed(self.tracks[i], self.tracks[j], at, tolerance, self.rng)
             if guess is not None and guess.share >= _LEAST_SHARE:
                 worth = guess.score * guess.share * _crossing(self.tracks[i], self.tracks[j], guess)
-                found.append((worth, i, j, guess))
+                found.append((worth * self._bodies(self.pair(i, j, guess)) ** 2, i, j, guess))
         found.sort(key=lambda f: -f[0])
         return [f[1:] for f in found]
 
@@ -303,7 +317,7 @@ class _Work:
         failed = np.zeros(len(self.lenses), bool)
         size = float("nan") if not fixed.any() else 1.0
         while True:
-            _, joints, who = self.matched(placed, at, 1.5)
+            _, joints, who = self.matched(placed, at, 2.0)
             if not who.size or (who >= 0).sum() < _LEAST_MOMENTS:
                 raise CoreError("The cameras agree on nobody.", "Film people where several cameras see them.")
             free = self.everyone(placed.reached & ~fixed)
@@ -329,9 +343,9 @@ class _Work:
 
     def refine(self, placed: Placed, free: np.ndarray) -> tuple[People, Joints, I64, Solution]:
         """The adjustment with all moments, people matched anew in between; delays are dropped where there are none."""
-        for tolerance in (1.5, 1.0):
+        for tolerance in (2.0, 1.5):
             check(self.reporter)
-            self.reporter.progress(2 + (tolerance < 1.5) / 2, 3, "Adjusting cameras")
+            self.reporter.progress(2 + (tolerance < 2.0) / 2, 3, "Adjusting cameras")
             people, joints, who = self.matched(placed, self.at_s, tolerance)
             solution = solve(self.tracks, placed, joints, free)
             placed = solution.placed
@@ -356,16 +370,23 @@ class _Work:
         """
         V = len(self.lenses)
         if V < 3:
-            raise CoreError(
-                "With two cameras it cannot be told which one moved.", "Name the camera that was moved."
-            )
+            raise CoreError("With two cameras it cannot be told which one moved.", "Name the camera that was moved.")
+        moved = self._far_off(old)
+        while (~moved).sum() > 2:
+            found = self._slightly_off(dataclasses.replace(old, reached=old.reached & ~moved))
+            if found is None:
+                break
+            moved[found] = True
+        return moved
+
+    def _far_off(self, old: Placed) -> np.ndarray:
+        """(V,) cameras whose epipolar lines miss people by far more than those of the others."""
         apart = self._disagreement(old)
-        moved = np.zeros(V, bool)
+        moved = np.zeros(len(self.lenses), bool)
         while (~moved).sum() > 2:
             rest = np.flatnonzero(~moved)
             among = apart[np.ix_(rest, rest)]
-            with np.errstate(all="ignore"):
-                own = np.array([_median(np.delete(among[i], i)) for i in range(len(rest))])
+            own = np.array([_median(np.delete(among[i], i)) for i in range(len(rest))])
             worst = int(np.argmax(own))
             others = np.delete(np.delete(among, worst, 0), worst, 1)
             usual = _median(others[np.triu_indices(len(rest) - 1, 1)])
@@ -374,6 +395,34 @@ class _Work:
                 break
             moved[rest[worst]] = True
         return moved
+
+    def _slightly_off(self, old: Placed) -> int | None:
+        """The camera with which people fit best if it alone may move, where that moves its picture by enough."""
+        at = _spread(self.at_s, _COMPARED)
+        _, joints, who = self.matched(old, at, 4.0)
+        if not who.size:
+            return None
+        views = np.flatnonzero(old.reached)
+        sigma = solve(self.tracks, old, joints, self.everyone(old.reached), steps=8).sigma_px
+        best: tuple[float, int, Solution] | None = None
+        for v in views:
+            check(self.reporter)
+            free = np.zeros((len(self.lenses), 7), bool)
+            free[v, _TURN_SHIFT], free[v, _DELAY] = True, self.config.latency
+            solution = solve(self.tracks, old, joints, free, steps=10)
+            loss = float(np.nanmean(np.log1p((solution.residual_px / (2.5 * sigma)) ** 2)))
+            if best is None or loss < best[0]:
+                best = loss, int(v), solution
+        assert best is not None
+        _, v, solution = best
+        points = _sure(solution).reshape(-1, 3)
+        points = points[np.isfinite(points).all(1)]
+        flat = []
+        for placed in (old, solution.placed):
+            local = points @ placed.R[v].T + placed.t_mm[v]
+            flat.append(local[:, :2] / np.maximum(local[:, 2:], 1.0))
+        shift_px = self.tracks[v].focal_px * float(np.median(np.linalg.norm(flat[0] - flat[1], axis=-1)))
+        return v if shift_px > max(_MOVED_PX * max(self.lenses[v].size_px), _MOVED_NOISE * sigma) else None
 
     def _disagreement(self, placed: Placed) -> F64:
         """(V, V) median epipolar distance between cameras, px, each track with the one that fits best; NaN without."""
@@ -435,7 +484,10 @@ def _moments(tracks: Sequence[Tracks]) -> F64:
     known = [t.time_s for t in tracks if t.count and len(t.time_s)]
     if len(known) < 2:
         return np.zeros(0)
-    grid = np.arange(min(t[0] for t in known), max(t[-1] for t in known), _STEP_S)
+    start, end = min(t[0] for t in known), max(t[-1] for t in known)
+    # Of a short take, moments follow each other more closely, down to single pictures.
+    picture_s = float(np.median(np.concatenate([np.diff(t) for t in known])))
+    grid = np.arange(start, end, min(_STEP_S, max((end - start) / _WANTED_MOMENTS, picture_s)))
     shown = np.sum([_anyone(t, grid) for t in tracks], axis=0) >= 2
     return _spread(grid[shown], _MOST_MOMENTS)
 

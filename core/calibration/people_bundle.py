@@ -25,6 +25,7 @@ _USUAL_LATE_S = 0.3  # standard deviation of delays before anything is seen of t
 _LEAST_PX = 0.5  # nobody finds joints better than this
 _MOST_TURN = 0.5
 _BLOCK_S = 1.0  # errors of a 2D estimator last: stretches this long are taken to be independent of each other
+_LEAST_BLOCKS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -345,7 +346,8 @@ class _System:
         # At the best point its own gradient vanishes, so a stretch's gradient is that of the cameras alone.
         M = len(at_s)
         gradient = np.einsum("vnri,vnr->nvi", self.camera, self.white).reshape(M, -1, 7 * V).sum(1)[:, on]
-        block = np.floor((at_s - at_s.min()) / _BLOCK_S).astype(int)
+        length_s = min(_BLOCK_S, (float(np.ptp(at_s)) + 1e-9) / _LEAST_BLOCKS)
+        block = np.floor((at_s - at_s.min()) / length_s).astype(int)
         total = np.zeros((block.max() + 1, len(on)))
         np.add.at(total, block, gradient)
         score = total * scale

@@ -153,3 +153,46 @@ def _area(xy: F64) -> float:
         return float(ConvexHull(inner).volume)
     except (QhullError, ValueError):
         return 0.0
+
+
+# Lengths as shares of stature, as in `core.calibration.people`; hips and shoulders as estimators mark them.
+_BONES = (
+    ("left_ankle", "left_knee", 0.246),
+    ("right_ankle", "right_knee", 0.246),
+    ("left_knee", "left_hip", 0.245),
+    ("right_knee", "right_hip", 0.245),
+    ("mid_hip", "neck", 0.288),
+    ("left_shoulder", "left_elbow", 0.186),
+    ("right_shoulder", "right_elbow", 0.186),
+    ("left_elbow", "left_wrist", 0.146),
+    ("right_elbow", "right_wrist", 0.146),
+    ("left_shoulder", "right_shoulder", 0.236),
+)
+_ALIKE = 0.25  # of its length by which a bone may differ from the usual, as a logarithm
+
+
+def human_share(xyz_mm: F64, who: I64, skeleton: Skeleton) -> float:
+    """Share of bones that are as long as human ones, given the size of the whole person; cameras placed wrongly bend
+    bodies even where every joint reprojects well. 0 where nobody is seen.
+
+    Args:
+        xyz_mm: (M, G, J, 3) joints in any unit.
+        who: (M, G) number of the person, -1 for nobody.
+        skeleton: Of the joints.
+    """
+    body, _ = convert(xyz_mm, np.isfinite(xyz_mm[..., 0]).astype(float), skeleton, PANOPTIC15)
+    at = PANOPTIC15.index
+    ratio = np.stack(
+        [np.linalg.norm(body[:, :, at(a)] - body[:, :, at(b)], axis=-1) / share for a, b, share in _BONES], -1
+    )
+    ratio[who < 0] = np.nan
+    known = np.isfinite(ratio) & (ratio > 0)
+    if not known.any():
+        return 0.0
+    logs = np.log(np.where(known, ratio, 1.0))
+    fits = 0
+    for person in range(int(who.max()) + 1):
+        mine = known & (who == person)[..., None]
+        if mine.any():
+            fits += int((np.abs(logs[mine] - np.median(logs[mine])) < _ALIKE).sum())
+    return fits / int(known.sum())

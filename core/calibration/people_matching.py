@@ -16,10 +16,12 @@ from core.calibration.rotation import hat
 from core.types.arrays import F64, I64
 
 LAGS_S = (0.0, -0.1, 0.1, -0.2, 0.2)
-_MOST_PAIRS, _MOST_POINTS = 10, 400
+_MOST_PAIRS, _MOST_POINTS = 6, 300
 _LEAST_POINTS = 40
-_MOST_TRIED = 60  # moments in which a guess is tried out
+_MOST_TRIED = 40  # moments in which a guess is tried out
 _LOOSE, _STRICT = 2.0, 1.0  # of the tolerance
+_ENOUGH = 0.8  # share that fits with which no other delay is tried
+_STRANGER = 0.15  # share of a track's joints below which nobody seen by the other camera is meant
 _AGREE, _AGREE_MERGED = 0.5, 0.4  # share of the most that two tracks could agree
 _LEAST_SHARED = 24  # joints that two tracks must share to be compared
 _SAME_PERSON_S = 0.15  # for which two tracks of one camera may overlap in one person
@@ -67,9 +69,10 @@ def epipolar_px(E: F64, first: F64, second: F64, focal_px: tuple[float, float]) 
     """
     line = first @ E[:, :2].T + E[:, 2]  # (M, K, J, 3) in the second camera
     back = second @ E[:2] + E[2]  # (M, L, J, 3) in the first
-    inner = (line[:, :, None, :, :2] * second[:, None]).sum(-1) + line[:, :, None, :, 2]
-    slope = (line[..., :2] ** 2).sum(-1)[:, :, None] / focal_px[1] ** 2
-    slope = slope + (back[..., :2] ** 2).sum(-1)[:, None] / focal_px[0] ** 2
+    x, y = second[:, None, ..., 0], second[:, None, ..., 1]
+    inner = line[:, :, None, :, 0] * x + line[:, :, None, :, 1] * y + line[:, :, None, :, 2]
+    slope = (line[..., 0] ** 2 + line[..., 1] ** 2)[:, :, None] / focal_px[1] ** 2
+    slope = slope + (back[..., 0] ** 2 + back[..., 1] ** 2)[:, None] / focal_px[0] ** 2
     return np.asarray(np.abs(inner) / np.sqrt(np.maximum(slope, 1e-18)))
 
 
@@ -85,15 +88,20 @@ def _score(distance_px: F64, tolerance_px: float, axes: tuple[int, ...]) -> tupl
     return fit.sum(axes), known.sum(axes).astype(float)
 
 
-def _best(score: F64, most: F64) -> tuple[float, float]:
-    """Total over tracks, each with the one that fits it best; and what it could be."""
+def _best(score: F64, most: F64, axes: tuple[int, ...] = (0, 1)) -> tuple[float, float]:
+    """Total over tracks, each with the one that fits it best; and what it could be for those that fit at all.
+
+    People whom only one of the cameras sees do not count against a guess.
+    """
     if not score.size:
         return 0.0, 0.0
     total, could = 0.0, 0.0
-    for axis in (0, 1):
-        pick = score.argmax(axis)
-        total += float(score.max(axis).sum()) / 2
-        could += float(np.take_along_axis(most, np.expand_dims(pick, axis), axis).sum()) / 2
+    for axis in axes:
+        pick = np.expand_dims(score.argmax(axis), axis)
+        own, possible = (np.take_along_axis(a, pick, axis) for a in (score, most))
+        fits = own >= _STRANGER * possible
+        total += float(own[fits].sum()) / len(axes)
+        could += float(possible[fits].sum()) / len(axes)
     return total, could
 
 
@@ -116,6 +124,8 @@ def seed(
     best: Guess | None = None
     focal = (first.focal_px, second.focal_px)
     for lag in LAGS_S:
+        if best is not None and best.share > _ENOUGH:
+            break
         there = all_tracks(second, at_s + lag)
         for a, b in _promising(here, there):
             both = np.isfinite(here.xy[:, a, :, 0]) & np.isfinite(there.xy[:, b, :, 0])
@@ -148,7 +158,7 @@ def _promising(here: Sampled, there: Sampled) -> list[tuple[int, int]]:
 
 
 def resect(
-    tracks: Tracks, at_s: F64, xyz_mm: F64, tolerance_px: float, rng: np.random.Generator, around_s: float = 0.0
+    tracks: Tracks, at_s: F64, xyz_mm: F64, tolerance_px: float, rng: np.random.Generator
 ) -> Guess | None:
     """How a camera stands, from people whose joints are known.
 
@@ -158,7 +168,6 @@ def resect(
         xyz_mm: (M, G, J, 3) joints, NaN where not known.
         tolerance_px: Largest error of a joint that fits.
         rng: Source of chance.
-        around_s: Delay around which others are tried.
     """
     import cv2
 
@@ -166,7 +175,9 @@ def resect(
     known = np.isfinite(xyz_mm[..., 0])
     tried = np.unique(np.linspace(0, len(at_s) - 1, _MOST_TRIED).astype(int))
     for lag in LAGS_S:
-        there = all_tracks(tracks, at_s + around_s + lag)
+        if best is not None and best.share > _ENOUGH:
+            break
+        there = all_tracks(tracks, at_s + lag)
         seen = np.isfinite(there.xy[..., 0])
         shared = np.einsum("mgj,mkj->gk", known.astype(np.float32), seen.astype(np.float32))
         order = np.argsort(-shared, axis=None)[:_MOST_PAIRS]
@@ -194,11 +205,9 @@ def resect(
             R, t = cv2.Rodrigues(turn)[0], shift.ravel()
             distance = _reprojection_px(R, t, xyz_mm[tried], there.xy[tried], tracks.focal_px)
             score, most = _score(distance, _LOOSE * tolerance_px, (0, 3))
-            pick = score.argmax(0)
-            total = float(score.max(0).sum())
-            could = float(most[pick, np.arange(score.shape[1])].sum())
+            total, could = _best(score, most, (0,))
             if best is None or total > best.score:
-                best = Guess(R=R, t_mm=t, latency_s=around_s + lag, score=total, most=could)
+                best = Guess(R=R, t_mm=t, latency_s=lag, score=total, most=could)
     return best
 
 

@@ -127,22 +127,29 @@ def _parabola(away: F64, xy: F64, weight: F64, precision: F64) -> tuple[F64, F64
         weight: (M, W, G, J) kernel times precision.
         precision: (M, W, G, J) inverse variances.
     """
-    powers = away[..., None] ** np.arange(5)  # (M, W, 5)
-    moments = np.einsum("mwk,mwgj->mgjk", powers, weight)
-    hankel = np.arange(3)[:, None] + np.arange(3)
-    normal = moments[..., hankel]  # (M, G, J, 3, 3)
-    size = np.maximum(normal[..., 0, 0], 1e-12)
-    good = np.linalg.det(normal / size[..., None, None]) > 1e-5
-    safe = np.where(good[..., None, None], normal, np.eye(3))
-    inverse = np.linalg.inv(safe)
-    right = np.einsum("mwk,mwgj,mwgjd->mgjkd", powers[..., :3], weight, xy)
-    solved = inverse @ right
-    ratio = np.divide(weight**2, precision, out=np.zeros_like(weight), where=precision > 0)
-    noise = np.einsum("mwk,mwgj->mgjk", powers, ratio)[..., hankel]
-    first = inverse[..., 0, :]
-    variance = np.einsum("...i,...ij,...j->...", first, noise, first)
-    information = np.where(good, 1 / np.maximum(variance, 1e-12), 0.0)
-    return solved[..., 0, :], solved[..., 1, :], information
+    M, W, G, J = weight.shape
+    powers = np.swapaxes(away[..., None] ** np.arange(5), 1, 2)  # (M, 5, W)
+
+    def moments(values: F64, order: int) -> F64:
+        """(order, M, ...) sums over the window with rising powers of time."""
+        total = powers[:, :order] @ values.reshape(M, W, -1)
+        return np.moveaxis(total.reshape(M, order, *values.shape[2:]), 1, 0)
+
+    m0, m1, m2, m3, m4 = moments(weight, 5)
+    # Cofactors of the Hankel matrix of moments.
+    c00, c01, c02 = m2 * m4 - m3**2, m2 * m3 - m1 * m4, m1 * m3 - m2**2
+    c11, c12 = m0 * m4 - m2**2, m1 * m2 - m0 * m3
+    determinant = m0 * c00 + m1 * c01 + m2 * c02
+    good = determinant > 1e-5 * np.maximum(m0, 1e-12) ** 3
+    inverse = 1 / np.where(good, determinant, 1.0)
+    r = moments(weight[..., None] * xy, 3)
+    value = (inverse * c00)[..., None] * r[0] + (inverse * c01)[..., None] * r[1] + (inverse * c02)[..., None] * r[2]
+    slope = (inverse * c01)[..., None] * r[0] + (inverse * c11)[..., None] * r[1] + (inverse * c12)[..., None] * r[2]
+    noise = np.divide(weight**2, precision, out=np.zeros_like(weight), where=precision > 0)
+    n0, n1, n2, n3, n4 = moments(noise, 5)
+    variance = c00**2 * n0 + 2 * c00 * c01 * n1 + (2 * c00 * c02 + c01**2) * n2 + 2 * c01 * c02 * n3 + c02**2 * n4
+    information = np.where(good, 1 / np.maximum(inverse**2 * variance, 1e-12), 0.0)
+    return value, slope, information
 
 
 def follow(camera: Camera, poses: Pose2D, time_s: F64, chosen: np.ndarray | None = None) -> Tracks:
