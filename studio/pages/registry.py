@@ -55,7 +55,7 @@ PAGES = (
             ("Show everything", "F"),
             ("Skeletons, trails, names", "S  T  N"),
             ("Cameras, their pictures", "C  I"),
-            ("Floor, capture space", "G  B"),
+            ("Floor, capture space, expected accuracy", "G  B  A"),
             ("Over the videos: 2D detections, floor", "D  H"),
         ),
     ),

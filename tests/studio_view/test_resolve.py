@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pytest
 
+from core.calibration.accuracy import accuracy_map
 from core.geometry import project, to_camera
+from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
 from studio.theme import DARK, LIGHT
 from studio.viewport.figure import figure
-from studio.viewport.layers import LabelLayer, Layer, SkeletonLayer, SpaceLayer, TrailLayer
+from studio.viewport.layers import (
+    AccuracyLayer,
+    FrustaLayer,
+    LabelLayer,
+    Layer,
+    SkeletonLayer,
+    SpaceLayer,
+    TrailLayer,
+)
 from studio.viewport.palette import palette, rgba
 from studio.viewport.resolve import ViewOptions, resolve
 from studio.viewport.stage import Stage, middles, moment_of
@@ -204,3 +215,27 @@ def test_a_large_space_is_brought_into_view_while_it_is_shown(rig: CameraRig) ->
     shown, hidden = (resolve(stage, 0.0, ViewOptions(space=on), PALETTE).frame_mm for on in (True, False))
     assert len(shown) == len(hidden) + 8
     assert shown[:, 0].max() == 25_000 and hidden[:, 0].max() < 10_000
+
+
+def test_the_accuracy_map_lies_on_the_floor_and_cameras_show_their_error() -> None:
+    rig = ring_rig(3)
+    poor = dataclasses.replace(rig, cameras=(rig.cameras[0].replace(rmse_px=30.0), *rig.cameras[1:]))
+    found = accuracy_map(rig)
+    stage = Stage.build(poor, accuracy=found)
+    colours = palette(DARK)
+    assert "accuracy" not in resolve(stage, 0.0, ViewOptions(), colours).layers
+    scene = resolve(stage, 0.0, ViewOptions(accuracy=True), colours)
+    drawn = scene.layers["accuracy"]
+    assert isinstance(drawn, AccuracyLayer)
+    assert drawn.corner_mm.shape == (1, 4, 3)
+    assert drawn.corner_mm[..., 2].max() < 20
+    assert drawn.picture.shape[:2] == (4 * len(found.y_mm), 4 * len(found.x_mm))
+    # The picture's first row lies at the largest y; where the error is least it is green.
+    x, y = np.unravel_index(np.nanargmin(found.error_mm[..., 1]), found.error_mm.shape[:2])
+    best = drawn.picture[4 * (len(found.y_mm) - 1 - y), 4 * x].astype(int)
+    assert best[1] > best[0]
+    cameras = scene.layers["frusta"]
+    assert isinstance(cameras, FrustaLayer)
+    assert cameras.colour.shape == (3, 4)
+    assert (cameras.colour[0] == colours.verdict[2]).all()
+    assert (cameras.colour[1] == colours.camera).all()
