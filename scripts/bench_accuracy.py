@@ -5,6 +5,7 @@ in these scenes was seen in training. Rows are methods, figures are means over t
 
 python scripts/bench_accuracy.py --shipped quick fast
 python scripts/bench_accuracy.py --train quick --set root.steps=100 --scenes group
+python scripts/bench_accuracy.py --train quick --ablate "no anchor:pose.weight_anchor=0" --scenes group
 python scripts/bench_accuracy.py --model mine=session/runs/x/checkpoints/best --motion motion.npz
 """
 
@@ -71,10 +72,10 @@ def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict
     models = dict(asked.models)
     models |= {f"{p} as shipped": _shipped(p) for p in asked.shipped}
     with tempfile.TemporaryDirectory() as temporary:
-        for preset in asked.train:
-            folder = Path(temporary) / preset
-            seconds[f"{preset} trained here"] = _train(asked, preset, made, base, folder)
-            models[f"{preset} trained here"] = folder / "best"
+        for number, (row, preset, settings) in enumerate(_trainings(asked)):
+            folder = Path(temporary) / str(number)
+            seconds[row] = _train(preset, settings, made, base, folder)
+            models[row] = folder / "best"
         for row, folder in models.items():
             seconds.setdefault(row, 0.0)
             found[row] = _predict(Checkpoint.load(folder), made, base, row)
@@ -98,7 +99,13 @@ def _predict(saved: Any, made: Any, base: Any, name: str) -> Any:
         return predictor.predict(made.rig, made.poses2d, made.people.time_s, NullReporter())
 
 
-def _train(asked: argparse.Namespace, preset_name: str, made: Any, base: Any, folder: Path) -> float:
+def _trainings(asked: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
+    """Row, preset and settings of every training: each preset as it is, then with each change of `--ablate`."""
+    changes = [("trained here", []), *((f"trained here, {name}", [change]) for name, change in asked.ablations)]
+    return [(f"{preset} {words}", preset, [*asked.set, *more]) for preset in asked.train for words, more in changes]
+
+
+def _train(preset_name: str, settings: list[str], made: Any, base: Any, folder: Path) -> float:
     """Trains on the scene's own detections; returns the seconds it took."""
     from core.calibration.space import capture_space
     from core.config import with_overrides
@@ -109,7 +116,7 @@ def _train(asked: argparse.Namespace, preset_name: str, made: Any, base: Any, fo
     from core.training.data import Footage, Labels
     from core.training.trainer import Trainer
 
-    config = with_overrides(preset(preset_name), asked.set)
+    config = with_overrides(preset(preset_name), settings)
     space = capture_space(made.rig, spacing_mm=config.model.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
     inputs = Detections.stack(made.rig, made.poses2d)
     footage = Footage.build(made.rig, [inputs], [Labels.clean(made.rig, made.poses2d, base)], config.split)
@@ -199,9 +206,17 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--train", nargs="*", default=[], metavar="PRESET", help="train on each scene's own detections")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of training")
+    parser.add_argument(
+        "--ablate",
+        action="append",
+        default=[],
+        metavar="NAME:A.B=C",
+        help="one more row for each preset of --train, with this setting changed",
+    )
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="a checkpoint")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     asked = parser.parse_args()
+    asked.ablations = [(name, change) for name, _, change in (a.partition(":") for a in asked.ablate)]
     asked.models = {name: Path(folder) for name, _, folder in (m.partition("=") for m in asked.model)}
     return asked
 
