@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core.models.networks import JOINTS, ROOT, Networks, Scene, correct, find_people
 from core.models.projection import to_heatmap
-from core.models.render import render
+from core.models.render import highest, render
 from core.models.views import Views, tensor
 from core.training.batches import Batched
 from core.training.config import PoseStage
@@ -146,7 +146,7 @@ class PoseTraining(Batched):
         for affine, version in zip((still, *affines), (plain, *versions), strict=True):
             assert version.heatmaps is not None
             xy, weight = self._labels(moments, affine)
-            target = render(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
+            target = highest(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
             errors.append(
                 backbone_loss(
                     version.heatmaps, target, torch.ones_like(weight[:, :, 0]), background=self.config.background
