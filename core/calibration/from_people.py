@@ -41,7 +41,7 @@ _STATURE_MM = 1750.0
 _APART_MM = 4000.0
 _MOST_SEEDS, _MOST_TRIED = 15, 5
 _GOOD_FIT, _GOOD_BODIES = 0.7, 0.9
-_LEAST_SHARE = 0.35
+_LEAST_SHARE, _LEAST_INLIERS = 0.35, 0.5
 _CERTAIN = 2.5  # standard errors from which on a delay is believed
 _MOVED, _MOVED_PX = 1.8, 0.0015  # times, and share of the picture, by which a moved camera disagrees more than others
 _MOVED_NOISE = 1.5  # of the usual error of a joint by which people seem shifted in a moved camera's picture
@@ -153,10 +153,22 @@ def repair_from_people(
             "Calibrate all cameras anew, from people or from a board.",
         )
     fixed = dataclasses.replace(old, reached=old.reached & ~at)
-    placed = work.grow(fixed, fixed.reached)
-    free = work.everyone(placed.reached & at)
-    free[at, _DELAY] = work.config.latency
-    people, joints, who, solution = work.refine(placed, free)
+    placed = work.grow(fixed, fixed.reached, old)
+    # A camera that was moved a little may be found from where it was, though no resection has fitted well enough.
+    placed = dataclasses.replace(
+        placed,
+        R=np.where(placed.reached[:, None, None], placed.R, old.R),
+        t_mm=np.where(placed.reached[:, None], placed.t_mm, old.t_mm),
+        reached=placed.reached | old.reached,
+    )
+    while True:
+        free = work.everyone(placed.reached & at)
+        free[placed.reached & at, _DELAY] = work.config.latency
+        people, joints, who, solution = work.refine(placed, free, (4.0, 2.0, 1.5))
+        lost = placed.reached & at & (_share(solution) < _LEAST_INLIERS)
+        if not lost.any():
+            break
+        placed = dataclasses.replace(placed, reached=placed.reached & ~lost)
     return _repaired(work, rig, at, people, joints, who, solution)
 
 
@@ -303,18 +315,18 @@ class _Work:
         found.sort(key=lambda f: -f[0])
         return [f[1:] for f in found]
 
-    def grow(self, placed: Placed, fixed: np.ndarray) -> Placed:
+    def grow(self, placed: Placed, fixed: np.ndarray, former: Placed | None = None) -> Placed:
         """Adds cameras one by one, the one that fits best first, and adjusts after each.
 
         Args:
             placed: At least two cameras.
             fixed: (V,) cameras that stay as they are.
+            former: Where cameras once were.
 
         Raises:
             CoreError: The placed cameras agree on nobody.
         """
         at = _spread(self.at_s, _FEW_MOMENTS)
-        failed = np.zeros(len(self.lenses), bool)
         size = float("nan") if not fixed.any() else 1.0
         while True:
             _, joints, who = self.matched(placed, at, 2.0)
@@ -331,9 +343,12 @@ class _Work:
                 placed, xyz = placed.scaled(_STATURE_MM / size), xyz * (_STATURE_MM / size)
             good = np.where(((solution.weight > 0.25).sum(0) >= 2)[..., None], xyz, np.nan)
             guesses: dict[int, Guess] = {}
-            for v in np.flatnonzero(~placed.reached & ~failed):
+            for v in np.flatnonzero(~placed.reached):
                 check(self.reporter)
-                guess = resect(self.tracks[v], at, good, float(self.tolerance_px[v]), self.rng)
+                hint = None
+                if former is not None and former.reached[v]:
+                    hint = former.R[v], former.t_mm[v], float(former.latency_s[v])
+                guess = resect(self.tracks[v], at, good, float(self.tolerance_px[v]), self.rng, hint)
                 if guess is not None and guess.share >= _LEAST_SHARE:
                     guesses[int(v)] = guess
             if not guesses:
@@ -341,11 +356,13 @@ class _Work:
             v = max(guesses, key=lambda view: guesses[view].score)
             placed = placed.with_camera(v, guesses[v].R, guesses[v].t_mm, guesses[v].latency_s)
 
-    def refine(self, placed: Placed, free: np.ndarray) -> tuple[People, Joints, I64, Solution]:
+    def refine(
+        self, placed: Placed, free: np.ndarray, tolerances: Sequence[float] = (2.0, 1.5)
+    ) -> tuple[People, Joints, I64, Solution]:
         """The adjustment with all moments, people matched anew in between; delays are dropped where there are none."""
-        for tolerance in (2.0, 1.5):
+        for n, tolerance in enumerate(tolerances):
             check(self.reporter)
-            self.reporter.progress(2 + (tolerance < 2.0) / 2, 3, "Adjusting cameras")
+            self.reporter.progress(2 + n / len(tolerances), 3, "Adjusting cameras")
             people, joints, who = self.matched(placed, self.at_s, tolerance)
             solution = solve(self.tracks, placed, joints, free)
             placed = solution.placed
@@ -553,8 +570,17 @@ def _repaired(
     missing = {n: _reason(work, work.lenses.names.index(n)) for n in names if n not in solved}
     sure = _sure(solution)
     posed = CameraRig(cameras=tuple(c for c in cameras if c.posed))
-    world = world_of(posed, sure, who, work.skeleton)
+    try:
+        world = world_of(posed, sure, who, work.skeleton)
+    except CoreError:
+        world = None  # people seen in part only: enough to place a camera in a world that is known
     return _result(work, out, placed.reached & moved, solution, joints, who, sure, 1.0, world, missing, (words,))
+
+
+def _share(solution: Solution) -> F64:
+    """(V,) share of inliers among a camera's joints, 0 where it shows none."""
+    seen = np.isfinite(solution.residual_px)
+    return np.asarray(solution.ordinary.sum((1, 2, 3)) / np.maximum(seen.sum((1, 2, 3)), 1))
 
 
 def _sure(solution: Solution) -> F64:
@@ -610,7 +636,7 @@ def _result(
     who: I64,
     xyz_mm: F64,
     scale: float,
-    world: FloorFromPeople,
+    world: FloorFromPeople | None,
     missing: dict[str, str],
     remarks: tuple[str, ...],
 ) -> PeopleCalibration:
@@ -644,7 +670,7 @@ def _result(
         time_s=joints.at_s,
         xyz_mm=xyz_mm,
         who=who,
-        statures_mm=scale * world.statures_mm,
+        statures_mm=scale * world.statures_mm if world is not None else np.zeros(0),
         findings=(),
         remarks=remarks,
     )
@@ -658,8 +684,8 @@ def _result(
         noise_px=out.noise_px,
         inlier_share=share,
         moments=int((who >= 0).any(1).sum()) if who.size else 0,
-        area_m2=world.area * scale**2 / 1e6,
-        tilt_deg=world.tilt_deg,
+        area_m2=world.area * scale**2 / 1e6 if world is not None else float("nan"),
+        tilt_deg=world.tilt_deg if world is not None else float("nan"),
         scale=remarks[0] if remarks[0].startswith("The scale") else "",
     )
     return dataclasses.replace(out, findings=judge(measured))

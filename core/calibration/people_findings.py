@@ -33,7 +33,7 @@ class Measured:
         noise_px: Usual error of a joint.
         inlier_share: Of joints, by camera.
         moments: In which two cameras agree on somebody.
-        area_m2: Of the floor that feet went over.
+        area_m2: Of the floor that feet went over; NaN where feet are not seen.
         tilt_deg: Between bodies and floor; NaN where the floor could not be measured.
         scale: Sentence on the scale, empty where it is as before.
     """
@@ -77,13 +77,14 @@ def _cameras(m: Measured) -> Iterator[Finding]:
 
 
 def _people(m: Measured) -> Iterator[Finding]:
-    area: Level = "wrong" if m.area_m2 < _AREA_M2[0] else "odd" if m.area_m2 < _AREA_M2[1] else "ok"
-    yield Finding(
-        check="area",
-        level=area,
-        sentence=f"People walked over {m.area_m2:.1f} square metres.",
-        remedy="" if area == "ok" else "Let somebody walk all over the floor that the cameras see.",
-    )
+    if np.isfinite(m.area_m2):
+        area: Level = "wrong" if m.area_m2 < _AREA_M2[0] else "odd" if m.area_m2 < _AREA_M2[1] else "ok"
+        yield Finding(
+            check="area",
+            level=area,
+            sentence=f"People walked over {m.area_m2:.1f} square metres.",
+            remedy="" if area == "ok" else "Let somebody walk all over the floor that the cameras see.",
+        )
     count: Level = "wrong" if m.moments < _MOMENTS[0] else "odd" if m.moments < _MOMENTS[1] else "ok"
     yield Finding(
         check="moments",
@@ -91,6 +92,8 @@ def _people(m: Measured) -> Iterator[Finding]:
         sentence=f"Cameras agree on people in {m.moments} moments.",
         remedy="" if count == "ok" else "Use a take of half a minute or more.",
     )
+    if not m.scale:
+        return  # a repair: the floor stays what it was
     if np.isnan(m.tilt_deg):
         yield Finding(
             check="floor",

@@ -158,7 +158,12 @@ def _promising(here: Sampled, there: Sampled) -> list[tuple[int, int]]:
 
 
 def resect(
-    tracks: Tracks, at_s: F64, xyz_mm: F64, tolerance_px: float, rng: np.random.Generator
+    tracks: Tracks,
+    at_s: F64,
+    xyz_mm: F64,
+    tolerance_px: float,
+    rng: np.random.Generator,
+    former: tuple[F64, F64, float] | None = None,
 ) -> Guess | None:
     """How a camera stands, from people whose joints are known.
 
@@ -168,12 +173,19 @@ def resect(
         xyz_mm: (M, G, J, 3) joints, NaN where not known.
         tolerance_px: Largest error of a joint that fits.
         rng: Source of chance.
+        former: Rotation, translation and delay that it once had: they may still be nearest.
     """
-    import cv2
+    tried = np.unique(np.linspace(0, len(at_s) - 1, _MOST_TRIED).astype(int))
+
+    def rated(R: F64, t_mm: F64, late_s: float, there: Sampled) -> Guess:
+        distance = _reprojection_px(R, t_mm, xyz_mm[tried], there.xy[tried], tracks.focal_px)
+        score, most = _best(*_score(distance, _LOOSE * tolerance_px, (0, 3)), (0,))
+        return Guess(R=R, t_mm=t_mm, latency_s=late_s, score=score, most=most)
 
     best: Guess | None = None
+    if former is not None:
+        best = rated(*former, all_tracks(tracks, at_s + former[2]))
     known = np.isfinite(xyz_mm[..., 0])
-    tried = np.unique(np.linspace(0, len(at_s) - 1, _MOST_TRIED).astype(int))
     for lag in LAGS_S:
         if best is not None and best.share > _ENOUGH:
             break
@@ -188,27 +200,32 @@ def resect(
             if len(m) > _MOST_POINTS:
                 pick = rng.choice(len(m), _MOST_POINTS, replace=False)
                 m, j = m[pick], j[pick]
-            try:
-                found, turn, shift, _ = cv2.solvePnPRansac(
-                    xyz_mm[m, g, j],
-                    there.xy[m, k, j],
-                    np.eye(3),
-                    None,
-                    reprojectionError=_LOOSE * tolerance_px / tracks.focal_px,
-                    iterationsCount=100,
-                    flags=cv2.SOLVEPNP_EPNP,
-                )
-            except cv2.error:
-                continue
-            if not found or not (np.isfinite(turn).all() and np.isfinite(shift).all()):
-                continue
-            R, t = cv2.Rodrigues(turn)[0], shift.ravel()
-            distance = _reprojection_px(R, t, xyz_mm[tried], there.xy[tried], tracks.focal_px)
-            score, most = _score(distance, _LOOSE * tolerance_px, (0, 3))
-            total, could = _best(score, most, (0,))
-            if best is None or total > best.score:
-                best = Guess(R=R, t_mm=t, latency_s=lag, score=total, most=could)
+            pose = _pose(xyz_mm[m, g, j], there.xy[m, k, j], _LOOSE * tolerance_px / tracks.focal_px)
+            guess = None if pose is None else rated(*pose, lag, there)
+            if guess is not None and (best is None or guess.score > best.score):
+                best = guess
     return best
+
+
+def _pose(xyz_mm: F64, xy: F64, tolerance: float) -> tuple[F64, F64] | None:
+    """Rotation and translation of a camera from points (N, 3) and where it sees most of them (N, 2), ideal."""
+    import cv2
+
+    try:
+        found, turn, shift, _ = cv2.solvePnPRansac(
+            xyz_mm,
+            xy,
+            np.eye(3),
+            None,
+            reprojectionError=tolerance,
+            iterationsCount=100,
+            flags=cv2.SOLVEPNP_EPNP,
+        )
+    except cv2.error:
+        return None
+    if not found or not (np.isfinite(turn).all() and np.isfinite(shift).all()):
+        return None
+    return np.asarray(cv2.Rodrigues(turn)[0]), np.asarray(shift.ravel())
 
 
 def _reprojection_px(R: F64, t_mm: F64, xyz_mm: F64, xy: F64, focal_px: float) -> F64:

@@ -8,6 +8,7 @@ from typing import Literal
 from core.association.config import AssociationConfig
 from core.calibration.board import Board
 from core.calibration.config import CalibrateConfig
+from core.calibration.people_config import PeopleConfig
 from core.pose2d.config import DEFAULT_ESTIMATOR, Pose2DConfig
 from core.tracking.config import TrackingConfig
 from core.training.config import TrainConfig, quick
@@ -68,6 +69,26 @@ class CalibrateParams:
     floor_take: str = ""
     adopt: bool = True
     calibration: CalibrateConfig = field(default_factory=CalibrateConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibratePeopleParams:
+    """Where cameras stand and how late they are, from people who walk about; the lenses must be known.
+
+    Attributes:
+        take: Labelled take of people.
+        mode: "new" places all cameras; "repair" only those that were moved since the rig was made.
+        moved: Names of the moved cameras, which means a repair; in a repair, empty to find out.
+        adopt: Whether the result becomes the session's rig.
+        people: Settings.
+    """
+
+    take: str
+    estimator: str = DEFAULT_ESTIMATOR
+    mode: Literal["new", "repair"] = "new"
+    moved: tuple[str, ...] = ()
+    adopt: bool = True
+    people: PeopleConfig = field(default_factory=PeopleConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

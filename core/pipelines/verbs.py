@@ -71,6 +71,12 @@ VERBS = {
             "core.pipelines.calibrate:calibrate",
         ),
         Verb(
+            "calibrate-people",
+            "Poses and delays of the cameras from people walking, without a board",
+            params.CalibratePeopleParams,
+            "core.pipelines.calibrate_people:calibrate_people",
+        ),
+        Verb(
             "check-rig",
             "Judge the session's rig by a take of a board",
             params.CheckRigParams,

@@ -1,0 +1,136 @@
+"""The verb that makes or repairs a rig from people who walk about, without a board."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from core.calibration.check import check_rig
+from core.calibration.from_people import PeopleCalibration, calibrate_from_people, repair_from_people
+from core.config import to_mapping
+from core.errors import CoreError
+from core.files import write_json
+from core.geometry.resize import at_size
+from core.pipelines.intake import adopt_rig, free_calibration
+from core.pipelines.params import CalibratePeopleParams
+from core.progress import Reporter
+from core.session import RunLayout, Session, Take
+from core.types.camera import Camera, CameraRig
+
+
+def calibrate_people(
+    session: Session, params: CalibratePeopleParams, run: RunLayout, reporter: Reporter
+) -> dict[str, Any]:
+    """Places the cameras by the 2D poses of a take, or only those that were moved.
+
+    Returns:
+        cameras, solved, missing, level, verdict, findings, the figures, and where everything was stored.
+
+    Raises:
+        CoreError: No such take, no lenses, no 2D poses, or people that do not suffice.
+        CancelledError: The reporter asked to stop.
+    """
+    take, former = session.take(params.take), session.rig
+    filmed = _filmed(take, former)
+    assert former is not None
+    poses2d, timeline = take.poses2d(params.estimator), take.timeline()
+    start = float(np.nanmedian(timeline.frame_time_s - timeline.time_s[:, None]))
+    time_s = {name: timeline.frame_time_s[:, v] - start for v, name in enumerate(take.cameras)}
+    if params.mode == "repair" or params.moved:
+        unknown = [name for name in params.moved if name not in filmed.names]
+        if unknown:
+            raise CoreError(
+                f"Camera '{unknown[0]}' did not film take {take.name}.", f"It was filmed by {', '.join(filmed.names)}."
+            )
+        found = repair_from_people(filmed, poses2d, time_s, params.moved, params.people, reporter)
+        rig = _merged(former, found, keep_others=True)
+    else:
+        found = calibrate_from_people(filmed, poses2d, time_s, params.people, reporter)
+        rig = _merged(former, found, keep_others=False)
+    details = _details(found)
+    folder = free_calibration(session)
+    rig.save(folder.rig)
+    if params.adopt:
+        checked, backup = adopt_rig(
+            session, rig, run, reporter, more=list(found.findings), details=details | {"folder": folder.name}
+        )
+    else:
+        checked, backup = check_rig(rig).with_findings(list(found.findings)), ""
+    report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | checked.to_mapping() | details
+    write_json(folder.report, report)
+    write_json(run.report, report)
+    return {
+        "cameras": list(rig.names),
+        "solved": list(found.solved),
+        "missing": dict(found.missing),
+        "level": checked.level,
+        "verdict": checked.verdict,
+        "findings": [to_mapping(f) for f in checked.findings],
+        "latency_ms": {c.name: round(c.latency_s * 1e3, 2) for c in rig},
+        "calibration": folder.name,
+        "backup": backup,
+    }
+
+
+def _filmed(take: Take, rig: CameraRig | None) -> CameraRig:
+    """The cameras of the take with their lenses, at the size of its pictures.
+
+    Raises:
+        CoreError: The lens of a camera is not known.
+    """
+    known = () if rig is None else rig.names
+    missing = [name for name in take.cameras if name not in known]
+    if rig is None or missing:
+        raise CoreError(
+            f"The lens of camera '{(missing or ['?'])[0]}' is not known: people tell where cameras stand, not what their "
+            "lenses are like.",
+            "Calibrate the lenses from a board, or import a calibration of them; poses are not needed.",
+        )
+    try:
+        fitted = tuple(at_size(rig[camera.name], camera.size_px) for camera in take.manifest.cameras)
+    except CoreError as error:
+        raise CoreError(f"Take {take.name}: {error.message}", error.hint) from error
+    return dataclasses.replace(rig, cameras=fitted)
+
+
+def _merged(former: CameraRig, found: PeopleCalibration, *, keep_others: bool) -> CameraRig:
+    """The session's rig with new poses; lenses and sizes are as they were.
+
+    Cameras that the take does not show keep their pose in a repair; in a new rig they have none.
+    """
+
+    def camera(old: Camera) -> Camera:
+        if old.name in found.rig.names:
+            new = found.rig[old.name]
+            return old.replace(R=new.R, t_mm=new.t_mm, latency_s=new.latency_s, rmse_px=new.rmse_px)
+        return old if keep_others else old.replace(R=None, t_mm=None, rmse_px=None)
+
+    return CameraRig(
+        cameras=tuple(camera(c) for c in former),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=found.rig.source,
+    )
+
+
+def _details(found: PeopleCalibration) -> dict[str, Any]:
+    """Figures for the report, plain JSON values."""
+    return {
+        "method": "people",
+        "solved": list(found.solved),
+        "missing": dict(found.missing),
+        "remarks": list(found.remarks),
+        "joint_noise_px": round(found.noise_px, 3),
+        "moments": len(found.time_s),
+        "statures_mm": [round(float(s)) for s in found.statures_mm if np.isfinite(s)],
+        "inlier_share": {name: round(share, 4) for name, share in found.inlier_share.items()},
+        "joint_share": {name: round(share, 4) for name, share in found.joint_share.items()},
+        "rotation_error_deg": {name: round(sd, 4) for name, sd in found.rotation_sd_deg.items()},
+        "position_error_mm": {name: round(sd, 2) for name, sd in found.position_sd_mm.items()},
+        "latency_ms": {
+            name: {"delay": round(found.rig[name].latency_s * 1e3, 2), "error": round(sd * 1e3, 2)}
+            for name, sd in found.latency_sd_s.items()
+        },
+    }
