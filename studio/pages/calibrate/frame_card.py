@@ -25,12 +25,14 @@ class FrameCard(Card):
         failed: A `CoreError`.
         floor_wanted: Name of a take in which the board lies on the floor.
         feet_wanted: Somebody wants the floor from the feet of the people in the selected take.
+        people_wanted: Somebody wants poses from these people, in the way of `CalibratePeopleParams.mode`.
     """
 
     moved = Signal(object, str)
     failed = Signal(object)
     floor_wanted = Signal(str)
     feet_wanted = Signal()
+    people_wanted = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("World frame", "Wrong axes or floor? Every step can be undone.", parent)
@@ -78,11 +80,28 @@ class FrameCard(Card):
             pair.addWidget(field, 1)
         pair.addWidget(self.scale)
         self.body.addLayout(pair)
+        self.body.addWidget(label("Where cameras stand, from people who walk about in the selected take", "small"))
+        people = QHBoxLayout()
+        people.setSpacing(GRID_PX)
+        self.repair = button("Repair moved cameras", "normal", "person", "Find cameras that were moved, and place them")
+        self.anew = button("Place all anew", "normal", "person", "Place all cameras by people; lenses stay")
+        for push, mode in ((self.repair, "repair"), (self.anew, "new")):
+            push.clicked.connect(partial(self.people_wanted.emit, mode))
+            people.addWidget(push)
+        people.addStretch(1)
+        self.body.addLayout(people)
         for box in (self.first, self.second):
             box.activated.connect(self._show_distance)
 
-    def show_rig(self, rig: CameraRig, takes: list[str], *, people: bool) -> None:
-        """Shows what can be done with a rig and takes of a board."""
+    def show_rig(self, rig: CameraRig, takes: list[str], *, people: bool, labelled: bool) -> None:
+        """Shows what can be done with a rig.
+
+        Args:
+            rig: The session's.
+            takes: Takes that may show a board on the floor.
+            people: Whether the selected take has 3D poses.
+            labelled: Whether it has 2D poses.
+        """
         self._rig = rig
         _fill(self.floor_take, takes)
         posed = [c.name for c in rig if c.posed]
@@ -92,6 +111,10 @@ class FrameCard(Card):
         self.floor.setToolTip("" if takes else "Bring in a take in which the board lies on the floor")
         self.feet.setEnabled(people)
         self.feet.setToolTip("" if people else "Make 3D poses of a take with people first")
+        for push in (self.repair, self.anew):
+            push.setEnabled(labelled)
+            if not labelled:
+                push.setToolTip("Find 2D poses in the selected take first: Label, on the Train page")
         self.scale.setEnabled(len(posed) >= 2)
         self._show_distance()
 

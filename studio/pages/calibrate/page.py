@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
 
@@ -14,6 +15,7 @@ from core.errors import CoreError
 from core.pipelines.params import (
     BoardSheetParams,
     CalibrateParams,
+    CalibratePeopleParams,
     ExportRigParams,
     ImportRigParams,
     ImportTakeParams,
@@ -208,6 +210,7 @@ class CalibratePage(ScrollPage):
         self.frame_card.failed.connect(self._failed)
         self.frame_card.floor_wanted.connect(self._floor)
         self.frame_card.feet_wanted.connect(self._feet)
+        self.frame_card.people_wanted.connect(self._people)
         self.accuracy_card = Card("Expected accuracy", presenter.ACCURACY_NOTE)
         self.plan = AccuracyPlan()
         self.heights = QButtonGroup(self)
@@ -241,7 +244,9 @@ class CalibratePage(ScrollPage):
         self.rig_card.set_note(presenter.rig_sentence(rig))
         self._show_findings(session)
         take = self._state.take
-        self.frame_card.show_rig(rig, takes, people=bool(take and take.poses3d_runs()))
+        self.frame_card.show_rig(
+            rig, takes, people=bool(take and take.poses3d_runs()), labelled=bool(take and take.estimators())
+        )
         self._show_accuracy()
         self.pictures_empty.setVisible(take is None)
         self.pictures.setVisible(take is not None)
@@ -330,6 +335,12 @@ class CalibratePage(ScrollPage):
         if self._state.take_name and self._state.poses_name:
             params = SetFrameParams(feet_take=self._state.take_name, poses=self._state.poses_name)
             self._start("set-frame", params, "Set the floor from feet")
+
+    def _people(self, mode: Literal["new", "repair"]) -> None:
+        take = self._state.take
+        if take is not None and take.estimators():
+            params = CalibratePeopleParams(take=take.name, estimator=take.estimators()[0], mode=mode)
+            self._start("calibrate-people", params, f"Cameras from the people in {take.name}")
 
     def _start(self, verb: str, params: object, title: str) -> None:
         session = self._state.session
