@@ -320,7 +320,8 @@ def _scale(seen: BoardObservations, v: int) -> float:
 
 
 def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iterator[Finding]:
-    bad = []
+    """Each camera that the others do not predict, then in one sentence those that they do."""
+    bad, good = [], []
     error = np.fmin(quality.left_out_px, _HALF * quality.as_delivered_px)
     excess = np.sqrt(np.maximum(error**2 - quality.expected_px**2, 0))
     for v, name in enumerate(quality.cameras):
@@ -329,6 +330,9 @@ def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iter
         noise = quality.expected_px[v] / _scale(seen, v)
         limits = (max(_EXCESS_PX[0], _NOISE[0] * noise), max(_EXCESS_PX[1], _NOISE[1] * noise))
         level = _level(excess[v] / _scale(seen, v), limits)
+        if level == "ok":
+            good.append(v)
+            continue
         if level == "wrong":
             bad.append(v)
         yield Finding(
@@ -336,13 +340,26 @@ def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iter
             level=level,
             sentence=f"{name}: the other cameras predict the board to {quality.left_out_px[v]:.1f} px"
             f" ({quality.left_out_mm[v]:.1f} mm); corner noise alone would be {quality.expected_px[v]:.1f} px.",
-            remedy=""
-            if level == "ok"
-            else "It moved, is late, or its lens is wrong: show it the board again, slowly, at all distances.",
+            remedy="It moved, is late, or its lens is wrong: show it the board again, slowly, at all distances.",
             camera=name,
+        )
+    if good:
+        px, mm, noise_px = (v[good] for v in (quality.left_out_px, quality.left_out_mm, quality.expected_px))
+        who = "every camera" if len(good) == len(quality.cameras) else ", ".join(quality.cameras[v] for v in good)
+        yield Finding(
+            check="left out",
+            level="ok",
+            sentence=f"The other cameras predict the board in {who} to {_range(px, 1)} px ({_range(mm, 1)} mm);"
+            f" corner noise alone would be {_range(noise_px, 1)} px.",
         )
     if len(bad) >= 2:
         yield from _swapped(quality, rig, seen, bad)
+
+
+def _range(values: F64, digits: int) -> str:
+    """The least and the largest value in words, once if they look alike."""
+    low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: list[int]) -> Iterator[Finding]:
@@ -513,21 +530,17 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
 
 def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]:
     strength = np.where(np.eye(len(quality.cameras), dtype=bool), 0, calibration.graph.agreeing)
+    little, flat = [], []
     for v, name in enumerate(quality.cameras):
         if not calibration.rig[name].posed:
             continue
         seen_by = quality.coverage[v]
         if name in calibration.lenses and name not in calibration.apart:
             spread = float(np.ptp(np.percentile(seen_by.tilt_deg, [5, 95]))) if len(seen_by.tilt_deg) else 0.0
-            if seen_by.share < _SHARE or spread < _TILT_DEG:
-                yield Finding(
-                    check="coverage",
-                    level="odd",
-                    sentence=f"{name}: the board was in {seen_by.share:.0%} of its picture, with slants that differ by"
-                    f" {spread:.0f} degrees.",
-                    remedy="Show the board to it in the corners of the picture too, and slanted.",
-                    camera=name,
-                )
+            if seen_by.share < _SHARE:
+                little.append(f"{name} {seen_by.share:.0%}")
+            if spread < _TILT_DEG:
+                flat.append(f"{name} {spread:.0f}")
         if strength[v].max() < _SHARED:
             other = quality.cameras[int(np.argmax(strength[v]))]
             yield Finding(
@@ -537,6 +550,20 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
                 remedy=f"Show the board to {name} and {other} together for longer.",
                 camera=name,
             )
+    if little:
+        yield Finding(
+            check="coverage",
+            level="odd",
+            sentence=f"The board was in little of some pictures: {', '.join(little)}.",
+            remedy="Show the board to these cameras in the corners of the picture too.",
+        )
+    if flat:
+        yield Finding(
+            check="coverage",
+            level="odd",
+            sentence=f"The board was always held alike; its slants differ by these degrees: {', '.join(flat)}.",
+            remedy="Tilt the board in front of these cameras.",
+        )
 
 
 def _latency(calibration: BoardCalibration) -> Iterator[Finding]:

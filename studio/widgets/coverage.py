@@ -93,6 +93,9 @@ class PairMatrix(QWidget):
         theme = current_theme()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        font = painter.font()
+        font.setPixelSize(11)  # eight names stand side by side
+        painter.setFont(font)
         metrics = painter.fontMetrics()
         left = min(max(metrics.horizontalAdvance(n) for n in self.names) + GRID_PX, self.width() // 3)
         wide = min((self.width() - left) / len(self.names), 64.0)
@@ -104,7 +107,7 @@ class PairMatrix(QWidget):
             short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, int(line.width()))
             painter.drawText(line, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, short)
             head = QRectF(left + row * wide, 0, wide, top)
-            short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, int(wide) - 2)
+            short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, int(wide))
             painter.drawText(head, Qt.AlignmentFlag.AlignCenter, short)
             for column in range(len(self.names)):
                 cell = QRectF(left + column * wide, top + row * high, wide, high).adjusted(1, 1, -1, -1)
