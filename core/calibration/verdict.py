@@ -513,8 +513,9 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
         if not rig[name].posed:
             continue
         focal = float(numbers[v, 0]) / float(rig[name].K[0, 0])
-        if focal == 0 and name in calibration.lenses:  # held while solving: what its own pictures said
-            information = calibration.lenses[name].information
+        fit = calibration.lenses.get(name)
+        if focal == 0 and fit is not None and np.allclose(fit.camera.K, rig[name].K):
+            information = fit.information  # held while solving: what its own pictures said
             focal = float(np.sqrt(max(np.linalg.pinv(information)[0, 0], 0))) / float(rig[name].K[0, 0])
         place = float(np.linalg.norm(position[v]))
         level = max(_level(focal, _FOCAL_SD), _level(place / size, _POSITION_SD), key=("ok", "odd", "wrong").index)
