@@ -22,7 +22,7 @@ from core.calibration.people_bundle import Joints, Placed, Solution, solve
 from core.calibration.people_config import PeopleConfig
 from core.calibration.people_findings import Measured, judge
 from core.calibration.people_frame import FloorFromPeople, human_share, mean_stature_mm, world_of
-from core.calibration.people_matching import Guess, People, all_tracks, epipolar_px, essential, group, joints_of
+from core.calibration.people_matching import LAGS_S, Guess, People, all_tracks, epipolar_px, essential, group, joints_of
 from core.calibration.people_matching import resect, seed
 from core.calibration.people_tracks import Tracks, follow
 from core.errors import CoreError
@@ -308,7 +308,9 @@ class _Work:
                 continue
             check(self.reporter)
             tolerance = float(self.tolerance_px[[i, j]].mean())
-            guess = seed(self.tracks[i], self.tracks[j], at, tolerance, self.rng)
+            guess = seed(
+                self.tracks[i], self.tracks[j], at, tolerance, self.rng, LAGS_S if self.config.latency else (0.0,)
+            )
             if guess is not None and guess.share >= _LEAST_SHARE:
                 worth = guess.score * guess.share * _crossing(self.tracks[i], self.tracks[j], guess)
                 found.append((worth * self._bodies(self.pair(i, j, guess)) ** 2, i, j, guess))
@@ -328,6 +330,8 @@ class _Work:
         """
         at = _spread(self.at_s, _FEW_MOMENTS)
         size = float("nan") if not fixed.any() else 1.0
+        usual = float(np.median(placed.latency_s[fixed])) if fixed.any() else 0.0
+        lags = [usual + lag for lag in LAGS_S] if self.config.latency else [usual]
         while True:
             _, joints, who = self.matched(placed, at, 2.0)
             if not who.size or (who >= 0).sum() < _LEAST_MOMENTS:
@@ -348,7 +352,7 @@ class _Work:
                 hint = None
                 if former is not None and former.reached[v]:
                     hint = former.R[v], former.t_mm[v], float(former.latency_s[v])
-                guess = resect(self.tracks[v], at, good, float(self.tolerance_px[v]), self.rng, hint)
+                guess = resect(self.tracks[v], at, good, float(self.tolerance_px[v]), self.rng, hint, lags)
                 if guess is not None and guess.share >= _LEAST_SHARE:
                     guesses[int(v)] = guess
             if not guesses:
@@ -367,10 +371,11 @@ class _Work:
             solution = solve(self.tracks, placed, joints, free)
             placed = solution.placed
         late = free[:, _DELAY]
+        usual = float(np.median(placed.latency_s[placed.reached & ~late])) if (placed.reached & ~late).any() else 0.0
         sd = np.sqrt(solution.covariance[:, _DELAY, _DELAY])
-        if late.any() and (np.abs(placed.latency_s[late]) < _CERTAIN * sd[late]).all():
+        if late.any() and (np.abs(placed.latency_s[late] - usual) < _CERTAIN * sd[late]).all():
             free, latency = free.copy(), placed.latency_s.copy()
-            free[:, _DELAY], latency[late] = False, 0.0
+            free[:, _DELAY], latency[late] = False, usual
             again = solve(self.tracks, dataclasses.replace(placed, latency_s=latency), joints, free)
             # What the delays' errors were is still worth telling.
             covariance = again.covariance.copy()
@@ -538,9 +543,7 @@ def _first_rig(work: _Work, people: People, joints: Joints, who: I64, solution: 
     change = dataclasses.replace(world.change, scale=scale)
     rig = change.rig(local)
     rig = dataclasses.replace(rig, source=f"Calibrated from people walking. {words} {world.remark}")
-    missing = {
-        name: _reason(work, v) for v, name in enumerate(work.lenses.names) if not placed.reached[v]
-    }
+    missing = {name: _reason(work, v) for v, name in enumerate(work.lenses.names) if not placed.reached[v]}
     return _result(
         work,
         rig,
@@ -611,7 +614,10 @@ def _scale(config: PeopleConfig, rig: CameraRig, world: FloorFromPeople) -> tupl
                 f"The distance of {first} and {second} cannot set the scale: one of them could not be placed.",
                 "Give the distance of two other cameras, or people's stature.",
             )
-        return config.distance_mm / apart, f"The scale is from {first} and {second} being {config.distance_mm:g} mm apart."
+        return (
+            config.distance_mm / apart,
+            f"The scale is from {first} and {second} being {config.distance_mm:g} mm apart.",
+        )
     stature = config.stature_mm if config.stature_mm > 0 else _STATURE_MM
     how = (
         f"The scale is from people being {stature / 1000:.2f} m tall on average, as was given."

@@ -267,9 +267,10 @@ class _System:
         loss = np.where(used, _KINK**2 * np.log1p(relative / _KINK**2), 0.0)
         root = np.sqrt(weight * info) / sigma
         zero, one = np.zeros_like(safe), np.ones_like(safe)
-        slope = np.stack(
-            [np.stack([one, zero, -flat[..., 0]], -1), np.stack([zero, one, -flat[..., 1]], -1)], -2
-        ) * (focal[:, None] / safe * root)[..., None, None]  # (V, N, 2, 3)
+        slope = (
+            np.stack([np.stack([one, zero, -flat[..., 0]], -1), np.stack([zero, one, -flat[..., 1]], -1)], -2)
+            * (focal[:, None] / safe * root)[..., None, None]
+        )  # (V, N, 2, 3)
         velocity = seen.velocity.reshape(V, -1, 2) * (focal[:, None] * root)[..., None]
         camera = np.concatenate([-slope @ hat(local), slope, -velocity[..., None]], -1)
         shape = seen.information.shape

@@ -106,7 +106,12 @@ def _best(score: F64, most: F64, axes: tuple[int, ...] = (0, 1)) -> tuple[float,
 
 
 def seed(
-    first: Tracks, second: Tracks, at_s: F64, tolerance_px: float, rng: np.random.Generator
+    first: Tracks,
+    second: Tracks,
+    at_s: F64,
+    tolerance_px: float,
+    rng: np.random.Generator,
+    lags_s: Sequence[float] = LAGS_S,
 ) -> Guess | None:
     """How a second camera stands to a first one; the distance between them is 1.
 
@@ -116,6 +121,7 @@ def seed(
         at_s: (M,) moments.
         tolerance_px: Largest error of a joint that fits.
         rng: Source of chance.
+        lags_s: Delays of the second camera to try.
     """
     import cv2
 
@@ -123,7 +129,7 @@ def seed(
     here = all_tracks(first, at_s)
     best: Guess | None = None
     focal = (first.focal_px, second.focal_px)
-    for lag in LAGS_S:
+    for lag in lags_s:
         if best is not None and best.share > _ENOUGH:
             break
         there = all_tracks(second, at_s + lag)
@@ -164,6 +170,7 @@ def resect(
     tolerance_px: float,
     rng: np.random.Generator,
     former: tuple[F64, F64, float] | None = None,
+    lags_s: Sequence[float] = LAGS_S,
 ) -> Guess | None:
     """How a camera stands, from people whose joints are known.
 
@@ -174,6 +181,7 @@ def resect(
         tolerance_px: Largest error of a joint that fits.
         rng: Source of chance.
         former: Rotation, translation and delay that it once had: they may still be nearest.
+        lags_s: Delays to try.
     """
     tried = np.unique(np.linspace(0, len(at_s) - 1, _MOST_TRIED).astype(int))
 
@@ -186,7 +194,7 @@ def resect(
     if former is not None:
         best = rated(*former, all_tracks(tracks, at_s + former[2]))
     known = np.isfinite(xyz_mm[..., 0])
-    for lag in LAGS_S:
+    for lag in lags_s:
         if best is not None and best.share > _ENOUGH:
             break
         there = all_tracks(tracks, at_s + lag)
@@ -257,7 +265,9 @@ class People:
         return max((int(p.max(initial=-1)) for p in self.person), default=-1) + 1
 
 
-def group(tracks: Sequence[Tracks], placed: Placed, at_s: F64, tolerance_px: F64, views: np.ndarray | None = None) -> People:
+def group(
+    tracks: Sequence[Tracks], placed: Placed, at_s: F64, tolerance_px: F64, views: np.ndarray | None = None
+) -> People:
     """Joins tracks of placed cameras into persons, those that agree best first.
 
     Two tracks agree by how near their joints come to each other's epipolar lines, all the while that both are seen. One

@@ -1,0 +1,535 @@
+"""Cameras from walking people: against exact truth, and on the embedded footage."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from core.calibration.check import check_rig
+from core.calibration.from_people import calibrate_from_people, repair_from_people
+from core.calibration.importers import read_rig
+from core.calibration.people import check_people
+from core.calibration.people_bundle import Joints, Placed, look, solve, triangulate
+from core.calibration.people_config import PeopleConfig
+from core.calibration.people_frame import human_share, world_of
+from core.calibration.people_matching import epipolar_px, essential, group, joints_of
+from core.calibration.people_tracks import Tracks, follow
+from core.calibration.rotation import angle_rad, exp
+from core.calibration.walk import deviation, trial, walk
+from core.errors import CancelledError, CoreError
+from core.files import resource
+from core.geometry import project, undistort
+from core.pipelines.calibrate_people import calibrate_people
+from core.pipelines.intake import note_poses2d
+from core.pipelines.params import CalibratePeopleParams
+from core.pose2d.config import Pose2DConfig
+from core.pose2d.estimators.movenet import MoveNet
+from core.progress import NullReporter, RecordingReporter
+from core.session import Session, TakeCamera, TakeManifest, Timeline
+from core.session.video import VideoReader
+from core.synthetic.observe import boxes
+from core.synthetic.people import walkers
+from core.synthetic.rigs import random_rig, ring_rig
+from core.types import COCO17, CameraRig, Pose2D, Pose3DSequence
+
+LATE_S = (0.0, 0.08, -0.05, 0.03)
+
+
+@pytest.fixture(scope="module")
+def rig():
+    return ring_rig(4, distortion=(-0.08, 0.02, 0, 0, 0))
+
+
+@pytest.fixture(scope="module")
+def recording(rig):
+    return walk(rig, people=1, seed=3, seconds=15.0, latency_s=LATE_S)
+
+
+@pytest.fixture(scope="module")
+def still_recording(rig):
+    """Of a rig without delays."""
+    return walk(rig, people=2, seed=4, seconds=15.0)
+
+
+def moved(rig: CameraRig, view: int, turn_deg: float, shift_mm: float) -> CameraRig:
+    camera = rig[view]
+    R = exp(np.radians(turn_deg) * np.array([0.6, 0.8, 0.0])) @ camera.pose[0]
+    centre = camera.centre_mm + shift_mm * np.array([0.0, 0.6, 0.8])
+    cameras = list(rig.cameras)
+    cameras[view] = camera.replace(R=R, t_mm=-R @ centre)
+    return CameraRig(cameras=tuple(cameras), source=rig.source)
+
+
+# Tracks
+
+
+def parabola(time_s: np.ndarray, score: np.ndarray | None = None) -> Tracks:
+    """One track of one joint on a parabola in time."""
+    xy = np.stack([0.1 + 0.3 * time_s - 0.5 * time_s**2, 0.2 - time_s + 0.25 * time_s**2], -1)[:, None, None]
+    score = np.ones(len(time_s)) if score is None else score
+    xy = np.where(score[:, None, None, None] > 0, xy, np.nan)
+    return Tracks(focal_px=1000.0, time_s=time_s, xy=xy, score=score[:, None, None])
+
+
+def test_joints_between_pictures_are_exact_on_a_parabola_and_so_is_their_velocity() -> None:
+    rng = np.random.default_rng(0)
+    time_s = np.cumsum(rng.uniform(0.02, 0.045, 60))
+    score = np.where(rng.random(60) < 0.1, 0.0, rng.uniform(0.3, 1.0, 60))
+    at = np.linspace(time_s[5], time_s[-6], 40)
+    found = parabola(time_s, score).sample(at, np.zeros((40, 1), np.int64))
+    known = found.information[:, 0, 0] > 0
+    assert known.mean() > 0.9
+    np.testing.assert_allclose(found.xy[known, 0, 0, 0], (0.1 + 0.3 * at - 0.5 * at**2)[known], atol=1e-9)
+    np.testing.assert_allclose(found.velocity[known, 0, 0, 1], (-1 + 0.5 * at)[known], atol=1e-7)
+
+
+def test_information_is_the_inverse_variance_and_the_same_between_two_pictures_as_on_one() -> None:
+    """Else delays of half a picture would seem to fit best."""
+    rng = np.random.default_rng(1)
+    time_s = np.arange(9) / 30
+    at = time_s[4] + np.array([0.0, 0.25, 0.5, 0.75]) / 30
+    tracks = parabola(time_s)
+    information = tracks.sample(at, np.zeros((4, 1), np.int64)).information[:, 0, 0]
+    assert np.ptp(information) < 0.06 * information.mean()
+    noisy = dataclasses.replace(
+        tracks, xy=np.repeat(tracks.xy, 4000, 1) + rng.normal(size=(9, 4000, 1, 2)), score=np.ones((9, 4000, 1))
+    )
+    found = noisy.sample(at, np.broadcast_to(np.arange(4000), (4, 4000))).xy[:, :, 0, 0]
+    np.testing.assert_allclose(1 / found.var(1), information, rtol=0.1)
+
+
+def test_nothing_is_read_beyond_a_track_or_of_no_track() -> None:
+    tracks = parabola(np.arange(30) / 30)
+    at = np.array([-0.2, 0.5, 1.3])
+    assert (tracks.sample(at, np.zeros((3, 1), np.int64)).information[:, 0, 0] > 0).tolist() == [False, True, False]
+    assert np.isnan(tracks.sample(at, np.full((3, 1), -1)).xy).all()
+
+
+def test_people_are_followed_over_missed_pictures_and_cut_after_a_pause(rig) -> None:
+    people = walkers(2, 120, np.random.default_rng(1), stature_mm=(1600.0, 1800.0))
+    # Far apart all the time: one of them is moved by three metres.
+    xyz = people.xyz_mm * [0.2, 0.2, 1.0] + np.array([[0, -1200, 0], [0, 1200, 0]])[:, None]
+    xy = project(rig[0], xyz)
+    order = np.random.default_rng(2).integers(2, size=120)
+    xy = np.where(order[:, None, None, None] == 1, xy[:, ::-1], xy)
+    gone = np.zeros((120, 2), bool)
+    gone[30:35] = True  # a sixth of a second
+    gone[70:85] = True  # half a second
+    xy[gone] = np.nan
+    score = np.where(np.isfinite(xy[..., 0]), 0.9, 0.0)
+    poses = Pose2D(camera="cam01", skeleton=COCO17, xy_px=xy, score=score, box_px=boxes(xy))
+    tracks = follow(rig[0], poses, people.time_s)
+    spans = np.round(tracks.span_s * 30).astype(int)
+    assert sorted(map(tuple, spans.tolist())) == [(0, 69), (0, 69), (85, 119), (85, 119)]
+    for k in range(4):
+        t = np.flatnonzero((tracks.score[:, k] > 0).any(-1))
+        who = {
+            int(np.argmin(np.abs(undistort(rig[0], project(rig[0], xyz[i])) - tracks.xy[i, k]).sum((-1, -2))))
+            for i in t
+        }
+        assert len(who) == 1, "a track holds one person"
+
+
+# Geometry
+
+
+def exact_tracks(rig: CameraRig, people: Pose3DSequence) -> list[Tracks]:
+    return [
+        Tracks(
+            focal_px=float(c.K[0, 0]),
+            time_s=np.asarray(people.time_s),
+            xy=undistort(c, project(c, people.xyz_mm)),
+            score=np.isfinite(project(c, people.xyz_mm)[..., 0]).astype(float),
+        )
+        for c in rig
+    ]
+
+
+def placed_as(rig: CameraRig) -> Placed:
+    return Placed(
+        R=np.stack([c.pose[0] for c in rig]),
+        t_mm=np.stack([c.pose[1] for c in rig]),
+        latency_s=np.zeros(len(rig)),
+        reached=np.ones(len(rig), bool),
+    )
+
+
+@pytest.fixture(scope="module")
+def steady():
+    """People who keep still for a second at a time, so that reading between pictures adds no error."""
+    people = walkers(2, 40, np.random.default_rng(8))
+    return dataclasses.replace(people, xyz_mm=np.repeat(people.xyz_mm[::10], 10, axis=0))
+
+
+def test_epipolar_distance_is_zero_for_exact_joints_and_that_of_a_shift_across_the_line(rig, steady) -> None:
+    a, b = exact_tracks(rig.subset(["cam01", "cam02"]), steady)
+    R = rig[1].pose[0] @ rig[0].pose[0].T
+    E = essential(R, rig[1].pose[1] - R @ rig[0].pose[1])
+    own = epipolar_px(E, a.xy, b.xy, (a.focal_px, b.focal_px))
+    assert own.shape == (40, 2, 2, 17)
+    for p in range(2):
+        assert np.nanmax(own[:, p, p]) < 1e-6
+    assert np.nanmedian(own[:, 0, 1]) > 20
+    # Sampson's distance shares the miss between both pictures: across the line by d, with lines as steep, d / sqrt 2.
+    line = a.xy[:, 0] @ E[:, :2].T + E[:, 2]
+    normal = line[..., :2] / np.linalg.norm(line[..., :2], axis=-1, keepdims=True)
+    shifted = b.xy.copy()
+    shifted[:, 0] += 3.0 / b.focal_px * normal
+    off = epipolar_px(E, a.xy, shifted, (a.focal_px, b.focal_px))[:, 0, 0]
+    assert (off < 3.0 + 1e-9).all()
+    assert (off > 1.0).all()
+
+
+def test_adjustment_returns_to_the_truth_without_noise(rig, steady) -> None:
+    tracks = exact_tracks(rig, steady)
+    true = placed_as(rig)
+    at = np.array([0.15, 0.5, 0.85, 1.15])
+    joints = Joints(at_s=at, track=np.broadcast_to(np.arange(2), (4, 4, 2)))
+    seen = look(tracks, true, joints)
+    points = triangulate(true, seen, np.array([t.focal_px for t in tracks]))
+    np.testing.assert_allclose(points[1], steady.xyz_mm[15], atol=1e-6)
+    step = np.zeros((4, 7))
+    step[2:] = [[0.03, -0.02, 0.04, 60, -40, 50, 0], [-0.02, 0.01, 0.02, -30, 40, 80, 0]]
+    free = np.zeros((4, 7), bool)
+    free[2:, :6] = True
+    found = solve(tracks, true.moved(step), joints, free, steps=20)
+    np.testing.assert_allclose(found.placed.R, true.R, atol=1e-6)
+    np.testing.assert_allclose(found.placed.t_mm, true.t_mm, atol=1e-2)
+    assert (found.placed.R[:2] == true.R[:2]).all()
+    assert np.nanmax(found.residual_px) < 1e-2
+
+
+def test_outliers_count_less_and_do_not_move_cameras(rig, steady) -> None:
+    tracks = exact_tracks(rig, steady)
+    rng = np.random.default_rng(0)
+    tracks = [dataclasses.replace(t, xy=t.xy + rng.normal(0, 1 / t.focal_px, t.xy.shape)) for t in tracks]
+    tracks[3].xy[:, 0, 9] += 80 / tracks[3].focal_px
+    at = np.linspace(0.1, 1.2, 30)
+    joints = Joints(at_s=at, track=np.broadcast_to(np.arange(2), (4, 30, 2)))
+    free = np.zeros((4, 7), bool)
+    free[3, :6] = True
+    found = solve(tracks, placed_as(rig), joints, free)
+    assert found.ordinary[3, :, 0, 9].mean() < 0.1
+    assert found.ordinary[:3].mean() > 0.9
+    assert np.degrees(angle_rad(found.placed.R[3] @ rig[3].pose[0].T)) < 0.05
+
+
+def test_tracks_of_one_person_are_joined_over_cameras(rig, still_recording) -> None:
+    tracks = [follow(c, still_recording.poses2d[c.name], still_recording.time_s[c.name]) for c in rig]
+    at = np.arange(0.5, 14.5, 0.2)
+    people = group(tracks, placed_as(rig), at, np.full(4, 12.0))
+    joints, who = joints_of(tracks, placed_as(rig), people, at)
+    assert who.shape[1] == 2
+    found = triangulate(placed_as(rig), look(tracks, placed_as(rig), joints), np.array([t.focal_px for t in tracks]))
+    share = human_share(found, who, COCO17)
+    assert share > 0.9
+    # Two people in one camera at a time are never one person.
+    for v, t in enumerate(tracks):
+        for p in range(people.count):
+            spans = t.span_s[people.person[v] == p]
+            spans = spans[np.argsort(spans[:, 0])]
+            assert (spans[1:, 0] > spans[:-1, 1] - 0.16).all()
+
+
+# World
+
+
+def test_world_is_found_from_exact_people_in_any_frame() -> None:
+    people = walkers(2, 200, np.random.default_rng(3), stature_mm=(1700.0, 1700.0))
+    R, t = exp(np.array([1.0, -2.0, 0.5])), np.array([300.0, -5000.0, 900.0])
+    rig = ring_rig(3)
+    cameras = tuple(c.replace(R=c.pose[0] @ R.T, t_mm=c.pose[1] - c.pose[0] @ R.T @ t) for c in rig)
+    xyz = people.xyz_mm[::5] @ R.T + t
+    who = np.broadcast_to(np.arange(2), (40, 2))
+    found = world_of(CameraRig(cameras=cameras), xyz, who, COCO17)
+    np.testing.assert_allclose(found.change.R[2], R @ [0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(found.change.points(xyz)[..., 2], people.xyz_mm[::5, ..., 2], atol=0.1)
+    assert found.stature_mm == pytest.approx(1700, rel=1e-3)
+    assert found.tilt_deg < 12
+    assert human_share(xyz, who, COCO17) > 0.97
+
+
+def test_bent_bodies_are_not_human() -> None:
+    people = walkers(1, 100, np.random.default_rng(3))
+    who = np.zeros((100, 1), np.int64)
+    # As a wrong pair of cameras bends them: what is high is far away.
+    bent = people.xyz_mm / (1 + people.xyz_mm[..., 2:] / 1000)
+    assert human_share(bent, who, COCO17) < 0.8 * human_share(people.xyz_mm, who, COCO17)
+    assert human_share(np.full_like(bent, np.nan), who, COCO17) == 0.0
+
+
+# Calibration
+
+
+def test_a_rig_from_one_walker_is_right_to_a_tenth_of_a_degree_and_its_delays_to_milliseconds(rig, recording) -> None:
+    bare = CameraRig(cameras=tuple(c.replace(R=None, t_mm=None) for c in rig))
+    found = calibrate_from_people(
+        bare, recording.poses2d, recording.time_s, PeopleConfig(stature_mm=recording.stature_mm)
+    )
+    off = deviation(found.rig, rig)
+    assert np.median(off.rotation_deg) < 0.1
+    assert np.median(off.position) < 0.003
+    assert np.median(off.upright_deg) < 0.3
+    assert np.median(off.upright) < 0.01
+    late = np.array([c.latency_s for c in found.rig]) - LATE_S
+    assert np.abs(late - np.median(late)).max() < 0.003
+    assert found.missing == {}
+    assert all(f.level == "ok" for f in found.findings), found.findings
+    assert check_rig(found.rig).level == "ok"
+    # Standard errors are of the size of the errors.
+    errors = np.array([found.rotation_sd_deg[n] for n in rig.names])
+    assert (off.rotation_deg < 5 * errors).all()
+    assert errors.max() < 0.2
+    assert min(found.inlier_share.values()) > 0.9
+    sequence = Pose3DSequence(
+        skeleton=COCO17,
+        time_s=found.time_s,
+        xyz_mm=found.xyz_mm,
+        score=np.isfinite(found.xyz_mm[..., 0]).astype(float),
+        person_ids=tuple(range(found.xyz_mm.shape[1])),
+    )
+    assert all(f.level == "ok" for f in check_people(found.rig, sequence))
+
+
+@pytest.mark.parametrize(("cameras", "people"), [(3, 1), (4, 2)])
+def test_random_rigs_are_right_at_the_median(cameras: int, people: int) -> None:
+    trials = [trial(cameras, people, seed, seconds=12.0) for seed in range(3)]
+    assert all(t["solved"] == cameras for t in trials)
+    assert np.median([t["rotation_deg"] for t in trials]) < 0.15
+    assert np.median([t["position_percent"] for t in trials]) < 0.4
+    assert np.median([t["upright_percent"] for t in trials]) < 1.5
+    assert np.median([t["latency_ms"] for t in trials]) < 3
+
+
+def test_no_delays_are_found_where_there_are_none_nor_when_not_asked_for(rig, still_recording, recording) -> None:
+    found = calibrate_from_people(rig, still_recording.poses2d, still_recording.time_s)
+    assert max(abs(c.latency_s) for c in found.rig) < 0.003
+    asked = calibrate_from_people(rig, recording.poses2d, recording.time_s, PeopleConfig(latency=False))
+    assert all(c.latency_s == 0 for c in asked.rig)
+    assert deviation(found.rig, rig).position.max() < deviation(asked.rig, rig).position.max()
+
+
+def test_scale_is_said_to_be_assumed_or_taken_from_what_was_given(rig, recording) -> None:
+    def calibrated(**settings: object):
+        return calibrate_from_people(rig, recording.poses2d, recording.time_s, PeopleConfig(**settings))
+
+    assumed, given = calibrated(), calibrated(stature_mm=875.0)
+    assert "assumed" in assumed.rig.source
+    assert "1.75 m" in assumed.rig.source
+    (scale,) = [f for f in assumed.findings if f.check == "scale"]
+    assert "stature" in scale.remedy
+    assert "as was given" in given.rig.source
+    a, b = (np.linalg.norm(r.rig[0].centre_mm - r.rig[2].centre_mm) for r in (assumed, given))
+    assert a / b == pytest.approx(2, rel=1e-6)
+    apart = float(np.linalg.norm(rig[0].centre_mm - rig[2].centre_mm))
+    measured = calibrated(distance_mm=apart, between=("cam01", "cam03")).rig
+    assert np.linalg.norm(measured[0].centre_mm - measured[2].centre_mm) == pytest.approx(apart, rel=1e-9)
+    assert deviation(measured, rig).scale == pytest.approx(1, abs=0.003)
+    with pytest.raises(CoreError, match="between two cameras"):
+        calibrated(distance_mm=1000.0)
+
+
+def test_a_camera_that_sees_other_people_stays_without_a_pose_and_says_so(rig, recording) -> None:
+    stranger = walk(rig, people=1, seed=77, seconds=15.0)
+    poses2d = recording.poses2d | {"cam04": stranger.poses2d["cam04"]}
+    found = calibrate_from_people(rig, poses2d, recording.time_s)
+    assert list(found.missing) == ["cam04"]
+    assert not found.rig["cam04"].posed
+    assert found.solved == ("cam01", "cam02", "cam03")
+    (finding,) = [f for f in found.findings if f.check == "calibrated"]
+    assert (finding.level, finding.camera) == ("wrong", "cam04")
+    assert finding.remedy
+    assert np.median(deviation(found.rig, rig).rotation_deg) < 0.15
+
+
+def test_people_on_one_spot_are_said_to_cover_too_little(rig) -> None:
+    recording = walk(rig, people=1, seed=1, seconds=6.0, half_size_mm=60.0)
+    found = calibrate_from_people(rig, recording.poses2d, recording.time_s)
+    (area,) = [f for f in found.findings if f.check == "area"]
+    assert area.level == "wrong"
+    assert "all over the floor" in area.remedy
+
+
+def test_empty_and_disjoint_takes_are_refused(rig, recording) -> None:
+    def emptied(pose: Pose2D, keep: np.ndarray) -> Pose2D:
+        xy = np.where(keep[:, None, None, None], pose.xy_px, np.nan)
+        score = np.where(keep[:, None, None], pose.score, 0)
+        return dataclasses.replace(pose, xy_px=xy, score=score)
+
+    frames = np.arange(recording.poses2d["cam01"].n_frames)
+    in_turn = {n: emptied(p, frames // 112 == v) for v, (n, p) in enumerate(recording.poses2d.items())}
+    with pytest.raises(CoreError, match="at the same time"):
+        calibrate_from_people(rig, in_turn, recording.time_s)
+    nobody = {n: emptied(p, frames < 0) for n, p in recording.poses2d.items()}
+    with pytest.raises(CoreError, match="at the same time in 0 moments"):
+        calibrate_from_people(rig, nobody, recording.time_s)
+    with pytest.raises(CoreError, match="no 2D poses of camera cam02"):
+        calibrate_from_people(rig, {"cam01": recording.poses2d["cam01"]}, recording.time_s)
+
+
+def test_it_can_be_cancelled(rig, recording) -> None:
+    with pytest.raises(CancelledError):
+        calibrate_from_people(rig, recording.poses2d, recording.time_s, reporter=RecordingReporter(cancel_after=2))
+
+
+# Repair
+
+
+@pytest.mark.parametrize(("turn_deg", "shift_mm"), [(0.5, 10.0), (4.0, 150.0), (40.0, 900.0)])
+def test_a_moved_camera_is_found_and_put_right_and_the_others_stay(rig, still_recording, turn_deg, shift_mm) -> None:
+    old = moved(rig, 2, turn_deg, shift_mm)
+    found = repair_from_people(old, still_recording.poses2d, still_recording.time_s)
+    assert found.solved == ("cam03",)
+    camera, true = found.rig["cam03"], rig["cam03"]
+    assert np.degrees(angle_rad(camera.pose[0] @ true.pose[0].T)) < 0.15
+    assert np.linalg.norm(camera.centre_mm - true.centre_mm) < 15
+    for name in ("cam01", "cam02", "cam04"):
+        assert (found.rig[name].pose[0] == old[name].pose[0]).all()
+        assert (found.rig[name].pose[1] == old[name].pose[1]).all()
+    assert "cam03" in found.rig.source
+
+
+def test_a_moved_cameras_delay_is_found_against_the_others(rig) -> None:
+    late = (0.02, 0.02, 0.07, 0.02)
+    recording = walk(rig, people=1, seed=3, seconds=15.0, latency_s=late)
+    known = CameraRig(cameras=tuple(c.replace(latency_s=0.02) for c in moved(rig, 2, 5.0, 200.0)))
+    found = repair_from_people(known, recording.poses2d, recording.time_s, ("cam03",))
+    assert [c.latency_s for c in found.rig][:2] == [0.02, 0.02]
+    assert found.rig["cam03"].latency_s == pytest.approx(0.07, abs=0.003)
+
+
+def test_repair_refuses_what_cannot_be_told(rig, still_recording) -> None:
+    poses2d, time_s = still_recording.poses2d, still_recording.time_s
+    with pytest.raises(CoreError, match="none seems to have moved"):
+        repair_from_people(rig, poses2d, time_s)
+    pair = moved(rig, 1, 5.0, 100.0).subset(["cam01", "cam02"])
+    with pytest.raises(CoreError, match="which one moved"):
+        repair_from_people(pair, poses2d, time_s)
+    with pytest.raises(CoreError, match="Fewer than two cameras have stayed"):
+        repair_from_people(rig, poses2d, time_s, ("cam01", "cam02", "cam03"))
+    with pytest.raises(CoreError, match="no camera 'cam09'"):
+        repair_from_people(rig, poses2d, time_s, ("cam09",))
+
+
+# The verb
+
+
+@pytest.fixture
+def session(tmp_path, rig, recording):
+    """A session with a rig whose third camera was moved, and a labelled take without pictures."""
+    session = Session.create(tmp_path / "session")
+    spare = rig[0].replace(name="spare")
+    CameraRig(cameras=(*moved(rig, 2, 3.0, 100.0), spare)).save(session.layout.rig)
+    frames = len(recording.time_s["cam01"])
+    cameras = tuple(
+        TakeCamera(name=c.name, file=f"{c.name}.mp4", size_px=c.size_px, n_frames=frames, fps=30.0) for c in rig
+    )
+    take = session.write_take(
+        TakeManifest(name="walk", kind="motion", fps=30.0, n_frames=frames, cameras=cameras),
+        Timeline(
+            cameras=rig.names,
+            time_s=recording.time_s["cam01"],
+            frame_index=np.repeat(np.arange(frames)[:, None], 4, 1),
+            frame_time_s=np.stack([recording.time_s[n] for n in rig.names], 1),
+        ),
+    )
+    for name, poses in recording.poses2d.items():
+        poses.save(take.layout.poses2d_file("exact", name))
+    note_poses2d(take.layout, "exact", "exact", COCO17, {})
+    return session
+
+
+def test_verb_makes_a_rig_and_keeps_the_one_before(session, rig) -> None:
+    params = CalibratePeopleParams(take="walk", estimator="exact")
+    result = calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
+    assert result["solved"] == list(rig.names)
+    found = session.rig
+    assert np.median(deviation(found.subset(rig.names), rig).rotation_deg) < 0.1
+    assert not found["spare"].posed, "a camera that did not film has no place in the new world"
+    assert (session.root / result["backup"]).is_file()
+    folder = session.layout.calibration(result["calibration"])
+    report = json.loads(folder.report.read_text())
+    assert report["method"] == "people"
+    assert report["digest"] == found.digest == CameraRig.load(folder.rig).digest
+    assert set(report["rotation_error_deg"]) == set(rig.names)
+
+
+def test_verb_repairs_without_adopting(session, rig) -> None:
+    before = session.layout.rig.read_bytes()
+    late = CameraRig(cameras=tuple(c.replace(latency_s=s) for c, s in zip(session.rig, (*LATE_S, 0.0), strict=True)))
+    late.save(session.layout.rig)
+    before = session.layout.rig.read_bytes()
+    params = CalibratePeopleParams(take="walk", estimator="exact", mode="repair", adopt=False)
+    result = calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
+    assert result["solved"] == ["cam03"]
+    assert session.layout.rig.read_bytes() == before
+    repaired = CameraRig.load(session.layout.calibration(result["calibration"]).rig)
+    np.testing.assert_allclose(repaired["spare"].centre_mm, rig[0].centre_mm, atol=1e-6)
+    assert np.linalg.norm(repaired["cam03"].centre_mm - rig["cam03"].centre_mm) < 15
+
+
+def test_verb_needs_lenses_and_cameras_of_the_take(session, rig) -> None:
+    run = session.new_run("calibrate-people")
+    params = CalibratePeopleParams(take="walk", estimator="exact", moved=("spare",))
+    with pytest.raises(CoreError, match="did not film"):
+        calibrate_people(session, params, run, NullReporter())
+    rig.subset(["cam01", "cam02", "cam03"]).save(session.layout.rig)
+    with pytest.raises(CoreError, match="lens of camera 'cam04' is not known"):
+        calibrate_people(session, CalibratePeopleParams(take="walk", estimator="exact"), run, NullReporter())
+    session.layout.rig.unlink()
+    with pytest.raises(CoreError, match="lens of camera 'cam01'"):
+        calibrate_people(session, CalibratePeopleParams(take="walk", estimator="exact"), run, NullReporter())
+
+
+# Real footage
+
+
+@pytest.fixture(scope="module")
+def footage():
+    """Every fourth picture of the embedded sample: two people, a second and a half, hardly a step aside."""
+    rig = read_rig(resource("sample", "Calib.qca.txt"))
+    config = Pose2DConfig(heatmaps=False)
+    estimator = MoveNet("movenet_multipose", {"pose": resource("weights", "movenet_multipose.onnx")}, config, 1)
+    numbers = range(0, 100, 4)
+    poses2d = {}
+    for name in rig.names:
+        with VideoReader(resource("sample", f"{name}.mp4")) as video:
+            found = [estimator.estimate(list(video.frames(n, n + 1)))[0] for n in numbers]
+        xy = np.full((len(numbers), config.max_people, 17, 2), np.nan)
+        score = np.zeros(xy.shape[:-1])
+        for t, people in enumerate(found):
+            xy[t, : len(people)], score[t, : len(people)] = people.xy_px, people.score
+        poses2d[name] = Pose2D(camera=name, skeleton=COCO17, xy_px=xy, score=score, box_px=boxes(xy))
+    return rig, poses2d, dict.fromkeys(rig.names, np.array(numbers) / 60)
+
+
+def test_real_people_place_all_cameras_near_where_they_were_measured(footage) -> None:
+    rig, poses2d, time_s = footage
+    found = calibrate_from_people(rig, poses2d, time_s)
+    assert found.missing == {}
+    off = deviation(found.rig, rig)
+    # The measured rig is off itself, and so little motion leaves some degrees open; a wrong guess is off by tens.
+    assert off.rotation_deg.max() < 10
+    assert off.position.max() < 0.15
+    assert any(f.check in ("area", "error") and f.level != "ok" for f in found.findings)
+
+
+def test_the_cameras_of_the_sample_that_are_off_are_found(footage) -> None:
+    rig, poses2d, time_s = footage
+    found = repair_from_people(rig, poses2d, time_s)
+    assert found.solved == ("cam01", "cam03")
+
+
+def test_random_rig_of_the_truth_is_not_its_own_deviation() -> None:
+    rng = np.random.default_rng(0)
+    rig = random_rig(rng, 4)
+    same = deviation(rig, rig)
+    assert same.rotation_deg.max() < 1e-5
+    assert same.upright.max() < 1e-9
+    assert same.scale == pytest.approx(1)
+    off = deviation(moved(rig, 1, 2.0, 100.0), rig)
+    assert 1.0 < off.rotation_deg[1] < 2.5
+    assert off.position[1] > 0.01
