@@ -40,6 +40,8 @@ def main() -> None:
         dictionary=asked.dictionary,
         inverted=asked.inverted,
     )
+    if asked.walks:
+        _people(asked.walks)
     for folder in asked.recordings:
         _recording(Path(folder), board)
 
@@ -47,6 +49,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rigs", type=int, default=12, help="synthetic rigs; 0 for none")
+    parser.add_argument("--walks", type=int, default=0, help="rigs calibrated from walking people alone")
     parser.add_argument("--seconds", type=float, default=40.0, help="length of a synthetic recording")
     parser.add_argument("--recordings", nargs="*", default=[], help="folders with one video a camera")
     parser.add_argument("--columns", type=int, default=4)
@@ -108,6 +111,28 @@ def _synthetic(rigs: int, seconds: float) -> None:
                 f" {np.median(turn):.4f} degrees, delay {np.median(np.abs(delay)):.3f} ms (worst"
                 f" {np.abs(delay).max():.2f}); not called good: {alarms} of {len(all_of)}."
             )
+
+
+def _people(walks: int) -> None:
+    """Rigs of 3 to 6 cameras from one or two walking people: 5 px of noise, delays of up to 100 ms, stature known."""
+    import numpy as np
+
+    from core.calibration.walk import trial
+
+    names = ("rotation_deg", "position_percent", "upright_deg", "upright_percent", "latency_ms")
+    print("\n| rig | cameras | people | placed | rotation deg | position % | with floor: deg | % | delay ms | s |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    rows = []
+    for seed in range(walks):
+        cameras, people = 3 + seed % 4, 1 + seed % 2
+        begin = time.perf_counter()
+        found = trial(cameras, people, seed, ring=seed % 3 == 0)
+        took = time.perf_counter() - begin
+        rows.append([found[name] for name in names])
+        figures = " | ".join(f"{found[name]:.2f}" for name in names)
+        print(f"| {seed} | {cameras} | {people} | {found['solved']:.0f} | {figures} | {took:.0f} |", flush=True)
+    median = np.nanmedian(np.array(rows), axis=0)
+    print("| medians | | | | " + " | ".join(f"{value:.2f}" for value in median) + " | |")
 
 
 def _errors(found: BoardCalibration, truth: CameraRig, late_s: F64) -> tuple[F64, F64, F64]:
