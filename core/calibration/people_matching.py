@@ -1,4 +1,4 @@
-"""Who is who in several cameras, and first places of the cameras from that: two by epipolar geometry, others by resection.
+"""Who is who in several cameras, and how a camera stands: by epipolar geometry to another one, or by resection.
 
 Legend: V view, M moment, K track, J joint, G person.
 """

@@ -127,7 +127,7 @@ def _parabola(away: F64, xy: F64, weight: F64, precision: F64) -> tuple[F64, F64
         weight: (M, W, G, J) kernel times precision.
         precision: (M, W, G, J) inverse variances.
     """
-    M, W, G, J = weight.shape
+    M, W = weight.shape[:2]
     powers = np.swapaxes(away[..., None] ** np.arange(5), 1, 2)  # (M, 5, W)
 
     def moments(values: F64, order: int) -> F64:
