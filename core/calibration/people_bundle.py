@@ -353,7 +353,8 @@ class _System:
         scale = 1 / np.sqrt(np.maximum(np.diag(S), 1e-12))
         values, vectors = np.linalg.eigh(S * scale[:, None] * scale)
         keep = values > 1e-7 * values[-1]
-        if self.free.any(1)[self.used.any((1, 2, 3))].all():
+        seeing = np.asarray(self.used.any((1, 2, 3)))
+        if np.asarray(self.free.any(1))[seeing].all():
             keep[:7] = False
         inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
         # At the best point its own gradient vanishes, so a stretch's gradient is that of the cameras alone.

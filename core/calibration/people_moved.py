@@ -61,27 +61,28 @@ def _slightly_off(placing: Placing, old: Placed) -> int | None:
     _, joints, who = placing.matched(old, at, 4.0)
     if not who.size:
         return None
-    views = np.flatnonzero(old.reached)
     sigma = solve(placing.tracks, old, joints, placing.everyone(old.reached), steps=8).sigma_px
     best: tuple[float, int, Solution] | None = None
-    for v in views:
+    for v in np.flatnonzero(old.reached).tolist():
         check(placing.reporter)
         free = np.zeros((len(placing.lenses), 7), bool)
         free[v, TURN_SHIFT], free[v, DELAY] = True, placing.config.latency
         solution = solve(placing.tracks, old, joints, free, steps=10)
         loss = float(np.nanmean(np.log1p((solution.residual_px / (2.5 * sigma)) ** 2)))
         if best is None or loss < best[0]:
-            best = loss, int(v), solution
+            best = loss, v, solution
     assert best is not None
-    _, v, solution = best
+    _, view, solution = best
     points = solution.sure_mm.reshape(-1, 3)
     points = points[np.isfinite(points).all(1)]
+    if not len(points):
+        return None
     flat = []
     for placed in (old, solution.placed):
-        local = points @ placed.R[v].T + placed.t_mm[v]
+        local = points @ placed.R[view].T + placed.t_mm[view]
         flat.append(local[:, :2] / np.maximum(local[:, 2:], 1.0))
-    shift_px = placing.tracks[v].focal_px * float(np.median(np.linalg.norm(flat[0] - flat[1], axis=-1)))
-    return v if shift_px > max(_MOVED_PX * max(placing.lenses[v].size_px), _MOVED_NOISE * sigma) else None
+    shift_px = placing.tracks[view].focal_px * float(np.median(np.linalg.norm(flat[0] - flat[1], axis=-1)))
+    return view if shift_px > max(_MOVED_PX * max(placing.lenses[view].size_px), _MOVED_NOISE * sigma) else None
 
 
 def disagreement_px(placing: Placing, placed: Placed) -> F64:

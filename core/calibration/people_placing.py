@@ -227,18 +227,18 @@ class Placing:
                 placed, xyz = placed.scaled(USUAL_STATURE_MM / size), xyz * (USUAL_STATURE_MM / size)
             good = np.where((solution.ordinary.sum(0) >= 2)[..., None], xyz, np.nan)
             guesses: dict[int, Guess] = {}
-            for v in np.flatnonzero(~placed.reached):
+            for v in np.flatnonzero(~placed.reached).tolist():
                 check(self.reporter)
                 hint = None
                 if former is not None and former.reached[v]:
                     hint = former.R[v], former.t_mm[v], float(former.latency_s[v])
                 guess = resect(self.tracks[v], at, good, float(self.tolerance_px[v]), self.rng, hint, lags)
                 if guess is not None and guess.share >= _LEAST_SHARE:
-                    guesses[int(v)] = guess
+                    guesses[v] = guess
             if not guesses:
                 return placed
-            v = max(guesses, key=lambda view: guesses[view].score)
-            placed = placed.with_camera(v, guesses[v].R, guesses[v].t_mm, guesses[v].latency_s)
+            view, best = max(guesses.items(), key=lambda item: item[1].score)
+            placed = placed.with_camera(view, best.R, best.t_mm, best.latency_s)
 
     def refine(
         self, placed: Placed, free: np.ndarray, tolerances: Sequence[float] = (2.0, 1.5)
@@ -284,7 +284,7 @@ def _anyone(tracks: Tracks, at_s: F64) -> np.ndarray:
         return np.zeros(len(at_s), bool)
     near = np.clip(np.searchsorted(tracks.time_s, at_s), 0, len(tracks.time_s) - 1)
     close = np.abs(tracks.time_s[near] - at_s) < tracks.reach_s
-    return np.asarray((tracks.score > 0).any((1, 2))[near] & close)
+    return np.asarray(np.asarray((tracks.score > 0).any((1, 2)))[near] & close)
 
 
 def _moments(tracks: Sequence[Tracks]) -> F64:
