@@ -1,7 +1,7 @@
 """Bundle adjustment of cameras and the joints of people at moments, with a delay for every camera.
 
-A joint at a moment is a point by itself, so the points' part of the normal equations falls into blocks of three, and the
-Schur complement on the cameras is all that has to be solved (Triggs et al., Bundle Adjustment - A Modern Synthesis,
+A joint at a moment is a point by itself, so the points' part of the normal equations falls into blocks of three, and
+the Schur complement on the cameras is all that has to be solved (Triggs et al., Bundle Adjustment - A Modern Synthesis,
 2000, section 6). A delay moves a camera's own observations along their tracks.
 
 Legend: V view, M moment, G person, J joint, N point, a joint of a person at a moment.
@@ -19,6 +19,7 @@ from core.calibration.people_tracks import Tracks
 from core.calibration.rotation import exp, hat
 from core.types.arrays import F64, I64
 
+TURN_SHIFT, DELAY = slice(0, 6), 6
 _KINK = 2.5  # residual, in units of the scale, from which on an observation counts less (Cauchy)
 _NEAR_MM = 50.0
 _USUAL_LATE_S = 0.3  # standard deviation of delays before anything is seen of them
@@ -121,6 +122,17 @@ class Solution:
     def ordinary(self) -> np.ndarray:
         """(V, M, G, J) bool, observations that are no outliers."""
         return np.asarray(self.weight > 0.25)
+
+    @property
+    def inlier_share(self) -> F64:
+        """(V,) share of inliers among a camera's joints, 0 where it shows none."""
+        seen = np.isfinite(self.residual_px).sum((1, 2, 3))
+        return np.asarray(self.ordinary.sum((1, 2, 3)) / np.maximum(seen, 1))
+
+    @property
+    def sure_mm(self) -> F64:
+        """(M, G, J, 3) joints on which two cameras agree, NaN elsewhere."""
+        return np.where((self.ordinary.sum(0) >= 2)[..., None], self.xyz_mm, np.nan)
 
 
 def look(tracks: Sequence[Tracks], placed: Placed, joints: Joints) -> Seen:
@@ -341,7 +353,8 @@ class _System:
         scale = 1 / np.sqrt(np.maximum(np.diag(S), 1e-12))
         values, vectors = np.linalg.eigh(S * scale[:, None] * scale)
         keep = values > 1e-7 * values[-1]
-        if self.free.any(1)[self.used.any((1, 2, 3))].all():
+        seeing = np.asarray(self.used.any((1, 2, 3)))
+        if np.asarray(self.free.any(1))[seeing].all():
             keep[:7] = False
         inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
         # At the best point its own gradient vanishes, so a stretch's gradient is that of the cameras alone.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+USUAL_STATURE_MM = 1750.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleConfig:

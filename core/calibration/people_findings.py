@@ -140,7 +140,8 @@ def _errors(m: Measured) -> Iterator[Finding]:
         yield Finding(
             check="error",
             level="odd",
-            sentence=f"{name} is certain to {m.rotation_sd_deg[name]:.2f} degrees and {m.position_sd_mm[name]:.0f} mm only.",
+            sentence=f"{name} is certain to {m.rotation_sd_deg[name]:.2f} degrees and "
+            f"{m.position_sd_mm[name]:.0f} mm only.",
             remedy="Use a longer take in which people come near this camera and cross its whole picture.",
             camera=name,
         )
@@ -170,6 +171,7 @@ def _delays(m: Measured) -> Iterator[Finding]:
             yield Finding(
                 check="latency",
                 level="ok",
-                sentence=f"{name} is {abs(1e3 * late):.0f} ms {'late' if late > 0 else 'early'} (error {1e3 * sd:.1f} ms).",
+                sentence=f"{name} is {abs(1e3 * late):.0f} ms {'late' if late > 0 else 'early'} "
+                f"(error {1e3 * sd:.1f} ms).",
                 camera=name,
             )

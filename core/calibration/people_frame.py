@@ -73,11 +73,9 @@ def world_of(rig: CameraRig, xyz_mm: F64, who: I64, skeleton: Skeleton) -> Floor
     except CoreError:
         pass  # too small an area: the bodies say what is up
     axis = up if floor is None else floor.R[2]
-    remark = (
-        "Up is where people's heads are, the floor where their feet are: they covered too little of it to measure its tilt."
-        if floor is None
-        else "The floor is that under people's feet."
-    )
+    remark = "The floor is that under people's feet."
+    if floor is None:
+        remark = "Up is where people's heads are: their feet covered too little of the floor to measure its tilt."
     height = float(np.median(feet @ axis)) - ANKLE_SHARE * stature
     middle = np.median(feet, axis=0)
     origin = middle + axis * (height - float(middle @ axis))

@@ -1,4 +1,4 @@
-"""Who is who in several cameras, and first places of the cameras from that: two by epipolar geometry, others by resection.
+"""Who is who in several cameras, and how a camera stands: by epipolar geometry to another one, or by resection.
 
 Legend: V view, M moment, K track, J joint, G person.
 """
@@ -141,16 +141,19 @@ def seed(
                 m, j = m[pick], j[pick]
             one, two = here.xy[m, a, j], there.xy[m, b, j]
             scale = float(np.sqrt(focal[0] * focal[1]))
-            E, mask = cv2.findEssentialMat(
+            found, mask = cv2.findEssentialMat(
                 one, two, np.eye(3), method=cv2.RANSAC, prob=0.99, threshold=_LOOSE * tolerance_px / scale, maxIters=200
             )
-            if E is None or E.shape != (3, 3):
+            if found is None or found.shape != (3, 3):
                 continue
+            E = np.asarray(found, np.float64)
             distance = epipolar_px(E, here.xy[tried], there.xy[tried], focal)
             score, most = _best(*_score(distance, _LOOSE * tolerance_px, (0, 3)))
             if best is None or score > best.score:
                 _, R, t, _ = cv2.recoverPose(E, one, two, np.eye(3), mask=mask.copy())
-                best = Guess(R=R, t_mm=t.ravel(), latency_s=lag, score=score, most=most)
+                best = Guess(
+                    R=np.asarray(R, np.float64), t_mm=np.ravel(t).astype(float), latency_s=lag, score=score, most=most
+                )
     return best
 
 

@@ -65,12 +65,12 @@ class Tracks:
     @property
     def count(self) -> int:
         """K."""
-        return self.xy.shape[1]
+        return int(self.xy.shape[1])
 
     @property
     def span_s(self) -> F64:
         """(K, 2) recorded times of the first and last picture of each track."""
-        seen = (self.score > 0).any(-1)
+        seen = np.asarray((self.score > 0).any(-1))
         first, last = seen.argmax(0), len(seen) - 1 - seen[::-1].argmax(0)
         return np.stack([self.time_s[first], self.time_s[last]], -1)
 
@@ -127,7 +127,7 @@ def _parabola(away: F64, xy: F64, weight: F64, precision: F64) -> tuple[F64, F64
         weight: (M, W, G, J) kernel times precision.
         precision: (M, W, G, J) inverse variances.
     """
-    M, W, G, J = weight.shape
+    M, W = weight.shape[:2]
     powers = np.swapaxes(away[..., None] ** np.arange(5), 1, 2)  # (M, 5, W)
 
     def moments(values: F64, order: int) -> F64:
@@ -222,8 +222,8 @@ def _size(known: F64, seen: np.ndarray) -> F64:
     """(T, P) diagonal of the box around the joints; 1 where there are none."""
     low = np.where(seen[..., None], known, np.inf).min(2)
     high = np.where(seen[..., None], known, -np.inf).max(2)
-    size = np.linalg.norm(np.where(seen.any(-1)[..., None], high - low, 1.0), axis=-1)
-    return np.maximum(size, 1.0)
+    some = np.asarray(seen.any(-1))
+    return np.asarray(np.maximum(np.linalg.norm(np.where(some[..., None], high - low, 1.0), axis=-1), 1.0))
 
 
 def _cost(before: F64, after: F64, seen_before: np.ndarray, seen_after: np.ndarray, size: F64) -> F64:

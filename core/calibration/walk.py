@@ -93,7 +93,7 @@ def walk(
     motion = walkers(people, int(seconds * fps) + 2 * margin, rng, fps=fps, half_size_mm=half_size_mm)
     way = CubicSpline(motion.time_s, motion.xyz_mm)
     recorded = motion.time_s[margin : len(motion.time_s) - margin]
-    poses2d = {}
+    poses2d: dict[str, Pose2D] = {}
     for v, camera in enumerate(rig):
         seen = Pose3DSequence(
             skeleton=motion.skeleton,

@@ -85,8 +85,7 @@ def _filmed(take: Take, rig: CameraRig | None) -> CameraRig:
     missing = [name for name in take.cameras if name not in known]
     if rig is None or missing:
         raise CoreError(
-            f"The lens of camera '{(missing or ['?'])[0]}' is not known: people tell where cameras stand, not what their "
-            "lenses are like.",
+            f"The lens of camera '{missing[0]}' is not known: people only tell where cameras stand.",
             "Calibrate the lenses from a board, or import a calibration of them; poses are not needed.",
         )
     try:
