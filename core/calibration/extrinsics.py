@@ -17,7 +17,7 @@ from core.geometry import undistort
 from core.types.arrays import F64, I64
 from core.types.camera import Camera
 
-LEAST_POINTS = 6
+LEAST_POINTS = 4  # of a picture: those of a single marker
 LEAST_MOMENTS = 3  # that two cameras must share
 _AGREE_RAD, _AGREE_SHARE = np.radians(12), 0.15
 _MOST_MOMENTS = 200  # of a pair that are compared with each other

@@ -20,7 +20,7 @@ from core.types.arrays import F64, I64
 BLOCKS = 10
 _NEAR_S = 0.012  # a picture this near in time needs none on its other side
 _STEPS, _TOLERANCE = 8, 5e-4
-_LEAST_POINTS = 6  # of the other cameras, at a moment
+_LEAST_POINTS = 6  # of the other cameras, at a moment, or all that the board has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,7 +93,7 @@ def predict(
         left_out_too: Whether cameras are left out at all; else only `fitted_px` is told, in a fraction of the time.
     """
     views = len(cameras.lens) // len(folds)
-    helpful = poses.known & (pictures.valid.sum(1) >= _LEAST_POINTS)
+    helpful = poses.known & (pictures.valid.sum(1) >= min(_LEAST_POINTS, pictures.valid.shape[1]))
     # A copy of the world for each fold with all its cameras, then with each of them left out.
     chosen, targets = [], []
     for f, held in enumerate(folds):

@@ -42,7 +42,7 @@ _AT_FIRST = 8.0
 _ROUGH = 1e-4  # where variants are only compared
 _KNOWN_SD = (5.0, 0.02)  # of a lens from elsewhere: px at 1280 px width, and of its distortion
 _UNFOLDED = 4  # attempts to keep a distortion from folding inside the picture
-_GATED = 160  # moments on which variants are compared, in bursts
+_GATED = 240  # moments on which variants are compared, in bursts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -370,7 +370,7 @@ def _solve(
             prior,
             scale_px=setting.scale_px,
             hand=usual,
-            steps=40 if tolerance < _ROUGH else 16,
+            steps=40 if tolerance < _ROUGH else 24,
             tolerance=tolerance,
         )
         cameras, way = solution.cameras, solution.way
@@ -417,7 +417,13 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
     if setting.config.latency and setting.period_s <= 1 / _LEAST_RATE_HZ:
         variant = _Variant(latency=True, refined=nothing)
         trial, result = attempt(variant, solution)
-        if better(result, certain=_CERTAIN) and _differ(trial, views):
+        certain = _CERTAIN
+        if not better(result, certain=certain):
+            # Half the recording may be too little for a camera's delay: what both halves say of it is tried as well.
+            held = dataclasses.replace(best, latency=False)
+            trial, result = attempt(held, _pooled(trial, views))
+            certain = 2 * _CERTAIN  # as they have seen what they are judged by
+        if better(result, certain=certain) and _differ(trial, views):
             best, solution, prediction = variant, trial, result
         else:
             remarks.append("No camera is late: delays would not predict held-out moments better.")
@@ -449,6 +455,16 @@ def _first_of_each(stretch: I64, shown: I64) -> np.ndarray:
     for number in np.unique(stretch[shown]):
         enough[shown[stretch[shown] == number][: _GATED // BLOCKS]] = True
     return enough
+
+
+def _pooled(solution: Solution, views: int) -> Solution:
+    """The same with each camera's delay from all fits, each counted by how sure it is."""
+    late = solution.cameras.latency_s.reshape(-1, views)
+    error = solution.sd(LATENCY).reshape(-1, views)
+    trust = 1 / np.maximum(error, 1e-4) ** 2
+    mean = (late * trust).sum(0) / trust.sum(0)
+    cameras = dataclasses.replace(solution.cameras, latency_s=np.tile(mean, len(late)))
+    return dataclasses.replace(solution, cameras=cameras)
 
 
 def _differ(solution: Solution, views: int) -> bool:

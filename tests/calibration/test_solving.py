@@ -229,3 +229,22 @@ def test_observations_and_residuals_on_disk(
             BoardObservations.load(path)
     with pytest.raises(CoreError, match="not sorted"):
         dataclasses.replace(seen, view=seen.view[::-1], moment=seen.moment[::-1])
+
+
+@pytest.mark.parametrize(
+    "board",
+    [
+        Board(kind="markers", columns=1, rows=1, square_mm=400, marker_mm=400),
+        Board(kind="chessboard", columns=9, rows=6, square_mm=80),
+    ],
+)
+def test_other_boards_place_cameras_of_known_lenses(board: Board, rig: CameraRig) -> None:
+    late = (0.0, 0.05, 0.0, -0.03)
+    seen = wave(rig, board, seed=2, seconds=25, latency_s=late)
+    known = {c.name: c.replace(R=None, t_mm=None) for c in rig}
+    found = calibrate(seen, CalibrateConfig(board=board, known_lenses=True), NullReporter(), known=known)
+    away, turned = errors(found.rig, rig)
+    assert away < 0.004
+    assert turned < 0.3
+    delay = np.array([c.latency_s for c in found.rig])
+    assert delay - np.median(delay) == pytest.approx(np.array(late) - np.median(late), abs=0.004)

@@ -1,0 +1,31 @@
+"""How often a good rig is called anything but good: a sample of what `scripts/bench_calibration.py` counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.calibration.board import Board
+from core.calibration.check import check_rig
+from core.calibration.config import CalibrateConfig
+from core.calibration.frame import guessed
+from core.calibration.solving import calibrate
+from core.calibration.verdict import judge, measure
+from core.calibration.wave import closeups, wave
+from core.progress import NullReporter
+from core.synthetic.rigs import random_rig
+
+
+@pytest.mark.parametrize("seed", [1004, 1009])
+def test_a_good_random_rig_is_called_good(seed: int) -> None:
+    board = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
+    rig = random_rig(np.random.default_rng(seed), 3 + seed % 3, size_px=(1920, 1080))
+    seen = wave(rig, board, seed=seed, seconds=30)
+    found = calibrate(
+        seen, CalibrateConfig(board=board), NullReporter(), lens_views=[closeups(rig, board, seed=seed, pictures=30)]
+    )
+    way = found.solution.way
+    places = (board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
+    upright = guessed(found.rig, places)[0].rig(found.rig)
+    findings = [*judge(measure(found), found.rig, seen, calibration=found), *check_rig(upright).findings]
+    assert [f.sentence for f in findings if f.level != "ok"] == []
