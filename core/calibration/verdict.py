@@ -39,6 +39,7 @@ _SHARED = 8
 _LATENCY_SD_S = 0.005
 _MARKER = 0.05
 _SCALE = 0.03
+_LITTLE, _MANY = 0.3, 0.05  # weight of a point that counts for little; share of such points that is odd
 _SWAP = 0.25  # share of the error that is left if two cameras are exchanged
 
 
@@ -307,6 +308,7 @@ def judge(
         findings += _certainty(calibration)
         findings += _views(quality, calibration)
         findings += _latency(calibration)
+        findings += _outliers(calibration)
     return findings
 
 
@@ -426,6 +428,13 @@ def _lengths(quality: Quality, seen: BoardObservations) -> Iterator[Finding]:
 
 
 def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
+    if seen.board.ambiguous:
+        yield Finding(
+            check="board",
+            level="odd",
+            sentence="Half a turn leaves this chessboard as it is, so that cameras may take its ends for each other.",
+            remedy="Use a board with an even number of squares one way and an odd one the other, or a ChArUco board.",
+        )
     given = seen.board.marker_mm
     if np.isfinite(marker_mm) and abs(marker_mm / given - 1) > _MARKER:
         yield Finding(
@@ -435,6 +444,27 @@ def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
             f" not {given:g} mm: one of the two is wrong, and with it every length.",
             remedy="Measure a square and a marker on the print, and calibrate again.",
         )
+
+
+def _outliers(calibration: BoardCalibration) -> Iterator[Finding]:
+    """Points that count for little, told by where they are."""
+    solution, pictures = calibration.solution, calibration.pictures
+    seen = np.isfinite(solution.residual_px[..., 0])
+    odd = seen & (solution.weight < _LITTLE)
+    if not odd.any():
+        return
+    by_camera = [
+        f"{name} {int(odd[pictures.view == v].sum())}"
+        for v, name in enumerate(calibration.seen.cameras)
+        if odd[pictures.view == v].any()
+    ]
+    share = float(odd.sum() / max(seen.sum(), 1))
+    yield Finding(
+        check="outliers",
+        level="ok" if share < _MANY else "odd",
+        sentence=f"{odd.sum()} of {seen.sum()} points fit badly and count for little: {', '.join(by_camera)}.",
+        remedy="" if share < _MANY else "Look at the moments of the largest errors: blur, reflections, a bent board.",
+    )
 
 
 def _distance(rig: CameraRig, distance_mm: float, between: tuple[str, ...]) -> Iterator[Finding]:

@@ -88,6 +88,7 @@ _OF_A_BOARD = (
     "coverage",
     "connection",
     "latency",
+    "outliers",
 )
 
 
