@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from core.errors import CancelledError, CoreError
-from core.models.config import RayRefinerConfig
 from core.models.networks import Networks, Scene
 from core.models.store import META, WEIGHTS, Checkpoint
 from core.progress import NullReporter, RecordingReporter
@@ -20,11 +19,9 @@ from core.training.checkpoint import Progress, step_generator
 from core.training.config import (
     PoseStage,
     PoseSyntheticStage,
-    RaysStage,
     RigsConfig,
     RootStage,
     TrainConfig,
-    finetune_stage,
 )
 from core.training.data import Footage
 from core.training.measure import held_out_px
@@ -89,41 +86,6 @@ class TestLoop:
             whole, resumed = Checkpoint.load(uninterrupted[0] / name), Checkpoint.load(tmp_path / name)
             assert whole.weights.keys() == resumed.weights.keys()
             assert all(torch.equal(whole.weights[k], resumed.weights[k]) for k in whole.weights)
-
-    def test_interrupted_at_any_step_of_any_stage_it_ends_the_same(
-        self, tiny: TrainConfig, world: object, tmp_path: Path
-    ) -> None:
-        """Root, made-up people, correction, footage and fine-tuning: two steps of each, stopped after every one."""
-        pose = dataclasses.replace(tiny.model.pose, rays=RayRefinerConfig(enabled=True))
-        every = dataclasses.replace(
-            tiny,
-            model=dataclasses.replace(tiny.model, pose=pose),
-            root=dataclasses.replace(tiny.root, steps=2),
-            pose_synthetic=dataclasses.replace(tiny.pose_synthetic, steps=2),
-            rays=RaysStage(steps=2, batch=4),
-            pose=dataclasses.replace(tiny.pose, steps=2, through_rays=True),
-            finetune=dataclasses.replace(finetune_stage(), steps=2, batch=1, attention="closed"),
-            measure_every=2,
-        )
-        whole = trainer(every, world, tmp_path / "whole")
-        assert [s.name for s in whole.stages if s.steps] == ["root", "pose_synthetic", "rays", "pose", "finetune"]
-        state = whole.run()
-        assert state.steps_done == 10
-        expected = Checkpoint.load(tmp_path / "whole" / "last").weights
-        # One run that is stopped again and again, after each of its steps.
-        stopped = 0
-        for _ in range(30):
-            try:
-                state = trainer(every, world, tmp_path / "often", RecordingReporter(cancel_after=1)).run()
-            except CancelledError:
-                stopped += 1
-                continue
-            break
-        assert state.steps_done == 10
-        assert stopped >= 5
-        found = Checkpoint.load(tmp_path / "often" / "last").weights
-        assert expected.keys() == found.keys()
-        assert all(torch.equal(expected[k], found[k]) for k in expected)
 
     def test_a_finished_run_does_nothing_more(
         self, tiny: TrainConfig, world: object, uninterrupted: tuple[Path, RecordingReporter]
