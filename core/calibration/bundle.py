@@ -11,7 +11,7 @@ and its lens (12, see `lens`).
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, cho_solve_banded, cholesky_banded
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from core.calibration.lens import N_NUMBERS, image
 from core.calibration.observations import BoardObservations
-from core.calibration.rotation import exp, hat, log, right_jacobian_inverse
+from core.calibration.rotation import cross, exp, log, right_jacobian_inverse
 from core.calibration.trajectory import SPAN, Blend, Trajectory, blend, poses_at
 from core.types.arrays import F64, I64
 from core.types.camera import Lens
@@ -35,6 +35,11 @@ _KINK = 3.0  # residual, in units of the scale, from which on a point counts les
 _HAND = (0.65, 130.0)
 _HAND_STEP_S = 1 / 6
 _SUDDEN = 5.0  # acceleration, in units of the usual one, from which on it is taken for a jerk and resisted less
+_ROUGHLY = 1e-3  # tolerance until it is known how far ordinary points are off
+_OVERSHOT = 1e-7  # damping from which on steps are bent: where it is less, straight ones have done well
+_PROBE = 0.1  # of a step, to see how it bends
+_CURVED = 0.5  # of a step's length, beyond which its bend is not believed
+_LEAP_RAD = 0.3  # that a knot turns in one step, at most
 _NEAR_MM = 1.0
 _LIGHT = 1e-8
 _APART_S = 60.0  # between copies of the world
@@ -218,7 +223,7 @@ def residuals(pictures: Pictures, cameras: Cameras, way: Trajectory) -> tuple[F6
 def _linearise(pictures: Pictures, cameras: Cameras, way: Trajectory, columns: I64 | None) -> tuple[_Linear, Blend]:
     """Predictions, and derivatives by the board's pose and the cameras' unknowns (C,) named; None for none at all."""
     mix = blend(way.time_s, way.piece, pictures.time_s - cameras.latency_s[pictures.view])
-    poses = poses_at(way, mix)
+    poses = poses_at(way, mix, derivatives=columns is not None)
     count, width = pictures.valid.shape
     world = pictures.board_mm @ np.swapaxes(poses.R, -1, -2) + poses.t_mm[:, None]
     R, t = cameras.R[pictures.view], cameras.t_mm[pictures.view]
@@ -231,26 +236,28 @@ def _linearise(pictures: Pictures, cameras: Cameras, way: Trajectory, columns: I
     wanted = np.zeros(0, np.int64) if columns is None else columns
     lens_too = wanted.max(initial=0) >= NUMBERS.start
     by_numbers = np.zeros((count, width, 2, N_NUMBERS if lens_too else 0))
-    for v, lens in enumerate(cameras.lens):
-        rows = slice(*np.searchsorted(pictures.view, (v, v + 1)))
-        flat, d_point, d_numbers = image(lens, cameras.numbers[v], local[rows].reshape(-1, 3), numbers_too=lens_too)
-        shape = local[rows].shape[:2]
-        predicted[rows] = flat.reshape(*shape, 2)
-        by_local[rows] = d_point.reshape(*shape, 2, 3)
-        by_numbers[rows] = d_numbers.reshape(*shape, 2, by_numbers.shape[-1])
+    for lens in set(cameras.lens):
+        rows = np.flatnonzero(np.array([other == lens for other in cameras.lens])[pictures.view])
+        numbers = np.repeat(cameras.numbers[pictures.view[rows]], width, axis=0)
+        flat, d_point, d_numbers = image(lens, numbers, local[rows].reshape(-1, 3), numbers_too=lens_too)
+        shape = (len(rows), width, 2)
+        predicted[rows], by_local[rows] = flat.reshape(shape), d_point.reshape(*shape, 3)
+        by_numbers[rows] = d_numbers.reshape(*shape, by_numbers.shape[-1])
     residual = np.where(usable[..., None], pictures.xy_px - predicted, 0.0)
     if columns is None:
         nothing = np.zeros((count, width, 2, 0))
         return _Linear(residual=residual, usable=usable, jacobian=nothing, by_knots=poses.by_knots), mix
-    by_world = by_local @ R[:, None]
+    # Rows of all points of a picture in one matrix: small products cost most.
+    by_world = (by_local.reshape(count, -1, 3) @ R).reshape(by_local.shape)
     jacobian = np.zeros((count, width, 2, 6 + len(columns)))
-    jacobian[..., :3] = -(by_world @ poses.R[:, None]) @ hat(pictures.board_mm)
+    by_board = (by_world.reshape(count, -1, 3) @ poses.R).reshape(by_local.shape)
+    jacobian[..., :3] = cross(pictures.board_mm[:, :, None], by_board)
     jacobian[..., 3:6] = by_world
     if len(columns):
         camera = np.zeros((count, width, 2, N_UNKNOWNS if lens_too else 7))
-        camera[..., :3] = -by_local @ hat(local)  # the turn of `Cameras.moved` turns the shift as well
+        camera[..., :3] = cross(local[:, :, None], by_local)  # the turn of `Cameras.moved` turns the shift as well
         camera[..., 3:6] = by_local
-        camera[..., 6] = -(jacobian[..., :6] @ poses.by_time[:, None, :, None])[..., 0]
+        camera[..., 6] = -(jacobian[..., :6] * poses.by_time[:, None, None]).sum(-1)
         camera[..., 7:] = by_numbers
         jacobian[..., 6:] = camera[..., columns]
     jacobian[~usable] = 0
@@ -305,31 +312,38 @@ def _solve(
         system.prior_share = (spread_px / scale_px) ** 2
     linear, mix = _linearise(pictures, cameras, way, system.columns)
     cost, damping, taken = system.cost(linear, cameras, way), 1e-5, 0
-    settled = False
+    settled, shared = False, spread_px is not None
     for _ in range(steps):
         parts, gain = system.parts(linear, mix, cameras, way), 0.0
-        for _ in range(8):
+        for attempt in range(8):
             step = parts.step(damping)
             if step is not None:
+                if damping > _OVERSHOT:
+                    step = system.curved(step, parts, linear, mix, cameras, way)
                 moved, bent = cameras.moved(step[0]), way.moved(step[1])
                 trial, trial_mix = _linearise(pictures, moved, bent, system.columns)
                 new = system.cost(trial, moved, bent)
                 if new < cost:
                     gain = cost - new
                     cameras, way, linear, mix, cost = moved, bent, trial, trial_mix, new
-                    damping, taken = max(damping / 8, 1e-10), taken + 1
+                    taken += 1
+                    if attempt == 0:  # a damping that was just found to be needed is kept for a while
+                        damping = max(damping / 8, 1e-10)
                     break
             damping *= 8
-        if gain < tolerance * (1 + cost):
-            if damping > _LIGHT and not settled:  # a damped step says little about how flat the valley is
+        if gain < (tolerance if shared else max(tolerance, _ROUGHLY)) * (1 + cost):
+            if shared and damping > _LIGHT and not settled:  # a damped step says little about how flat the valley is
                 damping, settled = _LIGHT, True
                 continue
             # What is known beforehand counts against how far ordinary points really are off, which is known only now.
             share = (system.spread(linear, way) / scale_px) ** 2
-            if spread_px is not None or 0.8 < share / system.prior_share < 1.25:
+            steady = spread_px is not None or 0.8 < share / system.prior_share < 1.25
+            if steady and shared:
                 break
-            system.prior_share, settled = share, False
-            cost = system.cost(linear, cameras, way)
+            shared = True
+            if not steady:
+                system.prior_share, settled = share, False
+                cost = system.cost(linear, cameras, way)
     sigma = system.spread(linear, way)
     return Solution(
         cameras=cameras,
@@ -351,6 +365,7 @@ class _System:
     ) -> None:
         self.pictures, self.free, self.prior, self.sigma, self.hand = pictures, free, prior, sigma, hand
         self.columns = np.flatnonzero(free.any(0))
+        self.of_view = [slice(*np.searchsorted(pictures.view, (v, v + 1))) for v in range(len(free))]
         self.prior_share = 0.05  # of the prior, in units of the scale
 
     def weight(self, linear: _Linear) -> F64:
@@ -379,20 +394,56 @@ class _System:
             total += self.prior_share * apart
         return total
 
+    def curved(
+        self,
+        step: tuple[F64, F64],
+        parts: _Parts,
+        linear: _Linear,
+        mix: Blend,
+        cameras: Cameras,
+        way: Trajectory,
+    ) -> tuple[F64, F64]:
+        """A step bent along the valley: geodesic acceleration (Transtrum, Sethna 2012, equation 3).
+
+        Focal lengths and depths go together along curves, on which straight steps get nowhere.
+        """
+        if not self.columns.size:
+            return step
+        h = _PROBE
+        ahead, _ = _linearise(self.pictures, cameras.moved(h * step[0]), way.moved(h * step[1]), None)
+        index = np.minimum(mix.first[:, None] + np.arange(SPAN), len(way) - 1)
+        own = (linear.by_knots @ step[1][index].reshape(len(index), -1, 1))[..., 0]
+        change = np.concatenate([own, step[0][self.pictures.view][:, self.columns]], -1)
+        straight = (linear.jacobian @ change[:, None, :, None])[..., 0]
+        bend = (2 / h) * ((linear.residual - ahead.residual) / h - straight)
+        bend[~(linear.usable & ahead.usable)] = 0
+        right, camera_right = self._pull(linear, mix, len(way), -bend / 2)
+        more = parts.again(right, camera_right)
+        long = np.linalg.norm(more[1]) > _CURVED * np.linalg.norm(step[1])
+        return step if long or not np.isfinite(more[1]).all() else (step[0] + more[0], step[1] + more[1])
+
+    def _pull(self, linear: _Linear, mix: Blend, knots: int, residual: F64) -> tuple[F64, F64]:
+        """Weighted sums of residuals (P, n, 2) by the knots (6 K,) and by the cameras' unknowns (V, 19)."""
+        weight = self.weight(linear) / self.sigma**2
+        slope = ((residual * weight[..., None])[..., None, :] @ linear.jacobian).sum((1, 2))
+        u = np.zeros((len(self.free), N_UNKNOWNS))
+        for v, part in enumerate(self.of_view):
+            u[v, self.columns] = slope[part, 6:].sum(0)
+        by_knots = (slope[:, None, :6] @ linear.by_knots).reshape(len(slope), SPAN, 6)
+        return _slide(_sums(mix.first, knots + SPAN), by_knots)[:knots].reshape(-1), u
+
     def parts(self, linear: _Linear, mix: Blend, cameras: Cameras, way: Trajectory) -> _Parts:
         count = len(self.pictures)
         weight = self.weight(linear) / self.sigma**2
         rows = linear.jacobian.reshape(count, -1, linear.jacobian.shape[-1])
         weighted = np.swapaxes((linear.jacobian * weight[..., None, None]).reshape(rows.shape), -1, -2)
         square = weighted @ rows
-        slope = (weighted @ linear.residual.reshape(count, -1, 1))[..., 0]
-        views, columns = len(cameras.lens), self.columns
+        right, u = self._pull(linear, mix, len(way), linear.residual)
+        right = np.pad(right.reshape(-1, 6), ((0, SPAN), (0, 0)))
+        views, columns, part = len(cameras.lens), self.columns, self.of_view
         U = np.zeros((views, N_UNKNOWNS, N_UNKNOWNS))
-        u = np.zeros((views, N_UNKNOWNS))
-        part = [slice(*np.searchsorted(self.pictures.view, (v, v + 1))) for v in range(views)]
         for v in range(views):
             U[v][np.ix_(columns, columns)] = square[part[v], 6:, 6:].sum(0)
-            u[v, columns] = slope[part[v], 6:].sum(0)
         if self.prior is not None:
             off = np.where(self.free[:, NUMBERS], self.prior.numbers - cameras.numbers, 0.0)
             U[:, NUMBERS, NUMBERS] += self.prior_share * self.prior.information
@@ -410,7 +461,6 @@ class _System:
                 between = back[part[v]] @ square[part[v], :6, 6:][..., mine]
                 summed = _slide(to_knots[:, part[v]], between.reshape(len(between), SPAN, -1))
                 cross.append(summed.reshape(len(way) + SPAN, 6, -1))
-        right = _slide(to_knots, (back @ slope[:, :6, None]).reshape(count, SPAN, 6))
         bend, by_bend = _bends(way, self.hand)
         triples = _sums(np.arange(len(way) - 2), len(way) + SPAN)
         calm = 1 / (1 + (bend**2).sum(-1) / _SUDDEN**2)
@@ -422,7 +472,7 @@ class _System:
             cross=np.concatenate(cross, -1)[: len(way)].reshape(len(way) * 6, -1),
             right=right[: len(way)].reshape(-1),
             camera=_block_diagonal(U)[np.ix_(self.free.ravel(), self.free.ravel())],
-            camera_right=u.ravel()[self.free.ravel()],
+            camera_right=u,
             free=self.free,
         )
 
@@ -469,9 +519,9 @@ def _slide(to_knots: csr_matrix, parts: F64) -> F64:
     return np.asarray(total)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Parts:
-    """Normal equations: knots (banded), cameras (dense), and what lies between."""
+    """Normal equations: knots (banded), cameras (dense), and what lies between; and their factors, once solved."""
 
     band: F64
     cross: F64
@@ -479,6 +529,9 @@ class _Parts:
     camera: F64
     camera_right: F64
     free: np.ndarray
+    factor: tuple[F64, bool] = field(init=False)
+    by_cross: F64 = field(init=False)
+    schur: tuple[F64, bool] | None = field(init=False)
 
     def step(self, damping: float) -> tuple[F64, F64] | None:
         """Changes of the cameras (V, 19) and the knots (K, 6); None where the equations cannot be solved."""
@@ -486,19 +539,26 @@ class _Parts:
         band[0] = band[0] * (1 + damping) + 1e-9
         camera = self.camera + np.diag(np.diag(self.camera) * damping + 1e-12)
         try:
-            factor = (cholesky_banded(band, lower=True, check_finite=False), True)
-            solved = cho_solve_banded(factor, np.column_stack([self.right, self.cross]), check_finite=False)
-            by_right, by_cross = solved[:, 0], solved[:, 1:]
-            change = np.zeros(self.free.size)
-            if self.camera.size:
-                schur = camera - self.cross.T @ by_cross
-                moved = cho_solve(cho_factor(schur), self.camera_right - self.cross.T @ by_right)
-                change[self.free.ravel()] = moved
-                by_right = by_right - by_cross @ moved
+            self.factor = (cholesky_banded(band, lower=True, check_finite=False), True)
+            self.by_cross = cho_solve_banded(self.factor, self.cross, check_finite=False)
+            self.schur = cho_factor(camera - self.cross.T @ self.by_cross) if self.camera.size else None
         except (LinAlgError, ValueError):
             return None
-        if not (np.isfinite(change).all() and np.isfinite(by_right).all()):
+        change, knots = self.again(self.right, self.camera_right)
+        if not (np.isfinite(change).all() and np.isfinite(knots).all()):
             return None
+        # A knot that is about to leap, as from one reading of a flat board to the other, must not hold back all others.
+        leap = np.maximum(1.0, np.linalg.norm(knots[:, :3], axis=1) / _LEAP_RAD)
+        return change, knots / leap[:, None]
+
+    def again(self, right: F64, camera_right: F64) -> tuple[F64, F64]:
+        """The same equations, as last factored, with other right sides: (6 K,) and (V, 19)."""
+        by_right = cho_solve_banded(self.factor, right, check_finite=False)
+        change = np.zeros(self.free.size)
+        if self.schur is not None:
+            moved = cho_solve(self.schur, camera_right.ravel()[self.free.ravel()] - self.cross.T @ by_right)
+            change[self.free.ravel()] = moved
+            by_right = by_right - self.by_cross @ moved
         return change.reshape(self.free.shape), by_right.reshape(-1, 6)
 
     def covariance(self) -> F64:

@@ -146,7 +146,7 @@ def fit_lenses(seen: BoardObservations, names: Sequence[str], lens: Lens = "pinh
     period = period_of(seen)
     scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
     way = first_way(period, pictures, poses, state)
-    solution = solve(pictures, state, way, free, prior, scale_px=scale, hand=_ANY_MOTION)
+    solution = solve(pictures, state, way, free, prior, scale_px=scale, hand=_ANY_MOTION, tolerance=1e-4)
     return {
         seen.cameras[v]: fit
         for i, v in enumerate(views)

@@ -14,10 +14,19 @@ _SMALL = 1e-8
 
 def hat(v: F64) -> F64:
     """(..., 3, 3) matrix of the cross product with (..., 3)."""
-    zero = np.zeros_like(v[..., 0])
-    x, y, z = v[..., 0], v[..., 1], v[..., 2]
-    rows = [np.stack(r, -1) for r in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
-    return np.stack(rows, -2)
+    out = np.zeros((*v.shape, 3))
+    out[..., 2, 1], out[..., 0, 2], out[..., 1, 0] = np.moveaxis(v, -1, 0)
+    out[..., 1, 2], out[..., 2, 0], out[..., 0, 1] = -np.moveaxis(v, -1, 0)
+    return out
+
+
+def cross(a: F64, b: F64) -> F64:
+    """(..., 3) cross product; many times faster than numpy's."""
+    x, y, z = np.moveaxis(a, -1, 0)
+    u, v, w = np.moveaxis(b, -1, 0)
+    out = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    out[..., 0], out[..., 1], out[..., 2] = y * w - z * v, z * u - x * w, x * v - y * u
+    return out
 
 
 def exp(v: F64) -> F64:
@@ -32,8 +41,8 @@ def exp(v: F64) -> F64:
 def log(R: F64) -> F64:
     """(..., 3) vector of the rotation (..., 3, 3), of length 0 to pi."""
     w = np.stack([R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1)
-    trace = np.trace(R, axis1=-2, axis2=-1)
-    sine, cosine = np.linalg.norm(w, axis=-1) / 2, (trace - 1) / 2
+    trace = R[..., 0, 0] + R[..., 1, 1] + R[..., 2, 2]
+    sine, cosine = np.sqrt((w * w).sum(-1)) / 2, (trace - 1) / 2
     angle = np.arctan2(sine, cosine)
     scale = np.where(sine > 1e-7, angle / (2 * np.maximum(sine, 1e-12)), 0.5)
     out = w * scale[..., None]

@@ -28,6 +28,7 @@ from core.calibration.extrinsics import LEAST_MOMENTS, BoardPoses, PairGraph, bo
 from core.calibration.held_out import BLOCKS, Prediction, blocks, gain, predict
 from core.calibration.intrinsics import LEAST_PICTURES, SOLVED, LensFit, fit_lenses, usual_lens
 from core.calibration.observations import BoardObservations
+from core.calibration.rotation import mean
 from core.calibration.start import first_way, numbers_of, period_of, with_numbers
 from core.errors import CoreError
 from core.progress import Reporter, check
@@ -39,10 +40,11 @@ _LATE = 2.0  # standard errors by which a delay must differ from the others' to 
 _FASTEST_MS = 3.0  # a delay smaller than this is none
 _LEAST_RATE_HZ = 2.5  # of moments, for delays
 _AT_FIRST = 8.0
-_ROUGH = 1e-4  # where variants are only compared
+_ROUGH = 5e-4  # where variants are only compared
 _KNOWN_SD = (5.0, 0.02)  # of a lens from elsewhere: px at 1280 px width, and of its distortion
 _UNFOLDED = 4  # attempts to keep a distortion from folding inside the picture
 _GATED = 240  # moments on which variants are compared, in bursts
+_NONE_LATE = "No camera is late: delays would not predict held-out moments better."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,9 +157,10 @@ def calibrate(
             "Show the board to two cameras at a time, held still or moved slowly, until every camera shares views.",
         )
     told(2)
-    chosen, prediction, remarks = _choose(setting, start, reporter)
+    chosen, halves, prediction, remarks = _choose(setting, start, reporter)
     told(3)
     everything = [np.ones(len(start.pictures), bool)]
+    start = dataclasses.replace(start, cameras=halves)
     solution = _solve(setting, start, everything, chosen)
     for _ in range(_UNFOLDED):
         folding = _folding(setting, solution, chosen)
@@ -358,7 +361,7 @@ def _solve(
             scale_px=_AT_FIRST * setting.scale_px,
             hand=usual,
             steps=15,
-            tolerance=1e-3,
+            tolerance=1e-2,
         )
         cameras, way = rough.cameras, rough.way
     for _ in range(4):
@@ -382,8 +385,8 @@ def _solve(
     return solution
 
 
-def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Variant, Prediction, list[str]]:
-    """Which refinements predict held-out stretches better; and the predictions with those that are kept."""
+def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Variant, Cameras, Prediction, list[str]]:
+    """Which refinements predict held-out stretches better; the cameras and the predictions with those that are kept."""
     views = len(start.reached)
     stretch = blocks(start.pictures, len(setting.seen.time_s))
     number = stretch[start.pictures.moment]
@@ -412,6 +415,7 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
     def better(after: Prediction, view: int | None = None, certain: float = 0.0) -> bool:
         return gain(prediction, after, stretch, setting.scale_px, view) > certain
 
+    doubtful = False
     best, remarks = _Variant(latency=False, refined=nothing), []
     solution, prediction = attempt(best, None)
     if setting.config.latency and setting.period_s <= 1 / _LEAST_RATE_HZ:
@@ -424,9 +428,10 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
             trial, result = attempt(held, _pooled(trial, views))
             certain = 2 * _CERTAIN  # as they have seen what they are judged by
         if better(result, certain=certain) and _differ(trial, views):
+            doubtful = not better(result, certain=2 * _CERTAIN)
             best, solution, prediction = variant, trial, result
         else:
-            remarks.append("No camera is late: delays would not predict held-out moments better.")
+            remarks.append(_NONE_LATE)
     elif setting.config.latency:
         remarks.append("The recording has too few moments a second to tell whether a camera is late.")
     if setting.config.refine:
@@ -439,14 +444,41 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
             variant = dataclasses.replace(best, refined=gains)
             trial, result = attempt(variant, solution)
         if gains.any() and better(result):
-            best, solution = variant, trial
+            best, solution, prediction = variant, trial, result
+            if best.latency and doubtful:
+                # With a poor lens delays may only have made up for it: are they still worth having?
+                variant = dataclasses.replace(best, latency=False)
+                trial, result = attempt(variant, _in_step(solution))
+                if not gain(result, prediction, stretch, setting.scale_px) > 2 * _CERTAIN:
+                    best, solution, prediction = variant, trial, result
+                    remarks.append(_NONE_LATE)
         names = [n for v, n in enumerate(setting.seen.cameras) if best.refined[v]]
         remarks.append(
             f"Lenses solved together with the poses, because held-out error falls: {', '.join(names)}."
             if names
             else "Lenses stay as each camera's own pictures say: refining them does not lower held-out error."
         )
-    return best, predicted(solution, left_out_too=True), remarks
+    return best, _between(solution.cameras, start, folds), predicted(solution, left_out_too=True), remarks
+
+
+def _between(fits: Cameras, start: _Start, folds: list[np.ndarray]) -> Cameras:
+    """Cameras halfway between the fits to both halves, to solve with everything from."""
+    views = len(start.reached)
+    seen = np.stack([np.bincount(start.pictures.view[f], minlength=views) > 0 for f in folds])  # (F, V)
+    share = np.where(seen.any(0), seen, 1.0)  # those that no fit has seen are where they were at first
+    share = share / share.sum(0)
+    turns = fits.R.reshape(-1, views, 3, 3)
+
+    def middle(values: np.ndarray) -> np.ndarray:
+        return np.asarray(np.einsum("fv,fvn->vn", share, values.reshape(len(folds), views, -1)))
+
+    return dataclasses.replace(
+        start.cameras,
+        R=np.stack([mean(turns[:, v], share[:, v]) for v in range(views)]),
+        t_mm=middle(fits.t_mm),
+        numbers=middle(fits.numbers),
+        latency_s=middle(fits.latency_s)[:, 0],
+    )
 
 
 def _first_of_each(stretch: I64, shown: I64) -> np.ndarray:
@@ -455,6 +487,12 @@ def _first_of_each(stretch: I64, shown: I64) -> np.ndarray:
     for number in np.unique(stretch[shown]):
         enough[shown[stretch[shown] == number][: _GATED // BLOCKS]] = True
     return enough
+
+
+def _in_step(solution: Solution) -> Solution:
+    """The same without delays."""
+    nothing = np.zeros_like(solution.cameras.latency_s)
+    return dataclasses.replace(solution, cameras=dataclasses.replace(solution.cameras, latency_s=nothing))
 
 
 def _pooled(solution: Solution, views: int) -> Solution:

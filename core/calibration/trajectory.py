@@ -154,10 +154,10 @@ class Poses:
     by_time: F64
 
 
-def poses_at(trajectory: Trajectory, mix: Blend) -> Poses:
-    """Poses of a trajectory at the times that a blend was made for.
+def poses_at(trajectory: Trajectory, mix: Blend, *, derivatives: bool = True) -> Poses:
+    """Poses of a trajectory at the times that a blend was made for; their derivatives are 0 if not wanted.
 
-    Positions are blended as they are, rotations in the tangent space of the span's second knot.
+    Positions are blended as they are, rotations in the tangent space of the heaviest knot.
     """
     index = mix.first[:, None] + np.arange(SPAN)
     index = np.minimum(index, len(trajectory) - 1)
@@ -169,8 +169,11 @@ def poses_at(trajectory: Trajectory, mix: Blend) -> Poses:
     bends[mix.weight == 0] = 0
     bend = (mix.weight[..., None] * bends).sum(1)
     turn = exp(bend)
+    by_knots, by_time = np.zeros((len(R), 6, SPAN, 6)), np.zeros((len(R), 6))
+    position = (mix.weight[..., None] * t).sum(1)
+    if not derivatives:
+        return Poses(R=base @ turn, t_mm=position, by_knots=by_knots.reshape(len(R), 6, SPAN * 6), by_time=by_time)
     jacobian = right_jacobian(bend)
-    by_knots = np.zeros((len(R), 6, SPAN, 6))
     own = jacobian[:, None] @ (mix.weight[..., None, None] * right_jacobian_inverse(bends))
     by_knots[:, :3, :, :3] = np.moveaxis(own, 1, 2)
     others = (mix.weight[..., None, None] * right_jacobian_inverse(-bends)).sum(1)
@@ -188,7 +191,7 @@ def poses_at(trajectory: Trajectory, mix: Blend) -> Poses:
     )
     return Poses(
         R=base @ turn,
-        t_mm=(mix.weight[..., None] * t).sum(1),
+        t_mm=position,
         by_knots=by_knots.reshape(len(R), 6, SPAN * 6),
         by_time=by_time,
     )
