@@ -129,7 +129,7 @@ class Predictor:
             with filmed_pictures(take, rig, self.networks.config) as pictures:
                 seen = BackboneMaps(self.networks.backbone, pictures)
                 return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, seen)
-        with take_heatmaps(take, estimator, rig.names) as readers:
+        with take_heatmaps(take, estimator, rig) as readers:
             maps = TakeMaps(readers)
             return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, maps)
 

@@ -19,6 +19,7 @@ from core.models.config import ModelConfig
 from core.models.pictures import Film, StoredPictures, stored_size
 from core.progress import Reporter, check
 from core.session import Take
+from core.session.in_step import nearest_rows
 from core.session.video import VideoReader
 from core.types.arrays import I64, U8
 from core.types.camera import CameraRig
@@ -63,7 +64,11 @@ def take_pictures(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
             del mapped
         # Cameras' clocks may run ahead, so the age of a file says nothing: it bears the time of what it comes from.
         os.utime(files[name], (_origin_s(take, name),) * 2)
-    pictures: list[Film | None] = [np.load(files[n], mmap_mode="r") if n in files else None for n in rig.names]
+    rows = nearest_rows(take.timeline(), rig)
+    pictures: list[Film | None] = []
+    for name in rig.names:
+        stored: Film | None = np.load(files[name], mmap_mode="r") if name in files else None
+        pictures.append(_InStep(stored, rows[name]) if stored is not None and name in rows else stored)
     return StoredPictures(pictures, rig, config.backbone.stride)
 
 
@@ -76,8 +81,22 @@ def filmed_pictures(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator
     """
     size_of = _sizes(take, rig, config)
     with ExitStack() as stack:
-        films = {name: stack.enter_context(_film(take, name, size)) for name, size in size_of.items()}
+        films: dict[str, Film] = {n: stack.enter_context(_film(take, n, size)) for n, size in size_of.items()}
+        films |= {n: _InStep(films[n], rows) for n, rows in nearest_rows(take.timeline(), rig).items() if n in films}
         yield StoredPictures([films.get(name) for name in rig.names], rig, config.backbone.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class _InStep:
+    """A late camera's pictures: at each moment the one that was taken nearest to it, black where none was near."""
+
+    film: Film
+    rows: I64
+
+    def __getitem__(self, moment: int, /) -> U8:
+        row = int(self.rows[moment])
+        picture = self.film[max(row, 0)]
+        return picture if row >= 0 else np.zeros_like(picture)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
     with ExitStack() as opened:
         maps: list[TakeMaps] = []
         if config.model.heatmap.source == "estimator":
-            maps = [TakeMaps(opened.enter_context(take_heatmaps(t, params.estimator, rig.names))) for t in takes]
+            maps = [TakeMaps(opened.enter_context(take_heatmaps(t, params.estimator, rig))) for t in takes]
         pictures = []
         if config.model.heatmap.source == "backbone":
             pictures = [take_pictures(take, rig, config.model, reporter) for take in takes]

@@ -8,7 +8,7 @@ has no chunk and reads as zeros.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,9 @@ from core.errors import CoreError
 from core.files import replacing
 from core.pose2d.pixelmap import PixelMap
 from core.session import Take
-from core.types.arrays import F32, F64
+from core.session.in_step import nearest_rows
+from core.types.arrays import F32, F64, I64
+from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton, skeleton
 
 FLOOR = 0.02
@@ -78,6 +80,7 @@ class HeatmapReader:
         offset: (2,) x, y.
         n_frames: Moments of the take, T.
         shape: Height and width of a heatmap.
+        rows: (T,) moment of the file that is read for each moment asked for, -1 for none; None where they are the same.
 
     Raises:
         CoreError: Missing, damaged, or of a newer version.
@@ -103,6 +106,7 @@ class HeatmapReader:
         if joints != len(self.skeleton) or self.scale.shape != (2,) or self.offset.shape != (2,):
             raise CoreError(f"{path} is damaged: its channels and its joints differ.", remedy)
         self.shape = (int(height), int(width))
+        self.rows: I64 | None = None
 
     @property
     def grid(self) -> PixelMap:
@@ -113,8 +117,11 @@ class HeatmapReader:
     def read(self, indices: np.ndarray | list[int]) -> F32:
         """Heatmaps (N, J, h, w) in 0..1 of the moments (N,), in their order."""
         out = np.empty((len(indices), *self._data.shape[1:]), np.uint8)
-        for n, index in enumerate(indices):
-            self._data.read_direct(out, np.s_[int(index)], np.s_[n])
+        for n, index in enumerate(indices if self.rows is None else self.rows[np.asarray(indices, int)]):
+            if index < 0:
+                out[n] = 0
+            else:
+                self._data.read_direct(out, np.s_[int(index)], np.s_[n])
         return out.astype(np.float32) / np.float32(255)
 
     def close(self) -> None:
@@ -131,13 +138,15 @@ class HeatmapReader:
 
 
 @contextmanager
-def take_heatmaps(take: Take, estimator: str, cameras: Sequence[str]) -> Iterator[list[HeatmapReader | None]]:
+def take_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[HeatmapReader | None]]:
     """Readers of a take's heatmaps, open inside the context; None for those cameras that did not film the take.
+
+    Of cameras that the rig says are late they read what was taken nearest to the moments asked for.
 
     Raises:
         CoreError: A camera that filmed it has none, or not of all its moments.
     """
-    files = {name: take.layout.heatmaps_file(estimator, name) for name in cameras if name in take.cameras}
+    files = {name: take.layout.heatmaps_file(estimator, name) for name in rig.names if name in take.cameras}
     lacking = [name for name, file in files.items() if not file.is_file()]
     if lacking:
         raise CoreError(
@@ -153,4 +162,7 @@ def take_heatmaps(take: Take, estimator: str, cameras: Sequence[str]) -> Iterato
                     f"{take.manifest.n_frames}.",
                     "Label the take again.",
                 )
-        yield [readers.get(name) for name in cameras]
+        for name, rows in (nearest_rows(take.timeline(), rig) if readers else {}).items():
+            if name in readers:
+                readers[name].rows = rows
+        yield [readers.get(name) for name in rig.names]

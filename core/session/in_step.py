@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from core.session.timeline import Timeline
-from core.types.arrays import F32, F64
+from core.types.arrays import F32, F64, I64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 
@@ -31,16 +31,47 @@ def in_step(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: CameraRig) -
         timeline: Of the take.
         rig: With the cameras' delays.
     """
-    if all(abs(c.latency_s) <= _LATE_S for c in rig):
-        return dict(poses2d)
+    taken_s = _taken_s(timeline, rig)
+    return {
+        name: _moved(poses, taken_s[name], timeline.time_s) if name in taken_s else poses
+        for name, poses in poses2d.items()
+    }
+
+
+def nearest_rows(timeline: Timeline, rig: CameraRig) -> dict[str, I64]:
+    """For pictures and heatmaps, which cannot be moved in time: the row of the timeline to take them from instead.
+
+    Args:
+        timeline: Of a take.
+        rig: With the cameras' delays.
+
+    Returns:
+        By camera that is late: (T,) the row whose picture was taken nearest to each moment; -1 where none was within
+        a step between pictures.
+    """
+    return {name: _nearest(taken_s, timeline.time_s) for name, taken_s in _taken_s(timeline, rig).items()}
+
+
+def _taken_s(timeline: Timeline, rig: CameraRig) -> dict[str, F64]:
+    """(T,) when the pictures of each late camera were taken, in the take's time; NaN where there is none."""
+    late = [c for c in rig if abs(c.latency_s) > _LATE_S and c.name in timeline.cameras]
+    if not late:
+        return {}
     # The recorded times count from the same start for all cameras, the moments from the first of them.
     start = float(np.nanmedian(timeline.frame_time_s - timeline.time_s[:, None]))
-    out = dict(poses2d)
-    for name, poses in poses2d.items():
-        if name in rig.names and abs(rig[name].latency_s) > _LATE_S:
-            taken_s = timeline.frame_time_s[:, timeline.cameras.index(name)] - start - rig[name].latency_s
-            out[name] = _moved(poses, taken_s, timeline.time_s)
-    return out
+    return {c.name: timeline.frame_time_s[:, timeline.cameras.index(c.name)] - start - c.latency_s for c in late}
+
+
+def _nearest(taken_s: F64, wanted_s: F64) -> I64:
+    known = np.flatnonzero(np.isfinite(taken_s))
+    if not len(known):
+        return np.full(len(wanted_s), -1)
+    times = taken_s[known]
+    after = np.clip(np.searchsorted(times, wanted_s), 0, len(known) - 1)
+    before = np.maximum(after - 1, 0)
+    near = np.where(np.abs(times[after] - wanted_s) < np.abs(times[before] - wanted_s), after, before)
+    usual = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    return np.where(np.abs(times[near] - wanted_s) <= usual, known[near], -1)
 
 
 def _moved(poses: Pose2D, taken_s: F64, wanted_s: F64) -> Pose2D:

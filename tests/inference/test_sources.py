@@ -125,7 +125,7 @@ def test_a_camera_left_out_is_not_looked_at(take: Take, rig: CameraRig, baseline
     predictor = untrained(rig, baseline, "estimator")
     frames, out = np.array([1, 3]), rig.names[1]
     poses2d, time_s = take.poses2d(NAME), take.timeline().time_s
-    with take_heatmaps(take, NAME, rig.names) as readers:
+    with take_heatmaps(take, NAME, rig) as readers:
         blind = TakeMaps([None if name == out else reader for name, reader in zip(rig.names, readers, strict=True)])
         expected = predictor.predict(rig, poses2d, time_s, NullReporter(), out, frames, EVERYBODY, blind)
     found = predictor.predict_take(take, rig, NAME, NullReporter(), out, frames, EVERYBODY)
@@ -134,7 +134,21 @@ def test_a_camera_left_out_is_not_looked_at(take: Take, rig: CameraRig, baseline
         predictor.predict(rig, poses2d, time_s, NullReporter())
 
 
-def test_training_looks_at_them_and_says_where_they_are_missing(session: Session, take: Take, tmp_path: Path) -> None:
+def test_of_a_late_camera_the_heatmaps_of_the_moment_are_read(take: Take, rig: CameraRig) -> None:
+    step_s = float(np.diff(take.timeline().time_s).mean())
+    late = dataclasses.replace(rig, cameras=tuple(c.replace(latency_s=-step_s * (v == 1)) for v, c in enumerate(rig)))
+    moments = np.array([0, 3, 1])
+    with take_heatmaps(take, NAME, rig) as readers, take_heatmaps(take, NAME, late) as moved:
+        plain, shown = ([r.read(moments) for r in some if r is not None] for some in (readers, moved))
+        before = readers[1].read(np.array([2, 0])) if readers[1] is not None else None
+    assert all(np.array_equal(plain[v], shown[v]) for v in (0, 2))
+    assert before is not None and np.array_equal(shown[1][1:], before) and before.any()
+    assert not shown[1][0].any()  # before the take's start
+
+
+def test_training_looks_at_them_and_says_where_they_are_missing(
+    session: Session, take: Take, rig: CameraRig, tmp_path: Path
+) -> None:
     quick = preset("quick")
     model = dataclasses.replace(
         quick.model,
@@ -165,7 +179,7 @@ def test_training_looks_at_them_and_says_where_they_are_missing(session: Session
         assert "heatmap.source=joints" in refused.value.hint
         with HeatmapReader(away) as reader:
             write_heatmaps(file, [], n_frames=N - 1, shape=reader.shape, grid=reader.grid, joints=reader.skeleton)
-        with pytest.raises(CoreError, match=f"{N - 1} moments"), take_heatmaps(take, NAME, take.cameras):
+        with pytest.raises(CoreError, match=f"{N - 1} moments"), take_heatmaps(take, NAME, rig):
             pass
     finally:
         away.replace(file)

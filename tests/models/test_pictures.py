@@ -176,6 +176,19 @@ class TestTake:
         empty = shown.abs().amax((2, 3, 4)) < 1e-3
         assert empty.tolist() == [[False, True, False, False, True], [False, False, False, False, True]]
 
+    def test_of_a_late_camera_both_ways_show_what_was_filmed_at_the_moment(self, take: Take, rig: CameraRig) -> None:
+        step_s = float(np.diff(take.timeline().time_s).mean())
+        late = dataclasses.replace(
+            rig, cameras=tuple(c.replace(latency_s=2.1 * step_s * (v == 1)) for v, c in enumerate(rig))
+        )
+        plain = self.shown(take_pictures(take, rig, SMALL, NullReporter()), rig, [1, 3, 5])
+        shown = self.shown(take_pictures(take, late, SMALL, NullReporter()), late, [1, 3, 5])
+        with filmed_pictures(take, late, SMALL) as films:
+            assert torch.equal(self.shown(films, late, [1, 3, 5]), shown)
+        assert torch.equal(shown[:, [0, 2, 3]], plain[:, [0, 2, 3]])
+        assert torch.equal(shown[:2, 1], plain[1:, 1])
+        assert float(shown[2, 1].abs().max()) < 1e-3  # beyond the end of the take
+
     def test_a_full_disk_is_told_before_anything_is_written(
         self, take: Take, rig: CameraRig, monkeypatch: pytest.MonkeyPatch
     ) -> None:

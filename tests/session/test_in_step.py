@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from core.geometry import ideal_points, project, triangulate
-from core.session.in_step import in_step
+from core.session.in_step import in_step, nearest_rows
 from core.session.timeline import Timeline
 from core.synthetic.observe import boxes
 from core.synthetic.people import walkers
@@ -86,3 +86,26 @@ def test_a_gap_is_not_bridged_and_nobody_is_invented() -> None:
     assert not moved.present[31:35].any()
     assert moved.present[:29].any(1).all()
     assert (moved.score[~np.isfinite(moved.xy_px).all(-1)] == 0).all()
+
+
+def test_pictures_are_taken_from_the_row_that_was_filmed_nearest() -> None:
+    rig, timeline, _, _ = scene()
+    rows = nearest_rows(timeline, rig)
+    assert sorted(rows) == ["cam01", "cam02", "cam04"]  # the third is in step
+    # 30 ms late at 50 ms a step: 20 ms off one row on, 30 ms off the own row; 80 ms: 20 ms off two rows on.
+    last = len(timeline) - 1
+    assert rows["cam01"].tolist() == [*range(1, last + 1), last]
+    assert rows["cam02"].tolist() == [0, *range(last)]
+    assert rows["cam04"].tolist() == [*range(2, last + 1), last, -1]
+
+
+def test_rows_of_dropped_pictures_are_never_taken() -> None:
+    rig, timeline, _, _ = scene()
+    times, index = np.array(timeline.frame_time_s), np.array(timeline.frame_index)
+    times[30:36, 3], index[30:36, 3] = np.nan, -1
+    times[:, 0], index[:, 0] = np.nan, -1
+    gappy = Timeline(cameras=rig.names, time_s=timeline.time_s, frame_index=index, frame_time_s=times)
+    rows = nearest_rows(gappy, rig)
+    assert (rows["cam01"] == -1).all()
+    # Row 29 was taken at 27.4 steps, row 36 at 34.4: a moment takes it that is no more than a step away.
+    assert rows["cam04"][26:37].tolist() == [28, 29, 29, -1, -1, -1, -1, -1, 36, 37, 38]
