@@ -1,6 +1,7 @@
 """Child process of the window: reads a job file, runs its verb, writes what happens into the job's folder.
 
-`python -m core.worker RUN_DIR`. Exit codes: 0 finished, 1 failed, 130 cancelled.
+`python -m core.worker RUN_DIR`. Exit codes: 0 finished, 1 failed, 130 cancelled. Several of them on one folder, as
+torchrun starts them, share the job.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from core.errors import CoreError
 from core.jobs.events import Cancelled, Finished
 from core.jobs.machine import keep_freed_memory, wait_without_spinning
+from core.jobs.ranks import Ranks, follow, take_own_gpu
 from core.jobs.record import record
 from core.jobs.spec import JobSpec
 from core.pipelines.verbs import verb
@@ -57,6 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(name, lambda *_: stop.set())
     keep_freed_memory()
     wait_without_spinning()
+    take_own_gpu()
+    if not Ranks.of_environment().first:
+        return follow(folder, work, stop.is_set)
     ended = record(folder, spec.verb, work, stopped=stop.is_set)
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 

@@ -24,6 +24,7 @@ from core.config import to_mapping
 from core.errors import CoreError
 from core.jobs import Cancelled, Finished, JobSpec, record
 from core.jobs.machine import keep_freed_memory, wait_without_spinning
+from core.jobs.ranks import Ranks, follow, take_own_gpu
 from core.pipelines.demo import create_demo
 from core.pipelines.verbs import VERBS, Verb, verb
 from core.progress import Reporter
@@ -114,10 +115,33 @@ _COMMANDS = {
 def _run_verb(chosen: Verb, asked: argparse.Namespace, out: Console, errors: Console) -> int:
     session = Session.open(asked.session)
     values = settings(chosen, asked, session)
+    if Ranks.of_environment().world > 1:
+        return _run_shared(session, chosen, values, asked, out, errors)
     run = session.new_run(chosen.name)
     spec = JobSpec(verb=chosen.name, session=str(session.root), params=values, title=chosen.summary)
     spec.save(run.root)
     return _run_job(session, spec, run, asked, out, errors)
+
+
+def _run_shared(
+    session: Session, chosen: Verb, values: dict[str, Any], asked: argparse.Namespace, out: Console, errors: Console
+) -> int:
+    """One of several processes that torchrun started, on one machine or many: the first one makes the run's folder."""
+    take_own_gpu()
+    from core.models.group import Group  # torch, which other commands do without
+
+    group = Group(Ranks.of_environment())
+    try:
+        run = session.new_run(chosen.name) if group.first else None
+        if run is not None:
+            JobSpec(verb=chosen.name, session=str(session.root), params=values, title=chosen.summary).save(run.root)
+        name = group.told(run.name if run is not None else None)
+        run = session.layout.run(str(name))
+        if group.first:
+            return _run_job(session, JobSpec.load(run.root), run, asked, out, errors)
+        return follow(run.root, lambda reporter: verb(chosen.name)(session, values, run, reporter), lambda: False)
+    finally:
+        group.close()
 
 
 def _run_job(

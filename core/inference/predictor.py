@@ -18,6 +18,7 @@ from core.models.backbone import BackboneMaps
 from core.models.config import RayRefinerConfig
 from core.models.device import describe, pick_device, pick_precision
 from core.models.frozen import engine_name
+from core.models.group import Group
 from core.models.networks import JOINTS, Networks, Scene, detect
 from core.models.store import Checkpoint
 from core.models.stored import StoredMaps, TakeMaps
@@ -104,6 +105,7 @@ class Predictor:
         exclude_camera: str | None = None,
         frames: Sequence[int] | np.ndarray | None = None,
         tracking: TrackingConfig | None = None,
+        group: Group | None = None,
     ) -> Pose3DSequence:
         """3D people of a take in Panoptic-15 joints.
 
@@ -115,6 +117,7 @@ class Predictor:
             exclude_camera: A camera that the networks must not see.
             frames: Moments to predict, increasing; all when None.
             tracking: Identity and smoothing.
+            group: Processes that share the moments; only the first one gets all of them back.
 
         Raises:
             CoreError: The take is not labelled, it has no stored heatmaps and the networks look at those, or the
@@ -124,14 +127,14 @@ class Predictor:
         time_s = take.timeline().time_s
         moments = np.arange(len(time_s)) if frames is None else np.asarray(frames, int)
         if self.networks.config.heatmap.source == "joints":
-            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking)
+            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, None, group)
         if self.networks.backbone is not None:
             with filmed_pictures(take, rig, self.networks.config) as pictures:
                 seen = BackboneMaps(self.networks.backbone, pictures)
-                return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, seen)
+                return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, seen, group)
         with take_heatmaps(take, estimator, rig) as readers:
             maps = TakeMaps(readers)
-            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, maps)
+            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, maps, group)
 
     def predict(
         self,
@@ -143,6 +146,7 @@ class Predictor:
         moments: np.ndarray | None = None,
         tracking: TrackingConfig | None = None,
         maps: StoredMaps | None = None,
+        group: Group | None = None,
     ) -> Pose3DSequence:
         """As `predict_take`, of 2D poses by camera name and the times (T,) of their moments.
 
@@ -159,16 +163,19 @@ class Predictor:
         allowed = _allowed_views(rig, exclude_camera)
         at_once = _MOMENTS_AT_ONCE.get(self.device.type, _MOMENTS_AT_ONCE_GPU)
         parts = []
-        for start in range(0, len(moments), at_once):
+        group = Group() if group is None else group
+        share = np.array(group.ranks.mine(moments.tolist()), int)
+        for start in range(0, len(share), at_once):
             check(reporter)
-            batch = moments[start : start + at_once]
+            batch = share[start : start + at_once]
             some = Detections.stack(rig, poses2d, batch).seen_by(allowed)
             affine = scene.affine.expand(len(batch), -1, -1, -1)
             shown = maps if looks_at_maps else None
             views = shown_views(some, affine, scene.size_hw, scene.sigma_px, shown, batch)
             parts.append(self._columns(scene, views))
-            reporter.progress(min(start + at_once, len(moments)), len(moments), f"3D poses on {self.runs_on}")
-        found = _join(parts)
+            reporter.progress(min(start + at_once, len(share)), len(share), f"3D poses on {self.runs_on}")
+        found = _join(group.gather(_join(parts)))
+        moments = moments if group.first else moments[:0]
         xyz, score, ids, source = track_people(
             time_s[moments], found.xyz_mm, found.score, PANOPTIC15, tracking or TrackingConfig()
         )

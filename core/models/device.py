@@ -31,6 +31,13 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def own_processes(wanted: int, device: str = "auto") -> int:
+    """How many processes are worth starting on this machine: as many as wanted, or for 0 one for each GPU."""
+    if wanted > 0:
+        return wanted
+    return max(1, torch.cuda.device_count()) if device.partition(":")[0] in ("auto", "cuda") else 1
+
+
 def describe(device: torch.device) -> str:
     """The device in words, for notes and results."""
     if device.type == "cuda":

@@ -11,6 +11,9 @@ from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
 from core.inference.predictor import Predictor
+from core.jobs.ranks import together
+from core.models.device import own_processes
+from core.models.group import Group
 from core.pipelines.params import InferParams
 from core.progress import Reporter
 from core.session import RunLayout, Session
@@ -28,11 +31,22 @@ def infer(session: Session, params: InferParams, run: RunLayout, reporter: Repor
         CoreError: No trained run, or the take is not labelled.
         CancelledError: Asked to stop.
     """
+    with together(own_processes(params.processes), run.root) as ranks:
+        group = Group(ranks)
+        try:
+            return _infer(session, params, group, reporter)
+        finally:
+            group.close()
+
+
+def _infer(session: Session, params: InferParams, group: Group, reporter: Reporter) -> dict[str, Any]:
     take = session.take(params.take)
     rig = session.rig_for(take)
     model = session.layout.run(params.run) if params.run else _newest(session)
     predictor = Predictor.load(model, precision=params.precision)
-    sequence = predictor.predict_take(take, rig, params.estimator, reporter, tracking=params.tracking)
+    sequence = predictor.predict_take(take, rig, params.estimator, reporter, tracking=params.tracking, group=group)
+    if not group.first:
+        return {}
     provenance = {
         **sequence.provenance,
         "take": take.name,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, sha256, write_yaml
+from core.jobs.ranks import Ranks, together, wait_for
 from core.pipelines.params import LabelParams
 from core.pose2d.cards import ModelCard, card
 from core.pose2d.download import Fetching, model_files
@@ -62,16 +65,32 @@ def label(session: Session, params: LabelParams, run: RunLayout, reporter: Repor
         reporter.progress(1, 1, _STAGE)
         reporter.note(f"Take {take.name} already has these 2D poses of {model.title}: nothing to do.")
         return _summary(take, model, cached=True)
-    work.prepare(request)
-    # Several pictures at once with a thread each use the cores better than all threads on one picture.
-    estimator = ESTIMATORS.get(model.runner)(model.name, files, params.pose2d, max(1, cores() // _MAX_WORKERS))
-    reporter.note(estimator.provider.words)
-    work.run(estimator, min(estimator.provider.at_once, _MAX_WORKERS), reporter)
-    check(reporter)
+    ranks = Ranks.of_environment()
+    if ranks.first:
+        work.prepare(request)
+    else:
+        work.wait_prepared(request, reporter)
+    with together(params.processes, run.root) as ranks:
+        estimator = _estimate_share(work, files, params, ranks, reporter)
+        if not ranks.first:
+            return {}
+        check(reporter)
+        wait_for(work.part_paths(), reporter)
     work.finish(estimator, request)
     result = _summary(take, model, cached=False)
     _tell(result, reporter)
     return result
+
+
+def _estimate_share(
+    work: _Work, files: dict[str, Path], params: LabelParams, ranks: Ranks, reporter: Reporter
+) -> Estimator:
+    # Several pictures at once with a thread each use the cores better than all threads on one picture.
+    model, threads = work.model, max(1, cores() // _MAX_WORKERS)
+    estimator = ESTIMATORS.get(model.runner)(model.name, files, params.pose2d, threads)
+    reporter.note(estimator.provider.words)
+    work.run(estimator, max(1, min(estimator.provider.at_once, _MAX_WORKERS) // ranks.world), reporter, ranks)
+    return estimator
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +127,17 @@ class _Work:
         if not mark.is_file():
             write_yaml(mark, wanted)
 
+    def wait_prepared(self, request: dict[str, Any], reporter: Reporter) -> None:
+        """Waits until the first process has made the folder ready for this request."""
+        mark, wanted = self._parts / "request.yaml", {"stretch": STRETCH, **request}
+        while not (mark.is_file() and read_yaml(mark) == wanted):
+            check(reporter)
+            time.sleep(0.05)
+
+    def part_paths(self) -> list[Path]:
+        """Files of all stretches."""
+        return [self.part_path(camera, start) for camera in self.take.cameras for start in self.starts()]
+
     def part_path(self, camera: str, start: int) -> Path:
         """File of one finished stretch."""
         return self._parts / f"{self.take.layout.poses2d_file(self.model.name, camera).stem}.{start:08d}.npz"
@@ -116,16 +146,18 @@ class _Work:
         """First moment of each stretch."""
         return range(0, self.take.manifest.n_frames, STRETCH)
 
-    def run(self, estimator: Estimator, workers: int, reporter: Reporter) -> None:
-        """Estimates every stretch that is not there yet."""
+    def run(self, estimator: Estimator, workers: int, reporter: Reporter, ranks: Ranks) -> None:
+        """Estimates this process's share of the stretches that are not there yet."""
         timeline = self.take.timeline()
-        total = int((timeline.frame_index >= 0).sum())
+        share = ranks.mine([(v, start) for v in range(len(self.take.cameras)) for start in self.starts()])
+        seen = timeline.frame_index >= 0
+        total = int(sum(seen[start : start + STRETCH, v].sum() for v, start in share))
         done = 0
         with ThreadPoolExecutor(workers, thread_name_prefix="pose2d") as pool:
-            for v, camera in enumerate(self.take.cameras):
-                index = timeline.frame_index[:, v]
+            for v, stretches in groupby(share, lambda one: one[0]):
+                camera, index = self.take.cameras[v], timeline.frame_index[:, v]
                 with _pictures(self.take, camera) as video:
-                    for start in self.starts():
+                    for _, start in stretches:
                         wanted = np.arange(start, min(start + STRETCH, len(index)))
                         wanted = wanted[index[wanted] >= 0]
                         path = self.part_path(camera, start)

@@ -209,12 +209,14 @@ class LabelParams:
     Attributes:
         allow_download: Whether a missing model may be fetched from its card's address.
         model_file: Local ONNX file to use for the estimator's card instead of a download.
+        processes: That share the pictures on this machine. One uses all cores, but only one GPU.
     """
 
     take: str
     pose2d: Pose2DConfig = field(default_factory=Pose2DConfig)
     allow_download: bool = False
     model_file: str = ""
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,12 +236,14 @@ class TrainParams:
     Attributes:
         preset: Name of ready-made settings that replace `training`; empty to use `training` as it is given.
         training: All settings of training, the quick ones where none are given.
+        processes: That train together on this machine; 0 takes one for each GPU.
     """
 
     takes: tuple[str, ...]
     estimator: str = DEFAULT_ESTIMATOR
     preset: str = ""
     training: TrainConfig = field(default_factory=quick)
+    processes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +256,7 @@ class InferParams:
         estimator: Whose 2D poses to use.
         precision: What the networks compute in: "auto" is bf16 where the device gains by it.
         tracking: Identity and smoothing.
+        processes: That share the moments on this machine; 0 takes one for each GPU.
     """
 
     take: str
@@ -259,6 +264,7 @@ class InferParams:
     estimator: str = DEFAULT_ESTIMATOR
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    processes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

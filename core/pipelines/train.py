@@ -6,10 +6,14 @@ import dataclasses
 from contextlib import ExitStack
 from typing import Any
 
+import torch
+
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_yaml
-from core.models.device import describe, pick_device
+from core.jobs.ranks import together
+from core.models.device import describe, own_processes, pick_device
+from core.models.group import Group
 from core.models.pictures import StoredPictures
 from core.models.stored import TakeMaps
 from core.models.take_pictures import take_pictures
@@ -31,20 +35,40 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
     No 3D label is involved: the baseline only cleans 2D labels and says which part of the room people use.
 
     Returns:
-        `steps`, `minutes`, `held_out_px` (best, before refinement), `best_stage`, `device` in words, `space`.
+        `steps`, `minutes`, `held_out_px` (best, before refinement), `best_stage`, `device` in words, `processes`,
+        `space`.
 
     Raises:
         CoreError: A take is not ready, or training failed.
         CancelledError: Stopped; a checkpoint was written.
     """
     config = preset(params.preset) if params.preset else params.training
+    with together(own_processes(params.processes, config.device), run.root) as ranks:
+        device = pick_device(config.device)
+        group = Group(ranks)
+        try:
+            return _train(session, params, config, run, device, group, reporter)
+        finally:
+            group.close()
+
+
+def _train(
+    session: Session,
+    params: TrainParams,
+    config: TrainConfig,
+    run: RunLayout,
+    device: torch.device,
+    group: Group,
+    reporter: Reporter,
+) -> dict[str, Any]:
     takes = _takes(session, params)
     rig = session.rig_for_all(takes)
-    rig.save(run.rig)
-    chosen = space_of_run(session, params.takes, config, run, reporter)
+    with group.in_turn():
+        chosen = space_of_run(session, params.takes, config, run, reporter)
     config = in_space(config, chosen)
-    write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
-    device = pick_device(config.device)
+    if group.first:
+        rig.save(run.rig)
+        write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
     reporter.progress(0, 1, "Reading 2D poses")
     with ExitStack() as opened:
         maps: list[TakeMaps] = []
@@ -52,10 +76,11 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
             maps = [TakeMaps(opened.enter_context(take_heatmaps(t, params.estimator, rig))) for t in takes]
         pictures = []
         if config.model.heatmap.source == "backbone":
-            pictures = [take_pictures(take, rig, config.model, reporter) for take in takes]
+            with group.in_turn():
+                pictures = [take_pictures(take, rig, config.model, reporter) for take in takes]
         footage = _footage(rig, takes, params.estimator, config, maps, pictures)
         space = chosen.space(config.model.root.spacing_mm)
-        trainer = Trainer(config, footage, space, run.checkpoints, device, reporter)
+        trainer = Trainer(config, footage, space, run.checkpoints, device, reporter, group)
         state = trainer.run()
     return {
         "steps": state.steps_done,
@@ -63,6 +88,7 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
         "held_out_px": None if state.best_px is None else round(state.best_px, 2),
         "best_stage": state.best_stage,
         "device": describe(device),
+        "processes": group.ranks.world,
         "space": trainer.scene.space.to_mapping(),
     }
 

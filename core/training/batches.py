@@ -12,6 +12,10 @@ class Batched:
 
     batch: int
 
+    def split(self, parts: int) -> None:
+        """Makes `losses` a part of a step: so many of them share its batch. Called once, before anything else."""
+        self.batch = -(-self.batch // parts)
+
     def halve(self) -> bool:
         """Makes steps smaller after memory ran out; False where they cannot be."""
         whole = self.batch

@@ -30,6 +30,7 @@ class Progress:
         best_stage: Stage that reached it.
         seed: Of the run.
         halved: Names of stages, once for every time that memory ran out and their steps were made smaller.
+        parts: How many parts a step has; as many as there were processes when the run began.
     """
 
     stage: int = 0
@@ -40,6 +41,7 @@ class Progress:
     best_stage: str = ""
     seed: int = 0
     halved: tuple[str, ...] = ()
+    parts: int = 1
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> Progress:
@@ -47,9 +49,9 @@ class Progress:
         return from_mapping(cls, meta, "checkpoint.")
 
 
-def step_generator(seed: int, stage: int, step: int) -> np.random.Generator:
-    """The source of all chance of one training step."""
-    return np.random.default_rng([seed, stage, step])
+def step_generator(seed: int, stage: int, step: int, part: int = 0) -> np.random.Generator:
+    """The source of all chance of one training step, or of one part of it."""
+    return np.random.default_rng([seed, stage, step, part] if part else [seed, stage, step])
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

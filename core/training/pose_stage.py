@@ -87,6 +87,10 @@ class PoseTraining(Batched):
             losses["nobody"] = sum((p.sum() * 0 for p in self._module.parameters()), roots.new_zeros(()))
         return {**losses, "loss": self._total(losses)}
 
+    def split(self, parts: int) -> None:
+        super().split(parts)
+        self.most_cubes = max(2, -(-self.most_cubes // parts))
+
     def halve(self) -> bool:
         if self.most_cubes > 2 and self.most_cubes > self.batch:
             self.most_cubes //= 2

@@ -36,6 +36,11 @@ class RootTraining(Batched):
         self.config, self.networks, self.scene, self.footage, self.rigs = config, networks, scene, footage, rigs
         self.steps, self.learning_rate = config.steps, config.learning_rate
         self.batch = config.batch if scene.device.type == "cpu" else config.gpu_batch
+        self.real_batch = config.real_batch
+
+    def split(self, parts: int) -> None:
+        super().split(parts)
+        self.real_batch = -(-self.real_batch // parts)
 
     def module(self) -> nn.Module:
         return self.networks.root
@@ -50,7 +55,7 @@ class RootTraining(Batched):
         else:
             synthetic = root_loss(output, target)
         losses = {"synthetic": synthetic, "loss": self.config.weight_synthetic * synthetic}
-        if self.config.real_batch and len(self.footage.train):
+        if self.real_batch and len(self.footage.train):
             losses["consistency"] = self._consistency(rng)
             losses["loss"] = losses["loss"] + self.config.weight_consistency * losses["consistency"]
         return losses
@@ -70,7 +75,7 @@ class RootTraining(Batched):
 
     def _consistency(self, rng: np.random.Generator) -> Tensor:
         """Difference between the volume of an augmented version and that of the plain one, which is not moved."""
-        moments = rng.choice(self.footage.train, self.config.real_batch)
+        moments = rng.choice(self.footage.train, self.real_batch)
         still = self.scene.affine.expand(len(moments), -1, -1, -1)
         with torch.no_grad():
             plain = show(self.networks, self.footage, self.scene, moments, still, only_root=True).views

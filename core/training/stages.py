@@ -36,7 +36,10 @@ class Stage(Protocol):
         """The network that is trained; everything else stays as it is."""
 
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        """Named losses of one step; "loss" is what is minimised."""
+        """Named losses of one step, or of a part of one; "loss" is what is minimised."""
+
+    def split(self, parts: int) -> None:
+        """Makes `losses` a part of a step: so many of them share its batch. Called once, before anything else."""
 
     def halve(self) -> bool:
         """Makes steps smaller after memory ran out; False where they cannot be."""

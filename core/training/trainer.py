@@ -11,16 +11,18 @@ import torch
 from torch import Tensor
 
 from core.config import to_mapping
-from core.errors import CoreError
+from core.errors import CancelledError, CoreError
 from core.models.device import describe, pick_precision, set_precision
+from core.models.group import Group
 from core.models.networks import Networks, Scene
 from core.models.store import Checkpoint, start_from
-from core.progress import Reporter, check
+from core.progress import Reporter
 from core.training.backbone_stage import advice
 from core.training.checkpoint import Progress, optimizer_tensors, restore_optimizer, step_generator
 from core.training.config import TrainConfig
 from core.training.data import Footage
 from core.training.measure import held_out_px
+from core.training.parallel import Statistics
 from core.training.stages import Stage, build_stages
 from core.training.synthetic import joints_around_root
 from core.types.space import CaptureSpace
@@ -50,6 +52,7 @@ class Trainer:
         folder: Of the checkpoints; a `last` one in it is gone on from.
         device: Where to train.
         reporter: Told of progress, losses and figures.
+        group: The processes that train together.
 
     Raises:
         CoreError: The settings ask for the estimator's heatmaps, and the footage has none.
@@ -63,7 +66,9 @@ class Trainer:
         folder: Path,
         device: torch.device,
         reporter: Reporter,
+        group: Group | None = None,
     ) -> None:
+        self.group = Group() if group is None else group
         if config.model.heatmap.source == "estimator" and footage.maps is None:
             raise CoreError("This footage has no stored heatmaps.", "Train with model.heatmap.source=joints.")
         if config.model.heatmap.source == "backbone" and footage.pictures is None:
@@ -86,7 +91,7 @@ class Trainer:
         self.scene = Scene(footage.rig, space, config.model, device)
         self.stages: tuple[Stage, ...] = build_stages(config, self.networks, self.scene, footage)
         self.total_steps = sum(stage.steps for stage in self.stages)
-        self.state = Progress(seed=config.seed)
+        self.state = Progress(seed=config.seed, parts=self.group.ranks.world)
         self.optimizer: torch.optim.Optimizer = self._new_optimizer(self.stages[0])
         self._attempt_started = self._last_saved = time.monotonic()
         self._elapsed_before = 0.0
@@ -99,7 +104,8 @@ class Trainer:
             CoreError: A loss is not finite, or the checkpoint to go on from is of another run.
         """
         self._resume()
-        self.reporter.note(f"Training on {describe(self.scene.device)}.")
+        together = f", {self.group.ranks.world} processes together" if self.group.ranks.world > 1 else ""
+        self.reporter.note(f"Training on {describe(self.scene.device)}{together}.")
         while self.state.stage < len(self.stages):
             stage = self.stages[self.state.stage]
             self._run_stage(stage)
@@ -116,11 +122,12 @@ class Trainer:
         if stage.steps and self.state.step == 0 and stage.name in _MEASURED:
             self._measure(stage)  # what the network is worth before this stage
         while self.state.step < stage.steps:
-            if self._out_of_time(stage):
+            over, stop = self.group.any(self.group.first and self._out_of_time(stage), self.reporter.cancelled())
+            if over:
                 break
-            if self.reporter.cancelled():
+            if stop:
                 self._save("last")
-                check(self.reporter)
+                raise CancelledError
             self._step(stage)
             self.state.step += 1
             self.state.steps_done += 1
@@ -145,26 +152,49 @@ class Trainer:
         """Losses of a step, their gradients in place; where memory runs out, of a smaller step."""
         while True:
             self.optimizer.zero_grad(set_to_none=True)
-            try:
-                return self._attempt(stage, step)
-            except RuntimeError as error:  # torch.OutOfMemoryError is one, and so is what the CPU's allocator raises
-                if not _out_of_memory(error) or not stage.halve():
-                    raise
+            statistics = Statistics(stage.module(), self.state.parts)
+            losses, error = self._attempt(stage, step, statistics)
+            infinite = error is None and not math.isfinite(float(losses.get("loss", torch.zeros(())).detach()))
+            short, infinite = self.group.any(error is not None, infinite)
+            if infinite:
+                raise CoreError(
+                    f"The loss of stage {stage.name} is not finite at step {step}.",
+                    "Lower the stage's learning_rate, and check the rig on the Calibrate page.",
+                )
+            if not short:
+                self.group.sum_gradients(stage.module())
+                statistics.put(self.group)
+                return losses
+            if not stage.halve():
+                raise error or CoreError("Memory ran out in another process.", "Train with smaller networks.")
+            del error
+            statistics.forget()
             self.state.halved = (*self.state.halved, stage.name)
             self.optimizer.zero_grad(set_to_none=True)
             if self.scene.device.type == "cuda":
                 torch.cuda.empty_cache()
             self.reporter.note(f"Memory ran out: stage {stage.name} goes on with half as much in a step.", "warning")
 
-    def _attempt(self, stage: Stage, step: int) -> dict[str, Tensor]:
-        losses = stage.losses(step_generator(self.config.seed, self.state.stage, step), step)
-        if not math.isfinite(float(losses["loss"].detach())):
-            raise CoreError(
-                f"The loss of stage {stage.name} is not finite at step {step}.",
-                "Lower the stage's learning_rate, and check the rig on the Calibrate page.",
-            )
-        torch.autograd.backward(losses["loss"])
-        return losses
+    def _attempt(
+        self, stage: Stage, step: int, statistics: Statistics
+    ) -> tuple[dict[str, Tensor], RuntimeError | None]:
+        """Mean losses of this process's parts, with their gradients; and what memory there was not enough of."""
+        parts, total = self.group.ranks.mine(range(self.state.parts)), self.state.parts
+        sums: dict[str, Tensor] = {}
+        try:
+            for part in parts:
+                losses = stage.losses(step_generator(self.config.seed, self.state.stage, step, part), step)
+                if not math.isfinite(float(losses["loss"].detach())):
+                    return losses, None
+                torch.autograd.backward(losses["loss"] / total if total > 1 else losses["loss"])
+                statistics.part_done()
+                for name, value in losses.items():
+                    sums[name] = sums.get(name, 0) + value.detach() / len(parts)
+        except RuntimeError as error:  # torch.OutOfMemoryError is one, and so is what the CPU's allocator raises
+            if not _out_of_memory(error):
+                raise
+            return {}, error
+        return sums, None
 
     def _report(self, stage: Stage) -> None:
         text = f"{stage.title}: step {self.state.step} of {stage.steps}"
@@ -172,6 +202,11 @@ class Trainer:
 
     def _measure(self, stage: Stage) -> None:
         """Figures of the stage; from the pose stages on also the held-out error, of which the best is kept."""
+        if self.group.first:
+            self._measure_here(stage)
+        self.group.copy(stage.module())
+
+    def _measure_here(self, stage: Stage) -> None:
         rng = step_generator(self.config.seed, len(self.stages) + self.state.stage, self.state.step)
         self.networks.eval()
         figures = stage.figures(rng)
@@ -206,7 +241,7 @@ class Trainer:
 
     def _finish(self) -> None:
         """Without anything held out the last weights are the best ones known."""
-        if not Checkpoint.exists(self.folder / "best"):
+        if self.group.first and not Checkpoint.exists(self.folder / "best"):
             self._save("best")
 
     def _out_of_time(self, stage: Stage) -> bool:
@@ -228,6 +263,8 @@ class Trainer:
         return torch.optim.Adam(stage.module().parameters(), lr=stage.learning_rate)
 
     def _save(self, name: str) -> None:
+        if not self.group.first:
+            return
         self.state.elapsed_s = self._elapsed_s()
         Checkpoint(
             weights=self.networks.state_dict(),
@@ -240,8 +277,17 @@ class Trainer:
             self._last_saved = time.monotonic()
 
     def _resume(self) -> None:
-        if not Checkpoint.exists(self.folder / "last"):
-            return
+        """Takes up the last checkpoint, if there is one; and divides the steps among the processes."""
+        there = Checkpoint.exists(self.folder / "last")
+        if there:
+            self._take_up()
+        for stage in self.stages:
+            stage.split(self.state.parts)
+        for name in self.state.halved:
+            next(s for s in self.stages if s.name == name).halve()
+        self.group.wait()  # until all have read it: the first process may write another soon
+
+    def _take_up(self) -> None:
         saved = Checkpoint.load(self.folder / "last")
         if saved.config != self.config.model or saved.meta.get("seed") != self.config.seed:
             raise CoreError(
@@ -253,8 +299,6 @@ class Trainer:
         if self.state.stage < len(self.stages):
             self.optimizer = self._new_optimizer(self.stages[self.state.stage])
             restore_optimizer(self.optimizer, saved.optimizer)
-            for name in self.state.halved:
-                next(s for s in self.stages if s.name == name).halve()
             stage = self.stages[self.state.stage]
             self.reporter.note(f"Going on at step {self.state.step} of stage {stage.name}.")
 

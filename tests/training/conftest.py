@@ -33,6 +33,10 @@ class World:
 
 @pytest.fixture(scope="session")
 def tiny() -> TrainConfig:
+    return tiny_config()
+
+
+def tiny_config() -> TrainConfig:
     net = VolumeNetConfig(width=0.25, front_kernel=3)
     return TrainConfig(
         device="cpu",
@@ -53,6 +57,10 @@ def tiny() -> TrainConfig:
 
 @pytest.fixture(scope="session")
 def world(tiny: TrainConfig) -> World:
+    return tiny_world(tiny)
+
+
+def tiny_world(tiny: TrainConfig) -> World:
     rng = np.random.default_rng(0)
     rig = ring_rig(4)
     people = walkers(2, 24, rng, half_size_mm=1200, skeleton=PANOPTIC15)
