@@ -133,12 +133,16 @@ def sample_session(sample_root: Path, tmp_path: Path) -> Session:
 @pytest.fixture
 def short_session(sample_session: Session) -> Session:
     """The sample, of which only the first few moments belong to the take."""
+    return first_moments(sample_session)
+
+
+def first_moments(session: Session, moments: int = 6) -> Session:
+    """Shortens the sample's take."""
     from core.session import Timeline
 
-    moments = 6
-    take = sample_session.take("two_people")
+    take = session.take("two_people")
     times = take.timeline()
-    sample_session.write_take(
+    session.write_take(
         dataclasses.replace(take.manifest, n_frames=moments),
         Timeline(
             cameras=times.cameras,
@@ -147,7 +151,7 @@ def short_session(sample_session: Session) -> Session:
             frame_time_s=times.frame_time_s[:moments],
         ),
     )
-    return sample_session
+    return session
 
 
 @pytest.fixture

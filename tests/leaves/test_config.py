@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,3 +102,13 @@ def test_the_settings_of_every_verb_survive_a_job_file(name: str) -> None:
     fields = params.__dataclass_fields__
     config = from_mapping(params, {k: v for k, v in required.items() if k in fields})
     assert from_mapping(params, to_mapping(config)) == config
+
+
+def test_numbers_as_people_write_them_in_yaml_are_numbers() -> None:
+    """YAML 1.1, which PyYAML reads, takes 1e-4 for a word."""
+    read = yaml.safe_load("rate: 1e-4")
+    assert read == {"rate": "1e-4"}
+    assert from_mapping(Inner, read).rate == 1e-4
+    for wrong in ("1e", "e-4", "1e-4 ", "nan", "0x1"):
+        with pytest.raises(CoreError, match="should be float"):
+            from_mapping(Inner, {"rate": wrong})
