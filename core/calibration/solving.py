@@ -25,7 +25,7 @@ from core.calibration.bundle import (
 from core.calibration.check import fold_share
 from core.calibration.config import CalibrateConfig
 from core.calibration.extrinsics import LEAST_MOMENTS, BoardPoses, PairGraph, board_poses, chain, pair_graph
-from core.calibration.held_out import BLOCKS, Prediction, blocks, gain, predict
+from core.calibration.held_out import BLOCKS, Prediction, blocks, gain, left_out_gain, predict
 from core.calibration.intrinsics import LEAST_PICTURES, SOLVED, LensFit, fit_lenses, usual_lens
 from core.calibration.observations import BoardObservations
 from core.calibration.rotation import mean
@@ -449,7 +449,9 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
                 # With a poor lens delays may only have made up for it: are they still worth having?
                 variant = dataclasses.replace(best, latency=False)
                 trial, result = attempt(variant, _in_step(solution))
-                if not gain(result, prediction, stretch, setting.scale_px) > 2 * _CERTAIN:
+                apart = [predicted(some, left_out_too=True) for some in (trial, solution)]
+                helps = gain(result, prediction, stretch, setting.scale_px) > _CERTAIN
+                if not (helps and left_out_gain(*apart, setting.scale_px) > 0):
                     best, solution, prediction = variant, trial, result
                     remarks.append(_NONE_LATE)
         names = [n for v, n in enumerate(setting.seen.cameras) if best.refined[v]]
