@@ -76,7 +76,7 @@ class TestPoints:
     def test_marks_of_two_things_are_refused(self, rig: CameraRig) -> None:
         points, xyz = FloorPoints(rig), places(rig)
         mark_all(points, xyz)
-        first, other = list(points.rig)[0], list(points.rig)[1]
+        first, other, *_ = points.rig
         points.mark(0, other.name, (project(other, xyz[0]) + (0, 80)).tolist())
         assert "px apart in" in points.problem and points.seen_px(0, first.name) is None
         with pytest.raises(CoreError, match="Not all three"):

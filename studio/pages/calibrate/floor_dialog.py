@@ -56,6 +56,7 @@ class FloorDialog(Dialog):
         self._timer.timeout.connect(self._read)
         self._change_take()
         self._select(0)
+        self.moment.setFocus()
 
     @property
     def point(self) -> int:

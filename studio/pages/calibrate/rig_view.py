@@ -31,7 +31,8 @@ _OF_THE_RIG = "the reprojection error that the calibration itself reports"
 def legend(left_out: bool) -> str:
     """What the colours of the cameras mean."""
     what = _OF_A_BOARD if left_out else _OF_THE_RIG
-    return f"Amber from {ODD_PX:.0f} px, red from {BAD_PX:.0f} px: {what}, at 1280 px width. Drag to turn; click, then wheel to zoom."
+    limits = f"Amber from {ODD_PX:.0f} px, red from {BAD_PX:.0f} px"
+    return f"{limits}: {what}, at 1280 px width. Drag to turn; click, then wheel to zoom."
 
 
 class RigView(Card):
