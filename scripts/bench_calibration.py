@@ -163,7 +163,8 @@ def _problems(found: BoardCalibration) -> list[str]:
 
     from core.calibration.check import check_rig
     from core.calibration.frame import guessed
-    from core.calibration.verdict import judge, measure
+    from core.calibration.quality import measure
+    from core.calibration.verdict import judge
 
     way = found.solution.way
     places = (found.seen.board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
@@ -178,8 +179,8 @@ def _recording(folder: Path, board: Board) -> None:
 
     from core.calibration.config import CalibrateConfig
     from core.calibration.look import look_through
+    from core.calibration.quality import measure
     from core.calibration.solving import calibrate
-    from core.calibration.verdict import measure
     from core.progress import NullReporter
     from core.session import Session
     from core.session.intake import import_take

@@ -25,6 +25,7 @@ from core.calibration.bundle import (
 from core.calibration.check import fold_share
 from core.calibration.config import CalibrateConfig
 from core.calibration.extrinsics import LEAST_MOMENTS, BoardPoses, PairGraph, board_poses, chain, pair_graph
+from core.calibration.halves import CONTRADICT, copies, disagreement, joined, losses
 from core.calibration.held_out import BLOCKS, Prediction, blocks, gain, left_out_gain, predict
 from core.calibration.intrinsics import LEAST_PICTURES, SOLVED, LensFit, fit_lenses, usual_lens
 from core.calibration.observations import BoardObservations
@@ -157,11 +158,11 @@ def calibrate(
             "Show the board to two cameras at a time, held still or moved slowly, until every camera shares views.",
         )
     told(2)
-    chosen, halves, prediction, remarks = _choose(setting, start, reporter)
+    folds = _folds(setting, start)
+    chosen, halves, prediction, remarks = _choose(setting, start, folds, reporter)
     told(3)
     everything = [np.ones(len(start.pictures), bool)]
-    start = dataclasses.replace(start, cameras=halves)
-    solution = _solve(setting, start, everything, chosen)
+    solution = _of_all(setting, start, folds, chosen, halves)
     for _ in range(_UNFOLDED):
         folding = _folding(setting, solution, chosen)
         if not folding:
@@ -333,10 +334,11 @@ def _solve(
     start: _Start,
     folds: list[np.ndarray],
     variant: _Variant,
-    from_: Solution | None = None,
+    from_: Solution | Cameras | None = None,
     tolerance: float = 1e-5,
 ) -> Solution:
     """Cameras and the board's way for one variant, from each of several sets of pictures (P,), in one system."""
+    known = from_.cameras if isinstance(from_, Solution) else from_
     views = len(start.reached)
     pictures, rows = start.pictures.apart([np.flatnonzero(f) for f in folds], np.arange(len(folds)) * views)
     reached = np.tile(start.reached, len(folds)) & np.isin(np.arange(views * len(folds)), pictures.view)
@@ -347,10 +349,13 @@ def _solve(
     free[~reached] = False
     free[start.root :: views, :7] = False
     usual = hand(setting.period_s)
-    cameras = start.cameras.tiled(len(folds)) if from_ is None else from_.cameras
-    way = first_way(setting.period_s, pictures, start.poses.where(rows), cameras) if from_ is None else from_.way
+    cameras = start.cameras.tiled(len(folds)) if known is None else known
+    if isinstance(from_, Solution):
+        way = from_.way
+    else:
+        way = first_way(setting.period_s, pictures, start.poses.where(rows), cameras)
     prior = setting.prior.tiled(len(folds))
-    if from_ is None or (variant.latency and not from_.cameras.latency_s.any()):
+    if not isinstance(from_, Solution) or (variant.latency and not from_.cameras.latency_s.any()):
         # Seen at a wrong time the board is far off: at first that must not count as unusual.
         rough = solve(
             pictures,
@@ -385,13 +390,20 @@ def _solve(
     return solution
 
 
-def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Variant, Cameras, Prediction, list[str]]:
-    """Which refinements predict held-out stretches better; the cameras and the predictions with those that are kept."""
-    views = len(start.reached)
+def _folds(setting: _Setting, start: _Start) -> list[np.ndarray]:
+    """(P,) pictures of every other stretch, and of those in between; as many as it takes to tell variants apart."""
     stretch = blocks(start.pictures, len(setting.seen.time_s))
     number = stretch[start.pictures.moment]
     enough = _first_of_each(stretch, np.unique(start.pictures.moment))[start.pictures.moment]
-    folds = [(number % 2 == 0) & enough, (number % 2 == 1) & enough]
+    return [(number % 2 == 0) & enough, (number % 2 == 1) & enough]
+
+
+def _choose(
+    setting: _Setting, start: _Start, folds: list[np.ndarray], reporter: Reporter
+) -> tuple[_Variant, Solution, Prediction, list[str]]:
+    """Which refinements predict held-out stretches better; the fits to both halves and their predictions with those."""
+    views = len(start.reached)
+    stretch = blocks(start.pictures, len(setting.seen.time_s))
     nothing = np.zeros(views, bool)
 
     def predicted(solution: Solution, *, left_out_too: bool) -> Prediction:
@@ -409,7 +421,8 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
 
     def attempt(variant: _Variant, before: Solution | None) -> tuple[Solution, Prediction]:
         check(reporter)
-        solution = _solve(setting, start, folds, variant, before, _ROUGH)
+        halves = _solve(setting, start, folds, variant, before, _ROUGH)
+        solution = _reconciled(setting, start, folds, variant, halves)
         return solution, predicted(solution, left_out_too=False)
 
     def better(after: Prediction, view: int | None = None, certain: float = 0.0) -> bool:
@@ -451,7 +464,7 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
                 trial, result = attempt(variant, _in_step(solution))
                 apart = [predicted(some, left_out_too=True) for some in (trial, solution)]
                 helps = gain(result, prediction, stretch, setting.scale_px) > _CERTAIN
-                if not (helps and left_out_gain(*apart, setting.scale_px) > 0):
+                if not (helps and left_out_gain(apart[0], apart[1], setting.scale_px) > 0):
                     best, solution, prediction = variant, trial, result
                     remarks.append(_NONE_LATE)
         names = [n for v, n in enumerate(setting.seen.cameras) if best.refined[v]]
@@ -460,7 +473,39 @@ def _choose(setting: _Setting, start: _Start, reporter: Reporter) -> tuple[_Vari
             if names
             else "Lenses stay as each camera's own pictures say: refining them does not lower held-out error."
         )
-    return best, _between(solution.cameras, start, folds), predicted(solution, left_out_too=True), remarks
+    return best, solution, predicted(solution, left_out_too=True), remarks
+
+
+def _reconciled(
+    setting: _Setting, start: _Start, folds: list[np.ndarray], variant: _Variant, halves: Solution
+) -> Solution:
+    """Both halves of the recording; where they contradict each other, each from what the other says, if that fits."""
+    views = len(start.reached)
+    if disagreement(halves, halves, 0, 1, views).max() < CONTRADICT:
+        return halves
+    turned = _solve(setting, start, folds, variant, copies(halves.cameras, (1, 0), views), _ROUGH)
+    pictures, _ = start.pictures.apart([np.flatnonzero(f) for f in folds], np.arange(len(folds)) * views)
+    before, after = (losses(some, pictures, setting.scale_px, views) for some in (halves, turned))
+    if (before <= after).all():
+        return halves
+    if (after <= before).all():
+        return turned
+    best = (0 if before[0] <= after[0] else 2, 1 if before[1] <= after[1] else 3)
+    return _solve(setting, start, folds, variant, copies(joined(halves.cameras, turned.cameras), best, views), _ROUGH)
+
+
+def _of_all(setting: _Setting, start: _Start, folds: list[np.ndarray], variant: _Variant, halves: Solution) -> Solution:
+    """The fit to everything, from between the halves; where these contradict each other, from each, the better one."""
+    views = len(start.reached)
+    everything = [np.ones(len(start.pictures), bool)]
+    if disagreement(halves, halves, 0, 1, views).max() < CONTRADICT:
+        return _solve(setting, start, everything, variant, _between(halves.cameras, start, folds))
+    fits = [
+        _solve(setting, start, everything, variant, copies(halves.cameras, (half,), views))
+        for half in range(len(folds))
+    ]
+    pictures, _ = start.pictures.apart([np.arange(len(start.pictures))], np.zeros(1, int))
+    return min(fits, key=lambda fit: float(losses(fit, pictures, setting.scale_px, views)[0]))
 
 
 def _between(fits: Cameras, start: _Start, folds: list[np.ndarray]) -> Cameras:

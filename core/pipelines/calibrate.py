@@ -16,9 +16,10 @@ from core.calibration.guidance import next_to_show
 from core.calibration.held_out import save_residuals
 from core.calibration.look import look_through, measured_marker
 from core.calibration.own_board import keep_board, own_board
+from core.calibration.quality import Quality, measure, measure_rig
 from core.calibration.solving import BoardCalibration
 from core.calibration.solving import calibrate as solve_board
-from core.calibration.verdict import Quality, judge, measure, measure_rig
+from core.calibration.verdict import judge
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json

@@ -13,9 +13,10 @@ from core.calibration.config import CalibrateConfig
 from core.calibration.held_out import load_residuals, save_residuals
 from core.calibration.intrinsics import fit_lenses
 from core.calibration.observations import BoardObservations
+from core.calibration.quality import measure, measure_rig
 from core.calibration.rotation import angle_rad
 from core.calibration.solving import BoardCalibration, calibrate
-from core.calibration.verdict import judge, measure, measure_rig
+from core.calibration.verdict import judge
 from core.calibration.wave import closeups, wave
 from core.errors import CancelledError, CoreError
 from core.progress import NullReporter, RecordingReporter

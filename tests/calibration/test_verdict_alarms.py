@@ -9,8 +9,9 @@ from core.calibration.board import Board
 from core.calibration.check import check_rig
 from core.calibration.config import CalibrateConfig
 from core.calibration.frame import guessed
+from core.calibration.quality import measure
 from core.calibration.solving import calibrate
-from core.calibration.verdict import judge, measure
+from core.calibration.verdict import judge
 from core.calibration.wave import closeups, wave
 from core.progress import NullReporter
 from core.synthetic.rigs import random_rig
