@@ -33,6 +33,7 @@ class Settings:
         last_folder: Where the last file was chosen.
         jobs_panel: Whether the panel of jobs is open.
         geometry: Place and size of the window, as Qt's own bytes in base64.
+        cameras: Live cameras, each as "name=address".
     """
 
     theme: ThemeName = "dark"
@@ -40,6 +41,7 @@ class Settings:
     last_folder: str = ""
     jobs_panel: bool = False
     geometry: str = ""
+    cameras: tuple[str, ...] = ()
 
 
 def settings_file() -> Path:

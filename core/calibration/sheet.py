@@ -10,6 +10,7 @@ import numpy as np
 from core.calibration.board import Board
 from core.errors import CoreError
 from core.files import replacing
+from core.types.arrays import U8
 
 PAPERS_MM: dict[str, tuple[float, float]] = {
     "a4": (210, 297),
@@ -147,22 +148,27 @@ def _ruler(canvas: Any, board: Board, width: float) -> None:
     canvas.drawString((_MARGIN_MM + length + 3) * mm, y * mm, board.title)
 
 
-def _png(board: Board, path: Path) -> tuple[Path, ...]:
-    import cv2
-
+def printed(board: Board, *, back: bool = False) -> U8:
+    """(H, W) picture of the print, 0 and 255, with half a square of margin around it."""
     per_mm = _SQUARE_PX / board.square_mm
     if board.kind != "chessboard":
         per_mm = max(per_mm, _BIT_PX * (board.markers().markerSize + 2) / board.marker_mm)
     wide, high = (round(side * per_mm) for side in size_mm(board))
-    margin, written = round(board.square_mm * per_mm / 2), []
+    dark = np.zeros((high, wide), bool)
+    for x, y, w, h in rectangles_mm(board, back):
+        x0, y0, x1, y1 = (round(v * per_mm) for v in (x, y, x + w, y + h))
+        dark[y0:y1, x0:x1] = True
+    shown = np.pad(dark, round(board.square_mm * per_mm / 2)) == board.inverted
+    return np.asarray(shown, np.uint8) * np.uint8(255)
+
+
+def _png(board: Board, path: Path) -> tuple[Path, ...]:
+    import cv2
+
+    written = []
     for back in _sides(board):
-        dark = np.zeros((high, wide), bool)
-        for x, y, w, h in rectangles_mm(board, back):
-            x0, y0, x1, y1 = (round(v * per_mm) for v in (x, y, x + w, y + h))
-            dark[y0:y1, x0:x1] = True
-        shown = np.pad(dark, margin) == board.inverted
         target = path.with_stem(f"{path.stem}_back") if back else path
-        ok, data = cv2.imencode(".png", shown.astype(np.uint8) * 255)
+        ok, data = cv2.imencode(".png", printed(board, back=back))
         if not ok:
             raise CoreError(f"{target.name} could not be written as a PNG.", "Choose smaller squares.")
         with replacing(target) as temporary:

@@ -52,6 +52,30 @@ class ImportRigParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordParams:
+    """A take from cameras that run now.
+
+    Attributes:
+        cameras: Each as "name=address": an address is rtsp://…, http://…, v4l2:/dev/video0, dshow:…, avfoundation:…,
+            the path of a video, or demo:cam01 to demo:cam04, cameras that are only simulated.
+        name: Of the take; empty for the first free one.
+        kind: What is filmed.
+        seconds: How long; 0 until it is cancelled.
+        keep: Whether a take is made at all; else the cameras are only watched.
+        board: That is looked for in the previews; None for the session's.
+        preview_hz: Looks at the newest pictures a second.
+    """
+
+    cameras: tuple[str, ...]
+    name: str = ""
+    kind: Literal["board", "floor", "motion"] = "board"
+    seconds: float = 0.0
+    keep: bool = True
+    board: Board | None = None
+    preview_hz: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrateParams:
     """Cameras from a board that is waved in front of them.
 

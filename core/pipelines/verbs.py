@@ -65,6 +65,12 @@ VERBS = {
             "core.pipelines.intake:import_rig",
         ),
         Verb(
+            "record",
+            "Record cameras that run now, and watch the board in them",
+            params.RecordParams,
+            "core.pipelines.record:record",
+        ),
+        Verb(
             "calibrate",
             "Lenses, poses and delays of the cameras from a take of a board",
             params.CalibrateParams,

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 
 from core.calibration.board import Board
-from core.calibration.sheet import save_sheet, size_mm
+from core.calibration.sheet import printed
+from core.calibration.simulated import drawn
 from core.calibration.wave import carried
-from core.geometry import project
 from core.synthetic.rigs import camera
-from core.types.arrays import F64, U8
+from core.types.arrays import U8
 from core.types.camera import CameraRig
 
 BOARD = Board(columns=5, rows=4, square_mm=120, marker_mm=90, dictionary="DICT_4X4_50", back="none")
@@ -41,8 +40,7 @@ def film(
 ) -> list[Path]:
     """Writes a video a camera; the board is carried about, or lies on the floor."""
     folder.mkdir(parents=True, exist_ok=True)
-    (sheet,) = save_sheet(board, folder.parent / f"{folder.name}.png")
-    printed = cv2.imread(str(sheet), cv2.IMREAD_GRAYSCALE)
+    sheet = printed(board)
     way = carried(rig, np.random.default_rng(4), seconds, speed_mm=350, room_mm=450)
     times = np.arange(int(seconds * fps)) / fps
     paths = []
@@ -52,30 +50,9 @@ def film(
         if resting:  # face up, its x axis along the world's
             at, R = np.tile((0.0, 0.0, 0.0), (len(times), 1)), np.tile(np.diag([1.0, -1, -1]), (len(times), 1, 1))
         path = folder / f"{each.name}.mp4"
-        _write(path, [_picture(printed, board, each, a, r) for a, r in zip(at, R, strict=True)], fps)
+        _write(path, [drawn(sheet, board, each, a, r) for a, r in zip(at, R, strict=True)], fps)
         paths.append(path)
     return paths
-
-
-def _picture(printed: U8, board: Board, each: object, at: F64, R: F64) -> U8:
-    wide, high = size_mm(board)
-    margin = board.square_mm / 2
-    corners = np.array(
-        [[-margin, -margin], [wide + margin, -margin], [wide + margin, high + margin], [-margin, high + margin]]
-    )
-    local = np.concatenate([corners, np.zeros((4, 1))], 1) - board.points_mm[: board.points_per_side].mean(0)
-    xy = project(each, at + local @ R.T)  # type: ignore[arg-type]
-    picture = np.full((SIZE[1], SIZE[0]), 110, np.uint8)
-    view = each.centre_mm - at  # type: ignore[attr-defined]
-    if not np.isfinite(xy).all() or view @ R[:, 2] > -0.15 * np.linalg.norm(view):
-        return picture
-    rows, columns = printed.shape
-    source = np.float32([[0, 0], [columns, 0], [columns, rows], [0, rows]]) - 0.5
-    to_picture = cv2.getPerspectiveTransform(source, xy.astype(np.float32))
-    # Drawn at three times the size, so that edges are as soft as a lens makes them.
-    larger = np.array([[3, 0, 1], [0, 3, 1], [0, 0, 1.0]]) @ to_picture
-    big = cv2.warpPerspective(printed, larger, (3 * SIZE[0], 3 * SIZE[1]), flags=cv2.INTER_AREA, borderValue=110)
-    return np.asarray(cv2.resize(big, SIZE, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _write(path: Path, pictures: list[U8], fps: int) -> None:

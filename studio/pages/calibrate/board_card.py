@@ -83,6 +83,11 @@ class BoardCard(Card):
         reason = "Bring in videos of the board first." if not takes else ""
         self.go.set_blocked("A calibration is being made." if running else self.form.problem or reason)
 
+    def choose(self, take: str) -> None:
+        """Takes a take to calibrate from, if it is offered."""
+        if self.take.findText(take) >= 0:
+            self.take.setCurrentText(take)
+
     def say(self, advice: str) -> None:
         """Says what to show next; empty for nothing."""
         self.advice.setText(f"Next: {advice}" if advice else "")

@@ -20,15 +20,18 @@ from core.pipelines.params import (
     ExportRigParams,
     ImportRigParams,
     ImportTakeParams,
+    RecordParams,
     SetFrameParams,
 )
 from core.session import Session
 from core.types import CameraRig
+from studio.jobs.tracked import TrackedJob
 from studio.pages.calibrate import presenter, results
 from studio.pages.calibrate.board_card import BoardCard
 from studio.pages.calibrate.floor_dialog import FloorDialog
 from studio.pages.calibrate.frame_card import FrameCard
 from studio.pages.calibrate.import_dialog import ImportRigDialog
+from studio.pages.calibrate.live_card import LiveCard
 from studio.pages.calibrate.rig_view import RigView
 from studio.plots.accuracy_plan import AccuracyPlan
 from studio.plots.error_timeline import ErrorTimeline
@@ -72,6 +75,7 @@ class CalibratePage(ScrollPage):
             signal.connect(self.refresh)
         state.jobs.added.connect(self._jobs_changed)
         state.jobs.changed.connect(self._jobs_changed)
+        state.jobs.ended.connect(self._job_ended)
         state.rig.failed.connect(self._failed)
         self.refresh()
 
@@ -131,6 +135,20 @@ class CalibratePage(ScrollPage):
         self._start(
             "calibrate", CalibrateParams(take=take, lens_takes=lenses, calibration=config), f"Calibrate from {take}"
         )
+
+    def record(self, cameras: tuple[str, ...], keep: bool) -> None:
+        """Starts live cameras, as a job that ends when it is cancelled."""
+        if self._recording() is None:
+            params = RecordParams(cameras=cameras, keep=keep, board=self.board_card.form.board)
+            self._start("record", params, "Record the board" if keep else "Watch the cameras")
+
+    def _stop_recording(self) -> None:
+        job = self._recording()
+        if job is not None:
+            self._state.jobs.cancel(job)
+
+    def _recording(self) -> TrackedJob | None:
+        return next((job for job in self._state.jobs.active if job.verb == "record"), None)
 
     def import_videos(self) -> None:
         """Asks for videos of the board and brings them in as a take, as a job."""
@@ -192,6 +210,9 @@ class CalibratePage(ScrollPage):
         self.board_card.videos_wanted.connect(self.import_videos)
         self.board_card.sheet_wanted.connect(self.make_sheet)
         self.board_card.board_edited.connect(self._keep_board)
+        self.live_card = LiveCard(self._state.settings)
+        self.live_card.start.connect(self.record)
+        self.live_card.stop.connect(self._stop_recording)
         self.check_card = Card("Check")
         self.pictures_card = Card("The rig over the pictures")
         self.pictures_card.set_note(presenter.LEGEND)
@@ -240,7 +261,14 @@ class CalibratePage(ScrollPage):
 
     def _lay_out(self) -> None:
         columns = Columns(breakpoint_px=900, shares=(7, 5))
-        for card in (self.board_card, self.rig_view, self.error_card, self.pictures_card, self.accuracy_card):
+        for card in (
+            self.board_card,
+            self.live_card,
+            self.rig_view,
+            self.error_card,
+            self.pictures_card,
+            self.accuracy_card,
+        ):
             columns.left.addWidget(card)
         columns.left.addStretch(1)
         for card in (self.check_card, self.coverage_card, self.frame_card):
@@ -391,7 +419,14 @@ class CalibratePage(ScrollPage):
     def _calibrating(self) -> bool:
         return any(job.verb == "calibrate" for job in self._state.jobs.active)
 
+    def _job_ended(self, job: TrackedJob) -> None:
+        self._jobs_changed(job)
+        if job.verb == "record" and job.result.get("take"):
+            self.board_card.choose(str(job.result["take"]))
+
     def _jobs_changed(self, _job: object) -> None:
+        recording = self._recording()
+        self.live_card.follow(None if recording is None else recording.job.folder)
         session = self._state.session
         if session is not None:
             takes = results.board_takes(session)

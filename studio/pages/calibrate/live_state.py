@@ -1,0 +1,88 @@
+"""What a recording that runs tells of itself, read from its folder. No widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import CoreError
+from core.files import read_json
+from core.types.arrays import F64, I64
+
+LIVE, STATE = "live", "state.json"
+DEMO = tuple(f"cam{i:02d}=demo:cam{i:02d}" for i in range(1, 5))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LiveCamera:
+    """One camera now.
+
+    Attributes:
+        size_px: Width and height of its pictures; None until it runs.
+        frames: Pictures so far.
+        words: For its caption.
+        problem: Why it does not run; empty if it does.
+        corners_px: (n, 2) of the board in the newest picture.
+        cells: Points seen in each part of the picture so far.
+        picture: File of the newest picture.
+    """
+
+    size_px: tuple[int, int] | None
+    frames: int
+    words: str
+    problem: str
+    corners_px: F64
+    cells: I64
+    picture: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LiveState:
+    """All cameras now.
+
+    Attributes:
+        seconds: Since the recording began.
+        advice: What to show the cameras next.
+        cameras: By name.
+    """
+
+    seconds: float
+    advice: str
+    cameras: dict[str, LiveCamera]
+
+
+def read_live(run: Path) -> LiveState | None:
+    """What a run tells; None as long as it says nothing."""
+    try:
+        told: Any = read_json(run / LIVE / STATE)
+        cameras = {name: _camera(name, one, run / LIVE) for name, one in told["cameras"].items()}
+        return LiveState(seconds=float(told["seconds"]), advice=str(told["advice"]), cameras=cameras)
+    except (CoreError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _camera(name: str, told: Any, folder: Path) -> LiveCamera:
+    size = told["size_px"]
+    words = f"{name} · {told['fps']:.0f} fps" + (f" · board in {told['share']:.0%}" if told["share"] else "")
+    return LiveCamera(
+        size_px=(int(size[0]), int(size[1])) if len(size) == 2 else None,
+        frames=int(told["frames"]),
+        words=words if told["frames"] else name,
+        problem=str(told["problem"]),
+        corners_px=np.asarray(told["corners"], float).reshape(-1, 2),
+        cells=np.asarray(told["cells"], np.int64).reshape(len(told["cells"]), -1),
+        picture=folder / f"{name}.jpg",
+    )
+
+
+def named(address: str, taken: tuple[str, ...]) -> str:
+    """A camera as "name=address": as it was typed, or with the first free name."""
+    name, equals, rest = address.strip().partition("=")
+    if equals and rest and name.replace("_", "").replace("-", "").isalnum():
+        return f"{name}={rest.strip()}"
+    names = {one.partition("=")[0] for one in taken}
+    free = next(f"cam{i:02d}" for i in range(1, 1000) if f"cam{i:02d}" not in names)
+    return f"{free}={address.strip()}"

@@ -1,0 +1,75 @@
+"""Live cameras on the Calibrate page, as a person uses them who owns none: the demo cameras, through real clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+
+from core.calibration.board import Board
+from studio.main_window import MainWindow
+from studio.pages.calibrate.live_card import LiveCard
+from studio.pages.calibrate.live_state import named, read_live
+from studio.settings import SettingsStore
+from studio.state.app_state import AppState
+
+BOARD = Board(columns=5, rows=4, square_mm=120, marker_mm=90, dictionary="DICT_4X4_50", back="none")
+
+
+def test_names_of_cameras() -> None:
+    assert named(" left = rtsp://a/b?c=d ".replace(" = ", "="), ()) == "left=rtsp://a/b?c=d"
+    assert named("rtsp://host/x?user=me", ("cam01=y",)) == "cam02=rtsp://host/x?user=me"
+
+
+def test_damaged_news_is_no_news(tmp_path: Path) -> None:
+    assert read_live(tmp_path) is None
+    (tmp_path / "live").mkdir()
+    for text in ("{", "{}", '{"seconds": 1, "advice": "", "cameras": {"a": {}}}', "[]"):
+        (tmp_path / "live" / "state.json").write_text(text, encoding="utf-8")
+        assert read_live(tmp_path) is None
+
+
+def test_cameras_are_added_kept_and_forgotten(window: MainWindow, qtbot) -> None:
+    settings = SettingsStore(None)
+    card = LiveCard(settings)
+    qtbot.addWidget(card)
+    card.show()
+    assert not card.record.isEnabled() and not card.watch.isEnabled()
+    qtbot.keyClicks(card.address, "left=rtsp://192.0.2.7/one")
+    qtbot.keyClick(card.address, Qt.Key.Key_Return)
+    qtbot.keyClicks(card.address, "http://192.0.2.8/two")
+    qtbot.mouseClick(card.add, Qt.MouseButton.LeftButton)
+    assert settings.value.cameras == ("left=rtsp://192.0.2.7/one", "cam01=http://192.0.2.8/two")
+    assert card.record.isEnabled() and card.address.text() == ""
+    forget = next(w for w in card.findChildren(type(card.add)) if w.accessibleName() == "Forget left")
+    qtbot.mouseClick(forget, Qt.MouseButton.LeftButton)
+    assert card.cameras == ("cam01=http://192.0.2.8/two",)
+
+
+def test_the_board_is_watched_recorded_and_offered_for_the_calibration(
+    window: MainWindow, qtbot, tmp_path: Path, ended: Callable[[AppState], None]
+) -> None:
+    window.create_session(tmp_path / "mine")
+    window.show_page("calibrate")
+    page = window.pages["calibrate"]
+    page.board_card.form.show_board(BOARD)
+    card = page.live_card
+    qtbot.mouseClick(card.demo, Qt.MouseButton.LeftButton)
+    assert len(card.cameras) == 4
+    qtbot.mouseClick(card.record, Qt.MouseButton.LeftButton)
+    assert card.end.isVisible() and not card.record.isVisible() and not card.address.isVisible()
+    qtbot.waitUntil(
+        lambda: len(card.pictures) == 4 and all(tile.loaded for tile in card.pictures.values()), timeout=40_000
+    )
+    qtbot.waitUntil(lambda: any(len(t.lines[0].paths_px) > 8 for t in card.pictures.values()), timeout=40_000)
+    qtbot.waitUntil(lambda: any(t.cells.any() for t in card.pictures.values()), timeout=40_000)
+    assert "Next: " in card.says.text() and " fps" in next(iter(card.pictures.values())).caption
+    qtbot.mouseClick(card.end, Qt.MouseButton.LeftButton)
+    ended(window.state)
+    session = window.state.session
+    assert session is not None
+    (take,) = session.take_names()
+    assert page.board_card.take.currentText() == take and page.board_card.go.push.isEnabled()
+    assert session.take(take).manifest.kind == "board"
+    assert card.record.isVisible() and not card.end.isVisible() and not card.pictures
