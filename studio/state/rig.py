@@ -12,7 +12,6 @@ from core.calibration.frame import Similarity
 from core.errors import CoreError
 from core.files import read_json, write_bytes, write_json
 from core.session import Session
-from core.types import CameraRig
 
 
 class RigState(QObject):
@@ -97,19 +96,6 @@ def findings_of(report: dict[str, Any]) -> list[dict[str, Any]]:
     """The findings of a report, as far as they can be read."""
     found = report.get("findings", [])
     return [f for f in found if isinstance(f, dict)] if isinstance(found, list) else []
-
-
-def left_out_px(session: Session, rig: CameraRig) -> dict[str, float]:
-    """How far each camera is off what the others predict of the board, px; empty if no board has judged this rig."""
-    try:
-        report = _report(session)
-    except CoreError:
-        return {}
-    quality = report.get("quality")
-    found = quality.get("left_out_px") if isinstance(quality, dict) and report.get("digest") == rig.digest else None
-    if not isinstance(found, dict):
-        return {}
-    return {str(name): float(px) for name, px in found.items() if isinstance(px, int | float) and name in rig.names}
 
 
 def _stored(session: Session) -> dict[str, bytes]:

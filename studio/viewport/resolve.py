@@ -33,8 +33,7 @@ from studio.viewport.stage import Stage, moment_of
 
 _TRAIL_POINTS = 60
 _CELL_PX = 4  # of the accuracy map's cells in its texture, so that they keep their edges
-ODD_PX, BAD_PX = 3.0, 10.0
-"""Error of a camera's calibration, at 1280 px width, from which on it is odd, or bad."""
+_ODD_PX, _BAD_PX = 3.0, 10.0  # reprojection error of a camera, at 1280 px width
 _ABOVE_HEAD_MM = 110.0
 
 
@@ -151,7 +150,7 @@ def frusta_layer(stage: Stage, palette: Palette, pictures: Mapping[str, U8]) -> 
 def camera_colours(stage: Stage, palette: Palette) -> RGBA:
     """(V, 4) by the error of each camera's calibration; quiet where none is known or all is well."""
     error = np.nan_to_num(stage.error_px, nan=0.0)
-    level = (error > ODD_PX).astype(int) + (error > BAD_PX)
+    level = (error > _ODD_PX).astype(int) + (error > _BAD_PX)
     choices = np.stack([palette.camera, palette.verdict[1], palette.verdict[2]])
     return np.asarray(choices[level], np.float32)
 

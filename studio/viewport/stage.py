@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.calibration.accuracy import AccuracyMap
-from core.types import Camera, CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
+from core.types import CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
 from core.types.arrays import F64
 
 _EMPTY_FLOOR_M = 3
@@ -27,8 +26,7 @@ class Stage:
         accuracy: How well points can be located over the floor, or None.
         cameras: (V,) names of the posed cameras.
         centre_mm: (V, 3) camera centres.
-        error_px: (V,) error of each camera's calibration per 1280 px of picture width, or NaN: how far it is off what
-            the other cameras predict, where that is known; else the reprojection error that its calibration reported.
+        error_px: (V,) reprojection error that each calibration reported, per 1280 px of picture width, or NaN.
         corner_mm: (V, 4, 3) corners of the image planes: top left, top right, bottom right, bottom left.
         middle_mm: (T, P, 3) each person's middle: the hips, else the mean joint; NaN where absent.
         low_m: Lowest x and y of the floor, whole metres.
@@ -61,13 +59,8 @@ class Stage:
         space: CaptureSpace | None = None,
         synthetic: SyntheticRange | None = None,
         accuracy: AccuracyMap | None = None,
-        left_out_px: Mapping[str, float] | None = None,
     ) -> Stage:
-        """Measures a take. Everything may be missing; unposed cameras are left out.
-
-        `left_out_px` are errors of cameras against what the others predict, by name; without any, those of the rig
-        itself count.
-        """
+        """Measures a take. Everything may be missing; unposed cameras are left out."""
         posed = [c for c in rig if c.posed] if rig else []
         centre = np.array([c.centre_mm for c in posed]).reshape(-1, 3)
         people = _people_box(poses if poses is not None else ghost)
@@ -83,7 +76,7 @@ class Stage:
             accuracy=accuracy,
             cameras=tuple(c.name for c in posed),
             centre_mm=centre,
-            error_px=np.array([_error_px(c, left_out_px) for c in posed], float),
+            error_px=np.array([np.nan if c.rmse_px is None else 1280 * c.rmse_px / max(c.size_px) for c in posed]),
             corner_mm=corner,
             middle_mm=np.zeros((0, 0, 3)) if poses is None else middles(poses),
             low_m=low_m,
@@ -91,11 +84,6 @@ class Stage:
             frame_mm=frame,
             azimuth_deg=_clear_azimuth(centre, people),
         )
-
-
-def _error_px(camera: Camera, left_out_px: Mapping[str, float] | None) -> float:
-    error = left_out_px.get(camera.name) if left_out_px else camera.rmse_px
-    return np.nan if error is None else 1280 * error / max(camera.size_px)
 
 
 def moment_of(sequence: Pose3DSequence, time_s: float) -> int | None:

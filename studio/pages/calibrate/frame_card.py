@@ -24,7 +24,6 @@ class FrameCard(Card):
         moved: A `Similarity` and what it does, in words.
         failed: A `CoreError`.
         floor_wanted: Name of a take in which the board lies on the floor.
-        points_wanted: Somebody wants the floor from three points of it.
         feet_wanted: Somebody wants the floor from the feet of the people in the selected take.
         people_wanted: Somebody wants poses from these people, in the way of `CalibratePeopleParams.mode`.
     """
@@ -32,7 +31,6 @@ class FrameCard(Card):
     moved = Signal(object, str)
     failed = Signal(object)
     floor_wanted = Signal(str)
-    points_wanted = Signal()
     feet_wanted = Signal()
     people_wanted = Signal(str)
 
@@ -62,14 +60,10 @@ class FrameCard(Card):
         self.floor.clicked.connect(self._floor)
         self.feet = button("From feet", "normal", "person", "Floor from the feet of the people in the selected take")
         self.feet.clicked.connect(self.feet_wanted)
-        self.points = button("Click points…", "normal", "plus", "Floor, origin and x axis from three points you click")
-        self.points.clicked.connect(self.points_wanted)
-        words = "Floor from the board that lies there, from people's feet, or from three points in the pictures"
-        grid.addWidget(label(words, "small"), 0, 0, 1, 3)
+        grid.addWidget(label("Floor from the board that lies there, or from people's feet", "small"), 0, 0, 1, 3)
         grid.addWidget(self.floor_take, 1, 0)
         grid.addWidget(self.floor, 1, 1)
         grid.addWidget(self.feet, 1, 2)
-        grid.addWidget(self.points, 2, 0, 1, 3)
         self.first, self.second = QComboBox(), QComboBox()
         self.first.setAccessibleName("First camera")
         self.second.setAccessibleName("Second camera")
@@ -115,10 +109,6 @@ class FrameCard(Card):
         _fill(self.second, posed, 1)
         self.floor.setEnabled(bool(takes))
         self.floor.setToolTip("" if takes else "Bring in a take in which the board lies on the floor")
-        self.points.setEnabled(bool(takes) and len(posed) >= 2)
-        self.points.setToolTip(
-            "" if takes else "Bring in a take of the same cameras first: its pictures show the floor"
-        )
         self.feet.setEnabled(people)
         self.feet.setToolTip("" if people else "Make 3D poses of a take with people first")
         for push in (self.repair, self.anew):

@@ -205,6 +205,7 @@ class LiveCard(Card):
         if image.isNull() or camera.size_px is None:
             return
         tile.caption = camera.words
+        tile.set_aspect(*camera.size_px)
         corners = (camera.corners_px + 0.5) * (image.width() / camera.size_px[0]) - 0.5
         crosses = [np.stack([p - s, p + s]) for p in corners for s in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX))]
         tile.set_picture(image, [Lines(tuple(crosses), "on_picture_strong", 1.6)])

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
 
 from core.calibration.board import Board
@@ -28,16 +27,13 @@ from core.types import CameraRig
 from studio.jobs.tracked import TrackedJob
 from studio.pages.calibrate import presenter, results
 from studio.pages.calibrate.board_card import BoardCard
-from studio.pages.calibrate.floor_dialog import FloorDialog
 from studio.pages.calibrate.frame_card import FrameCard
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.calibrate.live_card import LiveCard
-from studio.pages.calibrate.rig_view import RigView
 from studio.plots.accuracy_plan import AccuracyPlan
 from studio.plots.error_timeline import ErrorTimeline
 from studio.shell.dialogs import show_error
 from studio.state.app_state import AppState
-from studio.state.rig import left_out_px
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear, line
 from studio.widgets.columns import Columns, TileGrid
@@ -78,10 +74,6 @@ class CalibratePage(ScrollPage):
         state.jobs.ended.connect(self._job_ended)
         state.rig.failed.connect(self._failed)
         self.refresh()
-
-    def shut_down(self) -> None:
-        """Frees OpenGL. Called once, before the window goes."""
-        self.rig_view.shut_down()
 
     def act(self, action: str) -> None:
         """Carries out an action of the menu."""
@@ -189,8 +181,7 @@ class CalibratePage(ScrollPage):
             self.problem.setText(f"The calibration cannot be read. {error.message} {error.hint}")
             self.problem.setVisible(True)
         self.export_button.setEnabled(rig is not None)
-        ours = (self.check_card, self.pictures_card, self.rig_card, self.frame_card, self.accuracy_card, self.rig_view)
-        for card in ours:
+        for card in (self.check_card, self.pictures_card, self.rig_card, self.frame_card, self.accuracy_card):
             card.setVisible(rig is not None)
         if rig is None:
             self._show_results(session, None)
@@ -220,7 +211,6 @@ class CalibratePage(ScrollPage):
         self.pictures_empty = label("Import a take to see the rig over its pictures.", "muted")
         self.pictures_card.body.addWidget(self.pictures_empty)
         self.pictures_card.body.addWidget(self.pictures)
-        self.rig_view = RigView()
         self.rig_card = Card("Cameras")
         self.table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5, 6, 7, 8), stretch=0)
         self.rig_card.body.addWidget(self.table)
@@ -234,15 +224,12 @@ class CalibratePage(ScrollPage):
         self.timeline = ErrorTimeline()
         self.timeline.chosen.connect(self.show_moment)
         self.board_pictures = PictureTiles(presenter.RESIDUAL_LEGEND)
-        self.board_pictures.loaded.connect(self.rig_view.show_picture)
-        self.pictures.loaded.connect(self._picture_loaded)
         self.error_card.body.addWidget(self.timeline)
         self.error_card.body.addWidget(self.board_pictures)
         self.frame_card = FrameCard()
         self.frame_card.moved.connect(self._move)
         self.frame_card.failed.connect(self._failed)
         self.frame_card.floor_wanted.connect(self._floor)
-        self.frame_card.points_wanted.connect(self.mark_floor)
         self.frame_card.feet_wanted.connect(self._feet)
         self.frame_card.people_wanted.connect(self._people)
         self.accuracy_card = Card("Expected accuracy", presenter.ACCURACY_NOTE)
@@ -261,14 +248,7 @@ class CalibratePage(ScrollPage):
 
     def _lay_out(self) -> None:
         columns = Columns(breakpoint_px=900, shares=(7, 5))
-        for card in (
-            self.board_card,
-            self.live_card,
-            self.rig_view,
-            self.error_card,
-            self.pictures_card,
-            self.accuracy_card,
-        ):
+        for card in (self.board_card, self.live_card, self.error_card, self.pictures_card, self.accuracy_card):
             columns.left.addWidget(card)
         columns.left.addStretch(1)
         for card in (self.check_card, self.coverage_card, self.frame_card):
@@ -282,7 +262,6 @@ class CalibratePage(ScrollPage):
     def _show_rig(self, session: Session, rig: CameraRig, takes: list[str]) -> None:
         found = results.results(session)
         self.table.set_rows(presenter.camera_rows(rig, found))
-        self.rig_view.show_rig(rig, left_out_px(session, rig))
         self.rig_card.set_note(presenter.rig_sentence(rig))
         self._show_findings(session)
         take = self._state.take
@@ -342,12 +321,7 @@ class CalibratePage(ScrollPage):
         if shown is None or shown.take is None:
             return
         sizes = {c.name: c.size_px for c in shown.take.manifest.cameras}
-        self.rig_view.forget_pictures()
         self.board_pictures.show_cameras((self._shown_folder, moment), sizes, partial(shown.picture, moment))
-
-    def _picture_loaded(self, camera: str, image: QImage) -> None:
-        if self._residuals is None:  # else the board's recording is what is looked at
-            self.rig_view.show_picture(camera, image)
 
     def _show_accuracy(self, _chosen: int = 0) -> None:
         session = self._state.session
@@ -377,21 +351,6 @@ class CalibratePage(ScrollPage):
     def _floor(self, take: str) -> None:
         params = SetFrameParams(floor_take=take, board=self.board_card.form.board)
         self._start("set-frame", params, f"Set the floor from {take}")
-
-    def mark_floor(self) -> FloorDialog | None:
-        """Opens the dialog in which three points of the floor are clicked."""
-        session = self._state.session
-        rig = session.rig if session is not None else None
-        if session is None or rig is None:
-            return None
-        begin = self._state.take_name or next(iter(results.board_takes(session)), "")
-        dialog = FloorDialog(session, rig, begin, self.window())
-        dialog.chosen.connect(self._set_floor)
-        dialog.open()
-        return dialog
-
-    def _set_floor(self, change: Similarity) -> None:
-        self._move(change, "Floor, origin and x axis from three points in the pictures.")
 
     def _feet(self) -> None:
         if self._state.take_name and self._state.poses_name:

@@ -23,7 +23,6 @@ from core.types import CameraRig, CaptureSpace, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.pages.view.facts import Figures, People, PersonNow, figures
 from studio.state.app_state import AppState
-from studio.state.rig import left_out_px
 from studio.viewport.figure import figure
 from studio.viewport.layers import Scene
 from studio.viewport.palette import Palette
@@ -243,9 +242,7 @@ class ViewPresenter:
             except CoreError as error:
                 self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
         synthetic = self._used.chosen.synthetic if self._used is not None else None
-        session = self._state.session
-        errors = left_out_px(session, self._rig) if session is not None and self._rig is not None else None
-        self._stage = Stage.build(self._rig, poses, ghost, self._space, synthetic, _accuracy(self._rig), errors)
+        self._stage = Stage.build(self._rig, poses, ghost, self._space, synthetic, _accuracy(self._rig))
 
     @property
     def _space(self) -> CaptureSpace | None:
