@@ -1,4 +1,4 @@
-"""Points of the floor that a person shows in the pictures of several cameras, and the world frame from three of them."""
+"""Points of the floor, shown in the pictures of several cameras, and the world frame from three of them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def frame_from_clicks(points: Sequence[FloorPoint], rig: CameraRig) -> Similarit
     x, other = (d / np.linalg.norm(d) for d in (sides[0], xyz[2] - xyz[0]))
     if np.linalg.norm(np.cross(x, other)) < np.sin(np.radians(_LEAST_TURN_DEG)):
         raise CoreError("The three points lie almost on one line.", "Choose the third one well off to the side.")
-    change = from_points(*xyz, rig)
+    change = from_points(xyz[0], xyz[1], xyz[2], rig)
     if change.points(xyz[2])[1] < 0:
         raise CoreError(
             "Seen from the cameras' side, the third point lies to the right of the line from the first to the second.",

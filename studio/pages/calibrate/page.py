@@ -25,6 +25,7 @@ from core.session import Session
 from core.types import CameraRig
 from studio.pages.calibrate import presenter, results
 from studio.pages.calibrate.board_card import BoardCard
+from studio.pages.calibrate.floor_dialog import FloorDialog
 from studio.pages.calibrate.frame_card import FrameCard
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.plots.accuracy_plan import AccuracyPlan
@@ -145,6 +146,20 @@ class CalibratePage(ScrollPage):
         if chosen:
             self._start("board-sheet", BoardSheetParams(path=chosen, board=self.board_card.form.board), "Board sheet")
 
+    def click_floor(self) -> FloorDialog | None:
+        """Opens the pictures in which three points of the floor are clicked."""
+        session = self._state.session
+        if session is None:
+            return None
+        try:
+            dialog = FloorDialog(session, self._state.take_name, self.window())
+        except CoreError as error:
+            self._failed(error)
+            return None
+        dialog.applied.connect(self._move)
+        dialog.open()
+        return dialog
+
     def refresh(self) -> None:
         """Shows what is on disk."""
         session = self._state.session
@@ -209,6 +224,7 @@ class CalibratePage(ScrollPage):
         self.frame_card.moved.connect(self._move)
         self.frame_card.failed.connect(self._failed)
         self.frame_card.floor_wanted.connect(self._floor)
+        self.frame_card.points_wanted.connect(self.click_floor)
         self.frame_card.feet_wanted.connect(self._feet)
         self.frame_card.people_wanted.connect(self._people)
         self.accuracy_card = Card("Expected accuracy", presenter.ACCURACY_NOTE)
