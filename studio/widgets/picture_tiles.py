@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QImage, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -26,7 +26,12 @@ class PictureTiles(QWidget):
         legend: What the lines mean, said beside the enlarged picture.
         tile_px: Least width of a landscape tile; portrait ones are narrower.
         height_px: Fixed height of small tiles that stand left; None fills the width instead.
+
+    Signals:
+        loaded: A `Picture` that has its picture now.
     """
+
+    loaded = Signal(object)
 
     def __init__(
         self, legend: str = "", tile_px: int = 220, height_px: int | None = None, parent: QWidget | None = None
@@ -102,6 +107,8 @@ class PictureTiles(QWidget):
             tile.set_picture(*self._load(tile.caption))
         except CoreError as error:
             tile.say(f"{error.message} {error.hint}")
+            return
+        self.loaded.emit(tile)
 
     def _enlarge(self) -> None:
         tiles = [tile for tile in self.tiles if tile.loaded]

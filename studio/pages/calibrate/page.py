@@ -28,16 +28,19 @@ from studio.pages.calibrate.board_card import BoardCard
 from studio.pages.calibrate.floor_dialog import FloorDialog
 from studio.pages.calibrate.frame_card import FrameCard
 from studio.pages.calibrate.import_dialog import ImportRigDialog
+from studio.pages.calibrate.room_card import RoomCard
 from studio.plots.accuracy_plan import AccuracyPlan
 from studio.plots.error_timeline import ErrorTimeline
 from studio.shell.dialogs import show_error
 from studio.state.app_state import AppState
+from studio.viewport.trust import camera_trust
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear, line
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.coverage import CoverageTile, PairMatrix
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
+from studio.widgets.picture import Picture
 from studio.widgets.picture_tiles import PictureTiles
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.text import label
@@ -81,6 +84,10 @@ class CalibratePage(ScrollPage):
         }
         if action in acts:
             acts[action]()
+
+    def shut_down(self) -> None:
+        """Frees OpenGL. Called once, before the window goes."""
+        self.room_card.close_canvas()
 
     def import_rig(self) -> None:
         """Asks for a rig file and imports it as a job."""
@@ -178,7 +185,14 @@ class CalibratePage(ScrollPage):
             self.problem.setText(f"The calibration cannot be read. {error.message} {error.hint}")
             self.problem.setVisible(True)
         self.export_button.setEnabled(rig is not None)
-        for card in (self.check_card, self.pictures_card, self.rig_card, self.frame_card, self.accuracy_card):
+        for card in (
+            self.check_card,
+            self.room_card,
+            self.pictures_card,
+            self.rig_card,
+            self.frame_card,
+            self.accuracy_card,
+        ):
             card.setVisible(rig is not None)
         if rig is None:
             self._show_results(session, None)
@@ -186,6 +200,7 @@ class CalibratePage(ScrollPage):
         try:
             self._show_rig(session, rig, takes)
             self._show_results(session, results.results(session))
+            self._show_room(session, rig)
         except CoreError as error:
             self.problem.setText(f"{error.message} {error.hint}")
             self.problem.setVisible(True)
@@ -227,6 +242,9 @@ class CalibratePage(ScrollPage):
         self.frame_card.points_wanted.connect(self.click_floor)
         self.frame_card.feet_wanted.connect(self._feet)
         self.frame_card.people_wanted.connect(self._people)
+        self.room_card = RoomCard()
+        self.board_pictures.loaded.connect(self._show_in_room)
+        self.pictures.loaded.connect(self._show_in_room)
         self.accuracy_card = Card("Expected accuracy", presenter.ACCURACY_NOTE)
         self.plan = AccuracyPlan()
         self.heights = QButtonGroup(self)
@@ -243,7 +261,7 @@ class CalibratePage(ScrollPage):
 
     def _lay_out(self) -> None:
         columns = Columns(breakpoint_px=900, shares=(7, 5))
-        for card in (self.board_card, self.error_card, self.pictures_card, self.accuracy_card):
+        for card in (self.board_card, self.room_card, self.error_card, self.pictures_card, self.accuracy_card):
             columns.left.addWidget(card)
         columns.left.addStretch(1)
         for card in (self.check_card, self.coverage_card, self.frame_card):
@@ -289,8 +307,10 @@ class CalibratePage(ScrollPage):
             card.setVisible(found is not None)
         self.board_card.say("" if found is None else found.advice)
         folder = "" if found is None else found.folder
-        if found is None or folder == self._shown_folder:
-            self._shown_folder = folder
+        if found is None:
+            self._residuals, self._shown_folder = None, ""
+            return
+        if folder == self._shown_folder:
             return
         self._shown_folder = folder
         tiles = zip(found.cameras, found.cells, found.words, strict=True)
@@ -316,7 +336,24 @@ class CalibratePage(ScrollPage):
         if shown is None or shown.take is None:
             return
         sizes = {c.name: c.size_px for c in shown.take.manifest.cameras}
+        self.room_card.show_moment(moment)
         self.board_pictures.show_cameras((self._shown_folder, moment), sizes, partial(shown.picture, moment))
+
+    def _show_room(self, session: Session, rig: CameraRig) -> None:
+        trust = camera_trust(session, rig)
+        seen = self._residuals.seen if self._residuals is not None else None
+        self.room_card.show_rig(rig, results.accuracy(rig), trust, seen)
+        if self._residuals is None:
+            self.room_card.show_moment(None)
+        source = self.pictures if self._residuals is None else self.board_pictures
+        for tile in source.tiles:
+            self.room_card.put_picture(tile)
+
+    def _show_in_room(self, tile: Picture) -> None:
+        """The pictures of the moment of the board, else those of the take."""
+        source = self.pictures if self._residuals is None else self.board_pictures
+        if tile in source.tiles:
+            self.room_card.put_picture(tile)
 
     def _show_accuracy(self, _chosen: int = 0) -> None:
         session = self._state.session
