@@ -16,6 +16,8 @@ from studio.widgets.columns import TileGrid
 from studio.widgets.picture import Lines, Picture
 from studio.widgets.text import label
 
+_MANY, _SMALLER = 6, 0.55
+"""Of more cameras than this the tiles may be that much smaller, so that all are seen at once in a small window."""
 Load = Callable[[str], tuple[QImage, Sequence[Lines]]]
 
 
@@ -69,6 +71,8 @@ class PictureTiles(QWidget):
         self._pending = list(tiles)
         portrait = bool(tiles) and all(height > width for width, height in sizes_px.values())
         least_px = self._tile_px * 9 // 16 if portrait else self._tile_px
+        if len(tiles) > _MANY:
+            least_px = round(_SMALLER * least_px)
         self._grid.set_tiles(list(tiles), max((t.minimumWidth() for t in tiles), default=0) or least_px)
         if self.isVisible():
             self._timer.start()

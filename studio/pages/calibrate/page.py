@@ -233,7 +233,9 @@ class CalibratePage(ScrollPage):
         self.timeline = ErrorTimeline()
         self.timeline.chosen.connect(self.show_moment)
         self.board_pictures = PictureTiles(presenter.RESIDUAL_LEGEND)
+        self.moment_words = label("", "small")
         self.error_card.body.addWidget(self.timeline)
+        self.error_card.body.addWidget(self.moment_words)
         self.error_card.body.addWidget(self.board_pictures)
         self.frame_card = FrameCard()
         self.frame_card.moved.connect(self._move)
@@ -333,6 +335,7 @@ class CalibratePage(ScrollPage):
     def show_moment(self, moment: int) -> None:
         """Shows all cameras' pictures of a moment of the board's recording, with residuals."""
         shown = self._residuals
+        self.moment_words.setText(self.timeline.words)
         if shown is None or shown.take is None:
             return
         sizes = {c.name: c.size_px for c in shown.take.manifest.cameras}
