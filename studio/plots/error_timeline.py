@@ -67,8 +67,9 @@ class ErrorTimeline(pg.PlotWidget):
         self._top = np.inf
         if len(known):
             self._top = float(np.percentile(known, 98)) * 1.25
-            self.setYRange(0, self._top, padding=0)
         self.dress(current_theme())
+        if len(known):
+            self.setYRange(0, self._top, padding=0)
 
     @property
     def words(self) -> str:

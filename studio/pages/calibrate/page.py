@@ -197,13 +197,16 @@ class CalibratePage(ScrollPage):
         if rig is None:
             self._show_results(session, None)
             return
+        found = None
         try:
-            self._show_rig(session, rig, takes)
-            self._show_results(session, results.results(session))
-            self._show_room(session, rig)
+            found = results.results(session)
+            self._show_findings(session)
         except CoreError as error:
             self.problem.setText(f"{error.message} {error.hint}")
             self.problem.setVisible(True)
+        self._show_rig(session, rig, takes, found)
+        self._show_results(session, found)
+        self._show_room(session, rig)
 
     def _make_cards(self) -> None:
         self.problem = label("", "bad")
@@ -274,11 +277,9 @@ class CalibratePage(ScrollPage):
         self.content.addWidget(self.rig_card)
         self.content.addStretch(1)
 
-    def _show_rig(self, session: Session, rig: CameraRig, takes: list[str]) -> None:
-        found = results.results(session)
+    def _show_rig(self, session: Session, rig: CameraRig, takes: list[str], found: results.BoardResults | None) -> None:
         self.table.set_rows(presenter.camera_rows(rig, found))
         self.rig_card.set_note(presenter.rig_sentence(rig))
-        self._show_findings(session)
         take = self._state.take
         self.frame_card.show_rig(
             rig, takes, people=bool(take and take.poses3d_runs()), labelled=bool(take and take.estimators())

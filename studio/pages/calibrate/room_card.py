@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, QTimer
-from PySide6.QtGui import QHideEvent, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QHideEvent, QPaintEvent, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from core.calibration.accuracy import AccuracyMap
 from core.calibration.observations import BoardObservations
@@ -75,7 +75,7 @@ class RoomCard(Card):
         self.room.show_rig(rig, accuracy, trust, seen)
         self.toggles["board"].setVisible(self.room.has_board)
         self.toggles["accuracy"].setVisible(self.room.has_accuracy)
-        self.legend.show_levels(trust.title, trust.rows())
+        self.legend.show_levels(trust.title, trust.rows() if self.viewport is None or self.viewport.has_gl else [])
         self._place_legend()
         if self.viewport is not None:
             self.viewport.reframe()
@@ -175,6 +175,11 @@ class _Holder(QWidget):
         super().paintEvent(event)
         if not self._full:
             self._timer.start()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """The wheel ends here while the view has the focus: it zooms, and the page must not scroll as well."""
+        focus = QApplication.focusWidget()
+        event.setAccepted(focus is not None and self.isAncestorOf(focus))
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Nobody looks any more."""
