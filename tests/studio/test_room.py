@@ -267,3 +267,15 @@ def test_eight_cameras_fit_side_by_side(dressed: QApplication, qtbot) -> None:
     tiles.show_cameras("four", {f"cam{i}": (640, 480) for i in range(4)}, load)
     qtbot.waitUntil(lambda: len(seen) == 12)
     assert len({tile.x() for tile in tiles.tiles}) == 2
+
+
+def test_who_turned_the_view_keeps_it_when_the_page_is_read_anew(window: MainWindow, with_rig: Session, qtbot) -> None:
+    card = see(window, qtbot)
+    assert card.viewport is not None
+    qtbot.waitUntil(lambda: len(card.room.pictures) == 3, timeout=20_000)
+    qtbot.mouseClick(card.views["side"], Qt.MouseButton.LeftButton)
+    from_side = card.viewport.picture()
+    window.pages["calibrate"].refresh()
+    again = card.viewport.picture()
+    assert from_side is not None and again is not None
+    np.testing.assert_array_equal(again, from_side)

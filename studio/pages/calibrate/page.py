@@ -60,6 +60,7 @@ class CalibratePage(ScrollPage):
         self._state = state
         self._residuals: results.Residuals | None = None
         self._shown_folder = ""
+        self._shown_room: tuple[object, ...] = ()
         self.import_button = button("Import calibration…", "normal", "import", "Bring in the rig file of another tool")
         self.import_button.clicked.connect(self.import_rig)
         self.export_button = button("Export calibration…", "normal", "export", "Write the rig for another tool")
@@ -345,6 +346,10 @@ class CalibratePage(ScrollPage):
 
     def _show_room(self, session: Session, rig: CameraRig) -> None:
         trust = camera_trust(session, rig)
+        key = (str(session.root), rig.digest, self._shown_folder, trust)
+        if key == self._shown_room:
+            return  # who turned the view keeps it
+        self._shown_room = key
         seen = self._residuals.seen if self._residuals is not None else None
         self.room_card.show_rig(rig, results.accuracy(rig), trust, seen)
         if self._residuals is None:

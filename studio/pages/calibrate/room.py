@@ -38,6 +38,7 @@ class Room:
         self.board = True
         self._stage = Stage.build()
         self._points = np.zeros((0, 0, 3))
+        self._path_mm = np.zeros((0, 3))
         self._path: TrailLayer | None = None
         self._moment: int | None = None
         self._pictures: dict[str, U8] = {}
@@ -59,6 +60,7 @@ class Room:
             self._points = board_points_mm(seen, rig) if seen is not None else np.zeros((0, 0, 3))
         except CoreError:
             self._points = np.zeros((0, 0, 3))  # the page says that the rig does not fit the pictures
+        self._path_mm = board_path_mm(self._points)
 
     def show_moment(self, moment: int | None) -> None:
         """Looks at a moment of the board's recording; its pictures are still to come."""
@@ -102,7 +104,7 @@ class Room:
         if not self.board or not self.has_board:
             return scene
         layers = dict(scene.layers)
-        path = board_path_mm(self._points)
+        path = self._path_mm
         known = np.asarray(np.isfinite(path).all(1))
         if self._path is None or not np.array_equal(self._path.colour[0], palette.person(_COLUMN)):
             self._path = TrailLayer(xyz_mm=path[None], colour=palette.person(_COLUMN)[None])
