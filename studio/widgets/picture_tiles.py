@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QImage, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -134,7 +134,8 @@ class PictureDialog(Dialog):
         super().__init__("Camera", parent, 720)
         self._sources = [(tile.caption, tile.image, tile.lines) for tile in tiles]
         self._index = index
-        self.resize(1100, 860)
+        room = parent.window().size() if parent is not None else QSize(1100, 860)
+        self.resize(min(1100, room.width()), min(860, room.height()))
         self.picture = Picture()
         self.picture.setMinimumHeight(40 * GRID_PX)
         self.body.addWidget(self.picture, 1)

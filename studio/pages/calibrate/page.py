@@ -237,6 +237,10 @@ class CalibratePage(ScrollPage):
         self.timeline = ErrorTimeline()
         self.timeline.chosen.connect(self.show_moment)
         self.board_pictures = PictureTiles(presenter.RESIDUAL_LEGEND)
+        self.moment_floor = button("Floor", "normal", "floor", "Floor grid and poles of 1.8 m under the residuals")
+        self.moment_floor.setCheckable(True)
+        self.moment_floor.toggled.connect(self._show_moment_again)
+        self.error_card.tools.addWidget(self.moment_floor)
         self.moment_words = label("", "small")
         self.error_card.body.addWidget(self.timeline)
         self.error_card.body.addWidget(self.moment_words)
@@ -315,6 +319,7 @@ class CalibratePage(ScrollPage):
             self._residuals, self._shown_folder = None, ""
             return
         if folder == self._shown_folder:
+            self._show_moment_again()  # the floor over its pictures may be another one
             return
         self._shown_folder = folder
         tiles = zip(found.cameras, found.cells, found.words, strict=True)
@@ -340,9 +345,18 @@ class CalibratePage(ScrollPage):
         self.moment_words.setText(self.timeline.words)
         if shown is None or shown.take is None:
             return
+        session = self._state.session
+        rig = session.rig if session is not None and self.moment_floor.isChecked() else None
         sizes = {c.name: c.size_px for c in shown.take.manifest.cameras}
+        key = (self._shown_folder, moment, rig.digest if rig is not None else "")
+        self.board_pictures.show_cameras(key, sizes, partial(presenter.moment_picture, shown, moment, rig))
         self.room_card.show_moment(moment)
-        self.board_pictures.show_cameras((self._shown_folder, moment), sizes, partial(shown.picture, moment))
+        for tile in self.board_pictures.tiles:
+            self.room_card.put_picture(tile)
+
+    def _show_moment_again(self, _on: bool = False) -> None:
+        if self.timeline.moment is not None:
+            self.show_moment(self.timeline.moment)
 
     def _show_room(self, session: Session, rig: CameraRig) -> None:
         trust = camera_trust(session, rig)
