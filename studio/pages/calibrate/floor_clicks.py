@@ -11,7 +11,7 @@ from core.calibration.frame import Similarity
 from core.calibration.overlay import floor_grid_px, poles_px
 from core.calibration.space import capture_space
 from core.errors import CoreError
-from core.types import CameraRig
+from core.types import CameraRig, CaptureSpace
 from studio.widgets.picture import Lines
 from studio.widgets.zoom_picture import Mark
 
@@ -21,6 +21,7 @@ INTRO = (
 )
 MOVED = "The floor is set from three clicked points."
 _TOKENS = ("on_picture_origin", "on_picture_x", "on_picture_y")
+_ALIKE_MM, _ALIKE_TURN = 250.0, 0.1  # frames this near have almost the same room over their floors
 _GOOD_PX = 3.0  # a click this near to where all views together see the point, at 1280 px width
 
 
@@ -57,6 +58,7 @@ class FloorClicks:
         self._states: list[PointState] = []
         self._change: Similarity | None = None
         self._problem = ""
+        self._spaced: tuple[Similarity, CaptureSpace] | None = None
         self._preview: dict[str, list[Lines]] = {}
         self._judge()
 
@@ -130,7 +132,7 @@ class FloorClicks:
         if camera not in self._preview and self._change is not None:
             moved = self._change.rig(self.rig)
             try:
-                space = capture_space(moved)
+                space = self._space_of(self._change, moved)
             except CoreError:  # such a frame has no room over its floor: the page's check will say so
                 self._preview = {name: [] for name in self.rig.names}
                 return []
@@ -140,6 +142,12 @@ class FloorClicks:
                     Lines(tuple(poles_px(each, space)), "on_picture_strong", 2.0),
                 ]
         return self._preview.get(camera, [])
+
+    def _space_of(self, change: Similarity, moved: CameraRig) -> CaptureSpace:
+        """The room over the new floor; the one from before while a click is dragged about, as it takes a while."""
+        if self._spaced is None or not _alike(change, self._spaced[0]):
+            self._spaced = change, capture_space(moved)
+        return self._spaced[1]
 
     def _judge(self) -> None:
         self._states = [self._state_of(clicks) for clicks in self._clicks]
@@ -164,3 +172,8 @@ class FloorClicks:
         x, y, z = (np.round(found.xyz_mm / 1000, 2) + 0.0).tolist()  # no minus zero
         where = f"{len(clicks)} views, off by {found.worst_px:.1f} px; now at {x:.2f}, {y:.2f}, {z:.2f} m"
         return PointState(level="ok" if good else "odd", words=f"{where}.", found=found)
+
+
+def _alike(first: Similarity, second: Similarity) -> bool:
+    near = np.linalg.norm(first.origin_mm - second.origin_mm) < _ALIKE_MM
+    return bool(near and np.abs(first.R - second.R).max() < _ALIKE_TURN)
