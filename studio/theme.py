@@ -86,6 +86,9 @@ class Theme:
     series: tuple[str, ...]
     on_picture: str = "#6ea0ff"
     on_picture_strong: str = "#ffbe4d"
+    on_picture_origin: str = "#ffffff"
+    on_picture_x: str = "#ff7d7a"
+    on_picture_y: str = "#6fd483"
 
     def person(self, index: int) -> str:
         """Colour of the person in column `index`; repeats when there are more people than colours."""

@@ -64,7 +64,7 @@ class AccuracyPlan(pg.PlotWidget):
         self.plotItem.addItem(item)
         self._draw_worst(theme, level)
         self._draw_cameras(theme)
-        self.plotItem.autoRange(padding=0.04)
+        self.plotItem.autoRange(padding=0.08)
 
     def _draw_worst(self, theme: Theme, level: int) -> None:
         assert self.map is not None
@@ -77,9 +77,17 @@ class AccuracyPlan(pg.PlotWidget):
         assert self._rig is not None
         posed = [c for c in self._rig if c.posed]
         centre = np.stack([c.centre_mm for c in posed]) / 1000
+        middle = centre.mean(0)
         dots = pg.ScatterPlotItem(centre[:, 0], centre[:, 1], size=9, brush=pg.mkBrush(theme.accent), pen=None)
         self.plotItem.addItem(dots)
         for camera, (x, y, _) in zip(posed, centre, strict=True):
-            words = pg.TextItem(camera.name, color=theme.text, anchor=(0.5, 1.25))
+            words = pg.TextItem(camera.name, color=theme.text, anchor=_anchor(x - middle[0], y - middle[1]))
             words.setPos(x, y)
             self.plotItem.addItem(words)
+
+
+def _anchor(right: float, up: float) -> tuple[float, float]:
+    """Names stand on the outer side of their cameras, where they hide neither the floor nor each other."""
+    if abs(right) > abs(up):
+        return (-0.15, 0.5) if right > 0 else (1.15, 0.5)
+    return (0.5, 1.25) if up > 0 else (0.5, -0.25)

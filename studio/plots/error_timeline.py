@@ -13,6 +13,19 @@ from PySide6.QtWidgets import QWidget
 from core.types.arrays import F64
 from studio.theme import Theme, current_theme, theme_changed
 
+_EDGE = 0.95
+
+
+class _UnitAxis(pg.AxisItem):
+    """An axis that says its unit with every number, which takes less room than a title."""
+
+    def __init__(self, side: str, unit: str) -> None:
+        super().__init__(side)
+        self._unit = unit
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        return [f"{text} {self._unit}" for text in super().tickStrings(values, scale, spacing)]
+
 
 class ErrorTimeline(pg.PlotWidget):
     """A dot a moment, and the moment looked at.
@@ -24,8 +37,10 @@ class ErrorTimeline(pg.PlotWidget):
     chosen = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        axes = {"left": _UnitAxis("left", "px"), "bottom": _UnitAxis("bottom", "s")}
+        super().__init__(parent, axisItems=axes)
         self._time_s, self._error = np.zeros(0), np.zeros(0)
+        self._top = np.inf
         self.moment: int | None = None
         self.setFixedHeight(132)
         self.setMenuEnabled(False)
@@ -48,10 +63,22 @@ class ErrorTimeline(pg.PlotWidget):
         self._error = np.array([np.nan if e is None else e for e in error_px], float)
         self.moment = None
         self._mark.hide()
-        self.dress(current_theme())
         known = self._error[np.isfinite(self._error)]
+        self._top = np.inf
         if len(known):
-            self.setYRange(0, float(np.percentile(known, 98)) * 1.25, padding=0)
+            self._top = float(np.percentile(known, 98)) * 1.25
+        self.dress(current_theme())
+        if len(known):
+            self.setYRange(0, self._top, padding=0)
+
+    @property
+    def words(self) -> str:
+        """The moment looked at in words; empty before the first."""
+        if self.moment is None:
+            return ""
+        error = self._error[self.moment]
+        said = f"{error:.2f} px" if np.isfinite(error) else "no camera predicted"
+        return f"Shown: {self._time_s[self.moment]:.1f} s, {said}. The arrow keys go to the moments beside it."
 
     def go_to(self, moment: int) -> None:
         """Marks a moment without saying so."""
@@ -65,18 +92,21 @@ class ErrorTimeline(pg.PlotWidget):
         self.plotItem.showGrid(x=False, y=True, alpha=0.25)
         font = QFont(self.font())
         font.setPixelSize(11)
-        for side, words in (("left", "px"), ("bottom", "s")):
+        for side in ("left", "bottom"):
             axis = self.plotItem.getAxis(side)
             axis.setPen(pg.mkPen(theme.border))
             axis.setTextPen(pg.mkPen(theme.muted))
             axis.enableAutoSIPrefix(False)
             axis.setStyle(tickFont=font, tickLength=4)
-            self.plotItem.setLabel(side, words, color=theme.muted, **{"font-size": "11px"})
-        self._mark.setPen(pg.mkPen(theme.on_picture_strong, width=1.4))
+        self._mark.setPen(pg.mkPen(theme.text, width=1.4))
         known = np.isfinite(self._error)
         usual = float(np.median(self._error[known])) if known.any() else 1.0
         brushes = [pg.mkBrush(theme.warn if e > 3 * usual else theme.accent) for e in self._error[known]]
-        self._dots.setData(self._time_s[known], self._error[known], brush=brushes)
+        # What is far above all others stands at the upper edge, as an arrow.
+        above = self._error[known] > self._top
+        height = np.where(above, _EDGE * self._top, self._error[known]) if above.any() else self._error[known]
+        symbols = np.where(above, "t1", "o").tolist()
+        self._dots.setData(self._time_s[known], height, brush=brushes, symbol=symbols)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()), 0)

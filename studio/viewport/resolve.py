@@ -33,7 +33,6 @@ from studio.viewport.stage import Stage, moment_of
 
 _TRAIL_POINTS = 60
 _CELL_PX = 4  # of the accuracy map's cells in its texture, so that they keep their edges
-_ODD_PX, _BAD_PX = 3.0, 10.0  # reprojection error of a camera, at 1280 px width
 _ABOVE_HEAD_MM = 110.0
 
 
@@ -148,11 +147,9 @@ def frusta_layer(stage: Stage, palette: Palette, pictures: Mapping[str, U8]) -> 
 
 @functools.lru_cache(maxsize=1)
 def camera_colours(stage: Stage, palette: Palette) -> RGBA:
-    """(V, 4) by the error of each camera's calibration; quiet where none is known or all is well."""
-    error = np.nan_to_num(stage.error_px, nan=0.0)
-    level = (error > _ODD_PX).astype(int) + (error > _BAD_PX)
-    choices = np.stack([palette.camera, palette.verdict[1], palette.verdict[2]])
-    return np.asarray(choices[level], np.float32)
+    """(V, 4) by how far each camera can be trusted; quiet where that is not known."""
+    choices = np.concatenate([palette.verdict, palette.camera[None]])
+    return np.asarray(choices[stage.level], np.float32)
 
 
 @functools.lru_cache(maxsize=1)

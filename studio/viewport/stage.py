@@ -8,7 +8,8 @@ import numpy as np
 
 from core.calibration.accuracy import AccuracyMap
 from core.types import CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
-from core.types.arrays import F64
+from core.types.arrays import F64, I64
+from studio.viewport.trust import CameraTrust, own_trust
 
 _EMPTY_FLOOR_M = 3
 _LARGEST_FLOOR_M = 60
@@ -26,7 +27,8 @@ class Stage:
         accuracy: How well points can be located over the floor, or None.
         cameras: (V,) names of the posed cameras.
         centre_mm: (V, 3) camera centres.
-        error_px: (V,) reprojection error that each calibration reported, per 1280 px of picture width, or NaN.
+        trust: What is known of the cameras' errors.
+        level: (V,) 0 good, 1 doubtful, 2 bad, -1 unknown.
         corner_mm: (V, 4, 3) corners of the image planes: top left, top right, bottom right, bottom left.
         middle_mm: (T, P, 3) each person's middle: the hips, else the mean joint; NaN where absent.
         low_m: Lowest x and y of the floor, whole metres.
@@ -42,7 +44,8 @@ class Stage:
     accuracy: AccuracyMap | None
     cameras: tuple[str, ...]
     centre_mm: F64
-    error_px: F64
+    trust: CameraTrust
+    level: I64
     corner_mm: F64
     middle_mm: F64
     low_m: tuple[int, int]
@@ -59,8 +62,14 @@ class Stage:
         space: CaptureSpace | None = None,
         synthetic: SyntheticRange | None = None,
         accuracy: AccuracyMap | None = None,
+        trust: CameraTrust | None = None,
     ) -> Stage:
-        """Measures a take. Everything may be missing; unposed cameras are left out."""
+        """Measures a take. Everything may be missing; unposed cameras are left out.
+
+        Without `trust`, cameras are judged by the errors that came with the rig.
+        """
+        if trust is None:
+            trust = own_trust(rig) if rig is not None else CameraTrust()
         posed = [c for c in rig if c.posed] if rig else []
         centre = np.array([c.centre_mm for c in posed]).reshape(-1, 3)
         people = _people_box(poses if poses is not None else ghost)
@@ -76,7 +85,8 @@ class Stage:
             accuracy=accuracy,
             cameras=tuple(c.name for c in posed),
             centre_mm=centre,
-            error_px=np.array([np.nan if c.rmse_px is None else 1280 * c.rmse_px / max(c.size_px) for c in posed]),
+            trust=trust,
+            level=np.array([trust.level.get(c.name, -1) for c in posed], np.int64),
             corner_mm=corner,
             middle_mm=np.zeros((0, 0, 3)) if poses is None else middles(poses),
             low_m=low_m,

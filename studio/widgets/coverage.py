@@ -14,6 +14,7 @@ from studio.theme import GRID_PX, current_theme, theme_changed
 
 _MANY = 40  # points in a cell that is shown full
 _ROW_PX = 24
+_TILE_PX = (150, 132)
 
 
 class CoverageTile(QWidget):
@@ -31,17 +32,18 @@ class CoverageTile(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(f"Coverage of {name}")
         self.setToolTip(f"{name}: {words}")
-        self.setMinimumHeight(116)
+        self.setMinimumHeight(_TILE_PX[1])
         theme_changed.connect(self.update)
 
     def sizeHint(self) -> QSize:
-        return QSize(150, 116)
+        return QSize(*_TILE_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         theme = current_theme()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        foot = painter.fontMetrics().height() + GRID_PX // 2
+        line = painter.fontMetrics().height()
+        foot = 2 * line + GRID_PX // 2
         rows, columns = self.cells.shape
         room = QRectF(0, 0, self.width(), self.height() - foot)
         side = min(room.width() / columns, room.height() / rows)
@@ -61,11 +63,11 @@ class CoverageTile(QWidget):
         painter.restore()
         painter.setPen(QPen(QColor(theme.border)))
         painter.drawPath(corners)
-        painter.setPen(QColor(theme.text))
-        words = painter.fontMetrics().elidedText(
-            f"{self.name} · {self.words}", Qt.TextElideMode.ElideRight, self.width()
-        )
-        painter.drawText(QRectF(0, self.height() - foot, self.width(), foot), Qt.AlignmentFlag.AlignCenter, words)
+        for row, (text, token) in enumerate(((self.name, theme.text), (self.words, theme.muted))):
+            painter.setPen(QColor(token))
+            words = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, self.width())
+            place = QRectF(0, self.height() - (2 - row) * line, self.width(), line)
+            painter.drawText(place, Qt.AlignmentFlag.AlignCenter, words)
         painter.end()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QImage, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -16,6 +16,8 @@ from studio.widgets.columns import TileGrid
 from studio.widgets.picture import Lines, Picture
 from studio.widgets.text import label
 
+_MANY, _SMALLER = 6, 0.55
+"""Of more cameras than this the tiles may be that much smaller, so that all are seen at once in a small window."""
 Load = Callable[[str], tuple[QImage, Sequence[Lines]]]
 
 
@@ -26,7 +28,12 @@ class PictureTiles(QWidget):
         legend: What the lines mean, said beside the enlarged picture.
         tile_px: Least width of a landscape tile; portrait ones are narrower.
         height_px: Fixed height of small tiles that stand left; None fills the width instead.
+
+    Signals:
+        loaded: A `Picture` that has its picture now.
     """
+
+    loaded = Signal(object)
 
     def __init__(
         self, legend: str = "", tile_px: int = 220, height_px: int | None = None, parent: QWidget | None = None
@@ -64,6 +71,8 @@ class PictureTiles(QWidget):
         self._pending = list(tiles)
         portrait = bool(tiles) and all(height > width for width, height in sizes_px.values())
         least_px = self._tile_px * 9 // 16 if portrait else self._tile_px
+        if len(tiles) > _MANY:
+            least_px = round(_SMALLER * least_px)
         self._grid.set_tiles(list(tiles), max((t.minimumWidth() for t in tiles), default=0) or least_px)
         if self.isVisible():
             self._timer.start()
@@ -102,6 +111,8 @@ class PictureTiles(QWidget):
             tile.set_picture(*self._load(tile.caption))
         except CoreError as error:
             tile.say(f"{error.message} {error.hint}")
+            return
+        self.loaded.emit(tile)
 
     def _enlarge(self) -> None:
         tiles = [tile for tile in self.tiles if tile.loaded]
@@ -123,7 +134,8 @@ class PictureDialog(Dialog):
         super().__init__("Camera", parent, 720)
         self._sources = [(tile.caption, tile.image, tile.lines) for tile in tiles]
         self._index = index
-        self.resize(1100, 860)
+        room = parent.window().size() if parent is not None else QSize(1100, 860)
+        self.resize(min(1100, room.width()), min(860, room.height()))
         self.picture = Picture()
         self.picture.setMinimumHeight(40 * GRID_PX)
         self.body.addWidget(self.picture, 1)

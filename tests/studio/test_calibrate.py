@@ -104,11 +104,29 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     assert any(t.lines[0].paths_px for t in loaded)
     qtbot.keyClick(page.timeline, Qt.Key.Key_Right)
     assert page.timeline.moment != shown
+    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_pictures.tiles), timeout=20_000)
+    room = page.room_card.room
+    assert room.has_board
+    assert set(room.pictures) == {t.caption for t in page.board_pictures.tiles if t.loaded}
+    page.show_moment(page.timeline.moment)  # the same once more: nothing is lost
+    assert set(room.pictures) == {t.caption for t in page.board_pictures.tiles if t.loaded}
+    bare = {t.caption: len(t.lines) for t in page.board_pictures.tiles if t.loaded}
+    click(qtbot, page.moment_floor)
+    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_pictures.tiles), timeout=20_000)
+    floored = {t.caption: len(t.lines) for t in page.board_pictures.tiles if t.loaded}
+    assert floored == {name: count + 2 for name, count in bare.items()}
+    floor_before = page.board_pictures.tiles[0].lines[0].paths_px
 
     before = rig["cam1"].centre_mm
     click(qtbot, page.frame_card.turns["z"])
     turned = session_of(window).require_rig()["cam1"].centre_mm
     assert turned == pytest.approx([-before[1], before[0], before[2]])
+    assert page.room_card.room.trust.basis == "left out"
+    click(qtbot, page.frame_card.flip)
+    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_pictures.tiles), timeout=20_000)
+    floor_now = page.board_pictures.tiles[0].lines[0].paths_px
+    assert [p.tolist() for p in floor_now] != [p.tolist() for p in floor_before]  # drawn anew after an edit
+    window.state.undo.undo()
     retype(qtbot, page.frame_card.distance, "1000")
     click(qtbot, page.frame_card.scale)
     scaled = session_of(window).require_rig()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 
 from core.calibration.accuracy import accuracy_map
+from core.files import write_json
 from core.geometry import project, to_camera
+from core.session import Session
 from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
 from studio.theme import DARK, LIGHT
@@ -27,6 +30,7 @@ from studio.viewport.layers import (
 from studio.viewport.palette import palette, rgba
 from studio.viewport.resolve import ViewOptions, resolve
 from studio.viewport.stage import Stage, middles, moment_of
+from studio.viewport.trust import CameraTrust, camera_trust, own_trust
 from studio.viewport.visuals import VISUALS
 from studio.viewport.visuals.room import space_strokes
 
@@ -238,4 +242,41 @@ def test_the_accuracy_map_lies_on_the_floor_and_cameras_show_their_error() -> No
     assert isinstance(cameras, FrustaLayer)
     assert cameras.colour.shape == (3, 4)
     assert (cameras.colour[0] == colours.verdict[2]).all()
-    assert (cameras.colour[1] == colours.camera).all()
+    assert (cameras.colour[1] == colours.camera).all()  # nothing is known of it
+
+
+def test_left_out_errors_colour_the_cameras_before_their_own() -> None:
+    rig = ring_rig(4)
+    cameras = tuple(c.replace(rmse_px=0.3) for c in rig)
+    errors = dict(zip(rig.names, (0.6, 2.0, 9.0, 0.8), strict=True))
+    trust = CameraTrust(basis="left out", error_px=errors, level=dict(zip(rig.names, (0, 1, 2, 0), strict=True)))
+    own = Stage.build(dataclasses.replace(rig, cameras=cameras))
+    assert own.level.tolist() == [0, 0, 0, 0]
+    assert own.trust.title == "Own error, not left out"
+    assert own.trust.rows() == [(0, "good: 0.3 px")]
+    stage = Stage.build(dataclasses.replace(rig, cameras=cameras), trust=trust)
+    drawn = resolve(stage, 0.0, ViewOptions(), PALETTE).layers["frusta"]
+    assert isinstance(drawn, FrustaLayer)
+    np.testing.assert_array_equal(drawn.colour, PALETTE.verdict[[0, 1, 2, 0]])
+    assert stage.trust.title == "Left-out error"
+    assert stage.trust.rows() == [(0, "good: 0.6 to 0.8 px"), (1, "doubtful: 2.0 px"), (2, "bad: 9.0 px")]
+
+
+def test_left_out_errors_are_those_of_this_rig_only(tmp_path: Path) -> None:
+    rig = dataclasses.replace(ring_rig(3), cameras=tuple(c.replace(rmse_px=6.0) for c in ring_rig(3)))
+    session = Session.create(tmp_path / "mine")
+    rig.save(session.layout.rig)
+    first, second, third = rig.names
+    findings = [{"check": "left out", "level": "wrong", "camera": second, "sentence": "", "remedy": ""}]
+    quality = {"left_out_px": {first: 0.5, second: 8.0, third: None}}
+    report = {"digest": session.require_rig().digest, "findings": findings, "quality": quality}
+    write_json(session.layout.rig_report, report)
+    found = camera_trust(session, rig)
+    assert found.basis == "left out"
+    assert (found.error_px, found.level) == ({first: 0.5, second: 8.0}, {first: 0, second: 2})
+    for other in (report | {"digest": "of another rig"}, report | {"quality": {}}, report | {"findings": [1]}, {}, []):
+        write_json(session.layout.rig_report, other)
+        assert camera_trust(session, rig) == own_trust(rig)
+    assert set(own_trust(rig).level.values()) == {1}  # 4 px at 1280 px width
+    session.layout.rig_report.unlink()
+    assert camera_trust(session, rig).basis == "own"

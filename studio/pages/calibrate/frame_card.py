@@ -16,6 +16,8 @@ from studio.widgets.card import Card
 from studio.widgets.number_field import NumberField
 from studio.widgets.text import label
 
+_POINTS_TIP = "Click three points of the floor in the pictures of a take"
+
 
 class FrameCard(Card):
     """Moves the world frame.
@@ -24,6 +26,7 @@ class FrameCard(Card):
         moved: A `Similarity` and what it does, in words.
         failed: A `CoreError`.
         floor_wanted: Name of a take in which the board lies on the floor.
+        points_wanted: Somebody wants to click three points of the floor.
         feet_wanted: Somebody wants the floor from the feet of the people in the selected take.
         people_wanted: Somebody wants poses from these people, in the way of `CalibratePeopleParams.mode`.
     """
@@ -31,6 +34,7 @@ class FrameCard(Card):
     moved = Signal(object, str)
     failed = Signal(object)
     floor_wanted = Signal(str)
+    points_wanted = Signal()
     feet_wanted = Signal()
     people_wanted = Signal(str)
 
@@ -60,10 +64,18 @@ class FrameCard(Card):
         self.floor.clicked.connect(self._floor)
         self.feet = button("From feet", "normal", "person", "Floor from the feet of the people in the selected take")
         self.feet.clicked.connect(self.feet_wanted)
-        grid.addWidget(label("Floor from the board that lies there, or from people's feet", "small"), 0, 0, 1, 3)
+        self.points = button("3 points…", "normal", "cross", _POINTS_TIP)
+        self.points.clicked.connect(self.points_wanted)
+        grid.addWidget(label("Floor from the board that lies there", "small"), 0, 0, 1, 2)
         grid.addWidget(self.floor_take, 1, 0)
         grid.addWidget(self.floor, 1, 1)
-        grid.addWidget(self.feet, 1, 2)
+        other = QHBoxLayout()
+        other.setSpacing(GRID_PX)
+        for push in (self.points, self.feet):
+            other.addWidget(push)
+        other.addStretch(1)
+        grid.addWidget(label("Floor from three points that you click, or from people's feet", "small"), 2, 0, 1, 2)
+        grid.addLayout(other, 3, 0, 1, 2)
         self.first, self.second = QComboBox(), QComboBox()
         self.first.setAccessibleName("First camera")
         self.second.setAccessibleName("Second camera")
@@ -116,6 +128,8 @@ class FrameCard(Card):
             if not labelled:
                 push.setToolTip("Find 2D poses in the selected take first: Label, on the Train page")
         self.scale.setEnabled(len(posed) >= 2)
+        self.points.setEnabled(len(posed) >= 2 and bool(takes))
+        self.points.setToolTip(_POINTS_TIP if self.points.isEnabled() else "Needs two calibrated cameras and a take")
         self._show_distance()
 
     def _show_distance(self) -> None:

@@ -27,19 +27,23 @@ from core.types import CameraRig
 from studio.jobs.tracked import TrackedJob
 from studio.pages.calibrate import presenter, results
 from studio.pages.calibrate.board_card import BoardCard
+from studio.pages.calibrate.floor_dialog import FloorDialog
 from studio.pages.calibrate.frame_card import FrameCard
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.calibrate.live_card import LiveCard
+from studio.pages.calibrate.room_card import RoomCard
 from studio.plots.accuracy_plan import AccuracyPlan
 from studio.plots.error_timeline import ErrorTimeline
 from studio.shell.dialogs import show_error
 from studio.state.app_state import AppState
+from studio.viewport.trust import camera_trust
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear, line
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.coverage import CoverageTile, PairMatrix
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
+from studio.widgets.picture import Picture
 from studio.widgets.picture_tiles import PictureTiles
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.text import label
@@ -59,6 +63,7 @@ class CalibratePage(ScrollPage):
         self._state = state
         self._residuals: results.Residuals | None = None
         self._shown_folder = ""
+        self._shown_room: tuple[object, ...] = ()
         self.import_button = button("Import calibration…", "normal", "import", "Bring in the rig file of another tool")
         self.import_button.clicked.connect(self.import_rig)
         self.export_button = button("Export calibration…", "normal", "export", "Write the rig for another tool")
@@ -84,6 +89,10 @@ class CalibratePage(ScrollPage):
         }
         if action in acts:
             acts[action]()
+
+    def shut_down(self) -> None:
+        """Frees OpenGL. Called once, before the window goes."""
+        self.room_card.close_canvas()
 
     def import_rig(self) -> None:
         """Asks for a rig file and imports it as a job."""
@@ -163,6 +172,20 @@ class CalibratePage(ScrollPage):
         if chosen:
             self._start("board-sheet", BoardSheetParams(path=chosen, board=self.board_card.form.board), "Board sheet")
 
+    def click_floor(self) -> FloorDialog | None:
+        """Opens the pictures in which three points of the floor are clicked."""
+        session = self._state.session
+        if session is None:
+            return None
+        try:
+            dialog = FloorDialog(session, self._state.take_name, self.window())
+        except CoreError as error:
+            self._failed(error)
+            return None
+        dialog.applied.connect(self._move)
+        dialog.open()
+        return dialog
+
     def refresh(self) -> None:
         """Shows what is on disk."""
         session = self._state.session
@@ -181,17 +204,28 @@ class CalibratePage(ScrollPage):
             self.problem.setText(f"The calibration cannot be read. {error.message} {error.hint}")
             self.problem.setVisible(True)
         self.export_button.setEnabled(rig is not None)
-        for card in (self.check_card, self.pictures_card, self.rig_card, self.frame_card, self.accuracy_card):
+        for card in (
+            self.check_card,
+            self.room_card,
+            self.pictures_card,
+            self.rig_card,
+            self.frame_card,
+            self.accuracy_card,
+        ):
             card.setVisible(rig is not None)
         if rig is None:
             self._show_results(session, None)
             return
+        found = None
         try:
-            self._show_rig(session, rig, takes)
-            self._show_results(session, results.results(session))
+            found = results.results(session)
+            self._show_findings(session)
         except CoreError as error:
             self.problem.setText(f"{error.message} {error.hint}")
             self.problem.setVisible(True)
+        self._show_rig(session, rig, takes, found)
+        self._show_results(session, found)
+        self._show_room(session, rig)
 
     def _make_cards(self) -> None:
         self.problem = label("", "bad")
@@ -224,14 +258,24 @@ class CalibratePage(ScrollPage):
         self.timeline = ErrorTimeline()
         self.timeline.chosen.connect(self.show_moment)
         self.board_pictures = PictureTiles(presenter.RESIDUAL_LEGEND)
+        self.moment_floor = button("Floor", "normal", "floor", "Floor grid and poles of 1.8 m under the residuals")
+        self.moment_floor.setCheckable(True)
+        self.moment_floor.toggled.connect(self._show_moment_again)
+        self.error_card.tools.addWidget(self.moment_floor)
+        self.moment_words = label("", "small")
         self.error_card.body.addWidget(self.timeline)
+        self.error_card.body.addWidget(self.moment_words)
         self.error_card.body.addWidget(self.board_pictures)
         self.frame_card = FrameCard()
         self.frame_card.moved.connect(self._move)
         self.frame_card.failed.connect(self._failed)
         self.frame_card.floor_wanted.connect(self._floor)
+        self.frame_card.points_wanted.connect(self.click_floor)
         self.frame_card.feet_wanted.connect(self._feet)
         self.frame_card.people_wanted.connect(self._people)
+        self.room_card = RoomCard()
+        self.board_pictures.loaded.connect(self._show_in_room)
+        self.pictures.loaded.connect(self._show_in_room)
         self.accuracy_card = Card("Expected accuracy", presenter.ACCURACY_NOTE)
         self.plan = AccuracyPlan()
         self.heights = QButtonGroup(self)
@@ -248,7 +292,15 @@ class CalibratePage(ScrollPage):
 
     def _lay_out(self) -> None:
         columns = Columns(breakpoint_px=900, shares=(7, 5))
-        for card in (self.board_card, self.live_card, self.error_card, self.pictures_card, self.accuracy_card):
+        ours = (
+            self.board_card,
+            self.live_card,
+            self.room_card,
+            self.error_card,
+            self.pictures_card,
+            self.accuracy_card,
+        )
+        for card in ours:
             columns.left.addWidget(card)
         columns.left.addStretch(1)
         for card in (self.check_card, self.coverage_card, self.frame_card):
@@ -259,11 +311,9 @@ class CalibratePage(ScrollPage):
         self.content.addWidget(self.rig_card)
         self.content.addStretch(1)
 
-    def _show_rig(self, session: Session, rig: CameraRig, takes: list[str]) -> None:
-        found = results.results(session)
+    def _show_rig(self, session: Session, rig: CameraRig, takes: list[str], found: results.BoardResults | None) -> None:
         self.table.set_rows(presenter.camera_rows(rig, found))
         self.rig_card.set_note(presenter.rig_sentence(rig))
-        self._show_findings(session)
         take = self._state.take
         self.frame_card.show_rig(
             rig, takes, people=bool(take and take.poses3d_runs()), labelled=bool(take and take.estimators())
@@ -294,8 +344,11 @@ class CalibratePage(ScrollPage):
             card.setVisible(found is not None)
         self.board_card.say("" if found is None else found.advice)
         folder = "" if found is None else found.folder
-        if found is None or folder == self._shown_folder:
-            self._shown_folder = folder
+        if found is None:
+            self._residuals, self._shown_folder = None, ""
+            return
+        if folder == self._shown_folder:
+            self._show_moment_again()  # the floor over its pictures may be another one
             return
         self._shown_folder = folder
         tiles = zip(found.cameras, found.cells, found.words, strict=True)
@@ -318,10 +371,41 @@ class CalibratePage(ScrollPage):
     def show_moment(self, moment: int) -> None:
         """Shows all cameras' pictures of a moment of the board's recording, with residuals."""
         shown = self._residuals
+        self.moment_words.setText(self.timeline.words)
         if shown is None or shown.take is None:
             return
+        session = self._state.session
+        rig = session.rig if session is not None and self.moment_floor.isChecked() else None
         sizes = {c.name: c.size_px for c in shown.take.manifest.cameras}
-        self.board_pictures.show_cameras((self._shown_folder, moment), sizes, partial(shown.picture, moment))
+        key = (self._shown_folder, moment, rig.digest if rig is not None else "")
+        self.board_pictures.show_cameras(key, sizes, partial(presenter.moment_picture, shown, moment, rig))
+        self.room_card.show_moment(moment)
+        for tile in self.board_pictures.tiles:
+            self.room_card.put_picture(tile)
+
+    def _show_moment_again(self, _on: bool = False) -> None:
+        if self.timeline.moment is not None:
+            self.show_moment(self.timeline.moment)
+
+    def _show_room(self, session: Session, rig: CameraRig) -> None:
+        trust = camera_trust(session, rig)
+        key = (str(session.root), rig.digest, self._shown_folder, trust)
+        if key == self._shown_room:
+            return  # who turned the view keeps it
+        self._shown_room = key
+        seen = self._residuals.seen if self._residuals is not None else None
+        self.room_card.show_rig(rig, results.accuracy(rig), trust, seen)
+        if self._residuals is None:
+            self.room_card.show_moment(None)
+        source = self.pictures if self._residuals is None else self.board_pictures
+        for tile in source.tiles:
+            self.room_card.put_picture(tile)
+
+    def _show_in_room(self, tile: Picture) -> None:
+        """The pictures of the moment of the board, else those of the take."""
+        source = self.pictures if self._residuals is None else self.board_pictures
+        if tile in source.tiles:
+            self.room_card.put_picture(tile)
 
     def _show_accuracy(self, _chosen: int = 0) -> None:
         session = self._state.session

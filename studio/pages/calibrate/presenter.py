@@ -22,7 +22,7 @@ from core.session import Session, Take
 from core.session.intake import VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
 from core.types.arrays import F64
-from studio.pages.calibrate.results import ENLARGED, BoardResults
+from studio.pages.calibrate.results import ENLARGED, BoardResults, Residuals
 from studio.widgets.picture import Lines, first_picture
 
 LEGEND = "Blue: floor grid, one line a metre. Yellow: upright poles of 1.8 m. Wrong axes or units show at once."
@@ -128,14 +128,40 @@ def overlay(rig: CameraRig, take: Take, camera: str) -> tuple[QImage, list[Lines
     Raises:
         CoreError: The video cannot be read, or the rig has no such camera or was made for other pictures.
     """
-    picture = first_picture(take, camera)
-    calibrated = at_size(rig[camera], take.camera(camera).size_px)
+    return first_picture(take, camera), floor_lines(rig, camera, take.camera(camera).size_px)
+
+
+def moment_picture(shown: Residuals, moment: int, rig: CameraRig | None, camera: str) -> tuple[QImage, list[Lines]]:
+    """A camera's picture of a moment of the board with its residuals.
+
+    Args:
+        shown: The recording of the board.
+        moment: Which moment.
+        rig: Puts its floor and poles under the residuals; None leaves them out.
+        camera: Which camera.
+
+    Raises:
+        CoreError: The video cannot be read, or the rig was made for other pictures.
+    """
+    picture, lines = shown.picture(moment, camera)
+    if rig is None or camera not in rig.names:
+        return picture, lines
+    return picture, [*floor_lines(rig, camera, (picture.width(), picture.height())), *lines]
+
+
+def floor_lines(rig: CameraRig, camera: str, size_px: tuple[int, int]) -> list[Lines]:
+    """The floor's grid and upright poles where the rig puts them in a picture; nothing for an unposed camera.
+
+    Raises:
+        CoreError: The rig has no such camera or was made for other pictures.
+    """
+    calibrated = at_size(rig[camera], size_px)
     if not calibrated.posed:
-        return picture, []
+        return []
     space = capture_space(rig.subset([c.name for c in rig if c.posed]))
     floor = Lines(tuple(floor_grid_px(calibrated, space)), "on_picture", 1.0)
     poles = Lines(tuple(poles_px(calibrated, space)), "on_picture_strong", 2.4)
-    return picture, [floor, poles]
+    return [floor, poles]
 
 
 def _camera_row(camera: Camera, found: BoardResults | None) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from studio.viewport.layers import Scene
 from studio.viewport.palette import palette
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.icon_label import IconLabel
+from studio.widgets.level_legend import LevelLegend
 from studio.widgets.pulse import Pulse
 from studio.widgets.text import label
 from studio.widgets.timeline import Timeline
@@ -84,6 +85,7 @@ class ViewPage(QWidget):
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
             self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
             self.space.fit(self.viewport.height() - 2 * _MARGIN_PX)
+            self._place_legend()
         return False
 
     def shut_down(self) -> None:
@@ -107,6 +109,7 @@ class ViewPage(QWidget):
         self.views = ViewStrip(self.viewport)
         self.space = SpacePanel(self._state.space, self.viewport)
         self.space.hide()
+        self.legend = LevelLegend(self.viewport)
         self.viewport.installEventFilter(self)
         side = QWidget()
         side_column = QVBoxLayout(side)
@@ -204,6 +207,7 @@ class ViewPage(QWidget):
         self.figures.show_figures(presenter.figures)
         self._show_people()
         self._show_space_panel()
+        self._show_legend()
         self._show_everything()
 
     def _space_changed(self) -> None:
@@ -230,6 +234,14 @@ class ViewPage(QWidget):
         if shown:
             self.space.refresh()
         self.space.setVisible(shown)
+
+    def _show_legend(self) -> None:
+        trust = self.presenter.trust
+        self.legend.show_levels(trust.title, trust.rows() if self.presenter.options.frusta else [])
+        self._place_legend()
+
+    def _place_legend(self) -> None:
+        self.legend.move(self.viewport.width() - self.legend.width() - _MARGIN_PX, _MARGIN_PX)
 
     def _place_space(self) -> None:
         self.space.move(_MARGIN_PX, self.viewport.height() - self.space.height() - _MARGIN_PX)
@@ -263,6 +275,8 @@ class ViewPage(QWidget):
             presenter.pane_options = replace(presenter.pane_options, skeletons=on)
         if toggle.name == "space":
             self._show_space_panel()
+        if toggle.name == "frusta":
+            self._show_legend()
         self.panes.refresh_overlays()
         self.viewport.invalidate()
 

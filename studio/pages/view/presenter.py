@@ -28,6 +28,7 @@ from studio.viewport.layers import Scene
 from studio.viewport.palette import Palette
 from studio.viewport.resolve import ViewOptions, resolve
 from studio.viewport.stage import Stage, moment_of
+from studio.viewport.trust import CameraTrust, camera_trust
 from studio.widgets.pane_overlay import FigurePx, PaneOverlay
 from studio.widgets.timeline_bar import TimelineModel, Track
 
@@ -132,6 +133,11 @@ class ViewPresenter:
     def has_accuracy(self) -> bool:
         """Whether it can be said how well points are located."""
         return self._stage.accuracy is not None
+
+    @property
+    def trust(self) -> CameraTrust:
+        """How far the take's cameras can be trusted: the colours of their frusta."""
+        return self._stage.trust
 
     @property
     def has_space(self) -> bool:
@@ -242,7 +248,10 @@ class ViewPresenter:
             except CoreError as error:
                 self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
         synthetic = self._used.chosen.synthetic if self._used is not None else None
-        self._stage = Stage.build(self._rig, poses, ghost, self._space, synthetic, _accuracy(self._rig))
+        session, trust = self._state.session, None
+        if session is not None and self._rig is not None:
+            trust = camera_trust(session, self._rig)
+        self._stage = Stage.build(self._rig, poses, ghost, self._space, synthetic, _accuracy(self._rig), trust)
 
     @property
     def _space(self) -> CaptureSpace | None:

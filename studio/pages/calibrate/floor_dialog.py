@@ -1,0 +1,360 @@
+"""Three points of the floor, clicked in the pictures of a take: a new world frame that is seen before it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QKeyEvent
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.calibration.floor_points import POINT_NAMES
+from core.errors import CoreError
+from core.geometry.resize import at_size
+from core.session import Session, Take, Timeline
+from core.types import CameraRig
+from studio.pages.calibrate.floor_clicks import INTRO, MOVED, FloorClicks
+from studio.shell.dialogs import Dialog
+from studio.theme import GRID_PX
+from studio.widgets.buttons import button
+from studio.widgets.picture import to_image
+from studio.widgets.picture_source import PictureRequest, PictureSource
+from studio.widgets.text import label, set_role
+from studio.widgets.zoom_picture import ZoomPicture
+
+HELP = (
+    "Wheel: zoom. Drag: move the picture or a click. Right button: remove a click. Keys 1, 2, 3: choose the point. "
+    "Escape: let a dragged click go back, or close without a change."
+)
+LOOK = "The pictures show the new floor and poles of 1.8 m. Set it if they stand right."
+_ALL = "All cameras"
+_POLL_MS = 30
+_KEEP_BYTES = 12 << 20
+_SIDE_PX = 296
+_TWO_LINES_PX = 34
+_SHARE = 0.96  # of the window's size
+_ROLES = {"none": "muted", "open": "muted", "ok": "good", "odd": "warn", "wrong": "bad"}
+
+
+class FloorDialog(Dialog):
+    """Lets somebody click the same points of the floor in several pictures.
+
+    Args:
+        session: Its rig and takes.
+        take: Name of the take to begin with.
+        parent: The window.
+
+    Signals:
+        applied: The change of frame, a `Similarity`, and what it does, in words.
+
+    Raises:
+        CoreError: The session has no rig.
+    """
+
+    applied = Signal(object, str)
+
+    def __init__(self, session: Session, take: str, parent: QWidget) -> None:
+        super().__init__("Floor from three points", parent)
+        self._session, self._rig = session, session.require_rig()
+        self._timeline: Timeline | None = None
+        self._sources: dict[str, PictureSource] = {}
+        self.clicks = FloorClicks(self._rig)
+        self.panes: list[ZoomPicture] = []
+        self._poll = QTimer(self)
+        self._poll.setInterval(_POLL_MS)
+        self._poll.timeout.connect(self._collect)
+        self._build()
+        self.takes.addItems(session.take_names())
+        self.takes.setCurrentIndex(max(self.takes.findText(take), 0))
+        self.takes.currentTextChanged.connect(self._show_take)
+        room = parent.window().size() * _SHARE
+        self.resize(QSize(max(room.width(), 900), max(room.height(), 560)))
+        self._show_take(self.takes.currentText())
+
+    @property
+    def loaded(self) -> bool:
+        """Whether every picture of the moment is there."""
+        return not self._poll.isActive()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """1, 2 and 3 choose a point; Escape undoes a drag before it closes."""
+        held = [pane for pane in self.panes if pane.dragging]
+        if event.key() == Qt.Key.Key_Escape and held:
+            for pane in held:
+                pane.cancel_drag()
+        elif event.text() in ("1", "2", "3"):
+            self._choose(int(event.text()) - 1)
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            event.accept()  # applies only by its own button
+        else:
+            super().keyPressEvent(event)
+
+    def done(self, result: int) -> None:
+        """Ends the threads; the window is gone for good afterwards."""
+        self._end_sources()
+        super().done(result)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """As Cancel."""
+        self._end_sources()
+        super().closeEvent(event)
+
+    def _build(self) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(2 * GRID_PX)
+        left = QVBoxLayout()
+        left.setSpacing(GRID_PX)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(GRID_PX // 2)
+        left.addLayout(self._grid, 1)
+        self.problem = label("", "bad")
+        self.problem.hide()
+        left.addWidget(self.problem)
+        left.addLayout(self._make_bar())
+        row.addLayout(left, 1)
+        side = QWidget()
+        side.setFixedWidth(_SIDE_PX)
+        self._fill_side(QVBoxLayout(side))
+        row.addWidget(side)
+        self.body.addLayout(row)
+        self.foot.addWidget(label(HELP, "small"), 1)
+        cancel = button("Cancel", "normal")
+        cancel.clicked.connect(self.reject)
+        self.apply = button("Set floor", "primary", "floor", "Make this the world frame; it can be undone")
+        self.apply.clicked.connect(self._apply)
+        for push in (cancel, self.apply):
+            push.setAutoDefault(False)
+            self.foot.addWidget(push)
+
+    def _make_bar(self) -> QHBoxLayout:
+        bar = QHBoxLayout()
+        bar.setSpacing(GRID_PX)
+        self.takes, self.shown = QComboBox(), QComboBox()
+        self.takes.setAccessibleName("Take")
+        self.shown.setAccessibleName("Cameras shown")
+        self.shown.activated.connect(self._arrange)
+        self.moment = QSlider(Qt.Orientation.Horizontal)
+        self.moment.setAccessibleName("Moment")
+        self.moment.valueChanged.connect(self._show_moment)
+        self.time = label("", "small", wrap=False)
+        fit = button("Fit", "normal", "frame", "Show the whole of every picture")
+        fit.setAutoDefault(False)
+        fit.clicked.connect(self._fit)
+        for widget in (self.takes, self.shown):
+            bar.addWidget(widget)
+        bar.addWidget(self.moment, 1)
+        bar.addWidget(self.time)
+        bar.addWidget(fit)
+        return bar
+
+    def _fill_side(self, column: QVBoxLayout) -> None:
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GRID_PX)
+        column.addWidget(label(INTRO, "muted"))
+        self.points = QButtonGroup(self)
+        self.points.idClicked.connect(self._choose)
+        self.words, self.clears = [], []
+        for index, name in enumerate(POINT_NAMES):
+            head = QHBoxLayout()
+            head.setSpacing(GRID_PX)
+            push = button(f"{index + 1}  {name}", "normal", "", "The next click shows this point")
+            push.setCheckable(True)
+            push.setAutoDefault(False)
+            self.points.addButton(push, index)
+            clear = button("", "quiet", "close", f"Remove all clicks of point {index + 1}")
+            clear.setAccessibleName(clear.toolTip())
+            clear.setAutoDefault(False)
+            clear.clicked.connect(partial(self._clear, index))
+            head.addWidget(push)
+            head.addStretch(1)
+            head.addWidget(clear)
+            words = label("", "small")
+            words.setMinimumHeight(_TWO_LINES_PX)  # so that nothing jumps while it is filled in
+            words.setAlignment(Qt.AlignmentFlag.AlignTop)
+            column.addLayout(head)
+            column.addWidget(words)
+            self.words.append(words)
+            self.clears.append(clear)
+        self.next = button("Next point", "normal", "forward", "Go on to the next point")
+        self.next.setAutoDefault(False)
+        self.next.clicked.connect(self._go_on)
+        column.addWidget(self.next)
+        column.addStretch(1)
+        self.verdict = label("", "strong")
+        column.addWidget(self.verdict)
+
+    def _show_take(self, name: str) -> None:
+        """Begins anew with another take: its cameras may be others."""
+        self._end_sources()
+        self._drop_panes()
+        self._timeline = None
+        problem = ""
+        try:
+            if not name:
+                raise CoreError("There is no take yet.", "Import videos that show the floor first.")
+            take = self._session.take(name)
+            self.clicks = FloorClicks(_rig_of(self._rig, take))
+            self._timeline = take.timeline()
+            self._open(take)
+        except CoreError as error:
+            self.clicks = FloorClicks(self._rig)
+            problem = f"{error.message} {error.hint}"
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+        self.shown.clear()
+        self.shown.addItems([_ALL, *(pane.camera for pane in self.panes)])
+        self.moment.setRange(0, max(len(self._timeline) - 1, 0) if self._timeline is not None else 0)
+        self.moment.setEnabled(self._timeline is not None)
+        self._arrange()
+        self._refresh()
+        self._show_moment(self.moment.value())
+
+    def _open(self, take: Take) -> None:
+        for camera in self.clicks.rig:
+            part = take.camera(camera.name)
+            self._sources[camera.name] = PictureSource(take.video_path(camera.name), part.rotation_deg, _KEEP_BYTES)
+            pane = ZoomPicture(camera.name, camera.size_px)
+            pane.placed.connect(self._placed)
+            pane.moved.connect(self._moved)
+            pane.removed.connect(self._removed)
+            self.panes.append(pane)
+
+    def _arrange(self, _index: int = 0) -> None:
+        """All pictures as large as they can be, or one."""
+        chosen = self.shown.currentText()
+        seen = [p for p in self.panes if chosen in (_ALL, p.camera)]
+        columns = _columns(len(seen), self.panes[0].size_px if self.panes else (16, 9))
+        for pane in self.panes:
+            self._grid.removeWidget(pane)
+            pane.setVisible(pane in seen)
+        for line in range(8):
+            self._grid.setColumnStretch(line, 1 if line < columns else 0)
+        for index, pane in enumerate(seen):
+            self._grid.addWidget(pane, index // columns, index % columns)
+
+    def _show_moment(self, moment: int) -> None:
+        timeline = self._timeline
+        if timeline is None or not len(timeline):
+            self.time.setText("")
+            return
+        self.time.setText(f"{timeline.time_s[moment]:.2f} s")
+        for pane in self.panes:
+            index = int(timeline.frame_index[moment, timeline.cameras.index(pane.camera)])
+            if index < 0:
+                pane.say("No picture of this moment.")
+                continue
+            self._sources[pane.camera].request(PictureRequest(moment=moment, index=index, size_px=pane.size_px))
+        self._poll.start()
+
+    def _collect(self) -> None:
+        """Takes pictures that were decoded since; those of a moment left meanwhile are passed over."""
+        for pane in self.panes:
+            reply = self._sources[pane.camera].take_reply()
+            if reply is None or reply.moment != self.moment.value():
+                continue
+            if reply.image is not None:
+                pane.show_picture(to_image(reply.image))
+            else:
+                pane.say(reply.problem)
+        if not any(source.waiting for source in self._sources.values()):
+            self._poll.stop()
+
+    def _placed(self, camera: str, x: float, y: float) -> None:
+        self.clicks.place(camera, (x, y))
+        self._refresh()
+
+    def _moved(self, camera: str, point: int, x: float, y: float) -> None:
+        self.clicks.place(camera, (x, y), point)
+        self._refresh()
+
+    def _removed(self, camera: str, point: int) -> None:
+        self.clicks.remove(camera, point)
+        self._refresh()
+
+    def _clear(self, point: int) -> None:
+        self.clicks.clear(point)
+        self._refresh()
+
+    def _choose(self, point: int) -> None:
+        self.clicks.current = point
+        self._refresh()
+
+    def _go_on(self) -> None:
+        self._choose(min(self.clicks.current + 1, len(POINT_NAMES) - 1))
+
+    def _fit(self) -> None:
+        for pane in self.panes:
+            pane.fit()
+
+    def _refresh(self) -> None:
+        """What is known of each point, in words and over the pictures."""
+        clicks = self.clicks
+        for index, (words, clear) in enumerate(zip(self.words, self.clears, strict=True)):
+            state = clicks.state(index)
+            words.setText(state.words)
+            set_role(words, _ROLES[state.level] if state.level in ("odd", "wrong") else "small")
+            clear.setEnabled(bool(clicks.clicked(index)))
+        self.points.button(clicks.current).setChecked(True)
+        located = clicks.state(clicks.current).found is not None
+        self.next.setEnabled(located and clicks.current < len(POINT_NAMES) - 1)
+        self.apply.setEnabled(clicks.change is not None)
+        self.verdict.setText(clicks.problem if clicks.change is None else LOOK)
+        set_role(self.verdict, "bad" if clicks.problem else "strong")
+        for pane in self.panes:
+            pane.show_overlay(clicks.lines(pane.camera), clicks.marks(pane.camera), clicks.predicted(pane.camera))
+
+    def _apply(self) -> None:
+        change = self.clicks.change
+        if change is not None:
+            self.applied.emit(change, MOVED)
+            self.accept()
+
+    def _drop_panes(self) -> None:
+        for pane in self.panes:
+            self._grid.removeWidget(pane)
+            pane.hide()
+            pane.deleteLater()
+        self.panes = []
+
+    def _end_sources(self) -> None:
+        self._poll.stop()
+        for source in self._sources.values():
+            source.stop()
+        for source in self._sources.values():
+            source.join()
+        self._sources.clear()
+
+
+def _rig_of(rig: CameraRig, take: Take) -> CameraRig:
+    """The posed cameras that filmed a take, at the size of its pictures.
+
+    Raises:
+        CoreError: Fewer than two, or pictures that the calibration does not fit.
+    """
+    names = [c.name for c in take.manifest.cameras if c.name in rig.names and rig[c.name].posed]
+    if len(names) < 2:
+        raise CoreError(
+            f"Fewer than two calibrated cameras filmed take {take.name}.", "Choose a take of this rig's cameras."
+        )
+    fitted = tuple(at_size(rig[name], take.camera(name).size_px) for name in names)
+    return CameraRig(cameras=fitted, created=rig.created, source=rig.source)
+
+
+def _columns(count: int, size_px: Sequence[int]) -> int:
+    """Columns in which `count` pictures of a shape are largest in a room of about 4 to 3."""
+    aspect = size_px[0] / size_px[1]
+
+    def height(columns: int) -> float:
+        rows = -(-count // columns)
+        return min(1.0 / rows, 4 / 3 / columns / aspect)
+
+    return max(range(1, max(count, 1) + 1), key=height)

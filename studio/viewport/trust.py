@@ -1,0 +1,90 @@
+"""How far each camera of a rig can be trusted, in three levels: colours of the frusta, and words for their legend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from core.errors import CoreError
+from core.files import read_json
+from core.session import Session
+from core.types import CameraRig
+
+Basis = Literal["left out", "own"]
+
+_ODD_PX, _BAD_PX = 3.0, 10.0  # own reprojection error, at 1280 px width
+_LEVELS = {"ok": 0, "odd": 1, "wrong": 2}
+_WORDS = ("good", "doubtful", "bad")
+_TITLES: dict[Basis, str] = {"left out": "Left-out error", "own": "Own error, not left out"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraTrust:
+    """What is known of the cameras of a rig.
+
+    Attributes:
+        basis: "left out": the error with which the other cameras predict the board in a camera, judged as the check
+            of the calibration does; "own": the reprojection error that came with the rig, which proves less.
+        error_px: By camera, in px of its picture; cameras of which nothing is known are missing.
+        level: By camera, 0 good, 1 doubtful, 2 bad.
+    """
+
+    basis: Basis = "own"
+    error_px: dict[str, float] = field(default_factory=dict)
+    level: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What the figures are; empty if nothing is known."""
+        return _TITLES[self.basis] if self.level else ""
+
+    def rows(self) -> list[tuple[int, str]]:
+        """Each level that occurs, with a few words on it: "good: 0.5 to 1.4 px"."""
+        return [(level, f"{_WORDS[level]}: {self._range(level)}") for level in sorted(set(self.level.values()))]
+
+    def _range(self, level: int) -> str:
+        errors = [self.error_px[name] for name, found in self.level.items() if found == level]
+        low, high = f"{min(errors):.1f}", f"{max(errors):.1f}"
+        return f"{low} px" if low == high else f"{low} to {high} px"
+
+
+def own_trust(rig: CameraRig) -> CameraTrust:
+    """From the reprojection errors that came with the rig."""
+    known = {c.name: float(c.rmse_px) for c in rig if c.posed and c.rmse_px is not None and np.isfinite(c.rmse_px)}
+    at_1280 = {name: 1280 * error / max(rig[name].size_px) for name, error in known.items()}
+    return CameraTrust(
+        error_px=known, level={name: (error > _ODD_PX) + (error > _BAD_PX) for name, error in at_1280.items()}
+    )
+
+
+def camera_trust(session: Session, rig: CameraRig) -> CameraTrust:
+    """By left-out errors where the session's report has them of this rig, else by the rig's own.
+
+    Args:
+        session: Whose report.
+        rig: Its rig, or the cameras of a take of it.
+    """
+    try:
+        stored = session.rig
+        report: Any = read_json(session.layout.rig_report)
+    except CoreError:
+        return own_trust(rig)  # pages that need the report say that it is missing or damaged
+    if stored is None or not isinstance(report, dict) or report.get("digest") != stored.digest:
+        return own_trust(rig)
+    return _left_out(report, rig) or own_trust(rig)
+
+
+def _left_out(report: dict[str, Any], rig: CameraRig) -> CameraTrust | None:
+    """What a report says of the cameras of a rig; None if it says nothing."""
+    try:
+        errors = report["quality"]["left_out_px"]
+        known = {c.name: float(errors[c.name]) for c in rig if c.posed and errors.get(c.name) is not None}
+        level = dict.fromkeys(known, 0)
+        for finding in report["findings"]:
+            if finding["check"] == "left out" and finding.get("camera") in known:
+                level[finding["camera"]] = _LEVELS[finding["level"]]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return CameraTrust(basis="left out", error_px=known, level=level) if known else None

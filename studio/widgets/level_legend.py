@@ -1,0 +1,74 @@
+"""What the colours of a picture mean: a small plate with a dot and some words for each of three levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
+
+from studio.theme import GRID_PX, current_theme
+
+_ROW_PX, _PAD_PX, _DOT_PX = 18, 10, 9
+_TEXT_PX = 11
+
+
+class LevelLegend(QWidget):
+    """Lies over a corner of what it explains and lets the mouse through.
+
+    Attributes:
+        title: What the levels judge.
+        rows: Level (0 good, 1 doubtful, 2 bad) and words of each line.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.title = ""
+        self.rows: Sequence[tuple[int, str]] = ()
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.hide()
+
+    def show_levels(self, title: str, rows: Sequence[tuple[int, str]]) -> None:
+        """Shows these lines; nothing without any."""
+        self.title, self.rows = title, tuple(rows)
+        self.setAccessibleName(", ".join([title, *(words for _, words in rows)]))
+        self.resize(self.sizeHint())
+        self.setVisible(bool(rows))
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """As large as its words."""
+        metrics = QFontMetrics(self._font())
+        words = max((metrics.horizontalAdvance(w) for _, w in self.rows), default=0) + _DOT_PX + GRID_PX
+        wide = max(words, metrics.horizontalAdvance(self.title))
+        return QSize(wide + 2 * _PAD_PX, (len(self.rows) + 1) * _ROW_PX + GRID_PX)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """A plate, the title, a line a level."""
+        theme = current_theme()
+        paper = QColor(theme.panel)
+        paper.setAlpha(228)
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QColor(theme.border))
+            painter.setBrush(paper)
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
+            painter.setFont(self._font())
+            left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+            top = GRID_PX // 2
+            painter.setPen(QColor(theme.muted))
+            painter.drawText(QRectF(_PAD_PX, top, self.width(), _ROW_PX), left, self.title)
+            for row, (level, words) in enumerate(self.rows, 1):
+                middle = top + (row + 0.5) * _ROW_PX
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(QColor((theme.good, theme.warn, theme.bad)[level]))
+                painter.drawEllipse(QRectF(_PAD_PX, middle - _DOT_PX / 2, _DOT_PX, _DOT_PX))
+                painter.setPen(QColor(theme.text))
+                start = _PAD_PX + _DOT_PX + GRID_PX
+                painter.drawText(QRectF(start, top + row * _ROW_PX, self.width(), _ROW_PX), left, words)
+
+    def _font(self) -> QFont:
+        font = QFont(self.font())
+        font.setPixelSize(_TEXT_PX)
+        return font
