@@ -31,7 +31,7 @@ from studio.widgets.picture_tiles import PictureTiles
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
-from test_board_path import corners, filmed
+from moving_board import corners, filmed
 from view_world import SIZE_PX, make_take
 
 COLOURS = palette(DARK)
