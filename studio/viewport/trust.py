@@ -29,11 +29,13 @@ class CameraTrust:
             of the calibration does; "own": the reprojection error that came with the rig, which proves less.
         error_px: By camera, in px of its picture; cameras of which nothing is known are missing.
         level: By camera, 0 good, 1 doubtful, 2 bad.
+        unknown: Number of posed cameras of which nothing is known.
     """
 
     basis: Basis = "own"
     error_px: dict[str, float] = field(default_factory=dict)
     level: dict[str, int] = field(default_factory=dict)
+    unknown: int = 0
 
     @property
     def title(self) -> str:
@@ -41,8 +43,11 @@ class CameraTrust:
         return _TITLES[self.basis] if self.level else ""
 
     def rows(self) -> list[tuple[int, str]]:
-        """Each level that occurs, with a few words on it: "good: 0.5 to 1.4 px"."""
-        return [(level, f"{_WORDS[level]}: {self._range(level)}") for level in sorted(set(self.level.values()))]
+        """Each level that occurs, with a few words on it: "good: 0.5 to 1.4 px"; level 3 is not known."""
+        rows = [(level, f"{_WORDS[level]}: {self._range(level)}") for level in sorted(set(self.level.values()))]
+        if rows and self.unknown:
+            rows.append((3, f"not known: {self.unknown} camera{'s' if self.unknown > 1 else ''}"))
+        return rows
 
     def _range(self, level: int) -> str:
         errors = [self.error_px[name] for name, found in self.level.items() if found == level]
@@ -54,9 +59,8 @@ def own_trust(rig: CameraRig) -> CameraTrust:
     """From the reprojection errors that came with the rig."""
     known = {c.name: float(c.rmse_px) for c in rig if c.posed and c.rmse_px is not None and np.isfinite(c.rmse_px)}
     at_1280 = {name: 1280 * error / max(rig[name].size_px) for name, error in known.items()}
-    return CameraTrust(
-        error_px=known, level={name: (error > _ODD_PX) + (error > _BAD_PX) for name, error in at_1280.items()}
-    )
+    level = {name: (error > _ODD_PX) + (error > _BAD_PX) for name, error in at_1280.items()}
+    return CameraTrust(error_px=known, level=level, unknown=_others(rig, known))
 
 
 def camera_trust(session: Session, rig: CameraRig) -> CameraTrust:
@@ -87,4 +91,8 @@ def _left_out(report: dict[str, Any], rig: CameraRig) -> CameraTrust | None:
                 level[finding["camera"]] = _LEVELS[finding["level"]]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    return CameraTrust(basis="left out", error_px=known, level=level) if known else None
+    return CameraTrust(basis="left out", error_px=known, level=level, unknown=_others(rig, known)) if known else None
+
+
+def _others(rig: CameraRig, known: dict[str, float]) -> int:
+    return sum(c.posed and c.name not in known for c in rig)

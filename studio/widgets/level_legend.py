@@ -1,4 +1,4 @@
-"""What the colours of a picture mean: a small plate with a dot and some words for each of three levels."""
+"""What the colours of a picture mean: a small plate with a dot and some words for each level."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LevelLegend(QWidget):
 
     Attributes:
         title: What the levels judge.
-        rows: Level (0 good, 1 doubtful, 2 bad) and words of each line.
+        rows: Level (0 good, 1 doubtful, 2 bad, 3 not known) and words of each line.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -62,7 +62,7 @@ class LevelLegend(QWidget):
             for row, (level, words) in enumerate(self.rows, 1):
                 middle = top + (row + 0.5) * _ROW_PX
                 painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(QColor((theme.good, theme.warn, theme.bad)[level]))
+                painter.setBrush(QColor((theme.good, theme.warn, theme.bad, theme.muted)[level]))
                 painter.drawEllipse(QRectF(_PAD_PX, middle - _DOT_PX / 2, _DOT_PX, _DOT_PX))
                 painter.setPen(QColor(theme.text))
                 start = _PAD_PX + _DOT_PX + GRID_PX

@@ -31,7 +31,7 @@ from studio.widgets.picture_tiles import PictureTiles
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
-from test_board_path import corners, filmed
+from moving_board import corners, filmed
 from view_world import SIZE_PX, make_take
 
 COLOURS = palette(DARK)
@@ -67,7 +67,10 @@ def test_the_room_shows_cameras_board_and_floor() -> None:
     room.toggle("accuracy", True)
     layers = room.scene(COLOURS).layers
     assert "board path" not in layers
-    assert isinstance(layers["accuracy"], AccuracyLayer)
+    floor = layers["accuracy"]
+    assert isinstance(floor, AccuracyLayer)
+    shown = room.scene(COLOURS).frame_mm  # "show everything" shows the map as well
+    assert (shown.min(0) <= floor.corner_mm[0].min(0)).all() and (shown.max(0) >= floor.corner_mm[0].max(0)).all()
 
 
 def test_pictures_of_another_moment_are_not_shown() -> None:

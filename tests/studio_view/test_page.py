@@ -502,3 +502,15 @@ def test_without_opengl_the_rest_works(numbered_root: Path) -> None:
     assert "False None" in done.stdout
     assert "cannot show 3D" in done.stdout
     assert "[9, 9, 9]" in done.stdout
+
+
+def test_the_legend_says_what_colours_the_cameras(open_view: Open, numbered_session: Session) -> None:
+    rig = numbered_session.require_rig()
+    replace(rig, cameras=tuple(c.replace(rmse_px=20.0) for c in rig)).save(numbered_session.layout.rig)
+    page = open_view(numbered_session)
+    assert page.legend.isVisible()
+    assert page.legend.title == "Own error, not left out"
+    assert list(page.legend.rows) == [(2, "bad: 20.0 px")]
+    assert page.viewport.rect().contains(page.legend.geometry())
+    page.toolbar.toggle_button("frusta").setChecked(False)
+    assert not page.legend.isVisible()

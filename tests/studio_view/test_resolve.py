@@ -273,6 +273,7 @@ def test_left_out_errors_are_those_of_this_rig_only(tmp_path: Path) -> None:
     write_json(session.layout.rig_report, report)
     found = camera_trust(session, rig)
     assert found.basis == "left out"
+    assert found.rows() == [(0, "good: 0.5 px"), (2, "bad: 8.0 px"), (3, "not known: 1 camera")]
     assert (found.error_px, found.level) == ({first: 0.5, second: 8.0}, {first: 0, second: 2})
     for other in (report | {"digest": "of another rig"}, report | {"quality": {}}, report | {"findings": [1]}, {}, []):
         write_json(session.layout.rig_report, other)

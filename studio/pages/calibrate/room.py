@@ -14,6 +14,7 @@ from core.calibration.observations import BoardObservations
 from core.errors import CoreError
 from core.types import CameraRig
 from core.types.arrays import F64, U8
+from studio.viewport.accuracy import corners_mm
 from studio.viewport.layers import Scene, SkeletonLayer, TrailLayer
 from studio.viewport.palette import Palette
 from studio.viewport.resolve import ViewOptions, resolve
@@ -101,6 +102,9 @@ class Room:
     def scene(self, palette: Palette) -> Scene:
         """Everything as it is now."""
         scene = resolve(self._stage, 0.0, self.options, palette, self._pictures)
+        found = self._stage.accuracy
+        if self.options.accuracy and found is not None:
+            scene = dataclasses.replace(scene, frame_mm=np.concatenate([scene.frame_mm, corners_mm(found)]))
         if not self.board or not self.has_board:
             return scene
         layers = dict(scene.layers)

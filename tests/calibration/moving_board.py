@@ -1,0 +1,52 @@
+"""A board that moves along a straight line, as cameras of a known rig see it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.calibration.board import Board
+from core.calibration.observations import BoardObservations
+from core.geometry import project_rig
+from core.types import CameraRig
+from core.types.arrays import F64
+
+BOARD = Board(columns=5, rows=4, square_mm=60, marker_mm=45, dictionary="DICT_4X4_50", back="none")
+STEP_S = 0.05
+
+
+def corners(time_s: F64, turn: F64 | None = None) -> F64:
+    """(T, P, 3) of a board that goes along x at half a metre a second."""
+    local = BOARD.points_mm[: BOARD.points_per_side]
+    local = (local - local.mean(0)) @ (np.eye(3) if turn is None else turn).T
+    middle = np.stack([500 * time_s - 400, np.full_like(time_s, 100.0), np.full_like(time_s, 900.0)], -1)
+    return np.asarray(middle[:, None] + local)
+
+
+def filmed(rig: CameraRig, count: int = 30, hidden: tuple[tuple[int, int], ...] = ()) -> BoardObservations:
+    """What the cameras of a rig see of it: a camera that is late shows what was before.
+
+    Args:
+        rig: The cameras.
+        count: Moments.
+        hidden: Camera and moment of pictures without the board.
+    """
+    stamped = np.arange(count) * STEP_S
+    views = [project_rig(CameraRig(cameras=(c,)), corners(stamped - c.latency_s))[0] for c in rig]
+    xy = np.stack(views)
+    points = xy.shape[2]
+    view, moment, point = (g.ravel() for g in np.meshgrid(*map(np.arange, xy.shape[:3]), indexing="ij"))
+    keep = np.isfinite(xy.reshape(-1, 2)).all(-1)
+    for v, t in hidden:
+        keep &= ~((view == v) & (moment == t))
+    assert points == BOARD.points_per_side
+    return BoardObservations(
+        board=BOARD,
+        cameras=rig.names,
+        sizes_px=np.array([c.size_px for c in rig]),
+        time_s=np.repeat(stamped[:, None], len(rig), 1),
+        view=view[keep],
+        moment=moment[keep],
+        point=point[keep],
+        xy_px=xy.reshape(-1, 2)[keep],
+        frame=np.repeat(np.arange(count)[:, None], len(rig), 1),
+    )
