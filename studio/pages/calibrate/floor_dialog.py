@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QKeyEvent
+from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -67,6 +67,7 @@ class FloorDialog(Dialog):
         self._session, self._rig = session, session.require_rig()
         self._timeline: Timeline | None = None
         self._sources: dict[str, PictureSource] = {}
+        self.destroyed.connect(partial(_end, self._sources))  # with the window it goes without being hidden
         self.clicks = FloorClicks(self._rig)
         self.panes: list[ZoomPicture] = []
         self._poll = QTimer(self)
@@ -98,15 +99,11 @@ class FloorDialog(Dialog):
         else:
             super().keyPressEvent(event)
 
-    def done(self, result: int) -> None:
-        """Ends the threads; the window is gone for good afterwards."""
-        self._end_sources()
-        super().done(result)
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """As Cancel."""
-        self._end_sources()
-        super().closeEvent(event)
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Ends the threads, however it is closed, also with the window: it is gone for good afterwards."""
+        if not event.spontaneous():
+            self._end_sources()
+        super().hideEvent(event)
 
     def _build(self) -> None:
         row = QHBoxLayout()
@@ -327,11 +324,16 @@ class FloorDialog(Dialog):
 
     def _end_sources(self) -> None:
         self._poll.stop()
-        for source in self._sources.values():
-            source.stop()
-        for source in self._sources.values():
-            source.join()
-        self._sources.clear()
+        _end(self._sources)
+
+
+def _end(sources: dict[str, PictureSource], _gone: object = None) -> None:
+    """Ends the threads of some pictures."""
+    for source in sources.values():
+        source.stop()
+    for source in sources.values():
+        source.join()
+    sources.clear()
 
 
 def _rig_of(rig: CameraRig, take: Take) -> CameraRig:
