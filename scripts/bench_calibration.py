@@ -31,7 +31,7 @@ def main() -> None:
 
     asked = _arguments()
     if asked.rigs:
-        _synthetic(asked.rigs, asked.seconds)
+        _synthetic(asked.rigs, asked.seconds, asked.close)
     board = Board(
         columns=asked.columns,
         rows=asked.rows,
@@ -51,6 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rigs", type=int, default=12, help="synthetic rigs; 0 for none")
     parser.add_argument("--walks", type=int, default=0, help="rigs calibrated from walking people alone")
     parser.add_argument("--seconds", type=float, default=40.0, help="length of a synthetic recording")
+    parser.add_argument("--close", type=int, default=40, help="close pictures of each camera, for its lens")
     parser.add_argument("--recordings", nargs="*", default=[], help="folders with one video a camera")
     parser.add_argument("--columns", type=int, default=4)
     parser.add_argument("--rows", type=int, default=5)
@@ -61,7 +62,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _synthetic(rigs: int, seconds: float) -> None:
+def _synthetic(rigs: int, seconds: float, close: int) -> None:
     """Random rigs of 3 to 8 cameras, corners off by 0.3 px, every second rig with delays of up to 100 ms."""
     import numpy as np
 
@@ -83,7 +84,7 @@ def _synthetic(rigs: int, seconds: float) -> None:
         rig = random_rig(rng, count, size_px=(1920, 1080))
         late = rng.uniform(-0.1, 0.1, count) * (seed % 2)
         seen = wave(rig, board, seed=seed, latency_s=late.tolist(), seconds=seconds)
-        apart = closeups(rig, board, seed=seed)
+        apart = closeups(rig, board, seed=seed, pictures=close)
         for lenses in rows:
             known = {c.name: c.replace(R=None, t_mm=None) for c in rig} if lenses == "known" else {}
             config = CalibrateConfig(board=board, known_lenses=lenses == "known")

@@ -61,7 +61,7 @@ class RecordParams:
         name: Of the take; empty for the first free one.
         kind: What is filmed.
         seconds: How long; 0 until it is cancelled.
-        keep: Whether a take is made at all; else the cameras are only watched.
+        watch_only: Whether no take is made, and the cameras are only watched.
         board: That is looked for in the previews; None for the session's.
         preview_hz: Looks at the newest pictures a second.
     """
@@ -70,7 +70,7 @@ class RecordParams:
     name: str = ""
     kind: Literal["board", "floor", "motion"] = "board"
     seconds: float = 0.0
-    keep: bool = True
+    watch_only: bool = False
     board: Board | None = None
     preview_hz: float = 5.0
 

@@ -45,7 +45,7 @@ def record(session: Session, params: RecordParams, run: RunLayout, reporter: Rep
         CoreError: No camera, or none of them runs; what the others sent stays.
     """
     folder = run.root / "recording"
-    if params.keep and any(folder.glob("*.times.csv")):
+    if not params.watch_only and any(folder.glob("*.times.csv")):
         reporter.note("A recording was cut off here: what it left is brought in.")
         return _bring_in(session, params, folder, reporter, 0.0)
     addresses = _addresses(params.cameras)
@@ -57,7 +57,7 @@ def record(session: Session, params: RecordParams, run: RunLayout, reporter: Rep
             return room.open(address.partition(":")[2])
         return open_source(address)
 
-    recorder = Recorder(addresses, folder if params.keep else None, opened)
+    recorder = Recorder(addresses, None if params.watch_only else folder, opened)
     try:
         seconds = _watch(recorder, BoardWatchOf(board), params, run.root / LIVE, reporter)
     finally:
@@ -67,7 +67,7 @@ def record(session: Session, params: RecordParams, run: RunLayout, reporter: Rep
         reporter.note(problem, "warning")
     if not any(camera.frames for camera in recorder.watched.values()):
         raise CoreError("No camera sent a picture.", " ".join(problems) or "Check the addresses of the cameras.")
-    if not params.keep:
+    if params.watch_only:
         check(reporter)
         return {"take": "", "seconds": round(seconds, 1), "pictures": _counts(recorder)}
     return _bring_in(session, params, folder, _Uncancelled(reporter), seconds)
@@ -119,7 +119,7 @@ def _watch(recorder: Recorder, watch: BoardWatchOf, params: RecordParams, live: 
         if params.seconds:
             reporter.progress(min(seconds, params.seconds), params.seconds, "Recording")
         else:
-            reporter.progress(0, 1, f"Recording, {seconds:.0f} s so far")
+            reporter.progress(0, 0, f"Recording, {seconds:.0f} s so far")
         time.sleep(max(0.02, 1 / params.preview_hz - (time.monotonic() - now)))
     return time.monotonic() - begin
 

@@ -154,7 +154,7 @@ def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server
 
 
 def test_watching_keeps_nothing(session: Session, server: str) -> None:
-    params = RecordParams(cameras=(f"{server}/stream",), keep=False, board=BOARD)
+    params = RecordParams(cameras=(f"{server}/stream",), watch_only=True, board=BOARD)
     run = session.new_run("record")
     with pytest.raises(CancelledError):
         record(session, params, run, Stopping(2.0))

@@ -80,7 +80,7 @@ class BoardCard(Card):
                 box.clear()
                 box.addItems(names)
                 box.setCurrentIndex(names.index(chosen) if chosen in names else 0 if names else -1)
-        reason = "Bring in videos of the board first." if not takes else ""
+        reason = "Record the board, or bring in videos of it, first." if not takes else ""
         self.go.set_blocked("A calibration is being made." if running else self.form.problem or reason)
 
     def choose(self, take: str) -> None:

@@ -140,7 +140,7 @@ class CalibratePage(ScrollPage):
     def record(self, cameras: tuple[str, ...], keep: bool) -> None:
         """Starts live cameras, as a job that ends when it is cancelled."""
         if self._recording() is None:
-            params = RecordParams(cameras=cameras, keep=keep, board=self.board_card.form.board)
+            params = RecordParams(cameras=cameras, watch_only=not keep, board=self.board_card.form.board)
             self._start("record", params, "Record the board" if keep else "Watch the cameras")
 
     def _stop_recording(self) -> None:
