@@ -130,10 +130,14 @@ class Stream:
         self, target: str, *, container: str | None = None, options: dict[str, str] | None = None, paced: bool = False
     ) -> None:
         self._target, self._paced = target, paced
+        begin = time.monotonic()
         try:
             self._container = av.open(target, format=container, options=options or {}, timeout=(OPEN_S, READ_S))
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise CoreError(f"{target} cannot be opened: {_words(error)}.", _remedy(error)) from error
+            # What is cut off while it is looked at comes as invalid data.
+            slow = time.monotonic() - begin >= OPEN_S
+            words = "it sent nothing in time" if slow else _words(error)
+            raise CoreError(f"{target} cannot be opened: {words}.", _TOO_SLOW if slow else _remedy(error)) from error
         if not self._container.streams.video:
             self._container.close()
             raise CoreError(f"{target} has no pictures.", "Choose another address of the camera.")
@@ -167,6 +171,9 @@ class Stream:
         self._container.close()
 
 
+_TOO_SLOW = "Check that it is switched on, in the same network, and that no other program uses it."
+
+
 def _words(error: Exception) -> str:
     text = str(getattr(error, "strerror", "") or error)
     return text[:1].lower() + text[1:]
@@ -178,5 +185,5 @@ def _remedy(error: Exception) -> str:
     if isinstance(error, ConnectionRefusedError | av.error.ConnectionRefusedError):
         return "Nothing answers there: check address and port, and that the camera streams."
     if isinstance(error, TimeoutError | av.error.TimeoutError | av.error.ExitError):
-        return "It did not answer in time: check that it is switched on and in the same network."
+        return _TOO_SLOW
     return "Check the address; the camera's own page or app tells it."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -112,6 +113,39 @@ def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server:
     state = read_json(run.root / LIVE / STATE)
     assert state["cameras"]["left"]["frames"] > 25 and (run.root / LIVE / "left.jpg").is_file()
     assert not (run.root / "recording").exists()
+
+
+@pytest.fixture
+def rtsp() -> Iterator[str]:
+    """Address of a real RTSP server, where the system has the parts for one."""
+    python = shutil.which("python3", path="/usr/bin")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    if python is None:
+        pytest.skip("no Python of the system")
+    script = Path(__file__).with_name("rtsp_server.py")
+    with subprocess.Popen(
+        [python, str(script), str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        if server.stdout.readline().strip() != "ready":
+            pytest.skip("GStreamer's RTSP server (gir1.2-gst-rtsp-server-1.0, python3-gi) is not installed")
+        yield f"rtsp://127.0.0.1:{port}"
+        server.kill()
+
+
+def test_rtsp_cameras_are_recorded_in_their_own_codecs(session: Session, rtsp: str) -> None:
+    params = RecordParams(cameras=(f"one={rtsp}/h264", f"two={rtsp}/mjpeg"), board=BOARD)
+    result = record(session, params, session.new_run("record"), Stopping(8.0))
+    assert all(n > 50 for n in result["pictures"].values())
+    take = session.take(result["take"])
+    for name, codec in (("one", "h264"), ("two", "mjpeg")):
+        with av.open(str(take.video_path(name))) as container:
+            assert container.streams.video[0].codec_context.name == codec
+            assert sum(1 for _ in container.decode(video=0)) == result["pictures"][name]
+    steps = np.diff(take.timeline().frame_time_s, axis=0)
+    assert np.nanmedian(steps) == pytest.approx(0.04, abs=0.005)
 
 
 @pytest.mark.parametrize(

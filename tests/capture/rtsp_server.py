@@ -1,0 +1,34 @@
+"""An RTSP server with two test pictures, for the system's Python: `python3 rtsp_server.py PORT`.
+
+Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,ugly}.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - only once the versions are said
+
+PICTURES = "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=25/1"
+ENCODERS = {
+    "h264": "x264enc tune=zerolatency key-int-max=25 speed-preset=ultrafast ! rtph264pay name=pay0 pt=96",
+    "mjpeg": "jpegenc ! rtpjpegpay name=pay0 pt=26",
+}
+
+Gst.init(None)
+if any(Gst.ElementFactory.find(name) is None for name in ("x264enc", "jpegenc", "rtph264pay", "videotestsrc")):
+    sys.exit("elements of GStreamer are missing")
+server = GstRtspServer.RTSPServer()
+server.set_service(sys.argv[1])
+for path, encoder in ENCODERS.items():
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(f"( {PICTURES} ! {encoder} )")
+    server.get_mount_points().add_factory(f"/{path}", factory)
+server.attach(None)
+sys.stdout.write("ready\n")
+sys.stdout.flush()
+GLib.MainLoop().run()
