@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.config import to_mapping
+from core.config import from_mapping, to_mapping
 from core.errors import CancelledError, CoreError
 from core.models.device import describe, pick_precision, set_precision
 from core.models.group import Group
@@ -55,7 +55,7 @@ class Trainer:
         group: The processes that train together.
 
     Raises:
-        CoreError: The settings ask for the estimator's heatmaps, and the footage has none.
+        CoreError: A setting cannot be that, or asks for heatmaps or pictures that the footage does not have.
     """
 
     def __init__(
@@ -69,10 +69,18 @@ class Trainer:
         group: Group | None = None,
     ) -> None:
         self.group = Group() if group is None else group
+        from_mapping(TrainConfig, to_mapping(config), "training.")  # settings made by code were not checked
         if config.model.heatmap.source == "estimator" and footage.maps is None:
             raise CoreError("This footage has no stored heatmaps.", "Train with model.heatmap.source=joints.")
         if config.model.heatmap.source == "backbone" and footage.pictures is None:
             raise CoreError("This footage has no pictures.", "Train with model.heatmap.source=joints.")
+        asked = [s for s in (config.pose, config.finetune) if s.steps and s.attention == "network"]
+        if asked and not (config.model.attention_net and config.model.heatmap.source == "backbone"):
+            raise CoreError(
+                "The attention network looks at pictures, and these networks do not.",
+                "Set pose.attention and finetune.attention to 'closed', or model.heatmap.source to 'backbone' and"
+                " model.attention_net to true.",
+            )
         self.config, self.footage, self.folder, self.reporter = config, footage, folder, reporter
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)

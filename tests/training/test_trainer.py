@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,8 @@ from core.training.synthetic import pose_scenes
 from core.training.trainer import Trainer
 from core.types.camera import CameraRig
 from core.types.space import CaptureSpace
+
+from .conftest import World
 
 CPU = torch.device("cpu")
 
@@ -281,3 +284,16 @@ class TestHeldOut:
         torch.nn.init.zeros_(networks.root.gain)
         px = held_out_px(networks, scene, world.footage, 2)  # type: ignore[attr-defined]
         assert px == pytest.approx(0.05 * max(rig[0].size_px))
+
+
+def test_settings_that_cannot_be_are_refused_in_words(tiny: TrainConfig, world: World, tmp_path: Path) -> None:
+    def refused(**changes: Any) -> CoreError:
+        config = dataclasses.replace(tiny, pose=dataclasses.replace(tiny.pose, **changes))
+        with pytest.raises(CoreError) as error:
+            Trainer(config, world.footage, world.space, tmp_path, torch.device("cpu"), NullReporter())
+        return error.value
+
+    pictures = refused(attention="network")
+    assert "looks at pictures" in pictures.message and "closed" in pictures.hint
+    word = refused(attention="netwrok")
+    assert "training.pose.attention" in word.message and "network" in word.hint
