@@ -98,6 +98,7 @@ def test_the_settings_of_every_verb_survive_a_job_file(name: str) -> None:
         "folder": "160906_pizza1",
         "take": "walk",
         "takes": ["walk"],
+        "cameras": ["left=demo:cam01"],
     }
     fields = params.__dataclass_fields__
     config = from_mapping(params, {k: v for k, v in required.items() if k in fields})

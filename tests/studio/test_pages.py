@@ -106,7 +106,7 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     window.create_session(tmp_path / "mine")
     page = window.pages["calibrate"]
     assert not page.check_card.isVisible()
-    assert "videos of the board" in page.board_card.go.reason
+    assert "Record the board" in page.board_card.go.reason
     assert not page.export_button.isEnabled()
     dialog = page.ask_about(resource("sample", "Calib.qca.txt"))
     assert isinstance(dialog, ImportRigDialog)
