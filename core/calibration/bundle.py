@@ -38,6 +38,8 @@ _ROUGHLY = 1e-3  # tolerance until it is known how far ordinary points are off
 _OVERSHOT = 1e-7  # damping from which on steps are bent: where it is less, straight ones have done well
 _PROBE = 0.1  # of a step, to see how it bends
 _CURVED = 0.5  # of a step's length, beyond which its bend is not believed
+LOST = 40.0
+"""Loss of a point that can no longer be predicted: it must not look like a gain."""
 _NEAR_MM = 1.0
 _LIGHT = 1e-8
 _APART_S = 60.0  # between copies of the world
@@ -379,10 +381,8 @@ class _System:
         return float(np.sqrt(square / max(known, weight.sum() / 2, 1.0)))
 
     def cost(self, linear: _Linear, cameras: Cameras, way: Trajectory) -> float:
-        length2 = (linear.residual[linear.usable] ** 2).sum(-1) / self.sigma**2
-        total = float(_KINK**2 * np.log1p(length2 / _KINK**2).sum())
-        # A point that can no longer be predicted must not look like a gain.
-        total += 40.0 * int((self.pictures.valid & ~linear.usable).sum())
+        total = float(robust_loss(linear.residual[linear.usable], self.sigma).sum())
+        total += LOST * int((self.pictures.valid & ~linear.usable).sum())
         bend, _ = _bends(way, self.hand, derivatives=False)
         total += self.prior_share * float(_SUDDEN**2 * np.log1p((bend**2).sum(-1) / _SUDDEN**2).sum())
         if self.prior is not None:
@@ -473,6 +473,11 @@ class _System:
             camera_right=u,
             free=self.free,
         )
+
+
+def robust_loss(residual_px: F64, scale_px: float) -> F64:
+    """(...) Cauchy loss of residuals (..., 2)."""
+    return np.asarray(_KINK**2 * np.log1p((residual_px**2).sum(-1) / scale_px**2 / _KINK**2))
 
 
 def accelerations(way: Trajectory) -> tuple[float, float]:

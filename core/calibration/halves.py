@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.calibration.bundle import LATENCY, POSE, Cameras, Pictures, Solution
+from core.calibration.bundle import LATENCY, LOST, POSE, Cameras, Pictures, Solution, robust_loss
 from core.calibration.rotation import log
 from core.types.arrays import F64
 
 CONTRADICT = 10.0
 """Standard errors by which halves may differ: they are fitted roughly, and real errors are not white."""
-_KINK = 3.0
-_LOST = 40.0
 
 
 def disagreement(one: Solution, other: Solution, first: int, second: int, views: int) -> F64:
@@ -42,9 +40,8 @@ def disagreement(one: Solution, other: Solution, first: int, second: int, views:
 
 def losses(solution: Solution, pictures: Pictures, scale_px: float, views: int) -> F64:
     """(F,) robust loss of each copy of the world, of the pictures as they were solved."""
-    length2 = (solution.residual_px**2).sum(-1) / scale_px**2
-    each = np.where(np.isfinite(length2), _KINK**2 * np.log1p(np.nan_to_num(length2) / _KINK**2), _LOST)
-    each = np.where(pictures.valid, each, 0.0).sum(1)
+    each = robust_loss(solution.residual_px, scale_px)
+    each = np.where(pictures.valid, np.where(np.isnan(each), LOST, each), 0.0).sum(1)
     count = len(solution.cameras.lens) // views
     return np.asarray(np.bincount(pictures.view // views, weights=each, minlength=count), np.float64)
 

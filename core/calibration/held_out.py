@@ -205,7 +205,7 @@ def gain(before: Prediction, after: Prediction, block: I64, scale_px: float, vie
         chosen &= before.view == view
     if not chosen.any():
         return 0.0
-    loss = [np.log1p((p.fitted_px[chosen] ** 2).sum(-1) / (2 * scale_px) ** 2) for p in (before, after)]
+    loss = [_loss(p.fitted_px[chosen], scale_px) for p in (before, after)]
     number = block[before.moment[chosen]]
     falls = np.array([(loss[0] - loss[1])[number == b].mean() for b in np.unique(number)])
     if len(falls) < 3:
@@ -216,5 +216,10 @@ def gain(before: Prediction, after: Prediction, block: I64, scale_px: float, vie
 def left_out_gain(before: Prediction, after: Prediction, scale_px: float) -> float:
     """By how much the error of left-out cameras falls from one variant to another, as a share of it."""
     known = np.isfinite(before.error_px) & np.isfinite(after.error_px)
-    loss = [float(np.log1p(p.error_px[known] ** 2 / (2 * scale_px) ** 2).sum()) for p in (before, after)]
+    loss = [float(_loss(p.left_out_px[known], scale_px).sum()) for p in (before, after)]
     return 1 - loss[1] / loss[0] if loss[0] > 0 else 0.0
+
+
+def _loss(residual_px: F64, scale_px: float) -> F64:
+    """(N,) of residuals (N, 2): large ones count with their logarithm."""
+    return np.asarray(np.log1p((residual_px**2).sum(-1) / (2 * scale_px) ** 2))

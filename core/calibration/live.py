@@ -38,11 +38,11 @@ class BoardWatch:
 
     Args:
         board: The board.
-        sizes_px: Width and height by camera.
+        sizes_px: Width and height by camera, as far as known; others join with their first picture.
     """
 
-    def __init__(self, board: Board, sizes_px: Mapping[str, tuple[int, int]]) -> None:
-        self._board, self._sizes = board, dict(sizes_px)
+    def __init__(self, board: Board, sizes_px: Mapping[str, tuple[int, int]] | None = None) -> None:
+        self._board, self._sizes = board, dict(sizes_px or {})
         self._detector = BoardDetector(board)
         self._found: dict[tuple[int, int], tuple[I64, F64]] = {}
         self._moments = 0
@@ -56,6 +56,8 @@ class BoardWatch:
         Returns:
             Corners (n, 2) px by camera that shows the board.
         """
+        for name, picture in pictures.items():
+            self._sizes.setdefault(name, (picture.shape[1], picture.shape[0]))
         corners = {}
         moment = self._moments % _MOMENTS
         for v, name in enumerate(self._sizes):

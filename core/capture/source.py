@@ -65,6 +65,14 @@ class Source(Protocol):
 Opener = Callable[[str], Source]
 
 
+def name_and_address(text: str) -> tuple[str, str]:
+    """Parts of "name=address"; the name is empty where there is none."""
+    name, _, address = (part.strip() for part in text.partition("="))
+    if address and name.replace("_", "").replace("-", "").isalnum():
+        return name, address
+    return "", text.strip()
+
+
 def open_source(address: str) -> Source:
     """Starts a camera.
 

@@ -26,7 +26,7 @@ from core import NAME
 from core.errors import CancelledError, CoreError
 from core.files import read_json, write_json
 from core.jobs.spec import CANCEL_FILE
-from core.progress import NullReporter, Reporter
+from core.progress import NullReporter, Reporter, check
 
 T = TypeVar("T")
 _END_S = 120.0
@@ -107,8 +107,9 @@ def together(processes: int, folder: Path) -> Iterator[Ranks]:
     finally:
         for process in others.values():
             _kill(process)
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+        for name in mine:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 def follow(folder: Path, work: Callable[[Reporter], object], stopped: Callable[[], bool]) -> int:
@@ -141,27 +142,23 @@ class _Follower(NullReporter):
         return self._stopped() or self._cancel_file.exists()
 
 
-def wait_for(paths: Sequence[Path], reporter: Reporter, tell: Callable[[int], None] | None = None) -> None:
+def wait_for(paths: Sequence[Path], reporter: Reporter) -> None:
     """Waits until other processes have written all of these files whole.
 
     Args:
         paths: Files; each appears under its name only when it is whole.
         reporter: Asked whether to stop.
-        tell: Called with how many are there.
 
     Raises:
         CancelledError: Asked to stop.
-        CoreError: A process of this machine that should write them has ended without doing so.
+        RuntimeError: The processes of this machine that should write them ended without doing so; `together` says why.
     """
     while missing := [path for path in paths if not path.is_file()]:
-        if reporter.cancelled():
-            raise CancelledError
-        if tell is not None:
-            tell(len(paths) - len(missing))
+        check(reporter)
         if _started and all(process.poll() is not None for process in _started):
             if all(path.is_file() for path in missing):
                 return
-            raise RuntimeError(f"{missing[0]} was not written.")  # `together` says why
+            raise RuntimeError(f"{missing[0]} was not written.")
         time.sleep(0.05)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from core.jobs.ranks import Ranks
+from core.jobs.ranks import Ranks, together
 
 T = TypeVar("T")
 _PATIENCE = datetime.timedelta(hours=2)
@@ -103,3 +104,18 @@ class Group:
         """Leaves the group."""
         if self.ranks.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+@contextmanager
+def grouped(processes: int, folder: Path) -> Iterator[Group]:
+    """Has that many processes do the job in a folder, as `together`, and lets them talk.
+
+    Raises:
+        CoreError: One of the others failed or died; with its reason.
+    """
+    with together(processes, folder) as ranks:
+        group = Group(ranks)
+        try:
+            yield group
+        finally:
+            group.close()

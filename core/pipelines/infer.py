@@ -11,9 +11,8 @@ from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
 from core.inference.predictor import Predictor
-from core.jobs.ranks import together
 from core.models.device import own_processes
-from core.models.group import Group
+from core.models.group import Group, grouped
 from core.pipelines.params import InferParams
 from core.progress import Reporter
 from core.session import RunLayout, Session
@@ -31,12 +30,8 @@ def infer(session: Session, params: InferParams, run: RunLayout, reporter: Repor
         CoreError: No trained run, or the take is not labelled.
         CancelledError: Asked to stop.
     """
-    with together(own_processes(params.processes), run.root) as ranks:
-        group = Group(ranks)
-        try:
-            return _infer(session, params, group, reporter)
-        finally:
-            group.close()
+    with grouped(own_processes(params.processes), run.root) as group:
+        return _infer(session, params, group, reporter)
 
 
 def _infer(session: Session, params: InferParams, group: Group, reporter: Reporter) -> dict[str, Any]:

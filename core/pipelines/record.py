@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -16,16 +17,14 @@ from core.calibration.live import BoardWatch, Watching
 from core.calibration.own_board import own_board
 from core.calibration.simulated import SCHEME, DemoRoom
 from core.capture.recorder import Recorder, finish
-from core.capture.source import Source, open_source
+from core.capture.source import Source, name_and_address, open_source
 from core.errors import CoreError
-from core.files import write_json
 from core.pipelines.params import RecordParams
 from core.progress import Reporter, check
 from core.session import RunLayout, Session
 from core.session.intake import import_take
 from core.types.arrays import F64, U8
 
-LIVE, STATE = "live", "state.json"
 _PREVIEW_PX = 640
 _SUMMARY_EVERY = 4  # looks
 _STARTING_S = 15.0
@@ -44,7 +43,8 @@ def record(session: Session, params: RecordParams, run: RunLayout, reporter: Rep
     Raises:
         CoreError: No camera, or none of them runs; what the others sent stays.
     """
-    folder = run.root / "recording"
+    av.logging.set_level(av.logging.ERROR)
+    folder = run.recording
     if not params.watch_only and any(folder.glob("*.times.csv")):
         reporter.note("A recording was cut off here: what it left is brought in.")
         return _bring_in(session, params, folder, reporter, 0.0)
@@ -59,7 +59,7 @@ def record(session: Session, params: RecordParams, run: RunLayout, reporter: Rep
 
     recorder = Recorder(addresses, None if params.watch_only else folder, opened)
     try:
-        seconds = _watch(recorder, BoardWatchOf(board), params, run.root / LIVE, reporter)
+        seconds = _watch(recorder, BoardWatch(board), params, run, reporter)
     finally:
         recorder.stop()
     problems = [f"{name}: {camera.problem}" for name, camera in recorder.watched.items() if camera.problem]
@@ -73,28 +73,7 @@ def record(session: Session, params: RecordParams, run: RunLayout, reporter: Rep
     return _bring_in(session, params, folder, _Uncancelled(reporter), seconds)
 
 
-class BoardWatchOf:
-    """A watch that begins once the cameras' sizes are known, and again when another camera comes."""
-
-    def __init__(self, board: Any) -> None:
-        self._board = board
-        self._watch: BoardWatch | None = None
-        self._sizes: dict[str, tuple[int, int]] = {}
-
-    def look(self, pictures: Mapping[str, U8]) -> dict[str, F64]:
-        """See `BoardWatch.look`."""
-        sizes = {name: (p.shape[1], p.shape[0]) for name, p in pictures.items()}
-        if self._watch is None or not sizes.keys() <= self._sizes.keys():
-            self._sizes = self._sizes | sizes
-            self._watch = BoardWatch(self._board, self._sizes)
-        return self._watch.look(pictures)
-
-    def summary(self) -> Watching | None:
-        """See `BoardWatch.summary`; None before the first picture."""
-        return None if self._watch is None else self._watch.summary()
-
-
-def _watch(recorder: Recorder, watch: BoardWatchOf, params: RecordParams, live: Path, reporter: Reporter) -> float:
+def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, run: RunLayout, reporter: Reporter) -> float:
     """Looks at the newest pictures until the end; returns how long it was."""
     begin = time.monotonic()
     told: Watching | None = None
@@ -114,8 +93,8 @@ def _watch(recorder: Recorder, watch: BoardWatchOf, params: RecordParams, live: 
             told = watch.summary()
         looks += bool(pictures)
         for name, picture in pictures.items():
-            _show(live / f"{name}.jpg", picture)
-        _tell(live, recorder, corners, told, seconds)
+            _show(run.live_picture(name), picture)
+        _tell(run.live_state, recorder, corners, told, seconds)
         if params.seconds:
             reporter.progress(min(seconds, params.seconds), params.seconds, "Recording")
         else:
@@ -125,20 +104,25 @@ def _watch(recorder: Recorder, watch: BoardWatchOf, params: RecordParams, live: 
 
 
 def _show(path: Path, picture: U8) -> None:
-    """Puts a preview where the window finds it whole."""
+    """Puts a preview where the window finds it."""
     height, width = picture.shape[:2]
     scale = min(1.0, _PREVIEW_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
     ok, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), _JPEG)
     if ok:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
-        temporary.write_bytes(data.tobytes())
-        temporary.replace(path)
+        _put(path, data.tobytes())
 
 
-def _tell(live: Path, recorder: Recorder, corners: Mapping[str, F64], told: Watching | None, seconds: float) -> None:
+def _put(path: Path, data: bytes) -> None:
+    """Replaces a file as a whole; not synced to the disk, as the next one follows in a moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _tell(path: Path, recorder: Recorder, corners: Mapping[str, F64], told: Watching | None, seconds: float) -> None:
     cameras = {}
     for name, camera in recorder.watched.items():
         seen = told.coverage.get(name) if told is not None else None
@@ -152,9 +136,8 @@ def _tell(live: Path, recorder: Recorder, corners: Mapping[str, F64], told: Watc
             "share": 0.0 if seen is None else round(seen.share, 3),
             "board": 0 if seen is None else seen.pictures,
         }
-    live.mkdir(parents=True, exist_ok=True)
     state = {"seconds": round(seconds, 1), "advice": "" if told is None else told.advice, "cameras": cameras}
-    write_json(live / STATE, state)
+    _put(path, json.dumps(state, allow_nan=False).encode())
 
 
 def _bring_in(
@@ -177,12 +160,11 @@ def _addresses(cameras: tuple[str, ...]) -> dict[str, str]:
     """Camera name to address, from "name=address"; names are given where there is none."""
     out: dict[str, str] = {}
     for number, text in enumerate(cameras, 1):
-        name, equals, address = text.partition("=")
-        if not equals or not name.replace("_", "").replace("-", "").isalnum():
-            name, address = f"cam{number:02d}", text
+        name, address = name_and_address(text)
+        name = name or f"cam{number:02d}"
         if name in out:
             raise CoreError(f"Two cameras are called {name}.", "Give each a name of its own: name=address.")
-        out[name] = address.strip()
+        out[name] = address
     if not out:
         raise CoreError("There is no camera to record.", "Name them: cameras: [left=rtsp://…, right=v4l2:/dev/video0].")
     return out
@@ -196,6 +178,3 @@ class _Uncancelled:
 
     def cancelled(self) -> bool:
         return False
-
-
-av.logging.set_level(av.logging.ERROR)

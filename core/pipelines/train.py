@@ -6,14 +6,11 @@ import dataclasses
 from contextlib import ExitStack
 from typing import Any
 
-import torch
-
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_yaml
-from core.jobs.ranks import together
 from core.models.device import describe, own_processes, pick_device
-from core.models.group import Group
+from core.models.group import Group, grouped
 from core.models.pictures import StoredPictures
 from core.models.stored import TakeMaps
 from core.models.take_pictures import take_pictures
@@ -43,13 +40,8 @@ def train(session: Session, params: TrainParams, run: RunLayout, reporter: Repor
         CancelledError: Stopped; a checkpoint was written.
     """
     config = preset(params.preset) if params.preset else params.training
-    with together(own_processes(params.processes, config.device), run.root) as ranks:
-        device = pick_device(config.device)
-        group = Group(ranks)
-        try:
-            return _train(session, params, config, run, device, group, reporter)
-        finally:
-            group.close()
+    with grouped(own_processes(params.processes, config.device), run.root) as group:
+        return _train(session, params, config, run, group, reporter)
 
 
 def _train(
@@ -57,10 +49,10 @@ def _train(
     params: TrainParams,
     config: TrainConfig,
     run: RunLayout,
-    device: torch.device,
     group: Group,
     reporter: Reporter,
 ) -> dict[str, Any]:
+    device = pick_device(config.device)
     takes = _takes(session, params)
     rig = session.rig_for_all(takes)
     with group.in_turn():

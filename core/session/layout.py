@@ -55,6 +55,20 @@ class RunLayout:
     def report(self) -> Path:
         return self.root / "report.json"
 
+    @property
+    def recording(self) -> Path:
+        """Videos and times of cameras that are being recorded."""
+        return self.root / "recording"
+
+    @property
+    def live_state(self) -> Path:
+        """What cameras that run tell now."""
+        return self.root / "live" / "state.json"
+
+    def live_picture(self, camera: str) -> Path:
+        """The newest picture of a camera that runs."""
+        return self.root / "live" / f"{safe_name(camera)}.jpg"
+
     def step(self, verb: str) -> RunLayout:
         """Folder of one step of a job that chains several."""
         return RunLayout(self.root / "steps" / safe_name(verb))

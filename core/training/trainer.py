@@ -161,9 +161,8 @@ class Trainer:
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             statistics = Statistics(stage.module(), self.state.parts)
-            losses, error = self._attempt(stage, step, statistics)
-            infinite = error is None and not math.isfinite(float(losses.get("loss", torch.zeros(())).detach()))
-            short, infinite = self.group.any(error is not None, infinite)
+            losses, error, finite = self._attempt(stage, step, statistics)
+            short, infinite = self.group.any(error is not None, not finite)
             if infinite:
                 raise CoreError(
                     f"The loss of stage {stage.name} is not finite at step {step}.",
@@ -185,15 +184,15 @@ class Trainer:
 
     def _attempt(
         self, stage: Stage, step: int, statistics: Statistics
-    ) -> tuple[dict[str, Tensor], RuntimeError | None]:
-        """Mean losses of this process's parts, with their gradients; and what memory there was not enough of."""
+    ) -> tuple[dict[str, Tensor], RuntimeError | None, bool]:
+        """Mean losses of this process's parts, with their gradients; what memory ran out; whether all are finite."""
         parts, total = self.group.ranks.mine(range(self.state.parts)), self.state.parts
         sums: dict[str, Tensor] = {}
         try:
             for part in parts:
                 losses = stage.losses(step_generator(self.config.seed, self.state.stage, step, part), step)
                 if not math.isfinite(float(losses["loss"].detach())):
-                    return losses, None
+                    return {}, None, False
                 torch.autograd.backward(losses["loss"] / total if total > 1 else losses["loss"])
                 statistics.part_done()
                 for name, value in losses.items():
@@ -201,8 +200,8 @@ class Trainer:
         except RuntimeError as error:  # torch.OutOfMemoryError is one, and so is what the CPU's allocator raises
             if not _out_of_memory(error):
                 raise
-            return {}, error
-        return sums, None
+            return {}, error, True
+        return sums, None, True
 
     def _report(self, stage: Stage) -> None:
         text = f"{stage.title}: step {self.state.step} of {stage.steps}"

@@ -12,7 +12,8 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from core.types.arrays import I64
 from studio.theme import GRID_PX, current_theme, theme_changed
 
-_MANY = 40  # points in a cell that is shown full
+MANY = 40
+"""Points in a cell that is shown full."""
 _ROW_PX = 24
 _TILE_PX = (150, 132)
 
@@ -57,7 +58,7 @@ class CoverageTile(QWidget):
         for (row, column), count in np.ndenumerate(self.cells):
             if count:
                 colour = QColor(theme.accent)
-                colour.setAlphaF(0.18 + 0.82 * min(1.0, float(np.log1p(count) / np.log1p(_MANY))))
+                colour.setAlphaF(0.18 + 0.82 * min(1.0, float(np.log1p(count) / np.log1p(MANY))))
                 cell = QRectF(picture.x() + column * side, picture.y() + row * side, side, side)
                 painter.fillRect(cell.adjusted(0.5, 0.5, -0.5, -0.5), colour)
         painter.restore()

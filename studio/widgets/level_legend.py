@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from studio.theme import GRID_PX, current_theme
+from studio.widgets.plate import paint_plate
 
 _ROW_PX, _PAD_PX, _DOT_PX = 18, 10, 9
 _TEXT_PX = 11
@@ -47,13 +48,8 @@ class LevelLegend(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """A plate, the title, a line a level."""
         theme = current_theme()
-        paper = QColor(theme.panel)
-        paper.setAlpha(228)
         with QPainter(self) as painter:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setPen(QColor(theme.border))
-            painter.setBrush(paper)
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
+            paint_plate(painter, self)
             painter.setFont(self._font())
             left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
             top = GRID_PX // 2

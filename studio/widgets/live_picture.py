@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QWidget
 
 from core.types.arrays import I64
 from studio.theme import current_theme
+from studio.widgets.coverage import MANY
 from studio.widgets.picture import Picture
 
-_MANY = 40  # points in a cell that is shaded fully
 _MOST_ALPHA = 90
 
 
@@ -44,6 +44,6 @@ class LivePicture(Picture):
         rows, columns = self.cells.shape
         colour = QColor(current_theme().on_picture)
         for row, column in np.argwhere(self.cells > 0).tolist():
-            colour.setAlpha(round(_MOST_ALPHA * min(1.0, self.cells[row, column] / _MANY)))
+            colour.setAlpha(round(_MOST_ALPHA * min(1.0, self.cells[row, column] / MANY)))
             x, y = left + column * width / columns, top + row * height / rows
             painter.fillRect(QRectF(x, y, width / columns, height / rows), colour)

@@ -29,7 +29,7 @@ from core.errors import CancelledError, CoreError
 from core.files import read_json, write_yaml
 from core.pipelines.calibrate import calibrate
 from core.pipelines.params import CalibrateParams, RecordParams
-from core.pipelines.record import LIVE, STATE, record
+from core.pipelines.record import record
 from core.progress import NullReporter, RecordingReporter
 from core.session import Session
 from core.session.video import VideoReader
@@ -110,9 +110,9 @@ def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server:
     times = take.timeline()
     known = times.frame_time_s[:, 0][np.isfinite(times.frame_time_s[:, 0])]
     assert np.median(np.diff(known)) == pytest.approx(0.04, abs=0.02)
-    state = read_json(run.root / LIVE / STATE)
-    assert state["cameras"]["left"]["frames"] > 25 and (run.root / LIVE / "left.jpg").is_file()
-    assert not (run.root / "recording").exists()
+    state = read_json(run.live_state)
+    assert state["cameras"]["left"]["frames"] > 25 and run.live_picture("left").is_file()
+    assert not (run.recording).exists()
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_watching_keeps_nothing(session: Session, server: str) -> None:
     run = session.new_run("record")
     with pytest.raises(CancelledError):
         record(session, params, run, Stopping(2.0))
-    assert not session.take_names() and not (run.root / "recording").exists()
+    assert not session.take_names() and not (run.recording).exists()
 
 
 def test_a_video_plays_at_its_own_speed(tmp_path: Path) -> None:
@@ -213,11 +213,10 @@ def test_a_video_plays_at_its_own_speed(tmp_path: Path) -> None:
 
 
 def test_the_demo_room_is_recorded_and_calibrated_to_its_exact_truth(session: Session) -> None:
-    result = record(
-        session, RecordParams(cameras=DEMO, seconds=25, board=BOARD), session.new_run("record"), NullReporter()
-    )
+    run = session.new_run("record")
+    result = record(session, RecordParams(cameras=DEMO, seconds=25, board=BOARD), run, NullReporter())
     assert all(n > 150 for n in result["pictures"].values())
-    state = read_json(session.layout.runs / sorted(p.name for p in session.layout.runs.iterdir())[-1] / LIVE / STATE)
+    state = read_json(run.live_state)
     assert any(len(camera["corners"]) > 4 for camera in state["cameras"].values())
     assert sum(camera["board"] > 5 for camera in state["cameras"].values()) >= 3
     config = CalibrateConfig(board=BOARD)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 
 from core.config import to_mapping
 from core.files import write_yaml
-from core.jobs import Event, Failed, Finished, Job, JobSpec, Metric, Noted
+from core.jobs import Failed, Finished, Job, JobSpec, Metric, Noted
 from core.jobs.ranks import Ranks
 from core.pipelines.associate import associate
 from core.pipelines.infer import infer
@@ -29,9 +29,11 @@ from core.session import Session
 from core.training.config import preset
 
 from ..conftest import first_moments
+from . import following
 
 NAME = "movenet_multipose"
 FAST = Pose2DConfig(provider="cpu")
+follow = partial(following.follow, timeout_s=120.0)
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +63,6 @@ def training(steps: int) -> dict[str, Any]:
 def train_job(session: Session, steps: int) -> Job:
     params = {"takes": ["two_people"], "training": training(steps), "processes": 2}
     return Job.start(JobSpec(verb="train", session=str(session.root), params=params), session.new_run("train").root)
-
-
-def follow(job: Job, until: Callable[[list[Event]], bool], timeout_s: float = 120.0) -> list[Event]:
-    events: list[Event] = []
-    deadline = time.monotonic() + timeout_s
-    while not until(events):
-        assert time.monotonic() < deadline, f"{job.state}: {events}\n{job.log_tail()}"
-        events += job.poll()
-        time.sleep(0.05)
-    return events
 
 
 def at_work(folder: Path) -> list[psutil.Process]:

@@ -18,6 +18,8 @@ from core.files import read_json, read_yaml
 from core.jobs import Cancelled, Event, Failed, Finished, Job, JobSpec, Metric, Noted, Progressed, Started, unfinished
 from core.session import RunLayout, Session
 
+from .following import follow
+
 Start = Callable[..., Job]
 
 
@@ -35,17 +37,6 @@ def start(session: Session, counting_verb: None) -> Start:
         return Job.start(spec, session.new_run("count").root)
 
     return run
-
-
-def follow(job: Job, until: Callable[[list[Event]], bool], timeout_s: float = 30.0) -> list[Event]:
-    """Events up to the one that satisfies `until`."""
-    events: list[Event] = []
-    deadline = time.monotonic() + timeout_s
-    while not until(events):
-        assert time.monotonic() < deadline, f"{job.state}: {events}\n{job.log_tail()}"
-        events += job.poll()
-        time.sleep(0.02)
-    return events
 
 
 def ended(job: Job) -> list[Event]:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from core.capture.source import name_and_address
 from core.errors import CoreError
 from core.files import read_json
+from core.session import RunLayout
 from core.types.arrays import F64, I64
 
-LIVE, STATE = "live", "state.json"
 DEMO = tuple(f"cam{i:02d}=demo:cam{i:02d}" for i in range(1, 5))
 
 
@@ -57,14 +58,15 @@ class LiveState:
 def read_live(run: Path) -> LiveState | None:
     """What a run tells; None as long as it says nothing."""
     try:
-        told: Any = read_json(run / LIVE / STATE)
-        cameras = {name: _camera(name, one, run / LIVE) for name, one in told["cameras"].items()}
+        layout = RunLayout(run)
+        told: Any = read_json(layout.live_state)
+        cameras = {name: _camera(name, one, layout.live_picture(name)) for name, one in told["cameras"].items()}
         return LiveState(seconds=float(told["seconds"]), advice=str(told["advice"]), cameras=cameras)
     except (CoreError, KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
-def _camera(name: str, told: Any, folder: Path) -> LiveCamera:
+def _camera(name: str, told: Any, picture: Path) -> LiveCamera:
     size = told["size_px"]
     words = f"{name} · {told['fps']:.0f} fps" + (f" · board in {told['share']:.0%}" if told["share"] else "")
     return LiveCamera(
@@ -74,15 +76,13 @@ def _camera(name: str, told: Any, folder: Path) -> LiveCamera:
         problem=str(told["problem"]),
         corners_px=np.asarray(told["corners"], float).reshape(-1, 2),
         cells=np.asarray(told["cells"], np.int64).reshape(len(told["cells"]), -1),
-        picture=folder / f"{name}.jpg",
+        picture=picture,
     )
 
 
 def named(address: str, taken: tuple[str, ...]) -> str:
     """A camera as "name=address": as it was typed, or with the first free name."""
-    name, equals, rest = address.strip().partition("=")
-    if equals and rest and name.replace("_", "").replace("-", "").isalnum():
-        return f"{name}={rest.strip()}"
-    names = {one.partition("=")[0] for one in taken}
+    name, where = name_and_address(address)
+    names = {name_and_address(one)[0] for one in taken}
     free = next(f"cam{i:02d}" for i in range(1, 1000) if f"cam{i:02d}" not in names)
-    return f"{free}={address.strip()}"
+    return f"{name or free}={where}"

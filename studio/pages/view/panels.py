@@ -15,6 +15,7 @@ from studio.state.space import SpaceState
 from studio.theme import GRID_PX, current_theme
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear
+from studio.widgets.plate import paint_plate
 from studio.widgets.text import label
 
 _ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16
@@ -53,13 +54,8 @@ class PeoplePanel(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """A plate, headings, a row a person."""
         theme = current_theme()
-        paper = QColor(theme.panel)
-        paper.setAlpha(228)
         with QPainter(self) as painter:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setPen(QColor(theme.border))
-            painter.setBrush(paper)
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
+            paint_plate(painter, self)
             font = QFont(self.font())
             font.setPixelSize(11)
             self._paint_row(painter, 0, ("People", "Confidence", "Speed"), (theme.faint,) * 3, font)
