@@ -23,7 +23,9 @@ from typing import Any
 
 from _environment import run_elsewhere
 
-BASELINE = "triangulation"
+BASELINE, SMOOTHED = "triangulation", "triangulation, Kalman smoother"
+_SMOOTHEST_MM_S2 = 2000.0
+"""Of the Kalman smoother: the acceleration with which triangulation did best on these scenes."""
 
 
 def bench(asked: argparse.Namespace) -> None:
@@ -61,6 +63,7 @@ def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict
     from core.pipelines.associate import fit_baseline
     from core.progress import NullReporter
     from core.tracking.config import TrackingConfig
+    from core.tracking.smooth import smooth
     from core.types.skeleton import PANOPTIC15, convert
 
     exact, _ = convert(made.people.xyz_mm, made.people.score, made.people.skeleton, PANOPTIC15)
@@ -68,7 +71,9 @@ def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict
     base = fit_baseline(made.rig, poses2d, time_s, AssociationConfig(), TrackingConfig(), NullReporter())
     other, score = convert(base.xyz_mm, base.score, base.skeleton, PANOPTIC15)
     found = {BASELINE: dataclasses.replace(base, skeleton=PANOPTIC15, xyz_mm=other, score=score, covariance_mm2=None)}
-    seconds = {BASELINE: 0.0}
+    kalman = TrackingConfig(smoothing="rts", rts_accel_mm_s2=_SMOOTHEST_MM_S2)
+    found[SMOOTHED] = smooth(found[BASELINE], kalman)
+    seconds = {BASELINE: 0.0, SMOOTHED: 0.0}
     models = dict(asked.models)
     models |= {f"{p} as shipped": _shipped(p) for p in asked.shipped}
     with tempfile.TemporaryDirectory() as temporary:
@@ -78,13 +83,18 @@ def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict
             models[row] = folder / "best"
         for row, folder in models.items():
             seconds.setdefault(row, 0.0)
-            found[row] = _predict(Checkpoint.load(folder), made, base, row)
-    errors = {row: joint_errors(sequence.xyz_mm, exact) for row, sequence in found.items()}
+            saved = Checkpoint.load(folder)
+            found[row] = _predict(saved, made, base, row)
+            if saved.config.motion.enabled:
+                alone = f"{row}, each moment alone"
+                seconds[alone] = seconds[row]
+                found[alone] = _predict(saved, made, base, alone, over_time=False)
+    matched = {row: matched_to(sequence.xyz_mm, exact) for row, sequence in found.items()}
     truth = dataclasses.replace(made.people, skeleton=PANOPTIC15, xyz_mm=exact, score=_ones(exact))
-    return {row: _figures(errors[row], errors[BASELINE], found[row], truth, seconds[row]) for row in found}
+    return {row: _figures(matched[row], matched[BASELINE], found[row], truth, seconds[row]) for row in found}
 
 
-def _predict(saved: Any, made: Any, base: Any, name: str) -> Any:
+def _predict(saved: Any, made: Any, base: Any, name: str, over_time: bool = True) -> Any:
     import torch
 
     from core.calibration.space import capture_space
@@ -95,7 +105,7 @@ def _predict(saved: Any, made: Any, base: Any, name: str) -> Any:
     device = pick_device()
     space = capture_space(made.rig, spacing_mm=saved.config.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
     with torch.inference_mode():
-        predictor = Predictor(saved.build(device), space, device, name)
+        predictor = Predictor(saved.build(device), space, device, name, over_time=over_time)
         return predictor.predict(made.rig, made.poses2d, made.people.time_s, NullReporter())
 
 
@@ -137,12 +147,12 @@ def _ones(exact: Any) -> Any:
     return np.ones(exact.shape[:-1])
 
 
-def joint_errors(found_mm: Any, exact_mm: Any) -> Any:
-    """Errors (T, P, J) mm of exact joints (T, P, J, 3), people matched with the nearest found; NaN where missing."""
+def matched_to(found_mm: Any, exact_mm: Any) -> Any:
+    """Joints (T, P, J, 3) of those found who are nearest to the exact people (T, P, J, 3); NaN where missing."""
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 
-    errors = np.full(exact_mm.shape[:-1], np.nan)
+    out = np.full(exact_mm.shape, np.nan)
     for t, (found, exact) in enumerate(zip(found_mm, exact_mm, strict=True)):
         present = np.flatnonzero(np.isfinite(found).all(-1).any(-1))
         if not len(present):
@@ -151,17 +161,20 @@ def joint_errors(found_mm: Any, exact_mm: Any) -> Any:
         cost = np.array([[np.median(a[np.isfinite(a)]) for a in row] for row in apart])
         for row, person in zip(*linear_sum_assignment(np.minimum(cost, 1e4)), strict=True):
             if cost[row, person] < 500:
-                errors[t, person] = apart[row, person]
-    return errors
+                out[t, person] = found[present[row]]
+    return out
 
 
-def _figures(error: Any, baseline: Any, found: Any, truth: Any, seconds: float) -> dict[str, float]:
+def _figures(joints: Any, baseline_joints: Any, found: Any, truth: Any, seconds: float) -> dict[str, float]:
     import numpy as np
 
     from core.evaluation.metrics import accuracy
 
+    exact = truth.xyz_mm
+    error, baseline = (np.linalg.norm(a - exact, axis=-1) for a in (joints, baseline_joints))
     common, known = np.isfinite(error) & np.isfinite(baseline), np.isfinite(error)
     protocol = accuracy(found, truth)
+    jerky = np.linalg.norm(np.diff(joints - exact, n=2, axis=0), axis=-1) * found.fps**2 / 1000
     return {
         "common_mm": float(error[common].mean()),
         "baseline_common_mm": float(baseline[common].mean()),
@@ -169,6 +182,7 @@ def _figures(error: Any, baseline: Any, found: Any, truth: Any, seconds: float) 
         "median_mm": float(np.median(error[known])),
         "found": float(known.mean()),
         "within_50": float((np.nan_to_num(error, nan=np.inf) < 50).mean()),
+        "acceleration": float(np.nanmean(jerky)),
         "ap25": protocol.ap[25],
         "ap50": protocol.ap[50],
         "recall": protocol.recall,
@@ -178,20 +192,22 @@ def _figures(error: Any, baseline: Any, found: Any, truth: Any, seconds: float) 
 
 
 def _print(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """As Markdown. «common» are joints that the method and triangulation both found."""
-    print(
-        "| scene | method | common mm | vs triang. | all found mm | median | found | <50 mm | AP25 | AP50 | false | s |"
+    """As Markdown. «common» are joints that the method and triangulation both found; «accel.» is the mean error of
+    their acceleration, m/s²."""
+    heads = (
+        *("scene", "method", "common mm", "vs triang.", "all found mm", "median", "found", "<50 mm", "accel."),
+        *("AP25", "AP50", "false", "s"),
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for scene, rows in table.items():
         for row, f in rows.items():
-            gain = f["common_mm"] / f["baseline_common_mm"] - 1
-            print(
-                f"| {scene} | {row} | {f['common_mm']:.1f} | {gain:+.0%} | {f['found_mm']:.1f} | {f['median_mm']:.1f} "
-                f"| {f['found']:.1%} | {f['within_50']:.1%} | {f['ap25']:.2f} | {f['ap50']:.2f} | {f['false']:.1%} | "
-                f"{f['seconds']:.0f} |",
-                flush=True,
+            cells = (
+                *(scene, row, f"{f['common_mm']:.1f}", f"{f['common_mm'] / f['baseline_common_mm'] - 1:+.0%}"),
+                *(f"{f['found_mm']:.1f}", f"{f['median_mm']:.1f}", f"{f['found']:.1%}", f"{f['within_50']:.1%}"),
+                *(f"{f['acceleration']:.1f}", f"{f['ap25']:.2f}", f"{f['ap50']:.2f}", f"{f['false']:.1%}"),
+                f"{f['seconds']:.0f}",
             )
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def arguments() -> argparse.Namespace:

@@ -35,6 +35,7 @@ _AS_WORKERS = {
 }
 """What `core.jobs.machine` sets in worker processes; that module needs more packages than are asked for here."""
 _LIGHT = "fast with a light backbone"
+_TAKE = 64
 Work = Callable[[], object]
 
 
@@ -251,6 +252,18 @@ class Frames:
         prior, scene = self.networks.pose.prior, self.scene
         return prior.gate(scene.projector, views, self.roots, self.sample, scene.sigma_px)
 
+    def smooth(self) -> None:
+        """The learned smoother on `_TAKE` moments of these people."""
+        import numpy as np
+
+        from core.inference.over_time import settle
+
+        assert self.networks.motion is not None
+        people = self.roots[: self.roots.shape[0] // len(self.affine)].cpu().numpy().astype(float)
+        xyz = people[None, :, None] + np.random.default_rng(0).normal(0, 200, (_TAKE, len(people), 15, 3))
+        covariance = np.broadcast_to(100 * np.eye(3), (*xyz.shape, 3))
+        settle(self.networks.motion, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
+
     def parts(self) -> dict[str, Work]:
         """By name, in order: together a frame from pictures or joints to people."""
         from core.models.networks import correct, explained
@@ -290,8 +303,10 @@ def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, moments:
 
     memory = Memory(clock.device)
     with torch.inference_mode():
-        parts = Frames(asked, _config(name), clock.device, low, moments).parts()
-        whole = {part: clock.ms(work) / moments for part, work in parts.items()}
+        frames = Frames(asked, _config(name), clock.device, low, moments)
+        whole = {part: clock.ms(work) / moments for part, work in frames.parts().items()}
+        if frames.networks.motion is not None:
+            whole["smoother, over time"] = clock.ms(frames.smooth) / _TAKE
     total = sum(whole.values()) - whole["root space filled"]
     at_once = f", {moments} at once" if moments > 1 else ""
     clock.tell(f"{name}: a frame{at_once}", total, f"{1e3 / total:.1f} frames a second, {memory.words()}")

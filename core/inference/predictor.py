@@ -1,4 +1,4 @@
-"""3D people of a take with trained networks: heatmaps, roots, poses, refinement, then identity over time.
+"""3D people of a take with trained networks: heatmaps, roots, poses, refinement, then identity and paths over time.
 
 Legend: T moment, P person, J joint, V view.
 """
@@ -11,15 +11,17 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.ndimage import binary_dilation
 from torch import Tensor
 
 from core.errors import CoreError
+from core.inference.over_time import settle
 from core.models.backbone import BackboneMaps
 from core.models.config import RayRefinerConfig
 from core.models.device import describe, pick_device, pick_precision
 from core.models.frozen import engine_name
 from core.models.group import Group
-from core.models.networks import JOINTS, Networks, Scene, detect
+from core.models.networks import JOINTS, LEAST_SCORE, Networks, Scene, detect
 from core.models.store import Checkpoint
 from core.models.stored import StoredMaps, TakeMaps
 from core.models.take_pictures import filmed_pictures
@@ -45,8 +47,8 @@ class _Columns:
     """People of some moments, a column each, which says nothing about identity.
 
     Attributes:
-        xyz_mm: (T, P, J, 3), NaN where missing.
-        score: (T, P, J).
+        xyz_mm: (T, P, J, 3), NaN where there is nobody.
+        score: (T, P, J), 0 also of joints that nobody can tell.
         covariance_mm2: (T, P, J, 3, 3), NaN where missing.
     """
 
@@ -65,6 +67,8 @@ class Predictor:
         name: Of the run they come from, for provenance.
         precision: What they compute in: "auto" is bf16 where the device gains by it.
 
+        over_time: Whether the moments before and after are used, where the networks have learned to.
+
     Raises:
         CoreError: The device cannot compute in this precision.
     """
@@ -76,8 +80,10 @@ class Predictor:
         device: torch.device,
         name: str,
         precision: Literal["auto", "fp32", "bf16"] = "auto",
+        over_time: bool = True,
     ) -> None:
         self.networks, self.space, self.device, self.name = networks, space, device, name
+        self.motion = networks.motion if over_time else None
         low = pick_precision(device, precision)
         self.networks.freeze(low)
         self.runs_on = f"{describe(device)}, {engine_name(device)}, {'fp32' if low is None else 'bf16'}"
@@ -85,7 +91,11 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, run: RunLayout, device: str = "auto", precision: Literal["auto", "fp32", "bf16"] = "auto"
+        cls,
+        run: RunLayout,
+        device: str = "auto",
+        precision: Literal["auto", "fp32", "bf16"] = "auto",
+        over_time: bool = True,
     ) -> Predictor:
         """The best checkpoint of a training run.
 
@@ -94,7 +104,15 @@ class Predictor:
         """
         chosen = pick_device(device)
         saved = Checkpoint.load(run.checkpoints / "best")
-        return cls(saved.build(chosen), saved.space, chosen, run.name, precision)
+        return cls(saved.build(chosen), saved.space, chosen, run.name, precision, over_time)
+
+    def with_context(self, frames: np.ndarray, n_frames: int) -> np.ndarray:
+        """The moments to predict so that `frames` come out about as they would in a whole take of `n_frames`."""
+        if self.motion is None:
+            return frames
+        wanted = np.zeros(n_frames, bool)
+        wanted[frames] = True
+        return np.flatnonzero(binary_dilation(wanted, iterations=self.motion.config.frames // 4))
 
     def predict_take(
         self,
@@ -176,18 +194,38 @@ class Predictor:
             reporter.progress(min(start + at_once, len(share)), len(share), f"3D poses on {self.runs_on}")
         found = _join(group.gather(_join(parts)))
         moments = moments if group.first else moments[:0]
-        xyz, score, ids, source = track_people(
-            time_s[moments], found.xyz_mm, found.score, PANOPTIC15, tracking or TrackingConfig()
-        )
+        tracking = tracking or TrackingConfig()
+        # What nobody can tell is better missing than somewhere.
+        sure = np.where(found.score[..., None] > 0, found.xyz_mm, np.nan)
+        xyz, score, ids, source = track_people(time_s[moments], sure, found.score, PANOPTIC15, tracking)
+        covariance = _follow(found.covariance_mm2, source)
+        if self.motion is not None:
+            xyz, score, covariance = self._settle(time_s[moments], found, source, score, tracking)
+        method = {"method": "networks", "over_time": self.motion is not None}
         return Pose3DSequence(
             skeleton=PANOPTIC15,
             time_s=time_s[moments],
             xyz_mm=xyz,
             score=score,
             person_ids=tuple(int(i) for i in ids),
-            covariance_mm2=_follow(found.covariance_mm2, source),
-            provenance={"method": "networks", "run": self.name, "rig": rig.digest, "excluded": exclude_camera or ""},
+            covariance_mm2=covariance,
+            provenance={**method, "run": self.name, "rig": rig.digest, "excluded": exclude_camera or ""},
         )
+
+    def _settle(
+        self, time_s: F64, found: _Columns, source: np.ndarray, score: F64, tracking: TrackingConfig
+    ) -> tuple[F64, F64, F64]:
+        """Joints (T, P, J, 3), scores and covariances of tracked people after the learned smoother.
+
+        It is shown what is too unsure in its moment as well: other moments may make it sure.
+        """
+        assert self.motion is not None
+        raw, covariance = _follow(found.xyz_mm, source), _follow(found.covariance_mm2, source)
+        settled = settle(self.motion, time_s, raw, covariance, tracking.max_gap_s)
+        variance = np.trace(settled.covariance_mm2, axis1=-2, axis2=-1) / 3
+        sure = variance <= (self.networks.config.pose.rays.most_mm or np.inf) ** 2  # NaN is not
+        xyz = np.where(sure[..., None], settled.xyz_mm, np.nan)
+        return xyz, np.where(sure, np.maximum(score, LEAST_SCORE), 0.0), settled.covariance_mm2
 
     def _columns(self, scene: Scene, views: Views) -> _Columns:
         """People of a few moments, whatever their number, in as many columns as the fullest moment needs."""
@@ -206,9 +244,7 @@ class Predictor:
         columns.score[sample, column] = people.score.cpu().numpy()
         if people.covariance_mm2 is not None:
             columns.covariance_mm2[sample, column] = people.covariance_mm2.cpu().numpy()
-        # What nobody can tell is better missing than somewhere.
         columns.score[sample, column] *= ~unsure
-        columns.xyz_mm[columns.score == 0] = np.nan
         return columns
 
 

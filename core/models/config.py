@@ -151,6 +151,32 @@ class RayRefinerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MotionConfig:
+    """What the moments before and after tell of a joint; a departure from the paper, which sees each moment by itself.
+
+    Attributes:
+        enabled: Whether it is done; goes with the learned correction, whose covariances it needs.
+        channels: Width.
+        layers: Blocks.
+        heads: Of each attention.
+        frames: Moments that it looks at together.
+    """
+
+    enabled: bool = False
+    channels: int = 64
+    layers: int = 3
+    heads: int = 4
+    frames: int = 32
+
+    def __post_init__(self) -> None:
+        if self.channels % self.heads or self.frames < 4:
+            raise CoreError(
+                f"{self.channels} channels, {self.heads} heads and {self.frames} frames do not go together.",
+                "Use a multiple of the heads, and at least four frames.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoseNetConfig:
     """The joints of one person in a cube around the root.
 
@@ -203,6 +229,7 @@ class ModelConfig:
         attention_net: Whether there is the published attention network beside it; for training only.
         root: Where people are.
         pose: Their joints.
+        motion: What other moments tell of them.
     """
 
     heatmap: HeatmapConfig = field(default_factory=HeatmapConfig)
@@ -210,3 +237,4 @@ class ModelConfig:
     attention_net: bool = False
     root: RootNetConfig = field(default_factory=RootNetConfig)
     pose: PoseNetConfig = field(default_factory=PoseNetConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)

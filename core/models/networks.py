@@ -14,10 +14,11 @@ from core.models.affine import fit_rig, heatmap_size
 from core.models.backbone import PoseResNet, attention_net
 from core.models.config import ModelConfig
 from core.models.frozen import faster_engine
+from core.models.motion import MotionNet
 from core.models.plane_nets import PlaneRootNet
 from core.models.pose_net import PoseNet, merge_skeletons, support
 from core.models.projection import RigProjector, to_heatmap
-from core.models.ray_refiner import AGREED_MM, RayRefiner, Rays, inverse, observe_person
+from core.models.ray_refiner import AGREED_MM, Observations, RayRefiner, Rays, inverse, observe_person
 from core.models.refine import refine
 from core.models.root_net import RootNet, propose
 from core.models.unproject import Lattice, SpaceUnprojector
@@ -29,7 +30,7 @@ from core.types.space import CaptureSpace
 
 JOINTS = len(PANOPTIC15)
 ROOT = PANOPTIC15.index("mid_hip")
-_LEAST_SCORE = 0.01
+LEAST_SCORE = 0.01
 _NEAR_SIGMAS, _LEAST_JOINTS = 2.5, 3
 """A detection agrees with a person when so near are more than half of its joints, and no fewer than these."""
 _LATTICE_MIB = 1024.0
@@ -67,7 +68,7 @@ class Scene:
 
 
 class Networks(nn.Module):
-    """The root and the pose network, the learned correction, and the backbone where the settings ask for them."""
+    """The root and the pose network; the learned correction, the smoother and the backbone as the settings ask for."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -75,6 +76,8 @@ class Networks(nn.Module):
         self.root = PlaneRootNet(config.root) if config.root.head == "planes" else RootNet(config.root)
         self.pose = PoseNet(JOINTS, config.pose)
         self.rays = RayRefiner(JOINTS, config.pose.rays) if config.pose.rays.enabled else None
+        smooths = config.motion.enabled and config.pose.rays.enabled
+        self.motion = MotionNet(JOINTS, config.motion) if smooths else None
         looks = config.heatmap.source == "backbone"
         self.backbone = PoseResNet(config.backbone, JOINTS) if looks else None
         self.attention = attention_net(JOINTS) if looks and config.attention_net else None
@@ -161,7 +164,7 @@ def detect(networks: Networks, scene: Scene, views: Views, *, refined: bool = Tr
     if refined:
         xyz, covariance = correct(networks, scene, views, mine, xyz, spread, sample)
     # A joint that no view supports is still the network's belief: it keeps a score above "missing".
-    score = support(scene.projector, mine, xyz).clamp_min(_LEAST_SCORE)
+    score = support(scene.projector, mine, xyz).clamp_min(LEAST_SCORE)
     if config.gate:
         keep = explained(scene, mine, xyz, score, sample, config.min_views)
         xyz, score, sample, covariance = xyz[keep], score[keep], sample[keep], covariance[keep]
@@ -184,16 +187,28 @@ def correct(
     """
     config, prior = networks.config.pose, networks.pose.prior
     if networks.rays is not None:
-        seen = own_detections(networks, scene, views, xyz_mm, sample) if config.gate else mine
-        window = config.refine.window_sigmas * scene.sigma_px
-        found = observe_person(seen, scene.projector, xyz_mm, window)
-        way, agreed = Rays.of(scene.projector, mine.affine, found, xyz_mm).agree()
-        spread_mm = torch.where(agreed, AGREED_MM, spread_mm)
-        xyz, precision = networks.rays(scene.projector, mine.affine, found, xyz_mm + way, spread_mm)
+        xyz, precision, _ = last_correction(networks, scene, views, mine, xyz_mm, spread_mm, sample)
         return xyz, inverse(precision)
     if config.refine.enabled:
         return refine(scene.projector, mine, xyz_mm, spread_mm, prior.bone_share, scene.sigma_px, config.refine)
     return xyz_mm, xyz_mm.new_full((*xyz_mm.shape, 3), torch.nan)
+
+
+def last_correction(
+    networks: Networks, scene: Scene, views: Views, mine: Views, xyz_mm: Tensor, spread_mm: Tensor, sample: Tensor
+) -> tuple[Tensor, Tensor, Observations]:
+    """Of the learned correction: joints (P, J, 3), their precisions (P, J, 3, 3), and what the views show of them.
+
+    The arguments are those of `correct`.
+    """
+    assert networks.rays is not None
+    config = networks.config.pose
+    seen = own_detections(networks, scene, views, xyz_mm, sample) if config.gate else mine
+    found = observe_person(seen, scene.projector, xyz_mm, config.refine.window_sigmas * scene.sigma_px)
+    way, agreed = Rays.of(scene.projector, mine.affine, found, xyz_mm).agree()
+    spread_mm = torch.where(agreed, AGREED_MM, spread_mm)
+    xyz, precision = networks.rays(scene.projector, mine.affine, found, xyz_mm + way, spread_mm)
+    return xyz, precision, found
 
 
 def own_detections(networks: Networks, scene: Scene, views: Views, xyz_mm: Tensor, sample: Tensor) -> Views:

@@ -150,6 +150,11 @@ class PlanePoseNet(nn.Module):
         return joints, spread, place
 
 
+def on_planes(xyz: Tensor) -> Tensor:
+    """Points (P, J, 3) as the three planes see them: (P, 3, J, 2)."""
+    return torch.stack([xyz[..., list(axes)] for axes in PLANES], 1)
+
+
 def _fused(place: Tensor, trust: Tensor, weight: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
     """Coordinates (P, J, 3), each the weighted mean of its two planes, and the spread (P, J) of the planes' maps."""
     columns = []

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.models.body_prior import BodyPrior
 from core.models.config import PoseNetConfig
-from core.models.plane_nets import PlanePoseNet
+from core.models.plane_nets import PlanePoseNet, on_planes
 from core.models.projection import RigProjector, to_heatmap
 from core.models.unproject import CubeUnprojector, Lattice, evidence, fuse
 from core.models.views import Views
@@ -49,9 +49,19 @@ class PoseNet(nn.Module):
         Returns:
             Joints (P, J, 3) mm in the world, and the spread (P, J) mm of each one's soft-argmax.
         """
+        joints, spread, _ = self.with_planes(source, views, root_mm)
+        return joints, spread
+
+    def with_planes(
+        self, source: RigProjector | Lattice, views: Views, root_mm: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """As `forward`, and what the planes of a plane head say by themselves, (P, 3, J, 2) mm in the world."""
         volume, centre_mm = self.fused(source, views, root_mm)
-        offset, spread = self.locate(volume)
-        return offset + centre_mm[:, None], spread
+        if self.planes is None:
+            offset, spread = self.locate(volume)
+            return offset + centre_mm[:, None], spread, None
+        offset, spread, place = self.from_planes(volume)
+        return offset + centre_mm[:, None], spread, place + on_planes(centre_mm[:, None])
 
     def fused(self, source: RigProjector | Lattice, views: Views, root_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Volumes (P, J, X, Y, Z) of what all views say around roots (P, 3), and their middles (P, 3)."""

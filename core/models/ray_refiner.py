@@ -260,13 +260,18 @@ class Attention(nn.Module):
         self.query_key_value = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, tokens: Tensor, shown: Tensor) -> Tensor:
-        """(P, A, B, C) tokens attend along B where `shown` (P, A, B)."""
+    def forward(self, tokens: Tensor, shown: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        """(P, A, B, C) tokens attend along B where `shown` (P, A, B), everywhere when None.
+
+        With a `bias`, which broadcasts to (P * A, heads, B, B), on the logarithms of their weights; without `shown`.
+        """
         P, A, B, C = tokens.shape
         parts = self.query_key_value(self.norm(tokens)).view(P * A, B, 3, self.heads, C // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        # A row of which nothing exists attends to itself alike: its result is never looked at.
-        mask = shown.reshape(P * A, 1, 1, B) | ~shown.any(-1).reshape(P * A, 1, 1, 1)
+        mask = bias
+        if shown is not None:
+            # A row of which nothing exists attends to itself alike: its result is never looked at.
+            mask = shown.reshape(P * A, 1, 1, B) | ~shown.any(-1).reshape(P * A, 1, 1, 1)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(P, A, B, C))
         return out

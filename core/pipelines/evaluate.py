@@ -144,10 +144,10 @@ def _trained(material: _Material, model: RunLayout, reporter: Reporter) -> Metho
     else:
         sequence = predictor.predict_take(take, rig, estimator, Stage(reporter, 0.0, 0.4))
 
+    frames = predictor.with_context(material.measured.frames, len(material.time_s))
+
     def fit(camera: str) -> Pose3DSequence:
-        return predictor.predict_take(
-            take, rig, estimator, NullReporter(), exclude_camera=camera, frames=material.measured.frames
-        )
+        return predictor.predict_take(take, rig, estimator, NullReporter(), exclude_camera=camera, frames=frames)
 
     left_out = material.left_out(fit, Stage(reporter, 0.4, 0.6), "Predicting without")
     return MethodResult(

@@ -38,7 +38,7 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
     take = session.take(params.take)
     rig = session.rig_for(take)
     model = session.layout.run(params.run) if params.run else _newest(session)
-    predictor = Predictor.load(model, precision=params.precision)
+    predictor = Predictor.load(model, precision=params.precision, over_time=params.over_time)
     sequence = predictor.predict_take(take, rig, params.estimator, reporter, tracking=params.tracking, group=group)
     if not group.first:
         return {}

@@ -279,6 +279,7 @@ class InferParams:
         run: Name.
         estimator: Whose 2D poses to use.
         precision: What the networks compute in: "auto" is bf16 where the device gains by it.
+        over_time: Whether the moments before and after are used, where the run has learned to.
         tracking: Identity and smoothing.
         processes: That share the moments on this machine; 0 takes one for each GPU.
     """
@@ -287,6 +288,7 @@ class InferParams:
     run: str = ""
     estimator: str = DEFAULT_ESTIMATOR
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    over_time: bool = True
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     processes: int = 0
 

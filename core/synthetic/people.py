@@ -99,11 +99,11 @@ def poses(
     """
     phase = rng.uniform(0, 2 * np.pi, n)
     still = _action_postures(rng.integers(len(ACTIONS), size=n), rng.uniform(0, 4, n), rng.integers(2, size=n))
-    usual = _gait(phase, rng.uniform(0, 1.3, n)).blend(still, rng.uniform(0, 1, n))
-    posture = usual.blend(_free_postures(n, rng), np.where(rng.random(n) < 0.5, 0.0, rng.uniform(0.3, 1.0, n)))
+    usual = gait_posture(phase, rng.uniform(0, 1.3, n)).blend(still, rng.uniform(0, 1, n))
+    posture = usual.blend(free_postures(n, rng), np.where(rng.random(n) < 0.5, 0.0, rng.uniform(0.3, 1.0, n)))
     stature = rng.uniform(*stature_mm, n)
     heading = rng.uniform(-np.pi, np.pi, n)
-    xyz = _proportioned(joints(stature, posture, np.zeros((n, 2)), np.zeros(n)), rng)
+    xyz = proportioned(joints(stature, posture, np.zeros((n, 2)), np.zeros(n)), rng)
     xyz = _off_the_feet(xyz, stature, rng)
     c, s = np.cos(heading)[:, None], np.sin(heading)[:, None]
     x, y, z = np.moveaxis(xyz, -1, 0)
@@ -113,7 +113,7 @@ def poses(
     return convert(xyz, np.ones(xyz.shape[:-1]), COCO17, skeleton)[0]
 
 
-def _free_postures(n: int, rng: np.random.Generator) -> Posture:
+def free_postures(n: int, rng: np.random.Generator) -> Posture:
     """Anything that joints allow, each by itself; joints near the middle of their range more often."""
 
     def angle(low: float, high: float) -> F64:
@@ -155,25 +155,28 @@ _TREE = tuple(
 _LIMB_SPREAD, _WIDTH_SPREAD = 0.05, 0.10
 
 
-def _proportioned(xyz: F64, rng: np.random.Generator) -> F64:
-    """Bodies (n, 17, 3) with limbs longer or shorter by some percent, both sides alike, and other widths."""
+def proportioned(xyz: F64, rng: np.random.Generator) -> F64:
+    """Bodies (n, ..., 17, 3) with limbs longer or shorter by some percent, both sides alike, and other widths.
+
+    All instants of a body have the same proportions.
+    """
     out = xyz.copy()
-    n = len(xyz)
+    one = (len(xyz), *[1] * (xyz.ndim - 2))  # a factor a body, for single joints
     left, right = (COCO17.index(f"{side}_shoulder") for side in ("left", "right"))
     hips = [COCO17.index(f"{side}_hip") for side in ("left", "right")]
     upper = [j for j in range(len(COCO17)) if "shoulder" in COCO17.joints[j] or j < 5]
-    trunk = xyz[:, [left, right]].mean(1, keepdims=True) - xyz[:, hips].mean(1, keepdims=True)
-    out[:, upper] += trunk * rng.normal(0, _LIMB_SPREAD, (n, 1, 1))
-    middle, wider = out[:, [left, right]].mean(1), 1 + rng.normal(0, _WIDTH_SPREAD, (n, 1))
+    trunk = xyz[..., [left, right], :].mean(-2, keepdims=True) - xyz[..., hips, :].mean(-2, keepdims=True)
+    out[..., upper, :] += trunk * rng.normal(0, _LIMB_SPREAD, (*one, 1))
+    middle, wider = out[..., [left, right], :].mean(-2), 1 + rng.normal(0, _WIDTH_SPREAD, one)
     for j in (left, right):
-        out[:, j] = middle + wider * (out[:, j] - middle)
-    factor = {name: 1 + rng.normal(0, _LIMB_SPREAD, (n, 1)) for name in ("hip", "knee", "ankle", "elbow", "wrist")}
-    factor["hip"] = 1 + rng.normal(0, _WIDTH_SPREAD, (n, 1))
+        out[..., j, :] = middle + wider * (out[..., j, :] - middle)
+    factor = {name: 1 + rng.normal(0, _LIMB_SPREAD, one) for name in ("hip", "knee", "ankle", "elbow", "wrist")}
+    factor["hip"] = 1 + rng.normal(0, _WIDTH_SPREAD, one)
     done = out.copy()
     for joint, parents in _TREE:  # along the limbs, so that what hangs on a longer bone moves with it
-        way = xyz[:, joint] - xyz[:, list(parents)].mean(1)
-        base = xyz[:, list(parents)].mean(1) if len(parents) > 1 else done[:, parents[0]]
-        done[:, joint] = base + factor[COCO17.joints[joint].split("_")[1]] * way
+        way = xyz[..., joint, :] - xyz[..., list(parents), :].mean(-2)
+        base = xyz[..., list(parents), :].mean(-2) if len(parents) > 1 else done[..., parents[0], :]
+        done[..., joint, :] = base + factor[COCO17.joints[joint].split("_")[1]] * way
     return done
 
 
@@ -286,7 +289,7 @@ def _perform(
     stride = _STRIDE * stature
     speed = _smooth(paths.speed_mm_s, fps)
     cycle = 2 * np.pi * np.cumsum(speed / stride, axis=0) / fps + rng.uniform(0, 2 * np.pi, P)
-    gait = _gait(cycle, speed / 1200.0)
+    gait = gait_posture(cycle, speed / 1200.0)
     # A stop begins where the waiting time rises from 0; each one gets its own action.
     begins = (busy_s > 0) & (np.vstack([np.zeros((1, P)), busy_s[:-1]]) <= 0)
     stop = np.cumsum(begins, axis=0)
@@ -314,7 +317,7 @@ def _perform(
     )
 
 
-def _gait(cycle: F64, vigour: F64) -> Posture:
+def gait_posture(cycle: F64, vigour: F64) -> Posture:
     """Walking: legs swing in turn, arms against them; `vigour` 0 stands still, 1 is a comfortable pace."""
     amount = np.clip(vigour, 0.0, 1.4)
     opposite = cycle + np.pi

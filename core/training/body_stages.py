@@ -16,7 +16,7 @@ from core.models.networks import JOINTS, Networks, Scene, own_detections
 from core.models.ray_refiner import AGREED_MM, Rays, gaussian_nll, observe_person
 from core.training.batches import Batched
 from core.training.config import PoseSyntheticStage, RaysStage
-from core.training.losses import position_loss
+from core.training.losses import plane_loss, position_loss
 from core.training.rigs import SyntheticRigs
 from core.training.shown import pose_of
 from core.training.synthetic import PoseScenes, pose_scenes
@@ -44,12 +44,16 @@ class PoseSyntheticTraining(Batched):
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
         scene = self.rigs.draw(rng)
         made = pose_scenes(scene, self.batch, self.config, rng)
-        found = pose_of(self.networks, scene, made.views, made.root_mm, torch.arange(self.batch))
+        found, planes = pose_of(self.networks, scene, made.views, made.root_mm, torch.arange(self.batch))
         triangulable = made.views_of >= 2
         weight = torch.where(triangulable, 1.0, _GUESS_WEIGHT)
         with torch.no_grad():
             error_mm = (found - made.exact_mm).norm(dim=-1)[triangulable].mean() if triangulable.any() else weight.sum()
-        return {"loss": position_loss(found, made.exact_mm, weight), "mm": error_mm}
+        loss = position_loss(found, made.exact_mm, weight)
+        if planes is None or not self.config.weight_planes:
+            return {"loss": loss, "mm": error_mm}
+        alone = plane_loss(planes, made.exact_mm, weight)
+        return {"loss": loss + self.config.weight_planes * alone, "planes": alone, "mm": error_mm}
 
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         return {}

@@ -10,6 +10,7 @@ from core.errors import CoreError
 from core.models.config import (
     HeatmapConfig,
     ModelConfig,
+    MotionConfig,
     PoseNetConfig,
     RayRefinerConfig,
     RefineConfig,
@@ -170,6 +171,7 @@ class PoseSyntheticStage:
         neighbours: Most other people near the one that is looked for.
         root_error_mm: Standard deviation of the cube's centre.
         drop_view: Chance that a camera is left out entirely; two always stay.
+        weight_planes: Of what each plane of a plane head says by itself; 0.2 is published.
         noise: Of the synthetic detections.
     """
 
@@ -181,6 +183,7 @@ class PoseSyntheticStage:
     neighbours: int = 2
     root_error_mm: float = 40.0
     drop_view: float = 0.1
+    weight_planes: float = 0.2
     noise: NoiseConfig = field(default_factory=NoiseConfig)
 
 
@@ -207,6 +210,35 @@ class RaysStage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MotionStage:
+    """The learned smoother, on exact synthetic people who move; only where `model.motion` is enabled.
+
+    Attributes:
+        steps: Optimiser steps; 0 skips the stage.
+        batch: People a step.
+        learning_rate: Of Adam at its highest.
+        frames: Moments of a scene, of which a step sees a stretch.
+        people: Most people in a scene.
+        scenes: Number of scenes in all; each is made once as long as it is held.
+        held: Scenes in memory at a time, of about 1 MB each.
+        start_error_mm: Largest standard deviation of the joints that the correction starts from.
+        weight_certainty: Of the likelihood that makes its covariances true.
+        bank: Which half of the measured errors: "train" leaves the other half for tests.
+    """
+
+    steps: int = 0
+    batch: int = 16
+    learning_rate: float = 1e-3
+    frames: int = 48
+    people: int = 4
+    scenes: int = 4000
+    held: int = 2000
+    start_error_mm: float = 60.0
+    weight_certainty: float = 0.3
+    bank: Literal["all", "train"] = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoseStage:
     """Pose network on the footage, self-supervised: the joints found in one augmented version, projected into another.
 
@@ -229,6 +261,7 @@ class PoseStage:
         weight_anchor: Of the distance to the triangulated people.
         anchor_mm: Joints further from them than this are not pulled.
         weight_agreement: Of the distance between the joints of both versions.
+        weight_planes: Of the distance of each plane of a plane head to the joints that all of them make.
         drop_view: Chance that a camera's heatmaps are left out of the input while its labels still count.
         least_confidence: Labels below it do not count.
         photometric: Changes colours and cuts squares out of the pictures, where the networks look at pictures.
@@ -251,6 +284,7 @@ class PoseStage:
     weight_anchor: float = 0.1
     anchor_mm: float = 200.0
     weight_agreement: float = 0.02
+    weight_planes: float = 0.02
     drop_view: float = 0.1
     least_confidence: float = 0.0
     photometric: bool = True
@@ -267,6 +301,7 @@ def paper_stage() -> PoseStage:
         gate=0.0,
         weight_anchor=0.0,
         weight_agreement=0.0,
+        weight_planes=0.0,
         drop_view=0.0,
         accept=True,
     )
@@ -301,6 +336,7 @@ class TrainConfig:
         root: Where people are.
         pose_synthetic: Bodies, from synthetic people.
         rays: The learned correction.
+        motion: The learned smoother.
         pose: Bodies, from the footage.
         finetune: The same on confident labels.
         warmup: Share of a stage in which the learning rate rises; it falls along a cosine afterwards.
@@ -325,6 +361,7 @@ class TrainConfig:
     root: RootStage = field(default_factory=RootStage)
     pose_synthetic: PoseSyntheticStage = field(default_factory=PoseSyntheticStage)
     rays: RaysStage = field(default_factory=RaysStage)
+    motion: MotionStage = field(default_factory=MotionStage)
     pose: PoseStage = field(default_factory=PoseStage)
     finetune: PoseStage = field(default_factory=finetune_stage)
     warmup: float = 0.05
@@ -354,6 +391,7 @@ def quick() -> TrainConfig:
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0, threshold=0.12),
             pose=PoseNetConfig(net=net, voxels=32, rays=RayRefinerConfig(enabled=True)),
+            motion=MotionConfig(enabled=True),
         ),
         root=RootStage(steps=100, batch=4, learning_rate=5e-4, common_height=False),
         pose_synthetic=PoseSyntheticStage(steps=160, batch=8, learning_rate=1e-3),
@@ -373,6 +411,7 @@ def fast() -> TrainConfig:
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=RootNetConfig(head="planes", net=net, spacing_mm=100.0, threshold=0.12),
             pose=PoseNetConfig(head="planes", net=net, voxels=32, rays=RayRefinerConfig(enabled=True)),
+            motion=MotionConfig(enabled=True),
         ),
         root=RootStage(steps=3000, batch=4, learning_rate=1e-3, common_height=False),
         pose_synthetic=PoseSyntheticStage(steps=3000, batch=8, learning_rate=1e-3, bodies=100_000),

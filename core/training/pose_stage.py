@@ -23,6 +23,7 @@ from core.training.losses import (
     backbone_loss,
     heatmap_loss,
     joint_loss,
+    plane_loss,
 )
 from core.training.photometric import photometric
 from core.training.shown import Version, draw_affine, footage_labels, show
@@ -107,6 +108,7 @@ class PoseTraining(Batched):
             "backbone": self.config.weight_backbone,
             "anchor": self.config.weight_anchor,
             "consistency": self.config.weight_agreement,
+            "planes": self.config.weight_planes,
         }
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
 
@@ -170,7 +172,7 @@ class PoseTraining(Batched):
     ) -> dict[str, Tensor]:
         """Losses of the joints that were found around roots (P, 3)."""
         attentions = [self._attention(version) for version in versions]
-        one, other = self._find(versions, roots, sample, rng)
+        one, other, planes = self._find(versions, roots, sample, rng)
         # Cross-affine-view projection (section 3.3): what version 1 found is drawn into version 2, and back.
         results = [
             self._compare(moments, affine, found, sample, attention, step)
@@ -187,12 +189,18 @@ class PoseTraining(Batched):
             losses["anchor"] = (anchor_loss(one, anchor, weight, limit) + anchor_loss(other, anchor, weight, limit)) / 2
         if self.config.weight_agreement:
             losses["consistency"] = agreement_loss(one, other)
+        if self.config.weight_planes and planes is not None:
+            joints = torch.cat([one, other]).detach()
+            losses["planes"] = plane_loss(planes, joints, torch.ones_like(joints[..., 0]))
         return losses
 
     def _find(
         self, versions: list[Version], roots: Tensor, sample: Tensor, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Joints (P, J, 3) in both versions, found in one pass; some views are hidden from the network."""
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Joints (P, J, 3) in both versions, found in one pass; some views are hidden from the network.
+
+        And what the planes of a plane head say of both by themselves, (2 P, 3, J, 2).
+        """
         networks, scene, B = self.networks, self.scene, len(versions[0].views.heatmaps)
         kept = [v.views.view_weight.cpu().numpy() > 0 for v in versions]
         kept = [keep_two_views(k & (rng.random(k.shape) >= self.config.drop_view), rng) for k in kept]
@@ -203,11 +211,11 @@ class PoseTraining(Batched):
             mine = networks.pose.prior.gate(scene.projector, views, both, twice, scene.sigma_px)
         else:
             mine = views.at(twice)
-        found, spread = networks.pose(scene.cubes, mine, both)
+        found, spread, planes = networks.pose.with_planes(scene.cubes, mine, both)
         if self.config.through_rays and networks.rays is not None:
             found = correct(networks, scene, views, mine, found, spread, twice)[0]
         one, other = found.chunk(2)
-        return one, other
+        return one, other, planes
 
     def _attention(self, version: Version) -> Tensor | None:
         """What the attention network makes of a version's pictures, (B, V, J, H, W) in 0..1."""

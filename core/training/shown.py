@@ -68,11 +68,16 @@ def show(
     return Version(drawn.showing(heatmaps.clamp(0, 1), tuple(range(JOINTS))), pictures, heatmaps)
 
 
-def pose_of(networks: Networks, scene: Scene, views: Views, root_mm: Tensor, sample: Tensor) -> Tensor:
-    """Joints (P, J, 3) of people around their roots (P, 3), each in an entry `sample` (P,) of the batch."""
+def pose_of(
+    networks: Networks, scene: Scene, views: Views, root_mm: Tensor, sample: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Joints (P, J, 3) of people around their roots (P, 3), each in an entry `sample` (P,) of the batch.
+
+    And what the planes of a plane head say by themselves, (P, 3, J, 2).
+    """
     mine = networks.pose.prior.gate(scene.projector, views, root_mm, sample.to(scene.device), scene.sigma_px)
-    found: Tensor = networks.pose(scene.projector, mine, root_mm)[0]
-    return found
+    found, _, planes = networks.pose.with_planes(scene.projector, mine, root_mm)
+    return found, planes
 
 
 def draw_affine(scene: Scene, count: int, rng: np.random.Generator) -> Tensor:

@@ -12,6 +12,7 @@ from core.training.backbone_stage import BackboneTraining
 from core.training.body_stages import PoseSyntheticTraining, RaysTraining
 from core.training.config import TrainConfig
 from core.training.data import Footage
+from core.training.motion_stage import MotionTraining
 from core.training.pose_stage import PoseTraining
 from core.training.rigs import SyntheticRigs
 from core.training.root_stage import RootTraining
@@ -56,6 +57,7 @@ def build_stages(config: TrainConfig, networks: Networks, scene: Scene, footage:
         RootTraining(config.root, networks, scene, footage, rigs),
         PoseSyntheticTraining(config.pose_synthetic, networks, scene, rigs),
         RaysTraining(config.rays, networks, scene, rigs),
+        MotionTraining(config.motion, networks, scene, rigs),
         PoseTraining(config.pose, networks, scene, footage),
         PoseTraining(config.finetune, networks, scene, footage, name="finetune"),
     )

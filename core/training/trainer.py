@@ -29,7 +29,15 @@ from core.types.space import CaptureSpace
 
 _REPORT_EVERY = 5
 _PRIOR_BODIES = 4000
-_TIME_SHARE = {"backbone": 4.0, "root": 2.0, "pose_synthetic": 3.0, "rays": 1.0, "pose": 3.0, "finetune": 1.0}
+_TIME_SHARE = {
+    "backbone": 4.0,
+    "root": 2.0,
+    "pose_synthetic": 3.0,
+    "rays": 1.0,
+    "motion": 1.0,
+    "pose": 3.0,
+    "finetune": 1.0,
+}
 """How the safety limit of time is divided among those stages that have steps."""
 
 

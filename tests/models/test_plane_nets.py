@@ -9,7 +9,7 @@ import torch
 from core.models.config import ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
 from core.models.networks import Networks, Scene
 from core.models.peaks import parabola_peak
-from core.models.plane_nets import Plan, PlaneRootNet
+from core.models.plane_nets import PLANES, Plan, PlaneRootNet
 from core.models.root_net import propose
 from core.synthetic.rigs import ring_rig
 from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
@@ -72,7 +72,7 @@ class TestPoses:
         stage = PoseSyntheticStage(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
         made = pose_scenes(scene, 6, stage, np.random.default_rng(1))
         with torch.no_grad():
-            found = pose_of(networks, scene, made.views, made.root_mm, torch.arange(6))
+            found, _ = pose_of(networks, scene, made.views, made.root_mm, torch.arange(6))
         seen = made.views_of >= 3
         assert float((found - made.exact_mm).norm(dim=-1)[seen].median()) < 80
 
@@ -90,6 +90,19 @@ class TestPoses:
             pose.fold()
             after, _ = pose.locate(volume)
         torch.testing.assert_close(before, after, atol=0.05, rtol=1e-4)
+
+    def test_planes_are_where_the_joints_are(self, scene: Scene) -> None:
+        """In the world, each of a joint's coordinates lies between what its two planes say of it."""
+        networks = Networks(CONFIG).eval()
+        stage = PoseSyntheticStage(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
+        made = pose_scenes(scene, 4, stage, np.random.default_rng(2))
+        with torch.no_grad():
+            found, planes = pose_of(networks, scene, made.views, made.root_mm, torch.arange(4))
+        assert planes is not None
+        for coordinate in range(3):
+            both = [planes[:, p, :, axes.index(coordinate)] for p, axes in enumerate(PLANES) if coordinate in axes]
+            low, high = torch.minimum(*both) - 0.01, torch.maximum(*both) + 0.01
+            assert ((low <= found[..., coordinate]) & (found[..., coordinate] <= high)).all()
 
     def test_planes_agree_on_a_clean_peak(self) -> None:
         pose = Networks(CONFIG).pose.eval()

@@ -11,6 +11,7 @@ from core.training.losses import (
     heatmap_loss,
     joint_loss,
     match_people,
+    plane_loss,
     position_loss,
     robust_square,
     root_loss,
@@ -118,3 +119,13 @@ class TestOthers:
         # Smooth below 0.1 dm: |1| - 0.05, a third of it per coordinate.
         assert float(loss.detach()) == pytest.approx(0.95 / 3)
         assert found.grad is not None and math.isclose(float(found.grad[0, 1, 0]), 0)
+
+    def test_plane_loss_tells_the_plane_that_is_wrong(self) -> None:
+        """Of three planes the one of x and z is a metre off in z for the one joint that counts."""
+        exact = torch.tensor([[[100.0, 200, 300], [0, 0, 0]]])
+        planes = torch.tensor([[[[100.0, 200], [9, 9]], [[100, 1300], [9, 9]], [[200, 300], [9, 9]]]])
+        planes.requires_grad_()
+        loss = plane_loss(planes, exact, torch.tensor([[1.0, 0.0]]))
+        loss.backward()
+        assert float(loss.detach()) == pytest.approx((10 - 0.05) / 6)
+        assert planes.grad is not None and planes.grad[0, 1, 0, 1] > 0 and int((planes.grad != 0).sum()) == 1

@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from core.errors import CancelledError
-from core.models.config import BackboneConfig, RayRefinerConfig
+from core.models.config import BackboneConfig, MotionConfig, RayRefinerConfig
 from core.models.pictures import StoredPictures
 from core.models.store import Checkpoint
 from core.progress import Level, NullReporter
-from core.training.config import BackboneStage, RaysStage, TrainConfig, finetune_stage
+from core.training.config import BackboneStage, MotionStage, RaysStage, TrainConfig, finetune_stage
 from core.training.trainer import Trainer
 
 from .conftest import World
 
-STAGES = ["backbone", "root", "pose_synthetic", "rays", "pose", "finetune"]
+STAGES = ["backbone", "root", "pose_synthetic", "rays", "motion", "pose", "finetune"]
 STEPS = 2
 
 
@@ -65,6 +65,7 @@ def every(tiny: TrainConfig) -> TrainConfig:
         heatmap=dataclasses.replace(tiny.model.heatmap, source="backbone"),
         backbone=BackboneConfig(depth=18, width=0.125, deconv_channels=16, stride=2),
         pose=dataclasses.replace(tiny.model.pose, rays=RayRefinerConfig(enabled=True)),
+        motion=MotionConfig(enabled=True, channels=16, layers=1, heads=2, frames=6),
     )
     return dataclasses.replace(
         tiny,
@@ -73,6 +74,7 @@ def every(tiny: TrainConfig) -> TrainConfig:
         root=dataclasses.replace(tiny.root, steps=STEPS),
         pose_synthetic=dataclasses.replace(tiny.pose_synthetic, steps=STEPS),
         rays=RaysStage(steps=STEPS, batch=4),
+        motion=MotionStage(steps=STEPS, batch=3, frames=8, scenes=3, held=2),
         pose=dataclasses.replace(tiny.pose, steps=STEPS, through_rays=True, joint_from=0.0),
         finetune=dataclasses.replace(finetune_stage(), steps=STEPS, attention="closed"),
         measure_every=1,

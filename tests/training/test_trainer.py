@@ -69,7 +69,7 @@ class TestLoop:
         folder, _ = uninterrupted
         assert sorted(p.name for p in folder.iterdir()) == ["best", "last"]
         best, last = Checkpoint.load(folder / "best"), Checkpoint.load(folder / "last")
-        assert not best.optimizer and last.meta["stage"] == 6 and last.meta["steps_done"] == 9
+        assert not best.optimizer and last.meta["stage"] == 7 and last.meta["steps_done"] == 9
         assert isinstance(best.build(CPU), Networks)
 
     @pytest.mark.parametrize("stop_after", [2, 7])
@@ -229,7 +229,7 @@ class TestLearning:
             made = pose_scenes(run.scene, 24, stage_config, np.random.default_rng(99))
             run.networks.pose.train()
             with torch.no_grad():
-                found = pose_of(run.networks, run.scene, made.views, made.root_mm, torch.arange(24))
+                found, _ = pose_of(run.networks, run.scene, made.views, made.root_mm, torch.arange(24))
             return float((found - made.exact_mm).norm(dim=-1).mean())
 
         before = error_mm()

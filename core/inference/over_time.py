@@ -1,0 +1,103 @@
+"""The learned smoother on the people of a whole take, in overlapping stretches.
+
+Legend: T moment, P person, J joint, F moment of a stretch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from core.models.motion import MotionNet, fill
+from core.models.ray_refiner import inverse
+from core.models.views import tensor
+from core.types.arrays import F64
+
+_SHORTEST = 3
+"""Fewer moments have no acceleration."""
+_AT_ONCE = 16
+_EDGE = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """Paths of people.
+
+    Attributes:
+        xyz_mm: (T, P, J, 3), NaN where nothing is known.
+        covariance_mm2: (T, P, J, 3, 3), likewise.
+    """
+
+    xyz_mm: F64
+    covariance_mm2: F64
+
+
+@torch.inference_mode()
+def settle(network: MotionNet, time_s: F64, xyz_mm: F64, covariance_mm2: F64, max_gap_s: float) -> Settled:
+    """Corrects tracked people by the moments before and after.
+
+    Somebody who is missing for a moment is there in the result, as exactly as the moments around tell.
+
+    Args:
+        network: In evaluation mode.
+        time_s: (T,) increasing.
+        xyz_mm: (T, P, J, 3) each person in one column, NaN where missing.
+        covariance_mm2: (T, P, J, 3, 3) of them, NaN where missing.
+        max_gap_s: Who is missing for longer begins anew.
+    """
+    out = Settled(xyz_mm.copy(), covariance_mm2.copy())
+    known = np.asarray(np.isfinite(xyz_mm).all(-1) & np.isfinite(covariance_mm2).all((-1, -2)))
+    work: dict[int, list[tuple[int, int, int, F64]]] = {}
+    for person in range(xyz_mm.shape[1]):
+        for first, last in _presences(time_s, np.asarray(known[:, person].any(-1)), max_gap_s):
+            out.xyz_mm[first : last + 1, person] = 0
+            out.covariance_mm2[first : last + 1, person] = 0
+            for start, end, share in _stretches(first, last + 1, network.config.frames):
+                work.setdefault(end - start, []).append((person, start, end, share))
+    device = network.name.device
+    for stretches in work.values():
+        for at in range(0, len(stretches), _AT_ONCE):
+            some = stretches[at : at + _AT_ONCE]
+            rows = np.stack([np.arange(start, end) for _, start, end, _ in some])
+            columns = np.array([person for person, *_ in some])[:, None]
+            there = torch.from_numpy(known[rows, columns]).to(device)
+            xyz = tensor(np.nan_to_num(xyz_mm[rows, columns]), device)
+            eye = torch.eye(3, device=device)
+            covariance = torch.where(
+                there[..., None, None], tensor(np.nan_to_num(covariance_mm2[rows, columns]), device), eye
+            )
+            path, spread = network(tensor(time_s[rows], device), fill(xyz, there), inverse(covariance), there)
+            for (person, start, end, share), a, b in zip(some, path.cpu().numpy(), spread.cpu().numpy(), strict=True):
+                out.xyz_mm[start:end, person] += share[:, None, None] * a
+                out.covariance_mm2[start:end, person] += share[:, None, None, None] * b
+    return out
+
+
+def _presences(time_s: F64, present: np.ndarray, max_gap_s: float) -> Iterator[tuple[int, int]]:
+    """First and last moment of every time (T,) that somebody is there without a long gap."""
+    at = np.flatnonzero(present)
+    if not len(at):
+        return
+    breaks = np.flatnonzero(np.diff(time_s[at]) > max_gap_s)
+    for first, last in zip(at[np.r_[0, breaks + 1]], at[np.r_[breaks, len(at) - 1]], strict=True):
+        if last - first + 1 >= _SHORTEST:
+            yield int(first), int(last)
+
+
+def _stretches(first: int, end: int, frames: int) -> Iterator[tuple[int, int, F64]]:
+    """Overlapping stretches of first to end, and each moment's share (F,) of the result: more in their middles."""
+    n = end - first
+    length = min(frames, n)
+    count = 1 if n <= frames else int(np.ceil((n - length) / (length // 2))) + 1
+    starts = first + np.round(np.linspace(0, n - length, count)).astype(int)
+    total, parts = np.zeros(n), []
+    for start in starts:
+        inside = np.arange(length) + _EDGE
+        weight = np.minimum(inside, length - inside)
+        parts.append(weight)
+        total[start - first : start - first + length] += weight
+    for start, weight in zip(starts, parts, strict=True):
+        yield int(start), int(start) + length, weight / total[start - first : start - first + length]
