@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from core.models import networks as parts
 from core.models.config import (
     HeatmapConfig,
     ModelConfig,
+    MotionConfig,
     PoseNetConfig,
     RayRefinerConfig,
     RootNetConfig,
@@ -229,3 +231,71 @@ def test_joints_that_nobody_can_tell_are_missing() -> None:
     assert _unsure(covariance, on).tolist() == [[False, True]]
     assert not _unsure(covariance, RayRefinerConfig(enabled=True, most_mm=0.0)).any()
     assert not _unsure(covariance, RayRefinerConfig()).any()
+
+
+class TestOverTime:
+    """Networks with the smoother, all untrained: a Kalman smoother of plain triangulation."""
+
+    @pytest.fixture
+    def walking(self) -> Pose3DSequence:
+        return walkers(2, 36, np.random.default_rng(4), half_size_mm=1200, skeleton=PANOPTIC15)
+
+    @pytest.fixture
+    def noisy(self, rig: CameraRig, walking: Pose3DSequence) -> dict[str, Pose2D]:
+        """With nobody in the moments 20 and 21."""
+        seen = observe(rig, walking, 6.0, 0.0, np.random.default_rng(1), joint_miss=0.0)
+        gone = {}
+        for name, poses in seen.items():
+            score = poses.score.copy()
+            score[20:22] = 0
+            gone[name] = dataclasses.replace(
+                poses, score=score, xy_px=np.where(score[..., None] > 0, poses.xy_px, np.nan)
+            )
+        return gone
+
+    def predictor(self, config: ModelConfig, over_time: bool) -> Predictor:
+        pose = dataclasses.replace(config.pose, rays=RayRefinerConfig(enabled=True))
+        both = dataclasses.replace(config, pose=pose, motion=MotionConfig(enabled=True, frames=16))
+        return Predictor(untrained(both), SPACE, CPU, "run", over_time=over_time)
+
+    def test_less_noise_and_no_gaps(
+        self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
+    ) -> None:
+        alone, together = (
+            self.predictor(config, over).predict(rig, noisy, walking.time_s, NullReporter()) for over in (False, True)
+        )
+        assert not alone.present[20:22].any() and together.present.all()
+        known = alone.present.all(1)
+
+        def off_mm(found: Pose3DSequence, moments: np.ndarray | slice) -> float:
+            apart = np.linalg.norm(found.xyz_mm[moments, :, None] - walking.xyz_mm[moments, None], axis=-1)
+            return float(np.nanmin(np.nanmean(apart, -1), axis=1).mean())
+
+        before, after = (off_mm(found, known) for found in (alone, together))
+        assert after < 0.85 * before
+        assert off_mm(together, slice(20, 22)) < 3 * after
+        assert together.covariance_mm2 is not None and alone.covariance_mm2 is not None
+        size = [np.nanmedian(np.trace(f.covariance_mm2, axis1=-2, axis2=-1)[known]) for f in (alone, together)]
+        assert size[1] < size[0]
+        assert (together.provenance["over_time"], alone.provenance["over_time"]) == (True, False)
+        assert together.score[20:22].max() < alone.score[known].min()
+
+    def test_context_makes_a_part_as_the_whole(
+        self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
+    ) -> None:
+        predictor = self.predictor(config, True)
+        wanted = np.arange(8, 12)
+        frames = predictor.with_context(wanted, 36)
+        assert frames.tolist() == list(range(4, 16))
+        assert self.predictor(config, False).with_context(wanted, 36).tolist() == wanted.tolist()
+        few = TrackingConfig(confirm_frames=1)
+        whole = predictor.predict(rig, noisy, walking.time_s, NullReporter(), tracking=few)
+        part = predictor.predict(rig, noisy, walking.time_s, NullReporter(), moments=frames, tracking=few)
+        alone = predictor.predict(rig, noisy, walking.time_s, NullReporter(), moments=wanted, tracking=few)
+
+        def apart(found: Pose3DSequence) -> float:
+            rows = np.searchsorted(found.time_s, whole.time_s[wanted])
+            one, other = found.xyz_mm[rows, :, None], whole.xyz_mm[wanted][:, None]
+            return float(np.nanmin(np.linalg.norm(one - other, axis=-1).mean(-1), axis=1).mean())
+
+        assert apart(part) < 0.5 * apart(alone)
