@@ -83,17 +83,20 @@ def locate(rig: CameraRig, clicks: Mapping[str, Sequence[float]]) -> FloorPoint:
     return FloorPoint(xyz_mm=xyz, seen_px=seen_px, error_px=dict(zip(names, error.tolist(), strict=True)))
 
 
-def frame_from_clicks(points: Sequence[FloorPoint], rig: CameraRig) -> Similarity:
-    """The frame whose floor these three points show: its origin, one in the direction of x, one on the side of y.
+def frame_from_floor(xyz: F64, rig: CameraRig) -> Similarity:
+    """The frame whose floor three points show: its origin, one in the direction of x, one on the side of y.
 
     Up is the side on which the cameras are, so that the side of +y is settled by the first two points.
+
+    Args:
+        xyz: (3, 3) mm in the present world.
+        rig: Posed cameras.
 
     Raises:
         CoreError: Not three points, two that are one, three on a line, or in an order that no right-handed frame has.
     """
-    if len(points) != 3:
-        raise CoreError(f"{len(points)} points were shown.", "Three points of the floor are needed.")
-    xyz = np.stack([p.xyz_mm for p in points])
+    if len(xyz) != 3:
+        raise CoreError(f"{len(xyz)} points were shown.", "Three points of the floor are needed.")
     sides = np.roll(xyz, -1, 0) - xyz
     if np.linalg.norm(sides, axis=1).min() < _LEAST_APART_MM:
         raise CoreError(

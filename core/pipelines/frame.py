@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from core.calibration.board import Board
-from core.calibration.frame import Similarity, from_floor_points, from_points, from_pose, rescaled, shifted, turned
+from core.calibration.floor_points import frame_from_floor
+from core.calibration.frame import Similarity, from_floor_points, from_pose, rescaled, shifted, turned
 from core.calibration.frame import upside_down as flipped
 from core.calibration.look import look_through
 from core.calibration.own_board import keep_board, own_board
@@ -86,8 +87,7 @@ def _changes(
                 f"Three points have nine numbers, {len(params.floor_points_mm)} were given.",
                 "Give x, y and z of the origin, of a point on the x axis, and of a third point of the floor.",
             )
-        origin, along_x, third = np.reshape(params.floor_points_mm, (3, 3))
-        yield from_points(origin, along_x, third, rig()), "The floor is set from three points."
+        yield frame_from_floor(np.reshape(params.floor_points_mm, (3, 3)), rig()), "The floor is set from three points."
     if params.quarters % 4:
         quarters = params.quarters % 4
         yield turned(params.turn, quarters), f"Turned by {90 * quarters} degrees about {params.turn}."

@@ -58,18 +58,33 @@ class ErrorBank:
             chosen = {"all": slice(None), "train": file["camera"] % 2 == 0, "test": file["camera"] % 2 == 1}[part]
             return cls(error[chosen], score[chosen], float(file["fps"]))
 
-    def draw(self, n_frames: int, fps: float, rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[F64, F64]:
+    def draw(
+        self, n_frames: int, fps: float, rng: np.random.Generator, shape: tuple[int, ...], *, varied: bool = False
+    ) -> tuple[F64, F64]:
         """Errors (*shape, T, 17, 2) and scores (*shape, T, 17): a stretch each, from a random place on.
 
-        Where a stretch ends it is gone through backwards, and half of them have their sides exchanged.
+        Where a stretch ends it is gone through backwards, and half of them have their sides exchanged. A few people's
+        errors can be learnt by heart: `varied` ones are turned, larger or smaller, faster or slower, and for half of
+        the people every joint has a stretch of its own.
         """
-        N, F = self.score.shape[:2]
-        step = self.fps / fps
-        at = rng.uniform(0, F, shape)[..., None] + step * np.arange(n_frames)
+        N, F, J = self.score.shape
+        start, row = rng.uniform(0, F, (*shape, 1, 1)), rng.integers(N, size=(*shape, 1, 1))
+        step = np.array(self.fps / fps)
+        if varied:
+            own, each = rng.random((*shape, 1, 1)) < 0.5, (*shape, 1, J)
+            start = np.where(own, rng.uniform(0, F, each), start)
+            row = np.where(own, rng.integers(N, size=each), row)
+            step = step * np.exp(rng.normal(0, 0.3, (*shape, 1, 1)))
+        at = start + step * np.arange(n_frames)[:, None]
         folded = np.abs((at.astype(int) + F) % (2 * F) - F).clip(0, F - 1)
-        row = rng.integers(N, size=shape)[..., None]
-        error, score = self.error[row, folded], self.score[row, folded]
+        error, score = self.error[row, folded, np.arange(J)], self.score[row, folded, np.arange(J)]
         mirrored = (rng.random(shape) < 0.5)[..., None, None]
         mirror = list(COCO17.mirror)
         flipped = error[..., mirror, :] * (-1.0, 1.0)
-        return np.where(mirrored[..., None], flipped, error), np.where(mirrored, score[..., mirror], score)
+        error = np.where(mirrored[..., None], flipped, error)
+        if varied:
+            angle, size = rng.uniform(-np.pi, np.pi, (*shape, 1, 1)), np.exp(rng.normal(0.1, 0.3, (*shape, 1, 1)))
+            c, s = size * np.cos(angle), size * np.sin(angle)
+            x, y = error[..., 0], error[..., 1]
+            error = np.stack([c * x - s * y, s * x + c * y], -1)
+        return error, np.where(mirrored, score[..., mirror], score)

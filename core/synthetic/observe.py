@@ -33,6 +33,7 @@ def observe(
     swap: float = 0.0,
     occlusion: bool = False,
     errors: ErrorBank | None = None,
+    varied: bool = False,
     furniture: Furniture | None = None,
 ) -> dict[str, Pose2D]:
     """2D detections of every camera, in an order that says nothing about identity.
@@ -50,6 +51,7 @@ def observe(
         occlusion: Whether people hide joints of those behind them: most are missed, the rest are guessed badly.
         errors: Measured errors of a real estimator in place of white noise; `noise_px` and `joint_miss` then say
             nothing.
+        varied: Turns, scales and mixes measured errors, so that they cannot be learnt by heart.
         furniture: Hides joints as well.
 
     Returns:
@@ -65,7 +67,7 @@ def observe(
         if errors is None:
             xy, score = _white(exact, hidden, noise_px, joint_miss, rng)
         else:
-            xy, score = _measured(exact, hidden, errors, people, rng)
+            xy, score = _measured(exact, hidden, errors, people, rng, varied)
         return _report(camera, people, exact, xy, score, rng, miss, false_people, swap)
 
     return {camera.name: view(camera) for camera in rig}
@@ -86,7 +88,12 @@ def _white(
 
 
 def _measured(
-    exact: F64, hidden: np.ndarray, errors: ErrorBank, people: Pose3DSequence, rng: np.random.Generator
+    exact: F64,
+    hidden: np.ndarray,
+    errors: ErrorBank,
+    people: Pose3DSequence,
+    rng: np.random.Generator,
+    varied: bool,
 ) -> tuple[F64, F64]:
     """Joints with errors as they were measured, and the scores that came with them, 0 where missed.
 
@@ -94,7 +101,9 @@ def _measured(
     """
     T, P, J, _ = exact.shape
     step_s = float(np.median(np.diff(people.time_s))) if T > 1 else 1 / errors.fps
-    error, score = (np.moveaxis(a, 0, 1) for a in errors.draw(T, 1 / step_s, rng, (P,)))  # (T, P, 17, ...)
+    error, score = (
+        np.moveaxis(a, 0, 1) for a in errors.draw(T, 1 / step_s, rng, (P,), varied=varied)
+    )  # (T, P, 17, ...)
     error, score = convert(error, score, COCO17, people.skeleton)
     size = _size_px(exact)[..., None, None]
     common, own = (_slow(rng.normal(size=(T, P, n, 2))) for n in (1, J))

@@ -154,6 +154,7 @@ def found_people(networks: Networks, scene: Scene, config: MotionStage, rng: np.
         swap=0.015,
         occlusion=bool(rng.random() < _HIDDEN),
         errors=None if rng.random() < _WHITE else ErrorBank.load("movenet", config.bank),
+        varied=True,
         furniture=Furniture.scatter(int(rng.integers(1, 5)), 2300.0, rng) if rng.random() < _FURNISHED else None,
     )
     exact, _ = convert(coco, people.score, COCO17, PANOPTIC15)  # (F, P, J, 3)

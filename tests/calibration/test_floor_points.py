@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from core.calibration.floor_points import FloorPoint, epipolar_px, frame_from_clicks, locate
+from core.calibration.floor_points import epipolar_px, frame_from_floor, locate
 from core.calibration.frame import Similarity, from_points
 from core.calibration.rotation import exp
 from core.errors import CoreError
@@ -38,8 +38,8 @@ def on_floor(*xy_mm: float) -> F64:
     return tilt.points(np.array([*xy_mm, 0.0]))
 
 
-def found(rig: CameraRig, *places: F64) -> list[FloorPoint]:
-    return [locate(rig, clicks(rig, place, "cam01", "cam03", "cam02")) for place in places]
+def found(rig: CameraRig, *places: F64) -> F64:
+    return np.stack([locate(rig, clicks(rig, place, "cam01", "cam03", "cam02")).xyz_mm for place in places])
 
 
 def test_clicks_give_the_point_through_bent_lenses(rig: CameraRig) -> None:
@@ -75,7 +75,7 @@ def test_what_cannot_be_located_is_said(rig: CameraRig) -> None:
 
 def test_three_clicked_points_give_the_frame_of_the_command_line(rig: CameraRig) -> None:
     places = on_floor(-500, 200), on_floor(900, 200), on_floor(-300, 1100)
-    change = frame_from_clicks(found(rig, *places), rig)
+    change = frame_from_floor(found(rig, *places), rig)
     same = from_points(*places, rig)
     np.testing.assert_allclose(change.R, same.R, atol=1e-8)
     new = change.points(np.stack(places))
@@ -88,15 +88,15 @@ def test_three_clicked_points_give_the_frame_of_the_command_line(rig: CameraRig)
 def test_points_that_make_no_frame_are_refused(rig: CameraRig) -> None:
     line = found(rig, on_floor(0, 0), on_floor(500, 0), on_floor(1000, 60))
     with pytest.raises(CoreError, match="one line"):
-        frame_from_clicks(line, rig)
+        frame_from_floor(line, rig)
     close = found(rig, on_floor(0, 0), on_floor(60, 0), on_floor(0, 800))
     with pytest.raises(CoreError, match="10 cm"):
-        frame_from_clicks(close, rig)
+        frame_from_floor(close, rig)
     right = found(rig, on_floor(0, 0), on_floor(800, 0), on_floor(0, -800))
     with pytest.raises(CoreError, match="to the right"):
-        frame_from_clicks(right, rig)
+        frame_from_floor(right, rig)
     with pytest.raises(CoreError, match="2 points"):
-        frame_from_clicks(right[:2], rig)
+        frame_from_floor(right[:2], rig)
 
 
 def test_the_line_of_a_click_runs_through_the_point_and_bends(rig: CameraRig) -> None:

@@ -117,6 +117,10 @@ def test_the_frame_is_set_and_the_former_rig_is_kept(session: Session, result: d
     assert after["cam1"].centre_mm == pytest.approx(scale * np.array([-y, x, z]))
     with pytest.raises(CoreError, match="Nothing was asked"):
         verb("set-frame")(session, {}, session.new_run("set-frame"), NullReporter())
+    on_one_line = {"floor_points_mm": [0, 0, 0, 1000, 0, 0, 2000, 50, 0]}
+    with pytest.raises(CoreError, match="one line"):
+        verb("set-frame")(session, on_one_line, session.new_run("set-frame"), NullReporter())
+    assert session.require_rig().digest == after.digest
 
 
 def test_the_sheet_verb_writes_what_was_asked(session: Session, tmp_path: Path) -> None:

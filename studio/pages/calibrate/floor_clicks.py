@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.floor_points import POINT_NAMES, FloorPoint, epipolar_px, frame_from_clicks, locate
+from core.calibration.floor_points import POINT_NAMES, FloorPoint, epipolar_px, frame_from_floor, locate
 from core.calibration.frame import Similarity
 from core.calibration.overlay import floor_grid_px, poles_px
 from core.calibration.space import capture_space
@@ -155,7 +155,7 @@ class FloorClicks:
         found = [s.found for s in self._states if s.found is not None]
         if len(found) == len(POINT_NAMES):
             try:
-                self._change = frame_from_clicks(found, self.rig)
+                self._change = frame_from_floor(np.stack([p.xyz_mm for p in found]), self.rig)
             except CoreError as error:
                 self._problem = f"{error.message} {error.hint}"
 
