@@ -2,8 +2,9 @@
 
 A filter with fixed noise levels rounds a blow and leaves the jitter of a standing person. Here a small transformer
 looks at all joints of some moments at once and says, for each joint and moment, how far its measurement is to be
-believed, how much it may be accelerating, and where the body around it puts it; the path is then the closed-form
-solution: untrained, it is a Kalman smoother of constant velocity.
+believed and how much it may be accelerating; the path is then the closed-form solution: untrained, it is a Kalman
+smoother of constant velocity. Where a joint is it does not say: networks that did learnt the bodies and the errors
+that they were shown by heart, and were worse for others.
 
 Legend: B person, F moment, J joint, C channel.
 """
@@ -22,10 +23,10 @@ from core.models.ray_refiner import Attention, inverse
 _UNIT_MM, _UNIT_MM_S, _UNIT_MM_S2 = 100.0, 1000.0, 10_000.0
 _ACCELERATION_MM_S2 = 3000.0
 """Per root second, before anything is learned."""
-_PRIOR_MM = 600.0
-"""So much is the start believed before anything is learned: next to nothing."""
-_BELIEFS, _ACCELERATIONS, _PRIORS = (-6.0, 2.0), (-6.0, 6.0), (-2.0, 7.0)
-"""Bounds of the three as logarithms."""
+_GUESS_MM = 600.0
+"""So much is a guess believed, which is next to nothing: what nothing was measured of has to be somewhere."""
+_BELIEFS, _ACCELERATIONS = (-6.0, 2.0), (-6.0, 6.0)
+"""Bounds of both as logarithms."""
 _FEATURES = 24
 _LEAST_STEP_S = 1e-3
 _BODY_MM, _USUAL_STEP_S, _USUAL_MM = 500.0, 1 / 30, 10.0
@@ -46,7 +47,7 @@ class MotionNet(nn.Module):
         self.token = nn.Sequential(nn.Linear(_FEATURES, C), nn.GELU(), nn.Linear(C, C))
         self.name = nn.Parameter(0.02 * torch.randn(joints, C))
         self.blocks = nn.ModuleList(MotionBlock(C, config.heads) for _ in range(config.layers))
-        self.head = nn.Linear(C, 9)
+        self.head = nn.Linear(C, 2)
         nn.init.zeros_(self.head.weight)  # the untrained network is a Kalman smoother
         nn.init.zeros_(self.head.bias)
 
@@ -66,20 +67,13 @@ class MotionNet(nn.Module):
         measured = xyz_mm - middle
         precision = precision * known[..., None, None]
         paths = _Paths(time_s)
-        zeros = measured.new_zeros(known.shape)
-        start, spread = paths.solve(measured, precision, zeros, zeros, torch.zeros_like(measured), measured)
+        start, spread = paths.solve(measured, precision, measured.new_zeros(known.shape))
         tokens = self.token(_features(paths, measured, precision, known, start, spread)) + self.name
         for block in self.blocks:
             tokens = block(tokens, time_s)
-        believe, accelerate, prior, shift, drive = self.head(tokens).split([1, 1, 1, 3, 3], -1)
-        path, covariance = paths.solve(
-            measured,
-            precision * torch.exp(believe.clamp(*_BELIEFS))[..., None],
-            accelerate[..., 0].clamp(*_ACCELERATIONS),
-            prior[..., 0].clamp(*_PRIORS),
-            drive * _UNIT_MM_S2,
-            start + shift * _UNIT_MM,
-        )
+        believe, accelerate = self.head(tokens).unbind(-1)
+        trusted = precision * torch.exp(believe.clamp(*_BELIEFS))[..., None, None]
+        path, covariance = paths.solve(measured, trusted, accelerate.clamp(*_ACCELERATIONS))
         return path + middle, covariance
 
 
@@ -125,27 +119,20 @@ class _Paths:
         steps = path.diff(dim=1) / self.step[..., None, None]
         return (torch.cat([steps[:, :1], steps], 1) + torch.cat([steps, steps[:, -1:]], 1)) / 2
 
-    def solve(
-        self, measured: Tensor, precision: Tensor, accelerate: Tensor, prior: Tensor, drive: Tensor, guess: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def solve(self, measured: Tensor, precision: Tensor, accelerate: Tensor) -> tuple[Tensor, Tensor]:
         """The likeliest paths (B, F, J, 3) and their covariances (B, F, J, 3, 3).
 
         Args:
-            measured: (B, F, J, 3) mm.
+            measured: (B, F, J, 3) mm, guesses among them.
             precision: (B, F, J, 3, 3) of them, 0 where missing.
-            accelerate: (B, F, J) logarithms of how much sharper than usual accelerations are known.
-            prior: (B, F, J) logarithms of how much more than usual the guess is believed.
-            drive: (B, F, J, 3) expected accelerations, mm/s².
-            guess: (B, F, J, 3) mm.
+            accelerate: (B, F, J) logarithms of how much sharper than usual accelerations are known to be 0.
         """
         B, F, J, _ = measured.shape
-        eye = torch.eye(3, device=measured.device)
-        sharp = torch.exp(prior) / _PRIOR_MM**2  # (B, F, J)
         smooth = self.weight[..., None] * torch.exp(accelerate[:, 1:-1])  # (B, F - 2, J)
         stiff = torch.einsum("bif,bij,big->bjfg", self.second, smooth, self.second)
-        own = (precision + sharp[..., None, None] * eye).movedim(2, 1)  # (B, J, F, 3, 3)
-        right = torch.einsum("bfjkl,bfjl->bfjk", precision, measured) + sharp[..., None] * guess
-        right = right + torch.einsum("bif,bij,bijk->bfjk", self.second, smooth, drive[:, 1:-1])
+        precision = precision + torch.eye(3, device=measured.device) / _GUESS_MM**2
+        own = precision.movedim(2, 1)  # (B, J, F, 3, 3)
+        right = torch.einsum("bfjkl,bfjl->bfjk", precision, measured)
         # Moments that nearly coincide, and moments without a measurement, are too much for float32.
         where = measured.device if measured.device.type != "mps" else torch.device("cpu")
         parts = (part.flatten(0, 1).to(where, torch.float64) for part in (stiff, own, right.movedim(2, 1)))

@@ -53,6 +53,7 @@ class NoiseConfig:
         guess: Share of hidden joints that are guessed instead of missing.
         measured: Share of scenes whose errors and scores are those that a real estimator made on real pictures.
         bank: Which half of the measured errors: "train" leaves the other half for tests.
+        varied: Turns, scales and mixes measured errors: the few there are could be learnt by heart.
     """
 
     jitter: tuple[float, float] = (0.001, 0.006)
@@ -64,6 +65,7 @@ class NoiseConfig:
     guess: float = 0.5
     measured: float = 0.5
     bank: Literal["all", "train"] = "all"
+    varied: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

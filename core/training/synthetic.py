@@ -252,12 +252,21 @@ def detect_as_estimators_do(
 def _measured(xy_px: Tensor, noise: NoiseConfig, chance: Chance) -> tuple[Tensor, Tensor]:
     """Errors px (B, V, P, J, 2) and scores (B, V, P, J) as a real estimator made them, 0 where it found nothing."""
     error, score = _bank(noise.bank, chance.device)
-    shape = tuple(xy_px.shape[:3])
-    row = chance.integers(0, len(error), *shape)
+    shape, J = tuple(xy_px.shape[:3]), len(PANOPTIC15)
+    row = chance.integers(0, len(error), *shape, 1)
+    if noise.varied:
+        row = torch.where(chance.happens(0.5, *shape, 1), chance.integers(0, len(error), *shape, J), row)
+    row = row.expand(*shape, J)
+    joint = torch.arange(J, device=chance.device)
     mirrored = chance.happens(0.5, *shape)[..., None]
-    error, score = error[row], score[row]
+    error, score = error[row, joint], score[row, joint]
     flipped = error[..., _MIRROR, :] * error.new_tensor([-1.0, 1.0])
     error = torch.where(mirrored[..., None], flipped, error)
+    if noise.varied:
+        angle, size = chance.uniform(-torch.pi, torch.pi, *shape, 1), (0.1 + 0.3 * chance.normal(*shape, 1)).exp()
+        c, s = size * angle.cos(), size * angle.sin()
+        x, y = error.unbind(-1)
+        error = torch.stack([c * x - s * y, s * x + c * y], -1)
     size = (xy_px.amax(3) - xy_px.amin(3)).amax(-1)[..., None, None].clamp_max(_LARGEST_PX)
     return error * size, torch.where(mirrored, score[..., _MIRROR], score)
 
