@@ -28,9 +28,10 @@ AGREED_MM = 20.0
 """The spread of joints that start where rays agree, whatever the soft-argmax's."""
 _NOISE_MM = 20.0
 """An observation of full confidence weighs as one with this error before anything is learned."""
-_PRIOR_MM = 60.0
-"""So much is the start believed before anything is learned."""
-_WEIGHTS, _PRIORS = (-12.0, 3.0), (-4.0, 6.0)
+_PRIOR_MM = 100.0
+"""So much is the start believed before anything is learned, and what was learned at most: surer priors, of synthetic
+bodies, made real ones worse wherever a few views say where a joint is."""
+_WEIGHTS, _PRIORS = (-12.0, 3.0), (-4.0, 0.0)
 """Bounds of both as logarithms: no further apart than the inverse of a 3x3 matrix in float32 allows."""
 _FARTHEST_MM = 2500.0
 _FLAT, _WIDE, _LEAST_PAIR, _NEAR_MM, _AGREEING_ROUNDS = 1e-4, 0.35, 0.05, 50.0, 3

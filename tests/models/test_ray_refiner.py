@@ -74,7 +74,7 @@ class TestRayRefiner:
         nothing = Observations(seen.xy, torch.zeros_like(seen.height))
         found, precision = network(projector, affine, nothing, exact, torch.full(exact.shape[:2], 40.0))
         torch.testing.assert_close(found, exact)
-        torch.testing.assert_close(inverse(precision), 60.0**2 * torch.eye(3).expand(*exact.shape[:2], 3, 3))
+        torch.testing.assert_close(inverse(precision), 100.0**2 * torch.eye(3).expand(*exact.shape[:2], 3, 3))
 
     def test_views_have_no_order(self, world) -> None:  # type: ignore[no-untyped-def]
         projector, affine, exact, seen = world

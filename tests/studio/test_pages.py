@@ -344,7 +344,7 @@ def test_only_curves_of_stages_that_the_training_has_are_shown(opened: MainWindo
 
 def test_every_stage_of_training_has_a_plot() -> None:
     stages = [f.name for f in dataclasses.fields(TrainConfig) if hasattr(getattr(TrainConfig(), f.name), "steps")]
-    assert {"backbone", "root", "pose_synthetic", "rays", "pose", "finetune"} == set(stages)
+    assert {"backbone", "root", "pose_synthetic", "rays", "motion", "pose", "finetune"} == set(stages)
     for stage in stages:
         names = [f"{stage}/{name}" for name in ("loss", "mm")]
         assert any(plot.shows(name) for plot in train.PLOTS for name in names), stage

@@ -75,7 +75,7 @@ STEPS = (
         verb="infer",
         title="Infer",
         icon="spark",
-        what="3D of the whole take with the trained networks.",
+        what="3D of the whole take with the trained networks, each moment with those around it.",
     ),
     Step(
         name="evaluate",
@@ -113,7 +113,7 @@ class Plot:
         return stage == self.stage and (name in self.only if self.only else True)
 
 
-_POSE = ("loss", "heatmap", "joint", "anchor", "consistency", "attention", "backbone")
+_POSE = ("loss", "heatmap", "joint", "anchor", "consistency", "attention", "planes", "backbone")
 PLOTS = (
     Plot(
         title="2D error on held-out moments",
@@ -123,6 +123,13 @@ PLOTS = (
     ),
     Plot(title="Pose network, this footage", unit="loss", stage="pose", only=_POSE, logarithmic=True),
     Plot(title="Fine-tuning on confident labels", unit="loss", stage="finetune", only=_POSE, logarithmic=True),
+    Plot(
+        title="Smoother, synthetic people who move",
+        unit="mm",
+        stage="motion",
+        only=("mm", "start_mm"),
+        words={"mm": "smoothed", "start_mm": "before"},
+    ),
     Plot(
         title="Correction, synthetic people",
         unit="mm",
