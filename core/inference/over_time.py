@@ -92,12 +92,10 @@ def _stretches(first: int, end: int, frames: int) -> Iterator[tuple[int, int, F6
     n = end - first
     length = min(frames, n)
     count = 1 if n <= frames else int(np.ceil((n - length) / (length // 2))) + 1
-    starts = first + np.round(np.linspace(0, n - length, count)).astype(int)
-    total, parts = np.zeros(n), []
+    starts = np.round(np.linspace(0, n - length, count)).astype(int)
+    inside, total = np.arange(length) + _EDGE, np.zeros(n)
+    weight = np.minimum(inside, length - inside)
     for start in starts:
-        inside = np.arange(length) + _EDGE
-        weight = np.minimum(inside, length - inside)
-        parts.append(weight)
-        total[start - first : start - first + length] += weight
-    for start, weight in zip(starts, parts, strict=True):
-        yield int(start), int(start) + length, weight / total[start - first : start - first + length]
+        total[start : start + length] += weight
+    for start in starts.tolist():
+        yield first + start, first + start + length, weight / total[start : start + length]

@@ -200,7 +200,8 @@ class Predictor:
         xyz, score, ids, source = track_people(time_s[moments], sure, found.score, PANOPTIC15, tracking)
         covariance = _follow(found.covariance_mm2, source)
         if self.motion is not None:
-            xyz, score, covariance = self._settle(time_s[moments], found, source, score, tracking)
+            raw = _follow(found.xyz_mm, source)
+            xyz, score, covariance = self._settle(time_s[moments], raw, covariance, score, tracking)
         method = {"method": "networks", "over_time": self.motion is not None}
         return Pose3DSequence(
             skeleton=PANOPTIC15,
@@ -213,14 +214,13 @@ class Predictor:
         )
 
     def _settle(
-        self, time_s: F64, found: _Columns, source: np.ndarray, score: F64, tracking: TrackingConfig
+        self, time_s: F64, raw: F64, covariance: F64, score: F64, tracking: TrackingConfig
     ) -> tuple[F64, F64, F64]:
         """Joints (T, P, J, 3), scores and covariances of tracked people after the learned smoother.
 
         It is shown what is too unsure in its moment as well: other moments may make it sure.
         """
         assert self.motion is not None
-        raw, covariance = _follow(found.xyz_mm, source), _follow(found.covariance_mm2, source)
         settled = settle(self.motion, time_s, raw, covariance, tracking.max_gap_s)
         variance = np.trace(settled.covariance_mm2, axis1=-2, axis2=-1) / 3
         sure = variance <= (self.networks.config.pose.rays.most_mm or np.inf) ** 2  # NaN is not

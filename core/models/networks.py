@@ -204,11 +204,28 @@ def last_correction(
     assert networks.rays is not None
     config = networks.config.pose
     seen = own_detections(networks, scene, views, xyz_mm, sample) if config.gate else mine
-    found = observe_person(seen, scene.projector, xyz_mm, config.refine.window_sigmas * scene.sigma_px)
-    way, agreed = Rays.of(scene.projector, mine.affine, found, xyz_mm).agree()
-    spread_mm = torch.where(agreed, AGREED_MM, spread_mm)
-    xyz, precision = networks.rays(scene.projector, mine.affine, found, xyz_mm + way, spread_mm)
+    found, start, spread = where_rays_agree(
+        scene, seen, xyz_mm, spread_mm, config.refine.window_sigmas * scene.sigma_px
+    )
+    xyz, precision = networks.rays(scene.projector, mine.affine, found, start, spread)
     return xyz, precision, found
+
+
+def where_rays_agree(
+    scene: Scene, seen: Views, xyz_mm: Tensor, spread_mm: Tensor, radius_px: float
+) -> tuple[Observations, Tensor, Tensor]:
+    """What the learned correction starts from: observations, joints (P, J, 3) and their spreads (P, J).
+
+    Args:
+        scene: The rig.
+        seen: What the cameras show of each person, P entries.
+        xyz_mm: (P, J, 3) joints found so far, which stay where no two rays agree.
+        spread_mm: Theirs.
+        radius_px: See `observe_person`.
+    """
+    found = observe_person(seen, scene.projector, xyz_mm, radius_px)
+    way, agreed = Rays.of(scene.projector, seen.affine, found, xyz_mm).agree()
+    return found, xyz_mm + way, torch.where(agreed, AGREED_MM, spread_mm)
 
 
 def own_detections(networks: Networks, scene: Scene, views: Views, xyz_mm: Tensor, sample: Tensor) -> Views:

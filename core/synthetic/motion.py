@@ -14,10 +14,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from core.synthetic.body import Posture, joints
-from core.synthetic.people import free_postures, gait_posture, proportioned
+from core.synthetic.people import STRIDE, free_postures, gait_posture, proportioned
 from core.types.arrays import F64, I64
 
-_STRIDE = 0.83
 _GRAVITY_MM_S2 = 9810.0
 _TAKE_OFF_S = 0.035
 _JUMPS, _RUNS = 0.2, 0.12
@@ -41,7 +40,7 @@ def movers(
     speed = _between(rng.choice([0.0, 0.3, 1.0, 1.4], (n, _KNOTS)), time_s, 2 * pace, rng)  # m/s
     speed *= np.where(rng.random(n) < _RUNS, 2.5, 1.0)[:, None]
     stature = rng.uniform(*stature_mm, n)[:, None]
-    cycle = rng.uniform(0, 2 * np.pi, (n, 1)) + 2 * np.pi * np.cumsum(1000 * speed / (_STRIDE * stature), 1) / fps
+    cycle = rng.uniform(0, 2 * np.pi, (n, 1)) + 2 * np.pi * np.cumsum(1000 * speed / (STRIDE * stature), 1) / fps
     share = _between(rng.choice([0.0, 0.4, 1.0], (n, _KNOTS), p=[0.3, 0.3, 0.4]), time_s, 2 * pace, rng)
     heading = rng.uniform(-np.pi, np.pi, (n, 1)) + _between(rng.normal(0, 0.8, (n, _KNOTS)), time_s, 2 * pace, rng)
     way = 1000 * np.cumsum(speed[..., None] * np.stack([np.cos(heading), np.sin(heading)], -1), 1) / fps

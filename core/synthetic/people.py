@@ -16,7 +16,8 @@ from core.types.skeleton import COCO17, Skeleton, convert
 Action = Literal["stand", "reach", "crouch", "sit", "wave", "turn"]
 ACTIONS: tuple[Action, ...] = ("stand", "reach", "crouch", "sit", "wave", "turn")
 
-_STRIDE = 0.83  # Length of a double step as a share of stature, at a comfortable pace.
+STRIDE = 0.83
+"""Length of a double step as a share of stature, at a comfortable pace."""
 _RELAX_S = 0.35  # Time in which speed and heading follow what is wanted.
 _TURN_RAD_S, _FASTEST_MM_S = 4.0, 1600.0  # Nobody turns or walks faster.
 
@@ -286,7 +287,7 @@ def _perform(
 ) -> Pose3DSequence:
     """Puts bodies on the paths: the gait follows the speed, an action unfolds at every stop."""
     T, P = busy_s.shape
-    stride = _STRIDE * stature
+    stride = STRIDE * stature
     speed = _smooth(paths.speed_mm_s, fps)
     cycle = 2 * np.pi * np.cumsum(speed / stride, axis=0) / fps + rng.uniform(0, 2 * np.pi, P)
     gait = gait_posture(cycle, speed / 1200.0)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.models.networks import JOINTS, Networks, Scene, own_detections
-from core.models.ray_refiner import AGREED_MM, Rays, gaussian_nll, observe_person
+from core.models.networks import JOINTS, Networks, Scene, own_detections, where_rays_agree
+from core.models.ray_refiner import gaussian_nll
 from core.training.batches import Batched
 from core.training.config import PoseSyntheticStage, RaysStage
 from core.training.losses import plane_loss, position_loss
@@ -23,7 +23,8 @@ from core.training.synthetic import PoseScenes, pose_scenes
 
 _GUESS_WEIGHT = 0.2
 """Of a synthetic joint that fewer than two views show: the body around it is all there is to tell of it."""
-_SPREAD_MM = 40.0
+SPREAD_MM = 40.0
+"""Of joints near the exact ones, as a soft-argmax would have it."""
 _MOST_NLL = 20.0
 _TOGETHER_MM = 30.0
 
@@ -81,9 +82,7 @@ class RaysTraining(Batched):
         sample = torch.arange(self.batch, device=scene.device)
         near = self._near(made, rng)
         mine = own_detections(self.networks, scene, made.views, near, sample)
-        seen = observe_person(mine, scene.projector, near, 1.0)
-        way, agreed = Rays.of(scene.projector, mine.affine, seen, near).agree()
-        start, spread = near + way, torch.where(agreed, AGREED_MM, near.new_tensor(_SPREAD_MM))
+        seen, start, spread = where_rays_agree(scene, mine, near, near.new_tensor(SPREAD_MM), 1.0)
         # Every number of rounds is learnt, so that fewer serve where time is short.
         rounds = int(rng.integers(1, network.config.rounds + 1))
         found, precision = network(scene.projector, mine.affine, seen, start, spread, rounds)

@@ -25,6 +25,7 @@ from core.synthetic.motion import movers
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
 from core.training.batches import Batched
+from core.training.body_stages import SPREAD_MM
 from core.training.config import MotionStage
 from core.training.rigs import SyntheticRigs
 from core.types.pose3d import Pose3DSequence
@@ -172,7 +173,7 @@ def found_people(networks: Networks, scene: Scene, config: MotionStage, rng: np.
     off = level * rng.standard_normal((F, P, JOINTS, 3)) + level / 2 * rng.standard_normal((F, P, 1, 3))
     near = tensor((exact + off).reshape(F * P, JOINTS, 3), scene.device)
     sample = torch.arange(F, device=scene.device).repeat_interleave(P)
-    spread = near.new_full(near.shape[:2], 40.0)
+    spread = near.new_full(near.shape[:2], SPREAD_MM)
     xyz, precision, seen = last_correction(networks, scene, views, views.at(sample), near, spread, sample)
     lost = tensor(rng.random((F, P)) < _LOST, scene.device).bool()
     lost = lost | ((seen.height > 0).sum(-1) >= _LEAST_JOINTS).sum(1).view(F, P).less(2)
