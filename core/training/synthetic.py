@@ -18,7 +18,6 @@ from core.models.affine import augment, draw_augmentation
 from core.models.networks import ROOT, Scene
 from core.models.projection import to_heatmap
 from core.models.render import render
-from core.models.unproject import grid_points
 from core.models.views import Views, render_views, tensor
 from core.synthetic.estimator_errors import ErrorBank
 from core.synthetic.people import poses
@@ -103,16 +102,22 @@ def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Gener
 
 def root_target(space: CaptureSpace, roots_mm: Tensor, visible: Tensor, sigma_mm: float) -> Tensor:
     """Confidence (B, X, Y, Z): the highest of Gaussians around the roots, each cut at three sigmas along every axis."""
-    device = roots_mm.device
-    grid = grid_points(tensor(space.size_mm, device), space.voxels)
-    grid = grid + tensor(space.centre_mm, device)
-    target = torch.zeros(len(roots_mm), len(grid), device=device)
+    low, high = (tensor(end, roots_mm.device) for end in (space.low_mm, space.high_mm))
+    target = roots_mm.new_zeros(len(roots_mm), *space.voxels)
+    # A Gaussian is a product of one along each axis.
+    axes = [
+        torch.linspace(float(a), float(b), n, device=low.device)
+        for a, b, n in zip(low, high, space.voxels, strict=True)
+    ]
+    along = []
+    for axis, places in enumerate(axes):
+        apart = places - roots_mm[..., axis, None]  # (B, P, voxels of the axis)
+        along.append(torch.exp(-apart.square() / (2 * sigma_mm**2)) * (apart.abs() <= 3 * sigma_mm))
+    x, y, z = along[0] * visible[..., None], along[1], along[2]
     for person in range(roots_mm.shape[1]):  # a few people; all at once would not fit a cache
-        apart = grid - roots_mm[:, person, None]
-        value = torch.exp(-apart.square().sum(-1) / (2 * sigma_mm**2))
-        near = (apart.abs() <= 3 * sigma_mm).all(-1) & visible[:, person, None]
-        target = torch.maximum(target, value * near)
-    return target.view(-1, *space.voxels)
+        floor = x[:, person, :, None] * y[:, person, None, :]
+        target = torch.maximum(target, floor[..., None] * z[:, person, None, None, :])
+    return target
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ import torch
 
 from core.errors import CoreError
 from core.geometry import inside, project_rig
+from core.models import volume_net
 from core.models.affine import augment, fit, fit_rig, heatmap_size
 from core.models.body_prior import BodyPrior
 from core.models.config import PoseNetConfig, RefineConfig, RootNetConfig, VolumeNetConfig
-from core.models.device import describe, pick_device
+from core.models.device import describe, pick_device, pick_precision
 from core.models.pose_net import PoseNet, merge_skeletons, soft_argmax, support
 from core.models.projection import RigProjector, to_heatmap
 from core.models.refine import nearest_peaks, refine
@@ -231,6 +232,39 @@ class TestVolumeNet:
         before = net(x)
         net.fold()
         torch.testing.assert_close(net(x), before, rtol=1e-4, atol=1e-6)
+
+    def test_training_with_exchanged_axes_gives_the_same_gradients(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch.manual_seed(0)
+        net = VolumeNet(2, 3, VolumeNetConfig(width=0.25)).train()
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        volume, pull = torch.randn(2, 2, 8, 12, 4), torch.randn(2, 3, 8, 12, 4)
+
+        def gradients() -> list[torch.Tensor]:
+            x = volume.clone().requires_grad_()
+            out = net(x)
+            grads = torch.autograd.grad((out * pull).sum(), [x, *net.parameters()])
+            return [out.detach(), *grads]
+
+        assert volume_net.turns(net, volume)
+        turned = gradients()
+        monkeypatch.setattr(volume_net, "turns", lambda module, x: False)
+        for a, b in zip(turned, gradients(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+    @pytest.mark.parametrize("voxels", [(4, 16, 8), (8, 8, 16), (12, 8, 4)])
+    def test_small_rooms_have_true_gradients_in_low_precision(self, voxels: tuple[int, int, int]) -> None:
+        if pick_precision(torch.device("cpu")) is None:
+            pytest.skip("this processor does not compute in bf16")
+        torch.manual_seed(0)
+        net = VolumeNet(1, 1, VolumeNetConfig(width=0.5)).train()
+        volume, pull = torch.randn(2, 1, *voxels), torch.randn(2, 1, *voxels)
+        found = []
+        for precision in (None, torch.bfloat16):
+            net.precision = precision
+            grads = torch.autograd.grad((net(volume) * pull).sum(), list(net.parameters()))
+            found.append([float(g.norm()) for g in grads])
+        assert np.allclose(found[0], found[1], rtol=0.5, atol=0.02 * max(found[0]))
 
     def test_an_even_kernel_is_refused(self) -> None:
         with pytest.raises(CoreError, match="cannot be built"):

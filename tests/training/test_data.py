@@ -146,6 +146,20 @@ class TestSyntheticRoots:
         assert float(target[1, 4, 4]) == 0
         assert not root_target(space, at, torch.zeros(1, 1, dtype=torch.bool), 200.0).any()
 
+    def test_target_is_the_highest_of_the_visible(self) -> None:
+        space = CaptureSpace(
+            centre_mm=np.array([100.0, -200, 800]), size_mm=np.array([2000.0, 1200, 800]), voxels=(12, 8, 4)
+        )
+        rng = np.random.default_rng(2)
+        roots = torch.tensor(rng.uniform(space.low_mm, space.high_mm, (2, 3, 3)), dtype=torch.float32)
+        visible = torch.tensor([[True, True, False], [True, True, True]])
+        axes = [np.linspace(a, b, n) for a, b, n in zip(space.low_mm, space.high_mm, space.voxels, strict=True)]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+        apart = grid - roots.numpy()[:, :, None, None, None]
+        value = np.exp(-(apart**2).sum(-1) / (2 * 200.0**2)) * (np.abs(apart) <= 600).all(-1)
+        expected = (value * visible.numpy()[..., None, None, None]).max(1)
+        assert root_target(space, roots, visible, 200.0).numpy() == pytest.approx(expected, abs=1e-5)
+
     def test_heatmaps_peak_where_the_roots_project(self, scene: Scene) -> None:
         stage = RootStage(noise=EXACT, heatmap_noise=0, false_peaks=0, max_points=1)
         made = root_scenes(scene, 6, stage, np.random.default_rng(3))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from core.errors import CancelledError, CoreError
 from core.jobs.ranks import Ranks
+from core.models.device import set_precision
 from core.models.group import Group
 from core.models.networks import Scene
 from core.models.store import Checkpoint
@@ -152,6 +153,7 @@ def test_parts_add_up_to_the_gradient_of_one_pass_over_all(scene: Scene, world: 
     trainer = trainer_of(tmp_path, Group(), 1, world)
     stage = next(s for s in trainer.stages if isinstance(s, RootTraining))
     network = trainer.networks.root.eval()
+    set_precision(network, None)
     made = [root_scenes(trainer.scene, 2, stage.config, np.random.default_rng(n)) for n in range(2)]
 
     def loss(views: Views, target: Tensor) -> Tensor:
