@@ -23,6 +23,8 @@ class Progress:
 
     Attributes:
         stage: Index of the stage; the number of stages once all are done.
+        stage_name: Its name, by which it is found again should a later version have other stages; empty once all are
+            done.
         step: Steps done of that stage.
         steps_done: Steps done of all stages.
         elapsed_s: Time spent, over all attempts.
@@ -34,6 +36,7 @@ class Progress:
     """
 
     stage: int = 0
+    stage_name: str = ""
     step: int = 0
     steps_done: int = 0
     elapsed_s: float = 0.0

@@ -30,12 +30,16 @@ class SplitConfig:
         guard: Moments beside each block that belong to neither part: neighbours are near-copies.
         camera: Camera that held-out moments are also measured in without the networks seeing it; "auto" chooses one in
             rigs of four or more, empty measures in none.
+        train_on_camera: Whether the networks train on what it shows in the other moments. Without, it is left out of
+            the labels, of what the labels are cleaned with, and of all steps on the footage: the strictest measure,
+            at the price of a camera.
     """
 
     share: float = 0.2
     blocks: int = 2
     guard: int = 2
     camera: str = "auto"
+    train_on_camera: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ Legend: T moment of all takes in a row, B batch, V view, P detection, L labelled
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -142,6 +142,12 @@ class Footage:
                 "Check the 2D poses on the View page, or choose another take.",
             )
         return footage
+
+    def without(self, view: int) -> Footage:
+        """The same with one camera that nothing looks at and nothing aims at."""
+        others = np.arange(len(self.rig)) != view
+        weight = self.labels.weight * others[:, None, None].astype(np.float32)
+        return replace(self, inputs=self.inputs.seen_by(others), labels=replace(self.labels, weight=weight))
 
     @classmethod
     def none(cls, rig: CameraRig) -> Footage:

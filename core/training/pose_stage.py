@@ -203,7 +203,7 @@ class PoseTraining(Batched):
         """
         networks, scene, B = self.networks, self.scene, len(versions[0].views.heatmaps)
         kept = [v.views.view_weight.cpu().numpy() > 0 for v in versions]
-        kept = [keep_two_views(k & (rng.random(k.shape) >= self.config.drop_view), rng) for k in kept]
+        kept = [keep_two_views(k & (rng.random(k.shape) >= self.config.drop_view), rng, k) for k in kept]
         views = Views.cat([v.views for v in versions])
         views = views.weighted(views.view_weight * tensor(np.concatenate(kept), scene.device))
         twice, both = torch.cat([sample, sample + B]), roots.repeat(2, 1)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from core.errors import CoreError
 from core.training.config import SplitConfig
+
+_ENOUGH_CAMERAS = 4
+_FEWEST_CAMERAS = 3
 
 
 def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
@@ -33,3 +39,21 @@ def trained_on(n_frames: int, config: SplitConfig) -> np.ndarray:
         out[1:] |= out[:-1].copy()
         out[:-1] |= out[1:].copy()
     return np.asarray(~out)
+
+
+def held_out_camera(names: Sequence[str], config: SplitConfig) -> int | None:
+    """Index of the camera to measure in that the networks do not see; None where there is none.
+
+    Raises:
+        CoreError: A camera is to be kept out of training that the rig does not have, or of which too few would be left.
+    """
+    wanted = config.camera
+    if wanted == "auto":
+        wanted = names[len(names) // 2] if len(names) >= _ENOUGH_CAMERAS else ""
+    found = list(names).index(wanted) if wanted in names else None
+    if not config.train_on_camera and (found is None or len(names) < _FEWEST_CAMERAS):
+        raise CoreError(
+            f"Training cannot do without a camera {config.camera!r} of {', '.join(names)}.",
+            "Name one of three or more cameras as split.camera, or set split.train_on_camera to true.",
+        )
+    return found

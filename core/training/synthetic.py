@@ -174,9 +174,9 @@ def joints_around_root(count: int, rng: np.random.Generator) -> F64:
     return np.asarray(xyz - xyz[:, ROOT, None])
 
 
-def keep_two_views(kept: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Which views (B, V) stay, as bool, with two random ones restored where fewer were left."""
-    order = rng.random(kept.shape)
+def keep_two_views(kept: np.ndarray, rng: np.random.Generator, among: np.ndarray | None = None) -> np.ndarray:
+    """Which views (B, V) stay, as bool; where fewer than two were left, two random ones of those `among` (B, V) do."""
+    order = rng.random(kept.shape) + (0 if among is None else ~among)
     two = np.argsort(np.argsort(order, 1), 1) < 2
     return np.asarray(np.where(kept.sum(1, keepdims=True) >= 2, kept, two))
 

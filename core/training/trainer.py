@@ -23,6 +23,7 @@ from core.training.config import TrainConfig
 from core.training.data import Footage
 from core.training.measure import held_out_px
 from core.training.parallel import Statistics
+from core.training.split import held_out_camera
 from core.training.stages import Stage, build_stages
 from core.training.synthetic import joints_around_root
 from core.types.space import CaptureSpace
@@ -43,7 +44,6 @@ _TIME_SHARE = {
 
 _MEASURED = ("pose_synthetic", "rays", "pose", "finetune")
 """Stages from which on joints are worth measuring."""
-_ENOUGH_CAMERAS = 4
 _FROM_NOISE = (
     "The backbone starts from nothing: from one take it learns these pictures and hardly others. Give a Pose-ResNet or "
     "ResNet file as model.backbone.weights, or let the networks look at the estimator's joints."
@@ -105,7 +105,9 @@ class Trainer:
         self.networks.to(device)
         set_precision(self.networks, pick_precision(device, config.precision))
         self.scene = Scene(footage.rig, space, config.model, device)
-        self.stages: tuple[Stage, ...] = build_stages(config, self.networks, self.scene, footage)
+        self.unseen = held_out_camera(footage.rig.names, config.split)
+        shown = footage if self.unseen is None or config.split.train_on_camera else footage.without(self.unseen)
+        self.stages: tuple[Stage, ...] = build_stages(config, self.networks, self.scene, shown)
         self.total_steps = sum(stage.steps for stage in self.stages)
         self.state = Progress(seed=config.seed, parts=self.group.ranks.world)
         self.optimizer: torch.optim.Optimizer = self._new_optimizer(self.stages[0])
@@ -245,14 +247,9 @@ class Trainer:
 
     def _unseen_px(self) -> float:
         """The held-out error in one camera that the networks do not see; NaN where none is left out."""
-        names, wanted = self.footage.rig.names, self.config.split.camera
-        if wanted == "auto":
-            wanted = names[len(names) // 2] if len(names) >= _ENOUGH_CAMERAS else ""
-        if wanted not in names:
+        if self.unseen is None:
             return math.nan
-        return held_out_px(
-            self.networks, self.scene, self.footage, self.config.measure_frames, unseen=names.index(wanted)
-        )
+        return held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames, unseen=self.unseen)
 
     def _finish(self) -> None:
         """Without anything held out the last weights are the best ones known."""
@@ -281,6 +278,8 @@ class Trainer:
         if not self.group.first:
             return
         self.state.elapsed_s = self._elapsed_s()
+        at = self.state.stage
+        self.state.stage_name = self.stages[at].name if at < len(self.stages) else ""
         Checkpoint(
             weights=self.networks.state_dict(),
             config=self.config.model,
@@ -310,12 +309,23 @@ class Trainer:
             )
         self.networks.load_state_dict(dict(saved.weights))
         self.state = dataclasses.replace(Progress.from_meta(saved.meta))
+        if self.state.stage_name:
+            self.state.stage = self._place_of(self.state.stage_name)
         self._elapsed_before = self.state.elapsed_s
         if self.state.stage < len(self.stages):
             self.optimizer = self._new_optimizer(self.stages[self.state.stage])
             restore_optimizer(self.optimizer, saved.optimizer)
             stage = self.stages[self.state.stage]
             self.reporter.note(f"Going on at step {self.state.step} of stage {stage.name}.")
+
+    def _place_of(self, stage_name: str) -> int:
+        names = [stage.name for stage in self.stages]
+        if stage_name not in names:
+            raise CoreError(
+                f"The checkpoint in {self.folder} stands in a stage that there is not: '{stage_name}'.",
+                "Start a new run, or go on with the version of the program that began it.",
+            )
+        return names.index(stage_name)
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

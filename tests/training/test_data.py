@@ -197,3 +197,6 @@ class TestSyntheticPeople:
         rng = np.random.default_rng(0)
         kept = keep_two_views(rng.random((300, 5)) > 0.9, rng)
         assert kept.sum(1).min() == 2
+        among = np.broadcast_to(np.arange(5) != 2, (300, 5))
+        kept = keep_two_views(among & (rng.random((300, 5)) > 0.9), rng, among)
+        assert kept.sum(1).min() == 2 and not kept[:, 2].any()

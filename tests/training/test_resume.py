@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import CancelledError
+from core.errors import CancelledError, CoreError
 from core.models.config import BackboneConfig, MotionConfig, RayRefinerConfig
 from core.models.pictures import StoredPictures
 from core.models.store import Checkpoint
@@ -157,3 +157,18 @@ def test_killed_at_many_moments(
         break
     assert cuts >= 4 and len(places) >= 3
     assert_same(whole[0], tmp_path)
+
+
+def test_goes_on_in_the_stage_of_that_name(every: TrainConfig, filmed: World, tmp_path: Path) -> None:
+    """Another version of the program may count its stages otherwise."""
+    with pytest.raises(CancelledError):
+        run(every, filmed, tmp_path, _Cutting(cancel_at=2 * STEPS + 1))
+    saved = Checkpoint.load(tmp_path / "last")
+    assert saved.meta["stage_name"] == "pose_synthetic" and saved.meta["stage"] == 2
+    dataclasses.replace(saved, meta={**saved.meta, "stage": 1}).save(tmp_path / "last")
+    with pytest.raises(CancelledError):
+        run(every, filmed, tmp_path, _Cutting(cancel_at=1))
+    assert Checkpoint.load(tmp_path / "last").meta["stage_name"] == "rays"  # and not back in the root stage's next
+    dataclasses.replace(saved, meta={**saved.meta, "stage_name": "dreams"}).save(tmp_path / "last")
+    with pytest.raises(CoreError, match="dreams"):
+        run(every, filmed, tmp_path, _Cutting())

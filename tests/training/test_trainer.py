@@ -22,9 +22,10 @@ from core.training.config import (
     PoseSyntheticStage,
     RigsConfig,
     RootStage,
+    SplitConfig,
     TrainConfig,
 )
-from core.training.data import Footage
+from core.training.data import Footage, Labels
 from core.training.measure import held_out_px
 from core.training.pose_stage import PoseTraining
 from core.training.rigs import SyntheticRigs
@@ -159,6 +160,32 @@ class TestHeldOutCamera:
         )
         trainer(without, world, tmp_path / "none", reporter).run()
         assert "held_out/camera_px" not in {name for name, _, _ in reporter.metrics}
+
+    @pytest.mark.parametrize("train_on_camera", [True, False])
+    def test_one_that_is_left_out_of_training_changes_nothing(
+        self, tiny: TrainConfig, world: World, tmp_path: Path, train_on_camera: bool
+    ) -> None:
+        config = dataclasses.replace(
+            tiny,
+            split=dataclasses.replace(tiny.split, camera="cam02", train_on_camera=train_on_camera),
+            pose=dataclasses.replace(tiny.pose, joint_from=0.0, drop_view=0.5),
+        )
+        view = world.rig.names.index("cam02")
+        weights = []
+        for seed in range(2):
+            inputs = dataclasses.replace(world.footage.inputs, xy_px=world.footage.inputs.xy_px.copy())
+            inputs.xy_px[:, view] += np.random.default_rng(seed).normal(0, 100, inputs.xy_px[:, view].shape)
+            labels = Labels(inputs.xy_px, inputs.score)
+            other = dataclasses.replace(world, footage=dataclasses.replace(world.footage, inputs=inputs, labels=labels))
+            trainer(config, other, tmp_path / str(seed)).run()
+            weights.append(Checkpoint.load(tmp_path / str(seed) / "last").weights)
+        same = all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+        assert same != train_on_camera
+
+    def test_one_that_there_is_not_cannot_be_left_out(self, tiny: TrainConfig, world: World, tmp_path: Path) -> None:
+        config = dataclasses.replace(tiny, split=SplitConfig(camera="", train_on_camera=False))
+        with pytest.raises(CoreError, match="cannot do without"):
+            trainer(config, world, tmp_path)
 
 
 class TestCheckpoint:

@@ -119,7 +119,7 @@ PLOTS = (
         title="2D error on held-out moments",
         unit="px",
         stage="held_out",
-        words={"px": "all cameras", "camera_px": "a camera that is never seen"},
+        words={"px": "all cameras", "camera_px": "a camera that is left out"},
     ),
     Plot(title="Pose network, this footage", unit="loss", stage="pose", only=_POSE, logarithmic=True),
     Plot(title="Fine-tuning on confident labels", unit="loss", stage="finetune", only=_POSE, logarithmic=True),
