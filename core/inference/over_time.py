@@ -49,31 +49,41 @@ def settle(network: MotionNet, time_s: F64, xyz_mm: F64, covariance_mm2: F64, ma
         max_gap_s: Who is missing for longer begins anew.
     """
     out = Settled(xyz_mm.copy(), covariance_mm2.copy())
-    known = np.asarray(np.isfinite(xyz_mm).all(-1) & np.isfinite(covariance_mm2).all((-1, -2)))
-    work: dict[int, list[tuple[int, int, int, F64]]] = {}
     for person in range(xyz_mm.shape[1]):
-        for first, last in _presences(time_s, np.asarray(known[:, person].any(-1)), max_gap_s):
-            out.xyz_mm[first : last + 1, person] = 0
-            out.covariance_mm2[first : last + 1, person] = 0
-            for start, end, share in _stretches(first, last + 1, network.config.frames):
-                work.setdefault(end - start, []).append((person, start, end, share))
+        _settle_one(
+            network,
+            time_s,
+            (xyz_mm[:, person], covariance_mm2[:, person]),
+            (out.xyz_mm[:, person], out.covariance_mm2[:, person]),
+            max_gap_s,
+        )
+    return out
+
+
+def _settle_one(
+    network: MotionNet, time_s: F64, found: tuple[F64, F64], out: tuple[F64, F64], max_gap_s: float
+) -> None:
+    """`settle` for a person's joints (T, J, 3) and their covariances (T, J, 3, 3), into arrays of the same shapes."""
     device = network.name.device
+    known = np.asarray(np.isfinite(found[0]).all(-1) & np.isfinite(found[1]).all((-1, -2)))
+    work: dict[int, list[tuple[int, int, F64]]] = {}
+    for first, last in _presences(time_s, np.asarray(known.any(-1)), max_gap_s):
+        for values in out:
+            values[first : last + 1] = 0
+        for start, end, share in _stretches(first, last + 1, network.config.frames):
+            work.setdefault(end - start, []).append((start, end, share))
+    eye = torch.eye(3, device=device)
     for stretches in work.values():
         for at in range(0, len(stretches), _AT_ONCE):
             some = stretches[at : at + _AT_ONCE]
-            rows = np.stack([np.arange(start, end) for _, start, end, _ in some])
-            columns = np.array([person for person, *_ in some])[:, None]
-            there = torch.from_numpy(known[rows, columns]).to(device)
-            xyz = tensor(np.nan_to_num(xyz_mm[rows, columns]), device)
-            eye = torch.eye(3, device=device)
-            covariance = torch.where(
-                there[..., None, None], tensor(np.nan_to_num(covariance_mm2[rows, columns]), device), eye
-            )
-            path, spread = network(tensor(time_s[rows], device), fill(xyz, there), inverse(covariance), there)
-            for (person, start, end, share), a, b in zip(some, path.cpu().numpy(), spread.cpu().numpy(), strict=True):
-                out.xyz_mm[start:end, person] += share[:, None, None] * a
-                out.covariance_mm2[start:end, person] += share[:, None, None, None] * b
-    return out
+            rows = np.stack([np.arange(start, end) for start, end, _ in some])
+            there = torch.from_numpy(known[rows]).to(device)
+            xyz, covariance = (tensor(np.nan_to_num(values[rows]), device) for values in found)
+            covariance = torch.where(there[..., None, None], covariance, eye)
+            results = network(tensor(time_s[rows], device), fill(xyz, there), inverse(covariance), there)
+            for values, result in zip(out, results, strict=True):
+                for (start, end, share), part in zip(some, result.cpu().numpy(), strict=True):
+                    values[start:end] += share.reshape(-1, *[1] * (part.ndim - 1)) * part
 
 
 def _presences(time_s: F64, present: np.ndarray, max_gap_s: float) -> Iterator[tuple[int, int]]:

@@ -30,7 +30,7 @@ from core.pose2d.heatmaps import take_heatmaps
 from core.progress import Reporter, check
 from core.session import RunLayout, Take
 from core.tracking.config import TrackingConfig
-from core.tracking.track import track_people
+from core.tracking.track import follow, track_people
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
@@ -192,15 +192,17 @@ class Predictor:
             views = shown_views(some, affine, scene.size_hw, scene.sigma_px, shown, batch)
             parts.append(self._columns(scene, views))
             reporter.progress(min(start + at_once, len(share)), len(share), f"3D poses on {self.runs_on}")
-        found = _join(group.gather(_join(parts)))
+        mine = _join(parts)
+        parts.clear()  # of a long take every copy counts
+        found = _join(group.gather(mine))
         moments = moments if group.first else moments[:0]
         tracking = tracking or TrackingConfig()
         # What nobody can tell is better missing than somewhere.
         sure = np.where(found.score[..., None] > 0, found.xyz_mm, np.nan)
         xyz, score, ids, source = track_people(time_s[moments], sure, found.score, PANOPTIC15, tracking)
-        covariance = _follow(found.covariance_mm2, source)
+        raw, covariance = follow(found.xyz_mm, source), follow(found.covariance_mm2, source)
+        del found, mine, sure
         if self.motion is not None:
-            raw = _follow(found.xyz_mm, source)
             xyz, score, covariance = self._settle(time_s[moments], raw, covariance, score, tracking)
         method = {"method": "networks", "over_time": self.motion is not None}
         return Pose3DSequence(
@@ -273,6 +275,8 @@ def _join(parts: list[_Columns]) -> _Columns:
     if not parts:
         empty = np.zeros((0, 1, JOINTS, 3))
         return _Columns(empty, empty[..., 0], np.zeros((0, 1, JOINTS, 3, 3)))
+    if len(parts) == 1:
+        return parts[0]
     most = max(part.xyz_mm.shape[1] for part in parts)
 
     def padded(values: F64, fill: float) -> F64:
@@ -284,10 +288,3 @@ def _join(parts: list[_Columns]) -> _Columns:
         np.concatenate([padded(p.score, 0) for p in parts]),
         np.concatenate([padded(p.covariance_mm2, np.nan) for p in parts]),
     )
-
-
-def _follow(values: F64, source: np.ndarray) -> F64:
-    """Values (T, P, ...) in the columns (T, Q) of the tracked people, NaN where they are missing."""
-    rows = np.arange(len(source))[:, None]
-    missing = (source < 0).reshape(*source.shape, *[1] * (values.ndim - 2))
-    return np.where(missing, np.nan, values[rows, source])

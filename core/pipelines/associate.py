@@ -22,8 +22,8 @@ from core.session import BASELINE, RunLayout, Session
 from core.tracking.config import TrackingConfig
 from core.tracking.plausible import wild_joints
 from core.tracking.smooth import smooth
-from core.tracking.track import track_people
-from core.types.arrays import F64, I64
+from core.tracking.track import follow, track_people
+from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
@@ -88,7 +88,7 @@ def fit_baseline(
     """Matched, triangulated, tracked people without wild joints, smoothed if asked for."""
     found = associate_take(rig, poses2d, time_s, association, reporter)
     xyz, score, ids, source = track_people(time_s, found.xyz_mm, found.score, found.skeleton, tracking)
-    covariance = None if found.covariance_mm2 is None else _follow(found.covariance_mm2, source)
+    covariance = None if found.covariance_mm2 is None else follow(found.covariance_mm2, source)
     wild = wild_joints(time_s, xyz, found.skeleton, tracking)
     tracked = dataclasses.replace(
         found,
@@ -98,11 +98,3 @@ def fit_baseline(
         covariance_mm2=covariance,
     )
     return smooth(tracked, tracking)
-
-
-def _follow(values: F64, source: I64) -> F64:
-    """Values (T, P, ...) of input columns in the order of people (T, Q), NaN where a person is missing."""
-    if not source.shape[1]:
-        return np.zeros((len(source), 0, *values.shape[2:]))
-    picked = values[np.arange(len(source))[:, None], source]
-    return np.where((source < 0).reshape(*source.shape, *([1] * (values.ndim - 2))), np.nan, picked)

@@ -79,7 +79,7 @@ def track_people(
         (T, Q): the input column of each person in each frame, -1 where missing.
     """
     xyz_mm, score, time_s = np.asarray(xyz_mm, float), np.asarray(score, float), np.asarray(time_s, float)
-    tracklets = _follow(time_s, xyz_mm, config)
+    tracklets = _tracklets(time_s, xyz_mm, config)
     groups = _stitch(tracklets, time_s, xyz_mm, skeleton, config)
     needed = min(config.confirm_frames, len(time_s))
     sizes = [sum(len(tracklets[i].frames) for i in group) for group in groups]
@@ -98,7 +98,21 @@ def track_people(
     return out, out_score, np.arange(1, len(order) + 1), source
 
 
-def _follow(time_s: F64, xyz_mm: F64, config: TrackingConfig) -> list[_Tracklet]:
+def follow(values: F64, source: I64) -> F64:
+    """Values (T, P, ...) of input columns in the order of people, NaN where they are missing.
+
+    Args:
+        values: Of the input columns that `track_people` was given.
+        source: (T, Q) as it gave them.
+    """
+    if not source.shape[1]:
+        return np.zeros((len(source), 0, *values.shape[2:]))
+    picked = values[np.arange(len(source))[:, None], source]
+    picked[source < 0] = np.nan
+    return picked
+
+
+def _tracklets(time_s: F64, xyz_mm: F64, config: TrackingConfig) -> list[_Tracklet]:
     """Tracklets in order of birth."""
     finished: list[_Tracklet] = []
     active: list[_Tracklet] = []
