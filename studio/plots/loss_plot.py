@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QColor, QFont
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from core.jobs import Metric
@@ -17,7 +17,8 @@ from studio.theme import Theme, current_theme, theme_changed
 _REDRAW_MS = 100
 _MAX_POINTS = 2_000
 _FEW_DECADES = 2
-_ONE_LINE_PX, _TWO_LINES_PX = 24, 40
+_TITLE_PX, _LEGEND_PX = 24, 16
+_LEGEND_FONT_PX, _LEGEND_GAP_PX = 11, 12
 
 
 class LogAxis(pg.AxisItem):
@@ -127,6 +128,12 @@ class LossPlot(pg.PlotWidget):
             curve.setPen(self._pen(index))
         self._entitle()
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """The legend takes as many lines as it needs."""
+        super().resizeEvent(event)
+        if event is not None and event.size().width() != event.oldSize().width() and hasattr(self, "_curves"):
+            self._entitle()
+
     def _curve(self, name: str) -> pg.PlotDataItem:
         if name not in self._curves:
             self._curves[name] = self.plotItem.plot(pen=self._pen(len(self._curves)), connect="finite", antialias=True)
@@ -138,15 +145,33 @@ class LossPlot(pg.PlotWidget):
         theme = current_theme()
         parts = [name.partition("/")[2] or name for name in self._curves]
         words = [self._words.get(part, part.replace("_", " ")) for part in parts]
-        legend = " &nbsp; ".join(
+        entries = [
             f'<span style="color:{theme.series[i % len(theme.series)]}">{html.escape(word)}</span>'
             for i, word in enumerate(words)
-        )
-        under = f'<br><span style="font-size:11px">{legend}</span>' if len(words) > 1 else ""
+        ]
+        lines = [" &nbsp; ".join(entries[i] for i in line) for line in self._lines(words)] if len(words) > 1 else []
+        under = "".join(f'<br><span style="font-size:{_LEGEND_FONT_PX}px">{line}</span>' for line in lines)
         self.plotItem.setTitle(f"{html.escape(self._title)}{under}", color=theme.text, size="12px")
-        height = _TWO_LINES_PX if under else _ONE_LINE_PX
+        height = _TITLE_PX + _LEGEND_PX * len(lines)
         self.plotItem.titleLabel.setMaximumHeight(height)
         self.plotItem.layout.setRowFixedHeight(0, height)
+
+    def _lines(self, words: list[str]) -> list[list[int]]:
+        """Which words share a line, so that each line fits above the picture."""
+        font = QFont(self.font())
+        font.setPixelSize(_LEGEND_FONT_PX)
+        metrics = QFontMetrics(font)
+        room = self.width() - self.plotItem.getAxis("left").width() - _LEGEND_GAP_PX
+        lines: list[list[int]] = []
+        taken = 0.0
+        for i, word in enumerate(words):
+            needed = metrics.horizontalAdvance(word) + _LEGEND_GAP_PX
+            if not lines or taken + needed > room:
+                lines.append([])
+                taken = 0.0
+            lines[-1].append(i)
+            taken += needed
+        return lines
 
     def _pen(self, index: int) -> pg.mkPen:
         series = current_theme().series

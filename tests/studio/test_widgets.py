@@ -173,6 +173,21 @@ def test_a_plot_calls_its_curves_what_people_call_them(dressed: QApplication, qt
     assert ">camera px<" in legend
 
 
+def test_a_narrow_plot_breaks_its_legend_into_lines(dressed: QApplication, qtbot) -> None:
+    plot = LossPlot("Losses")
+    qtbot.addWidget(plot)
+    names = ("heatmap", "joint", "anchor", "consistency", "attention", "planes", "backbone", "loss")
+    plot.add(Metric(name=f"pose/{name}", value=1.0, step=1) for name in names)
+    plot.redraw()
+    plot.show()
+    breaks = []
+    for width in (260, 900):
+        plot.resize(width, plot.height())
+        qtbot.waitUntil(lambda: plot.plotItem.titleLabel.item.boundingRect().width() <= plot.width())
+        breaks.append(plot.plotItem.titleLabel.text.count("<br>"))
+    assert breaks[0] > breaks[1] == 1
+
+
 def test_device_in_words(tmp_path) -> None:
     assert device_words("NVIDIA H200", "cuda") == ("NVIDIA H200", "")
     words, remark = device_words("NVIDIA H200", "cpu")

@@ -124,7 +124,7 @@ PLOTS = (
     Plot(title="Pose network, this footage", unit="loss", stage="pose", only=_POSE, logarithmic=True),
     Plot(title="Fine-tuning on confident labels", unit="loss", stage="finetune", only=_POSE, logarithmic=True),
     Plot(
-        title="Smoother, synthetic people who move",
+        title="Smoother, synthetic motion",
         unit="mm",
         stage="motion",
         only=("mm", "start_mm"),
