@@ -84,7 +84,8 @@ def with_overrides(config: C, overrides: Sequence[str]) -> C:
             level = level[parent]
         if last not in level:
             raise CoreError(f"Unknown setting '{dotted}'.", closest(last, list(level)))
-        level[last] = yaml.safe_load(text)
+        empty = isinstance(level[last], str) and not text.strip()
+        level[last] = "" if empty else yaml.safe_load(text)
     return from_mapping(type(config), values)
 
 

@@ -129,7 +129,9 @@ def _train(preset_name: str, settings: list[str], made: Any, base: Any, folder: 
     config = with_overrides(preset(preset_name), settings)
     space = capture_space(made.rig, spacing_mm=config.model.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
     inputs = Detections.stack(made.rig, made.poses2d)
-    footage = Footage.build(made.rig, [inputs], [Labels.clean(made.rig, made.poses2d, base)], config.split)
+    clean = Labels.clean(made.rig, made.poses2d, base)
+    labels = clean if config.labels == "clean" else Labels.raw(inputs)
+    footage = Footage.build(made.rig, [inputs], [labels], config.split)
     started = time.monotonic()
     Trainer(config, footage, space, folder, pick_device(config.device), NullReporter()).run()
     return time.monotonic() - started

@@ -119,9 +119,12 @@ class BodyPrior(nn.Module):
             Views with P entries, whose heatmaps are still those of everybody.
         """
         affine, joints, peak = views.affine[sample], views.joints[sample], views.peak[sample]
-        expected = to_heatmap(affine, projector(expected_mm)[0])  # (P, V, J, 2)
-        scale = self._px_per_mm(projector, affine, expected_mm.mean(1))
-        spread_px = spread_mm.expand(len(expected), -1)[:, None] * scale  # (P, V, J)
+        step = 50 * torch.eye(3, device=expected_mm.device)
+        around = expected_mm.mean(1, keepdim=True) + torch.cat([step, -step])
+        uv = to_heatmap(affine, projector(torch.cat([expected_mm, around], 1))[0])
+        expected, ends = uv[:, :, :-6], uv[:, :, -6:]  # (P, V, J, 2), (P, V, 6, 2)
+        px_per_mm = (ends[:, :, :3] - ends[:, :, 3:]).norm(dim=-1).amax(-1, keepdim=True) / 100
+        spread_px = spread_mm.expand(len(expected), -1)[:, None] * px_per_mm  # (P, V, J)
         apart = (joints - expected[:, :, None]).square().sum(-1) / (2 * spread_px[:, :, None] ** 2)
         known = peak > 0
         # One joint that is far off, an outlier, does not make it somebody else.
@@ -137,15 +140,6 @@ class BodyPrior(nn.Module):
             peak=peak * fits[..., None],
             stored=views.stored,
         )
-
-    @staticmethod
-    def _px_per_mm(projector: RigProjector, affine: Tensor, root_mm: Tensor) -> Tensor:
-        """Heatmap px of a millimetre at the root, (P, V, 1)."""
-        step = 50 * torch.eye(3, device=root_mm.device)
-        ends, _ = projector(root_mm[:, None] + torch.cat([step, -step]))
-        ends = to_heatmap(affine, ends)
-        length: Tensor = (ends[:, :, :3] - ends[:, :, 3:]).norm(dim=-1)
-        return length.amax(-1, keepdim=True) / 100
 
 
 def _around(joints: Tensor, seen: Tensor, mine: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -265,15 +266,25 @@ def explained(scene: Scene, mine: Views, xyz_mm: Tensor, score: Tensor, sample: 
     near = (known & (apart < _NEAR_SIGMAS * scene.sigma_px)).sum(-1)
     agrees = (near >= _LEAST_JOINTS) & (2 * near > known.sum(-1)) & (mine.view_weight > 0)[..., None]
     misfit = torch.where(known, apart, 0.0).sum(-1) / known.sum(-1).clamp_min(1)
-    keep = torch.zeros(len(xyz_mm), dtype=torch.bool, device=xyz_mm.device)
-    taken: dict[int, Tensor] = {}
-    order = (agrees.any(-1).sum(-1) + score.mean(-1)).argsort(descending=True)
-    for person in order.tolist():  # each choice depends on those before
-        moment = int(sample[person])
-        free = agrees[person] & ~taken.setdefault(moment, torch.zeros_like(agrees[person]))
+    order = (agrees.any(-1).sum(-1) + score.mean(-1)).argsort(descending=True).tolist()
+    return torch.from_numpy(_choose(order, sample.tolist(), agrees.cpu().numpy(), misfit.cpu().numpy(), min_views)).to(
+        xyz_mm.device
+    )
+
+
+def _choose(order: list[int], sample: list[int], agrees: np.ndarray, misfit: np.ndarray, min_views: int) -> np.ndarray:
+    """Which people (P,) stay when each, in order, takes one of the detections left that agree with it (P, V, D).
+
+    Each choice depends on those before: a few small ones, and not for a GPU.
+    """
+    keep = np.zeros(len(agrees), bool)
+    taken: dict[int, np.ndarray] = {}
+    for person in order:
+        mine = taken.setdefault(sample[person], np.zeros_like(agrees[person]))
+        free = agrees[person] & ~mine
         views = free.any(-1)
-        keep[person] = int(views.sum()) >= min_views
+        keep[person] = views.sum() >= min_views
         if keep[person]:
-            best = torch.where(free, misfit[person], torch.inf).argmin(-1)
-            taken[moment][views, best[views]] = True
+            best = np.where(free, misfit[person], np.inf).argmin(-1)
+            mine[views, best[views]] = True
     return keep

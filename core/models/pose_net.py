@@ -5,6 +5,7 @@ Legend: V view, P person (all people of a batch in one row), J joint, H W heatma
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -147,10 +148,10 @@ def merge_skeletons(xyz_mm: Tensor, score: Tensor, sample: Tensor, distance_mm: 
         distance_mm: Mean joint distance.
     """
     apart = (xyz_mm[:, None] - xyz_mm[None]).norm(dim=-1).mean(-1)
-    near = (apart < distance_mm) & (sample[:, None] == sample[None])
-    keep = torch.ones(len(xyz_mm), dtype=torch.bool, device=xyz_mm.device)
+    near = ((apart < distance_mm) & (sample[:, None] == sample[None])).cpu().numpy()
+    keep = np.ones(len(xyz_mm), bool)
     order = score.argsort(descending=True).tolist()
-    for place, person in enumerate(order):
+    for place, person in enumerate(order):  # few, and each choice depends on those before: not for a GPU
         better = order[:place]
-        keep[person] = not bool((near[person, better] & keep[better]).any())
-    return keep
+        keep[person] = not (near[person, better] & keep[better]).any()
+    return torch.from_numpy(keep).to(xyz_mm.device)

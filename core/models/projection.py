@@ -48,6 +48,9 @@ class RigProjector(nn.Module):
         buffer("size_px", [np.array(camera.size_px, float) for camera in rig])
         self._any_fisheye = any(camera.lens == "fisheye" for camera in rig)
         self._any_pinhole = any(camera.lens == "pinhole" for camera in rig)
+        # Terms that no camera of the rig has are not even computed: where points are few, each operation costs alike.
+        self._any_rational = bool(self.distortion[:, 5:8].any())
+        self._any_prism = bool(self.distortion[:, 8:].any())
         self._any_tilt = any(camera.distortion.size == 14 and camera.distortion[12:].any() for camera in rig)
 
     def __len__(self) -> int:
@@ -88,9 +91,14 @@ class RigProjector(nn.Module):
         k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = self.distortion[:, :12, None].unbind(1)
         x, y = xy.unbind(-1)
         r2 = x * x + y * y
-        radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-        out_x = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x) + r2 * (s1 + r2 * s2)
-        out_y = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y + r2 * (s3 + r2 * s4)
+        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        if self._any_rational:
+            radial = radial / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+        two_xy = 2 * x * y
+        out_x = x * radial + p1 * two_xy + p2 * (r2 + 2 * x * x)
+        out_y = y * radial + p1 * (r2 + 2 * y * y) + p2 * two_xy
+        if self._any_prism:
+            out_x, out_y = out_x + r2 * (s1 + r2 * s2), out_y + r2 * (s3 + r2 * s4)
         if not self._any_tilt:
             return torch.stack([out_x, out_y], -1)
         tilted = torch.einsum("vij,...vnj->...vni", self.tilt, torch.stack([out_x, out_y, torch.ones_like(out_x)], -1))

@@ -36,6 +36,8 @@ _WEIGHTS, _PRIORS = (-12.0, 3.0), (-4.0, 0.0)
 _FARTHEST_MM = 2500.0
 _FLAT, _WIDE, _LEAST_PAIR, _NEAR_MM, _AGREEING_ROUNDS = 1e-4, 0.35, 0.05, 50.0, 3
 """Of `Rays.agree`: keeps parallel rays solvable; the sine of a good angle; bounds; what is near; its iterations."""
+_AT_ONCE = 1 << 18
+"""Distances of crossings from rays in memory together."""
 _FEATURES_OBSERVED, _FEATURES_JOINT = 11, 6
 
 
@@ -181,8 +183,7 @@ class Rays:
     @classmethod
     def of(cls, projector: RigProjector, affine: Tensor, seen: Observations, xyz_mm: Tensor) -> Rays:
         """Rays of what was seen, near joints (P, J, 3); the lens is linearised there."""
-        slope, uv = jacobian(projector, affine, xyz_mm)  # (P, V, J, 2, 3)
-        ahead = projector(xyz_mm)[1]
+        slope, uv, ahead = jacobian(projector, affine, xyz_mm)  # (P, V, J, 2, 3)
         residual = seen.xy - uv
         gram = slope @ slope.mT
         a, b, d = gram[..., 0, 0], gram[..., 0, 1], gram[..., 1, 1]
@@ -214,9 +215,11 @@ class Rays:
         angle = torch.linalg.cross(self.direction[:, one], self.direction[:, other]).norm(dim=-1)
         pair = torch.minimum(self.height[:, one], self.height[:, other]) * (angle / _WIDE).clamp_max(1)
         support = torch.zeros_like(pair)
-        for v in range(V):  # views are few, and all at once would take V times the memory
-            apart = _square_apart(self.offset_mm[:, v, None], self.direction[:, v, None], crossing)
-            support = support + self.height[:, v, None] ** 2 * torch.exp(-0.5 * apart / _NEAR_MM**2)
+        step = max(1, _AT_ONCE // max(1, pair.numel()))
+        for part in (slice(first, first + step) for first in range(0, V, step)):
+            offset, direction = self.offset_mm[:, part, None], self.direction[:, part, None]
+            near = torch.exp(-0.5 * _square_apart(offset, direction, crossing[:, None]) / _NEAR_MM**2)
+            support = support + (self.height[:, part, None].square() * near).sum(1)
         score, index = torch.where(pair > 0, support * pair.clamp_min(_LEAST_PAIR).sqrt(), 0.0).max(1)
         way = crossing.gather(1, index[:, None, :, None].expand(-1, -1, -1, 3))[:, 0]
         for _ in range(_AGREEING_ROUNDS):
@@ -310,8 +313,6 @@ def gaussian_nll(error_mm: Tensor, precision: Tensor) -> Tensor:
 
 def _adjugate(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Adjugates (..., 3, 3) and determinants (...) of symmetric matrices."""
-    a, b, c = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2]
-    d, e, f = matrix[..., 1, 1], matrix[..., 1, 2], matrix[..., 2, 2]
-    ad, ae, af = d * f - e * e, c * e - b * f, b * e - c * d
-    rows = torch.stack([ad, ae, af, ae, a * f - c * c, b * c - a * e, af, b * c - a * e, a * d - b * b], -1)
-    return rows.view(*matrix.shape), a * ad + b * ae + c * af
+    # Column by column the cross product of the other two.
+    adjugate = torch.linalg.cross(matrix.roll(-1, -2), matrix.roll(-2, -2))
+    return adjugate, (matrix[..., 0, :] * adjugate[..., 0, :]).sum(-1)

@@ -59,7 +59,7 @@ def refine(
 
     def point_terms(now: Tensor, peak_xy: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
         """Normal matrices (P, J, 3, 3) and right sides (P, J, 3) of each joint by itself."""
-        slope, uv = jacobian(projector, views.affine, now)  # (P, V, J, 2, 3)
+        slope, uv, _ = jacobian(projector, views.affine, now)  # (P, V, J, 2, 3)
         residual, scaled = (peak_xy - uv) / config.noise_px, slope / config.noise_px
         weight = confidence * (config.huber / residual.norm(dim=-1).clamp_min(1e-6)).clamp_max(1)
         normal = torch.einsum("pvj,pvjri,pvjrk->pjik", weight, scaled, scaled) + prior
@@ -170,12 +170,13 @@ def _reproject(projector: RigProjector, affine: Tensor, xyz_mm: Tensor) -> tuple
     return to_heatmap(affine, uv), ahead & projector.inside(uv)
 
 
-def jacobian(projector: RigProjector, affine: Tensor, xyz_mm: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivative (P, V, J, 2, 3) of the heatmap px by the joint, and the px (P, V, J, 2) themselves."""
+def jacobian(projector: RigProjector, affine: Tensor, xyz_mm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Derivative (P, V, J, 2, 3) of the heatmap px by the joint, the px (P, V, J, 2) themselves, and whether they are
+    ahead of the camera (P, V, J)."""
     J = xyz_mm.shape[1]
-    steps = _STEP_MM * torch.eye(3, device=xyz_mm.device)
-    moved = torch.cat([xyz_mm, *(xyz_mm + s for s in steps), *(xyz_mm - s for s in steps)], 1)
-    uv = to_heatmap(affine, projector(moved)[0])
-    uv = uv.view(*uv.shape[:2], 7, J, 2)
+    step = _STEP_MM * torch.eye(3, device=xyz_mm.device)
+    steps = torch.cat([torch.zeros_like(step[:1]), step, -step])  # (7, 3)
+    uv, ahead = projector((xyz_mm[:, None] + steps[:, None]).flatten(1, 2))
+    uv = to_heatmap(affine, uv).view(*uv.shape[:2], 7, J, 2)
     slope = (uv[:, :, 1:4] - uv[:, :, 4:7]) / (2 * _STEP_MM)  # (P, V, 3, J, 2)
-    return slope.permute(0, 1, 3, 4, 2), uv[:, :, 0]
+    return slope.permute(0, 1, 3, 4, 2), uv[:, :, 0], ahead[:, :, :J]

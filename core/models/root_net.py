@@ -108,8 +108,7 @@ def thin(points: Tensor, valid: Tensor, distance: float) -> Tensor:
     Returns:
         (B, K) bool.
     """
-    near = torch.cdist(points, points) < distance
-    keep = valid.clone()
-    for k in range(1, points.shape[1]):
+    near, keep = (torch.cdist(points, points) < distance).cpu().numpy(), valid.cpu().numpy().copy()
+    for k in range(1, points.shape[1]):  # each depends on those before: not for a GPU
         keep[:, k] &= ~(near[:, k, :k] & keep[:, :k]).any(1)
-    return keep
+    return torch.from_numpy(keep).to(points.device)

@@ -10,6 +10,7 @@ Legend: N stretch, F frame of a stretch, J joint.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ class ErrorBank:
     fps: float
 
     @classmethod
+    @lru_cache(maxsize=4)
     def load(cls, name: str, part: str = "all") -> ErrorBank:
         """The errors of an estimator.
 

@@ -416,7 +416,7 @@ def fast() -> TrainConfig:
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=RootNetConfig(head="planes", net=net, spacing_mm=100.0, threshold=0.12),
-            pose=PoseNetConfig(head="planes", net=net, voxels=32, rays=RayRefinerConfig(enabled=True)),
+            pose=PoseNetConfig(head="planes", net=net, voxels=32, rays=RayRefinerConfig(enabled=True, rounds=1)),
             motion=MotionConfig(enabled=True),
         ),
         root=RootStage(steps=3000, batch=4, learning_rate=1e-3, common_height=False),

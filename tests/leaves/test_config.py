@@ -85,6 +85,12 @@ def test_overrides_that_cannot_be_understood(override: str, hint: str) -> None:
     assert hint in caught.value.hint
 
 
+def test_nothing_after_the_sign_is_an_empty_word() -> None:
+    assert with_overrides(Outer(name="x"), ["name="]).name == ""
+    with pytest.raises(CoreError, match=r"inner\.steps"):
+        with_overrides(Outer(name="x"), ["inner.steps="])
+
+
 def test_an_integer_is_a_float_too() -> None:
     assert from_mapping(Inner, {"rate": 1}).rate == 1.0
 
