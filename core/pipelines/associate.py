@@ -12,7 +12,7 @@ from core import __version__
 from core.association.config import AssociationConfig
 from core.association.match import associate_take
 from core.calibration.people import check_people
-from core.config import to_mapping
+from core.config import from_mapping, to_mapping
 from core.evaluation.compare import covered, figures
 from core.evaluation.people import continuity, people_frames
 from core.evaluation.view_left_out import observations, reprojection
@@ -75,6 +75,13 @@ def _warn(rig: CameraRig, sequence: Pose3DSequence, reporter: Reporter) -> None:
     for finding in check_people(rig, sequence):
         if finding.level != "ok":
             reporter.note(f"{finding.sentence} {finding.remedy}".strip(), "warning")
+
+
+def settings_of(baseline: Pose3DSequence) -> tuple[AssociationConfig, TrackingConfig]:
+    """What a stored baseline was made with."""
+    settings = baseline.provenance.get("config", {})
+    association = from_mapping(AssociationConfig, settings.get("association", {}))
+    return association, from_mapping(TrackingConfig, settings.get("tracking", {}))
 
 
 def fit_baseline(

@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from core.association.config import AssociationConfig
 from core.config import from_mapping
 from core.errors import CoreError
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
 from core.evaluation.view_left_out import Fit, LeftOut, Observations, observations, reprojection, view_left_out
 from core.files import read_yaml, write_json
-from core.pipelines.associate import fit_baseline
+from core.pipelines.associate import fit_baseline, settings_of
 from core.pipelines.params import EvaluateParams, TrainParams
 from core.progress import NullReporter, Reporter, Stage, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.status import trained_runs
-from core.tracking.config import TrackingConfig
 from core.training.config import SplitConfig
 from core.training.split import held_out
 from core.types.arrays import F64
@@ -119,15 +117,13 @@ def _split(model: RunLayout | None) -> SplitConfig:
 def _baseline(material: _Material, reporter: Reporter) -> MethodResult:
     """The stored baseline, and its refit for every left-out camera with the settings that it was made with."""
     sequence = material.take.poses3d(BASELINE)
-    settings = sequence.provenance.get("config", {})
-    association = from_mapping(AssociationConfig, settings.get("association", {}))
-    tracking = from_mapping(TrackingConfig, settings.get("tracking", {}))
+    settings = settings_of(sequence)
     frames = material.measured.frames
     poses2d = {name: _rows(pose, frames) for name, pose in material.poses2d.items()}
 
     def fit(camera: str) -> Pose3DSequence:
         rest = material.rig.subset([n for n in material.rig.names if n != camera])
-        return fit_baseline(rest, poses2d, material.time_s[frames], association, tracking, NullReporter())
+        return fit_baseline(rest, poses2d, material.time_s[frames], *settings, NullReporter())
 
     left_out = material.left_out(fit, reporter, "Triangulating without")
     return MethodResult(sequence=sequence, reprojection=material.reprojection(sequence), left_out=left_out)
