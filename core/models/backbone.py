@@ -210,9 +210,9 @@ class BackboneMaps:
 
 
 def heatmaps_of(network: nn.Module, pictures: Tensor) -> Tensor:
-    """Heatmaps (B, V, J, H, W) of pictures (B, V, 3, h, w), a moment at a time.
+    """What the backbone or the attention network makes of pictures (B, V, 3, h, w): (B, V, J, H, W), moment by moment.
 
-    Where a gradient is wanted of large pictures, what lies inside the backbone is computed again on the way back: kept
+    Where a gradient is wanted of large pictures, what lies inside the network is computed again on the way back: kept
     for three versions of five views it would not fit a GPU of 12 GB. Batch norms count every picture once all the same.
     """
     wanted = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.models.backbone import heatmaps_of
 from core.models.networks import JOINTS, ROOT, Networks, Scene, correct, find_people
 from core.models.projection import to_heatmap
 from core.models.render import highest, render
@@ -221,8 +222,7 @@ class PoseTraining(Batched):
         """What the attention network makes of a version's pictures, (B, V, J, H, W) in 0..1."""
         if self.config.attention != "network" or self.networks.attention is None or version.pictures is None:
             return None
-        B, V = version.pictures.shape[:2]
-        return torch.as_tensor(self.networks.attention(version.pictures.flatten(0, 1)).float().unflatten(0, (B, V)))
+        return heatmaps_of(self.networks.attention, version.pictures)
 
     def _compare(
         self,
