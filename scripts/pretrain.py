@@ -13,6 +13,9 @@ from pathlib import Path
 
 from _environment import run_elsewhere
 
+_RAYS_STEPS = 6000
+"""Of the learned correction, which the presets leave as it was made here."""
+
 
 def pretrain(asked: argparse.Namespace) -> None:
     """Trains the stages that need no footage and writes the networks, in half precision, to a folder."""
@@ -25,7 +28,7 @@ def pretrain(asked: argparse.Namespace) -> None:
     from core.models.store import Checkpoint
     from core.progress import NullReporter
     from core.synthetic.rigs import ring_rig
-    from core.training.config import RigsConfig, preset
+    from core.training.config import RaysStage, RigsConfig, preset
     from core.training.data import Footage
     from core.training.trainer import Trainer
 
@@ -47,6 +50,7 @@ def pretrain(asked: argparse.Namespace) -> None:
         base,
         rigs=RigsConfig(random=not asked.one_rig, own_share=0.1),
         root=dataclasses.replace(base.root, real_batch=0, common_height=False),
+        rays=RaysStage(steps=_RAYS_STEPS),
         checkpoint_s=1e9,
         max_minutes=asked.minutes,
     )

@@ -48,6 +48,10 @@ _FROM_NOISE = (
     "The backbone starts from nothing: from one take it learns these pictures and hardly others. Give a Pose-ResNet or "
     "ResNet file as model.backbone.weights, or let the networks look at the estimator's joints."
 )
+_UNTRAINED_RAYS = (
+    "The correction starts from nothing and is not trained, so it is weighted triangulation. Set rays.steps to some "
+    "thousands, or start from the networks that come with the program (start=shipped)."
+)
 
 
 class Trainer:
@@ -102,6 +106,8 @@ class Trainer:
             reporter.note(_FROM_NOISE, "warning")
         if config.start:
             start_from(self.networks, config.start, config.name)
+        elif self.networks.rays is not None and not config.rays.steps:
+            reporter.note(_UNTRAINED_RAYS, "warning")
         self.networks.to(device)
         set_precision(self.networks, pick_precision(device, config.precision))
         self.scene = Scene(footage.rig, space, config.model, device)
