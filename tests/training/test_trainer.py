@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from core.errors import CancelledError, CoreError
+from core.models.config import RayRefinerConfig
 from core.models.networks import Networks, Scene
 from core.models.store import META, WEIGHTS, Checkpoint
 from core.progress import NullReporter, RecordingReporter
@@ -20,6 +21,7 @@ from core.training.checkpoint import Progress, step_generator
 from core.training.config import (
     PoseStage,
     PoseSyntheticStage,
+    RaysStage,
     RigsConfig,
     RootStage,
     SplitConfig,
@@ -114,6 +116,16 @@ class TestLoop:
         wild = dataclasses.replace(tiny, root=RootStage(steps=5, batch=1, weight_synthetic=float("nan")))
         with pytest.raises(CoreError, match="not finite"):
             trainer(wild, world, tmp_path).run()
+
+    def test_a_correction_that_nobody_trains_is_said(self, tiny: TrainConfig, world: World, tmp_path: Path) -> None:
+        pose = dataclasses.replace(tiny.model.pose, rays=RayRefinerConfig(enabled=True))
+        for steps in (0, 1):
+            reporter = RecordingReporter()
+            config = dataclasses.replace(
+                tiny, model=dataclasses.replace(tiny.model, pose=pose), rays=RaysStage(steps=steps, batch=2)
+            )
+            trainer(config, world, tmp_path / str(steps), reporter)
+            assert any("rays.steps" in text for text, _ in reporter.notes) == (steps == 0)
 
 
 class TestMemory:
