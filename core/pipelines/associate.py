@@ -77,11 +77,23 @@ def _warn(rig: CameraRig, sequence: Pose3DSequence, reporter: Reporter) -> None:
             reporter.note(f"{finding.sentence} {finding.remedy}".strip(), "warning")
 
 
-def settings_of(baseline: Pose3DSequence) -> tuple[AssociationConfig, TrackingConfig]:
-    """What a stored baseline was made with."""
+def refit_without(
+    camera: str,
+    baseline: Pose3DSequence,
+    rig: CameraRig,
+    poses2d: Mapping[str, Pose2D],
+    time_s: F64,
+    reporter: Reporter,
+) -> Pose3DSequence:
+    """A stored baseline again, of the other cameras alone, with the settings that it was made with.
+
+    The moments may be fewer than the baseline's: those of `poses2d` and `time_s` count.
+    """
     settings = baseline.provenance.get("config", {})
     association = from_mapping(AssociationConfig, settings.get("association", {}))
-    return association, from_mapping(TrackingConfig, settings.get("tracking", {}))
+    tracking = from_mapping(TrackingConfig, settings.get("tracking", {}))
+    rest = rig.subset([name for name in rig.names if name != camera])
+    return fit_baseline(rest, poses2d, time_s, association, tracking, reporter)
 
 
 def fit_baseline(

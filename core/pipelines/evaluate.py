@@ -14,7 +14,7 @@ from core.errors import CoreError
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
 from core.evaluation.view_left_out import Fit, LeftOut, Observations, observations, reprojection, view_left_out
 from core.files import read_yaml, write_json
-from core.pipelines.associate import fit_baseline, settings_of
+from core.pipelines.associate import refit_without
 from core.pipelines.params import EvaluateParams, TrainParams
 from core.progress import NullReporter, Reporter, Stage, check
 from core.session import BASELINE, RunLayout, Session, Take
@@ -117,13 +117,11 @@ def _split(model: RunLayout | None) -> SplitConfig:
 def _baseline(material: _Material, reporter: Reporter) -> MethodResult:
     """The stored baseline, and its refit for every left-out camera with the settings that it was made with."""
     sequence = material.take.poses3d(BASELINE)
-    settings = settings_of(sequence)
     frames = material.measured.frames
     poses2d = {name: _rows(pose, frames) for name, pose in material.poses2d.items()}
 
     def fit(camera: str) -> Pose3DSequence:
-        rest = material.rig.subset([n for n in material.rig.names if n != camera])
-        return fit_baseline(rest, poses2d, material.time_s[frames], *settings, NullReporter())
+        return refit_without(camera, sequence, material.rig, poses2d, material.time_s[frames], NullReporter())
 
     left_out = material.left_out(fit, reporter, "Triangulating without")
     return MethodResult(sequence=sequence, reprojection=material.reprojection(sequence), left_out=left_out)

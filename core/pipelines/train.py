@@ -15,7 +15,7 @@ from core.models.pictures import StoredPictures
 from core.models.stored import TakeMaps
 from core.models.take_pictures import take_pictures
 from core.models.views import Detections
-from core.pipelines.associate import fit_baseline, settings_of
+from core.pipelines.associate import refit_without
 from core.pipelines.params import TrainParams
 from core.pipelines.space import in_space, space_of_run
 from core.pose2d.heatmaps import take_heatmaps
@@ -25,10 +25,7 @@ from core.training.config import TrainConfig, preset
 from core.training.data import Footage, Labels
 from core.training.split import held_out_camera
 from core.training.trainer import Trainer
-from core.types.arrays import F64
 from core.types.camera import CameraRig
-from core.types.pose2d import Pose2D
-from core.types.pose3d import Pose3DSequence
 
 
 def train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -114,23 +111,12 @@ def _footage(
     unseen = held_out_camera(rig.names, config.split)
     for take in takes:
         poses2d, baseline = take.poses2d(estimator, rig), take.poses3d(BASELINE)
-        if unseen is not None and not config.split.train_on_camera:
-            baseline = _without(rig.names[unseen], baseline, rig, poses2d, take.timeline().time_s, reporter)
         inputs.append(Detections.stack(rig, poses2d))
-        clean = Labels.clean(rig, poses2d, baseline)
-        labels.append(clean if config.labels == "clean" else Labels.raw(inputs[-1]))
+        if config.labels == "raw":
+            labels.append(Labels.raw(inputs[-1]))
+            continue
+        if unseen is not None and not config.split.train_on_camera:
+            time_s = take.timeline().time_s
+            baseline = refit_without(rig.names[unseen], baseline, rig, poses2d, time_s, reporter)
+        labels.append(Labels.clean(rig, poses2d, baseline))
     return Footage.build(rig, inputs, labels, config.split, maps, pictures)
-
-
-def _without(
-    camera: str,
-    baseline: Pose3DSequence,
-    rig: CameraRig,
-    poses2d: dict[str, Pose2D],
-    time_s: F64,
-    reporter: Reporter,
-) -> Pose3DSequence:
-    """The baseline of the other cameras alone: what labels may be cleaned with."""
-    others = {name: poses for name, poses in poses2d.items() if name != camera}
-    rest = rig.subset([name for name in rig.names if name != camera])
-    return fit_baseline(rest, others, time_s, *settings_of(baseline), reporter)
