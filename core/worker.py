@@ -16,10 +16,10 @@ from typing import Any
 
 from core.errors import CoreError
 from core.jobs.events import Cancelled, Finished
-from core.jobs.machine import keep_freed_memory, wait_without_spinning
-from core.jobs.ranks import Ranks, follow, take_own_gpu
-from core.jobs.record import record
+from core.jobs.launch import Ranks, follow, take_own_gpu
+from core.jobs.runner import record
 from core.jobs.spec import JobSpec
+from core.jobs.system import keep_freed_memory, wait_without_spinning
 from core.pipelines.verbs import verb
 from core.progress import Reporter
 from core.session import RunLayout, Session

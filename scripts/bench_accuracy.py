@@ -30,7 +30,7 @@ _SMOOTHEST_MM_S2 = 2000.0
 
 def bench(asked: argparse.Namespace) -> None:
     """Prints a table for every group of scenes."""
-    from core.jobs.machine import keep_freed_memory, wait_without_spinning
+    from core.jobs.system import keep_freed_memory, wait_without_spinning
 
     keep_freed_memory()
     wait_without_spinning()
@@ -60,7 +60,7 @@ def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict
     """Figures of every method on one scene."""
     from core.association.config import AssociationConfig
     from core.models.store import Checkpoint
-    from core.pipelines.associate import fit_baseline
+    from core.pipelines.triangulate import fit_baseline
     from core.progress import NullReporter
     from core.tracking.config import TrackingConfig
     from core.tracking.smooth import smooth
@@ -97,10 +97,10 @@ def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict
 def _predict(saved: Any, made: Any, base: Any, name: str, over_time: bool = True) -> Any:
     import torch
 
-    from core.calibration.space import capture_space
-    from core.inference.predictor import Predictor
+    from core.geometry.capture_volume import capture_space
     from core.models.device import pick_device
     from core.progress import NullReporter
+    from core.reconstruction.predictor import Predictor
 
     device = pick_device()
     space = capture_space(made.rig, spacing_mm=saved.config.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
@@ -117,8 +117,8 @@ def _trainings(asked: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
 
 def _train(preset_name: str, settings: list[str], made: Any, base: Any, folder: Path) -> float:
     """Trains on the scene's own detections; returns the seconds it took."""
-    from core.calibration.space import capture_space
     from core.config import with_overrides
+    from core.geometry.capture_volume import capture_space
     from core.models.device import pick_device
     from core.models.views import Detections
     from core.progress import NullReporter

@@ -55,7 +55,7 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
     from core.association.config import AssociationConfig
     from core.evaluation.metrics import accuracy
     from core.evaluation.people import continuity
-    from core.pipelines.associate import fit_baseline
+    from core.pipelines.triangulate import fit_baseline
     from core.progress import NullReporter
     from core.synthetic import people, rigs
     from core.synthetic.observe import observe

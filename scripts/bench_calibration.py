@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 from _environment import run_elsewhere
 
 if TYPE_CHECKING:
-    from core.calibration.board import Board
-    from core.calibration.solving import BoardCalibration
+    from core.board.pattern import Board
+    from core.calibration.board.calibrate import BoardCalibration
     from core.types.arrays import F64
     from core.types.camera import CameraRig
 
 
 def main() -> None:
     """Prints the tables that were asked for."""
-    from core.calibration.board import Board
+    from core.board.pattern import Board
 
     asked = _arguments()
     if asked.rigs:
@@ -66,12 +66,12 @@ def _synthetic(rigs: int, seconds: float, close: int) -> None:
     """Random rigs of 3 to 8 cameras, corners off by 0.3 px, every second rig with delays of up to 100 ms."""
     import numpy as np
 
-    from core.calibration.board import Board
-    from core.calibration.config import CalibrateConfig
-    from core.calibration.solving import calibrate
-    from core.calibration.wave import closeups, wave
+    from core.board.pattern import Board
+    from core.calibration.board.calibrate import calibrate
+    from core.calibration.board.config import CalibrateConfig
     from core.errors import CoreError
     from core.progress import NullReporter
+    from core.synthetic.board_scene import closeups, wave
     from core.synthetic.rigs import random_rig
 
     board = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
@@ -118,7 +118,7 @@ def _people(walks: int) -> None:
     """Rigs of 3 to 6 cameras from one or two walking people: 5 px of noise, delays of up to 100 ms, stature known."""
     import numpy as np
 
-    from core.calibration.walk import trial
+    from core.calibration.people.trial import trial
 
     names = ("rotation_deg", "position_percent", "upright_deg", "upright_percent", "latency_ms")
     print("\n| rig | cameras | people | placed | rotation deg | position % | with floor: deg | % | delay ms | s |")
@@ -140,7 +140,7 @@ def _errors(found: BoardCalibration, truth: CameraRig, late_s: F64) -> tuple[F64
     """Errors of all cameras after laying the rig onto the truth: % of its size, degrees, ms."""
     import numpy as np
 
-    from core.calibration.rotation import angle_rad, mean
+    from core.geometry.so3 import angle_rad, mean
 
     names = found.posed
     mine, exact = ([rig[n] for n in names] for rig in (found.rig, truth))
@@ -162,10 +162,10 @@ def _problems(found: BoardCalibration) -> list[str]:
     """What the verdict finds odd or wrong."""
     import numpy as np
 
-    from core.calibration.check import check_rig
-    from core.calibration.frame import guessed
-    from core.calibration.quality import measure
-    from core.calibration.verdict import judge
+    from core.calibration.board.metrics import measure
+    from core.calibration.board.report import judge
+    from core.calibration.checks import check_rig
+    from core.calibration.world import guessed
 
     way = found.solution.way
     places = (found.seen.board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
@@ -178,13 +178,13 @@ def _recording(folder: Path, board: Board) -> None:
     """One real recording: held-out figures and the time that everything took."""
     import numpy as np
 
-    from core.calibration.config import CalibrateConfig
-    from core.calibration.look import look_through
-    from core.calibration.quality import measure
-    from core.calibration.solving import calibrate
+    from core.calibration.board.calibrate import calibrate
+    from core.calibration.board.config import CalibrateConfig
+    from core.calibration.board.detect_take import look_through
+    from core.calibration.board.metrics import measure
     from core.progress import NullReporter
     from core.session import Session
-    from core.session.intake import import_take
+    from core.session.ingest import import_take
 
     with tempfile.TemporaryDirectory() as root:
         session = Session.create(Path(root) / "session")

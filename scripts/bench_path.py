@@ -89,7 +89,7 @@ def associate(bench: Bench) -> Work:
     import dataclasses
 
     from core.association.config import AssociationConfig
-    from core.pipelines.associate import fit_baseline
+    from core.pipelines.triangulate import fit_baseline
     from core.pose2d.config import DEFAULT_ESTIMATOR
     from core.progress import NullReporter
     from core.tracking.config import TrackingConfig
@@ -105,9 +105,9 @@ def associate(bench: Bench) -> Work:
 
 def infer(bench: Bench) -> Work:
     """Root and pose networks, refinement and tracking; with a trained run where there is one."""
-    from core.inference.predictor import Predictor
     from core.pose2d.config import DEFAULT_ESTIMATOR
     from core.progress import NullReporter
+    from core.reconstruction.predictor import Predictor
 
     rig = bench.session.rig_for(bench.take)
     predictor = Predictor.load(bench.session.layout.run(bench.run)) if bench.run else _untrained(bench)
@@ -117,10 +117,10 @@ def infer(bench: Bench) -> Work:
 
 def _untrained(bench: Bench) -> Any:
     """Networks of the quick preset with random weights: the same work but for the number of people they find."""
-    from core.calibration.space import capture_space
-    from core.inference.predictor import Predictor
+    from core.geometry.capture_volume import capture_space
     from core.models.device import pick_device
     from core.models.networks import Networks
+    from core.reconstruction.predictor import Predictor
     from core.training.config import preset
 
     config, device = preset("quick").model, pick_device("auto")

@@ -33,7 +33,7 @@ _AS_WORKERS = {
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
-"""What `core.jobs.machine` sets in worker processes; that module needs more packages than are asked for here."""
+"""What `core.jobs.system` sets in worker processes; that module needs more packages than are asked for here."""
 _LIGHT = "fast with a light backbone"
 _TAKE = 64
 Work = Callable[[], object]
@@ -154,7 +154,7 @@ def _scene(asked: argparse.Namespace, config: Any, device: Any) -> Any:
 
     from core.models.networks import Scene
     from core.synthetic.rigs import ring_rig
-    from core.types.space import CaptureSpace
+    from core.types.volume import CaptureSpace
 
     space = CaptureSpace(centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(80, 80, 20))
     return Scene(ring_rig(asked.views, radius_mm=5500.0), space, config, device)
@@ -256,7 +256,7 @@ class Frames:
         """The learned smoother on `_TAKE` moments of these people."""
         import numpy as np
 
-        from core.inference.over_time import settle
+        from core.reconstruction.temporal import settle
 
         assert self.networks.motion is not None
         people = self.roots[: self.roots.shape[0] // len(self.affine)].cpu().numpy().astype(float)

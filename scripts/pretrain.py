@@ -19,11 +19,11 @@ _RAYS_STEPS = 6000
 
 def pretrain(asked: argparse.Namespace) -> None:
     """Trains the stages that need no footage and writes the networks, in half precision, to a folder."""
-    from core.jobs.machine import keep_freed_memory
+    from core.jobs.system import keep_freed_memory
 
     keep_freed_memory()
-    from core.calibration.space import capture_space
     from core.config import with_overrides
+    from core.geometry.capture_volume import capture_space
     from core.models.device import describe, pick_device
     from core.models.store import Checkpoint
     from core.progress import NullReporter

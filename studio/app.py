@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication
 
 from core import NAME, __version__
 from core.errors import CoreError
-from studio.collector import GuiCollector
+from studio.gc_guard import GuiCollector
 from studio.icons import icon
 from studio.log import CrashReporter, start_logging
 from studio.main_window import MainWindow

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.frame import Similarity, from_points
+from core.calibration.world import Similarity, from_points
 from core.errors import CoreError
 from core.geometry import ideal_points, project, project_rig, rays, triangulate
 from core.types.arrays import F64

@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from core.cli.arguments import parser, settings
-from core.cli.space import space
 from core.cli.terminal import JobView, show_end, show_error, words
+from core.cli.volume import space
 from core.config import to_mapping
 from core.errors import CoreError
 from core.jobs import Cancelled, Finished, JobSpec, record
-from core.jobs.machine import keep_freed_memory, wait_without_spinning
-from core.jobs.ranks import Ranks, follow, take_own_gpu
+from core.jobs.launch import Ranks, follow, take_own_gpu
+from core.jobs.system import keep_freed_memory, wait_without_spinning
 from core.pipelines.demo import create_demo
 from core.pipelines.verbs import VERBS, Verb, verb
 from core.progress import Reporter
@@ -128,7 +128,7 @@ def _run_shared(
 ) -> int:
     """One of several processes that torchrun started, on one machine or many: the first one makes the run's folder."""
     take_own_gpu()
-    from core.models.group import Group  # torch, which other commands do without
+    from core.models.distributed import Group  # torch, which other commands do without
 
     group = Group(Ranks.of_environment())
     try:

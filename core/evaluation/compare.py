@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.evaluation.view_left_out import LeftOut, Observations
+from core.evaluation.loco import LeftOut, Observations
 from core.types.arrays import F64, I64
 
 _BLOCK_FRAMES = 15  # Errors of neighbouring frames are nearly the same: they are drawn together.

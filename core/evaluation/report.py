@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.evaluation.compare import Difference, Figures, both, covered, difference, figures, share_covered
+from core.evaluation.loco import LeftOut
 from core.evaluation.people import continuity, people_frames
-from core.evaluation.view_left_out import LeftOut
 from core.types.pose3d import Pose3DSequence
 
 BASELINE_KEY, TRAINED_KEY = "baseline", "trained"

@@ -2,7 +2,7 @@
 
 from core.jobs.client import Job, State, reap, unfinished
 from core.jobs.events import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed, Started
-from core.jobs.record import JobReporter, perform, record
+from core.jobs.runner import JobReporter, perform, record
 from core.jobs.spec import JobSpec
 
 __all__ = [

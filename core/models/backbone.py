@@ -25,7 +25,7 @@ from torch.utils.checkpoint import checkpoint
 from core.errors import CoreError
 from core.models.config import BackboneConfig
 from core.models.device import low_precision
-from core.models.stored import Pictures
+from core.models.stored_heatmaps import Pictures
 from core.types.skeleton import COCO17, PANOPTIC15
 
 _STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}

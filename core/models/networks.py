@@ -15,19 +15,19 @@ from core.models.affine import fit_rig, heatmap_size
 from core.models.backbone import PoseResNet, attention_net
 from core.models.config import ModelConfig
 from core.models.frozen import faster_engine
-from core.models.motion import MotionNet
 from core.models.plane_nets import PlaneRootNet
 from core.models.pose_net import PoseNet, merge_skeletons, support
 from core.models.projection import RigProjector, to_heatmap
 from core.models.ray_refiner import AGREED_MM, Observations, RayRefiner, Rays, inverse, observe_person
 from core.models.refine import refine
 from core.models.root_net import RootNet, propose
+from core.models.temporal_refiner import MotionNet
 from core.models.unproject import Lattice, SpaceUnprojector
 from core.models.views import Views, tensor
 from core.models.volume_net import VolumeNet
 from core.types.camera import CameraRig
 from core.types.skeleton import PANOPTIC15
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 JOINTS = len(PANOPTIC15)
 ROOT = PANOPTIC15.index("mid_hip")

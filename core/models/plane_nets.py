@@ -18,7 +18,7 @@ from core.models.config import PoseNetConfig, RootNetConfig
 from core.models.peaks import parabola_peak
 from core.models.unproject import SpaceUnprojector
 from core.models.volume_net import VolumeNet
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 PLANES = ((0, 1), (0, 2), (1, 2))
 """The axes that stay: xy is seen from above, xz and yz from two sides."""

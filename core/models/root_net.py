@@ -16,7 +16,7 @@ from core.models.peaks import parabola_peak
 from core.models.plane_nets import Plan
 from core.models.unproject import SpaceUnprojector
 from core.models.volume_net import VolumeNet
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 
 @dataclass(frozen=True, slots=True)

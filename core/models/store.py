@@ -23,7 +23,7 @@ from core.files import read_json, resource, write_json
 from core.models.config import ModelConfig
 from core.models.networks import Networks
 from core.types.skeleton import PANOPTIC15
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 CHECKPOINT_SCHEMA = 1
 SHIPPED = "shipped"

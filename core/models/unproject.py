@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.models.gather import Corners, can_gather, mean_of_views
+from core.models.multiview_gather import Corners, can_gather, mean_of_views
 from core.models.projection import RigProjector, to_heatmap
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 _MIN_AGREEING = 2.0
 """A voxel that one view sees alone is divided by two all the same: one ray is no agreement."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from core.errors import CoreError
 from core.models.projection import to_heatmap
 from core.models.render import render
-from core.models.stored import StoredMaps
+from core.models.stored_heatmaps import StoredMaps
 from core.types.arrays import F32
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D

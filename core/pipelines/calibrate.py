@@ -8,24 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from core.calibration.accuracy import accuracy_map
-from core.calibration.board import Board
-from core.calibration.check import Finding, check_rig
-from core.calibration.frame import Similarity, guessed, nearest
-from core.calibration.guidance import next_to_show
-from core.calibration.held_out import save_residuals
-from core.calibration.look import look_through, measured_marker
-from core.calibration.own_board import keep_board, own_board
-from core.calibration.quality import Quality, measure, measure_rig
-from core.calibration.solving import BoardCalibration
-from core.calibration.solving import calibrate as solve_board
-from core.calibration.verdict import judge
+from core.board.pattern import Board
+from core.calibration.board.calibrate import BoardCalibration
+from core.calibration.board.calibrate import calibrate as solve_board
+from core.calibration.board.cross_validation import save_residuals
+from core.calibration.board.detect_take import look_through, measured_marker
+from core.calibration.board.guidance import next_to_show
+from core.calibration.board.metrics import Quality, measure, measure_rig
+from core.calibration.board.report import judge
+from core.calibration.board.session_board import keep_board, own_board
+from core.calibration.checks import Finding, check_rig
+from core.calibration.world import Similarity, guessed, nearest
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json
-from core.pipelines.frame import floor_from_take
-from core.pipelines.intake import adopt_rig, free_calibration
+from core.geometry.accuracy import accuracy_map
+from core.pipelines.ingest import adopt_rig, free_calibration
 from core.pipelines.params import CalibrateParams, CheckRigParams
+from core.pipelines.world import floor_from_take
 from core.progress import Reporter
 from core.session import RunLayout, Session
 from core.types.arrays import F64

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from core.calibration.check import check_rig
-from core.calibration.from_people import PeopleCalibration, calibrate_from_people, repair_from_people
+from core.calibration.checks import check_rig
+from core.calibration.people.calibrate import PeopleCalibration, calibrate_from_people, repair_from_people
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json
 from core.geometry.resize import at_size
-from core.pipelines.intake import adopt_rig, free_calibration
+from core.pipelines.ingest import adopt_rig, free_calibration
 from core.pipelines.params import CalibratePeopleParams
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take

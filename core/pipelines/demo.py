@@ -11,7 +11,7 @@ import platformdirs
 from core import NAME
 from core.errors import CoreError
 from core.files import resource
-from core.pipelines.intake import import_rig, import_take
+from core.pipelines.ingest import import_rig, import_take
 from core.pipelines.params import ImportRigParams, ImportTakeParams
 from core.progress import NullReporter, Reporter, Stage
 from core.session import RunLayout, Session, SessionLayout

@@ -11,11 +11,11 @@ import numpy as np
 
 from core.config import from_mapping
 from core.errors import CoreError
+from core.evaluation.loco import Fit, LeftOut, Observations, observations, reprojection, view_left_out
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
-from core.evaluation.view_left_out import Fit, LeftOut, Observations, observations, reprojection, view_left_out
 from core.files import read_yaml, write_json
-from core.pipelines.associate import refit_without
 from core.pipelines.params import EvaluateParams, TrainParams
+from core.pipelines.triangulate import refit_without
 from core.progress import NullReporter, Reporter, Stage, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.status import trained_runs
@@ -129,7 +129,7 @@ def _baseline(material: _Material, reporter: Reporter) -> MethodResult:
 
 def _trained(material: _Material, model: RunLayout, reporter: Reporter) -> MethodResult:
     """The trained run's people, predicted here if that was not done yet, and its predictions of left-out cameras."""
-    from core.inference.predictor import Predictor
+    from core.reconstruction.predictor import Predictor
 
     predictor = Predictor.load(model)
     take, rig, estimator = material.take, material.rig, material.estimator

@@ -17,8 +17,8 @@ from core.evaluation.datasets import DataSet, read_dataset, rows_of
 from core.evaluation.protocols import PROTOCOLS, in_a_row
 from core.evaluation.published import beside
 from core.files import write_json
-from core.pipelines.associate import fit_baseline
 from core.pipelines.params import EvaluateDatasetParams
+from core.pipelines.triangulate import fit_baseline
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.tracking.config import TrackingConfig

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from core.calibration.exporters import EXPORTERS, write_rig
 from core.errors import CoreError
 from core.pipelines.params import ExportRigParams
 from core.progress import Reporter
+from core.rig_io.exporters import EXPORTERS, write_rig
 from core.session import RunLayout, Session
 
 

@@ -15,11 +15,11 @@ from core.errors import CoreError
 from core.evaluation.datasets import DATA_SETS, DataSet, read_dataset, rows_of
 from core.files import write_yaml
 from core.geometry.resize import resize_note
-from core.pipelines.intake import adopt_rig, note_poses2d
+from core.pipelines.ingest import adopt_rig, note_poses2d
 from core.pipelines.params import ImportDatasetParams
 from core.progress import Reporter, Stage, check
 from core.session import RunLayout, Session, TakeCamera, TakeLayout, TakeManifest, Timeline
-from core.session.intake import copy_videos, free_take_name, put_in_place, staged
+from core.session.ingest import copy_videos, free_take_name, put_in_place, staged
 from core.session.stills import SUFFIX, write_video
 from core.session.video import VideoReader
 from core.types.arrays import I64

@@ -10,11 +10,11 @@ import numpy as np
 from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
-from core.inference.predictor import Predictor
 from core.models.device import own_processes
-from core.models.group import Group, grouped
+from core.models.distributed import Group, grouped
 from core.pipelines.params import InferParams
 from core.progress import Reporter
+from core.reconstruction.predictor import Predictor
 from core.session import RunLayout, Session
 from core.session.status import trained_runs
 from core.tracking.smooth import smooth

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core.association.config import AssociationConfig
-from core.calibration.board import Board
-from core.calibration.config import CalibrateConfig
-from core.calibration.people_config import PeopleConfig
+from core.board.pattern import Board
+from core.calibration.board.config import CalibrateConfig
+from core.calibration.people.config import PeopleConfig
 from core.pose2d.config import DEFAULT_ESTIMATOR, Pose2DConfig
 from core.tracking.config import TrackingConfig
 from core.training.config import TrainConfig, quick

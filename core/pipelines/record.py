@@ -13,16 +13,16 @@ import av
 import cv2
 import numpy as np
 
-from core.calibration.live import BoardWatch, Watching
-from core.calibration.own_board import own_board
-from core.calibration.simulated import SCHEME, DemoRoom
+from core.calibration.board.live import BoardWatch, Watching
+from core.calibration.board.session_board import own_board
 from core.capture.recorder import Recorder, finish
 from core.capture.source import Source, name_and_address, open_source
+from core.capture.sources.demo import SCHEME, DemoRoom
 from core.errors import CoreError
 from core.pipelines.params import RecordParams
 from core.progress import Reporter, check
 from core.session import RunLayout, Session
-from core.session.intake import import_take
+from core.session.ingest import import_take
 from core.types.arrays import F64, U8
 
 _PREVIEW_PX = 640

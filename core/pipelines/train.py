@@ -7,17 +7,17 @@ from contextlib import ExitStack
 from typing import Any
 
 from core.config import to_mapping
+from core.datasets.images import StoredPictures
+from core.datasets.take_images import take_pictures
 from core.errors import CoreError
 from core.files import write_yaml
 from core.models.device import describe, own_processes, pick_device
-from core.models.group import Group, grouped
-from core.models.pictures import StoredPictures
-from core.models.stored import TakeMaps
-from core.models.take_pictures import take_pictures
+from core.models.distributed import Group, grouped
+from core.models.stored_heatmaps import TakeMaps
 from core.models.views import Detections
-from core.pipelines.associate import refit_without
 from core.pipelines.params import TrainParams
-from core.pipelines.space import in_space, space_of_run
+from core.pipelines.triangulate import refit_without
+from core.pipelines.volume import in_space, space_of_run
 from core.pose2d.heatmaps import take_heatmaps
 from core.progress import Reporter
 from core.session import BASELINE, RunLayout, Session, Take

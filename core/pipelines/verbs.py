@@ -56,13 +56,13 @@ VERBS = {
             "import-take",
             "Bring videos of one take into the session",
             params.ImportTakeParams,
-            "core.pipelines.intake:import_take",
+            "core.pipelines.ingest:import_take",
         ),
         Verb(
             "import-rig",
             "Bring a calibration of another tool into the session",
             params.ImportRigParams,
-            "core.pipelines.intake:import_rig",
+            "core.pipelines.ingest:import_rig",
         ),
         Verb(
             "record",
@@ -92,13 +92,13 @@ VERBS = {
             "set-frame",
             "Origin, floor, axes and scale of the session's rig",
             params.SetFrameParams,
-            "core.pipelines.frame:set_frame",
+            "core.pipelines.world:set_frame",
         ),
         Verb(
             "board-sheet",
             "A board to print at true size, or to show on a screen",
             params.BoardSheetParams,
-            "core.pipelines.frame:board_sheet",
+            "core.pipelines.world:board_sheet",
         ),
         Verb(
             "export-rig",
@@ -116,14 +116,14 @@ VERBS = {
             "import-poses2d",
             "Bring 2D poses of another program into a take",
             params.ImportPoses2DParams,
-            "core.pipelines.intake:import_poses2d",
+            "core.pipelines.ingest:import_poses2d",
         ),
-        Verb("label", "Find 2D poses in every view of a take", params.LabelParams, "core.pipelines.label:label"),
+        Verb("label", "Find 2D poses in every view of a take", params.LabelParams, "core.pipelines.pose2d:label"),
         Verb(
             "associate",
             "3D poses without training: the baseline",
             params.AssociateParams,
-            "core.pipelines.associate:associate",
+            "core.pipelines.triangulate:associate",
         ),
         Verb("train", "Train the root and pose networks on takes", params.TrainParams, "core.pipelines.train:train"),
         Verb("infer", "3D poses of a take with trained networks", params.InferParams, "core.pipelines.infer:infer"),
@@ -144,7 +144,7 @@ VERBS = {
             "path",
             "The whole path: label, associate, train, infer, evaluate, export",
             params.PathParams,
-            "core.pipelines.path:run_path",
+            "core.pipelines.run:run_path",
         ),
     )
 }

@@ -21,7 +21,7 @@ from core.errors import CoreError
 from core.files import replacing
 from core.pose2d.pixelmap import PixelMap
 from core.session import Take
-from core.session.in_step import nearest_rows
+from core.session.align import nearest_rows
 from core.types.arrays import F32, F64, I64
 from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton, skeleton

@@ -13,13 +13,13 @@ from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, write_yaml
 from core.geometry.resize import at_size
-from core.session.in_step import in_step
+from core.session.align import in_step
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.session.timeline import Timeline
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.space import ChosenSpace
+from core.types.volume import ChosenSpace
 
 SESSION_SCHEMA = 1
 TakeKind = Literal["board", "floor", "motion"]

@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from core.models.networks import Networks, Scene
 from core.models.render import highest
-from core.training.batches import Batched
+from core.training.augmented_views import draw_affine, footage_labels, show
 from core.training.config import BackboneStage
 from core.training.data import Footage
 from core.training.losses import backbone_loss
+from core.training.micro_batches import Batched
 from core.training.photometric import photometric
-from core.training.shown import draw_affine, footage_labels, show
 
 ENOUGH = 0.8
 """Share of peaks near labels from which on it is worth going on to 3D."""

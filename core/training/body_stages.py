@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from core.models.networks import JOINTS, Networks, Scene, own_detections, where_rays_agree
 from core.models.ray_refiner import gaussian_nll
-from core.training.batches import Batched
+from core.training.augmented_views import pose_of
 from core.training.config import PoseSyntheticStage, RaysStage
 from core.training.losses import plane_loss, position_loss
+from core.training.micro_batches import Batched
 from core.training.rigs import SyntheticRigs
-from core.training.shown import pose_of
 from core.training.synthetic import PoseScenes, pose_scenes
 
 _GUESS_WEIGHT = 0.2

@@ -15,7 +15,7 @@ from torch import Tensor
 from core.association.config import AssociationConfig
 from core.association.labels import clean_labels
 from core.errors import CoreError
-from core.models.stored import Pictures, StoredMaps
+from core.models.stored_heatmaps import Pictures, StoredMaps
 from core.models.views import Detections
 from core.training.config import SplitConfig
 from core.training.split import held_out, trained_on

@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.models.motion import fill
 from core.models.networks import JOINTS, Networks, Scene, last_correction
 from core.models.ray_refiner import gaussian_nll, inverse
+from core.models.temporal_refiner import fill
 from core.models.views import Detections, render_views, tensor
 from core.synthetic.estimator_errors import ErrorBank
 from core.synthetic.furniture import Furniture
 from core.synthetic.motion import movers
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
-from core.training.batches import Batched
 from core.training.body_stages import SPREAD_MM
 from core.training.config import MotionStage
+from core.training.micro_batches import Batched
 from core.training.rigs import SyntheticRigs
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17, PANOPTIC15, convert

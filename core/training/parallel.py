@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from core.models.group import Group
+from core.models.distributed import Group
 
 
 class Statistics:

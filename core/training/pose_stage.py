@@ -14,7 +14,7 @@ from core.models.networks import JOINTS, ROOT, Networks, Scene, correct, find_pe
 from core.models.projection import to_heatmap
 from core.models.render import highest, render
 from core.models.views import Views, tensor
-from core.training.batches import Batched
+from core.training.augmented_views import Version, draw_affine, footage_labels, show
 from core.training.config import PoseStage
 from core.training.data import Footage
 from core.training.losses import (
@@ -26,8 +26,8 @@ from core.training.losses import (
     joint_loss,
     plane_loss,
 )
+from core.training.micro_batches import Batched
 from core.training.photometric import photometric
-from core.training.shown import Version, draw_affine, footage_labels, show
 from core.training.synthetic import keep_two_views
 
 _MOST_CUBES = 16

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from core.calibration.space import capture_space
 from core.errors import CoreError
+from core.geometry.capture_volume import capture_space
 from core.models.config import ModelConfig
 from core.models.networks import Scene
 from core.synthetic.rigs import random_rig

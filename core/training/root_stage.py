@@ -13,14 +13,14 @@ from core.models.networks import Networks, Scene
 from core.models.plane_nets import Plan
 from core.models.root_net import propose
 from core.models.views import Views, tensor
-from core.training.batches import Batched
+from core.training.augmented_views import draw_affine, show
 from core.training.config import RootStage
 from core.training.data import Footage
 from core.training.losses import plan_loss, root_difference, root_loss
+from core.training.micro_batches import Batched
 from core.training.rigs import SyntheticRigs
-from core.training.shown import draw_affine, show
 from core.training.synthetic import root_scenes, root_target
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 _RECALL_MM = 150.0
 

@@ -21,11 +21,11 @@ from core.models.render import render
 from core.models.views import Views, render_views, tensor
 from core.synthetic.estimator_errors import ErrorBank
 from core.synthetic.people import poses
-from core.training.chance import Chance
 from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
+from core.training.rng import Chance
 from core.types.arrays import F32, F64
 from core.types.skeleton import COCO17, PANOPTIC15, convert
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 _SIDE_SHARE = 0.06
 """People stay this share of the space's edge inside its sides."""

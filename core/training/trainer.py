@@ -13,7 +13,7 @@ from torch import Tensor
 from core.config import from_mapping, to_mapping
 from core.errors import CancelledError, CoreError
 from core.models.device import describe, pick_precision, set_precision
-from core.models.group import Group
+from core.models.distributed import Group
 from core.models.networks import Networks, Scene
 from core.models.store import Checkpoint, start_from
 from core.progress import Reporter
@@ -21,12 +21,12 @@ from core.training.backbone_stage import advice
 from core.training.checkpoint import Progress, optimizer_tensors, restore_optimizer, step_generator
 from core.training.config import TrainConfig
 from core.training.data import Footage
-from core.training.measure import held_out_px
 from core.training.parallel import Statistics
 from core.training.split import held_out_camera
 from core.training.stages import Stage, build_stages
 from core.training.synthetic import joints_around_root
-from core.types.space import CaptureSpace
+from core.training.validation import held_out_px
+from core.types.volume import CaptureSpace
 
 _REPORT_EVERY = 5
 _PRIOR_BODIES = 4000

@@ -10,7 +10,7 @@ from core.types.frame import Frame, FrameSet
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17, PANOPTIC15, SHELF14, Skeleton
-from core.types.space import CaptureSpace, ChosenSpace, SyntheticRange
+from core.types.volume import CaptureSpace, ChosenSpace, SyntheticRange
 
 __all__ = [
     "COCO17",

@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from core.errors import CoreError
+from studio.jobs.text import outcome_words, progress_words
 from studio.jobs.tracked import TrackedJob
-from studio.jobs.words import outcome_words, progress_words
 from studio.shell.dialogs import Dialog, code_view, show_error
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import QWidget
 
-from core.calibration.accuracy import AccuracyMap
+from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig
 from studio.theme import Theme, current_theme, theme_changed
 from studio.viewport.accuracy import cell_mm, corners_mm, shades, worst_lines_mm

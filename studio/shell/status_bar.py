@@ -7,10 +7,10 @@ from pathlib import Path
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStatusBar, QWidget
 
+from studio.jobs.text import progress_words
 from studio.jobs.tracked import TrackedJob
-from studio.jobs.words import progress_words
 from studio.state.app_state import AppState
-from studio.state.machine import GpuQuestion, device_words, disk_words, torch_build
+from studio.state.system_info import GpuQuestion, device_words, disk_words, torch_build
 from studio.theme import GRID_PX
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import label, set_role

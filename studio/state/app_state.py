@@ -12,7 +12,7 @@ from core.session import Session, Take
 from studio.jobs.bridge import JobBridge
 from studio.settings import SettingsStore
 from studio.state.rig import RigState
-from studio.state.space import SpaceState
+from studio.state.volume import SpaceState
 
 
 class AppState(QObject):

@@ -7,8 +7,8 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
-from core.calibration.check import Finding, check_rig
-from core.calibration.frame import Similarity
+from core.calibration.checks import Finding, check_rig
+from core.calibration.world import Similarity
 from core.errors import CoreError
 from core.files import read_json, write_bytes, write_json
 from core.session import Session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.calibration.accuracy import AccuracyMap
+from core.geometry.accuracy import AccuracyMap
 from core.types.arrays import F64, U8
 
 _EVERY = 10  # lines of the worst direction along the longer side of the floor

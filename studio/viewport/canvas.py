@@ -17,7 +17,7 @@ from studio.viewport.gl import gl_support
 from studio.viewport.layers import Layer, Scene
 from studio.viewport.palette import rgba
 from studio.viewport.visuals import VISUALS, Drawing
-from studio.widgets.pulse import Pulse
+from studio.widgets.frame_ticker import Pulse
 
 
 class Viewport(QWidget):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.accuracy import AccuracyMap
+from core.geometry.accuracy import AccuracyMap
 from core.types import CaptureSpace, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.viewport.accuracy import corners_mm, shades, worst_lines_mm
@@ -29,7 +29,7 @@ from studio.viewport.layers import (
     TrailLayer,
 )
 from studio.viewport.palette import Palette
-from studio.viewport.stage import Stage, moment_of
+from studio.viewport.scene_data import Stage, moment_of
 
 _TRAIL_POINTS = 60
 _CELL_PX = 4  # of the accuracy map's cells in its texture, so that they keep their edges

@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from studio.theme import GRID_PX, current_theme
-from studio.widgets.plate import paint_plate
+from studio.widgets.label_plate import paint_plate
 
 _ROW_PX, _PAD_PX, _DOT_PX = 18, 10, 9
 _TEXT_PX = 11

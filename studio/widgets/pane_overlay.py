@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
 from core.types.arrays import F32, F64
 from studio.theme import Theme
-from studio.widgets.picture import unbroken
+from studio.widgets.image_view import unbroken
 
 _CERTAIN = 0.6
 _FAINTEST = 0.35

@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBox
 
 from studio.icons import icon
 from studio.theme import current_theme
+from studio.widgets.frame_ticker import Pulse
 from studio.widgets.playback import SPEEDS, PlaybackClock
-from studio.widgets.pulse import Pulse
 from studio.widgets.timeline_bar import EMPTY, TimelineBar, TimelineModel, clock_text
 
 _LEAP = 10

@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from core.session import Take, Timeline
 from core.types.arrays import U8
 from studio.theme import Theme, current_theme, theme_changed
+from studio.widgets.frame_ticker import Pulse
+from studio.widgets.image_source import PictureRequest, PictureSource
 from studio.widgets.pane_overlay import NOTHING, PaneOverlay, paint_overlay
-from studio.widgets.picture_source import PictureRequest, PictureSource
-from studio.widgets.pulse import Pulse
 
 _GAP_PX = 6
 # The smallest picture asked for: it is also shown on the camera's image plane in the 3D view.

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from core.association.config import AssociationConfig
-from core.calibration.importers import read_rig
 from core.evaluation.compare import covered, figures
+from core.evaluation.loco import observations, reprojection
 from core.evaluation.people import continuity
-from core.evaluation.view_left_out import observations, reprojection
 from core.files import resource
-from core.pipelines.associate import fit_baseline
+from core.pipelines.triangulate import fit_baseline
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimators.movenet import MoveNet
 from core.progress import NullReporter
+from core.rig_io.importers import read_rig
 from core.session.video import VideoReader
 from core.synthetic.observe import boxes
 from core.tracking.config import TrackingConfig

@@ -8,10 +8,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-from core.calibration.board import Board
-from core.calibration.sheet import printed
-from core.calibration.simulated import drawn
-from core.calibration.wave import carried
+from core.board.pattern import Board
+from core.board.sheet import printed
+from core.capture.sources.demo import drawn
+from core.synthetic.board_scene import carried
 from core.synthetic.rigs import camera
 from core.types.arrays import U8
 from core.types.camera import CameraRig

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.calibration.board import Board
-from core.calibration.observations import BoardObservations
+from core.board.observations import BoardObservations
+from core.board.pattern import Board
 from core.geometry import project_rig
 from core.types import CameraRig
 from core.types.arrays import F64

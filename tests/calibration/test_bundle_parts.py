@@ -7,14 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from core.calibration.board import Board
-from core.calibration.bundle import N_UNKNOWNS, Cameras, Pictures, _bends, _linearise
-from core.calibration.lens import image
-from core.calibration.rotation import angle_rad, exp, log, mean, right_jacobian, right_jacobian_inverse
-from core.calibration.start import numbers_of, with_numbers
-from core.calibration.trajectory import Trajectory, blend, knots, poses_at
-from core.calibration.wave import wave
+from core.board.pattern import Board
+from core.calibration.board.bundle import N_UNKNOWNS, Cameras, Pictures, _bends, _linearise
+from core.calibration.board.initialization import numbers_of, with_numbers
+from core.calibration.board.trajectory import Trajectory, blend, knots, poses_at
 from core.geometry import project
+from core.geometry.intrinsics import image
+from core.geometry.so3 import angle_rad, exp, log, mean, right_jacobian, right_jacobian_inverse
+from core.synthetic.board_scene import wave
 from core.synthetic.rigs import random_rig
 from core.types.camera import Camera, Lens
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from core.calibration.floor_points import epipolar_px, frame_from_floor, locate
-from core.calibration.frame import Similarity, from_points
-from core.calibration.rotation import exp
+from core.calibration.world import Similarity, from_points
 from core.errors import CoreError
 from core.geometry import inside, project
+from core.geometry.so3 import exp
 from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
 from core.types.arrays import F64

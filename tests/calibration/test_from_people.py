@@ -8,26 +8,26 @@ import json
 import numpy as np
 import pytest
 
-from core.calibration.check import check_rig
-from core.calibration.from_people import calibrate_from_people, repair_from_people
-from core.calibration.importers import read_rig
-from core.calibration.people import check_people
-from core.calibration.people_bundle import Joints, Placed, look, solve, triangulate
-from core.calibration.people_config import PeopleConfig
-from core.calibration.people_frame import human_share, world_of
-from core.calibration.people_matching import epipolar_px, essential, group, joints_of
-from core.calibration.people_tracks import Tracks, follow
-from core.calibration.rotation import angle_rad, exp
-from core.calibration.walk import deviation, trial, walk
+from core.calibration.checks import check_rig
+from core.calibration.people.bundle import Joints, Placed, look, solve, triangulate
+from core.calibration.people.calibrate import calibrate_from_people, repair_from_people
+from core.calibration.people.check import check_people
+from core.calibration.people.config import PeopleConfig
+from core.calibration.people.matching import epipolar_px, essential, group, joints_of
+from core.calibration.people.tracks import Tracks, follow
+from core.calibration.people.trial import deviation, trial, walk
+from core.calibration.people.world import human_share, world_of
 from core.errors import CancelledError, CoreError
 from core.files import resource
 from core.geometry import project, undistort
+from core.geometry.so3 import angle_rad, exp
 from core.pipelines.calibrate_people import calibrate_people
-from core.pipelines.intake import note_poses2d
+from core.pipelines.ingest import note_poses2d
 from core.pipelines.params import CalibratePeopleParams
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimators.movenet import MoveNet
 from core.progress import NullReporter, RecordingReporter
+from core.rig_io.importers import read_rig
 from core.session import Session, TakeCamera, TakeManifest, Timeline
 from core.session.video import VideoReader
 from core.synthetic.observe import boxes

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.calibration.board import Board
-from core.calibration.config import CalibrateConfig
-from core.calibration.look import chosen_moments, look_through, measured_marker
-from core.calibration.observations import BoardObservations
-from core.calibration.own_board import own_board
-from core.calibration.solving import calibrate
+from core.board.observations import BoardObservations
+from core.board.pattern import Board
+from core.calibration.board.calibrate import calibrate
+from core.calibration.board.config import CalibrateConfig
+from core.calibration.board.detect_take import chosen_moments, look_through, measured_marker
+from core.calibration.board.session_board import own_board
 from core.errors import CancelledError, CoreError
 from core.files import read_json
 from core.pipelines.verbs import verb
 from core.progress import NullReporter, RecordingReporter
 from core.session import Session
 from core.session.clock import recorded_times
-from core.session.intake import import_take
+from core.session.ingest import import_take
 
 sys.path.insert(0, str(Path(__file__).parent))
 from board_videos import BOARD, film, small_rig

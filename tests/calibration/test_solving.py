@@ -7,19 +7,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from core.calibration.board import Board
-from core.calibration.check import Finding, check_rig, fold_share
-from core.calibration.config import CalibrateConfig
-from core.calibration.held_out import load_residuals, save_residuals
-from core.calibration.intrinsics import fit_lenses
-from core.calibration.observations import BoardObservations
-from core.calibration.quality import measure, measure_rig
-from core.calibration.rotation import angle_rad
-from core.calibration.solving import BoardCalibration, calibrate
-from core.calibration.verdict import judge
-from core.calibration.wave import closeups, wave
+from core.board.observations import BoardObservations
+from core.board.pattern import Board
+from core.calibration.board.calibrate import BoardCalibration, calibrate
+from core.calibration.board.config import CalibrateConfig
+from core.calibration.board.cross_validation import load_residuals, save_residuals
+from core.calibration.board.intrinsics import fit_lenses
+from core.calibration.board.metrics import measure, measure_rig
+from core.calibration.board.report import judge
+from core.calibration.checks import Finding, check_rig, fold_share
 from core.errors import CancelledError, CoreError
+from core.geometry.so3 import angle_rad
 from core.progress import NullReporter, RecordingReporter
+from core.synthetic.board_scene import closeups, wave
 from core.synthetic.rigs import random_rig, ring_rig
 from core.types.camera import CameraRig
 

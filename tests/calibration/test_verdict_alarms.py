@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.calibration.board import Board
-from core.calibration.check import check_rig
-from core.calibration.config import CalibrateConfig
-from core.calibration.frame import guessed
-from core.calibration.quality import measure
-from core.calibration.solving import calibrate
-from core.calibration.verdict import judge
-from core.calibration.wave import closeups, wave
+from core.board.pattern import Board
+from core.calibration.board.calibrate import calibrate
+from core.calibration.board.config import CalibrateConfig
+from core.calibration.board.metrics import measure
+from core.calibration.board.report import judge
+from core.calibration.checks import check_rig
+from core.calibration.world import guessed
 from core.progress import NullReporter
+from core.synthetic.board_scene import closeups, wave
 from core.synthetic.rigs import random_rig
 
 

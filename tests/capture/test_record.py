@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 import pytest
 
-from core.calibration.board import Board
-from core.calibration.config import CalibrateConfig
-from core.calibration.live import BoardWatch
-from core.calibration.simulated import DemoRoom, demo_rig
+from core.board.pattern import Board
+from core.calibration.board.config import CalibrateConfig
+from core.calibration.board.live import BoardWatch
 from core.capture.recorder import Recorder, finish
 from core.capture.source import open_source
+from core.capture.sources.demo import DemoRoom, demo_rig
 from core.config import to_mapping
 from core.errors import CancelledError, CoreError
 from core.files import read_json, write_yaml

@@ -18,11 +18,11 @@ import pytest
 from core.config import to_mapping
 from core.files import write_yaml
 from core.jobs import Failed, Finished, Job, JobSpec, Metric, Noted
-from core.jobs.ranks import Ranks
-from core.pipelines.associate import associate
+from core.jobs.launch import Ranks
 from core.pipelines.infer import infer
-from core.pipelines.label import label
 from core.pipelines.params import AssociateParams, InferParams, LabelParams
+from core.pipelines.pose2d import label
+from core.pipelines.triangulate import associate
 from core.pose2d.config import Pose2DConfig
 from core.progress import NullReporter
 from core.session import Session

@@ -22,7 +22,7 @@ from core.models.unproject import CubeUnprojector, Lattice, SpaceUnprojector, fu
 from core.models.views import Views
 from core.models.volume_net import VolumeNet
 from core.types.camera import Camera, CameraRig
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 TINY = VolumeNetConfig(width=0.25, front_kernel=3)
 PANOPTIC_SPACE = CaptureSpace(

@@ -12,12 +12,12 @@ from core.models.peaks import parabola_peak
 from core.models.plane_nets import PLANES, Plan, PlaneRootNet
 from core.models.root_net import propose
 from core.synthetic.rigs import ring_rig
+from core.training.augmented_views import pose_of
 from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
 from core.training.losses import plan_loss, root_difference
 from core.training.root_stage import _cells
-from core.training.shown import pose_of
 from core.training.synthetic import pose_scenes, root_scenes, root_target
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0, occlude=0, measured=0)
 NET = VolumeNetConfig(width=0.25, front_kernel=3)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.calibration.importers import read_rig
 from core.files import resource
 from core.geometry.projection import project_rig
 from core.geometry.triangulation import ideal_points, triangulate
@@ -15,6 +14,7 @@ from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimator import Detections
 from core.pose2d.estimators.movenet import Heads, MoveNet, decode, input_size
 from core.pose2d.pixelmap import PixelMap, letterboxed
+from core.rig_io.importers import read_rig
 from core.session.video import VideoReader
 from core.types import COCO17
 

@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
-from core.calibration.board import Board
+from core.board.pattern import Board
 from core.config import from_mapping
 from core.files import read_yaml
 from core.session import Session

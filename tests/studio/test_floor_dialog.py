@@ -12,9 +12,9 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
-from core.calibration.frame import Similarity
-from core.calibration.rotation import exp
+from core.calibration.world import Similarity
 from core.geometry import inside, project
+from core.geometry.so3 import exp
 from core.session import Session
 from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
@@ -22,7 +22,7 @@ from core.types.arrays import F64
 from studio.main_window import MainWindow
 from studio.pages.calibrate.floor_clicks import FloorClicks
 from studio.pages.calibrate.floor_dialog import FloorDialog
-from studio.widgets.zoom_picture import ZoomPicture
+from studio.widgets.zoom_image import ZoomPicture
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
 from view_world import SIZE_PX, make_take

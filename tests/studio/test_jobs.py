@@ -14,8 +14,8 @@ from core.jobs.spec import EVENTS_FILE
 from core.pipelines.params import ExportParams, ImportRigParams, LabelParams
 from core.session import Session
 from studio.jobs.panel import JobDetails
+from studio.jobs.text import duration_words, outcome_words, progress_words
 from studio.jobs.tracked import TrackedJob
-from studio.jobs.words import duration_words, outcome_words, progress_words
 from studio.main_window import MainWindow
 from studio.state.app_state import AppState
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 
-from core.calibration.board import Board
+from core.board.pattern import Board
 from studio.main_window import MainWindow
 from studio.pages.calibrate.live_card import LiveCard
 from studio.pages.calibrate.live_state import named, read_live

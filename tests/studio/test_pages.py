@@ -34,7 +34,7 @@ from studio.pages.train.consent_dialog import ConsentDialog
 from studio.state.app_state import AppState
 from studio.state.steps import page_steps, take_steps
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.picture_tiles import PictureDialog
+from studio.widgets.image_tiles import PictureDialog
 
 Ended = Callable[[AppState], None]
 _REPORT = {

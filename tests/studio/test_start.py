@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 
 from studio.app import main
-from studio.collector import GuiCollector
+from studio.gc_guard import GuiCollector
 from studio.log import CrashReporter, start_logging
 from studio.shell.dialogs import ErrorDialog
 

@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from core.jobs import Metric
 from studio.icons import icon, tinted_svg
 from studio.plots.loss_plot import LogAxis, LossPlot
-from studio.state.machine import device_words, disk_words
+from studio.state.system_info import device_words, disk_words
 from studio.theme import DARK, LIGHT, apply_theme, current_theme
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
-from studio.widgets.picture import Lines, Picture, to_image
+from studio.widgets.image_view import Lines, Picture, to_image
 
 
 def _luminance(colour: str) -> float:

@@ -12,8 +12,8 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from studio.theme import current_theme
+from studio.widgets.frame_ticker import Pulse
 from studio.widgets.playback import PlaybackClock
-from studio.widgets.pulse import Pulse
 from studio.widgets.timeline import Timeline
 from studio.widgets.timeline_bar import TimelineModel, Track, clock_text, spans
 

@@ -10,9 +10,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from core.calibration.accuracy import accuracy_map
 from core.files import write_json
 from core.geometry import project, to_camera
+from core.geometry.accuracy import accuracy_map
 from core.session import Session
 from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
@@ -29,10 +29,10 @@ from studio.viewport.layers import (
 )
 from studio.viewport.palette import palette, rgba
 from studio.viewport.resolve import ViewOptions, resolve
-from studio.viewport.stage import Stage, middles, moment_of
+from studio.viewport.scene_data import Stage, middles, moment_of
 from studio.viewport.trust import CameraTrust, camera_trust, own_trust
 from studio.viewport.visuals import VISUALS
-from studio.viewport.visuals.room import space_strokes
+from studio.viewport.visuals.environment import space_strokes
 
 PALETTE = palette(DARK)
 EVERYTHING = ViewOptions(space=True)

@@ -18,7 +18,7 @@ from core.training.config import PoseStage, PoseSyntheticStage, RootStage, Split
 from core.training.data import Footage, Labels
 from core.types.camera import CameraRig
 from core.types.skeleton import PANOPTIC15
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 
 @dataclass(frozen=True)

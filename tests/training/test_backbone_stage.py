@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.datasets.images import StoredPictures
 from core.models.config import BackboneConfig
 from core.models.networks import JOINTS, Networks, Scene
-from core.models.pictures import StoredPictures
 from core.models.render import highest, render
 from core.training import backbone_stage
+from core.training.augmented_views import footage_labels
 from core.training.backbone_stage import ENOUGH, BackboneTraining, advice, peaks_near
 from core.training.config import BackboneStage, TrainConfig
 from core.training.data import Footage, Labels
-from core.training.shown import footage_labels
 
 from .conftest import World
 

@@ -18,13 +18,13 @@ from core.models.views import Detections
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
 from core.synthetic.rigs import ring_rig
-from core.training.chance import Chance
 from core.training.config import PRESETS, NoiseConfig, PoseSyntheticStage, RootStage, SplitConfig, TrainConfig, preset
 from core.training.data import Footage, Labels, MapsInARow
+from core.training.rng import Chance
 from core.training.split import held_out, trained_on
 from core.training.synthetic import keep_two_views, pose_scenes, root_points, root_scenes, root_target
 from core.types.skeleton import PANOPTIC15
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0, occlude=0, measured=0)
 

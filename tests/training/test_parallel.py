@@ -14,9 +14,9 @@ import torch.multiprocessing as mp
 from torch import Tensor
 
 from core.errors import CancelledError, CoreError
-from core.jobs.ranks import Ranks
+from core.jobs.launch import Ranks
 from core.models.device import set_precision
-from core.models.group import Group
+from core.models.distributed import Group
 from core.models.networks import Scene
 from core.models.store import Checkpoint
 from core.models.views import Views

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from core.datasets.images import StoredPictures
 from core.errors import CancelledError, CoreError
 from core.models.config import BackboneConfig, MotionConfig, RayRefinerConfig
-from core.models.pictures import StoredPictures
 from core.models.store import Checkpoint
 from core.progress import Level, NullReporter
 from core.training.config import BackboneStage, MotionStage, RaysStage, TrainConfig, finetune_stage

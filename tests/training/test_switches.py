@@ -38,7 +38,7 @@ from core.training.pose_stage import PoseTraining
 from core.training.rigs import SyntheticRigs
 from core.training.synthetic import joints_around_root
 from core.training.trainer import Trainer
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 
 class TestLosses:

@@ -17,6 +17,7 @@ from core.models.networks import Networks, Scene
 from core.models.store import META, WEIGHTS, Checkpoint
 from core.progress import NullReporter, RecordingReporter
 from core.training import pose_stage
+from core.training.augmented_views import pose_of
 from core.training.checkpoint import Progress, step_generator
 from core.training.config import (
     PoseStage,
@@ -28,15 +29,14 @@ from core.training.config import (
     TrainConfig,
 )
 from core.training.data import Footage, Labels
-from core.training.measure import held_out_px
 from core.training.pose_stage import PoseTraining
 from core.training.rigs import SyntheticRigs
 from core.training.root_stage import RootTraining
-from core.training.shown import pose_of
 from core.training.synthetic import pose_scenes
 from core.training.trainer import Trainer
+from core.training.validation import held_out_px
 from core.types.camera import CameraRig
-from core.types.space import CaptureSpace
+from core.types.volume import CaptureSpace
 
 from .conftest import World
 

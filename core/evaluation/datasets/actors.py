@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from core.calibration.importers import read_rig
 from core.errors import CoreError
 from core.evaluation.datasets.dataset import REMEDY, DataSet, DataSetReader, Selection, one_file, pictures_of, truth_of
 from core.evaluation.datasets.pickled import read_pickle
 from core.pose2d.importers.people import stacked
+from core.rig_io.importers import read_rig
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from core.calibration.axes import turn_to_z_up
-from core.calibration.importers import read_rig
 from core.errors import CoreError
 from core.evaluation.datasets.dataset import (
     REMEDY,
@@ -28,7 +26,9 @@ from core.evaluation.datasets.dataset import (
     truth_of,
 )
 from core.files import read_json
+from core.rig_io.importers import read_rig
 from core.types.arrays import F64
+from core.types.axes import turn_to_z_up
 from core.types.camera import CameraRig
 from core.types.skeleton import PANOPTIC15
 

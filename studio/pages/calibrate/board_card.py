@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
-from core.calibration.board import Board
+from core.board.pattern import Board
 from studio.pages.calibrate.board_form import BoardForm
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button

@@ -8,7 +8,7 @@ from typing import get_args
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
 
-from core.calibration.board import DICTIONARIES, Back, Board, BoardKind
+from core.board.pattern import DICTIONARIES, Back, Board, BoardKind
 from core.errors import CoreError
 from studio.theme import GRID_PX
 from studio.widgets.number_field import NumberField

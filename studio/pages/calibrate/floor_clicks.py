@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.floor_points import POINT_NAMES, FloorPoint, epipolar_px, frame_from_floor, locate
-from core.calibration.frame import Similarity
-from core.calibration.overlay import floor_grid_px, poles_px
-from core.calibration.space import capture_space
+from core.calibration.world import Similarity
 from core.errors import CoreError
+from core.geometry.capture_volume import capture_space
+from core.geometry.overlay import floor_grid_px, poles_px
 from core.types import CameraRig, CaptureSpace
-from studio.widgets.picture import Lines
-from studio.widgets.zoom_picture import Mark
+from studio.widgets.image_view import Lines
+from studio.widgets.zoom_image import Mark
 
 INTRO = (
     "Show three points of the floor that at least two cameras see: the origin, a point in the direction of x, and one "

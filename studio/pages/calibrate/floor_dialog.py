@@ -26,10 +26,10 @@ from studio.pages.calibrate.floor_clicks import INTRO, MOVED, FloorClicks
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
-from studio.widgets.picture import to_image
-from studio.widgets.picture_source import PictureRequest, PictureSource
+from studio.widgets.image_source import PictureRequest, PictureSource
+from studio.widgets.image_view import to_image
 from studio.widgets.text import label, set_role
-from studio.widgets.zoom_picture import ZoomPicture
+from studio.widgets.zoom_image import ZoomPicture
 
 HELP = (
     "Wheel: zoom. Drag: move the picture or a click. Right button: remove a click. Keys 1, 2, 3: choose the point. "

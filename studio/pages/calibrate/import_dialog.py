@@ -8,8 +8,8 @@ from typing import Any, get_args, get_type_hints
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
 
-from core.calibration.importers import IMPORTERS
 from core.pipelines.params import ImportRigParams
+from core.rig_io.importers import IMPORTERS
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button

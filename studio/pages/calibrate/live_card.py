@@ -17,8 +17,8 @@ from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear
 from studio.widgets.columns import TileGrid
-from studio.widgets.live_picture import LivePicture
-from studio.widgets.picture import Lines
+from studio.widgets.image_view import Lines
+from studio.widgets.live_image import LivePicture
 from studio.widgets.text import label
 
 _POLL_MS = 150

@@ -8,9 +8,9 @@ from typing import Literal
 
 from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
 
-from core.calibration.board import Board
-from core.calibration.frame import Similarity
-from core.calibration.own_board import keep_board, own_board
+from core.board.pattern import Board
+from core.calibration.board.session_board import keep_board, own_board
+from core.calibration.world import Similarity
 from core.errors import CoreError
 from core.pipelines.params import (
     BoardSheetParams,
@@ -28,10 +28,10 @@ from studio.jobs.tracked import TrackedJob
 from studio.pages.calibrate import presenter, results
 from studio.pages.calibrate.board_card import BoardCard
 from studio.pages.calibrate.floor_dialog import FloorDialog
-from studio.pages.calibrate.frame_card import FrameCard
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.calibrate.live_card import LiveCard
-from studio.pages.calibrate.room_card import RoomCard
+from studio.pages.calibrate.rig_card import RoomCard
+from studio.pages.calibrate.world_card import FrameCard
 from studio.plots.accuracy_plan import AccuracyPlan
 from studio.plots.error_timeline import ErrorTimeline
 from studio.shell.dialogs import show_error
@@ -43,8 +43,8 @@ from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.coverage import CoverageTile, PairMatrix
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.picture import Picture
-from studio.widgets.picture_tiles import PictureTiles
+from studio.widgets.image_tiles import PictureTiles
+from studio.widgets.image_view import Picture
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.text import label
 

@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from PySide6.QtGui import QImage
 
-from core.calibration.accuracy import AccuracyMap
-from core.calibration.board import Board
-from core.calibration.config import CalibrateConfig
-from core.calibration.exporters import cards
-from core.calibration.overlay import floor_grid_px, poles_px
-from core.calibration.space import capture_space
+from core.board.pattern import Board
+from core.calibration.board.config import CalibrateConfig
 from core.errors import CoreError
 from core.files import read_json
+from core.geometry.accuracy import AccuracyMap
+from core.geometry.capture_volume import capture_space
+from core.geometry.overlay import floor_grid_px, poles_px
 from core.geometry.resize import at_size
+from core.rig_io.exporters import cards
 from core.session import Session, Take
-from core.session.intake import VIDEO_SUFFIXES
+from core.session.ingest import VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
 from core.types.arrays import F64
 from studio.pages.calibrate.results import ENLARGED, BoardResults, Residuals
-from studio.widgets.picture import Lines, first_picture
+from studio.widgets.image_view import Lines, first_picture
 
 LEGEND = "Blue: floor grid, one line a metre. Yellow: upright poles of 1.8 m. Wrong axes or units show at once."
 RESIDUAL_LEGEND = (

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from PySide6.QtGui import QImage
 
-from core.calibration.accuracy import AccuracyMap, accuracy_map
-from core.calibration.held_out import load_residuals
-from core.calibration.observations import BoardObservations
+from core.board.observations import BoardObservations
+from core.calibration.board.cross_validation import load_residuals
 from core.errors import CoreError
 from core.files import read_json
+from core.geometry.accuracy import AccuracyMap, accuracy_map
 from core.session import Session, Take
 from core.session.video import VideoReader
 from core.types import CameraRig
 from core.types.arrays import F64, I64
-from studio.widgets.picture import Lines, to_image
+from studio.widgets.image_view import Lines, to_image
 
 ENOUGH_MOMENTS = 8
 ENLARGED = 15.0

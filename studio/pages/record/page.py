@@ -21,7 +21,7 @@ from studio.widgets.card import Card, clear
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.picture_tiles import PictureTiles
+from studio.widgets.image_tiles import PictureTiles
 from studio.widgets.scroll_page import ScrollPage
 
 

@@ -12,9 +12,9 @@ from PySide6.QtGui import QImage
 from core.errors import CoreError
 from core.files import safe_name
 from core.session import Session, Take
-from core.session.intake import VIDEO_SUFFIXES
+from core.session.ingest import VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
-from studio.widgets.picture import Lines, first_picture
+from studio.widgets.image_view import Lines, first_picture
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = ("Camera", "File", "Picture", "Pictures", "Rate", "Dropped")

@@ -8,16 +8,16 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QV
 
 from core.errors import CoreError
 from core.jobs import Metric
+from studio.jobs.text import outcome_words, progress_words
 from studio.jobs.tracked import TrackedJob
-from studio.jobs.words import outcome_words, progress_words
 from studio.pages.train import presenter
 from studio.pages.train.consent_dialog import ConsentDialog
 from studio.plots.loss_plot import LossPlot
 from studio.shell.dialogs import show_error
-from studio.space.editor import SpaceEditor
 from studio.state.app_state import AppState
 from studio.state.steps import StepView, take_steps
 from studio.theme import GRID_PX
+from studio.volume.editor import SpaceEditor
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card, clear, line
 from studio.widgets.columns import Columns, TileGrid

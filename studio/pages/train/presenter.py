@@ -15,10 +15,10 @@ from core.pose2d.download import Fetching, missing_bytes
 from core.session import Take
 from core.training.config import CARDS, PRESETS, PresetCard, preset
 from studio.jobs.bridge import JobBridge
+from studio.jobs.text import duration_words
 from studio.jobs.tracked import TrackedJob
-from studio.jobs.words import duration_words
-from studio.state.machine import has_accelerator
 from studio.state.steps import StepView
+from studio.state.system_info import has_accelerator
 from studio.widgets.status_dot import StepState
 
 TrainStep = Literal["label", "baseline", "train", "infer", "evaluate"]

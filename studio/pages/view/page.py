@@ -17,9 +17,9 @@ from studio.viewport.canvas import Viewport
 from studio.viewport.layers import Scene
 from studio.viewport.palette import palette
 from studio.widgets.empty_state import EmptyState
+from studio.widgets.frame_ticker import Pulse
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.level_legend import LevelLegend
-from studio.widgets.pulse import Pulse
 from studio.widgets.text import label
 from studio.widgets.timeline import Timeline
 from studio.widgets.video_panes import VideoPanes

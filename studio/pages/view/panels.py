@@ -9,13 +9,13 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from studio.icons import icon
-from studio.pages.view.facts import Figures, PersonNow
-from studio.space.editor import SpaceEditor
-from studio.state.space import SpaceState
+from studio.pages.view.summary import Figures, PersonNow
+from studio.state.volume import SpaceState
 from studio.theme import GRID_PX, current_theme
+from studio.volume.editor import SpaceEditor
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear
-from studio.widgets.plate import paint_plate
+from studio.widgets.label_plate import paint_plate
 from studio.widgets.text import label
 
 _ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16

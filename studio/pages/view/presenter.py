@@ -9,25 +9,25 @@ from datetime import datetime
 
 import numpy as np
 
-from core.calibration.accuracy import AccuracyMap, accuracy_map
-from core.calibration.overlay import floor_grid_px, space_px
-from core.calibration.space_in_use import SpaceInUse
 from core.config import from_mapping
 from core.errors import CoreError
 from core.files import read_json, read_yaml
 from core.geometry import project
+from core.geometry.accuracy import AccuracyMap, accuracy_map
+from core.geometry.overlay import floor_grid_px, space_px
 from core.pipelines.params import TrainParams
 from core.session import BASELINE, Take, Timeline
+from core.session.volume import SpaceInUse
 from core.training.split import held_out
 from core.types import CameraRig, CaptureSpace, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
-from studio.pages.view.facts import Figures, People, PersonNow, figures
+from studio.pages.view.summary import Figures, People, PersonNow, figures
 from studio.state.app_state import AppState
 from studio.viewport.figure import figure
 from studio.viewport.layers import Scene
 from studio.viewport.palette import Palette
 from studio.viewport.resolve import ViewOptions, resolve
-from studio.viewport.stage import Stage, moment_of
+from studio.viewport.scene_data import Stage, moment_of
 from studio.viewport.trust import CameraTrust, camera_trust
 from studio.widgets.pane_overlay import FigurePx, PaneOverlay
 from studio.widgets.timeline_bar import TimelineModel, Track

@@ -15,9 +15,9 @@ from studio.viewport.layers import (
     SpaceLayer,
     TrailLayer,
 )
+from studio.viewport.visuals.environment import AccuracyDrawing, FloorDrawing, FrustaDrawing, SpaceDrawing
+from studio.viewport.visuals.labels import LabelDrawing
 from studio.viewport.visuals.people import SkeletonDrawing, TrailDrawing
-from studio.viewport.visuals.room import AccuracyDrawing, FloorDrawing, FrustaDrawing, SpaceDrawing
-from studio.viewport.visuals.words import LabelDrawing
 
 
 class Drawing(Protocol):

@@ -1,0 +1,1 @@
+"""Calibration boards: patterns, printable sheets, detection and observations."""

@@ -1,0 +1,173 @@
+"""Where cameras saw the points of a board: what a calibration is solved from."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.board.pattern import Board
+from core.config import from_mapping, to_mapping
+from core.errors import CoreError
+from core.files import write_bytes
+from core.types.arrays import F64, I64, frozen
+
+OBSERVATIONS_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BoardObservations:
+    """Points of one board in the pictures of several cameras, sorted by picture (camera, then moment).
+
+    Attributes:
+        board: The board.
+        cameras: (V,) names.
+        sizes_px: (V, 2) picture width and height.
+        time_s: (T, V) recorded time of each picture, NaN where there is none or it was not looked at.
+        view: (N,) camera of a point.
+        moment: (N,) moment of a point, a row of `time_s`.
+        point: (N,) row of `board.points_mm`.
+        xy_px: (N, 2) where it was seen.
+        frame: (T, V) number of the picture in the camera's video, -1 where there is none.
+        source: What was looked at, in words.
+    """
+
+    board: Board
+    cameras: tuple[str, ...]
+    sizes_px: I64
+    time_s: F64
+    view: I64
+    moment: I64
+    point: I64
+    xy_px: F64
+    frame: I64
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        sizes = {"V": len(self.cameras)}
+        set_, what = object.__setattr__, "observations"
+        set_(self, "cameras", tuple(self.cameras))
+        set_(self, "sizes_px", frozen(self.sizes_px, ("V", 2), f"{what}: sizes_px", np.int64, sizes=sizes))
+        set_(self, "time_s", frozen(self.time_s, ("T", "V"), f"{what}: time_s", allow_nan=True, sizes=sizes))
+        set_(self, "frame", frozen(self.frame, ("T", "V"), f"{what}: frame", np.int64, sizes=sizes))
+        for name in ("view", "moment", "point"):
+            set_(self, name, frozen(getattr(self, name), ("N",), f"{what}: {name}", np.int64, sizes=sizes))
+        set_(self, "xy_px", frozen(self.xy_px, ("N", 2), f"{what}: xy_px", sizes=sizes))
+        limits = {"view": len(self.cameras), "moment": len(self.time_s), "point": len(self.board.points_mm)}
+        for name, limit in limits.items():
+            values = getattr(self, name)
+            if values.size and not (values.min() >= 0 and values.max() < limit):
+                raise CoreError(f"{what}: {name} is outside 0..{limit - 1}.", "Detect the board again.")
+        if np.isnan(self.time_s[self.moment, self.view]).any():
+            raise CoreError(f"{what}: a picture has points but no time.", "Detect the board again.")
+        if (np.diff(self.picture) < 0).any():
+            raise CoreError(f"{what}: the points are not sorted by picture.", "Detect the board again.")
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    @property
+    def picture(self) -> I64:
+        """(N,) number of a point's picture: camera times T plus moment."""
+        return np.asarray(self.view * len(self.time_s) + self.moment)
+
+    def counts(self) -> I64:
+        """(T, V) how many points each picture shows."""
+        counts = np.zeros(self.time_s.shape, np.int64)
+        np.add.at(counts, (self.moment, self.view), 1)
+        return counts
+
+    def where(self, keep: np.ndarray) -> BoardObservations:
+        """Only the points for which (N,) `keep` holds; cameras and moments stay."""
+        return dataclasses.replace(
+            self, view=self.view[keep], moment=self.moment[keep], point=self.point[keep], xy_px=self.xy_px[keep]
+        )
+
+    def camera(self, name: str) -> BoardObservations:
+        """Only what one camera saw."""
+        return self.where(self.view == self.cameras.index(name))
+
+    def save(self, path: Path) -> None:
+        """Writes an `.npz` without pickles."""
+        buffer = io.BytesIO()
+        about = {
+            "schema": OBSERVATIONS_SCHEMA,
+            "board": to_mapping(self.board),
+            "cameras": list(self.cameras),
+            "source": self.source,
+        }
+        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in about}
+        np.savez_compressed(buffer, about=np.array(json.dumps(about)), **arrays)
+        write_bytes(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> BoardObservations:
+        """Reads what `save` wrote.
+
+        Raises:
+            CoreError: Missing, damaged, or written by a newer version.
+        """
+        try:
+            # Opened here, because numpy leaves a damaged file open.
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                about: Mapping[str, Any] = json.loads(str(file["about"]))
+                arrays = {name: file[name] for name in file.files if name != "about"}
+            if int(about["schema"]) > OBSERVATIONS_SCHEMA:
+                raise CoreError(f"{path} was written by a newer version.", "Update the program.")
+            names = {f.name for f in dataclasses.fields(cls)}
+            return cls(
+                board=from_mapping(Board, about["board"]),
+                cameras=tuple(str(c) for c in about["cameras"]),
+                source=str(about["source"]),
+                **{name: array for name, array in arrays.items() if name in names},
+            )
+        except FileNotFoundError as error:
+            raise CoreError(f"{path} does not exist.", "Detect the board first.") from error
+        except CoreError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise CoreError(f"{path} is damaged: {error}.", "Detect the board again.") from error
+
+
+def merge(
+    board: Board,
+    cameras: Sequence[str],
+    sizes_px: Sequence[tuple[int, int]],
+    time_s: F64,
+    frame: I64,
+    found: Mapping[tuple[int, int], tuple[I64, F64]],
+    source: str = "",
+) -> BoardObservations:
+    """Observations from what was found picture by picture.
+
+    Args:
+        board: The board.
+        cameras: (V,) names.
+        sizes_px: (V,) picture sizes.
+        time_s: (T, V) times of the pictures.
+        frame: (T, V) their numbers.
+        found: (camera, moment) to the points' numbers (n,) and places (n, 2).
+        source: What was looked at.
+    """
+    pictures = sorted(key for key, (point, _) in found.items() if len(point))
+    counts = [len(found[key][0]) for key in pictures]
+    view, moment = (np.array([key[i] for key in pictures], np.int64) for i in (0, 1))
+    return BoardObservations(
+        board=board,
+        cameras=tuple(cameras),
+        sizes_px=np.asarray(sizes_px),
+        time_s=time_s,
+        frame=frame,
+        view=np.repeat(view, counts),
+        moment=np.repeat(moment, counts),
+        point=np.concatenate([found[key][0] for key in pictures] or [np.zeros(0, np.int64)]),
+        xy_px=np.concatenate([found[key][1] for key in pictures] or [np.zeros((0, 2))]),
+        source=source,
+    )

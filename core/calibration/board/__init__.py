@@ -1,0 +1,1 @@
+"""Calibration of a camera rig from recordings of a board."""

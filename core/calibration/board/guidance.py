@@ -1,0 +1,64 @@
+"""What to show the cameras next, in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.calibration.board.intrinsics import LEAST_PICTURES, Coverage
+from core.types.arrays import I64
+
+_SHARED, _SHARE, _TILT_DEG = 8, 0.35, 20.0
+_PARTS = (("upper left", 0, 0), ("upper right", 0, 1), ("lower left", 1, 0), ("lower right", 1, 1))
+
+
+def next_to_show(cameras: Sequence[str], coverage: Sequence[Coverage], shared: I64) -> str:
+    """The one thing that would help most now.
+
+    Args:
+        cameras: (V,) names.
+        coverage: Of each camera.
+        shared: (V, V) moments in which both cameras saw the board.
+    """
+    for name, seen in zip(cameras, coverage, strict=True):
+        if seen.pictures < LEAST_PICTURES:
+            times = f"in {seen.pictures} pictures only" if seen.pictures else "not at all yet"
+            return f"Show the board to {name}: it has seen it {times}."
+    apart = _apart(shared)
+    if apart is not None:
+        a, b = apart
+        moments = int(shared[a, b])
+        seen_it = "have not seen the board together" if moments == 0 else f"saw the board together {moments} times only"
+        return f"Stand between {cameras[a]} and {cameras[b]}: they {seen_it}."
+    least = int(np.argmin([c.share for c in coverage]))
+    if coverage[least].share < _SHARE:
+        return f"Show the board to {cameras[least]} in the {_empty_part(coverage[least].cells)} of its picture."
+    for name, seen in zip(cameras, coverage, strict=True):
+        if len(seen.tilt_deg) and np.ptp(np.percentile(seen.tilt_deg, [5, 95])) < _TILT_DEG:
+            return f"Tilt the board in front of {name}: it was always held the same way."
+    return "Every camera has seen enough."
+
+
+def _apart(shared: I64) -> tuple[int, int] | None:
+    """The pair that would join two groups of cameras which share too little; None where all hang together."""
+    views = len(shared)
+    group = np.arange(views)
+    for a in range(views):
+        for b in range(a + 1, views):
+            if shared[a, b] >= _SHARED:
+                group[group == group[b]] = group[a]
+    if len(np.unique(group)) < 2:
+        return None
+    pairs = [(a, b) for a in range(views) for b in range(a + 1, views) if group[a] != group[b]]
+    return max(pairs, key=lambda pair: shared[pair])
+
+
+def _empty_part(cells: I64) -> str:
+    """The quarter of the picture with the largest share of empty cells."""
+    rows, columns = cells.shape
+    emptiness = [
+        float((cells[r * rows // 2 : (r + 1) * rows // 2, c * columns // 2 : (c + 1) * columns // 2] == 0).mean())
+        for _, r, c in _PARTS
+    ]
+    return _PARTS[int(np.argmax(emptiness))][0]

@@ -1,0 +1,317 @@
+"""First places of cameras from people, one camera after the other, and their adjustment.
+
+Legend: V view, M moment, G person at a moment, J joint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.calibration.people.bundle import DELAY, TURN_SHIFT, Joints, Placed, Solution, solve
+from core.calibration.people.config import USUAL_STATURE_MM, PeopleConfig
+from core.calibration.people.matching import LAGS_S, Guess, People, group, joints_of, resect, seed
+from core.calibration.people.tracks import Tracks, follow
+from core.calibration.people.world import human_share, mean_stature_mm
+from core.errors import CoreError
+from core.progress import Reporter, check
+from core.types.arrays import F64, I64
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.skeleton import Skeleton
+
+COMPARED = 120  # moments that suffice to compare tracks
+_STEP_S = 0.18  # between moments: their joints are then read off different pictures
+_WANTED_MOMENTS, _MOST_MOMENTS, _FEW_MOMENTS = 80, 300, 90
+_MOST_PICTURES, _BURST_S = 3000, 8.0  # of a camera that are looked at, and how long they follow each other
+_LEAST_MOMENTS = 8
+_TOLERANCE = 0.0065  # of the longer side of the picture: about 12 px of 1920
+_APART_MM = 4000.0
+_MOST_SEEDS, _MOST_TRIED = 15, 5
+_GOOD_FIT, _GOOD_BODIES = 0.7, 0.9
+_LEAST_SHARE = 0.35
+_CERTAIN = 2.5  # standard errors from which on a delay is believed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Placing:
+    """A recording, and the steps by which cameras are placed from it.
+
+    Attributes:
+        lenses: Cameras with their lenses.
+        tracks: (V,) people in each.
+        skeleton: Of their joints.
+        at_s: (M,) moments in which two cameras or more show somebody.
+        tolerance_px: (V,) largest error of a joint that fits.
+        config: Settings.
+        reporter: Told of progress; asked whether to stop.
+        rng: Source of chance.
+    """
+
+    lenses: CameraRig
+    tracks: tuple[Tracks, ...]
+    skeleton: Skeleton
+    at_s: F64
+    tolerance_px: F64
+    config: PeopleConfig
+    reporter: Reporter
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20))
+
+    @classmethod
+    def of(
+        cls,
+        lenses: CameraRig,
+        poses2d: Mapping[str, Pose2D],
+        time_s: Mapping[str, F64],
+        config: PeopleConfig,
+        reporter: Reporter,
+    ) -> Placing:
+        """Follows the people of every camera and chooses moments.
+
+        Raises:
+            CoreError: A camera without 2D poses, or too few moments in which two cameras show somebody.
+        """
+        missing = [n for n in lenses.names if n not in poses2d or n not in time_s]
+        if missing:
+            raise CoreError(f"There are no 2D poses of camera {missing[0]}.", "Label the take first.")
+        if len(lenses) < 2:
+            raise CoreError("The rig has one camera.", "Calibrating from people needs at least two.")
+        skeletons = {poses2d[n].skeleton.name: poses2d[n].skeleton for n in lenses.names}
+        if len(skeletons) > 1:
+            raise CoreError("The cameras' 2D poses have different joints.", "Label all of them with one estimator.")
+        tracks = []
+        for v, camera in enumerate(lenses):
+            check(reporter)
+            reporter.progress(v, 3 * len(lenses), "Following people in each camera")
+            times = np.asarray(time_s[camera.name], float)
+            tracks.append(follow(camera, poses2d[camera.name], times, _bursts(times)))
+        at_s = _moments(tracks)
+        if len(at_s) < _LEAST_MOMENTS:
+            raise CoreError(
+                f"Two cameras see people at the same time in {len(at_s)} moments only.",
+                "Film people who walk where several cameras see them, for half a minute or more.",
+            )
+        return cls(
+            lenses=lenses,
+            tracks=tuple(tracks),
+            skeleton=next(iter(skeletons.values())),
+            at_s=at_s,
+            tolerance_px=np.array([_TOLERANCE * max(c.size_px) for c in lenses]),
+            config=config,
+            reporter=reporter,
+        )
+
+    def nowhere(self) -> Placed:
+        """No camera placed."""
+        V = len(self.lenses)
+        return Placed(
+            R=np.tile(np.eye(3), (V, 1, 1)), t_mm=np.zeros((V, 3)), latency_s=np.zeros(V), reached=np.zeros(V, bool)
+        )
+
+    def pair(self, first: int, second: int, guess: Guess) -> Placed:
+        """Two cameras, some metres apart as they mostly are."""
+        placed = self.nowhere().with_camera(first, np.eye(3), np.zeros(3), 0.0)
+        return placed.with_camera(second, guess.R, _APART_MM * guess.t_mm, guess.latency_s)
+
+    def as_in_rig(self) -> Placed:
+        """The cameras that have a pose, as they are."""
+        placed = self.nowhere()
+        for v, camera in enumerate(self.lenses):
+            if camera.posed:
+                placed = placed.with_camera(v, *camera.pose, camera.latency_s)
+        return placed
+
+    def everyone(self, views: np.ndarray) -> np.ndarray:
+        """(V, 7) what is free: poses of these cameras, and their delays but for the first one's."""
+        free = np.zeros((len(self.lenses), 7), bool)
+        free[views, TURN_SHIFT] = True
+        if self.config.latency:
+            free[np.flatnonzero(views)[1:], DELAY] = True
+        return free
+
+    def matched(self, placed: Placed, at_s: F64, tolerance: float = 1.0) -> tuple[People, Joints, I64]:
+        """People as the placed cameras agree on them."""
+        people = group(self.tracks, placed, spread(self.at_s, COMPARED), tolerance * self.tolerance_px)
+        joints, who = joints_of(self.tracks, placed, people, at_s)
+        return people, joints, who
+
+    def place_all(self) -> Placed:
+        """First places of all cameras, from the pairs that agree best."""
+        guesses = self._seeds()
+        best: tuple[tuple[int, float], Placed] | None = None
+        for n, (i, j, guess) in enumerate(guesses[:_MOST_TRIED]):
+            check(self.reporter)
+            self.reporter.progress(1 + n / _MOST_TRIED, 3, "Placing cameras")
+            try:
+                placed = self.grow(self.pair(i, j, guess), np.zeros(len(self.lenses), bool))
+            except CoreError:
+                continue
+            fit, bodies = self._fit(placed), self._bodies(placed)
+            key = (int(placed.reached.sum()), fit * bodies**2)
+            if best is None or key > best[0]:
+                best = key, placed
+            if placed.reached.all() and fit > _GOOD_FIT and bodies > _GOOD_BODIES:
+                break
+        if best is None:
+            raise CoreError(
+                "No two cameras agree on the people that they see.",
+                "Film one or two people who walk all over the place, in view of several cameras at a time.",
+            )
+        return best[1]
+
+    def _fit(self, placed: Placed) -> float:
+        """How far the tracks of all pairs of cameras agree, 0 to 1."""
+        people, _, _ = self.matched(placed, self.at_s[:0])
+        known = np.isfinite(people.agreement)
+        return float(np.average(people.agreement[known], weights=people.shared[known])) if known.any() else 0.0
+
+    def _bodies(self, placed: Placed) -> float:
+        """How human the people are that the placed cameras see, 0 to 1."""
+        _, joints, who = self.matched(placed, spread(self.at_s, _FEW_MOMENTS), 2.0)
+        if not who.size:
+            return 0.0
+        still = np.zeros((len(self.lenses), 7), bool)
+        return human_share(solve(self.tracks, placed, joints, still, steps=1).sure_mm, who, self.skeleton)
+
+    def _seeds(self) -> list[tuple[int, int, Guess]]:
+        """Pairs of cameras and how they might stand to each other, the most promising first."""
+        at = spread(self.at_s, COMPARED)
+        there = np.stack([_anyone(t, at) for t in self.tracks]).astype(float)
+        shared = np.triu(there @ there.T, 1)
+        order = np.argsort(-shared, axis=None)[:_MOST_SEEDS]
+        found = []
+        for i, j in (divmod(int(o), len(self.lenses)) for o in order):
+            if shared[i, j] < _LEAST_MOMENTS:
+                continue
+            check(self.reporter)
+            tolerance = float(self.tolerance_px[[i, j]].mean())
+            guess = seed(
+                self.tracks[i], self.tracks[j], at, tolerance, self.rng, LAGS_S if self.config.latency else (0.0,)
+            )
+            if guess is not None and guess.share >= _LEAST_SHARE:
+                worth = guess.score * guess.share * _crossing(self.tracks[i], self.tracks[j], guess)
+                found.append((worth * self._bodies(self.pair(i, j, guess)) ** 2, i, j, guess))
+        found.sort(key=lambda f: -f[0])
+        return [f[1:] for f in found]
+
+    def grow(self, placed: Placed, fixed: np.ndarray, former: Placed | None = None) -> Placed:
+        """Adds cameras one by one, the one that fits best first, and adjusts after each.
+
+        Args:
+            placed: At least two cameras.
+            fixed: (V,) cameras that stay as they are.
+            former: Where cameras once were.
+
+        Raises:
+            CoreError: The placed cameras agree on nobody.
+        """
+        at = spread(self.at_s, _FEW_MOMENTS)
+        size = float("nan") if not fixed.any() else 1.0
+        usual = float(np.median(placed.latency_s[fixed])) if fixed.any() else 0.0
+        lags = [usual + lag for lag in LAGS_S] if self.config.latency else [usual]
+        while True:
+            _, joints, who = self.matched(placed, at, 2.0)
+            if not who.size or (who >= 0).sum() < _LEAST_MOMENTS:
+                raise CoreError("The cameras agree on nobody.", "Film people where several cameras see them.")
+            free = self.everyone(placed.reached & ~fixed)
+            solution = solve(self.tracks, placed, joints, free, steps=8, loose=True)
+            placed, xyz = solution.placed, solution.xyz_mm
+            if not np.isfinite(size):
+                size = mean_stature_mm(xyz, who, self.skeleton)
+                if not np.isfinite(size):
+                    raise CoreError("Nobody is seen whole.", "Film people from head to foot.")
+                # Lengths near millimetres keep what is near and far apart meaningful.
+                placed, xyz = placed.scaled(USUAL_STATURE_MM / size), xyz * (USUAL_STATURE_MM / size)
+            good = np.where((solution.ordinary.sum(0) >= 2)[..., None], xyz, np.nan)
+            guesses: dict[int, Guess] = {}
+            for v in np.flatnonzero(~placed.reached).tolist():
+                check(self.reporter)
+                hint = None
+                if former is not None and former.reached[v]:
+                    hint = former.R[v], former.t_mm[v], float(former.latency_s[v])
+                guess = resect(self.tracks[v], at, good, float(self.tolerance_px[v]), self.rng, hint, lags)
+                if guess is not None and guess.share >= _LEAST_SHARE:
+                    guesses[v] = guess
+            if not guesses:
+                return placed
+            view, best = max(guesses.items(), key=lambda item: item[1].score)
+            placed = placed.with_camera(view, best.R, best.t_mm, best.latency_s)
+
+    def refine(
+        self, placed: Placed, free: np.ndarray, tolerances: Sequence[float] = (2.0, 1.5)
+    ) -> tuple[Joints, I64, Solution]:
+        """The adjustment with all moments, people matched anew in between; delays are dropped where there are none."""
+        for n, tolerance in enumerate(tolerances):
+            check(self.reporter)
+            self.reporter.progress(2 + n / len(tolerances), 3, "Adjusting cameras")
+            _, joints, who = self.matched(placed, self.at_s, tolerance)
+            solution = solve(self.tracks, placed, joints, free)
+            placed = solution.placed
+        late = free[:, DELAY]
+        usual = float(np.median(placed.latency_s[placed.reached & ~late])) if (placed.reached & ~late).any() else 0.0
+        sd = np.sqrt(solution.covariance[:, DELAY, DELAY])
+        if late.any() and (np.abs(placed.latency_s[late] - usual) < _CERTAIN * sd[late]).all():
+            free, latency = free.copy(), placed.latency_s.copy()
+            free[:, DELAY], latency[late] = False, usual
+            again = solve(self.tracks, dataclasses.replace(placed, latency_s=latency), joints, free)
+            # What the delays' errors were is still worth telling.
+            covariance = again.covariance.copy()
+            covariance[:, DELAY, DELAY] = sd**2
+            solution = dataclasses.replace(again, covariance=covariance)
+        self.reporter.progress(3, 3, "Adjusting cameras")
+        return joints, who, solution
+
+
+def _bursts(time_s: F64) -> np.ndarray:
+    """(T,) pictures to look at: all of a short take, evenly spread stretches of a long one."""
+    known = np.isfinite(time_s)
+    if known.sum() <= _MOST_PICTURES:
+        return known
+    start, end = float(np.nanmin(time_s)), float(np.nanmax(time_s))
+    stretch = np.floor((np.where(known, time_s, start) - start) / _BURST_S).astype(int)
+    count = int((end - start) // _BURST_S) + 1
+    wanted = max(1, int(count * _MOST_PICTURES / known.sum()))
+    chosen = np.unique(np.round(np.linspace(0, count - 1, wanted)).astype(int))
+    return known & np.isin(stretch, chosen)
+
+
+def _anyone(tracks: Tracks, at_s: F64) -> np.ndarray:
+    """(M,) whether the camera shows somebody."""
+    if not len(tracks.time_s) or not tracks.count:
+        return np.zeros(len(at_s), bool)
+    near = np.clip(np.searchsorted(tracks.time_s, at_s), 0, len(tracks.time_s) - 1)
+    close = np.abs(tracks.time_s[near] - at_s) < tracks.reach_s
+    return np.asarray(np.asarray((tracks.score > 0).any((1, 2)))[near] & close)
+
+
+def _moments(tracks: Sequence[Tracks]) -> F64:
+    """(M,) true times, evenly spread, at which two cameras or more show somebody."""
+    known = [t.time_s for t in tracks if t.count and len(t.time_s)]
+    if len(known) < 2:
+        return np.zeros(0)
+    start, end = min(t[0] for t in known), max(t[-1] for t in known)
+    # Of a short take, moments follow each other more closely, down to single pictures.
+    picture_s = float(np.median(np.concatenate([np.diff(t) for t in known])))
+    grid = np.arange(start, end, min(_STEP_S, max((end - start) / _WANTED_MOMENTS, picture_s)))
+    shown = np.sum([_anyone(t, grid) for t in tracks], axis=0) >= 2
+    return spread(grid[shown], _MOST_MOMENTS)
+
+
+def spread(at_s: F64, most: int) -> F64:
+    """At most so many, evenly spread."""
+    if len(at_s) <= most:
+        return at_s
+    return np.asarray(at_s[np.round(np.linspace(0, len(at_s) - 1, most)).astype(int)])
+
+
+def _crossing(first: Tracks, second: Tracks, guess: Guess) -> float:
+    """Sine of the angle at which the two cameras look at people: points lie badly on rays that are nearly parallel."""
+    rays = []
+    for t in (first, second):
+        middle = np.nanmedian(t.xy.reshape(-1, 2), axis=0)
+        ray = np.append(middle, 1.0)
+        rays.append(ray / np.linalg.norm(ray))
+    return float(np.linalg.norm(np.cross(guess.R @ rays[0], rays[1]))) + 0.05

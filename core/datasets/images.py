@@ -1,0 +1,82 @@
+"""Pictures as the backbone sees them: reduced once to the size of its input, then warped into any version.
+
+Legend: B batch, V view, H W heatmap, h w picture of the backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.models.affine import fit
+from core.models.stored_heatmaps import resampled
+from core.types.arrays import F64, U8
+from core.types.camera import CameraRig
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's RGB values in 0..1: what published weights expect."""
+
+
+def stored_size(size_px: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
+    """Height and width at which a camera's pictures are kept: as they lie in the backbone's input, never enlarged."""
+    scale = min(1.0, float(fit(size_px, input_hw)[0, 0]))
+    return max(1, round(size_px[1] * scale)), max(1, round(size_px[0] * scale))
+
+
+class Film(Protocol):
+    """One camera's pictures by moment: an array (T, h, w, 3) in memory or mapped from a file, or a video."""
+
+    def __getitem__(self, moment: int, /) -> U8:
+        """The picture (h, w, 3) uint8 RGB, of the same size at every moment."""
+
+
+class StoredPictures:
+    """Reduced pictures of one take, read when a batch needs them.
+
+    Args:
+        pictures: V cameras in the rig's order; None where a camera did not film the take: its pictures are black. They
+            should have `stored_size`: larger ones are looked up without averaging.
+        rig: Gives the size that each camera's pictures had, which affines speak of.
+        stride: Picture px of the backbone's input for one heatmap px.
+    """
+
+    def __init__(self, pictures: Sequence[Film | None], rig: CameraRig, stride: int) -> None:
+        self._pictures, self._stride = tuple(pictures), stride
+        self._sizes: list[F64] = [np.array(camera.size_px, float) for camera in rig]
+
+    def version(
+        self,
+        moments: np.ndarray,
+        affine: Tensor,
+        size_hw: tuple[int, int],
+        change: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """See `core.models.stored_heatmaps.Pictures.version`."""
+        H, W = size_hw[0] * self._stride, size_hw[1] * self._stride
+        views = []
+        for v, pictures in enumerate(self._pictures):
+            if pictures is None:
+                views.append(affine.new_zeros(len(moments), 3, H, W))
+                continue
+            read = torch.from_numpy(np.stack([pictures[int(m)] for m in moments])).to(affine.device)
+            grid = self._grid(read.shape[1:3], v, affine.device)
+            views.append(resampled(read.movedim(-1, 1).float(), grid, affine[:, v] * self._stride, (H, W)))
+        warped = torch.stack(views, 1)
+        if change is not None:
+            warped = change(warped.flatten(0, 1)).view_as(warped)
+        return normalise(warped)
+
+    def _grid(self, stored_hw: Sequence[int], view: int, device: torch.device) -> Tensor:
+        """(2, 3) camera px to stored px: areas were averaged, so pixel edges, not centres, map onto each other."""
+        scale = np.array([stored_hw[1], stored_hw[0]]) / self._sizes[view]
+        return torch.tensor(np.column_stack([np.diag(scale), (scale - 1) / 2]), dtype=torch.float32, device=device)
+
+
+def normalise(pictures: Tensor) -> Tensor:
+    """Pictures (..., 3, h, w) in 0..255 with ImageNet's mean and deviation taken out."""
+    mean, std = (pictures.new_tensor(v)[:, None, None] for v in (_MEAN, _STD))
+    return (pictures / 255 - mean) / std

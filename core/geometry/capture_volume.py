@@ -1,0 +1,115 @@
+"""The part of the room that a rig can look into, from the calibration alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from core.errors import CoreError
+from core.geometry import inside, project
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+from core.types.volume import CaptureSpace
+
+_COARSE_MM = 200.0
+_REACH_MM = (1500.0, 6000.0)  # how far the space may reach from the point that the cameras look at
+_MARGIN_MM = 700.0  # an arm's length around known joints
+_TRIM = 0.02
+
+
+def viewed_point(rig: CameraRig) -> F64:
+    """(3,) point nearest to all optical axes, mm: what the cameras look at together.
+
+    Cameras side by side look at nothing in common; then it is a point some metres in front of them.
+    """
+    centres = np.stack([c.centre_mm for c in rig])
+    forward = np.stack([c.pose[0][2] for c in rig])
+    across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
+    normal, right = across.sum(0), np.einsum("vij,vj->i", across, centres)
+    in_front = centres.mean(0) + forward.mean(0) * np.clip(_spread(centres), 2500.0, 4000.0)
+    if np.linalg.eigvalsh(normal)[0] < 0.02 * len(rig):
+        return np.asarray(in_front)
+    point = np.linalg.solve(normal, right)
+    depth = ((point - centres) * forward).sum(1)
+    return np.asarray(point if np.median(depth) > 0 else in_front)
+
+
+def seen_by(rig: CameraRig, xyz_mm: F64) -> Any:
+    """(V, ...) bool: which camera has which point (..., 3) in its picture."""
+    return np.stack([inside(camera, project(camera, xyz_mm)) for camera in rig])
+
+
+def grid(low_mm: F64, high_mm: F64, spacing_mm: float) -> F64:
+    """(X, Y, Z, 3) points that fill a box about `spacing_mm` apart, ends included."""
+    counts = np.maximum(np.ceil((np.asarray(high_mm) - low_mm) / spacing_mm).astype(int) + 1, 2)
+    axes = [np.linspace(lo, hi, n) for lo, hi, n in zip(low_mm, high_mm, counts, strict=True)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+
+
+def search_box(rig: CameraRig, z_mm: tuple[float, float] = (-200.0, 2000.0)) -> tuple[F64, F64]:
+    """Lowest and highest corner, (3,) each, of the box in which a capture space is looked for."""
+    middle = viewed_point(rig)
+    centres = np.stack([c.centre_mm for c in rig])
+    reach = np.clip(np.linalg.norm((centres - middle)[:, :2], axis=1).max(), *_REACH_MM)
+    low, high = np.append(middle[:2] - reach, z_mm[0]), np.append(middle[:2] + reach, z_mm[1])
+    return low, high
+
+
+def capture_space(
+    rig: CameraRig,
+    *,
+    spacing_mm: float = 100.0,
+    around_mm: F64 | None = None,
+    z_mm: tuple[float, float] = (-200.0, 2000.0),
+) -> CaptureSpace:
+    """The upright box whose floor space at least two cameras see.
+
+    Args:
+        rig: Posed cameras.
+        spacing_mm: Wanted distance of neighbouring voxels; the real one differs by the rounding to multiples of 4.
+        around_mm: (N, 3) known points of people, NaN allowed; the box shrinks to them and an arm's length around.
+        z_mm: Height of the floor side and the top side; points of people above raise the top.
+
+    Raises:
+        CoreError: No part of the room is seen by two cameras.
+    """
+    low, high = search_box(rig, z_mm)
+    points = grid(low, high, _COARSE_MM)
+    views = seen_by(rig, points).sum(0)
+    columns = (views >= 2).mean(2) >= 0.5
+    if not columns.any():
+        columns = (views >= 2).any(2)
+    if not columns.any():
+        raise CoreError(
+            "No part of the room is seen by two cameras.",
+            "Check the calibration's axes and units on the Calibrate page.",
+        )
+    low[:2], high[:2] = _extent(points[:, :, 0, :2][columns])
+    if around_mm is not None:
+        low, high = _around(np.asarray(around_mm, float), low, high)
+    return CaptureSpace.between(low, high, spacing_mm)
+
+
+def _extent(xy_mm: F64) -> tuple[F64, F64]:
+    """Corners of the rectangle around points (N, 2), a few stray ones left out, grown by half a coarse step."""
+    low, high = np.quantile(xy_mm, [_TRIM, 1 - _TRIM], axis=0)
+    return low - _COARSE_MM / 2, high + _COARSE_MM / 2
+
+
+def _around(points_mm: F64, low: F64, high: F64) -> tuple[F64, F64]:
+    known = points_mm.reshape(-1, 3)
+    known = known[np.isfinite(known).all(1)]
+    if len(known) < 10:
+        return low, high
+    least, most = np.quantile(known, [0.005, 0.995], axis=0)
+    tight_low, tight_high = np.maximum(low, least - _MARGIN_MM), np.minimum(high, most + _MARGIN_MM)
+    # Someone who jumps or lies on a table goes above or below the usual heights.
+    tight_low[2], tight_high[2] = min(low[2], least[2] - 100.0), max(high[2], most[2] + 200.0)
+    if (tight_high[:2] - tight_low[:2] < 1000.0).any():
+        return low, high  # the points lie outside of what two cameras see: not to be trusted
+    return tight_low, tight_high
+
+
+def _spread(centres: F64) -> float:
+    return float(np.linalg.norm(centres - centres.mean(0), axis=1).max())

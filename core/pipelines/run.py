@@ -1,0 +1,158 @@
+"""Verb `path`: from the videos of a take to exported 3D poses and the figures that say how good they are.
+
+Each step is the verb of its own name. A step whose result is already there for the same settings is not done again, so
+that a path that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.config import from_mapping, to_mapping
+from core.errors import CoreError
+from core.files import read_json
+from core.jobs import Event, Job, JobSpec, Metric, Noted, Progressed, perform
+from core.pipelines.params import (
+    AssociateParams,
+    EvaluateParams,
+    ExportParams,
+    InferParams,
+    LabelParams,
+    PathParams,
+    TrainParams,
+)
+from core.pipelines.verbs import verb
+from core.pipelines.volume import space_to_train_in
+from core.progress import NullReporter, Reporter, Stage, check
+from core.session import BASELINE, RunLayout, Session, Take
+from core.training.config import TrainConfig, preset
+from core.types import CameraRig, ChosenSpace
+
+_SHARES = {"label": 0.07, "associate": 0.03, "train": 0.8, "infer": 0.05, "evaluate": 0.03, "export": 0.02}
+"""Of the whole time, as measured on the embedded sample without a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """One run of the path: hands each step its share of the progress and a folder of its own."""
+
+    session: Session
+    run: RunLayout
+    reporter: Reporter
+
+    def step(self, name: str, settings: Any) -> dict[str, Any]:
+        """Runs one verb."""
+        check(self.reporter)
+        return verb(name)(self.session, to_mapping(settings), self.run.step(name), self._stage(name))
+
+    def train(self, settings: TrainParams, take: Take) -> str:
+        """Trains as a job of its own, because its folder is the model, and returns that folder's name."""
+        check(self.reporter)
+        values, stage = to_mapping(settings), self._stage("train")
+        model, done = self._model(values, settings.estimator, take)
+        if done:
+            self.reporter.note(f"Already trained with these settings: {model.name}.")
+            stage.progress(1, 1)
+            return model.name
+        JobSpec(verb="train", session=str(self.session.root), params=values, title=f"Train on {take.name}").save(
+            model.root
+        )
+        perform(
+            model.root,
+            "train",
+            lambda reporter: verb("train")(self.session, values, model, reporter),
+            stopped=stage.cancelled,
+            listen=lambda event: _tell(event, stage),
+        )
+        return model.name
+
+    def _stage(self, name: str) -> Stage:
+        names = list(_SHARES)
+        start = sum(_SHARES[n] for n in names[: names.index(name)])
+        return Stage(self.reporter, start, _SHARES[name], verb(name).summary)
+
+    def _model(self, values: dict[str, Any], estimator: str, take: Take) -> tuple[RunLayout, bool]:
+        """The run to train in, and whether it is finished: one of the same settings, rig, space and labels, or new."""
+        rig = self.session.rig_for(take)
+        config = preset(values["preset"]) if values["preset"] else from_mapping(TrainConfig, values["training"])
+        space = space_to_train_in(self.session, [take.name], config, NullReporter())
+        labelled = take.layout.poses2d_manifest(estimator).stat().st_mtime
+        for run in reversed(self.session.runs()):
+            job = Job(run.root)
+            if _settings(job.spec) != values or not _same_rig(run, rig) or not _same_space(run, space):
+                continue
+            if run.config.stat().st_mtime > labelled:
+                job.poll()
+                if job.ended:
+                    return run, job.state == "finished"
+        return self.session.layout.run(f"{self.run.name}-train"), False
+
+
+def run_path(session: Session, params: PathParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+    """Runs the whole path on one take.
+
+    Returns:
+        `report` (the figures of the evaluation), `report_file`, `model` (name of the trained run), `poses3d` and
+        `exports` (files).
+
+    Raises:
+        CoreError: As the steps.
+        CancelledError: Stopped between or inside steps; starting again goes on there.
+    """
+    take, estimator = session.take(params.take), params.pose2d.estimator
+    session.rig_for(take)
+    path = _Path(session, run, reporter)
+    path.step("label", LabelParams(take=take.name, pose2d=params.pose2d))
+    path.step(
+        "associate",
+        AssociateParams(take=take.name, estimator=estimator, association=params.association, tracking=params.tracking),
+    )
+    model = path.train(TrainParams(takes=(take.name,), estimator=estimator, preset=params.preset), take)
+    path.step("infer", InferParams(take=take.name, run=model, estimator=estimator, tracking=params.tracking))
+    path.step("evaluate", EvaluateParams(take=take.name, run=model, estimator=estimator))
+    exports: list[str] = []
+    for poses in (BASELINE, model):
+        if not take.poses3d(poses).present.any():
+            reporter.note(f"Nobody was found by '{poses}': there is nothing of it to export.", "warning")
+            continue
+        exports += path.step("export", ExportParams(take=take.name, poses=poses, formats=params.formats))["files"]
+    return {
+        "report": read_json(take.layout.report),
+        "report_file": str(take.layout.report),
+        "model": model,
+        "poses3d": [str(take.layout.poses3d(poses)) for poses in (BASELINE, model)],
+        "exports": exports,
+    }
+
+
+def _tell(event: Event, reporter: Reporter) -> None:
+    """Passes on what a job says to the job that it is a part of."""
+    match event:
+        case Progressed():
+            reporter.progress(event.done, event.total, event.text)
+        case Metric():
+            reporter.metric(event.name, event.value, event.step)
+        case Noted():
+            reporter.note(event.text, event.level)
+        case _:
+            pass
+
+
+def _settings(spec: JobSpec) -> dict[str, Any] | None:
+    """The resolved settings of a training job; None for any other, and for one of a version that had other settings."""
+    try:
+        return to_mapping(from_mapping(TrainParams, spec.params)) if spec.verb == "train" else None
+    except CoreError:
+        return None
+
+
+def _same_rig(run: RunLayout, rig: CameraRig) -> bool:
+    return run.rig.exists() and CameraRig.load(run.rig).digest == rig.digest
+
+
+def _same_space(run: RunLayout, space: ChosenSpace) -> bool:
+    try:
+        return run.space.exists() and ChosenSpace.load(run.space) == space
+    except CoreError:
+        return False  # of a newer version, or damaged: not known to be the same

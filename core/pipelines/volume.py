@@ -1,0 +1,67 @@
+"""Which capture space a training looks into: that of its settings, else the session's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.config import to_mapping
+from core.errors import CoreError
+from core.progress import Reporter
+from core.session import RunLayout, Session
+from core.session.volume import as_chosen, space_in_use
+from core.training.config import TrainConfig
+from core.types.volume import CaptureSpace, ChosenSpace, SyntheticRange
+
+_OTHER_RIG = "The capture space was set for another calibration: look on the Train page whether it still fits."
+
+
+def space_of_run(
+    session: Session, takes: Sequence[str], config: TrainConfig, run: RunLayout, reporter: Reporter
+) -> ChosenSpace:
+    """The space that a run trains in: the one that it began with, so that resuming stays exact.
+
+    Raises:
+        CoreError: As `space_to_train_in`, or the run's file is damaged.
+    """
+    if run.space.exists():
+        return ChosenSpace.load(run.space)
+    chosen = space_to_train_in(session, takes, config, reporter)
+    chosen.save(run.space)
+    return chosen
+
+
+def space_to_train_in(session: Session, takes: Sequence[str], config: TrainConfig, reporter: Reporter) -> ChosenSpace:
+    """The space that a new training would look into, all in numbers.
+
+    Raises:
+        CoreError: There is no rig, or no two cameras see any of the space.
+    """
+    spacing_mm = config.model.root.spacing_mm
+    own = SyntheticRange(
+        side_share=config.root.side_share, lowest_mm=config.root.lowest_mm, highest_mm=config.root.highest_mm
+    )
+    if config.space_mm:
+        low, high = np.array(config.space_mm[:3]), np.array(config.space_mm[3:])
+        return as_chosen(CaptureSpace.between(low, high, spacing_mm), spacing_mm, own)
+    used = space_in_use(session, takes, spacing_mm)
+    if not used.seen_share:
+        raise CoreError("No two cameras see any of the capture space.", "Reset it on the Train page.")
+    if used.other_rig:
+        reporter.note(_OTHER_RIG, "warning")
+    return used.pinned if used.origin == "set" else dataclasses.replace(used.pinned, synthetic=own)
+
+
+def in_space(config: TrainConfig, chosen: ChosenSpace) -> TrainConfig:
+    """The settings with this space in them, as they are used and stored with the run."""
+    spacing_mm = chosen.spacing_mm or config.model.root.spacing_mm
+    space = chosen.space(spacing_mm)
+    root = dataclasses.replace(config.model.root, spacing_mm=spacing_mm)
+    return dataclasses.replace(
+        config,
+        space_mm=(*space.low_mm.tolist(), *space.high_mm.tolist()),
+        model=dataclasses.replace(config.model, root=root),
+        root=dataclasses.replace(config.root, **to_mapping(chosen.synthetic)),
+    )

@@ -1,0 +1,82 @@
+"""COLMAP's text model: `cameras.txt`, `images.txt` and an empty `points3D.txt`, metres, z up, one image a camera."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.errors import CoreError
+from core.rig_io.exporters.exporter import ANY_LENS, Rendered, RigExporter, brown, focal_and_centre, lost, posed
+from core.rig_io.importers.colmap import CORNER_TO_CENTRE_PX
+from core.types.camera import Camera, CameraRig
+from core.types.rotations import quaternion
+
+_TITLE = "COLMAP (cameras.txt and images.txt)"
+
+
+def _render(rig: CameraRig) -> Rendered:
+    for name in rig.names:
+        if re.search(r"[\s/\\]", name):
+            raise CoreError(
+                f"{_TITLE} names pictures after cameras, and '{name}' has a space or a slash.", "Rename the camera."
+            )
+    cameras = posed(rig, _TITLE)
+    lenses = [
+        "# Camera list with one line of data per camera:",
+        "#   CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]",
+        f"# Number of cameras: {len(cameras)}",
+        *(_lens(number, camera) for number, camera in enumerate(cameras, start=1)),
+    ]
+    images = [
+        "# Image list with two lines of data per image:",
+        "#   IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME",
+        "#   POINTS2D[] as (X, Y, POINT3D_ID)",
+        f"# Number of images: {len(cameras)}, mean observations per image: 0",
+        "# Length unit: m",
+    ]
+    for number, camera in enumerate(cameras, start=1):
+        images += [_image(number, camera), ""]
+    points = ["# 3D point list with one line of data per point:", "# Number of points: 0, mean track length: 0"]
+    texts = {
+        name: "\n".join(lines) + "\n"
+        for name, lines in (("cameras.txt", lenses), ("images.txt", images), ("points3D.txt", points))
+    }
+    return Rendered(texts=texts, notes=lost(rig, _TITLE))
+
+
+def _lens(number: int, camera: Camera) -> str:
+    fx, fy, cx, cy = focal_and_centre(camera, _TITLE)
+    if camera.lens == "fisheye":
+        model, distortion = "OPENCV_FISHEYE", camera.distortion
+    else:
+        if camera.distortion[8:].any():
+            raise CoreError(f"{_TITLE} has no thin prism or tilt, as the lens of camera {camera.name} has.", ANY_LENS)
+        distortion = brown(camera, _TITLE, 8)
+        model = "FULL_OPENCV" if distortion[4:].any() else "OPENCV" if distortion.any() else "PINHOLE"
+        distortion = distortion[: {"FULL_OPENCV": 8, "OPENCV": 4, "PINHOLE": 0}[model]]
+    centre = (cx + CORNER_TO_CENTRE_PX, cy + CORNER_TO_CENTRE_PX)
+    width, height = camera.size_px
+    return f"{number} {model} {width} {height} {_words((fx, fy, *centre, *distortion))}"
+
+
+def _image(number: int, camera: Camera) -> str:
+    R, t_mm = camera.pose
+    x, y, z, w = quaternion(R)
+    return f"{number} {_words((w, x, y, z, *np.asarray(t_mm) / 1000))} {number} {camera.name}.png"
+
+
+def _words(values: Sequence[float]) -> str:
+    return " ".join(repr(float(value)) for value in values)
+
+
+EXPORTER = RigExporter(
+    name="colmap",
+    title=_TITLE,
+    summary="A folder of text files. Metres, z up. Eight coefficients or fisheye; no skew, cameras without a pose, "
+    "latencies.",
+    default_name="colmap",
+    suffixes=(),
+    render=_render,
+)

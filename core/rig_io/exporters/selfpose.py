@@ -1,0 +1,20 @@
+"""This program's own `rig.toml`, which Anipose, Pose2Sim and sleap-io read too."""
+
+from __future__ import annotations
+
+from core.rig_io.exporters.exporter import Rendered, RigExporter
+from core.types.camera import CameraRig
+
+
+def _render(rig: CameraRig) -> Rendered:
+    return Rendered(texts={"": rig.to_toml()})
+
+
+EXPORTER = RigExporter(
+    name="selfpose",
+    title="This program's rig.toml",
+    summary="Millimetres, z up. Holds everything, latencies too. Anipose and sleap-io read it.",
+    default_name="rig.toml",
+    suffixes=(".toml",),
+    render=_render,
+)

@@ -1,0 +1,167 @@
+"""Rig files of other tools. A new format is one module with an `IMPORTER` and one line here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from core.errors import CoreError
+from core.files import read_text
+from core.registry import Registry
+from core.rig_io.importers.raw import MM_PER, RawRig, RigImporter, Unit, distances
+from core.types.arrays import F64
+from core.types.axes import Axis, turn_to_z_up
+from core.types.camera import Camera, CameraRig
+
+IMPORTERS: Registry[RigImporter] = Registry(
+    "rig format",
+    {
+        "qca": "core.rig_io.importers.qca:IMPORTER",
+        "xcp": "core.rig_io.importers.xcp:IMPORTER",
+        "caliscope": "core.rig_io.importers.caliscope:IMPORTER",
+        "anipose": "core.rig_io.importers.anipose:IMPORTER",
+        "panoptic": "core.rig_io.importers.panoptic:IMPORTER",
+        "voxelpose": "core.rig_io.importers.voxelpose:IMPORTER",
+        "colmap": "core.rig_io.importers.colmap:IMPORTER",
+        "easymocap": "core.rig_io.importers.easymocap:IMPORTER",
+        "opencv": "core.rig_io.importers.opencv:IMPORTER",
+    },
+)
+_MAX_BYTES = 16 << 20
+_TEXT_SUFFIXES = (".json", ".qca", ".toml", ".txt", ".xcp", ".xml", ".yaml", ".yml")
+_UNIT_NAMES = {"mm": "millimetres", "cm": "centimetres", "m": "metres"}
+# Cameras that film people stand some 4 m apart, give or take a factor of three; centimetres are rarely used.
+_USUAL_MM, _SPREAD = 4000.0, np.log(3.0)
+_PRIOR = {"m": 0.45, "mm": 0.5, "cm": 0.05}
+
+
+def read_rig(
+    path: Path | str,
+    format: str = "auto",
+    units: Unit | Literal["auto"] = "auto",
+    *,
+    up: Axis | Literal["auto"] = "auto",
+    sizes_px: Mapping[str, tuple[int, int]] | None = None,
+) -> CameraRig:
+    """Reads a rig file of any known format into the world frame used here: mm, z up.
+
+    Args:
+        path: A file; a folder of one file per camera for OpenCV, or a folder with one rig file in it.
+        format: Name in `IMPORTERS`, or "auto" to look into the file.
+        units: Length unit of the file; "auto" takes what the format defines, else the most plausible one, and says so
+            in the rig's `source`.
+        up: World axis of the file that points up; "auto" takes what the format defines, else z.
+        sizes_px: Picture sizes by camera, used where the format does not hold them.
+
+    Raises:
+        CoreError: No such file, an unknown or damaged one, or values that are no camera's; with the remedy.
+    """
+    path = Path(path).expanduser()
+    importer, path = _importer(path, format)
+    raw = _read(importer, path)
+    remarks = list(raw.remarks)
+    unit: Unit
+    if units != "auto":
+        unit = units
+    elif raw.unit is not None:
+        unit = raw.unit
+    else:
+        unit = plausible_unit(raw)
+        apart = np.median(distances(c.centre_mm for c in raw.cameras if c.posed) if _posed(raw) else [0.0])
+        remarks.append(
+            f"Lengths were read as {_UNIT_NAMES[unit]}: the cameras are then {apart * MM_PER[unit] / 1000:.2g} m apart."
+        )
+    turn = turn_to_z_up(up if up != "auto" else raw.up or "z")
+    cameras = tuple(_in_world(camera, MM_PER[unit], turn) for camera in raw.cameras)
+    if raw.guessed_sizes:
+        known = sizes_px or {}
+        cameras = tuple(
+            c.replace(size_px=known.get(c.name, c.size_px)) if c.name in raw.guessed_sizes else c for c in cameras
+        )
+        guessed = [
+            f"{c.name} {c.size_px[0]}x{c.size_px[1]}" for c in cameras if c.name in raw.guessed_sizes - set(known)
+        ]
+        if guessed:
+            remarks.append(f"The file has no picture sizes; taken from the principal points: {', '.join(guessed)}.")
+    return CameraRig(
+        cameras=cameras,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=" ".join([f"{importer.title}: {path.name}.", *remarks]),
+    )
+
+
+def plausible_unit(raw: RawRig) -> Unit:
+    """The length unit in which the distances between the cameras are most likely."""
+    if not _posed(raw):
+        return "mm"
+    apart = float(np.median(distances(c.centre_mm for c in raw.cameras if c.posed)))
+    if apart <= 0:
+        return "mm"
+    score = {u: np.log(_PRIOR[u]) - (np.log(apart * MM_PER[u] / _USUAL_MM) / _SPREAD) ** 2 / 2 for u in MM_PER}
+    return max(score, key=lambda u: float(score[u]))
+
+
+def _read(importer: RigImporter, path: Path) -> RawRig:
+    """The importer's result; errors of the domain types get the file's name."""
+    try:
+        return importer.read(path)
+    except RecursionError as error:
+        raise CoreError(f"{path.name} is nested too deeply for a rig file.", "Choose another file.") from error
+    except CoreError as error:
+        if path.name in error.message:
+            raise
+        raise CoreError(f"{path.name}: {error.message}", error.hint) from error
+
+
+def _posed(raw: RawRig) -> bool:
+    return any(camera.posed for camera in raw.cameras)
+
+
+def _in_world(camera: Camera, mm_per_unit: float, turn: F64) -> Camera:
+    if not camera.posed:
+        return camera
+    R, t = camera.pose
+    return dataclasses.replace(camera, R=R @ turn.T, t_mm=t * mm_per_unit)
+
+
+def _importer(path: Path, format: str) -> tuple[RigImporter, Path]:
+    if not path.exists():
+        raise CoreError(f"The rig file {path} does not exist.", "Check the path.")
+    if format != "auto":
+        importer = IMPORTERS.get(format)
+        return importer, path
+    content = _content(path)
+    for name in IMPORTERS:
+        importer = IMPORTERS.get(name)
+        if importer.recognises(path, content):
+            return importer, path
+    if path.is_dir():
+        inside = [(_recognised(p), p) for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
+        known = [(importer, p) for importer, p in inside if importer is not None]
+        if len(known) == 1:
+            return known[0]
+        if known:
+            names = ", ".join(p.name for _, p in known[:5])
+            raise CoreError(f"The folder {path} has several rig files: {names}.", "Choose one of them.")
+    titles = "; ".join(IMPORTERS.get(name).title for name in IMPORTERS)
+    raise CoreError(f"{path.name} is no rig file that is known here.", f"Known formats: {titles}.")
+
+
+def _recognised(path: Path) -> RigImporter | None:
+    if path.suffix.lower() not in _TEXT_SUFFIXES:
+        return None
+    content = _content(path)
+    return next((i for i in map(IMPORTERS.get, IMPORTERS) if i.recognises(path, content)), None)
+
+
+def _content(path: Path) -> str:
+    if path.is_dir():
+        return ""
+    if path.stat().st_size > _MAX_BYTES:
+        raise CoreError(f"{path.name} is too large for a rig file.", "Choose the calibration's text file.")
+    return read_text(path)

@@ -1,0 +1,75 @@
+"""Files that OpenCV's FileStorage writes: YAML, JSON or XML, read with parsers that are safe with any file."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.files import read_text
+from core.rig_io.importers.raw import numbers, safe_xml, wrong
+from core.types.arrays import F64
+
+Table = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that knows OpenCV's matrices and refuses aliases, which can stand for any amount of data."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it uses aliases, which a calibration does not need")
+        return super().compose_node(parent, index)
+
+
+def _plain_matrix(loader: _Loader, node: yaml.Node) -> Any:
+    if not isinstance(node, yaml.MappingNode):
+        raise yaml.YAMLError("an OpenCV matrix is not a mapping")
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _plain_matrix)
+
+
+def read_document(path: Path) -> Table:
+    """Top-level names and values of a file; matrices are mappings with rows, cols and data.
+
+    Raises:
+        CoreError: It is damaged, or declares what a calibration does not need.
+    """
+    if path.suffix.lower() == ".xml":
+        return {child.tag: _from_xml(child) for child in safe_xml(path)}
+    content = read_text(path)
+    try:
+        if path.suffix.lower() == ".json":
+            found = json.loads(content)
+        else:
+            # FileStorage begins with "%YAML:1.0", which is no directive of YAML's.
+            found = yaml.load(re.sub(r"\A\s*%YAML[^\n]*\n(---)?", "", content), _Loader)
+    except (yaml.YAMLError, json.JSONDecodeError, ValueError) as error:
+        raise wrong(path, f"it is damaged ({error})") from error
+    if isinstance(found, list):
+        found = {"cameras": found}
+    if not isinstance(found, dict):
+        raise wrong(path, "it is not a mapping of names to values")
+    return {str(key): value for key, value in found.items()}
+
+
+def _from_xml(node: ElementTree.Element) -> Any:
+    if len(node):
+        return {child.tag: _from_xml(child) for child in node}
+    words = (node.text or "").split()
+    try:
+        return [float(word) for word in words] if words else ""
+    except ValueError:
+        return " ".join(words)
+
+
+def values(value: Any, path: Path, what: str) -> F64:
+    """Numbers of a plain list or of an OpenCV matrix with rows, cols and data."""
+    return numbers(value["data"] if isinstance(value, Mapping) and "data" in value else value, path, what)

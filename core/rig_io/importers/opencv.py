@@ -1,0 +1,182 @@
+"""YAML, JSON or XML as OpenCV's FileStorage writes it, in the layouts that people make of it.
+
+One camera per file (also ROS's camera_info), all cameras in one file as nested mappings or a list, or keys with the
+camera's name appended (`K_cam01`, `dist_cam01`); a folder of such files. The rotation takes the world to the camera.
+Length unit and up axis are not in the file, but for the `length_unit` and `latency_s` that this program writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.rig_io.importers.filestorage import Table, read_document, values
+from core.rig_io.importers.raw import (
+    MM_PER,
+    RawRig,
+    RigImporter,
+    guessed_size,
+    matrix,
+    rotation_matrix,
+    text,
+    wrong,
+)
+from core.types.arrays import F64
+from core.types.camera import Camera
+
+_SUFFIXES = (".yml", ".yaml", ".json", ".xml")
+# What the same thing is called by different programs, in lower case without underscores.
+_NAMES = {
+    "K": ("k", "cameramatrix", "intrinsicmatrix", "intrinsic", "intrinsics", "mtx"),
+    "distortion": ("dist", "distortion", "distortioncoefficients", "distcoeffs", "distortioncoeffs", "distcoef", "d"),
+    "rotation": ("rot", "r", "rvec", "rotation", "rotationmatrix", "rotationvector"),
+    "translation": ("t", "tvec", "translation", "translationvector"),
+    "pose": ("rt", "extrinsic", "extrinsics", "extrinsicmatrix", "worldtocamera"),
+    "size": ("size", "imagesize", "resolution"),
+    "width": ("width", "imagewidth", "w"),
+    "height": ("height", "imageheight", "h"),
+    "name": ("name", "cameraname"),
+    "model": ("cameramodel", "distortionmodel", "lens", "fisheye"),
+    "latency": ("latencys",),
+}
+_FIELD = {spelling: field for field, spellings in _NAMES.items() for spelling in spellings}
+
+
+def _recognises(path: Path, content: str) -> bool:
+    if path.is_dir():
+        files = [p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES and p.stat().st_size < 1 << 20]
+        return (
+            len(files) > 1 and sum(_mentions_matrix(p.read_text(encoding="utf-8", errors="replace")) for p in files) > 0
+        )
+    return path.suffix.lower() in _SUFFIXES and _mentions_matrix(content)
+
+
+def _mentions_matrix(content: str) -> bool:
+    names = "camera_?matrix|intrinsic(_?matrix)?s?|mtx|K"
+    return re.search(rf"(^|[\s\"'<])({names})(_[\w-]+)?[\"'>\s]*[:\s>]", content, re.IGNORECASE) is not None
+
+
+def _read(path: Path) -> RawRig:
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES) if path.is_dir() else _with_sibling(path)
+    tables: dict[str, Table] = {}
+    units = set()
+    for file in files:
+        document = read_document(file)
+        units.add(text(document.get("length_unit", "")))
+        for name, table in _cameras(document, file.stem):
+            tables.setdefault(name, {}).update(table)
+    tables = {name: table for name, table in tables.items() if "K" in table}
+    if not tables:
+        raise wrong(path, "no camera matrix was found in it", "It needs camera_matrix (or K) for each camera.")
+    cameras, guessed = [], set()
+    for name, table in tables.items():
+        camera, certain = _camera(name, table, path)
+        cameras.append(camera)
+        if not certain:
+            guessed.add(camera.name)
+    unit = next((u for u in MM_PER if units == {u}), None)
+    return RawRig(cameras=tuple(cameras), unit=unit, up=None, guessed_sizes=frozenset(guessed))
+
+
+def _with_sibling(path: Path) -> list[Path]:
+    """A file of intrinsics with the extrinsics that lie beside it, or the reverse."""
+    pairs = {"intrinsics": "extrinsics", "extrinsics": "intrinsics"}
+    sibling = path.with_stem(pairs.get(path.stem, path.stem))
+    return [path, sibling] if sibling != path and sibling.is_file() else [path]
+
+
+def _cameras(document: Table, stem: str) -> Iterator[tuple[str, Table]]:
+    """Camera tables of a document with the field names of `_NAMES`, in any of the layouts."""
+    own = _fields(document)
+    if "K" in own or "rotation" in own or "pose" in own:
+        yield text(own.get("name", "")) or stem, own
+        return
+    for key, value in document.items():
+        if isinstance(value, Mapping) and "data" not in value:
+            yield from _cameras({str(k): v for k, v in value.items()}, key)
+        elif isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value):
+                yield from _cameras({str(k): v for k, v in item.items()}, f"cam_{number}")
+    appended: dict[str, Table] = {}
+    for key, value in document.items():
+        prefix, _, name = key.partition("_")
+        field = _FIELD.get(prefix.lower())
+        if field and name and not _FIELD.get(_spelled(key)):
+            table = appended.setdefault(name, {})
+            # Some give both the vector R_cam and the matrix Rot_cam; they agree, the first is kept.
+            table.setdefault(field, value)
+    yield from appended.items()
+
+
+def _fields(table: Mapping[str, Any]) -> Table:
+    found: Table = {}
+    for key, value in table.items():
+        field = _FIELD.get(_spelled(key))
+        if field:
+            found.setdefault(field, value)
+    return found
+
+
+def _spelled(key: str) -> str:
+    return key.lower().replace("_", "").replace("-", "")
+
+
+def _camera(name: str, table: Table, path: Path) -> tuple[Camera, bool]:
+    K = matrix(values(table["K"], path, f"camera {name}: K"), (3, 3), path, f"camera {name}: K")
+    distortion = values(table.get("distortion", ()), path, f"camera {name}: distortion")
+    model = str(table.get("model", "")).lower()
+    fisheye = model in ("fisheye", "equidistant", "true", "1", "1.0", "[1.0]")
+    size = _size(table, path, name)
+    R, t = _pose(table, path, name)
+    camera = Camera(
+        name=text(table.get("name", "")) or name,
+        size_px=size or guessed_size(K[0, 2], K[1, 2]),
+        K=K,
+        distortion=distortion[:4] if fisheye else distortion,
+        lens="fisheye" if fisheye else "pinhole",
+        R=R,
+        t_mm=t,
+        latency_s=_one(table.get("latency", 0.0), path, f"camera {name}: latency"),
+    )
+    return camera, size is not None
+
+
+def _one(value: Any, path: Path, what: str) -> float:
+    return float(matrix(values(value, path, what), (1,), path, what)[0])
+
+
+def _pose(table: Table, path: Path, name: str) -> tuple[F64 | None, F64 | None]:
+    if "rotation" in table and "translation" in table:
+        R = rotation_matrix(values(table["rotation"], path, f"camera {name}: rotation"), path, name)
+        what = f"camera {name}: translation"
+        return R, matrix(values(table["translation"], path, what), (3,), path, what)
+    if "pose" in table:
+        both = values(table["pose"], path, f"camera {name}: extrinsics")
+        if both.size not in (12, 16):
+            raise wrong(path, f"camera {name}: extrinsics have {both.size} values, expected a 3x4 or 4x4 matrix")
+        both = both.reshape(-1, 4)[:3]
+        return rotation_matrix(both[:, :3], path, name), np.ascontiguousarray(both[:, 3])
+    return None, None
+
+
+def _size(table: Table, path: Path, name: str) -> tuple[int, int] | None:
+    if "size" in table:
+        width, height = matrix(values(table["size"], path, f"camera {name}: size"), (2,), path, f"camera {name}: size")
+    elif "width" in table and "height" in table:
+        width, height = (_one(table[k], path, f"camera {name}: {k}") for k in ("width", "height"))
+    else:
+        return None
+    return round(float(width)), round(float(height))
+
+
+IMPORTER = RigImporter(
+    name="opencv",
+    title="OpenCV (YAML, JSON, XML; a file or a folder)",
+    patterns=("*.yml", "*.yaml", "*.json", "*.xml"),
+    recognises=_recognises,
+    read=_read,
+)

@@ -1,0 +1,119 @@
+"""Vicon's `.xcp`, which is XML: a `<Camera>` with one `<KeyFrame>` each.
+
+Lengths are millimetres and the world is z up. POSITION is the camera's centre, ORIENTATION a quaternion x y z w that
+takes the world to the camera (x right, y down, z forward). FOCAL_LENGTH is that along x in px; along y it is divided by
+PIXEL_ASPECT_RATIO. VICON_RADIAL2 holds a word, the distortion centre in px and three coefficients of r^2, r^4 and r^6
+with r in px (y times the aspect ratio), VICON_RADIAL two coefficients about the principal point; they straighten the
+picture, and OpenCV's model is fitted to them (`core.rig_io.vicon_lens`). Cameras are named by DEVICEID, which
+Vicon's videos carry in their names.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+
+from core.geometry import undistort
+from core.rig_io.importers.raw import RawRig, RigImporter, matrix, safe_xml, text, wrong
+from core.rig_io.vicon_lens import ViconLens, opencv_lens, picture_points
+from core.types.arrays import F64
+from core.types.camera import Camera
+from core.types.rotations import matrix_of_quaternion
+
+_FOLLOWED_PX = 2.0
+
+
+def _recognises(path: Path, content: str) -> bool:
+    return "<Camera" in content and "<KeyFrame" in content
+
+
+def _read(path: Path) -> RawRig:
+    tags = list(safe_xml(path).iter("Camera"))
+    if not tags:
+        raise wrong(path, "it has no cameras")
+    remarks = []
+    video = [tag for tag in tags if "video" in tag.get("TYPE", "").lower()]
+    if video and len(video) < len(tags):
+        remarks.append(f"{len(tags) - len(video)} marker cameras were left out.")
+    calibrated = [tag for tag in video or tags if tag.find("KeyFrames/KeyFrame") is not None]
+    if not calibrated:
+        raise wrong(path, "none of its cameras is calibrated", "Calibrate them in Vicon's program first.")
+    if len(calibrated) < len(video or tags):
+        bare = ", ".join(_name(tag) for tag in video or tags if tag not in calibrated)
+        remarks.append(f"Not calibrated, left out: {bare}.")
+    read = [_camera(tag, path) for tag in calibrated]
+    worst = max(error for _, error in read)
+    if worst > 0:
+        remarks.append(f"Vicon's distortion was fitted to {worst:.2g} px.")
+    skewed = [_name(tag) for tag in calibrated if _attribute(tag, "SKEW", 1, path, [0.0]).any()]
+    if skewed:
+        remarks.append(f"The skew of {', '.join(skewed)} was left out.")
+    return RawRig(cameras=tuple(camera for camera, _ in read), unit="mm", up="z", remarks=tuple(remarks))
+
+
+def _camera(tag: ElementTree.Element, path: Path) -> tuple[Camera, float]:
+    """The camera, and the error of its fitted distortion, px."""
+    name = _name(tag)
+    frame = tag.find("KeyFrames/KeyFrame")
+    assert frame is not None
+    width, height = _attribute(tag, "SENSOR_SIZE", 2, path)
+    aspect = _attribute(tag, "PIXEL_ASPECT_RATIO", 1, path, [1.0])[0]
+    focal = _attribute(frame, "FOCAL_LENGTH", 1, path)[0]
+    if not (focal > 0 and aspect > 0 and 1 <= width < 1e5 and 1 <= height < 1e5):
+        raise wrong(path, f"camera {name}: focal length, aspect ratio or sensor size is not possible")
+    size_px = (round(width), round(height))
+    lens = _lens(frame, focal, aspect, path)
+    hint = "The coefficients must be Vicon's own, of the radius in pixels."
+    if lens.folds(size_px):
+        raise wrong(path, f"camera {name}: the distortion folds inside the picture", hint)
+    K, distortion, error = opencv_lens(lens, size_px)
+    R = t = None
+    if "POSITION" in frame.attrib and "ORIENTATION" in frame.attrib:
+        quaternion = _attribute(frame, "ORIENTATION", 4, path)
+        if np.linalg.norm(quaternion) < 1e-6:
+            raise wrong(path, f"camera {name}: the quaternion of its orientation is zero")
+        R = matrix_of_quaternion(quaternion)
+        t = -R @ _attribute(frame, "POSITION", 3, path)
+    camera = Camera(name=name, size_px=size_px, K=K, distortion=distortion, R=R, t_mm=t)
+    if error > _FOLLOWED_PX or not np.isfinite(undistort(camera, picture_points(size_px))).all():
+        raise wrong(path, f"camera {name}: the distortion is beyond what OpenCV's model can follow", hint)
+    return camera, error
+
+
+def _lens(frame: ElementTree.Element, focal: float, aspect: float, path: Path) -> ViconLens:
+    focal_px = np.array([focal, focal / aspect])
+    principal = _attribute(frame, "PRINCIPAL_POINT", 2, path)
+    centre, radial = principal, np.zeros(3)
+    if "VICON_RADIAL2" in frame.attrib:
+        # It begins with the model's name.
+        words = frame.attrib["VICON_RADIAL2"].split()[1:]
+        values = matrix(words, (5,), path, "VICON_RADIAL2")
+        centre, radial = values[:2], values[2:]
+    elif "VICON_RADIAL" in frame.attrib:
+        radial = np.append(_attribute(frame, "VICON_RADIAL", 2, path), 0.0)
+    return ViconLens(
+        focal_px=focal_px,
+        principal_px=principal,
+        centre=(centre - principal) / focal_px,
+        radial=radial * focal ** np.array([2.0, 4.0, 6.0]),
+    )
+
+
+def _name(tag: ElementTree.Element) -> str:
+    return text(tag.get("DEVICEID", "")) or text(tag.get("NAME", "")) or "camera"
+
+
+def _attribute(tag: ElementTree.Element, key: str, count: int, path: Path, default: list[float] | None = None) -> F64:
+    """(count,) numbers of an attribute, which are separated by spaces."""
+    if key not in tag.attrib:
+        if default is None:
+            raise wrong(path, f"a <{tag.tag}> has no {key}", "Export the whole calibration from Vicon's program.")
+        return np.array(default)
+    return matrix(tag.attrib[key].split(), (count,), path, key)
+
+
+IMPORTER = RigImporter(
+    name="xcp", title="Vicon (.xcp)", patterns=("*.xcp", "*.xml"), recognises=_recognises, read=_read
+)

@@ -1,0 +1,197 @@
+"""A board waved in front of a rig that is known exactly: truth for tests, benchmarks and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from core.board.observations import BoardObservations, merge
+from core.board.pattern import Board
+from core.geometry import inside, project, undistort
+from core.geometry.so3 import exp
+from core.types.arrays import F64, I64
+from core.types.camera import Camera, CameraRig
+
+_LEAST_FACING = 0.25  # cosine of the steepest view in which corners are still found
+_LEAST_PX = 6.0  # side of a square in the picture
+
+
+def wave(
+    rig: CameraRig,
+    board: Board,
+    *,
+    seed: int = 0,
+    seconds: float = 30.0,
+    fps: float = 10.0,
+    noise_px: float = 0.3,
+    latency_s: Sequence[float] = (),
+    jitter_s: float = 0.0,
+    missed: float = 0.05,
+    speed_mm: float = 500.0,
+    room_mm: float = 1200.0,
+) -> BoardObservations:
+    """What the cameras of a rig see of a board that somebody carries about, turning it to one camera after another.
+
+    Args:
+        rig: Posed cameras.
+        board: The board; only its front is seen.
+        seed: Of all chance.
+        seconds: Length of the recording.
+        fps: Moments a second.
+        noise_px: Standard deviation of a corner's coordinate.
+        latency_s: (V,) recorded time minus true time of each camera's pictures; none when empty.
+        jitter_s: Standard deviation of a picture's own further delay.
+        missed: Share of corners that are not found, though visible.
+        speed_mm: About how far the board moves in a second.
+        room_mm: How far from the middle it is carried.
+    """
+    rng = np.random.default_rng(seed)
+    late = np.asarray(latency_s, float) if len(latency_s) else np.zeros(len(rig))
+    recorded = np.arange(int(seconds * fps)) / fps
+    way = carried(rig, rng, seconds, speed_mm, room_mm)
+    points, centre = board.points_mm[: board.points_per_side], board.points_mm[: board.points_per_side].mean(0)
+    found: dict[tuple[int, int], tuple[I64, F64]] = {}
+    for v, camera in enumerate(rig):
+        true_s = recorded - late[v] - (rng.normal(0, jitter_s, len(recorded)) if jitter_s else 0.0)
+        at, R = way(true_s)
+        world = at[:, None] + (points - centre) @ np.swapaxes(R, -1, -2)
+        found |= _seen(camera, v, board, world, at, R, noise_px, missed, rng)
+    shape = (len(recorded), len(rig))
+    return merge(
+        board,
+        rig.names,
+        [c.size_px for c in rig],
+        np.repeat(recorded[:, None], len(rig), 1),
+        np.broadcast_to(np.arange(len(recorded))[:, None], shape),
+        found,
+        source="a simulated board",
+    )
+
+
+def carried(
+    rig: CameraRig, rng: np.random.Generator, seconds: float, speed_mm: float = 500.0, room_mm: float = 1200.0
+) -> Callable[[F64], tuple[F64, F64]]:
+    """How somebody carries a board: a function from times (T,) to its middle (T, 3) mm and turn (T, 3, 3) to world."""
+    place, towards = _path(rig, _middle(rig), seconds, speed_mm, room_mm, rng)
+    roll = CubicSpline(*_knots(seconds, 2.0, rng.uniform(-0.7, 0.7, int(seconds / 2) + 4)))
+
+    def at(time_s: F64) -> tuple[F64, F64]:
+        return place(time_s), _facing(place(time_s), towards(time_s), roll(time_s))
+
+    return at
+
+
+def closeups(
+    rig: CameraRig,
+    board: Board,
+    *,
+    seed: int = 0,
+    pictures: int = 40,
+    noise_px: float = 0.3,
+    missed: float = 0.05,
+    interval_s: float = 1.0,
+) -> BoardObservations:
+    """What each camera sees when the board is held in front of it alone, all over its picture and slanted: for lenses.
+
+    Args:
+        rig: Cameras; their poses do not matter.
+        board: The board; only its front is seen.
+        seed: Of all chance.
+        pictures: Of each camera.
+        noise_px: Standard deviation of a corner's coordinate.
+        missed: Share of corners that are not found, though visible.
+        interval_s: Time between two pictures.
+    """
+    rng = np.random.default_rng(seed)
+    points, centre = board.points_mm[: board.points_per_side], board.points_mm[: board.points_per_side].mean(0)
+    found: dict[tuple[int, int], tuple[I64, F64]] = {}
+    total = pictures * len(rig)
+    for v, camera in enumerate(rig):
+        R_camera, t = camera.pose
+        size = np.array(camera.size_px)
+        aim = undistort(camera, rng.uniform(0.12, 0.88, (pictures, 2)) * size)
+        # From a third to nine tenths of the picture's width.
+        depth = board.width_mm * camera.K[0, 0] / (size[0] * rng.uniform(0.3, 0.9, pictures))
+        local = np.concatenate([aim, np.ones((pictures, 1))], 1) * depth[:, None]
+        slant = exp(rng.uniform(-0.6, 0.6, (pictures, 3)) * (1, 1, 0.5))
+        world = (local[:, None] + (points - centre) @ np.swapaxes(slant, -1, -2) - t) @ R_camera
+        seen = _seen(camera, v, board, world, (local - t) @ R_camera, R_camera.T @ slant, noise_px, missed, rng)
+        found |= {(v, v * pictures + m): what for (v, m), what in seen.items()}
+    mine = np.repeat(np.eye(len(rig), dtype=bool), pictures, axis=0)
+    time_s = np.where(mine, np.arange(total)[:, None] * interval_s, np.nan)
+    frame = np.where(mine, np.arange(total)[:, None] % pictures, -1)
+    return merge(board, rig.names, [c.size_px for c in rig], time_s, frame, found, source="a simulated board")
+
+
+def _seen(
+    camera: Camera,
+    v: int,
+    board: Board,
+    world: F64,
+    at: F64,
+    R: F64,
+    noise_px: float,
+    missed: float,
+    rng: np.random.Generator,
+) -> dict[tuple[int, int], tuple[I64, F64]]:
+    """Points found in each picture of one camera: from the front, not too steeply, and not too small."""
+    xy = project(camera, world)
+    view = camera.centre_mm - at
+    distance = np.linalg.norm(view, axis=-1)
+    facing = -(view * R[..., 2]).sum(-1) / distance  # the board's z axis points away from its viewer
+    size = board.square_mm * camera.K[0, 0] / distance
+    seen = inside(camera, xy) & ((facing > _LEAST_FACING) & (size * facing > _LEAST_PX))[:, None]
+    seen &= rng.random(seen.shape) >= missed
+    found = {}
+    for m in np.flatnonzero(seen.sum(1) >= 4):
+        chosen = np.flatnonzero(seen[m])
+        found[v, int(m)] = (chosen, xy[m, chosen] + rng.normal(0, noise_px, (len(chosen), 2)))
+    return found
+
+
+def _middle(rig: CameraRig) -> F64:
+    """Where the optical axes pass each other most closely."""
+    normal, right = np.zeros((3, 3)), np.zeros(3)
+    for camera in rig:
+        axis = camera.pose[0][2]
+        across = np.eye(3) - np.outer(axis, axis)
+        normal += across
+        right += across @ camera.centre_mm
+    return np.asarray(np.linalg.solve(normal, right), np.float64)
+
+
+def _knots(seconds: float, step: float, values: F64) -> tuple[F64, F64]:
+    return np.asarray((np.arange(len(values)) - 1) * step, np.float64), values
+
+
+def _path(
+    rig: CameraRig, middle: F64, seconds: float, speed_mm: float, room_mm: float, rng: np.random.Generator
+) -> tuple[CubicSpline, CubicSpline]:
+    """Ways of the board's middle and of the point that it is turned to, as functions of time."""
+    step = 1.5
+    count = int(seconds / step) + 4
+    steps = rng.normal(0, speed_mm * step / np.sqrt(3), (count, 3)) * (1, 1, 0.6)
+    at = np.zeros((count, 3))
+    for i in range(1, count):  # a walk that turns back at the walls
+        at[i] = np.clip(at[i - 1] + steps[i], -room_mm * np.array([1, 1, 0.5]), room_mm * np.array([1, 1, 0.5]))
+    # Held towards two neighbouring cameras at a time, going round.
+    centres = np.stack([c.centre_mm for c in rig])
+    angle = np.argsort(np.arctan2(*(centres - middle)[:, 1::-1].T))
+    turn = np.arange(count) * 0.4
+    first, share = angle[turn.astype(int) % len(rig)], (turn % 1)[:, None]
+    second = angle[(turn.astype(int) + 1) % len(rig)]
+    towards = centres[first] * (1 - share) + centres[second] * share + rng.normal(0, 400, (count, 3))
+    times, _ = _knots(seconds, step, at)
+    return CubicSpline(times, middle + at), CubicSpline(times, towards)
+
+
+def _facing(at: F64, towards: F64, roll: F64) -> F64:
+    """(T, 3, 3) board to world, the front turned to a point, upright but for a roll."""
+    z = at - towards  # into the board
+    z /= np.linalg.norm(z, axis=-1, keepdims=True)
+    x = np.cross((0.0, 0.0, -1.0), z)
+    x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    R = np.stack([x, np.cross(z, x), z], -1)
+    return np.asarray(R @ exp(roll[:, None] * np.array([0, 0, 1.0])))

@@ -1,0 +1,137 @@
+"""What can be said about a result: who is there when, how surely, how fast, and what the evaluation measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.types import Pose3DSequence
+from core.types.arrays import F64
+from studio.viewport.scene_data import middles
+
+_SPEED_WINDOW_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonNow:
+    """One person at one moment.
+
+    Attributes:
+        name: "Person 1".
+        person: Column in the result, picks the colour.
+        present: Whether the person is there.
+        confidence: Mean score of the known joints, 0 while absent.
+        speed_m_s: Speed of the hips over a tenth of a second, NaN where not known.
+    """
+
+    name: str
+    person: int
+    present: bool
+    confidence: float
+    speed_m_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class People:
+    """Everybody of a result over the take.
+
+    Attributes:
+        names: (P,) as shown.
+        present: (T, P) bool.
+        confidence: (T, P) mean score of the known joints, NaN while absent.
+        speed_m_s: (T, P), NaN where not known.
+    """
+
+    names: tuple[str, ...]
+    present: np.ndarray
+    confidence: F64
+    speed_m_s: F64
+
+    @classmethod
+    def of(cls, poses: Pose3DSequence) -> People:
+        """Measures a result."""
+        known = np.isfinite(poses.xyz_mm).all(-1)
+        count = known.sum(-1)
+        total = np.where(known, poses.score, 0.0).sum(-1)
+        return cls(
+            names=tuple(f"Person {i}" for i in poses.person_ids),
+            present=poses.present,
+            confidence=np.where(count > 0, total / np.maximum(count, 1), np.nan),
+            speed_m_s=speeds(middles(poses), poses.time_s),
+        )
+
+    def at(self, moment: int | None) -> tuple[PersonNow, ...]:
+        """Everybody at a moment; nobody is present where the result has none."""
+        return tuple(
+            PersonNow(
+                name=name,
+                person=p,
+                present=moment is not None and bool(self.present[moment, p]),
+                confidence=0.0 if moment is None else float(np.nan_to_num(self.confidence[moment, p])),
+                speed_m_s=math.nan if moment is None else float(self.speed_m_s[moment, p]),
+            )
+            for p, name in enumerate(self.names)
+        )
+
+
+def speeds(path_mm: F64, time_s: F64) -> F64:
+    """(T, P) speeds in m/s of paths (T, P, 3): way over time between about 0.05 s before and after; NaN at gaps."""
+    count = len(time_s)
+    if count < 2:
+        return np.full(path_mm.shape[:2], np.nan)
+    reach = max(1, round(_SPEED_WINDOW_S / 2 / float(np.median(np.diff(time_s)))))
+    before = np.maximum(np.arange(count) - reach, 0)
+    after = np.minimum(np.arange(count) + reach, count - 1)
+    way_m = np.linalg.norm(path_mm[after] - path_mm[before], axis=-1) / 1000
+    return np.asarray(way_m / (time_s[after] - time_s[before])[:, None])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The figures of a take's evaluation, ready to show.
+
+    Attributes:
+        methods: Column headings.
+        rows: What was measured, then one cell a method.
+        verdict: One sentence.
+    """
+
+    methods: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    verdict: str
+
+
+_ROWS = (
+    ("View left out, median", "view_left_out_px_median", "{:.1f} px"),
+    ("of a person's height", "view_left_out_percent_height", "{:.2f} %"),
+    ("Reprojection, median", "reprojection_px_median", "{:.1f} px"),
+    ("Frames with two or more people", "frames_with_two_or_more", "{:.0f}"),
+    ("Identity switches", "identity_switches", "{:.0f}"),
+)
+_SHORT = {"baseline": "Baseline", "trained": "Trained"}
+
+
+def figures(report: Mapping[str, Any]) -> Figures | None:
+    """The figures of `report.json`; None where it holds none. Rows that no method has are left out."""
+    methods = report.get("methods")
+    if not isinstance(methods, Mapping) or not all(isinstance(m, Mapping) for m in methods.values()) or not methods:
+        return None
+    rows = []
+    for title, key, form in _ROWS:
+        values = [method.get(key) for method in methods.values()]
+        if any(_number(value) for value in values):
+            rows.append((title, *(form.format(value) if _number(value) else "–" for value in values)))
+    verdict = report.get("verdict")
+    return Figures(
+        methods=tuple(_SHORT.get(str(name), str(name)) for name in methods),
+        rows=tuple(rows),
+        verdict=verdict if isinstance(verdict, str) else "",
+    )
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,173 @@
+"""Pictures of several cameras, loaded one a tick of the event loop, so that nothing freezes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent, QImage, QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from core.errors import CoreError
+from studio.shell.dialogs import Dialog
+from studio.theme import GRID_PX
+from studio.widgets.buttons import button
+from studio.widgets.columns import TileGrid
+from studio.widgets.image_view import Lines, Picture
+from studio.widgets.text import label
+
+_MANY, _SMALLER = 6, 0.55
+"""Of more cameras than this the tiles may be that much smaller, so that all are seen at once in a small window."""
+Load = Callable[[str], tuple[QImage, Sequence[Lines]]]
+
+
+class PictureTiles(QWidget):
+    """A tile a camera; a click enlarges it. Nothing is read while it is hidden.
+
+    Args:
+        legend: What the lines mean, said beside the enlarged picture.
+        tile_px: Least width of a landscape tile; portrait ones are narrower.
+        height_px: Fixed height of small tiles that stand left; None fills the width instead.
+
+    Signals:
+        loaded: A `Picture` that has its picture now.
+    """
+
+    loaded = Signal(object)
+
+    def __init__(
+        self, legend: str = "", tile_px: int = 220, height_px: int | None = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._legend, self._tile_px, self._height_px = legend, tile_px, height_px
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._grid = TileGrid(tile_px, most=4 if height_px is None else 12, spread=height_px is None)
+        layout.addWidget(self._grid)
+        self._load: Load | None = None
+        self._key: Hashable = None
+        self._pending: list[Picture] = []
+        self._timer = QTimer(self)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._load_next)
+
+    @property
+    def tiles(self) -> list[Picture]:
+        """The tiles in camera order."""
+        return [tile for tile in self._grid.tiles if isinstance(tile, Picture)]
+
+    def show_cameras(self, key: Hashable, sizes_px: dict[str, tuple[int, int]], load: Load) -> None:
+        """Shows these cameras; does nothing if the key is that of what it shows already.
+
+        Args:
+            key: Stands for what the pictures depend on.
+            sizes_px: Picture width and height by camera name.
+            load: Reads one camera's picture and the lines over it; a `CoreError` is shown in its place.
+        """
+        if key == self._key:
+            return
+        self._key, self._load = key, load
+        tiles = [self._tile(name, size) for name, size in sizes_px.items()]
+        self._pending = list(tiles)
+        portrait = bool(tiles) and all(height > width for width, height in sizes_px.values())
+        least_px = self._tile_px * 9 // 16 if portrait else self._tile_px
+        if len(tiles) > _MANY:
+            least_px = round(_SMALLER * least_px)
+        self._grid.set_tiles(list(tiles), max((t.minimumWidth() for t in tiles), default=0) or least_px)
+        if self.isVisible():
+            self._timer.start()
+
+    def forget(self) -> None:
+        """Shows nothing."""
+        self._timer.stop()
+        self._pending, self._key, self._load = [], None, None
+        self._grid.set_tiles([])
+
+    def showEvent(self, event: QShowEvent) -> None:
+        if self._pending:
+            self._timer.start()
+        super().showEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._timer.stop()
+        super().hideEvent(event)
+
+    def _tile(self, name: str, size_px: tuple[int, int]) -> Picture:
+        tile = Picture(name)
+        tile.setAccessibleName(f"Camera {name}")
+        tile.setToolTip("Click to enlarge")
+        tile.set_aspect(*size_px)
+        if self._height_px is not None:
+            tile.setFixedSize(round(self._height_px * size_px[0] / size_px[1]), self._height_px)
+        tile.clicked.connect(self._enlarge)
+        return tile
+
+    def _load_next(self) -> None:
+        if not self._pending or self._load is None:
+            self._timer.stop()
+            return
+        tile = self._pending.pop(0)
+        try:
+            tile.set_picture(*self._load(tile.caption))
+        except CoreError as error:
+            tile.say(f"{error.message} {error.hint}")
+            return
+        self.loaded.emit(tile)
+
+    def _enlarge(self) -> None:
+        tiles = [tile for tile in self.tiles if tile.loaded]
+        sender = self.sender()
+        index = next(i for i, tile in enumerate(tiles) if tile is sender)
+        PictureDialog(tiles, index, self._legend, self.window()).open()
+
+
+class PictureDialog(Dialog):
+    """One camera large; the arrow keys go to the next.
+
+    Args:
+        tiles: Loaded pictures.
+        index: Which to begin with.
+        legend: What the lines mean.
+    """
+
+    def __init__(self, tiles: Sequence[Picture], index: int, legend: str, parent: QWidget | None = None) -> None:
+        super().__init__("Camera", parent, 720)
+        self._sources = [(tile.caption, tile.image, tile.lines) for tile in tiles]
+        self._index = index
+        room = parent.window().size() if parent is not None else QSize(1100, 860)
+        self.resize(min(1100, room.width()), min(860, room.height()))
+        self.picture = Picture()
+        self.picture.setMinimumHeight(40 * GRID_PX)
+        self.body.addWidget(self.picture, 1)
+        for text, icon, step in (("Previous", "chevron-left", -1), ("Next", "chevron-right", 1)):
+            push = button(text, "normal", icon)
+            push.setProperty("step", step)
+            push.clicked.connect(self._stepped)
+            self.foot.addWidget(push)
+        self.foot.addSpacing(GRID_PX)
+        self.foot.addWidget(label(legend, "small"), 1)
+        close = button("Close", "primary")
+        close.clicked.connect(self.accept)
+        self.foot.addWidget(close)
+        self._show()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right):
+            self._go(1 if event.key() == Qt.Key.Key_Right else -1)
+        else:
+            super().keyPressEvent(event)
+
+    def _stepped(self) -> None:
+        self._go(int(self.sender().property("step")))
+
+    def _go(self, step: int) -> None:
+        self._index = (self._index + step) % len(self._sources)
+        self._show()
+
+    def _show(self) -> None:
+        name, image, lines = self._sources[self._index]
+        self.setWindowTitle(f"Camera {name}")
+        self.picture.caption = name
+        if image is not None:
+            large = [Lines(line.paths_px, line.token, 1.6 * line.width_px) for line in lines]
+            self.picture.set_picture(image, large)

@@ -1,0 +1,49 @@
+"""A picture that is running, with the parts of it shaded that a board has been in."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtWidgets import QWidget
+
+from core.types.arrays import I64
+from studio.theme import current_theme
+from studio.widgets.coverage import MANY
+from studio.widgets.image_view import Picture
+
+_MOST_ALPHA = 90
+
+
+class LivePicture(Picture):
+    """Shows what a camera sees now.
+
+    Args:
+        caption: The camera.
+        parent: Owner.
+    """
+
+    def __init__(self, caption: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(caption, parent)
+        self.message = "Starting…"
+        self.cells: I64 = np.zeros((0, 0), np.int64)
+        self.setAccessibleName(f"Camera {caption}")
+
+    def set_cells(self, cells: I64) -> None:
+        """(rows, columns) points that were seen in each part of the picture."""
+        self.cells = cells
+        self.update()
+
+    def _paint_picture(self, painter: QPainter, image: QImage) -> None:
+        super()._paint_picture(painter, image)
+        if not self.cells.size:
+            return
+        scale = min(self.width() / image.width(), self.height() / image.height())
+        width, height = image.width() * scale, image.height() * scale
+        left, top = (self.width() - width) / 2, (self.height() - height) / 2
+        rows, columns = self.cells.shape
+        colour = QColor(current_theme().on_picture)
+        for row, column in np.argwhere(self.cells > 0).tolist():
+            colour.setAlpha(round(_MOST_ALPHA * min(1.0, self.cells[row, column] / MANY)))
+            x, y = left + column * width / columns, top + row * height / rows
+            painter.fillRect(QRectF(x, y, width / columns, height / rows), colour)

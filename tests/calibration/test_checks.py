@@ -1,0 +1,287 @@
+"""The check says what is wrong with a rig, and nothing about one that is right."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from core.calibration.checks import check_rig, fold_share
+from core.calibration.people.check import check_people, stature_mm
+from core.errors import CoreError
+from core.files import resource
+from core.geometry.capture_volume import capture_space, seen_by, viewed_point
+from core.synthetic.people import walkers
+from core.synthetic.rigs import camera, ring_rig
+from core.types import COCO17, PANOPTIC15, CameraRig, Pose3DSequence
+from core.types.axes import turn_to_z_up
+from core.types.skeleton import convert
+
+
+def moved(
+    rig: CameraRig, turn: np.ndarray | None = None, scale: float = 1.0, shift_mm: tuple[float, ...] = (0, 0, 0)
+) -> CameraRig:
+    """The rig in a world turned, scaled and then shifted."""
+    turn = np.eye(3) if turn is None else turn
+    cameras = []
+    for c in rig:
+        R = c.pose[0] @ turn.T
+        cameras.append(c.replace(R=R, t_mm=c.pose[1] * scale - R @ np.array(shift_mm)))
+    return CameraRig(cameras=tuple(cameras))
+
+
+def said(rig: CameraRig, check: str, **options: str) -> list[tuple[str, str, str]]:
+    found = check_rig(rig, **options)  # type: ignore[arg-type]
+    json.dumps(found.to_mapping(), allow_nan=False)
+    return [(f.level, f.sentence, f.remedy) for f in found.findings if f.check == check]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_nothing_is_odd_about_a_good_rig(n: int) -> None:
+    found = check_rig(ring_rig(n, distortion=(-0.1, 0.02, 0, 0, 0)))
+    assert found.level == "ok", found.problems
+    assert found.problems == ()
+    assert {f.check for f in found.findings} == {"lens", "distance", "up", "floor", "aim", "overlap"}
+    assert all(f.remedy == "" for f in found.findings)
+
+
+def test_overlap_is_the_share_of_ones_own_view() -> None:
+    found = check_rig(ring_rig(4))
+    np.testing.assert_allclose(np.diag(found.shared), 1)
+    assert (found.shared > 0.2).all()
+    np.testing.assert_allclose(found.middle_mm, [0, 0, 900], atol=1)
+
+
+@pytest.mark.parametrize("up", ["x", "-x", "y", "-y", "-z"])
+def test_wrong_up_axis_is_named(up: str) -> None:
+    """A file whose axis `up` is up, imported as if z were."""
+    file = moved(ring_rig(4), turn_to_z_up(up).T)  # type: ignore[arg-type]
+    ((level, sentence, remedy),) = said(file, "up")
+    assert level == "wrong"
+    assert f"{up} points up instead of z" in sentence
+    assert f"with {up} as the axis" in remedy
+    again = moved(file, turn_to_z_up(up))  # type: ignore[arg-type]
+    assert check_rig(again).level == "ok"
+
+
+def test_remedy_names_the_axis_of_the_file_even_after_a_wrong_choice() -> None:
+    imported = moved(ring_rig(4), turn_to_z_up("y"))  # the file had z up, y was chosen
+    ((level, _, remedy),) = said(imported, "up", up="y")
+    assert level == "wrong"
+    assert "with z as the axis" in remedy
+
+
+@pytest.mark.parametrize(
+    ("scale", "factor"), [(0.001, "1000 times larger"), (0.01, "100 times larger"), (1000.0, "1000 times smaller")]
+)
+def test_wrong_unit_is_named_with_the_factor(scale: float, factor: str) -> None:
+    ((level, _, remedy),) = said(moved(ring_rig(4), scale=scale), "distance")
+    assert level == "wrong"
+    assert factor in remedy
+
+
+def test_cameras_under_the_floor_are_named() -> None:
+    rig = moved(ring_rig(4), shift_mm=(0, 0, -2000))
+    below = [s for level, s, _ in said(rig, "floor") if level == "wrong"]
+    assert len(below) == 2
+    assert all("0.30 m under the floor" in s for s in below)
+
+
+def test_cameras_turned_around_are_noticed() -> None:
+    turn = np.diag([-1.0, 1.0, -1.0])  # about the camera's own y: it looks the other way
+    rig = CameraRig(cameras=tuple(c.replace(R=turn @ c.pose[0], t_mm=turn @ c.pose[1]) for c in ring_rig(4)))
+    ((level, sentence, remedy),) = said(rig, "aim")
+    assert level == "wrong"
+    assert "away from each other" in sentence
+    assert "mirrored" in remedy
+
+
+def test_camera_that_looks_elsewhere_is_named() -> None:
+    rig = ring_rig(5)
+    turn = np.diag([-1.0, 1.0, -1.0])
+    odd = rig[2].replace(R=turn @ rig[2].pose[0], t_mm=turn @ rig[2].pose[1])
+    found = check_rig(CameraRig(cameras=(*rig.cameras[:2], odd, *rig.cameras[3:])))
+    assert {f.camera for f in found.problems} == {odd.name}
+
+
+def test_camera_to_world_poses_are_noticed() -> None:
+    inverse = [c.replace(R=c.pose[0].T, t_mm=c.centre_mm) for c in ring_rig(4)]
+    assert check_rig(CameraRig(cameras=tuple(inverse))).level == "wrong"
+
+
+def test_camera_without_common_ground_is_named() -> None:
+    alone = camera("alone", (4000, 0, 1500), (12000, 0, 1500), fov_deg=30)
+    rig = CameraRig(cameras=(*ring_rig(3), alone))
+    assert any(f.camera == "alone" and f.check == "overlap" for f in check_rig(rig).problems)
+
+
+def test_doubled_pose_and_missing_pose_are_named() -> None:
+    rig = ring_rig(3)
+    doubled = CameraRig(cameras=(*rig, rig[0].replace(name="copy")))
+    assert any("same place" in f.sentence for f in check_rig(doubled).problems)
+    half = CameraRig(cameras=(*rig, rig[0].replace(name="bare", R=None, t_mm=None)))
+    found = check_rig(half)
+    assert any(f.camera == "bare" and f.level == "wrong" for f in found.problems)
+    assert json.dumps(found.to_mapping(), allow_nan=False)
+    nothing = CameraRig(cameras=tuple(c.replace(R=None, t_mm=None) for c in rig))
+    assert check_rig(nothing).level == "wrong"
+
+
+def test_fold_inside_the_picture_is_found_where_the_polynomial_turns() -> None:
+    k1 = -0.9
+    rig = ring_rig(3, distortion=(k1, 0, 0, 0, 0))
+    found = [f for f in check_rig(rig).problems if f.check == "lens"]
+    assert len(found) == 3
+    # d/dr (r + k1 r^3) = 0; the pixel radius there over the one of the corner.
+    r = np.sqrt(-1 / (3 * k1))
+    c = rig[0]
+    corner = np.hypot((c.size_px[0] - 1) / 2, (c.size_px[1] - 1) / 2)
+    expected = c.K[0, 0] * r * (1 + k1 * r * r) / corner
+    assert abs(fold_share(c) - expected) < 0.015
+    assert f"{fold_share(c):.0%}" in found[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ([[0, 0, 2000], [0, 0, 0], [0, 0, 0]], "outside the"),
+        ([[0, 0, 500], [0, 0, 0], [0, 0, 0]], "far from the middle"),
+        ([[20000, 0, 0], [0, 20000, 0], [0, 0, 0]], "degrees across"),
+        ([[300, 0, 0], [0, 0, 0], [0, 0, 0]], "differ by more than 5 %"),
+    ],
+)
+def test_strange_lenses_are_named(change: list[list[float]], says: str) -> None:
+    rig = ring_rig(3)
+    strange = rig[1].replace(K=rig[1].K + np.array(change))
+    found = check_rig(CameraRig(cameras=(rig[0], strange, rig[2]))).problems
+    assert any(says in f.sentence and f.camera == strange.name for f in found)
+
+
+def test_camera_hanging_upside_down_is_named() -> None:
+    rig = ring_rig(4)
+    turn = np.diag([-1.0, -1.0, 1.0])
+    hanging = rig[1].replace(R=turn @ rig[1].pose[0], t_mm=turn @ rig[1].pose[1])
+    found = check_rig(CameraRig(cameras=(rig[0], hanging, *rig.cameras[2:])))
+    assert [(f.camera, f.level) for f in found.problems] == [(hanging.name, "odd")]
+
+
+def test_one_camera_is_not_enough() -> None:
+    found = check_rig(CameraRig(cameras=ring_rig(3).cameras[:1]))
+    assert "3D needs at least two" in found.problems[0].remedy
+
+
+def test_sample_is_fine_and_its_space_holds_the_middle() -> None:
+    from core.rig_io.importers import read_rig
+
+    rig = read_rig(resource("sample", "Calib.qca.txt"))
+    assert check_rig(rig).level == "ok"
+    space = capture_space(rig, spacing_mm=100)
+    assert space.contains(np.array([-900.0, 0, 900]))
+    assert all(n % 4 == 0 for n in space.voxels)
+    assert (np.abs(space.spacing_mm - 100) < 12).all()
+    assert (space.size_mm[:2] < 9000).all()
+
+
+def test_space_is_what_two_cameras_see() -> None:
+    rig = ring_rig(5)
+    space = capture_space(rig)
+    inside = np.random.default_rng(0).uniform(space.low_mm, space.high_mm, (5000, 3))
+    assert (seen_by(rig, inside).sum(0) >= 2).mean() > 0.8
+    assert (space.low_mm[2], space.high_mm[2]) == (-200, 2000)
+    assert np.abs(space.centre_mm[:2]).max() < 300
+
+
+def test_space_shrinks_around_people_but_not_below_the_usual_height() -> None:
+    rig = ring_rig(5)
+    points = np.random.default_rng(0).uniform((-500, 0, 50), (700, 800, 1700), (500, 3))
+    points[::7] = np.nan
+    space = capture_space(rig, around_mm=points)
+    np.testing.assert_allclose(space.low_mm, [-1200, -700, -200], atol=20)
+    np.testing.assert_allclose(space.high_mm, [1400, 1500, 2000], atol=20)
+    jump = capture_space(rig, around_mm=points + [0, 0, 900])
+    assert jump.high_mm[2] > 2700
+    strangers = capture_space(rig, around_mm=points + [90_000, 0, 0])
+    np.testing.assert_allclose(strangers.size_mm, capture_space(rig).size_mm)
+
+
+def test_cameras_side_by_side_have_a_space_before_them() -> None:
+    rig = CameraRig(cameras=tuple(camera(f"c{x}", (x, -4000, 1500), (x, 0, 1200)) for x in (-300, 300)))
+    point = viewed_point(rig)
+    assert -2500 < point[1] < 1000
+    assert capture_space(rig).size_mm.min() > 1000
+
+
+def test_no_common_ground_is_refused() -> None:
+    rig = CameraRig(
+        cameras=(
+            camera("a", (0, 0, 1500), (9000, 0, 1500), fov_deg=30),
+            camera("b", (0, 0, 1500), (-9000, 0, 1500), fov_deg=30),
+        )
+    )
+    with pytest.raises(CoreError, match="seen by two cameras"):
+        capture_space(rig)
+
+
+@pytest.fixture(scope="module")
+def sequence() -> Pose3DSequence:
+    return walkers(2, 60, np.random.default_rng(5))
+
+
+def changed(
+    sequence: Pose3DSequence, turn: np.ndarray | None = None, scale: float = 1.0, rise_mm: float = 0.0
+) -> Pose3DSequence:
+    xyz = sequence.xyz_mm * scale + [0, 0, rise_mm]
+    return Pose3DSequence(
+        skeleton=sequence.skeleton,
+        time_s=sequence.time_s,
+        xyz_mm=xyz if turn is None else xyz @ turn.T,
+        score=sequence.score,
+        person_ids=sequence.person_ids,
+    )
+
+
+def test_people_who_stand_on_the_floor_are_fine(sequence: Pose3DSequence) -> None:
+    findings = check_people(ring_rig(4), sequence)
+    assert [(f.check, f.level) for f in findings] == [("stature", "ok"), ("feet", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "level", "says"),
+    [
+        ({"scale": 0.5}, "stature", "wrong", "tall"),
+        ({"scale": 1000.0}, "stature", "wrong", "length unit"),
+        ({"rise_mm": -590.0}, "feet", "odd", "under the floor"),
+        ({"rise_mm": 900.0}, "feet", "odd", "above the floor"),
+        ({"turn": turn_to_z_up("y").T}, "upright", "wrong", "along y instead of z"),
+        ({"turn": turn_to_z_up("-z")}, "upright", "wrong", "along -z instead of z"),
+    ],
+)
+def test_people_show_wrong_units_floors_and_axes(
+    sequence: Pose3DSequence, change: dict, check: str, level: str, says: str
+) -> None:
+    findings = check_people(ring_rig(4), changed(sequence, **change))
+    (found,) = [f for f in findings if f.check == check]
+    assert found.level == level
+    assert says in f"{found.sentence} {found.remedy}"
+
+
+def test_stature_follows_scale_and_bears_missing_joints(sequence: Pose3DSequence) -> None:
+    points, _ = convert(
+        sequence.xyz_mm, sequence.score, COCO17 if len(sequence.skeleton) == 17 else PANOPTIC15, PANOPTIC15
+    )
+    whole = stature_mm(points)
+    assert ((whole > 1300) & (whole < 2100)).all()
+    holes = points.copy()
+    holes[np.random.default_rng(0).random(points.shape[:-1]) < 0.5] = np.nan
+    np.testing.assert_allclose(stature_mm(holes), whole, rtol=0.03)
+    nobody = np.full_like(points, np.nan)
+    assert np.isnan(stature_mm(nobody)).all()
+    empty = Pose3DSequence(
+        skeleton=PANOPTIC15,
+        time_s=sequence.time_s,
+        xyz_mm=nobody,
+        score=np.zeros(nobody.shape[:-1]),
+        person_ids=sequence.person_ids,
+    )
+    assert check_people(ring_rig(4), empty) == ()

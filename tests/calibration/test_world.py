@@ -1,0 +1,161 @@
+"""World frames, resting boards, the accuracy map and what to show next."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from core.board.observations import merge
+from core.board.pattern import Board
+from core.calibration.board.guidance import next_to_show
+from core.calibration.board.intrinsics import Coverage
+from core.calibration.board.static_board import resting_pose
+from core.calibration.world import (
+    Similarity,
+    from_floor_points,
+    from_points,
+    from_pose,
+    guessed,
+    nearest,
+    rescaled,
+    shifted,
+    turned,
+    upside_down,
+)
+from core.errors import CoreError
+from core.geometry import ideal_points, project, project_rig, triangulate
+from core.geometry.accuracy import accuracy_map
+from core.geometry.so3 import exp
+from core.synthetic.rigs import ring_rig
+from core.types.camera import CameraRig
+
+RIG = ring_rig(4)
+POINTS = np.random.default_rng(0).uniform((-1000, -1000, 0), (1000, 1000, 1800), (50, 3))
+SKEW = Similarity(R=exp(np.array([0.4, -1.1, 0.7])), origin_mm=np.array([300.0, -800, 1200]), scale=1.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [SKEW, turned("x", 1), turned("y", 3), upside_down(), shifted(np.array([1.0, 2, 3])), Similarity(scale=1.7)],
+)
+def test_pictures_do_not_change_with_the_frame(change: Similarity) -> None:
+    moved = change.rig(RIG)
+    assert project_rig(moved, change.points(POINTS)) == pytest.approx(project_rig(RIG, POINTS), abs=1e-6)
+
+
+def test_quarter_turns_are_exact_and_four_are_none() -> None:
+    rig = RIG
+    for _ in range(4):
+        rig = turned("z", 1).rig(rig)
+    assert rig["cam01"].pose[0] == pytest.approx(RIG["cam01"].pose[0], abs=1e-12)
+    assert turned("z", 1).points(np.array([1.0, 0, 0])) == pytest.approx([0, 1, 0])
+
+
+def test_floor_from_three_points() -> None:
+    floor = SKEW.points(np.array([[100.0, 200, 0], [900, 200, 0], [0, 3000, 0]]))
+    found = from_points(*floor, SKEW.rig(RIG)).rig(SKEW.rig(RIG))
+    expected = shifted(np.array([100.0, 200, 0])).rig(RIG)
+    for camera in found:
+        assert camera.centre_mm == pytest.approx(expected[camera.name].centre_mm, abs=1e-6)
+    with pytest.raises(CoreError, match="on one line"):
+        from_points(floor[0], floor[1], floor[0] + 2 * (floor[1] - floor[0]), RIG)
+
+
+def test_floor_from_feet_stands_outliers() -> None:
+    rng = np.random.default_rng(1)
+    feet = np.concatenate([rng.uniform(-1500, 1500, (300, 2)), rng.normal(0, 6, (300, 1))], 1)
+    feet[:60, 2] += rng.uniform(50, 600, 60)  # feet in the air
+    tilt = Similarity(R=exp(np.array([0.05, -0.08, 0.0])), origin_mm=np.array([0, 0, 140.0]))
+    change = from_floor_points(tilt.points(feet), tilt.rig(RIG))
+    heights = change.points(tilt.points(feet))[60:, 2]
+    assert np.abs(heights).mean() < 8
+    assert all(c.centre_mm[2] > 1000 for c in change.rig(tilt.rig(RIG)))
+    with pytest.raises(CoreError, match="one line"):
+        from_floor_points(np.stack([np.arange(50.0) * 40, np.zeros(50), np.zeros(50)], 1), RIG)
+    with pytest.raises(CoreError, match="too few"):
+        from_floor_points(feet[:5], RIG)
+
+
+def test_scale_from_a_measured_distance() -> None:
+    change = rescaled(RIG, "cam01", "cam02", 3210.0)
+    moved = change.rig(RIG)
+    assert np.linalg.norm(moved["cam01"].centre_mm - moved["cam02"].centre_mm) == pytest.approx(3210)
+    for wrong in (("cam01", "cam01", 100.0), ("cam01", "cam02", -5.0), ("cam01", "cam02", float("nan"))):
+        with pytest.raises(CoreError):
+            rescaled(RIG, *wrong)
+
+
+def test_a_guessed_frame_has_the_cameras_upright_over_the_board() -> None:
+    board = POINTS + (0, 0, 400)
+    found, sentence = guessed(SKEW.rig(RIG), SKEW.points(board))
+    rig = found.rig(SKEW.rig(RIG))
+    assert "guess" in sentence
+    assert all(c.centre_mm[2] > 500 for c in rig)
+    up = found.R.T @ (0, 0, 1)
+    assert up @ (SKEW.R @ (0, 0, 1)) > np.cos(np.radians(6))
+    assert found.points(SKEW.points(board))[:, 2].min() > -50
+
+
+def test_a_rig_is_laid_onto_the_former_one() -> None:
+    change = nearest(SKEW.rig(RIG), RIG)
+    for camera in change.rig(SKEW.rig(RIG)):
+        assert camera.centre_mm == pytest.approx(RIG[camera.name].centre_mm, abs=1e-6)
+
+
+def test_the_floor_from_a_board_that_lies_there() -> None:
+    board = Board(columns=6, rows=5, square_mm=150, marker_mm=110)
+    rng = np.random.default_rng(2)
+    lies = np.diag([1.0, -1, -1]) @ exp(np.array([0, 0, 0.3]))
+    at = np.array([200.0, -300, 0])
+    found = {}
+    for v, camera in enumerate(RIG):
+        xy = project(camera, board.points_mm[:20] @ lies.T + at)
+        for m in range(3):
+            found[v, m] = (np.arange(20), xy + rng.normal(0, 0.3, xy.shape))
+    times = np.repeat(np.arange(3)[:, None] / 2.0, 4, 1)
+    frame = np.repeat(np.arange(3)[:, None], 4, 1)
+    seen = merge(board, RIG.names, [c.size_px for c in RIG], times, frame, found)
+    R, t = resting_pose(RIG, seen)
+    assert t == pytest.approx(at, abs=2)
+    assert pytest.approx(lies, abs=2e-3) == R
+    rig = from_pose(R, t, RIG).rig(RIG)
+    assert all(abs(c.centre_mm[2] - RIG[c.name].centre_mm[2]) < 8 for c in rig)
+    moving = dataclasses.replace(seen, xy_px=seen.xy_px + 60 * seen.moment[:, None])
+    with pytest.raises(CoreError, match="moves"):
+        resting_pose(RIG, moving)
+
+
+def test_the_accuracy_map_is_what_triangulation_shows() -> None:
+    rig = ring_rig(3)
+    found = accuracy_map(rig, sigma_px=2.0)
+    x, y = len(found.x_mm) // 2, len(found.y_mm) // 2
+    place = np.array([found.x_mm[x], found.y_mm[y], found.z_mm[1]])
+    rng = np.random.default_rng(0)
+    exact = project_rig(rig, np.tile(place, (4000, 1)))
+    ideal = ideal_points(rig, exact + rng.normal(0, 2.0, exact.shape))
+    missed = triangulate(rig, ideal, np.ones(ideal.shape[:-1])) - place
+    assert found.error_mm[x, y, 1] == pytest.approx(np.sqrt((missed**2).sum(-1).mean()), rel=0.06)
+    assert found.worst_mm[x, y, 1] == pytest.approx(float((missed @ found.worst[x, y, 1]).std()), rel=0.06)
+    assert found.views[x, y, 1] == 3
+    with pytest.raises(CoreError):
+        accuracy_map(CameraRig(cameras=rig.cameras[:1]))
+
+
+def test_what_to_show_next_names_the_largest_lack() -> None:
+    full = Coverage(cells=np.full((5, 8), 9), share=1.0, tilt_deg=np.linspace(0, 60, 30), pictures=30)
+    names = ("a", "b", "c", "d")
+    together = np.full((4, 4), 30)
+    assert next_to_show(names, [full] * 4, together) == "Every camera has seen enough."
+    blind = dataclasses.replace(full, pictures=0)
+    assert "Show the board to c" in next_to_show(names, [full, full, blind, full], together)
+    apart = together.copy()
+    apart[:2, 2:] = apart[2:, :2] = 0
+    assert "have not seen the board together" in next_to_show(names, [full] * 4, apart)
+    cells = np.full((4, 8), 5)
+    cells[:2, 4:] = 0
+    corner = dataclasses.replace(full, cells=cells, share=0.3)
+    assert "b in the upper right" in next_to_show(names, [full, corner, full, full], together)
+    flat = dataclasses.replace(full, tilt_deg=np.full(30, 12.0))
+    assert "Tilt the board in front of d" in next_to_show(names, [full, full, full, flat], together)

@@ -1,0 +1,92 @@
+"""The whole path on real footage, a few moments of it, with networks small enough to train in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.cli import main
+from core.errors import CancelledError
+from core.files import read_json, read_yaml
+from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.models.store import Checkpoint
+from core.pipelines.params import PathParams
+from core.pipelines.run import run_path
+from core.progress import RecordingReporter
+from core.session import BASELINE, Session
+from core.session.status import trained_runs
+from core.session.volume import set_space
+from core.training import config as training
+from core.types import ChosenSpace
+
+MOMENTS = 6
+
+
+def tiny() -> training.TrainConfig:
+    net = VolumeNetConfig(width=0.25, front_kernel=3)
+    return training.TrainConfig(
+        device="cpu",
+        model=ModelConfig(
+            heatmap=HeatmapConfig(long_side_px=64, sigma_px=1.5),
+            root=RootNetConfig(net=net, spacing_mm=400.0),
+            pose=PoseNetConfig(net=net, voxels=16),
+        ),
+        split=training.SplitConfig(share=0.34, blocks=1, guard=0),
+        root=training.RootStage(steps=2, batch=1),
+        pose_synthetic=training.PoseSyntheticStage(steps=2, batch=1),
+        pose=training.PoseStage(steps=2, batch=1),
+        measure_frames=1,
+    )
+
+
+@pytest.fixture
+def session(short_session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A few moments of the sample, and a preset that trains in seconds."""
+    monkeypatch.setitem(training.PRESETS, "tiny", tiny)
+    return short_session
+
+
+class StopsInTraining(RecordingReporter):
+    """Cancels at the first figure of the training."""
+
+    def cancelled(self) -> bool:
+        return bool(self.metrics)
+
+
+def test_from_videos_to_files_and_figures_and_again(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    stopped = StopsInTraining()
+    with pytest.raises(CancelledError):
+        run_path(session, PathParams(take="two_people", preset="tiny"), session.new_run("path"), stopped)
+    shares = [done for done, total, _ in stopped.progresses if total == 1.0]
+    assert shares == sorted(shares), "the progress of the whole only grows"
+
+    command = ["path", str(session.root), "--preset", "tiny", "--formats", "json", "csv"]
+    assert main(command) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    take = session.take("two_people")
+    report = read_json(take.layout.report)
+    (model,) = trained_runs(session)
+    assert model.name.endswith("-path-train"), "the interrupted training went on in its own folder"
+    assert read_json(model.report) == report
+    assert {"baseline", "trained"} == set(report["methods"])
+    assert report["verdict"] in printed and str(take.layout.report) in printed
+    assert take.poses3d_runs() == [BASELINE, model.name]
+    exported = sorted(p.name for p in session.layout.exports.iterdir())
+    assert "two_people_baseline.json" in exported and "two_people_baseline.csv" in exported
+    assert take.poses3d(BASELINE).present.any(), "real people in real footage"
+
+    weights = next(Path(model.checkpoints).rglob("*.safetensors"))
+    before = weights.stat().st_mtime_ns
+    assert main(command) == 0
+    assert "Already trained with these settings" in capsys.readouterr().err
+    assert weights.stat().st_mtime_ns == before and trained_runs(session) == [model]
+
+    before = Checkpoint.load(model.checkpoints / "best").space
+    set_space(session, ChosenSpace(centre_mm=(-900, 0, 900), size_mm=(4800, 3200, 2400)), 400.0)
+    assert main(command) == 0
+    other = next(run for run in trained_runs(session) if run != model)
+    space = Checkpoint.load(other.checkpoints / "best").space
+    assert space.size_mm.tolist() == [4800, 3200, 2400], "another space is another training"
+    assert before.to_mapping() != space.to_mapping()
+    assert read_yaml(other.config)["training"]["space_mm"] == [-3300, -1600, -300, 1500, 1600, 2100]

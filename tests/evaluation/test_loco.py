@@ -1,0 +1,151 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from core.association.config import AssociationConfig
+from core.errors import CoreError
+from core.evaluation.compare import both, covered, difference, figures, share_covered
+from core.evaluation.loco import observations, reprojection, view_left_out
+from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
+from core.pipelines.triangulate import fit_baseline
+from core.progress import NullReporter
+from core.synthetic import people, rigs
+from core.synthetic.observe import observe
+from core.tracking.config import TrackingConfig
+from core.types import COCO17, PANOPTIC15
+from core.types.skeleton import convert
+
+FRAMES = np.arange(20, 80)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    rng = np.random.default_rng(0)
+    truth, rig = people.walkers(2, 100, rng), rigs.ring_rig(4)
+    return truth, rig, observe(rig, truth, 4.0, 0.05, rng)
+
+
+def measure(scene, sequence):
+    truth, rig, poses2d = scene
+    seen = observations(poses2d, rig.names, FRAMES)
+    return view_left_out(rig, seen, truth.time_s, lambda _: sequence, NullReporter())
+
+
+def noisy(truth, noise_mm, seed=1):
+    off = np.random.default_rng(seed).normal(0, noise_mm, truth.xyz_mm.shape)
+    return dataclasses.replace(truth, xyz_mm=truth.xyz_mm + off)
+
+
+def test_the_truth_leaves_only_the_noise_of_the_2d_joints(scene):
+    result = measure(scene, scene[0])
+    found = figures(result, covered(result))
+    # Rayleigh median of 4 px per axis is 4.7; only confident joints count, which are better than the rest.
+    assert 2.5 < found.median_px < 4.7
+    assert share_covered(result) > 0.99
+    assert found.observations > 0.8 * 60 * 2 * 4 * 13
+    size = np.nanmedian(np.concatenate([s.ravel() for s in result.observations.size_px.values()]))
+    assert found.percent_height == pytest.approx(100 * found.median_px / size, rel=0.3)
+
+
+def test_only_the_asked_frames_are_measured_whatever_the_method_returns(scene):
+    truth = scene[0]
+    part = dataclasses.replace(
+        truth, time_s=truth.time_s[FRAMES], xyz_mm=truth.xyz_mm[FRAMES], score=truth.score[FRAMES]
+    )
+    whole, some = measure(scene, truth), measure(scene, part)
+    for name in whole.error_px:
+        assert whole.error_px[name].shape[0] == len(FRAMES)
+        np.testing.assert_array_equal(whole.error_px[name], some.error_px[name])
+
+
+def test_joint_sets_do_not_matter(scene):
+    truth = scene[0]
+    xyz, score = convert(truth.xyz_mm, truth.score, COCO17, PANOPTIC15)
+    other = dataclasses.replace(truth, skeleton=PANOPTIC15, xyz_mm=xyz, score=score)
+    first, second = measure(scene, truth), measure(scene, other)
+    for name in first.error_px:
+        np.testing.assert_array_equal(first.error_px[name], second.error_px[name])
+
+
+def test_the_left_out_camera_is_not_used(scene):
+    truth, rig, poses2d = scene
+    asked = []
+
+    def fit(camera):
+        asked.append(camera)
+        rest = rig.subset([n for n in rig.names if n != camera])
+        blind = {n: p for n, p in poses2d.items() if n != camera}
+        return fit_baseline(rest, blind, truth.time_s, AssociationConfig(), TrackingConfig(), NullReporter())
+
+    seen = observations(poses2d, rig.names, FRAMES)
+    result = view_left_out(rig, seen, truth.time_s, fit, NullReporter())
+    assert asked == list(rig.names)
+    left_out = figures(result, covered(result))
+    sequence = fit_baseline(rig, poses2d, truth.time_s, AssociationConfig(), TrackingConfig(), NullReporter())
+    fitted = reprojection(rig, seen, sequence, truth.time_s)
+    assert figures(fitted, covered(fitted)).median_px < left_out.median_px < 12.0
+    assert share_covered(result) > 0.95
+
+
+def test_missing_people_lower_the_coverage_and_leave_the_common_set(scene):
+    truth = scene[0]
+    xyz = truth.xyz_mm.copy()
+    xyz[:, 1] = np.nan
+    half = measure(scene, dataclasses.replace(truth, xyz_mm=xyz, score=np.where(np.isfinite(xyz[..., 0]), 1.0, 0.0)))
+    whole = measure(scene, truth)
+    assert 0.3 < share_covered(half) < 0.7
+    common = both(half, whole)
+    assert figures(half, common).observations == figures(whole, common).observations
+    # Somebody near a missing person may be taken for them: a few large errors, hardly a change in the median.
+    assert figures(half, common).median_px == pytest.approx(figures(whole, common).median_px, rel=0.03)
+
+
+def test_two_cameras_are_too_few(scene):
+    truth, rig, poses2d = scene
+    pair = rig.subset(rig.names[:2])
+    with pytest.raises(CoreError, match="three cameras"):
+        view_left_out(pair, observations(poses2d, pair.names, FRAMES), truth.time_s, lambda _: truth, NullReporter())
+
+
+def result_of(scene, sequence):
+    fitted = measure(scene, sequence)
+    return MethodResult(sequence=sequence, reprojection=fitted, left_out=fitted)
+
+
+def test_a_clear_difference_is_called_and_its_interval_holds_it(scene):
+    truth = scene[0]
+    good, bad = result_of(scene, noisy(truth, 5.0)), result_of(scene, noisy(truth, 40.0))
+    gap = difference(good.left_out, bad.left_out)
+    assert gap.certain
+    assert gap.low_px <= gap.px <= gap.high_px < 0
+    report = build_report("walk", len(FRAMES), {BASELINE_KEY: bad, TRAINED_KEY: good})
+    assert "trained networks are better" in report["verdict"]
+    report = build_report("walk", len(FRAMES), {BASELINE_KEY: good, TRAINED_KEY: bad})
+    assert "without training is better" in report["verdict"]
+
+
+def test_equal_methods_are_not_told_apart(scene):
+    truth = scene[0]
+    first, second = (result_of(scene, noisy(truth, 15.0, seed)) for seed in (2, 3))
+    assert not difference(first.left_out, second.left_out).certain
+    report = build_report("walk", len(FRAMES), {BASELINE_KEY: first, TRAINED_KEY: second})
+    assert report["verdict"].startswith("Neither is better")
+
+
+def test_the_baseline_alone(scene):
+    report = build_report("walk", len(FRAMES), {BASELINE_KEY: result_of(scene, scene[0])})
+    assert set(report["methods"]) == {BASELINE_KEY}
+    assert "no trained run" in report["verdict"]
+    assert report["frames"] == 100
+    assert report["held_out_frames"] == 60
+    assert report["people_per_frame"] == {"2": 100}
+
+
+def test_a_method_that_predicts_little_is_told(scene):
+    truth = scene[0]
+    xyz = truth.xyz_mm.copy()
+    xyz[:, 1] = np.nan
+    half = dataclasses.replace(truth, xyz_mm=xyz, score=np.where(np.isfinite(xyz[..., 0]), 1.0, 0.0))
+    report = build_report("walk", 60, {BASELINE_KEY: result_of(scene, truth), TRAINED_KEY: result_of(scene, half)})
+    assert "of the seen joints" in report["verdict"]

@@ -1,0 +1,309 @@
+"""The label verb on real pictures: stored whole, cached, resumed after a cancel and after kill -9, redone when due."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from core.errors import CancelledError, CoreError
+from core.files import read_yaml, resource, sha256
+from core.pipelines import label as label_module
+from core.pipelines.params import LabelParams
+from core.pipelines.pose2d import label
+from core.pose2d.config import Pose2DConfig
+from core.pose2d.heatmaps import HeatmapReader
+from core.pose2d.runtime import cores
+from core.progress import RecordingReporter
+from core.session import Session
+from core.session.store import Take, TakeCamera, TakeManifest
+from core.session.timeline import Timeline
+from core.session.video import VideoReader
+
+SIZE = (272, 480)
+N = 6
+DROPPED = (4, 1)  # moment, camera
+CONFIG = Pose2DConfig(long_side_px=320, provider="cpu")
+NAME = "movenet_multipose"
+
+
+def shortened(source: Path, target: Path) -> None:
+    """The first pictures of a video at a quarter of its size."""
+    with VideoReader(source) as video, av.open(str(target), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(30))
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.options = {"crf": "12", "preset": "ultrafast", "threads": "1"}
+        for image in video.frames(0, N):
+            small = cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session with one take of two cameras, six moments, one picture dropped; the second camera starts late."""
+    root = tmp_path_factory.mktemp("label") / "session"
+    session = Session.create(root)
+    names = ("cam01", "cam03")
+    (session.layout.take("two").root).mkdir(parents=True)
+    for name in names:
+        shortened(resource("sample", f"{name}.mp4"), session.layout.take("two").root / f"{name}.mp4")
+    index = np.stack([np.arange(N), np.maximum(np.arange(N) - 1, 0)], -1)
+    index[DROPPED] = -1
+    time_s = np.arange(N) / 30
+    camera_time = np.where(index >= 0, np.repeat(time_s[:, None], 2, 1), np.nan)
+    session.write_take(
+        TakeManifest(
+            name="two",
+            kind="motion",
+            fps=30,
+            n_frames=N,
+            cameras=tuple(TakeCamera(name=n, file=f"{n}.mp4", size_px=SIZE, n_frames=N, fps=30) for n in names),
+        ),
+        Timeline(cameras=names, time_s=time_s, frame_index=index, frame_time_s=camera_time),
+    )
+    return root
+
+
+@pytest.fixture
+def session(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setattr(label_module, "STRETCH", 3)
+    shutil.copytree(template, tmp_path / "session")
+    return Session.open(tmp_path / "session")
+
+
+Run = Callable[..., tuple[dict[str, object], RecordingReporter]]
+
+
+@pytest.fixture
+def run(session: Session) -> Run:
+    def labelled(reporter: RecordingReporter | None = None, **changes: object):
+        reporter = reporter or RecordingReporter()
+        values = {"take": "two", "pose2d": CONFIG, **changes}
+        params = LabelParams(**values)  # type: ignore[arg-type]
+        return label(session, params, session.new_run("label"), reporter), reporter
+
+    return labelled
+
+
+def content(take: Take) -> dict[str, str]:
+    """Hash of every stored result but the manifest."""
+    return {p.name: sha256(p) for p in take.layout.poses2d(NAME).iterdir() if p.suffix in {".npz", ".h5"}}
+
+
+def test_every_view_of_the_take_is_labelled(session: Session, run: Run) -> None:
+    result, reporter = run()
+    take = session.take("two")
+    assert take.estimators() == [NAME]
+    poses = take.poses2d(NAME)
+    assert list(poses) == ["cam01", "cam03"]
+    for v, (name, each) in enumerate(poses.items()):
+        assert (each.n_frames, each.camera, each.skeleton.name) == (N, name, "coco17")
+        people = each.present.sum(1)
+        pictures = take.timeline().frame_index[:, v] >= 0
+        assert (people[pictures] >= 2).all()
+        assert (people[~pictures] == 0).all()
+        inside = np.nan_to_num(each.xy_px, nan=0.0)
+        assert inside[..., 0].max() < SIZE[0] + 20
+        assert inside[..., 1].max() < SIZE[1] + 20
+        with HeatmapReader(take.layout.heatmaps_file(NAME, name)) as maps:
+            assert maps.n_frames == N
+            high = maps.read(np.arange(N)).max((1, 2, 3))
+            assert (high[pictures] > 0.5).all()
+            assert (high[~pictures] == 0).all()
+    assert result["pictures"] == 2 * N - 1
+    assert result["people_per_picture"] == {name: pytest.approx(2, abs=1.01) for name in poses}
+    assert not result["cached"]
+    assert not take.layout.poses2d_parts(NAME).exists()
+    done = [d for d, _, _ in reporter.progresses]
+    assert done == sorted(done)
+    assert reporter.progresses[-1][:2] == (2 * N - 1, 2 * N - 1)
+    assert any("on the CPU" in text for text, _ in reporter.notes)
+    manifest = read_yaml(take.layout.poses2d_manifest(NAME))
+    assert manifest["request"]["models"]["pose"] == sha256(resource("weights", "movenet_multipose.onnx"))
+    assert manifest["request"]["config"]["long_side_px"] == 320
+    assert {"onnxruntime", "provider", "code_version", "licence"} <= set(manifest)
+
+
+def test_the_picture_of_each_moment_is_the_timelines(session: Session, run: Run) -> None:
+    """The second camera shows picture t - 1 at moment t, and picture 0 twice."""
+    run()
+    poses = session.take("two").poses2d(NAME)["cam03"]
+    people = poses.present.sum(1)
+    assert people[0] == people[1]
+    np.testing.assert_array_equal(poses.xy_px[0], poses.xy_px[1])
+    assert not np.array_equal(poses.xy_px[1], poses.xy_px[2])
+
+
+def test_what_is_there_is_not_done_again(session: Session, run: Run) -> None:
+    run()
+    before = content(session.take("two"))
+    result, reporter = run()
+    assert result["cached"]
+    assert len(reporter.progresses) == 1
+    assert any("nothing to do" in text for text, _ in reporter.notes)
+    other_processor, _ = run(pose2d=Pose2DConfig(long_side_px=320, provider="auto"))
+    assert other_processor["cached"]
+    assert content(session.take("two")) == before
+
+
+@pytest.mark.parametrize(
+    "what", ["config", "video", "timeline", "missing poses", "missing heatmaps", "damaged manifest"]
+)
+def test_it_is_done_again_when_anything_it_depends_on_changed(session: Session, run: Run, what: str) -> None:
+    run()
+    take = session.take("two")
+    changes: dict[str, object] = {}
+    if what == "config":
+        changes["pose2d"] = Pose2DConfig(long_side_px=256, heatmaps=False, provider="cpu")
+    elif what == "video":
+        shutil.copy(take.video_path("cam01"), take.video_path("cam03"))
+    elif what == "timeline":
+        timeline = take.timeline()
+        index = timeline.frame_index.copy()
+        index[0] = 5
+        session.write_take(
+            take.manifest,
+            Timeline(
+                cameras=take.cameras,
+                time_s=timeline.time_s,
+                frame_index=index,
+                frame_time_s=timeline.frame_time_s,
+            ),
+        )
+    elif what == "missing poses":
+        take.layout.poses2d_file(NAME, "cam03").unlink()
+    elif what == "missing heatmaps":
+        take.layout.heatmaps_file(NAME, "cam01").unlink()
+    else:
+        take.layout.poses2d_manifest(NAME).write_text("")
+    result, _ = run(**changes)
+    assert not result["cached"]
+    assert run(**changes)[0]["cached"]
+    assert take.layout.heatmaps_file(NAME, "cam01").exists() == (what != "config")
+
+
+def test_a_cancelled_run_goes_on_and_ends_the_same(session: Session, run: Run) -> None:
+    with pytest.raises(CancelledError):
+        run(RecordingReporter(cancel_after=9))
+    take = session.take("two")
+    assert take.estimators() == []
+    parts = {p: p.stat().st_mtime_ns for p in take.layout.poses2d_parts(NAME).glob("*.npz")}
+    assert parts
+    _, reporter = run()
+    jumped = reporter.progresses[0][0]
+    assert jumped >= 3  # what was finished was not done again
+    resumed = content(take)
+    shutil.rmtree(take.layout.poses2d(NAME))
+    run()
+    assert content(take) == resumed
+
+
+def test_old_results_stay_until_the_new_ones_are_whole(session: Session, run: Run) -> None:
+    run()
+    take = session.take("two")
+    before = content(take)
+    with pytest.raises(CancelledError):
+        run(RecordingReporter(cancel_after=9), pose2d=Pose2DConfig(long_side_px=256, provider="cpu"))
+    assert take.estimators() == [NAME]
+    assert content(take) == before
+
+
+def test_parts_of_other_settings_are_not_used(session: Session, run: Run) -> None:
+    with pytest.raises(CancelledError):
+        run(RecordingReporter(cancel_after=9), pose2d=Pose2DConfig(long_side_px=256, provider="cpu"))
+    _, reporter = run()
+    assert reporter.progresses[0][0] <= 1
+    first = content(session.take("two"))
+    shutil.rmtree(session.take("two").layout.poses2d(NAME))
+    run()
+    assert content(session.take("two")) == first
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from core.pipelines import pose2d as label
+from core.pipelines.params import LabelParams
+from core.pose2d.config import Pose2DConfig
+from core.progress import NullReporter
+from core.session import Session
+label.STRETCH = 1
+session = Session.open(Path(sys.argv[1]))
+params = LabelParams(take="two", pose2d=Pose2DConfig(long_side_px=320, provider="cpu"))
+label.label(session, params, session.new_run("label"), NullReporter())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is a POSIX thing")
+def test_a_killed_run_goes_on_where_it_stopped(
+    session: Session, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(label_module, "STRETCH", 1)
+    take = session.take("two")
+    root = Path(label_module.__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(session.root)], cwd=root, env={**os.environ})
+    until = time.monotonic() + 60
+    parts = take.layout.poses2d_parts(NAME)
+    while len(list(parts.glob("[!.]*.npz"))) < 4 and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {p.name: sha256(p) for p in parts.glob("[!.]*.npz")}
+    assert 4 <= len(kept) < 2 * N
+    assert take.estimators() == []
+    _, reporter = run()
+    assert reporter.progresses[0][0] >= 1
+    estimated = len({d for d, _, _ in reporter.progresses})
+    assert estimated <= 2 * N
+    resumed = content(take)
+    shutil.rmtree(take.layout.poses2d(NAME))
+    run()
+    assert content(take) == resumed
+
+
+def test_a_local_model_file_stands_in_and_a_wrong_one_is_refused(session: Session, run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "mine.onnx"
+    shutil.copy(resource("weights", "movenet_multipose.onnx"), copy)
+    run(model_file=str(copy))
+    assert run()[0]["cached"]  # the same bytes: the same result
+    (tmp_path / "bad.onnx").write_bytes(b"nonsense")
+    with pytest.raises(CoreError, match="not an ONNX model"):
+        run(model_file=str(tmp_path / "bad.onnx"))
+    assert session.take("two").estimators() == [NAME]
+
+
+def test_a_model_that_is_not_here_is_not_fetched_unasked(
+    session: Session, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(CoreError, match="RTMO-m is not on this machine"):
+        run(pose2d=Pose2DConfig(estimator="rtmo_m"))
+
+
+def test_a_lost_video_is_named(session: Session, run: Run) -> None:
+    session.take("two").video_path("cam03").unlink()
+    with pytest.raises(CoreError, match=r"cam03\.mp4 is missing"):
+        run()
+
+
+def test_nobody_in_the_picture_is_a_warning(session: Session, run: Run) -> None:
+    _, reporter = run(pose2d=Pose2DConfig(long_side_px=256, person_threshold=0.999, provider="cpu"))
+    assert any("Nobody was found in cam01, cam03" in text for text, level in reporter.notes if level == "warning")
+    poses = session.take("two").poses2d(NAME)["cam01"]
+    assert poses.xy_px.shape == (N, 0, 17, 2)
+
+
+def test_cores_are_those_that_this_process_may_use() -> None:
+    assert 1 <= cores() <= (os.cpu_count() or 1)

@@ -1,0 +1,301 @@
+"""Inference: people out of 2D poses, whatever their number, with a camera left out, in pieces, and from disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import CancelledError, CoreError
+from core.models import frozen
+from core.models import networks as parts
+from core.models.config import (
+    HeatmapConfig,
+    ModelConfig,
+    MotionConfig,
+    PoseNetConfig,
+    RayRefinerConfig,
+    RootNetConfig,
+    VolumeNetConfig,
+)
+from core.models.networks import Networks
+from core.models.store import Checkpoint
+from core.models.views import Detections, Views
+from core.progress import NullReporter, RecordingReporter
+from core.reconstruction import predictor as module
+from core.reconstruction.predictor import Predictor, _unsure
+from core.session import RunLayout
+from core.synthetic.observe import observe
+from core.synthetic.people import walkers
+from core.synthetic.rigs import ring_rig
+from core.tracking.config import TrackingConfig
+from core.training.synthetic import joints_around_root
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import PANOPTIC15
+from core.types.volume import CaptureSpace
+
+CPU = torch.device("cpu")
+SPACE = CaptureSpace(centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([4400.0, 4400, 2000]), voxels=(40, 40, 16))
+
+
+@pytest.fixture(scope="module")
+def config() -> ModelConfig:
+    net = VolumeNetConfig(width=0.25, front_kernel=3)
+    return ModelConfig(
+        heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
+        root=RootNetConfig(net=net, threshold=0.45),
+        pose=PoseNetConfig(net=net, voxels=24),
+    )
+
+
+@pytest.fixture(scope="module")
+def rig() -> CameraRig:
+    return ring_rig(4)
+
+
+@pytest.fixture(scope="module")
+def people() -> Pose3DSequence:
+    return walkers(2, 9, np.random.default_rng(4), half_size_mm=1200, skeleton=PANOPTIC15)
+
+
+@pytest.fixture(scope="module")
+def poses2d(rig: CameraRig, people: Pose3DSequence) -> dict[str, Pose2D]:
+    return observe(rig, people, 1.0, 0.0, np.random.default_rng(1), joint_miss=0.0)
+
+
+def untrained(config: ModelConfig) -> Networks:
+    """Networks that are their skips: the agreement of views, without anything learnt."""
+    torch.manual_seed(0)
+    networks = Networks(config)
+    bodies = joints_around_root(500, np.random.default_rng(0))
+    networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
+    return networks
+
+
+@pytest.fixture
+def predictor(config: ModelConfig) -> Predictor:
+    return Predictor(untrained(config), SPACE, CPU, "run")
+
+
+def error_mm(found: Pose3DSequence, people: Pose3DSequence) -> np.ndarray:
+    """(T, P) mean joint error of every person to the nearest found one."""
+    apart = np.linalg.norm(found.xyz_mm[:, :, None] - people.xyz_mm[:, None], axis=-1).mean(-1)
+    return np.asarray(np.nanmin(apart, axis=1))
+
+
+class TestPredictor:
+    def test_finds_everyone(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        reporter = RecordingReporter()
+        found = predictor.predict(rig, poses2d, people.time_s, reporter)
+        assert found.xyz_mm.shape == people.xyz_mm.shape and found.present.all()
+        # 1 px is about 3 mm here; the rest is what two people's heatmaps take from each other.
+        assert np.median(error_mm(found, people)) < 15
+        assert found.covariance_mm2 is not None and np.isfinite(found.covariance_mm2).all()
+        assert (found.score > 0).all() and found.provenance["run"] == "run"
+        assert reporter.progresses[-1][:2] == (9, 9)
+
+    def test_some_moments_are_the_same_as_all(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        few = TrackingConfig(confirm_frames=1)
+        everything = predictor.predict(rig, poses2d, people.time_s, NullReporter(), tracking=few)
+        some = predictor.predict(rig, poses2d, people.time_s, NullReporter(), moments=np.array([1, 2, 7]), tracking=few)
+        assert some.time_s.tolist() == people.time_s[[1, 2, 7]].tolist()
+        assert np.sort(some.xyz_mm, 1) == pytest.approx(np.sort(everything.xyz_mm[[1, 2, 7]], 1), abs=0.1)
+
+    def test_a_camera_left_out_is_not_seen(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        blind = dict(poses2d)
+        shifted = poses2d["cam02"]
+        blind["cam02"] = Pose2D(
+            camera="cam02", skeleton=shifted.skeleton, xy_px=shifted.xy_px + 300, score=shifted.score,
+            box_px=shifted.box_px,
+        )  # fmt: skip
+        without = predictor.predict(rig, poses2d, people.time_s, NullReporter(), exclude_camera="cam02")
+        also = predictor.predict(rig, blind, people.time_s, NullReporter(), exclude_camera="cam02")
+        assert np.array_equal(without.xyz_mm, also.xyz_mm, equal_nan=True)
+        assert np.median(error_mm(without, people)) < 40 and without.provenance["excluded"] == "cam02"
+
+    def test_wrong_cameras_are_refused(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        with pytest.raises(CoreError, match="no camera 'cam9'"):
+            predictor.predict(rig, poses2d, people.time_s, NullReporter(), exclude_camera="cam9")
+        pair = rig.subset(rig.names[:2])
+        with pytest.raises(CoreError, match="only one camera"):
+            predictor.predict(pair, poses2d, people.time_s, NullReporter(), exclude_camera=rig.names[0])
+
+    def test_an_empty_room(self, predictor: Predictor, rig: CameraRig) -> None:
+        nobody = {
+            name: Pose2D(
+                camera=name, skeleton=PANOPTIC15, xy_px=np.full((5, 1, 15, 2), np.nan), score=np.zeros((5, 1, 15)),
+                box_px=np.full((5, 1, 4), np.nan),
+            )
+            for name in rig.names
+        }  # fmt: skip
+        found = predictor.predict(rig, nobody, np.arange(5) / 30, NullReporter())
+        assert not found.present.any() and len(found.time_s) == 5
+
+    def test_cancel(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        with pytest.raises(CancelledError):
+            predictor.predict(rig, poses2d, people.time_s, RecordingReporter(cancel_after=1))
+
+    def test_a_few_moments_at_a_time(
+        self,
+        predictor: Predictor,
+        rig: CameraRig,
+        people: Pose3DSequence,
+        poses2d: dict[str, Pose2D],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """What is in memory besides the result does not grow with the take."""
+        seen: list[int] = []
+        real = module.shown_views
+
+        def counted(inputs: Detections, *rest: Any) -> Views:
+            seen.append(len(inputs))
+            return real(inputs, *rest)
+
+        monkeypatch.setattr(module, "shown_views", counted)
+        predictor.predict(rig, poses2d, people.time_s, NullReporter())
+        assert seen == [4, 4, 1]
+
+    def test_says_what_runs(self, config: ModelConfig, rig: CameraRig, people: Pose3DSequence, poses2d: Any) -> None:
+        predictor = Predictor(untrained(config), SPACE, CPU, "run", "fp32")
+        reporter = RecordingReporter()
+        predictor.predict(rig, poses2d, people.time_s[:1], reporter, moments=np.array([0]))
+        assert predictor.runs_on.startswith("CPU, ") and predictor.runs_on.endswith(", fp32")
+        assert frozen.engine_name(CPU) in predictor.runs_on
+        assert all(text.endswith(predictor.runs_on) for _, _, text in reporter.progresses)
+
+    @pytest.mark.skipif(torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU computes in bf16")
+    def test_a_precision_that_the_device_lacks_is_refused(self, config: ModelConfig) -> None:
+        with pytest.raises(CoreError, match="bf16"):
+            Predictor(untrained(config), SPACE, CPU, "run", "bf16")
+
+    @pytest.mark.skipif(frozen.openvino() is None, reason="OpenVINO is not installed")
+    def test_the_engine_changes_nothing_but_rounding(
+        self, config: ModelConfig, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        def found(noise: float) -> Pose3DSequence:
+            networks = untrained(config)
+            for part in networks.modules():
+                if isinstance(part, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
+                    torch.nn.init.kaiming_normal_(part.weight)
+            for net in (networks.root.net, networks.pose.net):
+                torch.nn.init.normal_(net.out.weight, std=noise)  # type: ignore[union-attr]
+            predictor = Predictor(networks, SPACE, CPU, "run", "fp32")
+            return predictor.predict(rig, poses2d, people.time_s[:4], NullReporter(), moments=np.arange(4))
+
+        one, plain = found(1e-3), found(0.0)
+        monkeypatch.setattr(frozen, "openvino", lambda: None)
+        other = found(1e-3)
+        assert one.present.any() and np.array_equal(one.present, other.present)
+        np.testing.assert_allclose(one.xyz_mm, other.xyz_mm, atol=0.05)
+        assert np.nanmax(np.abs(one.xyz_mm - plain.xyz_mm)) > 0.5  # the networks have a say
+
+    def test_from_disk(
+        self, config: ModelConfig, predictor: Predictor, rig: CameraRig, people: Pose3DSequence,
+        poses2d: dict[str, Pose2D], tmp_path: object,
+    ) -> None:  # fmt: skip
+        run = RunLayout(tmp_path)  # type: ignore[arg-type]
+        networks = untrained(config)
+        Checkpoint(networks.state_dict(), config, SPACE, {"step": 1}, {}).save(run.checkpoints / "best")
+        loaded = Predictor.load(run, "cpu")
+        expected = predictor.predict(rig, poses2d, people.time_s[:3], NullReporter())
+        found = loaded.predict(rig, poses2d, people.time_s[:3], NullReporter())
+        assert np.array_equal(found.xyz_mm, expected.xyz_mm, equal_nan=True)
+        with pytest.raises(CoreError, match="no checkpoint"):
+            Predictor.load(RunLayout(run.root / "other"), "cpu")
+
+
+def test_the_root_is_the_mid_hip() -> None:
+    assert PANOPTIC15.joints[parts.ROOT] == "mid_hip"
+
+
+def test_joints_that_nobody_can_tell_are_missing() -> None:
+    sure, unsure = torch.eye(3) * 30**2, torch.eye(3) * 90**2
+    covariance = torch.stack([sure, unsure])[None]
+    on = RayRefinerConfig(enabled=True, most_mm=60.0)
+    assert _unsure(covariance, on).tolist() == [[False, True]]
+    assert not _unsure(covariance, RayRefinerConfig(enabled=True, most_mm=0.0)).any()
+    assert not _unsure(covariance, RayRefinerConfig()).any()
+
+
+class TestOverTime:
+    """Networks with the smoother, all untrained: a Kalman smoother of plain triangulation."""
+
+    @pytest.fixture
+    def walking(self) -> Pose3DSequence:
+        return walkers(2, 36, np.random.default_rng(4), half_size_mm=1200, skeleton=PANOPTIC15)
+
+    @pytest.fixture
+    def noisy(self, rig: CameraRig, walking: Pose3DSequence) -> dict[str, Pose2D]:
+        """With nobody in the moments 20 and 21."""
+        seen = observe(rig, walking, 6.0, 0.0, np.random.default_rng(1), joint_miss=0.0)
+        gone = {}
+        for name, poses in seen.items():
+            score = poses.score.copy()
+            score[20:22] = 0
+            gone[name] = dataclasses.replace(
+                poses, score=score, xy_px=np.where(score[..., None] > 0, poses.xy_px, np.nan)
+            )
+        return gone
+
+    def predictor(self, config: ModelConfig, over_time: bool) -> Predictor:
+        pose = dataclasses.replace(config.pose, rays=RayRefinerConfig(enabled=True))
+        both = dataclasses.replace(config, pose=pose, motion=MotionConfig(enabled=True, frames=16))
+        return Predictor(untrained(both), SPACE, CPU, "run", over_time=over_time)
+
+    def test_less_noise_and_no_gaps(
+        self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
+    ) -> None:
+        alone, together = (
+            self.predictor(config, over).predict(rig, noisy, walking.time_s, NullReporter()) for over in (False, True)
+        )
+        assert not alone.present[20:22].any() and together.present.all()
+        known = alone.present.all(1)
+
+        def off_mm(found: Pose3DSequence, moments: np.ndarray | slice) -> float:
+            apart = np.linalg.norm(found.xyz_mm[moments, :, None] - walking.xyz_mm[moments, None], axis=-1)
+            return float(np.nanmin(np.nanmean(apart, -1), axis=1).mean())
+
+        before, after = (off_mm(found, known) for found in (alone, together))
+        assert after < 0.85 * before
+        assert off_mm(together, slice(20, 22)) < 3 * after
+        assert together.covariance_mm2 is not None and alone.covariance_mm2 is not None
+        size = [np.nanmedian(np.trace(f.covariance_mm2, axis1=-2, axis2=-1)[known]) for f in (alone, together)]
+        assert size[1] < size[0]
+        assert (together.provenance["over_time"], alone.provenance["over_time"]) == (True, False)
+        assert together.score[20:22].max() < alone.score[known].min()
+
+    def test_context_makes_a_part_as_the_whole(
+        self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
+    ) -> None:
+        predictor = self.predictor(config, True)
+        wanted = np.arange(8, 12)
+        frames = predictor.with_context(wanted, 36)
+        assert frames.tolist() == list(range(4, 16))
+        assert self.predictor(config, False).with_context(wanted, 36).tolist() == wanted.tolist()
+        few = TrackingConfig(confirm_frames=1)
+        whole = predictor.predict(rig, noisy, walking.time_s, NullReporter(), tracking=few)
+        part = predictor.predict(rig, noisy, walking.time_s, NullReporter(), moments=frames, tracking=few)
+        alone = predictor.predict(rig, noisy, walking.time_s, NullReporter(), moments=wanted, tracking=few)
+
+        def apart(found: Pose3DSequence) -> float:
+            rows = np.searchsorted(found.time_s, whole.time_s[wanted])
+            one, other = found.xyz_mm[rows, :, None], whole.xyz_mm[wanted][:, None]
+            return float(np.nanmin(np.linalg.norm(one - other, axis=-1).mean(-1), axis=1).mean())
+
+        assert apart(part) < 0.5 * apart(alone)

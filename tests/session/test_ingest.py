@@ -1,0 +1,305 @@
+"""Videos of any number of cameras become a take, or are refused in words that name the file and the remedy."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from videos import number_in, write_video
+
+from core.errors import CancelledError, CoreError
+from core.progress import NullReporter, RecordingReporter
+from core.session import Session, Take
+from core.session.ingest import import_take
+from core.session.naming import cameras_of_files
+from core.session.timing import align
+from core.session.video import VideoReader
+from core.types import Camera, CameraRig
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session.create(tmp_path / "session")
+
+
+def give_rig(session: Session, names: list[str], size_px: tuple[int, int] = (192, 64)) -> None:
+    cameras = [
+        Camera(name=n, size_px=size_px, K=[[200, 0, 96], [0, 200, 32], [0, 0, 1]], R=np.eye(3), t_mm=[i, 0, 0])
+        for i, n in enumerate(names)
+    ]
+    CameraRig(cameras=tuple(cameras)).save(session.layout.rig)
+
+
+def shown(take: Take, moment: int) -> list[int]:
+    """The numbers in the pictures that the timeline gives for a moment, -1 where dropped."""
+    row = take.timeline().frame_index[moment]
+    return [
+        -1 if i < 0 else number_in(VideoReader(take.video_path(c)).read(int(i)))
+        for c, i in zip(take.cameras, row, strict=True)
+    ]
+
+
+def test_four_cameras_in_step(session: Session, tmp_path: Path) -> None:
+    for i in range(4):
+        write_video(tmp_path / "in" / f"cam{i}.mp4", n=20, fps=60)
+    reporter = RecordingReporter()
+    take = import_take(session, [tmp_path / "in"], reporter=reporter)
+    assert take.name == "in"
+    assert take.cameras == ("cam0", "cam1", "cam2", "cam3")
+    assert (take.manifest.n_frames, round(take.manifest.fps, 6)) == (20, 60)
+    assert take.manifest.notes == ()
+    timeline = take.timeline()
+    np.testing.assert_array_equal(timeline.frame_index, np.repeat(np.arange(20)[:, None], 4, 1))
+    np.testing.assert_allclose(timeline.time_s, np.arange(20) / 60, atol=1e-4)
+    assert shown(take, 13) == [13] * 4
+    assert session.take_names() == ["in"]
+    done, total, _ = reporter.progresses[-1]
+    assert done == total > 0
+    assert not session.layout.incoming.exists()
+
+
+def test_unequal_lengths_end_where_fewer_than_two_are_left(session: Session, tmp_path: Path) -> None:
+    videos = [write_video(tmp_path / f"cam{i}.mp4", n=n) for i, n in enumerate((10, 40, 25))]
+    reporter = RecordingReporter()
+    take = import_take(session, videos, name="walk", reporter=reporter)
+    index = take.timeline().frame_index
+    assert len(index) == 25
+    np.testing.assert_array_equal((index >= 0).sum(0), [10, 25, 25])
+    said = " ".join(take.manifest.notes)
+    assert "cam1 goes on 0.50 s" in said
+    assert "last 15 pictures are not used" in said
+    assert "cam0 stops 0.50 s before the take ends" in said
+    assert [text for text, _ in reporter.notes] == list(take.manifest.notes)
+
+
+def test_different_rates_take_the_median_and_mark_what_is_missing(session: Session, tmp_path: Path) -> None:
+    videos = [
+        write_video(tmp_path / f"cam{i}.mp4", n=n, fps=f) for i, (n, f) in enumerate([(60, 60), (30, 30), (60, 60)])
+    ]
+    take = import_take(session, videos, reporter=NullReporter())
+    index = take.timeline().frame_index
+    assert round(take.manifest.fps) == 60
+    np.testing.assert_array_equal(index[:, 0], np.arange(60))
+    np.testing.assert_array_equal(index[::2, 1], np.arange(30))
+    assert (index[1::2, 1] == -1).all()
+    assert any("cam1 films 30 pictures a second; the take runs at 60" in n for n in take.manifest.notes)
+
+
+def test_variable_frame_rate_takes_the_nearest_picture(session: Session, tmp_path: Path) -> None:
+    steps = np.random.default_rng(1).uniform(0.02, 0.055, 50)
+    times = np.concatenate([[0], np.cumsum(steps)])
+    steady = [write_video(tmp_path / f"cam{i}.mp4", n=50) for i in (0, 1)]
+    phone = write_video(tmp_path / "cam2.mp4", n=51, times_s=list(times))
+    take = import_take(session, [*steady, phone], reporter=NullReporter())
+    timeline = take.timeline()
+    for t, moment in enumerate(timeline.time_s):
+        distance = np.abs(times - moment)
+        used = timeline.frame_index[t, 2]
+        assert used == (distance.argmin() if distance.min() <= 0.5 / 30 else -1) or used == -1
+    used = timeline.frame_index[:, 2]
+    assert len(set(used[used >= 0])) == (used >= 0).sum() > 35
+    np.testing.assert_allclose(timeline.frame_time_s[used >= 0, 2], times[used[used >= 0]], atol=1e-4)
+    assert any("cam2 has a variable frame rate" in n for n in take.manifest.notes)
+
+
+def test_dropped_pictures_leave_the_others_in_step(session: Session, tmp_path: Path) -> None:
+    kept = [i for i in range(40) if i not in (10, 11, 12, 25)]
+    first = write_video(tmp_path / "a.mkv", n=len(kept), times_s=[k / 30 for k in kept])
+    second = write_video(tmp_path / "b.mkv", n=40)
+    take = import_take(session, [second, first], reporter=NullReporter())
+    index = take.timeline().frame_index
+    assert len(index) == 40
+    np.testing.assert_array_equal(np.flatnonzero(index[:, 1] < 0), [10, 11, 12, 25])
+    np.testing.assert_array_equal(index[index[:, 1] >= 0, 1], np.arange(len(kept)))
+
+
+def test_gaps_of_the_reference_itself_are_filled(session: Session, tmp_path: Path) -> None:
+    times = [k / 30 for k in range(40) if k not in (10, 11, 12)]
+    videos = [write_video(tmp_path / f"{n}.mp4", n=37, times_s=times) for n in "ab"]
+    slow = write_video(tmp_path / "c.mp4", n=20, fps=15)
+    take = import_take(session, [*videos, slow], reporter=NullReporter())
+    timeline = take.timeline()
+    # Moments 10 to 12 fell out of the reference; the slow camera has a picture for 10 and 12, nobody for 11.
+    expected = np.delete(np.arange(40), 11) / 30
+    np.testing.assert_allclose(timeline.time_s, expected, atol=1e-4)
+    assert timeline.frame_index[10:12].tolist() == [[-1, -1, 5], [-1, -1, 6]]
+
+
+def test_phone_held_upright(session: Session, tmp_path: Path) -> None:
+    videos = [write_video(tmp_path / f"cam{i}.mp4", n=5, size_px=(64, 192), turn_deg=90) for i in range(2)]
+    give_rig(session, ["cam0", "cam1"])
+    take = import_take(session, videos, reporter=NullReporter())
+    camera = take.manifest.cameras[0]
+    assert (camera.size_px, camera.rotation_deg) == ((192, 64), 90)
+    assert session.rig_for(take).names == ("cam0", "cam1")
+
+
+def test_names_follow_the_rig_and_its_order(session: Session, tmp_path: Path) -> None:
+    give_rig(session, ["cam01", "cam02", "cam10"])
+    videos = [write_video(tmp_path / f"{n}.mp4", n=4) for n in ("GOPR_CAM10_take2", "gopr_cam1_take2")]
+    reporter = RecordingReporter()
+    take = import_take(session, videos, reporter=reporter)
+    assert take.cameras == ("cam01", "cam10")
+    assert any("No video of cam02" in text for text, _ in reporter.notes)
+
+
+@pytest.mark.parametrize(
+    ("stems", "cameras", "found"),
+    [
+        (["take1_cam1", "take1_cam2"], ["1", "2"], ["1", "2"]),
+        (["Front", "BACK left"], ["back_left", "front"], ["front", "back_left"]),
+        (["hd_00_03", "hd_00_13"], ["00_03", "00_13"], ["00_03", "00_13"]),
+        (["1", "2"], ["cam01", "cam02"], ["cam01", "cam02"]),
+        (["cam1", "cam10", "cam100"], ["cam10", "cam1", "cam100"], ["cam1", "cam10", "cam100"]),
+        (["Miqus_1_21432", "Miqus_2_21433"], ["21432", "21433"], ["21432", "21433"]),
+    ],
+)
+def test_file_names_find_their_camera(stems: list[str], cameras: list[str], found: list[str]) -> None:
+    assert cameras_of_files(stems, cameras) == found
+
+
+@pytest.mark.parametrize(
+    ("stems", "says"),
+    [(["cam3"], "matches no camera"), (["cam1", "Cam01"], "both belong"), (["cam1cam2"], "several cameras")],
+)
+def test_doubtful_file_names_are_refused(stems: list[str], says: str) -> None:
+    with pytest.raises(CoreError, match=says) as caught:
+        cameras_of_files(stems, ["cam1", "cam2"])
+    assert stems[-1] in caught.value.message
+
+
+def test_sizes_that_disagree_are_named_with_the_remedy(session: Session, tmp_path: Path) -> None:
+    videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
+    for size, says in (
+        ((64, 192), "turned by 90 degrees"),
+        ((300, 64), "belongs to"),
+        ((192, 90), "belongs to"),
+    ):
+        give_rig(session, ["cam0", "cam1"], size)
+        with pytest.raises(CoreError, match=says) as caught:
+            import_take(session, videos, reporter=NullReporter())
+        assert "cam0.mp4: the pictures are 192x64" in caught.value.message
+    board = import_take(session, videos, kind="board", reporter=NullReporter())
+    assert any("cam1.mp4: the pictures are 192x64" in note for note in board.manifest.notes)
+
+
+def test_the_same_picture_in_another_resolution_is_taken_with_a_note(session: Session, tmp_path: Path) -> None:
+    videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
+    give_rig(session, ["cam0", "cam1"], (384, 128))
+    take = import_take(session, videos, reporter=NullReporter())
+    assert any("cam0" in note and "scaled" in note for note in take.manifest.notes)
+    rig = session.rig_for(take)
+    assert [c.size_px for c in rig] == [(192, 64)] * 2
+    assert rig["cam0"].K[0, 0] == 100
+
+
+def test_broken_off_video_is_used_as_far_as_it_goes(session: Session, tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "cam0.mkv", n=40)
+    cut = tmp_path / "cam1.mkv"
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.7)])
+    take = import_take(session, [whole, cut], reporter=NullReporter())
+    n = take.manifest.cameras[1].n_frames
+    assert 10 < n < 40
+    assert shown(take, n - 2) == [n - 2, n - 2]
+
+
+def test_one_camera_is_taken_with_a_warning(session: Session, tmp_path: Path) -> None:
+    take = import_take(session, [write_video(tmp_path / "a.mp4", n=4)], reporter=NullReporter())
+    assert take.manifest.n_frames == 4
+    assert "3D needs at least two" in take.manifest.notes[0]
+
+
+def refused(session: Session, videos: list[Path], **options: object) -> CoreError:
+    with pytest.raises(CoreError) as caught:
+        import_take(session, videos, reporter=NullReporter(), **options)  # type: ignore[arg-type]
+    assert session.take_names() == []
+    assert not session.layout.incoming.exists()
+    return caught.value
+
+
+def test_unusable_input_is_refused_in_words(session: Session, tmp_path: Path) -> None:
+    good, empty, text = write_video(tmp_path / "good.mp4", n=4), tmp_path / "empty.mp4", tmp_path / "text.mp4"
+    empty.touch()
+    text.write_text("no video" * 100)
+    (tmp_path / "folder").mkdir()
+    assert "empty.mp4" in refused(session, [good, empty]).message
+    assert "text.mp4" in refused(session, [good, text]).message
+    assert "twice" in refused(session, [good, tmp_path / "folder" / ".." / "good.mp4"]).message
+    assert "no videos" in refused(session, [tmp_path / "folder"]).message
+    assert "does not exist" in refused(session, [good, tmp_path / "away.mp4"]).message
+    assert "No videos" in refused(session, []).message
+    assert "2 camera names" in refused(session, [good], cameras=["a", "b"]).message
+    shutil.copy(good, tmp_path / "folder" / "good.mp4")
+    assert "Two videos" in refused(session, [good, tmp_path / "folder" / "good.mp4"]).message
+    assert "single picture" in refused(session, [write_video(tmp_path / "one.mp4", n=1)]).message
+
+
+def test_cancel_leaves_nothing(session: Session, tmp_path: Path) -> None:
+    videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
+    for after in range(1, 4):
+        with pytest.raises(CancelledError):
+            import_take(session, videos, name="walk", reporter=RecordingReporter(cancel_after=after))
+        assert session.take_names() == []
+        assert not session.layout.incoming.exists()
+    assert import_take(session, videos, name="walk", reporter=NullReporter()).name == "walk"
+
+
+def test_full_disk_is_said_before_copying(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = write_video(tmp_path / "a.mp4", n=4)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert "are free" in refused(session, [video]).message
+
+
+def test_leftovers_of_a_crashed_import_are_cleared(session: Session, tmp_path: Path) -> None:
+    left = session.layout.incoming / "999999999-walk"
+    left.mkdir(parents=True)
+    (left / "take.yaml").touch()
+    assert session.take_names() == []
+    import_take(session, [write_video(tmp_path / "a.mp4", n=4)], reporter=NullReporter())
+    assert not left.exists()
+
+
+def test_clocks_that_contradict_a_common_start_are_told(session: Session, tmp_path: Path) -> None:
+    stamps = ("2024-05-01T10:00:00.000000Z", "2024-05-01T10:00:01.000000Z", "2024-05-01T10:00:07.000000Z")
+    videos = [write_video(tmp_path / f"cam{i}.mp4", n=4, created=stamp) for i, stamp in enumerate(stamps)]
+    assert import_take(session, videos[:2], reporter=NullReporter()).manifest.notes == ()
+    (note,) = import_take(session, videos, reporter=NullReporter()).manifest.notes
+    assert "cam2 began 7 s after cam0" in note
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_pictures_of_one_moment_stay_together_through_jitter_and_drops(seed: int) -> None:
+    """Cameras on one clock: whatever is dropped, a row never mixes two ticks, and nothing inside is lost."""
+    rng = np.random.default_rng(seed)
+    fps, n, cameras = float(rng.choice([25.0, 59.94, 120.0])), 200, {}
+    for name in "abcd"[: rng.integers(2, 5)]:
+        kept = np.flatnonzero(rng.random(n) > rng.choice([0.0, 0.05, 0.3]))
+        cameras[name] = kept
+    # Jitter below an eighth of the period: two cameras differ by less than a quarter, half of what is let through.
+    times = {name: (kept + rng.uniform(-0.12, 0.12, len(kept))) / fps for name, kept in cameras.items()}
+    timeline = align(times, dict.fromkeys(times, fps)).timeline
+    ticks = np.stack(
+        [
+            np.where(timeline.frame_index[:, v] >= 0, k[timeline.frame_index[:, v]], -1)
+            for v, k in enumerate(cameras.values())
+        ]
+    )
+    for column in ticks.T:
+        assert len(set(column[column >= 0])) == 1
+    begin, end = sorted(k[0] for k in cameras.values())[1], sorted(k[-1] for k in cameras.values())[-2]
+    expected = [((k >= begin) & (k <= end)).sum() for k in cameras.values()]
+    np.testing.assert_array_equal((ticks >= 0).sum(1), expected)
+
+
+def test_names_of_takes(session: Session, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", n=4)
+    assert [import_take(session, [video], reporter=NullReporter()).name for _ in range(2)] == ["take_01", "take_02"]
+    with pytest.raises(CoreError, match="already has a take 'take_02'"):
+        import_take(session, [video], name="take 02", reporter=NullReporter())

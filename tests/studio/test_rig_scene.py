@@ -1,0 +1,284 @@
+"""The rig in 3D on the Calibrate page: layers without OpenGL, then the real picture."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
+
+from core.files import write_json
+from core.geometry.accuracy import accuracy_map
+from core.session import Session
+from core.synthetic.rigs import ring_rig
+from studio.main_window import MainWindow
+from studio.pages.calibrate.rig_card import RoomCard
+from studio.pages.calibrate.rig_scene import Room, small
+from studio.plots.error_timeline import ErrorTimeline
+from studio.theme import DARK, LIGHT, apply_theme
+from studio.viewport import canvas
+from studio.viewport.gl import GlSupport
+from studio.viewport.layers import AccuracyLayer, FrustaLayer, SkeletonLayer, TrailLayer
+from studio.viewport.palette import palette, rgba
+from studio.viewport.trust import CameraTrust
+from studio.widgets.image_tiles import PictureTiles
+from studio.widgets.image_view import Picture
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
+from moving_board import corners, filmed
+from view_world import SIZE_PX, make_take
+
+COLOURS = palette(DARK)
+
+
+def trusted(names: tuple[str, ...], levels: tuple[int, ...]) -> CameraTrust:
+    errors = {name: 0.5 + 3 * level for name, level in zip(names, levels, strict=True)}
+    return CameraTrust(basis="left out", error_px=errors, level=dict(zip(names, levels, strict=True)))
+
+
+def test_the_room_shows_cameras_board_and_floor() -> None:
+    rig = ring_rig(3)
+    room = Room()
+    assert set(room.scene(COLOURS).layers) == {"floor", "marks"}
+    room.show_rig(rig, accuracy_map(rig), trusted(rig.names, (0, 1, 2)), filmed(rig, hidden=((0, 4), (1, 4))))
+    layers = room.scene(COLOURS).layers
+    cameras = layers["frusta"]
+    assert isinstance(cameras, FrustaLayer)
+    np.testing.assert_array_equal(cameras.colour, COLOURS.verdict)
+    assert "accuracy" not in layers and "board" not in layers
+    path = layers["board path"]
+    assert isinstance(path, TrailLayer)
+    np.testing.assert_allclose(path.xyz_mm[0, 10], np.median(corners(np.array([0.5])), axis=1)[0], atol=1e-3)
+
+    room.show_moment(10)
+    board = room.scene(COLOURS).layers["board"]
+    assert isinstance(board, SkeletonLayer)
+    truth = corners(np.array([0.5]))
+    np.testing.assert_allclose(board.xyz_mm[:, : truth.shape[1]], truth, atol=1e-3)
+    room.show_moment(4)  # one camera alone saw it
+    assert "board" not in room.scene(COLOURS).layers
+    room.toggle("board", False)
+    room.toggle("accuracy", True)
+    layers = room.scene(COLOURS).layers
+    assert "board path" not in layers
+    floor = layers["accuracy"]
+    assert isinstance(floor, AccuracyLayer)
+    shown = room.scene(COLOURS).frame_mm  # "show everything" shows the map as well
+    assert (shown.min(0) <= floor.corner_mm[0].min(0)).all() and (shown.max(0) >= floor.corner_mm[0].max(0)).all()
+
+
+def test_pictures_of_another_moment_are_not_shown() -> None:
+    rig = ring_rig(2)
+    image = QImage(64, 40, QImage.Format.Format_RGB888)
+    image.fill(QColor(200, 10, 30))
+    room = Room()
+    room.show_rig(rig, None, CameraTrust(), None)
+    room.show_moment(1)
+    room.put_picture(rig.names[1], image)
+    cameras = room.scene(COLOURS).layers["frusta"]
+    assert isinstance(cameras, FrustaLayer)
+    assert cameras.pictures[0] is None
+    np.testing.assert_array_equal(cameras.pictures[1], np.full((40, 64, 3), (200, 10, 30)))
+    room.show_moment(2)
+    assert not room.pictures
+    large = QImage(1280, 720, QImage.Format.Format_RGB32)
+    large.fill(QColor(1, 2, 3))
+    assert small(large).shape == (180, 320, 3)
+
+
+@pytest.fixture
+def with_rig(window: MainWindow, tmp_path: Path) -> Session:
+    """An open session whose second camera is bad by its left-out error, on the page before."""
+    session = Session.create(tmp_path / "mine")
+    rig = ring_rig(3, size_px=SIZE_PX, distortion=(-0.05, 0.02, 0.001, 0.0, 0.0))
+    make_take(session, rig)
+    rig.save(session.layout.rig)
+    bad = {"check": "left out", "level": "wrong", "sentence": "It moved.", "remedy": "", "camera": rig.names[1]}
+    report = {
+        "digest": session.require_rig().digest,
+        "level": "wrong",
+        "verdict": "Not to be used.",
+        "findings": [bad],
+        "quality": {
+            "left_out_px": dict(zip(rig.names, (0.5, 9.0, 0.6), strict=True)),
+            "left_out_median_px": 0.6,
+            "coverage": {name: {"cells": [[3, 0], [0, 2]], "share": 0.5, "pictures": 9} for name in rig.names},
+            "shared_moments": [[9, 8, 8]] * 3,
+            "moment_px": [0.5, 9.0],
+        },
+    }
+    write_json(session.layout.rig_report, report)
+    window.show_page("record")
+    window.state.set_session(session)
+    return session
+
+
+def of_colour(picture: np.ndarray, colour: str) -> int:
+    """Pixels of that hue, however lit."""
+    seen, wanted = picture.astype(float) / 255, rgba(colour)[:3]
+    length = np.linalg.norm(seen, axis=-1)
+    alike = (seen @ wanted) / (np.maximum(length, 1e-6) * np.linalg.norm(wanted))
+    return int(((alike > 0.985) & (length > 0.45)).sum())
+
+
+def card_of(window: MainWindow) -> RoomCard:
+    card = window.pages["calibrate"].room_card
+    assert isinstance(card, RoomCard)
+    return card
+
+
+def see(window: MainWindow, qtbot) -> RoomCard:
+    """Goes to the page and scrolls to the 3D view."""
+    window.show_page("calibrate")
+    card = card_of(window)
+    window.pages["calibrate"].area.ensureWidgetVisible(card)
+    qtbot.waitUntil(lambda: card.viewport is not None, timeout=20_000)
+    return card
+
+
+def test_bad_cameras_are_red_in_the_picture_and_the_legend_says_why(
+    window: MainWindow, with_rig: Session, qtbot
+) -> None:
+    assert card_of(window).viewport is None  # nobody has looked at it
+    card = see(window, qtbot)
+    viewport = card.viewport
+    assert viewport is not None
+    assert viewport.has_gl
+    qtbot.waitUntil(lambda: len(card.room.pictures) == 3, timeout=20_000)
+    picture = viewport.picture()
+    assert picture is not None
+    bare = picture
+    assert of_colour(bare, DARK.bad) > 50
+    assert of_colour(bare, DARK.good) > 50
+    assert card.legend.isVisible()
+    assert (card.legend.title, list(card.legend.rows)) == (
+        "Left-out error",
+        [(0, "good: 0.5 to 0.6 px"), (2, "bad: 9.0 px")],
+    )
+    qtbot.mouseClick(card.toggles["accuracy"], Qt.MouseButton.LeftButton)
+    coloured = viewport.picture()
+    assert coloured is not None
+    assert of_colour(coloured, DARK.good) > of_colour(bare, DARK.good) + 500
+    qtbot.mouseClick(card.views["top"], Qt.MouseButton.LeftButton)
+    from_above = viewport.picture()
+    assert from_above is not None
+    assert (from_above != coloured).any(-1).mean() > 0.05
+
+
+def test_the_view_takes_the_theme_and_the_next_rig(window: MainWindow, with_rig: Session, qtbot) -> None:
+    card = see(window, qtbot)
+    assert card.viewport is not None
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    apply_theme(app, "light")
+    picture = card.viewport.picture()
+    assert picture is not None
+    np.testing.assert_allclose(picture[2, 2], rgba(LIGHT.viewport)[:3] * 255, atol=2)
+    apply_theme(app, "dark")
+    window.pages["calibrate"].frame_card.flip.click()
+    rig = with_rig.require_rig()
+    scene = card.room.scene(COLOURS).layers["frusta"]
+    assert isinstance(scene, FrustaLayer)
+    np.testing.assert_allclose(scene.centre_mm, [c.centre_mm for c in rig])
+    assert card.room.trust.basis == "left out"  # an edit of the frame changes no error
+
+
+def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow, with_rig: Session, qtbot) -> None:
+    card = see(window, qtbot)
+    assert card.viewport is not None
+    native = next(w for w in card.viewport.findChildren(QWidget) if w.focusPolicy() & Qt.FocusPolicy.ClickFocus)
+    area = window.pages["calibrate"].area
+    area.ensureWidgetVisible(card.views["top"])
+    bar = area.verticalScrollBar()
+    before = bar.value()
+
+    def turn() -> None:
+        # From the window system, as only such events go on to the parents of who does not want them.
+        at = native.mapTo(window, native.rect().center())
+        QTest.wheelEvent(window.windowHandle(), QPointF(at), QPoint(0, -120))
+        QApplication.processEvents()
+
+    turn()
+    scrolled = bar.value()
+    assert scrolled > before
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    native.setFocus()
+    still = card.viewport.picture()
+    turn()
+    assert bar.value() == scrolled
+    after = card.viewport.picture()
+    assert still is not None and after is not None
+    assert (still != after).any()
+
+
+def test_without_opengl_a_sentence_stands_there(
+    window: MainWindow, with_rig: Session, qtbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canvas, "gl_support", lambda: GlSupport("No OpenGL driver was found."))
+    card = see(window, qtbot)
+    assert card.viewport is not None
+    assert "needs OpenGL" in card.viewport.findChild(QLabel, "viewportProblem").text()
+    assert not card.legend.isVisible()
+    assert not card.toggles["accuracy"].isEnabled()
+    window.pages["calibrate"].refresh()
+    assert not card.legend.isVisible()
+    click = window.pages["calibrate"].frame_card.turns["z"]
+    qtbot.mouseClick(click, Qt.MouseButton.LeftButton)  # the rest of the page works
+    assert window.state.undo.count() == 1
+
+
+def test_moments_far_above_the_others_stay_in_sight(dressed: QApplication, qtbot) -> None:
+    plot = ErrorTimeline()
+    qtbot.addWidget(plot)
+    plot.resize(600, 132)
+    plot.show()
+    error = np.full(200, 1.0)
+    error[120] = 50.0
+    plot.show_errors(np.arange(200) / 10, error)
+    _, heights = plot._dots.getData()
+    low, high = plot.plotItem.vb.viewRange()[1]
+    assert low <= heights.min() and heights.max() < high < 2
+    plot.go_to(120)
+    assert "12.0 s, 50.00 px" in plot.words
+    assert plot.plotItem.getAxis("left").tickStrings([0.5, 1.0], 1, 0.5) == ["0.5 px", "1.0 px"]
+
+
+def test_eight_cameras_fit_side_by_side(dressed: QApplication, qtbot) -> None:
+    tiles = PictureTiles()
+    qtbot.addWidget(tiles)
+    tiles.resize(560, 400)
+    tiles.show()
+
+    def load(name: str) -> tuple[QImage, list]:
+        image = QImage(640, 480, QImage.Format.Format_RGB888)
+        image.fill(QColor("gray"))
+        return image, []
+
+    seen: list[Picture] = []
+    tiles.loaded.connect(seen.append)
+    tiles.show_cameras("eight", {f"cam{i}": (640, 480) for i in range(8)}, load)
+    qtbot.waitUntil(lambda: len(seen) == 8)
+    assert len({tile.x() for tile in tiles.tiles}) == 4
+    assert len({tile.y() for tile in tiles.tiles}) == 2
+    tiles.show_cameras("four", {f"cam{i}": (640, 480) for i in range(4)}, load)
+    qtbot.waitUntil(lambda: len(seen) == 12)
+    assert len({tile.x() for tile in tiles.tiles}) == 2
+
+
+def test_who_turned_the_view_keeps_it_when_the_page_is_read_anew(window: MainWindow, with_rig: Session, qtbot) -> None:
+    card = see(window, qtbot)
+    assert card.viewport is not None
+    qtbot.waitUntil(lambda: len(card.room.pictures) == 3, timeout=20_000)
+    qtbot.mouseClick(card.views["side"], Qt.MouseButton.LeftButton)
+    from_side = card.viewport.picture()
+    window.pages["calibrate"].refresh()
+    again = card.viewport.picture()
+    assert from_side is not None and again is not None
+    np.testing.assert_array_equal(again, from_side)
