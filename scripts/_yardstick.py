@@ -1,4 +1,4 @@
-"""What all speeds are compared with: one plain-torch fp32 Pose-ResNet-50 pass on one 960x512 picture."""
+"""What all speeds are compared with: one plain-torch fp32 Pose-ResNet-50 pass on one 960x512 image."""
 
 from __future__ import annotations
 

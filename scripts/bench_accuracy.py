@@ -1,6 +1,6 @@
 """Networks against triangulation without training, on fixed synthetic scenes that are known exactly.
 
-Detections have the errors that the embedded estimator made on real pictures; people and furniture hide joints. Nobody
+Detections have the errors that the embedded estimator made on real images; people and furniture hide joints. Nobody
 in these scenes was seen in training. Rows are methods, figures are means over the seeds of a scene.
 
 python scripts/bench_accuracy.py --shipped quick fast
@@ -86,26 +86,26 @@ def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict
             saved = Checkpoint.load(folder)
             found[row] = _predict(saved, made, base, row)
             if saved.config.motion.enabled:
-                alone = f"{row}, each moment alone"
+                alone = f"{row}, each frame alone"
                 seconds[alone] = seconds[row]
-                found[alone] = _predict(saved, made, base, alone, over_time=False)
+                found[alone] = _predict(saved, made, base, alone, temporal=False)
     matched = {row: matched_to(sequence.xyz_mm, exact) for row, sequence in found.items()}
     truth = dataclasses.replace(made.people, skeleton=PANOPTIC15, xyz_mm=exact, score=_ones(exact))
     return {row: _figures(matched[row], matched[BASELINE], found[row], truth, seconds[row]) for row in found}
 
 
-def _predict(saved: Any, made: Any, base: Any, name: str, over_time: bool = True) -> Any:
+def _predict(saved: Any, made: Any, base: Any, name: str, temporal: bool = True) -> Any:
     import torch
 
-    from core.geometry.capture_volume import capture_space
+    from core.geometry.capture_volume import capture_volume
     from core.models.device import pick_device
     from core.progress import NullReporter
     from core.reconstruction.predictor import Predictor
 
     device = pick_device()
-    space = capture_space(made.rig, spacing_mm=saved.config.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
+    volume = capture_volume(made.rig, spacing_mm=saved.config.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
     with torch.inference_mode():
-        predictor = Predictor(saved.build(device), space, device, name, over_time=over_time)
+        predictor = Predictor(saved.build(device), volume, device, name, temporal=temporal)
         return predictor.predict(made.rig, made.poses2d, made.people.time_s, NullReporter())
 
 
@@ -118,7 +118,7 @@ def _trainings(asked: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
 def _train(preset_name: str, settings: list[str], made: Any, base: Any, folder: Path) -> float:
     """Trains on the scene's own detections; returns the seconds it took."""
     from core.config import with_overrides
-    from core.geometry.capture_volume import capture_space
+    from core.geometry.capture_volume import capture_volume
     from core.models.device import pick_device
     from core.models.views import Detections
     from core.progress import NullReporter
@@ -127,12 +127,12 @@ def _train(preset_name: str, settings: list[str], made: Any, base: Any, folder: 
     from core.training.trainer import Trainer
 
     config = with_overrides(preset(preset_name), settings)
-    space = capture_space(made.rig, spacing_mm=config.model.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
+    volume = capture_volume(made.rig, spacing_mm=config.model.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
     inputs = Detections.stack(made.rig, made.poses2d)
     labels = Labels.raw(inputs) if config.labels == "raw" else Labels.clean(made.rig, made.poses2d, base)
     footage = Footage.build(made.rig, [inputs], [labels], config.split)
     started = time.monotonic()
-    Trainer(config, footage, space, folder, pick_device(config.device), NullReporter()).run()
+    Trainer(config, footage, volume, folder, pick_device(config.device), NullReporter()).run()
     return time.monotonic() - started
 
 

@@ -103,15 +103,15 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
 def recorded(folder: Path, name: str, estimator: str) -> None:
     """Figures of a take, as the verbs give them."""
     from core.config import to_mapping
-    from core.pipelines.params import DEFAULT_ESTIMATOR, AssociateParams, EvaluateParams
+    from core.pipelines.params import DEFAULT_ESTIMATOR, EvaluateParams, TriangulateParams
     from core.pipelines.verbs import verb
     from core.progress import NullReporter
     from core.session import Session
 
     session = Session.open(folder)
     estimator = estimator or DEFAULT_ESTIMATOR
-    settings = AssociateParams(take=name, estimator=estimator)
-    result = verb("associate")(session, to_mapping(settings), session.new_run("associate"), NullReporter())
+    settings = TriangulateParams(take=name, estimator=estimator)
+    result = verb("triangulate")(session, to_mapping(settings), session.new_run("triangulate"), NullReporter())
     print(f"take {name}: {result}")
     report = verb("evaluate")(
         session,

@@ -51,7 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rigs", type=int, default=12, help="synthetic rigs; 0 for none")
     parser.add_argument("--walks", type=int, default=0, help="rigs calibrated from walking people alone")
     parser.add_argument("--seconds", type=float, default=40.0, help="length of a synthetic recording")
-    parser.add_argument("--close", type=int, default=40, help="close pictures of each camera, for its lens")
+    parser.add_argument("--close", type=int, default=40, help="close images of each camera, for its lens")
     parser.add_argument("--recordings", nargs="*", default=[], help="folders with one video a camera")
     parser.add_argument("--columns", type=int, default=4)
     parser.add_argument("--rows", type=int, default=5)
@@ -63,7 +63,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _synthetic(rigs: int, seconds: float, close: int) -> None:
-    """Random rigs of 3 to 8 cameras, corners off by 0.3 px, every second rig with delays of up to 100 ms."""
+    """Random rigs of 3 to 8 cameras, corners off by 0.3 px, every second rig with time offsets of up to 100 ms."""
     import numpy as np
 
     from core.board.pattern import Board
@@ -75,7 +75,7 @@ def _synthetic(rigs: int, seconds: float, close: int) -> None:
     from core.synthetic.rigs import random_rig
 
     board = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
-    print("| rig | cameras | lenses | solve s | position % of size | rotation deg | delay ms | verdict |")
+    print("| rig | cameras | lenses | solve s | position % of size | rotation deg | time offset ms | verdict |")
     print("|---|---|---|---|---|---|---|---|")
     rows: dict[str, list[tuple[F64, F64, F64, bool]]] = {"solved": [], "known": []}
     for seed in range(rigs):
@@ -83,11 +83,11 @@ def _synthetic(rigs: int, seconds: float, close: int) -> None:
         count = 3 + seed % 6
         rig = random_rig(rng, count, size_px=(1920, 1080))
         late = rng.uniform(-0.1, 0.1, count) * (seed % 2)
-        seen = wave(rig, board, seed=seed, latency_s=late.tolist(), seconds=seconds)
-        apart = closeups(rig, board, seed=seed, pictures=close)
+        seen = wave(rig, board, seed=seed, time_offset_s=late.tolist(), seconds=seconds)
+        apart = closeups(rig, board, seed=seed, images=close)
         for lenses in rows:
             known = {c.name: c.replace(R=None, t_mm=None) for c in rig} if lenses == "known" else {}
-            config = CalibrateConfig(board=board, known_lenses=lenses == "known")
+            config = CalibrateConfig(board=board, fixed_intrinsics=lenses == "known")
             begin = time.perf_counter()
             try:
                 found = calibrate(seen, config, NullReporter(), known=known, lens_views=() if known else (apart,))
@@ -95,33 +95,35 @@ def _synthetic(rigs: int, seconds: float, close: int) -> None:
                 print(f"| {seed} | {count} | {lenses} | | | | | {error.message} |")
                 continue
             took = time.perf_counter() - begin
-            place, turn, delay = _errors(found, rig, late)
+            place, turn, time_offset = _errors(found, rig, late)
             problems = _problems(found)
-            rows[lenses].append((place, turn, delay, bool(problems)))
+            rows[lenses].append((place, turn, time_offset, bool(problems)))
             print(
                 f"| {seed} | {count} | {lenses} | {took:.1f} | {np.median(place):.3f} | {np.median(turn):.4f}"
-                f" | {np.abs(delay).max():.2f} | {problems[0] if problems else 'good'} |",
+                f" | {np.abs(time_offset).max():.2f} | {problems[0] if problems else 'good'} |",
                 flush=True,
             )
     for lenses, all_of in rows.items():
         if all_of:
-            place, turn, delay = (np.concatenate([row[i] for row in all_of]) for i in range(3))
+            place, turn, time_offset = (np.concatenate([row[i] for row in all_of]) for i in range(3))
             alarms = sum(row[3] for row in all_of)
             print(
                 f"\n{lenses} lenses, medians: position {np.median(place):.4f} % of the rig's size, rotation"
-                f" {np.median(turn):.4f} degrees, delay {np.median(np.abs(delay)):.3f} ms (worst"
-                f" {np.abs(delay).max():.2f}); not called good: {alarms} of {len(all_of)}."
+                f" {np.median(turn):.4f} degrees, time offset {np.median(np.abs(time_offset)):.3f} ms (worst"
+                f" {np.abs(time_offset).max():.2f}); not called good: {alarms} of {len(all_of)}."
             )
 
 
 def _people(walks: int) -> None:
-    """Rigs of 3 to 6 cameras from one or two walking people: 5 px of noise, delays of up to 100 ms, stature known."""
+    """Rigs of 3 to 6 cameras from one or two walking people: 5 px of noise, time offsets of up to 100 ms, stature known."""
     import numpy as np
 
     from core.calibration.people.trial import trial
 
-    names = ("rotation_deg", "position_percent", "upright_deg", "upright_percent", "latency_ms")
-    print("\n| rig | cameras | people | placed | rotation deg | position % | with floor: deg | % | delay ms | s |")
+    names = ("rotation_deg", "position_percent", "upright_deg", "upright_percent", "time_offset_ms")
+    print(
+        "\n| rig | cameras | people | placed | rotation deg | position % | with floor: deg | % | time offset ms | s |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     rows = []
     for seed in range(walks):
@@ -150,7 +152,7 @@ def _errors(found: BoardCalibration, truth: CameraRig, late_s: F64) -> tuple[F64
     places += exact_places.mean(0) - places.mean(0)
     size = np.linalg.norm(exact_places[:, None] - exact_places, axis=-1).max()
     angles = [float(angle_rad(e.pose[0] @ turn @ m.pose[0].T)) for m, e in zip(mine, exact, strict=True)]
-    late = np.array([m.latency_s for m in mine]) - [late_s[truth.names.index(n)] for n in names]
+    late = np.array([m.time_offset_s for m in mine]) - [late_s[truth.names.index(n)] for n in names]
     return (
         100 * np.linalg.norm(places - exact_places, axis=1) / size,
         np.degrees(angles),
@@ -180,7 +182,7 @@ def _recording(folder: Path, board: Board) -> None:
 
     from core.calibration.board.calibrate import calibrate
     from core.calibration.board.config import CalibrateConfig
-    from core.calibration.board.detect_take import look_through
+    from core.calibration.board.detect_take import detect_board
     from core.calibration.board.metrics import measure
     from core.progress import NullReporter
     from core.session import Session
@@ -190,7 +192,7 @@ def _recording(folder: Path, board: Board) -> None:
         session = Session.create(Path(root) / "session")
         take = import_take(session, [folder], kind="board", name="board", reporter=NullReporter())
         begin = time.perf_counter()
-        seen = look_through(take, board, NullReporter())
+        seen = detect_board(take, board, NullReporter())
         looked = time.perf_counter() - begin
         found = calibrate(seen, CalibrateConfig(board=board), NullReporter())
         quality = measure(found)
@@ -198,18 +200,18 @@ def _recording(folder: Path, board: Board) -> None:
     errors = found.prediction.of()
     residual = found.solution.residual_px
     residual = residual[np.isfinite(residual[..., 0])]
-    pictures = int((seen.frame >= 0).sum())
+    images = int((seen.image_index >= 0).sum())
     print(f"\n{folder}: {board.title}")
-    rate = pictures / looked
-    print(f"  {pictures} pictures looked through in {looked:.1f} s ({rate:.0f} a second), all in {took:.1f} s")
+    rate = images / looked
+    print(f"  {images} images looked through in {looked:.1f} s ({rate:.0f} a second), all in {took:.1f} s")
     print(
         f"  held out, each camera from the others: median {np.median(errors):.2f} px, rms"
         f" {np.sqrt((errors**2).mean()):.2f} px, {np.nanmedian(found.prediction.left_out_mm):.2f} mm;"
         f" {len(errors)} of {len(seen)} points"
     )
     rms, square = np.sqrt((residual**2).sum(-1).mean()), np.median(quality.length_mm)
-    delays = ", ".join(f"{c.name} {1000 * c.latency_s:+.0f} ms" for c in found.rig if c.posed)
-    print(f"  all data: rms {rms:.2f} px; squares {square:.2f} mm; delays {delays}")
+    time_offsets = ", ".join(f"{c.name} {1000 * c.time_offset_s:+.0f} ms" for c in found.rig if c.posed)
+    print(f"  all data: rms {rms:.2f} px; squares {square:.2f} mm; time offsets {time_offsets}")
     for remark in found.remarks:
         print(f"  {remark}")
 

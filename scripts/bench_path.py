@@ -1,7 +1,7 @@
 """Times every stage of the path, per multi-view frame, with its peak memory.
 
 Each measurement runs in a fresh process, so that the peak memory is the stage's own; the table shows medians. The last
-column compares with one plain-torch fp32 Pose-ResNet-50 forward pass on one 960x512 picture, measured in the same run:
+column compares with one plain-torch fp32 Pose-ResNet-50 forward pass on one 960x512 image, measured in the same run:
 times differ from machine to machine, ratios hardly.
 """
 
@@ -34,30 +34,30 @@ class Bench:
 
     session: Session
     take: Take
-    frames: int
+    n_frames: int
     run: str
 
-    def moments(self) -> Any:
-        """Indices of evenly spread moments of the take."""
+    def frames(self) -> Any:
+        """Indices of evenly spread frames of the take."""
         import numpy as np
 
-        return np.unique(np.linspace(0, self.take.manifest.n_frames - 1, self.frames).astype(int))
+        return np.unique(np.linspace(0, self.take.manifest.n_frames - 1, self.n_frames).astype(int))
 
 
 Work = Callable[[], object]
 
 
 def video(bench: Bench) -> Work:
-    """Reading one picture of each camera."""
+    """Reading one image of each camera."""
     from core.session.video import VideoReader
 
     cameras = bench.take.manifest.cameras
     readers = [VideoReader(bench.take.video_path(c.name), rotation_deg=c.rotation_deg) for c in cameras]
-    return lambda: [sum(1 for _ in reader.frames(0, bench.frames)) for reader in readers]
+    return lambda: [sum(1 for _ in reader.frames(0, bench.n_frames)) for reader in readers]
 
 
 def label(bench: Bench) -> Work:
-    """The 2D network and its decoding, on pictures that are already read, in as many threads as the verb uses."""
+    """The 2D network and its decoding, on images that are already read, in as many threads as the verb uses."""
     from concurrent.futures import ThreadPoolExecutor
 
     from core.pose2d.cards import card
@@ -72,14 +72,14 @@ def label(bench: Bench) -> Work:
     model = card(config.estimator)
     files = model_files(model, "", Fetching(), NullReporter())
     estimator = ESTIMATORS.get(model.runner)(model.name, files, config, 1)
-    pictures = []
+    images = []
     for camera in bench.take.manifest.cameras:
         with VideoReader(bench.take.video_path(camera.name), rotation_deg=camera.rotation_deg) as reader:
-            pictures += list(reader.frames(0, bench.frames))
+            images += list(reader.frames(0, bench.n_frames))
 
     def work() -> object:
         with ThreadPoolExecutor(cores()) as pool:
-            return list(pool.map(lambda picture: estimator.estimate([picture]), pictures))
+            return list(pool.map(lambda image: estimator.estimate([image]), images))
 
     return work
 
@@ -94,7 +94,7 @@ def associate(bench: Bench) -> Work:
     from core.progress import NullReporter
     from core.tracking.config import TrackingConfig
 
-    rig, rows = bench.session.rig_for(bench.take), slice(0, bench.frames)
+    rig, rows = bench.session.rig_for(bench.take), slice(0, bench.n_frames)
     poses2d = {
         name: dataclasses.replace(pose, xy_px=pose.xy_px[rows], score=pose.score[rows], box_px=pose.box_px[rows])
         for name, pose in bench.take.poses2d(DEFAULT_ESTIMATOR).items()
@@ -111,13 +111,13 @@ def infer(bench: Bench) -> Work:
 
     rig = bench.session.rig_for(bench.take)
     predictor = Predictor.load(bench.session.layout.run(bench.run)) if bench.run else _untrained(bench)
-    moments = bench.moments()
-    return lambda: predictor.predict_take(bench.take, rig, DEFAULT_ESTIMATOR, NullReporter(), frames=moments)
+    frames = bench.frames()
+    return lambda: predictor.predict_take(bench.take, rig, DEFAULT_ESTIMATOR, NullReporter(), frames=frames)
 
 
 def _untrained(bench: Bench) -> Any:
     """Networks of the quick preset with random weights: the same work but for the number of people they find."""
-    from core.geometry.capture_volume import capture_space
+    from core.geometry.capture_volume import capture_volume
     from core.models.device import pick_device
     from core.models.networks import Networks
     from core.reconstruction.predictor import Predictor
@@ -125,8 +125,8 @@ def _untrained(bench: Bench) -> Any:
 
     config, device = preset("quick").model, pick_device("auto")
     rig = bench.session.rig_for(bench.take)
-    space = capture_space(rig, spacing_mm=config.root.spacing_mm)
-    return Predictor(Networks(config).to(device), space, device, "untrained")
+    volume = capture_volume(rig, spacing_mm=config.root.spacing_mm)
+    return Predictor(Networks(config).to(device), volume, device, "untrained")
 
 
 def export(bench: Bench) -> Work:
@@ -145,15 +145,15 @@ def export(bench: Bench) -> Work:
 
 
 def yardstick(bench: Bench) -> Work:
-    """One forward pass on one picture."""
+    """One forward pass on one image."""
     import torch
 
     network = pose_resnet50().eval()
-    picture = torch.zeros(1, 3, 512, 960)
+    image = torch.zeros(1, 3, 512, 960)
 
     def work() -> object:
         with torch.inference_mode():
-            return network(picture)
+            return network(image)
 
     return work
 
@@ -161,8 +161,8 @@ def yardstick(bench: Bench) -> Work:
 STAGES: dict[str, Callable[[Bench], Work]] = {
     YARDSTICK: yardstick,
     "video": video,
-    "label": label,
-    "associate": associate,
+    "pose2d": label,
+    "triangulate": associate,
     "infer": infer,
     "export": export,
 }
@@ -175,7 +175,7 @@ def measure(stage: str, bench: Bench) -> dict[str, float]:
     started = time.perf_counter()
     work()
     seconds = time.perf_counter() - started
-    frames = {YARDSTICK: 1, "export": bench.take.manifest.n_frames}.get(stage, bench.frames)
+    frames = {YARDSTICK: 1, "export": bench.take.manifest.n_frames}.get(stage, bench.n_frames)
     return {"ms": 1e3 * seconds / frames, "mib": _peak_mib()}
 
 
@@ -213,8 +213,8 @@ def main() -> int:
         if asked.session is None:
             asked.session = Path(folder) / "session"
             _cli("demo", asked.session)
-        _cli("label", asked.session)
-        _cli("associate", asked.session)
+        _cli("pose2d", asked.session)
+        _cli("triangulate", asked.session)
         figures = _bench(_open(asked), asked.repeat)
     _print(figures)
     if asked.json:
@@ -238,9 +238,10 @@ def _cli(*arguments: str | Path) -> None:
 def _bench(bench: Bench, repeat: int) -> dict[str, dict[str, float]]:
     """Medians by stage. Round after round instead of stage after stage, so that a disturbance hits all stages alike."""
     print(
-        f"Infer: {bench.run or 'untrained networks'}. {bench.frames} frames, median of {repeat} processes.", flush=True
+        f"Infer: {bench.run or 'untrained networks'}. {bench.n_frames} frames, median of {repeat} processes.",
+        flush=True,
     )
-    child = [sys.executable, __file__, "--session", str(bench.session.root), "--frames", str(bench.frames)]
+    child = [sys.executable, __file__, "--session", str(bench.session.root), "--frames", str(bench.n_frames)]
     child += ["--run", bench.run] if bench.run else []
     measured: dict[str, list[dict[str, float]]] = {stage: [] for stage in STAGES}
     for _ in range(repeat):

@@ -1,6 +1,6 @@
 """How long one multi-view frame and one training step take, as multiples of one fixed network.
 
-The unit is one plain-torch fp32 Pose-ResNet-50 pass on one 960x512 picture, measured in the same run: times differ from
+The unit is one plain-torch fp32 Pose-ResNet-50 pass on one 960x512 image, measured in the same run: times differ from
 machine to machine, ratios hardly. Weights are random, which changes no time. Figures come as they are measured.
 
 python scripts/bench_speed.py --device cpu --threads 2
@@ -119,15 +119,15 @@ def bench(asked: argparse.Namespace) -> None:
         flush=True,
     )
     with torch.inference_mode():
-        network, picture = pose_resnet50().eval().to(device), torch.zeros(1, 3, 512, 960, device=device)
-        clock.unit_ms = clock.ms(lambda: network(picture))
-        clock.tell("Pose-ResNet-50, one 960x512 picture (the unit)", clock.unit_ms)
+        network, image = pose_resnet50().eval().to(device), torch.zeros(1, 3, 512, 960, device=device)
+        clock.unit_ms = clock.ms(lambda: network(image))
+        clock.tell("Pose-ResNet-50, one 960x512 image (the unit)", clock.unit_ms)
     if "infer" in asked.parts:
         original(asked, clock)
         for name in ("paper", "fast", _LIGHT, "quick"):
             frame(asked, clock, name, low, 1)
             if device.type == "cuda":
-                frame(asked, clock, name, low, asked.moments)
+                frame(asked, clock, name, low, asked.frames)
         if not asked.no_movenet:
             movenet(asked, clock)
         projection(asked, clock)
@@ -154,10 +154,12 @@ def _scene(asked: argparse.Namespace, config: Any, device: Any) -> Any:
 
     from core.models.networks import Scene
     from core.synthetic.rigs import ring_rig
-    from core.types.volume import CaptureSpace
+    from core.types.volume import CaptureVolume
 
-    space = CaptureSpace(centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(80, 80, 20))
-    return Scene(ring_rig(asked.views, radius_mm=5500.0), space, config, device)
+    volume = CaptureVolume(
+        centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(80, 80, 20)
+    )
+    return Scene(ring_rig(asked.views, radius_mm=5500.0), volume, config, device)
 
 
 def _roots(count: int, device: Any) -> Any:
@@ -177,22 +179,22 @@ def original(asked: argparse.Namespace, clock: Clock) -> None:
     import torch
 
     from core.models.networks import Networks
-    from core.models.unproject import SpaceUnprojector
+    from core.models.unproject import VolumeUnprojector
     from core.models.views import Views
 
     config, device = _config("paper"), clock.device
     memory = Memory(device)
     with torch.inference_mode(), as_published():
         networks, scene = Networks(config).to(device).eval(), _scene(asked, config, device)
-        backbone, pictures = networks.backbone, torch.randn(asked.views, 3, 512, 960, device=device)
+        backbone, images = networks.backbone, torch.randn(asked.views, 3, 512, 960, device=device)
         assert backbone is not None
         roots = _roots(asked.people, device)
         affine, ones = scene.affine[None], torch.ones(1, asked.views, device=device)
         nothing = torch.zeros(1, asked.views, 0, 15, 2, device=device)
 
         def work() -> None:
-            maps = torch.cat([backbone(p[None]) for p in pictures])[None]
-            anew = SpaceUnprojector(scene.projector, scene.space)
+            maps = torch.cat([backbone(p[None]) for p in images])[None]
+            anew = VolumeUnprojector(scene.projector, scene.volume)
             networks.root(anew, maps[:, :, 2].clamp(0, 1), affine, ones)
             shown = Views(maps.clamp(0, 1), maps[:, :, 2], affine, ones, nothing, nothing[..., 0])
             for root in roots:
@@ -202,17 +204,17 @@ def original(asked: argparse.Namespace, clock: Clock) -> None:
 
 
 class Frames:
-    """Moments of a preset with known people, and the parts of the work on them.
+    """Frames of a preset with known people, and the parts of the work on them.
 
     Args:
         asked: Views and people.
         config: Of the networks.
         device: Where.
         low: Type that the networks compute in; None for float32.
-        moments: Number of moments at once.
+        frames: Number of frames at once.
     """
 
-    def __init__(self, asked: argparse.Namespace, config: Any, device: Any, low: Any, moments: int) -> None:
+    def __init__(self, asked: argparse.Namespace, config: Any, device: Any, low: Any, frames: int) -> None:
         import torch
 
         from core.models.networks import Networks
@@ -220,19 +222,19 @@ class Frames:
         V, P = asked.views, asked.people
         self.networks, self.scene = Networks(config).to(device), _scene(asked, config, device)
         self.networks.freeze(low)
-        self.affine = self.scene.affine.expand(moments, -1, -1, -1)
-        self.ones = torch.ones(moments, V, device=device)
-        self.roots = _roots(P, device).repeat(moments, 1)
-        self.sample = torch.arange(moments, device=device).repeat_interleave(P)
-        exact = self.roots[:, None] + 250 * torch.randn(moments * P, 15, 3, device=device)
+        self.affine = self.scene.affine.expand(frames, -1, -1, -1)
+        self.ones = torch.ones(frames, V, device=device)
+        self.roots = _roots(P, device).repeat(frames, 1)
+        self.sample = torch.arange(frames, device=device).repeat_interleave(P)
+        exact = self.roots[:, None] + 250 * torch.randn(frames * P, 15, 3, device=device)
         self.networks.pose.prior.fit(exact - self.roots[:, None])
-        uv, _ = self.scene.projector(exact.view(moments, P * 15, 3))
-        self.joints = uv.view(moments, V, P, 15, 2)
+        uv, _ = self.scene.projector(exact.view(frames, P * 15, 3))
+        self.joints = uv.view(frames, V, P, 15, 2)
         self.score = torch.rand(self.joints.shape[:-1], device=device)
         (H, W), stride = self.scene.size_hw, config.backbone.stride
-        self.pictures = None
+        self.images = None
         if self.networks.backbone is not None:
-            self.pictures = torch.randn(moments, V, 3, H * stride, W * stride, device=device)
+            self.images = torch.randn(frames, V, 3, H * stride, W * stride, device=device)
 
     def look(self) -> Any:
         """Heatmaps of all views."""
@@ -240,10 +242,10 @@ class Frames:
         from core.models.views import render_views
 
         size, sigma = self.scene.size_hw, self.scene.sigma_px
-        if self.pictures is None:
+        if self.images is None:
             return render_views(self.joints, self.score, self.affine, self.ones, size, sigma)
         drawn = render_views(self.joints, self.score, self.affine, self.ones, (1, 1), sigma)
-        return drawn.showing(heatmaps_of(self.networks.backbone, self.pictures).clamp(0, 1), tuple(range(15)))
+        return drawn.showing(heatmaps_of(self.networks.backbone, self.images).clamp(0, 1), tuple(range(15)))
 
     def mine(self, views: Any) -> Any:
         """What they show of each person."""
@@ -253,19 +255,19 @@ class Frames:
         return prior.gate(scene.projector, views, self.roots, self.sample, scene.sigma_px)
 
     def smooth(self) -> None:
-        """The learned smoother on `_TAKE` moments of these people."""
+        """The learned smoother on `_TAKE` frames of these people."""
         import numpy as np
 
-        from core.reconstruction.temporal import settle
+        from core.reconstruction.temporal import refine_over_time
 
         assert self.networks.motion is not None
         people = self.roots[: self.roots.shape[0] // len(self.affine)].cpu().numpy().astype(float)
         xyz = people[None, :, None] + np.random.default_rng(0).normal(0, 200, (_TAKE, len(people), 15, 3))
         covariance = np.broadcast_to(100 * np.eye(3), (*xyz.shape, 3))
-        settle(self.networks.motion, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
+        refine_over_time(self.networks.motion, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
 
     def parts(self) -> dict[str, Work]:
-        """By name, in order: together a frame from pictures or joints to people."""
+        """By name, in order: together a frame from images or joints to people."""
         from core.models.networks import correct, explained
         from core.models.pose_net import merge_skeletons, support
         from core.models.root_net import propose
@@ -278,7 +280,7 @@ class Frames:
         volume = networks.root(scene.unprojector, views.root, self.affine, self.ones)
 
         def rest() -> None:
-            propose(volume, scene.space, config.root)
+            propose(volume, scene.volume, config.root)
             score = support(scene.projector, own, xyz)
             merge_skeletons(xyz, score.mean(-1), self.sample, config.pose.merge_mm)
             score = support(scene.projector, own, xyz)
@@ -297,25 +299,25 @@ class Frames:
         }
 
 
-def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, moments: int) -> None:
-    """One multi-view frame of a preset, and its parts, with some moments at once."""
+def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, frames: int) -> None:
+    """One multi-view frame of a preset, and its parts, with some frames at once."""
     import torch
 
     memory = Memory(clock.device)
     with torch.inference_mode():
-        frames = Frames(asked, _config(name), clock.device, low, moments)
-        whole = {part: clock.ms(work) / moments for part, work in frames.parts().items()}
-        if frames.networks.motion is not None:
-            whole["smoother, over time"] = clock.ms(frames.smooth) / _TAKE
+        work = Frames(asked, _config(name), clock.device, low, frames)
+        whole = {part: clock.ms(task) / frames for part, task in work.parts().items()}
+        if work.networks.motion is not None:
+            whole["smoother, over time"] = clock.ms(work.smooth) / _TAKE
     total = sum(whole.values()) - whole["root space filled"]
-    at_once = f", {moments} at once" if moments > 1 else ""
+    at_once = f", {frames} at once" if frames > 1 else ""
     clock.tell(f"{name}: a frame{at_once}", total, f"{1e3 / total:.1f} frames a second, {memory.words()}")
     for part, ms in whole.items():
         clock.tell(f"  {part}", ms)
 
 
 def movenet(asked: argparse.Namespace, clock: Clock) -> None:
-    """The embedded 2D estimator on all views' pictures: what `fast` and `quick` need before the above."""
+    """The embedded 2D estimator on all views' images: what `fast` and `quick` need before the above."""
     if importlib.util.find_spec("onnxruntime") is None:
         print("  The 2D estimator is left out: onnxruntime is not installed.", flush=True)
         return
@@ -327,10 +329,10 @@ def movenet(asked: argparse.Namespace, clock: Clock) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    picture = np.zeros((1, 3, 288, 512), np.float32)
+    image = np.zeros((1, 3, 288, 512), np.float32)
     name = session.get_inputs()[0].name
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # a view a thread, as the verb `label` does it
-        four = clock.ms(lambda: list(pool.map(lambda _: session.run(None, {name: picture}), range(4 * asked.views))))
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # a view a thread, as the verb `pose2d` does it
+        four = clock.ms(lambda: list(pool.map(lambda _: session.run(None, {name: image}), range(4 * asked.views))))
     clock.tell("2D estimator on the CPU, all views", four / 4)
 
 
@@ -338,7 +340,7 @@ def projection(asked: argparse.Namespace, clock: Clock) -> None:
     """Filling the root space and the cubes: what is kept of a rig against cameras projected anew."""
     import torch
 
-    from core.models.unproject import CubeUnprojector, Lattice, SpaceUnprojector, grid_points
+    from core.models.unproject import CubeUnprojector, Lattice, VolumeUnprojector, grid_points
 
     config, device = _config("paper"), clock.device
     faster = "{:.1f} times faster".format
@@ -348,13 +350,13 @@ def projection(asked: argparse.Namespace, clock: Clock) -> None:
         affine, ones = scene.affine[None], torch.ones(1, asked.views, device=device)
         maps = torch.rand(1, asked.views, 1, H, W, device=device)
         with as_published():
-            anew = clock.ms(lambda: SpaceUnprojector(scene.projector, scene.space)(maps, affine, ones))
+            anew = clock.ms(lambda: VolumeUnprojector(scene.projector, scene.volume)(maps, affine, ones))
         kept = clock.ms(lambda: scene.unprojector(maps, affine, ones))
         clock.tell("root space, cameras projected anew", anew)
         clock.tell("root space, from what is kept", kept, faster(anew / kept))
         four = [each.expand(4, *each.shape[1:]) for each in (maps, affine, ones)]
         kept = clock.ms(lambda: scene.unprojector(*four)) / 4
-        clock.tell("root space, from what is kept, 4 moments at once", kept, faster(anew / kept))
+        clock.tell("root space, from what is kept, 4 frames at once", kept, faster(anew / kept))
         roots, people = _roots(asked.people, device), [asked.people, -1, -1, -1]
         cubes = CubeUnprojector(config.pose.cube_mm, config.pose.voxels).to(device)
         offsets = grid_points(torch.full((3,), config.pose.cube_mm, device=device), cubes.voxels)
@@ -395,7 +397,7 @@ def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
 
     def root() -> None:
         made = root_scenes(scene, batch, settings.root, np.random.default_rng(0))
-        target = root_target(scene.space, made.roots_mm, made.visible, 200.0)
+        target = root_target(scene.volume, made.roots_mm, made.visible, 200.0)
         views = made.views
         loss = root_loss(networks.root(scene.unprojector, views.root, views.affine, views.view_weight), target)
         torch.autograd.backward(loss)
@@ -422,7 +424,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0 leaves them as they are")
     parser.add_argument("--views", type=int, default=5)
     parser.add_argument("--people", type=int, default=3)
-    parser.add_argument("--moments", type=int, default=16, help="at once, on a GPU, besides one by one")
+    parser.add_argument("--frames", type=int, default=16, help="at once, on a GPU, besides one by one")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--short", action="store_true", help="2 seconds a figure at most, but one call at least")
     parser.add_argument("--parts", nargs="+", default=["infer", "train"], choices=["infer", "train"])

@@ -23,7 +23,7 @@ def pretrain(asked: argparse.Namespace) -> None:
 
     keep_freed_memory()
     from core.config import with_overrides
-    from core.geometry.capture_volume import capture_space
+    from core.geometry.capture_volume import capture_volume
     from core.models.device import describe, pick_device
     from core.models.store import Checkpoint
     from core.progress import NullReporter
@@ -56,10 +56,10 @@ def pretrain(asked: argparse.Namespace) -> None:
     )
     config = with_overrides(config, asked.set)
     device, rig = pick_device(config.device), ring_rig(asked.views)
-    space = capture_space(rig, spacing_mm=config.model.root.spacing_mm)
+    volume = capture_volume(rig, spacing_mm=config.model.root.spacing_mm)
     print(f"{asked.preset} on {describe(device)}", flush=True)
     out = Path(asked.out)
-    Trainer(config, Footage.none(rig), space, out.with_name(f"{out.name}.training"), device, Printer()).run()
+    Trainer(config, Footage.none(rig), volume, out.with_name(f"{out.name}.training"), device, Printer()).run()
     saved = Checkpoint.load(out.with_name(f"{out.name}.training") / "last")
     halved = {k: v.half() if v.is_floating_point() else v for k, v in saved.weights.items()}
     meta = {"trained": f"{saved.meta['steps_done']} steps on synthetic people", "minutes": saved.meta["elapsed_s"] / 60}

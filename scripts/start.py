@@ -49,7 +49,7 @@ def _run_path(python: Path, session: Path | None) -> int:
         code = run([python, "-m", "core.cli", "demo", session])
         if code:
             return code
-    return run([python, "-m", "core.cli", "path", session])
+    return run([python, "-m", "core.cli", "run", session])
 
 
 def _sample_folder(python: Path) -> Path:

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parse(sys.argv[1:] if argv is None else list(argv))
     log_file = start_logging()
-    # Windows that share GL contexts keep their picture when a part of them floats.
+    # Windows that share GL contexts keep their image when a part of them floats.
     QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts)
     app = QApplication.instance() or QApplication([NAME])
     assert isinstance(app, QApplication)

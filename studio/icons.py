@@ -1,4 +1,4 @@
-"""Icons drawn in the current theme's colours at the moment they are painted.
+"""Icons drawn in the current theme's colours when they are painted.
 
 An SVG in `resources/icons` uses `currentColor`; the engine puts a token's colour in its place, so that a change of
 theme needs no icon to be set again.
@@ -59,7 +59,7 @@ def icon(name: str, token: str = "muted", on_token: str = "accent") -> QIcon:
 
 
 def pixmap(name: str, token: str, size_px: int, scale: float = 1.0) -> QPixmap:
-    """One icon as a picture of `size_px` logical pixels, for labels."""
+    """One icon as an image of `size_px` logical pixels, for labels."""
     image = QPixmap(round(size_px * scale), round(size_px * scale))
     image.fill(Qt.GlobalColor.transparent)
     painter = QPainter(image)

@@ -89,8 +89,8 @@ class MainWindow(QMainWindow):
         state.session_changed.connect(self._session_changed)
         state.status_changed.connect(self._show_steps)
         state.take_changed.connect(self._show_steps)
-        state.space.shown.connect(self._show_space)
-        state.space.failed.connect(self._space_failed)
+        state.volume.shown.connect(self._show_volume)
+        state.volume.failed.connect(self._volume_failed)
         state.jobs.added.connect(self._job_added)
         state.jobs.ended.connect(self._job_ended)
         self._restore()
@@ -271,10 +271,10 @@ class MainWindow(QMainWindow):
     def _make_room(self) -> None:
         self.rail.set_compact(self.width() < _NARROW_PX and not self.jobs_panel.isHidden())
 
-    def _show_space(self) -> None:
+    def _show_volume(self) -> None:
         self.show_page("view")
 
-    def _space_failed(self, error: CoreError) -> None:
+    def _volume_failed(self, error: CoreError) -> None:
         show_error(error, self)
 
     def _job_added(self, tracked: TrackedJob) -> None:

@@ -56,8 +56,8 @@ class Theme:
         axis_z: World z axis.
         persons: One colour a person, used in turn.
         series: One colour a curve, used in turn.
-        on_picture: Fine lines over a photograph, the same in every look.
-        on_picture_strong: What must stand out over a photograph.
+        on_image: Fine lines over a photograph, the same in every look.
+        on_image_strong: What must stand out over a photograph.
     """
 
     name: ThemeName
@@ -84,11 +84,11 @@ class Theme:
     axis_z: str
     persons: tuple[str, ...]
     series: tuple[str, ...]
-    on_picture: str = "#6ea0ff"
-    on_picture_strong: str = "#ffbe4d"
-    on_picture_origin: str = "#ffffff"
-    on_picture_x: str = "#ff7d7a"
-    on_picture_y: str = "#6fd483"
+    on_image: str = "#6ea0ff"
+    on_image_strong: str = "#ffbe4d"
+    on_image_origin: str = "#ffffff"
+    on_image_x: str = "#ff7d7a"
+    on_image_y: str = "#6fd483"
 
     def person(self, index: int) -> str:
         """Colour of the person in column `index`; repeats when there are more people than colours."""

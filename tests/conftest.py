@@ -93,7 +93,7 @@ def _start_display(config: pytest.Config) -> None:
 def qapp_args() -> list[str]:
     """Called by pytest-qt just before it makes the application: what has to be set before that is set here.
 
-    Windows that share GL contexts keep their picture when a dock floats.
+    Windows that share GL contexts keep their image when a dock floats.
     """
     from PySide6.QtCore import QCoreApplication, Qt
 
@@ -132,23 +132,23 @@ def sample_session(sample_root: Path, tmp_path: Path) -> Session:
 
 @pytest.fixture
 def short_session(sample_session: Session) -> Session:
-    """The sample, of which only the first few moments belong to the take."""
-    return first_moments(sample_session)
+    """The sample, of which only the first few frames belong to the take."""
+    return first_frames(sample_session)
 
 
-def first_moments(session: Session, moments: int = 6) -> Session:
+def first_frames(session: Session, frames: int = 6) -> Session:
     """Shortens the sample's take."""
     from core.session import Timeline
 
     take = session.take("two_people")
     times = take.timeline()
     session.write_take(
-        dataclasses.replace(take.manifest, n_frames=moments),
+        dataclasses.replace(take.manifest, n_frames=frames),
         Timeline(
             cameras=times.cameras,
-            time_s=times.time_s[:moments],
-            frame_index=times.frame_index[:moments],
-            frame_time_s=times.frame_time_s[:moments],
+            time_s=times.time_s[:frames],
+            frame_index=times.frame_index[:frames],
+            frame_time_s=times.frame_time_s[:frames],
         ),
     )
     return session

@@ -17,13 +17,13 @@ class AssociationConfig:
         min_views: Fewest views of a person.
         min_joints: Fewest joints that two views must share, and that a detection must have.
         gate_mm: A 2D joint further than this from the 3D joint speaks against it.
-        gate_px: Pixels by which the gate is widened, for a picture of 1920 px on its longer side.
+        gate_px: Pixels by which the gate is widened, for an image of 1920 px on its longer side.
         merge_mm: People whose joints are on average closer than this are one person.
         max_bone_mm: Longest believable bone.
         max_extent_mm: Largest believable extent of a person.
         below_floor_mm: How far below the floor joints may lie.
         memory_s: How long a person who is no longer well seen is still expected.
-        label_gate_px: A 2D joint further than this from the reprojection is replaced in cleaned labels, for a picture
+        label_gate_px: A 2D joint further than this from the reprojection is replaced in cleaned labels, for an image
             of 1920 px on its longer side.
         replaced_weight: Weight of such a replaced joint against a seen one.
     """

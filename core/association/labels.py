@@ -17,7 +17,7 @@ from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import convert
 
-_REACH = 0.35  # A detection belongs to a person no further away than this share of the person's size in the picture.
+_REACH = 0.35  # A detection belongs to a person no further away than this share of the person's size in the image.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,7 +25,7 @@ class CleanLabels:
     """Joints of known people in every view. Columns P are those of the 3D sequence they were cleaned with.
 
     Attributes:
-        xy_px: (T, V, P, J, 2) in the picture as recorded, NaN where missing.
+        xy_px: (T, V, P, J, 2) in the image as recorded, NaN where missing.
         weight: (T, V, P, J) in 0..1: confidence of a joint that was seen, less for one that was filled in, 0 where
             missing.
         seen: (T, V, P, J) bool: the joint is the detector's own.
@@ -44,7 +44,7 @@ def clean_labels(
     """Keeps 2D joints that agree with the triangulated ones, and replaces or fills in the others by reprojection.
 
     A joint within the gate of the reprojected 3D joint is kept as it was detected. One that is further off, or was not
-    detected, becomes the reprojection with a lower weight where that lies in the picture, and is missing otherwise.
+    detected, becomes the reprojection with a lower weight where that lies in the image, and is missing otherwise.
     Joints of people who were not triangulated, and joints that no two views agree on, are missing: what cannot be
     checked is not taught.
 

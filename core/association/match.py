@@ -66,7 +66,7 @@ class _Detections:
 
 @dataclass(slots=True)
 class _Expected:
-    """A person of the frames before: joints (J, 3), and the moment in which they were last well supported."""
+    """A person of the frames before: joints (J, 3), and the frame in which they were last well supported."""
 
     xyz_mm: F64
     sure_s: float
@@ -84,7 +84,7 @@ def associate_take(
     Args:
         rig: Posed cameras.
         poses2d: Camera name to detections, all of the same length and joint set.
-        time_s: (T,) moments.
+        time_s: (T,) frames.
         config: Settings.
         reporter: Told of progress; cancels.
 
@@ -358,7 +358,7 @@ def _accept(
 
 
 def _visible_views(views: Views, xyz: F64) -> I64:
-    """(P,) number of cameras in whose picture most known joints of each person (P, J, 3) lie."""
+    """(P,) number of cameras in whose image most known joints of each person (P, J, 3) lie."""
     known = np.isfinite(xyz[..., 0]).sum(-1)
     counts = np.stack([inside(camera, project(camera, xyz)).sum(-1) for camera in views.rig])
     return np.asarray((counts > 0.6 * np.maximum(known, 1)).sum(0))

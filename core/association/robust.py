@@ -144,7 +144,7 @@ def _distance(views: Views, point: F64, ideal: F64) -> tuple[F64, F64]:
 
 
 def _refine(views: Views, xyz: F64, xy: F64, weight: F64) -> F64:
-    """Gauss-Newton on the pixel error in the recorded, distorted pictures with Huber weights.
+    """Gauss-Newton on the pixel error in the recorded, distorted images with Huber weights.
 
     Args:
         views: Cameras.

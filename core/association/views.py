@@ -32,7 +32,7 @@ class Views:
         t_mm: (V, 3).
         centre_mm: (V, 3) camera centres.
         focal_px: (V,).
-        gate_px: (V,) pixel part of the gate, scaled to each picture.
+        gate_px: (V,) pixel part of the gate, scaled to each image.
         gate_mm: Length part of the gate.
     """
 
@@ -68,7 +68,7 @@ class Views:
 
 
 def pixel_scale(rig: CameraRig) -> F64:
-    """(V,) longer picture side over 1920: how pixel settings scale with resolution."""
+    """(V,) longer image side over 1920: how pixel settings scale with resolution."""
     return np.array([max(camera.size_px) / _REFERENCE_PX for camera in rig])
 
 

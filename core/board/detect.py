@@ -1,4 +1,4 @@
-"""Finds the points of a board in a picture."""
+"""Finds the points of a board in an image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.types.arrays import F64, I64, U8
 Found = tuple[I64, F64]
 LEAST_POINTS = 4
 _MEASURABLE_PX = 20.0  # side of a marker, below which its corners are too uncertain to measure it
-# One threshold window finds what three of OpenCV's find, in a third of the time. Its side, as a share of the picture's.
+# One threshold window finds what three of OpenCV's find, in a third of the time. Its side, as a share of the image's.
 _WINDOW = 1 / 48
 _CHESSBOARD_PX = 960  # longer side at which a chessboard is looked for
 _NOTHING: Found = (np.zeros(0, np.int64), np.zeros((0, 2)))
@@ -27,7 +27,7 @@ class BoardDetector:
         self._local = threading.local()
 
     def find(self, gray: U8) -> Found:
-        """Points of the board in one picture.
+        """Points of the board in one image.
 
         Args:
             gray: (H, W) uint8.
@@ -65,7 +65,7 @@ class BoardDetector:
         return (found[0] + self.board.points_per_side, found[1]) if back else found
 
     def marker_mm(self, gray: U8, point: I64, xy_px: F64) -> float:
-        """Side of the markers in mm by the chessboard corners (n,) and (n, 2) of the same picture; NaN if unknown."""
+        """Side of the markers in mm by the chessboard corners (n,) and (n, 2) of the same image; NaN if unknown."""
         import cv2
 
         image = 255 - gray if self.board.inverted else gray
@@ -113,7 +113,7 @@ class BoardDetector:
         return finders[shape]
 
     def _finders(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
-        """OpenCV's finders of markers and of the squares between them, for pictures of this size."""
+        """OpenCV's finders of markers and of the squares between them, for images of this size."""
         import cv2
 
         if not hasattr(self._local, "finders"):
@@ -166,7 +166,7 @@ def _in_order(board: Board, places: F64, image: U8) -> F64:
 
     Seen from the front, columns, rows and the view make a right-handed set, and the first corner has black squares
     diagonally before and behind it. On a board whose sides are both odd or both even half a turn changes neither: then
-    the first corner is the one further up in the picture.
+    the first corner is the one further up in the image.
     """
     across, down = places[0, -1] - places[0, 0], places[-1, 0] - places[0, 0]
     if across[0] * down[1] - across[1] * down[0] < 0:

@@ -24,18 +24,18 @@ OBSERVATIONS_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BoardObservations:
-    """Points of one board in the pictures of several cameras, sorted by picture (camera, then moment).
+    """Points of one board in the images of several cameras, sorted by image (camera, then frame).
 
     Attributes:
         board: The board.
         cameras: (V,) names.
-        sizes_px: (V, 2) picture width and height.
-        time_s: (T, V) recorded time of each picture, NaN where there is none or it was not looked at.
+        sizes_px: (V, 2) image width and height.
+        time_s: (T, V) recorded time of each image, NaN where there is none or it was not looked at.
         view: (N,) camera of a point.
-        moment: (N,) moment of a point, a row of `time_s`.
+        frame: (N,) frame of a point, a row of `time_s`.
         point: (N,) row of `board.points_mm`.
         xy_px: (N, 2) where it was seen.
-        frame: (T, V) number of the picture in the camera's video, -1 where there is none.
+        image_index: (T, V) number of the image in the camera's video, -1 where there is none.
         source: What was looked at, in words.
     """
 
@@ -44,10 +44,10 @@ class BoardObservations:
     sizes_px: I64
     time_s: F64
     view: I64
-    moment: I64
+    frame: I64
     point: I64
     xy_px: F64
-    frame: I64
+    image_index: I64
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -56,38 +56,38 @@ class BoardObservations:
         set_(self, "cameras", tuple(self.cameras))
         set_(self, "sizes_px", frozen(self.sizes_px, ("V", 2), f"{what}: sizes_px", np.int64, sizes=sizes))
         set_(self, "time_s", frozen(self.time_s, ("T", "V"), f"{what}: time_s", allow_nan=True, sizes=sizes))
-        set_(self, "frame", frozen(self.frame, ("T", "V"), f"{what}: frame", np.int64, sizes=sizes))
-        for name in ("view", "moment", "point"):
+        set_(self, "image_index", frozen(self.image_index, ("T", "V"), f"{what}: image_index", np.int64, sizes=sizes))
+        for name in ("view", "frame", "point"):
             set_(self, name, frozen(getattr(self, name), ("N",), f"{what}: {name}", np.int64, sizes=sizes))
         set_(self, "xy_px", frozen(self.xy_px, ("N", 2), f"{what}: xy_px", sizes=sizes))
-        limits = {"view": len(self.cameras), "moment": len(self.time_s), "point": len(self.board.points_mm)}
+        limits = {"view": len(self.cameras), "frame": len(self.time_s), "point": len(self.board.points_mm)}
         for name, limit in limits.items():
             values = getattr(self, name)
             if values.size and not (values.min() >= 0 and values.max() < limit):
                 raise CoreError(f"{what}: {name} is outside 0..{limit - 1}.", "Detect the board again.")
-        if np.isnan(self.time_s[self.moment, self.view]).any():
-            raise CoreError(f"{what}: a picture has points but no time.", "Detect the board again.")
-        if (np.diff(self.picture) < 0).any():
-            raise CoreError(f"{what}: the points are not sorted by picture.", "Detect the board again.")
+        if np.isnan(self.time_s[self.frame, self.view]).any():
+            raise CoreError(f"{what}: an image has points but no time.", "Detect the board again.")
+        if (np.diff(self.image) < 0).any():
+            raise CoreError(f"{what}: the points are not sorted by image.", "Detect the board again.")
 
     def __len__(self) -> int:
         return len(self.view)
 
     @property
-    def picture(self) -> I64:
-        """(N,) number of a point's picture: camera times T plus moment."""
-        return np.asarray(self.view * len(self.time_s) + self.moment)
+    def image(self) -> I64:
+        """(N,) number of a point's image: camera times T plus frame."""
+        return np.asarray(self.view * len(self.time_s) + self.frame)
 
     def counts(self) -> I64:
-        """(T, V) how many points each picture shows."""
+        """(T, V) how many points each image shows."""
         counts = np.zeros(self.time_s.shape, np.int64)
-        np.add.at(counts, (self.moment, self.view), 1)
+        np.add.at(counts, (self.frame, self.view), 1)
         return counts
 
     def where(self, keep: np.ndarray) -> BoardObservations:
-        """Only the points for which (N,) `keep` holds; cameras and moments stay."""
+        """Only the points for which (N,) `keep` holds; cameras and frames stay."""
         return dataclasses.replace(
-            self, view=self.view[keep], moment=self.moment[keep], point=self.point[keep], xy_px=self.xy_px[keep]
+            self, view=self.view[keep], frame=self.frame[keep], point=self.point[keep], xy_px=self.xy_px[keep]
         )
 
     def camera(self, name: str) -> BoardObservations:
@@ -141,33 +141,33 @@ def merge(
     cameras: Sequence[str],
     sizes_px: Sequence[tuple[int, int]],
     time_s: F64,
-    frame: I64,
+    image_index: I64,
     found: Mapping[tuple[int, int], tuple[I64, F64]],
     source: str = "",
 ) -> BoardObservations:
-    """Observations from what was found picture by picture.
+    """Observations from what was found image by image.
 
     Args:
         board: The board.
         cameras: (V,) names.
-        sizes_px: (V,) picture sizes.
-        time_s: (T, V) times of the pictures.
-        frame: (T, V) their numbers.
-        found: (camera, moment) to the points' numbers (n,) and places (n, 2).
+        sizes_px: (V,) image sizes.
+        time_s: (T, V) times of the images.
+        image_index: (T, V) their numbers.
+        found: (camera, frame) to the points' numbers (n,) and places (n, 2).
         source: What was looked at.
     """
-    pictures = sorted(key for key, (point, _) in found.items() if len(point))
-    counts = [len(found[key][0]) for key in pictures]
-    view, moment = (np.array([key[i] for key in pictures], np.int64) for i in (0, 1))
+    images = sorted(key for key, (point, _) in found.items() if len(point))
+    counts = [len(found[key][0]) for key in images]
+    view, frame = (np.array([key[i] for key in images], np.int64) for i in (0, 1))
     return BoardObservations(
         board=board,
         cameras=tuple(cameras),
         sizes_px=np.asarray(sizes_px),
         time_s=time_s,
-        frame=frame,
+        image_index=image_index,
         view=np.repeat(view, counts),
-        moment=np.repeat(moment, counts),
-        point=np.concatenate([found[key][0] for key in pictures] or [np.zeros(0, np.int64)]),
-        xy_px=np.concatenate([found[key][1] for key in pictures] or [np.zeros((0, 2))]),
+        frame=np.repeat(frame, counts),
+        point=np.concatenate([found[key][0] for key in images] or [np.zeros(0, np.int64)]),
+        xy_px=np.concatenate([found[key][1] for key in images] or [np.zeros((0, 2))]),
         source=source,
     )

@@ -41,8 +41,8 @@ def rectangles_mm(board: Board, back: bool = False) -> list[Rectangle]:
     step = board.marker_mm / bits
     for number, points in enumerate(board.pattern().getObjPoints()):
         left, top = np.asarray(points, float)[:, :2].min(0)
-        picture = cv2.aruco.generateImageMarker(family, begin + number, bits, borderBits=1)
-        for y, row in enumerate(picture < 128):
+        image = cv2.aruco.generateImageMarker(family, begin + number, bits, borderBits=1)
+        for y, row in enumerate(image < 128):
             edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(int)))
             out += [
                 (float(left + b * step), float(top + y * step), float((e - b) * step), step)
@@ -149,7 +149,7 @@ def _ruler(canvas: Any, board: Board, width: float) -> None:
 
 
 def printed(board: Board, *, back: bool = False) -> U8:
-    """(H, W) picture of the print, 0 and 255, with half a square of margin around it."""
+    """(H, W) image of the print, 0 and 255, with half a square of margin around it."""
     per_mm = _SQUARE_PX / board.square_mm
     if board.kind != "chessboard":
         per_mm = max(per_mm, _BIT_PX * (board.markers().markerSize + 2) / board.marker_mm)

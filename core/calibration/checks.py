@@ -135,7 +135,7 @@ def check_rig(rig: CameraRig, *, up: Axis = "z") -> RigCheck:
         findings += _overlap(posed, shared[np.ix_(at, at)])
     if not any(f.check == "lens" for f in findings):
         findings.append(
-            Finding(check="lens", level="ok", sentence="Every lens is plausible up to the picture's corners.")
+            Finding(check="lens", level="ok", sentence="Every lens is plausible up to the image's corners.")
         )
     findings.sort(key=lambda f: -_SEVERITY[f.level])
     return RigCheck(cameras=rig.names, findings=tuple(findings), shared=shared, middle_mm=middle)
@@ -147,7 +147,7 @@ def _or_none(value: float, digits: int) -> float | None:
 
 
 def field_of_view_deg(camera: Camera) -> float:
-    """Angle across the longer side of the picture, of the lens without its distortion."""
+    """Angle across the longer side of the image, of the lens without its distortion."""
     i = int(np.argmax(camera.size_px))
     return float(np.degrees(2 * np.arctan(camera.size_px[i] / 2 / camera.K[i, i])))
 
@@ -169,14 +169,14 @@ def _lens(camera: Camera) -> Iterator[Finding]:
     def finding(level: Level, sentence: str, remedy: str) -> Finding:
         return Finding(check="lens", level=level, sentence=sentence, remedy=remedy, camera=camera.name)
 
-    again = "Calibrate this camera's lens again, with the board also in the corners of the picture."
+    again = "Calibrate this camera's lens again, with the board also in the corners of the image."
     width, height = camera.size_px
     fx, fy, (cx, cy) = camera.K[0, 0], camera.K[1, 1], camera.K[:2, 2]
     if not (0 <= cx < width and 0 <= cy < height):
         yield finding(
             "wrong",
-            f"{camera.name}: the lens's centre ({cx:.0f}, {cy:.0f}) lies outside the {width}x{height} picture.",
-            "Check that the calibration was made at this picture size and not of a turned picture.",
+            f"{camera.name}: the lens's centre ({cx:.0f}, {cy:.0f}) lies outside the {width}x{height} image.",
+            "Check that the calibration was made at this image size and not of a turned image.",
         )
     elif max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > 0.15:
         yield finding("odd", f"{camera.name}: the lens's centre ({cx:.0f}, {cy:.0f}) is far from the middle.", again)
@@ -189,7 +189,7 @@ def _lens(camera: Camera) -> Iterator[Finding]:
     if share < 1:
         level: Level = "wrong" if share < 0.97 else "odd"
         yield finding(
-            level, f"{camera.name}: the distortion folds back {share:.0%} of the way to the picture's corner.", again
+            level, f"{camera.name}: the distortion folds back {share:.0%} of the way to the image's corner.", again
         )
 
 
@@ -334,7 +334,7 @@ def _aim(rig: CameraRig) -> Iterator[Finding]:
     missed = []
     for camera, before in zip(rig, ahead, strict=True):
         pixel = project(camera, middle)
-        # Half a picture beyond the edge still shares ground with the others.
+        # Half an image beyond the edge still shares ground with the others.
         size = np.array(camera.size_px)
         if not before or not np.isfinite(pixel).all() or ((pixel < -size / 2) | (pixel > 1.5 * size)).any():
             missed.append(camera.name)
@@ -342,7 +342,7 @@ def _aim(rig: CameraRig) -> Iterator[Finding]:
                 check="aim",
                 level="odd",
                 sentence=f"{camera.name} does not look at the area that the others look at.",
-                remedy="Compare its floor grid with its picture: if they disagree, calibrate its pose again.",
+                remedy="Compare its floor grid with its image: if they disagree, calibrate its pose again.",
                 camera=camera.name,
             )
     if not missed:

@@ -1,4 +1,4 @@
-"""Points of the floor, shown in the pictures of several cameras, and the world frame from three of them."""
+"""Points of the floor, shown in the images of several cameras, and the world frame from three of them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def locate(rig: CameraRig, clicks: Mapping[str, Sequence[float]]) -> FloorPoint:
     """Finds a point by where it was clicked.
 
     Args:
-        rig: Posed cameras at the size of the pictures.
+        rig: Posed cameras at the size of the images.
         clicks: (2,) px by camera, at least two.
 
     Raises:
@@ -62,7 +62,7 @@ def locate(rig: CameraRig, clicks: Mapping[str, Sequence[float]]) -> FloorPoint:
     direction = np.stack([rays(c, xy) for c, xy in zip(seen_by, clicked, strict=True)])
     lost = [name for name, ray in zip(names, direction, strict=True) if not np.isfinite(ray).all()]
     if lost:
-        raise CoreError(f"{lost[0]} does not know where that part of its picture looks.", "Click nearer to its middle.")
+        raise CoreError(f"{lost[0]} does not know where that part of its image looks.", "Click nearer to its middle.")
     cosine = np.clip(direction @ direction.T, -1, 1)
     if np.degrees(np.arccos(np.abs(cosine).min())) < _LEAST_ANGLE_DEG:
         raise CoreError(
@@ -120,7 +120,7 @@ def epipolar_px(seen_from: Camera, xy_px: Sequence[float], seen_in: Camera) -> F
     Args:
         seen_from: Posed camera with the click.
         xy_px: (2,) the click.
-        seen_in: Posed camera whose picture the line is for.
+        seen_in: Posed camera whose image the line is for.
 
     Returns:
         (n, 2) px, bent as its lens bends lines; NaN rows, or none at all, where the line is not seen.

@@ -1,1 +1,1 @@
-"""Pictures from running cameras: where they come from, and how they become a take on disk."""
+"""Images from running cameras: where they come from, and how they become a take on disk."""

@@ -1,6 +1,6 @@
-"""Several cameras recorded at once: a thread each, their packets copied as they come, the newest picture for a preview.
+"""Several cameras recorded at once: a thread each, their packets copied as they come, the newest image for a preview.
 
-Files are written so that a crash loses the last moments only: Matroska, and a line a picture in a table of times.
+Files are written so that a crash loses the last frames only: Matroska, and a line an image in a table of times.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.files import write_text
 TIMES = "timestamps.csv"
 _SAFE = {"flush_packets": "1", "cluster_time_limit": "500"}  # ms that a crash may cost
 _CLOCK = Fraction(1, 1_000_000)
-_QUALITY = "3"  # of pictures that have to be encoded; about 0.15 bytes a pixel
+_QUALITY = "3"  # of images that have to be encoded; about 0.15 bytes a pixel
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -32,7 +32,7 @@ class Watched:
 
     Attributes:
         size_px: Width and height; None until it runs.
-        frames: Pictures so far.
+        frames: Images so far.
         first_ns: Time of the first one.
         last_ns: Time of the newest one.
         newest: It, for a preview.
@@ -50,7 +50,7 @@ class Watched:
 
     @property
     def fps(self) -> float:
-        """Pictures a second, as they really come."""
+        """Images a second, as they really come."""
         return (self.frames - 1) * 1e9 / (self.last_ns - self.first_ns) if self.last_ns > self.first_ns else 0.0
 
 
@@ -131,7 +131,7 @@ class _Nowhere:
 
 
 class _Writer:
-    """One camera's file and the times of its pictures."""
+    """One camera's file and the times of its images."""
 
     def __init__(self, container: av.container.OutputContainer, times: TextIO, source: Source) -> None:
         self._container, self._times, self._count, self._start_ns = container, times, 0, 0
@@ -145,7 +145,7 @@ class _Writer:
             self._copied = False
 
     def write(self, shot: Shot) -> None:
-        """Adds a picture. One that no packet of its own came with, or that cannot begin a file, is left out."""
+        """Adds an image. One that no packet of its own came with, or that cannot begin a file, is left out."""
         if self._copied and (shot.packet is None or (not self._count and not shot.packet.is_keyframe)):
             return
         self._start_ns = self._start_ns or shot.time_ns
@@ -179,11 +179,11 @@ def finish(folder: Path) -> list[Path]:
         name = table.name.removesuffix(".times.csv")
         video = folder / f"{name}.mkv"
         times = _read_times(table)
-        count = _pictures(video)
+        count = _images(video)
         if not count or not times:
             video.unlink(missing_ok=True)
             continue
-        # A crash may cost pictures, or times, at the end.
+        # A crash may cost images, or times, at the end.
         rows += [(name, index, time_ns) for index, time_ns in enumerate(times[:count])]
         videos.append(video)
     if not videos:
@@ -198,12 +198,12 @@ def _read_times(table: Path) -> list[int]:
     with table.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.reader(file) if len(row) == 2 and row[0].isdigit() and row[1].isdigit()]
     times = [int(row[1]) for row in rows]
-    # A clock that stands still for a picture would not be believed.
+    # A clock that stands still for an image would not be believed.
     return [max(t, times[i - 1] + 1000) if i else t for i, t in enumerate(times)]
 
 
-def _pictures(video: Path) -> int:
-    """How many pictures a file has, however it ended."""
+def _images(video: Path) -> int:
+    """How many images a file has, however it ended."""
     count = 0
     with contextlib.suppress(av.error.FFmpegError, OSError), av.open(str(video)) as container:
         for packet in container.demux(video=0):

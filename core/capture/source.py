@@ -1,7 +1,7 @@
 """What a running camera is to the program, and how one is opened by its address.
 
 An address is what a person types: `rtsp://…`, `http://…`, the path of a video, `v4l2:/dev/video0`, `dshow:Name of the
-camera`, `avfoundation:0`. Pictures keep the packets that the camera sent, so that they can be stored as they are.
+camera`, `avfoundation:0`. Images keep the packets that the camera sent, so that they can be stored as they are.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _NETWORK = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shot:
-    """One picture of a camera.
+    """One image of a camera.
 
     Attributes:
         time_ns: When it came, of the computer's monotonic clock; of the camera's own clock where that is known.
-        frame: The picture, decoded.
+        frame: The image, decoded.
         packet: As the camera sent it; None where there is none.
     """
 
@@ -44,7 +44,7 @@ class Source(Protocol):
     Attributes:
         size_px: Width and height.
         fps: As announced; 0 if unknown.
-        template: Stream that packets can be copied from; None where pictures have to be encoded.
+        template: Stream that packets can be copied from; None where images have to be encoded.
     """
 
     size_px: tuple[int, int]
@@ -52,7 +52,7 @@ class Source(Protocol):
     template: av.VideoStream | None
 
     def shots(self) -> Iterator[Shot]:
-        """Pictures as they come, until the camera ends or is closed.
+        """Images as they come, until the camera ends or is closed.
 
         Raises:
             CoreError: The camera went away.
@@ -93,7 +93,7 @@ def open_source(address: str) -> Source:
     )
 
 
-_LIVE = {"fflags": "nobuffer", "flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
+_LIVE = {"fflags": "nobuffer", "flags": "low_time_offset", "probesize": "500000", "analyzeduration": "500000"}
 
 
 def _device(kind: str, name: str) -> Source:
@@ -106,7 +106,7 @@ def _device(kind: str, name: str) -> Source:
     except CoreError:
         if not options:
             raise
-        return Stream(target, container=kind)  # cameras that send raw pictures only
+        return Stream(target, container=kind)  # cameras that send raw images only
 
 
 def found_devices() -> list[str]:
@@ -128,10 +128,10 @@ class Stream:
         target: What ffmpeg opens.
         container: Its format, where it does not say so itself.
         options: For ffmpeg.
-        paced: Whether pictures wait for their time, as those of a file must.
+        paced: Whether images wait for their time, as those of a file must.
 
     Raises:
-        CoreError: It cannot be opened, or has no pictures.
+        CoreError: It cannot be opened, or has no images.
     """
 
     def __init__(
@@ -148,9 +148,9 @@ class Stream:
             raise CoreError(f"{target} cannot be opened: {words}.", _TOO_SLOW if slow else _remedy(error)) from error
         if not self._container.streams.video:
             self._container.close()
-            raise CoreError(f"{target} has no pictures.", "Choose another address of the camera.")
+            raise CoreError(f"{target} has no images.", "Choose another address of the camera.")
         self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "SLICE"  # frame threads would hold pictures back
+        self._stream.thread_type = "SLICE"  # frame threads would hold images back
         self.size_px = (self._stream.codec_context.width, self._stream.codec_context.height)
         self.fps = float(self._stream.average_rate or self._stream.base_rate or 0)
         raw = self._stream.codec_context.name.startswith("raw")

@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("config", "Print a verb's settings with their defaults, as a file for --config").add_argument(
         "verb", choices=list(VERBS)
     )
-    _add_space_flags(add("space", "Show or set the part of the room that training looks into", "session folder"))
+    _add_volume_flags(add("volume", "Show or set the part of the room that training looks into", "session folder"))
     add("resume", "Go on with a job that was stopped", "session folder").add_argument("run", help="name of its run")
     for verb in VERBS.values():
         _add_flags(add(verb.name, verb.summary, "session folder"), verb)
@@ -79,7 +79,7 @@ def settings(verb: Verb, arguments: argparse.Namespace, session: Session) -> dic
     return to_mapping(with_overrides(from_mapping(verb.params, values), arguments.set or ()))
 
 
-def _add_space_flags(command: argparse.ArgumentParser) -> None:
+def _add_volume_flags(command: argparse.ArgumentParser) -> None:
     change = command.add_mutually_exclusive_group()
     change.add_argument(
         "--set",

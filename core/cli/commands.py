@@ -19,7 +19,7 @@ from rich.table import Table
 
 from core.cli.arguments import parser, settings
 from core.cli.terminal import JobView, show_end, show_error, words
-from core.cli.volume import space
+from core.cli.volume import volume
 from core.config import to_mapping
 from core.errors import CoreError
 from core.jobs import Cancelled, Finished, JobSpec, record
@@ -107,7 +107,7 @@ _COMMANDS = {
     "status": _status,
     "verbs": _verbs,
     "config": _config,
-    "space": space,
+    "volume": volume,
     "resume": _resume,
 }
 

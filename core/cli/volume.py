@@ -1,4 +1,4 @@
-"""Showing and setting a session's capture space."""
+"""Showing and setting a session's capture volume."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from core.config import to_mapping, with_overrides
 from core.session import Session
-from core.session.volume import SpaceInUse, set_space, space_in_use
+from core.session.volume import ActiveVolume, active_volume, set_volume
 from core.training.config import preset
 
 _ORIGIN = {
@@ -19,26 +19,26 @@ _ORIGIN = {
 }
 
 
-def space(asked: argparse.Namespace, out: Console, errors: Console) -> int:
+def volume(asked: argparse.Namespace, out: Console, errors: Console) -> int:
     """Sets what was asked for, and shows the space that training would look into now."""
     session = Session.open(asked.session)
     takes = [name for name in session.take_names() if session.take(name).manifest.kind == "motion"]
     spacing_mm = preset(asked.preset).model.root.spacing_mm
     if asked.derive:
-        session.set_space(None)
-    used = space_in_use(session, takes, spacing_mm)
+        session.set_volume(None)
+    used = active_volume(session, takes, spacing_mm)
     if asked.set:
-        set_space(session, with_overrides(used.chosen, asked.set), spacing_mm)
-        used = space_in_use(session, takes, spacing_mm)
+        set_volume(session, with_overrides(used.chosen, asked.set), spacing_mm)
+        used = active_volume(session, takes, spacing_mm)
     _show(used, out)
     if used.other_rig:
         errors.print("It was set for another calibration: look whether it still fits.", style="yellow")
     return 0
 
 
-def _show(used: SpaceInUse, out: Console) -> None:
+def _show(used: ActiveVolume, out: Console) -> None:
     """What it is in words, then the values as they are set."""
-    box = used.space
+    box = used.volume
     metres = " x ".join(f"{edge / 1000:.2f}" for edge in box.size_mm)
     voxels = " x ".join(str(n) for n in box.voxels)
     low, high = used.chosen.synthetic.corners_mm(box)

@@ -1,6 +1,6 @@
-"""Pictures as the backbone sees them: reduced once to the size of its input, then warped into any version.
+"""Images as the backbone sees them: reduced once to the size of its input, then warped into any version.
 
-Legend: B batch, V view, H W heatmap, h w picture of the backbone.
+Legend: B batch, V view, H W heatmap, h w image of the backbone.
 """
 
 from __future__ import annotations
@@ -22,47 +22,47 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def stored_size(size_px: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
-    """Height and width at which a camera's pictures are kept: as they lie in the backbone's input, never enlarged."""
+    """Height and width at which a camera's images are kept: as they lie in the backbone's input, never enlarged."""
     scale = min(1.0, float(fit(size_px, input_hw)[0, 0]))
     return max(1, round(size_px[1] * scale)), max(1, round(size_px[0] * scale))
 
 
 class Film(Protocol):
-    """One camera's pictures by moment: an array (T, h, w, 3) in memory or mapped from a file, or a video."""
+    """One camera's images by frame: an array (T, h, w, 3) in memory or mapped from a file, or a video."""
 
-    def __getitem__(self, moment: int, /) -> U8:
-        """The picture (h, w, 3) uint8 RGB, of the same size at every moment."""
+    def __getitem__(self, frame: int, /) -> U8:
+        """The image (h, w, 3) uint8 RGB, of the same size at every frame."""
 
 
-class StoredPictures:
-    """Reduced pictures of one take, read when a batch needs them.
+class StoredImages:
+    """Reduced images of one take, read when a batch needs them.
 
     Args:
-        pictures: V cameras in the rig's order; None where a camera did not film the take: its pictures are black. They
+        images: V cameras in the rig's order; None where a camera did not film the take: its images are black. They
             should have `stored_size`: larger ones are looked up without averaging.
-        rig: Gives the size that each camera's pictures had, which affines speak of.
-        stride: Picture px of the backbone's input for one heatmap px.
+        rig: Gives the size that each camera's images had, which affines speak of.
+        stride: Image px of the backbone's input for one heatmap px.
     """
 
-    def __init__(self, pictures: Sequence[Film | None], rig: CameraRig, stride: int) -> None:
-        self._pictures, self._stride = tuple(pictures), stride
+    def __init__(self, images: Sequence[Film | None], rig: CameraRig, stride: int) -> None:
+        self._images, self._stride = tuple(images), stride
         self._sizes: list[F64] = [np.array(camera.size_px, float) for camera in rig]
 
     def version(
         self,
-        moments: np.ndarray,
+        frames: np.ndarray,
         affine: Tensor,
         size_hw: tuple[int, int],
         change: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """See `core.models.stored_heatmaps.Pictures.version`."""
+        """See `core.models.stored_heatmaps.Images.version`."""
         H, W = size_hw[0] * self._stride, size_hw[1] * self._stride
         views = []
-        for v, pictures in enumerate(self._pictures):
-            if pictures is None:
-                views.append(affine.new_zeros(len(moments), 3, H, W))
+        for v, images in enumerate(self._images):
+            if images is None:
+                views.append(affine.new_zeros(len(frames), 3, H, W))
                 continue
-            read = torch.from_numpy(np.stack([pictures[int(m)] for m in moments])).to(affine.device)
+            read = torch.from_numpy(np.stack([images[int(m)] for m in frames])).to(affine.device)
             grid = self._grid(read.shape[1:3], v, affine.device)
             views.append(resampled(read.movedim(-1, 1).float(), grid, affine[:, v] * self._stride, (H, W)))
         warped = torch.stack(views, 1)
@@ -76,7 +76,7 @@ class StoredPictures:
         return torch.tensor(np.column_stack([np.diag(scale), (scale - 1) / 2]), dtype=torch.float32, device=device)
 
 
-def normalise(pictures: Tensor) -> Tensor:
-    """Pictures (..., 3, h, w) in 0..255 with ImageNet's mean and deviation taken out."""
-    mean, std = (pictures.new_tensor(v)[:, None, None] for v in (_MEAN, _STD))
-    return (pictures / 255 - mean) / std
+def normalise(images: Tensor) -> Tensor:
+    """Images (..., 3, h, w) in 0..255 with ImageNet's mean and deviation taken out."""
+    mean, std = (images.new_tensor(v)[:, None, None] for v in (_MEAN, _STD))
+    return (images / 255 - mean) / std

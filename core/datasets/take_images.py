@@ -1,4 +1,4 @@
-"""A take's pictures at the size that the backbone looks at: decoded once into files, or as they are asked for."""
+"""A take's images at the size that the backbone looks at: decoded once into files, or as they are asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.datasets.images import Film, StoredPictures, stored_size
+from core.datasets.images import Film, StoredImages, stored_size
 from core.errors import CoreError
 from core.files import replacing
 from core.models.affine import heatmap_size
@@ -29,11 +29,11 @@ _CLOCK_S = 2.5
 """File systems round times to up to 2 s."""
 
 
-def take_pictures(take: Take, rig: CameraRig, config: ModelConfig, reporter: Reporter) -> StoredPictures:
-    """Pictures of a take in any order, for training; the files they come from are made where they are missing.
+def take_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Reporter) -> StoredImages:
+    """Images of a take in any order, for training; the files they come from are made where they are missing.
 
     Memory does not grow with the length of the take: the system maps what a batch asks for. The disk holds 3 bytes a
-    pixel: 1.4 MB for a picture of 910x512 px.
+    pixel: 1.4 MB for an image of 910x512 px.
 
     Args:
         take: Imported, so that its videos are in the session.
@@ -46,7 +46,7 @@ def take_pictures(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
         CancelledError: Asked to stop; the cameras that were done stay done.
     """
     size_of = _sizes(take, rig, config)
-    files = {name: take.layout.reduced_pictures(name, *size) for name, size in size_of.items()}
+    files = {name: take.layout.reduced_images(name, *size) for name, size in size_of.items()}
     todo = [name for name in size_of if not _is_current(files[name], take, name, size_of[name])]
     _require_room(take, [size_of[name] for name in todo])
     done, total = 0, take.manifest.n_frames * len(todo)
@@ -55,26 +55,26 @@ def take_pictures(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
         shape = (take.manifest.n_frames, height, width, 3)
         with replacing(files[name]) as temporary, _film(take, name, size_of[name]) as film:
             mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            for moment in range(len(mapped)):
+            for frame in range(len(mapped)):
                 check(reporter)
-                mapped[moment] = film[moment]
+                mapped[frame] = film[frame]
                 done += 1
-                reporter.progress(done, total, "Reducing the pictures")
+                reporter.progress(done, total, "Reducing the images")
             mapped.flush()
             del mapped
         # Cameras' clocks may run ahead, so the age of a file says nothing: it bears the time of what it comes from.
         os.utime(files[name], (_origin_s(take, name),) * 2)
     rows = nearest_rows(take.timeline(), rig)
-    pictures: list[Film | None] = []
+    images: list[Film | None] = []
     for name in rig.names:
         stored: Film | None = np.load(files[name], mmap_mode="r") if name in files else None
-        pictures.append(_InStep(stored, rows[name]) if stored is not None and name in rows else stored)
-    return StoredPictures(pictures, rig, config.backbone.stride)
+        images.append(_InStep(stored, rows[name]) if stored is not None and name in rows else stored)
+    return StoredImages(images, rig, config.backbone.stride)
 
 
 @contextmanager
-def filmed_pictures(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator[StoredPictures]:
-    """Pictures of a take straight from its videos, open inside the context: for moments in order, without any file.
+def filmed_images(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator[StoredImages]:
+    """Images of a take straight from its videos, open inside the context: for frames in order, without any file.
 
     Raises:
         CoreError: A video cannot be read.
@@ -83,39 +83,39 @@ def filmed_pictures(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator
     with ExitStack() as stack:
         films: dict[str, Film] = {n: stack.enter_context(_film(take, n, size)) for n, size in size_of.items()}
         films |= {n: _InStep(films[n], rows) for n, rows in nearest_rows(take.timeline(), rig).items() if n in films}
-        yield StoredPictures([films.get(name) for name in rig.names], rig, config.backbone.stride)
+        yield StoredImages([films.get(name) for name in rig.names], rig, config.backbone.stride)
 
 
 @dataclass(frozen=True, slots=True)
 class _InStep:
-    """A late camera's pictures: at each moment the one that was taken nearest to it, black where none was near."""
+    """A late camera's images: at each frame the one that was taken nearest to it, black where none was near."""
 
     film: Film
     rows: I64
 
-    def __getitem__(self, moment: int, /) -> U8:
-        row = int(self.rows[moment])
-        picture = self.film[max(row, 0)]
-        return picture if row >= 0 else np.zeros_like(picture)
+    def __getitem__(self, frame: int, /) -> U8:
+        row = int(self.rows[frame])
+        pixels = self.film[max(row, 0)]
+        return pixels if row >= 0 else np.zeros_like(pixels)
 
 
 @dataclass(frozen=True, slots=True)
 class _VideoFilm:
-    """A video as the take's moments see it, reduced; moments that the camera dropped are black."""
+    """A video as the take's frames see it, reduced; frames that the camera dropped are black."""
 
     video: VideoReader
     frame_index: I64
     size_px: tuple[int, int]
 
-    def __getitem__(self, moment: int, /) -> U8:
+    def __getitem__(self, frame: int, /) -> U8:
         width, height = self.size_px
-        frame = int(self.frame_index[moment])
+        frame = int(self.frame_index[frame])
         if frame < 0:
             return np.zeros((height, width, 3), np.uint8)
-        picture = self.video.read(frame, self.size_px)
-        if picture.shape[:2] != (height, width):  # rounded to another side
-            picture = np.asarray(cv2.resize(picture, self.size_px, interpolation=cv2.INTER_LINEAR), np.uint8)
-        return picture
+        image = self.video.read(frame, self.size_px)
+        if image.shape[:2] != (height, width):  # rounded to another side
+            image = np.asarray(cv2.resize(image, self.size_px, interpolation=cv2.INTER_LINEAR), np.uint8)
+        return image
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def _film(take: Take, camera: str, size_px: tuple[int, int]) -> Iterator[_VideoF
 
 
 def _sizes(take: Take, rig: CameraRig, config: ModelConfig) -> dict[str, tuple[int, int]]:
-    """Width and height at which the pictures of the cameras that filmed the take are kept."""
+    """Width and height at which the images of the cameras that filmed the take are kept."""
     rows, columns = heatmap_size(rig, config.heatmap.long_side_px)
     stride = config.backbone.stride
     kept = {c.name: stored_size(c.size_px, (rows * stride, columns * stride)) for c in rig if c.name in take.cameras}
@@ -146,7 +146,7 @@ def _is_current(path: Path, take: Take, camera: str, size_px: tuple[int, int]) -
 
 
 def _origin_s(take: Take, camera: str) -> float:
-    """When the newest of the files was changed that a camera's pictures come from; by clocks that may be wrong."""
+    """When the newest of the files was changed that a camera's images come from; by clocks that may be wrong."""
     sources = (take.video_path(camera), take.layout.timestamps, take.layout.manifest)
     return max(source.stat().st_mtime for source in sources)
 
@@ -157,6 +157,6 @@ def _require_room(take: Take, sizes_px: list[tuple[int, int]]) -> None:
     free = shutil.disk_usage(take.layout.root).free
     if needed and needed + _KEPT_FREE_BYTES > free:
         raise CoreError(
-            f"The reduced pictures of take {take.name} need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free.",
+            f"The reduced images of take {take.name} need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free.",
             "Make room on the disk, train on a shorter take, or lower model.heatmap.long_side_px.",
         )

@@ -21,7 +21,7 @@ class Figures:
     Attributes:
         median_px: NaN without observations, as the others.
         mean_px: Mean.
-        percent_height: Median of the errors in percent of the person's size in the picture.
+        percent_height: Median of the errors in percent of the person's size in the image.
         observations: How many there were.
     """
 

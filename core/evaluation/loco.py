@@ -27,7 +27,7 @@ Fit = Callable[[str], Pose3DSequence]
 
 _MIN_SCORE = 0.3  # Joints below are guesses of the 2D estimator, no yardstick.
 _MIN_JOINTS = 5
-_REACH = 0.5  # Furthest mean distance of a matched person, as a share of their size in the picture: generous.
+_REACH = 0.5  # Furthest mean distance of a matched person, as a share of their size in the image: generous.
 _SKELETON = PANOPTIC15
 
 
@@ -40,7 +40,7 @@ class Observations:
     Attributes:
         frames: (F,) frame numbers.
         xy_px: View to (F, D, J, 2), NaN where not confident.
-        size_px: View to (F, D) size of the person in the picture.
+        size_px: View to (F, D) size of the person in the image.
     """
 
     frames: np.ndarray
@@ -95,7 +95,7 @@ def view_left_out(
     Args:
         rig: All cameras.
         seen: From `observations`.
-        time_s: (T,) moments of the take, to find the frames in what `fit` returns.
+        time_s: (T,) frames of the take, to find the frames in what `fit` returns.
         fit: The method. Its result may cover the whole take or only the frames asked for.
         reporter: Told of progress; cancels between cameras.
         text: What to call the work.
@@ -134,7 +134,7 @@ def _errors(camera: Camera, seen: Observations, sequence: Pose3DSequence, times:
 
 
 def _at(xyz: F64, have_s: F64, want_s: F64) -> F64:
-    """The rows of xyz (T, ...) at the wanted moments (F,); NaN where a moment is not there."""
+    """The rows of xyz (T, ...) at the wanted frames (F,); NaN where a frame is not there."""
     if not len(have_s):
         return np.full((len(want_s), *xyz.shape[1:]), np.nan)
     nearest = np.clip(np.searchsorted(have_s, want_s), 0, len(have_s) - 1)

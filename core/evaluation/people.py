@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from core.types.arrays import F64
 from core.types.pose3d import Pose3DSequence
 
-_NEAR_MM = 500.0  # Nobody moves further between two moments in which they are seen.
+_NEAR_MM = 500.0  # Nobody moves further between two frames in which they are seen.
 _GAP_S = 0.5  # How long somebody may be out of sight and still be compared.
 
 
@@ -22,7 +22,7 @@ class Continuity:
     Attributes:
         identity_switches: Times that an id went on in another place than the person who had it: the assignment of
             positions to the positions before that moves everyone least disagrees with the ids.
-        fragmentations: Times that a person was missing between two moments in which they were there.
+        fragmentations: Times that a person was missing between two frames in which they were there.
     """
 
     identity_switches: int

@@ -1,7 +1,7 @@
 """Multi-view geometry in numpy.
 
 Conventions: world frame right-handed, millimetres, z up. Camera frame as in OpenCV: x right, y down, z forward, so
-x_cam = R x_world + t and the camera centre is -R^T t. Pixel (0, 0) is the centre of the top-left pixel. Pictures are
+x_cam = R x_world + t and the camera centre is -R^T t. Pixel (0, 0) is the centre of the top-left pixel. Images are
 never undistorted; distortion lives in the projection. `ideal` coordinates are x/z and y/z before distortion.
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import CoreError
-from core.geometry.capture_volume import capture_space, seen_by
+from core.geometry.capture_volume import capture_volume, seen_by
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
@@ -63,7 +63,7 @@ def accuracy_map(rig: CameraRig, sigma_px: float = 1.0, heights_mm: tuple[float,
 
     Args:
         rig: Posed cameras.
-        sigma_px: Standard deviation of a coordinate in the picture.
+        sigma_px: Standard deviation of a coordinate in the image.
         heights_mm: Over the floor.
 
     Raises:
@@ -71,8 +71,8 @@ def accuracy_map(rig: CameraRig, sigma_px: float = 1.0, heights_mm: tuple[float,
     """
     if len(rig) < 2:
         raise CoreError("One camera locates nothing.", "Calibrate at least two cameras.")
-    space = capture_space(rig)
-    low, high = space.centre_mm - space.size_mm / 2, space.centre_mm + space.size_mm / 2
+    volume = capture_volume(rig)
+    low, high = volume.centre_mm - volume.size_mm / 2, volume.centre_mm + volume.size_mm / 2
     cell = max(_CELL_MM, float((high - low)[:2].max()) / _MOST_CELLS)
     x, y = (np.arange(low[i] + cell / 2, high[i], cell) for i in (0, 1))
     z = np.asarray(heights_mm, float)

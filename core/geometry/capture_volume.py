@@ -10,7 +10,7 @@ from core.errors import CoreError
 from core.geometry import inside, project
 from core.types.arrays import F64
 from core.types.camera import CameraRig
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 _COARSE_MM = 200.0
 _REACH_MM = (1500.0, 6000.0)  # how far the space may reach from the point that the cameras look at
@@ -36,7 +36,7 @@ def viewed_point(rig: CameraRig) -> F64:
 
 
 def seen_by(rig: CameraRig, xyz_mm: F64) -> Any:
-    """(V, ...) bool: which camera has which point (..., 3) in its picture."""
+    """(V, ...) bool: which camera has which point (..., 3) in its image."""
     return np.stack([inside(camera, project(camera, xyz_mm)) for camera in rig])
 
 
@@ -48,7 +48,7 @@ def grid(low_mm: F64, high_mm: F64, spacing_mm: float) -> F64:
 
 
 def search_box(rig: CameraRig, z_mm: tuple[float, float] = (-200.0, 2000.0)) -> tuple[F64, F64]:
-    """Lowest and highest corner, (3,) each, of the box in which a capture space is looked for."""
+    """Lowest and highest corner, (3,) each, of the box in which a capture volume is looked for."""
     middle = viewed_point(rig)
     centres = np.stack([c.centre_mm for c in rig])
     reach = np.clip(np.linalg.norm((centres - middle)[:, :2], axis=1).max(), *_REACH_MM)
@@ -56,13 +56,13 @@ def search_box(rig: CameraRig, z_mm: tuple[float, float] = (-200.0, 2000.0)) -> 
     return low, high
 
 
-def capture_space(
+def capture_volume(
     rig: CameraRig,
     *,
     spacing_mm: float = 100.0,
     around_mm: F64 | None = None,
     z_mm: tuple[float, float] = (-200.0, 2000.0),
-) -> CaptureSpace:
+) -> CaptureVolume:
     """The upright box whose floor space at least two cameras see.
 
     Args:
@@ -88,7 +88,7 @@ def capture_space(
     low[:2], high[:2] = _extent(points[:, :, 0, :2][columns])
     if around_mm is not None:
         low, high = _around(np.asarray(around_mm, float), low, high)
-    return CaptureSpace.between(low, high, spacing_mm)
+    return CaptureVolume.between(low, high, spacing_mm)
 
 
 def _extent(xy_mm: F64) -> tuple[F64, F64]:

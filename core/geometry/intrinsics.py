@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from core.types.arrays import F64
-from core.types.camera import Lens
+from core.types.camera import CameraModel
 
 # A camera's numbers in solving: fx fy cx cy, then k1 k2 p1 p2 k3 k4 k5 k6 (pinhole) or k1 k2 k3 k4 (fisheye).
 N_NUMBERS = 12
 
 
-def image(lens: Lens, numbers: F64, xyz: F64, *, numbers_too: bool = True) -> tuple[F64, F64, F64]:
+def image(lens: CameraModel, numbers: F64, xyz: F64, *, numbers_too: bool = True) -> tuple[F64, F64, F64]:
     """Pixels of points in a camera's frame.
 
     Args:

@@ -1,4 +1,4 @@
-"""Lines that show a calibration over its pictures: the floor's metre grid and upright poles as tall as a person.
+"""Lines that show a calibration over its images: the floor's metre grid and upright poles as tall as a person.
 
 A wrong axis, unit or origin is seen at once when the grid does not lie on the floor. The lines are subdivided, so that
 they bend with the lens, and they break (NaN) where the camera does not see them.
@@ -11,17 +11,17 @@ import numpy as np
 from core.geometry import project
 from core.types.arrays import F64
 from core.types.camera import Camera
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 POLE_MM = 1800.0
 GRID_MM = 1000.0
 _STEP_MM = 100.0
 _NEAR_MM = 100.0
-_BEYOND = 0.25  # of the picture's longer side: lines go on that far outside of it
+_BEYOND = 0.25  # of the image's longer side: lines go on that far outside of it
 
 
-def floor_grid_px(camera: Camera, space: CaptureSpace, spacing_mm: float = GRID_MM) -> list[F64]:
-    """The lines of the floor's grid, on whole multiples of the spacing within the capture space.
+def floor_grid_px(camera: Camera, volume: CaptureVolume, spacing_mm: float = GRID_MM) -> list[F64]:
+    """The lines of the floor's grid, on whole multiples of the spacing within the capture volume.
 
     Args:
         camera: Posed camera.
@@ -31,14 +31,14 @@ def floor_grid_px(camera: Camera, space: CaptureSpace, spacing_mm: float = GRID_
     Returns:
         Polylines (n, 2) px, NaN rows where the line is not seen; lines of which nothing is seen are left out.
     """
-    xs, ys = (_multiples(space.low_mm[a], space.high_mm[a], spacing_mm) for a in (0, 1))
+    xs, ys = (_multiples(volume.low_mm[a], volume.high_mm[a], spacing_mm) for a in (0, 1))
     starts = [(x, ys[0]) for x in xs] + [(xs[0], y) for y in ys]
     ends = [(x, ys[-1]) for x in xs] + [(xs[-1], y) for y in ys]
     return polylines_px(camera, _flat(starts), _flat(ends))
 
 
 def poles_px(
-    camera: Camera, space: CaptureSpace, height_mm: float = POLE_MM, spacing_mm: float = 2 * GRID_MM
+    camera: Camera, volume: CaptureVolume, height_mm: float = POLE_MM, spacing_mm: float = 2 * GRID_MM
 ) -> list[F64]:
     """Upright poles on the floor, each with a short bar across its top.
 
@@ -51,7 +51,7 @@ def poles_px(
     Returns:
         Polylines as `floor_grid_px`: a pole, then its bar, pole by pole.
     """
-    xs, ys = (_multiples(space.low_mm[a], space.high_mm[a], spacing_mm) for a in (0, 1))
+    xs, ys = (_multiples(volume.low_mm[a], volume.high_mm[a], spacing_mm) for a in (0, 1))
     feet = _flat([(x, y) for x in xs for y in ys])
     tops = feet + [0, 0, height_mm]
     side = camera.pose[0][0] * [1, 1, 0]
@@ -60,9 +60,9 @@ def poles_px(
     return polylines_px(camera, starts, ends)
 
 
-def space_px(camera: Camera, space: CaptureSpace) -> list[F64]:
-    """The edges of a capture space; polylines as `floor_grid_px`."""
-    corner = np.stack(np.meshgrid(*np.stack([space.low_mm, space.high_mm], -1), indexing="ij"), -1).reshape(8, 3)
+def volume_px(camera: Camera, volume: CaptureVolume) -> list[F64]:
+    """The edges of a capture volume; polylines as `floor_grid_px`."""
+    corner = np.stack(np.meshgrid(*np.stack([volume.low_mm, volume.high_mm], -1), indexing="ij"), -1).reshape(8, 3)
     first = np.array([(a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit])
     return polylines_px(camera, corner[first[:, 0]], corner[first[:, 1]])
 
@@ -76,7 +76,7 @@ def polylines_px(camera: Camera, starts_mm: F64, ends_mm: F64) -> list[F64]:
         ends_mm: (N, 3).
 
     Returns:
-        Polylines (n, 2) px, NaN rows where the line is behind the camera, beyond its lens or far off the picture.
+        Polylines (n, 2) px, NaN rows where the line is behind the camera, beyond its lens or far off the image.
     """
     longest = float(np.linalg.norm(ends_mm - starts_mm, axis=1).max(initial=0.0))
     share = np.linspace(0, 1, max(2, int(np.ceil(longest / _STEP_MM)) + 1))[None, :, None]

@@ -1,6 +1,6 @@
 """World points to pixels and back, with points that no lens can show masked.
 
-Points behind a camera would project to mirrored pixels, and points far off the axis fold back into the picture
+Points behind a camera would project to mirrored pixels, and points far off the axis fold back into the image
 through the distortion polynomial; both come out as NaN.
 """
 
@@ -31,8 +31,8 @@ def project(camera: Camera, xyz_mm: F64) -> F64:
         xyz_mm: (..., 3).
 
     Returns:
-        (..., 2) px in the picture as recorded; NaN behind the camera, beyond the angle at which the distortion
-        folds, or where the input is NaN. Pixels outside the picture are returned as they are: see `inside`.
+        (..., 2) px in the image as recorded; NaN behind the camera, beyond the angle at which the distortion
+        folds, or where the input is NaN. Pixels outside the image are returned as they are: see `inside`.
     """
     local = to_camera(camera, xyz_mm)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -49,7 +49,7 @@ def project_rig(rig: CameraRig, xyz_mm: F64) -> F64:
 
 
 def inside(camera: Camera, xy_px: F64) -> np.ndarray:
-    """(...,) bool: pixels (..., 2) that lie on the picture. NaN does not."""
+    """(...,) bool: pixels (..., 2) that lie on the image. NaN does not."""
     width, height = camera.size_px
     x, y = xy_px[..., 0], xy_px[..., 1]
     return np.asarray((x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5))

@@ -1,4 +1,4 @@
-"""A camera's calibration for pictures of another size than it was made at."""
+"""A camera's calibration for images of another size than it was made at."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ASPECT_TOLERANCE = 0.002
 
 
 def at_size(camera: Camera, size_px: tuple[int, int]) -> Camera:
-    """The same camera for pictures of `size_px`.
+    """The same camera for images of `size_px`.
 
-    Either the picture is the calibrated one in another resolution, and K is scaled about the picture's corner (pixel
+    Either the image is the calibrated one in another resolution, and K is scaled about the image's corner (pixel
     centres move: c' + 1/2 = s (c + 1/2)); or it lacks, at the right and the bottom, less than a block of the codec.
 
     Raises:
-        CoreError: Neither is the case: a turned or cropped picture.
+        CoreError: Neither is the case: a turned or cropped image.
     """
     width, height = size_px
     rig_width, rig_height = camera.size_px
@@ -34,7 +34,7 @@ def at_size(camera: Camera, size_px: tuple[int, int]) -> Camera:
         return camera.replace(K=K, size_px=size_px)
     if 0 <= rig_width - width < CODEC_BLOCK_PX and 0 <= rig_height - height < CODEC_BLOCK_PX:
         return camera.replace(size_px=size_px)
-    message = f"the pictures are {width}x{height}, but camera {camera.name} was calibrated at {rig_width}x{rig_height}"
+    message = f"the images are {width}x{height}, but camera {camera.name} was calibrated at {rig_width}x{rig_height}"
     if (height, width) == camera.size_px:
         raise CoreError(
             f"{message}: they look turned by 90 degrees.",
@@ -49,7 +49,7 @@ def resize_note(camera: Camera, size_px: tuple[int, int]) -> str:
         return ""
     fitted = at_size(camera, size_px)
     calibrated = f"{camera.size_px[0]}x{camera.size_px[1]}"
-    told = f"{camera.name}: the pictures are {size_px[0]}x{size_px[1]}, calibrated at {calibrated}"
+    told = f"{camera.name}: the images are {size_px[0]}x{size_px[1]}, calibrated at {calibrated}"
     if np.array_equal(fitted.K, camera.K):
         return f"{told}; taken to lack the right or lower edge. Look at the floor grid on the Calibrate page."
     return f"{told}; the calibration was scaled. Look at the floor grid on the Calibrate page."

@@ -1,4 +1,4 @@
-"""Points in the world from their pictures in several cameras."""
+"""Points in the world from their images in several cameras."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where a camera's picture lies in its heatmap, and how augmentation turns and zooms it.
+"""Where a camera's image lies in its heatmap, and how augmentation turns and zooms it.
 
-An affine is a (2, 3) matrix from picture px to heatmap px. Every camera has its own: rigs may mix picture sizes.
+An affine is a (2, 3) matrix from image px to heatmap px. Every camera has its own: rigs may mix image sizes.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from core.types.camera import CameraRig
 
 
 def heatmap_size(rig: CameraRig, long_side_px: int) -> tuple[int, int]:
-    """Height and width of the heatmaps of all views: the largest picture's box scaled to the long side.
+    """Height and width of the heatmaps of all views: the largest image's box scaled to the long side.
 
-    Both are multiples of 8; a rig of upright and lying pictures gets a square.
+    Both are multiples of 8; a rig of upright and lying images gets a square.
     """
     width = max(camera.size_px[0] for camera in rig)
     height = max(camera.size_px[1] for camera in rig)
@@ -23,10 +23,10 @@ def heatmap_size(rig: CameraRig, long_side_px: int) -> tuple[int, int]:
 
 
 def fit(size_px: tuple[int, int], target_hw: tuple[int, int], zoom_out: float = 0.0) -> F64:
-    """Affine (2, 3) that fits a picture into a heatmap, aspect kept and centred.
+    """Affine (2, 3) that fits an image into a heatmap, aspect kept and centred.
 
     Args:
-        size_px: Width and height of the picture.
+        size_px: Width and height of the image.
         target_hw: Height and width of the heatmap.
         zoom_out: Enlarges the box that is shown by this fraction; negative zooms in.
     """
@@ -47,7 +47,7 @@ def augment(base: F64, target_hw: tuple[int, int], rotation_rad: F64, zoom_out: 
     Args:
         base: (V, 2, 3) from `fit_rig`.
         target_hw: Height and width of the heatmap.
-        rotation_rad: (B,) turn of the picture's box; its content turns the other way.
+        rotation_rad: (B,) turn of the image's box; its content turns the other way.
         zoom_out: (B,) fraction by which the box grows.
 
     Returns:

@@ -1,9 +1,9 @@
-"""The 2D networks: pictures to joint heatmaps, and pictures to attention.
+"""The 2D networks: images to joint heatmaps, and images to attention.
 
 Pose-ResNet ("Simple Baselines", Xiao et al., ECCV 2018): a residual trunk and three transposed convolutions. Parameters
 are named as in its published files, so that weights trained on COCO can be read.
 
-Legend: N picture, J joint, H W heatmap.
+Legend: N image, J joint, H W heatmap.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from torch.utils.checkpoint import checkpoint
 from core.errors import CoreError
 from core.models.config import BackboneConfig
 from core.models.device import low_precision
-from core.models.stored_heatmaps import Pictures
+from core.models.stored_heatmaps import Images
 from core.types.skeleton import COCO17, PANOPTIC15
 
 _STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 _WIDTHS = (64, 128, 256, 512)
 _QUIET_STD = 0.001
 _MOST_KEPT_PX = 1_000_000
-"""Pictures of a batch, of all its views, whose inner values are kept for the gradient: of more they are made again."""
+"""Images of a batch, of all its views, whose inner values are kept for the gradient: of more they are made again."""
 _PREFIXES = ("module.", "backbone.", "preact.", "model.", "head.", "keypoint_head.")
 _OWN = re.compile(r"(conv1|bn1|layer\d|deconv_layers|final_layer)\.")
 _COUNTER = "num_batches_tracked"
@@ -77,11 +77,11 @@ class Bottleneck(nn.Module):
 
 
 class PoseResNet(nn.Module):
-    """Pictures to heatmaps.
+    """Images to heatmaps.
 
     Args:
         config: Depth, widths, stride. With a stride of 2 a fourth transposed convolution follows: heatmaps of 240x128
-            px from pictures of 480x256 px cost 21.7 GMAC, where those of 960x512 px cost 54.3. (Leaving the pooling
+            px from images of 480x256 px cost 21.7 GMAC, where those of 960x512 px cost 54.3. (Leaving the pooling
             out instead would cost 53.4.)
         outputs: Number of heatmaps.
         sigmoid: Whether the output is squeezed into 0..1.
@@ -114,20 +114,20 @@ class PoseResNet(nn.Module):
         self.final_layer = nn.Conv2d(channels, outputs, 1)
         self._begin()
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """(N, 3, stride·H, stride·W) normalised pictures to (N, J, H, W), float32."""
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, stride·H, stride·W) normalised images to (N, J, H, W), float32."""
         if self.engine is not None:
-            out = self.engine(pictures)
+            out = self.engine(images)
         else:
-            with low_precision(pictures.device, self.precision):
-                out = self._forward(pictures.to(self.final_layer.weight.dtype)).float()
-        # The trunk rounds up to 32 picture px, from the top left corner: what was added lies to the right and below.
-        rows, columns = (side // self.config.stride for side in pictures.shape[-2:])
+            with low_precision(images.device, self.precision):
+                out = self._forward(images.to(self.final_layer.weight.dtype)).float()
+        # The trunk rounds up to 32 image px, from the top left corner: what was added lies to the right and below.
+        rows, columns = (side // self.config.stride for side in images.shape[-2:])
         out = out[..., :rows, :columns]
         return torch.sigmoid(out) if self.sigmoid else out
 
-    def _forward(self, pictures: Tensor) -> Tensor:
-        x = pictures.contiguous(memory_format=torch.channels_last)
+    def _forward(self, images: Tensor) -> Tensor:
+        x = images.contiguous(memory_format=torch.channels_last)
         x = functional.max_pool2d(functional.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         for number in range(1, 5):
             x = getattr(self, f"layer{number}")(x)
@@ -192,38 +192,38 @@ class PoseResNet(nn.Module):
 
 
 class BackboneMaps:
-    """Heatmaps of all joints as a backbone finds them in pictures: one of the providers of `StoredMaps`' protocol.
+    """Heatmaps of all joints as a backbone finds them in images: one of the providers of `StoredMaps`' protocol.
 
     Args:
         network: In evaluation mode, or in training with a gradient.
-        pictures: Of the take.
+        images: Of the take.
     """
 
     joints = tuple(range(len(PANOPTIC15)))
 
-    def __init__(self, network: nn.Module, pictures: Pictures) -> None:
-        self.network, self.pictures = network, pictures
+    def __init__(self, network: nn.Module, images: Images) -> None:
+        self.network, self.images = network, images
 
-    def version(self, moments: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    def version(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """See `StoredMaps.version`."""
-        return heatmaps_of(self.network, self.pictures.version(moments, affine, size_hw)).clamp(0, 1)
+        return heatmaps_of(self.network, self.images.version(frames, affine, size_hw)).clamp(0, 1)
 
 
-def heatmaps_of(network: nn.Module, pictures: Tensor) -> Tensor:
-    """What the backbone or the attention network makes of pictures (B, V, 3, h, w): (B, V, J, H, W), moment by moment.
+def heatmaps_of(network: nn.Module, images: Tensor) -> Tensor:
+    """What the backbone or the attention network makes of images (B, V, 3, h, w): (B, V, J, H, W), frame by frame.
 
-    Where a gradient is wanted of large pictures, what lies inside the network is computed again on the way back: kept
-    for three versions of five views it would not fit a GPU of 12 GB. Batch norms count every picture once all the same.
+    Where a gradient is wanted of large images, what lies inside the network is computed again on the way back: kept
+    for three versions of five views it would not fit a GPU of 12 GB. Batch norms count every image once all the same.
     """
     wanted = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
-    size = pictures[:, :, 0].numel()
+    size = images[:, :, 0].numel()
     if not (wanted and size > _MOST_KEPT_PX):
-        return torch.stack([network(some) for some in pictures.unbind(0)]).float()
+        return torch.stack([network(some) for some in images.unbind(0)]).float()
 
     def contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
         return nullcontext(), _uncounted(network)
 
-    parts = [checkpoint(network, some, use_reentrant=False, context_fn=contexts) for some in pictures.unbind(0)]
+    parts = [checkpoint(network, some, use_reentrant=False, context_fn=contexts) for some in images.unbind(0)]
     return torch.stack(parts).float()
 
 

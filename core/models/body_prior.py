@@ -26,7 +26,7 @@ _GATE_AT, _GATE_SLOPE = 3.0, 2.0
 """A detection whose joints are off by 3 in mean half squared spreads counts half; one that fits is near 0.6."""
 _MOST_MISFIT = 12.0
 _BENEFIT = 2.0
-"""Of the doubt, when a detection fits somebody else of the same moment equally well."""
+"""Of the doubt, when a detection fits somebody else of the same frame equally well."""
 _WINDOW_SIGMAS, _BORDER_SIGMAS = 3.0, 1.5
 """Of a stored heatmap so much is shown around a detection's joint, and so soft is the border to the next one's."""
 
@@ -157,7 +157,7 @@ def _around(joints: Tensor, seen: Tensor, mine: Tensor, size_hw: tuple[int, int]
 
 
 def _best_of_others(misfit: Tensor, sample: Tensor) -> Tensor:
-    """(P, V, D) how well each detection fits the other people of the same moment at best; infinite without any."""
+    """(P, V, D) how well each detection fits the other people of the same frame at best; infinite without any."""
     if len(sample) < 2:
         return torch.full_like(misfit, torch.inf)
     other = sample[:, None] == sample[None]

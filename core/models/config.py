@@ -10,13 +10,13 @@ from core.errors import CoreError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatmapConfig:
-    """The small pictures that the networks look at: a channel a joint.
+    """The small images that the networks look at: a channel a joint.
 
     Attributes:
         source: "joints" draws a Gaussian for each 2D joint, as high as its score. "estimator" takes the heatmaps that
             the 2D estimator stored; those joints it has no channel for, the root network's map, and synthetic people
             stay drawn. "backbone" takes those of a network of our own, trained on the footage's pseudo labels.
-        long_side_px: Longer side of a heatmap; a view's picture is fitted into it, aspect kept.
+        long_side_px: Longer side of a heatmap; a view's image is fitted into it, aspect kept.
         sigma_px: Standard deviation of a joint's Gaussian, in heatmap px.
     """
 
@@ -27,13 +27,13 @@ class HeatmapConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneConfig:
-    """The 2D network that makes heatmaps of pictures, where they are not taken from the 2D estimator.
+    """The 2D network that makes heatmaps of images, where they are not taken from the 2D estimator.
 
     Attributes:
         depth: Of the residual network: 50 is the published backbone, 18 the published attention network's.
         width: Factor on the number of channels of every residual stage; 1 is the published network.
         deconv_channels: Channels of the three transposed convolutions.
-        stride: Picture px of its input for one heatmap px: 4 is the published one; 2 takes pictures of half the size.
+        stride: Image px of its input for one heatmap px: 4 is the published one; 2 takes images of half the size.
         weights: File with weights to start from: Pose-ResNet or ResNet in their usual naming. Empty starts from noise.
     """
 
@@ -73,14 +73,14 @@ class VolumeNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootNetConfig:
-    """Where people are: a confidence for every voxel of the capture space, and its peaks.
+    """Where people are: a confidence for every voxel of the capture volume, and its peaks.
 
     Attributes:
         head: "volume" is the paper's 3D network. "planes" looks for people from above and then for their height, after
             Faster-VoxelPose (ECCV 2022): two orders of magnitude fewer operations.
-        spacing_mm: Distance of voxels, about; the capture space rounds it to multiples of 4 voxels.
+        spacing_mm: Distance of voxels, about; the capture volume rounds it to multiples of 4 voxels.
         sigma_mm: Standard deviation of the target around a root.
-        max_people: Most proposals per moment.
+        max_people: Most proposals per frame.
         threshold: Least confidence of a proposal.
         merge_mm: Of proposals closer than this only the best one stays.
         heatmap_skip: Adds the fused heatmaps to the network's output, times a trained factor (a departure from the
@@ -152,14 +152,14 @@ class RayRefinerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MotionConfig:
-    """What the moments before and after tell of a joint; a departure from the paper, which sees each moment by itself.
+    """What the frames before and after tell of a joint; a departure from the paper, which sees each frame by itself.
 
     Attributes:
         enabled: Whether it is done; goes with the learned correction, whose covariances it needs.
         channels: Width.
         layers: Blocks.
         heads: Of each attention.
-        frames: Moments that it looks at together.
+        frames: Frames that it looks at together.
     """
 
     enabled: bool = False
@@ -229,7 +229,7 @@ class ModelConfig:
         attention_net: Whether there is the published attention network beside it; for training only.
         root: Where people are.
         pose: Their joints.
-        motion: What other moments tell of them.
+        motion: What other frames tell of them.
     """
 
     heatmap: HeatmapConfig = field(default_factory=HeatmapConfig)

@@ -51,7 +51,7 @@ def describe(device: torch.device) -> str:
 def pick_precision(device: torch.device, wanted: Literal["auto", "fp32", "bf16"] = "auto") -> torch.dtype | None:
     """What the networks compute in: None for float32, which everything outside of them always is.
 
-    Volumes and coordinates are made in float32: a pixel of a large picture has no room in 8 bits of mantissa.
+    Volumes and coordinates are made in float32: a pixel of a large image has no room in 8 bits of mantissa.
 
     Raises:
         CoreError: The device cannot compute in what was wanted.

@@ -42,7 +42,7 @@ class Corners:
         Args:
             x: (N, V) columns of the points.
             y: (N, V) rows.
-            seen: (N, V) bool: on the camera's picture. Outside the heatmap nothing is seen either.
+            seen: (N, V) bool: on the camera's image. Outside the heatmap nothing is seen either.
             size_hw: Height and width of the heatmaps.
             view_weight: (V,).
             at_least: Least sum of weights that is divided by.
@@ -80,8 +80,8 @@ def mean_of_views(
 
     Args:
         heatmaps: (B, V, J, H, W).
-        affine: (B, V, 2, 3) picture px to heatmap px.
-        xy_px: (B, V, N, 2) picture px; the fastest when the views of a point lie together in memory.
+        affine: (B, V, 2, 3) image px to heatmap px.
+        xy_px: (B, V, N, 2) image px; the fastest when the views of a point lie together in memory.
         seen: (B, V, N) bool.
         view_weight: (B, V).
         at_least: Least sum of weights that is divided by.

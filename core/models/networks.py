@@ -21,13 +21,13 @@ from core.models.projection import RigProjector, to_heatmap
 from core.models.ray_refiner import AGREED_MM, Observations, RayRefiner, Rays, inverse, observe_person
 from core.models.refine import refine
 from core.models.root_net import RootNet, propose
-from core.models.temporal_refiner import MotionNet
-from core.models.unproject import Lattice, SpaceUnprojector
+from core.models.temporal_refiner import TemporalRefiner
+from core.models.unproject import Lattice, VolumeUnprojector
 from core.models.views import Views, tensor
 from core.models.volume_net import VolumeNet
 from core.types.camera import CameraRig
 from core.types.skeleton import PANOPTIC15
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 JOINTS = len(PANOPTIC15)
 ROOT = PANOPTIC15.index("mid_hip")
@@ -40,7 +40,7 @@ _OWN_MM = 150.0
 
 
 class Scene:
-    """A rig and its capture space on a device: what is computed once and used at every step.
+    """A rig and its capture volume on a device: what is computed once and used at every step.
 
     Args:
         rig: V posed cameras.
@@ -49,10 +49,10 @@ class Scene:
         device: Where the buffers live.
     """
 
-    def __init__(self, rig: CameraRig, space: CaptureSpace, config: ModelConfig, device: torch.device) -> None:
-        self.rig, self.space, self.device = rig, space, device
+    def __init__(self, rig: CameraRig, volume: CaptureVolume, config: ModelConfig, device: torch.device) -> None:
+        self.rig, self.volume, self.device = rig, volume, device
         self.projector = RigProjector(rig).to(device)
-        self.unprojector = SpaceUnprojector(self.projector, space)
+        self.unprojector = VolumeUnprojector(self.projector, volume)
         self.size_hw = heatmap_size(rig, config.heatmap.long_side_px)
         self.base_affine = fit_rig(rig, self.size_hw)
         self.affine = tensor(self.base_affine, device)
@@ -63,8 +63,8 @@ class Scene:
     @property
     def cubes(self) -> RigProjector | Lattice:
         """What people's cubes are cut from: a lattice, made at the first use, unless it would take too much memory."""
-        if self._lattice is None and Lattice.size_mib(len(self.rig), self.space, *self._cube) <= _LATTICE_MIB:
-            self._lattice = Lattice(self.projector, self.space, *self._cube)
+        if self._lattice is None and Lattice.size_mib(len(self.rig), self.volume, *self._cube) <= _LATTICE_MIB:
+            self._lattice = Lattice(self.projector, self.volume, *self._cube)
         return self.projector if self._lattice is None else self._lattice
 
 
@@ -78,7 +78,7 @@ class Networks(nn.Module):
         self.pose = PoseNet(JOINTS, config.pose)
         self.rays = RayRefiner(JOINTS, config.pose.rays) if config.pose.rays.enabled else None
         smooths = config.motion.enabled and config.pose.rays.enabled
-        self.motion = MotionNet(JOINTS, config.motion) if smooths else None
+        self.motion = TemporalRefiner(JOINTS, config.motion) if smooths else None
         looks = config.heatmap.source == "backbone"
         self.backbone = PoseResNet(config.backbone, JOINTS) if looks else None
         self.attention = attention_net(JOINTS) if looks and config.attention_net else None
@@ -105,12 +105,12 @@ class Networks(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """People of a batch of moments.
+    """People of a batch of frames.
 
     Attributes:
         xyz_mm: (P, J, 3).
         score: (P, J) in 0..1.
-        sample: (P,) moment each belongs to.
+        sample: (P,) frame each belongs to.
         covariance_mm2: (P, J, 3, 3), NaN without refinement.
     """
 
@@ -122,9 +122,9 @@ class People:
 
 @torch.no_grad()
 def find_roots(networks: Networks, scene: Scene, views: Views) -> tuple[Tensor, Tensor]:
-    """Roots (P, 3) of the people in a batch, best first in each moment, and the moment (P,) each belongs to."""
+    """Roots (P, 3) of the people in a batch, best first in each frame, and the frame (P,) each belongs to."""
     output = networks.root(scene.unprojector, views.root, views.affine, views.view_weight)
-    xyz, sample, _ = propose(output, scene.space, networks.config.root).flat()
+    xyz, sample, _ = propose(output, scene.volume, networks.config.root).flat()
     return xyz, sample
 
 

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from core.models.config import PoseNetConfig, RootNetConfig
 from core.models.peaks import parabola_peak
-from core.models.unproject import SpaceUnprojector
+from core.models.unproject import VolumeUnprojector
 from core.models.volume_net import VolumeNet
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 PLANES = ((0, 1), (0, 2), (1, 2))
 """The axes that stay: xy is seen from above, xz and yz from two sides."""
@@ -38,7 +38,7 @@ class PlaneRootNet(nn.Module):
             for net in (self.net, self.line):
                 nn.init.zeros_(net.out.weight)  # the untrained networks are exactly the skips
 
-    def forward(self, unprojector: SpaceUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Plan:
+    def forward(self, unprojector: VolumeUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Plan:
         """What lies on the floor; arguments as of `RootNet`."""
         volume = unprojector(heatmaps[:, :, None], affine, view_weight)[:, 0]
         above = volume.amax(-1)
@@ -60,7 +60,7 @@ class PlaneRootNet(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a plane head says of a batch of moments.
+    """What a plane head says of a batch of frames.
 
     Attributes:
         centre: (B, X, Y) confidence that somebody stands there.
@@ -78,7 +78,7 @@ class Plan:
         columns = self.volume[batch, at[..., 0], at[..., 1]]
         return self.net.heights(columns.flatten(0, 1)).view(columns.shape)
 
-    def propose(self, space: CaptureSpace, config: RootNetConfig) -> tuple[Tensor, Tensor]:
+    def propose(self, volume: CaptureVolume, config: RootNetConfig) -> tuple[Tensor, Tensor]:
         """Points (B, K, 3) mm, best first, and scores (B, K): the geometric mean of floor and height."""
         peaks = functional.max_pool2d(self.centre[:, None], 3, 1, 1)[:, 0] == self.centre
         kept = torch.where(peaks, self.centre, 0.0)
@@ -91,8 +91,8 @@ class Plan:
         B, K, Z = heights.shape
         rise = parabola_peak(heights.view(B * K, Z), level.view(B * K, 1, 1)).view(B, K, 1)
         cell = torch.cat([place, level[..., None] + rise], -1)
-        spacing = torch.tensor(space.spacing_mm, dtype=cell.dtype, device=cell.device)
-        low = torch.tensor(space.low_mm, dtype=cell.dtype, device=cell.device)
+        spacing = torch.tensor(volume.spacing_mm, dtype=cell.dtype, device=cell.device)
+        low = torch.tensor(volume.low_mm, dtype=cell.dtype, device=cell.device)
         together = (score.clamp_min(0) * best.clamp_min(0)).sqrt()
         order = together.argsort(dim=1, descending=True)
         xyz = (low + cell * spacing).gather(1, order[..., None].expand(-1, -1, 3))

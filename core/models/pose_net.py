@@ -43,7 +43,7 @@ class PoseNet(nn.Module):
         """Joints of all people at once.
 
         Args:
-            source: The rig, or the lattice of its capture space, which is faster.
+            source: The rig, or the lattice of its capture volume, which is faster.
             views: What the cameras show of each person: P entries.
             root_mm: (P, 3) centres of the cubes.
 
@@ -144,7 +144,7 @@ def merge_skeletons(xyz_mm: Tensor, score: Tensor, sample: Tensor, distance_mm: 
     Args:
         xyz_mm: (P, J, 3).
         score: (P,) of the person.
-        sample: (P,) moment each belongs to; people of different moments never merge.
+        sample: (P,) frame each belongs to; people of different frames never merge.
         distance_mm: Mean joint distance.
     """
     apart = (xyz_mm[:, None] - xyz_mm[None]).norm(dim=-1).mean(-1)

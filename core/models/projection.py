@@ -76,7 +76,7 @@ class RigProjector(nn.Module):
         return pixels, seen[..., 0]
 
     def inside(self, xy_px: Tensor) -> Tensor:
-        """(..., V, N) bool: pixels (..., V, N, 2) that lie on their camera's picture."""
+        """(..., V, N) bool: pixels (..., V, N, 2) that lie on their camera's image."""
         return ((xy_px >= -0.5) & (xy_px < self.size_px[:, None] - 0.5)).all(-1)
 
     def _distort(self, xy: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class RigProjector(nn.Module):
 
 
 def to_heatmap(affine: Tensor, xy_px: Tensor) -> Tensor:
-    """Picture px (..., V, N, 2) in heatmap px by affines (..., V, 2, 3)."""
+    """Image px (..., V, N, 2) in heatmap px by affines (..., V, 2, 3)."""
     return torch.einsum("...vij,...vnj->...vni", affine[..., :2], xy_px) + affine[..., None, :, 2]
 
 

@@ -112,7 +112,7 @@ class RayRefiner(nn.Module):
 
         Args:
             projector: The rig.
-            affine: (P, V, 2, 3) picture px to heatmap px.
+            affine: (P, V, 2, 3) image px to heatmap px.
             seen: Of each person.
             start_mm: (P, J, 3) joints found so far.
             spread_mm: (P, J) of their soft-argmax.

@@ -14,9 +14,9 @@ from torch.nn import functional
 from core.models.config import RootNetConfig
 from core.models.peaks import parabola_peak
 from core.models.plane_nets import Plan
-from core.models.unproject import SpaceUnprojector
+from core.models.unproject import VolumeUnprojector
 from core.models.volume_net import VolumeNet
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class RootNet(nn.Module):
             self.gain = nn.Parameter(torch.ones(()))
             nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
 
-    def forward(self, unprojector: SpaceUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
+    def forward(self, unprojector: VolumeUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
         """Confidence (B, X, Y, Z).
 
         Args:
-            unprojector: Of the rig and its capture space.
+            unprojector: Of the rig and its capture volume.
             heatmaps: (B, V, H, W) of the root joint.
-            affine: (B, V, 2, 3) picture px to heatmap px.
+            affine: (B, V, 2, 3) image px to heatmap px.
             view_weight: (B, V); 0 leaves a camera out.
         """
         volume = unprojector(heatmaps[:, :, None], affine, view_weight)
@@ -70,7 +70,7 @@ class RootNet(nn.Module):
         self.net.fold()
 
 
-def propose(output: Tensor | Plan, space: CaptureSpace, config: RootNetConfig) -> Proposals:
+def propose(output: Tensor | Plan, volume: CaptureVolume, config: RootNetConfig) -> Proposals:
     """Peaks of what a head says.
 
     Maxima of their 3^3 neighbourhood, the best `max_people` of them, moved to the peak of a parabola through their
@@ -81,20 +81,20 @@ def propose(output: Tensor | Plan, space: CaptureSpace, config: RootNetConfig) -
         space: The box that the volume divides.
         config: Threshold and distances.
     """
-    xyz_mm, score = output.propose(space, config) if isinstance(output, Plan) else _peaks(output, space, config)
+    xyz_mm, score = output.propose(volume, config) if isinstance(output, Plan) else _peaks(output, volume, config)
     return Proposals(xyz_mm, score, thin(xyz_mm, score > config.threshold, config.merge_mm))
 
 
-def _peaks(volume: Tensor, space: CaptureSpace, config: RootNetConfig) -> tuple[Tensor, Tensor]:
+def _peaks(confidence: Tensor, volume: CaptureVolume, config: RootNetConfig) -> tuple[Tensor, Tensor]:
     """Points (B, K, 3) mm, best first, and scores (B, K) of a volume's peaks."""
-    shape = volume.shape[1:]
-    peaks = torch.where(functional.max_pool3d(volume[:, None], 3, 1, 1)[:, 0] == volume, volume, 0.0)
+    shape = confidence.shape[1:]
+    peaks = torch.where(functional.max_pool3d(confidence[:, None], 3, 1, 1)[:, 0] == confidence, confidence, 0.0)
     count = min(config.max_people, peaks[0].numel())
     score, index = peaks.flatten(1).topk(count, dim=1)
     at = torch.stack(torch.unravel_index(index, shape), -1)  # (B, K, 3)
-    spacing = torch.tensor(space.spacing_mm, dtype=volume.dtype, device=volume.device)
-    low = torch.tensor(space.low_mm, dtype=volume.dtype, device=volume.device)
-    return low + (at + parabola_peak(volume, at)) * spacing, score
+    spacing = torch.tensor(volume.spacing_mm, dtype=confidence.dtype, device=confidence.device)
+    low = torch.tensor(volume.low_mm, dtype=confidence.dtype, device=confidence.device)
+    return low + (at + parabola_peak(confidence, at)) * spacing, score
 
 
 def thin(points: Tensor, valid: Tensor, distance: float) -> Tensor:

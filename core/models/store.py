@@ -23,7 +23,7 @@ from core.files import read_json, resource, write_json
 from core.models.config import ModelConfig
 from core.models.networks import Networks
 from core.types.skeleton import PANOPTIC15
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 CHECKPOINT_SCHEMA = 1
 SHIPPED = "shipped"
@@ -44,7 +44,7 @@ class Checkpoint:
 
     weights: Mapping[str, Tensor]
     config: ModelConfig
-    space: CaptureSpace
+    volume: CaptureVolume
     meta: Mapping[str, Any]
     optimizer: Mapping[str, Tensor]
 
@@ -65,7 +65,7 @@ class Checkpoint:
         return networks
 
     def save(self, folder: Path) -> None:
-        """Replaces `folder` by this checkpoint; at every moment the old or the new one can be loaded."""
+        """Replaces `folder` by this checkpoint; at every frame the old or the new one can be loaded."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         mark = uuid.uuid4().hex[:8]
         fresh = folder.with_name(f".{folder.name}.new-{mark}")
@@ -80,7 +80,7 @@ class Checkpoint:
                     "schema": CHECKPOINT_SCHEMA,
                     "skeleton": PANOPTIC15.name,
                     "model": to_mapping(self.config),
-                    "space": self.space.to_mapping(),
+                    "volume": self.volume.to_mapping(),
                     "meta": dict(self.meta),
                 },
             )
@@ -113,7 +113,7 @@ class Checkpoint:
             return cls(
                 weights=load_file(folder / WEIGHTS),
                 config=from_mapping(ModelConfig, document["model"], "model."),
-                space=CaptureSpace.from_mapping(document["space"]),
+                volume=CaptureVolume.from_mapping(document["volume"]),
                 meta=dict(document["meta"]),
                 optimizer=load_file(optimizer) if optimizer.is_file() else {},
             )

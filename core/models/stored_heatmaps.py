@@ -1,6 +1,6 @@
 """The 2D estimator's own heatmaps as the networks' input: its channels by name, resampled into any version.
 
-Legend: B moment of a batch, V view, J joint of the networks, C channel of the estimator, H W heatmap, h w stored one.
+Legend: B frame of a batch, V view, J joint of the networks, C channel of the estimator, H W heatmap, h w stored one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Reader(Protocol):
 
     Attributes:
         skeleton: What the channels are.
-        scale: (2,) x, y; stored px = picture px * scale + offset, pixel centres in both grids.
+        scale: (2,) x, y; stored px = image px * scale + offset, pixel centres in both grids.
         offset: (2,) x, y.
     """
 
@@ -32,7 +32,7 @@ class Reader(Protocol):
     offset: F64
 
     def read(self, indices: np.ndarray) -> F32:
-        """Heatmaps (N, C, h, w) in 0..1 of the moments (N,)."""
+        """Heatmaps (N, C, h, w) in 0..1 of the frames (N,)."""
 
 
 class StoredMaps(Protocol):
@@ -44,32 +44,32 @@ class StoredMaps(Protocol):
 
     joints: tuple[int, ...]
 
-    def version(self, moments: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        """Heatmaps (B, V, K, H, W) of the K `joints` at moments (B,), by affines (B, V, 2, 3) from picture px."""
+    def version(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """Heatmaps (B, V, K, H, W) of the K `joints` at frames (B,), by affines (B, V, 2, 3) from image px."""
 
 
-class Pictures(Protocol):
-    """Pictures of all views, read when a batch needs them."""
+class Images(Protocol):
+    """Images of all views, read when a batch needs them."""
 
     def version(
         self,
-        moments: np.ndarray,
+        frames: np.ndarray,
         affine: Tensor,
         size_hw: tuple[int, int],
         change: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """Pictures (B, V, 3, h, w) for the backbone of moments (B,), normalised.
+        """Images (B, V, 3, h, w) for the backbone of frames (B,), normalised.
 
         Args:
-            moments: (B,).
-            affine: (B, V, 2, 3) picture px to heatmap px.
-            size_hw: Of the heatmaps; the pictures are larger by the backbone's stride.
-            change: Photometric change of pictures (N, 3, h, w) in 0..255, before they are normalised.
+            frames: (B,).
+            affine: (B, V, 2, 3) image px to heatmap px.
+            size_hw: Of the heatmaps; the images are larger by the backbone's stride.
+            change: Photometric change of images (N, 3, h, w) in 0..255, before they are normalised.
         """
 
 
 class TakeMaps:
-    """Stored heatmaps of one take. Holds the moments that were asked for last, and no more.
+    """Stored heatmaps of one take. Holds the frames that were asked for last, and no more.
 
     Args:
         readers: V cameras in the rig's order; None where a camera did not film the take: its maps are empty.
@@ -89,28 +89,26 @@ class TakeMaps:
         self._asked = np.empty(0, int)
         self._held: dict[int, Tensor] = {}
 
-    def version(self, moments: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    def version(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """See `StoredMaps.version`."""
-        held = self._read(moments, affine.device)
+        held = self._read(frames, affine.device)
         views = [
-            affine.new_zeros(len(moments), len(self.joints), *size_hw)
+            affine.new_zeros(len(frames), len(self.joints), *size_hw)
             if reader is None
             else resampled(held[v], _grid(reader, affine.device), affine[:, v], size_hw)
             for v, reader in enumerate(self._readers)
         ]
         return torch.stack(views, 1)
 
-    def _read(self, moments: np.ndarray, device: torch.device) -> dict[int, Tensor]:
+    def _read(self, frames: np.ndarray, device: torch.device) -> dict[int, Tensor]:
         """Maps (B, K, h, w) by view. Versions of a batch follow each other: the second one reads nothing."""
-        if not self._held or not np.array_equal(moments, self._asked):
-            self._held = {
-                v: self._channels_of(r, moments, device) for v, r in enumerate(self._readers) if r is not None
-            }
-            self._asked = np.array(moments)
+        if not self._held or not np.array_equal(frames, self._asked):
+            self._held = {v: self._channels_of(r, frames, device) for v, r in enumerate(self._readers) if r is not None}
+            self._asked = np.array(frames)
         return self._held
 
-    def _channels_of(self, reader: Reader, moments: np.ndarray, device: torch.device) -> Tensor:
-        return torch.from_numpy(reader.read(moments)[:, self._channels]).to(device)
+    def _channels_of(self, reader: Reader, frames: np.ndarray, device: torch.device) -> Tensor:
+        return torch.from_numpy(reader.read(frames)[:, self._channels]).to(device)
 
 
 def resampled(maps: Tensor, grid: Tensor, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
@@ -118,8 +116,8 @@ def resampled(maps: Tensor, grid: Tensor, affine: Tensor, size_hw: tuple[int, in
 
     Args:
         maps: (B, K, h, w).
-        grid: (2, 3) picture px to stored px.
-        affine: (B, 2, 3) picture px to heatmap px of the version.
+        grid: (2, 3) image px to stored px.
+        affine: (B, 2, 3) image px to heatmap px of the version.
         size_hw: Height and width of the version.
 
     Returns:
@@ -127,7 +125,7 @@ def resampled(maps: Tensor, grid: Tensor, affine: Tensor, size_hw: tuple[int, in
     """
     H, W = size_hw
     h, w = maps.shape[-2:]
-    # heatmap px -> picture px -> stored px -> grid_sample's -1 .. 1 from the first to the last pixel's centre.
+    # heatmap px -> image px -> stored px -> grid_sample's -1 .. 1 from the first to the last pixel's centre.
     linear = grid[:, :2] @ torch.linalg.inv(affine[..., :2])
     shift = grid[:, 2] - (linear @ affine[..., 2:])[..., 0]
     edge = maps.new_tensor([w - 1, h - 1]).clamp_min(1)
@@ -139,6 +137,6 @@ def resampled(maps: Tensor, grid: Tensor, affine: Tensor, size_hw: tuple[int, in
 
 
 def _grid(reader: Reader, device: torch.device) -> Tensor:
-    """The reader's map from picture px to stored px as an affine (2, 3)."""
+    """The reader's map from image px to stored px as an affine (2, 3)."""
     grid = np.column_stack([np.diag(reader.scale), reader.offset])
     return torch.tensor(grid, dtype=torch.float32, device=device)

@@ -1,12 +1,12 @@
-"""What the moments before and after tell of a joint: a smoother that learned how people move and how estimators err.
+"""What the frames before and after tell of a joint: a smoother that learned how people move and how estimators err.
 
 A filter with fixed noise levels rounds a blow and leaves the jitter of a standing person. Here a small transformer
-looks at all joints of some moments at once and says, for each joint and moment, how far its measurement is to be
+looks at all joints of some frames at once and says, for each joint and frame, how far its measurement is to be
 believed and how much it may be accelerating; the path is then the closed-form solution: untrained, it is a Kalman
 smoother of constant velocity. Where a joint is it does not say: networks that did learnt the bodies and the errors
 that they were shown by heart, and were worse for others.
 
-Legend: B person, F moment, J joint, C channel.
+Legend: B person, F frame, J joint, C channel.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LEAST_STEP_S = 1e-3
 _BODY_MM, _USUAL_STEP_S, _USUAL_MM = 500.0, 1 / 30, 10.0
 
 
-class MotionNet(nn.Module):
+class TemporalRefiner(nn.Module):
     """Corrects the paths of joints.
 
     Args:
@@ -88,7 +88,7 @@ def fill(xyz_mm: Tensor, known: Tensor) -> Tensor:
 
 
 class _Paths:
-    """Second differences of some moments, and the least-squares paths that they allow.
+    """Second differences of some frames, and the least-squares paths that they allow.
 
     Args:
         time_s: (B, F).
@@ -115,7 +115,7 @@ class _Paths:
         return torch.cat([inner[:, :1], inner, inner[:, -1:]], 1)
 
     def velocity(self, path: Tensor) -> Tensor:
-        """(B, F, J, 3) mm/s of paths (B, F, J, 3), over both steps around a moment."""
+        """(B, F, J, 3) mm/s of paths (B, F, J, 3), over both steps around a frame."""
         steps = path.diff(dim=1) / self.step[..., None, None]
         return (torch.cat([steps[:, :1], steps], 1) + torch.cat([steps, steps[:, -1:]], 1)) / 2
 
@@ -133,7 +133,7 @@ class _Paths:
         precision = precision + torch.eye(3, device=measured.device) / _GUESS_MM**2
         own = precision.movedim(2, 1)  # (B, J, F, 3, 3)
         right = torch.einsum("bfjkl,bfjl->bfjk", precision, measured)
-        # Moments that nearly coincide, and moments without a measurement, are too much for float32.
+        # Frames that nearly coincide, and frames without a measurement, are too much for float32.
         where = measured.device if measured.device.type != "mps" else torch.device("cpu")
         parts = (part.flatten(0, 1).to(where, torch.float64) for part in (stiff, own, right.movedim(2, 1)))
         path, covariance = (x.to(measured.device, measured.dtype) for x in _solve_banded(*parts))
@@ -143,15 +143,15 @@ class _Paths:
 def _solve_banded(stiff: Tensor, own: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """Solutions (N, F, 3), and the diagonal blocks (N, F, 3, 3) of the inverses, of band matrices.
 
-    Two moments at a time are eliminated, forwards and back, which takes F times less than a dense factorisation.
+    Two frames at a time are eliminated, forwards and back, which takes F times less than a dense factorisation.
 
     Args:
-        stiff: (N, F, F) of every coordinate alike, 0 further than two moments from the diagonal.
-        own: (N, F, 3, 3) to be added at every moment.
+        stiff: (N, F, F) of every coordinate alike, 0 further than two frames from the diagonal.
+        own: (N, F, 3, 3) to be added at every frame.
         right: (N, F, 3).
     """
     N, F, _ = right.shape
-    if F % 2:  # a last moment that has nothing to do with the others
+    if F % 2:  # a last frame that has nothing to do with the others
         stiff, right = functional.pad(stiff, (0, 1, 0, 1)), functional.pad(right, (0, 0, 0, 1))
         own = torch.cat([own, torch.eye(3, dtype=own.dtype, device=own.device).expand(N, 1, 3, 3)], 1)
     n = (F + 1) // 2
@@ -180,7 +180,7 @@ def _solve_banded(stiff: Tensor, own: Tensor, right: Tensor) -> tuple[Tensor, Te
 def _features(
     paths: _Paths, measured: Tensor, precision: Tensor, known: Tensor, start: Tensor, spread: Tensor
 ) -> Tensor:
-    """(B, F, J, 24) of every joint at every moment."""
+    """(B, F, J, 24) of every joint at every frame."""
     there = known[..., None]
     residual = (measured - start) / _UNIT_MM * there
     acceleration = paths.acceleration(start) / _UNIT_MM_S2
@@ -212,26 +212,26 @@ def _tamed(vector: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class MotionBlock(nn.Module):
-    """Attention among the joints of a moment, then among the moments of a joint, then a perceptron."""
+    """Attention among the joints of a frame, then among the frames of a joint, then a perceptron."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.joints = Attention(channels, heads)
-        self.moments = Attention(channels, heads)
+        self.frames = Attention(channels, heads)
         self.near = nn.Parameter(torch.linspace(-2.0, 4.0, heads))
-        """Logarithms of how fast a moment's weight falls with time, 1/s, one a head."""
+        """Logarithms of how fast a frame's weight falls with time, 1/s, one a head."""
         self.later = nn.Parameter(torch.zeros(heads))
-        """How much faster it falls for moments that come later than for those before."""
+        """How much faster it falls for frames that come later than for those before."""
         self.norm = nn.LayerNorm(channels)
         self.mix = nn.Sequential(nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels))
 
     def forward(self, tokens: Tensor, time_s: Tensor) -> Tensor:
-        """(B, F, J, C) tokens of moments at (B, F) seconds."""
+        """(B, F, J, C) tokens of frames at (B, F) seconds."""
         B, _, J, _ = tokens.shape
         tokens = tokens + self.joints(tokens, None)
         apart = (time_s[:, None, :] - time_s[:, :, None])[:, None]  # (B, 1, F, F)
         bias = -apart.abs() * self.near.exp()[:, None, None] - apart * self.later[:, None, None]
         bias = bias[:, None].expand(-1, J, -1, -1, -1).reshape(B * J, *bias.shape[1:])
-        tokens = tokens + self.moments(tokens.transpose(1, 2), None, bias).transpose(1, 2)
+        tokens = tokens + self.frames(tokens.transpose(1, 2), None, bias).transpose(1, 2)
         out: Tensor = tokens + self.mix(self.norm(tokens))
         return out

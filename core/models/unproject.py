@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from core.models.multiview_gather import Corners, can_gather, mean_of_views
 from core.models.projection import RigProjector, to_heatmap
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 _MIN_AGREEING = 2.0
 """A voxel that one view sees alone is divided by two all the same: one ray is no agreement."""
@@ -39,7 +39,7 @@ def fuse(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) -> Ten
     Args:
         heatmaps: (B, V, J, H, W).
         xy: (B, V, N, 2) heatmap px.
-        seen: (B, V, N) bool: on the camera's picture. Points outside the heatmap are masked here as well: content that
+        seen: (B, V, N) bool: on the camera's image. Points outside the heatmap are masked here as well: content that
             an augmentation pushed out of the frame is unknown, not absent.
         view_weight: (B, V); 0 leaves a camera out.
 
@@ -62,43 +62,43 @@ def fuse(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) -> Ten
 
 
 def _fill(heatmaps: Tensor, affine: Tensor, xy_px: Tensor, seen: Tensor, view_weight: Tensor) -> Tensor:
-    """As `fuse`, of points in picture px and the affines (B, V, 2, 3), in the way that suits the device."""
+    """As `fuse`, of points in image px and the affines (B, V, 2, 3), in the way that suits the device."""
     if can_gather(heatmaps):
         return mean_of_views(heatmaps, affine, xy_px, seen, view_weight, _MIN_AGREEING)
     return fuse(heatmaps, to_heatmap(affine, xy_px), seen, view_weight)
 
 
-class SpaceUnprojector(nn.Module):
+class VolumeUnprojector(nn.Module):
     """The root space: its voxels are projected once per rig, each call only applies the affine and samples.
 
     On a CPU the pixels around every voxel are kept as well, of the affines that a whole batch shared last: those of
-    pictures as they are.
+    images as they are.
     """
 
     xy_px: Tensor
-    on_picture: Tensor
+    on_image: Tensor
 
-    def __init__(self, projector: RigProjector, space: CaptureSpace) -> None:
+    def __init__(self, projector: RigProjector, volume: CaptureVolume) -> None:
         super().__init__()
-        self.voxels = space.voxels
+        self.voxels = volume.voxels
         device = projector.R.device
-        points = grid_points(torch.tensor(space.size_mm, dtype=torch.float32, device=device), space.voxels)
-        points = points + torch.tensor(np.asarray(space.centre_mm), dtype=torch.float32, device=device)
+        points = grid_points(torch.tensor(volume.size_mm, dtype=torch.float32, device=device), volume.voxels)
+        points = points + torch.tensor(np.asarray(volume.centre_mm), dtype=torch.float32, device=device)
         xy_px, ahead = projector(points)
-        on_picture = ahead & projector.inside(xy_px)
-        self.register_buffer("xy_px", torch.where(on_picture[..., None], xy_px, -1e4), persistent=False)
-        self.register_buffer("on_picture", on_picture, persistent=False)
+        on_image = ahead & projector.inside(xy_px)
+        self.register_buffer("xy_px", torch.where(on_image[..., None], xy_px, -1e4), persistent=False)
+        self.register_buffer("on_image", on_image, persistent=False)
         self._kept: tuple[Tensor, Tensor, tuple[int, int], Corners] | None = None
 
     def forward(self, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
         """Fused volume (B, J, X, Y, Z) of heatmaps (B, V, J, H, W) with affines (B, V, 2, 3) and weights (B, V)."""
         B, V, J, H, W = heatmaps.shape
         if can_gather(heatmaps) and _alike(affine) and _alike(view_weight):
-            # Every moment is a column of one table.
+            # Every frame is a column of one table.
             table = heatmaps.permute(1, 3, 4, 0, 2).flatten().view(V * H * W, B * J)
             fused = self._corners(affine[0], view_weight[0], (H, W)).mean(table).T.contiguous()
         else:
-            xy_px, seen = self.xy_px.expand(B, -1, -1, -1), self.on_picture.expand(B, -1, -1)
+            xy_px, seen = self.xy_px.expand(B, -1, -1, -1), self.on_image.expand(B, -1, -1)
             fused = _fill(heatmaps, affine, xy_px, seen, view_weight)
         return fused.reshape(B, J, *self.voxels)
 
@@ -108,7 +108,7 @@ class SpaceUnprojector(nn.Module):
         if kept and kept[2] == size_hw and torch.equal(kept[0], affine) and torch.equal(kept[1], view_weight):
             return kept[3]
         x, y = (axis.T.contiguous() for axis in to_heatmap(affine, self.xy_px).unbind(-1))
-        seen = self.on_picture.T.contiguous()
+        seen = self.on_image.T.contiguous()
         corners = Corners.around(x, y, seen, size_hw, view_weight, _MIN_AGREEING)
         self._kept = (affine.clone(), view_weight.clone(), size_hw, corners)
         return corners
@@ -119,7 +119,7 @@ def _alike(entries: Tensor) -> bool:
 
 
 class Lattice(nn.Module):
-    """One fine grid over the whole capture space, projected once per rig: every person's cube is a part of it.
+    """One fine grid over the whole capture volume, projected once per rig: every person's cube is a part of it.
 
     Args:
         projector: The rig.
@@ -132,11 +132,11 @@ class Lattice(nn.Module):
     seen: Tensor
     low_mm: Tensor
 
-    def __init__(self, projector: RigProjector, space: CaptureSpace, cube_mm: float, voxels: int) -> None:
+    def __init__(self, projector: RigProjector, volume: CaptureVolume, cube_mm: float, voxels: int) -> None:
         super().__init__()
         self.cube_mm, self.voxels, self.spacing_mm = cube_mm, voxels, cube_mm / (voxels - 1)
         device = projector.R.device
-        low, counts = _lattice(space, cube_mm, voxels)
+        low, counts = _lattice(volume, cube_mm, voxels)
         self.register_buffer("low_mm", torch.tensor(low, dtype=torch.float32, device=device), persistent=False)
         axes = [torch.arange(n, device=device) * self.spacing_mm + start for n, start in zip(counts, low, strict=True)]
         # A layer of x at a time: all points at once would take several times what stays.
@@ -152,9 +152,9 @@ class Lattice(nn.Module):
             self.seen[number] = seen.T.reshape(shape[1:])
 
     @staticmethod
-    def size_mib(views: int, space: CaptureSpace, cube_mm: float, voxels: int) -> float:
+    def size_mib(views: int, volume: CaptureVolume, cube_mm: float, voxels: int) -> float:
         """Memory that a lattice takes."""
-        return float(views * np.prod(_lattice(space, cube_mm, voxels)[1].astype(float)) * 9 / 2**20)
+        return float(views * np.prod(_lattice(volume, cube_mm, voxels)[1].astype(float)) * 9 / 2**20)
 
     def place(self, centre_mm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Cubes around points (P, 3), moved to the lattice by half a spacing at most.
@@ -172,10 +172,10 @@ class Lattice(nn.Module):
         return self.low_mm + index * self.spacing_mm + self.cube_mm / 2, xy.transpose(1, 2), seen.transpose(1, 2)
 
 
-def _lattice(space: CaptureSpace, cube_mm: float, voxels: int) -> tuple[np.ndarray, np.ndarray]:
+def _lattice(volume: CaptureVolume, cube_mm: float, voxels: int) -> tuple[np.ndarray, np.ndarray]:
     """Lowest corner (3,) mm and number of points (3,) of a lattice that holds the cube around any point of a space."""
     spacing = cube_mm / (voxels - 1)
-    return np.asarray(space.low_mm - cube_mm / 2), np.ceil((space.size_mm + cube_mm) / spacing).astype(int) + 1
+    return np.asarray(volume.low_mm - cube_mm / 2), np.ceil((volume.size_mm + cube_mm) / spacing).astype(int) + 1
 
 
 class CubeUnprojector(nn.Module):
@@ -196,7 +196,7 @@ class CubeUnprojector(nn.Module):
         Args:
             source: A rig, whose cubes lie exactly around `centre_mm`, or a lattice, whose cubes lie on it.
             heatmaps: (B, V, J, H, W).
-            affine: (B, V, 2, 3) picture px to heatmap px.
+            affine: (B, V, 2, 3) image px to heatmap px.
             view_weight: (B, V).
             centre_mm: (B, 3).
         """

@@ -1,6 +1,6 @@
 """What the networks are shown: heatmaps of all views, and how they are made of 2D poses and stored heatmaps.
 
-Legend: B batch, T moment, V view, P detection, J joint, H W heatmap.
+Legend: B batch, T frame, V view, P detection, J joint, H W heatmap.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _HIPS = [PANOPTIC15.index("left_hip"), PANOPTIC15.index("right_hip")]
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Heatmaps of a batch of moments.
+    """Heatmaps of a batch of frames.
 
     Attributes:
         heatmaps: (B, V, J, H, W) in 0..1.
         root: (B, V, H, W) of the root network: where the mid-hip is, or a hip where the detector missed the other one.
-        affine: (B, V, 2, 3) picture px to heatmap px.
+        affine: (B, V, 2, 3) image px to heatmap px.
         view_weight: (B, V); 0 leaves a camera out.
         joints: (B, V, D, J, 2) in heatmap px of the detections that the heatmaps were drawn from.
         peak: (B, V, D, J) their heights, 0 where missing.
@@ -90,7 +90,7 @@ class Detections:
     """2D poses of all views in the networks' joint set; P is no identity.
 
     Attributes:
-        xy_px: (T, V, P, J, 2) picture px, 0 where missing.
+        xy_px: (T, V, P, J, 2) image px, 0 where missing.
         score: (T, V, P, J), 0 where missing.
         view_weight: (T, V) 1 where the camera belongs to the take.
     """
@@ -102,9 +102,9 @@ class Detections:
     def __len__(self) -> int:
         return len(self.xy_px)
 
-    def at(self, moments: np.ndarray) -> Detections:
-        """The moments (B,) of these."""
-        return Detections(self.xy_px[moments], self.score[moments], self.view_weight[moments])
+    def at(self, frames: np.ndarray) -> Detections:
+        """The frames (B,) of these."""
+        return Detections(self.xy_px[frames], self.score[frames], self.view_weight[frames])
 
     def seen_by(self, allowed: np.ndarray) -> Detections:
         """With a weight of 0 for views (V,) that are not allowed."""
@@ -112,14 +112,14 @@ class Detections:
 
     @classmethod
     def stack(
-        cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], moments: np.ndarray | slice = slice(None)
+        cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], frames: np.ndarray | slice = slice(None)
     ) -> Detections:
         """The poses of a take in the order of the rig; cameras without poses have weight 0.
 
         Args:
             rig: V cameras.
             poses2d: By camera name, all of one take.
-            moments: Which of the take's moments.
+            frames: Which of the take's frames.
 
         Raises:
             CoreError: No camera of the rig has poses.
@@ -127,7 +127,7 @@ class Detections:
         picked = {name: poses2d[name] for name in rig.names if name in poses2d}
         if not picked:
             raise CoreError("No camera of the rig has 2D poses.", "Label the take first, with the rig that filmed it.")
-        T = len(np.arange(max(p.n_frames for p in picked.values()))[moments])
+        T = len(np.arange(max(p.n_frames for p in picked.values()))[frames])
         P = max(1, *(p.xy_px.shape[1] for p in picked.values()))
         V, J = len(rig), len(PANOPTIC15)
         xy, score = np.zeros((T, V, P, J, 2), np.float32), np.zeros((T, V, P, J), np.float32)
@@ -136,8 +136,8 @@ class Detections:
             if name in picked:
                 poses = picked[name]
                 points, scores = convert(
-                    poses.xy_px[moments].astype(np.float64),
-                    poses.score[moments].astype(np.float64),
+                    poses.xy_px[frames].astype(np.float64),
+                    poses.score[frames].astype(np.float64),
                     poses.skeleton,
                     PANOPTIC15,
                 )
@@ -152,24 +152,24 @@ def shown_views(
     size_hw: tuple[int, int],
     sigma_px: float,
     maps: StoredMaps | None = None,
-    moments: np.ndarray | None = None,
+    frames: np.ndarray | None = None,
 ) -> Views:
-    """What the networks are shown of moments of the footage.
+    """What the networks are shown of frames of the footage.
 
     Args:
-        inputs: B moments of 2D poses.
-        affine: (B, V, 2, 3) picture px to heatmap px, on the networks' device.
+        inputs: B frames of 2D poses.
+        affine: (B, V, 2, 3) image px to heatmap px, on the networks' device.
         size_hw: Height and width.
         sigma_px: Of the Gaussians that are drawn, in heatmap px.
         maps: The estimator's heatmaps, to be shown instead of Gaussians.
-        moments: (B,) which of the stored moments these are; goes with `maps`.
+        frames: (B,) which of the stored frames these are; goes with `maps`.
     """
     xy, score, weight = (tensor(a, affine.device) for a in (inputs.xy_px, inputs.score, inputs.view_weight))
-    if maps is None or moments is None:
+    if maps is None or frames is None:
         return render_views(xy, score, affine, weight, size_hw, sigma_px)
     everything = len(maps.joints) == len(PANOPTIC15)
     drawn = render_views(xy, score, affine, weight, (1, 1) if everything else size_hw, sigma_px)
-    return drawn.showing(maps.version(moments, affine, size_hw), maps.joints)
+    return drawn.showing(maps.version(frames, affine, size_hw), maps.joints)
 
 
 def render_views(
@@ -178,9 +178,9 @@ def render_views(
     """Heatmaps drawn from 2D joints: Gaussians as high as the joint's score.
 
     Args:
-        xy_px: (B, V, P, J, 2) picture px.
+        xy_px: (B, V, P, J, 2) image px.
         score: (B, V, P, J), 0 where missing.
-        affine: (B, V, 2, 3) picture px to heatmap px; an augmentation is part of it, so it is exact.
+        affine: (B, V, 2, 3) image px to heatmap px; an augmentation is part of it, so it is exact.
         view_weight: (B, V).
         size_hw: Height and width.
         sigma_px: In heatmap px.

@@ -12,11 +12,11 @@ from core.board.pattern import Board
 from core.calibration.board.calibrate import BoardCalibration
 from core.calibration.board.calibrate import calibrate as solve_board
 from core.calibration.board.cross_validation import save_residuals
-from core.calibration.board.detect_take import look_through, measured_marker
+from core.calibration.board.detect_take import detect_board, measured_marker
 from core.calibration.board.guidance import next_to_show
 from core.calibration.board.metrics import Quality, measure, measure_rig
 from core.calibration.board.report import judge
-from core.calibration.board.session_board import keep_board, own_board
+from core.calibration.board.session_board import save_session_board, session_board
 from core.calibration.checks import Finding, check_rig
 from core.calibration.world import Similarity, guessed, nearest
 from core.config import to_mapping
@@ -45,13 +45,11 @@ def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporte
         CancelledError: The reporter asked to stop.
     """
     take = session.take(params.take)
-    config = dataclasses.replace(params.calibration, board=own_board(session, params.calibration.board))
+    config = dataclasses.replace(params.calibration, board=session_board(session, params.calibration.board))
     former = session.rig
-    seen = look_through(take, config.board, reporter, rate_hz=config.rate_hz, most_moments=config.most_moments)
+    seen = detect_board(take, config.board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
     lens_views = [
-        look_through(
-            session.take(name), config.board, reporter, rate_hz=config.rate_hz, most_moments=config.most_moments
-        )
+        detect_board(session.take(name), config.board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
         for name in params.lens_takes
     ]
     known = {c.name: c.replace(R=None, t_mm=None) for c in former} if former is not None else {}
@@ -84,7 +82,7 @@ def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporte
     rig.save(folder.rig)
     if params.adopt:
         found, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details | {"folder": folder.name})
-        keep_board(session, config.board)
+        save_session_board(session, config.board)
     else:
         found, backup = check_rig(rig).with_findings(findings), ""
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping() | details
@@ -97,7 +95,7 @@ def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporte
         "verdict": found.verdict,
         "findings": [to_mapping(f) for f in found.findings],
         "left_out_median_px": details["quality"]["left_out_median_px"],
-        "latency_ms": {c.name: round(c.latency_s * 1e3, 2) for c in rig},
+        "time_offset_ms": {c.name: round(c.time_offset_s * 1e3, 2) for c in rig},
         "calibration": folder.name,
         "backup": backup,
     }
@@ -113,8 +111,8 @@ def check_rig_on_board(session: Session, params: CheckRigParams, run: RunLayout,
     rig, take = session.rig, session.take(params.take)
     if rig is None:
         raise CoreError("The session has no rig.", "Import or make a calibration first.")
-    board = own_board(session, params.board)
-    seen = look_through(take, board, reporter, rate_hz=params.rate_hz)
+    board = session_board(session, params.board)
+    seen = detect_board(take, board, reporter, rate_hz=params.rate_hz)
     if not len(seen):
         raise CoreError(f"The board was not found in {take.name}.", "Check the board's settings against the print.")
     quality = measure_rig(rig, seen)
@@ -143,8 +141,8 @@ def _details(rig: CameraRig, quality: Quality, board: Board, solved: BoardCalibr
         "remarks": list(solved.remarks),
         "missing": dict(solved.missing),
         "corner_noise_px": round(solved.solution.sigma_px, 3),
-        "latency_ms": {
-            name: {"delay": round(rig[name].latency_s * 1e3, 2), "error": round(float(sd[v]) * 1e3, 2)}
+        "time_offset_ms": {
+            name: {"time_offset": round(rig[name].time_offset_s * 1e3, 2), "error": round(float(sd[v]) * 1e3, 2)}
             for v, name in enumerate(solved.seen.cameras)
             if rig[name].posed
         },

@@ -69,14 +69,14 @@ def calibrate_people(
         "level": checked.level,
         "verdict": checked.verdict,
         "findings": [to_mapping(f) for f in checked.findings],
-        "latency_ms": {c.name: round(c.latency_s * 1e3, 2) for c in rig},
+        "time_offset_ms": {c.name: round(c.time_offset_s * 1e3, 2) for c in rig},
         "calibration": folder.name,
         "backup": backup,
     }
 
 
 def _filmed(take: Take, rig: CameraRig | None) -> CameraRig:
-    """The cameras of the take with their lenses, at the size of its pictures.
+    """The cameras of the take with their lenses, at the size of its images.
 
     Raises:
         CoreError: The lens of a camera is not known.
@@ -104,7 +104,7 @@ def _merged(former: CameraRig, found: PeopleCalibration, *, keep_others: bool) -
     def camera(old: Camera) -> Camera:
         if old.name in found.rig.names:
             new = found.rig[old.name]
-            return old.replace(R=new.R, t_mm=new.t_mm, latency_s=new.latency_s, rmse_px=new.rmse_px)
+            return old.replace(R=new.R, t_mm=new.t_mm, time_offset_s=new.time_offset_s, rmse_px=new.rmse_px)
         return old if keep_others else old.replace(R=None, t_mm=None, rmse_px=None)
 
     return CameraRig(
@@ -122,14 +122,14 @@ def _details(found: PeopleCalibration) -> dict[str, Any]:
         "missing": dict(found.missing),
         "remarks": list(found.remarks),
         "joint_noise_px": round(found.noise_px, 3),
-        "moments": len(found.time_s),
+        "frames": len(found.time_s),
         "statures_mm": [round(float(s)) for s in found.statures_mm if np.isfinite(s)],
         "inlier_share": {name: round(share, 4) for name, share in found.inlier_share.items()},
         "joint_share": {name: round(share, 4) for name, share in found.joint_share.items()},
         "rotation_error_deg": {name: round(sd, 4) for name, sd in found.rotation_sd_deg.items()},
         "position_error_mm": {name: round(sd, 2) for name, sd in found.position_sd_mm.items()},
-        "latency_ms": {
-            name: {"delay": round(found.rig[name].latency_s * 1e3, 2), "error": round(sd * 1e3, 2)}
-            for name, sd in found.latency_sd_s.items()
+        "time_offset_ms": {
+            name: {"time_offset": round(found.rig[name].time_offset_s * 1e3, 2), "error": round(sd * 1e3, 2)}
+            for name, sd in found.time_offset_sd_s.items()
         },
     }

@@ -102,7 +102,7 @@ def _exams(session: Session, params: EvaluateDatasetParams, reporter: Reporter) 
 
 
 def _of_take(take: Take, poses: str) -> _Exam:
-    """A take that import-dataset made, judged on those of its moments that are tested."""
+    """A take that import-dataset made, judged on those of its frames that are tested."""
     truth = take.truth
     if truth is None:
         raise CoreError(f"Take {take.name} has no truth.", "Name the data set's folder with --folders.")
@@ -135,7 +135,7 @@ def _of_folder(data: DataSet, take: Take | None, poses: str, first_frame: int | 
         found, first_frame = _baseline(data, reporter), None
     else:
         found = Pose3DSequence.load(Path(poses).expanduser())
-    at = _moments(found, data.frames[tested], data.fps, first_frame)
+    at = _frames(found, data.frames[tested], data.fps, first_frame)
     return _Exam(kind=data.kind, name=data.name, predicted=_picked(found, at), truth=truth)
 
 
@@ -152,8 +152,8 @@ def _baseline(data: DataSet, reporter: Reporter) -> Pose3DSequence:
     )
 
 
-def _moments(found: Pose3DSequence, frames: I64, fps: float, first_frame: int | None) -> I64:
-    """(F,) moment of a result for each frame, -1 where it has none."""
+def _frames(found: Pose3DSequence, frames: I64, fps: float, first_frame: int | None) -> I64:
+    """(F,) frame of a result for each frame, -1 where it has none."""
     count = len(found.time_s)
     if first_frame is not None:
         numbers = first_frame + np.round(found.time_s * fps).astype(np.int64)
@@ -169,26 +169,26 @@ def _moments(found: Pose3DSequence, frames: I64, fps: float, first_frame: int | 
     if count > frames[-1]:
         return frames
     raise CoreError(
-        f"The result has {count} moments; the data set tests {len(frames)} frames up to number {frames[-1]}.",
+        f"The result has {count} frames; the data set tests {len(frames)} frames up to number {frames[-1]}.",
         "Say with --set first_frame=NUMBER which frame is at the result's time 0.",
     )
 
 
 def _picked(found: Pose3DSequence, at: I64) -> Pose3DSequence:
-    """The result's people at the chosen moments; nobody where there is none."""
-    none, moments = at < 0, np.arange(len(at), dtype=float)
+    """The result's people at the chosen frames; nobody where there is none."""
+    none, frames = at < 0, np.arange(len(at), dtype=float)
     if not len(found.time_s):
         nobody = np.zeros((len(at), 0, len(found.skeleton)))
         return Pose3DSequence(
             skeleton=found.skeleton,
-            time_s=moments,
+            time_s=frames,
             xyz_mm=np.zeros((*nobody.shape, 3)),
             score=nobody,
             person_ids=(),
         )
     return dataclasses.replace(
         found,
-        time_s=moments,
+        time_s=frames,
         xyz_mm=np.where(none[:, None, None, None], np.nan, found.xyz_mm[at]),
         score=np.where(none[:, None, None], 0.0, found.score[at]),
         covariance_mm2=None,

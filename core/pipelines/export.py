@@ -83,6 +83,6 @@ def _warn_of_uneven_times(poses: Pose3DSequence, reporter: Reporter) -> None:
     if steps.size and (np.abs(steps * poses.fps - 1) > _UNEVEN).any():
         reporter.note(
             f"The take's frames are not evenly spaced: C3D keeps one rate ({poses.fps:.6g} frames per second), so "
-            "moments shift in it. TRC, CSV, JSON and NetCDF keep the true times.",
+            "frames shift in it. TRC, CSV, JSON and NetCDF keep the true times.",
             "warning",
         )

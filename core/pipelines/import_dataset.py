@@ -28,14 +28,14 @@ from core.types.pose2d import Pose2D
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """One camera's part of the take, and which of its pictures belongs to each moment (T,), -1 for none."""
+    """One camera's part of the take, and which of its images belongs to each frame (T,), -1 for none."""
 
     camera: TakeCamera
     index: I64
 
 
 def import_dataset(session: Session, params: ImportDatasetParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Makes a take of the frames of a data set: pictures where there are any, the set's 2D poses, and its truth.
+    """Makes a take of the frames of a data set: images where there are any, the set's 2D poses, and its truth.
 
     The set's cameras become the session's rig, or are it already. Nothing of the truth is ever used but by
     evaluate-dataset.
@@ -51,7 +51,7 @@ def import_dataset(session: Session, params: ImportDatasetParams, run: RunLayout
     folder = Path(params.folder).expanduser()
     name = free_take_name(session, params.name, [folder])
     reporter.progress(0, 1, "Reading the data set")
-    data = _with_pictures(read_dataset(folder, params.kind, params.split, params.cameras))
+    data = _with_images(read_dataset(folder, params.kind, params.split, params.cameras))
     check(reporter)
     fits = _fits(session, data)
     with staged(session, name) as staging:
@@ -90,32 +90,32 @@ def _fits(session: Session, data: DataSet) -> bool:
     )
 
 
-def _with_pictures(data: DataSet) -> DataSet:
-    """The set without cameras and frames of which there are no pictures, where there are pictures of others."""
-    seen = [name for name in data.rig.names if name in data.pictures or name in data.videos]
+def _with_images(data: DataSet) -> DataSet:
+    """The set without cameras and frames of which there are no images, where there are images of others."""
+    seen = [name for name in data.rig.names if name in data.images or name in data.videos]
     if not seen:
-        return dataclasses.replace(data, notes=(*data.notes, "There are no pictures: only 2D poses can be used."))
+        return dataclasses.replace(data, notes=(*data.notes, "There are no images: only 2D poses can be used."))
     blind = [name for name in data.rig.names if name not in seen]
     if blind and not data.poses2d:
         if len(seen) < 2:
-            raise CoreError(f"{data.name} has pictures of {seen[0]} only.", "Unpack those of another camera.")
-        note = f"There are no pictures of {', '.join(blind)}: the take uses {len(seen)} cameras."
+            raise CoreError(f"{data.name} has images of {seen[0]} only.", "Unpack those of another camera.")
+        note = f"There are no images of {', '.join(blind)}: the take uses {len(seen)} cameras."
         data = dataclasses.replace(data, rig=data.rig.subset(seen), notes=(*data.notes, note))
     if data.videos:
         return data
-    shown = np.array([any(files[t] is not None for files in data.pictures.values()) for t in range(len(data.frames))])
+    shown = np.array([any(files[t] is not None for files in data.images.values()) for t in range(len(data.frames))])
     if shown.all():
         return data
-    note = f"{int((~shown).sum())} frames without any picture are left out."
+    note = f"{int((~shown).sum())} frames without any image are left out."
     poses2d = {name: _rows(pose, shown) for name, pose in data.poses2d.items()}
-    pictures = {n: tuple(f for f, keep in zip(p, shown, strict=True) if keep) for n, p in data.pictures.items()}
+    images = {n: tuple(f for f, keep in zip(p, shown, strict=True) if keep) for n, p in data.images.items()}
     return dataclasses.replace(
         data,
         frames=data.frames[shown],
         tested=data.tested[shown],
         truth=_from_start(data, shown),
         poses2d=poses2d,
-        pictures=pictures,
+        images=images,
         notes=(*data.notes, note),
     )
 
@@ -130,16 +130,16 @@ def _rows(pose: Pose2D, rows: np.ndarray) -> Pose2D:
 
 
 def _parts(data: DataSet, staging: TakeLayout, reporter: Reporter) -> list[_Part]:
-    """Pictures become videos whose pictures are the moments; videos are copied whole."""
+    """Images become videos whose images are the frames; videos are copied whole."""
     copied = copy_videos({n: data.videos[n] for n in data.rig.names if n in data.videos}, staging, reporter)
     parts = []
     for v, camera in enumerate(data.rig):
-        reporter.progress(v, len(data.rig), "Putting the pictures together")
+        reporter.progress(v, len(data.rig), "Putting the images together")
         check(reporter)
         if camera.name in copied:
             parts.append(_of_video(data, camera.name, staging.root / copied[camera.name]))
         else:
-            parts.append(_of_pictures(data, camera.name, camera.size_px, staging, reporter))
+            parts.append(_of_images(data, camera.name, camera.size_px, staging, reporter))
     return parts
 
 
@@ -159,22 +159,22 @@ def _of_video(data: DataSet, name: str, path: Path) -> _Part:
     return _Part(part, index)
 
 
-def _of_pictures(data: DataSet, name: str, size_px: tuple[int, int], staging: TakeLayout, reporter: Reporter) -> _Part:
-    """A camera without any picture gets none here either; where nobody has pictures every moment counts as seen."""
-    files = data.pictures.get(name, (None,) * len(data.frames))
+def _of_images(data: DataSet, name: str, size_px: tuple[int, int], staging: TakeLayout, reporter: Reporter) -> _Part:
+    """A camera without any image gets none here either; where nobody has images every frame counts as seen."""
+    files = data.images.get(name, (None,) * len(data.frames))
     there = np.array([file is not None for file in files])
     path, fps = staging.video(name, SUFFIX), _fps(data)
     if there.any():
         times = data.truth.time_s[there].tolist()
         size_px = write_video([f for f in files if f is not None], times, fps, path, reporter)
-    elif not (data.pictures or data.videos):
+    elif not (data.images or data.videos):
         there[:] = True
     camera = TakeCamera(name=name, file=path.name, size_px=size_px, n_frames=max(int(there.sum()), 1), fps=fps)
     return _Part(camera, np.where(there, np.cumsum(there) - 1, -1))
 
 
 def _fps(data: DataSet) -> float:
-    """Moments a second: the set's rate, less where frames are left out."""
+    """Frames a second: the set's rate, less where frames are left out."""
     return float(1 / np.median(np.diff(data.truth.time_s))) if len(data.frames) > 1 else data.fps
 
 

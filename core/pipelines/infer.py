@@ -24,7 +24,7 @@ def infer(session: Session, params: InferParams, run: RunLayout, reporter: Repor
     """Predicts the whole take, tracks people, smooths if asked to, and stores the result under the model's name.
 
     Returns:
-        `model`, `file`, `people`, `people_per_frame` (number of people to number of moments), `device`.
+        `model`, `file`, `people`, `people_per_frame` (number of people to number of frames), `device`.
 
     Raises:
         CoreError: No trained run, or the take is not labelled.
@@ -38,7 +38,7 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
     take = session.take(params.take)
     rig = session.rig_for(take)
     model = session.layout.run(params.run) if params.run else _newest(session)
-    predictor = Predictor.load(model, precision=params.precision, over_time=params.over_time)
+    predictor = Predictor.load(model, precision=params.precision, temporal=params.temporal)
     sequence = predictor.predict_take(take, rig, params.estimator, reporter, tracking=params.tracking, group=group)
     if not group.first:
         return {}

@@ -50,7 +50,7 @@ def import_take(session: Session, params: ImportTakeParams, run: RunLayout, repo
 def import_rig(session: Session, params: ImportRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Reads a rig file, looks whether it can be right, and makes it the session's rig.
 
-    A rig that cannot be right is imported all the same, so that it can be looked at over the pictures; the findings
+    A rig that cannot be right is imported all the same, so that it can be looked at over the images; the findings
     say so. The rig that was there is kept.
     """
     reporter.progress(0, 3, "Reading the rig")
@@ -123,16 +123,16 @@ def import_poses2d(session: Session, params: ImportPoses2DParams, run: RunLayout
         absent = sum(number >= 0 and number not in found for number in index)
         if absent == sum(number >= 0 for number in index):
             raise CoreError(
-                f"{folders[camera].name} has poses of pictures {min(found)} to {max(found)}, none of them in the take.",
+                f"{folders[camera].name} has poses of images {min(found)} to {max(found)}, none of them in the take.",
                 "Choose the poses of the videos that the take was made of.",
             )
         if absent:
-            reporter.note(f"{camera}: {absent} of {len(index)} moments have no file; nobody is seen there.", "warning")
+            reporter.note(f"{camera}: {absent} of {len(index)} frames have no file; nobody is seen there.", "warning")
         poses = stacked(camera, importer.skeleton, [found.get(number, []) if number >= 0 else [] for number in index])
         poses.save(take.layout.poses2d_file(name, camera))
         people[camera] = round(float(poses.present.sum()) / max(len(index), 1), 3)
     note_poses2d(take.layout, name, importer.title, importer.skeleton, people)
-    return {"take": take.name, "estimator": name, "people_per_picture": people}
+    return {"take": take.name, "estimator": name, "people_per_image": people}
 
 
 def note_poses2d(layout: TakeLayout, name: str, title: str, skeleton: Skeleton, people: dict[str, float]) -> None:
@@ -142,7 +142,7 @@ def note_poses2d(layout: TakeLayout, name: str, title: str, skeleton: Skeleton, 
         "title": title,
         "skeleton": skeleton.name,
         "heatmaps": False,
-        "people_per_picture": people,
+        "people_per_image": people,
         "code_version": __version__,
     }
     write_yaml(layout.poses2d_manifest(name), manifest)
@@ -179,7 +179,7 @@ def free_calibration(session: Session) -> CalibrationLayout:
 
 
 def _video_sizes(session: Session) -> dict[str, tuple[int, int]]:
-    """Picture sizes by camera name, from the takes; cameras whose takes disagree are left out."""
+    """Image sizes by camera name, from the takes; cameras whose takes disagree are left out."""
     sizes: dict[str, set[tuple[int, int]]] = {}
     for name in session.take_names():
         for camera in session.take(name).manifest.cameras:

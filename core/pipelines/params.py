@@ -23,7 +23,7 @@ class ImportTakeParams:
         cameras: Camera names in the order of `videos`; empty to take them from the file names and the rig.
         name: Take name; empty to derive one.
         kind: What was filmed.
-        timestamps: CSV of the pictures' recorded times (cam_id, frame_index, frame_time); empty takes a
+        timestamps: CSV of the images' recorded times (cam_id, frame_index, frame_time); empty takes a
             `timestamps.csv` beside the videos where it fits them.
     """
 
@@ -63,7 +63,7 @@ class RecordParams:
         seconds: How long; 0 until it is cancelled.
         watch_only: Whether no take is made, and the cameras are only watched.
         board: That is looked for in the previews; None for the session's.
-        preview_hz: Looks at the newest pictures a second.
+        preview_hz: Looks at the newest images a second.
     """
 
     cameras: tuple[str, ...]
@@ -122,7 +122,7 @@ class CheckRigParams:
     Attributes:
         take: Take of the board.
         board: The board.
-        rate_hz: Most moments a second that are looked at.
+        rate_hz: Most frames a second that are looked at.
     """
 
     take: str
@@ -131,7 +131,7 @@ class CheckRigParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetFrameParams:
+class SetWorldParams:
     """Another world frame for the session's rig: what is given is done, in this order.
 
     Attributes:
@@ -193,7 +193,7 @@ class ExportRigParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportDatasetParams:
-    """A public data set's sequence as a take, with its cameras, truth, pictures and 2D poses.
+    """A public data set's sequence as a take, with its cameras, truth, images and 2D poses.
 
     Attributes:
         folder: The data set, as its authors lay it out.
@@ -227,13 +227,13 @@ class ImportPoses2DParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelParams:
+class Pose2DParams:
     """2D poses of every view of a take.
 
     Attributes:
         allow_download: Whether a missing model may be fetched from its card's address.
         model_file: Local ONNX file to use for the estimator's card instead of a download.
-        processes: That share the pictures on this machine. One uses all cores, but only one GPU.
+        processes: That share the images on this machine. One uses all cores, but only one GPU.
     """
 
     take: str
@@ -244,7 +244,7 @@ class LabelParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssociateParams:
+class TriangulateParams:
     """3D without training: the baseline."""
 
     take: str
@@ -279,16 +279,16 @@ class InferParams:
         run: Name.
         estimator: Whose 2D poses to use.
         precision: What the networks compute in: "auto" is bf16 where the device gains by it.
-        over_time: Whether the moments before and after are used, where the run has learned to.
+        temporal: Whether the frames before and after are used, where the run has learned to.
         tracking: Identity and smoothing.
-        processes: That share the moments on this machine; 0 takes one for each GPU.
+        processes: That share the frames on this machine; 0 takes one for each GPU.
     """
 
     take: str
     run: str = ""
     estimator: str = DEFAULT_ESTIMATOR
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    over_time: bool = True
+    temporal: bool = True
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     processes: int = 0
 
@@ -313,7 +313,7 @@ class EvaluateDatasetParams:
         poses: For each sequence or for all: "baseline" or a run's name; without takes, a NetCDF file, or "baseline" to
             triangulate the 2D poses that come with the set.
         first_frame: With folders: number, in the set's counting, of the frame at the result's time 0. None: the result
-            has one moment for every frame that is tested, or for every frame from number 0 on.
+            has one frame for every frame that is tested, or for every frame from number 0 on.
     """
 
     takes: tuple[str, ...] = ()
@@ -344,7 +344,7 @@ class ExportParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathParams:
+class RunParams:
     """The whole path on one take: label, associate, train, infer, evaluate, export."""
 
     take: str

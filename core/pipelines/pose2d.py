@@ -25,7 +25,7 @@ from core.config import to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, sha256, write_yaml
 from core.jobs.launch import Ranks, together, wait_for
-from core.pipelines.params import LabelParams
+from core.pipelines.params import Pose2DParams
 from core.pose2d.cards import ModelCard, card
 from core.pose2d.download import Fetching, model_files
 from core.pose2d.estimator import ESTIMATORS, Detections, Estimator
@@ -46,11 +46,11 @@ _STAGE = "Finding 2D poses"
 Found = tuple[int, Detections, bytes]
 
 
-def label(session: Session, params: LabelParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def estimate_poses2d(session: Session, params: Pose2DParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Finds 2D poses in every view of a take and stores them under the estimator's name.
 
     Returns:
-        take, estimator, cached, pictures, people_per_picture (by camera), heatmaps and provider.
+        take, estimator, cached, images, people_per_image (by camera), heatmaps and provider.
 
     Raises:
         CoreError: No such take or estimator, a model that is missing or wrong, or a video that cannot be read.
@@ -83,9 +83,9 @@ def label(session: Session, params: LabelParams, run: RunLayout, reporter: Repor
 
 
 def _estimate_share(
-    work: _Work, files: dict[str, Path], params: LabelParams, ranks: Ranks, reporter: Reporter
+    work: _Work, files: dict[str, Path], params: Pose2DParams, ranks: Ranks, reporter: Reporter
 ) -> Estimator:
-    # Several pictures at once with a thread each use the cores better than all threads on one picture.
+    # Several images at once with a thread each use the cores better than all threads on one image.
     model, threads = work.model, max(1, cores() // _MAX_WORKERS)
     estimator = ESTIMATORS.get(model.runner)(model.name, files, params.pose2d, threads)
     reporter.note(estimator.provider.words)
@@ -99,7 +99,7 @@ class _Work:
 
     take: Take
     model: ModelCard
-    params: LabelParams
+    params: Pose2DParams
 
     @property
     def _parts(self) -> Path:
@@ -143,7 +143,7 @@ class _Work:
         return self._parts / f"{self.take.layout.poses2d_file(self.model.name, camera).stem}.{start:08d}.npz"
 
     def starts(self) -> range:
-        """First moment of each stretch."""
+        """First frame of each stretch."""
         return range(0, self.take.manifest.n_frames, STRETCH)
 
     def run(self, estimator: Estimator, workers: int, reporter: Reporter, ranks: Ranks) -> None:
@@ -156,7 +156,7 @@ class _Work:
         with ThreadPoolExecutor(workers, thread_name_prefix="pose2d") as pool:
             for v, stretches in groupby(share, lambda one: one[0]):
                 camera, index = self.take.cameras[v], timeline.frame_index[:, v]
-                with _pictures(self.take, camera) as video:
+                with _images(self.take, camera) as video:
                     for _, start in stretches:
                         wanted = np.arange(start, min(start + STRETCH, len(index)))
                         wanted = wanted[index[wanted] >= 0]
@@ -188,14 +188,14 @@ class _Work:
                 assemble_heatmaps(heatmaps, estimator.skeleton, (Part.load(path) for path in paths), parts, n_frames)
             else:
                 heatmaps.unlink(missing_ok=True)
-            people[camera] = _per_picture(poses, sum(len(p.moments) for p in parts))
+            people[camera] = _per_image(poses, sum(len(p.frames) for p in parts))
         manifest = {
             "estimator": name,
             "title": self.model.title,
             "licence": self.model.licence,
             "skeleton": estimator.skeleton.name,
             "heatmaps": self.has_heatmaps(),
-            "people_per_picture": people,
+            "people_per_image": people,
             "provider": estimator.provider.name,
             "onnxruntime": onnxruntime.__version__,
             "code_version": __version__,
@@ -209,23 +209,23 @@ class _Work:
         return all(self.take.layout.heatmaps_file(self.model.name, c).is_file() for c in self.take.cameras)
 
 
-def _pictures(take: Take, camera: str) -> VideoReader:
+def _images(take: Take, camera: str) -> VideoReader:
     return VideoReader(take.video_path(camera), take.camera(camera).rotation_deg)
 
 
 def _estimated(
     video: VideoReader,
-    moments: np.ndarray,
+    frames: np.ndarray,
     index: np.ndarray,
     estimator: Estimator,
     pool: ThreadPoolExecutor,
     workers: int,
 ) -> Iterator[list[Found]]:
-    """Detections of some moments, in order: pictures are decoded here while the pool works on earlier ones."""
+    """Detections of some frames, in order: images are decoded here while the pool works on earlier ones."""
     waiting: deque[Future[list[Found]]] = deque()
     try:
-        for first in range(0, len(moments), estimator.batch):
-            batch = moments[first : first + estimator.batch].tolist()
+        for first in range(0, len(frames), estimator.batch):
+            batch = frames[first : first + estimator.batch].tolist()
             images = [video.read(int(index[t])) for t in batch]
             waiting.append(pool.submit(_estimate, estimator, batch, images))
             if len(waiting) > workers:
@@ -237,11 +237,11 @@ def _estimated(
             future.cancel()
 
 
-def _estimate(estimator: Estimator, moments: Sequence[int], images: Sequence[U8]) -> list[Found]:
-    return [(t, found, pack(found)) for t, found in zip(moments, estimator.estimate(images), strict=True)]
+def _estimate(estimator: Estimator, frames: Sequence[int], images: Sequence[U8]) -> list[Found]:
+    return [(t, found, pack(found)) for t, found in zip(frames, estimator.estimate(images), strict=True)]
 
 
-def _request(take: Take, model: ModelCard, files: dict[str, Path], params: LabelParams) -> dict[str, Any]:
+def _request(take: Take, model: ModelCard, files: dict[str, Path], params: Pose2DParams) -> dict[str, Any]:
     """Everything that the result depends on, as plain values: equal requests have equal results."""
     config = to_mapping(params.pose2d)
     config.pop("provider")  # processors differ by rounding only
@@ -268,8 +268,8 @@ def _fingerprint(path: Path, ends: int = 1 << 20) -> str:
     return digest.hexdigest()
 
 
-def _per_picture(poses: Pose2D, pictures: int) -> float:
-    return round(float(poses.present.sum()) / max(pictures, 1), 3)
+def _per_image(poses: Pose2D, images: int) -> float:
+    return round(float(poses.present.sum()) / max(images, 1), 3)
 
 
 def _summary(take: Take, model: ModelCard, *, cached: bool) -> dict[str, Any]:
@@ -279,21 +279,21 @@ def _summary(take: Take, model: ModelCard, *, cached: bool) -> dict[str, Any]:
         "take": take.name,
         "estimator": model.name,
         "cached": cached,
-        "pictures": int((timeline.frame_index >= 0).sum()),
-        "people_per_picture": manifest["people_per_picture"],
+        "images": int((timeline.frame_index >= 0).sum()),
+        "people_per_image": manifest["people_per_image"],
         "heatmaps": manifest["heatmaps"],
         "provider": manifest["provider"],
     }
 
 
 def _tell(result: dict[str, Any], reporter: Reporter) -> None:
-    people: dict[str, float] = result["people_per_picture"]
+    people: dict[str, float] = result["people_per_image"]
     counts = ", ".join(f"{name} {mean:.1f}" for name, mean in people.items())
-    reporter.note(f"People per picture: {counts}.")
+    reporter.note(f"People per image: {counts}.")
     nobody = [name for name, mean in people.items() if mean == 0]
     if nobody:
         reporter.note(
-            f"Nobody was found in {', '.join(nobody)}: check the picture, or raise the long side of the network's "
+            f"Nobody was found in {', '.join(nobody)}: check the image, or raise the long side of the network's "
             "input for small people.",
             "warning",
         )

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from core.calibration.board.live import BoardWatch, Watching
-from core.calibration.board.session_board import own_board
+from core.calibration.board.session_board import session_board
 from core.capture.recorder import Recorder, finish
 from core.capture.source import Source, name_and_address, open_source
-from core.capture.sources.demo import SCHEME, DemoRoom
+from core.capture.sources.demo import SCHEME, DemoCameras
 from core.errors import CoreError
 from core.pipelines.params import RecordParams
 from core.progress import Reporter, check
@@ -38,7 +38,7 @@ def record(session: Session, params: RecordParams, run: RunLayout, reporter: Rep
     crashed, it brings in what that one left.
 
     Returns:
-        `take` (empty if nothing was kept), `seconds`, `pictures` by camera.
+        `take` (empty if nothing was kept), `seconds`, `images` by camera.
 
     Raises:
         CoreError: No camera, or none of them runs; what the others sent stays.
@@ -49,8 +49,8 @@ def record(session: Session, params: RecordParams, run: RunLayout, reporter: Rep
         reporter.note("A recording was cut off here: what it left is brought in.")
         return _bring_in(session, params, folder, reporter, 0.0)
     addresses = _addresses(params.cameras)
-    board = params.board or own_board(session)
-    room = DemoRoom(board) if any(a.startswith(f"{SCHEME}:") for a in addresses.values()) else None
+    board = params.board or session_board(session)
+    room = DemoCameras(board) if any(a.startswith(f"{SCHEME}:") for a in addresses.values()) else None
 
     def opened(address: str) -> Source:
         if room is not None and address.startswith(f"{SCHEME}:"):
@@ -66,15 +66,15 @@ def record(session: Session, params: RecordParams, run: RunLayout, reporter: Rep
     for problem in problems:
         reporter.note(problem, "warning")
     if not any(camera.frames for camera in recorder.watched.values()):
-        raise CoreError("No camera sent a picture.", " ".join(problems) or "Check the addresses of the cameras.")
+        raise CoreError("No camera sent an image.", " ".join(problems) or "Check the addresses of the cameras.")
     if params.watch_only:
         check(reporter)
-        return {"take": "", "seconds": round(seconds, 1), "pictures": _counts(recorder)}
+        return {"take": "", "seconds": round(seconds, 1), "images": _counts(recorder)}
     return _bring_in(session, params, folder, _Uncancelled(reporter), seconds)
 
 
 def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, run: RunLayout, reporter: Reporter) -> float:
-    """Looks at the newest pictures until the end; returns how long it was."""
+    """Looks at the newest images until the end; returns how long it was."""
     begin = time.monotonic()
     told: Watching | None = None
     looks, shown = 0, dict.fromkeys(recorder.watched, 0)
@@ -87,13 +87,13 @@ def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, run: Run
             break
         fresh = {n: c.newest for n, c in recorder.watched.items() if c.newest is not None and c.frames > shown[n]}
         shown |= {name: recorder.watched[name].frames for name in fresh}
-        pictures = {name: np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for name, frame in fresh.items()}
-        corners = watch.look(pictures) if pictures else {}
-        if pictures and looks % _SUMMARY_EVERY == 0:
+        images = {name: np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for name, frame in fresh.items()}
+        corners = watch.look(images) if images else {}
+        if images and looks % _SUMMARY_EVERY == 0:
             told = watch.summary()
-        looks += bool(pictures)
-        for name, picture in pictures.items():
-            _show(run.live_picture(name), picture)
+        looks += bool(images)
+        for name, image in images.items():
+            _show(run.live_image(name), image)
         _tell(run.live_state, recorder, corners, told, seconds)
         if params.seconds:
             reporter.progress(min(seconds, params.seconds), params.seconds, "Recording")
@@ -103,19 +103,19 @@ def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, run: Run
     return time.monotonic() - begin
 
 
-def _show(path: Path, picture: U8) -> None:
+def _show(path: Path, image: U8) -> None:
     """Puts a preview where the window finds it."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     scale = min(1.0, _PREVIEW_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
     ok, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), _JPEG)
     if ok:
         _put(path, data.tobytes())
 
 
 def _put(path: Path, data: bytes) -> None:
-    """Replaces a file as a whole; not synced to the disk, as the next one follows in a moment."""
+    """Replaces a file as a whole; not synced to the disk, as the next one follows in a frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     temporary.write_bytes(data)
@@ -134,7 +134,7 @@ def _tell(path: Path, recorder: Recorder, corners: Mapping[str, F64], told: Watc
             "corners": np.round(corners[name], 1).tolist() if name in corners else [],
             "cells": [] if seen is None else seen.cells.tolist(),
             "share": 0.0 if seen is None else round(seen.share, 3),
-            "board": 0 if seen is None else seen.pictures,
+            "board": 0 if seen is None else seen.images,
         }
     state = {"seconds": round(seconds, 1), "advice": "" if told is None else told.advice, "cameras": cameras}
     _put(path, json.dumps(state, allow_nan=False).encode())
@@ -149,7 +149,7 @@ def _bring_in(
     )
     counts = {camera.name: camera.n_frames for camera in take.manifest.cameras}
     shutil.rmtree(folder)
-    return {"take": take.name, "seconds": round(seconds, 1), "pictures": counts}
+    return {"take": take.name, "seconds": round(seconds, 1), "images": counts}
 
 
 def _counts(recorder: Recorder) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Verb `path`: from the videos of a take to exported 3D poses and the figures that say how good they are.
+"""Verb `run`: from the videos of a take to exported 3D poses and the figures that say how good they are.
 
 Each step is the verb of its own name. A step whose result is already there for the same settings is not done again, so
 that a path that was stopped goes on where it was.
@@ -14,22 +14,22 @@ from core.errors import CoreError
 from core.files import read_json
 from core.jobs import Event, Job, JobSpec, Metric, Noted, Progressed, perform
 from core.pipelines.params import (
-    AssociateParams,
     EvaluateParams,
     ExportParams,
     InferParams,
-    LabelParams,
-    PathParams,
+    Pose2DParams,
+    RunParams,
     TrainParams,
+    TriangulateParams,
 )
 from core.pipelines.verbs import verb
-from core.pipelines.volume import space_to_train_in
+from core.pipelines.volume import volume_to_train_in
 from core.progress import NullReporter, Reporter, Stage, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig, preset
-from core.types import CameraRig, ChosenSpace
+from core.types import CameraRig, VolumeSettings
 
-_SHARES = {"label": 0.07, "associate": 0.03, "train": 0.8, "infer": 0.05, "evaluate": 0.03, "export": 0.02}
+_SHARES = {"pose2d": 0.07, "triangulate": 0.03, "train": 0.8, "infer": 0.05, "evaluate": 0.03, "export": 0.02}
 """Of the whole time, as measured on the embedded sample without a GPU."""
 
 
@@ -76,11 +76,11 @@ class _Path:
         """The run to train in, and whether it is finished: one of the same settings, rig, space and labels, or new."""
         rig = self.session.rig_for(take)
         config = preset(values["preset"]) if values["preset"] else from_mapping(TrainConfig, values["training"])
-        space = space_to_train_in(self.session, [take.name], config, NullReporter())
+        volume = volume_to_train_in(self.session, [take.name], config, NullReporter())
         labelled = take.layout.poses2d_manifest(estimator).stat().st_mtime
         for run in reversed(self.session.runs()):
             job = Job(run.root)
-            if _settings(job.spec) != values or not _same_rig(run, rig) or not _same_space(run, space):
+            if _settings(job.spec) != values or not _same_rig(run, rig) or not _same_volume(run, volume):
                 continue
             if run.config.stat().st_mtime > labelled:
                 job.poll()
@@ -89,7 +89,7 @@ class _Path:
         return self.session.layout.run(f"{self.run.name}-train"), False
 
 
-def run_path(session: Session, params: PathParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Runs the whole path on one take.
 
     Returns:
@@ -103,10 +103,12 @@ def run_path(session: Session, params: PathParams, run: RunLayout, reporter: Rep
     take, estimator = session.take(params.take), params.pose2d.estimator
     session.rig_for(take)
     path = _Path(session, run, reporter)
-    path.step("label", LabelParams(take=take.name, pose2d=params.pose2d))
+    path.step("pose2d", Pose2DParams(take=take.name, pose2d=params.pose2d))
     path.step(
-        "associate",
-        AssociateParams(take=take.name, estimator=estimator, association=params.association, tracking=params.tracking),
+        "triangulate",
+        TriangulateParams(
+            take=take.name, estimator=estimator, association=params.association, tracking=params.tracking
+        ),
     )
     model = path.train(TrainParams(takes=(take.name,), estimator=estimator, preset=params.preset), take)
     path.step("infer", InferParams(take=take.name, run=model, estimator=estimator, tracking=params.tracking))
@@ -151,8 +153,8 @@ def _same_rig(run: RunLayout, rig: CameraRig) -> bool:
     return run.rig.exists() and CameraRig.load(run.rig).digest == rig.digest
 
 
-def _same_space(run: RunLayout, space: ChosenSpace) -> bool:
+def _same_volume(run: RunLayout, volume: VolumeSettings) -> bool:
     try:
-        return run.space.exists() and ChosenSpace.load(run.space) == space
+        return run.volume.exists() and VolumeSettings.load(run.volume) == volume
     except CoreError:
         return False  # of a newer version, or damaged: not known to be the same

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from core.config import to_mapping
-from core.datasets.images import StoredPictures
-from core.datasets.take_images import take_pictures
+from core.datasets.images import StoredImages
+from core.datasets.take_images import take_images
 from core.errors import CoreError
 from core.files import write_yaml
 from core.models.device import describe, own_processes, pick_device
@@ -17,7 +17,7 @@ from core.models.stored_heatmaps import TakeMaps
 from core.models.views import Detections
 from core.pipelines.params import TrainParams
 from core.pipelines.triangulate import refit_without
-from core.pipelines.volume import in_space, space_of_run
+from core.pipelines.volume import in_volume, volume_of_run
 from core.pose2d.heatmaps import take_heatmaps
 from core.progress import Reporter
 from core.session import BASELINE, RunLayout, Session, Take
@@ -58,8 +58,8 @@ def _train(
     takes = _takes(session, params)
     rig = session.rig_for_all(takes)
     with group.in_turn():
-        chosen = space_of_run(session, params.takes, config, run, reporter)
-    config = in_space(config, chosen)
+        chosen = volume_of_run(session, params.takes, config, run, reporter)
+    config = in_volume(config, chosen)
     if group.first:
         rig.save(run.rig)
         write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
@@ -68,13 +68,13 @@ def _train(
         maps: list[TakeMaps] = []
         if config.model.heatmap.source == "estimator":
             maps = [TakeMaps(opened.enter_context(take_heatmaps(t, params.estimator, rig))) for t in takes]
-        pictures = []
+        images = []
         if config.model.heatmap.source == "backbone":
             with group.in_turn():
-                pictures = [take_pictures(take, rig, config.model, reporter) for take in takes]
-        footage = _footage(rig, takes, params.estimator, config, maps, pictures, reporter)
-        space = chosen.space(config.model.root.spacing_mm)
-        trainer = Trainer(config, footage, space, run.checkpoints, device, reporter, group)
+                images = [take_images(take, rig, config.model, reporter) for take in takes]
+        footage = _footage(rig, takes, params.estimator, config, maps, images, reporter)
+        volume = chosen.volume(config.model.root.spacing_mm)
+        trainer = Trainer(config, footage, volume, run.checkpoints, device, reporter, group)
         state = trainer.run()
     return {
         "steps": state.steps_done,
@@ -83,7 +83,7 @@ def _train(
         "best_stage": state.best_stage,
         "device": describe(device),
         "processes": group.ranks.world,
-        "space": trainer.scene.space.to_mapping(),
+        "volume": trainer.scene.volume.to_mapping(),
     }
 
 
@@ -103,7 +103,7 @@ def _footage(
     estimator: str,
     config: TrainConfig,
     maps: list[TakeMaps],
-    pictures: list[StoredPictures],
+    images: list[StoredImages],
     reporter: Reporter,
 ) -> Footage:
     """Detections, labels and split of all takes."""
@@ -119,4 +119,4 @@ def _footage(
             time_s = take.timeline().time_s
             baseline = refit_without(rig.names[unseen], baseline, rig, poses2d, time_s, reporter)
         labels.append(Labels.clean(rig, poses2d, baseline))
-    return Footage.build(rig, inputs, labels, config.split, maps, pictures)
+    return Footage.build(rig, inputs, labels, config.split, maps, images)

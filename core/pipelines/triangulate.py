@@ -1,4 +1,4 @@
-"""Verb `associate`: the 3D people of a take by matching and triangulation alone, without training."""
+"""Verb `triangulate`: the 3D people of a take by matching and triangulation alone, without training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.config import from_mapping, to_mapping
 from core.evaluation.compare import covered, figures
 from core.evaluation.loco import observations, reprojection
 from core.evaluation.people import continuity, people_frames
-from core.pipelines.params import AssociateParams
+from core.pipelines.params import TriangulateParams
 from core.progress import Reporter
 from core.session import BASELINE, RunLayout, Session
 from core.tracking.config import TrackingConfig
@@ -29,7 +29,7 @@ from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 
 
-def associate(session: Session, params: AssociateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def triangulate_take(session: Session, params: TriangulateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Triangulates the people of a take and stores them as its baseline.
 
     Returns:
@@ -87,7 +87,7 @@ def refit_without(
 ) -> Pose3DSequence:
     """A stored baseline again, of the other cameras alone, with the settings that it was made with.
 
-    The moments may be fewer than the baseline's: those of `poses2d` and `time_s` count.
+    The frames may be fewer than the baseline's: those of `poses2d` and `time_s` count.
     """
     settings = baseline.provenance.get("config", {})
     association = from_mapping(AssociationConfig, settings.get("association", {}))

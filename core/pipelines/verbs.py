@@ -72,13 +72,13 @@ VERBS = {
         ),
         Verb(
             "calibrate",
-            "Lenses, poses and delays of the cameras from a take of a board",
+            "Lenses, poses and time offsets of the cameras from a take of a board",
             params.CalibrateParams,
             "core.pipelines.calibrate:calibrate",
         ),
         Verb(
             "calibrate-people",
-            "Poses and delays of the cameras from people walking, without a board",
+            "Poses and time offsets of the cameras from people walking, without a board",
             params.CalibratePeopleParams,
             "core.pipelines.calibrate_people:calibrate_people",
         ),
@@ -89,10 +89,10 @@ VERBS = {
             "core.pipelines.calibrate:check_rig_on_board",
         ),
         Verb(
-            "set-frame",
+            "set-world",
             "Origin, floor, axes and scale of the session's rig",
-            params.SetFrameParams,
-            "core.pipelines.world:set_frame",
+            params.SetWorldParams,
+            "core.pipelines.world:set_world",
         ),
         Verb(
             "board-sheet",
@@ -118,12 +118,17 @@ VERBS = {
             params.ImportPoses2DParams,
             "core.pipelines.ingest:import_poses2d",
         ),
-        Verb("label", "Find 2D poses in every view of a take", params.LabelParams, "core.pipelines.pose2d:label"),
         Verb(
-            "associate",
+            "pose2d",
+            "Find 2D poses in every view of a take",
+            params.Pose2DParams,
+            "core.pipelines.pose2d:estimate_poses2d",
+        ),
+        Verb(
+            "triangulate",
             "3D poses without training: the baseline",
-            params.AssociateParams,
-            "core.pipelines.triangulate:associate",
+            params.TriangulateParams,
+            "core.pipelines.triangulate:triangulate_take",
         ),
         Verb("train", "Train the root and pose networks on takes", params.TrainParams, "core.pipelines.train:train"),
         Verb("infer", "3D poses of a take with trained networks", params.InferParams, "core.pipelines.infer:infer"),
@@ -141,10 +146,10 @@ VERBS = {
         ),
         Verb("export", "Write 3D poses as files of other tools", params.ExportParams, "core.pipelines.export:export"),
         Verb(
-            "path",
+            "run",
             "The whole path: label, associate, train, infer, evaluate, export",
-            params.PathParams,
-            "core.pipelines.run:run_path",
+            params.RunParams,
+            "core.pipelines.run:run_pipeline",
         ),
     )
 }

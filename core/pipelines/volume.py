@@ -1,4 +1,4 @@
-"""Which capture space a training looks into: that of its settings, else the session's."""
+"""Which capture volume a training looks into: that of its settings, else the session's."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from core.config import to_mapping
 from core.errors import CoreError
 from core.progress import Reporter
 from core.session import RunLayout, Session
-from core.session.volume import as_chosen, space_in_use
+from core.session.volume import active_volume, as_settings
 from core.training.config import TrainConfig
-from core.types.volume import CaptureSpace, ChosenSpace, SyntheticRange
+from core.types.volume import CaptureVolume, SyntheticRange, VolumeSettings
 
-_OTHER_RIG = "The capture space was set for another calibration: look on the Train page whether it still fits."
+_OTHER_RIG = "The capture volume was set for another calibration: look on the Train page whether it still fits."
 
 
-def space_of_run(
+def volume_of_run(
     session: Session, takes: Sequence[str], config: TrainConfig, run: RunLayout, reporter: Reporter
-) -> ChosenSpace:
+) -> VolumeSettings:
     """The space that a run trains in: the one that it began with, so that resuming stays exact.
 
     Raises:
-        CoreError: As `space_to_train_in`, or the run's file is damaged.
+        CoreError: As `volume_to_train_in`, or the run's file is damaged.
     """
-    if run.space.exists():
-        return ChosenSpace.load(run.space)
-    chosen = space_to_train_in(session, takes, config, reporter)
-    chosen.save(run.space)
+    if run.volume.exists():
+        return VolumeSettings.load(run.volume)
+    chosen = volume_to_train_in(session, takes, config, reporter)
+    chosen.save(run.volume)
     return chosen
 
 
-def space_to_train_in(session: Session, takes: Sequence[str], config: TrainConfig, reporter: Reporter) -> ChosenSpace:
+def volume_to_train_in(
+    session: Session, takes: Sequence[str], config: TrainConfig, reporter: Reporter
+) -> VolumeSettings:
     """The space that a new training would look into, all in numbers.
 
     Raises:
@@ -43,25 +45,25 @@ def space_to_train_in(session: Session, takes: Sequence[str], config: TrainConfi
     own = SyntheticRange(
         side_share=config.root.side_share, lowest_mm=config.root.lowest_mm, highest_mm=config.root.highest_mm
     )
-    if config.space_mm:
-        low, high = np.array(config.space_mm[:3]), np.array(config.space_mm[3:])
-        return as_chosen(CaptureSpace.between(low, high, spacing_mm), spacing_mm, own)
-    used = space_in_use(session, takes, spacing_mm)
+    if config.volume_mm:
+        low, high = np.array(config.volume_mm[:3]), np.array(config.volume_mm[3:])
+        return as_settings(CaptureVolume.between(low, high, spacing_mm), spacing_mm, own)
+    used = active_volume(session, takes, spacing_mm)
     if not used.seen_share:
-        raise CoreError("No two cameras see any of the capture space.", "Reset it on the Train page.")
+        raise CoreError("No two cameras see any of the capture volume.", "Reset it on the Train page.")
     if used.other_rig:
         reporter.note(_OTHER_RIG, "warning")
     return used.pinned if used.origin == "set" else dataclasses.replace(used.pinned, synthetic=own)
 
 
-def in_space(config: TrainConfig, chosen: ChosenSpace) -> TrainConfig:
+def in_volume(config: TrainConfig, chosen: VolumeSettings) -> TrainConfig:
     """The settings with this space in them, as they are used and stored with the run."""
     spacing_mm = chosen.spacing_mm or config.model.root.spacing_mm
-    space = chosen.space(spacing_mm)
+    volume = chosen.volume(spacing_mm)
     root = dataclasses.replace(config.model.root, spacing_mm=spacing_mm)
     return dataclasses.replace(
         config,
-        space_mm=(*space.low_mm.tolist(), *space.high_mm.tolist()),
+        volume_mm=(*volume.low_mm.tolist(), *volume.high_mm.tolist()),
         model=dataclasses.replace(config.model, root=root),
         root=dataclasses.replace(config.root, **to_mapping(chosen.synthetic)),
     )

@@ -10,27 +10,27 @@ import numpy as np
 
 from core.board.pattern import Board
 from core.board.sheet import save_sheet
-from core.calibration.board.detect_take import look_through
-from core.calibration.board.session_board import keep_board, own_board
-from core.calibration.board.static_board import resting_pose
+from core.calibration.board.detect_take import detect_board
+from core.calibration.board.session_board import save_session_board, session_board
+from core.calibration.board.static_board import static_board_pose
 from core.calibration.floor_points import frame_from_floor
 from core.calibration.world import Similarity, from_floor_points, from_pose, rescaled, shifted, turned
 from core.calibration.world import upside_down as flipped
 from core.config import to_mapping
 from core.errors import CoreError
 from core.pipelines.ingest import adopt_rig
-from core.pipelines.params import BoardSheetParams, SetFrameParams
+from core.pipelines.params import BoardSheetParams, SetWorldParams
 from core.progress import Reporter
 from core.session import RunLayout, Session
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
 
-_STANDING = 0.25  # share of a foot's lowest moments in which it stands
+_STANDING = 0.25  # share of a foot's lowest frames in which it stands
 _ANKLE_MM = 85.0  # over the floor
 
 
-def set_frame(session: Session, params: SetFrameParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def set_world(session: Session, params: SetWorldParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Changes the world frame of the session's rig; the rig before is kept.
 
     Returns:
@@ -65,19 +65,19 @@ def board_sheet(session: Session, params: BoardSheetParams, run: RunLayout, repo
     Raises:
         CoreError: Neither .pdf nor .png, or the board is larger than the paper.
     """
-    board = own_board(session, params.board)
+    board = session_board(session, params.board)
     files = save_sheet(board, Path(params.path).expanduser(), params.paper)
-    keep_board(session, board)
+    save_session_board(session, board)
     reporter.note(f"Print at 100 % without fitting to the page, and measure the ruler: {board.title}.")
     return {"files": [str(f) for f in files], "board": to_mapping(board)}
 
 
 def _changes(
-    session: Session, params: SetFrameParams, reporter: Reporter, rig: Callable[[], CameraRig]
+    session: Session, params: SetWorldParams, reporter: Reporter, rig: Callable[[], CameraRig]
 ) -> Iterator[tuple[Similarity, str]]:
     """Each change in turn, with a sentence on it; `rig` gives the rig as it is by then."""
     if params.floor_take:
-        yield floor_from_take(session, params.floor_take, own_board(session, params.board), rig(), reporter)
+        yield floor_from_take(session, params.floor_take, session_board(session, params.board), rig(), reporter)
     if params.feet_take:
         poses = session.take(params.feet_take).poses3d(params.poses)
         yield from_floor_points(standing_feet_mm(poses), rig()), f"The floor is that of the feet in {params.feet_take}."
@@ -109,10 +109,10 @@ def floor_from_take(
     session: Session, take: str, board: Board, rig: CameraRig, reporter: Reporter
 ) -> tuple[Similarity, str]:
     """The frame of a board that lies on the floor, and a sentence on it."""
-    seen = look_through(session.take(take), board, reporter, rate_hz=2.0)
+    seen = detect_board(session.take(take), board, reporter, rate_hz=2.0)
     if not len(seen):
         raise CoreError(f"The board was not found in take {take}.", "Check the board's settings against the print.")
-    return from_pose(*resting_pose(rig, seen), rig), f"The floor is that of take {take}."
+    return from_pose(*static_board_pose(rig, seen), rig), f"The floor is that of take {take}."
 
 
 def standing_feet_mm(poses: Pose3DSequence) -> F64:

@@ -42,7 +42,7 @@ class ModelCard:
         runner: Name in the registry of runners.
         files: Its ONNX files.
         licence: Of code and weights, with what limits their use.
-        input_px: (width, height) of the pose network's input; None where it follows the picture.
+        input_px: (width, height) of the pose network's input; None where it follows the image.
         notes: What else one should know.
     """
 

@@ -11,14 +11,14 @@ DEFAULT_ESTIMATOR = "movenet_multipose"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose2DConfig:
-    """How people are found in pictures.
+    """How people are found in images.
 
     Attributes:
         estimator: Name of a model card.
         long_side_px: Longer side of the network's input; raise it for small people.
         person_threshold: Least score of a person.
         joint_threshold: Joints below this score are stored as missing.
-        max_people: Most people kept per picture, best first.
+        max_people: Most people kept per image, best first.
         heatmaps: Whether joint heatmaps are stored for training, where the estimator has them.
         provider: "auto", "cpu", "cuda", "coreml" or "directml".
     """

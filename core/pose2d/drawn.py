@@ -1,4 +1,4 @@
-"""Joint heatmaps of a whole picture for estimators whose network has none of it: drawn, or put together from crops."""
+"""Joint heatmaps of a whole image for estimators whose network has none of it: drawn, or put together from crops."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SPREAD_CELLS = (1.0, 4.0)
 
 
 def frame_grid(size: tuple[int, int], long_side_px: int) -> tuple[PixelMap, tuple[int, int]]:
-    """The heatmap grid of a picture of this (width, height), and the grid's (height, width).
+    """The heatmap grid of an image of this (width, height), and the grid's (height, width).
 
-    A cell is four pixels of the picture scaled to `long_side_px`, as in the networks that do have heatmaps.
+    A cell is four pixels of the image scaled to `long_side_px`, as in the networks that do have heatmaps.
     """
     scale = long_side_px / max(size) / STRIDE
     shift = (scale - 1) / 2
@@ -30,10 +30,10 @@ def drawn(xy_px: np.ndarray, score: np.ndarray, box_px: np.ndarray, grid: PixelM
     """Gaussians at the joints, as high as their scores; the highest person wins where two overlap.
 
     Args:
-        xy_px: (P, J, 2) joints in the picture, NaN where missing.
+        xy_px: (P, J, 2) joints in the image, NaN where missing.
         score: (P, J) in 0..1.
         box_px: (P, 4), whose size sets the spread.
-        grid: Map from picture to heatmap pixels.
+        grid: Map from image to heatmap pixels.
         shape: Height and width of the heatmaps.
     """
     cells = grid.forward(np.asarray(xy_px, np.float64))
@@ -52,12 +52,12 @@ def drawn(xy_px: np.ndarray, score: np.ndarray, box_px: np.ndarray, grid: PixelM
 
 
 def merged(maps: F32, grids: Sequence[PixelMap], grid: PixelMap, shape: tuple[int, int]) -> Heatmaps:
-    """Heatmaps of crops laid over the picture's grid; the highest value wins where crops overlap.
+    """Heatmaps of crops laid over the image's grid; the highest value wins where crops overlap.
 
     Args:
         maps: (P, J, h, w) heatmaps of the crops, in 0..1.
-        grids: Map from the picture's pixels to each crop's heatmap pixels.
-        grid: Map from picture to frame heatmap pixels.
+        grids: Map from the image's pixels to each crop's heatmap pixels.
+        grid: Map from image to frame heatmap pixels.
         shape: Height and width of the frame's heatmaps.
     """
     values = np.zeros((maps.shape[1], *shape), np.float32)

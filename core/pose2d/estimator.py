@@ -1,4 +1,4 @@
-"""What a 2D estimator is: pictures in, people with joints out, any number of them."""
+"""What a 2D estimator is: images in, people with joints out, any number of them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Heatmaps:
-    """Joint heatmaps of one picture.
+    """Joint heatmaps of one image.
 
     Attributes:
         values: (J, h, w) in 0..1.
-        grid: Map from the picture's pixels to heatmap pixels, both counted from the centre of the top-left one.
+        grid: Map from the image's pixels to heatmap pixels, both counted from the centre of the top-left one.
     """
 
     values: F32
@@ -51,14 +51,14 @@ class Heatmaps:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Detections:
-    """The people in one picture, best first.
+    """The people in one image, best first.
 
     Attributes:
-        xy_px: (P, J, 2) joints in the picture's pixels, NaN where missing.
+        xy_px: (P, J, 2) joints in the image's pixels, NaN where missing.
         score: (P, J) in 0..1, 0 where missing.
         box_px: (P, 4) x0 y0 x1 y1.
         person_score: (P,) in 0..1.
-        heatmaps: Joint heatmaps of the whole picture, where they were asked for and the estimator has them.
+        heatmaps: Joint heatmaps of the whole image, where they were asked for and the estimator has them.
     """
 
     xy_px: F32
@@ -78,7 +78,7 @@ class Estimator(Protocol):
         name: Name of its model card.
         skeleton: Joint set of its detections.
         provider: Where it runs, in words.
-        batch: Pictures worth giving to one `estimate` call on this processor.
+        batch: Images worth giving to one `estimate` call on this processor.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Estimator(Protocol):
     batch: int
 
     def estimate(self, images: Sequence[U8]) -> list[Detections]:
-        """People in each picture (H, W, 3) uint8 RGB; the pictures may differ in size."""
+        """People in each image (H, W, 3) uint8 RGB; the images may differ in size."""
 
 
 class EstimatorFactory(Protocol):

@@ -1,7 +1,7 @@
-"""Joint heatmaps of one camera of one take on disk: HDF5, one compressed chunk of bytes a moment.
+"""Joint heatmaps of one camera of one take on disk: HDF5, one compressed chunk of bytes a frame.
 
 Values are stored as uint8 (255 is 1.0). Everything below `FLOOR` becomes 0: that background carries no joint and is
-most of the map, and without it a moment takes a few kilobytes. A moment without a picture
+most of the map, and without it a frame takes a few kilobytes. A frame without an image
 has no chunk and reads as zeros.
 """
 
@@ -32,14 +32,14 @@ _LEVEL = 4
 
 
 def compressed(values: F32) -> bytes:
-    """One moment's heatmaps (J, h, w) in 0..1 as the bytes of its chunk."""
+    """One frame's heatmaps (J, h, w) in 0..1 as the bytes of its chunk."""
     quantised = np.rint(np.where(values < FLOOR, 0, np.minimum(values, 1)) * np.float32(255)).astype(np.uint8)
     return zlib.compress(quantised.tobytes(), _LEVEL)
 
 
 def write_heatmaps(
     path: Path,
-    moments: Iterable[tuple[int, bytes]],
+    frames: Iterable[tuple[int, bytes]],
     *,
     n_frames: int,
     shape: tuple[int, int],
@@ -50,8 +50,8 @@ def write_heatmaps(
 
     Args:
         path: File to make.
-        moments: Index in the take's timeline, and what `compressed` made of its heatmaps; each index once.
-        n_frames: Moments of the take, T.
+        frames: Index in the take's timeline, and what `compressed` made of its heatmaps; each index once.
+        n_frames: Frames of the take, T.
         shape: Height and width of a heatmap.
         grid: Map from the camera's pixels to heatmap pixels.
         joints: What the channels are.
@@ -62,7 +62,7 @@ def write_heatmaps(
             "heatmaps", (n_frames, *chunk[1:]), np.uint8, chunks=chunk, compression=_LEVEL, fillvalue=0
         )
         # The chunks were compressed when they were made, in parallel: HDF5's gzip is the same stream.
-        for index, content in moments:
+        for index, content in frames:
             data.id.write_direct_chunk((index, 0, 0, 0), content)
         file.attrs["schema"] = _SCHEMA
         file.attrs["skeleton"] = joints.name
@@ -71,16 +71,16 @@ def write_heatmaps(
 
 
 class HeatmapReader:
-    """Reads what `write_heatmaps` wrote, any moments in any order. A context manager.
+    """Reads what `write_heatmaps` wrote, any frames in any order. A context manager.
 
     Attributes:
         skeleton: What the channels are.
-        scale: (2,) x, y; heatmap px = picture px * scale + offset, where (0, 0) is the centre of the top-left pixel in
+        scale: (2,) x, y; heatmap px = image px * scale + offset, where (0, 0) is the centre of the top-left pixel in
             both grids.
         offset: (2,) x, y.
-        n_frames: Moments of the take, T.
+        n_frames: Frames of the take, T.
         shape: Height and width of a heatmap.
-        rows: (T,) moment of the file that is read for each moment asked for, -1 for none; None where they are the same.
+        rows: (T,) frame of the file that is read for each frame asked for, -1 for none; None where they are the same.
 
     Raises:
         CoreError: Missing, damaged, or of a newer version.
@@ -115,7 +115,7 @@ class HeatmapReader:
         return PixelMap((float(sx), float(sy)), (float(ox), float(oy)))
 
     def read(self, indices: np.ndarray | list[int]) -> F32:
-        """Heatmaps (N, J, h, w) in 0..1 of the moments (N,), in their order."""
+        """Heatmaps (N, J, h, w) in 0..1 of the frames (N,), in their order."""
         out = np.empty((len(indices), *self._data.shape[1:]), np.uint8)
         for n, index in enumerate(indices if self.rows is None else self.rows[np.asarray(indices, int)]):
             if index < 0:
@@ -141,10 +141,10 @@ class HeatmapReader:
 def take_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[HeatmapReader | None]]:
     """Readers of a take's heatmaps, open inside the context; None for those cameras that did not film the take.
 
-    Of cameras that the rig says are late they read what was taken nearest to the moments asked for.
+    Of cameras that the rig says are late they read what was taken nearest to the frames asked for.
 
     Raises:
-        CoreError: A camera that filmed it has none, or not of all its moments.
+        CoreError: A camera that filmed it has none, or not of all its frames.
     """
     files = {name: take.layout.heatmaps_file(estimator, name) for name in rig.names if name in take.cameras}
     lacking = [name for name, file in files.items() if not file.is_file()]
@@ -158,7 +158,7 @@ def take_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[H
         for name, reader in readers.items():
             if reader.n_frames != take.manifest.n_frames:
                 raise CoreError(
-                    f"The heatmaps of {name} have {reader.n_frames} moments, take {take.name} has "
+                    f"The heatmaps of {name} have {reader.n_frames} frames, take {take.name} has "
                     f"{take.manifest.n_frames}.",
                     "Label the take again.",
                 )

@@ -1,6 +1,6 @@
 """Finished stretches of a labelling that has not ended yet, so that an interrupted run goes on where it stopped.
 
-A part is one file, written whole or not at all, and holds the detections of a stretch of moments of one camera. Once
+A part is one file, written whole or not at all, and holds the detections of a stretch of frames of one camera. Once
 all parts of a take are there they are put together, in the forms that everything else reads.
 """
 
@@ -24,20 +24,20 @@ from core.types.skeleton import Skeleton
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """Detections of a stretch of moments.
+    """Detections of a stretch of frames.
 
     Attributes:
-        moments: (N,) indices in the timeline, those with a picture.
+        frames: (N,) indices in the timeline, those with an image.
         people: (N,) detections of each.
         xy_px: (sum of people, J, 2).
         score: (sum of people, J).
         box_px: (sum of people, 4).
-        heatmaps: Compressed maps of each moment, or empty.
+        heatmaps: Compressed maps of each frame, or empty.
         shape: Height and width of a heatmap; (0, 0) without.
         grid: Map from the camera's pixels to heatmap pixels.
     """
 
-    moments: I64
+    frames: I64
     people: I64
     xy_px: F32
     score: F32
@@ -49,7 +49,7 @@ class Part:
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
         set_ = object.__setattr__
-        set_(self, "moments", frozen(self.moments, ("N",), "part: moments", np.int64, sizes=sizes))
+        set_(self, "frames", frozen(self.frames, ("N",), "part: frames", np.int64, sizes=sizes))
         set_(self, "people", frozen(self.people, ("N",), "part: people", np.int64, sizes=sizes))
         sizes["S"] = int(self.people.sum())
         set_(self, "xy_px", frozen(self.xy_px, ("S", "J", 2), "part: xy_px", np.float32, allow_nan=True, sizes=sizes))
@@ -58,11 +58,11 @@ class Part:
 
     @classmethod
     def of(cls, found: list[tuple[int, Detections, bytes]], joints: int) -> Part:
-        """The part of some moments: index, detections, and compressed heatmaps (empty for none)."""
+        """The part of some frames: index, detections, and compressed heatmaps (empty for none)."""
         people = [d for _, d, _ in found]
         maps = next((d.heatmaps for d in people if d.heatmaps is not None), None)
         return cls(
-            moments=np.array([t for t, _, _ in found], np.int64),
+            frames=np.array([t for t, _, _ in found], np.int64),
             people=np.array([len(d) for d in people], np.int64),
             xy_px=np.concatenate([np.zeros((0, joints, 2)), *(d.xy_px for d in people)]),
             score=np.concatenate([np.zeros((0, joints)), *(d.score for d in people)]),
@@ -77,7 +77,7 @@ class Part:
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
-                moments=self.moments,
+                frames=self.frames,
                 people=self.people,
                 xy_px=self.xy_px,
                 score=self.score,
@@ -102,7 +102,7 @@ class Part:
                 (sx, sy), (ox, oy) = data["grid"].tolist()
                 height, width = data["shape"].tolist()
                 return cls(
-                    moments=data["moments"],
+                    frames=data["frames"],
                     people=data["people"],
                     xy_px=data["xy_px"],
                     score=data["score"],
@@ -118,19 +118,19 @@ class Part:
 
 
 def pack(found: Detections) -> bytes:
-    """The heatmaps of a picture as they are stored; empty where there are none."""
+    """The heatmaps of an image as they are stored; empty where there are none."""
     return compressed(found.heatmaps.values) if found.heatmaps is not None else b""
 
 
 def assembled(camera: str, joints: Skeleton, parts: list[Part], n_frames: int) -> Pose2D:
-    """The 2D poses of one camera from its parts; moments of no part have no detection."""
+    """The 2D poses of one camera from its parts; frames of no part have no detection."""
     most = max((int(p.people.max(initial=0)) for p in parts), default=0)
     xy_px = np.full((n_frames, most, len(joints), 2), np.nan, np.float32)
     score = np.zeros((n_frames, most, len(joints)), np.float32)
     box_px = np.full((n_frames, most, 4), np.nan, np.float32)
     for part in parts:
         first = np.cumsum(part.people) - part.people
-        row = np.repeat(part.moments, part.people)
+        row = np.repeat(part.frames, part.people)
         column = np.arange(len(part.xy_px)) - np.repeat(first, part.people)
         xy_px[row, column], score[row, column], box_px[row, column] = part.xy_px, part.score, part.box_px
     return Pose2D(camera=camera, skeleton=joints, xy_px=xy_px, score=score, box_px=box_px)
@@ -145,9 +145,9 @@ def assemble_heatmaps(
         path: File to make.
         joints: What the channels are.
         parts: With heatmaps; consumed once.
-        outline: The same parts, with or without heatmaps; at least one of them has a picture.
-        n_frames: Moments of the take, T.
+        outline: The same parts, with or without heatmaps; at least one of them has an image.
+        n_frames: Frames of the take, T.
     """
-    moments = ((int(t), content) for p in parts for t, content in zip(p.moments, p.heatmaps, strict=True))
+    frames = ((int(t), content) for p in parts for t, content in zip(p.frames, p.heatmaps, strict=True))
     shaped = next(p for p in outline if p.shape != (0, 0))
-    write_heatmaps(path, moments, n_frames=n_frames, shape=shaped.shape, grid=shaped.grid, joints=joints)
+    write_heatmaps(path, frames, n_frames=n_frames, shape=shaped.shape, grid=shaped.grid, joints=joints)

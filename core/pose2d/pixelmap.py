@@ -1,4 +1,4 @@
-"""Pictures resized and cut for networks, and the exact way back to the picture's pixels.
+"""Images resized and cut for networks, and the exact way back to the image's pixels.
 
 Pixel (0, 0) is the centre of the top-left pixel in every grid, so that resizing by s maps x to (x + 0.5) s - 0.5.
 """
@@ -55,9 +55,9 @@ class PixelMap:
 
 
 def resized(image: U8, size: tuple[int, int]) -> U8:
-    """The picture at another (width, height), not shifted by a fraction of a pixel.
+    """The image at another (width, height), not shifted by a fraction of a pixel.
 
-    Far reductions average whole blocks first, as far as the picture divides into them, then interpolate: almost as
+    Far reductions average whole blocks first, as far as the image divides into them, then interpolate: almost as
     free of aliasing as averaging by a broken factor, which OpenCV does twenty times more slowly.
     """
     height, width = image.shape[:2]
@@ -69,16 +69,16 @@ def resized(image: U8, size: tuple[int, int]) -> U8:
 
 
 def letterboxed(image: U8, size: tuple[int, int], *, fill: int = 0, centred: bool = False) -> tuple[U8, PixelMap]:
-    """The whole picture inside a frame of `size`, its proportions kept, the rest filled.
+    """The whole image inside a frame of `size`, its proportions kept, the rest filled.
 
     Args:
         image: (H, W, 3).
         size: Width and height of the frame.
-        fill: Grey value around the picture.
-        centred: Whether the picture lies in the middle instead of at the top left.
+        fill: Grey value around the image.
+        centred: Whether the image lies in the middle instead of at the top left.
 
     Returns:
-        The framed picture (h, w, 3), and the map from picture to frame pixels.
+        The framed image (h, w, 3), and the map from image to frame pixels.
     """
     height, width = image.shape[:2]
     scale = min(size[0] / width, size[1] / height)
@@ -91,19 +91,19 @@ def letterboxed(image: U8, size: tuple[int, int], *, fill: int = 0, centred: boo
 
 
 def cropped(image: U8, box_px: np.ndarray, size: tuple[int, int], *, padding: float) -> tuple[U8, PixelMap]:
-    """A padded box of the picture at the size and proportions of a top-down network's input.
+    """A padded box of the image at the size and proportions of a top-down network's input.
 
-    The box grows about its centre to the target's proportions and then by `padding`; what lies outside the picture
+    The box grows about its centre to the target's proportions and then by `padding`; what lies outside the image
     is black.
 
     Args:
         image: (H, W, 3).
-        box_px: (4,) x0 y0 x1 y1; edges, so that a box around the whole picture is -0.5 .. size - 0.5.
+        box_px: (4,) x0 y0 x1 y1; edges, so that a box around the whole image is -0.5 .. size - 0.5.
         size: Width and height of the crop.
         padding: Factor on the box's sides, such as 1.25.
 
     Returns:
-        The crop (h, w, 3), and the map from picture to crop pixels.
+        The crop (h, w, 3), and the map from image to crop pixels.
     """
     x0, y0, x1, y1 = (float(v) for v in box_px)
     aspect = size[0] / size[1]
@@ -120,7 +120,7 @@ def cropped(image: U8, box_px: np.ndarray, size: tuple[int, int], *, padding: fl
 
 
 def tensor(images: list[U8], *, mean: tuple[float, ...] = (), std: tuple[float, ...] = (), bgr: bool = False) -> F32:
-    """Pictures of one size as a network's input (N, 3, H, W) float32, normalised per RGB channel in 0..255."""
+    """Images of one size as a network's input (N, 3, H, W) float32, normalised per RGB channel in 0..255."""
     batch: F32 = np.stack(images).astype(np.float32)
     if mean:
         batch -= np.asarray(mean, np.float32)

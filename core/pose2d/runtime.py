@@ -76,7 +76,7 @@ class Network:
 
     @property
     def any_batch(self) -> bool:
-        """Whether the first input takes any number of pictures at once."""
+        """Whether the first input takes any number of images at once."""
         return not isinstance(self._shape()[0], int)
 
     def input_size(self, default: tuple[int, int]) -> tuple[int, int]:
@@ -89,7 +89,7 @@ class Network:
         shape = list(self._session.get_inputs()[0].shape)
         if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
             raise CoreError(
-                f"{self.path.name} does not take pictures: its input has shape {shape}, expected (N, 3, H, W).",
+                f"{self.path.name} does not take images: its input has shape {shape}, expected (N, 3, H, W).",
                 "Choose the ONNX file named on the model's card.",
             )
         return shape
@@ -147,7 +147,7 @@ def _session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSe
     options.log_severity_level = 4
     if provider == "DmlExecutionProvider":
         options.enable_mem_pattern = False  # DirectML requires it
-    # Waiting threads must not spin: the core they would burn is the one that decodes the next picture.
+    # Waiting threads must not spin: the core they would burn is the one that decodes the next image.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider == "CUDAExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()

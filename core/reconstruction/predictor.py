@@ -1,6 +1,6 @@
 """3D people of a take with trained networks: heatmaps, roots, poses, refinement, then identity and paths over time.
 
-Legend: T moment, P person, J joint, V view.
+Legend: T frame, P person, J joint, V view.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 
-from core.datasets.take_images import filmed_pictures
+from core.datasets.take_images import filmed_images
 from core.errors import CoreError
 from core.models.backbone import BackboneMaps
 from core.models.config import RayRefinerConfig
@@ -27,7 +27,7 @@ from core.models.stored_heatmaps import StoredMaps, TakeMaps
 from core.models.views import Detections, Views, shown_views
 from core.pose2d.heatmaps import take_heatmaps
 from core.progress import Reporter, check
-from core.reconstruction.temporal import settle
+from core.reconstruction.temporal import refine_over_time
 from core.session import RunLayout, Take
 from core.tracking.config import TrackingConfig
 from core.tracking.track import follow, track_people
@@ -36,15 +36,15 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import PANOPTIC15
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
-_MOMENTS_AT_ONCE = {"cpu": 4}
-_MOMENTS_AT_ONCE_GPU = 32
+_FRAMES_AT_ONCE = {"cpu": 4}
+_FRAMES_AT_ONCE_GPU = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Columns:
-    """People of some moments, a column each, which says nothing about identity.
+    """People of some frames, a column each, which says nothing about identity.
 
     Attributes:
         xyz_mm: (T, P, J, 3), NaN where there is nobody.
@@ -67,7 +67,7 @@ class Predictor:
         name: Of the run they come from, for provenance.
         precision: What they compute in: "auto" is bf16 where the device gains by it.
 
-        over_time: Whether the moments before and after are used, where the networks have learned to.
+        temporal: Whether the frames before and after are used, where the networks have learned to.
 
     Raises:
         CoreError: The device cannot compute in this precision.
@@ -76,14 +76,14 @@ class Predictor:
     def __init__(
         self,
         networks: Networks,
-        space: CaptureSpace,
+        volume: CaptureVolume,
         device: torch.device,
         name: str,
         precision: Literal["auto", "fp32", "bf16"] = "auto",
-        over_time: bool = True,
+        temporal: bool = True,
     ) -> None:
-        self.networks, self.space, self.device, self.name = networks, space, device, name
-        self.motion = networks.motion if over_time else None
+        self.networks, self.volume, self.device, self.name = networks, volume, device, name
+        self.motion = networks.motion if temporal else None
         low = pick_precision(device, precision)
         self.networks.freeze(low)
         self.runs_on = f"{describe(device)}, {engine_name(device)}, {'fp32' if low is None else 'bf16'}"
@@ -95,7 +95,7 @@ class Predictor:
         run: RunLayout,
         device: str = "auto",
         precision: Literal["auto", "fp32", "bf16"] = "auto",
-        over_time: bool = True,
+        temporal: bool = True,
     ) -> Predictor:
         """The best checkpoint of a training run.
 
@@ -104,10 +104,10 @@ class Predictor:
         """
         chosen = pick_device(device)
         saved = Checkpoint.load(run.checkpoints / "best")
-        return cls(saved.build(chosen), saved.space, chosen, run.name, precision, over_time)
+        return cls(saved.build(chosen), saved.volume, chosen, run.name, precision, temporal)
 
     def with_context(self, frames: np.ndarray, n_frames: int) -> np.ndarray:
-        """The moments to predict so that `frames` come out about as they would in a whole take of `n_frames`."""
+        """The frames to predict so that `frames` come out about as they would in a whole take of `n_frames`."""
         if self.motion is None:
             return frames
         wanted = np.zeros(n_frames, bool)
@@ -133,9 +133,9 @@ class Predictor:
             estimator: Whose 2D poses to use.
             reporter: Told of progress; asked whether to stop.
             exclude_camera: A camera that the networks must not see.
-            frames: Moments to predict, increasing; all when None.
+            frames: Frames to predict, increasing; all when None.
             tracking: Identity and smoothing.
-            group: Processes that share the moments; only the first one gets all of them back.
+            group: Processes that share the frames; only the first one gets all of them back.
 
         Raises:
             CoreError: The take is not labelled, it has no stored heatmaps and the networks look at those, or the
@@ -143,16 +143,16 @@ class Predictor:
         """
         poses2d = take.poses2d(estimator, rig)
         time_s = take.timeline().time_s
-        moments = np.arange(len(time_s)) if frames is None else np.asarray(frames, int)
+        chosen = np.arange(len(time_s)) if frames is None else np.asarray(frames, int)
         if self.networks.config.heatmap.source == "joints":
-            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, None, group)
+            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, chosen, tracking, None, group)
         if self.networks.backbone is not None:
-            with filmed_pictures(take, rig, self.networks.config) as pictures:
-                seen = BackboneMaps(self.networks.backbone, pictures)
-                return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, seen, group)
+            with filmed_images(take, rig, self.networks.config) as images:
+                seen = BackboneMaps(self.networks.backbone, images)
+                return self.predict(rig, poses2d, time_s, reporter, exclude_camera, chosen, tracking, seen, group)
         with take_heatmaps(take, estimator, rig) as readers:
             maps = TakeMaps(readers)
-            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, moments, tracking, maps, group)
+            return self.predict(rig, poses2d, time_s, reporter, exclude_camera, chosen, tracking, maps, group)
 
     def predict(
         self,
@@ -161,28 +161,28 @@ class Predictor:
         time_s: F64,
         reporter: Reporter,
         exclude_camera: str | None = None,
-        moments: np.ndarray | None = None,
+        frames: np.ndarray | None = None,
         tracking: TrackingConfig | None = None,
         maps: StoredMaps | None = None,
         group: Group | None = None,
     ) -> Pose3DSequence:
-        """As `predict_take`, of 2D poses by camera name and the times (T,) of their moments.
+        """As `predict_take`, of 2D poses by camera name and the times (T,) of their frames.
 
-        `maps` are the stored heatmaps of the same moments, for networks that look at those.
+        `maps` are the stored heatmaps of the same frames, for networks that look at those.
         """
         looks_at_maps = self.networks.config.heatmap.source != "joints"
         if looks_at_maps and maps is None:
             raise CoreError(
-                f"The networks of {self.name} look at heatmaps or pictures, and there are none here.",
+                f"The networks of {self.name} look at heatmaps or images, and there are none here.",
                 "Use networks that were trained with model.heatmap.source=joints.",
             )
-        moments = np.arange(len(time_s)) if moments is None else moments
-        scene = Scene(rig, self.space, self.networks.config, self.device)
+        frames = np.arange(len(time_s)) if frames is None else frames
+        scene = Scene(rig, self.volume, self.networks.config, self.device)
         allowed = _allowed_views(rig, exclude_camera)
-        at_once = _MOMENTS_AT_ONCE.get(self.device.type, _MOMENTS_AT_ONCE_GPU)
+        at_once = _FRAMES_AT_ONCE.get(self.device.type, _FRAMES_AT_ONCE_GPU)
         parts = []
         group = Group() if group is None else group
-        share = np.array(group.ranks.mine(moments.tolist()), int)
+        share = np.array(group.ranks.mine(frames.tolist()), int)
         for start in range(0, len(share), at_once):
             check(reporter)
             batch = share[start : start + at_once]
@@ -195,19 +195,19 @@ class Predictor:
         mine = _join(parts)
         parts.clear()  # of a long take every copy counts
         found = _join(group.gather(mine))
-        moments = moments if group.first else moments[:0]
+        frames = frames if group.first else frames[:0]
         tracking = tracking or TrackingConfig()
         # What nobody can tell is better missing than somewhere.
         sure = np.where(found.score[..., None] > 0, found.xyz_mm, np.nan)
-        xyz, score, ids, source = track_people(time_s[moments], sure, found.score, PANOPTIC15, tracking)
+        xyz, score, ids, source = track_people(time_s[frames], sure, found.score, PANOPTIC15, tracking)
         raw, covariance = follow(found.xyz_mm, source), follow(found.covariance_mm2, source)
         del found, mine, sure
         if self.motion is not None:
-            xyz, score, covariance = self._settle(time_s[moments], raw, covariance, score, tracking)
-        method = {"method": "networks", "over_time": self.motion is not None}
+            xyz, score, covariance = self._settle(time_s[frames], raw, covariance, score, tracking)
+        method = {"method": "networks", "temporal": self.motion is not None}
         return Pose3DSequence(
             skeleton=PANOPTIC15,
-            time_s=time_s[moments],
+            time_s=time_s[frames],
             xyz_mm=xyz,
             score=score,
             person_ids=tuple(int(i) for i in ids),
@@ -220,21 +220,21 @@ class Predictor:
     ) -> tuple[F64, F64, F64]:
         """Joints (T, P, J, 3), scores and covariances of tracked people after the learned smoother.
 
-        It is shown what is too unsure in its moment as well: other moments may make it sure.
+        It is shown what is too unsure in its frame as well: other frames may make it sure.
         """
         assert self.motion is not None
-        settled = settle(self.motion, time_s, raw, covariance, tracking.max_gap_s)
+        settled = refine_over_time(self.motion, time_s, raw, covariance, tracking.max_gap_s)
         variance = np.trace(settled.covariance_mm2, axis1=-2, axis2=-1) / 3
         sure = variance <= (self.networks.config.pose.rays.most_mm or np.inf) ** 2  # NaN is not
         xyz = np.where(sure[..., None], settled.xyz_mm, np.nan)
         return xyz, np.where(sure, np.maximum(score, LEAST_SCORE), 0.0), settled.covariance_mm2
 
     def _columns(self, scene: Scene, views: Views) -> _Columns:
-        """People of a few moments, whatever their number, in as many columns as the fullest moment needs."""
+        """People of a few frames, whatever their number, in as many columns as the fullest frame needs."""
         T = len(views.heatmaps)
         people = detect(self.networks, scene, views)
         sample = people.sample.cpu().numpy()
-        # The people of a moment follow each other: a person's column is the place in that row.
+        # The people of a frame follow each other: a person's column is the place in that row.
         counts = np.bincount(sample, minlength=T)
         column = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
         P = max(1, counts.max(initial=0))

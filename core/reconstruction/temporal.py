@@ -1,6 +1,6 @@
 """The learned smoother on the people of a whole take, in overlapping stretches.
 
-Legend: T moment, P person, J joint, F moment of a stretch.
+Legend: T frame, P person, J joint, F frame of a stretch.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from core.models.ray_refiner import inverse
-from core.models.temporal_refiner import MotionNet, fill
+from core.models.temporal_refiner import TemporalRefiner, fill
 from core.models.views import tensor
 from core.types.arrays import F64
 
 _SHORTEST = 3
-"""Fewer moments have no acceleration."""
+"""Fewer frames have no acceleration."""
 _AT_ONCE = 16
 _EDGE = 0.5
 
@@ -36,10 +36,12 @@ class Settled:
 
 
 @torch.inference_mode()
-def settle(network: MotionNet, time_s: F64, xyz_mm: F64, covariance_mm2: F64, max_gap_s: float) -> Settled:
-    """Corrects tracked people by the moments before and after.
+def refine_over_time(
+    network: TemporalRefiner, time_s: F64, xyz_mm: F64, covariance_mm2: F64, max_gap_s: float
+) -> Settled:
+    """Corrects tracked people by the frames before and after.
 
-    Somebody who is missing for a moment is there in the result, as exactly as the moments around tell.
+    Somebody who is missing briefly is there in the result, as exactly as the frames around tell.
 
     Args:
         network: In evaluation mode.
@@ -61,9 +63,9 @@ def settle(network: MotionNet, time_s: F64, xyz_mm: F64, covariance_mm2: F64, ma
 
 
 def _settle_one(
-    network: MotionNet, time_s: F64, found: tuple[F64, F64], out: tuple[F64, F64], max_gap_s: float
+    network: TemporalRefiner, time_s: F64, found: tuple[F64, F64], out: tuple[F64, F64], max_gap_s: float
 ) -> None:
-    """`settle` for a person's joints (T, J, 3) and their covariances (T, J, 3, 3), into arrays of the same shapes."""
+    """`refine_over_time` for a person's joints (T, J, 3) and their covariances (T, J, 3, 3), into arrays of the same shapes."""
     device = network.name.device
     known = np.asarray(np.isfinite(found[0]).all(-1) & np.isfinite(found[1]).all((-1, -2)))
     work: dict[int, list[tuple[int, int, F64]]] = {}
@@ -87,7 +89,7 @@ def _settle_one(
 
 
 def _presences(time_s: F64, present: np.ndarray, max_gap_s: float) -> Iterator[tuple[int, int]]:
-    """First and last moment of every time (T,) that somebody is there without a long gap."""
+    """First and last frame of every time (T,) that somebody is there without a long gap."""
     at = np.flatnonzero(present)
     if not len(at):
         return
@@ -98,7 +100,7 @@ def _presences(time_s: F64, present: np.ndarray, max_gap_s: float) -> Iterator[t
 
 
 def _stretches(first: int, end: int, frames: int) -> Iterator[tuple[int, int, F64]]:
-    """Overlapping stretches of first to end, and each moment's share (F,) of the result: more in their middles."""
+    """Overlapping stretches of first to end, and each frame's share (F,) of the result: more in their middles."""
     n = end - first
     length = min(frames, n)
     count = 1 if n <= frames else int(np.ceil((n - length) / (length // 2))) + 1

@@ -1,6 +1,6 @@
-"""Vicon's radial lens model, which straightens pictures, and OpenCV's, which bends points: each fitted to the other.
+"""Vicon's radial lens model, which straightens images, and OpenCV's, which bends points: each fitted to the other.
 
-Vicon moves a picture point d, seen from a distortion centre c, to c + (d - c) (1 + a1 r^2 + a2 r^4 + a3 r^6) with
+Vicon moves an image point d, seen from a distortion centre c, to c + (d - c) (1 + a1 r^2 + a2 r^4 + a3 r^6) with
 r = |d - c|. Here d is measured from the principal point in focal lengths, as are c and r; files count in pixels. The
 inverse of a polynomial is none, so neither model expresses the other exactly.
 """
@@ -46,8 +46,8 @@ class ViconLens:
         return np.asarray(self.centre + away * (1 + r2 * (a1 + r2 * (a2 + r2 * a3))))
 
     def folds(self, size_px: tuple[int, int]) -> bool:
-        """Whether two points of a picture of that size would be moved to one."""
-        xy = (picture_points(size_px) - self.principal_px) / self.focal_px
+        """Whether two points of an image of that size would be moved to one."""
+        xy = (image_points(size_px) - self.principal_px) / self.focal_px
         r2 = ((xy - self.centre) ** 2).sum(-1).max() * np.linspace(0, 1, 400)
         a1, a2, a3 = self.radial
         return bool((1 + r2 * (3 * a1 + r2 * (5 * a2 + r2 * 7 * a3)) <= 0).any())
@@ -62,22 +62,22 @@ class ViconLens:
         return cls(focal_px=values[:2], principal_px=values[2:4], centre=values[4:6], radial=values[6:])
 
 
-def picture_points(size_px: tuple[int, int]) -> F64:
-    """(n, 2) px on a grid from corner to corner of a picture."""
+def image_points(size_px: tuple[int, int]) -> F64:
+    """(n, 2) px on a grid from corner to corner of an image."""
     columns, rows = np.meshgrid(*(np.linspace(-0.5, side - 0.5, _SIDE) for side in size_px))
     return np.stack([columns.ravel(), rows.ravel()], -1)
 
 
 def opencv_lens(lens: ViconLens, size_px: tuple[int, int]) -> tuple[F64, F64, float]:
-    """OpenCV's lens nearest to Vicon's over a whole picture.
+    """OpenCV's lens nearest to Vicon's over a whole image.
 
     Args:
-        lens: One to one in the picture.
+        lens: One to one in the image.
         size_px: Width and height.
 
     Returns:
         K (3, 3); (n,) distortion, of the fewest coefficients that come within 0.01 px or else those that come nearest;
-        the largest error in the picture, px.
+        the largest error in the image, px.
     """
     K, ideal, xy = _targets(lens, size_px)
     best, least = np.zeros(5), np.inf
@@ -93,15 +93,15 @@ def opencv_lens(lens: ViconLens, size_px: tuple[int, int]) -> tuple[F64, F64, fl
 
 
 def vicon_lens(camera: Camera) -> tuple[ViconLens, float]:
-    """Vicon's lens nearest to a camera's over its whole picture.
+    """Vicon's lens nearest to a camera's over its whole image.
 
     A near lens whose fit by `opencv_lens` is the camera's own goes before the nearest, so that what was read from a
     file is written as it was there. Eight or twelve coefficients fit by chance to no lens but the one that they came
     from; it has no error.
 
     Returns:
-        The lens, and its largest error in the straightened picture, px; infinite where the camera's own distortion
-        folds inside the picture.
+        The lens, and its largest error in the straightened image, px; infinite where the camera's own distortion
+        folds inside the image.
     """
     # Imported only here: the window lists formats without it.
     from scipy.optimize import least_squares
@@ -111,7 +111,7 @@ def vicon_lens(camera: Camera) -> tuple[ViconLens, float]:
     )
     if not camera.distortion.any() and camera.lens == "pinhole":
         return start, 0.0
-    points = picture_points(camera.size_px)
+    points = image_points(camera.size_px)
     ideal = undistort(camera, points)
     if not np.isfinite(ideal).all():
         return start, np.inf
@@ -151,7 +151,7 @@ def _targets(lens: ViconLens, size_px: tuple[int, int]) -> tuple[F64, F64, F64]:
     focal = lens.focal_px / np.diag(_slope(lens, middle))
     principal = lens.principal_px + middle * lens.focal_px
     K = np.array([[focal[0], 0, principal[0]], [0, focal[1], principal[1]], [0, 0, 1]])
-    points = picture_points(size_px)
+    points = image_points(size_px)
     ideal = lens.straightened((points - lens.principal_px) / lens.focal_px)
     return K, ideal, (points - principal) / focal
 

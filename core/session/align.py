@@ -1,7 +1,7 @@
 """2D poses at common times, from cameras that are known to be late.
 
-A picture that a camera stamps with a time was taken `Camera.latency_s` earlier. People move meanwhile: before views are
-put together, each camera's 2D poses are brought to the moments of the take, between the two pictures on either side.
+An image that a camera stamps with a time was taken `Camera.time_offset_s` earlier. People move meanwhile: before views are
+put together, each camera's 2D poses are brought to the frames of the take, between the two images on either side.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 
 _LATE_S = 0.001
-_NEAR = 0.05  # a picture this near to a moment, in steps between pictures, serves as it is
+_NEAR = 0.05  # an image this near to a frame, in steps between images, serves as it is
 _MOST_STEPS = 2.5  # a gap of more usual steps than this is not bridged
-_FAR = 0.4  # of a person's box that the same person does not move between two pictures
+_FAR = 0.4  # of a person's box that the same person does not move between two images
 
 
-def in_step(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: CameraRig) -> dict[str, Pose2D]:
-    """2D poses at the moments of a take; those of cameras that are in step are returned as they are.
+def align(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: CameraRig) -> dict[str, Pose2D]:
+    """2D poses at the frames of a take; those of cameras that are in step are returned as they are.
 
     Args:
         poses2d: By camera, T as in the timeline.
         timeline: Of the take.
-        rig: With the cameras' delays.
+        rig: With the cameras' time offsets.
     """
     taken_s = _taken_s(timeline, rig)
     return {
@@ -39,27 +39,27 @@ def in_step(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: CameraRig) -
 
 
 def nearest_rows(timeline: Timeline, rig: CameraRig) -> dict[str, I64]:
-    """For pictures and heatmaps, which cannot be moved in time: the row of the timeline to take them from instead.
+    """For images and heatmaps, which cannot be moved in time: the row of the timeline to take them from instead.
 
     Args:
         timeline: Of a take.
-        rig: With the cameras' delays.
+        rig: With the cameras' time offsets.
 
     Returns:
-        By camera that is late: (T,) the row whose picture was taken nearest to each moment; -1 where none was within
-        a step between pictures.
+        By camera that is late: (T,) the row whose image was taken nearest to each frame; -1 where none was within
+        a step between images.
     """
     return {name: _nearest(taken_s, timeline.time_s) for name, taken_s in _taken_s(timeline, rig).items()}
 
 
 def _taken_s(timeline: Timeline, rig: CameraRig) -> dict[str, F64]:
-    """(T,) when the pictures of each late camera were taken, in the take's time; NaN where there is none."""
-    late = [c for c in rig if abs(c.latency_s) > _LATE_S and c.name in timeline.cameras]
+    """(T,) when the images of each late camera were taken, in the take's time; NaN where there is none."""
+    late = [c for c in rig if abs(c.time_offset_s) > _LATE_S and c.name in timeline.cameras]
     if not late:
         return {}
-    # The recorded times count from the same start for all cameras, the moments from the first of them.
+    # The recorded times count from the same start for all cameras, the frames from the first of them.
     start = float(np.nanmedian(timeline.frame_time_s - timeline.time_s[:, None]))
-    return {c.name: timeline.frame_time_s[:, timeline.cameras.index(c.name)] - start - c.latency_s for c in late}
+    return {c.name: timeline.frame_time_s[:, timeline.cameras.index(c.name)] - start - c.time_offset_s for c in late}
 
 
 def _nearest(taken_s: F64, wanted_s: F64) -> I64:
@@ -78,7 +78,7 @@ def _moved(poses: Pose2D, taken_s: F64, wanted_s: F64) -> Pose2D:
     """One camera's poses at other times.
 
     Args:
-        poses: At its own pictures.
+        poses: At its own images.
         taken_s: (T,) when these were taken; NaN where there is none.
         wanted_s: (T,) wanted times.
     """
@@ -92,7 +92,7 @@ def _moved(poses: Pose2D, taken_s: F64, wanted_s: F64) -> Pose2D:
         first, second = known[after - 1], known[after]
         gap = times[after] - times[after - 1]
         share = (wanted_s - times[after - 1]) / gap
-        # People of one picture are matched with those of the next moment by moment: their numbers mean nothing.
+        # People of one image are matched with those of the next frame by frame: their numbers mean nothing.
         for t in range(len(wanted_s)):
             u, a, b = float(share[t]), int(first[t]), int(second[t])
             if abs(u) <= _NEAR or abs(u - 1) <= _NEAR:
@@ -104,7 +104,7 @@ def _moved(poses: Pose2D, taken_s: F64, wanted_s: F64) -> Pose2D:
 
 
 def _between(poses: Pose2D, a: int, b: int, share: float) -> tuple[F32, F32, F32]:
-    """People of the nearer of two pictures, moved by how far they go until the other one."""
+    """People of the nearer of two images, moved by how far they go until the other one."""
     near, other, step = (a, b, share) if share <= 0.5 else (b, a, 1 - share)
     xy, score, box = poses.xy_px[near].copy(), poses.score[near].copy(), poses.box_px[near].copy()
     here, there = np.flatnonzero(poses.present[near]), np.flatnonzero(poses.present[other])

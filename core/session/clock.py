@@ -1,6 +1,6 @@
-"""When each picture of a recording was taken, where a table beside the videos says so.
+"""When each image of a recording was taken, where a table beside the videos says so.
 
-Webcams drop pictures and start when they like, so the pictures' numbers in their files say little about time.
+Webcams drop images and start when they like, so the images' numbers in their files say little about time.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _ORDER = ("frame_index", "sync_index")
 
 
 def recorded_times(path: Path, cameras: Mapping[str, tuple[str, int]]) -> dict[str, F64]:
-    """Reads a table with a row a picture: cam_id, frame_index or sync_index, frame_time in s (as caliscope writes it).
+    """Reads a table with a row an image: cam_id, frame_index or sync_index, frame_time in s (as caliscope writes it).
 
     Args:
         path: The table.
-        cameras: Camera name to the stem of its video file and the number of pictures in it.
+        cameras: Camera name to the stem of its video file and the number of images in it.
 
     Returns:
-        Camera name to its (n,) increasing picture times, counted from the first of all.
+        Camera name to its (n,) increasing image times, counted from the first of all.
 
     Raises:
-        CoreError: Missing or damaged, or it does not give every picture of every video one time.
+        CoreError: Missing or damaged, or it does not give every image of every video one time.
     """
-    remedy = "It needs columns cam_id, frame_index (or sync_index) and frame_time, and a row for every picture."
+    remedy = "It needs columns cam_id, frame_index (or sync_index) and frame_time, and a row for every image."
     rows: dict[str, dict[int, float]] = {}
     try:
         reader = csv.DictReader(io.StringIO(read_text(path)))
@@ -61,14 +61,14 @@ def _rows_of(rows: Mapping[str, dict[int, float]], name: str, stem: str) -> dict
 
 
 def _times(path: Path, name: str, rows: Mapping[int, float], n_frames: int) -> F64:
-    """(n,) times of one camera's pictures."""
+    """(n,) times of one camera's images."""
     remedy = "Use the table that was written with these videos."
     if not rows:
         raise CoreError(f"{path.name} has no rows of camera {name}.", remedy)
     numbers = np.array(sorted(rows))
-    # Some recorders count on through pictures that were not kept, or from another start: their order is what counts.
+    # Some recorders count on through images that were not kept, or from another start: their order is what counts.
     if len(numbers) < n_frames:
-        raise CoreError(f"{path.name} has {len(numbers)} times of {name}, whose video has {n_frames} pictures.", remedy)
+        raise CoreError(f"{path.name} has {len(numbers)} times of {name}, whose video has {n_frames} images.", remedy)
     times = np.array([rows[int(number)] for number in numbers[:n_frames]])
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise CoreError(f"{path.name}: the times of {name} do not increase.", remedy)

@@ -57,9 +57,9 @@ def import_take(
     timestamps: Path | None = None,
     reporter: Reporter,
 ) -> Take:
-    """Copies videos of one take into the session and lays their pictures on one timeline.
+    """Copies videos of one take into the session and lays their images on one timeline.
 
-    The videos are taken to start at the same moment, unless a table says when each picture was taken. An import that
+    The videos are taken to start at the same frame, unless a table says when each image was taken. An import that
     fails or is cancelled leaves nothing behind.
 
     Args:
@@ -191,20 +191,20 @@ def _camera_names(paths: list[Path], given: tuple[str, ...], rig: CameraRig | No
 
 
 def _examine(path: Path) -> _Source:
-    """Opens a video, finds its last whole picture and its times."""
+    """Opens a video, finds its last whole image and its times."""
     with VideoReader(path) as video:
         whole, notes = video.whole_frames(), []
         if whole == 0:
-            raise CoreError(f"No picture of {path.name} can be decoded.", "Copy it again from the camera.")
+            raise CoreError(f"No image of {path.name} can be decoded.", "Copy it again from the camera.")
         if whole < video.n_frames:
-            notes.append(f"{path.name} breaks off: its last {video.n_frames - whole} pictures cannot be read.")
+            notes.append(f"{path.name} breaks off: its last {video.n_frames - whole} images cannot be read.")
         times_s = video.times_s[:whole]
         if len(times_s) < 2:
-            raise CoreError(f"{path.name} holds a single picture.", "Choose the camera's video.")
+            raise CoreError(f"{path.name} holds a single image.", "Choose the camera's video.")
         fps = video.fps
         if not 1 <= fps <= 2000:
             raise CoreError(
-                f"{path.name} says that it has {fps:.3g} pictures a second.",
+                f"{path.name} says that it has {fps:.3g} images a second.",
                 "Its times are damaged: convert it to MP4 with a fixed frame rate.",
             )
         return _Source(
@@ -235,7 +235,7 @@ def _on_the_clock(sources: dict[str, _Source], table: Path | None) -> tuple[dict
         name: dataclasses.replace(source, times_s=times[name], fps=float(1 / np.median(np.diff(times[name]))))
         for name, source in sources.items()
     }
-    return timed, f"Times of the pictures were taken from {path.name}."
+    return timed, f"Times of the images were taken from {path.name}."
 
 
 def _against_rig(sources: dict[str, _Source], rig: CameraRig | None, *, strict: bool) -> list[str]:

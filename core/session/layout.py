@@ -31,8 +31,8 @@ class RunLayout:
         return self.root / "rig.toml"
 
     @property
-    def space(self) -> Path:
-        """The capture space that was trained in."""
+    def volume(self) -> Path:
+        """The capture volume that was trained in."""
         return self.root / "space.yaml"
 
     @property
@@ -65,8 +65,8 @@ class RunLayout:
         """What cameras that run tell now."""
         return self.root / "live" / "state.json"
 
-    def live_picture(self, camera: str) -> Path:
-        """The newest picture of a camera that runs."""
+    def live_image(self, camera: str) -> Path:
+        """The newest image of a camera that runs."""
         return self.root / "live" / f"{safe_name(camera)}.jpg"
 
     def step(self, verb: str) -> RunLayout:
@@ -117,9 +117,9 @@ class TakeLayout:
     def heatmaps_file(self, estimator: str, camera: str) -> Path:
         return self.poses2d(estimator) / f"{safe_name(camera)}.heatmaps.h5"
 
-    def reduced_pictures(self, camera: str, width: int, height: int) -> Path:
-        """One camera's pictures at the size that networks look at, made from the video and made again if missing."""
-        return self.root / ".pictures" / f"{safe_name(camera)}.{width}x{height}.npy"
+    def reduced_images(self, camera: str, width: int, height: int) -> Path:
+        """One camera's images at the size that networks look at, made from the video and made again if missing."""
+        return self.root / ".images" / f"{safe_name(camera)}.{width}x{height}.npy"
 
     @property
     def poses3d_root(self) -> Path:
@@ -183,8 +183,8 @@ class SessionLayout:
         return self.root / "rig.toml"
 
     @property
-    def space(self) -> Path:
-        """The capture space as somebody set it; absent while it is derived."""
+    def volume(self) -> Path:
+        """The capture volume as somebody set it; absent while it is derived."""
         return self.root / "space.yaml"
 
     @property

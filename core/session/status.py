@@ -13,9 +13,9 @@ from core.jobs.events import decode
 from core.session.layout import RunLayout
 from core.session.store import BASELINE, Session, Take
 
-Step = Literal["rig", "take", "label", "baseline", "train", "infer", "evaluate", "export"]
+Step = Literal["rig", "take", "pose2d", "triangulate", "train", "infer", "evaluate", "export"]
 State = Literal["ready", "done", "blocked"]
-STEPS: tuple[Step, ...] = ("rig", "take", "label", "baseline", "train", "infer", "evaluate", "export")
+STEPS: tuple[Step, ...] = ("rig", "take", "pose2d", "triangulate", "train", "infer", "evaluate", "export")
 _TAIL_BYTES = 64 << 10
 
 
@@ -76,7 +76,7 @@ def take_status(session: Session, take: Take) -> SessionStatus:
     rig = _rig(session)
     steps: dict[Step, StepStatus] = {"rig": rig}
     steps["take"] = StepStatus(
-        step="take", state="done", reason=f"{len(take.cameras)} cameras, {take.manifest.n_frames} moments."
+        step="take", state="done", reason=f"{len(take.cameras)} cameras, {take.manifest.n_frames} frames."
     )
     runs = trained_runs(session)
     own = _take_steps(session, take, rig, runs)
@@ -172,9 +172,9 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
     newest = runs[-1].name if runs else ""
     exported = _exported(session, take, results)
     return {
-        "label": step("label", f"2D poses of {', '.join(labelled)}." if labelled else "", "", "Find 2D poses."),
-        "baseline": step(
-            "baseline",
+        "pose2d": step("pose2d", f"2D poses of {', '.join(labelled)}." if labelled else "", "", "Find 2D poses."),
+        "triangulate": step(
+            "triangulate",
             "3D poses without training." if BASELINE in results else "",
             no_rig or no_label,
             "Make 3D poses without training.",

@@ -1,4 +1,4 @@
-"""Single pictures as the video of a take, without coding them anew."""
+"""Single images as the video of a take, without coding them anew."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SUFFIX = ".mov"
 
 _CODECS = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG": "png"}
 _TICK = Fraction(1, 90000)
-_REMEDY = "Convert the pictures to JPEG or PNG of one size and import again."
+_REMEDY = "Convert the images to JPEG or PNG of one size and import again."
 
 
 def write_video(
-    pictures: Sequence[Path], times_s: Sequence[float], fps: float, path: Path, reporter: Reporter
+    images: Sequence[Path], times_s: Sequence[float], fps: float, path: Path, reporter: Reporter
 ) -> tuple[int, int]:
-    """Writes pictures one after the other into a video; their bytes stay as they are.
+    """Writes images one after the other into a video; their bytes stay as they are.
 
     Args:
-        pictures: JPEG or PNG files of one size, at least one.
-        times_s: Increasing, one a picture.
+        images: JPEG or PNG files of one size, at least one.
+        times_s: Increasing, one an image.
         fps: Nominal rate.
         path: File to write, with `SUFFIX`.
         reporter: Asked whether to stop.
@@ -36,20 +36,20 @@ def write_video(
         Width and height.
 
     Raises:
-        CoreError: A picture cannot be read, or differs in format or size from the first.
+        CoreError: An image cannot be read, or differs in format or size from the first.
         CancelledError: The person stopped it.
     """
-    codec, size, pixel_format = _examine(pictures[0])
+    codec, size, pixel_format = _examine(images[0])
     with av.open(str(path), "w", format="mov") as container:
         stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height = size
         stream.pix_fmt = pixel_format
         stream.codec_context.time_base = _TICK
-        for picture, time_s in zip(pictures, times_s, strict=True):
+        for image, time_s in zip(images, times_s, strict=True):
             check(reporter)
-            if _examine(picture)[:2] != (codec, size):
-                raise CoreError(f"{picture.name} differs in size or format from {pictures[0].name}.", _REMEDY)
-            packet = av.Packet(picture.read_bytes())
+            if _examine(image)[:2] != (codec, size):
+                raise CoreError(f"{image.name} differs in size or format from {images[0].name}.", _REMEDY)
+            packet = av.Packet(image.read_bytes())
             packet.stream, packet.time_base, packet.is_keyframe = stream, _TICK, True
             packet.pts = packet.dts = round((time_s - times_s[0]) / _TICK)
             container.mux(packet)
@@ -57,7 +57,7 @@ def write_video(
 
 
 def _examine(path: Path) -> tuple[str, tuple[int, int], str]:
-    """Codec, size and pixel format of a picture file."""
+    """Codec, size and pixel format of an image file."""
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -68,4 +68,4 @@ def _examine(path: Path) -> tuple[str, tuple[int, int], str]:
             stream = container.streams.video[0]
             return codec, (stream.width, stream.height), str(stream.format.name)
     except (OSError, IndexError, AttributeError, av.FFmpegError) as error:
-        raise CoreError(f"{path.name} cannot be read as a picture: {error}.", _REMEDY) from error
+        raise CoreError(f"{path.name} cannot be read as an image: {error}.", _REMEDY) from error

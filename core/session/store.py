@@ -13,13 +13,13 @@ from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, write_yaml
 from core.geometry.resize import at_size
-from core.session.align import in_step
+from core.session.align import align
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.session.timeline import Timeline
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.volume import ChosenSpace
+from core.types.volume import VolumeSettings
 
 SESSION_SCHEMA = 1
 TakeKind = Literal["board", "floor", "motion"]
@@ -34,9 +34,9 @@ class TakeCamera:
         name: As in the rig.
         file: Video file in the take's folder.
         size_px: Width and height as shown, after `rotation_deg`.
-        n_frames: Pictures in the file.
+        n_frames: Images in the file.
         fps: Nominal rate of the file.
-        rotation_deg: Clockwise turn that the player must apply to the stored picture: 0, 90, 180 or 270.
+        rotation_deg: Clockwise turn that the player must apply to the stored image: 0, 90, 180 or 270.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Take:
         return self.layout.root / Path(self.camera(camera).file).name
 
     def timeline(self) -> Timeline:
-        """Moments and their pictures."""
+        """Frames and their images."""
         return Timeline.load(self.layout.timestamps, self.cameras, self.manifest.n_frames)
 
     def estimators(self) -> list[str]:
@@ -102,11 +102,11 @@ class Take:
         return sorted(p.parent.name for p in self.layout.poses2d_root.glob("*/estimator.yaml"))
 
     def poses2d(self, estimator: str, rig: CameraRig | None = None) -> dict[str, Pose2D]:
-        """2D poses by camera name, T as in the timeline (a dropped picture has no detection).
+        """2D poses by camera name, T as in the timeline (a dropped image has no detection).
 
         Args:
             estimator: Whose.
-            rig: Cameras whose delays are made up for: poses are then those of the moments, not of the pictures.
+            rig: Cameras whose time offsets are made up for: poses are then those of the frames, not of the images.
 
         Raises:
             CoreError: Not labelled with that estimator, or a damaged file.
@@ -116,7 +116,7 @@ class Take:
                 f"Take {self.name} has no complete 2D poses of {estimator}.", "Run Label on the take first."
             )
         poses2d = {name: Pose2D.load(self.layout.poses2d_file(estimator, name)) for name in self.cameras}
-        return poses2d if rig is None else in_step(poses2d, self.timeline(), rig)
+        return poses2d if rig is None else align(poses2d, self.timeline(), rig)
 
     def poses3d_runs(self) -> list[str]:
         """Names of 3D results of this take, the baseline first."""
@@ -129,7 +129,7 @@ class Take:
 
     @property
     def truth(self) -> Pose3DSequence | None:
-        """Annotated people at the take's moments, None unless the take comes from a data set."""
+        """Annotated people at the take's frames, None unless the take comes from a data set."""
         return Pose3DSequence.load(self.layout.truth) if self.layout.truth.is_file() else None
 
 
@@ -219,28 +219,28 @@ class Session:
         return rig
 
     @property
-    def space(self) -> ChosenSpace | None:
-        """The capture space as somebody set it, or None while it is derived from the rig and the people.
+    def volume(self) -> VolumeSettings | None:
+        """The capture volume as somebody set it, or None while it is derived from the rig and the people.
 
         Raises:
             CoreError: The file is damaged.
         """
-        return ChosenSpace.load(self.layout.space) if self.layout.space.exists() else None
+        return VolumeSettings.load(self.layout.volume) if self.layout.volume.exists() else None
 
-    def set_space(self, chosen: ChosenSpace | None) -> None:
-        """Sets the capture space; None has it derived again.
+    def set_volume(self, chosen: VolumeSettings | None) -> None:
+        """Sets the capture volume; None has it derived again.
 
         Raises:
             CoreError: The session cannot be written.
         """
         try:
             if chosen is None:
-                self.layout.space.unlink(missing_ok=True)
+                self.layout.volume.unlink(missing_ok=True)
             else:
-                chosen.save(self.layout.space)
+                chosen.save(self.layout.volume)
         except OSError as error:
             raise CoreError(
-                f"{self.layout.space} cannot be written: {error.strerror}.", "Check that you may write to the session."
+                f"{self.layout.volume} cannot be written: {error.strerror}.", "Check that you may write to the session."
             ) from error
 
     def take_names(self) -> list[str]:
@@ -291,7 +291,7 @@ class Session:
         return dataclasses.replace(rig, cameras=fitted)
 
     def rig_for_all(self, takes: Sequence[Take]) -> CameraRig:
-        """The cameras that filmed any of the takes, in the rig's order, at the size of their pictures.
+        """The cameras that filmed any of the takes, in the rig's order, at the size of their images.
 
         Raises:
             CoreError: As `rig_for`, or a camera filmed in two resolutions.

@@ -1,4 +1,4 @@
-"""Which picture of which camera belongs to which moment of a take."""
+"""Which image of which camera belongs to which frame of a take."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from core.types.arrays import F64, I64, frozen
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Timeline:
-    """Which picture of which camera belongs to which moment of a take.
+    """Which image of which camera belongs to which frame of a take.
 
     Attributes:
         cameras: (V,) names.
         time_s: (T,) from the take's start, increasing.
-        frame_index: (T, V) frame number in the camera's file, -1 where the camera dropped the moment.
-        frame_time_s: (T, V) the camera's own recorded time of that picture, NaN where dropped.
+        frame_index: (T, V) frame number in the camera's file, -1 where the camera dropped the frame.
+        frame_time_s: (T, V) the camera's own recorded time of that image, NaN where dropped.
     """
 
     cameras: tuple[str, ...]
@@ -46,7 +46,7 @@ class Timeline:
         return len(self.time_s)
 
     def save(self, path: Path) -> None:
-        """Writes `timestamps.csv`, a row a picture, in the columns that caliscope reads."""
+        """Writes `timestamps.csv`, a row an image, in the columns that caliscope reads."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["sync_index", "cam_id", "frame_index", "frame_time", "sync_time"])

@@ -1,7 +1,7 @@
-"""Exact pictures of a video file by number, on PyAV.
+"""Exact images of a video file by number, on PyAV.
 
 Frame counts and seeking by number are guesses in many containers, so the presentation times are indexed once by reading
-the packets without decoding them, and a picture is found by its time: seek to the key frame before it, decode forward.
+the packets without decoding them, and an image is found by its time: seek to the key frame before it, decode forward.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _UNFINISHED = "The recording may be unfinished or the copy incomplete: copy or e
 class VideoReader:
     """One video file, open for reading. Not to be shared between threads.
 
-    Reading the next picture or one a little further on decodes forward; anything else seeks. The turn that a phone
-    notes in its file is applied to every picture.
+    Reading the next image or one a little further on decodes forward; anything else seeks. The turn that a phone
+    notes in its file is applied to every image.
 
     Args:
         path: A file that FFmpeg can read.
-        rotation_deg: Clockwise turn of the stored pictures, 0, 90, 180 or 270; None takes what the file says.
+        rotation_deg: Clockwise turn of the stored images, 0, 90, 180 or 270; None takes what the file says.
         threaded: Whether the decoder may use several threads; off, so that many readers can run side by side.
 
     Raises:
@@ -46,8 +46,8 @@ class VideoReader:
             self._stream = self._pick_stream()
             self._stream.thread_type = "AUTO" if threaded else "NONE"
             self._pts, self._key_pts = self._index()
-            self._pictures: Iterator[Any] = iter(())
-            self._position = -1  # number of the picture last decoded
+            self._images: Iterator[Any] = iter(())
+            self._position = -1  # number of the image last decoded
             self._last: Any = None
             first = self._decode(0)
             self.rotation_deg = _clockwise_turn(first, self.path) if rotation_deg is None else rotation_deg % 360
@@ -62,17 +62,17 @@ class VideoReader:
 
     @property
     def n_frames(self) -> int:
-        """Whole pictures in the file."""
+        """Whole images in the file."""
         return len(self._pts)
 
     @property
     def times_s(self) -> F64:
-        """(n,) seconds of each picture from the first one, increasing; exact for variable frame rate."""
+        """(n,) seconds of each image from the first one, increasing; exact for variable frame rate."""
         return np.asarray((self._pts - self._pts[0]) * float(self._stream.time_base))
 
     @property
     def fps(self) -> float:
-        """Pictures per second by the median step; the nominal rate for a single picture."""
+        """Images per second by the median step; the nominal rate for a single image."""
         if self.n_frames > 1:
             return float(1 / np.median(np.diff(self.times_s)))
         return float(self._stream.average_rate or 25)
@@ -89,28 +89,28 @@ class VideoReader:
         return began if began is None or began.year > 2000 else None
 
     def read(self, index: int, within_px: tuple[int, int] | None = None) -> U8:
-        """One picture.
+        """One image.
 
         Args:
             index: 0 .. n_frames - 1.
-            within_px: Width and height that the picture is scaled down to fit into, before it is turned into RGB,
-                which saves most of the time of a small picture; None leaves it as recorded.
+            within_px: Width and height that the image is scaled down to fit into, before it is turned into RGB,
+                which saves most of the time of a small image; None leaves it as recorded.
 
         Returns:
             (H, W, 3) uint8 RGB, upright.
 
         Raises:
-            CoreError: Outside the file, or this picture is damaged.
+            CoreError: Outside the file, or this image is damaged.
         """
         if not 0 <= index < self.n_frames:
             raise CoreError(
-                f"{self.path.name} has {self.n_frames} pictures; number {index} was asked for.",
+                f"{self.path.name} has {self.n_frames} images; number {index} was asked for.",
                 "Import the take again if its videos were replaced.",
             )
         return self._upright(self._decode(index), within_px)
 
     def read_gray(self, index: int) -> U8:
-        """One picture's brightness as it is stored, which costs no conversion: what corner finders need.
+        """One image's brightness as it is stored, which costs no conversion: what corner finders need.
 
         Returns:
             (H, W) uint8, upright; video range (16 to 235) stays as it is.
@@ -120,18 +120,18 @@ class VideoReader:
         """
         if not 0 <= index < self.n_frames:
             return self.read(index)[..., 0]  # which says what is wrong
-        picture = self._decode(index)
-        if (picture.width, picture.height) != self._stored_px or not picture.format.name.startswith(("yuv4", "yuvj4")):
+        decoded = self._decode(index)
+        if (decoded.width, decoded.height) != self._stored_px or not decoded.format.name.startswith(("yuv4", "yuvj4")):
             return np.asarray(self.read(index) @ np.array([0.299, 0.587, 0.114]) + 0.5, np.uint8)
-        if picture.format.components[0].bits > 8:
-            image: U8 = picture.to_ndarray(format="gray")
+        if decoded.format.components[0].bits > 8:
+            image: U8 = decoded.to_ndarray(format="gray")
         else:
-            plane = picture.planes[0]
-            image = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: picture.height, : picture.width]
+            plane = decoded.planes[0]
+            image = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: decoded.height, : decoded.width]
         return np.ascontiguousarray(np.rot90(image, -(self.rotation_deg // 90)))
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[U8]:
-        """Pictures start .. stop - 1 in order, each (H, W, 3) uint8 RGB.
+        """Images start .. stop - 1 in order, each (H, W, 3) uint8 RGB.
 
         Raises:
             CoreError: As `read`.
@@ -140,10 +140,10 @@ class VideoReader:
             yield self.read(index)
 
     def whole_frames(self) -> int:
-        """Number of pictures up to the last whole one; decodes the end of the file to find out."""
+        """Number of images up to the last whole one; decodes the end of the file to find out."""
         for key in self._key_pts[::-1]:
             self._seek(int(np.searchsorted(self._pts, key)))
-            times = [_time(picture) for picture in self._pictures if not picture.is_corrupt]
+            times = [_time(image) for image in self._images if not image.is_corrupt]
             self._position = -1
             known = [t for t in times if t is not None]
             if known:
@@ -152,7 +152,7 @@ class VideoReader:
 
     def close(self) -> None:
         """Lets go of the file."""
-        self._pictures, self._last, self._position = iter(()), None, -1
+        self._images, self._last, self._position = iter(()), None, -1
         self._container.close()
 
     def __enter__(self) -> Self:
@@ -181,14 +181,14 @@ class VideoReader:
         if stream is None or stream.codec_context is None:
             raise CoreError(f"{self.path.name} holds no video.", _REMEDY)
         if float(stream.time_base or 0) <= 0:
-            raise CoreError(f"{self.path.name} does not say when its pictures were taken.", _REMEDY)
+            raise CoreError(f"{self.path.name} does not say when its images were taken.", _REMEDY)
         if self._container.format.name == "avi" and stream.codec_context.has_b_frames:
-            # AVI stores no presentation times: where pictures are coded out of order, their times are guesses.
-            raise CoreError(f"{self.path.name} is an AVI file whose pictures are out of order.", _REMEDY)
+            # AVI stores no presentation times: where images are coded out of order, their times are guesses.
+            raise CoreError(f"{self.path.name} is an AVI file whose images are out of order.", _REMEDY)
         return stream
 
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sorted presentation times of all pictures and of the key frames, in ticks of the stream."""
+        """Sorted presentation times of all images and of the key frames, in ticks of the stream."""
         every, key = [], []
         for packet in self._packets():
             pts = _time(packet)
@@ -197,7 +197,7 @@ class VideoReader:
                 if packet.is_keyframe:
                     key.append(pts)
         if not every:
-            raise CoreError(f"{self.path.name} has no pictures.", _UNFINISHED)
+            raise CoreError(f"{self.path.name} has no images.", _UNFINISHED)
         times, keys = np.unique(np.array(every, np.int64)), np.unique(np.array(key, np.int64))
         # A stream cut out of another may start between key frames: nothing decodes before the first.
         return (times[times >= keys[0]] if len(keys) else times), keys
@@ -216,7 +216,7 @@ class VideoReader:
             try:
                 yield from packet.decode()
             except av.FFmpegError:
-                continue  # a damaged packet costs its own picture only; `_decode` misses it by its time
+                continue  # a damaged packet costs its own image only; `_decode` misses it by its time
         try:
             yield from self._stream.codec_context.decode(None)
         except av.FFmpegError:
@@ -228,20 +228,20 @@ class VideoReader:
         wanted = self._pts[index]
         if not self._reachable(index):
             self._seek(index)
-        for picture in self._pictures:
-            pts = _time(picture)
+        for image in self._images:
+            pts = _time(image)
             if pts is None or pts < wanted:
                 continue
-            self._position, self._last = int(np.searchsorted(self._pts, pts)), picture
+            self._position, self._last = int(np.searchsorted(self._pts, pts)), image
             if pts == wanted:
-                return picture
+                return image
             break
         else:
             self._position = -1
-        raise CoreError(f"Picture {index} of {self.path.name} cannot be decoded.", _UNFINISHED)
+        raise CoreError(f"Image {index} of {self.path.name} cannot be decoded.", _UNFINISHED)
 
     def _reachable(self, index: int) -> bool:
-        """Whether decoding on leads to the picture without passing a key frame that a seek would jump to."""
+        """Whether decoding on leads to the image without passing a key frame that a seek would jump to."""
         if self._position < 0 or index <= self._position:
             return False
         here, wanted = self._pts[self._position], self._pts[index]
@@ -249,7 +249,7 @@ class VideoReader:
         return bool(index == self._position + 1 or next_key == len(self._key_pts) or self._key_pts[next_key] > wanted)
 
     def _seek(self, index: int) -> None:
-        """Puts the decoder on a key frame from which the picture can be reached."""
+        """Puts the decoder on a key frame from which the image can be reached."""
         wanted = int(self._pts[index])
         before = self._key_pts[self._key_pts <= wanted]
         # Containers seek by decoding time, and may land behind the key frame meant: then the one before it is tried.
@@ -265,48 +265,48 @@ class VideoReader:
                     self._container.seek(key, stream=self._stream)
                 except av.FFmpegError:
                     continue
-            pictures = self._decoded()
-            first = next(pictures, None)
+            images = self._decoded()
+            first = next(images, None)
             if first is None:
                 continue
             first_pts = _time(first)
             if key is None or (first_pts is not None and first_pts <= wanted):
-                self._pictures, self._position = itertools.chain([first], pictures), -1
+                self._images, self._position = itertools.chain([first], images), -1
                 return
-        self._pictures, self._position = iter(()), -1
+        self._images, self._position = iter(()), -1
 
-    def _upright(self, picture: Any, within_px: tuple[int, int] | None) -> U8:
-        if (picture.width, picture.height) != self._stored_px:
+    def _upright(self, decoded: Any, within_px: tuple[int, int] | None) -> U8:
+        if (decoded.width, decoded.height) != self._stored_px:
             raise CoreError(
-                f"{self.path.name} changes its picture size from {self._stored_px[0]}x{self._stored_px[1]} to "
-                f"{picture.width}x{picture.height}.",
+                f"{self.path.name} changes its image size from {self._stored_px[0]}x{self._stored_px[1]} to "
+                f"{decoded.width}x{decoded.height}.",
                 "Cut the video where the size changes.",
             )
         if within_px is not None:
             scale = min(1.0, within_px[0] / self.size_px[0], within_px[1] / self.size_px[1])
             width, height = (max(1, round(side * scale)) for side in self._stored_px)
-            picture = picture.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-        image: U8 = picture.to_ndarray(format="rgb24")
+            decoded = decoded.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+        image: U8 = decoded.to_ndarray(format="rgb24")
         turns = self.rotation_deg // 90
-        # A scaled picture's rows may be padded in memory.
+        # A scaled image's rows may be padded in memory.
         return np.ascontiguousarray(np.rot90(image, -turns) if turns else image)
 
 
 def _time(part: Any) -> int | None:
-    """Presentation time of a packet or picture in ticks; files without store the decoding time only."""
+    """Presentation time of a packet or image in ticks; files without store the decoding time only."""
     time: int | None = part.pts if part.pts is not None else part.dts
     return time
 
 
-def _clockwise_turn(picture: Any, path: Path) -> int:
-    """Degrees by which the file asks players to turn its pictures."""
-    data = picture.side_data.get("DISPLAYMATRIX")
+def _clockwise_turn(image: Any, path: Path) -> int:
+    """Degrees by which the file asks players to turn its images."""
+    data = image.side_data.get("DISPLAYMATRIX")
     if data is None:
         return 0
     matrix = struct.unpack("=9i", bytes(data)[:36])
     if matrix[0] * matrix[4] - matrix[1] * matrix[3] < 0:
         raise CoreError(
             f"{path.name} asks to be shown mirrored, as some front cameras do.",
-            "Mirrored pictures cannot be used for 3D: film with the back camera, or convert the file first.",
+            "Mirrored images cannot be used for 3D: film with the back camera, or convert the file first.",
         )
-    return int(-picture.rotation) % 360
+    return int(-image.rotation) % 360

@@ -1,4 +1,4 @@
-"""The capture space that a session works in: as somebody set it, else derived from the rig and the people found."""
+"""The capture volume that a session works in: as somebody set it, else derived from the rig and the people found."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 
 from core.errors import CoreError
-from core.geometry.capture_volume import capture_space, grid, seen_by
+from core.geometry.capture_volume import capture_volume, grid, seen_by
 from core.session import BASELINE, Session
 from core.types.arrays import F64
 from core.types.camera import CameraRig
-from core.types.volume import CaptureSpace, ChosenSpace, SyntheticRange
+from core.types.volume import CaptureVolume, SyntheticRange, VolumeSettings
 
 Origin = Literal["set", "people", "rig"]
 _CHECK_MM = 200.0
@@ -22,8 +22,8 @@ _CHECK_POINTS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SpaceInUse:
-    """A session's capture space, whoever decided on it.
+class ActiveVolume:
+    """A session's capture volume, whoever decided on it.
 
     Attributes:
         origin: "set" by somebody; derived from the rig and the "people" of the baselines, or from the "rig" alone.
@@ -35,20 +35,20 @@ class SpaceInUse:
     """
 
     origin: Origin
-    chosen: ChosenSpace
+    chosen: VolumeSettings
     spacing_mm: float
-    space: CaptureSpace
+    volume: CaptureVolume
     seen_share: float
     other_rig: bool = False
 
     @property
-    def pinned(self) -> ChosenSpace:
+    def pinned(self) -> VolumeSettings:
         """All of it in numbers: the same space comes out of them whatever changes in the session later."""
         return replace(self.chosen, spacing_mm=self.chosen.spacing_mm or self.spacing_mm)
 
 
-def space_in_use(session: Session, takes: Sequence[str], spacing_mm: float) -> SpaceInUse:
-    """The capture space of a training on these takes.
+def active_volume(session: Session, takes: Sequence[str], spacing_mm: float) -> ActiveVolume:
+    """The capture volume of a training on these takes.
 
     Args:
         session: With a posed rig.
@@ -60,33 +60,33 @@ def space_in_use(session: Session, takes: Sequence[str], spacing_mm: float) -> S
     """
     known = [take for take in map(session.take, takes) if BASELINE in take.poses3d_runs()]
     rig = session.rig_for_all(known) if known else session.require_rig()
-    chosen = session.space
+    chosen = session.volume
     if chosen is not None:
-        space = chosen.space(spacing_mm)
+        volume = chosen.volume(spacing_mm)
         other = bool(chosen.rig) and chosen.rig != session.require_rig().digest
-        seen = seen_share(rig, space)
-        return SpaceInUse(
-            origin="set", chosen=chosen, spacing_mm=spacing_mm, space=space, seen_share=seen, other_rig=other
+        seen = seen_share(rig, volume)
+        return ActiveVolume(
+            origin="set", chosen=chosen, spacing_mm=spacing_mm, volume=volume, seen_share=seen, other_rig=other
         )
     people: F64 = np.concatenate([np.zeros((0, 3)), *(t.poses3d(BASELINE).xyz_mm.reshape(-1, 3) for t in known)])
     around = people if np.isfinite(people).any() else None
-    space = capture_space(rig, spacing_mm=spacing_mm, around_mm=around)
-    return SpaceInUse(
+    volume = capture_volume(rig, spacing_mm=spacing_mm, around_mm=around)
+    return ActiveVolume(
         origin="rig" if around is None else "people",
-        chosen=as_chosen(space),
+        chosen=as_settings(volume),
         spacing_mm=spacing_mm,
-        space=space,
-        seen_share=seen_share(rig, space),
+        volume=volume,
+        seen_share=seen_share(rig, volume),
     )
 
 
-def as_chosen(
-    space: CaptureSpace, spacing_mm: float | None = None, synthetic: SyntheticRange | None = None
-) -> ChosenSpace:
+def as_settings(
+    volume: CaptureVolume, spacing_mm: float | None = None, synthetic: SyntheticRange | None = None
+) -> VolumeSettings:
     """A space that was worked out, as one that can be set and stored."""
-    x, y, z = space.centre_mm.tolist()
-    width, depth, height = space.size_mm.tolist()
-    return ChosenSpace(
+    x, y, z = volume.centre_mm.tolist()
+    width, depth, height = volume.size_mm.tolist()
+    return VolumeSettings(
         centre_mm=(x, y, z),
         size_mm=(width, depth, height),
         spacing_mm=spacing_mm,
@@ -94,8 +94,8 @@ def as_chosen(
     )
 
 
-def set_space(session: Session, chosen: ChosenSpace, spacing_mm: float) -> None:
-    """Makes it the session's capture space, for the calibration that it has now.
+def set_volume(session: Session, chosen: VolumeSettings, spacing_mm: float) -> None:
+    """Makes it the session's capture volume, for the calibration that it has now.
 
     Args:
         session: With a posed rig.
@@ -106,14 +106,14 @@ def set_space(session: Session, chosen: ChosenSpace, spacing_mm: float) -> None:
         CoreError: No two cameras see any of it, it has too many voxels, or the session cannot be written.
     """
     rig = session.require_rig()
-    if seen_share(rig, chosen.space(spacing_mm)) == 0:
+    if seen_share(rig, chosen.volume(spacing_mm)) == 0:
         raise CoreError(
-            "No two cameras see any of that capture space.", "Its centre and size are in mm of the rig's world."
+            "No two cameras see any of that capture volume.", "Its centre and size are in mm of the rig's world."
         )
-    session.set_space(replace(chosen, rig=rig.digest))
+    session.set_volume(replace(chosen, rig=rig.digest))
 
 
-def seen_share(rig: CameraRig, space: CaptureSpace) -> float:
+def seen_share(rig: CameraRig, volume: CaptureVolume) -> float:
     """Share of a space that two cameras or more see, 0..1."""
-    spacing = max(_CHECK_MM, float(space.size_mm.max()) / _CHECK_POINTS)
-    return float((seen_by(rig, grid(space.low_mm, space.high_mm, spacing)).sum(0) >= 2).mean())
+    spacing = max(_CHECK_MM, float(volume.size_mm.max()) / _CHECK_POINTS)
+    return float((seen_by(rig, grid(volume.low_mm, volume.high_mm, spacing)).sum(0) >= 2).mean())

@@ -15,7 +15,7 @@ from core.types.arrays import F64, I64
 from core.types.camera import Camera, CameraRig
 
 _LEAST_FACING = 0.25  # cosine of the steepest view in which corners are still found
-_LEAST_PX = 6.0  # side of a square in the picture
+_LEAST_PX = 6.0  # side of a square in the image
 
 
 def wave(
@@ -26,7 +26,7 @@ def wave(
     seconds: float = 30.0,
     fps: float = 10.0,
     noise_px: float = 0.3,
-    latency_s: Sequence[float] = (),
+    time_offset_s: Sequence[float] = (),
     jitter_s: float = 0.0,
     missed: float = 0.05,
     speed_mm: float = 500.0,
@@ -39,16 +39,16 @@ def wave(
         board: The board; only its front is seen.
         seed: Of all chance.
         seconds: Length of the recording.
-        fps: Moments a second.
+        fps: Frames a second.
         noise_px: Standard deviation of a corner's coordinate.
-        latency_s: (V,) recorded time minus true time of each camera's pictures; none when empty.
-        jitter_s: Standard deviation of a picture's own further delay.
+        time_offset_s: (V,) recorded time minus true time of each camera's images; none when empty.
+        jitter_s: Standard deviation of an image's own further time offset.
         missed: Share of corners that are not found, though visible.
         speed_mm: About how far the board moves in a second.
         room_mm: How far from the middle it is carried.
     """
     rng = np.random.default_rng(seed)
-    late = np.asarray(latency_s, float) if len(latency_s) else np.zeros(len(rig))
+    late = np.asarray(time_offset_s, float) if len(time_offset_s) else np.zeros(len(rig))
     recorded = np.arange(int(seconds * fps)) / fps
     way = carried(rig, rng, seconds, speed_mm, room_mm)
     points, centre = board.points_mm[: board.points_per_side], board.points_mm[: board.points_per_side].mean(0)
@@ -88,40 +88,40 @@ def closeups(
     board: Board,
     *,
     seed: int = 0,
-    pictures: int = 40,
+    images: int = 40,
     noise_px: float = 0.3,
     missed: float = 0.05,
     interval_s: float = 1.0,
 ) -> BoardObservations:
-    """What each camera sees when the board is held in front of it alone, all over its picture and slanted: for lenses.
+    """What each camera sees when the board is held in front of it alone, all over its image and slanted: for lenses.
 
     Args:
         rig: Cameras; their poses do not matter.
         board: The board; only its front is seen.
         seed: Of all chance.
-        pictures: Of each camera.
+        images: Of each camera.
         noise_px: Standard deviation of a corner's coordinate.
         missed: Share of corners that are not found, though visible.
-        interval_s: Time between two pictures.
+        interval_s: Time between two images.
     """
     rng = np.random.default_rng(seed)
     points, centre = board.points_mm[: board.points_per_side], board.points_mm[: board.points_per_side].mean(0)
     found: dict[tuple[int, int], tuple[I64, F64]] = {}
-    total = pictures * len(rig)
+    total = images * len(rig)
     for v, camera in enumerate(rig):
         R_camera, t = camera.pose
         size = np.array(camera.size_px)
-        aim = undistort(camera, rng.uniform(0.12, 0.88, (pictures, 2)) * size)
-        # From a third to nine tenths of the picture's width.
-        depth = board.width_mm * camera.K[0, 0] / (size[0] * rng.uniform(0.3, 0.9, pictures))
-        local = np.concatenate([aim, np.ones((pictures, 1))], 1) * depth[:, None]
-        slant = exp(rng.uniform(-0.6, 0.6, (pictures, 3)) * (1, 1, 0.5))
+        aim = undistort(camera, rng.uniform(0.12, 0.88, (images, 2)) * size)
+        # From a third to nine tenths of the image's width.
+        depth = board.width_mm * camera.K[0, 0] / (size[0] * rng.uniform(0.3, 0.9, images))
+        local = np.concatenate([aim, np.ones((images, 1))], 1) * depth[:, None]
+        slant = exp(rng.uniform(-0.6, 0.6, (images, 3)) * (1, 1, 0.5))
         world = (local[:, None] + (points - centre) @ np.swapaxes(slant, -1, -2) - t) @ R_camera
         seen = _seen(camera, v, board, world, (local - t) @ R_camera, R_camera.T @ slant, noise_px, missed, rng)
-        found |= {(v, v * pictures + m): what for (v, m), what in seen.items()}
-    mine = np.repeat(np.eye(len(rig), dtype=bool), pictures, axis=0)
+        found |= {(v, v * images + m): what for (v, m), what in seen.items()}
+    mine = np.repeat(np.eye(len(rig), dtype=bool), images, axis=0)
     time_s = np.where(mine, np.arange(total)[:, None] * interval_s, np.nan)
-    frame = np.where(mine, np.arange(total)[:, None] % pictures, -1)
+    frame = np.where(mine, np.arange(total)[:, None] % images, -1)
     return merge(board, rig.names, [c.size_px for c in rig], time_s, frame, found, source="a simulated board")
 
 
@@ -136,7 +136,7 @@ def _seen(
     missed: float,
     rng: np.random.Generator,
 ) -> dict[tuple[int, int], tuple[I64, F64]]:
-    """Points found in each picture of one camera: from the front, not too steeply, and not too small."""
+    """Points found in each image of one camera: from the front, not too steeply, and not too small."""
     xy = project(camera, world)
     view = camera.centre_mm - at
     distance = np.linalg.norm(view, axis=-1)

@@ -1,8 +1,8 @@
-"""What a real 2D estimator gets wrong, measured on real pictures, to be put on synthetic people.
+"""What a real 2D estimator gets wrong, measured on real images, to be put on synthetic people.
 
 White noise is what estimators do not make: their errors last for several frames, move whole limbs at once, have heavy
 tails, and scores that tell of them only in part. So whole stretches of measured errors are used as they were: error of
-each joint as a share of the person's size in the picture, and the score that came with it.
+each joint as a share of the person's size in the image, and the score that came with it.
 
 Legend: N stretch, F frame of a stretch, J joint.
 """
@@ -29,7 +29,7 @@ class ErrorBank:
     """Measured stretches.
 
     Attributes:
-        error: (N, F, 17, 2) error of COCO joints as a share of the person's size in the picture, NaN where the joint
+        error: (N, F, 17, 2) error of COCO joints as a share of the person's size in the image, NaN where the joint
             was not found.
         score: (N, F, 17) the estimator's, 0 where it was not found.
         fps: Frames a second.

@@ -3,7 +3,7 @@
 Limbs go from posture to posture with least jerk, as people's do (T. Flash and N. Hogan, J. Neuroscience 5, 1985), each
 at its own pace, from slower than needed to as fast as a blow; the body walks, runs, turns and jumps.
 
-Legend: N person, T moment, K knot, J joint.
+Legend: N person, T frame, K knot, J joint.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _KNOTS = 48
 
 
 def _knots(n: int, time_s: F64, pace_s: F64, rng: np.random.Generator) -> tuple[I64, F64]:
-    """Index (N, T) of the knot before each moment, and the share (N, T) of the way to the next one."""
+    """Index (N, T) of the knot before each frame, and the share (N, T) of the way to the next one."""
     step = pace_s[:, None] * rng.uniform(0.6, 1.8, (n, _KNOTS))
     start = np.cumsum(step, 1) - rng.uniform(0, 1, (n, 1)) * step[:, :1] - step[:, :1]
     index = (start[:, None, :] <= time_s[None, :, None]).sum(-1) - 1

@@ -176,7 +176,7 @@ def boxes(xy_px: F64, margin: float = 0.1) -> F64:
 def occluded(camera: Camera, xyz_mm: F64, skeleton: Skeleton) -> np.ndarray:
     """(T, P, J) bool: joints hidden behind another person's limbs or trunk.
 
-    A bone is a capsule: it hides what lies further from the camera and within the bone's radius of it in the picture.
+    A bone is a capsule: it hides what lies further from the camera and within the bone's radius of it in the image.
     """
     pixels, depth = project(camera, xyz_mm), to_camera(camera, xyz_mm)[..., 2]
     focal = (camera.K[0, 0] + camera.K[1, 1]) / 2
@@ -199,7 +199,7 @@ def occluded(camera: Camera, xyz_mm: F64, skeleton: Skeleton) -> np.ndarray:
 
 
 def _invent(camera: Camera, exact: F64, mean: float, rng: np.random.Generator) -> tuple[F64, F64, np.ndarray]:
-    """Invented people: the shape of a real one, resized and put anywhere in the picture, half its joints missing."""
+    """Invented people: the shape of a real one, resized and put anywhere in the image, half its joints missing."""
     T, P, J, _ = exact.shape
     most = max(1, int(np.ceil(3 * mean)))
     count = np.minimum(rng.poisson(mean, T), most)

@@ -300,7 +300,7 @@ def _perform(
     kinds = rng.integers(len(ACTIONS), size=(T + 1, P))
     hands = rng.integers(2, size=(T + 1, P))
     everyone = np.arange(P)[None]
-    # Averaged over a moment, so that one action flows into the next.
+    # Averaged over a frame, so that one action flows into the next.
     action = _action_postures(kinds[stop, everyone], seconds, hands[stop, everyone])
     action = action.map(lambda angle: _smooth(angle, fps))
     share = _smooth(_ease(busy_s), fps)

@@ -43,7 +43,7 @@ def camera(
     fov_deg: float = 70.0,
     distortion: Sequence[float] = (),
 ) -> Camera:
-    """A camera that looks at a point; `fov_deg` spans the longer side of the picture."""
+    """A camera that looks at a point; `fov_deg` spans the longer side of the image."""
     width, height = size_px
     focal = max(size_px) / 2 / np.tan(np.radians(fov_deg) / 2)
     K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
@@ -69,7 +69,7 @@ def ring_rig(
         radius_mm: Of the circle, in the ground plane.
         heights_mm: Heights in turn.
         target_mm: (3,) point that all look at; the circle is centred above or below it.
-        size_px: Picture size; `PORTRAIT` for cameras on their side.
+        size_px: Image size; `PORTRAIT` for cameras on their side.
         fov_deg: Field of view along the longer side.
         distortion: OpenCV coefficients, the same for all.
         start_deg: Direction of the first camera.
@@ -100,7 +100,7 @@ def random_rig(
         rng: Source of chance.
         n: Number of cameras; 3 to 8 at random when None.
         radius_mm: Range of distances from the origin.
-        size_px: Picture size of all; landscape or portrait by chance when None.
+        size_px: Image size of all; landscape or portrait by chance when None.
         distorted: Whether lenses get a mild barrel or pincushion distortion.
     """
     count = int(rng.integers(3, 9)) if n is None else n
@@ -113,7 +113,7 @@ def random_rig(
         centre = (radius * np.cos(angle), radius * np.sin(angle), rng.uniform(900.0, 3200.0))
         aim = rng.normal(0.0, 250.0, 3) + (0.0, 0.0, 900.0)
         k1 = rng.uniform(-0.12, 0.06)
-        # The quartic term of the opposite sign keeps the lens monotone over the whole picture.
+        # The quartic term of the opposite sign keeps the lens monotone over the whole image.
         bend = (k1, -0.2 * k1, rng.normal(0, 5e-4), rng.normal(0, 5e-4), 0.0) if distorted else ()
         cameras.append(
             camera(f"cam{i + 1:02d}", centre, aim, size_px=size, fov_deg=rng.uniform(55.0, 85.0), distortion=bend)

@@ -1,6 +1,6 @@
 """The fixed scenes of the accuracy benchmark: rig, exact people, and what an estimator would tell of them.
 
-Legend: T moment, P person, J joint.
+Legend: T frame, P person, J joint.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class SyntheticScene:
 def build_scene(name: str, seed: int, n_frames: int = 60, motion: Mapping[str, F64] | None = None) -> SyntheticScene:
     """One of `SCENES`; the same name, seed and motion give the same scene.
 
-    Detections have the errors that were measured on real pictures, of the half that training leaves alone.
+    Detections have the errors that were measured on real images, of the half that training leaves alone.
 
     Args:
         name: Of the scene.

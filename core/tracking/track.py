@@ -3,7 +3,7 @@
 Letters in shapes: T time, P columns of the input, Q people, J joint, N tracklets, B bone.
 
 First people are followed from frame to frame: the best assignment of detections to where everyone is expected at
-constant velocity. A gap longer than a moment ends such a tracklet. Then tracklets that end and begin in plausible
+constant velocity. A gap longer than a frame ends such a tracklet. Then tracklets that end and begin in plausible
 places with equal bone lengths are joined, and what was seen in a few frames only is dropped. Nothing is invented: a
 person is where they were measured, or missing.
 """
@@ -174,7 +174,7 @@ def _stitch(
             gap = float(time_s[after.frames[0]] - time_s[before.frames[-1]])
             if not 0 < gap <= config.stitch_gap_s or min(len(before.frames), len(after.frames)) < 2:
                 continue
-            # After a moment nobody keeps their course for sure: the place is somewhere on the way.
+            # After a frame nobody keeps their course for sure: the place is somewhere on the way.
             course = before.velocity * min(gap, config.max_gap_s)
             start = xyz_mm[after.frames[0], after.columns[0]]
             reach = config.max_distance_mm + config.drift_mm_s * gap

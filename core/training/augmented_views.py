@@ -1,4 +1,4 @@
-"""What the networks are shown of the footage, in any augmented version: 2D joints, stored heatmaps, or pictures.
+"""What the networks are shown of the footage, in any augmented version: 2D joints, stored heatmaps, or images.
 
 Legend: B batch, V view, P person, L labelled person, J joint, H W heatmap.
 """
@@ -21,16 +21,16 @@ from core.training.data import Footage
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of some moments.
+    """One version of some frames.
 
     Attributes:
         views: What the root and the pose network see.
-        pictures: (B, V, 3, h, w) what the backbone saw, normalised; None where there is no backbone.
+        images: (B, V, 3, h, w) what the backbone saw, normalised; None where there is no backbone.
         heatmaps: (B, V, J, H, W) what it answered, as it left it; None likewise.
     """
 
     views: Views
-    pictures: Tensor | None = None
+    images: Tensor | None = None
     heatmaps: Tensor | None = None
 
 
@@ -38,34 +38,34 @@ def show(
     networks: Networks,
     footage: Footage,
     scene: Scene,
-    moments: np.ndarray,
+    frames: np.ndarray,
     affine: Tensor,
     *,
     only_root: bool = False,
     change: Callable[[Tensor], Tensor] | None = None,
 ) -> Version:
-    """A version of moments (B,) with affines (B, V, 2, 3).
+    """A version of frames (B,) with affines (B, V, 2, 3).
 
     The root network never looks at the estimator's heatmaps: with `only_root` they are not even read.
 
     Args:
-        networks: Whose backbone looks at pictures, where they have one.
+        networks: Whose backbone looks at images, where they have one.
         footage: The takes.
         scene: The rig.
-        moments: (B,).
-        affine: Picture px to heatmap px.
+        frames: (B,).
+        affine: Image px to heatmap px.
         only_root: Whether the root network alone will look.
-        change: Photometric change of the pictures.
+        change: Photometric change of the images.
     """
-    inputs = footage.inputs.at(moments)
+    inputs = footage.inputs.at(frames)
     if networks.backbone is None:
         maps = None if only_root else footage.maps
-        return Version(shown_views(inputs, affine, scene.size_hw, scene.sigma_px, maps, moments))
-    assert footage.pictures is not None  # the trainer has seen to it
-    pictures = footage.pictures.version(moments, affine, scene.size_hw, change)
-    heatmaps = heatmaps_of(networks.backbone, pictures)
+        return Version(shown_views(inputs, affine, scene.size_hw, scene.sigma_px, maps, frames))
+    assert footage.images is not None  # the trainer has seen to it
+    images = footage.images.version(frames, affine, scene.size_hw, change)
+    heatmaps = heatmaps_of(networks.backbone, images)
     drawn = shown_views(inputs, affine, (1, 1), scene.sigma_px)
-    return Version(drawn.showing(heatmaps.clamp(0, 1), tuple(range(JOINTS))), pictures, heatmaps)
+    return Version(drawn.showing(heatmaps.clamp(0, 1), tuple(range(JOINTS))), images, heatmaps)
 
 
 def pose_of(
@@ -85,10 +85,10 @@ def draw_affine(scene: Scene, count: int, rng: np.random.Generator) -> Tensor:
     return tensor(augment(scene.base_affine, scene.size_hw, *draw_augmentation(rng, count)), scene.device)
 
 
-def footage_labels(footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor) -> tuple[Tensor, Tensor]:
+def footage_labels(footage: Footage, scene: Scene, frames: np.ndarray, affine: Tensor) -> tuple[Tensor, Tensor]:
     """Labels (B, V, L, J, 2) in heatmap px of a version, and their weights (B, V, L, J), 0 outside the heatmap."""
-    xy_px = tensor(footage.labels.xy_px[moments], scene.device)
+    xy_px = tensor(footage.labels.xy_px[frames], scene.device)
     xy = to_heatmap(affine, xy_px.flatten(2, 3)).view(xy_px.shape)
     edge = xy.new_tensor([scene.size_hw[1] - 1, scene.size_hw[0] - 1])
     on_map = ((xy >= 0) & (xy <= edge)).all(-1)
-    return xy, tensor(footage.labels.weight[moments], scene.device) * on_map
+    return xy, tensor(footage.labels.weight[frames], scene.device) * on_map

@@ -1,4 +1,4 @@
-"""The backbone stage: the 2D network learns the pseudo labels of the footage's own pictures.
+"""The backbone stage: the 2D network learns the pseudo labels of the footage's own images.
 
 Legend: B batch, V view, L labelled person, J joint, H W heatmap, K pixel near a joint.
 """
@@ -24,20 +24,20 @@ ENOUGH = 0.8
 _NEAR_PX = 2.0
 _REACH_PX = 3
 _LEAST_PEAK = 0.1
-_MEASURED_MOMENTS = 16
+_MEASURED_FRAMES = 16
 
 
 class BackboneTraining(Batched):
-    """SelfPose3d's first stage: heatmaps of the pictures against Gaussians at the estimator's joints.
+    """SelfPose3d's first stage: heatmaps of the images against Gaussians at the estimator's joints.
 
     Args:
         config: Steps and switches.
         networks: With a backbone, else there is nothing to do.
         scene: The rig.
-        footage: With pictures.
+        footage: With images.
     """
 
-    name, title = "backbone", "Learning to see joints in your pictures"
+    name, title = "backbone", "Learning to see joints in your images"
 
     def __init__(self, config: BackboneStage, networks: Networks, scene: Scene, footage: Footage) -> None:
         self.config, self.networks, self.scene, self.footage = config, networks, scene, footage
@@ -49,12 +49,12 @@ class BackboneTraining(Batched):
         return self.networks.backbone if self.networks.backbone is not None else self.networks
 
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        moments = rng.choice(self.footage.train, self.batch)
+        frames = rng.choice(self.footage.train, self.batch)
         affine = self._affine(rng)
         change = photometric(rng) if self.config.photometric else None
-        heatmaps = show(self.networks, self.footage, self.scene, moments, affine, change=change).heatmaps
+        heatmaps = show(self.networks, self.footage, self.scene, frames, affine, change=change).heatmaps
         assert heatmaps is not None
-        xy, weight = footage_labels(self.footage, self.scene, moments, affine)
+        xy, weight = footage_labels(self.footage, self.scene, frames, affine)
         if self.config.floor_targets:
             xy = xy.floor()
         target = highest(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
@@ -64,10 +64,10 @@ class BackboneTraining(Batched):
     @torch.no_grad()
     def figures(self, rng: np.random.Generator) -> dict[str, float]:
         """Share of held-out labelled joints that have a peak within two heatmap px; none without held-out labels."""
-        moments = rng.permutation(self.footage.held_out)[:_MEASURED_MOMENTS]
+        frames = rng.permutation(self.footage.held_out)[:_MEASURED_FRAMES]
         near, known = 0, 0
-        for start in range(0, len(moments), self.batch):
-            some = moments[start : start + self.batch]
+        for start in range(0, len(frames), self.batch):
+            some = frames[start : start + self.batch]
             affine = self.scene.affine.expand(len(some), -1, -1, -1)
             heatmaps = show(self.networks, self.footage, self.scene, some, affine).heatmaps
             assert heatmaps is not None
@@ -86,7 +86,7 @@ def advice(share: float) -> str:
     if share >= ENOUGH:
         return ""
     return (
-        f"The backbone finds {share:.0%} of the labelled joints in pictures it has not trained on; below {ENOUGH:.0%} "
+        f"The backbone finds {share:.0%} of the labelled joints in images it has not trained on; below {ENOUGH:.0%} "
         "the 3D networks have little to learn from. Train it for longer or on more footage, start it from a file "
         "(model.backbone.weights), or let the networks look at the estimator's joints (model.heatmap.source=joints)."
     )

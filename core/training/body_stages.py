@@ -16,7 +16,7 @@ from core.models.networks import JOINTS, Networks, Scene, own_detections, where_
 from core.models.ray_refiner import gaussian_nll
 from core.training.augmented_views import pose_of
 from core.training.config import PoseSyntheticStage, RaysStage
-from core.training.losses import plane_loss, position_loss
+from core.training.losses import position_loss, triplane_loss
 from core.training.micro_batches import Batched
 from core.training.rigs import SyntheticRigs
 from core.training.synthetic import PoseScenes, pose_scenes
@@ -53,7 +53,7 @@ class PoseSyntheticTraining(Batched):
         loss = position_loss(found, made.exact_mm, weight)
         if planes is None or not self.config.weight_planes:
             return {"loss": loss, "mm": error_mm}
-        alone = plane_loss(planes, made.exact_mm, weight)
+        alone = triplane_loss(planes, made.exact_mm, weight)
         return {"loss": loss + self.config.weight_planes * alone, "planes": alone, "mm": error_mm}
 
     def figures(self, rng: np.random.Generator) -> dict[str, float]:

@@ -22,15 +22,15 @@ from core.registry import closest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitConfig:
-    """Which moments are kept out of training, to measure on.
+    """Which frames are kept out of training, to measure on.
 
     Attributes:
-        share: Of all moments.
-        blocks: Stretches of time that the held-out moments form, spread evenly.
-        guard: Moments beside each block that belong to neither part: neighbours are near-copies.
-        camera: Camera that held-out moments are also measured in without the networks seeing it; "auto" chooses one in
+        share: Of all frames.
+        blocks: Stretches of time that the held-out frames form, spread evenly.
+        guard: Frames beside each block that belong to neither part: neighbours are near-copies.
+        camera: Camera that held-out frames are also measured in without the networks seeing it; "auto" chooses one in
             rigs of four or more, empty measures in none.
-        train_on_camera: Whether the networks train on what it shows in the other moments. Without, it is left out of
+        train_on_camera: Whether the networks train on what it shows in the other frames. Without, it is left out of
             the labels, of what the labels are cleaned with, and of all steps on the footage: the strictest measure,
             at the price of a camera.
     """
@@ -47,7 +47,7 @@ class NoiseConfig:
     """How imperfect the 2D detections of synthetic people and roots are.
 
     Attributes:
-        jitter: Range of the 2D error's standard deviation, as a share of the picture's longer side.
+        jitter: Range of the 2D error's standard deviation, as a share of the image's longer side.
         miss_view: Chance that a person is not detected in a view.
         miss_joint: Chance that a joint is missing.
         outlier: Chance that a joint is off by ten times the jitter.
@@ -55,7 +55,7 @@ class NoiseConfig:
         occlude: Chance that a limb, or the legs, or an arm and more, are hidden in a view: their joints are missing, or
             guessed together in a wrong place with low scores, as estimators do.
         guess: Share of hidden joints that are guessed instead of missing.
-        measured: Share of scenes whose errors and scores are those that a real estimator made on real pictures.
+        measured: Share of scenes whose errors and scores are those that a real estimator made on real images.
         bank: Which half of the measured errors: "train" leaves the other half for tests.
         varied: Turns, scales and mixes measured errors: the few there are could be learnt by heart.
     """
@@ -74,15 +74,15 @@ class NoiseConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneStage:
-    """Backbone on the pseudo labels of the footage's pictures; only where `model.heatmap.source` is "backbone".
+    """Backbone on the pseudo labels of the footage's images; only where `model.heatmap.source` is "backbone".
 
     Attributes:
         steps: Optimiser steps; 0 skips the stage.
-        batch: Moments a step on a CPU, and on a GPU.
+        batch: Frames a step on a CPU, and on a GPU.
         learning_rate: Of Adam at its highest.
         background: Weight of pixels where nobody is labelled: below 1, people whom the estimator missed are not taught
             to be nobody. 1 is published.
-        augment: Turns and zooms pictures; published without.
+        augment: Turns and zooms images; published without.
         photometric: Changes colours and cuts squares out; published without.
         floor_targets: Puts targets on whole pixels as the released code does, half a pixel off on average.
     """
@@ -133,8 +133,8 @@ class RootStage:
         learning_rate: Of Adam at its highest.
         weight_synthetic: Of the squared error against the synthetic target.
         weight_consistency: Of the squared difference between augmented and plain versions of real heatmaps.
-        real_batch: Real moments a step for the consistency; 0 leaves it out.
-        side_share: Synthetic points stay this share of the capture space's edge inside its sides.
+        real_batch: Real frames a step for the consistency; 0 leaves it out.
+        side_share: Synthetic points stay this share of the capture volume's edge inside its sides.
         lowest_mm: And this far above its bottom,
         highest_mm: and this far below its top: heights at which hips are.
         common_height: One height for all points of a scene, as published; else some sit while others stand.
@@ -223,7 +223,7 @@ class MotionStage:
         steps: Optimiser steps; 0 skips the stage.
         batch: People a step.
         learning_rate: Of Adam at its highest.
-        frames: Moments of a scene, of which a step sees a stretch.
+        frames: Frames of a scene, of which a step sees a stretch.
         people: Most people in a scene.
         scenes: Number of scenes in all; each is made once as long as it is held.
         held: Scenes in memory at a time, of about 1 MB each.
@@ -252,7 +252,7 @@ class PoseStage:
 
     Attributes:
         steps: Optimiser steps; 0 skips the stage.
-        batch: Moments a step on a CPU, and on a GPU.
+        batch: Frames a step on a CPU, and on a GPU.
         learning_rate: Of Adam at its highest.
         weight_heatmap: Of the rendered heatmaps' error.
         weight_joint: Of the matched joints' distance.
@@ -270,8 +270,8 @@ class PoseStage:
         weight_planes: Of the distance of each plane of a plane head to the joints that all of them make.
         drop_view: Chance that a camera's heatmaps are left out of the input while its labels still count.
         least_confidence: Labels below it do not count.
-        photometric: Changes colours and cuts squares out of the pictures, where the networks look at pictures.
-        accept: Redraws moments until every view shows somebody and both versions still show everybody.
+        photometric: Changes colours and cuts squares out of the images, where the networks look at images.
+        accept: Redraws frames until every view shows somebody and both versions still show everybody.
         through_rays: Whether the learned correction is trained along, where there is one. 2D labels tell nothing of
             how sure it may be, so that it comes to believe them too far: with few cameras that did harm.
     """
@@ -334,12 +334,12 @@ class TrainConfig:
         split: What is held out.
         start: Networks to start from: "shipped" are those that come with the program for these settings, trained on
             synthetic people in made-up rigs; a folder is that of a checkpoint; empty starts from noise.
-        space_mm: Lowest and highest corner of the box that the root network looks into, x y z x y z in the world; empty
+        volume_mm: Lowest and highest corner of the box that the root network looks into, x y z x y z in the world; empty
             derives it from the rig and the people in the takes.
         labels: What training aims at: "clean" are 2D joints that all views agree on, with confidences; "raw" are the
             estimator's own, all of them, as published.
         rigs: Where synthetic people are seen.
-        backbone: Heatmaps from pictures.
+        backbone: Heatmaps from images.
         root: Where people are.
         pose_synthetic: Bodies, from synthetic people.
         rays: The learned correction.
@@ -349,7 +349,7 @@ class TrainConfig:
         warmup: Share of a stage in which the learning rate rises; it falls along a cosine afterwards.
         clip_gradient: Largest norm of the gradient.
         measure_every: Steps between two held-out figures.
-        measure_frames: Most held-out moments a figure is measured on.
+        measure_frames: Most held-out frames a figure is measured on.
         checkpoint_s: Seconds between two checkpoints.
         max_minutes: A safety for slow machines: a stage that used up its part of this time ends early, with a note.
     """
@@ -361,7 +361,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     start: str = ""
-    space_mm: tuple[float, ...] = ()
+    volume_mm: tuple[float, ...] = ()
     labels: Literal["clean", "raw"] = "clean"
     rigs: RigsConfig = field(default_factory=RigsConfig)
     backbone: BackboneStage = field(default_factory=BackboneStage)
@@ -379,11 +379,11 @@ class TrainConfig:
     max_minutes: float = 600.0
 
     def __post_init__(self) -> None:
-        if self.space_mm and (
-            len(self.space_mm) != 6 or any(a >= b for a, b in zip(self.space_mm[:3], self.space_mm[3:], strict=True))
+        if self.volume_mm and (
+            len(self.volume_mm) != 6 or any(a >= b for a, b in zip(self.volume_mm[:3], self.volume_mm[3:], strict=True))
         ):
             raise CoreError(
-                f"training.space_mm is {list(self.space_mm)}.",
+                f"training.volume_mm is {list(self.volume_mm)}.",
                 "Give six numbers, the lowest corner and then the highest: x y z x y z in mm.",
             )
 
@@ -428,7 +428,7 @@ def fast() -> TrainConfig:
 
 
 def paper() -> TrainConfig:
-    """SelfPose3d as published, defects mended: a backbone on the pictures, 3D networks, no synthetic bodies, no priors.
+    """SelfPose3d as published, defects mended: a backbone on the images, 3D networks, no synthetic bodies, no priors.
 
     Needs a GPU, and the backbone a file of weights to start from; see `model.backbone.weights`.
     """
@@ -484,7 +484,7 @@ CARDS = {
     ),
     "paper": PresetCard(
         title="Paper",
-        what="SelfPose3d as published: looks at the pictures themselves.",
+        what="SelfPose3d as published: looks at the images themselves.",
         needs="A GPU with 12 GB, and a ResNet or Pose-ResNet file to start the backbone from.",
     ),
 }

@@ -1,6 +1,6 @@
-"""The footage as training sees it: 2D detections in, cleaned 2D labels out, moments split by time. No 3D label.
+"""The footage as training sees it: 2D detections in, cleaned 2D labels out, frames split by time. No 3D label.
 
-Legend: T moment of all takes in a row, B batch, V view, P detection, L labelled person, J joint.
+Legend: T frame of all takes in a row, B batch, V view, P detection, L labelled person, J joint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from core.association.config import AssociationConfig
 from core.association.labels import clean_labels
 from core.errors import CoreError
-from core.models.stored_heatmaps import Pictures, StoredMaps
+from core.models.stored_heatmaps import Images, StoredMaps
 from core.models.views import Detections
 from core.training.config import SplitConfig
 from core.training.split import held_out, trained_on
@@ -31,7 +31,7 @@ class Labels:
     """Joints that projected 3D joints should fall on.
 
     Attributes:
-        xy_px: (T, V, L, J, 2) picture px, 0 where missing.
+        xy_px: (T, V, L, J, 2) image px, 0 where missing.
         weight: (T, V, L, J) in 0..1, 0 where missing.
         anchor_mm: (T, L, J, 3) the people triangulated without training, NaN where missing; None where nobody was.
     """
@@ -79,10 +79,10 @@ class Footage:
         rig: V cameras, the order of all views.
         inputs: What the estimator saw.
         labels: What training aims at.
-        train: (M,) indices of moments to train on.
-        held_out: (N,) indices of moments to measure on.
-        maps: The estimator's heatmaps of these moments, where the networks look at them instead of the inputs' joints.
-        pictures: The moments' pictures, where a backbone looks at them.
+        train: (M,) indices of frames to train on.
+        held_out: (N,) indices of frames to measure on.
+        maps: The estimator's heatmaps of these frames, where the networks look at them instead of the inputs' joints.
+        images: The frames' images, where a backbone looks at them.
     """
 
     rig: CameraRig
@@ -91,7 +91,7 @@ class Footage:
     train: np.ndarray
     held_out: np.ndarray
     maps: StoredMaps | None = None
-    pictures: Pictures | None = None
+    images: Images | None = None
 
     @classmethod
     def build(
@@ -101,7 +101,7 @@ class Footage:
         labels: Sequence[Labels],
         split: SplitConfig,
         maps: Sequence[StoredMaps] = (),
-        pictures: Sequence[Pictures] = (),
+        images: Sequence[Images] = (),
     ) -> Footage:
         """Puts takes in a row, each split by itself.
 
@@ -111,10 +111,10 @@ class Footage:
             labels: Of each take.
             split: What is held out.
             maps: Of each take, or none at all.
-            pictures: Of each take, or none at all.
+            images: Of each take, or none at all.
 
         Raises:
-            CoreError: No moment is left to train on.
+            CoreError: No frame is left to train on.
         """
         kept = np.concatenate([trained_on(len(take), split) for take in inputs])
         out = np.concatenate([held_out(len(take), split) for take in inputs])
@@ -134,11 +134,11 @@ class Footage:
             train=np.flatnonzero(kept & _shown(joined)),
             held_out=np.flatnonzero(out),
             maps=MapsInARow(maps, [len(take) for take in inputs]) if maps else None,
-            pictures=PicturesInARow(pictures, [len(take) for take in inputs]) if pictures else None,
+            images=ImagesInARow(images, [len(take) for take in inputs]) if images else None,
         )
         if not len(footage.train):
             raise CoreError(
-                "No moment of these takes shows a person in two views.",
+                "No frame of these takes shows a person in two views.",
                 "Check the 2D poses on the View page, or choose another take.",
             )
         return footage
@@ -164,11 +164,11 @@ class Footage:
 
 
 class MapsInARow:
-    """Stored heatmaps of several takes of one estimator, their moments counted through.
+    """Stored heatmaps of several takes of one estimator, their frames counted through.
 
     Args:
         takes: One after the other.
-        lengths: Their numbers of moments.
+        lengths: Their numbers of frames.
     """
 
     def __init__(self, takes: Sequence[StoredMaps], lengths: Sequence[int]) -> None:
@@ -176,53 +176,53 @@ class MapsInARow:
         self._takes = tuple(takes)
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
 
-    def version(self, moments: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    def version(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """See `StoredMaps.version`."""
         return _from_takes(
             self._starts,
-            moments,
+            frames,
             lambda take, rows, local: self._takes[take].version(local, affine[rows], size_hw),
         )
 
 
-class PicturesInARow:
-    """Pictures of several takes, their moments counted through.
+class ImagesInARow:
+    """Images of several takes, their frames counted through.
 
     Args:
         takes: One after the other.
-        lengths: Their numbers of moments.
+        lengths: Their numbers of frames.
     """
 
-    def __init__(self, takes: Sequence[Pictures], lengths: Sequence[int]) -> None:
+    def __init__(self, takes: Sequence[Images], lengths: Sequence[int]) -> None:
         self._takes = tuple(takes)
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
 
     def version(
         self,
-        moments: np.ndarray,
+        frames: np.ndarray,
         affine: Tensor,
         size_hw: tuple[int, int],
         change: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """See `Pictures.version`."""
+        """See `Images.version`."""
         return _from_takes(
             self._starts,
-            moments,
+            frames,
             lambda take, rows, local: self._takes[take].version(local, affine[rows], size_hw, change),
         )
 
 
 def _from_takes(
-    starts: np.ndarray, moments: np.ndarray, read: Callable[[int, np.ndarray, np.ndarray], Tensor]
+    starts: np.ndarray, frames: np.ndarray, read: Callable[[int, np.ndarray, np.ndarray], Tensor]
 ) -> Tensor:
-    """What `read` gives for moments (B,) counted through takes that start at `starts`, in the order asked for.
+    """What `read` gives for frames (B,) counted through takes that start at `starts`, in the order asked for.
 
     It is asked take by take: for the take's number, the rows of the batch that are its, and its own numbers of these.
     """
-    owner = np.searchsorted(starts, moments, "right") - 1
+    owner = np.searchsorted(starts, frames, "right") - 1
     takes = np.unique(owner)
     rows = [np.flatnonzero(owner == take) for take in takes]
-    parts = [read(int(take), mine, moments[mine] - starts[take]) for take, mine in zip(takes, rows, strict=True)]
+    parts = [read(int(take), mine, frames[mine] - starts[take]) for take, mine in zip(takes, rows, strict=True)]
     return torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(rows)))]
 
 

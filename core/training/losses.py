@@ -19,7 +19,7 @@ _ATTENTION = 0.1
 """Cost of ignoring a pixel: sigma of SelfPose3d's equation 8."""
 
 
-def robust_square(squared_error: Tensor) -> Tensor:
+def truncated_quadratic(squared_error: Tensor) -> Tensor:
     """Closed form of SelfPose3d's soft attention (equations 7 and 8) with the attention at its optimum.
 
     Minimising a·e + 0.1·(a - 1)² over the attention a in 0..1 gives a = max(0, 1 - 5e): e - 2.5e² up to e = 0.2 and
@@ -51,7 +51,7 @@ def heatmap_loss(
     """
     error = (predicted - target) ** 2
     if robust:
-        error = robust_square(error)
+        error = truncated_quadratic(error)
     if attention is not None:
         error = error * attention
     if background != 1.0:
@@ -86,7 +86,7 @@ def anchor_loss(found_mm: Tensor, anchor_mm: Tensor, weight: Tensor, gate_mm: fl
 
 
 def agreement_loss(one_mm: Tensor, other_mm: Tensor) -> Tensor:
-    """Mean absolute distance per coordinate, in metres, of the joints (P, J, 3) found in two versions of a moment."""
+    """Mean absolute distance per coordinate, in metres, of the joints (P, J, 3) found in two versions of a frame."""
     return (one_mm - other_mm).abs().mean() / 1000
 
 
@@ -178,7 +178,7 @@ def root_difference(output: Tensor | Plan, expected: Tensor | Plan) -> Tensor:
     return root_loss(output, expected)
 
 
-def plan_loss(plan: Plan, target: Tensor, cells: Tensor, shown: Tensor) -> Tensor:
+def bev_loss(plan: Plan, target: Tensor, cells: Tensor, shown: Tensor) -> Tensor:
     """Error of a plane head against a target volume: of its map of the floor, and of heights above people.
 
     Args:
@@ -205,7 +205,7 @@ def position_loss(predicted_mm: Tensor, exact_mm: Tensor, weight: Tensor) -> Ten
     return (error * weight).sum() / weight.sum().clamp_min(1)
 
 
-def plane_loss(planes_mm: Tensor, joints_mm: Tensor, weight: Tensor) -> Tensor:
+def triplane_loss(planes_mm: Tensor, joints_mm: Tensor, weight: Tensor) -> Tensor:
     """As `position_loss`, of what the planes of a plane head say by themselves, (P, 3, J, 2).
 
     A plane whose error the others make up for is told of it (Faster-VoxelPose, ECCV 2022).

@@ -7,7 +7,7 @@ class Batched:
     """A stage whose steps can be made smaller.
 
     Attributes:
-        batch: Moments, scenes or people a step.
+        batch: Frames, scenes or people a step.
     """
 
     batch: int

@@ -1,9 +1,9 @@
 """The stage that learns how people move, and how the errors of what the other networks find go on over time.
 
-A departure from the paper, which sees each moment by itself. People that are known exactly move in made-up rigs, are
+A departure from the paper, which sees each frame by itself. People that are known exactly move in made-up rigs, are
 detected as estimators do it, found as inference finds them, and the smoother learns to give them back.
 
-Legend: B person, F moment, V view, J joint.
+Legend: B person, F frame, V view, J joint.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LEAST_JOINTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """People as the other networks find them, moment by moment.
+    """People as the other networks find them, frame by frame.
 
     Attributes:
         time_s: (B, F).
@@ -130,13 +130,13 @@ class MotionTraining(Batched):
 
 @torch.no_grad()
 def found_people(networks: Networks, scene: Scene, config: MotionStage, rng: np.random.Generator) -> Found:
-    """People of a new scene in this rig as the networks find them, one moment at a time."""
+    """People of a new scene in this rig as the networks find them, one frame at a time."""
     count, fps = int(rng.integers(1, config.people + 1)), float(np.exp(rng.uniform(*np.log(_FPS))))
     if rng.random() < _WALKERS:
         coco = walkers(count, config.frames, rng, fps=fps, half_size_mm=1500.0, distance_mm=500.0).xyz_mm
     else:
         coco = movers(count, config.frames, rng, fps=fps, apart_mm=rng.uniform(600, 1400))
-    coco = coco + scene.space.centre_mm * (1.0, 1.0, 0.0)
+    coco = coco + scene.volume.centre_mm * (1.0, 1.0, 0.0)
     people = Pose3DSequence(
         skeleton=COCO17,
         time_s=np.arange(config.frames) / fps,

@@ -1,9 +1,9 @@
-"""Changes of colour, and squares cut out: what a picture may look like while its joints stay where they are.
+"""Changes of colour, and squares cut out: what an image may look like while its joints stay where they are.
 
 RandAugment as SelfPose3d uses it (released code): one ordered pair of operations with magnitudes, each of them applied
-with probability one half; then squares of grey. Every picture by itself.
+with probability one half; then squares of grey. Every image by itself.
 
-Legend: N picture, h w its size.
+Legend: N image, h w its size.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ _PUBLISHED_PX = 960
 
 
 def photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
-    """A change of pictures (N, 3, h, w) in 0..255 that draws from a generator."""
+    """A change of images (N, 3, h, w) in 0..255 that draws from a generator."""
 
-    def change(pictures: Tensor) -> Tensor:
-        return cut_out(rand_augment(pictures, rng), rng)
+    def change(images: Tensor) -> Tensor:
+        return cut_out(rand_augment(images, rng), rng)
 
     return change
 
 
-def rand_augment(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures (N, 3, h, w) in 0..255, of any type, after two random operations each, or one, or none; as floats."""
+def rand_augment(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Images (N, 3, h, w) in 0..255, of any type, after two random operations each, or one, or none; as floats."""
     out = []
-    for picture in pictures.float().clamp(0, 255):
+    for image in images.float().clamp(0, 255):
         for name in rng.integers(len(OPERATIONS), size=2):
             magnitude, sign = int(rng.integers(1, _MAGNITUDES + 1)), float(rng.choice([-1.0, 1.0]))
             if rng.random() < _CHANCE:
-                picture = list(OPERATIONS.values())[name](picture, magnitude, sign).clamp(0, 255)
-        out.append(picture)
+                image = list(OPERATIONS.values())[name](image, magnitude, sign).clamp(0, 255)
+        out.append(image)
     return torch.stack(out)
 
 
-def cut_out(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures (N, 3, h, w) with 2 to 15 squares in grey, cut at the border.
+def cut_out(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Images (N, 3, h, w) with 2 to 15 squares in grey, cut at the border.
 
-    Their sides are 20 to 39 px in pictures of 960 px, the published size, and as large a part of others: small pictures
+    Their sides are 20 to 39 px in images of 960 px, the published size, and as large a part of others: small images
     would not keep much else.
     """
-    N, _, h, w = pictures.shape
+    N, _, h, w = images.shape
     most = 15
     count = rng.integers(2, most + 1, (N, 1))
     side = rng.integers(20, 40, (N, most))
@@ -59,74 +59,74 @@ def cut_out(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     centre = rng.integers(0, [w, h], (N, most, 2))
     low, high = centre - (side // 2)[..., None], centre + (side - side // 2)[..., None]
     used = np.arange(most) < count
-    device = pictures.device
+    device = images.device
     x, y = torch.arange(w, device=device), torch.arange(h, device=device)
     a, b, keep = (torch.as_tensor(v, device=device) for v in (low, high, used))
     across = (x >= a[..., 0, None]) & (x < b[..., 0, None]) & keep[..., None]  # (N, squares, w)
     down = (y >= a[..., 1, None]) & (y < b[..., 1, None])
     hidden = (down.float().transpose(1, 2) @ across.float()) > 0  # (N, h, w)
-    grey = pictures.new_tensor(_GREY)[:, None, None]
-    return torch.where(hidden[:, None], grey, pictures)
+    grey = images.new_tensor(_GREY)[:, None, None]
+    return torch.where(hidden[:, None], grey, images)
 
 
-def _mix(picture: Tensor, other: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Between another picture (factor 0), this one (1), and beyond."""
+def _mix(image: Tensor, other: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Between another image (factor 0), this one (1), and beyond."""
     factor = 1 + sign * float(_FACTOR[magnitude])
-    return other + factor * (picture - other)
+    return other + factor * (image - other)
 
 
-def _luma(picture: Tensor) -> Tensor:
-    return (picture * picture.new_tensor(_LUMA)[:, None, None]).sum(0)
+def _luma(image: Tensor) -> Tensor:
+    return (image * image.new_tensor(_LUMA)[:, None, None]).sum(0)
 
 
-def sharpness(picture: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Away from, or towards, a smoothed picture."""
-    kernel = picture.new_tensor([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
-    smooth = functional.conv2d(picture[:, None], kernel[None, None])[:, 0]
-    blurred = picture.clone()
+def sharpness(image: Tensor, magnitude: int, sign: float) -> Tensor:
+    """Away from, or towards, a smoothed image."""
+    kernel = image.new_tensor([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
+    smooth = functional.conv2d(image[:, None], kernel[None, None])[:, 0]
+    blurred = image.clone()
     blurred[:, 1:-1, 1:-1] = smooth
-    return _mix(picture, blurred, magnitude, sign)
+    return _mix(image, blurred, magnitude, sign)
 
 
-def contrast(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+def contrast(image: Tensor, magnitude: int, sign: float) -> Tensor:
     """Away from, or towards, the mean grey."""
-    return _mix(picture, _luma(picture).mean().round().expand_as(picture), magnitude, sign)
+    return _mix(image, _luma(image).mean().round().expand_as(image), magnitude, sign)
 
 
-def colour(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+def colour(image: Tensor, magnitude: int, sign: float) -> Tensor:
     """Away from, or towards, shades of grey."""
-    return _mix(picture, _luma(picture).expand_as(picture), magnitude, sign)
+    return _mix(image, _luma(image).expand_as(image), magnitude, sign)
 
 
-def brightness(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+def brightness(image: Tensor, magnitude: int, sign: float) -> Tensor:
     """Away from, or towards, black."""
-    return _mix(picture, torch.zeros_like(picture), magnitude, sign)
+    return _mix(image, torch.zeros_like(image), magnitude, sign)
 
 
-def posterize(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+def posterize(image: Tensor, magnitude: int, sign: float) -> Tensor:
     """Fewer bits a channel."""
     step = 2.0 ** (8 - int(_BITS[magnitude]))
-    return torch.floor(picture / step) * step
+    return torch.floor(image / step) * step
 
 
-def autocontrast(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+def autocontrast(image: Tensor, magnitude: int, sign: float) -> Tensor:
     """Each channel stretched to the full range."""
-    low, high = picture.amin((1, 2), keepdim=True), picture.amax((1, 2), keepdim=True)
+    low, high = image.amin((1, 2), keepdim=True), image.amax((1, 2), keepdim=True)
     flat = high <= low
-    return torch.where(flat, picture, (picture - low) * (255 / torch.where(flat, 1.0, high - low)))
+    return torch.where(flat, image, (image - low) * (255 / torch.where(flat, 1.0, high - low)))
 
 
-def equalize(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+def equalize(image: Tensor, magnitude: int, sign: float) -> Tensor:
     """Each channel with an even histogram."""
-    values = picture.round().long()
+    values = image.round().long()
     counts = _histogram(values)
     upto = counts.cumsum(1)
     first = (upto > 0).float().argmax(1, keepdim=True)
     least = upto.gather(1, first)
     total = upto[:, -1:]
     table = ((upto - least) * 255 / (total - least).clamp_min(1)).clamp(0, 255).round()
-    even = table.gather(1, values.flatten(1)).view_as(picture)
-    return torch.where((total == least)[..., None], picture, even)
+    even = table.gather(1, values.flatten(1)).view_as(image)
+    return torch.where((total == least)[..., None], image, even)
 
 
 def _histogram(values: Tensor) -> Tensor:
@@ -144,4 +144,4 @@ OPERATIONS: dict[str, Callable[[Tensor, int, float], Tensor]] = {
     "colour": colour,
     "brightness": brightness,
 }
-"""Name to operation on one picture (3, h, w), given a magnitude 1..9 and a sign."""
+"""Name to operation on one image (3, h, w), given a magnitude 1..9 and a sign."""

@@ -24,7 +24,7 @@ from core.training.losses import (
     backbone_loss,
     heatmap_loss,
     joint_loss,
-    plane_loss,
+    triplane_loss,
 )
 from core.training.micro_batches import Batched
 from core.training.photometric import photometric
@@ -43,7 +43,7 @@ class PoseTraining(Batched):
         config: Weights and switches.
         networks: All; the root network stays as it is.
         scene: The rig.
-        footage: Moments and labels.
+        footage: Frames and labels.
         name: In metrics and checkpoints: the same stage serves for the last fine-tuning.
     """
 
@@ -72,18 +72,18 @@ class PoseTraining(Batched):
         return self._module
 
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        moments, affines = self._draw(rng)
-        still = self.scene.affine.expand(len(moments), -1, -1, -1)
-        plain = show(self.networks, self.footage, self.scene, moments, still, only_root=True)
+        frames, affines = self._draw(rng)
+        still = self.scene.affine.expand(len(frames), -1, -1, -1)
+        plain = show(self.networks, self.footage, self.scene, frames, still, only_root=True)
         self.networks.root.eval()
         roots, sample, _ = find_people(self.networks, self.scene, plain.views)
         picked = torch.as_tensor(np.sort(rng.permutation(len(roots))[: max(1, self.most_cubes // 2)]))
         roots, sample = roots[picked], sample[picked]
         change = photometric(rng) if self.config.photometric else None
-        versions = [show(self.networks, self.footage, self.scene, moments, a, change=change) for a in affines]
-        losses = self._backbone(moments, still, plain, affines, versions)
+        versions = [show(self.networks, self.footage, self.scene, frames, a, change=change) for a in affines]
+        losses = self._backbone(frames, still, plain, affines, versions)
         if len(roots):
-            losses |= self._people(moments, affines, versions, roots, sample, rng, step)
+            losses |= self._people(frames, affines, versions, roots, sample, rng, step)
         elif not losses:
             # Nobody is there: a loss of 0 that moves nothing.
             losses["nobody"] = sum((p.sum() * 0 for p in self._module.parameters()), roots.new_zeros(()))
@@ -114,33 +114,33 @@ class PoseTraining(Batched):
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, tuple[Tensor, Tensor]]:
-        """Moments (B,) and the affines of two versions of them.
+        """Frames (B,) and the affines of two versions of them.
 
-        As published, moments in which a view shows nobody, or a version loses somebody, are drawn again, from all of
+        As published, frames in which a view shows nobody, or a version loses somebody, are drawn again, from all of
         the footage; after some tries they are taken as they are.
         """
-        moments = rng.choice(self.footage.train, self.batch)
+        frames = rng.choice(self.footage.train, self.batch)
         affines = (draw_affine(self.scene, self.batch, rng), draw_affine(self.scene, self.batch, rng))
         for _ in range(_TRIES if self.config.accept else 0):
-            bad = ~self._accepted(moments, affines)
+            bad = ~self._accepted(frames, affines)
             if not bad.any():
                 break
-            moments = np.where(bad, rng.choice(self.footage.train, self.batch), moments)
-        return moments, affines
+            frames = np.where(bad, rng.choice(self.footage.train, self.batch), frames)
+        return frames, affines
 
-    def _accepted(self, moments: np.ndarray, affines: tuple[Tensor, Tensor]) -> np.ndarray:
+    def _accepted(self, frames: np.ndarray, affines: tuple[Tensor, Tensor]) -> np.ndarray:
         """(B,) bool: every view shows somebody, and the fullest view of each version shows as many as are known."""
-        found = (self.footage.inputs.score[moments] > 0).any(-1).sum(-1)  # (B, V)
-        known = (self.footage.labels.weight[moments] > 0).any(-1).sum(-1).max(-1)
+        found = (self.footage.inputs.score[frames] > 0).any(-1).sum(-1)  # (B, V)
+        known = (self.footage.labels.weight[frames] > 0).any(-1).sum(-1).max(-1)
         ok = (found > 0).all(-1)
         for affine in affines:
-            _, weight = footage_labels(self.footage, self.scene, moments, affine)
+            _, weight = footage_labels(self.footage, self.scene, frames, affine)
             ok &= (weight[..., ROOT] > 0).sum(-1).amax(-1).cpu().numpy() >= known
         return np.asarray(ok)
 
     def _backbone(
         self,
-        moments: np.ndarray,
+        frames: np.ndarray,
         still: Tensor,
         plain: Version,
         affines: tuple[Tensor, Tensor],
@@ -152,7 +152,7 @@ class PoseTraining(Batched):
         errors = []
         for affine, version in zip((still, *affines), (plain, *versions), strict=True):
             assert version.heatmaps is not None
-            xy, weight = self._labels(moments, affine)
+            xy, weight = self._labels(frames, affine)
             target = highest(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
             errors.append(
                 backbone_loss(
@@ -163,7 +163,7 @@ class PoseTraining(Batched):
 
     def _people(
         self,
-        moments: np.ndarray,
+        frames: np.ndarray,
         affines: tuple[Tensor, Tensor],
         versions: list[Version],
         roots: Tensor,
@@ -176,7 +176,7 @@ class PoseTraining(Batched):
         one, other, planes = self._find(versions, roots, sample, rng)
         # Cross-affine-view projection (section 3.3): what version 1 found is drawn into version 2, and back.
         results = [
-            self._compare(moments, affine, found, sample, attention, step)
+            self._compare(frames, affine, found, sample, attention, step)
             for affine, found, attention in zip(affines[::-1], (one, other), attentions[::-1], strict=True)
         ]
         heatmap, joint = (torch.stack(parts).sum() for parts in zip(*results, strict=True))
@@ -185,14 +185,14 @@ class PoseTraining(Batched):
             losses["attention"] = torch.stack([attention_loss(a) for a in attentions if a is not None]).sum()
             losses["attention"] = losses["attention"] * self._per_gaussian()
         if self.config.weight_anchor and self.footage.labels.anchor_mm is not None:
-            anchor, weight = self._anchors(one, moments, sample)
+            anchor, weight = self._anchors(one, frames, sample)
             limit = self.config.anchor_mm
             losses["anchor"] = (anchor_loss(one, anchor, weight, limit) + anchor_loss(other, anchor, weight, limit)) / 2
         if self.config.weight_agreement:
             losses["consistency"] = agreement_loss(one, other)
         if self.config.weight_planes and planes is not None:
             joints = torch.cat([one, other]).detach()
-            losses["planes"] = plane_loss(planes, joints, torch.ones_like(joints[..., 0]))
+            losses["planes"] = triplane_loss(planes, joints, torch.ones_like(joints[..., 0]))
         return losses
 
     def _find(
@@ -219,14 +219,14 @@ class PoseTraining(Batched):
         return one, other, planes
 
     def _attention(self, version: Version) -> Tensor | None:
-        """What the attention network makes of a version's pictures, (B, V, J, H, W) in 0..1."""
-        if self.config.attention != "network" or self.networks.attention is None or version.pictures is None:
+        """What the attention network makes of a version's images, (B, V, J, H, W) in 0..1."""
+        if self.config.attention != "network" or self.networks.attention is None or version.images is None:
             return None
-        return heatmaps_of(self.networks.attention, version.pictures)
+        return heatmaps_of(self.networks.attention, version.images)
 
     def _compare(
         self,
-        moments: np.ndarray,
+        frames: np.ndarray,
         affine: Tensor,
         found_mm: Tensor,
         sample: Tensor,
@@ -235,11 +235,11 @@ class PoseTraining(Batched):
     ) -> tuple[Tensor, Tensor]:
         """Heatmap and joint loss of 3D joints (P, J, 3) against the labels of one version."""
         scene, size, config = self.scene, self.scene.size_hw, self.config
-        target_xy, weight = self._labels(moments, affine)
+        target_xy, weight = self._labels(frames, affine)
         uv, ahead = scene.projector(found_mm)
         xy = to_heatmap(affine[sample], uv)  # (P, V, J, 2)
-        people = [xy[sample == b].movedim(0, 1) for b in range(len(moments))]
-        shown = [ahead[sample == b].movedim(0, 1).float() for b in range(len(moments))]
+        people = [xy[sample == b].movedim(0, 1) for b in range(len(frames))]
+        shown = [ahead[sample == b].movedim(0, 1).float() for b in range(len(frames))]
         drawn = torch.stack([render(p, s, size, scene.sigma_px) for p, s in zip(people, shown, strict=True)])
         target = render(target_xy, (weight > 0).float(), size, scene.sigma_px)
         heatmap = self._per_gaussian() * heatmap_loss(
@@ -261,17 +261,17 @@ class PoseTraining(Batched):
         H, W = self.scene.size_hw
         return float(H * W / (2 * np.pi * self.scene.sigma_px**2))
 
-    def _labels(self, moments: np.ndarray, affine: Tensor) -> tuple[Tensor, Tensor]:
+    def _labels(self, frames: np.ndarray, affine: Tensor) -> tuple[Tensor, Tensor]:
         """Labels (B, V, L, J, 2) of a version and their weights (B, V, L, J), those that are confident enough."""
-        xy, weight = footage_labels(self.footage, self.scene, moments, affine)
+        xy, weight = footage_labels(self.footage, self.scene, frames, affine)
         return xy, weight * (weight >= self.config.least_confidence)
 
     @torch.no_grad()
-    def _anchors(self, found_mm: Tensor, moments: np.ndarray, sample: Tensor) -> tuple[Tensor, Tensor]:
+    def _anchors(self, found_mm: Tensor, frames: np.ndarray, sample: Tensor) -> tuple[Tensor, Tensor]:
         """Triangulated joints (P, J, 3) of the people that were found, and weights (P, J): 0 where there are none."""
         triangulated = self.footage.labels.anchor_mm
         assert triangulated is not None
-        anchors = tensor(triangulated[moments], found_mm.device)[sample]  # (P, L, J, 3)
+        anchors = tensor(triangulated[frames], found_mm.device)[sample]  # (P, L, J, 3)
         known = torch.isfinite(anchors).all(-1)
         apart = torch.where(known, (anchors - found_mm[:, None]).norm(dim=-1), 0.0)
         apart = torch.where(known.any(-1), apart.sum(-1) / known.sum(-1).clamp_min(1), torch.inf)

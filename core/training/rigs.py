@@ -7,7 +7,7 @@ from collections import OrderedDict
 import numpy as np
 
 from core.errors import CoreError
-from core.geometry.capture_volume import capture_space
+from core.geometry.capture_volume import capture_volume
 from core.models.config import ModelConfig
 from core.models.networks import Scene
 from core.synthetic.rigs import random_rig
@@ -22,7 +22,7 @@ class SyntheticRigs:
     """Scenes for synthetic steps.
 
     Networks that only ever saw one rig fail in another one. With made-up rigs they learn what holds in all of them:
-    2 to 10 cameras anywhere around the room, several lenses and picture sizes.
+    2 to 10 cameras anywhere around the room, several lenses and image sizes.
 
     Args:
         own: The footage's rig.
@@ -55,10 +55,10 @@ class SyntheticRigs:
         for _ in range(_TRIES):
             rig = random_rig(rng, int(rng.integers(self.config.cameras[0], self.config.cameras[1] + 1)))
             try:
-                space = capture_space(rig, spacing_mm=self.model.root.spacing_mm)
+                volume = capture_volume(rig, spacing_mm=self.model.root.spacing_mm)
             except CoreError:
                 continue  # a rig whose cameras share no floor is no use to anybody
-            return Scene(rig, space, self.model, self.own.device)
+            return Scene(rig, volume, self.model, self.own.device)
         raise CoreError(
             f"No usable rig of {self.config.cameras[0]} to {self.config.cameras[1]} cameras was found.",
             "Allow more cameras in `rigs.cameras`.",

@@ -16,11 +16,11 @@ from core.models.views import Views, tensor
 from core.training.augmented_views import draw_affine, show
 from core.training.config import RootStage
 from core.training.data import Footage
-from core.training.losses import plan_loss, root_difference, root_loss
+from core.training.losses import bev_loss, root_difference, root_loss
 from core.training.micro_batches import Batched
 from core.training.rigs import SyntheticRigs
 from core.training.synthetic import root_scenes, root_target
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 _RECALL_MM = 150.0
 
@@ -48,10 +48,10 @@ class RootTraining(Batched):
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
         scene = self.rigs.draw(rng)
         made = root_scenes(scene, self.batch, self.config, rng)
-        target = root_target(scene.space, made.roots_mm, made.visible, self.networks.config.root.sigma_mm)
+        target = root_target(scene.volume, made.roots_mm, made.visible, self.networks.config.root.sigma_mm)
         output = self._output(scene, made.views)
         if isinstance(output, Plan):
-            synthetic = plan_loss(output, target, _cells(scene.space, made.roots_mm), made.visible)
+            synthetic = bev_loss(output, target, _cells(scene.volume, made.roots_mm), made.visible)
         else:
             synthetic = root_loss(output, target)
         losses = {"synthetic": synthetic, "loss": self.config.weight_synthetic * synthetic}
@@ -64,7 +64,7 @@ class RootTraining(Batched):
         """Share of synthetic people that are found within 150 mm."""
         made = root_scenes(self.scene, self.batch, self.config, rng)
         with torch.no_grad():
-            found = propose(self._output(self.scene, made.views), self.scene.space, self.networks.config.root)
+            found = propose(self._output(self.scene, made.views), self.scene.volume, self.networks.config.root)
         apart = torch.cdist(made.roots_mm, found.xyz_mm)
         hit = ((apart < _RECALL_MM) & found.valid[:, None]).any(-1)
         return {"synthetic_recall": float(hit[made.visible].float().mean()) if made.visible.any() else 0.0}
@@ -75,20 +75,20 @@ class RootTraining(Batched):
 
     def _consistency(self, rng: np.random.Generator) -> Tensor:
         """Difference between the volume of an augmented version and that of the plain one, which is not moved."""
-        moments = rng.choice(self.footage.train, self.real_batch)
-        still = self.scene.affine.expand(len(moments), -1, -1, -1)
+        frames = rng.choice(self.footage.train, self.real_batch)
+        still = self.scene.affine.expand(len(frames), -1, -1, -1)
         with torch.no_grad():
-            plain = show(self.networks, self.footage, self.scene, moments, still, only_root=True).views
+            plain = show(self.networks, self.footage, self.scene, frames, still, only_root=True).views
             expected = self._output(self.scene, plain)
-        affine = draw_affine(self.scene, len(moments), rng)
+        affine = draw_affine(self.scene, len(frames), rng)
         with torch.no_grad():
-            turned = show(self.networks, self.footage, self.scene, moments, affine, only_root=True).views
+            turned = show(self.networks, self.footage, self.scene, frames, affine, only_root=True).views
         return root_difference(self._output(self.scene, turned), expected)
 
 
-def _cells(space: CaptureSpace, roots_mm: Tensor) -> Tensor:
+def _cells(volume: CaptureVolume, roots_mm: Tensor) -> Tensor:
     """Cells (B, P, 2) of the floor map that roots (B, P, 3) stand in."""
-    low = tensor(space.low_mm[:2], roots_mm.device)
-    spacing = tensor(space.spacing_mm[:2], roots_mm.device)
-    most = torch.tensor(space.voxels[:2], device=roots_mm.device) - 1
+    low = tensor(volume.low_mm[:2], roots_mm.device)
+    spacing = tensor(volume.spacing_mm[:2], roots_mm.device)
+    most = torch.tensor(volume.voxels[:2], device=roots_mm.device) - 1
     return torch.minimum(((roots_mm[..., :2] - low) / spacing).round().long().clamp_min(0), most)

@@ -1,4 +1,4 @@
-"""Which moments are held out of training: blocks of time, never single frames."""
+"""Which frames are held out of training: blocks of time, never single frames."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _FEWEST_CAMERAS = 3
 
 
 def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
-    """(T,) bool: moments to measure on, in `blocks` stretches spread evenly over the take.
+    """(T,) bool: frames to measure on, in `blocks` stretches spread evenly over the take.
 
-    A take too short to have at least one moment a block keeps fewer blocks; one moment is held out at least when
+    A take too short to have at least one frame a block keeps fewer blocks; one frame is held out at least when
     there are two or more.
     """
     out = np.zeros(n_frames, bool)
@@ -33,7 +33,7 @@ def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
 
 
 def trained_on(n_frames: int, config: SplitConfig) -> np.ndarray:
-    """(T,) bool: moments to train on, at least `guard` away from every held-out one."""
+    """(T,) bool: frames to train on, at least `guard` away from every held-out one."""
     out = held_out(n_frames, config)
     for _ in range(config.guard):
         out[1:] |= out[:-1].copy()

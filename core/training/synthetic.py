@@ -25,7 +25,7 @@ from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
 from core.training.rng import Chance
 from core.types.arrays import F32, F64
 from core.types.skeleton import COCO17, PANOPTIC15, convert
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 _SIDE_SHARE = 0.06
 """People stay this share of the space's edge inside its sides."""
@@ -48,14 +48,16 @@ class RootScenes:
     visible: Tensor
 
 
-def root_points(space: CaptureSpace, count: int, most: int, chance: Chance, stage: RootStage) -> tuple[Tensor, Tensor]:
+def root_points(
+    volume: CaptureVolume, count: int, most: int, chance: Chance, stage: RootStage
+) -> tuple[Tensor, Tensor]:
     """Random roots (count, most, 3) mm and which of them exist (count, most): 1 to `most` in a scene.
 
     With the stage's `common_height` as published: one height a scene, plus 50 mm of spread. Without it everybody has a
     height of their own: some sit while others stand.
     """
-    low, high = space.low_mm.copy(), space.high_mm.copy()
-    side = stage.side_share * space.size_mm[:2]
+    low, high = volume.low_mm.copy(), volume.high_mm.copy()
+    side = stage.side_share * volume.size_mm[:2]
     low[:2], high[:2] = low[:2] + side, high[:2] - side
     low[2], high[2] = low[2] + stage.lowest_mm, high[2] - stage.highest_mm
     xyz = chance.uniform(tensor(low, chance.device), tensor(high, chance.device), count, most, 3)
@@ -69,9 +71,9 @@ def root_points(space: CaptureSpace, count: int, most: int, chance: Chance, stag
 def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Generator) -> RootScenes:
     """Scenes of random roots as the views' root heatmaps would show them; two in three with an augmented affine."""
     chance = Chance(rng, scene.device)
-    room = int(scene.space.size_mm[:2].prod() / 1e6 / stage.area_m2)
+    room = int(scene.volume.size_mm[:2].prod() / 1e6 / stage.area_m2)
     most = min(stage.max_points, max(2, room))
-    roots, exists = root_points(scene.space, count, most, chance, stage)
+    roots, exists = root_points(scene.volume, count, most, chance, stage)
     rotation, zoom = draw_augmentation(rng, count)
     plain = rng.random(count) < 1 / 3
     base = augment(scene.base_affine, scene.size_hw, np.where(plain, 0, rotation), np.where(plain, 0, zoom))
@@ -100,14 +102,14 @@ def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Gener
     return RootScenes(drawn, roots, shown.sum(1) >= 2)
 
 
-def root_target(space: CaptureSpace, roots_mm: Tensor, visible: Tensor, sigma_mm: float) -> Tensor:
+def root_target(volume: CaptureVolume, roots_mm: Tensor, visible: Tensor, sigma_mm: float) -> Tensor:
     """Confidence (B, X, Y, Z): the highest of Gaussians around the roots, each cut at three sigmas along every axis."""
-    low, high = (tensor(end, roots_mm.device) for end in (space.low_mm, space.high_mm))
-    target = roots_mm.new_zeros(len(roots_mm), *space.voxels)
+    low, high = (tensor(end, roots_mm.device) for end in (volume.low_mm, volume.high_mm))
+    target = roots_mm.new_zeros(len(roots_mm), *volume.voxels)
     # A Gaussian is a product of one along each axis.
     axes = [
         torch.linspace(float(a), float(b), n, device=low.device)
-        for a, b, n in zip(low, high, space.voxels, strict=True)
+        for a, b, n in zip(low, high, volume.voxels, strict=True)
     ]
     along = []
     for axis, places in enumerate(axes):
@@ -140,13 +142,13 @@ class PoseScenes:
 def pose_scenes(
     scene: Scene, count: int, stage: PoseSyntheticStage, rng: np.random.Generator, *, drawn: bool = True
 ) -> PoseScenes:
-    """Random people placed in the capture space, seen by this rig with noise, gaps, exchanged sides and lost views.
+    """Random people placed in the capture volume, seen by this rig with noise, gaps, exchanged sides and lost views.
 
     Without `drawn` the heatmaps stay empty, for those who look at the detections alone.
     """
     chance = Chance(rng, scene.device)
     most = 1 + stage.neighbours
-    exact = _people(scene.space, count, most, stage.bodies, chance)
+    exact = _people(scene.volume, count, most, stage.bodies, chance)
     exists = torch.arange(most, device=scene.device) < chance.integers(1, most + 1, count, 1)
     J = exact.shape[2]
     uv, ahead = scene.projector(exact.flatten(1, 2))
@@ -192,7 +194,7 @@ def _bodies_on(count: int, device: torch.device) -> Tensor:
     return torch.from_numpy(_bodies(count)).to(device)
 
 
-def _people(space: CaptureSpace, count: int, most: int, bodies: int, chance: Chance) -> Tensor:
+def _people(volume: CaptureVolume, count: int, most: int, bodies: int, chance: Chance) -> Tensor:
     """People (count, most, J, 3) mm: each a body that faces anywhere, a little larger or smaller, perhaps mirrored."""
     bank = _bodies_on(bodies, chance.device)
     xyz = bank[chance.integers(0, len(bank), count, most)]
@@ -201,14 +203,14 @@ def _people(space: CaptureSpace, count: int, most: int, bodies: int, chance: Cha
     angle, size = chance.uniform(-torch.pi, torch.pi, count, most), chance.uniform(0.93, 1.07, count, most, 1)
     c, s = angle.cos()[..., None], angle.sin()[..., None]
     x, y, z = xyz.unbind(-1)
-    places = _places(space, count, most, chance)[:, :, None]  # (count, most, 1, 2)
+    places = _places(volume, count, most, chance)[:, :, None]  # (count, most, 1, 2)
     return torch.stack([size * (c * x - s * y) + places[..., 0], size * (s * x + c * y) + places[..., 1], size * z], -1)
 
 
-def _places(space: CaptureSpace, count: int, most: int, chance: Chance) -> Tensor:
+def _places(volume: CaptureVolume, count: int, most: int, chance: Chance) -> Tensor:
     """(count, most, 2) places on the floor: the first anywhere, the others half a metre to two metres beside it."""
-    side = _SIDE_SHARE * space.size_mm[:2]
-    low, high = tensor(space.low_mm[:2] + side, chance.device), tensor(space.high_mm[:2] - side, chance.device)
+    side = _SIDE_SHARE * volume.size_mm[:2]
+    low, high = tensor(volume.low_mm[:2] + side, chance.device), tensor(volume.high_mm[:2] - side, chance.device)
     first = chance.uniform(low, high, count, 1, 2)
     angle, apart = chance.uniform(0, 2 * torch.pi, count, most), chance.uniform(450, 2000, count, most)
     beside = first + apart[..., None] * torch.stack([angle.cos(), angle.sin()], -1)
@@ -216,7 +218,7 @@ def _places(space: CaptureSpace, count: int, most: int, chance: Chance) -> Tenso
 
 
 def _jitter(shape: torch.Size, scene: Scene, noise: NoiseConfig, chance: Chance) -> Tensor:
-    """Error in picture px of points (B, V, P, 2): one level a scene, times the size of each camera's picture."""
+    """Error in image px of points (B, V, P, 2): one level a scene, times the size of each camera's image."""
     long_side = scene.projector.size_px.amax(-1)[:, None, None]
     level = chance.uniform(*noise.jitter, shape[0], 1, 1, 1)
     return level * long_side * chance.normal(*shape)
@@ -290,7 +292,7 @@ def _occlude(xy_px: Tensor, noise: NoiseConfig, chance: Chance) -> tuple[Tensor,
     """Hidden limbs of people (B, V, P, J, 2): shifts px of guesses, which joints are hidden, and which are guessed.
 
     The joints of a hidden limb are guessed together: most of a guess's error is common to them, and it grows with the
-    person's size in the picture.
+    person's size in the image.
     """
     shape = tuple(xy_px.shape)
     limbs = torch.from_numpy(_LIMBS).to(chance.device)

@@ -1,4 +1,4 @@
-"""The training loop: stage after stage, measured on held-out moments, saved so that it can go on after any stop."""
+"""The training loop: stage after stage, measured on held-out frames, saved so that it can go on after any stop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from core.training.split import held_out_camera
 from core.training.stages import Stage, build_stages
 from core.training.synthetic import joints_around_root
 from core.training.validation import held_out_px
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 _REPORT_EVERY = 5
 _PRIOR_BODIES = 4000
@@ -45,7 +45,7 @@ _TIME_SHARE = {
 _MEASURED = ("pose_synthetic", "rays", "pose", "finetune")
 """Stages from which on joints are worth measuring."""
 _FROM_NOISE = (
-    "The backbone starts from nothing: from one take it learns these pictures and hardly others. Give a Pose-ResNet or "
+    "The backbone starts from nothing: from one take it learns these images and hardly others. Give a Pose-ResNet or "
     "ResNet file as model.backbone.weights, or let the networks look at the estimator's joints."
 )
 _UNTRAINED_RAYS = (
@@ -67,14 +67,14 @@ class Trainer:
         group: The processes that train together.
 
     Raises:
-        CoreError: A setting cannot be that, or asks for heatmaps or pictures that the footage does not have.
+        CoreError: A setting cannot be that, or asks for heatmaps or images that the footage does not have.
     """
 
     def __init__(
         self,
         config: TrainConfig,
         footage: Footage,
-        space: CaptureSpace,
+        volume: CaptureVolume,
         folder: Path,
         device: torch.device,
         reporter: Reporter,
@@ -84,12 +84,12 @@ class Trainer:
         from_mapping(TrainConfig, to_mapping(config), "training.")  # settings made by code were not checked
         if config.model.heatmap.source == "estimator" and footage.maps is None:
             raise CoreError("This footage has no stored heatmaps.", "Train with model.heatmap.source=joints.")
-        if config.model.heatmap.source == "backbone" and footage.pictures is None:
-            raise CoreError("This footage has no pictures.", "Train with model.heatmap.source=joints.")
+        if config.model.heatmap.source == "backbone" and footage.images is None:
+            raise CoreError("This footage has no images.", "Train with model.heatmap.source=joints.")
         asked = [s for s in (config.pose, config.finetune) if s.steps and s.attention == "network"]
         if asked and not (config.model.attention_net and config.model.heatmap.source == "backbone"):
             raise CoreError(
-                "The attention network looks at pictures, and these networks do not.",
+                "The attention network looks at images, and these networks do not.",
                 "Set pose.attention and finetune.attention to 'closed', or model.heatmap.source to 'backbone' and"
                 " model.attention_net to true.",
             )
@@ -110,7 +110,7 @@ class Trainer:
             reporter.note(_UNTRAINED_RAYS, "warning")
         self.networks.to(device)
         set_precision(self.networks, pick_precision(device, config.precision))
-        self.scene = Scene(footage.rig, space, config.model, device)
+        self.scene = Scene(footage.rig, volume, config.model, device)
         self.unseen = held_out_camera(footage.rig.names, config.split)
         shown = footage if self.unseen is None or config.split.train_on_camera else footage.without(self.unseen)
         self.stages: tuple[Stage, ...] = build_stages(config, self.networks, self.scene, shown)
@@ -289,7 +289,7 @@ class Trainer:
         Checkpoint(
             weights=self.networks.state_dict(),
             config=self.config.model,
-            space=self.scene.space,
+            volume=self.scene.volume,
             meta=to_mapping(self.state),
             optimizer=optimizer_tensors(self.optimizer) if name == "last" else {},
         ).save(self.folder / name)

@@ -14,43 +14,43 @@ from core.training.data import Footage
 from core.training.losses import match_people
 
 _GATE_SHARE = 0.05
-"""A labelled joint that nobody explains counts as this share of the picture's longer side, and none counts more."""
+"""A labelled joint that nobody explains counts as this share of the image's longer side, and none counts more."""
 
 
 def held_out_px(
     networks: Networks, scene: Scene, footage: Footage, most: int, batch: int = 4, unseen: int | None = None
 ) -> float:
-    """Mean distance in picture px from held-out labels to the reprojections of the people found, corrected ones too.
+    """Mean distance in image px from held-out labels to the reprojections of the people found, corrected ones too.
 
     Args:
         networks: Measured in evaluation mode, and left in the mode they were in.
         scene: The rig.
-        footage: With held-out moments.
-        most: Moments measured on, spread evenly.
-        batch: Moments at once.
+        footage: With held-out frames.
+        most: Frames measured on, spread evenly.
+        batch: Frames at once.
         unseen: Index of a camera that the networks do not see, and in which alone the error is measured.
 
     Returns:
-        NaN where nothing is labelled in the held-out moments.
+        NaN where nothing is labelled in the held-out frames.
     """
     at = np.linspace(0, len(footage.held_out) - 1, min(most, len(footage.held_out))).round().astype(int)
-    moments = footage.held_out[at]
+    frames = footage.held_out[at]
     was_training = networks.training
     networks.eval()
     error, weight = 0.0, 0.0
     gate = torch.tensor([_GATE_SHARE * max(c.size_px) for c in footage.rig])
-    for start in range(0, len(moments), batch):
-        some = moments[start : start + batch]
+    for start in range(0, len(frames), batch):
+        some = frames[start : start + batch]
         plain = scene.affine.expand(len(some), -1, -1, -1)
         views = show(networks, footage, scene, some, plain).views
         if unseen is not None:
             views = views.weighted(views.view_weight * (torch.arange(len(footage.rig)) != unseen).to(scene.device))
         people = detect(networks, scene, views, refined=networks.rays is not None)
         uv, _ = scene.projector(people.xyz_mm)
-        for b, moment in enumerate(some):
+        for b, frame in enumerate(some):
             mine = uv[people.sample == b].movedim(0, 1).cpu()  # (V, P, J, 2)
-            labels = torch.as_tensor(footage.labels.xy_px[moment])
-            w = torch.as_tensor(footage.labels.weight[moment])
+            labels = torch.as_tensor(footage.labels.xy_px[frame])
+            w = torch.as_tensor(footage.labels.weight[frame])
             if unseen is not None:
                 w = torch.where(torch.arange(len(w))[:, None, None] == unseen, w, 0.0)
             missed = match_people(mine, labels, w, gate)

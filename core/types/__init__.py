@@ -10,7 +10,7 @@ from core.types.frame import Frame, FrameSet
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17, PANOPTIC15, SHELF14, Skeleton
-from core.types.volume import CaptureSpace, ChosenSpace, SyntheticRange
+from core.types.volume import CaptureVolume, SyntheticRange, VolumeSettings
 
 __all__ = [
     "COCO17",
@@ -18,12 +18,12 @@ __all__ = [
     "SHELF14",
     "Camera",
     "CameraRig",
-    "CaptureSpace",
-    "ChosenSpace",
+    "CaptureVolume",
     "Frame",
     "FrameSet",
     "Pose2D",
     "Pose3DSequence",
     "Skeleton",
     "SyntheticRange",
+    "VolumeSettings",
 ]

@@ -18,7 +18,7 @@ from core.files import read_text, write_text
 from core.types.arrays import F64, frozen
 from core.types.rotations import rotation_vector
 
-Lens = Literal["pinhole", "fisheye"]
+CameraModel = Literal["pinhole", "fisheye"]
 RIG_SCHEMA = 1
 _MM_PER = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 
@@ -29,13 +29,13 @@ class Camera:
 
     Attributes:
         name: Unique in its rig.
-        size_px: Picture width and height.
+        size_px: Image width and height.
         K: (3, 3) intrinsic matrix, px; pixel (0, 0) is the centre of the top-left pixel.
         distortion: OpenCV order, (n,): k1 k2 p1 p2 [k3 [k4 k5 k6]] for pinhole, (4,) for fisheye.
         lens: Which distortion model.
         R: (3, 3) world to camera (x right, y down, z forward), or None while unposed.
         t_mm: (3,) with x_cam = R x_world + t_mm, or None while unposed.
-        latency_s: Recorded time minus the time at which the picture was taken.
+        time_offset_s: Recorded time minus the time at which the image was taken.
         rmse_px: Reprojection error that the calibration reported, or None.
     """
 
@@ -43,10 +43,10 @@ class Camera:
     size_px: tuple[int, int]
     K: F64
     distortion: F64 = field(default_factory=lambda: np.zeros(5))
-    lens: Lens = "pinhole"
+    lens: CameraModel = "pinhole"
     R: F64 | None = None
     t_mm: F64 | None = None
-    latency_s: float = 0.0
+    time_offset_s: float = 0.0
     rmse_px: float | None = None
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class Camera:
             raise CoreError("A camera has no name.", "Give every camera of the rig a name.")
         width, height = (int(s) for s in self.size_px)
         if width <= 0 or height <= 0:
-            raise CoreError(f"{what}: picture size {width}x{height} is not possible.", "Check the rig file's size.")
+            raise CoreError(f"{what}: image size {width}x{height} is not possible.", "Check the rig file's size.")
         set_ = object.__setattr__
         set_(self, "size_px", (width, height))
         set_(self, "K", frozen(self.K, (3, 3), f"{what}: K"))
@@ -250,7 +250,7 @@ def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) 
         lens="fisheye" if fisheye else "pinhole",
         R=R,
         t_mm=t,
-        latency_s=float(table.get("latency_s", 0.0)),
+        time_offset_s=float(table.get("time_offset_s", 0.0)),
         rmse_px=float(table["rmse"]) if "rmse" in table else None,
     )
 
@@ -265,7 +265,7 @@ def _camera_table(camera: Camera, units: str, digits: int | None = None) -> dict
         "matrix": plain(camera.K),
         "distortions": plain(camera.distortion),
         "fisheye": camera.lens == "fisheye",
-        "latency_s": camera.latency_s,
+        "time_offset_s": camera.time_offset_s,
     }
     rotation = camera.rotation_vector
     if rotation is not None and camera.t_mm is not None:

@@ -1,4 +1,4 @@
-"""Pictures in time."""
+"""Images in time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.types.arrays import U8
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
-    """One picture of one camera.
+    """One image of one camera.
 
     Attributes:
         camera: Camera name.
@@ -27,12 +27,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameSet:
-    """Pictures that belong to one moment.
+    """Images that belong to one frame.
 
     Attributes:
-        index: Moment's number in the take.
+        index: Frame's number in the take.
         time_s: Seconds from the take's start.
-        frames: By camera name; a camera that dropped this moment is absent.
+        frames: By camera name; a camera that dropped this frame is absent.
         skew_s: Latest minus earliest recorded time of the set.
     """
 

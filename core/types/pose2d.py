@@ -20,7 +20,7 @@ class Pose2D:
     Attributes:
         camera: Camera name.
         skeleton: Joint set.
-        xy_px: (T, P, J, 2) in the picture as recorded (distorted), NaN where missing.
+        xy_px: (T, P, J, 2) in the image as recorded (distorted), NaN where missing.
         score: (T, P, J) in 0..1, 0 where missing.
         box_px: (T, P, 4) x0 y0 x1 y1, NaN where there is no detection.
     """

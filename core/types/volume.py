@@ -13,14 +13,14 @@ from core.errors import CoreError
 from core.files import read_yaml, write_yaml
 from core.types.arrays import F64, frozen
 
-SPACE_SCHEMA = 1
+VOLUME_SCHEMA = 1
 MOST_VOXELS = 1_000_000
 _SIZE_MM = (500.0, 100_000.0)
 _SPACING_MM = (10.0, 1000.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CaptureSpace:
+class CaptureVolume:
     """An axis-aligned box and its division into voxels.
 
     Attributes:
@@ -34,18 +34,18 @@ class CaptureSpace:
     voxels: tuple[int, int, int]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "centre_mm", frozen(self.centre_mm, (3,), "capture space: centre_mm"))
-        object.__setattr__(self, "size_mm", frozen(self.size_mm, (3,), "capture space: size_mm"))
+        object.__setattr__(self, "centre_mm", frozen(self.centre_mm, (3,), "capture volume: centre_mm"))
+        object.__setattr__(self, "size_mm", frozen(self.size_mm, (3,), "capture volume: size_mm"))
         object.__setattr__(self, "voxels", tuple(int(n) for n in self.voxels))
         if (self.size_mm <= 0).any():
             raise CoreError(
-                f"The capture space has size {self.size_mm.tolist()} mm.", "Every edge must be longer than 0."
+                f"The capture volume has size {self.size_mm.tolist()} mm.", "Every edge must be longer than 0."
             )
         if len(self.voxels) != 3 or any(n < 4 or n % 4 for n in self.voxels):
-            raise CoreError(f"The capture space has {self.voxels} voxels.", "Use multiples of 4 on each axis.")
+            raise CoreError(f"The capture volume has {self.voxels} voxels.", "Use multiples of 4 on each axis.")
 
     @classmethod
-    def between(cls, low_mm: F64, high_mm: F64, spacing_mm: float) -> CaptureSpace:
+    def between(cls, low_mm: F64, high_mm: F64, spacing_mm: float) -> CaptureVolume:
         """The space between two corners (3,), divided about `spacing_mm` apart."""
         size = np.maximum(np.asarray(high_mm) - low_mm, 4 * spacing_mm)
         x, y, z = (int(n) for n in np.maximum(4 * np.round((size / spacing_mm + 1) / 4).astype(int), 8))
@@ -75,7 +75,7 @@ class CaptureSpace:
         return {"centre_mm": self.centre_mm.tolist(), "size_mm": self.size_mm.tolist(), "voxels": list(self.voxels)}
 
     @classmethod
-    def from_mapping(cls, values: dict[str, Any]) -> CaptureSpace:
+    def from_mapping(cls, values: dict[str, Any]) -> CaptureVolume:
         """The reverse of `to_mapping`.
 
         Raises:
@@ -85,13 +85,13 @@ class CaptureSpace:
             return cls(centre_mm=values["centre_mm"], size_mm=values["size_mm"], voxels=tuple(values["voxels"]))
         except (KeyError, TypeError, ValueError) as error:
             raise CoreError(
-                f"The capture space is not complete: {error}.", "It needs centre_mm, size_mm, voxels."
+                f"The capture volume is not complete: {error}.", "It needs centre_mm, size_mm, voxels."
             ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyntheticRange:
-    """Where in the capture space the hips of synthetic people may be.
+    """Where in the capture volume the hips of synthetic people may be.
 
     Attributes:
         side_share: They stay this share of its edge inside its sides.
@@ -107,20 +107,20 @@ class SyntheticRange:
         if not 0 <= self.side_share < 0.5 or min(self.lowest_mm, self.highest_mm) < 0:
             raise CoreError(
                 f"Synthetic people cannot stay {self.side_share:g} of an edge, {self.lowest_mm:g} and "
-                f"{self.highest_mm:g} mm inside the capture space.",
+                f"{self.highest_mm:g} mm inside the capture volume.",
                 "Use a share from 0 to below 0.5, and heights from 0.",
             )
 
-    def corners_mm(self, space: CaptureSpace) -> tuple[F64, F64]:
+    def corners_mm(self, volume: CaptureVolume) -> tuple[F64, F64]:
         """Lowest and highest corner, (3,) each, of where the hips may be."""
-        inside = np.array([*(self.side_share * space.size_mm[:2]), self.lowest_mm])
+        inside = np.array([*(self.side_share * volume.size_mm[:2]), self.lowest_mm])
         inside_top = np.array([*inside[:2], self.highest_mm])
-        return np.asarray(space.low_mm + inside), np.asarray(space.high_mm - inside_top)
+        return np.asarray(volume.low_mm + inside), np.asarray(volume.high_mm - inside_top)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenSpace:
-    """A capture space as a person sets it: `space.yaml` of a session.
+class VolumeSettings:
+    """A capture volume as a person sets it: `space.yaml` of a session.
 
     Attributes:
         centre_mm: Middle of the box.
@@ -136,14 +136,14 @@ class ChosenSpace:
     spacing_mm: float | None = None
     synthetic: SyntheticRange = field(default_factory=SyntheticRange)
     rig: str = ""
-    schema: int = SPACE_SCHEMA
+    schema: int = VOLUME_SCHEMA
 
     def __post_init__(self) -> None:
         if not np.isfinite([*self.centre_mm, *self.size_mm]).all():
-            raise CoreError("The capture space has no finite place and size.", "Give numbers in mm.")
+            raise CoreError("The capture volume has no finite place and size.", "Give numbers in mm.")
         if not all(_SIZE_MM[0] <= edge <= _SIZE_MM[1] for edge in self.size_mm):
             raise CoreError(
-                f"The capture space would be {' x '.join(f'{e / 1000:g}' for e in self.size_mm)} m large.",
+                f"The capture volume would be {' x '.join(f'{e / 1000:g}' for e in self.size_mm)} m large.",
                 f"Every edge can be {_SIZE_MM[0] / 1000:g} to {_SIZE_MM[1] / 1000:g} m long.",
             )
         if self.spacing_mm is not None and not _SPACING_MM[0] <= self.spacing_mm <= _SPACING_MM[1]:
@@ -152,11 +152,11 @@ class ChosenSpace:
             )
         if self.synthetic.lowest_mm + self.synthetic.highest_mm >= self.size_mm[2]:
             raise CoreError(
-                f"A capture space {self.size_mm[2]:g} mm high leaves no height for synthetic people.",
+                f"A capture volume {self.size_mm[2]:g} mm high leaves no height for synthetic people.",
                 "Make it higher, or let them be nearer to its bottom and top.",
             )
 
-    def space(self, spacing_mm: float) -> CaptureSpace:
+    def volume(self, spacing_mm: float) -> CaptureVolume:
         """The box and its voxels.
 
         Args:
@@ -166,20 +166,20 @@ class ChosenSpace:
             CoreError: It would have more voxels than a computer holds.
         """
         half = np.array(self.size_mm) / 2
-        space = CaptureSpace.between(self.centre_mm - half, self.centre_mm + half, self.spacing_mm or spacing_mm)
-        if np.prod(space.voxels) > MOST_VOXELS:
+        volume = CaptureVolume.between(self.centre_mm - half, self.centre_mm + half, self.spacing_mm or spacing_mm)
+        if np.prod(volume.voxels) > MOST_VOXELS:
             raise CoreError(
-                f"The capture space would have {' x '.join(map(str, space.voxels))} voxels.",
+                f"The capture volume would have {' x '.join(map(str, volume.voxels))} voxels.",
                 "Make it smaller, or its voxels larger.",
             )
-        return space
+        return volume
 
     def save(self, path: Path) -> None:
         """Writes the file."""
         write_yaml(path, to_mapping(self))
 
     @classmethod
-    def load(cls, path: Path) -> ChosenSpace:
+    def load(cls, path: Path) -> VolumeSettings:
         """Reads what `save` wrote.
 
         Raises:
@@ -187,10 +187,10 @@ class ChosenSpace:
         """
         values = read_yaml(path)
         schema = values.get("schema") if isinstance(values, dict) else None
-        if isinstance(schema, int) and schema > SPACE_SCHEMA:
+        if isinstance(schema, int) and schema > VOLUME_SCHEMA:
             raise CoreError(f"{path} was made by a newer version.", "Update the program.")
         try:
             return from_mapping(cls, values)
         except CoreError as error:
-            hint = f"{error.hint} Or delete the file: the capture space is then derived again."
+            hint = f"{error.hint} Or delete the file: the capture volume is then derived again."
             raise CoreError(f"{path}: {error.message}", hint) from error

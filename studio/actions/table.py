@@ -47,7 +47,7 @@ ACTIONS = (
         id="rig.calibrate",
         text="Calibrate from the board",
         icon="calibrate",
-        tip="Solve lenses, poses and delays from the chosen take of a board",
+        tip="Solve lenses, poses and time offsets from the chosen take of a board",
         needs="session",
     ),
     ActionSpec(

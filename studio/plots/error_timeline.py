@@ -1,4 +1,4 @@
-"""The error of a calibration over its recording; a click goes to a moment."""
+"""The error of a calibration over its recording; a click goes to a frame."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class _UnitAxis(pg.AxisItem):
 
 
 class ErrorTimeline(pg.PlotWidget):
-    """A dot a moment, and the moment looked at.
+    """A dot a frame, and the frame looked at.
 
     Signals:
-        chosen: Number of the moment that was clicked, or gone to with the arrow keys.
+        chosen: Number of the frame that was clicked, or gone to with the arrow keys.
     """
 
     chosen = Signal(int)
@@ -41,7 +41,7 @@ class ErrorTimeline(pg.PlotWidget):
         super().__init__(parent, axisItems=axes)
         self._time_s, self._error = np.zeros(0), np.zeros(0)
         self._top = np.inf
-        self.moment: int | None = None
+        self.frame: int | None = None
         self.setFixedHeight(132)
         self.setMenuEnabled(False)
         self.hideButtons()
@@ -61,7 +61,7 @@ class ErrorTimeline(pg.PlotWidget):
         """Shows (T,) errors at (T,) times; None or NaN where there is none."""
         self._time_s = np.asarray(time_s, float)
         self._error = np.array([np.nan if e is None else e for e in error_px], float)
-        self.moment = None
+        self.frame = None
         self._mark.hide()
         known = self._error[np.isfinite(self._error)]
         self._top = np.inf
@@ -73,17 +73,17 @@ class ErrorTimeline(pg.PlotWidget):
 
     @property
     def words(self) -> str:
-        """The moment looked at in words; empty before the first."""
-        if self.moment is None:
+        """The frame looked at in words; empty before the first."""
+        if self.frame is None:
             return ""
-        error = self._error[self.moment]
+        error = self._error[self.frame]
         said = f"{error:.2f} px" if np.isfinite(error) else "no camera predicted"
-        return f"Shown: {self._time_s[self.moment]:.1f} s, {said}. The arrow keys go to the moments beside it."
+        return f"Shown: {self._time_s[self.frame]:.1f} s, {said}. The arrow keys go to the frames beside it."
 
-    def go_to(self, moment: int) -> None:
-        """Marks a moment without saying so."""
-        self.moment = moment
-        self._mark.setValue(float(self._time_s[moment]))
+    def go_to(self, frame: int) -> None:
+        """Marks a frame without saying so."""
+        self.frame = frame
+        self._mark.setValue(float(self._time_s[frame]))
         self._mark.show()
 
     def dress(self, theme: Theme) -> None:
@@ -112,7 +112,7 @@ class ErrorTimeline(pg.PlotWidget):
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()), 0)
         known = np.flatnonzero(np.isfinite(self._error))
         if step and len(known):
-            at = 0 if self.moment is None else int(np.searchsorted(known, self.moment)) + step
+            at = 0 if self.frame is None else int(np.searchsorted(known, self.frame)) + step
             self._go(int(known[np.clip(at, 0, len(known) - 1)]))
         else:
             super().keyPressEvent(event)
@@ -123,6 +123,6 @@ class ErrorTimeline(pg.PlotWidget):
         if len(known):
             self._go(int(known[np.argmin(np.abs(self._time_s[known] - place.x()))]))
 
-    def _go(self, moment: int) -> None:
-        self.go_to(moment)
-        self.chosen.emit(moment)
+    def _go(self, frame: int) -> None:
+        self.go_to(frame)
+        self.chosen.emit(frame)

@@ -141,7 +141,7 @@ class LossPlot(pg.PlotWidget):
         return self._curves[name]
 
     def _entitle(self) -> None:
-        """The title, and under it the curves' names in their colours: a legend in the picture would hide a curve."""
+        """The title, and under it the curves' names in their colours: a legend in the image would hide a curve."""
         theme = current_theme()
         parts = [name.partition("/")[2] or name for name in self._curves]
         words = [self._words.get(part, part.replace("_", " ")) for part in parts]
@@ -157,7 +157,7 @@ class LossPlot(pg.PlotWidget):
         self.plotItem.layout.setRowFixedHeight(0, height)
 
     def _lines(self, words: list[str]) -> list[list[int]]:
-        """Which words share a line, so that each line fits above the picture."""
+        """Which words share a line, so that each line fits above the image."""
         font = QFont(self.font())
         font.setPixelSize(_LEGEND_FONT_PX)
         metrics = QFontMetrics(font)

@@ -12,7 +12,7 @@ from core.session import Session, Take
 from studio.jobs.bridge import JobBridge
 from studio.settings import SettingsStore
 from studio.state.rig import RigState
-from studio.state.volume import SpaceState
+from studio.state.volume import VolumeState
 
 
 class AppState(QObject):
@@ -25,7 +25,7 @@ class AppState(QObject):
         settings: As given.
         jobs: The jobs of the open session; when one ends, `status_changed` follows.
         undo: What was changed by hand in the open session.
-        space: The capture space of the open session.
+        space: The capture volume of the open session.
         rig: Changes of the rig's world frame.
 
     Signals:
@@ -46,7 +46,7 @@ class AppState(QObject):
         self.jobs = JobBridge(self)
         self.jobs.ended.connect(self.refresh)
         self.undo = QUndoStack(self)
-        self.space = SpaceState(self.undo, self)
+        self.volume = VolumeState(self.undo, self)
         self.rig = RigState(self.undo, self)
         self.rig.changed.connect(self.refresh)
         self._session: Session | None = None
@@ -87,7 +87,7 @@ class AppState(QObject):
         self._session = session
         self._take_name = self._poses_name = ""
         self.jobs.attach(session)
-        self.space.attach(session)
+        self.volume.attach(session)
         self._select_what_exists()
         self.session_changed.emit()
         self.take_changed.emit()

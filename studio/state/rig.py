@@ -75,7 +75,7 @@ class RigState(QObject):
         self.changed.emit()
 
 
-# Findings that a board's pictures support stay true in any world frame.
+# Findings that a board's images support stay true in any world frame.
 _OF_A_BOARD = (
     "left out",
     "reprojection",
@@ -87,7 +87,7 @@ _OF_A_BOARD = (
     "certainty",
     "coverage",
     "connection",
-    "latency",
+    "time_offset",
     "outliers",
 )
 

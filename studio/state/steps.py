@@ -12,7 +12,7 @@ from studio.widgets.status_dot import StepState
 _PAGE_STEPS: dict[str, tuple[str, ...]] = {
     "calibrate": ("rig",),
     "record": ("take",),
-    "train": ("label", "baseline", "train", "infer", "evaluate"),
+    "train": ("pose2d", "triangulate", "train", "infer", "evaluate"),
     "export": ("export",),
 }
 
@@ -64,7 +64,7 @@ def page_steps(state: AppState) -> dict[str, StepView]:
 _PAGE_VERBS: dict[str, set[str]] = {
     "calibrate": {"import-rig"},
     "record": {"import-take"},
-    "train": {"label", "associate", "train", "infer", "evaluate", "path"},
+    "train": {"pose2d", "triangulate", "train", "infer", "evaluate", "run"},
     "export": {"export"},
 }
 

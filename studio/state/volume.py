@@ -1,4 +1,4 @@
-"""The capture space that the window looks at: read from the session, changed with undo."""
+"""The capture volume that the window looks at: read from the session, changed with undo."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from core.errors import CoreError
 from core.session import BASELINE, Session
-from core.session.volume import SpaceInUse, set_space, space_in_use
+from core.session.volume import ActiveVolume, active_volume, set_volume
 from core.training.config import preset
-from core.types import ChosenSpace
+from core.types import VolumeSettings
 
 _ONE_GESTURE_S = 0.8
 """Changes of one value that follow each other this fast are undone together: a spin box counting up."""
 
 
-class SpaceState(QObject):
-    """The session's capture space. What it is stands on disk; here is only what it is derived from, and the way back.
+class VolumeState(QObject):
+    """The session's capture volume. What it is stands on disk; here is only what it is derived from, and the way back.
 
     Args:
         undo: Where changes can be undone.
         parent: Owner.
 
     Signals:
-        changed: Another capture space than before: set, undone, or derived for other takes.
+        changed: Another capture volume than before: set, undone, or derived for other takes.
         shown: Somebody wants to see it in 3D.
         failed: An undone or repeated change could not be written: a `CoreError`.
     """
@@ -42,7 +42,7 @@ class SpaceState(QObject):
         self._takes: tuple[str, ...] | None = None
         self._spacing_mm = preset("quick").model.root.spacing_mm
         self._key: object = None
-        self._found: SpaceInUse | CoreError | None = None
+        self._found: ActiveVolume | CoreError | None = None
 
     def attach(self, session: Session | None) -> None:
         """Looks at another session; its changes cannot undo those of the one before."""
@@ -55,8 +55,8 @@ class SpaceState(QObject):
             self._takes, self._spacing_mm = takes, spacing_mm
             self.changed.emit()
 
-    def current(self) -> SpaceInUse:
-        """The capture space as it is now.
+    def current(self) -> ActiveVolume:
+        """The capture volume as it is now.
 
         Raises:
             CoreError: There is none, and why.
@@ -65,7 +65,7 @@ class SpaceState(QObject):
         if session is None:
             raise CoreError("No session is open.", "Open the sample or a session.")
         takes = session.take_names() if self._takes is None else self._takes
-        files = [session.layout.rig, session.layout.space]
+        files = [session.layout.rig, session.layout.volume]
         files += [path for t in takes for path in (session.layout.take(t).manifest, _baseline(session, t))]
         key = (session.root, takes, self._spacing_mm, tuple(map(_written_ns, files)))
         if key != self._key or self._found is None:
@@ -74,8 +74,8 @@ class SpaceState(QObject):
             raise self._found
         return self._found
 
-    def set(self, chosen: ChosenSpace, what: str) -> None:
-        """Makes it the session's capture space.
+    def set(self, chosen: VolumeSettings, what: str) -> None:
+        """Makes it the session's capture volume.
 
         Args:
             chosen: The whole of it.
@@ -85,9 +85,9 @@ class SpaceState(QObject):
             CoreError: It makes no sense, or cannot be written.
         """
         session = self._require()
-        before = session.space
-        set_space(session, chosen, self._spacing_mm)
-        self._undo.push(_Change(self, session, before, session.space, what))
+        before = session.volume
+        set_volume(session, chosen, self._spacing_mm)
+        self._undo.push(_Change(self, session, before, session.volume, what))
         self.changed.emit()
 
     def reset(self) -> None:
@@ -98,10 +98,10 @@ class SpaceState(QObject):
         """
         session = self._require()
         try:
-            before = session.space
+            before = session.volume
         except CoreError:
             before = None  # damaged: nothing to come back to
-        session.set_space(None)
+        session.set_volume(None)
         if before is not None:
             self._undo.push(_Change(self, session, before, None, "reset"))
         self.changed.emit()
@@ -114,12 +114,12 @@ class SpaceState(QObject):
     @property
     def is_set(self) -> bool:
         """Whether somebody set it, rightly or not."""
-        return self._session is not None and self._session.layout.space.exists()
+        return self._session is not None and self._session.layout.volume.exists()
 
-    def put(self, session: Session, chosen: ChosenSpace | None) -> bool:
+    def put(self, session: Session, chosen: VolumeSettings | None) -> bool:
         """Writes it as it was at another time; says so in `failed` if that does not work."""
         try:
-            session.set_space(chosen)
+            session.set_volume(chosen)
         except CoreError as error:
             self.failed.emit(error)
             return False
@@ -133,12 +133,17 @@ class SpaceState(QObject):
 
 
 class _Change(QUndoCommand):
-    """From one capture space to another; made when the change is done already."""
+    """From one capture volume to another; made when the change is done already."""
 
     def __init__(
-        self, state: SpaceState, session: Session, before: ChosenSpace | None, after: ChosenSpace | None, what: str
+        self,
+        state: VolumeState,
+        session: Session,
+        before: VolumeSettings | None,
+        after: VolumeSettings | None,
+        what: str,
     ) -> None:
-        super().__init__(f"capture space: {what}")
+        super().__init__(f"capture volume: {what}")
         self._state, self._session, self._before, self._after, self._what = state, session, before, after, what
         self._at_s = time.monotonic()
         self._done = True
@@ -163,9 +168,9 @@ class _Change(QUndoCommand):
             self.setObsolete(True)
 
 
-def _find(session: Session, takes: tuple[str, ...] | list[str], spacing_mm: float) -> SpaceInUse | CoreError:
+def _find(session: Session, takes: tuple[str, ...] | list[str], spacing_mm: float) -> ActiveVolume | CoreError:
     try:
-        return space_in_use(session, takes, spacing_mm)
+        return active_volume(session, takes, spacing_mm)
     except CoreError as error:
         return error
 

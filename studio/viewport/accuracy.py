@@ -54,7 +54,7 @@ def cell_mm(found: AccuracyMap) -> float:
 
 
 def corners_mm(found: AccuracyMap, height_mm: float = 3.0) -> F64:
-    """(4, 3) corners of the map on the floor, as a picture's: (low x, high y) first, then clockwise from above."""
+    """(4, 3) corners of the map on the floor, as an image's: (low x, high y) first, then clockwise from above."""
     half = cell_mm(found) / 2
     x, y = (found.x_mm[0] - half, found.x_mm[-1] + half), (found.y_mm[0] - half, found.y_mm[-1] + half)
     return np.array(

@@ -43,7 +43,7 @@ class ViewerCamera(TurntableCamera):
         self.elevation, self.azimuth = elevation, azimuth
 
     def fit(self, points_mm: F64, size: tuple[int, int]) -> None:
-        """Moves back until all points (N, 3) are in a picture of that width and height, in the current direction."""
+        """Moves back until all points (N, 3) are in an image of that width and height, in the current direction."""
         if not len(points_mm) or min(size) <= 0:
             return
         right, up, forward = self._axes()
@@ -67,7 +67,7 @@ class ViewerCamera(TurntableCamera):
             centre = centre + middle @ np.stack([right, up])
         self.fitted = True
         self.center = tuple(float(c) for c in centre)
-        # The scale is the height of the picture at the centre, or its width where that is smaller.
+        # The scale is the height of the image at the centre, or its width where that is smaller.
         self.scale_factor = max(scale, _SMALLEST_MM) * _MARGIN * (1.0 if aspect >= 1 else aspect)
 
     def _axes(self) -> tuple[F64, F64, F64]:

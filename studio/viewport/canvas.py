@@ -24,7 +24,7 @@ class Viewport(QWidget):
     """Draws a `Scene`, and again only when it changes.
 
     The scene is asked for at a beat of the pulse and only after `invalidate`: however often something changes, it is
-    resolved once a picture.
+    resolved once an image.
 
     Args:
         pulse: Beat shared with the page's other moving parts; its own when left out.
@@ -54,7 +54,7 @@ class Viewport(QWidget):
 
     @property
     def has_gl(self) -> bool:
-        """Whether there is a 3D picture at all."""
+        """Whether there is a 3D image at all."""
         return self._canvas is not None
 
     def sizeHint(self) -> QSize:
@@ -94,7 +94,7 @@ class Viewport(QWidget):
         """Frames the next scene anew: it is another take's."""
         self._framed = False
 
-    def picture(self) -> np.ndarray | None:
+    def image(self) -> np.ndarray | None:
         """(H, W, 3) uint8 RGB of what is drawn now, or None without OpenGL."""
         if self._canvas is None:
             return None

@@ -1,7 +1,7 @@
 """What the 3D view shows, as plain frozen data: no OpenGL, no Qt.
 
 Coordinates are world millimetres; colours are (..., 4) RGBA in 0..1. Each layer type has exactly one visual, listed in
-`studio.viewport.visuals.VISUALS`. Letters in shapes: P person, J joint, B bone, N moment, V view.
+`studio.viewport.visuals.VISUALS`. Letters in shapes: P person, J joint, B bone, N frame, V view.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RGBA = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SkeletonLayer:
-    """People at one moment.
+    """People at one frame.
 
     Attributes:
         xyz_mm: (P, J, 3) joints, and middles that only bones end in; NaN where missing.
@@ -52,20 +52,20 @@ class TrailLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrustaLayer:
-    """The cameras' fields of view and their pictures of the moment.
+    """The cameras' fields of view and their images of the frame.
 
     Attributes:
         names: (V,) camera names.
         centre_mm: (V, 3) camera centres.
         corner_mm: (V, 4, 3) corners of the image plane: top left, top right, bottom right, bottom left.
-        pictures: (V,) uint8 RGB pictures of any size, None where there is none to show.
+        images: (V,) uint8 RGB images of any size, None where there is none to show.
         colour: (V, 4) of the lines: how good the calibration of a camera is.
     """
 
     names: tuple[str, ...]
     centre_mm: F64
     corner_mm: F64
-    pictures: tuple[U8 | None, ...]
+    images: tuple[U8 | None, ...]
     colour: RGBA
 
 
@@ -90,25 +90,25 @@ class FloorLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AccuracyLayer:
-    """How well points can be located, as a picture on the floor.
+    """How well points can be located, as an image on the floor.
 
     Attributes:
         corner_mm: (1, 4, 3) corners, as those of an image plane.
-        picture: (H, W, 3) uint8.
+        image: (H, W, 3) uint8.
         start_mm: (N, 3) starts of lines in the direction in which it is worst.
         end_mm: (N, 3) their ends.
         colour: (4,) of the lines.
     """
 
     corner_mm: F64
-    picture: U8
+    image: U8
     start_mm: F64
     end_mm: F64
     colour: RGBA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SpaceLayer:
+class VolumeLayer:
     """The box that the networks look into.
 
     Attributes:
@@ -149,15 +149,15 @@ class LabelLayer:
     behind: bool = False
 
 
-Layer = SkeletonLayer | TrailLayer | FrustaLayer | FloorLayer | AccuracyLayer | SpaceLayer | LabelLayer
+Layer = SkeletonLayer | TrailLayer | FrustaLayer | FloorLayer | AccuracyLayer | VolumeLayer | LabelLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """Everything that is drawn at one moment.
+    """Everything that is drawn at one frame.
 
     Attributes:
-        layers: By name; the name keeps a layer's visual from one moment to the next.
+        layers: By name; the name keeps a layer's visual from one frame to the next.
         frame_mm: (N, 3) points that "show everything" brings into view; N may be 0.
         azimuth_deg: Direction from which no camera stands in the way.
         focus_mm: (3,) point that the view follows, or None.

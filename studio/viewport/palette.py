@@ -23,7 +23,7 @@ class Palette:
         grid: (4,) every metre.
         grid_major: (4,) every fifth metre.
         axes: (3, 4) x, y, z.
-        space: (4,) capture space.
+        space: (4,) capture volume.
         verdict: (3, 4) good, odd, bad.
         text: (4,) labels.
         plate: (4,) behind labels.
@@ -37,7 +37,7 @@ class Palette:
     grid: RGBA
     grid_major: RGBA
     axes: RGBA
-    space: RGBA
+    volume: RGBA
     verdict: RGBA
     text: RGBA
     plate: RGBA
@@ -58,7 +58,7 @@ def palette(theme: Theme) -> Palette:
         grid=rgba(theme.grid),
         grid_major=rgba(theme.grid_major),
         axes=_table((theme.axis_x, theme.axis_y, theme.axis_z)),
-        space=rgba(theme.accent, 0.55),
+        volume=rgba(theme.accent, 0.55),
         verdict=_table((theme.good, theme.warn, theme.bad)),
         text=rgba(theme.text),
         plate=rgba(theme.panel, 0.86),

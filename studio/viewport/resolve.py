@@ -1,6 +1,6 @@
 """From a take's stage, a time and the options to the layers that are drawn. Pure: no OpenGL, no Qt.
 
-What does not change from moment to moment is the same object each time, so that it is not uploaded again.
+What does not change from frame to frame is the same object each time, so that it is not uploaded again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.geometry.accuracy import AccuracyMap
-from core.types import CaptureSpace, Pose3DSequence
+from core.types import CaptureVolume, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.viewport.accuracy import corners_mm, shades, worst_lines_mm
 from studio.viewport.figure import figure
@@ -25,11 +25,11 @@ from studio.viewport.layers import (
     Layer,
     Scene,
     SkeletonLayer,
-    SpaceLayer,
     TrailLayer,
+    VolumeLayer,
 )
 from studio.viewport.palette import Palette
-from studio.viewport.scene_data import Stage, moment_of
+from studio.viewport.scene_data import Stage, frame_of
 
 _TRAIL_POINTS = 60
 _CELL_PX = 4  # of the accuracy map's cells in its texture, so that they keep their edges
@@ -49,9 +49,9 @@ class ViewOptions:
     trails: bool = True
     labels: bool = True
     frusta: bool = True
-    pictures: bool = True
+    images: bool = True
     floor: bool = True
-    space: bool = False
+    volume: bool = False
     accuracy: bool = False
     follow: int | None = None
     trail_s: float = 1.5
@@ -62,58 +62,58 @@ def resolve(
     time_s: float,
     options: ViewOptions,
     palette: Palette,
-    pictures: Mapping[str, U8] | None = None,
+    images: Mapping[str, U8] | None = None,
 ) -> Scene:
-    """The scene of one moment.
+    """The scene of one frame.
 
     Args:
         stage: The take.
         time_s: Seconds from the take's start.
         options: What to show.
         palette: Colours.
-        pictures: By camera name, (H, W, 3) uint8 RGB; cameras without one show an empty plane.
+        images: By camera name, (H, W, 3) uint8 RGB; cameras without one show an empty plane.
 
     Returns:
         Only layers that have something to show.
     """
     layers: dict[str, Layer] = {}
-    moment = moment_of(stage.poses, time_s) if stage.poses is not None else None
+    frame = frame_of(stage.poses, time_s) if stage.poses is not None else None
     if options.floor:
         layers["floor"] = floor_layer(stage, palette)
     if options.accuracy and stage.accuracy is not None:
         layers["accuracy"] = accuracy_layer(stage, stage.accuracy, palette)
-    if options.space and stage.space is not None:
-        layers["space"] = space_layer(stage, stage.space, palette)
+    if options.volume and stage.volume is not None:
+        layers["volume"] = volume_layer(stage, stage.volume, palette)
     if options.frusta and stage.cameras:
-        layers["frusta"] = frusta_layer(stage, palette, (pictures or {}) if options.pictures else {})
-    if options.trails and stage.poses is not None and moment is not None:
-        layers["trails"] = trail_layer(stage, stage.poses, moment, options.trail_s, palette)
+        layers["frusta"] = frusta_layer(stage, palette, (images or {}) if options.images else {})
+    if options.trails and stage.poses is not None and frame is not None:
+        layers["trails"] = trail_layer(stage, stage.poses, frame, options.trail_s, palette)
     if options.skeletons:
-        if stage.ghost is not None and (other := moment_of(stage.ghost, time_s)) is not None:
+        if stage.ghost is not None and (other := frame_of(stage.ghost, time_s)) is not None:
             layers["ghost"] = skeleton_layer(stage.ghost, other, palette, ghost=True)
-        if stage.poses is not None and moment is not None:
-            layers["skeletons"] = skeleton_layer(stage.poses, moment, palette)
+        if stage.poses is not None and frame is not None:
+            layers["skeletons"] = skeleton_layer(stage.poses, frame, palette)
     if options.labels:
         if options.floor:
             layers["marks"] = metre_marks(stage, palette)
         if options.frusta and stage.cameras:
             layers["camera names"] = camera_labels(stage, palette)
-        if options.skeletons and stage.poses is not None and moment is not None:
-            layers["names"] = people_labels(stage, stage.poses, moment, palette)
+        if options.skeletons and stage.poses is not None and frame is not None:
+            layers["names"] = people_labels(stage, stage.poses, frame, palette)
     return Scene(
         layers=layers,
-        frame_mm=framed(stage) if "space" in layers else stage.frame_mm,
+        frame_mm=framed(stage) if "volume" in layers else stage.frame_mm,
         azimuth_deg=stage.azimuth_deg,
-        focus_mm=_focus(stage, moment, options),
+        focus_mm=_focus(stage, frame, options),
     )
 
 
-def skeleton_layer(poses: Pose3DSequence, moment: int, palette: Palette, *, ghost: bool = False) -> SkeletonLayer:
-    """Everybody present at a moment of a result."""
-    columns = np.flatnonzero(poses.present[moment])
+def skeleton_layer(poses: Pose3DSequence, frame: int, palette: Palette, *, ghost: bool = False) -> SkeletonLayer:
+    """Everybody present at a frame of a result."""
+    columns = np.flatnonzero(poses.present[frame])
     colour = [palette.ghost if ghost else palette.person(int(p)) for p in columns]
     drawn = figure(poses.skeleton)
-    points, score = drawn.points(poses.xyz_mm[moment, columns], poses.score[moment, columns])
+    points, score = drawn.points(poses.xyz_mm[frame, columns], poses.score[frame, columns])
     return SkeletonLayer(
         xyz_mm=points,
         score=score,
@@ -124,23 +124,23 @@ def skeleton_layer(poses: Pose3DSequence, moment: int, palette: Palette, *, ghos
     )
 
 
-def trail_layer(stage: Stage, poses: Pose3DSequence, moment: int, trail_s: float, palette: Palette) -> TrailLayer:
-    """The last seconds of everybody's middle up to a moment, on the floor so that it never hides the person."""
-    first = int(np.searchsorted(poses.time_s, poses.time_s[moment] - trail_s - 1e-6))
-    steps = np.unique(np.linspace(first, moment, min(moment - first + 1, _TRAIL_POINTS)).round().astype(int))
+def trail_layer(stage: Stage, poses: Pose3DSequence, frame: int, trail_s: float, palette: Palette) -> TrailLayer:
+    """The last seconds of everybody's middle up to a frame, on the floor so that it never hides the person."""
+    first = int(np.searchsorted(poses.time_s, poses.time_s[frame] - trail_s - 1e-6))
+    steps = np.unique(np.linspace(first, frame, min(frame - first + 1, _TRAIL_POINTS)).round().astype(int))
     path = stage.middle_mm[steps].swapaxes(0, 1).copy()
     path[..., 2] = np.where(np.isfinite(path[..., 2]), 4.0, np.nan)
     colour = [palette.person(p) for p in range(len(path))]
     return TrailLayer(xyz_mm=path, colour=np.array(colour, np.float32).reshape(-1, 4))
 
 
-def frusta_layer(stage: Stage, palette: Palette, pictures: Mapping[str, U8]) -> FrustaLayer:
+def frusta_layer(stage: Stage, palette: Palette, images: Mapping[str, U8]) -> FrustaLayer:
     """All posed cameras."""
     return FrustaLayer(
         names=stage.cameras,
         centre_mm=stage.centre_mm,
         corner_mm=stage.corner_mm,
-        pictures=tuple(pictures.get(name) for name in stage.cameras),
+        images=tuple(images.get(name) for name in stage.cameras),
         colour=camera_colours(stage, palette),
     )
 
@@ -156,13 +156,13 @@ def camera_colours(stage: Stage, palette: Palette) -> RGBA:
 def accuracy_layer(stage: Stage, found: AccuracyMap, palette: Palette) -> AccuracyLayer:
     """The map at the height of hips, on the floor."""
     level = len(found.z_mm) // 2
-    picture = shades(found, level, np.asarray(255 * palette.verdict[:, :3], np.float64))
-    picture = np.where(picture[..., 3:] > 0, picture[..., :3], np.uint8(255 * palette.background[:3]))
+    image = shades(found, level, np.asarray(255 * palette.verdict[:, :3], np.float64))
+    image = np.where(image[..., 3:] > 0, image[..., :3], np.uint8(255 * palette.background[:3]))
     start, end = (np.pad(ends, ((0, 0), (0, 1)), constant_values=6.0) for ends in worst_lines_mm(found, level))
-    shown = np.repeat(np.repeat(picture.swapaxes(0, 1)[::-1], _CELL_PX, 0), _CELL_PX, 1)
+    shown = np.repeat(np.repeat(image.swapaxes(0, 1)[::-1], _CELL_PX, 0), _CELL_PX, 1)
     return AccuracyLayer(
         corner_mm=corners_mm(found)[None],
-        picture=np.ascontiguousarray(shown),
+        image=np.ascontiguousarray(shown),
         start_mm=start,
         end_mm=end,
         colour=palette.background,
@@ -182,28 +182,28 @@ def floor_layer(stage: Stage, palette: Palette) -> FloorLayer:
 
 
 @functools.lru_cache(maxsize=1)
-def space_layer(stage: Stage, space: CaptureSpace, palette: Palette) -> SpaceLayer:
-    """The capture space, and where synthetic people may be in it."""
-    low, high = stage.synthetic.corners_mm(space)
-    return SpaceLayer(
-        low_mm=space.low_mm, high_mm=space.high_mm, hips_low_mm=low, hips_high_mm=high, colour=palette.space
+def volume_layer(stage: Stage, volume: CaptureVolume, palette: Palette) -> VolumeLayer:
+    """The capture volume, and where synthetic people may be in it."""
+    low, high = stage.synthetic.corners_mm(volume)
+    return VolumeLayer(
+        low_mm=volume.low_mm, high_mm=volume.high_mm, hips_low_mm=low, hips_high_mm=high, colour=palette.volume
     )
 
 
 @functools.lru_cache(maxsize=1)
 def framed(stage: Stage) -> F64:
-    """(N, 3) points that bring the capture space into view as well."""
-    if stage.space is None:
+    """(N, 3) points that bring the capture volume into view as well."""
+    if stage.volume is None:
         return stage.frame_mm
-    sides = np.stack([stage.space.low_mm, stage.space.high_mm], -1)
+    sides = np.stack([stage.volume.low_mm, stage.volume.high_mm], -1)
     return np.concatenate([stage.frame_mm, np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(8, 3)])
 
 
-def people_labels(stage: Stage, poses: Pose3DSequence, moment: int, palette: Palette) -> LabelLayer:
+def people_labels(stage: Stage, poses: Pose3DSequence, frame: int, palette: Palette) -> LabelLayer:
     """A name above everybody present."""
-    columns = np.flatnonzero(poses.present[moment])
-    place = stage.middle_mm[moment, columns].copy()
-    place[:, 2] = [np.nanmax(poses.xyz_mm[moment, p, :, 2]) + _ABOVE_HEAD_MM for p in columns]
+    columns = np.flatnonzero(poses.present[frame])
+    place = stage.middle_mm[frame, columns].copy()
+    place[:, 2] = [np.nanmax(poses.xyz_mm[frame, p, :, 2]) + _ABOVE_HEAD_MM for p in columns]
     colour = [palette.person(int(p)) for p in columns]
     return _labels([f"Person {poses.person_ids[p]}" for p in columns], place, np.array(colour), palette)
 
@@ -259,8 +259,8 @@ def _metre_marks(stage: Stage) -> tuple[list[str], list[F64]]:
     return texts, places
 
 
-def _focus(stage: Stage, moment: int | None, options: ViewOptions) -> F64 | None:
-    if stage.poses is None or moment is None or options.follow not in stage.poses.person_ids:
+def _focus(stage: Stage, frame: int | None, options: ViewOptions) -> F64 | None:
+    if stage.poses is None or frame is None or options.follow not in stage.poses.person_ids:
         return None
-    middle = stage.middle_mm[moment, stage.poses.person_ids.index(options.follow)]
+    middle = stage.middle_mm[frame, stage.poses.person_ids.index(options.follow)]
     return np.asarray(middle) if np.isfinite(middle).all() else None

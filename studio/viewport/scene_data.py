@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.geometry.accuracy import AccuracyMap
-from core.types import CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
+from core.types import CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from core.types.arrays import F64, I64
 from studio.viewport.trust import CameraTrust, own_trust
 
@@ -39,7 +39,7 @@ class Stage:
 
     poses: Pose3DSequence | None
     ghost: Pose3DSequence | None
-    space: CaptureSpace | None
+    volume: CaptureVolume | None
     synthetic: SyntheticRange
     accuracy: AccuracyMap | None
     cameras: tuple[str, ...]
@@ -59,7 +59,7 @@ class Stage:
         rig: CameraRig | None = None,
         poses: Pose3DSequence | None = None,
         ghost: Pose3DSequence | None = None,
-        space: CaptureSpace | None = None,
+        volume: CaptureVolume | None = None,
         synthetic: SyntheticRange | None = None,
         accuracy: AccuracyMap | None = None,
         trust: CameraTrust | None = None,
@@ -80,7 +80,7 @@ class Stage:
         return cls(
             poses=poses,
             ghost=ghost,
-            space=space,
+            volume=volume,
             synthetic=synthetic or SyntheticRange(),
             accuracy=accuracy,
             cameras=tuple(c.name for c in posed),
@@ -96,8 +96,8 @@ class Stage:
         )
 
 
-def moment_of(sequence: Pose3DSequence, time_s: float) -> int | None:
-    """Index of the result's moment at `time_s`, or None if the nearest one is more than a frame away."""
+def frame_of(sequence: Pose3DSequence, time_s: float) -> int | None:
+    """Index of the result's frame at `time_s`, or None if the nearest one is more than a frame away."""
     times = sequence.time_s
     if not len(times):
         return None
@@ -155,7 +155,7 @@ def _clear_azimuth(centre_mm: F64, people_mm: F64) -> float:
 
 
 def _image_plane(K: F64, size_px: tuple[int, int], R: F64, t_mm: F64, depth_mm: float) -> F64:
-    """(4, 3) corners of the picture at `depth_mm`, without distortion: the plane is a sketch, drawn flat."""
+    """(4, 3) corners of the image at `depth_mm`, without distortion: the plane is a sketch, drawn flat."""
     width, height = size_px
     pixels = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
     ahead = np.concatenate([(pixels - K[:2, 2]) @ np.linalg.inv(K[:2, :2]).T, np.ones((4, 1))], -1) * depth_mm

@@ -27,7 +27,7 @@ class CameraTrust:
     Attributes:
         basis: "left out": the error with which the other cameras predict the board in a camera, judged as the check
             of the calibration does; "own": the reprojection error that came with the rig, which proves less.
-        error_px: By camera, in px of its picture; cameras of which nothing is known are missing.
+        error_px: By camera, in px of its image; cameras of which nothing is known are missing.
         level: By camera, 0 good, 1 doubtful, 2 bad.
         unknown: Number of posed cameras of which nothing is known.
     """

@@ -1,1 +1,1 @@
-"""The capture space in words and in fields, wherever a page shows it."""
+"""The capture volume in words and in fields, wherever a page shows it."""

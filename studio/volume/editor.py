@@ -1,4 +1,4 @@
-"""The capture space on a page: what it is, and fields to change it."""
+"""The capture volume on a page: what it is, and fields to change it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from studio.shell.dialogs import show_error
-from studio.state.volume import SpaceState
+from studio.state.volume import VolumeState
 from studio.theme import GRID_PX
-from studio.volume.text import FIELDS, changed, space_words
+from studio.volume.text import FIELDS, changed, volume_words
 from studio.widgets.card import clear
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.number_field import NumberField
@@ -17,22 +17,22 @@ from studio.widgets.text import label
 _COLUMNS = 3
 
 
-class SpaceEditor(QWidget):
-    """Shows the capture space of the session, and changes it.
+class VolumeEditor(QWidget):
+    """Shows the capture volume of the session, and changes it.
 
-    It reads nothing until it is told to `refresh`: deriving takes a moment that only a page in sight should spend.
+    It reads nothing until it is told to `refresh`: deriving takes time that only a page in sight should spend.
 
     Args:
-        space: Whose capture space.
+        space: Whose capture volume.
 
     Attributes:
         fields: By name, as in `studio.volume.text.FIELDS`.
         details: The part that can be folded away, by `unfold`.
     """
 
-    def __init__(self, space: SpaceState, parent: QWidget | None = None) -> None:
+    def __init__(self, volume: VolumeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._space = space
+        self._volume = volume
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -54,7 +54,7 @@ class SpaceEditor(QWidget):
         """Shows what is on disk."""
         clear(self._doubts)
         try:
-            words = space_words(self._space.current())
+            words = volume_words(self._volume.current())
         except CoreError as error:
             self._show_problem(error)
             return
@@ -78,12 +78,12 @@ class SpaceEditor(QWidget):
     def reset(self) -> None:
         """Has it derived again."""
         try:
-            self._space.reset()
+            self._volume.reset()
         except CoreError as error:
             show_error(error, self.window())
 
     def _show_problem(self, error: CoreError) -> None:
-        level = "wrong" if self._space.has_rig else "info"  # a new session lacks something; nothing is wrong with it
+        level = "wrong" if self._volume.has_rig else "info"  # a new session lacks something; nothing is wrong with it
         self._doubts.addWidget(FindingRow(level, error.message, error.hint))
         self._known = False
         self._show_parts()
@@ -129,7 +129,7 @@ class SpaceEditor(QWidget):
             return
         what = number.accessibleName().lower()
         try:
-            self._space.set(changed(self._space.current().chosen, number.objectName(), value), what)
+            self._volume.set(changed(self._volume.current().chosen, number.objectName(), value), what)
         except CoreError as error:
             show_error(error, self.window())
             self.refresh()

@@ -1,11 +1,11 @@
-"""The capture space in words, and what each of its fields means. Without widgets."""
+"""The capture volume in words, and what each of its fields means. Without widgets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from core.session.volume import SpaceInUse
-from core.types import ChosenSpace
+from core.session.volume import ActiveVolume
+from core.types import VolumeSettings
 
 _ORIGIN = {
     "set": "Set by you. It counts from the next training on.",
@@ -18,7 +18,7 @@ _SEEN_ODDLY = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One number of the capture space that can be changed.
+    """One number of the capture volume that can be changed.
 
     Attributes:
         name: Short name.
@@ -97,8 +97,8 @@ FIELDS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpaceWords:
-    """A capture space, ready to show.
+class VolumeWords:
+    """A capture volume, ready to show.
 
     Attributes:
         size: In metres.
@@ -119,10 +119,10 @@ class SpaceWords:
     values: dict[str, float]
 
 
-def space_words(used: SpaceInUse) -> SpaceWords:
-    """A capture space in words."""
-    space, chosen = used.space, used.chosen
-    low, high = chosen.synthetic.corners_mm(space)
+def volume_words(used: ActiveVolume) -> VolumeWords:
+    """A capture volume in words."""
+    volume, chosen = used.volume, used.chosen
+    low, high = chosen.synthetic.corners_mm(volume)
     doubts = []
     if used.other_rig:
         doubts.append(("odd", "It was set for another calibration.", "Look at it in 3D, or reset it."))
@@ -130,11 +130,11 @@ def space_words(used: SpaceInUse) -> SpaceWords:
         doubts.append(("wrong", "No two cameras see any of it.", "Move it to where the cameras look, or reset it."))
     elif used.seen_share < _SEEN_ODDLY:
         doubts.append(("odd", f"Two cameras or more see only {used.seen_share:.0%} of it.", "Make it smaller."))
-    spacing_cm = float(space.spacing_mm.mean()) / 10
+    spacing_cm = float(volume.spacing_mm.mean()) / 10
     wanted = f"{used.spacing_mm / 10:g} cm"
-    return SpaceWords(
-        size=" × ".join(f"{edge / 1000:.2f}" for edge in space.size_mm) + " m",
-        voxels=f"{' × '.join(map(str, space.voxels))} voxels, {spacing_cm:.1f} cm apart",
+    return VolumeWords(
+        size=" × ".join(f"{edge / 1000:.2f}" for edge in volume.size_mm) + " m",
+        voxels=f"{' × '.join(map(str, volume.voxels))} voxels, {spacing_cm:.1f} cm apart",
         spacing="as the training wants them" if chosen.spacing_mm is None else f"instead of the training's {wanted}",
         hips=f"Synthetic people's hips: {low[2] / 1000:.2f} to {high[2] / 1000:.2f} m above the floor.",
         origin=_ORIGIN[used.origin],
@@ -143,7 +143,7 @@ def space_words(used: SpaceInUse) -> SpaceWords:
     )
 
 
-def changed(chosen: ChosenSpace, name: str, value: float) -> ChosenSpace:
+def changed(chosen: VolumeSettings, name: str, value: float) -> VolumeSettings:
     """The space with one field changed; everything else stays as exact as it was.
 
     Raises:
@@ -176,7 +176,7 @@ def changed(chosen: ChosenSpace, name: str, value: float) -> ChosenSpace:
     raise ValueError(name)
 
 
-def _values(used: SpaceInUse) -> dict[str, float]:
+def _values(used: ActiveVolume) -> dict[str, float]:
     chosen = used.chosen
     x, y, z = chosen.centre_mm
     width, depth, height = chosen.size_mm

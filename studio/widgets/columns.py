@@ -100,7 +100,7 @@ class TileGrid(QWidget):
         ]
         fits = max(1, min(self._most, (width_px + gap) // (self._tile_px + gap), len(shown) or 1))
         if fits == 3 and len(shown) == 4 and self._spread:
-            fits = 2  # four pictures look better as two rows of two than as three and one
+            fits = 2  # four images look better as two rows of two than as three and one
         if fits == self._columns:
             return
         for column in range(max(fits, self._columns)):

@@ -1,4 +1,4 @@
-"""How much of a camera's picture the board has been in, and which cameras have seen it together."""
+"""How much of a camera's image the board has been in, and which cameras have seen it together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TILE_PX = (150, 132)
 
 
 class CoverageTile(QWidget):
-    """A camera's picture as a heat map.
+    """A camera's image as a heat map.
 
     Args:
         name: The camera.
@@ -48,18 +48,18 @@ class CoverageTile(QWidget):
         rows, columns = self.cells.shape
         room = QRectF(0, 0, self.width(), self.height() - foot)
         side = min(room.width() / columns, room.height() / rows)
-        picture = QRectF(0, 0, side * columns, side * rows)
-        picture.moveCenter(room.center())
+        image = QRectF(0, 0, side * columns, side * rows)
+        image.moveCenter(room.center())
         corners = QPainterPath()
-        corners.addRoundedRect(picture, 4, 4)
+        corners.addRoundedRect(image, 4, 4)
         painter.save()
         painter.setClipPath(corners)
-        painter.fillRect(picture, QColor(theme.viewport))
+        painter.fillRect(image, QColor(theme.viewport))
         for (row, column), count in np.ndenumerate(self.cells):
             if count:
                 colour = QColor(theme.accent)
                 colour.setAlphaF(0.18 + 0.82 * min(1.0, float(np.log1p(count) / np.log1p(MANY))))
-                cell = QRectF(picture.x() + column * side, picture.y() + row * side, side, side)
+                cell = QRectF(image.x() + column * side, image.y() + row * side, side, side)
                 painter.fillRect(cell.adjusted(0.5, 0.5, -0.5, -0.5), colour)
         painter.restore()
         painter.setPen(QPen(QColor(theme.border)))
@@ -73,7 +73,7 @@ class CoverageTile(QWidget):
 
 
 class PairMatrix(QWidget):
-    """In how many moments each pair of cameras has seen the board together."""
+    """In how many frames each pair of cameras has seen the board together."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -81,11 +81,11 @@ class PairMatrix(QWidget):
         self.shared = np.zeros((0, 0), np.int64)
         self.enough = 1
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Moments that two cameras share")
+        self.setAccessibleName("Frames that two cameras share")
         theme_changed.connect(self.update)
 
     def show_pairs(self, names: Sequence[str], shared: I64, enough: int) -> None:
-        """Shows a matrix (V, V); fewer moments than `enough` stand out."""
+        """Shows a matrix (V, V); fewer frames than `enough` stand out."""
         self.names, self.shared, self.enough = tuple(names), np.asarray(shared), enough
         self.setFixedHeight(_ROW_PX * len(names) + 22)
         self.update()

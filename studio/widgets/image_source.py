@@ -1,4 +1,4 @@
-"""Pictures of one camera, decoded beside the window: plain Python threads that never touch Qt."""
+"""Images of one camera, decoded beside the window: plain Python threads that never touch Qt."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from core.session.video import VideoReader
 from core.types.arrays import U8
 
 _BACKWARD, _FORWARD = 16, 64
-"""Pictures before the one wanted that are kept too: a decoder has to pass them anyway."""
+"""Images before the one wanted that are kept too: a decoder has to pass them anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PictureRequest:
+class ImageRequest:
     """What is wanted.
 
     Attributes:
-        moment: Index in the take's timeline; passed through.
-        index: Picture number in the file.
-        size_px: Width and height that the picture should fit into.
+        frame: Index in the take's timeline; passed through.
+        index: Image number in the file.
+        size_px: Width and height that the image should fit into.
     """
 
-    moment: int
+    frame: int
     index: int
     size_px: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PictureReply:
+class ImageReply:
     """What was found.
 
     Attributes:
-        moment: As requested.
+        frame: As requested.
         image: (H, W, 3) uint8 RGB, or None if it could not be read.
         problem: Why not, in words; empty if it could.
     """
 
-    moment: int
+    frame: int
     image: U8 | None
     problem: str = ""
 
 
-class PictureSource:
+class ImageSource:
     """Decodes one video on a thread of its own.
 
     There is room for one request and one reply: a newer request replaces one that was not begun, so scrubbing never
@@ -53,19 +53,19 @@ class PictureSource:
 
     Args:
         path: Video file.
-        rotation_deg: Clockwise turn to apply to the stored pictures.
-        keep_bytes: Memory for pictures that were shown lately.
+        rotation_deg: Clockwise turn to apply to the stored images.
+        keep_bytes: Memory for images that were shown lately.
     """
 
     def __init__(self, path: Path, rotation_deg: int = 0, keep_bytes: int = 32 << 20) -> None:
         self._path, self._rotation_deg = path, rotation_deg
-        self._kept = RecentPictures(keep_bytes)
+        self._kept = RecentImages(keep_bytes)
         self._last = -1
         self._changed = threading.Condition()
-        self._request: PictureRequest | None = None
-        self._reply: PictureReply | None = None
+        self._request: ImageRequest | None = None
+        self._reply: ImageReply | None = None
         self._busy = self._closing = False
-        self._thread = threading.Thread(target=self._work, name=f"pictures-{path.stem}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"images-{path.stem}", daemon=True)
         self._thread.start()
 
     @property
@@ -74,13 +74,13 @@ class PictureSource:
         with self._changed:
             return self._busy or self._request is not None or self._reply is not None
 
-    def request(self, request: PictureRequest) -> None:
-        """Asks for a picture, in place of any that was asked for before and is not begun."""
+    def request(self, request: ImageRequest) -> None:
+        """Asks for an image, in place of any that was asked for before and is not begun."""
         with self._changed:
             self._request = request
             self._changed.notify()
 
-    def take_reply(self) -> PictureReply | None:
+    def take_reply(self) -> ImageReply | None:
         """The newest reply since the last call, or None."""
         with self._changed:
             reply, self._reply = self._reply, None
@@ -93,7 +93,7 @@ class PictureSource:
             self._changed.notify()
 
     def join(self) -> None:
-        """Waits until the thread has ended; at most one picture's decoding after `stop`."""
+        """Waits until the thread has ended; at most one image's decoding after `stop`."""
         self._thread.join()
 
     def _work(self) -> None:
@@ -102,20 +102,20 @@ class PictureSource:
             while (request := self._next()) is not None:
                 try:
                     reader = reader or VideoReader(self._path, self._rotation_deg)
-                    reply = PictureReply(moment=request.moment, image=self._read(reader, request))
+                    reply = ImageReply(frame=request.frame, image=self._read(reader, request))
                 except CoreError as error:
-                    reply = PictureReply(moment=request.moment, image=None, problem=str(error))
+                    reply = ImageReply(frame=request.frame, image=None, problem=str(error))
                 self._finish(reply)
         finally:
             if reader is not None:
                 reader.close()
 
-    def _read(self, reader: VideoReader, request: PictureRequest) -> U8 | None:
-        """The picture from memory or from the file; None when the thread is told to end on the way."""
+    def _read(self, reader: VideoReader, request: ImageRequest) -> U8 | None:
+        """The image from memory or from the file; None when the thread is told to end on the way."""
         image = self._kept.get(request.index, request.size_px)
         if image is not None:
             return image
-        # Stepping back, a decoder starts again at a key frame that may be hundreds of pictures away, and passes those
+        # Stepping back, a decoder starts again at a key frame that may be hundreds of images away, and passes those
         # that the next steps back will ask for. Skipping on, it passes those that the next round will show.
         first = request.index
         if request.index < self._last:
@@ -130,7 +130,7 @@ class PictureSource:
         self._last = request.index
         return image
 
-    def _next(self) -> PictureRequest | None:
+    def _next(self) -> ImageRequest | None:
         with self._changed:
             self._changed.wait_for(lambda: self._closing or self._request is not None)
             if self._closing:
@@ -138,13 +138,13 @@ class PictureSource:
             request, self._request, self._busy = self._request, None, True
             return request
 
-    def _finish(self, reply: PictureReply) -> None:
+    def _finish(self, reply: ImageReply) -> None:
         with self._changed:
             self._reply, self._busy = reply, False
 
 
-class RecentPictures:
-    """Pictures of one size that were used lately, within a budget.
+class RecentImages:
+    """Images of one size that were used lately, within a budget.
 
     Args:
         budget: Bytes.
@@ -158,14 +158,14 @@ class RecentPictures:
         return len(self._images)
 
     def get(self, index: int, size_px: tuple[int, int]) -> U8 | None:
-        """The picture of that number and size, if it is still there."""
+        """The image of that number and size, if it is still there."""
         if size_px != self._size_px or index not in self._images:
             return None
         self._images.move_to_end(index)
         return self._images[index]
 
     def put(self, index: int, size_px: tuple[int, int], image: U8) -> None:
-        """Keeps a picture; those of another size, and the longest unused, make room."""
+        """Keeps an image; those of another size, and the longest unused, make room."""
         if size_px != self._size_px:
             self._images.clear()
             self._size_px, self._bytes = size_px, 0

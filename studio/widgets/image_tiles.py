@@ -1,4 +1,4 @@
-"""Pictures of several cameras, loaded one a tick of the event loop, so that nothing freezes."""
+"""Images of several cameras, loaded one a tick of the event loop, so that nothing freezes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.columns import TileGrid
-from studio.widgets.image_view import Lines, Picture
+from studio.widgets.image_view import Image, Lines
 from studio.widgets.text import label
 
 _MANY, _SMALLER = 6, 0.55
@@ -21,16 +21,16 @@ _MANY, _SMALLER = 6, 0.55
 Load = Callable[[str], tuple[QImage, Sequence[Lines]]]
 
 
-class PictureTiles(QWidget):
+class ImageTiles(QWidget):
     """A tile a camera; a click enlarges it. Nothing is read while it is hidden.
 
     Args:
-        legend: What the lines mean, said beside the enlarged picture.
+        legend: What the lines mean, said beside the enlarged image.
         tile_px: Least width of a landscape tile; portrait ones are narrower.
         height_px: Fixed height of small tiles that stand left; None fills the width instead.
 
     Signals:
-        loaded: A `Picture` that has its picture now.
+        loaded: A `Image` that has its image now.
     """
 
     loaded = Signal(object)
@@ -46,23 +46,23 @@ class PictureTiles(QWidget):
         layout.addWidget(self._grid)
         self._load: Load | None = None
         self._key: Hashable = None
-        self._pending: list[Picture] = []
+        self._pending: list[Image] = []
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._load_next)
 
     @property
-    def tiles(self) -> list[Picture]:
+    def tiles(self) -> list[Image]:
         """The tiles in camera order."""
-        return [tile for tile in self._grid.tiles if isinstance(tile, Picture)]
+        return [tile for tile in self._grid.tiles if isinstance(tile, Image)]
 
     def show_cameras(self, key: Hashable, sizes_px: dict[str, tuple[int, int]], load: Load) -> None:
         """Shows these cameras; does nothing if the key is that of what it shows already.
 
         Args:
-            key: Stands for what the pictures depend on.
-            sizes_px: Picture width and height by camera name.
-            load: Reads one camera's picture and the lines over it; a `CoreError` is shown in its place.
+            key: Stands for what the images depend on.
+            sizes_px: Image width and height by camera name.
+            load: Reads one camera's image and the lines over it; a `CoreError` is shown in its place.
         """
         if key == self._key:
             return
@@ -92,8 +92,8 @@ class PictureTiles(QWidget):
         self._timer.stop()
         super().hideEvent(event)
 
-    def _tile(self, name: str, size_px: tuple[int, int]) -> Picture:
-        tile = Picture(name)
+    def _tile(self, name: str, size_px: tuple[int, int]) -> Image:
+        tile = Image(name)
         tile.setAccessibleName(f"Camera {name}")
         tile.setToolTip("Click to enlarge")
         tile.set_aspect(*size_px)
@@ -108,7 +108,7 @@ class PictureTiles(QWidget):
             return
         tile = self._pending.pop(0)
         try:
-            tile.set_picture(*self._load(tile.caption))
+            tile.set_image(*self._load(tile.caption))
         except CoreError as error:
             tile.say(f"{error.message} {error.hint}")
             return
@@ -118,27 +118,27 @@ class PictureTiles(QWidget):
         tiles = [tile for tile in self.tiles if tile.loaded]
         sender = self.sender()
         index = next(i for i, tile in enumerate(tiles) if tile is sender)
-        PictureDialog(tiles, index, self._legend, self.window()).open()
+        ImageDialog(tiles, index, self._legend, self.window()).open()
 
 
-class PictureDialog(Dialog):
+class ImageDialog(Dialog):
     """One camera large; the arrow keys go to the next.
 
     Args:
-        tiles: Loaded pictures.
+        tiles: Loaded images.
         index: Which to begin with.
         legend: What the lines mean.
     """
 
-    def __init__(self, tiles: Sequence[Picture], index: int, legend: str, parent: QWidget | None = None) -> None:
+    def __init__(self, tiles: Sequence[Image], index: int, legend: str, parent: QWidget | None = None) -> None:
         super().__init__("Camera", parent, 720)
         self._sources = [(tile.caption, tile.image, tile.lines) for tile in tiles]
         self._index = index
         room = parent.window().size() if parent is not None else QSize(1100, 860)
         self.resize(min(1100, room.width()), min(860, room.height()))
-        self.picture = Picture()
-        self.picture.setMinimumHeight(40 * GRID_PX)
-        self.body.addWidget(self.picture, 1)
+        self.image = Image()
+        self.image.setMinimumHeight(40 * GRID_PX)
+        self.body.addWidget(self.image, 1)
         for text, icon, step in (("Previous", "chevron-left", -1), ("Next", "chevron-right", 1)):
             push = button(text, "normal", icon)
             push.setProperty("step", step)
@@ -167,7 +167,7 @@ class PictureDialog(Dialog):
     def _show(self) -> None:
         name, image, lines = self._sources[self._index]
         self.setWindowTitle(f"Camera {name}")
-        self.picture.caption = name
+        self.image.caption = name
         if image is not None:
             large = [Lines(line.paths_px, line.token, 1.6 * line.width_px) for line in lines]
-            self.picture.set_picture(image, large)
+            self.image.set_image(image, large)

@@ -1,4 +1,4 @@
-"""One picture with lines drawn over it, scaled to the room it gets."""
+"""One image with lines drawn over it, scaled to the room it gets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Lines:
     """Polylines in one colour.
 
     Attributes:
-        paths_px: Each (n, 2) in picture px, a NaN row breaks the line.
+        paths_px: Each (n, 2) in image px, a NaN row breaks the line.
         token: Colour token of `Theme`.
         width_px: Width on the screen.
     """
@@ -33,15 +33,15 @@ class Lines:
     width_px: float = 1.4
 
 
-def to_image(picture: U8) -> QImage:
+def to_image(image: U8) -> QImage:
     """A copy of an RGB array (H, W, 3) as a Qt image."""
-    height, width, _ = picture.shape
-    data = np.ascontiguousarray(picture)
+    height, width, _ = image.shape
+    data = np.ascontiguousarray(image)
     return QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 
-def first_picture(take: Take, camera: str) -> QImage:
-    """The first picture of a camera's video, upright: the one that is read fastest.
+def first_image(take: Take, camera: str) -> QImage:
+    """The first image of a camera's video, upright: the one that is read fastest.
 
     Raises:
         CoreError: The video cannot be read.
@@ -51,11 +51,11 @@ def first_picture(take: Take, camera: str) -> QImage:
         return to_image(reader.read(0))
 
 
-class Picture(QWidget):
-    """Shows a picture letterboxed, with overlay lines and a caption.
+class Image(QWidget):
+    """Shows an image letterboxed, with overlay lines and a caption.
 
     Signals:
-        clicked: The picture was clicked.
+        clicked: The image was clicked.
     """
 
     clicked = Signal()
@@ -77,7 +77,7 @@ class Picture(QWidget):
 
     @property
     def image(self) -> QImage | None:
-        """The picture without its lines."""
+        """The image without its lines."""
         return self._image
 
     @property
@@ -85,18 +85,18 @@ class Picture(QWidget):
         return self._lines
 
     def set_aspect(self, width_px: int, height_px: int) -> None:
-        """Keeps room of this shape, also while the picture is not there yet."""
+        """Keeps room of this shape, also while the image is not there yet."""
         self._aspect = width_px / height_px
         self.updateGeometry()
 
-    def set_picture(self, image: QImage, lines: Sequence[Lines] = ()) -> None:
-        """Shows a picture and the lines over it."""
+    def set_image(self, image: QImage, lines: Sequence[Lines] = ()) -> None:
+        """Shows an image and the lines over it."""
         self._image, self._lines = image, lines
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.update()
 
     def say(self, message: str) -> None:
-        """Shows a sentence in place of the picture."""
+        """Shows a sentence in place of the image."""
         self._image, self.message = None, message
         self.update()
 
@@ -130,12 +130,12 @@ class Picture(QWidget):
             area = self.rect().adjusted(16, 16, -16, -16)
             painter.drawText(area, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.message)
         else:
-            self._paint_picture(painter, self._image)
+            self._paint_image(painter, self._image)
         if self.caption:
             self._paint_caption(painter)
         painter.end()
 
-    def _paint_picture(self, painter: QPainter, image: QImage) -> None:
+    def _paint_image(self, painter: QPainter, image: QImage) -> None:
         scale = min(self.width() / image.width(), self.height() / image.height())
         size = QRectF(0, 0, image.width() * scale, image.height() * scale)
         size.moveCenter(QPointF(self.width() / 2, self.height() / 2))

@@ -12,7 +12,7 @@ _ALPHA = 228
 
 
 def paint_plate(painter: QPainter, widget: QWidget) -> None:
-    """Fills a widget with a rounded plate through which the picture shows a little."""
+    """Fills a widget with a rounded plate through which the image shows a little."""
     theme = current_theme()
     paper = QColor(theme.panel)
     paper.setAlpha(_ALPHA)

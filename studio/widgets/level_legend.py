@@ -1,4 +1,4 @@
-"""What the colours of a picture mean: a small plate with a dot and some words for each level."""
+"""What the colours of an image mean: a small plate with a dot and some words for each level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture that is running, with the parts of it shaded that a board has been in."""
+"""An image that is running, with the parts of it shaded that a board has been in."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from PySide6.QtWidgets import QWidget
 from core.types.arrays import I64
 from studio.theme import current_theme
 from studio.widgets.coverage import MANY
-from studio.widgets.image_view import Picture
+from studio.widgets.image_view import Image
 
 _MOST_ALPHA = 90
 
 
-class LivePicture(Picture):
+class LiveImage(Image):
     """Shows what a camera sees now.
 
     Args:
@@ -30,19 +30,19 @@ class LivePicture(Picture):
         self.setAccessibleName(f"Camera {caption}")
 
     def set_cells(self, cells: I64) -> None:
-        """(rows, columns) points that were seen in each part of the picture."""
+        """(rows, columns) points that were seen in each part of the image."""
         self.cells = cells
         self.update()
 
-    def _paint_picture(self, painter: QPainter, image: QImage) -> None:
-        super()._paint_picture(painter, image)
+    def _paint_image(self, painter: QPainter, image: QImage) -> None:
+        super()._paint_image(painter, image)
         if not self.cells.size:
             return
         scale = min(self.width() / image.width(), self.height() / image.height())
         width, height = image.width() * scale, image.height() * scale
         left, top = (self.width() - width) / 2, (self.height() - height) / 2
         rows, columns = self.cells.shape
-        colour = QColor(current_theme().on_picture)
+        colour = QColor(current_theme().on_image)
         for row, column in np.argwhere(self.cells > 0).tolist():
             colour.setAlpha(round(_MOST_ALPHA * min(1.0, self.cells[row, column] / MANY)))
             x, y = left + column * width / columns, top + row * height / rows

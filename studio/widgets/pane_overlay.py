@@ -1,4 +1,4 @@
-"""What is drawn over a camera's picture: projected skeletons, 2D detections, floor."""
+"""What is drawn over a camera's image: projected skeletons, 2D detections, floor."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _HALO = QColor(8, 10, 14, 120)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FigurePx:
-    """One person in one picture.
+    """One person in one image.
 
     Attributes:
-        xy_px: (J, 2) in the picture as recorded, NaN where not visible.
+        xy_px: (J, 2) in the image as recorded, NaN where not visible.
         score: (J,) in 0..1.
         bones: (B, 2) indices.
         size: (J,) relative size of each joint; 0 draws none.
@@ -43,19 +43,19 @@ class FigurePx:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaneOverlay:
-    """Everything over one picture.
+    """Everything over one image.
 
     Attributes:
         figures: People.
         detections_px: (N, 2) what the 2D estimator saw.
         floor_px: Polylines, each (n, 2), a NaN row breaks the line.
-        space_px: The edges of the capture space, in the same form.
+        volume_px: The edges of the capture volume, in the same form.
     """
 
     figures: tuple[FigurePx, ...] = ()
     detections_px: F64 | None = None
     floor_px: tuple[F64, ...] = ()
-    space_px: tuple[F64, ...] = ()
+    volume_px: tuple[F64, ...] = ()
 
 
 NOTHING = PaneOverlay()
@@ -65,10 +65,10 @@ def paint_overlay(painter: QPainter, overlay: PaneOverlay, box: QRectF, scale: f
     """Paints an overlay.
 
     Args:
-        painter: Open, clipped to the picture.
+        painter: Open, clipped to the image.
         overlay: What to paint.
-        box: Where the picture lies in the widget.
-        scale: Widget px per picture px.
+        box: Where the image lies in the widget.
+        scale: Widget px per image px.
         theme: Colours.
     """
 
@@ -76,11 +76,11 @@ def paint_overlay(painter: QPainter, overlay: PaneOverlay, box: QRectF, scale: f
         # Pixel (0, 0) is the centre of the top-left pixel; the painter's origin is that pixel's corner.
         return np.asarray((xy_px + 0.5) * scale + (box.x(), box.y()))
 
-    # Small pictures get thin lines: people in them are small.
+    # Small images get thin lines: people in them are small.
     weight = float(np.clip(min(box.width(), box.height()) / _FULL_PX, 0.5, 1.0))
     for paths, token, alpha in (
         (overlay.floor_px, theme.accent_hover, 150),
-        (overlay.space_px, theme.on_picture_strong, 220),
+        (overlay.volume_px, theme.on_image_strong, 220),
     ):
         colour = QColor(token)
         colour.setAlpha(alpha)

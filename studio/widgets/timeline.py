@@ -28,11 +28,11 @@ class Timeline(QWidget):
         parent: Owner.
 
     Signals:
-        moment_changed: The moment to show.
+        frame_changed: The frame to show.
         playing_changed: Whether it plays.
     """
 
-    moment_changed = Signal(int)
+    frame_changed = Signal(int)
     playing_changed = Signal(bool)
 
     def __init__(
@@ -45,7 +45,7 @@ class Timeline(QWidget):
         self._pulse = pulse or Pulse(parent=self)
         self._pulse.join(self._beat)
         self._playing = False
-        self._now, self._model, self._moment = now, EMPTY, 0
+        self._now, self._model, self._frame = now, EMPTY, 0
         self._clock: PlaybackClock | None = None
         self.bar = TimelineBar()
         self.bar.scrubbed.connect(self.seek)
@@ -53,9 +53,9 @@ class Timeline(QWidget):
         self.show_model(EMPTY)
 
     @property
-    def moment(self) -> int:
-        """Index of the moment shown."""
-        return self._moment
+    def frame(self) -> int:
+        """Index of the frame shown."""
+        return self._frame
 
     @property
     def playing(self) -> bool:
@@ -63,7 +63,7 @@ class Timeline(QWidget):
         return self._playing
 
     def show_model(self, model: TimelineModel) -> None:
-        """Another take or result; keeps the moment where it exists and playing where it plays."""
+        """Another take or result; keeps the frame where it exists and playing where it plays."""
         same = len(model.time_s) == len(self._model.time_s) and bool((model.time_s == self._model.time_s).all())
         if not same:
             self.pause()
@@ -76,40 +76,40 @@ class Timeline(QWidget):
         self._held_out_key.setVisible(model.held_out is not None and bool(np.any(model.held_out)))
         if not same:
             self._clock = PlaybackClock(model.time_s) if count else None
-            self._moment = 0
-            self.bar.show_moment(0)
+            self._frame = 0
+            self.bar.show_frame(0)
             if count:
-                self.moment_changed.emit(0)
+                self.frame_changed.emit(0)
         self._write_labels()
 
-    def seek(self, moment: int) -> None:
-        """Goes to a moment; playing goes on from there."""
+    def seek(self, frame: int) -> None:
+        """Goes to a frame; playing goes on from there."""
         count = len(self._model.time_s)
         if not count:
             return
-        self._go(int(np.clip(moment, 0, count - 1)))
+        self._go(int(np.clip(frame, 0, count - 1)))
         if self.playing:
             self._restart()
 
-    def step(self, moments: int) -> None:
-        """Pauses and goes on or back by some moments."""
+    def step(self, frames: int) -> None:
+        """Pauses and goes on or back by some frames."""
         self.pause()
-        self.seek(self._moment + moments)
+        self.seek(self._frame + frames)
 
     def step_back(self) -> None:
-        """Pauses one moment earlier."""
+        """Pauses one frame earlier."""
         self.step(-1)
 
     def step_on(self) -> None:
-        """Pauses one moment later."""
+        """Pauses one frame later."""
         self.step(1)
 
     def to_start(self) -> None:
-        """Pauses at the first moment."""
+        """Pauses at the first frame."""
         self.step(-len(self._model.time_s))
 
     def to_end(self) -> None:
-        """Pauses at the last moment."""
+        """Pauses at the last frame."""
         self.step(len(self._model.time_s))
 
     def play(self) -> None:
@@ -121,7 +121,7 @@ class Timeline(QWidget):
             self._show_playing(True)
 
     def pause(self) -> None:
-        """Stops at the moment shown."""
+        """Stops at the frame shown."""
         if self.playing:
             self._playing = False
             self._show_playing(False)
@@ -201,23 +201,23 @@ class Timeline(QWidget):
 
     def _restart(self) -> None:
         if self._clock is not None:
-            self._clock.start(self._moment, float(self.speed.currentData()), self._now(), loop=self.loop.isChecked())
+            self._clock.start(self._frame, float(self.speed.currentData()), self._now(), loop=self.loop.isChecked())
 
     def _beat(self) -> bool:
         """One beat of playing; says whether it goes on."""
         if self._playing and self._clock is not None:
-            moment, ended = self._clock.moment(self._now())
-            self._go(moment)
+            frame, ended = self._clock.frame(self._now())
+            self._go(frame)
             if ended:
                 self.pause()
         return self._playing
 
-    def _go(self, moment: int) -> None:
-        if moment != self._moment:
-            self._moment = moment
-            self.bar.show_moment(moment)
+    def _go(self, frame: int) -> None:
+        if frame != self._frame:
+            self._frame = frame
+            self.bar.show_frame(frame)
             self._write_labels()
-            self.moment_changed.emit(moment)
+            self.frame_changed.emit(frame)
 
     def _change_speed(self) -> None:
         if self.playing:
@@ -237,8 +237,8 @@ class Timeline(QWidget):
         if not len(times):
             self.readout.show_text("", "")
             return
-        here, end = clock_text(times[self._moment] - times[0]), clock_text(times[-1] - times[0])
-        self.readout.show_text(f"{here} / {end}", f"Frame {self._moment + 1} of {len(times)}")
+        here, end = clock_text(times[self._frame] - times[0]), clock_text(times[-1] - times[0])
+        self.readout.show_text(f"{here} / {end}", f"Frame {self._frame + 1} of {len(times)}")
 
 
 class Readout(QWidget):

@@ -1,4 +1,4 @@
-"""The drawn part of the timeline: ruler, people over time, held-out moments, playhead."""
+"""The drawn part of the timeline: ruler, people over time, held-out frames, playhead."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class TimelineModel:
     """What the timeline draws.
 
     Attributes:
-        time_s: (T,) moments.
+        time_s: (T,) frames.
         tracks: People, top to bottom.
-        held_out: (T,) bool, moments that training never saw, or None where that is not known.
+        held_out: (T,) bool, frames that training never saw, or None where that is not known.
     """
 
     time_s: F64
@@ -73,14 +73,14 @@ class TimelineBar(QWidget):
     """The drawn part: ruler, tracks, playhead. Everything but the playhead is painted once and kept.
 
     Signals:
-        scrubbed: The moment under the pointer, while it drags.
+        scrubbed: The frame under the pointer, while it drags.
     """
 
     scrubbed = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._model, self._moment, self._kept = EMPTY, 0, QPixmap()
+        self._model, self._frame, self._kept = EMPTY, 0, QPixmap()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Timeline")
@@ -98,29 +98,29 @@ class TimelineBar(QWidget):
     def show_model(self, model: TimelineModel) -> None:
         """Draws another take or result."""
         self._model = model
-        self._moment = min(self._moment, max(len(model.time_s) - 1, 0))
+        self._frame = min(self._frame, max(len(model.time_s) - 1, 0))
         self.updateGeometry()
         self._repaint_all()
 
-    def show_moment(self, moment: int) -> None:
+    def show_frame(self, frame: int) -> None:
         """Moves the playhead."""
-        if moment != self._moment:
-            self._moment = moment
+        if frame != self._frame:
+            self._frame = frame
             self.update()
 
-    def x_of(self, moment: float) -> float:
-        """Place of a moment's beginning, px; moments are of equal width so that each can be hit."""
+    def x_of(self, frame: float) -> float:
+        """Place of a frame's beginning, px; frames are of equal width so that each can be hit."""
         count = max(len(self._model.time_s), 1)
-        return _GUTTER_PX + (self.width() - _GUTTER_PX - _MARGIN_PX) * moment / count
+        return _GUTTER_PX + (self.width() - _GUTTER_PX - _MARGIN_PX) * frame / count
 
-    def moment_at(self, x: float) -> int:
-        """The moment at a place, px."""
+    def frame_at(self, x: float) -> int:
+        """The frame at a place, px."""
         count = len(self._model.time_s)
         width = max(self.width() - _GUTTER_PX - _MARGIN_PX, 1)
         return int(np.clip((x - _GUTTER_PX) / width * count, 0, max(count - 1, 0)))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """The kept picture, the playhead, and the focus ring."""
+        """The kept image, the playhead, and the focus ring."""
         ratio = self.devicePixelRatioF()
         if self._kept.isNull() or self._kept.devicePixelRatio() != ratio:
             self._kept = QPixmap(self.size() * ratio)
@@ -136,7 +136,7 @@ class TimelineBar(QWidget):
                 self._paint_playhead(painter, current_theme())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """The kept picture is of the old size."""
+        """The kept image is of the old size."""
         self._kept = QPixmap()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -149,7 +149,7 @@ class TimelineBar(QWidget):
 
     def _scrub(self, event: QMouseEvent) -> None:
         if event.buttons() & Qt.MouseButton.LeftButton and len(self._model.time_s):
-            self.scrubbed.emit(self.moment_at(event.position().x()))
+            self.scrubbed.emit(self.frame_at(event.position().x()))
 
     def _repaint_all(self, _theme: Theme | None = None) -> None:
         self._kept = QPixmap()
@@ -218,10 +218,10 @@ class TimelineBar(QWidget):
         """At most two points a pixel, so that long takes paint as fast as short ones."""
         bottom = y + _TRACK_PX
         pixels = max(int(self.x_of(stop) - self.x_of(first)) * 2, 2)
-        moments = np.unique(np.linspace(first, stop - 1, min(stop - first, pixels)).astype(int))
-        heights = np.clip(np.nan_to_num(confidence[moments]), 0.08, 1.0) * (_TRACK_PX - 2)
-        pairs = zip(moments.tolist(), heights.tolist(), strict=True)
-        ridge = [QPointF(self.x_of(moment + 0.5), bottom - height) for moment, height in pairs]
+        frames = np.unique(np.linspace(first, stop - 1, min(stop - first, pixels)).astype(int))
+        heights = np.clip(np.nan_to_num(confidence[frames]), 0.08, 1.0) * (_TRACK_PX - 2)
+        pairs = zip(frames.tolist(), heights.tolist(), strict=True)
+        ridge = [QPointF(self.x_of(frame + 0.5), bottom - height) for frame, height in pairs]
         left, right = self.x_of(first), self.x_of(stop)
         return [
             QPointF(left, bottom),
@@ -232,7 +232,7 @@ class TimelineBar(QWidget):
         ]
 
     def _paint_playhead(self, painter: QPainter, theme: Theme) -> None:
-        x = self.x_of(self._moment + 0.5)
+        x = self.x_of(self._frame + 0.5)
         colour = QColor(theme.accent if self.hasFocus() else theme.text)
         painter.setPen(QPen(colour, 1.6))
         painter.drawLine(QPointF(x, _RULER_PX - 2), QPointF(x, self.height() - 4))

@@ -1,4 +1,4 @@
-"""The cameras' pictures of one moment, side by side, with what was found drawn over them."""
+"""The cameras' images of one frame, side by side, with what was found drawn over them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from core.session import Take, Timeline
 from core.types.arrays import U8
 from studio.theme import Theme, current_theme, theme_changed
 from studio.widgets.frame_ticker import Pulse
-from studio.widgets.image_source import PictureRequest, PictureSource
+from studio.widgets.image_source import ImageRequest, ImageSource
 from studio.widgets.pane_overlay import NOTHING, PaneOverlay, paint_overlay
 
 _GAP_PX = 6
-# The smallest picture asked for: it is also shown on the camera's image plane in the 3D view.
+# The smallest image asked for: it is also shown on the camera's image plane in the 3D view.
 _LEAST_PX = 320
-# Memory for pictures of all cameras: ten seconds or so of four panes.
+# Memory for images of all cameras: ten seconds or so of four panes.
 _KEEP_BYTES = 384 << 20
 _PLATE = QColor(12, 14, 18, 190)
 
@@ -32,15 +32,15 @@ OverlayAt = Callable[[str, int], PaneOverlay]
 
 @dataclass(slots=True)
 class _Shown:
-    """What a pane shows: a picture, or words in its place."""
+    """What a pane shows: an image, or words in its place."""
 
-    moment: int = -1
+    frame: int = -1
     image: U8 | None = None
     words: str = "Loading…"
 
 
 class VideoPane(QWidget):
-    """One camera's picture, letterboxed, with overlay and name.
+    """One camera's image, letterboxed, with overlay and name.
 
     Signals:
         enlarged: Name of the camera that was double-clicked.
@@ -57,40 +57,40 @@ class VideoPane(QWidget):
         self.setToolTip("Double-click to enlarge")
 
     @property
-    def moment(self) -> int:
-        """Moment of the picture or the words shown; -1 before the first."""
-        return self._shown.moment
+    def frame(self) -> int:
+        """Frame of the image or the words shown; -1 before the first."""
+        return self._shown.frame
 
     @property
     def image(self) -> U8 | None:
-        """(H, W, 3) picture shown, without its overlay, or None while words stand there."""
+        """(H, W, 3) image shown, without its overlay, or None while words stand there."""
         return self._shown.image
 
     @property
     def words(self) -> str:
-        """What is said in place of the picture; empty while there is one."""
+        """What is said in place of the image; empty while there is one."""
         return self._shown.words
 
-    def show_picture(self, moment: int, image: U8, overlay: PaneOverlay) -> None:
-        """Shows the picture of a moment and what belongs to that moment."""
-        self._shown, self._overlay = _Shown(moment, image, ""), overlay
+    def show_image(self, frame: int, image: U8, overlay: PaneOverlay) -> None:
+        """Shows the image of a frame and what belongs to that frame."""
+        self._shown, self._overlay = _Shown(frame, image, ""), overlay
         self.update()
 
-    def say(self, moment: int, words: str, overlay: PaneOverlay) -> None:
-        """Says why there is no picture; the overlay is drawn all the same."""
-        self._shown, self._overlay = _Shown(moment, None, words), overlay
+    def say(self, frame: int, words: str, overlay: PaneOverlay) -> None:
+        """Says why there is no image; the overlay is drawn all the same."""
+        self._shown, self._overlay = _Shown(frame, None, words), overlay
         self.update()
 
     def set_overlay(self, overlay: PaneOverlay) -> None:
-        """Changes what is drawn over the same picture."""
+        """Changes what is drawn over the same image."""
         self._overlay = overlay
         self.update()
 
-    def picture_box(self) -> QRectF:
-        """Where the picture lies in the widget."""
+    def image_box(self) -> QRectF:
+        """Where the image lies in the widget."""
         width, height = self.size_px
         scale = min(self.width() / width, self.height() / height)
-        # On whole pixels, so that a picture of that size is copied and not resampled.
+        # On whole pixels, so that an image of that size is copied and not resampled.
         shown = round(width * scale), round(height * scale)
         return QRectF((self.width() - shown[0]) // 2, (self.height() - shown[1]) // 2, *shown)
 
@@ -99,8 +99,8 @@ class VideoPane(QWidget):
         self.enlarged.emit(self.camera)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Picture or words, overlay, name."""
-        theme, box = current_theme(), self.picture_box()
+        """Image or words, overlay, name."""
+        theme, box = current_theme(), self.image_box()
         with QPainter(self) as painter:
             painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
             # A rectangle: clipping to rounded corners makes everything in it several times slower to paint.
@@ -144,14 +144,14 @@ class VideoPanes(QWidget):
     """A grid of panes in step with the timeline. Decoding happens on a thread a camera.
 
     Signals:
-        pictures_changed: At least one pane shows another picture.
+        images_changed: At least one pane shows another image.
 
     Args:
         pulse: Beat shared with the page's other moving parts; its own when left out.
         parent: Owner.
     """
 
-    pictures_changed = Signal()
+    images_changed = Signal()
 
     def __init__(self, pulse: Pulse | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -160,10 +160,10 @@ class VideoPanes(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(180, 120)
         self._panes: dict[str, VideoPane] = {}
-        self._sources: dict[str, PictureSource] = {}
+        self._sources: dict[str, ImageSource] = {}
         self._timeline: Timeline | None = None
         self._overlay_at: OverlayAt = _no_overlay
-        self._moment = 0
+        self._frame = 0
         self._large = ""
         theme_changed.connect(self._wear)
 
@@ -178,47 +178,47 @@ class VideoPanes(QWidget):
 
     @property
     def settled(self) -> bool:
-        """Whether every pane shows the moment asked for last."""
-        return all(pane.moment == self._moment for pane in self._panes.values())
+        """Whether every pane shows the frame asked for last."""
+        return all(pane.frame == self._frame for pane in self._panes.values())
 
-    def pictures(self) -> dict[str, U8]:
-        """By camera name, the pictures shown now."""
+    def images(self) -> dict[str, U8]:
+        """By camera name, the images shown now."""
         return {name: pane.image for name, pane in self._panes.items() if pane.image is not None}
 
     def show_take(self, take: Take | None, timeline: Timeline | None, overlay_at: OverlayAt) -> None:
-        """Opens another take's videos; `overlay_at(camera, moment)` says what to draw over each picture."""
+        """Opens another take's videos; `overlay_at(camera, frame)` says what to draw over each image."""
         self.close_videos()
-        self._timeline, self._overlay_at, self._moment, self._large = timeline, overlay_at, 0, ""
+        self._timeline, self._overlay_at, self._frame, self._large = timeline, overlay_at, 0, ""
         for camera in take.manifest.cameras if take and timeline else ():
             pane = VideoPane(camera.name, camera.size_px, self)
             pane.enlarged.connect(self._enlarge)
             pane.show()
             self._panes[camera.name] = pane
             if take is not None:
-                self._sources[camera.name] = PictureSource(
+                self._sources[camera.name] = ImageSource(
                     take.video_path(camera.name), camera.rotation_deg, _KEEP_BYTES // len(take.cameras)
                 )
         self._arrange()
 
-    def show_moment(self, moment: int) -> None:
-        """Asks for the pictures of a moment; they appear when they are decoded, the newest request first."""
-        self._moment = moment
+    def show_frame(self, frame: int) -> None:
+        """Asks for the images of a frame; they appear when they are decoded, the newest request first."""
+        self._frame = frame
         if self._timeline is None or not self._panes:
             return
         for name, source in self._sources.items():
-            index = int(self._timeline.frame_index[moment, self._timeline.cameras.index(name)])
+            index = int(self._timeline.frame_index[frame, self._timeline.cameras.index(name)])
             pane = self._panes[name]
             if index < 0:
-                pane.say(moment, _DROPPED, self._overlay_at(name, moment))
+                pane.say(frame, _DROPPED, self._overlay_at(name, frame))
             else:
-                source.request(PictureRequest(moment=moment, index=index, size_px=self._wanted_px(pane)))
+                source.request(ImageRequest(frame=frame, index=index, size_px=self._wanted_px(pane)))
         self._pulse.wake()
 
     def refresh_overlays(self) -> None:
         """Draws the overlays anew: the result or the options changed."""
         for name, pane in self._panes.items():
-            if pane.moment >= 0:
-                pane.set_overlay(self._overlay_at(name, pane.moment))
+            if pane.frame >= 0:
+                pane.set_overlay(self._overlay_at(name, pane.frame))
 
     def close_videos(self) -> None:
         """Ends the threads and removes the panes."""
@@ -234,7 +234,7 @@ class VideoPanes(QWidget):
         self._panes.clear()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Another arrangement may fit better, and pictures may be needed larger."""
+        """Another arrangement may fit better, and images may be needed larger."""
         self._arrange()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -242,7 +242,7 @@ class VideoPanes(QWidget):
         self._arrange()
 
     def _wanted_px(self, pane: VideoPane) -> tuple[int, int]:
-        box, ratio = pane.picture_box(), self.devicePixelRatioF()
+        box, ratio = pane.image_box(), self.devicePixelRatioF()
         least = _LEAST_PX / max(pane.size_px)
         width = max(box.width() * ratio, pane.size_px[0] * least)
         height = max(box.height() * ratio, pane.size_px[1] * least)
@@ -256,20 +256,20 @@ class VideoPanes(QWidget):
             reply = source.take_reply()
             if reply is None or self._dropped(name):
                 continue
-            overlay = self._overlay_at(name, reply.moment)
+            overlay = self._overlay_at(name, reply.frame)
             if reply.image is not None:
-                self._panes[name].show_picture(reply.moment, reply.image, overlay)
+                self._panes[name].show_image(reply.frame, reply.image, overlay)
             else:
-                self._panes[name].say(reply.moment, reply.problem, overlay)
+                self._panes[name].say(reply.frame, reply.problem, overlay)
             changed = True
         if changed:
-            self.pictures_changed.emit()
+            self.images_changed.emit()
         return waiting
 
     def _dropped(self, name: str) -> bool:
-        """Whether the pane says that the moment has no picture; a late picture of another one must not replace it."""
+        """Whether the pane says that the frame has no image; a late image of another one must not replace it."""
         timeline = self._timeline
-        return timeline is not None and timeline.frame_index[self._moment, timeline.cameras.index(name)] < 0
+        return timeline is not None and timeline.frame_index[self._frame, timeline.cameras.index(name)] < 0
 
     def _enlarge(self, camera: str) -> None:
         self._large = "" if self._large == camera else camera
@@ -288,7 +288,7 @@ class VideoPanes(QWidget):
             if name in boxes:
                 pane.setGeometry(boxes[name])
         if self._timeline is not None and self.isVisible():
-            self.show_moment(self._moment)
+            self.show_frame(self._frame)
 
     def _wear(self, _theme: Theme) -> None:
         for pane in self._panes.values():
@@ -296,11 +296,11 @@ class VideoPanes(QWidget):
 
 
 def tile(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
-    """Boxes of equal size, in the number of columns that shows the pictures largest, together in the middle.
+    """Boxes of equal size, in the number of columns that shows the images largest, together in the middle.
 
     Args:
         area: Room for all.
-        shapes: Width and height of each picture; the widest one's shape is the boxes'.
+        shapes: Width and height of each image; the widest one's shape is the boxes'.
     """
     count = len(shapes)
     aspect = max(width / height for width, height in shapes)
@@ -322,5 +322,5 @@ def tile(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
     ]
 
 
-def _no_overlay(camera: str, moment: int) -> PaneOverlay:
+def _no_overlay(camera: str, frame: int) -> PaneOverlay:
     return NOTHING

@@ -1,4 +1,4 @@
-"""One camera's picture that can be zoomed and in which points are shown with the mouse."""
+"""One camera's image that can be zoomed and in which points are shown with the mouse."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _HALO = QColor(8, 10, 14, 190)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A point shown in a picture.
+    """A point shown in an image.
 
     Attributes:
         key: Tells it from others.
-        xy_px: Where, in the picture as recorded.
+        xy_px: Where, in the image as recorded.
         words: Stands beside it.
         token: Colour token of `Theme`.
         strong: Whether it stands out.
@@ -40,16 +40,16 @@ class Mark:
     strong: bool = False
 
 
-class ZoomPicture(QWidget):
-    """Shows a picture with lines and marks. The wheel zooms, the mouse drags the picture or a mark, a click shows a
+class ZoomImage(QWidget):
+    """Shows an image with lines and marks. The wheel zooms, the mouse drags the image or a mark, a click shows a
     point, the right button removes a mark.
 
     Args:
         camera: Its name, also the caption.
-        size_px: Of its pictures as recorded.
+        size_px: Of its images as recorded.
 
     Signals:
-        placed: Camera, x and y in px of the picture: where it was clicked.
+        placed: Camera, x and y in px of the image: where it was clicked.
         moved: Camera, key, x and y: a mark was dragged there.
         removed: Camera and key: a mark is not wanted any more.
     """
@@ -89,23 +89,23 @@ class ZoomPicture(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(480, round(480 * self.size_px[1] / self.size_px[0]))
 
-    def show_picture(self, image: QImage) -> None:
-        """Shows another picture; zoom and marks stay."""
+    def show_image(self, image: QImage) -> None:
+        """Shows another image; zoom and marks stay."""
         self.image = image
         self.update()
 
     def say(self, message: str) -> None:
-        """Says why there is no picture."""
+        """Says why there is no image."""
         self.image, self.message = None, message
         self.update()
 
     def show_overlay(self, lines: Sequence[Lines], marks: Sequence[Mark], predicted: Sequence[Mark] = ()) -> None:
-        """Changes what lies over the picture: lines, clicks, and where clicks in other pictures say points are."""
+        """Changes what lies over the image: lines, clicks, and where clicks in other images say points are."""
         self.lines, self.marks, self.predicted = tuple(lines), tuple(marks), tuple(predicted)
         self.update()
 
     def fit(self) -> None:
-        """Shows the whole picture."""
+        """Shows the whole image."""
         self._zoom, self._shift = 1.0, QPointF(0, 0)
         self.update()
 
@@ -117,11 +117,11 @@ class ZoomPicture(QWidget):
             self.moved.emit(self.camera, key, x, y)
 
     def to_widget(self, x: float, y: float) -> QPointF:
-        """Where a pixel of the picture lies; pixel (0, 0) is the middle of the top-left one."""
+        """Where a pixel of the image lies; pixel (0, 0) is the middle of the top-left one."""
         box, scale = self._box()
         return QPointF(box.x() + (x + 0.5) * scale, box.y() + (y + 0.5) * scale)
 
-    def to_picture(self, at: QPointF) -> tuple[float, float]:
+    def to_image(self, at: QPointF) -> tuple[float, float]:
         """The pixel at a place of the widget."""
         box, scale = self._box()
         return (at.x() - box.x()) / scale - 0.5, (at.y() - box.y()) / scale - 0.5
@@ -129,7 +129,7 @@ class ZoomPicture(QWidget):
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Zooms about the mouse."""
         steps = event.angleDelta().y() / 120
-        x, y = self.to_picture(event.position())
+        x, y = self.to_image(event.position())
         self._zoom = float(np.clip(self._zoom * _STEP**steps, 1.0, _MOST_ZOOM))
         self._shift += event.position() - self.to_widget(x, y)
         self._keep_inside()
@@ -137,7 +137,7 @@ class ZoomPicture(QWidget):
         self.update()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Takes hold of a mark or of the picture; the right button removes a mark."""
+        """Takes hold of a mark or of the image; the right button removes a mark."""
         mark = self._mark_at(event.position())
         if event.button() == Qt.MouseButton.RightButton and mark is not None:
             self.removed.emit(self.camera, mark.key)
@@ -168,10 +168,10 @@ class ZoomPicture(QWidget):
         held, self._held, self._pressed, self._panned = self._held, None, None, None
         box, _ = self._box()
         if clicked and held is None and self.image is not None and box.contains(event.position()):
-            self.placed.emit(self.camera, *self.to_picture(event.position()))
+            self.placed.emit(self.camera, *self.to_image(event.position()))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Picture or words, lines, marks, name."""
+        """Image or words, lines, marks, name."""
         theme = current_theme()
         box, scale = self._box()
         with QPainter(self) as painter:
@@ -247,7 +247,7 @@ class ZoomPicture(QWidget):
         painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, self.camera)
 
     def _box(self) -> tuple[QRectF, float]:
-        """Where the whole picture lies in the widget, and the size of its pixels there."""
+        """Where the whole image lies in the widget, and the size of its pixels there."""
         width, height = self.size_px
         scale = min(self.width() / width, self.height() / height) * self._zoom
         box = QRectF(0, 0, width * scale, height * scale)
@@ -255,7 +255,7 @@ class ZoomPicture(QWidget):
         return box, scale
 
     def _keep_inside(self) -> None:
-        """The picture stays in the middle where it is smaller than the widget, and leaves no edge where larger."""
+        """The image stays in the middle where it is smaller than the widget, and leaves no edge where larger."""
         box, _ = self._box()
         spare_x, spare_y = max(box.width() - self.width(), 0) / 2, max(box.height() - self.height(), 0) / 2
         self._shift = QPointF(
@@ -268,7 +268,7 @@ class ZoomPicture(QWidget):
         return mark if length <= _REACH_PX else None
 
     def _clipped(self, at: QPointF) -> tuple[float, float]:
-        x, y = self.to_picture(at)
+        x, y = self.to_image(at)
         return min(max(x, 0.0), self.size_px[0] - 1.0), min(max(y, 0.0), self.size_px[1] - 1.0)
 
 

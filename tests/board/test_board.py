@@ -1,4 +1,4 @@
-"""Boards: their points, their pictures on sheets, and finding them again."""
+"""Boards: their points, their images on sheets, and finding them again."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ BOARDS = {
 
 
 def photograph(board: Board, folder: Path, *, back: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """A slanted picture (720, 1280) of a printed side, and the homography from its mm to the picture's px."""
+    """A slanted image (720, 1280) of a printed side, and the homography from its mm to the image's px."""
     files = save_sheet(board, folder / "board.png")
     print_ = cv2.imread(str(files[-1] if back else files[0]), cv2.IMREAD_GRAYSCALE)
     high, wide = print_.shape
     corners = np.float32([[0, 0], [wide, 0], [wide, high], [0, high]]) - 0.5
     seen = np.float32([[390, 130], [900, 90], [960, 600], [340, 640]])
-    to_picture = cv2.getPerspectiveTransform(corners, seen)
-    picture = cv2.warpPerspective(print_, to_picture, (1280, 720), flags=cv2.INTER_AREA, borderValue=90)
+    to_image = cv2.getPerspectiveTransform(corners, seen)
+    image = cv2.warpPerspective(print_, to_image, (1280, 720), flags=cv2.INTER_AREA, borderValue=90)
     width_mm, _ = size_mm(board)
     margin = round(board.square_mm * (wide / (width_mm + board.square_mm)) / 2)
     scale = (wide - 2 * margin) / width_mm
     to_print = np.array([[scale, 0, margin - 0.5], [0, scale, margin - 0.5], [0, 0, 1]])
-    return cv2.GaussianBlur(picture, (3, 3), 0), to_picture @ to_print
+    return cv2.GaussianBlur(image, (3, 3), 0), to_image @ to_print
 
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_printed_board_is_found_where_it_is(name: str, tmp_path: Path) -> None:
     board = BOARDS[name]
-    picture, to_px = photograph(board, tmp_path)
-    point, xy = BoardDetector(board).find(picture)
+    image, to_px = photograph(board, tmp_path)
+    point, xy = BoardDetector(board).find(image)
     assert list(point) == list(range(board.points_per_side))
     places = board.points_mm[point][:, :2]
     if board.kind == "chessboard":
@@ -61,8 +61,8 @@ def test_a_printed_board_is_found_where_it_is(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["mirrored", "numbered"])
 def test_the_back_of_a_board_is_told_from_its_front(name: str, tmp_path: Path) -> None:
     board = BOARDS[name]
-    picture, to_px = photograph(board, tmp_path, back=True)
-    point, xy = BoardDetector(board).find(picture)
+    image, to_px = photograph(board, tmp_path, back=True)
+    point, xy = BoardDetector(board).find(image)
     assert list(point) == list(range(board.points_per_side, 2 * board.points_per_side))
     places = board.points_mm[point]
     assert (places[:, 2] == 5).all()
@@ -74,19 +74,17 @@ def test_the_back_of_a_board_is_told_from_its_front(name: str, tmp_path: Path) -
 
 def test_a_mirrored_back_is_known_without_being_asked_for(tmp_path: Path) -> None:
     board = BOARDS["charuco"]
-    picture, _ = photograph(board, tmp_path)
-    point, _ = BoardDetector(board).find(np.ascontiguousarray(picture[:, ::-1]))
+    image, _ = photograph(board, tmp_path)
+    point, _ = BoardDetector(board).find(np.ascontiguousarray(image[:, ::-1]))
     assert point.min() == board.points_per_side
-    assert not len(
-        BoardDetector(dataclasses.replace(board, back="none")).find(np.ascontiguousarray(picture[:, ::-1]))[0]
-    )
+    assert not len(BoardDetector(dataclasses.replace(board, back="none")).find(np.ascontiguousarray(image[:, ::-1]))[0])
 
 
 def test_half_a_turn_of_a_chessboard_is_seen_by_its_colours(tmp_path: Path) -> None:
     board = BOARDS["chessboard"]
-    picture, _ = photograph(board, tmp_path)
-    _, upright = BoardDetector(board).find(picture)
-    _, turned = BoardDetector(board).find(np.ascontiguousarray(picture[::-1, ::-1]))
+    image, _ = photograph(board, tmp_path)
+    _, upright = BoardDetector(board).find(image)
+    _, turned = BoardDetector(board).find(np.ascontiguousarray(image[::-1, ::-1]))
     back = np.array([1279, 719]) - turned
     assert np.linalg.norm(back - upright, axis=-1).max() < 0.3
     assert not board.ambiguous
@@ -95,11 +93,11 @@ def test_half_a_turn_of_a_chessboard_is_seen_by_its_colours(tmp_path: Path) -> N
 
 def test_the_size_of_markers_shows_a_wrong_square(tmp_path: Path) -> None:
     board = BOARDS["charuco"]
-    picture, _ = photograph(board, tmp_path)
+    image, _ = photograph(board, tmp_path)
     for square in (40.0, 50.0):
         told = dataclasses.replace(board, square_mm=square)
         detector = BoardDetector(told)
-        assert detector.marker_mm(picture, *detector.find(picture)) == pytest.approx(30 * square / 40, rel=0.04)
+        assert detector.marker_mm(image, *detector.find(image)) == pytest.approx(30 * square / 40, rel=0.04)
 
 
 def test_nothing_is_found_where_there_is_no_board() -> None:

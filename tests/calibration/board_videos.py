@@ -35,7 +35,7 @@ def film(
     board: Board = BOARD,
     seconds: float = 12.0,
     fps: int = 10,
-    latency_s: Sequence[float] = (),
+    time_offset_s: Sequence[float] = (),
     resting: bool = False,
 ) -> list[Path]:
     """Writes a video a camera; the board is carried about, or lies on the floor."""
@@ -45,7 +45,7 @@ def film(
     times = np.arange(int(seconds * fps)) / fps
     paths = []
     for v, each in enumerate(rig):
-        late = latency_s[v] if len(latency_s) else 0.0
+        late = time_offset_s[v] if len(time_offset_s) else 0.0
         at, R = way(times - late)
         if resting:  # face up, its x axis along the world's
             at, R = np.tile((0.0, 0.0, 0.0), (len(times), 1)), np.tile(np.diag([1.0, -1, -1]), (len(times), 1, 1))
@@ -55,12 +55,12 @@ def film(
     return paths
 
 
-def _write(path: Path, pictures: list[U8], fps: int) -> None:
+def _write(path: Path, images: list[U8], fps: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": "12", "preset": "ultrafast"})
         stream.width, stream.height = SIZE
         stream.pix_fmt = "yuv420p"
-        for picture in pictures:
-            frame = av.VideoFrame.from_ndarray(np.repeat(picture[..., None], 3, 2), format="rgb24")
+        for image in images:
+            frame = av.VideoFrame.from_ndarray(np.repeat(image[..., None], 3, 2), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -27,17 +27,17 @@ def filmed(rig: CameraRig, count: int = 30, hidden: tuple[tuple[int, int], ...] 
 
     Args:
         rig: The cameras.
-        count: Moments.
-        hidden: Camera and moment of pictures without the board.
+        count: Frames.
+        hidden: Camera and frame of images without the board.
     """
     stamped = np.arange(count) * STEP_S
-    views = [project_rig(CameraRig(cameras=(c,)), corners(stamped - c.latency_s))[0] for c in rig]
+    views = [project_rig(CameraRig(cameras=(c,)), corners(stamped - c.time_offset_s))[0] for c in rig]
     xy = np.stack(views)
     points = xy.shape[2]
-    view, moment, point = (g.ravel() for g in np.meshgrid(*map(np.arange, xy.shape[:3]), indexing="ij"))
+    view, frame, point = (g.ravel() for g in np.meshgrid(*map(np.arange, xy.shape[:3]), indexing="ij"))
     keep = np.isfinite(xy.reshape(-1, 2)).all(-1)
     for v, t in hidden:
-        keep &= ~((view == v) & (moment == t))
+        keep &= ~((view == v) & (frame == t))
     assert points == BOARD.points_per_side
     return BoardObservations(
         board=BOARD,
@@ -45,8 +45,8 @@ def filmed(rig: CameraRig, count: int = 30, hidden: tuple[tuple[int, int], ...] 
         sizes_px=np.array([c.size_px for c in rig]),
         time_s=np.repeat(stamped[:, None], len(rig), 1),
         view=view[keep],
-        moment=moment[keep],
+        frame=frame[keep],
         point=point[keep],
         xy_px=xy.reshape(-1, 2)[keep],
-        frame=np.repeat(np.arange(count)[:, None], len(rig), 1),
+        image_index=np.repeat(np.arange(count)[:, None], len(rig), 1),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.board.pattern import Board
-from core.calibration.board.bundle import N_UNKNOWNS, Cameras, Pictures, _bends, _linearise
+from core.calibration.board.bundle import N_UNKNOWNS, Cameras, Images, _bends, _linearise
 from core.calibration.board.initialization import numbers_of, with_numbers
 from core.calibration.board.trajectory import Trajectory, blend, knots, poses_at
 from core.geometry import project
@@ -16,7 +16,7 @@ from core.geometry.intrinsics import image
 from core.geometry.so3 import angle_rad, exp, log, mean, right_jacobian, right_jacobian_inverse
 from core.synthetic.board_scene import wave
 from core.synthetic.rigs import random_rig
-from core.types.camera import Camera, Lens
+from core.types.camera import Camera, CameraModel
 
 STEP = 1e-6
 BOARD = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
@@ -38,7 +38,7 @@ def test_rotations_and_their_vectors() -> None:
 
 
 @pytest.mark.parametrize("lens", ["pinhole", "fisheye"])
-def test_the_lens_and_its_derivatives(lens: Lens) -> None:
+def test_the_lens_and_its_derivatives(lens: CameraModel) -> None:
     rng = np.random.default_rng(1)
     numbers = np.array([900, 910, 600, 400, -0.3, 0.1, 0.001, -0.002, 0.05, 0.02, -0.01, 0.005])
     if lens == "fisheye":
@@ -104,8 +104,8 @@ def test_at_a_knot_the_pose_is_the_knot() -> None:
 
 def test_residuals_and_their_derivatives() -> None:
     rig = random_rig(np.random.default_rng(5), 3, size_px=(1280, 720))
-    seen = wave(rig, BOARD, seed=1, seconds=3, latency_s=(0.02, -0.03, 0.0))
-    pictures = Pictures.of(seen)
+    seen = wave(rig, BOARD, seed=1, seconds=3, time_offset_s=(0.02, -0.03, 0.0))
+    images = Images.of(seen)
     time_s, piece = knots(np.arange(30) / 10, 0.1)
     rng = np.random.default_rng(3)
     path = Trajectory(
@@ -119,14 +119,14 @@ def test_residuals_and_their_derivatives() -> None:
         numbers=np.stack([numbers_of(c) for c in rig]),
         R=np.stack([c.pose[0] for c in rig]),
         t_mm=np.stack([c.pose[1] for c in rig]),
-        latency_s=np.array([0.02, -0.03, 0.0]),
+        time_offset_s=np.array([0.02, -0.03, 0.0]),
     )
-    linear, _ = _linearise(pictures, cameras, path, np.arange(N_UNKNOWNS))
+    linear, _ = _linearise(images, cameras, path, np.arange(N_UNKNOWNS))
     assert linear.usable.sum() > 200
     for unknown in range(N_UNKNOWNS - 4):
         step = np.zeros((3, N_UNKNOWNS))
         step[:, unknown] = size = 1e-5 if unknown < 7 else 1e-4
-        a, b = (_linearise(pictures, cameras.moved(s), path, None)[0].residual for s in (step, -step))
+        a, b = (_linearise(images, cameras.moved(s), path, None)[0].residual for s in (step, -step))
         expected = (b - a) / (2 * size)
         assert linear.jacobian[..., 6 + unknown] == pytest.approx(expected, rel=2e-3, abs=2e-2), unknown
 
@@ -146,10 +146,10 @@ def test_accelerations_and_their_derivatives() -> None:
 
 def test_copies_of_the_world_lie_apart() -> None:
     rig = random_rig(np.random.default_rng(5), 3, size_px=(1280, 720))
-    pictures = Pictures.of(wave(rig, BOARD, seed=1, seconds=3))
-    half = np.arange(len(pictures)) % 2 == 0
-    both, rows = pictures.apart([np.flatnonzero(half), np.flatnonzero(~half)], np.array([0, 3]))
-    assert sorted(rows) == list(range(len(pictures)))
+    images = Images.of(wave(rig, BOARD, seed=1, seconds=3))
+    half = np.arange(len(images)) % 2 == 0
+    both, rows = images.apart([np.flatnonzero(half), np.flatnonzero(~half)], np.array([0, 3]))
+    assert sorted(rows) == list(range(len(images)))
     assert (np.diff(both.view) >= 0).all()
     assert ((both.view >= 3) == ~half[rows]).all()
     assert both.time_s[both.view >= 3].min() - both.time_s[both.view < 3].max() > 10

@@ -11,7 +11,7 @@ from core.calibration.checks import check_rig, fold_share
 from core.calibration.people.check import check_people, stature_mm
 from core.errors import CoreError
 from core.files import resource
-from core.geometry.capture_volume import capture_space, seen_by, viewed_point
+from core.geometry.capture_volume import capture_volume, seen_by, viewed_point
 from core.synthetic.people import walkers
 from core.synthetic.rigs import camera, ring_rig
 from core.types import COCO17, PANOPTIC15, CameraRig, Pose3DSequence
@@ -128,7 +128,7 @@ def test_doubled_pose_and_missing_pose_are_named() -> None:
     assert check_rig(nothing).level == "wrong"
 
 
-def test_fold_inside_the_picture_is_found_where_the_polynomial_turns() -> None:
+def test_fold_inside_the_image_is_found_where_the_polynomial_turns() -> None:
     k1 = -0.9
     rig = ring_rig(3, distortion=(k1, 0, 0, 0, 0))
     found = [f for f in check_rig(rig).problems if f.check == "lens"]
@@ -171,45 +171,45 @@ def test_one_camera_is_not_enough() -> None:
     assert "3D needs at least two" in found.problems[0].remedy
 
 
-def test_sample_is_fine_and_its_space_holds_the_middle() -> None:
+def test_sample_is_fine_and_its_volume_holds_the_middle() -> None:
     from core.rig_io.importers import read_rig
 
     rig = read_rig(resource("sample", "Calib.qca.txt"))
     assert check_rig(rig).level == "ok"
-    space = capture_space(rig, spacing_mm=100)
-    assert space.contains(np.array([-900.0, 0, 900]))
-    assert all(n % 4 == 0 for n in space.voxels)
-    assert (np.abs(space.spacing_mm - 100) < 12).all()
-    assert (space.size_mm[:2] < 9000).all()
+    volume = capture_volume(rig, spacing_mm=100)
+    assert volume.contains(np.array([-900.0, 0, 900]))
+    assert all(n % 4 == 0 for n in volume.voxels)
+    assert (np.abs(volume.spacing_mm - 100) < 12).all()
+    assert (volume.size_mm[:2] < 9000).all()
 
 
-def test_space_is_what_two_cameras_see() -> None:
+def test_volume_is_what_two_cameras_see() -> None:
     rig = ring_rig(5)
-    space = capture_space(rig)
-    inside = np.random.default_rng(0).uniform(space.low_mm, space.high_mm, (5000, 3))
+    volume = capture_volume(rig)
+    inside = np.random.default_rng(0).uniform(volume.low_mm, volume.high_mm, (5000, 3))
     assert (seen_by(rig, inside).sum(0) >= 2).mean() > 0.8
-    assert (space.low_mm[2], space.high_mm[2]) == (-200, 2000)
-    assert np.abs(space.centre_mm[:2]).max() < 300
+    assert (volume.low_mm[2], volume.high_mm[2]) == (-200, 2000)
+    assert np.abs(volume.centre_mm[:2]).max() < 300
 
 
-def test_space_shrinks_around_people_but_not_below_the_usual_height() -> None:
+def test_volume_shrinks_around_people_but_not_below_the_usual_height() -> None:
     rig = ring_rig(5)
     points = np.random.default_rng(0).uniform((-500, 0, 50), (700, 800, 1700), (500, 3))
     points[::7] = np.nan
-    space = capture_space(rig, around_mm=points)
-    np.testing.assert_allclose(space.low_mm, [-1200, -700, -200], atol=20)
-    np.testing.assert_allclose(space.high_mm, [1400, 1500, 2000], atol=20)
-    jump = capture_space(rig, around_mm=points + [0, 0, 900])
+    volume = capture_volume(rig, around_mm=points)
+    np.testing.assert_allclose(volume.low_mm, [-1200, -700, -200], atol=20)
+    np.testing.assert_allclose(volume.high_mm, [1400, 1500, 2000], atol=20)
+    jump = capture_volume(rig, around_mm=points + [0, 0, 900])
     assert jump.high_mm[2] > 2700
-    strangers = capture_space(rig, around_mm=points + [90_000, 0, 0])
-    np.testing.assert_allclose(strangers.size_mm, capture_space(rig).size_mm)
+    strangers = capture_volume(rig, around_mm=points + [90_000, 0, 0])
+    np.testing.assert_allclose(strangers.size_mm, capture_volume(rig).size_mm)
 
 
-def test_cameras_side_by_side_have_a_space_before_them() -> None:
+def test_cameras_side_by_side_have_a_volume_before_them() -> None:
     rig = CameraRig(cameras=tuple(camera(f"c{x}", (x, -4000, 1500), (x, 0, 1200)) for x in (-300, 300)))
     point = viewed_point(rig)
     assert -2500 < point[1] < 1000
-    assert capture_space(rig).size_mm.min() > 1000
+    assert capture_volume(rig).size_mm.min() > 1000
 
 
 def test_no_common_ground_is_refused() -> None:
@@ -220,7 +220,7 @@ def test_no_common_ground_is_refused() -> None:
         )
     )
     with pytest.raises(CoreError, match="seen by two cameras"):
-        capture_space(rig)
+        capture_volume(rig)
 
 
 @pytest.fixture(scope="module")

@@ -45,12 +45,12 @@ def rig():
 
 @pytest.fixture(scope="module")
 def recording(rig):
-    return walk(rig, people=1, seed=3, seconds=15.0, latency_s=LATE_S)
+    return walk(rig, people=1, seed=3, seconds=15.0, time_offset_s=LATE_S)
 
 
 @pytest.fixture(scope="module")
 def still_recording(rig):
-    """Of a rig without delays."""
+    """Of a rig without time offsets."""
     return walk(rig, people=2, seed=4, seconds=15.0)
 
 
@@ -74,7 +74,7 @@ def parabola(time_s: np.ndarray, score: np.ndarray | None = None) -> Tracks:
     return Tracks(focal_px=1000.0, time_s=time_s, xy=xy, score=score[:, None, None])
 
 
-def test_joints_between_pictures_are_exact_on_a_parabola_and_so_is_their_velocity() -> None:
+def test_joints_between_images_are_exact_on_a_parabola_and_so_is_their_velocity() -> None:
     rng = np.random.default_rng(0)
     time_s = np.cumsum(rng.uniform(0.02, 0.045, 60))
     score = np.where(rng.random(60) < 0.1, 0.0, rng.uniform(0.3, 1.0, 60))
@@ -86,8 +86,8 @@ def test_joints_between_pictures_are_exact_on_a_parabola_and_so_is_their_velocit
     np.testing.assert_allclose(found.velocity[known, 0, 0, 1], (-1 + 0.5 * at)[known], atol=1e-7)
 
 
-def test_information_is_the_inverse_variance_and_the_same_between_two_pictures_as_on_one() -> None:
-    """Else delays of half a picture would seem to fit best."""
+def test_information_is_the_inverse_variance_and_the_same_between_two_images_as_on_one() -> None:
+    """Else time offsets of half an image would seem to fit best."""
     rng = np.random.default_rng(1)
     time_s = np.arange(9) / 30
     at = time_s[4] + np.array([0.0, 0.25, 0.5, 0.75]) / 30
@@ -108,7 +108,7 @@ def test_nothing_is_read_beyond_a_track_or_of_no_track() -> None:
     assert np.isnan(tracks.sample(at, np.full((3, 1), -1)).xy).all()
 
 
-def test_people_are_followed_over_missed_pictures_and_cut_after_a_pause(rig) -> None:
+def test_people_are_followed_over_missed_images_and_cut_after_a_pause(rig) -> None:
     people = walkers(2, 120, np.random.default_rng(1), stature_mm=(1600.0, 1800.0))
     # Far apart all the time: one of them is moved by three metres.
     xyz = people.xyz_mm * [0.2, 0.2, 1.0] + np.array([[0, -1200, 0], [0, 1200, 0]])[:, None]
@@ -152,14 +152,14 @@ def placed_as(rig: CameraRig) -> Placed:
     return Placed(
         R=np.stack([c.pose[0] for c in rig]),
         t_mm=np.stack([c.pose[1] for c in rig]),
-        latency_s=np.zeros(len(rig)),
+        time_offset_s=np.zeros(len(rig)),
         reached=np.ones(len(rig), bool),
     )
 
 
 @pytest.fixture(scope="module")
 def steady():
-    """People who keep still for a second at a time, so that reading between pictures adds no error."""
+    """People who keep still for a second at a time, so that reading between images adds no error."""
     people = walkers(2, 40, np.random.default_rng(8))
     return dataclasses.replace(people, xyz_mm=np.repeat(people.xyz_mm[::10], 10, axis=0))
 
@@ -173,7 +173,7 @@ def test_epipolar_distance_is_zero_for_exact_joints_and_that_of_a_shift_across_t
     for p in range(2):
         assert np.nanmax(own[:, p, p]) < 1e-6
     assert np.nanmedian(own[:, 0, 1]) > 20
-    # Sampson's distance shares the miss between both pictures: across the line by d, with lines as steep, d / sqrt 2.
+    # Sampson's distance shares the miss between both images: across the line by d, with lines as steep, d / sqrt 2.
     line = a.xy[:, 0] @ E[:, :2].T + E[:, 2]
     normal = line[..., :2] / np.linalg.norm(line[..., :2], axis=-1, keepdims=True)
     shifted = b.xy.copy()
@@ -264,7 +264,9 @@ def test_bent_bodies_are_not_human() -> None:
 # Calibration
 
 
-def test_a_rig_from_one_walker_is_right_to_a_tenth_of_a_degree_and_its_delays_to_milliseconds(rig, recording) -> None:
+def test_a_rig_from_one_walker_is_right_to_a_tenth_of_a_degree_and_its_time_offsets_to_milliseconds(
+    rig, recording
+) -> None:
     bare = CameraRig(cameras=tuple(c.replace(R=None, t_mm=None) for c in rig))
     found = calibrate_from_people(
         bare, recording.poses2d, recording.time_s, PeopleConfig(stature_mm=recording.stature_mm)
@@ -274,7 +276,7 @@ def test_a_rig_from_one_walker_is_right_to_a_tenth_of_a_degree_and_its_delays_to
     assert np.median(off.position) < 0.003
     assert np.median(off.upright_deg) < 0.3
     assert np.median(off.upright) < 0.01
-    late = np.array([c.latency_s for c in found.rig]) - LATE_S
+    late = np.array([c.time_offset_s for c in found.rig]) - LATE_S
     assert np.abs(late - np.median(late)).max() < 0.003
     assert found.missing == {}
     assert all(f.level == "ok" for f in found.findings), found.findings
@@ -301,14 +303,14 @@ def test_random_rigs_are_right_at_the_median(cameras: int, people: int) -> None:
     assert np.median([t["rotation_deg"] for t in trials]) < 0.15
     assert np.median([t["position_percent"] for t in trials]) < 0.4
     assert np.median([t["upright_percent"] for t in trials]) < 1.5
-    assert np.median([t["latency_ms"] for t in trials]) < 3
+    assert np.median([t["time_offset_ms"] for t in trials]) < 3
 
 
-def test_no_delays_are_found_where_there_are_none_nor_when_not_asked_for(rig, still_recording, recording) -> None:
+def test_no_time_offsets_are_found_where_there_are_none_nor_when_not_asked_for(rig, still_recording, recording) -> None:
     found = calibrate_from_people(rig, still_recording.poses2d, still_recording.time_s)
-    assert max(abs(c.latency_s) for c in found.rig) < 0.003
-    asked = calibrate_from_people(rig, recording.poses2d, recording.time_s, PeopleConfig(latency=False))
-    assert all(c.latency_s == 0 for c in asked.rig)
+    assert max(abs(c.time_offset_s) for c in found.rig) < 0.003
+    asked = calibrate_from_people(rig, recording.poses2d, recording.time_s, PeopleConfig(time_offset=False))
+    assert all(c.time_offset_s == 0 for c in asked.rig)
     assert deviation(found.rig, rig).position.max() < deviation(asked.rig, rig).position.max()
 
 
@@ -364,7 +366,7 @@ def test_empty_and_disjoint_takes_are_refused(rig, recording) -> None:
     with pytest.raises(CoreError, match="at the same time"):
         calibrate_from_people(rig, in_turn, recording.time_s)
     nobody = {n: emptied(p, frames < 0) for n, p in recording.poses2d.items()}
-    with pytest.raises(CoreError, match="at the same time in 0 moments"):
+    with pytest.raises(CoreError, match="at the same time in 0 frames"):
         calibrate_from_people(rig, nobody, recording.time_s)
     with pytest.raises(CoreError, match="no 2D poses of camera cam02"):
         calibrate_from_people(rig, {"cam01": recording.poses2d["cam01"]}, recording.time_s)
@@ -392,13 +394,13 @@ def test_a_moved_camera_is_found_and_put_right_and_the_others_stay(rig, still_re
     assert "cam03" in found.rig.source
 
 
-def test_a_moved_cameras_delay_is_found_against_the_others(rig) -> None:
+def test_a_moved_cameras_time_offset_is_found_against_the_others(rig) -> None:
     late = (0.02, 0.02, 0.07, 0.02)
-    recording = walk(rig, people=1, seed=3, seconds=15.0, latency_s=late)
-    known = CameraRig(cameras=tuple(c.replace(latency_s=0.02) for c in moved(rig, 2, 5.0, 200.0)))
+    recording = walk(rig, people=1, seed=3, seconds=15.0, time_offset_s=late)
+    known = CameraRig(cameras=tuple(c.replace(time_offset_s=0.02) for c in moved(rig, 2, 5.0, 200.0)))
     found = repair_from_people(known, recording.poses2d, recording.time_s, ("cam03",))
-    assert [c.latency_s for c in found.rig][:2] == [0.02, 0.02]
-    assert found.rig["cam03"].latency_s == pytest.approx(0.07, abs=0.003)
+    assert [c.time_offset_s for c in found.rig][:2] == [0.02, 0.02]
+    assert found.rig["cam03"].time_offset_s == pytest.approx(0.07, abs=0.003)
 
 
 def test_repair_refuses_what_cannot_be_told(rig, still_recording) -> None:
@@ -419,7 +421,7 @@ def test_repair_refuses_what_cannot_be_told(rig, still_recording) -> None:
 
 @pytest.fixture
 def session(tmp_path, rig, recording):
-    """A session with a rig whose third camera was moved, and a labelled take without pictures."""
+    """A session with a rig whose third camera was moved, and a labelled take without images."""
     session = Session.create(tmp_path / "session")
     spare = rig[0].replace(name="spare")
     CameraRig(cameras=(*moved(rig, 2, 3.0, 100.0), spare)).save(session.layout.rig)
@@ -459,7 +461,9 @@ def test_verb_makes_a_rig_and_keeps_the_one_before(session, rig) -> None:
 
 def test_verb_repairs_without_adopting(session, rig) -> None:
     before = session.layout.rig.read_bytes()
-    late = CameraRig(cameras=tuple(c.replace(latency_s=s) for c, s in zip(session.rig, (*LATE_S, 0.0), strict=True)))
+    late = CameraRig(
+        cameras=tuple(c.replace(time_offset_s=s) for c, s in zip(session.rig, (*LATE_S, 0.0), strict=True))
+    )
     late.save(session.layout.rig)
     before = session.layout.rig.read_bytes()
     params = CalibratePeopleParams(take="walk", estimator="exact", mode="repair", adopt=False)
@@ -489,7 +493,7 @@ def test_verb_needs_lenses_and_cameras_of_the_take(session, rig) -> None:
 
 @pytest.fixture(scope="module")
 def footage():
-    """Every fourth picture of the embedded sample: two people, a second and a half, hardly a step aside."""
+    """Every fourth image of the embedded sample: two people, a second and a half, hardly a step aside."""
     rig = read_rig(resource("sample", "Calib.qca.txt"))
     config = Pose2DConfig(heatmaps=False)
     estimator = MoveNet("movenet_multipose", {"pose": resource("weights", "movenet_multipose.onnx")}, config, 1)

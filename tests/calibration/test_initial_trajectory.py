@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.calibration.board.initial_trajectory import board_path_mm, board_points_mm
+from core.calibration.board.initial_trajectory import board_points_mm, board_trajectory_mm
 from core.synthetic.rigs import ring_rig
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -23,18 +23,18 @@ def test_the_path_is_exact_and_empty_where_one_camera_looks() -> None:
     assert np.isnan(points[4]).all()
     known = np.arange(30) != 4
     np.testing.assert_allclose(points[known, : truth.shape[1]], truth[known], atol=1e-4)
-    path = board_path_mm(points)
+    path = board_trajectory_mm(points)
     assert np.isnan(path[4]).all()
     np.testing.assert_allclose(path[known], np.median(truth[known], axis=1), atol=1e-4)
 
 
-def test_a_late_camera_is_brought_to_the_same_moment() -> None:
+def test_a_late_camera_is_brought_to_the_same_frame() -> None:
     rig = ring_rig(3)
-    late = dataclasses.replace(rig, cameras=(rig[0], rig[1].replace(latency_s=0.12), rig[2]))
+    late = dataclasses.replace(rig, cameras=(rig[0], rig[1].replace(time_offset_s=0.12), rig[2]))
     seen = filmed(late)
     truth = corners(np.arange(30) * STEP_S)
     found = board_points_mm(seen, late)[:-3, : truth.shape[1]]
-    # Between two pictures a straight line in the picture stands for the path: off by less than a tenth of a mm.
+    # Between two images a straight line in the image stands for the path: off by less than a tenth of a mm.
     np.testing.assert_allclose(found, truth[: len(found)], atol=0.1)
     ignored = board_points_mm(seen, rig)[:-3, : truth.shape[1]]
     assert np.linalg.norm(ignored - truth[: len(found)], axis=-1).max() > 15
@@ -45,4 +45,4 @@ def test_too_few_cameras_show_nothing() -> None:
     seen = filmed(rig)
     one = dataclasses.replace(rig, cameras=(rig[0], rig[1].replace(R=None, t_mm=None)))
     assert np.isnan(board_points_mm(seen, one)).all()
-    assert np.isnan(board_path_mm(board_points_mm(seen, one))).all()
+    assert np.isnan(board_trajectory_mm(board_points_mm(seen, one))).all()

@@ -12,8 +12,8 @@ from core.board.observations import BoardObservations
 from core.board.pattern import Board
 from core.calibration.board.calibrate import calibrate
 from core.calibration.board.config import CalibrateConfig
-from core.calibration.board.detect_take import chosen_moments, look_through, measured_marker
-from core.calibration.board.session_board import own_board
+from core.calibration.board.detect_take import chosen_frames, detect_board, measured_marker
+from core.calibration.board.session_board import session_board
 from core.errors import CancelledError, CoreError
 from core.files import read_json
 from core.pipelines.verbs import verb
@@ -35,7 +35,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     root = tmp_path_factory.mktemp("board")
     rig = small_rig()
     session = Session.create(root / "session")
-    wave = film(rig, root / "wave", latency_s=LATE_S)
+    wave = film(rig, root / "wave", time_offset_s=LATE_S)
     floor = film(rig, root / "floor", seconds=1, resting=True)
     import_take(session, wave, kind="board", name="wave", reporter=NullReporter())
     import_take(session, floor, kind="floor", name="floor", reporter=NullReporter())
@@ -59,7 +59,7 @@ def test_videos_become_a_rig(session: Session, result: dict[str, object]) -> Non
         for other in truth:
             apart = np.linalg.norm(found.centre_mm - rig[other.name].centre_mm)
             assert apart == pytest.approx(np.linalg.norm(camera.centre_mm - other.centre_mm), abs=25)
-    late = np.array([rig[c.name].latency_s for c in truth])
+    late = np.array([rig[c.name].time_offset_s for c in truth])
     assert late - np.median(late) == pytest.approx(LATE_S, abs=0.004)
 
 
@@ -106,9 +106,9 @@ def test_the_rig_is_judged_by_a_take(session: Session, result: dict[str, object]
 
 def test_the_frame_is_set_and_the_former_rig_is_kept(session: Session, result: dict[str, object]) -> None:
     before = session.require_rig()
-    assert own_board(session).columns == 5  # calibrated with, so it need not be told again
+    assert session_board(session).columns == 5  # calibrated with, so it need not be told again
     params = {"turn": "z", "quarters": 1, "distance_mm": 2000.0, "between": ["cam1", "cam2"]}
-    done = verb("set-frame")(session, params, session.new_run("set-frame"), NullReporter())
+    done = verb("set-world")(session, params, session.new_run("set-world"), NullReporter())
     after = session.require_rig()
     assert np.linalg.norm(after["cam1"].centre_mm - after["cam2"].centre_mm) == pytest.approx(2000)
     assert (session.root / str(done["backup"])).exists()
@@ -116,10 +116,10 @@ def test_the_frame_is_set_and_the_former_rig_is_kept(session: Session, result: d
     x, y, z = before["cam1"].centre_mm
     assert after["cam1"].centre_mm == pytest.approx(scale * np.array([-y, x, z]))
     with pytest.raises(CoreError, match="Nothing was asked"):
-        verb("set-frame")(session, {}, session.new_run("set-frame"), NullReporter())
+        verb("set-world")(session, {}, session.new_run("set-world"), NullReporter())
     on_one_line = {"floor_points_mm": [0, 0, 0, 1000, 0, 0, 2000, 50, 0]}
     with pytest.raises(CoreError, match="one line"):
-        verb("set-frame")(session, on_one_line, session.new_run("set-frame"), NullReporter())
+        verb("set-world")(session, on_one_line, session.new_run("set-world"), NullReporter())
     assert session.require_rig().digest == after.digest
 
 
@@ -134,19 +134,19 @@ def test_the_sheet_verb_writes_what_was_asked(session: Session, tmp_path: Path) 
 def test_looking_can_be_cancelled_and_tells_how_far_it_is(session: Session) -> None:
     take = session.take("wave")
     reporter = RecordingReporter()
-    seen = look_through(take, BOARD, reporter, rate_hz=5)
+    seen = detect_board(take, BOARD, reporter, rate_hz=5)
     assert np.diff(np.nanmedian(seen.time_s, 1)).min() > 0.19
-    assert reporter.progresses[-1][:2] == (float((seen.frame >= 0).sum()),) * 2
+    assert reporter.progresses[-1][:2] == (float((seen.image_index >= 0).sum()),) * 2
     with pytest.raises(CancelledError):
-        look_through(take, BOARD, RecordingReporter(cancel_after=0))
+        detect_board(take, BOARD, RecordingReporter(cancel_after=0))
 
 
 def test_long_takes_are_looked_at_in_bursts() -> None:
-    moments = chosen_moments(np.arange(30_000) / 30, 10.0, 600)
-    assert len(moments) <= 600
-    steps = np.diff(moments)
-    assert (steps == 3).mean() > 0.85  # within bursts, ten moments a second
-    assert moments[-1] > 29_000
+    frames = chosen_frames(np.arange(30_000) / 30, 10.0, 600)
+    assert len(frames) <= 600
+    steps = np.diff(frames)
+    assert (steps == 3).mean() > 0.85  # within bursts, ten frames a second
+    assert frames[-1] > 29_000
 
 
 def test_a_wrong_board_is_said(session: Session) -> None:
@@ -187,7 +187,7 @@ def test_real_recordings_are_predicted_from_other_cameras(
     session = Session.create(tmp_path / "session")
     take = import_take(session, [folder], kind="board", reporter=NullReporter())
     board = Board(columns=4, rows=5, square_mm=54, marker_mm=40.5, dictionary="DICT_4X4_1000", inverted=True)
-    seen = look_through(take, board, NullReporter())
+    seen = detect_board(take, board, NullReporter())
     found = calibrate(seen, CalibrateConfig(board=board), NullReporter())
     assert len(found.posed) == 4
     assert len(found.prediction.of()) > 0.9 * len(seen)

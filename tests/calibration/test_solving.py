@@ -35,13 +35,13 @@ def rig() -> CameraRig:
 
 @pytest.fixture(scope="module")
 def seen(rig: CameraRig) -> BoardObservations:
-    return wave(rig, BOARD, seed=2, seconds=20, latency_s=LATE_S)
+    return wave(rig, BOARD, seed=2, seconds=20, time_offset_s=LATE_S)
 
 
 @pytest.fixture(scope="module")
 def solved(rig: CameraRig, seen: BoardObservations) -> BoardCalibration:
     return calibrate(
-        seen, CalibrateConfig(board=BOARD), NullReporter(), lens_views=[closeups(rig, BOARD, seed=3, pictures=25)]
+        seen, CalibrateConfig(board=BOARD), NullReporter(), lens_views=[closeups(rig, BOARD, seed=3, images=25)]
     )
 
 
@@ -68,24 +68,24 @@ def worst(findings: list[Finding]) -> str:
     return max((f.level for f in findings), key=("ok", "odd", "wrong").index)
 
 
-def test_cameras_lenses_and_delays_are_found(rig: CameraRig, solved: BoardCalibration) -> None:
+def test_cameras_lenses_and_time_offsets_are_found(rig: CameraRig, solved: BoardCalibration) -> None:
     assert solved.posed == rig.names
     away, turned = errors(solved.rig, rig)
     assert away < 0.004
     assert turned < 0.4
-    late = np.array([c.latency_s for c in solved.rig])
-    assert solved.latency
+    late = np.array([c.time_offset_s for c in solved.rig])
+    assert solved.time_offset
     assert late - np.median(late) == pytest.approx(np.array(LATE_S) - np.median(LATE_S), abs=0.003)
     for camera in solved.rig:
         assert camera.K[0, 0] == pytest.approx(rig[camera.name].K[0, 0], rel=0.004)
     assert solved.solution.sigma_px == pytest.approx(0.3, rel=0.15)
 
 
-def test_no_delay_is_found_where_there_is_none(rig: CameraRig) -> None:
-    in_step = wave(rig, BOARD, seed=5, seconds=14)
+def test_no_time_offset_is_found_where_there_is_none(rig: CameraRig) -> None:
+    align = wave(rig, BOARD, seed=5, seconds=14)
     known = {c.name: c.replace(R=None, t_mm=None) for c in rig}
-    found = calibrate(in_step, CalibrateConfig(board=BOARD, known_lenses=True), NullReporter(), known=known)
-    assert max(abs(c.latency_s) for c in found.rig) < 0.003
+    found = calibrate(align, CalibrateConfig(board=BOARD, fixed_intrinsics=True), NullReporter(), known=known)
+    assert max(abs(c.time_offset_s) for c in found.rig) < 0.003
     away, turned = errors(found.rig, rig)
     assert away < 0.002
     assert turned < 0.1
@@ -93,7 +93,7 @@ def test_no_delay_is_found_where_there_is_none(rig: CameraRig) -> None:
 
 def test_errors_are_as_large_as_their_standard_errors_say(rig: CameraRig, solved: BoardCalibration) -> None:
     root = int(np.flatnonzero((solved.solution.sd(slice(0, 6)) == 0).all(1))[0])
-    late = np.array([c.latency_s for c in solved.rig])
+    late = np.array([c.time_offset_s for c in solved.rig])
     sd = solved.solution.sd(slice(6, 7))[:, 0]
     off = (late - late[root]) - (np.array(LATE_S) - LATE_S[root])
     others = np.arange(4) != root
@@ -103,16 +103,16 @@ def test_errors_are_as_large_as_their_standard_errors_say(rig: CameraRig, solved
 def test_a_good_rig_is_called_good(solved: BoardCalibration, seen: BoardObservations) -> None:
     findings = judge(measure(solved), solved.rig, seen, calibration=solved)
     assert worst(findings) == "ok", [f.sentence for f in findings if f.level != "ok"]
-    assert any(f.check == "latency" and "+" in f.sentence for f in findings)
+    assert any(f.check == "time_offset" and "+" in f.sentence for f in findings)
 
 
 @pytest.fixture(scope="module")
 def bad_rigs(solved: BoardCalibration) -> dict[str, CameraRig]:
-    rig, poses, pictures = solved.rig, solved.poses, solved.pictures
+    rig, poses, images = solved.rig, solved.poses, solved.images
     second = rig.cameras[1]
-    # The other pose that a flat board may have in one picture.
+    # The other pose that a flat board may have in one image.
     both = np.isfinite(poses.error_px).all(1)
-    p = int(np.flatnonzero((pictures.view == 1) & both)[10])
+    p = int(np.flatnonzero((images.view == 1) & both)[10])
     R, t = second.pose
     board_R, board_t = R.T @ poses.R[p, 0], R.T @ (poses.t_mm[p, 0] - t)
     mirrored_R = poses.R[p, 1] @ board_R.T
@@ -125,7 +125,7 @@ def bad_rigs(solved: BoardCalibration) -> dict[str, CameraRig]:
         "mirrored pose": with_second(mirrored),
         "focal length 10 % off": with_second(second.replace(K=np.diag([1.1, 1.1, 1]) @ second.K)),
         "moved by 5 cm": with_second(second.replace(t_mm=t + (50, 0, 0))),
-        "late by 80 ms": with_second(second.replace(latency_s=second.latency_s + 0.08)),
+        "late by 80 ms": with_second(second.replace(time_offset_s=second.time_offset_s + 0.08)),
     }
 
 
@@ -167,10 +167,10 @@ def test_another_lens_than_was_known_is_told(solved: BoardCalibration, seen: Boa
 
 def test_a_camera_without_views_stays_uncalibrated_and_says_why(rig: CameraRig, seen: BoardObservations) -> None:
     name = seen.cameras[2]
-    few = np.unique(seen.moment[seen.view == 2])[:3]
-    thinned = seen.where((seen.view != 2) | np.isin(seen.moment, few))
+    few = np.unique(seen.frame[seen.view == 2])[:3]
+    thinned = seen.where((seen.view != 2) | np.isin(seen.frame, few))
     known = {c.name: c.replace(R=None, t_mm=None) for c in rig if c.name != name}
-    found = calibrate(thinned, CalibrateConfig(board=BOARD, known_lenses=True), NullReporter(), known=known)
+    found = calibrate(thinned, CalibrateConfig(board=BOARD, fixed_intrinsics=True), NullReporter(), known=known)
     assert not found.rig[name].posed
     assert name in found.missing[name]
     findings = judge(measure(found), found.rig, thinned, calibration=found)
@@ -202,7 +202,7 @@ def test_a_fisheye_is_fitted() -> None:
     base = random_rig(np.random.default_rng(5), 1, size_px=(1280, 720)).cameras[0]
     K = np.array([[420, 0, 650], [0, 421, 350], [0, 0, 1.0]])
     fisheye = base.replace(K=K, distortion=np.array([0.03, -0.01, 0.004, -0.001]), lens="fisheye")
-    views = closeups(CameraRig(cameras=(fisheye,)), BOARD, seed=1, pictures=30)
+    views = closeups(CameraRig(cameras=(fisheye,)), BOARD, seed=1, images=30)
     fit = fit_lenses(views, views.cameras, "fisheye")[fisheye.name]
     assert fit.camera.K[:2] == pytest.approx(K[:2], abs=2.5)
     assert fit.rmse_px < 0.6
@@ -229,7 +229,7 @@ def test_observations_and_residuals_on_disk(
         with pytest.raises(CoreError):
             BoardObservations.load(path)
     with pytest.raises(CoreError, match="not sorted"):
-        dataclasses.replace(seen, view=seen.view[::-1], moment=seen.moment[::-1])
+        dataclasses.replace(seen, view=seen.view[::-1], frame=seen.frame[::-1])
 
 
 @pytest.mark.parametrize(
@@ -241,11 +241,11 @@ def test_observations_and_residuals_on_disk(
 )
 def test_other_boards_place_cameras_of_known_lenses(board: Board, rig: CameraRig) -> None:
     late = (0.0, 0.05, 0.0, -0.03)
-    seen = wave(rig, board, seed=2, seconds=25, latency_s=late)
+    seen = wave(rig, board, seed=2, seconds=25, time_offset_s=late)
     known = {c.name: c.replace(R=None, t_mm=None) for c in rig}
-    found = calibrate(seen, CalibrateConfig(board=board, known_lenses=True), NullReporter(), known=known)
+    found = calibrate(seen, CalibrateConfig(board=board, fixed_intrinsics=True), NullReporter(), known=known)
     away, turned = errors(found.rig, rig)
     assert away < 0.004
     assert turned < 0.3
-    delay = np.array([c.latency_s for c in found.rig])
-    assert delay - np.median(delay) == pytest.approx(np.array(late) - np.median(late), abs=0.004)
+    time_offset = np.array([c.time_offset_s for c in found.rig])
+    assert time_offset - np.median(time_offset) == pytest.approx(np.array(late) - np.median(late), abs=0.004)

@@ -23,7 +23,7 @@ def test_a_good_random_rig_is_called_good(seed: int) -> None:
     rig = random_rig(np.random.default_rng(seed), 3 + seed % 3, size_px=(1920, 1080))
     seen = wave(rig, board, seed=seed, seconds=30)
     found = calibrate(
-        seen, CalibrateConfig(board=board), NullReporter(), lens_views=[closeups(rig, board, seed=seed, pictures=30)]
+        seen, CalibrateConfig(board=board), NullReporter(), lens_views=[closeups(rig, board, seed=seed, images=30)]
     )
     way = found.solution.way
     places = (board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)

@@ -11,7 +11,7 @@ from core.board.observations import merge
 from core.board.pattern import Board
 from core.calibration.board.guidance import next_to_show
 from core.calibration.board.intrinsics import Coverage
-from core.calibration.board.static_board import resting_pose
+from core.calibration.board.static_board import static_board_pose
 from core.calibration.world import (
     Similarity,
     from_floor_points,
@@ -40,7 +40,7 @@ SKEW = Similarity(R=exp(np.array([0.4, -1.1, 0.7])), origin_mm=np.array([300.0, 
     "change",
     [SKEW, turned("x", 1), turned("y", 3), upside_down(), shifted(np.array([1.0, 2, 3])), Similarity(scale=1.7)],
 )
-def test_pictures_do_not_change_with_the_frame(change: Similarity) -> None:
+def test_images_do_not_change_with_the_frame(change: Similarity) -> None:
     moved = change.rig(RIG)
     assert project_rig(moved, change.points(POINTS)) == pytest.approx(project_rig(RIG, POINTS), abs=1e-6)
 
@@ -117,14 +117,14 @@ def test_the_floor_from_a_board_that_lies_there() -> None:
     times = np.repeat(np.arange(3)[:, None] / 2.0, 4, 1)
     frame = np.repeat(np.arange(3)[:, None], 4, 1)
     seen = merge(board, RIG.names, [c.size_px for c in RIG], times, frame, found)
-    R, t = resting_pose(RIG, seen)
+    R, t = static_board_pose(RIG, seen)
     assert t == pytest.approx(at, abs=2)
     assert pytest.approx(lies, abs=2e-3) == R
     rig = from_pose(R, t, RIG).rig(RIG)
     assert all(abs(c.centre_mm[2] - RIG[c.name].centre_mm[2]) < 8 for c in rig)
-    moving = dataclasses.replace(seen, xy_px=seen.xy_px + 60 * seen.moment[:, None])
+    moving = dataclasses.replace(seen, xy_px=seen.xy_px + 60 * seen.frame[:, None])
     with pytest.raises(CoreError, match="moves"):
-        resting_pose(RIG, moving)
+        static_board_pose(RIG, moving)
 
 
 def test_the_accuracy_map_is_what_triangulation_shows() -> None:
@@ -144,11 +144,11 @@ def test_the_accuracy_map_is_what_triangulation_shows() -> None:
 
 
 def test_what_to_show_next_names_the_largest_lack() -> None:
-    full = Coverage(cells=np.full((5, 8), 9), share=1.0, tilt_deg=np.linspace(0, 60, 30), pictures=30)
+    full = Coverage(cells=np.full((5, 8), 9), share=1.0, tilt_deg=np.linspace(0, 60, 30), images=30)
     names = ("a", "b", "c", "d")
     together = np.full((4, 4), 30)
     assert next_to_show(names, [full] * 4, together) == "Every camera has seen enough."
-    blind = dataclasses.replace(full, pictures=0)
+    blind = dataclasses.replace(full, images=0)
     assert "Show the board to c" in next_to_show(names, [full, full, blind, full], together)
     apart = together.copy()
     apart[:2, 2:] = apart[2:, :2] = 0

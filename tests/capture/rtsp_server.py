@@ -1,4 +1,4 @@
-"""An RTSP server with two test pictures, for the system's Python: `python3 rtsp_server.py PORT`.
+"""An RTSP server with two test images, for the system's Python: `python3 rtsp_server.py PORT`.
 
 Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,ugly}.
 """
@@ -13,7 +13,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - only once the versions are said
 
-PICTURES = "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=25/1"
+IMAGES = "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=25/1"
 ENCODERS = {
     "h264": "x264enc tune=zerolatency key-int-max=25 speed-preset=ultrafast ! rtph264pay name=pay0 pt=96",
     "mjpeg": "jpegenc ! rtpjpegpay name=pay0 pt=26",
@@ -26,7 +26,7 @@ server = GstRtspServer.RTSPServer()
 server.set_service(sys.argv[1])
 for path, encoder in ENCODERS.items():
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(f"( {PICTURES} ! {encoder} )")
+    factory.set_launch(f"( {IMAGES} ! {encoder} )")
     server.get_mount_points().add_factory(f"/{path}", factory)
 server.attach(None)
 sys.stdout.write("ready\n")

@@ -23,7 +23,7 @@ from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.live import BoardWatch
 from core.capture.recorder import Recorder, finish
 from core.capture.source import open_source
-from core.capture.sources.demo import DemoRoom, demo_rig
+from core.capture.sources.demo import DemoCameras, demo_rig
 from core.config import to_mapping
 from core.errors import CancelledError, CoreError
 from core.files import read_json, write_yaml
@@ -39,16 +39,16 @@ DEMO = tuple(f"cam{i:02d}=demo:cam{i:02d}" for i in range(1, 5))
 
 
 def jpeg(number: int) -> bytes:
-    """A picture that says its number: how bright its left half is."""
-    picture = np.full((120, 160, 3), 40, np.uint8)
-    picture[:, :80] = 60 + number % 150
-    ok, data = cv2.imencode(".jpg", picture)
+    """An image that says its number: how bright its left half is."""
+    image = np.full((120, 160, 3), 40, np.uint8)
+    image[:, :80] = 60 + number % 150
+    ok, data = cv2.imencode(".jpg", image)
     assert ok
     return data.tobytes()
 
 
 class MotionJpeg(http.server.BaseHTTPRequestHandler):
-    """What network cameras do: pictures without end, in parts of one answer."""
+    """What network cameras do: images without end, in parts of one answer."""
 
     def do_GET(self) -> None:
         if self.path != "/stream":
@@ -99,9 +99,9 @@ def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server:
     params = RecordParams(cameras=(f"left={server}/stream", f"{server}/stream"), name="wave", board=BOARD)
     run = session.new_run("record")
     result = record(session, params, run, Stopping(4.0))
-    assert result["take"] == "wave" and set(result["pictures"]) == {"left", "cam02"}
+    assert result["take"] == "wave" and set(result["images"]) == {"left", "cam02"}
     take = session.take("wave")
-    assert take.manifest.kind == "board" and all(n > 25 for n in result["pictures"].values())
+    assert take.manifest.kind == "board" and all(n > 25 for n in result["images"].values())
     with av.open(str(take.video_path("left"))) as container:
         assert container.streams.video[0].codec_context.name == "mjpeg"  # as the camera sent it
     with VideoReader(take.video_path("left")) as video:
@@ -111,7 +111,7 @@ def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server:
     known = times.frame_time_s[:, 0][np.isfinite(times.frame_time_s[:, 0])]
     assert np.median(np.diff(known)) == pytest.approx(0.04, abs=0.02)
     state = read_json(run.live_state)
-    assert state["cameras"]["left"]["frames"] > 25 and run.live_picture("left").is_file()
+    assert state["cameras"]["left"]["frames"] > 25 and run.live_image("left").is_file()
     assert not (run.recording).exists()
 
 
@@ -138,12 +138,12 @@ def rtsp() -> Iterator[str]:
 def test_rtsp_cameras_are_recorded_in_their_own_codecs(session: Session, rtsp: str) -> None:
     params = RecordParams(cameras=(f"one={rtsp}/h264", f"two={rtsp}/mjpeg"), board=BOARD)
     result = record(session, params, session.new_run("record"), Stopping(8.0))
-    assert all(n > 50 for n in result["pictures"].values())
+    assert all(n > 50 for n in result["images"].values())
     take = session.take(result["take"])
     for name, codec in (("one", "h264"), ("two", "mjpeg")):
         with av.open(str(take.video_path(name))) as container:
             assert container.streams.video[0].codec_context.name == codec
-            assert sum(1 for _ in container.decode(video=0)) == result["pictures"][name]
+            assert sum(1 for _ in container.decode(video=0)) == result["images"][name]
     steps = np.diff(take.timeline().frame_time_s, axis=0)
     assert np.nanmedian(steps) == pytest.approx(0.04, abs=0.005)
 
@@ -166,10 +166,10 @@ def test_what_is_no_camera_is_told_with_a_remedy(address: str, words: str) -> No
     assert re.search(words, f"{refused.value.message} {refused.value.hint}") and refused.value.hint
 
 
-def test_an_address_without_pictures(server: str, session: Session) -> None:
+def test_an_address_without_images(server: str, session: Session) -> None:
     with pytest.raises(CoreError, match="cannot be opened"):
         open_source(f"{server}/other")
-    with pytest.raises(CoreError, match="No camera sent a picture"):
+    with pytest.raises(CoreError, match="No camera sent an image"):
         record(
             session, RecordParams(cameras=(f"{server}/other",), board=BOARD), session.new_run("record"), NullReporter()
         )
@@ -183,7 +183,7 @@ def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server
     params = RecordParams(cameras=(f"good={server}/stream", "bad=nowhere"), seconds=2.5, board=BOARD)
     reporter = RecordingReporter()
     result = record(session, params, session.new_run("record"), reporter)
-    assert list(result["pictures"]) == ["good"]
+    assert list(result["images"]) == ["good"]
     assert any(level == "warning" and text.startswith("bad: There is no camera") for text, level in reporter.notes)
 
 
@@ -215,7 +215,7 @@ def test_a_video_plays_at_its_own_speed(tmp_path: Path) -> None:
 def test_the_demo_room_is_recorded_and_calibrated_to_its_exact_truth(session: Session) -> None:
     run = session.new_run("record")
     result = record(session, RecordParams(cameras=DEMO, seconds=25, board=BOARD), run, NullReporter())
-    assert all(n > 150 for n in result["pictures"].values())
+    assert all(n > 150 for n in result["images"].values())
     state = read_json(run.live_state)
     assert any(len(camera["corners"]) > 4 for camera in state["cameras"].values())
     assert sum(camera["board"] > 5 for camera in state["cameras"].values()) >= 3
@@ -228,10 +228,10 @@ def test_the_demo_room_is_recorded_and_calibrated_to_its_exact_truth(session: Se
     mine, exact = (np.array([c.centre_mm for c in rig]) for rig in (found, truth))
     apart = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (mine, exact)]
     assert np.abs(apart[0] - apart[1]).max() < 0.02 * apart[1].max()
-    assert max(abs(c.latency_s) for c in found) < 0.005
+    assert max(abs(c.time_offset_s) for c in found) < 0.005
 
 
-def test_a_killed_recording_loses_a_moment_and_is_brought_in(session: Session, tmp_path: Path) -> None:
+def test_a_killed_recording_loses_a_frame_and_is_brought_in(session: Session, tmp_path: Path) -> None:
     params = to_mapping(RecordParams(cameras=DEMO[:2], board=BOARD))
     write_yaml(tmp_path / "record.yaml", params)
     command = [sys.executable, "-m", "core.cli", "record", str(session.root), "--config", str(tmp_path / "record.yaml")]
@@ -246,7 +246,7 @@ def test_a_killed_recording_loses_a_moment_and_is_brought_in(session: Session, t
     (run,) = session.layout.runs.iterdir()
     told = {t.name.split(".")[0]: t.read_text().count("\n") for t in (run / "recording").glob("*.times.csv")}
     result = record(session, RecordParams(cameras=DEMO[:2], board=BOARD), session.layout.run(run.name), NullReporter())
-    assert all(result["pictures"][name] >= count - 10 for name, count in told.items())  # a second at most
+    assert all(result["images"][name] >= count - 10 for name, count in told.items())  # a second at most
 
 
 def test_what_a_recorder_left_behind(tmp_path: Path) -> None:
@@ -260,14 +260,14 @@ def test_what_a_recorder_left_behind(tmp_path: Path) -> None:
 
 
 def test_a_watch_says_what_was_seen_and_what_is_missing() -> None:
-    room = DemoRoom(BOARD)
+    room = DemoCameras(BOARD)
     watch = BoardWatch(BOARD, {c.name: c.size_px for c in room.rig})
     assert "not at all" in watch.summary().advice
     for index in range(0, 200, 4):
-        pictures = {c.name: np.repeat(room.picture(c, index)[..., None], 3, 2) for c in room.rig}
-        corners = watch.look(pictures)
+        images = {c.name: np.repeat(room.image(c, index)[..., None], 3, 2) for c in room.rig}
+        corners = watch.look(images)
         assert all(xy.shape[1] == 2 for xy in corners.values())
     told = watch.summary()
-    assert all(told.coverage[c.name].pictures > 3 for c in room.rig)
+    assert all(told.coverage[c.name].images > 3 for c in room.rig)
     assert (told.shared == told.shared.T).all() and told.shared.max() > 5 and not np.diag(told.shared).any()
     assert told.advice and "not at all" not in told.advice

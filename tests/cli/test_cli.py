@@ -69,18 +69,18 @@ def test_new_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_the_capture_space_is_shown_set_and_forgotten(
+def test_the_capture_volume_is_shown_set_and_forgotten(
     sample_session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["space", str(sample_session.root)]
+    command = ["volume", str(sample_session.root)]
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "the rig alone" in printed and "52 x 24 x 20 voxels" in printed
-    assert sample_session.space is None
+    assert sample_session.volume is None
     assert main([*command, "--set", "size_mm=[4000,3000,2200]", "--set", "synthetic.side_share=0.1"]) == 0
     printed = capsys.readouterr().out
     assert "Set by somebody" in printed and "4.00 x 3.00 x 2.20 m, 36 x 24 x 20 voxels" in printed
-    chosen = sample_session.space
+    chosen = sample_session.volume
     assert chosen is not None
     assert chosen.size_mm == (4000, 3000, 2200) and chosen.synthetic.side_share == 0.1
     assert chosen.rig == sample_session.require_rig().digest
@@ -91,7 +91,7 @@ def test_the_capture_space_is_shown_set_and_forgotten(
         assert words in " ".join(capsys.readouterr().err.split())
     assert main([*command, "--derive"]) == 0
     assert "the rig alone" in capsys.readouterr().out
-    assert sample_session.space is None
+    assert sample_session.volume is None
 
 
 def test_demo_is_made_once_and_opened_afterwards(sample_session: Session, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,13 +130,13 @@ def test_a_verb_leaves_the_same_run_folder_as_the_worker(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["label", "{root}", "--take", "nobody"], ["no take 'nobody'", "two_people"]),
-        (["label", "{root}", "--set", "pose2d.long_sid=3"], ["pose2d.long_sid", "long_side_px"]),
-        (["label", "{root}", "--set", "pose2d"], ["not an override", "name=value"]),
-        (["label", "{root}", "--config", "{root}/none.yaml"], ["does not exist"]),
+        (["pose2d", "{root}", "--take", "nobody"], ["no take 'nobody'", "two_people"]),
+        (["pose2d", "{root}", "--set", "pose2d.long_sid=3"], ["pose2d.long_sid", "long_side_px"]),
+        (["pose2d", "{root}", "--set", "pose2d"], ["not an override", "name=value"]),
+        (["pose2d", "{root}", "--config", "{root}/none.yaml"], ["does not exist"]),
         (["export", "{root}"], ["no 3D poses", "Baseline"]),
         (["export", "{root}", "--poses", "baseline", "--formats", "fbx"], ["fbx"]),
-        (["label", "{root}/takes"], ["not a session"]),
+        (["pose2d", "{root}/takes"], ["not a session"]),
         (["resume", "{root}", "none"], ["does not exist"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""The whole path on real footage, a few moments of it, with networks small enough to train in seconds."""
+"""The whole path on real footage, a few frames of it, with networks small enough to train in seconds."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from core.errors import CancelledError
 from core.files import read_json, read_yaml
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
 from core.models.store import Checkpoint
-from core.pipelines.params import PathParams
-from core.pipelines.run import run_path
+from core.pipelines.params import RunParams
+from core.pipelines.run import run_pipeline
 from core.progress import RecordingReporter
 from core.session import BASELINE, Session
 from core.session.status import trained_runs
-from core.session.volume import set_space
+from core.session.volume import set_volume
 from core.training import config as training
-from core.types import ChosenSpace
+from core.types import VolumeSettings
 
-MOMENTS = 6
+FRAMES = 6
 
 
 def tiny() -> training.TrainConfig:
@@ -42,7 +42,7 @@ def tiny() -> training.TrainConfig:
 
 @pytest.fixture
 def session(short_session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A few moments of the sample, and a preset that trains in seconds."""
+    """A few frames of the sample, and a preset that trains in seconds."""
     monkeypatch.setitem(training.PRESETS, "tiny", tiny)
     return short_session
 
@@ -57,11 +57,11 @@ class StopsInTraining(RecordingReporter):
 def test_from_videos_to_files_and_figures_and_again(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     stopped = StopsInTraining()
     with pytest.raises(CancelledError):
-        run_path(session, PathParams(take="two_people", preset="tiny"), session.new_run("path"), stopped)
+        run_pipeline(session, RunParams(take="two_people", preset="tiny"), session.new_run("run"), stopped)
     shares = [done for done, total, _ in stopped.progresses if total == 1.0]
     assert shares == sorted(shares), "the progress of the whole only grows"
 
-    command = ["path", str(session.root), "--preset", "tiny", "--formats", "json", "csv"]
+    command = ["run", str(session.root), "--preset", "tiny", "--formats", "json", "csv"]
     assert main(command) == 0
     printed = " ".join(capsys.readouterr().out.split())
     take = session.take("two_people")
@@ -82,11 +82,11 @@ def test_from_videos_to_files_and_figures_and_again(session: Session, capsys: py
     assert "Already trained with these settings" in capsys.readouterr().err
     assert weights.stat().st_mtime_ns == before and trained_runs(session) == [model]
 
-    before = Checkpoint.load(model.checkpoints / "best").space
-    set_space(session, ChosenSpace(centre_mm=(-900, 0, 900), size_mm=(4800, 3200, 2400)), 400.0)
+    before = Checkpoint.load(model.checkpoints / "best").volume
+    set_volume(session, VolumeSettings(centre_mm=(-900, 0, 900), size_mm=(4800, 3200, 2400)), 400.0)
     assert main(command) == 0
     other = next(run for run in trained_runs(session) if run != model)
-    space = Checkpoint.load(other.checkpoints / "best").space
-    assert space.size_mm.tolist() == [4800, 3200, 2400], "another space is another training"
-    assert before.to_mapping() != space.to_mapping()
-    assert read_yaml(other.config)["training"]["space_mm"] == [-3300, -1600, -300, 1500, 1600, 2100]
+    volume = Checkpoint.load(other.checkpoints / "best").volume
+    assert volume.size_mm.tolist() == [4800, 3200, 2400], "another space is another training"
+    assert before.to_mapping() != volume.to_mapping()
+    assert read_yaml(other.config)["training"]["volume_mm"] == [-3300, -1600, -300, 1500, 1600, 2100]

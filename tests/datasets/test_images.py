@@ -1,4 +1,4 @@
-"""What the backbone looks at: where a picture lies in its input, what is black, and what is kept on disk."""
+"""What the backbone looks at: where an image lies in its input, what is black, and what is kept on disk."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.datasets.images import StoredPictures, normalise, stored_size
-from core.datasets.take_images import filmed_pictures, take_pictures
+from core.datasets import take_images as module
+from core.datasets.images import StoredImages, normalise, stored_size
+from core.datasets.take_images import filmed_images, take_images
 from core.errors import CancelledError, CoreError
-from core.models import take_pictures as module
 from core.models.affine import augment, fit, fit_rig, heatmap_size
 from core.models.backbone import BackboneMaps, PoseResNet
 from core.models.config import BackboneConfig, HeatmapConfig, ModelConfig
@@ -35,21 +35,21 @@ def rig_of(*sizes_px: tuple[int, int]) -> CameraRig:
     return CameraRig(cameras=tuple(Camera(name=f"c{v}", size_px=size, K=K) for v, size in enumerate(sizes_px)))
 
 
-def colours(pictures: Tensor) -> Tensor:
-    """Pictures (..., 3, h, w) in 0..255 again."""
-    return (pictures * STD[:, None, None] + MEAN[:, None, None]) * 255
+def colours(images: Tensor) -> Tensor:
+    """Images (..., 3, h, w) in 0..255 again."""
+    return (images * STD[:, None, None] + MEAN[:, None, None]) * 255
 
 
 def blob(size_px: tuple[int, int], xy_px: np.ndarray, sigma_px: float) -> np.ndarray:
-    """A picture (H, W, 3) with one bright hill at a point."""
+    """An image (H, W, 3) with one bright hill at a point."""
     x, y = np.arange(size_px[0]), np.arange(size_px[1])[:, None]
     hill = np.exp(-((x - xy_px[0]) ** 2 + (y - xy_px[1]) ** 2) / (2 * sigma_px**2))
     return np.repeat((250 * hill).round().astype(np.uint8)[..., None], 3, 2)
 
 
-def centroid(picture: Tensor) -> np.ndarray:
-    """(2,) x, y of the brightness of one picture (3, h, w) in 0..255."""
-    grey = picture.mean(0).double()
+def centroid(image: Tensor) -> np.ndarray:
+    """(2,) x, y of the brightness of one image (3, h, w) in 0..255."""
+    grey = image.mean(0).double()
     x, y = torch.arange(grey.shape[1]), torch.arange(grey.shape[0])
     return np.array([float((grey.sum(0) * x).sum() / grey.sum()), float((grey.sum(1) * y).sum() / grey.sum())])
 
@@ -67,7 +67,7 @@ class TestWhereItLies:
     @pytest.mark.parametrize("stride", [2, 4])
     @pytest.mark.parametrize("size_px", [(960, 540), (540, 960)])
     @pytest.mark.parametrize(("turn", "zoom"), [(0.0, 0.0), (0.6, 0.2)])
-    def test_heatmap_px_times_the_stride_is_picture_px(
+    def test_heatmap_px_times_the_stride_is_image_px(
         self, stride: int, size_px: tuple[int, int], turn: float, zoom: float
     ) -> None:
         rig, size_hw = rig_of(size_px), (120, 120)
@@ -75,17 +75,17 @@ class TestWhereItLies:
         height, width = stored_size(size_px, (120 * stride, 120 * stride))
         reduced = cv2.resize(blob(size_px, xy_px, 14.0), (width, height), interpolation=cv2.INTER_AREA)
         affine = augment(fit_rig(rig, size_hw), size_hw, np.array([turn]), np.array([zoom]))
-        shown = StoredPictures([reduced[None]], rig, stride).version(np.array([0]), tensor(affine, CPU), size_hw)
+        shown = StoredImages([reduced[None]], rig, stride).version(np.array([0]), tensor(affine, CPU), size_hw)
         assert shown.shape == (1, 1, 3, 120 * stride, 120 * stride)
         found = centroid(colours(shown[0, 0]).clamp_min(0))
         expected = affine[0, 0] @ [*xy_px, 1]
         assert np.abs(found / stride - expected).max() < 0.03
 
-    def test_beyond_the_picture_and_without_one_it_is_black(self) -> None:
+    def test_beyond_the_image_and_without_one_it_is_black(self) -> None:
         rig, size_hw = rig_of((96, 48), (96, 48)), (24, 24)
         grey = np.full((1, 48, 96, 3), 100, np.uint8)
         affine = tensor(fit_rig(rig, size_hw), CPU)[None]
-        shown = colours(StoredPictures([grey, None], rig, 4).version(np.array([0]), affine, size_hw))
+        shown = colours(StoredImages([grey, None], rig, 4).version(np.array([0]), affine, size_hw))
         torch.testing.assert_close(shown[0, 0, :, 25:71], torch.full((3, 46, 96), 100.0), atol=1e-2, rtol=0)
         assert float(shown[0, 0, :, :23].abs().max()) < 1e-3 and float(shown[0, 0, :, 73:].abs().max()) < 1e-3
         assert float(shown[0, 1].abs().max()) < 1e-3
@@ -96,7 +96,7 @@ class TestWhereItLies:
 
     def test_a_change_of_colours_comes_before(self) -> None:
         rig, size_hw = rig_of((32, 32), (32, 32)), (8, 8)
-        pictures = StoredPictures([np.zeros((3, 32, 32, 3), np.uint8)] * 2, rig, 4)
+        images = StoredImages([np.zeros((3, 32, 32, 3), np.uint8)] * 2, rig, 4)
         affine = tensor(fit_rig(rig, size_hw), CPU).expand(3, -1, -1, -1)
         seen = []
 
@@ -104,7 +104,7 @@ class TestWhereItLies:
             seen.append(tuple(flat.shape))
             return flat + 10.0 * torch.arange(len(flat))[:, None, None, None]
 
-        shown = colours(pictures.version(np.arange(3), affine, size_hw, change))
+        shown = colours(images.version(np.arange(3), affine, size_hw, change))
         assert seen == [(6, 3, 32, 32)]
         assert shown[:, :, 0, 0, 0].flatten().tolist() == pytest.approx([0, 10, 20, 30, 40, 50], abs=1e-3)
 
@@ -119,20 +119,20 @@ class TestTake:
         return short_session.rig_for(take)
 
     @staticmethod
-    def shown(pictures: StoredPictures, rig: CameraRig, moments: list[int]) -> Tensor:
+    def shown(images: StoredImages, rig: CameraRig, frames: list[int]) -> Tensor:
         size_hw = heatmap_size(rig, SMALL.heatmap.long_side_px)
-        affine = tensor(fit_rig(rig, size_hw), CPU).expand(len(moments), -1, -1, -1)
-        return colours(pictures.version(np.array(moments), affine, size_hw))
+        affine = tensor(fit_rig(rig, size_hw), CPU).expand(len(frames), -1, -1, -1)
+        return colours(images.version(np.array(frames), affine, size_hw))
 
     def test_both_ways_show_what_was_filmed(self, take: Take, rig: CameraRig) -> None:
-        stored = self.shown(take_pictures(take, rig, SMALL, NullReporter()), rig, [4, 1])
-        with filmed_pictures(take, rig, SMALL) as films:
+        stored = self.shown(take_images(take, rig, SMALL, NullReporter()), rig, [4, 1])
+        with filmed_images(take, rig, SMALL) as films:
             filmed = self.shown(films, rig, [4, 1])
         assert torch.equal(stored, filmed)
         index = take.timeline().frame_index[:, 2]
         with VideoReader(take.video_path("cam03")) as video:
             whole = [cv2.resize(video.read(int(i)), (96, 169), interpolation=cv2.INTER_AREA) for i in index]
-        alone = StoredPictures([None, None, np.stack(whole), None], rig, 4)
+        alone = StoredImages([None, None, np.stack(whole), None], rig, 4)
         expected, swapped = self.shown(alone, rig, [4, 1])[:, 2], self.shown(alone, rig, [1, 4])[:, 2]
         # Another filter, and colours after the size: a grey level, less than the people's steps change.
         assert float((stored[:, 2] - expected).abs().mean()) < 1.0
@@ -141,12 +141,12 @@ class TestTake:
     def test_they_are_made_once_and_again_when_what_they_come_from_changed(self, take: Take, rig: CameraRig) -> None:
         def made() -> int:
             reporter = RecordingReporter()
-            take_pictures(take, rig, SMALL, reporter)
+            take_images(take, rig, SMALL, reporter)
             assert not reporter.progresses or reporter.progresses[-1][:2] == (reporter.progresses[-1][1],) * 2
             return len(reporter.progresses)
 
         assert [made(), made()] == [4 * 6, 0]
-        files = sorted((take.layout.root / ".pictures").iterdir())
+        files = sorted((take.layout.root / ".images").iterdir())
         assert len(files) == 4
         later = files[0].stat().st_mtime + 10
         os.utime(take.video_path("cam02"), (later, later))
@@ -158,13 +158,13 @@ class TestTake:
 
     def test_a_cancelled_reduction_leaves_whole_files_only(self, take: Take, rig: CameraRig) -> None:
         with pytest.raises(CancelledError):
-            take_pictures(take, rig, SMALL, RecordingReporter(cancel_after=8))
-        assert len(list((take.layout.root / ".pictures").iterdir())) == 1
+            take_images(take, rig, SMALL, RecordingReporter(cancel_after=8))
+        assert len(list((take.layout.root / ".images").iterdir())) == 1
         reporter = RecordingReporter()
-        take_pictures(take, rig, SMALL, reporter)
+        take_images(take, rig, SMALL, reporter)
         assert len(reporter.progresses) == 18
 
-    def test_dropped_moments_and_other_cameras_are_black(
+    def test_dropped_frames_and_other_cameras_are_black(
         self, take: Take, rig: CameraRig, short_session: Session
     ) -> None:
         times = take.timeline()
@@ -172,18 +172,18 @@ class TestTake:
         index[2, 1] = -1
         short_session.write_take(take.manifest, dataclasses.replace(times, frame_index=index))
         fewer = dataclasses.replace(rig, cameras=(*rig.cameras, rig.cameras[0].replace(name="absent")))
-        shown = self.shown(take_pictures(take, fewer, SMALL, NullReporter()), fewer, [2, 3])
+        shown = self.shown(take_images(take, fewer, SMALL, NullReporter()), fewer, [2, 3])
         empty = shown.abs().amax((2, 3, 4)) < 1e-3
         assert empty.tolist() == [[False, True, False, False, True], [False, False, False, False, True]]
 
-    def test_of_a_late_camera_both_ways_show_what_was_filmed_at_the_moment(self, take: Take, rig: CameraRig) -> None:
+    def test_of_a_late_camera_both_ways_show_what_was_filmed_at_the_frame(self, take: Take, rig: CameraRig) -> None:
         step_s = float(np.diff(take.timeline().time_s).mean())
         late = dataclasses.replace(
-            rig, cameras=tuple(c.replace(latency_s=2.1 * step_s * (v == 1)) for v, c in enumerate(rig))
+            rig, cameras=tuple(c.replace(time_offset_s=2.1 * step_s * (v == 1)) for v, c in enumerate(rig))
         )
-        plain = self.shown(take_pictures(take, rig, SMALL, NullReporter()), rig, [1, 3, 5])
-        shown = self.shown(take_pictures(take, late, SMALL, NullReporter()), late, [1, 3, 5])
-        with filmed_pictures(take, late, SMALL) as films:
+        plain = self.shown(take_images(take, rig, SMALL, NullReporter()), rig, [1, 3, 5])
+        shown = self.shown(take_images(take, late, SMALL, NullReporter()), late, [1, 3, 5])
+        with filmed_images(take, late, SMALL) as films:
             assert torch.equal(self.shown(films, late, [1, 3, 5]), shown)
         assert torch.equal(shown[:, [0, 2, 3]], plain[:, [0, 2, 3]])
         assert torch.equal(shown[:2, 1], plain[1:, 1])
@@ -194,15 +194,15 @@ class TestTake:
     ) -> None:
         monkeypatch.setattr(module, "_KEPT_FREE_BYTES", 1 << 62)
         with pytest.raises(CoreError, match=r"need 0\.0 GB"):
-            take_pictures(take, rig, SMALL, NullReporter())
-        assert not (take.layout.root / ".pictures").exists()
+            take_images(take, rig, SMALL, NullReporter())
+        assert not (take.layout.root / ".images").exists()
 
 
 class TestBackboneMaps:
-    def test_is_the_backbone_on_the_pictures(self) -> None:
+    def test_is_the_backbone_on_the_images(self) -> None:
         rig, size_hw = rig_of((64, 64), (64, 64)), (16, 16)
         rng = np.random.default_rng(0)
-        pictures = StoredPictures([rng.integers(0, 255, (2, 64, 64, 3), np.uint8) for _ in rig], rig, 4)
+        images = StoredImages([rng.integers(0, 255, (2, 64, 64, 3), np.uint8) for _ in rig], rig, 4)
         network = PoseResNet(BackboneConfig(depth=18, width=0.125, deconv_channels=8), JOINTS)
         torch.nn.init.normal_(network.final_layer.weight, std=0.3)
         for norm in network.modules():
@@ -211,12 +211,12 @@ class TestBackboneMaps:
         with torch.no_grad():
             network(torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
         network.eval()
-        maps = BackboneMaps(network, pictures)
+        maps = BackboneMaps(network, images)
         affine = tensor(fit_rig(rig, size_hw), CPU).expand(2, -1, -1, -1)
         found = maps.version(np.array([1, 0]), affine, size_hw)
         assert maps.joints == tuple(range(15)) and found.shape == (2, 2, 15, 16, 16)
         with torch.no_grad():
-            alone = network(pictures.version(np.array([0]), affine[:1], size_hw)[0])[1].clamp(0, 1)
+            alone = network(images.version(np.array([0]), affine[:1], size_hw)[0])[1].clamp(0, 1)
         torch.testing.assert_close(found[1, 1].detach(), alone, atol=1e-5, rtol=1e-4)
         assert found.requires_grad and float(found.detach().std()) > 0.01
         with torch.no_grad():

@@ -150,7 +150,7 @@ WRITERS: Mapping[str, Callable[[Path], Written]] = {
 
 
 def write_predicted_poses(path: Path, poses2d: Mapping[str, Pose2D], frames: list[int], protocol: int = 2) -> None:
-    """2D poses of the frames as VoxelPose pickles them: picture to people, of whom each is a dict."""
+    """2D poses of the frames as VoxelPose pickles them: image to people, of whom each is a dict."""
     found = {}
     for name, pose in poses2d.items():
         for t, frame in enumerate(frames):
@@ -160,6 +160,6 @@ def write_predicted_poses(path: Path, poses2d: Mapping[str, Pose2D], frames: lis
     path.write_bytes(pickle.dumps(found, protocol))
 
 
-def write_picture(path: Path, image: np.ndarray) -> None:
+def write_image(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), image[..., ::-1])

@@ -65,13 +65,13 @@ def with_poses2d(made: layouts.Written, kind: str, coco: np.ndarray) -> dict[str
 
 
 class TestImport:
-    def test_pictures_become_videos_and_the_truth_lies_beside_them(self, session: Session, tmp_path: Path) -> None:
+    def test_images_become_videos_and_the_truth_lies_beside_them(self, session: Session, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "160906_pizza1", size_px=(192, 108))
         for name in made.rig.names:
             for frame in made.test:
                 if (name, frame) != ("00_12", made.test[2]):
                     path = made.folder / "hdImgs" / name / f"{name}_{frame:08d}.jpg"
-                    layouts.write_picture(path, videos.picture(frame, 192, 108))
+                    layouts.write_image(path, videos.image(frame, 192, 108))
         result = run(session, "import-dataset", folder=str(made.folder))
         assert (result["take"], result["frames"], result["tested"]) == ("160906_pizza1", 4, 4)
         take = session.take("160906_pizza1")
@@ -96,19 +96,19 @@ class TestImport:
         result = run(session, "import-dataset", folder=str(made.folder), name="walk")
         take = session.take("walk")
         assert take.cameras == ("00_03", "00_06", "00_12")
-        assert any("no pictures of 00_13, 00_23" in note for note in result["notes"])
+        assert any("no images of 00_13, 00_23" in note for note in result["notes"])
         assert take.timeline().frame_index[:, 0].tolist() == made.test == [10, 22, 34, 46]
         assert take.timeline().frame_index[:, 2].tolist() == [10, 22, 34, -1], "the video has ended"
         with VideoReader(take.video_path("00_06")) as video:
             assert videos.number_in(video.read(22)) == 22
 
-    def test_frames_without_any_picture_are_left_out(self, session: Session, tmp_path: Path) -> None:
+    def test_frames_without_any_image_are_left_out(self, session: Session, tmp_path: Path) -> None:
         made = layouts.WRITERS["campus"](tmp_path / "CampusSeq1")
         with_poses2d(made, "campus", layouts.coco_actors(760))
         for frame in (355, 356, 700):
             for name in made.rig.names[:2]:
                 path = made.folder / f"Camera{name}" / f"campus4-c{name}-{frame:05d}.png"
-                layouts.write_picture(path, videos.picture(frame, 360, 288))
+                layouts.write_image(path, videos.image(frame, 360, 288))
         result = run(session, "import-dataset", folder=str(made.folder))
         assert result["frames"] == 3 and result["estimator"] == "maskrcnn_hrnet"
         take = session.take("CampusSeq1")
@@ -143,13 +143,13 @@ class TestImport:
         assert session.take_names() == [] and session.rig is None
         assert not session.layout.incoming.exists()
 
-    def test_without_pictures_there_is_a_take_of_2d_poses(self, session: Session, tmp_path: Path) -> None:
+    def test_without_images_there_is_a_take_of_2d_poses(self, session: Session, tmp_path: Path) -> None:
         """It can be triangulated, and that is judged on its truth."""
         made = layouts.WRITERS["shelf"](tmp_path / "Shelf")
         with_poses2d(made, "shelf", layouts.coco_actors(640))
         result = run(session, "import-dataset", folder=str(made.folder), split="all")
         assert result["frames"] == 640 and result["tested"] == 301
-        run(session, "associate", take="Shelf", estimator="maskrcnn_hrnet")
+        run(session, "triangulate", take="Shelf", estimator="maskrcnn_hrnet")
         judged = run(session, "evaluate-dataset")
         assert judged["frames"] == 301 and judged["sequences"] == ["Shelf"] and judged["missed_frames"] == 0
         assert judged["figures"]["average"] > 97
@@ -193,7 +193,7 @@ class TestEvaluate:
         assert judged["missed_frames"] == 1 and judged["figures"]["recall500"] == 75
         assert reporter.notes[-1] == ("Nobody was predicted in 1 of 4 frames: they count as missed.", "warning")
 
-    def test_a_result_without_moments_is_all_missed(self, session: Session, tmp_path: Path) -> None:
+    def test_a_result_without_frames_is_all_missed(self, session: Session, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         run(session, "import-dataset", folder=str(made.folder))
         empty = Pose3DSequence(
@@ -219,13 +219,13 @@ class TestEvaluate:
         assert judged["figures"]["mpjpe_mm"] == pytest.approx(30)
         assert judged["figures"]["ap25"] == pytest.approx(50, abs=0.01)
 
-    @pytest.mark.parametrize("moments", ["tested", "numbered", "from a frame on"])
-    def test_how_a_file_s_moments_find_their_frames(self, moments: str, session: Session, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("frames", ["tested", "numbered", "from a frame on"])
+    def test_how_a_file_s_frames_find_their_frames(self, frames: str, session: Session, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq", first=5)
         first: int | None = None
-        if moments == "tested":
+        if frames == "tested":
             found = predicted(made, made.test, 29.97)
-        elif moments == "numbered":  # a row for every frame of the set's counting, from 0 on
+        elif frames == "numbered":  # a row for every frame of the set's counting, from 0 on
             found = predicted(made, made.all, 29.97)
             xyz = np.concatenate([np.full((5, 2, 15, 3), np.nan), found.xyz_mm])
             score = np.isfinite(xyz).all(-1).astype(float)
@@ -244,7 +244,7 @@ class TestEvaluate:
         made = layouts.write_panoptic(tmp_path / "seq")
         predicted(made, made.all[:3], 29.97).save(tmp_path / "p.nc")
         asked = {"folders": [str(made.folder)], "poses": [str(tmp_path / "p.nc")]}
-        with pytest.raises(CoreError, match="3 moments; the data set tests 4 frames up to number 136") as error:
+        with pytest.raises(CoreError, match="3 frames; the data set tests 4 frames up to number 136") as error:
             run(session, "evaluate-dataset", **asked)
         assert "first_frame" in error.value.hint
         with pytest.raises(CoreError, match="covers none of the frames"):

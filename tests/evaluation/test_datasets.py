@@ -100,9 +100,9 @@ class TestContract:
                 read_dataset(folder, kind)
             assert error.value.hint
 
-    def test_without_pictures_there_are_none(self, written: tuple[str, Written]) -> None:
+    def test_without_images_there_are_none(self, written: tuple[str, Written]) -> None:
         data = read_dataset(written[1].folder)
-        assert not data.pictures and not data.videos and not data.poses2d
+        assert not data.images and not data.videos and not data.poses2d
 
 
 def test_unknown_kinds_and_folders_of_folders(tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ class TestActors:
             read_dataset(made.folder)
 
 
-class TestPictures:
-    def test_single_pictures_by_their_numbers(self, tmp_path: Path) -> None:
+class TestImages:
+    def test_single_images_by_their_numbers(self, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         for name in made.rig.names[:2]:
             for frame in made.test[1:]:
@@ -251,11 +251,11 @@ class TestPictures:
         (made.folder / "hdVideos" / "hd_00_12.mp4").touch()
         (made.folder / "hdVideos" / "hd_00_03.mp4").touch()
         data = read_dataset(made.folder)
-        assert set(data.pictures) == {"00_03", "00_06"}
-        first, second, *_ = data.pictures["00_06"]
+        assert set(data.images) == {"00_03", "00_06"}
+        first, second, *_ = data.images["00_06"]
         assert first is None and second is not None and second.name == f"00_06_{made.test[1]:08d}.jpg"
-        assert set(data.videos) == {"00_12"}, "single pictures go before a video"
-        assert any("00_03 lacks the pictures of 1 of 4" in note for note in data.notes)
+        assert set(data.videos) == {"00_12"}, "single images go before a video"
+        assert any("00_03 lacks the images of 1 of 4" in note for note in data.notes)
 
     def test_shelf_and_campus_name_theirs_differently(self, tmp_path: Path) -> None:
         for kind, pattern in (("shelf", "Camera1/img_{:06d}.png"), ("campus", "Camera1/campus4-c1-{:05d}.png")):
@@ -263,7 +263,7 @@ class TestPictures:
             (made.folder / "Camera1").mkdir()
             (made.folder / pattern.format(made.test[3])).touch()
             data = read_dataset(made.folder)
-            assert [p is not None for p in data.pictures["1"][:5]] == [False, False, False, True, False]
+            assert [p is not None for p in data.images["1"][:5]] == [False, False, False, True, False]
 
 
 def test_a_truth_of_other_length_is_refused(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from core.files import read_json, write_text
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
 from core.models.networks import Networks
 from core.models.store import Checkpoint
-from core.pipelines.params import AssociateParams, EvaluateParams
+from core.pipelines.params import EvaluateParams, TriangulateParams
 from core.pipelines.verbs import verb
 from core.progress import NullReporter, RecordingReporter
 from core.session import BASELINE, Session, TakeCamera, TakeManifest, Timeline
 from core.synthetic import people, rigs
 from core.synthetic.observe import observe
-from core.types import CaptureSpace
+from core.types import CaptureVolume
 
 T, FPS = 40, 30.0
 
@@ -52,7 +52,7 @@ def test_evaluation_before_association_says_what_to_do(session):
 
 def test_associate_stores_a_baseline_that_says_where_it_comes_from(session):
     reporter = RecordingReporter()
-    result = run(session, "associate", AssociateParams(take="walk"), reporter)
+    result = run(session, "triangulate", TriangulateParams(take="walk"), reporter)
     assert result["people_per_frame"] == {"2": T}
     assert result["person_ids"] == [1, 2]
     assert result["identity_switches"] == 0
@@ -68,7 +68,7 @@ def test_associate_stores_a_baseline_that_says_where_it_comes_from(session):
 
 
 def test_evaluate_reports_the_baseline_where_nothing_was_trained(session):
-    run(session, "associate", AssociateParams(take="walk"))
+    run(session, "triangulate", TriangulateParams(take="walk"))
     report = run(session, "evaluate", EvaluateParams(take="walk"))
     assert report == read_json(session.take("walk").layout.report)
     assert report["take"] == "walk"
@@ -85,12 +85,12 @@ def test_evaluate_reports_the_baseline_where_nothing_was_trained(session):
 
 
 def test_an_unknown_run_is_refused(session):
-    run(session, "associate", AssociateParams(take="walk"))
+    run(session, "triangulate", TriangulateParams(take="walk"))
     with pytest.raises(CoreError, match="holds no trained networks"):
         run(session, "evaluate", EvaluateParams(take="walk", run="nothing"))
 
 
-def test_nobody_in_the_pictures_is_a_warning_and_no_crash(session):
+def test_nobody_in_the_images_is_a_warning_and_no_crash(session):
     take = session.take("walk")
     for name, pose in take.poses2d("movenet_multipose").items():
         blind = type(pose)(
@@ -103,7 +103,7 @@ def test_nobody_in_the_pictures_is_a_warning_and_no_crash(session):
         blind.save(take.layout.poses2d_file("blind", name))
     write_text(take.layout.poses2d_manifest("blind"), "name: blind\n")
     reporter = RecordingReporter()
-    result = run(session, "associate", AssociateParams(take="walk", estimator="blind"), reporter)
+    result = run(session, "triangulate", TriangulateParams(take="walk", estimator="blind"), reporter)
     assert result["people_per_frame"] == {"0": T}
     assert result["reprojection_px_median"] is None
     assert any(level == "warning" and "Nobody was found" in text for text, level in reporter.notes)
@@ -113,7 +113,7 @@ def test_nobody_in_the_pictures_is_a_warning_and_no_crash(session):
 
 
 def test_networks_are_measured_on_the_same_observations(session):
-    run(session, "associate", AssociateParams(take="walk"))
+    run(session, "triangulate", TriangulateParams(take="walk"))
     model = session.new_run("train")
     torch.manual_seed(0)
     net = VolumeNetConfig(width=0.25, front_kernel=3)
@@ -122,8 +122,8 @@ def test_networks_are_measured_on_the_same_observations(session):
         root=RootNetConfig(net=net, threshold=0.45),
         pose=PoseNetConfig(net=net, voxels=24),
     )
-    space = CaptureSpace(centre_mm=[0.0, 0, 800], size_mm=[4400.0, 4400, 2000], voxels=(40, 40, 16))
-    Checkpoint(Networks(config).state_dict(), config, space, {"step": 0}, {}).save(model.checkpoints / "best")
+    volume = CaptureVolume(centre_mm=[0.0, 0, 800], size_mm=[4400.0, 4400, 2000], voxels=(40, 40, 16))
+    Checkpoint(Networks(config).state_dict(), config, volume, {"step": 0}, {}).save(model.checkpoints / "best")
     report = run(session, "evaluate", EvaluateParams(take="walk", run=model.name))
     assert report == read_json(model.report) == read_json(session.take("walk").layout.report)
     baseline, trained = report["methods"]["baseline"], report["methods"]["trained"]

@@ -1,4 +1,4 @@
-"""Calibrations for pictures of another size."""
+"""Calibrations for images of another size."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def test_equal_size_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("size_px", [(1280, 720), (960, 540), (3840, 2160)])
-def test_another_resolution_shows_the_same_picture(size_px: tuple[int, int]) -> None:
+def test_another_resolution_shows_the_same_image(size_px: tuple[int, int]) -> None:
     scale = size_px[0] / 1920
-    # The picture's corner, half a pixel before the first pixel's centre, stays where it is.
+    # The image's corner, half a pixel before the first pixel's centre, stays where it is.
     expected = scale * (project(CAMERA, POINTS) + 0.5) - 0.5
     assert np.allclose(project(at_size(CAMERA, size_px), POINTS), expected, atol=1e-9)
     assert "scaled" in resize_note(CAMERA, size_px)
@@ -46,6 +46,6 @@ def test_a_cut_codec_block_moves_nothing() -> None:
 @pytest.mark.parametrize(
     ("size_px", "word"), [((1080, 1920), "turned"), ((1440, 1080), "calibrat"), ((1936, 1080), "1936")]
 )
-def test_other_pictures_are_refused(size_px: tuple[int, int], word: str) -> None:
+def test_other_images_are_refused(size_px: tuple[int, int], word: str) -> None:
     with pytest.raises(CoreError, match=word):
         at_size(CAMERA, size_px)

@@ -12,7 +12,7 @@ from core.types import Camera, CameraRig
 
 
 def looking_at_the_origin(name: str, azimuth: float, height_mm: float = 1800.0) -> Camera:
-    """A camera 4 m from the z axis, level pictures, aimed one metre above the floor."""
+    """A camera 4 m from the z axis, level images, aimed one metre above the floor."""
     centre = np.array([4000 * np.cos(azimuth), 4000 * np.sin(azimuth), height_mm])
     forward = np.array([0, 0, 1000.0]) - centre
     forward /= np.linalg.norm(forward)

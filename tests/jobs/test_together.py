@@ -20,35 +20,35 @@ from core.files import write_yaml
 from core.jobs import Failed, Finished, Job, JobSpec, Metric, Noted
 from core.jobs.launch import Ranks
 from core.pipelines.infer import infer
-from core.pipelines.params import AssociateParams, InferParams, LabelParams
-from core.pipelines.pose2d import label
-from core.pipelines.triangulate import associate
+from core.pipelines.params import InferParams, Pose2DParams, TriangulateParams
+from core.pipelines.pose2d import estimate_poses2d
+from core.pipelines.triangulate import triangulate_take
 from core.pose2d.config import Pose2DConfig
 from core.progress import NullReporter
 from core.session import Session
 from core.training.config import preset
 
-from ..conftest import first_moments
-from . import following
+from ..conftest import first_frames
+from . import launching
 
 NAME = "movenet_multipose"
 FAST = Pose2DConfig(provider="cpu")
-follow = partial(following.follow, timeout_s=120.0)
+follow = partial(launching.follow, timeout_s=120.0)
 
 
 @pytest.fixture(scope="module")
 def labelled(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The sample's first moments with 2D poses and the baseline."""
+    """The sample's first frames with 2D poses and the baseline."""
     root = tmp_path_factory.mktemp("together") / "session"
     shutil.copytree(sample_root, root)
-    session = first_moments(Session.open(root))
-    label(session, LabelParams(take="two_people", pose2d=FAST), session.new_run("label"), NullReporter())
-    associate(session, AssociateParams(take="two_people"), session.new_run("associate"), NullReporter())
+    session = first_frames(Session.open(root))
+    estimate_poses2d(session, Pose2DParams(take="two_people", pose2d=FAST), session.new_run("pose2d"), NullReporter())
+    triangulate_take(session, TriangulateParams(take="two_people"), session.new_run("triangulate"), NullReporter())
     return session
 
 
 def training(steps: int) -> dict[str, Any]:
-    """Settings with which a step takes a moment."""
+    """Settings with which a step takes a frame."""
     values: dict[str, Any] = to_mapping(preset("quick"))
     values["model"]["heatmap"]["long_side_px"] = 40
     values["model"]["heatmap"]["sigma_px"] = 1.0
@@ -138,11 +138,11 @@ def test_labels_and_poses_are_those_of_one_process(labelled: Session) -> None:
     (take.layout.poses2d_manifest(NAME)).unlink()
     shared = Job.start(
         JobSpec(
-            verb="label",
+            verb="pose2d",
             session=str(labelled.root),
             params={"take": "two_people", "pose2d": {"provider": "cpu"}, "processes": 2},
         ),
-        labelled.new_run("label").root,
+        labelled.new_run("pose2d").root,
     )
     events = follow(shared, lambda _: shared.ended)
     assert isinstance(events[-1], Finished) and not events[-1].result["cached"], shared.log_tail()

@@ -18,7 +18,7 @@ from core.files import read_json, read_yaml
 from core.jobs import Cancelled, Event, Failed, Finished, Job, JobSpec, Metric, Noted, Progressed, Started, unfinished
 from core.session import RunLayout, Session
 
-from .following import follow
+from .launching import follow
 
 Start = Callable[..., Job]
 

@@ -22,7 +22,7 @@ TINY50 = BackboneConfig(depth=50, width=0.125, deconv_channels=8)
 LIGHT = BackboneConfig(depth=18, width=0.125, deconv_channels=8, stride=2)
 
 
-def picture(*shape: int, seed: int = 0) -> Tensor:
+def image(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -31,7 +31,7 @@ def used(network: PoseResNet) -> PoseResNet:
     network.train()
     with torch.no_grad():
         for seed in range(3):
-            network(2 * picture(2, 3, 64, 64, seed=seed) + 0.3)
+            network(2 * image(2, 3, 64, 64, seed=seed) + 0.3)
     return network.eval()
 
 
@@ -42,7 +42,7 @@ def on_meta(config: BackboneConfig, outputs: int) -> PoseResNet:
 
 
 def multiply_adds(config: BackboneConfig, size_hw: tuple[int, int]) -> tuple[float, tuple[int, ...]]:
-    """GMAC of one picture, and the shape of its heatmaps; nothing is computed."""
+    """GMAC of one image, and the shape of its heatmaps; nothing is computed."""
     network, count = on_meta(config, 15).eval(), 0
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -67,7 +67,7 @@ class TestArchitecture:
         operations, shape = multiply_adds(config, (512, 960))
         assert operations == pytest.approx(gmac, abs=0.005) and shape == (1, 15, 128, 240)
 
-    def test_half_the_picture_gives_the_same_heatmap_for_less_than_half(self) -> None:
+    def test_half_the_image_gives_the_same_heatmap_for_less_than_half(self) -> None:
         operations, shape = multiply_adds(BackboneConfig(stride=2), (256, 480))
         assert operations == pytest.approx(21.70, abs=0.005) and shape == (1, 15, 128, 240)
 
@@ -91,13 +91,13 @@ class TestArchitecture:
         first = on_meta(BackboneConfig(), 15).layer2[0]
         assert (first.conv1.stride, first.conv2.stride, first.downsample[0].stride) == ((1, 1), (2, 2), (2, 2))
 
-    def test_pictures_need_not_be_multiples_of_32(self) -> None:
-        """Heatmaps are multiples of 8, so pictures at a stride of 2 are multiples of 16; nothing is moved by it."""
+    def test_images_need_not_be_multiples_of_32(self) -> None:
+        """Heatmaps are multiples of 8, so images at a stride of 2 are multiples of 16; nothing is moved by it."""
         network = used(PoseResNet(LIGHT, 15))
         with torch.no_grad():
             small, whole = (
-                network(picture(1, 3, 48, 112)),
-                network(functional.pad(picture(1, 3, 48, 112), (0, 16, 0, 16))),
+                network(image(1, 3, 48, 112)),
+                network(functional.pad(image(1, 3, 48, 112), (0, 16, 0, 16))),
             )
         assert small.shape == (1, 15, 24, 56)
         near = (..., slice(0, 8), slice(0, 40))
@@ -107,7 +107,7 @@ class TestArchitecture:
     @pytest.mark.parametrize("config", [TINY, TINY50, LIGHT])
     def test_every_parameter_learns(self, config: BackboneConfig) -> None:
         network = PoseResNet(config, 15)
-        network(picture(2, 3, 64, 96)).square().sum().backward()
+        network(image(2, 3, 64, 96)).square().sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
@@ -117,7 +117,7 @@ class TestStart:
         assert network.config.depth == 18
         with torch.no_grad():
             for training in (True, False):
-                seen = network.train(training)(picture(1, 3, 64, 96))
+                seen = network.train(training)(image(1, 3, 64, 96))
                 assert seen.shape == (1, 15, 16, 24)
                 assert float((seen - 0.5).abs().max()) < 0.02
 
@@ -128,7 +128,7 @@ class TestStart:
         assert float(inner.std()) == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
         assert float(network.final_layer.weight.detach().std()) == pytest.approx(0.001, rel=0.1)
         with torch.no_grad():
-            assert float(network(picture(1, 3, 64, 64)).abs().max()) < 0.1
+            assert float(network(image(1, 3, 64, 64)).abs().max()) < 0.1
 
 
 class TestFold:
@@ -136,9 +136,9 @@ class TestFold:
     def test_changes_nothing_in_evaluation(self, config: BackboneConfig) -> None:
         network = used(PoseResNet(config, 15))
         with torch.no_grad():
-            before = network(picture(1, 3, 64, 96))
+            before = network(image(1, 3, 64, 96))
             network.fold()
-            after = network(picture(1, 3, 64, 96))
+            after = network(image(1, 3, 64, 96))
         assert not any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
         assert float(before.std()) > 0
         torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3 * float(before.std()))
@@ -146,23 +146,23 @@ class TestFold:
 
 class TestHeatmapsOf:
     def test_recomputing_changes_neither_gradients_nor_statistics(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        pictures, states, gradients = picture(2, 3, 3, 64, 64), [], []
+        images, states, gradients = image(2, 3, 3, 64, 64), [], []
         for most in (10**9, 0):
             monkeypatch.setattr(backbone, "_MOST_KEPT_PX", most)
             torch.manual_seed(0)
             network = PoseResNet(TINY, 15).train()
-            heatmaps_of(network, pictures).square().sum().backward()
+            heatmaps_of(network, images).square().sum().backward()
             gradients.append([p.grad for p in network.parameters()])
             states.append([m for n, m in network.state_dict().items() if "running" in n])
             assert all(m.momentum == 0.1 for m in network.modules() if isinstance(m, nn.BatchNorm2d))
         for one, other in [*zip(*states, strict=True), *zip(*gradients, strict=True)]:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
-    def test_views_and_moments_keep_their_places(self) -> None:
-        network, pictures = used(PoseResNet(TINY, 15)), picture(2, 3, 3, 32, 32)
+    def test_views_and_frames_keep_their_places(self) -> None:
+        network, images = used(PoseResNet(TINY, 15)), image(2, 3, 3, 32, 32)
         with torch.no_grad():
-            found = heatmaps_of(network, pictures)
-            alone = network(pictures[1, 2][None])[0]
+            found = heatmaps_of(network, images)
+            alone = network(images[1, 2][None])[0]
         assert found.shape == (2, 3, 15, 8, 8)
         torch.testing.assert_close(found[1, 2], alone, rtol=1e-4, atol=1e-6)
 

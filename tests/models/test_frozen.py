@@ -24,7 +24,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "line": (lambda: VolumeNet(1, 1, TINY, dims=1), (1, 20)),
     "ResNet-50": (lambda: PoseResNet(BackboneConfig(width=0.25, deconv_channels=16), 5), (3, 64, 96)),
     "ResNet-18": (lambda: PoseResNet(LIGHT, 5, sigmoid=True), (3, 32, 64)),
-    "odd picture": (lambda: PoseResNet(LIGHT, 5), (3, 40, 72)),
+    "odd image": (lambda: PoseResNet(LIGHT, 5), (3, 40, 72)),
 }
 
 

@@ -18,14 +18,14 @@ from core.models.projection import RigProjector, to_heatmap
 from core.models.refine import nearest_peaks, refine
 from core.models.render import render
 from core.models.root_net import RootNet, propose, thin
-from core.models.unproject import CubeUnprojector, Lattice, SpaceUnprojector, fuse, grid_points
+from core.models.unproject import CubeUnprojector, Lattice, VolumeUnprojector, fuse, grid_points
 from core.models.views import Views
 from core.models.volume_net import VolumeNet
 from core.types.camera import Camera, CameraRig
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 TINY = VolumeNetConfig(width=0.25, front_kernel=3)
-PANOPTIC_SPACE = CaptureSpace(
+PANOPTIC_VOLUME = CaptureVolume(
     centre_mm=np.array([0.0, -500, 800]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(80, 80, 20)
 )
 
@@ -44,7 +44,7 @@ def look_at(name: str, centre: np.ndarray, **changes: object) -> Camera:
 
 @pytest.fixture(scope="module")
 def rig() -> CameraRig:
-    """Every lens model there is, and two picture sizes."""
+    """Every lens model there is, and two image sizes."""
     at = [np.array([4000 * np.cos(a), 4000 * np.sin(a), 2200.0]) for a in np.arange(5) * 2 * np.pi / 5]
     tilted = np.array([-0.1, 0.02, 1e-3, -5e-4, 0.01, 0.02, -0.01, 0.001, 1e-4, 2e-4, -1e-4, 1e-4, 0.02, -0.01])
     return CameraRig(
@@ -78,10 +78,10 @@ class TestProjection:
         # Points within rounding of the mask's edge may fall on either side.
         assert (seen.numpy() != known).mean() < 1e-3
         both = known & seen.numpy()
-        on_picture = np.stack([inside(c, expected[:, v]) for v, c in enumerate(rig)], 1) & both
-        assert on_picture.sum() > 500
-        # float32 keeps 1e-7 of lengths of 1e4 mm: 1e-3 mm, and the nearest point on a picture is some 300 mm away.
-        assert np.abs(pixels.numpy() - expected)[on_picture].max() < 0.02
+        on_image = np.stack([inside(c, expected[:, v]) for v, c in enumerate(rig)], 1) & both
+        assert on_image.sum() > 500
+        # float32 keeps 1e-7 of lengths of 1e4 mm: 1e-3 mm, and the nearest point on an image is some 300 mm away.
+        assert np.abs(pixels.numpy() - expected)[on_image].max() < 0.02
         assert torch.isfinite(pixels).all()
 
     def test_inside_agrees_with_the_definition(self, rig: CameraRig) -> None:
@@ -150,13 +150,13 @@ class TestRender:
 
 class TestUnproject:
     def test_root_grid_has_the_published_corners(self) -> None:
-        points = grid_points(torch.tensor(PANOPTIC_SPACE.size_mm), PANOPTIC_SPACE.voxels) + torch.tensor(
-            PANOPTIC_SPACE.centre_mm
+        points = grid_points(torch.tensor(PANOPTIC_VOLUME.size_mm), PANOPTIC_VOLUME.voxels) + torch.tensor(
+            PANOPTIC_VOLUME.centre_mm
         )
         grid = points.view(80, 80, 20, 3)
         assert grid[0, 0, 0].tolist() == pytest.approx([-4000, -4500, -200])
         assert grid[79, 79, 19].tolist() == pytest.approx([4000, 3500, 1800])
-        assert PANOPTIC_SPACE.spacing_mm == pytest.approx([101.2658, 101.2658, 105.2632], abs=1e-4)
+        assert PANOPTIC_VOLUME.spacing_mm == pytest.approx([101.2658, 101.2658, 105.2632], abs=1e-4)
 
     def test_pose_cube_spacing(self) -> None:
         points = CubeUnprojector(2000.0, 64).offsets_mm.view(64, 64, 64, 3)
@@ -182,23 +182,23 @@ class TestUnproject:
         assert float(fuse(heatmaps, away, every, ones)) == pytest.approx(0.75)
 
     def test_person_lights_up_the_right_voxel(self, rig: CameraRig) -> None:
-        space = CaptureSpace(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 1500.0), voxels=(16, 16, 16))
-        at = space.low_mm + space.spacing_mm * [4, 9, 6]
+        volume = CaptureVolume(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 1500.0), voxels=(16, 16, 16))
+        at = volume.low_mm + volume.spacing_mm * [4, 9, 6]
         views = views_of(rig, at[None, None], (128, 128), 3.0)
         projector = RigProjector(rig)
-        volume = SpaceUnprojector(projector, space)(views.heatmaps, views.affine, views.view_weight)[0, 0]
-        assert torch.unravel_index(volume.argmax(), volume.shape) == (4, 9, 6)
-        assert float(volume.max()) > 0.95
+        confidence = VolumeUnprojector(projector, volume)(views.heatmaps, views.affine, views.view_weight)[0, 0]
+        assert torch.unravel_index(confidence.argmax(), confidence.shape) == (4, 9, 6)
+        assert float(confidence.max()) > 0.95
         # The same box as a person's cube gives the same volume.
-        centre = torch.tensor(space.centre_mm[None], dtype=torch.float32)
+        centre = torch.tensor(volume.centre_mm[None], dtype=torch.float32)
         cube, middle = CubeUnprojector(1500.0, 16)(projector, views.heatmaps, views.affine, views.view_weight, centre)
-        torch.testing.assert_close(cube[0, 0], volume, atol=1e-3, rtol=0)
+        torch.testing.assert_close(cube[0, 0], confidence, atol=1e-3, rtol=0)
         assert torch.equal(middle, centre)
 
     def test_a_cube_of_the_lattice_is_the_cube_there(self, rig: CameraRig) -> None:
-        space = CaptureSpace(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 1500.0), voxels=(16, 16, 16))
+        volume = CaptureVolume(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 1500.0), voxels=(16, 16, 16))
         projector, cubes = RigProjector(rig), CubeUnprojector(1000.0, 8)
-        lattice = Lattice(projector, space, 1000.0, 8)
+        lattice = Lattice(projector, volume, 1000.0, 8)
         roots = torch.tensor([[100.0, -333.0, 950.0], [740.0, 749.0, 151.0]])
         views = views_of(rig, roots.numpy()[None, :1], (128, 128), 3.0).at(torch.tensor([0, 0]))
         parts = (views.heatmaps, views.affine, views.view_weight)
@@ -206,7 +206,7 @@ class TestUnproject:
         anew, _ = cubes(projector, *parts, middle)
         torch.testing.assert_close(cut, anew, atol=2e-3, rtol=0)
         assert float((middle - roots).abs().max()) <= 1000 / 7 / 2 + 0.01
-        assert Lattice.size_mib(len(rig), space, 1000.0, 8) == pytest.approx(lattice.seen.numel() * 9 / 2**20)
+        assert Lattice.size_mib(len(rig), volume, 1000.0, 8) == pytest.approx(lattice.seen.numel() * 9 / 2**20)
 
 
 class TestVolumeNet:
@@ -273,13 +273,13 @@ class TestVolumeNet:
 
 class TestRootNet:
     def test_peaks_are_found_to_a_fraction_of_a_voxel(self) -> None:
-        space = PANOPTIC_SPACE
-        points = grid_points(torch.tensor(space.size_mm, dtype=torch.float32), space.voxels)
-        points = (points + torch.tensor(space.centre_mm)).view(*space.voxels, 3)
+        volume = PANOPTIC_VOLUME
+        points = grid_points(torch.tensor(volume.size_mm, dtype=torch.float32), volume.voxels)
+        points = (points + torch.tensor(volume.centre_mm)).view(*volume.voxels, 3)
         roots = torch.tensor([[130.0, -740, 870], [-2222.0, 1111, 555]])
         apart = (points[..., None, :] - roots).square().sum(-1)
-        volume = (torch.tensor([0.9, 0.6]) * torch.exp(-apart / (2 * 200.0**2))).amax(-1)[None].float()
-        found = propose(volume, space, RootNetConfig())
+        confidence = (torch.tensor([0.9, 0.6]) * torch.exp(-apart / (2 * 200.0**2))).amax(-1)[None].float()
+        found = propose(confidence, volume, RootNetConfig())
         assert found.valid[0].tolist() == [True, True] + [False] * 8
         # A parabola through a sampled Gaussian of two voxels' sigma is off by at most 2 % of a voxel.
         assert (found.xyz_mm[0, :2] - roots).norm(dim=-1).max() < 5
@@ -293,10 +293,10 @@ class TestRootNet:
         assert thin(points, valid, 300).tolist() == [[True, False, True, False]]
 
     def test_forward_shape(self, rig: CameraRig) -> None:
-        space = CaptureSpace(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 2000.0), voxels=(8, 8, 4))
+        volume = CaptureVolume(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 2000.0), voxels=(8, 8, 4))
         views = views_of(rig, np.zeros((1, 1, 3)), (64, 64), 2.0)
         net = RootNet(RootNetConfig(net=TINY)).eval()
-        unprojector = SpaceUnprojector(RigProjector(rig), space)
+        unprojector = VolumeUnprojector(RigProjector(rig), volume)
         assert net(unprojector, views.root, views.affine, views.view_weight).shape == (1, 8, 8, 4)
 
 
@@ -328,7 +328,7 @@ class TestPoseNet:
         off = support(RigProjector(rig), views, torch.tensor(people + 400, dtype=torch.float32))
         assert on.min() > 0.9 and off.max() < 0.1
 
-    def test_merging_keeps_the_better_of_two_and_other_moments(self) -> None:
+    def test_merging_keeps_the_better_of_two_and_other_frames(self) -> None:
         xyz = torch.zeros(4, 15, 3)
         xyz[1] += 50
         xyz[2] += 400

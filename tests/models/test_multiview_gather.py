@@ -11,12 +11,12 @@ from core.models import multiview_gather as gather
 from core.models.affine import augment, fit_rig
 from core.models.multiview_gather import Corners, can_gather, mean_of_views
 from core.models.projection import RigProjector, to_heatmap
-from core.models.unproject import CubeUnprojector, Lattice, SpaceUnprojector, fuse
+from core.models.unproject import CubeUnprojector, Lattice, VolumeUnprojector, fuse
 from core.synthetic.rigs import ring_rig
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 SIZE = (40, 64)
-SPACE = CaptureSpace(centre_mm=np.array([0.0, 0, 900]), size_mm=np.array([6000.0, 5000, 2000]), voxels=(12, 8, 4))
+VOLUME = CaptureVolume(centre_mm=np.array([0.0, 0, 900]), size_mm=np.array([6000.0, 5000, 2000]), voxels=(12, 8, 4))
 
 
 @pytest.fixture
@@ -62,34 +62,34 @@ def test_nothing_is_seen_outside_of_a_map(outside: float) -> None:
 def test_agrees_with_sampling_view_by_view(projector: RigProjector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gather, "_AT_ONCE", 100)  # several parts, the last one shorter
     torch.manual_seed(0)
-    space = SpaceUnprojector(projector, SPACE)
+    volume = VolumeUnprojector(projector, VOLUME)
     heatmaps, weight = torch.rand(3, 4, 5, *SIZE), torch.tensor([[1.0, 1, 1, 1], [0, 1, 1, 0], [0.5, 1, 0, 2]])
     affine = affines(3)
-    xy_px, seen = space.xy_px.expand(3, -1, -1, -1), space.on_picture.expand(3, -1, -1)
+    xy_px, seen = volume.xy_px.expand(3, -1, -1, -1), volume.on_image.expand(3, -1, -1)
     got = mean_of_views(heatmaps, affine, xy_px, seen, weight, 2.0)
     want = fuse(heatmaps, to_heatmap(affine, xy_px), seen, weight)
     assert float((want == 0).float().mean()) > 0.05  # there is something to mask
     torch.testing.assert_close(got, want, atol=2e-4, rtol=0)
 
 
-def test_the_root_space_keeps_what_a_batch_shares(projector: RigProjector) -> None:
+def test_the_root_volume_keeps_what_a_batch_shares(projector: RigProjector) -> None:
     """Whatever was kept before, the volume is that of these affines, weights and sizes."""
     torch.manual_seed(0)
-    space = SpaceUnprojector(projector, SPACE)
+    volume = VolumeUnprojector(projector, VOLUME)
     one = affines(1).expand(2, -1, -1, -1)
     ones, some = torch.ones(2, 4), torch.tensor([[1.0, 0, 1, 1]]).expand(2, -1)
     calls = [(one, ones, SIZE), (one, ones, SIZE), (affines(2), ones, SIZE), (one, some, SIZE), (one, ones, (24, 64))]
     for affine, weight, size in calls:
         heatmaps = torch.rand(2, 4, 1, *size)
-        want = fuse(heatmaps, to_heatmap(affine, space.xy_px[None]), space.on_picture.expand(2, -1, -1), weight)
-        got = space(heatmaps, affine, weight)
-        torch.testing.assert_close(got, want.view(2, 1, *SPACE.voxels), atol=2e-4, rtol=0)
+        want = fuse(heatmaps, to_heatmap(affine, volume.xy_px[None]), volume.on_image.expand(2, -1, -1), weight)
+        got = volume(heatmaps, affine, weight)
+        torch.testing.assert_close(got, want.view(2, 1, *VOLUME.voxels), atol=2e-4, rtol=0)
 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_cubes_are_those_of_grid_sample(projector: RigProjector, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    source = Lattice(projector, SPACE, 1600.0, 8) if kept else projector
+    source = Lattice(projector, VOLUME, 1600.0, 8) if kept else projector
     cubes, roots = CubeUnprojector(1600.0, 8), torch.tensor([[300.0, -800.0, 900.0], [-2900.0, 2400.0, 500.0]])
     parts = (torch.rand(2, 4, 5, *SIZE), affines(2), torch.ones(2, 4), roots)
     got, middle = cubes(source, *parts)
@@ -104,5 +104,5 @@ def test_maps_with_a_gradient_take_the_way_that_has_one(projector: RigProjector)
     assert not can_gather(heatmaps) and can_gather(heatmaps.detach())
     with torch.no_grad():
         assert can_gather(heatmaps)
-    SpaceUnprojector(projector, SPACE)(heatmaps, affines(1), torch.ones(1, 4)).sum().backward()
+    VolumeUnprojector(projector, VOLUME)(heatmaps, affines(1), torch.ones(1, 4)).sum().backward()
     assert heatmaps.grad is not None and float(heatmaps.grad.abs().sum()) > 0

@@ -13,19 +13,19 @@ from core.models.views import Detections, Views, render_views, tensor
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
 from core.synthetic.rigs import ring_rig
-from core.types import PANOPTIC15, CaptureSpace
+from core.types import PANOPTIC15, CaptureVolume
 
-SPACE = CaptureSpace(centre_mm=(0, 0, 900), size_mm=(5000, 5000, 2000), voxels=(16, 16, 8))
+VOLUME = CaptureVolume(centre_mm=(0, 0, 900), size_mm=(5000, 5000, 2000), voxels=(16, 16, 8))
 
 
 def scene_of_two() -> tuple[Scene, Views, torch.Tensor]:
-    """A rig of four, what it sees of two people in one moment, and the people (2, J, 3)."""
+    """A rig of four, what it sees of two people in one frame, and the people (2, J, 3)."""
     rng = np.random.default_rng(3)
     rig = ring_rig(4)
     people = walkers(2, 1, rng, skeleton=PANOPTIC15)
     seen = Detections.stack(rig, observe(rig, people, 3.0, 0.0, rng))
     device = torch.device("cpu")
-    scene = Scene(rig, SPACE, ModelConfig(), device)
+    scene = Scene(rig, VOLUME, ModelConfig(), device)
     views = render_views(
         tensor(seen.xy_px, device),
         tensor(seen.score, device),

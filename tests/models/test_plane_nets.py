@@ -14,10 +14,10 @@ from core.models.root_net import propose
 from core.synthetic.rigs import ring_rig
 from core.training.augmented_views import pose_of
 from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
-from core.training.losses import plan_loss, root_difference
+from core.training.losses import bev_loss, root_difference
 from core.training.root_stage import _cells
 from core.training.synthetic import pose_scenes, root_scenes, root_target
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0, occlude=0, measured=0)
 NET = VolumeNetConfig(width=0.25, front_kernel=3)
@@ -28,8 +28,10 @@ CONFIG = ModelConfig(
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    space = CaptureSpace(centre_mm=np.array([0.0, 0, 900]), size_mm=np.array([3600.0, 3600, 2200]), voxels=(36, 36, 24))
-    return Scene(ring_rig(4), space, CONFIG, torch.device("cpu"))
+    volume = CaptureVolume(
+        centre_mm=np.array([0.0, 0, 900]), size_mm=np.array([3600.0, 3600, 2200]), voxels=(36, 36, 24)
+    )
+    return Scene(ring_rig(4), volume, CONFIG, torch.device("cpu"))
 
 
 class TestRoots:
@@ -39,7 +41,7 @@ class TestRoots:
         made = root_scenes(scene, 8, stage, np.random.default_rng(0))
         with torch.no_grad():
             plan = networks.root(scene.unprojector, made.views.root, made.views.affine, made.views.view_weight)
-            found = propose(plan, scene.space, CONFIG.root)
+            found = propose(plan, scene.volume, CONFIG.root)
         near = torch.cdist(made.roots_mm, found.xyz_mm)[:, 0].amin(-1)[made.visible[:, 0]]
         assert isinstance(plan, Plan) and len(near) >= 6 and float(near.median()) < 60
 
@@ -47,12 +49,12 @@ class TestRoots:
         net = PlaneRootNet(CONFIG.root)
         roots = torch.tensor([[[500.0, -300, 900], [-800.0, 900, 400]]])
         shown = torch.ones(1, 2, dtype=torch.bool)
-        target = root_target(scene.space, roots, shown, 200.0)
-        cells = _cells(scene.space, roots)
+        target = root_target(scene.volume, roots, shown, 200.0)
+        cells = _cells(scene.volume, roots)
         right = Plan(target.amax(-1), target, net)
         wrong = Plan(target.amax(-1).flip(1), target.flip(3), net)
         with torch.no_grad():
-            assert float(plan_loss(right, target, cells, shown)) < 1e-9 < float(plan_loss(wrong, target, cells, shown))
+            assert float(bev_loss(right, target, cells, shown)) < 1e-9 < float(bev_loss(wrong, target, cells, shown))
         assert float(root_difference(right, right)) == 0 < float(root_difference(right, wrong))
 
     def test_gradient_reaches_both_networks(self, scene: Scene) -> None:
@@ -61,8 +63,8 @@ class TestRoots:
             torch.nn.init.normal_(net.out.weight)
         made = root_scenes(scene, 2, RootStage(), np.random.default_rng(0))
         plan = networks.root(scene.unprojector, made.views.root, made.views.affine, made.views.view_weight)
-        target = root_target(scene.space, made.roots_mm, made.visible, 200.0)
-        plan_loss(plan, target, _cells(scene.space, made.roots_mm), made.visible).backward()
+        target = root_target(scene.volume, made.roots_mm, made.visible, 200.0)
+        bev_loss(plan, target, _cells(scene.volume, made.roots_mm), made.visible).backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in networks.root.parameters() if p.ndim > 1)
 
 

@@ -21,7 +21,7 @@ from core.synthetic.rigs import ring_rig
 from core.types.arrays import F32
 from core.types.skeleton import COCO17, PANOPTIC15, Skeleton, convert
 
-PICTURE, SHAPE, SIZE = (1200, 1920), (128, 80), (128, 80)
+IMAGE, SHAPE, SIZE = (1200, 1920), (128, 80), (128, 80)
 SCALE = np.array([80 / 1200, 128 / 1920])
 OFFSET = (SCALE - 1) / 2
 
@@ -45,9 +45,9 @@ def gaussians(xy: np.ndarray, shape: tuple[int, int], sigma: float) -> F32:
 
 
 def stored_px(affine: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """Stored px of heatmap px (N, 2) by way of the picture's."""
-    picture = np.linalg.solve(affine[:, :2], (xy - affine[:, 2]).T).T
-    return np.asarray(picture * SCALE + OFFSET)
+    """Stored px of heatmap px (N, 2) by way of the image's."""
+    image = np.linalg.solve(affine[:, :2], (xy - affine[:, 2]).T).T
+    return np.asarray(image * SCALE + OFFSET)
 
 
 class TestResampling:
@@ -61,7 +61,7 @@ class TestResampling:
 
     @pytest.mark.parametrize(("turn", "zoom"), [(0.0, 0.0), (0.6, 0.2), (-0.4, -0.15)])
     def test_a_hill_lands_where_it_belongs(self, turn: float, zoom: float) -> None:
-        base = fit(PICTURE, (160, 104))[None]
+        base = fit(IMAGE, (160, 104))[None]
         affine = augment(base, (160, 104), np.array([turn]), np.array([zoom]))[0, 0]
         xy = np.array([[30.2, 50.7], [41.5, 70.0], [47.9, 61.3]])
         maps = torch.tensor(gaussians(xy, SHAPE, 3.0))[None]
@@ -116,7 +116,7 @@ class TestTakeMaps:
 
 
 def scene(people_apart_mm: float) -> tuple[Detections, TakeMaps, Tensor, RigProjector, Tensor]:
-    """One moment of two people who stand alike: exact detections, maps, affine, rig, and their joints (2, 15, 3)."""
+    """One frame of two people who stand alike: exact detections, maps, affine, rig, and their joints (2, 15, 3)."""
     rng = np.random.default_rng(3)
     rig = ring_rig(4)
     body = walkers(1, 1, rng, half_size_mm=10, skeleton=COCO17).xyz_mm[:, :1]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.models.config import MotionConfig
-from core.models.temporal_refiner import MotionNet, _solve_banded, fill
+from core.models.temporal_refiner import TemporalRefiner, _solve_banded, fill
 from core.tracking.config import TrackingConfig
 from core.tracking.smooth import rts
 
@@ -16,20 +16,20 @@ B, F, J = 2, 20, 3
 
 
 @pytest.fixture
-def network() -> MotionNet:
+def network() -> TemporalRefiner:
     torch.manual_seed(0)
-    return MotionNet(J, MotionConfig(enabled=True, channels=16, layers=1, heads=2)).eval()
+    return TemporalRefiner(J, MotionConfig(enabled=True, channels=16, layers=1, heads=2)).eval()
 
 
 @pytest.fixture
-def trained(network: MotionNet) -> MotionNet:
+def trained(network: TemporalRefiner) -> TemporalRefiner:
     """With heads that say something: no longer a Kalman smoother."""
     torch.manual_seed(1)
     torch.nn.init.normal_(network.head.weight, std=0.1)
     return network
 
 
-def moments(step_s: float = 1 / 30) -> Tensor:
+def frames(step_s: float = 1 / 30) -> Tensor:
     return (torch.arange(F) * step_s).expand(B, F)
 
 
@@ -46,33 +46,33 @@ def wandering(seed: int = 0) -> Tensor:
 
 
 class TestUntrained:
-    def test_is_about_a_kalman_smoother(self, network: MotionNet) -> None:
+    def test_is_about_a_kalman_smoother(self, network: TemporalRefiner) -> None:
         xyz = wandering()
-        path, _ = network(moments(), xyz, certain(15.0), EVERY)
+        path, _ = network(frames(), xyz, certain(15.0), EVERY)
         settings = TrackingConfig(smoothing="rts", rts_accel_mm_s2=3000.0)
         covariance = np.broadcast_to(np.eye(3) * 225, (F, J, 3, 3))
-        expected = rts(moments()[0].numpy().astype(float), xyz[0].numpy().astype(float), covariance, settings)
+        expected = rts(frames()[0].numpy().astype(float), xyz[0].numpy().astype(float), covariance, settings)
         inner = slice(2, -2)  # how sure the first velocity is differs
         moved = np.abs(expected - xyz[0].numpy())[inner].mean()
         assert np.abs(path[0].detach().numpy() - expected)[inner].mean() < 0.1 * moved
 
     @pytest.mark.parametrize("step_s", [1 / 20, 1 / 120])
-    def test_even_motion_stays(self, network: MotionNet, step_s: float) -> None:
-        """At uneven moments, too: whoever moves straight on is not moved."""
-        time_s = moments(step_s) + step_s * 0.3 * torch.rand(B, F, generator=torch.Generator().manual_seed(2))
+    def test_even_motion_stays(self, network: TemporalRefiner, step_s: float) -> None:
+        """At uneven frames, too: whoever moves straight on is not moved."""
+        time_s = frames(step_s) + step_s * 0.3 * torch.rand(B, F, generator=torch.Generator().manual_seed(2))
         velocity = torch.tensor([1200.0, -500.0, 300.0])
         exact = (time_s[..., None, None] * velocity).expand(B, F, J, 3) + 100.0
         path, _ = network(time_s, exact, certain(10.0), EVERY)
         assert (path - exact).abs().max() < 0.1
 
-    def test_covariance_is_that_of_the_solution(self, network: MotionNet) -> None:
+    def test_covariance_is_that_of_the_solution(self, network: TemporalRefiner) -> None:
         """From many draws of noise on one path."""
         torch.manual_seed(0)
         exact = torch.zeros(1, F, J, 3)
         noise = 12 * torch.randn(400, F, J, 3)
         with torch.inference_mode():
             path, covariance = network(
-                moments()[:1].expand(400, F),
+                frames()[:1].expand(400, F),
                 exact + noise,
                 certain(12.0)[:1].expand(400, F, J, 3, 3),
                 EVERY[:1].expand(400, F, J),
@@ -82,45 +82,45 @@ class TestUntrained:
         assert (seen < 1.05 * said).all() and (seen > 0.4 * said).all()
         assert said[0] > said[F // 2]
 
-    def test_what_is_missing_lies_between(self, network: MotionNet) -> None:
-        exact = (moments()[..., None, None] * torch.tensor([1000.0, 0, 0])).expand(B, F, J, 3)
+    def test_what_is_missing_lies_between(self, network: TemporalRefiner) -> None:
+        exact = (frames()[..., None, None] * torch.tensor([1000.0, 0, 0])).expand(B, F, J, 3)
         known = EVERY.clone()
         known[:, 8:12, 1] = False
         wrong = torch.where(known[..., None], exact, 5000.0)
-        path, covariance = network(moments(), fill(wrong, known), certain(10.0), known)
+        path, covariance = network(frames(), fill(wrong, known), certain(10.0), known)
         assert (path - exact).abs().max() < 2.0
         size = torch.diagonal(covariance, dim1=-2, dim2=-1).mean(-1)
         assert (size[:, 10, 1] > 2 * size[:, 10, 0]).all()
 
 
 class TestNetwork:
-    def test_moves_with_the_person(self, trained: MotionNet) -> None:
+    def test_moves_with_the_person(self, trained: TemporalRefiner) -> None:
         way = torch.tensor([3000.0, -2000.0, 100.0])
-        one, _ = trained(moments(), wandering(), certain(15.0), EVERY)
-        two, _ = trained(moments(), wandering() + way, certain(15.0), EVERY)
+        one, _ = trained(frames(), wandering(), certain(15.0), EVERY)
+        two, _ = trained(frames(), wandering() + way, certain(15.0), EVERY)
         assert (two - way - one).abs().max() < 0.05
 
-    def test_unknown_joints_say_nothing(self, trained: MotionNet) -> None:
+    def test_unknown_joints_say_nothing(self, trained: TemporalRefiner) -> None:
         """What stands where nothing was measured does not matter, but as the guess that `fill` makes."""
         known = EVERY.clone()
         known[:, 3:7, 0] = False
         xyz = wandering()
         other = torch.where(known[..., None], xyz, xyz + 400)
-        one, _ = trained(moments(), fill(xyz, known), certain(15.0), known)
-        two, _ = trained(moments(), fill(other, known), certain(15.0), known)
+        one, _ = trained(frames(), fill(xyz, known), certain(15.0), known)
+        two, _ = trained(frames(), fill(other, known), certain(15.0), known)
         assert torch.equal(one, two)
 
-    def test_gradients_reach_everything(self, trained: MotionNet) -> None:
-        path, covariance = trained(moments(), wandering(), certain(15.0), EVERY)
+    def test_gradients_reach_everything(self, trained: TemporalRefiner) -> None:
+        path, covariance = trained(frames(), wandering(), certain(15.0), EVERY)
         (path.square().mean() / 1e6 + covariance.mean()).backward()
         silent = [name for name, p in trained.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
         assert not silent
         assert all(torch.isfinite(p.grad).all() for p in trained.parameters() if p.grad is not None)
 
-    def test_extremes_stay_finite(self, trained: MotionNet) -> None:
-        """A joint nobody ever saw, one believed too much, metres of error, and two moments that are hardly apart."""
+    def test_extremes_stay_finite(self, trained: TemporalRefiner) -> None:
+        """A joint nobody ever saw, one believed too much, metres of error, and two frames that are hardly apart."""
         torch.nn.init.normal_(trained.head.weight, std=5.0)
-        time_s = moments().clone()
+        time_s = frames().clone()
         time_s[:, 5:] -= 0.0332
         known = EVERY.clone()
         known[:, :, 2] = False

@@ -1,4 +1,4 @@
-"""Small ONNX graphs whose outputs are known functions of the picture they are given.
+"""Small ONNX graphs whose outputs are known functions of the image they are given.
 
 They stand where the published weights cannot be fetched: every step around the network (resize, colours, normalisation,
 crop, decode, way back to pixels) is real, runs through onnxruntime, and has an exact truth.
@@ -47,8 +47,8 @@ class Graph:
             )
             for o in outputs
         ]
-        picture = helper.make_tensor_value_info("input", TensorProto.FLOAT, self._shape)
-        graph = helper.make_graph(self._nodes, "known", [picture], infos, self._constants)
+        image = helper.make_tensor_value_info("input", TensorProto.FLOAT, self._shape)
+        graph = helper.make_graph(self._nodes, "known", [image], infos, self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         onnx.checker.check_model(model)
         onnx.save(model, str(path))
@@ -59,13 +59,13 @@ class Graph:
         std, mean = self.constant(STD.reshape(1, 3, 1, 1) / 255), self.constant(MEAN.reshape(1, 3, 1, 1) / 255)
         return self.node("Add", self.node("Mul", "input", std), mean)
 
-    def by_joint(self, picture: str, *, bgr: bool = False) -> str:
+    def by_joint(self, image: str, *, bgr: bool = False) -> str:
         """(N, 17, H, W): the colour channel that shows each joint."""
         channels = [2 - c if bgr else c for c in COLOURS]
-        return self.node("Gather", picture, self.constant(channels, np.int64), axis=1)
+        return self.node("Gather", image, self.constant(channels, np.int64), axis=1)
 
     def red_box(self, *, threshold: float = 180.0) -> str:
-        """(1, 1, 4) x0 y0 x1 y1 around what is red in a BGR picture: the edges of its first and last pixels."""
+        """(1, 1, 4) x0 y0 x1 y1 around what is red in a BGR image: the edges of its first and last pixels."""
         red = self.node("Gather", "input", self.constant([2], np.int64), axis=1)
         mask = self.node("Cast", self.node("Greater", red, self.constant(threshold)), to=TensorProto.FLOAT)
         sides = []
@@ -138,8 +138,8 @@ def one_stage(path: Path, score: float = 0.9, visible: float = 0.75) -> Path:
     parts = []
     for shape in ((1, 1, 1, 640), (1, 1, 640, 1)):
         ruler = graph.constant(np.arange(640).reshape(shape))
-        moment = graph.node("ReduceSum", graph.node("Mul", light, ruler), graph.constant([2, 3], np.int64), keepdims=0)
-        parts.append(graph.node("Unsqueeze", graph.node("Div", moment, total), graph.constant([2], np.int64)))
+        frame = graph.node("ReduceSum", graph.node("Mul", light, ruler), graph.constant([2, 3], np.int64), keepdims=0)
+        parts.append(graph.node("Unsqueeze", graph.node("Div", frame, total), graph.constant([2], np.int64)))
     sure = graph.constant(np.full((1, JOINTS, 1), visible))
     xy = graph.node("Concat", *parts, sure, axis=2)
     graph.node("Unsqueeze", xy, graph.constant([0], np.int64), output="k4")

@@ -1,4 +1,4 @@
-"""Stored heatmaps: exact to their quantisation, in any order, with their grid; and pictures resized without a shift."""
+"""Stored heatmaps: exact to their quantisation, in any order, with their grid; and images resized without a shift."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def maps(n: int, seed: int = 0) -> np.ndarray:
 
 
 def stored(path: Path, values: dict[int, np.ndarray], n_frames: int) -> Path:
-    moments = ((t, compressed(v)) for t, v in values.items())
-    write_heatmaps(path, moments, n_frames=n_frames, shape=SHAPE, grid=GRID, joints=COCO17)
+    frames = ((t, compressed(v)) for t, v in values.items())
+    write_heatmaps(path, frames, n_frames=n_frames, shape=SHAPE, grid=GRID, joints=COCO17)
     return path
 
 
@@ -38,7 +38,7 @@ def test_heatmaps_come_back_within_half_a_step(tmp_path: Path) -> None:
         assert read.dtype == np.float32
         expected = np.where(values < FLOOR, 0, values)[[3, 0, 3]]
         np.testing.assert_allclose(read[:3], expected, atol=0.5 / 255 + 1e-6)
-        assert read[3].max() == 0  # a moment without a picture
+        assert read[3].max() == 0  # a frame without an image
         assert reader.read([]).shape == (0, 17, *SHAPE)
         np.testing.assert_array_equal(reader.scale, GRID.scale)
         np.testing.assert_array_equal(reader.offset, GRID.offset)
@@ -91,8 +91,8 @@ def detections(people: int, seed: int, *, with_maps: bool = True) -> Detections:
 def test_parts_make_the_same_poses_as_the_detections(tmp_path: Path) -> None:
     found = {0: detections(2, 1), 1: detections(0, 2), 4: detections(3, 3), 5: detections(1, 4)}
     paths = []
-    for start, moments in ((0, [0, 1]), (3, [4, 5]), (6, [])):
-        part = Part.of([(t, found[t], pack(found[t])) for t in moments], 17)
+    for start, frames in ((0, [0, 1]), (3, [4, 5]), (6, [])):
+        part = Part.of([(t, found[t], pack(found[t])) for t in frames], 17)
         paths.append(tmp_path / f"{start}.npz")
         part.save(paths[-1])
     parts = [Part.load(p) for p in paths]
@@ -121,13 +121,13 @@ def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
 
 
 def gradient(width: int, height: int) -> np.ndarray:
-    """A picture whose red is linear in x and whose green is linear in y."""
+    """An image whose red is linear in x and whose green is linear in y."""
     y, x = np.mgrid[:height, :width]
     return np.stack([255 * x / (width - 1), 255 * y / (height - 1), 0 * x], -1).round().astype(np.uint8)
 
 
 @pytest.mark.parametrize("size", [(512, 288), (480, 270), (331, 187), (96, 54), (2000, 1125)])
-def test_resizing_does_not_shift_the_picture(size: tuple[int, int]) -> None:
+def test_resizing_does_not_shift_the_image(size: tuple[int, int]) -> None:
     source, at = (960, 540), np.array([401.3, 222.8])
     y, x = np.mgrid[: source[1], : source[0]]
     blob = 250 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 40.0**2))
@@ -139,7 +139,7 @@ def test_resizing_does_not_shift_the_picture(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("centred", [False, True])
-def test_letterbox_keeps_the_whole_picture_and_its_proportions(centred: bool) -> None:
+def test_letterbox_keeps_the_whole_image_and_its_proportions(centred: bool) -> None:
     framed, to_frame = letterboxed(np.full((540, 960, 3), 200, np.uint8), (640, 640), fill=114, centred=centred)
     assert framed.shape == (640, 640, 3)
     corners = to_frame.forward(np.array([[-0.5, -0.5], [959.5, 539.5]]))

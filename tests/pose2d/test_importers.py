@@ -92,16 +92,16 @@ def test_folders_that_cannot_be_right(person: np.ndarray, tmp_path: Path) -> Non
     values = np.reshape(shares["people"][0]["pose_keypoints_2d"], (-1, 3))
     values[values[:, 0] < 0, :2] = 0.5
     write(tmp_path / "shares", 0, [values.ravel().tolist()])
-    with pytest.raises(CoreError, match="shares of the picture") as error:
+    with pytest.raises(CoreError, match="shares of the image") as error:
         read(tmp_path / "shares")
     assert "--keypoint_scale 0" in error.value.hint
     write(tmp_path / "two", 0, [], "a")
     write(tmp_path / "two", 0, [], "b")
-    with pytest.raises(CoreError, match="two files of picture 0"):
+    with pytest.raises(CoreError, match="two files of image 0"):
         read(tmp_path / "two")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "odd_keypoints.json").write_text("{}")
-    with pytest.raises(CoreError, match="number of its picture"):
+    with pytest.raises(CoreError, match="number of its image"):
         read(tmp_path / "odd")
 
 
@@ -113,7 +113,7 @@ class TestVerb:
         run = session.new_run("import-poses2d")
         return verb("import-poses2d")(session, {"take": "two_people", **values}, run, reporter), reporter
 
-    def test_pictures_are_found_by_their_numbers(
+    def test_images_are_found_by_their_numbers(
         self, short_session: Session, person: np.ndarray, tmp_path: Path
     ) -> None:
         index = short_session.take("two_people").timeline().frame_index
@@ -139,7 +139,7 @@ class TestVerb:
         assert (low < known.min(0)).all() and (high > known.max(0)).all()
         assert not poses["cam03"].present[2].any()
         assert [text for text, level in reporter.notes if level == "warning"] == [
-            "cam03: 1 of 6 moments have no file; nobody is seen there."
+            "cam03: 1 of 6 frames have no file; nobody is seen there."
         ]
         with pytest.raises(CoreError, match="already has 2D poses named 'openpose'"):
             self.run(short_session, path=str(tmp_path / "op"))

@@ -1,4 +1,4 @@
-"""The embedded estimator: its decode on heads with an exact truth, and the real network on real pictures."""
+"""The embedded estimator: its decode on heads with an exact truth, and the real network on real images."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def heads_of(people: list[np.ndarray], coarse_error: float = 0.0, scores: list[f
 
 
 def pixels(joints: np.ndarray) -> np.ndarray:
-    """Picture pixels (17, 2) x, y of joints in cells, by the documented relation: the network's px is 4 cells + 1/4."""
+    """Image pixels (17, 2) x, y of joints in cells, by the documented relation: the network's px is 4 cells + 1/4."""
     network = joints[:, ::-1] * 4 - 0.5 + 0.25
     return FRAME.back(network)
 
@@ -80,7 +80,7 @@ def test_a_person_at_the_border_counts_as_much_as_one_in_the_middle() -> None:
     assert len(found) == 1
     seen = person[:, 1] > 0.5
     np.testing.assert_allclose(found.xy_px[0, seen], pixels(person)[seen], atol=0.01)
-    assert found.box_px[0, 0] == -0.5  # cut at the picture's edge
+    assert found.box_px[0, 0] == -0.5  # cut at the image's edge
 
 
 def test_neighbours_keep_their_own_limbs() -> None:
@@ -154,7 +154,7 @@ def test_the_heatmap_grid_puts_peaks_on_the_joints() -> None:
         ((1920, 1080), 500, (512, 288)),
     ],
 )
-def test_input_sides_are_multiples_of_32_that_hold_the_picture(
+def test_input_sides_are_multiples_of_32_that_hold_the_image(
     size: tuple[int, int], long_side: int, expected: tuple[int, int]
 ) -> None:
     assert input_size(size, long_side) == expected
@@ -172,16 +172,16 @@ def frame_of(camera: str, index: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict[str, np.ndarray]:
+def images() -> dict[str, np.ndarray]:
     return {f"cam0{v}": frame_of(f"cam0{v}", 0) for v in range(1, 5)}
 
 
 @pytest.fixture(scope="module")
-def seen(movenet: MoveNet, pictures: dict[str, np.ndarray]) -> dict[str, Detections]:
-    return dict(zip(pictures, movenet.estimate(list(pictures.values())), strict=True))
+def seen(movenet: MoveNet, images: dict[str, np.ndarray]) -> dict[str, Detections]:
+    return dict(zip(images, movenet.estimate(list(images.values())), strict=True))
 
 
-# Where the eye puts the noses and left ankles of the man and the woman in the sample's first pictures.
+# Where the eye puts the noses and left ankles of the man and the woman in the sample's first images.
 NOSE_AND_ANKLE = {
     "cam01": [[(487, 391), (443, 1120)], [(870, 878), (575, 1688)]],
     "cam02": [[(547, 455), (571, 1035)], [(170, 705), (168, 1420)]],
@@ -200,12 +200,12 @@ def test_both_people_of_the_sample_are_found_where_they_are(seen: dict[str, Dete
         assert np.linalg.norm(hips - middle, axis=-1).min() < 120
 
 
-def test_mirrored_pictures_agree_with_themselves(
-    movenet: MoveNet, pictures: dict[str, np.ndarray], seen: dict[str, Detections]
+def test_mirrored_images_agree_with_themselves(
+    movenet: MoveNet, images: dict[str, np.ndarray], seen: dict[str, Detections]
 ) -> None:
     """Any constant shift of the pixel convention would show up twice over; half a network pixel would be 3.8 px."""
     differences = []
-    for camera, image in pictures.items():
+    for camera, image in images.items():
         mirrored = movenet.estimate([np.ascontiguousarray(image[:, ::-1])])[0]
         back = mirrored.xy_px[:, list(COCO17.mirror)]
         back = np.stack([image.shape[1] - 1 - back[..., 0], back[..., 1]], -1)
@@ -220,9 +220,9 @@ def test_mirrored_pictures_agree_with_themselves(
     np.testing.assert_allclose(shift.mean(0), 0, atol=1.8)
 
 
-def test_a_shifted_picture_shifts_the_joints(movenet: MoveNet, pictures: dict[str, np.ndarray]) -> None:
-    """A shift by one heatmap cell is the same picture to the network, so that only the way back can be wrong."""
-    image, _ = letterboxed(pictures["cam03"], (320, 512))
+def test_a_shifted_image_shifts_the_joints(movenet: MoveNet, images: dict[str, np.ndarray]) -> None:
+    """A shift by one heatmap cell is the same image to the network, so that only the way back can be wrong."""
+    image, _ = letterboxed(images["cam03"], (320, 512))
     config = Pose2DConfig(long_side_px=544, provider="cpu")
     network = MoveNet("x", {"pose": resource("weights", "movenet_multipose.onnx")}, config, threads=2)
     canvas = np.zeros((2, 544, 352, 3), np.uint8)
@@ -235,8 +235,8 @@ def test_a_shifted_picture_shifts_the_joints(movenet: MoveNet, pictures: dict[st
     np.testing.assert_allclose(np.median(moved[sure], 0), 32, atol=0.15)
 
 
-def test_a_batch_of_mixed_sizes_is_as_one_by_one(movenet: MoveNet, pictures: dict[str, np.ndarray]) -> None:
-    images = [pictures["cam01"], pictures["cam02"][:1088, :1080], pictures["cam03"]]
+def test_a_batch_of_mixed_sizes_is_as_one_by_one(movenet: MoveNet, images: dict[str, np.ndarray]) -> None:
+    images = [images["cam01"], images["cam02"][:1088, :1080], images["cam03"]]
     together = movenet.estimate(images)
     for image, found in zip(images, together, strict=True):
         alone = movenet.estimate([image])[0]
@@ -250,7 +250,7 @@ def test_the_provider_is_told_in_words(movenet: MoveNet) -> None:
     assert Path(resource("weights", "LICENSE")).is_file()
 
 
-def test_views_agree_on_both_people_in_space(seen: dict[str, Detections]) -> None:
+def test_views_agree_on_both_people_in_volume(seen: dict[str, Detections]) -> None:
     """The whole chain against the rig: joints of four views, triangulated, fall back on themselves."""
     rig = read_rig(resource("sample", "Calib.qca.txt"))
     errors = []

@@ -1,4 +1,4 @@
-"""The label verb on real pictures: stored whole, cached, resumed after a cancel and after kill -9, redone when due."""
+"""The label verb on real images: stored whole, cached, resumed after a cancel and after kill -9, redone when due."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ import pytest
 
 from core.errors import CancelledError, CoreError
 from core.files import read_yaml, resource, sha256
-from core.pipelines import label as label_module
-from core.pipelines.params import LabelParams
-from core.pipelines.pose2d import label
+from core.pipelines import pose2d as label_module
+from core.pipelines.params import Pose2DParams
+from core.pipelines.pose2d import estimate_poses2d
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.heatmaps import HeatmapReader
 from core.pose2d.runtime import cores
@@ -33,13 +33,13 @@ from core.session.video import VideoReader
 
 SIZE = (272, 480)
 N = 6
-DROPPED = (4, 1)  # moment, camera
+DROPPED = (4, 1)  # frame, camera
 CONFIG = Pose2DConfig(long_side_px=320, provider="cpu")
 NAME = "movenet_multipose"
 
 
 def shortened(source: Path, target: Path) -> None:
-    """The first pictures of a video at a quarter of its size."""
+    """The first images of a video at a quarter of its size."""
     with VideoReader(source) as video, av.open(str(target), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30))
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
@@ -52,7 +52,7 @@ def shortened(source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session with one take of two cameras, six moments, one picture dropped; the second camera starts late."""
+    """A session with one take of two cameras, six frames, one image dropped; the second camera starts late."""
     root = tmp_path_factory.mktemp("label") / "session"
     session = Session.create(root)
     names = ("cam01", "cam03")
@@ -91,8 +91,8 @@ def run(session: Session) -> Run:
     def labelled(reporter: RecordingReporter | None = None, **changes: object):
         reporter = reporter or RecordingReporter()
         values = {"take": "two", "pose2d": CONFIG, **changes}
-        params = LabelParams(**values)  # type: ignore[arg-type]
-        return label(session, params, session.new_run("label"), reporter), reporter
+        params = Pose2DParams(**values)  # type: ignore[arg-type]
+        return estimate_poses2d(session, params, session.new_run("pose2d"), reporter), reporter
 
     return labelled
 
@@ -111,19 +111,19 @@ def test_every_view_of_the_take_is_labelled(session: Session, run: Run) -> None:
     for v, (name, each) in enumerate(poses.items()):
         assert (each.n_frames, each.camera, each.skeleton.name) == (N, name, "coco17")
         people = each.present.sum(1)
-        pictures = take.timeline().frame_index[:, v] >= 0
-        assert (people[pictures] >= 2).all()
-        assert (people[~pictures] == 0).all()
+        images = take.timeline().frame_index[:, v] >= 0
+        assert (people[images] >= 2).all()
+        assert (people[~images] == 0).all()
         inside = np.nan_to_num(each.xy_px, nan=0.0)
         assert inside[..., 0].max() < SIZE[0] + 20
         assert inside[..., 1].max() < SIZE[1] + 20
         with HeatmapReader(take.layout.heatmaps_file(NAME, name)) as maps:
             assert maps.n_frames == N
             high = maps.read(np.arange(N)).max((1, 2, 3))
-            assert (high[pictures] > 0.5).all()
-            assert (high[~pictures] == 0).all()
-    assert result["pictures"] == 2 * N - 1
-    assert result["people_per_picture"] == {name: pytest.approx(2, abs=1.01) for name in poses}
+            assert (high[images] > 0.5).all()
+            assert (high[~images] == 0).all()
+    assert result["images"] == 2 * N - 1
+    assert result["people_per_image"] == {name: pytest.approx(2, abs=1.01) for name in poses}
     assert not result["cached"]
     assert not take.layout.poses2d_parts(NAME).exists()
     done = [d for d, _, _ in reporter.progresses]
@@ -136,8 +136,8 @@ def test_every_view_of_the_take_is_labelled(session: Session, run: Run) -> None:
     assert {"onnxruntime", "provider", "code_version", "licence"} <= set(manifest)
 
 
-def test_the_picture_of_each_moment_is_the_timelines(session: Session, run: Run) -> None:
-    """The second camera shows picture t - 1 at moment t, and picture 0 twice."""
+def test_the_image_of_each_frame_is_the_timelines(session: Session, run: Run) -> None:
+    """The second camera shows image t - 1 at frame t, and image 0 twice."""
     run()
     poses = session.take("two").poses2d(NAME)["cam03"]
     people = poses.present.sum(1)
@@ -235,14 +235,14 @@ KILLED = """
 import sys
 from pathlib import Path
 from core.pipelines import pose2d as label
-from core.pipelines.params import LabelParams
+from core.pipelines.params import Pose2DParams
 from core.pose2d.config import Pose2DConfig
 from core.progress import NullReporter
 from core.session import Session
 label.STRETCH = 1
 session = Session.open(Path(sys.argv[1]))
-params = LabelParams(take="two", pose2d=Pose2DConfig(long_side_px=320, provider="cpu"))
-label.label(session, params, session.new_run("label"), NullReporter())
+params = Pose2DParams(take="two", pose2d=Pose2DConfig(long_side_px=320, provider="cpu"))
+label.estimate_poses2d(session, params, session.new_run("pose2d"), NullReporter())
 """
 
 
@@ -298,7 +298,7 @@ def test_a_lost_video_is_named(session: Session, run: Run) -> None:
         run()
 
 
-def test_nobody_in_the_picture_is_a_warning(session: Session, run: Run) -> None:
+def test_nobody_in_the_image_is_a_warning(session: Session, run: Run) -> None:
     _, reporter = run(pose2d=Pose2DConfig(long_side_px=256, person_threshold=0.999, provider="cpu"))
     assert any("Nobody was found in cam01, cam03" in text for text, level in reporter.notes if level == "warning")
     poses = session.take("two").poses2d(NAME)["cam01"]

@@ -64,7 +64,7 @@ def check_joints(found: Detections, green: np.ndarray, blue: np.ndarray, toleran
 def test_joints_come_back_to_the_pixel_they_were_drawn_at(runner: str, where: str, tmp_path: Path) -> None:
     size, box, green, blue = SCENES[where]
     found = open_runner(runner, tmp_path).estimate([scene(size, box, green, blue, SPREAD_PX[runner])])[0]
-    # A tenth of a network pixel, in picture pixels: what interpolation and 8-bit rounding leave.
+    # A tenth of a network pixel, in image pixels: what interpolation and 8-bit rounding leave.
     per_network_px = (
         max(size) / 640 if runner == "rtmo" else max(box[2] - box[0], (box[3] - box[1]) * 0.75) * 1.25 / 192
     )
@@ -90,7 +90,7 @@ def test_heatmaps_of_every_runner_peak_at_the_joints(runner: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("runner", ["rtmpose", "vitpose"])
-def test_an_empty_picture_has_nobody(runner: str, tmp_path: Path) -> None:
+def test_an_empty_image_has_nobody(runner: str, tmp_path: Path) -> None:
     graph = graphs.detector(tmp_path / "weak.onnx", score=0.1)
     pose = (graphs.simcc if runner == "rtmpose" else graphs.heatmaps)(tmp_path / "pose.onnx")
     estimator = ESTIMATORS.get(runner)("x", {"detector": graph, "pose": pose}, Pose2DConfig(provider="cpu"), 1)
@@ -124,7 +124,7 @@ def test_every_registered_runner_keeps_the_contract(runner: str, tmp_path: Path)
         assert ((found.score > 0) == np.isfinite(found.xy_px).all(-1)).all()
         assert found.heatmaps is not None
         assert found.heatmaps.values.dtype == np.float32
-        # The heatmaps cover the picture: its far corner is their far corner, to a cell of padding per side.
+        # The heatmaps cover the image: its far corner is their far corner, to a cell of padding per side.
         far = found.heatmaps.grid.forward(np.array([image.shape[1] - 0.5, image.shape[0] - 0.5]))
         cells = np.array(found.heatmaps.values.shape[:0:-1])
         assert (far < cells + 0.6).all()

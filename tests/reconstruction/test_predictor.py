@@ -37,10 +37,10 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import PANOPTIC15
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 CPU = torch.device("cpu")
-SPACE = CaptureSpace(centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([4400.0, 4400, 2000]), voxels=(40, 40, 16))
+VOLUME = CaptureVolume(centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([4400.0, 4400, 2000]), voxels=(40, 40, 16))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def untrained(config: ModelConfig) -> Networks:
 
 @pytest.fixture
 def predictor(config: ModelConfig) -> Predictor:
-    return Predictor(untrained(config), SPACE, CPU, "run")
+    return Predictor(untrained(config), VOLUME, CPU, "run")
 
 
 def error_mm(found: Pose3DSequence, people: Pose3DSequence) -> np.ndarray:
@@ -101,12 +101,12 @@ class TestPredictor:
         assert (found.score > 0).all() and found.provenance["run"] == "run"
         assert reporter.progresses[-1][:2] == (9, 9)
 
-    def test_some_moments_are_the_same_as_all(
+    def test_some_frames_are_the_same_as_all(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         few = TrackingConfig(confirm_frames=1)
         everything = predictor.predict(rig, poses2d, people.time_s, NullReporter(), tracking=few)
-        some = predictor.predict(rig, poses2d, people.time_s, NullReporter(), moments=np.array([1, 2, 7]), tracking=few)
+        some = predictor.predict(rig, poses2d, people.time_s, NullReporter(), frames=np.array([1, 2, 7]), tracking=few)
         assert some.time_s.tolist() == people.time_s[[1, 2, 7]].tolist()
         assert np.sort(some.xyz_mm, 1) == pytest.approx(np.sort(everything.xyz_mm[[1, 2, 7]], 1), abs=0.1)
 
@@ -150,7 +150,7 @@ class TestPredictor:
         with pytest.raises(CancelledError):
             predictor.predict(rig, poses2d, people.time_s, RecordingReporter(cancel_after=1))
 
-    def test_a_few_moments_at_a_time(
+    def test_a_few_frames_at_a_time(
         self,
         predictor: Predictor,
         rig: CameraRig,
@@ -171,9 +171,9 @@ class TestPredictor:
         assert seen == [4, 4, 1]
 
     def test_says_what_runs(self, config: ModelConfig, rig: CameraRig, people: Pose3DSequence, poses2d: Any) -> None:
-        predictor = Predictor(untrained(config), SPACE, CPU, "run", "fp32")
+        predictor = Predictor(untrained(config), VOLUME, CPU, "run", "fp32")
         reporter = RecordingReporter()
-        predictor.predict(rig, poses2d, people.time_s[:1], reporter, moments=np.array([0]))
+        predictor.predict(rig, poses2d, people.time_s[:1], reporter, frames=np.array([0]))
         assert predictor.runs_on.startswith("CPU, ") and predictor.runs_on.endswith(", fp32")
         assert frozen.engine_name(CPU) in predictor.runs_on
         assert all(text.endswith(predictor.runs_on) for _, _, text in reporter.progresses)
@@ -181,7 +181,7 @@ class TestPredictor:
     @pytest.mark.skipif(torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU computes in bf16")
     def test_a_precision_that_the_device_lacks_is_refused(self, config: ModelConfig) -> None:
         with pytest.raises(CoreError, match="bf16"):
-            Predictor(untrained(config), SPACE, CPU, "run", "bf16")
+            Predictor(untrained(config), VOLUME, CPU, "run", "bf16")
 
     @pytest.mark.skipif(frozen.openvino() is None, reason="OpenVINO is not installed")
     def test_the_engine_changes_nothing_but_rounding(
@@ -195,8 +195,8 @@ class TestPredictor:
                     torch.nn.init.kaiming_normal_(part.weight)
             for net in (networks.root.net, networks.pose.net):
                 torch.nn.init.normal_(net.out.weight, std=noise)  # type: ignore[union-attr]
-            predictor = Predictor(networks, SPACE, CPU, "run", "fp32")
-            return predictor.predict(rig, poses2d, people.time_s[:4], NullReporter(), moments=np.arange(4))
+            predictor = Predictor(networks, VOLUME, CPU, "run", "fp32")
+            return predictor.predict(rig, poses2d, people.time_s[:4], NullReporter(), frames=np.arange(4))
 
         one, plain = found(1e-3), found(0.0)
         monkeypatch.setattr(frozen, "openvino", lambda: None)
@@ -211,7 +211,7 @@ class TestPredictor:
     ) -> None:  # fmt: skip
         run = RunLayout(tmp_path)  # type: ignore[arg-type]
         networks = untrained(config)
-        Checkpoint(networks.state_dict(), config, SPACE, {"step": 1}, {}).save(run.checkpoints / "best")
+        Checkpoint(networks.state_dict(), config, VOLUME, {"step": 1}, {}).save(run.checkpoints / "best")
         loaded = Predictor.load(run, "cpu")
         expected = predictor.predict(rig, poses2d, people.time_s[:3], NullReporter())
         found = loaded.predict(rig, poses2d, people.time_s[:3], NullReporter())
@@ -242,7 +242,7 @@ class TestOverTime:
 
     @pytest.fixture
     def noisy(self, rig: CameraRig, walking: Pose3DSequence) -> dict[str, Pose2D]:
-        """With nobody in the moments 20 and 21."""
+        """With nobody in the frames 20 and 21."""
         seen = observe(rig, walking, 6.0, 0.0, np.random.default_rng(1), joint_miss=0.0)
         gone = {}
         for name, poses in seen.items():
@@ -253,10 +253,10 @@ class TestOverTime:
             )
         return gone
 
-    def predictor(self, config: ModelConfig, over_time: bool) -> Predictor:
+    def predictor(self, config: ModelConfig, temporal: bool) -> Predictor:
         pose = dataclasses.replace(config.pose, rays=RayRefinerConfig(enabled=True))
         both = dataclasses.replace(config, pose=pose, motion=MotionConfig(enabled=True, frames=16))
-        return Predictor(untrained(both), SPACE, CPU, "run", over_time=over_time)
+        return Predictor(untrained(both), VOLUME, CPU, "run", temporal=temporal)
 
     def test_less_noise_and_no_gaps(
         self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
@@ -267,8 +267,8 @@ class TestOverTime:
         assert not alone.present[20:22].any() and together.present.all()
         known = alone.present.all(1)
 
-        def off_mm(found: Pose3DSequence, moments: np.ndarray | slice) -> float:
-            apart = np.linalg.norm(found.xyz_mm[moments, :, None] - walking.xyz_mm[moments, None], axis=-1)
+        def off_mm(found: Pose3DSequence, frames: np.ndarray | slice) -> float:
+            apart = np.linalg.norm(found.xyz_mm[frames, :, None] - walking.xyz_mm[frames, None], axis=-1)
             return float(np.nanmin(np.nanmean(apart, -1), axis=1).mean())
 
         before, after = (off_mm(found, known) for found in (alone, together))
@@ -277,7 +277,7 @@ class TestOverTime:
         assert together.covariance_mm2 is not None and alone.covariance_mm2 is not None
         size = [np.nanmedian(np.trace(f.covariance_mm2, axis1=-2, axis2=-1)[known]) for f in (alone, together)]
         assert size[1] < size[0]
-        assert (together.provenance["over_time"], alone.provenance["over_time"]) == (True, False)
+        assert (together.provenance["temporal"], alone.provenance["temporal"]) == (True, False)
         assert together.score[20:22].max() < alone.score[known].min()
 
     def test_context_makes_a_part_as_the_whole(
@@ -290,8 +290,8 @@ class TestOverTime:
         assert self.predictor(config, False).with_context(wanted, 36).tolist() == wanted.tolist()
         few = TrackingConfig(confirm_frames=1)
         whole = predictor.predict(rig, noisy, walking.time_s, NullReporter(), tracking=few)
-        part = predictor.predict(rig, noisy, walking.time_s, NullReporter(), moments=frames, tracking=few)
-        alone = predictor.predict(rig, noisy, walking.time_s, NullReporter(), moments=wanted, tracking=few)
+        part = predictor.predict(rig, noisy, walking.time_s, NullReporter(), frames=frames, tracking=few)
+        alone = predictor.predict(rig, noisy, walking.time_s, NullReporter(), frames=wanted, tracking=few)
 
         def apart(found: Pose3DSequence) -> float:
             rows = np.searchsorted(found.time_s, whole.time_s[wanted])

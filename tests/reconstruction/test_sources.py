@@ -1,4 +1,4 @@
-"""Every source of the networks' heatmaps on pictures: 2D joints, what the estimator stored, a backbone of our own."""
+"""Every source of the networks' heatmaps on images: 2D joints, what the estimator stored, a backbone of our own."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import torch
 from core.association.config import AssociationConfig
 from core.errors import CoreError
 from core.files import resource
-from core.geometry.capture_volume import capture_space
+from core.geometry.capture_volume import capture_volume
 from core.models.config import BackboneConfig
 from core.models.networks import Networks
 from core.models.stored_heatmaps import TakeMaps
-from core.pipelines.params import LabelParams, TrainParams
-from core.pipelines.pose2d import label
+from core.pipelines.params import Pose2DParams, TrainParams
+from core.pipelines.pose2d import estimate_poses2d
 from core.pipelines.train import train
 from core.pipelines.triangulate import fit_baseline
 from core.pose2d.config import Pose2DConfig
@@ -43,7 +43,7 @@ EVERYBODY = TrackingConfig(confirm_frames=2)
 
 
 def shortened(source: Path, target: Path) -> None:
-    """The first pictures of a video at half its size."""
+    """The first images of a video at half its size."""
     with VideoReader(source) as video, av.open(str(target), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30))
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
@@ -56,7 +56,7 @@ def shortened(source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def session(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The sample's first moments, labelled with heatmaps."""
+    """The sample's first frames, labelled with heatmaps."""
     root = tmp_path_factory.mktemp("sources") / "session"
     made = Session.create(root)
     shutil.copy(sample_root / "rig.toml", made.layout.rig)
@@ -70,8 +70,8 @@ def session(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Sess
         TakeManifest(name="two", kind="motion", fps=30, n_frames=N, cameras=cameras),
         Timeline(cameras=names, time_s=time_s, frame_index=index, frame_time_s=index / 30),
     )
-    params = LabelParams(take="two", pose2d=Pose2DConfig(provider="cpu"))
-    label(made, params, made.new_run("label"), NullReporter())
+    params = Pose2DParams(take="two", pose2d=Pose2DConfig(provider="cpu"))
+    estimate_poses2d(made, params, made.new_run("pose2d"), NullReporter())
     baseline = fit_baseline(
         made.rig_for(take), take.poses2d(NAME), time_s, AssociationConfig(), EVERYBODY, NullReporter()
     )
@@ -106,8 +106,8 @@ def untrained(rig: CameraRig, baseline: Pose3DSequence, source: str) -> Predicto
     networks = Networks(config)
     bodies = joints_around_root(500, np.random.default_rng(0))
     networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
-    space = capture_space(rig, spacing_mm=config.root.spacing_mm, around_mm=baseline.xyz_mm.reshape(-1, 3))
-    return Predictor(networks, space, torch.device("cpu"), "untrained")
+    volume = capture_volume(rig, spacing_mm=config.root.spacing_mm, around_mm=baseline.xyz_mm.reshape(-1, 3))
+    return Predictor(networks, volume, torch.device("cpu"), "untrained")
 
 
 @pytest.mark.parametrize("source", ["joints", "estimator"])
@@ -134,12 +134,14 @@ def test_a_camera_left_out_is_not_looked_at(take: Take, rig: CameraRig, baseline
         predictor.predict(rig, poses2d, time_s, NullReporter())
 
 
-def test_of_a_late_camera_the_heatmaps_of_the_moment_are_read(take: Take, rig: CameraRig) -> None:
+def test_of_a_late_camera_the_heatmaps_of_the_frame_are_read(take: Take, rig: CameraRig) -> None:
     step_s = float(np.diff(take.timeline().time_s).mean())
-    late = dataclasses.replace(rig, cameras=tuple(c.replace(latency_s=-step_s * (v == 1)) for v, c in enumerate(rig)))
-    moments = np.array([0, 3, 1])
+    late = dataclasses.replace(
+        rig, cameras=tuple(c.replace(time_offset_s=-step_s * (v == 1)) for v, c in enumerate(rig))
+    )
+    frames = np.array([0, 3, 1])
     with take_heatmaps(take, NAME, rig) as readers, take_heatmaps(take, NAME, late) as moved:
-        plain, shown = ([r.read(moments) for r in some if r is not None] for some in (readers, moved))
+        plain, shown = ([r.read(frames) for r in some if r is not None] for some in (readers, moved))
         before = readers[1].read(np.array([2, 0])) if readers[1] is not None else None
     assert all(np.array_equal(plain[v], shown[v]) for v in (0, 2))
     assert before is not None and np.array_equal(shown[1][1:], before) and before.any()
@@ -179,7 +181,7 @@ def test_training_looks_at_them_and_says_where_they_are_missing(
         assert "heatmap.source=joints" in refused.value.hint
         with HeatmapReader(away) as reader:
             write_heatmaps(file, [], n_frames=N - 1, shape=reader.shape, grid=reader.grid, joints=reader.skeleton)
-        with pytest.raises(CoreError, match=f"{N - 1} moments"), take_heatmaps(take, NAME, rig):
+        with pytest.raises(CoreError, match=f"{N - 1} frames"), take_heatmaps(take, NAME, rig):
             pass
     finally:
         away.replace(file)
@@ -214,7 +216,7 @@ def test_a_backbone_looks_at_the_videos_in_training_and_afterwards(
     reporter = RecordingReporter()
     train(session, TrainParams(takes=("two",), training=config), run, reporter)
     assert any(text.startswith("The backbone starts from nothing") for text, _ in reporter.notes)
-    stored = take.layout.root / ".pictures"
+    stored = take.layout.root / ".images"
     assert len(list(stored.iterdir())) == len(rig)
     shutil.rmtree(stored)
     predictor = Predictor.load(run, "cpu")

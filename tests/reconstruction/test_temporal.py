@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from core.models.config import MotionConfig
-from core.models.temporal_refiner import MotionNet
-from core.reconstruction.temporal import _stretches, settle
+from core.models.temporal_refiner import TemporalRefiner
+from core.reconstruction.temporal import _stretches, refine_over_time
 from core.types.arrays import F64
 
 J, FRAMES = 4, 12
 
 
 @pytest.fixture(scope="module")
-def network() -> MotionNet:
+def network() -> TemporalRefiner:
     torch.manual_seed(0)
-    return MotionNet(J, MotionConfig(enabled=True, channels=16, layers=1, heads=2, frames=FRAMES)).eval()
+    return TemporalRefiner(J, MotionConfig(enabled=True, channels=16, layers=1, heads=2, frames=FRAMES)).eval()
 
 
 def circle(T: int) -> F64:
@@ -40,24 +40,24 @@ def test_shares_add_up(n: int) -> None:
     np.testing.assert_allclose(total[5:], 1)
 
 
-def test_noise_becomes_less(network: MotionNet) -> None:
+def test_noise_becomes_less(network: TemporalRefiner) -> None:
     exact = circle(60)
     noisy = exact + np.random.default_rng(0).normal(0, 12, exact.shape)
-    settled = settle(network, np.arange(60) / 30, noisy, covariance(noisy), 0.5)
+    settled = refine_over_time(network, np.arange(60) / 30, noisy, covariance(noisy), 0.5)
     before, after = (np.sqrt(((a - exact) ** 2).mean()) for a in (noisy, settled.xyz_mm))
     assert after < 0.7 * before
     said = np.sqrt(np.trace(settled.covariance_mm2, axis1=-2, axis2=-1).mean() / 3)
     assert 0.6 < after / said < 1.2
 
 
-def test_gaps_short_and_long(network: MotionNet) -> None:
-    """Somebody who is away for a moment is filled in; who is away for long, or came for two moments, is not."""
+def test_gaps_short_and_long(network: TemporalRefiner) -> None:
+    """Somebody who is away briefly is filled in; who is away for long, or came for two frames, is not."""
     exact = circle(60)
     seen = exact.copy()
     seen[20:24, 0] = np.nan
     seen[10:50, 1] = np.nan
     seen[30:32, 1] = exact[30:32, 1]
-    settled = settle(network, np.arange(60) / 30, seen, covariance(seen), 0.5)
+    settled = refine_over_time(network, np.arange(60) / 30, seen, covariance(seen), 0.5)
     there = np.isfinite(settled.xyz_mm).all((-1, -2))
     assert there[:, 0].all()
     assert np.abs(settled.xyz_mm - exact)[:, 0].max() < 8
@@ -66,17 +66,17 @@ def test_gaps_short_and_long(network: MotionNet) -> None:
     assert (np.isfinite(settled.covariance_mm2).all((-1, -2, -3)) == there).all()
 
 
-def test_a_long_take_has_no_seams(network: MotionNet) -> None:
+def test_a_long_take_has_no_seams(network: TemporalRefiner) -> None:
     """Where one stretch gives way to another there is no more jerk than elsewhere."""
     exact = circle(200)
     noisy = exact + np.random.default_rng(1).normal(0, 12, exact.shape)
-    settled = settle(network, np.arange(200) / 30, noisy, covariance(noisy), 0.5).xyz_mm
+    settled = refine_over_time(network, np.arange(200) / 30, noisy, covariance(noisy), 0.5).xyz_mm
     jerk = np.linalg.norm(np.diff(settled, n=3, axis=0), axis=-1).mean((1, 2))
     assert jerk[5:-5].max() < 4 * np.median(jerk)
 
 
-def test_nobody(network: MotionNet) -> None:
+def test_nobody(network: TemporalRefiner) -> None:
     xyz = np.full((7, 1, J, 3), np.nan)
-    assert not np.isfinite(settle(network, np.arange(7) / 30, xyz, covariance(xyz), 0.5).xyz_mm).any()
+    assert not np.isfinite(refine_over_time(network, np.arange(7) / 30, xyz, covariance(xyz), 0.5).xyz_mm).any()
     empty = np.zeros((0, 0, J, 3))
-    assert settle(network, np.zeros(0), empty, np.zeros((0, 0, J, 3, 3)), 0.5).xyz_mm.shape == empty.shape
+    assert refine_over_time(network, np.zeros(0), empty, np.zeros((0, 0, J, 3, 3)), 0.5).xyz_mm.shape == empty.shape

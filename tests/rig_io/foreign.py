@@ -215,7 +215,7 @@ def list_json(path: Path, rig: CameraRig) -> Path:
 def xcp(path: Path, rig: CameraRig, lens: tuple[float, ...] | None = None, *, marker_cameras: int = 0) -> Path:
     """Vicon: centre in mm and quaternion x y z w, one focal length and an aspect ratio, `lens` as VICON_RADIAL2.
 
-    Without `lens` the pictures are taken for straight, whatever the rig says.
+    Without `lens` the images are taken for straight, whatever the rig says.
     """
     cameras = []
     for c in rig:

@@ -48,7 +48,7 @@ HOLDS = {
     "colmap": BROWN | {"eight", "fisheye"},
 }
 IMPORTER_OF = {"selfpose": "anipose", "opencv-yaml": "opencv", "opencv-json": "opencv"}
-WITH_LATENCY = ("selfpose", "anipose", "caliscope", "opencv-yaml", "opencv-json")
+WITH_TIME_OFFSET = ("selfpose", "anipose", "caliscope", "opencv-yaml", "opencv-json")
 
 
 def random_rig(case: str, seed: int) -> CameraRig:
@@ -121,19 +121,19 @@ def test_what_a_format_holds_comes_back_and_what_it_does_not_is_refused(
     path = tmp_path / "out" if EXPORTERS.get(name).folder else written.files[0]
     found = read_rig(path)
     assert found.source.startswith(IMPORTERS.get(IMPORTER_OF.get(name, name)).title), found.source
-    assert "read as" not in found.source and "no picture sizes" not in found.source
+    assert "read as" not in found.source and "no image sizes" not in found.source
     assert_same_rig(found, rig)
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_latencies_are_kept_or_said_to_be_lost(name: str, tmp_path: Path) -> None:
+def test_time_offsets_are_kept_or_said_to_be_lost(name: str, tmp_path: Path) -> None:
     rig = random_rig("straight", 0)
-    rig = CameraRig(cameras=(rig[0].replace(latency_s=0.0125), *rig.cameras[1:]))
+    rig = CameraRig(cameras=(rig[0].replace(time_offset_s=0.0125), *rig.cameras[1:]))
     written = write_rig(rig, tmp_path / "out", name)
     found = read_rig(tmp_path / "out" if EXPORTERS.get(name).folder else written.files[0])
-    kept = name in WITH_LATENCY
-    assert [c.latency_s for c in found] == [0.0125 if kept else 0.0, 0, 0, 0, 0]
-    assert any("latencies of cam_0" in note for note in written.notes) != kept
+    kept = name in WITH_TIME_OFFSET
+    assert [c.time_offset_s for c in found] == [0.0125 if kept else 0.0, 0, 0, 0, 0]
+    assert any("time offsets of cam_0" in note for note in written.notes) != kept
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
@@ -180,7 +180,7 @@ def test_a_rig_from_vicon_goes_back_to_vicon(lens: tuple[float, ...], tmp_path: 
 
 
 def test_a_lens_near_to_vicons_is_written_with_its_error(tmp_path: Path) -> None:
-    """Vicon's own formula with the file's numbers straightens the picture as the camera does, to what the note says."""
+    """Vicon's own formula with the file's numbers straightens the image as the camera does, to what the note says."""
     bent = random_rig("straight", 0)[0].replace(distortion=np.array([-0.05, 0.01, 0, 0, 0]))
     written = write_rig(CameraRig(cameras=(bent,)), tmp_path / "a", "xcp")
     assert written.files[0].name == "a.xcp"
@@ -191,19 +191,19 @@ def test_a_lens_near_to_vicons_is_written_with_its_error(tmp_path: Path) -> None
     focal = float(frame["FOCAL_LENGTH"])
     principal = np.array(frame["PRINCIPAL_POINT"].split(), float)
     values = np.array(frame["VICON_RADIAL2"].split()[1:], float)
-    picture = np.random.default_rng(0).uniform((0, 0), (1919, 1079), (2000, 2))
-    away = picture - values[:2]
+    image = np.random.default_rng(0).uniform((0, 0), (1919, 1079), (2000, 2))
+    away = image - values[:2]
     r2 = ((away * [1, aspect]) ** 2).sum(1, keepdims=True)
     straight = values[:2] + away * (1 + r2 * (values[2] + r2 * (values[3] + r2 * values[4])))
     ideal = (straight - principal) / focal * [1, aspect]
-    off = np.linalg.norm(ideal - undistort(bent, picture), axis=1).max() * focal
+    off = np.linalg.norm(ideal - undistort(bent, image), axis=1).max() * focal
     assert 1e-4 < 0.3 * said < off < 1.05 * said < 0.1
     assert_same_rig(read_rig(written.files[0]), CameraRig(cameras=(bent,)))
 
 
 def test_opencv_reads_the_filestorage_files(tmp_path: Path) -> None:
     rig = random_rig("five", 0)
-    small = rig[0].replace(distortion=np.array([1e-05, -3e-07, 0, 0, 0]), latency_s=0.002)
+    small = rig[0].replace(distortion=np.array([1e-05, -3e-07, 0, 0, 0]), time_offset_s=0.002)
     rig = CameraRig(cameras=(small, *rig.cameras[1:]))
     for name in ("opencv-yaml", "opencv-json"):
         written = write_rig(rig, tmp_path / "rig", name)
@@ -216,7 +216,7 @@ def test_opencv_reads_the_filestorage_files(tmp_path: Path) -> None:
             np.testing.assert_array_equal(nodes.at(i).getNode("camera_matrix").mat(), c.K)
             np.testing.assert_array_equal(nodes.at(i).getNode("distortion_coefficients").mat(), c.distortion[None])
             np.testing.assert_array_equal(nodes.at(i).getNode("rotation_matrix").mat(), c.pose[0])
-        assert nodes.at(0).getNode("latency_s").real() == 0.002
+        assert nodes.at(0).getNode("time_offset_s").real() == 0.002
         storage.release()
     write_rig(rig, tmp_path / "mocap", "easymocap")
     storage = cv2.FileStorage(str(tmp_path / "mocap" / "extri.yml"), cv2.FILE_STORAGE_READ)
@@ -227,7 +227,7 @@ def test_opencv_reads_the_filestorage_files(tmp_path: Path) -> None:
     storage.release()
 
 
-def test_colmap_counts_from_the_corner_of_the_picture(tmp_path: Path) -> None:
+def test_colmap_counts_from_the_corner_of_the_image(tmp_path: Path) -> None:
     c = camera("only", (0, -4000, 1500), (0, 0, 900), size_px=(640, 480))
     write_rig(CameraRig(cameras=(c,)), tmp_path, "colmap")
     (line,) = [x for x in (tmp_path / "cameras.txt").read_text().splitlines() if not x.startswith("#")]

@@ -90,23 +90,23 @@ def test_real_files_of_caliscope() -> None:
 @pytest.mark.parametrize("unit", ["VICON_RADIAL2", "VICON_RADIAL"])
 @pytest.mark.parametrize("lens", [(0.0, 0.0, 7e-8, 3e-14, 0.0), (0.0, 0.0, -4e-8, 1e-14, 0.0)])
 def test_vicon_straightens_and_the_rig_bends_back(unit: str, lens: tuple[float, ...], tmp_path: Path) -> None:
-    """Picture points go through Vicon's formula, and the rig must show the points on those rays at the same pixel."""
+    """Image points go through Vicon's formula, and the rig must show the points on those rays at the same pixel."""
     expected = foreign.straight(foreign.truth())
     path = foreign.xcp(tmp_path / "a.xcp", expected, lens)
     if unit == "VICON_RADIAL":
         pattern = r'VICON_RADIAL2="ViconRadial2 \S+ \S+ (\S+ \S+) \S+"'
         path.write_text(re.sub(pattern, r'VICON_RADIAL="\1"', path.read_text()))
     rig = read_rig(path)
-    picture = np.random.default_rng(1).uniform((0, 0), (1919, 1079), (200, 2))
+    image = np.random.default_rng(1).uniform((0, 0), (1919, 1079), (200, 2))
     for camera, bare in zip(rig, expected, strict=True):
-        away = picture - bare.K[:2, 2]
+        away = image - bare.K[:2, 2]
         aspect = bare.K[0, 0] / bare.K[1, 1]
         r2 = (away[:, :1] ** 2) + (away[:, 1:] * aspect) ** 2
         straight = bare.K[:2, 2] + away * (1 + lens[2] * r2 + lens[3] * r2**2)
-        assert np.abs(straight - picture).max() > 10
+        assert np.abs(straight - image).max() > 10
         ahead = np.hstack([(straight - bare.K[:2, 2]) / np.diag(bare.K)[:2], np.ones((200, 1))]) * 4000
         world = (ahead - bare.pose[1]) @ bare.pose[0]
-        assert np.abs(project(camera, world) - picture).max() < 0.01
+        assert np.abs(project(camera, world) - image).max() < 0.01
     assert "Vicon's distortion was fitted to" in rig.source
 
 
@@ -116,13 +116,13 @@ def test_vicon_with_a_centre_of_distortion_of_its_own(tmp_path: Path) -> None:
     lens = (9.0, -6.0, 3e-8, 1e-14, 0.0)
     rig = read_rig(foreign.xcp(tmp_path / "a.xcp", bare, lens))
     said = float(re.search(r"fitted to ([\d.e-]+) px", rig.source)[1])  # type: ignore[index]
-    picture = np.random.default_rng(1).uniform((0, 0), (1919, 1079), (500, 2))
+    image = np.random.default_rng(1).uniform((0, 0), (1919, 1079), (500, 2))
     K = bare[0].K
-    away = picture - K[:2, 2] - lens[:2]
+    away = image - K[:2, 2] - lens[:2]
     r2 = (away[:, :1] ** 2) + (away[:, 1:] * K[0, 0] / K[1, 1]) ** 2
     straight = K[:2, 2] + lens[:2] + away * (1 + lens[2] * r2 + lens[3] * r2**2)
     ahead = np.hstack([(straight - K[:2, 2]) / np.diag(K)[:2], np.ones((500, 1))]) * 4000
-    off = np.linalg.norm(project(rig[0], (ahead - bare[0].pose[1]) @ bare[0].pose[0]) - picture, axis=1).max()
+    off = np.linalg.norm(project(rig[0], (ahead - bare[0].pose[1]) @ bare[0].pose[0]) - image, axis=1).max()
     assert 0.5 * said < off < 1.05 * said < 0.1
 
 
@@ -130,7 +130,7 @@ def test_vicon_leaves_out_marker_cameras_and_refuses_a_folding_lens(tmp_path: Pa
     bare = foreign.straight(foreign.truth())
     rig = read_rig(foreign.xcp(tmp_path / "a.xcp", bare, marker_cameras=3))
     assert rig.names == bare.names and "3 marker cameras were left out" in rig.source
-    with pytest.raises(CoreError, match="folds inside the picture"):
+    with pytest.raises(CoreError, match="folds inside the image"):
         read_rig(foreign.xcp(tmp_path / "b.xcp", bare, (0.0, 0.0, -0.2, 0.0, 0.0)))
     # Numbers as OpenCV would have them: of the radius in focal lengths, not in px.
     with pytest.raises(CoreError, match="beyond what OpenCV's model can follow"):
@@ -146,7 +146,7 @@ def test_easymocap_needs_its_second_file_for_poses(tmp_path: Path) -> None:
     assert not any(c.posed for c in rig) and "no extri.yml" in rig.source
 
 
-def test_colmap_names_cameras_after_pictures_or_folders(tmp_path: Path) -> None:
+def test_colmap_names_cameras_after_images_or_folders(tmp_path: Path) -> None:
     folder = foreign.colmap(tmp_path / "sparse", foreign.truth())
     rig = read_rig(folder / "images.txt")
     assert rig.names == foreign.truth().names and "scale is arbitrary" in rig.source
@@ -154,7 +154,7 @@ def test_colmap_names_cameras_after_pictures_or_folders(tmp_path: Path) -> None:
     (folder / "images.txt").write_text(re.sub(r"(cam\d+)/000001", r"all/\1", text))
     assert read_rig(folder).names == rig.names
     (folder / "images.txt").write_text(re.sub(r"cam\d+/", "cam01/", text))
-    with pytest.raises(CoreError, match="several pictures of one camera"):
+    with pytest.raises(CoreError, match="several images of one camera"):
         read_rig(folder)
 
 
@@ -193,16 +193,16 @@ def test_sample_of_qualisys() -> None:
     np.testing.assert_allclose(camera.centre_mm, [1460.2323709, -1909.1590482, 1896.5058524], atol=1e-6)
     np.testing.assert_allclose(camera.K[0], [107599.671875 / 64, 0, 34110.316406 / 64])
     np.testing.assert_allclose(camera.distortion[:2], [-0.046183, 0.139983])
-    # A head above feet in the middle of the room: upright in every portrait picture.
+    # A head above feet in the middle of the room: upright in every portrait image.
     head, feet = project_rig(rig, np.array([[-900.0, 0, 1700], [-900.0, 0, 0]])).swapaxes(0, 1)
     assert (feet[:, 1] - head[:, 1] > 300).all()
 
 
 def test_distortion_of_qualisys_straightens_a_real_board() -> None:
-    """The footage's board pictures, filmed by the same cameras: only a distortion without a unit fits them."""
+    """The footage's board images, filmed by the same cameras: only a distortion without a unit fits them."""
     footage = Path(__file__).parents[3] / "shared" / "data" / "footage" / "single" / "calibration"
     if not footage.is_dir():
-        pytest.skip("the footage's board pictures are not here")
+        pytest.skip("the footage's board images are not here")
     camera = read_rig(footage / "Calib.qca.txt")["cam01"]
     board = np.zeros((28, 3), np.float32)
     board[:, :2] = np.mgrid[:4, :7].T.reshape(-1, 2) * 60
@@ -267,13 +267,13 @@ def test_up_axis_can_be_given(tmp_path: Path) -> None:
 
 def test_sizes_come_from_the_file_the_takes_or_the_principal_point(tmp_path: Path) -> None:
     path = foreign.voxelpose(tmp_path / "a.json", foreign.truth())
-    assert "no picture sizes" in read_rig(path).source
+    assert "no image sizes" in read_rig(path).source
     told = read_rig(path, sizes_px={"cam02": (1900, 1070)})
     assert told["cam02"].size_px == (1900, 1070)
     assert told["cam01"].size_px == (1920, 1080)
     assert "cam02" not in told.source
     stated = read_rig(foreign.voxelpose(tmp_path / "b.json", foreign.truth(), sizes=True))
-    assert "no picture sizes" not in stated.source
+    assert "no image sizes" not in stated.source
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ HOSTILE = {
     "unit.yml": "length_unit: [mm]\nK: [-9, 0, 5, 0, 9, 5, 0, 0, 1]\n",
     "overflow.json": '{"K": [9, 0, 5, 0, 9, 5, 0, 0, 1], "R": [1e300, 1e300, 0, 0, 1, 0, 0, 0, 1], "T": [0, 0, 0]}',
     "empty.toml": "",
-    "picture.txt": "\x00\x01",
+    "image.txt": "\x00\x01",
 }
 
 

@@ -1,4 +1,4 @@
-"""Late cameras: their 2D poses are brought to the moments of the take."""
+"""Late cameras: their 2D poses are brought to the frames of the take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from core.geometry import ideal_points, project, triangulate
-from core.session.align import in_step, nearest_rows
+from core.session.align import align, nearest_rows
 from core.session.timeline import Timeline
 from core.synthetic.observe import boxes
 from core.synthetic.people import walkers
@@ -22,15 +22,15 @@ LATE_S = (0.03, -0.045, 0.0, 0.08)
 
 
 def scene() -> tuple[CameraRig, Timeline, F64, dict[str, Pose2D]]:
-    """Two walkers, exact 2D joints at the time each picture was really taken; people listed in turns of both orders."""
+    """Two walkers, exact 2D joints at the time each image was really taken; people listed in turns of both orders."""
     fine = walkers(2, 1200, np.random.default_rng(3), fps=200.0)
     rig = ring_rig(4)
-    rig = dataclasses.replace(rig, cameras=tuple(c.replace(latency_s=s) for c, s in zip(rig, LATE_S, strict=True)))
+    rig = dataclasses.replace(rig, cameras=tuple(c.replace(time_offset_s=s) for c, s in zip(rig, LATE_S, strict=True)))
     time_s = np.arange(20, 100) / FPS
     truth = fine.xyz_mm[np.rint(time_s * 200).astype(int)]
     poses = {}
     for camera in rig:
-        at = np.rint((time_s - camera.latency_s) * 200).astype(int)
+        at = np.rint((time_s - camera.time_offset_s) * 200).astype(int)
         xy = project(camera, fine.xyz_mm[at])
         xy[1::2] = xy[1::2, ::-1]  # the place in the list means nothing
         score = np.isfinite(xy).all(-1).astype(float)
@@ -57,16 +57,16 @@ def error_mm(rig: CameraRig, poses: dict[str, Pose2D], truth: F64) -> float:
 
 def test_late_cameras_are_made_up_for() -> None:
     rig, timeline, truth, poses = scene()
-    before, after = error_mm(rig, poses, truth), error_mm(rig, in_step(poses, timeline, rig), truth)
+    before, after = error_mm(rig, poses, truth), error_mm(rig, align(poses, timeline, rig), truth)
     assert before > 10
     assert after < 0.1 * before
 
 
 def test_cameras_in_step_are_left_alone() -> None:
     rig, timeline, _, poses = scene()
-    same = dataclasses.replace(rig, cameras=tuple(c.replace(latency_s=0.0005) for c in rig))
-    assert all(in_step(poses, timeline, same)[n] is poses[n] for n in rig.names)
-    moved = in_step(poses, timeline, rig)
+    same = dataclasses.replace(rig, cameras=tuple(c.replace(time_offset_s=0.0005) for c in rig))
+    assert all(align(poses, timeline, same)[n] is poses[n] for n in rig.names)
+    moved = align(poses, timeline, rig)
     assert moved["cam03"] is poses["cam03"]
     assert moved["cam01"] is not poses["cam01"]
 
@@ -82,13 +82,13 @@ def test_a_gap_is_not_bridged_and_nobody_is_invented() -> None:
     xy, score = first.xy_px.copy(), first.score.copy()
     xy[30:36], score[30:36] = np.nan, 0
     poses["cam01"] = dataclasses.replace(first, xy_px=xy, score=score)
-    moved = in_step(poses, gappy, rig)["cam01"]
+    moved = align(poses, gappy, rig)["cam01"]
     assert not moved.present[31:35].any()
     assert moved.present[:29].any(1).all()
     assert (moved.score[~np.isfinite(moved.xy_px).all(-1)] == 0).all()
 
 
-def test_pictures_are_taken_from_the_row_that_was_filmed_nearest() -> None:
+def test_images_are_taken_from_the_row_that_was_filmed_nearest() -> None:
     rig, timeline, _, _ = scene()
     rows = nearest_rows(timeline, rig)
     assert sorted(rows) == ["cam01", "cam02", "cam04"]  # the third is in step
@@ -99,7 +99,7 @@ def test_pictures_are_taken_from_the_row_that_was_filmed_nearest() -> None:
     assert rows["cam04"].tolist() == [*range(2, last + 1), last, -1]
 
 
-def test_rows_of_dropped_pictures_are_never_taken() -> None:
+def test_rows_of_dropped_images_are_never_taken() -> None:
     rig, timeline, _, _ = scene()
     times, index = np.array(timeline.frame_time_s), np.array(timeline.frame_index)
     times[30:36, 3], index[30:36, 3] = np.nan, -1
@@ -107,5 +107,5 @@ def test_rows_of_dropped_pictures_are_never_taken() -> None:
     gappy = Timeline(cameras=rig.names, time_s=timeline.time_s, frame_index=index, frame_time_s=times)
     rows = nearest_rows(gappy, rig)
     assert (rows["cam01"] == -1).all()
-    # Row 29 was taken at 27.4 steps, row 36 at 34.4: a moment takes it that is no more than a step away.
+    # Row 29 was taken at 27.4 steps, row 36 at 34.4: a frame takes it that is no more than a step away.
     assert rows["cam04"][26:37].tolist() == [28, 29, 29, -1, -1, -1, -1, -1, 36, 37, 38]

@@ -36,9 +36,9 @@ def give_rig(session: Session, names: list[str], size_px: tuple[int, int] = (192
     CameraRig(cameras=tuple(cameras)).save(session.layout.rig)
 
 
-def shown(take: Take, moment: int) -> list[int]:
-    """The numbers in the pictures that the timeline gives for a moment, -1 where dropped."""
-    row = take.timeline().frame_index[moment]
+def shown(take: Take, frame: int) -> list[int]:
+    """The numbers in the images that the timeline gives briefly, -1 where dropped."""
+    row = take.timeline().frame_index[frame]
     return [
         -1 if i < 0 else number_in(VideoReader(take.video_path(c)).read(int(i)))
         for c, i in zip(take.cameras, row, strict=True)
@@ -73,7 +73,7 @@ def test_unequal_lengths_end_where_fewer_than_two_are_left(session: Session, tmp
     np.testing.assert_array_equal((index >= 0).sum(0), [10, 25, 25])
     said = " ".join(take.manifest.notes)
     assert "cam1 goes on 0.50 s" in said
-    assert "last 15 pictures are not used" in said
+    assert "last 15 images are not used" in said
     assert "cam0 stops 0.50 s before the take ends" in said
     assert [text for text, _ in reporter.notes] == list(take.manifest.notes)
 
@@ -88,18 +88,18 @@ def test_different_rates_take_the_median_and_mark_what_is_missing(session: Sessi
     np.testing.assert_array_equal(index[:, 0], np.arange(60))
     np.testing.assert_array_equal(index[::2, 1], np.arange(30))
     assert (index[1::2, 1] == -1).all()
-    assert any("cam1 films 30 pictures a second; the take runs at 60" in n for n in take.manifest.notes)
+    assert any("cam1 films 30 images a second; the take runs at 60" in n for n in take.manifest.notes)
 
 
-def test_variable_frame_rate_takes_the_nearest_picture(session: Session, tmp_path: Path) -> None:
+def test_variable_frame_rate_takes_the_nearest_image(session: Session, tmp_path: Path) -> None:
     steps = np.random.default_rng(1).uniform(0.02, 0.055, 50)
     times = np.concatenate([[0], np.cumsum(steps)])
     steady = [write_video(tmp_path / f"cam{i}.mp4", n=50) for i in (0, 1)]
     phone = write_video(tmp_path / "cam2.mp4", n=51, times_s=list(times))
     take = import_take(session, [*steady, phone], reporter=NullReporter())
     timeline = take.timeline()
-    for t, moment in enumerate(timeline.time_s):
-        distance = np.abs(times - moment)
+    for t, frame in enumerate(timeline.time_s):
+        distance = np.abs(times - frame)
         used = timeline.frame_index[t, 2]
         assert used == (distance.argmin() if distance.min() <= 0.5 / 30 else -1) or used == -1
     used = timeline.frame_index[:, 2]
@@ -108,7 +108,7 @@ def test_variable_frame_rate_takes_the_nearest_picture(session: Session, tmp_pat
     assert any("cam2 has a variable frame rate" in n for n in take.manifest.notes)
 
 
-def test_dropped_pictures_leave_the_others_in_step(session: Session, tmp_path: Path) -> None:
+def test_dropped_images_leave_the_others_in_step(session: Session, tmp_path: Path) -> None:
     kept = [i for i in range(40) if i not in (10, 11, 12, 25)]
     first = write_video(tmp_path / "a.mkv", n=len(kept), times_s=[k / 30 for k in kept])
     second = write_video(tmp_path / "b.mkv", n=40)
@@ -125,7 +125,7 @@ def test_gaps_of_the_reference_itself_are_filled(session: Session, tmp_path: Pat
     slow = write_video(tmp_path / "c.mp4", n=20, fps=15)
     take = import_take(session, [*videos, slow], reporter=NullReporter())
     timeline = take.timeline()
-    # Moments 10 to 12 fell out of the reference; the slow camera has a picture for 10 and 12, nobody for 11.
+    # Frames 10 to 12 fell out of the reference; the slow camera has an image for 10 and 12, nobody for 11.
     expected = np.delete(np.arange(40), 11) / 30
     np.testing.assert_allclose(timeline.time_s, expected, atol=1e-4)
     assert timeline.frame_index[10:12].tolist() == [[-1, -1, 5], [-1, -1, 6]]
@@ -184,12 +184,12 @@ def test_sizes_that_disagree_are_named_with_the_remedy(session: Session, tmp_pat
         give_rig(session, ["cam0", "cam1"], size)
         with pytest.raises(CoreError, match=says) as caught:
             import_take(session, videos, reporter=NullReporter())
-        assert "cam0.mp4: the pictures are 192x64" in caught.value.message
+        assert "cam0.mp4: the images are 192x64" in caught.value.message
     board = import_take(session, videos, kind="board", reporter=NullReporter())
-    assert any("cam1.mp4: the pictures are 192x64" in note for note in board.manifest.notes)
+    assert any("cam1.mp4: the images are 192x64" in note for note in board.manifest.notes)
 
 
-def test_the_same_picture_in_another_resolution_is_taken_with_a_note(session: Session, tmp_path: Path) -> None:
+def test_the_same_image_in_another_resolution_is_taken_with_a_note(session: Session, tmp_path: Path) -> None:
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
     give_rig(session, ["cam0", "cam1"], (384, 128))
     take = import_take(session, videos, reporter=NullReporter())
@@ -237,7 +237,7 @@ def test_unusable_input_is_refused_in_words(session: Session, tmp_path: Path) ->
     assert "2 camera names" in refused(session, [good], cameras=["a", "b"]).message
     shutil.copy(good, tmp_path / "folder" / "good.mp4")
     assert "Two videos" in refused(session, [good, tmp_path / "folder" / "good.mp4"]).message
-    assert "single picture" in refused(session, [write_video(tmp_path / "one.mp4", n=1)]).message
+    assert "single image" in refused(session, [write_video(tmp_path / "one.mp4", n=1)]).message
 
 
 def test_cancel_leaves_nothing(session: Session, tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_clocks_that_contradict_a_common_start_are_told(session: Session, tmp_pa
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_pictures_of_one_moment_stay_together_through_jitter_and_drops(seed: int) -> None:
+def test_images_of_one_frame_stay_together_through_jitter_and_drops(seed: int) -> None:
     """Cameras on one clock: whatever is dropped, a row never mixes two ticks, and nothing inside is lost."""
     rng = np.random.default_rng(seed)
     fps, n, cameras = float(rng.choice([25.0, 59.94, 120.0])), 200, {}

@@ -92,7 +92,7 @@ def test_up_and_units_reach_the_importer(session: Session, tmp_path: Path) -> No
     assert run(session, "import-rig", path=path, units="m")["level"] == "wrong"
 
 
-def test_picture_sizes_of_a_format_without_them_come_from_the_takes(session: Session, tmp_path: Path) -> None:
+def test_image_sizes_of_a_format_without_them_come_from_the_takes(session: Session, tmp_path: Path) -> None:
     videos = [str(write_video(tmp_path / f"{n}.mp4", n=3)) for n in ("0", "1")]
     run(session, "import-take", videos=videos)
     rig = ring_rig(2, size_px=(192, 64))
@@ -113,12 +113,12 @@ def test_rig_goes_out_as_a_file_of_another_tool(session: Session, tmp_path: Path
     with pytest.raises(CoreError, match="no rig"):
         run(session, "export-rig", format="qca")
     rig = ring_rig(3, distortion=(-0.1, 0.02, 0, 0, 0))
-    late = CameraRig(cameras=(rig[0].replace(latency_s=0.01), *rig.cameras[1:]))
+    late = CameraRig(cameras=(rig[0].replace(time_offset_s=0.01), *rig.cameras[1:]))
     late.save(session.layout.rig)
     reporter = RecordingReporter()
     result = run(session, "export-rig", reporter, format="qca", path=str(tmp_path / "Calib"))
     assert result["files"] == [str(tmp_path / "Calib.qca.txt")]
-    assert [level for text, level in reporter.notes if "latencies of cam01" in text] == ["warning"]
+    assert [level for text, level in reporter.notes if "time offsets of cam01" in text] == ["warning"]
     again = run(session, "import-rig", path=result["files"][0])
     assert (again["cameras"], again["level"]) == (list(rig.names), "ok")
     result = run(session, "export-rig", format="colmap")

@@ -83,14 +83,14 @@ def test_the_whole_way(session: Session, tmp_path: Path) -> None:
     give_rig(session)
     assert states(session)["rig"] == "done"
     take = give_take(session, tmp_path, "walk")
-    assert states(session) == dict.fromkeys(STEPS, "blocked") | {"rig": "done", "take": "done", "label": "ready"}
-    assert session_status(session)["baseline"].reason == "Label the take first."
+    assert states(session) == dict.fromkeys(STEPS, "blocked") | {"rig": "done", "take": "done", "pose2d": "ready"}
+    assert session_status(session)["triangulate"].reason == "Label the take first."
     label(take)
-    expected = {"label": "done", "baseline": "ready", "train": "ready", "infer": "blocked"}
+    expected = {"pose2d": "done", "triangulate": "ready", "train": "ready", "infer": "blocked"}
     assert states(session).items() >= expected.items()
     assert "Train first" in session_status(session)["infer"].reason
     give_poses(take, BASELINE)
-    expected = {"baseline": "done", "evaluate": "ready", "export": "ready"}
+    expected = {"triangulate": "done", "evaluate": "ready", "export": "ready"}
     assert states(session).items() >= expected.items()
     run = give_run(session, STARTED, DONE)
     assert states(session).items() >= {"train": "done", "infer": "ready"}.items()
@@ -121,10 +121,10 @@ def test_a_second_take_makes_the_steps_ready_again_and_is_named(session: Session
     label(first)
     second = give_take(session, tmp_path, "b")
     status = session_status(session)
-    assert status["label"].state == "ready"
-    assert status["label"].reason.startswith("b: ")
+    assert status["pose2d"].state == "ready"
+    assert status["pose2d"].reason.startswith("b: ")
     assert status["train"].state == "ready"
-    assert take_status(session, first)["label"].state == "done"
+    assert take_status(session, first)["pose2d"].state == "done"
     assert take_status(session, second)["train"].state == "blocked"
 
 
@@ -133,9 +133,9 @@ def test_a_take_of_other_cameras_says_why_3d_is_blocked(session: Session, tmp_pa
     give_rig(session)
     label(take)
     status = session_status(session)
-    assert status["baseline"].state == "blocked"
-    assert "which the rig does not know" in status["baseline"].reason
-    assert status["label"].state == "done"
+    assert status["triangulate"].state == "blocked"
+    assert "which the rig does not know" in status["triangulate"].reason
+    assert status["pose2d"].state == "done"
 
 
 def test_damaged_files_are_told_and_do_not_stop_the_rest(session: Session, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_damaged_files_are_told_and_do_not_stop_the_rest(session: Session, tmp_p
     take.layout.manifest.write_text("name: 7\n")
     status = session_status(session)
     assert "cannot be read" in status["take"].reason
-    assert status["label"].state == "blocked"
+    assert status["pose2d"].state == "blocked"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_only_finished_training_with_checkpoints_counts(
 
 def test_other_runs_are_no_models(session: Session) -> None:
     give_run(session, STARTED, DONE, checkpoints=False)
-    give_run(session, STARTED, DONE, verb="label")
+    give_run(session, STARTED, DONE, verb="pose2d")
     damaged = give_run(session, STARTED, DONE)
     damaged.job.write_text("{")
     first, second = (give_run(session, STARTED, DONE) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Single pictures become a video that gives back every one of them."""
+"""Single images become a video that gives back every one of them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from core.session.stills import SUFFIX, write_video
 from core.session.video import VideoReader
 
 
-def pictures(folder: Path, suffix: str, n: int = 7, width: int = videos.BITS * videos.CELL) -> list[Path]:
+def images(folder: Path, suffix: str, n: int = 7, width: int = videos.BITS * videos.CELL) -> list[Path]:
     paths = [folder / f"p{i}{suffix}" for i in range(n)]
     for i, path in enumerate(paths):
-        assert cv2.imwrite(str(path), videos.picture(100 + i, width)[..., ::-1])
+        assert cv2.imwrite(str(path), videos.image(100 + i, width)[..., ::-1])
     return paths
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_pictures_and_their_times(suffix: str, tmp_path: Path) -> None:
-    paths = pictures(tmp_path, suffix)
+def test_images_and_their_times(suffix: str, tmp_path: Path) -> None:
+    paths = images(tmp_path, suffix)
     times = [0.0, 0.1, 0.2, 0.3, 0.7, 0.8, 0.9]
     out = tmp_path / f"v{SUFFIX}"
     assert write_video(paths, times, 10.0, out, NullReporter()) == (192, 64)
@@ -38,16 +38,16 @@ def test_pictures_and_their_times(suffix: str, tmp_path: Path) -> None:
         for i in (6, 0, 3, 4):
             assert videos.number_in(video.read(i)) == 100 + i
         if suffix == ".png":
-            np.testing.assert_array_equal(video.read(5), videos.picture(105))
+            np.testing.assert_array_equal(video.read(5), videos.image(105))
         else:
-            assert np.abs(video.read(5).astype(int) - videos.picture(105)).mean() < 3
+            assert np.abs(video.read(5).astype(int) - videos.image(105)).mean() < 3
 
 
-def test_mixed_and_foreign_pictures_are_refused(tmp_path: Path) -> None:
+def test_mixed_and_foreign_images_are_refused(tmp_path: Path) -> None:
     out = tmp_path / f"v{SUFFIX}"
-    png, jpg = pictures(tmp_path, ".png", 2), pictures(tmp_path, ".jpg", 1)
+    png, jpg = images(tmp_path, ".png", 2), images(tmp_path, ".jpg", 1)
     (tmp_path / "wide").mkdir()
-    wide = pictures(tmp_path / "wide", ".png", 1, 256)
+    wide = images(tmp_path / "wide", ".png", 1, 256)
     for other in (jpg[0], wide[0]):
         with pytest.raises(CoreError, match="differs in size or format from p0"):
             write_video([png[0], other], [0.0, 0.1], 10.0, out, NullReporter())
@@ -63,5 +63,5 @@ def test_mixed_and_foreign_pictures_are_refused(tmp_path: Path) -> None:
 
 def test_it_can_be_stopped(tmp_path: Path) -> None:
     with pytest.raises(CancelledError):
-        paths = pictures(tmp_path, ".png", 2)
+        paths = images(tmp_path, ".png", 2)
         write_video(paths, [0.0, 0.1], 10.0, tmp_path / f"v{SUFFIX}", RecordingReporter(cancel_after=0))

@@ -1,4 +1,4 @@
-"""Reading videos: the exact picture by number, whatever the container does with times, turns and ends."""
+"""Reading videos: the exact image by number, whatever the container does with times, turns and ends."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from videos import number_in, picture, write_video
+from videos import image, number_in, write_video
 
 from core.errors import CoreError
 from core.session.video import VideoReader
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".avi"])
-def test_any_order_gives_the_exact_picture(tmp_path: Path, suffix: str) -> None:
+def test_any_order_gives_the_exact_image(tmp_path: Path, suffix: str) -> None:
     with VideoReader(write_video(tmp_path / f"a{suffix}", n=50, b_frames=0 if suffix == ".avi" else 2)) as video:
         assert (video.n_frames, video.size_px, video.rotation_deg) == (50, (192, 64), 0)
         order = [0, 1, 2, 30, 29, 31, 5, 49, 49, 0, 12, 44]
@@ -25,7 +25,7 @@ def test_any_order_gives_the_exact_picture(tmp_path: Path, suffix: str) -> None:
         assert [number_in(f) for f in video.frames(8, 14)] == list(range(8, 14))
 
 
-def test_avi_with_pictures_out_of_order_is_refused(tmp_path: Path) -> None:
+def test_avi_with_images_out_of_order_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CoreError, match="convert it to MP4"):
         VideoReader(write_video(tmp_path / "a.avi"))
 
@@ -51,7 +51,7 @@ def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_phone_pictures_come_out_upright(tmp_path: Path, turn: int) -> None:
+def test_phone_images_come_out_upright(tmp_path: Path, turn: int) -> None:
     size = (192, 64) if turn == 180 else (64, 192)
     path = write_video(tmp_path / "phone.mp4", n=5, size_px=size, turn_deg=turn)
     with VideoReader(path) as video:
@@ -73,14 +73,14 @@ def test_mirrored_video_is_refused(tmp_path: Path) -> None:
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 192, 64, "yuv420p"
         stream.set_display_rotation(90, hflip=True)
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(0), format="rgb24")))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image(0), format="rgb24")))
         container.mux(stream.encode())
     with pytest.raises(CoreError, match=r"selfie\.mp4.*mirrored"):
         VideoReader(path)
 
 
 @pytest.mark.parametrize(("suffix", "options"), [(".mkv", {}), (".ts", {}), (".mp4", {"movflags": "faststart"})])
-def test_broken_off_files_are_read_up_to_their_last_whole_picture(
+def test_broken_off_files_are_read_up_to_their_last_whole_image(
     tmp_path: Path, suffix: str, options: dict[str, str]
 ) -> None:
     whole = write_video(tmp_path / f"a{suffix}", n=60, options=options)
@@ -89,7 +89,7 @@ def test_broken_off_files_are_read_up_to_their_last_whole_picture(
     with VideoReader(cut) as video:
         count = video.whole_frames()
         assert 20 < count <= video.n_frames < 60
-        # Pictures are coded out of order: one that was cut off may lie before the last whole one.
+        # Images are coded out of order: one that was cut off may lie before the last whole one.
         expected = np.round(video.times_s[:count] * 30).astype(int)
         assert [number_in(f) for f in video.frames(0, count)] == expected.tolist()
 
@@ -120,7 +120,7 @@ def test_unfinished_mp4_and_missing_file_are_refused(tmp_path: Path) -> None:
 def test_number_outside_the_file_is_refused(tmp_path: Path) -> None:
     with VideoReader(write_video(tmp_path / "a.mp4", n=5)) as video:
         for index in (-1, 5):
-            with pytest.raises(CoreError, match="has 5 pictures"):
+            with pytest.raises(CoreError, match="has 5 images"):
                 video.read(index)
 
 

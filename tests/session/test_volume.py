@@ -1,4 +1,4 @@
-"""Whose capture space counts: what somebody set, else what the rig and the people say."""
+"""Whose capture volume counts: what somebody set, else what the rig and the people say."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.geometry.capture_volume import capture_space
-from core.pipelines.volume import in_space, space_of_run, space_to_train_in
+from core.geometry.capture_volume import capture_volume
+from core.pipelines.volume import in_volume, volume_of_run, volume_to_train_in
 from core.progress import NullReporter, RecordingReporter
 from core.session import BASELINE, Session
-from core.session.volume import as_chosen, seen_share, set_space, space_in_use
+from core.session.volume import active_volume, as_settings, seen_share, set_volume
 from core.synthetic.rigs import ring_rig
 from core.training.config import preset
-from core.types import PANOPTIC15, CaptureSpace, ChosenSpace, Pose3DSequence, SyntheticRange
+from core.types import PANOPTIC15, CaptureVolume, Pose3DSequence, SyntheticRange, VolumeSettings
 
 TAKE = "two_people"
 
@@ -34,105 +34,105 @@ def put_people(session: Session, middle_mm: tuple[float, float] = (-900.0, 0.0))
 
 
 def test_it_is_derived_from_what_is_known(sample_session: Session) -> None:
-    alone = space_in_use(sample_session, [TAKE], 100.0)
+    alone = active_volume(sample_session, [TAKE], 100.0)
     assert alone.origin == "rig"
-    expected = capture_space(sample_session.require_rig(), spacing_mm=100.0)
-    assert alone.space.to_mapping() == expected.to_mapping()
+    expected = capture_volume(sample_session.require_rig(), spacing_mm=100.0)
+    assert alone.volume.to_mapping() == expected.to_mapping()
     put_people(sample_session)
-    around = space_in_use(sample_session, [TAKE], 100.0)
+    around = active_volume(sample_session, [TAKE], 100.0)
     assert around.origin == "people"
-    assert around.space.size_mm[0] < expected.size_mm[0] and around.space.contains(np.array([-900.0, 0, 900]))
+    assert around.volume.size_mm[0] < expected.size_mm[0] and around.volume.contains(np.array([-900.0, 0, 900]))
     assert around.seen_share > alone.seen_share > 0.5
-    assert space_in_use(sample_session, [], 100.0).origin == "rig", "people of takes that were not named do not count"
+    assert active_volume(sample_session, [], 100.0).origin == "rig", "people of takes that were not named do not count"
 
 
 def test_what_was_set_counts_until_it_is_forgotten(sample_session: Session) -> None:
     put_people(sample_session)
-    derived = space_in_use(sample_session, [TAKE], 120.0)
+    derived = active_volume(sample_session, [TAKE], 120.0)
     mine = dataclasses.replace(
         derived.chosen, size_mm=(3000.0, 2400.0, 2200.0), synthetic=SyntheticRange(side_share=0.2)
     )
-    set_space(sample_session, mine, 120.0)
-    used = space_in_use(sample_session, [TAKE], 120.0)
+    set_volume(sample_session, mine, 120.0)
+    used = active_volume(sample_session, [TAKE], 120.0)
     assert used.origin == "set" and not used.other_rig
-    assert used.space.size_mm.tolist() == [3000, 2400, 2200] and used.chosen.synthetic.side_share == 0.2
+    assert used.volume.size_mm.tolist() == [3000, 2400, 2200] and used.chosen.synthetic.side_share == 0.2
     assert used.chosen.spacing_mm is None, "the settings of training go on deciding"
-    sample_session.set_space(None)
-    again = space_in_use(sample_session, [TAKE], 120.0)
-    assert again.origin == "people" and again.space.to_mapping() == derived.space.to_mapping()
-    sample_session.set_space(None)  # forgetting twice is no error
+    sample_session.set_volume(None)
+    again = active_volume(sample_session, [TAKE], 120.0)
+    assert again.origin == "people" and again.volume.to_mapping() == derived.volume.to_mapping()
+    sample_session.set_volume(None)  # forgetting twice is no error
 
 
-def test_a_space_for_another_calibration_is_told(sample_session: Session) -> None:
+def test_a_volume_for_another_calibration_is_told(sample_session: Session) -> None:
     put_people(sample_session)
-    set_space(sample_session, space_in_use(sample_session, [TAKE], 120.0).chosen, 120.0)
+    set_volume(sample_session, active_volume(sample_session, [TAKE], 120.0).chosen, 120.0)
     rig = sample_session.require_rig()
     moved = dataclasses.replace(rig, cameras=(rig[0].replace(t_mm=np.array(rig[0].t_mm) + 5), *rig.cameras[1:]))
     moved.save(sample_session.layout.rig)
-    assert space_in_use(sample_session, [TAKE], 120.0).other_rig
+    assert active_volume(sample_session, [TAKE], 120.0).other_rig
     reporter = RecordingReporter()
-    space_to_train_in(sample_session, [TAKE], preset("quick"), reporter)
+    volume_to_train_in(sample_session, [TAKE], preset("quick"), reporter)
     assert any("another calibration" in text for text, _ in reporter.notes)
 
 
-def test_a_space_that_nobody_sees_is_refused(sample_session: Session) -> None:
-    away = ChosenSpace(centre_mm=(90_000.0, 0.0, 900.0), size_mm=(3000.0, 3000.0, 2200.0))
+def test_a_volume_that_nobody_sees_is_refused(sample_session: Session) -> None:
+    away = VolumeSettings(centre_mm=(90_000.0, 0.0, 900.0), size_mm=(3000.0, 3000.0, 2200.0))
     with pytest.raises(CoreError, match="No two cameras"):
-        set_space(sample_session, away, 100.0)
-    sample_session.set_space(away)  # as a hand-written file would
+        set_volume(sample_session, away, 100.0)
+    sample_session.set_volume(away)  # as a hand-written file would
     with pytest.raises(CoreError, match="No two cameras"):
-        space_to_train_in(sample_session, [TAKE], preset("quick"), NullReporter())
+        volume_to_train_in(sample_session, [TAKE], preset("quick"), NullReporter())
     with pytest.raises(CoreError, match="voxels"):
-        set_space(sample_session, dataclasses.replace(away, size_mm=(20_000.0, 20_000.0, 2200.0)), 20.0)
+        set_volume(sample_session, dataclasses.replace(away, size_mm=(20_000.0, 20_000.0, 2200.0)), 20.0)
 
 
 def test_seen_share_is_that_of_two_cameras() -> None:
     rig = ring_rig(5)
-    everywhere = CaptureSpace.between((-300, -300, 500), (300, 300, 1200), 100.0)
+    everywhere = CaptureVolume.between((-300, -300, 500), (300, 300, 1200), 100.0)
     assert seen_share(rig, everywhere) == 1.0
-    nowhere = CaptureSpace.between((50_000, 0, 0), (51_000, 1000, 1000), 100.0)
+    nowhere = CaptureVolume.between((50_000, 0, 0), (51_000, 1000, 1000), 100.0)
     assert seen_share(rig, nowhere) == 0.0
-    huge = CaptureSpace.between((-50_000, -50_000, 0), (50_000, 50_000, 2000), 1000.0)
+    huge = CaptureVolume.between((-50_000, -50_000, 0), (50_000, 50_000, 2000), 1000.0)
     assert 0 < seen_share(rig, huge) < 0.1
 
 
 def test_a_training_looks_into_what_was_set_and_its_settings_say_so(sample_session: Session) -> None:
     put_people(sample_session)
     ranges = SyntheticRange(side_share=0.1, lowest_mm=100.0, highest_mm=400.0)
-    mine = ChosenSpace(
+    mine = VolumeSettings(
         centre_mm=(-900.0, 0.0, 900.0), size_mm=(3000.0, 2400.0, 2200.0), spacing_mm=150.0, synthetic=ranges
     )
-    set_space(sample_session, mine, 120.0)
+    set_volume(sample_session, mine, 120.0)
     config = preset("quick")
-    used = in_space(config, space_to_train_in(sample_session, [TAKE], config, NullReporter()))
-    assert used.space_mm == (-2400, -1200, -200, 600, 1200, 2000)
+    used = in_volume(config, volume_to_train_in(sample_session, [TAKE], config, NullReporter()))
+    assert used.volume_mm == (-2400, -1200, -200, 600, 1200, 2000)
     assert used.model.root.spacing_mm == 150.0
     assert (used.root.side_share, used.root.lowest_mm, used.root.highest_mm) == (0.1, 100.0, 400.0)
-    own = dataclasses.replace(config, space_mm=(-2000.0, -1000.0, 0.0, 0.0, 1000.0, 2000.0))
-    explicit = in_space(own, space_to_train_in(sample_session, [TAKE], own, NullReporter()))
+    own = dataclasses.replace(config, volume_mm=(-2000.0, -1000.0, 0.0, 0.0, 1000.0, 2000.0))
+    explicit = in_volume(own, volume_to_train_in(sample_session, [TAKE], own, NullReporter()))
     assert explicit == own, "settings that name a space go over the session's"
 
 
-def test_a_derived_space_leaves_the_settings_as_they_are(sample_session: Session) -> None:
+def test_a_derived_volume_leaves_the_settings_as_they_are(sample_session: Session) -> None:
     put_people(sample_session)
     config = preset("quick")
-    chosen = space_to_train_in(sample_session, [TAKE], config, NullReporter())
-    expected = space_in_use(sample_session, [TAKE], config.model.root.spacing_mm).space
-    space = chosen.space(999.0)
-    assert space.voxels == expected.voxels
-    np.testing.assert_allclose(space.low_mm, expected.low_mm, atol=1e-9)
-    used = in_space(config, chosen)
-    assert dataclasses.replace(used, space_mm=()) == config
+    chosen = volume_to_train_in(sample_session, [TAKE], config, NullReporter())
+    expected = active_volume(sample_session, [TAKE], config.model.root.spacing_mm).volume
+    volume = chosen.volume(999.0)
+    assert volume.voxels == expected.voxels
+    np.testing.assert_allclose(volume.low_mm, expected.low_mm, atol=1e-9)
+    used = in_volume(config, chosen)
+    assert dataclasses.replace(used, volume_mm=()) == config
 
 
-def test_a_run_keeps_the_space_that_it_began_with(sample_session: Session) -> None:
+def test_a_run_keeps_the_volume_that_it_began_with(sample_session: Session) -> None:
     put_people(sample_session)
     config, run = preset("quick"), sample_session.new_run("train")
-    first = space_of_run(sample_session, [TAKE], config, run, NullReporter())
+    first = volume_of_run(sample_session, [TAKE], config, run, NullReporter())
     put_people(sample_session, (-1500.0, 100.0))
-    other = dataclasses.replace(as_chosen(first.space(120.0)), size_mm=(3000.0, 2400.0, 2200.0))
-    set_space(sample_session, other, 120.0)
-    again = space_of_run(sample_session, [TAKE], config, run, NullReporter())
+    other = dataclasses.replace(as_settings(first.volume(120.0)), size_mm=(3000.0, 2400.0, 2200.0))
+    set_volume(sample_session, other, 120.0)
+    again = volume_of_run(sample_session, [TAKE], config, run, NullReporter())
     assert again == first
-    np.testing.assert_array_equal(again.space(1.0).low_mm, first.space(1.0).low_mm)
-    assert space_of_run(sample_session, [TAKE], config, sample_session.new_run("train"), NullReporter()) != first
+    np.testing.assert_array_equal(again.volume(1.0).low_mm, first.volume(1.0).low_mm)
+    assert volume_of_run(sample_session, [TAKE], config, sample_session.new_run("train"), NullReporter()) != first

@@ -1,4 +1,4 @@
-"""Small real videos whose every picture says its own number."""
+"""Small real videos whose every image says its own number."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ BITS = 12
 CELL = 16
 
 
-def picture(number: int, width: int = BITS * CELL, height: int = 64) -> np.ndarray:
+def image(number: int, width: int = BITS * CELL, height: int = 64) -> np.ndarray:
     """(H, W, 3) uint8: the number in binary as black and white bars in the upper half, grey ground below."""
-    image = np.full((height, width, 3), 96, np.uint8)
+    pixels = np.full((height, width, 3), 96, np.uint8)
     for bit in range(BITS):
-        image[: height // 2, bit * CELL : (bit + 1) * CELL] = 235 if number >> bit & 1 else 16
-    return image
+        pixels[: height // 2, bit * CELL : (bit + 1) * CELL] = 235 if number >> bit & 1 else 16
+    return pixels
 
 
-def number_in(image: np.ndarray) -> int:
-    """The number that `picture` wrote, read from an upright picture."""
-    height = image.shape[0]
-    bars = image[height // 8 : height // 4, CELL // 2 : BITS * CELL : CELL].mean((0, 2)) > 128
+def number_in(pixels: np.ndarray) -> int:
+    """The number that `image` wrote, read from an upright image."""
+    height = pixels.shape[0]
+    bars = pixels[height // 8 : height // 4, CELL // 2 : BITS * CELL : CELL].mean((0, 2)) > 128
     return int((bars << np.arange(BITS)).sum())
 
 
@@ -56,10 +56,10 @@ def write_video(
         if turn_deg:
             stream.set_display_rotation(-turn_deg)
         for i in range(n):
-            image = picture(first + i, *(size_px if turn_deg % 180 == 0 else size_px[::-1]))
+            pixels = image(first + i, *(size_px if turn_deg % 180 == 0 else size_px[::-1]))
             # Stored turned the other way, so that it is upright after the player's turn.
-            image = np.ascontiguousarray(np.rot90(image, turn_deg // 90))
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            pixels = np.ascontiguousarray(np.rot90(pixels, turn_deg // 90))
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts = round((i / fps if times_s is None else times_s[i]) / tick)
             frame.time_base = tick
             container.mux(stream.encode(frame))

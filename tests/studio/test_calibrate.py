@@ -97,25 +97,25 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     assert page.pairs.names == rig.names
     assert page.table.item(0, 7).text().endswith("px")
 
-    shown = page.timeline.moment
-    assert shown is not None  # the worst moment is looked at first
-    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_pictures.tiles), timeout=20_000)
-    loaded = [t for t in page.board_pictures.tiles if t.loaded]
+    shown = page.timeline.frame
+    assert shown is not None  # the worst frame is looked at first
+    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
+    loaded = [t for t in page.board_images.tiles if t.loaded]
     assert any(t.lines[0].paths_px for t in loaded)
     qtbot.keyClick(page.timeline, Qt.Key.Key_Right)
-    assert page.timeline.moment != shown
-    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_pictures.tiles), timeout=20_000)
+    assert page.timeline.frame != shown
+    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
     room = page.room_card.room
     assert room.has_board
-    assert set(room.pictures) == {t.caption for t in page.board_pictures.tiles if t.loaded}
-    page.show_moment(page.timeline.moment)  # the same once more: nothing is lost
-    assert set(room.pictures) == {t.caption for t in page.board_pictures.tiles if t.loaded}
-    bare = {t.caption: len(t.lines) for t in page.board_pictures.tiles if t.loaded}
-    click(qtbot, page.moment_floor)
-    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_pictures.tiles), timeout=20_000)
-    floored = {t.caption: len(t.lines) for t in page.board_pictures.tiles if t.loaded}
+    assert set(room.images) == {t.caption for t in page.board_images.tiles if t.loaded}
+    page.show_frame(page.timeline.frame)  # the same once more: nothing is lost
+    assert set(room.images) == {t.caption for t in page.board_images.tiles if t.loaded}
+    bare = {t.caption: len(t.lines) for t in page.board_images.tiles if t.loaded}
+    click(qtbot, page.frame_floor)
+    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
+    floored = {t.caption: len(t.lines) for t in page.board_images.tiles if t.loaded}
     assert floored == {name: count + 2 for name, count in bare.items()}
-    floor_before = page.board_pictures.tiles[0].lines[0].paths_px
+    floor_before = page.board_images.tiles[0].lines[0].paths_px
 
     before = rig["cam1"].centre_mm
     click(qtbot, page.frame_card.turns["z"])
@@ -123,8 +123,8 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     assert turned == pytest.approx([-before[1], before[0], before[2]])
     assert page.room_card.room.trust.basis == "left out"
     click(qtbot, page.frame_card.flip)
-    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_pictures.tiles), timeout=20_000)
-    floor_now = page.board_pictures.tiles[0].lines[0].paths_px
+    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
+    floor_now = page.board_images.tiles[0].lines[0].paths_px
     assert [p.tolist() for p in floor_now] != [p.tolist() for p in floor_before]  # drawn anew after an edit
     window.state.undo.undo()
     retype(qtbot, page.frame_card.distance, "1000")
@@ -163,7 +163,7 @@ def test_what_cannot_be_printed_is_said_at_once(dressed: QApplication, qtbot) ->
     assert form.board.kind == "chessboard"
 
 
-def test_a_click_on_the_timeline_goes_to_the_nearest_moment(dressed: QApplication, qtbot) -> None:
+def test_a_click_on_the_timeline_goes_to_the_nearest_frame(dressed: QApplication, qtbot) -> None:
     plot = ErrorTimeline()
     qtbot.addWidget(plot)
     plot.resize(600, 132)
@@ -173,7 +173,7 @@ def test_a_click_on_the_timeline_goes_to_the_nearest_moment(dressed: QApplicatio
         place = plot.mapFromScene(plot.plotItem.vb.mapViewToScene(plot.plotItem.vb.viewRect().center()))
         qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert 7 <= caught.args[0] <= 13
-    assert plot.moment == caught.args[0]
+    assert plot.frame == caught.args[0]
 
 
 def test_the_accuracy_plan_shows_every_height(window: MainWindow, qtbot, sample_session: Session) -> None:
@@ -192,8 +192,8 @@ def test_the_accuracy_plan_shows_every_height(window: MainWindow, qtbot, sample_
 
 
 def test_words_of_the_page() -> None:
-    assert presenter.worst_moment(np.array([np.nan, 1, 5, 2])) == 2
-    assert presenter.worst_moment(np.full(3, np.nan)) is None
+    assert presenter.worst_frame(np.array([np.nan, 1, 5, 2])) == 2
+    assert presenter.worst_frame(np.full(3, np.nan)) is None
     filters = presenter.export_filters()
     assert {"selfpose", "anipose", "qca", "xcp", "colmap"} <= set(filters.values())
     rows = presenter.camera_rows(ring_rig(3))

@@ -1,4 +1,4 @@
-"""Three points of the floor, clicked on the pictures of a rig that is known exactly."""
+"""Three points of the floor, clicked on the images of a rig that is known exactly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from core.types.arrays import F64
 from studio.main_window import MainWindow
 from studio.pages.calibrate.floor_clicks import FloorClicks
 from studio.pages.calibrate.floor_dialog import FloorDialog
-from studio.widgets.zoom_image import ZoomPicture
+from studio.widgets.zoom_image import ZoomImage
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
 from view_world import SIZE_PX, make_take
@@ -47,7 +47,7 @@ def dialog(window: MainWindow, qtbot, tmp_path: Path) -> Iterator[FloorDialog]:
     window.state.undo.clear()
 
 
-def pane_of(dialog: FloorDialog, camera: str) -> ZoomPicture:
+def pane_of(dialog: FloorDialog, camera: str) -> ZoomImage:
     return next(p for p in dialog.panes if p.camera == camera)
 
 
@@ -59,11 +59,11 @@ def seen(rig: CameraRig, camera: str, place: tuple[float, ...]) -> F64:
     return xy
 
 
-def click(qtbot, pane: ZoomPicture, xy: F64, button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
+def click(qtbot, pane: ZoomImage, xy: F64, button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
     qtbot.mouseClick(pane, button, pos=pane.to_widget(*xy).toPoint())
 
 
-def zoom_to(pane: ZoomPicture, xy: F64, steps: int) -> None:
+def zoom_to(pane: ZoomImage, xy: F64, steps: int) -> None:
     """Turns the wheel over a pixel."""
     for _ in range(abs(steps)):
         at = pane.to_widget(*xy)
@@ -99,7 +99,7 @@ def test_three_clicked_points_set_the_frame_and_undo_brings_it_back(
     for pane in dialog.panes:
         zoom_to(pane, seen(dialog.clicks.rig, pane.camera, PLACES[0]), 14)
         assert pane.zoom > 20
-    # Zoomed about the first point; a step of the mouse is now a small part of a pixel of the picture.
+    # Zoomed about the first point; a step of the mouse is now a small part of a pixel of the image.
     for index, place in enumerate(PLACES):
         qtbot.keyClick(dialog, Qt.Key(Qt.Key.Key_1 + index))
         for pane in dialog.panes:
@@ -161,7 +161,7 @@ def test_a_click_can_be_dragged_put_back_and_removed(dialog: FloorDialog, qtbot)
     assert not any(pane.lines or pane.marks for pane in dialog.panes)
 
 
-def test_dragging_beside_a_click_moves_the_picture_and_places_nothing(dialog: FloorDialog, qtbot) -> None:
+def test_dragging_beside_a_click_moves_the_image_and_places_nothing(dialog: FloorDialog, qtbot) -> None:
     pane = dialog.panes[0]
     middle = np.array(pane.size_px) / 2
     zoom_to(pane, middle, 6)
@@ -204,12 +204,12 @@ def test_escape_closes_without_a_change(window: MainWindow, dialog: FloorDialog,
     assert window.state.undo.count() == 0
 
 
-def test_another_moment_and_one_camera_large(dialog: FloorDialog, qtbot) -> None:
+def test_another_frame_and_one_camera_large(dialog: FloorDialog, qtbot) -> None:
     show_all(qtbot, dialog)
-    pictures = [pane.image for pane in dialog.panes]
-    dialog.moment.setValue(5)
+    images = [pane.image for pane in dialog.panes]
+    dialog.frame.setValue(5)
     qtbot.waitUntil(
-        lambda: dialog.loaded and all(p.image is not old for p, old in zip(dialog.panes, pictures, strict=True))
+        lambda: dialog.loaded and all(p.image is not old for p, old in zip(dialog.panes, images, strict=True))
     )
     assert len(dialog.clicks.clicked(1)) == 2  # the floor stays where it is
     small = dialog.panes[1].width()

@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from core.jobs import Failed, Finished, Job, JobSpec, Metric, Noted, Progressed, Started
 from core.jobs.events import encode
 from core.jobs.spec import EVENTS_FILE
-from core.pipelines.params import ExportParams, ImportRigParams, LabelParams
+from core.pipelines.params import ExportParams, ImportRigParams, Pose2DParams
 from core.session import Session
 from studio.jobs.panel import JobDetails
 from studio.jobs.text import duration_words, outcome_words, progress_words
@@ -37,7 +37,7 @@ def test_an_expected_failure_shows_message_remedy_and_log(
     state = window.state
     window.open_path(sample_session.root)
     assert window.jobs_panel.isHidden()
-    tracked = state.jobs.start(sample_session, "label", LabelParams(take="nowhere"), "Label nowhere")
+    tracked = state.jobs.start(sample_session, "pose2d", Pose2DParams(take="nowhere"), "Label nowhere")
     ended(state)
     assert tracked.state == "failed"
     assert window.jobs_panel.isVisible()  # a failure is not missed
@@ -88,7 +88,7 @@ def test_cancel_stops_a_running_job(window: MainWindow, qtbot, sample_session: S
     window.open_path(sample_session.root)
     window.show_page("train")
     page = window.pages["train"]
-    _click(qtbot, page.steps["label"].push)
+    _click(qtbot, page.steps["pose2d"].push)
     (tracked,) = window.state.jobs.active
     qtbot.waitUntil(lambda: tracked.fraction is not None, timeout=60_000)
     assert not page.run_all.push.isEnabled()
@@ -101,7 +101,7 @@ def test_cancel_stops_a_running_job(window: MainWindow, qtbot, sample_session: S
     assert tracked.state == "cancelled"
     assert card.resume.text() == "Resume"
     assert page.run_all.push.isEnabled()
-    assert page.steps["label"].push.isEnabled()
+    assert page.steps["pose2d"].push.isEnabled()
 
 
 def test_a_new_window_finds_the_jobs_of_the_session_with_their_history(

@@ -22,10 +22,10 @@ def _click(qtbot, widget) -> None:
     qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
-def _pixels_of(picture: np.ndarray, colour: str) -> int:
+def _pixels_of(image: np.ndarray, colour: str) -> int:
     """How many pixels (H, W, 3) have that hue and are lit."""
     wanted = rgba(colour)[:3]
-    seen = picture[..., :3].astype(float) / 255
+    seen = image[..., :3].astype(float) / 255
     length = np.linalg.norm(seen, axis=-1)
     alike = (seen @ wanted) / (np.maximum(length, 1e-6) * np.linalg.norm(wanted))
     return int(((alike > 0.99) & (length > 0.5)).sum())
@@ -37,7 +37,7 @@ def test_from_the_sample_to_files(
     window.open_path(short_session.root)
     window.show_page("train")
     train = window.pages["train"]
-    for step in ("label", "baseline"):
+    for step in ("pose2d", "triangulate"):
         _click(qtbot, train.steps[step].push)
         ended(window.state)
         assert [j.job.state for j in window.state.jobs.jobs] == ["finished"] * len(window.state.jobs.jobs)
@@ -50,8 +50,8 @@ def test_from_the_sample_to_files(
     people = [current_theme().person(i) for i in range(2)]
 
     def seen() -> list[int]:
-        picture = view.viewport.picture()
-        return [0, 0] if picture is None else [_pixels_of(picture, colour) for colour in people]
+        image = view.viewport.image()
+        return [0, 0] if image is None else [_pixels_of(image, colour) for colour in people]
 
     qtbot.waitUntil(lambda: min(seen()) > 100, timeout=20_000)
     view.toolbar.toggle_button("skeletons").setChecked(False)

@@ -59,12 +59,10 @@ def test_the_board_is_watched_recorded_and_offered_for_the_calibration(
     assert len(card.cameras) == 4
     qtbot.mouseClick(card.record, Qt.MouseButton.LeftButton)
     assert card.end.isVisible() and not card.record.isVisible() and not card.address.isVisible()
-    qtbot.waitUntil(
-        lambda: len(card.pictures) == 4 and all(tile.loaded for tile in card.pictures.values()), timeout=40_000
-    )
-    qtbot.waitUntil(lambda: any(len(t.lines[0].paths_px) > 8 for t in card.pictures.values()), timeout=40_000)
-    qtbot.waitUntil(lambda: any(t.cells.any() for t in card.pictures.values()), timeout=40_000)
-    assert "Next: " in card.says.text() and " fps" in next(iter(card.pictures.values())).caption
+    qtbot.waitUntil(lambda: len(card.images) == 4 and all(tile.loaded for tile in card.images.values()), timeout=40_000)
+    qtbot.waitUntil(lambda: any(len(t.lines[0].paths_px) > 8 for t in card.images.values()), timeout=40_000)
+    qtbot.waitUntil(lambda: any(t.cells.any() for t in card.images.values()), timeout=40_000)
+    assert "Next: " in card.says.text() and " fps" in next(iter(card.images.values())).caption
     qtbot.mouseClick(card.end, Qt.MouseButton.LeftButton)
     ended(window.state)
     session = window.state.session
@@ -72,4 +70,4 @@ def test_the_board_is_watched_recorded_and_offered_for_the_calibration(
     (take,) = session.take_names()
     assert page.board_card.take.currentText() == take and page.board_card.go.push.isEnabled()
     assert session.take(take).manifest.kind == "board"
-    assert card.record.isVisible() and not card.end.isVisible() and not card.pictures
+    assert card.record.isVisible() and not card.end.isVisible() and not card.images

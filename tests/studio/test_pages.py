@@ -34,7 +34,7 @@ from studio.pages.train.consent_dialog import ConsentDialog
 from studio.state.app_state import AppState
 from studio.state.steps import page_steps, take_steps
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.image_tiles import PictureDialog
+from studio.widgets.image_tiles import ImageDialog
 
 Ended = Callable[[AppState], None]
 _REPORT = {
@@ -122,12 +122,12 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     assert len(rows) >= 4
     assert {row.level for row in rows} <= {"ok", "odd", "wrong"}
     assert window.rail.buttons["calibrate"].step_state == "done"
-    assert page.pictures_empty.isVisible()  # no take yet: it says so
+    assert page.images_empty.isVisible()  # no take yet: it says so
 
 
-def test_pictures_load_one_by_one_with_the_floor_drawn_and_can_be_enlarged(opened: MainWindow, qtbot) -> None:
+def test_images_load_one_by_one_with_the_floor_drawn_and_can_be_enlarged(opened: MainWindow, qtbot) -> None:
     opened.show_page("calibrate")
-    tiles = opened.pages["calibrate"].pictures.tiles
+    tiles = opened.pages["calibrate"].images.tiles
     assert [t.caption for t in tiles] == ["cam01", "cam02", "cam03", "cam04"]
     qtbot.waitUntil(lambda: all(t.loaded for t in tiles), timeout=20_000)
     for tile in tiles:
@@ -135,10 +135,10 @@ def test_pictures_load_one_by_one_with_the_floor_drawn_and_can_be_enlarged(opene
         assert floor.paths_px
         assert poles.paths_px
     _click(qtbot, tiles[1])
-    dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, PictureDialog) and w.isVisible())
-    assert dialog.picture.caption == "cam02"
+    dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ImageDialog) and w.isVisible())
+    assert dialog.image.caption == "cam02"
     qtbot.keyClick(dialog, Qt.Key.Key_Right)
-    assert dialog.picture.caption == "cam03"
+    assert dialog.image.caption == "cam03"
     dialog.accept()
 
 
@@ -176,12 +176,12 @@ def test_camera_rows_are_in_words_that_people_use(sample_session: Session) -> No
 def test_take_is_shown_as_it_was_recorded(opened: MainWindow) -> None:
     opened.show_page("record")
     (card,) = opened.pages["record"].takes
-    assert "4 cameras · 100 moments · 60 fps · 1.7 s" in card.take.facts
+    assert "4 cameras · 100 frames · 60 fps · 1.7 s" in card.take.facts
     assert card.selected.isVisible()
     assert [row[5] for row in card.take.rows] == ["none"] * 4
 
 
-def test_dropped_pictures_are_counted(sample_session: Session) -> None:
+def test_dropped_images_are_counted(sample_session: Session) -> None:
     take = sample_session.take("two_people")
     lines = take.layout.timestamps.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if not (line.startswith(("3,cam02,", "4,cam02,")))]
@@ -242,8 +242,8 @@ def test_unclear_cameras_are_asked_for(sample_session: Session, dressed: QApplic
 def test_steps_say_what_blocks_them(opened: MainWindow) -> None:
     opened.show_page("train")
     page = opened.pages["train"]
-    assert page.steps["label"].push.isEnabled()
-    for name in ("baseline", "train", "infer", "evaluate"):
+    assert page.steps["pose2d"].push.isEnabled()
+    for name in ("triangulate", "train", "infer", "evaluate"):
         step = page.steps[name]
         assert not step.push.isEnabled()
         assert step.push.toolTip() == step.reason.text() != ""
@@ -261,13 +261,13 @@ def test_labels_of_another_estimator_do_not_help(opened: MainWindow) -> None:
     folder.parent.mkdir(parents=True)
     folder.write_text("x: 1\n", encoding="utf-8")
     rows = {r.step.name: r for r in train.step_rows(take_steps(opened.state), opened.state.jobs, take, "rtmo_m")}
-    assert rows["label"].state == "ready"
-    assert "chosen 2D estimator" in rows["baseline"].blocked
+    assert rows["pose2d"].state == "ready"
+    assert "chosen 2D estimator" in rows["triangulate"].blocked
     rows = {
         r.step.name: r for r in train.step_rows(take_steps(opened.state), opened.state.jobs, take, "movenet_multipose")
     }
-    assert rows["label"].state == "done"
-    assert not rows["baseline"].blocked
+    assert rows["pose2d"].state == "done"
+    assert not rows["triangulate"].blocked
 
 
 def test_a_model_that_is_missing_is_asked_for_first(opened: MainWindow, qtbot) -> None:
@@ -275,7 +275,7 @@ def test_a_model_that_is_missing_is_asked_for_first(opened: MainWindow, qtbot) -
     page = opened.pages["train"]
     page.estimator.setCurrentIndex(page.estimator.findData("rtmo_m"))
     assert "Press Label first" in page.run_all.reason
-    _click(qtbot, page.steps["label"].push)
+    _click(qtbot, page.steps["pose2d"].push)
     dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ConsentDialog) and w.isVisible())
     words = " ".join(label.text() for label in dialog.findChildren(QLabel))
     assert "Apache-2.0" in words
@@ -334,12 +334,12 @@ def test_only_curves_of_stages_that_the_training_has_are_shown(opened: MainWindo
     opened.state.set_session(session)
     opened.show_page("train")
     qtbot.waitUntil(lambda: len(shown()) > 0)
-    assert shown() == ["Fine-tuning on confident labels", "Root network, this rig", "Backbone, your pictures"]
+    assert shown() == ["Fine-tuning on confident labels", "Root network, this rig", "Backbone, your images"]
     _finished_training(session, "quick", ["held_out/px", "held_out/camera_px", "rays/mm"])
     opened.state.set_session(session)
     opened.show_page("train")
     qtbot.waitUntil(lambda: "Correction, synthetic people" in shown())
-    assert shown() == ["2D error on held-out moments", "Correction, synthetic people"]
+    assert shown() == ["2D error on held-out frames", "Correction, synthetic people"]
 
 
 def test_every_stage_of_training_has_a_plot() -> None:
@@ -373,9 +373,9 @@ def test_results_stand_side_by_side_with_the_verdict(opened: MainWindow, qtbot) 
     assert found.tones[index, 2] == "good"
     index, _ = by_title["View left out, mean"]
     assert found.tones[index, 1] == "good"  # here the baseline is better, and that is said too
-    index, _ = by_title["Moments with two or more people"]
+    index, _ = by_title["Frames with two or more people"]
     assert not {(index, 1), (index, 2)} & set(found.tones)
-    assert by_title["Moments by number of people"][1][1] == "97 with 2, 3 with 3"
+    assert by_title["Frames by number of people"][1][1] == "97 with 2, 3 with 3"
 
 
 def test_results_without_training_leave_the_column_empty(sample_session: Session) -> None:

@@ -1,4 +1,4 @@
-"""The rig in 3D on the Calibrate page: layers without OpenGL, then the real picture."""
+"""The rig in 3D on the Calibrate page: layers without OpenGL, then the real image."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from studio.viewport.gl import GlSupport
 from studio.viewport.layers import AccuracyLayer, FrustaLayer, SkeletonLayer, TrailLayer
 from studio.viewport.palette import palette, rgba
 from studio.viewport.trust import CameraTrust
-from studio.widgets.image_tiles import PictureTiles
-from studio.widgets.image_view import Picture
+from studio.widgets.image_tiles import ImageTiles
+from studio.widgets.image_view import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
@@ -56,12 +56,12 @@ def test_the_room_shows_cameras_board_and_floor() -> None:
     assert isinstance(path, TrailLayer)
     np.testing.assert_allclose(path.xyz_mm[0, 10], np.median(corners(np.array([0.5])), axis=1)[0], atol=1e-3)
 
-    room.show_moment(10)
+    room.show_frame(10)
     board = room.scene(COLOURS).layers["board"]
     assert isinstance(board, SkeletonLayer)
     truth = corners(np.array([0.5]))
     np.testing.assert_allclose(board.xyz_mm[:, : truth.shape[1]], truth, atol=1e-3)
-    room.show_moment(4)  # one camera alone saw it
+    room.show_frame(4)  # one camera alone saw it
     assert "board" not in room.scene(COLOURS).layers
     room.toggle("board", False)
     room.toggle("accuracy", True)
@@ -73,20 +73,20 @@ def test_the_room_shows_cameras_board_and_floor() -> None:
     assert (shown.min(0) <= floor.corner_mm[0].min(0)).all() and (shown.max(0) >= floor.corner_mm[0].max(0)).all()
 
 
-def test_pictures_of_another_moment_are_not_shown() -> None:
+def test_images_of_another_frame_are_not_shown() -> None:
     rig = ring_rig(2)
     image = QImage(64, 40, QImage.Format.Format_RGB888)
     image.fill(QColor(200, 10, 30))
     room = Room()
     room.show_rig(rig, None, CameraTrust(), None)
-    room.show_moment(1)
-    room.put_picture(rig.names[1], image)
+    room.show_frame(1)
+    room.put_image(rig.names[1], image)
     cameras = room.scene(COLOURS).layers["frusta"]
     assert isinstance(cameras, FrustaLayer)
-    assert cameras.pictures[0] is None
-    np.testing.assert_array_equal(cameras.pictures[1], np.full((40, 64, 3), (200, 10, 30)))
-    room.show_moment(2)
-    assert not room.pictures
+    assert cameras.images[0] is None
+    np.testing.assert_array_equal(cameras.images[1], np.full((40, 64, 3), (200, 10, 30)))
+    room.show_frame(2)
+    assert not room.images
     large = QImage(1280, 720, QImage.Format.Format_RGB32)
     large.fill(QColor(1, 2, 3))
     assert small(large).shape == (180, 320, 3)
@@ -108,9 +108,9 @@ def with_rig(window: MainWindow, tmp_path: Path) -> Session:
         "quality": {
             "left_out_px": dict(zip(rig.names, (0.5, 9.0, 0.6), strict=True)),
             "left_out_median_px": 0.6,
-            "coverage": {name: {"cells": [[3, 0], [0, 2]], "share": 0.5, "pictures": 9} for name in rig.names},
-            "shared_moments": [[9, 8, 8]] * 3,
-            "moment_px": [0.5, 9.0],
+            "coverage": {name: {"cells": [[3, 0], [0, 2]], "share": 0.5, "images": 9} for name in rig.names},
+            "shared_frames": [[9, 8, 8]] * 3,
+            "frame_px": [0.5, 9.0],
         },
     }
     write_json(session.layout.rig_report, report)
@@ -119,9 +119,9 @@ def with_rig(window: MainWindow, tmp_path: Path) -> Session:
     return session
 
 
-def of_colour(picture: np.ndarray, colour: str) -> int:
+def of_colour(image: np.ndarray, colour: str) -> int:
     """Pixels of that hue, however lit."""
-    seen, wanted = picture.astype(float) / 255, rgba(colour)[:3]
+    seen, wanted = image.astype(float) / 255, rgba(colour)[:3]
     length = np.linalg.norm(seen, axis=-1)
     alike = (seen @ wanted) / (np.maximum(length, 1e-6) * np.linalg.norm(wanted))
     return int(((alike > 0.985) & (length > 0.45)).sum())
@@ -142,18 +142,16 @@ def see(window: MainWindow, qtbot) -> RoomCard:
     return card
 
 
-def test_bad_cameras_are_red_in_the_picture_and_the_legend_says_why(
-    window: MainWindow, with_rig: Session, qtbot
-) -> None:
+def test_bad_cameras_are_red_in_the_image_and_the_legend_says_why(window: MainWindow, with_rig: Session, qtbot) -> None:
     assert card_of(window).viewport is None  # nobody has looked at it
     card = see(window, qtbot)
     viewport = card.viewport
     assert viewport is not None
     assert viewport.has_gl
-    qtbot.waitUntil(lambda: len(card.room.pictures) == 3, timeout=20_000)
-    picture = viewport.picture()
-    assert picture is not None
-    bare = picture
+    qtbot.waitUntil(lambda: len(card.room.images) == 3, timeout=20_000)
+    image = viewport.image()
+    assert image is not None
+    bare = image
     assert of_colour(bare, DARK.bad) > 50
     assert of_colour(bare, DARK.good) > 50
     assert card.legend.isVisible()
@@ -162,11 +160,11 @@ def test_bad_cameras_are_red_in_the_picture_and_the_legend_says_why(
         [(0, "good: 0.5 to 0.6 px"), (2, "bad: 9.0 px")],
     )
     qtbot.mouseClick(card.toggles["accuracy"], Qt.MouseButton.LeftButton)
-    coloured = viewport.picture()
+    coloured = viewport.image()
     assert coloured is not None
     assert of_colour(coloured, DARK.good) > of_colour(bare, DARK.good) + 500
     qtbot.mouseClick(card.views["top"], Qt.MouseButton.LeftButton)
-    from_above = viewport.picture()
+    from_above = viewport.image()
     assert from_above is not None
     assert (from_above != coloured).any(-1).mean() > 0.05
 
@@ -177,9 +175,9 @@ def test_the_view_takes_the_theme_and_the_next_rig(window: MainWindow, with_rig:
     app = QApplication.instance()
     assert isinstance(app, QApplication)
     apply_theme(app, "light")
-    picture = card.viewport.picture()
-    assert picture is not None
-    np.testing.assert_allclose(picture[2, 2], rgba(LIGHT.viewport)[:3] * 255, atol=2)
+    image = card.viewport.image()
+    assert image is not None
+    np.testing.assert_allclose(image[2, 2], rgba(LIGHT.viewport)[:3] * 255, atol=2)
     apply_theme(app, "dark")
     window.pages["calibrate"].frame_card.flip.click()
     rig = with_rig.require_rig()
@@ -210,10 +208,10 @@ def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     native.setFocus()
-    still = card.viewport.picture()
+    still = card.viewport.image()
     turn()
     assert bar.value() == scrolled
-    after = card.viewport.picture()
+    after = card.viewport.image()
     assert still is not None and after is not None
     assert (still != after).any()
 
@@ -234,7 +232,7 @@ def test_without_opengl_a_sentence_stands_there(
     assert window.state.undo.count() == 1
 
 
-def test_moments_far_above_the_others_stay_in_sight(dressed: QApplication, qtbot) -> None:
+def test_frames_far_above_the_others_stay_in_sight(dressed: QApplication, qtbot) -> None:
     plot = ErrorTimeline()
     qtbot.addWidget(plot)
     plot.resize(600, 132)
@@ -251,7 +249,7 @@ def test_moments_far_above_the_others_stay_in_sight(dressed: QApplication, qtbot
 
 
 def test_eight_cameras_fit_side_by_side(dressed: QApplication, qtbot) -> None:
-    tiles = PictureTiles()
+    tiles = ImageTiles()
     qtbot.addWidget(tiles)
     tiles.resize(560, 400)
     tiles.show()
@@ -261,7 +259,7 @@ def test_eight_cameras_fit_side_by_side(dressed: QApplication, qtbot) -> None:
         image.fill(QColor("gray"))
         return image, []
 
-    seen: list[Picture] = []
+    seen: list[Image] = []
     tiles.loaded.connect(seen.append)
     tiles.show_cameras("eight", {f"cam{i}": (640, 480) for i in range(8)}, load)
     qtbot.waitUntil(lambda: len(seen) == 8)
@@ -275,10 +273,10 @@ def test_eight_cameras_fit_side_by_side(dressed: QApplication, qtbot) -> None:
 def test_who_turned_the_view_keeps_it_when_the_page_is_read_anew(window: MainWindow, with_rig: Session, qtbot) -> None:
     card = see(window, qtbot)
     assert card.viewport is not None
-    qtbot.waitUntil(lambda: len(card.room.pictures) == 3, timeout=20_000)
+    qtbot.waitUntil(lambda: len(card.room.images) == 3, timeout=20_000)
     qtbot.mouseClick(card.views["side"], Qt.MouseButton.LeftButton)
-    from_side = card.viewport.picture()
+    from_side = card.viewport.image()
     window.pages["calibrate"].refresh()
-    again = card.viewport.picture()
+    again = card.viewport.image()
     assert from_side is not None and again is not None
     np.testing.assert_array_equal(again, from_side)

@@ -1,4 +1,4 @@
-"""The capture space in the window: shown, changed, undone, reset."""
+"""The capture volume in the window: shown, changed, undone, reset."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from PySide6.QtWidgets import QApplication
 
 from core.errors import CoreError
 from core.session import BASELINE, Session
-from core.session.volume import space_in_use
-from core.types import PANOPTIC15, ChosenSpace, Pose3DSequence
+from core.session.volume import active_volume
+from core.types import PANOPTIC15, Pose3DSequence, VolumeSettings
 from studio.main_window import MainWindow
 from studio.shell.dialogs import ErrorDialog
-from studio.volume.text import FIELDS, changed, space_words
+from studio.volume.text import FIELDS, changed, volume_words
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.number_field import NumberField
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
-SPACE = ChosenSpace(centre_mm=(100.0, 200.0, 900.0), size_mm=(4000.0, 3000.0, 2200.0))
+VOLUME = VolumeSettings(centre_mm=(100.0, 200.0, 900.0), size_mm=(4000.0, 3000.0, 2200.0))
 
 
 def _click(qtbot, widget) -> None:
@@ -40,7 +40,7 @@ def _doubt(qtbot, page) -> FindingRow:
     """The only sentence that says what is odd."""
 
     def seen() -> list[FindingRow]:
-        return [row for row in page.space.findChildren(FindingRow) if row.isVisible()]
+        return [row for row in page.volume.findChildren(FindingRow) if row.isVisible()]
 
     qtbot.waitUntil(lambda: bool(seen()))
     (row,) = seen()
@@ -70,7 +70,7 @@ def opened(window: MainWindow, sample_session: Session, qtbot) -> MainWindow:
 
 
 def test_the_train_page_says_what_it_is_and_follows_the_people(opened: MainWindow, sample_session: Session) -> None:
-    editor = opened.pages["train"].space
+    editor = opened.pages["train"].volume
     assert editor.size_words.text() == "6.20 × 2.80 × 2.20 m"
     assert "52 × 24 × 20 voxels" in editor.voxel_words.text()
     assert "rig alone" in editor.origin.text()
@@ -86,92 +86,92 @@ def test_the_train_page_says_what_it_is_and_follows_the_people(opened: MainWindo
 
 def test_the_voxels_are_those_of_the_chosen_training(opened: MainWindow) -> None:
     page = opened.pages["train"]
-    assert page.space.fields["spacing"].value() == 12.0
+    assert page.volume.fields["spacing"].value() == 12.0
     page.preset.setCurrentIndex(page.preset.findData("fast"))
-    assert page.space.fields["spacing"].value() == 10.0
-    assert "64 × 28 × 24 voxels" in page.space.voxel_words.text()
+    assert page.volume.fields["spacing"].value() == 10.0
+    assert "64 × 28 × 24 voxels" in page.volume.voxel_words.text()
 
 
 def test_a_typed_number_is_stored_and_undone_with_keys(opened: MainWindow, qtbot, sample_session: Session) -> None:
     page = opened.pages["train"]
-    derived = space_in_use(sample_session, ["two_people"], 120.0).chosen
-    assert not page.space_reset.isEnabled()
+    derived = active_volume(sample_session, ["two_people"], 120.0).chosen
+    assert not page.volume_reset.isEnabled()
     assert not opened.registry["edit.undo"].isEnabled()
-    _type(qtbot, page.space.fields["size_x"], "4.5")
-    _type(qtbot, page.space.fields["spacing"], "20")
-    stored = sample_session.space
+    _type(qtbot, page.volume.fields["size_x"], "4.5")
+    _type(qtbot, page.volume.fields["spacing"], "20")
+    stored = sample_session.volume
     assert stored is not None
     assert stored.size_mm == (4500.0, *derived.size_mm[1:]), "the other edges stay as exact as they were"
     assert stored.centre_mm == derived.centre_mm
     assert stored.spacing_mm == 200.0
-    assert page.space.size_words.text().startswith("4.50 × 2.80")
-    assert "Set by you" in page.space.origin.text()
-    assert "instead of the training's 12 cm" in page.space.spacing.text()
+    assert page.volume.size_words.text().startswith("4.50 × 2.80")
+    assert "Set by you" in page.volume.origin.text()
+    assert "instead of the training's 12 cm" in page.volume.spacing.text()
 
-    field = page.space.fields["spacing"]
+    field = page.volume.fields["spacing"]
     assert field.hasFocus(), "the field itself must not swallow the keys"
     qtbot.keyClick(field, Qt.Key.Key_Z, CONTROL)
-    assert sample_session.space is not None
-    assert sample_session.space.spacing_mm is None
+    assert sample_session.volume is not None
+    assert sample_session.volume.spacing_mm is None
     assert field.value() == 12.0
     qtbot.keyClick(field, Qt.Key.Key_Z, CONTROL)
-    assert sample_session.space is None
-    assert "Derived" in page.space.origin.text()
+    assert sample_session.volume is None
+    assert "Derived" in page.volume.origin.text()
     assert not opened.registry["edit.undo"].isEnabled()
     qtbot.keyClick(field, Qt.Key.Key_Z, CONTROL | Qt.KeyboardModifier.ShiftModifier)
     qtbot.keyClick(field, Qt.Key.Key_Y, CONTROL)
-    assert sample_session.space == stored
+    assert sample_session.volume == stored
     assert not opened.registry["edit.redo"].isEnabled()
 
 
 def test_reset_derives_it_again_and_can_be_undone(opened: MainWindow, qtbot, sample_session: Session) -> None:
     page = opened.pages["train"]
-    _type(qtbot, page.space.fields["height"], "3")
-    stored = sample_session.space
+    _type(qtbot, page.volume.fields["height"], "3")
+    stored = sample_session.volume
     assert stored is not None
     assert stored.centre_mm[2] - stored.size_mm[2] / 2 == pytest.approx(-200), "a higher room keeps its floor"
-    _click(qtbot, page.space_reset)
-    assert sample_session.space is None
-    assert page.space.fields["height"].value() == pytest.approx(2.2)
+    _click(qtbot, page.volume_reset)
+    assert sample_session.volume is None
+    assert page.volume.fields["height"].value() == pytest.approx(2.2)
     opened.registry["edit.undo"].trigger()
-    assert sample_session.space == stored
+    assert sample_session.volume == stored
 
 
 def test_counting_up_is_one_change(opened: MainWindow, qtbot, sample_session: Session) -> None:
-    field = opened.pages["train"].space.fields["lowest"]
+    field = opened.pages["train"].volume.fields["lowest"]
     field.setFocus()
     for _ in range(4):
         qtbot.keyClick(field, Qt.Key.Key_Up)
-    assert sample_session.space is not None
-    assert sample_session.space.synthetic.lowest_mm == 450.0
+    assert sample_session.volume is not None
+    assert sample_session.volume.synthetic.lowest_mm == 450.0
     opened.registry["edit.undo"].trigger()
-    assert sample_session.space is None
+    assert sample_session.volume is None
 
 
 def test_what_makes_no_sense_is_refused_with_the_remedy(opened: MainWindow, qtbot, sample_session: Session) -> None:
-    field = opened.pages["train"].space.fields["x"]
+    field = opened.pages["train"].volume.fields["x"]
     before = field.value()
     _type(qtbot, field, "90")
     dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ErrorDialog) and w.isVisible())
     assert "No two cameras" in dialog.message.text()
     dialog.accept()
     assert field.value() == before
-    assert sample_session.space is None
+    assert sample_session.volume is None
     assert not opened.state.undo.canUndo()
 
 
 def test_a_damaged_file_is_told_and_reset_mends_it(opened: MainWindow, qtbot, sample_session: Session) -> None:
     page = opened.pages["train"]
-    sample_session.layout.space.write_text("centre_mm: [1, 2]", encoding="utf-8")
+    sample_session.layout.volume.write_text("centre_mm: [1, 2]", encoding="utf-8")
     opened.state.refresh()
     row = _doubt(qtbot, page)
     assert row.level == "wrong"
     assert "space.yaml" in row.sentence.text()
-    assert not page.space.details.isVisible()
-    _click(qtbot, page.space_reset)
-    assert page.space.details.isVisible()
-    assert page.space.fields["size_x"].value() == pytest.approx(6.20)
-    assert not sample_session.layout.space.exists()
+    assert not page.volume.details.isVisible()
+    _click(qtbot, page.volume_reset)
+    assert page.volume.details.isVisible()
+    assert page.volume.fields["size_x"].value() == pytest.approx(6.20)
+    assert not sample_session.layout.volume.exists()
 
 
 def test_a_session_without_a_rig_is_told_what_to_do(window: MainWindow, qtbot, tmp_path: Path) -> None:
@@ -180,37 +180,37 @@ def test_a_session_without_a_rig_is_told_what_to_do(window: MainWindow, qtbot, t
     page = window.pages["train"]
     row = _doubt(qtbot, page)
     assert row.level == "info"
-    assert not page.space_3d.isEnabled()
-    assert not page.space_reset.isEnabled()
+    assert not page.volume_3d.isEnabled()
+    assert not page.volume_reset.isEnabled()
 
 
 def test_another_session_cannot_undo_the_changes_of_this_one(
     opened: MainWindow, qtbot, sample_session: Session, tmp_path: Path
 ) -> None:
-    _type(qtbot, opened.pages["train"].space.fields["size_y"], "3.5")
-    stored = sample_session.space
+    _type(qtbot, opened.pages["train"].volume.fields["size_y"], "3.5")
+    stored = sample_session.volume
     opened.create_session(tmp_path / "mine")
     assert not opened.registry["edit.undo"].isEnabled()
     assert stored is not None
-    assert sample_session.space == stored
+    assert sample_session.volume == stored
 
 
 def test_show_in_3d_leads_to_the_view_with_the_box(opened: MainWindow, qtbot, sample_session: Session) -> None:
-    _click(qtbot, opened.pages["train"].space_3d)
+    _click(qtbot, opened.pages["train"].volume_3d)
     assert opened.page_name == "view"
     view = opened.pages["view"]
-    assert view.toolbar.toggle_button("space").isChecked()
-    assert view.space.isVisible()
-    assert view.space.editor.size_words.text() == "6.20 × 2.80 × 2.20 m"
+    assert view.toolbar.toggle_button("volume").isChecked()
+    assert view.volume.isVisible()
+    assert view.volume.editor.size_words.text() == "6.20 × 2.80 × 2.20 m"
     opened.registry["page.train"].trigger()
-    _type(qtbot, opened.pages["train"].space.fields["size_x"], "5")
+    _type(qtbot, opened.pages["train"].volume.fields["size_x"], "5")
     opened.registry["page.view"].trigger()
-    assert view.space.editor.size_words.text().startswith("5.00")
-    assert view.presenter.has_space
+    assert view.volume.editor.size_words.text().startswith("5.00")
+    assert view.presenter.has_volume
 
 
 def test_the_wheel_scrolls_the_page_and_changes_no_number(opened: MainWindow, qtbot, sample_session: Session) -> None:
-    field = opened.pages["train"].space.fields["size_x"]
+    field = opened.pages["train"].volume.fields["size_x"]
     field.clearFocus()
     place, steps = QPointF(5, 5), QPoint(0, 120)
     event = QWheelEvent(
@@ -225,16 +225,16 @@ def test_the_wheel_scrolls_the_page_and_changes_no_number(opened: MainWindow, qt
     )
     QApplication.sendEvent(field, event)
     assert not event.isAccepted()
-    assert sample_session.space is None
+    assert sample_session.volume is None
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda f: f.name)
 def test_a_field_changes_what_it_shows_and_nothing_else(field, sample_session: Session) -> None:
-    sample_session.set_space(SPACE)
-    before = space_words(space_in_use(sample_session, [], 100.0)).values
+    sample_session.set_volume(VOLUME)
+    before = volume_words(active_volume(sample_session, [], 100.0)).values
     value = before[field.name] + field.step
-    sample_session.set_space(changed(SPACE, field.name, value))
-    after = space_words(space_in_use(sample_session, [], 100.0)).values
+    sample_session.set_volume(changed(VOLUME, field.name, value))
+    after = volume_words(active_volume(sample_session, [], 100.0)).values
     assert after.pop(field.name) == pytest.approx(value)
     before.pop(field.name)
     assert after == pytest.approx(before)
@@ -242,30 +242,30 @@ def test_a_field_changes_what_it_shows_and_nothing_else(field, sample_session: S
 
 def test_doubts_are_said(sample_session: Session) -> None:
     rig = sample_session.require_rig()
-    sample_session.set_space(
-        ChosenSpace(centre_mm=(0, 0, 900), size_mm=(40_000, 40_000, 2200), spacing_mm=300, rig="x")
+    sample_session.set_volume(
+        VolumeSettings(centre_mm=(0, 0, 900), size_mm=(40_000, 40_000, 2200), spacing_mm=300, rig="x")
     )
-    doubts = space_words(space_in_use(sample_session, [], 100.0)).doubts
+    doubts = volume_words(active_volume(sample_session, [], 100.0)).doubts
     assert [level for level, _, _ in doubts] == ["odd", "odd"]
     assert "another calibration" in doubts[0][1]
     assert "only" in doubts[1][1]
-    sample_session.set_space(ChosenSpace(centre_mm=(90_000, 0, 900), size_mm=(4000, 4000, 2200), rig=rig.digest))
-    ((level, sentence, _),) = space_words(space_in_use(sample_session, [], 100.0)).doubts
+    sample_session.set_volume(VolumeSettings(centre_mm=(90_000, 0, 900), size_mm=(4000, 4000, 2200), rig=rig.digest))
+    ((level, sentence, _),) = volume_words(active_volume(sample_session, [], 100.0)).doubts
     assert (level, sentence) == ("wrong", "No two cameras see any of it.")
 
 
 def test_an_undo_that_cannot_be_written_is_told(
     opened: MainWindow, qtbot, sample_session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _type(qtbot, opened.pages["train"].space.fields["size_x"], "5")
+    _type(qtbot, opened.pages["train"].volume.fields["size_x"], "5")
 
-    def refuse(self: Session, chosen: ChosenSpace | None) -> None:
+    def refuse(self: Session, chosen: VolumeSettings | None) -> None:
         raise CoreError("The disk is full.", "Make room.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "set_space", refuse)
+        patch.setattr(Session, "set_volume", refuse)
         opened.registry["edit.undo"].trigger()
     dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ErrorDialog) and w.isVisible())
     assert dialog.message.text() == "The disk is full."
     dialog.accept()
-    assert sample_session.space is not None
+    assert sample_session.volume is not None

@@ -16,7 +16,7 @@ from studio.theme import DARK, LIGHT, apply_theme, current_theme
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
-from studio.widgets.image_view import Lines, Picture, to_image
+from studio.widgets.image_view import Image, Lines, to_image
 
 
 def _luminance(colour: str) -> float:
@@ -55,16 +55,14 @@ def test_style_sheet_has_no_token_left(dressed: QApplication) -> None:
 
 def test_every_icon_follows_the_theme(dressed: QApplication) -> None:
     assert "currentColor" not in tinted_svg("play", "#112233")
-    picture = icon("stop", "text").pixmap(32, 32).toImage()
-    dark = {
-        picture.pixelColor(x, y).name() for x in range(32) for y in range(32) if picture.pixelColor(x, y).alpha() > 200
-    }
+    image = icon("stop", "text").pixmap(32, 32).toImage()
+    dark = {image.pixelColor(x, y).name() for x in range(32) for y in range(32) if image.pixelColor(x, y).alpha() > 200}
     assert DARK.text in dark
     same = icon("stop", "text")
     apply_theme(dressed, "light")
-    picture = same.pixmap(32, 32).toImage()
+    image = same.pixmap(32, 32).toImage()
     light = {
-        picture.pixelColor(x, y).name() for x in range(32) for y in range(32) if picture.pixelColor(x, y).alpha() > 200
+        image.pixelColor(x, y).name() for x in range(32) for y in range(32) if image.pixelColor(x, y).alpha() > 200
     }
     assert LIGHT.text in light
     apply_theme(dressed, "dark")
@@ -83,12 +81,12 @@ def test_blocked_button_says_why(dressed: QApplication, qtbot) -> None:
     assert holder.push.toolTip() == "Goes"
 
 
-def test_picture_draws_lines_where_the_pixels_are(dressed: QApplication, qtbot) -> None:
-    widget = Picture()
+def test_image_draws_lines_where_the_pixels_are(dressed: QApplication, qtbot) -> None:
+    widget = Image()
     qtbot.addWidget(widget)
     widget.resize(200, 100)
     path = np.array([[0.0, 24.5], [40.0, 24.5], [np.nan, np.nan], [60.0, 24.5], [99.0, 24.5]])
-    widget.set_picture(to_image(np.zeros((50, 100, 3), np.uint8)), [Lines((path,), "bad", 4.0)])
+    widget.set_image(to_image(np.zeros((50, 100, 3), np.uint8)), [Lines((path,), "bad", 4.0)])
     shown = widget.grab().toImage()
     # Scale 2, pixel centres: y = (24.5 + 0.5) * 2 = 50.
     assert shown.pixelColor(40, 50).name() == DARK.bad
@@ -97,14 +95,14 @@ def test_picture_draws_lines_where_the_pixels_are(dressed: QApplication, qtbot) 
     assert shown.pixelColor(40, 60).name() == "#000000"
 
 
-def test_picture_is_clicked_only_once_loaded(dressed: QApplication, qtbot) -> None:
-    widget = Picture()
+def test_image_is_clicked_only_once_loaded(dressed: QApplication, qtbot) -> None:
+    widget = Image()
     qtbot.addWidget(widget)
     widget.resize(200, 100)
     clicks: list[int] = []
     widget.clicked.connect(lambda: clicks.append(1))
     qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
-    widget.set_picture(to_image(np.zeros((50, 100, 3), np.uint8)))
+    widget.set_image(to_image(np.zeros((50, 100, 3), np.uint8)))
     qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
     assert len(clicks) == 1
 

@@ -1,4 +1,4 @@
-"""A small exact world: three cameras on a ring, two people, videos whose pictures say their own number; one page."""
+"""A small exact world: three cameras on a ring, two people, videos whose images say their own number; one page."""
 
 from __future__ import annotations
 
@@ -78,22 +78,22 @@ Open = Callable[[Session], ViewPage]
 
 @pytest.fixture
 def open_view(view: ViewPage, qtbot: object) -> Iterator[Open]:
-    """Opens a session in the page, as it is after a start, with every picture decoded."""
+    """Opens a session in the page, as it is after a start, with every image decoded."""
 
     def opened(session: Session) -> ViewPage:
         view._state.set_session(session)
-        settle(view, qtbot)
+        wait_until_drawn(view, qtbot)
         return view
 
     yield opened
     view.timeline.pause()
-    view.space.edit.setChecked(False)
+    view.volume.edit.setChecked(False)
     view._state.set_session(None)
     view.presenter.options = type(view.presenter.options)()
     view.presenter.pane_options = type(view.presenter.pane_options)()
     view.views.button("perspective").click()
 
 
-def settle(page: ViewPage, qtbot: object) -> None:
-    """Waits until all pictures of the moment are shown and the 3D view is drawn."""
+def wait_until_drawn(page: ViewPage, qtbot: object) -> None:
+    """Waits until all images of the frame are shown and the 3D view is drawn."""
     qtbot.waitUntil(lambda: page.panes.settled and not page._pulse.running, timeout=20_000)  # type: ignore[attr-defined]

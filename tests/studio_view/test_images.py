@@ -1,4 +1,4 @@
-"""Decoding beside the window: exact pictures, the latest request, problems in words, threads that end."""
+"""Decoding beside the window: exact images, the latest request, problems in words, threads that end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from view_world import SIZE_PX, number_in, numbered
 
 from core.session import Session
-from studio.widgets.image_source import PictureReply, PictureRequest, PictureSource, RecentPictures
+from studio.widgets.image_source import ImageReply, ImageRequest, ImageSource, RecentImages
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def video(numbered_root: Path) -> Path:
     return take.video_path("cam01")
 
 
-def ask(source: PictureSource, index: int, size_px: tuple[int, int] = (160, 96)) -> PictureReply:
-    source.request(PictureRequest(moment=index + 100, index=index, size_px=size_px))
+def ask(source: ImageSource, index: int, size_px: tuple[int, int] = (160, 96)) -> ImageReply:
+    source.request(ImageRequest(frame=index + 100, index=index, size_px=size_px))
     for _ in range(4000):
         if (reply := source.take_reply()) is not None:
             return reply
@@ -30,20 +30,20 @@ def ask(source: PictureSource, index: int, size_px: tuple[int, int] = (160, 96))
 
 
 @pytest.mark.parametrize("order", [range(10), [40, 3, 41, 0, 47, 46, 45], [5, 5, 6]])
-def test_pictures_are_exact_in_any_order(video: Path, order: list[int]) -> None:
-    source = PictureSource(video)
+def test_images_are_exact_in_any_order(video: Path, order: list[int]) -> None:
+    source = ImageSource(video)
     for index in order:
         reply = ask(source, index)
         assert reply.image is not None
         assert number_in(reply.image) == index
-        assert reply.moment == index + 100
+        assert reply.frame == index + 100
         assert reply.image.shape == (96, 160, 3)
     source.stop()
     source.join()
 
 
-def test_pictures_are_never_scaled_up(video: Path) -> None:
-    source = PictureSource(video)
+def test_images_are_never_scaled_up(video: Path) -> None:
+    source = ImageSource(video)
     image = ask(source, 7, (2000, 2000)).image
     source.stop()
     source.join()
@@ -53,9 +53,9 @@ def test_pictures_are_never_scaled_up(video: Path) -> None:
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_small_pictures_of_turned_cameras_are_upright(video: Path, turn: int) -> None:
+def test_small_images_of_turned_cameras_are_upright(video: Path, turn: int) -> None:
     room = (96, 160) if turn % 180 else (160, 96)
-    source = PictureSource(video, turn)
+    source = ImageSource(video, turn)
     image = ask(source, 21, room).image
     source.stop()
     source.join()
@@ -65,13 +65,13 @@ def test_small_pictures_of_turned_cameras_are_upright(video: Path, turn: int) ->
 
 
 def test_of_many_requests_the_latest_is_answered(video: Path) -> None:
-    source = PictureSource(video)
+    source = ImageSource(video)
     for index in range(40):
-        source.request(PictureRequest(moment=index, index=index, size_px=(160, 96)))
+        source.request(ImageRequest(frame=index, index=index, size_px=(160, 96)))
     answered = []
     for _ in range(4000):
         if (reply := source.take_reply()) is not None:
-            answered.append(reply.moment)
+            answered.append(reply.frame)
         if not source.waiting:
             break
         time.sleep(0.005)
@@ -82,7 +82,7 @@ def test_of_many_requests_the_latest_is_answered(video: Path) -> None:
 
 
 def test_a_missing_video_is_said_in_words(tmp_path: Path) -> None:
-    source = PictureSource(tmp_path / "cam_gone.mp4")
+    source = ImageSource(tmp_path / "cam_gone.mp4")
     reply = ask(source, 0)
     source.stop()
     source.join()
@@ -90,10 +90,10 @@ def test_a_missing_video_is_said_in_words(tmp_path: Path) -> None:
     assert "cam_gone.mp4 does not exist" in reply.problem
 
 
-def test_a_picture_beyond_the_end_is_said_in_words(video: Path) -> None:
-    source = PictureSource(video)
+def test_a_image_beyond_the_end_is_said_in_words(video: Path) -> None:
+    source = ImageSource(video)
     reply = ask(source, 999)
-    assert "48 pictures" in reply.problem
+    assert "48 images" in reply.problem
     assert ask(source, 3).image is not None
     source.stop()
     source.join()
@@ -101,18 +101,18 @@ def test_a_picture_beyond_the_end_is_said_in_words(video: Path) -> None:
 
 def test_threads_end_when_told(video: Path) -> None:
     before = threading.active_count()
-    sources = [PictureSource(video) for _ in range(3)]
+    sources = [ImageSource(video) for _ in range(3)]
     for source in sources:
-        source.request(PictureRequest(moment=0, index=40, size_px=(160, 96)))
+        source.request(ImageRequest(frame=0, index=40, size_px=(160, 96)))
         source.stop()
     for source in sources:
         source.join()
     assert threading.active_count() == before
 
 
-def test_recent_pictures_stay_within_their_budget() -> None:
+def test_recent_images_stay_within_their_budget() -> None:
     image = np.zeros((10, 10, 3), np.uint8)
-    kept = RecentPictures(3 * image.nbytes)
+    kept = RecentImages(3 * image.nbytes)
     for index in range(5):
         kept.put(index, (10, 10), image)
         if index >= 2:

@@ -34,7 +34,7 @@ from studio.viewport.palette import rgba
 Open = Callable[[Session], ViewPage]
 
 
-def settle(page: ViewPage, qtbot: QtBot) -> None:
+def wait_until_drawn(page: ViewPage, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: page.panes.settled and not page._pulse.running, timeout=20_000)
 
 
@@ -45,10 +45,10 @@ def pixels(widget: QWidget) -> np.ndarray:
     return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
 
 
-def of_colour(picture: np.ndarray, colour: str) -> np.ndarray:
+def of_colour(image: np.ndarray, colour: str) -> np.ndarray:
     """(H, W) bool: pixels of that hue, however lit."""
     wanted = rgba(colour)[:3]
-    seen = picture.astype(float) / 255
+    seen = image.astype(float) / 255
     length = np.linalg.norm(seen, axis=-1)
     alike = (seen @ wanted) / (np.maximum(length, 1e-6) * np.linalg.norm(wanted))
     return (alike > 0.985) & (length > 0.45)
@@ -60,10 +60,10 @@ def near(mask: np.ndarray, xy: np.ndarray, reach: int = 3) -> bool:
 
 
 def drawn(page: ViewPage, qtbot: QtBot) -> np.ndarray:
-    settle(page, qtbot)
-    picture = page.viewport.picture()
-    assert picture is not None
-    return picture
+    wait_until_drawn(page, qtbot)
+    image = page.viewport.image()
+    assert image is not None
+    return image
 
 
 def bare(page: ViewPage) -> None:
@@ -133,7 +133,7 @@ def test_people_are_seen_where_they_are_and_gone_when_hidden(
         assert of_colour(without, DARK.person(person)).sum() < 0.02 * of_colour(with_people, DARK.person(person)).sum()
 
 
-def test_everything_is_in_the_picture_from_every_side(
+def test_everything_is_in_the_image_from_every_side(
     open_view: Open, qtbot: QtBot, numbered_root: Path, rig: CameraRig, poses: Pose3DSequence
 ) -> None:
     page = open_view(Session.open(numbered_root))
@@ -144,12 +144,12 @@ def test_everything_is_in_the_picture_from_every_side(
     points = np.concatenate([centres, joints[middle.all(-1)]])
     for name in ("top", "front", "side", "perspective"):
         page.views.button(name).click()
-        settle(page, qtbot)
+        wait_until_drawn(page, qtbot)
         xy = page.viewport.pixels_of(points)
         size = page.viewport.width(), page.viewport.height()
         assert (xy >= 0).all(), name
         assert (xy <= size).all(), name
-        # And not lost in the distance: the cameras span most of the picture one way or the other.
+        # And not lost in the distance: the cameras span most of the image one way or the other.
         assert (np.ptp(xy, 0) / size).max() > 0.7, name
 
 
@@ -157,19 +157,19 @@ def test_top_and_front_are_true_to_scale(open_view: Open, qtbot: QtBot, numbered
     """Seen in parallel, a metre east and a metre north are as long, and height is not seen from the top."""
     page = open_view(Session.open(numbered_root))
     page.views.button("top").click()
-    settle(page, qtbot)
+    wait_until_drawn(page, qtbot)
     origin, east, north, up = page.viewport.pixels_of(np.array([(0, 0, 0), (1e3, 0, 0), (0, 1e3, 0), (0, 0, 1e3)]))
     metre = east[0] - origin[0]
     np.testing.assert_allclose(east - origin, (metre, 0), atol=0.01)
     np.testing.assert_allclose(north - origin, (0, -metre), atol=0.01)
     np.testing.assert_allclose(up, origin, atol=0.01)
     page.views.button("front").click()
-    settle(page, qtbot)
+    wait_until_drawn(page, qtbot)
     origin, east, up = page.viewport.pixels_of(np.array([(0, 0, 0), (1e3, 0, 0), (0, 0, 1e3)]))
     np.testing.assert_allclose(up - origin, (0, -(east - origin)[0]), atol=0.01)
 
 
-def test_the_capture_space_is_drawn_where_it_is_and_follows_its_fields(
+def test_the_capture_volume_is_drawn_where_it_is_and_follows_its_fields(
     open_view: Open, qtbot: QtBot, numbered_session: Session
 ) -> None:
     page = open_view(numbered_session)
@@ -177,68 +177,72 @@ def test_the_capture_space_is_drawn_where_it_is_and_follows_its_fields(
         page.toolbar.toggle_button(name).setChecked(False)
     page.views.button("front").click()
     empty = drawn(page, qtbot)
-    page.toolbar.toggle_button("space").setChecked(True)
+    page.toolbar.toggle_button("volume").setChecked(True)
     page.views.button("front").click()
 
     def top_edge() -> np.ndarray:
-        space = page._state.space.current().space
-        (x, y, _), z = space.centre_mm, space.high_mm[2]
+        volume = page._state.volume.current().volume
+        (x, y, _), z = volume.centre_mm, volume.high_mm[2]
         return page.viewport.pixels_of(np.array([(x, y, z)]))[0]
 
     shown = drawn(page, qtbot)
     assert near(of_colour(shown, DARK.accent), top_edge(), 2)
     assert not of_colour(empty, DARK.accent).any()
-    page.space.edit.setChecked(True)
-    before, field = top_edge(), page.space.editor.fields["height"]
+    page.volume.edit.setChecked(True)
+    before, field = top_edge(), page.volume.editor.fields["height"]
     field.setValue(2.8)
-    assert numbered_session.space is not None
+    assert numbered_session.volume is not None
     after = drawn(page, qtbot)
     assert before[1] - top_edge()[1] > 5, "a higher space reaches higher up"
     assert near(of_colour(after, DARK.accent), top_edge(), 2)
-    assert page.space.editor.size_words.text().endswith("2.80 m")
-    page.space.reset.click()
-    assert numbered_session.space is None
-    assert not page.space.reset.isVisible()
+    assert page.volume.editor.size_words.text().endswith("2.80 m")
+    page.volume.reset.click()
+    assert numbered_session.volume is None
+    assert not page.volume.reset.isVisible()
 
 
-def test_the_capture_space_is_drawn_over_the_videos(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+def test_the_capture_volume_is_drawn_over_the_videos(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
-    assert page.presenter.overlay("cam01", 0).space_px == ()
+    assert page.presenter.overlay("cam01", 0).volume_px == ()
     qtbot.keyClick(page, Qt.Key.Key_B)
-    lines = page.presenter.overlay("cam01", 0).space_px
+    lines = page.presenter.overlay("cam01", 0).volume_px
     assert lines
     assert all(np.isfinite(line).any() for line in lines)
 
 
-def test_the_panel_of_the_space_stays_inside_the_view(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+def test_the_panel_of_the_volume_stays_inside_the_view(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
-    page.toolbar.toggle_button("space").setChecked(True)
-    assert page.space.isVisible()
-    folded = page.space.height()
-    page.space.edit.setChecked(True)
-    assert page.space.height() > folded + 100
+    page.toolbar.toggle_button("volume").setChecked(True)
+    assert page.volume.isVisible()
+    folded = page.volume.height()
+    page.volume.edit.setChecked(True)
+    assert page.volume.height() > folded + 100
     size = page.size()
     for height in (400, 900):
         page.resize(size.width(), height)
-        settle(page, qtbot)
-        qtbot.waitUntil(lambda: page.viewport.rect().contains(page.space.geometry()))
-    assert page.space.editor.visibleRegion().boundingRect().height() == page.space.editor.height(), "all of it is seen"
+        wait_until_drawn(page, qtbot)
+        qtbot.waitUntil(lambda: page.viewport.rect().contains(page.volume.geometry()))
+    assert page.volume.editor.visibleRegion().boundingRect().height() == page.volume.editor.height(), (
+        "all of it is seen"
+    )
     page.resize(size)
-    page.space.edit.setChecked(False)
-    assert page.space.height() == folded
-    page.space.closed.emit()
-    assert not page.space.isVisible()
-    assert not page.toolbar.toggle_button("space").isChecked()
+    page.volume.edit.setChecked(False)
+    assert page.volume.height() == folded
+    page.volume.closed.emit()
+    assert not page.volume.isVisible()
+    assert not page.toolbar.toggle_button("volume").isChecked()
 
 
-def test_a_damaged_space_is_named_and_mended_by_reset(open_view: Open, qtbot: QtBot, numbered_session: Session) -> None:
-    numbered_session.layout.space.write_text("size_mm: 3")
+def test_a_damaged_volume_is_named_and_mended_by_reset(
+    open_view: Open, qtbot: QtBot, numbered_session: Session
+) -> None:
+    numbered_session.layout.volume.write_text("size_mm: 3")
     page = open_view(numbered_session)
     assert "space.yaml" in page.notice_text
-    page._show_space()
-    page.space.reset.click()
+    page._show_volume()
+    page.volume.reset.click()
     assert page.notice_text == ""
-    assert page.presenter.has_space
+    assert page.presenter.has_volume
 
 
 def test_scrubbing_moves_the_people(open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence) -> None:
@@ -254,30 +258,30 @@ def test_scrubbing_moves_the_people(open_view: Open, qtbot: QtBot, numbered_root
     assert (before != after).sum() > 200
 
 
-def test_panes_show_the_pictures_of_the_moment(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+def test_panes_show_the_images_of_the_frame(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
-    for moment in (0, 7, 31, 30, 2, N_FRAMES - 1):
-        page.timeline.seek(moment)
-        settle(page, qtbot)
+    for frame in (0, 7, 31, 30, 2, N_FRAMES - 1):
+        page.timeline.seek(frame)
+        wait_until_drawn(page, qtbot)
         for pane in page.panes.panes.values():
-            assert pane.moment == moment
+            assert pane.frame == frame
             assert pane.image is not None
-            assert number_in(pane.image) == moment
+            assert number_in(pane.image) == frame
 
 
 def test_a_dropped_frame_says_so(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
-    camera, moment = DROPPED
-    page.timeline.seek(moment)
-    settle(page, qtbot)
+    camera, frame = DROPPED
+    page.timeline.seek(frame)
+    wait_until_drawn(page, qtbot)
     panes = list(page.panes.panes.values())
     assert panes[camera].image is None
     assert panes[camera].words == "Dropped frame"
     assert panes[camera]._overlay.figures
-    assert number_in(panes[0].image) == moment
+    assert number_in(panes[0].image) == frame
     page.timeline.step_on()
-    settle(page, qtbot)
-    assert number_in(panes[camera].image) == moment + 1
+    wait_until_drawn(page, qtbot)
+    assert number_in(panes[camera].image) == frame + 1
 
 
 def test_a_missing_video_is_said_in_its_pane(open_view: Open, numbered_session: Session) -> None:
@@ -303,15 +307,15 @@ def test_people_are_drawn_over_the_videos(
     tokens = DARK if theme == "dark" else LIGHT
     page = open_view(Session.open(numbered_root))
     page.timeline.seek(12)
-    settle(page, qtbot)
+    wait_until_drawn(page, qtbot)
     for camera in rig:
         pane = page.panes.panes[camera.name]
-        box, picture = pane.picture_box(), pixels(pane)
+        box, image = pane.image_box(), pixels(pane)
         for person in (0, 1):
             knees = [poses.skeleton.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "hip")]
             xy = project(camera, poses.xyz_mm[12, person, knees])
             places = (xy + 0.5) * box.width() / camera.size_px[0] + (box.x(), box.y())
-            mask = of_colour(picture, tokens.person(person))
+            mask = of_colour(image, tokens.person(person))
             shown = [near(mask, place, 2) for place, visible in zip(places, inside(camera, xy), strict=True) if visible]
             assert shown
             assert np.mean(shown) >= 0.75
@@ -331,7 +335,7 @@ def test_detections_are_crosses_where_they_were_found(
     before = pixels(pane)
     page.toolbar.toggle_button("detections", over_video=True).setChecked(True)
     after = pixels(pane)
-    box = pane.picture_box()
+    box = pane.image_box()
     changed = (before != after).any(-1)
     xy = seen[1, 0].reshape(-1, 2)
     places = (xy[inside(camera, xy)] + 0.5) * box.width() / camera.size_px[0] + (box.x(), box.y())
@@ -366,10 +370,10 @@ def test_the_view_keeps_a_followed_person_in_the_middle(
     page.toolbar.follow.setCurrentIndex(1)
     page.toolbar.follow.activated.emit(1)
     hips = [poses.skeleton.index(f"{side}_hip") for side in ("left", "right")]
-    for moment in (0, 40):
-        page.timeline.seek(moment)
-        settle(page, qtbot)
-        middle = page.viewport.pixels_of(poses.xyz_mm[moment, 0, hips].mean(0))[0]
+    for frame in (0, 40):
+        page.timeline.seek(frame)
+        wait_until_drawn(page, qtbot)
+        middle = page.viewport.pixels_of(poses.xyz_mm[frame, 0, hips].mean(0))[0]
         np.testing.assert_allclose(middle, (page.viewport.width() / 2, page.viewport.height() / 2), atol=1.5)
 
 
@@ -402,7 +406,7 @@ def test_figures_and_verdict_are_shown(open_view: Open, numbered_session: Sessio
 def test_keys_work_wherever_the_page_has_them(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     qtbot.keyClick(page, Qt.Key.Key_Right)
-    assert page.timeline.moment == 1
+    assert page.timeline.frame == 1
     qtbot.keyClick(page, Qt.Key.Key_Space)
     assert page.timeline.playing
     qtbot.keyClick(page, Qt.Key.Key_Space)
@@ -421,7 +425,7 @@ def test_playing_stops_when_the_page_is_left(open_view: Open, qtbot: QtBot, numb
     page.hide()
     assert not page.timeline.playing
     page.show()
-    settle(page, qtbot)
+    wait_until_drawn(page, qtbot)
 
 
 def test_a_double_click_enlarges_one_camera(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
@@ -429,7 +433,7 @@ def test_a_double_click_enlarges_one_camera(open_view: Open, qtbot: QtBot, numbe
     pane = page.panes.panes["cam02"]
     small = pane.width()
     qtbot.mouseDClick(pane, Qt.MouseButton.LeftButton)
-    settle(page, qtbot)
+    wait_until_drawn(page, qtbot)
     assert pane.width() > small
     assert not page.panes.panes["cam01"].isVisible()
     qtbot.mouseDClick(pane, Qt.MouseButton.LeftButton)
@@ -446,7 +450,7 @@ def test_a_page_goes_with_everything_it_made(qtbot: QtBot, numbered_root: Path) 
     page = ViewPage(AppState())
     page.show()
     page._state.open(numbered_root)
-    settle(page, qtbot)
+    wait_until_drawn(page, qtbot)
     page.timeline.play()
     parts = [weakref.ref(part) for part in (page, page.viewport, page.panes, page.timeline, page.presenter)]
     page.shut_down()
@@ -460,7 +464,7 @@ def test_a_page_goes_with_everything_it_made(qtbot: QtBot, numbered_root: Path) 
 
 def test_another_take_leaves_no_thread_behind(open_view: Open, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
-    threads = [t for t in threading.enumerate() if t.name.startswith("pictures-")]
+    threads = [t for t in threading.enumerate() if t.name.startswith("images-")]
     assert len(threads) == 3
     page._state.set_session(None)
     assert not any(t.is_alive() for t in threads)
@@ -483,9 +487,9 @@ def test_without_opengl_the_rest_works(numbered_root: Path) -> None:
         page.timeline.seek(9)
         while not page.panes.settled:
             app.processEvents()
-        print(page.viewport.has_gl, page.viewport.picture())
+        print(page.viewport.has_gl, page.viewport.image())
         print(page.viewport.findChild(QLabel, "viewportProblem").text())
-        print([pane.moment for pane in page.panes.panes.values()])
+        print([pane.frame for pane in page.panes.panes.values()])
         page.shut_down()
         """
     )

@@ -25,44 +25,44 @@ TIMES = np.arange(60) / 30
     speed=st.sampled_from([0.1, 0.25, 1.0, 2.0]),
     waits=st.lists(st.floats(0, 0.4), max_size=20),
 )
-def test_the_clock_shows_the_last_moment_that_has_begun(steps: list[float], speed: float, waits: list[float]) -> None:
+def test_the_clock_shows_the_last_frame_that_has_begun(steps: list[float], speed: float, waits: list[float]) -> None:
     times = np.concatenate([[0.0], np.cumsum(steps)]) + 5
     clock, now = PlaybackClock(times), 100.0
     clock.start(0, speed, now)
     for wait in waits:
         now += wait
-        index, ended = clock.moment(now)
+        index, ended = clock.frame(now)
         played = (now - 100.0) * speed
         assert times[index] - 5 <= played + 1e-6
         assert index == len(times) - 1 or times[index + 1] - 5 > played - 1e-6
         assert ended == (played >= clock.duration_s)
 
 
-def test_a_slow_display_skips_moments_but_not_time() -> None:
+def test_a_slow_display_skips_frames_but_not_time() -> None:
     clock = PlaybackClock(TIMES)
     clock.start(0, 1.0, 0.0)
-    assert [clock.moment(t)[0] for t in (0.0, 0.51, 1.02)] == [0, 15, 30]
+    assert [clock.frame(t)[0] for t in (0.0, 0.51, 1.02)] == [0, 15, 30]
 
 
-def test_looping_starts_over_after_the_last_moment_had_its_time() -> None:
+def test_looping_starts_over_after_the_last_frame_had_its_time() -> None:
     clock = PlaybackClock(TIMES)
     clock.start(30, 1.0, 0.0, loop=True)
-    assert clock.moment(0.99)[0] == 59
-    assert clock.moment(1.01) == (0, False)
+    assert clock.frame(0.99)[0] == 59
+    assert clock.frame(1.01) == (0, False)
     clock.start(30, 1.0, 0.0)
-    assert clock.moment(1.01) == (59, True)
+    assert clock.frame(1.01) == (59, True)
 
 
 def test_playing_from_the_end_starts_over() -> None:
     clock = PlaybackClock(TIMES)
     clock.start(59, 1.0, 0.0)
-    assert clock.moment(0.0)[0] == 0
+    assert clock.frame(0.0)[0] == 0
 
 
-def test_one_moment_is_a_take_too() -> None:
+def test_one_frame_is_a_take_too() -> None:
     clock = PlaybackClock(np.zeros(1))
     clock.start(0, 1.0, 0.0, loop=True)
-    assert clock.moment(3.0) == (0, True)
+    assert clock.frame(3.0) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def test_playing_advances_by_true_time_and_stops_at_the_end(timeline: Timeline, 
     timeline.play()
     now.time_s += 0.5
     pulse.beat()
-    assert timeline.moment == 15
+    assert timeline.frame == 15
     assert timeline.playing
     now.time_s += 2.0
     pulse.beat()
-    assert timeline.moment == 59
+    assert timeline.frame == 59
     assert not timeline.playing
     assert not pulse.running
 
@@ -141,23 +141,23 @@ def test_the_speed_can_change_while_playing(timeline: Timeline, now: Now, pulse:
     timeline.speed.setCurrentIndex(timeline.speed.findData(0.1))
     now.time_s += 1.0
     pulse.beat()
-    assert timeline.moment == 18
+    assert timeline.frame == 18
 
 
 def test_keys(timeline: Timeline, qtbot: QtBot) -> None:
     bar = timeline.bar
     qtbot.keyClick(bar, Qt.Key.Key_Right)
-    assert timeline.moment == 1
+    assert timeline.frame == 1
     qtbot.keyClick(bar, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
-    assert timeline.moment == 11
+    assert timeline.frame == 11
     qtbot.keyClick(bar, Qt.Key.Key_Left)
-    assert timeline.moment == 10
+    assert timeline.frame == 10
     qtbot.keyClick(bar, Qt.Key.Key_End)
-    assert timeline.moment == 59
+    assert timeline.frame == 59
     qtbot.keyClick(bar, Qt.Key.Key_Right)
-    assert timeline.moment == 59
+    assert timeline.frame == 59
     qtbot.keyClick(bar, Qt.Key.Key_Home)
-    assert timeline.moment == 0
+    assert timeline.frame == 0
     qtbot.keyClick(bar, Qt.Key.Key_Space)
     assert timeline.playing
     qtbot.keyClick(bar, Qt.Key.Key_Right)
@@ -168,24 +168,24 @@ def test_the_mouse_scrubs(timeline: Timeline, qtbot: QtBot) -> None:
     from PySide6.QtCore import QPoint
 
     seen: list[int] = []
-    timeline.moment_changed.connect(seen.append)
+    timeline.frame_changed.connect(seen.append)
     bar = timeline.bar
     qtbot.mousePress(bar, Qt.MouseButton.LeftButton, pos=QPoint(round(bar.x_of(10.5)), 40))
     qtbot.mouseMove(bar, QPoint(round(bar.x_of(44.5)), 40))
     qtbot.mouseRelease(bar, Qt.MouseButton.LeftButton)
     assert seen[0] == 10
     qtbot.mousePress(bar, Qt.MouseButton.LeftButton, pos=QPoint(-50, 40))
-    assert timeline.moment == 0
+    assert timeline.frame == 0
 
 
-def test_gaps_and_held_out_moments_are_seen(timeline: Timeline) -> None:
-    """Pixels: the person's colour where present, none in the gap, a shade over held-out moments."""
+def test_gaps_and_held_out_frames_are_seen(timeline: Timeline) -> None:
+    """Pixels: the person's colour where present, none in the gap, a shade over held-out frames."""
     image = timeline.bar.grab().toImage()
     y = 20 + 4 + 13  # inside the strong part of the first track
     colour = current_theme().person(0)
 
-    def at(moment: float) -> str:
-        return image.pixelColor(round(timeline.bar.x_of(moment)), y).name()
+    def at(frame: float) -> str:
+        return image.pixelColor(round(timeline.bar.x_of(frame)), y).name()
 
     assert at(10.3) == colour
     assert at(55.3) == colour
@@ -196,19 +196,19 @@ def test_gaps_and_held_out_moments_are_seen(timeline: Timeline) -> None:
     assert plain != shaded
 
 
-def test_another_take_starts_at_its_first_moment(timeline: Timeline) -> None:
+def test_another_take_starts_at_its_first_frame(timeline: Timeline) -> None:
     timeline.seek(30)
     timeline.play()
     timeline.show_model(TimelineModel(time_s=np.arange(5) / 25))
-    assert timeline.moment == 0
+    assert timeline.frame == 0
     assert not timeline.playing
     assert timeline.readout.frame_text == "Frame 1 of 5"
 
 
-def test_another_result_of_the_same_take_keeps_the_moment(timeline: Timeline) -> None:
+def test_another_result_of_the_same_take_keeps_the_frame(timeline: Timeline) -> None:
     timeline.seek(30)
     timeline.show_model(TimelineModel(time_s=TIMES))
-    assert timeline.moment == 30
+    assert timeline.frame == 30
 
 
 def test_without_a_take_the_controls_are_blocked(qtbot: QtBot) -> None:
@@ -217,7 +217,7 @@ def test_without_a_take_the_controls_are_blocked(qtbot: QtBot) -> None:
     assert not widget.play_button.isEnabled()
     widget.toggle()
     widget.seek(5)
-    assert widget.moment == 0
+    assert widget.frame == 0
     assert not widget.playing
 
 

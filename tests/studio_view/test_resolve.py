@@ -1,4 +1,4 @@
-"""What is drawn, without OpenGL: the layers of a moment against exact truth."""
+"""What is drawn, without OpenGL: the layers of a frame against exact truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.geometry import project, to_camera
 from core.geometry.accuracy import accuracy_map
 from core.session import Session
 from core.synthetic.rigs import ring_rig
-from core.types import PANOPTIC15, CameraRig, CaptureSpace, Pose3DSequence, SyntheticRange
+from core.types import PANOPTIC15, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from studio.theme import DARK, LIGHT
 from studio.viewport.figure import figure
 from studio.viewport.layers import (
@@ -24,24 +24,24 @@ from studio.viewport.layers import (
     LabelLayer,
     Layer,
     SkeletonLayer,
-    SpaceLayer,
     TrailLayer,
+    VolumeLayer,
 )
 from studio.viewport.palette import palette, rgba
 from studio.viewport.resolve import ViewOptions, resolve
-from studio.viewport.scene_data import Stage, middles, moment_of
+from studio.viewport.scene_data import Stage, frame_of, middles
 from studio.viewport.trust import CameraTrust, camera_trust, own_trust
 from studio.viewport.visuals import VISUALS
-from studio.viewport.visuals.environment import space_strokes
+from studio.viewport.visuals.environment import volume_strokes
 
 PALETTE = palette(DARK)
-EVERYTHING = ViewOptions(space=True)
+EVERYTHING = ViewOptions(volume=True)
 
 
 @pytest.fixture(scope="module")
 def stage(rig: CameraRig, poses: Pose3DSequence) -> Stage:
-    space = CaptureSpace(centre_mm=[0, 0, 900], size_mm=[3000, 3000, 2000], voxels=(8, 8, 8))
-    return Stage.build(rig, poses, poses, space)
+    volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[3000, 3000, 2000], voxels=(8, 8, 8))
+    return Stage.build(rig, poses, poses, volume)
 
 
 def test_every_layer_type_has_a_visual() -> None:
@@ -62,8 +62,8 @@ def test_an_empty_stage_shows_the_floor_only() -> None:
         ("labels", {"marks", "camera names", "names"}),
         ("frusta", {"frusta", "camera names"}),
         ("floor", {"floor", "marks"}),
-        ("space", {"space"}),
-        ("pictures", set()),
+        ("volume", {"volume"}),
+        ("images", set()),
     ],
 )
 def test_each_option_hides_exactly_its_layers(stage: Stage, option: str, gone: set[str]) -> None:
@@ -73,7 +73,7 @@ def test_each_option_hides_exactly_its_layers(stage: Stage, option: str, gone: s
     assert without <= shown
 
 
-def test_skeletons_are_the_joints_of_the_moment(stage: Stage, poses: Pose3DSequence) -> None:
+def test_skeletons_are_the_joints_of_the_frame(stage: Stage, poses: Pose3DSequence) -> None:
     layer = resolve(stage, poses.time_s[10], EVERYTHING, PALETTE).layers["skeletons"]
     assert isinstance(layer, SkeletonLayer)
     joints = len(poses.skeleton)
@@ -165,18 +165,18 @@ def test_the_view_follows_a_person_while_there(stage: Stage, poses: Pose3DSequen
 
 def test_what_stands_still_is_the_same_object(stage: Stage) -> None:
     before, after = (resolve(stage, t, EVERYTHING, PALETTE).layers for t in (0.0, 0.5))
-    for name in ("floor", "marks", "camera names", "space"):
+    for name in ("floor", "marks", "camera names", "volume"):
         assert before[name] is after[name]
     other = resolve(stage, 0.0, EVERYTHING, palette(LIGHT)).layers
     assert other["floor"] is not before["floor"]
 
 
-def test_moments_are_found_by_time(poses: Pose3DSequence) -> None:
+def test_frames_are_found_by_time(poses: Pose3DSequence) -> None:
     for index, time_s in enumerate(poses.time_s.tolist()):
-        assert moment_of(poses, time_s) == index
-        assert moment_of(poses, time_s + 0.2 / 30) == index
-    assert moment_of(poses, poses.time_s[-1] + 1.0) is None
-    assert moment_of(poses, -1.0) is None
+        assert frame_of(poses, time_s) == index
+        assert frame_of(poses, time_s + 0.2 / 30) == index
+    assert frame_of(poses, poses.time_s[-1] + 1.0) is None
+    assert frame_of(poses, -1.0) is None
 
 
 def test_a_middle_is_the_hips_or_else_all_joints(poses: Pose3DSequence) -> None:
@@ -197,26 +197,26 @@ def test_a_skeleton_with_a_neck_gets_no_second_one() -> None:
     assert len(drawn.size) == len(PANOPTIC15)
 
 
-def test_the_space_shows_its_floor_and_where_synthetic_hips_may_be(rig: CameraRig) -> None:
-    space = CaptureSpace(centre_mm=[0, 0, 900], size_mm=[3000, 2000, 2200], voxels=(8, 8, 8))
-    stage = Stage.build(rig, space=space, synthetic=SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300))
+def test_the_volume_shows_its_floor_and_where_synthetic_hips_may_be(rig: CameraRig) -> None:
+    volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[3000, 2000, 2200], voxels=(8, 8, 8))
+    stage = Stage.build(rig, volume=volume, synthetic=SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300))
     scene = resolve(stage, 0.0, EVERYTHING, PALETTE)
-    layer = scene.layers["space"]
-    assert isinstance(layer, SpaceLayer)
+    layer = scene.layers["volume"]
+    assert isinstance(layer, VolumeLayer)
     assert layer.hips_low_mm.tolist() == [-1200, -800, 50] and layer.hips_high_mm.tolist() == [1200, 800, 1700]
-    inner, outer, floor = space_strokes(layer)
+    inner, outer, floor = volume_strokes(layer)
     assert len(inner.start) == len(outer.start) == 12
     assert np.concatenate([floor.start, floor.end])[:, 2].tolist() == [0] * 8
     assert floor.start.min(0).tolist() == [-1500, -1000, 0] and floor.start.max(0).tolist() == [1500, 1000, 0]
     assert inner.colour[0, 3] < outer.colour[0, 3] < floor.colour[0, 3]
     raised = replace(layer, low_mm=layer.low_mm + [0, 0, 500])
-    assert len(space_strokes(raised)) == 2, "a space above the floor has no area on it"
+    assert len(volume_strokes(raised)) == 2, "a space above the floor has no area on it"
 
 
-def test_a_large_space_is_brought_into_view_while_it_is_shown(rig: CameraRig) -> None:
-    space = CaptureSpace(centre_mm=[0, 0, 900], size_mm=[50_000, 2000, 2200], voxels=(8, 8, 8))
-    stage = Stage.build(rig, space=space)
-    shown, hidden = (resolve(stage, 0.0, ViewOptions(space=on), PALETTE).frame_mm for on in (True, False))
+def test_a_large_volume_is_brought_into_view_while_it_is_shown(rig: CameraRig) -> None:
+    volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[50_000, 2000, 2200], voxels=(8, 8, 8))
+    stage = Stage.build(rig, volume=volume)
+    shown, hidden = (resolve(stage, 0.0, ViewOptions(volume=on), PALETTE).frame_mm for on in (True, False))
     assert len(shown) == len(hidden) + 8
     assert shown[:, 0].max() == 25_000 and hidden[:, 0].max() < 10_000
 
@@ -233,10 +233,10 @@ def test_the_accuracy_map_lies_on_the_floor_and_cameras_show_their_error() -> No
     assert isinstance(drawn, AccuracyLayer)
     assert drawn.corner_mm.shape == (1, 4, 3)
     assert drawn.corner_mm[..., 2].max() < 20
-    assert drawn.picture.shape[:2] == (4 * len(found.y_mm), 4 * len(found.x_mm))
-    # The picture's first row lies at the largest y; where the error is least it is green.
+    assert drawn.image.shape[:2] == (4 * len(found.y_mm), 4 * len(found.x_mm))
+    # The image's first row lies at the largest y; where the error is least it is green.
     x, y = np.unravel_index(np.nanargmin(found.error_mm[..., 1]), found.error_mm.shape[:2])
-    best = drawn.picture[4 * (len(found.y_mm) - 1 - y), 4 * x].astype(int)
+    best = drawn.image[4 * (len(found.y_mm) - 1 - y), 4 * x].astype(int)
     assert best[1] > best[0]
     cameras = scene.layers["frusta"]
     assert isinstance(cameras, FrustaLayer)

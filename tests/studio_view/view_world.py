@@ -1,4 +1,4 @@
-"""A small take for the tests: videos whose pictures say their own number, with a rig and files around them."""
+"""A small take for the tests: videos whose images say their own number, with a rig and files around them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from core.types import COCO17, CameraRig, Pose2D
 SIZE_PX = (320, 192)
 N_FRAMES, FPS = 48, 30.0
 ABSENT = slice(30, 36)
-"""Moments at which person 2 is away."""
+"""Frames at which person 2 is away."""
 DROPPED = (1, 20)
-"""Camera index and moment without a picture."""
+"""Camera index and frame without an image."""
 _BITS = 6
 
 
@@ -46,7 +46,7 @@ def make_take(session: Session, rig: CameraRig) -> None:
 
 
 def write_numbers(path: Path) -> None:
-    """A video of which picture n shows n in binary as upright black and white bars."""
+    """A video of which image n shows n in binary as upright black and white bars."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30))
@@ -60,14 +60,14 @@ def write_numbers(path: Path) -> None:
 
 
 def numbered(number: int) -> np.ndarray:
-    """(H, W, 3) the picture of a number."""
+    """(H, W, 3) the image of a number."""
     bars = (number >> np.arange(_BITS) & 1).astype(np.uint8) * 200 + 25
     columns = np.arange(SIZE_PX[0]) * _BITS // SIZE_PX[0]
     return np.ascontiguousarray(np.broadcast_to(bars[columns][None, :, None], (SIZE_PX[1], SIZE_PX[0], 3)))
 
 
 def number_in(image: np.ndarray) -> int:
-    """The number that a picture of any size shows."""
+    """The number that an image of any size shows."""
     middle = image[image.shape[0] // 2].mean(-1)
     samples = middle[((np.arange(_BITS) + 0.5) * len(middle) / _BITS).astype(int)]
     return int(((samples > 125) << np.arange(_BITS)).sum())

@@ -37,7 +37,7 @@ class TestErrorBank:
             ErrorBank.load("other")
 
     def test_scale_follows_the_person(self) -> None:
-        """The same people further away: smaller in the picture, and so are the errors."""
+        """The same people further away: smaller in the image, and so are the errors."""
         people = walkers(1, 30, np.random.default_rng(0))
         error = []
         for radius in (3000.0, 6000.0):

@@ -18,7 +18,7 @@ from core.training.config import PoseStage, PoseSyntheticStage, RootStage, Split
 from core.training.data import Footage, Labels
 from core.types.camera import CameraRig
 from core.types.skeleton import PANOPTIC15
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class World:
     rig: CameraRig
     people_mm: np.ndarray
     footage: Footage
-    space: CaptureSpace
+    volume: CaptureVolume
 
 
 @pytest.fixture(scope="session")
@@ -66,10 +66,12 @@ def tiny_world(tiny: TrainConfig) -> World:
     people = walkers(2, 24, rng, half_size_mm=1200, skeleton=PANOPTIC15)
     inputs = Detections.stack(rig, observe(rig, people, 3.0, 0.1, rng))
     footage = Footage.build(rig, [inputs], [Labels(inputs.xy_px, inputs.score)], tiny.split)
-    space = CaptureSpace(centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([3600.0, 3600, 2000]), voxels=(16, 16, 8))
-    return World(rig, people.xyz_mm, footage, space)
+    volume = CaptureVolume(
+        centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([3600.0, 3600, 2000]), voxels=(16, 16, 8)
+    )
+    return World(rig, people.xyz_mm, footage, volume)
 
 
 @pytest.fixture(scope="session")
 def scene(tiny: TrainConfig, world: World) -> Scene:
-    return Scene(world.rig, world.space, tiny.model, torch.device("cpu"))
+    return Scene(world.rig, world.volume, tiny.model, torch.device("cpu"))

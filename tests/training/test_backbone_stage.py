@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.datasets.images import StoredPictures
+from core.datasets.images import StoredImages
 from core.models.config import BackboneConfig
 from core.models.networks import JOINTS, Networks, Scene
 from core.models.render import highest, render
@@ -90,7 +90,7 @@ def footage(world: World, scene: Scene) -> Footage:
             x, y = at[t, person, joint]
             film[t, max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] = colours[joint]
         films.append(film)
-    return dataclasses.replace(world.footage, pictures=StoredPictures(films, world.rig, 2))
+    return dataclasses.replace(world.footage, images=StoredImages(films, world.rig, 2))
 
 
 def stage_of(config: TrainConfig, scene: Scene, footage: Footage, stage: BackboneStage) -> BackboneTraining:
@@ -115,9 +115,9 @@ class TestStage:
 
         def answers(floor: bool):  # type: ignore[no-untyped-def]
             def perfect(
-                networks: Networks, footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor, **_: object
+                networks: Networks, footage: Footage, scene: Scene, frames: np.ndarray, affine: Tensor, **_: object
             ):  # type: ignore[no-untyped-def]
-                xy, weight = footage_labels(footage, scene, moments, affine)
+                xy, weight = footage_labels(footage, scene, frames, affine)
                 heatmaps = highest(xy.floor() if floor else xy, (weight > 0).float(), scene.size_hw, scene.sigma_px)
                 return type("Version", (), {"heatmaps": heatmaps})
 
@@ -172,16 +172,16 @@ class TestStage:
             losses.append(float(loss.detach()))
         assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
-    def test_the_figure_is_of_held_out_moments_in_evaluation(
+    def test_the_figure_is_of_held_out_frames_in_evaluation(
         self, config: TrainConfig, scene: Scene, footage: Footage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         stage, seen = stage_of(config, scene, footage, BackboneStage(batch=4)), []
 
         def perfect(
-            networks: Networks, footage: Footage, scene: Scene, moments: np.ndarray, affine: Tensor, **_: object
+            networks: Networks, footage: Footage, scene: Scene, frames: np.ndarray, affine: Tensor, **_: object
         ):  # type: ignore[no-untyped-def]
-            seen.extend(moments.tolist())
-            xy, weight = footage_labels(footage, scene, moments, affine)
+            seen.extend(frames.tolist())
+            xy, weight = footage_labels(footage, scene, frames, affine)
             heatmaps = highest(xy, (weight > 0).float(), scene.size_hw, scene.sigma_px)
             return type("Version", (), {"heatmaps": heatmaps})
 

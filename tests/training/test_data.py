@@ -24,7 +24,7 @@ from core.training.rng import Chance
 from core.training.split import held_out, trained_on
 from core.training.synthetic import keep_two_views, pose_scenes, root_points, root_scenes, root_target
 from core.types.skeleton import PANOPTIC15
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0, occlude=0, measured=0)
 
@@ -93,17 +93,17 @@ class TestFootage:
 
 
 class TestMapsInARow:
-    def test_every_moment_goes_to_its_own_take(self) -> None:
+    def test_every_frame_goes_to_its_own_take(self) -> None:
         class Numbered:
-            """A take whose maps hold the number of the take and of the moment."""
+            """A take whose maps hold the number of the take and of the frame."""
 
             joints = (1, 3)
 
             def __init__(self, number: int) -> None:
                 self.number = number
 
-            def version(self, moments: np.ndarray, affine: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
-                value = 100.0 * self.number + torch.as_tensor(moments)[:, None] + affine[:, :, 0, 2]
+            def version(self, frames: np.ndarray, affine: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
+                value = 100.0 * self.number + torch.as_tensor(frames)[:, None] + affine[:, :, 0, 2]
                 return value[:, :, None, None, None].expand(-1, -1, 2, *size_hw)
 
         row = MapsInARow([Numbered(1), Numbered(2)], [4, 6])
@@ -116,55 +116,55 @@ class TestMapsInARow:
 
 class TestSyntheticRoots:
     def test_points_stay_inside_and_share_a_height(self) -> None:
-        space = CaptureSpace(
+        volume = CaptureVolume(
             centre_mm=np.array([0, -500, 800.0]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(8, 8, 8)
         )
         chance = Chance(np.random.default_rng(0), torch.device("cpu"))
-        points, there = root_points(space, 500, 9, chance, RootStage())
+        points, there = root_points(volume, 500, 9, chance, RootStage())
         xyz, exists = points.numpy(), there.numpy()
-        assert space.contains(xyz).mean() > 0.999
+        assert volume.contains(xyz).mean() > 0.999
         assert set(exists.sum(1)) == set(range(1, 10))
         assert np.std(xyz[..., 2] - xyz[..., 2].mean(1, keepdims=True)) == pytest.approx(50 * np.sqrt(8 / 9), rel=0.05)
         low, high = xyz[..., 2].mean(1).min(), xyz[..., 2].mean(1).max()
         assert 0 < low < 150 and 1400 < high < 1550  # 50..1500 give or take the spread of a mean of nine
 
     def test_everybody_has_a_height_of_their_own(self) -> None:
-        space = CaptureSpace(
+        volume = CaptureVolume(
             centre_mm=np.array([0, 0, 800.0]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(8, 8, 8)
         )
         chance = Chance(np.random.default_rng(0), torch.device("cpu"))
-        z = root_points(space, 500, 9, chance, RootStage(common_height=False))[0][..., 2]
+        z = root_points(volume, 500, 9, chance, RootStage(common_height=False))[0][..., 2]
         assert 50 <= float(z.min()) < 60 and 1490 < float(z.max()) <= 1500
         assert float(z.std(1).mean()) > 350
 
     def test_target_is_the_published_gaussian(self) -> None:
-        space = CaptureSpace(centre_mm=np.zeros(3), size_mm=np.full(3, 2800.0), voxels=(8, 8, 8))  # 400 mm apart
+        volume = CaptureVolume(centre_mm=np.zeros(3), size_mm=np.full(3, 2800.0), voxels=(8, 8, 8))  # 400 mm apart
         at = torch.tensor([[[200.0 - 200, 200, 200]]])
-        target = root_target(space, at, torch.ones(1, 1, dtype=torch.bool), 200.0)[0]
+        target = root_target(volume, at, torch.ones(1, 1, dtype=torch.bool), 200.0)[0]
         assert float(target[3, 4, 4]) == pytest.approx(0.6065, abs=1e-4)  # 200 mm away
         assert float(target[2, 4, 4]) == pytest.approx(0.0111, abs=1e-4)  # 600 mm: the edge of the support
         assert float(target[1, 4, 4]) == 0
-        assert not root_target(space, at, torch.zeros(1, 1, dtype=torch.bool), 200.0).any()
+        assert not root_target(volume, at, torch.zeros(1, 1, dtype=torch.bool), 200.0).any()
 
     def test_target_is_the_highest_of_the_visible(self) -> None:
-        space = CaptureSpace(
+        volume = CaptureVolume(
             centre_mm=np.array([100.0, -200, 800]), size_mm=np.array([2000.0, 1200, 800]), voxels=(12, 8, 4)
         )
         rng = np.random.default_rng(2)
-        roots = torch.tensor(rng.uniform(space.low_mm, space.high_mm, (2, 3, 3)), dtype=torch.float32)
+        roots = torch.tensor(rng.uniform(volume.low_mm, volume.high_mm, (2, 3, 3)), dtype=torch.float32)
         visible = torch.tensor([[True, True, False], [True, True, True]])
-        axes = [np.linspace(a, b, n) for a, b, n in zip(space.low_mm, space.high_mm, space.voxels, strict=True)]
+        axes = [np.linspace(a, b, n) for a, b, n in zip(volume.low_mm, volume.high_mm, volume.voxels, strict=True)]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
         apart = grid - roots.numpy()[:, :, None, None, None]
         value = np.exp(-(apart**2).sum(-1) / (2 * 200.0**2)) * (np.abs(apart) <= 600).all(-1)
         expected = (value * visible.numpy()[..., None, None, None]).max(1)
-        assert root_target(space, roots, visible, 200.0).numpy() == pytest.approx(expected, abs=1e-5)
+        assert root_target(volume, roots, visible, 200.0).numpy() == pytest.approx(expected, abs=1e-5)
 
     def test_heatmaps_peak_where_the_roots_project(self, scene: Scene) -> None:
         stage = RootStage(noise=EXACT, heatmap_noise=0, false_peaks=0, max_points=1)
         made = root_scenes(scene, 6, stage, np.random.default_rng(3))
         volume = scene.unprojector(made.views.heatmaps, made.views.affine, made.views.view_weight)[:, 0]
-        target = root_target(scene.space, made.roots_mm, made.visible, 200.0)
+        target = root_target(scene.volume, made.roots_mm, made.visible, 200.0)
         at = [torch.stack(torch.unravel_index(v.flatten(1).argmax(1), v.shape[1:]), -1) for v in (volume, target)]
         assert made.visible.any() and ((at[0] - at[1]).abs()[made.visible[:, 0]] <= 1).all()
 
@@ -189,7 +189,7 @@ class TestSyntheticPeople:
         made = pose_scenes(scene, 200, PoseSyntheticStage(noise=noise, neighbours=0), np.random.default_rng(1))
         seen = (made.views.peak[:, :, 0] > 0).float()
         whole = seen.amax(-1)
-        # 0.3 of the views, and those in which the person is outside the picture.
+        # 0.3 of the views, and those in which the person is outside the image.
         assert 0.55 < float(whole.mean()) < 0.72
         assert float(seen.sum() / whole.sum() / 15) == pytest.approx(0.8, abs=0.04)
 

@@ -11,10 +11,10 @@ from core.training.losses import (
     heatmap_loss,
     joint_loss,
     match_people,
-    plane_loss,
     position_loss,
-    robust_square,
     root_loss,
+    triplane_loss,
+    truncated_quadratic,
 )
 
 SIZE = (512, 960)
@@ -30,12 +30,12 @@ class TestRobustSquare:
         e = torch.tensor([0.05, 0.1, 0.2, 0.7])
         a = (1 - 5 * e).clamp_min(0)
         assert a[:2].tolist() == pytest.approx([0.75, 0.5])
-        torch.testing.assert_close(robust_square(e), a * e + 0.1 * (a - 1) ** 2)
-        assert float(robust_square(e)[1]) == pytest.approx(0.075)
+        torch.testing.assert_close(truncated_quadratic(e), a * e + 0.1 * (a - 1) ** 2)
+        assert float(truncated_quadratic(e)[1]) == pytest.approx(0.075)
 
     def test_outliers_carry_no_gradient(self) -> None:
         e = torch.tensor([0.1, 0.5], requires_grad=True)
-        robust_square(e).sum().backward()
+        truncated_quadratic(e).sum().backward()
         assert e.grad is not None and e.grad.tolist() == pytest.approx([0.5, 0.0])
 
 
@@ -125,7 +125,7 @@ class TestOthers:
         exact = torch.tensor([[[100.0, 200, 300], [0, 0, 0]]])
         planes = torch.tensor([[[[100.0, 200], [9, 9]], [[100, 1300], [9, 9]], [[200, 300], [9, 9]]]])
         planes.requires_grad_()
-        loss = plane_loss(planes, exact, torch.tensor([[1.0, 0.0]]))
+        loss = triplane_loss(planes, exact, torch.tensor([[1.0, 0.0]]))
         loss.backward()
         assert float(loss.detach()) == pytest.approx((10 - 0.05) / 6)
         assert planes.grad is not None and planes.grad[0, 1, 0, 1] > 0 and int((planes.grad != 0).sum()) == 1

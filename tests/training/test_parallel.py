@@ -49,7 +49,7 @@ def settings() -> TrainConfig:
 def trainer_of(folder: Path, group: Group, parts: int, world: World | None = None) -> Trainer:
     config = settings()
     world = tiny_world(config) if world is None else world
-    trainer = Trainer(config, world.footage, world.space, folder, torch.device("cpu"), NullReporter(), group)
+    trainer = Trainer(config, world.footage, world.volume, folder, torch.device("cpu"), NullReporter(), group)
     trainer.state.parts = parts
     return trainer
 
@@ -160,7 +160,7 @@ def test_parts_add_up_to_the_gradient_of_one_pass_over_all(scene: Scene, world: 
         return root_loss(network(trainer.scene.unprojector, views.root, views.affine, views.view_weight), target)
 
     def target(n: int) -> Tensor:
-        return root_target(world.space, made[n].roots_mm, made[n].visible, 200.0)
+        return root_target(world.volume, made[n].roots_mm, made[n].visible, 200.0)
 
     together = torch.autograd.grad(
         loss(Views.cat([m.views for m in made]), torch.cat([target(0), target(1)])), list(network.parameters())

@@ -13,11 +13,11 @@ from core.training.photometric import OPERATIONS, cut_out, photometric, rand_aug
 GREY = (125.0, 122.0, 113.0)
 
 
-def colour_picture(red: float, green: float, blue: float, size: int = 4) -> Tensor:
+def colour_image(red: float, green: float, blue: float, size: int = 4) -> Tensor:
     return torch.tensor([float(red), float(green), float(blue)])[:, None, None].expand(3, size, size).clone()
 
 
-def random_pictures(*shape: int) -> Tensor:
+def random_images(*shape: int) -> Tensor:
     return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0)).float()
 
 
@@ -34,7 +34,7 @@ class TestOperations:
         }
 
     def test_factors_go_from_a_tenth_to_nine_tenths(self) -> None:
-        one = colour_picture(100, 100, 100)
+        one = colour_image(100, 100, 100)
         for magnitude, factor in [(1, 0.1), (5, 0.5), (9, 0.9)]:
             brighter, darker = (OPERATIONS["brightness"](one, magnitude, sign) for sign in (1.0, -1.0))
             assert float(brighter[0, 0, 0]) == pytest.approx(100 * (1 + factor))
@@ -42,13 +42,13 @@ class TestOperations:
 
     def test_colour_moves_to_and_from_the_weighted_grey(self) -> None:
         grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
-        less = OPERATIONS["colour"](colour_picture(200, 100, 50), 5, -1.0)[:, 0, 0]
+        less = OPERATIONS["colour"](colour_image(200, 100, 50), 5, -1.0)[:, 0, 0]
         assert less.tolist() == pytest.approx([(v + grey) / 2 for v in (200, 100, 50)], rel=1e-5)
 
     def test_contrast_moves_to_and_from_the_mean_grey(self) -> None:
-        picture = torch.zeros(3, 2, 2)
-        picture[:, 0] = 100.0
-        more = OPERATIONS["contrast"](picture, 5, 1.0)[0]
+        image = torch.zeros(3, 2, 2)
+        image[:, 0] = 100.0
+        more = OPERATIONS["contrast"](image, 5, 1.0)[0]
         assert more.tolist() == [[125, 125], [-25, -25]]  # about a mean of 50; clamped by the caller
 
     def test_posterize_keeps_so_many_bits(self) -> None:
@@ -58,60 +58,60 @@ class TestOperations:
         assert float(OPERATIONS["posterize"](ramp, 9, 1.0)[0, 1, 15]) == 16  # 31 in 4 bits
 
     def test_sharpness_keeps_flat_parts_and_the_border(self) -> None:
-        picture = torch.zeros(3, 5, 5)
-        picture[:, 2, 2] = 130.0
-        softer = OPERATIONS["sharpness"](picture, 9, -1.0)[0]
-        # 0.9 of the smoothed picture (5/13 and 1/13 of the spot) and 0.1 of the old one.
+        image = torch.zeros(3, 5, 5)
+        image[:, 2, 2] = 130.0
+        softer = OPERATIONS["sharpness"](image, 9, -1.0)[0]
+        # 0.9 of the smoothed image (5/13 and 1/13 of the spot) and 0.1 of the old one.
         assert float(softer[2, 2]) == pytest.approx(0.9 * 50 + 0.1 * 130)
         assert float(softer[1, 3]) == pytest.approx(0.9 * 10)
         assert float(softer[0].abs().max()) == 0
 
     def test_autocontrast_stretches_each_channel_that_has_any(self) -> None:
-        picture = torch.stack([torch.tensor([[50.0, 100.0, 150.0]]), torch.full((1, 3), 7.0), torch.zeros(1, 3)])
-        assert OPERATIONS["autocontrast"](picture, 1, 1.0)[:, 0].tolist() == [[0, 127.5, 255], [7, 7, 7], [0, 0, 0]]
+        image = torch.stack([torch.tensor([[50.0, 100.0, 150.0]]), torch.full((1, 3), 7.0), torch.zeros(1, 3)])
+        assert OPERATIONS["autocontrast"](image, 1, 1.0)[:, 0].tolist() == [[0, 127.5, 255], [7, 7, 7], [0, 0, 0]]
 
     def test_equalize_spreads_values_by_rank(self) -> None:
-        picture = torch.tensor([[10.0, 11.0, 12.0, 13.0, 200.0]]).expand(3, 1, 5)
-        even = OPERATIONS["equalize"](picture, 1, 1.0)
+        image = torch.tensor([[10.0, 11.0, 12.0, 13.0, 200.0]]).expand(3, 1, 5)
+        even = OPERATIONS["equalize"](image, 1, 1.0)
         assert even[0, 0].tolist() == [0, 64, 128, 191, 255]
-        flat = colour_picture(9, 9, 9)
+        flat = colour_image(9, 9, 9)
         assert torch.equal(OPERATIONS["equalize"](flat, 1, 1.0), flat)
 
 
 class TestRandAugment:
-    def test_is_repeatable_and_every_picture_has_its_own(self) -> None:
-        pictures = random_pictures(1, 3, 24, 24).expand(6, -1, -1, -1)
-        one, again = (photometric(np.random.default_rng(3))(pictures) for _ in range(2))
+    def test_is_repeatable_and_every_image_has_its_own(self) -> None:
+        images = random_images(1, 3, 24, 24).expand(6, -1, -1, -1)
+        one, again = (photometric(np.random.default_rng(3))(images) for _ in range(2))
         assert torch.equal(one, again)
-        assert not torch.equal(one, photometric(np.random.default_rng(4))(pictures))
-        assert len({tuple(p.flatten()[:200].tolist()) for p in rand_augment(pictures, np.random.default_rng(3))}) > 2
+        assert not torch.equal(one, photometric(np.random.default_rng(4))(images))
+        assert len({tuple(p.flatten()[:200].tolist()) for p in rand_augment(images, np.random.default_rng(3))}) > 2
 
     def test_stays_in_range_and_leaves_its_input_alone(self) -> None:
-        pictures = random_pictures(24, 3, 16, 16)
-        before = pictures.clone()
-        after = photometric(np.random.default_rng(0))(pictures)
-        assert torch.equal(pictures, before)
+        images = random_images(24, 3, 16, 16)
+        before = images.clone()
+        after = photometric(np.random.default_rng(0))(images)
+        assert torch.equal(images, before)
         assert float(after.min()) >= 0 and float(after.max()) <= 255
 
     def test_whole_numbers_are_as_good_as_floats(self) -> None:
-        pictures = random_pictures(12, 3, 16, 16)
-        one, other = (photometric(np.random.default_rng(5))(p) for p in (pictures, pictures.to(torch.uint8)))
+        images = random_images(12, 3, 16, 16)
+        one, other = (photometric(np.random.default_rng(5))(p) for p in (images, images.to(torch.uint8)))
         assert torch.equal(one, other)
 
     def test_each_of_two_operations_is_done_half_of_the_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls: list[tuple[str, int, float]] = []
 
         def spy(name: str):  # type: ignore[no-untyped-def]
-            def operation(picture: Tensor, magnitude: int, sign: float) -> Tensor:
+            def operation(image: Tensor, magnitude: int, sign: float) -> Tensor:
                 calls.append((name, magnitude, sign))
-                return picture
+                return image
 
             return operation
 
         monkeypatch.setattr(module, "OPERATIONS", {name: spy(name) for name in OPERATIONS})
         count = 2000
-        pictures = torch.zeros(count, 3, 1, 1)
-        rand_augment(pictures, np.random.default_rng(0))
+        images = torch.zeros(count, 3, 1, 1)
+        rand_augment(images, np.random.default_rng(0))
         # Binomial: 4000 draws at one half have a standard deviation of 32.
         assert abs(len(calls) - count) < 130
         names, magnitudes, signs = zip(*calls, strict=True)
@@ -121,11 +121,11 @@ class TestRandAugment:
 
 class TestCutOut:
     @pytest.mark.parametrize(("size_hw", "least", "most"), [((512, 960), 20, 39), ((96, 240), 5, 10)])
-    def test_squares_are_grey_and_as_large_a_part_of_every_picture(
+    def test_squares_are_grey_and_as_large_a_part_of_every_image(
         self, size_hw: tuple[int, int], least: int, most: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pictures = torch.zeros(40, 3, *size_hw)
-        after = cut_out(pictures, np.random.default_rng(1))
+        images = torch.zeros(40, 3, *size_hw)
+        after = cut_out(images, np.random.default_rng(1))
         hidden = (after == torch.tensor(GREY)[:, None, None]).all(1)
         assert torch.equal(hidden, (after != 0).any(1))
         # A stretch of hidden pixels is shorter than the smallest square only at the border.

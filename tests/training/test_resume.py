@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.datasets.images import StoredPictures
+from core.datasets.images import StoredImages
 from core.errors import CancelledError, CoreError
 from core.models.config import BackboneConfig, MotionConfig, RayRefinerConfig
 from core.models.store import Checkpoint
@@ -84,16 +84,16 @@ def every(tiny: TrainConfig) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def filmed(world: World) -> World:
-    """The world with noise for pictures: what the backbone makes of them does not matter here."""
+    """The world with noise for images: what the backbone makes of them does not matter here."""
     rng = np.random.default_rng(0)
     T = len(world.footage.inputs)
     films = [rng.integers(0, 255, (T, *(side // 20 for side in c.size_px[::-1]), 3), np.uint8) for c in world.rig]
-    footage = dataclasses.replace(world.footage, pictures=StoredPictures(films, world.rig, 2))
+    footage = dataclasses.replace(world.footage, images=StoredImages(films, world.rig, 2))
     return dataclasses.replace(world, footage=footage)
 
 
 def run(config: TrainConfig, world: World, folder: Path, reporter: NullReporter) -> None:
-    trainer = Trainer(config, world.footage, world.space, folder, torch.device("cpu"), reporter)
+    trainer = Trainer(config, world.footage, world.volume, folder, torch.device("cpu"), reporter)
     assert [s.name for s in trainer.stages if s.steps] == STAGES
     trainer.run()
 
@@ -135,7 +135,7 @@ def test_stopped_after_each_step_in_turn(
 
 
 @pytest.mark.parametrize("checkpoint_s", [0.0, 1e9])
-def test_killed_at_many_moments(
+def test_killed_at_many_frames(
     checkpoint_s: float, every: TrainConfig, filmed: World, whole: tuple[Path, int], tmp_path: Path
 ) -> None:
     """One run whose power fails again and again, with a checkpoint after every step, or only between stages.

@@ -31,14 +31,14 @@ from core.training.losses import (
     anchor_loss,
     attention_loss,
     heatmap_loss,
-    robust_square,
+    truncated_quadratic,
 )
 from core.training.motion_stage import found_people
 from core.training.pose_stage import PoseTraining
 from core.training.rigs import SyntheticRigs
 from core.training.synthetic import joints_around_root
 from core.training.trainer import Trainer
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 
 class TestLosses:
@@ -48,8 +48,8 @@ class TestLosses:
             attention = torch.linspace(0, 1, 2001)
             cost = attention * e + 0.1 * (attention - 1) ** 2
             assert float(attention[cost.argmin()]) == pytest.approx(best, abs=1e-3)
-            assert float(cost.min()) == pytest.approx(float(robust_square(torch.tensor(e))), abs=1e-6)
-        assert float(robust_square(torch.tensor(0.1))) == pytest.approx(0.075)
+            assert float(cost.min()) == pytest.approx(float(truncated_quadratic(torch.tensor(e))), abs=1e-6)
+        assert float(truncated_quadratic(torch.tensor(0.1))) == pytest.approx(0.075)
         assert float(attention_loss(torch.full((2, 3), 0.5))) == pytest.approx(0.025)
 
     def test_attention_is_a_factor_on_pixels(self) -> None:
@@ -101,9 +101,9 @@ class TestPoseStage:
         for number in range(2):
             reporter = RecordingReporter()
             footage: Footage = world.footage  # type: ignore[attr-defined]
-            space: CaptureSpace = world.space  # type: ignore[attr-defined]
+            volume: CaptureVolume = world.volume  # type: ignore[attr-defined]
             steps = dataclasses.replace(tiny, pose=dataclasses.replace(tiny.pose, steps=20))
-            Trainer(steps, footage, space, tmp_path / str(number), torch.device("cpu"), reporter).run()
+            Trainer(steps, footage, volume, tmp_path / str(number), torch.device("cpu"), reporter).run()
             lists.append([(name, value) for name, value, _ in reporter.metrics])
         assert lists[0] == lists[1] and len(lists[0]) > 20
 
@@ -113,15 +113,15 @@ class TestPoseStage:
         _, weight = stage._labels(footage.train[:4], scene.affine.expand(4, -1, -1, -1))
         assert (weight[weight > 0] >= 0.6).all() and (weight > 0).any()
 
-    def test_moments_that_lose_somebody_are_drawn_again(
+    def test_frames_that_lose_somebody_are_drawn_again(
         self, tiny: TrainConfig, world: object, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         footage: Footage = world.footage  # type: ignore[attr-defined]
         stage = PoseTraining(PoseStage(accept=True, batch=3), Networks(tiny.model), scene, footage)
         good = footage.train[5]
-        monkeypatch.setattr(stage, "_accepted", lambda moments, affines: moments == good)
-        moments, _ = stage._draw(np.random.default_rng(0))
-        assert (moments == good).any()
+        monkeypatch.setattr(stage, "_accepted", lambda frames, affines: frames == good)
+        frames, _ = stage._draw(np.random.default_rng(0))
+        assert (frames == good).any()
         everything = {int(m) for s in range(40) for m in stage._draw(np.random.default_rng(s))[0]}
         assert max(everything) > footage.train[len(footage.train) // 2]  # not only the first part of the footage
 
@@ -188,8 +188,8 @@ class TestStart:
             **{name: stages[name]},
         )
         footage: Footage = world.footage  # type: ignore[attr-defined]
-        space: CaptureSpace = world.space  # type: ignore[attr-defined]
-        run = Trainer(config, footage, space, tmp_path, torch.device("cpu"), RecordingReporter())
+        volume: CaptureVolume = world.volume  # type: ignore[attr-defined]
+        run = Trainer(config, footage, volume, tmp_path, torch.device("cpu"), RecordingReporter())
         stage = next(s for s in run.stages if s.name == name)
 
         def loss() -> float:
@@ -218,11 +218,11 @@ def test_people_are_found_as_inference_finds_them(tiny: TrainConfig, scene: Scen
     assert torch.equal(made[0].xyz_mm, made[2].xyz_mm) and made[0].xyz_mm.shape[1:] == made[1].xyz_mm.shape[1:]
 
 
-def test_a_space_of_ones_own_is_checked() -> None:
-    assert TrainConfig(space_mm=(-1000, -1000, -200, 1000, 1000, 2000)).space_mm[3] == 1000
+def test_a_volume_of_ones_own_is_checked() -> None:
+    assert TrainConfig(volume_mm=(-1000, -1000, -200, 1000, 1000, 2000)).volume_mm[3] == 1000
     for wrong in ((1.0, 2.0), (0.0, 0, 0, 1000, 1000, -5)):
-        with pytest.raises(CoreError, match="space_mm"):
-            TrainConfig(space_mm=wrong)
+        with pytest.raises(CoreError, match="volume_mm"):
+            TrainConfig(volume_mm=wrong)
 
 
 def test_raw_labels_are_the_estimators_own(world: object) -> None:

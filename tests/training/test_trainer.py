@@ -36,7 +36,7 @@ from core.training.synthetic import pose_scenes
 from core.training.trainer import Trainer
 from core.training.validation import held_out_px
 from core.types.camera import CameraRig
-from core.types.volume import CaptureSpace
+from core.types.volume import CaptureVolume
 
 from .conftest import World
 
@@ -45,8 +45,8 @@ CPU = torch.device("cpu")
 
 def trainer(config: TrainConfig, world: object, folder: Path, reporter: NullReporter | None = None) -> Trainer:
     footage: Footage = world.footage  # type: ignore[attr-defined]
-    space: CaptureSpace = world.space  # type: ignore[attr-defined]
-    return Trainer(config, footage, space, folder, CPU, reporter or NullReporter())
+    volume: CaptureVolume = world.volume  # type: ignore[attr-defined]
+    return Trainer(config, footage, volume, folder, CPU, reporter or NullReporter())
 
 
 @pytest.fixture(scope="module")
@@ -282,12 +282,12 @@ class TestStages:
         footage: Footage = world.footage  # type: ignore[attr-defined]
         people: np.ndarray = world.people_mm  # type: ignore[attr-defined]
         stage = PoseTraining(PoseStage(steps=10, joint_from=0), Networks(tiny.model), scene, footage)
-        moment = footage.train[:1]
-        exact = torch.tensor(people[moment[0]], dtype=torch.float32)
+        frame = footage.train[:1]
+        exact = torch.tensor(people[frame[0]], dtype=torch.float32)
         affine = scene.affine[None]
         sample = torch.zeros(len(exact), dtype=torch.long)
-        right = stage._compare(moment, affine, exact, sample, None, 9)
-        wrong = stage._compare(moment, affine, exact + 120, sample, None, 9)
+        right = stage._compare(frame, affine, exact, sample, None, 9)
+        wrong = stage._compare(frame, affine, exact + 120, sample, None, 9)
         assert right[0] < 0.5 * wrong[0] and right[1] < wrong[1]
 
     def test_gradient_reaches_the_pose_network_through_the_other_view(
@@ -329,10 +329,10 @@ def test_settings_that_cannot_be_are_refused_in_words(tiny: TrainConfig, world: 
     def refused(**changes: Any) -> CoreError:
         config = dataclasses.replace(tiny, pose=dataclasses.replace(tiny.pose, **changes))
         with pytest.raises(CoreError) as error:
-            Trainer(config, world.footage, world.space, tmp_path, torch.device("cpu"), NullReporter())
+            Trainer(config, world.footage, world.volume, tmp_path, torch.device("cpu"), NullReporter())
         return error.value
 
-    pictures = refused(attention="network")
-    assert "looks at pictures" in pictures.message and "closed" in pictures.hint
+    images = refused(attention="network")
+    assert "looks at images" in images.message and "closed" in images.hint
     word = refused(attention="netwrok")
     assert "training.pose.attention" in word.message and "network" in word.hint

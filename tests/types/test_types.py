@@ -18,11 +18,11 @@ from core.types import (
     PANOPTIC15,
     Camera,
     CameraRig,
-    CaptureSpace,
-    ChosenSpace,
+    CaptureVolume,
     Pose2D,
     Pose3DSequence,
     SyntheticRange,
+    VolumeSettings,
 )
 from core.types.skeleton import SKELETONS, convert, skeleton
 
@@ -104,7 +104,7 @@ def test_a_rig_survives_its_file(
         lens="fisheye" if fisheye else "pinhole",
         R=R if posed else None,
         t_mm=rng.normal(0, 3000, 3) if posed else None,
-        latency_s=0.012,
+        time_offset_s=0.012,
         rmse_px=0.4,
     )
     rig = CameraRig(cameras=(cam, camera("other")), created="2020-01-01", source="a test")
@@ -117,7 +117,7 @@ def test_a_rig_survives_its_file(
         assert (before is None) == (after is None)
         if before is not None:
             np.testing.assert_allclose(after, before, atol=1e-9)
-    assert (read[0].lens, read[0].size_px, read[0].latency_s, read[0].rmse_px) == (cam.lens, (640, 480), 0.012, 0.4)
+    assert (read[0].lens, read[0].size_px, read[0].time_offset_s, read[0].rmse_px) == (cam.lens, (640, 480), 0.012, 0.4)
 
 
 def test_the_rig_file_has_the_keys_that_anipose_reads(tmp_path: Path) -> None:
@@ -253,33 +253,33 @@ def test_damaged_and_newer_pose_files_are_refused(tmp_path: Path) -> None:
         Pose3DSequence.load(path)
 
 
-def test_capture_space() -> None:
-    space = CaptureSpace(centre_mm=[0, 0, 1000], size_mm=[8000, 6000, 2000], voxels=(80, 60, 20))
-    assert space.spacing_mm == pytest.approx([8000 / 79, 6000 / 59, 2000 / 19])
-    assert space.low_mm.tolist() == [-4000, -3000, 0] and space.high_mm.tolist() == [4000, 3000, 2000]
-    assert space.contains(np.array([[0, 0, 0], [0, 0, 2001], [4000, 3000, 2000]])).tolist() == [True, False, True]
-    again = CaptureSpace.from_mapping(space.to_mapping())
-    assert again.to_mapping() == space.to_mapping()
+def test_capture_volume() -> None:
+    volume = CaptureVolume(centre_mm=[0, 0, 1000], size_mm=[8000, 6000, 2000], voxels=(80, 60, 20))
+    assert volume.spacing_mm == pytest.approx([8000 / 79, 6000 / 59, 2000 / 19])
+    assert volume.low_mm.tolist() == [-4000, -3000, 0] and volume.high_mm.tolist() == [4000, 3000, 2000]
+    assert volume.contains(np.array([[0, 0, 0], [0, 0, 2001], [4000, 3000, 2000]])).tolist() == [True, False, True]
+    again = CaptureVolume.from_mapping(volume.to_mapping())
+    assert again.to_mapping() == volume.to_mapping()
     with pytest.raises(CoreError, match="multiples of 4"):
-        CaptureSpace(centre_mm=[0, 0, 0], size_mm=[1, 1, 1], voxels=(80, 62, 20))
+        CaptureVolume(centre_mm=[0, 0, 0], size_mm=[1, 1, 1], voxels=(80, 62, 20))
     with pytest.raises(CoreError, match="not complete"):
-        CaptureSpace.from_mapping({"centre_mm": [0, 0, 0]})
+        CaptureVolume.from_mapping({"centre_mm": [0, 0, 0]})
 
 
-def test_a_chosen_space_becomes_a_box_of_voxels_and_a_file(tmp_path: Path) -> None:
-    chosen = ChosenSpace(centre_mm=(100.0, 0.0, 900.0), size_mm=(4000.0, 3000.0, 2200.0), rig="abc")
-    space = chosen.space(100.0)
-    assert space.voxels == (40, 32, 24)
-    assert space.low_mm.tolist() == [-1900, -1500, -200] and space.high_mm.tolist() == [2100, 1500, 2000]
-    assert dataclasses.replace(chosen, spacing_mm=200.0).space(100.0).voxels == (20, 16, 12), "its own spacing counts"
+def test_a_chosen_volume_becomes_a_box_of_voxels_and_a_file(tmp_path: Path) -> None:
+    chosen = VolumeSettings(centre_mm=(100.0, 0.0, 900.0), size_mm=(4000.0, 3000.0, 2200.0), rig="abc")
+    volume = chosen.volume(100.0)
+    assert volume.voxels == (40, 32, 24)
+    assert volume.low_mm.tolist() == [-1900, -1500, -200] and volume.high_mm.tolist() == [2100, 1500, 2000]
+    assert dataclasses.replace(chosen, spacing_mm=200.0).volume(100.0).voxels == (20, 16, 12), "its own spacing counts"
     own = dataclasses.replace(chosen, spacing_mm=81.5, synthetic=SyntheticRange(side_share=0.1, lowest_mm=33.3))
     own.save(tmp_path / "space.yaml")
-    assert ChosenSpace.load(tmp_path / "space.yaml") == own
+    assert VolumeSettings.load(tmp_path / "space.yaml") == own
 
 
 def test_hips_of_synthetic_people_stay_inside() -> None:
-    space = CaptureSpace.between((-2000, -1000, -200), (2000, 1000, 2000), 100.0)
-    low, high = SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300).corners_mm(space)
+    volume = CaptureVolume.between((-2000, -1000, -200), (2000, 1000, 2000), 100.0)
+    low, high = SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300).corners_mm(volume)
     assert low.tolist() == [-1600, -800, 50] and high.tolist() == [1600, 800, 1700]
     for wrong in ({"side_share": 0.5}, {"side_share": -0.1}, {"lowest_mm": -1.0}, {"highest_mm": -1.0}):
         with pytest.raises(CoreError, match="Synthetic people"):
@@ -295,17 +295,17 @@ def test_hips_of_synthetic_people_stay_inside() -> None:
         ({"size_mm": (4000.0, 3000.0, 550.0)}, "no height"),
     ],
 )
-def test_what_is_no_capture_space_is_refused(changes: dict, words: str) -> None:
+def test_what_is_no_capture_volume_is_refused(changes: dict, words: str) -> None:
     with pytest.raises(CoreError, match=words):
-        ChosenSpace(**{"centre_mm": (0.0, 0.0, 900.0), "size_mm": (4000.0, 3000.0, 2200.0)} | changes)
+        VolumeSettings(**{"centre_mm": (0.0, 0.0, 900.0), "size_mm": (4000.0, 3000.0, 2200.0)} | changes)
 
 
 def test_more_voxels_than_a_computer_holds_are_refused() -> None:
     with pytest.raises(CoreError, match="200 x 200 x 120 voxels"):
-        ChosenSpace(centre_mm=(0, 0, 900), size_mm=(4000, 4000, 2400), spacing_mm=20).space(100.0)
+        VolumeSettings(centre_mm=(0, 0, 900), size_mm=(4000, 4000, 2400), spacing_mm=20).volume(100.0)
 
 
-def test_damaged_and_newer_space_files_are_refused(tmp_path: Path) -> None:
+def test_damaged_and_newer_volume_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     for text, words in (
         ("schema: 99", "newer version"),
@@ -315,4 +315,4 @@ def test_damaged_and_newer_space_files_are_refused(tmp_path: Path) -> None:
     ):
         path.write_text(text)
         with pytest.raises(CoreError, match=words):
-            ChosenSpace.load(path)
+            VolumeSettings.load(path)

@@ -1,10 +1,10 @@
-"""Bundle adjustment of cameras and the way of one rigid board, with a delay for every camera.
+"""Bundle adjustment of cameras and the way of one rigid board, with a time offset for every camera.
 
 The board is rigid: six numbers a knot of its way (`trajectory`), not three a point. The knots' part of the normal
 equations is a narrow band, so the whole system is solved by a banded Cholesky factor and the Schur complement on the
-cameras, in time that grows with the number of moments and not with its cube.
+cameras, in time that grows with the number of frames and not with its cube.
 
-P pictures, n points at most in one, V cameras, K knots. A camera has 19 unknowns: its turn and shift (6), its delay (1)
+P images, n points at most in one, V cameras, K knots. A camera has 19 unknowns: its turn and shift (6), its time offset (1)
 and its lens (12, see `lens`).
 """
 
@@ -22,11 +22,11 @@ from core.calibration.board.trajectory import SPAN, Blend, Trajectory, blend, po
 from core.geometry.intrinsics import N_NUMBERS, image
 from core.geometry.so3 import cross, exp, log, right_jacobian_inverse
 from core.types.arrays import F64, I64
-from core.types.camera import Lens
+from core.types.camera import CameraModel
 
 N_UNKNOWNS = 6 + 1 + N_NUMBERS
-POSE, LATENCY, NUMBERS = slice(0, 6), slice(6, 7), slice(7, N_UNKNOWNS)
-# Corners are found to a tenth of a pixel, but shutters, blur and uneven delays cost most of one, at 1280 px width.
+POSE, TIME_OFFSET, NUMBERS = slice(0, 6), slice(6, 7), slice(7, N_UNKNOWNS)
+# Corners are found to a tenth of a pixel, but shutters, blur and uneven time offsets cost most of one, at 1280 px width.
 USUAL_PX = 1.0 / 1280
 _KINK = 3.0  # residual, in units of the scale, from which on a point counts less (Cauchy)
 # How a hand moves a board, rad/s2 and mm/s2 (standard deviations between knots a sixth of a second apart): slower than
@@ -54,14 +54,14 @@ class Cameras:
         numbers: (V, 12) as in `lens`.
         R: (V, 3, 3) world to camera.
         t_mm: (V, 3).
-        latency_s: (V,) recorded time minus the time at which a picture was taken.
+        time_offset_s: (V,) recorded time minus the time at which an image was taken.
     """
 
-    lens: tuple[Lens, ...]
+    lens: tuple[CameraModel, ...]
     numbers: F64
     R: F64
     t_mm: F64
-    latency_s: F64
+    time_offset_s: F64
 
     def tiled(self, times: int) -> Cameras:
         """The cameras several times over."""
@@ -75,18 +75,18 @@ class Cameras:
             self,
             R=turn @ self.R,
             t_mm=(turn @ self.t_mm[..., None])[..., 0] + step[:, 3:6],
-            latency_s=self.latency_s + step[:, 6],
+            time_offset_s=self.time_offset_s + step[:, 6],
             numbers=self.numbers + step[:, NUMBERS],
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pictures:
-    """Observations, a row a picture, padded to the picture with most points.
+class Images:
+    """Observations, a row an image, padded to the image with most points.
 
     Attributes:
         view: (P,) camera, in increasing order.
-        moment: (P,) moment.
+        frame: (P,) frame.
         time_s: (P,) recorded time.
         board_mm: (P, n, 3) points on the board.
         xy_px: (P, n, 2) where they were seen.
@@ -95,7 +95,7 @@ class Pictures:
     """
 
     view: I64
-    moment: I64
+    frame: I64
     time_s: F64
     board_mm: F64
     xy_px: F64
@@ -103,47 +103,47 @@ class Pictures:
     row: I64
 
     @classmethod
-    def of(cls, seen: BoardObservations) -> Pictures:
-        """Arranges observations picture by picture."""
-        number, start, count = np.unique(seen.picture, return_index=True, return_counts=True)
+    def of(cls, seen: BoardObservations) -> Images:
+        """Arranges observations image by image."""
+        number, start, count = np.unique(seen.image, return_index=True, return_counts=True)
         width = int(count.max()) if len(count) else 0
         row = start[:, None] + np.arange(width)
         valid = np.arange(width) < count[:, None]
         row = np.where(valid, row, -1)
-        view, moment = np.divmod(number, len(seen.time_s))
+        view, frame = np.divmod(number, len(seen.time_s))
         return cls(
             view=view,
-            moment=moment,
-            time_s=seen.time_s[moment, view],
+            frame=frame,
+            time_s=seen.time_s[frame, view],
             board_mm=seen.board.points_mm[seen.point[row]] if len(seen) else np.zeros((0, 0, 3)),
             xy_px=seen.xy_px[row] if len(seen) else np.zeros((0, 0, 2)),
             valid=valid,
             row=row,
         )
 
-    def where(self, keep: np.ndarray) -> Pictures:
-        """Only the pictures (P,) for which `keep` holds."""
-        return Pictures(**{f.name: getattr(self, f.name)[keep] for f in dataclasses.fields(self)})
+    def where(self, keep: np.ndarray) -> Images:
+        """Only the images (P,) for which `keep` holds."""
+        return Images(**{f.name: getattr(self, f.name)[keep] for f in dataclasses.fields(self)})
 
-    def apart(self, parts: list[np.ndarray], views: np.ndarray) -> tuple[Pictures, I64]:
-        """Pictures in copies of the world that know nothing of each other; one large system costs less than many.
+    def apart(self, parts: list[np.ndarray], views: np.ndarray) -> tuple[Images, I64]:
+        """Images in copies of the world that know nothing of each other; one large system costs less than many.
 
         Args:
-            parts: Rows of the pictures in each copy.
+            parts: Rows of the images in each copy.
             views: Number that the first camera of each copy has.
 
         Returns:
-            The copies, one after the other in time, and (R,) the rows that their pictures come from.
+            The copies, one after the other in time, and (R,) the rows that their images come from.
         """
         rows, copy = np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         view = self.view[rows] + np.asarray(views)[copy]
-        order = np.lexsort((self.moment[rows], copy, view))
+        order = np.lexsort((self.frame[rows], copy, view))
         rows, copy = rows[order], copy[order]
         length = float(np.ptp(self.time_s)) + _APART_S if len(self) else 0.0
         moved = dataclasses.replace(
             self.where(rows),
             view=view[order],
-            moment=self.moment[rows] + copy * (int(self.moment.max(initial=0)) + 1),
+            frame=self.frame[rows] + copy * (int(self.frame.max(initial=0)) + 1),
             time_s=self.time_s[rows] + copy * length,
         )
         return moved, rows
@@ -159,12 +159,12 @@ class Prior:
     Attributes:
         numbers: (V, 12) lenses.
         information: (V, 12, 12) inverse covariance of them.
-        latency_sd_s: Standard deviation of delays about 0.
+        time_offset_sd_s: Standard deviation of time offsets about 0.
     """
 
     numbers: F64
     information: F64
-    latency_sd_s: float = 0.5
+    time_offset_sd_s: float = 0.5
 
     def tiled(self, times: int) -> Prior:
         """The same for the cameras several times over."""
@@ -214,22 +214,22 @@ class _Linear:
     by_knots: F64  # (P, 6, 24)
 
 
-def residuals(pictures: Pictures, cameras: Cameras, way: Trajectory) -> tuple[F64, Blend]:
+def residuals(images: Images, cameras: Cameras, way: Trajectory) -> tuple[F64, Blend]:
     """(P, n, 2) px seen minus predicted, NaN where nothing was seen or can be predicted; and the blend of knots."""
-    linear, mix = _linearise(pictures, cameras, way, None)
+    linear, mix = _linearise(images, cameras, way, None)
     return np.where(linear.usable[..., None], linear.residual, np.nan), mix
 
 
-def _linearise(pictures: Pictures, cameras: Cameras, way: Trajectory, columns: I64 | None) -> tuple[_Linear, Blend]:
+def _linearise(images: Images, cameras: Cameras, way: Trajectory, columns: I64 | None) -> tuple[_Linear, Blend]:
     """Predictions, and derivatives by the board's pose and the cameras' unknowns (C,) named; None for none at all."""
-    mix = blend(way.time_s, way.piece, pictures.time_s - cameras.latency_s[pictures.view])
+    mix = blend(way.time_s, way.piece, images.time_s - cameras.time_offset_s[images.view])
     poses = poses_at(way, mix, derivatives=columns is not None)
-    count, width = pictures.valid.shape
-    world = pictures.board_mm @ np.swapaxes(poses.R, -1, -2) + poses.t_mm[:, None]
-    R, t = cameras.R[pictures.view], cameras.t_mm[pictures.view]
+    count, width = images.valid.shape
+    world = images.board_mm @ np.swapaxes(poses.R, -1, -2) + poses.t_mm[:, None]
+    R, t = cameras.R[images.view], cameras.t_mm[images.view]
     turned = world @ np.swapaxes(R, -1, -2)
     local = turned + t[:, None]
-    usable = pictures.valid & (local[..., 2] > _NEAR_MM) & mix.inside[:, None]
+    usable = images.valid & (local[..., 2] > _NEAR_MM) & mix.inside[:, None]
     local = np.where(usable[..., None], local, (0.0, 0.0, 1000.0))
     predicted = np.zeros((count, width, 2))
     by_local = np.zeros((count, width, 2, 3))
@@ -237,21 +237,21 @@ def _linearise(pictures: Pictures, cameras: Cameras, way: Trajectory, columns: I
     lens_too = wanted.max(initial=0) >= NUMBERS.start
     by_numbers = np.zeros((count, width, 2, N_NUMBERS if lens_too else 0))
     for lens in set(cameras.lens):
-        rows = np.flatnonzero(np.array([other == lens for other in cameras.lens])[pictures.view])
-        numbers = np.repeat(cameras.numbers[pictures.view[rows]], width, axis=0)
+        rows = np.flatnonzero(np.array([other == lens for other in cameras.lens])[images.view])
+        numbers = np.repeat(cameras.numbers[images.view[rows]], width, axis=0)
         flat, d_point, d_numbers = image(lens, numbers, local[rows].reshape(-1, 3), numbers_too=lens_too)
         shape = (len(rows), width, 2)
         predicted[rows], by_local[rows] = flat.reshape(shape), d_point.reshape(*shape, 3)
         by_numbers[rows] = d_numbers.reshape(*shape, by_numbers.shape[-1])
-    residual = np.where(usable[..., None], pictures.xy_px - predicted, 0.0)
+    residual = np.where(usable[..., None], images.xy_px - predicted, 0.0)
     if columns is None:
         nothing = np.zeros((count, width, 2, 0))
         return _Linear(residual=residual, usable=usable, jacobian=nothing, by_knots=poses.by_knots), mix
-    # Rows of all points of a picture in one matrix: small products cost most.
+    # Rows of all points of an image in one matrix: small products cost most.
     by_world = (by_local.reshape(count, -1, 3) @ R).reshape(by_local.shape)
     jacobian = np.zeros((count, width, 2, 6 + len(columns)))
     by_board = (by_world.reshape(count, -1, 3) @ poses.R).reshape(by_local.shape)
-    jacobian[..., :3] = cross(pictures.board_mm[:, :, None], by_board)
+    jacobian[..., :3] = cross(images.board_mm[:, :, None], by_board)
     jacobian[..., 3:6] = by_world
     if len(columns):
         camera = np.zeros((count, width, 2, N_UNKNOWNS if lens_too else 7))
@@ -265,7 +265,7 @@ def _linearise(pictures: Pictures, cameras: Cameras, way: Trajectory, columns: I
 
 
 def solve(
-    pictures: Pictures,
+    images: Images,
     cameras: Cameras,
     way: Trajectory,
     free: np.ndarray,
@@ -280,11 +280,11 @@ def solve(
     """Levenberg-Marquardt with a Cauchy loss.
 
     Args:
-        pictures: What was seen.
+        images: What was seen.
         cameras: Where to start.
         way: Where the board is thought to be.
         free: (V, 19) which unknowns may change; nothing else does. At least one camera's pose must be held.
-        prior: What is known of lenses and delays beforehand.
+        prior: What is known of lenses and time offsets beforehand.
         scale_px: Residual of a coordinate that is nothing unusual.
         hand: Accelerations that are nothing unusual, see `hand`.
         spread_px: How far ordinary points are off (standard deviation of a coordinate), if that is known already.
@@ -292,11 +292,11 @@ def solve(
         tolerance: Share of the cost by which a step must lower it for another one to be taken.
     """
     with threadpool_limits(1):
-        return _solve(pictures, cameras, way, free, prior, scale_px, hand, spread_px, steps, tolerance)
+        return _solve(images, cameras, way, free, prior, scale_px, hand, spread_px, steps, tolerance)
 
 
 def _solve(
-    pictures: Pictures,
+    images: Images,
     cameras: Cameras,
     way: Trajectory,
     free: np.ndarray,
@@ -307,10 +307,10 @@ def _solve(
     steps: int,
     tolerance: float,
 ) -> Solution:
-    system = _System(pictures, free, prior, scale_px, hand)
+    system = _System(images, free, prior, scale_px, hand)
     if spread_px is not None:
         system.prior_share = (spread_px / scale_px) ** 2
-    linear, mix = _linearise(pictures, cameras, way, system.columns)
+    linear, mix = _linearise(images, cameras, way, system.columns)
     cost, damping, taken = system.cost(linear, cameras, way), 1e-5, 0
     settled, shared = False, spread_px is not None
     for _ in range(steps):
@@ -321,7 +321,7 @@ def _solve(
                 if damping > _OVERSHOT:
                     step = system.curved(step, parts, linear, mix, cameras, way)
                 moved, bent = cameras.moved(step[0]), way.moved(step[1])
-                trial, trial_mix = _linearise(pictures, moved, bent, system.columns)
+                trial, trial_mix = _linearise(images, moved, bent, system.columns)
                 new = system.cost(trial, moved, bent)
                 if new < cost:
                     gain = cost - new
@@ -361,11 +361,11 @@ class _System:
     """Cost and normal equations for given observations, free unknowns, prior and scale."""
 
     def __init__(
-        self, pictures: Pictures, free: np.ndarray, prior: Prior | None, sigma: float, hand: tuple[float, float]
+        self, images: Images, free: np.ndarray, prior: Prior | None, sigma: float, hand: tuple[float, float]
     ) -> None:
-        self.pictures, self.free, self.prior, self.sigma, self.hand = pictures, free, prior, sigma, hand
+        self.images, self.free, self.prior, self.sigma, self.hand = images, free, prior, sigma, hand
         self.columns = np.flatnonzero(free.any(0))
-        self.of_view = [slice(*np.searchsorted(pictures.view, (v, v + 1))) for v in range(len(free))]
+        self.of_view = [slice(*np.searchsorted(images.view, (v, v + 1))) for v in range(len(free))]
         self.prior_share = 0.05  # of the prior, in units of the scale
 
     def weight(self, linear: _Linear) -> F64:
@@ -382,13 +382,13 @@ class _System:
 
     def cost(self, linear: _Linear, cameras: Cameras, way: Trajectory) -> float:
         total = float(robust_loss(linear.residual[linear.usable], self.sigma).sum())
-        total += LOST * int((self.pictures.valid & ~linear.usable).sum())
+        total += LOST * int((self.images.valid & ~linear.usable).sum())
         bend, _ = _bends(way, self.hand, derivatives=False)
         total += self.prior_share * float(_SUDDEN**2 * np.log1p((bend**2).sum(-1) / _SUDDEN**2).sum())
         if self.prior is not None:
             off = np.where(self.free[:, NUMBERS], cameras.numbers - self.prior.numbers, 0.0)
             apart = float((off[:, None] @ self.prior.information @ off[..., None]).sum())
-            apart += float(((cameras.latency_s[self.free[:, 6]] / self.prior.latency_sd_s) ** 2).sum())
+            apart += float(((cameras.time_offset_s[self.free[:, 6]] / self.prior.time_offset_sd_s) ** 2).sum())
             total += self.prior_share * apart
         return total
 
@@ -408,10 +408,10 @@ class _System:
         if not self.columns.size:
             return step
         h = _PROBE
-        ahead, _ = _linearise(self.pictures, cameras.moved(h * step[0]), way.moved(h * step[1]), None)
+        ahead, _ = _linearise(self.images, cameras.moved(h * step[0]), way.moved(h * step[1]), None)
         index = np.minimum(mix.first[:, None] + np.arange(SPAN), len(way) - 1)
         own = (linear.by_knots @ step[1][index].reshape(len(index), -1, 1))[..., 0]
-        change = np.concatenate([own, step[0][self.pictures.view][:, self.columns]], -1)
+        change = np.concatenate([own, step[0][self.images.view][:, self.columns]], -1)
         straight = (linear.jacobian @ change[:, None, :, None])[..., 0]
         bend = (2 / h) * ((linear.residual - ahead.residual) / h - straight)
         bend[~(linear.usable & ahead.usable)] = 0
@@ -431,7 +431,7 @@ class _System:
         return slide(sums(mix.first, knots + SPAN), by_knots)[:knots].reshape(-1), u
 
     def parts(self, linear: _Linear, mix: Blend, cameras: Cameras, way: Trajectory) -> NormalEquations:
-        count = len(self.pictures)
+        count = len(self.images)
         weight = self.weight(linear) / self.sigma**2
         rows = linear.jacobian.reshape(count, -1, linear.jacobian.shape[-1])
         weighted = np.swapaxes((linear.jacobian * weight[..., None, None]).reshape(rows.shape), -1, -2)
@@ -446,8 +446,8 @@ class _System:
             off = np.where(self.free[:, NUMBERS], self.prior.numbers - cameras.numbers, 0.0)
             U[:, NUMBERS, NUMBERS] += self.prior_share * self.prior.information
             u[:, NUMBERS] += self.prior_share * (self.prior.information @ off[..., None])[..., 0]
-            U[:, 6, 6] += self.prior_share * self.prior.latency_sd_s**-2
-            u[:, 6] -= self.prior_share * cameras.latency_s * self.prior.latency_sd_s**-2
+            U[:, 6, 6] += self.prior_share * self.prior.time_offset_sd_s**-2
+            u[:, 6] -= self.prior_share * cameras.time_offset_s * self.prior.time_offset_sd_s**-2
         back = np.swapaxes(linear.by_knots, -1, -2)
         to_knots = sums(mix.first, len(way) + SPAN)
         H = Band(len(way))

@@ -1,4 +1,4 @@
-"""From observations of a board to a rig: lenses, poses, delays, and which refinements have earned their place."""
+"""From observations of a board to a rig: lenses, poses, time offsets, and which refinements have earned their place."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from core.board.observations import BoardObservations
 from core.calibration.board.bundle import (
-    LATENCY,
     N_UNKNOWNS,
     NUMBERS,
     POSE,
+    TIME_OFFSET,
     USUAL_PX,
     Cameras,
-    Pictures,
+    Images,
     Prior,
     Solution,
     accelerations,
@@ -25,27 +25,27 @@ from core.calibration.board.bundle import (
 )
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.cross_validation import BLOCKS, Prediction, blocks, gain, left_out_gain, predict
-from core.calibration.board.extrinsics import LEAST_MOMENTS, BoardPoses, PairGraph, board_poses, chain, pair_graph
+from core.calibration.board.extrinsics import LEAST_FRAMES, BoardPoses, PairGraph, board_poses, chain, pair_graph
 from core.calibration.board.folds import CONTRADICT, copies, disagreement, joined, losses
-from core.calibration.board.initialization import first_way, numbers_of, period_of, with_numbers
-from core.calibration.board.intrinsics import LEAST_PICTURES, SOLVED, LensFit, fit_lenses, usual_lens
+from core.calibration.board.initialization import initial_trajectory, numbers_of, period_of, with_numbers
+from core.calibration.board.intrinsics import LEAST_IMAGES, SOLVED, LensFit, fit_lenses, usual_lens
 from core.calibration.checks import fold_share
 from core.errors import CoreError
 from core.geometry.so3 import mean
 from core.progress import Reporter, check
 from core.types.arrays import I64
-from core.types.camera import Camera, CameraRig, Lens
+from core.types.camera import Camera, CameraModel, CameraRig
 
-_CERTAIN = 1.0  # standard errors by which held-out error must fall for delays to be believed
-_LATE = 2.0  # standard errors by which a delay must differ from the others' to be believed
-_FASTEST_MS = 3.0  # a delay smaller than this is none
-_LEAST_RATE_HZ = 2.5  # of moments, for delays
+_CERTAIN = 1.0  # standard errors by which held-out error must fall for time offsets to be believed
+_LATE = 2.0  # standard errors by which a time offset must differ from the others' to be believed
+_FASTEST_MS = 3.0  # a time offset smaller than this is none
+_LEAST_RATE_HZ = 2.5  # of frames, for time offsets
 _AT_FIRST = 8.0
 _ROUGH = 5e-4  # where variants are only compared
 _KNOWN_SD = (5.0, 0.02)  # of a lens from elsewhere: px at 1280 px width, and of its distortion
-_UNFOLDED = 4  # attempts to keep a distortion from folding inside the picture
-_GATED = 240  # moments on which variants are compared, in bursts
-_NONE_LATE = "No camera is late: delays would not predict held-out moments better."
+_UNFOLDED = 4  # attempts to keep a distortion from folding inside the image
+_GATED = 240  # frames on which variants are compared, in bursts
+_NONE_LATE = "No camera is late: time offsets would not predict held-out frames better."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,22 +57,22 @@ class BoardCalibration:
             that of the best connected camera, until a floor is set.
         missing: Camera to the reason why it has no pose.
         seen: The observations.
-        pictures: The same, as solved.
-        poses: The board in single pictures.
+        images: The same, as solved.
+        poses: The board in single images.
         graph: What cameras have seen the board together.
         solution: Cameras and the board's way, fitted to everything.
         prediction: Held-out stretches, each predicted with cameras fitted to the other stretches.
         lenses: Fits of each camera alone, by name.
         apart: Cameras whose lens comes from a recording of its own, or was known.
         refined: Cameras whose lens was refined together with the poses.
-        latency: Whether delays were found and are worth having.
+        time offset: Whether time offsets were found and are worth having.
         remarks: What was decided, in sentences.
     """
 
     rig: CameraRig
     missing: Mapping[str, str]
     seen: BoardObservations
-    pictures: Pictures
+    images: Images
     poses: BoardPoses
     graph: PairGraph
     solution: Solution
@@ -80,7 +80,7 @@ class BoardCalibration:
     lenses: Mapping[str, LensFit]
     apart: tuple[str, ...]
     refined: tuple[str, ...]
-    latency: bool
+    time_offset: bool
     remarks: tuple[str, ...]
 
     @property
@@ -91,9 +91,9 @@ class BoardCalibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Start:
-    """Where solving starts, for some of the moments."""
+    """Where solving starts, for some of the frames."""
 
-    pictures: Pictures
+    images: Images
     poses: BoardPoses
     graph: PairGraph
     cameras: Cameras
@@ -110,7 +110,7 @@ class _Setting:
     prior: Prior
     period_s: float
     scale_px: float
-    fitted_here: np.ndarray  # (V,) lens comes from these very pictures
+    fitted_here: np.ndarray  # (V,) lens comes from these very images
     config: CalibrateConfig
     simpler: frozenset[int] = frozenset()
 
@@ -123,7 +123,7 @@ def calibrate(
     known: Mapping[str, Camera] | None = None,
     lens_views: Sequence[BoardObservations] = (),
 ) -> BoardCalibration:
-    """Solves lenses, poses and delays of all cameras that saw the board.
+    """Solves lenses, poses and time offsets of all cameras that saw the board.
 
     Args:
         seen: The board, waved in front of all cameras.
@@ -141,7 +141,7 @@ def calibrate(
             f"The board was not found in {seen.source or 'the recording'}: {seen.board.title}.",
             "Check the board's settings (columns, rows, dictionary, inverted, legacy) against the print.",
         )
-    steps = ("Fitting the lenses", "Solving the poses", "Checking on held-out moments", "Solving with everything")
+    steps = ("Fitting the lenses", "Solving the poses", "Checking on held-out frames", "Solving with everything")
 
     def told(done: int) -> None:
         reporter.progress(done, len(steps), steps[done])
@@ -161,7 +161,7 @@ def calibrate(
     folds = _folds(setting, start)
     chosen, halves, prediction, remarks = _choose(setting, start, folds, reporter)
     told(3)
-    everything = [np.ones(len(start.pictures), bool)]
+    everything = [np.ones(len(start.images), bool)]
     solution = _of_all(setting, start, folds, chosen, halves)
     for _ in range(_UNFOLDED):
         folding = _folding(setting, solution, chosen)
@@ -181,7 +181,7 @@ def calibrate(
         rig=rig,
         missing=reasons,
         seen=seen,
-        pictures=start.pictures,
+        images=start.images,
         poses=start.poses,
         graph=start.graph,
         solution=solution,
@@ -189,7 +189,7 @@ def calibrate(
         lenses=fits,
         apart=tuple(n for v, n in enumerate(seen.cameras) if not setting.fitted_here[v]),
         refined=tuple(n for v, n in enumerate(seen.cameras) if chosen.refined[v] and start.reached[v]),
-        latency=chosen.latency,
+        time_offset=chosen.time_offset,
         remarks=tuple(remarks),
     )
 
@@ -200,7 +200,7 @@ def _setting(
     known: Mapping[str, Camera],
     lens_views: Sequence[BoardObservations],
 ) -> tuple[_Setting, dict[str, LensFit], dict[str, str]]:
-    """First lenses of all cameras: known, from recordings of their own, or from these pictures."""
+    """First lenses of all cameras: known, from recordings of their own, or from these images."""
     fits: dict[str, LensFit] = {}
     reasons: dict[str, str] = {}
     lenses: list[Camera | None] = []
@@ -215,7 +215,7 @@ def _setting(
     for v, name in enumerate(seen.cameras):
         keep, fit = known.get(name), fits.get(name)
         size = (int(seen.sizes_px[v, 0]), int(seen.sizes_px[v, 1]))
-        if keep is not None and (config.known_lenses or fit is None):
+        if keep is not None and (config.fixed_intrinsics or fit is None):
             lenses.append(keep)
             sd = np.full(12, _KNOWN_SD[1])
             sd[:4] = _KNOWN_SD[0] * max(keep.size_px) / 1280
@@ -224,16 +224,16 @@ def _setting(
             lenses.append(fit.camera)
             here[v] = fit is from_here.get(name)
             numbers[v], information[v] = numbers_of(fit.camera), fit.information
-            if here[v]:  # these very pictures will speak for themselves
+            if here[v]:  # these very images will speak for themselves
                 numbers[v], information[v] = usual_lens(size, fit.camera.lens, float(fit.camera.K[0, 0]))
         else:
             lenses.append(None)
             numbers[v], information[v] = usual_lens(size, "pinhole", float(max(size)))
-            count = len(np.unique(seen.moment[seen.view == v]))
+            count = len(np.unique(seen.frame[seen.view == v]))
             reasons[name] = (
-                f"{name} saw the board in {count} pictures, too few for its lens."
-                if count < LEAST_PICTURES
-                else f"The lens of {name} could not be fitted to its {count} pictures of the board."
+                f"{name} saw the board in {count} images, too few for its lens."
+                if count < LEAST_IMAGES
+                else f"The lens of {name} could not be fitted to its {count} images of the board."
             )
     prior = Prior(numbers=numbers, information=information)
     scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
@@ -249,7 +249,7 @@ def _setting(
     return setting, fits, reasons
 
 
-def _model(config: CalibrateConfig, known: Camera | None) -> Lens:
+def _model(config: CalibrateConfig, known: Camera | None) -> CameraModel:
     """Which distortion model to fit."""
     if config.lens != "auto":
         return config.lens
@@ -257,7 +257,7 @@ def _model(config: CalibrateConfig, known: Camera | None) -> Lens:
 
 
 def _folding(setting: _Setting, solution: Solution, variant: _Variant) -> list[int]:
-    """Cameras whose distortion, as solved here, folds back inside the picture, where no point of the board has been."""
+    """Cameras whose distortion, as solved here, folds back inside the image, where no point of the board has been."""
     return [
         v
         for v, lens in enumerate(setting.lenses)
@@ -278,25 +278,25 @@ def _simpler(setting: _Setting, views: list[int]) -> _Setting:
     return dataclasses.replace(setting, prior=prior, simpler=setting.simpler | set(views))
 
 
-def _start(setting: _Setting, moments: np.ndarray | None) -> _Start:
-    """First poses from the chosen moments (T,); lenses as they are."""
+def _start(setting: _Setting, frames: np.ndarray | None) -> _Start:
+    """First poses from the chosen frames (T,); lenses as they are."""
     seen = setting.seen
-    pictures = Pictures.of(seen)
-    usable = np.array([lens is not None for lens in setting.lenses])[pictures.view]
-    if moments is not None:
-        usable &= moments[pictures.moment]
-    pictures = pictures.where(usable)
-    poses = board_poses(pictures, setting.lenses)
-    graph = pair_graph(pictures, poses, len(seen.cameras))
+    images = Images.of(seen)
+    usable = np.array([lens is not None for lens in setting.lenses])[images.view]
+    if frames is not None:
+        usable &= frames[images.frame]
+    images = images.where(usable)
+    poses = board_poses(images, setting.lenses)
+    graph = pair_graph(images, poses, len(seen.cameras))
     R, t, reached, root = chain(graph)
-    in_rig = reached[pictures.view]
+    in_rig = reached[images.view]
     lens = tuple("pinhole" if c is None else c.lens for c in setting.lenses)
     numbers = np.stack(
         [p if c is None else numbers_of(c) for c, p in zip(setting.lenses, setting.prior.numbers, strict=True)]
     )
-    cameras = Cameras(lens=lens, numbers=numbers, R=R, t_mm=t, latency_s=np.zeros(len(seen.cameras)))
+    cameras = Cameras(lens=lens, numbers=numbers, R=R, t_mm=t, time_offset_s=np.zeros(len(seen.cameras)))
     return _Start(
-        pictures=pictures.where(in_rig),
+        images=images.where(in_rig),
         poses=poses.where(in_rig),
         graph=graph,
         cameras=cameras,
@@ -314,10 +314,10 @@ def _unconnected(setting: _Setting, start: _Start, reasons: Mapping[str, str]) -
         most = int(np.argmax(start.graph.shared[v]))
         shared, agreeing = int(start.graph.shared[v, most]), int(start.graph.agreeing[v, most])
         other = setting.seen.cameras[most]
-        if shared < LEAST_MOMENTS:
-            out[name] = f"{name} saw the board together with another camera in {shared} moments at most ({other})."
+        if shared < LEAST_FRAMES:
+            out[name] = f"{name} saw the board together with another camera in {shared} frames at most ({other})."
         else:
-            out[name] = f"{name} shares {shared} moments with {other}, but only {agreeing} agree on where they stand."
+            out[name] = f"{name} shares {shared} frames with {other}, but only {agreeing} agree on where they stand."
     return out
 
 
@@ -325,7 +325,7 @@ def _unconnected(setting: _Setting, start: _Start, reasons: Mapping[str, str]) -
 class _Variant:
     """What is solved for beside the poses."""
 
-    latency: bool
+    time_offset: bool
     refined: np.ndarray  # (V,)
 
 
@@ -337,14 +337,14 @@ def _solve(
     from_: Solution | Cameras | None = None,
     tolerance: float = 1e-5,
 ) -> Solution:
-    """Cameras and the board's way for one variant, from each of several sets of pictures (P,), in one system."""
+    """Cameras and the board's way for one variant, from each of several sets of images (P,), in one system."""
     known = from_.cameras if isinstance(from_, Solution) else from_
     views = len(start.reached)
-    pictures, rows = start.pictures.apart([np.flatnonzero(f) for f in folds], np.arange(len(folds)) * views)
-    reached = np.tile(start.reached, len(folds)) & np.isin(np.arange(views * len(folds)), pictures.view)
+    images, rows = start.images.apart([np.flatnonzero(f) for f in folds], np.arange(len(folds)) * views)
+    reached = np.tile(start.reached, len(folds)) & np.isin(np.arange(views * len(folds)), images.view)
     free = np.zeros((len(reached), N_UNKNOWNS), bool)
     free[:, POSE] = True
-    free[:, LATENCY] = variant.latency
+    free[:, TIME_OFFSET] = variant.time_offset
     free[:, NUMBERS.start + SOLVED] = np.tile(variant.refined, len(folds))[:, None]
     free[~reached] = False
     free[start.root :: views, :7] = False
@@ -353,12 +353,12 @@ def _solve(
     if isinstance(from_, Solution):
         way = from_.way
     else:
-        way = first_way(setting.period_s, pictures, start.poses.where(rows), cameras)
+        way = initial_trajectory(setting.period_s, images, start.poses.where(rows), cameras)
     prior = setting.prior.tiled(len(folds))
-    if not isinstance(from_, Solution) or (variant.latency and not from_.cameras.latency_s.any()):
+    if not isinstance(from_, Solution) or (variant.time_offset and not from_.cameras.time_offset_s.any()):
         # Seen at a wrong time the board is far off: at first that must not count as unusual.
         rough = solve(
-            pictures,
+            images,
             cameras,
             way,
             free,
@@ -371,7 +371,7 @@ def _solve(
         cameras, way = rough.cameras, rough.way
     for _ in range(4):
         solution = solve(
-            pictures,
+            images,
             cameras,
             way,
             free,
@@ -391,10 +391,10 @@ def _solve(
 
 
 def _folds(setting: _Setting, start: _Start) -> list[np.ndarray]:
-    """(P,) pictures of every other stretch, and of those in between; as many as it takes to tell variants apart."""
-    stretch = blocks(start.pictures, len(setting.seen.time_s))
-    number = stretch[start.pictures.moment]
-    enough = _first_of_each(stretch, np.unique(start.pictures.moment))[start.pictures.moment]
+    """(P,) images of every other stretch, and of those in between; as many as it takes to tell variants apart."""
+    stretch = blocks(start.images, len(setting.seen.time_s))
+    number = stretch[start.images.frame]
+    enough = _first_of_each(stretch, np.unique(start.images.frame))[start.images.frame]
     return [(number % 2 == 0) & enough, (number % 2 == 1) & enough]
 
 
@@ -403,12 +403,12 @@ def _choose(
 ) -> tuple[_Variant, Solution, Prediction, list[str]]:
     """Which refinements predict held-out stretches better; the fits to both halves and their predictions with those."""
     views = len(start.reached)
-    stretch = blocks(start.pictures, len(setting.seen.time_s))
+    stretch = blocks(start.images, len(setting.seen.time_s))
     nothing = np.zeros(views, bool)
 
     def predicted(solution: Solution, *, left_out_too: bool) -> Prediction:
         return predict(
-            start.pictures,
+            start.images,
             start.poses,
             folds[::-1],
             solution.cameras,
@@ -429,15 +429,15 @@ def _choose(
         return gain(prediction, after, stretch, setting.scale_px, view) > certain
 
     doubtful = False
-    best, remarks = _Variant(latency=False, refined=nothing), []
+    best, remarks = _Variant(time_offset=False, refined=nothing), []
     solution, prediction = attempt(best, None)
-    if setting.config.latency and setting.period_s <= 1 / _LEAST_RATE_HZ:
-        variant = _Variant(latency=True, refined=nothing)
+    if setting.config.time_offset and setting.period_s <= 1 / _LEAST_RATE_HZ:
+        variant = _Variant(time_offset=True, refined=nothing)
         trial, result = attempt(variant, solution)
         certain = _CERTAIN
         if not better(result, certain=certain):
-            # Half the recording may be too little for a camera's delay: what both halves say of it is tried as well.
-            held = dataclasses.replace(best, latency=False)
+            # Half the recording may be too little for a camera's time offset: what both halves say of it is tried as well.
+            held = dataclasses.replace(best, time_offset=False)
             trial, result = attempt(held, _pooled(trial, views))
             certain = 2 * _CERTAIN  # as they have seen what they are judged by
         if better(result, certain=certain) and _differ(trial, views):
@@ -445,8 +445,8 @@ def _choose(
             best, solution, prediction = variant, trial, result
         else:
             remarks.append(_NONE_LATE)
-    elif setting.config.latency:
-        remarks.append("The recording has too few moments a second to tell whether a camera is late.")
+    elif setting.config.time_offset:
+        remarks.append("The recording has too few frames a second to tell whether a camera is late.")
     if setting.config.refine:
         variant = dataclasses.replace(best, refined=start.reached.copy())
         trial, result = attempt(variant, solution)
@@ -458,9 +458,9 @@ def _choose(
             trial, result = attempt(variant, solution)
         if gains.any() and better(result):
             best, solution, prediction = variant, trial, result
-            if best.latency and doubtful:
-                # With a poor lens delays may only have made up for it: are they still worth having?
-                variant = dataclasses.replace(best, latency=False)
+            if best.time_offset and doubtful:
+                # With a poor lens time offsets may only have made up for it: are they still worth having?
+                variant = dataclasses.replace(best, time_offset=False)
                 trial, result = attempt(variant, _in_step(solution))
                 apart = [predicted(some, left_out_too=True) for some in (trial, solution)]
                 helps = gain(result, prediction, stretch, setting.scale_px) > _CERTAIN
@@ -471,7 +471,7 @@ def _choose(
         remarks.append(
             f"Lenses solved together with the poses, because held-out error falls: {', '.join(names)}."
             if names
-            else "Lenses stay as each camera's own pictures say: refining them does not lower held-out error."
+            else "Lenses stay as each camera's own images say: refining them does not lower held-out error."
         )
     return best, solution, predicted(solution, left_out_too=True), remarks
 
@@ -484,8 +484,8 @@ def _reconciled(
     if disagreement(halves, halves, 0, 1, views).max() < CONTRADICT:
         return halves
     turned = _solve(setting, start, folds, variant, copies(halves.cameras, (1, 0), views), _ROUGH)
-    pictures, _ = start.pictures.apart([np.flatnonzero(f) for f in folds], np.arange(len(folds)) * views)
-    before, after = (losses(some, pictures, setting.scale_px, views) for some in (halves, turned))
+    images, _ = start.images.apart([np.flatnonzero(f) for f in folds], np.arange(len(folds)) * views)
+    before, after = (losses(some, images, setting.scale_px, views) for some in (halves, turned))
     if (before <= after).all():
         return halves
     if (after <= before).all():
@@ -497,21 +497,21 @@ def _reconciled(
 def _of_all(setting: _Setting, start: _Start, folds: list[np.ndarray], variant: _Variant, halves: Solution) -> Solution:
     """The fit to everything, from between the halves; where these contradict each other, from each, the better one."""
     views = len(start.reached)
-    everything = [np.ones(len(start.pictures), bool)]
+    everything = [np.ones(len(start.images), bool)]
     if disagreement(halves, halves, 0, 1, views).max() < CONTRADICT:
         return _solve(setting, start, everything, variant, _between(halves.cameras, start, folds))
     fits = [
         _solve(setting, start, everything, variant, copies(halves.cameras, (half,), views))
         for half in range(len(folds))
     ]
-    pictures, _ = start.pictures.apart([np.arange(len(start.pictures))], np.zeros(1, int))
-    return min(fits, key=lambda fit: float(losses(fit, pictures, setting.scale_px, views)[0]))
+    images, _ = start.images.apart([np.arange(len(start.images))], np.zeros(1, int))
+    return min(fits, key=lambda fit: float(losses(fit, images, setting.scale_px, views)[0]))
 
 
 def _between(fits: Cameras, start: _Start, folds: list[np.ndarray]) -> Cameras:
     """Cameras halfway between the fits to both halves, to solve with everything from."""
     views = len(start.reached)
-    seen = np.stack([np.bincount(start.pictures.view[f], minlength=views) > 0 for f in folds])  # (F, V)
+    seen = np.stack([np.bincount(start.images.view[f], minlength=views) > 0 for f in folds])  # (F, V)
     share = np.where(seen.any(0), seen, 1.0)  # those that no fit has seen are where they were at first
     share = share / share.sum(0)
     turns = fits.R.reshape(-1, views, 3, 3)
@@ -524,12 +524,12 @@ def _between(fits: Cameras, start: _Start, folds: list[np.ndarray]) -> Cameras:
         R=np.stack([mean(turns[:, v], share[:, v]) for v in range(views)]),
         t_mm=middle(fits.t_mm),
         numbers=middle(fits.numbers),
-        latency_s=middle(fits.latency_s)[:, 0],
+        time_offset_s=middle(fits.time_offset_s)[:, 0],
     )
 
 
 def _first_of_each(stretch: I64, shown: I64) -> np.ndarray:
-    """(T,) the first moments of each stretch, as many as it takes to tell variants apart."""
+    """(T,) the first frames of each stretch, as many as it takes to tell variants apart."""
     enough = np.zeros(len(stretch), bool)
     for number in np.unique(stretch[shown]):
         enough[shown[stretch[shown] == number][: _GATED // BLOCKS]] = True
@@ -537,26 +537,26 @@ def _first_of_each(stretch: I64, shown: I64) -> np.ndarray:
 
 
 def _in_step(solution: Solution) -> Solution:
-    """The same without delays."""
-    nothing = np.zeros_like(solution.cameras.latency_s)
-    return dataclasses.replace(solution, cameras=dataclasses.replace(solution.cameras, latency_s=nothing))
+    """The same without time offsets."""
+    nothing = np.zeros_like(solution.cameras.time_offset_s)
+    return dataclasses.replace(solution, cameras=dataclasses.replace(solution.cameras, time_offset_s=nothing))
 
 
 def _pooled(solution: Solution, views: int) -> Solution:
-    """The same with each camera's delay from all fits, each counted by how sure it is."""
-    late = solution.cameras.latency_s.reshape(-1, views)
-    error = solution.sd(LATENCY).reshape(-1, views)
+    """The same with each camera's time offset from all fits, each counted by how sure it is."""
+    late = solution.cameras.time_offset_s.reshape(-1, views)
+    error = solution.sd(TIME_OFFSET).reshape(-1, views)
     trust = 1 / np.maximum(error, 1e-4) ** 2
     mean = (late * trust).sum(0) / trust.sum(0)
-    cameras = dataclasses.replace(solution.cameras, latency_s=np.tile(mean, len(late)))
+    cameras = dataclasses.replace(solution.cameras, time_offset_s=np.tile(mean, len(late)))
     return dataclasses.replace(solution, cameras=cameras)
 
 
 def _differ(solution: Solution, views: int) -> bool:
-    """Whether the delays, taken over all fits, are more than their errors and more than a few ms."""
-    latency = solution.cameras.latency_s.reshape(-1, views).mean(0)
-    error = solution.sd(LATENCY).reshape(-1, views).mean(0)
-    return bool((np.abs(latency) > np.maximum(_LATE * error, _FASTEST_MS / 1e3)).any())
+    """Whether the time offsets, taken over all fits, are more than their errors and more than a few ms."""
+    time_offset = solution.cameras.time_offset_s.reshape(-1, views).mean(0)
+    error = solution.sd(TIME_OFFSET).reshape(-1, views).mean(0)
+    return bool((np.abs(time_offset) > np.maximum(_LATE * error, _FASTEST_MS / 1e3)).any())
 
 
 def _camera(setting: _Setting, solution: Solution, start: _Start, v: int) -> Camera:
@@ -569,14 +569,14 @@ def _camera(setting: _Setting, solution: Solution, start: _Start, v: int) -> Cam
     camera = with_numbers(lens.replace(name=setting.seen.cameras[v], R=None, t_mm=None), solution.cameras.numbers[v])
     if not start.reached[v]:
         return camera
-    mine = start.pictures.view == v
+    mine = start.images.view == v
     square = (solution.residual_px[mine] ** 2).sum(-1)
     rmse = float(np.sqrt(np.nanmean(square))) if np.isfinite(square).any() else None
-    # A common delay is none: the first camera's is 0 while solving, the middle of all is afterwards.
-    latency = solution.cameras.latency_s - np.median(solution.cameras.latency_s[start.reached])
+    # A common time offset is none: the first camera's is 0 while solving, the middle of all is afterwards.
+    time_offset = solution.cameras.time_offset_s - np.median(solution.cameras.time_offset_s[start.reached])
     return camera.replace(
         R=solution.cameras.R[v],
         t_mm=solution.cameras.t_mm[v],
-        latency_s=float(latency[v]),
+        time_offset_s=float(time_offset[v]),
         rmse_px=rmse,
     )

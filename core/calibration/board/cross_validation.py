@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from core.calibration.board.bundle import N_UNKNOWNS, Cameras, Pictures, residuals, solve
+from core.calibration.board.bundle import N_UNKNOWNS, Cameras, Images, residuals, solve
 from core.calibration.board.extrinsics import BoardPoses
-from core.calibration.board.initialization import first_way
+from core.calibration.board.initialization import initial_trajectory
 from core.calibration.board.trajectory import Trajectory
 from core.errors import CoreError
 from core.files import write_bytes
 from core.types.arrays import F64, I64
 
 BLOCKS = 10
-_NEAR_S = 0.012  # a picture this near in time needs none on its other side
+_NEAR_S = 0.012  # an image this near in time needs none on its other side
 _STEPS, _TOLERANCE = 8, 5e-4
-_LEAST_POINTS = 6  # of the other cameras, at a moment, or all that the board has
+_LEAST_POINTS = 6  # of the other cameras, at a frame, or all that the board has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,7 +29,7 @@ class Prediction:
 
     Attributes:
         view: (N,) camera.
-        moment: (N,) moment.
+        frame: (N,) frame.
         row: (N,) row of the observations.
         left_out_px: (N, 2) seen minus predicted from the other cameras; NaN where they say nothing.
         left_out_mm: (N,) the same across the line of sight, at the board.
@@ -37,7 +37,7 @@ class Prediction:
     """
 
     view: I64
-    moment: I64
+    frame: I64
     row: I64
     left_out_px: F64
     left_out_mm: F64
@@ -56,17 +56,17 @@ class Prediction:
         return self.error_px[chosen]
 
 
-def blocks(pictures: Pictures, moments: int) -> I64:
-    """(moments,) which of ten stretches a moment belongs to, each with as many moments that show the board."""
-    shown = np.unique(pictures.moment)
-    number = np.zeros(moments, np.int64)
+def blocks(images: Images, frames: int) -> I64:
+    """(frames,) which of ten stretches a frame belongs to, each with as many frames that show the board."""
+    shown = np.unique(images.frame)
+    number = np.zeros(frames, np.int64)
     for i, part in enumerate(np.array_split(shown, BLOCKS)):
         number[part] = i
     return number
 
 
 def predict(
-    pictures: Pictures,
+    images: Images,
     poses: BoardPoses,
     folds: list[np.ndarray],
     cameras: Cameras,
@@ -79,60 +79,60 @@ def predict(
 ) -> Prediction:
     """Leaves out each camera in turn, finds the board's way from the others, and predicts what the camera saw.
 
-    A picture counts where the others saw the board just before and after it, or at its time.
+    An image counts where the others saw the board just before and after it, or at its time.
 
     Args:
-        pictures: All pictures.
+        images: All images.
         poses: The board in them.
-        folds: (P,) masks of the pictures that are held out of each fit.
+        folds: (P,) masks of the images that are held out of each fit.
         cameras: The cameras of each fit, one after the other; they stay as they are.
-        period_s: Usual time between moments.
+        period_s: Usual time between frames.
         scale_px: See `solve`.
         usual: Accelerations that are nothing unusual.
         spread_px: How far ordinary points are off.
         left_out_too: Whether cameras are left out at all; else only `fitted_px` is told, in a fraction of the time.
     """
     views = len(cameras.lens) // len(folds)
-    helpful = poses.known & (pictures.valid.sum(1) >= min(_LEAST_POINTS, pictures.valid.shape[1]))
+    helpful = poses.known & (images.valid.sum(1) >= min(_LEAST_POINTS, images.valid.shape[1]))
     # A copy of the world for each fold with all its cameras, then with each of them left out.
     chosen, targets = [], []
     for f, held in enumerate(folds):
-        late = cameras.latency_s[f * views : (f + 1) * views]
-        true_s = pictures.time_s - late[pictures.view]
+        late = cameras.time_offset_s[f * views : (f + 1) * views]
+        true_s = images.time_s - late[images.view]
         for left in range(-1, views if left_out_too else 0):
-            others = held & (pictures.view != left) & (helpful | (left < 0))
-            mine = held & (pictures.view == left) & _between(true_s, np.sort(true_s[others]), 1.2 * period_s)
+            others = held & (images.view != left) & (helpful | (left < 0))
+            mine = held & (images.view == left) & _between(true_s, np.sort(true_s[others]), 1.2 * period_s)
             chosen.append(np.flatnonzero(others))
             targets.append(np.flatnonzero(mine))
-    shape = (*pictures.valid.shape, 2)
+    shape = (*images.valid.shape, 2)
     left_out, fitted = np.full(shape, np.nan), np.full(shape, np.nan)
 
     each = len(chosen) // len(folds)
     first = np.arange(len(chosen)) // each * views
-    known, rows = pictures.apart(chosen, first)
+    known, rows = images.apart(chosen, first)
     if len(known):
-        start = first_way(period_s, known, poses.where(rows), cameras)
+        start = initial_trajectory(period_s, known, poses.where(rows), cameras)
         nothing = np.zeros((len(cameras.lens), N_UNKNOWNS), bool)
         way = _solved(known, cameras, start, nothing, scale_px, usual, spread_px)
-        own, rows = pictures.apart([c if i % each == 0 else c[:0] for i, c in enumerate(chosen)], first)
+        own, rows = images.apart([c if i % each == 0 else c[:0] for i, c in enumerate(chosen)], first)
         fitted[rows], _ = residuals(own, cameras, way)
-        missed, rows = pictures.apart(targets, first)
+        missed, rows = images.apart(targets, first)
         left_out[rows], _ = residuals(missed, cameras, way)
     depth = np.where(poses.known, poses.t_mm[:, 0, 2], np.nan)
     depth = np.where(poses.known, depth, np.nanmedian(depth) if poses.known.any() else np.nan)
-    valid = pictures.valid
+    valid = images.valid
     return Prediction(
-        view=np.repeat(pictures.view[:, None], shape[1], 1)[valid],
-        moment=np.repeat(pictures.moment[:, None], shape[1], 1)[valid],
-        row=pictures.row[valid],
+        view=np.repeat(images.view[:, None], shape[1], 1)[valid],
+        frame=np.repeat(images.frame[:, None], shape[1], 1)[valid],
+        row=images.row[valid],
         left_out_px=left_out[valid],
-        left_out_mm=(np.linalg.norm(left_out, axis=-1) * (depth / cameras.numbers[pictures.view, 0])[:, None])[valid],
+        left_out_mm=(np.linalg.norm(left_out, axis=-1) * (depth / cameras.numbers[images.view, 0])[:, None])[valid],
         fitted_px=fitted[valid],
     )
 
 
 def _solved(
-    pictures: Pictures,
+    images: Images,
     cameras: Cameras,
     way: Trajectory,
     free: np.ndarray,
@@ -141,7 +141,7 @@ def _solved(
     spread_px: float,
 ) -> Trajectory:
     return solve(
-        pictures,
+        images,
         cameras,
         way,
         free,
@@ -196,7 +196,7 @@ def gain(before: Prediction, after: Prediction, block: I64, scale_px: float, vie
     Args:
         before: Predictions of the one variant.
         after: Of the other, for the same points.
-        block: (T,) stretch that a moment belongs to.
+        block: (T,) stretch that a frame belongs to.
         scale_px: Larger errors count with their logarithm.
         view: One camera, or all.
     """
@@ -206,7 +206,7 @@ def gain(before: Prediction, after: Prediction, block: I64, scale_px: float, vie
     if not chosen.any():
         return 0.0
     loss = [_loss(p.fitted_px[chosen], scale_px) for p in (before, after)]
-    number = block[before.moment[chosen]]
+    number = block[before.frame[chosen]]
     falls = np.array([(loss[0] - loss[1])[number == b].mean() for b in np.unique(number)])
     if len(falls) < 3:
         return 0.0

@@ -18,27 +18,27 @@ from core.session import Take
 from core.session.video import VideoReader
 from core.types.arrays import F64, I64
 
-_BURST = 12  # moments in a row, so that motion, and with it each camera's delay, stays visible
-_MEASURED = 16  # pictures in which markers are measured
+_BURST = 12  # frames in a row, so that motion, and with it each camera's time offset, stays visible
+_MEASURED = 16  # images in which markers are measured
 
 
-def look_through(
+def detect_board(
     take: Take,
     board: Board,
     reporter: Reporter,
     *,
     rate_hz: float = 10.0,
-    most_moments: int = 600,
+    max_frames: int = 600,
     cameras: Sequence[str] | None = None,
 ) -> BoardObservations:
-    """Finds the board in the pictures of a take.
+    """Finds the board in the images of a take.
 
     Args:
         take: Its videos are read once, in order.
         board: What to look for.
-        reporter: Told of the pictures done; asked whether to stop.
-        rate_hz: Most moments a second that are looked at.
-        most_moments: Of a longer take, evenly spread bursts of moments are looked at.
+        reporter: Told of the images done; asked whether to stop.
+        rate_hz: Most frames a second that are looked at.
+        max_frames: Of a longer take, evenly spread bursts of frames are looked at.
         cameras: Only these; all when None.
 
     Raises:
@@ -48,8 +48,8 @@ def look_through(
     import cv2
 
     timeline = take.timeline()
-    moments = chosen_moments(timeline.time_s, rate_hz, most_moments)
-    frame = timeline.frame_index[moments].copy()
+    frames = chosen_frames(timeline.time_s, rate_hz, max_frames)
+    frame = timeline.frame_index[frames].copy()
     names = take.cameras if cameras is None else tuple(cameras)
     frame[:, [v for v, name in enumerate(take.cameras) if name not in names]] = -1
     detector, stop = BoardDetector(board), Event()
@@ -64,7 +64,7 @@ def look_through(
     total, done = int((frame >= 0).sum()), [0]
     found: dict[tuple[int, int], Found] = {}
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # one picture a thread is faster than many threads a picture
+    cv2.setNumThreads(1)  # one image a thread is faster than many threads an image
     try:
         with ThreadPoolExecutor(workers) as pool:
             jobs = {
@@ -79,13 +79,13 @@ def look_through(
                 found.update({(v, int(m)): result for m, result in zip(part, job.result(), strict=True)})
     finally:
         cv2.setNumThreads(threads)
-    time_s = np.where(frame >= 0, timeline.frame_time_s[moments], np.nan)
+    time_s = np.where(frame >= 0, timeline.frame_time_s[frames], np.nan)
     sizes = [c.size_px for c in take.manifest.cameras]
     return merge(board, take.cameras, sizes, time_s, frame, found, source=f"take {take.name}")
 
 
-def chosen_moments(time_s: F64, rate_hz: float, most: int) -> I64:
-    """Numbers of the moments to look at: at most `rate_hz`, and of a long take bursts spread evenly."""
+def chosen_frames(time_s: F64, rate_hz: float, most: int) -> I64:
+    """Numbers of the frames to look at: at most `rate_hz`, and of a long take bursts spread evenly."""
     step = np.floor((time_s - time_s[0]) * rate_hz + 1e-6) if len(time_s) else time_s
     first = np.flatnonzero(np.diff(step, prepend=-1.0) > 0)
     if len(first) <= most:
@@ -128,7 +128,7 @@ def measured_marker(take: Take, seen: BoardObservations) -> float:
     """
     if seen.board.kind != "charuco":
         return float("nan")
-    number, start, count = np.unique(seen.picture, return_index=True, return_counts=True)
+    number, start, count = np.unique(seen.image, return_index=True, return_counts=True)
     most = np.argsort(-count)[:_MEASURED]
     detector, sides = BoardDetector(seen.board), []
     for v in range(len(seen.cameras)):
@@ -139,7 +139,7 @@ def measured_marker(take: Take, seen: BoardObservations) -> float:
         with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
             for i in sorted(mine, key=lambda i: number[i]):
                 rows = slice(start[i], start[i] + count[i])
-                frame = int(seen.frame[number[i] % len(seen.time_s), v])
+                frame = int(seen.image_index[number[i] % len(seen.time_s), v])
                 sides.append(detector.marker_mm(video.read_gray(frame), seen.point[rows], seen.xy_px[rows]))
     known = [side for side in sides if np.isfinite(side)]
     return float(np.median(known)) if len(known) >= 3 else float("nan")

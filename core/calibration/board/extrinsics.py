@@ -1,7 +1,7 @@
-"""First poses of the cameras: from the board in single pictures, over pairs of cameras, to one frame for all.
+"""First poses of the cameras: from the board in single images, over pairs of cameras, to one frame for all.
 
 A flat board looks nearly the same in two poses (Collins and Bartoli, Infinitesimal plane-based pose estimation, 2014).
-Both are carried along until the moments of a pair of cameras agree on one.
+Both are carried along until the frames of a pair of cameras agree on one.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.board.bundle import Pictures
+from core.calibration.board.bundle import Images
 from core.geometry import undistort
 from core.geometry.so3 import angle_rad, mean
 from core.types.arrays import F64, I64
 from core.types.camera import Camera
 
-LEAST_POINTS = 4  # of a picture: those of a single marker
-LEAST_MOMENTS = 3  # that two cameras must share
+LEAST_POINTS = 4  # of an image: those of a single marker
+LEAST_FRAMES = 3  # that two cameras must share
 _AGREE_RAD, _AGREE_SHARE = np.radians(12), 0.15
-_MOST_MOMENTS = 200  # of a pair that are compared with each other
+_MOST_FRAMES = 200  # of a pair that are compared with each other
 _FOCAL = 1000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BoardPoses:
-    """Poses of the board in single pictures (board to camera).
+    """Poses of the board in single images (board to camera).
 
     Attributes:
         R: (P, 2, 3, 3) the two candidates, the better first.
@@ -39,7 +39,7 @@ class BoardPoses:
     error_px: F64
 
     def where(self, keep: np.ndarray) -> BoardPoses:
-        """Only some of the pictures, by mask or rows."""
+        """Only some of the images, by mask or rows."""
         return BoardPoses(R=self.R[keep], t_mm=self.t_mm[keep], error_px=self.error_px[keep])
 
     @property
@@ -53,8 +53,8 @@ class PairGraph:
     """What cameras have seen the board together.
 
     Attributes:
-        shared: (V, V) moments in which both saw enough of it.
-        agreeing: (V, V) of these, moments that agree on how the two cameras stand to each other.
+        shared: (V, V) frames in which both saw enough of it.
+        agreeing: (V, V) of these, frames that agree on how the two cameras stand to each other.
         R: (V, V, 3, 3) first camera's frame to the second's.
         t_mm: (V, V, 3).
     """
@@ -65,11 +65,11 @@ class PairGraph:
     t_mm: F64
 
 
-def board_poses(pictures: Pictures, cameras: Sequence[Camera | None]) -> BoardPoses:
-    """Both poses of the board in every picture of a camera whose lens is known."""
+def board_poses(images: Images, cameras: Sequence[Camera | None]) -> BoardPoses:
+    """Both poses of the board in every image of a camera whose lens is known."""
     import cv2
 
-    count = len(pictures)
+    count = len(images)
     R, t = np.tile(np.eye(3), (count, 2, 1, 1)), np.zeros((count, 2, 3))
     error = np.full((count, 2), np.inf)
     K = np.diag([_FOCAL, _FOCAL, 1.0])
@@ -77,11 +77,11 @@ def board_poses(pictures: Pictures, cameras: Sequence[Camera | None]) -> BoardPo
         if camera is None:
             continue
         focal = float(camera.K[0, 0])
-        begin, end = np.searchsorted(pictures.view, (v, v + 1))
-        straight = undistort(camera, np.where(pictures.valid[begin:end, :, None], pictures.xy_px[begin:end], np.nan))
-        # One call a picture is what OpenCV offers; it takes a tenth of a millisecond.
+        begin, end = np.searchsorted(images.view, (v, v + 1))
+        straight = undistort(camera, np.where(images.valid[begin:end, :, None], images.xy_px[begin:end], np.nan))
+        # One call an image is what OpenCV offers; it takes a tenth of a millisecond.
         for p in range(begin, end):
-            ideal, points = straight[p - begin], pictures.board_mm[p]
+            ideal, points = straight[p - begin], images.board_mm[p]
             seen = np.isfinite(ideal).all(-1)
             if seen.sum() < LEAST_POINTS or np.linalg.matrix_rank(points[seen] - points[seen].mean(0), 1.0) < 2:
                 continue
@@ -100,15 +100,15 @@ def board_poses(pictures: Pictures, cameras: Sequence[Camera | None]) -> BoardPo
     return BoardPoses(R=R, t_mm=t, error_px=error)
 
 
-def pair_graph(pictures: Pictures, poses: BoardPoses, views: int) -> PairGraph:
-    """How each pair of cameras stands to each other, by the pose on which most of their shared moments agree."""
+def pair_graph(images: Images, poses: BoardPoses, views: int) -> PairGraph:
+    """How each pair of cameras stands to each other, by the pose on which most of their shared frames agree."""
     shared, agreeing = np.zeros((views, views), np.int64), np.zeros((views, views), np.int64)
     R, t = np.tile(np.eye(3), (views, views, 1, 1)), np.zeros((views, views, 3))
     known = poses.known
     for a in range(views):
         for b in range(a + 1, views):
-            in_a, in_b = (np.flatnonzero((pictures.view == v) & known) for v in (a, b))
-            _, i, j = np.intersect1d(pictures.moment[in_a], pictures.moment[in_b], return_indices=True)
+            in_a, in_b = (np.flatnonzero((images.view == v) & known) for v in (a, b))
+            _, i, j = np.intersect1d(images.frame[in_a], images.frame[in_b], return_indices=True)
             shared[a, b] = shared[b, a] = len(i)
             if not len(i):
                 continue
@@ -122,9 +122,9 @@ def pair_graph(pictures: Pictures, poses: BoardPoses, views: int) -> PairGraph:
 
 
 def _agree(poses: BoardPoses, in_a: I64, in_b: I64) -> tuple[F64, F64, int] | None:
-    """Rotation and shift from camera a to b by the largest set of moments that agree, and its size."""
-    if len(in_a) > _MOST_MOMENTS:
-        pick = np.linspace(0, len(in_a) - 1, _MOST_MOMENTS).astype(int)
+    """Rotation and shift from camera a to b by the largest set of frames that agree, and its size."""
+    if len(in_a) > _MOST_FRAMES:
+        pick = np.linspace(0, len(in_a) - 1, _MOST_FRAMES).astype(int)
         in_a, in_b = in_a[pick], in_b[pick]
     n = len(in_a)
     # All four pairings of candidates, (n, 4, ...).
@@ -144,15 +144,15 @@ def _agree(poses: BoardPoses, in_a: I64, in_b: I64) -> tuple[F64, F64, int] | No
     if votes[best] < 1:
         return None
     members = near[best].reshape(n, 4)
-    moments = members.any(-1)
-    # Of several pairings of one moment that agree, the one nearest to the best counts.
+    frames = members.any(-1)
+    # Of several pairings of one frame that agree, the one nearest to the best counts.
     distance = np.where(members, -trace[best].reshape(n, 4), np.inf)
-    pick = np.argmin(distance, axis=1)[moments]
-    rows = np.flatnonzero(moments)
+    pick = np.argmin(distance, axis=1)[frames]
+    rows = np.flatnonzero(frames)
     rotations = turn[rows, pick]
     middle = mean(rotations)
     middle = rotations[np.argmin(angle_rad(np.swapaxes(rotations, -1, -2) @ middle))]
-    return middle, np.median(shift[rows, pick], axis=0), int(moments.sum())
+    return middle, np.median(shift[rows, pick], axis=0), int(frames.sum())
 
 
 def chain(graph: PairGraph) -> tuple[F64, F64, np.ndarray, int]:
@@ -160,10 +160,10 @@ def chain(graph: PairGraph) -> tuple[F64, F64, np.ndarray, int]:
 
     Returns:
         (V, 3, 3) and (V, 3) first camera's frame to each camera's; (V,) whether a camera is connected; and the first
-        camera, the one with most shared moments.
+        camera, the one with most shared frames.
     """
     views = len(graph.shared)
-    strength = np.where(graph.agreeing >= LEAST_MOMENTS, graph.agreeing, 0)
+    strength = np.where(graph.agreeing >= LEAST_FRAMES, graph.agreeing, 0)
     root = int(np.argmax(strength.sum(1)))
     R, t = np.tile(np.eye(3), (views, 1, 1)), np.zeros((views, 3))
     reached = np.zeros(views, bool)

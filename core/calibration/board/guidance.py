@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.calibration.board.intrinsics import LEAST_PICTURES, Coverage
+from core.calibration.board.intrinsics import LEAST_IMAGES, Coverage
 from core.types.arrays import I64
 
 _SHARED, _SHARE, _TILT_DEG = 8, 0.35, 20.0
@@ -19,21 +19,21 @@ def next_to_show(cameras: Sequence[str], coverage: Sequence[Coverage], shared: I
     Args:
         cameras: (V,) names.
         coverage: Of each camera.
-        shared: (V, V) moments in which both cameras saw the board.
+        shared: (V, V) frames in which both cameras saw the board.
     """
     for name, seen in zip(cameras, coverage, strict=True):
-        if seen.pictures < LEAST_PICTURES:
-            times = f"in {seen.pictures} pictures only" if seen.pictures else "not at all yet"
+        if seen.images < LEAST_IMAGES:
+            times = f"in {seen.images} images only" if seen.images else "not at all yet"
             return f"Show the board to {name}: it has seen it {times}."
     apart = _apart(shared)
     if apart is not None:
         a, b = apart
-        moments = int(shared[a, b])
-        seen_it = "have not seen the board together" if moments == 0 else f"saw the board together {moments} times only"
+        frames = int(shared[a, b])
+        seen_it = "have not seen the board together" if frames == 0 else f"saw the board together {frames} times only"
         return f"Stand between {cameras[a]} and {cameras[b]}: they {seen_it}."
     least = int(np.argmin([c.share for c in coverage]))
     if coverage[least].share < _SHARE:
-        return f"Show the board to {cameras[least]} in the {_empty_part(coverage[least].cells)} of its picture."
+        return f"Show the board to {cameras[least]} in the {_empty_part(coverage[least].cells)} of its image."
     for name, seen in zip(cameras, coverage, strict=True):
         if len(seen.tilt_deg) and np.ptp(np.percentile(seen.tilt_deg, [5, 95])) < _TILT_DEG:
             return f"Tilt the board in front of {name}: it was always held the same way."
@@ -55,7 +55,7 @@ def _apart(shared: I64) -> tuple[int, int] | None:
 
 
 def _empty_part(cells: I64) -> str:
-    """The quarter of the picture with the largest share of empty cells."""
+    """The quarter of the image with the largest share of empty cells."""
     rows, columns = cells.shape
     emptiness = [
         float((cells[r * rows // 2 : (r + 1) * rows // 2, c * columns // 2 : (c + 1) * columns // 2] == 0).mean())

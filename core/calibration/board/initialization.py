@@ -1,11 +1,11 @@
-"""Where the bundle adjustment starts: the board's way, from the pictures and first poses of the cameras."""
+"""Where the bundle adjustment starts: the board's way, from the images and first poses of the cameras."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import Cameras, Pictures
+from core.calibration.board.bundle import Cameras, Images
 from core.calibration.board.extrinsics import BoardPoses
 from core.calibration.board.trajectory import Trajectory, knots
 from core.geometry.intrinsics import N_NUMBERS, image
@@ -40,50 +40,50 @@ def with_numbers(camera: Camera, numbers: F64) -> Camera:
 
 
 def period_of(seen: BoardObservations) -> float:
-    """Usual seconds from one moment to the next."""
+    """Usual seconds from one frame to the next."""
     times = np.nanmedian(seen.time_s, axis=1)
     return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
 
 
-def first_way(period_s: float, pictures: Pictures, poses: BoardPoses, cameras: Cameras) -> Trajectory:
-    """The board's way from the pose, among all candidates of a moment, that fits all its pictures best.
+def initial_trajectory(period_s: float, images: Images, poses: BoardPoses, cameras: Cameras) -> Trajectory:
+    """The board's way from the pose, among all candidates of a frame, that fits all its images best.
 
     Args:
-        period_s: Usual time between two moments.
-        pictures: What was seen.
-        poses: The board in single pictures.
+        period_s: Usual time between two frames.
+        images: What was seen.
+        poses: The board in single images.
         cameras: First poses of the cameras.
     """
     candidates = np.flatnonzero(poses.known)
-    view = pictures.view[candidates]
+    view = images.view[candidates]
     back = np.swapaxes(cameras.R[view], -1, -2)[:, None]
     R = back @ poses.R[candidates]  # (C, 2, 3, 3) board to world
     t = (back @ (poses.t_mm[candidates] - cameras.t_mm[view][:, None])[..., None])[..., 0]
-    moments = np.unique(pictures.moment[candidates])
-    slot = np.searchsorted(moments, pictures.moment[candidates])
+    frames = np.unique(images.frame[candidates])
+    slot = np.searchsorted(frames, images.frame[candidates])
     error = np.full((len(candidates), 2), np.inf)
-    # Every candidate is scored in all pictures of its moment: pairs (candidate, picture).
-    mine = np.flatnonzero(np.isin(pictures.moment, moments))
-    mine = mine[np.argsort(pictures.moment[mine], kind="stable")]
-    by_slot = np.searchsorted(moments, pictures.moment[mine])
+    # Every candidate is scored in all images of its frame: pairs (candidate, image).
+    mine = np.flatnonzero(np.isin(images.frame, frames))
+    mine = mine[np.argsort(images.frame[mine], kind="stable")]
+    by_slot = np.searchsorted(frames, images.frame[mine])
     begin, end = np.searchsorted(by_slot, slot), np.searchsorted(by_slot, slot, side="right")
     which = np.repeat(np.arange(len(candidates)), end - begin)
     rows = mine[np.arange(len(which)) - np.repeat(np.cumsum(end - begin) - (end - begin), end - begin) + begin[which]]
     for side in (0, 1):
         total, amount = np.zeros(len(candidates)), np.zeros(len(candidates))
-        world = pictures.board_mm[rows] @ np.swapaxes(R[which, side], -1, -2) + t[which, side][:, None]
+        world = images.board_mm[rows] @ np.swapaxes(R[which, side], -1, -2) + t[which, side][:, None]
         for v in range(len(cameras.lens)):
-            at = pictures.view[rows] == v
+            at = images.view[rows] == v
             local = world[at] @ cameras.R[v].T + cameras.t_mm[v]
             ahead = local[..., 2] > 1
             px, _, _ = image(cameras.lens[v], cameras.numbers[v], np.where(ahead[..., None], local, 1e3).reshape(-1, 3))
-            miss = np.linalg.norm(px.reshape(*ahead.shape, 2) - pictures.xy_px[rows[at]], axis=-1)
-            # A wrong candidate must not win by one picture that it happens to miss by very much.
-            miss = np.where(ahead, np.minimum(miss, 100.0), 100.0) * pictures.valid[rows[at]]
+            miss = np.linalg.norm(px.reshape(*ahead.shape, 2) - images.xy_px[rows[at]], axis=-1)
+            # A wrong candidate must not win by one image that it happens to miss by very much.
+            miss = np.where(ahead, np.minimum(miss, 100.0), 100.0) * images.valid[rows[at]]
             np.add.at(total, which[at], miss.sum(-1))
-            np.add.at(amount, which[at], pictures.valid[rows[at]].sum(-1))
+            np.add.at(amount, which[at], images.valid[rows[at]].sum(-1))
         error[:, side] = np.where(np.isfinite(poses.error_px[candidates, side]), total / np.maximum(amount, 1), np.inf)
-    mean_s = np.bincount(by_slot, pictures.time_s[mine]) / np.bincount(by_slot)
+    mean_s = np.bincount(by_slot, images.time_s[mine]) / np.bincount(by_slot)
     chosen = _likeliest(np.repeat(slot, 2), error.ravel(), R.reshape(-1, 3, 3), mean_s)
     best_R, best_t = R.reshape(-1, 3, 3)[chosen], t.reshape(-1, 3)[chosen]
     time_s, piece = knots(mean_s, period_s)
@@ -95,15 +95,15 @@ def first_way(period_s: float, pictures: Pictures, poses: BoardPoses, cameras: C
 
 
 def _likeliest(slot: I64, error: F64, R: F64, time_s: F64) -> I64:
-    """One candidate for each moment: those that fit their pictures and follow each other without leaps.
+    """One candidate for each frame: those that fit their images and follow each other without leaps.
 
-    In a single picture a flat board far away looks nearly the same in two poses; over time only one of them stays.
+    In a single image a flat board far away looks nearly the same in two poses; over time only one of them stays.
 
     Args:
-        slot: (N,) moment of a candidate.
+        slot: (N,) frame of a candidate.
         error: (N,) mean error in px; infinite where it is none.
         R: (N, 3, 3) board to world.
-        time_s: (M,) of the moments.
+        time_s: (M,) of the frames.
 
     Returns:
         (M,) row of the chosen candidate.
@@ -117,7 +117,7 @@ def _likeliest(slot: I64, error: F64, R: F64, time_s: F64) -> I64:
     pair = np.stack([first, np.where(np.isfinite(other[second]), second, first)], 1)
     unlikely = np.minimum(error[pair], _MOST_PX) ** 2 / _USUAL_PX**2
     total, back = unlikely[0].copy(), np.zeros(pair.shape, np.int64)
-    # Viterbi: each moment needs the one before.
+    # Viterbi: each frame needs the one before.
     for m in range(1, len(pair)):
         step_s = time_s[m] - time_s[m - 1]
         turn = angle_rad(np.swapaxes(R[pair[m - 1]], -1, -2)[:, None] @ R[pair[m]])

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import USUAL_PX, Pictures
+from core.calibration.board.bundle import USUAL_PX, Images
 from core.calibration.board.calibrate import BoardCalibration
 from core.calibration.board.cross_validation import predict
 from core.calibration.board.extrinsics import board_poses
-from core.calibration.board.initialization import first_way, period_of
+from core.calibration.board.initialization import initial_trajectory, period_of
 from core.calibration.board.metrics import Quality, cameras_of, way_of_board
 from core.calibration.checks import Finding, Level
 from core.types.arrays import F64
@@ -31,9 +31,9 @@ _LENGTH = (0.005, 0.02)  # of a square's side
 _FOCAL_SD, _POSITION_SD = (0.01, 0.05), (0.005, 0.03)  # share of the focal length; share of the rig's size
 _FOCAL = (0.03, 0.08)  # change of a focal length that was known
 _SHARE, _TILT_DEG = 0.3, 20.0
-_SHARED = 15  # moments between groups of cameras
+_SHARED = 15  # frames between groups of cameras
 _MOST_CUT = 14  # cameras: beyond, there are too many groups
-_LATENCY_SD_S = 0.005
+_TIME_OFFSET_SD_S = 0.005
 _MARKER = 0.05
 _SCALE = 0.03
 _LITTLE, _MANY = 0.3, 0.05  # weight of a point that counts for little; share of such points that is odd
@@ -59,7 +59,7 @@ def judge(
         rig: The rig.
         seen: The recording.
         calibration: How it was solved, if it was solved here.
-        marker_mm: Side of the markers as the pictures show it, if the squares have the size given.
+        marker_mm: Side of the markers as the images show it, if the squares have the size given.
         distance_mm: Measured distance between two cameras; 0 is unknown.
         between: Their names.
         before: The rig that was there before, if cameras were not moved since.
@@ -74,7 +74,7 @@ def judge(
         findings += _missing(calibration)
         findings += _certainty(calibration)
         findings += _views(quality, calibration)
-        findings += _latency(calibration)
+        findings += _time_offset(calibration)
         findings += _outliers(calibration)
     return findings
 
@@ -84,7 +84,7 @@ def _level(value: float, limits: tuple[float, float]) -> Level:
 
 
 def _scale(seen: BoardObservations, v: int) -> float:
-    """Pictures twice as wide show the same error twice as large."""
+    """Images twice as wide show the same error twice as large."""
     return float(max(seen.sizes_px[v].max(), 640)) / 1280
 
 
@@ -132,7 +132,7 @@ def _range(values: F64, digits: int) -> str:
 
 
 def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: list[int]) -> Iterator[Finding]:
-    """Whether two cameras' pictures were exchanged."""
+    """Whether two cameras' images were exchanged."""
     for a, b in itertools.combinations(bad, 2):
         names = list(seen.cameras)
         names[a], names[b] = names[b], names[a]
@@ -145,7 +145,7 @@ def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: lis
             yield Finding(
                 check="names",
                 level="wrong",
-                sentence=f"{seen.cameras[a]} and {seen.cameras[b]} are exchanged: with their pictures the other way"
+                sentence=f"{seen.cameras[a]} and {seen.cameras[b]} are exchanged: with their images the other way"
                 f" round the board is predicted to {other:.1f} px instead of {quality.overall_px:.0f}.",
                 remedy="Exchange the two cameras' folders or names.",
             )
@@ -154,14 +154,14 @@ def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: lis
 def _quick(rig: CameraRig, seen: BoardObservations) -> float:
     """Median left-out error of a rig, px, and nothing else."""
     lenses = [rig[n] if n in rig.names and rig[n].posed else None for n in seen.cameras]
-    pictures = Pictures.of(seen)
-    pictures = pictures.where(np.array([c is not None for c in lenses])[pictures.view])
-    poses = board_poses(pictures, lenses)
+    images = Images.of(seen)
+    images = images.where(np.array([c is not None for c in lenses])[images.view])
+    poses = board_poses(images, lenses)
     scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
     cameras, period = cameras_of(rig, seen), period_of(seen)
-    fitted = way_of_board(pictures, cameras, first_way(period, pictures, poses, cameras), scale, period)
-    everything = [np.ones(len(pictures), bool)]
-    found = predict(pictures, poses, everything, cameras, period, scale, fitted.hand, fitted.sigma_px)
+    fitted = way_of_board(images, cameras, initial_trajectory(period, images, poses, cameras), scale, period)
+    everything = [np.ones(len(images), bool)]
+    found = predict(images, poses, everything, cameras, period, scale, fitted.hand, fitted.sigma_px)
     return float(np.median(found.of())) if len(found.of()) else np.inf
 
 
@@ -215,22 +215,22 @@ def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
 
 def _outliers(calibration: BoardCalibration) -> Iterator[Finding]:
     """Points that count for little, told by where they are."""
-    solution, pictures = calibration.solution, calibration.pictures
+    solution, images = calibration.solution, calibration.images
     seen = np.isfinite(solution.residual_px[..., 0])
     odd = seen & (solution.weight < _LITTLE)
     if not odd.any():
         return
     by_camera = [
-        f"{name} {int(odd[pictures.view == v].sum())}"
+        f"{name} {int(odd[images.view == v].sum())}"
         for v, name in enumerate(calibration.seen.cameras)
-        if odd[pictures.view == v].any()
+        if odd[images.view == v].any()
     ]
     share = float(odd.sum() / max(seen.sum(), 1))
     yield Finding(
         check="outliers",
         level="ok" if share < _MANY else "odd",
         sentence=f"{odd.sum()} of {seen.sum()} points fit badly and count for little: {', '.join(by_camera)}.",
-        remedy="" if share < _MANY else "Look at the moments of the largest errors: blur, reflections, a bent board.",
+        remedy="" if share < _MANY else "Look at the frames of the largest errors: blur, reflections, a bent board.",
     )
 
 
@@ -284,7 +284,7 @@ def _lenses(rig: CameraRig, known: Mapping[str, Camera]) -> Iterator[Finding]:
                 check="lens",
                 level=level,
                 sentence=f"{camera.name}: its focal length came out {ratio - 1:+.1%} from what it was.",
-                remedy="It was zoomed or exchanged with another camera: check which pictures are its own.",
+                remedy="It was zoomed or exchanged with another camera: check which images are its own.",
                 camera=camera.name,
             )
 
@@ -295,7 +295,7 @@ def _missing(calibration: BoardCalibration) -> Iterator[Finding]:
             check="calibrated",
             level="wrong",
             sentence=f"{name} is not calibrated. {reason}",
-            remedy=f"Show the board to {name} and to a neighbouring camera together, in at least {_SHARED} moments.",
+            remedy=f"Show the board to {name} and to a neighbouring camera together, in at least {_SHARED} frames.",
             camera=name,
         )
 
@@ -312,7 +312,7 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
         focal = float(numbers[v, 0]) / float(rig[name].K[0, 0])
         fit = calibration.lenses.get(name)
         if focal == 0 and fit is not None and np.allclose(fit.camera.K, rig[name].K):
-            information = fit.information  # held while solving: what its own pictures said
+            information = fit.information  # held while solving: what its own images said
             focal = float(np.sqrt(max(np.linalg.pinv(information)[0, 0], 0))) / float(rig[name].K[0, 0])
         place = float(np.linalg.norm(position[v]))
         level = max(_level(focal, _FOCAL_SD), _level(place / size, _POSITION_SD), key=("ok", "odd", "wrong").index)
@@ -321,15 +321,15 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
                 check="certainty",
                 level=level,
                 sentence=f"{name}: its focal length is known to {focal:.2%} and its place to {place:.0f} mm.",
-                remedy="Show the board to it closer, slanted, and in all parts of the picture, together with others.",
+                remedy="Show the board to it closer, slanted, and in all parts of the image, together with others.",
                 camera=name,
             )
 
 
 def _connection(strength: F64, names: list[str]) -> Iterator[Finding]:
-    """The group of cameras that the fewest moments tie to the others: their poses and delays stand or fall with these.
+    """The group of cameras that the fewest frames tie to the others: their poses and time offsets stand or fall with these.
 
-    A delay and a shift look alike while the board moves evenly, so one short stretch does not tell them apart.
+    A time offset and a shift look alike while the board moves evenly, so one short stretch does not tell them apart.
     """
     groups = [
         list(group)
@@ -347,7 +347,7 @@ def _connection(strength: F64, names: list[str]) -> Iterator[Finding]:
         yield Finding(
             check="connection",
             level="odd",
-            sentence=f"{hanging} {hang} on the others by {ties[weakest]} moments.",
+            sentence=f"{hanging} {hang} on the others by {ties[weakest]} frames.",
             remedy="Show the board to one of them and one of the others together for longer, and move it unevenly.",
             camera=names[groups[weakest][0]],
         )
@@ -372,8 +372,8 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
         yield Finding(
             check="coverage",
             level="odd",
-            sentence=f"The board was in little of some pictures: {', '.join(little)}.",
-            remedy="Show the board to these cameras in the corners of the picture too.",
+            sentence=f"The board was in little of some images: {', '.join(little)}.",
+            remedy="Show the board to these cameras in the corners of the image too.",
         )
     if flat:
         yield Finding(
@@ -384,18 +384,18 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
         )
 
 
-def _latency(calibration: BoardCalibration) -> Iterator[Finding]:
-    if not calibration.latency:
+def _time_offset(calibration: BoardCalibration) -> Iterator[Finding]:
+    if not calibration.time_offset:
         return
     sd = calibration.solution.sd(slice(6, 7))[:, 0]
     posed = [v for v, name in enumerate(calibration.seen.cameras) if calibration.rig[name].posed]
-    late = {v: calibration.rig[calibration.seen.cameras[v]].latency_s for v in posed}
+    late = {v: calibration.rig[calibration.seen.cameras[v]].time_offset_s for v in posed}
     listed = ", ".join(f"{calibration.seen.cameras[v]} {late[v] * 1000:+.0f}" for v in posed)
     worst = max(float(sd[v]) for v in posed)
-    level: Level = "ok" if worst <= _LATENCY_SD_S else "odd"
+    level: Level = "ok" if worst <= _TIME_OFFSET_SD_S else "odd"
     yield Finding(
-        check="latency",
+        check="time_offset",
         level=level,
-        sentence=f"The cameras are not in step; delays in ms, to {worst * 1000:.1f} ms: {listed}. They are used.",
+        sentence=f"The cameras are not in step; time offsets in ms, to {worst * 1000:.1f} ms: {listed}. They are used.",
         remedy="" if level == "ok" else "Move the board briskly, from side to side, for some seconds in all views.",
     )

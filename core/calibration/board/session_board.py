@@ -9,7 +9,7 @@ from core.files import read_yaml, write_yaml
 from core.session import Session
 
 
-def own_board(session: Session, told: Board | None = None) -> Board:
+def session_board(session: Session, told: Board | None = None) -> Board:
     """The board that was told, unless it is the usual one and the session has its own."""
     if told is not None and told != Board():
         return told
@@ -19,6 +19,6 @@ def own_board(session: Session, told: Board | None = None) -> Board:
         return Board()  # a damaged note of it is no reason to stop
 
 
-def keep_board(session: Session, board: Board) -> None:
+def save_session_board(session: Session, board: Board) -> None:
     """Makes it the session's board."""
     write_yaml(session.layout.board, to_mapping(board))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import Pictures
+from core.calibration.board.bundle import Images
 from core.calibration.board.extrinsics import board_poses
 from core.errors import CoreError
 from core.geometry import project
@@ -16,7 +16,7 @@ from core.types.camera import CameraRig
 _STILL_MM, _STILL_RAD = 30.0, np.radians(4)
 
 
-def resting_pose(rig: CameraRig, seen: BoardObservations) -> tuple[F64, F64]:
+def static_board_pose(rig: CameraRig, seen: BoardObservations) -> tuple[F64, F64]:
     """Pose of a board that does not move, from everything that all cameras see of it.
 
     Args:
@@ -30,19 +30,19 @@ def resting_pose(rig: CameraRig, seen: BoardObservations) -> tuple[F64, F64]:
         CoreError: No posed camera saw it, or it was moved.
     """
     names = [n for n in seen.cameras if n in rig.names and rig[n].posed]
-    pictures = Pictures.of(seen)
-    pictures = pictures.where(np.isin(pictures.view, [seen.cameras.index(n) for n in names]))
-    poses = board_poses(pictures, [rig[n] if n in names else None for n in seen.cameras])
+    images = Images.of(seen)
+    images = images.where(np.isin(images.view, [seen.cameras.index(n) for n in names]))
+    poses = board_poses(images, [rig[n] if n in names else None for n in seen.cameras])
     if not poses.known.any():
         raise CoreError(
             "No calibrated camera saw the board on the floor.", "Lay it where at least one camera sees all of it."
         )
     back = [rig[n].pose if n in names else (np.eye(3), np.zeros(3)) for n in seen.cameras]
     R_camera, t_camera = (np.stack([b[i] for b in back]) for i in (0, 1))
-    view = pictures.view
+    view = images.view
     R = np.swapaxes(R_camera[view], -1, -2)[:, None] @ poses.R
     t = (np.swapaxes(R_camera[view], -1, -2)[:, None] @ (poses.t_mm - t_camera[view][:, None])[..., None])[..., 0]
-    # Of the two poses that a flat board may have in a picture, the one on which most pictures agree.
+    # Of the two poses that a flat board may have in an image, the one on which most images agree.
     flat_R, flat_t = R.reshape(-1, 3, 3), t.reshape(-1, 3)
     possible = np.isfinite(poses.error_px).ravel()
     flat_R, flat_t = flat_R[possible], flat_t[possible]

@@ -1,7 +1,7 @@
 """The board's way through time: poses at knots, smooth in between.
 
 Cameras that are not in step see a moving board in different places. With the board's pose as a function of time, each
-picture is compared with where the board was when that picture was taken.
+image is compared with where the board was when that image was taken.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from core.geometry.so3 import exp, log, right_jacobian, right_jacobian_inverse
 from core.types.arrays import F64, I64
 
 SPAN = 4  # knots that a pose depends on
-BREAK_S = 0.5  # a longer gap between moments tells nothing of the motion in between
+BREAK_S = 0.5  # a longer gap between frames tells nothing of the motion in between
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -66,7 +66,7 @@ def knots(time_s: F64, period_s: float) -> tuple[F64, I64]:
     piece = np.cumsum(begins) - 1
     pad = np.clip(period_s, 0.02, BREAK_S / 2)
     ends = np.append(begins[1:], True)
-    # Where the board was out of sight for a while, or a picture was late, its way bends as freely as elsewhere.
+    # Where the board was out of sight for a while, or an image was late, its way bends as freely as elsewhere.
     gap = np.diff(time_s)
     more = np.where(begins[1:], 0, np.maximum(np.ceil(gap / pad - 0.25).astype(int) - 1, 0))
     share = (np.arange(more.sum()) - np.repeat(np.cumsum(more) - more, more) + 1) / np.repeat(more + 1, more)

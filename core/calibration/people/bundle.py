@@ -1,10 +1,10 @@
-"""Bundle adjustment of cameras and the joints of people at moments, with a delay for every camera.
+"""Bundle adjustment of cameras and the joints of people at frames, with a time offset for every camera.
 
-A joint at a moment is a point by itself, so the points' part of the normal equations falls into blocks of three, and
+A joint at a frame is a point by itself, so the points' part of the normal equations falls into blocks of three, and
 the Schur complement on the cameras is all that has to be solved (Triggs et al., Bundle Adjustment - A Modern Synthesis,
-2000, section 6). A delay moves a camera's own observations along their tracks.
+2000, section 6). A time offset moves a camera's own observations along their tracks.
 
-Legend: V view, M moment, G person, J joint, N point, a joint of a person at a moment.
+Legend: V view, M frame, G person, J joint, N point, a joint of a person at a frame.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from core.calibration.people.tracks import Tracks
 from core.geometry.so3 import exp, hat
 from core.types.arrays import F64, I64
 
-TURN_SHIFT, DELAY = slice(0, 6), 6
+TURN_SHIFT, TIME_OFFSET = slice(0, 6), 6
 _KINK = 2.5  # residual, in units of the scale, from which on an observation counts less (Cauchy)
 _NEAR_MM = 50.0
-_USUAL_LATE_S = 0.3  # standard deviation of delays before anything is seen of them
+_USUAL_LATE_S = 0.3  # standard deviation of time offsets before anything is seen of them
 _LEAST_PX = 0.5  # nobody finds joints better than this
 _MOST_TURN = 0.5
 _BLOCK_S = 1.0  # errors of a 2D estimator last: stretches this long are taken to be independent of each other
@@ -36,30 +36,30 @@ class Placed:
     Attributes:
         R: (V, 3, 3) world to camera.
         t_mm: (V, 3).
-        latency_s: (V,) recorded time minus true time.
+        time_offset_s: (V,) recorded time minus true time.
         reached: (V,) whether anything is known of the camera.
     """
 
     R: F64
     t_mm: F64
-    latency_s: F64
+    time_offset_s: F64
     reached: np.ndarray
 
     def moved(self, step: F64) -> Placed:
-        """Changed by (V, 7): turn, shift, delay."""
+        """Changed by (V, 7): turn, shift, time offset."""
         turn = exp(step[:, :3])
         return dataclasses.replace(
             self,
             R=turn @ self.R,
             t_mm=(turn @ self.t_mm[..., None])[..., 0] + step[:, 3:6],
-            latency_s=self.latency_s + step[:, 6],
+            time_offset_s=self.time_offset_s + step[:, 6],
         )
 
-    def with_camera(self, view: int, R: F64, t_mm: F64, latency_s: float) -> Placed:
+    def with_camera(self, view: int, R: F64, t_mm: F64, time_offset_s: float) -> Placed:
         """With one camera placed anew."""
-        out = [self.R.copy(), self.t_mm.copy(), self.latency_s.copy(), self.reached.copy()]
-        out[0][view], out[1][view], out[2][view], out[3][view] = R, t_mm, latency_s, True
-        return Placed(R=out[0], t_mm=out[1], latency_s=out[2], reached=out[3])
+        out = [self.R.copy(), self.t_mm.copy(), self.time_offset_s.copy(), self.reached.copy()]
+        out[0][view], out[1][view], out[2][view], out[3][view] = R, t_mm, time_offset_s, True
+        return Placed(R=out[0], t_mm=out[1], time_offset_s=out[2], reached=out[3])
 
     def scaled(self, factor: float) -> Placed:
         """With all lengths changed."""
@@ -68,7 +68,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Joints:
-    """Which track of which camera shows which person at which moment.
+    """Which track of which camera shows which person at which frame.
 
     Attributes:
         at_s: (M,) true times.
@@ -78,14 +78,14 @@ class Joints:
     at_s: F64
     track: I64
 
-    def where(self, moments: np.ndarray) -> Joints:
-        """Some of the moments only."""
-        return Joints(at_s=self.at_s[moments], track=self.track[:, moments])
+    def where(self, frames: np.ndarray) -> Joints:
+        """Some of the frames only."""
+        return Joints(at_s=self.at_s[frames], track=self.track[:, frames])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Seen:
-    """What the cameras see of the points with the delays as they are now.
+    """What the cameras see of the points with the time offsets as they are now.
 
     Attributes:
         xy: (V, M, G, J, 2) on the ideal image plane, 0 where not seen.
@@ -108,7 +108,7 @@ class Solution:
         residual_px: (V, M, G, J) distance from what was seen, NaN where nothing was.
         weight: (V, M, G, J) by which an observation counts, 1 for ordinary ones.
         sigma_px: Usual error of a single detection with score 1, per coordinate.
-        covariance: (V, 7, 7) of turn in rad, shift in mm and delay in s, in the gauge in which it is smallest.
+        covariance: (V, 7, 7) of turn in rad, shift in mm and time offset in s, in the gauge in which it is smallest.
     """
 
     placed: Placed
@@ -136,9 +136,9 @@ class Solution:
 
 
 def look(tracks: Sequence[Tracks], placed: Placed, joints: Joints) -> Seen:
-    """Reads the tracks at the moments, each camera as late as it is; cameras that are not reached see nothing."""
+    """Reads the tracks at the frames, each camera as late as it is; cameras that are not reached see nothing."""
     samples = [
-        t.sample(joints.at_s + placed.latency_s[v], np.where(placed.reached[v], joints.track[v], -1))
+        t.sample(joints.at_s + placed.time_offset_s[v], np.where(placed.reached[v], joints.track[v], -1))
         for v, t in enumerate(tracks)
     ]
     return Seen(
@@ -174,13 +174,13 @@ def triangulate(placed: Placed, seen: Seen, focal_px: F64, weight: F64 | None = 
 def solve(
     tracks: Sequence[Tracks], start: Placed, joints: Joints, free: np.ndarray, *, steps: int = 12, loose: bool = False
 ) -> Solution:
-    """Levenberg-Marquardt over cameras, delays and points, with Cauchy's loss.
+    """Levenberg-Marquardt over cameras, time offsets and points, with Cauchy's loss.
 
     Args:
         tracks: (V,) people in each camera.
         start: First places; cameras that are not reached take no part.
         joints: Who is where.
-        free: (V, 7) what may change: turn, shift, delay.
+        free: (V, 7) what may change: turn, shift, time offset.
         steps: At most.
         loose: Whether to stop early, for a place that is refined later.
     """
@@ -199,7 +199,7 @@ def solve(
             trial = placed.moved(change)
             trial_seen = look(tracks, trial, joints)
             trial_xyz = np.asarray(xyz + move)
-            # The cost is compared on what is seen with the delays before and after, each per observation.
+            # The cost is compared on what is seen with the time offsets before and after, each per observation.
             after = _System.of(trial, trial_seen, trial_xyz, focal, free, system.sigma).cost
             if after < before:
                 accepted = True
@@ -341,7 +341,7 @@ class _System:
         """(V, 7, 7) sandwich estimate, robust against errors that last for up to a second.
 
         White, Maximum likelihood estimation of misspecified models, 1982, with stretches of time as clusters. What no
-        camera is fixed for, place, turn, size and common delay of the whole, is left out: of all gauges this gives the
+        camera is fixed for, place, turn, size and common time offset of the whole, is left out: of all gauges this gives the
         smallest errors.
         """
         V = len(self.free)

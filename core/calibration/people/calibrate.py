@@ -1,11 +1,11 @@
 """Cameras from people who walk about: a first rig without a board, or new poses for cameras that were moved.
 
 People are followed in each camera by itself. Two cameras are placed by the epipolar geometry of tracks that show the
-same person, the others by resection from the joints that are known by then, and all are adjusted together, with a delay
+same person, the others by resection from the joints that are known by then, and all are adjusted together, with a time offset
 for each. Feet, bodies and stature then give the world frame. Two published methods go a similar way: Takahashi et al.,
 Human Pose as Calibration Pattern, 2018, and Lee et al., Extrinsic Camera Calibration From a Moving Person, 2022.
 
-Legend: V view, M moment, G person at a moment, J joint.
+Legend: V view, M frame, G person at a frame, J joint.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.checks import Finding
-from core.calibration.people.bundle import DELAY, Joints, Placed, Solution
+from core.calibration.people.bundle import TIME_OFFSET, Joints, Placed, Solution
 from core.calibration.people.config import USUAL_STATURE_MM, PeopleConfig
 from core.calibration.people.findings import Measured, judge
 from core.calibration.people.moved import find_moved
@@ -42,11 +42,11 @@ class PeopleCalibration:
         missing: Name to the reason of each camera that could not be placed.
         rotation_sd_deg: Standard error of each solved camera's direction.
         position_sd_mm: Of its place.
-        latency_sd_s: Of its delay.
+        time_offset_sd_s: Of its time offset.
         noise_px: Usual error of a detected joint with full score, per coordinate.
         inlier_share: Of a camera's joints, by name.
         joint_share: Of each joint of the skeleton, inliers among all.
-        time_s: (M,) moments that were used.
+        time_s: (M,) frames that were used.
         xyz_mm: (M, G, J, 3) joints of people in the rig's frame.
         who: (M, G) number of the person, -1 for nobody.
         statures_mm: (P,) of people in the rig's scale.
@@ -59,7 +59,7 @@ class PeopleCalibration:
     missing: Mapping[str, str]
     rotation_sd_deg: Mapping[str, float]
     position_sd_mm: Mapping[str, float]
-    latency_sd_s: Mapping[str, float]
+    time_offset_sd_s: Mapping[str, float]
     noise_px: float
     inlier_share: Mapping[str, float]
     joint_share: Mapping[str, float]
@@ -83,7 +83,7 @@ def calibrate_from_people(
     Args:
         lenses: Cameras with their lenses.
         poses2d: Camera name to detections; P is not an identity.
-        time_s: Camera name to (T,) recorded seconds of its pictures, from one start for all; NaN where there is none.
+        time_s: Camera name to (T,) recorded seconds of its images, from one start for all; NaN where there is none.
         config: Settings.
         reporter: Told of progress; asked whether to stop.
 
@@ -105,12 +105,12 @@ def repair_from_people(
     config: PeopleConfig | None = None,
     reporter: Reporter | None = None,
 ) -> PeopleCalibration:
-    """New poses and delays for cameras that were moved; the others, and with them the world, stay as they are.
+    """New poses and time offsets for cameras that were moved; the others, and with them the world, stay as they are.
 
     Args:
         rig: As it was; an unposed camera counts as moved.
         poses2d: Camera name to detections.
-        time_s: Camera name to (T,) recorded seconds of its pictures.
+        time_s: Camera name to (T,) recorded seconds of its images.
         moved: Names of the moved cameras; empty to find out.
         config: Settings.
         reporter: Told of progress; asked whether to stop.
@@ -147,7 +147,7 @@ def repair_from_people(
     )
     while True:
         free = work.everyone(placed.reached & at)
-        free[placed.reached & at, DELAY] = work.config.latency
+        free[placed.reached & at, TIME_OFFSET] = work.config.time_offset
         joints, who, solution = work.refine(placed, free, (4.0, 2.0, 1.5))
         lost = placed.reached & at & (solution.inlier_share < _LEAST_INLIERS)
         if not lost.any():
@@ -159,8 +159,10 @@ def repair_from_people(
 def _first_rig(work: Placing, joints: Joints, who: I64, solution: Solution) -> PeopleCalibration:
     """The world frame and what there is to say about a rig that was made from nothing."""
     placed = solution.placed
-    if work.config.latency and placed.reached.any():
-        placed = dataclasses.replace(placed, latency_s=placed.latency_s - np.median(placed.latency_s[placed.reached]))
+    if work.config.time_offset and placed.reached.any():
+        placed = dataclasses.replace(
+            placed, time_offset_s=placed.time_offset_s - np.median(placed.time_offset_s[placed.reached])
+        )
     local = _rig(work.lenses, placed, placed.reached)
     sure = solution.sure_mm
     world = world_of(local, sure, who, work.skeleton)
@@ -207,7 +209,7 @@ def _repaired(
 
 def _rig(lenses: CameraRig, placed: Placed, views: np.ndarray) -> CameraRig:
     cameras = [
-        c.replace(R=placed.R[v], t_mm=placed.t_mm[v], latency_s=float(placed.latency_s[v]), rmse_px=None)
+        c.replace(R=placed.R[v], t_mm=placed.t_mm[v], time_offset_s=float(placed.time_offset_s[v]), rmse_px=None)
         if views[v]
         else c.replace(R=None, t_mm=None, rmse_px=None)
         for v, c in enumerate(lenses)
@@ -280,7 +282,7 @@ def _result(
         missing=missing,
         rotation_sd_deg={n: float(np.degrees(np.sqrt(np.trace(c[:3, :3])))) for n, c in covariance.items()},
         position_sd_mm={n: float(scale * np.sqrt(np.trace(c[3:6, 3:6]))) for n, c in covariance.items()},
-        latency_sd_s={n: float(np.sqrt(c[DELAY, DELAY])) for n, c in covariance.items()},
+        time_offset_sd_s={n: float(np.sqrt(c[TIME_OFFSET, TIME_OFFSET])) for n, c in covariance.items()},
         noise_px=solution.sigma_px,
         inlier_share=share,
         joint_share={
@@ -299,11 +301,11 @@ def _result(
         missing=missing,
         rotation_sd_deg=out.rotation_sd_deg,
         position_sd_mm=out.position_sd_mm,
-        latency_sd_s=out.latency_sd_s,
-        latency=work.config.latency,
+        time_offset_sd_s=out.time_offset_sd_s,
+        time_offset=work.config.time_offset,
         noise_px=out.noise_px,
         inlier_share=share,
-        moments=int((who >= 0).any(1).sum()) if who.size else 0,
+        frames=int((who >= 0).any(1).sum()) if who.size else 0,
         area_m2=world.area * scale**2 / 1e6 if world is not None else float("nan"),
         tilt_deg=world.tilt_deg if world is not None else float("nan"),
         scale=remarks[0] if remarks[0].startswith("The scale") else "",

@@ -15,10 +15,10 @@ class PeopleConfig:
         stature_mm: Mean height of the people in the take, from sole to crown; 0 is unknown, and 1750 is assumed.
         distance_mm: A measured distance between the two cameras of `between`, which then sets the scale; 0 is unknown.
         between: Names of these two cameras.
-        latency: Whether each camera's delay is solved for.
+        time offset: Whether each camera's time offset is solved for.
     """
 
     stature_mm: float = 0.0
     distance_mm: float = 0.0
     between: tuple[str, ...] = ()
-    latency: bool = True
+    time_offset: bool = True

@@ -11,8 +11,8 @@ from core.calibration.checks import Finding, Level
 from core.types.camera import CameraRig
 
 _AREA_M2 = (0.3, 2.0)
-_MOMENTS = (20, 60)
-_NOISE = 0.006  # of the longer side of the picture
+_FRAMES = (20, 60)
+_NOISE = 0.006  # of the longer side of the image
 _SHARE = 0.7
 _TURN_DEG, _PLACE = 0.5, 0.015
 _LATE_S = 0.02
@@ -28,11 +28,11 @@ class Measured:
         missing: Name to reason of cameras without a place.
         rotation_sd_deg: Standard errors by name,
         position_sd_mm: also of places
-        latency_sd_s: and delays.
-        latency: Whether delays were looked for.
+        time_offset_sd_s: and time offsets.
+        time offset: Whether time offsets were looked for.
         noise_px: Usual error of a joint.
         inlier_share: Of joints, by camera.
-        moments: In which two cameras agree on somebody.
+        frames: In which two cameras agree on somebody.
         area_m2: Of the floor that feet went over; NaN where feet are not seen.
         tilt_deg: Between bodies and floor; NaN where the floor could not be measured.
         scale: Sentence on the scale, empty where it is as before.
@@ -42,11 +42,11 @@ class Measured:
     missing: Mapping[str, str]
     rotation_sd_deg: Mapping[str, float]
     position_sd_mm: Mapping[str, float]
-    latency_sd_s: Mapping[str, float]
-    latency: bool
+    time_offset_sd_s: Mapping[str, float]
+    time_offset: bool
     noise_px: float
     inlier_share: Mapping[str, float]
-    moments: int
+    frames: int
     area_m2: float
     tilt_deg: float
     scale: str
@@ -54,7 +54,7 @@ class Measured:
 
 def judge(measured: Measured) -> tuple[Finding, ...]:
     """Findings on cameras, people and errors."""
-    parts = (_cameras, _people, _fit, _errors, _delays)
+    parts = (_cameras, _people, _fit, _errors, _time_offsets)
     return tuple(finding for part in parts for finding in part(measured))
 
 
@@ -85,11 +85,11 @@ def _people(m: Measured) -> Iterator[Finding]:
             sentence=f"People walked over {m.area_m2:.1f} square metres.",
             remedy="" if area == "ok" else "Let somebody walk all over the floor that the cameras see.",
         )
-    count: Level = "wrong" if m.moments < _MOMENTS[0] else "odd" if m.moments < _MOMENTS[1] else "ok"
+    count: Level = "wrong" if m.frames < _FRAMES[0] else "odd" if m.frames < _FRAMES[1] else "ok"
     yield Finding(
-        check="moments",
+        check="frames",
         level=count,
-        sentence=f"Cameras agree on people in {m.moments} moments.",
+        sentence=f"Cameras agree on people in {m.frames} frames.",
         remedy="" if count == "ok" else "Use a take of half a minute or more.",
     )
     if not m.scale:
@@ -117,7 +117,7 @@ def _fit(m: Measured) -> Iterator[Finding]:
         check="joints",
         level="odd" if noisy else "ok",
         sentence=f"Joints fit to {m.noise_px:.1f} px.",
-        remedy="Use another 2D estimator, or larger people in the pictures; check the lenses." if noisy else "",
+        remedy="Use another 2D estimator, or larger people in the images; check the lenses." if noisy else "",
     )
     for name, share in m.inlier_share.items():
         if share < _SHARE:
@@ -142,7 +142,7 @@ def _errors(m: Measured) -> Iterator[Finding]:
             level="odd",
             sentence=f"{name} is certain to {m.rotation_sd_deg[name]:.2f} degrees and "
             f"{m.position_sd_mm[name]:.0f} mm only.",
-            remedy="Use a longer take in which people come near this camera and cross its whole picture.",
+            remedy="Use a longer take in which people come near this camera and cross its whole image.",
             camera=name,
         )
     if m.rotation_sd_deg and not bad:
@@ -154,22 +154,22 @@ def _errors(m: Measured) -> Iterator[Finding]:
         )
 
 
-def _delays(m: Measured) -> Iterator[Finding]:
-    if not m.latency:
+def _time_offsets(m: Measured) -> Iterator[Finding]:
+    if not m.time_offset:
         return
-    for name, sd in m.latency_sd_s.items():
-        late = m.rig[name].latency_s
+    for name, sd in m.time_offset_sd_s.items():
+        late = m.rig[name].time_offset_s
         if sd > _LATE_S:
             yield Finding(
-                check="latency",
+                check="time_offset",
                 level="odd",
-                sentence=f"{name}: its delay is certain to {1e3 * sd:.0f} ms only.",
+                sentence=f"{name}: its time offset is certain to {1e3 * sd:.0f} ms only.",
                 remedy="Let people move faster in view of this camera.",
                 camera=name,
             )
         elif abs(late) > 1e-3:
             yield Finding(
-                check="latency",
+                check="time_offset",
                 level="ok",
                 sentence=f"{name} is {abs(1e3 * late):.0f} ms {'late' if late > 0 else 'early'} "
                 f"(error {1e3 * sd:.1f} ms).",

@@ -1,6 +1,6 @@
 """Who is who in several cameras, and how a camera stands: by epipolar geometry to another one, or by resection.
 
-Legend: V view, M moment, K track, J joint, G person.
+Legend: V view, M frame, K track, J joint, G person.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from core.types.arrays import F64, I64
 LAGS_S = (0.0, -0.1, 0.1, -0.2, 0.2)
 _MOST_PAIRS, _MOST_POINTS = 6, 300
 _LEAST_POINTS = 40
-_MOST_TRIED = 40  # moments in which a guess is tried out
+_MOST_TRIED = 40  # frames in which a guess is tried out
 _LOOSE, _STRICT = 2.0, 1.0  # of the tolerance
-_ENOUGH = 0.8  # share that fits with which no other delay is tried
+_ENOUGH = 0.8  # share that fits with which no other time offset is tried
 _STRANGER = 0.15  # share of a track's joints below which nobody seen by the other camera is meant
 _AGREE, _AGREE_MERGED = 0.5, 0.4  # share of the most that two tracks could agree
 _LEAST_SHARED = 24  # joints that two tracks must share to be compared
@@ -34,14 +34,14 @@ class Guess:
     Attributes:
         R: (3, 3) and
         t_mm: (3,) from the other camera's frame, or the world's.
-        latency_s: Its delay, against the other camera's.
+        time_offset_s: Its time offset, against the other camera's.
         score: Joints that fit, each counting up to 1.
         most: What the score could be if all fitted.
     """
 
     R: F64
     t_mm: F64
-    latency_s: float
+    time_offset_s: float
     score: float
     most: float
 
@@ -118,10 +118,10 @@ def seed(
     Args:
         first: People in the first camera.
         second: In the second.
-        at_s: (M,) moments.
+        at_s: (M,) frames.
         tolerance_px: Largest error of a joint that fits.
         rng: Source of chance.
-        lags_s: Delays of the second camera to try.
+        lags_s: Time offsets of the second camera to try.
     """
     import cv2
 
@@ -152,7 +152,11 @@ def seed(
             if best is None or score > best.score:
                 _, R, t, _ = cv2.recoverPose(E, one, two, np.eye(3), mask=mask.copy())
                 best = Guess(
-                    R=np.asarray(R, np.float64), t_mm=np.ravel(t).astype(float), latency_s=lag, score=score, most=most
+                    R=np.asarray(R, np.float64),
+                    t_mm=np.ravel(t).astype(float),
+                    time_offset_s=lag,
+                    score=score,
+                    most=most,
                 )
     return best
 
@@ -179,19 +183,19 @@ def resect(
 
     Args:
         tracks: People in the camera.
-        at_s: (M,) moments.
+        at_s: (M,) frames.
         xyz_mm: (M, G, J, 3) joints, NaN where not known.
         tolerance_px: Largest error of a joint that fits.
         rng: Source of chance.
-        former: Rotation, translation and delay that it once had: they may still be nearest.
-        lags_s: Delays to try.
+        former: Rotation, translation and time offset that it once had: they may still be nearest.
+        lags_s: Time offsets to try.
     """
     tried = np.unique(np.linspace(0, len(at_s) - 1, _MOST_TRIED).astype(int))
 
     def rated(R: F64, t_mm: F64, late_s: float, there: Sampled) -> Guess:
         distance = _reprojection_px(R, t_mm, xyz_mm[tried], there.xy[tried], tracks.focal_px)
         score, most = _best(*_score(distance, _LOOSE * tolerance_px, (0, 3)), (0,))
-        return Guess(R=R, t_mm=t_mm, latency_s=late_s, score=score, most=most)
+        return Guess(R=R, t_mm=t_mm, time_offset_s=late_s, score=score, most=most)
 
     best: Guess | None = None
     if former is not None:
@@ -279,7 +283,7 @@ def group(
     Args:
         tracks: (V,) people in each camera.
         placed: The cameras.
-        at_s: (M,) moments to compare.
+        at_s: (M,) frames to compare.
         tolerance_px: (V,) largest error of a joint that fits.
         views: (V,) bool, cameras to join; all that are placed when None.
     """
@@ -290,7 +294,7 @@ def group(
     total = int(offset[-1])
     score, shared = np.zeros((total, total)), np.zeros((total, total))
     conflict = np.zeros((total, total), bool)
-    samples = [all_tracks(t, at_s + placed.latency_s[v]) if counts[v] else None for v, t in enumerate(tracks)]
+    samples = [all_tracks(t, at_s + placed.time_offset_s[v]) if counts[v] else None for v, t in enumerate(tracks)]
     agreement, compared = np.full((V, V), np.nan), np.zeros((V, V))
     for i in range(V):
         mine = slice(offset[i], offset[i + 1])
@@ -355,7 +359,7 @@ def _agglomerate(score: F64, shared: F64, conflict: np.ndarray) -> I64:
 
 
 def joints_of(tracks: Sequence[Tracks], placed: Placed, people: People, at_s: F64) -> tuple[Joints, I64]:
-    """The tracks to read at every moment, and (M, G) who they show, -1 for nobody.
+    """The tracks to read at every frame, and (M, G) who they show, -1 for nobody.
 
     People who are there at different times share a column.
     """
@@ -364,7 +368,7 @@ def joints_of(tracks: Sequence[Tracks], placed: Placed, people: People, at_s: F6
     for v, t in enumerate(tracks):
         if not placed.reached[v] or not t.count:
             continue
-        span = t.span_s - placed.latency_s[v]
+        span = t.span_s - placed.time_offset_s[v]
         margin = 0.5 * t.reach_s
         for k in np.flatnonzero(people.person[v] >= 0):
             there = (at_s >= span[k, 0] - margin) & (at_s <= span[k, 1] + margin)

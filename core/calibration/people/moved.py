@@ -7,15 +7,15 @@ import itertools
 
 import numpy as np
 
-from core.calibration.people.bundle import DELAY, TURN_SHIFT, Placed, Solution, solve
+from core.calibration.people.bundle import TIME_OFFSET, TURN_SHIFT, Placed, Solution, solve
 from core.calibration.people.matching import all_tracks, epipolar_px, essential
 from core.calibration.people.placing import COMPARED, Placing, spread
 from core.errors import CoreError
 from core.progress import check
 from core.types.arrays import F64
 
-_MOVED, _MOVED_PX = 1.8, 0.0015  # times, and share of the picture, by which a moved camera disagrees more than others
-_MOVED_NOISE = 1.5  # of the usual error of a joint by which people seem shifted in a moved camera's picture
+_MOVED, _MOVED_PX = 1.8, 0.0015  # times, and share of the image, by which a moved camera disagrees more than others
+_MOVED_NOISE = 1.5  # of the usual error of a joint by which people seem shifted in a moved camera's image
 _LEAST_SHARED = 24  # joints that two tracks must share to be compared
 
 
@@ -56,7 +56,7 @@ def _far_off(placing: Placing, old: Placed) -> np.ndarray:
 
 
 def _slightly_off(placing: Placing, old: Placed) -> int | None:
-    """The camera with which people fit best if it alone may move, where that moves its picture by enough."""
+    """The camera with which people fit best if it alone may move, where that moves its image by enough."""
     at = spread(placing.at_s, COMPARED)
     _, joints, who = placing.matched(old, at, 4.0)
     if not who.size:
@@ -66,7 +66,7 @@ def _slightly_off(placing: Placing, old: Placed) -> int | None:
     for v in np.flatnonzero(old.reached).tolist():
         check(placing.reporter)
         free = np.zeros((len(placing.lenses), 7), bool)
-        free[v, TURN_SHIFT], free[v, DELAY] = True, placing.config.latency
+        free[v, TURN_SHIFT], free[v, TIME_OFFSET] = True, placing.config.time_offset
         solution = solve(placing.tracks, old, joints, free, steps=10)
         loss = float(np.nanmean(np.log1p((solution.residual_px / (2.5 * sigma)) ** 2)))
         if best is None or loss < best[0]:
@@ -89,7 +89,7 @@ def disagreement_px(placing: Placing, placed: Placed) -> F64:
     """(V, V) median epipolar distance between cameras, px, each track with the one that fits best; NaN without."""
     V = len(placing.lenses)
     at = spread(placing.at_s, COMPARED)
-    samples = [all_tracks(t, at + placed.latency_s[v]) for v, t in enumerate(placing.tracks)]
+    samples = [all_tracks(t, at + placed.time_offset_s[v]) for v, t in enumerate(placing.tracks)]
     out = np.full((V, V), np.nan)
     for i, j in itertools.combinations(range(V), 2):
         if not (placed.reached[i] and placed.reached[j]):

@@ -1,6 +1,6 @@
 """First places of cameras from people, one camera after the other, and their adjustment.
 
-Legend: V view, M moment, G person at a moment, J joint.
+Legend: V view, M frame, G person at a frame, J joint.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.calibration.people.bundle import DELAY, TURN_SHIFT, Joints, Placed, Solution, solve
+from core.calibration.people.bundle import TIME_OFFSET, TURN_SHIFT, Joints, Placed, Solution, solve
 from core.calibration.people.config import USUAL_STATURE_MM, PeopleConfig
 from core.calibration.people.matching import LAGS_S, Guess, People, group, joints_of, resect, seed
 from core.calibration.people.tracks import Tracks, follow
@@ -23,17 +23,17 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.skeleton import Skeleton
 
-COMPARED = 120  # moments that suffice to compare tracks
-_STEP_S = 0.18  # between moments: their joints are then read off different pictures
-_WANTED_MOMENTS, _MOST_MOMENTS, _FEW_MOMENTS = 80, 300, 90
-_MOST_PICTURES, _BURST_S = 3000, 8.0  # of a camera that are looked at, and how long they follow each other
-_LEAST_MOMENTS = 8
-_TOLERANCE = 0.0065  # of the longer side of the picture: about 12 px of 1920
+COMPARED = 120  # frames that suffice to compare tracks
+_STEP_S = 0.18  # between frames: their joints are then read off different images
+_WANTED_FRAMES, _MOST_FRAMES, _FEW_FRAMES = 80, 300, 90
+_MOST_IMAGES, _BURST_S = 3000, 8.0  # of a camera that are looked at, and how long they follow each other
+_LEAST_FRAMES = 8
+_TOLERANCE = 0.0065  # of the longer side of the image: about 12 px of 1920
 _APART_MM = 4000.0
 _MOST_SEEDS, _MOST_TRIED = 15, 5
 _GOOD_FIT, _GOOD_BODIES = 0.7, 0.9
 _LEAST_SHARE = 0.35
-_CERTAIN = 2.5  # standard errors from which on a delay is believed
+_CERTAIN = 2.5  # standard errors from which on a time offset is believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,7 +44,7 @@ class Placing:
         lenses: Cameras with their lenses.
         tracks: (V,) people in each.
         skeleton: Of their joints.
-        at_s: (M,) moments in which two cameras or more show somebody.
+        at_s: (M,) frames in which two cameras or more show somebody.
         tolerance_px: (V,) largest error of a joint that fits.
         config: Settings.
         reporter: Told of progress; asked whether to stop.
@@ -69,10 +69,10 @@ class Placing:
         config: PeopleConfig,
         reporter: Reporter,
     ) -> Placing:
-        """Follows the people of every camera and chooses moments.
+        """Follows the people of every camera and chooses frames.
 
         Raises:
-            CoreError: A camera without 2D poses, or too few moments in which two cameras show somebody.
+            CoreError: A camera without 2D poses, or too few frames in which two cameras show somebody.
         """
         missing = [n for n in lenses.names if n not in poses2d or n not in time_s]
         if missing:
@@ -88,10 +88,10 @@ class Placing:
             reporter.progress(v, 3 * len(lenses), "Following people in each camera")
             times = np.asarray(time_s[camera.name], float)
             tracks.append(follow(camera, poses2d[camera.name], times, _bursts(times)))
-        at_s = _moments(tracks)
-        if len(at_s) < _LEAST_MOMENTS:
+        at_s = _frames(tracks)
+        if len(at_s) < _LEAST_FRAMES:
             raise CoreError(
-                f"Two cameras see people at the same time in {len(at_s)} moments only.",
+                f"Two cameras see people at the same time in {len(at_s)} frames only.",
                 "Film people who walk where several cameras see them, for half a minute or more.",
             )
         return cls(
@@ -108,28 +108,28 @@ class Placing:
         """No camera placed."""
         V = len(self.lenses)
         return Placed(
-            R=np.tile(np.eye(3), (V, 1, 1)), t_mm=np.zeros((V, 3)), latency_s=np.zeros(V), reached=np.zeros(V, bool)
+            R=np.tile(np.eye(3), (V, 1, 1)), t_mm=np.zeros((V, 3)), time_offset_s=np.zeros(V), reached=np.zeros(V, bool)
         )
 
     def pair(self, first: int, second: int, guess: Guess) -> Placed:
         """Two cameras, some metres apart as they mostly are."""
         placed = self.nowhere().with_camera(first, np.eye(3), np.zeros(3), 0.0)
-        return placed.with_camera(second, guess.R, _APART_MM * guess.t_mm, guess.latency_s)
+        return placed.with_camera(second, guess.R, _APART_MM * guess.t_mm, guess.time_offset_s)
 
     def as_in_rig(self) -> Placed:
         """The cameras that have a pose, as they are."""
         placed = self.nowhere()
         for v, camera in enumerate(self.lenses):
             if camera.posed:
-                placed = placed.with_camera(v, *camera.pose, camera.latency_s)
+                placed = placed.with_camera(v, *camera.pose, camera.time_offset_s)
         return placed
 
     def everyone(self, views: np.ndarray) -> np.ndarray:
-        """(V, 7) what is free: poses of these cameras, and their delays but for the first one's."""
+        """(V, 7) what is free: poses of these cameras, and their time offsets but for the first one's."""
         free = np.zeros((len(self.lenses), 7), bool)
         free[views, TURN_SHIFT] = True
-        if self.config.latency:
-            free[np.flatnonzero(views)[1:], DELAY] = True
+        if self.config.time_offset:
+            free[np.flatnonzero(views)[1:], TIME_OFFSET] = True
         return free
 
     def matched(self, placed: Placed, at_s: F64, tolerance: float = 1.0) -> tuple[People, Joints, I64]:
@@ -170,7 +170,7 @@ class Placing:
 
     def _bodies(self, placed: Placed) -> float:
         """How human the people are that the placed cameras see, 0 to 1."""
-        _, joints, who = self.matched(placed, spread(self.at_s, _FEW_MOMENTS), 2.0)
+        _, joints, who = self.matched(placed, spread(self.at_s, _FEW_FRAMES), 2.0)
         if not who.size:
             return 0.0
         still = np.zeros((len(self.lenses), 7), bool)
@@ -184,12 +184,12 @@ class Placing:
         order = np.argsort(-shared, axis=None)[:_MOST_SEEDS]
         found = []
         for i, j in (divmod(int(o), len(self.lenses)) for o in order):
-            if shared[i, j] < _LEAST_MOMENTS:
+            if shared[i, j] < _LEAST_FRAMES:
                 continue
             check(self.reporter)
             tolerance = float(self.tolerance_px[[i, j]].mean())
             guess = seed(
-                self.tracks[i], self.tracks[j], at, tolerance, self.rng, LAGS_S if self.config.latency else (0.0,)
+                self.tracks[i], self.tracks[j], at, tolerance, self.rng, LAGS_S if self.config.time_offset else (0.0,)
             )
             if guess is not None and guess.share >= _LEAST_SHARE:
                 worth = guess.score * guess.share * _crossing(self.tracks[i], self.tracks[j], guess)
@@ -208,13 +208,13 @@ class Placing:
         Raises:
             CoreError: The placed cameras agree on nobody.
         """
-        at = spread(self.at_s, _FEW_MOMENTS)
+        at = spread(self.at_s, _FEW_FRAMES)
         size = float("nan") if not fixed.any() else 1.0
-        usual = float(np.median(placed.latency_s[fixed])) if fixed.any() else 0.0
-        lags = [usual + lag for lag in LAGS_S] if self.config.latency else [usual]
+        usual = float(np.median(placed.time_offset_s[fixed])) if fixed.any() else 0.0
+        lags = [usual + lag for lag in LAGS_S] if self.config.time_offset else [usual]
         while True:
             _, joints, who = self.matched(placed, at, 2.0)
-            if not who.size or (who >= 0).sum() < _LEAST_MOMENTS:
+            if not who.size or (who >= 0).sum() < _LEAST_FRAMES:
                 raise CoreError("The cameras agree on nobody.", "Film people where several cameras see them.")
             free = self.everyone(placed.reached & ~fixed)
             solution = solve(self.tracks, placed, joints, free, steps=8, loose=True)
@@ -231,49 +231,51 @@ class Placing:
                 check(self.reporter)
                 hint = None
                 if former is not None and former.reached[v]:
-                    hint = former.R[v], former.t_mm[v], float(former.latency_s[v])
+                    hint = former.R[v], former.t_mm[v], float(former.time_offset_s[v])
                 guess = resect(self.tracks[v], at, good, float(self.tolerance_px[v]), self.rng, hint, lags)
                 if guess is not None and guess.share >= _LEAST_SHARE:
                     guesses[v] = guess
             if not guesses:
                 return placed
             view, best = max(guesses.items(), key=lambda item: item[1].score)
-            placed = placed.with_camera(view, best.R, best.t_mm, best.latency_s)
+            placed = placed.with_camera(view, best.R, best.t_mm, best.time_offset_s)
 
     def refine(
         self, placed: Placed, free: np.ndarray, tolerances: Sequence[float] = (2.0, 1.5)
     ) -> tuple[Joints, I64, Solution]:
-        """The adjustment with all moments, people matched anew in between; delays are dropped where there are none."""
+        """The adjustment with all frames, people matched anew in between; time offsets are dropped where there are none."""
         for n, tolerance in enumerate(tolerances):
             check(self.reporter)
             self.reporter.progress(2 + n / len(tolerances), 3, "Adjusting cameras")
             _, joints, who = self.matched(placed, self.at_s, tolerance)
             solution = solve(self.tracks, placed, joints, free)
             placed = solution.placed
-        late = free[:, DELAY]
-        usual = float(np.median(placed.latency_s[placed.reached & ~late])) if (placed.reached & ~late).any() else 0.0
-        sd = np.sqrt(solution.covariance[:, DELAY, DELAY])
-        if late.any() and (np.abs(placed.latency_s[late] - usual) < _CERTAIN * sd[late]).all():
-            free, latency = free.copy(), placed.latency_s.copy()
-            free[:, DELAY], latency[late] = False, usual
-            again = solve(self.tracks, dataclasses.replace(placed, latency_s=latency), joints, free)
-            # What the delays' errors were is still worth telling.
+        late = free[:, TIME_OFFSET]
+        usual = (
+            float(np.median(placed.time_offset_s[placed.reached & ~late])) if (placed.reached & ~late).any() else 0.0
+        )
+        sd = np.sqrt(solution.covariance[:, TIME_OFFSET, TIME_OFFSET])
+        if late.any() and (np.abs(placed.time_offset_s[late] - usual) < _CERTAIN * sd[late]).all():
+            free, time_offset = free.copy(), placed.time_offset_s.copy()
+            free[:, TIME_OFFSET], time_offset[late] = False, usual
+            again = solve(self.tracks, dataclasses.replace(placed, time_offset_s=time_offset), joints, free)
+            # What the time offsets' errors were is still worth telling.
             covariance = again.covariance.copy()
-            covariance[:, DELAY, DELAY] = sd**2
+            covariance[:, TIME_OFFSET, TIME_OFFSET] = sd**2
             solution = dataclasses.replace(again, covariance=covariance)
         self.reporter.progress(3, 3, "Adjusting cameras")
         return joints, who, solution
 
 
 def _bursts(time_s: F64) -> np.ndarray:
-    """(T,) pictures to look at: all of a short take, evenly spread stretches of a long one."""
+    """(T,) images to look at: all of a short take, evenly spread stretches of a long one."""
     known = np.isfinite(time_s)
-    if known.sum() <= _MOST_PICTURES:
+    if known.sum() <= _MOST_IMAGES:
         return known
     start, end = float(np.nanmin(time_s)), float(np.nanmax(time_s))
     stretch = np.floor((np.where(known, time_s, start) - start) / _BURST_S).astype(int)
     count = int((end - start) // _BURST_S) + 1
-    wanted = max(1, int(count * _MOST_PICTURES / known.sum()))
+    wanted = max(1, int(count * _MOST_IMAGES / known.sum()))
     chosen = np.unique(np.round(np.linspace(0, count - 1, wanted)).astype(int))
     return known & np.isin(stretch, chosen)
 
@@ -287,17 +289,17 @@ def _anyone(tracks: Tracks, at_s: F64) -> np.ndarray:
     return np.asarray(np.asarray((tracks.score > 0).any((1, 2)))[near] & close)
 
 
-def _moments(tracks: Sequence[Tracks]) -> F64:
+def _frames(tracks: Sequence[Tracks]) -> F64:
     """(M,) true times, evenly spread, at which two cameras or more show somebody."""
     known = [t.time_s for t in tracks if t.count and len(t.time_s)]
     if len(known) < 2:
         return np.zeros(0)
     start, end = min(t[0] for t in known), max(t[-1] for t in known)
-    # Of a short take, moments follow each other more closely, down to single pictures.
-    picture_s = float(np.median(np.concatenate([np.diff(t) for t in known])))
-    grid = np.arange(start, end, min(_STEP_S, max((end - start) / _WANTED_MOMENTS, picture_s)))
+    # Of a short take, frames follow each other more closely, down to single images.
+    image_s = float(np.median(np.concatenate([np.diff(t) for t in known])))
+    grid = np.arange(start, end, min(_STEP_S, max((end - start) / _WANTED_FRAMES, image_s)))
     shown = np.sum([_anyone(t, grid) for t in tracks], axis=0) >= 2
-    return spread(grid[shown], _MOST_MOMENTS)
+    return spread(grid[shown], _MOST_FRAMES)
 
 
 def spread(at_s: F64, most: int) -> F64:

@@ -1,10 +1,10 @@
-"""People followed through the pictures of one camera, and where their joints are at any time between two pictures.
+"""People followed through the images of one camera, and where their joints are at any time between two images.
 
 Joints are read off a parabola that is fitted to a tenth of a second on either side. It gives the velocity, which the
-camera's delay needs, and noise that does not depend on where between two pictures a moment falls: joints interpolated
-half way would be less noisy, and delays of half a picture would seem to fit best.
+camera's time offset needs, and noise that does not depend on where between two images a frame falls: joints interpolated
+half way would be less noisy, and time offsets of half an image would seem to fit best.
 
-Legend: T picture, P detection, K track, J joint, M moment, G person, W picture of a window.
+Legend: T image, P detection, K track, J joint, M frame, G person, W image of a window.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from core.types.arrays import F64, I64
 from core.types.camera import Camera
 from core.types.pose2d import Pose2D
 
-_GAP_S, _MOST_GAP = 0.35, 12  # longest pause that is bridged, seconds and pictures
+_GAP_S, _MOST_GAP = 0.35, 12  # longest pause that is bridged, seconds and images
 _NEAR, _FASTEST = 0.045, 1.3  # of a person's size that joints seem to move by noise, and move in a second at most
 _CLOSE = 0.25  # of a person's size at which two people can no longer be told apart
 _RATIO = 1.6  # the next best continuation must be this much further away
@@ -28,12 +28,12 @@ _LEAST_COMMON = 4  # joints that two detections must share
 _LEAST_S = 0.4
 _MOST_TRACKS = 60
 _LEAST_SCORE = 0.2
-_REACH_S, _REACH_PICTURES = 0.09, 2.6
+_REACH_S, _REACH_IMAGES = 0.09, 2.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sampled:
-    """Joints at moments.
+    """Joints at frames.
 
     Attributes:
         xy: (M, G, J, 2) on the ideal image plane; NaN where not known.
@@ -52,7 +52,7 @@ class Tracks:
 
     Attributes:
         focal_px: Mean focal length.
-        time_s: (T,) recorded times of the pictures, increasing.
+        time_s: (T,) recorded times of the images, increasing.
         xy: (T, K, J, 2) on the ideal image plane, NaN where not seen.
         score: (T, K, J), 0 where not seen.
     """
@@ -69,16 +69,16 @@ class Tracks:
 
     @property
     def span_s(self) -> F64:
-        """(K, 2) recorded times of the first and last picture of each track."""
+        """(K, 2) recorded times of the first and last image of each track."""
         seen = np.asarray((self.score > 0).any(-1))
         first, last = seen.argmax(0), len(seen) - 1 - seen[::-1].argmax(0)
         return np.stack([self.time_s[first], self.time_s[last]], -1)
 
     @property
     def reach_s(self) -> float:
-        """How far on either side of a moment pictures count."""
+        """How far on either side of a frame images count."""
         step = float(np.median(np.diff(self.time_s))) if len(self.time_s) > 1 else _REACH_S
-        return max(_REACH_S, _REACH_PICTURES * step)
+        return max(_REACH_S, _REACH_IMAGES * step)
 
     def sample(self, at_s: F64, track: I64) -> Sampled:
         """Joints at recorded times.
@@ -106,7 +106,7 @@ class Tracks:
         precision = np.where(known, sure, 0.0)
         weight = precision * kernel[:, :, None, None]
         value, slope, information = _parabola(away, np.where(known[..., None], xy, 0.0), weight, precision)
-        # A parabola must not be read off beyond its pictures.
+        # A parabola must not be read off beyond its images.
         near = (weight > 0) & (np.abs(away) < 0.6)[:, :, None, None]
         good = near.any(1) & (information > 0.05)
         return Sampled(
@@ -130,23 +130,23 @@ def _parabola(away: F64, xy: F64, weight: F64, precision: F64) -> tuple[F64, F64
     M, W = weight.shape[:2]
     powers = np.swapaxes(away[..., None] ** np.arange(5), 1, 2)  # (M, 5, W)
 
-    def moments(values: F64, order: int) -> F64:
+    def frames(values: F64, order: int) -> F64:
         """(order, M, ...) sums over the window with rising powers of time."""
         total = powers[:, :order] @ values.reshape(M, W, -1)
         return np.moveaxis(total.reshape(M, order, *values.shape[2:]), 1, 0)
 
-    m0, m1, m2, m3, m4 = moments(weight, 5)
-    # Cofactors of the Hankel matrix of moments.
+    m0, m1, m2, m3, m4 = frames(weight, 5)
+    # Cofactors of the Hankel matrix of frames.
     c00, c01, c02 = m2 * m4 - m3**2, m2 * m3 - m1 * m4, m1 * m3 - m2**2
     c11, c12 = m0 * m4 - m2**2, m1 * m2 - m0 * m3
     determinant = m0 * c00 + m1 * c01 + m2 * c02
     good = determinant > 1e-5 * np.maximum(m0, 1e-12) ** 3
     inverse = 1 / np.where(good, determinant, 1.0)
-    r = moments(weight[..., None] * xy, 3)
+    r = frames(weight[..., None] * xy, 3)
     value = (inverse * c00)[..., None] * r[0] + (inverse * c01)[..., None] * r[1] + (inverse * c02)[..., None] * r[2]
     slope = (inverse * c01)[..., None] * r[0] + (inverse * c11)[..., None] * r[1] + (inverse * c12)[..., None] * r[2]
     noise = np.divide(weight**2, precision, out=np.zeros_like(weight), where=precision > 0)
-    n0, n1, n2, n3, n4 = moments(noise, 5)
+    n0, n1, n2, n3, n4 = frames(noise, 5)
     variance = c00**2 * n0 + 2 * c00 * c01 * n1 + (2 * c00 * c02 + c01**2) * n2 + 2 * c01 * c02 * n3 + c02**2 * n4
     information = np.where(good, 1 / np.maximum(inverse**2 * variance, 1e-12), 0.0)
     return value, slope, information
@@ -158,8 +158,8 @@ def follow(camera: Camera, poses: Pose2D, time_s: F64, chosen: np.ndarray | None
     Args:
         camera: Its lens; a pose is not needed.
         poses: Detections, P in any order.
-        time_s: (T,) recorded time of each picture, NaN where there is none.
-        chosen: (T,) bool, pictures to use; all when None.
+        time_s: (T,) recorded time of each image, NaN where there is none.
+        chosen: (T,) bool, images to use; all when None.
     """
     use = np.isfinite(time_s) if chosen is None else np.isfinite(time_s) & chosen
     rows = np.flatnonzero(use)
@@ -202,7 +202,7 @@ def _label(xy: F64, seen: np.ndarray, time_s: F64) -> I64:
         pause_s = time_s[gap:] - time_s[:-gap]
         limit = _NEAR + _FASTEST * pause_s[:, None]
         cost[pause_s > _GAP_S] = np.inf
-        best, back = cost.argmin(2), cost.argmin(1)  # (T - gap, P) of the later and of the earlier picture
+        best, back = cost.argmin(2), cost.argmin(1)  # (T - gap, P) of the later and of the earlier image
         nearest = np.take_along_axis(cost, best[..., None], 2)[..., 0]
         rows = np.arange(T - gap)[:, None]
         fits = (nearest <= limit) & (back[rows, best] == np.arange(P))

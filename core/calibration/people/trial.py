@@ -33,13 +33,13 @@ class Walk:
     Attributes:
         poses2d: Camera name to detections.
         time_s: Camera name to (T,) recorded times.
-        latency_s: (V,) true delays.
+        time_offset_s: (V,) true time offsets.
         stature_mm: Mean stature.
     """
 
     poses2d: dict[str, Pose2D]
     time_s: dict[str, F64]
-    latency_s: F64
+    time_offset_s: F64
     stature_mm: float
 
 
@@ -70,7 +70,7 @@ def walk(
     seconds: float = 30.0,
     fps: float = 30.0,
     noise_px: float = 5.0,
-    latency_s: Sequence[float] = (),
+    time_offset_s: Sequence[float] = (),
     occlusion: bool = True,
     half_size_mm: float = 1800.0,
 ) -> Walk:
@@ -81,14 +81,14 @@ def walk(
         people: How many.
         seed: Of all chance.
         seconds: Length of the recording.
-        fps: Pictures a second.
+        fps: Images a second.
         noise_px: See `observe`; a tenth of people and some joints are missed.
-        latency_s: (V,) recorded time minus true time; none when empty.
+        time_offset_s: (V,) recorded time minus true time; none when empty.
         occlusion: Whether people hide each other.
         half_size_mm: Half the edge of the square in which they walk.
     """
     rng = np.random.default_rng([seed, people, len(rig)])
-    late = np.asarray(latency_s, float) if len(latency_s) else np.zeros(len(rig))
+    late = np.asarray(time_offset_s, float) if len(time_offset_s) else np.zeros(len(rig))
     margin = int(np.ceil(_MARGIN_S * fps))
     motion = walkers(people, int(seconds * fps) + 2 * margin, rng, fps=fps, half_size_mm=half_size_mm)
     way = CubicSpline(motion.time_s, motion.xyz_mm)
@@ -107,7 +107,7 @@ def walk(
     return Walk(
         poses2d=poses2d,
         time_s={c.name: recorded for c in rig},
-        latency_s=late,
+        time_offset_s=late,
         stature_mm=float(stature_mm(body).mean()),
     )
 
@@ -142,7 +142,7 @@ def deviation(rig: CameraRig, truth: CameraRig) -> Deviation:
 
 
 def trial(cameras: int, people: int, seed: int, *, ring: bool = False, seconds: float = 30.0) -> dict[str, float]:
-    """One calibration from people against exact truth: 5 px of noise, delays of up to 100 ms, stature known.
+    """One calibration from people against exact truth: 5 px of noise, time offsets of up to 100 ms, stature known.
 
     Args:
         cameras: How many.
@@ -153,27 +153,27 @@ def trial(cameras: int, people: int, seed: int, *, ring: bool = False, seconds: 
 
     Returns:
         Medians over cameras: rotation_deg and position_percent after the best similarity, upright_deg and
-        upright_percent with floor and scale as they came out; latency_ms, the largest error; solved, cameras placed.
+        upright_percent with floor and scale as they came out; time_offset_ms, the largest error; solved, cameras placed.
         All NaN but for solved, where nothing was placed.
     """
     rng = np.random.default_rng([seed, cameras])
     truth = ring_rig(cameras) if ring else random_rig(rng, cameras)
     late = rng.uniform(-0.1, 0.1, cameras)
-    recording = walk(truth, people=people, seed=seed, seconds=seconds, latency_s=late.tolist())
+    recording = walk(truth, people=people, seed=seed, seconds=seconds, time_offset_s=late.tolist())
     config = PeopleConfig(stature_mm=recording.stature_mm)
-    names = ("rotation_deg", "position_percent", "upright_deg", "upright_percent", "latency_ms")
+    names = ("rotation_deg", "position_percent", "upright_deg", "upright_percent", "time_offset_ms")
     try:
         found = calibrate_from_people(truth, recording.poses2d, recording.time_s, config).rig
     except CoreError:
         return dict.fromkeys(names, float("nan")) | {"solved": 0.0}
     off = deviation(found, truth)
     posed = [v for v, c in enumerate(found) if c.posed]
-    delay = np.array([found[v].latency_s for v in posed]) - late[posed]
+    time_offset = np.array([found[v].time_offset_s for v in posed]) - late[posed]
     values = (
         float(np.median(off.rotation_deg)),
         100 * float(np.median(off.position)),
         float(np.median(off.upright_deg)),
         100 * float(np.median(off.upright)),
-        1e3 * float(np.abs(delay - np.median(delay)).max()),
+        1e3 * float(np.abs(time_offset - np.median(time_offset)).max()),
     )
     return dict(zip(names, values, strict=True)) | {"solved": float(len(posed))}

@@ -1,6 +1,6 @@
 """The world frame from people alone: feet stand on the floor, bodies stand upright, and stature gives the millimetre.
 
-Legend: M moment, G person at a moment, P person, J joint.
+Legend: M frame, G person at a frame, P person, J joint.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def mean_stature_mm(xyz_mm: F64, who: I64, skeleton: Skeleton) -> float:
 
 
 def _statures(body: F64, who: I64) -> tuple[F64, F64]:
-    """(P,) stature of each person, and moments in which they are seen."""
+    """(P,) stature of each person, and frames in which they are seen."""
     P = int(who.max(initial=-1)) + 1
     apart = np.full((len(body), P, *body.shape[2:]), np.nan)
     m, g = np.nonzero(who >= 0)
@@ -131,7 +131,7 @@ def _upright(body: F64) -> F64:
 
 
 def _feet(body: F64, up: F64) -> F64:
-    """(N, 3) the lower ankle of everyone at every moment: it bears the body."""
+    """(N, 3) the lower ankle of everyone at every frame: it bears the body."""
     ankles = body[:, :, [PANOPTIC15.index("left_ankle"), PANOPTIC15.index("right_ankle")]]
     both = np.isfinite(ankles).all((-1, -2))
     pair = ankles[both]

@@ -29,7 +29,7 @@ _GREY = 110
 _WIDE_MM = 600.0  # a board for a room of a few metres
 _SECONDS = 600.0  # until the board's way begins again
 _LEAST_FACING = 0.15
-_FINER = 2  # pictures are drawn that much larger, so that edges are as soft as a lens makes them
+_FINER = 2  # images are drawn that much larger, so that edges are as soft as a lens makes them
 
 
 def demo_rig(board: Board, cameras: int = 4) -> CameraRig:
@@ -46,7 +46,7 @@ def demo_rig(board: Board, cameras: int = 4) -> CameraRig:
     )
 
 
-class DemoRoom:
+class DemoCameras:
     """The board's way, and the clock that all cameras share.
 
     Args:
@@ -71,13 +71,13 @@ class DemoRoom:
             raise CoreError(f"The demo rig has no camera {name}.", f"It has {', '.join(self.rig.names)}.")
         return DemoCamera(self, self.rig[name])
 
-    def picture(self, camera: Camera, index: int) -> U8:
-        """(H, W) grey picture of a camera at a moment."""
+    def image(self, camera: Camera, index: int) -> U8:
+        """(H, W) grey image of a camera at a frame."""
         at, R = self._way(np.array([index / FPS % _SECONDS]))
         return drawn(self._printed, self.board, camera, at[0], R[0])
 
     def due_ns(self, index: int) -> int:
-        """When a moment is."""
+        """When a frame is."""
         return self._start_ns + round(index * 1e9 / FPS)
 
 
@@ -87,12 +87,12 @@ class DemoCamera:
     template: av.VideoStream | None = None
     fps = FPS
 
-    def __init__(self, room: DemoRoom, camera: Camera) -> None:
+    def __init__(self, room: DemoCameras, camera: Camera) -> None:
         self._room, self._camera = room, camera
         self.size_px = camera.size_px
 
     def shots(self) -> Iterator[Shot]:
-        """Pictures in real time; one that comes too late is dropped."""
+        """Images in real time; one that comes too late is dropped."""
         index = 0
         while True:
             late_ns = time.monotonic_ns() - self._room.due_ns(index)
@@ -100,7 +100,7 @@ class DemoCamera:
                 index += int(late_ns * FPS / 1e9)
                 continue
             time.sleep(max(0.0, -late_ns / 1e9))
-            grey = self._room.picture(self._camera, index)
+            grey = self._room.image(self._camera, index)
             frame = av.VideoFrame.from_ndarray(np.repeat(grey[..., None], 3, 2), format="rgb24")
             yield Shot(time_ns=self._room.due_ns(index), frame=frame)
             index += 1
@@ -110,7 +110,7 @@ class DemoCamera:
 
 
 def drawn(print_of: U8, board: Board, camera: Camera, at_mm: F64, R: F64) -> U8:
-    """(H, W) grey picture of a board in space, seen by a camera without distortion.
+    """(H, W) grey image of a board in space, seen by a camera without distortion.
 
     Args:
         print_of: From `core.board.sheet.printed`.
@@ -132,9 +132,9 @@ def drawn(print_of: U8, board: Board, camera: Camera, at_mm: F64, R: F64) -> U8:
         return np.full((height, width), _GREY, np.uint8)
     rows, columns = print_of.shape
     source = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float32) - np.float32(0.5)
-    to_picture = cv2.getPerspectiveTransform(source, xy.astype(np.float32))
+    to_image = cv2.getPerspectiveTransform(source, xy.astype(np.float32))
     shift = (_FINER - 1) / 2
-    larger = np.array([[_FINER, 0, shift], [0, _FINER, shift], [0, 0, 1.0]]) @ to_picture
+    larger = np.array([[_FINER, 0, shift], [0, _FINER, shift], [0, 0, 1.0]]) @ to_image
     big = cv2.warpPerspective(
         print_of, larger, (_FINER * width, _FINER * height), flags=cv2.INTER_AREA, borderValue=(_GREY,)
     )

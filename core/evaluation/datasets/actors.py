@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import CoreError
-from core.evaluation.datasets.dataset import REMEDY, DataSet, DataSetReader, Selection, one_file, pictures_of, truth_of
+from core.evaluation.datasets.dataset import REMEDY, DataSet, DataSetReader, Selection, images_of, one_file, truth_of
 from core.evaluation.datasets.pickled import read_pickle
 from core.pose2d.importers.people import stacked
 from core.rig_io.importers import read_rig
@@ -32,7 +32,7 @@ _FPS = 25.0
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What sets the two apart: picture size, and the frames that are tested, first and last of each stretch."""
+    """What sets the two apart: image size, and the frames that are tested, first and last of each stretch."""
 
     kind: str
     size_px: tuple[int, int]
@@ -59,7 +59,7 @@ class _Layout:
             tested[first : last + 1] = True
         frames = np.flatnonzero({"test": tested, "train": ~tested, "all": np.ones_like(tested)}[selection.split])
         xyz = actors[frames]
-        pictures, notes = pictures_of(rig, frames, lambda name: folder / f"Camera{name}")
+        images, notes = images_of(rig, frames, lambda name: folder / f"Camera{name}")
         poses2d = self._poses2d(folder, rig, frames)
         return DataSet(
             kind=self.kind,
@@ -69,7 +69,7 @@ class _Layout:
             tested=tested[frames],
             truth=truth_of(SHELF14, frames, _FPS, xyz, np.ones(xyz.shape[:-1]), tuple(range(1, xyz.shape[1] + 1))),
             fps=_FPS,
-            pictures=pictures,
+            images=images,
             poses2d=poses2d,
             estimator=ESTIMATOR if poses2d else "",
             notes=tuple(notes),
@@ -81,7 +81,7 @@ class _Layout:
         if missing:
             raise CoreError(f"{folder.name} has no camera {missing[0]}.", f"Its cameras: {', '.join(rig.names)}.")
         chosen = rig.subset(cameras or rig.names)
-        # The file does not hold the pictures' size; all cameras of the set have the same.
+        # The file does not hold the images' size; all cameras of the set have the same.
         return CameraRig(
             cameras=tuple(c.replace(size_px=self.size_px) for c in chosen), created=rig.created, source=rig.source
         )
@@ -92,13 +92,13 @@ class _Layout:
             return {}
         found = read_pickle(path)
         if not isinstance(found, Mapping):
-            raise CoreError(f"{path.name} is no mapping of pictures to people.", REMEDY)
-        moments = {name: [_people(found.get(f"{name}_{f}", ()), path) for f in frames.tolist()] for name in rig.names}
-        return {name: stacked(name, COCO17, people) for name, people in moments.items()}
+            raise CoreError(f"{path.name} is no mapping of images to people.", REMEDY)
+        people_of = {name: [_people(found.get(f"{name}_{f}", ()), path) for f in frames.tolist()] for name in rig.names}
+        return {name: stacked(name, COCO17, people) for name, people in people_of.items()}
 
 
 def _people(value: Any, path: Path) -> list[F64]:
-    """People of one picture, each (17, 3) x, y, score; certain where the file has no scores."""
+    """People of one image, each (17, 3) x, y, score; certain where the file has no scores."""
     people = []
     try:
         for person in value:

@@ -36,8 +36,8 @@ class DataSet:
         tested: (T,) bool: frames that the protocol counts.
         truth: T frames; NaN where nobody or nothing is annotated. `person_ids` are the set's own where it has them.
         fps: Of the counting. `truth.time_s` counts from the first of `frames`.
-        pictures: Camera to T files, None where one is missing; cameras without any are left out.
-        videos: Camera to a video whose picture n is frame n.
+        images: Camera to T files, None where one is missing; cameras without any are left out.
+        videos: Camera to a video whose image n is frame n.
         poses2d: Camera to 2D poses of the T frames that come with the set; empty where none do.
         estimator: Who made `poses2d`.
         notes: What is odd, in sentences.
@@ -50,7 +50,7 @@ class DataSet:
     tested: np.ndarray
     truth: Pose3DSequence
     fps: float
-    pictures: Mapping[str, tuple[Path | None, ...]] = field(default_factory=dict)
+    images: Mapping[str, tuple[Path | None, ...]] = field(default_factory=dict)
     videos: Mapping[str, Path] = field(default_factory=dict)
     poses2d: Mapping[str, Pose2D] = field(default_factory=dict)
     estimator: str = ""
@@ -106,7 +106,7 @@ def truth_of(
 
 
 def rows_of(sequence: Pose3DSequence, rows: np.ndarray) -> Pose3DSequence:
-    """Some moments of a sequence, by increasing index or as a mask, without covariance."""
+    """Some frames of a sequence, by increasing index or as a mask, without covariance."""
     return dataclasses.replace(
         sequence,
         time_s=sequence.time_s[rows],
@@ -142,18 +142,18 @@ def numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
     return found
 
 
-def pictures_of(
+def images_of(
     rig: CameraRig, frames: I64, folder_of: Callable[[str], Path]
 ) -> tuple[dict[str, tuple[Path | None, ...]], list[str]]:
-    """Pictures of the frames by camera, from folders of numbered files, and what is missing in words."""
-    pictures: dict[str, tuple[Path | None, ...]] = {}
+    """Images of the frames by camera, from folders of numbered files, and what is missing in words."""
+    images: dict[str, tuple[Path | None, ...]] = {}
     notes = []
     for name in rig.names:
         found = numbered(folder_of(name), (".jpg", ".jpeg", ".png"))
         wanted = tuple(found.get(number) for number in frames.tolist())
         missing = wanted.count(None)
         if missing < len(wanted):
-            pictures[name] = wanted
+            images[name] = wanted
             if missing:
-                notes.append(f"{name} lacks the pictures of {missing} of {len(wanted)} frames.")
-    return pictures, notes
+                notes.append(f"{name} lacks the images of {missing} of {len(wanted)} frames.")
+    return images, notes

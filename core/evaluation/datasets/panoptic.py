@@ -20,9 +20,9 @@ from core.evaluation.datasets.dataset import (
     DataSet,
     DataSetReader,
     Selection,
+    images_of,
     numbered,
     one_file,
-    pictures_of,
     truth_of,
 )
 from core.files import read_json
@@ -63,8 +63,8 @@ def _read(folder: Path, selection: Selection) -> DataSet:
         raise CoreError(f"{folder.name} shows nobody in the frames asked for.", REMEDY)
     frames = np.array(numbers, np.int64)[kept]
     xyz, score, ids = _stacked([some for some, keep in zip(people, kept, strict=True) if keep])
-    pictures, notes = pictures_of(rig, frames, lambda name: folder / "hdImgs" / name)
-    videos = {n: p for n in rig.names if n not in pictures and (p := folder / "hdVideos" / f"hd_{n}.mp4").is_file()}
+    images, notes = images_of(rig, frames, lambda name: folder / "hdImgs" / name)
+    videos = {n: p for n in rig.names if n not in images and (p := folder / "hdVideos" / f"hd_{n}.mp4").is_file()}
     return DataSet(
         kind="panoptic",
         name=folder.name,
@@ -73,7 +73,7 @@ def _read(folder: Path, selection: Selection) -> DataSet:
         tested=tested[kept],
         truth=truth_of(PANOPTIC15, frames, _FPS, xyz, score, ids),
         fps=_FPS,
-        pictures=pictures,
+        images=images,
         videos=videos,
         notes=tuple(notes),
     )

@@ -1,7 +1,7 @@
 """MoveNet MultiPose: a one-stage network with CenterNet-like heads, decoded here from the heads.
 
 Published by Google (Apache-2.0) as a graph that ends in a decoder for six people in a square. Taken from the heads, any
-number of people is found in a picture of any proportions, and the joint heatmaps are there for training. The idea of
+number of people is found in an image of any proportions, and the joint heatmaps are there for training. The idea of
 the decode is that of the published description (Votel and Li, "Next-Generation Pose Detection with MoveNet and
 TensorFlow.js", 2021): find people at peaks of the centre map, regress coarse joints from each centre, then move every
 joint to the peak of its heatmap that is near the coarse one.
@@ -27,7 +27,7 @@ from core.types.skeleton import COCO17
 STRIDE = 4
 _SIDE = 32  # the network halves five times
 _HEADS = ("center", "box_scale", "box_offset", "kpt_heat", "kpt_reg", "kpt_off")
-# The network places everything a quarter of its pixels too far left and up: mirrored pictures disagree by twice that,
+# The network places everything a quarter of its pixels too far left and up: mirrored images disagree by twice that,
 # at every input size, and so do pairs of input sizes.
 _BIAS_PX = 0.25
 # Cell i covers network pixels 4 i .. 4 i + 3: its centre would lie at pixel 4 i + 1.5.
@@ -42,7 +42,7 @@ _SAME_PEAK_CELLS = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heads:
-    """The network's outputs for one picture, on a grid of cells of 4x4 network pixels; y comes before x.
+    """The network's outputs for one image, on a grid of cells of 4x4 network pixels; y comes before x.
 
     Attributes:
         centre: (h, w) likelihood of a person's centre.
@@ -62,7 +62,7 @@ class Heads:
 
     @classmethod
     def of(cls, outputs: Sequence[np.ndarray], index: int) -> Heads:
-        """The heads of picture `index` of a batch, from outputs in the order of `_HEADS`."""
+        """The heads of image `index` of a batch, from outputs in the order of `_HEADS`."""
         centre, box_size, box_offset, heat, coarse, offset = (o[index] for o in outputs)
         paired = (len(COCO17), 2, *centre.shape[-2:])
         return cls(centre[0], box_size, box_offset, heat, coarse.reshape(paired), offset.reshape(paired))
@@ -87,7 +87,7 @@ class MoveNet:
         self.batch = 1 if self.provider.is_cpu else 8
 
     def estimate(self, images: Sequence[U8]) -> list[Detections]:
-        """People in each picture; pictures of one size run as one batch."""
+        """People in each image; images of one size run as one batch."""
         found: list[Detections | None] = [None] * len(images)
         by_size: dict[tuple[int, int], list[int]] = {}
         for i, image in enumerate(images):
@@ -95,14 +95,14 @@ class MoveNet:
         for size, members in by_size.items():
             frame = input_size(size, self._config.long_side_px)
             framed = [letterboxed(images[i], frame) for i in members]
-            outputs = self._network(tensor([picture for picture, _ in framed]))
+            outputs = self._network(tensor([pixels for pixels, _ in framed]))
             for k, i in enumerate(members):
                 found[i] = decode(Heads.of(outputs, k), framed[k][1], size, self._config)
         return [d for d in found if d is not None]
 
 
 def input_size(size: tuple[int, int], long_side_px: int) -> tuple[int, int]:
-    """Width and height of the network's input for a picture of this size: sides are multiples of 32."""
+    """Width and height of the network's input for an image of this size: sides are multiples of 32."""
     scale = long_side_px / max(size)
     width, height = (max(_SIDE, -(-round(s * scale) // _SIDE) * _SIDE) for s in size)
     return width, height
@@ -112,9 +112,9 @@ def decode(heads: Heads, frame: PixelMap, size: tuple[int, int], config: Pose2DC
     """People from the heads.
 
     Args:
-        heads: Outputs for one picture.
-        frame: Map from the picture's pixels to network pixels.
-        size: Width and height of the picture.
+        heads: Outputs for one image.
+        frame: Map from the image's pixels to network pixels.
+        size: Width and height of the image.
         config: Thresholds.
     """
     cells = frame.then(_CELLS)
@@ -153,7 +153,7 @@ def _refined(heads: Heads, coarse: np.ndarray, reach: np.ndarray) -> tuple[np.nd
     gives the joint through its offset, and its heat is the score. All people and joints go at once.
 
     Args:
-        heads: Outputs for one picture.
+        heads: Outputs for one image.
         coarse: (P, 17, 2) y, x in cells.
         reach: (P,) standard deviation of the Gaussian, cells.
 

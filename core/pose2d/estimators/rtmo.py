@@ -1,6 +1,6 @@
-"""RTMO: all people of a picture in one stage, in mmdeploy's ONNX form (end2end.onnx).
+"""RTMO: all people of an image in one stage, in mmdeploy's ONNX form (end2end.onnx).
 
-Input (1, 3, 640, 640) float32 BGR 0..255, the picture at the top left, the rest grey 114; outputs `dets` (1, N, 5) with
+Input (1, 3, 640, 640) float32 BGR 0..255, the image at the top left, the rest grey 114; outputs `dets` (1, N, 5) with
 x0 y0 x1 y1 score and `keypoints` (1, N, 17, 3) with x y visibility, in input pixels.
 Source: Lu et al., "RTMO: Towards High-Performance One-Stage Real-Time Multi-Person Pose Estimation" (2023).
 """
@@ -43,7 +43,7 @@ class RTMO:
         self.provider = self._network.provider
 
     def estimate(self, images: Sequence[U8]) -> list[Detections]:
-        """People in each picture."""
+        """People in each image."""
         return [self._people(image) for image in images]
 
     def _people(self, image: U8) -> Detections:

@@ -56,7 +56,7 @@ class TopDown:
         return None
 
     def estimate(self, images: Sequence[U8]) -> list[Detections]:
-        """People in each picture."""
+        """People in each image."""
         return [self._people(image) for image in images]
 
     def _people(self, image: U8) -> Detections:

@@ -1,6 +1,6 @@
 """YOLOX person detector in mmdeploy's ONNX form (end2end.onnx): boxes for the top-down runners.
 
-Input (1, 3, H, W) float32 BGR 0..255, the picture at the top left, the rest grey 114; outputs `dets` (1, N, 5) with
+Input (1, 3, H, W) float32 BGR 0..255, the image at the top left, the rest grey 114; outputs `dets` (1, N, 5) with
 x0 y0 x1 y1 score in input pixels after non-maximum suppression, and `labels` (1, N), where 0 is a person.
 Source: Ge et al., "YOLOX: Exceeding YOLO Series in 2021", and the export of mmdetection's models by mmdeploy.
 """
@@ -21,7 +21,7 @@ _LEAST_SCORE = 0.3
 
 
 class PersonDetector:
-    """Finds the people of a picture.
+    """Finds the people of an image.
 
     Args:
         path: The ONNX file.
@@ -34,7 +34,7 @@ class PersonDetector:
         self._size = self._network.input_size(INPUT_PX)
 
     def detect(self, image: U8, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (P, 4) x0 y0 x1 y1 in the picture's pixels and their scores (P,), the best `most`."""
+        """Boxes (P, 4) x0 y0 x1 y1 in the image's pixels and their scores (P,), the best `most`."""
         frame, to_frame = letterboxed(image, self._size, fill=FILL)
         found, labels = (o[0] for o in self._network(tensor([frame], bgr=True)))
         found = found[(labels == 0) & (found[:, 4] >= _LEAST_SCORE)]

@@ -10,7 +10,7 @@ from core.types.arrays import F64
 from core.types.skeleton import Skeleton
 
 People = Mapping[int, list[F64]]
-"""Number of a picture in its video to the people in it, each (J, 3): x, y in px, confidence."""
+"""Number of an image in its video to the people in it, each (J, 3): x, y in px, confidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""OpenPose's JSON: a folder for each camera, a file `<video>_<picture>_keypoints.json` for each picture.
+"""OpenPose's JSON: a folder for each camera, a file `<video>_<image>_keypoints.json` for each image.
 
 BODY_25 and COCO (18 joints) are read and become COCO-17: their neck and mid-hip are means of shoulders and hips, and
-COCO-17 has no feet. Coordinates are px of the picture (OpenPose's `--keypoint_scale 0`, its default).
+COCO-17 has no feet. Coordinates are px of the image (OpenPose's `--keypoint_scale 0`, its default).
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def _read(folder: Path) -> People:
     for path in files:
         digits = re.search(r"(\d+)$", path.name.removesuffix(_SUFFIX))
         if digits is None:
-            raise CoreError(f"{path.name} does not tell the number of its picture.", _REMEDY)
+            raise CoreError(f"{path.name} does not tell the number of its image.", _REMEDY)
         number = int(digits[1])
         if number in people:
-            raise CoreError(f"{folder.name} has two files of picture {number}.", "Keep the files of one video.")
+            raise CoreError(f"{folder.name} has two files of image {number}.", "Keep the files of one video.")
         people[number] = _people(path)
     _check_scale(people, folder)
     return people
@@ -80,12 +80,12 @@ def _person(person: Any, path: Path) -> F64 | None:
 
 
 def _check_scale(people: People, folder: Path) -> None:
-    """Refuses coordinates that are shares of the picture instead of px."""
+    """Refuses coordinates that are shares of the image instead of px."""
     everyone = [person for some in people.values() for person in some]
     seen = np.concatenate([person[person[:, 2] > 0, :2] for person in everyone]) if everyone else np.zeros((0, 2))
     if len(seen) > 1 and np.abs(seen).max() <= 1.0:
         raise CoreError(
-            f"The joints of {folder.name} are shares of the picture, not px.", "Run OpenPose with --keypoint_scale 0."
+            f"The joints of {folder.name} are shares of the image, not px.", "Run OpenPose with --keypoint_scale 0."
         )
 
 

@@ -13,12 +13,12 @@ from core.types.skeleton import Skeleton
 
 
 def stacked(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]]) -> Pose2D:
-    """Detections of a camera from those of each moment.
+    """Detections of a camera from those of each frame.
 
     Args:
         camera: Name.
         skeleton: Of J joints.
-        people: T moments of any number of people, each (J, 3) x, y in px and confidence. A joint counts as missing
+        people: T frames of any number of people, each (J, 3) x, y in px and confidence. A joint counts as missing
             where the confidence is not above 0 or a coordinate is not finite; confidences above 1 become 1.
 
     Raises:
@@ -27,11 +27,11 @@ def stacked(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]]) ->
     J = len(skeleton)
     most = max(map(len, people), default=0)
     xy, score = np.full((len(people), most, J, 2), np.nan), np.zeros((len(people), most, J))
-    for t, moment in enumerate(people):
-        for p, person in enumerate(moment):
+    for t, frame in enumerate(people):
+        for p, person in enumerate(frame):
             if person.shape != (J, 3):
                 raise CoreError(
-                    f"{camera}: a person of moment {t} has shape {person.shape}, expected {(J, 3)}.",
+                    f"{camera}: a person of frame {t} has shape {person.shape}, expected {(J, 3)}.",
                     "Check which program and which set of joints the file is of.",
                 )
             seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)

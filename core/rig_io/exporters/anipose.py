@@ -24,8 +24,8 @@ def camera_table(camera: Camera) -> dict[str, Any]:
     if rotation is not None:
         table["rotation"] = rotation.tolist()
         table["translation"] = (camera.pose[1] / 1000).tolist()
-    if camera.latency_s:
-        table["latency_s"] = camera.latency_s
+    if camera.time_offset_s:
+        table["time_offset_s"] = camera.time_offset_s
     return table
 
 
@@ -47,7 +47,7 @@ def _render(rig: CameraRig) -> Rendered:
 EXPORTER = RigExporter(
     name="anipose",
     title=_TITLE,
-    summary="Metres, z up. Holds every lens, and latencies for this program.",
+    summary="Metres, z up. Holds every lens, and time offsets for this program.",
     default_name="Calib.toml",
     suffixes=(".toml",),
     render=_render,

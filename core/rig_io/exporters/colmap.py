@@ -20,7 +20,7 @@ def _render(rig: CameraRig) -> Rendered:
     for name in rig.names:
         if re.search(r"[\s/\\]", name):
             raise CoreError(
-                f"{_TITLE} names pictures after cameras, and '{name}' has a space or a slash.", "Rename the camera."
+                f"{_TITLE} names images after cameras, and '{name}' has a space or a slash.", "Rename the camera."
             )
     cameras = posed(rig, _TITLE)
     lenses = [
@@ -75,7 +75,7 @@ EXPORTER = RigExporter(
     name="colmap",
     title=_TITLE,
     summary="A folder of text files. Metres, z up. Eight coefficients or fisheye; no skew, cameras without a pose, "
-    "latencies.",
+    "time offsets.",
     default_name="colmap",
     suffixes=(),
     render=_render,

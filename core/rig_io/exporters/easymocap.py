@@ -36,7 +36,7 @@ def _render(rig: CameraRig) -> Rendered:
 EXPORTER = RigExporter(
     name="easymocap",
     title=_TITLE,
-    summary="A folder of two files. Metres, z up. Five coefficients; no latencies.",
+    summary="A folder of two files. Metres, z up. Five coefficients; no time offsets.",
     default_name="easymocap",
     suffixes=(),
     render=_render,

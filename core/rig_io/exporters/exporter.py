@@ -105,6 +105,6 @@ def focal_and_centre(camera: Camera, title: str) -> tuple[float, float, float, f
 
 
 def lost(rig: CameraRig, title: str) -> tuple[str, ...]:
-    """A note where cameras have latencies and the format has no place for them."""
-    late = [c.name for c in rig if c.latency_s]
-    return (f"{title} has no place for the latencies of {', '.join(late)}.",) if late else ()
+    """A note where cameras have time offsets and the format has no place for them."""
+    late = [c.name for c in rig if c.time_offset_s]
+    return (f"{title} has no place for the time offsets of {', '.join(late)}.",) if late else ()

@@ -8,7 +8,7 @@ from core.rig_io.exporters.exporter import Rendered, RigExporter
 from core.rig_io.exporters.filestorage import json_text, yaml_text
 from core.types.camera import Camera, CameraRig
 
-_SUMMARY = "Millimetres, z up. cv2.FileStorage reads it. Holds every lens, cameras without a pose, and latencies."
+_SUMMARY = "Millimetres, z up. cv2.FileStorage reads it. Holds every lens, cameras without a pose, and time offsets."
 
 
 def _document(rig: CameraRig) -> dict[str, Any]:
@@ -27,8 +27,8 @@ def _camera(camera: Camera) -> dict[str, Any]:
     if camera.posed:
         R, t_mm = camera.pose
         table |= {"rotation_matrix": R, "translation_vector": t_mm[:, None]}
-    if camera.latency_s:
-        table["latency_s"] = float(camera.latency_s)
+    if camera.time_offset_s:
+        table["time_offset_s"] = float(camera.time_offset_s)
     return table
 
 

@@ -34,7 +34,7 @@ def _render(rig: CameraRig) -> Rendered:
 EXPORTER = RigExporter(
     name="panoptic",
     title=_TITLE,
-    summary="Centimetres, y down. Five coefficients; no cameras without a pose, no latencies.",
+    summary="Centimetres, y down. Five coefficients; no cameras without a pose, no time offsets.",
     default_name="calibration_panoptic.json",
     suffixes=(".json",),
     render=_render,

@@ -61,7 +61,7 @@ def _camera(camera: Camera) -> ElementTree.Element:
 EXPORTER = RigExporter(
     name="qca",
     title=_TITLE,
-    summary="Millimetres, z up. Five coefficients without skew; no cameras without a pose, no latencies.",
+    summary="Millimetres, z up. Five coefficients without skew; no cameras without a pose, no time offsets.",
     default_name="Calib.qca.txt",
     suffixes=(".qca.txt", ".qca", ".xml"),
     render=_render,

@@ -13,7 +13,7 @@ def _render(rig: CameraRig) -> Rendered:
 EXPORTER = RigExporter(
     name="selfpose",
     title="This program's rig.toml",
-    summary="Millimetres, z up. Holds everything, latencies too. Anipose and sleap-io read it.",
+    summary="Millimetres, z up. Holds everything, time offsets too. Anipose and sleap-io read it.",
     default_name="rig.toml",
     suffixes=(".toml",),
     render=_render,

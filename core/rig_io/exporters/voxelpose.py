@@ -35,7 +35,7 @@ def _camera(camera: Camera) -> dict[str, object]:
 EXPORTER = RigExporter(
     name="voxelpose",
     title=_TITLE,
-    summary="Millimetres, z up. Five coefficients without skew; no cameras without a pose, no latencies.",
+    summary="Millimetres, z up. Five coefficients without skew; no cameras without a pose, no time offsets.",
     default_name="calibration_voxelpose.json",
     suffixes=(".json",),
     render=_render,

@@ -75,7 +75,7 @@ def _words(values: F64) -> str:
 EXPORTER = RigExporter(
     name="xcp",
     title=_TITLE,
-    summary="Millimetres, z up. Radial distortion, within 0.1 px or not at all; no skew, no latencies.",
+    summary="Millimetres, z up. Radial distortion, within 0.1 px or not at all; no skew, no time offsets.",
     default_name="rig.xcp",
     suffixes=(".xcp",),
     render=_render,

@@ -56,7 +56,7 @@ def read_rig(
         units: Length unit of the file; "auto" takes what the format defines, else the most plausible one, and says so
             in the rig's `source`.
         up: World axis of the file that points up; "auto" takes what the format defines, else z.
-        sizes_px: Picture sizes by camera, used where the format does not hold them.
+        sizes_px: Image sizes by camera, used where the format does not hold them.
 
     Raises:
         CoreError: No such file, an unknown or damaged one, or values that are no camera's; with the remedy.
@@ -87,7 +87,7 @@ def read_rig(
             f"{c.name} {c.size_px[0]}x{c.size_px[1]}" for c in cameras if c.name in raw.guessed_sizes - set(known)
         ]
         if guessed:
-            remarks.append(f"The file has no picture sizes; taken from the principal points: {', '.join(guessed)}.")
+            remarks.append(f"The file has no image sizes; taken from the principal points: {', '.join(guessed)}.")
     return CameraRig(
         cameras=cameras,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -82,7 +82,7 @@ def camera_of_table(table: Mapping[str, Any], path: Path) -> Camera:
         **table,
         "matrix": matrix(table.get("matrix"), (3, 3), path, f"camera {name}: matrix"),
         "distortions": distortion,
-        "latency_s": matrix(table.get("latency_s", 0.0), (1,), path, f"camera {name}: latency_s")[0],
+        "time_offset_s": matrix(table.get("time_offset_s", 0.0), (1,), path, f"camera {name}: time_offset_s")[0],
     }
     # The pose is taken as it is: through a Rodrigues vector, a matrix with rounded digits would come back changed.
     rotation, translation = lens.pop("rotation", None), lens.pop("translation", None)

@@ -2,7 +2,7 @@
 
 It differs from Anipose's TOML: cameras are numbered and not named, the rotation is a Rodrigues vector or, in older
 files, a matrix, cameras that have not been calibrated yet are in it, and what is not known is left out or the text
-"null". `rotation_count` turns pictures for display only.
+"null". `rotation_count` turns images for display only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """COLMAP's text model: `cameras.txt` with the lenses and `images.txt` with the poses, in one folder.
 
 The quaternion w x y z and the translation take the world to the camera (x right, y down, z forward). COLMAP's pixel
-(0, 0) is the top-left corner of the picture, not the middle of its first pixel, so half a pixel is taken off principal
-points. A reconstruction from pictures alone has no scale and no up axis of its own.
+(0, 0) is the top-left corner of the image, not the middle of its first pixel, so half a pixel is taken off principal
+points. A reconstruction from images alone has no scale and no up axis of its own.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _read(path: Path) -> RawRig:
     lenses = dict(_lenses(folder / "cameras.txt"))
     images = list(_images(folder / "images.txt"))
     if not images:
-        raise wrong(folder / "images.txt", "it has no images", "COLMAP must have placed at least one picture.")
+        raise wrong(folder / "images.txt", "it has no images", "COLMAP must have placed at least one image.")
     names = _camera_names([name for _, name, _, _ in images], folder / "images.txt")
     cameras = []
     for (lens, image, R, t), name in zip(images, names, strict=True):
@@ -94,7 +94,7 @@ def _lenses(path: Path) -> Iterator[tuple[str, Camera]]:
 
 
 def _images(path: Path) -> Iterator[tuple[str, str, F64, F64]]:
-    """Camera number, picture name, rotation and translation; every second line holds the picture's points."""
+    """Camera number, image name, rotation and translation; every second line holds the image's points."""
     lines = _lines(path)[::2]
     while lines and not lines[-1].strip():
         lines.pop()
@@ -111,14 +111,12 @@ def _images(path: Path) -> Iterator[tuple[str, str, F64, F64]]:
 
 
 def _camera_names(images: list[str], path: Path) -> list[str]:
-    """A camera for each picture: named after the picture, or after its folder where pictures are named alike."""
+    """A camera for each image: named after the image, or after its folder where images are named alike."""
     paths = [PurePosixPath(image.replace("\\", "/")) for image in images]
     for names in ([p.stem for p in paths], [p.parent.name for p in paths]):
         if len(set(names)) == len(names) and all(names):
             return names
-    raise wrong(
-        path, "it has several pictures of one camera", "Keep one picture of each camera, at a moment common to all."
-    )
+    raise wrong(path, "it has several images of one camera", "Keep one image of each camera, at a frame common to all.")
 
 
 def _lines(path: Path) -> list[str]:

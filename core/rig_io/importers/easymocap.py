@@ -1,7 +1,7 @@
 """EasyMocap: `intri.yml` and `extri.yml`, FileStorage files whose keys end in the camera's name.
 
 Lengths are metres; `x_cam = Rot x_world + T`, with the same rotation as the Rodrigues vector `R`. The distortion is
-OpenCV's k1 k2 p1 p2 k3. Picture sizes (`H`, `W`) are in files of newer versions only.
+OpenCV's k1 k2 p1 p2 k3. Image sizes (`H`, `W`) are in files of newer versions only.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One camera per file (also ROS's camera_info), all cameras in one file as nested mappings or a list, or keys with the
 camera's name appended (`K_cam01`, `dist_cam01`); a folder of such files. The rotation takes the world to the camera.
-Length unit and up axis are not in the file, but for the `length_unit` and `latency_s` that this program writes.
+Length unit and up axis are not in the file, but for the `length_unit` and `time_offset_s` that this program writes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NAMES = {
     "height": ("height", "imageheight", "h"),
     "name": ("name", "cameraname"),
     "model": ("cameramodel", "distortionmodel", "lens", "fisheye"),
-    "latency": ("latencys",),
+    "time_offset": ("latencys",),
 }
 _FIELD = {spelling: field for field, spellings in _NAMES.items() for spelling in spellings}
 
@@ -140,7 +140,7 @@ def _camera(name: str, table: Table, path: Path) -> tuple[Camera, bool]:
         lens="fisheye" if fisheye else "pinhole",
         R=R,
         t_mm=t,
-        latency_s=_one(table.get("latency", 0.0), path, f"camera {name}: latency"),
+        time_offset_s=_one(table.get("time_offset", 0.0), path, f"camera {name}: time offset"),
     )
     return camera, size is not None
 

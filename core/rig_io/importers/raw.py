@@ -37,7 +37,7 @@ class RawRig:
         unit: Length unit, None where the format does not define it.
         up: World axis that points up, None where the format does not define it.
         remarks: Sentences on what was assumed or left out.
-        guessed_sizes: Names of cameras whose picture size is not in the file and was told from the principal point.
+        guessed_sizes: Names of cameras whose image size is not in the file and was told from the principal point.
     """
 
     cameras: tuple[Camera, ...]
@@ -134,7 +134,7 @@ def safe_xml(path: Path) -> ElementTree.Element:
 
 
 def guessed_size(cx: float, cy: float) -> tuple[int, int]:
-    """The usual picture size whose middle lies nearest to a principal point, else twice the principal point.
+    """The usual image size whose middle lies nearest to a principal point, else twice the principal point.
 
     Args:
         cx: Principal point, px from the left.

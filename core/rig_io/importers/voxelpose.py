@@ -1,7 +1,7 @@
 """JSON as VoxelPose keeps its Shelf and Campus cameras: a mapping of names to R, T, fx, fy, cx, cy, k, p.
 
 T is the camera's centre in mm, the world is z up: x_cam = R (x - T). k holds three radial and p two tangential
-coefficients. The picture's size is not in the file.
+coefficients. The image's size is not in the file.
 """
 
 from __future__ import annotations

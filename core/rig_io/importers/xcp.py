@@ -4,7 +4,7 @@ Lengths are millimetres and the world is z up. POSITION is the camera's centre, 
 takes the world to the camera (x right, y down, z forward). FOCAL_LENGTH is that along x in px; along y it is divided by
 PIXEL_ASPECT_RATIO. VICON_RADIAL2 holds a word, the distortion centre in px and three coefficients of r^2, r^4 and r^6
 with r in px (y times the aspect ratio), VICON_RADIAL two coefficients about the principal point; they straighten the
-picture, and OpenCV's model is fitted to them (`core.rig_io.vicon_lens`). Cameras are named by DEVICEID, which
+image, and OpenCV's model is fitted to them (`core.rig_io.vicon_lens`). Cameras are named by DEVICEID, which
 Vicon's videos carry in their names.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from core.geometry import undistort
 from core.rig_io.importers.raw import RawRig, RigImporter, matrix, safe_xml, text, wrong
-from core.rig_io.vicon_lens import ViconLens, opencv_lens, picture_points
+from core.rig_io.vicon_lens import ViconLens, image_points, opencv_lens
 from core.types.arrays import F64
 from core.types.camera import Camera
 from core.types.rotations import matrix_of_quaternion
@@ -67,7 +67,7 @@ def _camera(tag: ElementTree.Element, path: Path) -> tuple[Camera, float]:
     lens = _lens(frame, focal, aspect, path)
     hint = "The coefficients must be Vicon's own, of the radius in pixels."
     if lens.folds(size_px):
-        raise wrong(path, f"camera {name}: the distortion folds inside the picture", hint)
+        raise wrong(path, f"camera {name}: the distortion folds inside the image", hint)
     K, distortion, error = opencv_lens(lens, size_px)
     R = t = None
     if "POSITION" in frame.attrib and "ORIENTATION" in frame.attrib:
@@ -77,7 +77,7 @@ def _camera(tag: ElementTree.Element, path: Path) -> tuple[Camera, float]:
         R = matrix_of_quaternion(quaternion)
         t = -R @ _attribute(frame, "POSITION", 3, path)
     camera = Camera(name=name, size_px=size_px, K=K, distortion=distortion, R=R, t_mm=t)
-    if error > _FOLLOWED_PX or not np.isfinite(undistort(camera, picture_points(size_px))).all():
+    if error > _FOLLOWED_PX or not np.isfinite(undistort(camera, image_points(size_px))).all():
         raise wrong(path, f"camera {name}: the distortion is beyond what OpenCV's model can follow", hint)
     return camera, error
 

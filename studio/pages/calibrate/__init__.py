@@ -1,1 +1,1 @@
-"""Where the cameras stand: the rig, what its check found, and how it looks over the pictures."""
+"""Where the cameras stand: the rig, what its check found, and how it looks over the images."""

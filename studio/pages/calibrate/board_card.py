@@ -46,7 +46,7 @@ class BoardCard(Card):
         self.take, self.lens_take = QComboBox(), QComboBox()
         self.take.setAccessibleName("Take of the board")
         self.lens_take.setAccessibleName("Take for the lenses")
-        self.go = ReasonButton(button("Calibrate", "primary", "calibrate", "Solve lenses, poses and delays"))
+        self.go = ReasonButton(button("Calibrate", "primary", "calibrate", "Solve lenses, poses and time offsets"))
         self.go.push.clicked.connect(self._go)
         row = QHBoxLayout()
         row.setSpacing(GRID_PX)

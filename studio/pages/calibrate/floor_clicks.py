@@ -1,4 +1,4 @@
-"""Three points of the floor as they are clicked: what is known of each, and what to draw over pictures. No widgets."""
+"""Three points of the floor as they are clicked: what is known of each, and what to draw over images. No widgets."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from core.calibration.floor_points import POINT_NAMES, FloorPoint, epipolar_px, frame_from_floor, locate
 from core.calibration.world import Similarity
 from core.errors import CoreError
-from core.geometry.capture_volume import capture_space
+from core.geometry.capture_volume import capture_volume
 from core.geometry.overlay import floor_grid_px, poles_px
-from core.types import CameraRig, CaptureSpace
+from core.types import CameraRig, CaptureVolume
 from studio.widgets.image_view import Lines
 from studio.widgets.zoom_image import Mark
 
@@ -20,7 +20,7 @@ INTRO = (
     "on the side of y, to the left of x."
 )
 MOVED = "The floor is set from three clicked points."
-_TOKENS = ("on_picture_origin", "on_picture_x", "on_picture_y")
+_TOKENS = ("on_image_origin", "on_image_x", "on_image_y")
 _ALIKE_MM, _ALIKE_TURN = 250.0, 0.1  # frames this near have almost the same room over their floors
 _GOOD_PX = 3.0  # a click this near to where all views together see the point, at 1280 px width
 
@@ -44,7 +44,7 @@ class FloorClicks:
     """The clicks of three points, and everything that follows from them.
 
     Args:
-        rig: Posed cameras at the size of the pictures that are clicked.
+        rig: Posed cameras at the size of the images that are clicked.
 
     Attributes:
         rig: As given.
@@ -58,12 +58,12 @@ class FloorClicks:
         self._states: list[PointState] = []
         self._change: Similarity | None = None
         self._problem = ""
-        self._spaced: tuple[Similarity, CaptureSpace] | None = None
+        self._spaced: tuple[Similarity, CaptureVolume] | None = None
         self._preview: dict[str, list[Lines]] = {}
         self._judge()
 
     def place(self, camera: str, xy_px: tuple[float, float], point: int | None = None) -> None:
-        """Clicks the current point, or another one, in a picture; a former click there is moved."""
+        """Clicks the current point, or another one, in an image; a former click there is moved."""
         self._clicks[self.current if point is None else point][camera] = xy_px
         self._judge()
 
@@ -96,7 +96,7 @@ class FloorClicks:
         return self._problem
 
     def marks(self, camera: str) -> list[Mark]:
-        """The clicks in a picture; the current point's stands out."""
+        """The clicks in an image; the current point's stands out."""
         return [
             Mark(key=p, xy_px=clicks[camera], words=str(p + 1), token=_TOKENS[p], strong=p == self.current)
             for p, clicks in enumerate(self._clicks)
@@ -104,9 +104,9 @@ class FloorClicks:
         ]
 
     def lines(self, camera: str) -> list[Lines]:
-        """Over a picture: the floor and poles of the new frame, and lines on which the current point must lie.
+        """Over an image: the floor and poles of the new frame, and lines on which the current point must lie.
 
-        Where the clicks agree and this picture has its own, the lines have done their service.
+        Where the clicks agree and this image has its own, the lines have done their service.
         """
         drawn = list(self._preview_of(camera)) if self._change is not None else []
         clicks = self._clicks[self.current]
@@ -119,7 +119,7 @@ class FloorClicks:
         return drawn
 
     def predicted(self, camera: str) -> list[Mark]:
-        """Where the clicks in other pictures say that each point is in this one."""
+        """Where the clicks in other images say that each point is in this one."""
         v = self.rig.names.index(camera)
         found = [(p, s.found) for p, s in enumerate(self._states)]
         return [
@@ -132,21 +132,21 @@ class FloorClicks:
         if camera not in self._preview and self._change is not None:
             moved = self._change.rig(self.rig)
             try:
-                space = self._space_of(self._change, moved)
+                volume = self._volume_of(self._change, moved)
             except CoreError:  # such a frame has no room over its floor: the page's check will say so
                 self._preview = {name: [] for name in self.rig.names}
                 return []
             for each in moved:
                 self._preview[each.name] = [
-                    Lines(tuple(floor_grid_px(each, space)), "on_picture", 1.0),
-                    Lines(tuple(poles_px(each, space)), "on_picture_strong", 2.0),
+                    Lines(tuple(floor_grid_px(each, volume)), "on_image", 1.0),
+                    Lines(tuple(poles_px(each, volume)), "on_image_strong", 2.0),
                 ]
         return self._preview.get(camera, [])
 
-    def _space_of(self, change: Similarity, moved: CameraRig) -> CaptureSpace:
+    def _volume_of(self, change: Similarity, moved: CameraRig) -> CaptureVolume:
         """The room over the new floor; the one from before while a click is dragged about, as it takes a while."""
         if self._spaced is None or not _alike(change, self._spaced[0]):
-            self._spaced = change, capture_space(moved)
+            self._spaced = change, capture_volume(moved)
         return self._spaced[1]
 
     def _judge(self) -> None:

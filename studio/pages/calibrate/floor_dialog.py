@@ -1,4 +1,4 @@
-"""Three points of the floor, clicked in the pictures of a take: a new world frame that is seen before it is applied."""
+"""Three points of the floor, clicked in the images of a take: a new world frame that is seen before it is applied."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from studio.pages.calibrate.floor_clicks import INTRO, MOVED, FloorClicks
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
-from studio.widgets.image_source import PictureRequest, PictureSource
+from studio.widgets.image_source import ImageRequest, ImageSource
 from studio.widgets.image_view import to_image
 from studio.widgets.text import label, set_role
-from studio.widgets.zoom_image import ZoomPicture
+from studio.widgets.zoom_image import ZoomImage
 
 HELP = (
-    "Wheel: zoom. Drag: move the picture or a click. Right button: remove a click. Keys 1, 2, 3: choose the point. "
+    "Wheel: zoom. Drag: move the image or a click. Right button: remove a click. Keys 1, 2, 3: choose the point. "
     "Escape: let a dragged click go back, or close without a change."
 )
-LOOK = "The pictures show the new floor and poles of 1.8 m. Set it if they stand right."
+LOOK = "The images show the new floor and poles of 1.8 m. Set it if they stand right."
 _ALL = "All cameras"
 _POLL_MS = 30
 _KEEP_BYTES = 12 << 20
@@ -46,7 +46,7 @@ _ROLES = {"none": "muted", "open": "muted", "ok": "good", "odd": "warn", "wrong"
 
 
 class FloorDialog(Dialog):
-    """Lets somebody click the same points of the floor in several pictures.
+    """Lets somebody click the same points of the floor in several images.
 
     Args:
         session: Its rig and takes.
@@ -66,10 +66,10 @@ class FloorDialog(Dialog):
         super().__init__("Floor from three points", parent)
         self._session, self._rig = session, session.require_rig()
         self._timeline: Timeline | None = None
-        self._sources: dict[str, PictureSource] = {}
+        self._sources: dict[str, ImageSource] = {}
         self.destroyed.connect(partial(_end, self._sources))  # with the window it goes without being hidden
         self.clicks = FloorClicks(self._rig)
-        self.panes: list[ZoomPicture] = []
+        self.panes: list[ZoomImage] = []
         self._poll = QTimer(self)
         self._poll.setInterval(_POLL_MS)
         self._poll.timeout.connect(self._collect)
@@ -83,7 +83,7 @@ class FloorDialog(Dialog):
 
     @property
     def loaded(self) -> bool:
-        """Whether every picture of the moment is there."""
+        """Whether every image of the frame is there."""
         return not self._poll.isActive()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -139,16 +139,16 @@ class FloorDialog(Dialog):
         self.takes.setAccessibleName("Take")
         self.shown.setAccessibleName("Cameras shown")
         self.shown.activated.connect(self._arrange)
-        self.moment = QSlider(Qt.Orientation.Horizontal)
-        self.moment.setAccessibleName("Moment")
-        self.moment.valueChanged.connect(self._show_moment)
+        self.frame = QSlider(Qt.Orientation.Horizontal)
+        self.frame.setAccessibleName("Frame")
+        self.frame.valueChanged.connect(self._show_frame)
         self.time = label("", "small", wrap=False)
-        fit = button("Fit", "normal", "frame", "Show the whole of every picture")
+        fit = button("Fit", "normal", "frame", "Show the whole of every image")
         fit.setAutoDefault(False)
         fit.clicked.connect(self._fit)
         for widget in (self.takes, self.shown):
             bar.addWidget(widget)
-        bar.addWidget(self.moment, 1)
+        bar.addWidget(self.frame, 1)
         bar.addWidget(self.time)
         bar.addWidget(fit)
         return bar
@@ -209,24 +209,24 @@ class FloorDialog(Dialog):
         self.problem.setVisible(bool(problem))
         self.shown.clear()
         self.shown.addItems([_ALL, *(pane.camera for pane in self.panes)])
-        self.moment.setRange(0, max(len(self._timeline) - 1, 0) if self._timeline is not None else 0)
-        self.moment.setEnabled(self._timeline is not None)
+        self.frame.setRange(0, max(len(self._timeline) - 1, 0) if self._timeline is not None else 0)
+        self.frame.setEnabled(self._timeline is not None)
         self._arrange()
         self._refresh()
-        self._show_moment(self.moment.value())
+        self._show_frame(self.frame.value())
 
     def _open(self, take: Take) -> None:
         for camera in self.clicks.rig:
             part = take.camera(camera.name)
-            self._sources[camera.name] = PictureSource(take.video_path(camera.name), part.rotation_deg, _KEEP_BYTES)
-            pane = ZoomPicture(camera.name, camera.size_px)
+            self._sources[camera.name] = ImageSource(take.video_path(camera.name), part.rotation_deg, _KEEP_BYTES)
+            pane = ZoomImage(camera.name, camera.size_px)
             pane.placed.connect(self._placed)
             pane.moved.connect(self._moved)
             pane.removed.connect(self._removed)
             self.panes.append(pane)
 
     def _arrange(self, _index: int = 0) -> None:
-        """All pictures as large as they can be, or one."""
+        """All images as large as they can be, or one."""
         chosen = self.shown.currentText()
         seen = [p for p in self.panes if chosen in (_ALL, p.camera)]
         columns = _columns(len(seen), self.panes[0].size_px if self.panes else (16, 9))
@@ -238,28 +238,28 @@ class FloorDialog(Dialog):
         for index, pane in enumerate(seen):
             self._grid.addWidget(pane, index // columns, index % columns)
 
-    def _show_moment(self, moment: int) -> None:
+    def _show_frame(self, frame: int) -> None:
         timeline = self._timeline
         if timeline is None or not len(timeline):
             self.time.setText("")
             return
-        self.time.setText(f"{timeline.time_s[moment]:.2f} s")
+        self.time.setText(f"{timeline.time_s[frame]:.2f} s")
         for pane in self.panes:
-            index = int(timeline.frame_index[moment, timeline.cameras.index(pane.camera)])
+            index = int(timeline.frame_index[frame, timeline.cameras.index(pane.camera)])
             if index < 0:
-                pane.say("No picture of this moment.")
+                pane.say("No image of this frame.")
                 continue
-            self._sources[pane.camera].request(PictureRequest(moment=moment, index=index, size_px=pane.size_px))
+            self._sources[pane.camera].request(ImageRequest(frame=frame, index=index, size_px=pane.size_px))
         self._poll.start()
 
     def _collect(self) -> None:
-        """Takes pictures that were decoded since; those of a moment left meanwhile are passed over."""
+        """Takes images that were decoded since; those of a frame left meanwhile are passed over."""
         for pane in self.panes:
             reply = self._sources[pane.camera].take_reply()
-            if reply is None or reply.moment != self.moment.value():
+            if reply is None or reply.frame != self.frame.value():
                 continue
             if reply.image is not None:
-                pane.show_picture(to_image(reply.image))
+                pane.show_image(to_image(reply.image))
             else:
                 pane.say(reply.problem)
         if not any(source.waiting for source in self._sources.values()):
@@ -293,7 +293,7 @@ class FloorDialog(Dialog):
             pane.fit()
 
     def _refresh(self) -> None:
-        """What is known of each point, in words and over the pictures."""
+        """What is known of each point, in words and over the images."""
         clicks = self.clicks
         for index, (words, clear) in enumerate(zip(self.words, self.clears, strict=True)):
             state = clicks.state(index)
@@ -327,8 +327,8 @@ class FloorDialog(Dialog):
         _end(self._sources)
 
 
-def _end(sources: dict[str, PictureSource], _gone: object = None) -> None:
-    """Ends the threads of some pictures."""
+def _end(sources: dict[str, ImageSource], _gone: object = None) -> None:
+    """Ends the threads of some images."""
     for source in sources.values():
         source.stop()
     for source in sources.values():
@@ -337,10 +337,10 @@ def _end(sources: dict[str, PictureSource], _gone: object = None) -> None:
 
 
 def _rig_of(rig: CameraRig, take: Take) -> CameraRig:
-    """The posed cameras that filmed a take, at the size of its pictures.
+    """The posed cameras that filmed a take, at the size of its images.
 
     Raises:
-        CoreError: Fewer than two, or pictures that the calibration does not fit.
+        CoreError: Fewer than two, or images that the calibration does not fit.
     """
     names = [c.name for c in take.manifest.cameras if c.name in rig.names and rig[c.name].posed]
     if len(names) < 2:
@@ -352,7 +352,7 @@ def _rig_of(rig: CameraRig, take: Take) -> CameraRig:
 
 
 def _columns(count: int, size_px: Sequence[int]) -> int:
-    """Columns in which `count` pictures of a shape are largest in a room of about 4 to 3."""
+    """Columns in which `count` images of a shape are largest in a room of about 4 to 3."""
     aspect = size_px[0] / size_px[1]
 
     def height(columns: int) -> float:

@@ -49,7 +49,7 @@ class ImportRigDialog(Dialog):
         self.folder = QCheckBox(f"One file per camera: read the whole folder “{path.parent.name}”")
         self.folder.setVisible(_has_siblings(path))
         self.body.addWidget(self.folder)
-        self.body.addWidget(label("What was found is checked, and drawn over the pictures.", "small"))
+        self.body.addWidget(label("What was found is checked, and drawn over the images.", "small"))
         self.foot.addStretch(1)
         cancel = button("Cancel")
         cancel.clicked.connect(self.reject)

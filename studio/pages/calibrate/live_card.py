@@ -18,7 +18,7 @@ from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear
 from studio.widgets.columns import TileGrid
 from studio.widgets.image_view import Lines
-from studio.widgets.live_image import LivePicture
+from studio.widgets.live_image import LiveImage
 from studio.widgets.text import label
 
 _POLL_MS = 150
@@ -92,9 +92,9 @@ class LiveCard(Card):
         return self._settings.value.cameras
 
     @property
-    def pictures(self) -> dict[str, LivePicture]:
+    def images(self) -> dict[str, LiveImage]:
         """What is shown, by camera."""
-        return {t.objectName(): t for t in self.tiles.tiles if isinstance(t, LivePicture)}
+        return {t.objectName(): t for t in self.tiles.tiles if isinstance(t, LiveImage)}
 
     def follow(self, run: Path | None) -> None:
         """Shows what the recording in a run's folder tells; None for none."""
@@ -177,11 +177,11 @@ class LiveCard(Card):
         state = read_live(self._run) if self._run is not None else None
         if state is None:
             return
-        if not self.pictures:
+        if not self.images:
             self._make_tiles(state.cameras)
         self.says.setText(f"{state.seconds:.0f} s. {f'Next: {state.advice}' if state.advice else ''}")
         for name, camera in state.cameras.items():
-            tile = self.pictures.get(name)
+            tile = self.images.get(name)
             if tile is None:
                 continue
             if camera.problem:
@@ -193,20 +193,20 @@ class LiveCard(Card):
     def _make_tiles(self, cameras: dict[str, LiveCamera]) -> None:
         tiles: list[QWidget] = []
         for name, camera in cameras.items():
-            tile = LivePicture(name)
+            tile = LiveImage(name)
             tile.setObjectName(name)
             if camera.size_px is not None:
                 tile.set_aspect(*camera.size_px)
             tiles.append(tile)
         self.tiles.set_tiles(tiles)
 
-    def _draw(self, tile: LivePicture, camera: LiveCamera) -> None:
-        image = QImage(str(camera.picture))
+    def _draw(self, tile: LiveImage, camera: LiveCamera) -> None:
+        image = QImage(str(camera.image))
         if image.isNull() or camera.size_px is None:
             return
         tile.caption = camera.words
         tile.set_aspect(*camera.size_px)
         corners = (camera.corners_px + 0.5) * (image.width() / camera.size_px[0]) - 0.5
         crosses = [np.stack([p - s, p + s]) for p in corners for s in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX))]
-        tile.set_picture(image, [Lines(tuple(crosses), "on_picture_strong", 1.6)])
+        tile.set_image(image, [Lines(tuple(crosses), "on_image_strong", 1.6)])
         tile.set_cells(camera.cells)

@@ -22,13 +22,13 @@ class LiveCamera:
     """One camera now.
 
     Attributes:
-        size_px: Width and height of its pictures; None until it runs.
-        frames: Pictures so far.
+        size_px: Width and height of its images; None until it runs.
+        frames: Images so far.
         words: For its caption.
         problem: Why it does not run; empty if it does.
-        corners_px: (n, 2) of the board in the newest picture.
-        cells: Points seen in each part of the picture so far.
-        picture: File of the newest picture.
+        corners_px: (n, 2) of the board in the newest image.
+        cells: Points seen in each part of the image so far.
+        image: File of the newest image.
     """
 
     size_px: tuple[int, int] | None
@@ -37,7 +37,7 @@ class LiveCamera:
     problem: str
     corners_px: F64
     cells: I64
-    picture: Path
+    image: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,13 +60,13 @@ def read_live(run: Path) -> LiveState | None:
     try:
         layout = RunLayout(run)
         told: Any = read_json(layout.live_state)
-        cameras = {name: _camera(name, one, layout.live_picture(name)) for name, one in told["cameras"].items()}
+        cameras = {name: _camera(name, one, layout.live_image(name)) for name, one in told["cameras"].items()}
         return LiveState(seconds=float(told["seconds"]), advice=str(told["advice"]), cameras=cameras)
     except (CoreError, KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
-def _camera(name: str, told: Any, picture: Path) -> LiveCamera:
+def _camera(name: str, told: Any, image: Path) -> LiveCamera:
     size = told["size_px"]
     words = f"{name} · {told['fps']:.0f} fps" + (f" · board in {told['share']:.0%}" if told["share"] else "")
     return LiveCamera(
@@ -76,7 +76,7 @@ def _camera(name: str, told: Any, picture: Path) -> LiveCamera:
         problem=str(told["problem"]),
         corners_px=np.asarray(told["corners"], float).reshape(-1, 2),
         cells=np.asarray(told["cells"], np.int64).reshape(len(told["cells"]), -1),
-        picture=picture,
+        image=image,
     )
 
 

@@ -1,4 +1,4 @@
-"""Calibrate: make a rig from a board or bring one in, read whether it can be believed, and see it over the pictures."""
+"""Calibrate: make a rig from a board or bring one in, read whether it can be believed, and see it over the images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
 
 from core.board.pattern import Board
-from core.calibration.board.session_board import keep_board, own_board
+from core.calibration.board.session_board import save_session_board, session_board
 from core.calibration.world import Similarity
 from core.errors import CoreError
 from core.pipelines.params import (
@@ -20,7 +20,7 @@ from core.pipelines.params import (
     ImportRigParams,
     ImportTakeParams,
     RecordParams,
-    SetFrameParams,
+    SetWorldParams,
 )
 from core.session import Session
 from core.types import CameraRig
@@ -43,8 +43,8 @@ from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.coverage import CoverageTile, PairMatrix
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.image_tiles import PictureTiles
-from studio.widgets.image_view import Picture
+from studio.widgets.image_tiles import ImageTiles
+from studio.widgets.image_view import Image
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.text import label
 
@@ -173,7 +173,7 @@ class CalibratePage(ScrollPage):
             self._start("board-sheet", BoardSheetParams(path=chosen, board=self.board_card.form.board), "Board sheet")
 
     def click_floor(self) -> FloorDialog | None:
-        """Opens the pictures in which three points of the floor are clicked."""
+        """Opens the images in which three points of the floor are clicked."""
         session = self._state.session
         if session is None:
             return None
@@ -190,12 +190,12 @@ class CalibratePage(ScrollPage):
         """Shows what is on disk."""
         session = self._state.session
         if session is None:
-            self.pictures.forget()
-            self.board_pictures.forget()
+            self.images.forget()
+            self.board_images.forget()
             self._residuals, self._shown_folder = None, ""
             return
         takes = results.board_takes(session)
-        self.board_card.show_session(own_board(session), takes, running=self._calibrating())
+        self.board_card.show_session(session_board(session), takes, running=self._calibrating())
         try:
             rig = session.rig
             self.problem.setVisible(False)
@@ -207,7 +207,7 @@ class CalibratePage(ScrollPage):
         for card in (
             self.check_card,
             self.room_card,
-            self.pictures_card,
+            self.images_card,
             self.rig_card,
             self.frame_card,
             self.accuracy_card,
@@ -239,12 +239,12 @@ class CalibratePage(ScrollPage):
         self.live_card.start.connect(self.record)
         self.live_card.stop.connect(self._stop_recording)
         self.check_card = Card("Check")
-        self.pictures_card = Card("The rig over the pictures")
-        self.pictures_card.set_note(presenter.LEGEND)
-        self.pictures = PictureTiles(presenter.LEGEND)
-        self.pictures_empty = label("Import a take to see the rig over its pictures.", "muted")
-        self.pictures_card.body.addWidget(self.pictures_empty)
-        self.pictures_card.body.addWidget(self.pictures)
+        self.images_card = Card("The rig over the images")
+        self.images_card.set_note(presenter.LEGEND)
+        self.images = ImageTiles(presenter.LEGEND)
+        self.images_empty = label("Import a take to see the rig over its images.", "muted")
+        self.images_card.body.addWidget(self.images_empty)
+        self.images_card.body.addWidget(self.images)
         self.rig_card = Card("Cameras")
         self.table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5, 6, 7, 8), stretch=0)
         self.rig_card.body.addWidget(self.table)
@@ -252,20 +252,20 @@ class CalibratePage(ScrollPage):
         self.coverage = TileGrid(150, most=4)
         self.pairs = PairMatrix()
         self.coverage_card.body.addWidget(self.coverage)
-        self.coverage_card.body.addWidget(label("Moments in which two cameras saw the board together", "small"))
+        self.coverage_card.body.addWidget(label("Frames in which two cameras saw the board together", "small"))
         self.coverage_card.body.addWidget(self.pairs)
-        self.error_card = Card("Error over time", "Each dot is a moment. Click one to see its pictures.")
+        self.error_card = Card("Error over time", "Each dot is a frame. Click one to see its images.")
         self.timeline = ErrorTimeline()
-        self.timeline.chosen.connect(self.show_moment)
-        self.board_pictures = PictureTiles(presenter.RESIDUAL_LEGEND)
-        self.moment_floor = button("Floor", "normal", "floor", "Floor grid and poles of 1.8 m under the residuals")
-        self.moment_floor.setCheckable(True)
-        self.moment_floor.toggled.connect(self._show_moment_again)
-        self.error_card.tools.addWidget(self.moment_floor)
-        self.moment_words = label("", "small")
+        self.timeline.chosen.connect(self.show_frame)
+        self.board_images = ImageTiles(presenter.RESIDUAL_LEGEND)
+        self.frame_floor = button("Floor", "normal", "floor", "Floor grid and poles of 1.8 m under the residuals")
+        self.frame_floor.setCheckable(True)
+        self.frame_floor.toggled.connect(self._show_frame_again)
+        self.error_card.tools.addWidget(self.frame_floor)
+        self.frame_words = label("", "small")
         self.error_card.body.addWidget(self.timeline)
-        self.error_card.body.addWidget(self.moment_words)
-        self.error_card.body.addWidget(self.board_pictures)
+        self.error_card.body.addWidget(self.frame_words)
+        self.error_card.body.addWidget(self.board_images)
         self.frame_card = FrameCard()
         self.frame_card.moved.connect(self._move)
         self.frame_card.failed.connect(self._failed)
@@ -274,8 +274,8 @@ class CalibratePage(ScrollPage):
         self.frame_card.feet_wanted.connect(self._feet)
         self.frame_card.people_wanted.connect(self._people)
         self.room_card = RoomCard()
-        self.board_pictures.loaded.connect(self._show_in_room)
-        self.pictures.loaded.connect(self._show_in_room)
+        self.board_images.loaded.connect(self._show_in_room)
+        self.images.loaded.connect(self._show_in_room)
         self.accuracy_card = Card("Expected accuracy", presenter.ACCURACY_NOTE)
         self.plan = AccuracyPlan()
         self.heights = QButtonGroup(self)
@@ -297,7 +297,7 @@ class CalibratePage(ScrollPage):
             self.live_card,
             self.room_card,
             self.error_card,
-            self.pictures_card,
+            self.images_card,
             self.accuracy_card,
         )
         for card in ours:
@@ -319,12 +319,12 @@ class CalibratePage(ScrollPage):
             rig, takes, people=bool(take and take.poses3d_runs()), labelled=bool(take and take.estimators())
         )
         self._show_accuracy()
-        self.pictures_empty.setVisible(take is None)
-        self.pictures.setVisible(take is not None)
+        self.images_empty.setVisible(take is None)
+        self.images.setVisible(take is not None)
         if take is not None:
             sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
             key = (str(session.root), rig.digest, take.name, take.manifest.created)
-            self.pictures.show_cameras(key, sizes, partial(presenter.overlay, rig, take))
+            self.images.show_cameras(key, sizes, partial(presenter.overlay, rig, take))
 
     def _show_findings(self, session: Session) -> None:
         clear(self.check_card.body)
@@ -348,44 +348,44 @@ class CalibratePage(ScrollPage):
             self._residuals, self._shown_folder = None, ""
             return
         if folder == self._shown_folder:
-            self._show_moment_again()  # the floor over its pictures may be another one
+            self._show_frame_again()  # the floor over its images may be another one
             return
         self._shown_folder = folder
         tiles = zip(found.cameras, found.cells, found.words, strict=True)
         self.coverage.set_tiles([CoverageTile(*tile) for tile in tiles])
-        self.pairs.show_pairs(found.cameras, found.shared, results.ENOUGH_MOMENTS)
-        self.error_card.set_note(f"{found.summary}. Each dot is a moment: click one to see its pictures.")
-        self.board_pictures.forget()
+        self.pairs.show_pairs(found.cameras, found.shared, results.ENOUGH_FRAMES)
+        self.error_card.set_note(f"{found.summary}. Each dot is a frame: click one to see its images.")
+        self.board_images.forget()
         try:
             self._residuals = results.Residuals(session, folder)
         except CoreError:
             self._residuals = None
             self.error_card.hide()  # the recording was thrown away; the figures stay
             return
-        self.timeline.show_errors(self._residuals.time_s, found.moment_px)
-        worst = presenter.worst_moment(found.moment_px)
+        self.timeline.show_errors(self._residuals.time_s, found.frame_px)
+        worst = presenter.worst_frame(found.frame_px)
         if worst is not None:
             self.timeline.go_to(worst)
-            self.show_moment(worst)
+            self.show_frame(worst)
 
-    def show_moment(self, moment: int) -> None:
-        """Shows all cameras' pictures of a moment of the board's recording, with residuals."""
+    def show_frame(self, frame: int) -> None:
+        """Shows all cameras' images of a frame of the board's recording, with residuals."""
         shown = self._residuals
-        self.moment_words.setText(self.timeline.words)
+        self.frame_words.setText(self.timeline.words)
         if shown is None or shown.take is None:
             return
         session = self._state.session
-        rig = session.rig if session is not None and self.moment_floor.isChecked() else None
+        rig = session.rig if session is not None and self.frame_floor.isChecked() else None
         sizes = {c.name: c.size_px for c in shown.take.manifest.cameras}
-        key = (self._shown_folder, moment, rig.digest if rig is not None else "")
-        self.board_pictures.show_cameras(key, sizes, partial(presenter.moment_picture, shown, moment, rig))
-        self.room_card.show_moment(moment)
-        for tile in self.board_pictures.tiles:
-            self.room_card.put_picture(tile)
+        key = (self._shown_folder, frame, rig.digest if rig is not None else "")
+        self.board_images.show_cameras(key, sizes, partial(presenter.frame_image, shown, frame, rig))
+        self.room_card.show_frame(frame)
+        for tile in self.board_images.tiles:
+            self.room_card.put_image(tile)
 
-    def _show_moment_again(self, _on: bool = False) -> None:
-        if self.timeline.moment is not None:
-            self.show_moment(self.timeline.moment)
+    def _show_frame_again(self, _on: bool = False) -> None:
+        if self.timeline.frame is not None:
+            self.show_frame(self.timeline.frame)
 
     def _show_room(self, session: Session, rig: CameraRig) -> None:
         trust = camera_trust(session, rig)
@@ -396,16 +396,16 @@ class CalibratePage(ScrollPage):
         seen = self._residuals.seen if self._residuals is not None else None
         self.room_card.show_rig(rig, results.accuracy(rig), trust, seen)
         if self._residuals is None:
-            self.room_card.show_moment(None)
-        source = self.pictures if self._residuals is None else self.board_pictures
+            self.room_card.show_frame(None)
+        source = self.images if self._residuals is None else self.board_images
         for tile in source.tiles:
-            self.room_card.put_picture(tile)
+            self.room_card.put_image(tile)
 
-    def _show_in_room(self, tile: Picture) -> None:
-        """The pictures of the moment of the board, else those of the take."""
-        source = self.pictures if self._residuals is None else self.board_pictures
+    def _show_in_room(self, tile: Image) -> None:
+        """The images of the frame of the board, else those of the take."""
+        source = self.images if self._residuals is None else self.board_images
         if tile in source.tiles:
-            self.room_card.put_picture(tile)
+            self.room_card.put_image(tile)
 
     def _show_accuracy(self, _chosen: int = 0) -> None:
         session = self._state.session
@@ -420,7 +420,7 @@ class CalibratePage(ScrollPage):
     def _keep_board(self, board: Board) -> None:
         session = self._state.session
         if session is not None:
-            keep_board(session, board)
+            save_session_board(session, board)
             self.refresh()
 
     def _move(self, change: Similarity, words: str) -> None:
@@ -433,13 +433,13 @@ class CalibratePage(ScrollPage):
             self._failed(error)
 
     def _floor(self, take: str) -> None:
-        params = SetFrameParams(floor_take=take, board=self.board_card.form.board)
-        self._start("set-frame", params, f"Set the floor from {take}")
+        params = SetWorldParams(floor_take=take, board=self.board_card.form.board)
+        self._start("set-world", params, f"Set the floor from {take}")
 
     def _feet(self) -> None:
         if self._state.take_name and self._state.poses_name:
-            params = SetFrameParams(feet_take=self._state.take_name, poses=self._state.poses_name)
-            self._start("set-frame", params, "Set the floor from feet")
+            params = SetWorldParams(feet_take=self._state.take_name, poses=self._state.poses_name)
+            self._start("set-world", params, "Set the floor from feet")
 
     def _people(self, mode: Literal["new", "repair"]) -> None:
         take = self._state.take
@@ -473,4 +473,4 @@ class CalibratePage(ScrollPage):
         session = self._state.session
         if session is not None:
             takes = results.board_takes(session)
-            self.board_card.show_session(own_board(session), takes, running=self._calibrating())
+            self.board_card.show_session(session_board(session), takes, running=self._calibrating())

@@ -14,7 +14,7 @@ from core.calibration.board.config import CalibrateConfig
 from core.errors import CoreError
 from core.files import read_json
 from core.geometry.accuracy import AccuracyMap
-from core.geometry.capture_volume import capture_space
+from core.geometry.capture_volume import capture_volume
 from core.geometry.overlay import floor_grid_px, poles_px
 from core.geometry.resize import at_size
 from core.rig_io.exporters import cards
@@ -23,7 +23,7 @@ from core.session.ingest import VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
 from core.types.arrays import F64
 from studio.pages.calibrate.results import ENLARGED, BoardResults, Residuals
-from studio.widgets.image_view import Lines, first_picture
+from studio.widgets.image_view import Lines, first_image
 
 LEGEND = "Blue: floor grid, one line a metre. Yellow: upright poles of 1.8 m. Wrong axes or units show at once."
 RESIDUAL_LEGEND = (
@@ -34,7 +34,7 @@ RIG_FILES = "Rig files (*.txt *.toml *.json *.yaml *.yml *.xml *.xcp *.qca);;All
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = (
     "Camera",
-    "Picture",
+    "Image",
     "Focal length",
     "Field of view",
     "x, y in m",
@@ -75,8 +75,8 @@ def export_filters() -> dict[str, str]:
     return {e.file_filter or f"{e.title}, a folder (*)": e.name for e in cards()}
 
 
-def worst_moment(error_px: F64) -> int | None:
-    """The moment to look at first: that with the largest error; None where none is known."""
+def worst_frame(error_px: F64) -> int | None:
+    """The frame to look at first: that with the largest error; None where none is known."""
     return int(np.nanargmax(error_px)) if np.isfinite(error_px).any() else None
 
 
@@ -123,44 +123,44 @@ def rig_check(session: Session) -> tuple[Finding, list[Finding]] | None:
 
 
 def overlay(rig: CameraRig, take: Take, camera: str) -> tuple[QImage, list[Lines]]:
-    """A camera's picture from the take's start, with the floor and the poles where the rig puts them.
+    """A camera's image from the take's start, with the floor and the poles where the rig puts them.
 
     Raises:
-        CoreError: The video cannot be read, or the rig has no such camera or was made for other pictures.
+        CoreError: The video cannot be read, or the rig has no such camera or was made for other images.
     """
-    return first_picture(take, camera), floor_lines(rig, camera, take.camera(camera).size_px)
+    return first_image(take, camera), floor_lines(rig, camera, take.camera(camera).size_px)
 
 
-def moment_picture(shown: Residuals, moment: int, rig: CameraRig | None, camera: str) -> tuple[QImage, list[Lines]]:
-    """A camera's picture of a moment of the board with its residuals.
+def frame_image(shown: Residuals, frame: int, rig: CameraRig | None, camera: str) -> tuple[QImage, list[Lines]]:
+    """A camera's image of a frame of the board with its residuals.
 
     Args:
         shown: The recording of the board.
-        moment: Which moment.
+        frame: Which frame.
         rig: Puts its floor and poles under the residuals; None leaves them out.
         camera: Which camera.
 
     Raises:
-        CoreError: The video cannot be read, or the rig was made for other pictures.
+        CoreError: The video cannot be read, or the rig was made for other images.
     """
-    picture, lines = shown.picture(moment, camera)
+    image, lines = shown.image(frame, camera)
     if rig is None or camera not in rig.names:
-        return picture, lines
-    return picture, [*floor_lines(rig, camera, (picture.width(), picture.height())), *lines]
+        return image, lines
+    return image, [*floor_lines(rig, camera, (image.width(), image.height())), *lines]
 
 
 def floor_lines(rig: CameraRig, camera: str, size_px: tuple[int, int]) -> list[Lines]:
-    """The floor's grid and upright poles where the rig puts them in a picture; nothing for an unposed camera.
+    """The floor's grid and upright poles where the rig puts them in an image; nothing for an unposed camera.
 
     Raises:
-        CoreError: The rig has no such camera or was made for other pictures.
+        CoreError: The rig has no such camera or was made for other images.
     """
     calibrated = at_size(rig[camera], size_px)
     if not calibrated.posed:
         return []
-    space = capture_space(rig.subset([c.name for c in rig if c.posed]))
-    floor = Lines(tuple(floor_grid_px(calibrated, space)), "on_picture", 1.0)
-    poles = Lines(tuple(poles_px(calibrated, space)), "on_picture_strong", 2.4)
+    volume = capture_volume(rig.subset([c.name for c in rig if c.posed]))
+    floor = Lines(tuple(floor_grid_px(calibrated, volume)), "on_image", 1.0)
+    poles = Lines(tuple(poles_px(calibrated, volume)), "on_image_strong", 2.4)
     return [floor, poles]
 
 
@@ -176,7 +176,7 @@ def _camera_row(camera: Camera, found: BoardResults | None) -> tuple[str, ...]:
     error = f"{camera.rmse_px:.2f} px" if camera.rmse_px is not None else "–"
     left_out = found.left_out_px.get(camera.name) if found is not None else None
     predicted = f"{left_out:.2f} px" if left_out is not None else "–"
-    late = found.latency.get(camera.name, "–") if found is not None else "–"
-    if late == "–" and camera.latency_s:
-        late = f"{camera.latency_s * 1000:+.0f} ms"
+    late = found.time_offset.get(camera.name, "–") if found is not None else "–"
+    if late == "–" and camera.time_offset_s:
+        late = f"{camera.time_offset_s * 1000:+.0f} ms"
     return camera.name, f"{width} × {height}", f"{fx:,.0f} px", view, where, high, error, predicted, late

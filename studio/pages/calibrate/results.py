@@ -19,7 +19,7 @@ from core.types import CameraRig
 from core.types.arrays import F64, I64
 from studio.widgets.image_view import Lines, to_image
 
-ENOUGH_MOMENTS = 8
+ENOUGH_FRAMES = 8
 ENLARGED = 15.0
 """Residuals are drawn this many times as long as they are."""
 _CROSS_PX = 5.0
@@ -32,14 +32,14 @@ class BoardResults:
     Attributes:
         folder: Name of its folder.
         cameras: (V,) names.
-        cells: Of each camera, points seen in each part of the picture.
+        cells: Of each camera, points seen in each part of the image.
         words: Of each camera, a line on its coverage.
-        shared: (V, V) moments.
+        shared: (V, V) frames.
         advice: What to show next.
         summary: One line of figures.
         left_out_px: By camera.
-        latency: By camera, delay and its error, in words.
-        moment_px: (T,) error of each moment, NaN where unknown.
+        time offset: By camera, time offset and its error, in words.
+        frame_px: (T,) error of each frame, NaN where unknown.
     """
 
     folder: str
@@ -50,8 +50,8 @@ class BoardResults:
     advice: str
     summary: str
     left_out_px: dict[str, float | None]
-    latency: dict[str, str]
-    moment_px: F64
+    time_offset: dict[str, str]
+    frame_px: F64
 
 
 def board_takes(session: Session) -> list[str]:
@@ -81,18 +81,18 @@ def results(session: Session) -> BoardResults | None:
         quality, names = report["quality"], tuple(str(n) for n in report["quality"]["left_out_px"])
         covered = [quality["coverage"][n] for n in names]
         median = quality["left_out_median_px"]
-        late = report.get("latency_ms", {})
+        late = report.get("time_offset_ms", {})
         return BoardResults(
             folder=str(report.get("folder", "")),
             cameras=names,
             cells=tuple(np.asarray(c["cells"], np.int64) for c in covered),
-            words=tuple(f"{c['share']:.0%}, {c['pictures']} pictures" for c in covered),
-            shared=np.asarray(quality["shared_moments"], np.int64),
+            words=tuple(f"{c['share']:.0%}, {c['images']} images" for c in covered),
+            shared=np.asarray(quality["shared_frames"], np.int64),
             advice=str(report.get("advice", "")),
             summary=_summary(quality, median),
             left_out_px={n: quality["left_out_px"][n] for n in names},
-            latency={n: f"{v['delay']:+.0f} ± {v['error']:.0f} ms" for n, v in late.items()},
-            moment_px=np.array([np.nan if e is None else float(e) for e in quality["moment_px"]]),
+            time_offset={n: f"{v['time_offset']:+.0f} ± {v['error']:.0f} ms" for n, v in late.items()},
+            frame_px=np.array([np.nan if e is None else float(e) for e in quality["frame_px"]]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CoreError(f"{path} is damaged: {error}.", "Calibrate again.") from error
@@ -106,7 +106,7 @@ def _summary(quality: Any, median: float | None) -> str:
 
 
 class Residuals:
-    """The recording behind a calibration: pictures, points and how far they are from where they were predicted.
+    """The recording behind a calibration: images, points and how far they are from where they were predicted.
 
     Args:
         session: Where it lies.
@@ -125,12 +125,12 @@ class Residuals:
 
     @property
     def time_s(self) -> F64:
-        """(T,) times of the moments from the first on."""
+        """(T,) times of the frames from the first on."""
         times = np.array([np.nan if np.isnan(row).all() else np.nanmean(row) for row in self.seen.time_s])
         return np.asarray(times - np.nanmin(times))
 
-    def picture(self, moment: int, camera: str) -> tuple[QImage, list[Lines]]:
-        """A camera's picture of a moment, with a cross on each corner and its residual, enlarged.
+    def image(self, frame: int, camera: str) -> tuple[QImage, list[Lines]]:
+        """A camera's image of a frame, with a cross on each corner and its residual, enlarged.
 
         Raises:
             CoreError: The take is gone, or its video cannot be read.
@@ -138,18 +138,18 @@ class Residuals:
         if self.take is None:
             raise CoreError("The take of the board is gone.", "Calibrate again from a take that is there.")
         v = self.seen.cameras.index(camera)
-        frame = int(self.seen.frame[moment, v])
-        if frame < 0:
-            raise CoreError(f"{camera} has no picture of this moment.", "Choose another moment.")
+        index = int(self.seen.image_index[frame, v])
+        if index < 0:
+            raise CoreError(f"{camera} has no image of this frame.", "Choose another frame.")
         with VideoReader(self.take.video_path(camera), self.take.camera(camera).rotation_deg) as video:
-            image = to_image(video.read(frame))
-        mine = (self.seen.view == v) & (self.seen.moment == moment)
+            shown = to_image(video.read(index))
+        mine = (self.seen.view == v) & (self.seen.frame == frame)
         at, off = self.seen.xy_px[mine], self.left_out_px[mine]
         crosses = []
         for step in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX)):
             crosses += [np.stack([p - step, p + step]) for p in at]
         vectors = [np.stack([p, p + ENLARGED * d]) for p, d in zip(at, off, strict=True) if np.isfinite(d).all()]
-        return image, [Lines(tuple(crosses), "on_picture", 1.4), Lines(tuple(vectors), "on_picture_strong", 2.2)]
+        return shown, [Lines(tuple(crosses), "on_image", 1.4), Lines(tuple(vectors), "on_image_strong", 2.2)]
 
 
 def accuracy(rig: CameraRig) -> AccuracyMap | None:

@@ -20,7 +20,7 @@ from studio.viewport.palette import palette
 from studio.viewport.trust import CameraTrust
 from studio.widgets.buttons import button
 from studio.widgets.card import Card
-from studio.widgets.image_view import Picture
+from studio.widgets.image_view import Image
 from studio.widgets.level_legend import LevelLegend
 
 NOTE = "Drag to turn, wheel to zoom once it was clicked, middle button to move."
@@ -28,8 +28,8 @@ _HEIGHT_PX = 360
 _MARGIN_PX = 10
 _VIEWS: tuple[tuple[ViewName, str], ...] = (("perspective", "3D"), ("top", "Top"), ("front", "Front"), ("side", "Side"))
 _TOGGLES = (
-    ("pictures", "Pictures", "The cameras' pictures of the moment chosen below"),
-    ("board", "Board", "Where the board was, and where it is at the moment chosen below"),
+    ("images", "Images", "The cameras' images of the frame chosen below"),
+    ("board", "Board", "Where the board was, and where it is at the frame chosen below"),
     ("accuracy", "Accuracy", "Expected accuracy over the floor, at the height of hips"),
 )
 
@@ -81,15 +81,15 @@ class RoomCard(Card):
             self.viewport.reframe()
             self.viewport.invalidate()
 
-    def show_moment(self, moment: int | None) -> None:
-        """Shows a moment of the board's recording; see `put_picture`."""
-        self.room.show_moment(moment)
+    def show_frame(self, frame: int | None) -> None:
+        """Shows a frame of the board's recording; see `put_image`."""
+        self.room.show_frame(frame)
         self._changed()
 
-    def put_picture(self, tile: Picture) -> None:
-        """Shows a picture of the moment on its camera's image plane."""
+    def put_image(self, tile: Image) -> None:
+        """Shows an image of the frame on its camera's image plane."""
         if tile.image is not None:
-            self.room.put_picture(tile.caption, tile.image)
+            self.room.put_image(tile.caption, tile.image)
             self._changed()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

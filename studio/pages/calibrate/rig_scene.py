@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtGui import QImage
 
 from core.board.observations import BoardObservations
-from core.calibration.board.initial_trajectory import board_path_mm, board_points_mm
+from core.calibration.board.initial_trajectory import board_points_mm, board_trajectory_mm
 from core.errors import CoreError
 from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig
@@ -21,7 +21,7 @@ from studio.viewport.resolve import ViewOptions, resolve
 from studio.viewport.scene_data import Stage
 from studio.viewport.trust import CameraTrust
 
-_PICTURE_PX = 320
+_IMAGE_PX = 320
 _POINT = 0.35  # size of a board's point beside that of a joint
 _COLUMN = 0  # colour of the board among those of people
 
@@ -41,8 +41,8 @@ class Room:
         self._points = np.zeros((0, 0, 3))
         self._path_mm = np.zeros((0, 3))
         self._path: TrailLayer | None = None
-        self._moment: int | None = None
-        self._pictures: dict[str, U8] = {}
+        self._frame: int | None = None
+        self._images: dict[str, U8] = {}
 
     def show_rig(
         self, rig: CameraRig, accuracy: AccuracyMap | None, trust: CameraTrust, seen: BoardObservations | None
@@ -60,17 +60,17 @@ class Room:
         try:
             self._points = board_points_mm(seen, rig) if seen is not None else np.zeros((0, 0, 3))
         except CoreError:
-            self._points = np.zeros((0, 0, 3))  # the page says that the rig does not fit the pictures
-        self._path_mm = board_path_mm(self._points)
+            self._points = np.zeros((0, 0, 3))  # the page says that the rig does not fit the images
+        self._path_mm = board_trajectory_mm(self._points)
 
-    def show_moment(self, moment: int | None) -> None:
-        """Looks at a moment of the board's recording; its pictures are still to come."""
-        self._moment = moment
-        self._pictures = {}
+    def show_frame(self, frame: int | None) -> None:
+        """Looks at a frame of the board's recording; its images are still to come."""
+        self._frame = frame
+        self._images = {}
 
-    def put_picture(self, camera: str, image: QImage) -> None:
-        """Puts a picture of the moment on a camera's image plane."""
-        self._pictures[camera] = small(image)
+    def put_image(self, camera: str, image: QImage) -> None:
+        """Puts an image of the frame on a camera's image plane."""
+        self._images[camera] = small(image)
 
     @property
     def trust(self) -> CameraTrust:
@@ -88,9 +88,9 @@ class Room:
         return bool(np.isfinite(self._points).any())
 
     @property
-    def pictures(self) -> Mapping[str, U8]:
+    def images(self) -> Mapping[str, U8]:
         """Those on the image planes."""
-        return self._pictures
+        return self._images
 
     def toggle(self, name: str, on: bool) -> None:
         """Shows or hides something: "board" or a field of `ViewOptions`."""
@@ -101,7 +101,7 @@ class Room:
 
     def scene(self, palette: Palette) -> Scene:
         """Everything as it is now."""
-        scene = resolve(self._stage, 0.0, self.options, palette, self._pictures)
+        scene = resolve(self._stage, 0.0, self.options, palette, self._images)
         found = self._stage.accuracy
         if self.options.accuracy and found is not None:
             scene = dataclasses.replace(scene, frame_mm=np.concatenate([scene.frame_mm, corners_mm(found)]))
@@ -113,15 +113,15 @@ class Room:
         if self._path is None or not np.array_equal(self._path.colour[0], palette.person(_COLUMN)):
             self._path = TrailLayer(xyz_mm=path[None], colour=palette.person(_COLUMN)[None])
         layers["board path"] = self._path
-        if self._moment is not None and self._moment < len(known) and known[self._moment]:
-            layers["board"] = _board_layer(self._points[self._moment], palette)
+        if self._frame is not None and self._frame < len(known) and known[self._frame]:
+            layers["board"] = _board_layer(self._points[self._frame], palette)
         frame = np.concatenate([scene.frame_mm, _box(path[known])])
         return dataclasses.replace(scene, layers=layers, frame_mm=frame)
 
 
 def small(image: QImage) -> U8:
-    """(H, W, 3) of a picture, as small as an image plane needs it."""
-    less = image.scaledToWidth(min(_PICTURE_PX, image.width())).convertToFormat(QImage.Format.Format_RGB888)
+    """(H, W, 3) of an image, as small as an image plane needs it."""
+    less = image.scaledToWidth(min(_IMAGE_PX, image.width())).convertToFormat(QImage.Format.Format_RGB888)
     rows = np.frombuffer(less.constBits(), np.uint8).reshape(less.height(), less.bytesPerLine())
     return rows[:, : 3 * less.width()].reshape(less.height(), less.width(), 3).copy()
 

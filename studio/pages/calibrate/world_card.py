@@ -16,7 +16,7 @@ from studio.widgets.card import Card
 from studio.widgets.number_field import NumberField
 from studio.widgets.text import label
 
-_POINTS_TIP = "Click three points of the floor in the pictures of a take"
+_POINTS_TIP = "Click three points of the floor in the images of a take"
 
 
 class FrameCard(Card):

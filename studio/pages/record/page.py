@@ -21,7 +21,7 @@ from studio.widgets.card import Card, clear
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.image_tiles import PictureTiles
+from studio.widgets.image_tiles import ImageTiles
 from studio.widgets.scroll_page import ScrollPage
 
 
@@ -39,13 +39,13 @@ class TakeWidget(Card):
         if take.error:
             self.body.addWidget(FindingRow("wrong", take.error))
             return
-        self.pictures = PictureTiles("The first moment of the take.", height_px=176)
-        self.body.addWidget(self.pictures)
+        self.images = ImageTiles("The first frame of the take.", height_px=176)
+        self.body.addWidget(self.images)
         table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5), stretch=1)
         table.set_rows(take.rows, dict.fromkeys(take.dropped, "warn"))
         self.body.addWidget(table)
         if not take.dropped:
-            self.body.addWidget(FindingRow("ok", "Every camera has a picture of every moment."))
+            self.body.addWidget(FindingRow("ok", "Every camera has an image of every frame."))
         for note in take.notes:
             self.body.addWidget(FindingRow("odd", note))
 
@@ -147,7 +147,7 @@ class RecordPage(ScrollPage):
             if not card.error:
                 take = session.take(card.name)
                 sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
-                widget.pictures.show_cameras(card, sizes, partial(presenter.picture, take))
+                widget.images.show_cameras(card, sizes, partial(presenter.image, take))
             self.takes.append(widget)
             self._list.addWidget(widget)
         self._list.addStretch(1)

@@ -14,10 +14,10 @@ from core.files import safe_name
 from core.session import Session, Take
 from core.session.ingest import VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
-from studio.widgets.image_view import Lines, first_picture
+from studio.widgets.image_view import Lines, first_image
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
-CAMERA_HEADERS = ("Camera", "File", "Picture", "Pictures", "Rate", "Dropped")
+CAMERA_HEADERS = ("Camera", "File", "Image", "Images", "Rate", "Dropped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class TakeCard:
         name: Its name.
         facts: Length, rate and origin in one line.
         rows: One a camera, in the columns of `CAMERA_HEADERS`.
-        dropped: (row, column) of cells that tell of dropped pictures.
+        dropped: (row, column) of cells that tell of dropped images.
         notes: What was odd when it was brought in.
         error: Why it cannot be read; the rest is empty then.
     """
@@ -46,13 +46,13 @@ def take_cards(session: Session) -> list[TakeCard]:
     return [_card(session, name) for name in session.take_names()]
 
 
-def picture(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
-    """The first picture of one camera.
+def image(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
+    """The first image of one camera.
 
     Raises:
         CoreError: The video cannot be read.
     """
-    return first_picture(take, camera), []
+    return first_image(take, camera), []
 
 
 def proposed_name(session: Session, videos: Sequence[Path]) -> str:
@@ -116,7 +116,7 @@ def _card(session: Session, name: str) -> TakeCard:
     seconds = manifest.n_frames / manifest.fps if manifest.fps > 0 else 0.0
     facts = [
         f"{len(manifest.cameras)} camera{'s' if len(manifest.cameras) != 1 else ''}",
-        f"{manifest.n_frames:,} moments",
+        f"{manifest.n_frames:,} frames",
         f"{manifest.fps:.4g} fps",
         f"{seconds:.1f} s",
     ]
@@ -126,7 +126,7 @@ def _card(session: Session, name: str) -> TakeCard:
 
 
 def _dropped(take: Take) -> dict[str, int]:
-    """Moments of the take that each camera has no picture of."""
+    """Frames of the take that each camera has no image of."""
     timeline = take.timeline()
     missing = np.asarray(timeline.frame_index < 0).sum(axis=0)
     return {name: int(n) for name, n in zip(timeline.cameras, missing, strict=True)}

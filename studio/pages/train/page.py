@@ -17,7 +17,7 @@ from studio.shell.dialogs import show_error
 from studio.state.app_state import AppState
 from studio.state.steps import StepView, take_steps
 from studio.theme import GRID_PX
-from studio.volume.editor import SpaceEditor
+from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card, clear, line
 from studio.widgets.columns import Columns, TileGrid
@@ -81,7 +81,7 @@ class TrainPage(ScrollPage):
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._steps_card())
         self.columns.left.addWidget(self._choices_card())
-        self.columns.left.addWidget(self._space_card())
+        self.columns.left.addWidget(self._volume_card())
         self.columns.left.addStretch(1)
         self.columns.right.addWidget(self._results_card())
         self.columns.right.addWidget(self._losses_card())
@@ -90,7 +90,7 @@ class TrainPage(ScrollPage):
             signal.connect(self.refresh)
         self.estimator.currentIndexChanged.connect(self._show_steps)
         self.preset.currentIndexChanged.connect(self._preset_chosen)
-        state.space.changed.connect(self._space_changed)
+        state.volume.changed.connect(self._volume_changed)
         jobs = state.jobs
         jobs.measured.connect(self._measured)
         jobs.changed.connect(self._job_changed)
@@ -100,9 +100,9 @@ class TrainPage(ScrollPage):
         self.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Derives the capture space, which takes a moment, only now that somebody sees it."""
+        """Derives the capture volume, which takes a frame, only now that somebody sees it."""
         super().showEvent(event)
-        self._space_changed()
+        self._volume_changed()
 
     def act(self, action: str) -> None:
         """Carries out an action of the menu."""
@@ -113,7 +113,7 @@ class TrainPage(ScrollPage):
         """Every step on the selected take, as one job."""
         take = self._state.take_name
         params = presenter.path_params(take, self.estimator.currentData(), self.preset.currentData())
-        self._start("path", params, f"Run everything on {take}")
+        self._start("run", params, f"Run everything on {take}")
 
     def run_step(self, step: presenter.Step) -> None:
         """One step as a job."""
@@ -121,7 +121,7 @@ class TrainPage(ScrollPage):
         if step.name == "train" and not takes:
             show_error(CoreError("No take is chosen for training.", "Tick at least one."), self.window())
             return
-        missing = presenter.missing_model(self.estimator.currentData()) if step.name == "label" else None
+        missing = presenter.missing_model(self.estimator.currentData()) if step.name == "pose2d" else None
         if missing is not None:
             dialog = ConsentDialog(*missing, self.window())
             dialog.consented.connect(self._label_with)
@@ -136,9 +136,9 @@ class TrainPage(ScrollPage):
         """Labels with a model that has to be fetched, or with the file that was picked."""
         take, estimator = self._state.take_name, self.estimator.currentData()
         params = presenter.params_of(
-            "label", take, (), estimator, "", allow_download=allow_download, model_file=model_file
+            "pose2d", take, (), estimator, "", allow_download=allow_download, model_file=model_file
         )
-        self._start("label", params, f"Label: {take}")
+        self._start("pose2d", params, f"Label: {take}")
 
     def chosen_takes(self) -> tuple[str, ...]:
         """Takes that are ticked for training."""
@@ -150,7 +150,7 @@ class TrainPage(ScrollPage):
         self._show_steps()
         self._show_results()
         self._show_preset()
-        self._space_changed()
+        self._volume_changed()
 
     def _steps_card(self) -> Card:
         card = Card("Steps")
@@ -199,16 +199,16 @@ class TrainPage(ScrollPage):
         card.body.addLayout(grid)
         return card
 
-    def _space_card(self) -> Card:
-        card = Card("Capture space")
-        self.space = SpaceEditor(self._state.space)
-        self.space_reset = button("Reset", "normal", "retry")
-        self.space_reset.clicked.connect(self.space.reset)
-        self.space_3d = button("Show in 3D", "normal", "space", "See it around the cameras and the people")
-        self.space_3d.clicked.connect(self._state.space.shown)
-        card.tools.addWidget(self.space_reset)
-        card.tools.addWidget(self.space_3d)
-        card.body.addWidget(self.space)
+    def _volume_card(self) -> Card:
+        card = Card("Capture volume")
+        self.volume = VolumeEditor(self._state.volume)
+        self.volume_reset = button("Reset", "normal", "retry")
+        self.volume_reset.clicked.connect(self.volume.reset)
+        self.volume_3d = button("Show in 3D", "normal", "volume", "See it around the cameras and the people")
+        self.volume_3d.clicked.connect(self._state.volume.shown)
+        card.tools.addWidget(self.volume_reset)
+        card.tools.addWidget(self.volume_3d)
+        card.body.addWidget(self.volume)
         return card
 
     def _losses_card(self) -> Card:
@@ -266,13 +266,13 @@ class TrainPage(ScrollPage):
         for name in names:
             box = QCheckBox(name)
             box.setChecked(name not in unticked)
-            box.toggled.connect(self._space_changed)
+            box.toggled.connect(self._volume_changed)
             self.take_boxes[name] = box
             self._takes.addWidget(box)
 
     def _preset_chosen(self) -> None:
         self._show_preset()
-        self._space_changed()
+        self._volume_changed()
 
     def _show_preset(self) -> None:
         """Says what the chosen settings train, how long that takes, and what they need."""
@@ -283,17 +283,17 @@ class TrainPage(ScrollPage):
         self.preset_needs.setVisible(bool(words.needs))
         set_role(self.preset_needs, "warn" if words.lacking else "small")
 
-    def _space_changed(self) -> None:
-        """Shows the capture space of the chosen takes and settings, if anybody is looking."""
+    def _volume_changed(self) -> None:
+        """Shows the capture volume of the chosen takes and settings, if anybody is looking."""
         if self._state.session is None or not self.isVisible():
             return
         spacing_mm = presenter.spacing_mm(self.preset.currentData())
-        self._state.space.look_from(self.chosen_takes(), spacing_mm)
-        self.space.refresh()
-        self.space_reset.setEnabled(self._state.space.is_set)
-        tip = "Derive it from the rig and the people again" if self._state.space.is_set else "It is derived already"
-        self.space_reset.setToolTip(tip)
-        self.space_3d.setEnabled(self._state.space.has_rig)
+        self._state.volume.look_from(self.chosen_takes(), spacing_mm)
+        self.volume.refresh()
+        self.volume_reset.setEnabled(self._state.volume.is_set)
+        tip = "Derive it from the rig and the people again" if self._state.volume.is_set else "It is derived already"
+        self.volume_reset.setToolTip(tip)
+        self.volume_3d.setEnabled(self._state.volume.has_rig)
 
     def _show_steps(self) -> None:
         try:

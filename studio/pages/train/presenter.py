@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from core.errors import CoreError
 from core.files import read_json
-from core.pipelines.params import AssociateParams, EvaluateParams, InferParams, LabelParams, PathParams, TrainParams
+from core.pipelines.params import EvaluateParams, InferParams, Pose2DParams, RunParams, TrainParams, TriangulateParams
 from core.pose2d.cards import ModelCard, card, cards
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.download import Fetching, missing_bytes
@@ -21,8 +21,8 @@ from studio.state.steps import StepView
 from studio.state.system_info import has_accelerator
 from studio.widgets.status_dot import StepState
 
-TrainStep = Literal["label", "baseline", "train", "infer", "evaluate"]
-TRAINING_VERBS = ("train", "path")
+TrainStep = Literal["pose2d", "triangulate", "train", "infer", "evaluate"]
+TRAINING_VERBS = ("train", "run")
 """Verbs whose jobs have losses to show."""
 _OPEN_END_MIN = 600
 """A limit of so many minutes is only a safety: it says nothing about how long a training takes."""
@@ -50,15 +50,15 @@ class Step:
 
 STEPS = (
     Step(
-        name="label",
-        verb="label",
+        name="pose2d",
+        verb="pose2d",
         title="Label",
         icon="tag",
-        what="Finds people and their joints in every picture of every camera.",
+        what="Finds people and their joints in every image of every camera.",
     ),
     Step(
-        name="baseline",
-        verb="associate",
+        name="triangulate",
+        verb="triangulate",
         title="Baseline",
         icon="triangulate",
         what="Matches people across the cameras and triangulates them. No training: 3D within a minute.",
@@ -75,14 +75,14 @@ STEPS = (
         verb="infer",
         title="Infer",
         icon="spark",
-        what="3D of the whole take with the trained networks, each moment with those around it.",
+        what="3D of the whole take with the trained networks, each frame with those around it.",
     ),
     Step(
         name="evaluate",
         verb="evaluate",
         title="Evaluate",
         icon="measure",
-        what="Predicts each camera from the others, on moments that were never trained on.",
+        what="Predicts each camera from the others, on frames that were never trained on.",
     ),
 )
 
@@ -116,7 +116,7 @@ class Plot:
 _POSE = ("loss", "heatmap", "joint", "anchor", "consistency", "attention", "planes", "backbone")
 PLOTS = (
     Plot(
-        title="2D error on held-out moments",
+        title="2D error on held-out frames",
         unit="px",
         stage="held_out",
         words={"px": "all cameras", "camera_px": "a camera that is left out"},
@@ -146,7 +146,7 @@ PLOTS = (
         logarithmic=True,
     ),
     Plot(title="Synthetic people that are found", unit="share", stage="root", only=("synthetic_recall",)),
-    Plot(title="Backbone, your pictures", unit="loss", stage="backbone", only=("loss",), logarithmic=True),
+    Plot(title="Backbone, your images", unit="loss", stage="backbone", only=("loss",), logarithmic=True),
     Plot(title="Joints that the backbone sees", unit="share", stage="backbone", only=("peaks_near",)),
 )
 """The last stage first, because it is what one waits for. Plots without a figure are not shown."""
@@ -201,7 +201,7 @@ def step_rows(
 
 def _without_labels(step: Step) -> StepView:
     """How a step stands while the chosen estimator has not labelled the take."""
-    if step.name == "label":
+    if step.name == "pose2d":
         return StepView("ready")
     return StepView("blocked", "Label the take with the chosen 2D estimator first.")
 
@@ -215,7 +215,7 @@ def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
 
 def busy_reason(jobs: JobBridge) -> str:
     """Why nothing else may be started just now; empty if it may. Two jobs would write the same results."""
-    work = {step.verb for step in STEPS} | {"path"}
+    work = {step.verb for step in STEPS} | {"run"}
     running = next((j for j in jobs.active if j.verb in work), None)
     return f"“{running.title}” is running." if running else ""
 
@@ -232,15 +232,15 @@ def params_of(
 ) -> Any:
     """Settings of a step's job."""
     match step:
-        case "label":
-            return LabelParams(
+        case "pose2d":
+            return Pose2DParams(
                 take=take,
                 pose2d=Pose2DConfig(estimator=estimator),
                 allow_download=allow_download,
                 model_file=model_file,
             )
-        case "baseline":
-            return AssociateParams(take=take, estimator=estimator)
+        case "triangulate":
+            return TriangulateParams(take=take, estimator=estimator)
         case "train":
             return TrainParams(takes=takes, estimator=estimator, preset=preset)
         case "infer":
@@ -249,9 +249,9 @@ def params_of(
             return EvaluateParams(take=take, estimator=estimator)
 
 
-def path_params(take: str, estimator: str, preset: str) -> PathParams:
+def path_params(take: str, estimator: str, preset: str) -> RunParams:
     """Settings of the whole path."""
-    return PathParams(take=take, pose2d=Pose2DConfig(estimator=estimator), preset=preset)
+    return RunParams(take=take, pose2d=Pose2DConfig(estimator=estimator), preset=preset)
 
 
 def presets() -> dict[str, PresetCard]:
@@ -287,7 +287,7 @@ def preset_words(name: str, jobs: JobBridge) -> PresetWords:
 
 
 def spacing_mm(name: str) -> float:
-    """How far apart a preset wants the voxels of the capture space."""
+    """How far apart a preset wants the voxels of the capture volume."""
     return preset(name).model.root.spacing_mm
 
 
@@ -367,16 +367,16 @@ def _results(report: Mapping[str, Any]) -> Results:
     row("… in % of person height", "view_left_out_percent_height", "{:.2f} %", better="low")
     row("View left out, mean", "view_left_out_px_mean", "{:.1f} px", better="low")
     row("Reprojection, median", "reprojection_px_median", "{:.1f} px")
-    row("Moments with two or more people", "frames_with_two_or_more", "{:,}", better="high")
+    row("Frames with two or more people", "frames_with_two_or_more", "{:,}", better="high")
     row("Identity switches", "identity_switches", "{:,}", better="low")
     row("Joints that could be predicted", "covered", "{:.0%}", better="high")
     row("Joints compared", "observations", "{:,}")
     people = [_people(method.get("people_frames") or {}) for method in pair]
-    rows.append(("Moments by number of people", people[0], people[1]))
+    rows.append(("Frames by number of people", people[0], people[1]))
     held_out = report.get("held_out_frames")
     n_held_out = len(held_out) if isinstance(held_out, list) else held_out
     context = (
-        f"Take {report.get('take', '')}: {n_held_out} moments that were kept out of training, of {report['frames']}."
+        f"Take {report.get('take', '')}: {n_held_out} frames that were kept out of training, of {report['frames']}."
     )
     return Results(verdict=str(report.get("verdict", "")), context=context, rows=tuple(rows), tones=tones)
 

@@ -1,1 +1,1 @@
-"""View: the take in 3D and in the cameras' pictures, moment by moment."""
+"""View: the take in 3D and in the cameras' images, frame by frame."""

@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from studio.pages.view.panels import FiguresCard, PeoplePanel, SpacePanel
+from studio.pages.view.panels import FiguresCard, PeoplePanel, VolumePanel
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import TOGGLES, ViewStrip, ViewToolbar
 from studio.state.app_state import AppState
@@ -79,12 +79,12 @@ class ViewPage(QWidget):
         super().keyPressEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keeps the strip and the capture space's panel in the corners of the 3D view."""
+        """Keeps the strip and the capture volume's panel in the corners of the 3D view."""
         if watched is self.viewport and event.type() == QEvent.Type.Resize:
             self.views.adjustSize()
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
             self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
-            self.space.fit(self.viewport.height() - 2 * _MARGIN_PX)
+            self.volume.fit(self.viewport.height() - 2 * _MARGIN_PX)
             self._place_legend()
         return False
 
@@ -107,8 +107,8 @@ class ViewPage(QWidget):
         self.people.move(_MARGIN_PX, _MARGIN_PX)
         self.people.hide()
         self.views = ViewStrip(self.viewport)
-        self.space = SpacePanel(self._state.space, self.viewport)
-        self.space.hide()
+        self.volume = VolumePanel(self._state.volume, self.viewport)
+        self.volume.hide()
         self.legend = LevelLegend(self.viewport)
         self.viewport.installEventFilter(self)
         side = QWidget()
@@ -152,12 +152,12 @@ class ViewPage(QWidget):
         self.toolbar.followed.connect(self._follow)
         self.views.looked.connect(self.viewport.look)
         self.views.framed.connect(self.viewport.frame_all)
-        self.timeline.moment_changed.connect(self._show_moment)
-        self._state.space.changed.connect(self._space_changed)
-        self._state.space.shown.connect(self._show_space)
-        self.space.resized.connect(self._place_space)
-        self.space.closed.connect(self._hide_space)
-        self.panes.pictures_changed.connect(self.viewport.invalidate)
+        self.timeline.frame_changed.connect(self._show_frame)
+        self._state.volume.changed.connect(self._volume_changed)
+        self._state.volume.shown.connect(self._show_volume)
+        self.volume.resized.connect(self._place_volume)
+        self.volume.closed.connect(self._hide_volume)
+        self.panes.images_changed.connect(self.viewport.invalidate)
         self.viewport.set_source(self._scene)
         theme_changed.connect(self._wear)
 
@@ -190,7 +190,7 @@ class ViewPage(QWidget):
         self._show_result()
 
     def _show_result(self) -> None:
-        """Everything that depends on the result; the moment stays."""
+        """Everything that depends on the result; the frame stays."""
         presenter = self.presenter
         notice = presenter.notice
         blocked = notice is not None and notice.blocking
@@ -206,34 +206,34 @@ class ViewPage(QWidget):
         self.timeline.show_model(presenter.timeline_model())
         self.figures.show_figures(presenter.figures)
         self._show_people()
-        self._show_space_panel()
+        self._show_volume_panel()
         self._show_legend()
         self._show_everything()
 
-    def _space_changed(self) -> None:
+    def _volume_changed(self) -> None:
         if not self.isVisible():
             self._result_stale = True
             return
         if self.presenter.notice is None:
-            self.presenter.load_space()
+            self.presenter.load_volume()
         else:
             self.presenter.load_result()  # what the notice says may have been mended
             self._show_result()
-        self._show_space_panel()
+        self._show_volume_panel()
         self._show_everything()
 
-    def _show_space(self) -> None:
-        """Somebody wants to see the capture space."""
-        self.toolbar.toggle_button("space").setChecked(True)
+    def _show_volume(self) -> None:
+        """Somebody wants to see the capture volume."""
+        self.toolbar.toggle_button("volume").setChecked(True)
 
-    def _hide_space(self) -> None:
-        self.toolbar.toggle_button("space").setChecked(False)
+    def _hide_volume(self) -> None:
+        self.toolbar.toggle_button("volume").setChecked(False)
 
-    def _show_space_panel(self) -> None:
-        shown = self.presenter.options.space and self.presenter.has_rig
+    def _show_volume_panel(self) -> None:
+        shown = self.presenter.options.volume and self.presenter.has_rig
         if shown:
-            self.space.refresh()
-        self.space.setVisible(shown)
+            self.volume.refresh()
+        self.volume.setVisible(shown)
 
     def _show_legend(self) -> None:
         trust = self.presenter.trust
@@ -243,25 +243,25 @@ class ViewPage(QWidget):
     def _place_legend(self) -> None:
         self.legend.move(self.viewport.width() - self.legend.width() - _MARGIN_PX, _MARGIN_PX)
 
-    def _place_space(self) -> None:
-        self.space.move(_MARGIN_PX, self.viewport.height() - self.space.height() - _MARGIN_PX)
+    def _place_volume(self) -> None:
+        self.volume.move(_MARGIN_PX, self.viewport.height() - self.volume.height() - _MARGIN_PX)
 
     def _show_everything(self) -> None:
         self.panes.refresh_overlays()
-        self._show_moment(self.timeline.moment)
+        self._show_frame(self.timeline.frame)
 
-    def _show_moment(self, moment: int) -> None:
+    def _show_frame(self, frame: int) -> None:
         if self.presenter.take is None:
             return
-        self.panes.show_moment(moment)
+        self.panes.show_frame(frame)
         self.viewport.invalidate()
         self._show_people()
 
     def _scene(self) -> Scene:
-        return self.presenter.scene(self.timeline.moment, self._palette, self.panes.pictures())
+        return self.presenter.scene(self.timeline.frame, self._palette, self.panes.images())
 
     def _show_people(self) -> None:
-        people = self.presenter.people_now(self.timeline.moment)
+        people = self.presenter.people_now(self.timeline.frame)
         self.people.setVisible(bool(people))
         self.people.show_people(people)
 
@@ -273,8 +273,8 @@ class ViewPage(QWidget):
             presenter.options = replace(presenter.options, **{toggle.name: on})
         if toggle.name == "skeletons":
             presenter.pane_options = replace(presenter.pane_options, skeletons=on)
-        if toggle.name == "space":
-            self._show_space_panel()
+        if toggle.name == "volume":
+            self._show_volume_panel()
         if toggle.name == "frusta":
             self._show_legend()
         self.panes.refresh_overlays()

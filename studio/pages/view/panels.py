@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QTo
 
 from studio.icons import icon
 from studio.pages.view.summary import Figures, PersonNow
-from studio.state.volume import SpaceState
+from studio.state.volume import VolumeState
 from studio.theme import GRID_PX, current_theme
-from studio.volume.editor import SpaceEditor
+from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear
 from studio.widgets.label_plate import paint_plate
@@ -20,13 +20,13 @@ from studio.widgets.text import label
 
 _ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16
 _COLUMNS_PX = (92, 76, 66)
-_SPACE_PX, _HEAD_PX, _LEAST_PX = 376, 44, 48
+_VOLUME_PX, _HEAD_PX, _LEAST_PX = 376, 44, 48
 
 
 class PeoplePanel(QWidget):
     """A row a person: name, confidence, speed. Lies over a corner of the 3D view.
 
-    Painted as one: it changes with every moment of playback, and labels would lay themselves out each time.
+    Painted as one: it changes with every frame of playback, and labels would lay themselves out each time.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -40,7 +40,7 @@ class PeoplePanel(QWidget):
         return self._people
 
     def show_people(self, people: tuple[PersonNow, ...]) -> None:
-        """Shows this moment."""
+        """Shows this frame."""
         rows_changed = len(people) != len(self._people)
         self._people = people
         if rows_changed:
@@ -48,7 +48,7 @@ class PeoplePanel(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        """Wide enough for every value, so that the panel does not jump from moment to moment."""
+        """Wide enough for every value, so that the panel does not jump from frame to frame."""
         return QSize(sum(_COLUMNS_PX) + 2 * _PAD_PX, (len(self._people) + 1) * _ROW_PX + 2 * GRID_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -89,8 +89,8 @@ def _cells(person: PersonNow) -> tuple[str, str]:
     return f"{person.confidence * 100:.0f} %", speed
 
 
-class SpacePanel(Card):
-    """The capture space in words, and folded away its fields. Lies over a corner of the 3D view.
+class VolumePanel(Card):
+    """The capture volume in words, and folded away its fields. Lies over a corner of the 3D view.
 
     Signals:
         closed: It should not be shown any longer.
@@ -100,10 +100,10 @@ class SpacePanel(Card):
     closed = Signal()
     resized = Signal()
 
-    def __init__(self, space: SpaceState, parent: QWidget | None = None) -> None:
-        super().__init__("Capture space", parent=parent)
-        self._space = space
-        self.editor = SpaceEditor(space)
+    def __init__(self, volume: VolumeState, parent: QWidget | None = None) -> None:
+        super().__init__("Capture volume", parent=parent)
+        self._volume = volume
+        self.editor = VolumeEditor(volume)
         self.editor.setProperty("role", "scrolled")
         self.editor.unfold(False)
         self.edit = button("Edit", "quiet", "chevron-up", "Change its place, size and voxels")
@@ -111,8 +111,8 @@ class SpacePanel(Card):
         self.edit.toggled.connect(self._unfold)
         self.reset = button("Reset", "quiet", "retry", "Derive it from the rig and the people again")
         self.reset.clicked.connect(self.editor.reset)
-        close = button("", "quiet", "close", "Hide the capture space (B)")
-        close.setAccessibleName("Hide the capture space")
+        close = button("", "quiet", "close", "Hide the capture volume (B)")
+        close.setAccessibleName("Hide the capture volume")
         close.clicked.connect(self.closed)
         for push in (self.edit, self.reset, close):
             # Space goes on meaning Play.
@@ -125,12 +125,12 @@ class SpacePanel(Card):
         self._area.setWidget(self.editor)
         self.body.addWidget(self._area)
         self._most_px = 0
-        self.setFixedWidth(_SPACE_PX)
+        self.setFixedWidth(_VOLUME_PX)
 
     def refresh(self) -> None:
         """Shows what is on disk."""
         self.editor.refresh()
-        self.reset.setVisible(self._space.is_set)
+        self.reset.setVisible(self._volume.is_set)
         self.fit(self._most_px)
 
     def fit(self, most_px: int) -> None:
@@ -139,12 +139,12 @@ class SpacePanel(Card):
         content, outer = self.editor.layout(), self.layout()
         assert content is not None and outer is not None
         margins = outer.contentsMargins()
-        width = _SPACE_PX - margins.left() - margins.right() - 2
+        width = _VOLUME_PX - margins.left() - margins.right() - 2
         content.activate()
         needed = content.totalHeightForWidth(width) if content.hasHeightForWidth() else content.sizeHint().height()
         around = margins.top() + margins.bottom() + _HEAD_PX
         self._area.setFixedHeight(max(_LEAST_PX, min(needed, most_px - around)))
-        self.resize(_SPACE_PX, self._area.height() + around)
+        self.resize(_VOLUME_PX, self._area.height() + around)
         self.resized.emit()
 
     def _unfold(self, shown: bool) -> None:
@@ -156,7 +156,7 @@ class FiguresCard(Card):
     """The evaluation of the take: the verdict, and folded away under it one column a method."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Measured on held-out moments", parent=parent)
+        super().__init__("Measured on held-out frames", parent=parent)
         self.fold = QToolButton()
         self.fold.setCheckable(True)
         self.fold.setToolTip("Show the figures")

@@ -14,12 +14,12 @@ from core.errors import CoreError
 from core.files import read_json, read_yaml
 from core.geometry import project
 from core.geometry.accuracy import AccuracyMap, accuracy_map
-from core.geometry.overlay import floor_grid_px, space_px
+from core.geometry.overlay import floor_grid_px, volume_px
 from core.pipelines.params import TrainParams
 from core.session import BASELINE, Take, Timeline
-from core.session.volume import SpaceInUse
+from core.session.volume import ActiveVolume
 from core.training.split import held_out
-from core.types import CameraRig, CaptureSpace, Pose2D, Pose3DSequence
+from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.pages.view.summary import Figures, People, PersonNow, figures
 from studio.state.app_state import AppState
@@ -27,7 +27,7 @@ from studio.viewport.figure import figure
 from studio.viewport.layers import Scene
 from studio.viewport.palette import Palette
 from studio.viewport.resolve import ViewOptions, resolve
-from studio.viewport.scene_data import Stage, moment_of
+from studio.viewport.scene_data import Stage, frame_of
 from studio.viewport.trust import CameraTrust, camera_trust
 from studio.widgets.pane_overlay import FigurePx, PaneOverlay
 from studio.widgets.timeline_bar import TimelineModel, Track
@@ -79,13 +79,13 @@ class ViewPresenter:
         self.people: People | None = None
         self.figures: Figures | None = None
         self._rig: CameraRig | None = None
-        self._used: SpaceInUse | None = None
+        self._used: ActiveVolume | None = None
         self._stage = Stage.build()
         self._take_notice: Notice | None = None
         self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
         self._poses2d: dict[str, Pose2D] | None = None
         self._floor_px: dict[str, tuple[F64, ...]] = {}
-        self._space_px: dict[str, tuple[F64, ...]] = {}
+        self._volume_px: dict[str, tuple[F64, ...]] = {}
 
     def load_take(self) -> None:
         """Reads the selected take and its result anew."""
@@ -111,8 +111,8 @@ class ViewPresenter:
         if self.options.follow is not None and (poses is None or self.options.follow not in poses.person_ids):
             self.options = replace(self.options, follow=None)
 
-    def load_space(self) -> None:
-        """Reads the capture space anew; the results stay."""
+    def load_volume(self) -> None:
+        """Reads the capture volume anew; the results stay."""
         self._set_stage(self._stage.poses, self._stage.ghost)
 
     def select_result(self, name: str) -> None:
@@ -140,9 +140,9 @@ class ViewPresenter:
         return self._stage.trust
 
     @property
-    def has_space(self) -> bool:
+    def has_volume(self) -> bool:
         """Whether the part of the room that the cameras look into is known."""
-        return self._space is not None
+        return self._volume is not None
 
     @property
     def has_rig(self) -> bool:
@@ -155,7 +155,7 @@ class ViewPresenter:
         return self.take is not None and bool(self.take.estimators())
 
     def timeline_model(self) -> TimelineModel:
-        """Moments of the take, with the people of the result."""
+        """Frames of the take, with the people of the result."""
         if self.timeline is None:
             return TimelineModel(time_s=np.zeros(0))
         return TimelineModel(
@@ -164,29 +164,29 @@ class ViewPresenter:
             held_out=self._held_out(len(self.timeline)),
         )
 
-    def scene(self, moment: int, palette: Palette, pictures: Mapping[str, U8]) -> Scene:
-        """The 3D view of a moment."""
-        return resolve(self._stage, self._time_s(moment), self.options, palette, pictures)
+    def scene(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> Scene:
+        """The 3D view of a frame."""
+        return resolve(self._stage, self._time_s(frame), self.options, palette, images)
 
-    def overlay(self, camera: str, moment: int) -> PaneOverlay:
-        """What to draw over one camera's picture of a moment."""
+    def overlay(self, camera: str, frame: int) -> PaneOverlay:
+        """What to draw over one camera's image of a frame."""
         options = self.pane_options
         return PaneOverlay(
-            figures=self._figures_px(camera, moment) if options.skeletons else (),
-            detections_px=self._detections_px(camera, moment) if options.detections else None,
+            figures=self._figures_px(camera, frame) if options.skeletons else (),
+            detections_px=self._detections_px(camera, frame) if options.detections else None,
             floor_px=self._floor_of(camera) if options.floor else (),
-            space_px=self._space_of(camera) if self.options.space else (),
+            volume_px=self._volume_of(camera) if self.options.volume else (),
         )
 
-    def people_now(self, moment: int) -> tuple[PersonNow, ...]:
-        """Everybody of the result at a moment of the take."""
+    def people_now(self, frame: int) -> tuple[PersonNow, ...]:
+        """Everybody of the result at a frame of the take."""
         poses = self._stage.poses
         if self.people is None or poses is None:
             return ()
-        return self.people.at(moment_of(poses, self._time_s(moment)))
+        return self.people.at(frame_of(poses, self._time_s(frame)))
 
-    def _time_s(self, moment: int) -> float:
-        return float(self.timeline.time_s[moment]) if self.timeline is not None and len(self.timeline) else 0.0
+    def _time_s(self, frame: int) -> float:
+        return float(self.timeline.time_s[frame]) if self.timeline is not None and len(self.timeline) else 0.0
 
     def _read_take(self) -> Notice | None:
         """Reads the take and its times; says why there is none."""
@@ -240,25 +240,25 @@ class ViewPresenter:
         return figures(report) if isinstance(report, Mapping) else None
 
     def _set_stage(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
-        """The world that is looked at: cameras, results, and the capture space where it can be had."""
-        self._used, self._floor_px, self._space_px = None, {}, {}
+        """The world that is looked at: cameras, results, and the capture volume where it can be had."""
+        self._used, self._floor_px, self._volume_px = None, {}, {}
         if self._rig is not None:
             try:
-                self._used = self._state.space.current()
+                self._used = self._state.volume.current()
             except CoreError as error:
                 self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
         synthetic = self._used.chosen.synthetic if self._used is not None else None
         session, trust = self._state.session, None
         if session is not None and self._rig is not None:
             trust = camera_trust(session, self._rig)
-        self._stage = Stage.build(self._rig, poses, ghost, self._space, synthetic, _accuracy(self._rig), trust)
+        self._stage = Stage.build(self._rig, poses, ghost, self._volume, synthetic, _accuracy(self._rig), trust)
 
     @property
-    def _space(self) -> CaptureSpace | None:
-        return self._used.space if self._used is not None else None
+    def _volume(self) -> CaptureVolume | None:
+        return self._used.volume if self._used is not None else None
 
     def _held_out(self, count: int) -> np.ndarray | None:
-        """Moments that the training of the result never saw, by the settings of its run."""
+        """Frames that the training of the result never saw, by the settings of its run."""
         session = self._state.session
         if session is None or not self.result or self.result == BASELINE:
             return None
@@ -273,9 +273,9 @@ class ViewPresenter:
         poses, people = self._stage.poses, self.people
         if poses is None or people is None:
             return ()
-        moments = [moment_of(poses, float(t)) for t in time_s]
-        known = np.array([m is not None for m in moments], bool)
-        index = np.array([m or 0 for m in moments], int)
+        frames = [frame_of(poses, float(t)) for t in time_s]
+        known = np.array([m is not None for m in frames], bool)
+        index = np.array([m or 0 for m in frames], int)
         return tuple(
             Track(
                 name=name,
@@ -286,13 +286,13 @@ class ViewPresenter:
             for p, name in enumerate(people.names)
         )
 
-    def _figures_px(self, camera: str, moment: int) -> tuple[FigurePx, ...]:
+    def _figures_px(self, camera: str, frame: int) -> tuple[FigurePx, ...]:
         """Both results projected into a camera, the ghosts first so that they lie below."""
         if self._rig is None:
             return ()
         drawn: list[FigurePx] = []
         for poses, ghost in ((self._stage.ghost, True), (self._stage.poses, False)):
-            at = moment_of(poses, self._time_s(moment)) if poses is not None else None
+            at = frame_of(poses, self._time_s(frame)) if poses is not None else None
             if poses is None or at is None:
                 continue
             shape, columns = figure(poses.skeleton), np.flatnonzero(poses.present[at])
@@ -310,13 +310,13 @@ class ViewPresenter:
             ]
         return tuple(drawn)
 
-    def _detections_px(self, camera: str, moment: int) -> F64 | None:
+    def _detections_px(self, camera: str, frame: int) -> F64 | None:
         if self._poses2d is None:
             self._poses2d = self._read_detections()
         seen = self._poses2d.get(camera)
-        if seen is None or moment >= seen.n_frames:
+        if seen is None or frame >= seen.n_frames:
             return None
-        return np.asarray(seen.xy_px[moment][seen.score[moment] >= _LEAST_SCORE], float)
+        return np.asarray(seen.xy_px[frame][seen.score[frame] >= _LEAST_SCORE], float)
 
     def _read_detections(self) -> dict[str, Pose2D]:
         if self.take is None or not self.has_detections:
@@ -328,18 +328,18 @@ class ViewPresenter:
             return {}
 
     def _floor_of(self, camera: str) -> tuple[F64, ...]:
-        if self._rig is None or self._space is None:
+        if self._rig is None or self._volume is None:
             return ()
         if camera not in self._floor_px:
-            self._floor_px[camera] = tuple(floor_grid_px(self._rig[camera], self._space))
+            self._floor_px[camera] = tuple(floor_grid_px(self._rig[camera], self._volume))
         return self._floor_px[camera]
 
-    def _space_of(self, camera: str) -> tuple[F64, ...]:
-        if self._rig is None or self._space is None:
+    def _volume_of(self, camera: str) -> tuple[F64, ...]:
+        if self._rig is None or self._volume is None:
             return ()
-        if camera not in self._space_px:
-            self._space_px[camera] = tuple(space_px(self._rig[camera], self._space))
-        return self._space_px[camera]
+        if camera not in self._volume_px:
+            self._volume_px[camera] = tuple(volume_px(self._rig[camera], self._volume))
+        return self._volume_px[camera]
 
 
 def result_title(name: str) -> str:

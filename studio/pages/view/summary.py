@@ -18,7 +18,7 @@ _SPEED_WINDOW_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonNow:
-    """One person at one moment.
+    """One person at one frame.
 
     Attributes:
         name: "Person 1".
@@ -64,15 +64,15 @@ class People:
             speed_m_s=speeds(middles(poses), poses.time_s),
         )
 
-    def at(self, moment: int | None) -> tuple[PersonNow, ...]:
-        """Everybody at a moment; nobody is present where the result has none."""
+    def at(self, frame: int | None) -> tuple[PersonNow, ...]:
+        """Everybody at a frame; nobody is present where the result has none."""
         return tuple(
             PersonNow(
                 name=name,
                 person=p,
-                present=moment is not None and bool(self.present[moment, p]),
-                confidence=0.0 if moment is None else float(np.nan_to_num(self.confidence[moment, p])),
-                speed_m_s=math.nan if moment is None else float(self.speed_m_s[moment, p]),
+                present=frame is not None and bool(self.present[frame, p]),
+                confidence=0.0 if frame is None else float(np.nan_to_num(self.confidence[frame, p])),
+                speed_m_s=math.nan if frame is None else float(self.speed_m_s[frame, p]),
             )
             for p, name in enumerate(self.names)
         )

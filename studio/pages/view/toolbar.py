@@ -38,9 +38,9 @@ TOGGLES = (
     Toggle("trails", False, "trail", "Trails", "T"),
     Toggle("labels", False, "tag", "Names and metres", "N"),
     Toggle("frusta", False, "frustum", "Cameras", "C"),
-    Toggle("pictures", False, "image", "Pictures in the 3D view", "I"),
+    Toggle("images", False, "image", "Images in the 3D view", "I"),
     Toggle("floor", False, "floor", "Floor", "G"),
-    Toggle("space", False, "space", "Capture space", "B"),
+    Toggle("volume", False, "volume", "Capture volume", "B"),
     Toggle("accuracy", False, "accuracy", "Expected accuracy over the floor, at the height of hips", "A"),
     Toggle("detections", True, "cross", "2D detections over the videos", "D"),
     Toggle("floor", True, "measure", "Floor over the videos", "H"),
@@ -111,7 +111,7 @@ class ViewToolbar(QFrame):
         self.result.setEnabled(bool(presenter.results))
         self.compare.setEnabled(len(others) > 1)
         self.follow.setEnabled(len(people) > 1)
-        self.toggle_button("space").setVisible(presenter.has_space)
+        self.toggle_button("volume").setVisible(presenter.has_volume)
         self.toggle_button("accuracy").setVisible(presenter.has_accuracy)
         self.toggle_button("detections", over_video=True).setVisible(presenter.has_detections)
         self.toggle_button("floor", over_video=True).setEnabled(presenter.has_rig)

@@ -12,10 +12,10 @@ from studio.viewport.layers import (
     LabelLayer,
     Layer,
     SkeletonLayer,
-    SpaceLayer,
     TrailLayer,
+    VolumeLayer,
 )
-from studio.viewport.visuals.environment import AccuracyDrawing, FloorDrawing, FrustaDrawing, SpaceDrawing
+from studio.viewport.visuals.environment import AccuracyDrawing, FloorDrawing, FrustaDrawing, VolumeDrawing
 from studio.viewport.visuals.labels import LabelDrawing
 from studio.viewport.visuals.people import SkeletonDrawing, TrailDrawing
 
@@ -33,7 +33,7 @@ class Drawing(Protocol):
 VISUALS: dict[type[Layer], Callable[[Any], Drawing]] = {
     FloorLayer: FloorDrawing,
     AccuracyLayer: AccuracyDrawing,
-    SpaceLayer: SpaceDrawing,
+    VolumeLayer: VolumeDrawing,
     FrustaLayer: FrustaDrawing,
     TrailLayer: TrailDrawing,
     SkeletonLayer: SkeletonDrawing,

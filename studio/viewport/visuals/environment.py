@@ -1,4 +1,4 @@
-"""Floor, capture space and cameras."""
+"""Floor, capture volume and cameras."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from core.types.arrays import F64
-from studio.viewport.layers import AccuracyLayer, FloorLayer, FrustaLayer, SpaceLayer
-from studio.viewport.visuals.images import PicturesNode
+from studio.viewport.layers import AccuracyLayer, FloorLayer, FrustaLayer, VolumeLayer
+from studio.viewport.visuals.images import ImagesNode
 from studio.viewport.visuals.strokes import Strokes, StrokesNode, strokes
 
 _AXIS_MM = 700.0
@@ -36,32 +36,32 @@ class AccuracyDrawing:
     """The colours of the map, and over them lines along the worst direction."""
 
     def __init__(self, parent: Any) -> None:
-        self._picture = PicturesNode(parent=parent)
-        self._picture.order = 5
+        self._image = ImagesNode(parent=parent)
+        self._image.order = 5
         self._lines = StrokesNode(flat=True, parent=parent)
         self._lines.order = 11
 
     def show(self, layer: AccuracyLayer) -> None:
         """Draws this map."""
-        self._picture.set_pictures(layer.corner_mm, (layer.picture,), np.zeros(4, np.float32))
+        self._image.set_images(layer.corner_mm, (layer.image,), np.zeros(4, np.float32))
         self._lines.set_strokes(strokes(layer.start_mm, layer.end_mm, 6.0, 0.8, layer.colour))
-        self._picture.visible = self._lines.visible = True
+        self._image.visible = self._lines.visible = True
 
     def hide(self) -> None:
         """Draws no map."""
-        self._picture.visible = self._lines.visible = False
+        self._image.visible = self._lines.visible = False
 
 
-class SpaceDrawing:
-    """The edges of the capture space, its area on the floor, and faintly where synthetic people's hips may be."""
+class VolumeDrawing:
+    """The edges of the capture volume, its area on the floor, and faintly where synthetic people's hips may be."""
 
     def __init__(self, parent: Any) -> None:
         self._node = StrokesNode(parent=parent)
         self._node.order = 20
 
-    def show(self, layer: SpaceLayer) -> None:
+    def show(self, layer: VolumeLayer) -> None:
         """Draws this box."""
-        self._node.set_strokes(*space_strokes(layer))
+        self._node.set_strokes(*volume_strokes(layer))
         self._node.visible = True
 
     def hide(self) -> None:
@@ -70,11 +70,11 @@ class SpaceDrawing:
 
 
 class FrustaDrawing:
-    """Cameras: a pyramid each, with its picture on the image plane and a tick on the top edge."""
+    """Cameras: a pyramid each, with its image on the image plane and a tick on the top edge."""
 
     def __init__(self, parent: Any) -> None:
-        self._pictures = PicturesNode(parent=parent)
-        self._pictures.order = 30
+        self._images = ImagesNode(parent=parent)
+        self._images.order = 30
         self._lines = StrokesNode(parent=parent)
         self._lines.order = 31
         self._lined: FrustaLayer | None = None
@@ -82,17 +82,17 @@ class FrustaDrawing:
     def show(self, layer: FrustaLayer) -> None:
         """Draws these cameras."""
         empty = layer.colour[0] * (1, 1, 1, 0.10) if len(layer.colour) else np.zeros(4)
-        self._pictures.set_pictures(layer.corner_mm, layer.pictures, empty.astype(np.float32))
-        # From moment to moment only the pictures change.
+        self._images.set_images(layer.corner_mm, layer.images, empty.astype(np.float32))
+        # From frame to frame only the images change.
         lined = self._lined
         if lined is None or lined.corner_mm is not layer.corner_mm or lined.colour is not layer.colour:
             self._lines.set_strokes(*frusta_strokes(layer))
             self._lined = layer
-        self._pictures.visible = self._lines.visible = True
+        self._images.visible = self._lines.visible = True
 
     def hide(self) -> None:
         """Draws no camera."""
-        self._pictures.visible = self._lines.visible = False
+        self._images.visible = self._lines.visible = False
 
 
 def floor_strokes(layer: FloorLayer) -> list[Strokes]:
@@ -125,7 +125,7 @@ def frusta_strokes(layer: FrustaLayer) -> list[Strokes]:
     return drawn
 
 
-def space_strokes(layer: SpaceLayer) -> list[Strokes]:
+def volume_strokes(layer: VolumeLayer) -> list[Strokes]:
     """The inner box, the outer box over it, and its rectangle on the floor where it reaches down to it."""
     faint = layer.colour * np.array((1, 1, 1, 0.45), np.float32)
     solid = np.append(layer.colour[:3], 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Textured quads: the pictures on the image planes of the cameras, all in one texture."""
+"""Textured quads: the images on the image planes of the cameras, all in one texture."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ void main() {
 _LAYOUT = np.dtype([("a_position", np.float32, 3), ("a_texture", np.float32, 2), ("a_filled", np.float32)])
 
 
-class PicturesVisual(Visual):
-    """One quad a camera; a picture is uploaded only when it is another one than before."""
+class ImagesVisual(Visual):
+    """One quad a camera; an image is uploaded only when it is another one than before."""
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)
@@ -59,25 +59,25 @@ class PicturesVisual(Visual):
         self.set_gl_state(depth_test=True, blend=True, cull_face=False, blend_func=("src_alpha", "one_minus_src_alpha"))
         self.freeze()
 
-    def set_pictures(self, corner: F64, pictures: tuple[U8 | None, ...], empty: RGBA) -> None:
+    def set_images(self, corner: F64, images: tuple[U8 | None, ...], empty: RGBA) -> None:
         """Replaces what is drawn.
 
         Args:
             corner: (V, 4, 3) top left, top right, bottom right, bottom left.
-            pictures: (V,) uint8 RGB, or None for an empty plane.
+            images: (V,) uint8 RGB, or None for an empty plane.
             empty: (4,) colour of empty planes.
         """
-        if len(pictures) != len(self._sizes):
-            self._allocate(len(pictures))
-        for index, picture in enumerate(pictures):
-            if picture is not None and picture is not self._shown[index]:
-                self._upload(index, picture)
-        self._count = len(pictures)
+        if len(images) != len(self._sizes):
+            self._allocate(len(images))
+        for index, image in enumerate(images):
+            if image is not None and image is not self._shown[index]:
+                self._upload(index, image)
+        self._count = len(images)
         self.shared_program["u_empty"] = tuple(float(c) for c in empty)
-        table = np.zeros((len(pictures), 4), _LAYOUT)
+        table = np.zeros((len(images), 4), _LAYOUT)
         table["a_position"] = corner
-        table["a_filled"] = np.array([p is not None for p in pictures])[:, None]
-        for index in range(len(pictures)):
+        table["a_filled"] = np.array([p is not None for p in images])[:, None]
+        for index in range(len(images)):
             table["a_texture"][index] = self._texture_corners(index)
         if self._count:
             self._vertices.set_data(table.ravel())
@@ -91,14 +91,14 @@ class PicturesVisual(Visual):
         self._sizes, self._shown = [(1, 1)] * count, [None] * count
         self._texture.resize((rows * _TILE_PX, self._columns * _TILE_PX, 3))
 
-    def _upload(self, index: int, picture: U8) -> None:
-        height, width = picture.shape[:2]
+    def _upload(self, index: int, image: U8) -> None:
+        height, width = image.shape[:2]
         scale = min(1.0, _TILE_PX / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
         row, column = divmod(index, self._columns)
         self._texture.set_data(np.ascontiguousarray(small), offset=(row * _TILE_PX, column * _TILE_PX))
-        self._sizes[index], self._shown[index] = size, picture
+        self._sizes[index], self._shown[index] = size, image
 
     def _texture_corners(self, index: int) -> F64:
         """(4, 2) texture coordinates of a tile, half a pixel inside it, so that no neighbour bleeds in."""
@@ -120,4 +120,4 @@ class PicturesVisual(Visual):
         return
 
 
-PicturesNode: Any = create_visual_node(PicturesVisual)
+ImagesNode: Any = create_visual_node(ImagesVisual)

@@ -26,7 +26,7 @@ attribute float a_radius;   // in the world
 attribute float a_least;    // smallest radius on the screen, px
 attribute vec4 a_color;
 
-uniform vec2 u_size;        // of the picture, px
+uniform vec2 u_size;        // of the image, px
 uniform vec3 u_right;       // unit vector of the world that points right on the screen
 uniform vec3 u_toward;      // unit vector of the world that points at the viewer
 
