@@ -181,7 +181,7 @@ def _lens(camera: Camera) -> Iterator[Finding]:
     elif max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > 0.15:
         yield finding("odd", f"{camera.name}: the lens's centre ({cx:.0f}, {cy:.0f}) is far from the middle.", again)
     fov = field_of_view_deg(camera)
-    if camera.lens == "pinhole" and not _FOV_DEG[0] <= fov <= _FOV_DEG[1]:
+    if camera.distortion_model == "pinhole" and not _FOV_DEG[0] <= fov <= _FOV_DEG[1]:
         yield finding("odd", f"{camera.name}: it sees {fov:.0f} degrees across, which no usual lens does.", again)
     if abs(fx / fy - 1) > 0.05:
         yield finding("odd", f"{camera.name}: focal lengths {fx:.0f} and {fy:.0f} px differ by more than 5 %.", again)

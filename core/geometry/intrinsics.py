@@ -8,17 +8,19 @@ from __future__ import annotations
 import numpy as np
 
 from core.types.arrays import F64
-from core.types.camera import CameraModel
+from core.types.camera import DistortionModel
 
 # A camera's numbers in solving: fx fy cx cy, then k1 k2 p1 p2 k3 k4 k5 k6 (pinhole) or k1 k2 k3 k4 (fisheye).
 N_NUMBERS = 12
 
 
-def image(lens: CameraModel, numbers: F64, xyz: F64, *, numbers_too: bool = True) -> tuple[F64, F64, F64]:
+def image(
+    distortion_model: DistortionModel, numbers: F64, xyz: F64, *, numbers_too: bool = True
+) -> tuple[F64, F64, F64]:
     """Pixels of points in a camera's frame.
 
     Args:
-        lens: Which distortion model.
+        distortion_model: Which distortion model.
         numbers: (12,) of the camera, or (N, 12) of each point's camera.
         xyz: (N, 3), z > 0.
         numbers_too: Whether derivatives by the camera's numbers are wanted.
@@ -29,7 +31,7 @@ def image(lens: CameraModel, numbers: F64, xyz: F64, *, numbers_too: bool = True
     """
     z = xyz[:, 2:]
     xy = xyz[:, :2] / z
-    bent, by_xy, by_bend = (_fisheye if lens == "fisheye" else _pinhole)(numbers[..., 4:], xy, numbers_too)
+    bent, by_xy, by_bend = (_fisheye if distortion_model == "fisheye" else _pinhole)(numbers[..., 4:], xy, numbers_too)
     f = numbers[..., :2]
     pixels = bent * f + numbers[..., 2:4]
     by_xy = by_xy * f[..., None]

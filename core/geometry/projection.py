@@ -59,7 +59,7 @@ def distort(camera: Camera, xy: F64) -> F64:
     """Ideal image-plane coordinates (..., 2), x/z and y/z, to distorted ones; OpenCV's models."""
     d = camera.distortion
     r2 = (xy**2).sum(-1, keepdims=True)
-    if camera.lens == "fisheye":
+    if camera.distortion_model == "fisheye":
         r = np.sqrt(r2)
         theta = np.arctan(r)
         t2 = theta**2
@@ -112,15 +112,15 @@ def rays(camera: Camera, xy_px: F64) -> F64:
 
 def fold_radius(camera: Camera) -> float:
     """Radius on the ideal image plane up to which distortion is monotone: beyond it pixels repeat. May be inf."""
-    return _fold_radius(camera.distortion.tobytes(), camera.lens)
+    return _fold_radius(camera.distortion.tobytes(), camera.distortion_model)
 
 
 def _invert_distortion(camera: Camera, target: F64, iterations: int = 12) -> F64:
     """Newton's method on `distort`, damped where a step would leave the lens's range."""
-    if not camera.distortion.any() and camera.lens == "pinhole":
+    if not camera.distortion.any() and camera.distortion_model == "pinhole":
         return target
     guess = target.copy()
-    if camera.lens == "fisheye":
+    if camera.distortion_model == "fisheye":
         r = np.linalg.norm(target, axis=-1, keepdims=True)
         guess = target * np.tan(np.minimum(r, 1.5)) / np.maximum(r, 1e-9)
     limit = min(fold_radius(camera), 1e3)

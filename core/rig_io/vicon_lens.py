@@ -109,7 +109,7 @@ def vicon_lens(camera: Camera) -> tuple[ViconLens, float]:
     start = ViconLens(
         focal_px=np.diag(camera.K)[:2], principal_px=camera.K[:2, 2], centre=np.zeros(2), radial=np.zeros(3)
     )
-    if not camera.distortion.any() and camera.lens == "pinhole":
+    if not camera.distortion.any() and camera.distortion_model == "pinhole":
         return start, 0.0
     points = image_points(camera.size_px)
     ideal = undistort(camera, points)
@@ -167,7 +167,7 @@ def _slope(lens: ViconLens, xy: F64) -> F64:
 
 def _origin(found: F64, camera: Camera, ideal: F64) -> F64 | None:
     """The lens (9,) whose fit is the camera's own lens, if there is one near: then the camera came from it."""
-    if camera.lens != "pinhole" or camera.distortion.size not in _COUNTS:
+    if camera.distortion_model != "pinhole" or camera.distortion.size not in _COUNTS:
         return None
     focal = np.diag(camera.K)[:2]
     wanted = distort(camera, ideal) * focal + camera.K[:2, 2]

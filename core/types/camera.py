@@ -18,7 +18,7 @@ from core.files import read_text, write_text
 from core.types.arrays import F64, frozen
 from core.types.rotations import rotation_vector
 
-CameraModel = Literal["pinhole", "fisheye"]
+DistortionModel = Literal["pinhole", "fisheye"]
 RIG_SCHEMA = 1
 _MM_PER = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 
@@ -32,7 +32,7 @@ class Camera:
         size_px: Image width and height.
         K: (3, 3) intrinsic matrix, px; pixel (0, 0) is the centre of the top-left pixel.
         distortion: OpenCV order, (n,): k1 k2 p1 p2 [k3 [k4 k5 k6]] for pinhole, (4,) for fisheye.
-        lens: Which distortion model.
+        distortion_model: Which distortion model.
         R: (3, 3) world to camera (x right, y down, z forward), or None while unposed.
         t_mm: (3,) with x_cam = R x_world + t_mm, or None while unposed.
         time_offset_s: Recorded time minus the time at which the image was taken.
@@ -43,7 +43,7 @@ class Camera:
     size_px: tuple[int, int]
     K: F64
     distortion: F64 = field(default_factory=lambda: np.zeros(5))
-    lens: CameraModel = "pinhole"
+    distortion_model: DistortionModel = "pinhole"
     R: F64 | None = None
     t_mm: F64 | None = None
     time_offset_s: float = 0.0
@@ -64,13 +64,13 @@ class Camera:
                 f"{what}: K is not an intrinsic matrix: {self.K.tolist()}.",
                 "Focal lengths are positive and the last row is 0 0 1.",
             )
-        counts = (4,) if self.lens == "fisheye" else (4, 5, 8, 12, 14)
+        counts = (4,) if self.distortion_model == "fisheye" else (4, 5, 8, 12, 14)
         distortion = np.atleast_1d(np.asarray(self.distortion, float)).ravel()
         if distortion.size == 0:
-            distortion = np.zeros(counts[-1] if self.lens == "fisheye" else 5)
+            distortion = np.zeros(counts[-1] if self.distortion_model == "fisheye" else 5)
         if distortion.size not in counts:
             raise CoreError(
-                f"{what}: {distortion.size} distortion coefficients for a {self.lens} lens, expected one of {counts}.",
+                f"{what}: {distortion.size} distortion coefficients for a {self.distortion_model} lens, expected one of {counts}.",
                 "Check the lens model and the order k1 k2 p1 p2 k3.",
             )
         set_(self, "distortion", frozen(distortion, (distortion.size,), f"{what}: distortion"))
@@ -247,7 +247,7 @@ def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) 
         size_px=(int(size[0]), int(size[1])),
         K=np.asarray(table["matrix"], float),
         distortion=np.asarray(table.get("distortions", []), float),
-        lens="fisheye" if fisheye else "pinhole",
+        distortion_model="fisheye" if fisheye else "pinhole",
         R=R,
         t_mm=t,
         time_offset_s=float(table.get("time_offset_s", 0.0)),
@@ -264,7 +264,7 @@ def _camera_table(camera: Camera, units: str, digits: int | None = None) -> dict
         "size": list(camera.size_px),
         "matrix": plain(camera.K),
         "distortions": plain(camera.distortion),
-        "fisheye": camera.lens == "fisheye",
+        "fisheye": camera.distortion_model == "fisheye",
         "time_offset_s": camera.time_offset_s,
     }
     rotation = camera.rotation_vector

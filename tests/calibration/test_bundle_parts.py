@@ -16,7 +16,7 @@ from core.geometry.intrinsics import image
 from core.geometry.so3 import angle_rad, exp, log, mean, right_jacobian, right_jacobian_inverse
 from core.synthetic.board_scene import wave
 from core.synthetic.rigs import random_rig
-from core.types.camera import Camera, CameraModel
+from core.types.camera import Camera, DistortionModel
 
 STEP = 1e-6
 BOARD = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
@@ -38,7 +38,7 @@ def test_rotations_and_their_vectors() -> None:
 
 
 @pytest.mark.parametrize("lens", ["pinhole", "fisheye"])
-def test_the_lens_and_its_derivatives(lens: CameraModel) -> None:
+def test_the_lens_and_its_derivatives(lens: DistortionModel) -> None:
     rng = np.random.default_rng(1)
     numbers = np.array([900, 910, 600, 400, -0.3, 0.1, 0.001, -0.002, 0.05, 0.02, -0.01, 0.005])
     if lens == "fisheye":
@@ -48,7 +48,13 @@ def test_the_lens_and_its_derivatives(lens: CameraModel) -> None:
     K = np.array([[900, 0, 600], [0, 910, 400], [0, 0, 1.0]])
     count = 4 if lens == "fisheye" else 8
     camera = Camera(
-        name="a", size_px=(1280, 720), K=K, distortion=numbers[4 : 4 + count], lens=lens, R=np.eye(3), t_mm=np.zeros(3)
+        name="a",
+        size_px=(1280, 720),
+        K=K,
+        distortion=numbers[4 : 4 + count],
+        distortion_model=lens,
+        R=np.eye(3),
+        t_mm=np.zeros(3),
     )
     assert px == pytest.approx(project(camera, 1000 * xyz), abs=1e-9)
     assert numbers_of(with_numbers(camera, numbers)) == pytest.approx(numbers)
@@ -115,7 +121,7 @@ def test_residuals_and_their_derivatives() -> None:
         t_mm=rng.normal(0, 20, (len(time_s), 3)) + (0, 0, 900),
     )
     cameras = Cameras(
-        lens=("pinhole",) * 3,
+        distortion_model=("pinhole",) * 3,
         numbers=np.stack([numbers_of(c) for c in rig]),
         R=np.stack([c.pose[0] for c in rig]),
         t_mm=np.stack([c.pose[1] for c in rig]),

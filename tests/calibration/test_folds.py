@@ -44,7 +44,7 @@ def fit() -> tuple[Solution, Images]:
     everything = np.arange(len(images))
     both, rows = images.apart([everything, everything], np.array([0, V]))
     cameras = Cameras(
-        lens=("pinhole",) * V,
+        distortion_model=("pinhole",) * V,
         numbers=np.stack([numbers_of(c) for c in rig]),
         R=np.stack([c.pose[0] for c in rig]),
         t_mm=np.stack([c.pose[1] for c in rig]),
@@ -122,7 +122,7 @@ def test_steps_follow_the_valley_in_which_focal_length_and_depth_go_together(mon
     from core.calibration.board.bundle import Cameras
 
     state = Cameras(
-        lens=("pinhole",),
+        distortion_model=("pinhole",),
         numbers=numbers_of(wrong)[None],
         R=np.eye(3)[None],
         t_mm=np.zeros((1, 3)),

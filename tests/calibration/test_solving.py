@@ -201,7 +201,7 @@ def test_a_lens_does_not_fold_where_the_board_never_was() -> None:
 def test_a_fisheye_is_fitted() -> None:
     base = random_rig(np.random.default_rng(5), 1, size_px=(1280, 720)).cameras[0]
     K = np.array([[420, 0, 650], [0, 421, 350], [0, 0, 1.0]])
-    fisheye = base.replace(K=K, distortion=np.array([0.03, -0.01, 0.004, -0.001]), lens="fisheye")
+    fisheye = base.replace(K=K, distortion=np.array([0.03, -0.01, 0.004, -0.001]), distortion_model="fisheye")
     views = closeups(CameraRig(cameras=(fisheye,)), BOARD, seed=1, images=30)
     fit = fit_lenses(views, views.cameras, "fisheye")[fisheye.name]
     assert fit.camera.K[:2] == pytest.approx(K[:2], abs=2.5)

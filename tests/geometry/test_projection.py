@@ -30,7 +30,7 @@ def camera(distortion: list[float] | None = None, lens: str = "pinhole") -> Came
         size_px=(1280, 720),
         K=K,
         distortion=np.array(distortion or []),
-        lens=lens,  # type: ignore[arg-type]
+        distortion_model=lens,  # type: ignore[arg-type]
         R=R,
         t_mm=T_MM,
     )

@@ -52,7 +52,7 @@ def rig() -> CameraRig:
             look_at("plain", at[0]),
             look_at("five", at[1], distortion=np.array([-0.25, 0.1, 1e-3, -5e-4, 0.01])),
             look_at("full", at[2], distortion=tilted),
-            look_at("fish", at[3], lens="fisheye", distortion=np.array([0.02, -0.01, 0.003, -0.001])),
+            look_at("fish", at[3], distortion_model="fisheye", distortion=np.array([0.02, -0.01, 0.003, -0.001])),
             look_at("upright", at[4], size_px=(720, 1280), distortion=np.array([-0.3, 0.08, 0, 0, 0.0])),
         )
     )

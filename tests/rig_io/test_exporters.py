@@ -65,7 +65,7 @@ def random_rig(case: str, seed: int) -> CameraRig:
         roll = cv2.Rodrigues(random.normal(0, 0.1, 3))[0]
         R, t_mm = roll @ made.pose[0], roll @ made.pose[1]
         bent = np.array(coefficients) * random.uniform(0.5, 1, max(len(coefficients), 1))[: len(coefficients)]
-        cameras.append(made.replace(K=K, distortion=bent, lens=lens, R=R, t_mm=t_mm))
+        cameras.append(made.replace(K=K, distortion=bent, distortion_model=lens, R=R, t_mm=t_mm))
     # A turn that is as good as none, and half a turn: both are special to Rodrigues vectors and quaternions.
     near = cv2.Rodrigues(np.array([3e-6, -2e-6, 4e-6]))[0]
     cameras[3] = cameras[3].replace(R=near, t_mm=np.array([100.0, 200.0, 6000.0]))

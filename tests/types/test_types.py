@@ -101,7 +101,7 @@ def test_a_rig_survives_its_file(
     cam = camera(
         "ünï cam",
         distortion=rng.normal(0, 0.1, 4 if fisheye else count),
-        lens="fisheye" if fisheye else "pinhole",
+        distortion_model="fisheye" if fisheye else "pinhole",
         R=R if posed else None,
         t_mm=rng.normal(0, 3000, 3) if posed else None,
         time_offset_s=0.012,

@@ -22,7 +22,7 @@ from core.calibration.board.trajectory import SPAN, Blend, Trajectory, blend, po
 from core.geometry.intrinsics import N_NUMBERS, image
 from core.geometry.so3 import cross, exp, log, right_jacobian_inverse
 from core.types.arrays import F64, I64
-from core.types.camera import CameraModel
+from core.types.camera import DistortionModel
 
 N_UNKNOWNS = 6 + 1 + N_NUMBERS
 POSE, TIME_OFFSET, NUMBERS = slice(0, 6), slice(6, 7), slice(7, N_UNKNOWNS)
@@ -50,14 +50,14 @@ class Cameras:
     """What is known of the cameras.
 
     Attributes:
-        lens: (V,) distortion models.
+        distortion_model: (V,) distortion models.
         numbers: (V, 12) as in `lens`.
         R: (V, 3, 3) world to camera.
         t_mm: (V, 3).
         time_offset_s: (V,) recorded time minus the time at which an image was taken.
     """
 
-    lens: tuple[CameraModel, ...]
+    distortion_model: tuple[DistortionModel, ...]
     numbers: F64
     R: F64
     t_mm: F64
@@ -66,7 +66,10 @@ class Cameras:
     def tiled(self, times: int) -> Cameras:
         """The cameras several times over."""
         arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "lens"}
-        return Cameras(lens=self.lens * times, **{name: np.concatenate([a] * times) for name, a in arrays.items()})
+        return Cameras(
+            distortion_model=self.distortion_model * times,
+            **{name: np.concatenate([a] * times) for name, a in arrays.items()},
+        )
 
     def moved(self, step: F64) -> Cameras:
         """Changed by (V, 19)."""
@@ -236,10 +239,10 @@ def _linearise(images: Images, cameras: Cameras, way: Trajectory, columns: I64 |
     wanted = np.zeros(0, np.int64) if columns is None else columns
     lens_too = wanted.max(initial=0) >= NUMBERS.start
     by_numbers = np.zeros((count, width, 2, N_NUMBERS if lens_too else 0))
-    for lens in set(cameras.lens):
-        rows = np.flatnonzero(np.array([other == lens for other in cameras.lens])[images.view])
+    for distortion_model in set(cameras.distortion_model):
+        rows = np.flatnonzero(np.array([other == distortion_model for other in cameras.distortion_model])[images.view])
         numbers = np.repeat(cameras.numbers[images.view[rows]], width, axis=0)
-        flat, d_point, d_numbers = image(lens, numbers, local[rows].reshape(-1, 3), numbers_too=lens_too)
+        flat, d_point, d_numbers = image(distortion_model, numbers, local[rows].reshape(-1, 3), numbers_too=lens_too)
         shape = (len(rows), width, 2)
         predicted[rows], by_local[rows] = flat.reshape(shape), d_point.reshape(*shape, 3)
         by_numbers[rows] = d_numbers.reshape(*shape, by_numbers.shape[-1])
@@ -438,7 +441,7 @@ class _System:
         square = weighted @ rows
         right, u = self._pull(linear, mix, len(way), linear.residual)
         right = np.pad(right.reshape(-1, 6), ((0, SPAN), (0, 0)))
-        views, columns, part = len(cameras.lens), self.columns, self.of_view
+        views, columns, part = len(cameras.distortion_model), self.columns, self.of_view
         U = np.zeros((views, N_UNKNOWNS, N_UNKNOWNS))
         for v in range(views):
             U[v][np.ix_(columns, columns)] = square[part[v], 6:, 6:].sum(0)

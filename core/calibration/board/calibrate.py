@@ -34,7 +34,7 @@ from core.errors import CoreError
 from core.geometry.so3 import mean
 from core.progress import Reporter, check
 from core.types.arrays import I64
-from core.types.camera import Camera, CameraModel, CameraRig
+from core.types.camera import Camera, CameraRig, DistortionModel
 
 _CERTAIN = 1.0  # standard errors by which held-out error must fall for time offsets to be believed
 _LATE = 2.0  # standard errors by which a time offset must differ from the others' to be believed
@@ -225,7 +225,7 @@ def _setting(
             here[v] = fit is from_here.get(name)
             numbers[v], information[v] = numbers_of(fit.camera), fit.information
             if here[v]:  # these very images will speak for themselves
-                numbers[v], information[v] = usual_lens(size, fit.camera.lens, float(fit.camera.K[0, 0]))
+                numbers[v], information[v] = usual_lens(size, fit.camera.distortion_model, float(fit.camera.K[0, 0]))
         else:
             lenses.append(None)
             numbers[v], information[v] = usual_lens(size, "pinhole", float(max(size)))
@@ -249,22 +249,22 @@ def _setting(
     return setting, fits, reasons
 
 
-def _model(config: CalibrateConfig, known: Camera | None) -> CameraModel:
+def _model(config: CalibrateConfig, known: Camera | None) -> DistortionModel:
     """Which distortion model to fit."""
-    if config.lens != "auto":
-        return config.lens
-    return "pinhole" if known is None else known.lens
+    if config.distortion_model != "auto":
+        return config.distortion_model
+    return "pinhole" if known is None else known.distortion_model
 
 
 def _folding(setting: _Setting, solution: Solution, variant: _Variant) -> list[int]:
     """Cameras whose distortion, as solved here, folds back inside the image, where no point of the board has been."""
     return [
         v
-        for v, lens in enumerate(setting.lenses)
-        if lens is not None
+        for v, distortion_model in enumerate(setting.lenses)
+        if distortion_model is not None
         and setting.fitted_here[v]
         and variant.refined[v]
-        and fold_share(with_numbers(lens, solution.cameras.numbers[v])) < 1
+        and fold_share(with_numbers(distortion_model, solution.cameras.numbers[v])) < 1
     ]
 
 
@@ -282,7 +282,7 @@ def _start(setting: _Setting, frames: np.ndarray | None) -> _Start:
     """First poses from the chosen frames (T,); lenses as they are."""
     seen = setting.seen
     images = Images.of(seen)
-    usable = np.array([lens is not None for lens in setting.lenses])[images.view]
+    usable = np.array([distortion_model is not None for distortion_model in setting.lenses])[images.view]
     if frames is not None:
         usable &= frames[images.frame]
     images = images.where(usable)
@@ -290,11 +290,13 @@ def _start(setting: _Setting, frames: np.ndarray | None) -> _Start:
     graph = pair_graph(images, poses, len(seen.cameras))
     R, t, reached, root = chain(graph)
     in_rig = reached[images.view]
-    lens = tuple("pinhole" if c is None else c.lens for c in setting.lenses)
+    distortion_model = tuple("pinhole" if c is None else c.distortion_model for c in setting.lenses)
     numbers = np.stack(
         [p if c is None else numbers_of(c) for c, p in zip(setting.lenses, setting.prior.numbers, strict=True)]
     )
-    cameras = Cameras(lens=lens, numbers=numbers, R=R, t_mm=t, time_offset_s=np.zeros(len(seen.cameras)))
+    cameras = Cameras(
+        distortion_model=distortion_model, numbers=numbers, R=R, t_mm=t, time_offset_s=np.zeros(len(seen.cameras))
+    )
     return _Start(
         images=images.where(in_rig),
         poses=poses.where(in_rig),
@@ -561,12 +563,14 @@ def _differ(solution: Solution, views: int) -> bool:
 
 def _camera(setting: _Setting, solution: Solution, start: _Start, v: int) -> Camera:
     """One camera of the rig; one whose lens is unknown too gets a lens that says nothing."""
-    lens = setting.lenses[v]
+    distortion_model = setting.lenses[v]
     size = (int(setting.seen.sizes_px[v, 0]), int(setting.seen.sizes_px[v, 1]))
-    if lens is None:
+    if distortion_model is None:
         K = np.array([[max(size), 0, (size[0] - 1) / 2], [0, max(size), (size[1] - 1) / 2], [0, 0, 1.0]])
         return Camera(name=setting.seen.cameras[v], size_px=size, K=K)
-    camera = with_numbers(lens.replace(name=setting.seen.cameras[v], R=None, t_mm=None), solution.cameras.numbers[v])
+    camera = with_numbers(
+        distortion_model.replace(name=setting.seen.cameras[v], R=None, t_mm=None), solution.cameras.numbers[v]
+    )
     if not start.reached[v]:
         return camera
     mine = start.images.view == v

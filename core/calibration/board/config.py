@@ -16,7 +16,7 @@ class CalibrateConfig:
 
     Attributes:
         board: What is waved; the usual one stands for the session's own, if it has one.
-        lens: Distortion model to fit; "auto" keeps that of a known lens, else pinhole.
+        distortion_model: Distortion model to fit; "auto" keeps that of a known lens, else pinhole.
         fixed_intrinsics: Whether lenses of the session's rig are kept where it has any, instead of being fitted anew.
         time offset: Whether each camera's time offset is solved for. What is found is kept where held-out error falls.
         refine: Whether lenses are solved together with the poses. Kept, camera by camera, where held-out error falls.
@@ -27,7 +27,7 @@ class CalibrateConfig:
     """
 
     board: Board = field(default_factory=Board)
-    lens: LensChoice = "auto"
+    distortion_model: LensChoice = "auto"
     fixed_intrinsics: bool = False
     time_offset: bool = True
     refine: bool = True

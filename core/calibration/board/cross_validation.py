@@ -92,7 +92,7 @@ def predict(
         spread_px: How far ordinary points are off.
         left_out_too: Whether cameras are left out at all; else only `fitted_px` is told, in a fraction of the time.
     """
-    views = len(cameras.lens) // len(folds)
+    views = len(cameras.distortion_model) // len(folds)
     helpful = poses.known & (images.valid.sum(1) >= min(_LEAST_POINTS, images.valid.shape[1]))
     # A copy of the world for each fold with all its cameras, then with each of them left out.
     chosen, targets = [], []
@@ -112,7 +112,7 @@ def predict(
     known, rows = images.apart(chosen, first)
     if len(known):
         start = initial_trajectory(period_s, known, poses.where(rows), cameras)
-        nothing = np.zeros((len(cameras.lens), N_UNKNOWNS), bool)
+        nothing = np.zeros((len(cameras.distortion_model), N_UNKNOWNS), bool)
         way = _solved(known, cameras, start, nothing, scale_px, usual, spread_px)
         own, rows = images.apart([c if i % each == 0 else c[:0] for i, c in enumerate(chosen)], first)
         fitted[rows], _ = residuals(own, cameras, way)

@@ -42,7 +42,7 @@ def losses(solution: Solution, images: Images, scale_px: float, views: int) -> F
     """(F,) robust loss of each copy of the world, of the images as they were solved."""
     each = robust_loss(solution.residual_px, scale_px)
     each = np.where(images.valid, np.where(np.isnan(each), LOST, each), 0.0).sum(1)
-    count = len(solution.cameras.lens) // views
+    count = len(solution.cameras.distortion_model) // views
     return np.asarray(np.bincount(images.view // views, weights=each, minlength=count), np.float64)
 
 
@@ -50,7 +50,7 @@ def copies(cameras: Cameras, which: tuple[int, ...], views: int) -> Cameras:
     """Some copies of the world, in this order."""
     rows = np.concatenate([np.arange(views) + copy * views for copy in which])
     return Cameras(
-        lens=tuple(cameras.lens[r] for r in rows),
+        distortion_model=tuple(cameras.distortion_model[r] for r in rows),
         numbers=cameras.numbers[rows],
         R=cameras.R[rows],
         t_mm=cameras.t_mm[rows],
@@ -61,7 +61,7 @@ def copies(cameras: Cameras, which: tuple[int, ...], views: int) -> Cameras:
 def joined(one: Cameras, other: Cameras) -> Cameras:
     """All copies of both."""
     return Cameras(
-        lens=one.lens + other.lens,
+        distortion_model=one.distortion_model + other.distortion_model,
         numbers=np.concatenate([one.numbers, other.numbers]),
         R=np.concatenate([one.R, other.R]),
         t_mm=np.concatenate([one.t_mm, other.t_mm]),

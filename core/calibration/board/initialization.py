@@ -32,7 +32,7 @@ def with_numbers(camera: Camera, numbers: F64) -> Camera:
     fx, fy, cx, cy = numbers[:4]
     K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
     bend = numbers[4:]
-    if camera.lens == "fisheye":
+    if camera.distortion_model == "fisheye":
         bend = bend[:4]
     else:
         bend = bend[:8] if bend[5:].any() else bend[:5]
@@ -72,11 +72,13 @@ def initial_trajectory(period_s: float, images: Images, poses: BoardPoses, camer
     for side in (0, 1):
         total, amount = np.zeros(len(candidates)), np.zeros(len(candidates))
         world = images.board_mm[rows] @ np.swapaxes(R[which, side], -1, -2) + t[which, side][:, None]
-        for v in range(len(cameras.lens)):
+        for v in range(len(cameras.distortion_model)):
             at = images.view[rows] == v
             local = world[at] @ cameras.R[v].T + cameras.t_mm[v]
             ahead = local[..., 2] > 1
-            px, _, _ = image(cameras.lens[v], cameras.numbers[v], np.where(ahead[..., None], local, 1e3).reshape(-1, 3))
+            px, _, _ = image(
+                cameras.distortion_model[v], cameras.numbers[v], np.where(ahead[..., None], local, 1e3).reshape(-1, 3)
+            )
             miss = np.linalg.norm(px.reshape(*ahead.shape, 2) - images.xy_px[rows[at]], axis=-1)
             # A wrong candidate must not win by one image that it happens to miss by very much.
             miss = np.where(ahead, np.minimum(miss, 100.0), 100.0) * images.valid[rows[at]]

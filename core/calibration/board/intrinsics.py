@@ -13,7 +13,7 @@ from core.calibration.board.bundle import N_UNKNOWNS, NUMBERS, USUAL_PX, Cameras
 from core.calibration.board.extrinsics import BoardPoses, board_poses
 from core.calibration.board.initialization import initial_trajectory, numbers_of, period_of, with_numbers
 from core.types.arrays import F64, I64
-from core.types.camera import Camera, CameraModel
+from core.types.camera import Camera, DistortionModel
 
 LEAST_IMAGES = 5
 LEAST_POINTS = 6  # of one image: fewer tell nothing about the lens
@@ -23,7 +23,10 @@ _GUESS_IMAGES = 12
 # What lenses are like (standard deviations): how far the axis is from the middle of the image, in its lengths; how
 # far the pixels are from square; and how strongly they bend.
 _OFF_CENTRE, _OBLONG = 0.025, 0.005
-_BEND: dict[CameraModel, tuple[float, ...]] = {"pinhole": (0.3, 0.3, 0.003, 0.003), "fisheye": (0.1, 0.1, 0.05, 0.05)}
+_BEND: dict[DistortionModel, tuple[float, ...]] = {
+    "pinhole": (0.3, 0.3, 0.003, 0.003),
+    "fisheye": (0.1, 0.1, 0.05, 0.05),
+}
 # No lens bends a corner of the image by more than about these shares, by its first and its second term.
 _CORNER = (0.35, 0.12)
 # One camera sees depth so badly that a board far away seems to leap: held to smooth motion, it would be moved nearer.
@@ -85,15 +88,15 @@ def coverage(seen: BoardObservations, name: str, tilt_deg: F64 | None = None) ->
     )
 
 
-def usual_lens(size_px: tuple[int, int], lens: CameraModel, focal: float) -> tuple[F64, F64]:
+def usual_lens(size_px: tuple[int, int], distortion_model: DistortionModel, focal: float) -> tuple[F64, F64]:
     """Numbers (12,) of a lens about which nothing is known but its focal length, and their inverse covariance."""
     width, height = size_px
     numbers = np.zeros(12)
     numbers[:4] = focal, focal, (width - 1) / 2, (height - 1) / 2
     sd = np.full(12, 1e-3)
     sd[2:4] = _OFF_CENTRE * max(size_px)
-    sd[4:8] = _BEND[lens]
-    if lens == "pinhole":
+    sd[4:8] = _BEND[distortion_model]
+    if distortion_model == "pinhole":
         radius2 = (width**2 + height**2) / 4 / focal**2
         sd[4:6] = np.minimum(sd[4:6], (_CORNER[0] / radius2, _CORNER[1] / radius2**2))
     information = np.diag(sd**-2)
@@ -102,13 +105,15 @@ def usual_lens(size_px: tuple[int, int], lens: CameraModel, focal: float) -> tup
     return numbers, information
 
 
-def fit_lenses(seen: BoardObservations, names: Sequence[str], lens: CameraModel = "pinhole") -> dict[str, LensFit]:
+def fit_lenses(
+    seen: BoardObservations, names: Sequence[str], distortion_model: DistortionModel = "pinhole"
+) -> dict[str, LensFit]:
     """Lenses of cameras, each from its own images (Zhang 2000, with what lenses are like as a prior).
 
     Args:
         seen: Observations.
         names: Cameras to fit.
-        lens: Distortion model.
+        distortion_model: Distortion model.
 
     Returns:
         By camera; those are missing that have too few images, or whose images fit no lens.
@@ -120,7 +125,7 @@ def fit_lenses(seen: BoardObservations, names: Sequence[str], lens: CameraModel 
         v = seen.cameras.index(name)
         mine = np.flatnonzero((all_images.view == v) & enough)
         if len(mine) >= LEAST_IMAGES:
-            start = _guess(all_images.where(mine), name, seen, lens)
+            start = _guess(all_images.where(mine), name, seen, distortion_model)
             if start is not None:
                 starts[v] = start
     if not starts:
@@ -132,10 +137,10 @@ def fit_lenses(seen: BoardObservations, names: Sequence[str], lens: CameraModel 
     images, _ = renamed.apart(parts, np.zeros(len(views), np.int64))
     poses = board_poses(images, cameras)
     images, poses = images.where(poses.known), poses.where(poses.known)
-    usual = [usual_lens(c.size_px, lens, float(c.K[0, 0])) for c in cameras]
+    usual = [usual_lens(c.size_px, distortion_model, float(c.K[0, 0])) for c in cameras]
     prior = Prior(numbers=np.stack([n for n, _ in usual]), information=np.stack([i for _, i in usual]))
     state = Cameras(
-        lens=(lens,) * len(views),
+        distortion_model=(distortion_model,) * len(views),
         numbers=np.stack([numbers_of(c) for c in cameras]),
         R=np.tile(np.eye(3), (len(views), 1, 1)),
         t_mm=np.zeros((len(views), 3)),
@@ -172,7 +177,7 @@ def _fit(i: int, start: Camera, images: Images, solution: Solution, prior: Prior
     return LensFit(camera=camera, information=information, images=int(mine.sum()), rmse_px=rmse)
 
 
-def _guess(images: Images, name: str, seen: BoardObservations, lens: CameraModel) -> Camera | None:
+def _guess(images: Images, name: str, seen: BoardObservations, distortion_model: DistortionModel) -> Camera | None:
     """The focal length, of a few, with which single images of the board fit best; no distortion yet."""
     v = seen.cameras.index(name)
     size = (int(seen.sizes_px[v, 0]), int(seen.sizes_px[v, 1]))
@@ -181,10 +186,16 @@ def _guess(images: Images, name: str, seen: BoardObservations, lens: CameraModel
     few = images.where(np.sort(np.argsort(-extent)[:_GUESS_IMAGES]))
     few = dataclasses.replace(few, view=np.zeros(len(few), np.int64))
     best: tuple[float, Camera] | None = None
-    for guess in _GUESSES * (0.6 if lens == "fisheye" else 1.0):
-        numbers, _ = usual_lens(size, lens, guess * max(size))
+    for guess in _GUESSES * (0.6 if distortion_model == "fisheye" else 1.0):
+        numbers, _ = usual_lens(size, distortion_model, guess * max(size))
         K = np.array([[numbers[0], 0, numbers[2]], [0, numbers[1], numbers[3]], [0, 0, 1.0]])
-        camera = Camera(name=name, size_px=size, K=K, distortion=np.zeros(4 if lens == "fisheye" else 5), lens=lens)
+        camera = Camera(
+            name=name,
+            size_px=size,
+            K=K,
+            distortion=np.zeros(4 if distortion_model == "fisheye" else 5),
+            distortion_model=distortion_model,
+        )
         poses: BoardPoses = board_poses(few, [camera])
         error = poses.error_px[poses.known, 0]
         if len(error) >= min(3, len(few)):

@@ -173,8 +173,8 @@ def cameras_of(rig: CameraRig, seen: BoardObservations) -> Cameras:
             numbers[v], late[v] = numbers_of(camera), camera.time_offset_s
             if camera.posed:
                 R[v], t[v] = camera.pose
-    lens = tuple("pinhole" if c is None else c.lens for c in known)
-    return Cameras(lens=lens, numbers=numbers, R=R, t_mm=t, time_offset_s=late)
+    distortion_model = tuple("pinhole" if c is None else c.distortion_model for c in known)
+    return Cameras(distortion_model=distortion_model, numbers=numbers, R=R, t_mm=t, time_offset_s=late)
 
 
 def _expected(
@@ -190,7 +190,7 @@ def _expected(
 
 def way_of_board(images: Images, cameras: Cameras, way: Trajectory, scale: float, period: float) -> Solution:
     """The board's way with cameras that stay as they are."""
-    nothing = np.zeros((len(cameras.lens), N_UNKNOWNS), bool)
+    nothing = np.zeros((len(cameras.distortion_model), N_UNKNOWNS), bool)
     usual = hand(period)
     for _ in range(3):
         fitted = solve(images, cameras, way, nothing, scale_px=scale, hand=usual, steps=15, tolerance=1e-4)

@@ -18,7 +18,7 @@ def camera_table(camera: Camera) -> dict[str, Any]:
         "size": list(camera.size_px),
         "matrix": camera.K.tolist(),
         "distortions": camera.distortion.tolist(),
-        "fisheye": camera.lens == "fisheye",
+        "fisheye": camera.distortion_model == "fisheye",
     }
     rotation = camera.rotation_vector
     if rotation is not None:
@@ -36,7 +36,7 @@ def _render(rig: CameraRig) -> Rendered:
     bare = [c.name for c in rig if not c.posed]
     if bare:
         notes.append(f"{', '.join(bare)} has no pose in the file; Anipose and Pose2Sim need one for every camera.")
-    round_lens = [c.name for c in rig if c.lens == "fisheye"]
+    round_lens = [c.name for c in rig if c.distortion_model == "fisheye"]
     if round_lens:
         notes.append(
             f"Pose2Sim takes the fisheye lens of {', '.join(round_lens)} for an ordinary one; Anipose does not."

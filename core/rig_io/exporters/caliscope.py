@@ -24,7 +24,7 @@ def _render(rig: CameraRig) -> Rendered:
 
 def _table(number: int, camera: Camera) -> dict[str, Any]:
     table = {"cam_id": number, "name": camera.name, "rotation_count": 0, "ignore": False, **camera_table(camera)}
-    if camera.lens == "pinhole":
+    if camera.distortion_model == "pinhole":
         table["distortions"] = brown(camera, _TITLE).tolist()
     if camera.rmse_px is not None:
         table["error"] = camera.rmse_px

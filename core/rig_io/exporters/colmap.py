@@ -48,7 +48,7 @@ def _render(rig: CameraRig) -> Rendered:
 
 def _lens(number: int, camera: Camera) -> str:
     fx, fy, cx, cy = focal_and_centre(camera, _TITLE)
-    if camera.lens == "fisheye":
+    if camera.distortion_model == "fisheye":
         model, distortion = "OPENCV_FISHEYE", camera.distortion
     else:
         if camera.distortion[8:].any():

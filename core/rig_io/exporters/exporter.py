@@ -80,7 +80,7 @@ def brown(camera: Camera, title: str, count: int = 5) -> F64:
         CoreError: A fisheye lens, or coefficients beyond those.
     """
     d = camera.distortion
-    if camera.lens == "fisheye":
+    if camera.distortion_model == "fisheye":
         raise CoreError(f"Camera {camera.name} has a fisheye lens, which {title} does not know.", ANY_LENS)
     if d[count:].any():
         raise CoreError(

@@ -20,7 +20,7 @@ def _camera(camera: Camera) -> dict[str, Any]:
         "camera_name": camera.name,
         "image_width": camera.size_px[0],
         "image_height": camera.size_px[1],
-        "distortion_model": "fisheye" if camera.lens == "fisheye" else "plumb_bob",
+        "distortion_model": "fisheye" if camera.distortion_model == "fisheye" else "plumb_bob",
         "camera_matrix": camera.K,
         "distortion_coefficients": camera.distortion[None],
     }

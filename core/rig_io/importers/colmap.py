@@ -88,7 +88,7 @@ def _lenses(path: Path) -> Iterator[tuple[str, Camera]]:
                 size_px=(round(values[0]), round(values[1])),
                 K=K,
                 distortion=np.array([p.get(name, 0.0) for name in names]),
-                lens="fisheye" if fisheye else "pinhole",
+                distortion_model="fisheye" if fisheye else "pinhole",
             ),
         )
 

@@ -137,7 +137,7 @@ def _camera(name: str, table: Table, path: Path) -> tuple[Camera, bool]:
         size_px=size or guessed_size(K[0, 2], K[1, 2]),
         K=K,
         distortion=distortion[:4] if fisheye else distortion,
-        lens="fisheye" if fisheye else "pinhole",
+        distortion_model="fisheye" if fisheye else "pinhole",
         R=R,
         t_mm=t,
         time_offset_s=_one(table.get("time_offset", 0.0), path, f"camera {name}: time offset"),

@@ -167,7 +167,7 @@ def floor_lines(rig: CameraRig, camera: str, size_px: tuple[int, int]) -> list[L
 def _camera_row(camera: Camera, found: BoardResults | None) -> tuple[str, ...]:
     width, height = camera.size_px
     fx = float(camera.K[0, 0])
-    view = "fisheye" if camera.lens == "fisheye" else f"{2 * math.degrees(math.atan(width / 2 / fx)):.0f}°"
+    view = "fisheye" if camera.distortion_model == "fisheye" else f"{2 * math.degrees(math.atan(width / 2 / fx)):.0f}°"
     if camera.posed:
         x, y, z = (np.asarray(camera.centre_mm) / 1000).tolist()
         where, high = f"{x:.2f}, {y:.2f}", f"{z:.2f}"
