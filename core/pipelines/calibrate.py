@@ -34,7 +34,7 @@ from core.types.camera import CameraRig
 _SAME = 0.02  # distances between cameras that differ by less were not changed
 
 
-def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Finds the board in a take, solves the cameras, sets the floor, and says whether the result can be trusted.
 
     Returns:
@@ -101,7 +101,7 @@ def calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporte
     }
 
 
-def check_rig_on_board(session: Session, params: CheckRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Judges the session's rig, wherever it comes from, by a take of a board; nothing about it changes.
 
     Raises:

@@ -21,7 +21,7 @@ from core.session import RunLayout, Session, Take
 from core.types.camera import Camera, CameraRig
 
 
-def calibrate_people(
+def run_calibrate_people(
     session: Session, params: CalibratePeopleParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
     """Places the cameras by the 2D poses of a take, or only those that were moved.

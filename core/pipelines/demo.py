@@ -11,7 +11,7 @@ import platformdirs
 from core import NAME
 from core.errors import CoreError
 from core.files import resource
-from core.pipelines.ingest import import_rig, import_take
+from core.pipelines.ingest import run_import_rig, run_import_take
 from core.pipelines.params import ImportRigParams, ImportTakeParams
 from core.progress import NullReporter, Reporter, Stage
 from core.session import RunLayout, Session, SessionLayout
@@ -72,8 +72,8 @@ def _fill(workshop: Path, reporter: Reporter) -> None:
         RunLayout(workshop / "run"),
     )
     rig = ImportRigParams(path=str(sample / "Calib.qca.txt"))
-    import_rig(session, rig, run, Stage(reporter, 0.0, 0.1, "Reading the calibration"))
+    run_import_rig(session, rig, run, Stage(reporter, 0.0, 0.1, "Reading the calibration"))
     take = ImportTakeParams(
         videos=tuple(str(sample / f"{camera}.mp4") for camera in DEMO_CAMERAS), cameras=DEMO_CAMERAS, name=DEMO_TAKE
     )
-    import_take(session, take, run, Stage(reporter, 0.1, 0.9, "Copying the videos"))
+    run_import_take(session, take, run, Stage(reporter, 0.1, 0.9, "Copying the videos"))

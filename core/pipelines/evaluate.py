@@ -50,7 +50,7 @@ class _Material:
         return reprojection(self.rig, self.everything, sequence, self.time_s)
 
 
-def evaluate(session: Session, params: EvaluateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Measures a take and stores the report with the take and, if there is one, with the trained run.
 
     Returns:

@@ -36,7 +36,7 @@ class _Exam:
     truth: Pose3DSequence
 
 
-def evaluate_dataset(
+def run_evaluate_dataset(
     session: Session, params: EvaluateDatasetParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
     """Judges stored 3D results, files, or the baseline, on one or several sequences together.

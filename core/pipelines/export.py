@@ -19,7 +19,7 @@ _UNEVEN = 0.1
 """Share of the frame time by which a step may differ before a constant rate is called wrong."""
 
 
-def export(session: Session, params: ExportParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_export(session: Session, params: ExportParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Writes one 3D result in every format asked for.
 
     Returns:

@@ -12,7 +12,7 @@ from core.rig_io.exporters import EXPORTERS, write_rig
 from core.session import RunLayout, Session
 
 
-def export_rig(session: Session, params: ExportRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_export_rig(session: Session, params: ExportRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Writes the session's rig in one format. What the format does not say is told as a note.
 
     Returns:

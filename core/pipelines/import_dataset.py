@@ -34,7 +34,9 @@ class _Part:
     index: I64
 
 
-def import_dataset(session: Session, params: ImportDatasetParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_import_dataset(
+    session: Session, params: ImportDatasetParams, run: RunLayout, reporter: Reporter
+) -> dict[str, Any]:
     """Makes a take of the frames of a data set: images where there are any, the set's 2D poses, and its truth.
 
     The set's cameras become the session's rig, or are it already. Nothing of the truth is ever used but by

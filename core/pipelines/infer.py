@@ -20,7 +20,7 @@ from core.session.status import trained_runs
 from core.tracking.smooth import smooth
 
 
-def infer(session: Session, params: InferParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_infer(session: Session, params: InferParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Predicts the whole take, tracks people, smooths if asked to, and stores the result under the model's name.
 
     Returns:

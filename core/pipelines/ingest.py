@@ -27,7 +27,7 @@ from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton
 
 
-def import_take(session: Session, params: ImportTakeParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_import_take(session: Session, params: ImportTakeParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Copies videos into the session as one take. See `core.session.ingest.import_take`."""
     take = session_ingest.import_take(
         session,
@@ -47,7 +47,7 @@ def import_take(session: Session, params: ImportTakeParams, run: RunLayout, repo
     }
 
 
-def import_rig(session: Session, params: ImportRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_import_rig(session: Session, params: ImportRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Reads a rig file, looks whether it can be right, and makes it the session's rig.
 
     A rig that cannot be right is imported all the same, so that it can be looked at over the images; the findings
@@ -100,7 +100,9 @@ def adopt_rig(
     return found, backup
 
 
-def import_poses2d(session: Session, params: ImportPoses2DParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_import_poses2d(
+    session: Session, params: ImportPoses2DParams, run: RunLayout, reporter: Reporter
+) -> dict[str, Any]:
     """Brings 2D poses of another program into a take, as if Label had found them.
 
     Raises:

@@ -46,7 +46,7 @@ _STAGE = "Finding 2D poses"
 Found = tuple[int, Detections, bytes]
 
 
-def estimate_poses2d(session: Session, params: Pose2DParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Finds 2D poses in every view of a take and stores them under the estimator's name.
 
     Returns:

@@ -31,7 +31,7 @@ _STARTING_S = 15.0
 _JPEG = (int(cv2.IMWRITE_JPEG_QUALITY), 80)
 
 
-def record(session: Session, params: RecordParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_record(session: Session, params: RecordParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Runs cameras until it is cancelled or the time is up, and brings what they sent into the session as a take.
 
     Cancelling is how a recording ends: what is there becomes the take. Called again in the folder of a recording that

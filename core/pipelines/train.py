@@ -28,7 +28,7 @@ from core.training.trainer import Trainer
 from core.types.camera import CameraRig
 
 
-def train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Trains on takes that are labelled and associated; called again in the same folder, it goes on where it stopped.
 
     No 3D label is involved: the baseline only cleans 2D labels and says which part of the room people use.

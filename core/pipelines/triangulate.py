@@ -29,7 +29,7 @@ from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 
 
-def triangulate_take(session: Session, params: TriangulateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Triangulates the people of a take and stores them as its baseline.
 
     Returns:

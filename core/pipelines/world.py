@@ -30,7 +30,7 @@ _STANDING = 0.25  # share of a foot's lowest frames in which it stands
 _ANKLE_MM = 85.0  # over the floor
 
 
-def set_world(session: Session, params: SetWorldParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_set_world(session: Session, params: SetWorldParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Changes the world frame of the session's rig; the rig before is kept.
 
     Returns:
@@ -59,7 +59,7 @@ def set_world(session: Session, params: SetWorldParams, run: RunLayout, reporter
     }
 
 
-def board_sheet(session: Session, params: BoardSheetParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_board_sheet(session: Session, params: BoardSheetParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Writes the sheet of a board, which becomes the session's board.
 
     Raises:

@@ -21,7 +21,7 @@ from core.errors import CancelledError, CoreError
 from core.files import resource
 from core.geometry import project, undistort
 from core.geometry.so3 import angle_rad, exp
-from core.pipelines.calibrate_people import calibrate_people
+from core.pipelines.calibrate_people import run_calibrate_people
 from core.pipelines.ingest import note_poses2d
 from core.pipelines.params import CalibratePeopleParams
 from core.pose2d.config import Pose2DConfig
@@ -446,7 +446,7 @@ def session(tmp_path, rig, recording):
 
 def test_verb_makes_a_rig_and_keeps_the_one_before(session, rig) -> None:
     params = CalibratePeopleParams(take="walk", estimator="exact")
-    result = calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
+    result = run_calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
     assert result["solved"] == list(rig.names)
     found = session.rig
     assert np.median(deviation(found.subset(rig.names), rig).rotation_deg) < 0.1
@@ -467,7 +467,7 @@ def test_verb_repairs_without_adopting(session, rig) -> None:
     late.save(session.layout.rig)
     before = session.layout.rig.read_bytes()
     params = CalibratePeopleParams(take="walk", estimator="exact", mode="repair", adopt=False)
-    result = calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
+    result = run_calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
     assert result["solved"] == ["cam03"]
     assert session.layout.rig.read_bytes() == before
     repaired = CameraRig.load(session.layout.calibration(result["calibration"]).rig)
@@ -479,13 +479,13 @@ def test_verb_needs_lenses_and_cameras_of_the_take(session, rig) -> None:
     run = session.new_run("calibrate-people")
     params = CalibratePeopleParams(take="walk", estimator="exact", moved=("spare",))
     with pytest.raises(CoreError, match="did not film"):
-        calibrate_people(session, params, run, NullReporter())
+        run_calibrate_people(session, params, run, NullReporter())
     rig.subset(["cam01", "cam02", "cam03"]).save(session.layout.rig)
     with pytest.raises(CoreError, match="lens of camera 'cam04' is not known"):
-        calibrate_people(session, CalibratePeopleParams(take="walk", estimator="exact"), run, NullReporter())
+        run_calibrate_people(session, CalibratePeopleParams(take="walk", estimator="exact"), run, NullReporter())
     session.layout.rig.unlink()
     with pytest.raises(CoreError, match="lens of camera 'cam01'"):
-        calibrate_people(session, CalibratePeopleParams(take="walk", estimator="exact"), run, NullReporter())
+        run_calibrate_people(session, CalibratePeopleParams(take="walk", estimator="exact"), run, NullReporter())
 
 
 # Real footage

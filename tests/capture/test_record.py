@@ -27,9 +27,9 @@ from core.capture.sources.demo import DemoCameras, demo_rig
 from core.config import to_mapping
 from core.errors import CancelledError, CoreError
 from core.files import read_json, write_yaml
-from core.pipelines.calibrate import calibrate
+from core.pipelines.calibrate import run_calibrate
 from core.pipelines.params import CalibrateParams, RecordParams
-from core.pipelines.record import record
+from core.pipelines.record import run_record
 from core.progress import NullReporter, RecordingReporter
 from core.session import Session
 from core.session.video import VideoReader
@@ -98,7 +98,7 @@ def session(tmp_path: Path) -> Session:
 def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"left={server}/stream", f"{server}/stream"), name="wave", board=BOARD)
     run = session.new_run("record")
-    result = record(session, params, run, Stopping(4.0))
+    result = run_record(session, params, run, Stopping(4.0))
     assert result["take"] == "wave" and set(result["images"]) == {"left", "cam02"}
     take = session.take("wave")
     assert take.manifest.kind == "board" and all(n > 25 for n in result["images"].values())
@@ -137,7 +137,7 @@ def rtsp() -> Iterator[str]:
 
 def test_rtsp_cameras_are_recorded_in_their_own_codecs(session: Session, rtsp: str) -> None:
     params = RecordParams(cameras=(f"one={rtsp}/h264", f"two={rtsp}/mjpeg"), board=BOARD)
-    result = record(session, params, session.new_run("record"), Stopping(8.0))
+    result = run_record(session, params, session.new_run("record"), Stopping(8.0))
     assert all(n > 50 for n in result["images"].values())
     take = session.take(result["take"])
     for name, codec in (("one", "h264"), ("two", "mjpeg")):
@@ -170,19 +170,19 @@ def test_an_address_without_images(server: str, session: Session) -> None:
     with pytest.raises(CoreError, match="cannot be opened"):
         open_source(f"{server}/other")
     with pytest.raises(CoreError, match="No camera sent an image"):
-        record(
+        run_record(
             session, RecordParams(cameras=(f"{server}/other",), board=BOARD), session.new_run("record"), NullReporter()
         )
     assert not session.take_names()
     for cameras, problem in (((), "no camera to record"), (("a=x", "a=y"), "Two cameras are called a")):
         with pytest.raises(CoreError, match=problem):
-            record(session, RecordParams(cameras=cameras), session.new_run("record"), NullReporter())
+            run_record(session, RecordParams(cameras=cameras), session.new_run("record"), NullReporter())
 
 
 def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"good={server}/stream", "bad=nowhere"), seconds=2.5, board=BOARD)
     reporter = RecordingReporter()
-    result = record(session, params, session.new_run("record"), reporter)
+    result = run_record(session, params, session.new_run("record"), reporter)
     assert list(result["images"]) == ["good"]
     assert any(level == "warning" and text.startswith("bad: There is no camera") for text, level in reporter.notes)
 
@@ -191,7 +191,7 @@ def test_watching_keeps_nothing(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"{server}/stream",), watch_only=True, board=BOARD)
     run = session.new_run("record")
     with pytest.raises(CancelledError):
-        record(session, params, run, Stopping(2.0))
+        run_record(session, params, run, Stopping(2.0))
     assert not session.take_names() and not (run.recording).exists()
 
 
@@ -214,13 +214,13 @@ def test_a_video_plays_at_its_own_speed(tmp_path: Path) -> None:
 
 def test_the_demo_room_is_recorded_and_calibrated_to_its_exact_truth(session: Session) -> None:
     run = session.new_run("record")
-    result = record(session, RecordParams(cameras=DEMO, seconds=25, board=BOARD), run, NullReporter())
+    result = run_record(session, RecordParams(cameras=DEMO, seconds=25, board=BOARD), run, NullReporter())
     assert all(n > 150 for n in result["images"].values())
     state = read_json(run.live_state)
     assert any(len(camera["corners"]) > 4 for camera in state["cameras"].values())
     assert sum(camera["board"] > 5 for camera in state["cameras"].values()) >= 3
     config = CalibrateConfig(board=BOARD)
-    calibrate(
+    run_calibrate(
         session, CalibrateParams(take=result["take"], calibration=config), session.new_run("calibrate"), NullReporter()
     )
     found, truth = session.require_rig(), demo_rig(BOARD)
@@ -245,7 +245,9 @@ def test_a_killed_recording_loses_a_frame_and_is_brought_in(session: Session, tm
         process.kill()
     (run,) = session.layout.runs.iterdir()
     told = {t.name.split(".")[0]: t.read_text().count("\n") for t in (run / "recording").glob("*.times.csv")}
-    result = record(session, RecordParams(cameras=DEMO[:2], board=BOARD), session.layout.run(run.name), NullReporter())
+    result = run_record(
+        session, RecordParams(cameras=DEMO[:2], board=BOARD), session.layout.run(run.name), NullReporter()
+    )
     assert all(result["images"][name] >= count - 10 for name, count in told.items())  # a second at most
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import CancelledError, CoreError
-from core.pipelines.export import export, newest_poses
+from core.pipelines.export import newest_poses, run_export
 from core.pipelines.params import ExportParams
 from core.progress import RecordingReporter
 from core.session import BASELINE, RunLayout, Session, TakeManifest, Timeline
@@ -47,7 +47,7 @@ def poses(time_s: np.ndarray | None = None) -> Pose3DSequence:
 def run(session: Session, reporter: RecordingReporter | None = None, **params: object) -> dict:
     reporter = reporter or RecordingReporter()
     folder = RunLayout(session.root / "run")
-    return export(session, ExportParams(take="walk", **params), folder, reporter)  # type: ignore[arg-type]
+    return run_export(session, ExportParams(take="walk", **params), folder, reporter)  # type: ignore[arg-type]
 
 
 def test_everything_goes_into_the_sessions_exports(session: Session) -> None:

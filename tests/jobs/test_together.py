@@ -19,10 +19,10 @@ from core.config import to_mapping
 from core.files import write_yaml
 from core.jobs import Failed, Finished, Job, JobSpec, Metric, Noted
 from core.jobs.launch import Ranks
-from core.pipelines.infer import infer
+from core.pipelines.infer import run_infer
 from core.pipelines.params import InferParams, Pose2DParams, TriangulateParams
-from core.pipelines.pose2d import estimate_poses2d
-from core.pipelines.triangulate import triangulate_take
+from core.pipelines.pose2d import run_pose2d
+from core.pipelines.triangulate import run_triangulate
 from core.pose2d.config import Pose2DConfig
 from core.progress import NullReporter
 from core.session import Session
@@ -42,8 +42,8 @@ def labelled(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Ses
     root = tmp_path_factory.mktemp("together") / "session"
     shutil.copytree(sample_root, root)
     session = first_frames(Session.open(root))
-    estimate_poses2d(session, Pose2DParams(take="two_people", pose2d=FAST), session.new_run("pose2d"), NullReporter())
-    triangulate_take(session, TriangulateParams(take="two_people"), session.new_run("triangulate"), NullReporter())
+    run_pose2d(session, Pose2DParams(take="two_people", pose2d=FAST), session.new_run("pose2d"), NullReporter())
+    run_triangulate(session, TriangulateParams(take="two_people"), session.new_run("triangulate"), NullReporter())
     return session
 
 
@@ -150,7 +150,7 @@ def test_labels_and_poses_are_those_of_one_process(labelled: Session) -> None:
     for name, pose in take.poses2d(NAME).items():
         assert np.array_equal(pose.xy_px, alone[name].xy_px, equal_nan=True)
     run = labelled.layout.run(job.folder.name)
-    infer(labelled, InferParams(take="two_people", run=run.name), labelled.new_run("infer"), NullReporter())
+    run_infer(labelled, InferParams(take="two_people", run=run.name), labelled.new_run("infer"), NullReporter())
     expected = take.poses3d(run.name)
     take.layout.poses3d(run.name).unlink()
     spec = JobSpec(

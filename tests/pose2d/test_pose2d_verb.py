@@ -21,7 +21,7 @@ from core.errors import CancelledError, CoreError
 from core.files import read_yaml, resource, sha256
 from core.pipelines import pose2d as label_module
 from core.pipelines.params import Pose2DParams
-from core.pipelines.pose2d import estimate_poses2d
+from core.pipelines.pose2d import run_pose2d
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.heatmaps import HeatmapReader
 from core.pose2d.runtime import cores
@@ -92,7 +92,7 @@ def run(session: Session) -> Run:
         reporter = reporter or RecordingReporter()
         values = {"take": "two", "pose2d": CONFIG, **changes}
         params = Pose2DParams(**values)  # type: ignore[arg-type]
-        return estimate_poses2d(session, params, session.new_run("pose2d"), reporter), reporter
+        return run_pose2d(session, params, session.new_run("pose2d"), reporter), reporter
 
     return labelled
 
@@ -242,7 +242,7 @@ from core.session import Session
 label.STRETCH = 1
 session = Session.open(Path(sys.argv[1]))
 params = Pose2DParams(take="two", pose2d=Pose2DConfig(long_side_px=320, provider="cpu"))
-label.estimate_poses2d(session, params, session.new_run("pose2d"), NullReporter())
+label.run_pose2d(session, params, session.new_run("pose2d"), NullReporter())
 """
 
 

@@ -21,8 +21,8 @@ from core.models.config import BackboneConfig
 from core.models.networks import Networks
 from core.models.stored_heatmaps import TakeMaps
 from core.pipelines.params import Pose2DParams, TrainParams
-from core.pipelines.pose2d import estimate_poses2d
-from core.pipelines.train import train
+from core.pipelines.pose2d import run_pose2d
+from core.pipelines.train import run_train
 from core.pipelines.triangulate import fit_baseline
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.heatmaps import HeatmapReader, take_heatmaps, write_heatmaps
@@ -71,7 +71,7 @@ def session(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Sess
         Timeline(cameras=names, time_s=time_s, frame_index=index, frame_time_s=index / 30),
     )
     params = Pose2DParams(take="two", pose2d=Pose2DConfig(provider="cpu"))
-    estimate_poses2d(made, params, made.new_run("pose2d"), NullReporter())
+    run_pose2d(made, params, made.new_run("pose2d"), NullReporter())
     baseline = fit_baseline(
         made.rig_for(take), take.poses2d(NAME), time_s, AssociationConfig(), EVERYBODY, NullReporter()
     )
@@ -170,7 +170,7 @@ def test_training_looks_at_them_and_says_where_they_are_missing(
     )
     run = RunLayout(tmp_path / "run")
     run.root.mkdir()
-    result = train(session, TrainParams(takes=("two",), training=config), run, NullReporter())
+    result = run_train(session, TrainParams(takes=("two",), training=config), run, NullReporter())
     assert result["steps"] == 2 and result["held_out_px"] > 0
     assert Predictor.load(run, "cpu").networks.config.heatmap.source == "estimator"
     file = take.layout.heatmaps_file(NAME, take.cameras[2])
@@ -214,7 +214,7 @@ def test_a_backbone_looks_at_the_videos_in_training_and_afterwards(
     run = RunLayout(tmp_path / "run")
     run.root.mkdir()
     reporter = RecordingReporter()
-    train(session, TrainParams(takes=("two",), training=config), run, reporter)
+    run_train(session, TrainParams(takes=("two",), training=config), run, reporter)
     assert any(text.startswith("The backbone starts from nothing") for text, _ in reporter.notes)
     stored = take.layout.root / ".images"
     assert len(list(stored.iterdir())) == len(rig)
