@@ -1,8 +1,10 @@
-"""Joint sets, and how one is derived from another."""
+"""Joint sets as values, and the conversion of one into another."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,17 +12,23 @@ from core.errors import CoreError
 from core.registry import closest
 from core.types.arrays import F64
 
+DERIVED_JOINTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
+)
+"""Joints that are defined as the mean of others, for joint sets that lack them."""
+_ROOT_JOINT = "mid_hip"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skeleton:
-    """A named set of joints.
+    """A named joint set with its bones and its left-right symmetry.
 
     Attributes:
-        name: Such as "coco17".
-        joints: Joint names in index order, left and right from the person's own view.
+        name: Name by which files and settings refer to the set, such as "coco17".
+        joints: Joint names in index order; left and right are the person's own.
         bones: Pairs of joint indices to draw and to measure.
-        root: Index of the mid-hip, or None where the set has none.
-        mirror: (J,) index of each joint's counterpart on the other side, itself for middle joints.
+        root: Index of the root joint (mid-hip), or None if the set has none; see `root_joints`.
+        mirror: (J,) index of the counterpart of each joint on the other side; a joint on the midline has itself.
     """
 
     name: str
@@ -29,11 +37,25 @@ class Skeleton:
     root: int | None
     mirror: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        J = len(self.joints)
+        ends = {end for bone in self.bones for end in bone} | (set() if self.root is None else {self.root})
+        if len(set(self.joints)) != J or not all(0 <= end < J for end in ends):
+            raise CoreError(
+                f"Skeleton {self.name} has repeated joint names, or bones or a root outside its {J} joints.",
+                "Give every joint one name, and indices from 0 to the number of joints minus 1.",
+            )
+        if len(self.mirror) != J or any(not 0 <= m < J or self.mirror[m] != j for j, m in enumerate(self.mirror)):
+            raise CoreError(
+                f"Skeleton {self.name} has mirror indices that are not pairs: {self.mirror}.",
+                "Give every joint the index of its counterpart, or its own index on the midline.",
+            )
+
     def __len__(self) -> int:
         return len(self.joints)
 
     def index(self, joint: str) -> int:
-        """Index of a joint by name.
+        """Return the index of a joint.
 
         Raises:
             CoreError: The set has no such joint.
@@ -45,20 +67,81 @@ class Skeleton:
                 f"Skeleton {self.name} has no joint '{joint}'.", closest(joint, list(self.joints))
             ) from None
 
+    def indices(self, *joints: str) -> list[int]:
+        """Return the indices of several joints, in the order given; see `index`."""
+        return [self.index(joint) for joint in joints]
 
-def _build(name: str, joints: str, bones: str, root: str | None) -> Skeleton:
+    def has(self, *joints: str) -> bool:
+        """Return whether the set names all of these joints itself."""
+        return all(joint in self.joints for joint in joints)
+
+    @property
+    def mirror_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Index pairs of the joints that have a counterpart on the other side, each pair once."""
+        return tuple((j, m) for j, m in enumerate(self.mirror) if j < m)
+
+    @property
+    def root_joints(self) -> tuple[int, ...]:
+        """Indices of the joints whose mean is the root: the root itself, or both hips in a set without one.
+
+        Raises:
+            CoreError: The set has neither.
+        """
+        if self.root is not None:
+            return (self.root,)
+        return tuple(self.index(joint) for joint in DERIVED_JOINTS[_ROOT_JOINT])
+
+    def root_position(self, points: F64) -> F64:
+        """Return the root (..., D) of joints (..., J, D); NaN where one of `root_joints` is missing."""
+        return np.asarray(points[..., list(self.root_joints), :].mean(-2))
+
+    def select(self, points: F64, *joints: str) -> F64:
+        """Return joints by name, derived as `DERIVED_JOINTS` says where the set lacks them.
+
+        Args:
+            points: (..., J, D) in any unit, NaN where missing.
+            joints: K names.
+
+        Returns:
+            (..., K, D); NaN where a joint is missing, or neither in the set nor derivable from it.
+        """
+        out = np.full((*points.shape[:-2], len(joints), points.shape[-1]), np.nan, points.dtype)
+        for k, joint in enumerate(joints):
+            sources = self._sources(joint)
+            if sources:
+                out[..., k, :] = points[..., list(sources), :].mean(-2)
+        return out
+
+    def shared_joints(self, source: Skeleton) -> tuple[int, ...]:
+        """Return the indices of the joints that `source` names too, so that they need not be derived."""
+        return tuple(j for j, joint in enumerate(self.joints) if joint in source.joints)
+
+    def bone_lengths(self, points: F64) -> F64:
+        """Return the bone lengths (..., B) of joints (..., J, D), in their unit; NaN where an end is missing."""
+        a, b = np.array(self.bones).reshape(-1, 2).T
+        return np.asarray(np.linalg.norm(points[..., a, :] - points[..., b, :], axis=-1))
+
+    def _sources(self, joint: str) -> tuple[int, ...]:
+        """Return the indices of the joints whose mean is `joint`; none if it cannot be derived."""
+        if joint in self.joints:
+            return (self.joints.index(joint),)
+        parts = DERIVED_JOINTS.get(joint, ())
+        return tuple(self.joints.index(part) for part in parts) if self.has(*parts) else ()
+
+
+def _build(name: str, joints: str, bones: str) -> Skeleton:
     names = tuple(joints.split())
-    at = {n: i for i, n in enumerate(names)}
+    index = {n: i for i, n in enumerate(names)}
 
-    def other(joint: str) -> str:
+    def counterpart(joint: str) -> str:
         for a, b in (("left_", "right_"), ("right_", "left_")):
             if joint.startswith(a):
                 return b + joint.removeprefix(a)
         return joint
 
-    pairs = tuple((at[a], at[b]) for a, b in (bone.split("-") for bone in bones.split()))
-    mirror = tuple(at[other(n)] for n in names)
-    return Skeleton(name=name, joints=names, bones=pairs, root=None if root is None else at[root], mirror=mirror)
+    pairs = tuple((index[a], index[b]) for a, b in (bone.split("-") for bone in bones.split()))
+    mirror = tuple(index[counterpart(n)] for n in names)
+    return Skeleton(name=name, joints=names, bones=pairs, root=index.get(_ROOT_JOINT), mirror=mirror)
 
 
 COCO17 = _build(
@@ -69,8 +152,8 @@ COCO17 = _build(
     "left_shoulder-left_elbow left_elbow-left_wrist right_shoulder-right_elbow right_elbow-right_wrist "
     "left_shoulder-left_hip right_shoulder-right_hip left_hip-right_hip left_hip-left_knee left_knee-left_ankle "
     "right_hip-right_knee right_knee-right_ankle",
-    None,
 )
+"""Joints of the COCO data set (Lin et al. 2014): what most 2D estimators return."""
 PANOPTIC15 = _build(
     "panoptic15",
     "neck nose mid_hip left_shoulder left_elbow left_wrist left_hip left_knee left_ankle right_shoulder right_elbow "
@@ -78,8 +161,8 @@ PANOPTIC15 = _build(
     "neck-nose neck-mid_hip neck-left_shoulder left_shoulder-left_elbow left_elbow-left_wrist neck-right_shoulder "
     "right_shoulder-right_elbow right_elbow-right_wrist mid_hip-left_hip mid_hip-right_hip left_hip-left_knee "
     "left_knee-left_ankle right_hip-right_knee right_knee-right_ankle",
-    "mid_hip",
 )
+"""First 15 joints of the CMU Panoptic data set (Joo et al. 2015), as VoxelPose and SelfPose3d use them."""
 SHELF14 = _build(
     "shelf14",
     "right_ankle right_knee right_hip left_hip left_knee left_ankle right_wrist right_elbow right_shoulder "
@@ -88,18 +171,17 @@ SHELF14 = _build(
     "right_elbow-right_shoulder left_shoulder-left_elbow left_elbow-left_wrist head_bottom-head_top "
     "right_shoulder-left_shoulder right_hip-left_hip right_shoulder-right_hip left_shoulder-left_hip "
     "right_shoulder-head_bottom left_shoulder-head_bottom",
-    None,
 )
-"""The joints of the Shelf and Campus data sets; `core.evaluation.shelf` derives its head from other sets."""
+"""Joints of the Shelf and Campus data sets; `core.evaluation.shelf` derives its head from other sets."""
 SKELETONS = {s.name: s for s in (COCO17, PANOPTIC15, SHELF14)}
-_MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
+"""Known joint sets by name. A new one is one entry here."""
 
 
 def skeleton(name: str) -> Skeleton:
-    """The skeleton of that name.
+    """Return the skeleton of that name.
 
     Raises:
-        CoreError: There is none.
+        CoreError: The name is unknown.
     """
     if name not in SKELETONS:
         raise CoreError(f"There is no skeleton named '{name}'.", closest(name, list(SKELETONS)))
@@ -107,32 +189,29 @@ def skeleton(name: str) -> Skeleton:
 
 
 def convert(points: F64, score: F64, source: Skeleton, target: Skeleton) -> tuple[F64, F64]:
-    """Joints of one set as those of another: by name, neck and mid-hip as the mean of both shoulders or hips.
+    """Convert joints of one set to those of another: by name, and by `DERIVED_JOINTS` where a name is missing.
 
-    A middle joint of which one side is missing stays missing: put on the seen side, it would be half a
-    shoulder's width off.
+    A derived joint of which one side is missing stays missing: at the visible side it would be off by half a
+    shoulder width.
 
     Args:
         points: (..., J, D) in any unit, NaN where missing.
         score: (..., J) confidences, 0 where missing.
         source: Joint set of the input.
-        target: Joint set wanted.
+        target: Joint set of the result.
 
     Returns:
-        Points (..., K, D) and scores (..., K); joints that cannot be derived are NaN with score 0.
+        Points (..., K, D) and scores (..., K), a derived joint with the lowest score of its parts. Joints that cannot
+        be derived are NaN with score 0.
     """
     if source.name == target.name:
         return points, score
-    out = np.full((*points.shape[:-2], len(target), points.shape[-1]), np.nan, points.dtype)
+    out = source.select(points, *target.joints)
     out_score = np.zeros(out.shape[:-1], score.dtype)
     for k, joint in enumerate(target.joints):
-        if joint in source.joints:
-            j = source.joints.index(joint)
-            out[..., k, :], out_score[..., k] = points[..., j, :], score[..., j]
-        elif joint in _MIDDLES and all(side in source.joints for side in _MIDDLES[joint]):
-            a, b = (source.joints.index(side) for side in _MIDDLES[joint])
-            out[..., k, :] = (points[..., a, :] + points[..., b, :]) / 2
-            out_score[..., k] = np.minimum(score[..., a], score[..., b])
+        sources = source._sources(joint)
+        if sources:
+            out_score[..., k] = score[..., list(sources)].min(-1)
     missing = ~np.isfinite(out).all(-1) | (out_score <= 0)
     out[missing], out_score[missing] = np.nan, 0
     return out, out_score
