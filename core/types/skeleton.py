@@ -118,7 +118,7 @@ class Skeleton:
 
     def bone_lengths(self, points: F64) -> F64:
         """Return the bone lengths (..., B) of joints (..., J, D), in their unit; NaN where an end is missing."""
-        a, b = np.array(self.bones).reshape(-1, 2).T
+        a, b = np.array(self.bones, int).reshape(-1, 2).T
         return np.asarray(np.linalg.norm(points[..., a, :] - points[..., b, :], axis=-1))
 
     def _sources(self, joint: str) -> tuple[int, ...]:
