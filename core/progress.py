@@ -73,7 +73,7 @@ class RecordingReporter(NullReporter):
 
 
 @dataclass
-class Stage:
+class StageReporter:
     """One part of a longer work: maps its own progress into `start..start+share` of the parent's 0..1."""
 
     parent: Reporter

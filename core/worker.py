@@ -16,8 +16,8 @@ from typing import Any
 
 from core.errors import CoreError
 from core.jobs.events import Cancelled, Finished
-from core.jobs.launch import Ranks, follow, take_own_gpu
-from core.jobs.runner import record
+from core.jobs.launch import Ranks, run_rank, select_gpu
+from core.jobs.runner import run_job
 from core.jobs.spec import JobSpec
 from core.jobs.system import keep_freed_memory, wait_without_spinning
 from core.pipelines.verbs import verb
@@ -28,7 +28,7 @@ _USAGE = "usage: python -m core.worker RUN_DIR"
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def run_worker(arguments: list[str] | None = None) -> int:
     """Runs the job of one folder.
 
     Args:
@@ -59,12 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(name, lambda *_: stop.set())
     keep_freed_memory()
     wait_without_spinning()
-    take_own_gpu()
-    if not Ranks.of_environment().first:
-        return follow(folder, work, stop.is_set)
-    ended = record(folder, spec.verb, work, stopped=stop.is_set)
+    select_gpu()
+    if not Ranks.from_environment().is_main:
+        return run_rank(folder, work, stop.is_set)
+    ended = run_job(folder, spec.verb, work, stopped=stop.is_set)
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_worker())

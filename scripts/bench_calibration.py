@@ -186,11 +186,11 @@ def _recording(folder: Path, board: Board) -> None:
     from core.calibration.board.metrics import measure
     from core.progress import NullReporter
     from core.session import Session
-    from core.session.ingest import import_take
+    from core.session.ingest import ingest_videos
 
     with tempfile.TemporaryDirectory() as root:
         session = Session.create(Path(root) / "session")
-        take = import_take(session, [folder], kind="board", name="board", reporter=NullReporter())
+        take = ingest_videos(session, [folder], kind="board", name="board", reporter=NullReporter())
         begin = time.perf_counter()
         seen = detect_board(take, board, NullReporter())
         looked = time.perf_counter() - begin

@@ -22,8 +22,8 @@ from core.cli.terminal import JobView, show_end, show_error, words
 from core.cli.volume import volume
 from core.config import to_mapping
 from core.errors import CoreError
-from core.jobs import Cancelled, Finished, JobSpec, record
-from core.jobs.launch import Ranks, follow, take_own_gpu
+from core.jobs import Cancelled, Finished, JobSpec, run_job
+from core.jobs.launch import Ranks, run_rank, select_gpu
 from core.jobs.system import keep_freed_memory, wait_without_spinning
 from core.pipelines.demo import create_demo
 from core.pipelines.verbs import VERBS, Verb, verb
@@ -115,7 +115,7 @@ _COMMANDS = {
 def _run_verb(chosen: Verb, asked: argparse.Namespace, out: Console, errors: Console) -> int:
     session = Session.open(asked.session)
     values = settings(chosen, asked, session)
-    if Ranks.of_environment().world > 1:
+    if Ranks.from_environment().world_size > 1:
         return _run_shared(session, chosen, values, asked, out, errors)
     run = session.new_run(chosen.name)
     spec = JobSpec(verb=chosen.name, session=str(session.root), params=values, title=chosen.summary)
@@ -127,10 +127,10 @@ def _run_shared(
     session: Session, chosen: Verb, values: dict[str, Any], asked: argparse.Namespace, out: Console, errors: Console
 ) -> int:
     """One of several processes that torchrun started, on one machine or many: the first one makes the run's folder."""
-    take_own_gpu()
+    select_gpu()
     from core.models.distributed import Group  # torch, which other commands do without
 
-    group = Group(Ranks.of_environment())
+    group = Group(Ranks.from_environment())
     try:
         run = session.new_run(chosen.name) if group.first else None
         if run is not None:
@@ -139,7 +139,7 @@ def _run_shared(
         run = session.layout.run(str(name))
         if group.first:
             return _run_job(session, JobSpec.load(run.root), run, asked, out, errors)
-        return follow(run.root, lambda reporter: verb(chosen.name)(session, values, run, reporter), lambda: False)
+        return run_rank(run.root, lambda reporter: verb(chosen.name)(session, values, run, reporter), lambda: False)
     finally:
         group.close()
 
@@ -155,7 +155,7 @@ def _run_job(
     keep_freed_memory()
     wait_without_spinning()
     with _logging_to(run.log), JobView(errors) as view, _stopping_on_signals(errors) as stop:
-        ended = record(run.root, spec.verb, work, stopped=stop.is_set, listen=view.listen)
+        ended = run_job(run.root, spec.verb, work, stopped=stop.is_set, listen=view.listen)
     show_end(ended, out, errors, trace=asked.trace, log=str(run.log))
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 

@@ -2,7 +2,7 @@
 
 from core.jobs.client import Job, State, reap, unfinished
 from core.jobs.events import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed, Started
-from core.jobs.runner import JobReporter, perform, record
+from core.jobs.runner import JobReporter, execute, run_job
 from core.jobs.spec import JobSpec
 
 __all__ = [
@@ -19,8 +19,8 @@ __all__ = [
     "Progressed",
     "Started",
     "State",
-    "perform",
+    "execute",
     "reap",
-    "record",
+    "run_job",
     "unfinished",
 ]

@@ -41,31 +41,31 @@ class Ranks:
 
     Attributes:
         rank: 0 is the first one, which writes and tells.
-        world: How many there are.
+        world_size: How many there are.
     """
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     @classmethod
-    def of_environment(cls) -> Ranks:
+    def from_environment(cls) -> Ranks:
         """As torchrun, or the first process, has set it."""
-        return cls(rank=int(os.environ.get("RANK", "0")), world=int(os.environ.get("WORLD_SIZE", "1")))
+        return cls(rank=int(os.environ.get("RANK", "0")), world_size=int(os.environ.get("WORLD_SIZE", "1")))
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes results and tells the person."""
         return self.rank == 0
 
-    def mine(self, items: Sequence[T]) -> Sequence[T]:
+    def share(self, items: Sequence[T]) -> Sequence[T]:
         """This process's share of some work, items that follow each other."""
-        return items[len(items) * self.rank // self.world : len(items) * (self.rank + 1) // self.world]
+        return items[len(items) * self.rank // self.world_size : len(items) * (self.rank + 1) // self.world_size]
 
 
-def take_own_gpu() -> None:
+def select_gpu() -> None:
     """Shows this process the one GPU that is its own, before any library looks; does nothing outside of a group."""
     mine = os.environ.get("LOCAL_RANK")
-    if mine is None or Ranks.of_environment().world == 1:
+    if mine is None or Ranks.from_environment().world_size == 1:
         return
     visible = [v for v in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if v]
     if len(visible) != 1:
@@ -73,7 +73,7 @@ def take_own_gpu() -> None:
 
 
 @contextmanager
-def together(processes: int, folder: Path) -> Iterator[Ranks]:
+def launch(processes: int, folder: Path) -> Iterator[Ranks]:
     """Has that many processes do the job in a folder; those that are already in a group stay in it.
 
     Args:
@@ -83,8 +83,8 @@ def together(processes: int, folder: Path) -> Iterator[Ranks]:
     Raises:
         CoreError: One of the others failed or died; with its reason.
     """
-    given = Ranks.of_environment()
-    if given.world > 1 or processes <= 1:
+    given = Ranks.from_environment()
+    if given.world_size > 1 or processes <= 1:
         yield given
         return
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(processes)}
@@ -95,7 +95,7 @@ def together(processes: int, folder: Path) -> Iterator[Ranks]:
     before = {name: os.environ.get(name) for name in mine}
     os.environ.update(mine)
     try:
-        yield Ranks(rank=0, world=processes)
+        yield Ranks(rank=0, world_size=processes)
         _wait(others, folder)
     except (CancelledError, CoreError):
         raise
@@ -112,13 +112,13 @@ def together(processes: int, folder: Path) -> Iterator[Ranks]:
         os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
-def follow(folder: Path, work: Callable[[Reporter], object], stopped: Callable[[], bool]) -> int:
+def run_rank(folder: Path, work: Callable[[Reporter], object], stopped: Callable[[], bool]) -> int:
     """Does the share of a process that is not the first one; what goes wrong is left for the first one to read.
 
     Returns:
         The exit code: 0 done, 1 failed, 130 cancelled.
     """
-    rank = Ranks.of_environment().rank
+    rank = Ranks.from_environment().rank
     try:
         work(_Follower(folder / CANCEL_FILE, stopped))
     except CancelledError:
@@ -142,7 +142,7 @@ class _Follower(NullReporter):
         return self._stopped() or self._cancel_file.exists()
 
 
-def wait_for(paths: Sequence[Path], reporter: Reporter) -> None:
+def wait_for_files(paths: Sequence[Path], reporter: Reporter) -> None:
     """Waits until other processes have written all of these files whole.
 
     Args:
@@ -151,7 +151,7 @@ def wait_for(paths: Sequence[Path], reporter: Reporter) -> None:
 
     Raises:
         CancelledError: Asked to stop.
-        RuntimeError: The processes of this machine that should write them ended without doing so; `together` says why.
+        RuntimeError: The processes of this machine that should write them ended without doing so; `launch` says why.
     """
     while missing := [path for path in paths if not path.is_file()]:
         check(reporter)

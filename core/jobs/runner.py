@@ -1,6 +1,6 @@
 """Doing a job's work while writing down what it says: events, metrics and how it ended.
 
-The worker process and the command line both run jobs through `record`, so that a run's folder looks the same whoever
+The worker process and the command line both run jobs through `run_job`, so that a run's folder looks the same whoever
 started it.
 """
 
@@ -127,7 +127,7 @@ class JobReporter:
                 self.write(event)
 
 
-def perform(
+def execute(
     folder: Path,
     verb: str,
     work: Callable[[Reporter], dict[str, Any]],
@@ -162,7 +162,7 @@ def perform(
     return finished.result
 
 
-def record(
+def run_job(
     folder: Path,
     verb: str,
     work: Callable[[Reporter], dict[str, Any]],
@@ -170,9 +170,9 @@ def record(
     stopped: Stopped = _never,
     listen: Listener | None = None,
 ) -> Ended:
-    """As `perform`, for the outermost caller: whatever the work raises ends up in the log and in the returned event."""
+    """As `execute`, for the outermost caller: whatever the work raises ends up in the log and in the returned event."""
     try:
-        return Finished(result=perform(folder, verb, work, stopped=stopped, listen=listen))
+        return Finished(result=execute(folder, verb, work, stopped=stopped, listen=listen))
     except (CancelledError, KeyboardInterrupt) as error:
         _logger.info("Cancelled.")
         return _ending(error)

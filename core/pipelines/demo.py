@@ -13,7 +13,7 @@ from core.errors import CoreError
 from core.files import resource
 from core.pipelines.ingest import run_import_rig, run_import_take
 from core.pipelines.params import ImportRigParams, ImportTakeParams
-from core.progress import NullReporter, Reporter, Stage
+from core.progress import NullReporter, Reporter, StageReporter
 from core.session import RunLayout, Session, SessionLayout
 
 DEMO_NAME = "Two people"
@@ -72,8 +72,8 @@ def _fill(workshop: Path, reporter: Reporter) -> None:
         RunLayout(workshop / "run"),
     )
     rig = ImportRigParams(path=str(sample / "Calib.qca.txt"))
-    run_import_rig(session, rig, run, Stage(reporter, 0.0, 0.1, "Reading the calibration"))
+    run_import_rig(session, rig, run, StageReporter(reporter, 0.0, 0.1, "Reading the calibration"))
     take = ImportTakeParams(
         videos=tuple(str(sample / f"{camera}.mp4") for camera in DEMO_CAMERAS), cameras=DEMO_CAMERAS, name=DEMO_TAKE
     )
-    run_import_take(session, take, run, Stage(reporter, 0.1, 0.9, "Copying the videos"))
+    run_import_take(session, take, run, StageReporter(reporter, 0.1, 0.9, "Copying the videos"))

@@ -16,7 +16,7 @@ from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, buil
 from core.files import read_yaml, write_json
 from core.pipelines.params import EvaluateParams, TrainParams
 from core.pipelines.triangulate import refit_without
-from core.progress import NullReporter, Reporter, Stage, check
+from core.progress import NullReporter, Reporter, StageReporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.status import trained_runs
 from core.training.config import SplitConfig
@@ -64,10 +64,10 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
         raise CoreError(f"Take {take.name} has no baseline.", "Run Baseline (associate) on the take first.")
     model = _model(session, params.run)
     material = _material(session, take, params.estimator, model, reporter)
-    methods = {BASELINE_KEY: _baseline(material, Stage(reporter, 0.0, 0.4 if model else 1.0))}
+    methods = {BASELINE_KEY: _baseline(material, StageReporter(reporter, 0.0, 0.4 if model else 1.0))}
     check(reporter)
     if model is not None:
-        methods[TRAINED_KEY] = _trained(material, model, Stage(reporter, 0.4, 0.6))
+        methods[TRAINED_KEY] = _trained(material, model, StageReporter(reporter, 0.4, 0.6))
     report = build_report(take.name, len(material.measured.frames), methods)
     write_json(take.layout.report, report)
     if model is not None:
@@ -136,14 +136,14 @@ def _trained(material: _Material, model: RunLayout, reporter: Reporter) -> Metho
     if take.layout.poses3d(model.name).exists():
         sequence = take.poses3d(model.name)
     else:
-        sequence = predictor.predict_take(take, rig, estimator, Stage(reporter, 0.0, 0.4))
+        sequence = predictor.predict_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
 
     frames = predictor.with_context(material.measured.frames, len(material.time_s))
 
     def fit(camera: str) -> Pose3DSequence:
         return predictor.predict_take(take, rig, estimator, NullReporter(), exclude_camera=camera, frames=frames)
 
-    left_out = material.left_out(fit, Stage(reporter, 0.4, 0.6), "Predicting without")
+    left_out = material.left_out(fit, StageReporter(reporter, 0.4, 0.6), "Predicting without")
     return MethodResult(
         sequence=sequence, reprojection=material.reprojection(sequence), left_out=left_out, run=model.name
     )

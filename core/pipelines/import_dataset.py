@@ -17,7 +17,7 @@ from core.files import write_yaml
 from core.geometry.resize import resize_note
 from core.pipelines.ingest import adopt_rig, note_poses2d
 from core.pipelines.params import ImportDatasetParams
-from core.progress import Reporter, Stage, check
+from core.progress import Reporter, StageReporter, check
 from core.session import RunLayout, Session, TakeCamera, TakeLayout, TakeManifest, Timeline
 from core.session.ingest import copy_videos, free_take_name, put_in_place, staged
 from core.session.stills import SUFFIX, write_video
@@ -57,7 +57,7 @@ def run_import_dataset(
     check(reporter)
     fits = _fits(session, data)
     with staged(session, name) as staging:
-        parts = _parts(data, staging, Stage(reporter, 0.1, 0.8))
+        parts = _parts(data, staging, StageReporter(reporter, 0.1, 0.8))
         notes = [*data.notes, *_size_notes(data, parts)]
         _save_take(data, parts, staging, name, f"{DATA_SETS.get(data.kind).title}: {data.name}, {params.split}", notes)
         _save_poses2d(data, staging)

@@ -28,8 +28,8 @@ from core.types.skeleton import Skeleton
 
 
 def run_import_take(session: Session, params: ImportTakeParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Copies videos into the session as one take. See `core.session.ingest.import_take`."""
-    take = session_ingest.import_take(
+    """Copies videos into the session as one take. See `core.session.ingest.ingest_videos`."""
+    take = session_ingest.ingest_videos(
         session,
         [Path(v) for v in params.videos],
         cameras=params.cameras,

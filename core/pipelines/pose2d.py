@@ -24,7 +24,7 @@ from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, sha256, write_yaml
-from core.jobs.launch import Ranks, together, wait_for
+from core.jobs.launch import Ranks, launch, wait_for_files
 from core.pipelines.params import Pose2DParams
 from core.pose2d.cards import ModelCard, card
 from core.pose2d.download import Fetching, model_files
@@ -65,17 +65,17 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
         reporter.progress(1, 1, _STAGE)
         reporter.note(f"Take {take.name} already has these 2D poses of {model.title}: nothing to do.")
         return _summary(take, model, cached=True)
-    ranks = Ranks.of_environment()
-    if ranks.first:
+    ranks = Ranks.from_environment()
+    if ranks.is_main:
         work.prepare(request)
     else:
         work.wait_prepared(request, reporter)
-    with together(params.processes, run.root) as ranks:
+    with launch(params.processes, run.root) as ranks:
         estimator = _estimate_share(work, files, params, ranks, reporter)
-        if not ranks.first:
+        if not ranks.is_main:
             return {}
         check(reporter)
-        wait_for(work.part_paths(), reporter)
+        wait_for_files(work.part_paths(), reporter)
     work.finish(estimator, request)
     result = _summary(take, model, cached=False)
     _tell(result, reporter)
@@ -89,7 +89,7 @@ def _estimate_share(
     model, threads = work.model, max(1, cores() // _MAX_WORKERS)
     estimator = ESTIMATORS.get(model.runner)(model.name, files, params.pose2d, threads)
     reporter.note(estimator.provider.words)
-    work.run(estimator, max(1, min(estimator.provider.at_once, _MAX_WORKERS) // ranks.world), reporter, ranks)
+    work.run(estimator, max(1, min(estimator.provider.at_once, _MAX_WORKERS) // ranks.world_size), reporter, ranks)
     return estimator
 
 
@@ -149,7 +149,7 @@ class _Work:
     def run(self, estimator: Estimator, workers: int, reporter: Reporter, ranks: Ranks) -> None:
         """Estimates this process's share of the stretches that are not there yet."""
         timeline = self.take.timeline()
-        share = ranks.mine([(v, start) for v in range(len(self.take.cameras)) for start in self.starts()])
+        share = ranks.share([(v, start) for v in range(len(self.take.cameras)) for start in self.starts()])
         seen = timeline.frame_index >= 0
         total = int(sum(seen[start : start + STRETCH, v].sum() for v, start in share))
         done = 0

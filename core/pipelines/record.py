@@ -22,7 +22,7 @@ from core.errors import CoreError
 from core.pipelines.params import RecordParams
 from core.progress import Reporter, check
 from core.session import RunLayout, Session
-from core.session.ingest import import_take
+from core.session.ingest import ingest_videos
 from core.types.arrays import F64, U8
 
 _PREVIEW_PX = 640
@@ -144,7 +144,7 @@ def _bring_in(
     session: Session, params: RecordParams, folder: Path, reporter: Reporter, seconds: float
 ) -> dict[str, Any]:
     videos = finish(folder)
-    take = import_take(
+    take = ingest_videos(
         session, videos, cameras=[v.stem for v in videos], name=params.name, kind=params.kind, reporter=reporter
     )
     counts = {camera.name: camera.n_frames for camera in take.manifest.cameras}

@@ -12,7 +12,7 @@ from typing import Any
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_json
-from core.jobs import Event, Job, JobSpec, Metric, Noted, Progressed, perform
+from core.jobs import Event, Job, JobSpec, Metric, Noted, Progressed, execute
 from core.pipelines.params import (
     EvaluateParams,
     ExportParams,
@@ -24,7 +24,7 @@ from core.pipelines.params import (
 )
 from core.pipelines.verbs import verb
 from core.pipelines.volume import volume_to_train_in
-from core.progress import NullReporter, Reporter, Stage, check
+from core.progress import NullReporter, Reporter, StageReporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig, preset
 from core.types import CameraRig, VolumeSettings
@@ -58,7 +58,7 @@ class _Path:
         JobSpec(verb="train", session=str(self.session.root), params=values, title=f"Train on {take.name}").save(
             model.root
         )
-        perform(
+        execute(
             model.root,
             "train",
             lambda reporter: verb("train")(self.session, values, model, reporter),
@@ -67,10 +67,10 @@ class _Path:
         )
         return model.name
 
-    def _stage(self, name: str) -> Stage:
+    def _stage(self, name: str) -> StageReporter:
         names = list(_SHARES)
         start = sum(_SHARES[n] for n in names[: names.index(name)])
-        return Stage(self.reporter, start, _SHARES[name], verb(name).summary)
+        return StageReporter(self.reporter, start, _SHARES[name], verb(name).summary)
 
     def _model(self, values: dict[str, Any], estimator: str, take: Take) -> tuple[RunLayout, bool]:
         """The run to train in, and whether it is finished: one of the same settings, rig, space and labels, or new."""

@@ -82,7 +82,7 @@ def _train(
         "held_out_px": None if state.best_px is None else round(state.best_px, 2),
         "best_stage": state.best_stage,
         "device": describe(device),
-        "processes": group.ranks.world,
+        "processes": group.ranks.world_size,
         "volume": trainer.scene.volume.to_mapping(),
     }
 

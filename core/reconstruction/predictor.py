@@ -182,7 +182,7 @@ class Predictor:
         at_once = _FRAMES_AT_ONCE.get(self.device.type, _FRAMES_AT_ONCE_GPU)
         parts = []
         group = Group() if group is None else group
-        share = np.array(group.ranks.mine(frames.tolist()), int)
+        share = np.array(group.ranks.share(frames.tolist()), int)
         for start in range(0, len(share), at_once):
             check(reporter)
             batch = share[start : start + at_once]

@@ -23,7 +23,7 @@ _MOST_STEPS = 2.5  # a gap of more usual steps than this is not bridged
 _FAR = 0.4  # of a person's box that the same person does not move between two images
 
 
-def align(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: CameraRig) -> dict[str, Pose2D]:
+def align_poses2d(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: CameraRig) -> dict[str, Pose2D]:
     """2D poses at the frames of a take; those of cameras that are in step are returned as they are.
 
     Args:

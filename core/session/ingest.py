@@ -23,7 +23,7 @@ from core.session.clock import recorded_times
 from core.session.layout import TakeLayout
 from core.session.naming import cameras_of_files, natural_key
 from core.session.store import Session, Take, TakeCamera, TakeKind, TakeManifest
-from core.session.timing import align
+from core.session.timing import align_times
 from core.session.video import VideoReader
 from core.types.arrays import F64
 from core.types.camera import CameraRig
@@ -47,7 +47,7 @@ class _Source:
     notes: tuple[str, ...]
 
 
-def import_take(
+def ingest_videos(
     session: Session,
     videos: Sequence[Path | str],
     *,
@@ -93,7 +93,7 @@ def import_take(
     sources, remark = _on_the_clock(sources, timestamps)
     notes += [remark] if remark else []
     notes += _against_rig(sources, rig, strict=kind == "motion")
-    alignment = align({n: s.times_s for n, s in sources.items()}, {n: s.fps for n, s in sources.items()})
+    alignment = align_times({n: s.times_s for n, s in sources.items()}, {n: s.fps for n, s in sources.items()})
     notes += [*alignment.notes, *([] if remark.startswith("Times") else _starts_apart(sources))]
     if len(sources) == 1:
         notes.append("There is one camera only: 2D poses can be found, 3D needs at least two.")

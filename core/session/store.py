@@ -13,7 +13,7 @@ from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, write_yaml
 from core.geometry.resize import at_size
-from core.session.align import align
+from core.session.align import align_poses2d
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.session.timeline import Timeline
 from core.types.camera import Camera, CameraRig
@@ -116,7 +116,7 @@ class Take:
                 f"Take {self.name} has no complete 2D poses of {estimator}.", "Run Label on the take first."
             )
         poses2d = {name: Pose2D.load(self.layout.poses2d_file(estimator, name)) for name in self.cameras}
-        return poses2d if rig is None else align(poses2d, self.timeline(), rig)
+        return poses2d if rig is None else align_poses2d(poses2d, self.timeline(), rig)
 
     def poses3d_runs(self) -> list[str]:
         """Names of 3D results of this take, the baseline first."""

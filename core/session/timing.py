@@ -23,7 +23,7 @@ class Alignment:
     notes: tuple[str, ...]
 
 
-def align(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignment:
+def align_times(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignment:
     """Lays the images of all cameras on the frames of the camera with the median frame rate.
 
     Every frame takes from each camera the nearest image within half a period; where there is none the camera

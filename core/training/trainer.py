@@ -115,7 +115,7 @@ class Trainer:
         shown = footage if self.unseen is None or config.split.train_on_camera else footage.without(self.unseen)
         self.stages: tuple[Stage, ...] = build_stages(config, self.networks, self.scene, shown)
         self.total_steps = sum(stage.steps for stage in self.stages)
-        self.state = Progress(seed=config.seed, parts=self.group.ranks.world)
+        self.state = Progress(seed=config.seed, parts=self.group.ranks.world_size)
         self.optimizer: torch.optim.Optimizer = self._new_optimizer(self.stages[0])
         self._attempt_started = self._last_saved = time.monotonic()
         self._elapsed_before = 0.0
@@ -128,7 +128,7 @@ class Trainer:
             CoreError: A loss is not finite, or the checkpoint to go on from is of another run.
         """
         self._resume()
-        together = f", {self.group.ranks.world} processes together" if self.group.ranks.world > 1 else ""
+        together = f", {self.group.ranks.world_size} processes together" if self.group.ranks.world_size > 1 else ""
         self.reporter.note(f"Training on {describe(self.scene.device)}{together}.")
         while self.state.stage < len(self.stages):
             stage = self.stages[self.state.stage]
@@ -202,7 +202,7 @@ class Trainer:
         self, stage: Stage, step: int, statistics: Statistics
     ) -> tuple[dict[str, Tensor], RuntimeError | None, bool]:
         """Mean losses of this process's parts, with their gradients; what memory ran out; whether all are finite."""
-        parts, total = self.group.ranks.mine(range(self.state.parts)), self.state.parts
+        parts, total = self.group.ranks.share(range(self.state.parts)), self.state.parts
         sums: dict[str, Tensor] = {}
         try:
             for part in parts:

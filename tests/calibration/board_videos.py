@@ -10,7 +10,7 @@ import numpy as np
 
 from core.board.pattern import Board
 from core.board.sheet import printed
-from core.capture.sources.demo import drawn
+from core.capture.sources.demo import draw_board
 from core.synthetic.board_scene import carried
 from core.synthetic.rigs import camera
 from core.types.arrays import U8
@@ -50,7 +50,7 @@ def film(
         if resting:  # face up, its x axis along the world's
             at, R = np.tile((0.0, 0.0, 0.0), (len(times), 1)), np.tile(np.diag([1.0, -1, -1]), (len(times), 1, 1))
         path = folder / f"{each.name}.mp4"
-        _write(path, [drawn(sheet, board, each, a, r) for a, r in zip(at, R, strict=True)], fps)
+        _write(path, [draw_board(sheet, board, each, a, r) for a, r in zip(at, R, strict=True)], fps)
         paths.append(path)
     return paths
 

@@ -20,7 +20,7 @@ from core.pipelines.verbs import verb
 from core.progress import NullReporter, RecordingReporter
 from core.session import Session
 from core.session.clock import recorded_times
-from core.session.ingest import import_take
+from core.session.ingest import ingest_videos
 
 sys.path.insert(0, str(Path(__file__).parent))
 from board_videos import BOARD, film, small_rig
@@ -37,8 +37,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     session = Session.create(root / "session")
     wave = film(rig, root / "wave", time_offset_s=LATE_S)
     floor = film(rig, root / "floor", seconds=1, resting=True)
-    import_take(session, wave, kind="board", name="wave", reporter=NullReporter())
-    import_take(session, floor, kind="floor", name="floor", reporter=NullReporter())
+    ingest_videos(session, wave, kind="board", name="wave", reporter=NullReporter())
+    ingest_videos(session, floor, kind="floor", name="floor", reporter=NullReporter())
     return session
 
 
@@ -185,7 +185,7 @@ def test_real_recordings_are_predicted_from_other_cameras(
     if not folder.is_dir():
         pytest.skip("the calibration recordings are not here")
     session = Session.create(tmp_path / "session")
-    take = import_take(session, [folder], kind="board", reporter=NullReporter())
+    take = ingest_videos(session, [folder], kind="board", reporter=NullReporter())
     board = Board(columns=4, rows=5, square_mm=54, marker_mm=40.5, dictionary="DICT_4X4_1000", inverted=True)
     seen = detect_board(take, board, NullReporter())
     found = calibrate(seen, CalibrateConfig(board=board), NullReporter())

@@ -11,14 +11,14 @@ from core.errors import CancelledError, CoreError
 from core.export import EXPORTERS
 from core.jobs import Progressed
 from core.jobs.events import Metric, decode, encode
-from core.progress import RecordingReporter, Stage, TimeLeft, check, track
+from core.progress import RecordingReporter, StageReporter, TimeLeft, check, track
 from core.registry import Registry, closest
 
 
 def test_a_stage_reports_its_share_of_the_whole() -> None:
     reporter = RecordingReporter()
-    outer = Stage(reporter, 0.2, 0.6, "Outer")
-    inner = Stage(outer, 0.5, 0.5)
+    outer = StageReporter(reporter, 0.2, 0.6, "Outer")
+    inner = StageReporter(outer, 0.5, 0.5)
     inner.progress(1, 4, "Inner")
     inner.progress(0, 0)
     assert reporter.progresses == [(pytest.approx(0.2 + 0.6 * 0.625), 1.0, "Inner"), (pytest.approx(0.8), 1.0, "Outer")]

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from core.geometry import ideal_points, project, triangulate
-from core.session.align import align, nearest_rows
+from core.session.align import align_poses2d, nearest_rows
 from core.session.timeline import Timeline
 from core.synthetic.observe import boxes
 from core.synthetic.people import walkers
@@ -57,7 +57,7 @@ def error_mm(rig: CameraRig, poses: dict[str, Pose2D], truth: F64) -> float:
 
 def test_late_cameras_are_made_up_for() -> None:
     rig, timeline, truth, poses = scene()
-    before, after = error_mm(rig, poses, truth), error_mm(rig, align(poses, timeline, rig), truth)
+    before, after = error_mm(rig, poses, truth), error_mm(rig, align_poses2d(poses, timeline, rig), truth)
     assert before > 10
     assert after < 0.1 * before
 
@@ -65,8 +65,8 @@ def test_late_cameras_are_made_up_for() -> None:
 def test_cameras_in_step_are_left_alone() -> None:
     rig, timeline, _, poses = scene()
     same = dataclasses.replace(rig, cameras=tuple(c.replace(time_offset_s=0.0005) for c in rig))
-    assert all(align(poses, timeline, same)[n] is poses[n] for n in rig.names)
-    moved = align(poses, timeline, rig)
+    assert all(align_poses2d(poses, timeline, same)[n] is poses[n] for n in rig.names)
+    moved = align_poses2d(poses, timeline, rig)
     assert moved["cam03"] is poses["cam03"]
     assert moved["cam01"] is not poses["cam01"]
 
@@ -82,7 +82,7 @@ def test_a_gap_is_not_bridged_and_nobody_is_invented() -> None:
     xy, score = first.xy_px.copy(), first.score.copy()
     xy[30:36], score[30:36] = np.nan, 0
     poses["cam01"] = dataclasses.replace(first, xy_px=xy, score=score)
-    moved = align(poses, gappy, rig)["cam01"]
+    moved = align_poses2d(poses, gappy, rig)["cam01"]
     assert not moved.present[31:35].any()
     assert moved.present[:29].any(1).all()
     assert (moved.score[~np.isfinite(moved.xy_px).all(-1)] == 0).all()

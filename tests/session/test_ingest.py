@@ -16,9 +16,9 @@ from videos import number_in, write_video
 from core.errors import CancelledError, CoreError
 from core.progress import NullReporter, RecordingReporter
 from core.session import Session, Take
-from core.session.ingest import import_take
+from core.session.ingest import ingest_videos
 from core.session.naming import cameras_of_files
-from core.session.timing import align
+from core.session.timing import align_times
 from core.session.video import VideoReader
 from core.types import Camera, CameraRig
 
@@ -49,7 +49,7 @@ def test_four_cameras_in_step(session: Session, tmp_path: Path) -> None:
     for i in range(4):
         write_video(tmp_path / "in" / f"cam{i}.mp4", n=20, fps=60)
     reporter = RecordingReporter()
-    take = import_take(session, [tmp_path / "in"], reporter=reporter)
+    take = ingest_videos(session, [tmp_path / "in"], reporter=reporter)
     assert take.name == "in"
     assert take.cameras == ("cam0", "cam1", "cam2", "cam3")
     assert (take.manifest.n_frames, round(take.manifest.fps, 6)) == (20, 60)
@@ -67,7 +67,7 @@ def test_four_cameras_in_step(session: Session, tmp_path: Path) -> None:
 def test_unequal_lengths_end_where_fewer_than_two_are_left(session: Session, tmp_path: Path) -> None:
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=n) for i, n in enumerate((10, 40, 25))]
     reporter = RecordingReporter()
-    take = import_take(session, videos, name="walk", reporter=reporter)
+    take = ingest_videos(session, videos, name="walk", reporter=reporter)
     index = take.timeline().frame_index
     assert len(index) == 25
     np.testing.assert_array_equal((index >= 0).sum(0), [10, 25, 25])
@@ -82,7 +82,7 @@ def test_different_rates_take_the_median_and_mark_what_is_missing(session: Sessi
     videos = [
         write_video(tmp_path / f"cam{i}.mp4", n=n, fps=f) for i, (n, f) in enumerate([(60, 60), (30, 30), (60, 60)])
     ]
-    take = import_take(session, videos, reporter=NullReporter())
+    take = ingest_videos(session, videos, reporter=NullReporter())
     index = take.timeline().frame_index
     assert round(take.manifest.fps) == 60
     np.testing.assert_array_equal(index[:, 0], np.arange(60))
@@ -96,7 +96,7 @@ def test_variable_frame_rate_takes_the_nearest_image(session: Session, tmp_path:
     times = np.concatenate([[0], np.cumsum(steps)])
     steady = [write_video(tmp_path / f"cam{i}.mp4", n=50) for i in (0, 1)]
     phone = write_video(tmp_path / "cam2.mp4", n=51, times_s=list(times))
-    take = import_take(session, [*steady, phone], reporter=NullReporter())
+    take = ingest_videos(session, [*steady, phone], reporter=NullReporter())
     timeline = take.timeline()
     for t, frame in enumerate(timeline.time_s):
         distance = np.abs(times - frame)
@@ -112,7 +112,7 @@ def test_dropped_images_leave_the_others_in_step(session: Session, tmp_path: Pat
     kept = [i for i in range(40) if i not in (10, 11, 12, 25)]
     first = write_video(tmp_path / "a.mkv", n=len(kept), times_s=[k / 30 for k in kept])
     second = write_video(tmp_path / "b.mkv", n=40)
-    take = import_take(session, [second, first], reporter=NullReporter())
+    take = ingest_videos(session, [second, first], reporter=NullReporter())
     index = take.timeline().frame_index
     assert len(index) == 40
     np.testing.assert_array_equal(np.flatnonzero(index[:, 1] < 0), [10, 11, 12, 25])
@@ -123,7 +123,7 @@ def test_gaps_of_the_reference_itself_are_filled(session: Session, tmp_path: Pat
     times = [k / 30 for k in range(40) if k not in (10, 11, 12)]
     videos = [write_video(tmp_path / f"{n}.mp4", n=37, times_s=times) for n in "ab"]
     slow = write_video(tmp_path / "c.mp4", n=20, fps=15)
-    take = import_take(session, [*videos, slow], reporter=NullReporter())
+    take = ingest_videos(session, [*videos, slow], reporter=NullReporter())
     timeline = take.timeline()
     # Frames 10 to 12 fell out of the reference; the slow camera has an image for 10 and 12, nobody for 11.
     expected = np.delete(np.arange(40), 11) / 30
@@ -134,7 +134,7 @@ def test_gaps_of_the_reference_itself_are_filled(session: Session, tmp_path: Pat
 def test_phone_held_upright(session: Session, tmp_path: Path) -> None:
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=5, size_px=(64, 192), turn_deg=90) for i in range(2)]
     give_rig(session, ["cam0", "cam1"])
-    take = import_take(session, videos, reporter=NullReporter())
+    take = ingest_videos(session, videos, reporter=NullReporter())
     camera = take.manifest.cameras[0]
     assert (camera.size_px, camera.rotation_deg) == ((192, 64), 90)
     assert session.rig_for(take).names == ("cam0", "cam1")
@@ -144,7 +144,7 @@ def test_names_follow_the_rig_and_its_order(session: Session, tmp_path: Path) ->
     give_rig(session, ["cam01", "cam02", "cam10"])
     videos = [write_video(tmp_path / f"{n}.mp4", n=4) for n in ("GOPR_CAM10_take2", "gopr_cam1_take2")]
     reporter = RecordingReporter()
-    take = import_take(session, videos, reporter=reporter)
+    take = ingest_videos(session, videos, reporter=reporter)
     assert take.cameras == ("cam01", "cam10")
     assert any("No video of cam02" in text for text, _ in reporter.notes)
 
@@ -183,16 +183,16 @@ def test_sizes_that_disagree_are_named_with_the_remedy(session: Session, tmp_pat
     ):
         give_rig(session, ["cam0", "cam1"], size)
         with pytest.raises(CoreError, match=says) as caught:
-            import_take(session, videos, reporter=NullReporter())
+            ingest_videos(session, videos, reporter=NullReporter())
         assert "cam0.mp4: the images are 192x64" in caught.value.message
-    board = import_take(session, videos, kind="board", reporter=NullReporter())
+    board = ingest_videos(session, videos, kind="board", reporter=NullReporter())
     assert any("cam1.mp4: the images are 192x64" in note for note in board.manifest.notes)
 
 
 def test_the_same_image_in_another_resolution_is_taken_with_a_note(session: Session, tmp_path: Path) -> None:
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
     give_rig(session, ["cam0", "cam1"], (384, 128))
-    take = import_take(session, videos, reporter=NullReporter())
+    take = ingest_videos(session, videos, reporter=NullReporter())
     assert any("cam0" in note and "scaled" in note for note in take.manifest.notes)
     rig = session.rig_for(take)
     assert [c.size_px for c in rig] == [(192, 64)] * 2
@@ -203,21 +203,21 @@ def test_broken_off_video_is_used_as_far_as_it_goes(session: Session, tmp_path: 
     whole = write_video(tmp_path / "cam0.mkv", n=40)
     cut = tmp_path / "cam1.mkv"
     cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.7)])
-    take = import_take(session, [whole, cut], reporter=NullReporter())
+    take = ingest_videos(session, [whole, cut], reporter=NullReporter())
     n = take.manifest.cameras[1].n_frames
     assert 10 < n < 40
     assert shown(take, n - 2) == [n - 2, n - 2]
 
 
 def test_one_camera_is_taken_with_a_warning(session: Session, tmp_path: Path) -> None:
-    take = import_take(session, [write_video(tmp_path / "a.mp4", n=4)], reporter=NullReporter())
+    take = ingest_videos(session, [write_video(tmp_path / "a.mp4", n=4)], reporter=NullReporter())
     assert take.manifest.n_frames == 4
     assert "3D needs at least two" in take.manifest.notes[0]
 
 
 def refused(session: Session, videos: list[Path], **options: object) -> CoreError:
     with pytest.raises(CoreError) as caught:
-        import_take(session, videos, reporter=NullReporter(), **options)  # type: ignore[arg-type]
+        ingest_videos(session, videos, reporter=NullReporter(), **options)  # type: ignore[arg-type]
     assert session.take_names() == []
     assert not session.layout.incoming.exists()
     return caught.value
@@ -244,10 +244,10 @@ def test_cancel_leaves_nothing(session: Session, tmp_path: Path) -> None:
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
     for after in range(1, 4):
         with pytest.raises(CancelledError):
-            import_take(session, videos, name="walk", reporter=RecordingReporter(cancel_after=after))
+            ingest_videos(session, videos, name="walk", reporter=RecordingReporter(cancel_after=after))
         assert session.take_names() == []
         assert not session.layout.incoming.exists()
-    assert import_take(session, videos, name="walk", reporter=NullReporter()).name == "walk"
+    assert ingest_videos(session, videos, name="walk", reporter=NullReporter()).name == "walk"
 
 
 def test_full_disk_is_said_before_copying(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,15 +262,15 @@ def test_leftovers_of_a_crashed_import_are_cleared(session: Session, tmp_path: P
     left.mkdir(parents=True)
     (left / "take.yaml").touch()
     assert session.take_names() == []
-    import_take(session, [write_video(tmp_path / "a.mp4", n=4)], reporter=NullReporter())
+    ingest_videos(session, [write_video(tmp_path / "a.mp4", n=4)], reporter=NullReporter())
     assert not left.exists()
 
 
 def test_clocks_that_contradict_a_common_start_are_told(session: Session, tmp_path: Path) -> None:
     stamps = ("2024-05-01T10:00:00.000000Z", "2024-05-01T10:00:01.000000Z", "2024-05-01T10:00:07.000000Z")
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=4, created=stamp) for i, stamp in enumerate(stamps)]
-    assert import_take(session, videos[:2], reporter=NullReporter()).manifest.notes == ()
-    (note,) = import_take(session, videos, reporter=NullReporter()).manifest.notes
+    assert ingest_videos(session, videos[:2], reporter=NullReporter()).manifest.notes == ()
+    (note,) = ingest_videos(session, videos, reporter=NullReporter()).manifest.notes
     assert "cam2 began 7 s after cam0" in note
 
 
@@ -284,7 +284,7 @@ def test_images_of_one_frame_stay_together_through_jitter_and_drops(seed: int) -
         cameras[name] = kept
     # Jitter below an eighth of the period: two cameras differ by less than a quarter, half of what is let through.
     times = {name: (kept + rng.uniform(-0.12, 0.12, len(kept))) / fps for name, kept in cameras.items()}
-    timeline = align(times, dict.fromkeys(times, fps)).timeline
+    timeline = align_times(times, dict.fromkeys(times, fps)).timeline
     ticks = np.stack(
         [
             np.where(timeline.frame_index[:, v] >= 0, k[timeline.frame_index[:, v]], -1)
@@ -300,6 +300,6 @@ def test_images_of_one_frame_stay_together_through_jitter_and_drops(seed: int) -
 
 def test_names_of_takes(session: Session, tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", n=4)
-    assert [import_take(session, [video], reporter=NullReporter()).name for _ in range(2)] == ["take_01", "take_02"]
+    assert [ingest_videos(session, [video], reporter=NullReporter()).name for _ in range(2)] == ["take_01", "take_02"]
     with pytest.raises(CoreError, match="already has a take 'take_02'"):
-        import_take(session, [video], name="take 02", reporter=NullReporter())
+        ingest_videos(session, [video], name="take 02", reporter=NullReporter())

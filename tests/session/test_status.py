@@ -19,7 +19,7 @@ from core.jobs import Cancelled, Event, Failed, Finished, JobSpec, Progressed, S
 from core.jobs.events import encode
 from core.progress import NullReporter
 from core.session import BASELINE, RunLayout, Session, Take
-from core.session.ingest import import_take
+from core.session.ingest import ingest_videos
 from core.session.status import STEPS, run_outcome, session_status, take_status, trained_runs
 from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, Pose3DSequence
@@ -37,7 +37,7 @@ def give_rig(session: Session, n: int = 2) -> None:
 def give_take(session: Session, tmp_path: Path, name: str) -> Take:
     names = session.rig.names if session.rig else ("a", "b")
     videos = [write_video(tmp_path / "videos" / f"{n}.mp4", n=3) for n in names]
-    return import_take(session, videos, name=name, reporter=NullReporter())
+    return ingest_videos(session, videos, name=name, reporter=NullReporter())
 
 
 def label(take: Take, estimator: str = "movenet") -> None:

@@ -80,7 +80,7 @@ def one_of_two(rank: int, port: int, folder: str) -> None:
     """What each of two processes does: first steps, then a whole run."""
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    group = Group(Ranks(rank=rank, world=2))
+    group = Group(Ranks(rank=rank, world_size=2))
     found = gradients(trainer_of(Path(folder) / "none", group, 2))
     torch.save(found, Path(folder) / f"gradients{rank}.pt")
     trainer = trainer_of(Path(folder) / "run", group, 2)

@@ -29,7 +29,7 @@ _GREY = 110
 _WIDE_MM = 600.0  # a board for a room of a few metres
 _SECONDS = 600.0  # until the board's way begins again
 _LEAST_FACING = 0.15
-_FINER = 2  # images are drawn that much larger, so that edges are as soft as a lens makes them
+_FINER = 2  # images are draw_board that much larger, so that edges are as soft as a lens makes them
 
 
 def demo_rig(board: Board, cameras: int = 4) -> CameraRig:
@@ -74,7 +74,7 @@ class DemoCameras:
     def image(self, camera: Camera, index: int) -> U8:
         """(H, W) grey image of a camera at a frame."""
         at, R = self._way(np.array([index / FPS % _SECONDS]))
-        return drawn(self._printed, self.board, camera, at[0], R[0])
+        return draw_board(self._printed, self.board, camera, at[0], R[0])
 
     def due_ns(self, index: int) -> int:
         """When a frame is."""
@@ -109,7 +109,7 @@ class DemoCamera:
         """Nothing to let go of."""
 
 
-def drawn(print_of: U8, board: Board, camera: Camera, at_mm: F64, R: F64) -> U8:
+def draw_board(print_of: U8, board: Board, camera: Camera, at_mm: F64, R: F64) -> U8:
     """(H, W) grey image of a board in space, seen by a camera without distortion.
 
     Args:

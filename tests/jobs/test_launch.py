@@ -82,7 +82,7 @@ def gone(folder: Path) -> bool:
 def test_shares_are_all_of_the_work_once() -> None:
     for items in (range(0), range(1), range(7), range(64)):
         for world in (1, 2, 3, 8):
-            shares = [Ranks(rank=r, world=world).mine(items) for r in range(world)]
+            shares = [Ranks(rank=r, world_size=world).share(items) for r in range(world)]
             assert [i for share in shares for i in share] == list(items)
             assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
