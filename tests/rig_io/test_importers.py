@@ -68,7 +68,7 @@ def test_caliscope_leaves_out_what_is_not_calibrated(tmp_path: Path) -> None:
     rig = read_rig(path)
     assert rig.names == ("cam_0", "cam_2", "cam_3")
     assert [c.posed for c in rig] == [True, False, True]
-    assert rig["cam_3"].lens == "fisheye"
+    assert rig["cam_3"].distortion_model == "fisheye"
     assert "Not calibrated, left out: cam_1" in rig.source
     np.testing.assert_allclose(rig["cam_0"].centre_mm, foreign.truth()[0].centre_mm)
 

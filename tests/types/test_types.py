@@ -58,7 +58,7 @@ def poses3d(**changes: object) -> Pose3DSequence:
         ({"K": K * np.nan}, "not finite"),
         ({"K": "no matrix"}, "not an array of numbers"),
         ({"distortion": np.zeros(3)}, "3 distortion coefficients"),
-        ({"distortion": np.zeros(5), "lens": "fisheye"}, "fisheye"),
+        ({"distortion": np.zeros(5), "distortion_model": "fisheye"}, "fisheye"),
         ({"t_mm": None}, "without translation"),
         ({"R": np.diag([1.0, 1, -1])}, "not a rotation"),
         ({"R": 2 * np.eye(3)}, "not a rotation"),
@@ -117,7 +117,9 @@ def test_a_rig_survives_its_file(
         assert (before is None) == (after is None)
         if before is not None:
             np.testing.assert_allclose(after, before, atol=1e-9)
-    assert (read[0].lens, read[0].size_px, read[0].time_offset_s, read[0].rmse_px) == (cam.lens, (640, 480), 0.012, 0.4)
+    model = read[0].distortion_model
+    assert (model, read[0].size_px) == (cam.distortion_model, (640, 480))
+    assert (read[0].time_offset_s, read[0].rmse_px) == (0.012, 0.4)
 
 
 def test_the_rig_file_has_the_keys_that_anipose_reads(tmp_path: Path) -> None:

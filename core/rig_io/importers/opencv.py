@@ -41,7 +41,7 @@ _NAMES = {
     "height": ("height", "imageheight", "h"),
     "name": ("name", "cameraname"),
     "model": ("cameramodel", "distortionmodel", "lens", "fisheye"),
-    "time_offset": ("latencys",),
+    "time_offset": ("timeoffsets",),
 }
 _FIELD = {spelling: field for field, spellings in _NAMES.items() for spelling in spellings}
 
