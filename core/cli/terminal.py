@@ -147,7 +147,7 @@ def show_report(report: Mapping[str, Any], out: Console) -> None:
 
 
 def words(name: str) -> str:
-    """A key as words: "view_left_out_px_median" as "View left out px median"."""
+    """A key as words: "loco_px_median" as "Loco px median"."""
     text = name.replace("_", " ")
     return text[:1].upper() + text[1:]
 

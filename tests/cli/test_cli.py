@@ -203,8 +203,8 @@ def test_figures_of_an_evaluation_are_printed_in_full() -> None:
         "frames": 100,
         "people_per_frame": {"2": 98, "1": 2},
         "methods": {
-            "baseline": {"label": "Triangulation", "view_left_out_px_median": 13.25, "identity_switches": 0},
-            "trained": {"label": "Trained", "view_left_out_px_median": 11.5, "people_frames": {"2": 100}},
+            "baseline": {"label": "Triangulation", "loco_px_median": 13.25, "identity_switches": 0},
+            "trained": {"label": "Trained", "loco_px_median": 11.5, "people_per_frame": {"2": 100}},
         },
         "verdict": "The trained network is better by 1.75 px.",
     }

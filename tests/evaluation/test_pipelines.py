@@ -78,7 +78,7 @@ def test_evaluate_reports_the_baseline_where_nothing_was_trained(session):
     assert set(report["methods"]) == {"baseline"}
     assert baseline["frames_with_two_or_more"] == T
     assert baseline["identity_switches"] == 0
-    assert baseline["reprojection_px_median"] < baseline["view_left_out_px_median"] < 12.0
+    assert baseline["reprojection_px_median"] < baseline["loco_px_median"] < 12.0
     assert baseline["observations"] > 400
     assert baseline["covered"] > 0.9
     assert "no trained run" in report["verdict"]
@@ -108,7 +108,7 @@ def test_nobody_in_the_images_is_a_warning_and_no_crash(session):
     assert result["reprojection_px_median"] is None
     assert any(level == "warning" and "Nobody was found" in text for text, level in reporter.notes)
     report = run(session, "evaluate", EvaluateParams(take="walk", estimator="blind"))
-    assert report["methods"]["baseline"]["view_left_out_px_median"] is None
+    assert report["methods"]["baseline"]["loco_px_median"] is None
     assert "nothing can be said" in report["verdict"]
 
 

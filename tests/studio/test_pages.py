@@ -45,23 +45,23 @@ _REPORT = {
     "methods": {
         "baseline": {
             "label": "Triangulation, no training",
-            "view_left_out_px_median": 25.0,
-            "view_left_out_px_mean": 30.0,
-            "view_left_out_percent_height": 4.0,
+            "loco_px_median": 25.0,
+            "loco_px_mean": 30.0,
+            "loco_percent_height": 4.0,
             "observations": 1702,
             "reprojection_px_median": 8.6,
-            "people_frames": {"2": 97, "3": 3},
+            "people_per_frame": {"2": 97, "3": 3},
             "frames_with_two_or_more": 100,
             "identity_switches": 1,
         },
         "trained": {
             "label": "Trained",
-            "view_left_out_px_median": 20.0,
-            "view_left_out_px_mean": 31.0,
-            "view_left_out_percent_height": 3.2,
+            "loco_px_median": 20.0,
+            "loco_px_mean": 31.0,
+            "loco_percent_height": 3.2,
             "observations": 1700,
             "reprojection_px_median": 9.0,
-            "people_frames": {"2": 100},
+            "people_per_frame": {"2": 100},
             "frames_with_two_or_more": 100,
             "identity_switches": 0,
         },
@@ -368,10 +368,10 @@ def test_results_stand_side_by_side_with_the_verdict(opened: MainWindow, qtbot) 
     found = train.results(take)
     assert found is not None
     by_title = {row[0]: (index, row) for index, row in enumerate(found.rows)}
-    index, row = by_title["View left out, median"]
+    index, row = by_title["LOCO error, median"]
     assert row[1:] == ("25.0 px", "20.0 px")
     assert found.tones[index, 2] == "good"
-    index, _ = by_title["View left out, mean"]
+    index, _ = by_title["LOCO error, mean"]
     assert found.tones[index, 1] == "good"  # here the baseline is better, and that is said too
     index, _ = by_title["Frames with two or more people"]
     assert not {(index, 1), (index, 2)} & set(found.tones)

@@ -398,7 +398,7 @@ def test_figures_and_verdict_are_shown(open_view: Open, numbered_session: Sessio
     figures = page.presenter.figures
     assert figures is not None
     assert figures.rows == (
-        ("View left out, median", "18.3 px", "16.2 px"),
+        ("LOCO error, median", "18.3 px", "16.2 px"),
         ("Identity switches", "0", "–"),
     )
 

@@ -88,8 +88,8 @@ def write_detections(session: Session, rig: CameraRig, xy_px: np.ndarray) -> Non
 def write_report(session: Session) -> None:
     """Figures as the evaluation writes them."""
     methods = {
-        "baseline": {"label": "Triangulation", "view_left_out_px_median": 18.31, "identity_switches": 0},
-        "trained": {"label": "Trained", "view_left_out_px_median": 16.2, "identity_switches": None},
+        "baseline": {"label": "Triangulation", "loco_px_median": 18.31, "identity_switches": 0},
+        "trained": {"label": "Trained", "loco_px_median": 16.2, "identity_switches": None},
     }
     report = {"methods": methods, "verdict": "The trained networks are better: 16.2 against 18.3 px."}
     write_json(session.take("walk").layout.report, report)

@@ -363,15 +363,15 @@ def _results(report: Mapping[str, Any]) -> Results:
         if better != "none" and first is not None and second is not None and first != second:
             tones[(len(rows) - 1, 1 if (first < second) == (better == "low") else 2)] = "good"
 
-    row("View left out, median", "view_left_out_px_median", "{:.1f} px", better="low")
-    row("… in % of person height", "view_left_out_percent_height", "{:.2f} %", better="low")
-    row("View left out, mean", "view_left_out_px_mean", "{:.1f} px", better="low")
+    row("LOCO error, median", "loco_px_median", "{:.1f} px", better="low")
+    row("… in % of person height", "loco_percent_height", "{:.2f} %", better="low")
+    row("LOCO error, mean", "loco_px_mean", "{:.1f} px", better="low")
     row("Reprojection, median", "reprojection_px_median", "{:.1f} px")
     row("Frames with two or more people", "frames_with_two_or_more", "{:,}", better="high")
     row("Identity switches", "identity_switches", "{:,}", better="low")
     row("Joints that could be predicted", "covered", "{:.0%}", better="high")
     row("Joints compared", "observations", "{:,}")
-    people = [_people(method.get("people_frames") or {}) for method in pair]
+    people = [_people(method.get("people_per_frame") or {}) for method in pair]
     rows.append(("Frames by number of people", people[0], people[1]))
     held_out = report.get("held_out_frames")
     n_held_out = len(held_out) if isinstance(held_out, list) else held_out

@@ -106,8 +106,8 @@ class Figures:
 
 
 _ROWS = (
-    ("View left out, median", "view_left_out_px_median", "{:.1f} px"),
-    ("of a person's height", "view_left_out_percent_height", "{:.2f} %"),
+    ("LOCO error, median", "loco_px_median", "{:.1f} px"),
+    ("of a person's height", "loco_percent_height", "{:.2f} %"),
     ("Reprojection, median", "reprojection_px_median", "{:.1f} px"),
     ("Frames with two or more people", "frames_with_two_or_more", "{:.0f}"),
     ("Identity switches", "identity_switches", "{:.0f}"),
