@@ -60,17 +60,17 @@ def label(bench: Bench) -> Work:
     """The 2D network and its decoding, on images that are already read, in as many threads as the verb uses."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from core.pose2d.cards import card
+    from core.pose2d.cards import model_card
     from core.pose2d.config import Pose2DConfig
-    from core.pose2d.download import Fetching, model_files
+    from core.pose2d.download import DownloadPolicy, model_files
     from core.pose2d.estimator import ESTIMATORS
-    from core.pose2d.runtime import cores
+    from core.pose2d.runtime import cpu_threads
     from core.progress import NullReporter
     from core.session.video import VideoReader
 
     config = Pose2DConfig()
-    model = card(config.estimator)
-    files = model_files(model, "", Fetching(), NullReporter())
+    model = model_card(config.estimator)
+    files = model_files(model, "", DownloadPolicy(), NullReporter())
     estimator = ESTIMATORS.get(model.runner)(model.name, files, config, 1)
     images = []
     for camera in bench.take.manifest.cameras:
@@ -78,7 +78,7 @@ def label(bench: Bench) -> Work:
             images += list(reader.frames(0, bench.n_frames))
 
     def work() -> object:
-        with ThreadPoolExecutor(cores()) as pool:
+        with ThreadPoolExecutor(cpu_threads()) as pool:
             return list(pool.map(lambda image: estimator.estimate([image]), images))
 
     return work
@@ -131,7 +131,7 @@ def _untrained(bench: Bench) -> Any:
 
 def export(bench: Bench) -> Work:
     """Every format."""
-    from core.export import EXPORTERS, Origin, resolve, write_files
+    from core.export import EXPORTERS, Origin, resolve_options, write_poses
     from core.session import BASELINE
 
     poses = bench.take.poses3d(BASELINE)
@@ -139,7 +139,7 @@ def export(bench: Bench) -> Work:
     folder = Path(tempfile.mkdtemp(dir=bench.session.root))
 
     def work() -> object:
-        return [write_files(n, poses, folder / "bench", resolve(EXPORTERS.get(n)), origin) for n in EXPORTERS]
+        return [write_poses(n, poses, folder / "bench", resolve_options(EXPORTERS.get(n)), origin) for n in EXPORTERS]
 
     return work
 

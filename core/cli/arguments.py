@@ -29,7 +29,7 @@ _COMMON = {
 """Help for fields that mean the same in every verb."""
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The whole command line: one sub-command for each verb, and a few that only make or look at a session."""
     root = argparse.ArgumentParser(
         prog="selfpose",
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def settings(verb: Verb, arguments: argparse.Namespace, session: Session) -> dict[str, Any]:
+def resolve_params(verb: Verb, arguments: argparse.Namespace, session: Session) -> dict[str, Any]:
     """The verb's settings: the file of --config, over it the flags, over them --set.
 
     A verb that needs a take gets the session's only motion take where none was named, and training all of them.

@@ -17,9 +17,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from core.cli.arguments import parser, settings
-from core.cli.terminal import JobView, show_end, show_error, words
-from core.cli.volume import volume
+from core.cli.arguments import build_parser, resolve_params
+from core.cli.terminal import JobView, label, print_error, print_outcome
+from core.cli.volume import volume_command
 from core.config import to_mapping
 from core.errors import CoreError
 from core.jobs import Cancelled, Finished, JobSpec, run_job
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    asked = parser().parse_args(arguments)
+    asked = build_parser().parse_args(arguments)
     out, errors = Console(), Console(stderr=True)
     try:
         if asked.command in VERBS:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CoreError as error:
         if asked.trace:
             errors.print_exception()
-        show_error(error.message, error.hint, errors)
+        print_error(error.message, error.hint, errors)
         return 1
 
 
@@ -71,7 +71,7 @@ def _demo(asked: argparse.Namespace, out: Console, errors: Console) -> int:
 def _status(asked: argparse.Namespace, out: Console, errors: Console) -> int:
     table = Table("Step", "State", "")
     for step in session_status(Session.open(asked.session)).steps.values():
-        table.add_row(words(step.step), step.state, step.reason)
+        table.add_row(label(step.step), step.state, step.reason)
     out.print(table)
     return 0
 
@@ -107,14 +107,14 @@ _COMMANDS = {
     "status": _status,
     "verbs": _verbs,
     "config": _config,
-    "volume": volume,
+    "volume": volume_command,
     "resume": _resume,
 }
 
 
 def _run_verb(chosen: Verb, asked: argparse.Namespace, out: Console, errors: Console) -> int:
     session = Session.open(asked.session)
-    values = settings(chosen, asked, session)
+    values = resolve_params(chosen, asked, session)
     if Ranks.from_environment().world_size > 1:
         return _run_shared(session, chosen, values, asked, out, errors)
     run = session.new_run(chosen.name)
@@ -156,7 +156,7 @@ def _run_job(
     wait_without_spinning()
     with _logging_to(run.log), JobView(errors) as view, _stopping_on_signals(errors) as stop:
         ended = run_job(run.root, spec.verb, work, stopped=stop.is_set, listen=view.listen)
-    show_end(ended, out, errors, trace=asked.trace, log=str(run.log))
+    print_outcome(ended, out, errors, trace=asked.trace, log=str(run.log))
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 
 

@@ -63,7 +63,7 @@ class JobView:
                 pass
 
     def _show(self, event: Progressed) -> None:
-        left = "" if event.time_left_s is None else f"{duration(event.time_left_s)} left"
+        left = "" if event.time_left_s is None else f"{format_duration(event.time_left_s)} left"
         if not self._console.is_terminal:
             stage, at = self._line
             if stage_of(event.text) != stage or time.monotonic() - at >= _LINE_EVERY_S:
@@ -85,74 +85,74 @@ class JobView:
         )
 
 
-def show_end(ended: Ended, out: Console, errors: Console, *, trace: bool, log: str) -> None:
+def print_outcome(ended: Ended, out: Console, errors: Console, *, trace: bool, log: str) -> None:
     """Prints how a job ended: its results to `out`, what went wrong with the remedy to `errors`."""
     match ended:
         case Finished():
-            show_result(ended.result, out)
+            print_result(ended.result, out)
         case Cancelled():
             errors.print("Stopped. What was done so far is kept.")
         case Failed():
-            show_error(ended.message, ended.hint, errors)
+            print_error(ended.message, ended.hint, errors)
             if ended.trace:
                 errors.print(escape(ended.trace if trace else f"Log: {log}"), highlight=False, soft_wrap=True)
 
 
-def show_error(message: str, hint: str, errors: Console) -> None:
+def print_error(message: str, hint: str, errors: Console) -> None:
     """What went wrong, and what to do about it."""
     errors.print(f"[bold red]{escape(message)}[/]\n{escape(hint)}", highlight=False, soft_wrap=True)
 
 
-def show_result(result: Mapping[str, Any], out: Console) -> None:
+def print_result(result: Mapping[str, Any], out: Console) -> None:
     """A job's result: names and values, then the figures of an evaluation if it has them."""
     if "table" in result:
-        show_table(result, out)
+        print_table(result, out)
         return
     report = result.get("report", result)
     evaluated = isinstance(report, Mapping) and "methods" in report
     rest = {k: v for k, v in result.items() if k != "report"} if report is not result else {} if evaluated else result
     for name, value in rest.items():
-        lines = value if isinstance(value, list) and len(plain(value)) > _ONE_LINE else [value]
+        lines = value if isinstance(value, list) and len(format_value(value)) > _ONE_LINE else [value]
         for number, line in enumerate(lines):
-            label = f"{words(name)}:" if number == 0 else ""
+            prefix = f"{label(name)}:" if number == 0 else ""
             # Paths are printed whole, so that they can be copied.
-            out.print(f"{label:<14} {escape(plain(line))}", highlight=False, soft_wrap=True)
+            out.print(f"{prefix:<14} {escape(format_value(line))}", highlight=False, soft_wrap=True)
     if evaluated:
-        show_report(report, out)
+        print_report(report, out)
 
 
-def show_table(result: Mapping[str, Any], out: Console) -> None:
+def print_table(result: Mapping[str, Any], out: Console) -> None:
     """Figures on a data set, published ones first, as wide as they are; where the rest is, in one line."""
     for line in from_mapping(FigureTable, result["table"]).lines():
         out.print(escape(line), highlight=False, soft_wrap=True)
     for name in ("frames", "missed_frames", "file"):
         if name in result:
-            out.print(f"{words(name)}: {escape(plain(result[name]))}", highlight=False, soft_wrap=True)
+            out.print(f"{label(name)}: {escape(format_value(result[name]))}", highlight=False, soft_wrap=True)
 
 
-def show_report(report: Mapping[str, Any], out: Console) -> None:
+def print_report(report: Mapping[str, Any], out: Console) -> None:
     """Figures of an evaluation, a column a method."""
     methods: Mapping[str, Mapping[str, Any]] = report["methods"]
     out.print()
     for name, value in report.items():
         if name not in ("methods", "verdict"):
-            out.print(f"{words(name)}: {escape(plain(value))}", highlight=False)
+            out.print(f"{label(name)}: {escape(format_value(value))}", highlight=False)
     table = Table("", *(str(figures.get("label", name)) for name, figures in methods.items()))
     rows = dict.fromkeys(row for figures in methods.values() for row in figures if row != "label")
     for row in rows:
-        table.add_row(words(row), *(plain(figures.get(row)) for figures in methods.values()))
+        table.add_row(label(row), *(format_value(figures.get(row)) for figures in methods.values()))
     out.print(table)
     if report.get("verdict"):
         out.print(escape(str(report["verdict"])), highlight=False)
 
 
-def words(name: str) -> str:
+def label(name: str) -> str:
     """A key as words: "loco_px_median" as "Loco px median"."""
     text = name.replace("_", " ")
     return text[:1].upper() + text[1:]
 
 
-def plain(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value of a report in a table's cell."""
     if value is None:
         return "-"
@@ -161,13 +161,13 @@ def plain(value: Any) -> str:
     if isinstance(value, Mapping) and "sentence" in value:
         return f"{value['sentence']} {value.get('remedy', '')}".strip()
     if isinstance(value, Mapping):
-        return ", ".join(f"{k}: {plain(v)}" for k, v in value.items())
+        return ", ".join(f"{k}: {format_value(v)}" for k, v in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(plain(v) for v in value)
+        return ", ".join(format_value(v) for v in value)
     return str(value)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Hours, minutes and seconds, such as "1:02:03" or "0:07"."""
     minutes, second = divmod(round(seconds), 60)
     hour, minute = divmod(minutes, 60)

@@ -19,7 +19,7 @@ _ORIGIN = {
 }
 
 
-def volume(asked: argparse.Namespace, out: Console, errors: Console) -> int:
+def volume_command(asked: argparse.Namespace, out: Console, errors: Console) -> int:
     """Sets what was asked for, and shows the space that training would look into now."""
     session = Session.open(asked.session)
     takes = [name for name in session.take_names() if session.take(name).manifest.kind == "motion"]

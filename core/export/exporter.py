@@ -98,7 +98,7 @@ EXPORTERS: Registry[Exporter] = Registry(
 )
 
 
-def resolve(
+def resolve_options(
     exporter: Exporter, units: Literal["auto"] | Units = "auto", up: Literal["auto"] | UpAxis = "auto"
 ) -> ExportOptions:
     """The options of a format: what was asked for, where "auto" is what its readers expect.
@@ -117,14 +117,14 @@ def resolve(
     )
 
 
-def write_files(name: str, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+def write_poses(name: str, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
     """Writes the poses with the exporter of that name.
 
     Args:
         name: Entry of `EXPORTERS`.
         poses: What to write.
         stem: Folder and file name without ending.
-        options: From `resolve`.
+        options: From `resolve_options`.
         origin: What made the poses.
 
     Returns:
@@ -149,7 +149,7 @@ def write_files(name: str, poses: Pose3DSequence, stem: Path, options: ExportOpt
         ) from error
 
 
-def converted(xyz_mm: F64, options: ExportOptions) -> F64:
+def to_file_coordinates(xyz_mm: F64, options: ExportOptions) -> F64:
     """World points (..., 3), mm and z up, in the units and axes of the file."""
     x, y, z = np.moveaxis(np.asarray(xyz_mm, np.float64), -1, 0)
     turned = np.stack([x, z, -y] if options.up == "y" else [x, y, z], axis=-1)
@@ -157,7 +157,7 @@ def converted(xyz_mm: F64, options: ExportOptions) -> F64:
     return np.asarray(turned / MM_PER[options.units] + 0.0)
 
 
-def rate_hz(poses: Pose3DSequence) -> float:
+def frame_rate_hz(poses: Pose3DSequence) -> float:
     """Frame rate for formats that keep one; a single frame counts as one a second."""
     return poses.fps or 1.0
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from core import NAME, __version__
 from core.errors import CoreError
-from core.export import EXPORTERS, ExportOptions, Origin, resolve, write_files
+from core.export import EXPORTERS, ExportOptions, Origin, resolve_options, write_poses
 from core.pipelines.params import ExportParams
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
@@ -49,7 +49,7 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
     for done, (name, chosen_options) in enumerate(options.items()):
         check(reporter)
         reporter.progress(done, len(options), f"Writing {EXPORTERS.get(name).title}")
-        files += write_files(name, poses, folder / f"{take.name}_{chosen}", chosen_options, origin)
+        files += write_poses(name, poses, folder / f"{take.name}_{chosen}", chosen_options, origin)
     reporter.progress(len(options), len(options), "Written")
     return {"poses": chosen, "folder": str(folder), "files": [str(path) for path in files]}
 
@@ -64,11 +64,11 @@ def _options(name: str, params: ExportParams, reporter: Reporter) -> ExportOptio
     """What was asked for where the format allows it; several formats at once are not held up by one that does not."""
     exporter = EXPORTERS.get(name)
     try:
-        return resolve(exporter, params.units, params.up)
+        return resolve_options(exporter, params.units, params.up)
     except CoreError as error:
         if len(params.formats) == 1:
             raise
-        options = resolve(exporter)
+        options = resolve_options(exporter)
         reporter.note(f"{error.message} It is written in {options.units} with {options.up} up.", "warning")
         return options
 

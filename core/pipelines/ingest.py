@@ -15,7 +15,7 @@ from core.errors import CoreError
 from core.files import write_bytes, write_json, write_yaml
 from core.pipelines.params import ImportPoses2DParams, ImportRigParams, ImportTakeParams
 from core.pose2d.importers import POSE2D_IMPORTERS
-from core.pose2d.importers.people import stacked
+from core.pose2d.importers.people import stack_people
 from core.progress import Reporter, track
 from core.rig_io.importers import read_rig
 from core.session import RunLayout, Session, Take, TakeLayout
@@ -130,7 +130,9 @@ def run_import_poses2d(
             )
         if absent:
             reporter.note(f"{camera}: {absent} of {len(index)} frames have no file; nobody is seen there.", "warning")
-        poses = stacked(camera, importer.skeleton, [found.get(number, []) if number >= 0 else [] for number in index])
+        poses = stack_people(
+            camera, importer.skeleton, [found.get(number, []) if number >= 0 else [] for number in index]
+        )
         poses.save(take.layout.poses2d_file(name, camera))
         people[camera] = round(float(poses.present.sum()) / max(len(index), 1), 3)
     note_poses2d(take.layout, name, importer.title, importer.skeleton, people)

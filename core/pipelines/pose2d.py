@@ -26,11 +26,11 @@ from core.errors import CoreError
 from core.files import read_yaml, sha256, write_yaml
 from core.jobs.launch import Ranks, launch, wait_for_files
 from core.pipelines.params import Pose2DParams
-from core.pose2d.cards import ModelCard, card
-from core.pose2d.download import Fetching, model_files
+from core.pose2d.cards import ModelCard, model_card
+from core.pose2d.chunks import Chunk, assemble_heatmaps, assemble_poses, pack_heatmaps
+from core.pose2d.download import DownloadPolicy, model_files
 from core.pose2d.estimator import ESTIMATORS, Detections, Estimator
-from core.pose2d.parts import Part, assemble_heatmaps, assembled, pack
-from core.pose2d.runtime import cores
+from core.pose2d.runtime import cpu_threads
 from core.progress import Reporter, check
 from core.session import RunLayout, Session, Take
 from core.session.video import VideoReader
@@ -56,9 +56,9 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
         CoreError: No such take or estimator, a model that is missing or wrong, or a video that cannot be read.
     """
     take = session.take(params.take)
-    model = card(params.pose2d.estimator)
+    model = model_card(params.pose2d.estimator)
     work = _Work(take, model, params)
-    fetching = Fetching(allowed=params.allow_download)
+    fetching = DownloadPolicy(allowed=params.allow_download)
     files = model_files(model, params.model_file, fetching, reporter)
     request = _request(take, model, files, params)
     if work.is_done(request):
@@ -86,7 +86,7 @@ def _estimate_share(
     work: _Work, files: dict[str, Path], params: Pose2DParams, ranks: Ranks, reporter: Reporter
 ) -> Estimator:
     # Several images at once with a thread each use the cores better than all threads on one image.
-    model, threads = work.model, max(1, cores() // _MAX_WORKERS)
+    model, threads = work.model, max(1, cpu_threads() // _MAX_WORKERS)
     estimator = ESTIMATORS.get(model.runner)(model.name, files, params.pose2d, threads)
     reporter.note(estimator.provider.words)
     work.run(estimator, max(1, min(estimator.provider.at_once, _MAX_WORKERS) // ranks.world_size), reporter, ranks)
@@ -103,7 +103,7 @@ class _Work:
 
     @property
     def _parts(self) -> Path:
-        return self.take.layout.poses2d_parts(self.model.name)
+        return self.take.layout.poses2d_chunks(self.model.name)
 
     @property
     def _manifest(self) -> Path:
@@ -167,7 +167,7 @@ class _Work:
                                 check(reporter)
                                 found += batch
                                 reporter.progress(done + len(found), total, _STAGE)
-                            Part.of(found, len(estimator.skeleton)).save(path)
+                            Chunk.of(found, len(estimator.skeleton)).save(path)
                         done += len(wanted)
                         reporter.progress(done, total, _STAGE)
 
@@ -179,13 +179,13 @@ class _Work:
         people: dict[str, float] = {}
         for camera in self.take.cameras:
             paths = [self.part_path(camera, start) for start in self.starts()]
-            parts = [Part.load(path, with_heatmaps=False) for path in paths]
-            poses = assembled(camera, estimator.skeleton, parts, n_frames)
+            parts = [Chunk.load(path, with_heatmaps=False) for path in paths]
+            poses = assemble_poses(camera, estimator.skeleton, parts, n_frames)
             poses.save(layout.poses2d_file(name, camera))
             heatmaps = layout.heatmaps_file(name, camera)
             if any(p.shape != (0, 0) for p in parts):
-                # Part by part: the maps of a long take do not fit into memory.
-                assemble_heatmaps(heatmaps, estimator.skeleton, (Part.load(path) for path in paths), parts, n_frames)
+                # Chunk by chunk: the maps of a long take do not fit into memory.
+                assemble_heatmaps(heatmaps, estimator.skeleton, (Chunk.load(path) for path in paths), parts, n_frames)
             else:
                 heatmaps.unlink(missing_ok=True)
             people[camera] = _per_image(poses, sum(len(p.frames) for p in parts))
@@ -238,7 +238,7 @@ def _estimated(
 
 
 def _estimate(estimator: Estimator, frames: Sequence[int], images: Sequence[U8]) -> list[Found]:
-    return [(t, found, pack(found)) for t, found in zip(frames, estimator.estimate(images), strict=True)]
+    return [(t, found, pack_heatmaps(found)) for t, found in zip(frames, estimator.estimate(images), strict=True)]
 
 
 def _request(take: Take, model: ModelCard, files: dict[str, Path], params: Pose2DParams) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from core.pipelines.params import (
     TriangulateParams,
 )
 from core.pipelines.verbs import verb
-from core.pipelines.volume import volume_to_train_in
+from core.pipelines.volume import training_volume
 from core.progress import NullReporter, Reporter, StageReporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig, preset
@@ -76,7 +76,7 @@ class _Path:
         """The run to train in, and whether it is finished: one of the same settings, rig, space and labels, or new."""
         rig = self.session.rig_for(take)
         config = preset(values["preset"]) if values["preset"] else from_mapping(TrainConfig, values["training"])
-        volume = volume_to_train_in(self.session, [take.name], config, NullReporter())
+        volume = training_volume(self.session, [take.name], config, NullReporter())
         labelled = take.layout.poses2d_manifest(estimator).stat().st_mtime
         for run in reversed(self.session.runs()):
             job = Job(run.root)

@@ -17,8 +17,8 @@ from core.models.stored_heatmaps import TakeMaps
 from core.models.views import Detections
 from core.pipelines.params import TrainParams
 from core.pipelines.triangulate import refit_without
-from core.pipelines.volume import in_volume, volume_of_run
-from core.pose2d.heatmaps import take_heatmaps
+from core.pipelines.volume import pinned_volume, with_volume
+from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig, preset
@@ -58,8 +58,8 @@ def _train(
     takes = _takes(session, params)
     rig = session.rig_for_all(takes)
     with group.in_turn():
-        chosen = volume_of_run(session, params.takes, config, run, reporter)
-    config = in_volume(config, chosen)
+        chosen = pinned_volume(session, params.takes, config, run, reporter)
+    config = with_volume(config, chosen)
     if group.first:
         rig.save(run.rig)
         write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
@@ -67,7 +67,7 @@ def _train(
     with ExitStack() as opened:
         maps: list[TakeMaps] = []
         if config.model.heatmap.source == "estimator":
-            maps = [TakeMaps(opened.enter_context(take_heatmaps(t, params.estimator, rig))) for t in takes]
+            maps = [TakeMaps(opened.enter_context(open_heatmaps(t, params.estimator, rig))) for t in takes]
         images = []
         if config.model.heatmap.source == "backbone":
             with group.in_turn():

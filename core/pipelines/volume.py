@@ -18,24 +18,22 @@ from core.types.volume import CaptureVolume, SyntheticRange, VolumeSettings
 _OTHER_RIG = "The capture volume was set for another calibration: look on the Train page whether it still fits."
 
 
-def volume_of_run(
+def pinned_volume(
     session: Session, takes: Sequence[str], config: TrainConfig, run: RunLayout, reporter: Reporter
 ) -> VolumeSettings:
     """The space that a run trains in: the one that it began with, so that resuming stays exact.
 
     Raises:
-        CoreError: As `volume_to_train_in`, or the run's file is damaged.
+        CoreError: As `training_volume`, or the run's file is damaged.
     """
     if run.volume.exists():
         return VolumeSettings.load(run.volume)
-    chosen = volume_to_train_in(session, takes, config, reporter)
+    chosen = training_volume(session, takes, config, reporter)
     chosen.save(run.volume)
     return chosen
 
 
-def volume_to_train_in(
-    session: Session, takes: Sequence[str], config: TrainConfig, reporter: Reporter
-) -> VolumeSettings:
+def training_volume(session: Session, takes: Sequence[str], config: TrainConfig, reporter: Reporter) -> VolumeSettings:
     """The space that a new training would look into, all in numbers.
 
     Raises:
@@ -56,7 +54,7 @@ def volume_to_train_in(
     return used.pinned if used.origin == "set" else dataclasses.replace(used.pinned, synthetic=own)
 
 
-def in_volume(config: TrainConfig, chosen: VolumeSettings) -> TrainConfig:
+def with_volume(config: TrainConfig, chosen: VolumeSettings) -> TrainConfig:
     """The settings with this space in them, as they are used and stored with the run."""
     spacing_mm = chosen.spacing_mm or config.model.root.spacing_mm
     volume = chosen.volume(spacing_mm)

@@ -61,7 +61,7 @@ class ModelCard:
         return all(f.resource for f in self.files)
 
 
-def cards() -> dict[str, ModelCard]:
+def model_cards() -> dict[str, ModelCard]:
     """All model cards by name, those that ship with the program first.
 
     Raises:
@@ -78,13 +78,13 @@ def cards() -> dict[str, ModelCard]:
     return dict(sorted(found.items(), key=lambda item: not item[1].embedded))
 
 
-def card(name: str) -> ModelCard:
+def model_card(name: str) -> ModelCard:
     """The model card of that name.
 
     Raises:
         CoreError: There is none.
     """
-    known = cards()
+    known = model_cards()
     if name not in known:
         raise CoreError(f"There is no 2D estimator named '{name}'.", closest(name, list(known)))
     return known[name]

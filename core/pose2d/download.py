@@ -32,7 +32,7 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetching:
+class DownloadPolicy:
     """How models may be fetched.
 
     Attributes:
@@ -53,7 +53,7 @@ class Fetching:
         return self.cache or platformdirs.user_cache_path("selfpose-studio") / "models"
 
 
-def model_files(card: ModelCard, picked: str, fetching: Fetching, reporter: Reporter) -> dict[str, Path]:
+def model_files(card: ModelCard, picked: str, fetching: DownloadPolicy, reporter: Reporter) -> dict[str, Path]:
     """Paths of a card's ONNX files by role.
 
     Args:
@@ -73,7 +73,7 @@ def model_files(card: ModelCard, picked: str, fetching: Fetching, reporter: Repo
     }
 
 
-def missing_bytes(card: ModelCard, fetching: Fetching) -> int | None:
+def bytes_to_download(card: ModelCard, fetching: DownloadPolicy) -> int | None:
     """Bytes that would have to be fetched before the model can run: 0 for none, None where a size is not known."""
     sizes = [f.bytes for f in card.files if not f.resource and not _cached_path(card, f, fetching).is_file()]
     return None if any(s is None for s in sizes) else sum(s or 0 for s in sizes)
@@ -103,11 +103,11 @@ def _embedded(file: ModelFile) -> Path | None:
     return path
 
 
-def _cached_path(card: ModelCard, file: ModelFile, fetching: Fetching) -> Path:
+def _cached_path(card: ModelCard, file: ModelFile, fetching: DownloadPolicy) -> Path:
     return fetching.folder / card.name / f"{file.role}.onnx"
 
 
-def _fetched(card: ModelCard, file: ModelFile, fetching: Fetching, reporter: Reporter) -> Path:
+def _fetched(card: ModelCard, file: ModelFile, fetching: DownloadPolicy, reporter: Reporter) -> Path:
     path = _cached_path(card, file, fetching)
     record = path.with_suffix(".json")
     if path.is_file() and record.is_file():
@@ -119,7 +119,7 @@ def _fetched(card: ModelCard, file: ModelFile, fetching: Fetching, reporter: Rep
             f"Licence: {card.licence}",
             "Allow the download, choose local ONNX files, or use movenet_multipose, which ships with the program.",
         )
-    download = _download(file, path.parent, fetching, reporter, f"Fetching {card.title}, {file.role}")
+    download = _download(file, path.parent, fetching, reporter, f"Downloading {card.title}, {file.role}")
     try:
         _unpack(file, download, path, fetching.largest_bytes)
     finally:
@@ -158,7 +158,7 @@ def _accepted(path: Path, card: ModelCard, file: ModelFile, reporter: Reporter) 
     return digest
 
 
-def _download(file: ModelFile, folder: Path, fetching: Fetching, reporter: Reporter, text: str) -> Path:
+def _download(file: ModelFile, folder: Path, fetching: DownloadPolicy, reporter: Reporter, text: str) -> Path:
     """Fetches `file.url` into `<role>.download`, going on from a `<role>.partial` of an earlier try."""
     _check_address(file.url, fetching)
     folder.mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ def _announced(answer: http.client.HTTPResponse, done: int, file: ModelFile, lar
     return total
 
 
-def _check_address(url: str, fetching: Fetching) -> None:
+def _check_address(url: str, fetching: DownloadPolicy) -> None:
     parts = urlsplit(url)
     local = fetching.loopback_http and parts.scheme == "http" and parts.hostname in _LOOPBACK
     if parts.scheme != "https" and not local:
@@ -221,7 +221,7 @@ def _check_address(url: str, fetching: Fetching) -> None:
 class _StayHttps(urllib.request.HTTPRedirectHandler):
     """Follows a redirect only to an address that may be fetched itself."""
 
-    def __init__(self, fetching: Fetching) -> None:
+    def __init__(self, fetching: DownloadPolicy) -> None:
         self._fetching = fetching
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
@@ -229,7 +229,7 @@ class _StayHttps(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener(fetching: Fetching) -> urllib.request.OpenerDirector:
+def _opener(fetching: DownloadPolicy) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(_StayHttps(fetching))
 
 

@@ -107,7 +107,7 @@ ESTIMATORS: Registry[EstimatorFactory] = Registry(
 )
 
 
-def combined(whole: np.ndarray, joints: np.ndarray) -> np.ndarray:
+def person_scores(whole: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """Score (P,) of people from that of the whole person (P,) and those of the joints (P, J): their geometric mean.
 
     Bags and shadows that look like a person from afar have no joints, which is what tells them from people half hidden.
@@ -115,7 +115,7 @@ def combined(whole: np.ndarray, joints: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(whole.clip(0, 1) * joints.clip(0, 1).mean(-1)))
 
 
-def detections(
+def filter_detections(
     xy_px: np.ndarray,
     score: np.ndarray,
     box_px: np.ndarray,

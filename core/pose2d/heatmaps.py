@@ -31,7 +31,7 @@ _SCHEMA = 1
 _LEVEL = 4
 
 
-def compressed(values: F32) -> bytes:
+def compress_heatmaps(values: F32) -> bytes:
     """One frame's heatmaps (J, h, w) in 0..1 as the bytes of its chunk."""
     quantised = np.rint(np.where(values < FLOOR, 0, np.minimum(values, 1)) * np.float32(255)).astype(np.uint8)
     return zlib.compress(quantised.tobytes(), _LEVEL)
@@ -138,7 +138,7 @@ class HeatmapReader:
 
 
 @contextmanager
-def take_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[HeatmapReader | None]]:
+def open_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[HeatmapReader | None]]:
     """Readers of a take's heatmaps, open inside the context; None for those cameras that did not film the take.
 
     Of cameras that the rig says are late they read what was taken nearest to the frames asked for.

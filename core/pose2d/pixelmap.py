@@ -26,7 +26,7 @@ class PixelMap:
     offset: tuple[float, float]
 
     @classmethod
-    def resizing(cls, source: tuple[int, int], target: tuple[int, int]) -> PixelMap:
+    def for_resize(cls, source: tuple[int, int], target: tuple[int, int]) -> PixelMap:
         """The map of a resize from one (width, height) to another, edges onto edges."""
         sx, sy = target[0] / source[0], target[1] / source[1]
         return cls((sx, sy), ((sx - 1) / 2, (sy - 1) / 2))
@@ -54,7 +54,7 @@ class PixelMap:
         return np.asarray((xy - np.asarray(self.offset, xy.dtype)) / np.asarray(self.scale, xy.dtype))
 
 
-def resized(image: U8, size: tuple[int, int]) -> U8:
+def resize_image(image: U8, size: tuple[int, int]) -> U8:
     """The image at another (width, height), not shifted by a fraction of a pixel.
 
     Far reductions average whole blocks first, as far as the image divides into them, then interpolate: almost as
@@ -68,7 +68,7 @@ def resized(image: U8, size: tuple[int, int]) -> U8:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
 
 
-def letterboxed(image: U8, size: tuple[int, int], *, fill: int = 0, centred: bool = False) -> tuple[U8, PixelMap]:
+def letterbox(image: U8, size: tuple[int, int], *, fill: int = 0, centred: bool = False) -> tuple[U8, PixelMap]:
     """The whole image inside a frame of `size`, its proportions kept, the rest filled.
 
     Args:
@@ -86,11 +86,11 @@ def letterboxed(image: U8, size: tuple[int, int], *, fill: int = 0, centred: boo
     inner = (min(inner[0], size[0]), min(inner[1], size[1]))
     left, top = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2) if centred else (0, 0)
     frame = np.full((size[1], size[0], 3), fill, np.uint8)
-    frame[top : top + inner[1], left : left + inner[0]] = resized(image, inner)
-    return frame, PixelMap.resizing((width, height), inner).shifted(left, top)
+    frame[top : top + inner[1], left : left + inner[0]] = resize_image(image, inner)
+    return frame, PixelMap.for_resize((width, height), inner).shifted(left, top)
 
 
-def cropped(image: U8, box_px: np.ndarray, size: tuple[int, int], *, padding: float) -> tuple[U8, PixelMap]:
+def crop_box(image: U8, box_px: np.ndarray, size: tuple[int, int], *, padding: float) -> tuple[U8, PixelMap]:
     """A padded box of the image at the size and proportions of a top-down network's input.
 
     The box grows about its centre to the target's proportions and then by `padding`; what lies outside the image
@@ -119,7 +119,9 @@ def cropped(image: U8, box_px: np.ndarray, size: tuple[int, int], *, padding: fl
     return np.asarray(crop), PixelMap((scale, scale), offset)
 
 
-def tensor(images: list[U8], *, mean: tuple[float, ...] = (), std: tuple[float, ...] = (), bgr: bool = False) -> F32:
+def images_to_blob(
+    images: list[U8], *, mean: tuple[float, ...] = (), std: tuple[float, ...] = (), bgr: bool = False
+) -> F32:
     """Images of one size as a network's input (N, 3, H, W) float32, normalised per RGB channel in 0..255."""
     batch: F32 = np.stack(images).astype(np.float32)
     if mean:

@@ -25,7 +25,7 @@ _MAX_THREADS = 16
 _AT_ONCE = {"cuda": 2, "coreml": 1, "directml": 1}
 
 
-class Network:
+class OnnxModel:
     """One ONNX model, ready to run.
 
     Args:
@@ -50,7 +50,7 @@ class Network:
         threads: int = 0,
     ) -> None:
         self.path = path
-        self.threads = threads or cores()
+        self.threads = threads or cpu_threads()
         self._session, self.provider = _open(path, provider, self.threads)
         self._inputs = [i.name for i in self._session.get_inputs()]
         found = [o.name for o in self._session.get_outputs()]
@@ -95,7 +95,7 @@ class Network:
         return shape
 
 
-def cores() -> int:
+def cpu_threads() -> int:
     """CPU cores that this process may use, at most 16: more threads do not help models of this size."""
     affinity = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -116,7 +116,7 @@ def _open(path: Path, wanted: str, threads: int) -> tuple[onnxruntime.InferenceS
                 raise
             session = None
         if session is not None and provider in session.get_providers():
-            at_once = cores() if name == "cpu" else _AT_ONCE[name]
+            at_once = cpu_threads() if name == "cpu" else _AT_ONCE[name]
             return session, Provider(name, _sentence(name, words, troubles), at_once)
         troubles.append(f"{words} was found but could not be used")
     raise CoreError(

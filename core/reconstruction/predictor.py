@@ -25,7 +25,7 @@ from core.models.networks import JOINTS, LEAST_SCORE, Networks, Scene, detect
 from core.models.store import Checkpoint
 from core.models.stored_heatmaps import StoredMaps, TakeMaps
 from core.models.views import Detections, Views, shown_views
-from core.pose2d.heatmaps import take_heatmaps
+from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter, check
 from core.reconstruction.temporal import refine_over_time
 from core.session import RunLayout, Take
@@ -150,7 +150,7 @@ class Predictor:
             with filmed_images(take, rig, self.networks.config) as images:
                 seen = BackboneMaps(self.networks.backbone, images)
                 return self.predict(rig, poses2d, time_s, reporter, exclude_camera, chosen, tracking, seen, group)
-        with take_heatmaps(take, estimator, rig) as readers:
+        with open_heatmaps(take, estimator, rig) as readers:
             maps = TakeMaps(readers)
             return self.predict(rig, poses2d, time_s, reporter, exclude_camera, chosen, tracking, maps, group)
 

@@ -110,7 +110,7 @@ class TakeLayout:
     def poses2d_file(self, estimator: str, camera: str) -> Path:
         return self.poses2d(estimator) / f"{safe_name(camera)}.npz"
 
-    def poses2d_parts(self, estimator: str) -> Path:
+    def poses2d_chunks(self, estimator: str) -> Path:
         """Finished parts of a labelling that has not ended yet."""
         return self.poses2d(estimator) / "parts"
 

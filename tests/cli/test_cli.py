@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from core.cli import main
-from core.cli.terminal import duration, show_result
+from core.cli.terminal import format_duration, print_result
 from core.files import read_yaml, write_yaml
 from core.jobs import Finished, Job, JobSpec
 from core.pipelines.verbs import VERBS
@@ -209,11 +209,11 @@ def test_figures_of_an_evaluation_are_printed_in_full() -> None:
         "verdict": "The trained network is better by 1.75 px.",
     }
     console = Console(width=120, file=io.StringIO())
-    show_result({"report": report, "exports": ["a.c3d"]}, console)
+    print_result({"report": report, "exports": ["a.c3d"]}, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for piece in ("Exports:       a.c3d", "2: 98, 1: 2", "13.25", "11.5", "2: 100", "Triangulation", report["verdict"]):
         assert str(piece) in text
-    assert [duration(s) for s in (7.4, 61, 3723)] == ["0:07", "1:01", "1:02:03"]
+    assert [format_duration(s) for s in (7.4, 61, 3723)] == ["0:07", "1:01", "1:02:03"]
 
 
 def test_the_module_runs_as_a_program() -> None:

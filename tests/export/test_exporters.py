@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.export import EXPORTERS, ExportOptions, Origin, resolve, write_files
+from core.export import EXPORTERS, ExportOptions, Origin, resolve_options, write_poses
 from core.types import COCO17, PANOPTIC15, Pose3DSequence
 
 ORIGIN = Origin(take="walk", poses="baseline", rig="0123456789abcdef", version="selfpose-studio 9.9")
@@ -38,8 +38,8 @@ def poses() -> Pose3DSequence:
 
 
 def write(name: str, poses: Pose3DSequence, folder: Path, **asked: str) -> list[Path]:
-    options = resolve(EXPORTERS.get(name), **asked)  # type: ignore[arg-type]
-    return write_files(name, poses, folder / "out" / "walk_baseline", options, ORIGIN)
+    options = resolve_options(EXPORTERS.get(name), **asked)  # type: ignore[arg-type]
+    return write_poses(name, poses, folder / "out" / "walk_baseline", options, ORIGIN)
 
 
 def y_up(xyz: np.ndarray) -> np.ndarray:
@@ -50,7 +50,7 @@ def y_up(xyz: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_contract(name: str, poses: Pose3DSequence, tmp_path: Path) -> None:
     exporter = EXPORTERS.get(name)
-    options = resolve(exporter)
+    options = resolve_options(exporter)
     assert options == ExportOptions(units=exporter.units[0], up=exporter.ups[0])
     sentence = exporter.describe(options)
     assert sentence.endswith(".") and f"in {options.units} " in sentence and exporter.title
@@ -94,9 +94,9 @@ def test_a_failed_export_leaves_the_old_file(
 
 def test_options_a_format_cannot_hold_are_refused() -> None:
     with pytest.raises(CoreError, match="NetCDF cannot be written in m"):
-        resolve(EXPORTERS.get("netcdf"), units="m")
+        resolve_options(EXPORTERS.get("netcdf"), units="m")
     with pytest.raises(CoreError, match="up axis y"):
-        resolve(EXPORTERS.get("netcdf"), up="y")
+        resolve_options(EXPORTERS.get("netcdf"), up="y")
 
 
 @pytest.mark.filterwarnings("ignore:No analog data found in file")

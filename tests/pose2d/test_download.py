@@ -15,8 +15,8 @@ import pytest
 
 from core.errors import CancelledError, CoreError
 from core.files import read_json
-from core.pose2d.cards import ModelCard, ModelFile, card, cards
-from core.pose2d.download import Fetching, missing_bytes, model_files
+from core.pose2d.cards import ModelCard, ModelFile, model_card, model_cards
+from core.pose2d.download import DownloadPolicy, bytes_to_download, model_files
 from core.pose2d.estimator import ESTIMATORS
 from core.progress import RecordingReporter
 
@@ -80,8 +80,8 @@ def model(*files: ModelFile) -> ModelCard:
     return ModelCard(name="m", title="Model M", purpose="", runner="rtmo", files=files, licence="Apache-2.0")
 
 
-def fetching(tmp_path: Path, **changes: object) -> Fetching:
-    return Fetching(allowed=True, cache=tmp_path / "cache", loopback_http=True, **changes)  # type: ignore[arg-type]
+def fetching(tmp_path: Path, **changes: object) -> DownloadPolicy:
+    return DownloadPolicy(allowed=True, cache=tmp_path / "cache", loopback_http=True, **changes)  # type: ignore[arg-type]
 
 
 def digest(content: bytes) -> str:
@@ -91,13 +91,13 @@ def digest(content: bytes) -> str:
 def test_a_fetched_file_is_checked_kept_and_not_fetched_again(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT), sha256=digest(CONTENT), bytes=len(CONTENT))
     reporter = RecordingReporter()
-    assert missing_bytes(model(file), fetching(tmp_path)) == len(CONTENT)
+    assert bytes_to_download(model(file), fetching(tmp_path)) == len(CONTENT)
     path = model_files(model(file), "", fetching(tmp_path), reporter)["pose"]
     assert path.read_bytes() == CONTENT
-    assert reporter.progresses[-1] == (len(CONTENT), len(CONTENT), "Fetching Model M, pose")
-    assert missing_bytes(model(file), fetching(tmp_path)) == 0
+    assert reporter.progresses[-1] == (len(CONTENT), len(CONTENT), "Downloading Model M, pose")
+    assert bytes_to_download(model(file), fetching(tmp_path)) == 0
     assert (
-        model_files(model(file), "", Fetching(cache=tmp_path / "cache"), reporter)["pose"] == path
+        model_files(model(file), "", DownloadPolicy(cache=tmp_path / "cache"), reporter)["pose"] == path
     )  # no consent needed
     assert len(server.ranges) == 1
     assert sorted(p.name for p in path.parent.iterdir()) == ["pose.json", "pose.onnx"]
@@ -106,7 +106,7 @@ def test_a_fetched_file_is_checked_kept_and_not_fetched_again(server: Served, tm
 def test_nothing_is_fetched_without_consent(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT), bytes=len(CONTENT))
     with pytest.raises(CoreError, match=r"not on this machine.*Licence: Apache") as caught:
-        model_files(model(file), "", Fetching(cache=tmp_path, loopback_http=True), RecordingReporter())
+        model_files(model(file), "", DownloadPolicy(cache=tmp_path, loopback_http=True), RecordingReporter())
     assert "Allow the download" in caught.value.hint
     assert server.ranges == []
 
@@ -232,7 +232,7 @@ def test_only_https_is_fetched(tmp_path: Path, url: str) -> None:
 def test_plain_http_to_this_machine_needs_the_explicit_switch(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT))
     with pytest.raises(CoreError, match="not an https address"):
-        model_files(model(file), "", Fetching(allowed=True, cache=tmp_path), RecordingReporter())
+        model_files(model(file), "", DownloadPolicy(allowed=True, cache=tmp_path), RecordingReporter())
 
 
 def test_a_redirect_away_from_https_is_not_followed(server: Served, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_local_files_stand_in_for_a_download(tmp_path: Path) -> None:
     )
     for role in ("detector", "pose"):
         (tmp_path / f"{role}.onnx").write_bytes(b"x")
-    no = Fetching(cache=tmp_path / "none")
+    no = DownloadPolicy(cache=tmp_path / "none")
     assert model_files(two, str(tmp_path), no, RecordingReporter()) == {
         "detector": tmp_path / "detector.onnx",
         "pose": tmp_path / "pose.onnx",
@@ -270,7 +270,7 @@ def test_local_files_stand_in_for_a_download(tmp_path: Path) -> None:
 
 
 def test_every_card_is_whole_and_has_a_runner() -> None:
-    found = cards()
+    found = model_cards()
     assert next(iter(found)) == "movenet_multipose"
     assert {"rtmpose_m", "rtmo_m", "rtmo_l", "vitpose_b"} <= set(found)
     for each in found.values():
@@ -279,8 +279,8 @@ def test_every_card_is_whole_and_has_a_runner() -> None:
         for file in each.files:
             assert bool(file.resource) != file.url.startswith("https://")
             assert file.sha256 == "" or len(bytes.fromhex(file.sha256)) == 32
-    embedded = model_files(found["movenet_multipose"], "", Fetching(), RecordingReporter())["pose"]
+    embedded = model_files(found["movenet_multipose"], "", DownloadPolicy(), RecordingReporter())["pose"]
     assert embedded.stat().st_size == found["movenet_multipose"].files[0].bytes
     with pytest.raises(CoreError, match="no 2D estimator named 'movnet_multipose'") as caught:
-        card("movnet_multipose")
+        model_card("movnet_multipose")
     assert "movenet_multipose" in caught.value.hint

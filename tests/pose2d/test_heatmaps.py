@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.pose2d.drawn import drawn, frame_grid
+from core.pose2d.chunks import Chunk, assemble_heatmaps, assemble_poses, pack_heatmaps
+from core.pose2d.draw_heatmaps import draw_heatmaps, heatmap_grid
 from core.pose2d.estimator import Detections, Heatmaps
-from core.pose2d.heatmaps import FLOOR, HeatmapReader, compressed, write_heatmaps
-from core.pose2d.parts import Part, assemble_heatmaps, assembled, pack
-from core.pose2d.pixelmap import PixelMap, cropped, letterboxed, resized
+from core.pose2d.heatmaps import FLOOR, HeatmapReader, compress_heatmaps, write_heatmaps
+from core.pose2d.pixelmap import PixelMap, crop_box, letterbox, resize_image
 from core.types import COCO17
 
 GRID = PixelMap((0.066, 0.067), (-0.4, -0.35))
@@ -25,7 +25,7 @@ def maps(n: int, seed: int = 0) -> np.ndarray:
 
 
 def stored(path: Path, values: dict[int, np.ndarray], n_frames: int) -> Path:
-    frames = ((t, compressed(v)) for t, v in values.items())
+    frames = ((t, compress_heatmaps(v)) for t, v in values.items())
     write_heatmaps(path, frames, n_frames=n_frames, shape=SHAPE, grid=GRID, joints=COCO17)
     return path
 
@@ -92,11 +92,11 @@ def test_parts_make_the_same_poses_as_the_detections(tmp_path: Path) -> None:
     found = {0: detections(2, 1), 1: detections(0, 2), 4: detections(3, 3), 5: detections(1, 4)}
     paths = []
     for start, frames in ((0, [0, 1]), (3, [4, 5]), (6, [])):
-        part = Part.of([(t, found[t], pack(found[t])) for t in frames], 17)
+        part = Chunk.of([(t, found[t], pack_heatmaps(found[t])) for t in frames], 17)
         paths.append(tmp_path / f"{start}.npz")
         part.save(paths[-1])
-    parts = [Part.load(p) for p in paths]
-    poses = assembled("cam", COCO17, parts, 8)
+    parts = [Chunk.load(p) for p in paths]
+    poses = assemble_poses("cam", COCO17, parts, 8)
     assert poses.xy_px.shape == (8, 3, 17, 2)
     np.testing.assert_array_equal(poses.present.sum(1), [2, 0, 0, 0, 3, 1, 0, 0])
     for t, each in found.items():
@@ -104,7 +104,7 @@ def test_parts_make_the_same_poses_as_the_detections(tmp_path: Path) -> None:
         np.testing.assert_array_equal(poses.score[t, : len(each)], each.score)
         np.testing.assert_array_equal(poses.box_px[t, : len(each)], each.box_px)
         assert np.isnan(poses.xy_px[t, len(each) :]).all()
-    outline = [Part.load(p, with_heatmaps=False) for p in paths]
+    outline = [Chunk.load(p, with_heatmaps=False) for p in paths]
     assert not any(p.heatmaps for p in outline)
     assemble_heatmaps(tmp_path / "a.h5", COCO17, iter(parts), outline, 8)
     with HeatmapReader(tmp_path / "a.h5") as reader:
@@ -113,11 +113,11 @@ def test_parts_make_the_same_poses_as_the_detections(tmp_path: Path) -> None:
 
 
 def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
-    part = Part.of([(0, detections(1, 1), b"")], 17)
+    part = Chunk.of([(0, detections(1, 1), b"")], 17)
     part.save(tmp_path / "a.npz")
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
     with pytest.raises(CoreError, match="damaged"):
-        Part.load(tmp_path / "a.npz")
+        Chunk.load(tmp_path / "a.npz")
 
 
 def gradient(width: int, height: int) -> np.ndarray:
@@ -131,16 +131,16 @@ def test_resizing_does_not_shift_the_image(size: tuple[int, int]) -> None:
     source, at = (960, 540), np.array([401.3, 222.8])
     y, x = np.mgrid[: source[1], : source[0]]
     blob = 250 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 40.0**2))
-    small = resized(np.repeat(blob.round().astype(np.uint8)[..., None], 3, -1), size)[..., 0].astype(float)
+    small = resize_image(np.repeat(blob.round().astype(np.uint8)[..., None], 3, -1), size)[..., 0].astype(float)
     y, x = np.mgrid[: size[1], : size[0]]
     centre = np.array([(small * x).sum(), (small * y).sum()]) / small.sum()
     # A convention off by half a pixel would miss by (1 - scale) / 2 of the coarser grid's pixels: 0.2 px and more.
-    np.testing.assert_allclose(PixelMap.resizing(source, size).back(centre), at, atol=0.1)
+    np.testing.assert_allclose(PixelMap.for_resize(source, size).back(centre), at, atol=0.1)
 
 
 @pytest.mark.parametrize("centred", [False, True])
 def test_letterbox_keeps_the_whole_image_and_its_proportions(centred: bool) -> None:
-    framed, to_frame = letterboxed(np.full((540, 960, 3), 200, np.uint8), (640, 640), fill=114, centred=centred)
+    framed, to_frame = letterbox(np.full((540, 960, 3), 200, np.uint8), (640, 640), fill=114, centred=centred)
     assert framed.shape == (640, 640, 3)
     corners = to_frame.forward(np.array([[-0.5, -0.5], [959.5, 539.5]]))
     top = 140 if centred else 0
@@ -151,13 +151,13 @@ def test_letterbox_keeps_the_whole_image_and_its_proportions(centred: bool) -> N
 
 def test_crop_shows_the_box_padded_and_where_the_map_says() -> None:
     image = gradient(960, 540)
-    crop, to_crop = cropped(image, np.array([400.0, 100.0, 500.0, 400.0]), (192, 256), padding=1.25)
+    crop, to_crop = crop_box(image, np.array([400.0, 100.0, 500.0, 400.0]), (192, 256), padding=1.25)
     np.testing.assert_allclose(to_crop.forward(np.array([450.0, 250.0])), [95.5, 127.5])
     height = to_crop.back(np.array([0.0, 255.5]))[1] - to_crop.back(np.array([0.0, -0.5]))[1]
     assert height == pytest.approx(300 * 1.25)
     x = to_crop.back(np.array([100.0, 60.0]))[0]
     assert crop[60, 100, 0] == pytest.approx(255 * x / 959, abs=1.0)
-    outside, _ = cropped(image, np.array([-50.0, -50.0, 10.0, 10.0]), (192, 256), padding=1.25)
+    outside, _ = crop_box(image, np.array([-50.0, -50.0, 10.0, 10.0]), (192, 256), padding=1.25)
     assert (outside[0, 0] == 0).all()
 
 
@@ -169,17 +169,17 @@ def test_maps_compose_and_invert() -> None:
 
 
 def test_drawn_heatmaps_are_gaussians_as_high_as_the_scores() -> None:
-    grid, shape = frame_grid((1088, 1920), 512)
+    grid, shape = heatmap_grid((1088, 1920), 512)
     assert shape == (128, 73)
     xy_px = np.full((2, 17, 2), np.nan)
     xy_px[0, 3], xy_px[1, 3], xy_px[1, 5] = [300, 700], [800, 700], [500, 1000]
     score = np.where(np.isfinite(xy_px).all(-1), [[0.9], [0.6]], 0)
     box_px = np.array([[0, 0, 500, 1500], [0, 0, 500, 1500]], float)
-    found = drawn(xy_px, score, box_px, grid, shape)
+    found = draw_heatmaps(xy_px, score, box_px, grid, shape)
     assert found.values.shape == (17, *shape)
     x, y = np.rint(grid.forward(np.array([300.0, 700.0]))).astype(int)
     assert found.values[3, y, x] == pytest.approx(0.9, abs=0.06)
     x, y = np.rint(grid.forward(np.array([800.0, 700.0]))).astype(int)
     assert found.values[3, y, x] == pytest.approx(0.6, abs=0.05)
     assert found.values[4].max() == 0
-    assert drawn(xy_px[:0], score[:0], box_px[:0], grid, shape).values.max() == 0
+    assert draw_heatmaps(xy_px[:0], score[:0], box_px[:0], grid, shape).values.max() == 0

@@ -12,14 +12,14 @@ from core.geometry.projection import project_rig
 from core.geometry.triangulation import ideal_points, triangulate
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimator import Detections
-from core.pose2d.estimators.movenet import Heads, MoveNet, decode, input_size
-from core.pose2d.pixelmap import PixelMap, letterboxed
+from core.pose2d.estimators.movenet import MoveNet, MoveNetHeads, decode_heads, network_input_size
+from core.pose2d.pixelmap import PixelMap, letterbox
 from core.rig_io.importers import read_rig
 from core.session.video import VideoReader
 from core.types import COCO17
 
 SIZE = (1088, 1920)
-FRAME = PixelMap.resizing(SIZE, (290, 512))
+FRAME = PixelMap.for_resize(SIZE, (290, 512))
 CELLS = (128, 80)
 CONFIG = Pose2DConfig(heatmaps=True, provider="cpu")
 
@@ -31,7 +31,7 @@ def rest_pose() -> np.ndarray:
     return np.stack([y, x], -1)
 
 
-def heads_of(people: list[np.ndarray], coarse_error: float = 0.0, scores: list[float] | None = None) -> Heads:
+def heads_of(people: list[np.ndarray], coarse_error: float = 0.0, scores: list[float] | None = None) -> MoveNetHeads:
     """Heads as the network gives them for people (17, 2) y, x in cells from the corner of cell (0, 0)."""
     rng = np.random.default_rng(1)
     h, w = CELLS
@@ -53,7 +53,7 @@ def heads_of(people: list[np.ndarray], coarse_error: float = 0.0, scores: list[f
             heat[j] = np.where(stronger, blob, heat[j])
             offset[j, 0] = np.where(stronger, jy - rows + 0.5, offset[j, 0])
             offset[j, 1] = np.where(stronger, jx - columns + 0.5, offset[j, 1])
-    return Heads(centre, box_size, box_offset, heat, coarse, offset)
+    return MoveNetHeads(centre, box_size, box_offset, heat, coarse, offset)
 
 
 def pixels(joints: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ def pixels(joints: np.ndarray) -> np.ndarray:
 def test_heads_give_back_the_exact_joints_of_any_number_of_people() -> None:
     people = [rest_pose() * 40 + [y, x] for y in (24.3, 70.7, 104.2) for x in (12.4, 39.6, 66.5)]
     config = Pose2DConfig(max_people=20)
-    found = decode(heads_of(people, coarse_error=1.5), FRAME, SIZE, config)
+    found = decode_heads(heads_of(people, coarse_error=1.5), FRAME, SIZE, config)
     assert len(found) == 9
     truth = np.stack([pixels(p) for p in people])
     nearest = np.abs(found.xy_px[:, None] - truth).max((2, 3)).min(0)
@@ -76,7 +76,7 @@ def test_heads_give_back_the_exact_joints_of_any_number_of_people() -> None:
 
 def test_a_person_at_the_border_counts_as_much_as_one_in_the_middle() -> None:
     person = rest_pose() * [50, 20] + [64, 0.6]  # half of it outside
-    found = decode(heads_of([person], scores=[0.5]), FRAME, SIZE, CONFIG)
+    found = decode_heads(heads_of([person], scores=[0.5]), FRAME, SIZE, CONFIG)
     assert len(found) == 1
     seen = person[:, 1] > 0.5
     np.testing.assert_allclose(found.xy_px[0, seen], pixels(person)[seen], atol=0.01)
@@ -85,7 +85,7 @@ def test_a_person_at_the_border_counts_as_much_as_one_in_the_middle() -> None:
 
 def test_neighbours_keep_their_own_limbs() -> None:
     left, right = (rest_pose() * 60 + [64, x] for x in (30.2, 42.4))  # 12 cells apart, shoulders overlap
-    found = decode(heads_of([left, right], coarse_error=1.0), FRAME, SIZE, CONFIG)
+    found = decode_heads(heads_of([left, right], coarse_error=1.0), FRAME, SIZE, CONFIG)
     assert len(found) == 2
     truth = np.stack([pixels(left), pixels(right)])
     assert np.abs(found.xy_px[:, None] - truth).max((2, 3)).min(0).max() < 0.01
@@ -99,7 +99,7 @@ def test_one_person_with_two_centres_is_one_person() -> None:
     heads.coarse[:, 0, 67, 41] -= 3
     heads.coarse[:, 1, 67, 41] -= 1
     heads.centre[67, 41] = 0.7
-    found = decode(heads, FRAME, SIZE, CONFIG)
+    found = decode_heads(heads, FRAME, SIZE, CONFIG)
     assert len(found) == 1
     assert found.person_score[0] > 0.75  # the better centre
 
@@ -107,7 +107,7 @@ def test_one_person_with_two_centres_is_one_person() -> None:
 def test_a_joint_that_no_heatmap_shows_is_missing() -> None:
     heads = heads_of([rest_pose() * 60 + [64.2, 40.2]])
     heads.heat[9] = 0
-    found = decode(heads, FRAME, SIZE, CONFIG)
+    found = decode_heads(heads, FRAME, SIZE, CONFIG)
     assert np.isnan(found.xy_px[0, 9]).all()
     assert found.score[0, 9] == 0
     assert np.isfinite(found.xy_px[0, np.arange(17) != 9]).all()
@@ -121,22 +121,24 @@ def test_a_centre_without_joints_is_no_person_and_takes_no_joints() -> None:
     heads.box_size[:, *ghost] = 60
     heads.coarse[:, :, *ghost] = 40  # all far away, but for one that fits the person's left wrist
     heads.coarse[9, :, *ghost] = person[9] - ghost - 0.5
-    found = decode(heads, FRAME, SIZE, CONFIG)
+    found = decode_heads(heads, FRAME, SIZE, CONFIG)
     assert len(found) == 1
     assert (found.score[0] > 0.5).all()
 
 
 def test_nobody_and_the_most_people() -> None:
-    assert len(decode(heads_of([]), FRAME, SIZE, CONFIG)) == 0
+    assert len(decode_heads(heads_of([]), FRAME, SIZE, CONFIG)) == 0
     crowd = [rest_pose() * 20 + [y, x] for y in (20, 50, 80, 110) for x in (12, 30, 48, 66)]
-    found = decode(heads_of(crowd, scores=list(np.linspace(0.3, 0.9, 16))), FRAME, SIZE, Pose2DConfig(max_people=3))
+    found = decode_heads(
+        heads_of(crowd, scores=list(np.linspace(0.3, 0.9, 16))), FRAME, SIZE, Pose2DConfig(max_people=3)
+    )
     heat = found.score.mean(-1)
     np.testing.assert_allclose(found.person_score**2, np.array([0.9, 0.86, 0.82]) * heat, atol=1e-5)
 
 
 def test_the_heatmap_grid_puts_peaks_on_the_joints() -> None:
     person = np.floor(rest_pose() * 60 + [64, 40]) + 0.5  # joints in the middle of cells
-    found = decode(heads_of([person]), FRAME, SIZE, CONFIG)
+    found = decode_heads(heads_of([person]), FRAME, SIZE, CONFIG)
     assert found.heatmaps is not None
     flat = found.heatmaps.values.reshape(17, -1).argmax(-1)
     cells = np.stack([flat % CELLS[1], flat // CELLS[1]], -1).astype(float)
@@ -157,7 +159,7 @@ def test_the_heatmap_grid_puts_peaks_on_the_joints() -> None:
 def test_input_sides_are_multiples_of_32_that_hold_the_image(
     size: tuple[int, int], long_side: int, expected: tuple[int, int]
 ) -> None:
-    assert input_size(size, long_side) == expected
+    assert network_input_size(size, long_side) == expected
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +224,7 @@ def test_mirrored_images_agree_with_themselves(
 
 def test_a_shifted_image_shifts_the_joints(movenet: MoveNet, images: dict[str, np.ndarray]) -> None:
     """A shift by one heatmap cell is the same image to the network, so that only the way back can be wrong."""
-    image, _ = letterboxed(images["cam03"], (320, 512))
+    image, _ = letterbox(images["cam03"], (320, 512))
     config = Pose2DConfig(long_side_px=544, provider="cpu")
     network = MoveNet("x", {"pose": resource("weights", "movenet_multipose.onnx")}, config, threads=2)
     canvas = np.zeros((2, 544, 352, 3), np.uint8)

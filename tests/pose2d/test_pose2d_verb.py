@@ -24,7 +24,7 @@ from core.pipelines.params import Pose2DParams
 from core.pipelines.pose2d import run_pose2d
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.heatmaps import HeatmapReader
-from core.pose2d.runtime import cores
+from core.pose2d.runtime import cpu_threads
 from core.progress import RecordingReporter
 from core.session import Session
 from core.session.store import Take, TakeCamera, TakeManifest
@@ -125,7 +125,7 @@ def test_every_view_of_the_take_is_labelled(session: Session, run: Run) -> None:
     assert result["images"] == 2 * N - 1
     assert result["people_per_image"] == {name: pytest.approx(2, abs=1.01) for name in poses}
     assert not result["cached"]
-    assert not take.layout.poses2d_parts(NAME).exists()
+    assert not take.layout.poses2d_chunks(NAME).exists()
     done = [d for d, _, _ in reporter.progresses]
     assert done == sorted(done)
     assert reporter.progresses[-1][:2] == (2 * N - 1, 2 * N - 1)
@@ -199,7 +199,7 @@ def test_a_cancelled_run_goes_on_and_ends_the_same(session: Session, run: Run) -
         run(RecordingReporter(cancel_after=9))
     take = session.take("two")
     assert take.estimators() == []
-    parts = {p: p.stat().st_mtime_ns for p in take.layout.poses2d_parts(NAME).glob("*.npz")}
+    parts = {p: p.stat().st_mtime_ns for p in take.layout.poses2d_chunks(NAME).glob("*.npz")}
     assert parts
     _, reporter = run()
     jumped = reporter.progresses[0][0]
@@ -255,7 +255,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
     root = Path(label_module.__file__).parents[2]
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(session.root)], cwd=root, env={**os.environ})
     until = time.monotonic() + 60
-    parts = take.layout.poses2d_parts(NAME)
+    parts = take.layout.poses2d_chunks(NAME)
     while len(list(parts.glob("[!.]*.npz"))) < 4 and process.poll() is None and time.monotonic() < until:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -306,4 +306,4 @@ def test_nobody_in_the_image_is_a_warning(session: Session, run: Run) -> None:
 
 
 def test_cores_are_those_that_this_process_may_use() -> None:
-    assert 1 <= cores() <= (os.cpu_count() or 1)
+    assert 1 <= cpu_threads() <= (os.cpu_count() or 1)

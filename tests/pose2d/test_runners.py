@@ -17,7 +17,7 @@ from core.errors import CoreError
 from core.files import resource
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimator import ESTIMATORS, Detections, Estimator
-from core.pose2d.estimators.vitpose import peaks
+from core.pose2d.estimators.vitpose import subpixel_peaks
 from core.types import COCO17
 
 EVEN, ODD = np.arange(0, 17, 2), np.arange(1, 17, 2)
@@ -79,7 +79,7 @@ def test_heatmaps_of_every_runner_peak_at_the_joints(runner: str, tmp_path: Path
     found = open_runner(runner, tmp_path, long_side_px=512).estimate([scene(size, box, green, blue, 22.0)])[0]
     assert found.heatmaps is not None
     assert found.heatmaps.values.shape == (17, 128, 72)
-    cells, height = peaks(found.heatmaps.values[None].astype(np.float64))
+    cells, height = subpixel_peaks(found.heatmaps.values[None].astype(np.float64))
     at = found.heatmaps.grid.back(cells[0])
     np.testing.assert_allclose(at[EVEN], np.tile(green, (9, 1)), atol=1.0)  # a quarter of a cell
     np.testing.assert_allclose(at[ODD], np.tile(blue, (8, 1)), atol=1.0)
@@ -217,7 +217,7 @@ def test_an_unused_nvidia_driver_is_mentioned(tmp_path: Path, monkeypatch: pytes
 def test_subpixel_peaks_of_gaussians_are_exact(at: tuple[float, float]) -> None:
     y, x = np.mgrid[:64, :48]
     heat = 0.8 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 2.0**2))
-    cells, height = peaks(heat[None, None])
+    cells, height = subpixel_peaks(heat[None, None])
     # At a border the smoothing sees half a peak, which is why only the inside is exact.
     inside = 6 < at[0] < 41 and 6 < at[1] < 57
     np.testing.assert_allclose(cells[0, 0], at, atol=2e-3 if inside else 0.6)

@@ -25,7 +25,7 @@ from core.pipelines.pose2d import run_pose2d
 from core.pipelines.train import run_train
 from core.pipelines.triangulate import fit_baseline
 from core.pose2d.config import Pose2DConfig
-from core.pose2d.heatmaps import HeatmapReader, take_heatmaps, write_heatmaps
+from core.pose2d.heatmaps import HeatmapReader, open_heatmaps, write_heatmaps
 from core.progress import NullReporter, RecordingReporter
 from core.reconstruction.predictor import Predictor
 from core.session import BASELINE, RunLayout, Session, Take
@@ -125,7 +125,7 @@ def test_a_camera_left_out_is_not_looked_at(take: Take, rig: CameraRig, baseline
     predictor = untrained(rig, baseline, "estimator")
     frames, out = np.array([1, 3]), rig.names[1]
     poses2d, time_s = take.poses2d(NAME), take.timeline().time_s
-    with take_heatmaps(take, NAME, rig) as readers:
+    with open_heatmaps(take, NAME, rig) as readers:
         blind = TakeMaps([None if name == out else reader for name, reader in zip(rig.names, readers, strict=True)])
         expected = predictor.predict(rig, poses2d, time_s, NullReporter(), out, frames, EVERYBODY, blind)
     found = predictor.predict_take(take, rig, NAME, NullReporter(), out, frames, EVERYBODY)
@@ -140,7 +140,7 @@ def test_of_a_late_camera_the_heatmaps_of_the_frame_are_read(take: Take, rig: Ca
         rig, cameras=tuple(c.replace(time_offset_s=-step_s * (v == 1)) for v, c in enumerate(rig))
     )
     frames = np.array([0, 3, 1])
-    with take_heatmaps(take, NAME, rig) as readers, take_heatmaps(take, NAME, late) as moved:
+    with open_heatmaps(take, NAME, rig) as readers, open_heatmaps(take, NAME, late) as moved:
         plain, shown = ([r.read(frames) for r in some if r is not None] for some in (readers, moved))
         before = readers[1].read(np.array([2, 0])) if readers[1] is not None else None
     assert all(np.array_equal(plain[v], shown[v]) for v in (0, 2))
@@ -181,7 +181,7 @@ def test_training_looks_at_them_and_says_where_they_are_missing(
         assert "heatmap.source=joints" in refused.value.hint
         with HeatmapReader(away) as reader:
             write_heatmaps(file, [], n_frames=N - 1, shape=reader.shape, grid=reader.grid, joints=reader.skeleton)
-        with pytest.raises(CoreError, match=f"{N - 1} frames"), take_heatmaps(take, NAME, rig):
+        with pytest.raises(CoreError, match=f"{N - 1} frames"), open_heatmaps(take, NAME, rig):
             pass
     finally:
         away.replace(file)

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import CoreError
 from core.geometry.capture_volume import capture_volume
-from core.pipelines.volume import in_volume, volume_of_run, volume_to_train_in
+from core.pipelines.volume import pinned_volume, training_volume, with_volume
 from core.progress import NullReporter, RecordingReporter
 from core.session import BASELINE, Session
 from core.session.volume import active_volume, as_settings, seen_share, set_volume
@@ -71,7 +71,7 @@ def test_a_volume_for_another_calibration_is_told(sample_session: Session) -> No
     moved.save(sample_session.layout.rig)
     assert active_volume(sample_session, [TAKE], 120.0).other_rig
     reporter = RecordingReporter()
-    volume_to_train_in(sample_session, [TAKE], preset("quick"), reporter)
+    training_volume(sample_session, [TAKE], preset("quick"), reporter)
     assert any("another calibration" in text for text, _ in reporter.notes)
 
 
@@ -81,7 +81,7 @@ def test_a_volume_that_nobody_sees_is_refused(sample_session: Session) -> None:
         set_volume(sample_session, away, 100.0)
     sample_session.set_volume(away)  # as a hand-written file would
     with pytest.raises(CoreError, match="No two cameras"):
-        volume_to_train_in(sample_session, [TAKE], preset("quick"), NullReporter())
+        training_volume(sample_session, [TAKE], preset("quick"), NullReporter())
     with pytest.raises(CoreError, match="voxels"):
         set_volume(sample_session, dataclasses.replace(away, size_mm=(20_000.0, 20_000.0, 2200.0)), 20.0)
 
@@ -104,35 +104,35 @@ def test_a_training_looks_into_what_was_set_and_its_settings_say_so(sample_sessi
     )
     set_volume(sample_session, mine, 120.0)
     config = preset("quick")
-    used = in_volume(config, volume_to_train_in(sample_session, [TAKE], config, NullReporter()))
+    used = with_volume(config, training_volume(sample_session, [TAKE], config, NullReporter()))
     assert used.volume_mm == (-2400, -1200, -200, 600, 1200, 2000)
     assert used.model.root.spacing_mm == 150.0
     assert (used.root.side_share, used.root.lowest_mm, used.root.highest_mm) == (0.1, 100.0, 400.0)
     own = dataclasses.replace(config, volume_mm=(-2000.0, -1000.0, 0.0, 0.0, 1000.0, 2000.0))
-    explicit = in_volume(own, volume_to_train_in(sample_session, [TAKE], own, NullReporter()))
+    explicit = with_volume(own, training_volume(sample_session, [TAKE], own, NullReporter()))
     assert explicit == own, "settings that name a space go over the session's"
 
 
 def test_a_derived_volume_leaves_the_settings_as_they_are(sample_session: Session) -> None:
     put_people(sample_session)
     config = preset("quick")
-    chosen = volume_to_train_in(sample_session, [TAKE], config, NullReporter())
+    chosen = training_volume(sample_session, [TAKE], config, NullReporter())
     expected = active_volume(sample_session, [TAKE], config.model.root.spacing_mm).volume
     volume = chosen.volume(999.0)
     assert volume.voxels == expected.voxels
     np.testing.assert_allclose(volume.low_mm, expected.low_mm, atol=1e-9)
-    used = in_volume(config, chosen)
+    used = with_volume(config, chosen)
     assert dataclasses.replace(used, volume_mm=()) == config
 
 
 def test_a_run_keeps_the_volume_that_it_began_with(sample_session: Session) -> None:
     put_people(sample_session)
     config, run = preset("quick"), sample_session.new_run("train")
-    first = volume_of_run(sample_session, [TAKE], config, run, NullReporter())
+    first = pinned_volume(sample_session, [TAKE], config, run, NullReporter())
     put_people(sample_session, (-1500.0, 100.0))
     other = dataclasses.replace(as_settings(first.volume(120.0)), size_mm=(3000.0, 2400.0, 2200.0))
     set_volume(sample_session, other, 120.0)
-    again = volume_of_run(sample_session, [TAKE], config, run, NullReporter())
+    again = pinned_volume(sample_session, [TAKE], config, run, NullReporter())
     assert again == first
     np.testing.assert_array_equal(again.volume(1.0).low_mm, first.volume(1.0).low_mm)
-    assert volume_of_run(sample_session, [TAKE], config, sample_session.new_run("train"), NullReporter()) != first
+    assert pinned_volume(sample_session, [TAKE], config, sample_session.new_run("train"), NullReporter()) != first

@@ -18,7 +18,7 @@ import numpy as np
 from core.errors import CoreError
 from core.evaluation.datasets.dataset import REMEDY, DataSet, DataSetReader, Selection, images_of, one_file, truth_of
 from core.evaluation.datasets.pickled import read_pickle
-from core.pose2d.importers.people import stacked
+from core.pose2d.importers.people import stack_people
 from core.rig_io.importers import read_rig
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
@@ -94,7 +94,7 @@ class _Layout:
         if not isinstance(found, Mapping):
             raise CoreError(f"{path.name} is no mapping of images to people.", REMEDY)
         people_of = {name: [_people(found.get(f"{name}_{f}", ()), path) for f in frames.tolist()] for name in rig.names}
-        return {name: stacked(name, COCO17, people) for name, people in people_of.items()}
+        return {name: stack_people(name, COCO17, people) for name, people in people_of.items()}
 
 
 def _people(value: Any, path: Path) -> list[F64]:

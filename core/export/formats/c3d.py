@@ -12,7 +12,7 @@ from pathlib import Path
 import ezc3d
 import numpy as np
 
-from core.export.exporter import ExportOptions, Origin, Units, UpAxis, converted, person_label, rate_hz
+from core.export.exporter import ExportOptions, Origin, Units, UpAxis, frame_rate_hz, person_label, to_file_coordinates
 from core.files import replacing
 from core.types import Pose3DSequence
 
@@ -32,13 +32,13 @@ class C3dExporter:
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
         people = [person_label(i) for i in poses.person_ids]
-        xyz = converted(poses.xyz_mm, options)  # (T, P, J, 3)
+        xyz = to_file_coordinates(poses.xyz_mm, options)  # (T, P, J, 3)
         points = np.full((4, xyz.shape[1] * xyz.shape[2], len(xyz)), np.nan)
         points[:3] = xyz.reshape(len(xyz), -1, 3).transpose(2, 1, 0)
 
         file = ezc3d.c3d()
         point = file["parameters"]["POINT"]
-        point["RATE"]["value"] = [rate_hz(poses)]
+        point["RATE"]["value"] = [frame_rate_hz(poses)]
         point["UNITS"]["value"] = [options.units]
         pairs = list(itertools.product(people, poses.skeleton.joints))
         point["LABELS"]["value"] = [f"{person}:{joint}" for person, joint in pairs]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.export.exporter import DECIMALS, ExportOptions, Origin, Units, UpAxis, converted
+from core.export.exporter import DECIMALS, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
 from core.files import replacing, write_json
 from core.types import Pose3DSequence
 
@@ -33,7 +33,7 @@ class CsvExporter:
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
         path, beside = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.origin.json")
-        xyz, joints = converted(poses.xyz_mm, options), poses.skeleton.joints
+        xyz, joints = to_file_coordinates(poses.xyz_mm, options), poses.skeleton.joints
         number = f"%.{DECIMALS[options.units]}f"
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from core.export.exporter import DECIMALS, ExportOptions, Origin, Units, UpAxis, converted
+from core.export.exporter import DECIMALS, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
 from core.files import replacing
 from core.types import Pose3DSequence
 
@@ -43,7 +43,7 @@ class JsonExporter:
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
         path = stem.with_name(f"{stem.name}.json")
         head = json.dumps(_head(poses, options, origin), indent=2, allow_nan=False)
-        xyz = np.round(converted(poses.xyz_mm, options), DECIMALS[options.units])
+        xyz = np.round(to_file_coordinates(poses.xyz_mm, options), DECIMALS[options.units])
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             # A frame a line: readable, and a long take is never held as one string.
             file.write(head.removesuffix("\n}") + ',\n  "frames": [\n')

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from core.export.exporter import DECIMALS, ExportOptions, Origin, Units, UpAxis, converted, person_label, rate_hz
+from core.export.exporter import (
+    DECIMALS,
+    ExportOptions,
+    Origin,
+    Units,
+    UpAxis,
+    frame_rate_hz,
+    person_label,
+    to_file_coordinates,
+)
 from core.files import replacing
 from core.types import Pose3DSequence
 from core.types.arrays import F64
@@ -32,7 +41,7 @@ class TrcExporter:
         )
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
-        xyz = converted(poses.xyz_mm, options)
+        xyz = to_file_coordinates(poses.xyz_mm, options)
         paths = []
         for column, person_id in enumerate(poses.person_ids):
             if not poses.present[:, column].any():
@@ -46,7 +55,7 @@ class TrcExporter:
 def _write_person(path: Path, xyz: F64, poses: Pose3DSequence, options: ExportOptions) -> None:
     """One person's (T, J, 3) in the file's own units and axes."""
     frames, joints = xyz.shape[:2]
-    rate = f"{rate_hz(poses):.6g}"
+    rate = f"{frame_rate_hz(poses):.6g}"
     header = [
         ["PathFileType", "4", "(X/Y/Z)", path.name],
         ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", *(f"Orig{k}" for k in _ORIGINAL)],

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 
 from core.pose2d.config import Pose2DConfig
-from core.pose2d.duplicates import without_duplicates
-from core.pose2d.estimator import Detections, Heatmaps, combined, detections
-from core.pose2d.pixelmap import PixelMap, letterboxed, tensor
-from core.pose2d.runtime import Network
+from core.pose2d.estimator import Detections, Heatmaps, filter_detections, person_scores
+from core.pose2d.nms import pose_nms
+from core.pose2d.pixelmap import PixelMap, images_to_blob, letterbox
+from core.pose2d.runtime import OnnxModel
 from core.types.arrays import F32, U8
 from core.types.skeleton import COCO17
 
@@ -41,7 +41,7 @@ _SAME_PEAK_CELLS = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heads:
+class MoveNetHeads:
     """The network's outputs for one image, on a grid of cells of 4x4 network pixels; y comes before x.
 
     Attributes:
@@ -61,7 +61,7 @@ class Heads:
     offset: F32
 
     @classmethod
-    def of(cls, outputs: Sequence[np.ndarray], index: int) -> Heads:
+    def of(cls, outputs: Sequence[np.ndarray], index: int) -> MoveNetHeads:
         """The heads of image `index` of a batch, from outputs in the order of `_HEADS`."""
         centre, box_size, box_offset, heat, coarse, offset = (o[index] for o in outputs)
         paired = (len(COCO17), 2, *centre.shape[-2:])
@@ -82,7 +82,7 @@ class MoveNet:
         self.name = name
         self.skeleton = COCO17
         self._config = config
-        self._network = Network(files["pose"], ["input"], _HEADS, provider=config.provider, threads=threads)
+        self._network = OnnxModel(files["pose"], ["input"], _HEADS, provider=config.provider, threads=threads)
         self.provider = self._network.provider
         self.batch = 1 if self.provider.is_cpu else 8
 
@@ -93,22 +93,22 @@ class MoveNet:
         for i, image in enumerate(images):
             by_size.setdefault((image.shape[1], image.shape[0]), []).append(i)
         for size, members in by_size.items():
-            frame = input_size(size, self._config.long_side_px)
-            framed = [letterboxed(images[i], frame) for i in members]
-            outputs = self._network(tensor([pixels for pixels, _ in framed]))
+            frame = network_input_size(size, self._config.long_side_px)
+            framed = [letterbox(images[i], frame) for i in members]
+            outputs = self._network(images_to_blob([pixels for pixels, _ in framed]))
             for k, i in enumerate(members):
-                found[i] = decode(Heads.of(outputs, k), framed[k][1], size, self._config)
+                found[i] = decode_heads(MoveNetHeads.of(outputs, k), framed[k][1], size, self._config)
         return [d for d in found if d is not None]
 
 
-def input_size(size: tuple[int, int], long_side_px: int) -> tuple[int, int]:
+def network_input_size(size: tuple[int, int], long_side_px: int) -> tuple[int, int]:
     """Width and height of the network's input for an image of this size: sides are multiples of 32."""
     scale = long_side_px / max(size)
     width, height = (max(_SIDE, -(-round(s * scale) // _SIDE) * _SIDE) for s in size)
     return width, height
 
 
-def decode(heads: Heads, frame: PixelMap, size: tuple[int, int], config: Pose2DConfig) -> Detections:
+def decode_heads(heads: MoveNetHeads, frame: PixelMap, size: tuple[int, int], config: Pose2DConfig) -> Detections:
     """People from the heads.
 
     Args:
@@ -131,12 +131,12 @@ def decode(heads: Heads, frame: PixelMap, size: tuple[int, int], config: Pose2DC
     box_px = cells.back(corners[..., ::-1] - 0.5).reshape(-1, 4)
     limits = np.array([size[0], size[1], size[0], size[1]]) - 0.5
     box_px = np.clip(box_px, -0.5, limits)
-    person_score = combined(centre_score, score)
-    keep = without_duplicates(joints, box_size.max(-1), person_score)
+    person_score = person_scores(centre_score, score)
+    keep = pose_nms(joints, box_size.max(-1), person_score)
     keep = keep[person_score[keep] >= config.person_threshold]  # before joints are shared out: ghosts get none
     score[keep] = np.where(_lost(joints[keep], fit[keep]), 0.0, score[keep])
     heatmaps = Heatmaps(values=heads.heat, grid=cells) if config.heatmaps else None
-    return detections(xy_px[keep], score[keep], box_px[keep], person_score[keep], config, heatmaps)
+    return filter_detections(xy_px[keep], score[keep], box_px[keep], person_score[keep], config, heatmaps)
 
 
 def _peaks(centre: F32, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -146,7 +146,7 @@ def _peaks(centre: F32, threshold: float) -> tuple[np.ndarray, np.ndarray, np.nd
     return y, x, centre[y, x]
 
 
-def _refined(heads: Heads, coarse: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _refined(heads: MoveNetHeads, coarse: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Moves coarse joints to the best heatmap cell near them.
 
     Each cell of a window is valued by its heat times a Gaussian of its distance from the coarse joint; the best one

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from core.pose2d.config import Pose2DConfig
-from core.pose2d.drawn import drawn, frame_grid
-from core.pose2d.duplicates import without_duplicates
-from core.pose2d.estimator import Detections, detections
+from core.pose2d.draw_heatmaps import draw_heatmaps, heatmap_grid
+from core.pose2d.estimator import Detections, filter_detections
 from core.pose2d.estimators.yolox import FILL, INPUT_PX
-from core.pose2d.pixelmap import letterboxed, tensor
-from core.pose2d.runtime import Network
+from core.pose2d.nms import pose_nms
+from core.pose2d.pixelmap import images_to_blob, letterbox
+from core.pose2d.runtime import OnnxModel
 from core.types.arrays import U8
 from core.types.skeleton import COCO17
 
@@ -38,7 +38,7 @@ class RTMO:
         self.skeleton = COCO17
         self.batch = 1
         self._config = config
-        self._network = Network(files["pose"], [""], ["dets", "keypoints"], provider=config.provider, threads=threads)
+        self._network = OnnxModel(files["pose"], [""], ["dets", "keypoints"], provider=config.provider, threads=threads)
         self._size = self._network.input_size(INPUT_PX)
         self.provider = self._network.provider
 
@@ -47,17 +47,17 @@ class RTMO:
         return [self._people(image) for image in images]
 
     def _people(self, image: U8) -> Detections:
-        frame, to_frame = letterboxed(image, self._size, fill=FILL)
-        found, joints = (o[0].astype(np.float64) for o in self._network(tensor([frame], bgr=True)))
+        frame, to_frame = letterbox(image, self._size, fill=FILL)
+        found, joints = (o[0].astype(np.float64) for o in self._network(images_to_blob([frame], bgr=True)))
         possible = found[:, 4] >= self._config.person_threshold
         found, joints = found[possible], joints[possible]
         height, width = image.shape[:2]
         boxes = to_frame.back(found[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
         boxes = boxes.clip(-0.5, np.array([width, height, width, height]) - 0.5)
         xy_px, score = to_frame.back(joints[..., :2]), joints[..., 2].clip(0, 1)
-        keep = without_duplicates(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1, initial=1.0), found[:, 4])
+        keep = pose_nms(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1, initial=1.0), found[:, 4])
         xy_px, score, boxes = xy_px[keep], score[keep], boxes[keep]
         heatmaps = None
         if self._config.heatmaps:
-            heatmaps = drawn(xy_px, score, boxes, *frame_grid((width, height), self._config.long_side_px))
-        return detections(xy_px, score, boxes, found[keep, 4], self._config, heatmaps)
+            heatmaps = draw_heatmaps(xy_px, score, boxes, *heatmap_grid((width, height), self._config.long_side_px))
+        return filter_detections(xy_px, score, boxes, found[keep, 4], self._config, heatmaps)

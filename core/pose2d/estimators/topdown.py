@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from core.pose2d.config import Pose2DConfig
-from core.pose2d.drawn import drawn, frame_grid, merged
-from core.pose2d.duplicates import without_duplicates
-from core.pose2d.estimator import Detections, Heatmaps, combined, detections
+from core.pose2d.draw_heatmaps import draw_heatmaps, heatmap_grid, merge_crops
+from core.pose2d.estimator import Detections, Heatmaps, filter_detections, person_scores
 from core.pose2d.estimators.yolox import PersonDetector
-from core.pose2d.pixelmap import PixelMap, cropped, tensor
-from core.pose2d.runtime import Network
+from core.pose2d.nms import pose_nms
+from core.pose2d.pixelmap import PixelMap, crop_box, images_to_blob
+from core.pose2d.runtime import OnnxModel
 from core.types.arrays import F32, U8
 from core.types.skeleton import COCO17
 
@@ -43,7 +43,7 @@ class TopDown:
         self.batch = 1
         self._config = config
         self._detector = PersonDetector(files["detector"], config.provider, threads)
-        self._network = Network(files["pose"], [""], outputs, provider=config.provider, threads=threads)
+        self._network = OnnxModel(files["pose"], [""], outputs, provider=config.provider, threads=threads)
         self._size = self._network.input_size(INPUT_PX)
         self.provider = self._network.provider
 
@@ -64,28 +64,30 @@ class TopDown:
         size = (image.shape[1], image.shape[0])
         if not len(boxes):
             none = np.zeros((0, len(COCO17), 2))
-            return detections(none, none[..., 0], boxes, box_score, self._config, self._heatmaps(size, none, boxes))
-        crops = [cropped(image, box, self._size, padding=PADDING) for box in boxes]
+            return filter_detections(
+                none, none[..., 0], boxes, box_score, self._config, self._heatmaps(size, none, boxes)
+            )
+        crops = [crop_box(image, box, self._size, padding=PADDING) for box in boxes]
         maps = [to_crop for _, to_crop in crops]
-        outputs = self._run(tensor([crop for crop, _ in crops], mean=MEAN, std=STD))
+        outputs = self._run(images_to_blob([crop for crop, _ in crops], mean=MEAN, std=STD))
         inside, score = self.decode(outputs)
         xy_px = np.stack([to_crop.back(joints) for to_crop, joints in zip(maps, inside, strict=True)])
-        person = combined(box_score, score)
-        keep = without_duplicates(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1), person)
+        person = person_scores(box_score, score)
+        keep = pose_nms(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1), person)
         heatmaps = self._heatmaps(size, xy_px[keep], boxes[keep], score[keep])
         grid = self.heat_grid(outputs)
         if heatmaps is not None and grid is not None:
             heat: F32 = outputs[0][keep].astype(np.float32)
-            heatmaps = merged(heat, [maps[k].then(grid) for k in keep], heatmaps.grid, heatmaps.values.shape[1:])
-        return detections(xy_px[keep], score[keep], boxes[keep], person[keep], self._config, heatmaps)
+            heatmaps = merge_crops(heat, [maps[k].then(grid) for k in keep], heatmaps.grid, heatmaps.values.shape[1:])
+        return filter_detections(xy_px[keep], score[keep], boxes[keep], person[keep], self._config, heatmaps)
 
     def _heatmaps(
         self, size: tuple[int, int], xy_px: np.ndarray, boxes: np.ndarray, score: np.ndarray | None = None
     ) -> Heatmaps | None:
         if not self._config.heatmaps:
             return None
-        grid, shape = frame_grid(size, self._config.long_side_px)
-        return drawn(xy_px, np.ones(xy_px.shape[:2]) if score is None else score.clip(0, 1), boxes, grid, shape)
+        grid, shape = heatmap_grid(size, self._config.long_side_px)
+        return draw_heatmaps(xy_px, np.ones(xy_px.shape[:2]) if score is None else score.clip(0, 1), boxes, grid, shape)
 
     def _run(self, crops: F32) -> list[np.ndarray]:
         if self._network.any_batch or len(crops) == 1:

@@ -31,7 +31,7 @@ class ViTPose(TopDown):
 
     def decode(self, outputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Joints at the sub-pixel peaks of the heatmaps; the score is the height of the peak."""
-        cells, score = peaks(outputs[0])
+        cells, score = subpixel_peaks(outputs[0])
         return self.heat_grid(outputs).back(cells), score
 
     def heat_grid(self, outputs: list[np.ndarray]) -> PixelMap:
@@ -40,7 +40,7 @@ class ViTPose(TopDown):
         return PixelMap(((width - 1) / (self._size[0] - 1), (height - 1) / (self._size[1] - 1)), (0.0, 0.0))
 
 
-def peaks(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def subpixel_peaks(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sub-pixel peaks of heatmaps, by a Newton step on the logarithm of the smoothed map.
 
     The logarithm of a Gaussian is a parabola, so that one step from the highest cell is exact for a clean peak.

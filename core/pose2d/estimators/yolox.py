@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.pose2d.pixelmap import letterboxed, tensor
-from core.pose2d.runtime import Network
+from core.pose2d.pixelmap import images_to_blob, letterbox
+from core.pose2d.runtime import OnnxModel
 from core.types.arrays import U8
 
 INPUT_PX = (640, 640)
@@ -30,13 +30,13 @@ class PersonDetector:
     """
 
     def __init__(self, path: Path, provider: str, threads: int) -> None:
-        self._network = Network(path, [""], ["dets", "labels"], provider=provider, threads=threads)
+        self._network = OnnxModel(path, [""], ["dets", "labels"], provider=provider, threads=threads)
         self._size = self._network.input_size(INPUT_PX)
 
     def detect(self, image: U8, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (P, 4) x0 y0 x1 y1 in the image's pixels and their scores (P,), the best `most`."""
-        frame, to_frame = letterboxed(image, self._size, fill=FILL)
-        found, labels = (o[0] for o in self._network(tensor([frame], bgr=True)))
+        frame, to_frame = letterbox(image, self._size, fill=FILL)
+        found, labels = (o[0] for o in self._network(images_to_blob([frame], bgr=True)))
         found = found[(labels == 0) & (found[:, 4] >= _LEAST_SCORE)]
         found = found[np.argsort(-found[:, 4], kind="stable")][:most]
         boxes = to_frame.back(found[:, :4].reshape(-1, 2, 2).astype(np.float64)).reshape(-1, 4)

@@ -9,7 +9,7 @@ from pathlib import Path
 from core.types.arrays import F64
 from core.types.skeleton import Skeleton
 
-People = Mapping[int, list[F64]]
+PeopleByImage = Mapping[int, list[F64]]
 """Number of an image in its video to the people in it, each (J, 3): x, y in px, confidence."""
 
 
@@ -29,4 +29,4 @@ class Pose2DImporter:
     title: str
     skeleton: Skeleton
     cameras: Callable[[Path], list[Path]]
-    read: Callable[[Path], People]
+    read: Callable[[Path], PeopleByImage]

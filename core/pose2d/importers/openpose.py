@@ -15,7 +15,7 @@ import numpy as np
 
 from core.errors import CoreError
 from core.files import read_json
-from core.pose2d.importers.importer import People, Pose2DImporter
+from core.pose2d.importers.importer import PeopleByImage, Pose2DImporter
 from core.types.arrays import F64
 from core.types.skeleton import COCO17
 
@@ -40,7 +40,7 @@ def _cameras(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and any(p.glob(f"*{_SUFFIX}")))
 
 
-def _read(folder: Path) -> People:
+def _read(folder: Path) -> PeopleByImage:
     files = sorted(folder.glob(f"*{_SUFFIX}"))
     if not files:
         raise CoreError(f"{folder.name} has no files named *{_SUFFIX}.", _REMEDY)
@@ -79,7 +79,7 @@ def _person(person: Any, path: Path) -> F64 | None:
     return np.asarray(values.reshape(-1, 3)[order])
 
 
-def _check_scale(people: People, folder: Path) -> None:
+def _check_scale(people: PeopleByImage, folder: Path) -> None:
     """Refuses coordinates that are shares of the image instead of px."""
     everyone = [person for some in people.values() for person in some]
     seen = np.concatenate([person[person[:, 2] > 0, :2] for person in everyone]) if everyone else np.zeros((0, 2))

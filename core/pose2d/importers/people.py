@@ -12,7 +12,7 @@ from core.types.pose2d import Pose2D
 from core.types.skeleton import Skeleton
 
 
-def stacked(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]]) -> Pose2D:
+def stack_people(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]]) -> Pose2D:
     """Detections of a camera from those of each frame.
 
     Args:

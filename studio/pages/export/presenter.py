@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import CoreError
-from core.export import EXPORTERS, resolve
+from core.export import EXPORTERS, resolve_options
 from core.pipelines.params import ExportParams
 from core.session import BASELINE, Take
 from studio.jobs.bridge import JobBridge
@@ -47,7 +47,7 @@ def format_rows(units: UnitsChoice, up: UpChoice) -> list[FormatRow]:
     for name in EXPORTERS:
         exporter = EXPORTERS.get(name)
         try:
-            sentence, fits = exporter.describe(resolve(exporter, units, up)), True
+            sentence, fits = exporter.describe(resolve_options(exporter, units, up)), True
         except CoreError as error:
             sentence, fits = str(error), False
         rows.append(FormatRow(name=name, title=exporter.title, sentence=sentence, fits=fits))

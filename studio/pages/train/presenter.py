@@ -9,9 +9,9 @@ from typing import Any, Literal
 from core.errors import CoreError
 from core.files import read_json
 from core.pipelines.params import EvaluateParams, InferParams, Pose2DParams, RunParams, TrainParams, TriangulateParams
-from core.pose2d.cards import ModelCard, card, cards
+from core.pose2d.cards import ModelCard, model_card, model_cards
 from core.pose2d.config import Pose2DConfig
-from core.pose2d.download import Fetching, missing_bytes
+from core.pose2d.download import DownloadPolicy, bytes_to_download
 from core.session import Take
 from core.training.config import CARDS, PRESETS, PresetCard, preset
 from studio.jobs.bridge import JobBridge
@@ -208,8 +208,8 @@ def _without_labels(step: Step) -> StepView:
 
 def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
     """The card of an estimator whose files are not on this machine, and their size if known; None if all are."""
-    found = card(estimator)
-    missing = missing_bytes(found, Fetching())
+    found = model_card(estimator)
+    missing = bytes_to_download(found, DownloadPolicy())
     return None if missing == 0 else (found, missing)
 
 
@@ -307,7 +307,7 @@ def _time_words(name: str, jobs: JobBridge) -> str:
 
 def estimators() -> list[ModelCard]:
     """Choices of 2D estimator, those that ship with the program first."""
-    return list(cards().values())
+    return list(model_cards().values())
 
 
 def watched_job(jobs: JobBridge) -> TrackedJob | None:

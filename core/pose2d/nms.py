@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def without_duplicates(xy: np.ndarray, size: np.ndarray, quality: np.ndarray, limit: float = 0.1) -> np.ndarray:
+def pose_nms(xy: np.ndarray, size: np.ndarray, quality: np.ndarray, limit: float = 0.1) -> np.ndarray:
     """Indices of people to keep, best first.
 
     Two detections are the same person when the median distance of their joints is below `limit` of the smaller one's

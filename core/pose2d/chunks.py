@@ -15,7 +15,7 @@ import numpy as np
 from core.errors import CoreError
 from core.files import replacing
 from core.pose2d.estimator import Detections
-from core.pose2d.heatmaps import compressed, write_heatmaps
+from core.pose2d.heatmaps import compress_heatmaps, write_heatmaps
 from core.pose2d.pixelmap import PixelMap
 from core.types.arrays import F32, I64, frozen
 from core.types.pose2d import Pose2D
@@ -23,7 +23,7 @@ from core.types.skeleton import Skeleton
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
+class Chunk:
     """Detections of a stretch of frames.
 
     Attributes:
@@ -57,7 +57,7 @@ class Part:
         set_(self, "box_px", frozen(self.box_px, ("S", 4), "part: box_px", np.float32, sizes=sizes))
 
     @classmethod
-    def of(cls, found: list[tuple[int, Detections, bytes]], joints: int) -> Part:
+    def of(cls, found: list[tuple[int, Detections, bytes]], joints: int) -> Chunk:
         """The part of some frames: index, detections, and compressed heatmaps (empty for none)."""
         people = [d for _, d, _ in found]
         maps = next((d.heatmaps for d in people if d.heatmaps is not None), None)
@@ -89,7 +89,7 @@ class Part:
             )
 
     @classmethod
-    def load(cls, path: Path, *, with_heatmaps: bool = True) -> Part:
+    def load(cls, path: Path, *, with_heatmaps: bool = True) -> Chunk:
         """Reads what `save` wrote, on wish without the heatmaps themselves, which are most of the file.
 
         Raises:
@@ -117,12 +117,12 @@ class Part:
             raise CoreError(f"{path} is damaged: {error}.", "Delete it and label the take again.") from error
 
 
-def pack(found: Detections) -> bytes:
+def pack_heatmaps(found: Detections) -> bytes:
     """The heatmaps of an image as they are stored; empty where there are none."""
-    return compressed(found.heatmaps.values) if found.heatmaps is not None else b""
+    return compress_heatmaps(found.heatmaps.values) if found.heatmaps is not None else b""
 
 
-def assembled(camera: str, joints: Skeleton, parts: list[Part], n_frames: int) -> Pose2D:
+def assemble_poses(camera: str, joints: Skeleton, parts: list[Chunk], n_frames: int) -> Pose2D:
     """The 2D poses of one camera from its parts; frames of no part have no detection."""
     most = max((int(p.people.max(initial=0)) for p in parts), default=0)
     xy_px = np.full((n_frames, most, len(joints), 2), np.nan, np.float32)
@@ -137,7 +137,7 @@ def assembled(camera: str, joints: Skeleton, parts: list[Part], n_frames: int) -
 
 
 def assemble_heatmaps(
-    path: Path, joints: Skeleton, parts: Iterable[Part], outline: Sequence[Part], n_frames: int
+    path: Path, joints: Skeleton, parts: Iterable[Chunk], outline: Sequence[Chunk], n_frames: int
 ) -> None:
     """Writes one camera's heatmaps from its parts, reading them one after the other.
 

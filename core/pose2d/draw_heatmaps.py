@@ -16,7 +16,7 @@ _SPREAD = 0.02  # standard deviation of a drawn joint, as a share of the person'
 _SPREAD_CELLS = (1.0, 4.0)
 
 
-def frame_grid(size: tuple[int, int], long_side_px: int) -> tuple[PixelMap, tuple[int, int]]:
+def heatmap_grid(size: tuple[int, int], long_side_px: int) -> tuple[PixelMap, tuple[int, int]]:
     """The heatmap grid of an image of this (width, height), and the grid's (height, width).
 
     A cell is four pixels of the image scaled to `long_side_px`, as in the networks that do have heatmaps.
@@ -26,7 +26,9 @@ def frame_grid(size: tuple[int, int], long_side_px: int) -> tuple[PixelMap, tupl
     return PixelMap((scale, scale), (shift, shift)), (max(1, round(size[1] * scale)), max(1, round(size[0] * scale)))
 
 
-def drawn(xy_px: np.ndarray, score: np.ndarray, box_px: np.ndarray, grid: PixelMap, shape: tuple[int, int]) -> Heatmaps:
+def draw_heatmaps(
+    xy_px: np.ndarray, score: np.ndarray, box_px: np.ndarray, grid: PixelMap, shape: tuple[int, int]
+) -> Heatmaps:
     """Gaussians at the joints, as high as their scores; the highest person wins where two overlap.
 
     Args:
@@ -51,7 +53,7 @@ def drawn(xy_px: np.ndarray, score: np.ndarray, box_px: np.ndarray, grid: PixelM
     return Heatmaps(values=values, grid=grid)
 
 
-def merged(maps: F32, grids: Sequence[PixelMap], grid: PixelMap, shape: tuple[int, int]) -> Heatmaps:
+def merge_crops(maps: F32, grids: Sequence[PixelMap], grid: PixelMap, shape: tuple[int, int]) -> Heatmaps:
     """Heatmaps of crops laid over the image's grid; the highest value wins where crops overlap.
 
     Args:
