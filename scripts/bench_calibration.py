@@ -67,11 +67,11 @@ def _synthetic(rigs: int, seconds: float, close: int) -> None:
     import numpy as np
 
     from core.board.pattern import Board
-    from core.calibration.board.calibrate import calibrate
+    from core.calibration.board.calibrate import calibrate_board
     from core.calibration.board.config import CalibrateConfig
     from core.errors import CoreError
     from core.progress import NullReporter
-    from core.synthetic.board_scene import closeups, wave
+    from core.synthetic.board_scene import board_scene, closeups
     from core.synthetic.rigs import random_rig
 
     board = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
@@ -83,14 +83,14 @@ def _synthetic(rigs: int, seconds: float, close: int) -> None:
         count = 3 + seed % 6
         rig = random_rig(rng, count, size_px=(1920, 1080))
         late = rng.uniform(-0.1, 0.1, count) * (seed % 2)
-        seen = wave(rig, board, seed=seed, time_offset_s=late.tolist(), seconds=seconds)
+        seen = board_scene(rig, board, seed=seed, time_offset_s=late.tolist(), seconds=seconds)
         apart = closeups(rig, board, seed=seed, images=close)
         for lenses in rows:
             known = {c.name: c.replace(R=None, t_mm=None) for c in rig} if lenses == "known" else {}
             config = CalibrateConfig(board=board, fixed_intrinsics=lenses == "known")
             begin = time.perf_counter()
             try:
-                found = calibrate(seen, config, NullReporter(), known=known, lens_views=() if known else (apart,))
+                found = calibrate_board(seen, config, NullReporter(), known=known, lens_views=() if known else (apart,))
             except CoreError as error:
                 print(f"| {seed} | {count} | {lenses} | | | | | {error.message} |")
                 continue
@@ -165,14 +165,14 @@ def _problems(found: BoardCalibration) -> list[str]:
     import numpy as np
 
     from core.calibration.board.metrics import measure
-    from core.calibration.board.report import judge
+    from core.calibration.board.report import assess_board
     from core.calibration.checks import check_rig
     from core.calibration.world import guessed
 
     way = found.solution.way
     places = (found.seen.board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
     upright = guessed(found.rig, places)[0].rig(found.rig)
-    findings = judge(measure(found), found.rig, found.seen, calibration=found)
+    findings = assess_board(measure(found), found.rig, found.seen, calibration=found)
     return [f.sentence for f in [*findings, *check_rig(upright).findings] if f.level != "ok"]
 
 
@@ -180,7 +180,7 @@ def _recording(folder: Path, board: Board) -> None:
     """One real recording: held-out figures and the time that everything took."""
     import numpy as np
 
-    from core.calibration.board.calibrate import calibrate
+    from core.calibration.board.calibrate import calibrate_board
     from core.calibration.board.config import CalibrateConfig
     from core.calibration.board.detect_take import detect_board
     from core.calibration.board.metrics import measure
@@ -194,7 +194,7 @@ def _recording(folder: Path, board: Board) -> None:
         begin = time.perf_counter()
         seen = detect_board(take, board, NullReporter())
         looked = time.perf_counter() - begin
-        found = calibrate(seen, CalibrateConfig(board=board), NullReporter())
+        found = calibrate_board(seen, CalibrateConfig(board=board), NullReporter())
         quality = measure(found)
         took = time.perf_counter() - begin
     errors = found.prediction.of()
@@ -206,7 +206,7 @@ def _recording(folder: Path, board: Board) -> None:
     print(f"  {images} images looked through in {looked:.1f} s ({rate:.0f} a second), all in {took:.1f} s")
     print(
         f"  held out, each camera from the others: median {np.median(errors):.2f} px, rms"
-        f" {np.sqrt((errors**2).mean()):.2f} px, {np.nanmedian(found.prediction.left_out_mm):.2f} mm;"
+        f" {np.sqrt((errors**2).mean()):.2f} px, {np.nanmedian(found.prediction.loco_mm):.2f} mm;"
         f" {len(errors)} of {len(seen)} points"
     )
     rms, square = np.sqrt((residual**2).sum(-1).mean()), np.median(quality.length_mm)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from core.board.pattern import Board
-from core.calibration.board.calibrate import BoardCalibration
-from core.calibration.board.calibrate import calibrate as solve_board
+from core.calibration.board.calibrate import BoardCalibration, calibrate_board
 from core.calibration.board.cross_validation import save_residuals
 from core.calibration.board.detect_take import detect_board, measured_marker
 from core.calibration.board.guidance import next_to_show
 from core.calibration.board.metrics import Quality, measure, measure_rig
-from core.calibration.board.report import judge
+from core.calibration.board.report import assess_board
 from core.calibration.board.session_board import save_session_board, session_board
 from core.calibration.checks import Finding, check_rig
 from core.calibration.world import Similarity, guessed, nearest
@@ -53,7 +52,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
         for name in params.lens_takes
     ]
     known = {c.name: c.replace(R=None, t_mm=None) for c in former} if former is not None else {}
-    solved = solve_board(seen, config, reporter, known=known, lens_views=lens_views)
+    solved = calibrate_board(seen, config, reporter, known=known, lens_views=lens_views)
     frame, remark = _frame(session, params.floor_take, config.board, solved, former, reporter)
     rig = CameraRig(
         cameras=frame.rig(solved.rig).cameras,
@@ -61,7 +60,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
         source=f"{solved.rig.source} {remark}",
     )
     quality = measure(solved)
-    findings = judge(
+    findings = assess_board(
         quality,
         solved.rig,
         seen,
@@ -94,7 +93,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
         "level": found.level,
         "verdict": found.verdict,
         "findings": [to_mapping(f) for f in found.findings],
-        "left_out_median_px": details["quality"]["left_out_median_px"],
+        "loco_median_px": details["quality"]["loco_median_px"],
         "time_offset_ms": {c.name: round(c.time_offset_s * 1e3, 2) for c in rig},
         "calibration": folder.name,
         "backup": backup,
@@ -116,7 +115,7 @@ def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, repo
     if not len(seen):
         raise CoreError(f"The board was not found in {take.name}.", "Check the board's settings against the print.")
     quality = measure_rig(rig, seen)
-    findings = judge(quality, rig, seen, marker_mm=measured_marker(take, seen))
+    findings = assess_board(quality, rig, seen, marker_mm=measured_marker(take, seen))
     found = check_rig(rig).with_findings(findings)
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping()
     report |= {"quality": quality.to_mapping(), "board": to_mapping(board)}
@@ -127,7 +126,7 @@ def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, repo
         "level": found.level,
         "verdict": found.verdict,
         "findings": [to_mapping(f) for f in found.findings],
-        "left_out_median_px": report["quality"]["left_out_median_px"],
+        "loco_median_px": report["quality"]["loco_median_px"],
     }
 
 

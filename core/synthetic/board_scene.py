@@ -18,7 +18,7 @@ _LEAST_FACING = 0.25  # cosine of the steepest view in which corners are still f
 _LEAST_PX = 6.0  # side of a square in the image
 
 
-def wave(
+def board_scene(
     rig: CameraRig,
     board: Board,
     *,
@@ -50,7 +50,7 @@ def wave(
     rng = np.random.default_rng(seed)
     late = np.asarray(time_offset_s, float) if len(time_offset_s) else np.zeros(len(rig))
     recorded = np.arange(int(seconds * fps)) / fps
-    way = carried(rig, rng, seconds, speed_mm, room_mm)
+    way = board_motion(rig, rng, seconds, speed_mm, room_mm)
     points, centre = board.points_mm[: board.points_per_side], board.points_mm[: board.points_per_side].mean(0)
     found: dict[tuple[int, int], tuple[I64, F64]] = {}
     for v, camera in enumerate(rig):
@@ -70,7 +70,7 @@ def wave(
     )
 
 
-def carried(
+def board_motion(
     rig: CameraRig, rng: np.random.Generator, seconds: float, speed_mm: float = 500.0, room_mm: float = 1200.0
 ) -> Callable[[F64], tuple[F64, F64]]:
     """How somebody carries a board: a function from times (T,) to its middle (T, 3) mm and turn (T, 3, 3) to world."""

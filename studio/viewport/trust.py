@@ -83,7 +83,7 @@ def camera_trust(session: Session, rig: CameraRig) -> CameraTrust:
 def _left_out(report: dict[str, Any], rig: CameraRig) -> CameraTrust | None:
     """What a report says of the cameras of a rig; None if it says nothing."""
     try:
-        errors = report["quality"]["left_out_px"]
+        errors = report["quality"]["loco_px"]
         known = {c.name: float(errors[c.name]) for c in rig if c.posed and errors.get(c.name) is not None}
         level = dict.fromkeys(known, 0)
         for finding in report["findings"]:

@@ -11,7 +11,7 @@ import numpy as np
 from core.board.pattern import Board
 from core.board.sheet import printed
 from core.capture.sources.demo import draw_board
-from core.synthetic.board_scene import carried
+from core.synthetic.board_scene import board_motion
 from core.synthetic.rigs import camera
 from core.types.arrays import U8
 from core.types.camera import CameraRig
@@ -41,7 +41,7 @@ def film(
     """Writes a video a camera; the board is carried about, or lies on the floor."""
     folder.mkdir(parents=True, exist_ok=True)
     sheet = printed(board)
-    way = carried(rig, np.random.default_rng(4), seconds, speed_mm=350, room_mm=450)
+    way = board_motion(rig, np.random.default_rng(4), seconds, speed_mm=350, room_mm=450)
     times = np.arange(int(seconds * fps)) / fps
     paths = []
     for v, each in enumerate(rig):

@@ -14,7 +14,7 @@ from core.calibration.board.trajectory import Trajectory, blend, knots, poses_at
 from core.geometry import project
 from core.geometry.intrinsics import image
 from core.geometry.so3 import angle_rad, exp, log, mean, right_jacobian, right_jacobian_inverse
-from core.synthetic.board_scene import wave
+from core.synthetic.board_scene import board_scene
 from core.synthetic.rigs import random_rig
 from core.types.camera import Camera, DistortionModel
 
@@ -110,7 +110,7 @@ def test_at_a_knot_the_pose_is_the_knot() -> None:
 
 def test_residuals_and_their_derivatives() -> None:
     rig = random_rig(np.random.default_rng(5), 3, size_px=(1280, 720))
-    seen = wave(rig, BOARD, seed=1, seconds=3, time_offset_s=(0.02, -0.03, 0.0))
+    seen = board_scene(rig, BOARD, seed=1, seconds=3, time_offset_s=(0.02, -0.03, 0.0))
     images = Images.of(seen)
     time_s, piece = knots(np.arange(30) / 10, 0.1)
     rng = np.random.default_rng(3)
@@ -152,7 +152,7 @@ def test_accelerations_and_their_derivatives() -> None:
 
 def test_copies_of_the_world_lie_apart() -> None:
     rig = random_rig(np.random.default_rng(5), 3, size_px=(1280, 720))
-    images = Images.of(wave(rig, BOARD, seed=1, seconds=3))
+    images = Images.of(board_scene(rig, BOARD, seed=1, seconds=3))
     half = np.arange(len(images)) % 2 == 0
     both, rows = images.apart([np.flatnonzero(half), np.flatnonzero(~half)], np.array([0, 3]))
     assert sorted(rows) == list(range(len(images)))

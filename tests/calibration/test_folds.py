@@ -24,10 +24,10 @@ from core.calibration.board.bundle import (
 from core.calibration.board.extrinsics import board_poses
 from core.calibration.board.folds import CONTRADICT, copies, disagreement, joined, losses
 from core.calibration.board.initialization import initial_trajectory, numbers_of
-from core.calibration.board.intrinsics import SOLVED, fit_lenses, usual_lens
+from core.calibration.board.intrinsics import SOLVED, fit_intrinsics, intrinsics_prior
 from core.calibration.board.report import _connection
 from core.geometry.so3 import exp
-from core.synthetic.board_scene import closeups, wave
+from core.synthetic.board_scene import board_scene, closeups
 from core.synthetic.rigs import random_rig
 
 BOARD = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
@@ -38,7 +38,7 @@ V = 3
 def fit() -> tuple[Solution, Images]:
     """Two copies of the same little world, poses solved from the truth."""
     rig = random_rig(np.random.default_rng(5), V, size_px=(1280, 720))
-    seen = wave(rig, BOARD, seed=1, seconds=6)
+    seen = board_scene(rig, BOARD, seed=1, seconds=6)
     images = Images.of(seen)
     poses = board_poses(images, list(rig))
     everything = np.arange(len(images))
@@ -94,7 +94,7 @@ def test_copies_are_picked_and_joined(fit: tuple[Solution, Images]) -> None:
     numbered = dataclasses.replace(cameras, time_offset_s=np.arange(2.0 * V))
     assert copies(numbered, (1, 0), V).time_offset_s.tolist() == [3, 4, 5, 0, 1, 2]
     four = joined(numbered, copies(numbered, (1, 0), V))
-    assert len(four.lens) == 4 * V and copies(four, (3,), V).time_offset_s.tolist() == [0, 1, 2]
+    assert len(four.distortion_model) == 4 * V and copies(four, (3,), V).time_offset_s.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_steps_follow_the_valley_in_which_focal_length_and_depth_go_together(mon
     """From half the focal length, straight steps take half as many more."""
     rig = random_rig(np.random.default_rng(3), 1, size_px=(1280, 720))
     seen = closeups(rig, BOARD, seed=2, images=20)
-    (fitted,) = fit_lenses(seen, rig.names).values()
+    (fitted,) = fit_intrinsics(seen, rig.names).values()
     images = Images.of(seen)
     wrong = fitted.camera.replace(K=fitted.camera.K * np.array([[0.5, 1, 1], [1, 0.5, 1], [1, 1, 1]]))
     poses = board_poses(images, [wrong])
@@ -130,7 +130,7 @@ def test_steps_follow_the_valley_in_which_focal_length_and_depth_go_together(mon
     )
     free = np.zeros((1, N_UNKNOWNS), bool)
     free[:, NUMBERS.start + SOLVED] = True
-    numbers, information = usual_lens((1280, 720), "pinhole", float(rig.cameras[0].K[0, 0]))
+    numbers, information = intrinsics_prior((1280, 720), "pinhole", float(rig.cameras[0].K[0, 0]))
     prior = Prior(numbers=numbers[None], information=information[None])
     way = initial_trajectory(1.0, images, poses, state)
 

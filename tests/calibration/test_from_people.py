@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from core.calibration.checks import check_rig
-from core.calibration.people.bundle import Joints, Placed, look, solve, triangulate
+from core.calibration.people.bundle import (
+    CameraPoses,
+    TrackAssignment,
+    adjust_people,
+    sample_tracks,
+    triangulate_joints,
+)
 from core.calibration.people.calibrate import calibrate_from_people, repair_from_people
 from core.calibration.people.check import check_people
 from core.calibration.people.config import PeopleConfig
@@ -148,12 +154,12 @@ def exact_tracks(rig: CameraRig, people: Pose3DSequence) -> list[Tracks]:
     ]
 
 
-def placed_as(rig: CameraRig) -> Placed:
-    return Placed(
+def placed_as(rig: CameraRig) -> CameraPoses:
+    return CameraPoses(
         R=np.stack([c.pose[0] for c in rig]),
         t_mm=np.stack([c.pose[1] for c in rig]),
         time_offset_s=np.zeros(len(rig)),
-        reached=np.ones(len(rig), bool),
+        registered=np.ones(len(rig), bool),
     )
 
 
@@ -187,15 +193,15 @@ def test_adjustment_returns_to_the_truth_without_noise(rig, steady) -> None:
     tracks = exact_tracks(rig, steady)
     true = placed_as(rig)
     at = np.array([0.15, 0.5, 0.85, 1.15])
-    joints = Joints(at_s=at, track=np.broadcast_to(np.arange(2), (4, 4, 2)))
-    seen = look(tracks, true, joints)
-    points = triangulate(true, seen, np.array([t.focal_px for t in tracks]))
+    joints = TrackAssignment(at_s=at, track=np.broadcast_to(np.arange(2), (4, 4, 2)))
+    seen = sample_tracks(tracks, true, joints)
+    points = triangulate_joints(true, seen, np.array([t.focal_px for t in tracks]))
     np.testing.assert_allclose(points[1], steady.xyz_mm[15], atol=1e-6)
     step = np.zeros((4, 7))
     step[2:] = [[0.03, -0.02, 0.04, 60, -40, 50, 0], [-0.02, 0.01, 0.02, -30, 40, 80, 0]]
     free = np.zeros((4, 7), bool)
     free[2:, :6] = True
-    found = solve(tracks, true.moved(step), joints, free, steps=20)
+    found = adjust_people(tracks, true.moved(step), joints, free, steps=20)
     np.testing.assert_allclose(found.placed.R, true.R, atol=1e-6)
     np.testing.assert_allclose(found.placed.t_mm, true.t_mm, atol=1e-2)
     assert (found.placed.R[:2] == true.R[:2]).all()
@@ -208,12 +214,12 @@ def test_outliers_count_less_and_do_not_move_cameras(rig, steady) -> None:
     tracks = [dataclasses.replace(t, xy=t.xy + rng.normal(0, 1 / t.focal_px, t.xy.shape)) for t in tracks]
     tracks[3].xy[:, 0, 9] += 80 / tracks[3].focal_px
     at = np.linspace(0.1, 1.2, 30)
-    joints = Joints(at_s=at, track=np.broadcast_to(np.arange(2), (4, 30, 2)))
+    joints = TrackAssignment(at_s=at, track=np.broadcast_to(np.arange(2), (4, 30, 2)))
     free = np.zeros((4, 7), bool)
     free[3, :6] = True
-    found = solve(tracks, placed_as(rig), joints, free)
-    assert found.ordinary[3, :, 0, 9].mean() < 0.1
-    assert found.ordinary[:3].mean() > 0.9
+    found = adjust_people(tracks, placed_as(rig), joints, free)
+    assert found.inlier[3, :, 0, 9].mean() < 0.1
+    assert found.inlier[:3].mean() > 0.9
     assert np.degrees(angle_rad(found.placed.R[3] @ rig[3].pose[0].T)) < 0.05
 
 
@@ -223,7 +229,9 @@ def test_tracks_of_one_person_are_joined_over_cameras(rig, still_recording) -> N
     people = group(tracks, placed_as(rig), at, np.full(4, 12.0))
     joints, who = joints_of(tracks, placed_as(rig), people, at)
     assert who.shape[1] == 2
-    found = triangulate(placed_as(rig), look(tracks, placed_as(rig), joints), np.array([t.focal_px for t in tracks]))
+    found = triangulate_joints(
+        placed_as(rig), sample_tracks(tracks, placed_as(rig), joints), np.array([t.focal_px for t in tracks])
+    )
     share = human_share(found, who, COCO17)
     assert share > 0.9
     # Two people in one camera at a time are never one person.

@@ -10,7 +10,7 @@ import pytest
 
 from core.board.observations import BoardObservations
 from core.board.pattern import Board
-from core.calibration.board.calibrate import calibrate
+from core.calibration.board.calibrate import calibrate_board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.detect_take import chosen_frames, detect_board, measured_marker
 from core.calibration.board.session_board import session_board
@@ -70,7 +70,7 @@ def test_everything_is_kept(session: Session, result: dict[str, object]) -> None
     assert folder.residuals.exists()
     report = read_json(session.layout.rig_report)
     assert report["folder"] == folder.name
-    assert report["quality"]["left_out_median_px"] < 1
+    assert report["quality"]["loco_median_px"] < 1
     assert report["accuracy"]["median_mm"]
     assert report["advice"]
     assert measured_marker(session.take("wave"), seen) == pytest.approx(90, rel=0.05) or np.isnan(
@@ -188,7 +188,7 @@ def test_real_recordings_are_predicted_from_other_cameras(
     take = ingest_videos(session, [folder], kind="board", reporter=NullReporter())
     board = Board(columns=4, rows=5, square_mm=54, marker_mm=40.5, dictionary="DICT_4X4_1000", inverted=True)
     seen = detect_board(take, board, NullReporter())
-    found = calibrate(seen, CalibrateConfig(board=board), NullReporter())
+    found = calibrate_board(seen, CalibrateConfig(board=board), NullReporter())
     assert len(found.posed) == 4
     assert len(found.prediction.of()) > 0.9 * len(seen)
     assert np.median(found.prediction.of()) <= most_px

@@ -9,17 +9,17 @@ import pytest
 
 from core.board.observations import BoardObservations
 from core.board.pattern import Board
-from core.calibration.board.calibrate import BoardCalibration, calibrate
+from core.calibration.board.calibrate import BoardCalibration, calibrate_board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.cross_validation import load_residuals, save_residuals
-from core.calibration.board.intrinsics import fit_lenses
+from core.calibration.board.intrinsics import fit_intrinsics
 from core.calibration.board.metrics import measure, measure_rig
-from core.calibration.board.report import judge
+from core.calibration.board.report import assess_board
 from core.calibration.checks import Finding, check_rig, fold_share
 from core.errors import CancelledError, CoreError
 from core.geometry.so3 import angle_rad
 from core.progress import NullReporter, RecordingReporter
-from core.synthetic.board_scene import closeups, wave
+from core.synthetic.board_scene import board_scene, closeups
 from core.synthetic.rigs import random_rig, ring_rig
 from core.types.camera import CameraRig
 
@@ -35,12 +35,12 @@ def rig() -> CameraRig:
 
 @pytest.fixture(scope="module")
 def seen(rig: CameraRig) -> BoardObservations:
-    return wave(rig, BOARD, seed=2, seconds=20, time_offset_s=LATE_S)
+    return board_scene(rig, BOARD, seed=2, seconds=20, time_offset_s=LATE_S)
 
 
 @pytest.fixture(scope="module")
 def solved(rig: CameraRig, seen: BoardObservations) -> BoardCalibration:
-    return calibrate(
+    return calibrate_board(
         seen, CalibrateConfig(board=BOARD), NullReporter(), lens_views=[closeups(rig, BOARD, seed=3, images=25)]
     )
 
@@ -82,9 +82,9 @@ def test_cameras_lenses_and_time_offsets_are_found(rig: CameraRig, solved: Board
 
 
 def test_no_time_offset_is_found_where_there_is_none(rig: CameraRig) -> None:
-    align = wave(rig, BOARD, seed=5, seconds=14)
+    align = board_scene(rig, BOARD, seed=5, seconds=14)
     known = {c.name: c.replace(R=None, t_mm=None) for c in rig}
-    found = calibrate(align, CalibrateConfig(board=BOARD, fixed_intrinsics=True), NullReporter(), known=known)
+    found = calibrate_board(align, CalibrateConfig(board=BOARD, fixed_intrinsics=True), NullReporter(), known=known)
     assert max(abs(c.time_offset_s) for c in found.rig) < 0.003
     away, turned = errors(found.rig, rig)
     assert away < 0.002
@@ -101,7 +101,7 @@ def test_errors_are_as_large_as_their_standard_errors_say(rig: CameraRig, solved
 
 
 def test_a_good_rig_is_called_good(solved: BoardCalibration, seen: BoardObservations) -> None:
-    findings = judge(measure(solved), solved.rig, seen, calibration=solved)
+    findings = assess_board(measure(solved), solved.rig, seen, calibration=solved)
     assert worst(findings) == "ok", [f.sentence for f in findings if f.level != "ok"]
     assert any(f.check == "time_offset" and "+" in f.sentence for f in findings)
 
@@ -132,7 +132,7 @@ def bad_rigs(solved: BoardCalibration) -> dict[str, CameraRig]:
 @pytest.mark.parametrize("name", ["mirrored pose", "focal length 10 % off", "moved by 5 cm", "late by 80 ms"])
 def test_bad_rigs_are_called_bad(name: str, bad_rigs: dict[str, CameraRig], seen: BoardObservations) -> None:
     bad = bad_rigs[name]
-    findings = judge(measure_rig(bad, seen), bad, seen)
+    findings = assess_board(measure_rig(bad, seen), bad, seen)
     assert worst(findings) == "wrong"
     assert any(f.level == "wrong" and f.camera == bad.names[1] for f in findings)
 
@@ -141,7 +141,7 @@ def test_exchanged_cameras_are_named(solved: BoardCalibration, seen: BoardObserv
     names = list(seen.cameras)
     names[0], names[2] = names[2], names[0]
     exchanged = dataclasses.replace(seen, cameras=tuple(names))
-    findings = judge(measure_rig(solved.rig, exchanged), solved.rig, exchanged)
+    findings = assess_board(measure_rig(solved.rig, exchanged), solved.rig, exchanged)
     assert any(f.check == "names" and names[0] in f.sentence and names[2] in f.sentence for f in findings)
 
 
@@ -150,18 +150,18 @@ def test_a_wrong_size_is_seen_where_anything_can_tell(solved: BoardCalibration, 
     a, b = rig.names[:2]
     apart = float(np.linalg.norm(rig[a].centre_mm - rig[b].centre_mm))
     told = {"distance_mm": apart * 1.06, "between": (a, b)}
-    assert worst(judge(quality, rig, seen, **told)) == "wrong"  # type: ignore[arg-type]
+    assert worst(assess_board(quality, rig, seen, **told)) == "wrong"  # type: ignore[arg-type]
     told["distance_mm"] = apart * 1.002
-    assert worst(judge(quality, rig, seen, **told)) == "ok"  # type: ignore[arg-type]
-    assert worst(judge(quality, rig, seen, marker_mm=70.0)) == "wrong"
+    assert worst(assess_board(quality, rig, seen, **told)) == "ok"  # type: ignore[arg-type]
+    assert worst(assess_board(quality, rig, seen, marker_mm=70.0)) == "wrong"
     larger = dataclasses.replace(rig, cameras=tuple(c.replace(t_mm=1.08 * c.pose[1]) for c in rig))
-    assert worst(judge(quality, rig, seen, before=larger)) == "wrong"
-    assert worst(judge(quality, rig, seen, before=rig)) == "ok"
+    assert worst(assess_board(quality, rig, seen, before=larger)) == "wrong"
+    assert worst(assess_board(quality, rig, seen, before=rig)) == "ok"
 
 
 def test_another_lens_than_was_known_is_told(solved: BoardCalibration, seen: BoardObservations) -> None:
     known = {solved.rig.names[0]: solved.rig.cameras[0].replace(K=np.diag([1.2, 1.2, 1]) @ solved.rig.cameras[0].K)}
-    findings = judge(measure(solved), solved.rig, seen, known=known)
+    findings = assess_board(measure(solved), solved.rig, seen, known=known)
     assert any(f.check == "lens" and f.level == "wrong" for f in findings)
 
 
@@ -170,10 +170,10 @@ def test_a_camera_without_views_stays_uncalibrated_and_says_why(rig: CameraRig, 
     few = np.unique(seen.frame[seen.view == 2])[:3]
     thinned = seen.where((seen.view != 2) | np.isin(seen.frame, few))
     known = {c.name: c.replace(R=None, t_mm=None) for c in rig if c.name != name}
-    found = calibrate(thinned, CalibrateConfig(board=BOARD, fixed_intrinsics=True), NullReporter(), known=known)
+    found = calibrate_board(thinned, CalibrateConfig(board=BOARD, fixed_intrinsics=True), NullReporter(), known=known)
     assert not found.rig[name].posed
     assert name in found.missing[name]
-    findings = judge(measure(found), found.rig, thinned, calibration=found)
+    findings = assess_board(measure(found), found.rig, thinned, calibration=found)
     assert any(f.check == "calibrated" and f.level == "wrong" and f.remedy for f in findings)
     explained = check_rig(found.rig).with_findings(findings)
     assert not any(f.check == "pose" and f.camera == name for f in explained.findings)
@@ -182,19 +182,19 @@ def test_a_camera_without_views_stays_uncalibrated_and_says_why(rig: CameraRig, 
 def test_nothing_seen_and_nothing_shared_are_refused(seen: BoardObservations) -> None:
     config = CalibrateConfig(board=BOARD)
     with pytest.raises(CoreError, match="not found"):
-        calibrate(seen.where(np.zeros(len(seen), bool)), config, NullReporter())
+        calibrate_board(seen.where(np.zeros(len(seen), bool)), config, NullReporter())
     alone = seen.where(seen.view == 1)
     with pytest.raises(CoreError, match="No two cameras"):
-        calibrate(alone, config, NullReporter())
+        calibrate_board(alone, config, NullReporter())
     with pytest.raises(CancelledError):
-        calibrate(seen, config, RecordingReporter(cancel_after=1))
+        calibrate_board(seen, config, RecordingReporter(cancel_after=1))
 
 
 def test_a_lens_does_not_fold_where_the_board_never_was() -> None:
     """A board kept to the middle says nothing about the corners: the lens must stay one to one up to them."""
     rig = random_rig(np.random.default_rng(3), 3, size_px=(1280, 720))
-    seen = wave(rig, BOARD, seed=8, seconds=10, room_mm=250, noise_px=0.6)
-    found = calibrate(seen, CalibrateConfig(board=BOARD), NullReporter())
+    seen = board_scene(rig, BOARD, seed=8, seconds=10, room_mm=250, noise_px=0.6)
+    found = calibrate_board(seen, CalibrateConfig(board=BOARD), NullReporter())
     assert all(fold_share(c) == 1 for c in found.rig if c.posed)
 
 
@@ -203,7 +203,7 @@ def test_a_fisheye_is_fitted() -> None:
     K = np.array([[420, 0, 650], [0, 421, 350], [0, 0, 1.0]])
     fisheye = base.replace(K=K, distortion=np.array([0.03, -0.01, 0.004, -0.001]), distortion_model="fisheye")
     views = closeups(CameraRig(cameras=(fisheye,)), BOARD, seed=1, images=30)
-    fit = fit_lenses(views, views.cameras, "fisheye")[fisheye.name]
+    fit = fit_intrinsics(views, views.cameras, "fisheye")[fisheye.name]
     assert fit.camera.K[:2] == pytest.approx(K[:2], abs=2.5)
     assert fit.rmse_px < 0.6
 
@@ -218,7 +218,7 @@ def test_observations_and_residuals_on_disk(
     assert again.cameras == seen.cameras
     assert (again.xy_px == seen.xy_px).all()
     save_residuals(path.with_name("residuals.npz"), solved.prediction, len(seen))
-    left_out = load_residuals(path.with_name("residuals.npz"))["left_out_px"]
+    left_out = load_residuals(path.with_name("residuals.npz"))["loco_px"]
     known = np.isfinite(left_out).all(1)
     assert np.median(np.linalg.norm(left_out[known], axis=1)) == pytest.approx(
         np.median(solved.prediction.of()), rel=1e-3
@@ -241,9 +241,9 @@ def test_observations_and_residuals_on_disk(
 )
 def test_other_boards_place_cameras_of_known_lenses(board: Board, rig: CameraRig) -> None:
     late = (0.0, 0.05, 0.0, -0.03)
-    seen = wave(rig, board, seed=2, seconds=25, time_offset_s=late)
+    seen = board_scene(rig, board, seed=2, seconds=25, time_offset_s=late)
     known = {c.name: c.replace(R=None, t_mm=None) for c in rig}
-    found = calibrate(seen, CalibrateConfig(board=board, fixed_intrinsics=True), NullReporter(), known=known)
+    found = calibrate_board(seen, CalibrateConfig(board=board, fixed_intrinsics=True), NullReporter(), known=known)
     away, turned = errors(found.rig, rig)
     assert away < 0.004
     assert turned < 0.3

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from core.board.pattern import Board
-from core.calibration.board.calibrate import calibrate
+from core.calibration.board.calibrate import calibrate_board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.metrics import measure
-from core.calibration.board.report import judge
+from core.calibration.board.report import assess_board
 from core.calibration.checks import check_rig
 from core.calibration.world import guessed
 from core.progress import NullReporter
-from core.synthetic.board_scene import closeups, wave
+from core.synthetic.board_scene import board_scene, closeups
 from core.synthetic.rigs import random_rig
 
 
@@ -21,12 +21,12 @@ from core.synthetic.rigs import random_rig
 def test_a_good_random_rig_is_called_good(seed: int) -> None:
     board = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
     rig = random_rig(np.random.default_rng(seed), 3 + seed % 3, size_px=(1920, 1080))
-    seen = wave(rig, board, seed=seed, seconds=30)
-    found = calibrate(
+    seen = board_scene(rig, board, seed=seed, seconds=30)
+    found = calibrate_board(
         seen, CalibrateConfig(board=board), NullReporter(), lens_views=[closeups(rig, board, seed=seed, images=30)]
     )
     way = found.solution.way
     places = (board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
     upright = guessed(found.rig, places)[0].rig(found.rig)
-    findings = [*judge(measure(found), found.rig, seen, calibration=found), *check_rig(upright).findings]
+    findings = [*assess_board(measure(found), found.rig, seen, calibration=found), *check_rig(upright).findings]
     assert [f.sentence for f in findings if f.level != "ok"] == []

@@ -106,8 +106,8 @@ def with_rig(window: MainWindow, tmp_path: Path) -> Session:
         "verdict": "Not to be used.",
         "findings": [bad],
         "quality": {
-            "left_out_px": dict(zip(rig.names, (0.5, 9.0, 0.6), strict=True)),
-            "left_out_median_px": 0.6,
+            "loco_px": dict(zip(rig.names, (0.5, 9.0, 0.6), strict=True)),
+            "loco_median_px": 0.6,
             "coverage": {name: {"cells": [[3, 0], [0, 2]], "share": 0.5, "images": 9} for name in rig.names},
             "shared_frames": [[9, 8, 8]] * 3,
             "frame_px": [0.5, 9.0],

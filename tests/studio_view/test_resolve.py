@@ -268,7 +268,7 @@ def test_left_out_errors_are_those_of_this_rig_only(tmp_path: Path) -> None:
     rig.save(session.layout.rig)
     first, second, third = rig.names
     findings = [{"check": "left out", "level": "wrong", "camera": second, "sentence": "", "remedy": ""}]
-    quality = {"left_out_px": {first: 0.5, second: 8.0, third: None}}
+    quality = {"loco_px": {first: 0.5, second: 8.0, third: None}}
     report = {"digest": session.require_rig().digest, "findings": findings, "quality": quality}
     write_json(session.layout.rig_report, report)
     found = camera_trust(session, rig)

@@ -65,7 +65,7 @@ class Cameras:
 
     def tiled(self, times: int) -> Cameras:
         """The cameras several times over."""
-        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "lens"}
+        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "distortion_model"}
         return Cameras(
             distortion_model=self.distortion_model * times,
             **{name: np.concatenate([a] * times) for name, a in arrays.items()},

@@ -28,7 +28,7 @@ from core.calibration.board.cross_validation import BLOCKS, Prediction, blocks, 
 from core.calibration.board.extrinsics import LEAST_FRAMES, BoardPoses, PairGraph, board_poses, chain, pair_graph
 from core.calibration.board.folds import CONTRADICT, copies, disagreement, joined, losses
 from core.calibration.board.initialization import initial_trajectory, numbers_of, period_of, with_numbers
-from core.calibration.board.intrinsics import LEAST_IMAGES, SOLVED, LensFit, fit_lenses, usual_lens
+from core.calibration.board.intrinsics import LEAST_IMAGES, SOLVED, IntrinsicsFit, fit_intrinsics, intrinsics_prior
 from core.calibration.checks import fold_share
 from core.errors import CoreError
 from core.geometry.so3 import mean
@@ -77,7 +77,7 @@ class BoardCalibration:
     graph: PairGraph
     solution: Solution
     prediction: Prediction
-    lenses: Mapping[str, LensFit]
+    lenses: Mapping[str, IntrinsicsFit]
     apart: tuple[str, ...]
     refined: tuple[str, ...]
     time_offset: bool
@@ -115,7 +115,7 @@ class _Setting:
     simpler: frozenset[int] = frozenset()
 
 
-def calibrate(
+def calibrate_board(
     seen: BoardObservations,
     config: CalibrateConfig,
     reporter: Reporter,
@@ -199,9 +199,9 @@ def _setting(
     config: CalibrateConfig,
     known: Mapping[str, Camera],
     lens_views: Sequence[BoardObservations],
-) -> tuple[_Setting, dict[str, LensFit], dict[str, str]]:
+) -> tuple[_Setting, dict[str, IntrinsicsFit], dict[str, str]]:
     """First lenses of all cameras: known, from recordings of their own, or from these images."""
-    fits: dict[str, LensFit] = {}
+    fits: dict[str, IntrinsicsFit] = {}
     reasons: dict[str, str] = {}
     lenses: list[Camera | None] = []
     here = np.zeros(len(seen.cameras), bool)
@@ -209,7 +209,7 @@ def _setting(
     for source in (seen, *lens_views):  # a recording of its own counts more than the common one
         for model in ("pinhole", "fisheye"):
             names = [n for n in source.cameras if n in seen.cameras and _model(config, known.get(n)) == model]
-            fits |= fit_lenses(source, names, model) if names else {}
+            fits |= fit_intrinsics(source, names, model) if names else {}
         if source is seen:
             from_here = dict(fits)
     for v, name in enumerate(seen.cameras):
@@ -225,10 +225,12 @@ def _setting(
             here[v] = fit is from_here.get(name)
             numbers[v], information[v] = numbers_of(fit.camera), fit.information
             if here[v]:  # these very images will speak for themselves
-                numbers[v], information[v] = usual_lens(size, fit.camera.distortion_model, float(fit.camera.K[0, 0]))
+                numbers[v], information[v] = intrinsics_prior(
+                    size, fit.camera.distortion_model, float(fit.camera.K[0, 0])
+                )
         else:
             lenses.append(None)
-            numbers[v], information[v] = usual_lens(size, "pinhole", float(max(size)))
+            numbers[v], information[v] = intrinsics_prior(size, "pinhole", float(max(size)))
             count = len(np.unique(seen.frame[seen.view == v]))
             reasons[name] = (
                 f"{name} saw the board in {count} images, too few for its lens."

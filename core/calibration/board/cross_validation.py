@@ -31,26 +31,26 @@ class Prediction:
         view: (N,) camera.
         frame: (N,) frame.
         row: (N,) row of the observations.
-        left_out_px: (N, 2) seen minus predicted from the other cameras; NaN where they say nothing.
-        left_out_mm: (N,) the same across the line of sight, at the board.
+        loco_px: (N, 2) seen minus predicted from the other cameras; NaN where they say nothing.
+        loco_mm: (N,) the same across the line of sight, at the board.
         fitted_px: (N, 2) seen minus the board's pose from all cameras.
     """
 
     view: I64
     frame: I64
     row: I64
-    left_out_px: F64
-    left_out_mm: F64
+    loco_px: F64
+    loco_mm: F64
     fitted_px: F64
 
     @property
     def error_px(self) -> F64:
-        """(N,) length of `left_out_px`."""
-        return np.asarray(np.linalg.norm(self.left_out_px, axis=-1))
+        """(N,) length of `loco_px`."""
+        return np.asarray(np.linalg.norm(self.loco_px, axis=-1))
 
     def of(self, view: int | None = None) -> F64:
         """Known errors in px of one camera or of all."""
-        chosen = np.isfinite(self.left_out_px[:, 0])
+        chosen = np.isfinite(self.loco_px[:, 0])
         if view is not None:
             chosen &= self.view == view
         return self.error_px[chosen]
@@ -125,8 +125,8 @@ def predict(
         view=np.repeat(images.view[:, None], shape[1], 1)[valid],
         frame=np.repeat(images.frame[:, None], shape[1], 1)[valid],
         row=images.row[valid],
-        left_out_px=left_out[valid],
-        left_out_mm=(np.linalg.norm(left_out, axis=-1) * (depth / cameras.numbers[images.view, 0])[:, None])[valid],
+        loco_px=left_out[valid],
+        loco_mm=(np.linalg.norm(left_out, axis=-1) * (depth / cameras.numbers[images.view, 0])[:, None])[valid],
         fitted_px=fitted[valid],
     )
 
@@ -163,13 +163,13 @@ def _between(at_s: F64, others_s: F64, most_s: float) -> np.ndarray:
 
 def save_residuals(path: Path, prediction: Prediction, points: int) -> None:
     """Writes what was seen minus predicted for each of the observed points: left out, and fitted, (N, 2) px each."""
-    arrays = {"left_out_px": np.full((points, 2), np.nan), "fitted_px": np.full((points, 2), np.nan)}
-    arrays["left_out_px"][prediction.row] = prediction.left_out_px
+    arrays = {"loco_px": np.full((points, 2), np.nan), "fitted_px": np.full((points, 2), np.nan)}
+    arrays["loco_px"][prediction.row] = prediction.loco_px
     arrays["fitted_px"][prediction.row] = prediction.fitted_px
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        left_out_px=arrays["left_out_px"].astype(np.float32),
+        loco_px=arrays["loco_px"].astype(np.float32),
         fitted_px=arrays["fitted_px"].astype(np.float32),
     )
     write_bytes(path, buffer.getvalue())
@@ -183,7 +183,7 @@ def load_residuals(path: Path) -> dict[str, F64]:
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: np.asarray(file[name], np.float64) for name in ("left_out_px", "fitted_px")}
+            return {name: np.asarray(file[name], np.float64) for name in ("loco_px", "fitted_px")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CoreError(f"{path} is missing or damaged: {error}.", "Calibrate again.") from error
 
@@ -216,7 +216,7 @@ def gain(before: Prediction, after: Prediction, block: I64, scale_px: float, vie
 def left_out_gain(before: Prediction, after: Prediction, scale_px: float) -> float:
     """By how much the error of left-out cameras falls from one variant to another, as a share of it."""
     known = np.isfinite(before.error_px) & np.isfinite(after.error_px)
-    loss = [float(_loss(p.left_out_px[known], scale_px).sum()) for p in (before, after)]
+    loss = [float(_loss(p.loco_px[known], scale_px).sum()) for p in (before, after)]
     return 1 - loss[1] / loss[0] if loss[0] > 0 else 0.0
 
 

@@ -35,7 +35,7 @@ _GRID = 8  # cells along the longer side of the image, for coverage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LensFit:
+class IntrinsicsFit:
     """A lens as fitted to one camera's images.
 
     Attributes:
@@ -88,7 +88,7 @@ def coverage(seen: BoardObservations, name: str, tilt_deg: F64 | None = None) ->
     )
 
 
-def usual_lens(size_px: tuple[int, int], distortion_model: DistortionModel, focal: float) -> tuple[F64, F64]:
+def intrinsics_prior(size_px: tuple[int, int], distortion_model: DistortionModel, focal: float) -> tuple[F64, F64]:
     """Numbers (12,) of a lens about which nothing is known but its focal length, and their inverse covariance."""
     width, height = size_px
     numbers = np.zeros(12)
@@ -105,9 +105,9 @@ def usual_lens(size_px: tuple[int, int], distortion_model: DistortionModel, foca
     return numbers, information
 
 
-def fit_lenses(
+def fit_intrinsics(
     seen: BoardObservations, names: Sequence[str], distortion_model: DistortionModel = "pinhole"
-) -> dict[str, LensFit]:
+) -> dict[str, IntrinsicsFit]:
     """Lenses of cameras, each from its own images (Zhang 2000, with what lenses are like as a prior).
 
     Args:
@@ -137,7 +137,7 @@ def fit_lenses(
     images, _ = renamed.apart(parts, np.zeros(len(views), np.int64))
     poses = board_poses(images, cameras)
     images, poses = images.where(poses.known), poses.where(poses.known)
-    usual = [usual_lens(c.size_px, distortion_model, float(c.K[0, 0])) for c in cameras]
+    usual = [intrinsics_prior(c.size_px, distortion_model, float(c.K[0, 0])) for c in cameras]
     prior = Prior(numbers=np.stack([n for n, _ in usual]), information=np.stack([i for _, i in usual]))
     state = Cameras(
         distortion_model=(distortion_model,) * len(views),
@@ -159,7 +159,7 @@ def fit_lenses(
     }
 
 
-def _fit(i: int, start: Camera, images: Images, solution: Solution, prior: Prior) -> LensFit | None:
+def _fit(i: int, start: Camera, images: Images, solution: Solution, prior: Prior) -> IntrinsicsFit | None:
     """One camera's part of the solution; None where it makes no sense."""
     numbers = solution.cameras.numbers[i]
     if not (np.isfinite(numbers).all() and 0.1 < numbers[0] / max(start.size_px) < 20):
@@ -174,7 +174,7 @@ def _fit(i: int, start: Camera, images: Images, solution: Solution, prior: Prior
     if len(solved) and np.isfinite(covariance).all():
         information[np.ix_(solved, solved)] = np.linalg.inv(covariance[np.ix_(solved, solved)])
     camera = with_numbers(start, numbers).replace(rmse_px=rmse)
-    return LensFit(camera=camera, information=information, images=int(mine.sum()), rmse_px=rmse)
+    return IntrinsicsFit(camera=camera, information=information, images=int(mine.sum()), rmse_px=rmse)
 
 
 def _guess(images: Images, name: str, seen: BoardObservations, distortion_model: DistortionModel) -> Camera | None:
@@ -187,7 +187,7 @@ def _guess(images: Images, name: str, seen: BoardObservations, distortion_model:
     few = dataclasses.replace(few, view=np.zeros(len(few), np.int64))
     best: tuple[float, Camera] | None = None
     for guess in _GUESSES * (0.6 if distortion_model == "fisheye" else 1.0):
-        numbers, _ = usual_lens(size, distortion_model, guess * max(size))
+        numbers, _ = intrinsics_prior(size, distortion_model, guess * max(size))
         K = np.array([[numbers[0], 0, numbers[2]], [0, numbers[1], numbers[3]], [0, 0, 1.0]])
         camera = Camera(
             name=name,

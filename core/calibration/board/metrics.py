@@ -27,11 +27,11 @@ class Quality:
 
     Attributes:
         cameras: (V,) names.
-        left_out_px: (V,) median error with which the other cameras predict the board in this one.
+        loco_px: (V,) median error with which the other cameras predict the board in this one.
         expected_px: (V,) the same from corner noise alone.
         as_delivered_px: (V,) the same with the rig as it is, which has seen these frames; half the recording, which
             held-out figures rest on, may be too little for a rig that all of it makes good.
-        left_out_mm: (V,) median error at the board.
+        loco_mm: (V,) median error at the board.
         reprojection_px: (V,) root mean square reprojection error of ordinary points.
         length_mm: (M,) sides of squares as triangulated, corner by corner.
         shared: (V, V) frames in which both cameras saw the board.
@@ -41,10 +41,10 @@ class Quality:
     """
 
     cameras: tuple[str, ...]
-    left_out_px: F64
+    loco_px: F64
     expected_px: F64
     as_delivered_px: F64
-    left_out_mm: F64
+    loco_mm: F64
     reprojection_px: F64
     length_mm: F64
     shared: I64
@@ -65,11 +65,11 @@ class Quality:
             return [round(float(v), digits) if np.isfinite(v) else None for v in values]
 
         return {
-            "left_out_px": dict(zip(self.cameras, plain(self.left_out_px), strict=True)),
-            "left_out_expected_px": dict(zip(self.cameras, plain(self.expected_px), strict=True)),
-            "left_out_mm": dict(zip(self.cameras, plain(self.left_out_mm), strict=True)),
-            "left_out_median_px": plain(np.array([self.overall_px]))[0],
-            "left_out_rms_px": plain(np.array([_rms(self.prediction.of())]))[0],
+            "loco_px": dict(zip(self.cameras, plain(self.loco_px), strict=True)),
+            "loco_expected_px": dict(zip(self.cameras, plain(self.expected_px), strict=True)),
+            "loco_mm": dict(zip(self.cameras, plain(self.loco_mm), strict=True)),
+            "loco_median_px": plain(np.array([self.overall_px]))[0],
+            "loco_rms_px": plain(np.array([_rms(self.prediction.of())]))[0],
             "reprojection_px": dict(zip(self.cameras, plain(self.reprojection_px), strict=True)),
             "square_mm": plain(np.array([np.median(self.length_mm) if len(self.length_mm) else np.nan]))[0],
             "shared_frames": self.shared.tolist(),
@@ -135,10 +135,10 @@ def _measure(
     tilt = np.degrees(np.arccos(np.clip(np.abs(poses.R[:, 0, 2, 2]), 0, 1)))
     return Quality(
         cameras=seen.cameras,
-        left_out_px=each(error, prediction.view),
+        loco_px=each(error, prediction.view),
         expected_px=each(expected.error_px, expected.view),
         as_delivered_px=each(own.error_px, own.view),
-        left_out_mm=each(prediction.left_out_mm, prediction.view),
+        loco_mm=each(prediction.loco_mm, prediction.view),
         reprojection_px=np.array([_rms(ordinary[images.view == v].ravel()) for v in range(views)]),
         length_mm=_sides(seen, images, cameras, fitted),
         shared=_shared(images, poses, views),

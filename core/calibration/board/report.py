@@ -40,7 +40,7 @@ _LITTLE, _MANY = 0.3, 0.05  # weight of a point that counts for little; share of
 _SWAP = 0.25  # share of the error that is left if two cameras are exchanged
 
 
-def judge(
+def assess_board(
     quality: Quality,
     rig: CameraRig,
     seen: BoardObservations,
@@ -91,10 +91,10 @@ def _scale(seen: BoardObservations, v: int) -> float:
 def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iterator[Finding]:
     """Each camera that the others do not predict, then in one sentence those that they do."""
     bad, good = [], []
-    error = np.fmin(quality.left_out_px, _HALF * quality.as_delivered_px)
+    error = np.fmin(quality.loco_px, _HALF * quality.as_delivered_px)
     excess = np.sqrt(np.maximum(error**2 - quality.expected_px**2, 0))
     for v, name in enumerate(quality.cameras):
-        if not np.isfinite(quality.left_out_px[v]):
+        if not np.isfinite(quality.loco_px[v]):
             continue
         noise = quality.expected_px[v] / _scale(seen, v)
         limits = (max(_EXCESS_PX[0], _NOISE[0] * noise), max(_EXCESS_PX[1], _NOISE[1] * noise))
@@ -107,13 +107,13 @@ def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iter
         yield Finding(
             check="left out",
             level=level,
-            sentence=f"{name}: the other cameras predict the board to {quality.left_out_px[v]:.1f} px"
-            f" ({quality.left_out_mm[v]:.1f} mm); corner noise alone would be {quality.expected_px[v]:.1f} px.",
+            sentence=f"{name}: the other cameras predict the board to {quality.loco_px[v]:.1f} px"
+            f" ({quality.loco_mm[v]:.1f} mm); corner noise alone would be {quality.expected_px[v]:.1f} px.",
             remedy="It moved, is late, or its lens is wrong: show it the board again, slowly, at all distances.",
             camera=name,
         )
     if good:
-        px, mm, noise_px = (v[good] for v in (quality.left_out_px, quality.left_out_mm, quality.expected_px))
+        px, mm, noise_px = (v[good] for v in (quality.loco_px, quality.loco_mm, quality.expected_px))
         who = "every camera" if len(good) == len(quality.cameras) else ", ".join(quality.cameras[v] for v in good)
         yield Finding(
             check="left out",

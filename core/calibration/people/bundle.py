@@ -19,7 +19,7 @@ from core.calibration.people.tracks import Tracks
 from core.geometry.so3 import exp, hat
 from core.types.arrays import F64, I64
 
-TURN_SHIFT, TIME_OFFSET = slice(0, 6), 6
+POSE, TIME_OFFSET = slice(0, 6), 6
 _KINK = 2.5  # residual, in units of the scale, from which on an observation counts less (Cauchy)
 _NEAR_MM = 50.0
 _USUAL_LATE_S = 0.3  # standard deviation of time offsets before anything is seen of them
@@ -30,22 +30,22 @@ _LEAST_BLOCKS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Placed:
+class CameraPoses:
     """Where cameras are, in a frame of their own.
 
     Attributes:
         R: (V, 3, 3) world to camera.
         t_mm: (V, 3).
         time_offset_s: (V,) recorded time minus true time.
-        reached: (V,) whether anything is known of the camera.
+        registered: (V,) whether anything is known of the camera.
     """
 
     R: F64
     t_mm: F64
     time_offset_s: F64
-    reached: np.ndarray
+    registered: np.ndarray
 
-    def moved(self, step: F64) -> Placed:
+    def moved(self, step: F64) -> CameraPoses:
         """Changed by (V, 7): turn, shift, time offset."""
         turn = exp(step[:, :3])
         return dataclasses.replace(
@@ -55,19 +55,19 @@ class Placed:
             time_offset_s=self.time_offset_s + step[:, 6],
         )
 
-    def with_camera(self, view: int, R: F64, t_mm: F64, time_offset_s: float) -> Placed:
+    def with_camera(self, view: int, R: F64, t_mm: F64, time_offset_s: float) -> CameraPoses:
         """With one camera placed anew."""
-        out = [self.R.copy(), self.t_mm.copy(), self.time_offset_s.copy(), self.reached.copy()]
+        out = [self.R.copy(), self.t_mm.copy(), self.time_offset_s.copy(), self.registered.copy()]
         out[0][view], out[1][view], out[2][view], out[3][view] = R, t_mm, time_offset_s, True
-        return Placed(R=out[0], t_mm=out[1], time_offset_s=out[2], reached=out[3])
+        return CameraPoses(R=out[0], t_mm=out[1], time_offset_s=out[2], registered=out[3])
 
-    def scaled(self, factor: float) -> Placed:
+    def scaled(self, factor: float) -> CameraPoses:
         """With all lengths changed."""
         return dataclasses.replace(self, t_mm=self.t_mm * factor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Joints:
+class TrackAssignment:
     """Which track of which camera shows which person at which frame.
 
     Attributes:
@@ -78,13 +78,13 @@ class Joints:
     at_s: F64
     track: I64
 
-    def where(self, frames: np.ndarray) -> Joints:
+    def where(self, frames: np.ndarray) -> TrackAssignment:
         """Some of the frames only."""
-        return Joints(at_s=self.at_s[frames], track=self.track[:, frames])
+        return TrackAssignment(at_s=self.at_s[frames], track=self.track[:, frames])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
+class TrackSamples:
     """What the cameras see of the points with the time offsets as they are now.
 
     Attributes:
@@ -99,7 +99,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Solution:
+class PeopleSolution:
     """Cameras, joints, and how well they fit.
 
     Attributes:
@@ -111,7 +111,7 @@ class Solution:
         covariance: (V, 7, 7) of turn in rad, shift in mm and time offset in s, in the gauge in which it is smallest.
     """
 
-    placed: Placed
+    placed: CameraPoses
     xyz_mm: F64
     residual_px: F64
     weight: F64
@@ -119,7 +119,7 @@ class Solution:
     covariance: F64
 
     @property
-    def ordinary(self) -> np.ndarray:
+    def inlier(self) -> np.ndarray:
         """(V, M, G, J) bool, observations that are no outliers."""
         return np.asarray(self.weight > 0.25)
 
@@ -127,28 +127,28 @@ class Solution:
     def inlier_share(self) -> F64:
         """(V,) share of inliers among a camera's joints, 0 where it shows none."""
         seen = np.isfinite(self.residual_px).sum((1, 2, 3))
-        return np.asarray(self.ordinary.sum((1, 2, 3)) / np.maximum(seen, 1))
+        return np.asarray(self.inlier.sum((1, 2, 3)) / np.maximum(seen, 1))
 
     @property
-    def sure_mm(self) -> F64:
+    def agreed_mm(self) -> F64:
         """(M, G, J, 3) joints on which two cameras agree, NaN elsewhere."""
-        return np.where((self.ordinary.sum(0) >= 2)[..., None], self.xyz_mm, np.nan)
+        return np.where((self.inlier.sum(0) >= 2)[..., None], self.xyz_mm, np.nan)
 
 
-def look(tracks: Sequence[Tracks], placed: Placed, joints: Joints) -> Seen:
-    """Reads the tracks at the frames, each camera as late as it is; cameras that are not reached see nothing."""
+def sample_tracks(tracks: Sequence[Tracks], placed: CameraPoses, joints: TrackAssignment) -> TrackSamples:
+    """Reads the tracks at the frames, each camera as late as it is; cameras that are not registered see nothing."""
     samples = [
-        t.sample(joints.at_s + placed.time_offset_s[v], np.where(placed.reached[v], joints.track[v], -1))
+        t.sample(joints.at_s + placed.time_offset_s[v], np.where(placed.registered[v], joints.track[v], -1))
         for v, t in enumerate(tracks)
     ]
-    return Seen(
+    return TrackSamples(
         xy=np.stack([np.nan_to_num(s.xy) for s in samples]),
         velocity=np.stack([s.velocity for s in samples]),
         information=np.stack([s.information for s in samples]),
     )
 
 
-def triangulate(placed: Placed, seen: Seen, focal_px: F64, weight: F64 | None = None) -> F64:
+def triangulate_joints(placed: CameraPoses, seen: TrackSamples, focal_px: F64, weight: F64 | None = None) -> F64:
     """(M, G, J, 3) points that lie nearest to all rays in pixels; NaN with fewer than two, or behind a camera."""
     info = seen.information if weight is None else seen.information * weight
     used = info > 0
@@ -171,22 +171,28 @@ def triangulate(placed: Placed, seen: Seen, focal_px: F64, weight: F64 | None = 
     return np.where(good[..., None], xyz, np.nan)
 
 
-def solve(
-    tracks: Sequence[Tracks], start: Placed, joints: Joints, free: np.ndarray, *, steps: int = 12, loose: bool = False
-) -> Solution:
+def adjust_people(
+    tracks: Sequence[Tracks],
+    start: CameraPoses,
+    joints: TrackAssignment,
+    free: np.ndarray,
+    *,
+    steps: int = 12,
+    coarse: bool = False,
+) -> PeopleSolution:
     """Levenberg-Marquardt over cameras, time offsets and points, with Cauchy's loss.
 
     Args:
         tracks: (V,) people in each camera.
-        start: First places; cameras that are not reached take no part.
+        start: First places; cameras that are not registered take no part.
         joints: Who is where.
         free: (V, 7) what may change: turn, shift, time offset.
         steps: At most.
-        loose: Whether to stop early, for a place that is refined later.
+        coarse: Whether to stop early, for a place that is refined later.
     """
     focal = np.array([t.focal_px for t in tracks])
-    placed, seen = start, look(tracks, start, joints)
-    xyz = triangulate(placed, seen, focal)
+    placed, seen = start, sample_tracks(tracks, start, joints)
+    xyz = triangulate_joints(placed, seen, focal)
     sigma = np.inf
     damping = 1e-3
     for step in range(steps):
@@ -197,7 +203,7 @@ def solve(
         for _ in range(6):
             change, move = system.step(damping)
             trial = placed.moved(change)
-            trial_seen = look(tracks, trial, joints)
+            trial_seen = sample_tracks(tracks, trial, joints)
             trial_xyz = np.asarray(xyz + move)
             # The cost is compared on what is seen with the time offsets before and after, each per observation.
             after = _System.of(trial, trial_seen, trial_xyz, focal, free, system.sigma).cost
@@ -208,14 +214,14 @@ def solve(
         if not accepted:
             break
         placed, seen, xyz = trial, trial_seen, trial_xyz
-        fresh = triangulate(placed, seen, focal, system.weight)
+        fresh = triangulate_joints(placed, seen, focal, system.weight)
         xyz = np.where(np.isfinite(xyz), xyz, fresh)
         damping = max(damping / 6, 1e-7)
-        if before - after < (1e-3 if loose else 1e-5) * before:
+        if before - after < (1e-3 if coarse else 1e-5) * before:
             break
     system = _System.of(placed, seen, xyz, focal, free, np.inf)
     residual = np.where(system.used, np.linalg.norm(system.residual, axis=-1), np.nan)
-    return Solution(
+    return PeopleSolution(
         placed=placed,
         xyz_mm=xyz,
         residual_px=residual,
@@ -252,7 +258,9 @@ class _System:
     free: np.ndarray
 
     @classmethod
-    def of(cls, placed: Placed, seen: Seen, xyz: F64, focal: F64, free: np.ndarray, sigma: float) -> _System:
+    def of(
+        cls, placed: CameraPoses, seen: TrackSamples, xyz: F64, focal: F64, free: np.ndarray, sigma: float
+    ) -> _System:
         """Linearises around a state; `sigma` is measured when it is infinite."""
         V = len(focal)
         points = np.nan_to_num(xyz).reshape(-1, 3)

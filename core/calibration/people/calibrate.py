@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.checks import Finding
-from core.calibration.people.bundle import TIME_OFFSET, Joints, Placed, Solution
+from core.calibration.people.bundle import TIME_OFFSET, CameraPoses, PeopleSolution, TrackAssignment
 from core.calibration.people.config import USUAL_STATURE_MM, PeopleConfig
 from core.calibration.people.findings import Measured, judge
 from core.calibration.people.moved import find_moved
@@ -93,7 +93,7 @@ def calibrate_from_people(
     """
     work = Placing.of(lenses, poses2d, time_s, config or PeopleConfig(), reporter or NullReporter())
     placed = work.place_all()
-    joints, who, solution = work.refine(placed, work.everyone(placed.reached))
+    joints, who, solution = work.refine(placed, work.everyone(placed.registered))
     return _first_rig(work, joints, who, solution)
 
 
@@ -123,7 +123,7 @@ def repair_from_people(
         rig[name]  # raises where there is no such camera
     work = Placing.of(rig, poses2d, time_s, config or PeopleConfig(), reporter or NullReporter())
     old = work.as_in_rig()
-    at = np.array([c.name in moved for c in rig]) | ~old.reached
+    at = np.array([c.name in moved for c in rig]) | ~old.registered
     if not moved and not at.any():
         at = find_moved(work, old)
     if not at.any():
@@ -136,45 +136,45 @@ def repair_from_people(
             "Fewer than two cameras have stayed where they were.",
             "Calibrate all cameras anew, from people or from a board.",
         )
-    fixed = dataclasses.replace(old, reached=old.reached & ~at)
-    placed = work.grow(fixed, fixed.reached, old)
+    fixed = dataclasses.replace(old, registered=old.registered & ~at)
+    placed = work.grow(fixed, fixed.registered, old)
     # A camera that was moved a little may be found from where it was, though no resection has fitted well enough.
     placed = dataclasses.replace(
         placed,
-        R=np.where(placed.reached[:, None, None], placed.R, old.R),
-        t_mm=np.where(placed.reached[:, None], placed.t_mm, old.t_mm),
-        reached=placed.reached | old.reached,
+        R=np.where(placed.registered[:, None, None], placed.R, old.R),
+        t_mm=np.where(placed.registered[:, None], placed.t_mm, old.t_mm),
+        registered=placed.registered | old.registered,
     )
     while True:
-        free = work.everyone(placed.reached & at)
-        free[placed.reached & at, TIME_OFFSET] = work.config.time_offset
+        free = work.everyone(placed.registered & at)
+        free[placed.registered & at, TIME_OFFSET] = work.config.time_offset
         joints, who, solution = work.refine(placed, free, (4.0, 2.0, 1.5))
-        lost = placed.reached & at & (solution.inlier_share < _LEAST_INLIERS)
+        lost = placed.registered & at & (solution.inlier_share < _LEAST_INLIERS)
         if not lost.any():
             break
-        placed = dataclasses.replace(placed, reached=placed.reached & ~lost)
+        placed = dataclasses.replace(placed, registered=placed.registered & ~lost)
     return _repaired(work, rig, at, joints, who, solution)
 
 
-def _first_rig(work: Placing, joints: Joints, who: I64, solution: Solution) -> PeopleCalibration:
+def _first_rig(work: Placing, joints: TrackAssignment, who: I64, solution: PeopleSolution) -> PeopleCalibration:
     """The world frame and what there is to say about a rig that was made from nothing."""
     placed = solution.placed
-    if work.config.time_offset and placed.reached.any():
+    if work.config.time_offset and placed.registered.any():
         placed = dataclasses.replace(
-            placed, time_offset_s=placed.time_offset_s - np.median(placed.time_offset_s[placed.reached])
+            placed, time_offset_s=placed.time_offset_s - np.median(placed.time_offset_s[placed.registered])
         )
-    local = _rig(work.lenses, placed, placed.reached)
-    sure = solution.sure_mm
+    local = _rig(work.lenses, placed, placed.registered)
+    sure = solution.agreed_mm
     world = world_of(local, sure, who, work.skeleton)
     scale, words = _scale(work.config, local, world)
     change = dataclasses.replace(world.change, scale=scale)
     rig = change.rig(local)
     rig = dataclasses.replace(rig, source=f"Calibrated from people walking. {words} {world.remark}")
-    missing = {name: _reason(work, v) for v, name in enumerate(work.lenses.names) if not placed.reached[v]}
+    missing = {name: _reason(work, v) for v, name in enumerate(work.lenses.names) if not placed.registered[v]}
     return _result(
         work,
         rig,
-        placed.reached,
+        placed.registered,
         solution,
         joints,
         who,
@@ -187,27 +187,27 @@ def _first_rig(work: Placing, joints: Joints, who: I64, solution: Solution) -> P
 
 
 def _repaired(
-    work: Placing, rig: CameraRig, moved: np.ndarray, joints: Joints, who: I64, solution: Solution
+    work: Placing, rig: CameraRig, moved: np.ndarray, joints: TrackAssignment, who: I64, solution: PeopleSolution
 ) -> PeopleCalibration:
     """What there is to say about a rig of which some cameras were placed anew."""
     placed = solution.placed
-    fresh = _rig(work.lenses, placed, placed.reached & moved)
+    fresh = _rig(work.lenses, placed, placed.registered & moved)
     cameras = tuple(fresh[v] if moved[v] else rig[v] for v in range(len(rig)))
     names = [n for v, n in enumerate(rig.names) if moved[v]]
-    solved = [n for v, n in enumerate(rig.names) if moved[v] and placed.reached[v]]
+    solved = [n for v, n in enumerate(rig.names) if moved[v] and placed.registered[v]]
     words = f"Placed anew from people walking: {', '.join(solved) or 'none'}; the other cameras stayed as they were."
     out = CameraRig(cameras=cameras, created=rig.created, source=f"{rig.source} {words}".strip())
     missing = {n: _reason(work, work.lenses.names.index(n)) for n in names if n not in solved}
-    sure = solution.sure_mm
+    sure = solution.agreed_mm
     posed = CameraRig(cameras=tuple(c for c in cameras if c.posed))
     try:
         world = world_of(posed, sure, who, work.skeleton)
     except CoreError:
         world = None  # people seen in part only: enough to place a camera in a world that is known
-    return _result(work, out, placed.reached & moved, solution, joints, who, sure, 1.0, world, missing, (words,))
+    return _result(work, out, placed.registered & moved, solution, joints, who, sure, 1.0, world, missing, (words,))
 
 
-def _rig(lenses: CameraRig, placed: Placed, views: np.ndarray) -> CameraRig:
+def _rig(lenses: CameraRig, placed: CameraPoses, views: np.ndarray) -> CameraRig:
     cameras = [
         c.replace(R=placed.R[v], t_mm=placed.t_mm[v], time_offset_s=float(placed.time_offset_s[v]), rmse_px=None)
         if views[v]
@@ -253,8 +253,8 @@ def _result(
     work: Placing,
     rig: CameraRig,
     solved: np.ndarray,
-    solution: Solution,
-    joints: Joints,
+    solution: PeopleSolution,
+    joints: TrackAssignment,
     who: I64,
     xyz_mm: F64,
     scale: float,
@@ -267,12 +267,12 @@ def _result(
     covariance = {n: solution.covariance[rig.names.index(n)] for n in names}
     seen = np.isfinite(solution.residual_px)
     share = {
-        n: float(solution.ordinary[v].sum() / max(seen[v].sum(), 1)) for v, n in enumerate(rig.names) if rig[n].posed
+        n: float(solution.inlier[v].sum() / max(seen[v].sum(), 1)) for v, n in enumerate(rig.names) if rig[n].posed
     }
     rms = {
-        n: float(np.sqrt(np.mean(solution.residual_px[v][solution.ordinary[v]] ** 2)))
+        n: float(np.sqrt(np.mean(solution.residual_px[v][solution.inlier[v]] ** 2)))
         for v, n in enumerate(rig.names)
-        if solved[v] and solution.ordinary[v].any()
+        if solved[v] and solution.inlier[v].any()
     }
     cameras = tuple(c.replace(rmse_px=round(rms[c.name], 3)) if c.name in rms else c for c in rig)
     rig = dataclasses.replace(rig, cameras=cameras)
@@ -286,7 +286,7 @@ def _result(
         noise_px=solution.sigma_px,
         inlier_share=share,
         joint_share={
-            name: float(solution.ordinary[..., j].sum() / max(seen[..., j].sum(), 1))
+            name: float(solution.inlier[..., j].sum() / max(seen[..., j].sum(), 1))
             for j, name in enumerate(work.skeleton.joints)
         },
         time_s=joints.at_s,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.people.bundle import Joints, Placed
+from core.calibration.people.bundle import CameraPoses, TrackAssignment
 from core.calibration.people.tracks import Sampled, Tracks
 from core.geometry.so3 import hat
 from core.types.arrays import F64, I64
@@ -273,7 +273,7 @@ class People:
 
 
 def group(
-    tracks: Sequence[Tracks], placed: Placed, at_s: F64, tolerance_px: F64, views: np.ndarray | None = None
+    tracks: Sequence[Tracks], placed: CameraPoses, at_s: F64, tolerance_px: F64, views: np.ndarray | None = None
 ) -> People:
     """Joins tracks of placed cameras into persons, those that agree best first.
 
@@ -288,7 +288,7 @@ def group(
         views: (V,) bool, cameras to join; all that are placed when None.
     """
     V = len(tracks)
-    use = placed.reached if views is None else placed.reached & views
+    use = placed.registered if views is None else placed.registered & views
     counts = [t.count if use[v] else 0 for v, t in enumerate(tracks)]
     offset = np.concatenate([[0], np.cumsum(counts)])
     total = int(offset[-1])
@@ -358,7 +358,7 @@ def _agglomerate(score: F64, shared: F64, conflict: np.ndarray) -> I64:
     return out
 
 
-def joints_of(tracks: Sequence[Tracks], placed: Placed, people: People, at_s: F64) -> tuple[Joints, I64]:
+def joints_of(tracks: Sequence[Tracks], placed: CameraPoses, people: People, at_s: F64) -> tuple[TrackAssignment, I64]:
     """The tracks to read at every frame, and (M, G) who they show, -1 for nobody.
 
     People who are there at different times share a column.
@@ -366,7 +366,7 @@ def joints_of(tracks: Sequence[Tracks], placed: Placed, people: People, at_s: F6
     V, M = len(tracks), len(at_s)
     table = np.full((V, M, max(people.count, 0)), -1)
     for v, t in enumerate(tracks):
-        if not placed.reached[v] or not t.count:
+        if not placed.registered[v] or not t.count:
             continue
         span = t.span_s - placed.time_offset_s[v]
         margin = 0.5 * t.reach_s
@@ -379,4 +379,4 @@ def joints_of(tracks: Sequence[Tracks], placed: Placed, people: People, at_s: F6
     order = np.argsort(~there, axis=1, kind="stable")[:, :most]
     who = np.where(np.take_along_axis(there, order, 1), order, -1)
     picked = np.take_along_axis(table, np.broadcast_to(order, (V, *order.shape)), 2)
-    return Joints(at_s=at_s, track=np.where(who >= 0, picked, -1)), who
+    return TrackAssignment(at_s=at_s, track=np.where(who >= 0, picked, -1)), who

@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 
-from core.calibration.people.bundle import TIME_OFFSET, TURN_SHIFT, Placed, Solution, solve
+from core.calibration.people.bundle import POSE, TIME_OFFSET, CameraPoses, PeopleSolution, adjust_people
 from core.calibration.people.matching import all_tracks, epipolar_px, essential
 from core.calibration.people.placing import COMPARED, Placing, spread
 from core.errors import CoreError
@@ -19,7 +19,7 @@ _MOVED_NOISE = 1.5  # of the usual error of a joint by which people seem shifted
 _LEAST_SHARED = 24  # joints that two tracks must share to be compared
 
 
-def find_moved(placing: Placing, old: Placed) -> np.ndarray:
+def find_moved(placing: Placing, old: CameraPoses) -> np.ndarray:
     """(V,) cameras that disagree with the others as they are in the rig.
 
     Raises:
@@ -30,14 +30,14 @@ def find_moved(placing: Placing, old: Placed) -> np.ndarray:
         raise CoreError("With two cameras it cannot be told which one moved.", "Name the camera that was moved.")
     moved = _far_off(placing, old)
     while (~moved).sum() > 2:
-        found = _slightly_off(placing, dataclasses.replace(old, reached=old.reached & ~moved))
+        found = _slightly_off(placing, dataclasses.replace(old, registered=old.registered & ~moved))
         if found is None:
             break
         moved[found] = True
     return moved
 
 
-def _far_off(placing: Placing, old: Placed) -> np.ndarray:
+def _far_off(placing: Placing, old: CameraPoses) -> np.ndarray:
     """(V,) cameras whose epipolar lines miss people by far more than those of the others."""
     apart = disagreement_px(placing, old)
     moved = np.zeros(len(placing.lenses), bool)
@@ -55,25 +55,25 @@ def _far_off(placing: Placing, old: Placed) -> np.ndarray:
     return moved
 
 
-def _slightly_off(placing: Placing, old: Placed) -> int | None:
+def _slightly_off(placing: Placing, old: CameraPoses) -> int | None:
     """The camera with which people fit best if it alone may move, where that moves its image by enough."""
     at = spread(placing.at_s, COMPARED)
     _, joints, who = placing.matched(old, at, 4.0)
     if not who.size:
         return None
-    sigma = solve(placing.tracks, old, joints, placing.everyone(old.reached), steps=8).sigma_px
-    best: tuple[float, int, Solution] | None = None
-    for v in np.flatnonzero(old.reached).tolist():
+    sigma = adjust_people(placing.tracks, old, joints, placing.everyone(old.registered), steps=8).sigma_px
+    best: tuple[float, int, PeopleSolution] | None = None
+    for v in np.flatnonzero(old.registered).tolist():
         check(placing.reporter)
         free = np.zeros((len(placing.lenses), 7), bool)
-        free[v, TURN_SHIFT], free[v, TIME_OFFSET] = True, placing.config.time_offset
-        solution = solve(placing.tracks, old, joints, free, steps=10)
+        free[v, POSE], free[v, TIME_OFFSET] = True, placing.config.time_offset
+        solution = adjust_people(placing.tracks, old, joints, free, steps=10)
         loss = float(np.nanmean(np.log1p((solution.residual_px / (2.5 * sigma)) ** 2)))
         if best is None or loss < best[0]:
             best = loss, v, solution
     assert best is not None
     _, view, solution = best
-    points = solution.sure_mm.reshape(-1, 3)
+    points = solution.agreed_mm.reshape(-1, 3)
     points = points[np.isfinite(points).all(1)]
     if not len(points):
         return None
@@ -85,14 +85,14 @@ def _slightly_off(placing: Placing, old: Placed) -> int | None:
     return view if shift_px > max(_MOVED_PX * max(placing.lenses[view].size_px), _MOVED_NOISE * sigma) else None
 
 
-def disagreement_px(placing: Placing, placed: Placed) -> F64:
+def disagreement_px(placing: Placing, placed: CameraPoses) -> F64:
     """(V, V) median epipolar distance between cameras, px, each track with the one that fits best; NaN without."""
     V = len(placing.lenses)
     at = spread(placing.at_s, COMPARED)
     samples = [all_tracks(t, at + placed.time_offset_s[v]) for v, t in enumerate(placing.tracks)]
     out = np.full((V, V), np.nan)
     for i, j in itertools.combinations(range(V), 2):
-        if not (placed.reached[i] and placed.reached[j]):
+        if not (placed.registered[i] and placed.registered[j]):
             continue
         R = placed.R[j] @ placed.R[i].T
         E = essential(R, placed.t_mm[j] - R @ placed.t_mm[i])

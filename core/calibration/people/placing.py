@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.calibration.people.bundle import TIME_OFFSET, TURN_SHIFT, Joints, Placed, Solution, solve
+from core.calibration.people.bundle import (
+    POSE,
+    TIME_OFFSET,
+    CameraPoses,
+    PeopleSolution,
+    TrackAssignment,
+    adjust_people,
+)
 from core.calibration.people.config import USUAL_STATURE_MM, PeopleConfig
 from core.calibration.people.matching import LAGS_S, Guess, People, group, joints_of, resect, seed
 from core.calibration.people.tracks import Tracks, follow
@@ -104,19 +111,22 @@ class Placing:
             reporter=reporter,
         )
 
-    def nowhere(self) -> Placed:
+    def nowhere(self) -> CameraPoses:
         """No camera placed."""
         V = len(self.lenses)
-        return Placed(
-            R=np.tile(np.eye(3), (V, 1, 1)), t_mm=np.zeros((V, 3)), time_offset_s=np.zeros(V), reached=np.zeros(V, bool)
+        return CameraPoses(
+            R=np.tile(np.eye(3), (V, 1, 1)),
+            t_mm=np.zeros((V, 3)),
+            time_offset_s=np.zeros(V),
+            registered=np.zeros(V, bool),
         )
 
-    def pair(self, first: int, second: int, guess: Guess) -> Placed:
+    def pair(self, first: int, second: int, guess: Guess) -> CameraPoses:
         """Two cameras, some metres apart as they mostly are."""
         placed = self.nowhere().with_camera(first, np.eye(3), np.zeros(3), 0.0)
         return placed.with_camera(second, guess.R, _APART_MM * guess.t_mm, guess.time_offset_s)
 
-    def as_in_rig(self) -> Placed:
+    def as_in_rig(self) -> CameraPoses:
         """The cameras that have a pose, as they are."""
         placed = self.nowhere()
         for v, camera in enumerate(self.lenses):
@@ -127,21 +137,21 @@ class Placing:
     def everyone(self, views: np.ndarray) -> np.ndarray:
         """(V, 7) what is free: poses of these cameras, and their time offsets but for the first one's."""
         free = np.zeros((len(self.lenses), 7), bool)
-        free[views, TURN_SHIFT] = True
+        free[views, POSE] = True
         if self.config.time_offset:
             free[np.flatnonzero(views)[1:], TIME_OFFSET] = True
         return free
 
-    def matched(self, placed: Placed, at_s: F64, tolerance: float = 1.0) -> tuple[People, Joints, I64]:
+    def matched(self, placed: CameraPoses, at_s: F64, tolerance: float = 1.0) -> tuple[People, TrackAssignment, I64]:
         """People as the placed cameras agree on them."""
         people = group(self.tracks, placed, spread(self.at_s, COMPARED), tolerance * self.tolerance_px)
         joints, who = joints_of(self.tracks, placed, people, at_s)
         return people, joints, who
 
-    def place_all(self) -> Placed:
+    def place_all(self) -> CameraPoses:
         """First places of all cameras, from the pairs that agree best."""
         guesses = self._seeds()
-        best: tuple[tuple[int, float], Placed] | None = None
+        best: tuple[tuple[int, float], CameraPoses] | None = None
         for n, (i, j, guess) in enumerate(guesses[:_MOST_TRIED]):
             check(self.reporter)
             self.reporter.progress(1 + n / _MOST_TRIED, 3, "Placing cameras")
@@ -150,10 +160,10 @@ class Placing:
             except CoreError:
                 continue
             fit, bodies = self._fit(placed), self._bodies(placed)
-            key = (int(placed.reached.sum()), fit * bodies**2)
+            key = (int(placed.registered.sum()), fit * bodies**2)
             if best is None or key > best[0]:
                 best = key, placed
-            if placed.reached.all() and fit > _GOOD_FIT and bodies > _GOOD_BODIES:
+            if placed.registered.all() and fit > _GOOD_FIT and bodies > _GOOD_BODIES:
                 break
         if best is None:
             raise CoreError(
@@ -162,19 +172,19 @@ class Placing:
             )
         return best[1]
 
-    def _fit(self, placed: Placed) -> float:
+    def _fit(self, placed: CameraPoses) -> float:
         """How far the tracks of all pairs of cameras agree, 0 to 1."""
         people, _, _ = self.matched(placed, self.at_s[:0])
         known = np.isfinite(people.agreement)
         return float(np.average(people.agreement[known], weights=people.shared[known])) if known.any() else 0.0
 
-    def _bodies(self, placed: Placed) -> float:
+    def _bodies(self, placed: CameraPoses) -> float:
         """How human the people are that the placed cameras see, 0 to 1."""
         _, joints, who = self.matched(placed, spread(self.at_s, _FEW_FRAMES), 2.0)
         if not who.size:
             return 0.0
         still = np.zeros((len(self.lenses), 7), bool)
-        return human_share(solve(self.tracks, placed, joints, still, steps=1).sure_mm, who, self.skeleton)
+        return human_share(adjust_people(self.tracks, placed, joints, still, steps=1).agreed_mm, who, self.skeleton)
 
     def _seeds(self) -> list[tuple[int, int, Guess]]:
         """Pairs of cameras and how they might stand to each other, the most promising first."""
@@ -197,7 +207,7 @@ class Placing:
         found.sort(key=lambda f: -f[0])
         return [f[1:] for f in found]
 
-    def grow(self, placed: Placed, fixed: np.ndarray, former: Placed | None = None) -> Placed:
+    def grow(self, placed: CameraPoses, fixed: np.ndarray, former: CameraPoses | None = None) -> CameraPoses:
         """Adds cameras one by one, the one that fits best first, and adjusts after each.
 
         Args:
@@ -216,8 +226,8 @@ class Placing:
             _, joints, who = self.matched(placed, at, 2.0)
             if not who.size or (who >= 0).sum() < _LEAST_FRAMES:
                 raise CoreError("The cameras agree on nobody.", "Film people where several cameras see them.")
-            free = self.everyone(placed.reached & ~fixed)
-            solution = solve(self.tracks, placed, joints, free, steps=8, loose=True)
+            free = self.everyone(placed.registered & ~fixed)
+            solution = adjust_people(self.tracks, placed, joints, free, steps=8, coarse=True)
             placed, xyz = solution.placed, solution.xyz_mm
             if not np.isfinite(size):
                 size = mean_stature_mm(xyz, who, self.skeleton)
@@ -225,12 +235,12 @@ class Placing:
                     raise CoreError("Nobody is seen whole.", "Film people from head to foot.")
                 # Lengths near millimetres keep what is near and far apart meaningful.
                 placed, xyz = placed.scaled(USUAL_STATURE_MM / size), xyz * (USUAL_STATURE_MM / size)
-            good = np.where((solution.ordinary.sum(0) >= 2)[..., None], xyz, np.nan)
+            good = np.where((solution.inlier.sum(0) >= 2)[..., None], xyz, np.nan)
             guesses: dict[int, Guess] = {}
-            for v in np.flatnonzero(~placed.reached).tolist():
+            for v in np.flatnonzero(~placed.registered).tolist():
                 check(self.reporter)
                 hint = None
-                if former is not None and former.reached[v]:
+                if former is not None and former.registered[v]:
                     hint = former.R[v], former.t_mm[v], float(former.time_offset_s[v])
                 guess = resect(self.tracks[v], at, good, float(self.tolerance_px[v]), self.rng, hint, lags)
                 if guess is not None and guess.share >= _LEAST_SHARE:
@@ -241,24 +251,26 @@ class Placing:
             placed = placed.with_camera(view, best.R, best.t_mm, best.time_offset_s)
 
     def refine(
-        self, placed: Placed, free: np.ndarray, tolerances: Sequence[float] = (2.0, 1.5)
-    ) -> tuple[Joints, I64, Solution]:
+        self, placed: CameraPoses, free: np.ndarray, tolerances: Sequence[float] = (2.0, 1.5)
+    ) -> tuple[TrackAssignment, I64, PeopleSolution]:
         """The adjustment with all frames, people matched anew in between; time offsets are dropped where there are none."""
         for n, tolerance in enumerate(tolerances):
             check(self.reporter)
             self.reporter.progress(2 + n / len(tolerances), 3, "Adjusting cameras")
             _, joints, who = self.matched(placed, self.at_s, tolerance)
-            solution = solve(self.tracks, placed, joints, free)
+            solution = adjust_people(self.tracks, placed, joints, free)
             placed = solution.placed
         late = free[:, TIME_OFFSET]
         usual = (
-            float(np.median(placed.time_offset_s[placed.reached & ~late])) if (placed.reached & ~late).any() else 0.0
+            float(np.median(placed.time_offset_s[placed.registered & ~late]))
+            if (placed.registered & ~late).any()
+            else 0.0
         )
         sd = np.sqrt(solution.covariance[:, TIME_OFFSET, TIME_OFFSET])
         if late.any() and (np.abs(placed.time_offset_s[late] - usual) < _CERTAIN * sd[late]).all():
             free, time_offset = free.copy(), placed.time_offset_s.copy()
             free[:, TIME_OFFSET], time_offset[late] = False, usual
-            again = solve(self.tracks, dataclasses.replace(placed, time_offset_s=time_offset), joints, free)
+            again = adjust_people(self.tracks, dataclasses.replace(placed, time_offset_s=time_offset), joints, free)
             # What the time offsets' errors were is still worth telling.
             covariance = again.covariance.copy()
             covariance[:, TIME_OFFSET, TIME_OFFSET] = sd**2

@@ -17,7 +17,7 @@ from core.board.sheet import printed, size_mm
 from core.capture.source import Shot
 from core.errors import CoreError
 from core.geometry import project
-from core.synthetic.board_scene import carried
+from core.synthetic.board_scene import board_motion
 from core.synthetic.rigs import camera
 from core.types.arrays import F64, U8
 from core.types.camera import Camera, CameraRig
@@ -58,7 +58,7 @@ class DemoCameras:
         self.board, self.rig = board, demo_rig(board)
         self._printed, size = printed(board), size_mm(board)[0] / _WIDE_MM
         way = np.random.default_rng(seed)
-        self._way = carried(self.rig, way, _SECONDS, speed_mm=350 * size, room_mm=450 * size)
+        self._way = board_motion(self.rig, way, _SECONDS, speed_mm=350 * size, room_mm=450 * size)
         self._start_ns = time.monotonic_ns()
 
     def open(self, name: str) -> DemoCamera:

@@ -174,7 +174,7 @@ def _camera_row(camera: Camera, found: BoardResults | None) -> tuple[str, ...]:
     else:
         where = high = "no pose"
     error = f"{camera.rmse_px:.2f} px" if camera.rmse_px is not None else "–"
-    left_out = found.left_out_px.get(camera.name) if found is not None else None
+    left_out = found.loco_px.get(camera.name) if found is not None else None
     predicted = f"{left_out:.2f} px" if left_out is not None else "–"
     late = found.time_offset.get(camera.name, "–") if found is not None else "–"
     if late == "–" and camera.time_offset_s:

@@ -37,7 +37,7 @@ class BoardResults:
         shared: (V, V) frames.
         advice: What to show next.
         summary: One line of figures.
-        left_out_px: By camera.
+        loco_px: By camera.
         time offset: By camera, time offset and its error, in words.
         frame_px: (T,) error of each frame, NaN where unknown.
     """
@@ -49,7 +49,7 @@ class BoardResults:
     shared: I64
     advice: str
     summary: str
-    left_out_px: dict[str, float | None]
+    loco_px: dict[str, float | None]
     time_offset: dict[str, str]
     frame_px: F64
 
@@ -78,9 +78,9 @@ def results(session: Session) -> BoardResults | None:
     if not isinstance(report, dict) or "quality" not in report:
         return None
     try:
-        quality, names = report["quality"], tuple(str(n) for n in report["quality"]["left_out_px"])
+        quality, names = report["quality"], tuple(str(n) for n in report["quality"]["loco_px"])
         covered = [quality["coverage"][n] for n in names]
-        median = quality["left_out_median_px"]
+        median = quality["loco_median_px"]
         late = report.get("time_offset_ms", {})
         return BoardResults(
             folder=str(report.get("folder", "")),
@@ -90,7 +90,7 @@ def results(session: Session) -> BoardResults | None:
             shared=np.asarray(quality["shared_frames"], np.int64),
             advice=str(report.get("advice", "")),
             summary=_summary(quality, median),
-            left_out_px={n: quality["left_out_px"][n] for n in names},
+            loco_px={n: quality["loco_px"][n] for n in names},
             time_offset={n: f"{v['time_offset']:+.0f} ± {v['error']:.0f} ms" for n, v in late.items()},
             frame_px=np.array([np.nan if e is None else float(e) for e in quality["frame_px"]]),
         )
@@ -119,7 +119,7 @@ class Residuals:
     def __init__(self, session: Session, folder: str) -> None:
         layout = session.layout.calibration(folder)
         self.seen = BoardObservations.load(layout.observations)
-        self.left_out_px = load_residuals(layout.residuals)["left_out_px"]
+        self.loco_px = load_residuals(layout.residuals)["loco_px"]
         name = self.seen.source.removeprefix("take ")
         self.take: Take | None = session.take(name) if name in session.take_names() else None
 
@@ -144,7 +144,7 @@ class Residuals:
         with VideoReader(self.take.video_path(camera), self.take.camera(camera).rotation_deg) as video:
             shown = to_image(video.read(index))
         mine = (self.seen.view == v) & (self.seen.frame == frame)
-        at, off = self.seen.xy_px[mine], self.left_out_px[mine]
+        at, off = self.seen.xy_px[mine], self.loco_px[mine]
         crosses = []
         for step in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX)):
             crosses += [np.stack([p - step, p + step]) for p in at]
