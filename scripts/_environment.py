@@ -1,4 +1,4 @@
-"""The project's own environment: a Python that fits, the system's libraries, the packages in `.venv`.
+"""Set-up of the project's environment: a suitable Python, system libraries, and the packages in `.venv`.
 
 Standard library only: this runs before anything is installed.
 """
@@ -35,41 +35,41 @@ _WINDOW_LIBRARIES = {
     "libxcb-keysyms.so.1": "libxcb-keysyms1",
     "libxcb-shape.so.0": "libxcb-shape0",
 }
-"""What Qt and OpenGL load on Linux, and the Debian package that has it."""
+"""Libraries that Qt and OpenGL load on Linux, with the Debian packages that contain them."""
 
 
 class SetupError(Exception):
-    """The environment cannot be made; the message says what the person can do."""
+    """The environment cannot be created; the message says what to do."""
 
 
 def ensure(extras: Iterable[str] = (), *, window: bool, virtual_display: bool = False) -> Path:
-    """Makes or completes the environment.
+    """Create or complete the environment.
 
     Args:
-        extras: Optional groups of `pyproject.toml` to install.
-        window: Whether the libraries that a window needs are wanted.
-        virtual_display: Whether Xvfb is wanted, to draw windows where there is no display.
+        extras: Optional dependency groups of `pyproject.toml` to install.
+        window: Install the system libraries that a window needs.
+        virtual_display: Install Xvfb, which draws windows where there is no display.
 
     Returns:
-        The environment's Python.
+        Path of the environment's Python.
 
     Raises:
-        SetupError: In words, with the remedy.
+        SetupError: The environment cannot be created.
     """
-    base = _fitting_python()
+    base = _supported_python()
     _install_system_packages(_missing_system_packages(base, window=window, virtual_display=virtual_display))
     python = _VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not _works(python):
         if _VENV.exists():
             shutil.rmtree(_VENV)
-        print(f"Making the environment {_VENV.name} with Python {_version(base)}.", flush=True)
-        _checked([base, "-m", "venv", str(_VENV)], "The environment could not be made.")
+        print(f"Creating the environment {_VENV.name} with Python {_version(base)}.", flush=True)
+        _checked([base, "-m", "venv", str(_VENV)], "The environment could not be created.")
     _install_packages(python, set(extras))
     return python
 
 
 def run(command: Sequence[str | Path], **environment: str) -> int:
-    """Runs a program to its end and returns its exit code. Ctrl-C reaches it too, and it stops in its own way."""
+    """Run a program to its end and return its exit code; Ctrl-C is left to the program."""
     process = subprocess.Popen([str(part) for part in command], cwd=REPOSITORY, env={**os.environ, **environment})
     while True:
         try:
@@ -78,8 +78,8 @@ def run(command: Sequence[str | Path], **environment: str) -> int:
             continue
 
 
-def _fitting_python() -> str:
-    """This Python if its version fits, else one that does from the search path."""
+def _supported_python() -> str:
+    """Return this Python if its version is supported, else a supported one from the search path."""
     if _OLDEST <= sys.version_info[:2] <= _NEWEST:
         return sys.executable
     for minor in range(_NEWEST[1], _OLDEST[1] - 1, -1):
@@ -88,12 +88,12 @@ def _fitting_python() -> str:
             return found
     raise SetupError(
         f"Python {_OLDEST[0]}.{_OLDEST[1]} to {_NEWEST[0]}.{_NEWEST[1]} is needed; this is {sys.version.split()[0]}.\n"
-        "Install one of them and start again with it, for example: python3.12 scripts/start.py"
+        "Install one of them and run the script with it, for example: python3.12 scripts/start.py"
     )
 
 
 def _missing_system_packages(base: str, *, window: bool, virtual_display: bool) -> list[str]:
-    """Debian packages of what is not there, found by trying to use it."""
+    """Return the Debian packages of missing libraries, found by trying to load them."""
     if not sys.platform.startswith("linux"):
         return []
     missing = [package for library, package in _WINDOW_LIBRARIES.items() if window and not _loads(library)]
@@ -108,23 +108,21 @@ def _install_system_packages(packages: list[str]) -> None:
     if not packages:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
-    reason = "The window needs libraries of the system (OpenGL, fonts, keyboard, X11), the tests a virtual display"
+    reason = "The window needs system libraries (OpenGL, fonts, keyboard, X11) and the tests a virtual display"
     if shutil.which("apt-get") is None:
-        print(
-            f"{reason}. Missing, by their Debian names: {' '.join(packages)}.\nInstall them with your package manager."
-        )
+        print(f"{reason}. Missing, by Debian name: {' '.join(packages)}.\nInstall them with your package manager.")
     elif hasattr(os, "geteuid") and os.geteuid() == 0:
         print(f"{reason}. Installing: {' '.join(packages)}.", flush=True)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], env=quiet, stdin=subprocess.DEVNULL)
         if subprocess.run([*command, "-qq"], env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode:
-            print("Not all of them could be installed; going on without.", flush=True)
+            print("Some of them could not be installed; continuing without.", flush=True)
     else:
-        print(f"{reason}. Missing here; install them with:\n  sudo {' '.join(command)}", flush=True)
+        print(f"{reason}. Install the missing ones with:\n  sudo {' '.join(command)}", flush=True)
 
 
 def _install_packages(python: Path, extras: set[str]) -> None:
-    """Installs the project where it, the lock or Python changed since the last time, or an extra is new."""
+    """Install the project if its requirements, the lock or Python changed, or if an extra is new."""
     sources = (REPOSITORY / "pyproject.toml", _LOCK)
     digest = hashlib.sha256(b"".join(p.read_bytes() for p in sources) + _version(str(python)).encode()).hexdigest()
     try:
@@ -136,16 +134,16 @@ def _install_packages(python: Path, extras: set[str]) -> None:
         return
     extras |= known
     target = f".[{','.join(sorted(extras))}]" if extras else "."
-    print("Installing packages (about 2 GB with a GPU build of torch; once).", flush=True)
+    print("Installing packages (about 2 GB with a GPU build of torch; only once).", flush=True)
     started = time.monotonic()
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "-c", str(_LOCK), "-e", target]
-    _checked(pip, "The packages could not be installed. Is the network there, and the disk not full?")
+    _checked(pip, "The packages could not be installed. Check the network connection and the free disk space.")
     _STAMP.write_text(json.dumps({"digest": digest, "extras": sorted(extras)}))
     print(f"Installed in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def _checked(command: Sequence[str], problem: str) -> None:
-    """Runs a program showing only its current line, and all it said if it fails."""
+    """Run a program, show its current line of output, and raise with its last lines if it fails."""
     said = []
     with subprocess.Popen(
         command,
@@ -165,7 +163,7 @@ def _checked(command: Sequence[str], problem: str) -> None:
 
 
 def _show_line(text: str, end: str = "") -> None:
-    """Replaces the terminal's current line; nothing where the output is a file."""
+    """Replace the terminal's current line; do nothing where the output is a file."""
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns - 1
         print("\r" + text[:width].ljust(width), end=end, flush=True)
@@ -180,7 +178,7 @@ def _works(python: Path) -> bool:
 
 
 def _version(python: str) -> str:
-    """Such as "3.11"."""
+    """Return the version of a Python, such as "3.11"."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
@@ -193,14 +191,14 @@ def _loads(library: str) -> bool:
     return True
 
 
-def run_elsewhere(script: str) -> int | None:
-    """Runs a script again with the environment's Python and the same arguments, making the environment if need be.
+def rerun_in_environment(script: str) -> int | None:
+    """Run a script again with the environment's Python, creating the environment if necessary.
 
     Args:
-        script: Its `__file__`.
+        script: `__file__` of the script.
 
     Returns:
-        The exit code; None where that Python is the one that runs, so that the script goes on.
+        The exit code, or None if this already is the environment's Python and the script can go on.
     """
     try:
         python = ensure(window=False)

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _environment import run_elsewhere
+from _environment import rerun_in_environment
 
 BASELINE, SMOOTHED = "triangulation", "triangulation, Kalman smoother"
 _SMOOTHEST_MM_S2 = 2000.0
@@ -241,7 +241,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Returns the exit code."""
     asked = arguments()
-    code = run_elsewhere(__file__)
+    code = rerun_in_environment(__file__)
     if code is not None:
         return code
     bench(asked)

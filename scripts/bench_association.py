@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from _environment import run_elsewhere
+from _environment import rerun_in_environment
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def main() -> int:
     parser.add_argument("--take", default="two_people")
     parser.add_argument("--estimator", default="")
     asked = parser.parse_args()
-    code = run_elsewhere(__file__)
+    code = rerun_in_environment(__file__)
     if code is not None:
         return code
     print(_ROW.format("scene", "right", "mm", "AP25", "switches", "by paths", "ms/frame"))

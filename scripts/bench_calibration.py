@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _environment import run_elsewhere
+from _environment import rerun_in_environment
 
 if TYPE_CHECKING:
     from core.board.pattern import Board
@@ -217,7 +217,7 @@ def _recording(folder: Path, board: Board) -> None:
 
 
 if __name__ == "__main__":
-    elsewhere = run_elsewhere(__file__)
+    elsewhere = rerun_in_environment(__file__)
     if elsewhere is not None:
         sys.exit(elsewhere)
     main()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _environment import run_elsewhere
+from _environment import rerun_in_environment
 from _yardstick import pose_resnet50
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def main() -> int:
     if asked.stage:
         print(json.dumps(measure(asked.stage, _open(asked))))
         return 0
-    code = run_elsewhere(__file__)
+    code = rerun_in_environment(__file__)
     if code is not None:
         return code
     with tempfile.TemporaryDirectory(prefix="selfpose-bench-") as folder:

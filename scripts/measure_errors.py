@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from _environment import run_elsewhere
+from _environment import rerun_in_environment
 
 _SMOOTH, _WINDOW, _STRETCH = 5, 25, 0.7
 
@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("session", type=Path, help="with a take that is labelled and associated")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    code = run_elsewhere(__file__)
+    code = rerun_in_environment(__file__)
     if code is not None:
         return code
     measure(asked)

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from _environment import run_elsewhere
+from _environment import rerun_in_environment
 
 _RAYS_STEPS = 6000
 """Of the learned correction, which the presets leave as it was made here."""
@@ -82,7 +82,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Returns the exit code."""
     asked = arguments()
-    code = run_elsewhere(__file__)
+    code = rerun_in_environment(__file__)
     if code is not None:
         return code
     pretrain(asked)

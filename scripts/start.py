@@ -1,6 +1,6 @@
-"""Installs what is missing and opens the window on the embedded sample.
+"""Install what is missing and open the window on the embedded sample.
 
-Where there is no display, or with --headless, the same path runs in the terminal.
+Without a display, or with --headless, the same workflow runs in the terminal.
 """
 
 from __future__ import annotations
@@ -20,30 +20,32 @@ _SMPLX_TERMS = (
 
 
 def main() -> int:
-    """Returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--headless", action="store_true", help="run the path in the terminal instead of the window")
-    parser.add_argument("--session", type=Path, help="session folder instead of the embedded sample's")
-    parser.add_argument("--with-smplx", action="store_true", help=f"also install smplx. {_SMPLX_TERMS}")
-    asked = parser.parse_args()
-    headless = asked.headless or not _has_display()
-    if asked.with_smplx:
+    """Parse the command line, set up and start; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--headless", action="store_true", help="Run the workflow in the terminal instead of the window."
+    )
+    parser.add_argument("--session", type=Path, help="Open this session folder instead of the embedded sample.")
+    parser.add_argument("--with-smplx", action="store_true", help=f"Install the smplx package as well. {_SMPLX_TERMS}")
+    options = parser.parse_args()
+    headless = options.headless or not _has_display()
+    if options.with_smplx:
         print(_SMPLX_TERMS, flush=True)
     try:
-        python = ensure(["smplx"] if asked.with_smplx else [], window=not headless)
+        python = ensure(["smplx"] if options.with_smplx else [], window=not headless)
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
-    session = asked.session.absolute() if asked.session else None
+    session = options.session.absolute() if options.session else None
     if not headless:
         return run([python, "-m", "studio.app", session or "--sample"])
-    if not asked.headless:
-        print("There is no display here, so the same path runs in the terminal.", flush=True)
-    return _run_path(python, session)
+    if not options.headless:
+        print("No display was found, so the workflow runs in the terminal.", flush=True)
+    return _run_headless(python, session)
 
 
-def _run_path(python: Path, session: Path | None) -> int:
-    """The whole path on the sample or on a session, as the window's buttons would run it."""
+def _run_headless(python: Path, session: Path | None) -> int:
+    """Run every step on the sample or on a session, as the window's buttons would."""
     if session is None or not (session / "session.yaml").exists():
         session = session or _sample_folder(python)
         code = run([python, "-m", "core.cli", "demo", session])
@@ -53,11 +55,13 @@ def _run_path(python: Path, session: Path | None) -> int:
 
 
 def _sample_folder(python: Path) -> Path:
+    """Return the folder of the sample's session in the user's data folder."""
     code = "from core.pipelines.demo import demo_folder; print(demo_folder())"
     return Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
 
 
 def _has_display() -> bool:
+    """Return whether a window can be shown."""
     if not sys.platform.startswith("linux"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,4 +1,4 @@
-"""The scripts: what they find missing, what they install and when, the lock, the yardstick."""
+"""Set-up scripts: missing libraries, installation, the lock file, and the reference network of the benchmarks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A script as a module of its own."""
+    """Import a script under a module name that nothing else uses."""
     monkeypatch.syspath_prepend(str(REPOSITORY / "scripts"))
     spec = importlib.util.spec_from_file_location(f"tested_{name}", REPOSITORY / "scripts" / f"{name}.py")
     assert spec is not None and spec.loader is not None
@@ -32,7 +32,7 @@ def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """The module, working on a repository of its own."""
+    """The module, set to work on a temporary repository."""
     module = script("_environment", monkeypatch)
     for name in ("pyproject.toml", "requirements.lock"):
         (tmp_path / name).write_text(f"# {name}\n")
@@ -44,7 +44,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     return module
 
 
-def test_packages_are_installed_when_something_changed_and_only_then(
+def test_packages_are_installed_only_after_a_change(
     environment: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     installed: list[str] = []
@@ -66,7 +66,7 @@ def test_packages_are_installed_when_something_changed_and_only_then(
     assert install() == ["."]
 
 
-def test_an_installation_that_failed_is_tried_again(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_installation_is_tried_again(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(command: list[str], problem: str) -> None:
         raise environment.SetupError(problem)
 
@@ -76,14 +76,14 @@ def test_an_installation_that_failed_is_tried_again(environment: ModuleType, mon
             environment._install_packages(Path(sys.executable), set())
 
 
-def test_a_failing_program_shows_what_it_said(environment: ModuleType) -> None:
+def test_a_failing_program_shows_its_output(environment: ModuleType) -> None:
     with pytest.raises(environment.SetupError) as caught:
         environment._checked([sys.executable, "-c", "print('no space'); raise SystemExit(3)"], "It failed.")
     assert str(caught.value) == "no space\nIt failed."
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for Debian packages")
-def test_missing_libraries_are_named_by_their_packages(
+def test_missing_libraries_are_reported_as_debian_packages(
     environment: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(environment, "_loads", lambda library: library != "libEGL.so.1")
@@ -93,7 +93,7 @@ def test_missing_libraries_are_named_by_their_packages(
     assert environment._missing_system_packages(sys.executable, window=False, virtual_display=False) == []
 
 
-def test_the_command_is_shown_where_it_may_not_be_run(
+def test_the_install_command_is_shown_to_users_who_are_not_root(
     environment: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(environment.shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -103,22 +103,20 @@ def test_the_command_is_shown_where_it_may_not_be_run(
     assert "sudo apt-get install -y --no-install-recommends libegl1 xvfb" in capsys.readouterr().out
 
 
-def test_a_python_that_does_not_fit_is_refused_in_words(
-    environment: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unsupported_python_is_refused(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment.sys, "version_info", (3, 9, 0, "final", 0))
     monkeypatch.setattr(environment.shutil, "which", lambda name: "/x/python3.12" if name == "python3.12" else None)
-    assert environment._fitting_python() == "/x/python3.12"
+    assert environment._supported_python() == "/x/python3.12"
     monkeypatch.setattr(environment.shutil, "which", lambda name: None)
     with pytest.raises(environment.SetupError, match=r"Python 3\.11 to 3\.13 is needed"):
-        environment._fitting_python()
+        environment._supported_python()
 
 
-def test_running_passes_the_exit_code_on(environment: ModuleType) -> None:
+def test_run_returns_the_exit_code(environment: ModuleType) -> None:
     assert environment.run([sys.executable, "-c", "raise SystemExit(7)"]) == 7
 
 
-def test_the_lock_has_a_fitting_version_of_every_dependency() -> None:
+def test_the_lock_pins_a_matching_version_of_every_dependency() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(r for group in project["optional-dependencies"].values() for r in group)]
     locked: dict[str, list[Version]] = {}
@@ -134,7 +132,7 @@ def test_the_lock_has_a_fitting_version_of_every_dependency() -> None:
     assert locked["torch"] == [Version("2.13.0")], "pinned, so that pip prefers a local build of this version"
 
 
-def test_the_yardstick_is_the_published_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_network_is_the_published_one(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     network = script("_yardstick", monkeypatch).pose_resnet50().eval()
