@@ -1,7 +1,7 @@
-"""`python -m studio`."""
+"""Run the window with `python -m studio`."""
 
 import sys
 
-from studio.app import main
+from studio.app import run_window
 
-sys.exit(main())
+sys.exit(run_window())

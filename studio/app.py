@@ -1,4 +1,4 @@
-"""Start of the window."""
+"""Entry point of the window."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from PySide6.QtWidgets import QApplication
 
 from core import NAME, __version__
 from core.errors import CoreError
-from studio.gc_guard import GuiCollector
+from studio.gc_guard import GcGuard
 from studio.icons import icon
 from studio.log import CrashReporter, start_logging
 from studio.main_window import MainWindow
 from studio.settings import SettingsStore, settings_file
-from studio.shell.dialogs import ErrorDialog, show_error
+from studio.shell.dialogs import ErrorDialog, show_error_dialog
 from studio.state.app_state import AppState
 from studio.theme import apply_theme
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Opens the window.
+def run_window(argv: Sequence[str] | None = None) -> int:
+    """Open the window and run its event loop.
 
     Args:
-        argv: Without the program's name; those of the process when left out.
+        argv: Arguments without the program name; those of the process if None.
 
     Returns:
         The exit code.
     """
     arguments = _parse(sys.argv[1:] if argv is None else list(argv))
     log_file = start_logging()
-    # Windows that share GL contexts keep their image when a part of them floats.
+    # With shared GL contexts, the 3D view keeps its contents when it is moved to another window.
     QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts)
     app = QApplication.instance() or QApplication([NAME])
     assert isinstance(app, QApplication)
@@ -42,33 +42,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     app.setApplicationVersion(__version__)
     crash = CrashReporter(log_file)
     crash.install()
-    collector = GuiCollector()
+    gc_guard = GcGuard()
     settings = SettingsStore(settings_file())
     apply_theme(app, settings.value.theme)
     app.setWindowIcon(icon("logo", "accent"))
     window = MainWindow(AppState(settings))
     window.show()
     if settings.complaint:
-        ErrorDialog("Some settings were lost.", settings.complaint, parent=window).open()
+        ErrorDialog("Some settings could not be read.", settings.complaint, parent=window).open()
     if arguments.sample:
         window.open_sample()
     elif arguments.session is not None:
         try:
             window.state.open(arguments.session)
         except CoreError as error:
-            show_error(error, window)
+            show_error_dialog(error, window)
     code = app.exec()
-    collector.stop()
+    gc_guard.stop()
     return code
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=NAME, description="Markerless motion capture from several cameras.")
+    parser = argparse.ArgumentParser(prog=NAME, description="Markerless multi-view motion capture.")
     parser.add_argument("session", nargs="?", type=Path, help="session folder to open")
-    parser.add_argument("--sample", action="store_true", help="open the embedded sample")
+    parser.add_argument("--sample", action="store_true", help="open the embedded sample session")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_window())

@@ -1,8 +1,8 @@
-"""Garbage collection on the window's own thread only.
+"""Garbage collection in the GUI thread only.
 
-Python may collect cyclic garbage on whichever thread happens to allocate. If that garbage holds Qt objects and the
-thread is not the window's, PySide6 destroys them there and the process can crash. So the automatic collector is off,
-and a timer of the window's thread collects whenever the usual thresholds are passed.
+Python collects cyclic garbage in whichever thread happens to allocate. If that garbage holds Qt objects and the thread
+is not the GUI thread, PySide6 destroys them there and the process can crash. The automatic collector is therefore
+disabled, and a timer in the GUI thread collects when the usual thresholds are exceeded.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import gc
 
 from PySide6.QtCore import QObject, QTimer
 
-_EVERY_MS = 2_000
+_INTERVAL_MS = 2_000
 
 
-class GuiCollector(QObject):
-    """Replaces the automatic collector while it exists; `stop` gives it back."""
+class GcGuard(QObject):
+    """Replacement of the automatic collector, until `stop` is called."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._thresholds = gc.get_threshold()
         gc.disable()
         self._timer = QTimer(self)
-        self._timer.setInterval(_EVERY_MS)
+        self._timer.setInterval(_INTERVAL_MS)
         self._timer.timeout.connect(self.collect)
         self._timer.start()
 
     def collect(self) -> None:
-        """Collects each generation that is due, the oldest first."""
+        """Collect the oldest generation whose threshold is exceeded, and the younger ones with it."""
         for generation in (2, 1, 0):
             threshold = self._thresholds[generation]
             if threshold and gc.get_count()[generation] > threshold:
@@ -35,6 +35,6 @@ class GuiCollector(QObject):
                 return
 
     def stop(self) -> None:
-        """Back to the automatic collector."""
+        """Enable the automatic collector again."""
         self._timer.stop()
         gc.enable()

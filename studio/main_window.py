@@ -1,10 +1,11 @@
-"""The window: frame, pages, and what its actions do."""
+"""Main window: navigation, pages, jobs, and the slots of the window's actions."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from PySide6.QtCore import QByteArray, Qt, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QResizeEvent
@@ -24,63 +25,57 @@ from core.errors import CoreError
 from core.session import Session
 from studio.actions.menus import fill_menu_bar
 from studio.actions.registry import ActionRegistry
-from studio.actions.table import ACTIONS
+from studio.actions.table import all_actions, menu_table
 from studio.jobs.panel import JobsPanel
 from studio.jobs.tracked import TrackedJob
 from studio.log import log_folder
 from studio.pages.registry import PAGES
 from studio.settings import sessions_folder
-from studio.shell.dialogs import AboutDialog, ShortcutsDialog, show_error
+from studio.shell.dialogs import AboutDialog, ShortcutsDialog, show_error_dialog
 from studio.shell.navigation import NavigationRail
 from studio.shell.sample import SampleOpener
 from studio.shell.status_bar import StatusBar
 from studio.shell.top_bar import TopBar
 from studio.shell.welcome import WelcomePage
+from studio.specs import ActionPage, ClosablePage, PageSpec
 from studio.state.app_state import AppState
-from studio.state.steps import page_steps
+from studio.state.steps import page_states
 from studio.theme import apply_theme, current_theme
 
-
-@runtime_checkable
-class ShutsDown(Protocol):
-    """A page that holds threads or OpenGL."""
-
-    def shut_down(self) -> None:
-        """Lets go of them; called once, before the window goes."""
-
-
-_NARROW_PX = 1500
-"""Below this width, the rail shows icons only while the jobs are open, so that the pages keep their room."""
-_ROOMY_PX = 1600
-"""From this width on, the jobs open by themselves when one starts."""
+_COMPACT_BELOW_PX = 1500
+"""Below this width, the rail shows icons only while the jobs panel is open, to leave room for the pages."""
+_OPEN_JOBS_FROM_PX = 1600
+"""From this width on, the jobs panel opens when a job starts."""
 
 
 class MainWindow(QMainWindow):
-    """Rail, bars, pages and jobs around one `AppState`.
+    """Navigation rail, bars, pages and jobs panel around one `AppState`.
 
     Args:
-        state: What is looked at.
+        state: Selection of the window.
+        pages: The pages in order.
     """
 
-    def __init__(self, state: AppState) -> None:
+    def __init__(self, state: AppState, pages: Sequence[PageSpec] = PAGES) -> None:
         super().__init__()
         self.state = state
+        self._specs = tuple(pages)
         state.setParent(self)
         self.setWindowTitle("SelfPose Studio")
         self.setMinimumSize(1024, 640)
         self.resize(1440, 900)
-        self.registry = ActionRegistry(ACTIONS, state, self)
-        self.rail = NavigationRail()
+        self.registry = ActionRegistry(all_actions(self._specs), state, self)
+        self.rail = NavigationRail(self._specs)
         self.top_bar = TopBar(state, self.registry, self.open_path)
-        self.welcome = WelcomePage(self.registry, state.settings)
-        self.pages = {spec.name: spec.make(state) for spec in PAGES}
+        self.welcome = WelcomePage(self.registry, state.settings, self._specs)
+        self.pages = {spec.name: spec.make(state) for spec in self._specs}
         self.stack = QStackedWidget()
         for page in (self.welcome, *self.pages.values()):
             self.stack.addWidget(page)
         self.jobs_panel = JobsPanel(state)
         self.sample = SampleOpener(self)
         self._build()
-        self._bind()
+        self._bind_actions()
         self.rail.page_chosen.connect(self.show_page)
         self.welcome.chosen.connect(self.open_path)
         self.sample.opened.connect(self._sample_opened)
@@ -98,24 +93,24 @@ class MainWindow(QMainWindow):
 
     @property
     def page_name(self) -> str:
-        """Name of the page that is seen; empty on the welcome page."""
+        """Name of the visible page; empty on the welcome page."""
         current = self.stack.currentWidget()
         return next((name for name, page in self.pages.items() if page is current), "")
 
     def show_page(self, name: str) -> None:
-        """Goes to a page."""
+        """Switch to a page."""
         self.stack.setCurrentWidget(self.pages[name])
         self.rail.set_current(name)
 
     def open_path(self, root: Path) -> None:
-        """Opens a session folder; an error is shown with its remedy."""
+        """Open a session folder; show a dialog if that fails."""
         try:
             self.state.open(root)
         except CoreError as error:
-            show_error(error, self)
+            show_error_dialog(error, self)
 
     def open_session(self) -> None:
-        """Asks for a session folder and opens it."""
+        """Ask for a session folder and open it."""
         start = self.state.settings.value.last_folder or str(sessions_folder())
         chosen = QFileDialog.getExistingDirectory(self, "Open session", start)
         if chosen:
@@ -123,38 +118,38 @@ class MainWindow(QMainWindow):
             self.open_path(Path(chosen))
 
     def new_session(self) -> None:
-        """Asks where, and makes an empty session there."""
+        """Ask for a folder and create an empty session there."""
         folder = sessions_folder()
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
         chosen, _ = QFileDialog.getSaveFileName(
-            self, "New session: name its folder", str(folder / "My session"), "Session folder (*)"
+            self, "New session: choose a folder name", str(folder / "My session"), "Session folder (*)"
         )
         if chosen:
             self.create_session(Path(chosen))
 
     def create_session(self, root: Path) -> None:
-        """Makes an empty session and opens it."""
+        """Create an empty session and open it."""
         try:
             self.state.set_session(Session.create(root))
         except CoreError as error:
-            show_error(error, self)
+            show_error_dialog(error, self)
 
     def open_sample(self) -> None:
-        """Opens the embedded sample, making its session the first time."""
+        """Open the embedded sample session; create it the first time."""
         self.sample.start()
-        self.welcome.say_busy("Preparing the sample…")
+        self.welcome.show_busy("Preparing the sample session…")
 
     def close_session(self) -> None:
-        """Back to the welcome page; jobs go on."""
+        """Return to the welcome page; running jobs continue."""
         self.state.set_session(None)
 
     def toggle_jobs(self) -> None:
-        """Shows or hides the jobs."""
+        """Show or hide the jobs panel."""
         self._show_jobs(self.jobs_panel.isHidden())
 
     def switch_theme(self) -> None:
-        """Light to dark, dark to light."""
+        """Toggle between the light and the dark theme."""
         app = QApplication.instance()
         assert isinstance(app, QApplication)
         name = "light" if current_theme().name == "dark" else "dark"
@@ -162,24 +157,25 @@ class MainWindow(QMainWindow):
         self.state.settings.update(theme=name)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        self._make_room()
+        self._update_rail_width()
         super().resizeEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if self.state.jobs.active and not self._may_leave_jobs():
+        if self.state.jobs.active and not self._confirm_close():
             event.ignore()
             return
         self.state.jobs.detach()
-        self.state.undo.clear()  # else it tells of its emptiness while it is being deleted
+        self.state.undo.clear()  # otherwise it emits a signal while it is being deleted
         self.sample.shut_down()
         for page in self.pages.values():
-            if isinstance(page, ShutsDown):
+            if isinstance(page, ClosablePage):
                 page.shut_down()
         self.state.settings.update(geometry=bytes(self.saveGeometry().toBase64().data()).decode())
         super().closeEvent(event)
 
     def _build(self) -> None:
-        fill_menu_bar(self.menuBar(), self.registry, self.state.settings, self.open_path)
+        menus = menu_table(self._specs)
+        fill_menu_bar(self.menuBar(), menus, self.registry, self.state.settings, self.open_path)
         for name in ("theme.switch", "help.shortcuts"):
             tool = QToolButton()
             tool.setDefaultAction(self.registry[name])
@@ -203,7 +199,7 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(centre)
         self.setStatusBar(StatusBar(self.state))
 
-    def _bind(self) -> None:
+    def _bind_actions(self) -> None:
         bind = self.registry.bind
         for name, slot in {
             "session.new": self.new_session,
@@ -222,17 +218,18 @@ class MainWindow(QMainWindow):
             "help.about": self._show_about,
         }.items():
             bind(name, slot)
-        for name in self.pages:
-            bind(f"page.{name}", _ShowPage(self, name))
-        on_pages = {
-            "calibrate": ("rig.calibrate", "rig.import", "rig.export"),
-            "record": ("take.import",),
-            "train": ("path.run",),
-        }
-        for name, actions in on_pages.items():
-            for action in actions:
-                bind(action, _OnPage(self, name, action))
+        for spec in self._specs:
+            bind(spec.action.id, partial(self.show_page, spec.name))
+            for action in spec.actions:
+                bind(action.id, partial(self._act_on_page, spec.name, action.id))
         assert not self.registry.unbound()
+
+    def _act_on_page(self, page_name: str, action: str) -> None:
+        """Switch to a page and have it carry out one of its actions."""
+        page = self.pages[page_name]
+        assert isinstance(page, ActionPage), f"the page {page_name!r} declares actions but has no method `act`"
+        self.show_page(page_name)
+        page.act(action)
 
     def _restore(self) -> None:
         settings = self.state.settings.value
@@ -255,46 +252,51 @@ class MainWindow(QMainWindow):
         self.state.settings.remember_session(session.root)
         self._show_jobs(self.state.settings.value.jobs_panel)
         self._show_steps()
-        self.show_page(_where_to_go_on(self.state))
+        self.show_page(self._landing_page())
+
+    def _landing_page(self) -> str:
+        """Return the first page that is not done, at the latest the landing page."""
+        states = page_states(self.state, self._specs)
+        return next((s.name for s in self._specs if s.landing or states[s.name].state != "done"), self._specs[0].name)
 
     def _show_steps(self) -> None:
         if self.state.session is not None:
-            self.rail.set_steps(page_steps(self.state))
+            self.rail.set_steps(page_states(self.state, self._specs))
 
     def _show_jobs(self, shown: bool, *, remember: bool = True) -> None:
         self.jobs_panel.setVisible(shown)
         self.top_bar.jobs.setChecked(shown)
-        self._make_room()
+        self._update_rail_width()
         if remember and self.state.settings.value.jobs_panel != shown:
             self.state.settings.update(jobs_panel=shown)
 
-    def _make_room(self) -> None:
-        self.rail.set_compact(self.width() < _NARROW_PX and not self.jobs_panel.isHidden())
+    def _update_rail_width(self) -> None:
+        self.rail.set_compact(self.width() < _COMPACT_BELOW_PX and not self.jobs_panel.isHidden())
 
     def _show_volume(self) -> None:
         self.show_page("view")
 
     def _volume_failed(self, error: CoreError) -> None:
-        show_error(error, self)
+        show_error_dialog(error, self)
 
     def _job_added(self, tracked: TrackedJob) -> None:
         self._show_steps()
-        if tracked.active and self.width() >= _ROOMY_PX:
+        if tracked.active and self.width() >= _OPEN_JOBS_FROM_PX:
             self._show_jobs(True)
 
     def _job_ended(self, tracked: TrackedJob) -> None:
         if tracked.state in ("failed", "lost"):
             self._show_jobs(True)
 
-    def _may_leave_jobs(self) -> bool:
-        """Asks what becomes of the running jobs; False to stay."""
+    def _confirm_close(self) -> bool:
+        """Ask what to do with the running jobs; return False to keep the window open."""
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
         box.setText("Jobs are still running.")
-        box.setInformativeText("They can go on without the window; it finds them again at the next start.")
-        keep = box.addButton("Let them run", QMessageBox.ButtonRole.AcceptRole)
-        stop = box.addButton("Cancel them", QMessageBox.ButtonRole.DestructiveRole)
-        box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
+        box.setInformativeText("They can continue in the background. Their progress is shown at the next start.")
+        keep = box.addButton("Keep running", QMessageBox.ButtonRole.AcceptRole)
+        stop = box.addButton("Cancel jobs", QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton("Don't close", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(keep)
         box.exec()
         if box.clickedButton() is stop:
@@ -306,14 +308,14 @@ class MainWindow(QMainWindow):
             self.state.jobs.cancel(tracked)
 
     def _sample_opened(self, session: Session) -> None:
-        self.welcome.say_busy("")
+        self.welcome.show_busy("")
         self.state.set_session(session)
 
     def _sample_failed(self, error: BaseException) -> None:
-        self.welcome.say_busy("")
+        self.welcome.show_busy("")
         if not isinstance(error, CoreError):
             raise error
-        show_error(error, self)
+        show_error_dialog(error, self)
 
     def _show_folder(self) -> None:
         if self.state.session is not None:
@@ -323,34 +325,7 @@ class MainWindow(QMainWindow):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_folder())))
 
     def _show_shortcuts(self) -> None:
-        ShortcutsDialog(self.registry, self).open()
+        ShortcutsDialog(self.registry, self._specs, self).open()
 
     def _show_about(self) -> None:
         AboutDialog(self).open()
-
-
-class _ShowPage:
-    """Slot of a page's action."""
-
-    def __init__(self, window: MainWindow, name: str) -> None:
-        self._window, self._name = window, name
-
-    def __call__(self) -> None:
-        self._window.show_page(self._name)
-
-
-class _OnPage:
-    """Slot of an action that a page carries out: goes to the page and runs `page.act(action)`."""
-
-    def __init__(self, window: MainWindow, page: str, action: str) -> None:
-        self._window, self._page, self._action = window, page, action
-
-    def __call__(self) -> None:
-        self._window.show_page(self._page)
-        self._window.pages[self._page].act(self._action)  # type: ignore[attr-defined]
-
-
-def _where_to_go_on(state: AppState) -> str:
-    """The first page that is not done: where the work goes on."""
-    steps = page_steps(state)
-    return next((name for name in ("calibrate", "record", "train") if steps[name].state != "done"), "view")

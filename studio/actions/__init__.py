@@ -1,1 +1,1 @@
-"""Menus, toolbars and shortcuts as data over one registry of actions."""
+"""Registry and menus of the window's actions."""

@@ -8,17 +8,17 @@ from pathlib import Path
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
 from studio.actions.registry import ActionRegistry
-from studio.actions.table import MENUS, RECENT, SEPARATOR
+from studio.actions.table import RECENT, SEPARATOR, MenuTable
 from studio.settings import SettingsStore
 
 OpenPath = Callable[[Path], None]
 
 
 class RecentMenu(QMenu):
-    """Recent sessions that still exist, read anew each time it opens.
+    """Submenu of the recent sessions that still exist, read each time it opens.
 
     Args:
-        settings: Where they are remembered.
+        settings: Store of the recent sessions.
         open_path: Called with the chosen folder.
         parent: Owner.
     """
@@ -27,36 +27,38 @@ class RecentMenu(QMenu):
         super().__init__("Open recent", parent)
         self._settings, self._open_path = settings, open_path
         self.aboutToShow.connect(self._fill)
-        self.triggered.connect(self._chosen)
+        self.triggered.connect(self._open_chosen)
 
     def _fill(self) -> None:
         self.clear()
         for root in recent_sessions(self._settings):
             self.addAction(f"{root.name}    {root.parent}").setData(str(root))
         if self.isEmpty():
-            self.addAction("None yet").setEnabled(False)
+            self.addAction("No recent sessions").setEnabled(False)
 
-    def _chosen(self, action: object) -> None:
+    def _open_chosen(self, action: object) -> None:
         path = getattr(action, "data", str)()
         if path:
             self._open_path(Path(path))
 
 
 def recent_sessions(settings: SettingsStore) -> list[Path]:
-    """Recent session folders that are still there, newest first."""
+    """Return the recent session folders that still exist, newest first."""
     return [root for root in map(Path, settings.value.recent) if (root / "session.yaml").is_file()]
 
 
-def fill_menu_bar(bar: QMenuBar, registry: ActionRegistry, settings: SettingsStore, open_path: OpenPath) -> None:
-    """Adds every menu of the table to the bar."""
-    for title, names in MENUS:
+def fill_menu_bar(
+    bar: QMenuBar, menus: MenuTable, registry: ActionRegistry, settings: SettingsStore, open_path: OpenPath
+) -> None:
+    """Add every menu of a table to the bar."""
+    for title, names in menus:
         fill_menu(bar.addMenu(title), names, registry, settings, open_path)
 
 
 def fill_menu(
     menu: QMenu, names: tuple[str, ...], registry: ActionRegistry, settings: SettingsStore, open_path: OpenPath
 ) -> None:
-    """Adds the named actions to a menu."""
+    """Add the named actions to a menu."""
     menu.setToolTipsVisible(True)
     for name in names:
         if name == SEPARATOR:

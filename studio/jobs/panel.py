@@ -6,9 +6,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from core.errors import CoreError
-from studio.jobs.text import outcome_words, progress_words
+from studio.jobs.text import outcome_text, progress_text
 from studio.jobs.tracked import TrackedJob
-from studio.shell.dialogs import Dialog, code_view, show_error
+from studio.shell.dialogs import Dialog, code_view, show_error_dialog
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
@@ -85,7 +85,7 @@ class JobCard(QFrame):
         self.bar.setVisible(job.active)
         self.bar.setRange(0, 0 if job.fraction is None else 1000)
         self.bar.setValue(round(1000 * (job.fraction or 0)))
-        self.text.setText(progress_words(job) if job.active else outcome_words(job))
+        self.text.setText(progress_text(job) if job.active else outcome_text(job))
         set_role(self.text, "bad" if job.state in ("failed", "lost") else "small")
         self.hint.setText(job.failure.hint if job.failure else "")
         self.hint.setVisible(job.failure is not None)
@@ -118,7 +118,7 @@ class JobDetails(Dialog):
         self.resize(760, 560)
         self.body.addWidget(label(tracked.title, "title"))
         bad = tracked.state in ("failed", "lost")
-        words = progress_words(tracked) if tracked.active else outcome_words(tracked)
+        words = progress_text(tracked) if tracked.active else outcome_text(tracked)
         self.body.addWidget(label(words, "bad" if bad else "muted"))
         if tracked.failure is not None:
             self.body.addWidget(label(tracked.failure.hint, "body"))
@@ -212,7 +212,7 @@ class JobsPanel(QFrame):
         try:
             self._jobs.resume(tracked)
         except CoreError as error:
-            show_error(error, self.window())
+            show_error_dialog(error, self.window())
 
     def _clear(self) -> None:
         for card in self.cards.values():

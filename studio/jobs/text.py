@@ -8,7 +8,7 @@ from datetime import datetime
 from studio.jobs.tracked import TrackedJob
 
 
-def duration_words(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A length of time, as exact as a person needs it."""
     if seconds < 1:
         return "under 1 s"
@@ -20,7 +20,7 @@ def duration_words(seconds: float) -> str:
     return f"{minutes // 60:.0f} h {minutes % 60:.0f} min"
 
 
-def progress_words(tracked: TrackedJob) -> str:
+def progress_text(tracked: TrackedJob) -> str:
     """Where a running job is: its stage, the share done, the time left."""
     if tracked.cancel_asked_s is not None:
         return "stopping at the next safe point"
@@ -30,11 +30,11 @@ def progress_words(tracked: TrackedJob) -> str:
     if tracked.fraction is not None:
         parts.append(f"{100 * tracked.fraction:.0f} %")
     if tracked.time_left_s is not None and tracked.fraction != 1:
-        parts.append(f"{duration_words(tracked.time_left_s)} left")
+        parts.append(f"{duration_text(tracked.time_left_s)} left")
     return " · ".join(parts)
 
 
-def outcome_words(tracked: TrackedJob) -> str:
+def outcome_text(tracked: TrackedJob) -> str:
     """How an ended job ended, and when."""
     if tracked.state == "failed":
         return tracked.failure.message if tracked.failure else "Failed."
@@ -42,7 +42,7 @@ def outcome_words(tracked: TrackedJob) -> str:
         return "The process ended without a last word: killed, or out of memory. Its log may say more."
     words = {"finished": "Finished", "cancelled": "Cancelled"}.get(tracked.state, "")
     if tracked.started_s is not None and tracked.ended_s is not None:
-        words += f" after {duration_words(tracked.ended_s - tracked.started_s)}"
+        words += f" after {duration_text(tracked.ended_s - tracked.started_s)}"
     if tracked.ended_s is not None:
         when = datetime.fromtimestamp(tracked.ended_s)
         today = time.time() - tracked.ended_s < 20 * 3600

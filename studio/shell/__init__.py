@@ -1,1 +1,1 @@
-"""The frame around the pages: navigation, bars, welcome, dialogs."""
+"""Everything around the pages: navigation, bars, welcome page, dialogs."""

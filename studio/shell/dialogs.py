@@ -1,8 +1,8 @@
-"""Dialogs of the frame: an error with its remedy, the list of shortcuts, about."""
+"""Dialogs of the window: errors with their remedy, keyboard shortcuts, about."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QPlainTextEdit,
 import core
 from core.errors import CoreError
 from studio.actions.registry import ActionRegistry
-from studio.actions.table import MENUS
-from studio.pages.registry import PAGES
+from studio.actions.table import menu_table
+from studio.specs import PageSpec
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.card import clear
@@ -21,7 +21,12 @@ from studio.widgets.text import label
 
 
 class Dialog(QDialog):
-    """A dialog with a body and a row of buttons; gone for good when closed."""
+    """Dialog with a body and a row of buttons; deleted when closed.
+
+    Attributes:
+        body: Layout for the content.
+        foot: Layout for the buttons.
+    """
 
     def __init__(self, title: str, parent: QWidget | None, width_px: int = 520) -> None:
         super().__init__(parent)
@@ -40,28 +45,28 @@ class Dialog(QDialog):
 
 
 class ErrorDialog(Dialog):
-    """What went wrong, what to do about it, and the details for a report.
+    """Error message, remedy, and details for a bug report.
 
     Args:
         message: What went wrong.
         hint: The remedy.
-        details: Trace or log; empty for an expected error.
+        details: Traceback or log; empty for an expected error.
         parent: Window it belongs to.
     """
 
     def __init__(self, message: str, hint: str, details: str = "", parent: QWidget | None = None) -> None:
-        super().__init__("That did not work", parent)
+        super().__init__("Error", parent)
         head = QHBoxLayout()
         head.setSpacing(2 * GRID_PX)
         head.addWidget(IconLabel("warning" if not details else "error", "bad" if details else "warn", 28))
-        words = QVBoxLayout()
-        words.setSpacing(GRID_PX // 2)
+        column = QVBoxLayout()
+        column.setSpacing(GRID_PX // 2)
         self.message = label(message, "heading")
         self.hint = label(hint, "muted")
         for text in (self.message, self.hint):
             text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            words.addWidget(text)
-        head.addLayout(words, 1)
+            column.addWidget(text)
+        head.addLayout(column, 1)
         head.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.body.addLayout(head)
         self.details = code_view(details)
@@ -94,15 +99,15 @@ class ErrorDialog(Dialog):
         QGuiApplication.clipboard().setText(text)
 
 
-def show_error(error: CoreError, parent: QWidget | None) -> ErrorDialog:
-    """Shows an expected error without stopping anything else."""
+def show_error_dialog(error: CoreError, parent: QWidget | None) -> ErrorDialog:
+    """Show an expected error in a dialog that does not block."""
     dialog = ErrorDialog(error.message, error.hint, parent=parent)
     dialog.open()
     return dialog
 
 
 def code_view(text: str) -> QPlainTextEdit:
-    """Read-only text in a fixed pitch, as traces and logs are."""
+    """Return a read-only view in a monospaced font, for tracebacks and logs."""
     view = QPlainTextEdit(text)
     view.setReadOnly(True)
     view.setProperty("role", "code")
@@ -112,26 +117,28 @@ def code_view(text: str) -> QPlainTextEdit:
 
 
 class ShortcutsDialog(Dialog):
-    """Every shortcut, in the order of the menus.
+    """List of all shortcuts: those of the menus, then those of each page.
 
     Args:
         registry: The actions.
+        pages: The pages.
         parent: Window it belongs to.
     """
 
-    def __init__(self, registry: ActionRegistry, parent: QWidget | None = None) -> None:
+    def __init__(self, registry: ActionRegistry, pages: Iterable[PageSpec], parent: QWidget | None = None) -> None:
         super().__init__("Keyboard shortcuts", parent, 720)
         clear(self.body)
         self.body.addWidget(label("Keyboard shortcuts", "title"))
         columns = QHBoxLayout()
         columns.setSpacing(6 * GRID_PX)
-        menus, pages = QVBoxLayout(), QVBoxLayout()
-        for title, names in MENUS:
+        left, right = QVBoxLayout(), QVBoxLayout()
+        pages = tuple(pages)
+        for title, names in menu_table(pages):
             actions = [registry[n] for n in names if "." in n and registry[n].shortcuts()]
-            _add_section(menus, title, [(action.text().rstrip("…"), _keys(action)) for action in actions])
-        for page in PAGES:
-            _add_section(pages, f"On the {page.title} page", page.keys)
-        for column in (menus, pages):
+            _add_section(left, title, [(action.text().rstrip("…"), _keys(action)) for action in actions])
+        for page in pages:
+            _add_section(right, f"{page.title} page", page.keys)
+        for column in (left, right):
             column.setSpacing(GRID_PX)
             column.addStretch(1)
             columns.addLayout(column, 1)
@@ -143,7 +150,7 @@ class ShortcutsDialog(Dialog):
 
 
 def _add_section(column: QVBoxLayout, title: str, rows: Sequence[tuple[str, str]]) -> None:
-    """A heading and its shortcuts, if there are any: (what, keys)."""
+    """Add a heading and its shortcuts, if there are any: (what they do, keys)."""
     if not rows:
         return
     column.addSpacing(GRID_PX)
@@ -163,7 +170,7 @@ def _keys(action: QAction) -> str:
 
 
 class AboutDialog(Dialog):
-    """Name, version, licences."""
+    """Name, version and licence of the program."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("About", parent, 420)
@@ -171,12 +178,12 @@ class AboutDialog(Dialog):
         for text, role in (
             ("SelfPose Studio", "title"),
             (f"Version {core.__version__}", "muted"),
-            ("Markerless motion capture from several cameras, trained on your own footage without labels.", "body"),
-            ("Apache License 2.0. The file NOTICE names what is embedded and its licences.", "small"),
+            ("Markerless multi-view motion capture, trained on your own footage without annotation.", "body"),
+            ("Apache License 2.0. Third-party licences are listed in the file NOTICE.", "small"),
         ):
-            words = label(text, role)  # type: ignore[arg-type]
-            words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            self.body.addWidget(words)
+            text_label = label(text, role)  # type: ignore[arg-type]
+            text_label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            self.body.addWidget(text_label)
         self.foot.addStretch(1)
         close = button("Close", "primary")
         close.clicked.connect(self.accept)

@@ -1,6 +1,8 @@
-"""The rail on the left: the pages in the order of the work, each with how far it is."""
+"""Navigation rail: the pages in the order of the workflow, each with its state."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QEnterEvent, QFont, QPainter, QPaintEvent
@@ -16,8 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from studio.icons import renderer
-from studio.pages.registry import PAGES, PageSpec
-from studio.state.steps import StepView
+from studio.specs import PageSpec, StepView
 from studio.theme import GRID_PX, current_theme
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.status_dot import StepState, paint_dot
@@ -28,10 +29,11 @@ COMPACT_PX = 56
 
 
 class NavButton(QAbstractButton):
-    """One page in the rail.
+    """Button of one page.
 
     Args:
         spec: The page.
+        parent: Owner.
     """
 
     def __init__(self, spec: PageSpec, parent: QWidget | None = None) -> None:
@@ -46,7 +48,7 @@ class NavButton(QAbstractButton):
         self.setAccessibleName(spec.title)
 
     def set_step(self, step: StepView) -> None:
-        """Shows how far the page is, and why."""
+        """Show the state of the page, with its reason as the tooltip."""
         self.step_state = step.state
         self.setToolTip(f"{self.spec.title}: {step.reason}" if step.reason else self.spec.title)
         self.setAccessibleDescription(step.reason)
@@ -77,14 +79,14 @@ class NavButton(QAbstractButton):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QColor(theme.accent))
             painter.drawRoundedRect(box, 6, 6)
-        ink = theme.faint if not self.isEnabled() else theme.text if self.isChecked() else theme.muted
+        text_colour = theme.faint if not self.isEnabled() else theme.text if self.isChecked() else theme.muted
         middle = box.center().y()
-        drawing = theme.accent if self.isChecked() and self.isEnabled() else ink
-        renderer(self.spec.icon, drawing).render(painter, QRectF(10 if self.compact else 12, middle - 10, 20, 20))
+        icon_colour = theme.accent if self.isChecked() and self.isEnabled() else text_colour
+        renderer(self.spec.icon, icon_colour).render(painter, QRectF(10 if self.compact else 12, middle - 10, 20, 20))
         font = QFont(self.font())
         font.setWeight(QFont.Weight.DemiBold if self.isChecked() else QFont.Weight.Medium)
         painter.setFont(font)
-        painter.setPen(QColor(ink))
+        painter.setPen(QColor(text_colour))
         if not self.compact:
             painter.drawText(box.adjusted(44, 0, -32, 0), Qt.AlignmentFlag.AlignVCenter, self.text())
         if self.isEnabled():
@@ -94,15 +96,23 @@ class NavButton(QAbstractButton):
 
 
 class NavigationRail(QFrame):
-    """The pages, top to bottom.
+    """Buttons of the pages, top to bottom.
+
+    Args:
+        pages: The pages in order.
+        parent: Owner.
+
+    Attributes:
+        buttons: By page name.
+        foot: Layout at the bottom, for tool buttons.
 
     Signals:
-        page_chosen: Name of the page that was clicked.
+        page_chosen: Name of the clicked page.
     """
 
     page_chosen = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, pages: Iterable[PageSpec], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("rail")
         self.setFixedWidth(RAIL_PX)
@@ -119,7 +129,7 @@ class NavigationRail(QFrame):
         layout.addSpacing(GRID_PX)
         self._group = QButtonGroup(self)
         self.buttons: dict[str, NavButton] = {}
-        for spec in PAGES:
+        for spec in pages:
             button = NavButton(spec)
             self.buttons[spec.name] = button
             self._group.addButton(button)
@@ -131,7 +141,7 @@ class NavigationRail(QFrame):
         layout.addLayout(self.foot)
 
     def set_compact(self, compact: bool) -> None:
-        """Shows icons only, where room is short."""
+        """Show icons only, or icons and titles."""
         self.setFixedWidth(COMPACT_PX if compact else RAIL_PX)
         self._brand.setVisible(not compact)
         down, across = QBoxLayout.Direction.TopToBottom, QBoxLayout.Direction.LeftToRight
@@ -141,18 +151,18 @@ class NavigationRail(QFrame):
             button.update()
 
     def set_current(self, name: str) -> None:
-        """Marks a page as the one that is seen; an empty name marks none."""
+        """Mark the visible page; an empty name marks none."""
         self._group.setExclusive(bool(name))
         for page, button in self.buttons.items():
             button.setChecked(page == name)
 
     def set_steps(self, steps: dict[str, StepView]) -> None:
-        """Shows how far each page is."""
+        """Show the state of each page."""
         for name, step in steps.items():
             self.buttons[name].set_step(step)
 
     def set_pages_enabled(self, enabled: bool) -> None:
-        """Without a session there is nothing to go to."""
+        """Enable or disable all pages."""
         for button in self.buttons.values():
             button.setEnabled(enabled)
 

@@ -1,4 +1,4 @@
-"""The embedded sample as the window opens it."""
+"""Opening the embedded sample session in the background."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.session import Session
 
-_LOOK_MS = 50
+_POLL_MS = 50
 
 
 class SampleOpener(QObject):
-    """Makes the sample's session, or opens it where it lies, without holding the window.
+    """Creates the sample session, or opens it if it exists, in a thread.
 
-    The thread touches no Qt object; a timer of the window's thread looks after it.
+    The thread touches no Qt object; a timer in the GUI thread polls its result.
 
     Signals:
-        opened: The session is there.
-        failed: The exception that came instead.
+        opened: The session.
+        failed: The exception that was raised.
     """
 
     opened = Signal(object)
@@ -27,41 +27,41 @@ class SampleOpener(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sample")
-        self._work: Future[Session] | None = None
+        self._future: Future[Session] | None = None
         self._timer = QTimer(self)
-        self._timer.setInterval(_LOOK_MS)
-        self._timer.timeout.connect(self._look)
+        self._timer.setInterval(_POLL_MS)
+        self._timer.timeout.connect(self._poll)
 
     @property
     def busy(self) -> bool:
-        """Whether it is at work."""
-        return self._work is not None
+        """Whether the sample is being prepared."""
+        return self._future is not None
 
     def start(self) -> None:
-        """Begins; does nothing while it is at work."""
-        if self._work is None:
-            self._work = self._pool.submit(_session)
+        """Start preparing the sample; does nothing while busy."""
+        if self._future is None:
+            self._future = self._pool.submit(_sample_session)
             self._timer.start()
 
     def shut_down(self) -> None:
-        """Waits for the thread; called before the window goes."""
+        """Wait for the thread; called before the window closes."""
         self._timer.stop()
         self._pool.shutdown(wait=True)
 
-    def _look(self) -> None:
-        work = self._work
-        if work is None or not work.done():
+    def _poll(self) -> None:
+        future = self._future
+        if future is None or not future.done():
             return
-        self._work = None
+        self._future = None
         self._timer.stop()
-        error = work.exception()
+        error = future.exception()
         if error is None:
-            self.opened.emit(work.result())
+            self.opened.emit(future.result())
         else:
             self.failed.emit(error)
 
 
-def _session() -> Session:
-    from core.pipelines.demo import create_demo, demo_folder  # reading videos is not needed for the window to open
+def _sample_session() -> Session:
+    from core.pipelines.demo import create_demo, demo_folder  # lazy: the window opens without the video reader
 
     return create_demo(demo_folder())

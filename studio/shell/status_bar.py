@@ -1,4 +1,4 @@
-"""The bar at the bottom: what jobs run on, how much disk is left, and the job that runs now."""
+"""Status bar: compute device, free disk space, and the running job."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from pathlib import Path
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStatusBar, QWidget
 
-from studio.jobs.text import progress_words
+from studio.jobs.text import progress_text
 from studio.jobs.tracked import TrackedJob
 from studio.state.app_state import AppState
-from studio.state.system_info import GpuQuestion, device_words, disk_words, torch_build
+from studio.state.system_info import GpuQuery, describe_device, describe_disk, torch_build
 from studio.theme import GRID_PX
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import label, set_role
 
-_DISK_EVERY_MS = 10_000
+_DISK_INTERVAL_MS = 10_000
 
 
 class StatusBar(QStatusBar):
-    """Three facts, always in the same place."""
+    """Device, disk and job, always in the same place.
+
+    Args:
+        state: Selection of the window.
+        parent: Owner.
+    """
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,11 +46,11 @@ class StatusBar(QStatusBar):
         row.addWidget(self.job_text)
         row.addWidget(self.job_bar)
         self.addPermanentWidget(right)
-        self._question = GpuQuestion(self)
-        self._question.answered.connect(self._show_device)
-        self._question.ask()
+        self._gpu_query = GpuQuery(self)
+        self._gpu_query.answered.connect(self._show_device)
+        self._gpu_query.start()
         self._timer = QTimer(self)
-        self._timer.setInterval(_DISK_EVERY_MS)
+        self._timer.setInterval(_DISK_INTERVAL_MS)
         self._timer.timeout.connect(self.refresh)
         self._timer.start()
         state.status_changed.connect(self.refresh)
@@ -55,18 +60,18 @@ class StatusBar(QStatusBar):
         self._show_job()
 
     def refresh(self) -> None:
-        """Reads the disk again."""
+        """Update the free disk space."""
         folder = self._state.session.root if self._state.session else Path.home()
-        words, tight = disk_words(folder)
-        self.disk.setText(words)
+        text, low = describe_disk(folder)
+        self.disk.setText(text)
         self.disk.setToolTip(f"Free space on the disk of {folder}")
-        set_role(self.disk, "warn" if tight else "small")
+        set_role(self.disk, "warn" if low else "small")
 
     def _show_device(self, gpu_name: str) -> None:
-        words, remark = device_words(gpu_name, torch_build())
-        self.device.setText(f"Jobs run on {words}")
-        self.device.setToolTip(remark)
-        set_role(self.device, "warn" if remark else "small")
+        text, warning = describe_device(gpu_name, torch_build())
+        self.device.setText(f"Device: {text}")
+        self.device.setToolTip(warning or "Jobs run on this device")
+        set_role(self.device, "warn" if warning else "small")
 
     def _show_job(self, _job: TrackedJob | None = None) -> None:
         active = self._state.jobs.active
@@ -76,16 +81,16 @@ class StatusBar(QStatusBar):
             return
         job = active[-1]
         more = f"  (+{len(active) - 1} more)" if len(active) > 1 else ""
-        self.job_text.setText(f"{job.title}: {progress_words(job)}{more}")
+        self.job_text.setText(f"{job.title}: {progress_text(job)}{more}")
         self.job_bar.setRange(0, 0 if job.fraction is None else 1000)
         self.job_bar.setValue(round(1000 * (job.fraction or 0)))
 
 
-def _with_icon(name: str, words: QWidget) -> QWidget:
+def _with_icon(name: str, text: QWidget) -> QWidget:
     holder = QWidget()
     row = QHBoxLayout(holder)
     row.setContentsMargins(GRID_PX + GRID_PX // 2, 0, GRID_PX // 2, 0)
     row.setSpacing(6)
     row.addWidget(IconLabel(name, "faint", 14))
-    row.addWidget(words)
+    row.addWidget(text)
     return holder

@@ -1,4 +1,4 @@
-"""The bar at the top: which session, which take, and the jobs."""
+"""Top bar: session, take and jobs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QMenu, QPushButton
 
 from studio.actions.menus import OpenPath, fill_menu
 from studio.actions.registry import ActionRegistry
-from studio.actions.table import RECENT, SEPARATOR
+from studio.actions.table import SESSION_MENU
 from studio.icons import SIZE_BESIDE_TEXT, icon
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.text import label
-
-_SESSION_MENU = ("session.new", "session.open", RECENT, "session.sample", SEPARATOR, "session.folder", "session.close")
 
 
 class TopBar(QFrame):
     """Session and take on the left, jobs on the right.
 
     Args:
-        state: What is looked at.
+        state: Selection of the window.
         registry: The actions.
         open_path: Opens a recent session.
+        parent: Owner.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class TopBar(QFrame):
         self.session = QPushButton("No session")
         self.session.setProperty("kind", "session")
         menu = QMenu(self.session)
-        fill_menu(menu, _SESSION_MENU, registry, state.settings, open_path)
+        fill_menu(menu, SESSION_MENU, registry, state.settings, open_path)
         self.session.setMenu(menu)
         row.addWidget(self.session)
         row.addSpacing(GRID_PX)
@@ -47,7 +46,7 @@ class TopBar(QFrame):
         self.take = QComboBox()
         self.take.setMinimumWidth(20 * GRID_PX)
         self.take.setAccessibleName("Take")
-        self.take.activated.connect(self._chosen)
+        self.take.activated.connect(self._select_take)
         row.addWidget(self.take)
         row.addStretch(1)
         self.jobs = QToolButton()
@@ -62,14 +61,14 @@ class TopBar(QFrame):
         state.status_changed.connect(self.refresh)
         state.take_changed.connect(self.refresh)
         for signal in (state.jobs.added, state.jobs.changed, state.jobs.ended, state.jobs.cleared):
-            signal.connect(self._count)
+            signal.connect(self._show_job_count)
         self.refresh()
 
     def refresh(self) -> None:
-        """Shows the session and its takes as they are on disk."""
+        """Show the session and its takes as they are on disk."""
         session = self._state.session
         self.session.setText(session.name if session else "No session")
-        self.session.setToolTip(str(session.root) if session else "Open or make a session")
+        self.session.setToolTip(str(session.root) if session else "Open or create a session")
         names = session.take_names() if session else []
         with QSignalBlocker(self.take):
             self.take.clear()
@@ -78,10 +77,10 @@ class TopBar(QFrame):
         self.take.setVisible(bool(names))
         self._take_label.setVisible(bool(names))
 
-    def _chosen(self) -> None:
+    def _select_take(self) -> None:
         self._state.select_take(self.take.currentText())
 
-    def _count(self, _job: object = None) -> None:
+    def _show_job_count(self, _job: object = None) -> None:
         running = len(self._state.jobs.active)
         text = f"Jobs ({running})" if running else "Jobs"
         if self.jobs.text() != text:

@@ -1,7 +1,8 @@
-"""What is seen before a session is open."""
+"""Welcome page, shown while no session is open."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -10,30 +11,35 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
 from studio.actions.menus import recent_sessions
 from studio.actions.registry import ActionRegistry
 from studio.settings import SettingsStore
+from studio.specs import PageSpec
 from studio.theme import GRID_PX
 from studio.widgets.card import Card, clear
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import label
 
-_STEPS = (
-    ("calibrate", "Calibrate", "Where your cameras stand"),
-    ("record", "Record", "Videos of one take"),
-    ("train", "Train", "On your own footage"),
-    ("view", "View", "People in 3D"),
-    ("export", "Export", "For your next tool"),
-)
-
 
 class WelcomePage(QWidget):
-    """Three ways to begin, the recent sessions, and what the program does in five words.
+    """Ways to start, recent sessions, and the pages of the workflow.
+
+    Args:
+        registry: The actions.
+        settings: Store of the recent sessions.
+        pages: The pages in order.
+        parent: Owner.
 
     Signals:
-        chosen: A recent session's folder was chosen.
+        chosen: Folder of the recent session that was clicked.
     """
 
     chosen = Signal(Path)
 
-    def __init__(self, registry: ActionRegistry, settings: SettingsStore, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        registry: ActionRegistry,
+        settings: SettingsStore,
+        pages: Iterable[PageSpec],
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._settings = settings
         outer = QVBoxLayout(self)
@@ -45,13 +51,13 @@ class WelcomePage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3 * GRID_PX)
         column.addLayout(_head())
-        column.addLayout(_steps())
-        begin = QHBoxLayout()
-        begin.setSpacing(2 * GRID_PX)
-        begin.addWidget(self._ways(registry), 1)
+        column.addLayout(_workflow(pages))
+        cards = QHBoxLayout()
+        cards.setSpacing(2 * GRID_PX)
+        cards.addWidget(self._start_card(registry), 1)
         self._recent = Card("Recent sessions")
-        begin.addWidget(self._recent, 1)
-        column.addLayout(begin)
+        cards.addWidget(self._recent, 1)
+        column.addLayout(cards)
         outer.addStretch(2)
         centred = QHBoxLayout()
         centred.addStretch(1)
@@ -62,7 +68,7 @@ class WelcomePage(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Reads again which recent sessions are still there."""
+        """List the recent sessions that still exist."""
         clear(self._recent.body)
         self.recent_buttons: list[QPushButton] = []
         for root in recent_sessions(self._settings)[:4]:
@@ -72,21 +78,21 @@ class WelcomePage(QWidget):
             self.recent_buttons.append(push)
             self._recent.body.addWidget(push)
         if not self.recent_buttons:
-            empty = label("Sessions that you open will be listed here.", "muted")
+            empty = label("Sessions you open are listed here.", "muted")
             self._recent.body.addWidget(empty)
         self._recent.body.addStretch(1)
 
-    def say_busy(self, what: str) -> None:
-        """Says what is being prepared, and keeps the ways in shut meanwhile; empty opens them again."""
-        self.busy.setText(what)
+    def show_busy(self, text: str) -> None:
+        """Show what is being prepared and disable the buttons; an empty text enables them again."""
+        self.busy.setText(text)
         for push in (self.sample, self.new, self.open):
-            push.setDisabled(bool(what))
+            push.setDisabled(bool(text))
 
-    def _ways(self, registry: ActionRegistry) -> Card:
-        card = Card("Begin")
-        self.sample = _tile("Open the sample", "Two people, four cameras, ready to run", "spark", primary=True)
+    def _start_card(self, registry: ActionRegistry) -> Card:
+        card = Card("Start")
+        self.sample = _tile("Open sample session", "Two people, four cameras, ready to run", "spark", primary=True)
         self.new = _tile("New session", "For your own cameras and videos", "plus")
-        self.open = _tile("Open session", "A folder that has a session.yaml", "folder")
+        self.open = _tile("Open session", "A folder with a session.yaml file", "folder")
         for push, name in ((self.sample, "session.sample"), (self.new, "session.new"), (self.open, "session.open")):
             push.clicked.connect(registry[name].trigger)
             card.body.addWidget(push)
@@ -103,36 +109,34 @@ def _head() -> QHBoxLayout:
     row = QHBoxLayout()
     row.setSpacing(2 * GRID_PX)
     row.addWidget(IconLabel("logo", "accent", 52), 0, Qt.AlignmentFlag.AlignVCenter)
-    words = QVBoxLayout()
-    words.setSpacing(4)
-    words.addWidget(label("SelfPose Studio", "hero"))
-    words.addWidget(
-        label("Motion capture without markers and without annotation, trained on your own footage.", "lead")
-    )
-    row.addLayout(words, 1)
+    column = QVBoxLayout()
+    column.setSpacing(4)
+    column.addWidget(label("SelfPose Studio", "hero"))
+    column.addWidget(label("Markerless motion capture, trained on your own footage without annotation.", "lead"))
+    row.addLayout(column, 1)
     return row
 
 
-def _steps() -> QHBoxLayout:
+def _workflow(pages: Iterable[PageSpec]) -> QHBoxLayout:
     row = QHBoxLayout()
     row.setSpacing(2 * GRID_PX)
-    for index, (name, title, what) in enumerate(_STEPS):
+    for index, page in enumerate(pages):
         if index:
             row.addWidget(IconLabel("chevron-right", "faint", 16))
-        words = QVBoxLayout()
-        words.setSpacing(2)
+        column = QVBoxLayout()
+        column.setSpacing(2)
         head = QHBoxLayout()
         head.setSpacing(6)
-        head.addWidget(IconLabel(name, "muted", 18))
-        head.addWidget(label(title, "strong", wrap=False), 1)
-        words.addLayout(head)
-        words.addWidget(label(what, "small", wrap=False))
-        row.addLayout(words, 1)
+        head.addWidget(IconLabel(page.icon, "muted", 18))
+        head.addWidget(label(page.title, "strong", wrap=False), 1)
+        column.addLayout(head)
+        column.addWidget(label(page.summary, "small", wrap=False))
+        row.addLayout(column, 1)
     return row
 
 
-def _tile(title: str, what: str, icon_name: str, *, primary: bool = False) -> QPushButton:
-    """A wide button with a title and a quieter second line."""
+def _tile(title: str, subtitle: str, icon_name: str, *, primary: bool = False) -> QPushButton:
+    """Return a wide button with a title and a subtitle."""
     push = QPushButton()
     push.setProperty("kind", "tile")
     push.setProperty("primary", "true" if primary else "false")
@@ -141,14 +145,14 @@ def _tile(title: str, what: str, icon_name: str, *, primary: bool = False) -> QP
     row.setContentsMargins(2 * GRID_PX, GRID_PX, 2 * GRID_PX, GRID_PX)
     row.setSpacing(GRID_PX + GRID_PX // 2)
     row.addWidget(IconLabel(icon_name, "on_accent" if primary else "muted", 20))
-    words = QVBoxLayout()
-    words.setSpacing(0)
-    for text, role in ((title, "strong"), (what, "small")):
+    column = QVBoxLayout()
+    column.setSpacing(0)
+    for text, role in ((title, "strong"), (subtitle, "small")):
         line = label(text, role, wrap=False)  # type: ignore[arg-type]
         line.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         if primary:
             line.setProperty("on", "accent")
-        words.addWidget(line)
-    row.addLayout(words, 1)
+        column.addWidget(line)
+    row.addLayout(column, 1)
     push.setMinimumHeight(7 * GRID_PX)
     return push

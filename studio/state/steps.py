@@ -1,41 +1,26 @@
-"""How far the session is, page by page, as the navigation and the pages show it."""
+"""State of the steps and pages, for the navigation and the pages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from core.errors import CoreError
 from core.session.status import SessionStatus, session_status, take_status
+from studio.specs import PageSpec, StepView
 from studio.state.app_state import AppState
-from studio.widgets.status_dot import StepState
-
-_PAGE_STEPS: dict[str, tuple[str, ...]] = {
-    "calibrate": ("rig",),
-    "record": ("take",),
-    "train": ("pose2d", "triangulate", "train", "infer", "evaluate"),
-    "export": ("export",),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class StepView:
-    """A step or a page: how far it is, and why in words."""
-
-    state: StepState
-    reason: str = ""
 
 
 def session_steps(state: AppState) -> dict[str, StepView]:
-    """Every step of the session as a whole, from what is on disk; empty without a session.
+    """Read the state of every step of the session from disk; empty without a session.
 
     Raises:
-        CoreError: The session cannot be read any more.
+        CoreError: The session can no longer be read.
     """
     return _views(session_status(state.session)) if state.session is not None else {}
 
 
 def take_steps(state: AppState) -> dict[str, StepView]:
-    """Every step of the selected take; those of the session where there is no take.
+    """Read the state of every step of the selected take; of the session if there is no take.
 
     Raises:
         CoreError: The take cannot be read.
@@ -46,48 +31,49 @@ def take_steps(state: AppState) -> dict[str, StepView]:
     return _views(take_status(state.session, take))
 
 
-def page_steps(state: AppState) -> dict[str, StepView]:
-    """Every page: done if all its steps are, running if a job of it runs, blocked if none of its steps can be done."""
-    try:
-        steps = session_steps(state)
-    except CoreError as error:
-        return {page: StepView("blocked", error.message) for page in (*_PAGE_STEPS, "view")}
-    pages = {page: _page([steps[name] for name in names if name in steps]) for page, names in _PAGE_STEPS.items()}
-    pages["view"] = _view(state)
+def page_states(state: AppState, pages: Iterable[PageSpec]) -> dict[str, StepView]:
+    """Return the state of every page.
+
+    A page is running while one of its verbs runs, done if all its steps are done, and blocked if none can be run.
+    """
     active = {job.verb for job in state.jobs.active}
-    for page, verbs in _PAGE_VERBS.items():
-        if active & verbs:
-            pages[page] = StepView("running", "A job is running.")
-    return pages
+    try:
+        steps, damage = session_steps(state), None
+    except CoreError as error:
+        steps, damage = {}, StepView("blocked", error.message)
+    states: dict[str, StepView] = {}
+    for page in pages:
+        if damage is not None:
+            states[page.name] = damage
+        elif active.intersection(page.verbs):
+            states[page.name] = StepView("running", "A job is running.")
+        elif page.status is not None:
+            states[page.name] = page.status(state)
+        else:
+            states[page.name] = _combined([steps[name] for name in page.steps if name in steps])
+    return states
 
 
-_PAGE_VERBS: dict[str, set[str]] = {
-    "calibrate": {"import-rig"},
-    "record": {"import-take"},
-    "train": {"pose2d", "triangulate", "train", "infer", "evaluate", "run"},
-    "export": {"export"},
-}
-
-
-def _views(status: SessionStatus) -> dict[str, StepView]:
-    return {name: StepView(step.state, step.reason) for name, step in status.steps.items()}
-
-
-def _page(steps: list[StepView]) -> StepView:
-    if steps and all(step.state == "done" for step in steps):
-        return StepView("done", steps[-1].reason)
-    ready = next((step for step in steps if step.state == "ready"), None)
-    return ready or next((step for step in steps if step.state == "blocked"), StepView("blocked"))
-
-
-def _view(state: AppState) -> StepView:
+def results_state(state: AppState) -> StepView:
+    """Return the state of a page that shows 3D results of the selected take."""
     try:
         take = state.take
         results = take.poses3d_runs() if take is not None else []
     except CoreError as error:
         return StepView("blocked", error.message)
     if results:
-        return StepView("done", f"{len(results)} 3D result{'s' if len(results) > 1 else ''} to look at.")
+        return StepView("done", f"{len(results)} 3D result{'s' if len(results) > 1 else ''} to inspect.")
     if state.take_name:
-        return StepView("ready", "The videos can be looked at; there is no 3D yet.")
+        return StepView("ready", "Videos only: no 3D result yet.")
     return StepView("blocked", "Import videos first.")
+
+
+def _views(status: SessionStatus) -> dict[str, StepView]:
+    return {name: StepView(step.state, step.reason) for name, step in status.steps.items()}
+
+
+def _combined(steps: list[StepView]) -> StepView:
+    if steps and all(step.state == "done" for step in steps):
+        return StepView("done", steps[-1].reason)
+    ready = next((step for step in steps if step.state == "ready"), None)
+    return ready or next((step for step in steps if step.state == "blocked"), StepView("blocked"))

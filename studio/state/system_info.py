@@ -1,4 +1,4 @@
-"""The machine in words: what jobs compute on, how much disk is left. Without importing torch."""
+"""Compute device and free disk space of this machine, without importing torch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QProcess, Signal
 
+_LOW_DISK_GB = 2.0
 
-def processor_words() -> str:
-    """The processor, for when there is no accelerator."""
+
+def describe_cpu() -> str:
+    """Return the CPU and its number of cores as text."""
     cores = os.cpu_count() or 1
     return f"CPU, {cores} core{'s' if cores != 1 else ''}"
 
 
 def torch_build() -> str:
-    """What the installed torch can use: "cuda", "cpu" or "mps"; judged from its version, without importing it."""
+    """Return what the installed torch can use: "cuda", "cpu" or "mps".
+
+    The answer is derived from the version string, since importing torch takes seconds.
+    """
     try:
         version = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -29,45 +34,47 @@ def torch_build() -> str:
     if "+cpu" in version:
         return "cpu"
     plain = "+" not in version
-    return "cpu" if plain and sys.platform == "win32" else "cuda"  # PyPI's Windows build has no CUDA, its Linux one has
+    # The Windows build on PyPI comes without CUDA, the Linux build with it.
+    return "cpu" if plain and sys.platform == "win32" else "cuda"
 
 
-def device_words(gpu_name: str, build: str) -> tuple[str, str]:
-    """What jobs run on, and a remark if that is less than the machine has.
+def describe_device(gpu_name: str, build: str) -> tuple[str, str]:
+    """Describe the device that jobs run on.
 
     Args:
-        gpu_name: Name of an NVIDIA GPU, empty if there is none.
-        build: As `torch_build`.
+        gpu_name: Name of the NVIDIA GPU; empty if there is none.
+        build: As returned by `torch_build`.
+
+    Returns:
+        The device, and a warning if a GPU is left unused; else an empty text.
     """
     if gpu_name and build == "cuda":
         return gpu_name, ""
     if build == "mps":
         return "Apple GPU", ""
     if gpu_name:
-        remark = (
-            f"This machine has an {gpu_name}, but the installed PyTorch is built for the CPU. Install its CUDA build."
-        )
-        return processor_words(), remark
-    return processor_words(), ""
+        warning = f"{gpu_name} is not used: the installed PyTorch is a CPU build. Install the CUDA build of PyTorch."
+        return describe_cpu(), warning
+    return describe_cpu(), ""
 
 
 def has_accelerator() -> bool:
-    """Whether jobs seem to have a GPU: torch is built for one, and its driver's tools are there."""
+    """Return whether jobs probably run on a GPU: torch is built for one and the driver tools are installed."""
     build = torch_build()
     return build == "mps" or (build == "cuda" and shutil.which("nvidia-smi") is not None)
 
 
-def disk_words(folder: Path) -> tuple[str, bool]:
-    """Free space where the session lies, and whether it is getting tight."""
+def describe_disk(folder: Path) -> tuple[str, bool]:
+    """Return the free space on the disk of a folder as text, and whether it is below 2 GB."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     free_gb = shutil.disk_usage(folder).free / 1e9
-    words = f"{free_gb:,.0f} GB free" if free_gb >= 10 else f"{free_gb:.1f} GB free"
-    return words, free_gb < 2.0
+    text = f"{free_gb:,.0f} GB free" if free_gb >= 10 else f"{free_gb:.1f} GB free"
+    return text, free_gb < _LOW_DISK_GB
 
 
-class GpuQuestion(QObject):
-    """Asks the NVIDIA driver for its GPU, without holding up the window.
+class GpuQuery(QObject):
+    """Query of the NVIDIA driver for its GPU, in a process that does not block the window.
 
     Signals:
         answered: Name of the first GPU; empty if there is none.
@@ -79,8 +86,8 @@ class GpuQuestion(QObject):
         super().__init__(parent)
         self._process: QProcess | None = None
 
-    def ask(self) -> None:
-        """Starts asking; `answered` follows."""
+    def start(self) -> None:
+        """Start the query; `answered` follows."""
         program = shutil.which("nvidia-smi")
         if program is None:
             self.answered.emit("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from core.errors import CoreError
-from studio.shell.dialogs import show_error
+from studio.shell.dialogs import show_error_dialog
 from studio.state.volume import VolumeState
 from studio.theme import GRID_PX
 from studio.volume.text import FIELDS, changed, volume_words
@@ -80,7 +80,7 @@ class VolumeEditor(QWidget):
         try:
             self._volume.reset()
         except CoreError as error:
-            show_error(error, self.window())
+            show_error_dialog(error, self.window())
 
     def _show_problem(self, error: CoreError) -> None:
         level = "wrong" if self._volume.has_rig else "info"  # a new session lacks something; nothing is wrong with it
@@ -131,5 +131,5 @@ class VolumeEditor(QWidget):
         try:
             self._volume.set(changed(self._volume.current().chosen, number.objectName(), value), what)
         except CoreError as error:
-            show_error(error, self.window())
+            show_error_dialog(error, self.window())
             self.refresh()

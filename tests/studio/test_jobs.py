@@ -14,7 +14,7 @@ from core.jobs.spec import EVENTS_FILE
 from core.pipelines.params import ExportParams, ImportRigParams, Pose2DParams
 from core.session import Session
 from studio.jobs.panel import JobDetails
-from studio.jobs.text import duration_words, outcome_words, progress_words
+from studio.jobs.text import duration_text, outcome_text, progress_text
 from studio.jobs.tracked import TrackedJob
 from studio.main_window import MainWindow
 from studio.state.app_state import AppState
@@ -132,7 +132,7 @@ def test_a_job_whose_process_died_is_lost_and_can_be_resumed(state: AppState, qt
     (tracked,) = added.args
     assert tracked.state == "lost"
     assert tracked.resumable
-    assert "log" in outcome_words(tracked)
+    assert "log" in outcome_text(tracked)
 
 
 def test_events_add_up(tmp_path: Path) -> None:
@@ -152,17 +152,17 @@ def test_events_add_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "under 1 s"), (61, "61 s"), (600, "10 min"), (7260, "2 h 1 min")])
 def test_durations(seconds: float, words: str) -> None:
-    assert duration_words(seconds) == words
+    assert duration_text(seconds) == words
 
 
 def test_progress_in_words(tmp_path: Path) -> None:
     tracked = _tracked(tmp_path)
-    assert progress_words(tracked) == "starting"
+    assert progress_text(tracked) == "starting"
     tracked.job._state = "running"
     tracked.apply(Progressed(done=1, total=4, text="Reading", time_left_s=30))
-    assert progress_words(tracked) == "Reading · 25 % · 30 s left"
+    assert progress_text(tracked) == "Reading · 25 % · 30 s left"
     tracked.cancel_asked_s = 0.0
-    assert "stopping" in progress_words(tracked)
+    assert "stopping" in progress_text(tracked)
 
 
 def _sample_rig() -> Path:

@@ -29,10 +29,11 @@ from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.export import presenter as export
 from studio.pages.record import presenter as record
 from studio.pages.record.import_dialog import ImportDialog
+from studio.pages.registry import PAGES
 from studio.pages.train import presenter as train
 from studio.pages.train.consent_dialog import ConsentDialog
 from studio.state.app_state import AppState
-from studio.state.steps import page_steps, take_steps
+from studio.state.steps import page_states, take_steps
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.image_tiles import ImageDialog
 
@@ -440,21 +441,21 @@ def test_a_format_that_cannot_be_written_that_way_says_so(opened: MainWindow) ->
 
 def test_page_states_follow_the_disk(state: AppState, tmp_path: Path, sample_session: Session) -> None:
     state.set_session(Session.create(tmp_path / "empty"))
-    pages = {name: step.state for name, step in page_steps(state).items()}
+    pages = {name: step.state for name, step in page_states(state, PAGES).items()}
     assert pages == {
         "calibrate": "ready", "record": "ready", "train": "blocked", "view": "blocked", "export": "blocked"
     }  # fmt: skip
     state.set_session(sample_session)
     take = state.take
     assert take is not None
-    assert page_steps(state)["export"].state == "blocked"
+    assert page_states(state, PAGES)["export"].state == "blocked"
     _stand(take)
     state.refresh()
     assert state.poses_name == BASELINE
-    assert page_steps(state)["view"].state == "done"
-    assert page_steps(state)["export"].state == "ready"
+    assert page_states(state, PAGES)["view"].state == "done"
+    assert page_states(state, PAGES)["export"].state == "ready"
     shutil.rmtree(take.layout.root)
     state.refresh()
     assert state.take_name == ""
     assert state.poses_name == ""
-    assert page_steps(state)["record"].state == "ready"
+    assert page_states(state, PAGES)["record"].state == "ready"

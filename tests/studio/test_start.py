@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from studio.app import main
-from studio.gc_guard import GuiCollector
+from studio.app import run_window
+from studio.gc_guard import GcGuard
 from studio.log import CrashReporter, start_logging
 from studio.shell.dialogs import ErrorDialog
 
@@ -29,11 +29,11 @@ def test_no_torch_in_the_windows_process() -> None:
 
 def test_version_and_bad_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["--version"])
+        run_window(["--version"])
     assert ended.value.code == 0
     assert "selfpose-studio" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
-        main(["--nonsense"])
+        run_window(["--nonsense"])
     assert ended.value.code == 2
 
 
@@ -65,7 +65,7 @@ def test_an_unexpected_error_is_logged_and_shown_with_its_trace(dressed: QApplic
 def test_garbage_is_collected_by_the_timer_only(dressed: QApplication) -> None:
     import gc
 
-    collector = GuiCollector()
+    collector = GcGuard()
     try:
         assert not gc.isenabled()
         garbage: list[object] = []

@@ -1,1 +1,37 @@
-"""Where the cameras stand: the rig, what its check found, and how it looks over the images."""
+"""Calibrate page: solve or import a rig, assess it, and move its world coordinates."""
+
+from studio.specs import ActionSpec, PageSpec
+
+PAGE = PageSpec(
+    name="calibrate",
+    title="Calibrate",
+    summary="Pose your cameras",
+    icon="calibrate",
+    shortcut="Ctrl+1",
+    factory="studio.pages.calibrate.page:CalibratePage",
+    steps=("rig",),
+    verbs=("calibrate", "calibrate-people", "check-rig", "set-world", "board-sheet", "import-rig", "export-rig"),
+    actions=(
+        ActionSpec(
+            id="rig.calibrate",
+            text="Calibrate from board",
+            icon="calibrate",
+            tip="Solve intrinsics, poses and time offsets from the selected board take",
+            needs="session",
+        ),
+        ActionSpec(
+            id="rig.import",
+            text="Import calibration…",
+            icon="import",
+            tip="Read a rig file of another tool",
+            needs="session",
+        ),
+        ActionSpec(
+            id="rig.export",
+            text="Export calibration…",
+            icon="export",
+            tip="Write the rig for another tool",
+            needs="session",
+        ),
+    ),
+)

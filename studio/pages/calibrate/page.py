@@ -34,7 +34,7 @@ from studio.pages.calibrate.rig_card import RoomCard
 from studio.pages.calibrate.world_card import FrameCard
 from studio.plots.accuracy_plan import AccuracyPlan
 from studio.plots.error_timeline import ErrorTimeline
-from studio.shell.dialogs import show_error
+from studio.shell.dialogs import show_error_dialog
 from studio.state.app_state import AppState
 from studio.viewport.trust import camera_trust
 from studio.widgets.buttons import button
@@ -457,7 +457,7 @@ class CalibratePage(ScrollPage):
             self._failed(error)
 
     def _failed(self, error: CoreError) -> None:
-        show_error(error, self.window())
+        show_error_dialog(error, self.window())
 
     def _calibrating(self) -> bool:
         return any(job.verb == "calibrate" for job in self._state.jobs.active)

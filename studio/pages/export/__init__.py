@@ -1,1 +1,14 @@
-"""3D results as files of other tools."""
+"""Export page: write a 3D result in the formats of other tools."""
+
+from studio.specs import PageSpec
+
+PAGE = PageSpec(
+    name="export",
+    title="Export",
+    summary="Use it elsewhere",
+    icon="export",
+    shortcut="Ctrl+5",
+    factory="studio.pages.export.page:ExportPage",
+    steps=("export",),
+    verbs=("export",),
+)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from core.errors import CoreError
 from studio.jobs.tracked import TrackedJob
 from studio.pages.export import presenter
-from studio.shell.dialogs import show_error
+from studio.shell.dialogs import show_error_dialog
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button
@@ -73,7 +73,7 @@ class ExportPage(ScrollPage):
         try:
             self._state.jobs.start(session, "export", params, f"Export {params.take}")
         except CoreError as error:
-            show_error(error, self.window())
+            show_error_dialog(error, self.window())
 
     def formats(self) -> list[str]:
         """Formats that are ticked."""

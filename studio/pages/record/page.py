@@ -13,7 +13,7 @@ from core.pipelines.params import ImportTakeParams
 from core.session import Session
 from studio.pages.record import presenter
 from studio.pages.record.import_dialog import ImportDialog
-from studio.shell.dialogs import show_error
+from studio.shell.dialogs import show_error_dialog
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
@@ -111,7 +111,7 @@ class RecordPage(ScrollPage):
         try:
             dialog = ImportDialog(self._state.session, videos, self.window())
         except CoreError as error:
-            show_error(error, self.window())
+            show_error_dialog(error, self.window())
             return None
         dialog.chosen.connect(self.start_import)
         dialog.open()
@@ -125,7 +125,7 @@ class RecordPage(ScrollPage):
         try:
             self._state.jobs.start(session, "import-take", params, f"Import take {params.name}")
         except CoreError as error:
-            show_error(error, self.window())
+            show_error_dialog(error, self.window())
 
     def refresh(self) -> None:
         """Shows what is on disk."""

@@ -1,1 +1,33 @@
-"""From footage to 3D: the steps, the live losses, and the figures that say what is better."""
+"""Train page: the steps from footage to 3D, live losses, and the comparison of baseline and trained model."""
+
+from studio.specs import ActionSpec, PageSpec
+
+PAGE = PageSpec(
+    name="train",
+    title="Train",
+    summary="Learn from your footage",
+    icon="train",
+    shortcut="Ctrl+3",
+    factory="studio.pages.train.page:TrainPage",
+    steps=("pose2d", "triangulate", "train", "infer", "evaluate"),
+    verbs=(
+        "import-poses2d",
+        "pose2d",
+        "triangulate",
+        "train",
+        "infer",
+        "evaluate",
+        "evaluate-dataset",
+        "run",
+    ),
+    actions=(
+        ActionSpec(
+            id="train.run_all",
+            text="Run all steps",
+            icon="forward",
+            keys=("Ctrl+R",),
+            tip="2D poses, triangulation, training, inference, evaluation and export of the selected take",
+            needs="rig_and_take",
+        ),
+    ),
+)

@@ -8,14 +8,15 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QV
 
 from core.errors import CoreError
 from core.jobs import Metric
-from studio.jobs.text import outcome_words, progress_words
+from studio.jobs.text import outcome_text, progress_text
 from studio.jobs.tracked import TrackedJob
 from studio.pages.train import presenter
 from studio.pages.train.consent_dialog import ConsentDialog
 from studio.plots.loss_plot import LossPlot
-from studio.shell.dialogs import show_error
+from studio.shell.dialogs import show_error_dialog
+from studio.specs import StepView
 from studio.state.app_state import AppState
-from studio.state.steps import StepView, take_steps
+from studio.state.steps import take_steps
 from studio.theme import GRID_PX
 from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import ReasonButton, button
@@ -106,7 +107,7 @@ class TrainPage(ScrollPage):
 
     def act(self, action: str) -> None:
         """Carries out an action of the menu."""
-        if action == "path.run":
+        if action == "train.run_all":
             self.run_path()
 
     def run_path(self) -> None:
@@ -119,7 +120,7 @@ class TrainPage(ScrollPage):
         """One step as a job."""
         takes = self.chosen_takes()
         if step.name == "train" and not takes:
-            show_error(CoreError("No take is chosen for training.", "Tick at least one."), self.window())
+            show_error_dialog(CoreError("No take is chosen for training.", "Tick at least one."), self.window())
             return
         missing = presenter.missing_model(self.estimator.currentData()) if step.name == "pose2d" else None
         if missing is not None:
@@ -253,7 +254,7 @@ class TrainPage(ScrollPage):
         try:
             self._state.jobs.start(session, verb, params, title)
         except CoreError as error:
-            show_error(error, self.window())
+            show_error_dialog(error, self.window())
 
     def _show_takes(self) -> None:
         session = self._state.session
@@ -384,7 +385,7 @@ class TrainPage(ScrollPage):
         if job is None:
             self.losses.set_note("")
             return
-        words = progress_words(job) if job.active else outcome_words(job)
+        words = progress_text(job) if job.active else outcome_text(job)
         self.losses.set_note(f"{job.title}: {words}")
         self.cancel.setEnabled(job.cancel_asked_s is None)
 
@@ -397,5 +398,5 @@ class TrainPage(ScrollPage):
             try:
                 self._state.jobs.resume(self._watched)
             except CoreError as error:
-                show_error(error, self.window())
+                show_error_dialog(error, self.window())
             self._show_steps()

@@ -15,9 +15,10 @@ from core.pose2d.download import DownloadPolicy, bytes_to_download
 from core.session import Take
 from core.training.config import CARDS, PRESETS, PresetCard, preset
 from studio.jobs.bridge import JobBridge
-from studio.jobs.text import duration_words
+from studio.jobs.text import duration_text
 from studio.jobs.tracked import TrackedJob
-from studio.state.steps import StepView
+from studio.pages.train import PAGE
+from studio.specs import StepView
 from studio.state.system_info import has_accelerator
 from studio.widgets.status_dot import StepState
 
@@ -215,8 +216,7 @@ def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
 
 def busy_reason(jobs: JobBridge) -> str:
     """Why nothing else may be started just now; empty if it may. Two jobs would write the same results."""
-    work = {step.verb for step in STEPS} | {"run"}
-    running = next((j for j in jobs.active if j.verb in work), None)
+    running = next((j for j in jobs.active if j.verb in PAGE.verbs), None)
     return f"“{running.title}” is running." if running else ""
 
 
@@ -297,11 +297,11 @@ def _time_words(name: str, jobs: JobBridge) -> str:
     if same:
         last = max(same, key=lambda j: j.name).result
         return (
-            f"The last one took {duration_words(60 * float(last['minutes']))} on {last.get('device', 'this machine')}."
+            f"The last one took {duration_text(60 * float(last['minutes']))} on {last.get('device', 'this machine')}."
         )
     limit_min = preset(name).max_minutes
     if limit_min < _OPEN_END_MIN:
-        return f"At most {duration_words(60 * limit_min)}: what is not done by then is cut short."
+        return f"At most {duration_text(60 * limit_min)}: what is not done by then is cut short."
     return "How long it takes here can be said after its first steps."
 
 
