@@ -19,8 +19,8 @@ from core.types.arrays import F64
 from core.types.axes import Axis, turn_to_z_up
 from core.types.camera import Camera, CameraRig
 
-Level = Literal["ok", "odd", "wrong"]
-_SEVERITY: dict[Level, int] = {"ok": 0, "odd": 1, "wrong": 2}
+Level = Literal["ok", "warning", "error"]
+_SEVERITY: dict[Level, int] = {"ok": 0, "warning": 1, "error": 2}
 _APART_MM = (300.0, 40_000.0)
 _USUAL_MM = 4000.0
 _HEIGHT_MM = 8000.0
@@ -34,7 +34,7 @@ class Finding:
 
     Attributes:
         check: What was checked, such as "floor".
-        level: ok, odd (look at it) or wrong (3D will not work).
+        level: "ok", "warning" (look at it) or "error" (3D will not work).
         sentence: What was found.
         remedy: What to do; empty when ok.
         camera: The camera concerned, empty for the whole rig.
@@ -84,7 +84,7 @@ class RigCheck:
     @property
     def verdict(self) -> str:
         """One sentence on the whole."""
-        wrong = sum(f.level == "wrong" for f in self.findings)
+        wrong = sum(f.level == "error" for f in self.findings)
         odd = len(self.problems) - wrong
         if wrong:
             return f"This calibration cannot be right: {self.findings[0].sentence}"
@@ -116,7 +116,7 @@ def check_rig(rig: CameraRig, *, up: Axis = "z") -> RigCheck:
     findings += [
         Finding(
             check="pose",
-            level="wrong",
+            level="error",
             sentence=f"{c.name} has no place in the world: only its lens is calibrated.",
             remedy="Import a calibration with extrinsics for every camera.",
             camera=c.name,
@@ -174,20 +174,24 @@ def _lens(camera: Camera) -> Iterator[Finding]:
     fx, fy, (cx, cy) = camera.K[0, 0], camera.K[1, 1], camera.K[:2, 2]
     if not (0 <= cx < width and 0 <= cy < height):
         yield finding(
-            "wrong",
+            "error",
             f"{camera.name}: the lens's centre ({cx:.0f}, {cy:.0f}) lies outside the {width}x{height} image.",
             "Check that the calibration was made at this image size and not of a turned image.",
         )
     elif max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > 0.15:
-        yield finding("odd", f"{camera.name}: the lens's centre ({cx:.0f}, {cy:.0f}) is far from the middle.", again)
+        yield finding(
+            "warning", f"{camera.name}: the lens's centre ({cx:.0f}, {cy:.0f}) is far from the middle.", again
+        )
     fov = field_of_view_deg(camera)
     if camera.distortion_model == "pinhole" and not _FOV_DEG[0] <= fov <= _FOV_DEG[1]:
-        yield finding("odd", f"{camera.name}: it sees {fov:.0f} degrees across, which no usual lens does.", again)
+        yield finding("warning", f"{camera.name}: it sees {fov:.0f} degrees across, which no usual lens does.", again)
     if abs(fx / fy - 1) > 0.05:
-        yield finding("odd", f"{camera.name}: focal lengths {fx:.0f} and {fy:.0f} px differ by more than 5 %.", again)
+        yield finding(
+            "warning", f"{camera.name}: focal lengths {fx:.0f} and {fy:.0f} px differ by more than 5 %.", again
+        )
     share = fold_share(camera)
     if share < 1:
-        level: Level = "wrong" if share < 0.97 else "odd"
+        level: Level = "error" if share < 0.97 else "warning"
         yield finding(
             level, f"{camera.name}: the distortion folds back {share:.0%} of the way to the image's corner.", again
         )
@@ -198,7 +202,7 @@ def _distances(rig: CameraRig) -> Iterator[Finding]:
     if len(rig) < 2:
         yield Finding(
             check="distance",
-            level="wrong",
+            level="error",
             sentence="The rig has one camera.",
             remedy="3D needs at least two: import a calibration of all cameras together.",
         )
@@ -216,7 +220,7 @@ def _distances(rig: CameraRig) -> Iterator[Finding]:
     likely = f": they would be {middle * factor / 1000:.1f} m apart if everything were {times}" if middle else ""
     yield Finding(
         check="distance",
-        level="wrong",
+        level="error",
         sentence=f"The cameras are {_length(middle)} apart, which is not how people are filmed.",
         remedy=f"Import it again with another length unit{likely}.",
     )
@@ -240,14 +244,14 @@ def _up(rig: CameraRig, imported: Axis) -> Iterator[Finding]:
     elif abs(score[axis]) > 1.3 * abs(score[2]) or score[2] < -0.3:
         yield Finding(
             check="up",
-            level="wrong",
+            level="error",
             sentence=f"By how the cameras are held, {name} points up instead of z.",
             remedy=f"Import it again with {_axis_of_file(name, imported)} as the axis that points up.",
         )
     else:
         yield Finding(
             check="up",
-            level="odd",
+            level="warning",
             sentence="It cannot be told from the cameras which axis points up.",
             remedy="Look at the floor grid and the poles in the views: they must stand on the floor.",
         )
@@ -256,7 +260,7 @@ def _up(rig: CameraRig, imported: Axis) -> Iterator[Finding]:
             if up[2] < -0.3:
                 yield Finding(
                     check="up",
-                    level="odd",
+                    level="warning",
                     sentence=f"{camera.name} hangs upside down.",
                     remedy="Right if it is mounted that way and its video is upside down too.",
                     camera=camera.name,
@@ -281,14 +285,14 @@ def _floor(rig: CameraRig) -> Iterator[Finding]:
         else:
             yield Finding(
                 check="floor",
-                level="odd",
+                level="warning",
                 sentence=f"All cameras are within {heights.max():.0f} mm of the floor.",
                 remedy="Set the floor of the calibration: its origin may be a camera or the board in the air.",
             )
     for name in below:
         yield Finding(
             check="floor",
-            level="wrong",
+            level="error",
             sentence=f"{name} is {-rig[name].centre_mm[2] / 1000:.2f} m under the floor.",
             remedy="The up axis is wrong, or the origin is not on the floor: set both in the program that calibrated.",
             camera=name,
@@ -296,7 +300,7 @@ def _floor(rig: CameraRig) -> Iterator[Finding]:
     if heights.max() > _HEIGHT_MM:
         yield Finding(
             check="floor",
-            level="odd",
+            level="warning",
             sentence=f"{rig.names[int(heights.argmax())]} is {_length(float(heights.max()))} above the floor.",
             remedy="Check the length unit and the origin of the calibration.",
         )
@@ -309,7 +313,7 @@ def _doubles(rig: CameraRig) -> Iterator[Finding]:
         if np.linalg.norm(centres[i] - centres[j]) < 10 and forward[i] @ forward[j] > 0.999:
             yield Finding(
                 check="distance",
-                level="wrong",
+                level="error",
                 sentence=f"{rig[int(i)].name} and {rig[int(j)].name} have the same place and direction.",
                 remedy="One of them was not calibrated: calibrate it, or remove it from the file.",
             )
@@ -324,7 +328,7 @@ def _aim(rig: CameraRig) -> Iterator[Finding]:
     if _diverge(centres, forward):
         yield Finding(
             check="aim",
-            level="wrong",
+            level="error",
             sentence="The cameras look away from each other.",
             remedy="The poses are mirrored, or stored the other way round (camera to world): check the file's format.",
         )
@@ -340,7 +344,7 @@ def _aim(rig: CameraRig) -> Iterator[Finding]:
             missed.append(camera.name)
             yield Finding(
                 check="aim",
-                level="odd",
+                level="warning",
                 sentence=f"{camera.name} does not look at the area that the others look at.",
                 remedy="Compare its floor grid with its image: if they disagree, calibrate its pose again.",
                 camera=camera.name,
@@ -382,7 +386,7 @@ def _overlap(rig: CameraRig, shared: F64) -> Iterator[Finding]:
         if share < _SHARED:
             yield Finding(
                 check="overlap",
-                level="wrong" if share == 0 else "odd",
+                level="error" if share == 0 else "warning",
                 sentence=f"{camera.name} shares {share:.0%} of its view with any other camera.",
                 remedy="3D needs two views of the same place: turn the camera, or check its pose.",
                 camera=camera.name,

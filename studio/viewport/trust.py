@@ -15,7 +15,7 @@ from core.types import CameraRig
 Basis = Literal["left out", "own"]
 
 _ODD_PX, _BAD_PX = 3.0, 10.0  # own reprojection error, at 1280 px width
-_LEVELS = {"ok": 0, "odd": 1, "wrong": 2}
+_LEVELS = {"ok": 0, "warning": 1, "error": 2}
 _WORDS = ("good", "doubtful", "bad")
 _TITLES: dict[Basis, str] = {"left out": "Left-out error", "own": "Own error, not left out"}
 

@@ -83,7 +83,7 @@ class VolumeEditor(QWidget):
             show_error_dialog(error, self.window())
 
     def _show_problem(self, error: CoreError) -> None:
-        level = "wrong" if self._volume.has_rig else "info"  # a new session lacks something; nothing is wrong with it
+        level = "error" if self._volume.has_rig else "info"  # a new session lacks something; nothing is wrong with it
         self._doubts.addWidget(FindingRow(level, error.message, error.hint))
         self._known = False
         self._show_parts()

@@ -125,11 +125,11 @@ def volume_words(used: ActiveVolume) -> VolumeWords:
     low, high = chosen.synthetic.corners_mm(volume)
     doubts = []
     if used.other_rig:
-        doubts.append(("odd", "It was set for another calibration.", "Look at it in 3D, or reset it."))
+        doubts.append(("warning", "It was set for another calibration.", "Look at it in 3D, or reset it."))
     if used.seen_share == 0:
-        doubts.append(("wrong", "No two cameras see any of it.", "Move it to where the cameras look, or reset it."))
+        doubts.append(("error", "No two cameras see any of it.", "Move it to where the cameras look, or reset it."))
     elif used.seen_share < _SEEN_ODDLY:
-        doubts.append(("odd", f"Two cameras or more see only {used.seen_share:.0%} of it.", "Make it smaller."))
+        doubts.append(("warning", f"Two cameras or more see only {used.seen_share:.0%} of it.", "Make it smaller."))
     spacing_cm = float(volume.spacing_mm.mean()) / 10
     wanted = f"{used.spacing_mm / 10:g} cm"
     return VolumeWords(

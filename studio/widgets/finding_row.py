@@ -11,11 +11,11 @@ from studio.theme import GRID_PX
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import label
 
-Level = Literal["ok", "odd", "wrong", "info"]
+Level = Literal["ok", "warning", "error", "info"]
 _LOOK: dict[str, tuple[str, str]] = {
     "ok": ("check-circle", "good"),
-    "odd": ("warning", "warn"),
-    "wrong": ("error", "bad"),
+    "warning": ("warning", "warn"),
+    "error": ("error", "bad"),
     "info": ("info", "muted"),
 }
 

@@ -58,7 +58,7 @@ def test_wrong_up_axis_is_named(up: str) -> None:
     """A file whose axis `up` is up, imported as if z were."""
     file = moved(ring_rig(4), turn_to_z_up(up).T)  # type: ignore[arg-type]
     ((level, sentence, remedy),) = said(file, "up")
-    assert level == "wrong"
+    assert level == "error"
     assert f"{up} points up instead of z" in sentence
     assert f"with {up} as the axis" in remedy
     again = moved(file, turn_to_z_up(up))  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ def test_wrong_up_axis_is_named(up: str) -> None:
 def test_remedy_names_the_axis_of_the_file_even_after_a_wrong_choice() -> None:
     imported = moved(ring_rig(4), turn_to_z_up("y"))  # the file had z up, y was chosen
     ((level, _, remedy),) = said(imported, "up", up="y")
-    assert level == "wrong"
+    assert level == "error"
     assert "with z as the axis" in remedy
 
 
@@ -77,13 +77,13 @@ def test_remedy_names_the_axis_of_the_file_even_after_a_wrong_choice() -> None:
 )
 def test_wrong_unit_is_named_with_the_factor(scale: float, factor: str) -> None:
     ((level, _, remedy),) = said(moved(ring_rig(4), scale=scale), "distance")
-    assert level == "wrong"
+    assert level == "error"
     assert factor in remedy
 
 
 def test_cameras_under_the_floor_are_named() -> None:
     rig = moved(ring_rig(4), shift_mm=(0, 0, -2000))
-    below = [s for level, s, _ in said(rig, "floor") if level == "wrong"]
+    below = [s for level, s, _ in said(rig, "floor") if level == "error"]
     assert len(below) == 2
     assert all("0.30 m under the floor" in s for s in below)
 
@@ -92,7 +92,7 @@ def test_cameras_turned_around_are_noticed() -> None:
     turn = np.diag([-1.0, 1.0, -1.0])  # about the camera's own y: it looks the other way
     rig = CameraRig(cameras=tuple(c.replace(R=turn @ c.pose[0], t_mm=turn @ c.pose[1]) for c in ring_rig(4)))
     ((level, sentence, remedy),) = said(rig, "aim")
-    assert level == "wrong"
+    assert level == "error"
     assert "away from each other" in sentence
     assert "mirrored" in remedy
 
@@ -107,7 +107,7 @@ def test_camera_that_looks_elsewhere_is_named() -> None:
 
 def test_camera_to_world_poses_are_noticed() -> None:
     inverse = [c.replace(R=c.pose[0].T, t_mm=c.centre_mm) for c in ring_rig(4)]
-    assert check_rig(CameraRig(cameras=tuple(inverse))).level == "wrong"
+    assert check_rig(CameraRig(cameras=tuple(inverse))).level == "error"
 
 
 def test_camera_without_common_ground_is_named() -> None:
@@ -122,10 +122,10 @@ def test_doubled_pose_and_missing_pose_are_named() -> None:
     assert any("same place" in f.sentence for f in check_rig(doubled).problems)
     half = CameraRig(cameras=(*rig, rig[0].replace(name="bare", R=None, t_mm=None)))
     found = check_rig(half)
-    assert any(f.camera == "bare" and f.level == "wrong" for f in found.problems)
+    assert any(f.camera == "bare" and f.level == "error" for f in found.problems)
     assert json.dumps(found.to_mapping(), allow_nan=False)
     nothing = CameraRig(cameras=tuple(c.replace(R=None, t_mm=None) for c in rig))
-    assert check_rig(nothing).level == "wrong"
+    assert check_rig(nothing).level == "error"
 
 
 def test_fold_inside_the_image_is_found_where_the_polynomial_turns() -> None:
@@ -163,7 +163,7 @@ def test_camera_hanging_upside_down_is_named() -> None:
     turn = np.diag([-1.0, -1.0, 1.0])
     hanging = rig[1].replace(R=turn @ rig[1].pose[0], t_mm=turn @ rig[1].pose[1])
     found = check_rig(CameraRig(cameras=(rig[0], hanging, *rig.cameras[2:])))
-    assert [(f.camera, f.level) for f in found.problems] == [(hanging.name, "odd")]
+    assert [(f.camera, f.level) for f in found.problems] == [(hanging.name, "warning")]
 
 
 def test_one_camera_is_not_enough() -> None:
@@ -249,12 +249,12 @@ def test_people_who_stand_on_the_floor_are_fine(sequence: Pose3DSequence) -> Non
 @pytest.mark.parametrize(
     ("change", "check", "level", "says"),
     [
-        ({"scale": 0.5}, "stature", "wrong", "tall"),
-        ({"scale": 1000.0}, "stature", "wrong", "length unit"),
-        ({"rise_mm": -590.0}, "feet", "odd", "under the floor"),
-        ({"rise_mm": 900.0}, "feet", "odd", "above the floor"),
-        ({"turn": turn_to_z_up("y").T}, "upright", "wrong", "along y instead of z"),
-        ({"turn": turn_to_z_up("-z")}, "upright", "wrong", "along -z instead of z"),
+        ({"scale": 0.5}, "stature", "error", "tall"),
+        ({"scale": 1000.0}, "stature", "error", "length unit"),
+        ({"rise_mm": -590.0}, "feet", "warning", "under the floor"),
+        ({"rise_mm": 900.0}, "feet", "warning", "above the floor"),
+        ({"turn": turn_to_z_up("y").T}, "upright", "error", "along y instead of z"),
+        ({"turn": turn_to_z_up("-z")}, "upright", "error", "along -z instead of z"),
     ],
 )
 def test_people_show_wrong_units_floors_and_axes(

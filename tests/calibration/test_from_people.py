@@ -350,7 +350,7 @@ def test_a_camera_that_sees_other_people_stays_without_a_pose_and_says_so(rig, r
     assert not found.rig["cam04"].posed
     assert found.solved == ("cam01", "cam02", "cam03")
     (finding,) = [f for f in found.findings if f.check == "calibrated"]
-    assert (finding.level, finding.camera) == ("wrong", "cam04")
+    assert (finding.level, finding.camera) == ("error", "cam04")
     assert finding.remedy
     assert np.median(deviation(found.rig, rig).rotation_deg) < 0.15
 
@@ -359,7 +359,7 @@ def test_people_on_one_spot_are_said_to_cover_too_little(rig) -> None:
     recording = walk(rig, people=1, seed=1, seconds=6.0, half_size_mm=60.0)
     found = calibrate_from_people(rig, recording.poses2d, recording.time_s)
     (area,) = [f for f in found.findings if f.check == "area"]
-    assert area.level == "wrong"
+    assert area.level == "error"
     assert "all over the floor" in area.remedy
 
 

@@ -65,7 +65,7 @@ def errors(found: CameraRig, truth: CameraRig) -> tuple[float, float]:
 
 
 def worst(findings: list[Finding]) -> str:
-    return max((f.level for f in findings), key=("ok", "odd", "wrong").index)
+    return max((f.level for f in findings), key=("ok", "warning", "error").index)
 
 
 def test_cameras_lenses_and_time_offsets_are_found(rig: CameraRig, solved: BoardCalibration) -> None:
@@ -133,8 +133,8 @@ def bad_rigs(solved: BoardCalibration) -> dict[str, CameraRig]:
 def test_bad_rigs_are_called_bad(name: str, bad_rigs: dict[str, CameraRig], seen: BoardObservations) -> None:
     bad = bad_rigs[name]
     findings = assess_board(measure_rig(bad, seen), bad, seen)
-    assert worst(findings) == "wrong"
-    assert any(f.level == "wrong" and f.camera == bad.names[1] for f in findings)
+    assert worst(findings) == "error"
+    assert any(f.level == "error" and f.camera == bad.names[1] for f in findings)
 
 
 def test_exchanged_cameras_are_named(solved: BoardCalibration, seen: BoardObservations) -> None:
@@ -150,19 +150,19 @@ def test_a_wrong_size_is_seen_where_anything_can_tell(solved: BoardCalibration, 
     a, b = rig.names[:2]
     apart = float(np.linalg.norm(rig[a].centre_mm - rig[b].centre_mm))
     told = {"distance_mm": apart * 1.06, "between": (a, b)}
-    assert worst(assess_board(quality, rig, seen, **told)) == "wrong"  # type: ignore[arg-type]
+    assert worst(assess_board(quality, rig, seen, **told)) == "error"  # type: ignore[arg-type]
     told["distance_mm"] = apart * 1.002
     assert worst(assess_board(quality, rig, seen, **told)) == "ok"  # type: ignore[arg-type]
-    assert worst(assess_board(quality, rig, seen, marker_mm=70.0)) == "wrong"
+    assert worst(assess_board(quality, rig, seen, marker_mm=70.0)) == "error"
     larger = dataclasses.replace(rig, cameras=tuple(c.replace(t_mm=1.08 * c.pose[1]) for c in rig))
-    assert worst(assess_board(quality, rig, seen, before=larger)) == "wrong"
+    assert worst(assess_board(quality, rig, seen, before=larger)) == "error"
     assert worst(assess_board(quality, rig, seen, before=rig)) == "ok"
 
 
 def test_another_lens_than_was_known_is_told(solved: BoardCalibration, seen: BoardObservations) -> None:
     known = {solved.rig.names[0]: solved.rig.cameras[0].replace(K=np.diag([1.2, 1.2, 1]) @ solved.rig.cameras[0].K)}
     findings = assess_board(measure(solved), solved.rig, seen, known=known)
-    assert any(f.check == "lens" and f.level == "wrong" for f in findings)
+    assert any(f.check == "lens" and f.level == "error" for f in findings)
 
 
 def test_a_camera_without_views_stays_uncalibrated_and_says_why(rig: CameraRig, seen: BoardObservations) -> None:
@@ -174,7 +174,7 @@ def test_a_camera_without_views_stays_uncalibrated_and_says_why(rig: CameraRig, 
     assert not found.rig[name].posed
     assert name in found.missing[name]
     findings = assess_board(measure(found), found.rig, thinned, calibration=found)
-    assert any(f.check == "calibrated" and f.level == "wrong" and f.remedy for f in findings)
+    assert any(f.check == "calibrated" and f.level == "error" and f.remedy for f in findings)
     explained = check_rig(found.rig).with_findings(findings)
     assert not any(f.check == "pose" and f.camera == name for f in explained.findings)
 

@@ -51,11 +51,11 @@ def test_wrong_rig_is_imported_and_clearly_reported(session: Session, tmp_path: 
     low.save(tmp_path / "low.toml")
     reporter = RecordingReporter()
     result = run(session, "import-rig", reporter, path=str(tmp_path / "low.toml"))
-    assert result["level"] == "wrong"
+    assert result["level"] == "error"
     assert result["verdict"].startswith("This calibration cannot be right")
     assert session.require_rig().digest == low.digest
     assert sum("under the floor" in text and level == "warning" for text, level in reporter.notes) == 3
-    assert read_json(session.layout.rig_report)["level"] == "wrong"
+    assert read_json(session.layout.rig_report)["level"] == "error"
 
 
 def test_rig_that_was_there_is_kept(session: Session, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_up_and_units_reach_the_importer(session: Session, tmp_path: Path) -> No
     assert "with z as the axis" in " ".join(f["remedy"] for f in result["findings"])
     config = read_yaml(max(session.layout.runs.glob("*/config.yaml")))
     assert config["up"] == "y"
-    assert run(session, "import-rig", path=path, units="m")["level"] == "wrong"
+    assert run(session, "import-rig", path=path, units="m")["level"] == "error"
 
 
 def test_image_sizes_of_a_format_without_them_come_from_the_takes(session: Session, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     assert page.table.item(0, 0).text() == _session(window).require_rig().names[0]
     rows = page.check_card.findChildren(FindingRow)
     assert len(rows) >= 4
-    assert {row.level for row in rows} <= {"ok", "odd", "wrong"}
+    assert {row.level for row in rows} <= {"ok", "warning", "error"}
     assert window.rail.buttons["calibrate"].step_state == "done"
     assert page.images_empty.isVisible()  # no take yet: it says so
 

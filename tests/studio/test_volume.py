@@ -165,7 +165,7 @@ def test_a_damaged_file_is_told_and_reset_mends_it(opened: MainWindow, qtbot, sa
     sample_session.layout.volume.write_text("centre_mm: [1, 2]", encoding="utf-8")
     opened.state.refresh()
     row = _doubt(qtbot, page)
-    assert row.level == "wrong"
+    assert row.level == "error"
     assert "space.yaml" in row.sentence.text()
     assert not page.volume.details.isVisible()
     _click(qtbot, page.volume_reset)
@@ -246,12 +246,12 @@ def test_doubts_are_said(sample_session: Session) -> None:
         VolumeSettings(centre_mm=(0, 0, 900), size_mm=(40_000, 40_000, 2200), spacing_mm=300, rig="x")
     )
     doubts = volume_words(active_volume(sample_session, [], 100.0)).doubts
-    assert [level for level, _, _ in doubts] == ["odd", "odd"]
+    assert [level for level, _, _ in doubts] == ["warning", "warning"]
     assert "another calibration" in doubts[0][1]
     assert "only" in doubts[1][1]
     sample_session.set_volume(VolumeSettings(centre_mm=(90_000, 0, 900), size_mm=(4000, 4000, 2200), rig=rig.digest))
     ((level, sentence, _),) = volume_words(active_volume(sample_session, [], 100.0)).doubts
-    assert (level, sentence) == ("wrong", "No two cameras see any of it.")
+    assert (level, sentence) == ("error", "No two cameras see any of it.")
 
 
 def test_an_undo_that_cannot_be_written_is_told(

@@ -80,7 +80,7 @@ def assess_board(
 
 
 def _level(value: float, limits: tuple[float, float]) -> Level:
-    return "ok" if value <= limits[0] else "odd" if value <= limits[1] else "wrong"
+    return "ok" if value <= limits[0] else "warning" if value <= limits[1] else "error"
 
 
 def _scale(seen: BoardObservations, v: int) -> float:
@@ -102,7 +102,7 @@ def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iter
         if level == "ok":
             good.append(v)
             continue
-        if level == "wrong":
+        if level == "error":
             bad.append(v)
         yield Finding(
             check="left out",
@@ -144,7 +144,7 @@ def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: lis
         if other < _SWAP * quality.overall_px:
             yield Finding(
                 check="names",
-                level="wrong",
+                level="error",
                 sentence=f"{seen.cameras[a]} and {seen.cameras[b]} are exchanged: with their images the other way"
                 f" round the board is predicted to {other:.1f} px instead of {quality.overall_px:.0f}.",
                 remedy="Exchange the two cameras' folders or names.",
@@ -198,7 +198,7 @@ def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
     if seen.board.ambiguous:
         yield Finding(
             check="board",
-            level="odd",
+            level="warning",
             sentence="Half a turn leaves this chessboard as it is, so that cameras may take its ends for each other.",
             remedy="Use a board with an even number of squares one way and an odd one the other, or a ChArUco board.",
         )
@@ -206,7 +206,7 @@ def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
     if np.isfinite(marker_mm) and abs(marker_mm / given - 1) > _MARKER:
         yield Finding(
             check="board",
-            level="wrong",
+            level="error",
             sentence=f"With squares of {seen.board.square_mm:g} mm the markers measure {marker_mm:.1f} mm,"
             f" not {given:g} mm: one of the two is wrong, and with it every length.",
             remedy="Measure a square and a marker on the print, and calibrate again.",
@@ -228,7 +228,7 @@ def _outliers(calibration: BoardCalibration) -> Iterator[Finding]:
     share = float(odd.sum() / max(seen.sum(), 1))
     yield Finding(
         check="outliers",
-        level="ok" if share < _MANY else "odd",
+        level="ok" if share < _MANY else "warning",
         sentence=f"{odd.sum()} of {seen.sum()} points fit badly and count for little: {', '.join(by_camera)}.",
         remedy="" if share < _MANY else "Look at the frames of the largest errors: blur, reflections, a bent board.",
     )
@@ -266,7 +266,7 @@ def _before(rig: CameraRig, before: CameraRig | None) -> Iterator[Finding]:
     if np.ptp(ratio) < _SCALE * middle and abs(middle - 1) > _SCALE:
         yield Finding(
             check="scale",
-            level="wrong",
+            level="error",
             sentence=f"The cameras stand as before, but all distances are {middle:.3f} times those of the former rig.",
             remedy="The size of the squares was wrong, now or then: measure them on the print.",
         )
@@ -293,7 +293,7 @@ def _missing(calibration: BoardCalibration) -> Iterator[Finding]:
     for name, reason in calibration.missing.items():
         yield Finding(
             check="calibrated",
-            level="wrong",
+            level="error",
             sentence=f"{name} is not calibrated. {reason}",
             remedy=f"Show the board to {name} and to a neighbouring camera together, in at least {_SHARED} frames.",
             camera=name,
@@ -315,7 +315,7 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
             information = fit.information  # held while solving: what its own images said
             focal = float(np.sqrt(max(np.linalg.pinv(information)[0, 0], 0))) / float(rig[name].K[0, 0])
         place = float(np.linalg.norm(position[v]))
-        level = max(_level(focal, _FOCAL_SD), _level(place / size, _POSITION_SD), key=("ok", "odd", "wrong").index)
+        level = max(_level(focal, _FOCAL_SD), _level(place / size, _POSITION_SD), key=("ok", "warning", "error").index)
         if level != "ok":
             yield Finding(
                 check="certainty",
@@ -346,7 +346,7 @@ def _connection(strength: F64, names: list[str]) -> Iterator[Finding]:
         hang = "hangs" if len(groups[weakest]) == 1 else "hang"
         yield Finding(
             check="connection",
-            level="odd",
+            level="warning",
             sentence=f"{hanging} {hang} on the others by {ties[weakest]} frames.",
             remedy="Show the board to one of them and one of the others together for longer, and move it unevenly.",
             camera=names[groups[weakest][0]],
@@ -371,14 +371,14 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
     if little:
         yield Finding(
             check="coverage",
-            level="odd",
+            level="warning",
             sentence=f"The board was in little of some images: {', '.join(little)}.",
             remedy="Show the board to these cameras in the corners of the image too.",
         )
     if flat:
         yield Finding(
             check="coverage",
-            level="odd",
+            level="warning",
             sentence=f"The board was always held alike; its slants differ by these degrees: {', '.join(flat)}.",
             remedy="Tilt the board in front of these cameras.",
         )
@@ -392,7 +392,7 @@ def _time_offset(calibration: BoardCalibration) -> Iterator[Finding]:
     late = {v: calibration.rig[calibration.seen.cameras[v]].time_offset_s for v in posed}
     listed = ", ".join(f"{calibration.seen.cameras[v]} {late[v] * 1000:+.0f}" for v in posed)
     worst = max(float(sd[v]) for v in posed)
-    level: Level = "ok" if worst <= _TIME_OFFSET_SD_S else "odd"
+    level: Level = "ok" if worst <= _TIME_OFFSET_SD_S else "warning"
     yield Finding(
         check="time_offset",
         level=level,

@@ -56,7 +56,7 @@ def _findings(cameras: int, points: F64) -> Iterator[Finding]:
     low, high = statures.min() / 1000, statures.max() / 1000
     said = f"{low:.2f} m" if high - low < 0.01 else f"{low:.2f} to {high:.2f} m"
     outside = (statures < _STATURE_MM[0]) | (statures > _STATURE_MM[1])
-    level: Level = "wrong" if outside.mean() > 0.5 else "odd" if outside.any() else "ok"
+    level: Level = "error" if outside.mean() > 0.5 else "warning" if outside.any() else "ok"
     yield Finding(
         check="stature",
         level=level,
@@ -69,7 +69,7 @@ def _findings(cameras: int, points: F64) -> Iterator[Finding]:
         name = ("-" if upright[axis] < 0 else "") + "xyz"[axis]
         yield Finding(
             check="upright",
-            level="wrong" if abs(upright[axis]) > 0.8 else "odd",
+            level="error" if abs(upright[axis]) > 0.8 else "warning",
             sentence=f"People's spines point along {name} instead of z.",
             remedy=f"Import the calibration again with {name} as the axis that points up.",
         )
@@ -87,7 +87,7 @@ def _feet(ankle_mm: float, cameras: int) -> Finding:
     where = "under" if ankle_mm < 0 else "above"
     return Finding(
         check="feet",
-        level="wrong" if abs(ankle_mm) > 1000 else "odd",
+        level="error" if abs(ankle_mm) > 1000 else "warning",
         sentence=f"People's ankles are {abs(ankle_mm) / 1000:.2f} m {where} the floor of the {cameras}-camera rig.",
         remedy="The calibration's origin is not on the floor: set it there in the program that calibrated.",
     )

@@ -62,7 +62,7 @@ def _cameras(m: Measured) -> Iterator[Finding]:
     for name, reason in m.missing.items():
         yield Finding(
             check="calibrated",
-            level="wrong",
+            level="error",
             sentence=f"{name} could not be placed. {reason}",
             remedy="Let people walk where this camera and at least two others see them.",
             camera=name,
@@ -78,14 +78,14 @@ def _cameras(m: Measured) -> Iterator[Finding]:
 
 def _people(m: Measured) -> Iterator[Finding]:
     if np.isfinite(m.area_m2):
-        area: Level = "wrong" if m.area_m2 < _AREA_M2[0] else "odd" if m.area_m2 < _AREA_M2[1] else "ok"
+        area: Level = "error" if m.area_m2 < _AREA_M2[0] else "warning" if m.area_m2 < _AREA_M2[1] else "ok"
         yield Finding(
             check="area",
             level=area,
             sentence=f"People walked over {m.area_m2:.1f} square metres.",
             remedy="" if area == "ok" else "Let somebody walk all over the floor that the cameras see.",
         )
-    count: Level = "wrong" if m.frames < _FRAMES[0] else "odd" if m.frames < _FRAMES[1] else "ok"
+    count: Level = "error" if m.frames < _FRAMES[0] else "warning" if m.frames < _FRAMES[1] else "ok"
     yield Finding(
         check="frames",
         level=count,
@@ -97,14 +97,14 @@ def _people(m: Measured) -> Iterator[Finding]:
     if np.isnan(m.tilt_deg):
         yield Finding(
             check="floor",
-            level="odd",
+            level="warning",
             sentence="The floor's tilt could not be measured: up is where people's heads are.",
             remedy="Let people walk over more of the floor, or set the floor from three points.",
         )
     elif m.tilt_deg > _TILT_DEG:
         yield Finding(
             check="floor",
-            level="odd",
+            level="warning",
             sentence=f"Bodies lean by {m.tilt_deg:.0f} degrees against the floor under their feet.",
             remedy="Use a take in which people stand and walk, or set the floor from three points.",
         )
@@ -115,7 +115,7 @@ def _fit(m: Measured) -> Iterator[Finding]:
     noisy = m.noise_px > _NOISE * width
     yield Finding(
         check="joints",
-        level="odd" if noisy else "ok",
+        level="warning" if noisy else "ok",
         sentence=f"Joints fit to {m.noise_px:.1f} px.",
         remedy="Use another 2D estimator, or larger people in the images; check the lenses." if noisy else "",
     )
@@ -123,7 +123,7 @@ def _fit(m: Measured) -> Iterator[Finding]:
         if share < _SHARE:
             yield Finding(
                 check="joints",
-                level="odd",
+                level="warning",
                 sentence=f"{name}: {1 - share:.0%} of its joints fit badly.",
                 remedy="Check its lens, and whether it stood still during the take.",
                 camera=name,
@@ -139,7 +139,7 @@ def _errors(m: Measured) -> Iterator[Finding]:
     for name in bad:
         yield Finding(
             check="error",
-            level="odd",
+            level="warning",
             sentence=f"{name} is certain to {m.rotation_sd_deg[name]:.2f} degrees and "
             f"{m.position_sd_mm[name]:.0f} mm only.",
             remedy="Use a longer take in which people come near this camera and cross its whole image.",
@@ -162,7 +162,7 @@ def _time_offsets(m: Measured) -> Iterator[Finding]:
         if sd > _LATE_S:
             yield Finding(
                 check="time_offset",
-                level="odd",
+                level="warning",
                 sentence=f"{name}: its time offset is certain to {1e3 * sd:.0f} ms only.",
                 remedy="Let people move faster in view of this camera.",
                 camera=name,

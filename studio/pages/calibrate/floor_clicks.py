@@ -30,7 +30,7 @@ class PointState:
     """What is known of one point.
 
     Attributes:
-        level: "none" without clicks, "open" with one, "ok", "odd" or "wrong".
+        level: "none" without clicks, "open" with one, "ok", "warning" or "error".
         words: The same in a sentence.
         found: The point, where there is one.
     """
@@ -167,11 +167,11 @@ class FloorClicks:
         try:
             found = locate(self.rig, clicks)
         except CoreError as error:
-            return PointState(level="wrong", words=f"{error.message} {error.hint}")
+            return PointState(level="error", words=f"{error.message} {error.hint}")
         good = all(px <= _GOOD_PX * max(self.rig[name].size_px) / 1280 for name, px in found.error_px.items())
         x, y, z = (np.round(found.xyz_mm / 1000, 2) + 0.0).tolist()  # no minus zero
         where = f"{len(clicks)} views, off by {found.worst_px:.1f} px; now at {x:.2f}, {y:.2f}, {z:.2f} m"
-        return PointState(level="ok" if good else "odd", words=f"{where}.", found=found)
+        return PointState(level="ok" if good else "warning", words=f"{where}.", found=found)
 
 
 def _alike(first: Similarity, second: Similarity) -> bool:

@@ -42,7 +42,7 @@ _KEEP_BYTES = 12 << 20
 _SIDE_PX = 296
 _TWO_LINES_PX = 34
 _SHARE = 0.96  # of the window's size
-_ROLES = {"none": "muted", "open": "muted", "ok": "good", "odd": "warn", "wrong": "bad"}
+_ROLES = {"none": "muted", "open": "muted", "ok": "good", "warning": "warn", "error": "bad"}
 
 
 class FloorDialog(Dialog):
@@ -298,7 +298,7 @@ class FloorDialog(Dialog):
         for index, (words, clear) in enumerate(zip(self.words, self.clears, strict=True)):
             state = clicks.state(index)
             words.setText(state.words)
-            set_role(words, _ROLES[state.level] if state.level in ("odd", "wrong") else "small")
+            set_role(words, _ROLES[state.level] if state.level in ("warning", "error") else "small")
             clear.setEnabled(bool(clicks.clicked(index)))
         self.points.button(clicks.current).setChecked(True)
         located = clicks.state(clicks.current).found is not None

@@ -50,7 +50,7 @@ class Finding:
     """One sentence of the rig's self-check.
 
     Attributes:
-        level: "ok", "odd" or "wrong".
+        level: "ok", "warning" or "error".
         sentence: What was found.
         remedy: What to do about it; may be empty.
     """

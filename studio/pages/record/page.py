@@ -37,7 +37,7 @@ class TakeWidget(Card):
         self.tools.addWidget(self.select)
         self.tools.addWidget(self.selected)
         if take.error:
-            self.body.addWidget(FindingRow("wrong", take.error))
+            self.body.addWidget(FindingRow("error", take.error))
             return
         self.images = ImageTiles("The first frame of the take.", height_px=176)
         self.body.addWidget(self.images)
@@ -47,7 +47,7 @@ class TakeWidget(Card):
         if not take.dropped:
             self.body.addWidget(FindingRow("ok", "Every camera has an image of every frame."))
         for note in take.notes:
-            self.body.addWidget(FindingRow("odd", note))
+            self.body.addWidget(FindingRow("warning", note))
 
     def set_selected(self, selected: bool) -> None:
         """Says whether the other pages work on this take."""

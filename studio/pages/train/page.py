@@ -324,7 +324,7 @@ class TrainPage(ScrollPage):
             take = self._state.take
             found = presenter.results(take) if take is not None else None
         except CoreError as error:
-            self.results_body.addWidget(FindingRow("wrong", error.message, error.hint))
+            self.results_body.addWidget(FindingRow("error", error.message, error.hint))
             return
         if found is None:
             self.results_body.addWidget(
