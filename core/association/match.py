@@ -18,11 +18,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from core.association.config import AssociationConfig
-from core.association.rays import meet
 from core.association.robust import triangulate_people
 from core.association.views import Views, stack_views
 from core.config import to_mapping
-from core.geometry import inside, project
+from core.geometry import inside, intersect_rays, project
 from core.progress import Reporter, check
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
@@ -181,7 +180,7 @@ def _pair_candidates(views: Views, found: _Detections, explained: np.ndarray, co
     if not len(a):
         return np.zeros((0, *found.ideal.shape[1:2], 3))
     va, vb = found.view[a], found.view[b]
-    middle, gap, depth_a, depth_b = meet(
+    middle, gap, depth_a, depth_b = intersect_rays(
         views.centre_mm[va, None], found.ray[a], views.centre_mm[vb, None], found.ray[b]
     )
     weight = np.sqrt(found.weight[a] * found.weight[b])

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.association.config import AssociationConfig
-from core.association.rays import meet
 from core.association.views import Views
-from core.geometry import project, triangulate
+from core.geometry import intersect_rays, project, triangulate
 from core.types.arrays import F64, I64
 from core.types.skeleton import Skeleton
 
@@ -124,7 +123,7 @@ def _consensus(views: Views, ideal: F64, weight: F64) -> np.ndarray:
         both = np.flatnonzero((weight[a] > 0) & (weight[b] > 0))
         if not both.size:
             continue
-        point, _, _, _ = meet(views.centre_mm[a], rays[a, both], views.centre_mm[b], rays[b, both])
+        point, _, _, _ = intersect_rays(views.centre_mm[a], rays[a, both], views.centre_mm[b], rays[b, both])
         away, gate = _distance(views, point, ideal[:, both])
         with np.errstate(invalid="ignore"):
             relative = away / gate

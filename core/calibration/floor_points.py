@@ -9,9 +9,9 @@ import numpy as np
 
 from core.calibration.world import Similarity, from_points
 from core.errors import CoreError
-from core.geometry import ideal_points, project, project_rig, rays, triangulate
+from core.geometry import ideal_points, pixel_rays, project_rig, triangulate
 from core.types.arrays import F64
-from core.types.camera import Camera, CameraRig
+from core.types.camera import CameraRig
 
 POINT_NAMES = ("Origin", "Along x", "Side of y")
 """What the three points are, in order."""
@@ -20,8 +20,6 @@ _FARTHEST_PX = 12.0  # from where the views together see a point, at 1280 px wid
 _LEAST_ANGLE_DEG = 2.0  # between two rays; below, the distance of the point is a guess
 _LEAST_APART_MM = 100.0
 _LEAST_TURN_DEG = 10.0  # of the third point off the line through the first two
-_RAY_MM = (150.0, 60_000.0)
-_RAY_STEPS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,7 +57,7 @@ def locate(rig: CameraRig, clicks: Mapping[str, Sequence[float]]) -> FloorPoint:
         raise CoreError("The point was clicked in one view only.", "Click the same point in a second view.")
     seen_by = rig.subset(names)
     clicked = np.array([clicks[name] for name in names], float)
-    direction = np.stack([rays(c, xy) for c, xy in zip(seen_by, clicked, strict=True)])
+    direction = np.stack([pixel_rays(c, xy) for c, xy in zip(seen_by, clicked, strict=True)])
     lost = [name for name, ray in zip(names, direction, strict=True) if not np.isfinite(ray).all()]
     if lost:
         raise CoreError(f"{lost[0]} does not know where that part of its image looks.", "Click nearer to its middle.")
@@ -112,26 +110,3 @@ def frame_from_floor(xyz: F64, rig: CameraRig) -> Similarity:
             "It shows the side of y, which is to the left of x: choose one on the other side, or exchange two points.",
         )
     return change
-
-
-def epipolar_px(seen_from: Camera, xy_px: Sequence[float], seen_in: Camera) -> F64:
-    """The line on which a point that one camera shows must lie in another one.
-
-    Args:
-        seen_from: Posed camera with the click.
-        xy_px: (2,) the click.
-        seen_in: Posed camera whose image the line is for.
-
-    Returns:
-        (n, 2) px, bent as its lens bends lines; NaN rows, or none at all, where the line is not seen.
-    """
-    ray = rays(seen_from, np.asarray(xy_px, float))
-    if not np.isfinite(ray).all():
-        return np.zeros((0, 2))
-    # Steps grow with the distance, as pixels shrink with it.
-    along = np.geomspace(*_RAY_MM, _RAY_STEPS)[:, None] * ray + seen_from.centre_mm
-    pixels = project(seen_in, along)
-    size = np.array(seen_in.size_px)
-    with np.errstate(invalid="ignore"):
-        pixels[(np.abs(pixels - size / 2) > size).any(-1)] = np.nan
-    return pixels if np.isfinite(pixels).all(-1).sum() > 1 else np.zeros((0, 2))

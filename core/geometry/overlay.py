@@ -1,7 +1,7 @@
-"""Lines that show a calibration over its images: the floor's metre grid and upright poles as tall as a person.
+"""Overlays that show a calibration on its images: a metre grid on the floor and upright poles as tall as a person.
 
-A wrong axis, unit or origin is seen at once when the grid does not lie on the floor. The lines are subdivided, so that
-they bend with the lens, and they break (NaN) where the camera does not see them.
+A wrong axis, unit or origin is visible at once when the grid does not lie on the floor. Lines are subdivided, so that
+they follow the distortion, and interrupted by NaN where the camera does not see them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ POLE_MM = 1800.0
 GRID_MM = 1000.0
 _STEP_MM = 100.0
 _NEAR_MM = 100.0
-_BEYOND = 0.25  # of the image's longer side: lines go on that far outside of it
+_BEYOND = 0.25  # of the longer image side by which lines continue outside the image
 
 
 def floor_grid_px(camera: Camera, volume: CaptureVolume, spacing_mm: float = GRID_MM) -> list[F64]:
-    """The lines of the floor's grid, on whole multiples of the spacing within the capture volume.
+    """Return the grid lines of the floor (z = 0) at whole multiples of the spacing.
 
     Args:
         camera: Posed camera.
-        space: Whose floor area is drawn; lines at z = 0.
+        volume: Capture volume whose floor area is drawn.
         spacing_mm: Distance of neighbouring lines.
 
     Returns:
-        Polylines (n, 2) px, NaN rows where the line is not seen; lines of which nothing is seen are left out.
+        Polylines (n, 2) px with NaN rows where a line is not visible; lines that are nowhere visible are omitted.
     """
     xs, ys = (_multiples(volume.low_mm[a], volume.high_mm[a], spacing_mm) for a in (0, 1))
     starts = [(x, ys[0]) for x in xs] + [(xs[0], y) for y in ys]
@@ -40,16 +40,16 @@ def floor_grid_px(camera: Camera, volume: CaptureVolume, spacing_mm: float = GRI
 def poles_px(
     camera: Camera, volume: CaptureVolume, height_mm: float = POLE_MM, spacing_mm: float = 2 * GRID_MM
 ) -> list[F64]:
-    """Upright poles on the floor, each with a short bar across its top.
+    """Return upright poles on the floor, each with a short bar across its top.
 
     Args:
         camera: Posed camera.
-        space: Over whose floor area the poles stand.
+        volume: Capture volume on whose floor area the poles stand.
         height_mm: Height of a pole.
         spacing_mm: Distance of neighbouring poles.
 
     Returns:
-        Polylines as `floor_grid_px`: a pole, then its bar, pole by pole.
+        Polylines as from `floor_grid_px`: for each pole the pole itself, then its bar.
     """
     xs, ys = (_multiples(volume.low_mm[a], volume.high_mm[a], spacing_mm) for a in (0, 1))
     feet = _flat([(x, y) for x in xs for y in ys])
@@ -61,26 +61,26 @@ def poles_px(
 
 
 def volume_px(camera: Camera, volume: CaptureVolume) -> list[F64]:
-    """The edges of a capture volume; polylines as `floor_grid_px`."""
+    """Return the edges of a capture volume as polylines; see `floor_grid_px`."""
     corner = np.stack(np.meshgrid(*np.stack([volume.low_mm, volume.high_mm], -1), indexing="ij"), -1).reshape(8, 3)
     first = np.array([(a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit])
     return polylines_px(camera, corner[first[:, 0]], corner[first[:, 1]])
 
 
 def polylines_px(camera: Camera, starts_mm: F64, ends_mm: F64) -> list[F64]:
-    """Straight lines in the world as the camera shows them.
+    """Project straight line segments of the world.
 
     Args:
         camera: Posed camera.
-        starts_mm: (N, 3).
-        ends_mm: (N, 3).
+        starts_mm: (N, 3) start points.
+        ends_mm: (N, 3) end points.
 
     Returns:
-        Polylines (n, 2) px, NaN rows where the line is behind the camera, beyond its lens or far off the image.
+        Polylines (n, 2) px with NaN rows behind the camera, beyond the fold radius or far outside the image.
     """
     longest = float(np.linalg.norm(ends_mm - starts_mm, axis=1).max(initial=0.0))
-    share = np.linspace(0, 1, max(2, int(np.ceil(longest / _STEP_MM)) + 1))[None, :, None]
-    points = starts_mm[:, None] * (1 - share) + ends_mm[:, None] * share
+    fraction = np.linspace(0, 1, max(2, int(np.ceil(longest / _STEP_MM)) + 1))[None, :, None]
+    points = starts_mm[:, None] * (1 - fraction) + ends_mm[:, None] * fraction
     pixels = project(camera, points)
     R, t = camera.pose
     width, height = camera.size_px
@@ -92,7 +92,7 @@ def polylines_px(camera: Camera, starts_mm: F64, ends_mm: F64) -> list[F64]:
 
 
 def _multiples(low: float, high: float, spacing: float) -> F64:
-    """Whole multiples of the spacing within low .. high; at least the one nearest to the middle and its neighbour."""
+    """Return the multiples of the spacing within low .. high; at least two, around the middle."""
     first, last = int(np.ceil(low / spacing)), int(np.floor(high / spacing))
     if last <= first:
         first = round((low + high) / 2 / spacing - 0.5)

@@ -1,7 +1,7 @@
-"""World points to pixels and back, with points that no lens can show masked.
+"""Projection of world points to pixels, and back, with OpenCV's distortion models.
 
-Points behind a camera would project to mirrored pixels, and points far off the axis fold back into the image
-through the distortion polynomial; both come out as NaN.
+Points behind a camera would project to mirrored pixels, and points far off the optical axis fold back into the image
+through the distortion polynomial; the result for both is NaN.
 """
 
 from __future__ import annotations
@@ -15,56 +15,57 @@ from core.types.camera import Camera, CameraRig
 
 _NEAR_MM = 1.0
 _SAMPLES = 512
+_PINHOLE_FOV_DEG = 85.0  # half angle; a fold beyond the reach of any pinhole lens is irrelevant
 
 
 def to_camera(camera: Camera, xyz_mm: F64) -> F64:
-    """World points (..., 3) in the camera's frame, mm. The camera must be posed."""
+    """Return the camera coordinates (..., 3), mm, of world points (..., 3); the camera must be posed."""
     R, t_mm = camera.pose
     return np.asarray(np.asarray(xyz_mm, float) @ R.T + t_mm)
 
 
 def project(camera: Camera, xyz_mm: F64) -> F64:
-    """Pixels of world points.
+    """Project world points to pixels.
 
     Args:
         camera: Posed camera.
-        xyz_mm: (..., 3).
+        xyz_mm: (..., 3), NaN where missing.
 
     Returns:
-        (..., 2) px in the image as recorded; NaN behind the camera, beyond the angle at which the distortion
-        folds, or where the input is NaN. Pixels outside the image are returned as they are: see `inside`.
+        (..., 2) px in the distorted image; NaN behind the camera, beyond `fold_radius`, or where the input is NaN.
+        Pixels outside the image are not masked; see `inside`.
     """
     local = to_camera(camera, xyz_mm)
     with np.errstate(divide="ignore", invalid="ignore"):
         xy = local[..., :2] / local[..., 2:]
         ahead = local[..., 2] > _NEAR_MM
-        seen = ahead & ((xy**2).sum(-1) < fold_radius(camera) ** 2)
-        pixels = distort(camera, np.where(seen[..., None], xy, 0.0)) @ camera.K[:2, :2].T + camera.K[:2, 2]
-    return np.where(seen[..., None], pixels, np.nan)
+        valid = ahead & ((xy**2).sum(-1) < fold_radius(camera) ** 2)
+        pixels = distort(camera, np.where(valid[..., None], xy, 0.0)) @ camera.K[:2, :2].T + camera.K[:2, 2]
+    return np.where(valid[..., None], pixels, np.nan)
 
 
 def project_rig(rig: CameraRig, xyz_mm: F64) -> F64:
-    """Pixels (V, ..., 2) of world points (..., 3) in every camera of a posed rig."""
+    """Project world points (..., 3) to pixels (V, ..., 2) in every camera of a posed rig; see `project`."""
     return np.stack([project(camera, xyz_mm) for camera in rig])
 
 
 def inside(camera: Camera, xy_px: F64) -> np.ndarray:
-    """(...,) bool: pixels (..., 2) that lie on the image. NaN does not."""
+    """Return (...,) bool: whether pixels (..., 2) lie on the image; False for NaN."""
     width, height = camera.size_px
     x, y = xy_px[..., 0], xy_px[..., 1]
     return np.asarray((x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5))
 
 
 def distort(camera: Camera, xy: F64) -> F64:
-    """Ideal image-plane coordinates (..., 2), x/z and y/z, to distorted ones; OpenCV's models."""
+    """Distort ideal image-plane coordinates (..., 2) by the camera's distortion model (OpenCV's definitions)."""
     d = camera.distortion
     r2 = (xy**2).sum(-1, keepdims=True)
     if camera.distortion_model == "fisheye":
         r = np.sqrt(r2)
         theta = np.arctan(r)
         t2 = theta**2
-        bent = theta * (1 + t2 * (d[0] + t2 * (d[1] + t2 * (d[2] + t2 * d[3]))))
-        return np.asarray(xy * np.where(r > 1e-9, bent / np.maximum(r, 1e-9), 1.0))
+        distorted = theta * (1 + t2 * (d[0] + t2 * (d[1] + t2 * (d[2] + t2 * d[3]))))
+        return np.asarray(xy * np.where(r > 1e-9, distorted / np.maximum(r, 1e-9), 1.0))
     full = np.zeros(14)
     full[: d.size] = d
     k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4, tau_x, tau_y = full
@@ -81,14 +82,14 @@ def distort(camera: Camera, xy: F64) -> F64:
 
 
 def undistort(camera: Camera, xy_px: F64) -> F64:
-    """Ideal image-plane coordinates of pixels: the direction (x, y, 1) in the camera frame.
+    """Return the ideal image-plane coordinates of pixels: the direction (x, y, 1) in camera coordinates.
 
     Args:
-        camera: Needs intrinsics only.
-        xy_px: (..., 2), NaN passes through.
+        camera: Camera with intrinsics; the pose is not used.
+        xy_px: (..., 2), NaN where missing.
 
     Returns:
-        (..., 2); NaN where the pixel lies beyond the fold of the distortion, so that no direction belongs to it.
+        (..., 2); NaN where the input is, and for pixels that no direction within `fold_radius` projects to.
     """
     pixels = np.asarray(xy_px, float)
     flat = pixels.reshape(-1, 2)
@@ -102,21 +103,18 @@ def undistort(camera: Camera, xy_px: F64) -> F64:
     return out.reshape(pixels.shape)
 
 
-def rays(camera: Camera, xy_px: F64) -> F64:
-    """Unit directions (..., 3) in the world of pixels (..., 2) of a posed camera; they start at its centre."""
-    xy = undistort(camera, xy_px)
-    local = np.concatenate([xy, np.ones_like(xy[..., :1])], -1)
-    local /= np.linalg.norm(local, axis=-1, keepdims=True)
-    return np.asarray(local @ camera.pose[0])
-
-
 def fold_radius(camera: Camera) -> float:
-    """Radius on the ideal image plane up to which distortion is monotone: beyond it pixels repeat. May be inf."""
+    """Return the radius on the ideal image plane up to which distortion is monotone; inf if it is everywhere.
+
+    Beyond the fold, the distorted radius shrinks again and several directions share a pixel. The first non-positive
+    slope d(distorted)/d(ideal) is searched on a grid: below 90 degrees for a fisheye, below 85 degrees for a pinhole
+    model, of which only the radial terms are considered.
+    """
     return _fold_radius(camera.distortion.tobytes(), camera.distortion_model)
 
 
 def _invert_distortion(camera: Camera, target: F64, iterations: int = 12) -> F64:
-    """Newton's method on `distort`, damped where a step would leave the lens's range."""
+    """Invert `distort` by Newton's method, with steps clamped to the fold radius."""
     if not camera.distortion.any() and camera.distortion_model == "pinhole":
         return target
     guess = target.copy()
@@ -127,27 +125,27 @@ def _invert_distortion(camera: Camera, target: F64, iterations: int = 12) -> F64
     step = 1e-6
     for _ in range(iterations):
         value = distort(camera, guess)
-        column_x = (distort(camera, guess + [step, 0]) - value) / step
-        column_y = (distort(camera, guess + [0, step]) - value) / step
-        miss = target - value
-        det = column_x[:, 0] * column_y[:, 1] - column_y[:, 0] * column_x[:, 1]
+        by_x = (distort(camera, guess + [step, 0]) - value) / step
+        by_y = (distort(camera, guess + [0, step]) - value) / step
+        residual = target - value
+        det = by_x[:, 0] * by_y[:, 1] - by_y[:, 0] * by_x[:, 1]
         det = np.where(np.abs(det) < 1e-12, 1e-12, det)
-        dx = (miss[:, 0] * column_y[:, 1] - column_y[:, 0] * miss[:, 1]) / det
-        dy = (column_x[:, 0] * miss[:, 1] - miss[:, 0] * column_x[:, 1]) / det
+        dx = (residual[:, 0] * by_y[:, 1] - by_y[:, 0] * residual[:, 1]) / det
+        dy = (by_x[:, 0] * residual[:, 1] - residual[:, 0] * by_x[:, 1]) / det
         guess = guess + np.stack([dx, dy], -1)
         r = np.linalg.norm(guess, axis=-1, keepdims=True)
         guess = np.where(r > limit, guess * (0.99 * limit / np.maximum(r, 1e-12)), guess)
-        if np.abs(miss).max() < 1e-13:
+        if np.abs(residual).max() < 1e-13:
             break
     return np.asarray(guess)
 
 
 @functools.lru_cache(maxsize=256)
-def _fold_radius(coefficients: bytes, lens: str) -> float:
+def _fold_radius(coefficients: bytes, distortion_model: str) -> float:
     d = np.frombuffer(coefficients)
     if not d.any():
         return np.inf
-    if lens == "fisheye":
+    if distortion_model == "fisheye":
         theta = np.linspace(0, np.pi / 2, _SAMPLES, endpoint=False)[1:]
         t2 = theta**2
         slope = 1 + t2 * (3 * d[0] + t2 * (5 * d[1] + t2 * (7 * d[2] + t2 * 9 * d[3])))
@@ -156,16 +154,15 @@ def _fold_radius(coefficients: bytes, lens: str) -> float:
     full = np.zeros(8)
     full[: min(d.size, 8)] = d[:8]
     k1, k2, _, _, k3, k4, k5, k6 = full
-    # Beyond 85 degrees no pinhole lens sees anything, so a fold there is of no account.
-    r = np.tan(np.linspace(0, np.radians(85), 4 * _SAMPLES))
+    r = np.tan(np.linspace(0, np.radians(_PINHOLE_FOV_DEG), 4 * _SAMPLES))
     r2 = r**2
-    bent = r * (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-    folded = np.flatnonzero(np.diff(bent) <= 0)
+    distorted = r * (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+    folded = np.flatnonzero(np.diff(distorted) <= 0)
     return float(r[folded[0]]) if folded.size else np.inf
 
 
 def sensor_tilt(tau_x: float, tau_y: float) -> F64:
-    """Homography (3, 3) of the image plane for OpenCV's tilted sensor, angles in radians."""
+    """Return the homography (3, 3) of the image plane for OpenCV's tilted sensor model, angles in radians."""
     cx, sx, cy, sy = np.cos(tau_x), np.sin(tau_x), np.cos(tau_y), np.sin(tau_y)
     rotation = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
     plane = np.array([[rotation[2, 2], 0, -rotation[0, 2]], [0, rotation[2, 2], -rotation[1, 2]], [0, 0, 1]])

@@ -1,4 +1,4 @@
-"""A camera's calibration for images of another size than it was made at."""
+"""Intrinsics for images of another size than the calibrated one."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from core.errors import CoreError
 from core.types.camera import Camera
 
 CODEC_BLOCK_PX = 16
-"""Video codecs store whole blocks of this size; players cut what is too much at the right and the bottom."""
+"""Block size of video codecs; decoders crop the excess at the right and at the bottom."""
 
 _ASPECT_TOLERANCE = 0.002
 
 
 def at_size(camera: Camera, size_px: tuple[int, int]) -> Camera:
-    """The same camera for images of `size_px`.
+    """Return the camera for images of `size_px`.
 
-    Either the image is the calibrated one in another resolution, and K is scaled about the image's corner (pixel
-    centres move: c' + 1/2 = s (c + 1/2)); or it lacks, at the right and the bottom, less than a block of the codec.
+    An image of the same aspect ratio is taken for the calibrated one in another resolution: K is scaled about the image
+    corner, so that pixel centres move by c' + 1/2 = s (c + 1/2). An image that is smaller by less than a codec block is
+    taken for one cropped at the right and at the bottom: K stays.
 
     Raises:
-        CoreError: Neither is the case: a turned or cropped image.
+        CoreError: Any other size, such as that of a rotated or cropped image.
     """
     width, height = size_px
     rig_width, rig_height = camera.size_px
@@ -37,19 +38,19 @@ def at_size(camera: Camera, size_px: tuple[int, int]) -> Camera:
     message = f"the images are {width}x{height}, but camera {camera.name} was calibrated at {rig_width}x{rig_height}"
     if (height, width) == camera.size_px:
         raise CoreError(
-            f"{message}: they look turned by 90 degrees.",
-            "Save the video upright, as the calibration saw it (a video editor can rotate it), or calibrate again.",
+            f"{message}: they seem to be rotated by 90 degrees.",
+            "Rotate the video to the orientation of the calibration, or calibrate again.",
         )
-    raise CoreError(f"{message}.", "Use the video or the calibration that belongs to it; cropping needs a new one.")
+    raise CoreError(f"{message}.", "Use the video that belongs to this calibration; cropped images need a new calibration.")
 
 
 def resize_note(camera: Camera, size_px: tuple[int, int]) -> str:
-    """What `at_size` assumes, in a sentence; empty where the sizes are equal."""
+    """Return a sentence on what `at_size` assumes, or an empty string if the sizes are equal."""
     if size_px == camera.size_px:
         return ""
     fitted = at_size(camera, size_px)
     calibrated = f"{camera.size_px[0]}x{camera.size_px[1]}"
-    told = f"{camera.name}: the images are {size_px[0]}x{size_px[1]}, calibrated at {calibrated}"
+    sizes = f"{camera.name}: the images are {size_px[0]}x{size_px[1]}, calibrated at {calibrated}"
     if np.array_equal(fitted.K, camera.K):
-        return f"{told}; taken to lack the right or lower edge. Look at the floor grid on the Calibrate page."
-    return f"{told}; the calibration was scaled. Look at the floor grid on the Calibrate page."
+        return f"{sizes}; assumed to be cropped at the right or bottom. Check the floor grid on the Calibrate page."
+    return f"{sizes}; the calibration was scaled. Check the floor grid on the Calibrate page."

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from core.calibration.floor_points import epipolar_px, frame_from_floor, locate
+from core.calibration.floor_points import frame_from_floor, locate
 from core.calibration.world import Similarity, from_points
 from core.errors import CoreError
-from core.geometry import inside, project
+from core.geometry import epipolar_line_px, inside, project
 from core.geometry.so3 import exp
 from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
@@ -101,7 +101,7 @@ def test_points_that_make_no_frame_are_refused(rig: CameraRig) -> None:
 
 def test_the_line_of_a_click_runs_through_the_point_and_bends(rig: CameraRig) -> None:
     place = on_floor(700, -300)
-    line = epipolar_px(rig["cam01"], project(rig["cam01"], place), rig["cam03"])
+    line = epipolar_line_px(rig["cam01"], project(rig["cam01"], place), rig["cam03"])
     target = project(rig["cam03"], place)
     distance = np.nanmin(np.linalg.norm(line - target, axis=1))
     spacing = np.nanmedian(np.linalg.norm(np.diff(line, axis=0), axis=1))
@@ -114,4 +114,4 @@ def test_the_line_of_a_click_runs_through_the_point_and_bends(rig: CameraRig) ->
     R, t_mm = rig["cam01"].pose
     about = np.diag([-1.0, 1, -1])  # it stands where the other does and looks away
     back = rig["cam01"].replace(name="back", R=about @ R, t_mm=about @ t_mm)
-    assert len(epipolar_px(rig["cam01"], project(rig["cam01"], place), back)) == 0
+    assert len(epipolar_line_px(rig["cam01"], project(rig["cam01"], place), back)) == 0

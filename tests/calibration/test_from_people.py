@@ -19,13 +19,13 @@ from core.calibration.people.bundle import (
 from core.calibration.people.calibrate import calibrate_from_people, repair_from_people
 from core.calibration.people.check import check_people
 from core.calibration.people.config import PeopleConfig
-from core.calibration.people.matching import epipolar_px, essential, group, joints_of
+from core.calibration.people.matching import group, joints_of
 from core.calibration.people.tracks import Tracks, follow
 from core.calibration.people.trial import deviation, trial, walk
 from core.calibration.people.world import human_share, world_of
 from core.errors import CancelledError, CoreError
 from core.files import resource
-from core.geometry import project, undistort
+from core.geometry import essential_matrix, project, sampson_distance_px, undistort
 from core.geometry.so3 import angle_rad, exp
 from core.pipelines.calibrate_people import run_calibrate_people
 from core.pipelines.ingest import note_poses2d
@@ -173,8 +173,8 @@ def steady():
 def test_epipolar_distance_is_zero_for_exact_joints_and_that_of_a_shift_across_the_line(rig, steady) -> None:
     a, b = exact_tracks(rig.subset(["cam01", "cam02"]), steady)
     R = rig[1].pose[0] @ rig[0].pose[0].T
-    E = essential(R, rig[1].pose[1] - R @ rig[0].pose[1])
-    own = epipolar_px(E, a.xy, b.xy, (a.focal_px, b.focal_px))
+    E = essential_matrix(R, rig[1].pose[1] - R @ rig[0].pose[1])
+    own = sampson_distance_px(E, a.xy, b.xy, (a.focal_px, b.focal_px))
     assert own.shape == (40, 2, 2, 17)
     for p in range(2):
         assert np.nanmax(own[:, p, p]) < 1e-6
@@ -184,7 +184,7 @@ def test_epipolar_distance_is_zero_for_exact_joints_and_that_of_a_shift_across_t
     normal = line[..., :2] / np.linalg.norm(line[..., :2], axis=-1, keepdims=True)
     shifted = b.xy.copy()
     shifted[:, 0] += 3.0 / b.focal_px * normal
-    off = epipolar_px(E, a.xy, shifted, (a.focal_px, b.focal_px))[:, 0, 0]
+    off = sampson_distance_px(E, a.xy, shifted, (a.focal_px, b.focal_px))[:, 0, 0]
     assert (off < 3.0 + 1e-9).all()
     assert (off > 1.0).all()
 

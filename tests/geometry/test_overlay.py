@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.geometry import project, rays
+from core.geometry import pixel_rays, project
 from core.geometry.overlay import floor_grid_px, poles_px, polylines_px, volume_px
 from core.synthetic.rigs import camera, ring_rig
 from core.types import CaptureVolume
@@ -18,7 +18,7 @@ def test_grid_points_lie_on_the_floor_and_on_whole_metres() -> None:
         assert len(lines) == 10
         for line in lines:
             line = line[np.isfinite(line).all(1)]
-            direction = rays(c, line)
+            direction = pixel_rays(c, line)
             depth = -c.centre_mm[2] / direction[:, 2]
             ground = c.centre_mm + depth[:, None] * direction
             off = np.abs(ground[:, :2] / 1000 - np.round(ground[:, :2] / 1000))

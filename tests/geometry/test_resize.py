@@ -40,11 +40,11 @@ def test_a_cut_codec_block_moves_nothing() -> None:
     fitted = at_size(camera, (1920, 1080))
     assert fitted.size_px == (1920, 1080)
     assert np.array_equal(project(fitted, POINTS), project(camera, POINTS))
-    assert "edge" in resize_note(camera, (1920, 1080))
+    assert "cropped" in resize_note(camera, (1920, 1080))
 
 
 @pytest.mark.parametrize(
-    ("size_px", "word"), [((1080, 1920), "turned"), ((1440, 1080), "calibrat"), ((1936, 1080), "1936")]
+    ("size_px", "word"), [((1080, 1920), "rotated"), ((1440, 1080), "calibrat"), ((1936, 1080), "1936")]
 )
 def test_other_images_are_refused(size_px: tuple[int, int], word: str) -> None:
     with pytest.raises(CoreError, match=word):

@@ -177,7 +177,7 @@ def test_doubtful_file_names_are_refused(stems: list[str], says: str) -> None:
 def test_sizes_that_disagree_are_named_with_the_remedy(session: Session, tmp_path: Path) -> None:
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
     for size, says in (
-        ((64, 192), "turned by 90 degrees"),
+        ((64, 192), "rotated by 90 degrees"),
         ((300, 64), "belongs to"),
         ((192, 90), "belongs to"),
     ):

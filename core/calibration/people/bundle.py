@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.people.tracks import Tracks
+from core.geometry import triangulate_views
 from core.geometry.so3 import exp, hat
 from core.types.arrays import F64, I64
 
@@ -151,24 +152,7 @@ def sample_tracks(tracks: Sequence[Tracks], placed: CameraPoses, joints: TrackAs
 def triangulate_joints(placed: CameraPoses, seen: TrackSamples, focal_px: F64, weight: F64 | None = None) -> F64:
     """(M, G, J, 3) points that lie nearest to all rays in pixels; NaN with fewer than two, or behind a camera."""
     info = seen.information if weight is None else seen.information * weight
-    used = info > 0
-    row = np.moveaxis(seen.xy[..., None] * placed.R[:, None, None, None, None, 2], 0, -3)  # (M, G, J, V, 2, 3)
-    row = row - placed.R[:, :2]
-    offset = placed.t_mm[:, :2] - np.moveaxis(seen.xy, 0, -2) * placed.t_mm[:, 2:]
-    root = np.moveaxis(np.sqrt(info), 0, -1) * focal_px
-    depth = np.ones_like(root)
-    for _ in range(3):
-        scale = (root / depth)[..., None]
-        a = (row * scale[..., None]).reshape(*row.shape[:-3], -1, 3)
-        b = (offset * scale).reshape(*offset.shape[:-2], -1)
-        normal, right = np.swapaxes(a, -1, -2) @ a, (np.swapaxes(a, -1, -2) @ b[..., None])
-        size = np.maximum(np.trace(normal, axis1=-2, axis2=-1), 1e-300)
-        good = np.linalg.det(normal / size[..., None, None]) > 1e-9
-        xyz = np.linalg.solve(np.where(good[..., None, None], normal, np.eye(3)), right)[..., 0]
-        depth = np.maximum(xyz @ placed.R[:, 2].T + placed.t_mm[:, 2], _NEAR_MM)
-    behind = (xyz @ placed.R[:, 2].T + placed.t_mm[:, 2] <= _NEAR_MM) & np.moveaxis(used, 0, -1)
-    good &= (used.sum(0) >= 2) & ~behind.any(-1)
-    return np.where(good[..., None], xyz, np.nan)
+    return triangulate_views(placed.R, placed.t_mm, focal_px, seen.xy, np.sqrt(info), near_mm=_NEAR_MM)
 
 
 def adjust_people(

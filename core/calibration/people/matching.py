@@ -12,7 +12,7 @@ import numpy as np
 
 from core.calibration.people.bundle import CameraPoses, TrackAssignment
 from core.calibration.people.tracks import Sampled, Tracks
-from core.geometry.so3 import hat
+from core.geometry import essential_matrix, sampson_distance_px
 from core.types.arrays import F64, I64
 
 LAGS_S = (0.0, -0.1, 0.1, -0.2, 0.2)
@@ -54,31 +54,6 @@ class Guess:
 def all_tracks(tracks: Tracks, at_s: F64) -> Sampled:
     """Every track of a camera at recorded times."""
     return tracks.sample(at_s, np.broadcast_to(np.arange(tracks.count), (len(at_s), tracks.count)))
-
-
-def epipolar_px(E: F64, first: F64, second: F64, focal_px: tuple[float, float]) -> F64:
-    """(M, K, L, J) Sampson distances of joints in two cameras, px.
-
-    Hartley and Zisserman, Multiple View Geometry, 2003, equation 11.9.
-
-    Args:
-        E: (3, 3) essential matrix, second' E first = 0.
-        first: (M, K, J, 2) ideal.
-        second: (M, L, J, 2) ideal.
-        focal_px: Of both cameras.
-    """
-    line = first @ E[:, :2].T + E[:, 2]  # (M, K, J, 3) in the second camera
-    back = second @ E[:2] + E[2]  # (M, L, J, 3) in the first
-    x, y = second[:, None, ..., 0], second[:, None, ..., 1]
-    inner = line[:, :, None, :, 0] * x + line[:, :, None, :, 1] * y + line[:, :, None, :, 2]
-    slope = (line[..., 0] ** 2 + line[..., 1] ** 2)[:, :, None] / focal_px[1] ** 2
-    slope = slope + (back[..., 0] ** 2 + back[..., 1] ** 2)[:, None] / focal_px[0] ** 2
-    return np.asarray(np.abs(inner) / np.sqrt(np.maximum(slope, 1e-18)))
-
-
-def essential(R: F64, t: F64) -> F64:
-    """(3, 3) of a pose (first camera's frame to the second's)."""
-    return np.asarray(hat(t / max(float(np.linalg.norm(t)), 1e-12)) @ R)
 
 
 def _score(distance_px: F64, tolerance_px: float, axes: tuple[int, ...]) -> tuple[F64, F64]:
@@ -147,7 +122,7 @@ def seed(
             if found is None or found.shape != (3, 3):
                 continue
             E = np.asarray(found, np.float64)
-            distance = epipolar_px(E, here.xy[tried], there.xy[tried], focal)
+            distance = sampson_distance_px(E, here.xy[tried], there.xy[tried], focal)
             score, most = _best(*_score(distance, _LOOSE * tolerance_px, (0, 3)))
             if best is None or score > best.score:
                 _, R, t, _ = cv2.recoverPose(E, one, two, np.eye(3), mask=mask.copy())
@@ -307,8 +282,8 @@ def group(
             if a is None or b is None:
                 continue
             R = placed.R[j] @ placed.R[i].T
-            E = essential(R, placed.t_mm[j] - R @ placed.t_mm[i])
-            distance = epipolar_px(E, a.xy, b.xy, (tracks[i].focal_px, tracks[j].focal_px))
+            E = essential_matrix(R, placed.t_mm[j] - R @ placed.t_mm[i])
+            distance = sampson_distance_px(E, a.xy, b.xy, (tracks[i].focal_px, tracks[j].focal_px))
             other = slice(offset[j], offset[j + 1])
             limit = _STRICT * float(np.hypot(tolerance_px[i], tolerance_px[j])) / np.sqrt(2)
             score[mine, other], shared[mine, other] = _score(distance, limit, (0, 3))

@@ -8,9 +8,10 @@ import itertools
 import numpy as np
 
 from core.calibration.people.bundle import POSE, TIME_OFFSET, CameraPoses, PeopleSolution, adjust_people
-from core.calibration.people.matching import all_tracks, epipolar_px, essential
+from core.calibration.people.matching import all_tracks
 from core.calibration.people.placing import COMPARED, Placing, spread
 from core.errors import CoreError
+from core.geometry import essential_matrix, sampson_distance_px
 from core.progress import check
 from core.types.arrays import F64
 
@@ -95,9 +96,9 @@ def disagreement_px(placing: Placing, placed: CameraPoses) -> F64:
         if not (placed.registered[i] and placed.registered[j]):
             continue
         R = placed.R[j] @ placed.R[i].T
-        E = essential(R, placed.t_mm[j] - R @ placed.t_mm[i])
+        E = essential_matrix(R, placed.t_mm[j] - R @ placed.t_mm[i])
         focal = (placing.tracks[i].focal_px, placing.tracks[j].focal_px)
-        out[i, j] = out[j, i] = _nearest_median(epipolar_px(E, samples[i].xy, samples[j].xy, focal))
+        out[i, j] = out[j, i] = _nearest_median(sampson_distance_px(E, samples[i].xy, samples[j].xy, focal))
     return out
 
 

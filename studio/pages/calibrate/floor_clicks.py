@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.floor_points import POINT_NAMES, FloorPoint, epipolar_px, frame_from_floor, locate
+from core.calibration.floor_points import POINT_NAMES, FloorPoint, frame_from_floor, locate
 from core.calibration.world import Similarity
 from core.errors import CoreError
+from core.geometry import epipolar_line_px
 from core.geometry.capture_volume import capture_volume
 from core.geometry.overlay import floor_grid_px, poles_px
 from core.types import CameraRig, CaptureVolume
@@ -114,7 +115,7 @@ class FloorClicks:
             return drawn
         for name, xy in clicks.items():
             if name != camera:
-                line = epipolar_px(self.rig[name], xy, self.rig[camera])
+                line = epipolar_line_px(self.rig[name], xy, self.rig[camera])
                 drawn.append(Lines((line,) if len(line) else (), _TOKENS[self.current], 1.4))
         return drawn
 
