@@ -30,7 +30,7 @@ class _ThemedEngine(QIconEngine):
         if mode == QIcon.Mode.Disabled:
             token = "faint"
         box = QRectF(rect)  # type: ignore[call-overload]
-        # Room wider than high keeps the rest as distance to the text: style sheets have no setting for that.
+        # RigScene wider than high keeps the rest as distance to the text: style sheets have no setting for that.
         box.setWidth(box.height())
         renderer(self._name, getattr(current_theme(), token)).render(painter, box)
 

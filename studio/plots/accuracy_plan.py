@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig
 from studio.theme import Theme, current_theme, theme_changed
-from studio.viewport.accuracy import cell_mm, corners_mm, shades, worst_lines_mm
+from studio.viewport.accuracy_colours import cell_size_mm, error_colours, map_corners_mm, worst_direction_lines_mm
 from studio.viewport.palette import rgba
 
 _PALE = 170  # alpha of the colours, so that lines stand out
@@ -57,9 +57,9 @@ class AccuracyPlan(pg.PlotWidget):
             return
         found, level = self.map, min(self.level, len(self.map.z_mm) - 1)
         stops = np.array([rgba(colour)[:3] * 255 for colour in (theme.good, theme.warn, theme.bad)], np.float64)
-        shown = shades(found, level, stops)
+        shown = error_colours(found, level, stops)
         shown[..., 3] = np.minimum(shown[..., 3], _PALE)
-        item, (x0, y0), cell = pg.ImageItem(shown), corners_mm(found)[3, :2] / 1000, cell_mm(found) / 1000
+        item, (x0, y0), cell = pg.ImageItem(shown), map_corners_mm(found)[3, :2] / 1000, cell_size_mm(found) / 1000
         item.setRect(x0, y0, cell * len(found.x_mm), cell * len(found.y_mm))
         self.plotItem.addItem(item)
         self._draw_worst(theme, level)
@@ -68,7 +68,7 @@ class AccuracyPlan(pg.PlotWidget):
 
     def _draw_worst(self, theme: Theme, level: int) -> None:
         assert self.map is not None
-        start, end = worst_lines_mm(self.map, level)
+        start, end = worst_direction_lines_mm(self.map, level)
         ends = np.stack([start, end], 1).reshape(-1, 2) / 1000
         pen = pg.mkPen(QColor(theme.text), width=1.2)
         self.plotItem.addItem(pg.PlotCurveItem(ends[:, 0], ends[:, 1], connect="pairs", pen=pen))

@@ -72,7 +72,7 @@ class ErrorTimeline(pg.PlotWidget):
             self.setYRange(0, self._top, padding=0)
 
     @property
-    def words(self) -> str:
+    def status_text(self) -> str:
         """The frame looked at in words; empty before the first."""
         if self.frame is None:
             return ""

@@ -43,7 +43,7 @@ class LossPlot(pg.PlotWidget):
         title: What the figures have in common.
         unit: Of the vertical axis, in words.
         logarithmic: Whether the vertical axis is.
-        words: What the legend calls a figure, by the second part of its name, where that is another word.
+        labels: What the legend calls a figure, by the second part of its name, where that is another word.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class LossPlot(pg.PlotWidget):
         unit: str = "",
         *,
         logarithmic: bool = False,
-        words: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent, axisItems={"left": LogAxis("left")} if logarithmic else None)
         self._title, self._unit, self._logarithmic = title, unit, logarithmic
-        self._words = dict(words or {})
+        self._words = dict(labels or {})
         self._points: dict[str, list[tuple[int, float]]] = {}
         self._curves: dict[str, pg.PlotDataItem] = {}
         self.setFixedHeight(208)
@@ -90,7 +90,7 @@ class LossPlot(pg.PlotWidget):
         if not self._timer.isActive():
             self._timer.start()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begins anew."""
         self._points.clear()
         for curve in self._curves.values():

@@ -15,7 +15,7 @@ from studio.actions.table import menu_table
 from studio.specs import PageSpec
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
-from studio.widgets.card import clear
+from studio.widgets.card import clear_layout
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import label
 
@@ -127,7 +127,7 @@ class ShortcutsDialog(Dialog):
 
     def __init__(self, registry: ActionRegistry, pages: Iterable[PageSpec], parent: QWidget | None = None) -> None:
         super().__init__("Keyboard shortcuts", parent, 720)
-        clear(self.body)
+        clear_layout(self.body)
         self.body.addWidget(label("Keyboard shortcuts", "title"))
         columns = QHBoxLayout()
         columns.setSpacing(6 * GRID_PX)

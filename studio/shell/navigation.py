@@ -21,7 +21,7 @@ from studio.icons import renderer
 from studio.specs import PageSpec, StepView
 from studio.theme import GRID_PX, current_theme
 from studio.widgets.icon_label import IconLabel
-from studio.widgets.status_dot import StepState, paint_dot
+from studio.widgets.status_dot import StepState, paint_status_dot
 from studio.widgets.text import label
 
 RAIL_PX = 184
@@ -91,7 +91,7 @@ class NavButton(QAbstractButton):
             painter.drawText(box.adjusted(44, 0, -32, 0), Qt.AlignmentFlag.AlignVCenter, self.text())
         if self.isEnabled():
             at = QPointF(box.right() - 7, box.top() + 9) if self.compact else QPointF(box.right() - 18, middle)
-            paint_dot(painter, at, self.step_state, 4.5 if self.compact else 6.0)
+            paint_status_dot(painter, at, self.step_state, 4.5 if self.compact else 6.0)
         painter.end()
 
 

@@ -13,7 +13,7 @@ from studio.actions.registry import ActionRegistry
 from studio.settings import SettingsStore
 from studio.specs import PageSpec
 from studio.theme import GRID_PX
-from studio.widgets.card import Card, clear
+from studio.widgets.card import Card, clear_layout
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import label
 
@@ -69,7 +69,7 @@ class WelcomePage(QWidget):
 
     def refresh(self) -> None:
         """List the recent sessions that still exist."""
-        clear(self._recent.body)
+        clear_layout(self._recent.body)
         self.recent_buttons: list[QPushButton] = []
         for root in recent_sessions(self._settings)[:4]:
             push = _tile(root.name, str(root.parent), "folder")

@@ -14,14 +14,14 @@ from core.types.arrays import F64
 from studio.theme import Theme, current_theme, theme_changed
 from studio.viewport.camera import ViewerCamera, ViewName
 from studio.viewport.gl import gl_support
-from studio.viewport.layers import Layer, Scene
+from studio.viewport.layers import Layer, SceneLayers
 from studio.viewport.palette import rgba
 from studio.viewport.visuals import VISUALS, Drawing
-from studio.widgets.frame_ticker import Pulse
+from studio.widgets.frame_ticker import FrameTicker
 
 
 class Viewport(QWidget):
-    """Draws a `Scene`, and again only when it changes.
+    """Draws a `SceneLayers`, and again only when it changes.
 
     The scene is asked for at a beat of the pulse and only after `invalidate`: however often something changes, it is
     resolved once an image.
@@ -31,13 +31,13 @@ class Viewport(QWidget):
         parent: Owner.
     """
 
-    def __init__(self, pulse: Pulse | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, pulse: FrameTicker | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._pulse = pulse or Pulse(parent=self)
+        self._pulse = pulse or FrameTicker(parent=self)
         self._pulse.join(self._step)
         self._dirty = False
-        self._source: Callable[[], Scene] | None = None
-        self._scene: Scene | None = None
+        self._source: Callable[[], SceneLayers] | None = None
+        self._scene: SceneLayers | None = None
         self._drawn: dict[str, Layer] = {}
         self._drawings: dict[str, Drawing] = {}
         self._framed = False
@@ -61,7 +61,7 @@ class Viewport(QWidget):
         """Large: the 3D view is what the page is for."""
         return QSize(900, 600)
 
-    def set_source(self, source: Callable[[], Scene]) -> None:
+    def set_source(self, source: Callable[[], SceneLayers]) -> None:
         """Says where the scene comes from."""
         self._source = source
         self.invalidate()
@@ -82,7 +82,7 @@ class Viewport(QWidget):
     def frame_all(self) -> None:
         """Brings everything into view, in the current direction, and keeps it there until the mouse moves the view."""
         if self._canvas is not None and self._scene is not None:
-            self._camera.fit(self._scene.frame_mm, (self.width(), self.height()))
+            self._camera.fit(self._scene.extent_mm, (self.width(), self.height()))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Frames anew what was framed."""
@@ -154,7 +154,7 @@ class Viewport(QWidget):
         for name in self._drawn.keys() - self._scene.layers.keys():
             self._drawings[name].hide()
         self._drawn = dict(self._scene.layers)
-        if not self._framed and len(self._scene.frame_mm) and self.isVisible():
+        if not self._framed and len(self._scene.extent_mm) and self.isVisible():
             self._framed = True
             self.look("perspective")
         if self._scene.focus_mm is not None:

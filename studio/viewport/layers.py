@@ -153,17 +153,17 @@ Layer = SkeletonLayer | TrailLayer | FrustaLayer | FloorLayer | AccuracyLayer | 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scene:
+class SceneLayers:
     """Everything that is drawn at one frame.
 
     Attributes:
         layers: By name; the name keeps a layer's visual from one frame to the next.
-        frame_mm: (N, 3) points that "show everything" brings into view; N may be 0.
+        extent_mm: (N, 3) points that "show everything" brings into view; N may be 0.
         azimuth_deg: Direction from which no camera stands in the way.
         focus_mm: (3,) point that the view follows, or None.
     """
 
     layers: dict[str, Layer]
-    frame_mm: F64
+    extent_mm: F64
     azimuth_deg: float = 30.0
     focus_mm: F64 | None = None

@@ -9,14 +9,14 @@ import numpy as np
 from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from core.types.arrays import F64, I64
-from studio.viewport.trust import CameraTrust, own_trust
+from studio.viewport.reliability import CameraReliability, reprojection_reliability
 
 _EMPTY_FLOOR_M = 3
 _LARGEST_FLOOR_M = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Stage:
+class SceneData:
     """A take's world.
 
     Attributes:
@@ -27,13 +27,13 @@ class Stage:
         accuracy: How well points can be located over the floor, or None.
         cameras: (V,) names of the posed cameras.
         centre_mm: (V, 3) camera centres.
-        trust: What is known of the cameras' errors.
+        reliability: What is known of the cameras' errors.
         level: (V,) 0 good, 1 doubtful, 2 bad, -1 unknown.
         corner_mm: (V, 4, 3) corners of the image planes: top left, top right, bottom right, bottom left.
         middle_mm: (T, P, 3) each person's middle: the hips, else the mean joint; NaN where absent.
         low_m: Lowest x and y of the floor, whole metres.
         high_m: Highest x and y of the floor, whole metres.
-        frame_mm: (N, 3) points that "show everything" brings into view.
+        extent_mm: (N, 3) points that "show everything" brings into view.
         azimuth_deg: Direction from which no camera stands between the viewer and the people.
     """
 
@@ -44,13 +44,13 @@ class Stage:
     accuracy: AccuracyMap | None
     cameras: tuple[str, ...]
     centre_mm: F64
-    trust: CameraTrust
+    reliability: CameraReliability
     level: I64
     corner_mm: F64
     middle_mm: F64
     low_m: tuple[int, int]
     high_m: tuple[int, int]
-    frame_mm: F64
+    extent_mm: F64
     azimuth_deg: float
 
     @classmethod
@@ -62,14 +62,14 @@ class Stage:
         volume: CaptureVolume | None = None,
         synthetic: SyntheticRange | None = None,
         accuracy: AccuracyMap | None = None,
-        trust: CameraTrust | None = None,
-    ) -> Stage:
+        reliability: CameraReliability | None = None,
+    ) -> SceneData:
         """Measures a take. Everything may be missing; unposed cameras are left out.
 
-        Without `trust`, cameras are judged by the errors that came with the rig.
+        Without `reliability`, cameras are judged by the errors that came with the rig.
         """
-        if trust is None:
-            trust = own_trust(rig) if rig is not None else CameraTrust()
+        if reliability is None:
+            reliability = reprojection_reliability(rig) if rig is not None else CameraReliability()
         posed = [c for c in rig if c.posed] if rig else []
         centre = np.array([c.centre_mm for c in posed]).reshape(-1, 3)
         people = _people_box(poses if poses is not None else ghost)
@@ -85,13 +85,13 @@ class Stage:
             accuracy=accuracy,
             cameras=tuple(c.name for c in posed),
             centre_mm=centre,
-            trust=trust,
-            level=np.array([trust.level.get(c.name, -1) for c in posed], np.int64),
+            reliability=reliability,
+            level=np.array([reliability.level.get(c.name, -1) for c in posed], np.int64),
             corner_mm=corner,
             middle_mm=np.zeros((0, 0, 3)) if poses is None else middles(poses),
             low_m=low_m,
             high_m=high_m,
-            frame_mm=frame,
+            extent_mm=frame,
             azimuth_deg=_clear_azimuth(centre, people),
         )
 

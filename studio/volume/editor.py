@@ -9,7 +9,7 @@ from studio.shell.dialogs import show_error_dialog
 from studio.state.volume import VolumeState
 from studio.theme import GRID_PX
 from studio.volume.text import FIELDS, changed, volume_words
-from studio.widgets.card import clear
+from studio.widgets.card import clear_layout
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.number_field import NumberField
 from studio.widgets.text import label
@@ -52,7 +52,7 @@ class VolumeEditor(QWidget):
 
     def refresh(self) -> None:
         """Shows what is on disk."""
-        clear(self._doubts)
+        clear_layout(self._doubts)
         try:
             words = volume_words(self._volume.current())
         except CoreError as error:

@@ -53,14 +53,14 @@ class Card(QFrame):
         self.note.setVisible(bool(text))
 
 
-def line() -> QFrame:
+def separator() -> QFrame:
     """A hairline between rows."""
     frame = QFrame()
     frame.setProperty("role", "line")
     return frame
 
 
-def clear(layout: QLayout) -> None:
+def clear_layout(layout: QLayout) -> None:
     """Takes everything out of a layout and lets go of the widgets."""
     while (item := layout.takeAt(0)) is not None:
         widget, inner = item.widget(), item.layout()
@@ -68,5 +68,5 @@ def clear(layout: QLayout) -> None:
             widget.hide()
             widget.deleteLater()
         elif inner is not None:
-            clear(inner)
+            clear_layout(inner)
             inner.deleteLater()

@@ -14,7 +14,7 @@ class Columns(QWidget):
 
     Args:
         breakpoint_px: Width from which they stand side by side.
-        shares: How they share the width.
+        stretch: How they share the width.
 
     Attributes:
         left: Layout of the first stack.
@@ -22,24 +22,24 @@ class Columns(QWidget):
     """
 
     def __init__(
-        self, breakpoint_px: int = 880, shares: tuple[int, int] = (1, 1), parent: QWidget | None = None
+        self, breakpoint_px: int = 880, stretch: tuple[int, int] = (1, 1), parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._breakpoint_px, self._shares = breakpoint_px, shares
+        self._breakpoint_px, self._stretch = breakpoint_px, stretch
         self._box = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         self._box.setContentsMargins(0, 0, 0, 0)
         self._box.setSpacing(2 * GRID_PX)
         self.left, self.right = QVBoxLayout(), QVBoxLayout()
-        for stack, share in zip((self.left, self.right), shares, strict=True):
+        for stack, factor in zip((self.left, self.right), stretch, strict=True):
             stack.setSpacing(2 * GRID_PX)
-            self._box.addLayout(stack, share)
+            self._box.addLayout(stack, factor)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         wide = event.size().width() >= self._breakpoint_px
         direction = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
         if self._box.direction() != direction:
             self._box.setDirection(direction)
-            for index, share in enumerate(self._shares):
+            for index, share in enumerate(self._stretch):
                 self._box.setStretch(index, share if wide else 0)
         super().resizeEvent(event)
 
@@ -49,15 +49,15 @@ class TileGrid(QWidget):
 
     Args:
         tile_px: Least width of a tile.
-        most: Most columns.
-        spread: Whether the tiles fill the width; else they stand left.
+        max_columns: Most columns.
+        fill_width: Whether the tiles fill the width; else they stand left.
     """
 
     def __init__(
-        self, tile_px: int = 280, most: int = 4, *, spread: bool = True, parent: QWidget | None = None
+        self, tile_px: int = 280, max_columns: int = 4, *, fill_width: bool = True, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._tile_px, self._most, self._spread, self._columns = tile_px, most, spread, 0
+        self._tile_px, self._max_columns, self._fill_width, self._columns = tile_px, max_columns, fill_width, 0
         self._tiles: list[QWidget] = []
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -79,7 +79,7 @@ class TileGrid(QWidget):
         self._tiles, self._columns = list(tiles), 0
         self._arrange(self.width())
 
-    def close_gaps(self) -> None:
+    def relayout(self) -> None:
         """Arranges anew after tiles were shown or hidden."""
         self._columns = 0
         for tile in self._tiles:
@@ -98,14 +98,14 @@ class TileGrid(QWidget):
             for t in self._tiles
             if not t.testAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide) or not t.isHidden()
         ]
-        fits = max(1, min(self._most, (width_px + gap) // (self._tile_px + gap), len(shown) or 1))
-        if fits == 3 and len(shown) == 4 and self._spread:
+        fits = max(1, min(self._max_columns, (width_px + gap) // (self._tile_px + gap), len(shown) or 1))
+        if fits == 3 and len(shown) == 4 and self._fill_width:
             fits = 2  # four images look better as two rows of two than as three and one
         if fits == self._columns:
             return
         for column in range(max(fits, self._columns)):
-            self._grid.setColumnStretch(column, 1 if column < fits and self._spread else 0)
-        self._grid.setColumnStretch(fits, 0 if self._spread else 1)
+            self._grid.setColumnStretch(column, 1 if column < fits and self._fill_width else 0)
+        self._grid.setColumnStretch(fits, 0 if self._fill_width else 1)
         self._columns = fits
         for index, tile in enumerate(shown):
             self._grid.addWidget(tile, index // fits, index % fits)

@@ -55,7 +55,7 @@ class EmptyState(QWidget):
             layout.addLayout(row)
         layout.addStretch(2)
 
-    def say(self, heading: str, sentence: str) -> None:
+    def show_message(self, heading: str, sentence: str) -> None:
         """Changes the words."""
         self.heading.setText(heading)
         self.sentence.setText(sentence)

@@ -16,7 +16,7 @@ Step = Callable[[], bool]
 """Does what is due now; returns whether more will be due at the next beat."""
 
 
-class Pulse(QObject):
+class FrameTicker(QObject):
     """A timer that runs while anybody needs it.
 
     Args:

@@ -59,7 +59,7 @@ class ImageSource:
 
     def __init__(self, path: Path, rotation_deg: int = 0, keep_bytes: int = 32 << 20) -> None:
         self._path, self._rotation_deg = path, rotation_deg
-        self._kept = RecentImages(keep_bytes)
+        self._kept = ImageCache(keep_bytes)
         self._last = -1
         self._changed = threading.Condition()
         self._request: ImageRequest | None = None
@@ -143,7 +143,7 @@ class ImageSource:
             self._reply, self._busy = reply, False
 
 
-class RecentImages:
+class ImageCache:
     """Images of one size that were used lately, within a budget.
 
     Args:

@@ -13,7 +13,7 @@ from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.columns import TileGrid
-from studio.widgets.image_view import Image, Lines
+from studio.widgets.image_view import ImageView, Lines
 from studio.widgets.text import label
 
 _MANY, _SMALLER = 6, 0.55
@@ -30,7 +30,7 @@ class ImageTiles(QWidget):
         height_px: Fixed height of small tiles that stand left; None fills the width instead.
 
     Signals:
-        loaded: A `Image` that has its image now.
+        loaded: A `ImageView` that has its image now.
     """
 
     loaded = Signal(object)
@@ -42,26 +42,26 @@ class ImageTiles(QWidget):
         self._legend, self._tile_px, self._height_px = legend, tile_px, height_px
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self._grid = TileGrid(tile_px, most=4 if height_px is None else 12, spread=height_px is None)
+        self._grid = TileGrid(tile_px, max_columns=4 if height_px is None else 12, fill_width=height_px is None)
         layout.addWidget(self._grid)
         self._load: Load | None = None
         self._key: Hashable = None
-        self._pending: list[Image] = []
+        self._pending: list[ImageView] = []
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._load_next)
 
     @property
-    def tiles(self) -> list[Image]:
+    def tiles(self) -> list[ImageView]:
         """The tiles in camera order."""
-        return [tile for tile in self._grid.tiles if isinstance(tile, Image)]
+        return [tile for tile in self._grid.tiles if isinstance(tile, ImageView)]
 
     def show_cameras(self, key: Hashable, sizes_px: dict[str, tuple[int, int]], load: Load) -> None:
         """Shows these cameras; does nothing if the key is that of what it shows already.
 
         Args:
             key: Stands for what the images depend on.
-            sizes_px: Image width and height by camera name.
+            sizes_px: ImageView width and height by camera name.
             load: Reads one camera's image and the lines over it; a `CoreError` is shown in its place.
         """
         if key == self._key:
@@ -77,7 +77,7 @@ class ImageTiles(QWidget):
         if self.isVisible():
             self._timer.start()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Shows nothing."""
         self._timer.stop()
         self._pending, self._key, self._load = [], None, None
@@ -92,8 +92,8 @@ class ImageTiles(QWidget):
         self._timer.stop()
         super().hideEvent(event)
 
-    def _tile(self, name: str, size_px: tuple[int, int]) -> Image:
-        tile = Image(name)
+    def _tile(self, name: str, size_px: tuple[int, int]) -> ImageView:
+        tile = ImageView(name)
         tile.setAccessibleName(f"Camera {name}")
         tile.setToolTip("Click to enlarge")
         tile.set_aspect(*size_px)
@@ -110,7 +110,7 @@ class ImageTiles(QWidget):
         try:
             tile.set_image(*self._load(tile.caption))
         except CoreError as error:
-            tile.say(f"{error.message} {error.hint}")
+            tile.show_message(f"{error.message} {error.hint}")
             return
         self.loaded.emit(tile)
 
@@ -130,13 +130,13 @@ class ImageDialog(Dialog):
         legend: What the lines mean.
     """
 
-    def __init__(self, tiles: Sequence[Image], index: int, legend: str, parent: QWidget | None = None) -> None:
+    def __init__(self, tiles: Sequence[ImageView], index: int, legend: str, parent: QWidget | None = None) -> None:
         super().__init__("Camera", parent, 720)
         self._sources = [(tile.caption, tile.image, tile.lines) for tile in tiles]
         self._index = index
         room = parent.window().size() if parent is not None else QSize(1100, 860)
         self.resize(min(1100, room.width()), min(860, room.height()))
-        self.image = Image()
+        self.image = ImageView()
         self.image.setMinimumHeight(40 * GRID_PX)
         self.body.addWidget(self.image, 1)
         for text, icon, step in (("Previous", "chevron-left", -1), ("Next", "chevron-right", 1)):

@@ -51,7 +51,7 @@ def first_image(take: Take, camera: str) -> QImage:
         return to_image(reader.read(0))
 
 
-class Image(QWidget):
+class ImageView(QWidget):
     """Shows an image letterboxed, with overlay lines and a caption.
 
     Signals:
@@ -95,7 +95,7 @@ class Image(QWidget):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.update()
 
-    def say(self, message: str) -> None:
+    def show_message(self, message: str) -> None:
         """Shows a sentence in place of the image."""
         self._image, self.message = None, message
         self.update()

@@ -10,12 +10,12 @@ from PySide6.QtWidgets import QWidget
 from core.types.arrays import I64
 from studio.theme import current_theme
 from studio.widgets.coverage import MANY
-from studio.widgets.image_view import Image
+from studio.widgets.image_view import ImageView
 
 _MOST_ALPHA = 90
 
 
-class LiveImage(Image):
+class LiveImage(ImageView):
     """Shows what a camera sees now.
 
     Args:

@@ -23,7 +23,7 @@ _HALO = QColor(8, 10, 14, 120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FigurePx:
+class ProjectedSkeleton:
     """One person in one image.
 
     Attributes:
@@ -52,7 +52,7 @@ class PaneOverlay:
         volume_px: The edges of the capture volume, in the same form.
     """
 
-    figures: tuple[FigurePx, ...] = ()
+    figures: tuple[ProjectedSkeleton, ...] = ()
     detections_px: F64 | None = None
     floor_px: tuple[F64, ...] = ()
     volume_px: tuple[F64, ...] = ()
@@ -93,7 +93,7 @@ def paint_overlay(painter: QPainter, overlay: PaneOverlay, box: QRectF, scale: f
         _paint_crosses(painter, place(overlay.detections_px))
 
 
-def _paint_figure(painter: QPainter, figure: FigurePx, xy: F64, weight: float, theme: Theme) -> None:
+def _paint_figure(painter: QPainter, figure: ProjectedSkeleton, xy: F64, weight: float, theme: Theme) -> None:
     ghost = figure.person is None
     base = QColor("#ffffff" if figure.person is None else theme.person(figure.person))
     certainty = np.clip(figure.score / _CERTAIN, 0.0, 1.0)

@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from studio.theme import current_theme
 
 StepState = Literal["done", "ready", "blocked", "running"]
-STATE_WORDS: dict[StepState, str] = {"done": "Done", "ready": "Ready", "blocked": "Blocked", "running": "Running"}
+STATE_LABELS: dict[StepState, str] = {"done": "Done", "ready": "Ready", "blocked": "Blocked", "running": "Running"}
 
 
-def paint_dot(painter: QPainter, centre: QPointF, state: StepState, radius_px: float = 7.0) -> None:
+def paint_status_dot(painter: QPainter, centre: QPointF, state: StepState, radius_px: float = 7.0) -> None:
     """Draws the mark; shapes differ too, so that colour is not needed to tell them apart."""
     theme = current_theme()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -59,7 +59,7 @@ class StatusDot(QWidget):
     def set_state(self, state: StepState, reason: str = "") -> None:
         """Shows another state; the reason is the tooltip."""
         self.state = state
-        self.setToolTip(reason or STATE_WORDS[state])
+        self.setToolTip(reason or STATE_LABELS[state])
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -67,5 +67,5 @@ class StatusDot(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        paint_dot(painter, QPointF(self.width() / 2, self.height() / 2), self.state)
+        paint_status_dot(painter, QPointF(self.width() / 2, self.height() / 2), self.state)
         painter.end()

@@ -12,14 +12,14 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBox
 
 from studio.icons import icon
 from studio.theme import current_theme
-from studio.widgets.frame_ticker import Pulse
+from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.playback import SPEEDS, PlaybackClock
 from studio.widgets.timeline_bar import EMPTY, TimelineBar, TimelineModel, clock_text
 
 _LEAP = 10
 
 
-class Timeline(QWidget):
+class TimelineWidget(QWidget):
     """Transport buttons, speed, time, and the bar.
 
     Args:
@@ -37,12 +37,12 @@ class Timeline(QWidget):
 
     def __init__(
         self,
-        pulse: Pulse | None = None,
+        pulse: FrameTicker | None = None,
         now: Callable[[], float] = time.perf_counter,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._pulse = pulse or Pulse(parent=self)
+        self._pulse = pulse or FrameTicker(parent=self)
         self._pulse.join(self._beat)
         self._playing = False
         self._now, self._model, self._frame = now, EMPTY, 0

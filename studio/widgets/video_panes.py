@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from core.session import Take, Timeline
 from core.types.arrays import U8
 from studio.theme import Theme, current_theme, theme_changed
-from studio.widgets.frame_ticker import Pulse
+from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.image_source import ImageRequest, ImageSource
 from studio.widgets.pane_overlay import NOTHING, PaneOverlay, paint_overlay
 
@@ -76,7 +76,7 @@ class VideoPane(QWidget):
         self._shown, self._overlay = _Shown(frame, image, ""), overlay
         self.update()
 
-    def say(self, frame: int, words: str, overlay: PaneOverlay) -> None:
+    def show_message(self, frame: int, words: str, overlay: PaneOverlay) -> None:
         """Says why there is no image; the overlay is drawn all the same."""
         self._shown, self._overlay = _Shown(frame, None, words), overlay
         self.update()
@@ -153,9 +153,9 @@ class VideoPanes(QWidget):
 
     images_changed = Signal()
 
-    def __init__(self, pulse: Pulse | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, pulse: FrameTicker | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._pulse = pulse or Pulse(parent=self)
+        self._pulse = pulse or FrameTicker(parent=self)
         self._pulse.join(self._collect)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(180, 120)
@@ -209,7 +209,7 @@ class VideoPanes(QWidget):
             index = int(self._timeline.frame_index[frame, self._timeline.cameras.index(name)])
             pane = self._panes[name]
             if index < 0:
-                pane.say(frame, _DROPPED, self._overlay_at(name, frame))
+                pane.show_message(frame, _DROPPED, self._overlay_at(name, frame))
             else:
                 source.request(ImageRequest(frame=frame, index=index, size_px=self._wanted_px(pane)))
         self._pulse.wake()
@@ -260,7 +260,7 @@ class VideoPanes(QWidget):
             if reply.image is not None:
                 self._panes[name].show_image(reply.frame, reply.image, overlay)
             else:
-                self._panes[name].say(reply.frame, reply.problem, overlay)
+                self._panes[name].show_message(reply.frame, reply.problem, overlay)
             changed = True
         if changed:
             self.images_changed.emit()
@@ -299,7 +299,7 @@ def tile(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
     """Boxes of equal size, in the number of columns that shows the images largest, together in the middle.
 
     Args:
-        area: Room for all.
+        area: RigScene for all.
         shapes: Width and height of each image; the widest one's shape is the boxes'.
     """
     count = len(shapes)

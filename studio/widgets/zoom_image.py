@@ -28,14 +28,14 @@ class Mark:
     Attributes:
         key: Tells it from others.
         xy_px: Where, in the image as recorded.
-        words: Stands beside it.
+        text: Stands beside it.
         token: Colour token of `Theme`.
         strong: Whether it stands out.
     """
 
     key: int
     xy_px: tuple[float, float]
-    words: str
+    text: str
     token: str
     strong: bool = False
 
@@ -94,7 +94,7 @@ class ZoomImage(QWidget):
         self.image = image
         self.update()
 
-    def say(self, message: str) -> None:
+    def show_message(self, message: str) -> None:
         """Says why there is no image."""
         self.image, self.message = None, message
         self.update()
@@ -211,7 +211,7 @@ class ZoomImage(QWidget):
             painter.setPen(QPen(colour, pen))
             for way in (QPointF(1, 0), QPointF(-1, 0), QPointF(0, 1), QPointF(0, -1)):
                 painter.drawLine(at + way * _GAP_PX, at + way * _ARM_PX)
-        self._paint_words(painter, at, mark.words, _colour(theme, mark.token))
+        self._paint_words(painter, at, mark.text, _colour(theme, mark.token))
 
     def _paint_predicted(self, painter: QPainter, mark: Mark, theme: Theme) -> None:
         """A ring: nobody clicked here."""
@@ -222,7 +222,7 @@ class ZoomImage(QWidget):
         for colour, pen in ((_HALO, 3.4), (_colour(theme, mark.token), 1.4)):
             painter.setPen(QPen(colour, pen))
             painter.drawEllipse(at, 6.0, 6.0)
-        self._paint_words(painter, at, mark.words, _colour(theme, mark.token))
+        self._paint_words(painter, at, mark.text, _colour(theme, mark.token))
 
     def _paint_words(self, painter: QPainter, at: QPointF, words: str, colour: QColor) -> None:
         font = QFont(self.font())

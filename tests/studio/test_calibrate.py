@@ -21,7 +21,7 @@ from studio.pages.calibrate import presenter
 from studio.pages.calibrate.board_form import BoardForm
 from studio.plots.error_timeline import ErrorTimeline
 from studio.state.app_state import AppState
-from studio.viewport.accuracy import limits_mm
+from studio.viewport.accuracy_colours import error_range_mm
 from studio.widgets.coverage import CoverageTile
 from studio.widgets.finding_row import FindingRow
 
@@ -105,7 +105,7 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     qtbot.keyClick(page.timeline, Qt.Key.Key_Right)
     assert page.timeline.frame != shown
     qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
-    room = page.room_card.room
+    room = page.rig_scene_card.room
     assert room.has_board
     assert set(room.images) == {t.caption for t in page.board_images.tiles if t.loaded}
     page.show_frame(page.timeline.frame)  # the same once more: nothing is lost
@@ -121,7 +121,7 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     click(qtbot, page.frame_card.turns["z"])
     turned = session_of(window).require_rig()["cam1"].centre_mm
     assert turned == pytest.approx([-before[1], before[0], before[2]])
-    assert page.room_card.room.trust.basis == "left out"
+    assert page.rig_scene_card.room.reliability.basis == "left out"
     click(qtbot, page.frame_card.flip)
     qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
     floor_now = page.board_images.tiles[0].lines[0].paths_px
@@ -187,7 +187,7 @@ def test_the_accuracy_plan_shows_every_height(window: MainWindow, qtbot, sample_
         words.add(page.accuracy_words.text())
         assert page.plan.level == page.heights.id(button)
     assert len(words) == 3
-    low, high = limits_mm(page.plan.map)
+    low, high = error_range_mm(page.plan.map)
     assert 0 < low < high
 
 

@@ -138,7 +138,7 @@ def test_a_click_can_be_dragged_put_back_and_removed(dialog: FloorDialog, qtbot)
     first, second, third = dialog.panes
     place = seen(dialog.clicks.rig, first.camera, PLACES[0])
     click(qtbot, first, place)
-    assert [m.words for m in first.marks] == ["1"]
+    assert [m.text for m in first.marks] == ["1"]
     assert not first.lines
     assert all(len(pane.lines) == 1 and pane.lines[0].paths_px for pane in (second, third))  # where it must lie
     taken = dialog.clicks.clicked(0)[first.camera]

@@ -17,17 +17,17 @@ from core.geometry.accuracy import accuracy_map
 from core.session import Session
 from core.synthetic.rigs import ring_rig
 from studio.main_window import MainWindow
-from studio.pages.calibrate.rig_card import RoomCard
-from studio.pages.calibrate.rig_scene import Room, small
+from studio.pages.calibrate.rig_card import RigSceneCard
+from studio.pages.calibrate.rig_scene import RigScene, small
 from studio.plots.error_timeline import ErrorTimeline
 from studio.theme import DARK, LIGHT, apply_theme
 from studio.viewport import canvas
 from studio.viewport.gl import GlSupport
 from studio.viewport.layers import AccuracyLayer, FrustaLayer, SkeletonLayer, TrailLayer
 from studio.viewport.palette import palette, rgba
-from studio.viewport.trust import CameraTrust
+from studio.viewport.reliability import CameraReliability
 from studio.widgets.image_tiles import ImageTiles
-from studio.widgets.image_view import Image
+from studio.widgets.image_view import ImageView
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
@@ -37,14 +37,14 @@ from view_world import SIZE_PX, make_take
 COLOURS = palette(DARK)
 
 
-def trusted(names: tuple[str, ...], levels: tuple[int, ...]) -> CameraTrust:
+def trusted(names: tuple[str, ...], levels: tuple[int, ...]) -> CameraReliability:
     errors = {name: 0.5 + 3 * level for name, level in zip(names, levels, strict=True)}
-    return CameraTrust(basis="left out", error_px=errors, level=dict(zip(names, levels, strict=True)))
+    return CameraReliability(basis="left out", error_px=errors, level=dict(zip(names, levels, strict=True)))
 
 
 def test_the_room_shows_cameras_board_and_floor() -> None:
     rig = ring_rig(3)
-    room = Room()
+    room = RigScene()
     assert set(room.scene(COLOURS).layers) == {"floor", "marks"}
     room.show_rig(rig, accuracy_map(rig), trusted(rig.names, (0, 1, 2)), filmed(rig, hidden=((0, 4), (1, 4))))
     layers = room.scene(COLOURS).layers
@@ -69,7 +69,7 @@ def test_the_room_shows_cameras_board_and_floor() -> None:
     assert "board path" not in layers
     floor = layers["accuracy"]
     assert isinstance(floor, AccuracyLayer)
-    shown = room.scene(COLOURS).frame_mm  # "show everything" shows the map as well
+    shown = room.scene(COLOURS).extent_mm  # "show everything" shows the map as well
     assert (shown.min(0) <= floor.corner_mm[0].min(0)).all() and (shown.max(0) >= floor.corner_mm[0].max(0)).all()
 
 
@@ -77,8 +77,8 @@ def test_images_of_another_frame_are_not_shown() -> None:
     rig = ring_rig(2)
     image = QImage(64, 40, QImage.Format.Format_RGB888)
     image.fill(QColor(200, 10, 30))
-    room = Room()
-    room.show_rig(rig, None, CameraTrust(), None)
+    room = RigScene()
+    room.show_rig(rig, None, CameraReliability(), None)
     room.show_frame(1)
     room.put_image(rig.names[1], image)
     cameras = room.scene(COLOURS).layers["frusta"]
@@ -127,13 +127,13 @@ def of_colour(image: np.ndarray, colour: str) -> int:
     return int(((alike > 0.985) & (length > 0.45)).sum())
 
 
-def card_of(window: MainWindow) -> RoomCard:
-    card = window.pages["calibrate"].room_card
-    assert isinstance(card, RoomCard)
+def card_of(window: MainWindow) -> RigSceneCard:
+    card = window.pages["calibrate"].rig_scene_card
+    assert isinstance(card, RigSceneCard)
     return card
 
 
-def see(window: MainWindow, qtbot) -> RoomCard:
+def see(window: MainWindow, qtbot) -> RigSceneCard:
     """Goes to the page and scrolls to the 3D view."""
     window.show_page("calibrate")
     card = card_of(window)
@@ -184,7 +184,7 @@ def test_the_view_takes_the_theme_and_the_next_rig(window: MainWindow, with_rig:
     scene = card.room.scene(COLOURS).layers["frusta"]
     assert isinstance(scene, FrustaLayer)
     np.testing.assert_allclose(scene.centre_mm, [c.centre_mm for c in rig])
-    assert card.room.trust.basis == "left out"  # an edit of the frame changes no error
+    assert card.room.reliability.basis == "left out"  # an edit of the frame changes no error
 
 
 def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow, with_rig: Session, qtbot) -> None:
@@ -244,7 +244,7 @@ def test_frames_far_above_the_others_stay_in_sight(dressed: QApplication, qtbot)
     low, high = plot.plotItem.vb.viewRange()[1]
     assert low <= heights.min() and heights.max() < high < 2
     plot.go_to(120)
-    assert "12.0 s, 50.00 px" in plot.words
+    assert "12.0 s, 50.00 px" in plot.status_text
     assert plot.plotItem.getAxis("left").tickStrings([0.5, 1.0], 1, 0.5) == ["0.5 px", "1.0 px"]
 
 
@@ -259,7 +259,7 @@ def test_eight_cameras_fit_side_by_side(dressed: QApplication, qtbot) -> None:
         image.fill(QColor("gray"))
         return image, []
 
-    seen: list[Image] = []
+    seen: list[ImageView] = []
     tiles.loaded.connect(seen.append)
     tiles.show_cameras("eight", {f"cam{i}": (640, 480) for i in range(8)}, load)
     qtbot.waitUntil(lambda: len(seen) == 8)

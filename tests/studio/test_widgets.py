@@ -16,7 +16,7 @@ from studio.theme import DARK, LIGHT, apply_theme, current_theme
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
-from studio.widgets.image_view import Image, Lines, to_image
+from studio.widgets.image_view import ImageView, Lines, to_image
 
 
 def _luminance(colour: str) -> float:
@@ -82,7 +82,7 @@ def test_blocked_button_says_why(dressed: QApplication, qtbot) -> None:
 
 
 def test_image_draws_lines_where_the_pixels_are(dressed: QApplication, qtbot) -> None:
-    widget = Image()
+    widget = ImageView()
     qtbot.addWidget(widget)
     widget.resize(200, 100)
     path = np.array([[0.0, 24.5], [40.0, 24.5], [np.nan, np.nan], [60.0, 24.5], [99.0, 24.5]])
@@ -96,7 +96,7 @@ def test_image_draws_lines_where_the_pixels_are(dressed: QApplication, qtbot) ->
 
 
 def test_image_is_clicked_only_once_loaded(dressed: QApplication, qtbot) -> None:
-    widget = Image()
+    widget = ImageView()
     qtbot.addWidget(widget)
     widget.resize(200, 100)
     clicks: list[int] = []
@@ -157,12 +157,12 @@ def test_loss_plot_keeps_the_later_value_of_a_resumed_step(dressed: QApplication
     assert plot.backgroundBrush().color().name() == LIGHT.panel
     assert curve.opts["pen"].color().name() == LIGHT.series[0]
     apply_theme(dressed, "dark")
-    plot.forget()
+    plot.reset()
     assert plot.names == []
 
 
 def test_a_plot_calls_its_curves_what_people_call_them(dressed: QApplication, qtbot) -> None:
-    plot = LossPlot("Error", words={"px": "all cameras"})
+    plot = LossPlot("Error", labels={"px": "all cameras"})
     qtbot.addWidget(plot)
     plot.add(Metric(name=f"held_out/{name}", value=1.0, step=1) for name in ("px", "camera_px"))
     plot.redraw()

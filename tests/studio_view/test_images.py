@@ -11,7 +11,7 @@ import pytest
 from view_world import SIZE_PX, number_in, numbered
 
 from core.session import Session
-from studio.widgets.image_source import ImageReply, ImageRequest, ImageSource, RecentImages
+from studio.widgets.image_source import ImageCache, ImageReply, ImageRequest, ImageSource
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_threads_end_when_told(video: Path) -> None:
 
 def test_recent_images_stay_within_their_budget() -> None:
     image = np.zeros((10, 10, 3), np.uint8)
-    kept = RecentImages(3 * image.nbytes)
+    kept = ImageCache(3 * image.nbytes)
     for index in range(5):
         kept.put(index, (10, 10), image)
         if index >= 2:

@@ -12,9 +12,9 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from studio.theme import current_theme
-from studio.widgets.frame_ticker import Pulse
+from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.playback import PlaybackClock
-from studio.widgets.timeline import Timeline
+from studio.widgets.timeline import TimelineWidget
 from studio.widgets.timeline_bar import TimelineModel, Track, clock_text, spans
 
 TIMES = np.arange(60) / 30
@@ -100,13 +100,13 @@ def now() -> Now:
 
 
 @pytest.fixture
-def pulse(qapp: object) -> Pulse:
-    return Pulse(interval_ms=3_600_000)
+def pulse(qapp: object) -> FrameTicker:
+    return FrameTicker(interval_ms=3_600_000)
 
 
 @pytest.fixture
-def timeline(qtbot: QtBot, now: Now, pulse: Pulse) -> Timeline:
-    widget = Timeline(pulse, now)
+def timeline(qtbot: QtBot, now: Now, pulse: FrameTicker) -> TimelineWidget:
+    widget = TimelineWidget(pulse, now)
     qtbot.addWidget(widget)
     present = np.ones(60, bool)
     present[20:30] = False
@@ -120,7 +120,9 @@ def timeline(qtbot: QtBot, now: Now, pulse: Pulse) -> Timeline:
     return widget
 
 
-def test_playing_advances_by_true_time_and_stops_at_the_end(timeline: Timeline, now: Now, pulse: Pulse) -> None:
+def test_playing_advances_by_true_time_and_stops_at_the_end(
+    timeline: TimelineWidget, now: Now, pulse: FrameTicker
+) -> None:
     timeline.loop.setChecked(False)
     timeline.play()
     now.time_s += 0.5
@@ -134,7 +136,7 @@ def test_playing_advances_by_true_time_and_stops_at_the_end(timeline: Timeline, 
     assert not pulse.running
 
 
-def test_the_speed_can_change_while_playing(timeline: Timeline, now: Now, pulse: Pulse) -> None:
+def test_the_speed_can_change_while_playing(timeline: TimelineWidget, now: Now, pulse: FrameTicker) -> None:
     timeline.play()
     now.time_s += 0.5
     pulse.beat()
@@ -144,7 +146,7 @@ def test_the_speed_can_change_while_playing(timeline: Timeline, now: Now, pulse:
     assert timeline.frame == 18
 
 
-def test_keys(timeline: Timeline, qtbot: QtBot) -> None:
+def test_keys(timeline: TimelineWidget, qtbot: QtBot) -> None:
     bar = timeline.bar
     qtbot.keyClick(bar, Qt.Key.Key_Right)
     assert timeline.frame == 1
@@ -164,7 +166,7 @@ def test_keys(timeline: Timeline, qtbot: QtBot) -> None:
     assert not timeline.playing
 
 
-def test_the_mouse_scrubs(timeline: Timeline, qtbot: QtBot) -> None:
+def test_the_mouse_scrubs(timeline: TimelineWidget, qtbot: QtBot) -> None:
     from PySide6.QtCore import QPoint
 
     seen: list[int] = []
@@ -178,7 +180,7 @@ def test_the_mouse_scrubs(timeline: Timeline, qtbot: QtBot) -> None:
     assert timeline.frame == 0
 
 
-def test_gaps_and_held_out_frames_are_seen(timeline: Timeline) -> None:
+def test_gaps_and_held_out_frames_are_seen(timeline: TimelineWidget) -> None:
     """Pixels: the person's colour where present, none in the gap, a shade over held-out frames."""
     image = timeline.bar.grab().toImage()
     y = 20 + 4 + 13  # inside the strong part of the first track
@@ -196,7 +198,7 @@ def test_gaps_and_held_out_frames_are_seen(timeline: Timeline) -> None:
     assert plain != shaded
 
 
-def test_another_take_starts_at_its_first_frame(timeline: Timeline) -> None:
+def test_another_take_starts_at_its_first_frame(timeline: TimelineWidget) -> None:
     timeline.seek(30)
     timeline.play()
     timeline.show_model(TimelineModel(time_s=np.arange(5) / 25))
@@ -205,14 +207,14 @@ def test_another_take_starts_at_its_first_frame(timeline: Timeline) -> None:
     assert timeline.readout.frame_text == "Frame 1 of 5"
 
 
-def test_another_result_of_the_same_take_keeps_the_frame(timeline: Timeline) -> None:
+def test_another_result_of_the_same_take_keeps_the_frame(timeline: TimelineWidget) -> None:
     timeline.seek(30)
     timeline.show_model(TimelineModel(time_s=TIMES))
     assert timeline.frame == 30
 
 
 def test_without_a_take_the_controls_are_blocked(qtbot: QtBot) -> None:
-    widget = Timeline()
+    widget = TimelineWidget()
     qtbot.addWidget(widget)
     assert not widget.play_button.isEnabled()
     widget.toggle()
@@ -222,7 +224,7 @@ def test_without_a_take_the_controls_are_blocked(qtbot: QtBot) -> None:
 
 
 def test_the_pulse_runs_only_while_somebody_needs_it(qapp: object) -> None:
-    pulse, left = Pulse(interval_ms=3_600_000), [2]
+    pulse, left = FrameTicker(interval_ms=3_600_000), [2]
 
     def step() -> bool:
         left[0] -= 1

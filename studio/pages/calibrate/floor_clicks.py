@@ -99,7 +99,7 @@ class FloorClicks:
     def marks(self, camera: str) -> list[Mark]:
         """The clicks in an image; the current point's stands out."""
         return [
-            Mark(key=p, xy_px=clicks[camera], words=str(p + 1), token=_TOKENS[p], strong=p == self.current)
+            Mark(key=p, xy_px=clicks[camera], text=str(p + 1), token=_TOKENS[p], strong=p == self.current)
             for p, clicks in enumerate(self._clicks)
             if camera in clicks
         ]
@@ -124,7 +124,7 @@ class FloorClicks:
         v = self.rig.names.index(camera)
         found = [(p, s.found) for p, s in enumerate(self._states)]
         return [
-            Mark(key=p, xy_px=(float(f.seen_px[v, 0]), float(f.seen_px[v, 1])), words=str(p + 1), token=_TOKENS[p])
+            Mark(key=p, xy_px=(float(f.seen_px[v, 0]), float(f.seen_px[v, 1])), text=str(p + 1), token=_TOKENS[p])
             for p, f in found
             if f is not None and camera not in self._clicks[p]
         ]

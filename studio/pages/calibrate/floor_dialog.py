@@ -247,7 +247,7 @@ class FloorDialog(Dialog):
         for pane in self.panes:
             index = int(timeline.frame_index[frame, timeline.cameras.index(pane.camera)])
             if index < 0:
-                pane.say("No image of this frame.")
+                pane.show_message("No image of this frame.")
                 continue
             self._sources[pane.camera].request(ImageRequest(frame=frame, index=index, size_px=pane.size_px))
         self._poll.start()
@@ -261,7 +261,7 @@ class FloorDialog(Dialog):
             if reply.image is not None:
                 pane.show_image(to_image(reply.image))
             else:
-                pane.say(reply.problem)
+                pane.show_message(reply.problem)
         if not any(source.waiting for source in self._sources.values()):
             self._poll.stop()
 

@@ -15,7 +15,7 @@ from studio.pages.calibrate.live_state import DEMO, LiveCamera, named, read_live
 from studio.settings import SettingsStore
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
-from studio.widgets.card import Card, clear
+from studio.widgets.card import Card, clear_layout
 from studio.widgets.columns import TileGrid
 from studio.widgets.image_view import Lines
 from studio.widgets.live_image import LiveImage
@@ -65,7 +65,7 @@ class LiveCard(Card):
         add.addWidget(self.address, 1)
         add.addWidget(self.add)
         self.body.addLayout(add)
-        self.tiles = TileGrid(220, most=4)
+        self.tiles = TileGrid(220, max_columns=4)
         self.tiles.hide()
         self.body.addWidget(self.tiles)
         foot = QHBoxLayout()
@@ -123,7 +123,7 @@ class LiveCard(Card):
 
     def _show_cameras(self) -> None:
         running = self._run is not None
-        clear(self._rows)
+        clear_layout(self._rows)
         if not self.cameras:
             self._rows.addWidget(label(_NONE, "muted"))
         for camera in self.cameras if not running else ():
@@ -185,7 +185,7 @@ class LiveCard(Card):
             if tile is None:
                 continue
             if camera.problem:
-                tile.say(camera.problem)
+                tile.show_message(camera.problem)
             elif camera.frames and camera.frames != self._drawn.get(name):
                 self._drawn[name] = camera.frames
                 self._draw(tile, camera)

@@ -30,21 +30,21 @@ from studio.pages.calibrate.board_card import BoardCard
 from studio.pages.calibrate.floor_dialog import FloorDialog
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.calibrate.live_card import LiveCard
-from studio.pages.calibrate.rig_card import RoomCard
+from studio.pages.calibrate.rig_card import RigSceneCard
 from studio.pages.calibrate.world_card import FrameCard
 from studio.plots.accuracy_plan import AccuracyPlan
 from studio.plots.error_timeline import ErrorTimeline
 from studio.shell.dialogs import show_error_dialog
 from studio.state.app_state import AppState
-from studio.viewport.trust import camera_trust
+from studio.viewport.reliability import camera_reliability
 from studio.widgets.buttons import button
-from studio.widgets.card import Card, clear, line
+from studio.widgets.card import Card, clear_layout, separator
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.coverage import CoverageTile, PairMatrix
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.image_tiles import ImageTiles
-from studio.widgets.image_view import Image
+from studio.widgets.image_view import ImageView
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.text import label
 
@@ -63,7 +63,7 @@ class CalibratePage(ScrollPage):
         self._state = state
         self._residuals: results.Residuals | None = None
         self._shown_folder = ""
-        self._shown_room: tuple[object, ...] = ()
+        self._shown_rig_scene: tuple[object, ...] = ()
         self.import_button = button("Import calibration…", "normal", "import", "Bring in the rig file of another tool")
         self.import_button.clicked.connect(self.import_rig)
         self.export_button = button("Export calibration…", "normal", "export", "Write the rig for another tool")
@@ -92,7 +92,7 @@ class CalibratePage(ScrollPage):
 
     def shut_down(self) -> None:
         """Frees OpenGL. Called once, before the window goes."""
-        self.room_card.close_canvas()
+        self.rig_scene_card.close_canvas()
 
     def import_rig(self) -> None:
         """Asks for a rig file and imports it as a job."""
@@ -190,8 +190,8 @@ class CalibratePage(ScrollPage):
         """Shows what is on disk."""
         session = self._state.session
         if session is None:
-            self.images.forget()
-            self.board_images.forget()
+            self.images.clear()
+            self.board_images.clear()
             self._residuals, self._shown_folder = None, ""
             return
         takes = results.board_takes(session)
@@ -206,7 +206,7 @@ class CalibratePage(ScrollPage):
         self.export_button.setEnabled(rig is not None)
         for card in (
             self.check_card,
-            self.room_card,
+            self.rig_scene_card,
             self.images_card,
             self.rig_card,
             self.frame_card,
@@ -225,7 +225,7 @@ class CalibratePage(ScrollPage):
             self.problem.setVisible(True)
         self._show_rig(session, rig, takes, found)
         self._show_results(session, found)
-        self._show_room(session, rig)
+        self._show_rig_scene(session, rig)
 
     def _make_cards(self) -> None:
         self.problem = label("", "bad")
@@ -249,7 +249,7 @@ class CalibratePage(ScrollPage):
         self.table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5, 6, 7, 8), stretch=0)
         self.rig_card.body.addWidget(self.table)
         self.coverage_card = Card("What the cameras saw of the board")
-        self.coverage = TileGrid(150, most=4)
+        self.coverage = TileGrid(150, max_columns=4)
         self.pairs = PairMatrix()
         self.coverage_card.body.addWidget(self.coverage)
         self.coverage_card.body.addWidget(label("Frames in which two cameras saw the board together", "small"))
@@ -273,9 +273,9 @@ class CalibratePage(ScrollPage):
         self.frame_card.points_wanted.connect(self.click_floor)
         self.frame_card.feet_wanted.connect(self._feet)
         self.frame_card.people_wanted.connect(self._people)
-        self.room_card = RoomCard()
-        self.board_images.loaded.connect(self._show_in_room)
-        self.images.loaded.connect(self._show_in_room)
+        self.rig_scene_card = RigSceneCard()
+        self.board_images.loaded.connect(self._show_image_in_scene)
+        self.images.loaded.connect(self._show_image_in_scene)
         self.accuracy_card = Card("Expected accuracy", presenter.ACCURACY_NOTE)
         self.plan = AccuracyPlan()
         self.heights = QButtonGroup(self)
@@ -291,11 +291,11 @@ class CalibratePage(ScrollPage):
         self.accuracy_card.body.addWidget(self.accuracy_words)
 
     def _lay_out(self) -> None:
-        columns = Columns(breakpoint_px=900, shares=(7, 5))
+        columns = Columns(breakpoint_px=900, stretch=(7, 5))
         ours = (
             self.board_card,
             self.live_card,
-            self.room_card,
+            self.rig_scene_card,
             self.error_card,
             self.images_card,
             self.accuracy_card,
@@ -327,14 +327,14 @@ class CalibratePage(ScrollPage):
             self.images.show_cameras(key, sizes, partial(presenter.overlay, rig, take))
 
     def _show_findings(self, session: Session) -> None:
-        clear(self.check_card.body)
+        clear_layout(self.check_card.body)
         check = presenter.rig_check(session)
         if check is None:
             self.check_card.body.addWidget(label("This rig was not checked. Import it again to check it.", "muted"))
             return
         verdict, found = check
         self.check_card.body.addWidget(FindingRow(verdict.level, verdict.sentence))
-        self.check_card.body.addWidget(line())
+        self.check_card.body.addWidget(separator())
         for finding in found:
             self.check_card.body.addWidget(FindingRow(finding.level, finding.sentence, finding.remedy))
 
@@ -355,7 +355,7 @@ class CalibratePage(ScrollPage):
         self.coverage.set_tiles([CoverageTile(*tile) for tile in tiles])
         self.pairs.show_pairs(found.cameras, found.shared, results.ENOUGH_FRAMES)
         self.error_card.set_note(f"{found.summary}. Each dot is a frame: click one to see its images.")
-        self.board_images.forget()
+        self.board_images.clear()
         try:
             self._residuals = results.Residuals(session, folder)
         except CoreError:
@@ -371,7 +371,7 @@ class CalibratePage(ScrollPage):
     def show_frame(self, frame: int) -> None:
         """Shows all cameras' images of a frame of the board's recording, with residuals."""
         shown = self._residuals
-        self.frame_words.setText(self.timeline.words)
+        self.frame_words.setText(self.timeline.status_text)
         if shown is None or shown.take is None:
             return
         session = self._state.session
@@ -379,33 +379,33 @@ class CalibratePage(ScrollPage):
         sizes = {c.name: c.size_px for c in shown.take.manifest.cameras}
         key = (self._shown_folder, frame, rig.digest if rig is not None else "")
         self.board_images.show_cameras(key, sizes, partial(presenter.frame_image, shown, frame, rig))
-        self.room_card.show_frame(frame)
+        self.rig_scene_card.show_frame(frame)
         for tile in self.board_images.tiles:
-            self.room_card.put_image(tile)
+            self.rig_scene_card.put_image(tile)
 
     def _show_frame_again(self, _on: bool = False) -> None:
         if self.timeline.frame is not None:
             self.show_frame(self.timeline.frame)
 
-    def _show_room(self, session: Session, rig: CameraRig) -> None:
-        trust = camera_trust(session, rig)
-        key = (str(session.root), rig.digest, self._shown_folder, trust)
-        if key == self._shown_room:
+    def _show_rig_scene(self, session: Session, rig: CameraRig) -> None:
+        reliability = camera_reliability(session, rig)
+        key = (str(session.root), rig.digest, self._shown_folder, reliability)
+        if key == self._shown_rig_scene:
             return  # who turned the view keeps it
-        self._shown_room = key
+        self._shown_rig_scene = key
         seen = self._residuals.seen if self._residuals is not None else None
-        self.room_card.show_rig(rig, results.accuracy(rig), trust, seen)
+        self.rig_scene_card.show_rig(rig, results.accuracy(rig), reliability, seen)
         if self._residuals is None:
-            self.room_card.show_frame(None)
+            self.rig_scene_card.show_frame(None)
         source = self.images if self._residuals is None else self.board_images
         for tile in source.tiles:
-            self.room_card.put_image(tile)
+            self.rig_scene_card.put_image(tile)
 
-    def _show_in_room(self, tile: Image) -> None:
+    def _show_image_in_scene(self, tile: ImageView) -> None:
         """The images of the frame of the board, else those of the take."""
         source = self.images if self._residuals is None else self.board_images
         if tile in source.tiles:
-            self.room_card.put_image(tile)
+            self.rig_scene_card.put_image(tile)
 
     def _show_accuracy(self, _chosen: int = 0) -> None:
         session = self._state.session

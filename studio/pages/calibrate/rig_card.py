@@ -11,16 +11,16 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QPushButton, QVBoxLayou
 from core.board.observations import BoardObservations
 from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig
-from studio.pages.calibrate.rig_scene import Room
+from studio.pages.calibrate.rig_scene import RigScene
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.camera import ViewName
 from studio.viewport.canvas import Viewport
-from studio.viewport.layers import Scene
+from studio.viewport.layers import SceneLayers
 from studio.viewport.palette import palette
-from studio.viewport.trust import CameraTrust
+from studio.viewport.reliability import CameraReliability
 from studio.widgets.buttons import button
 from studio.widgets.card import Card
-from studio.widgets.image_view import Image
+from studio.widgets.image_view import ImageView
 from studio.widgets.level_legend import LevelLegend
 
 NOTE = "Drag to turn, wheel to zoom once it was clicked, middle button to move."
@@ -34,7 +34,7 @@ _TOGGLES = (
 )
 
 
-class RoomCard(Card):
+class RigSceneCard(Card):
     """Cameras in the room, coloured by how well the others predict the board in them.
 
     OpenGL is not asked for before the card is seen.
@@ -42,7 +42,7 @@ class RoomCard(Card):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("The rig in the room", NOTE, parent)
-        self.room = Room()
+        self.room = RigScene()
         self._palette = palette(current_theme())
         self.toggles: dict[str, QPushButton] = {}
         for name, words, tip in _TOGGLES:
@@ -69,13 +69,19 @@ class RoomCard(Card):
         theme_changed.connect(self._wear)
 
     def show_rig(
-        self, rig: CameraRig, accuracy: AccuracyMap | None, trust: CameraTrust, seen: BoardObservations | None
+        self,
+        rig: CameraRig,
+        accuracy: AccuracyMap | None,
+        reliability: CameraReliability,
+        seen: BoardObservations | None,
     ) -> None:
-        """Shows a rig; arguments as `Room.show_rig`."""
-        self.room.show_rig(rig, accuracy, trust, seen)
+        """Shows a rig; arguments as `RigScene.show_rig`."""
+        self.room.show_rig(rig, accuracy, reliability, seen)
         self.toggles["board"].setVisible(self.room.has_board)
         self.toggles["accuracy"].setVisible(self.room.has_accuracy)
-        self.legend.show_levels(trust.title, trust.rows() if self.viewport is None or self.viewport.has_gl else [])
+        self.legend.show_levels(
+            reliability.title, reliability.rows() if self.viewport is None or self.viewport.has_gl else []
+        )
         self._place_legend()
         if self.viewport is not None:
             self.viewport.reframe()
@@ -86,7 +92,7 @@ class RoomCard(Card):
         self.room.show_frame(frame)
         self._changed()
 
-    def put_image(self, tile: Image) -> None:
+    def put_image(self, tile: ImageView) -> None:
         """Shows an image of the frame on its camera's image plane."""
         if tile.image is not None:
             self.room.put_image(tile.caption, tile.image)
@@ -125,7 +131,7 @@ class RoomCard(Card):
         self.viewport.set_source(self._scene)
         self._place_legend()
 
-    def _scene(self) -> Scene:
+    def _scene(self) -> SceneLayers:
         return self.room.scene(self._palette)
 
     def _look(self, view: ViewName) -> None:

@@ -14,19 +14,19 @@ from core.errors import CoreError
 from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig
 from core.types.arrays import F64, U8
-from studio.viewport.accuracy import corners_mm
-from studio.viewport.layers import Scene, SkeletonLayer, TrailLayer
+from studio.viewport.accuracy_colours import map_corners_mm
+from studio.viewport.layers import SceneLayers, SkeletonLayer, TrailLayer
 from studio.viewport.palette import Palette
-from studio.viewport.resolve import ViewOptions, resolve
-from studio.viewport.scene_data import Stage
-from studio.viewport.trust import CameraTrust
+from studio.viewport.reliability import CameraReliability
+from studio.viewport.scene import ViewOptions, build_scene_layers
+from studio.viewport.scene_data import SceneData
 
 _IMAGE_PX = 320
 _POINT = 0.35  # size of a board's point beside that of a joint
 _COLUMN = 0  # colour of the board among those of people
 
 
-class Room:
+class RigScene:
     """The rig and what the board did in it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Room:
     def __init__(self) -> None:
         self.options = ViewOptions()
         self.board = True
-        self._stage = Stage.build()
+        self._stage = SceneData.build()
         self._points = np.zeros((0, 0, 3))
         self._path_mm = np.zeros((0, 3))
         self._path: TrailLayer | None = None
@@ -45,17 +45,21 @@ class Room:
         self._images: dict[str, U8] = {}
 
     def show_rig(
-        self, rig: CameraRig, accuracy: AccuracyMap | None, trust: CameraTrust, seen: BoardObservations | None
+        self,
+        rig: CameraRig,
+        accuracy: AccuracyMap | None,
+        reliability: CameraReliability,
+        seen: BoardObservations | None,
     ) -> None:
         """Looks at a rig.
 
         Args:
             rig: The session's.
             accuracy: Its accuracy over the floor, if known.
-            trust: What its cameras are worth.
+            reliability: What its cameras are worth.
             seen: The board that it was made from, if it is still there.
         """
-        self._stage = Stage.build(rig, accuracy=accuracy, trust=trust)
+        self._stage = SceneData.build(rig, accuracy=accuracy, reliability=reliability)
         self._path = None
         try:
             self._points = board_points_mm(seen, rig) if seen is not None else np.zeros((0, 0, 3))
@@ -73,9 +77,9 @@ class Room:
         self._images[camera] = small(image)
 
     @property
-    def trust(self) -> CameraTrust:
+    def reliability(self) -> CameraReliability:
         """What the colours of the cameras mean."""
-        return self._stage.trust
+        return self._stage.reliability
 
     @property
     def has_accuracy(self) -> bool:
@@ -99,12 +103,12 @@ class Room:
         else:
             self.options = dataclasses.replace(self.options, **{name: on})
 
-    def scene(self, palette: Palette) -> Scene:
+    def scene(self, palette: Palette) -> SceneLayers:
         """Everything as it is now."""
-        scene = resolve(self._stage, 0.0, self.options, palette, self._images)
+        scene = build_scene_layers(self._stage, 0.0, self.options, palette, self._images)
         found = self._stage.accuracy
         if self.options.accuracy and found is not None:
-            scene = dataclasses.replace(scene, frame_mm=np.concatenate([scene.frame_mm, corners_mm(found)]))
+            scene = dataclasses.replace(scene, extent_mm=np.concatenate([scene.extent_mm, map_corners_mm(found)]))
         if not self.board or not self.has_board:
             return scene
         layers = dict(scene.layers)
@@ -115,8 +119,8 @@ class Room:
         layers["board path"] = self._path
         if self._frame is not None and self._frame < len(known) and known[self._frame]:
             layers["board"] = _board_layer(self._points[self._frame], palette)
-        frame = np.concatenate([scene.frame_mm, _box(path[known])])
-        return dataclasses.replace(scene, layers=layers, frame_mm=frame)
+        frame = np.concatenate([scene.extent_mm, _box(path[known])])
+        return dataclasses.replace(scene, layers=layers, extent_mm=frame)
 
 
 def small(image: QImage) -> U8:

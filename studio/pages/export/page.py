@@ -22,7 +22,7 @@ from studio.shell.dialogs import show_error_dialog
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button
-from studio.widgets.card import Card, clear, line
+from studio.widgets.card import Card, clear_layout, separator
 from studio.widgets.columns import Columns
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
@@ -43,7 +43,7 @@ class ExportPage(ScrollPage):
         self.export = ReasonButton(button("Export", "primary", "export"))
         self.export.push.clicked.connect(self.run)
         self.tools.addWidget(self.export)
-        self.columns = Columns(breakpoint_px=860, shares=(5, 4))
+        self.columns = Columns(breakpoint_px=860, stretch=(5, 4))
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._formats_card())
         self.columns.left.addStretch(1)
@@ -105,7 +105,7 @@ class ExportPage(ScrollPage):
         for index, row in enumerate(presenter.format_rows("auto", "auto")):
             if index:
                 card.body.addSpacing(GRID_PX // 2)
-                card.body.addWidget(line())
+                card.body.addWidget(separator())
             box = QCheckBox(row.title)
             box.setChecked(True)
             box.toggled.connect(self._jobs_changed)
@@ -192,7 +192,7 @@ class ExportPage(ScrollPage):
 
     def _show_written(self) -> None:
         files = presenter.written_files(self._state.jobs)
-        clear(self._files)
+        clear_layout(self._files)
         self.open_folder.setVisible(bool(files))
         self.table = None
         self.written.set_note(str(files[0].parent) if files else "")

@@ -17,7 +17,7 @@ from studio.shell.dialogs import show_error_dialog
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
-from studio.widgets.card import Card, clear
+from studio.widgets.card import Card, clear_layout
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
@@ -139,7 +139,7 @@ class RecordPage(ScrollPage):
         self.import_button.setVisible(bool(cards))
 
     def _rebuild(self, session: Session, cards: list[presenter.TakeCard]) -> None:
-        clear(self._list)
+        clear_layout(self._list)
         self.takes = []
         for card in cards:
             widget = TakeWidget(card)

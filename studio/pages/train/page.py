@@ -20,7 +20,7 @@ from studio.state.steps import take_steps
 from studio.theme import GRID_PX
 from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import ReasonButton, button
-from studio.widgets.card import Card, clear, line
+from studio.widgets.card import Card, clear_layout, separator
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
@@ -78,7 +78,7 @@ class TrainPage(ScrollPage):
         )
         self.run_all.push.clicked.connect(self.run_path)
         self.tools.addWidget(self.run_all)
-        self.columns = Columns(breakpoint_px=860, shares=(4, 5))
+        self.columns = Columns(breakpoint_px=860, stretch=(4, 5))
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._steps_card())
         self.columns.left.addWidget(self._choices_card())
@@ -159,7 +159,7 @@ class TrainPage(ScrollPage):
         self.steps: dict[str, StepWidget] = {}
         for index, step in enumerate(presenter.STEPS):
             if index:
-                card.body.addWidget(line())
+                card.body.addWidget(separator())
             widget = StepWidget(step)
             widget.push.clicked.connect(self._pressed)
             self.steps[step.name] = widget
@@ -223,10 +223,10 @@ class TrainPage(ScrollPage):
         self._no_losses = EmptyState(
             "train", "No training yet", "The losses and the held-out figures of a training appear here."
         )
-        self._curves = TileGrid(tile_px=260, most=2)
+        self._curves = TileGrid(tile_px=260, max_columns=2)
         self.plots: list[tuple[presenter.Plot, LossPlot]] = []
         for plot in presenter.PLOTS:
-            self.plots.append((plot, LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic, words=plot.words)))
+            self.plots.append((plot, LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic, labels=plot.words)))
         self._curves.set_tiles([widget for _, widget in self.plots])
         self.losses.body.addWidget(self._no_losses)
         self.losses.body.addWidget(self._curves)
@@ -262,7 +262,7 @@ class TrainPage(ScrollPage):
         if names == list(self.take_boxes):
             return
         unticked = {name for name, box in self.take_boxes.items() if not box.isChecked()}
-        clear(self._takes)
+        clear_layout(self._takes)
         self.take_boxes = {}
         for name in names:
             box = QCheckBox(name)
@@ -318,7 +318,7 @@ class TrainPage(ScrollPage):
         return presenter.busy_reason(self._state.jobs)
 
     def _show_results(self) -> None:
-        clear(self.results_body)
+        clear_layout(self.results_body)
         self.table = None
         try:
             take = self._state.take
@@ -349,7 +349,7 @@ class TrainPage(ScrollPage):
             return
         self._watched = watched
         for _plot, widget in self.plots:
-            widget.forget()
+            widget.reset()
         if watched is not None:
             self._add(watched.metrics)
         self._show_job()
@@ -366,7 +366,7 @@ class TrainPage(ScrollPage):
             widget.add(metric for metric in metrics if plot.shows(metric.name))
             if widget.isHidden() == bool(widget.names):
                 widget.setVisible(bool(widget.names))
-                self._curves.close_gaps()
+                self._curves.relayout()
 
     def _job_changed(self, tracked: TrackedJob) -> None:
         if tracked is self._watched:

@@ -8,20 +8,20 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from studio.pages.view.panels import FiguresCard, PeoplePanel, VolumePanel
+from studio.pages.view.panels import EvaluationCard, PeoplePanel, VolumePanel
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import TOGGLES, ViewStrip, ViewToolbar
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.canvas import Viewport
-from studio.viewport.layers import Scene
+from studio.viewport.layers import SceneLayers
 from studio.viewport.palette import palette
 from studio.widgets.empty_state import EmptyState
-from studio.widgets.frame_ticker import Pulse
+from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.level_legend import LevelLegend
 from studio.widgets.text import label
-from studio.widgets.timeline import Timeline
+from studio.widgets.timeline import TimelineWidget
 from studio.widgets.video_panes import VideoPanes
 
 _MARGIN_PX = 12
@@ -97,12 +97,12 @@ class ViewPage(QWidget):
     def _build(self) -> None:
         self.toolbar = ViewToolbar()
         # The timeline first: what it moves is collected and drawn in the same beat.
-        self._pulse = Pulse(parent=self)
-        self.timeline = Timeline(self._pulse)
+        self._pulse = FrameTicker(parent=self)
+        self.timeline = TimelineWidget(self._pulse)
         self.panes = VideoPanes(self._pulse)
         self.viewport = Viewport(self._pulse)
         self.viewport.setObjectName("viewport")
-        self.figures = FiguresCard()
+        self.figures = EvaluationCard()
         self.people = PeoplePanel(self.viewport)
         self.people.move(_MARGIN_PX, _MARGIN_PX)
         self.people.hide()
@@ -195,8 +195,8 @@ class ViewPage(QWidget):
         notice = presenter.notice
         blocked = notice is not None and notice.blocking
         if notice is not None and blocked:
-            self.empty.say(notice.heading, notice.sentence)
-        self._notice.say("" if notice is None or blocked else f"{notice.heading} {notice.sentence}")
+            self.empty.show_message(notice.heading, notice.sentence)
+        self._notice.show_message("" if notice is None or blocked else f"{notice.heading} {notice.sentence}")
         self.stack.setCurrentIndex(0 if blocked else 1)
         if not blocked and not self._divided:
             self._divided = True
@@ -236,8 +236,8 @@ class ViewPage(QWidget):
         self.volume.setVisible(shown)
 
     def _show_legend(self) -> None:
-        trust = self.presenter.trust
-        self.legend.show_levels(trust.title, trust.rows() if self.presenter.options.frusta else [])
+        reliability = self.presenter.reliability
+        self.legend.show_levels(reliability.title, reliability.rows() if self.presenter.options.frusta else [])
         self._place_legend()
 
     def _place_legend(self) -> None:
@@ -257,7 +257,7 @@ class ViewPage(QWidget):
         self.viewport.invalidate()
         self._show_people()
 
-    def _scene(self) -> Scene:
+    def _scene(self) -> SceneLayers:
         return self.presenter.scene(self.timeline.frame, self._palette, self.panes.images())
 
     def _show_people(self) -> None:
@@ -316,7 +316,7 @@ class _NoticeBar(QFrame):
         """The words shown."""
         return self._words.text()
 
-    def say(self, words: str) -> None:
+    def show_message(self, words: str) -> None:
         """Shows the words; hides the bar without any."""
         self._words.setText(words)
         self.setVisible(bool(words))

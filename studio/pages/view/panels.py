@@ -9,12 +9,12 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from studio.icons import icon
-from studio.pages.view.summary import Figures, PersonNow
+from studio.pages.view.summary import EvaluationSummary, PersonNow
 from studio.state.volume import VolumeState
 from studio.theme import GRID_PX, current_theme
 from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import button
-from studio.widgets.card import Card, clear
+from studio.widgets.card import Card, clear_layout
 from studio.widgets.label_plate import paint_plate
 from studio.widgets.text import label
 
@@ -152,7 +152,7 @@ class VolumePanel(Card):
         self.fit(self._most_px)
 
 
-class FiguresCard(Card):
+class EvaluationCard(Card):
     """The evaluation of the take: the verdict, and folded away under it one column a method."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -174,7 +174,7 @@ class FiguresCard(Card):
         self._table.setContentsMargins(0, 0, 0, 0)
         self._holder.hide()
         self.body.addWidget(self._holder)
-        self._shown: Figures | None = None
+        self._shown: EvaluationSummary | None = None
         self.hide()
 
     @property
@@ -185,13 +185,13 @@ class FiguresCard(Card):
     def _unfold(self, shown: bool) -> None:
         self._holder.setVisible(shown)
 
-    def show_figures(self, figures: Figures | None) -> None:
+    def show_figures(self, figures: EvaluationSummary | None) -> None:
         """Shows these figures; hides the card where there are none."""
         self.setVisible(figures is not None)
         if figures == self._shown or figures is None:
             return
         self._shown = figures
-        clear(self._table)
+        clear_layout(self._table)
         holder = QWidget()
         grid = QGridLayout(holder)
         grid.setContentsMargins(0, 0, 0, 0)

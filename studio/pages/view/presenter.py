@@ -21,15 +21,15 @@ from core.session.volume import ActiveVolume
 from core.training.split import held_out
 from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
-from studio.pages.view.summary import Figures, People, PersonNow, figures
+from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonNow, evaluation_summary
 from studio.state.app_state import AppState
-from studio.viewport.figure import figure
-from studio.viewport.layers import Scene
+from studio.viewport.layers import SceneLayers
 from studio.viewport.palette import Palette
-from studio.viewport.resolve import ViewOptions, resolve
-from studio.viewport.scene_data import Stage, frame_of
-from studio.viewport.trust import CameraTrust, camera_trust
-from studio.widgets.pane_overlay import FigurePx, PaneOverlay
+from studio.viewport.reliability import CameraReliability, camera_reliability
+from studio.viewport.scene import ViewOptions, build_scene_layers
+from studio.viewport.scene_data import SceneData, frame_of
+from studio.viewport.skeleton_geometry import skeleton_geometry
+from studio.widgets.pane_overlay import PaneOverlay, ProjectedSkeleton
 from studio.widgets.timeline_bar import TimelineModel, Track
 
 _LEAST_SCORE = 0.15
@@ -76,11 +76,11 @@ class ViewPresenter:
         self.compared = ""
         self.options = ViewOptions()
         self.pane_options = PaneOptions()
-        self.people: People | None = None
-        self.figures: Figures | None = None
+        self.people: PeopleSummary | None = None
+        self.figures: EvaluationSummary | None = None
         self._rig: CameraRig | None = None
         self._used: ActiveVolume | None = None
-        self._stage = Stage.build()
+        self._stage = SceneData.build()
         self._take_notice: Notice | None = None
         self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
         self._poses2d: dict[str, Pose2D] | None = None
@@ -104,7 +104,7 @@ class ViewPresenter:
             self.compared = ""
         poses, ghost = self._read(self.result), self._read(self.compared)
         self._set_stage(poses, ghost)
-        self.people = People.of(poses) if poses is not None else None
+        self.people = PeopleSummary.of(poses) if poses is not None else None
         self.figures = self._read_figures()
         if self.notice is None and self.take is not None and not self.results:
             self.notice = Notice(heading="No 3D result yet.", sentence="Run Baseline on the Train page.")
@@ -126,7 +126,7 @@ class ViewPresenter:
 
     @property
     def person_ids(self) -> tuple[int, ...]:
-        """People of the result."""
+        """PeopleSummary of the result."""
         return self._stage.poses.person_ids if self._stage.poses is not None else ()
 
     @property
@@ -135,9 +135,9 @@ class ViewPresenter:
         return self._stage.accuracy is not None
 
     @property
-    def trust(self) -> CameraTrust:
+    def reliability(self) -> CameraReliability:
         """How far the take's cameras can be trusted: the colours of their frusta."""
-        return self._stage.trust
+        return self._stage.reliability
 
     @property
     def has_volume(self) -> bool:
@@ -164,9 +164,9 @@ class ViewPresenter:
             held_out=self._held_out(len(self.timeline)),
         )
 
-    def scene(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> Scene:
+    def scene(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> SceneLayers:
         """The 3D view of a frame."""
-        return resolve(self._stage, self._time_s(frame), self.options, palette, images)
+        return build_scene_layers(self._stage, self._time_s(frame), self.options, palette, images)
 
     def overlay(self, camera: str, frame: int) -> PaneOverlay:
         """What to draw over one camera's image of a frame."""
@@ -229,7 +229,7 @@ class ViewPresenter:
             return None
         return self._sequences[name][1]
 
-    def _read_figures(self) -> Figures | None:
+    def _read_figures(self) -> EvaluationSummary | None:
         if self.take is None or not self.take.layout.report.is_file():
             return None
         try:
@@ -237,7 +237,7 @@ class ViewPresenter:
         except CoreError as error:
             self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
             return None
-        return figures(report) if isinstance(report, Mapping) else None
+        return evaluation_summary(report) if isinstance(report, Mapping) else None
 
     def _set_stage(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
         """The world that is looked at: cameras, results, and the capture volume where it can be had."""
@@ -248,10 +248,12 @@ class ViewPresenter:
             except CoreError as error:
                 self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
         synthetic = self._used.chosen.synthetic if self._used is not None else None
-        session, trust = self._state.session, None
+        session, reliability = self._state.session, None
         if session is not None and self._rig is not None:
-            trust = camera_trust(session, self._rig)
-        self._stage = Stage.build(self._rig, poses, ghost, self._volume, synthetic, _accuracy(self._rig), trust)
+            reliability = camera_reliability(session, self._rig)
+        self._stage = SceneData.build(
+            self._rig, poses, ghost, self._volume, synthetic, _accuracy(self._rig), reliability
+        )
 
     @property
     def _volume(self) -> CaptureVolume | None:
@@ -286,20 +288,20 @@ class ViewPresenter:
             for p, name in enumerate(people.names)
         )
 
-    def _figures_px(self, camera: str, frame: int) -> tuple[FigurePx, ...]:
+    def _figures_px(self, camera: str, frame: int) -> tuple[ProjectedSkeleton, ...]:
         """Both results projected into a camera, the ghosts first so that they lie below."""
         if self._rig is None:
             return ()
-        drawn: list[FigurePx] = []
+        drawn: list[ProjectedSkeleton] = []
         for poses, ghost in ((self._stage.ghost, True), (self._stage.poses, False)):
             at = frame_of(poses, self._time_s(frame)) if poses is not None else None
             if poses is None or at is None:
                 continue
-            shape, columns = figure(poses.skeleton), np.flatnonzero(poses.present[at])
+            shape, columns = skeleton_geometry(poses.skeleton), np.flatnonzero(poses.present[at])
             points, score = shape.points(poses.xyz_mm[at, columns], poses.score[at, columns])
             pixels = project(self._rig[camera], points)
             drawn += [
-                FigurePx(
+                ProjectedSkeleton(
                     xy_px=pixels[row],
                     score=score[row],
                     bones=shape.bones,

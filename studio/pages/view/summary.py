@@ -36,7 +36,7 @@ class PersonNow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class People:
+class PeopleSummary:
     """Everybody of a result over the take.
 
     Attributes:
@@ -52,7 +52,7 @@ class People:
     speed_m_s: F64
 
     @classmethod
-    def of(cls, poses: Pose3DSequence) -> People:
+    def of(cls, poses: Pose3DSequence) -> PeopleSummary:
         """Measures a result."""
         known = np.isfinite(poses.xyz_mm).all(-1)
         count = known.sum(-1)
@@ -91,7 +91,7 @@ def speeds(path_mm: F64, time_s: F64) -> F64:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class EvaluationSummary:
     """The figures of a take's evaluation, ready to show.
 
     Attributes:
@@ -115,7 +115,7 @@ _ROWS = (
 _SHORT = {"baseline": "Baseline", "trained": "Trained"}
 
 
-def figures(report: Mapping[str, Any]) -> Figures | None:
+def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
     """The figures of `report.json`; None where it holds none. Rows that no method has are left out."""
     methods = report.get("methods")
     if not isinstance(methods, Mapping) or not all(isinstance(m, Mapping) for m in methods.values()) or not methods:
@@ -126,7 +126,7 @@ def figures(report: Mapping[str, Any]) -> Figures | None:
         if any(_number(value) for value in values):
             rows.append((title, *(form.format(value) if _number(value) else "–" for value in values)))
     verdict = report.get("verdict")
-    return Figures(
+    return EvaluationSummary(
         methods=tuple(_SHORT.get(str(name), str(name)) for name in methods),
         rows=tuple(rows),
         verdict=verdict if isinstance(verdict, str) else "",

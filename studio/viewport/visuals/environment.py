@@ -8,8 +8,8 @@ import numpy as np
 
 from core.types.arrays import F64
 from studio.viewport.layers import AccuracyLayer, FloorLayer, FrustaLayer, VolumeLayer
-from studio.viewport.visuals.images import ImagesNode
-from studio.viewport.visuals.strokes import Strokes, StrokesNode, strokes
+from studio.viewport.visuals.capsules import CapsuleNode, Capsules, capsules
+from studio.viewport.visuals.image_quads import ImageQuadNode
 
 _AXIS_MM = 700.0
 _MAJOR_EVERY_M = 5
@@ -19,12 +19,12 @@ class FloorDrawing:
     """A line every metre, and the axes at the origin."""
 
     def __init__(self, parent: Any) -> None:
-        self._node = StrokesNode(flat=True, parent=parent)
+        self._node = CapsuleNode(flat=True, parent=parent)
         self._node.order = 10
 
     def show(self, layer: FloorLayer) -> None:
         """Draws this floor."""
-        self._node.set_strokes(*floor_strokes(layer))
+        self._node.set_capsules(*floor_capsules(layer))
         self._node.visible = True
 
     def hide(self) -> None:
@@ -36,15 +36,15 @@ class AccuracyDrawing:
     """The colours of the map, and over them lines along the worst direction."""
 
     def __init__(self, parent: Any) -> None:
-        self._image = ImagesNode(parent=parent)
+        self._image = ImageQuadNode(parent=parent)
         self._image.order = 5
-        self._lines = StrokesNode(flat=True, parent=parent)
+        self._lines = CapsuleNode(flat=True, parent=parent)
         self._lines.order = 11
 
     def show(self, layer: AccuracyLayer) -> None:
         """Draws this map."""
         self._image.set_images(layer.corner_mm, (layer.image,), np.zeros(4, np.float32))
-        self._lines.set_strokes(strokes(layer.start_mm, layer.end_mm, 6.0, 0.8, layer.colour))
+        self._lines.set_capsules(capsules(layer.start_mm, layer.end_mm, 6.0, 0.8, layer.colour))
         self._image.visible = self._lines.visible = True
 
     def hide(self) -> None:
@@ -56,12 +56,12 @@ class VolumeDrawing:
     """The edges of the capture volume, its area on the floor, and faintly where synthetic people's hips may be."""
 
     def __init__(self, parent: Any) -> None:
-        self._node = StrokesNode(parent=parent)
+        self._node = CapsuleNode(parent=parent)
         self._node.order = 20
 
     def show(self, layer: VolumeLayer) -> None:
         """Draws this box."""
-        self._node.set_strokes(*volume_strokes(layer))
+        self._node.set_capsules(*volume_capsules(layer))
         self._node.visible = True
 
     def hide(self) -> None:
@@ -73,9 +73,9 @@ class FrustaDrawing:
     """Cameras: a pyramid each, with its image on the image plane and a tick on the top edge."""
 
     def __init__(self, parent: Any) -> None:
-        self._images = ImagesNode(parent=parent)
+        self._images = ImageQuadNode(parent=parent)
         self._images.order = 30
-        self._lines = StrokesNode(parent=parent)
+        self._lines = CapsuleNode(parent=parent)
         self._lines.order = 31
         self._lined: FrustaLayer | None = None
 
@@ -86,7 +86,7 @@ class FrustaDrawing:
         # From frame to frame only the images change.
         lined = self._lined
         if lined is None or lined.corner_mm is not layer.corner_mm or lined.colour is not layer.colour:
-            self._lines.set_strokes(*frusta_strokes(layer))
+            self._lines.set_capsules(*frusta_capsules(layer))
             self._lined = layer
         self._images.visible = self._lines.visible = True
 
@@ -95,7 +95,7 @@ class FrustaDrawing:
         self._images.visible = self._lines.visible = False
 
 
-def floor_strokes(layer: FloorLayer) -> list[Strokes]:
+def floor_capsules(layer: FloorLayer) -> list[Capsules]:
     """Fine lines, then every fifth, then the axes, so that the stronger ones lie on top."""
     (x0, y0), (x1, y1) = layer.low_m, layer.high_m
     xs, ys = np.arange(x0, x1 + 1), np.arange(y0, y1 + 1)
@@ -104,13 +104,13 @@ def floor_strokes(layer: FloorLayer) -> list[Strokes]:
     major = np.concatenate([xs, ys]) % _MAJOR_EVERY_M == 0
     axes = np.eye(3) * _AXIS_MM
     return [
-        strokes(start[~major], end[~major], 2.5, 0.6, layer.colour),
-        strokes(start[major], end[major], 3.5, 0.7, layer.major),
-        strokes(np.zeros((3, 3)), axes, 9.0, 1.2, layer.axes),
+        capsules(start[~major], end[~major], 2.5, 0.6, layer.colour),
+        capsules(start[major], end[major], 3.5, 0.7, layer.major),
+        capsules(np.zeros((3, 3)), axes, 9.0, 1.2, layer.axes),
     ]
 
 
-def frusta_strokes(layer: FrustaLayer) -> list[Strokes]:
+def frusta_capsules(layer: FrustaLayer) -> list[Capsules]:
     """Rim of the image plane, the four edges to the centre, and a ball in the centre."""
     drawn = []
     for colour in np.unique(layer.colour, axis=0):
@@ -118,23 +118,23 @@ def frusta_strokes(layer: FrustaLayer) -> list[Strokes]:
         corner, centre = layer.corner_mm[mine], layer.centre_mm[mine][:, None]
         pale = colour * np.array((1, 1, 1, 0.6), np.float32)
         drawn += [
-            strokes(centre, corner, 2.5, 0.6, pale),
-            strokes(corner, np.roll(corner, -1, 1), 4.0, 0.8, colour),
-            strokes(centre, centre, 28.0, 2.0, colour),
+            capsules(centre, corner, 2.5, 0.6, pale),
+            capsules(corner, np.roll(corner, -1, 1), 4.0, 0.8, colour),
+            capsules(centre, centre, 28.0, 2.0, colour),
         ]
     return drawn
 
 
-def volume_strokes(layer: VolumeLayer) -> list[Strokes]:
+def volume_capsules(layer: VolumeLayer) -> list[Capsules]:
     """The inner box, the outer box over it, and its rectangle on the floor where it reaches down to it."""
     faint = layer.colour * np.array((1, 1, 1, 0.45), np.float32)
     solid = np.append(layer.colour[:3], 1).astype(np.float32)
-    drawn = [strokes(*box_edges(layer.hips_low_mm, layer.hips_high_mm), 2.0, 0.5, faint)]
-    drawn.append(strokes(*box_edges(layer.low_mm, layer.high_mm), 4.0, 0.7, layer.colour))
+    drawn = [capsules(*box_edges(layer.hips_low_mm, layer.hips_high_mm), 2.0, 0.5, faint)]
+    drawn.append(capsules(*box_edges(layer.low_mm, layer.high_mm), 4.0, 0.7, layer.colour))
     if layer.low_mm[2] <= 0 <= layer.high_mm[2]:
         (x0, y0), (x1, y1) = layer.low_mm[:2], layer.high_mm[:2]
         corner = np.array([(x0, y0, 0), (x1, y0, 0), (x1, y1, 0), (x0, y1, 0)])
-        drawn.append(strokes(corner, np.roll(corner, -1, 0), 6.0, 1.0, solid))
+        drawn.append(capsules(corner, np.roll(corner, -1, 0), 6.0, 1.0, solid))
     return drawn
 
 

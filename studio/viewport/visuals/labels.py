@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from studio.viewport.layers import LabelLayer
-from studio.viewport.visuals.captions import CaptionsNode
+from studio.viewport.visuals.text_billboards import TextBillboardNode
 
 
 class LabelDrawing:
     """Names and metre marks."""
 
     def __init__(self, parent: Any) -> None:
-        self._node = CaptionsNode(parent=parent)
+        self._node = TextBillboardNode(parent=parent)
 
     def show(self, layer: LabelLayer) -> None:
         """Draws these words."""

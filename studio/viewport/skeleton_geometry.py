@@ -16,7 +16,7 @@ _FACE_SIZE = 0.55
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Figure:
+class SkeletonGeometry:
     """A skeleton made ready for drawing.
 
     Attributes:
@@ -38,7 +38,7 @@ class Figure:
 
 
 @functools.lru_cache(maxsize=16)
-def figure(skeleton: Skeleton) -> Figure:
+def skeleton_geometry(skeleton: Skeleton) -> SkeletonGeometry:
     """The figure of a joint set. A set without a neck has its head joined to the middle of the shoulders."""
     joints = skeleton.joints
     bones = list(skeleton.bones)
@@ -47,7 +47,7 @@ def figure(skeleton: Skeleton) -> Figure:
         middles.append((joints.index("left_shoulder"), joints.index("right_shoulder")))
         bones.append((joints.index("nose"), len(joints)))
     size = [_FACE_SIZE if joint in _FACE else 1.0 for joint in joints] + [0.0] * len(middles)
-    return Figure(
+    return SkeletonGeometry(
         bones=np.array(bones, np.int64).reshape(-1, 2),
         size=np.array(size, np.float32),
         middles=np.array(middles, np.int64).reshape(-1, 2),

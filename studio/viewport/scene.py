@@ -14,8 +14,7 @@ import numpy as np
 from core.geometry.accuracy import AccuracyMap
 from core.types import CaptureVolume, Pose3DSequence
 from core.types.arrays import F64, U8
-from studio.viewport.accuracy import corners_mm, shades, worst_lines_mm
-from studio.viewport.figure import figure
+from studio.viewport.accuracy_colours import error_colours, map_corners_mm, worst_direction_lines_mm
 from studio.viewport.layers import (
     RGBA,
     AccuracyLayer,
@@ -23,13 +22,14 @@ from studio.viewport.layers import (
     FrustaLayer,
     LabelLayer,
     Layer,
-    Scene,
+    SceneLayers,
     SkeletonLayer,
     TrailLayer,
     VolumeLayer,
 )
 from studio.viewport.palette import Palette
-from studio.viewport.scene_data import Stage, frame_of
+from studio.viewport.scene_data import SceneData, frame_of
+from studio.viewport.skeleton_geometry import skeleton_geometry
 
 _TRAIL_POINTS = 60
 _CELL_PX = 4  # of the accuracy map's cells in its texture, so that they keep their edges
@@ -57,13 +57,13 @@ class ViewOptions:
     trail_s: float = 1.5
 
 
-def resolve(
-    stage: Stage,
+def build_scene_layers(
+    stage: SceneData,
     time_s: float,
     options: ViewOptions,
     palette: Palette,
     images: Mapping[str, U8] | None = None,
-) -> Scene:
+) -> SceneLayers:
     """The scene of one frame.
 
     Args:
@@ -100,9 +100,9 @@ def resolve(
             layers["camera names"] = camera_labels(stage, palette)
         if options.skeletons and stage.poses is not None and frame is not None:
             layers["names"] = people_labels(stage, stage.poses, frame, palette)
-    return Scene(
+    return SceneLayers(
         layers=layers,
-        frame_mm=framed(stage) if "volume" in layers else stage.frame_mm,
+        extent_mm=framed(stage) if "volume" in layers else stage.extent_mm,
         azimuth_deg=stage.azimuth_deg,
         focus_mm=_focus(stage, frame, options),
     )
@@ -112,7 +112,7 @@ def skeleton_layer(poses: Pose3DSequence, frame: int, palette: Palette, *, ghost
     """Everybody present at a frame of a result."""
     columns = np.flatnonzero(poses.present[frame])
     colour = [palette.ghost if ghost else palette.person(int(p)) for p in columns]
-    drawn = figure(poses.skeleton)
+    drawn = skeleton_geometry(poses.skeleton)
     points, score = drawn.points(poses.xyz_mm[frame, columns], poses.score[frame, columns])
     return SkeletonLayer(
         xyz_mm=points,
@@ -124,7 +124,7 @@ def skeleton_layer(poses: Pose3DSequence, frame: int, palette: Palette, *, ghost
     )
 
 
-def trail_layer(stage: Stage, poses: Pose3DSequence, frame: int, trail_s: float, palette: Palette) -> TrailLayer:
+def trail_layer(stage: SceneData, poses: Pose3DSequence, frame: int, trail_s: float, palette: Palette) -> TrailLayer:
     """The last seconds of everybody's middle up to a frame, on the floor so that it never hides the person."""
     first = int(np.searchsorted(poses.time_s, poses.time_s[frame] - trail_s - 1e-6))
     steps = np.unique(np.linspace(first, frame, min(frame - first + 1, _TRAIL_POINTS)).round().astype(int))
@@ -134,7 +134,7 @@ def trail_layer(stage: Stage, poses: Pose3DSequence, frame: int, trail_s: float,
     return TrailLayer(xyz_mm=path, colour=np.array(colour, np.float32).reshape(-1, 4))
 
 
-def frusta_layer(stage: Stage, palette: Palette, images: Mapping[str, U8]) -> FrustaLayer:
+def frusta_layer(stage: SceneData, palette: Palette, images: Mapping[str, U8]) -> FrustaLayer:
     """All posed cameras."""
     return FrustaLayer(
         names=stage.cameras,
@@ -146,22 +146,24 @@ def frusta_layer(stage: Stage, palette: Palette, images: Mapping[str, U8]) -> Fr
 
 
 @functools.lru_cache(maxsize=1)
-def camera_colours(stage: Stage, palette: Palette) -> RGBA:
+def camera_colours(stage: SceneData, palette: Palette) -> RGBA:
     """(V, 4) by how far each camera can be trusted; quiet where that is not known."""
     choices = np.concatenate([palette.verdict, palette.camera[None]])
     return np.asarray(choices[stage.level], np.float32)
 
 
 @functools.lru_cache(maxsize=1)
-def accuracy_layer(stage: Stage, found: AccuracyMap, palette: Palette) -> AccuracyLayer:
+def accuracy_layer(stage: SceneData, found: AccuracyMap, palette: Palette) -> AccuracyLayer:
     """The map at the height of hips, on the floor."""
     level = len(found.z_mm) // 2
-    image = shades(found, level, np.asarray(255 * palette.verdict[:, :3], np.float64))
+    image = error_colours(found, level, np.asarray(255 * palette.verdict[:, :3], np.float64))
     image = np.where(image[..., 3:] > 0, image[..., :3], np.uint8(255 * palette.background[:3]))
-    start, end = (np.pad(ends, ((0, 0), (0, 1)), constant_values=6.0) for ends in worst_lines_mm(found, level))
+    start, end = (
+        np.pad(ends, ((0, 0), (0, 1)), constant_values=6.0) for ends in worst_direction_lines_mm(found, level)
+    )
     shown = np.repeat(np.repeat(image.swapaxes(0, 1)[::-1], _CELL_PX, 0), _CELL_PX, 1)
     return AccuracyLayer(
-        corner_mm=corners_mm(found)[None],
+        corner_mm=map_corners_mm(found)[None],
         image=np.ascontiguousarray(shown),
         start_mm=start,
         end_mm=end,
@@ -170,7 +172,7 @@ def accuracy_layer(stage: Stage, found: AccuracyMap, palette: Palette) -> Accura
 
 
 @functools.lru_cache(maxsize=1)
-def floor_layer(stage: Stage, palette: Palette) -> FloorLayer:
+def floor_layer(stage: SceneData, palette: Palette) -> FloorLayer:
     """The floor under all cameras and people."""
     return FloorLayer(
         low_m=stage.low_m,
@@ -182,7 +184,7 @@ def floor_layer(stage: Stage, palette: Palette) -> FloorLayer:
 
 
 @functools.lru_cache(maxsize=1)
-def volume_layer(stage: Stage, volume: CaptureVolume, palette: Palette) -> VolumeLayer:
+def volume_layer(stage: SceneData, volume: CaptureVolume, palette: Palette) -> VolumeLayer:
     """The capture volume, and where synthetic people may be in it."""
     low, high = stage.synthetic.corners_mm(volume)
     return VolumeLayer(
@@ -191,15 +193,15 @@ def volume_layer(stage: Stage, volume: CaptureVolume, palette: Palette) -> Volum
 
 
 @functools.lru_cache(maxsize=1)
-def framed(stage: Stage) -> F64:
+def framed(stage: SceneData) -> F64:
     """(N, 3) points that bring the capture volume into view as well."""
     if stage.volume is None:
-        return stage.frame_mm
+        return stage.extent_mm
     sides = np.stack([stage.volume.low_mm, stage.volume.high_mm], -1)
-    return np.concatenate([stage.frame_mm, np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(8, 3)])
+    return np.concatenate([stage.extent_mm, np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(8, 3)])
 
 
-def people_labels(stage: Stage, poses: Pose3DSequence, frame: int, palette: Palette) -> LabelLayer:
+def people_labels(stage: SceneData, poses: Pose3DSequence, frame: int, palette: Palette) -> LabelLayer:
     """A name above everybody present."""
     columns = np.flatnonzero(poses.present[frame])
     place = stage.middle_mm[frame, columns].copy()
@@ -209,13 +211,13 @@ def people_labels(stage: Stage, poses: Pose3DSequence, frame: int, palette: Pale
 
 
 @functools.lru_cache(maxsize=1)
-def camera_labels(stage: Stage, palette: Palette) -> LabelLayer:
+def camera_labels(stage: SceneData, palette: Palette) -> LabelLayer:
     """A name above every camera."""
     return _labels(list(stage.cameras), stage.centre_mm, palette.quiet, palette, quiet=True)
 
 
 @functools.lru_cache(maxsize=1)
-def metre_marks(stage: Stage, palette: Palette) -> LabelLayer:
+def metre_marks(stage: SceneData, palette: Palette) -> LabelLayer:
     """Metres along two edges of the floor."""
     texts, places = _metre_marks(stage)
     return _labels(texts, np.array(places), palette.quiet, palette, quiet=True, above=False, behind=True)
@@ -243,7 +245,7 @@ def _labels(
     )
 
 
-def _metre_marks(stage: Stage) -> tuple[list[str], list[F64]]:
+def _metre_marks(stage: SceneData) -> tuple[list[str], list[F64]]:
     """Metres along the x and the y edge of the floor, at most about a dozen a side."""
     texts: list[str] = []
     places: list[F64] = []
@@ -259,7 +261,7 @@ def _metre_marks(stage: Stage) -> tuple[list[str], list[F64]]:
     return texts, places
 
 
-def _focus(stage: Stage, frame: int | None, options: ViewOptions) -> F64 | None:
+def _focus(stage: SceneData, frame: int | None, options: ViewOptions) -> F64 | None:
     if stage.poses is None or frame is None or options.follow not in stage.poses.person_ids:
         return None
     middle = stage.middle_mm[frame, stage.poses.person_ids.index(options.follow)]

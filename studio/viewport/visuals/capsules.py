@@ -1,4 +1,4 @@
-"""Round, shaded, antialiased strokes: every bone, joint, trail and line of the scene.
+"""Round, shaded, antialiased capsules: every bone, joint, trail and line of the scene.
 
 A stroke is a capsule between two points. It is drawn as one screen-aligned quad whose fragments measure their distance
 to the middle line, so tubes stay smooth at any zoom without a mesh and without multisampling, which software GL cannot
@@ -117,7 +117,7 @@ _CORNERS = np.array([(-1, 0), (1, 0), (-1, 1), (1, 1)], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Strokes:
+class Capsules:
     """N capsules.
 
     Attributes:
@@ -134,10 +134,10 @@ class Strokes:
     least_px: float
     colour: RGBA
 
-    def known(self) -> Strokes:
-        """Without strokes of which an end is NaN."""
+    def known(self) -> Capsules:
+        """Without capsules of which an end is NaN."""
         keep = np.isfinite(self.start).all(-1) & np.isfinite(self.end).all(-1)
-        return Strokes(
+        return Capsules(
             start=self.start[keep],
             end=self.end[keep],
             radius=self.radius[keep],
@@ -146,11 +146,11 @@ class Strokes:
         )
 
 
-def strokes(start: F64, end: F64, radius: float | F32, least_px: float, colour: RGBA) -> Strokes:
+def capsules(start: F64, end: F64, radius: float | F32, least_px: float, colour: RGBA) -> Capsules:
     """Capsules between points (..., 3), radius and colour (..., 4) broadcast; those with a NaN end are dropped."""
     start, end = np.broadcast_arrays(start, end)
     shape = start.shape[:-1]
-    made = Strokes(
+    made = Capsules(
         start=start.reshape(-1, 3),
         end=end.reshape(-1, 3),
         radius=np.broadcast_to(np.asarray(radius, np.float32), shape).ravel(),
@@ -160,8 +160,8 @@ def strokes(start: F64, end: F64, radius: float | F32, least_px: float, colour: 
     return made.known()
 
 
-class StrokesVisual(Visual):
-    """Draws any number of `Strokes` in one call.
+class CapsuleVisual(Visual):
+    """Draws any number of `Capsules` in one call.
 
     Args:
         shade: 0 for plain lines to 1 for round bodies.
@@ -184,7 +184,7 @@ class StrokesVisual(Visual):
         self.set_gl_state(depth_test=not flat, blend=True, cull_face=False, blend_func=_BLEND)
         self.freeze()
 
-    def set_strokes(self, *parts: Strokes) -> None:
+    def set_capsules(self, *parts: Capsules) -> None:
         """Replaces what is drawn."""
         count = sum(len(p.radius) for p in parts)
         table = np.zeros((count, 4), _LAYOUT)
@@ -241,4 +241,4 @@ def screen_axes(view: Any) -> tuple[F32, F32]:
     return axes[0].astype(np.float32), axes[1].astype(np.float32)
 
 
-StrokesNode: Any = create_visual_node(StrokesVisual)
+CapsuleNode: Any = create_visual_node(CapsuleVisual)

@@ -11,7 +11,7 @@ _EVERY = 10  # lines of the worst direction along the longer side of the floor
 _LINE = 0.35  # half their length, in steps between them
 
 
-def limits_mm(found: AccuracyMap) -> tuple[float, float]:
+def error_range_mm(found: AccuracyMap) -> tuple[float, float]:
     """Errors that are drawn as good and as bad: the best and the worst twentieth of the whole map."""
     known = found.error_mm[np.isfinite(found.error_mm)]
     if not len(known):
@@ -20,7 +20,7 @@ def limits_mm(found: AccuracyMap) -> tuple[float, float]:
     return low, max(high, 1.2 * low)
 
 
-def shades(found: AccuracyMap, level: int, stops: F64) -> U8:
+def error_colours(found: AccuracyMap, level: int, stops: F64) -> U8:
     """(X, Y, 4) RGBA of one height; nothing where fewer than two cameras look.
 
     Args:
@@ -28,7 +28,7 @@ def shades(found: AccuracyMap, level: int, stops: F64) -> U8:
         level: Index of the height.
         stops: (3, 3) RGB of good, middling and bad, 0 to 255.
     """
-    low, high = limits_mm(found)
+    low, high = error_range_mm(found)
     error = found.error_mm[..., level]
     share = np.clip((np.nan_to_num(error, nan=high) - low) / (high - low), 0, 1) * 2
     below = np.minimum(share.astype(int), 1)
@@ -38,24 +38,24 @@ def shades(found: AccuracyMap, level: int, stops: F64) -> U8:
     return np.concatenate([colour, alpha[..., None]], -1).astype(np.uint8)
 
 
-def worst_lines_mm(found: AccuracyMap, level: int) -> tuple[F64, F64]:
+def worst_direction_lines_mm(found: AccuracyMap, level: int) -> tuple[F64, F64]:
     """Starts and ends (N, 2) on the floor of short lines along the worst direction."""
     every = max(1, max(len(found.x_mm), len(found.y_mm)) // _EVERY)
     pick = slice(every // 2, None, every)
     start = np.stack(np.meshgrid(found.x_mm[pick], found.y_mm[pick], indexing="ij"), -1)
-    half = found.worst[pick, pick, level, :2] * _LINE * every * cell_mm(found)
+    half = found.worst[pick, pick, level, :2] * _LINE * every * cell_size_mm(found)
     known = np.isfinite(half).all(-1)
     return (start - half)[known], (start + half)[known]
 
 
-def cell_mm(found: AccuracyMap) -> float:
+def cell_size_mm(found: AccuracyMap) -> float:
     """Side of a cell."""
     return float(found.x_mm[1] - found.x_mm[0]) if len(found.x_mm) > 1 else 250.0
 
 
-def corners_mm(found: AccuracyMap, height_mm: float = 3.0) -> F64:
+def map_corners_mm(found: AccuracyMap, height_mm: float = 3.0) -> F64:
     """(4, 3) corners of the map on the floor, as an image's: (low x, high y) first, then clockwise from above."""
-    half = cell_mm(found) / 2
+    half = cell_size_mm(found) / 2
     x, y = (found.x_mm[0] - half, found.x_mm[-1] + half), (found.y_mm[0] - half, found.y_mm[-1] + half)
     return np.array(
         [(x[0], y[1], height_mm), (x[1], y[1], height_mm), (x[1], y[0], height_mm), (x[0], y[0], height_mm)]

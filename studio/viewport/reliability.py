@@ -21,7 +21,7 @@ _TITLES: dict[Basis, str] = {"left out": "Left-out error", "own": "Own error, no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CameraTrust:
+class CameraReliability:
     """What is known of the cameras of a rig.
 
     Attributes:
@@ -55,15 +55,15 @@ class CameraTrust:
         return f"{low} px" if low == high else f"{low} to {high} px"
 
 
-def own_trust(rig: CameraRig) -> CameraTrust:
+def reprojection_reliability(rig: CameraRig) -> CameraReliability:
     """From the reprojection errors that came with the rig."""
     known = {c.name: float(c.rmse_px) for c in rig if c.posed and c.rmse_px is not None and np.isfinite(c.rmse_px)}
     at_1280 = {name: 1280 * error / max(rig[name].size_px) for name, error in known.items()}
     level = {name: (error > _ODD_PX) + (error > _BAD_PX) for name, error in at_1280.items()}
-    return CameraTrust(error_px=known, level=level, unknown=_others(rig, known))
+    return CameraReliability(error_px=known, level=level, unknown=_others(rig, known))
 
 
-def camera_trust(session: Session, rig: CameraRig) -> CameraTrust:
+def camera_reliability(session: Session, rig: CameraRig) -> CameraReliability:
     """By left-out errors where the session's report has them of this rig, else by the rig's own.
 
     Args:
@@ -74,13 +74,13 @@ def camera_trust(session: Session, rig: CameraRig) -> CameraTrust:
         stored = session.rig
         report: Any = read_json(session.layout.rig_report)
     except CoreError:
-        return own_trust(rig)  # pages that need the report say that it is missing or damaged
+        return reprojection_reliability(rig)  # pages that need the report say that it is missing or damaged
     if stored is None or not isinstance(report, dict) or report.get("digest") != stored.digest:
-        return own_trust(rig)
-    return _left_out(report, rig) or own_trust(rig)
+        return reprojection_reliability(rig)
+    return _left_out(report, rig) or reprojection_reliability(rig)
 
 
-def _left_out(report: dict[str, Any], rig: CameraRig) -> CameraTrust | None:
+def _left_out(report: dict[str, Any], rig: CameraRig) -> CameraReliability | None:
     """What a report says of the cameras of a rig; None if it says nothing."""
     try:
         errors = report["quality"]["loco_px"]
@@ -91,7 +91,9 @@ def _left_out(report: dict[str, Any], rig: CameraRig) -> CameraTrust | None:
                 level[finding["camera"]] = _LEVELS[finding["level"]]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    return CameraTrust(basis="left out", error_px=known, level=level, unknown=_others(rig, known)) if known else None
+    return (
+        CameraReliability(basis="left out", error_px=known, level=level, unknown=_others(rig, known)) if known else None
+    )
 
 
 def _others(rig: CameraRig, known: dict[str, float]) -> int:

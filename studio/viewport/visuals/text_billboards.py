@@ -59,7 +59,7 @@ class _Caption:
     quiet: bool
 
 
-class CaptionsVisual(Visual):
+class TextBillboardVisual(Visual):
     """All labels of a layer in one call; the texture is drawn anew only when a word or a colour changes."""
 
     def __init__(self) -> None:
@@ -166,4 +166,4 @@ def _font(quiet: bool, ratio: float) -> QFont:
     return font
 
 
-CaptionsNode: Any = create_visual_node(CaptionsVisual)
+TextBillboardNode: Any = create_visual_node(TextBillboardVisual)

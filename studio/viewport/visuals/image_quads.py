@@ -41,7 +41,7 @@ void main() {
 _LAYOUT = np.dtype([("a_position", np.float32, 3), ("a_texture", np.float32, 2), ("a_filled", np.float32)])
 
 
-class ImagesVisual(Visual):
+class ImageQuadVisual(Visual):
     """One quad a camera; an image is uploaded only when it is another one than before."""
 
     def __init__(self) -> None:
@@ -120,4 +120,4 @@ class ImagesVisual(Visual):
         return
 
 
-ImagesNode: Any = create_visual_node(ImagesVisual)
+ImageQuadNode: Any = create_visual_node(ImageQuadVisual)

@@ -17,7 +17,6 @@ from core.session import Session
 from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from studio.theme import DARK, LIGHT
-from studio.viewport.figure import figure
 from studio.viewport.layers import (
     AccuracyLayer,
     FrustaLayer,
@@ -28,20 +27,21 @@ from studio.viewport.layers import (
     VolumeLayer,
 )
 from studio.viewport.palette import palette, rgba
-from studio.viewport.resolve import ViewOptions, resolve
-from studio.viewport.scene_data import Stage, frame_of, middles
-from studio.viewport.trust import CameraTrust, camera_trust, own_trust
+from studio.viewport.reliability import CameraReliability, camera_reliability, reprojection_reliability
+from studio.viewport.scene import ViewOptions, build_scene_layers
+from studio.viewport.scene_data import SceneData, frame_of, middles
+from studio.viewport.skeleton_geometry import skeleton_geometry
 from studio.viewport.visuals import VISUALS
-from studio.viewport.visuals.environment import volume_strokes
+from studio.viewport.visuals.environment import volume_capsules
 
 PALETTE = palette(DARK)
 EVERYTHING = ViewOptions(volume=True)
 
 
 @pytest.fixture(scope="module")
-def stage(rig: CameraRig, poses: Pose3DSequence) -> Stage:
+def stage(rig: CameraRig, poses: Pose3DSequence) -> SceneData:
     volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[3000, 3000, 2000], voxels=(8, 8, 8))
-    return Stage.build(rig, poses, poses, volume)
+    return SceneData.build(rig, poses, poses, volume)
 
 
 def test_every_layer_type_has_a_visual() -> None:
@@ -49,9 +49,9 @@ def test_every_layer_type_has_a_visual() -> None:
 
 
 def test_an_empty_stage_shows_the_floor_only() -> None:
-    scene = resolve(Stage.build(), 0.0, EVERYTHING, PALETTE)
+    scene = build_scene_layers(SceneData.build(), 0.0, EVERYTHING, PALETTE)
     assert set(scene.layers) == {"floor", "marks"}
-    assert len(scene.frame_mm) == 0
+    assert len(scene.extent_mm) == 0
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,15 @@ def test_an_empty_stage_shows_the_floor_only() -> None:
         ("images", set()),
     ],
 )
-def test_each_option_hides_exactly_its_layers(stage: Stage, option: str, gone: set[str]) -> None:
-    shown = set(resolve(stage, 0.5, EVERYTHING, PALETTE).layers)
-    without = set(resolve(stage, 0.5, replace(EVERYTHING, **{option: False}), PALETTE).layers)
+def test_each_option_hides_exactly_its_layers(stage: SceneData, option: str, gone: set[str]) -> None:
+    shown = set(build_scene_layers(stage, 0.5, EVERYTHING, PALETTE).layers)
+    without = set(build_scene_layers(stage, 0.5, replace(EVERYTHING, **{option: False}), PALETTE).layers)
     assert shown - without == gone
     assert without <= shown
 
 
-def test_skeletons_are_the_joints_of_the_frame(stage: Stage, poses: Pose3DSequence) -> None:
-    layer = resolve(stage, poses.time_s[10], EVERYTHING, PALETTE).layers["skeletons"]
+def test_skeletons_are_the_joints_of_the_frame(stage: SceneData, poses: Pose3DSequence) -> None:
+    layer = build_scene_layers(stage, poses.time_s[10], EVERYTHING, PALETTE).layers["skeletons"]
     assert isinstance(layer, SkeletonLayer)
     joints = len(poses.skeleton)
     np.testing.assert_array_equal(layer.xyz_mm[:, :joints], poses.xyz_mm[10])
@@ -87,8 +87,8 @@ def test_skeletons_are_the_joints_of_the_frame(stage: Stage, poses: Pose3DSequen
     assert layer.bones.max() == joints
 
 
-def test_somebody_absent_is_left_out_and_keeps_nobody_elses_colour(stage: Stage, poses: Pose3DSequence) -> None:
-    scene = resolve(stage, poses.time_s[32], EVERYTHING, PALETTE)
+def test_somebody_absent_is_left_out_and_keeps_nobody_elses_colour(stage: SceneData, poses: Pose3DSequence) -> None:
+    scene = build_scene_layers(stage, poses.time_s[32], EVERYTHING, PALETTE)
     skeletons, names = scene.layers["skeletons"], scene.layers["names"]
     assert isinstance(skeletons, SkeletonLayer)
     assert isinstance(names, LabelLayer)
@@ -98,32 +98,32 @@ def test_somebody_absent_is_left_out_and_keeps_nobody_elses_colour(stage: Stage,
 
 
 def test_a_ghost_is_pale_and_only_drawn_beside_the_result(rig: CameraRig, poses: Pose3DSequence) -> None:
-    ghost = resolve(Stage.build(rig, None, poses), 0.0, EVERYTHING, PALETTE).layers["ghost"]
+    ghost = build_scene_layers(SceneData.build(rig, None, poses), 0.0, EVERYTHING, PALETTE).layers["ghost"]
     assert isinstance(ghost, SkeletonLayer)
     assert ghost.ghost
     np.testing.assert_array_equal(ghost.colour, np.stack([PALETTE.ghost] * 2))
 
 
-def test_names_stand_above_heads(stage: Stage, poses: Pose3DSequence) -> None:
-    names = resolve(stage, 0.0, EVERYTHING, PALETTE).layers["names"]
+def test_names_stand_above_heads(stage: SceneData, poses: Pose3DSequence) -> None:
+    names = build_scene_layers(stage, 0.0, EVERYTHING, PALETTE).layers["names"]
     assert isinstance(names, LabelLayer)
     assert (names.xyz_mm[:, 2] > np.nanmax(poses.xyz_mm[0, :, :, 2], -1)).all()
 
 
-def test_trails_are_the_past_and_end_here(stage: Stage, poses: Pose3DSequence) -> None:
+def test_trails_are_the_past_and_end_here(stage: SceneData, poses: Pose3DSequence) -> None:
     options = ViewOptions(trail_s=0.5)
-    trail = resolve(stage, poses.time_s[25], options, PALETTE).layers["trails"]
+    trail = build_scene_layers(stage, poses.time_s[25], options, PALETTE).layers["trails"]
     assert isinstance(trail, TrailLayer)
     path = middles(poses)[10:26]
     np.testing.assert_allclose(trail.xyz_mm[..., :2], path.swapaxes(0, 1)[..., :2])
-    first = resolve(stage, poses.time_s[0], options, PALETTE).layers["trails"]
+    first = build_scene_layers(stage, poses.time_s[0], options, PALETTE).layers["trails"]
     assert isinstance(first, TrailLayer)
     assert first.xyz_mm.shape[1] == 1
 
 
 def test_image_planes_are_what_the_cameras_see(rig: CameraRig) -> None:
     straight = CameraRig(cameras=tuple(c.replace(distortion=np.zeros(5)) for c in rig))
-    stage = Stage.build(straight)
+    stage = SceneData.build(straight)
     for camera, corners in zip(straight, stage.corner_mm, strict=True):
         width, height = camera.size_px
         wanted = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
@@ -135,10 +135,10 @@ def test_image_planes_are_what_the_cameras_see(rig: CameraRig) -> None:
 
 def test_unposed_cameras_are_left_out(rig: CameraRig) -> None:
     loose = CameraRig(cameras=(rig[0].replace(R=None, t_mm=None), rig[1], rig[2]))
-    assert Stage.build(loose).cameras == rig.names[1:]
+    assert SceneData.build(loose).cameras == rig.names[1:]
 
 
-def test_the_floor_reaches_under_everybody(stage: Stage, rig: CameraRig, poses: Pose3DSequence) -> None:
+def test_the_floor_reaches_under_everybody(stage: SceneData, rig: CameraRig, poses: Pose3DSequence) -> None:
     places = np.concatenate([[c.centre_mm for c in rig], poses.xyz_mm[poses.present].reshape(-1, 3)])[:, :2]
     places = places[np.isfinite(places).all(-1)] / 1000
     assert (places.min(0) >= stage.low_m).all()
@@ -146,7 +146,7 @@ def test_the_floor_reaches_under_everybody(stage: Stage, rig: CameraRig, poses: 
     assert (np.subtract(stage.high_m, stage.low_m) < 30).all()
 
 
-def test_nobody_stands_in_the_way_of_the_first_view(stage: Stage) -> None:
+def test_nobody_stands_in_the_way_of_the_first_view(stage: SceneData) -> None:
     """The viewer stands in the middle of the widest gap: 60 degrees from both neighbours on a ring of three."""
     viewer = np.radians(stage.azimuth_deg - 90)
     cameras = np.arctan2(stage.centre_mm[:, 1], stage.centre_mm[:, 0])
@@ -155,19 +155,19 @@ def test_nobody_stands_in_the_way_of_the_first_view(stage: Stage) -> None:
     assert np.degrees(away.min()) > 45
 
 
-def test_the_view_follows_a_person_while_there(stage: Stage, poses: Pose3DSequence) -> None:
+def test_the_view_follows_a_person_while_there(stage: SceneData, poses: Pose3DSequence) -> None:
     follow = ViewOptions(follow=2)
-    there = resolve(stage, poses.time_s[5], follow, PALETTE).focus_mm
+    there = build_scene_layers(stage, poses.time_s[5], follow, PALETTE).focus_mm
     np.testing.assert_allclose(there, middles(poses)[5, 1])
-    assert resolve(stage, poses.time_s[32], follow, PALETTE).focus_mm is None
-    assert resolve(stage, poses.time_s[5], ViewOptions(follow=7), PALETTE).focus_mm is None
+    assert build_scene_layers(stage, poses.time_s[32], follow, PALETTE).focus_mm is None
+    assert build_scene_layers(stage, poses.time_s[5], ViewOptions(follow=7), PALETTE).focus_mm is None
 
 
-def test_what_stands_still_is_the_same_object(stage: Stage) -> None:
-    before, after = (resolve(stage, t, EVERYTHING, PALETTE).layers for t in (0.0, 0.5))
+def test_what_stands_still_is_the_same_object(stage: SceneData) -> None:
+    before, after = (build_scene_layers(stage, t, EVERYTHING, PALETTE).layers for t in (0.0, 0.5))
     for name in ("floor", "marks", "camera names", "volume"):
         assert before[name] is after[name]
-    other = resolve(stage, 0.0, EVERYTHING, palette(LIGHT)).layers
+    other = build_scene_layers(stage, 0.0, EVERYTHING, palette(LIGHT)).layers
     assert other["floor"] is not before["floor"]
 
 
@@ -192,31 +192,31 @@ def test_a_middle_is_the_hips_or_else_all_joints(poses: Pose3DSequence) -> None:
 
 
 def test_a_skeleton_with_a_neck_gets_no_second_one() -> None:
-    drawn = figure(PANOPTIC15)
+    drawn = skeleton_geometry(PANOPTIC15)
     assert len(drawn.middles) == 0
     assert len(drawn.size) == len(PANOPTIC15)
 
 
 def test_the_volume_shows_its_floor_and_where_synthetic_hips_may_be(rig: CameraRig) -> None:
     volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[3000, 2000, 2200], voxels=(8, 8, 8))
-    stage = Stage.build(rig, volume=volume, synthetic=SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300))
-    scene = resolve(stage, 0.0, EVERYTHING, PALETTE)
+    stage = SceneData.build(rig, volume=volume, synthetic=SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300))
+    scene = build_scene_layers(stage, 0.0, EVERYTHING, PALETTE)
     layer = scene.layers["volume"]
     assert isinstance(layer, VolumeLayer)
     assert layer.hips_low_mm.tolist() == [-1200, -800, 50] and layer.hips_high_mm.tolist() == [1200, 800, 1700]
-    inner, outer, floor = volume_strokes(layer)
+    inner, outer, floor = volume_capsules(layer)
     assert len(inner.start) == len(outer.start) == 12
     assert np.concatenate([floor.start, floor.end])[:, 2].tolist() == [0] * 8
     assert floor.start.min(0).tolist() == [-1500, -1000, 0] and floor.start.max(0).tolist() == [1500, 1000, 0]
     assert inner.colour[0, 3] < outer.colour[0, 3] < floor.colour[0, 3]
     raised = replace(layer, low_mm=layer.low_mm + [0, 0, 500])
-    assert len(volume_strokes(raised)) == 2, "a space above the floor has no area on it"
+    assert len(volume_capsules(raised)) == 2, "a space above the floor has no area on it"
 
 
 def test_a_large_volume_is_brought_into_view_while_it_is_shown(rig: CameraRig) -> None:
     volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[50_000, 2000, 2200], voxels=(8, 8, 8))
-    stage = Stage.build(rig, volume=volume)
-    shown, hidden = (resolve(stage, 0.0, ViewOptions(volume=on), PALETTE).frame_mm for on in (True, False))
+    stage = SceneData.build(rig, volume=volume)
+    shown, hidden = (build_scene_layers(stage, 0.0, ViewOptions(volume=on), PALETTE).extent_mm for on in (True, False))
     assert len(shown) == len(hidden) + 8
     assert shown[:, 0].max() == 25_000 and hidden[:, 0].max() < 10_000
 
@@ -225,10 +225,10 @@ def test_the_accuracy_map_lies_on_the_floor_and_cameras_show_their_error() -> No
     rig = ring_rig(3)
     poor = dataclasses.replace(rig, cameras=(rig.cameras[0].replace(rmse_px=30.0), *rig.cameras[1:]))
     found = accuracy_map(rig)
-    stage = Stage.build(poor, accuracy=found)
+    stage = SceneData.build(poor, accuracy=found)
     colours = palette(DARK)
-    assert "accuracy" not in resolve(stage, 0.0, ViewOptions(), colours).layers
-    scene = resolve(stage, 0.0, ViewOptions(accuracy=True), colours)
+    assert "accuracy" not in build_scene_layers(stage, 0.0, ViewOptions(), colours).layers
+    scene = build_scene_layers(stage, 0.0, ViewOptions(accuracy=True), colours)
     drawn = scene.layers["accuracy"]
     assert isinstance(drawn, AccuracyLayer)
     assert drawn.corner_mm.shape == (1, 4, 3)
@@ -249,17 +249,19 @@ def test_left_out_errors_colour_the_cameras_before_their_own() -> None:
     rig = ring_rig(4)
     cameras = tuple(c.replace(rmse_px=0.3) for c in rig)
     errors = dict(zip(rig.names, (0.6, 2.0, 9.0, 0.8), strict=True))
-    trust = CameraTrust(basis="left out", error_px=errors, level=dict(zip(rig.names, (0, 1, 2, 0), strict=True)))
-    own = Stage.build(dataclasses.replace(rig, cameras=cameras))
+    reliability = CameraReliability(
+        basis="left out", error_px=errors, level=dict(zip(rig.names, (0, 1, 2, 0), strict=True))
+    )
+    own = SceneData.build(dataclasses.replace(rig, cameras=cameras))
     assert own.level.tolist() == [0, 0, 0, 0]
-    assert own.trust.title == "Own error, not left out"
-    assert own.trust.rows() == [(0, "good: 0.3 px")]
-    stage = Stage.build(dataclasses.replace(rig, cameras=cameras), trust=trust)
-    drawn = resolve(stage, 0.0, ViewOptions(), PALETTE).layers["frusta"]
+    assert own.reliability.title == "Own error, not left out"
+    assert own.reliability.rows() == [(0, "good: 0.3 px")]
+    stage = SceneData.build(dataclasses.replace(rig, cameras=cameras), reliability=reliability)
+    drawn = build_scene_layers(stage, 0.0, ViewOptions(), PALETTE).layers["frusta"]
     assert isinstance(drawn, FrustaLayer)
     np.testing.assert_array_equal(drawn.colour, PALETTE.verdict[[0, 1, 2, 0]])
-    assert stage.trust.title == "Left-out error"
-    assert stage.trust.rows() == [(0, "good: 0.6 to 0.8 px"), (1, "doubtful: 2.0 px"), (2, "bad: 9.0 px")]
+    assert stage.reliability.title == "Left-out error"
+    assert stage.reliability.rows() == [(0, "good: 0.6 to 0.8 px"), (1, "doubtful: 2.0 px"), (2, "bad: 9.0 px")]
 
 
 def test_left_out_errors_are_those_of_this_rig_only(tmp_path: Path) -> None:
@@ -271,13 +273,13 @@ def test_left_out_errors_are_those_of_this_rig_only(tmp_path: Path) -> None:
     quality = {"loco_px": {first: 0.5, second: 8.0, third: None}}
     report = {"digest": session.require_rig().digest, "findings": findings, "quality": quality}
     write_json(session.layout.rig_report, report)
-    found = camera_trust(session, rig)
+    found = camera_reliability(session, rig)
     assert found.basis == "left out"
     assert found.rows() == [(0, "good: 0.5 px"), (2, "bad: 8.0 px"), (3, "not known: 1 camera")]
     assert (found.error_px, found.level) == ({first: 0.5, second: 8.0}, {first: 0, second: 2})
     for other in (report | {"digest": "of another rig"}, report | {"quality": {}}, report | {"findings": [1]}, {}, []):
         write_json(session.layout.rig_report, other)
-        assert camera_trust(session, rig) == own_trust(rig)
-    assert set(own_trust(rig).level.values()) == {1}  # 4 px at 1280 px width
+        assert camera_reliability(session, rig) == reprojection_reliability(rig)
+    assert set(reprojection_reliability(rig).level.values()) == {1}  # 4 px at 1280 px width
     session.layout.rig_report.unlink()
-    assert camera_trust(session, rig).basis == "own"
+    assert camera_reliability(session, rig).basis == "own"
