@@ -1,5 +1,35 @@
-"""3D poses as files of other tools. One module of `formats` a file format, one line in `EXPORTERS`."""
+"""Export of 3D poses to files of other tools. A format is one module in `formats` and one line in `EXPORTERS`."""
 
-from core.export.exporter import EXPORTERS, Exporter, ExportOptions, Origin, Units, UpAxis, resolve_options, write_poses
+from core.export.exporter import (
+    EXPORTERS,
+    Content,
+    Exporter,
+    ExportOptions,
+    Origin,
+    Units,
+    UnitsChoice,
+    UpAxis,
+    UpChoice,
+    check_content,
+    content_of,
+    resolve_options,
+    suitable_formats,
+    write_poses,
+)
 
-__all__ = ["EXPORTERS", "ExportOptions", "Exporter", "Origin", "Units", "UpAxis", "resolve_options", "write_poses"]
+__all__ = [
+    "EXPORTERS",
+    "Content",
+    "ExportOptions",
+    "Exporter",
+    "Origin",
+    "Units",
+    "UnitsChoice",
+    "UpAxis",
+    "UpChoice",
+    "check_content",
+    "content_of",
+    "resolve_options",
+    "suitable_formats",
+    "write_poses",
+]

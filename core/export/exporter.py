@@ -1,7 +1,8 @@
-"""What an exporter is, which ones there are, and the conversion of axes and units that they share."""
+"""Protocol and registry of exporters, and the conversion of units and axes that they share."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -13,21 +14,30 @@ from core.registry import Registry
 from core.types import Pose3DSequence
 from core.types.arrays import F64
 
+Content = Literal["points", "rotations", "mesh"]
+"""Part of a 3D result: joint positions, joint rotations, or a body surface."""
 Units = Literal["mm", "cm", "m"]
 UpAxis = Literal["y", "z"]
+UnitsChoice = Literal["auto", Units]
+UpChoice = Literal["auto", UpAxis]
 MM_PER: dict[Units, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 DECIMALS: dict[Units, int] = {"mm": 4, "cm": 5, "m": 7}
-"""Digits behind the point in text files: a tenth of a micrometre, far below what any camera measures."""
+"""Decimal places in text files: 0.1 micrometres, far below the error of any camera system."""
+_CONTENT_NAMES: dict[Content, str] = {
+    "points": "joint positions",
+    "rotations": "joint rotations",
+    "mesh": "a body mesh",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """How a file's coordinates are written.
+    """Coordinates of an exported file.
 
     Attributes:
         units: Length unit.
-        up: Axis that points up. "z" is the session's own frame; "y" turns it by -90 degrees about x, so that
-            (x, y, z) becomes (x, z, -y): still right-handed.
+        up: Axis that points up. "z" keeps world coordinates; "y" rotates them by -90 degrees about x, which maps
+            (x, y, z) to (x, z, -y) and stays right-handed.
     """
 
     units: Units
@@ -36,11 +46,11 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Which rig, model and version made the poses; every file that has a place for it says so.
+    """Origin of the poses; written into every file that has a place for it.
 
     Attributes:
         take: Take name.
-        poses: "baseline" or the name of the trained run.
+        poses: "baseline" or the name of the training run.
         rig: Digest of the calibration.
         version: Program and version.
     """
@@ -50,36 +60,35 @@ class Origin:
     rig: str
     version: str
 
-    @property
-    def sentence(self) -> str:
-        """In one line of words."""
-        return f"{self.version}; take {self.take}; poses {self.poses}; rig {self.rig}"
-
 
 class Exporter(Protocol):
-    """Writes one file format.
+    """Writer of one file format.
 
     Attributes:
-        title: Name that a person knows the format by.
-        units: Units that the format's readers understand, what they expect first.
-        ups: Up axes that they understand, what they expect first.
+        title: Common name of the format.
+        needs: Content that a result must have to be written.
+        units: Length units that readers of the format support; the first one is the default.
+        ups: Up axes that readers of the format support; the first one is the default.
+        constant_rate: Whether the format stores a frame rate instead of the time of each frame.
     """
 
     title: str
+    needs: tuple[Content, ...]
     units: tuple[Units, ...]
     ups: tuple[UpAxis, ...]
+    constant_rate: bool
 
     def describe(self, options: ExportOptions) -> str:
-        """One sentence for the window: what the files hold and who reads them."""
+        """Return one sentence on the content of the files and the tools that read them."""
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
-        """Writes the files, atomically.
+        """Write the files, atomically.
 
         Args:
             poses: At least one person in at least one frame.
-            stem: Folder and file name without ending; the folder exists.
-            options: Among those that the format allows.
-            origin: What made the poses.
+            stem: Folder and file name without extension; the folder exists.
+            options: Options that the format supports.
+            origin: Origin of the poses.
 
         Returns:
             The files written.
@@ -87,7 +96,7 @@ class Exporter(Protocol):
 
 
 EXPORTERS: Registry[Exporter] = Registry(
-    "exporter",
+    "export format",
     {
         "c3d": "core.export.formats.c3d:EXPORTER",
         "trc": "core.export.formats.trc:EXPORTER",
@@ -98,19 +107,41 @@ EXPORTERS: Registry[Exporter] = Registry(
 )
 
 
-def resolve_options(
-    exporter: Exporter, units: Literal["auto"] | Units = "auto", up: Literal["auto"] | UpAxis = "auto"
-) -> ExportOptions:
-    """The options of a format: what was asked for, where "auto" is what its readers expect.
+def content_of(poses: Pose3DSequence) -> frozenset[Content]:
+    """Return the content of a 3D result: keypoints have positions, but neither rotations nor a surface."""
+    return frozenset({"points"})
+
+
+def suitable_formats(content: Collection[Content]) -> tuple[str, ...]:
+    """Return the names of all exporters whose needs are met by this content."""
+    return tuple(name for name in EXPORTERS if set(EXPORTERS.get(name).needs) <= set(content))
+
+
+def check_content(exporter: Exporter, content: Collection[Content]) -> None:
+    """Refuse an exporter that needs more than a result has.
 
     Raises:
-        CoreError: The format cannot be written that way.
+        CoreError: Missing content; the message names it.
     """
-    for asked, allowed, what in ((units, exporter.units, "in"), (up, exporter.ups, "with the up axis")):
-        if asked != "auto" and asked not in allowed:
+    missing = [_CONTENT_NAMES[need] for need in exporter.needs if need not in content]
+    if missing:
+        raise CoreError(
+            f"{exporter.title} needs {' and '.join(missing)}, which these 3D poses do not have.",
+            f"Choose another format: {', '.join(suitable_formats(content))}.",
+        )
+
+
+def resolve_options(exporter: Exporter, units: UnitsChoice = "auto", up: UpChoice = "auto") -> ExportOptions:
+    """Return the options of a format, with its defaults in place of "auto".
+
+    Raises:
+        CoreError: The format does not support the unit or the axis.
+    """
+    for value, supported, what in ((units, exporter.units, "in"), (up, exporter.ups, "with the up axis")):
+        if value != "auto" and value not in supported:
             raise CoreError(
-                f"{exporter.title} cannot be written {what} {asked}.",
-                f"Its readers expect {' or '.join(allowed)}: choose that, or auto.",
+                f"{exporter.title} cannot be written {what} {value}.",
+                f"Choose {' or '.join(supported)}, or auto.",
             )
     return ExportOptions(
         units=exporter.units[0] if units == "auto" else units, up=exporter.ups[0] if up == "auto" else up
@@ -118,50 +149,52 @@ def resolve_options(
 
 
 def write_poses(name: str, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
-    """Writes the poses with the exporter of that name.
+    """Write poses with the exporter of that name.
 
     Args:
         name: Entry of `EXPORTERS`.
-        poses: What to write.
-        stem: Folder and file name without ending.
-        options: From `resolve_options`.
-        origin: What made the poses.
+        poses: Poses to write.
+        stem: Folder and file name without extension.
+        options: Options of the format, see `resolve_options`.
+        origin: Origin of the poses.
 
     Returns:
         The files written.
 
     Raises:
-        CoreError: No such exporter, nobody in the poses, or the folder cannot be written.
+        CoreError: Unknown exporter, content that it needs is missing, no person in the poses, or a folder that cannot
+            be written to.
     """
     exporter = EXPORTERS.get(name)
+    check_content(exporter, content_of(poses))
     if not poses.present.any():
         raise CoreError(
-            f"There is nobody in the 3D poses '{origin.poses}' of take {origin.take}.",
-            "Look at the 2D poses and the calibration first: nothing was matched across the cameras.",
+            f"The 3D poses '{origin.poses}' of take {origin.take} contain no person.",
+            "Check the 2D poses and the calibration: no person was matched across cameras.",
         )
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         return exporter.write(poses, stem, options, origin)
     except OSError as error:
         raise CoreError(
-            f"{stem.parent} cannot be written: {error.strerror or error}.",
-            "Choose a folder that you may write to, on a disk with free space.",
+            f"Cannot write to {stem.parent}: {error.strerror or error}.",
+            "Choose a writable folder on a disk with free space.",
         ) from error
 
 
 def to_file_coordinates(xyz_mm: F64, options: ExportOptions) -> F64:
-    """World points (..., 3), mm and z up, in the units and axes of the file."""
+    """Convert world points (..., 3), mm and z up, to the units and axes of a file."""
     x, y, z = np.moveaxis(np.asarray(xyz_mm, np.float64), -1, 0)
-    turned = np.stack([x, z, -y] if options.up == "y" else [x, y, z], axis=-1)
+    rotated = np.stack([x, z, -y] if options.up == "y" else [x, y, z], axis=-1)
     # Adding zero turns -0.0 into 0.0, which some readers print as "-0".
-    return np.asarray(turned / MM_PER[options.units] + 0.0)
+    return np.asarray(rotated / MM_PER[options.units] + 0.0)
 
 
 def frame_rate_hz(poses: Pose3DSequence) -> float:
-    """Frame rate for formats that keep one; a single frame counts as one a second."""
+    """Return the frame rate for formats that store a constant one; 1 Hz for a single frame."""
     return poses.fps or 1.0
 
 
 def person_label(person_id: int) -> str:
-    """Prefix of a person's points and files."""
+    """Return the prefix of a person's points and files."""
     return f"P{person_id}"

@@ -49,7 +49,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
     seen = detect_board(take, config.board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
     lens_views = [
         detect_board(session.take(name), config.board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
-        for name in params.lens_takes
+        for name in params.intrinsics_takes
     ]
     known = {c.name: c.replace(R=None, t_mm=None) for c in former} if former is not None else {}
     solved = calibrate_board(seen, config, reporter, known=known, lens_views=lens_views)

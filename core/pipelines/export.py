@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,64 +10,77 @@ import numpy as np
 
 from core import NAME, __version__
 from core.errors import CoreError
-from core.export import EXPORTERS, ExportOptions, Origin, resolve_options, write_poses
+from core.export import (
+    EXPORTERS,
+    ExportOptions,
+    Origin,
+    check_content,
+    content_of,
+    resolve_options,
+    suitable_formats,
+    write_poses,
+)
 from core.pipelines.params import ExportParams
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.types import Pose3DSequence
 
-_UNEVEN = 0.1
-"""Share of the frame time by which a step may differ before a constant rate is called wrong."""
+_MAX_JITTER = 0.1
+"""Largest deviation of a frame interval from the mean, as a share of it, at which the frame rate counts as constant."""
 
 
 def run_export(session: Session, params: ExportParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Writes one 3D result in every format asked for.
+    """Write one 3D result in every requested format.
 
     Returns:
         `poses`, `folder` and `files`.
 
     Raises:
-        CoreError: No such take, result or format, nobody in it, or a folder that cannot be written.
+        CoreError: Unknown take, result or format, a format that cannot hold the result, no person in it, or a folder
+            that cannot be written to.
     """
     take = session.take(params.take)
-    chosen = params.poses or newest_poses(take)
-    if chosen not in take.poses3d_runs():
-        known = ", ".join(take.poses3d_runs()) or "none yet: run Baseline (associate) or Infer first"
-        raise CoreError(f"Take {take.name} has no 3D poses '{chosen}'.", f"It has: {known}.")
-    if not params.formats:
-        raise CoreError("No format was chosen.", f"Choose among {', '.join(EXPORTERS)}.")
-    options = {name: _options(name, params, reporter) for name in dict.fromkeys(params.formats)}
-    poses = take.poses3d(chosen)
-    _warn_of_uneven_times(poses, reporter)
+    name = params.poses or newest_poses(take)
+    if name not in take.poses3d_runs():
+        known = ", ".join(take.poses3d_runs())
+        hint = f"Available: {known}." if known else "Run 'triangulate' or 'infer' on it first."
+        raise CoreError(f"Take {take.name} has no 3D poses '{name}'.", hint)
+    poses = take.poses3d(name)
+    content = content_of(poses)
+    formats = tuple(dict.fromkeys(params.formats)) or suitable_formats(content)
+    for format in formats:
+        check_content(EXPORTERS.get(format), content)
+    options = {format: _options(format, params, len(formats) == 1, reporter) for format in formats}
+    _warn_of_uneven_times(poses, formats, reporter)
     folder = Path(params.folder).expanduser().absolute() if params.folder else session.layout.exports
     origin = Origin(
         take=take.name,
-        poses=chosen,
+        poses=name,
         rig=_rig_digest(session, take, poses),
         version=f"{NAME} {poses.provenance.get('code_version', __version__)}",
     )
     files: list[Path] = []
-    for done, (name, chosen_options) in enumerate(options.items()):
+    for done, (format, chosen) in enumerate(options.items()):
         check(reporter)
-        reporter.progress(done, len(options), f"Writing {EXPORTERS.get(name).title}")
-        files += write_poses(name, poses, folder / f"{take.name}_{chosen}", chosen_options, origin)
+        reporter.progress(done, len(options), f"Writing {EXPORTERS.get(format).title}")
+        files += write_poses(format, poses, folder / f"{take.name}_{name}", chosen, origin)
     reporter.progress(len(options), len(options), "Written")
-    return {"poses": chosen, "folder": str(folder), "files": [str(path) for path in files]}
+    return {"poses": name, "folder": str(folder), "files": [str(path) for path in files]}
 
 
 def newest_poses(take: Take) -> str:
-    """Name of the newest trained 3D result, or the baseline where there is none."""
+    """Return the name of the newest trained 3D result, or the baseline's if there is none."""
     trained = [name for name in take.poses3d_runs() if name != BASELINE]
     return max(trained, key=lambda name: take.layout.poses3d(name).stat().st_mtime, default=BASELINE)
 
 
-def _options(name: str, params: ExportParams, reporter: Reporter) -> ExportOptions:
-    """What was asked for where the format allows it; several formats at once are not held up by one that does not."""
-    exporter = EXPORTERS.get(name)
+def _options(format: str, params: ExportParams, only: bool, reporter: Reporter) -> ExportOptions:
+    """Resolve the options of a format; among several formats one that does not support them uses its defaults."""
+    exporter = EXPORTERS.get(format)
     try:
         return resolve_options(exporter, params.units, params.up)
     except CoreError as error:
-        if len(params.formats) == 1:
+        if only:
             raise
         options = resolve_options(exporter)
         reporter.note(f"{error.message} It is written in {options.units} with {options.up} up.", "warning")
@@ -78,11 +92,12 @@ def _rig_digest(session: Session, take: Take, poses: Pose3DSequence) -> str:
     return str(stored) if stored else session.rig_for(take).digest
 
 
-def _warn_of_uneven_times(poses: Pose3DSequence, reporter: Reporter) -> None:
-    steps = np.diff(poses.time_s)
-    if steps.size and (np.abs(steps * poses.fps - 1) > _UNEVEN).any():
+def _warn_of_uneven_times(poses: Pose3DSequence, formats: Sequence[str], reporter: Reporter) -> None:
+    titles = [EXPORTERS.get(format).title for format in formats if EXPORTERS.get(format).constant_rate]
+    intervals = np.diff(poses.time_s)
+    if titles and (np.abs(intervals * poses.fps - 1) > _MAX_JITTER).any():
         reporter.note(
-            f"The take's frames are not evenly spaced: C3D keeps one rate ({poses.fps:.6g} frames per second), so "
-            "frames shift in it. TRC, CSV, JSON and NetCDF keep the true times.",
+            f"The frames of the take are not evenly spaced, but {' and '.join(titles)} stores a constant rate "
+            f"({poses.fps:.6g} frames per second): frames are shifted in time in it.",
             "warning",
         )

@@ -1,95 +1,109 @@
-"""What each verb can be told. Torch-free: the window builds job files from these."""
+"""Settings of the verbs: one frozen dataclass per verb. Torch-free: the window builds job files from these.
+
+The command line prints every attribute's description as its help text, hence each is a sentence that stands alone.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from core.association.config import AssociationConfig
 from core.board.pattern import Board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.people.config import PeopleConfig
+from core.export import UnitsChoice, UpChoice
 from core.pose2d.config import DEFAULT_ESTIMATOR, Pose2DConfig
+from core.session.store import TakeKind
 from core.tracking.config import TrackingConfig
 from core.training.config import TrainConfig, quick
+from core.types.axes import Axis
+
+REGISTRY = "registry"
+"""Key in a field's metadata: `package.module:name` of the registry whose names the field takes."""
+
+
+def _name_in(registry: str, default: Any) -> Any:
+    """Declare a field that takes names of a registry, so that its help text lists them."""
+    return field(default=default, metadata={REGISTRY: registry})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportTakeParams:
-    """Videos of one take.
+    """Settings of `import-take`.
 
     Attributes:
-        videos: Paths, one a camera.
-        cameras: Camera names in the order of `videos`; empty to take them from the file names and the rig.
-        name: Take name; empty to derive one.
-        kind: What was filmed.
-        timestamps: CSV of the images' recorded times (cam_id, frame_index, frame_time); empty takes a
-            `timestamps.csv` beside the videos where it fits them.
+        videos: Paths of the videos, one per camera.
+        cameras: Camera names in the order of the videos. If empty, they are taken from the file names and the rig.
+        name: Name of the new take. If empty, a name is derived from the files.
+        kind: Content of the videos: a calibration board, a board lying on the floor, or people in motion.
+        timestamps: CSV file with the recorded time of each image (columns cam_id, frame_index, frame_time). If empty,
+            a matching `timestamps.csv` in the folder of the videos is used.
     """
 
     videos: tuple[str, ...]
     cameras: tuple[str, ...] = ()
     name: str = ""
-    kind: Literal["board", "floor", "motion"] = "motion"
+    kind: TakeKind = "motion"
     timestamps: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRigParams:
-    """A rig file of another tool.
+    """Settings of `import-rig`.
 
     Attributes:
-        path: File or folder.
-        format: Name of an importer, or "auto".
-        units: Length unit of the file where it does not say; "auto" decides by plausibility.
-        up: World axis of the file that points up; "auto" takes what the format defines, else z.
+        path: Calibration file, or folder for formats that consist of several files.
+        format: Format of the calibration; "auto" detects it from the content.
+        units: Length unit of a file that does not state one; "auto" takes the most plausible unit.
+        up: World axis of the file that points up; "auto" takes the axis that the format defines, or z.
     """
 
     path: str
-    format: str = "auto"
-    units: Literal["auto", "mm", "cm", "m"] = "auto"
-    up: Literal["auto", "x", "y", "z", "-x", "-y", "-z"] = "auto"
+    format: str = _name_in("core.rig_io.importers:IMPORTERS", "auto")
+    units: UnitsChoice = "auto"
+    up: Literal["auto", Axis] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordParams:
-    """A take from cameras that run now.
+    """Settings of `record`.
 
     Attributes:
-        cameras: Each as "name=address": an address is rtsp://…, http://…, v4l2:/dev/video0, dshow:…, avfoundation:…,
-            the path of a video, or demo:cam01 to demo:cam04, cameras that are only simulated.
-        name: Of the take; empty for the first free one.
-        kind: What is filmed.
-        seconds: How long; 0 until it is cancelled.
-        watch_only: Whether no take is made, and the cameras are only watched.
-        board: That is looked for in the previews; None for the session's.
-        preview_hz: Looks at the newest images a second.
+        cameras: Cameras as "name=address". An address is rtsp://…, http://…, v4l2:/dev/video0, dshow:…,
+            avfoundation:…, the path of a video, or demo:cam01 to demo:cam04 for simulated cameras.
+        name: Name of the new take. If empty, the first free name is used.
+        kind: Content of the recording: a calibration board, a board lying on the floor, or people in motion.
+        duration_s: Duration of the recording in seconds; 0 records until the job is stopped.
+        preview_only: Show the cameras without recording a take.
+        board: Calibration board to detect in the previews; null uses the board of the session.
+        preview_hz: Number of preview updates per second.
     """
 
     cameras: tuple[str, ...]
     name: str = ""
-    kind: Literal["board", "floor", "motion"] = "board"
-    seconds: float = 0.0
-    watch_only: bool = False
+    kind: TakeKind = "board"
+    duration_s: float = 0.0
+    preview_only: bool = False
     board: Board | None = None
     preview_hz: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrateParams:
-    """Cameras from a board that is waved in front of them.
+    """Settings of `calibrate`.
 
     Attributes:
-        take: Take of the board, in view of several cameras at a time.
-        lens_takes: Further takes of the same board, for the lenses only.
-        floor_take: Take in which the board lies on the floor; empty keeps the floor of the former rig if the cameras
-            stand as they did, else guesses one and says so.
-        adopt: Whether the result becomes the session's rig.
-        calibration: Settings.
+        take: Take of a board that is moved in view of several cameras at a time.
+        intrinsics_takes: Further takes of the same board, used for the intrinsics only.
+        floor_take: Take of the board lying on the floor. If empty, the floor of the previous rig is kept if the
+            cameras have not moved, or else estimated.
+        adopt: Make the result the rig of the session.
+        calibration: Settings of the calibration.
     """
 
     take: str
-    lens_takes: tuple[str, ...] = ()
+    intrinsics_takes: tuple[str, ...] = ()
     floor_take: str = ""
     adopt: bool = True
     calibration: CalibrateConfig = field(default_factory=CalibrateConfig)
@@ -97,14 +111,15 @@ class CalibrateParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibratePeopleParams:
-    """Where cameras stand and how late they are, from people who walk about; the lenses must be known.
+    """Settings of `calibrate-people`. The intrinsics of the cameras must be known.
 
     Attributes:
-        take: Labelled take of people.
-        mode: "new" places all cameras; "repair" only those that were moved since the rig was made.
-        moved: Names of the moved cameras, which means a repair; in a repair, empty to find out.
-        adopt: Whether the result becomes the session's rig.
-        people: Settings.
+        take: Take of moving people with 2D poses.
+        estimator: Name of the 2D poses to use.
+        mode: Cameras to calibrate: "new" calibrates all of them, "repair" only those that have moved.
+        moved: Names of the cameras that have moved; implies the mode "repair". If empty, "repair" detects them.
+        adopt: Make the result the rig of the session.
+        people: Settings of the calibration from people.
     """
 
     take: str
@@ -117,12 +132,12 @@ class CalibratePeopleParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRigParams:
-    """The session's rig, wherever it comes from, judged by a take of a board.
+    """Settings of `check-rig`.
 
     Attributes:
-        take: Take of the board.
-        board: The board.
-        rate_hz: Most frames a second that are looked at.
+        take: Take of the calibration board.
+        board: Calibration board in the take.
+        rate_hz: Maximum number of frames per second in which the board is detected.
     """
 
     take: str
@@ -132,21 +147,21 @@ class CheckRigParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetWorldParams:
-    """Another world frame for the session's rig: what is given is done, in this order.
+    """Settings of `set-world`. Several changes are applied in the order of the attributes.
 
     Attributes:
-        floor_take: Take in which the board lies on the floor, its first corner where the origin shall be.
-        board: That board.
-        feet_take: Take with people whose feet show the floor.
-        poses: 3D result of that take.
-        floor_points_mm: Three points of the floor in the present frame, nine numbers: the origin, one on the x axis,
-            and any third.
-        turn: Axis to turn about.
-        quarters: By how many quarter turns, counterclockwise.
-        upside_down: Up and down exchanged.
-        shift_mm: The new origin in the present frame.
-        distance_mm: Distance that the two cameras of `between` shall have.
-        between: Their names.
+        floor_take: Take of the board lying on the floor; its first corner becomes the origin.
+        board: Calibration board in the floor take.
+        feet_take: Take of people whose feet define the floor.
+        poses: 3D result of the feet take: "baseline" or the name of a training run.
+        floor_points_mm: Three floor points as nine numbers in current world coordinates: the new origin, a point on
+            the new x axis, and a third point.
+        rotation_axis: World axis to rotate about.
+        quarter_turns: Number of counterclockwise quarter turns about the rotation axis.
+        upside_down: Turn the world upside down.
+        origin_mm: New origin as three numbers in current world coordinates.
+        distance_mm: True distance between the two cameras named by `between`; rescales the world.
+        between: Names of the two cameras whose distance is given by `distance_mm`.
     """
 
     floor_take: str = ""
@@ -154,22 +169,22 @@ class SetWorldParams:
     feet_take: str = ""
     poses: str = "baseline"
     floor_points_mm: tuple[float, ...] = ()
-    turn: Literal["x", "y", "z"] = "z"
-    quarters: int = 0
+    rotation_axis: Literal["x", "y", "z"] = "z"
+    quarter_turns: int = 0
     upside_down: bool = False
-    shift_mm: tuple[float, ...] = ()
+    origin_mm: tuple[float, ...] = ()
     distance_mm: float = 0.0
     between: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardSheetParams:
-    """A board to print or to show on a screen.
+    """Settings of `board-sheet`.
 
     Attributes:
-        path: File to write: .pdf at true size with a ruler, .png for a screen.
-        board: The board.
-        paper: Size of the sheet; "auto" takes the smallest that holds the board.
+        path: File to write: .pdf to print at true size, with a ruler, or .png to show on a screen.
+        board: Calibration board to draw.
+        paper: Paper size; "auto" takes the smallest size that holds the board.
     """
 
     path: str
@@ -179,32 +194,32 @@ class BoardSheetParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRigParams:
-    """The session's calibration as a file of another tool.
+    """Settings of `export-rig`.
 
     Attributes:
-        format: Name of a rig format: selfpose, anipose, caliscope, opencv-yaml, opencv-json, qca, xcp, easymocap,
-            panoptic, voxelpose or colmap.
-        path: File to write, or folder for easymocap and colmap; empty for the session's exports.
+        format: Format of the calibration.
+        path: File to write, or folder for formats that consist of several files. If empty, the exports folder of the
+            session is used.
     """
 
-    format: str = "selfpose"
+    format: str = _name_in("core.rig_io.exporters:EXPORTERS", "selfpose")
     path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportDatasetParams:
-    """A public data set's sequence as a take, with its cameras, truth, images and 2D poses.
+    """Settings of `import-dataset`.
 
     Attributes:
-        folder: The data set, as its authors lay it out.
-        kind: Which data set it is; "auto" tells by its files.
-        split: "test" is what papers report on, "train" what they train on, "all" every frame.
-        cameras: Names of cameras; empty for those that papers use.
-        name: Take name; empty for the folder's.
+        folder: Folder of the dataset, in the layout of its authors.
+        kind: Name of the dataset; "auto" detects it from the files.
+        split: Frames to import: "test" as evaluated in papers, "train" as trained on in papers, or "all".
+        cameras: Names of the cameras to import. If empty, the cameras used in papers are imported.
+        name: Name of the new take. If empty, the name of the folder is used.
     """
 
     folder: str
-    kind: Literal["auto", "panoptic", "shelf", "campus"] = "auto"
+    kind: str = _name_in("core.evaluation.datasets:DATA_SETS", "auto")
     split: Literal["test", "train", "all"] = "test"
     cameras: tuple[str, ...] = ()
     name: str = ""
@@ -212,28 +227,32 @@ class ImportDatasetParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportPoses2DParams:
-    """2D poses that another program found in a take's videos.
+    """Settings of `import-poses2d`.
 
     Attributes:
-        path: Folder that holds a folder for each camera, named after it.
-        format: Name of an importer.
-        name: What to call them in the take, as an estimator; empty for the format's name.
+        take: Name of the take whose videos the poses belong to.
+        path: Folder with one subfolder per camera, named after the camera.
+        format: Format of the 2D poses.
+        name: Name of the 2D poses in the take, for use as `estimator`. If empty, the name of the format is used.
     """
 
     take: str
     path: str
-    format: str = "openpose"
+    format: str = _name_in("core.pose2d.importers:POSE2D_IMPORTERS", "openpose")
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose2DParams:
-    """2D poses of every view of a take.
+    """Settings of `pose2d`.
 
     Attributes:
-        allow_download: Whether a missing model may be fetched from its card's address.
-        model_file: Local ONNX file to use for the estimator's card instead of a download.
-        processes: That share the images on this machine. One uses all cores, but only one GPU.
+        take: Name of the take.
+        pose2d: Settings of the 2D pose estimator.
+        allow_download: Download a missing model from the address on its model card.
+        model_file: Local ONNX file to use instead of a download.
+        processes: Number of processes that share the images on this machine. A single process uses all CPU cores, but
+            only one GPU.
     """
 
     take: str
@@ -245,7 +264,14 @@ class Pose2DParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriangulateParams:
-    """3D without training: the baseline."""
+    """Settings of `triangulate`.
+
+    Attributes:
+        take: Name of the take.
+        estimator: Name of the 2D poses to use.
+        association: Settings of the cross-view association.
+        tracking: Settings of tracking and smoothing.
+    """
 
     take: str
     estimator: str = DEFAULT_ESTIMATOR
@@ -255,33 +281,35 @@ class TriangulateParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainParams:
-    """Root and pose network on the session's own takes; the run folder becomes the model.
+    """Settings of `train`. The folder of the run becomes the trained model.
 
     Attributes:
-        preset: Name of ready-made settings that replace `training`; empty to use `training` as it is given.
-        training: All settings of training, the quick ones where none are given.
-        processes: That train together on this machine; 0 takes one for each GPU.
+        takes: Names of the takes to train on; each needs 2D poses and a baseline.
+        estimator: Name of the 2D poses to use.
+        preset: Preset that replaces all settings under `training`. If empty, `training` applies.
+        training: Settings of the training.
+        processes: Number of processes that train together on this machine; 0 starts one per GPU.
     """
 
     takes: tuple[str, ...]
     estimator: str = DEFAULT_ESTIMATOR
-    preset: str = ""
+    preset: str = _name_in("core.training.config:PRESETS", "")
     training: TrainConfig = field(default_factory=quick)
     processes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferParams:
-    """3D with a trained run. `run` empty takes the newest finished one.
+    """Settings of `infer`.
 
     Attributes:
-        take: Labelled.
-        run: Name.
-        estimator: Whose 2D poses to use.
-        precision: What the networks compute in: "auto" is bf16 where the device gains by it.
-        temporal: Whether the frames before and after are used, where the run has learned to.
-        tracking: Identity and smoothing.
-        processes: That share the frames on this machine; 0 takes one for each GPU.
+        take: Name of the take; needs 2D poses.
+        run: Name of the training run to use. If empty, the newest finished run is used.
+        estimator: Name of the 2D poses to use.
+        precision: Number format of the networks; "auto" takes bf16 on devices that gain from it, or else fp32.
+        temporal: Refine the poses over time, if the run has a trained temporal refiner.
+        tracking: Settings of tracking and smoothing.
+        processes: Number of processes that share the frames on this machine; 0 starts one per GPU.
     """
 
     take: str
@@ -295,7 +323,13 @@ class InferParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateParams:
-    """Label-free figures of a take, baseline and trained side by side. `run` empty takes the newest finished one."""
+    """Settings of `evaluate`.
+
+    Attributes:
+        take: Name of the take; needs a baseline.
+        run: Name of the training run to evaluate. If empty, the newest finished run is used.
+        estimator: Name of the 2D poses to use.
+    """
 
     take: str
     run: str = ""
@@ -304,52 +338,63 @@ class EvaluateParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateDatasetParams:
-    """3D results against a public data set's truth. Several sequences are judged together, as papers do.
+    """Settings of `evaluate-dataset`. Several sequences are evaluated together, as in papers.
 
     Attributes:
-        takes: Takes that import-dataset made; all of the session where no folders are named either.
-        folders: Data sets as their authors lay them out, instead of the truth that the takes have.
-        kind: Which data set the folders are; "auto" tells by their files.
-        poses: For each sequence or for all: "baseline" or a run's name; without takes, a NetCDF file, or "baseline" to
-            triangulate the 2D poses that come with the set.
-        first_frame: With folders: number, in the set's counting, of the frame at the result's time 0. None: the result
-            has one frame for every frame that is tested, or for every frame from number 0 on.
+        takes: Names of takes made by `import-dataset`. If empty and without `folders`, all such takes of the session.
+        folders: Folders of datasets in the layout of their authors, whose ground truth is used instead of the takes'.
+        kind: Name of the dataset in `folders`; "auto" detects it from the files.
+        poses: 3D results to evaluate, one for all sequences or one per sequence: "baseline" or the name of a training
+            run. With `folders`, NetCDF files or "baseline", which triangulates the 2D poses of the dataset.
+        first_frame: Frame number in the dataset at time 0 of the result, with `folders` only. If null, the result
+            must have one frame per tested frame, or one per frame from number 0 on.
     """
 
     takes: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
-    kind: Literal["auto", "panoptic", "shelf", "campus"] = "auto"
+    kind: str = _name_in("core.evaluation.datasets:DATA_SETS", "auto")
     poses: tuple[str, ...] = ("baseline",)
     first_frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportParams:
-    """3D poses as files of other tools.
+    """Settings of `export`.
 
     Attributes:
-        poses: 3D result of the take: "baseline" or a run's name; empty takes the newest trained one, else the baseline.
-        formats: Names of exporters.
-        folder: Where to write; empty for the session's exports.
-        units: Length unit; "auto" is what the format's readers expect.
-        up: Which axis points up; "auto" is what the format's readers expect.
+        take: Name of the take.
+        poses: 3D result to export: "baseline" or the name of a training run. If empty, the newest trained result is
+            exported, or else the baseline.
+        formats: File formats to write. If empty, every format that can hold the result is written.
+        folder: Folder to write to. If empty, the exports folder of the session is used.
+        units: Length unit of the files; "auto" takes the usual unit of each format.
+        up: Axis that points up in the files; "auto" takes the usual axis of each format.
     """
 
     take: str
     poses: str = ""
-    formats: tuple[str, ...] = ("c3d", "trc", "csv", "json", "netcdf")
+    formats: tuple[str, ...] = _name_in("core.export:EXPORTERS", ())
     folder: str = ""
-    units: Literal["auto", "mm", "cm", "m"] = "auto"
-    up: Literal["auto", "y", "z"] = "auto"
+    units: UnitsChoice = "auto"
+    up: UpChoice = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunParams:
-    """The whole path on one take: label, associate, train, infer, evaluate, export."""
+    """Settings of `run`: all steps from videos to exported 3D poses.
+
+    Attributes:
+        take: Name of the take.
+        pose2d: Settings of the 2D pose estimator.
+        association: Settings of the cross-view association.
+        tracking: Settings of tracking and smoothing.
+        preset: Preset of training settings.
+        formats: File formats to export. If empty, every format that can hold the result is written.
+    """
 
     take: str
     pose2d: Pose2DConfig = field(default_factory=Pose2DConfig)
     association: AssociationConfig = field(default_factory=AssociationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    preset: str = "quick"
-    formats: tuple[str, ...] = ("c3d", "trc", "csv", "json", "netcdf")
+    preset: str = _name_in("core.training.config:PRESETS", "quick")
+    formats: tuple[str, ...] = _name_in("core.export:EXPORTERS", ())

@@ -45,7 +45,7 @@ def run_record(session: Session, params: RecordParams, run: RunLayout, reporter:
     """
     av.logging.set_level(av.logging.ERROR)
     folder = run.recording
-    if not params.watch_only and any(folder.glob("*.times.csv")):
+    if not params.preview_only and any(folder.glob("*.times.csv")):
         reporter.note("A recording was cut off here: what it left is brought in.")
         return _bring_in(session, params, folder, reporter, 0.0)
     addresses = _addresses(params.cameras)
@@ -57,7 +57,7 @@ def run_record(session: Session, params: RecordParams, run: RunLayout, reporter:
             return room.open(address.partition(":")[2])
         return open_source(address)
 
-    recorder = Recorder(addresses, None if params.watch_only else folder, opened)
+    recorder = Recorder(addresses, None if params.preview_only else folder, opened)
     try:
         seconds = _watch(recorder, BoardWatch(board), params, run, reporter)
     finally:
@@ -67,7 +67,7 @@ def run_record(session: Session, params: RecordParams, run: RunLayout, reporter:
         reporter.note(problem, "warning")
     if not any(camera.frames for camera in recorder.watched.values()):
         raise CoreError("No camera sent an image.", " ".join(problems) or "Check the addresses of the cameras.")
-    if params.watch_only:
+    if params.preview_only:
         check(reporter)
         return {"take": "", "seconds": round(seconds, 1), "images": _counts(recorder)}
     return _bring_in(session, params, folder, _Uncancelled(reporter), seconds)
@@ -81,7 +81,7 @@ def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, run: Run
     while not reporter.cancelled() and not recorder.all_ended:
         now = time.monotonic()
         seconds = now - begin
-        if params.seconds and seconds >= params.seconds:
+        if params.duration_s and seconds >= params.duration_s:
             break
         if seconds > _STARTING_S and not any(c.frames for c in recorder.watched.values()):
             break
@@ -95,8 +95,8 @@ def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, run: Run
         for name, image in images.items():
             _show(run.live_image(name), image)
         _tell(run.live_state, recorder, corners, told, seconds)
-        if params.seconds:
-            reporter.progress(min(seconds, params.seconds), params.seconds, "Recording")
+        if params.duration_s:
+            reporter.progress(min(seconds, params.duration_s), params.duration_s, "Recording")
         else:
             reporter.progress(0, 0, f"Recording, {seconds:.0f} s so far")
         time.sleep(max(0.02, 1 / params.preview_hz - (time.monotonic() - now)))

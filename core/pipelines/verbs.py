@@ -1,8 +1,8 @@
-"""The table of verbs: one use-case function each, the same behind the command line, the worker and the window.
+"""Table of verbs, one use-case function each, shared by the command line, the worker and the window.
 
-Only names and settings are imported here, so that the window can list the verbs without loading torch; the functions
-are imported when a verb runs. Every function has the signature
-`run(session: Session, params: P, run: RunLayout, reporter: Reporter) -> dict[str, JSON value]`.
+Only names and settings are imported here, so that the window lists the verbs without loading torch; a function is
+imported when its verb runs. Every function is named `run_<verb>` and has the signature
+`(session: Session, params: P, run: RunLayout, reporter: Reporter) -> dict[str, JSON value]`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
@@ -19,28 +19,35 @@ from core.pipelines import params
 from core.progress import Reporter
 from core.registry import closest
 from core.session import RunLayout, Session
+from core.session.store import TakeKind
+
+Group = Literal["data", "calibration", "poses", "results"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One thing that the studio can do.
+    """One step that the studio can run.
 
     Attributes:
-        name: As typed on the command line.
-        summary: One line of help.
-        params: Dataclass of its settings.
-        function: `package.module:function`.
+        name: Name of the step on the command line.
+        group: Part of the workflow to list the verb under.
+        summary: Description in one line, an imperative phrase without a full stop.
+        params: Dataclass of the settings.
+        function: Use-case function as `package.module:function`.
+        take_kind: Kind of take to work on if none is named.
     """
 
     name: str
+    group: Group
     summary: str
     params: type[Any]
     function: str
+    take_kind: TakeKind = "motion"
 
     def __call__(
         self, session: Session, values: Mapping[str, Any], run: RunLayout, reporter: Reporter
     ) -> dict[str, Any]:
-        """Checks the settings, stores them resolved in the run's folder, and runs the use case."""
+        """Check the settings, store them in the run's folder with all defaults filled in, and run the use case."""
         settings: Any = from_mapping(self.params, values)
         write_yaml(run.config, to_mapping(settings))
         module, _, name = self.function.partition(":")
@@ -54,117 +61,149 @@ VERBS = {
     for verb in (
         Verb(
             "import-take",
-            "Bring videos of one take into the session",
+            "data",
+            "Import videos as a take",
             params.ImportTakeParams,
             "core.pipelines.ingest:run_import_take",
         ),
         Verb(
-            "import-rig",
-            "Bring a calibration of another tool into the session",
-            params.ImportRigParams,
-            "core.pipelines.ingest:run_import_rig",
-        ),
-        Verb(
             "record",
-            "Record cameras that run now, and watch the board in them",
+            "data",
+            "Record live cameras as a take",
             params.RecordParams,
             "core.pipelines.record:run_record",
         ),
         Verb(
-            "calibrate",
-            "Lenses, poses and time offsets of the cameras from a take of a board",
-            params.CalibrateParams,
-            "core.pipelines.calibrate:run_calibrate",
-        ),
-        Verb(
-            "calibrate-people",
-            "Poses and time offsets of the cameras from people walking, without a board",
-            params.CalibratePeopleParams,
-            "core.pipelines.calibrate_people:run_calibrate_people",
-        ),
-        Verb(
-            "check-rig",
-            "Judge the session's rig by a take of a board",
-            params.CheckRigParams,
-            "core.pipelines.calibrate:run_check_rig",
-        ),
-        Verb(
-            "set-world",
-            "Origin, floor, axes and scale of the session's rig",
-            params.SetWorldParams,
-            "core.pipelines.world:run_set_world",
-        ),
-        Verb(
-            "board-sheet",
-            "A board to print at true size, or to show on a screen",
-            params.BoardSheetParams,
-            "core.pipelines.world:run_board_sheet",
-        ),
-        Verb(
-            "export-rig",
-            "Write the calibration as a file of another tool",
-            params.ExportRigParams,
-            "core.pipelines.export_rig:run_export_rig",
-        ),
-        Verb(
             "import-dataset",
-            "Bring a public data set into the session as a take",
+            "data",
+            "Import a sequence of a public dataset as a take",
             params.ImportDatasetParams,
             "core.pipelines.import_dataset:run_import_dataset",
         ),
         Verb(
             "import-poses2d",
-            "Bring 2D poses of another program into a take",
+            "data",
+            "Import 2D poses of another program into a take",
             params.ImportPoses2DParams,
             "core.pipelines.ingest:run_import_poses2d",
         ),
         Verb(
+            "board-sheet",
+            "calibration",
+            "Create a calibration board to print or to show on a screen",
+            params.BoardSheetParams,
+            "core.pipelines.world:run_board_sheet",
+        ),
+        Verb(
+            "calibrate",
+            "calibration",
+            "Calibrate intrinsics, poses and time offsets from a take of a board",
+            params.CalibrateParams,
+            "core.pipelines.calibrate:run_calibrate",
+            take_kind="board",
+        ),
+        Verb(
+            "calibrate-people",
+            "calibration",
+            "Calibrate poses and time offsets from a take of people, without a board",
+            params.CalibratePeopleParams,
+            "core.pipelines.calibrate_people:run_calibrate_people",
+        ),
+        Verb(
+            "import-rig",
+            "calibration",
+            "Import a calibration made by another tool",
+            params.ImportRigParams,
+            "core.pipelines.ingest:run_import_rig",
+        ),
+        Verb(
+            "check-rig",
+            "calibration",
+            "Check the calibration against a take of a board",
+            params.CheckRigParams,
+            "core.pipelines.calibrate:run_check_rig",
+            take_kind="board",
+        ),
+        Verb(
+            "set-world",
+            "calibration",
+            "Set origin, floor, axes and scale of the world coordinates",
+            params.SetWorldParams,
+            "core.pipelines.world:run_set_world",
+        ),
+        Verb(
+            "export-rig",
+            "calibration",
+            "Export the calibration in the format of another tool",
+            params.ExportRigParams,
+            "core.pipelines.export_rig:run_export_rig",
+        ),
+        Verb(
             "pose2d",
-            "Find 2D poses in every view of a take",
+            "poses",
+            "Estimate 2D poses in every view of a take",
             params.Pose2DParams,
             "core.pipelines.pose2d:run_pose2d",
         ),
         Verb(
             "triangulate",
-            "3D poses without training: the baseline",
+            "poses",
+            "Triangulate 3D poses from 2D poses, without training (baseline)",
             params.TriangulateParams,
             "core.pipelines.triangulate:run_triangulate",
         ),
         Verb(
-            "train", "Train the root and pose networks on takes", params.TrainParams, "core.pipelines.train:run_train"
+            "train",
+            "poses",
+            "Train the 3D pose networks on takes of the session",
+            params.TrainParams,
+            "core.pipelines.train:run_train",
         ),
-        Verb("infer", "3D poses of a take with trained networks", params.InferParams, "core.pipelines.infer:run_infer"),
+        Verb(
+            "infer",
+            "poses",
+            "Predict 3D poses of a take with trained networks",
+            params.InferParams,
+            "core.pipelines.infer:run_infer",
+        ),
+        Verb(
+            "run",
+            "poses",
+            "Run pose2d, triangulate, train, infer, evaluate and export on a take",
+            params.RunParams,
+            "core.pipelines.run:run_pipeline",
+        ),
         Verb(
             "evaluate",
-            "Label-free figures: baseline and trained side by side",
+            "results",
+            "Measure baseline and trained networks on a take, without ground truth",
             params.EvaluateParams,
             "core.pipelines.evaluate:run_evaluate",
         ),
         Verb(
             "evaluate-dataset",
-            "3D poses against a public data set, beside published figures",
+            "results",
+            "Measure 3D poses against the ground truth of a public dataset",
             params.EvaluateDatasetParams,
             "core.pipelines.evaluate_dataset:run_evaluate_dataset",
         ),
         Verb(
-            "export", "Write 3D poses as files of other tools", params.ExportParams, "core.pipelines.export:run_export"
-        ),
-        Verb(
-            "run",
-            "The whole path: label, associate, train, infer, evaluate, export",
-            params.RunParams,
-            "core.pipelines.run:run_pipeline",
+            "export",
+            "results",
+            "Export 3D poses to files of other tools",
+            params.ExportParams,
+            "core.pipelines.export:run_export",
         ),
     )
 }
 
 
 def verb(name: str) -> Verb:
-    """The verb of that name.
+    """Return the verb of that name.
 
     Raises:
-        CoreError: There is none.
+        CoreError: Unknown verb; the hint names the nearest one.
     """
     if name not in VERBS:
-        raise CoreError(f"There is no verb '{name}'.", closest(name, list(VERBS)))
+        raise CoreError(f"Unknown verb '{name}'.", closest(name, list(VERBS)))
     return VERBS[name]

@@ -88,15 +88,15 @@ def _changes(
                 "Give x, y and z of the origin, of a point on the x axis, and of a third point of the floor.",
             )
         yield frame_from_floor(np.reshape(params.floor_points_mm, (3, 3)), rig()), "The floor is set from three points."
-    if params.quarters % 4:
-        quarters = params.quarters % 4
-        yield turned(params.turn, quarters), f"Turned by {90 * quarters} degrees about {params.turn}."
+    if params.quarter_turns % 4:
+        quarters = params.quarter_turns % 4
+        yield turned(params.rotation_axis, quarters), f"Turned by {90 * quarters} degrees about {params.rotation_axis}."
     if params.upside_down:
         yield flipped(), "Turned upside down."
-    if params.shift_mm:
-        if len(params.shift_mm) != 3:
+    if params.origin_mm:
+        if len(params.origin_mm) != 3:
             raise CoreError("A shift has three numbers.", "Give x, y and z of the new origin in mm.")
-        yield shifted(np.asarray(params.shift_mm)), "The origin is moved."
+        yield shifted(np.asarray(params.origin_mm)), "The origin is moved."
     if params.distance_mm:
         if len(params.between) != 2:
             raise CoreError("A distance is between two cameras.", "Name the two cameras in `between`.")

@@ -107,7 +107,7 @@ def test_the_rig_is_judged_by_a_take(session: Session, result: dict[str, object]
 def test_the_frame_is_set_and_the_former_rig_is_kept(session: Session, result: dict[str, object]) -> None:
     before = session.require_rig()
     assert session_board(session).columns == 5  # calibrated with, so it need not be told again
-    params = {"turn": "z", "quarters": 1, "distance_mm": 2000.0, "between": ["cam1", "cam2"]}
+    params = {"rotation_axis": "z", "quarter_turns": 1, "distance_mm": 2000.0, "between": ["cam1", "cam2"]}
     done = verb("set-world")(session, params, session.new_run("set-world"), NullReporter())
     after = session.require_rig()
     assert np.linalg.norm(after["cam1"].centre_mm - after["cam2"].centre_mm) == pytest.approx(2000)

@@ -180,7 +180,7 @@ def test_an_address_without_images(server: str, session: Session) -> None:
 
 
 def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server: str) -> None:
-    params = RecordParams(cameras=(f"good={server}/stream", "bad=nowhere"), seconds=2.5, board=BOARD)
+    params = RecordParams(cameras=(f"good={server}/stream", "bad=nowhere"), duration_s=2.5, board=BOARD)
     reporter = RecordingReporter()
     result = run_record(session, params, session.new_run("record"), reporter)
     assert list(result["images"]) == ["good"]
@@ -188,7 +188,7 @@ def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server
 
 
 def test_watching_keeps_nothing(session: Session, server: str) -> None:
-    params = RecordParams(cameras=(f"{server}/stream",), watch_only=True, board=BOARD)
+    params = RecordParams(cameras=(f"{server}/stream",), preview_only=True, board=BOARD)
     run = session.new_run("record")
     with pytest.raises(CancelledError):
         run_record(session, params, run, Stopping(2.0))
@@ -214,7 +214,7 @@ def test_a_video_plays_at_its_own_speed(tmp_path: Path) -> None:
 
 def test_the_demo_room_is_recorded_and_calibrated_to_its_exact_truth(session: Session) -> None:
     run = session.new_run("record")
-    result = run_record(session, RecordParams(cameras=DEMO, seconds=25, board=BOARD), run, NullReporter())
+    result = run_record(session, RecordParams(cameras=DEMO, duration_s=25, board=BOARD), run, NullReporter())
     assert all(n > 150 for n in result["images"].values())
     state = read_json(run.live_state)
     assert any(len(camera["corners"]) > 4 for camera in state["cameras"].values())

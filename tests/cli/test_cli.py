@@ -134,7 +134,7 @@ def test_a_verb_leaves_the_same_run_folder_as_the_worker(
         (["pose2d", "{root}", "--set", "pose2d.long_sid=3"], ["pose2d.long_sid", "long_side_px"]),
         (["pose2d", "{root}", "--set", "pose2d"], ["not an override", "name=value"]),
         (["pose2d", "{root}", "--config", "{root}/none.yaml"], ["does not exist"]),
-        (["export", "{root}"], ["no 3D poses", "Baseline"]),
+        (["export", "{root}"], ["no 3D poses", "Run 'triangulate'"]),
         (["export", "{root}", "--poses", "baseline", "--formats", "fbx"], ["fbx"]),
         (["pose2d", "{root}/takes"], ["not a session"]),
         (["resume", "{root}", "none"], ["does not exist"]),

@@ -1,17 +1,28 @@
-"""Exports read back by readers that are not ours, with exact values."""
+"""Exported files read back with independent readers, with exact values."""
 
 from __future__ import annotations
 
 import csv
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.export import EXPORTERS, ExportOptions, Origin, resolve_options, write_poses
+from core.export import (
+    EXPORTERS,
+    Content,
+    ExportOptions,
+    Origin,
+    content_of,
+    resolve_options,
+    suitable_formats,
+    write_poses,
+)
 from core.types import COCO17, PANOPTIC15, Pose3DSequence
+from core.types.skeleton import Skeleton
 
 ORIGIN = Origin(take="walk", poses="baseline", rig="0123456789abcdef", version="selfpose-studio 9.9")
 T, P, J = 7, 2, len(PANOPTIC15)
@@ -21,7 +32,7 @@ FLOAT32 = 2.0**-24
 
 @pytest.fixture
 def poses() -> Pose3DSequence:
-    """Two people: the first misses a joint in one frame, the second is away for three frames."""
+    """Two people: the first lacks a joint in one frame, the second is absent for three frames."""
     rng = np.random.default_rng(5)
     xyz = rng.uniform(-3000, 3000, (T, P, J, 3))
     score = np.round(rng.uniform(0.2, 1, (T, P, J)), 4)
@@ -37,13 +48,13 @@ def poses() -> Pose3DSequence:
     )
 
 
-def write(name: str, poses: Pose3DSequence, folder: Path, **asked: str) -> list[Path]:
-    options = resolve_options(EXPORTERS.get(name), **asked)  # type: ignore[arg-type]
+def write(name: str, poses: Pose3DSequence, folder: Path, **choices: str) -> list[Path]:
+    options = resolve_options(EXPORTERS.get(name), **choices)  # type: ignore[arg-type]
     return write_poses(name, poses, folder / "out" / "walk_baseline", options, ORIGIN)
 
 
 def y_up(xyz: np.ndarray) -> np.ndarray:
-    """Written out by hand, apart from the code under test: the old up becomes y, the old y goes to -z."""
+    """Convert to y up, written out by hand: z becomes y, and y becomes -z."""
     return np.stack([xyz[..., 0], xyz[..., 2], -xyz[..., 1]], -1)
 
 
@@ -52,22 +63,88 @@ def test_contract(name: str, poses: Pose3DSequence, tmp_path: Path) -> None:
     exporter = EXPORTERS.get(name)
     options = resolve_options(exporter)
     assert options == ExportOptions(units=exporter.units[0], up=exporter.ups[0])
+    assert exporter.needs and set(exporter.needs) <= set(get_args(Content))
     sentence = exporter.describe(options)
     assert sentence.endswith(".") and f"in {options.units} " in sentence and exporter.title
     files = write(name, poses, tmp_path)
     assert files and all(f.parent == tmp_path / "out" and f.name.startswith("walk_baseline") for f in files)
-    assert sorted(files) == sorted((tmp_path / "out").iterdir()), "nothing but the files that are named is left"
+    assert sorted(files) == sorted((tmp_path / "out").iterdir()), "no other file is left"
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_a_folder_that_cannot_be_written_is_told(name: str, poses: Pose3DSequence, tmp_path: Path) -> None:
+def test_joints_come_from_the_skeleton_of_the_poses(name: str, tmp_path: Path) -> None:
+    skeleton = Skeleton(name="stick", joints=("top", "end"), bones=((0, 1),), root=0, mirror=(0, 1))
+    poses = Pose3DSequence(
+        skeleton=skeleton,
+        time_s=np.arange(3) / 10,
+        xyz_mm=np.arange(18.0).reshape(3, 1, 2, 3),
+        score=np.ones((3, 1, 2)),
+        person_ids=(1,),
+    )
+    content = b"".join(path.read_bytes() for path in write(name, poses, tmp_path))
+    assert b"top" in content and b"nose" not in content and b"left_knee" not in content
+
+
+CENTRES = """
+class CentreExporter:
+    title, needs, units, ups, constant_rate = "Centres", ("points",), ("m",), ("z",), False
+
+    def describe(self, options):
+        return f"The centre of each person, in {options.units} with {options.up} up."
+
+    def write(self, poses, stem, options, origin):
+        path = stem.with_suffix(".centres")
+        path.write_text("\\n".join(str(person) for person in poses.person_ids))
+        return [path]
+
+
+EXPORTER = CentreExporter()
+"""
+
+
+@pytest.fixture
+def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of an exporter that consists of one file and one line of the registry."""
+    (tmp_path / "centres_for_test.py").write_text(CENTRES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(EXPORTERS._entries, "centres", "centres_for_test:EXPORTER")
+    return "centres"
+
+
+def test_an_exporter_is_one_file_and_one_line(added: str, poses: Pose3DSequence, tmp_path: Path) -> None:
+    test_contract(added, poses, tmp_path)
+    assert suitable_formats(content_of(poses))[-1] == added
+
+
+@pytest.mark.parametrize(
+    ("needs", "missing"),
+    [(("rotations",), "joint rotations"), (("points", "rotations", "mesh"), "joint rotations and a body mesh")],
+)
+def test_an_exporter_that_needs_more_than_a_result_has_is_refused(
+    needs: tuple[str, ...],
+    missing: str,
+    added: str,
+    poses: Pose3DSequence,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(EXPORTERS.get(added), "needs", needs, raising=False)
+    assert added not in suitable_formats(content_of(poses))
+    with pytest.raises(CoreError, match=f"Centres needs {missing}, which these 3D poses do not have.") as refused:
+        write(added, poses, tmp_path)
+    assert "c3d" in refused.value.hint and added not in refused.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_a_folder_that_cannot_be_written_to_is_an_error(name: str, poses: Pose3DSequence, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file where a folder should be")
-    with pytest.raises(CoreError, match="cannot be written"):
+    with pytest.raises(CoreError, match="Cannot write to"):
         write(name, poses, tmp_path)
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_nobody_is_an_error_in_words(name: str, poses: Pose3DSequence, tmp_path: Path) -> None:
+def test_poses_without_a_person_are_an_error(name: str, poses: Pose3DSequence, tmp_path: Path) -> None:
     empty = Pose3DSequence(
         skeleton=PANOPTIC15,
         time_s=poses.time_s,
@@ -75,7 +152,7 @@ def test_nobody_is_an_error_in_words(name: str, poses: Pose3DSequence, tmp_path:
         score=np.zeros((T, 0, J)),
         person_ids=(),
     )
-    with pytest.raises(CoreError, match="nobody"):
+    with pytest.raises(CoreError, match="contain no person"):
         write(name, empty, tmp_path)
     assert not (tmp_path / "out").exists()
 
@@ -92,7 +169,7 @@ def test_a_failed_export_leaves_the_old_file(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_options_a_format_cannot_hold_are_refused() -> None:
+def test_options_that_a_format_does_not_support_are_refused() -> None:
     with pytest.raises(CoreError, match="NetCDF cannot be written in m"):
         resolve_options(EXPORTERS.get("netcdf"), units="m")
     with pytest.raises(CoreError, match="up axis y"):
@@ -138,7 +215,7 @@ def test_trc_is_what_opensim_expects(poses: Pose3DSequence, tmp_path: Path) -> N
         read = np.array([data[joint] for joint in PANOPTIC15.joints]).transpose(1, 0, 2)
         np.testing.assert_allclose(read, y_up(poses.xyz_mm[:, column]) / 1000, atol=0.51e-7)
     columns = {len(line.split("\t")) for line in files[0].read_text().splitlines()[6:]}
-    assert columns == {2 + 3 * J}, "every row has a cell for every coordinate"
+    assert columns == {2 + 3 * J}, "each row has a cell per coordinate"
 
 
 def test_a_head_above_the_floor_is_up_on_y_in_trc(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Verb `export`: what it picks, what it says, where it writes."""
+"""Verb `export`: choice of result and formats, notes, and place of the files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = 6
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    """A session with one take of one person, the baseline and two trained results, the later of which sorts first."""
+    """A session with one take of one person, a baseline and two trained results; the newer one sorts first by name."""
     session = Session.create(tmp_path / "s")
     take = session.write_take(
         TakeManifest(name="walk", kind="motion", fps=25.0, n_frames=T, cameras=()),
@@ -50,9 +50,9 @@ def run(session: Session, reporter: RecordingReporter | None = None, **params: o
     return run_export(session, ExportParams(take="walk", **params), folder, reporter)  # type: ignore[arg-type]
 
 
-def test_everything_goes_into_the_sessions_exports(session: Session) -> None:
+def test_all_formats_are_written_into_the_exports_of_the_session(session: Session) -> None:
     done = run(session)
-    assert done["poses"] == "20200101-late" == newest_poses(session.take("walk")), "newest by its age"
+    assert done["poses"] == "20200101-late" == newest_poses(session.take("walk")), "newest by time, not by name"
     assert Path(done["folder"]) == session.layout.exports
     names = sorted(Path(f).name for f in done["files"])
     stem = "walk_20200101-late"
@@ -64,7 +64,7 @@ def test_everything_goes_into_the_sessions_exports(session: Session) -> None:
     assert "feedbeef" in text and "selfpose-studio 7.7" in text and '"take": "walk"' in text
 
 
-def test_without_a_trained_result_it_is_the_baseline(session: Session) -> None:
+def test_without_a_trained_result_the_baseline_is_exported(session: Session) -> None:
     take = session.take("walk")
     for name in take.poses3d_runs():
         if name != BASELINE:
@@ -72,7 +72,9 @@ def test_without_a_trained_result_it_is_the_baseline(session: Session) -> None:
     assert run(session, formats=("csv",))["poses"] == BASELINE
 
 
-def test_a_format_that_cannot_follow_says_so_and_does_not_stop_the_others(session: Session) -> None:
+def test_among_several_a_format_that_does_not_support_the_options_uses_its_defaults(
+    session: Session,
+) -> None:
     reporter = RecordingReporter()
     done = run(session, reporter, formats=("netcdf", "json"), units="m", up="y")
     assert len(done["files"]) == 2
@@ -82,23 +84,25 @@ def test_a_format_that_cannot_follow_says_so_and_does_not_stop_the_others(sessio
         run(session, formats=("netcdf",), units="m")
 
 
-def test_uneven_times_are_told(session: Session) -> None:
+def test_uneven_times_are_reported_for_formats_with_a_constant_rate(session: Session) -> None:
     time_s = np.array([0, 1, 2, 3, 4.4, 5.5]) / 25
     poses(time_s).save(session.take("walk").layout.poses3d(BASELINE))
     reporter = RecordingReporter()
-    run(session, reporter, poses=BASELINE, formats=("csv",))
-    assert "not evenly spaced" in reporter.notes[0][0]
+    run(session, reporter, poses=BASELINE, formats=("csv", "trc", "json", "netcdf"))
+    assert not reporter.notes, "these keep the time of each frame"
+    run(session, reporter, poses=BASELINE)
+    ((note, level),) = reporter.notes
+    assert "not evenly spaced, but C3D stores a constant rate (25 frames per second)" in note and level == "warning"
 
 
 @pytest.mark.parametrize(
     ("params", "words"),
     [
         ({"poses": "none"}, "no 3D poses 'none'.*baseline"),
-        ({"formats": ()}, "No format"),
         ({"formats": ("csw",)}, "csv"),
     ],
 )
-def test_what_is_not_there_is_told(session: Session, params: dict, words: str) -> None:
+def test_unknown_results_and_formats_are_errors(session: Session, params: dict, words: str) -> None:
     with pytest.raises(CoreError, match=words):
         run(session, **params)
     assert list(session.layout.exports.iterdir()) == []

@@ -44,4 +44,4 @@ def count(session: Session, params: CountParams, run: RunLayout, reporter: Repor
     return {"counted": params.until - start}
 
 
-verbs.VERBS["count"] = verbs.Verb("count", "Count", CountParams, "sitecustomize:count")
+verbs.VERBS["count"] = verbs.Verb("count", "poses", "Count", CountParams, "sitecustomize:count")

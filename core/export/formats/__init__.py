@@ -1,1 +1,1 @@
-"""One file format a module; nothing here is imported before it is asked for."""
+"""Export formats, one module each, imported on first use."""

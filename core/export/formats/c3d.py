@@ -1,7 +1,7 @@
 """C3D, the binary format of optical motion capture: Vicon Nexus, Visual3D, Mokka, OpenSim, MATLAB toolboxes.
 
-Every person's joints are points named `P1:left_knee`, with the prefixes listed in the SUBJECTS group as Vicon does. A
-missing joint has the residual -1, which every reader takes as invalid.
+The joints of each person are points named `P1:left_knee`; the SUBJECTS group lists the prefixes, as in Vicon's files. A
+missing joint has the residual -1, which readers treat as invalid.
 """
 
 from __future__ import annotations
@@ -12,25 +12,38 @@ from pathlib import Path
 import ezc3d
 import numpy as np
 
-from core.export.exporter import ExportOptions, Origin, Units, UpAxis, frame_rate_hz, person_label, to_file_coordinates
+from core.export.exporter import (
+    Content,
+    ExportOptions,
+    Origin,
+    Units,
+    UpAxis,
+    frame_rate_hz,
+    person_label,
+    to_file_coordinates,
+)
 from core.files import replacing
 from core.types import Pose3DSequence
 
 
 class C3dExporter:
-    """See the module."""
+    """Writer of C3D files."""
 
     title = "C3D"
+    needs: tuple[Content, ...] = ("points",)
     units: tuple[Units, ...] = ("mm", "cm", "m")
     ups: tuple[UpAxis, ...] = ("z", "y")
+    constant_rate = True
 
     def describe(self, options: ExportOptions) -> str:
+        """Return one sentence on the content of the file and its readers."""
         return (
-            f"One file with everybody's joints as points, in {options.units} with {options.up} up; read by Vicon "
+            f"One file with the joints of all people as points, in {options.units} with {options.up} up; read by Vicon "
             "Nexus, Visual3D, Mokka, OpenSim and MATLAB toolboxes."
         )
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+        """Write one file with the joints of all people as points."""
         people = [person_label(i) for i in poses.person_ids]
         xyz = to_file_coordinates(poses.xyz_mm, options)  # (T, P, J, 3)
         points = np.full((4, xyz.shape[1] * xyz.shape[2], len(xyz)), np.nan)

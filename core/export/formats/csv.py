@@ -1,8 +1,8 @@
-"""CSV in tidy long form: a row for each joint of each person in each frame, for pandas, R and spreadsheets.
+"""CSV in tidy (long) form, one row per frame, person and joint, for pandas, R and spreadsheets.
 
 Columns: `frame` (from 0), `time_s`, `person`, `joint`, `x_mm`, `y_mm`, `z_mm` (named after the unit), `score` (0 to 1).
-A person who is not there in a frame has no rows in it; a joint that is missing has empty coordinates and score 0. What
-made the poses lies in the `.origin.json` beside it, as a comment in the table would trip most readers.
+A person who is absent from a frame has no rows in it; a missing joint has empty coordinates and score 0. The origin of
+the poses is written to `.origin.json`, since most readers fail on comments in a table.
 """
 
 from __future__ import annotations
@@ -13,26 +13,30 @@ from pathlib import Path
 
 import numpy as np
 
-from core.export.exporter import DECIMALS, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
+from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
 from core.files import replacing, write_json
 from core.types import Pose3DSequence
 
 
 class CsvExporter:
-    """See the module."""
+    """Writer of CSV files."""
 
     title = "CSV"
+    needs: tuple[Content, ...] = ("points",)
     units: tuple[Units, ...] = ("mm", "cm", "m")
     ups: tuple[UpAxis, ...] = ("z", "y")
+    constant_rate = False
 
     def describe(self, options: ExportOptions) -> str:
+        """Return one sentence on the content of the file and its readers."""
         return (
-            f"One table with a row for each joint of each person in each frame, in {options.units} with {options.up} "
+            f"One table with one row per frame, person and joint, in {options.units} with {options.up} "
             "up; read by pandas, R, MATLAB and spreadsheets."
         )
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
-        path, beside = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.origin.json")
+        """Write the table, and its origin as a JSON file of the same name."""
+        path, sidecar = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.origin.json")
         xyz, joints = to_file_coordinates(poses.xyz_mm, options), poses.skeleton.joints
         number = f"%.{DECIMALS[options.units]}f"
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -40,11 +44,11 @@ class CsvExporter:
             rows.writerow(["frame", "time_s", "person", "joint", *(f"{a}_{options.units}" for a in "xyz"), "score"])
             for t, p in np.argwhere(poses.present):
                 time, person = f"{poses.time_s[t]:.6f}", poses.person_ids[p]
-                for joint, place, score in zip(joints, xyz[t, p].tolist(), poses.score[t, p].tolist(), strict=True):
-                    cells = [number % c for c in place] if not math.isnan(place[0]) else ["", "", ""]
+                for joint, point, score in zip(joints, xyz[t, p].tolist(), poses.score[t, p].tolist(), strict=True):
+                    cells = [number % c for c in point] if not math.isnan(point[0]) else ["", "", ""]
                     rows.writerow([t, time, person, joint, *cells, f"{score:.4f}"])
         write_json(
-            beside,
+            sidecar,
             {
                 "file": path.name,
                 "take": origin.take,
@@ -57,7 +61,7 @@ class CsvExporter:
                 "provenance": dict(poses.provenance),
             },
         )
-        return [path, beside]
+        return [path, sidecar]
 
 
 EXPORTER = CsvExporter()

@@ -6,8 +6,8 @@
      "skeleton": {"name", "joints": [name, ...], "bones": [[joint index, joint index], ...], "root": index or null},
      "frames": [{"time_s": 0.04, "people": [{"id": 1, "xyz": [[x, y, z] or null, ...], "score": [0.93, ...]}]}]}
 
-`xyz` and `score` follow the order of `joints`; a missing joint is null with score 0. A frame lists the people who are
-in it, so that a frame with nobody has an empty list.
+`xyz` and `score` follow the order of `joints`; a missing joint is null with score 0. A frame lists the people present
+in it; the list may be empty.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from core.export.exporter import DECIMALS, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
+from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
 from core.files import replacing
 from core.types import Pose3DSequence
 
@@ -28,30 +28,34 @@ VERSION = 1
 
 
 class JsonExporter:
-    """See the module."""
+    """Writer of JSON files."""
 
     title = "JSON"
+    needs: tuple[Content, ...] = ("points",)
     units: tuple[Units, ...] = ("mm", "cm", "m")
     ups: tuple[UpAxis, ...] = ("z", "y")
+    constant_rate = False
 
     def describe(self, options: ExportOptions) -> str:
+        """Return one sentence on the content of the file and its readers."""
         return (
-            f"One file with joints, bones and people of each frame, in {options.units} with {options.up} up; read by "
-            "any programming language."
+            f"One file with the skeleton and the people of each frame, in {options.units} with {options.up} up; read "
+            "by any programming language."
         )
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+        """Write one file, one line per frame."""
         path = stem.with_name(f"{stem.name}.json")
         head = json.dumps(_head(poses, options, origin), indent=2, allow_nan=False)
         xyz = np.round(to_file_coordinates(poses.xyz_mm, options), DECIMALS[options.units])
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-            # A frame a line: readable, and a long take is never held as one string.
+            # One line per frame: readable, and a long take is never held in memory as one string.
             file.write(head.removesuffix("\n}") + ',\n  "frames": [\n')
             for t, time_s in enumerate(poses.time_s.tolist()):
                 people = [
                     {
                         "id": poses.person_ids[p],
-                        "xyz": [None if math.isnan(place[0]) else place for place in xyz[t, p].tolist()],
+                        "xyz": [None if math.isnan(point[0]) else point for point in xyz[t, p].tolist()],
                         "score": np.round(poses.score[t, p], 4).tolist(),
                     }
                     for p in np.flatnonzero(poses.present[t])

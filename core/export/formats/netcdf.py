@@ -1,31 +1,35 @@
-"""NetCDF, the session's own file of 3D poses with the names that the `movement` package uses: always mm with z up."""
+"""NetCDF with the variable names of the `movement` package, in mm with z up: the format of poses in a session."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
 
-from core.export.exporter import ExportOptions, Origin, Units, UpAxis
+from core.export.exporter import Content, ExportOptions, Origin, Units, UpAxis
 from core.types import Pose3DSequence
 
 
 class NetcdfExporter:
-    """See the module."""
+    """Writer of NetCDF files."""
 
     title = "NetCDF"
+    needs: tuple[Content, ...] = ("points",)
     units: tuple[Units, ...] = ("mm",)
     ups: tuple[UpAxis, ...] = ("z",)
+    constant_rate = False
 
     def describe(self, options: ExportOptions) -> str:
+        """Return one sentence on the content of the file and its readers."""
         return (
-            f"One file with positions, confidences and, where known, covariances, in {options.units} with {options.up} "
+            f"One file with positions, confidences and covariances (if known), in {options.units} with {options.up} "
             "up; read by movement, xarray and MATLAB."
         )
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+        """Write one file."""
         path = stem.with_name(f"{stem.name}.nc")
-        made_by = {"take": origin.take, "poses": origin.poses, "rig": origin.rig, "version": origin.version}
-        dataclasses.replace(poses, provenance={**poses.provenance, "origin": made_by}).save(path)
+        provenance = {"take": origin.take, "poses": origin.poses, "rig": origin.rig, "version": origin.version}
+        dataclasses.replace(poses, provenance={**poses.provenance, "origin": provenance}).save(path)
         return [path]
 
 

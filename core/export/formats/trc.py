@@ -1,7 +1,7 @@
-"""TRC, the tab-separated marker file of OpenSim: one file a person, as its tools take one subject each.
+"""TRC, the tab-separated marker format of OpenSim: one file per person, since its tools process one subject each.
 
-OpenSim's ground frame has y up and metres. A missing joint is written as `nan`: readers that split at any white space
-would shift every later joint of the row if it were left empty. The format has no place for a comment.
+OpenSim's ground coordinates have y up, in metres. A missing joint is written as `nan`: readers that split at white
+space would shift all later columns of the row if it were empty. The format has no place for comments.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from core.export.exporter import (
     DECIMALS,
+    Content,
     ExportOptions,
     Origin,
     Units,
@@ -28,19 +29,23 @@ _ORIGINAL = ("DataRate", "DataStartFrame", "NumFrames")
 
 
 class TrcExporter:
-    """See the module."""
+    """Writer of TRC files."""
 
     title = "TRC"
+    needs: tuple[Content, ...] = ("points",)
     units: tuple[Units, ...] = ("m", "mm", "cm")
     ups: tuple[UpAxis, ...] = ("y", "z")
+    constant_rate = False
 
     def describe(self, options: ExportOptions) -> str:
+        """Return one sentence on the content of the file and its readers."""
         return (
-            f"One marker file a person, in {options.units} with {options.up} up; read by OpenSim for scaling and "
+            f"One marker file per person, in {options.units} with {options.up} up; read by OpenSim for scaling and "
             "inverse kinematics."
         )
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+        """Write one file per person that is present in any frame."""
         xyz = to_file_coordinates(poses.xyz_mm, options)
         paths = []
         for column, person_id in enumerate(poses.person_ids):
@@ -53,7 +58,7 @@ class TrcExporter:
 
 
 def _write_person(path: Path, xyz: F64, poses: Pose3DSequence, options: ExportOptions) -> None:
-    """One person's (T, J, 3) in the file's own units and axes."""
+    """Write one person's joints (T, J, 3), in the units and axes of the file."""
     frames, joints = xyz.shape[:2]
     rate = f"{frame_rate_hz(poses):.6g}"
     header = [

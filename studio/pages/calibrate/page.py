@@ -134,13 +134,13 @@ class CalibratePage(ScrollPage):
         config = presenter.calibrate_config(self.board_card.form.board)
         lenses = (lens_take,) if lens_take else ()
         self._start(
-            "calibrate", CalibrateParams(take=take, lens_takes=lenses, calibration=config), f"Calibrate from {take}"
+            "calibrate", CalibrateParams(take=take, intrinsics_takes=lenses, calibration=config), f"Calibrate from {take}"
         )
 
     def record(self, cameras: tuple[str, ...], keep: bool) -> None:
         """Starts live cameras, as a job that ends when it is cancelled."""
         if self._recording() is None:
-            params = RecordParams(cameras=cameras, watch_only=not keep, board=self.board_card.form.board)
+            params = RecordParams(cameras=cameras, preview_only=not keep, board=self.board_card.form.board)
             self._start("record", params, "Record the board" if keep else "Watch the cameras")
 
     def _stop_recording(self) -> None:

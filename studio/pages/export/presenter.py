@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from core.errors import CoreError
-from core.export import EXPORTERS, resolve_options
+from core.export import EXPORTERS, UnitsChoice, UpChoice, resolve_options
 from core.pipelines.params import ExportParams
 from core.session import BASELINE, Take
 from studio.jobs.bridge import JobBridge
 
-UnitsChoice = Literal["auto", "mm", "cm", "m"]
-UpChoice = Literal["auto", "y", "z"]
 UNITS: tuple[tuple[UnitsChoice, str], ...] = (
     ("auto", "What each format expects"),
     ("mm", "Millimetres"),
