@@ -42,6 +42,10 @@ class Registry(Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def entries(self) -> tuple[T, ...]:
+        """Return all entries, in the order of the table; imports every one of them."""
+        return tuple(self.get(name) for name in self._entries)
+
     def get(self, name: str) -> T:
         """The entry of that name.
 

@@ -167,13 +167,13 @@ def _problems(found: BoardCalibration) -> list[str]:
     from core.calibration.board.metrics import measure
     from core.calibration.board.report import assess_board
     from core.calibration.checks import check_rig
-    from core.calibration.world import guessed
+    from core.calibration.world import guess_world
 
     way = found.solution.way
     places = (found.seen.board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
-    upright = guessed(found.rig, places)[0].rig(found.rig)
+    upright = guess_world(found.rig, places)[0].rig(found.rig)
     findings = assess_board(measure(found), found.rig, found.seen, calibration=found)
-    return [f.sentence for f in [*findings, *check_rig(upright).findings] if f.level != "ok"]
+    return [f.message for f in [*findings, *check_rig(upright).findings] if f.level != "ok"]
 
 
 def _recording(folder: Path, board: Board) -> None:

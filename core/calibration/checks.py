@@ -1,4 +1,4 @@
-"""Whether a rig can be right: axes, units, aim, overlap, lens. Each finding is a sentence with its remedy.
+"""Whether a rig can be right: axes, units, aim, overlap, lens. Each finding is a message with its remedy.
 
 A small reprojection error proves none of this: mirrored poses, folded distortion and swapped axes all look good in it.
 """
@@ -16,11 +16,11 @@ from core.config import to_mapping
 from core.geometry import fold_radius, project, undistort
 from core.geometry.capture_volume import grid, search_box, seen_by, viewed_point
 from core.types.arrays import F64
-from core.types.axes import Axis, turn_to_z_up
+from core.types.axes import Axis, rotation_to_z_up
 from core.types.camera import Camera, CameraRig
 
-Level = Literal["ok", "warning", "error"]
-_SEVERITY: dict[Level, int] = {"ok": 0, "warning": 1, "error": 2}
+FindingLevel = Literal["ok", "warning", "error"]
+_SEVERITY: dict[FindingLevel, int] = {"ok": 0, "warning": 1, "error": 2}
 _APART_MM = (300.0, 40_000.0)
 _USUAL_MM = 4000.0
 _HEIGHT_MM = 8000.0
@@ -35,14 +35,14 @@ class Finding:
     Attributes:
         check: What was checked, such as "floor".
         level: "ok", "warning" (look at it) or "error" (3D will not work).
-        sentence: What was found.
+        message: What was found.
         remedy: What to do; empty when ok.
         camera: The camera concerned, empty for the whole rig.
     """
 
     check: str
-    level: Level
-    sentence: str
+    level: FindingLevel
+    message: str
     remedy: str = ""
     camera: str = ""
 
@@ -64,7 +64,7 @@ class RigCheck:
     middle_mm: F64
 
     @property
-    def level(self) -> Level:
+    def level(self) -> FindingLevel:
         """The worst level of all findings."""
         return max((f.level for f in self.findings), key=lambda level: _SEVERITY[level], default="ok")
 
@@ -83,13 +83,13 @@ class RigCheck:
 
     @property
     def verdict(self) -> str:
-        """One sentence on the whole."""
+        """One message on the whole."""
         wrong = sum(f.level == "error" for f in self.findings)
         odd = len(self.problems) - wrong
         if wrong:
-            return f"This calibration cannot be right: {self.findings[0].sentence}"
+            return f"This calibration cannot be right: {self.findings[0].message}"
         if odd:
-            return f"The calibration can be used; {odd} thing{'s' * (odd > 1)} to look at: {self.findings[0].sentence}"
+            return f"The calibration can be used; {odd} thing{'s' * (odd > 1)} to look at: {self.findings[0].message}"
         return "Nothing about this calibration is odd."
 
     def to_mapping(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def check_rig(rig: CameraRig, *, up: Axis = "z") -> RigCheck:
         Finding(
             check="pose",
             level="error",
-            sentence=f"{c.name} has no place in the world: only its lens is calibrated.",
+            message=f"{c.name} has no place in the world: only its lens is calibrated.",
             remedy="Import a calibration with extrinsics for every camera.",
             camera=c.name,
         )
@@ -135,7 +135,7 @@ def check_rig(rig: CameraRig, *, up: Axis = "z") -> RigCheck:
         findings += _overlap(posed, shared[np.ix_(at, at)])
     if not any(f.check == "lens" for f in findings):
         findings.append(
-            Finding(check="lens", level="ok", sentence="Every lens is plausible up to the image's corners.")
+            Finding(check="lens", level="ok", message="Every lens is plausible up to the image's corners.")
         )
     findings.sort(key=lambda f: -_SEVERITY[f.level])
     return RigCheck(cameras=rig.names, findings=tuple(findings), shared=shared, middle_mm=middle)
@@ -166,8 +166,8 @@ def fold_share(camera: Camera) -> float:
 
 
 def _lens(camera: Camera) -> Iterator[Finding]:
-    def finding(level: Level, sentence: str, remedy: str) -> Finding:
-        return Finding(check="lens", level=level, sentence=sentence, remedy=remedy, camera=camera.name)
+    def finding(level: FindingLevel, message: str, remedy: str) -> Finding:
+        return Finding(check="lens", level=level, message=message, remedy=remedy, camera=camera.name)
 
     again = "Calibrate this camera's lens again, with the board also in the corners of the image."
     width, height = camera.size_px
@@ -191,7 +191,7 @@ def _lens(camera: Camera) -> Iterator[Finding]:
         )
     share = fold_share(camera)
     if share < 1:
-        level: Level = "error" if share < 0.97 else "warning"
+        level: FindingLevel = "error" if share < 0.97 else "warning"
         yield finding(
             level, f"{camera.name}: the distortion folds back {share:.0%} of the way to the image's corner.", again
         )
@@ -203,7 +203,7 @@ def _distances(rig: CameraRig) -> Iterator[Finding]:
         yield Finding(
             check="distance",
             level="error",
-            sentence="The rig has one camera.",
+            message="The rig has one camera.",
             remedy="3D needs at least two: import a calibration of all cameras together.",
         )
         return
@@ -211,8 +211,8 @@ def _distances(rig: CameraRig) -> Iterator[Finding]:
     apart = np.linalg.norm(centres[i] - centres[j], axis=1)
     middle = float(np.median(apart))
     if _APART_MM[0] <= middle <= _APART_MM[1]:
-        sentence = f"The cameras are {apart.min() / 1000:.1f} to {apart.max() / 1000:.1f} m apart."
-        yield Finding(check="distance", level="ok", sentence=sentence)
+        message = f"The cameras are {apart.min() / 1000:.1f} to {apart.max() / 1000:.1f} m apart."
+        yield Finding(check="distance", level="ok", message=message)
         return
     off = np.log(max(middle, 1e-9) / _USUAL_MM)
     factor = min((1000.0, 100.0, 10.0, 0.1, 0.01, 0.001), key=lambda f: float(abs(off + np.log(f))))
@@ -221,7 +221,7 @@ def _distances(rig: CameraRig) -> Iterator[Finding]:
     yield Finding(
         check="distance",
         level="error",
-        sentence=f"The cameras are {_length(middle)} apart, which is not how people are filmed.",
+        message=f"The cameras are {_length(middle)} apart, which is not how people are filmed.",
         remedy=f"Import it again with another length unit{likely}.",
     )
 
@@ -240,19 +240,19 @@ def _up(rig: CameraRig, imported: Axis) -> Iterator[Finding]:
     axis = int(np.argmax(np.abs(score)))
     name = ("-" if score[axis] < 0 else "") + "xyz"[axis]
     if name == "z":
-        yield Finding(check="up", level="ok", sentence="The cameras are upright: z points up.")
+        yield Finding(check="up", level="ok", message="The cameras are upright: z points up.")
     elif abs(score[axis]) > 1.3 * abs(score[2]) or score[2] < -0.3:
         yield Finding(
             check="up",
             level="error",
-            sentence=f"By how the cameras are held, {name} points up instead of z.",
+            message=f"By how the cameras are held, {name} points up instead of z.",
             remedy=f"Import it again with {_axis_of_file(name, imported)} as the axis that points up.",
         )
     else:
         yield Finding(
             check="up",
             level="warning",
-            sentence="It cannot be told from the cameras which axis points up.",
+            message="It cannot be told from the cameras which axis points up.",
             remedy="Look at the floor grid and the poles in the views: they must stand on the floor.",
         )
     if score[2] > 0.3:
@@ -261,7 +261,7 @@ def _up(rig: CameraRig, imported: Axis) -> Iterator[Finding]:
                 yield Finding(
                     check="up",
                     level="warning",
-                    sentence=f"{camera.name} hangs upside down.",
+                    message=f"{camera.name} hangs upside down.",
                     remedy="Right if it is mounted that way and its video is upside down too.",
                     camera=camera.name,
                 )
@@ -270,7 +270,7 @@ def _up(rig: CameraRig, imported: Axis) -> Iterator[Finding]:
 def _axis_of_file(world: str, imported: Axis) -> str:
     """Name of the file's axis that became an axis of the world when it was imported with `imported` up."""
     direction = (-1.0 if world.startswith("-") else 1.0) * np.eye(3)["xyz".index(world[-1])]
-    in_file = direction @ turn_to_z_up(imported)
+    in_file = direction @ rotation_to_z_up(imported)
     axis = int(np.argmax(np.abs(in_file)))
     return ("-" if in_file[axis] < 0 else "") + "xyz"[axis]
 
@@ -279,21 +279,21 @@ def _floor(rig: CameraRig) -> Iterator[Finding]:
     heights = np.array([c.centre_mm[2] for c in rig])
     below = [c.name for c, z in zip(rig, heights, strict=True) if z < -50]
     if not below and heights.max() <= _HEIGHT_MM:
-        sentence = f"The cameras stand {heights.min() / 1000:.2f} to {heights.max() / 1000:.2f} m above the floor."
+        message = f"The cameras stand {heights.min() / 1000:.2f} to {heights.max() / 1000:.2f} m above the floor."
         if heights.max() > 100:
-            yield Finding(check="floor", level="ok", sentence=sentence)
+            yield Finding(check="floor", level="ok", message=message)
         else:
             yield Finding(
                 check="floor",
                 level="warning",
-                sentence=f"All cameras are within {heights.max():.0f} mm of the floor.",
+                message=f"All cameras are within {heights.max():.0f} mm of the floor.",
                 remedy="Set the floor of the calibration: its origin may be a camera or the board in the air.",
             )
     for name in below:
         yield Finding(
             check="floor",
             level="error",
-            sentence=f"{name} is {-rig[name].centre_mm[2] / 1000:.2f} m under the floor.",
+            message=f"{name} is {-rig[name].centre_mm[2] / 1000:.2f} m under the floor.",
             remedy="The up axis is wrong, or the origin is not on the floor: set both in the program that calibrated.",
             camera=name,
         )
@@ -301,7 +301,7 @@ def _floor(rig: CameraRig) -> Iterator[Finding]:
         yield Finding(
             check="floor",
             level="warning",
-            sentence=f"{rig.names[int(heights.argmax())]} is {_length(float(heights.max()))} above the floor.",
+            message=f"{rig.names[int(heights.argmax())]} is {_length(float(heights.max()))} above the floor.",
             remedy="Check the length unit and the origin of the calibration.",
         )
 
@@ -314,7 +314,7 @@ def _doubles(rig: CameraRig) -> Iterator[Finding]:
             yield Finding(
                 check="distance",
                 level="error",
-                sentence=f"{rig[int(i)].name} and {rig[int(j)].name} have the same place and direction.",
+                message=f"{rig[int(i)].name} and {rig[int(j)].name} have the same place and direction.",
                 remedy="One of them was not calibrated: calibrate it, or remove it from the file.",
             )
 
@@ -329,7 +329,7 @@ def _aim(rig: CameraRig) -> Iterator[Finding]:
         yield Finding(
             check="aim",
             level="error",
-            sentence="The cameras look away from each other.",
+            message="The cameras look away from each other.",
             remedy="The poses are mirrored, or stored the other way round (camera to world): check the file's format.",
         )
         return
@@ -345,12 +345,12 @@ def _aim(rig: CameraRig) -> Iterator[Finding]:
             yield Finding(
                 check="aim",
                 level="warning",
-                sentence=f"{camera.name} does not look at the area that the others look at.",
+                message=f"{camera.name} does not look at the area that the others look at.",
                 remedy="Compare its floor grid with its image: if they disagree, calibrate its pose again.",
                 camera=camera.name,
             )
     if not missed:
-        yield Finding(check="aim", level="ok", sentence="All cameras look into one area.")
+        yield Finding(check="aim", level="ok", message="All cameras look into one area.")
 
 
 def _diverge(centres: F64, forward: F64) -> bool:
@@ -387,11 +387,11 @@ def _overlap(rig: CameraRig, shared: F64) -> Iterator[Finding]:
             yield Finding(
                 check="overlap",
                 level="error" if share == 0 else "warning",
-                sentence=f"{camera.name} shares {share:.0%} of its view with any other camera.",
+                message=f"{camera.name} shares {share:.0%} of its view with any other camera.",
                 remedy="3D needs two views of the same place: turn the camera, or check its pose.",
                 camera=camera.name,
             )
     pairs = int((np.minimum(others, others.T) >= _SHARED).sum()) // 2
     total = len(rig) * (len(rig) - 1) // 2
     if (best >= _SHARED).all():
-        yield Finding(check="overlap", level="ok", sentence=f"{pairs} of {total} pairs of cameras see common ground.")
+        yield Finding(check="overlap", level="ok", message=f"{pairs} of {total} pairs of cameras see common ground.")

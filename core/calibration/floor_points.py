@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.world import Similarity, from_points
+from core.calibration.world import Similarity, world_from_points
 from core.errors import CoreError
 from core.geometry import ideal_points, pixel_rays, project_rig, triangulate
 from core.types.arrays import F64
@@ -42,7 +42,7 @@ class FloorPoint:
         return max(self.error_px.values())
 
 
-def locate(rig: CameraRig, clicks: Mapping[str, Sequence[float]]) -> FloorPoint:
+def locate_point(rig: CameraRig, clicks: Mapping[str, Sequence[float]]) -> FloorPoint:
     """Finds a point by where it was clicked.
 
     Args:
@@ -81,7 +81,7 @@ def locate(rig: CameraRig, clicks: Mapping[str, Sequence[float]]) -> FloorPoint:
     return FloorPoint(xyz_mm=xyz, seen_px=seen_px, error_px=dict(zip(names, error.tolist(), strict=True)))
 
 
-def frame_from_floor(xyz: F64, rig: CameraRig) -> Similarity:
+def world_from_floor(xyz: F64, rig: CameraRig) -> Similarity:
     """The frame whose floor three points show: its origin, one in the direction of x, one on the side of y.
 
     Up is the side on which the cameras are, so that the side of +y is settled by the first two points.
@@ -103,7 +103,7 @@ def frame_from_floor(xyz: F64, rig: CameraRig) -> Similarity:
     x, other = (d / np.linalg.norm(d) for d in (sides[0], xyz[2] - xyz[0]))
     if np.linalg.norm(np.cross(x, other)) < np.sin(np.radians(_LEAST_TURN_DEG)):
         raise CoreError("The three points lie almost on one line.", "Choose the third one well off to the side.")
-    change = from_points(xyz[0], xyz[1], xyz[2], rig)
+    change = world_from_points(xyz[0], xyz[1], xyz[2], rig)
     if change.points(xyz[2])[1] < 0:
         raise CoreError(
             "Seen from the cameras' side, the third point lies to the right of the line from the first to the second.",

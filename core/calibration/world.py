@@ -13,7 +13,7 @@ from core.geometry.so3 import exp, mean
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
 
-FrameAxis = Literal["x", "y", "z"]
+WorldAxis = Literal["x", "y", "z"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,24 +41,24 @@ class Similarity:
         return np.asarray(self.scale * (np.asarray(xyz_mm) - self.origin_mm) @ self.R.T)
 
 
-def turned(axis: FrameAxis, quarters: int) -> Similarity:
+def rotate_quarters(axis: WorldAxis, quarters: int) -> Similarity:
     """The world turned by quarters about one of its axes, counterclockwise as seen from the axis's tip."""
     vector = np.zeros(3)
     vector["xyz".index(axis)] = quarters * np.pi / 2
     return Similarity(R=np.round(exp(vector)))
 
 
-def upside_down() -> Similarity:
+def turn_upside_down() -> Similarity:
     """Up and down exchanged, by half a turn about x: a mirror image would turn left hands into right ones."""
-    return turned("x", 2)
+    return rotate_quarters("x", 2)
 
 
-def shifted(by_mm: F64) -> Similarity:
+def move_origin(by_mm: F64) -> Similarity:
     """The origin moved."""
     return Similarity(origin_mm=np.asarray(by_mm, float))
 
 
-def rescaled(rig: CameraRig, first: str, second: str, distance_mm: float) -> Similarity:
+def scale_to_distance(rig: CameraRig, first: str, second: str, distance_mm: float) -> Similarity:
     """All lengths changed so that two cameras are as far apart as measured.
 
     Raises:
@@ -73,7 +73,7 @@ def rescaled(rig: CameraRig, first: str, second: str, distance_mm: float) -> Sim
     return Similarity(scale=distance_mm / apart)
 
 
-def from_points(origin_mm: F64, along_x_mm: F64, on_floor_mm: F64, rig: CameraRig) -> Similarity:
+def world_from_points(origin_mm: F64, along_x_mm: F64, on_floor_mm: F64, rig: CameraRig) -> Similarity:
     """Floor, origin and x axis from three points of the floor; up is the side on which the cameras are.
 
     Raises:
@@ -87,7 +87,7 @@ def from_points(origin_mm: F64, along_x_mm: F64, on_floor_mm: F64, rig: CameraRi
     return _floor(origin, x, normal, rig)
 
 
-def from_pose(R: F64, t_mm: F64, rig: CameraRig) -> Similarity:
+def world_from_board_pose(R: F64, t_mm: F64, rig: CameraRig) -> Similarity:
     """Floor, origin and x axis from a board that lies on the floor, by its pose (board to world).
 
     The board's own thickness is not known: its printed side is taken for the floor.
@@ -95,7 +95,7 @@ def from_pose(R: F64, t_mm: F64, rig: CameraRig) -> Similarity:
     return _floor(np.asarray(t_mm), R[:, 0], R[:, 2], rig)
 
 
-def from_floor_points(xyz_mm: F64, rig: CameraRig) -> Similarity:
+def world_from_floor_points(xyz_mm: F64, rig: CameraRig) -> Similarity:
     """Up and height of the floor from many points of it (N, 3), such as standing feet; turn and place stay near.
 
     Raises:
@@ -119,7 +119,7 @@ def from_floor_points(xyz_mm: F64, rig: CameraRig) -> Similarity:
     return _floor(origin, x, normal, rig)
 
 
-def guessed(rig: CameraRig, board_mm: F64) -> tuple[Similarity, str]:
+def guess_world(rig: CameraRig, board_mm: F64) -> tuple[Similarity, str]:
     """A first frame until somebody sets the floor: the cameras stand upright, and the board never went below the floor.
 
     Args:
@@ -167,7 +167,7 @@ def _upright(origin: F64, x: F64, up: F64) -> Similarity:
     return Similarity(R=np.stack([x, np.cross(z, x), z]), origin_mm=origin)
 
 
-def nearest(rig: CameraRig, to: CameraRig) -> Similarity:
+def align_rig(rig: CameraRig, to: CameraRig) -> Similarity:
     """The rigid change of frame that lays a rig onto another one with the same cameras, as well as it goes.
 
     Raises:

@@ -17,7 +17,7 @@ from core.calibration.board.metrics import Quality, measure, measure_rig
 from core.calibration.board.report import assess_board
 from core.calibration.board.session_board import save_session_board, session_board
 from core.calibration.checks import Finding, check_rig
-from core.calibration.world import Similarity, guessed, nearest
+from core.calibration.world import Similarity, align_rig, guess_world
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json
@@ -121,7 +121,7 @@ def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, repo
     report |= {"quality": quality.to_mapping(), "board": to_mapping(board)}
     write_json(run.report, report)
     for finding in found.problems:
-        reporter.note(f"{finding.sentence} {finding.remedy}", "warning")
+        reporter.note(f"{finding.message} {finding.remedy}", "warning")
     return {
         "level": found.level,
         "verdict": found.verdict,
@@ -169,8 +169,8 @@ def _frame(
     if floor_take:
         return floor_from_take(session, floor_take, board, solved.rig, reporter)
     if former is not None and _stands_as(solved.rig, former):
-        return nearest(solved.rig, former), "The floor is that of the former rig: the cameras stand as they did."
-    return guessed(solved.rig, _board_places(solved))
+        return align_rig(solved.rig, former), "The floor is that of the former rig: the cameras stand as they did."
+    return guess_world(solved.rig, _board_places(solved))
 
 
 def _stands_as(rig: CameraRig, former: CameraRig) -> bool:
@@ -199,7 +199,7 @@ def _floor_finding(remark: str) -> Finding:
     return Finding(
         check="frame",
         level="ok",
-        sentence=remark,
+        message=remark,
         remedy="Lay the board on the floor and film it, or set the floor from three points or from people's feet."
         if guess
         else "",

@@ -96,7 +96,7 @@ def adopt_rig(
     rig.save(run.rig)
     reporter.note(rig.source)
     for finding in found.problems:
-        reporter.note(f"{finding.sentence} {finding.remedy}", "warning")
+        reporter.note(f"{finding.message} {finding.remedy}", "warning")
     return found, backup
 
 

@@ -74,7 +74,7 @@ def _warn(rig: CameraRig, sequence: Pose3DSequence, reporter: Reporter) -> None:
         return
     for finding in check_people(rig, sequence):
         if finding.level != "ok":
-            reporter.note(f"{finding.sentence} {finding.remedy}".strip(), "warning")
+            reporter.note(f"{finding.message} {finding.remedy}".strip(), "warning")
 
 
 def refit_without(

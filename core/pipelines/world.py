@@ -13,9 +13,16 @@ from core.board.sheet import save_sheet
 from core.calibration.board.detect_take import detect_board
 from core.calibration.board.session_board import save_session_board, session_board
 from core.calibration.board.static_board import static_board_pose
-from core.calibration.floor_points import frame_from_floor
-from core.calibration.world import Similarity, from_floor_points, from_pose, rescaled, shifted, turned
-from core.calibration.world import upside_down as flipped
+from core.calibration.floor_points import world_from_floor
+from core.calibration.world import (
+    Similarity,
+    move_origin,
+    rotate_quarters,
+    scale_to_distance,
+    world_from_board_pose,
+    world_from_floor_points,
+)
+from core.calibration.world import turn_upside_down as flipped
 from core.config import to_mapping
 from core.errors import CoreError
 from core.pipelines.ingest import adopt_rig
@@ -80,28 +87,31 @@ def _changes(
         yield floor_from_take(session, params.floor_take, session_board(session, params.board), rig(), reporter)
     if params.feet_take:
         poses = session.take(params.feet_take).poses3d(params.poses)
-        yield from_floor_points(standing_feet_mm(poses), rig()), f"The floor is that of the feet in {params.feet_take}."
+        yield (
+            world_from_floor_points(standing_feet_mm(poses), rig()),
+            f"The floor is that of the feet in {params.feet_take}.",
+        )
     if params.floor_points_mm:
         if len(params.floor_points_mm) != 9:
             raise CoreError(
                 f"Three points have nine numbers, {len(params.floor_points_mm)} were given.",
                 "Give x, y and z of the origin, of a point on the x axis, and of a third point of the floor.",
             )
-        yield frame_from_floor(np.reshape(params.floor_points_mm, (3, 3)), rig()), "The floor is set from three points."
+        yield world_from_floor(np.reshape(params.floor_points_mm, (3, 3)), rig()), "The floor is set from three points."
     if params.quarter_turns % 4:
         quarters = params.quarter_turns % 4
-        yield turned(params.rotation_axis, quarters), f"Turned by {90 * quarters} degrees about {params.rotation_axis}."
+        yield rotate_quarters(params.rotation_axis, quarters), f"Turned by {90 * quarters} degrees about {params.rotation_axis}."
     if params.upside_down:
         yield flipped(), "Turned upside down."
     if params.origin_mm:
         if len(params.origin_mm) != 3:
             raise CoreError("A shift has three numbers.", "Give x, y and z of the new origin in mm.")
-        yield shifted(np.asarray(params.origin_mm)), "The origin is moved."
+        yield move_origin(np.asarray(params.origin_mm)), "The origin is moved."
     if params.distance_mm:
         if len(params.between) != 2:
             raise CoreError("A distance is between two cameras.", "Name the two cameras in `between`.")
         first, second = params.between
-        change = rescaled(rig(), first, second, params.distance_mm)
+        change = scale_to_distance(rig(), first, second, params.distance_mm)
         yield change, f"Re-scaled: {first} and {second} are {params.distance_mm:g} mm apart."
 
 
@@ -112,7 +122,7 @@ def floor_from_take(
     seen = detect_board(session.take(take), board, reporter, rate_hz=2.0)
     if not len(seen):
         raise CoreError(f"The board was not found in take {take}.", "Check the board's settings against the print.")
-    return from_pose(*static_board_pose(rig, seen), rig), f"The floor is that of take {take}."
+    return world_from_board_pose(*static_board_pose(rig, seen), rig), f"The floor is that of take {take}."
 
 
 def standing_feet_mm(poses: Pose3DSequence) -> F64:

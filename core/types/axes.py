@@ -11,7 +11,7 @@ from core.types.arrays import F64
 Axis = Literal["x", "y", "z", "-x", "-y", "-z"]
 
 
-def turn_to_z_up(up: Axis) -> F64:
+def rotation_to_z_up(up: Axis) -> F64:
     """(3, 3) rotation that takes world points with the given axis up to z up; the identity for z."""
     return np.array(
         {

@@ -16,7 +16,6 @@ import numpy as np
 from core.errors import CoreError
 from core.files import read_text, write_text
 from core.types.arrays import F64, frozen
-from core.types.rotations import rotation_vector
 
 DistortionModel = Literal["pinhole", "fisheye"]
 RIG_SCHEMA = 1
@@ -109,8 +108,13 @@ class Camera:
 
     @property
     def rotation_vector(self) -> F64 | None:
-        """(3,) Rodrigues vector of R, or None while unposed. Zeros are a valid rotation: test for None."""
-        return None if self.R is None else rotation_vector(self.R)
+        """(3,) Rodrigues vector of R, rad, or None while unposed. Zeros are a valid rotation: test for None."""
+        if self.R is None:
+            return None
+        # OpenCV's conversion takes angles below 1e-5 rad for none, which is up to 0.01 px. Imported late: it is slow.
+        from scipy.spatial.transform import Rotation
+
+        return np.asarray(Rotation.from_matrix(self.R).as_rotvec())
 
     def replace(self, **changes: Any) -> Camera:
         """A copy with some fields changed."""

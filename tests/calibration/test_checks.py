@@ -15,7 +15,7 @@ from core.geometry.capture_volume import capture_volume, seen_by, viewed_point
 from core.synthetic.people import walkers
 from core.synthetic.rigs import camera, ring_rig
 from core.types import COCO17, PANOPTIC15, CameraRig, Pose3DSequence
-from core.types.axes import turn_to_z_up
+from core.types.axes import rotation_to_z_up
 from core.types.skeleton import convert
 
 
@@ -34,7 +34,7 @@ def moved(
 def said(rig: CameraRig, check: str, **options: str) -> list[tuple[str, str, str]]:
     found = check_rig(rig, **options)  # type: ignore[arg-type]
     json.dumps(found.to_mapping(), allow_nan=False)
-    return [(f.level, f.sentence, f.remedy) for f in found.findings if f.check == check]
+    return [(f.level, f.message, f.remedy) for f in found.findings if f.check == check]
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8])
@@ -56,17 +56,17 @@ def test_overlap_is_the_share_of_ones_own_view() -> None:
 @pytest.mark.parametrize("up", ["x", "-x", "y", "-y", "-z"])
 def test_wrong_up_axis_is_named(up: str) -> None:
     """A file whose axis `up` is up, imported as if z were."""
-    file = moved(ring_rig(4), turn_to_z_up(up).T)  # type: ignore[arg-type]
+    file = moved(ring_rig(4), rotation_to_z_up(up).T)  # type: ignore[arg-type]
     ((level, sentence, remedy),) = said(file, "up")
     assert level == "error"
     assert f"{up} points up instead of z" in sentence
     assert f"with {up} as the axis" in remedy
-    again = moved(file, turn_to_z_up(up))  # type: ignore[arg-type]
+    again = moved(file, rotation_to_z_up(up))  # type: ignore[arg-type]
     assert check_rig(again).level == "ok"
 
 
 def test_remedy_names_the_axis_of_the_file_even_after_a_wrong_choice() -> None:
-    imported = moved(ring_rig(4), turn_to_z_up("y"))  # the file had z up, y was chosen
+    imported = moved(ring_rig(4), rotation_to_z_up("y"))  # the file had z up, y was chosen
     ((level, _, remedy),) = said(imported, "up", up="y")
     assert level == "error"
     assert "with z as the axis" in remedy
@@ -119,7 +119,7 @@ def test_camera_without_common_ground_is_named() -> None:
 def test_doubled_pose_and_missing_pose_are_named() -> None:
     rig = ring_rig(3)
     doubled = CameraRig(cameras=(*rig, rig[0].replace(name="copy")))
-    assert any("same place" in f.sentence for f in check_rig(doubled).problems)
+    assert any("same place" in f.message for f in check_rig(doubled).problems)
     half = CameraRig(cameras=(*rig, rig[0].replace(name="bare", R=None, t_mm=None)))
     found = check_rig(half)
     assert any(f.camera == "bare" and f.level == "error" for f in found.problems)
@@ -139,7 +139,7 @@ def test_fold_inside_the_image_is_found_where_the_polynomial_turns() -> None:
     corner = np.hypot((c.size_px[0] - 1) / 2, (c.size_px[1] - 1) / 2)
     expected = c.K[0, 0] * r * (1 + k1 * r * r) / corner
     assert abs(fold_share(c) - expected) < 0.015
-    assert f"{fold_share(c):.0%}" in found[0].sentence
+    assert f"{fold_share(c):.0%}" in found[0].message
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_strange_lenses_are_named(change: list[list[float]], says: str) -> None:
     rig = ring_rig(3)
     strange = rig[1].replace(K=rig[1].K + np.array(change))
     found = check_rig(CameraRig(cameras=(rig[0], strange, rig[2]))).problems
-    assert any(says in f.sentence and f.camera == strange.name for f in found)
+    assert any(says in f.message and f.camera == strange.name for f in found)
 
 
 def test_camera_hanging_upside_down_is_named() -> None:
@@ -253,8 +253,8 @@ def test_people_who_stand_on_the_floor_are_fine(sequence: Pose3DSequence) -> Non
         ({"scale": 1000.0}, "stature", "error", "length unit"),
         ({"rise_mm": -590.0}, "feet", "warning", "under the floor"),
         ({"rise_mm": 900.0}, "feet", "warning", "above the floor"),
-        ({"turn": turn_to_z_up("y").T}, "upright", "error", "along y instead of z"),
-        ({"turn": turn_to_z_up("-z")}, "upright", "error", "along -z instead of z"),
+        ({"turn": rotation_to_z_up("y").T}, "upright", "error", "along y instead of z"),
+        ({"turn": rotation_to_z_up("-z")}, "upright", "error", "along -z instead of z"),
     ],
 )
 def test_people_show_wrong_units_floors_and_axes(
@@ -263,7 +263,7 @@ def test_people_show_wrong_units_floors_and_axes(
     findings = check_people(ring_rig(4), changed(sequence, **change))
     (found,) = [f for f in findings if f.check == check]
     assert found.level == level
-    assert says in f"{found.sentence} {found.remedy}"
+    assert says in f"{found.message} {found.remedy}"
 
 
 def test_stature_follows_scale_and_bears_missing_joints(sequence: Pose3DSequence) -> None:

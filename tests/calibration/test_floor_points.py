@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from core.calibration.floor_points import frame_from_floor, locate
-from core.calibration.world import Similarity, from_points
+from core.calibration.floor_points import locate_point, world_from_floor
+from core.calibration.world import Similarity, world_from_points
 from core.errors import CoreError
 from core.geometry import epipolar_line_px, inside, project
 from core.geometry.so3 import exp
@@ -39,12 +39,12 @@ def on_floor(*xy_mm: float) -> F64:
 
 
 def found(rig: CameraRig, *places: F64) -> F64:
-    return np.stack([locate(rig, clicks(rig, place, "cam01", "cam03", "cam02")).xyz_mm for place in places])
+    return np.stack([locate_point(rig, clicks(rig, place, "cam01", "cam03", "cam02")).xyz_mm for place in places])
 
 
 def test_clicks_give_the_point_through_bent_lenses(rig: CameraRig) -> None:
     place = on_floor(700, -300)
-    point = locate(rig, clicks(rig, place, "cam01", "cam02"))
+    point = locate_point(rig, clicks(rig, place, "cam01", "cam02"))
     np.testing.assert_allclose(point.xyz_mm, place, atol=1e-5)
     assert set(point.error_px) == {"cam01", "cam02"}
     assert point.worst_px < 1e-6
@@ -55,28 +55,28 @@ def test_clicks_give_the_point_through_bent_lenses(rig: CameraRig) -> None:
 def test_a_slip_of_the_mouse_shows_as_error_and_a_wrong_point_is_refused(rig: CameraRig) -> None:
     place = on_floor(700, -300)
     seen = clicks(rig, place, "cam01", "cam02", "cam03")
-    slipped = locate(rig, seen | {"cam02": seen["cam02"] + [0, 4]})
+    slipped = locate_point(rig, seen | {"cam02": seen["cam02"] + [0, 4]})
     assert 0.5 < slipped.worst_px < 4.5
     assert np.linalg.norm(slipped.xyz_mm - place) < 40
     with pytest.raises(CoreError, match="not of one point"):
-        locate(rig, seen | {"cam02": project(rig["cam02"], on_floor(-600, 500))})
+        locate_point(rig, seen | {"cam02": project(rig["cam02"], on_floor(-600, 500))})
 
 
 def test_what_cannot_be_located_is_said(rig: CameraRig) -> None:
     place = on_floor(0, 0)
     with pytest.raises(CoreError, match="one view only"):
-        locate(rig, clicks(rig, place, "cam02"))
+        locate_point(rig, clicks(rig, place, "cam02"))
     twin = rig["cam01"].replace(name="twin", t_mm=rig["cam01"].pose[1] + [30.0, 0, 0])
     beside = dataclasses.replace(rig, cameras=(*rig.cameras, twin))
     with pytest.raises(CoreError, match="same side"):
-        locate(beside, clicks(beside, place, "cam01", "twin"))
-    assert locate(beside, clicks(beside, place, "cam01", "twin", "cam02")).worst_px < 1e-6
+        locate_point(beside, clicks(beside, place, "cam01", "twin"))
+    assert locate_point(beside, clicks(beside, place, "cam01", "twin", "cam02")).worst_px < 1e-6
 
 
 def test_three_clicked_points_give_the_frame_of_the_command_line(rig: CameraRig) -> None:
     places = on_floor(-500, 200), on_floor(900, 200), on_floor(-300, 1100)
-    change = frame_from_floor(found(rig, *places), rig)
-    same = from_points(*places, rig)
+    change = world_from_floor(found(rig, *places), rig)
+    same = world_from_points(*places, rig)
     np.testing.assert_allclose(change.R, same.R, atol=1e-8)
     new = change.points(np.stack(places))
     np.testing.assert_allclose(new, [[0, 0, 0], [1400, 0, 0], [200, 900, 0]], atol=1e-4)
@@ -88,15 +88,15 @@ def test_three_clicked_points_give_the_frame_of_the_command_line(rig: CameraRig)
 def test_points_that_make_no_frame_are_refused(rig: CameraRig) -> None:
     line = found(rig, on_floor(0, 0), on_floor(500, 0), on_floor(1000, 60))
     with pytest.raises(CoreError, match="one line"):
-        frame_from_floor(line, rig)
+        world_from_floor(line, rig)
     close = found(rig, on_floor(0, 0), on_floor(60, 0), on_floor(0, 800))
     with pytest.raises(CoreError, match="10 cm"):
-        frame_from_floor(close, rig)
+        world_from_floor(close, rig)
     right = found(rig, on_floor(0, 0), on_floor(800, 0), on_floor(0, -800))
     with pytest.raises(CoreError, match="to the right"):
-        frame_from_floor(right, rig)
+        world_from_floor(right, rig)
     with pytest.raises(CoreError, match="2 points"):
-        frame_from_floor(right[:2], rig)
+        world_from_floor(right[:2], rig)
 
 
 def test_the_line_of_a_click_runs_through_the_point_and_bends(rig: CameraRig) -> None:

@@ -107,7 +107,7 @@ def test_copies_are_picked_and_joined(fit: tuple[Solution, Images]) -> None:
     ],
 )
 def test_the_weakest_tie_between_groups_is_told(ties: list[list[int]], sentence: str) -> None:
-    found = [f.sentence for f in _connection(np.array(ties, float), ["a", "b", "c", "d"])]
+    found = [f.message for f in _connection(np.array(ties, float), ["a", "b", "c", "d"])]
     assert found == ([sentence] if sentence else [])
 
 

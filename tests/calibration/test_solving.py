@@ -102,8 +102,8 @@ def test_errors_are_as_large_as_their_standard_errors_say(rig: CameraRig, solved
 
 def test_a_good_rig_is_called_good(solved: BoardCalibration, seen: BoardObservations) -> None:
     findings = assess_board(measure(solved), solved.rig, seen, calibration=solved)
-    assert worst(findings) == "ok", [f.sentence for f in findings if f.level != "ok"]
-    assert any(f.check == "time_offset" and "+" in f.sentence for f in findings)
+    assert worst(findings) == "ok", [f.message for f in findings if f.level != "ok"]
+    assert any(f.check == "time_offset" and "+" in f.message for f in findings)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_exchanged_cameras_are_named(solved: BoardCalibration, seen: BoardObserv
     names[0], names[2] = names[2], names[0]
     exchanged = dataclasses.replace(seen, cameras=tuple(names))
     findings = assess_board(measure_rig(solved.rig, exchanged), solved.rig, exchanged)
-    assert any(f.check == "names" and names[0] in f.sentence and names[2] in f.sentence for f in findings)
+    assert any(f.check == "names" and names[0] in f.message and names[2] in f.message for f in findings)
 
 
 def test_a_wrong_size_is_seen_where_anything_can_tell(solved: BoardCalibration, seen: BoardObservations) -> None:

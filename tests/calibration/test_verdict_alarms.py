@@ -11,7 +11,7 @@ from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.metrics import measure
 from core.calibration.board.report import assess_board
 from core.calibration.checks import check_rig
-from core.calibration.world import guessed
+from core.calibration.world import guess_world
 from core.progress import NullReporter
 from core.synthetic.board_scene import board_scene, closeups
 from core.synthetic.rigs import random_rig
@@ -27,6 +27,6 @@ def test_a_good_random_rig_is_called_good(seed: int) -> None:
     )
     way = found.solution.way
     places = (board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
-    upright = guessed(found.rig, places)[0].rig(found.rig)
+    upright = guess_world(found.rig, places)[0].rig(found.rig)
     findings = [*assess_board(measure(found), found.rig, seen, calibration=found), *check_rig(upright).findings]
-    assert [f.sentence for f in findings if f.level != "ok"] == []
+    assert [f.message for f in findings if f.level != "ok"] == []

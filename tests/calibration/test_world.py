@@ -14,15 +14,15 @@ from core.calibration.board.intrinsics import Coverage
 from core.calibration.board.static_board import static_board_pose
 from core.calibration.world import (
     Similarity,
-    from_floor_points,
-    from_points,
-    from_pose,
-    guessed,
-    nearest,
-    rescaled,
-    shifted,
-    turned,
-    upside_down,
+    align_rig,
+    guess_world,
+    move_origin,
+    rotate_quarters,
+    scale_to_distance,
+    turn_upside_down,
+    world_from_board_pose,
+    world_from_floor_points,
+    world_from_points,
 )
 from core.errors import CoreError
 from core.geometry import ideal_points, project, project_rig, triangulate
@@ -38,7 +38,14 @@ SKEW = Similarity(R=exp(np.array([0.4, -1.1, 0.7])), origin_mm=np.array([300.0, 
 
 @pytest.mark.parametrize(
     "change",
-    [SKEW, turned("x", 1), turned("y", 3), upside_down(), shifted(np.array([1.0, 2, 3])), Similarity(scale=1.7)],
+    [
+        SKEW,
+        rotate_quarters("x", 1),
+        rotate_quarters("y", 3),
+        turn_upside_down(),
+        move_origin(np.array([1.0, 2, 3])),
+        Similarity(scale=1.7),
+    ],
 )
 def test_images_do_not_change_with_the_frame(change: Similarity) -> None:
     moved = change.rig(RIG)
@@ -48,19 +55,19 @@ def test_images_do_not_change_with_the_frame(change: Similarity) -> None:
 def test_quarter_turns_are_exact_and_four_are_none() -> None:
     rig = RIG
     for _ in range(4):
-        rig = turned("z", 1).rig(rig)
+        rig = rotate_quarters("z", 1).rig(rig)
     assert rig["cam01"].pose[0] == pytest.approx(RIG["cam01"].pose[0], abs=1e-12)
-    assert turned("z", 1).points(np.array([1.0, 0, 0])) == pytest.approx([0, 1, 0])
+    assert rotate_quarters("z", 1).points(np.array([1.0, 0, 0])) == pytest.approx([0, 1, 0])
 
 
 def test_floor_from_three_points() -> None:
     floor = SKEW.points(np.array([[100.0, 200, 0], [900, 200, 0], [0, 3000, 0]]))
-    found = from_points(*floor, SKEW.rig(RIG)).rig(SKEW.rig(RIG))
-    expected = shifted(np.array([100.0, 200, 0])).rig(RIG)
+    found = world_from_points(*floor, SKEW.rig(RIG)).rig(SKEW.rig(RIG))
+    expected = move_origin(np.array([100.0, 200, 0])).rig(RIG)
     for camera in found:
         assert camera.centre_mm == pytest.approx(expected[camera.name].centre_mm, abs=1e-6)
     with pytest.raises(CoreError, match="on one line"):
-        from_points(floor[0], floor[1], floor[0] + 2 * (floor[1] - floor[0]), RIG)
+        world_from_points(floor[0], floor[1], floor[0] + 2 * (floor[1] - floor[0]), RIG)
 
 
 def test_floor_from_feet_stands_outliers() -> None:
@@ -68,28 +75,28 @@ def test_floor_from_feet_stands_outliers() -> None:
     feet = np.concatenate([rng.uniform(-1500, 1500, (300, 2)), rng.normal(0, 6, (300, 1))], 1)
     feet[:60, 2] += rng.uniform(50, 600, 60)  # feet in the air
     tilt = Similarity(R=exp(np.array([0.05, -0.08, 0.0])), origin_mm=np.array([0, 0, 140.0]))
-    change = from_floor_points(tilt.points(feet), tilt.rig(RIG))
+    change = world_from_floor_points(tilt.points(feet), tilt.rig(RIG))
     heights = change.points(tilt.points(feet))[60:, 2]
     assert np.abs(heights).mean() < 8
     assert all(c.centre_mm[2] > 1000 for c in change.rig(tilt.rig(RIG)))
     with pytest.raises(CoreError, match="one line"):
-        from_floor_points(np.stack([np.arange(50.0) * 40, np.zeros(50), np.zeros(50)], 1), RIG)
+        world_from_floor_points(np.stack([np.arange(50.0) * 40, np.zeros(50), np.zeros(50)], 1), RIG)
     with pytest.raises(CoreError, match="too few"):
-        from_floor_points(feet[:5], RIG)
+        world_from_floor_points(feet[:5], RIG)
 
 
 def test_scale_from_a_measured_distance() -> None:
-    change = rescaled(RIG, "cam01", "cam02", 3210.0)
+    change = scale_to_distance(RIG, "cam01", "cam02", 3210.0)
     moved = change.rig(RIG)
     assert np.linalg.norm(moved["cam01"].centre_mm - moved["cam02"].centre_mm) == pytest.approx(3210)
     for wrong in (("cam01", "cam01", 100.0), ("cam01", "cam02", -5.0), ("cam01", "cam02", float("nan"))):
         with pytest.raises(CoreError):
-            rescaled(RIG, *wrong)
+            scale_to_distance(RIG, *wrong)
 
 
 def test_a_guessed_frame_has_the_cameras_upright_over_the_board() -> None:
     board = POINTS + (0, 0, 400)
-    found, sentence = guessed(SKEW.rig(RIG), SKEW.points(board))
+    found, sentence = guess_world(SKEW.rig(RIG), SKEW.points(board))
     rig = found.rig(SKEW.rig(RIG))
     assert "guess" in sentence
     assert all(c.centre_mm[2] > 500 for c in rig)
@@ -99,7 +106,7 @@ def test_a_guessed_frame_has_the_cameras_upright_over_the_board() -> None:
 
 
 def test_a_rig_is_laid_onto_the_former_one() -> None:
-    change = nearest(SKEW.rig(RIG), RIG)
+    change = align_rig(SKEW.rig(RIG), RIG)
     for camera in change.rig(SKEW.rig(RIG)):
         assert camera.centre_mm == pytest.approx(RIG[camera.name].centre_mm, abs=1e-6)
 
@@ -120,7 +127,7 @@ def test_the_floor_from_a_board_that_lies_there() -> None:
     R, t = static_board_pose(RIG, seen)
     assert t == pytest.approx(at, abs=2)
     assert pytest.approx(lies, abs=2e-3) == R
-    rig = from_pose(R, t, RIG).rig(RIG)
+    rig = world_from_board_pose(R, t, RIG).rig(RIG)
     assert all(abs(c.centre_mm[2] - RIG[c.name].centre_mm[2]) < 8 for c in rig)
     moving = dataclasses.replace(seen, xy_px=seen.xy_px + 60 * seen.frame[:, None])
     with pytest.raises(CoreError, match="moves"):

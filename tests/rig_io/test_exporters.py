@@ -16,7 +16,7 @@ import foreign
 
 from core.errors import CoreError
 from core.geometry import project, undistort
-from core.rig_io.exporters import EXPORTERS, cards, write_rig
+from core.rig_io.exporters import EXPORTERS, write_rig
 from core.rig_io.importers import IMPORTERS, read_rig
 from core.synthetic.rigs import PORTRAIT, camera
 from core.types import CameraRig
@@ -95,9 +95,13 @@ def _somewhere(c: Camera) -> Camera:
 def test_every_importer_has_an_exporter_and_every_format_a_card() -> None:
     assert set(HOLDS) == set(EXPORTERS)
     assert {IMPORTER_OF.get(name, name) for name in EXPORTERS} == set(IMPORTERS)
-    assert [card.name for card in cards()] == list(EXPORTERS)
-    assert len({card.title for card in cards()}) == len({card.default_name for card in cards()}) == len(EXPORTERS)
-    for card in cards():
+    assert [card.name for card in EXPORTERS.entries()] == list(EXPORTERS)
+    assert (
+        len({card.title for card in EXPORTERS.entries()})
+        == len({card.default_name for card in EXPORTERS.entries()})
+        == len(EXPORTERS)
+    )
+    for card in EXPORTERS.entries():
         assert card.summary.endswith(".")
         assert card.folder == (card.file_filter == "")
         assert card.default_name.endswith(card.suffixes or card.name)

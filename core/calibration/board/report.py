@@ -19,7 +19,7 @@ from core.calibration.board.cross_validation import predict
 from core.calibration.board.extrinsics import board_poses
 from core.calibration.board.initialization import initial_trajectory, period_of
 from core.calibration.board.metrics import Quality, cameras_of, way_of_board
-from core.calibration.checks import Finding, Level
+from core.calibration.checks import Finding, FindingLevel
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
 
@@ -79,7 +79,7 @@ def assess_board(
     return findings
 
 
-def _level(value: float, limits: tuple[float, float]) -> Level:
+def _level(value: float, limits: tuple[float, float]) -> FindingLevel:
     return "ok" if value <= limits[0] else "warning" if value <= limits[1] else "error"
 
 
@@ -107,7 +107,7 @@ def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iter
         yield Finding(
             check="left out",
             level=level,
-            sentence=f"{name}: the other cameras predict the board to {quality.loco_px[v]:.1f} px"
+            message=f"{name}: the other cameras predict the board to {quality.loco_px[v]:.1f} px"
             f" ({quality.loco_mm[v]:.1f} mm); corner noise alone would be {quality.expected_px[v]:.1f} px.",
             remedy="It moved, is late, or its lens is wrong: show it the board again, slowly, at all distances.",
             camera=name,
@@ -118,7 +118,7 @@ def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iter
         yield Finding(
             check="left out",
             level="ok",
-            sentence=f"The other cameras predict the board in {who} to {_range(px, 1)} px ({_range(mm, 1)} mm);"
+            message=f"The other cameras predict the board in {who} to {_range(px, 1)} px ({_range(mm, 1)} mm);"
             f" corner noise alone would be {_range(noise_px, 1)} px.",
         )
     if len(bad) >= 2:
@@ -145,7 +145,7 @@ def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: lis
             yield Finding(
                 check="names",
                 level="error",
-                sentence=f"{seen.cameras[a]} and {seen.cameras[b]} are exchanged: with their images the other way"
+                message=f"{seen.cameras[a]} and {seen.cameras[b]} are exchanged: with their images the other way"
                 f" round the board is predicted to {other:.1f} px instead of {quality.overall_px:.0f}.",
                 remedy="Exchange the two cameras' folders or names.",
             )
@@ -172,7 +172,7 @@ def _reprojection(quality: Quality, seen: BoardObservations) -> Iterator[Finding
             yield Finding(
                 check="reprojection",
                 level=level,
-                sentence=f"{name}: the board is reprojected to {value:.1f} px only.",
+                message=f"{name}: the board is reprojected to {value:.1f} px only.",
                 remedy="Move the board more slowly, in better light, and check that it is flat.",
                 camera=name,
             )
@@ -186,7 +186,7 @@ def _lengths(quality: Quality, seen: BoardObservations) -> Iterator[Finding]:
     yield Finding(
         check="length",
         level=level,
-        sentence=f"Squares of {given:g} mm are triangulated to {found:.2f} mm"
+        message=f"Squares of {given:g} mm are triangulated to {found:.2f} mm"
         f" (half of them within {np.median(np.abs(quality.length_mm - found)):.2f} mm).",
         remedy=""
         if level == "ok"
@@ -199,7 +199,7 @@ def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
         yield Finding(
             check="board",
             level="warning",
-            sentence="Half a turn leaves this chessboard as it is, so that cameras may take its ends for each other.",
+            message="Half a turn leaves this chessboard as it is, so that cameras may take its ends for each other.",
             remedy="Use a board with an even number of squares one way and an odd one the other, or a ChArUco board.",
         )
     given = seen.board.marker_mm
@@ -207,7 +207,7 @@ def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
         yield Finding(
             check="board",
             level="error",
-            sentence=f"With squares of {seen.board.square_mm:g} mm the markers measure {marker_mm:.1f} mm,"
+            message=f"With squares of {seen.board.square_mm:g} mm the markers measure {marker_mm:.1f} mm,"
             f" not {given:g} mm: one of the two is wrong, and with it every length.",
             remedy="Measure a square and a marker on the print, and calibrate again.",
         )
@@ -229,7 +229,7 @@ def _outliers(calibration: BoardCalibration) -> Iterator[Finding]:
     yield Finding(
         check="outliers",
         level="ok" if share < _MANY else "warning",
-        sentence=f"{odd.sum()} of {seen.sum()} points fit badly and count for little: {', '.join(by_camera)}.",
+        message=f"{odd.sum()} of {seen.sum()} points fit badly and count for little: {', '.join(by_camera)}.",
         remedy="" if share < _MANY else "Look at the frames of the largest errors: blur, reflections, a bent board.",
     )
 
@@ -242,7 +242,7 @@ def _distance(rig: CameraRig, distance_mm: float, between: tuple[str, ...]) -> I
     yield Finding(
         check="scale",
         level=level,
-        sentence=f"{between[0]} and {between[1]} are {found:.0f} mm apart, {distance_mm:.0f} mm by measurement.",
+        message=f"{between[0]} and {between[1]} are {found:.0f} mm apart, {distance_mm:.0f} mm by measurement.",
         remedy="" if level == "ok" else "The size given for the squares is wrong: measure them, or re-scale the rig.",
     )
 
@@ -267,7 +267,7 @@ def _before(rig: CameraRig, before: CameraRig | None) -> Iterator[Finding]:
         yield Finding(
             check="scale",
             level="error",
-            sentence=f"The cameras stand as before, but all distances are {middle:.3f} times those of the former rig.",
+            message=f"The cameras stand as before, but all distances are {middle:.3f} times those of the former rig.",
             remedy="The size of the squares was wrong, now or then: measure them on the print.",
         )
 
@@ -283,7 +283,7 @@ def _lenses(rig: CameraRig, known: Mapping[str, Camera]) -> Iterator[Finding]:
             yield Finding(
                 check="lens",
                 level=level,
-                sentence=f"{camera.name}: its focal length came out {ratio - 1:+.1%} from what it was.",
+                message=f"{camera.name}: its focal length came out {ratio - 1:+.1%} from what it was.",
                 remedy="It was zoomed or exchanged with another camera: check which images are its own.",
                 camera=camera.name,
             )
@@ -294,7 +294,7 @@ def _missing(calibration: BoardCalibration) -> Iterator[Finding]:
         yield Finding(
             check="calibrated",
             level="error",
-            sentence=f"{name} is not calibrated. {reason}",
+            message=f"{name} is not calibrated. {reason}",
             remedy=f"Show the board to {name} and to a neighbouring camera together, in at least {_SHARED} frames.",
             camera=name,
         )
@@ -320,7 +320,7 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
             yield Finding(
                 check="certainty",
                 level=level,
-                sentence=f"{name}: its focal length is known to {focal:.2%} and its place to {place:.0f} mm.",
+                message=f"{name}: its focal length is known to {focal:.2%} and its place to {place:.0f} mm.",
                 remedy="Show the board to it closer, slanted, and in all parts of the image, together with others.",
                 camera=name,
             )
@@ -347,7 +347,7 @@ def _connection(strength: F64, names: list[str]) -> Iterator[Finding]:
         yield Finding(
             check="connection",
             level="warning",
-            sentence=f"{hanging} {hang} on the others by {ties[weakest]} frames.",
+            message=f"{hanging} {hang} on the others by {ties[weakest]} frames.",
             remedy="Show the board to one of them and one of the others together for longer, and move it unevenly.",
             camera=names[groups[weakest][0]],
         )
@@ -372,14 +372,14 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
         yield Finding(
             check="coverage",
             level="warning",
-            sentence=f"The board was in little of some images: {', '.join(little)}.",
+            message=f"The board was in little of some images: {', '.join(little)}.",
             remedy="Show the board to these cameras in the corners of the image too.",
         )
     if flat:
         yield Finding(
             check="coverage",
             level="warning",
-            sentence=f"The board was always held alike; its slants differ by these degrees: {', '.join(flat)}.",
+            message=f"The board was always held alike; its slants differ by these degrees: {', '.join(flat)}.",
             remedy="Tilt the board in front of these cameras.",
         )
 
@@ -392,10 +392,10 @@ def _time_offset(calibration: BoardCalibration) -> Iterator[Finding]:
     late = {v: calibration.rig[calibration.seen.cameras[v]].time_offset_s for v in posed}
     listed = ", ".join(f"{calibration.seen.cameras[v]} {late[v] * 1000:+.0f}" for v in posed)
     worst = max(float(sd[v]) for v in posed)
-    level: Level = "ok" if worst <= _TIME_OFFSET_SD_S else "warning"
+    level: FindingLevel = "ok" if worst <= _TIME_OFFSET_SD_S else "warning"
     yield Finding(
         check="time_offset",
         level=level,
-        sentence=f"The cameras are not in step; time offsets in ms, to {worst * 1000:.1f} ms: {listed}. They are used.",
+        message=f"The cameras are not in step; time offsets in ms, to {worst * 1000:.1f} ms: {listed}. They are used.",
         remedy="" if level == "ok" else "Move the board briskly, from side to side, for some seconds in all views.",
     )

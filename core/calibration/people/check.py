@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.calibration.checks import Finding, Level
+from core.calibration.checks import Finding, FindingLevel
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
@@ -56,11 +56,11 @@ def _findings(cameras: int, points: F64) -> Iterator[Finding]:
     low, high = statures.min() / 1000, statures.max() / 1000
     said = f"{low:.2f} m" if high - low < 0.01 else f"{low:.2f} to {high:.2f} m"
     outside = (statures < _STATURE_MM[0]) | (statures > _STATURE_MM[1])
-    level: Level = "error" if outside.mean() > 0.5 else "warning" if outside.any() else "ok"
+    level: FindingLevel = "error" if outside.mean() > 0.5 else "warning" if outside.any() else "ok"
     yield Finding(
         check="stature",
         level=level,
-        sentence=f"People are {said} tall by the lengths of their limbs.",
+        message=f"People are {said} tall by the lengths of their limbs.",
         remedy="" if level == "ok" else "Check the length unit of the calibration; children are smaller.",
     )
     upright = np.median(spine / np.linalg.norm(spine, axis=-1, keepdims=True), axis=0)
@@ -70,7 +70,7 @@ def _findings(cameras: int, points: F64) -> Iterator[Finding]:
         yield Finding(
             check="upright",
             level="error" if abs(upright[axis]) > 0.8 else "warning",
-            sentence=f"People's spines point along {name} instead of z.",
+            message=f"People's spines point along {name} instead of z.",
             remedy=f"Import the calibration again with {name} as the axis that points up.",
         )
         return
@@ -83,12 +83,12 @@ def _findings(cameras: int, points: F64) -> Iterator[Finding]:
 
 def _feet(ankle_mm: float, cameras: int) -> Finding:
     if _ANKLE_MM[0] <= ankle_mm <= _ANKLE_MM[1]:
-        return Finding(check="feet", level="ok", sentence=f"Feet are on the floor: ankles {ankle_mm:.0f} mm above it.")
+        return Finding(check="feet", level="ok", message=f"Feet are on the floor: ankles {ankle_mm:.0f} mm above it.")
     where = "under" if ankle_mm < 0 else "above"
     return Finding(
         check="feet",
         level="error" if abs(ankle_mm) > 1000 else "warning",
-        sentence=f"People's ankles are {abs(ankle_mm) / 1000:.2f} m {where} the floor of the {cameras}-camera rig.",
+        message=f"People's ankles are {abs(ankle_mm) / 1000:.2f} m {where} the floor of the {cameras}-camera rig.",
         remedy="The calibration's origin is not on the floor: set it there in the program that calibrated.",
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.checks import Finding, Level
+from core.calibration.checks import Finding, FindingLevel
 from core.types.camera import CameraRig
 
 _AREA_M2 = (0.3, 2.0)
@@ -63,7 +63,7 @@ def _cameras(m: Measured) -> Iterator[Finding]:
         yield Finding(
             check="calibrated",
             level="error",
-            sentence=f"{name} could not be placed. {reason}",
+            message=f"{name} could not be placed. {reason}",
             remedy="Let people walk where this camera and at least two others see them.",
             camera=name,
         )
@@ -71,25 +71,25 @@ def _cameras(m: Measured) -> Iterator[Finding]:
         yield Finding(
             check="scale",
             level="ok",
-            sentence=m.scale,
+            message=m.scale,
             remedy="Give people's stature, or a measured distance of two cameras." if "assumed" in m.scale else "",
         )
 
 
 def _people(m: Measured) -> Iterator[Finding]:
     if np.isfinite(m.area_m2):
-        area: Level = "error" if m.area_m2 < _AREA_M2[0] else "warning" if m.area_m2 < _AREA_M2[1] else "ok"
+        area: FindingLevel = "error" if m.area_m2 < _AREA_M2[0] else "warning" if m.area_m2 < _AREA_M2[1] else "ok"
         yield Finding(
             check="area",
             level=area,
-            sentence=f"People walked over {m.area_m2:.1f} square metres.",
+            message=f"People walked over {m.area_m2:.1f} square metres.",
             remedy="" if area == "ok" else "Let somebody walk all over the floor that the cameras see.",
         )
-    count: Level = "error" if m.frames < _FRAMES[0] else "warning" if m.frames < _FRAMES[1] else "ok"
+    count: FindingLevel = "error" if m.frames < _FRAMES[0] else "warning" if m.frames < _FRAMES[1] else "ok"
     yield Finding(
         check="frames",
         level=count,
-        sentence=f"Cameras agree on people in {m.frames} frames.",
+        message=f"Cameras agree on people in {m.frames} frames.",
         remedy="" if count == "ok" else "Use a take of half a minute or more.",
     )
     if not m.scale:
@@ -98,14 +98,14 @@ def _people(m: Measured) -> Iterator[Finding]:
         yield Finding(
             check="floor",
             level="warning",
-            sentence="The floor's tilt could not be measured: up is where people's heads are.",
+            message="The floor's tilt could not be measured: up is where people's heads are.",
             remedy="Let people walk over more of the floor, or set the floor from three points.",
         )
     elif m.tilt_deg > _TILT_DEG:
         yield Finding(
             check="floor",
             level="warning",
-            sentence=f"Bodies lean by {m.tilt_deg:.0f} degrees against the floor under their feet.",
+            message=f"Bodies lean by {m.tilt_deg:.0f} degrees against the floor under their feet.",
             remedy="Use a take in which people stand and walk, or set the floor from three points.",
         )
 
@@ -116,7 +116,7 @@ def _fit(m: Measured) -> Iterator[Finding]:
     yield Finding(
         check="joints",
         level="warning" if noisy else "ok",
-        sentence=f"Joints fit to {m.noise_px:.1f} px.",
+        message=f"Joints fit to {m.noise_px:.1f} px.",
         remedy="Use another 2D estimator, or larger people in the images; check the lenses." if noisy else "",
     )
     for name, share in m.inlier_share.items():
@@ -124,7 +124,7 @@ def _fit(m: Measured) -> Iterator[Finding]:
             yield Finding(
                 check="joints",
                 level="warning",
-                sentence=f"{name}: {1 - share:.0%} of its joints fit badly.",
+                message=f"{name}: {1 - share:.0%} of its joints fit badly.",
                 remedy="Check its lens, and whether it stood still during the take.",
                 camera=name,
             )
@@ -140,7 +140,7 @@ def _errors(m: Measured) -> Iterator[Finding]:
         yield Finding(
             check="error",
             level="warning",
-            sentence=f"{name} is certain to {m.rotation_sd_deg[name]:.2f} degrees and "
+            message=f"{name} is certain to {m.rotation_sd_deg[name]:.2f} degrees and "
             f"{m.position_sd_mm[name]:.0f} mm only.",
             remedy="Use a longer take in which people come near this camera and cross its whole image.",
             camera=name,
@@ -149,7 +149,7 @@ def _errors(m: Measured) -> Iterator[Finding]:
         yield Finding(
             check="error",
             level="ok",
-            sentence=f"Cameras are certain to {max(m.rotation_sd_deg.values()):.2f} degrees and "
+            message=f"Cameras are certain to {max(m.rotation_sd_deg.values()):.2f} degrees and "
             f"{max(m.position_sd_mm.values()):.0f} mm.",
         )
 
@@ -163,7 +163,7 @@ def _time_offsets(m: Measured) -> Iterator[Finding]:
             yield Finding(
                 check="time_offset",
                 level="warning",
-                sentence=f"{name}: its time offset is certain to {1e3 * sd:.0f} ms only.",
+                message=f"{name}: its time offset is certain to {1e3 * sd:.0f} ms only.",
                 remedy="Let people move faster in view of this camera.",
                 camera=name,
             )
@@ -171,7 +171,7 @@ def _time_offsets(m: Measured) -> Iterator[Finding]:
             yield Finding(
                 check="time_offset",
                 level="ok",
-                sentence=f"{name} is {abs(1e3 * late):.0f} ms {'late' if late > 0 else 'early'} "
+                message=f"{name} is {abs(1e3 * late):.0f} ms {'late' if late > 0 else 'early'} "
                 f"(error {1e3 * sd:.1f} ms).",
                 camera=name,
             )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.people.check import stature_mm
-from core.calibration.world import Similarity, from_floor_points
+from core.calibration.world import Similarity, world_from_floor_points
 from core.errors import CoreError
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
@@ -68,7 +68,7 @@ def world_of(rig: CameraRig, xyz_mm: F64, who: I64, skeleton: Skeleton) -> Floor
     feet = _feet(body, up)
     floor, tilt = None, float("nan")
     try:
-        floor = from_floor_points(feet, rig)
+        floor = world_from_floor_points(feet, rig)
         tilt = float(np.degrees(np.arccos(np.clip(floor.R[2] @ up, -1, 1))))
     except CoreError:
         pass  # too small an area: the bodies say what is up

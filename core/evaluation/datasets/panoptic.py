@@ -28,7 +28,7 @@ from core.evaluation.datasets.dataset import (
 from core.files import read_json
 from core.rig_io.importers import read_rig
 from core.types.arrays import F64
-from core.types.axes import turn_to_z_up
+from core.types.axes import rotation_to_z_up
 from core.types.camera import CameraRig
 from core.types.skeleton import PANOPTIC15
 
@@ -40,7 +40,7 @@ _FPS = 29.97
 _VISIBLE = 0.1  # Joints that are less certain do not count.
 _BODIES = "hdPose3d_stage1_coco19"
 _MM_PER_CM = 10.0
-_TO_WORLD = _MM_PER_CM * turn_to_z_up("-y").T
+_TO_WORLD = _MM_PER_CM * rotation_to_z_up("-y").T
 _Person = tuple[F64, F64]  # (J, 3) mm and (J,) confidence
 
 

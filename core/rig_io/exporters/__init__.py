@@ -11,7 +11,7 @@ from core.registry import Registry
 from core.rig_io.exporters.exporter import Rendered, RigExporter
 from core.types.camera import CameraRig
 
-__all__ = ["EXPORTERS", "Rendered", "RigExporter", "WrittenRig", "cards", "write_rig"]
+__all__ = ["EXPORTERS", "Rendered", "RigExporter", "WrittenRig", "write_rig"]
 
 EXPORTERS: Registry[RigExporter] = Registry(
     "rig format to write",
@@ -42,11 +42,6 @@ class WrittenRig:
 
     files: tuple[Path, ...]
     notes: tuple[str, ...]
-
-
-def cards() -> tuple[RigExporter, ...]:
-    """Every exporter, in the order in which to offer them."""
-    return tuple(EXPORTERS.get(name) for name in EXPORTERS)
 
 
 def write_rig(rig: CameraRig, path: Path | str, format: str) -> WrittenRig:

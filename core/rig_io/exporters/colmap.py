@@ -8,10 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.errors import CoreError
-from core.rig_io.exporters.exporter import ANY_LENS, Rendered, RigExporter, brown, focal_and_centre, lost, posed
+from core.rig_io.exporters.exporter import (
+    ANY_LENS,
+    Rendered,
+    RigExporter,
+    brown,
+    focal_and_centre,
+    lost,
+    posed,
+    quaternion,
+)
 from core.rig_io.importers.colmap import CORNER_TO_CENTRE_PX
 from core.types.camera import Camera, CameraRig
-from core.types.rotations import quaternion
 
 _TITLE = "COLMAP (cameras.txt and images.txt)"
 
@@ -62,9 +70,8 @@ def _lens(number: int, camera: Camera) -> str:
 
 
 def _image(number: int, camera: Camera) -> str:
-    R, t_mm = camera.pose
-    x, y, z, w = quaternion(R)
-    return f"{number} {_words((w, x, y, z, *np.asarray(t_mm) / 1000))} {number} {camera.name}.png"
+    x, y, z, w = quaternion(camera)
+    return f"{number} {_words((w, x, y, z, *np.asarray(camera.pose[1]) / 1000))} {number} {camera.name}.png"
 
 
 def _words(values: Sequence[float]) -> str:

@@ -104,6 +104,14 @@ def focal_and_centre(camera: Camera, title: str) -> tuple[float, float, float, f
     return float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])
 
 
+def quaternion(camera: Camera) -> F64:
+    """Return the unit quaternion (4,) x y z w, w >= 0, of a posed camera's rotation, world to camera."""
+    from scipy.spatial.transform import Rotation
+
+    xyzw = Rotation.from_matrix(camera.pose[0]).as_quat()
+    return np.asarray(xyzw if xyzw[3] >= 0 else -xyzw)
+
+
 def lost(rig: CameraRig, title: str) -> tuple[str, ...]:
     """A note where cameras have time offsets and the format has no place for them."""
     late = [c.name for c in rig if c.time_offset_s]

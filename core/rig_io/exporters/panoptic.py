@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 from core.rig_io.exporters.exporter import Rendered, RigExporter, brown, lost, posed
-from core.types.axes import turn_to_z_up
+from core.types.axes import rotation_to_z_up
 from core.types.camera import CameraRig
 
 _TITLE = "CMU Panoptic Studio (JSON)"
 
 
 def _render(rig: CameraRig) -> Rendered:
-    from_file = turn_to_z_up("-y")
+    from_file = rotation_to_z_up("-y")
     cameras = [
         {
             "name": c.name,

@@ -7,11 +7,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 
 from core.errors import CoreError
-from core.rig_io.exporters.exporter import ANY_LENS, Rendered, RigExporter, focal_and_centre, lost
+from core.rig_io.exporters.exporter import ANY_LENS, Rendered, RigExporter, focal_and_centre, lost, quaternion
 from core.rig_io.vicon_lens import vicon_lens
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
-from core.types.rotations import quaternion
 
 _TITLE = "Vicon (.xcp)"
 _ALLOWED_PX = 0.1
@@ -62,7 +61,7 @@ def _camera(number: int, camera: Camera) -> tuple[ElementTree.Element, float]:
         "WORLD_ERROR": "0",
     }
     if camera.posed:
-        frame["ORIENTATION"] = _words(quaternion(camera.pose[0]))
+        frame["ORIENTATION"] = _words(quaternion(camera))
         frame["POSITION"] = _words(camera.centre_mm)
     ElementTree.SubElement(ElementTree.SubElement(tag, "KeyFrames"), "KeyFrame", frame)
     return tag, error

@@ -15,7 +15,7 @@ from core.files import read_text
 from core.registry import Registry
 from core.rig_io.importers.raw import MM_PER, RawRig, RigImporter, Unit, distances
 from core.types.arrays import F64
-from core.types.axes import Axis, turn_to_z_up
+from core.types.axes import Axis, rotation_to_z_up
 from core.types.camera import Camera, CameraRig
 
 IMPORTERS: Registry[RigImporter] = Registry(
@@ -76,7 +76,7 @@ def read_rig(
         remarks.append(
             f"Lengths were read as {_UNIT_NAMES[unit]}: the cameras are then {apart * MM_PER[unit] / 1000:.2g} m apart."
         )
-    turn = turn_to_z_up(up if up != "auto" else raw.up or "z")
+    turn = rotation_to_z_up(up if up != "auto" else raw.up or "z")
     cameras = tuple(_in_world(camera, MM_PER[unit], turn) for camera in raw.cameras)
     if raw.guessed_sizes:
         known = sizes_px or {}
@@ -148,7 +148,7 @@ def _importer(path: Path, format: str) -> tuple[RigImporter, Path]:
         if known:
             names = ", ".join(p.name for _, p in known[:5])
             raise CoreError(f"The folder {path} has several rig files: {names}.", "Choose one of them.")
-    titles = "; ".join(IMPORTERS.get(name).title for name in IMPORTERS)
+    titles = "; ".join(importer.title for importer in IMPORTERS.entries())
     raise CoreError(f"{path.name} is no rig file that is known here.", f"Known formats: {titles}.")
 
 
@@ -156,7 +156,7 @@ def _recognised(path: Path) -> RigImporter | None:
     if path.suffix.lower() not in _TEXT_SUFFIXES:
         return None
     content = _content(path)
-    return next((i for i in map(IMPORTERS.get, IMPORTERS) if i.recognises(path, content)), None)
+    return next((i for i in IMPORTERS.entries() if i.recognises(path, content)), None)
 
 
 def _content(path: Path) -> str:

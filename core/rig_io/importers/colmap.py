@@ -14,10 +14,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from core.files import read_text
-from core.rig_io.importers.raw import MM_PER, RawRig, RigImporter, Unit, numbers, wrong
+from core.rig_io.importers.raw import MM_PER, RawRig, RigImporter, Unit, numbers, rotation_from_quaternion, wrong
 from core.types.arrays import F64
 from core.types.camera import Camera
-from core.types.rotations import matrix_of_quaternion
 
 # Parameters in COLMAP's order; f stands for both focal lengths.
 MODELS: dict[str, tuple[str, ...]] = {
@@ -106,7 +105,7 @@ def _images(path: Path) -> Iterator[tuple[str, str, F64, F64]]:
         pose = numbers(words[1:8], path, f"image {words[0]}")
         if np.linalg.norm(pose[:4]) < 1e-6:
             raise wrong(path, f"the quaternion of image {words[0]} is zero")
-        R = matrix_of_quaternion(pose[[1, 2, 3, 0]])
+        R = rotation_from_quaternion(pose[[1, 2, 3, 0]])
         yield words[8], words[9].strip(), R, pose[4:]
 
 

@@ -118,6 +118,13 @@ def rotation_matrix(value: Any, path: Path, name: str) -> F64:
     return R
 
 
+def rotation_from_quaternion(xyzw: F64) -> F64:
+    """Return the rotation (3, 3) of a quaternion x y z w of any length but zero."""
+    from scipy.spatial.transform import Rotation
+
+    return np.asarray(Rotation.from_quat(xyzw).as_matrix())
+
+
 def safe_xml(path: Path) -> ElementTree.Element:
     """The root of an XML file that declares no entities: those can blow up to any size or point elsewhere.
 

@@ -16,11 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from core.geometry import undistort
-from core.rig_io.importers.raw import RawRig, RigImporter, matrix, safe_xml, text, wrong
+from core.rig_io.importers.raw import RawRig, RigImporter, matrix, rotation_from_quaternion, safe_xml, text, wrong
 from core.rig_io.vicon_lens import ViconLens, image_points, opencv_lens
 from core.types.arrays import F64
 from core.types.camera import Camera
-from core.types.rotations import matrix_of_quaternion
 
 _FOLLOWED_PX = 2.0
 
@@ -74,7 +73,7 @@ def _camera(tag: ElementTree.Element, path: Path) -> tuple[Camera, float]:
         quaternion = _attribute(frame, "ORIENTATION", 4, path)
         if np.linalg.norm(quaternion) < 1e-6:
             raise wrong(path, f"camera {name}: the quaternion of its orientation is zero")
-        R = matrix_of_quaternion(quaternion)
+        R = rotation_from_quaternion(quaternion)
         t = -R @ _attribute(frame, "POSITION", 3, path)
     camera = Camera(name=name, size_px=size_px, K=K, distortion=distortion, R=R, t_mm=t)
     if error > _FOLLOWED_PX or not np.isfinite(undistort(camera, image_points(size_px))).all():

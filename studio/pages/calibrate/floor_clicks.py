@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.floor_points import POINT_NAMES, FloorPoint, frame_from_floor, locate
+from core.calibration.floor_points import POINT_NAMES, FloorPoint, locate_point, world_from_floor
 from core.calibration.world import Similarity
 from core.errors import CoreError
 from core.geometry import epipolar_line_px
@@ -156,7 +156,7 @@ class FloorClicks:
         found = [s.found for s in self._states if s.found is not None]
         if len(found) == len(POINT_NAMES):
             try:
-                self._change = frame_from_floor(np.stack([p.xyz_mm for p in found]), self.rig)
+                self._change = world_from_floor(np.stack([p.xyz_mm for p in found]), self.rig)
             except CoreError as error:
                 self._problem = f"{error.message} {error.hint}"
 
@@ -166,7 +166,7 @@ class FloorClicks:
         if len(clicks) == 1:
             return PointState(level="open", words="Click it in a second view; the line shows where it must be.")
         try:
-            found = locate(self.rig, clicks)
+            found = locate_point(self.rig, clicks)
         except CoreError as error:
             return PointState(level="error", words=f"{error.message} {error.hint}")
         good = all(px <= _GOOD_PX * max(self.rig[name].size_px) / 1280 for name, px in found.error_px.items())

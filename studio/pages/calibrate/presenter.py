@@ -17,7 +17,7 @@ from core.geometry.accuracy import AccuracyMap
 from core.geometry.capture_volume import capture_volume
 from core.geometry.overlay import floor_grid_px, poles_px
 from core.geometry.resize import at_size
-from core.rig_io.exporters import cards
+from core.rig_io.exporters import EXPORTERS
 from core.session import Session, Take
 from core.session.ingest import VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
@@ -72,7 +72,7 @@ def calibrate_config(board: Board) -> CalibrateConfig:
 
 def export_filters() -> dict[str, str]:
     """Lines of the file dialogue to names of formats."""
-    return {e.file_filter or f"{e.title}, a folder (*)": e.name for e in cards()}
+    return {e.file_filter or f"{e.title}, a folder (*)": e.name for e in EXPORTERS.entries()}
 
 
 def worst_frame(error_px: F64) -> int | None:
@@ -114,7 +114,7 @@ def rig_check(session: Session) -> tuple[Finding, list[Finding]] | None:
     try:
         verdict = Finding(level=str(report["level"]), sentence=str(report["verdict"]))
         found = [
-            Finding(level=str(f["level"]), sentence=str(f["sentence"]), remedy=str(f["remedy"]))
+            Finding(level=str(f["level"]), sentence=str(f["message"]), remedy=str(f["remedy"]))
             for f in report["findings"]
         ]
     except (KeyError, TypeError) as error:

@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QWidget
 
-from core.calibration.world import Similarity, rescaled, turned, upside_down
+from core.calibration.world import Similarity, rotate_quarters, scale_to_distance, turn_upside_down
 from core.errors import CoreError
 from core.types import CameraRig
 from studio.theme import GRID_PX
@@ -139,10 +139,10 @@ class FrameCard(Card):
             self.distance.show_value(float((apart @ apart) ** 0.5))
 
     def _turn(self, axis: str) -> None:
-        self.moved.emit(turned(axis, 1), f"Turned by 90 degrees about {axis}.")  # type: ignore[arg-type]
+        self.moved.emit(rotate_quarters(axis, 1), f"Turned by 90 degrees about {axis}.")  # type: ignore[arg-type]
 
     def _flip(self) -> None:
-        self.moved.emit(upside_down(), "Turned upside down.")
+        self.moved.emit(turn_upside_down(), "Turned upside down.")
 
     def _floor(self) -> None:
         if self.floor_take.currentText():
@@ -153,7 +153,7 @@ class FrameCard(Card):
             return
         first, second, distance = self.first.currentText(), self.second.currentText(), self.distance.value()
         try:
-            change: Similarity = rescaled(self._rig, first, second, distance)
+            change: Similarity = scale_to_distance(self._rig, first, second, distance)
         except CoreError as error:
             self.failed.emit(error)
             return
