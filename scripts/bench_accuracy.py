@@ -58,17 +58,16 @@ def bench(asked: argparse.Namespace) -> None:
 
 def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict[str, dict[str, float]]:
     """Figures of every method on one scene."""
-    from core.association.config import AssociationConfig
     from core.models.store import Checkpoint
-    from core.pipelines.triangulate import fit_baseline
     from core.progress import NullReporter
+    from core.reconstruction.triangulated import Triangulator
     from core.tracking.config import TrackingConfig
     from core.tracking.smooth import smooth
     from core.types.skeleton import PANOPTIC15, convert
 
     exact, _ = convert(made.people.xyz_mm, made.people.score, made.people.skeleton, PANOPTIC15)
     time_s, poses2d = made.people.time_s, made.poses2d
-    base = fit_baseline(made.rig, poses2d, time_s, AssociationConfig(), TrackingConfig(), NullReporter())
+    base = Triangulator().reconstruct(made.rig, poses2d, time_s, NullReporter())
     other, score = convert(base.xyz_mm, base.score, base.skeleton, PANOPTIC15)
     found = {BASELINE: dataclasses.replace(base, skeleton=PANOPTIC15, xyz_mm=other, score=score, covariance_mm2=None)}
     kalman = TrackingConfig(smoothing="rts", rts_accel_mm_s2=_SMOOTHEST_MM_S2)
@@ -106,7 +105,7 @@ def _predict(saved: Any, made: Any, base: Any, name: str, temporal: bool = True)
     volume = capture_volume(made.rig, spacing_mm=saved.config.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
     with torch.inference_mode():
         predictor = Predictor(saved.build(device), volume, device, name, temporal=temporal)
-        return predictor.predict(made.rig, made.poses2d, made.people.time_s, NullReporter())
+        return predictor.reconstruct(made.rig, made.poses2d, made.people.time_s, NullReporter())
 
 
 def _trainings(asked: argparse.Namespace) -> list[tuple[str, str, list[str]]]:

@@ -52,14 +52,12 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 
-    from core.association.config import AssociationConfig
     from core.evaluation.metrics import accuracy
     from core.evaluation.people import continuity
-    from core.pipelines.triangulate import fit_baseline
     from core.progress import NullReporter
+    from core.reconstruction.triangulated import Triangulator
     from core.synthetic import people, rigs
     from core.synthetic.observe import observe
-    from core.tracking.config import TrackingConfig
 
     rng = np.random.default_rng(seed)
     make: Callable[..., Any] = people.crossing if scene.crossing else people.walkers
@@ -75,7 +73,7 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
         occlusion=scene.occlusion,
     )
     started = time.perf_counter()
-    found = fit_baseline(rig, poses2d, truth.time_s, AssociationConfig(), TrackingConfig(), NullReporter())
+    found = Triangulator().reconstruct(rig, poses2d, truth.time_s, NullReporter())
     per_frame_ms = (time.perf_counter() - started) / frames * 1000
     apart = np.linalg.norm(found.xyz_mm[:, :, None] - truth.xyz_mm[:, None], axis=-1)
     known = np.isfinite(apart)

@@ -88,11 +88,9 @@ def associate(bench: Bench) -> Work:
     """Matching, robust triangulation and tracking."""
     import dataclasses
 
-    from core.association.config import AssociationConfig
-    from core.pipelines.triangulate import fit_baseline
     from core.pose2d.config import DEFAULT_ESTIMATOR
     from core.progress import NullReporter
-    from core.tracking.config import TrackingConfig
+    from core.reconstruction.triangulated import Triangulator
 
     rig, rows = bench.session.rig_for(bench.take), slice(0, bench.n_frames)
     poses2d = {
@@ -100,7 +98,7 @@ def associate(bench: Bench) -> Work:
         for name, pose in bench.take.poses2d(DEFAULT_ESTIMATOR).items()
     }
     time_s = bench.take.timeline().time_s[rows]
-    return lambda: fit_baseline(rig, poses2d, time_s, AssociationConfig(), TrackingConfig(), NullReporter())
+    return lambda: Triangulator().reconstruct(rig, poses2d, time_s, NullReporter())
 
 
 def infer(bench: Bench) -> Work:
@@ -112,7 +110,7 @@ def infer(bench: Bench) -> Work:
     rig = bench.session.rig_for(bench.take)
     predictor = Predictor.load(bench.session.layout.run(bench.run)) if bench.run else _untrained(bench)
     frames = bench.frames()
-    return lambda: predictor.predict_take(bench.take, rig, DEFAULT_ESTIMATOR, NullReporter(), frames=frames)
+    return lambda: predictor.reconstruct_take(bench.take, rig, DEFAULT_ESTIMATOR, NullReporter(), frames=frames)
 
 
 def _untrained(bench: Bench) -> Any:

@@ -258,13 +258,13 @@ class Frames:
         """The learned smoother on `_TAKE` frames of these people."""
         import numpy as np
 
-        from core.reconstruction.temporal import refine_over_time
+        from core.reconstruction.temporal import refine_tracks
 
         assert self.networks.motion is not None
         people = self.roots[: self.roots.shape[0] // len(self.affine)].cpu().numpy().astype(float)
         xyz = people[None, :, None] + np.random.default_rng(0).normal(0, 200, (_TAKE, len(people), 15, 3))
         covariance = np.broadcast_to(100 * np.eye(3), (*xyz.shape, 3))
-        refine_over_time(self.networks.motion, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
+        refine_tracks(self.networks.motion, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
 
     def parts(self) -> dict[str, Work]:
         """By name, in order: together a frame from images or joints to people."""

@@ -22,7 +22,7 @@ def measure(asked: argparse.Namespace) -> None:
     import numpy as np
     from scipy.ndimage import uniform_filter1d
 
-    from core.association.reproject import assign_detections, size_px
+    from core.association.assignment import assign_detections, size_px
     from core.geometry import project
     from core.pose2d.config import DEFAULT_ESTIMATOR
     from core.session import BASELINE, Session

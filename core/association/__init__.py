@@ -1,1 +1,1 @@
-
+"""Multi-view association of 2D detections and robust triangulation."""

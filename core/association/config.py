@@ -1,4 +1,4 @@
-"""Settings of matching people across views and triangulating them without training."""
+"""Settings of multi-view association and triangulation."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssociationConfig:
-    """Matching and triangulation.
+    """Settings of multi-view association and triangulation.
 
-    A view disagrees with a 3D joint by an angle; times the distance that is a length in the plane of the person, which
-    means the same to every camera. Gates are such lengths, widened by what pixels cannot resolve.
+    Residuals are measured as lengths in the plane of the person: the angle between a detected and a projected joint
+    times the distance from the camera. They mean the same for every camera. Gates are such lengths, widened by the
+    pixel noise of the detector.
 
     Attributes:
-        min_joint_score: 2D joints below this are not used.
+        min_joint_score: Lowest score of a 2D joint that is used.
         min_views: Fewest views of a person.
-        min_joints: Fewest joints that two views must share, and that a detection must have.
-        gate_mm: A 2D joint further than this from the 3D joint speaks against it.
+        min_joints: Fewest joints of a detection, and fewest joints that two views must share.
+        gate_mm: Residual of a 2D joint beyond which it counts against a person.
         gate_px: Pixels by which the gate is widened, for an image of 1920 px on its longer side.
-        merge_mm: People whose joints are on average closer than this are one person.
-        max_bone_mm: Longest believable bone.
-        max_extent_mm: Largest believable extent of a person.
-        below_floor_mm: How far below the floor joints may lie.
-        memory_s: How long a person who is no longer well seen is still expected.
-        label_gate_px: A 2D joint further than this from the reprojection is replaced in cleaned labels, for an image
-            of 1920 px on its longer side.
-        replaced_weight: Weight of such a replaced joint against a seen one.
+        merge_mm: Mean joint distance below which two people are the same.
+        max_bone_mm: Longest plausible bone.
+        max_extent_mm: Largest plausible extent of a person.
+        below_floor_mm: Largest plausible depth of a person below the floor.
+        memory_s: Time for which a person who is no longer well supported is still expected.
+        label_gate_px: Reprojection error beyond which a 2D joint is replaced in cleaned labels, for an image of 1920 px
+            on its longer side.
+        replaced_weight: Weight of a replaced joint relative to a detected one.
     """
 
     min_joint_score: float = 0.2

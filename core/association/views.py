@@ -1,4 +1,4 @@
-"""All detections of a take in one set of arrays, undistorted once."""
+"""Detections of all cameras in common arrays, undistorted once."""
 
 from __future__ import annotations
 
@@ -16,31 +16,26 @@ from core.types.pose2d import Pose2D
 from core.types.skeleton import Skeleton
 
 _REFERENCE_PX = 1920.0
+_MIN_DEPTH_MM = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Views:
-    """What all cameras of a rig saw. D counts detection columns, padded to the most of any view.
+class ViewGeometry:
+    """Geometry of V cameras and their gates.
 
     Attributes:
         rig: V posed cameras.
-        skeleton: Joint set.
-        xy_px: (T, V, D, J, 2) as detected.
-        ideal: (T, V, D, J, 2) undistorted image plane, NaN where missing or too unsure.
-        weight: (T, V, D, J) confidences, 0 where `ideal` is NaN.
-        R: (V, 3, 3) world to camera.
-        t_mm: (V, 3).
+        skeleton: Joint set of the detections.
+        R: (V, 3, 3) rotations, world to camera.
+        t_mm: (V, 3) translations.
         centre_mm: (V, 3) camera centres.
-        focal_px: (V,).
+        focal_px: (V,) mean focal lengths.
         gate_px: (V,) pixel part of the gate, scaled to each image.
         gate_mm: Length part of the gate.
     """
 
     rig: CameraRig
     skeleton: Skeleton
-    xy_px: F64
-    ideal: F64
-    weight: F64
     R: F64
     t_mm: F64
     centre_mm: F64
@@ -48,72 +43,123 @@ class Views:
     gate_px: F64
     gate_mm: float
 
+    @classmethod
+    def build(cls, rig: CameraRig, skeleton: Skeleton, config: AssociationConfig) -> ViewGeometry:
+        """Return the geometry of a posed rig."""
+        return cls(
+            rig=rig,
+            skeleton=skeleton,
+            R=np.stack([c.pose[0] for c in rig]),
+            t_mm=np.stack([c.pose[1] for c in rig]),
+            centre_mm=np.stack([c.centre_mm for c in rig]),
+            focal_px=np.array([(c.K[0, 0] + c.K[1, 1]) / 2 for c in rig]),
+            gate_px=config.gate_px * pixel_scale(rig),
+            gate_mm=config.gate_mm,
+        )
+
     def __len__(self) -> int:
-        return len(self.xy_px)
+        return len(self.R)
 
     def gate(self, depth_mm: F64, view: np.ndarray | int) -> F64:
-        """Gate in mm at a distance `depth_mm` (...) from cameras `view` (broadcast against it)."""
-        spread = self.gate_px[view] / self.focal_px[view] * depth_mm
-        return np.asarray(np.hypot(self.gate_mm, spread))
+        """Return the gate in mm at depths (...) of cameras `view`, which broadcast against each other."""
+        pixel_part = self.gate_px[view] / self.focal_px[view] * depth_mm
+        return np.asarray(np.hypot(self.gate_mm, pixel_part))
 
-    def local(self, xyz_mm: F64) -> tuple[F64, F64]:
-        """World points (..., 3) on every ideal image plane (V, ..., 2), and their depths (V, ...); NaN if behind."""
+    def project_ideal(self, xyz_mm: F64) -> tuple[F64, F64]:
+        """Project points without distortion.
+
+        Args:
+            xyz_mm: (..., 3) world points.
+
+        Returns:
+            Coordinates (V, ..., 2) on the ideal image planes and depths (V, ...), NaN behind a camera.
+        """
         flat = xyz_mm.reshape(-1, 3)
         local = flat[None] @ self.R.transpose(0, 2, 1) + self.t_mm[:, None]
         depth = local[..., 2]
-        depth = np.where(depth > 1.0, depth, np.nan)
+        depth = np.where(depth > _MIN_DEPTH_MM, depth, np.nan)
         xy = local[..., :2] / depth[..., None]
         shape = (len(self.R), *xyz_mm.shape[:-1])
         return xy.reshape(*shape, 2), depth.reshape(shape)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameViews:
+    """Detections of one frame set. D is the number of detection columns, padded to the most of any view.
+
+    Attributes:
+        ideal: (V, D, J, 2) undistorted coordinates on the ideal image plane, NaN where missing or of low score.
+        weight: (V, D, J) confidences, 0 where `ideal` is NaN.
+    """
+
+    ideal: F64
+    weight: F64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TakeViews:
+    """Detections of T frame sets. D is the number of detection columns, padded to the most of any view.
+
+    Attributes:
+        geometry: The V cameras.
+        xy_px: (T, V, D, J, 2) distorted pixels as detected.
+        ideal: (T, V, D, J, 2) undistorted coordinates on the ideal image plane, NaN where missing or of low score.
+        weight: (T, V, D, J) confidences, 0 where `ideal` is NaN.
+    """
+
+    geometry: ViewGeometry
+    xy_px: F64
+    ideal: F64
+    weight: F64
+
+    def __len__(self) -> int:
+        return len(self.xy_px)
+
+    def frame(self, t: int) -> FrameViews:
+        """Return the detections of frame `t`."""
+        return FrameViews(ideal=self.ideal[t], weight=self.weight[t])
+
+
 def pixel_scale(rig: CameraRig) -> F64:
-    """(V,) longer image side over 1920: how pixel settings scale with resolution."""
+    """Return the longer image side over 1920 px (V,), by which pixel settings scale with resolution."""
     return np.array([max(camera.size_px) / _REFERENCE_PX for camera in rig])
 
 
-def stack_views(rig: CameraRig, poses2d: Mapping[str, Pose2D], config: AssociationConfig) -> Views:
-    """Brings the detections of all cameras of a rig together.
+def stack_views(rig: CameraRig, poses2d: Mapping[str, Pose2D], config: AssociationConfig) -> TakeViews:
+    """Stack the detections of all cameras of a rig.
 
     Raises:
-        CoreError: A camera has no 2D poses, joint sets or lengths differ, or fewer than two cameras.
+        CoreError: A camera has no 2D poses, skeletons or lengths differ, or there are fewer than two cameras.
     """
     missing = [name for name in rig.names if name not in poses2d]
     if missing:
-        raise CoreError(f"There are no 2D poses of camera {missing[0]}.", "Label the take again.")
+        raise CoreError(f"There are no 2D poses of camera {missing[0]}.", "Run pose2d on the take again.")
     if len(rig) < 2:
-        raise CoreError("3D needs at least two cameras.", "Use a rig and a take with two cameras or more.")
+        raise CoreError("Triangulation needs at least two cameras.", "Use a rig and a take with two cameras or more.")
     views = [poses2d[name] for name in rig.names]
     first = views[0]
     for pose in views:
         if pose.skeleton.name != first.skeleton.name or pose.n_frames != first.n_frames:
             raise CoreError(
-                f"2D poses of {pose.camera} ({pose.skeleton.name}, {pose.n_frames} frames) do not fit those of "
+                f"2D poses of {pose.camera} ({pose.skeleton.name}, {pose.n_frames} frames) do not match those of "
                 f"{first.camera} ({first.skeleton.name}, {first.n_frames} frames).",
-                "Label the take again with one estimator.",
+                "Run pose2d on the take again with one estimator.",
             )
-    most = max(1, *(pose.xy_px.shape[1] for pose in views))
-    xy = np.stack([_pad(np.asarray(p.xy_px, float), most, np.nan) for p in views], axis=1)
-    weight = np.stack([_pad(np.asarray(p.score, float), most, 0.0) for p in views], axis=1)
+    n_columns = max(1, *(pose.xy_px.shape[1] for pose in views))
+    xy = np.stack([_pad(np.asarray(p.xy_px, float), n_columns, np.nan) for p in views], axis=1)
+    weight = np.stack([_pad(np.asarray(p.score, float), n_columns, 0.0) for p in views], axis=1)
     weight = np.where(weight >= config.min_joint_score, weight, 0.0)
     ideal = np.moveaxis(ideal_points(rig, np.moveaxis(xy, 1, 0)), 0, 1)
     used = np.asarray(np.isfinite(ideal).all(-1)) & (weight > 0)
-    return Views(
-        rig=rig,
-        skeleton=first.skeleton,
+    return TakeViews(
+        geometry=ViewGeometry.build(rig, first.skeleton, config),
         xy_px=xy,
         ideal=np.where(used[..., None], ideal, np.nan),
         weight=np.where(used, weight, 0.0),
-        R=np.stack([c.pose[0] for c in rig]),
-        t_mm=np.stack([c.pose[1] for c in rig]),
-        centre_mm=np.stack([c.centre_mm for c in rig]),
-        focal_px=np.array([(c.K[0, 0] + c.K[1, 1]) / 2 for c in rig]),
-        gate_px=config.gate_px * pixel_scale(rig),
-        gate_mm=config.gate_mm,
     )
 
 
-def _pad(values: F64, columns: int, fill: float) -> F64:
-    out = np.full((values.shape[0], columns, *values.shape[2:]), fill)
+def _pad(values: F64, n_columns: int, fill: float) -> F64:
+    out = np.full((values.shape[0], n_columns, *values.shape[2:]), fill)
     out[:, : values.shape[1]] = values
     return out

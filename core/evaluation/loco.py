@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.association.reproject import assign_detections, size_px
+from core.association.assignment import assign_detections, size_px
 from core.errors import CoreError
 from core.geometry import project
 from core.progress import Reporter, check

@@ -15,8 +15,8 @@ from core.evaluation.loco import Fit, LeftOut, Observations, observations, repro
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
 from core.files import read_yaml, write_json
 from core.pipelines.params import EvaluateParams, TrainParams
-from core.pipelines.triangulate import refit_without
 from core.progress import NullReporter, Reporter, StageReporter, check
+from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.status import trained_runs
 from core.training.config import SplitConfig
@@ -119,9 +119,12 @@ def _baseline(material: _Material, reporter: Reporter) -> MethodResult:
     sequence = material.take.poses3d(BASELINE)
     frames = material.measured.frames
     poses2d = {name: _rows(pose, frames) for name, pose in material.poses2d.items()}
+    triangulator = Triangulator.from_baseline(sequence)
 
     def fit(camera: str) -> Pose3DSequence:
-        return refit_without(camera, sequence, material.rig, poses2d, material.time_s[frames], NullReporter())
+        return triangulator.reconstruct(
+            material.rig, poses2d, material.time_s[frames], NullReporter(), exclude_camera=camera
+        )
 
     left_out = material.left_out(fit, reporter, "Triangulating without")
     return MethodResult(sequence=sequence, reprojection=material.reprojection(sequence), left_out=left_out)
@@ -136,12 +139,12 @@ def _trained(material: _Material, model: RunLayout, reporter: Reporter) -> Metho
     if take.layout.poses3d(model.name).exists():
         sequence = take.poses3d(model.name)
     else:
-        sequence = predictor.predict_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
+        sequence = predictor.reconstruct_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
 
     frames = predictor.with_context(material.measured.frames, len(material.time_s))
 
     def fit(camera: str) -> Pose3DSequence:
-        return predictor.predict_take(take, rig, estimator, NullReporter(), exclude_camera=camera, frames=frames)
+        return predictor.reconstruct_take(take, rig, estimator, NullReporter(), exclude_camera=camera, frames=frames)
 
     left_out = material.left_out(fit, StageReporter(reporter, 0.4, 0.6), "Predicting without")
     return MethodResult(

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from core.association.config import AssociationConfig
 from core.config import to_mapping
 from core.errors import CoreError
 from core.evaluation.datasets import DataSet, read_dataset, rows_of
@@ -18,10 +17,9 @@ from core.evaluation.protocols import PROTOCOLS, in_a_row
 from core.evaluation.published import beside
 from core.files import write_json
 from core.pipelines.params import EvaluateDatasetParams
-from core.pipelines.triangulate import fit_baseline
 from core.progress import Reporter, check
+from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
-from core.tracking.config import TrackingConfig
 from core.types.arrays import I64
 from core.types.pose3d import Pose3DSequence
 
@@ -147,7 +145,7 @@ def _baseline(data: DataSet, reporter: Reporter) -> Pose3DSequence:
             "Import it with import-dataset, run Label and Baseline on the take, and evaluate that.",
         )
     return rows_of(
-        fit_baseline(data.rig, dict(data.poses2d), data.truth.time_s, AssociationConfig(), TrackingConfig(), reporter),
+        Triangulator().reconstruct(data.rig, dict(data.poses2d), data.truth.time_s, reporter),
         data.tested,
     )
 

@@ -39,7 +39,7 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
     rig = session.rig_for(take)
     model = session.layout.run(params.run) if params.run else _newest(session)
     predictor = Predictor.load(model, precision=params.precision, temporal=params.temporal)
-    sequence = predictor.predict_take(take, rig, params.estimator, reporter, tracking=params.tracking, group=group)
+    sequence = predictor.reconstruct_take(take, rig, params.estimator, reporter, tracking=params.tracking, group=group)
     if not group.first:
         return {}
     provenance = {

@@ -16,10 +16,10 @@ from core.models.distributed import Group, grouped
 from core.models.stored_heatmaps import TakeMaps
 from core.models.views import Detections
 from core.pipelines.params import TrainParams
-from core.pipelines.triangulate import refit_without
 from core.pipelines.volume import pinned_volume, with_volume
 from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter
+from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig, preset
 from core.training.data import Footage, Labels
@@ -117,6 +117,7 @@ def _footage(
             continue
         if unseen is not None and not config.split.train_on_camera:
             time_s = take.timeline().time_s
-            baseline = refit_without(rig.names[unseen], baseline, rig, poses2d, time_s, reporter)
+            triangulator = Triangulator.from_baseline(baseline)
+            baseline = triangulator.reconstruct(rig, poses2d, time_s, reporter, exclude_camera=rig.names[unseen])
         labels.append(Labels.clean(rig, poses2d, baseline))
     return Footage.build(rig, inputs, labels, config.split, maps, images)

@@ -1,6 +1,6 @@
-"""The learned smoother on the people of a whole take, in overlapping stretches.
+"""The temporal refiner on tracked people of a whole take, in overlapping windows.
 
-Legend: T frame, P person, J joint, F frame of a stretch.
+Legend: T frame, P person, J joint, F frame of a window.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from core.models.temporal_refiner import TemporalRefiner, fill
 from core.models.views import tensor
 from core.types.arrays import F64
 
-_SHORTEST = 3
+_MIN_FRAMES = 3
 """Fewer frames have no acceleration."""
-_AT_ONCE = 16
-_EDGE = 0.5
+_BATCH = 16
+_EDGE_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Settled:
-    """Paths of people.
+class RefinedTracks:
+    """Refined trajectories of people.
 
     Attributes:
-        xyz_mm: (T, P, J, 3), NaN where nothing is known.
-        covariance_mm2: (T, P, J, 3, 3), likewise.
+        xyz_mm: (T, P, J, 3) joints, NaN where missing.
+        covariance_mm2: (T, P, J, 3, 3) covariances, NaN where missing.
     """
 
     xyz_mm: F64
@@ -36,23 +36,23 @@ class Settled:
 
 
 @torch.inference_mode()
-def refine_over_time(
+def refine_tracks(
     network: TemporalRefiner, time_s: F64, xyz_mm: F64, covariance_mm2: F64, max_gap_s: float
-) -> Settled:
-    """Corrects tracked people by the frames before and after.
+) -> RefinedTracks:
+    """Refine tracked people with the previous and following frames.
 
-    Somebody who is missing briefly is there in the result, as exactly as the frames around tell.
+    Short gaps are filled; the covariance there is what the neighbouring frames allow.
 
     Args:
-        network: In evaluation mode.
+        network: Temporal refiner in evaluation mode.
         time_s: (T,) increasing.
-        xyz_mm: (T, P, J, 3) each person in one column, NaN where missing.
-        covariance_mm2: (T, P, J, 3, 3) of them, NaN where missing.
-        max_gap_s: Who is missing for longer begins anew.
+        xyz_mm: (T, P, J, 3) joints, one column per person, NaN where missing.
+        covariance_mm2: (T, P, J, 3, 3) covariances, NaN where missing.
+        max_gap_s: Longest gap that is bridged.
     """
-    out = Settled(xyz_mm.copy(), covariance_mm2.copy())
+    out = RefinedTracks(xyz_mm.copy(), covariance_mm2.copy())
     for person in range(xyz_mm.shape[1]):
-        _settle_one(
+        _refine_track(
             network,
             time_s,
             (xyz_mm[:, person], covariance_mm2[:, person]),
@@ -62,50 +62,50 @@ def refine_over_time(
     return out
 
 
-def _settle_one(
-    network: TemporalRefiner, time_s: F64, found: tuple[F64, F64], out: tuple[F64, F64], max_gap_s: float
+def _refine_track(
+    network: TemporalRefiner, time_s: F64, measured: tuple[F64, F64], out: tuple[F64, F64], max_gap_s: float
 ) -> None:
-    """`refine_over_time` for a person's joints (T, J, 3) and their covariances (T, J, 3, 3), into arrays of the same shapes."""
+    """Refine the joints (T, J, 3) and covariances (T, J, 3, 3) of one person into arrays `out` of the same shapes."""
     device = network.name.device
-    known = np.asarray(np.isfinite(found[0]).all(-1) & np.isfinite(found[1]).all((-1, -2)))
-    work: dict[int, list[tuple[int, int, F64]]] = {}
-    for first, last in _presences(time_s, np.asarray(known.any(-1)), max_gap_s):
+    known = np.asarray(np.isfinite(measured[0]).all(-1) & np.isfinite(measured[1]).all((-1, -2)))
+    windows_by_length: dict[int, list[tuple[int, int, F64]]] = {}
+    for first, last in _presence_intervals(time_s, np.asarray(known.any(-1)), max_gap_s):
         for values in out:
             values[first : last + 1] = 0
-        for start, end, share in _stretches(first, last + 1, network.config.frames):
-            work.setdefault(end - start, []).append((start, end, share))
+        for start, end, weight in _windows(first, last + 1, network.config.frames):
+            windows_by_length.setdefault(end - start, []).append((start, end, weight))
     eye = torch.eye(3, device=device)
-    for stretches in work.values():
-        for at in range(0, len(stretches), _AT_ONCE):
-            some = stretches[at : at + _AT_ONCE]
-            rows = np.stack([np.arange(start, end) for start, end, _ in some])
-            there = torch.from_numpy(known[rows]).to(device)
-            xyz, covariance = (tensor(np.nan_to_num(values[rows]), device) for values in found)
-            covariance = torch.where(there[..., None, None], covariance, eye)
-            results = network(tensor(time_s[rows], device), fill(xyz, there), inverse(covariance), there)
+    for windows in windows_by_length.values():
+        for at in range(0, len(windows), _BATCH):
+            batch = windows[at : at + _BATCH]
+            rows = np.stack([np.arange(start, end) for start, end, _ in batch])
+            valid = torch.from_numpy(known[rows]).to(device)
+            xyz, covariance = (tensor(np.nan_to_num(values[rows]), device) for values in measured)
+            covariance = torch.where(valid[..., None, None], covariance, eye)
+            results = network(tensor(time_s[rows], device), fill(xyz, valid), inverse(covariance), valid)
             for values, result in zip(out, results, strict=True):
-                for (start, end, share), part in zip(some, result.cpu().numpy(), strict=True):
-                    values[start:end] += share.reshape(-1, *[1] * (part.ndim - 1)) * part
+                for (start, end, weight), part in zip(batch, result.cpu().numpy(), strict=True):
+                    values[start:end] += weight.reshape(-1, *[1] * (part.ndim - 1)) * part
 
 
-def _presences(time_s: F64, present: np.ndarray, max_gap_s: float) -> Iterator[tuple[int, int]]:
-    """First and last frame of every time (T,) that somebody is there without a long gap."""
+def _presence_intervals(time_s: F64, present: np.ndarray, max_gap_s: float) -> Iterator[tuple[int, int]]:
+    """Yield the first and last frame of every interval of `present` (T,) without a long gap."""
     at = np.flatnonzero(present)
     if not len(at):
         return
     breaks = np.flatnonzero(np.diff(time_s[at]) > max_gap_s)
     for first, last in zip(at[np.r_[0, breaks + 1]], at[np.r_[breaks, len(at) - 1]], strict=True):
-        if last - first + 1 >= _SHORTEST:
+        if last - first + 1 >= _MIN_FRAMES:
             yield int(first), int(last)
 
 
-def _stretches(first: int, end: int, frames: int) -> Iterator[tuple[int, int, F64]]:
-    """Overlapping stretches of first to end, and each frame's share (F,) of the result: more in their middles."""
+def _windows(first: int, end: int, frames: int) -> Iterator[tuple[int, int, F64]]:
+    """Yield overlapping windows from `first` to `end`, and the weight (F,) of each frame: more in their middles."""
     n = end - first
     length = min(frames, n)
     count = 1 if n <= frames else int(np.ceil((n - length) / (length // 2))) + 1
     starts = np.round(np.linspace(0, n - length, count)).astype(int)
-    inside, total = np.arange(length) + _EDGE, np.zeros(n)
+    inside, total = np.arange(length) + _EDGE_WEIGHT, np.zeros(n)
     weight = np.minimum(inside, length - inside)
     for start in starts:
         total[start : start + length] += weight

@@ -1,4 +1,4 @@
-"""Settings of identity over time and of smoothing."""
+"""Settings of tracking, plausibility filters and smoothing."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingConfig:
-    """Identity over time.
+    """Settings of tracking, plausibility filters and smoothing.
 
     Attributes:
-        max_distance_mm: A person found further than this from where they were expected is somebody else.
-        drift_mm_s: How fast that distance grows while a person is not seen.
-        max_gap_s: How long a person may be missing and still be continued at once.
-        confirm_frames: A person seen in fewer frames in all is a ghost.
-        stitch_gap_s: How long a person may be missing and still be recognised by place and bone lengths.
-        stitch_bones: Largest mean relative difference of bone lengths of one person.
-        max_stretch: A joint is taken out if its bones differ from the person's usual ones by more than this share.
-        max_joint_m_s: A joint is taken out if it goes somewhere and back faster than this.
-        smoothing: Filter over each joint's path; "none" leaves the measurements as they are.
-        one_euro_cutoff_hz: One-Euro filter: cut-off frequency at rest.
-        one_euro_speed: One-Euro filter: how much the cut-off rises with speed, Hz per m/s.
-        rts_accel_mm_s2: Kalman smoother: standard deviation of acceleration per root second.
-        rts_noise_mm: Kalman smoother: measurement noise where no covariance is known.
+        max_distance_mm: Largest mean joint distance between a track's predicted pose and a person assigned to it.
+        drift_mm_s: Rate at which that distance grows while a person is missing.
+        max_gap_s: Longest gap within a track. After a longer one a new track begins.
+        confirm_frames: Fewest frames of a person over the whole take. People with fewer frames are discarded.
+        stitch_gap_s: Longest gap over which two tracks are joined by position and bone lengths.
+        stitch_bones: Largest mean relative difference of bone lengths of two tracks that are joined.
+        max_stretch: Largest relative deviation of a bone from the person's median length. Joints beyond it are removed.
+        max_joint_m_s: Highest speed of a joint. A joint that jumps away and back faster than this is removed.
+        smoothing: Filter over joint positions: One-Euro, Rauch-Tung-Striebel (Kalman) smoother, or none.
+        one_euro_cutoff_hz: Minimum cut-off frequency of the One-Euro filter.
+        one_euro_speed: Speed coefficient of the One-Euro filter, Hz per m/s.
+        rts_accel_mm_s2: Acceleration noise of the Kalman smoother, standard deviation per root second.
+        rts_noise_mm: Measurement noise of the Kalman smoother where no covariance is known.
     """
 
     max_distance_mm: float = 450.0

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from core.association.assignment import assign_detections
 from core.association.config import AssociationConfig
 from core.association.labels import clean_labels
-from core.association.reproject import assign_detections
 from core.geometry import inside, project
 from core.synthetic import people, rigs
 from core.synthetic.observe import observe

@@ -181,7 +181,7 @@ def test_bad_input_is_refused():
         score=short.score[:2],
         box_px=short.box_px[:2],
     )
-    with pytest.raises(CoreError, match="do not fit"):
+    with pytest.raises(CoreError, match="do not match"):
         associate(rig, {**poses2d, "cam02": short}, truth)
 
 

@@ -3,19 +3,17 @@
 import numpy as np
 import pytest
 
-from core.association.config import AssociationConfig
 from core.evaluation.compare import covered, figures
 from core.evaluation.loco import observations, reprojection
 from core.evaluation.people import continuity
 from core.files import resource
-from core.pipelines.triangulate import fit_baseline
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimators.movenet import MoveNet
 from core.progress import NullReporter
+from core.reconstruction.triangulated import Triangulator
 from core.rig_io.importers import read_rig
 from core.session.video import VideoReader
 from core.synthetic.observe import boxes
-from core.tracking.config import TrackingConfig
 from core.types import COCO17, Pose2D
 
 START, FRAMES, FPS = 48, 6, 60.0
@@ -45,7 +43,7 @@ def poses2d(rig):
 @pytest.fixture(scope="module")
 def sequence(rig, poses2d):
     times = np.arange(FRAMES) / FPS
-    return fit_baseline(rig, poses2d, times, AssociationConfig(), TrackingConfig(), NullReporter())
+    return Triangulator().reconstruct(rig, poses2d, times, NullReporter())
 
 
 def test_both_people_are_there_all_the_time(sequence):

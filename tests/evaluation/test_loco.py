@@ -3,16 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from core.association.config import AssociationConfig
 from core.errors import CoreError
 from core.evaluation.compare import both, covered, difference, figures, share_covered
 from core.evaluation.loco import observations, reprojection, view_left_out
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
-from core.pipelines.triangulate import fit_baseline
 from core.progress import NullReporter
+from core.reconstruction.triangulated import Triangulator
 from core.synthetic import people, rigs
 from core.synthetic.observe import observe
-from core.tracking.config import TrackingConfig
 from core.types import COCO17, PANOPTIC15
 from core.types.skeleton import convert
 
@@ -74,15 +72,14 @@ def test_the_left_out_camera_is_not_used(scene):
 
     def fit(camera):
         asked.append(camera)
-        rest = rig.subset([n for n in rig.names if n != camera])
         blind = {n: p for n, p in poses2d.items() if n != camera}
-        return fit_baseline(rest, blind, truth.time_s, AssociationConfig(), TrackingConfig(), NullReporter())
+        return Triangulator().reconstruct(rig, blind, truth.time_s, NullReporter(), exclude_camera=camera)
 
     seen = observations(poses2d, rig.names, FRAMES)
     result = view_left_out(rig, seen, truth.time_s, fit, NullReporter())
     assert asked == list(rig.names)
     left_out = figures(result, covered(result))
-    sequence = fit_baseline(rig, poses2d, truth.time_s, AssociationConfig(), TrackingConfig(), NullReporter())
+    sequence = Triangulator().reconstruct(rig, poses2d, truth.time_s, NullReporter())
     fitted = reprojection(rig, seen, sequence, truth.time_s)
     assert figures(fitted, covered(fitted)).median_px < left_out.median_px < 12.0
     assert share_covered(result) > 0.95

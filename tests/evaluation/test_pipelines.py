@@ -106,7 +106,7 @@ def test_nobody_in_the_images_is_a_warning_and_no_crash(session):
     result = run(session, "triangulate", TriangulateParams(take="walk", estimator="blind"), reporter)
     assert result["people_per_frame"] == {"0": T}
     assert result["reprojection_px_median"] is None
-    assert any(level == "warning" and "Nobody was found" in text for text, level in reporter.notes)
+    assert any(level == "warning" and "No person was found" in text for text, level in reporter.notes)
     report = run(session, "evaluate", EvaluateParams(take="walk", estimator="blind"))
     assert report["methods"]["baseline"]["loco_px_median"] is None
     assert "nothing can be said" in report["verdict"]

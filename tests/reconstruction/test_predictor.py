@@ -93,7 +93,7 @@ class TestPredictor:
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         reporter = RecordingReporter()
-        found = predictor.predict(rig, poses2d, people.time_s, reporter)
+        found = predictor.reconstruct(rig, poses2d, people.time_s, reporter)
         assert found.xyz_mm.shape == people.xyz_mm.shape and found.present.all()
         # 1 px is about 3 mm here; the rest is what two people's heatmaps take from each other.
         assert np.median(error_mm(found, people)) < 15
@@ -105,8 +105,10 @@ class TestPredictor:
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         few = TrackingConfig(confirm_frames=1)
-        everything = predictor.predict(rig, poses2d, people.time_s, NullReporter(), tracking=few)
-        some = predictor.predict(rig, poses2d, people.time_s, NullReporter(), frames=np.array([1, 2, 7]), tracking=few)
+        everything = predictor.reconstruct(rig, poses2d, people.time_s, NullReporter(), tracking=few)
+        some = predictor.reconstruct(
+            rig, poses2d, people.time_s, NullReporter(), frames=np.array([1, 2, 7]), tracking=few
+        )
         assert some.time_s.tolist() == people.time_s[[1, 2, 7]].tolist()
         assert np.sort(some.xyz_mm, 1) == pytest.approx(np.sort(everything.xyz_mm[[1, 2, 7]], 1), abs=0.1)
 
@@ -119,8 +121,8 @@ class TestPredictor:
             camera="cam02", skeleton=shifted.skeleton, xy_px=shifted.xy_px + 300, score=shifted.score,
             box_px=shifted.box_px,
         )  # fmt: skip
-        without = predictor.predict(rig, poses2d, people.time_s, NullReporter(), exclude_camera="cam02")
-        also = predictor.predict(rig, blind, people.time_s, NullReporter(), exclude_camera="cam02")
+        without = predictor.reconstruct(rig, poses2d, people.time_s, NullReporter(), exclude_camera="cam02")
+        also = predictor.reconstruct(rig, blind, people.time_s, NullReporter(), exclude_camera="cam02")
         assert np.array_equal(without.xyz_mm, also.xyz_mm, equal_nan=True)
         assert np.median(error_mm(without, people)) < 40 and without.provenance["excluded"] == "cam02"
 
@@ -128,10 +130,10 @@ class TestPredictor:
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         with pytest.raises(CoreError, match="no camera 'cam9'"):
-            predictor.predict(rig, poses2d, people.time_s, NullReporter(), exclude_camera="cam9")
+            predictor.reconstruct(rig, poses2d, people.time_s, NullReporter(), exclude_camera="cam9")
         pair = rig.subset(rig.names[:2])
         with pytest.raises(CoreError, match="only one camera"):
-            predictor.predict(pair, poses2d, people.time_s, NullReporter(), exclude_camera=rig.names[0])
+            predictor.reconstruct(pair, poses2d, people.time_s, NullReporter(), exclude_camera=rig.names[0])
 
     def test_an_empty_room(self, predictor: Predictor, rig: CameraRig) -> None:
         nobody = {
@@ -141,14 +143,14 @@ class TestPredictor:
             )
             for name in rig.names
         }  # fmt: skip
-        found = predictor.predict(rig, nobody, np.arange(5) / 30, NullReporter())
+        found = predictor.reconstruct(rig, nobody, np.arange(5) / 30, NullReporter())
         assert not found.present.any() and len(found.time_s) == 5
 
     def test_cancel(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         with pytest.raises(CancelledError):
-            predictor.predict(rig, poses2d, people.time_s, RecordingReporter(cancel_after=1))
+            predictor.reconstruct(rig, poses2d, people.time_s, RecordingReporter(cancel_after=1))
 
     def test_a_few_frames_at_a_time(
         self,
@@ -167,13 +169,13 @@ class TestPredictor:
             return real(inputs, *rest)
 
         monkeypatch.setattr(module, "shown_views", counted)
-        predictor.predict(rig, poses2d, people.time_s, NullReporter())
+        predictor.reconstruct(rig, poses2d, people.time_s, NullReporter())
         assert seen == [4, 4, 1]
 
     def test_says_what_runs(self, config: ModelConfig, rig: CameraRig, people: Pose3DSequence, poses2d: Any) -> None:
         predictor = Predictor(untrained(config), VOLUME, CPU, "run", "fp32")
         reporter = RecordingReporter()
-        predictor.predict(rig, poses2d, people.time_s[:1], reporter, frames=np.array([0]))
+        predictor.reconstruct(rig, poses2d, people.time_s[:1], reporter, frames=np.array([0]))
         assert predictor.runs_on.startswith("CPU, ") and predictor.runs_on.endswith(", fp32")
         assert frozen.engine_name(CPU) in predictor.runs_on
         assert all(text.endswith(predictor.runs_on) for _, _, text in reporter.progresses)
@@ -196,7 +198,7 @@ class TestPredictor:
             for net in (networks.root.net, networks.pose.net):
                 torch.nn.init.normal_(net.out.weight, std=noise)  # type: ignore[union-attr]
             predictor = Predictor(networks, VOLUME, CPU, "run", "fp32")
-            return predictor.predict(rig, poses2d, people.time_s[:4], NullReporter(), frames=np.arange(4))
+            return predictor.reconstruct(rig, poses2d, people.time_s[:4], NullReporter(), frames=np.arange(4))
 
         one, plain = found(1e-3), found(0.0)
         monkeypatch.setattr(frozen, "openvino", lambda: None)
@@ -213,8 +215,8 @@ class TestPredictor:
         networks = untrained(config)
         Checkpoint(networks.state_dict(), config, VOLUME, {"step": 1}, {}).save(run.checkpoints / "best")
         loaded = Predictor.load(run, "cpu")
-        expected = predictor.predict(rig, poses2d, people.time_s[:3], NullReporter())
-        found = loaded.predict(rig, poses2d, people.time_s[:3], NullReporter())
+        expected = predictor.reconstruct(rig, poses2d, people.time_s[:3], NullReporter())
+        found = loaded.reconstruct(rig, poses2d, people.time_s[:3], NullReporter())
         assert np.array_equal(found.xyz_mm, expected.xyz_mm, equal_nan=True)
         with pytest.raises(CoreError, match="no checkpoint"):
             Predictor.load(RunLayout(run.root / "other"), "cpu")
@@ -262,7 +264,8 @@ class TestOverTime:
         self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
     ) -> None:
         alone, together = (
-            self.predictor(config, over).predict(rig, noisy, walking.time_s, NullReporter()) for over in (False, True)
+            self.predictor(config, over).reconstruct(rig, noisy, walking.time_s, NullReporter())
+            for over in (False, True)
         )
         assert not alone.present[20:22].any() and together.present.all()
         known = alone.present.all(1)
@@ -289,9 +292,9 @@ class TestOverTime:
         assert frames.tolist() == list(range(4, 16))
         assert self.predictor(config, False).with_context(wanted, 36).tolist() == wanted.tolist()
         few = TrackingConfig(confirm_frames=1)
-        whole = predictor.predict(rig, noisy, walking.time_s, NullReporter(), tracking=few)
-        part = predictor.predict(rig, noisy, walking.time_s, NullReporter(), frames=frames, tracking=few)
-        alone = predictor.predict(rig, noisy, walking.time_s, NullReporter(), frames=wanted, tracking=few)
+        whole = predictor.reconstruct(rig, noisy, walking.time_s, NullReporter(), tracking=few)
+        part = predictor.reconstruct(rig, noisy, walking.time_s, NullReporter(), frames=frames, tracking=few)
+        alone = predictor.reconstruct(rig, noisy, walking.time_s, NullReporter(), frames=wanted, tracking=few)
 
         def apart(found: Pose3DSequence) -> float:
             rows = np.searchsorted(found.time_s, whole.time_s[wanted])

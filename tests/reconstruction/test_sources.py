@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from core.association.config import AssociationConfig
 from core.errors import CoreError
 from core.files import resource
 from core.geometry.capture_volume import capture_volume
@@ -23,11 +22,11 @@ from core.models.stored_heatmaps import TakeMaps
 from core.pipelines.params import Pose2DParams, TrainParams
 from core.pipelines.pose2d import run_pose2d
 from core.pipelines.train import run_train
-from core.pipelines.triangulate import fit_baseline
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.heatmaps import HeatmapReader, open_heatmaps, write_heatmaps
 from core.progress import NullReporter, RecordingReporter
 from core.reconstruction.predictor import Predictor
+from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.store import TakeCamera, TakeManifest
 from core.session.timeline import Timeline
@@ -72,8 +71,8 @@ def session(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Sess
     )
     params = Pose2DParams(take="two", pose2d=Pose2DConfig(provider="cpu"))
     run_pose2d(made, params, made.new_run("pose2d"), NullReporter())
-    baseline = fit_baseline(
-        made.rig_for(take), take.poses2d(NAME), time_s, AssociationConfig(), EVERYBODY, NullReporter()
+    baseline = Triangulator(tracking=EVERYBODY).reconstruct(
+        made.rig_for(take), take.poses2d(NAME), time_s, NullReporter()
     )
     baseline.save(take.layout.poses3d(BASELINE))
     return made
@@ -113,7 +112,7 @@ def untrained(rig: CameraRig, baseline: Pose3DSequence, source: str) -> Predicto
 @pytest.mark.parametrize("source", ["joints", "estimator"])
 def test_untrained_networks_find_both_people(source: str, take: Take, rig: CameraRig, baseline: Pose3DSequence) -> None:
     predictor = untrained(rig, baseline, source)
-    found = predictor.predict_take(take, rig, NAME, NullReporter(), tracking=EVERYBODY)
+    found = predictor.reconstruct_take(take, rig, NAME, NullReporter(), tracking=EVERYBODY)
     assert (found.present.sum(1) >= 2).all()
     # Ankles of the Panoptic-15 people against those of the triangulated COCO-17 ones: the same two people.
     mine, theirs = found.xyz_mm[:, :, [8, 14]].mean(2), baseline.xyz_mm[:, :2, 15:].mean(2)
@@ -127,11 +126,15 @@ def test_a_camera_left_out_is_not_looked_at(take: Take, rig: CameraRig, baseline
     poses2d, time_s = take.poses2d(NAME), take.timeline().time_s
     with open_heatmaps(take, NAME, rig) as readers:
         blind = TakeMaps([None if name == out else reader for name, reader in zip(rig.names, readers, strict=True)])
-        expected = predictor.predict(rig, poses2d, time_s, NullReporter(), out, frames, EVERYBODY, blind)
-    found = predictor.predict_take(take, rig, NAME, NullReporter(), out, frames, EVERYBODY)
+        expected = predictor.reconstruct(
+            rig, poses2d, time_s, NullReporter(), exclude_camera=out, frames=frames, tracking=EVERYBODY, maps=blind
+        )
+    found = predictor.reconstruct_take(
+        take, rig, NAME, NullReporter(), exclude_camera=out, frames=frames, tracking=EVERYBODY
+    )
     assert found.present.any() and np.array_equal(found.xyz_mm, expected.xyz_mm, equal_nan=True)
-    with pytest.raises(CoreError, match="look at heatmaps"):
-        predictor.predict(rig, poses2d, time_s, NullReporter())
+    with pytest.raises(CoreError, match="read heatmaps"):
+        predictor.reconstruct(rig, poses2d, time_s, NullReporter())
 
 
 def test_of_a_late_camera_the_heatmaps_of_the_frame_are_read(take: Take, rig: CameraRig) -> None:
@@ -177,7 +180,7 @@ def test_training_looks_at_them_and_says_where_they_are_missing(
     away = file.rename(tmp_path / file.name)
     try:
         with pytest.raises(CoreError, match=f"no heatmaps of {NAME} for {take.cameras[2]}") as refused:
-            Predictor.load(run, "cpu").predict_take(take, session.rig_for(take), NAME, NullReporter())
+            Predictor.load(run, "cpu").reconstruct_take(take, session.rig_for(take), NAME, NullReporter())
         assert "heatmap.source=joints" in refused.value.hint
         with HeatmapReader(away) as reader:
             write_heatmaps(file, [], n_frames=N - 1, shape=reader.shape, grid=reader.grid, joints=reader.skeleton)
@@ -223,6 +226,6 @@ def test_a_backbone_looks_at_the_videos_in_training_and_afterwards(
     assert predictor.networks.backbone is not None
     asked: list[tuple[int, ...]] = []
     predictor.networks.backbone.register_forward_pre_hook(lambda _, inputs: asked.append(tuple(inputs[0].shape)))
-    found = predictor.predict_take(take, rig, NAME, NullReporter(), tracking=EVERYBODY)
+    found = predictor.reconstruct_take(take, rig, NAME, NullReporter(), tracking=EVERYBODY)
     assert len(found.time_s) == N and asked == [(len(rig), 3, 80, 48)] * N
     assert not stored.exists()  # the videos themselves are read

@@ -3,7 +3,7 @@ import pytest
 
 from core.synthetic import people
 from core.tracking.config import TrackingConfig
-from core.tracking.plausible import wild_joints
+from core.tracking.plausible import implausible_joints
 from core.types import COCO17
 
 
@@ -13,7 +13,7 @@ def truth():
 
 
 def wild(truth, xyz):
-    return wild_joints(truth.time_s, xyz, COCO17, TrackingConfig())
+    return implausible_joints(truth.time_s, xyz, COCO17, TrackingConfig())
 
 
 def test_real_people_keep_all_their_joints(truth):

@@ -40,14 +40,15 @@ def test_crossing_people_keep_their_identity(miss):
     rng = np.random.default_rng(0)
     truth = people.crossing(4, 240, rng)
     xyz, score, place = shuffled(truth, rng, miss=miss)
-    out, out_score, ids, source = track_people(truth.time_s, xyz, score, COCO17, TrackingConfig())
-    assert ids.tolist() == [1, 2, 3, 4]
+    tracked = track_people(truth.time_s, xyz, score, COCO17, TrackingConfig())
+    out, source = tracked.xyz_mm, tracked.source
+    assert tracked.ids.tolist() == [1, 2, 3, 4]
     assert switches(source, place) == 0
     assert (source >= 0).sum() == (place >= 0).sum()
     rows = np.arange(240)[:, None]
     np.testing.assert_array_equal(out[source >= 0], xyz[rows, source][source >= 0])
     assert np.isnan(out[source < 0]).all()
-    assert (out_score[source < 0] == 0).all()
+    assert (tracked.score[source < 0] == 0).all()
 
 
 def test_identity_survives_the_whole_way_from_detections():
@@ -55,8 +56,9 @@ def test_identity_survives_the_whole_way_from_detections():
     truth, rig = people.crossing(4, 150, rng), rigs.ring_rig(5)
     poses2d = observe(rig, truth, 5.0, 0.1, rng)
     found = associate_take(rig, poses2d, truth.time_s, AssociationConfig(), NullReporter())
-    xyz, _, ids, _ = track_people(truth.time_s, found.xyz_mm, found.score, COCO17, TrackingConfig())
-    assert len(ids) == 4
+    tracked = track_people(truth.time_s, found.xyz_mm, found.score, COCO17, TrackingConfig())
+    xyz = tracked.xyz_mm
+    assert len(tracked.ids) == 4
     apart = np.nanmean(np.linalg.norm(xyz[:, :, None, 5:] - truth.xyz_mm[:, None, :, 5:], axis=-1), axis=-1)
     seen = np.isfinite(apart).all(-1)
     assert seen.mean() >= 0.99
@@ -70,10 +72,10 @@ def test_a_person_who_leaves_for_two_seconds_is_recognised():
     truth = people.walkers(2, 200, rng, half_size_mm=700.0, stature_mm=(1500, 1950))
     xyz, score = truth.xyz_mm.copy(), truth.score.copy()
     xyz[80:135, 0], score[80:135, 0] = np.nan, 0
-    _, _, ids, source = track_people(truth.time_s, xyz, score, COCO17, TrackingConfig())
-    assert ids.tolist() == [1, 2]
-    assert set(source[:, 0]) == {1}
-    assert set(source[:, 1]) == {0, -1}
+    tracked = track_people(truth.time_s, xyz, score, COCO17, TrackingConfig())
+    assert tracked.ids.tolist() == [1, 2]
+    assert set(tracked.source[:, 0]) == {1}
+    assert set(tracked.source[:, 1]) == {0, -1}
 
 
 def test_bones_tell_people_apart_where_places_do_not():
@@ -83,8 +85,8 @@ def test_bones_tell_people_apart_where_places_do_not():
     small = small + tall[-1:, :, 11:12] - small[:1, :, 11:12]
     xyz = np.concatenate([tall, np.full((30, 1, 17, 3), np.nan), small])
     score = np.where(np.isfinite(xyz[..., 0]), 1.0, 0.0)
-    _, _, ids, _ = track_people(np.arange(150) / 30, xyz, score, COCO17, TrackingConfig())
-    assert len(ids) == 2
+    tracked = track_people(np.arange(150) / 30, xyz, score, COCO17, TrackingConfig())
+    assert len(tracked.ids) == 2
 
 
 def test_ghosts_of_a_few_frames_are_dropped():
@@ -93,9 +95,9 @@ def test_ghosts_of_a_few_frames_are_dropped():
     ghost[20:23] = truth.xyz_mm[20:23] + [3000.0, 0, 0]
     xyz = np.concatenate([truth.xyz_mm, ghost], axis=1)
     score = np.where(np.isfinite(xyz[..., 0]), 1.0, 0.0)
-    out, _, ids, _ = track_people(truth.time_s, xyz, score, COCO17, TrackingConfig())
-    assert ids.tolist() == [1]
-    np.testing.assert_array_equal(out, truth.xyz_mm)
+    tracked = track_people(truth.time_s, xyz, score, COCO17, TrackingConfig())
+    assert tracked.ids.tolist() == [1]
+    np.testing.assert_array_equal(tracked.xyz_mm, truth.xyz_mm)
 
 
 def test_missing_joints_stay_missing_and_do_not_break_a_track():
@@ -103,22 +105,22 @@ def test_missing_joints_stay_missing_and_do_not_break_a_track():
     truth = people.walkers(2, 90, rng)
     gone = rng.random(truth.score.shape) < 0.3
     xyz = np.where(gone[..., None], np.nan, truth.xyz_mm)
-    out, _, ids, _ = track_people(truth.time_s, xyz, np.where(gone, 0.0, 1.0), COCO17, TrackingConfig())
-    assert len(ids) == 2
-    assert np.isnan(out[..., 0]).sum() == gone.sum()
+    tracked = track_people(truth.time_s, xyz, np.where(gone, 0.0, 1.0), COCO17, TrackingConfig())
+    assert len(tracked.ids) == 2
+    assert np.isnan(tracked.xyz_mm[..., 0]).sum() == gone.sum()
 
 
 def test_nobody_at_all():
-    out, score, ids, source = track_people(
+    tracked = track_people(
         np.arange(5) / 30, np.full((5, 2, 17, 3), np.nan), np.zeros((5, 2, 17)), COCO17, TrackingConfig()
     )
-    assert out.shape == (5, 0, 17, 3)
-    assert score.shape == (5, 0, 17)
-    assert ids.shape == (0,)
-    assert source.shape == (5, 0)
+    assert tracked.xyz_mm.shape == (5, 0, 17, 3)
+    assert tracked.score.shape == (5, 0, 17)
+    assert tracked.ids.shape == (0,)
+    assert tracked.source.shape == (5, 0)
 
 
 def test_one_frame_is_a_take():
     truth = people.walkers(2, 1, np.random.default_rng(6))
-    _, _, ids, _ = track_people(truth.time_s, truth.xyz_mm, truth.score, COCO17, TrackingConfig())
-    assert len(ids) == 2
+    tracked = track_people(truth.time_s, truth.xyz_mm, truth.score, COCO17, TrackingConfig())
+    assert len(tracked.ids) == 2

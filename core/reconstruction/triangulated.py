@@ -1,0 +1,113 @@
+"""3D people without training: association across views, robust triangulation, tracking, plausibility filters.
+
+The result of `Triangulator.reconstruct` is the baseline of a take.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.association.config import AssociationConfig
+from core.association.match import FrameAssociator, associate_take
+from core.association.robust import triangulate_people
+from core.association.views import ViewGeometry, stack_views
+from core.config import from_mapping, to_mapping
+from core.progress import Reporter
+from core.reconstruction.reconstructor import TrackedFrame
+from core.tracking.config import TrackingConfig
+from core.tracking.plausible import implausible_joints
+from core.tracking.smooth import smooth
+from core.tracking.track import gather_tracks, track_people
+from core.tracking.tracker import PeopleFrame, Tracker
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import Skeleton
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triangulator:
+    """Reconstruction by association and triangulation; a `Reconstructor`.
+
+    Attributes:
+        association: Settings of association and triangulation.
+        tracking: Settings of tracking, plausibility filters and smoothing.
+    """
+
+    association: AssociationConfig = field(default_factory=AssociationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    @classmethod
+    def from_baseline(cls, baseline: Pose3DSequence) -> Triangulator:
+        """Return a triangulator with the settings that a stored baseline was made with."""
+        settings = baseline.provenance.get("config", {})
+        return cls(
+            association=from_mapping(AssociationConfig, settings.get("association", {})),
+            tracking=from_mapping(TrackingConfig, settings.get("tracking", {})),
+        )
+
+    def reconstruct(
+        self,
+        rig: CameraRig,
+        poses2d: Mapping[str, Pose2D],
+        time_s: F64,
+        reporter: Reporter,
+        *,
+        exclude_camera: str | None = None,
+    ) -> Pose3DSequence:
+        """Reconstruct the people of a take; see `Reconstructor`.
+
+        Joints that no body and no movement explains are removed. The result is smoothed if the settings say so.
+        """
+        if exclude_camera is not None:
+            _ = rig[exclude_camera]  # Raises for an unknown camera.
+            rig = rig.subset([name for name in rig.names if name != exclude_camera])
+        people = associate_take(rig, poses2d, time_s, self.association, reporter)
+        tracked = track_people(time_s, people.xyz_mm, people.score, people.skeleton, self.tracking)
+        covariance = None
+        if people.covariance_mm2 is not None:
+            covariance = gather_tracks(people.covariance_mm2, tracked.source)
+        implausible = implausible_joints(time_s, tracked.xyz_mm, people.skeleton, self.tracking)
+        config = {"association": to_mapping(self.association), "tracking": to_mapping(self.tracking)}
+        sequence = dataclasses.replace(
+            people,
+            xyz_mm=np.where(implausible[..., None], np.nan, tracked.xyz_mm),
+            score=np.where(implausible, 0.0, tracked.score),
+            person_ids=tuple(tracked.ids.tolist()),
+            covariance_mm2=covariance,
+            provenance={**people.provenance, "config": config},
+        )
+        return smooth(sequence, self.tracking)
+
+    def online(self, rig: CameraRig, skeleton: Skeleton) -> OnlineTriangulator:
+        """Return the method for a live stream of posed cameras, whose detections have the joints of `skeleton`."""
+        return OnlineTriangulator(rig, skeleton, self)
+
+
+class OnlineTriangulator:
+    """Reconstruction a frame set at a time; an `OnlineReconstructor`.
+
+    Identities are those of the tracker: they are not joined over long gaps, and joints are not checked for
+    plausibility, because both need later frames.
+    """
+
+    def __init__(self, rig: CameraRig, skeleton: Skeleton, settings: Triangulator) -> None:
+        self._rig, self._settings = rig, settings
+        self._associator = FrameAssociator(
+            ViewGeometry.build(rig, skeleton, settings.association), settings.association
+        )
+        self._tracker = Tracker(settings.tracking)
+
+    def update(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> TrackedFrame:
+        """Reconstruct and track the people of the next frame set; see `OnlineReconstructor`."""
+        views = stack_views(self._rig, poses2d, self._settings.association)
+        members = self._associator.update(time_s, views.frame(0))
+        people = triangulate_people(views, members[None])
+        frame = PeopleFrame(time_s=time_s, xyz_mm=people.xyz_mm[0], score=people.score[0])
+        ids = self._tracker.update(frame)
+        return TrackedFrame(time_s=time_s, xyz_mm=frame.xyz_mm, score=frame.score, ids=ids)

@@ -1,0 +1,148 @@
+"""Multi-person tracking, a frame at a time.
+
+Letters in shapes: P people of a frame, J joint, N track.
+
+Each track predicts its pose at constant velocity. People of the frame are assigned to predictions by the Hungarian
+algorithm on mean joint distance, within a gate (as SORT does in images: Bewley et al., ICIP 2016). The velocity is one
+vector per track, the median displacement over joints, smoothed exponentially.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from core.errors import CoreError
+from core.tracking.config import TrackingConfig
+from core.types.arrays import F64, I64
+
+_FAR_MM = 1e6
+_JOINT_CAP_MM = 1000.0  # Bounds the influence of a single outlier joint on the mean distance.
+_VELOCITY_MEMORY_S = 0.15
+MIN_SHARED_JOINTS = 3
+"""Fewest joints in common for a distance between two poses, and fewest joints of a person who is tracked."""
+_TIME_EPS_S = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PeopleFrame:
+    """3D people of one frame, in any order.
+
+    Attributes:
+        time_s: Time of the frame.
+        xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
+        score: (P, J) confidences in 0..1, 0 where missing.
+    """
+
+    time_s: float
+    xyz_mm: F64
+    score: F64
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Track:
+    """State of one tracked person.
+
+    Attributes:
+        id: Identity, counted from 1 in order of birth.
+        time_s: Time of the last measurement.
+        xyz_mm: (J, 3) last position of each joint. Missing joints move along with the person.
+        velocity_mm_s: (3,) velocity of the whole person.
+        n_frames: Number of frames with a measurement.
+    """
+
+    id: int
+    time_s: float
+    xyz_mm: F64
+    velocity_mm_s: F64
+    n_frames: int = 1
+
+    def predict(self, time_s: float) -> F64:
+        """Predict the joints (J, 3) at a later time, at constant velocity."""
+        return self.xyz_mm + self.velocity_mm_s * (time_s - self.time_s)
+
+    def correct(self, time_s: float, xyz_mm: F64) -> None:
+        """Update the state with a measurement (J, 3) at a later time."""
+        elapsed = time_s - self.time_s
+        shared = np.isfinite(xyz_mm).all(-1) & np.isfinite(self.xyz_mm).all(-1)
+        moved = np.median((xyz_mm - self.xyz_mm)[shared], axis=0) if shared.any() else self.velocity_mm_s * elapsed
+        gain = 1 - np.exp(-elapsed / _VELOCITY_MEMORY_S)
+        self.velocity_mm_s = self.velocity_mm_s + gain * (moved / elapsed - self.velocity_mm_s)
+        self.xyz_mm = np.where(np.isfinite(xyz_mm), xyz_mm, self.xyz_mm + moved)
+        self.time_s = time_s
+        self.n_frames += 1
+
+
+class Tracker:
+    """Assigns identities to the people of successive frames.
+
+    Uses only past frames, so that it also serves live streams. Joining tracks over longer gaps needs the whole take:
+    see `core.tracking.track.track_people`.
+    """
+
+    def __init__(self, config: TrackingConfig) -> None:
+        self._config = config
+        self._last_s = -np.inf
+        self._n_born = 0
+        self.active: list[Track] = []
+        """Tracks that the next frame can continue, in order of birth."""
+
+    def update(self, frame: PeopleFrame) -> I64:
+        """Assign the people of the next frame to tracks; people without one begin a new track.
+
+        Returns:
+            (P,) identity of each person, counted from 1; 0 for people with too few joints to be tracked.
+
+        Raises:
+            CoreError: The frame is not later than the one before.
+        """
+        if not frame.time_s > self._last_s:
+            raise CoreError(
+                f"A frame at {frame.time_s:.4f} s follows one at {self._last_s:.4f} s.",
+                "Pass frames to the tracker in order of time.",
+            )
+        max_gap_s = self._config.max_gap_s + _TIME_EPS_S
+        self.active = [track for track in self.active if frame.time_s - track.time_s <= max_gap_s]
+        columns = np.flatnonzero(np.isfinite(frame.xyz_mm).all(-1).sum(-1) >= MIN_SHARED_JOINTS)
+        matches = self._assign(frame.time_s, frame.xyz_mm[columns])
+        ids = np.zeros(len(frame.xyz_mm), np.int64)
+        for i, c in matches.items():
+            self.active[i].correct(frame.time_s, frame.xyz_mm[columns[c]])
+            ids[columns[c]] = self.active[i].id
+        for c in sorted(set(range(len(columns))) - set(matches.values())):
+            ids[columns[c]] = self._begin(frame.time_s, frame.xyz_mm[columns[c]])
+        self._last_s = frame.time_s
+        return ids
+
+    def _begin(self, time_s: float, xyz_mm: F64) -> int:
+        self._n_born += 1
+        self.active.append(Track(id=self._n_born, time_s=time_s, xyz_mm=xyz_mm, velocity_mm_s=np.zeros(3)))
+        return self._n_born
+
+    def _assign(self, time_s: float, xyz_mm: F64) -> dict[int, int]:
+        """Map indices of active tracks to those of measurements (P, J, 3): the best assignment within the gates."""
+        if not self.active or not len(xyz_mm):
+            return {}
+        predicted = np.stack([track.predict(time_s) for track in self.active])
+        cost = capped_pose_distance(predicted[:, None], xyz_mm[None])
+        # The gate does not grow between successive frames, however far apart they are.
+        missing_s = np.array([max(0.0, self._last_s - track.time_s) for track in self.active])
+        gate = self._config.max_distance_mm + self._config.drift_mm_s * missing_s
+        # A pair beyond the gate gains as little as no pair at all.
+        gain = np.maximum(gate[:, None] - cost, 0.0)
+        rows, columns = linear_sum_assignment(gain, maximize=True)
+        return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if gain[r, c] > 0}
+
+
+def capped_pose_distance(a: F64, b: F64, cap_mm: float = _JOINT_CAP_MM) -> F64:
+    """Return the mean distance (...) of shared joints of poses (..., J, 3) that broadcast, each capped at `cap_mm`.
+
+    Poses that share fewer than `MIN_SHARED_JOINTS` joints are far beyond any gate.
+    """
+    gap = np.linalg.norm(a - b, axis=-1)
+    known = np.isfinite(gap)
+    total = np.where(known, np.minimum(np.where(known, gap, 0.0), cap_mm), 0.0).sum(-1)
+    shared = known.sum(-1)
+    return np.where(shared >= MIN_SHARED_JOINTS, total / np.maximum(shared, 1), _FAR_MM)
