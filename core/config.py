@@ -77,14 +77,17 @@ def with_overrides(config: C, overrides: Sequence[str]) -> C:
             )
         *parents, last = dotted.strip().split(".")
         level = values
+        partial = False
         for depth, parent in enumerate(parents):
+            if parent in level and level[parent] is None:
+                level[parent], partial = {}, True  # an optional group, of which only these values are given
             if not isinstance(level.get(parent), dict):
                 path = ".".join(parents[: depth + 1])
                 raise CoreError(f"Unknown settings group '{path}'.", closest(parent, list(level)))
             level = level[parent]
-        if last not in level:
+        if last not in level and not partial:
             raise CoreError(f"Unknown setting '{dotted}'.", closest(last, list(level)))
-        empty = isinstance(level[last], str) and not text.strip()
+        empty = isinstance(level.get(last), str) and not text.strip()
         level[last] = "" if empty else yaml.safe_load(text)
     return from_mapping(type(config), values)
 

@@ -157,4 +157,4 @@ def first_frames(session: Session, frames: int = 6) -> Session:
 @pytest.fixture
 def counting_verb(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets child processes of the test know the verb "count" of `tests/hooks`."""
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "tests" / "hooks"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (REPOSITORY / "tests" / "hooks", REPOSITORY))))

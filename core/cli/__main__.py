@@ -1,4 +1,4 @@
-"""`python -m core.cli`."""
+"""Entry point of `python -m core.cli`."""
 
 import sys
 

@@ -1,7 +1,8 @@
-"""What a person sees of a job in a terminal: progress with the time left, notes, and the figures at the end."""
+"""View of a job in a terminal: progress with the time left, notes, and the result."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -13,21 +14,23 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from core.config import from_mapping
-from core.evaluation.published import Table as FigureTable
+from core.evaluation.published import Table as MetricsTable
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed
 from core.progress import stage_of
 
-_LINE_EVERY_S = 10.0
-_FIGURES_SHOWN = 3
-_ONE_LINE = 60
+_LINE_INTERVAL_S = 10.0
+_MAX_METRICS = 3
+_MAX_LINE = 60
+_ACRONYMS = {"fps": "FPS", "id": "ID", "ids": "IDs", "loco": "LOCO", "pck": "PCK"}
+_UNITS = ("px", "mm", "ms", "s", "deg", "hz")
 
 
 class JobView:
-    """Follows a job's events: a live bar in a terminal, now and then a line where the output is a file."""
+    """Listener to the events of a job: a progress bar in a terminal, occasional lines if the output is a file."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._figures: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
         self._line: tuple[str, float] = ("", float("-inf"))
         self._task: TaskID | None = None
         self._progress = Progress(
@@ -35,7 +38,7 @@ class JobView:
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[left]}"),
-            TextColumn("[dim]{task.fields[figures]}"),
+            TextColumn("[dim]{task.fields[metrics]}"),
             console=console,
             disable=not console.is_terminal,
         )
@@ -48,14 +51,14 @@ class JobView:
         self._progress.stop()
 
     def listen(self, event: Event) -> None:
-        """Shows one event."""
+        """Show one event."""
         match event:
             case Progressed():
                 self._show(event)
             case Metric():
-                # The newest last, so that the figures of a finished stage leave the line.
-                self._figures.pop(event.name, None)
-                self._figures[event.name] = event.value
+                # The newest comes last, so that metrics of a finished stage drop off the line.
+                self._metrics.pop(event.name, None)
+                self._metrics[event.name] = event.value
             case Noted():
                 style = "yellow" if event.level == "warning" else "default"
                 self._console.print(escape(event.text), style=style, highlight=False)
@@ -66,32 +69,32 @@ class JobView:
         left = "" if event.time_left_s is None else f"{format_duration(event.time_left_s)} left"
         if not self._console.is_terminal:
             stage, at = self._line
-            if stage_of(event.text) != stage or time.monotonic() - at >= _LINE_EVERY_S:
+            if stage_of(event.text) != stage or time.monotonic() - at >= _LINE_INTERVAL_S:
                 self._line = stage_of(event.text), time.monotonic()
                 share = f"{event.done / event.total:.0%}" if event.total else ""
                 self._console.print(escape("  ".join(p for p in (event.text, share, left) if p)), highlight=False)
             return
-        newest = list(self._figures.items())[-_FIGURES_SHOWN:]
-        figures = "  ".join(f"{name} {value:.4g}" for name, value in newest)
+        newest = list(self._metrics.items())[-_MAX_METRICS:]
+        metrics = "  ".join(f"{name} {value:.4g}" for name, value in newest)
         if self._task is None:
-            self._task = self._progress.add_task("", left="", figures="")
+            self._task = self._progress.add_task("", left="", metrics="")
         self._progress.update(
             self._task,
             description=escape(event.text),
             completed=event.done,
             total=event.total or None,
             left=left,
-            figures=escape(figures),
+            metrics=escape(metrics),
         )
 
 
 def print_outcome(ended: Ended, out: Console, errors: Console, *, trace: bool, log: str) -> None:
-    """Prints how a job ended: its results to `out`, what went wrong with the remedy to `errors`."""
+    """Print the outcome of a job: the result to `out`, an error with its remedy to `errors`."""
     match ended:
         case Finished():
             print_result(ended.result, out)
         case Cancelled():
-            errors.print("Stopped. What was done so far is kept.")
+            errors.print("Stopped. Finished parts are kept: 'selfpose resume' continues from there.")
         case Failed():
             print_error(ended.message, ended.hint, errors)
             if ended.trace:
@@ -99,12 +102,12 @@ def print_outcome(ended: Ended, out: Console, errors: Console, *, trace: bool, l
 
 
 def print_error(message: str, hint: str, errors: Console) -> None:
-    """What went wrong, and what to do about it."""
+    """Print what is wrong, and what to do about it."""
     errors.print(f"[bold red]{escape(message)}[/]\n{escape(hint)}", highlight=False, soft_wrap=True)
 
 
 def print_result(result: Mapping[str, Any], out: Console) -> None:
-    """A job's result: names and values, then the figures of an evaluation if it has them."""
+    """Print the result of a job: names and values, and the metrics of an evaluation as a table."""
     if "table" in result:
         print_table(result, out)
         return
@@ -112,18 +115,18 @@ def print_result(result: Mapping[str, Any], out: Console) -> None:
     evaluated = isinstance(report, Mapping) and "methods" in report
     rest = {k: v for k, v in result.items() if k != "report"} if report is not result else {} if evaluated else result
     for name, value in rest.items():
-        lines = value if isinstance(value, list) and len(format_value(value)) > _ONE_LINE else [value]
+        lines = value if isinstance(value, list) and len(format_value(value)) > _MAX_LINE else [value]
         for number, line in enumerate(lines):
             prefix = f"{label(name)}:" if number == 0 else ""
-            # Paths are printed whole, so that they can be copied.
+            # Paths are printed in one piece, so that they can be copied.
             out.print(f"{prefix:<14} {escape(format_value(line))}", highlight=False, soft_wrap=True)
     if evaluated:
         print_report(report, out)
 
 
 def print_table(result: Mapping[str, Any], out: Console) -> None:
-    """Figures on a data set, published ones first, as wide as they are; where the rest is, in one line."""
-    for line in from_mapping(FigureTable, result["table"]).lines():
+    """Print the metrics on a dataset below published ones, and the path of the full report."""
+    for line in from_mapping(MetricsTable, result["table"]).lines():
         out.print(escape(line), highlight=False, soft_wrap=True)
     for name in ("frames", "missed_frames", "file"):
         if name in result:
@@ -131,29 +134,31 @@ def print_table(result: Mapping[str, Any], out: Console) -> None:
 
 
 def print_report(report: Mapping[str, Any], out: Console) -> None:
-    """Figures of an evaluation, a column a method."""
+    """Print the metrics of an evaluation, one column per method."""
     methods: Mapping[str, Mapping[str, Any]] = report["methods"]
     out.print()
     for name, value in report.items():
         if name not in ("methods", "verdict"):
             out.print(f"{label(name)}: {escape(format_value(value))}", highlight=False)
-    table = Table("", *(str(figures.get("label", name)) for name, figures in methods.items()))
-    rows = dict.fromkeys(row for figures in methods.values() for row in figures if row != "label")
+    table = Table("", *(str(metrics.get("label", name)) for name, metrics in methods.items()))
+    rows = dict.fromkeys(row for metrics in methods.values() for row in metrics if row != "label")
     for row in rows:
-        table.add_row(label(row), *(format_value(figures.get(row)) for figures in methods.values()))
+        table.add_row(label(row), *(format_value(metrics.get(row)) for metrics in methods.values()))
     out.print(table)
     if report.get("verdict"):
         out.print(escape(str(report["verdict"])), highlight=False)
 
 
 def label(name: str) -> str:
-    """A key as words: "loco_px_median" as "Loco px median"."""
-    text = name.replace("_", " ")
-    return text[:1].upper() + text[1:]
+    """Return a key as a label: "loco_px_median" becomes "LOCO median (px)"."""
+    words = name.split("_")
+    units = [word for word in words if word in _UNITS]
+    text = " ".join(_ACRONYMS.get(word, word) for word in words if word not in units)
+    return f"{text[:1].upper()}{text[1:]}" + (f" ({', '.join(units)})" if units else "")
 
 
 def format_value(value: Any) -> str:
-    """A value of a report in a table's cell."""
+    """Return a value of a report as text."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -168,7 +173,8 @@ def format_value(value: Any) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Hours, minutes and seconds, such as "1:02:03" or "0:07"."""
-    minutes, second = divmod(round(seconds), 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+    """Return a duration to two digits or so, such as "7 s", "12 min" or "1 h 5 min"."""
+    if seconds < 60:
+        return f"{math.ceil(seconds)} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,4 +1,4 @@
-"""Showing and setting a session's capture volume."""
+"""Command `volume`: show or set the capture volume of a session."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from core.session.volume import ActiveVolume, active_volume, set_volume
 from core.training.config import preset
 
 _ORIGIN = {
-    "set": "Set by somebody; --derive forgets it.",
-    "people": "Derived from the rig and the people.",
-    "rig": "Derived from the rig alone: nobody was found yet.",
+    "set": "Set by hand; --reset discards it.",
+    "people": "Derived from the rig and the people in the baselines.",
+    "rig": "Derived from the rig alone: there is no baseline with people yet.",
 }
 
 
-def volume_command(asked: argparse.Namespace, out: Console, errors: Console) -> int:
-    """Sets what was asked for, and shows the space that training would look into now."""
-    session = Session.open(asked.session)
+def volume_command(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
+    """Set the given values, and print the capture volume in which training would work now."""
+    session = Session.open(arguments.session)
     takes = [name for name in session.take_names() if session.take(name).manifest.kind == "motion"]
-    spacing_mm = preset(asked.preset).model.root.spacing_mm
-    if asked.derive:
+    spacing_mm = preset(arguments.preset).model.root.spacing_mm
+    if arguments.reset:
         session.set_volume(None)
     used = active_volume(session, takes, spacing_mm)
-    if asked.set:
-        set_volume(session, with_overrides(used.chosen, asked.set), spacing_mm)
+    if arguments.set:
+        set_volume(session, with_overrides(used.chosen, arguments.set), spacing_mm)
         used = active_volume(session, takes, spacing_mm)
     _show(used, out)
     if used.other_rig:
-        errors.print("It was set for another calibration: look whether it still fits.", style="yellow")
+        errors.print("The volume was set for another calibration: check that it still fits.", style="yellow")
     return 0
 
 
 def _show(used: ActiveVolume, out: Console) -> None:
-    """What it is in words, then the values as they are set."""
+    """Print a description, then the values in the form in which they are set."""
     box = used.volume
     metres = " x ".join(f"{edge / 1000:.2f}" for edge in box.size_mm)
     voxels = " x ".join(str(n) for n in box.voxels)
@@ -46,9 +46,9 @@ def _show(used: ActiveVolume, out: Console) -> None:
     kept = {name: values[name] for name in ("centre_mm", "size_mm", "spacing_mm", "synthetic")}
     for text in (
         _ORIGIN[used.origin],
-        f"{metres} m, {voxels} voxels about {box.spacing_mm.mean() / 10:.0f} cm apart.",
-        f"Two cameras or more see {used.seen_share:.0%} of it.",
-        f"Hips of synthetic people are {low[2] / 1000:.2f} to {high[2] / 1000:.2f} m above the floor.",
+        f"{metres} m, {voxels} voxels with a spacing of about {box.spacing_mm.mean() / 10:.0f} cm.",
+        f"{used.seen_share:.0%} of it is seen by two or more cameras.",
+        f"Hips of synthetic people in training: {low[2] / 1000:.2f} to {high[2] / 1000:.2f} m above the floor.",
         yaml.safe_dump(kept, sort_keys=False).rstrip(),
     ):
         out.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -34,10 +34,10 @@ class ImportTakeParams:
 
     Attributes:
         videos: Paths of the videos, one per camera.
-        cameras: Camera names in the order of the videos. If empty, they are taken from the file names and the rig.
-        name: Name of the new take. If empty, a name is derived from the files.
+        cameras: Camera names in the order of the videos. If omitted, they are taken from the file names and the rig.
+        name: Name of the new take. If omitted, a name is derived from the files.
         kind: Content of the videos: a calibration board, a board lying on the floor, or people in motion.
-        timestamps: CSV file with the recorded time of each image (columns cam_id, frame_index, frame_time). If empty,
+        timestamps: CSV file with the recorded time of each image (columns cam_id, frame_index, frame_time). If omitted,
             a matching `timestamps.csv` in the folder of the videos is used.
     """
 
@@ -72,7 +72,7 @@ class RecordParams:
     Attributes:
         cameras: Cameras as "name=address". An address is rtsp://…, http://…, v4l2:/dev/video0, dshow:…,
             avfoundation:…, the path of a video, or demo:cam01 to demo:cam04 for simulated cameras.
-        name: Name of the new take. If empty, the first free name is used.
+        name: Name of the new take. If omitted, the first free name is used.
         kind: Content of the recording: a calibration board, a board lying on the floor, or people in motion.
         duration_s: Duration of the recording in seconds; 0 records until the job is stopped.
         preview_only: Show the cameras without recording a take.
@@ -96,7 +96,7 @@ class CalibrateParams:
     Attributes:
         take: Take of a board that is moved in view of several cameras at a time.
         intrinsics_takes: Further takes of the same board, used for the intrinsics only.
-        floor_take: Take of the board lying on the floor. If empty, the floor of the previous rig is kept if the
+        floor_take: Take of the board lying on the floor. If omitted, the floor of the previous rig is kept if the
             cameras have not moved, or else estimated.
         adopt: Make the result the rig of the session.
         calibration: Settings of the calibration.
@@ -115,9 +115,9 @@ class CalibratePeopleParams:
 
     Attributes:
         take: Take of moving people with 2D poses.
-        estimator: Name of the 2D poses to use.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
         mode: Cameras to calibrate: "new" calibrates all of them, "repair" only those that have moved.
-        moved: Names of the cameras that have moved; implies the mode "repair". If empty, "repair" detects them.
+        moved: Names of the cameras that have moved; implies the mode "repair". If omitted, "repair" detects them.
         adopt: Make the result the rig of the session.
         people: Settings of the calibration from people.
     """
@@ -198,7 +198,7 @@ class ExportRigParams:
 
     Attributes:
         format: Format of the calibration.
-        path: File to write, or folder for formats that consist of several files. If empty, the exports folder of the
+        path: File to write, or folder for formats that consist of several files. If omitted, the exports folder of the
             session is used.
     """
 
@@ -214,8 +214,8 @@ class ImportDatasetParams:
         folder: Folder of the dataset, in the layout of its authors.
         kind: Name of the dataset; "auto" detects it from the files.
         split: Frames to import: "test" as evaluated in papers, "train" as trained on in papers, or "all".
-        cameras: Names of the cameras to import. If empty, the cameras used in papers are imported.
-        name: Name of the new take. If empty, the name of the folder is used.
+        cameras: Names of the cameras to import. If omitted, the cameras used in papers are imported.
+        name: Name of the new take. If omitted, the name of the folder is used.
     """
 
     folder: str
@@ -233,7 +233,7 @@ class ImportPoses2DParams:
         take: Name of the take whose videos the poses belong to.
         path: Folder with one subfolder per camera, named after the camera.
         format: Format of the 2D poses.
-        name: Name of the 2D poses in the take, for use as `estimator`. If empty, the name of the format is used.
+        name: Name of the 2D poses in the take, for use as `estimator`. If omitted, the name of the format is used.
     """
 
     take: str
@@ -268,7 +268,7 @@ class TriangulateParams:
 
     Attributes:
         take: Name of the take.
-        estimator: Name of the 2D poses to use.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
         association: Settings of the cross-view association.
         tracking: Settings of tracking and smoothing.
     """
@@ -285,8 +285,8 @@ class TrainParams:
 
     Attributes:
         takes: Names of the takes to train on; each needs 2D poses and a baseline.
-        estimator: Name of the 2D poses to use.
-        preset: Preset that replaces all settings under `training`. If empty, `training` applies.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
+        preset: Preset that replaces all settings under `training`. If omitted, `training` applies.
         training: Settings of the training.
         processes: Number of processes that train together on this machine; 0 starts one per GPU.
     """
@@ -304,8 +304,8 @@ class InferParams:
 
     Attributes:
         take: Name of the take; needs 2D poses.
-        run: Name of the training run to use. If empty, the newest finished run is used.
-        estimator: Name of the 2D poses to use.
+        run: Name of the training run to use. If omitted, the newest finished run is used.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
         precision: Number format of the networks; "auto" takes bf16 on devices that gain from it, or else fp32.
         temporal: Refine the poses over time, if the run has a trained temporal refiner.
         tracking: Settings of tracking and smoothing.
@@ -327,8 +327,8 @@ class EvaluateParams:
 
     Attributes:
         take: Name of the take; needs a baseline.
-        run: Name of the training run to evaluate. If empty, the newest finished run is used.
-        estimator: Name of the 2D poses to use.
+        run: Name of the training run to evaluate. If omitted, the newest finished run is used.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
     """
 
     take: str
@@ -341,12 +341,12 @@ class EvaluateDatasetParams:
     """Settings of `evaluate-dataset`. Several sequences are evaluated together, as in papers.
 
     Attributes:
-        takes: Names of takes made by `import-dataset`. If empty and without `folders`, all such takes of the session.
+        takes: Names of takes made by `import-dataset`. If omitted and without `folders`, all such takes of the session.
         folders: Folders of datasets in the layout of their authors, whose ground truth is used instead of the takes'.
         kind: Name of the dataset in `folders`; "auto" detects it from the files.
         poses: 3D results to evaluate, one for all sequences or one per sequence: "baseline" or the name of a training
             run. With `folders`, NetCDF files or "baseline", which triangulates the 2D poses of the dataset.
-        first_frame: Frame number in the dataset at time 0 of the result, with `folders` only. If null, the result
+        first_frame: Frame number in the dataset at time 0 of the result, with `folders` only. If omitted, the result
             must have one frame per tested frame, or one per frame from number 0 on.
     """
 
@@ -363,10 +363,10 @@ class ExportParams:
 
     Attributes:
         take: Name of the take.
-        poses: 3D result to export: "baseline" or the name of a training run. If empty, the newest trained result is
+        poses: 3D result to export: "baseline" or the name of a training run. If omitted, the newest trained result is
             exported, or else the baseline.
-        formats: File formats to write. If empty, every format that can hold the result is written.
-        folder: Folder to write to. If empty, the exports folder of the session is used.
+        formats: File formats to write. If omitted, every format that can hold the result is written.
+        folder: Folder to write to. If omitted, the exports folder of the session is used.
         units: Length unit of the files; "auto" takes the usual unit of each format.
         up: Axis that points up in the files; "auto" takes the usual axis of each format.
     """
@@ -389,7 +389,7 @@ class RunParams:
         association: Settings of the cross-view association.
         tracking: Settings of tracking and smoothing.
         preset: Preset of training settings.
-        formats: File formats to export. If empty, every format that can hold the result is written.
+        formats: File formats to export. If omitted, every format that can hold the result is written.
     """
 
     take: str

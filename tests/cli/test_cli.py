@@ -1,14 +1,17 @@
-"""The command line: the same verbs, the same run folders, errors in words."""
+"""Command line: help texts, verbs, run folders, errors."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +19,20 @@ import pytest
 from rich.console import Console
 
 from core.cli import main
-from core.cli.terminal import format_duration, print_result
+from core.cli.arguments import CommandLine
+from core.cli.docs import group_of, is_required
+from core.cli.terminal import format_duration, label, print_result
+from core.config import from_mapping
 from core.files import read_yaml, write_yaml
 from core.jobs import Finished, Job, JobSpec
 from core.pipelines.verbs import VERBS
 from core.session import BASELINE, RunLayout, Session
+from core.training.config import PRESETS
 from core.types import PANOPTIC15, Pose3DSequence
 
 
 def with_baseline(session: Session) -> Session:
-    """The session with 3D poses of one person, as Baseline would store them."""
+    """Store 3D poses of one person as the baseline of the session."""
     take = session.take("two_people")
     xyz = np.random.default_rng(0).uniform(0, 2000, (5, 1, 15, 3))
     Pose3DSequence(
@@ -39,25 +46,80 @@ def with_baseline(session: Session) -> Session:
     return session
 
 
-def test_verbs_lists_them_all(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verbs"]) == 0
-    listed = capsys.readouterr().out
-    assert all(name in listed and verb.summary[:20] in listed for name, verb in VERBS.items())
+def help_of(*command: str) -> str:
+    with pytest.raises(SystemExit) as left, redirect_stdout(io.StringIO()) as printed:
+        main([*command, "--help"])
+    assert left.value.code == 0
+    return printed.getvalue()
+
+
+def assert_is_help_text(text: str, where: str) -> None:
+    """Check that a text is made of sentences and stands alone."""
+    assert re.match(r'[A-Z0-9"]', text) and text.endswith("."), f"{where}: {text!r}"
+    first = text.split()[0].strip(",").lower()
+    assert first not in PRONOUNS, f"{where} refers to something that is not there: {text!r}"
+    assert not text.startswith(("Whether ", "What ", "How ", "Of ", "As ")), f"{where} is no sentence: {text!r}"
+
+
+PRONOUNS = {"and", "or", "it", "its", "they", "their", "them", "this", "these", "that", "those", "he", "she", "her"}
+
+
+def test_the_help_lists_every_command_with_its_summary() -> None:
+    shown = help_of()
+    for name, parser in CommandLine().commands.items():
+        assert re.search(rf"^  {name} +{re.escape(str(parser.description)[:-1])}$", shown, re.MULTILINE), name
+    assert set(VERBS) < set(CommandLine().commands)
+
+
+@pytest.mark.parametrize("name", CommandLine().commands)
+def test_every_argument_has_a_help_text_that_stands_alone(name: str) -> None:
+    command = CommandLine().commands[name]
+    assert_is_help_text(str(command.description), name)
+    for action in command._actions:
+        assert_is_help_text(str(action.help), f"{name} {'/'.join(action.option_strings) or action.dest}")
+    assert f"usage: selfpose {name}" in help_of(name)
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_the_settings_printed_for_a_verb_are_a_file_it_reads(
+def test_every_simple_setting_of_a_verb_is_an_option_and_shows_its_default(name: str) -> None:
+    shown = " ".join(help_of(name).split())
+    for field in dataclasses.fields(VERBS[name].params):
+        option = f"--{field.name.replace('_', '-')}"
+        if group_of(VERBS[name].params, field.name) is not None:
+            assert f"`{field.name}`" in shown
+            continue
+        assert option in shown
+        if isinstance(field.default, bool):
+            assert (f"{option}, --no-{option[2:]}" in shown and "Default: on." in shown) or "Default: off." in shown
+        elif isinstance(field.default, str | int | float) and field.default != "":
+            assert f"Default: {field.default:g}." if isinstance(field.default, float) else f"{field.default}." in shown
+    assert "--config" in shown and "--set" in shown
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_settings_printed_for_a_verb_are_a_file_with_its_defaults(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["config", name]) == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "c.yaml").write_text(printed)
+    params = VERBS[name].params
+    required = {f.name: "x" for f in dataclasses.fields(params) if is_required(f)}
+    required |= {n: ["x"] for n in required if n in ("takes", "videos", "cameras")}
+    read = read_yaml(tmp_path / "c.yaml") or {}
+    assert set(read) == {f.name for f in dataclasses.fields(params)} - set(required)
+    assert from_mapping(params, read | required) == from_mapping(params, required)
+    assert all(f"# {name}:" in printed for name in required)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_settings_of_each_training_preset_are_printed(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "train", "--preset", name]) == 0
     (tmp_path / "c.yaml").write_text(capsys.readouterr().out)
-    fields = VERBS[name].params.__dataclass_fields__
-    assert set(read_yaml(tmp_path / "c.yaml") or {}) <= set(fields)
-    with pytest.raises(SystemExit) as left:
-        main([name, "--help"])
-    assert left.value.code == 0
-    shown = capsys.readouterr().out
-    assert "--config" in shown and "--set" in shown and VERBS[name].summary in shown
+    read = from_mapping(VERBS["train"].params, (read_yaml(tmp_path / "c.yaml") or {}) | {"takes": ["x"]})
+    assert read.training == PRESETS[name]() and read.preset == ""
 
 
 def test_new_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,27 +131,25 @@ def test_new_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_the_capture_volume_is_shown_set_and_forgotten(
-    sample_session: Session, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_capture_volume_is_shown_set_and_reset(sample_session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["volume", str(sample_session.root)]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert "the rig alone" in printed and "52 x 24 x 20 voxels" in printed
+    assert "Derived from the rig alone" in printed and "52 x 24 x 20 voxels" in printed
     assert sample_session.volume is None
     assert main([*command, "--set", "size_mm=[4000,3000,2200]", "--set", "synthetic.side_share=0.1"]) == 0
     printed = capsys.readouterr().out
-    assert "Set by somebody" in printed and "4.00 x 3.00 x 2.20 m, 36 x 24 x 20 voxels" in printed
+    assert "Set by hand" in printed and "4.00 x 3.00 x 2.20 m, 36 x 24 x 20 voxels" in printed
     chosen = sample_session.volume
     assert chosen is not None
     assert chosen.size_mm == (4000, 3000, 2200) and chosen.synthetic.side_share == 0.1
     assert chosen.rig == sample_session.require_rig().digest
     assert main([*command, "--set", "spacing_mm=60"]) == 0
-    assert "68 x 52 x 36 voxels" in capsys.readouterr().out, "what was set before stays"
+    assert "68 x 52 x 36 voxels" in capsys.readouterr().out, "earlier values stay"
     for wrong, words in (("sizes_mm=3", "size_mm"), ("centre_mm=[90000,0,0]", "No two cameras")):
         assert main([*command, "--set", wrong]) == 1
         assert words in " ".join(capsys.readouterr().err.split())
-    assert main([*command, "--derive"]) == 0
+    assert main([*command, "--reset"]) == 0
     assert "the rig alone" in capsys.readouterr().out
     assert sample_session.volume is None
 
@@ -116,10 +176,10 @@ def test_a_verb_leaves_the_same_run_folder_as_the_worker(
     written = json.loads(path.read_text())
     assert (written["units"], written["up"]) == ("m", "y")
     assert written["origin"]["rig"] == session.require_rig().digest
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [path.name], "flags go over the file"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [path.name], "options override the file"
 
     (run,) = session.runs()
-    assert read_yaml(run.config)["take"] == "two_people", "the session's only take was filled in"
+    assert read_yaml(run.config)["take"] == "two_people", "the only take of the session was filled in"
     assert JobSpec.load(run.root).params == read_yaml(run.config)
     assert run.metrics.exists() and run.log.exists()
     job = Job(run.root)
@@ -140,7 +200,7 @@ def test_a_verb_leaves_the_same_run_folder_as_the_worker(
         (["resume", "{root}", "none"], ["does not exist"]),
     ],
 )
-def test_errors_are_told_with_the_remedy(
+def test_errors_are_printed_with_their_remedy(
     arguments: list[str], words: list[str], sample_session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if "--poses" in arguments:
@@ -152,11 +212,21 @@ def test_errors_are_told_with_the_remedy(
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["fly"], ["export", "s", "--steps", "5"]):
+    for arguments, texts in (
+        ([], ["usage: selfpose COMMAND SESSION", "triangulate"]),
+        (["fly"], ["Unknown command 'fly'.", "Known: board-sheet"]),
+        (["trian", "s"], ["Unknown command 'trian'.", "Did you mean 'train'?"]),
+        (["export"], ["SESSION is missing.", "Usage: selfpose export SESSION [options]"]),
+        (["export", "s", "--format", "c3d"], ["'export' has no option '--format'.", "Did you mean '--formats'?"]),
+        (["export", "s", "--lr", "5"], ["'export' has no option '--lr'.", "selfpose config export"]),
+        (["new", "s", "t"], ["Unexpected argument 't'.", "Usage: selfpose new SESSION"]),
+        (["infer", "s", "--processes", "x"], ["--processes: invalid int value: 'x'."]),
+    ):
         with pytest.raises(SystemExit) as left:
             main(arguments)
         assert left.value.code == 2
-    assert "--steps" in capsys.readouterr().err, "settings are no flags"
+        printed = capsys.readouterr().err
+        assert all(text in printed for text in texts), printed
 
 
 def _run_job(session: Session, **params: object) -> tuple[subprocess.Popen[str], RunLayout]:
@@ -197,7 +267,7 @@ def test_an_unexpected_error_shows_its_trace_when_asked(tmp_path: Path, counting
     assert "in count" in run.log.read_text()
 
 
-def test_figures_of_an_evaluation_are_printed_in_full() -> None:
+def test_the_metrics_of_an_evaluation_are_printed_in_full() -> None:
     report = {
         "take": "walk",
         "frames": 100,
@@ -213,7 +283,8 @@ def test_figures_of_an_evaluation_are_printed_in_full() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for piece in ("Exports:       a.c3d", "2: 98, 1: 2", "13.25", "11.5", "2: 100", "Triangulation", report["verdict"]):
         assert str(piece) in text
-    assert [format_duration(s) for s in (7.4, 61, 3723)] == ["0:07", "1:01", "1:02:03"]
+    assert [format_duration(s) for s in (7.4, 61, 3723)] == ["8 s", "1 min", "1 h 2 min"]
+    assert [label(key) for key in ("view_loco_px_median", "fps")] == ["View LOCO median (px)", "FPS"]
 
 
 def test_the_module_runs_as_a_program() -> None:

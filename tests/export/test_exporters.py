@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 
+from core.cli import main
 from core.errors import CoreError
 from core.export import (
     EXPORTERS,
@@ -114,6 +117,9 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_an_exporter_is_one_file_and_one_line(added: str, poses: Pose3DSequence, tmp_path: Path) -> None:
     test_contract(added, poses, tmp_path)
     assert suitable_formats(content_of(poses))[-1] == added
+    with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as printed:
+        main(["export", "--help"])
+    assert "centres" in printed.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""JSON for programs and web pages. Schema `selfpose-studio/poses3d`, version 1:
+"""JSON for programs and web pages.
+
+Schema `selfpose-studio/poses3d`, version 1:
 
     {"schema": "selfpose-studio/poses3d", "version": 1,
      "origin": {"take", "poses", "rig", "version"}, "provenance": {...},
