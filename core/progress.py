@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from core.errors import CancelledError
 
@@ -27,6 +27,9 @@ class Reporter(Protocol):
     def note(self, text: str, level: Level = "info") -> None:
         """One sentence the person should be able to read afterwards."""
 
+    def status(self, values: Mapping[str, Any]) -> None:
+        """Replace the job's current state, JSON values that its watchers show; at most a few times a second."""
+
     def cancelled(self) -> bool:
         """Whether the person asked to stop. Cheap: may be called often."""
 
@@ -46,6 +49,8 @@ class NullReporter:
 
     def note(self, text: str, level: Level = "info") -> None: ...
 
+    def status(self, values: Mapping[str, Any]) -> None: ...
+
     def cancelled(self) -> bool:
         return False
 
@@ -58,6 +63,7 @@ class RecordingReporter(NullReporter):
     progresses: list[tuple[float, float, str]] = field(default_factory=list)
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
     notes: list[tuple[str, Level]] = field(default_factory=list)
+    statuses: list[Mapping[str, Any]] = field(default_factory=list)
 
     def progress(self, done: float, total: float, text: str = "") -> None:
         self.progresses.append((done, total, text))
@@ -67,6 +73,9 @@ class RecordingReporter(NullReporter):
 
     def note(self, text: str, level: Level = "info") -> None:
         self.notes.append((text, level))
+
+    def status(self, values: Mapping[str, Any]) -> None:
+        self.statuses.append(values)
 
     def cancelled(self) -> bool:
         return self.cancel_after is not None and len(self.progresses) >= self.cancel_after
@@ -90,6 +99,9 @@ class StageReporter:
 
     def note(self, text: str, level: Level = "info") -> None:
         self.parent.note(text, level)
+
+    def status(self, values: Mapping[str, Any]) -> None:
+        self.parent.status(values)
 
     def cancelled(self) -> bool:
         return self.parent.cancelled()

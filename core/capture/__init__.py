@@ -1,1 +1,1 @@
-"""Images from running cameras: where they come from, and how they become a take on disk."""
+"""Running cameras: sources, their synchronisation, recording and live images."""

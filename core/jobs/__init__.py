@@ -1,7 +1,18 @@
 """Long work in child processes, told by files: what is asked, what is said, and how to follow it."""
 
 from core.jobs.client import Job, State, reap, unfinished
-from core.jobs.events import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed, Started
+from core.jobs.events import (
+    Cancelled,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Metric,
+    Noted,
+    Progressed,
+    Started,
+    StatusChanged,
+)
 from core.jobs.runner import JobReporter, execute, run_job
 from core.jobs.spec import JobSpec
 
@@ -19,6 +30,7 @@ __all__ = [
     "Progressed",
     "Started",
     "State",
+    "StatusChanged",
     "execute",
     "reap",
     "run_job",

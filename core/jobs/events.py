@@ -56,6 +56,14 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChanged:
+    """The current state of a running job; each one replaces the one before."""
+
+    time: float = field(default_factory=time.time)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """The end, with a summary of plain values."""
 
@@ -80,13 +88,14 @@ class Cancelled:
     time: float = field(default_factory=time.time)
 
 
-Event = Started | Progressed | Metric | Noted | Finished | Failed | Cancelled
+Event = Started | Progressed | Metric | Noted | StatusChanged | Finished | Failed | Cancelled
 Ended = Finished | Failed | Cancelled
 _KINDS: dict[str, type[Event]] = {
     "started": Started,
     "progress": Progressed,
     "metric": Metric,
     "note": Noted,
+    "status": StatusChanged,
     "finished": Finished,
     "failed": Failed,
     "cancelled": Cancelled,

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -23,7 +23,19 @@ import psutil
 from core import NAME
 from core.errors import CancelledError, CoreError
 from core.files import write_json
-from core.jobs.events import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed, Started, encode
+from core.jobs.events import (
+    Cancelled,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Metric,
+    Noted,
+    Progressed,
+    Started,
+    StatusChanged,
+    encode,
+)
 from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, METRICS_FILE, PROCESS_FILE
 from core.progress import Level, Reporter, TimeLeft, stage_of
 
@@ -97,6 +109,10 @@ class JobReporter:
         """See `core.progress.Reporter`."""
         _logger.log(logging.WARNING if level == "warning" else logging.INFO, "%s", text)
         self.write(Noted(text=text, level=level))
+
+    def status(self, values: Mapping[str, Any]) -> None:
+        """See `core.progress.Reporter`."""
+        self.write(StatusChanged(values=dict(values)))
 
     def cancelled(self) -> bool:
         """See `core.progress.Reporter`; looks for the cancel file at most twenty times a second."""

@@ -19,7 +19,8 @@ from core.pipelines.ingest import adopt_rig, note_poses2d
 from core.pipelines.params import ImportDatasetParams
 from core.progress import Reporter, StageReporter, check
 from core.session import RunLayout, Session, TakeCamera, TakeLayout, TakeManifest, Timeline
-from core.session.ingest import copy_videos, free_take_name, put_in_place, staged
+from core.session.incoming import free_take_name, put_in_place, staged
+from core.session.ingest import copy_videos
 from core.session.stills import SUFFIX, write_video
 from core.session.video import VideoReader
 from core.types.arrays import I64

@@ -1,180 +1,251 @@
-"""Verb `record`: cameras that run now become a take; meanwhile they, and the board before them, can be watched."""
+"""Verb `record`: make a take from running cameras, and watch a board in them meanwhile."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import time
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import av
 import cv2
 import numpy as np
 
-from core.calibration.board.live import BoardWatch, Watching
+from core.calibration.board.live import BoardWatch, WatchSummary
 from core.calibration.board.session_board import session_board
-from core.capture.recorder import Recorder, finish
-from core.capture.source import Source, name_and_address, open_source
-from core.capture.sources.demo import SCHEME, DemoCameras
+from core.capture.recorder import Recorder, read_frame_times
+from core.capture.ring import ImageRing
+from core.capture.source import Source, SourceOptions, open_source, parse_camera
+from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import CoreError
 from core.pipelines.params import RecordParams
 from core.progress import Reporter, check
-from core.session import RunLayout, Session
-from core.session.ingest import ingest_videos
+from core.session import RunLayout, Session, TakeLayout
+from core.session.incoming import discard, find_recording, free_take_name, reserve
+from core.session.ingest import ingest_recording
 from core.types.arrays import F64, U8
+from core.types.frame import Frame
 
-_PREVIEW_PX = 640
-_SUMMARY_EVERY = 4  # looks
-_STARTING_S = 15.0
-_JPEG = (int(cv2.IMWRITE_JPEG_QUALITY), 80)
+_PREVIEW_PX = 640  # long side of a preview
+_SUMMARY_EVERY = 4  # frame sets
+_STATUS_EVERY_S = 1.0
+_START_TIMEOUT_S = 15.0
+_STALE_S = 1.0  # a frame set this much older than the latest frames is not shown
 
 
-def run_record(session: Session, params: RecordParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Runs cameras until it is cancelled or the time is up, and brings what they sent into the session as a take.
+def run_record(
+    session: Session, params: RecordParams, run: RunLayout, reporter: Reporter, clock: Clock = SYSTEM_CLOCK
+) -> dict[str, Any]:
+    """Run cameras until cancelled or until the time is up, and make a take of what they sent.
 
-    Cancelling is how a recording ends: what is there becomes the take. Called again in the folder of a recording that
-    crashed, it brings in what that one left.
+    Cancelling is the normal end of a recording. Called again in the run of a recording that crashed, it makes the take
+    of what that one left.
+
+    Args:
+        session: Session that receives the take.
+        params: Cameras and settings.
+        run: Run of this recording.
+        reporter: Receives progress, notes and the state of the cameras.
+        clock: Clock of cameras and previews.
 
     Returns:
-        `take` (empty if nothing was kept), `seconds`, `images` by camera.
+        `take` (empty if only watched), `seconds`, and `images` by camera.
 
     Raises:
-        CoreError: No camera, or none of them runs; what the others sent stays.
+        CoreError: No camera is given, or none sends an image.
     """
     av.logging.set_level(av.logging.ERROR)
-    folder = run.recording
-    if not params.preview_only and any(folder.glob("*.times.csv")):
-        reporter.note("A recording was cut off here: what it left is brought in.")
-        return _bring_in(session, params, folder, reporter, 0.0)
+    if not params.preview_only and (left := find_recording(session, run.name)) is not None:
+        reporter.note("The recording was interrupted. Its images are recovered.")
+        interrupted, owner = left
+        return _finish(session, params, interrupted, owner.cameras, reporter, 0.0)
     addresses = _addresses(params.cameras)
     board = params.board or session_board(session)
-    room = DemoCameras(board) if any(a.startswith(f"{SCHEME}:") for a in addresses.values()) else None
-
-    def opened(address: str) -> Source:
-        if room is not None and address.startswith(f"{SCHEME}:"):
-            return room.open(address.partition(":")[2])
-        return open_source(address)
-
-    recorder = Recorder(addresses, None if params.preview_only else folder, opened)
-    try:
-        seconds = _watch(recorder, BoardWatch(board), params, run, reporter)
-    finally:
-        recorder.stop()
-    problems = [f"{name}: {camera.problem}" for name, camera in recorder.watched.items() if camera.problem]
+    folder: TakeLayout | None = None
+    if not params.preview_only:
+        name = free_take_name(session, params.name)
+        folder = reserve(session, name, run=run.name, cameras=tuple(addresses))
+    with clock.member():
+        opener = partial(_open, start_ns=clock.now_ns(), clock=clock, board=board)
+        recorder = Recorder(addresses, folder, opener, clock)
+        try:
+            seconds = _watch(recorder, BoardWatch(board), params, reporter, clock)
+        finally:
+            recorder.stop()
+    problems = [f"{name}: {camera.problem}" for name, camera in recorder.cameras.items() if camera.problem]
     for problem in problems:
         reporter.note(problem, "warning")
-    if not any(camera.frames for camera in recorder.watched.values()):
+    images = {name: camera.frames for name, camera in recorder.cameras.items()}
+    if not any(images.values()):
+        if folder is not None:
+            discard(session, folder)
         raise CoreError("No camera sent an image.", " ".join(problems) or "Check the addresses of the cameras.")
-    if params.preview_only:
+    if folder is None:
         check(reporter)
-        return {"take": "", "seconds": round(seconds, 1), "images": _counts(recorder)}
-    return _bring_in(session, params, folder, _Uncancelled(reporter), seconds)
+        return {"take": "", "seconds": round(seconds, 1), "images": images}
+    return _finish(session, params, folder, tuple(addresses), _Uncancelled(reporter), seconds)
 
 
-def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, run: RunLayout, reporter: Reporter) -> float:
-    """Looks at the newest images until the end; returns how long it was."""
-    begin = time.monotonic()
-    told: Watching | None = None
-    looks, shown = 0, dict.fromkeys(recorder.watched, 0)
-    while not reporter.cancelled() and not recorder.all_ended:
-        now = time.monotonic()
-        seconds = now - begin
-        if params.duration_s and seconds >= params.duration_s:
-            break
-        if seconds > _STARTING_S and not any(c.frames for c in recorder.watched.values()):
-            break
-        fresh = {n: c.newest for n, c in recorder.watched.items() if c.newest is not None and c.frames > shown[n]}
-        shown |= {name: recorder.watched[name].frames for name in fresh}
-        images = {name: np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for name, frame in fresh.items()}
-        corners = watch.look(images) if images else {}
-        if images and looks % _SUMMARY_EVERY == 0:
-            told = watch.summary()
-        looks += bool(images)
-        for name, image in images.items():
-            _show(run.live_image(name), image)
-        _tell(run.live_state, recorder, corners, told, seconds)
-        if params.duration_s:
-            reporter.progress(min(seconds, params.duration_s), params.duration_s, "Recording")
-        else:
-            reporter.progress(0, 0, f"Recording, {seconds:.0f} s so far")
-        time.sleep(max(0.02, 1 / params.preview_hz - (time.monotonic() - now)))
-    return time.monotonic() - begin
+def _open(camera: str, address: str, **shared: Any) -> Source:
+    return open_source(address, SourceOptions(camera=camera, **shared))
 
 
-def _show(path: Path, image: U8) -> None:
-    """Puts a preview where the window finds it."""
-    height, width = image.shape[:2]
-    scale = min(1.0, _PREVIEW_PX / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
-    ok, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), _JPEG)
-    if ok:
-        _put(path, data.tobytes())
+def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, reporter: Reporter, clock: Clock) -> float:
+    """Publish previews and the cameras' state until the end; return the duration in s."""
+    begin_ns, status_ns = clock.now_ns(), 0
+    summary: WatchSummary | None = None
+    count, shown, silent = 0, dict.fromkeys(recorder.cameras, -1), set[str]()
+    previews = _Previews(reporter)
+    try:
+        while not reporter.cancelled() and not recorder.ended:
+            now_ns = clock.now_ns()
+            seconds = (now_ns - begin_ns) / 1e9
+            if params.duration_s and seconds >= params.duration_s:
+                break
+            if seconds > _START_TIMEOUT_S and not any(camera.frames for camera in recorder.cameras.values()):
+                break
+            fresh = {name: frame for name, frame in _latest(recorder).items() if frame.index > shown[name]}
+            shown |= {name: frame.index for name, frame in fresh.items()}
+            images = _decoded(fresh)
+            corners = watch.detect(images) if images else {}
+            if images and count % _SUMMARY_EVERY == 0:
+                summary = watch.summary()
+            count += bool(images)
+            fresh_ring = [previews.put(name, image, corners.get(name)) for name, image in images.items()]
+            if any(fresh_ring) or now_ns - status_ns >= _STATUS_EVERY_S * 1e9:
+                status_ns = now_ns
+                reporter.status(_status(recorder, previews, summary, seconds))
+            for name in set(recorder.silent) - silent:
+                reporter.note(f"{name} has stopped sending images. The others go on.", "warning")
+            silent = set(recorder.silent)
+            if params.duration_s:
+                reporter.progress(min(seconds, params.duration_s), params.duration_s, "Recording")
+            else:
+                reporter.progress(0, 0, f"Recording, {seconds:.0f} s so far")
+            clock.sleep(max(0.02, 1 / params.preview_hz - (clock.now_ns() - now_ns) / 1e9))
+        seconds = (clock.now_ns() - begin_ns) / 1e9
+        reporter.status(_status(recorder, previews, summary, seconds))
+        return seconds
+    finally:
+        previews.close()
 
 
-def _put(path: Path, data: bytes) -> None:
-    """Replaces a file as a whole; not synced to the disk, as the next one follows in a frame."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+def _latest(recorder: Recorder) -> Mapping[str, Frame]:
+    """Return the latest frame set, or each camera's latest frame while there is no recent set."""
+    frames = {name: camera.latest for name, camera in recorder.cameras.items() if camera.latest is not None}
+    frame_set = recorder.frame_set
+    if frame_set is not None:
+        newest_ns = max(frame.time_ns for frame in frames.values())
+        if newest_ns - max(frame.time_ns for frame in frame_set.frames.values()) < _STALE_S * 1e9:
+            return frame_set.frames
+    return frames
 
 
-def _tell(path: Path, recorder: Recorder, corners: Mapping[str, F64], told: Watching | None, seconds: float) -> None:
-    cameras = {}
-    for name, camera in recorder.watched.items():
-        seen = told.coverage.get(name) if told is not None else None
+def _decoded(frames: Mapping[str, Frame]) -> dict[str, U8]:
+    """Return the images of frames; damaged ones are skipped."""
+    images = {}
+    for name, frame in frames.items():
+        try:
+            images[name] = frame.image
+        except CoreError:
+            continue
+    return images
+
+
+class _Previews:
+    """One ring of live images per camera.
+
+    Args:
+        reporter: Receives a note if there is no shared memory.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._rings: dict[str, ImageRing] = {}
+        self._failed = False
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Name of the ring by camera."""
+        return {camera: ring.name for camera, ring in self._rings.items()}
+
+    def put(self, camera: str, image: U8, corners_px: F64 | None) -> bool:
+        """Publish an image with the board's corners, in px of the full image; return whether its ring is new."""
+        if self._failed:
+            return False
+        height, width = image.shape[:2]
+        scale = min(1.0, _PREVIEW_PX / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image, np.uint8)
+        new = camera not in self._rings
+        try:
+            ring = self._rings.setdefault(camera, ImageRing(_PREVIEW_PX**2)) if new else self._rings[camera]
+        except CoreError as error:
+            self._failed = True
+            self._reporter.note(f"There are no previews. {error.message} {error.hint}", "warning")
+            return False
+        ring.put(small, {"corners": [] if corners_px is None else np.round(corners_px, 1).tolist()})
+        return new
+
+    def close(self) -> None:
+        """Remove all rings."""
+        for ring in self._rings.values():
+            ring.close()
+
+
+def _status(recorder: Recorder, previews: _Previews, summary: WatchSummary | None, seconds: float) -> dict[str, Any]:
+    cameras, dropped, rings = {}, recorder.dropped, previews.names
+    for name, camera in recorder.cameras.items():
+        seen = summary.coverage.get(name) if summary is not None else None
         cameras[name] = {
             "size_px": list(camera.size_px or ()),
             "frames": camera.frames,
+            "dropped": dropped[name],
             "fps": round(camera.fps, 1),
             "problem": camera.problem,
-            "corners": np.round(corners[name], 1).tolist() if name in corners else [],
             "cells": [] if seen is None else seen.cells.tolist(),
             "share": 0.0 if seen is None else round(seen.share, 3),
             "board": 0 if seen is None else seen.images,
+            "ring": rings.get(name, ""),
         }
-    state = {"seconds": round(seconds, 1), "advice": "" if told is None else told.advice, "cameras": cameras}
-    _put(path, json.dumps(state, allow_nan=False).encode())
+    return {"seconds": round(seconds, 1), "advice": "" if summary is None else summary.advice, "cameras": cameras}
 
 
-def _bring_in(
-    session: Session, params: RecordParams, folder: Path, reporter: Reporter, seconds: float
+def _finish(
+    session: Session,
+    params: RecordParams,
+    folder: TakeLayout,
+    cameras: tuple[str, ...],
+    reporter: Reporter,
+    seconds: float,
 ) -> dict[str, Any]:
-    videos = finish(folder)
-    take = ingest_videos(
-        session, videos, cameras=[v.stem for v in videos], name=params.name, kind=params.kind, reporter=reporter
-    )
-    counts = {camera.name: camera.n_frames for camera in take.manifest.cameras}
-    shutil.rmtree(folder)
-    return {"take": take.name, "seconds": round(seconds, 1), "images": counts}
-
-
-def _counts(recorder: Recorder) -> dict[str, int]:
-    return {name: camera.frames for name, camera in recorder.watched.items()}
+    """Make the take of what lies in the folder of a recording."""
+    times_ns = {name: read_frame_times(folder.frame_times(name)) for name in cameras}
+    take = ingest_recording(session, folder, times_ns, params.kind, reporter)
+    images = {camera.name: camera.n_frames for camera in take.manifest.cameras}
+    return {"take": take.name, "seconds": round(seconds, 1), "images": images}
 
 
 def _addresses(cameras: tuple[str, ...]) -> dict[str, str]:
-    """Camera name to address, from "name=address"; names are given where there is none."""
+    """Return the address by camera name; cameras without a name are numbered."""
     out: dict[str, str] = {}
     for number, text in enumerate(cameras, 1):
-        name, address = name_and_address(text)
+        name, address = parse_camera(text)
         name = name or f"cam{number:02d}"
         if name in out:
-            raise CoreError(f"Two cameras are called {name}.", "Give each a name of its own: name=address.")
+            raise CoreError(f"Two cameras are named {name}.", "Give each its own name: name=address.")
         out[name] = address
     if not out:
-        raise CoreError("There is no camera to record.", "Name them: cameras: [left=rtsp://…, right=v4l2:/dev/video0].")
+        raise CoreError("There is no camera to record.", "Add cameras: [left=rtsp://…, right=v4l2:/dev/video0].")
     return out
 
 
 class _Uncancelled:
-    """Tells on, but does not stop: the recording is over, and is to be kept."""
+    """A reporter that is never cancelled: the recording has ended and is to be kept."""
 
     def __init__(self, reporter: Reporter) -> None:
         self.progress, self.metric, self.note = reporter.progress, reporter.metric, reporter.note
+        self.status = reporter.status
 
     def cancelled(self) -> bool:
+        """Return False."""
         return False

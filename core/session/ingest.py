@@ -1,42 +1,41 @@
-"""Bringing videos into a session as a take."""
+"""Import of videos into a session as a take, and of recordings that are already there."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import safe_name, write_yaml
 from core.geometry.resize import resize_note
 from core.progress import Reporter, check
-from core.session.clock import recorded_times
+from core.session.incoming import discard, free_take_name, put_in_place, staged
 from core.session.layout import TakeLayout
 from core.session.naming import cameras_of_files, natural_key
 from core.session.store import Session, Take, TakeCamera, TakeKind, TakeManifest
-from core.session.timing import align_times
+from core.session.times_table import read_times_table
+from core.session.timing import Alignment, align_times
 from core.session.video import VideoReader
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
 VIDEO_SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ts", ".webm", ".wmv")
-_CHUNK = 4 << 20
+_CHUNK_BYTES = 4 << 20
 _SPARE_BYTES = 64 << 20
-_START_SLACK_S = 2.0  # clocks in files count whole seconds, and cameras stamp the start or the end of the first
+_START_TOLERANCE_S = 2.0  # creation times are whole seconds, of the start or the end of the first one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    """What an offered file turned out to be."""
+class _Video:
+    """A video file that can be used."""
 
     path: Path
     size_px: tuple[int, int]
@@ -57,25 +56,25 @@ def ingest_videos(
     timestamps: Path | None = None,
     reporter: Reporter,
 ) -> Take:
-    """Copies videos of one take into the session and lays their images on one timeline.
+    """Copy the videos of one take into the session and put their images on a common timeline.
 
-    The videos are taken to start at the same frame, unless a table says when each image was taken. An import that
-    fails or is cancelled leaves nothing behind.
+    Videos are assumed to start at the same instant, unless a table gives the time of each image. An import that fails
+    or is cancelled leaves nothing behind.
 
     Args:
-        session: Where to.
-        videos: Video files, one a camera; a folder stands for the videos in it.
-        cameras: Camera names in the order of `videos`; empty to take them from the file names (and the rig's names,
-            where the session has a rig).
-        name: Take name; empty for the first free one.
-        kind: What was filmed. Takes of a board or the floor are made before a calibration: they may disagree with
-            the rig that is there.
-        timestamps: Table of `core.session.clock`; None takes a `timestamps.csv` beside the videos, if it fits them.
-        reporter: Told how far it is and what is odd.
+        session: Session that receives the take.
+        videos: Video files, one per camera; a folder stands for the videos in it.
+        cameras: Camera names in the order of `videos`; empty to derive them from the file names, and from the names of
+            the rig if there is one.
+        name: Name of the take; empty for the first free one.
+        kind: What was filmed. Takes of a board or the floor may disagree with the present rig, which they will replace.
+        timestamps: Table of image times, see `core.session.times_table`; None uses a `timestamps.csv` in the folder of
+            the videos if it fits them.
+        reporter: Receives progress and notes.
 
     Raises:
-        CoreError: A file that cannot be used, named with the remedy; a name that is taken; no space.
-        CancelledError: The person stopped it.
+        CoreError: A file cannot be used, the name is taken, or the disk is full.
+        CancelledError: Cancelled by the user.
     """
     paths = _expand(videos)
     take_name = free_take_name(session, name, videos)
@@ -86,50 +85,132 @@ def ingest_videos(
         check(reporter)
         reporter.progress(done, len(paths), "Reading the videos")
         sources[camera] = _examine(path)
-    if rig is not None:
-        known = [n for n in rig.names if n in sources]
-        sources = {n: sources[n] for n in known + [n for n in sources if n not in known]}
-    notes = [note for source in sources.values() for note in source.notes]
-    sources, remark = _on_the_clock(sources, timestamps)
-    notes += [remark] if remark else []
-    notes += _against_rig(sources, rig, strict=kind == "motion")
-    alignment = align_times({n: s.times_s for n, s in sources.items()}, {n: s.fps for n, s in sources.items()})
-    notes += [*alignment.notes, *([] if remark.startswith("Times") else _starts_apart(sources))]
-    if len(sources) == 1:
-        notes.append("There is one camera only: 2D poses can be found, 3D needs at least two.")
-    with staged(session, take_name) as staging:
-        files = copy_videos({name: source.path for name, source in sources.items()}, staging, reporter)
-        manifest = TakeManifest(
-            name=take_name,
-            kind=kind,
-            fps=alignment.fps,
-            n_frames=len(alignment.timeline),
-            cameras=tuple(
-                TakeCamera(
-                    name=camera,
-                    file=files[camera],
-                    size_px=source.size_px,
-                    n_frames=len(source.times_s),
-                    fps=source.fps,
-                    rotation_deg=source.rotation_deg,
-                )
-                for camera, source in sources.items()
-            ),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            source=", ".join(source.path.name for source in sources.values()),
-            notes=tuple(notes),
-        )
-        alignment.timeline.save(staging.timestamps)
-        write_yaml(staging.manifest, to_mapping(manifest))
+    sources, table_note = _with_table(sources, timestamps)
+    plan = _plan(sources, rig, strict=kind == "motion")
+    apart = [] if table_note.startswith("Times") else _starts_apart(sources)
+    notes = [*plan.notes, *([table_note] if table_note else []), *apart]
+    with staged(session, take_name) as incoming:
+        files = copy_videos({name: video.path for name, video in plan.sources.items()}, incoming, reporter)
+        _write_take(incoming, plan, files, kind, ", ".join(v.path.name for v in plan.sources.values()), notes)
         check(reporter)
-        put_in_place(staging, session.layout.take(take_name))
+        put_in_place(incoming, session.layout.take(take_name))
     for note in notes:
         reporter.note(note, "warning")
     return session.take(take_name)
 
 
+def ingest_recording(
+    session: Session, incoming: TakeLayout, times_ns: Mapping[str, Sequence[int]], kind: TakeKind, reporter: Reporter
+) -> Take:
+    """Make a take of recorded videos where they lie, without copying them.
+
+    Images and times beyond the shorter of the two are left out, since a crash may have cost either.
+
+    Args:
+        session: Session of the take.
+        incoming: Folder of the recording, under `takes/.incoming/`.
+        times_ns: Increasing image times by camera.
+        kind: What was filmed.
+        reporter: Receives progress and notes.
+
+    Raises:
+        CoreError: No camera recorded two images, or no two cameras recorded at the same time.
+    """
+    sources: dict[str, _Video] = {}
+    notes = []
+    for done, (camera, times) in enumerate(times_ns.items()):
+        reporter.progress(done, len(times_ns), "Reading the videos")
+        try:
+            video = _examine(incoming.video(camera))
+        except CoreError:
+            video = None
+        count = 0 if video is None else min(len(video.times_s), len(times))
+        if video is None or count < 2:
+            notes.append(f"{camera} recorded nothing.")
+            if not len(times):
+                incoming.video(camera).unlink(missing_ok=True)
+            continue
+        times_s = np.asarray(times[:count], np.int64) / 1e9
+        sources[camera] = dataclasses.replace(video, times_s=times_s, fps=float(1 / np.median(np.diff(times_s))))
+    if not sources:
+        raise CoreError("Nothing was recorded.", "Check that the cameras are running before you stop.")
+    start = min(float(video.times_s[0]) for video in sources.values())
+    sources = {n: dataclasses.replace(video, times_s=video.times_s - start) for n, video in sources.items()}
+    plan = _plan(sources, session.rig, strict=False)
+    notes += plan.notes
+    files = {camera: video.path.name for camera, video in plan.sources.items()}
+    _write_take(incoming, plan, files, kind, "recording", notes)
+    take = session.layout.take(incoming.name)
+    put_in_place(incoming, take)
+    for camera in times_ns:
+        take.frame_times(camera).unlink(missing_ok=True)
+    discard(session, incoming)
+    for note in notes:
+        reporter.note(note, "warning")
+    return session.take(take.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """Videos in the order of the take, their timeline, and notes."""
+
+    sources: Mapping[str, _Video]
+    alignment: Alignment
+    notes: tuple[str, ...]
+
+
+def _plan(sources: Mapping[str, _Video], rig: CameraRig | None, *, strict: bool) -> _Plan:
+    """Put the videos in the rig's order and their images on a timeline.
+
+    Raises:
+        CoreError: The videos disagree with the rig (if strict), or no two cameras filmed at the same time.
+    """
+    if rig is not None:
+        known = [name for name in rig.names if name in sources]
+        sources = {name: sources[name] for name in known + [n for n in sources if n not in known]}
+    notes = [note for video in sources.values() for note in video.notes]
+    notes += _rig_notes(sources, rig, strict=strict)
+    alignment = align_times({n: v.times_s for n, v in sources.items()}, {n: v.fps for n, v in sources.items()})
+    notes += alignment.notes
+    if len(sources) == 1:
+        notes.append("There is only one camera: 3D needs at least two.")
+    return _Plan(sources=sources, alignment=alignment, notes=tuple(notes))
+
+
+def _write_take(
+    folder: TakeLayout, plan: _Plan, files: Mapping[str, str], kind: TakeKind, source: str, notes: Sequence[str]
+) -> None:
+    """Write a take's times and manifest beside its videos."""
+    manifest = TakeManifest(
+        name=folder.name,
+        kind=kind,
+        fps=plan.alignment.fps,
+        n_frames=len(plan.alignment.timeline),
+        cameras=tuple(
+            TakeCamera(
+                name=camera,
+                file=files[camera],
+                size_px=video.size_px,
+                n_frames=len(video.times_s),
+                fps=video.fps,
+                rotation_deg=video.rotation_deg,
+            )
+            for camera, video in plan.sources.items()
+        ),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=source,
+        notes=tuple(notes),
+    )
+    plan.alignment.timeline.save(folder.timestamps)
+    write_yaml(folder.manifest, to_mapping(manifest))
+
+
 def _expand(videos: Sequence[Path | str]) -> list[Path]:
-    """Files as given, folders as the videos in them, each file once."""
+    """Return the files, with folders replaced by the videos in them.
+
+    Raises:
+        CoreError: No videos, or one of them twice.
+    """
     paths: list[Path] = []
     for path in (Path(v).expanduser() for v in videos):
         if path.is_dir():
@@ -140,30 +221,12 @@ def _expand(videos: Sequence[Path | str]) -> list[Path]:
         else:
             paths.append(path)
     if not paths:
-        raise CoreError("No videos were given.", "Choose one video per camera, or the folder that holds them.")
+        raise CoreError("No videos were given.", "Choose one video per camera, or their folder.")
     resolved = [p.resolve() for p in paths]
     for path, real in zip(paths, resolved, strict=True):
         if resolved.count(real) > 1:
-            raise CoreError(f"The video {path} was given twice.", "Give each camera's video once.")
+            raise CoreError(f"The video {path} was given twice.", "Give each video once.")
     return paths
-
-
-def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str]) -> str:
-    """The wanted name if it is free, else one after the folder that the take comes from, or a number.
-
-    Raises:
-        CoreError: The wanted name is taken.
-    """
-    taken = {p.name.casefold() for p in session.layout.takes.glob("*")} if session.layout.takes.is_dir() else set()
-    if wanted:
-        name = safe_name(wanted)
-        if name.casefold() in taken:
-            raise CoreError(f"The session already has a take '{name}'.", "Choose another name.")
-        return name
-    folder = len(sources) == 1 and Path(sources[0]).is_dir()
-    base = safe_name(Path(sources[0]).resolve().name) if folder else "take"
-    candidates = ([base] if folder else []) + [f"{base}_{number:02d}" for number in range(1, len(taken) + 2)]
-    return next(c for c in candidates if c.casefold() not in taken)
 
 
 def _camera_names(paths: list[Path], given: tuple[str, ...], rig: CameraRig | None, *, strict: bool) -> list[str]:
@@ -190,24 +253,28 @@ def _camera_names(paths: list[Path], given: tuple[str, ...], rig: CameraRig | No
     return names
 
 
-def _examine(path: Path) -> _Source:
-    """Opens a video, finds its last whole image and its times."""
+def _examine(path: Path) -> _Video:
+    """Return a video's properties, up to its last image that can be decoded.
+
+    Raises:
+        CoreError: The video has fewer than two usable images, or damaged times.
+    """
     with VideoReader(path) as video:
         whole, notes = video.whole_frames(), []
         if whole == 0:
             raise CoreError(f"No image of {path.name} can be decoded.", "Copy it again from the camera.")
         if whole < video.n_frames:
-            notes.append(f"{path.name} breaks off: its last {video.n_frames - whole} images cannot be read.")
+            notes.append(f"{path.name} is cut off: its last {video.n_frames - whole} images cannot be decoded.")
         times_s = video.times_s[:whole]
         if len(times_s) < 2:
-            raise CoreError(f"{path.name} holds a single image.", "Choose the camera's video.")
+            raise CoreError(f"{path.name} has a single image.", "Choose the camera's video.")
         fps = video.fps
         if not 1 <= fps <= 2000:
             raise CoreError(
-                f"{path.name} says that it has {fps:.3g} images a second.",
-                "Its times are damaged: convert it to MP4 with a fixed frame rate.",
+                f"{path.name} claims {fps:.3g} fps.",
+                "Its time stamps are damaged: convert it to MP4 with a constant frame rate.",
             )
-        return _Source(
+        return _Video(
             path=path,
             size_px=video.size_px,
             fps=fps,
@@ -218,28 +285,32 @@ def _examine(path: Path) -> _Source:
         )
 
 
-def _on_the_clock(sources: dict[str, _Source], table: Path | None) -> tuple[dict[str, _Source], str]:
-    """The sources with the times that a table gives them, and a remark; a table that was not asked for may not fit."""
+def _with_table(sources: dict[str, _Video], table: Path | None) -> tuple[dict[str, _Video], str]:
+    """Replace the videos' times by those of a table, and return a note; a table that was not requested may not fit."""
     folders = {source.path.parent for source in sources.values()}
     beside = next(iter(folders)) / "timestamps.csv" if len(folders) == 1 else None
     path = table or beside
     if path is None or (table is None and not path.is_file()):
         return sources, ""
     try:
-        times = recorded_times(path, {name: (s.path.stem, len(s.times_s)) for name, s in sources.items()})
+        times = read_times_table(path, {name: (s.path.stem, len(s.times_s)) for name, s in sources.items()})
     except CoreError as error:
         if table is not None:
             raise
-        return sources, f"{path.name} beside the videos was not used: {error.message}"
+        return sources, f"{path.name} in the folder of the videos was not used: {error.message}"
     timed = {
         name: dataclasses.replace(source, times_s=times[name], fps=float(1 / np.median(np.diff(times[name]))))
         for name, source in sources.items()
     }
-    return timed, f"Times of the images were taken from {path.name}."
+    return timed, f"Times of the images come from {path.name}."
 
 
-def _against_rig(sources: dict[str, _Source], rig: CameraRig | None, *, strict: bool) -> list[str]:
-    """What disagrees with the rig, in sentences; refused instead where 3D would be impossible."""
+def _rig_notes(sources: Mapping[str, _Video], rig: CameraRig | None, *, strict: bool) -> list[str]:
+    """Return notes on differences between videos and rig.
+
+    Raises:
+        CoreError: If strict, a difference that makes 3D impossible.
+    """
     if rig is None:
         return []
     problems: list[CoreError] = []
@@ -248,8 +319,8 @@ def _against_rig(sources: dict[str, _Source], rig: CameraRig | None, *, strict: 
         if camera not in rig.names:
             problems.append(
                 CoreError(
-                    f"{source.path.name} was given as camera '{camera}', which the rig does not have.",
-                    f"The rig's cameras: {', '.join(rig.names)}.",
+                    f"{source.path.name} belongs to camera '{camera}', which the rig does not have.",
+                    f"Cameras of the rig: {', '.join(rig.names)}.",
                 )
             )
         else:
@@ -262,64 +333,49 @@ def _against_rig(sources: dict[str, _Source], rig: CameraRig | None, *, strict: 
     absent = [n for n in rig.names if n not in sources]
     notes += [str(problem) for problem in problems]
     if absent:
-        notes.append(f"No video of {', '.join(absent)}: the take uses {len(sources)} of the rig's {len(rig)} cameras.")
+        notes.append(f"No video of {', '.join(absent)}: the take has {len(sources)} of the rig's {len(rig)} cameras.")
     return notes
 
 
-def _starts_apart(sources: dict[str, _Source]) -> list[str]:
-    """A note where the files' own clocks contradict a common start."""
+def _starts_apart(sources: dict[str, _Video]) -> list[str]:
+    """Return a note if the creation times in the files contradict a common start."""
     began = {name: s.began.timestamp() for name, s in sources.items() if s.began is not None}
-    if len(began) < 2 or max(began.values()) - min(began.values()) <= _START_SLACK_S:
+    if len(began) < 2 or max(began.values()) - min(began.values()) <= _START_TOLERANCE_S:
         return []
     first, last = min(began, key=lambda n: began[n]), max(began, key=lambda n: began[n])
     return [
-        f"By its clock {last} began {began[last] - began[first]:.0f} s after {first}, but the videos are taken to "
-        "start together: cut them to a common start, such as a clap, unless the cameras' clocks differ."
+        f"By its clock, {last} began {began[last] - began[first]:.0f} s after {first}, but the videos are assumed to "
+        "start together. Cut them to a common start, such as a clap, unless the cameras' clocks differ."
     ]
 
 
-@contextlib.contextmanager
-def staged(session: Session, name: str) -> Iterator[TakeLayout]:
-    """A folder beside the takes that becomes the take, and is gone otherwise; also clears those of crashed imports."""
-    for left in session.layout.incoming.glob("*"):
-        owner = left.name.partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    staging = TakeLayout(session.layout.incoming / f"{os.getpid()}-{name}")
-    try:
-        shutil.rmtree(staging.root, ignore_errors=True)
-        staging.root.mkdir(parents=True)
-        yield staging
-    except OSError as error:
-        raise CoreError(
-            f"The videos could not be copied to {session.root}: {error.strerror or error}.",
-            "Check that both disks are connected, that there is space, and that you may write there.",
-        ) from error
-    finally:
-        shutil.rmtree(staging.root, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another import may be using it
-            session.layout.incoming.rmdir()
+def copy_videos(videos: Mapping[str, Path], incoming: TakeLayout, reporter: Reporter) -> dict[str, str]:
+    """Copy videos into a take's folder.
 
+    Args:
+        videos: Video file by camera.
+        incoming: Folder of the take.
+        reporter: Receives progress.
 
-def copy_videos(videos: Mapping[str, Path], staging: TakeLayout, reporter: Reporter) -> dict[str, str]:
-    """Copies videos, given by camera, into a take's folder; their names there by camera.
+    Returns:
+        Name of the copy by camera.
 
     Raises:
-        CoreError: There is no space.
-        CancelledError: The person stopped it.
+        CoreError: The disk is full.
+        CancelledError: Cancelled by the user.
     """
     total = sum(path.stat().st_size for path in videos.values())
-    free = shutil.disk_usage(staging.root).free
+    free = shutil.disk_usage(incoming.root).free
     if free < total + _SPARE_BYTES:
         raise CoreError(
-            f"The videos need {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free at {staging.root.anchor}.",
+            f"The videos need {total / 1e9:.1f} GB; {free / 1e9:.1f} GB are free on {incoming.root.anchor}.",
             "Free some space, or keep the session on another disk.",
         )
     done, files = 0, {}
     for camera, path in videos.items():
-        target = staging.video(camera, path.suffix.lower())
+        target = incoming.video(camera, path.suffix.lower())
         with path.open("rb") as read, target.open("wb") as write:
-            while chunk := read.read(_CHUNK):
+            while chunk := read.read(_CHUNK_BYTES):
                 check(reporter)
                 write.write(chunk)
                 done += len(chunk)
@@ -328,11 +384,3 @@ def copy_videos(videos: Mapping[str, Path], staging: TakeLayout, reporter: Repor
             os.fsync(write.fileno())
         files[camera] = target.name
     return files
-
-
-def put_in_place(staging: TakeLayout, take: TakeLayout) -> None:
-    """Lets what was put together appear among the takes, as a whole."""
-    take.root.parent.mkdir(parents=True, exist_ok=True)
-    if take.root.exists():
-        raise CoreError(f"The session already has a take '{take.name}'.", "Choose another name.")
-    staging.root.rename(take.root)

@@ -55,20 +55,6 @@ class RunLayout:
     def report(self) -> Path:
         return self.root / "report.json"
 
-    @property
-    def recording(self) -> Path:
-        """Videos and times of cameras that are being recorded."""
-        return self.root / "recording"
-
-    @property
-    def live_state(self) -> Path:
-        """What cameras that run tell now."""
-        return self.root / "live" / "state.json"
-
-    def live_image(self, camera: str) -> Path:
-        """The newest image of a camera that runs."""
-        return self.root / "live" / f"{safe_name(camera)}.jpg"
-
     def step(self, verb: str) -> RunLayout:
         """Folder of one step of a job that chains several."""
         return RunLayout(self.root / "steps" / safe_name(verb))
@@ -92,8 +78,18 @@ class TakeLayout:
     def timestamps(self) -> Path:
         return self.root / "timestamps.csv"
 
+    @property
+    def owner(self) -> Path:
+        """The process that makes the take; absent once it is complete."""
+        return self.root / "owner.json"
+
     def video(self, camera: str, suffix: str = ".mkv") -> Path:
+        """One camera's video."""
         return self.root / f"cam_{safe_name(camera)}{suffix}"
+
+    def frame_times(self, camera: str) -> Path:
+        """Times of one camera's images while they are recorded, replaced by `timestamps` in the complete take."""
+        return self.root / f"cam_{safe_name(camera)}.times.csv"
 
     @property
     def poses2d_root(self) -> Path:
@@ -207,8 +203,12 @@ class SessionLayout:
 
     @property
     def incoming(self) -> Path:
-        """Where takes are put together before they appear among the takes as a whole."""
-        return self.root / ".incoming"
+        """Folder of the takes that are being made."""
+        return self.takes / ".incoming"
+
+    def incoming_take(self, name: str) -> TakeLayout:
+        """Folder of a take that is being made; renamed to `take(name)` when it is complete."""
+        return TakeLayout(self.incoming / safe_name(name))
 
     def take(self, name: str) -> TakeLayout:
         return TakeLayout(self.takes / safe_name(name))

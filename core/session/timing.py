@@ -1,4 +1,9 @@
-"""One timeline for images that several cameras took at their own times."""
+"""The common timeline of images that several cameras took at their own times.
+
+The rule has three parts, which whole takes (`align_times`) and running cameras (`core.capture.synchronizer`) share:
+`reference_camera` picks the camera that sets the frames, `fill_gaps` completes its times to evenly spaced frames, and
+`match_images` assigns each camera's images to them.
+"""
 
 from __future__ import annotations
 
@@ -11,87 +16,143 @@ from core.errors import CoreError
 from core.session.timeline import Timeline
 from core.types.arrays import F64, I64
 
-_UNEVEN = 0.25  # a step this far from the median, in periods, makes a frame rate variable
+_VARIABLE = 0.25  # an interval this far from the median, in periods, counts towards a variable frame rate
+_VARIABLE_SHARE = 0.02  # share of such intervals above which a frame rate is called variable
+_EDGE = 0.75  # periods that the reference camera may be missing at an end before frames are filled in there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """A timeline, its nominal rate, and what had to be left out, in sentences."""
+    """A timeline and how it was made.
+
+    Attributes:
+        timeline: Frames and the image of each camera.
+        fps: Frame rate of the reference camera.
+        reference: Camera whose images set the frames.
+        notes: Images that are not used, missing images and variable frame rates, a sentence each.
+    """
 
     timeline: Timeline
     fps: float
+    reference: str
     notes: tuple[str, ...]
 
 
 def align_times(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignment:
-    """Lays the images of all cameras on the frames of the camera with the median frame rate.
+    """Assign the images of all cameras to the frames of the camera with the median frame rate.
 
-    Every frame takes from each camera the nearest image within half a period; where there is none the camera
-    dropped the frame. Gaps of the reference camera are filled evenly. The timeline begins where
-    two cameras have begun and ends where fewer than two go on.
+    Each frame takes from each camera the nearest image within half a period; a camera without one dropped the frame.
+    Gaps of the reference camera are filled evenly. The timeline begins when two cameras have begun and ends when fewer
+    than two continue.
 
     Args:
-        times_s: Camera name to its (n,) increasing image times, all counted from a common start.
-        fps: Camera name to its frame rate.
+        times_s: (n,) increasing image times by camera, on one clock.
+        fps: Frame rate by camera.
 
     Raises:
         CoreError: No two cameras filmed at the same time.
     """
     cameras = tuple(times_s)
-    # Of two middle rates the lower one: the faster cameras then have an image for every frame.
-    by_rate = sorted(cameras, key=lambda name: (round(fps[name], 2), len(times_s[name])))
-    median_fps = round(fps[by_rate[(len(cameras) - 1) // 2]], 2)
-    reference = max((n for n in cameras if round(fps[n], 2) == median_fps), key=lambda n: len(times_s[n]))
+    reference = reference_camera(fps, {name: len(times_s[name]) for name in cameras})
     period = 1 / fps[reference]
     second = min(1, len(cameras) - 1)
     begin = sorted(float(times_s[name][0]) for name in cameras)[second]
     end = sorted(float(times_s[name][-1]) for name in cameras)[-1 - second]
     if end <= begin:
-        raise CoreError(
-            "No two cameras filmed at the same time.", "Choose videos of one recording, cut to a common start."
-        )
-    frames = _frames(np.asarray(times_s[reference], float), period, begin, end)
-    index = np.stack([_nearest(np.asarray(times_s[name], float), frames, period) for name in cameras], axis=1)
-    seen = (index >= 0).any(1)
-    frames, index = frames[seen], index[seen]
-    taken = np.stack([times_s[name][np.maximum(index[:, v], 0)] for v, name in enumerate(cameras)], axis=1)
+        raise CoreError("No two cameras filmed at the same time.", "Choose videos of one recording.")
+    frames = _frame_times(np.asarray(times_s[reference], float), period, begin, end)
+    index = np.stack([match_images(np.asarray(times_s[name], float), frames, period) for name in cameras], axis=1)
+    used = (index >= 0).any(1)
+    frames, index = frames[used], index[used]
+    recorded = np.stack([times_s[name][np.maximum(index[:, v], 0)] for v, name in enumerate(cameras)], axis=1)
     timeline = Timeline(
         cameras=cameras,
         time_s=frames - frames[0],
         frame_index=index,
-        frame_time_s=np.where(index >= 0, taken, np.nan),
+        frame_time_s=np.where(index >= 0, recorded, np.nan),
     )
-    return Alignment(timeline=timeline, fps=fps[reference], notes=tuple(_notes(timeline, frames, times_s, fps, period)))
+    notes = _notes(timeline, frames, times_s, fps, period)
+    return Alignment(timeline=timeline, fps=fps[reference], reference=reference, notes=tuple(notes))
 
 
-def _frames(reference_s: F64, period: float, begin: float, end: float) -> F64:
-    """The reference's times from `begin` to `end`, evenly filled where it has gaps or does not reach them."""
-    inner = reference_s[(reference_s >= begin - period / 2) & (reference_s <= end + period / 2)]
-    first, last = (inner[0], inner[-1]) if len(inner) else (np.inf, -np.inf)
-    # One anchor more on both sides, a period beyond the first and the last frame.
-    lead = (first if first - begin < period * 0.75 else begin) - period
-    trail = (last if end - last < period * 0.75 else end) + period
-    anchors = np.concatenate([[lead], inner, [trail]])
-    steps = np.maximum(np.round(np.diff(anchors) / period), 1).astype(int)
-    # Where a step is several periods long, its start is repeated and moved on evenly.
-    start = np.repeat(anchors[:-1], steps)
+def reference_camera(fps: Mapping[str, float], n_images: Mapping[str, int]) -> str:
+    """Return the camera with the most images among those with the median frame rate.
+
+    Of two middle rates the lower one counts: the faster cameras then have an image for every frame.
+
+    Args:
+        fps: Frame rate by camera.
+        n_images: Number of images by camera.
+    """
+    by_rate = sorted(n_images, key=lambda name: (round(fps[name], 2), n_images[name]))
+    median_fps = round(fps[by_rate[(len(by_rate) - 1) // 2]], 2)
+    return max((name for name in n_images if round(fps[name], 2) == median_fps), key=lambda name: n_images[name])
+
+
+def lead_in(first_s: float, begin_s: float, period: float) -> float:
+    """Return the time one period before the first frame, from which `fill_gaps` starts.
+
+    Args:
+        first_s: First time of the reference camera.
+        begin_s: Time from which frames are wanted.
+        period: Period of the reference camera in s.
+    """
+    return (first_s if first_s - begin_s < _EDGE * period else begin_s) - period
+
+
+def lead_out(last_s: float, end_s: float, period: float) -> float:
+    """Return the time one period after the last frame, up to which `fill_gaps` goes; arguments as in `lead_in`."""
+    return (last_s if end_s - last_s < _EDGE * period else end_s) + period
+
+
+def fill_gaps(anchors_s: F64, period: float) -> F64:
+    """Return evenly spaced times between each two anchors.
+
+    Args:
+        anchors_s: (n,) increasing times.
+        period: Approximate spacing in s.
+
+    Returns:
+        The anchors without the last one, and between them the times that split each gap into whole periods.
+    """
+    steps = np.maximum(np.round(np.diff(anchors_s) / period), 1).astype(int)
+    start = np.repeat(anchors_s[:-1], steps)
     number = np.arange(len(start)) - np.repeat(np.cumsum(steps) - steps, steps)
-    frames = start + number * np.repeat(np.diff(anchors) / steps, steps)
-    return np.asarray(frames[1:])
+    return np.asarray(start + number * np.repeat(np.diff(anchors_s) / steps, steps))
 
 
-def _nearest(times_s: F64, frames: F64, period: float) -> I64:
-    """(T,) number of the image nearest to each frame, -1 beyond half a period; no image serves two frames."""
-    after = np.clip(np.searchsorted(times_s, frames), 1, max(len(times_s) - 1, 1))
+def match_images(times_s: F64, frames_s: F64, period: float) -> I64:
+    """Assign one camera's images to frames.
+
+    Args:
+        times_s: (n,) increasing image times.
+        frames_s: (T,) increasing frame times.
+        period: Period of the frames in s.
+
+    Returns:
+        (T,) index of the image nearest to each frame, -1 if none is within half a period. An image that is nearest to
+        several frames goes to the nearest of them.
+    """
+    if not len(times_s):
+        return np.full(len(frames_s), -1, np.int64)
+    after = np.clip(np.searchsorted(times_s, frames_s), 1, max(len(times_s) - 1, 1))
     before = after - 1
     after = np.minimum(after, len(times_s) - 1)
-    nearer = np.where(frames - times_s[before] <= times_s[after] - frames, before, after)
-    distance = np.abs(times_s[nearer] - frames)
-    index = np.where(distance <= period / 2 * (1 + 1e-6), nearer, -1).astype(np.int64)
+    nearest = np.where(frames_s - times_s[before] <= times_s[after] - frames_s, before, after)
+    distance = np.abs(times_s[nearest] - frames_s)
+    index = np.where(distance <= period / 2 * (1 + 1e-6), nearest, -1).astype(np.int64)
     order = np.lexsort((distance, index))
-    doubled = np.zeros(len(index), bool)
-    doubled[order[1:]] = index[order[1:]] == index[order[:-1]]
-    return np.where(doubled, -1, index)
+    duplicate = np.zeros(len(index), bool)
+    duplicate[order[1:]] = index[order[1:]] == index[order[:-1]]
+    return np.where(duplicate, -1, index)
+
+
+def _frame_times(reference_s: F64, period: float, begin: float, end: float) -> F64:
+    """Return the frame times from `begin` to `end`: the reference camera's, completed where they have gaps."""
+    inner = reference_s[(reference_s >= begin - period / 2) & (reference_s <= end + period / 2)]
+    first, last = (inner[0], inner[-1]) if len(inner) else (np.inf, -np.inf)
+    anchors = np.concatenate([[lead_in(first, begin, period)], inner, [lead_out(last, end, period)]])
+    return fill_gaps(anchors, period)[1:]
 
 
 def _notes(
@@ -104,21 +165,19 @@ def _notes(
         beyond = int((times > end + period / 2).sum())
         if beyond:
             notes.append(
-                f"{name} goes on {times[-1] - end:.2f} s after every other camera has stopped: "
-                f"its last {beyond} images are not used."
+                f"{name}: the last {beyond} images are not used; it ran {times[-1] - end:.2f} s longer than the others."
             )
-        inside = frames <= times[-1] + period / 2
-        early = int((~inside).sum())
+        running = frames <= times[-1] + period / 2
+        early = int((~running).sum())
         if early:
-            notes.append(f"{name} stops {end - times[-1]:.2f} s before the take ends: missing in {early} frames.")
+            notes.append(f"{name} stops {end - times[-1]:.2f} s before the end: missing in {early} frames.")
         if abs(fps[name] - rate) > 0.005 * rate:
-            notes.append(f"{name} films {fps[name]:.4g} images a second; the take runs at {rate:.4g}.")
-        steps = np.diff(times)
-        if len(steps) and (np.abs(steps * fps[name] - 1) > _UNEVEN).mean() > 0.02:
-            notes.append(
-                f"{name} has a variable frame rate: {steps.min() * 1000:.0f} to {steps.max() * 1000:.0f} ms an image."
-            )
-        dropped = int(((index < 0) & inside).sum())
+            notes.append(f"{name} has {fps[name]:.4g} fps; the take has {rate:.4g} fps.")
+        intervals = np.diff(times)
+        if len(intervals) and (np.abs(intervals * fps[name] - 1) > _VARIABLE).mean() > _VARIABLE_SHARE:
+            low, high = intervals.min() * 1000, intervals.max() * 1000
+            notes.append(f"{name} has a variable frame rate: intervals of {low:.0f} to {high:.0f} ms.")
+        dropped = int(((index < 0) & running).sum())
         if dropped:
             notes.append(f"{name} has no image for {dropped} of {len(index)} frames.")
     return notes

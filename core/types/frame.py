@@ -1,11 +1,34 @@
-"""Images in time."""
+"""Images in time: one camera's frame, and the frame set of all cameras."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from core.types.arrays import U8
+
+
+class ImageData(Protocol):
+    """An image in the form in which it arrived, converted on demand."""
+
+    def rgb(self) -> U8:
+        """Return the image as (H, W, 3) uint8 RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayImage:
+    """An image in memory.
+
+    Attributes:
+        array: (H, W, 3) uint8 RGB.
+    """
+
+    array: U8
+
+    def rgb(self) -> U8:
+        """Return the image as (H, W, 3) uint8 RGB."""
+        return self.array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -14,26 +37,33 @@ class Frame:
 
     Attributes:
         camera: Camera name.
-        index: Frame number in the camera's own file.
-        time_ns: Recorded time in the camera's clock.
-        image: (H, W, 3) uint8 RGB.
+        index: Number of the image in the camera's own stream or file, from 0.
+        time_ns: Recorded time in ns, on a clock that all cameras of a recording share.
+        data: The image, decoded on first access.
+        packet: The encoded packet as the camera sent it (`av.Packet`); None where there is none.
     """
 
     camera: str
     index: int
     time_ns: int
-    image: U8
+    data: ImageData
+    packet: Any = None
+
+    @property
+    def image(self) -> U8:
+        """(H, W, 3) uint8 RGB."""
+        return self.data.rgb()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameSet:
-    """Images that belong to one frame.
+    """All cameras' frames of one instant.
 
     Attributes:
-        index: Frame's number in the take.
-        time_s: Seconds from the take's start.
-        frames: By camera name; a camera that dropped this frame is absent.
-        skew_s: Latest minus earliest recorded time of the set.
+        index: Frame index in the take.
+        time_s: Seconds from the start of the take.
+        frames: Frames by camera name; a camera that dropped this one is absent.
+        skew_s: Latest minus earliest recorded time in the set, in s.
     """
 
     index: int

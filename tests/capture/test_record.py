@@ -1,9 +1,8 @@
-"""Live cameras: real streams from real servers, the simulated room, crashes, and what a board watch says."""
+"""Recording: real streams from real servers, the simulated cameras, crashes, and the advice of a board watch."""
 
 from __future__ import annotations
 
 import http.server
-import re
 import shutil
 import socket
 import subprocess
@@ -21,17 +20,21 @@ import pytest
 from core.board.pattern import Board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.live import BoardWatch
-from core.capture.recorder import Recorder, finish
-from core.capture.source import open_source
+from core.capture.recorder import Recorder, read_frame_times
+from core.capture.ring import ImageRingReader
+from core.capture.source import Source, SourceOptions, open_source
 from core.capture.sources.demo import DemoCameras, demo_rig
+from core.clock import SimulatedClock
 from core.config import to_mapping
 from core.errors import CancelledError, CoreError
-from core.files import read_json, write_yaml
+from core.files import write_yaml
 from core.pipelines.calibrate import run_calibrate
 from core.pipelines.params import CalibrateParams, RecordParams
 from core.pipelines.record import run_record
-from core.progress import NullReporter, RecordingReporter
+from core.progress import RecordingReporter
 from core.session import Session
+from core.session.incoming import find_recording, reserve
+from core.session.ingest import ingest_recording, ingest_videos
 from core.session.video import VideoReader
 
 BOARD = Board(columns=5, rows=4, square_mm=120, marker_mm=90, dictionary="DICT_4X4_50", back="none")
@@ -39,7 +42,7 @@ DEMO = tuple(f"cam{i:02d}=demo:cam{i:02d}" for i in range(1, 5))
 
 
 def jpeg(number: int) -> bytes:
-    """An image that says its number: how bright its left half is."""
+    """An image whose number is the brightness of its left half."""
     image = np.full((120, 160, 3), 40, np.uint8)
     image[:, :80] = 60 + number % 150
     ok, data = cv2.imencode(".jpg", image)
@@ -48,7 +51,7 @@ def jpeg(number: int) -> bytes:
 
 
 class MotionJpeg(http.server.BaseHTTPRequestHandler):
-    """What network cameras do: images without end, in parts of one answer."""
+    """A network camera: endless images, as the parts of one response."""
 
     def do_GET(self) -> None:
         if self.path != "/stream":
@@ -64,10 +67,10 @@ class MotionJpeg(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(head.encode() + data + b"\r\n")
                 time.sleep(0.04)
         except OSError:
-            pass  # the other side has seen enough
+            pass  # the client has closed the connection
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Says nothing."""
+        """Keep the test output clean."""
 
 
 @pytest.fixture
@@ -80,14 +83,34 @@ def server() -> Iterator[str]:
         running.shutdown()
 
 
-class Stopping(NullReporter):
-    """Asks to stop after some seconds."""
+class Stopping(RecordingReporter):
+    """Stops a recording once each camera in `wanted` (all if empty) has sent some images."""
 
-    def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
+    def __init__(self, frames: int, wanted: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self._frames, self._wanted, self._deadline = frames, wanted, time.monotonic() + 40
 
     def cancelled(self) -> bool:
-        return time.monotonic() > self._until
+        if time.monotonic() > self._deadline:
+            return True
+        cameras = self.statuses[-1]["cameras"] if self.statuses else {}
+        return bool(cameras) and all(cameras[n]["frames"] >= self._frames for n in self._wanted or cameras)
+
+
+def left_in(session: Session) -> list[Path]:
+    """What lies in the folder of incoming takes."""
+    return list(session.layout.incoming.glob("*"))
+
+
+def write_test_video(path: Path) -> None:
+    """24 images at 20 fps."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=20, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(24):
+            frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 5 * number, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 @pytest.fixture
@@ -97,8 +120,8 @@ def session(tmp_path: Path) -> Session:
 
 def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"left={server}/stream", f"{server}/stream"), name="wave", board=BOARD)
-    run = session.new_run("record")
-    result = run_record(session, params, run, Stopping(4.0))
+    run, reporter = session.new_run("record"), Stopping(40)
+    result = run_record(session, params, run, reporter)
     assert result["take"] == "wave" and set(result["images"]) == {"left", "cam02"}
     take = session.take("wave")
     assert take.manifest.kind == "board" and all(n > 25 for n in result["images"].values())
@@ -110,20 +133,27 @@ def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server:
     times = take.timeline()
     known = times.frame_time_s[:, 0][np.isfinite(times.frame_time_s[:, 0])]
     assert np.median(np.diff(known)) == pytest.approx(0.04, abs=0.02)
-    state = read_json(run.live_state)
-    assert state["cameras"]["left"]["frames"] > 25 and run.live_image("left").is_file()
-    assert not (run.recording).exists()
+    state = reporter.statuses[-1]["cameras"]["left"]
+    assert state["frames"] > 25 and state["size_px"] == [160, 120] and state["ring"]
+    with pytest.raises(CoreError):  # live images end with the recording
+        ImageRingReader(state["ring"])
+    assert not left_in(session) and sorted(p.suffix for p in take.layout.root.iterdir()) == [
+        ".csv",
+        ".mkv",
+        ".mkv",
+        ".yaml",
+    ]
 
 
 @pytest.fixture
 def rtsp() -> Iterator[str]:
-    """Address of a real RTSP server, where the system has the parts for one."""
+    """Address of a real RTSP server, where GStreamer is installed."""
     python = shutil.which("python3", path="/usr/bin")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     if python is None:
-        pytest.skip("no Python of the system")
+        pytest.skip("the system has no Python")
     script = Path(__file__).with_name("rtsp_server.py")
     with subprocess.Popen(
         [python, str(script), str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -137,7 +167,7 @@ def rtsp() -> Iterator[str]:
 
 def test_rtsp_cameras_are_recorded_in_their_own_codecs(session: Session, rtsp: str) -> None:
     params = RecordParams(cameras=(f"one={rtsp}/h264", f"two={rtsp}/mjpeg"), board=BOARD)
-    result = run_record(session, params, session.new_run("record"), Stopping(8.0))
+    result = run_record(session, params, session.new_run("record"), Stopping(80))
     assert all(n > 50 for n in result["images"].values())
     take = session.take(result["take"])
     for name, codec in (("one", "h264"), ("two", "mjpeg")):
@@ -148,40 +178,19 @@ def test_rtsp_cameras_are_recorded_in_their_own_codecs(session: Session, rtsp: s
     assert np.nanmedian(steps) == pytest.approx(0.04, abs=0.005)
 
 
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("http://127.0.0.1:{port}/stream", "Nothing answers there"),
-        ("nowhere", "There is no camera at 'nowhere'"),
-        ("v4l2:/dev/video99", "cannot be opened|has no v4l2"),
-        ("demo:cam77", "There is no camera at"),
-    ],
-)
-def test_what_is_no_camera_is_told_with_a_remedy(address: str, words: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(CoreError) as refused:
-        open_source(address.format(port=port))
-    assert re.search(words, f"{refused.value.message} {refused.value.hint}") and refused.value.hint
-
-
-def test_an_address_without_images(server: str, session: Session) -> None:
-    with pytest.raises(CoreError, match="cannot be opened"):
-        open_source(f"{server}/other")
+def test_a_recording_without_images_is_refused_and_leaves_nothing(server: str, session: Session) -> None:
+    params = RecordParams(cameras=(f"{server}/other",), board=BOARD)
     with pytest.raises(CoreError, match="No camera sent an image"):
-        run_record(
-            session, RecordParams(cameras=(f"{server}/other",), board=BOARD), session.new_run("record"), NullReporter()
-        )
-    assert not session.take_names()
-    for cameras, problem in (((), "no camera to record"), (("a=x", "a=y"), "Two cameras are called a")):
+        run_record(session, params, session.new_run("record"), RecordingReporter())
+    assert not session.take_names() and not left_in(session)
+    for cameras, problem in (((), "no camera to record"), (("a=x", "a=y"), "Two cameras are named a")):
         with pytest.raises(CoreError, match=problem):
-            run_record(session, RecordParams(cameras=cameras), session.new_run("record"), NullReporter())
+            run_record(session, RecordParams(cameras=cameras), session.new_run("record"), RecordingReporter())
 
 
 def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server: str) -> None:
-    params = RecordParams(cameras=(f"good={server}/stream", "bad=nowhere"), duration_s=2.5, board=BOARD)
-    reporter = RecordingReporter()
+    params = RecordParams(cameras=(f"good={server}/stream", "bad=nowhere"), board=BOARD)
+    reporter = Stopping(30, ("good",))
     result = run_record(session, params, session.new_run("record"), reporter)
     assert list(result["images"]) == ["good"]
     assert any(level == "warning" and text.startswith("bad: There is no camera") for text, level in reporter.notes)
@@ -189,87 +198,101 @@ def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server
 
 def test_watching_keeps_nothing(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"{server}/stream",), preview_only=True, board=BOARD)
-    run = session.new_run("record")
     with pytest.raises(CancelledError):
-        run_record(session, params, run, Stopping(2.0))
-    assert not session.take_names() and not (run.recording).exists()
+        run_record(session, params, session.new_run("record"), Stopping(10))
+    assert not session.take_names() and not left_in(session)
 
 
-def test_a_video_plays_at_its_own_speed(tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=20, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        for number in range(24):
-            frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 5 * number, np.uint8), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    source = open_source(str(path))
-    begin = time.monotonic()
-    times = [shot.time_ns for shot in source.shots()]
-    source.close()
-    assert len(times) == 24 and time.monotonic() - begin >= 1.0
-    assert np.median(np.diff(times)) == pytest.approx(5e7, rel=0.01)
-
-
-def test_the_demo_room_is_recorded_and_calibrated_to_its_exact_truth(session: Session) -> None:
-    run = session.new_run("record")
-    result = run_record(session, RecordParams(cameras=DEMO, duration_s=25, board=BOARD), run, NullReporter())
-    assert all(n > 150 for n in result["images"].values())
-    state = read_json(run.live_state)
-    assert any(len(camera["corners"]) > 4 for camera in state["cameras"].values())
-    assert sum(camera["board"] > 5 for camera in state["cameras"].values()) >= 3
+def test_demo_cameras_are_recorded_and_calibrated_to_their_exact_truth(session: Session) -> None:
+    reporter, clock = RecordingReporter(), SimulatedClock()
+    params = RecordParams(cameras=DEMO, duration_s=25, board=BOARD)
+    result = run_record(session, params, session.new_run("record"), reporter, clock)
+    assert set(result["images"].values()) <= {250, 251} and result["seconds"] == 25
+    cameras = reporter.statuses[-1]["cameras"]
+    assert sum(camera["board"] > 5 for camera in cameras.values()) >= 3
+    assert not any(camera["dropped"] for camera in cameras.values())
     config = CalibrateConfig(board=BOARD)
     run_calibrate(
-        session, CalibrateParams(take=result["take"], calibration=config), session.new_run("calibrate"), NullReporter()
+        session,
+        CalibrateParams(take=result["take"], calibration=config),
+        session.new_run("calibrate"),
+        RecordingReporter(),
     )
-    found, truth = session.require_rig(), demo_rig(BOARD)
-    assert all(c.posed for c in found)
-    mine, exact = (np.array([c.centre_mm for c in rig]) for rig in (found, truth))
-    apart = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (mine, exact)]
-    assert np.abs(apart[0] - apart[1]).max() < 0.02 * apart[1].max()
-    assert max(abs(c.time_offset_s) for c in found) < 0.005
+    estimate, truth = session.require_rig(), demo_rig(BOARD)
+    assert all(c.posed for c in estimate)
+    centres = [np.array([c.centre_mm for c in rig]) for rig in (estimate, truth)]
+    distances = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in centres]
+    assert np.abs(distances[0] - distances[1]).max() < 0.02 * distances[1].max()
+    assert max(abs(c.time_offset_s) for c in estimate) < 0.005
 
 
-def test_a_killed_recording_loses_a_frame_and_is_brought_in(session: Session, tmp_path: Path) -> None:
-    params = to_mapping(RecordParams(cameras=DEMO[:2], board=BOARD))
+def test_a_killed_recording_loses_a_second_at_most_and_is_recovered(session: Session, tmp_path: Path) -> None:
+    params = to_mapping(RecordParams(cameras=DEMO[:2], name="wave", board=BOARD))
     write_yaml(tmp_path / "record.yaml", params)
     command = [sys.executable, "-m", "core.cli", "record", str(session.root), "--config", str(tmp_path / "record.yaml")]
+    folder = session.layout.incoming_take("wave")
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            tables = list(session.layout.runs.glob("*/recording/*.times.csv"))
-            if len(tables) == 2 and all(t.read_text().count("\n") >= 30 for t in tables):
+            counts = [len(read_frame_times(folder.frame_times(name))) for name in ("cam01", "cam02")]
+            if min(counts) >= 30:
                 break
             time.sleep(0.1)
         process.kill()
+    counts = {name: len(read_frame_times(folder.frame_times(name))) for name in ("cam01", "cam02")}
+    size = sum(path.stat().st_size for path in folder.root.iterdir())
+    assert min(counts.values()) >= 30 and not session.take_names()
+    video = session.root / "other.mp4"
+    write_test_video(video)
+    take = ingest_videos(session, [video], kind="board", reporter=RecordingReporter())  # clears imports, not recordings
+    with pytest.raises(CoreError, match="already has a take 'wave'"):
+        ingest_videos(session, [video], name="wave", kind="board", reporter=RecordingReporter())
     (run,) = session.layout.runs.iterdir()
-    told = {t.name.split(".")[0]: t.read_text().count("\n") for t in (run / "recording").glob("*.times.csv")}
-    result = run_record(
-        session, RecordParams(cameras=DEMO[:2], board=BOARD), session.layout.run(run.name), NullReporter()
-    )
-    assert all(result["images"][name] >= count - 10 for name, count in told.items())  # a second at most
+    again = [sys.executable, "-m", "core.cli", "resume", str(session.root), run.name]
+    resumed = subprocess.run(again, capture_output=True, text=True, timeout=120)
+    assert resumed.returncode == 0, resumed.stderr
+    assert session.take_names() == sorted([take.name, "wave"]) and not left_in(session)
+    cameras = session.take("wave").manifest.cameras
+    assert all(camera.n_frames >= counts[camera.name] - 10 for camera in cameras)
+    kept = sum(path.stat().st_size for path in session.take("wave").layout.root.glob("*.mkv"))
+    assert kept <= size  # written once, renamed into place
 
 
-def test_what_a_recorder_left_behind(tmp_path: Path) -> None:
-    (tmp_path / "a.times.csv").write_text("0,100\n1,", encoding="utf-8")
-    (tmp_path / "a.mkv").write_bytes(b"no video")
+def test_a_recording_of_which_nothing_is_left_is_refused(session: Session) -> None:
+    folder = reserve(session, "empty", run="20260101-000000-record", cameras=("a", "b"))
+    folder.frame_times("a").write_text("0,100\n1,", encoding="utf-8")
+    folder.video("a").write_bytes(b"no video")
+    found = find_recording(session, "20260101-000000-record")
+    assert found is not None and found[1].cameras == ("a", "b") and found[1].alive
+    assert read_frame_times(folder.frame_times("a")) == [100] and read_frame_times(folder.frame_times("b")) == []
     with pytest.raises(CoreError, match="Nothing was recorded"):
-        finish(tmp_path)
-    recorder = Recorder({"x": "nowhere"}, tmp_path / "sub", open_source)
+        ingest_recording(session, folder, {"a": [100], "b": []}, "board", RecordingReporter())
+
+
+def test_equal_time_stamps_stay_two_images(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("0,5000\n1,5000\n2,9000\n", encoding="utf-8")
+    assert read_frame_times(tmp_path / "t.csv") == [5000, 6000, 9000]
+
+
+def test_a_recorder_keeps_the_reason_why_a_camera_does_not_run() -> None:
+    def opened(camera: str, address: str) -> Source:
+        return open_source(address, SourceOptions(camera=camera, start_ns=0))
+
+    recorder = Recorder({"x": "nowhere"}, None, opened)
     recorder.stop()
-    assert recorder.all_ended and "no camera at" in recorder.watched["x"].problem
+    assert recorder.ended and "no camera at" in recorder.cameras["x"].problem and recorder.frame_set is None
 
 
-def test_a_watch_says_what_was_seen_and_what_is_missing() -> None:
-    room = DemoCameras(BOARD)
-    watch = BoardWatch(BOARD, {c.name: c.size_px for c in room.rig})
+def test_a_watch_summarises_what_was_seen_and_advises() -> None:
+    cameras = DemoCameras(BOARD)
+    watch = BoardWatch(BOARD, {c.name: c.size_px for c in cameras.rig})
     assert "not at all" in watch.summary().advice
     for index in range(0, 200, 4):
-        images = {c.name: np.repeat(room.image(c, index)[..., None], 3, 2) for c in room.rig}
-        corners = watch.look(images)
+        images = {c.name: np.repeat(cameras.image(c, index)[..., None], 3, 2) for c in cameras.rig}
+        corners = watch.detect(images)
         assert all(xy.shape[1] == 2 for xy in corners.values())
-    told = watch.summary()
-    assert all(told.coverage[c.name].images > 3 for c in room.rig)
-    assert (told.shared == told.shared.T).all() and told.shared.max() > 5 and not np.diag(told.shared).any()
-    assert told.advice and "not at all" not in told.advice
+    summary = watch.summary()
+    assert all(summary.coverage[c.name].images > 3 for c in cameras.rig)
+    assert (summary.shared == summary.shared.T).all() and summary.shared.max() > 5
+    assert not np.diag(summary.shared).any()
+    assert summary.advice and "not at all" not in summary.advice

@@ -14,8 +14,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from videos import number_in, write_video
 
 from core.errors import CancelledError, CoreError
+from core.files import write_json
 from core.progress import NullReporter, RecordingReporter
 from core.session import Session, Take
+from core.session.incoming import discard, reserve
 from core.session.ingest import ingest_videos
 from core.session.naming import cameras_of_files
 from core.session.timing import align_times
@@ -72,9 +74,8 @@ def test_unequal_lengths_end_where_fewer_than_two_are_left(session: Session, tmp
     assert len(index) == 25
     np.testing.assert_array_equal((index >= 0).sum(0), [10, 25, 25])
     said = " ".join(take.manifest.notes)
-    assert "cam1 goes on 0.50 s" in said
-    assert "last 15 images are not used" in said
-    assert "cam0 stops 0.50 s before the take ends" in said
+    assert "cam1: the last 15 images are not used; it ran 0.50 s longer than the others." in said
+    assert "cam0 stops 0.50 s before the end" in said
     assert [text for text, _ in reporter.notes] == list(take.manifest.notes)
 
 
@@ -88,7 +89,7 @@ def test_different_rates_take_the_median_and_mark_what_is_missing(session: Sessi
     np.testing.assert_array_equal(index[:, 0], np.arange(60))
     np.testing.assert_array_equal(index[::2, 1], np.arange(30))
     assert (index[1::2, 1] == -1).all()
-    assert any("cam1 films 30 images a second; the take runs at 60" in n for n in take.manifest.notes)
+    assert any("cam1 has 30 fps; the take has 60 fps" in n for n in take.manifest.notes)
 
 
 def test_variable_frame_rate_takes_the_nearest_image(session: Session, tmp_path: Path) -> None:
@@ -257,13 +258,18 @@ def test_full_disk_is_said_before_copying(session: Session, tmp_path: Path, monk
     assert "are free" in refused(session, [video]).message
 
 
-def test_leftovers_of_a_crashed_import_are_cleared(session: Session, tmp_path: Path) -> None:
-    left = session.layout.incoming / "999999999-walk"
-    left.mkdir(parents=True)
-    (left / "take.yaml").touch()
+def test_leftovers_of_a_crashed_import_are_cleared_and_running_imports_are_not(session: Session, tmp_path: Path) -> None:
+    left, running = reserve(session, "walk"), reserve(session, "other")
+    left.manifest.touch()
+    write_json(left.owner, {"pid": 999999999, "created": 0.0, "run": "", "cameras": []})
     assert session.take_names() == []
-    ingest_videos(session, [write_video(tmp_path / "a.mp4", n=4)], reporter=NullReporter())
-    assert not left.exists()
+    video = write_video(tmp_path / "a.mp4", n=4)
+    with pytest.raises(CoreError, match="already has a take 'other'"):
+        ingest_videos(session, [video], name="other", reporter=NullReporter())
+    ingest_videos(session, [video], name="walk", reporter=NullReporter())
+    assert session.take_names() == ["walk"] and not left.root.exists() and running.root.exists()
+    discard(session, running)
+    assert not session.layout.incoming.exists()
 
 
 def test_clocks_that_contradict_a_common_start_are_told(session: Session, tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 
 from core.board.pattern import Board
+from core.jobs import JobSpec, StatusChanged
+from core.jobs.events import encode
+from core.jobs.spec import EVENTS_FILE
 from studio.main_window import MainWindow
 from studio.pages.calibrate.live_card import LiveCard
-from studio.pages.calibrate.live_state import named, read_live
+from studio.pages.calibrate.live_state import LiveReader, named
 from studio.settings import SettingsStore
 from studio.state.app_state import AppState
 
@@ -22,12 +25,16 @@ def test_names_of_cameras() -> None:
     assert named("rtsp://host/x?user=me", ("cam01=y",)) == "cam02=rtsp://host/x?user=me"
 
 
-def test_damaged_news_is_no_news(tmp_path: Path) -> None:
-    assert read_live(tmp_path) is None
-    (tmp_path / "live").mkdir()
-    for text in ("{", "{}", '{"seconds": 1, "advice": "", "cameras": {"a": {}}}', "[]"):
-        (tmp_path / "live" / "state.json").write_text(text, encoding="utf-8")
-        assert read_live(tmp_path) is None
+def test_damaged_states_are_skipped(tmp_path: Path) -> None:
+    reader = LiveReader(tmp_path)
+    assert reader.poll() is None and reader.preview("a") is None
+    JobSpec(verb="record", session=str(tmp_path)).save(tmp_path)
+    whole = {"seconds": 2, "advice": "", "cameras": {}}
+    with (tmp_path / EVENTS_FILE).open("w", encoding="utf-8") as events:
+        for values in ({}, {"seconds": 1, "advice": "", "cameras": {"a": {}}}, {"seconds": "x"}, whole, {"cameras": 1}):
+            events.write(encode(StatusChanged(values=values)) + "\n")
+    state = reader.poll()
+    assert state is not None and state.seconds == 2 and not state.cameras
 
 
 def test_cameras_are_added_kept_and_forgotten(window: MainWindow, qtbot) -> None:

@@ -1,1 +1,1 @@
-"""Camera sources, one module per kind."""
+"""Kinds of camera, one module each; listed in `core.capture.source.SOURCES`."""

@@ -1,11 +1,11 @@
-"""Cameras that are not there: a board carried about before a rig that is known exactly, filmed in real time.
+"""Simulated cameras: a calibration board moved in front of an exactly known rig, filmed in real time.
 
-They go the way of real cameras, so that live views can be tried and tested without any.
+They run through the same code as real cameras, so that live views can be tried and tested without hardware.
 """
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Iterator
 
 import av
@@ -14,128 +14,171 @@ import numpy as np
 
 from core.board.pattern import Board
 from core.board.sheet import printed, size_mm
-from core.capture.source import Shot
+from core.capture.source import FoundCamera, Source, SourceOptions
 from core.errors import CoreError
 from core.geometry import project
 from core.synthetic.board_scene import board_motion
 from core.synthetic.rigs import camera
 from core.types.arrays import F64, U8
 from core.types.camera import Camera, CameraRig
+from core.types.frame import ArrayImage, Frame
 
 SCHEME = "demo"
 FPS = 10.0
+N_CAMERAS = 4
 _SIZE_PX = (640, 480)
-_GREY = 110
-_WIDE_MM = 600.0  # a board for a room of a few metres
-_SECONDS = 600.0  # until the board's way begins again
-_LEAST_FACING = 0.15
-_FINER = 2  # images are draw_board that much larger, so that edges are as soft as a lens makes them
+_BACKGROUND = 110
+_REFERENCE_WIDTH_MM = 600.0  # board width that the distances below are made for
+_PERIOD_S = 600.0  # after which the board's trajectory repeats
+_MIN_FACING = 0.15  # cosine of the steepest view in which the board is drawn
+_OVERSAMPLING = 2  # images are drawn larger by this factor, for edges as soft as a lens makes them
 
 
-def demo_rig(board: Board, cameras: int = 4) -> CameraRig:
-    """Cameras in half a circle, as far away as the board's size asks for."""
-    size = size_mm(board)[0] / _WIDE_MM
-    angles = np.radians(np.linspace(15, 165, cameras))
-    heights = np.where(np.arange(cameras) % 2, 1600, 2000)
-    places = [(2300 * np.cos(a), 2300 * np.sin(a), float(h)) for a, h in zip(angles, heights, strict=True)]
+def demo_rig(board: Board, n_cameras: int = N_CAMERAS) -> CameraRig:
+    """Return cameras on a half circle whose radius suits the size of the board."""
+    scale = size_mm(board)[0] / _REFERENCE_WIDTH_MM
+    angles = np.radians(np.linspace(15, 165, n_cameras))
+    heights = np.where(np.arange(n_cameras) % 2, 1600, 2000)
+    centres = [(2300 * np.cos(a), 2300 * np.sin(a), float(h)) for a, h in zip(angles, heights, strict=True)]
     return CameraRig(
         cameras=tuple(
-            camera(f"cam{i + 1:02d}", size * np.array(place), (0, 0, 500 * size), size_px=_SIZE_PX, fov_deg=60)
-            for i, place in enumerate(places)
+            camera(f"cam{i + 1:02d}", scale * np.array(centre), (0, 0, 500 * scale), size_px=_SIZE_PX, fov_deg=60)
+            for i, centre in enumerate(centres)
         )
     )
 
 
 class DemoCameras:
-    """The board's way, and the clock that all cameras share.
+    """A rig and the trajectory of a board in front of it.
 
     Args:
-        board: Carried about. The room is as large as suits it.
-        seed: Of the way.
+        board: The board. The rig is as large as suits it.
+        seed: Seed of the trajectory.
     """
 
     def __init__(self, board: Board, seed: int = 4) -> None:
         self.board, self.rig = board, demo_rig(board)
-        self._printed, size = printed(board), size_mm(board)[0] / _WIDE_MM
-        way = np.random.default_rng(seed)
-        self._way = board_motion(self.rig, way, _SECONDS, speed_mm=350 * size, room_mm=450 * size)
-        self._start_ns = time.monotonic_ns()
-
-    def open(self, name: str) -> DemoCamera:
-        """Starts a camera.
-
-        Raises:
-            CoreError: The rig has none of this name.
-        """
-        if name not in self.rig.names:
-            raise CoreError(f"The demo rig has no camera {name}.", f"It has {', '.join(self.rig.names)}.")
-        return DemoCamera(self, self.rig[name])
+        self._print, scale = printed(board), size_mm(board)[0] / _REFERENCE_WIDTH_MM
+        rng = np.random.default_rng(seed)
+        self._trajectory = board_motion(self.rig, rng, _PERIOD_S, speed_mm=350 * scale, room_mm=450 * scale)
 
     def image(self, camera: Camera, index: int) -> U8:
-        """(H, W) grey image of a camera at a frame."""
-        at, R = self._way(np.array([index / FPS % _SECONDS]))
-        return draw_board(self._printed, self.board, camera, at[0], R[0])
-
-    def due_ns(self, index: int) -> int:
-        """When a frame is."""
-        return self._start_ns + round(index * 1e9 / FPS)
+        """Return the (H, W) uint8 grey image of a camera at a frame."""
+        centre, R = self._trajectory(np.array([index / FPS % _PERIOD_S]))
+        return draw_board(self._print, self.board, camera, centre[0], R[0])
 
 
-class DemoCamera:
-    """One camera of the room; see `core.capture.source.Source`."""
+@functools.lru_cache(maxsize=1)
+def demo_cameras(board: Board) -> DemoCameras:
+    """Return the simulated cameras that film a board, the same for all cameras of a recording."""
+    return DemoCameras(board)
+
+
+class DemoSource:
+    """One simulated camera; see `core.capture.source.Source`.
+
+    Args:
+        cameras: All simulated cameras.
+        camera: The one to run.
+        options: Shared settings of the recording.
+    """
 
     template: av.VideoStream | None = None
     fps = FPS
 
-    def __init__(self, room: DemoCameras, camera: Camera) -> None:
-        self._room, self._camera = room, camera
+    def __init__(self, cameras: DemoCameras, camera: Camera, options: SourceOptions) -> None:
+        self._cameras, self._camera, self._options = cameras, camera, options
         self.size_px = camera.size_px
 
-    def shots(self) -> Iterator[Shot]:
-        """Images in real time; one that comes too late is dropped."""
-        index = 0
+    def frames(self) -> Iterator[Frame]:
+        """Yield images in real time; images that cannot be drawn in time are dropped."""
+        clock, number, index = self._options.clock, 0, 0
         while True:
-            late_ns = time.monotonic_ns() - self._room.due_ns(index)
-            if late_ns > 2e9 / FPS:
-                index += int(late_ns * FPS / 1e9)
+            time_ns = self._options.start_ns + round(number * 1e9 / FPS)
+            behind_s = (clock.now_ns() - time_ns) / 1e9
+            if behind_s > 2 / FPS:
+                number += int(behind_s * FPS)
                 continue
-            time.sleep(max(0.0, -late_ns / 1e9))
-            grey = self._room.image(self._camera, index)
-            frame = av.VideoFrame.from_ndarray(np.repeat(grey[..., None], 3, 2), format="rgb24")
-            yield Shot(time_ns=self._room.due_ns(index), frame=frame)
-            index += 1
+            clock.sleep(-behind_s)
+            grey = self._cameras.image(self._camera, number)
+            data = ArrayImage(np.repeat(grey[..., None], 3, 2))
+            yield Frame(camera=self._options.camera, index=index, time_ns=time_ns, data=data)
+            number, index = number + 1, index + 1
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is no hardware to release."""
 
 
-def draw_board(print_of: U8, board: Board, camera: Camera, at_mm: F64, R: F64) -> U8:
-    """(H, W) grey image of a board in space, seen by a camera without distortion.
+class DemoKind:
+    """The simulated cameras; see `core.capture.source.SourceKind`."""
+
+    title = "Demo camera"
+    example = f"{SCHEME}:cam01"
+    simulated = True
+
+    def accepts(self, address: str) -> bool:
+        """Return whether an address begins with `demo:`."""
+        return address.partition(":")[0].lower() == SCHEME
+
+    def discover(self) -> list[FoundCamera]:
+        """Return all simulated cameras."""
+        names = (f"cam{number:02d}" for number in range(1, N_CAMERAS + 1))
+        return [FoundCamera(address=f"{SCHEME}:{name}", title=f"Demo camera {name}") for name in names]
+
+    def open(self, address: str, options: SourceOptions) -> Source:
+        """Start a simulated camera.
+
+        Raises:
+            CoreError: No simulated camera has this name.
+        """
+        cameras, name = demo_cameras(options.board or Board()), address.partition(":")[2]
+        if name not in cameras.rig.names:
+            raise CoreError(f"There is no camera at '{address}'.", f"Demo cameras: {', '.join(cameras.rig.names)}.")
+        return DemoSource(cameras, cameras.rig[name], options)
+
+
+KIND = DemoKind()
+
+
+def draw_board(print_image: U8, board: Board, camera: Camera, centre_mm: F64, R: F64) -> U8:
+    """Draw the front of a board in space as a camera without distortion sees it.
 
     Args:
-        print_of: From `core.board.sheet.printed`.
+        print_image: Printed board, from `core.board.sheet.printed`.
         board: The board.
-        camera: Posed.
-        at_mm: (3,) middle of its points.
-        R: (3, 3) board to world.
+        camera: Camera with a pose.
+        centre_mm: (3,) centre of the board's points in world coordinates.
+        R: (3, 3) rotation from board to world coordinates.
+
+    Returns:
+        (H, W) uint8 grey image; background only where the board is seen from behind or too steeply.
     """
-    wide, high = size_mm(board)
+    width_mm, height_mm = size_mm(board)
     margin = board.square_mm / 2
     corners = np.array(
-        [[-margin, -margin], [wide + margin, -margin], [wide + margin, high + margin], [-margin, high + margin]]
+        [
+            [-margin, -margin],
+            [width_mm + margin, -margin],
+            [width_mm + margin, height_mm + margin],
+            [-margin, height_mm + margin],
+        ]
     )
     local = np.concatenate([corners, np.zeros((4, 1))], 1) - board.points_mm[: board.points_per_side].mean(0)
-    xy = project(camera, at_mm + local @ R.T)
+    xy = project(camera, centre_mm + local @ R.T)
     width, height = camera.size_px
-    view = camera.centre_mm - at_mm
-    if not np.isfinite(xy).all() or view @ R[:, 2] > -_LEAST_FACING * np.linalg.norm(view):
-        return np.full((height, width), _GREY, np.uint8)
-    rows, columns = print_of.shape
+    view = camera.centre_mm - centre_mm
+    if not np.isfinite(xy).all() or view @ R[:, 2] > -_MIN_FACING * np.linalg.norm(view):
+        return np.full((height, width), _BACKGROUND, np.uint8)
+    rows, columns = print_image.shape
     source = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float32) - np.float32(0.5)
     to_image = cv2.getPerspectiveTransform(source, xy.astype(np.float32))
-    shift = (_FINER - 1) / 2
-    larger = np.array([[_FINER, 0, shift], [0, _FINER, shift], [0, 0, 1.0]]) @ to_image
-    big = cv2.warpPerspective(
-        print_of, larger, (_FINER * width, _FINER * height), flags=cv2.INTER_AREA, borderValue=(_GREY,)
+    offset = (_OVERSAMPLING - 1) / 2
+    to_larger = np.array([[_OVERSAMPLING, 0, offset], [0, _OVERSAMPLING, offset], [0, 0, 1.0]]) @ to_image
+    larger = cv2.warpPerspective(
+        print_image,
+        to_larger,
+        (_OVERSAMPLING * width, _OVERSAMPLING * height),
+        flags=cv2.INTER_AREA,
+        borderValue=(_BACKGROUND,),
     )
-    return np.asarray(cv2.resize(big, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(larger, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

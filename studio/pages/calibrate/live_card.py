@@ -10,8 +10,8 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QHideEvent, QImage, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
-from core.capture.source import found_devices
-from studio.pages.calibrate.live_state import DEMO, LiveCamera, named, read_live
+from core.capture.source import discover_cameras
+from studio.pages.calibrate.live_state import LiveCamera, LiveReader, Preview, demo_addresses, named
 from studio.settings import SettingsStore
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
@@ -44,7 +44,7 @@ class LiveCard(Card):
         super().__init__("Live cameras", "Watch the board being found, and record it for the calibration.", parent)
         self._settings = settings
         self._run: Path | None = None
-        self._drawn: dict[str, int] = {}
+        self._live: LiveReader | None = None
         self.demo = button("Demo cameras", "quiet", "", "Four simulated cameras before which a board is carried about")
         self.demo.clicked.connect(self._add_demo)
         self.look_for = button("Find cameras", "quiet", "", "Cameras that are plugged into this computer")
@@ -100,7 +100,9 @@ class LiveCard(Card):
         """Shows what the recording in a run's folder tells; None for none."""
         if run == self._run:
             return
-        self._run, self._drawn = run, {}
+        if self._live is not None:
+            self._live.close()
+        self._run, self._live = run, None if run is None else LiveReader(run)
         self.tiles.set_tiles([])
         self.tiles.setVisible(run is not None)
         if run is None:
@@ -157,11 +159,11 @@ class LiveCard(Card):
             self.address.clear()
 
     def _add_demo(self) -> None:
-        self._keep((*self.cameras, *(camera for camera in DEMO if camera not in self.cameras)))
+        self._keep((*self.cameras, *(camera for camera in demo_addresses() if camera not in self.cameras)))
 
     def _find(self) -> None:
         known = {camera.partition("=")[2] for camera in self.cameras}
-        fresh = [address for address in found_devices() if address not in known]
+        fresh = [camera.address for camera in discover_cameras() if camera.address not in known]
         for address in fresh:
             self._keep((*self.cameras, named(address, self.cameras)))
         if not fresh:
@@ -174,8 +176,8 @@ class LiveCard(Card):
         self.start.emit(self.cameras, keep)
 
     def _poll(self) -> None:
-        state = read_live(self._run) if self._run is not None else None
-        if state is None:
+        state = self._live.poll() if self._live is not None else None
+        if self._live is None or state is None:
             return
         if not self.images:
             self._make_tiles(state.cameras)
@@ -186,9 +188,8 @@ class LiveCard(Card):
                 continue
             if camera.problem:
                 tile.show_message(camera.problem)
-            elif camera.frames and camera.frames != self._drawn.get(name):
-                self._drawn[name] = camera.frames
-                self._draw(tile, camera)
+            elif (preview := self._live.preview(name)) is not None:
+                self._draw(tile, camera, preview)
 
     def _make_tiles(self, cameras: dict[str, LiveCamera]) -> None:
         tiles: list[QWidget] = []
@@ -200,13 +201,13 @@ class LiveCard(Card):
             tiles.append(tile)
         self.tiles.set_tiles(tiles)
 
-    def _draw(self, tile: LiveImage, camera: LiveCamera) -> None:
-        image = QImage(str(camera.image))
-        if image.isNull() or camera.size_px is None:
-            return
-        tile.caption = camera.words
-        tile.set_aspect(*camera.size_px)
-        corners = (camera.corners_px + 0.5) * (image.width() / camera.size_px[0]) - 0.5
+    def _draw(self, tile: LiveImage, camera: LiveCamera, preview: Preview) -> None:
+        height, width = preview.image.shape[:2]
+        # A copy, because Qt would go on reading memory that it does not own.
+        image = QImage(preview.image.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+        tile.caption = camera.caption
+        tile.set_aspect(*(camera.size_px or (width, height)))
+        corners = preview.corners_px
         crosses = [np.stack([p - s, p + s]) for p in corners for s in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX))]
         tile.set_image(image, [Lines(tuple(crosses), "on_image_strong", 1.6)])
         tile.set_cells(camera.cells)

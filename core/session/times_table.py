@@ -20,7 +20,7 @@ _COLUMNS = ("cam_id", "frame_time")
 _ORDER = ("frame_index", "sync_index")
 
 
-def recorded_times(path: Path, cameras: Mapping[str, tuple[str, int]]) -> dict[str, F64]:
+def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int]]) -> dict[str, F64]:
     """Reads a table with a row an image: cam_id, frame_index or sync_index, frame_time in s (as caliscope writes it).
 
     Args:
