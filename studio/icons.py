@@ -1,7 +1,7 @@
-"""Icons drawn in the current theme's colours when they are painted.
+"""Icons that take their colours from the current theme when they are painted.
 
-An SVG in `resources/icons` uses `currentColor`; the engine puts a token's colour in its place, so that a change of
-theme needs no icon to be set again.
+An SVG in `resources/icons` uses `currentColor`; the icon engine replaces it with the colour of a theme token, so icons
+need not be set again when the theme changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from studio.theme import current_theme, tinted_svg
 
 
 class _ThemedEngine(QIconEngine):
-    """Paints one SVG; `token` and `on_token` name colours of the theme for the normal and the checked state."""
+    """Icon engine of one SVG; `token` and `on_token` are theme colours of the normal and the checked state."""
 
     def __init__(self, name: str, token: str, on_token: str) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class _ThemedEngine(QIconEngine):
         if mode == QIcon.Mode.Disabled:
             token = "faint"
         box = QRectF(rect)  # type: ignore[call-overload]
-        # RigScene wider than high keeps the rest as distance to the text: style sheets have no setting for that.
+        # A box wider than high leaves a gap before the text, which style sheets cannot set.
         box.setWidth(box.height())
         renderer(self._name, getattr(current_theme(), token)).render(painter, box)
 
@@ -44,22 +44,22 @@ class _ThemedEngine(QIconEngine):
 
 
 SIZE_BESIDE_TEXT = QSize(22, 16)
-"""Icon size for buttons that show text too."""
+"""Icon size of buttons that also show text."""
 
 
 def icon(name: str, token: str = "muted", on_token: str = "accent") -> QIcon:
-    """The icon of that file name, in a colour of the theme.
+    """Return an icon in a colour of the theme.
 
     Args:
-        name: File in `resources/icons`, without its ending.
+        name: File name in `resources/icons`, without suffix.
         token: Colour token of `Theme`.
-        on_token: Colour token while a checkable button is checked.
+        on_token: Colour token of the checked state of a button.
     """
     return QIcon(_ThemedEngine(name, token, on_token))
 
 
 def pixmap(name: str, token: str, size_px: int, scale: float = 1.0) -> QPixmap:
-    """One icon as an image of `size_px` logical pixels, for labels."""
+    """Render an icon as a pixmap of `size_px` logical pixels, for labels."""
     image = QPixmap(round(size_px * scale), round(size_px * scale))
     image.fill(Qt.GlobalColor.transparent)
     painter = QPainter(image)
@@ -71,5 +71,5 @@ def pixmap(name: str, token: str, size_px: int, scale: float = 1.0) -> QPixmap:
 
 @lru_cache(maxsize=256)
 def renderer(name: str, colour: str) -> QSvgRenderer:
-    """Ready to paint; kept, because parsing an SVG for every repaint would be slow."""
+    """Return a cached SVG renderer; parsing an SVG at every repaint would be slow."""
     return QSvgRenderer(QByteArray(tinted_svg(name, colour).encode()))

@@ -1,4 +1,4 @@
-"""Where the window writes its log, and what happens to errors that nobody expected."""
+"""Log file of the window, and handling of unexpected errors."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ _QT_LEVELS = {
 
 
 def log_folder() -> Path:
-    """Folder of the log files."""
+    """Return the folder of the log files."""
     return platformdirs.user_log_path(NAME, appauthor=False)
 
 
 def start_logging(folder: Path | None = None) -> Path:
-    """Writes to a file that is turned over at 1 MB, three kept; warnings also go to the terminal.
+    """Log to a file that is rotated at 1 MB with three backups; warnings also go to the terminal.
+
+    Args:
+        folder: Folder of the log file; that of `log_folder` if None.
 
     Returns:
         The log file.
@@ -60,10 +63,11 @@ def _qt_message(kind: QtMsgType, context: QMessageLogContext, text: str) -> None
 
 
 class CrashReporter(QObject):
-    """Takes errors that reached the top: logs them, then shows them from the event loop, one dialog at a time.
+    """Handler of uncaught exceptions: logs them, and shows one dialog at a time from the event loop.
 
     Args:
         file: The log file, named in the dialog.
+        parent: Owner.
     """
 
     _caught = Signal(str, str, str)
@@ -71,15 +75,15 @@ class CrashReporter(QObject):
     def __init__(self, file: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._file = file
-        self._dialog: QDialog | None = None  # kept: without a window to belong to, nobody else would hold it
+        self._dialog: QDialog | None = None  # a dialog without a parent window has no other reference
         self._caught.connect(self._show)
 
     def install(self) -> None:
-        """Becomes the process's handler of uncaught errors."""
+        """Install this handler as `sys.excepthook`."""
         sys.excepthook = self.handle
 
     def handle(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """As `sys.excepthook`."""
+        """Log and show an exception; signature of `sys.excepthook`."""
         if issubclass(kind, KeyboardInterrupt):
             application = QApplication.instance()
             if application is not None:
@@ -90,14 +94,14 @@ class CrashReporter(QObject):
         if isinstance(error, CoreError):
             self._caught.emit(error.message, error.hint, "")
             return
-        hint = f"The program goes on, but save your work and report this with the details. The log is {self._file}."
+        hint = f"The program keeps running. Please report this bug with the details; the log is in {self._file}."
         self._caught.emit(f"{kind.__name__}: {error}", hint, text)
 
     def _show(self, message: str, hint: str, details: str) -> None:
         from studio.shell.dialogs import ErrorDialog
 
         if self._dialog is not None:
-            return  # a fault that repeats with every tick must not bury the window; each one is in the log
+            return  # an error that repeats with every timer tick must not flood the screen; each one is logged
         self._dialog = ErrorDialog(message, hint, details, QApplication.activeWindow())
         self._dialog.finished.connect(self._closed)
         self._dialog.open()

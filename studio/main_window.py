@@ -157,10 +157,12 @@ class MainWindow(QMainWindow):
         self.state.settings.update(theme=name)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        """Adapt the rail to the width."""
         self._update_rail_width()
         super().resizeEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask about running jobs, then release threads and OpenGL and save the window's geometry."""
         if self.state.jobs.active and not self._confirm_close():
             event.ignore()
             return

@@ -1,4 +1,4 @@
-"""What the window remembers between starts. A bad file never keeps it from opening."""
+"""Settings that persist between starts. A damaged file never prevents the window from opening."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MAX_RECENT = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Values with sensible defaults.
+    """Settings of one user.
 
     Attributes:
-        theme: Which look.
-        recent: Session folders, newest first.
-        last_folder: Where the last file was chosen.
-        jobs_panel: Whether the panel of jobs is open.
-        geometry: Place and size of the window, as Qt's own bytes in base64.
+        theme: Name of the theme.
+        recent: Recent session folders, newest first.
+        last_folder: Folder of the file that was chosen last.
+        jobs_panel: Whether the jobs panel is open.
+        geometry: Position and size of the window: Qt's bytes in base64.
         cameras: Live cameras, each as "name=address".
     """
 
@@ -45,23 +45,26 @@ class Settings:
 
 
 def settings_file() -> Path:
-    """Where the settings of this person lie."""
+    """Return the settings file of the current user."""
     return platformdirs.user_config_path(NAME, appauthor=False) / "settings.yaml"
 
 
 def sessions_folder() -> Path:
-    """Where new sessions are proposed."""
+    """Return the default folder of new sessions."""
     return platformdirs.user_documents_path() / "SelfPose Studio"
 
 
 class SettingsStore:
-    """The settings and their file.
+    """Settings and their file.
 
-    A file that cannot be read is kept beside as `settings.bad.yaml` and the defaults are used; a single bad value
-    costs only that value. `complaint` then says so, for the window to show once.
+    If the file cannot be read, it is copied to `settings.bad.yaml` and the defaults are used; an invalid value only
+    loses that value.
 
     Args:
-        path: The file; None keeps everything in memory.
+        path: The file; None keeps the settings in memory.
+
+    Attributes:
+        complaint: What could not be read, for the window to show once; empty if all was read.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -71,11 +74,11 @@ class SettingsStore:
 
     @property
     def value(self) -> Settings:
-        """The settings as they are now."""
+        """Current settings."""
         return self._value
 
     def update(self, **changes: Any) -> None:
-        """Changes some settings and writes the file; a disk that refuses is logged, not fatal."""
+        """Change some settings and write the file; a write error is logged and not fatal."""
         self._value = dataclasses.replace(self._value, **changes)
         if self._path is not None:
             try:
@@ -84,7 +87,7 @@ class SettingsStore:
                 _logger.warning("The settings could not be saved in %s: %s", self._path, error)
 
     def remember_session(self, root: Path) -> None:
-        """Puts a session first among the recent ones."""
+        """Put a session first in the list of recent sessions."""
         others = [r for r in self._value.recent if r != str(root)]
         self.update(recent=(str(root), *others)[:_MAX_RECENT])
 
@@ -94,28 +97,28 @@ class SettingsStore:
         try:
             values = read_yaml(self._path) or {}
             if not isinstance(values, Mapping):
-                raise CoreError(f"{self._path} holds no settings.", "It should be 'name: value' lines.")
+                raise CoreError(f"{self._path} contains no settings.", "It should contain 'name: value' lines.")
         except CoreError as error:
-            return self._forgive(error, {})
-        return self._forgive_values(values)
+            return self._recover(error, {})
+        return self._load_values(values)
 
-    def _forgive_values(self, values: Mapping[str, Any]) -> Settings:
+    def _load_values(self, values: Mapping[str, Any]) -> Settings:
         try:
             return from_mapping(Settings, values)
         except CoreError as error:
-            good: dict[str, Any] = {}
+            valid: dict[str, Any] = {}
             for key, value in values.items():
                 with contextlib.suppress(CoreError):
                     from_mapping(Settings, {key: value})
-                    good[key] = value
-            return self._forgive(error, good)
+                    valid[key] = value
+            return self._recover(error, valid)
 
-    def _forgive(self, error: CoreError, good: Mapping[str, Any]) -> Settings:
+    def _recover(self, error: CoreError, valid: Mapping[str, Any]) -> Settings:
         assert self._path is not None
         copy = self._path.with_name("settings.bad.yaml")
         with contextlib.suppress(OSError):
             shutil.copy2(self._path, copy)
-        rest = "The other settings were kept." if good else "The defaults are used."
-        self.complaint = f"The settings could not be read in full: {error.message} {rest} A copy is in {copy}."
+        rest = "The other settings were kept." if valid else "The defaults are used."
+        self.complaint = f"{error.message} {rest} A copy of the file is {copy}."
         _logger.warning("%s", self.complaint)
-        return from_mapping(Settings, good)
+        return from_mapping(Settings, valid)

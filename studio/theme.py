@@ -1,8 +1,8 @@
-"""Colours, spacing and type of the whole window, in one place.
+"""Colours, spacing and fonts of the window.
 
-Everything that is drawn takes its colours from the tokens of the current `Theme`; `apply_theme` turns them into one
-palette and one application style sheet (`resources/theme/studio.qss`, in which `@name` stands for a token). Widgets
-that paint for themselves (plots, the viewport) read `current_theme()` and listen to `theme_changed`.
+All colours are tokens of the current `Theme`. `apply_theme` turns them into one palette and one application style sheet
+(`resources/theme/studio.qss`, in which `@name` stands for a token). Widgets with their own painting (plots, viewport)
+read `current_theme()` and connect to `theme_changed`.
 """
 
 from __future__ import annotations
@@ -24,40 +24,43 @@ from core.files import read_text, resource
 ThemeName = Literal["dark", "light"]
 
 GRID_PX = 8
-"""All distances are multiples of this, or half of it."""
+"""Spacing unit: distances are multiples of it, or half of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
-    """Tokens of one look; colours are `#rrggbb`.
+    """Colour tokens of one theme, as `#rrggbb`.
 
     Attributes:
         name: "dark" or "light".
-        window: Behind everything.
+        window: Window background.
         panel: Cards, bars and drawers.
-        raised: Fields, buttons and table headers, on a panel.
-        hover: Raised things under the pointer.
+        raised: Fields, buttons and table headers on a panel.
+        hover: Raised elements under the pointer.
         border: Hairlines between surfaces.
-        text: What is read first.
-        muted: What is read second.
+        text: Primary text.
+        muted: Secondary text.
         faint: Disabled text, placeholders and plot axes.
-        accent: The one colour that asks for action or says "selected".
-        accent_hover: The accent under the pointer.
-        accent_soft: A selected row or chip, under `text`.
+        accent: Primary buttons and selection.
+        accent_hover: Accent under the pointer.
+        accent_soft: Background of a selected row or chip, under `text`.
         on_accent: Text on the accent.
-        good: Done, fine.
-        warn: Odd; look at it.
-        bad: Wrong or failed.
-        viewport: Background of 3D and video.
-        grid: Fine lines of the floor and of plots.
-        grid_major: Coarse lines of the floor.
+        good: Success.
+        warn: Warning.
+        bad: Error or failure.
+        viewport: Background of 3D view and video.
+        grid: Minor grid lines of floor and plots.
+        grid_major: Major grid lines of the floor.
         axis_x: World x axis.
         axis_y: World y axis.
         axis_z: World z axis.
-        persons: One colour a person, used in turn.
-        series: One colour a curve, used in turn.
-        on_image: Fine lines over a photograph, the same in every look.
-        on_image_strong: What must stand out over a photograph.
+        persons: Colours of people, used cyclically.
+        series: Colours of curves, used cyclically.
+        on_image: Fine lines over a photograph, the same in all themes.
+        on_image_strong: Emphasised lines over a photograph.
+        on_image_origin: Origin over a photograph.
+        on_image_x: World x axis over a photograph.
+        on_image_y: World y axis over a photograph.
     """
 
     name: ThemeName
@@ -91,7 +94,7 @@ class Theme:
     on_image_y: str = "#6fd483"
 
     def person(self, index: int) -> str:
-        """Colour of the person in column `index`; repeats when there are more people than colours."""
+        """Return the colour of the person in column `index`; colours repeat."""
         return self.persons[index % len(self.persons)]
 
 
@@ -160,16 +163,16 @@ _loaded_fonts: set[str] = set()
 _icon_folder = tempfile.TemporaryDirectory(prefix=f"{NAME}-icons-")
 
 theme_changed = _hub.changed
-"""Emitted with the new `Theme` after the application wears it: `theme_changed.connect(slot)`."""
+"""Emitted with the new `Theme` after it was applied: `theme_changed.connect(slot)`."""
 
 
 def current_theme() -> Theme:
-    """The theme that the application wears."""
+    """Return the current theme."""
     return _current
 
 
 def apply_theme(app: QApplication, name: ThemeName) -> None:
-    """Dresses the whole application and tells the widgets that paint for themselves."""
+    """Apply a theme to the application, and notify widgets with their own painting."""
     global _current
     _current = THEMES[name]
     app.setStyle("Fusion")
@@ -217,7 +220,7 @@ def _palette(theme: Theme) -> QPalette:
 
 
 def _style_sheet(theme: Theme) -> str:
-    """The application's style sheet with every token filled in."""
+    """Return the application style sheet with all tokens replaced."""
     tokens = {f.name: getattr(theme, f.name) for f in dataclasses.fields(theme)}
     sheet = re.sub(r"/\*.*?\*/", "", read_text(resource("theme", "studio.qss")), flags=re.DOTALL)
     sheet = re.sub(r"@icon\(([\w-]+),(\w+)\)", lambda m: f'url("{_icon_file(m[1], tokens[m[2]])}")', sheet)
@@ -225,7 +228,7 @@ def _style_sheet(theme: Theme) -> str:
 
 
 def _icon_file(name: str, colour: str) -> str:
-    """A tinted copy of an icon: style sheets take files only. The folder goes when the program ends."""
+    """Write a tinted copy of an icon, since style sheets accept only files; deleted at exit."""
     path = Path(_icon_folder.name) / f"{name}-{colour.lstrip('#')}.svg"
     if not path.exists():
         path.write_text(tinted_svg(name, colour), encoding="utf-8")
@@ -233,5 +236,5 @@ def _icon_file(name: str, colour: str) -> str:
 
 
 def tinted_svg(name: str, colour: str) -> str:
-    """Source of an icon of `resources/icons`, with a colour in place of `currentColor`."""
+    """Return the source of an icon, with `currentColor` replaced."""
     return read_text(resource("icons", f"{name}.svg")).replace("currentColor", colour)

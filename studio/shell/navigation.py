@@ -55,15 +55,19 @@ class NavButton(QAbstractButton):
         self.update()
 
     def sizeHint(self) -> QSize:
+        """Return the size of the compact button."""
         return QSize(COMPACT_PX - 2 * GRID_PX, 5 * GRID_PX)
 
     def enterEvent(self, event: QEnterEvent) -> None:
+        """Repaint with the hover background."""
         self.update()
 
     def leaveEvent(self, event: QEvent) -> None:
+        """Repaint without the hover background."""
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw background, icon, title and state."""
         theme = current_theme()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

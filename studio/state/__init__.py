@@ -1,1 +1,1 @@
-"""What the window knows: which session, take and result are looked at. Everything else is read from disk."""
+"""State of the window: the selected session, take and result. Everything else is read from disk."""

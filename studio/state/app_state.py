@@ -1,4 +1,4 @@
-"""Which session, take and result the window looks at, and how far the session is."""
+"""Selection shared by all pages: session, take and 3D result."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from studio.state.volume import VolumeState
 
 
 class AppState(QObject):
-    """The selection shared by all pages. Facts are read from the session on disk, never kept here.
+    """Selection shared by all pages. Data are read from the session on disk and never cached here.
 
     Args:
-        settings: What the window remembers; in memory only when left out.
+        settings: Persistent settings; kept in memory if None.
+        parent: Owner.
 
     Attributes:
-        settings: As given.
-        jobs: The jobs of the open session; when one ends, `status_changed` follows.
-        undo: What was changed by hand in the open session.
-        space: The capture volume of the open session.
-        rig: Changes of the rig's world frame.
+        settings: Persistent settings.
+        jobs: Jobs of the open session; `status_changed` follows when one ends.
+        undo: Undo stack of manual changes in the open session.
+        volume: Capture volume of the open session.
+        rig: Changes of the rig's world coordinates.
 
     Signals:
-        session_changed: Another session, or none, is open.
+        session_changed: Another session is open, or none.
         take_changed: Another take is selected.
         poses_changed: Another 3D result of the take is selected.
-        status_changed: Something on disk changed: takes, results, reports. Read again what you show.
+        status_changed: Takes, results or reports on disk have changed and must be read again.
     """
 
     session_changed = Signal()
@@ -56,34 +57,34 @@ class AppState(QObject):
 
     @property
     def session(self) -> Session | None:
-        """The open session."""
+        """Open session, or None."""
         return self._session
 
     @property
     def take_name(self) -> str:
-        """Name of the selected take; empty if the session has none."""
+        """Name of the selected take; empty if there is none."""
         return self._take_name
 
     @property
     def take(self) -> Take | None:
-        """The selected take, read from disk."""
+        """Selected take, read from disk; None if there is none."""
         return self._session.take(self._take_name) if self._session and self._take_name else None
 
     @property
     def poses_name(self) -> str:
-        """Name of the selected 3D result of the take ("baseline" or a run); empty if there is none."""
+        """Name of the selected 3D result of the take: "baseline" or a run; empty if there is none."""
         return self._poses_name
 
     def open(self, root: Path) -> None:
-        """Opens a session and selects its first take.
+        """Open a session and select its first take.
 
         Raises:
-            CoreError: The folder is no session.
+            CoreError: The folder is not a session.
         """
         self.set_session(Session.open(root))
 
     def set_session(self, session: Session | None) -> None:
-        """Looks at another session, or at none."""
+        """Switch to another session, or to none."""
         self._session = session
         self._take_name = self._poses_name = ""
         self.jobs.attach(session)
@@ -95,7 +96,7 @@ class AppState(QObject):
         self.status_changed.emit()
 
     def select_take(self, name: str) -> None:
-        """Looks at another take, and at its newest result."""
+        """Select another take and its newest 3D result."""
         if name == self._take_name:
             return
         self._take_name, self._poses_name = name, ""
@@ -104,14 +105,14 @@ class AppState(QObject):
         self.poses_changed.emit()
 
     def select_poses(self, name: str) -> None:
-        """Looks at another 3D result of the take, or with an empty name at none."""
+        """Select another 3D result of the take; an empty name selects none."""
         self._wants_poses = bool(name)
         if name != self._poses_name:
             self._poses_name = name
             self.poses_changed.emit()
 
     def refresh(self, _ended_job: object = None) -> None:
-        """Tells everybody to read again, after something was written to the session."""
+        """Notify all pages that the session on disk has changed."""
         before = (self._take_name, self._poses_name)
         self._select_what_exists()
         if self._take_name != before[0]:
@@ -121,7 +122,7 @@ class AppState(QObject):
         self.status_changed.emit()
 
     def _select_what_exists(self) -> None:
-        """Keeps the selection where it still exists; else the first take and its newest result if one is wanted."""
+        """Keep the selection if it still exists, else select the first take and its newest result if one is wanted."""
         takes = self._session.take_names() if self._session else []
         if self._take_name not in takes:
             self._take_name = takes[0] if takes else ""
@@ -133,4 +134,4 @@ class AppState(QObject):
         try:
             return self.take.poses3d_runs() if self.take else []
         except CoreError:
-            return []  # a damaged take is reported by the page that shows it
+            return []  # the page that shows the take reports the damage

@@ -1,4 +1,4 @@
-"""Changes of the rig's world frame by hand, with undo."""
+"""Manual changes of the rig's world coordinates, with undo."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from core.session import Session
 
 
 class RigState(QObject):
-    """Moves the world frame of the session's rig. The rig stands on disk; here is only the way back.
+    """Changes of the world coordinates of the session's rig. The rig is on disk; only the undo history is kept here.
 
     Args:
-        undo: Where changes can be undone.
+        undo: Undo stack of the window.
         parent: Owner.
 
     Signals:
-        changed: The rig on disk is another one.
-        failed: An undone or repeated change could not be written: a `CoreError`.
+        changed: The rig on disk has changed.
+        failed: A `CoreError`: an undone or redone change could not be written.
     """
 
     changed = Signal()
@@ -33,27 +33,27 @@ class RigState(QObject):
         super().__init__(parent)
         self._undo = undo
 
-    def move(self, session: Session, change: Similarity, words: str) -> None:
-        """Changes the frame of the session's rig.
+    def move(self, session: Session, change: Similarity, description: str) -> None:
+        """Change the world coordinates of the session's rig, check it again, and save both.
 
         Args:
-            session: Whose rig.
-            change: Of the frame.
-            words: What is done, as a sentence for the rig's source.
+            session: Session of the rig.
+            change: Change of the world coordinates.
+            description: The change as a sentence, appended to the rig's source.
 
         Raises:
             CoreError: There is no rig, or it cannot be written.
         """
         rig = session.rig
         if rig is None:
-            raise CoreError("The session has no rig.", "Import or make a calibration first.")
-        before = _stored(session)
-        moved = change.rig(rig, words)
+            raise CoreError("The session has no rig.", "Calibrate, or import a calibration first.")
+        before = _read_files(session)
+        moved = change.rig(rig, description)
         report = _report(session)
         kept = [
-            Finding(**{k: str(f.get(k, "")) for k in ("check", "level", "sentence", "remedy", "camera")})  # type: ignore[arg-type]
+            Finding(**{k: str(f.get(k, "")) for k in ("check", "level", "message", "remedy", "camera")})  # type: ignore[arg-type]
             for f in findings_of(report)
-            if f.get("check") in _OF_A_BOARD
+            if f.get("check") in _BOARD_CHECKS
         ]
         found = check_rig(moved).with_findings(kept).to_mapping()
         moved.save(session.layout.rig)
@@ -61,11 +61,11 @@ class RigState(QObject):
             session.layout.rig_report,
             report | {"digest": moved.digest, "source": moved.source, "created": moved.created} | found,
         )
-        self._undo.push(_Move(self, session, before, _stored(session), words))
+        self._undo.push(_Move(self, session, before, _read_files(session), description))
         self.changed.emit()
 
-    def put(self, session: Session, files: dict[str, bytes]) -> None:
-        """Writes rig and report as they were at another time."""
+    def restore(self, session: Session, files: dict[str, bytes]) -> None:
+        """Write an earlier or later version of rig and report."""
         try:
             write_bytes(session.layout.rig, files["rig"])
             write_bytes(session.layout.rig_report, files["report"])
@@ -75,8 +75,8 @@ class RigState(QObject):
         self.changed.emit()
 
 
-# Findings that a board's images support stay true in any world frame.
-_OF_A_BOARD = (
+# Findings from the images of a board; they hold in any world coordinates.
+_BOARD_CHECKS = (
     "left out",
     "reprojection",
     "length",
@@ -93,12 +93,12 @@ _OF_A_BOARD = (
 
 
 def findings_of(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The findings of a report, as far as they can be read."""
-    found = report.get("findings", [])
-    return [f for f in found if isinstance(f, dict)] if isinstance(found, list) else []
+    """Return the readable findings of a report."""
+    findings = report.get("findings", [])
+    return [f for f in findings if isinstance(f, dict)] if isinstance(findings, list) else []
 
 
-def _stored(session: Session) -> dict[str, bytes]:
+def _read_files(session: Session) -> dict[str, bytes]:
     files = {"rig": session.layout.rig, "report": session.layout.rig_report}
     return {name: path.read_bytes() if path.exists() else b"{}" for name, path in files.items()}
 
@@ -111,17 +111,17 @@ def _report(session: Session) -> dict[str, Any]:
 
 class _Move(QUndoCommand):
     def __init__(
-        self, state: RigState, session: Session, before: dict[str, bytes], after: dict[str, bytes], words: str
+        self, state: RigState, session: Session, before: dict[str, bytes], after: dict[str, bytes], description: str
     ) -> None:
-        super().__init__(words)
+        super().__init__(description)
         self._state, self._session, self._before, self._after = state, session, before, after
         self._done = True
 
     def redo(self) -> None:
-        if self._done:  # pushing a command calls this once
+        if self._done:  # pushing the command calls this once
             self._done = False
             return
-        self._state.put(self._session, self._after)
+        self._state.restore(self._session, self._after)
 
     def undo(self) -> None:
-        self._state.put(self._session, self._before)
+        self._state.restore(self._session, self._before)

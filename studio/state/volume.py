@@ -1,4 +1,4 @@
-"""The capture volume that the window looks at: read from the session, changed with undo."""
+"""Capture volume of the open session, with undo."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from core.training.config import preset
 from core.types import VolumeSettings
 
 _ONE_GESTURE_S = 0.8
-"""Changes of one value that follow each other this fast are undone together: a spin box counting up."""
+"""Changes of one value within this time are undone together, as when a spin box counts up."""
 
 
 class VolumeState(QObject):
-    """The session's capture volume. What it is stands on disk; here is only what it is derived from, and the way back.
+    """Capture volume of the session. It is on disk; only its inputs and the undo history are kept here.
 
     Args:
-        undo: Where changes can be undone.
+        undo: Undo stack of the window.
         parent: Owner.
 
     Signals:
-        changed: Another capture volume than before: set, undone, or derived for other takes.
-        shown: Somebody wants to see it in 3D.
-        failed: An undone or repeated change could not be written: a `CoreError`.
+        changed: The capture volume was set, undone, or derived from other takes.
+        shown: The capture volume is to be shown in 3D.
+        failed: A `CoreError`: an undone or redone change could not be written.
     """
 
     changed = Signal()
@@ -42,56 +42,56 @@ class VolumeState(QObject):
         self._takes: tuple[str, ...] | None = None
         self._spacing_mm = preset("quick").model.root.spacing_mm
         self._key: object = None
-        self._found: ActiveVolume | CoreError | None = None
+        self._cached: ActiveVolume | CoreError | None = None
 
     def attach(self, session: Session | None) -> None:
-        """Looks at another session; its changes cannot undo those of the one before."""
+        """Switch to another session and clear the undo stack."""
         self._session, self._takes, self._key = session, None, None
         self._undo.clear()
 
-    def look_from(self, takes: tuple[str, ...], spacing_mm: float) -> None:
-        """Says for which takes it is derived, and how far apart the settings of training want voxels."""
+    def set_inputs(self, takes: tuple[str, ...], spacing_mm: float) -> None:
+        """Set the takes that the volume is derived from, and the voxel spacing of the training preset."""
         if (takes, spacing_mm) != (self._takes, self._spacing_mm):
             self._takes, self._spacing_mm = takes, spacing_mm
             self.changed.emit()
 
     def current(self) -> ActiveVolume:
-        """The capture volume as it is now.
+        """Return the current capture volume.
 
         Raises:
-            CoreError: There is none, and why.
+            CoreError: There is none; the message says why.
         """
         session = self._session
         if session is None:
-            raise CoreError("No session is open.", "Open the sample or a session.")
+            raise _no_session()
         takes = session.take_names() if self._takes is None else self._takes
         files = [session.layout.rig, session.layout.volume]
         files += [path for t in takes for path in (session.layout.take(t).manifest, _baseline(session, t))]
-        key = (session.root, takes, self._spacing_mm, tuple(map(_written_ns, files)))
-        if key != self._key or self._found is None:
-            self._key, self._found = key, _find(session, takes, self._spacing_mm)
-        if isinstance(self._found, CoreError):
-            raise self._found
-        return self._found
+        key = (session.root, takes, self._spacing_mm, tuple(map(_modified_ns, files)))
+        if key != self._key or self._cached is None:
+            self._key, self._cached = key, _read(session, takes, self._spacing_mm)
+        if isinstance(self._cached, CoreError):
+            raise self._cached
+        return self._cached
 
-    def set(self, chosen: VolumeSettings, what: str) -> None:
-        """Makes it the session's capture volume.
+    def set(self, chosen: VolumeSettings, value_name: str) -> None:
+        """Set the session's capture volume.
 
         Args:
-            chosen: The whole of it.
-            what: Which value was changed, in words.
+            chosen: The whole volume.
+            value_name: Name of the value that was changed, for the undo menu.
 
         Raises:
-            CoreError: It makes no sense, or cannot be written.
+            CoreError: The volume is invalid or cannot be written.
         """
         session = self._require()
         before = session.volume
         set_volume(session, chosen, self._spacing_mm)
-        self._undo.push(_Change(self, session, before, session.volume, what))
+        self._undo.push(_Change(self, session, before, session.volume, value_name))
         self.changed.emit()
 
     def reset(self) -> None:
-        """Has it derived again.
+        """Delete the set volume, so that it is derived from rig and people again.
 
         Raises:
             CoreError: The session cannot be written.
@@ -100,7 +100,7 @@ class VolumeState(QObject):
         try:
             before = session.volume
         except CoreError:
-            before = None  # damaged: nothing to come back to
+            before = None  # damaged: nothing to restore
         session.set_volume(None)
         if before is not None:
             self._undo.push(_Change(self, session, before, None, "reset"))
@@ -108,16 +108,16 @@ class VolumeState(QObject):
 
     @property
     def has_rig(self) -> bool:
-        """Whether there is a calibration at all to derive it from."""
+        """Whether the session has a rig to derive the volume from."""
         return self._session is not None and self._session.layout.rig.exists()
 
     @property
     def is_set(self) -> bool:
-        """Whether somebody set it, rightly or not."""
+        """Whether the session has a set volume, valid or not."""
         return self._session is not None and self._session.layout.volume.exists()
 
-    def put(self, session: Session, chosen: VolumeSettings | None) -> bool:
-        """Writes it as it was at another time; says so in `failed` if that does not work."""
+    def restore(self, session: Session, chosen: VolumeSettings | None) -> bool:
+        """Write an earlier or later volume; on failure, emit `failed` and return False."""
         try:
             session.set_volume(chosen)
         except CoreError as error:
@@ -128,12 +128,12 @@ class VolumeState(QObject):
 
     def _require(self) -> Session:
         if self._session is None:
-            raise CoreError("No session is open.", "Open the sample or a session.")
+            raise _no_session()
         return self._session
 
 
 class _Change(QUndoCommand):
-    """From one capture volume to another; made when the change is done already."""
+    """Change from one capture volume to another, created after the change was made."""
 
     def __init__(
         self,
@@ -141,10 +141,11 @@ class _Change(QUndoCommand):
         session: Session,
         before: VolumeSettings | None,
         after: VolumeSettings | None,
-        what: str,
+        value_name: str,
     ) -> None:
-        super().__init__(f"capture volume: {what}")
-        self._state, self._session, self._before, self._after, self._what = state, session, before, after, what
+        super().__init__(f"capture volume: {value_name}")
+        self._state, self._session, self._before, self._after = state, session, before, after
+        self._value_name = value_name
         self._at_s = time.monotonic()
         self._done = True
 
@@ -152,23 +153,29 @@ class _Change(QUndoCommand):
         return 1
 
     def mergeWith(self, other: QUndoCommand) -> bool:
-        if not isinstance(other, _Change) or other._what != self._what or other._at_s - self._at_s > _ONE_GESTURE_S:
+        if not isinstance(other, _Change) or other._value_name != self._value_name:
+            return False
+        if other._at_s - self._at_s > _ONE_GESTURE_S:
             return False
         self._after, self._at_s = other._after, other._at_s
         return True
 
     def redo(self) -> None:
         if self._done:
-            self._done = False  # the first time it is done before it is remembered, because it may be refused
-        elif not self._state.put(self._session, self._after):
+            self._done = False  # pushing the command calls this once; the change is made before, as it may be refused
+        elif not self._state.restore(self._session, self._after):
             self.setObsolete(True)
 
     def undo(self) -> None:
-        if not self._state.put(self._session, self._before):
+        if not self._state.restore(self._session, self._before):
             self.setObsolete(True)
 
 
-def _find(session: Session, takes: tuple[str, ...] | list[str], spacing_mm: float) -> ActiveVolume | CoreError:
+def _no_session() -> CoreError:
+    return CoreError("No session is open.", "Open a session or the sample session.")
+
+
+def _read(session: Session, takes: tuple[str, ...] | list[str], spacing_mm: float) -> ActiveVolume | CoreError:
     try:
         return active_volume(session, takes, spacing_mm)
     except CoreError as error:
@@ -179,7 +186,7 @@ def _baseline(session: Session, take: str) -> Path:
     return session.layout.take(take).poses3d(BASELINE)
 
 
-def _written_ns(path: Path) -> int:
+def _modified_ns(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:

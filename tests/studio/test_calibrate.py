@@ -83,13 +83,13 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     assert (kept.columns, kept.square_mm, kept.dictionary) == (BOARD.columns, BOARD.square_mm, BOARD.dictionary)
 
     click(qtbot, page.board_card.go.push)
-    assert "being made" in page.board_card.go.reason
+    assert "running" in page.board_card.go.reason
     ended(window.state)
     assert page.board_card.go.push.isEnabled()
     rig = session_of(window).require_rig()
     assert len(rig) == 3
     assert all(c.posed for c in rig)
-    rows = page.check_card.findChildren(FindingRow)
+    rows = page.verdict_card.findChildren(FindingRow)
     assert any("predict the board" in row.sentence.text() for row in rows)
     assert page.board_card.advice.text().startswith("Next: ")
     tiles = page.coverage.tiles
@@ -105,11 +105,11 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     qtbot.keyClick(page.timeline, Qt.Key.Key_Right)
     assert page.timeline.frame != shown
     qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
-    room = page.rig_scene_card.room
-    assert room.has_board
-    assert set(room.images) == {t.caption for t in page.board_images.tiles if t.loaded}
+    scene = page.rig_card.rig_scene
+    assert scene.has_board
+    assert set(scene.images) == {t.caption for t in page.board_images.tiles if t.loaded}
     page.show_frame(page.timeline.frame)  # the same once more: nothing is lost
-    assert set(room.images) == {t.caption for t in page.board_images.tiles if t.loaded}
+    assert set(scene.images) == {t.caption for t in page.board_images.tiles if t.loaded}
     bare = {t.caption: len(t.lines) for t in page.board_images.tiles if t.loaded}
     click(qtbot, page.frame_floor)
     qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
@@ -118,29 +118,29 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     floor_before = page.board_images.tiles[0].lines[0].paths_px
 
     before = rig["cam1"].centre_mm
-    click(qtbot, page.frame_card.turns["z"])
+    click(qtbot, page.world_card.rotations["z"])
     turned = session_of(window).require_rig()["cam1"].centre_mm
     assert turned == pytest.approx([-before[1], before[0], before[2]])
-    assert page.rig_scene_card.room.reliability.basis == "left out"
-    click(qtbot, page.frame_card.flip)
+    assert page.rig_card.rig_scene.reliability.basis == "left out"
+    click(qtbot, page.world_card.flip)
     qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
     floor_now = page.board_images.tiles[0].lines[0].paths_px
     assert [p.tolist() for p in floor_now] != [p.tolist() for p in floor_before]  # drawn anew after an edit
     window.state.undo.undo()
-    retype(qtbot, page.frame_card.distance, "1000")
-    click(qtbot, page.frame_card.scale)
+    retype(qtbot, page.world_card.distance, "1000")
+    click(qtbot, page.world_card.scale)
     scaled = session_of(window).require_rig()
     assert np.linalg.norm(scaled["cam1"].centre_mm - scaled["cam2"].centre_mm) == pytest.approx(1000)
     assert window.state.undo.count() == 2
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
-    page.frame_card.distance.setFocus()
-    qtbot.keyClick(page.frame_card.distance, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    qtbot.keyClick(page.frame_card.distance, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    page.world_card.distance.setFocus()
+    qtbot.keyClick(page.world_card.distance, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(page.world_card.distance, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert session_of(window).require_rig()["cam1"].centre_mm == pytest.approx(before)
-    qtbot.keyClick(page.frame_card.distance, Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(page.world_card.distance, Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
     assert session_of(window).require_rig()["cam1"].centre_mm == pytest.approx(turned)
-    assert any("predict the board" in r.sentence.text() for r in page.check_card.findChildren(FindingRow))
+    assert any("predict the board" in r.sentence.text() for r in page.verdict_card.findChildren(FindingRow))
 
     page.start_export(str(tmp_path / "rig.toml"), "anipose")
     ended(window.state)
@@ -184,7 +184,7 @@ def test_the_accuracy_plan_shows_every_height(window: MainWindow, qtbot, sample_
     words = set()
     for button in page.heights.buttons():
         click(qtbot, button)
-        words.add(page.accuracy_words.text())
+        words.add(page.accuracy_text.text())
         assert page.plan.level == page.heights.id(button)
     assert len(words) == 3
     low, high = error_range_mm(page.plan.map)

@@ -40,7 +40,7 @@ def dialog(window: MainWindow, qtbot, tmp_path: Path) -> Iterator[FloorDialog]:
     TILT.rig(TRUE).save(session.layout.rig)
     window.state.set_session(session)
     window.show_page("calibrate")
-    qtbot.mouseClick(window.pages["calibrate"].frame_card.points, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.pages["calibrate"].world_card.points, Qt.MouseButton.LeftButton)
     (made,) = window.findChildren(FloorDialog)
     qtbot.waitUntil(lambda: made.loaded and all(p.image is not None for p in made.panes), timeout=20_000)
     yield made
@@ -108,7 +108,7 @@ def test_three_clicked_points_set_the_frame_and_undo_brings_it_back(
             zoom_to(pane, xy, 14)
             click(qtbot, pane, xy)
         assert dialog.clicks.state(index).level == "ok"
-        assert "3 views" in dialog.words[index].text()
+        assert "3 views" in dialog.states[index].text()
     assert dialog.apply.isEnabled()
     assert any(path.size for path in dialog.panes[0].lines[0].paths_px)  # the new floor is seen before it is set
     qtbot.mouseClick(dialog.apply, Qt.MouseButton.LeftButton)
@@ -183,10 +183,10 @@ def test_clicks_of_different_points_are_refused_in_words(dialog: FloorDialog, qt
     qtbot.mouseClick(dialog.points.button(2), Qt.MouseButton.LeftButton)
     wrong = dialog.panes[1]
     click(qtbot, wrong, seen(dialog.clicks.rig, wrong.camera, (-900.0, -700.0, 0.0)))
-    assert "not of one point" in dialog.words[2].text()
+    assert "not of one point" in dialog.states[2].text()
     assert not dialog.apply.isEnabled()
     qtbot.mouseClick(dialog.clears[2], Qt.MouseButton.LeftButton)
-    assert dialog.words[2].text() == "Not clicked yet."
+    assert dialog.states[2].text() == "Not clicked yet."
     for pane in dialog.panes:
         click(qtbot, pane, seen(dialog.clicks.rig, pane.camera, (300.0, 110.0, 0.0)))
     assert "one line" in dialog.verdict.text()

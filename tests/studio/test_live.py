@@ -13,7 +13,7 @@ from core.jobs.events import encode
 from core.jobs.spec import EVENTS_FILE
 from studio.main_window import MainWindow
 from studio.pages.calibrate.live_card import LiveCard
-from studio.pages.calibrate.live_state import LiveReader, named
+from studio.pages.calibrate.live_state import read_live, with_name
 from studio.settings import SettingsStore
 from studio.state.app_state import AppState
 
@@ -21,8 +21,8 @@ BOARD = Board(columns=5, rows=4, square_mm=120, marker_mm=90, dictionary="DICT_4
 
 
 def test_names_of_cameras() -> None:
-    assert named(" left = rtsp://a/b?c=d ".replace(" = ", "="), ()) == "left=rtsp://a/b?c=d"
-    assert named("rtsp://host/x?user=me", ("cam01=y",)) == "cam02=rtsp://host/x?user=me"
+    assert with_name(" left = rtsp://a/b?c=d ".replace(" = ", "="), ()) == "left=rtsp://a/b?c=d"
+    assert with_name("rtsp://host/x?user=me", ("cam01=y",)) == "cam02=rtsp://host/x?user=me"
 
 
 def test_damaged_states_are_skipped(tmp_path: Path) -> None:
@@ -37,20 +37,20 @@ def test_damaged_states_are_skipped(tmp_path: Path) -> None:
     assert state is not None and state.seconds == 2 and not state.cameras
 
 
-def test_cameras_are_added_kept_and_forgotten(window: MainWindow, qtbot) -> None:
+def test_cameras_are_added_kept_and_removed(window: MainWindow, qtbot) -> None:
     settings = SettingsStore(None)
     card = LiveCard(settings)
     qtbot.addWidget(card)
     card.show()
-    assert not card.record.isEnabled() and not card.watch.isEnabled()
+    assert not card.record.isEnabled() and not card.preview.isEnabled()
     qtbot.keyClicks(card.address, "left=rtsp://192.0.2.7/one")
     qtbot.keyClick(card.address, Qt.Key.Key_Return)
     qtbot.keyClicks(card.address, "http://192.0.2.8/two")
     qtbot.mouseClick(card.add, Qt.MouseButton.LeftButton)
     assert settings.value.cameras == ("left=rtsp://192.0.2.7/one", "cam01=http://192.0.2.8/two")
     assert card.record.isEnabled() and card.address.text() == ""
-    forget = next(w for w in card.findChildren(type(card.add)) if w.accessibleName() == "Forget left")
-    qtbot.mouseClick(forget, Qt.MouseButton.LeftButton)
+    remove = next(w for w in card.findChildren(type(card.add)) if w.accessibleName() == "Remove left")
+    qtbot.mouseClick(remove, Qt.MouseButton.LeftButton)
     assert card.cameras == ("cam01=http://192.0.2.8/two",)
 
 
@@ -65,16 +65,16 @@ def test_the_board_is_watched_recorded_and_offered_for_the_calibration(
     qtbot.mouseClick(card.demo, Qt.MouseButton.LeftButton)
     assert len(card.cameras) == 4
     qtbot.mouseClick(card.record, Qt.MouseButton.LeftButton)
-    assert card.end.isVisible() and not card.record.isVisible() and not card.address.isVisible()
+    assert card.stop.isVisible() and not card.record.isVisible() and not card.address.isVisible()
     qtbot.waitUntil(lambda: len(card.images) == 4 and all(tile.loaded for tile in card.images.values()), timeout=40_000)
     qtbot.waitUntil(lambda: any(len(t.lines[0].paths_px) > 8 for t in card.images.values()), timeout=40_000)
     qtbot.waitUntil(lambda: any(t.cells.any() for t in card.images.values()), timeout=40_000)
-    assert "Next: " in card.says.text() and " fps" in next(iter(card.images.values())).caption
-    qtbot.mouseClick(card.end, Qt.MouseButton.LeftButton)
+    assert "Next: " in card.message.text() and " fps" in next(iter(card.images.values())).caption
+    qtbot.mouseClick(card.stop, Qt.MouseButton.LeftButton)
     ended(window.state)
     session = window.state.session
     assert session is not None
     (take,) = session.take_names()
     assert page.board_card.take.currentText() == take and page.board_card.go.push.isEnabled()
     assert session.take(take).manifest.kind == "board"
-    assert card.record.isVisible() and not card.end.isVisible() and not card.images
+    assert card.record.isVisible() and not card.stop.isVisible() and not card.images

@@ -106,7 +106,7 @@ def _session(window: MainWindow) -> Session:
 def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot, tmp_path: Path, ended: Ended) -> None:
     window.create_session(tmp_path / "mine")
     page = window.pages["calibrate"]
-    assert not page.check_card.isVisible()
+    assert not page.verdict_card.isVisible()
     assert "Record the board" in page.board_card.go.reason
     assert not page.export_button.isEnabled()
     dialog = page.ask_about(resource("sample", "Calib.qca.txt"))
@@ -115,11 +115,11 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     assert not dialog.folder.isVisible()
     _click(qtbot, dialog.go)
     ended(window.state)
-    assert page.check_card.isVisible()
+    assert page.verdict_card.isVisible()
     assert page.export_button.isEnabled()
     assert page.table.rowCount() == 4
     assert page.table.item(0, 0).text() == _session(window).require_rig().names[0]
-    rows = page.check_card.findChildren(FindingRow)
+    rows = page.verdict_card.findChildren(FindingRow)
     assert len(rows) >= 4
     assert {row.level for row in rows} <= {"ok", "warning", "error"}
     assert window.rail.buttons["calibrate"].step_state == "done"

@@ -17,8 +17,8 @@ from core.geometry.accuracy import accuracy_map
 from core.session import Session
 from core.synthetic.rigs import ring_rig
 from studio.main_window import MainWindow
-from studio.pages.calibrate.rig_card import RigSceneCard
-from studio.pages.calibrate.rig_scene import RigScene, small
+from studio.pages.calibrate.rig_card import RigCard
+from studio.pages.calibrate.rig_scene import RigScene, thumbnail
 from studio.plots.error_timeline import ErrorTimeline
 from studio.theme import DARK, LIGHT, apply_theme
 from studio.viewport import canvas
@@ -37,39 +37,39 @@ from view_world import SIZE_PX, make_take
 COLOURS = palette(DARK)
 
 
-def trusted(names: tuple[str, ...], levels: tuple[int, ...]) -> CameraReliability:
+def levels_of(names: tuple[str, ...], levels: tuple[int, ...]) -> CameraReliability:
     errors = {name: 0.5 + 3 * level for name, level in zip(names, levels, strict=True)}
     return CameraReliability(basis="left out", error_px=errors, level=dict(zip(names, levels, strict=True)))
 
 
 def test_the_room_shows_cameras_board_and_floor() -> None:
     rig = ring_rig(3)
-    room = RigScene()
-    assert set(room.scene(COLOURS).layers) == {"floor", "marks"}
-    room.show_rig(rig, accuracy_map(rig), trusted(rig.names, (0, 1, 2)), filmed(rig, hidden=((0, 4), (1, 4))))
-    layers = room.scene(COLOURS).layers
+    rig_scene = RigScene()
+    assert set(rig_scene.scene(COLOURS).layers) == {"floor", "marks"}
+    rig_scene.show_rig(rig, accuracy_map(rig), levels_of(rig.names, (0, 1, 2)), filmed(rig, hidden=((0, 4), (1, 4))))
+    layers = rig_scene.scene(COLOURS).layers
     cameras = layers["frusta"]
     assert isinstance(cameras, FrustaLayer)
     np.testing.assert_array_equal(cameras.colour, COLOURS.verdict)
     assert "accuracy" not in layers and "board" not in layers
-    path = layers["board path"]
+    path = layers["board trajectory"]
     assert isinstance(path, TrailLayer)
     np.testing.assert_allclose(path.xyz_mm[0, 10], np.median(corners(np.array([0.5])), axis=1)[0], atol=1e-3)
 
-    room.show_frame(10)
-    board = room.scene(COLOURS).layers["board"]
+    rig_scene.show_frame(10)
+    board = rig_scene.scene(COLOURS).layers["board"]
     assert isinstance(board, SkeletonLayer)
     truth = corners(np.array([0.5]))
     np.testing.assert_allclose(board.xyz_mm[:, : truth.shape[1]], truth, atol=1e-3)
-    room.show_frame(4)  # one camera alone saw it
-    assert "board" not in room.scene(COLOURS).layers
-    room.toggle("board", False)
-    room.toggle("accuracy", True)
-    layers = room.scene(COLOURS).layers
-    assert "board path" not in layers
+    rig_scene.show_frame(4)  # one camera alone saw it
+    assert "board" not in rig_scene.scene(COLOURS).layers
+    rig_scene.toggle("board", False)
+    rig_scene.toggle("accuracy", True)
+    layers = rig_scene.scene(COLOURS).layers
+    assert "board trajectory" not in layers
     floor = layers["accuracy"]
     assert isinstance(floor, AccuracyLayer)
-    shown = room.scene(COLOURS).extent_mm  # "show everything" shows the map as well
+    shown = rig_scene.scene(COLOURS).extent_mm  # "show everything" shows the map as well
     assert (shown.min(0) <= floor.corner_mm[0].min(0)).all() and (shown.max(0) >= floor.corner_mm[0].max(0)).all()
 
 
@@ -77,19 +77,19 @@ def test_images_of_another_frame_are_not_shown() -> None:
     rig = ring_rig(2)
     image = QImage(64, 40, QImage.Format.Format_RGB888)
     image.fill(QColor(200, 10, 30))
-    room = RigScene()
-    room.show_rig(rig, None, CameraReliability(), None)
-    room.show_frame(1)
-    room.put_image(rig.names[1], image)
-    cameras = room.scene(COLOURS).layers["frusta"]
+    rig_scene = RigScene()
+    rig_scene.show_rig(rig, None, CameraReliability(), None)
+    rig_scene.show_frame(1)
+    rig_scene.put_image(rig.names[1], image)
+    cameras = rig_scene.scene(COLOURS).layers["frusta"]
     assert isinstance(cameras, FrustaLayer)
     assert cameras.images[0] is None
     np.testing.assert_array_equal(cameras.images[1], np.full((40, 64, 3), (200, 10, 30)))
-    room.show_frame(2)
-    assert not room.images
+    rig_scene.show_frame(2)
+    assert not rig_scene.images
     large = QImage(1280, 720, QImage.Format.Format_RGB32)
     large.fill(QColor(1, 2, 3))
-    assert small(large).shape == (180, 320, 3)
+    assert thumbnail(large).shape == (180, 320, 3)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def with_rig(window: MainWindow, tmp_path: Path) -> Session:
     rig = ring_rig(3, size_px=SIZE_PX, distortion=(-0.05, 0.02, 0.001, 0.0, 0.0))
     make_take(session, rig)
     rig.save(session.layout.rig)
-    bad = {"check": "left out", "level": "error", "sentence": "It moved.", "remedy": "", "camera": rig.names[1]}
+    bad = {"check": "left out", "level": "error", "message": "It moved.", "remedy": "", "camera": rig.names[1]}
     report = {
         "digest": session.require_rig().digest,
         "level": "error",
@@ -127,13 +127,13 @@ def of_colour(image: np.ndarray, colour: str) -> int:
     return int(((alike > 0.985) & (length > 0.45)).sum())
 
 
-def card_of(window: MainWindow) -> RigSceneCard:
-    card = window.pages["calibrate"].rig_scene_card
-    assert isinstance(card, RigSceneCard)
+def card_of(window: MainWindow) -> RigCard:
+    card = window.pages["calibrate"].rig_card
+    assert isinstance(card, RigCard)
     return card
 
 
-def see(window: MainWindow, qtbot) -> RigSceneCard:
+def see(window: MainWindow, qtbot) -> RigCard:
     """Goes to the page and scrolls to the 3D view."""
     window.show_page("calibrate")
     card = card_of(window)
@@ -148,7 +148,7 @@ def test_bad_cameras_are_red_in_the_image_and_the_legend_says_why(window: MainWi
     viewport = card.viewport
     assert viewport is not None
     assert viewport.has_gl
-    qtbot.waitUntil(lambda: len(card.room.images) == 3, timeout=20_000)
+    qtbot.waitUntil(lambda: len(card.rig_scene.images) == 3, timeout=20_000)
     image = viewport.image()
     assert image is not None
     bare = image
@@ -179,12 +179,12 @@ def test_the_view_takes_the_theme_and_the_next_rig(window: MainWindow, with_rig:
     assert image is not None
     np.testing.assert_allclose(image[2, 2], rgba(LIGHT.viewport)[:3] * 255, atol=2)
     apply_theme(app, "dark")
-    window.pages["calibrate"].frame_card.flip.click()
+    window.pages["calibrate"].world_card.flip.click()
     rig = with_rig.require_rig()
-    scene = card.room.scene(COLOURS).layers["frusta"]
+    scene = card.rig_scene.scene(COLOURS).layers["frusta"]
     assert isinstance(scene, FrustaLayer)
     np.testing.assert_allclose(scene.centre_mm, [c.centre_mm for c in rig])
-    assert card.room.reliability.basis == "left out"  # an edit of the frame changes no error
+    assert card.rig_scene.reliability.basis == "left out"  # an edit of the frame changes no error
 
 
 def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow, with_rig: Session, qtbot) -> None:
@@ -227,7 +227,7 @@ def test_without_opengl_a_sentence_stands_there(
     assert not card.toggles["accuracy"].isEnabled()
     window.pages["calibrate"].refresh()
     assert not card.legend.isVisible()
-    click = window.pages["calibrate"].frame_card.turns["z"]
+    click = window.pages["calibrate"].world_card.rotations["z"]
     qtbot.mouseClick(click, Qt.MouseButton.LeftButton)  # the rest of the page works
     assert window.state.undo.count() == 1
 
@@ -273,7 +273,7 @@ def test_eight_cameras_fit_side_by_side(dressed: QApplication, qtbot) -> None:
 def test_who_turned_the_view_keeps_it_when_the_page_is_read_anew(window: MainWindow, with_rig: Session, qtbot) -> None:
     card = see(window, qtbot)
     assert card.viewport is not None
-    qtbot.waitUntil(lambda: len(card.room.images) == 3, timeout=20_000)
+    qtbot.waitUntil(lambda: len(card.rig_scene.images) == 3, timeout=20_000)
     qtbot.mouseClick(card.views["side"], Qt.MouseButton.LeftButton)
     from_side = card.viewport.image()
     window.pages["calibrate"].refresh()

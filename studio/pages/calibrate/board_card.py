@@ -1,4 +1,4 @@
-"""Calibrate from a board: what is printed, which take shows it, and one button."""
+"""Card for calibration from a board: the board, the takes that show it, and the button that starts."""
 
 from __future__ import annotations
 
@@ -12,46 +12,47 @@ from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card
 from studio.widgets.text import label
 
-_NO_LENS_TAKE = "The same take"
+_SAME_TAKE = "Same take"
 
 
 class BoardCard(Card):
-    """Asks for a calibration.
+    """Form for a calibration from a board.
 
     Signals:
-        calibrate: Names of the take and of the lens take, which may be empty.
-        videos_wanted: Somebody wants to bring in videos of the board.
-        sheet_wanted: Somebody wants the board on paper.
-        board_edited: The board is another one.
+        calibrate_requested: Name of the take, and of the take for the intrinsics, which may be empty.
+        import_requested: Videos of the board are to be imported.
+        sheet_requested: The board is to be saved for printing.
+        board_edited: The edited `Board`.
     """
 
-    calibrate = Signal(str, str)
-    videos_wanted = Signal()
-    sheet_wanted = Signal()
+    calibrate_requested = Signal(str, str)
+    import_requested = Signal()
+    sheet_requested = Signal()
     board_edited = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(
-            "From a board", "Film a board that is moved in front of all cameras, two or more at a time.", parent
+            "Board calibration", "Move the board so that at least two cameras see it at the same time.", parent
         )
-        self.sheet = button("Board sheet…", "normal", "export", "The board as a PDF at true size, or as a PNG")
-        self.sheet.clicked.connect(self.sheet_wanted)
-        self.videos = button("Board videos…", "normal", "import", "Bring in videos of the board, one a camera")
-        self.videos.clicked.connect(self.videos_wanted)
+        self.sheet = button("Print board…", "normal", "export", "Save the board as a PDF at true size, or as a PNG")
+        self.sheet.clicked.connect(self.sheet_requested)
+        self.videos = button("Import videos…", "normal", "import", "Import videos of the board, one per camera")
+        self.videos.clicked.connect(self.import_requested)
         self.tools.addWidget(self.sheet)
         self.tools.addWidget(self.videos)
         self.form = BoardForm()
         self.form.edited.connect(self._edited)
         self.body.addWidget(self.form)
-        self.take, self.lens_take = QComboBox(), QComboBox()
-        self.take.setAccessibleName("Take of the board")
-        self.lens_take.setAccessibleName("Take for the lenses")
-        self.go = ReasonButton(button("Calibrate", "primary", "calibrate", "Solve lenses, poses and time offsets"))
-        self.go.push.clicked.connect(self._go)
+        self.take, self.intrinsics_take = QComboBox(), QComboBox()
+        self.take.setAccessibleName("Board take")
+        self.intrinsics_take.setAccessibleName("Take for the intrinsics")
+        self.intrinsics_take.setToolTip("Another take of the same board, used for the intrinsics only")
+        self.go = ReasonButton(button("Calibrate", "primary", "calibrate", "Solve intrinsics, poses and time offsets"))
+        self.go.push.clicked.connect(self._request_calibration)
         row = QHBoxLayout()
         row.setSpacing(GRID_PX)
-        for words, box in (("Take", self.take), ("Lenses from", self.lens_take)):
-            row.addWidget(label(words, "small", wrap=False))
+        for caption, box in (("Take", self.take), ("Intrinsics from", self.intrinsics_take)):
+            row.addWidget(label(caption, "small", wrap=False))
             row.addWidget(box, 1)
         self.body.addLayout(row)
         self.advice = label("", "muted")
@@ -64,38 +65,38 @@ class BoardCard(Card):
         self.body.addLayout(foot)
 
     def show_session(self, board: Board, takes: list[str], *, running: bool) -> None:
-        """Shows the board and the takes to choose from.
+        """Show the board and offer the takes.
 
         Args:
-            board: As used or edited last.
-            takes: Takes that may show it.
-            running: Whether a calibration is being made.
+            board: Board that was used or edited last.
+            takes: Names of takes that may show it.
+            running: Whether a calibration is running.
         """
         if not self.form.problem and board != self.form.board:
             self.form.show_board(board)
-        for box, first in ((self.take, []), (self.lens_take, [_NO_LENS_TAKE])):
+        for box, first in ((self.take, []), (self.intrinsics_take, [_SAME_TAKE])):
             names = first + takes
             if [box.itemText(i) for i in range(box.count())] != names:
                 chosen = box.currentText()
                 box.clear()
                 box.addItems(names)
                 box.setCurrentIndex(names.index(chosen) if chosen in names else 0 if names else -1)
-        reason = "Record the board, or bring in videos of it, first." if not takes else ""
-        self.go.set_blocked("A calibration is being made." if running else self.form.problem or reason)
+        reason = "Record the board or import videos of it first." if not takes else ""
+        self.go.set_blocked("A calibration is running." if running else self.form.problem or reason)
 
-    def choose(self, take: str) -> None:
-        """Takes a take to calibrate from, if it is offered."""
+    def select_take(self, take: str) -> None:
+        """Select the take to calibrate from, if it is offered."""
         if self.take.findText(take) >= 0:
             self.take.setCurrentText(take)
 
-    def say(self, advice: str) -> None:
-        """Says what to show next; empty for nothing."""
+    def show_advice(self, advice: str) -> None:
+        """Show what to record next; empty hides the line."""
         self.advice.setText(f"Next: {advice}" if advice else "")
         self.advice.setVisible(bool(advice))
 
     def _edited(self) -> None:
         self.board_edited.emit(self.form.board)
 
-    def _go(self) -> None:
-        lens = self.lens_take.currentText()
-        self.calibrate.emit(self.take.currentText(), "" if lens == _NO_LENS_TAKE else lens)
+    def _request_calibration(self) -> None:
+        other = self.intrinsics_take.currentText()
+        self.calibrate_requested.emit(self.take.currentText(), "" if other == _SAME_TAKE else other)

@@ -1,4 +1,4 @@
-"""The board that is waved: fields for what is printed on it."""
+"""Form for the calibration board."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from studio.theme import GRID_PX
 from studio.widgets.number_field import NumberField
 from studio.widgets.text import label, set_role
 
-_KINDS: dict[str, str] = {"charuco": "ChArUco", "chessboard": "Chessboard", "markers": "Markers"}
+_KINDS: dict[str, str] = {"charuco": "ChArUco", "chessboard": "Chessboard", "markers": "Marker grid"}
 _BACKS: dict[str, str] = {
-    "auto": "Found out",
+    "auto": "Auto-detect",
     "none": "Blank",
-    "mirrored": "Front mirrored",
-    "numbered": "Markers count on",
+    "mirrored": "Mirrored front",
+    "numbered": "Continued IDs",
 }
 
 
 class BoardForm(QWidget):
-    """Edits a `Board`.
+    """Fields of a `Board`.
 
     Signals:
-        edited: A person changed it, and it makes sense.
+        edited: The user changed a field, and the board is valid.
     """
 
     edited = Signal()
@@ -35,13 +35,14 @@ class BoardForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.kind, self.dictionary, self.back = QComboBox(), QComboBox(), QComboBox()
-        for box, words, choices in (
+        for box, texts, choices in (
             (self.kind, _KINDS, get_args(BoardKind)),
             (self.back, _BACKS, get_args(Back)),
             (self.dictionary, {d: d.removeprefix("DICT_") for d in DICTIONARIES}, DICTIONARIES),
         ):
             for choice in choices:
-                box.addItem(words[choice], choice)
+                box.addItem(texts[choice], choice)
+        self.back.setToolTip("What is printed on the back of the board")
         self.columns, self.rows = (NumberField(name, "", 0) for name in ("Columns", "Rows"))
         self.square, self.marker = NumberField("Square", "mm", 2), NumberField("Marker", "mm", 2)
         self.thickness = NumberField("Thickness", "mm", 1)
@@ -53,10 +54,10 @@ class BoardForm(QWidget):
             (self.thickness, 0, 400),
         ):
             field.setRange(low, high)
-        self.inverted = QCheckBox("Printed inverted")
-        self.inverted.setToolTip("Black and white exchanged: white markers on black squares")
-        self.legacy = QCheckBox("Old pattern")
-        self.legacy.setToolTip("ChArUco as OpenCV drew it before 4.6")
+        self.inverted = QCheckBox("Inverted")
+        self.inverted.setToolTip("Black and white are swapped: white markers on black squares")
+        self.legacy = QCheckBox("Legacy pattern")
+        self.legacy.setToolTip("ChArUco layout of OpenCV before version 4.6")
         self._problem = label("", "small")
         self._problem.hide()
         self._lay_out()
@@ -71,10 +72,10 @@ class BoardForm(QWidget):
 
     @property
     def board(self) -> Board:
-        """The board as it stands in the fields.
+        """Board described by the fields.
 
         Raises:
-            CoreError: No such board is possible.
+            CoreError: The board is invalid.
         """
         kind = self.kind.currentData()
         return dataclasses.replace(
@@ -93,7 +94,7 @@ class BoardForm(QWidget):
 
     @property
     def problem(self) -> str:
-        """Why no such board is possible; empty if it is."""
+        """Why the board is invalid; empty if it is valid."""
         try:
             _ = self.board
         except CoreError as error:
@@ -101,7 +102,7 @@ class BoardForm(QWidget):
         return ""
 
     def show_board(self, board: Board) -> None:
-        """Fills the fields."""
+        """Show a board in the fields."""
         self._shown = board
         for box, value in ((self.kind, board.kind), (self.dictionary, board.dictionary), (self.back, board.back)):
             box.setCurrentIndex(max(box.findData(value), 0))
@@ -115,15 +116,15 @@ class BoardForm(QWidget):
             field.show_value(number)
         self.inverted.setChecked(board.inverted)
         self.legacy.setChecked(board.legacy)
-        self._show_parts()
+        self._update_fields()
 
     def _lay_out(self) -> None:
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(GRID_PX + GRID_PX // 2)
         grid.setVerticalSpacing(GRID_PX // 2)
-        self._words = {}
-        places = (
+        self._captions = {}
+        cells = (
             ("Board", self.kind, 0, 0),
             ("Columns", self.columns, 0, 1),
             ("Rows", self.rows, 0, 2),
@@ -133,10 +134,10 @@ class BoardForm(QWidget):
             ("Back", self.back, 2, 2),
             ("Thickness", self.thickness, 2, 3),
         )
-        for words, field, row, column in places:
-            field.setAccessibleName(words)
-            self._words[field] = label(words, "small", wrap=False)
-            grid.addWidget(self._words[field], row, column)
+        for caption, field, row, column in cells:
+            field.setAccessibleName(caption)
+            self._captions[field] = label(caption, "small", wrap=False)
+            grid.addWidget(self._captions[field], row, column)
             grid.addWidget(field, row + 1, column)
             grid.setColumnStretch(column, 1)
         grid.addWidget(self.inverted, 4, 0, 1, 2)
@@ -144,19 +145,19 @@ class BoardForm(QWidget):
         grid.addWidget(self._problem, 5, 0, 1, 4)
 
     def _changed(self) -> None:
-        self._show_parts()
+        self._update_fields()
         if not self.problem:
             self._shown = self.board
             self.edited.emit()
 
-    def _show_parts(self) -> None:
-        """Hides what the kind of board does not have, and says what is impossible."""
+    def _update_fields(self) -> None:
+        """Hide the fields that this kind of board does not have, and show why the board is invalid."""
         kind = self.kind.currentData()
         for field in (self.dictionary, self.marker, self.back, self.thickness):
-            for widget in (field, self._words[field]):
+            for widget in (field, self._captions[field]):
                 widget.setVisible(kind != "chessboard")
         self.legacy.setVisible(kind == "charuco")
-        self._words[self.square].setText("Spacing" if kind == "markers" else "Square")
+        self._captions[self.square].setText("Spacing" if kind == "markers" else "Square")
         problem = self.problem
         self._problem.setText(problem)
         self._problem.setVisible(bool(problem))

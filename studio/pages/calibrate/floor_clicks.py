@@ -1,4 +1,4 @@
-"""Three points of the floor as they are clicked: what is known of each, and what to draw over images. No widgets."""
+"""Three clicked floor points: their triangulation, the resulting world coordinates, and overlays. No widgets."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ from studio.widgets.image_view import Lines
 from studio.widgets.zoom_image import Mark
 
 INTRO = (
-    "Show three points of the floor that at least two cameras see: the origin, a point in the direction of x, and one "
-    "on the side of y, to the left of x."
+    "Click three floor points, each in at least two cameras: the origin, a point on the x axis, and a point on the y "
+    "side, to the left of x."
 )
 MOVED = "The floor is set from three clicked points."
 _TOKENS = ("on_image_origin", "on_image_x", "on_image_y")
-_ALIKE_MM, _ALIKE_TURN = 250.0, 0.1  # frames this near have almost the same room over their floors
-_GOOD_PX = 3.0  # a click this near to where all views together see the point, at 1280 px width
+# World coordinates this similar share their capture volume, which takes a while to compute.
+_SAME_VOLUME_MM, _SAME_VOLUME_ROTATION = 250.0, 0.1
+_GOOD_PX = 3.0  # reprojection error of a click, at 1280 px image width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PointState:
-    """What is known of one point.
+    """State of one point.
 
     Attributes:
-        level: "none" without clicks, "open" with one, "ok", "warning" or "error".
-        words: The same in a sentence.
-        found: The point, where there is one.
+        level: "none" without clicks, "open" with one, else "ok", "warning" or "error".
+        text: The state as a sentence.
+        point: The triangulated point, if there is one.
     """
 
     level: str
-    words: str
-    found: FloorPoint | None = None
+    text: str
+    point: FloorPoint | None = None
 
 
 class FloorClicks:
-    """The clicks of three points, and everything that follows from them.
+    """Clicks of the three points and everything derived from them.
 
     Args:
-        rig: Posed cameras at the size of the images that are clicked.
+        rig: Posed cameras at the size of the clicked images.
 
     Attributes:
-        rig: As given.
-        current: Number of the point that the next click is for.
+        rig: The cameras.
+        current: Index of the point that the next click sets.
     """
 
     def __init__(self, rig: CameraRig) -> None:
@@ -59,45 +60,45 @@ class FloorClicks:
         self._states: list[PointState] = []
         self._change: Similarity | None = None
         self._problem = ""
-        self._spaced: tuple[Similarity, CaptureVolume] | None = None
+        self._volume: tuple[Similarity, CaptureVolume] | None = None
         self._preview: dict[str, list[Lines]] = {}
-        self._judge()
+        self._update()
 
     def place(self, camera: str, xy_px: tuple[float, float], point: int | None = None) -> None:
-        """Clicks the current point, or another one, in an image; a former click there is moved."""
+        """Set or move the click of a point in an image; the current point by default."""
         self._clicks[self.current if point is None else point][camera] = xy_px
-        self._judge()
+        self._update()
 
     def remove(self, camera: str, point: int) -> None:
-        """Takes one click back."""
+        """Remove one click."""
         self._clicks[point].pop(camera, None)
-        self._judge()
+        self._update()
 
     def clear(self, point: int) -> None:
-        """Takes all clicks of a point back."""
+        """Remove all clicks of a point."""
         self._clicks[point].clear()
-        self._judge()
+        self._update()
 
     def clicked(self, point: int) -> dict[str, tuple[float, float]]:
-        """The clicks of a point, by camera."""
+        """Return the clicks of a point by camera, in pixels."""
         return dict(self._clicks[point])
 
     def state(self, point: int) -> PointState:
-        """What is known of a point."""
+        """Return the state of a point."""
         return self._states[point]
 
     @property
     def change(self) -> Similarity | None:
-        """The change to the frame that the points show; None as long as they show none."""
+        """Change of the world coordinates that the points define; None while they do not define one."""
         return self._change
 
     @property
     def problem(self) -> str:
-        """Why there is no frame although all three points are there; else empty."""
+        """Why the three points do not define world coordinates; empty if they do or are incomplete."""
         return self._problem
 
     def marks(self, camera: str) -> list[Mark]:
-        """The clicks in an image; the current point's stands out."""
+        """Return the clicks in an image; that of the current point is emphasised."""
         return [
             Mark(key=p, xy_px=clicks[camera], text=str(p + 1), token=_TOKENS[p], strong=p == self.current)
             for p, clicks in enumerate(self._clicks)
@@ -105,13 +106,13 @@ class FloorClicks:
         ]
 
     def lines(self, camera: str) -> list[Lines]:
-        """Over an image: the floor and poles of the new frame, and lines on which the current point must lie.
+        """Return the overlay of an image: floor and poles of the new world coordinates, and epipolar lines.
 
-        Where the clicks agree and this image has its own, the lines have done their service.
+        Epipolar lines of the current point are left out once it is triangulated and clicked in this image.
         """
         drawn = list(self._preview_of(camera)) if self._change is not None else []
         clicks = self._clicks[self.current]
-        if self._states[self.current].found is not None and camera in clicks:
+        if self._states[self.current].point is not None and camera in clicks:
             return drawn
         for name, xy in clicks.items():
             if name != camera:
@@ -120,12 +121,12 @@ class FloorClicks:
         return drawn
 
     def predicted(self, camera: str) -> list[Mark]:
-        """Where the clicks in other images say that each point is in this one."""
+        """Return the triangulated points projected into an image in which they are not clicked."""
         v = self.rig.names.index(camera)
-        found = [(p, s.found) for p, s in enumerate(self._states)]
+        points = [(p, s.point) for p, s in enumerate(self._states)]
         return [
             Mark(key=p, xy_px=(float(f.seen_px[v, 0]), float(f.seen_px[v, 1])), text=str(p + 1), token=_TOKENS[p])
-            for p, f in found
+            for p, f in points
             if f is not None and camera not in self._clicks[p]
         ]
 
@@ -134,47 +135,47 @@ class FloorClicks:
             moved = self._change.rig(self.rig)
             try:
                 volume = self._volume_of(self._change, moved)
-            except CoreError:  # such a frame has no room over its floor: the page's check will say so
+            except CoreError:  # no capture volume over this floor: the rig check of the page reports it
                 self._preview = {name: [] for name in self.rig.names}
                 return []
-            for each in moved:
-                self._preview[each.name] = [
-                    Lines(tuple(floor_grid_px(each, volume)), "on_image", 1.0),
-                    Lines(tuple(poles_px(each, volume)), "on_image_strong", 2.0),
+            for moved_camera in moved:
+                self._preview[moved_camera.name] = [
+                    Lines(tuple(floor_grid_px(moved_camera, volume)), "on_image", 1.0),
+                    Lines(tuple(poles_px(moved_camera, volume)), "on_image_strong", 2.0),
                 ]
         return self._preview.get(camera, [])
 
     def _volume_of(self, change: Similarity, moved: CameraRig) -> CaptureVolume:
-        """The room over the new floor; the one from before while a click is dragged about, as it takes a while."""
-        if self._spaced is None or not _alike(change, self._spaced[0]):
-            self._spaced = change, capture_volume(moved)
-        return self._spaced[1]
+        """Return the capture volume over the new floor; it is kept while a click is dragged, since it takes a while."""
+        if self._volume is None or not _similar(change, self._volume[0]):
+            self._volume = change, capture_volume(moved)
+        return self._volume[1]
 
-    def _judge(self) -> None:
+    def _update(self) -> None:
         self._states = [self._state_of(clicks) for clicks in self._clicks]
         self._preview, self._change, self._problem = {}, None, ""
-        found = [s.found for s in self._states if s.found is not None]
-        if len(found) == len(POINT_NAMES):
+        points = [s.point for s in self._states if s.point is not None]
+        if len(points) == len(POINT_NAMES):
             try:
-                self._change = world_from_floor(np.stack([p.xyz_mm for p in found]), self.rig)
+                self._change = world_from_floor(np.stack([p.xyz_mm for p in points]), self.rig)
             except CoreError as error:
                 self._problem = f"{error.message} {error.hint}"
 
     def _state_of(self, clicks: dict[str, tuple[float, float]]) -> PointState:
         if not clicks:
-            return PointState(level="none", words="Not clicked yet.")
+            return PointState(level="none", text="Not clicked yet.")
         if len(clicks) == 1:
-            return PointState(level="open", words="Click it in a second view; the line shows where it must be.")
+            return PointState(level="open", text="Click it in a second camera, on the epipolar line.")
         try:
-            found = locate_point(self.rig, clicks)
+            point = locate_point(self.rig, clicks)
         except CoreError as error:
-            return PointState(level="error", words=f"{error.message} {error.hint}")
-        good = all(px <= _GOOD_PX * max(self.rig[name].size_px) / 1280 for name, px in found.error_px.items())
-        x, y, z = (np.round(found.xyz_mm / 1000, 2) + 0.0).tolist()  # no minus zero
-        where = f"{len(clicks)} views, off by {found.worst_px:.1f} px; now at {x:.2f}, {y:.2f}, {z:.2f} m"
-        return PointState(level="ok" if good else "warning", words=f"{where}.", found=found)
+            return PointState(level="error", text=f"{error.message} {error.hint}")
+        good = all(px <= _GOOD_PX * max(self.rig[name].size_px) / 1280 for name, px in point.error_px.items())
+        x, y, z = (np.round(point.xyz_mm / 1000, 2) + 0.0).tolist()  # no minus zero
+        text = f"{len(clicks)} views, error {point.worst_px:.1f} px; now at {x:.2f}, {y:.2f}, {z:.2f} m."
+        return PointState(level="ok" if good else "warning", text=text, point=point)
 
 
-def _alike(first: Similarity, second: Similarity) -> bool:
-    near = np.linalg.norm(first.origin_mm - second.origin_mm) < _ALIKE_MM
-    return bool(near and np.abs(first.R - second.R).max() < _ALIKE_TURN)
+def _similar(first: Similarity, second: Similarity) -> bool:
+    near = np.linalg.norm(first.origin_mm - second.origin_mm) < _SAME_VOLUME_MM
+    return bool(near and np.abs(first.R - second.R).max() < _SAME_VOLUME_ROTATION)

@@ -1,4 +1,4 @@
-"""Three points of the floor, clicked in the images of a take: a new world frame that is seen before it is applied."""
+"""Dialog for world coordinates from three floor points, clicked in the images of a take and previewed before use."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from studio.widgets.text import label, set_role
 from studio.widgets.zoom_image import ZoomImage
 
 HELP = (
-    "Wheel: zoom. Drag: move the image or a click. Right button: remove a click. Keys 1, 2, 3: choose the point. "
-    "Escape: let a dragged click go back, or close without a change."
+    "Wheel: zoom. Drag: pan, or move a click. Right-click: remove a click. 1, 2, 3: select a point. "
+    "Escape: cancel the drag, or close without changes."
 )
-LOOK = "The images show the new floor and poles of 1.8 m. Set it if they stand right."
+PREVIEW = "Preview: the new floor and 1.8 m poles. Set the floor if they look right."
 _ALL = "All cameras"
 _POLL_MS = 30
-_KEEP_BYTES = 12 << 20
+_CACHE_BYTES = 12 << 20
 _SIDE_PX = 296
 _TWO_LINES_PX = 34
 _SHARE = 0.96  # of the window's size
@@ -46,15 +46,15 @@ _ROLES = {"none": "muted", "open": "muted", "ok": "good", "warning": "warn", "er
 
 
 class FloorDialog(Dialog):
-    """Lets somebody click the same points of the floor in several images.
+    """Dialog in which the same floor points are clicked in several images.
 
     Args:
-        session: Its rig and takes.
-        take: Name of the take to begin with.
+        session: Session with a rig and takes.
+        take: Name of the take to show first.
         parent: The window.
 
     Signals:
-        applied: The change of frame, a `Similarity`, and what it does, in words.
+        applied: The change of the world coordinates, a `Similarity`, and its description.
 
     Raises:
         CoreError: The session has no rig.
@@ -67,7 +67,7 @@ class FloorDialog(Dialog):
         self._session, self._rig = session, session.require_rig()
         self._timeline: Timeline | None = None
         self._sources: dict[str, ImageSource] = {}
-        self.destroyed.connect(partial(_end, self._sources))  # with the window it goes without being hidden
+        self.destroyed.connect(partial(_end, self._sources))  # the window may delete the dialog without hiding it
         self.clicks = FloorClicks(self._rig)
         self.panes: list[ZoomImage] = []
         self._poll = QTimer(self)
@@ -77,30 +77,30 @@ class FloorDialog(Dialog):
         self.takes.addItems(session.take_names())
         self.takes.setCurrentIndex(max(self.takes.findText(take), 0))
         self.takes.currentTextChanged.connect(self._show_take)
-        room = parent.window().size() * _SHARE
-        self.resize(QSize(max(room.width(), 900), max(room.height(), 560)))
+        size = parent.window().size() * _SHARE
+        self.resize(QSize(max(size.width(), 900), max(size.height(), 560)))
         self._show_take(self.takes.currentText())
 
     @property
     def loaded(self) -> bool:
-        """Whether every image of the frame is there."""
+        """Whether all images of the frame are decoded."""
         return not self._poll.isActive()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """1, 2 and 3 choose a point; Escape undoes a drag before it closes."""
-        held = [pane for pane in self.panes if pane.dragging]
-        if event.key() == Qt.Key.Key_Escape and held:
-            for pane in held:
+        """Select a point by its number; cancel a drag, or close, on Escape."""
+        dragged = [pane for pane in self.panes if pane.dragging]
+        if event.key() == Qt.Key.Key_Escape and dragged:
+            for pane in dragged:
                 pane.cancel_drag()
         elif event.text() in ("1", "2", "3"):
-            self._choose(int(event.text()) - 1)
+            self._select_point(int(event.text()) - 1)
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            event.accept()  # applies only by its own button
+            event.accept()  # only the button applies the change
         else:
             super().keyPressEvent(event)
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Ends the threads, however it is closed, also with the window: it is gone for good afterwards."""
+        """Stop the decoder threads, however the dialog is closed."""
         if not event.spontaneous():
             self._end_sources()
         super().hideEvent(event)
@@ -126,7 +126,7 @@ class FloorDialog(Dialog):
         self.foot.addWidget(label(HELP, "small"), 1)
         cancel = button("Cancel", "normal")
         cancel.clicked.connect(self.reject)
-        self.apply = button("Set floor", "primary", "floor", "Make this the world frame; it can be undone")
+        self.apply = button("Set floor", "primary", "floor", "Use these world coordinates; can be undone")
         self.apply.clicked.connect(self._apply)
         for push in (cancel, self.apply):
             push.setAutoDefault(False)
@@ -143,7 +143,7 @@ class FloorDialog(Dialog):
         self.frame.setAccessibleName("Frame")
         self.frame.valueChanged.connect(self._show_frame)
         self.time = label("", "small", wrap=False)
-        fit = button("Fit", "normal", "frame", "Show the whole of every image")
+        fit = button("Fit", "normal", "frame", "Reset the zoom of all images")
         fit.setAutoDefault(False)
         fit.clicked.connect(self._fit)
         for widget in (self.takes, self.shown):
@@ -158,12 +158,12 @@ class FloorDialog(Dialog):
         column.setSpacing(GRID_PX)
         column.addWidget(label(INTRO, "muted"))
         self.points = QButtonGroup(self)
-        self.points.idClicked.connect(self._choose)
-        self.words, self.clears = [], []
+        self.points.idClicked.connect(self._select_point)
+        self.states, self.clears = [], []
         for index, name in enumerate(POINT_NAMES):
             head = QHBoxLayout()
             head.setSpacing(GRID_PX)
-            push = button(f"{index + 1}  {name}", "normal", "", "The next click shows this point")
+            push = button(f"{index + 1}  {name}", "normal", "", "Set this point with the next click")
             push.setCheckable(True)
             push.setAutoDefault(False)
             self.points.addButton(push, index)
@@ -174,34 +174,34 @@ class FloorDialog(Dialog):
             head.addWidget(push)
             head.addStretch(1)
             head.addWidget(clear)
-            words = label("", "small")
-            words.setMinimumHeight(_TWO_LINES_PX)  # so that nothing jumps while it is filled in
-            words.setAlignment(Qt.AlignmentFlag.AlignTop)
+            state = label("", "small")
+            state.setMinimumHeight(_TWO_LINES_PX)  # keeps the layout still while the text changes
+            state.setAlignment(Qt.AlignmentFlag.AlignTop)
             column.addLayout(head)
-            column.addWidget(words)
-            self.words.append(words)
+            column.addWidget(state)
+            self.states.append(state)
             self.clears.append(clear)
-        self.next = button("Next point", "normal", "forward", "Go on to the next point")
+        self.next = button("Next point", "normal", "forward", "Select the next point")
         self.next.setAutoDefault(False)
-        self.next.clicked.connect(self._go_on)
+        self.next.clicked.connect(self._select_next_point)
         column.addWidget(self.next)
         column.addStretch(1)
         self.verdict = label("", "strong")
         column.addWidget(self.verdict)
 
     def _show_take(self, name: str) -> None:
-        """Begins anew with another take: its cameras may be others."""
+        """Start again with another take, whose cameras may differ."""
         self._end_sources()
-        self._drop_panes()
+        self._delete_panes()
         self._timeline = None
         problem = ""
         try:
             if not name:
                 raise CoreError("There is no take yet.", "Import videos that show the floor first.")
             take = self._session.take(name)
-            self.clicks = FloorClicks(_rig_of(self._rig, take))
+            self.clicks = FloorClicks(_rig_of_take(self._rig, take))
             self._timeline = take.timeline()
-            self._open(take)
+            self._open_videos(take)
         except CoreError as error:
             self.clicks = FloorClicks(self._rig)
             problem = f"{error.message} {error.hint}"
@@ -215,10 +215,10 @@ class FloorDialog(Dialog):
         self._refresh()
         self._show_frame(self.frame.value())
 
-    def _open(self, take: Take) -> None:
+    def _open_videos(self, take: Take) -> None:
         for camera in self.clicks.rig:
-            part = take.camera(camera.name)
-            self._sources[camera.name] = ImageSource(take.video_path(camera.name), part.rotation_deg, _KEEP_BYTES)
+            rotation_deg = take.camera(camera.name).rotation_deg
+            self._sources[camera.name] = ImageSource(take.video_path(camera.name), rotation_deg, _CACHE_BYTES)
             pane = ZoomImage(camera.name, camera.size_px)
             pane.placed.connect(self._placed)
             pane.moved.connect(self._moved)
@@ -226,16 +226,16 @@ class FloorDialog(Dialog):
             self.panes.append(pane)
 
     def _arrange(self, _index: int = 0) -> None:
-        """All images as large as they can be, or one."""
+        """Lay out all panes as large as possible, or show only one."""
         chosen = self.shown.currentText()
-        seen = [p for p in self.panes if chosen in (_ALL, p.camera)]
-        columns = _columns(len(seen), self.panes[0].size_px if self.panes else (16, 9))
+        visible = [p for p in self.panes if chosen in (_ALL, p.camera)]
+        columns = _columns(len(visible), self.panes[0].size_px if self.panes else (16, 9))
         for pane in self.panes:
             self._grid.removeWidget(pane)
-            pane.setVisible(pane in seen)
-        for line in range(8):
-            self._grid.setColumnStretch(line, 1 if line < columns else 0)
-        for index, pane in enumerate(seen):
+            pane.setVisible(pane in visible)
+        for column in range(8):
+            self._grid.setColumnStretch(column, 1 if column < columns else 0)
+        for index, pane in enumerate(visible):
             self._grid.addWidget(pane, index // columns, index % columns)
 
     def _show_frame(self, frame: int) -> None:
@@ -253,7 +253,7 @@ class FloorDialog(Dialog):
         self._poll.start()
 
     def _collect(self) -> None:
-        """Takes images that were decoded since; those of a frame left meanwhile are passed over."""
+        """Show the images decoded since the last call; skip those of another frame."""
         for pane in self.panes:
             reply = self._sources[pane.camera].take_reply()
             if reply is None or reply.frame != self.frame.value():
@@ -281,30 +281,30 @@ class FloorDialog(Dialog):
         self.clicks.clear(point)
         self._refresh()
 
-    def _choose(self, point: int) -> None:
+    def _select_point(self, point: int) -> None:
         self.clicks.current = point
         self._refresh()
 
-    def _go_on(self) -> None:
-        self._choose(min(self.clicks.current + 1, len(POINT_NAMES) - 1))
+    def _select_next_point(self) -> None:
+        self._select_point(min(self.clicks.current + 1, len(POINT_NAMES) - 1))
 
     def _fit(self) -> None:
         for pane in self.panes:
             pane.fit()
 
     def _refresh(self) -> None:
-        """What is known of each point, in words and over the images."""
+        """Show the state of each point as text and over the images."""
         clicks = self.clicks
-        for index, (words, clear) in enumerate(zip(self.words, self.clears, strict=True)):
+        for index, (text, clear) in enumerate(zip(self.states, self.clears, strict=True)):
             state = clicks.state(index)
-            words.setText(state.words)
-            set_role(words, _ROLES[state.level] if state.level in ("warning", "error") else "small")
+            text.setText(state.text)
+            set_role(text, _ROLES[state.level] if state.level in ("warning", "error") else "small")
             clear.setEnabled(bool(clicks.clicked(index)))
         self.points.button(clicks.current).setChecked(True)
-        located = clicks.state(clicks.current).found is not None
+        located = clicks.state(clicks.current).point is not None
         self.next.setEnabled(located and clicks.current < len(POINT_NAMES) - 1)
         self.apply.setEnabled(clicks.change is not None)
-        self.verdict.setText(clicks.problem if clicks.change is None else LOOK)
+        self.verdict.setText(clicks.problem if clicks.change is None else PREVIEW)
         set_role(self.verdict, "bad" if clicks.problem else "strong")
         for pane in self.panes:
             pane.show_overlay(clicks.lines(pane.camera), clicks.marks(pane.camera), clicks.predicted(pane.camera))
@@ -315,7 +315,7 @@ class FloorDialog(Dialog):
             self.applied.emit(change, MOVED)
             self.accept()
 
-    def _drop_panes(self) -> None:
+    def _delete_panes(self) -> None:
         for pane in self.panes:
             self._grid.removeWidget(pane)
             pane.hide()
@@ -327,8 +327,8 @@ class FloorDialog(Dialog):
         _end(self._sources)
 
 
-def _end(sources: dict[str, ImageSource], _gone: object = None) -> None:
-    """Ends the threads of some images."""
+def _end(sources: dict[str, ImageSource], _destroyed: object = None) -> None:
+    """Stop the threads of the image sources."""
     for source in sources.values():
         source.stop()
     for source in sources.values():
@@ -336,23 +336,23 @@ def _end(sources: dict[str, ImageSource], _gone: object = None) -> None:
     sources.clear()
 
 
-def _rig_of(rig: CameraRig, take: Take) -> CameraRig:
-    """The posed cameras that filmed a take, at the size of its images.
+def _rig_of_take(rig: CameraRig, take: Take) -> CameraRig:
+    """Return the posed cameras of a take, at the size of its images.
 
     Raises:
-        CoreError: Fewer than two, or images that the calibration does not fit.
+        CoreError: There are fewer than two, or the image size does not fit the calibration.
     """
     names = [c.name for c in take.manifest.cameras if c.name in rig.names and rig[c.name].posed]
     if len(names) < 2:
         raise CoreError(
-            f"Fewer than two calibrated cameras filmed take {take.name}.", "Choose a take of this rig's cameras."
+            f"Take {take.name} has fewer than two calibrated cameras.", "Choose a take of this rig's cameras."
         )
     fitted = tuple(at_size(rig[name], take.camera(name).size_px) for name in names)
     return CameraRig(cameras=fitted, created=rig.created, source=rig.source)
 
 
 def _columns(count: int, size_px: Sequence[int]) -> int:
-    """Columns in which `count` images of a shape are largest in a room of about 4 to 3."""
+    """Return the number of columns in which `count` images are largest, in an area of aspect ratio 4:3."""
     aspect = size_px[0] / size_px[1]
 
     def height(columns: int) -> float:

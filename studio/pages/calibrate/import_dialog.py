@@ -1,4 +1,4 @@
-"""How a rig file is to be read: nearly always "find out by itself"."""
+"""Dialog for the import of a rig file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.text import label
 
-_AUTO = "Find out by itself"
+_AUTO = "Auto-detect"
 _UNITS = {"mm": "Millimetres", "cm": "Centimetres", "m": "Metres"}
 
 
 class ImportRigDialog(Dialog):
-    """Asks for format, unit and up axis of a chosen file, all of which are found out unless said otherwise.
+    """Format, unit and up axis of a chosen file; each of them is detected by default.
+
+    Args:
+        path: The file.
+        parent: The window.
 
     Signals:
         chosen: The `ImportRigParams` to import with.
@@ -36,7 +40,7 @@ class ImportRigDialog(Dialog):
         self.format, self.units, self.up = QComboBox(), QComboBox(), QComboBox()
         self._fill(self.format, {name: IMPORTERS.get(name).title for name in IMPORTERS})
         self._fill(self.units, {name: _UNITS[name] for name in _choices("units")})
-        self._fill(self.up, {name: f"{name} points up" for name in _choices("up")})
+        self._fill(self.up, {name: f"{name} up" for name in _choices("up")})
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
@@ -46,22 +50,22 @@ class ImportRigDialog(Dialog):
             grid.addWidget(label(text, "muted", wrap=False), row, 0)
             grid.addWidget(box, row, 1)
         self.body.addLayout(grid)
-        self.folder = QCheckBox(f"One file per camera: read the whole folder “{path.parent.name}”")
+        self.folder = QCheckBox(f"Read all camera files in “{path.parent.name}”")
         self.folder.setVisible(_has_siblings(path))
         self.body.addWidget(self.folder)
-        self.body.addWidget(label("What was found is checked, and drawn over the images.", "small"))
+        self.body.addWidget(label("The imported rig is checked and drawn over the images.", "small"))
         self.foot.addStretch(1)
         cancel = button("Cancel")
         cancel.clicked.connect(self.reject)
         self.foot.addWidget(cancel)
         self.go = button("Import", "primary", "import")
         self.go.setDefault(True)
-        self.go.clicked.connect(self._go)
+        self.go.clicked.connect(self._import)
         self.foot.addWidget(self.go)
 
     @property
     def params(self) -> ImportRigParams:
-        """The answers."""
+        """Settings chosen in the dialog."""
         return ImportRigParams(
             path=str(self._path.parent if self.folder.isChecked() else self._path),
             format=self.format.currentData(),
@@ -69,23 +73,23 @@ class ImportRigDialog(Dialog):
             up=self.up.currentData(),
         )
 
-    def _go(self) -> None:
+    def _import(self) -> None:
         self.chosen.emit(self.params)
         self.accept()
 
     @staticmethod
     def _fill(box: QComboBox, choices: dict[str, str]) -> None:
         box.addItem(_AUTO, "auto")
-        for name, words in choices.items():
-            box.addItem(words, name)
+        for name, text in choices.items():
+            box.addItem(text, name)
 
 
 def _choices(field: str) -> list[Any]:
-    """Values that a setting of the import may have, besides "auto"."""
+    """Return the values of an import setting other than "auto"."""
     return [value for value in get_args(get_type_hints(ImportRigParams)[field]) if value != "auto"]
 
 
 def _has_siblings(path: Path) -> bool:
-    """Whether there are more files of the kind that holds one camera each (OpenCV YAML or XML)."""
+    """Return whether the folder has several files that hold one camera each (OpenCV YAML or XML)."""
     one_camera_each = path.suffix.lower() in (".yaml", ".yml", ".xml")
     return one_camera_each and sum(1 for _ in path.parent.glob(f"*{path.suffix}")) > 1

@@ -1,4 +1,4 @@
-"""Live cameras: which there are, what they see of the board, and a recording of it."""
+"""Card for live cameras: addresses, live board detection, and recording of the board."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QHideEvent, QImage, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
-from core.capture.source import discover_cameras
-from studio.pages.calibrate.live_state import LiveCamera, LiveReader, Preview, demo_addresses, named
+from core.capture.source import found_devices
+from studio.pages.calibrate.live_state import DEMO, LiveCamera, read_live, with_name
 from studio.settings import SettingsStore
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
@@ -23,42 +23,43 @@ from studio.widgets.text import label
 
 _POLL_MS = 150
 _CROSS_PX = 5.0
-_NONE = "No camera yet. Add one by its address, look for those that are plugged in, or try the demo cameras."
+_NO_CAMERAS = "No cameras yet. Find connected cameras, add one by its address, or try the demo cameras."
 
 
 class LiveCard(Card):
-    """Watches cameras and records the board in front of them.
+    """Preview of live cameras with the detected board, and recording of it.
 
     Args:
-        settings: Keep the cameras' addresses.
+        settings: Store of the camera addresses.
+        parent: Owner.
 
     Signals:
-        start: Addresses of the cameras, and whether a take is wanted.
-        stop: Somebody wants the recording to end.
+        start_requested: Addresses of the cameras, and whether to record a take.
+        stop_requested: The cameras are to be stopped.
     """
 
-    start = Signal(tuple, bool)
-    stop = Signal()
+    start_requested = Signal(tuple, bool)
+    stop_requested = Signal()
 
     def __init__(self, settings: SettingsStore, parent: QWidget | None = None) -> None:
-        super().__init__("Live cameras", "Watch the board being found, and record it for the calibration.", parent)
+        super().__init__("Live cameras", "Detect the board live, and record it for calibration.", parent)
         self._settings = settings
         self._run: Path | None = None
-        self._live: LiveReader | None = None
-        self.demo = button("Demo cameras", "quiet", "", "Four simulated cameras before which a board is carried about")
+        self._drawn: dict[str, int] = {}
+        self.demo = button("Demo cameras", "quiet", "", "Add four simulated cameras that see a moving board")
         self.demo.clicked.connect(self._add_demo)
-        self.look_for = button("Find cameras", "quiet", "", "Cameras that are plugged into this computer")
-        self.look_for.clicked.connect(self._find)
+        self.find_button = button("Find cameras", "quiet", "", "Add the cameras connected to this computer")
+        self.find_button.clicked.connect(self._find)
         self.tools.addWidget(self.demo)
-        self.tools.addWidget(self.look_for)
+        self.tools.addWidget(self.find_button)
         self._rows = QVBoxLayout()
         self._rows.setSpacing(GRID_PX // 2)
         self.body.addLayout(self._rows)
         add = QHBoxLayout()
         add.setSpacing(GRID_PX)
         self.address = QLineEdit()
-        self.address.setAccessibleName("Address of a camera")
-        self.address.setPlaceholderText("left=rtsp://192.168.1.20/stream  or  http://…  or the path of a video")
+        self.address.setAccessibleName("Camera address")
+        self.address.setPlaceholderText("left=rtsp://192.168.1.20/stream, http://…, or a video file")
         self.address.returnPressed.connect(self._add_typed)
         self.add = button("Add", "normal", "plus")
         self.add.clicked.connect(self._add_typed)
@@ -70,15 +71,15 @@ class LiveCard(Card):
         self.body.addWidget(self.tiles)
         foot = QHBoxLayout()
         foot.setSpacing(GRID_PX)
-        self.says = label("", "muted")
-        foot.addWidget(self.says, 1)
-        self.watch = button("Watch", "normal", "view", "Only look, and see what is found of the board")
-        self.watch.clicked.connect(partial(self._start, keep=False))
-        self.record = button("Record the board", "normal", "record", "Make a take of what the cameras see")
-        self.record.clicked.connect(partial(self._start, keep=True))
-        self.end = button("Stop", "normal", "stop", "End it; a recording becomes a take of the session")
-        self.end.clicked.connect(self.stop)
-        for push in (self.watch, self.record, self.end):
+        self.message = label("", "muted")
+        foot.addWidget(self.message, 1)
+        self.preview = button("Preview", "normal", "view", "Show the cameras and the detected board without recording")
+        self.preview.clicked.connect(partial(self._start, record=False))
+        self.record = button("Record board", "normal", "record", "Record the board as a take")
+        self.record.clicked.connect(partial(self._start, record=True))
+        self.stop = button("Stop", "normal", "stop", "Stop the cameras; a recording becomes a take of the session")
+        self.stop.clicked.connect(self.stop_requested)
+        for push in (self.preview, self.record, self.stop):
             foot.addWidget(push)
         self.body.addLayout(foot)
         self._timer = QTimer(self)
@@ -88,16 +89,16 @@ class LiveCard(Card):
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """ "name=address" of each."""
+        """Cameras, each as "name=address"."""
         return self._settings.value.cameras
 
     @property
     def images(self) -> dict[str, LiveImage]:
-        """What is shown, by camera."""
+        """Live images by camera name."""
         return {t.objectName(): t for t in self.tiles.tiles if isinstance(t, LiveImage)}
 
     def follow(self, run: Path | None) -> None:
-        """Shows what the recording in a run's folder tells; None for none."""
+        """Show the live state in a run's folder; None stops showing any."""
         if run == self._run:
             return
         if self._live is not None:
@@ -107,19 +108,21 @@ class LiveCard(Card):
         self.tiles.setVisible(run is not None)
         if run is None:
             self._timer.stop()
-            self.says.setText("")
+            self.message.setText("")
         else:
-            self.says.setText("Starting the cameras…")
+            self.message.setText("Starting cameras…")
             if self.isVisible():
                 self._timer.start()
         self._show_cameras()
 
     def showEvent(self, event: QShowEvent) -> None:
+        """Resume polling."""
         if self._run is not None:
             self._timer.start()
         super().showEvent(event)
 
     def hideEvent(self, event: QHideEvent) -> None:
+        """Pause polling."""
         self._timer.stop()
         super().hideEvent(event)
 
@@ -127,53 +130,53 @@ class LiveCard(Card):
         running = self._run is not None
         clear_layout(self._rows)
         if not self.cameras:
-            self._rows.addWidget(label(_NONE, "muted"))
+            self._rows.addWidget(label(_NO_CAMERAS, "muted"))
         for camera in self.cameras if not running else ():
             name, _, address = camera.partition("=")
             row = QHBoxLayout()
             row.setSpacing(GRID_PX)
             row.addWidget(label(name, "small", wrap=False))
-            where = label(address, "muted", wrap=False)
-            where.setMinimumWidth(60)
-            row.addWidget(where, 1)
-            remove = button("", "quiet", "close", f"Forget {name}")
-            remove.setAccessibleName(f"Forget {name}")
-            remove.clicked.connect(partial(self._forget, camera))
+            address_label = label(address, "muted", wrap=False)
+            address_label.setMinimumWidth(60)
+            row.addWidget(address_label, 1)
+            remove = button("", "quiet", "close", f"Remove {name}")
+            remove.setAccessibleName(f"Remove {name}")
+            remove.clicked.connect(partial(self._remove, camera))
             row.addWidget(remove)
             self._rows.addLayout(row)
-        for widget in (self.address, self.add, self.demo, self.look_for):
+        for widget in (self.address, self.add, self.demo, self.find_button):
             widget.setVisible(not running)
-        for push in (self.watch, self.record):
+        for push in (self.preview, self.record):
             push.setVisible(not running)
             push.setEnabled(bool(self.cameras))
-        self.end.setVisible(running)
+        self.stop.setVisible(running)
 
-    def _keep(self, cameras: tuple[str, ...]) -> None:
+    def _set_cameras(self, cameras: tuple[str, ...]) -> None:
         self._settings.update(cameras=cameras)
-        self.says.setText("")
+        self.message.setText("")
         self._show_cameras()
 
     def _add_typed(self) -> None:
         if self.address.text().strip():
-            self._keep((*self.cameras, named(self.address.text(), self.cameras)))
+            self._set_cameras((*self.cameras, with_name(self.address.text(), self.cameras)))
             self.address.clear()
 
     def _add_demo(self) -> None:
-        self._keep((*self.cameras, *(camera for camera in demo_addresses() if camera not in self.cameras)))
+        self._set_cameras((*self.cameras, *(camera for camera in DEMO if camera not in self.cameras)))
 
     def _find(self) -> None:
         known = {camera.partition("=")[2] for camera in self.cameras}
         fresh = [camera.address for camera in discover_cameras() if camera.address not in known]
         for address in fresh:
-            self._keep((*self.cameras, named(address, self.cameras)))
+            self._set_cameras((*self.cameras, with_name(address, self.cameras)))
         if not fresh:
-            self.says.setText("No other camera is plugged in. Network cameras are added by their address.")
+            self.message.setText("No other camera is connected. Add network cameras by their address.")
 
-    def _forget(self, camera: str) -> None:
-        self._keep(tuple(other for other in self.cameras if other != camera))
+    def _remove(self, camera: str) -> None:
+        self._set_cameras(tuple(other for other in self.cameras if other != camera))
 
-    def _start(self, _checked: bool = False, *, keep: bool) -> None:
-        self.start.emit(self.cameras, keep)
+    def _start(self, _checked: bool = False, *, record: bool) -> None:
+        self.start_requested.emit(self.cameras, record)
 
     def _poll(self) -> None:
         state = self._live.poll() if self._live is not None else None
@@ -181,7 +184,7 @@ class LiveCard(Card):
             return
         if not self.images:
             self._make_tiles(state.cameras)
-        self.says.setText(f"{state.seconds:.0f} s. {f'Next: {state.advice}' if state.advice else ''}")
+        self.message.setText(f"{state.seconds:.0f} s. {f'Next: {state.advice}' if state.advice else ''}")
         for name, camera in state.cameras.items():
             tile = self.images.get(name)
             if tile is None:
@@ -201,13 +204,13 @@ class LiveCard(Card):
             tiles.append(tile)
         self.tiles.set_tiles(tiles)
 
-    def _draw(self, tile: LiveImage, camera: LiveCamera, preview: Preview) -> None:
-        height, width = preview.image.shape[:2]
-        # A copy, because Qt would go on reading memory that it does not own.
-        image = QImage(preview.image.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+    def _draw(self, tile: LiveImage, camera: LiveCamera) -> None:
+        image = QImage(str(camera.image))
+        if image.isNull() or camera.size_px is None:
+            return
         tile.caption = camera.caption
-        tile.set_aspect(*(camera.size_px or (width, height)))
-        corners = preview.corners_px
+        tile.set_aspect(*camera.size_px)
+        corners = (camera.corners_px + 0.5) * (image.width() / camera.size_px[0]) - 0.5
         crosses = [np.stack([p - s, p + s]) for p in corners for s in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX))]
         tile.set_image(image, [Lines(tuple(crosses), "on_image_strong", 1.6)])
         tile.set_cells(camera.cells)

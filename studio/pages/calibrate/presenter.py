@@ -1,4 +1,4 @@
-"""What the Calibrate page shows, without widgets."""
+"""Contents of the Calibrate page, without widgets."""
 
 from __future__ import annotations
 
@@ -22,77 +22,77 @@ from core.session import Session, Take
 from core.session.ingest import VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
 from core.types.arrays import F64
-from studio.pages.calibrate.results import ENLARGED, BoardResults, Residuals
+from studio.pages.calibrate.results import RESIDUAL_SCALE, BoardResults, Residuals
 from studio.widgets.image_view import Lines, first_image
 
-LEGEND = "Blue: floor grid, one line a metre. Yellow: upright poles of 1.8 m. Wrong axes or units show at once."
+LEGEND = "Blue: 1 m floor grid. Yellow: 1.8 m poles. Wrong axes or units are visible at once."
 RESIDUAL_LEGEND = (
-    f"Blue: corners as found. Yellow: how far they are from where the other cameras predict them, {ENLARGED:.0f} times."
+    f"Blue: detected corners. Yellow: residuals against the other cameras' prediction, enlarged {RESIDUAL_SCALE:.0f}×."
 )
-ACCURACY_NOTE = "From the cameras' places alone, if every view is off by 1 px. Lines: where it is worst."
+ACCURACY_NOTE = "Computed from the camera layout for 1 px of noise per view. Lines: direction of the largest error."
 RIG_FILES = "Rig files (*.txt *.toml *.json *.yaml *.yml *.xml *.xcp *.qca);;All files (*)"
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = (
     "Camera",
-    "Image",
+    "Resolution",
     "Focal length",
     "Field of view",
-    "x, y in m",
-    "Height in m",
-    "Error",
-    "Left out",
-    "Delay",
+    "x, y (m)",
+    "Height (m)",
+    "RMSE",
+    "LOCO error",
+    "Time offset",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One sentence of the rig's self-check.
+class VerdictRow:
+    """Verdict or finding of the rig check, as shown in one row.
 
     Attributes:
         level: "ok", "warning" or "error".
-        sentence: What was found.
+        message: The finding as a sentence.
         remedy: What to do about it; may be empty.
     """
 
     level: str
-    sentence: str
+    message: str
     remedy: str = ""
 
 
 def camera_rows(rig: CameraRig, found: BoardResults | None = None) -> list[tuple[str, ...]]:
-    """One row a camera, in the columns of `CAMERA_HEADERS`."""
+    """Return one row per camera, in the columns of `CAMERA_HEADERS`."""
     return [_camera_row(camera, found) for camera in rig]
 
 
 def calibrate_config(board: Board) -> CalibrateConfig:
-    """How the button calibrates: everything is found out."""
+    """Return the settings of the Calibrate button: defaults, with this board."""
     return CalibrateConfig(board=board)
 
 
 def export_filters() -> dict[str, str]:
-    """Lines of the file dialogue to names of formats."""
+    """Map the filters of the file dialog to the names of the formats."""
     return {e.file_filter or f"{e.title}, a folder (*)": e.name for e in EXPORTERS.entries()}
 
 
 def worst_frame(error_px: F64) -> int | None:
-    """The frame to look at first: that with the largest error; None where none is known."""
+    """Return the frame with the largest error; None if no error is known."""
     return int(np.nanargmax(error_px)) if np.isfinite(error_px).any() else None
 
 
 def accuracy_sentence(found: AccuracyMap, level: int) -> str:
-    """What a map says at one height, in a sentence."""
+    """Describe the accuracy at one height of a map."""
     error = found.error_mm[..., level]
     known = error[np.isfinite(error)]
     if not len(known):
-        return "No two cameras see anything at this height."
+        return "No two cameras see the same place at this height."
     low, high = (float(np.percentile(known, q)) for q in (5, 95))
     height = float(found.z_mm[level]) / 1000
-    return f"{height:.1f} m over the floor: {low:.1f} mm where it is best (green), {high:.1f} mm where worst (red)."
+    return f"{height:.1f} m above the floor: {low:.1f} mm at best (green), {high:.1f} mm at worst (red)."
 
 
 def rig_sentence(rig: CameraRig) -> str:
-    """Where the rig came from, in one line."""
+    """Describe the origin of a rig in one line."""
     parts = [f"{len(rig)} camera{'s' if len(rig) != 1 else ''}"]
     if rig.source:
         parts.append(f"from {rig.source}")
@@ -101,8 +101,8 @@ def rig_sentence(rig: CameraRig) -> str:
     return " · ".join(parts)
 
 
-def rig_check(session: Session) -> tuple[Finding, list[Finding]] | None:
-    """The verdict of the self-check made when the rig was imported and its findings, or None if there was none.
+def load_verdict(session: Session) -> tuple[VerdictRow, list[VerdictRow]] | None:
+    """Read the verdict on the session's rig and its findings; None if the rig was not checked.
 
     Raises:
         CoreError: The report is damaged.
@@ -112,36 +112,36 @@ def rig_check(session: Session) -> tuple[Finding, list[Finding]] | None:
         return None
     report: Any = read_json(path)
     try:
-        verdict = Finding(level=str(report["level"]), sentence=str(report["verdict"]))
-        found = [
-            Finding(level=str(f["level"]), sentence=str(f["message"]), remedy=str(f["remedy"]))
+        verdict = VerdictRow(level=str(report["level"]), message=str(report["verdict"]))
+        findings = [
+            VerdictRow(level=str(f["level"]), message=str(f["message"]), remedy=str(f["remedy"]))
             for f in report["findings"]
         ]
     except (KeyError, TypeError) as error:
         raise CoreError(f"{path} is damaged: {error}.", "Import the calibration again.") from error
-    return verdict, found
+    return verdict, findings
 
 
 def overlay(rig: CameraRig, take: Take, camera: str) -> tuple[QImage, list[Lines]]:
-    """A camera's image from the take's start, with the floor and the poles where the rig puts them.
+    """Return a camera's first image of a take, with floor and poles projected by the rig.
 
     Raises:
-        CoreError: The video cannot be read, or the rig has no such camera or was made for other images.
+        CoreError: The video cannot be read, or the rig lacks the camera or has another image size.
     """
     return first_image(take, camera), floor_lines(rig, camera, take.camera(camera).size_px)
 
 
 def frame_image(shown: Residuals, frame: int, rig: CameraRig | None, camera: str) -> tuple[QImage, list[Lines]]:
-    """A camera's image of a frame of the board with its residuals.
+    """Return a camera's image of a frame of the board take, with its residuals.
 
     Args:
-        shown: The recording of the board.
-        frame: Which frame.
-        rig: Puts its floor and poles under the residuals; None leaves them out.
-        camera: Which camera.
+        shown: Residuals of the calibration.
+        frame: Frame of the board take.
+        rig: Rig whose floor and poles are drawn under the residuals; None draws none.
+        camera: Camera name.
 
     Raises:
-        CoreError: The video cannot be read, or the rig was made for other images.
+        CoreError: The video cannot be read, or the rig has another image size.
     """
     image, lines = shown.image(frame, camera)
     if rig is None or camera not in rig.names:
@@ -150,10 +150,10 @@ def frame_image(shown: Residuals, frame: int, rig: CameraRig | None, camera: str
 
 
 def floor_lines(rig: CameraRig, camera: str, size_px: tuple[int, int]) -> list[Lines]:
-    """The floor's grid and upright poles where the rig puts them in an image; nothing for an unposed camera.
+    """Return the floor grid and the poles projected into an image; nothing for a camera without a pose.
 
     Raises:
-        CoreError: The rig has no such camera or was made for other images.
+        CoreError: The rig lacks the camera or has another image size.
     """
     calibrated = at_size(rig[camera], size_px)
     if not calibrated.posed:
@@ -170,13 +170,13 @@ def _camera_row(camera: Camera, found: BoardResults | None) -> tuple[str, ...]:
     view = "fisheye" if camera.distortion_model == "fisheye" else f"{2 * math.degrees(math.atan(width / 2 / fx)):.0f}°"
     if camera.posed:
         x, y, z = (np.asarray(camera.centre_mm) / 1000).tolist()
-        where, high = f"{x:.2f}, {y:.2f}", f"{z:.2f}"
+        place, elevation = f"{x:.2f}, {y:.2f}", f"{z:.2f}"
     else:
-        where = high = "no pose"
-    error = f"{camera.rmse_px:.2f} px" if camera.rmse_px is not None else "–"
-    left_out = found.loco_px.get(camera.name) if found is not None else None
-    predicted = f"{left_out:.2f} px" if left_out is not None else "–"
-    late = found.time_offset.get(camera.name, "–") if found is not None else "–"
-    if late == "–" and camera.time_offset_s:
-        late = f"{camera.time_offset_s * 1000:+.0f} ms"
-    return camera.name, f"{width} × {height}", f"{fx:,.0f} px", view, where, high, error, predicted, late
+        place = elevation = "no pose"
+    rmse = f"{camera.rmse_px:.2f} px" if camera.rmse_px is not None else "–"
+    loco_px = found.loco_px.get(camera.name) if found is not None else None
+    loco = f"{loco_px:.2f} px" if loco_px is not None else "–"
+    offset = found.time_offset.get(camera.name, "–") if found is not None else "–"
+    if offset == "–" and camera.time_offset_s:
+        offset = f"{camera.time_offset_s * 1000:+.0f} ms"
+    return camera.name, f"{width} × {height}", f"{fx:,.0f} px", view, place, elevation, rmse, loco, offset

@@ -1,4 +1,4 @@
-"""What a board said about the session's rig, as the page shows it. No widgets."""
+"""Results of a calibration from a board, as the page shows them. No widgets."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from core.types.arrays import F64, I64
 from studio.widgets.image_view import Lines, to_image
 
 ENOUGH_FRAMES = 8
-ENLARGED = 15.0
-"""Residuals are drawn this many times as long as they are."""
+RESIDUAL_SCALE = 15.0
+"""Factor by which residuals are enlarged in the images."""
 _CROSS_PX = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BoardResults:
-    """Figures of the newest calibration from a board.
+    """Metrics of the newest calibration from a board.
 
     Attributes:
-        folder: Name of its folder.
-        cameras: (V,) names.
-        cells: Of each camera, points seen in each part of the image.
-        words: Of each camera, a line on its coverage.
-        shared: (V, V) frames.
-        advice: What to show next.
-        summary: One line of figures.
-        loco_px: By camera.
-        time offset: By camera, time offset and its error, in words.
-        frame_px: (T,) error of each frame, NaN where unknown.
+        folder: Name of the calibration's folder.
+        cameras: (V,) camera names.
+        cells: Number of corners in each cell of the image, per camera.
+        captions: One line on the coverage, per camera.
+        shared: (V, V) number of frames in which both cameras see the board.
+        advice: What to record next.
+        summary: Metrics in one line.
+        loco_px: Leave-one-camera-out error by camera.
+        time_offset: Time offset with its standard error as text, by camera.
+        frame_px: (T,) error of each frame; NaN where unknown.
     """
 
     folder: str
     cameras: tuple[str, ...]
     cells: tuple[I64, ...]
-    words: tuple[str, ...]
+    captions: tuple[str, ...]
     shared: I64
     advice: str
     summary: str
@@ -55,18 +55,18 @@ class BoardResults:
 
 
 def board_takes(session: Session) -> list[str]:
-    """Takes that may show the board, those that were brought in as such first."""
+    """Return the names of takes that may show the board; those imported as board takes come first."""
     kinds = {}
     for name in session.take_names():
         try:
             kinds[name] = session.take(name).manifest.kind
         except CoreError:
-            continue  # the Record page tells of damaged takes
+            continue  # the Record page reports damaged takes
     return sorted(kinds, key=lambda n: (kinds[n] == "motion", n))
 
 
-def results(session: Session) -> BoardResults | None:
-    """Figures from the report; None if the rig was not made from a board here.
+def load_board_results(session: Session) -> BoardResults | None:
+    """Read the metrics from the rig report; None if the rig was not calibrated from a board.
 
     Raises:
         CoreError: The report is damaged.
@@ -79,19 +79,19 @@ def results(session: Session) -> BoardResults | None:
         return None
     try:
         quality, names = report["quality"], tuple(str(n) for n in report["quality"]["loco_px"])
-        covered = [quality["coverage"][n] for n in names]
+        coverage = [quality["coverage"][n] for n in names]
         median = quality["loco_median_px"]
-        late = report.get("time_offset_ms", {})
+        offsets = report.get("time_offset_ms", {})
         return BoardResults(
             folder=str(report.get("folder", "")),
             cameras=names,
-            cells=tuple(np.asarray(c["cells"], np.int64) for c in covered),
-            words=tuple(f"{c['share']:.0%}, {c['images']} images" for c in covered),
+            cells=tuple(np.asarray(c["cells"], np.int64) for c in coverage),
+            captions=tuple(f"{c['share']:.0%}, {c['images']} images" for c in coverage),
             shared=np.asarray(quality["shared_frames"], np.int64),
             advice=str(report.get("advice", "")),
             summary=_summary(quality, median),
             loco_px={n: quality["loco_px"][n] for n in names},
-            time_offset={n: f"{v['time_offset']:+.0f} ± {v['error']:.0f} ms" for n, v in late.items()},
+            time_offset={n: f"{v['time_offset']:+.0f} ± {v['error']:.0f} ms" for n, v in offsets.items()},
             frame_px=np.array([np.nan if e is None else float(e) for e in quality["frame_px"]]),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -99,18 +99,23 @@ def results(session: Session) -> BoardResults | None:
 
 
 def _summary(quality: Any, median: float | None) -> str:
-    parts = [] if median is None else [f"left-out cameras predicted to {median:.2f} px"]
+    parts = [] if median is None else [f"leave-one-camera-out error {median:.2f} px"]
     if quality.get("square_mm") is not None:
-        parts.append(f"squares measured to {quality['square_mm']:.2f} mm")
+        parts.append(f"square size error {quality['square_mm']:.2f} mm")
     return " · ".join(parts)
 
 
 class Residuals:
-    """The recording behind a calibration: images, points and how far they are from where they were predicted.
+    """Board take of a calibration: images, corners, and leave-one-camera-out residuals.
 
     Args:
-        session: Where it lies.
-        folder: Name of the calibration.
+        session: Session of the calibration.
+        folder: Name of the calibration's folder.
+
+    Attributes:
+        seen: Board observations.
+        loco_px: (N, 2) residual of each observation against the prediction from the other cameras; NaN where unknown.
+        take: The take, or None if it was deleted.
 
     Raises:
         CoreError: Its files are missing or damaged.
@@ -125,35 +130,39 @@ class Residuals:
 
     @property
     def time_s(self) -> F64:
-        """(T,) times of the frames from the first on."""
+        """(T,) time of each frame, from 0."""
         times = np.array([np.nan if np.isnan(row).all() else np.nanmean(row) for row in self.seen.time_s])
         return np.asarray(times - np.nanmin(times))
 
     def image(self, frame: int, camera: str) -> tuple[QImage, list[Lines]]:
-        """A camera's image of a frame, with a cross on each corner and its residual, enlarged.
+        """Return a camera's image of a frame, with a cross on each corner and its enlarged residual.
 
         Raises:
-            CoreError: The take is gone, or its video cannot be read.
+            CoreError: The take was deleted, or its video cannot be read.
         """
         if self.take is None:
-            raise CoreError("The take of the board is gone.", "Calibrate again from a take that is there.")
+            raise CoreError("The board take was deleted.", "Calibrate again from an existing take.")
         v = self.seen.cameras.index(camera)
         index = int(self.seen.image_index[frame, v])
         if index < 0:
-            raise CoreError(f"{camera} has no image of this frame.", "Choose another frame.")
+            raise CoreError(f"{camera} has no image of this frame.", "Select another frame.")
         with VideoReader(self.take.video_path(camera), self.take.camera(camera).rotation_deg) as video:
-            shown = to_image(video.read(index))
-        mine = (self.seen.view == v) & (self.seen.frame == frame)
-        at, off = self.seen.xy_px[mine], self.loco_px[mine]
+            image = to_image(video.read(index))
+        here = (self.seen.view == v) & (self.seen.frame == frame)
+        corners, residuals = self.seen.xy_px[here], self.loco_px[here]
         crosses = []
-        for step in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX)):
-            crosses += [np.stack([p - step, p + step]) for p in at]
-        vectors = [np.stack([p, p + ENLARGED * d]) for p, d in zip(at, off, strict=True) if np.isfinite(d).all()]
-        return shown, [Lines(tuple(crosses), "on_image", 1.4), Lines(tuple(vectors), "on_image_strong", 2.2)]
+        for arm in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX)):
+            crosses += [np.stack([p - arm, p + arm]) for p in corners]
+        vectors = [
+            np.stack([p, p + RESIDUAL_SCALE * d])
+            for p, d in zip(corners, residuals, strict=True)
+            if np.isfinite(d).all()
+        ]
+        return image, [Lines(tuple(crosses), "on_image", 1.4), Lines(tuple(vectors), "on_image_strong", 2.2)]
 
 
-def accuracy(rig: CameraRig) -> AccuracyMap | None:
-    """The accuracy map of a rig, None where its cameras share no room."""
+def rig_accuracy(rig: CameraRig) -> AccuracyMap | None:
+    """Return the accuracy map of a rig, or None if its cameras share no volume."""
     posed = [c.name for c in rig if c.posed]
     try:
         return accuracy_map(rig.subset(posed)) if len(posed) >= 2 else None

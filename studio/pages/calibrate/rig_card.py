@@ -1,4 +1,4 @@
-"""The rig in 3D, on the Calibrate page."""
+"""Card with the rig in 3D."""
 
 from __future__ import annotations
 
@@ -23,50 +23,50 @@ from studio.widgets.card import Card
 from studio.widgets.image_view import ImageView
 from studio.widgets.level_legend import LevelLegend
 
-NOTE = "Drag to turn, wheel to zoom once it was clicked, middle button to move."
+NOTE = "Drag to orbit, middle-drag to pan, click once to zoom with the wheel."
 _HEIGHT_PX = 360
 _MARGIN_PX = 10
 _VIEWS: tuple[tuple[ViewName, str], ...] = (("perspective", "3D"), ("top", "Top"), ("front", "Front"), ("side", "Side"))
 _TOGGLES = (
-    ("images", "Images", "The cameras' images of the frame chosen below"),
-    ("board", "Board", "Where the board was, and where it is at the frame chosen below"),
-    ("accuracy", "Accuracy", "Expected accuracy over the floor, at the height of hips"),
+    ("images", "Images", "Camera images of the frame selected below"),
+    ("board", "Board", "Trajectory of the board, and the board at the frame selected below"),
+    ("accuracy", "Accuracy", "Expected accuracy over the floor, at hip height"),
 )
 
 
-class RigSceneCard(Card):
-    """Cameras in the room, coloured by how well the others predict the board in them.
+class RigCard(Card):
+    """3D view of the cameras, coloured by their leave-one-camera-out error.
 
-    OpenGL is not asked for before the card is seen.
+    The OpenGL canvas is created when the card is first visible.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("The rig in the room", NOTE, parent)
-        self.room = RigScene()
+        super().__init__("3D view", NOTE, parent)
+        self.rig_scene = RigScene()
         self._palette = palette(current_theme())
         self.toggles: dict[str, QPushButton] = {}
-        for name, words, tip in _TOGGLES:
-            push = button(words, "normal", "", tip)
+        for name, text, tip in _TOGGLES:
+            push = button(text, "normal", "", tip)
             push.setCheckable(True)
             push.setChecked(name != "accuracy")
             push.toggled.connect(partial(self._toggle, name))
             self.toggles[name] = push
             self.tools.addWidget(push)
-        self.holder = _Holder(self._open)
+        self.holder = _LazyHolder(self._create_viewport)
         self.body.addWidget(self.holder)
         self.viewport: Viewport | None = None
         self.legend = LevelLegend(self.holder)
         views = QHBoxLayout()
         views.setSpacing(GRID_PX // 2)
         self.views = {}
-        for view, words in _VIEWS:
-            push = button(words, "quiet", "", "Show everything from here")
-            push.clicked.connect(partial(self._look, view))
+        for view, text in _VIEWS:
+            push = button(text, "quiet", "", "Frame everything from this side")
+            push.clicked.connect(partial(self._set_view, view))
             self.views[view] = push
             views.addWidget(push)
         views.addStretch(1)
         self.body.addLayout(views)
-        theme_changed.connect(self._wear)
+        theme_changed.connect(self._apply_theme)
 
     def show_rig(
         self,
@@ -75,10 +75,10 @@ class RigSceneCard(Card):
         reliability: CameraReliability,
         seen: BoardObservations | None,
     ) -> None:
-        """Shows a rig; arguments as `RigScene.show_rig`."""
-        self.room.show_rig(rig, accuracy, reliability, seen)
-        self.toggles["board"].setVisible(self.room.has_board)
-        self.toggles["accuracy"].setVisible(self.room.has_accuracy)
+        """Show a rig; arguments as for `RigScene.show_rig`."""
+        self.rig_scene.show_rig(rig, accuracy, reliability, seen)
+        self.toggles["board"].setVisible(self.rig_scene.has_board)
+        self.toggles["accuracy"].setVisible(self.rig_scene.has_accuracy)
         self.legend.show_levels(
             reliability.title, reliability.rows() if self.viewport is None or self.viewport.has_gl else []
         )
@@ -88,35 +88,35 @@ class RigSceneCard(Card):
             self.viewport.invalidate()
 
     def show_frame(self, frame: int | None) -> None:
-        """Shows a frame of the board's recording; see `put_image`."""
-        self.room.show_frame(frame)
+        """Show a frame of the board take; its images follow by `put_image`."""
+        self.rig_scene.show_frame(frame)
         self._changed()
 
     def put_image(self, tile: ImageView) -> None:
-        """Shows an image of the frame on its camera's image plane."""
+        """Show an image of the frame on its camera's image plane."""
         if tile.image is not None:
-            self.room.put_image(tile.caption, tile.image)
+            self.rig_scene.put_image(tile.caption, tile.image)
             self._changed()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """The wheel scrolls the page over a view that nobody clicked."""
+        """Let the wheel scroll the page while the view does not have the focus."""
         if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
             event.ignore()
             return True
         return False
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Keeps the legend in its corner."""
+        """Keep the legend in its corner."""
         super().resizeEvent(event)
         QTimer.singleShot(0, self._place_legend)
 
     def close_canvas(self) -> None:
-        """Frees what OpenGL holds."""
+        """Free the OpenGL resources."""
         if self.viewport is not None:
             self.viewport.close_canvas()
 
-    def _open(self) -> None:
-        """Makes the view, now that it is looked at."""
+    def _create_viewport(self) -> None:
+        """Create the 3D view when it is first visible."""
         if self.viewport is not None:
             return
         self.viewport = Viewport()
@@ -132,15 +132,15 @@ class RigSceneCard(Card):
         self._place_legend()
 
     def _scene(self) -> SceneLayers:
-        return self.room.scene(self._palette)
+        return self.rig_scene.scene(self._palette)
 
-    def _look(self, view: ViewName) -> None:
+    def _set_view(self, view: ViewName) -> None:
         if self.viewport is not None:
             self.viewport.look(view)
             self._changed()
 
     def _toggle(self, name: str, on: bool) -> None:
-        self.room.toggle(name, on)
+        self.rig_scene.toggle(name, on)
         self._changed()
 
     def _changed(self) -> None:
@@ -150,44 +150,44 @@ class RigSceneCard(Card):
     def _place_legend(self) -> None:
         self.legend.move(self.holder.width() - self.legend.width() - _MARGIN_PX, _MARGIN_PX)
 
-    def _wear(self, theme: Theme) -> None:
+    def _apply_theme(self, theme: Theme) -> None:
         self._palette = palette(theme)
         self._changed()
 
 
-class _Holder(QWidget):
-    """Keeps the room of the 3D view, and asks for it when it is painted for the first time: when it is seen."""
+class _LazyHolder(QWidget):
+    """Placeholder of the 3D view; calls `create` when it is first painted."""
 
-    def __init__(self, wanted: object, parent: QWidget | None = None) -> None:
+    def __init__(self, create: object, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setMinimumHeight(_HEIGHT_PX)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
-        self._timer.timeout.connect(wanted)
-        self._full = False
+        self._timer.timeout.connect(create)
+        self._filled = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
 
     def fill(self, widget: QWidget) -> None:
-        """Shows what was wanted."""
-        self._full = True
+        """Show the created widget."""
+        self._filled = True
         layout = self.layout()
         assert layout is not None
         layout.addWidget(widget)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Not in the midst of painting: at the next turn of the event loop."""
+        """Create the view in the next iteration of the event loop, not while painting."""
         super().paintEvent(event)
-        if not self._full:
+        if not self._filled:
             self._timer.start()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """The wheel ends here while the view has the focus: it zooms, and the page must not scroll as well."""
+        """Consume the wheel while the view has the focus: it zooms, and the page must not scroll too."""
         focus = QApplication.focusWidget()
         event.setAccepted(focus is not None and self.isAncestorOf(focus))
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Nobody looks any more."""
+        """Cancel the pending creation."""
         self._timer.stop()
         super().hideEvent(event)

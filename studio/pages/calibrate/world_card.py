@@ -1,4 +1,4 @@
-"""Origin, floor, axes and scale of the rig: buttons that can all be undone."""
+"""Card for the world coordinates: axes, floor, origin, scale, and camera poses from people."""
 
 from __future__ import annotations
 
@@ -16,57 +16,61 @@ from studio.widgets.card import Card
 from studio.widgets.number_field import NumberField
 from studio.widgets.text import label
 
-_POINTS_TIP = "Click three points of the floor in the images of a take"
+_FLOOR_TIP = "Set floor, origin and x axis from the board on the floor"
+_POINTS_TIP = "Click three floor points in the images of a take"
+_FEET_TIP = "Set the floor from the feet of the people in the selected take"
+_REPAIR_TIP = "Detect cameras that were moved, and solve their poses again"
+_SOLVE_ALL_TIP = "Solve all camera poses from the people; intrinsics are kept"
 
 
-class FrameCard(Card):
-    """Moves the world frame.
+class WorldCard(Card):
+    """Buttons that change the world coordinates.
 
     Signals:
-        moved: A `Similarity` and what it does, in words.
+        moved: The change, a `Similarity`, and its description.
         failed: A `CoreError`.
-        floor_wanted: Name of a take in which the board lies on the floor.
-        points_wanted: Somebody wants to click three points of the floor.
-        feet_wanted: Somebody wants the floor from the feet of the people in the selected take.
-        people_wanted: Somebody wants poses from these people, in the way of `CalibratePeopleParams.mode`.
+        floor_requested: Name of a take in which the board lies on the floor.
+        points_requested: Three floor points are to be clicked.
+        feet_requested: The floor is to be set from the feet of the people in the selected take.
+        people_requested: Cameras are to be posed from these people; value as `CalibratePeopleParams.mode`.
     """
 
     moved = Signal(object, str)
     failed = Signal(object)
-    floor_wanted = Signal(str)
-    points_wanted = Signal()
-    feet_wanted = Signal()
-    people_wanted = Signal(str)
+    floor_requested = Signal(str)
+    points_requested = Signal()
+    feet_requested = Signal()
+    people_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("World frame", "Wrong axes or floor? Every step can be undone.", parent)
+        super().__init__("World coordinates", "Correct axes, floor and scale. Every change can be undone.", parent)
         self._rig: CameraRig | None = None
-        self.turns = {}
-        turns = QHBoxLayout()
-        turns.setSpacing(GRID_PX)
+        self.rotations = {}
+        rotations = QHBoxLayout()
+        rotations.setSpacing(GRID_PX)
         for axis in ("x", "y", "z"):
-            push = button(f"{axis} 90°", "normal", "retry", f"Turn the world a quarter about its {axis} axis")
-            push.clicked.connect(partial(self._turn, axis))
-            self.turns[axis] = push
-            turns.addWidget(push)
-        self.flip = button("Flip", "normal", "", "Exchange up and down, by half a turn about x")
+            push = button(f"{axis} 90°", "normal", "retry", f"Rotate the world by 90° about its {axis} axis")
+            push.clicked.connect(partial(self._rotate, axis))
+            self.rotations[axis] = push
+            rotations.addWidget(push)
+        self.flip = button("Flip", "normal", "", "Swap up and down: rotate by 180° about x")
         self.flip.clicked.connect(self._flip)
-        turns.addWidget(self.flip)
-        turns.addStretch(1)
-        self.body.addLayout(turns)
+        rotations.addWidget(self.flip)
+        rotations.addStretch(1)
+        self.body.addLayout(rotations)
         grid = QGridLayout()
         grid.setHorizontalSpacing(GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
         grid.setColumnStretch(0, 1)
         self.floor_take = QComboBox()
         self.floor_take.setAccessibleName("Take of the board on the floor")
-        self.floor = button("Set floor", "normal", "floor", "Floor, origin and x axis from the board that lies there")
-        self.floor.clicked.connect(self._floor)
-        self.feet = button("From feet", "normal", "person", "Floor from the feet of the people in the selected take")
-        self.feet.clicked.connect(self.feet_wanted)
+        self.floor = button("Set floor", "normal", "floor", _FLOOR_TIP)
+        self.floor.clicked.connect(self._request_floor)
+        self.feet = button("Floor from feet", "normal", "person", _FEET_TIP)
+        self.feet.clicked.connect(self.feet_requested)
         self.points = button("3 points…", "normal", "cross", _POINTS_TIP)
-        self.points.clicked.connect(self.points_wanted)
-        grid.addWidget(label("Floor from the board that lies there", "small"), 0, 0, 1, 2)
+        self.points.clicked.connect(self.points_requested)
+        grid.addWidget(label("From a board lying on the floor", "small"), 0, 0, 1, 2)
         grid.addWidget(self.floor_take, 1, 0)
         grid.addWidget(self.floor, 1, 1)
         other = QHBoxLayout()
@@ -74,17 +78,17 @@ class FrameCard(Card):
         for push in (self.points, self.feet):
             other.addWidget(push)
         other.addStretch(1)
-        grid.addWidget(label("Floor from three points that you click, or from people's feet", "small"), 2, 0, 1, 2)
+        grid.addWidget(label("From three floor points, or from people's feet", "small"), 2, 0, 1, 2)
         grid.addLayout(other, 3, 0, 1, 2)
         self.first, self.second = QComboBox(), QComboBox()
         self.first.setAccessibleName("First camera")
         self.second.setAccessibleName("Second camera")
         self.distance = NumberField("Distance", "mm", 0)
         self.distance.setRange(1, 1_000_000)
-        self.scale = button("Re-scale", "normal", "measure", "Make the two cameras as far apart as you measured")
+        self.scale = button("Rescale", "normal", "measure", "Scale the rig to the measured distance of two cameras")
         self.scale.clicked.connect(self._scale)
         self.body.addLayout(grid)
-        self.body.addWidget(label("Scale from a distance between two lenses that you measured", "small"))
+        self.body.addWidget(label("Scale from the measured distance between two cameras", "small"))
         pair = QHBoxLayout()
         pair.setSpacing(GRID_PX)
         for field in (self.first, self.second, self.distance):
@@ -92,27 +96,27 @@ class FrameCard(Card):
             pair.addWidget(field, 1)
         pair.addWidget(self.scale)
         self.body.addLayout(pair)
-        self.body.addWidget(label("Where cameras stand, from people who walk about in the selected take", "small"))
+        self.body.addWidget(label("Camera poses from people walking in the selected take", "small"))
         people = QHBoxLayout()
         people.setSpacing(GRID_PX)
-        self.repair = button("Repair moved cameras", "normal", "person", "Find cameras that were moved, and place them")
-        self.anew = button("Place all anew", "normal", "person", "Place all cameras by people; lenses stay")
-        for push, mode in ((self.repair, "repair"), (self.anew, "new")):
-            push.clicked.connect(partial(self.people_wanted.emit, mode))
+        self.repair = button("Repair moved cameras", "normal", "person", _REPAIR_TIP)
+        self.solve_all = button("Re-solve all cameras", "normal", "person", _SOLVE_ALL_TIP)
+        for push, mode in ((self.repair, "repair"), (self.solve_all, "new")):
+            push.clicked.connect(partial(self.people_requested.emit, mode))
             people.addWidget(push)
         people.addStretch(1)
         self.body.addLayout(people)
         for box in (self.first, self.second):
             box.activated.connect(self._show_distance)
 
-    def show_rig(self, rig: CameraRig, takes: list[str], *, people: bool, labelled: bool) -> None:
-        """Shows what can be done with a rig.
+    def show_rig(self, rig: CameraRig, takes: list[str], *, poses3d: bool, poses2d: bool) -> None:
+        """Show a rig and enable the buttons whose inputs exist.
 
         Args:
-            rig: The session's.
-            takes: Takes that may show a board on the floor.
-            people: Whether the selected take has 3D poses.
-            labelled: Whether it has 2D poses.
+            rig: Rig of the session.
+            takes: Names of takes that may show a board on the floor.
+            poses3d: Whether the selected take has 3D poses.
+            poses2d: Whether the selected take has 2D poses.
         """
         self._rig = rig
         _fill(self.floor_take, takes)
@@ -120,13 +124,12 @@ class FrameCard(Card):
         _fill(self.first, posed)
         _fill(self.second, posed, 1)
         self.floor.setEnabled(bool(takes))
-        self.floor.setToolTip("" if takes else "Bring in a take in which the board lies on the floor")
-        self.feet.setEnabled(people)
-        self.feet.setToolTip("" if people else "Make 3D poses of a take with people first")
-        for push in (self.repair, self.anew):
-            push.setEnabled(labelled)
-            if not labelled:
-                push.setToolTip("Find 2D poses in the selected take first: Label, on the Train page")
+        self.floor.setToolTip(_FLOOR_TIP if takes else "Import a take in which the board lies on the floor")
+        self.feet.setEnabled(poses3d)
+        self.feet.setToolTip(_FEET_TIP if poses3d else "Run Triangulate on the Train page first")
+        for push, tip in ((self.repair, _REPAIR_TIP), (self.solve_all, _SOLVE_ALL_TIP)):
+            push.setEnabled(poses2d)
+            push.setToolTip(tip if poses2d else "Run 2D poses on the Train page first")
         self.scale.setEnabled(len(posed) >= 2)
         self.points.setEnabled(len(posed) >= 2 and bool(takes))
         self.points.setToolTip(_POINTS_TIP if self.points.isEnabled() else "Needs two calibrated cameras and a take")
@@ -138,15 +141,15 @@ class FrameCard(Card):
             apart = rig[names[0]].centre_mm - rig[names[1]].centre_mm
             self.distance.show_value(float((apart @ apart) ** 0.5))
 
-    def _turn(self, axis: str) -> None:
-        self.moved.emit(rotate_quarters(axis, 1), f"Turned by 90 degrees about {axis}.")  # type: ignore[arg-type]
+    def _rotate(self, axis: str) -> None:
+        self.moved.emit(rotate_quarters(axis, 1), f"Rotated by 90 degrees about {axis}.")  # type: ignore[arg-type]
 
     def _flip(self) -> None:
-        self.moved.emit(turn_upside_down(), "Turned upside down.")
+        self.moved.emit(turn_upside_down(), "Rotated by 180 degrees about x.")
 
-    def _floor(self) -> None:
+    def _request_floor(self) -> None:
         if self.floor_take.currentText():
-            self.floor_wanted.emit(self.floor_take.currentText())
+            self.floor_requested.emit(self.floor_take.currentText())
 
     def _scale(self) -> None:
         if self._rig is None:
@@ -157,11 +160,11 @@ class FrameCard(Card):
         except CoreError as error:
             self.failed.emit(error)
             return
-        self.moved.emit(change, f"Re-scaled: {first} and {second} are {distance:.0f} mm apart.")
+        self.moved.emit(change, f"Rescaled: {first} and {second} are {distance:.0f} mm apart.")
 
 
 def _fill(box: QComboBox, names: list[str], index: int = 0) -> None:
-    """Offers these names; keeps the choice where it still exists."""
+    """Offer these names; keep the selection if it still exists."""
     if [box.itemText(i) for i in range(box.count())] == names:
         return
     chosen = box.currentText()

@@ -289,7 +289,7 @@ class TrainPage(ScrollPage):
         if self._state.session is None or not self.isVisible():
             return
         spacing_mm = presenter.spacing_mm(self.preset.currentData())
-        self._state.volume.look_from(self.chosen_takes(), spacing_mm)
+        self._state.volume.set_inputs(self.chosen_takes(), spacing_mm)
         self.volume.refresh()
         self.volume_reset.setEnabled(self._state.volume.is_set)
         tip = "Derive it from the rig and the people again" if self._state.volume.is_set else "It is derived already"
