@@ -13,7 +13,7 @@ from core.jobs.events import encode
 from core.jobs.spec import EVENTS_FILE
 from studio.main_window import MainWindow
 from studio.pages.calibrate.live_card import LiveCard
-from studio.pages.calibrate.live_state import read_live, with_name
+from studio.pages.calibrate.live_state import LiveReader, with_name
 from studio.settings import SettingsStore
 from studio.state.app_state import AppState
 

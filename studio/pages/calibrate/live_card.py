@@ -10,8 +10,8 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QHideEvent, QImage, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
-from core.capture.source import found_devices
-from studio.pages.calibrate.live_state import DEMO, LiveCamera, read_live, with_name
+from core.capture.source import discover_cameras
+from studio.pages.calibrate.live_state import LiveCamera, LiveReader, Preview, demo_addresses, with_name
 from studio.settings import SettingsStore
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
@@ -45,7 +45,7 @@ class LiveCard(Card):
         super().__init__("Live cameras", "Detect the board live, and record it for calibration.", parent)
         self._settings = settings
         self._run: Path | None = None
-        self._drawn: dict[str, int] = {}
+        self._live: LiveReader | None = None
         self.demo = button("Demo cameras", "quiet", "", "Add four simulated cameras that see a moving board")
         self.demo.clicked.connect(self._add_demo)
         self.find_button = button("Find cameras", "quiet", "", "Add the cameras connected to this computer")
@@ -162,7 +162,7 @@ class LiveCard(Card):
             self.address.clear()
 
     def _add_demo(self) -> None:
-        self._set_cameras((*self.cameras, *(camera for camera in DEMO if camera not in self.cameras)))
+        self._set_cameras((*self.cameras, *(camera for camera in demo_addresses() if camera not in self.cameras)))
 
     def _find(self) -> None:
         known = {camera.partition("=")[2] for camera in self.cameras}
@@ -204,13 +204,13 @@ class LiveCard(Card):
             tiles.append(tile)
         self.tiles.set_tiles(tiles)
 
-    def _draw(self, tile: LiveImage, camera: LiveCamera) -> None:
-        image = QImage(str(camera.image))
-        if image.isNull() or camera.size_px is None:
-            return
+    def _draw(self, tile: LiveImage, camera: LiveCamera, preview: Preview) -> None:
+        height, width = preview.image.shape[:2]
+        # A copy, because Qt would go on reading memory that it does not own.
+        image = QImage(preview.image.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
         tile.caption = camera.caption
-        tile.set_aspect(*camera.size_px)
-        corners = (camera.corners_px + 0.5) * (image.width() / camera.size_px[0]) - 0.5
+        tile.set_aspect(*(camera.size_px or (width, height)))
+        corners = preview.corners_px
         crosses = [np.stack([p - s, p + s]) for p in corners for s in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX))]
         tile.set_image(image, [Lines(tuple(crosses), "on_image_strong", 1.6)])
         tile.set_cells(camera.cells)

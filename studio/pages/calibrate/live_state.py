@@ -1,4 +1,4 @@
-"""State of a running recording, read from its folder. No widgets."""
+"""State and images of a running recording, read from its job's events and its rings of live images. No widgets."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from core.types.arrays import F64, I64, U8
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LiveCamera:
-    """State of one camera.
+    """Current state of a camera.
 
     Attributes:
-        size_px: Width and height of its images; None until the first image.
+        size_px: Width and height of its images; None until it runs.
         frames: Number of images so far.
-        caption: Name, frame rate, and share of images that show the board.
-        problem: Why the camera does not run; empty if it does.
-        corners_px: (n, 2) board corners in the newest image.
-        cells: Number of corners seen so far in each cell of the image.
-        image: File of the newest image.
+        caption: Name, frame rate and share of the image that the board has covered.
+        problem: Why it does not run; empty if it does.
+        cells: Number of points seen in each part of the image so far.
+        ring: Name of its ring of live images; empty until there is one.
     """
 
     size_px: tuple[int, int] | None
@@ -41,12 +40,12 @@ class LiveCamera:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LiveState:
-    """State of all cameras.
+    """Current state of all cameras.
 
     Attributes:
-        seconds: Time since the recording started.
+        seconds: Duration of the recording so far.
         advice: How to move the board next.
-        cameras: Cameras by name.
+        cameras: State by camera name.
     """
 
     seconds: float
@@ -54,34 +53,96 @@ class LiveState:
     cameras: dict[str, LiveCamera]
 
 
-def read_live(run: Path) -> LiveState | None:
-    """Read the live state of a run; None while there is none or it cannot be read."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Preview:
+    """A new image of a camera.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        corners_px: (n, 2) corners of the board, in px of `image`.
+    """
+
+    image: U8
+    corners_px: F64
+
+
+class LiveReader:
+    """Follows a recording from another process; may attach at any time.
+
+    Args:
+        run: Folder of the recording's run.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._job: Job | None = None
+        self._state: LiveState | None = None
+        self._rings: dict[str, ImageRingReader] = {}
+
+    def poll(self) -> LiveState | None:
+        """Return the current state; None until the recording publishes one."""
+        with contextlib.suppress(CoreError):
+            self._job = self._job or Job(self._run)
+            for event in self._job.poll():
+                if isinstance(event, StatusChanged):
+                    self._state = _state(event.values) or self._state
+        return self._state
+
+    def preview(self, name: str) -> Preview | None:
+        """Return the newest image of a camera; None if there is none since the last call."""
+        camera = self._state.cameras.get(name) if self._state is not None else None
+        if camera is None or not camera.ring or camera.size_px is None:
+            return None
+        try:
+            if camera.ring not in self._rings:
+                self._rings[camera.ring] = ImageRingReader(camera.ring)
+        except CoreError:
+            return None  # the recording has just ended
+        found = self._rings[camera.ring].newest()
+        if found is None:
+            return None
+        corners = np.asarray(found.info.get("corners", ()), float).reshape(-1, 2)
+        scale = found.image.shape[1] / camera.size_px[0]
+        return Preview(image=found.image, corners_px=(corners + 0.5) * scale - 0.5)
+
+    def close(self) -> None:
+        """Detach from the live images."""
+        for ring in self._rings.values():
+            ring.close()
+        self._rings.clear()
+
+
+def _state(values: Mapping[str, Any]) -> LiveState | None:
+    """Return the state in an event's values; None if they are damaged or of another version."""
     try:
-        layout = RunLayout(run)
-        values: Any = read_json(layout.live_state)
-        cameras = {name: _camera(name, one, layout.live_image(name)) for name, one in values["cameras"].items()}
+        cameras = {name: _camera(name, camera) for name, camera in values["cameras"].items()}
         return LiveState(seconds=float(values["seconds"]), advice=str(values["advice"]), cameras=cameras)
-    except (CoreError, KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
-def _camera(name: str, values: Any, image: Path) -> LiveCamera:
+def _camera(name: str, values: Mapping[str, Any]) -> LiveCamera:
     size = values["size_px"]
-    caption = f"{name} · {values['fps']:.0f} fps" + (f" · board in {values['share']:.0%}" if values["share"] else "")
+    share = f" · board in {values['share']:.0%}" if values["share"] else ""
     return LiveCamera(
         size_px=(int(size[0]), int(size[1])) if len(size) == 2 else None,
         frames=int(values["frames"]),
-        caption=caption if values["frames"] else name,
+        caption=f"{name} · {values['fps']:.0f} fps{share}" if values["frames"] else name,
         problem=str(values["problem"]),
-        corners_px=np.asarray(values["corners"], float).reshape(-1, 2),
         cells=np.asarray(values["cells"], np.int64).reshape(len(values["cells"]), -1),
-        image=image,
+        ring=str(values["ring"]),
     )
+
+
+def demo_addresses() -> tuple[str, ...]:
+    """Return the simulated cameras as "name=address"."""
+    addresses = [camera.address for camera in discover_cameras(simulated=True)]
+    return tuple(f"cam{number:02d}={address}" for number, address in enumerate(addresses, 1))
 
 
 def with_name(address: str, taken: tuple[str, ...]) -> str:
     """Return a camera as "name=address": with its own name if it has one, else with the first free one."""
-    name, where = name_and_address(address)
-    names = {name_and_address(one)[0] for one in taken}
+    name, where = parse_camera(address)
+    names = {parse_camera(one)[0] for one in taken}
     free = next(f"cam{i:02d}" for i in range(1, 1000) if f"cam{i:02d}" not in names)
     return f"{name or free}={where}"
