@@ -169,7 +169,7 @@ def _problems(found: BoardCalibration) -> list[str]:
     from core.calibration.checks import check_rig
     from core.calibration.world import guess_world
 
-    way = found.solution.way
+    way = found.solution.trajectory
     places = (found.seen.board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
     upright = guess_world(found.rig, places)[0].rig(found.rig)
     findings = assess_board(measure(found), found.rig, found.seen, calibration=found)
@@ -212,7 +212,7 @@ def _recording(folder: Path, board: Board) -> None:
     rms, square = np.sqrt((residual**2).sum(-1).mean()), np.median(quality.length_mm)
     time_offsets = ", ".join(f"{c.name} {1000 * c.time_offset_s:+.0f} ms" for c in found.rig if c.posed)
     print(f"  all data: rms {rms:.2f} px; squares {square:.2f} mm; time offsets {time_offsets}")
-    for remark in found.remarks:
+    for remark in found.notes:
         print(f"  {remark}")
 
 

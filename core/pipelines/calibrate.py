@@ -72,7 +72,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
         known=known,
     )
     findings.append(_floor_finding(remark))
-    for sentence in solved.remarks:
+    for sentence in solved.notes:
         reporter.note(sentence)
     details = _details(rig, quality, config.board, solved)
     folder = free_calibration(session)
@@ -137,7 +137,7 @@ def _details(rig: CameraRig, quality: Quality, board: Board, solved: BoardCalibr
         "quality": quality.to_mapping(),
         "board": to_mapping(board),
         "refined": list(solved.refined),
-        "remarks": list(solved.remarks),
+        "remarks": list(solved.notes),
         "missing": dict(solved.missing),
         "corner_noise_px": round(solved.solution.sigma_px, 3),
         "time_offset_ms": {
@@ -189,7 +189,7 @@ def _distances(rig: CameraRig, names: list[str]) -> F64:
 
 def _board_places(solved: BoardCalibration) -> F64:
     """(N, 3) places of the board's corners along its way, in the solved frame."""
-    way = solved.solution.way
+    way = solved.solution.trajectory
     points = solved.seen.board.points_mm
     return (points @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
 

@@ -25,8 +25,8 @@ def test_a_good_random_rig_is_called_good(seed: int) -> None:
     found = calibrate_board(
         seen, CalibrateConfig(board=board), NullReporter(), lens_views=[closeups(rig, board, seed=seed, images=30)]
     )
-    way = found.solution.way
-    places = (board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
+    path = found.solution.trajectory
+    places = (board.points_mm @ np.swapaxes(path.R, -1, -2) + path.t_mm[:, None]).reshape(-1, 3)
     upright = guess_world(found.rig, places)[0].rig(found.rig)
     findings = [*assess_board(measure(found), found.rig, seen, calibration=found), *check_rig(upright).findings]
     assert [f.message for f in findings if f.level != "ok"] == []

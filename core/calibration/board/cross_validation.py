@@ -1,39 +1,48 @@
-"""How well cameras predict what they were not fitted to: other stretches of time, and each camera from the others."""
+"""Cross-validation: how well cameras predict stretches of time that they were not fitted to, and each other's images."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from core.calibration.board.bundle import N_UNKNOWNS, Cameras, Images, residuals, solve
+from core.calibration.board.bundle import adjust_board, residuals
 from core.calibration.board.extrinsics import BoardPoses
 from core.calibration.board.initialization import initial_trajectory
+from core.calibration.board.state import N_UNKNOWNS, BoardImages, Cameras
 from core.calibration.board.trajectory import Trajectory
 from core.errors import CoreError
 from core.files import write_bytes
+from core.optimize.robust import cauchy_loss
 from core.types.arrays import F64, I64
 
 BLOCKS = 10
-_NEAR_S = 0.012  # an image this near in time needs none on its other side
-_STEPS, _TOLERANCE = 8, 5e-4
-_LEAST_POINTS = 6  # of the other cameras, at a frame, or all that the board has
+"""Blocks of time that a recording is cut into; even ones form one fold, odd ones the other."""
+_GATED_FRAMES = 240  # frames on which models are compared: enough to tell them apart, in bursts at each block's start
+_SAME_TIME_S = 0.012  # an image this close in time to another camera's needs none on its other side
+_LONGEST_GAP = 1.2  # frame periods to the other cameras' images before and after an image that is predicted
+_LEAST_POINTS = 6  # of the other cameras in an image, or all that the board has
+_MAX_STEPS, _TOLERANCE = 8, 5e-4  # of trajectories, which need not be exact to predict
+_LOSS_SCALE = 2.0  # Cauchy scale of held-out errors, in units of the nominal noise
+_LEAST_BLOCKS = 3  # with held-out errors, for a standard error of their mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
-    """Points of the board as predicted from cameras that did not see them, on stretches that were not fitted.
+    """Held-out points of the board: predictions by cameras that were not fitted to them.
 
     Attributes:
-        view: (N,) camera.
-        frame: (N,) frame.
-        row: (N,) row of the observations.
-        loco_px: (N, 2) seen minus predicted from the other cameras; NaN where they say nothing.
-        loco_mm: (N,) the same across the line of sight, at the board.
-        fitted_px: (N, 2) seen minus the board's pose from all cameras.
+        view: (N,) camera of each point.
+        frame: (N,) frame of each point.
+        row: (N,) index into the observations.
+        loco_px: (N, 2) leave-one-camera-out (LOCO) error: observed minus predicted from the other cameras; NaN where
+            these do not see the board.
+        loco_mm: (N,) LOCO error at the board, perpendicular to the ray.
+        fitted_px: (N, 2) observed minus predicted from the board's trajectory by all cameras.
     """
 
     view: I64
@@ -45,79 +54,86 @@ class Prediction:
 
     @property
     def error_px(self) -> F64:
-        """(N,) length of `loco_px`."""
+        """Length of the LOCO errors, (N,)."""
         return np.asarray(np.linalg.norm(self.loco_px, axis=-1))
 
     def of(self, view: int | None = None) -> F64:
-        """Known errors in px of one camera or of all."""
+        """Return the known LOCO errors in px of one camera or of all."""
         chosen = np.isfinite(self.loco_px[:, 0])
         if view is not None:
             chosen &= self.view == view
         return self.error_px[chosen]
 
 
-def blocks(images: Images, frames: int) -> I64:
-    """(frames,) which of ten stretches a frame belongs to, each with as many frames that show the board."""
+def time_blocks(images: BoardImages, frames: int) -> I64:
+    """Cut a recording into ten blocks of time with equally many frames that show the board; (frames,) block numbers."""
     shown = np.unique(images.frame)
-    number = np.zeros(frames, np.int64)
+    block = np.zeros(frames, np.int64)
     for i, part in enumerate(np.array_split(shown, BLOCKS)):
-        number[part] = i
-    return number
+        block[part] = i
+    return block
+
+
+def two_folds(images: BoardImages, block: I64) -> tuple[np.ndarray, np.ndarray]:
+    """Return masks (P,) of the images of even and of odd blocks, each block shortened to what telling models apart takes.
+
+    Args:
+        images: Observations.
+        block: (T,) block of each frame.
+    """
+    shown = np.unique(images.frame)
+    enough = np.zeros(len(block), bool)
+    for number in np.unique(block[shown]):
+        enough[shown[block[shown] == number][: _GATED_FRAMES // BLOCKS]] = True
+    even = block[images.frame] % 2 == 0
+    return even & enough[images.frame], ~even & enough[images.frame]
 
 
 def predict(
-    images: Images,
+    images: BoardImages,
     poses: BoardPoses,
-    folds: list[np.ndarray],
-    cameras: Cameras,
+    held_out: Sequence[tuple[np.ndarray, Cameras]],
     period_s: float,
-    scale_px: float,
-    usual: tuple[float, float],
-    spread_px: float,
+    noise_px: float,
+    motion: tuple[float, float],
+    sigma_px: float,
     *,
-    left_out_too: bool = True,
+    loco: bool = True,
 ) -> Prediction:
-    """Leaves out each camera in turn, finds the board's way from the others, and predicts what the camera saw.
+    """Estimate the board's trajectory with fixed cameras, from all and from all but one, and predict the observations.
 
-    An image counts where the others saw the board just before and after it, or at its time.
+    A left-out image counts where the others saw the board shortly before and after it, or at its time.
 
     Args:
-        images: All images.
-        poses: The board in them.
-        folds: (P,) masks of the images that are held out of each fit.
-        cameras: The cameras of each fit, one after the other; they stay as they are.
-        period_s: Usual time between frames.
-        scale_px: See `solve`.
-        usual: Accelerations that are nothing unusual.
-        spread_px: How far ordinary points are off.
-        left_out_too: Whether cameras are left out at all; else only `fitted_px` is told, in a fraction of the time.
+        images: Observations.
+        poses: Poses of the board in single images.
+        held_out: For each fold the mask (P,) of the held-out images, and cameras that were not fitted to them.
+        period_s: Median time between frames.
+        noise_px: Nominal noise (see `adjust_board`).
+        motion: Motion prior.
+        sigma_px: Standard deviation of inliers.
+        loco: Whether to leave cameras out at all; `fitted_px` alone takes a fraction of the time.
     """
-    views = len(cameras.distortion_model) // len(folds)
     helpful = poses.known & (images.valid.sum(1) >= min(_LEAST_POINTS, images.valid.shape[1]))
-    # A copy of the world for each fold with all its cameras, then with each of them left out.
-    chosen, targets = [], []
-    for f, held in enumerate(folds):
-        late = cameras.time_offset_s[f * views : (f + 1) * views]
-        true_s = images.time_s - late[images.view]
-        for left in range(-1, views if left_out_too else 0):
-            others = held & (images.view != left) & (helpful | (left < 0))
-            mine = held & (images.view == left) & _between(true_s, np.sort(true_s[others]), 1.2 * period_s)
-            chosen.append(np.flatnonzero(others))
-            targets.append(np.flatnonzero(mine))
     shape = (*images.valid.shape, 2)
-    left_out, fitted = np.full(shape, np.nan), np.full(shape, np.nan)
+    loco_px, fitted_px = np.full(shape, np.nan), np.full(shape, np.nan)
+    focal_px = np.ones(len(images))
+    for held, cameras in held_out:
 
-    each = len(chosen) // len(folds)
-    first = np.arange(len(chosen)) // each * views
-    known, rows = images.apart(chosen, first)
-    if len(known):
-        start = initial_trajectory(period_s, known, poses.where(rows), cameras)
-        nothing = np.zeros((len(cameras.distortion_model), N_UNKNOWNS), bool)
-        way = _solved(known, cameras, start, nothing, scale_px, usual, spread_px)
-        own, rows = images.apart([c if i % each == 0 else c[:0] for i, c in enumerate(chosen)], first)
-        fitted[rows], _ = residuals(own, cameras, way)
-        missed, rows = images.apart(targets, first)
-        left_out[rows], _ = residuals(missed, cameras, way)
+        def trajectory(rows: np.ndarray, cameras: Cameras = cameras) -> Trajectory:
+            return _trajectory(images.where(rows), poses.where(rows), cameras, period_s, noise_px, motion, sigma_px)
+
+        focal_px[held] = cameras.intrinsics[images.view[held], 0]
+        if not (held & poses.known).any():
+            continue
+        fitted_px[held] = residuals(images.where(held), cameras, trajectory(held))
+        true_s = images.time_s - cameras.time_offset_s[images.view]
+        for left_out in range(len(cameras) if loco else 0):
+            others = held & helpful & (images.view != left_out)
+            wanted = held & (images.view == left_out)
+            wanted &= _between(true_s, np.sort(true_s[others]), _LONGEST_GAP * period_s)
+            if wanted.any():
+                loco_px[wanted] = residuals(images.where(wanted), cameras, trajectory(others))
     depth = np.where(poses.known, poses.t_mm[:, 0, 2], np.nan)
     depth = np.where(poses.known, depth, np.nanmedian(depth) if poses.known.any() else np.nan)
     valid = images.valid
@@ -125,101 +141,99 @@ def predict(
         view=np.repeat(images.view[:, None], shape[1], 1)[valid],
         frame=np.repeat(images.frame[:, None], shape[1], 1)[valid],
         row=images.row[valid],
-        loco_px=left_out[valid],
-        loco_mm=(np.linalg.norm(left_out, axis=-1) * (depth / cameras.numbers[images.view, 0])[:, None])[valid],
-        fitted_px=fitted[valid],
+        loco_px=loco_px[valid],
+        loco_mm=(np.linalg.norm(loco_px, axis=-1) * (depth / focal_px)[:, None])[valid],
+        fitted_px=fitted_px[valid],
     )
 
 
-def _solved(
-    images: Images,
+def _trajectory(
+    images: BoardImages,
+    poses: BoardPoses,
     cameras: Cameras,
-    way: Trajectory,
-    free: np.ndarray,
-    scale_px: float,
-    usual: tuple[float, float],
-    spread_px: float,
+    period_s: float,
+    noise_px: float,
+    motion: tuple[float, float],
+    sigma_px: float,
 ) -> Trajectory:
-    return solve(
+    """Estimate the trajectory with fixed cameras."""
+    return adjust_board(
         images,
         cameras,
-        way,
-        free,
-        scale_px=scale_px,
-        hand=usual,
-        spread_px=spread_px,
-        steps=_STEPS,
+        initial_trajectory(period_s, images, poses, cameras),
+        np.zeros((len(cameras), N_UNKNOWNS), bool),
+        noise_px=noise_px,
+        motion=motion,
+        sigma_px=sigma_px,
+        max_steps=_MAX_STEPS,
         tolerance=_TOLERANCE,
-    ).way
+    ).trajectory
 
 
-def _between(at_s: F64, others_s: F64, most_s: float) -> np.ndarray:
-    """Whether each time has others close before and after it, or one at the very same time."""
+def _between(at_s: F64, others_s: F64, longest_s: float) -> np.ndarray:
+    """Return whether each time has others shortly before and after it, or one at the same time."""
     after = np.searchsorted(others_s, at_s)
     padded = np.concatenate([[-np.inf], others_s, [np.inf]])
     before_s, after_s = at_s - padded[after], padded[after + 1] - at_s
-    return np.asarray(((before_s < most_s) & (after_s < most_s)) | (np.minimum(before_s, after_s) < _NEAR_S))
+    both = (before_s < longest_s) & (after_s < longest_s)
+    return np.asarray(both | (np.minimum(before_s, after_s) < _SAME_TIME_S))
 
 
-def save_residuals(path: Path, prediction: Prediction, points: int) -> None:
-    """Writes what was seen minus predicted for each of the observed points: left out, and fitted, (N, 2) px each."""
-    arrays = {"loco_px": np.full((points, 2), np.nan), "fitted_px": np.full((points, 2), np.nan)}
-    arrays["loco_px"][prediction.row] = prediction.loco_px
-    arrays["fitted_px"][prediction.row] = prediction.fitted_px
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        loco_px=arrays["loco_px"].astype(np.float32),
-        fitted_px=arrays["fitted_px"].astype(np.float32),
-    )
-    write_bytes(path, buffer.getvalue())
+def improvement(before: Prediction, after: Prediction, block: I64, noise_px: float, view: int | None = None) -> float:
+    """Return by how many standard errors the held-out error falls from one model to another.
 
-
-def load_residuals(path: Path) -> dict[str, F64]:
-    """Reads what `save_residuals` wrote.
-
-    Raises:
-        CoreError: Missing or damaged.
-    """
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: np.asarray(file[name], np.float64) for name in ("loco_px", "fitted_px")}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CoreError(f"{path} is missing or damaged: {error}.", "Calibrate again.") from error
-
-
-def gain(before: Prediction, after: Prediction, block: I64, scale_px: float, view: int | None = None) -> float:
-    """By how many of its standard errors the held-out error falls from one variant to another.
-
-    The error is that of the board's pose from all cameras, which noise disturbs least; each stretch counts once.
+    The error is that of the trajectory by all cameras, which is the least noisy; each block of time counts once.
 
     Args:
-        before: Predictions of the one variant.
-        after: Of the other, for the same points.
-        block: (T,) stretch that a frame belongs to.
-        scale_px: Larger errors count with their logarithm.
-        view: One camera, or all.
+        before: Predictions of the first model.
+        after: Predictions of the second model for the same points.
+        block: (T,) block of each frame.
+        noise_px: Nominal noise.
+        view: One camera; all if None.
     """
     chosen = np.isfinite(before.fitted_px[:, 0]) & np.isfinite(after.fitted_px[:, 0])
     if view is not None:
         chosen &= before.view == view
     if not chosen.any():
         return 0.0
-    loss = [_loss(p.fitted_px[chosen], scale_px) for p in (before, after)]
+    loss = [_loss(p.fitted_px[chosen], noise_px) for p in (before, after)]
     number = block[before.frame[chosen]]
     falls = np.array([(loss[0] - loss[1])[number == b].mean() for b in np.unique(number)])
-    if len(falls) < 3:
+    if len(falls) < _LEAST_BLOCKS:
         return 0.0
     return float(falls.mean() / max(falls.std(ddof=1) / np.sqrt(len(falls)), 1e-12))
 
 
-def left_out_gain(before: Prediction, after: Prediction, scale_px: float) -> float:
-    """By how much the error of left-out cameras falls from one variant to another, as a share of it."""
+def loco_improvement(before: Prediction, after: Prediction, noise_px: float) -> float:
+    """Return by which share the LOCO error falls from one model to another."""
     known = np.isfinite(before.error_px) & np.isfinite(after.error_px)
-    loss = [float(_loss(p.loco_px[known], scale_px).sum()) for p in (before, after)]
+    loss = [float(_loss(p.loco_px[known], noise_px).sum()) for p in (before, after)]
     return 1 - loss[1] / loss[0] if loss[0] > 0 else 0.0
 
 
-def _loss(residual_px: F64, scale_px: float) -> F64:
-    """(N,) of residuals (N, 2): large ones count with their logarithm."""
-    return np.asarray(np.log1p((residual_px**2).sum(-1) / (2 * scale_px) ** 2))
+def _loss(residual_px: F64, noise_px: float) -> F64:
+    """(N,) robust loss of errors (N, 2)."""
+    return cauchy_loss((residual_px**2).sum(-1) / noise_px**2, _LOSS_SCALE)
+
+
+def save_residuals(path: Path, prediction: Prediction, points: int) -> None:
+    """Write LOCO errors and residuals of each of the observed points, (N, 2) px each."""
+    arrays = {name: np.full((points, 2), np.nan, np.float32) for name in ("loco_px", "fitted_px")}
+    for name, array in arrays.items():
+        array[prediction.row] = getattr(prediction, name)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, loco_px=arrays["loco_px"], fitted_px=arrays["fitted_px"])
+    write_bytes(path, buffer.getvalue())
+
+
+def load_residuals(path: Path) -> dict[str, F64]:
+    """Read what `save_residuals` wrote.
+
+    Raises:
+        CoreError: The file is missing or damaged.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: np.asarray(file[name], np.float64) for name in ("loco_px", "fitted_px")}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CoreError(f"{path} is missing or damaged: {error}.", "Calibrate again.") from error

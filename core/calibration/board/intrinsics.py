@@ -1,4 +1,4 @@
-"""Each camera's lens from the board alone: what its own images say, and what lenses are like."""
+"""Intrinsics of each camera from its own images of the board, with a prior of what real lenses are like."""
 
 from __future__ import annotations
 
@@ -9,40 +9,56 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import N_UNKNOWNS, NUMBERS, USUAL_PX, Cameras, Images, Prior, Solution, solve
-from core.calibration.board.extrinsics import BoardPoses, board_poses
-from core.calibration.board.initialization import initial_trajectory, numbers_of, period_of, with_numbers
+from core.calibration.board.bundle import BoardSolution, adjust_board
+from core.calibration.board.extrinsics import board_poses
+from core.calibration.board.initialization import frame_period_s, initial_trajectory
+from core.calibration.board.state import (
+    INTRINSICS,
+    N_UNKNOWNS,
+    BoardImages,
+    CameraPrior,
+    Cameras,
+    nominal_noise_px,
+)
+from core.geometry.intrinsics import N_INTRINSICS, intrinsics_of, with_intrinsics
 from core.types.arrays import F64, I64
 from core.types.camera import Camera, DistortionModel
 
 LEAST_IMAGES = 5
-LEAST_POINTS = 6  # of one image: fewer tell nothing about the lens
-SOLVED = np.arange(8)  # f f c c k1 k2 p1 p2, or f f c c k1 k2 k3 k4 of a fisheye
-_GUESSES = np.geomspace(0.4, 3.2, 9)  # focal lengths to begin with, in image lengths; a fisheye's are shorter
-_GUESS_IMAGES = 12
-# What lenses are like (standard deviations): how far the axis is from the middle of the image, in its lengths; how
-# far the pixels are from square; and how strongly they bend.
-_OFF_CENTRE, _OBLONG = 0.025, 0.005
-_BEND: dict[DistortionModel, tuple[float, ...]] = {
-    "pinhole": (0.3, 0.3, 0.003, 0.003),
-    "fisheye": (0.1, 0.1, 0.05, 0.05),
+"""Images of the board that a camera needs for its intrinsics."""
+LEAST_POINTS = 6
+"""Points that an image needs to say something about intrinsics beyond the board's pose (8 or more unknowns)."""
+SOLVED = np.arange(8)
+"""Intrinsic parameters that are estimated: fx fy cx cy k1 k2 p1 p2, or fx fy cx cy k1 k2 k3 k4 of a fisheye."""
+
+_FOCAL_GUESSES = np.geomspace(0.4, 3.2, 9)  # initial focal lengths, in longer sides of the image
+_FISHEYE_FOCAL = 0.6  # factor on the guesses: fisheyes have shorter focal lengths
+_GUESS_IMAGES, _LEAST_GUESS_IMAGES = 12, 3  # largest images of the board by which guesses are compared
+_GUESS_LARGEST_PX = 50.0  # error at which an image stops counting against a guess
+# Standard deviations of real lenses: principal point off the centre, in longer sides; aspect ratio off 1; distortion.
+_OFF_CENTRE_SD, _ASPECT_SD = 0.025, 0.005
+_DISTORTION_SD: dict[DistortionModel, tuple[float, ...]] = {
+    "pinhole": (0.3, 0.3, 0.003, 0.003),  # k1 k2 p1 p2
+    "fisheye": (0.1, 0.1, 0.05, 0.05),  # k1 k2 k3 k4
 }
-# No lens bends a corner of the image by more than about these shares, by its first and its second term.
-_CORNER = (0.35, 0.12)
-# One camera sees depth so badly that a board far away seems to leap: held to smooth motion, it would be moved nearer.
-_ANY_MOTION = (1e4, 1e7)
+_FIXED_SD = 1e-3  # of parameters that are not estimated
+_CORNER_SHIFT_SD = (0.35, 0.12)  # share by which k1 and k2 move the corner of the image
+# Monocular depth of a distant board is so noisy that a motion prior would pull the board closer: none is used.
+_NO_MOTION_PRIOR = (1e4, 1e7)
+_TOLERANCE = 1e-4
+_FOCAL_RANGE = (0.1, 20.0)  # plausible focal lengths, in longer sides of the image
 _GRID = 8  # cells along the longer side of the image, for coverage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IntrinsicsFit:
-    """A lens as fitted to one camera's images.
+    """Intrinsics fitted to one camera's images.
 
     Attributes:
         camera: Unposed camera.
-        information: (12, 12) inverse covariance of its numbers as in `lens`.
-        images: How many were used.
-        rmse_px: Root mean square of the residuals, two coordinates a point.
+        information: (12, 12) inverse covariance of the intrinsic parameters.
+        images: Number of images used.
+        rmse_px: Root mean square reprojection error, over points.
     """
 
     camera: Camera
@@ -53,13 +69,13 @@ class IntrinsicsFit:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Coverage:
-    """Which part of a camera's image the board has been in, and how it was held.
+    """How much of a camera's image the board has covered.
 
     Attributes:
-        cells: (rows, columns) number of points seen in each cell of the image.
+        cells: (rows, columns) number of points in each cell of the image.
         share: Share of cells with at least one point.
-        tilt_deg: (n,) angle in each image between the board and the image's plane.
-        images: Images that show the board.
+        tilt_deg: (n,) angle between the board and the image plane in each image.
+        images: Number of images that show the board.
     """
 
     cells: I64
@@ -69,7 +85,13 @@ class Coverage:
 
 
 def coverage(seen: BoardObservations, name: str, tilt_deg: F64 | None = None) -> Coverage:
-    """What one camera has seen of the board."""
+    """Count the points in each part of one camera's image.
+
+    Args:
+        seen: Observations.
+        name: Camera.
+        tilt_deg: (n,) tilts of the board, if they are known.
+    """
     v = seen.cameras.index(name)
     width, height = (int(s) for s in seen.sizes_px[v])
     cell = max(width, height) / _GRID
@@ -79,36 +101,41 @@ def coverage(seen: BoardObservations, name: str, tilt_deg: F64 | None = None) ->
     column = np.clip((xy[:, 0] / width * shape[1]).astype(int), 0, shape[1] - 1)
     row = np.clip((xy[:, 1] / height * shape[0]).astype(int), 0, shape[0] - 1)
     np.add.at(cells, (row, column), 1)
-    images = len(np.unique(seen.frame[seen.view == v]))
     return Coverage(
         cells=cells,
         share=float((cells > 0).mean()),
         tilt_deg=np.zeros(0) if tilt_deg is None else tilt_deg,
-        images=images,
+        images=len(np.unique(seen.frame[seen.view == v])),
     )
 
 
 def intrinsics_prior(size_px: tuple[int, int], distortion_model: DistortionModel, focal: float) -> tuple[F64, F64]:
-    """Numbers (12,) of a lens about which nothing is known but its focal length, and their inverse covariance."""
+    """Return mean (12,) and inverse covariance (12, 12) of the intrinsics of a real lens of about this focal length.
+
+    Args:
+        size_px: Width and height of the image.
+        distortion_model: Distortion model.
+        focal: Focal length in px; it is hardly constrained itself.
+    """
     width, height = size_px
-    numbers = np.zeros(12)
-    numbers[:4] = focal, focal, (width - 1) / 2, (height - 1) / 2
-    sd = np.full(12, 1e-3)
-    sd[2:4] = _OFF_CENTRE * max(size_px)
-    sd[4:8] = _BEND[distortion_model]
+    params = np.zeros(N_INTRINSICS)
+    params[:4] = focal, focal, (width - 1) / 2, (height - 1) / 2
+    sd = np.full(N_INTRINSICS, _FIXED_SD)
+    sd[2:4] = _OFF_CENTRE_SD * max(size_px)
+    sd[4:8] = _DISTORTION_SD[distortion_model]
     if distortion_model == "pinhole":
         radius2 = (width**2 + height**2) / 4 / focal**2
-        sd[4:6] = np.minimum(sd[4:6], (_CORNER[0] / radius2, _CORNER[1] / radius2**2))
+        sd[4:6] = np.minimum(sd[4:6], (_CORNER_SHIFT_SD[0] / radius2, _CORNER_SHIFT_SD[1] / radius2**2))
     information = np.diag(sd**-2)
-    # The focal lengths are free, but one goes with the other.
-    information[:2, :2] = np.array([[1, -1], [-1, 1]]) / (_OBLONG * focal) ** 2 + np.eye(2) / focal**2
-    return numbers, information
+    # Both focal lengths together are free to within a factor, their ratio is not.
+    information[:2, :2] = np.array([[1, -1], [-1, 1]]) / (_ASPECT_SD * focal) ** 2 + np.eye(2) / focal**2
+    return params, information
 
 
 def fit_intrinsics(
     seen: BoardObservations, names: Sequence[str], distortion_model: DistortionModel = "pinhole"
 ) -> dict[str, IntrinsicsFit]:
-    """Lenses of cameras, each from its own images (Zhang 2000, with what lenses are like as a prior).
+    """Fit intrinsics to each camera's own images (Zhang, A flexible new technique for camera calibration, 2000).
 
     Args:
         seen: Observations.
@@ -116,79 +143,82 @@ def fit_intrinsics(
         distortion_model: Distortion model.
 
     Returns:
-        By camera; those are missing that have too few images, or whose images fit no lens.
+        Fits by camera; cameras with too few images, or without a plausible fit, are missing.
     """
-    all_images = Images.of(seen)
-    enough = all_images.valid.sum(1) >= LEAST_POINTS
-    starts: dict[int, Camera] = {}
+    images = BoardImages.of(seen)
+    enough = images.valid.sum(1) >= LEAST_POINTS
+    fits = {}
     for name in names:
         v = seen.cameras.index(name)
-        mine = np.flatnonzero((all_images.view == v) & enough)
-        if len(mine) >= LEAST_IMAGES:
-            start = _guess(all_images.where(mine), name, seen, distortion_model)
-            if start is not None:
-                starts[v] = start
-    if not starts:
-        return {}
-    views, cameras = list(starts), list(starts.values())
-    # All cameras at once, each in a world of its own.
-    parts = [np.flatnonzero((all_images.view == v) & enough) for v in views]
-    renamed = dataclasses.replace(all_images, view=np.searchsorted(views, all_images.view))
-    images, _ = renamed.apart(parts, np.zeros(len(views), np.int64))
-    poses = board_poses(images, cameras)
+        own = images.where((images.view == v) & enough)
+        if len(own) < LEAST_IMAGES:
+            continue
+        own = dataclasses.replace(own, view=np.zeros(len(own), np.int64))
+        size = (int(seen.sizes_px[v, 0]), int(seen.sizes_px[v, 1]))
+        initial = _initial_camera(own, name, size, distortion_model)
+        noise_px = nominal_noise_px(seen.sizes_px[v : v + 1])
+        fit = None if initial is None else _fit_camera(own, initial, frame_period_s(seen), noise_px)
+        if fit is not None:
+            fits[name] = fit
+    return fits
+
+
+def _fit_camera(images: BoardImages, initial: Camera, period_s: float, noise_px: float) -> IntrinsicsFit | None:
+    """Adjust one camera's intrinsics and the trajectory of the board in its camera coordinates."""
+    poses = board_poses(images, [initial])
     images, poses = images.where(poses.known), poses.where(poses.known)
-    usual = [intrinsics_prior(c.size_px, distortion_model, float(c.K[0, 0])) for c in cameras]
-    prior = Prior(numbers=np.stack([n for n, _ in usual]), information=np.stack([i for _, i in usual]))
-    state = Cameras(
-        distortion_model=(distortion_model,) * len(views),
-        numbers=np.stack([numbers_of(c) for c in cameras]),
-        R=np.tile(np.eye(3), (len(views), 1, 1)),
-        t_mm=np.zeros((len(views), 3)),
-        time_offset_s=np.zeros(len(views)),
+    mean, information = intrinsics_prior(initial.size_px, initial.distortion_model, float(initial.K[0, 0]))
+    prior = CameraPrior(intrinsics=mean[None], information=information[None])
+    cameras = Cameras(
+        distortion_model=(initial.distortion_model,),
+        intrinsics=intrinsics_of(initial)[None],
+        R=np.eye(3)[None],
+        t_mm=np.zeros((1, 3)),
+        time_offset_s=np.zeros(1),
     )
-    free = np.zeros((len(views), N_UNKNOWNS), bool)
-    free[:, NUMBERS.start + SOLVED] = True
-    period = period_of(seen)
-    scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
-    way = initial_trajectory(period, images, poses, state)
-    solution = solve(images, state, way, free, prior, scale_px=scale, hand=_ANY_MOTION, tolerance=1e-4)
-    return {
-        seen.cameras[v]: fit
-        for i, v in enumerate(views)
-        if (fit := _fit(i, cameras[i], images, solution, prior)) is not None
-    }
+    free = np.zeros((1, N_UNKNOWNS), bool)
+    free[:, INTRINSICS.start + SOLVED] = True
+    trajectory = initial_trajectory(period_s, images, poses, cameras)
+    solution = adjust_board(
+        images,
+        cameras,
+        trajectory,
+        free,
+        prior,
+        noise_px=noise_px,
+        motion=_NO_MOTION_PRIOR,
+        tolerance=_TOLERANCE,
+    )
+    return _checked(initial, solution, information, len(images))
 
 
-def _fit(i: int, start: Camera, images: Images, solution: Solution, prior: Prior) -> IntrinsicsFit | None:
-    """One camera's part of the solution; None where it makes no sense."""
-    numbers = solution.cameras.numbers[i]
-    if not (np.isfinite(numbers).all() and 0.1 < numbers[0] / max(start.size_px) < 20):
+def _checked(initial: Camera, solution: BoardSolution, prior: F64, images: int) -> IntrinsicsFit | None:
+    """Return the fit, or None where it is not plausible."""
+    params = solution.cameras.intrinsics[0]
+    low, high = _FOCAL_RANGE
+    if not (np.isfinite(params).all() and low < params[0] / max(initial.size_px) < high):
         return None
-    mine = images.view == i
-    square = (solution.residual_px[mine] ** 2).sum(-1)
-    rmse = float(np.sqrt(np.nanmean(square)))
-    begin = i * N_UNKNOWNS + NUMBERS.start
-    covariance = solution.covariance[begin : begin + 12, begin : begin + 12]
+    rmse = float(np.sqrt(np.nanmean((solution.residual_px**2).sum(-1))))
+    covariance = solution.covariance[INTRINSICS, INTRINSICS]
     solved = np.flatnonzero(np.diag(covariance) > 0)
-    information = prior.information[i].copy()
+    information = prior.copy()
     if len(solved) and np.isfinite(covariance).all():
         information[np.ix_(solved, solved)] = np.linalg.inv(covariance[np.ix_(solved, solved)])
-    camera = with_numbers(start, numbers).replace(rmse_px=rmse)
-    return IntrinsicsFit(camera=camera, information=information, images=int(mine.sum()), rmse_px=rmse)
+    camera = with_intrinsics(initial, params).replace(rmse_px=rmse)
+    return IntrinsicsFit(camera=camera, information=information, images=images, rmse_px=rmse)
 
 
-def _guess(images: Images, name: str, seen: BoardObservations, distortion_model: DistortionModel) -> Camera | None:
-    """The focal length, of a few, with which single images of the board fit best; no distortion yet."""
-    v = seen.cameras.index(name)
-    size = (int(seen.sizes_px[v, 0]), int(seen.sizes_px[v, 1]))
-    # Images in which the board is large tell most.
+def _initial_camera(
+    images: BoardImages, name: str, size: tuple[int, int], distortion_model: DistortionModel
+) -> Camera | None:
+    """Choose the focal length, out of a few, with which single images of the board fit best; no distortion yet."""
+    # The largest images of the board are the most informative ones.
     extent = np.ptp(np.where(images.valid[..., None], images.xy_px, images.xy_px[:, :1]), axis=1).prod(-1)
     few = images.where(np.sort(np.argsort(-extent)[:_GUESS_IMAGES]))
-    few = dataclasses.replace(few, view=np.zeros(len(few), np.int64))
     best: tuple[float, Camera] | None = None
-    for guess in _GUESSES * (0.6 if distortion_model == "fisheye" else 1.0):
-        numbers, _ = intrinsics_prior(size, distortion_model, guess * max(size))
-        K = np.array([[numbers[0], 0, numbers[2]], [0, numbers[1], numbers[3]], [0, 0, 1.0]])
+    for guess in _FOCAL_GUESSES * (_FISHEYE_FOCAL if distortion_model == "fisheye" else 1.0):
+        params, _ = intrinsics_prior(size, distortion_model, guess * max(size))
+        K = np.array([[params[0], 0, params[2]], [0, params[1], params[3]], [0, 0, 1.0]])
         camera = Camera(
             name=name,
             size_px=size,
@@ -196,10 +226,10 @@ def _guess(images: Images, name: str, seen: BoardObservations, distortion_model:
             distortion=np.zeros(4 if distortion_model == "fisheye" else 5),
             distortion_model=distortion_model,
         )
-        poses: BoardPoses = board_poses(few, [camera])
+        poses = board_poses(few, [camera])
         error = poses.error_px[poses.known, 0]
-        if len(error) >= min(3, len(few)):
-            error_px = float(np.sqrt(np.mean(np.minimum(error, 50.0) ** 2)))
+        if len(error) >= min(_LEAST_GUESS_IMAGES, len(few)):
+            error_px = float(np.sqrt(np.mean(np.minimum(error, _GUESS_LARGEST_PX) ** 2)))
             if best is None or error_px < best[0]:
                 best = (error_px, camera)
     return None if best is None else best[1]

@@ -1,4 +1,4 @@
-"""Figures of a calibration: what it predicts that it was not fitted to, beside what corner noise alone would cause."""
+"""Accuracy of a calibration on a recording: held-out errors, compared with what corner noise alone would cause."""
 
 from __future__ import annotations
 
@@ -9,41 +9,50 @@ from typing import Any
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import N_UNKNOWNS, USUAL_PX, Cameras, Images, Solution, accelerations, hand, solve
+from core.calibration.board.bundle import BoardSolution, adjust_board
 from core.calibration.board.calibrate import BoardCalibration
 from core.calibration.board.cross_validation import Prediction, predict
 from core.calibration.board.extrinsics import BoardPoses, board_poses
-from core.calibration.board.initialization import initial_trajectory, numbers_of, period_of
+from core.calibration.board.initialization import frame_period_s, initial_trajectory
 from core.calibration.board.intrinsics import Coverage, coverage
-from core.calibration.board.trajectory import Trajectory, blend, poses_at
+from core.calibration.board.motion_prior import motion_prior, raised
+from core.calibration.board.state import N_UNKNOWNS, BoardImages, Cameras, nominal_noise_px
+from core.calibration.board.trajectory import interpolate, poses_at
 from core.errors import CoreError
+from core.geometry.intrinsics import N_INTRINSICS, intrinsics_of
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
+
+INLIER_WEIGHT = 0.25
+"""IRLS weight from which on a point counts as an inlier: within 1.7 Cauchy scales."""
+_MAX_MOTION_UPDATES, _MAX_STEPS, _TOLERANCE = 3, 15, 1e-4  # of trajectories with fixed cameras
+_LEAST_DETERMINANT = 0.05  # of the mean-free normal matrix of a triangulated corner: rays 13 degrees apart or more
+_PLACEHOLDER_FOCAL = 1000.0  # px, of cameras that are not in the rig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Quality:
-    """Figures of one rig on one recording of a board.
+    """Accuracy of one rig on one recording of a board.
 
     Attributes:
-        cameras: (V,) names.
-        loco_px: (V,) median error with which the other cameras predict the board in this one.
-        expected_px: (V,) the same from corner noise alone.
-        as_delivered_px: (V,) the same with the rig as it is, which has seen these frames; half the recording, which
-            held-out figures rest on, may be too little for a rig that all of it makes good.
-        loco_mm: (V,) median error at the board.
-        reprojection_px: (V,) root mean square reprojection error of ordinary points.
-        length_mm: (M,) sides of squares as triangulated, corner by corner.
-        shared: (V, V) frames in which both cameras saw the board.
-        coverage: Of each camera.
-        frame_px: (T,) median left-out error of each frame, px; NaN where nothing was predicted.
-        prediction: All of it, point by point.
+        cameras: (V,) names of the cameras.
+        loco_px: (V,) median leave-one-camera-out (LOCO) error of each camera, on held-out frames where there are any.
+        expected_px: (V,) median LOCO error that corner noise alone would cause.
+        in_sample_px: (V,) median LOCO error of the rig on the frames that it was fitted to. Half the recording, which
+            held-out errors rest on, may be too little for a rig that all of it makes accurate.
+        loco_mm: (V,) median LOCO error at the board.
+        reprojection_px: (V,) root mean square reprojection error of inliers.
+        length_mm: (M,) sides of squares between corners that were triangulated one by one.
+        shared: (V, V) number of frames in which both cameras saw the board.
+        coverage: (V,) coverage of each camera's image.
+        frame_px: (T,) median LOCO error of each frame; NaN where nothing was predicted.
+        prediction: Errors of each point.
     """
 
     cameras: tuple[str, ...]
     loco_px: F64
     expected_px: F64
-    as_delivered_px: F64
+    in_sample_px: F64
     loco_mm: F64
     reprojection_px: F64
     length_mm: F64
@@ -54,12 +63,12 @@ class Quality:
 
     @property
     def overall_px(self) -> float:
-        """Median left-out error of all cameras together."""
+        """Median LOCO error of all cameras together."""
         errors = self.prediction.of()
         return float(np.median(errors)) if len(errors) else np.nan
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Convert to plain JSON values."""
 
         def plain(values: F64, digits: int = 3) -> list[float | None]:
             return [round(float(v), digits) if np.isfinite(v) else None for v in values]
@@ -87,71 +96,82 @@ class Quality:
 
 
 def measure(calibration: BoardCalibration) -> Quality:
-    """Figures of a calibration that was made from this very recording; predictions are of held-out stretches."""
+    """Measure a calibration on its own recording; LOCO errors are those of held-out blocks of time."""
     return _measure(calibration.rig, calibration.seen, calibration.images, calibration.poses, calibration.prediction)
 
 
 def measure_rig(rig: CameraRig, seen: BoardObservations) -> Quality:
-    """Figures of any rig, such as an imported one, on a recording of a board.
+    """Measure any rig, such as an imported one, on a recording of a board.
 
     Raises:
-        CoreError: Rig and recording share fewer than two cameras.
+        CoreError: The rig and the recording share fewer than two cameras.
     """
     posed = [n for n in seen.cameras if n in rig.names and rig[n].posed]
     if len(posed) < 2:
-        raise CoreError("The rig and the recording share fewer than two cameras.", "Name the cameras alike.")
-    lenses = [rig[n] if n in posed else None for n in seen.cameras]
-    images = Images.of(seen)
+        raise CoreError("The rig and the recording share fewer than two cameras.", "Use the same camera names in both.")
+    images = BoardImages.of(seen)
     images = images.where(np.isin(images.view, [seen.cameras.index(n) for n in posed]))
-    poses = board_poses(images, lenses)
+    poses = board_poses(images, [rig[n] if n in posed else None for n in seen.cameras])
     return _measure(rig, seen, images, poses, None)
 
 
 def _measure(
-    rig: CameraRig, seen: BoardObservations, images: Images, poses: BoardPoses, prediction: Prediction | None
+    rig: CameraRig, seen: BoardObservations, images: BoardImages, poses: BoardPoses, held_out: Prediction | None
 ) -> Quality:
-    cameras, period = cameras_of(rig, seen), period_of(seen)
-    scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
+    cameras, period_s, noise_px = cameras_of(rig, seen), frame_period_s(seen), nominal_noise_px(seen.sizes_px)
     views = len(seen.cameras)
-    everything = [np.ones(len(images), bool)]
-    way = initial_trajectory(period, images, poses, cameras)
-    fitted = way_of_board(images, cameras, way, scale, period)
-    own = predict(images, poses, everything, cameras, period, scale, fitted.hand, fitted.sigma_px)
-    prediction = own if prediction is None else prediction
-    expected = _expected(images, poses, cameras, fitted, period, scale)
+    fitted = fit_trajectory(images, poses, cameras, noise_px, period_s)
 
-    def each(values: F64, view: I64) -> F64:
-        parts = [values[(view == v) & np.isfinite(values)] for v in range(views)]
+    def predicted(images: BoardImages) -> Prediction:
+        everything = [(np.ones(len(images), bool), cameras)]
+        return predict(images, poses, everything, period_s, noise_px, fitted.motion, fitted.sigma_px)
+
+    # LOCO errors if the cameras were exact and the corners as noisy as they are.
+    rng = np.random.default_rng(0)
+    exact = images.xy_px - np.nan_to_num(fitted.residual_px)
+    noisy = dataclasses.replace(images, xy_px=exact + rng.normal(0, fitted.sigma_px, exact.shape))
+    expected, in_sample = predicted(noisy), predicted(images)
+    prediction = in_sample if held_out is None else held_out
+
+    def medians(values: F64, group: I64, count: int) -> F64:
+        parts = [values[(group == i) & np.isfinite(values)] for i in range(count)]
         return np.array([np.median(part) if len(part) else np.nan for part in parts])
 
-    error = prediction.error_px
-    frame_px = np.full(len(seen.time_s), np.nan)
-    for m in np.unique(prediction.frame):
-        of_frame = error[(prediction.frame == m) & np.isfinite(error)]
-        if len(of_frame):
-            frame_px[m] = np.median(of_frame)
     length = np.where(np.isfinite(fitted.residual_px[..., 0]), np.linalg.norm(fitted.residual_px, axis=-1), np.nan)
-    ordinary = np.where(fitted.weight > 0.25, length, np.nan)
+    inlier = np.where(fitted.weight > INLIER_WEIGHT, length, np.nan)
     tilt = np.degrees(np.arccos(np.clip(np.abs(poses.R[:, 0, 2, 2]), 0, 1)))
     return Quality(
         cameras=seen.cameras,
-        loco_px=each(error, prediction.view),
-        expected_px=each(expected.error_px, expected.view),
-        as_delivered_px=each(own.error_px, own.view),
-        loco_mm=each(prediction.loco_mm, prediction.view),
-        reprojection_px=np.array([_rms(ordinary[images.view == v].ravel()) for v in range(views)]),
+        loco_px=medians(prediction.error_px, prediction.view, views),
+        expected_px=medians(expected.error_px, expected.view, views),
+        in_sample_px=medians(in_sample.error_px, in_sample.view, views),
+        loco_mm=medians(prediction.loco_mm, prediction.view, views),
+        reprojection_px=np.array([_rms(inlier[images.view == v].ravel()) for v in range(views)]),
         length_mm=_sides(seen, images, cameras, fitted),
         shared=_shared(images, poses, views),
         coverage=tuple(
             coverage(seen, name, tilt[(images.view == v) & poses.known]) for v, name in enumerate(seen.cameras)
         ),
-        frame_px=frame_px,
+        frame_px=medians(prediction.error_px, prediction.frame, len(seen.time_s)),
         prediction=prediction,
     )
 
 
-def _shared(images: Images, poses: BoardPoses, views: int) -> I64:
-    """(V, V) frames in which both cameras saw enough of the board."""
+def quick_loco_px(rig: CameraRig, seen: BoardObservations) -> float:
+    """Return the median LOCO error of a rig on a recording and nothing else; infinite without any prediction."""
+    cameras = [rig[n] if n in rig.names and rig[n].posed else None for n in seen.cameras]
+    images = BoardImages.of(seen)
+    images = images.where(np.array([c is not None for c in cameras])[images.view])
+    poses = board_poses(images, cameras)
+    state, period_s, noise_px = cameras_of(rig, seen), frame_period_s(seen), nominal_noise_px(seen.sizes_px)
+    fitted = fit_trajectory(images, poses, state, noise_px, period_s)
+    everything = [(np.ones(len(images), bool), state)]
+    errors = predict(images, poses, everything, period_s, noise_px, fitted.motion, fitted.sigma_px).of()
+    return float(np.median(errors)) if len(errors) else np.inf
+
+
+def _shared(images: BoardImages, poses: BoardPoses, views: int) -> I64:
+    """(V, V) number of frames in which both cameras have a pose of the board."""
     shown = np.zeros((views, int(images.frame.max(initial=0)) + 1), np.int64)
     shown[images.view[poses.known], images.frame[poses.known]] = 1
     return np.asarray(shown @ shown.T)
@@ -163,48 +183,51 @@ def _rms(values: F64) -> float:
 
 
 def cameras_of(rig: CameraRig, seen: BoardObservations) -> Cameras:
-    """A rig as the solver counts it, in the order of the observations; unposed cameras stand at the origin."""
+    """Convert a rig for the bundle adjustment, in the order of the observations; unposed cameras stand at the origin."""
     known = [rig[n] if n in rig.names else None for n in seen.cameras]
-    numbers = np.zeros((len(known), 12))
-    numbers[:, :2] = 1000.0
-    R, t, late = np.tile(np.eye(3), (len(known), 1, 1)), np.zeros((len(known), 3)), np.zeros(len(known))
+    views = len(known)
+    intrinsics = np.zeros((views, N_INTRINSICS))
+    intrinsics[:, :2] = _PLACEHOLDER_FOCAL
+    R, t, time_offset = np.tile(np.eye(3), (views, 1, 1)), np.zeros((views, 3)), np.zeros(views)
     for v, camera in enumerate(known):
         if camera is not None:
-            numbers[v], late[v] = numbers_of(camera), camera.time_offset_s
+            intrinsics[v], time_offset[v] = intrinsics_of(camera), camera.time_offset_s
             if camera.posed:
                 R[v], t[v] = camera.pose
-    distortion_model = tuple("pinhole" if c is None else c.distortion_model for c in known)
-    return Cameras(distortion_model=distortion_model, numbers=numbers, R=R, t_mm=t, time_offset_s=late)
+    models = tuple("pinhole" if c is None else c.distortion_model for c in known)
+    return Cameras(distortion_model=models, intrinsics=intrinsics, R=R, t_mm=t, time_offset_s=time_offset)
 
 
-def _expected(
-    images: Images, poses: BoardPoses, cameras: Cameras, fitted: Solution, period: float, scale: float
-) -> Prediction:
-    """What leaving cameras out would show if the cameras were exact and the corners as noisy as they are."""
-    rng = np.random.default_rng(0)
-    exact = images.xy_px - np.nan_to_num(fitted.residual_px)
-    noisy = dataclasses.replace(images, xy_px=exact + rng.normal(0, fitted.sigma_px, exact.shape))
-    everything = [np.ones(len(images), bool)]
-    return predict(noisy, poses, everything, cameras, period, scale, fitted.hand, fitted.sigma_px)
-
-
-def way_of_board(images: Images, cameras: Cameras, way: Trajectory, scale: float, period: float) -> Solution:
-    """The board's way with cameras that stay as they are."""
-    nothing = np.zeros((len(cameras.distortion_model), N_UNKNOWNS), bool)
-    usual = hand(period)
-    for _ in range(3):
-        fitted = solve(images, cameras, way, nothing, scale_px=scale, hand=usual, steps=15, tolerance=1e-4)
-        faster = hand(period, accelerations(fitted.way))
-        if faster[0] < 1.3 * usual[0] and faster[1] < 1.3 * usual[1]:
+def fit_trajectory(
+    images: BoardImages, poses: BoardPoses, cameras: Cameras, noise_px: float, period_s: float
+) -> BoardSolution:
+    """Estimate the board's trajectory with fixed cameras."""
+    trajectory = initial_trajectory(period_s, images, poses, cameras)
+    fixed = np.zeros((len(cameras), N_UNKNOWNS), bool)
+    motion = motion_prior(period_s)
+    for _ in range(_MAX_MOTION_UPDATES):
+        solution = adjust_board(
+            images,
+            cameras,
+            trajectory,
+            fixed,
+            noise_px=noise_px,
+            motion=motion,
+            max_steps=_MAX_STEPS,
+            tolerance=_TOLERANCE,
+        )
+        trajectory = solution.trajectory
+        wider = raised(motion, period_s, trajectory)
+        if wider is None:
             break
-        usual, way = faster, fitted.way
-    return fitted
+        motion = wider
+    return solution
 
 
-def _sides(seen: BoardObservations, images: Images, cameras: Cameras, fitted: Any) -> F64:
-    """(M,) sides of squares between corners that were each triangulated by themselves, mm.
+def _sides(seen: BoardObservations, images: BoardImages, cameras: Cameras, fitted: BoardSolution) -> F64:
+    """(M,) sides of squares between corners that were triangulated one by one, mm.
 
-    An image taken at another time is first corrected by how far the board moved in it meanwhile.
+    An image taken at another time is first corrected by the motion of the board in between.
     """
     columns, rows = seen.board.grid
     if seen.board.kind == "markers" or columns < 2:
@@ -212,40 +235,38 @@ def _sides(seen: BoardObservations, images: Images, cameras: Cameras, fitted: An
     frames, count = len(seen.time_s), len(seen.board.points_mm)
     normal, right = np.zeros((frames, count, 3, 3)), np.zeros((frames, count, 3))
     views = np.zeros((frames, count), np.int64)
-    common = np.nanmedian(np.where(np.isfinite(seen.time_s), seen.time_s, np.nan), axis=1)
-    now = poses_at(fitted.way, blend(fitted.way.time_s, fitted.way.piece, common[images.frame]))
-    then_s = images.time_s - cameras.time_offset_s[images.view]
-    then = poses_at(fitted.way, blend(fitted.way.time_s, fitted.way.piece, then_s))
-    # Directions in the world, corrected: a ray moves along with the board from then to now.
+    common_s = np.nanmedian(seen.time_s, axis=1)
+    path = fitted.trajectory
+    at_frame = poses_at(path, interpolate(path.time_s, path.segment, common_s[images.frame]), derivatives=False)
+    true_s = images.time_s - cameras.time_offset_s[images.view]
+    at_image = poses_at(path, interpolate(path.time_s, path.segment, true_s), derivatives=False)
     R_camera, t_camera = cameras.R[images.view], cameras.t_mm[images.view]
-    world_then = images.board_mm @ np.swapaxes(then.R, -1, -2) + then.t_mm[:, None]
-    local = world_then @ np.swapaxes(R_camera, -1, -2) + t_camera[:, None]
-    focal = cameras.numbers[images.view, :2][:, None]
-    seen_local = local.copy()
-    seen_local[..., :2] += np.nan_to_num(fitted.residual_px) / focal * local[..., 2:]
-    back = (seen_local - t_camera[:, None]) @ R_camera
+    world = images.board_mm @ np.swapaxes(at_image.R, -1, -2) + at_image.t_mm[:, None]
+    local = world @ np.swapaxes(R_camera, -1, -2) + t_camera[:, None]
+    focal = cameras.intrinsics[images.view, :2][:, None]
+    local[..., :2] += np.nan_to_num(fitted.residual_px) / focal * local[..., 2:]
+    observed = (local - t_camera[:, None]) @ R_camera
     centre = -(np.swapaxes(R_camera, -1, -2) @ t_camera[..., None])[..., 0]
-    # From where the board was then to where it is now, camera and ray alike.
-    turn = now.R @ np.swapaxes(then.R, -1, -2)
+    # Rays move along with the board, from the time of the image to that of the frame.
+    rotation = at_frame.R @ np.swapaxes(at_image.R, -1, -2)
 
-    def along(points: F64) -> F64:
-        return (points - then.t_mm[:, None]) @ np.swapaxes(turn, -1, -2) + now.t_mm[:, None]
+    def moved(points: F64) -> F64:
+        return (points - at_image.t_mm[:, None]) @ np.swapaxes(rotation, -1, -2) + at_frame.t_mm[:, None]
 
-    start, end = along(np.repeat(centre[:, None], back.shape[1], 1)), along(back)
+    start, end = moved(np.repeat(centre[:, None], observed.shape[1], 1)), moved(observed)
     ray = end - start
     ray /= np.maximum(np.linalg.norm(ray, axis=-1, keepdims=True), 1e-9)
     across = np.eye(3) - ray[..., :, None] * ray[..., None, :]
-    usable = images.valid & np.isfinite(fitted.residual_px[..., 0]) & (fitted.weight > 0.25)
+    usable = images.valid & np.isfinite(fitted.residual_px[..., 0]) & (fitted.weight > INLIER_WEIGHT)
     p, i = np.nonzero(usable)
-    where = (images.frame[p], seen.point[images.row[p, i]])
-    np.add.at(normal, where, across[p, i])
-    np.add.at(right, where, (across[p, i] @ start[p, i][..., None])[..., 0])
-    np.add.at(views, where, 1)
+    corner = (images.frame[p], seen.point[images.row[p, i]])
+    np.add.at(normal, corner, across[p, i])
+    np.add.at(right, corner, (across[p, i] @ start[p, i][..., None])[..., 0])
+    np.add.at(views, corner, 1)
     side = seen.board.points_per_side
-    good = (views[:, :side] >= 2) & (np.linalg.det(normal[:, :side]) > 0.05)
+    good = (views[:, :side] >= 2) & (np.linalg.det(normal[:, :side]) > _LEAST_DETERMINANT)
     safe = np.where(good[..., None, None], normal[:, :side], np.eye(3))
     xyz = np.where(good[..., None], np.linalg.solve(safe, right[:, :side, :, None])[..., 0], np.nan)
     grid = xyz.reshape(frames, rows, columns, 3)
-    sides = [np.linalg.norm(np.diff(grid, axis=axis), axis=-1).ravel() for axis in (1, 2)]
-    lengths = np.concatenate(sides)
+    lengths = np.concatenate([np.linalg.norm(np.diff(grid, axis=axis), axis=-1).ravel() for axis in (1, 2)])
     return np.asarray(lengths[np.isfinite(lengths)])

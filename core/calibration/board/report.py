@@ -13,12 +13,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import USUAL_PX, Images
 from core.calibration.board.calibrate import BoardCalibration
-from core.calibration.board.cross_validation import predict
-from core.calibration.board.extrinsics import board_poses
-from core.calibration.board.initialization import initial_trajectory, period_of
-from core.calibration.board.metrics import Quality, cameras_of, way_of_board
+from core.calibration.board.metrics import Quality, quick_loco_px
 from core.calibration.checks import Finding, FindingLevel
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
@@ -91,7 +87,7 @@ def _scale(seen: BoardObservations, v: int) -> float:
 def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iterator[Finding]:
     """Each camera that the others do not predict, then in one sentence those that they do."""
     bad, good = [], []
-    error = np.fmin(quality.loco_px, _HALF * quality.as_delivered_px)
+    error = np.fmin(quality.loco_px, _HALF * quality.in_sample_px)
     excess = np.sqrt(np.maximum(error**2 - quality.expected_px**2, 0))
     for v, name in enumerate(quality.cameras):
         if not np.isfinite(quality.loco_px[v]):
@@ -140,7 +136,7 @@ def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: lis
             continue
         renamed = dataclasses.replace(seen, cameras=tuple(names))
         swapped = rig.subset([n for n in names if n in rig.names])
-        other = _quick(swapped, renamed)
+        other = quick_loco_px(swapped, renamed)
         if other < _SWAP * quality.overall_px:
             yield Finding(
                 check="names",
@@ -149,20 +145,6 @@ def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: lis
                 f" round the board is predicted to {other:.1f} px instead of {quality.overall_px:.0f}.",
                 remedy="Exchange the two cameras' folders or names.",
             )
-
-
-def _quick(rig: CameraRig, seen: BoardObservations) -> float:
-    """Median left-out error of a rig, px, and nothing else."""
-    lenses = [rig[n] if n in rig.names and rig[n].posed else None for n in seen.cameras]
-    images = Images.of(seen)
-    images = images.where(np.array([c is not None for c in lenses])[images.view])
-    poses = board_poses(images, lenses)
-    scale = USUAL_PX * float(seen.sizes_px.max(1).mean())
-    cameras, period = cameras_of(rig, seen), period_of(seen)
-    fitted = way_of_board(images, cameras, initial_trajectory(period, images, poses, cameras), scale, period)
-    everything = [np.ones(len(images), bool)]
-    found = predict(images, poses, everything, cameras, period, scale, fitted.hand, fitted.sigma_px)
-    return float(np.median(found.of())) if len(found.of()) else np.inf
 
 
 def _reprojection(quality: Quality, seen: BoardObservations) -> Iterator[Finding]:
@@ -310,7 +292,7 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
         if not rig[name].posed:
             continue
         focal = float(numbers[v, 0]) / float(rig[name].K[0, 0])
-        fit = calibration.lenses.get(name)
+        fit = calibration.fits.get(name)
         if focal == 0 and fit is not None and np.allclose(fit.camera.K, rig[name].K):
             information = fit.information  # held while solving: what its own images said
             focal = float(np.sqrt(max(np.linalg.pinv(information)[0, 0], 0))) / float(rig[name].K[0, 0])
@@ -362,7 +344,7 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
         if v not in posed:
             continue
         seen_by = quality.coverage[v]
-        if name in calibration.lenses and name not in calibration.apart:
+        if name in calibration.fits and name not in calibration.external:
             spread = float(np.ptp(np.percentile(seen_by.tilt_deg, [5, 95]))) if len(seen_by.tilt_deg) else 0.0
             if seen_by.share < _SHARE:
                 little.append(f"{name} {seen_by.share:.0%}")

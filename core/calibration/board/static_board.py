@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import Images
 from core.calibration.board.extrinsics import board_poses
+from core.calibration.board.state import BoardImages
 from core.errors import CoreError
 from core.geometry import project
 from core.geometry.so3 import angle_rad, exp, mean
@@ -30,7 +30,7 @@ def static_board_pose(rig: CameraRig, seen: BoardObservations) -> tuple[F64, F64
         CoreError: No posed camera saw it, or it was moved.
     """
     names = [n for n in seen.cameras if n in rig.names and rig[n].posed]
-    images = Images.of(seen)
+    images = BoardImages.of(seen)
     images = images.where(np.isin(images.view, [seen.cameras.index(n) for n in names]))
     poses = board_poses(images, [rig[n] if n in names else None for n in seen.cameras])
     if not poses.known.any():

@@ -1,0 +1,277 @@
+"""Model selection: which unknowns beyond the poses lower the held-out error.
+
+The recording is split into two folds of time. Each model is fitted to either fold and predicts the other one (two-fold
+cross-validation). Starting from poses alone, the candidates of a table are added one after the other and kept where the
+error falls.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.calibration.board.bundle import BoardSolution, adjust_board, robust_cost
+from core.calibration.board.cross_validation import Prediction, improvement, predict, time_blocks, two_folds
+from core.calibration.board.initialization import initial_trajectory
+from core.calibration.board.intrinsics import SOLVED
+from core.calibration.board.motion_prior import motion_prior, raised
+from core.calibration.board.setup import InitialRig, Setup
+from core.calibration.board.state import INTRINSICS, N_UNKNOWNS, POSE, TIME_OFFSET, Cameras
+from core.geometry.so3 import log, mean
+from core.progress import Reporter, check
+from core.types.arrays import F64
+
+CONTRADICTION = 10.0
+"""Standard errors by which two folds may differ: they are fitted roughly, and real errors are not white. With time
+offsets the cost has local minima: 3 of 100 random rigs had a fold off by up to 45 ms, with poses that made up for it."""
+_ACCEPTED_SE = 1.0  # standard errors by which time offsets must lower the held-out error
+_DISTINCT_SE, _DISTINCT_S = 2.0, 0.003  # by which one time offset must differ from 0: standard errors, and seconds
+_LEAST_RATE_HZ = 2.5  # of frames: a hand's motion between rarer ones says nothing about time offsets
+_COARSE_NOISE = 8.0  # factor on the nominal noise of a first fit: seen at a wrong time the board is far off
+_COARSE_STEPS, _COARSE_TOLERANCE = 15, 1e-2
+_ROUGH_TOLERANCE, _ROUGH_STEPS = 5e-4, 24  # of fits that are only compared with each other
+_MAX_STEPS, _TOLERANCE = 40, 1e-5
+_MAX_MOTION_UPDATES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Model:
+    """Unknowns beyond the poses.
+
+    Attributes:
+        time_offset: Whether time offsets are free.
+        refined: (V,) bool, cameras whose intrinsics are free.
+    """
+
+    time_offset: bool
+    refined: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoldFits:
+    """One model fitted to both folds.
+
+    Attributes:
+        model: The model.
+        solutions: Solution of each fold.
+        prediction: Each fold as predicted by the cameras of the other one.
+    """
+
+    model: Model
+    solutions: tuple[BoardSolution, ...]
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """An addition to the model.
+
+    Attributes:
+        extend: Makes the larger model.
+        margin_se: Standard errors by which the held-out error must fall.
+        plausible: Whether the values found make sense.
+        accepted: Note for the report if the addition is kept.
+        rejected: Note for the report if it is not.
+    """
+
+    extend: Callable[[Model], Model]
+    margin_se: float
+    plausible: Callable[[FoldFits], bool]
+    accepted: str
+    rejected: str
+
+
+def candidates(setup: Setup, rig: InitialRig) -> tuple[list[Candidate], list[str]]:
+    """Return the additions to try, in order, and notes on those that cannot be tried."""
+    out, notes = [], []
+    if setup.config.time_offset and setup.period_s > 1 / _LEAST_RATE_HZ:
+        notes.append("The frame rate is too low to estimate time offsets.")
+    elif setup.config.time_offset:
+        out.append(
+            Candidate(
+                extend=lambda model: dataclasses.replace(model, time_offset=True),
+                margin_se=_ACCEPTED_SE,
+                plausible=_any_offset,
+                accepted="",
+                rejected="No time offsets: they do not lower the held-out error.",
+            )
+        )
+    if setup.config.refine:
+        names = ", ".join(n for v, n in enumerate(setup.seen.cameras) if rig.connected[v])
+        out.append(
+            Candidate(
+                extend=lambda model: dataclasses.replace(model, refined=rig.connected.copy()),
+                margin_se=0.0,
+                plausible=lambda _: True,
+                accepted=f"Intrinsics refined together with the poses, which lowers the held-out error: {names}.",
+                rejected="Intrinsics kept as fitted to each camera alone: refining them does not lower the held-out error.",
+            )
+        )
+    return out, notes
+
+
+def select(setup: Setup, rig: InitialRig, reporter: Reporter) -> tuple[FoldFits, list[str]]:
+    """Select the model by forward selection over the candidates; its fits predict with cameras left out, too."""
+    block = time_blocks(rig.images, len(setup.seen.time_s))
+    folds = two_folds(rig.images, block)
+    table, notes = candidates(setup, rig)
+    best = _fit_folds(setup, rig, folds, Model(time_offset=False, refined=np.zeros_like(rig.connected)), None)
+    for candidate in table:
+        check(reporter)
+        trial = _fit_folds(setup, rig, folds, candidate.extend(best.model), best)
+        gain = improvement(best.prediction, trial.prediction, block, setup.noise_px)
+        if gain > candidate.margin_se and candidate.plausible(trial):
+            best = trial
+            notes.append(candidate.accepted)
+        else:
+            notes.append(candidate.rejected)
+    check(reporter)
+    prediction = _predict(setup, rig, folds, best.solutions, loco=True)
+    return dataclasses.replace(best, prediction=prediction), [note for note in notes if note]
+
+
+def _fit_folds(
+    setup: Setup, rig: InitialRig, folds: Sequence[np.ndarray], model: Model, start: FoldFits | None
+) -> FoldFits:
+    """Fit a model to each fold; folds that contradict each other are fitted again from each other's cameras."""
+    starts = [None] * len(folds) if start is None else list(start.solutions)
+    fits = [fit(setup, rig, fold, model, s, rough=True) for fold, s in zip(folds, starts, strict=True)]
+    if model.time_offset and disagreement(*fits).max() > CONTRADICTION:
+        for i, other in enumerate(fits[::-1]):
+            again = fit(setup, rig, folds[i], model, other.cameras, rough=True)
+            if _cost(again, setup, rig, folds[i]) < _cost(fits[i], setup, rig, folds[i]):
+                fits[i] = again
+    prediction = _predict(setup, rig, folds, fits, loco=False)
+    return FoldFits(model=model, solutions=tuple(fits), prediction=prediction)
+
+
+def _cost(solution: BoardSolution, setup: Setup, rig: InitialRig, rows: np.ndarray) -> float:
+    return robust_cost(solution.residual_px, rig.images.valid[rows], setup.noise_px)
+
+
+def _predict(
+    setup: Setup, rig: InitialRig, folds: Sequence[np.ndarray], fits: Sequence[BoardSolution], *, loco: bool
+) -> Prediction:
+    """Predict each fold by the cameras fitted to the other one."""
+    return predict(
+        rig.images,
+        rig.poses,
+        [(fold, other.cameras) for fold, other in zip(folds, fits[::-1], strict=True)],
+        setup.period_s,
+        setup.noise_px,
+        (max(f.motion[0] for f in fits), max(f.motion[1] for f in fits)),
+        float(np.sqrt(np.mean([f.sigma_px**2 for f in fits]))),
+        loco=loco,
+    )
+
+
+def fit_everything(setup: Setup, rig: InitialRig, fits: FoldFits) -> BoardSolution:
+    """Fit the selected model to all images, from the mean of the folds; from each fold where they contradict."""
+    everything = np.ones(len(rig.images), bool)
+    if disagreement(*fits.solutions).max() < CONTRADICTION:
+        return fit(setup, rig, everything, fits.model, _mean_cameras(rig, fits.solutions))
+    both = [fit(setup, rig, everything, fits.model, s.cameras) for s in fits.solutions]
+    return min(both, key=lambda solution: _cost(solution, setup, rig, everything))
+
+
+def fit(
+    setup: Setup,
+    rig: InitialRig,
+    rows: np.ndarray,
+    model: Model,
+    start: BoardSolution | Cameras | None = None,
+    *,
+    rough: bool = False,
+) -> BoardSolution:
+    """Adjust cameras and trajectory to some images.
+
+    Args:
+        setup: Setup.
+        rig: Initial rig.
+        rows: (P,) mask of the images.
+        model: Free unknowns.
+        start: A solution of the same images, or cameras; the initial rig if None.
+        rough: Whether to stop early, for solutions that are only compared with each other.
+    """
+    images = rig.images.where(rows)
+    views = rig.connected & np.isin(np.arange(len(rig.connected)), images.view)
+    free = np.zeros((len(views), N_UNKNOWNS), bool)
+    free[:, POSE] = True
+    free[:, TIME_OFFSET] = model.time_offset
+    free[:, INTRINSICS.start + SOLVED] = model.refined[:, None]
+    free[~views] = False
+    free[rig.root, : TIME_OFFSET.stop] = False
+    if isinstance(start, BoardSolution):
+        cameras, trajectory = start.cameras, start.trajectory
+    else:
+        cameras = rig.cameras if start is None else start
+        trajectory = initial_trajectory(setup.period_s, images, rig.poses.where(rows), cameras)
+    motion = motion_prior(setup.period_s)
+
+    def adjust(cameras: Cameras, noise: float, max_steps: int, tolerance: float) -> BoardSolution:
+        return adjust_board(
+            images,
+            cameras,
+            trajectory,
+            free,
+            setup.prior,
+            noise_px=noise * setup.noise_px,
+            motion=motion,
+            max_steps=max_steps,
+            tolerance=tolerance,
+        )
+
+    first_offsets = model.time_offset and not cameras.time_offset_s.any()
+    if not isinstance(start, BoardSolution) or first_offsets:
+        solution = adjust(cameras, _COARSE_NOISE, _COARSE_STEPS, _COARSE_TOLERANCE)
+        cameras, trajectory = solution.cameras, solution.trajectory
+    limits = (_ROUGH_STEPS, _ROUGH_TOLERANCE) if rough else (_MAX_STEPS, _TOLERANCE)
+    for _ in range(_MAX_MOTION_UPDATES):
+        solution = adjust(cameras, 1.0, *limits)
+        cameras, trajectory = solution.cameras, solution.trajectory
+        wider = raised(motion, setup.period_s, trajectory)
+        if wider is None:
+            break
+        motion = wider
+    return solution
+
+
+def disagreement(one: BoardSolution, other: BoardSolution) -> F64:
+    """Return (V,) standard errors by which two solutions differ in a camera's pose or time offset; 0 if held fixed."""
+    a, b = one.cameras, other.cameras
+    rotation = log(a.R @ np.swapaxes(b.R, -1, -2))
+    change = np.concatenate([rotation, a.t_mm - b.t_mm, (a.time_offset_s - b.time_offset_s)[:, None]], axis=-1)
+    sds = [solution.sd(slice(POSE.start, TIME_OFFSET.stop)) for solution in (one, other)]
+    sd = np.hypot(*sds)
+    known = (sds[0] > 0) & (sds[1] > 0) & np.isfinite(sd)
+    return np.asarray(np.where(known, np.abs(change) / np.where(known, sd, 1.0), 0.0).max(-1))
+
+
+def _mean_cameras(rig: InitialRig, fits: Sequence[BoardSolution]) -> Cameras:
+    """Average the cameras of the folds, each over the folds that moved it; others stay as they were initially."""
+    moved = np.stack([(f.sd(POSE) > 0).any(1) for f in fits]).astype(float)  # (F, V)
+    share = np.where(moved.any(0), moved, 1.0)
+    share = share / share.sum(0)
+    cameras = [f.cameras for f in fits]
+    R = np.stack([c.R for c in cameras])
+
+    def average(name: str) -> F64:
+        return np.asarray(np.einsum("fv,fv...->v...", share, np.stack([getattr(c, name) for c in cameras])))
+
+    return dataclasses.replace(
+        rig.cameras,
+        R=np.stack([mean(R[:, v], share[:, v]) for v in range(len(rig.connected))]),
+        t_mm=average("t_mm"),
+        intrinsics=average("intrinsics"),
+        time_offset_s=average("time_offset_s"),
+    )
+
+
+def _any_offset(fits: FoldFits) -> bool:
+    """Return whether some time offset, averaged over the folds, is clearly not 0."""
+    offset = np.mean([s.cameras.time_offset_s for s in fits.solutions], axis=0)
+    error = np.mean([s.sd(TIME_OFFSET)[:, 0] for s in fits.solutions], axis=0)
+    return bool((np.abs(offset) > np.maximum(_DISTINCT_SE * error, _DISTINCT_S)).any())

@@ -1,0 +1,1 @@
+"""Nonlinear least squares: robust losses, Levenberg-Marquardt, and elimination of structured unknowns."""
