@@ -118,7 +118,7 @@ def _people(walks: int) -> None:
     """Rigs of 3 to 6 cameras from one or two walking people: 5 px of noise, time offsets of up to 100 ms, stature known."""
     import numpy as np
 
-    from core.calibration.people.trial import trial
+    from core.calibration.people.simulate import simulate_calibration
 
     names = ("rotation_deg", "position_percent", "upright_deg", "upright_percent", "time_offset_ms")
     print(
@@ -129,7 +129,7 @@ def _people(walks: int) -> None:
     for seed in range(walks):
         cameras, people = 3 + seed % 4, 1 + seed % 2
         begin = time.perf_counter()
-        found = trial(cameras, people, seed, ring=seed % 3 == 0)
+        found = simulate_calibration(cameras, people, seed, ring=seed % 3 == 0)
         took = time.perf_counter() - begin
         rows.append([found[name] for name in names])
         figures = " | ".join(f"{found[name]:.2f}" for name in names)

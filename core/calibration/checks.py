@@ -1,6 +1,6 @@
-"""Whether a rig can be right: axes, units, aim, overlap, lens. Each finding is a message with its remedy.
+"""Plausibility checks of a rig: axes, units, aim, overlap, intrinsics. Each finding has a message and a remedy.
 
-A small reprojection error proves none of this: mirrored poses, folded distortion and swapped axes all look good in it.
+A small reprojection error proves none of these: mirrored poses, folded distortion and swapped axes have one too.
 """
 
 from __future__ import annotations
@@ -21,23 +21,27 @@ from core.types.camera import Camera, CameraRig
 
 FindingLevel = Literal["ok", "warning", "error"]
 _SEVERITY: dict[FindingLevel, int] = {"ok": 0, "warning": 1, "error": 2}
-_APART_MM = (300.0, 40_000.0)
-_USUAL_MM = 4000.0
-_HEIGHT_MM = 8000.0
+_DISTANCE_MM = (300.0, 40_000.0)  # plausible median distance of cameras
+_TYPICAL_DISTANCE_MM = 4000.0
+_MAX_HEIGHT_MM = 8000.0
+_BELOW_FLOOR_MM = -50.0
 _FOV_DEG = (12.0, 140.0)
-_SHARED = 0.05
+_MAX_CENTRE_OFFSET = 0.15  # of the principal point from the image centre, as a share of the image size
+_MAX_ASPECT = 0.05
+_FOLD_ERROR = 0.97  # share of the way to the corner below which a fold is an error
+_MIN_OVERLAP = 0.05  # share of a camera's view that another one must see too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was checked.
+    """Result of one check.
 
     Attributes:
-        check: What was checked, such as "floor".
-        level: "ok", "warning" (look at it) or "error" (3D will not work).
-        message: What was found.
-        remedy: What to do; empty when ok.
-        camera: The camera concerned, empty for the whole rig.
+        check: Name of the check, such as "floor".
+        level: "ok", "warning" (to be examined) or "error" (3D will not work).
+        message: Sentence on the result.
+        remedy: Sentence on how to resolve it; empty if ok.
+        camera: Name of the camera concerned; empty for the whole rig.
     """
 
     check: str
@@ -49,13 +53,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RigCheck:
-    """What a look at a rig found.
+    """Results of all checks of a rig.
 
     Attributes:
-        cameras: (V,) names.
-        findings: Worst first.
-        shared: (V, V) share of what each camera (row) sees of the searched room that another (column) sees too.
-        middle_mm: (3,) point that the cameras look at together.
+        cameras: (V,) camera names.
+        findings: Findings, the most severe first.
+        shared: (V, V) share of each camera's view (row) that another (column) sees too.
+        middle_mm: (3,) point nearest to all optical axes.
     """
 
     cameras: tuple[str, ...]
@@ -65,11 +69,11 @@ class RigCheck:
 
     @property
     def level(self) -> FindingLevel:
-        """The worst level of all findings."""
+        """Most severe level of all findings."""
         return max((f.level for f in self.findings), key=lambda level: _SEVERITY[level], default="ok")
 
     def with_findings(self, more: Iterable[Finding]) -> RigCheck:
-        """The same with further findings; why a camera has no pose says more than that it has none."""
+        """Return a copy with further findings; the reason of a missing pose replaces the finding that it is missing."""
         added = list(more)
         explained = {f.camera for f in added if f.check == "calibrated"}
         kept = [f for f in self.findings if not (f.check == "pose" and f.camera in explained)]
@@ -78,22 +82,23 @@ class RigCheck:
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """Findings that are not ok."""
+        """Warnings and errors."""
         return tuple(f for f in self.findings if f.level != "ok")
 
     @property
     def verdict(self) -> str:
-        """One message on the whole."""
-        wrong = sum(f.level == "error" for f in self.findings)
-        odd = len(self.problems) - wrong
-        if wrong:
+        """One sentence that sums up the findings."""
+        errors = sum(f.level == "error" for f in self.findings)
+        warnings = len(self.problems) - errors
+        if errors:
             return f"This calibration cannot be right: {self.findings[0].message}"
-        if odd:
-            return f"The calibration can be used; {odd} thing{'s' * (odd > 1)} to look at: {self.findings[0].message}"
-        return "Nothing about this calibration is odd."
+        if warnings:
+            plural = "s" * (warnings > 1)
+            return f"The calibration can be used, with {warnings} warning{plural}: {self.findings[0].message}"
+        return "The calibration passed all checks."
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "level": self.level,
             "verdict": self.verdict,
@@ -105,19 +110,19 @@ class RigCheck:
 
 
 def check_rig(rig: CameraRig, *, up: Axis = "z") -> RigCheck:
-    """Looks for what cannot be right in a rig. Never raises for a strange rig: it says what is strange.
+    """Check the plausibility of a rig; never raises for an implausible one.
 
     Args:
-        rig: As imported.
-        up: The axis that the rig's file was imported with as up, so that a remedy can name an axis of the file.
+        rig: Rig as imported or calibrated.
+        up: Up axis with which the rig's file was imported, so that a remedy can name an axis of the file.
     """
-    findings = [finding for camera in rig for finding in _lens(camera)]
+    findings = [finding for camera in rig for finding in _intrinsics(camera)]
     unposed = [c for c in rig if not c.posed]
     findings += [
         Finding(
             check="pose",
             level="error",
-            message=f"{c.name} has no place in the world: only its lens is calibrated.",
+            message=f"{c.name} has no pose: only its intrinsics are calibrated.",
             remedy="Import a calibration with extrinsics for every camera.",
             camera=c.name,
         )
@@ -133,27 +138,27 @@ def check_rig(rig: CameraRig, *, up: Axis = "z") -> RigCheck:
         findings += _up(posed, up)
         findings += [finding for check in checks for finding in check(posed)]
         findings += _overlap(posed, shared[np.ix_(at, at)])
-    if not any(f.check == "lens" for f in findings):
+    if not any(f.check == "intrinsics" for f in findings):
         findings.append(
-            Finding(check="lens", level="ok", message="Every lens is plausible up to the image's corners.")
+            Finding(check="intrinsics", level="ok", message="All intrinsics are plausible up to the image corners.")
         )
     findings.sort(key=lambda f: -_SEVERITY[f.level])
     return RigCheck(cameras=rig.names, findings=tuple(findings), shared=shared, middle_mm=middle)
 
 
 def _or_none(value: float, digits: int) -> float | None:
-    """JSON knows no NaN."""
+    """Return a rounded number, or None for NaN, which JSON lacks."""
     return round(float(value), digits) if np.isfinite(value) else None
 
 
 def field_of_view_deg(camera: Camera) -> float:
-    """Angle across the longer side of the image, of the lens without its distortion."""
+    """Return the angle across the longer image side, without distortion."""
     i = int(np.argmax(camera.size_px))
     return float(np.degrees(2 * np.arctan(camera.size_px[i] / 2 / camera.K[i, i])))
 
 
 def fold_share(camera: Camera) -> float:
-    """Share of the way from the middle to the farthest corner up to which the distortion is one to one; 1 is all."""
+    """Return the share of the way from the principal point to the farthest corner before the fold; 1 without one."""
     width, height = camera.size_px
     corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], float)
     middle = camera.K[:2, 2]
@@ -165,35 +170,39 @@ def fold_share(camera: Camera) -> float:
     return float(steps[np.argmax(lost)]) if lost.any() else 1.0
 
 
-def _lens(camera: Camera) -> Iterator[Finding]:
+def _intrinsics(camera: Camera) -> Iterator[Finding]:
     def finding(level: FindingLevel, message: str, remedy: str) -> Finding:
-        return Finding(check="lens", level=level, message=message, remedy=remedy, camera=camera.name)
+        return Finding(check="intrinsics", level=level, message=message, remedy=remedy, camera=camera.name)
 
-    again = "Calibrate this camera's lens again, with the board also in the corners of the image."
+    recalibrate = "Calibrate the intrinsics again, with the board also in the corners of the image."
     width, height = camera.size_px
     fx, fy, (cx, cy) = camera.K[0, 0], camera.K[1, 1], camera.K[:2, 2]
     if not (0 <= cx < width and 0 <= cy < height):
         yield finding(
             "error",
-            f"{camera.name}: the lens's centre ({cx:.0f}, {cy:.0f}) lies outside the {width}x{height} image.",
-            "Check that the calibration was made at this image size and not of a turned image.",
+            f"{camera.name}: the principal point ({cx:.0f}, {cy:.0f}) is outside the {width}x{height} image.",
+            "Check that the calibration was made at this image size and orientation.",
         )
-    elif max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > 0.15:
+    elif max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > _MAX_CENTRE_OFFSET:
         yield finding(
-            "warning", f"{camera.name}: the lens's centre ({cx:.0f}, {cy:.0f}) is far from the middle.", again
+            "warning",
+            f"{camera.name}: the principal point ({cx:.0f}, {cy:.0f}) is far from the image centre.",
+            recalibrate,
         )
     fov = field_of_view_deg(camera)
     if camera.distortion_model == "pinhole" and not _FOV_DEG[0] <= fov <= _FOV_DEG[1]:
-        yield finding("warning", f"{camera.name}: it sees {fov:.0f} degrees across, which no usual lens does.", again)
-    if abs(fx / fy - 1) > 0.05:
+        yield finding("warning", f"{camera.name}: the field of view of {fov:.0f} degrees is implausible.", recalibrate)
+    if abs(fx / fy - 1) > _MAX_ASPECT:
         yield finding(
-            "warning", f"{camera.name}: focal lengths {fx:.0f} and {fy:.0f} px differ by more than 5 %.", again
+            "warning",
+            f"{camera.name}: the focal lengths {fx:.0f} and {fy:.0f} px differ by more than 5 %.",
+            recalibrate,
         )
     share = fold_share(camera)
     if share < 1:
-        level: FindingLevel = "error" if share < 0.97 else "warning"
+        level: FindingLevel = "error" if share < _FOLD_ERROR else "warning"
         yield finding(
-            level, f"{camera.name}: the distortion folds back {share:.0%} of the way to the image's corner.", again
+            level, f"{camera.name}: the distortion folds at {share:.0%} of the way to the image corner.", recalibrate
         )
 
 
@@ -204,24 +213,24 @@ def _distances(rig: CameraRig) -> Iterator[Finding]:
             check="distance",
             level="error",
             message="The rig has one camera.",
-            remedy="3D needs at least two: import a calibration of all cameras together.",
+            remedy="3D needs at least two cameras: import a calibration of all of them together.",
         )
         return
     i, j = np.triu_indices(len(rig), 1)
-    apart = np.linalg.norm(centres[i] - centres[j], axis=1)
-    middle = float(np.median(apart))
-    if _APART_MM[0] <= middle <= _APART_MM[1]:
-        message = f"The cameras are {apart.min() / 1000:.1f} to {apart.max() / 1000:.1f} m apart."
+    distance = np.linalg.norm(centres[i] - centres[j], axis=1)
+    median = float(np.median(distance))
+    if _DISTANCE_MM[0] <= median <= _DISTANCE_MM[1]:
+        message = f"The cameras are {distance.min() / 1000:.1f} to {distance.max() / 1000:.1f} m apart."
         yield Finding(check="distance", level="ok", message=message)
         return
-    off = np.log(max(middle, 1e-9) / _USUAL_MM)
-    factor = min((1000.0, 100.0, 10.0, 0.1, 0.01, 0.001), key=lambda f: float(abs(off + np.log(f))))
+    log_ratio = np.log(max(median, 1e-9) / _TYPICAL_DISTANCE_MM)
+    factor = min((1000.0, 100.0, 10.0, 0.1, 0.01, 0.001), key=lambda f: float(abs(log_ratio + np.log(f))))
     times = f"{factor:.0f} times larger" if factor > 1 else f"{1 / factor:.0f} times smaller"
-    likely = f": they would be {middle * factor / 1000:.1f} m apart if everything were {times}" if middle else ""
+    likely = f": they would be {median * factor / 1000:.1f} m apart if all lengths were {times}" if median else ""
     yield Finding(
         check="distance",
         level="error",
-        message=f"The cameras are {_length(middle)} apart, which is not how people are filmed.",
+        message=f"The cameras are {_length(median)} apart, which is implausible.",
         remedy=f"Import it again with another length unit{likely}.",
     )
 
@@ -233,7 +242,7 @@ def _length(mm: float) -> str:
 
 
 def _up(rig: CameraRig, imported: Axis) -> Iterator[Finding]:
-    """Which world axis is up for the cameras: most are held upright and look level or down."""
+    """Find the world axis that is up for the cameras: most are upright and look level or down."""
     ups = np.stack([-c.pose[0][1] for c in rig])
     forward = np.stack([c.pose[0][2] for c in rig])
     score = ups.mean(0) - 0.5 * forward.mean(0)
@@ -245,15 +254,15 @@ def _up(rig: CameraRig, imported: Axis) -> Iterator[Finding]:
         yield Finding(
             check="up",
             level="error",
-            message=f"By how the cameras are held, {name} points up instead of z.",
-            remedy=f"Import it again with {_axis_of_file(name, imported)} as the axis that points up.",
+            message=f"By the orientation of the cameras, {name} points up instead of z.",
+            remedy=f"Import it again with {_axis_of_file(name, imported)} as the up axis.",
         )
     else:
         yield Finding(
             check="up",
             level="warning",
-            message="It cannot be told from the cameras which axis points up.",
-            remedy="Look at the floor grid and the poles in the views: they must stand on the floor.",
+            message="The up axis cannot be determined from the orientation of the cameras.",
+            remedy="Check that the floor grid lies, and the poles stand, on the floor in the views.",
         )
     if score[2] > 0.3:
         for camera, up in zip(rig, ups, strict=True):
@@ -261,14 +270,14 @@ def _up(rig: CameraRig, imported: Axis) -> Iterator[Finding]:
                 yield Finding(
                     check="up",
                     level="warning",
-                    message=f"{camera.name} hangs upside down.",
-                    remedy="Right if it is mounted that way and its video is upside down too.",
+                    message=f"{camera.name} is upside down.",
+                    remedy="Correct if it is mounted that way and its video is upside down too.",
                     camera=camera.name,
                 )
 
 
 def _axis_of_file(world: str, imported: Axis) -> str:
-    """Name of the file's axis that became an axis of the world when it was imported with `imported` up."""
+    """Return the name of the file's axis that became a world axis when imported with `imported` up."""
     direction = (-1.0 if world.startswith("-") else 1.0) * np.eye(3)["xyz".index(world[-1])]
     in_file = direction @ rotation_to_z_up(imported)
     axis = int(np.argmax(np.abs(in_file)))
@@ -277,8 +286,8 @@ def _axis_of_file(world: str, imported: Axis) -> str:
 
 def _floor(rig: CameraRig) -> Iterator[Finding]:
     heights = np.array([c.centre_mm[2] for c in rig])
-    below = [c.name for c, z in zip(rig, heights, strict=True) if z < -50]
-    if not below and heights.max() <= _HEIGHT_MM:
+    below = [c.name for c, z in zip(rig, heights, strict=True) if z < _BELOW_FLOOR_MM]
+    if not below and heights.max() <= _MAX_HEIGHT_MM:
         message = f"The cameras stand {heights.min() / 1000:.2f} to {heights.max() / 1000:.2f} m above the floor."
         if heights.max() > 100:
             yield Finding(check="floor", level="ok", message=message)
@@ -287,17 +296,17 @@ def _floor(rig: CameraRig) -> Iterator[Finding]:
                 check="floor",
                 level="warning",
                 message=f"All cameras are within {heights.max():.0f} mm of the floor.",
-                remedy="Set the floor of the calibration: its origin may be a camera or the board in the air.",
+                remedy="Set the floor of the calibration: its origin may be a camera, or the board in the air.",
             )
     for name in below:
         yield Finding(
             check="floor",
             level="error",
             message=f"{name} is {-rig[name].centre_mm[2] / 1000:.2f} m under the floor.",
-            remedy="The up axis is wrong, or the origin is not on the floor: set both in the program that calibrated.",
+            remedy="The up axis is wrong, or the origin is not on the floor: set the floor on the Calibrate page.",
             camera=name,
         )
-    if heights.max() > _HEIGHT_MM:
+    if heights.max() > _MAX_HEIGHT_MM:
         yield Finding(
             check="floor",
             level="warning",
@@ -314,13 +323,13 @@ def _doubles(rig: CameraRig) -> Iterator[Finding]:
             yield Finding(
                 check="distance",
                 level="error",
-                message=f"{rig[int(i)].name} and {rig[int(j)].name} have the same place and direction.",
-                remedy="One of them was not calibrated: calibrate it, or remove it from the file.",
+                message=f"{rig[int(i)].name} and {rig[int(j)].name} have the same position and direction.",
+                remedy="One of them was not calibrated: calibrate it, or remove it from the rig.",
             )
 
 
 def _aim(rig: CameraRig) -> Iterator[Finding]:
-    """Whether the cameras look at a common area and not away from each other, as mirrored poses do."""
+    """Check that the cameras look at a common area, and not away from each other as mirrored poses do."""
     if len(rig) < 2:
         return
     centres = np.stack([c.centre_mm for c in rig])
@@ -330,23 +339,23 @@ def _aim(rig: CameraRig) -> Iterator[Finding]:
             check="aim",
             level="error",
             message="The cameras look away from each other.",
-            remedy="The poses are mirrored, or stored the other way round (camera to world): check the file's format.",
+            remedy="The poses are mirrored, or camera to world instead of world to camera: check the file format.",
         )
         return
     middle = viewed_point(rig)
     ahead = ((middle - centres) * forward).sum(1) > 0
     missed = []
-    for camera, before in zip(rig, ahead, strict=True):
+    for camera, in_front in zip(rig, ahead, strict=True):
         pixel = project(camera, middle)
-        # Half an image beyond the edge still shares ground with the others.
+        # Up to half an image beyond the edge, the view still overlaps with the others.
         size = np.array(camera.size_px)
-        if not before or not np.isfinite(pixel).all() or ((pixel < -size / 2) | (pixel > 1.5 * size)).any():
+        if not in_front or not np.isfinite(pixel).all() or ((pixel < -size / 2) | (pixel > 1.5 * size)).any():
             missed.append(camera.name)
             yield Finding(
                 check="aim",
                 level="warning",
                 message=f"{camera.name} does not look at the area that the others look at.",
-                remedy="Compare its floor grid with its image: if they disagree, calibrate its pose again.",
+                remedy="Compare the floor grid with its image: if they disagree, calibrate its extrinsics again.",
                 camera=camera.name,
             )
     if not missed:
@@ -354,27 +363,27 @@ def _aim(rig: CameraRig) -> Iterator[Finding]:
 
 
 def _diverge(centres: F64, forward: F64) -> bool:
-    """Whether the optical axes meet behind the cameras instead of before them."""
+    """Return whether the optical axes intersect behind the cameras instead of in front of them."""
     outward = ((centres - centres.mean(0)) * forward).sum(1) / np.maximum(
         np.linalg.norm(centres - centres.mean(0), axis=1), 1e-9
     )
     across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
     normal = across.sum(0)
     if np.linalg.eigvalsh(normal)[0] < 0.02 * len(centres):
-        return False  # side by side: their axes meet nowhere
+        return False  # parallel axes intersect nowhere
     point = np.linalg.solve(normal, np.einsum("vij,vj->i", across, centres))
     depth = ((point - centres) * forward).sum(1)
     return bool(np.median(depth) < 0 and np.median(outward) > 0)
 
 
 def _shared_views(rig: CameraRig) -> F64:
-    """(V, V) share of each camera's view of the searched room that another has too; NaN where it sees nothing."""
+    """Return the share (V, V) of each camera's view that another sees too; NaN where it sees nothing."""
     low, high = search_box(rig)
     seen = seen_by(rig, grid(low, high, 250.0)).reshape(len(rig), -1).astype(float)
-    own = seen.sum(1)
-    # Of a camera that looks out of the room a sliver is left: one stray point in common is no overlap.
-    usual = np.maximum(own, max(0.1 * float(np.median(own)), 1.0))
-    return np.asarray(np.where(own[:, None] > 0, seen @ seen.T / usual[:, None], np.nan))
+    count = seen.sum(1)
+    # A camera that looks out of the box sees a few of its points only: one of them in common is no overlap.
+    reference = np.maximum(count, max(0.1 * float(np.median(count)), 1.0))
+    return np.asarray(np.where(count[:, None] > 0, seen @ seen.T / reference[:, None], np.nan))
 
 
 def _overlap(rig: CameraRig, shared: F64) -> Iterator[Finding]:
@@ -383,15 +392,17 @@ def _overlap(rig: CameraRig, shared: F64) -> Iterator[Finding]:
     others = np.where(np.eye(len(rig), dtype=bool), 0.0, np.nan_to_num(shared))
     best = others.max(1)
     for camera, share in zip(rig, best, strict=True):
-        if share < _SHARED:
+        if share < _MIN_OVERLAP:
             yield Finding(
                 check="overlap",
                 level="error" if share == 0 else "warning",
-                message=f"{camera.name} shares {share:.0%} of its view with any other camera.",
-                remedy="3D needs two views of the same place: turn the camera, or check its pose.",
+                message=f"{camera.name} shares at most {share:.0%} of its view with another camera.",
+                remedy="3D needs two views of the same point: aim the camera at the others' area, or check its pose.",
                 camera=camera.name,
             )
-    pairs = int((np.minimum(others, others.T) >= _SHARED).sum()) // 2
+    pairs = int((np.minimum(others, others.T) >= _MIN_OVERLAP).sum()) // 2
     total = len(rig) * (len(rig) - 1) // 2
-    if (best >= _SHARED).all():
-        yield Finding(check="overlap", level="ok", message=f"{pairs} of {total} pairs of cameras see common ground.")
+    if (best >= _MIN_OVERLAP).all():
+        yield Finding(
+            check="overlap", level="ok", message=f"{pairs} of {total} pairs of cameras have overlapping views."
+        )

@@ -1,4 +1,4 @@
-"""The world frame of a rig: where the floor is, which way is up, and how long a millimetre is."""
+"""World coordinates of a rig: floor, up axis, origin and scale."""
 
 from __future__ import annotations
 
@@ -18,116 +18,135 @@ WorldAxis = Literal["x", "y", "z"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Similarity:
-    """A change of the world frame: x_new = scale * R (x_old - origin_mm)."""
+    """A change of world coordinates, x_new = scale * R (x_old - origin_mm).
+
+    Attributes:
+        R: (3, 3) rotation from old to new coordinates.
+        origin_mm: (3,) new origin in old coordinates.
+        scale: Factor for all lengths.
+    """
 
     R: F64 = field(default_factory=lambda: np.eye(3))
     origin_mm: F64 = field(default_factory=lambda: np.zeros(3))
     scale: float = 1.0
 
     def camera(self, camera: Camera) -> Camera:
-        """The same camera in the new frame; an unposed one stays."""
+        """Return the camera in new coordinates; an unposed one is unchanged."""
         if not camera.posed:
             return camera
         R, t_mm = camera.pose
         return camera.replace(R=R @ self.R.T, t_mm=self.scale * (R @ self.origin_mm + t_mm))
 
-    def rig(self, rig: CameraRig, remark: str = "") -> CameraRig:
-        """The same rig in the new frame, with a remark on where it comes from."""
-        source = " ".join(part for part in (rig.source, remark) if part)
+    def rig(self, rig: CameraRig, note: str = "") -> CameraRig:
+        """Return the rig in new coordinates, with a note appended to its source."""
+        source = " ".join(part for part in (rig.source, note) if part)
         return dataclasses.replace(rig, cameras=tuple(self.camera(c) for c in rig), source=source)
 
     def points(self, xyz_mm: F64) -> F64:
-        """Points (..., 3) in the new frame."""
+        """Return points (..., 3) in new coordinates."""
         return np.asarray(self.scale * (np.asarray(xyz_mm) - self.origin_mm) @ self.R.T)
 
 
 def rotate_quarters(axis: WorldAxis, quarters: int) -> Similarity:
-    """The world turned by quarters about one of its axes, counterclockwise as seen from the axis's tip."""
+    """Return the rotation of the world by quarter turns about an axis, counterclockwise seen from its tip."""
     vector = np.zeros(3)
     vector["xyz".index(axis)] = quarters * np.pi / 2
     return Similarity(R=np.round(exp(vector)))
 
 
 def turn_upside_down() -> Similarity:
-    """Up and down exchanged, by half a turn about x: a mirror image would turn left hands into right ones."""
+    """Return the exchange of up and down by half a turn about x; a reflection would exchange left and right."""
     return rotate_quarters("x", 2)
 
 
 def move_origin(by_mm: F64) -> Similarity:
-    """The origin moved."""
+    """Return the translation that makes a point (3,) the origin."""
     return Similarity(origin_mm=np.asarray(by_mm, float))
 
 
 def scale_to_distance(rig: CameraRig, first: str, second: str, distance_mm: float) -> Similarity:
-    """All lengths changed so that two cameras are as far apart as measured.
+    """Return the scaling that gives two cameras their measured distance.
 
     Raises:
-        CoreError: A camera that is not there or has no pose, or a distance that is none.
+        CoreError: An unknown or unposed camera, coincident cameras, or a distance that is not positive.
     """
-    apart = float(np.linalg.norm(rig[first].centre_mm - rig[second].centre_mm))
-    if first == second or not (np.isfinite(distance_mm) and distance_mm > 0) or apart < 1:
+    distance = float(np.linalg.norm(rig[first].centre_mm - rig[second].centre_mm))
+    if first == second or not (np.isfinite(distance_mm) and distance_mm > 0) or distance < 1:
         raise CoreError(
-            f"{first} and {second} cannot be {distance_mm:g} mm apart.",
-            "Measure the distance between two lenses, in mm.",
+            f"The distance of {first} and {second} cannot be {distance_mm:g} mm.",
+            "Give the measured distance between the lenses of two different cameras, in mm.",
         )
-    return Similarity(scale=distance_mm / apart)
+    return Similarity(scale=distance_mm / distance)
 
 
 def world_from_points(origin_mm: F64, along_x_mm: F64, on_floor_mm: F64, rig: CameraRig) -> Similarity:
-    """Floor, origin and x axis from three points of the floor; up is the side on which the cameras are.
+    """Return the change to world coordinates given by three floor points; up is the side of the cameras.
+
+    Args:
+        origin_mm: (3,) new origin.
+        along_x_mm: (3,) point in the direction of x.
+        on_floor_mm: (3,) third point of the floor.
+        rig: Cameras.
 
     Raises:
-        CoreError: The points lie on one line.
+        CoreError: The points are collinear.
     """
     origin = np.asarray(origin_mm, float)
     x, other = np.asarray(along_x_mm) - origin, np.asarray(on_floor_mm) - origin
     normal = np.cross(x, other)
     if np.linalg.norm(normal) < 1e-2 * np.linalg.norm(x) * np.linalg.norm(other) or not np.linalg.norm(normal) > 0:
-        raise CoreError("The three points lie on one line.", "Choose the third one off to the side.")
+        raise CoreError("The three points are collinear.", "Choose a third point off the line of the first two.")
     return _floor(origin, x, normal, rig)
 
 
 def world_from_board_pose(R: F64, t_mm: F64, rig: CameraRig) -> Similarity:
-    """Floor, origin and x axis from a board that lies on the floor, by its pose (board to world).
+    """Return the change to the world coordinates of a board on the floor, from its pose (board to world).
 
-    The board's own thickness is not known: its printed side is taken for the floor.
+    The thickness of the board is unknown: its printed side is taken for the floor.
     """
     return _floor(np.asarray(t_mm), R[:, 0], R[:, 2], rig)
 
 
 def world_from_floor_points(xyz_mm: F64, rig: CameraRig) -> Similarity:
-    """Up and height of the floor from many points of it (N, 3), such as standing feet; turn and place stay near.
+    """Return the change that levels the floor, from many floor points (N, 3) such as standing feet.
+
+    The plane is fitted with outliers rejected (three standard deviations by the median absolute deviation). Heading and
+    origin change as little as possible.
 
     Raises:
-        CoreError: Too few points, or they cover no area.
+        CoreError: Too few points, or points that cover no area.
     """
     points = np.asarray(xyz_mm, float).reshape(-1, 3)
     points = points[np.isfinite(points).all(1)]
     keep = np.ones(len(points), bool)
     if len(points) < 10:
-        raise CoreError(f"{len(points)} points are too few for a floor.", "Use a take in which people walk about.")
+        raise CoreError(
+            f"{len(points)} floor points were found, expected at least 10.", "Use a take in which people walk."
+        )
     for _ in range(5):
         middle = points[keep].mean(0)
         _, size, axes = np.linalg.svd(points[keep] - middle, full_matrices=False)
-        off = (points - middle) @ axes[2]
-        keep = np.abs(off) <= max(3 * 1.4826 * float(np.median(np.abs(off[keep]))), 10.0)
+        height = (points - middle) @ axes[2]
+        keep = np.abs(height) <= max(3 * 1.4826 * float(np.median(np.abs(height[keep]))), 10.0)
     if size[1] < 3 * size[2] or size[1] / np.sqrt(keep.sum()) < 100:
-        raise CoreError("The points of the floor lie on one line.", "Let people walk over all of the floor.")
+        raise CoreError(
+            "The floor points are collinear or cover too small an area.", "Let people walk over all of the floor."
+        )
     normal, x = axes[2], np.array([1.0, 0, 0])
-    # The origin stays where it was, but on the floor.
+    # The new origin is the old one projected onto the floor.
     origin = normal * float(middle @ normal)
     return _floor(origin, x, normal, rig)
 
 
 def guess_world(rig: CameraRig, board_mm: F64) -> tuple[Similarity, str]:
-    """A first frame until somebody sets the floor: the cameras stand upright, and the board never went below the floor.
+    """Guess world coordinates: cameras are upright, and the board was never below the floor.
 
     Args:
-        rig: Posed cameras in any frame.
-        board_mm: (N, 3) places that the board has been in.
+        rig: Posed cameras in any coordinates.
+        board_mm: (N, 3) positions of the board's points.
 
     Returns:
-        The change of frame, and a sentence about it.
+        The change of coordinates, and a sentence on it.
     """
     posed = [c for c in rig if c.posed]
     down = np.stack([c.pose[0][1] for c in posed])
@@ -135,25 +154,25 @@ def guess_world(rig: CameraRig, board_mm: F64) -> tuple[Similarity, str]:
     if np.linalg.norm(up) < 0.5 * len(posed):
         up = np.linalg.svd(np.stack([c.pose[0][2] for c in posed]))[2][2]  # across all optical axes
         up = up if up @ -down.sum(0) >= 0 else -up
-        how = "no two cameras stand the same way up"
+        reason = "no two cameras have the same up direction"
     else:
-        # Level cameras look up or down, but do not lean: up is at right angles to all rows of pixels.
+        # Cameras pitch but do not roll: up is perpendicular to all image rows.
         rows = np.stack([c.pose[0][0] for c in posed])
         level = np.linalg.svd(rows)[2][2]
         level = level if level @ up >= 0 else -level
         up = level if len(posed) > 2 and level @ up > 0.9 * np.linalg.norm(up) else up
-        how = "the cameras were taken to stand upright"
+        reason = "the cameras were assumed to be upright"
     up = up / np.linalg.norm(up)
     height = board_mm @ up
     origin = board_mm.mean(0) + up * (float(np.percentile(height, 0.5)) - float(board_mm.mean(0) @ up))
     forward = posed[0].pose[0][2]
     x = np.cross(forward, up)
-    frame = _upright(origin, x if np.linalg.norm(x) > 1e-3 else posed[0].pose[0][0], up)
-    return frame, f"The floor is a guess: {how}, and the lowest place of the board is taken for the floor."
+    change = _upright(origin, x if np.linalg.norm(x) > 1e-3 else posed[0].pose[0][0], up)
+    return change, f"The floor is a guess: {reason}, and the lowest position of the board is taken for the floor."
 
 
 def _floor(origin: F64, x: F64, normal: F64, rig: CameraRig) -> Similarity:
-    """Up is the side of the floor on which most cameras are."""
+    """Return coordinates on a floor plane; up is the side of most cameras."""
     above = sum(float(np.sign((c.centre_mm - origin) @ normal)) for c in rig if c.posed)
     return _upright(origin, x, normal if above >= 0 else -normal)
 
@@ -168,14 +187,14 @@ def _upright(origin: F64, x: F64, up: F64) -> Similarity:
 
 
 def align_rig(rig: CameraRig, to: CameraRig) -> Similarity:
-    """The rigid change of frame that lays a rig onto another one with the same cameras, as well as it goes.
+    """Return the rigid change that best aligns a rig with another one of the same cameras.
 
     Raises:
-        CoreError: They share fewer than two posed cameras.
+        CoreError: The rigs share fewer than two posed cameras.
     """
     names = [c.name for c in rig if c.posed and c.name in to.names and to[c.name].posed]
     if len(names) < 2:
-        raise CoreError("The two rigs share fewer than two cameras.", "Set the floor anew.")
-    turn = mean(np.stack([to[n].pose[0].T @ rig[n].pose[0] for n in names]))
-    mine, theirs = (np.stack([r[n].centre_mm for n in names]).mean(0) for r in (rig, to))
-    return Similarity(R=turn, origin_mm=mine - turn.T @ theirs)
+        raise CoreError(f"The rigs share {len(names)} posed cameras, expected at least 2.", "Set the floor again.")
+    rotation = mean(np.stack([to[n].pose[0].T @ rig[n].pose[0] for n in names]))
+    source, target = (np.stack([r[n].centre_mm for n in names]).mean(0) for r in (rig, to))
+    return Similarity(R=rotation, origin_mm=source - rotation.T @ target)

@@ -1,4 +1,4 @@
-"""The verb that makes or repairs a rig from people who walk about, without a board."""
+"""Verb `calibrate-people`: a first rig, or the repair of one, from people who walk and without a board."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from core.types.camera import Camera, CameraRig
 def run_calibrate_people(
     session: Session, params: CalibratePeopleParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
-    """Places the cameras by the 2D poses of a take, or only those that were moved.
+    """Calibrate the cameras from the 2D poses of a take, or only those that were moved.
 
     Returns:
-        cameras, solved, missing, level, verdict, findings, the figures, and where everything was stored.
+        `cameras`, `solved`, `missing`, `level`, `verdict`, `findings`, `time_offset_ms`, and the names of the stored
+        `calibration` and of the `backup` of the former rig.
 
     Raises:
-        CoreError: No such take, no lenses, no 2D poses, or people that do not suffice.
-        CancelledError: The reporter asked to stop.
+        CoreError: Missing take, intrinsics or 2D poses, or too few observations of people.
+        CancelledError: The reporter was cancelled.
     """
     take, former = session.take(params.take), session.rig
     filmed = _filmed(take, former)
@@ -43,7 +44,8 @@ def run_calibrate_people(
         unknown = [name for name in params.moved if name not in filmed.names]
         if unknown:
             raise CoreError(
-                f"Camera '{unknown[0]}' did not film take {take.name}.", f"It was filmed by {', '.join(filmed.names)}."
+                f"Camera '{unknown[0]}' did not film take {take.name}.",
+                f"The cameras of the take are {', '.join(filmed.names)}.",
             )
         found = repair_from_people(filmed, poses2d, time_s, params.moved, params.people, reporter)
         rig = _merged(former, found, keep_others=True)
@@ -76,17 +78,17 @@ def run_calibrate_people(
 
 
 def _filmed(take: Take, rig: CameraRig | None) -> CameraRig:
-    """The cameras of the take with their lenses, at the size of its images.
+    """Return the cameras of the take with their intrinsics, at the size of its images.
 
     Raises:
-        CoreError: The lens of a camera is not known.
+        CoreError: The intrinsics of a camera are unknown.
     """
     known = () if rig is None else rig.names
     missing = [name for name in take.cameras if name not in known]
     if rig is None or missing:
         raise CoreError(
-            f"The lens of camera '{missing[0]}' is not known: people only tell where cameras stand.",
-            "Calibrate the lenses from a board, or import a calibration of them; poses are not needed.",
+            f"The intrinsics of camera '{missing[0]}' are unknown; people give the extrinsics only.",
+            "Calibrate the intrinsics from a board, or import a calibration that has them; poses are not needed.",
         )
     try:
         fitted = tuple(at_size(rig[camera.name], camera.size_px) for camera in take.manifest.cameras)
@@ -96,9 +98,9 @@ def _filmed(take: Take, rig: CameraRig | None) -> CameraRig:
 
 
 def _merged(former: CameraRig, found: PeopleCalibration, *, keep_others: bool) -> CameraRig:
-    """The session's rig with new poses; lenses and sizes are as they were.
+    """Return the session's rig with new poses; intrinsics and image sizes stay.
 
-    Cameras that the take does not show keep their pose in a repair; in a new rig they have none.
+    Cameras that did not film the take keep their pose in a repair; in a new rig they have none.
     """
 
     def camera(old: Camera) -> Camera:
@@ -115,12 +117,12 @@ def _merged(former: CameraRig, found: PeopleCalibration, *, keep_others: bool) -
 
 
 def _details(found: PeopleCalibration) -> dict[str, Any]:
-    """Figures for the report, plain JSON values."""
+    """Return the metrics for the report as plain JSON values."""
     return {
         "method": "people",
         "solved": list(found.solved),
         "missing": dict(found.missing),
-        "remarks": list(found.remarks),
+        "notes": list(found.notes),
         "joint_noise_px": round(found.noise_px, 3),
         "frames": len(found.time_s),
         "statures_mm": [round(float(s)) for s in found.statures_mm if np.isfinite(s)],

@@ -1,4 +1,4 @@
-"""Verb `export-rig`: the session's calibration as a file of another tool."""
+"""Verb `export-rig`: write the session's rig as a file of another program."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from core.session import RunLayout, Session
 
 
 def run_export_rig(session: Session, params: ExportRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Writes the session's rig in one format. What the format does not say is told as a note.
+    """Write the session's rig in one format; what the format cannot hold is reported as a note.
 
     Returns:
         `format`, `files` and `notes`.
 
     Raises:
-        CoreError: No rig, no such format, a camera that it cannot hold, or a place that cannot be written to.
+        CoreError: No rig, an unknown format, a camera that the format cannot hold, or a path that is not writable.
     """
     exporter = EXPORTERS.get(params.format)
     rig = session.rig
     if rig is None:
-        raise CoreError("The session has no rig.", "Calibrate, or import a calibration, on the Calibrate page first.")
+        raise CoreError(
+            "The session has no rig.", "Calibrate the cameras, or import a calibration, on the Calibrate page first."
+        )
     path = Path(params.path).expanduser() if params.path else session.layout.exports / exporter.default_name
     if path.resolve() in (session.root.resolve(), session.layout.rig.resolve()):
-        raise CoreError("The session's own files are not for exports.", "Write it to another folder.")
+        raise CoreError(f"{path} is a file of the session, which an export must not replace.", "Choose another path.")
     reporter.progress(0, 1, f"Writing {exporter.title}")
     written = write_rig(rig, path.absolute(), params.format)
     for note in written.notes:

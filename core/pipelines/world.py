@@ -1,4 +1,4 @@
-"""The verbs that set the world frame of a rig, and that make the sheet of a board."""
+"""Verbs `set-world`, which changes the world coordinates of a rig, and `board-sheet`, which draws a board."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from core.calibration.world import (
     move_origin,
     rotate_quarters,
     scale_to_distance,
+    turn_upside_down,
     world_from_board_pose,
     world_from_floor_points,
 )
-from core.calibration.world import turn_upside_down as flipped
 from core.config import to_mapping
 from core.errors import CoreError
 from core.pipelines.ingest import adopt_rig
@@ -33,30 +33,30 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
 
-_STANDING = 0.25  # share of a foot's lowest frames in which it stands
-_ANKLE_MM = 85.0  # over the floor
+_STANDING_SHARE = 0.25  # share of the slowest ankle positions that are taken for standing feet
+_ANKLE_MM = 85.0  # height of the ankle of a standing foot
 
 
 def run_set_world(session: Session, params: SetWorldParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Changes the world frame of the session's rig; the rig before is kept.
+    """Change the world coordinates of the session's rig; the former rig is kept as a backup.
 
     Returns:
-        level, verdict and findings of the rig's self-check, what was done, and where the rig before lies.
+        `done` (a sentence per change), `level`, `verdict` and `findings` of the self-check, and the `backup`.
 
     Raises:
-        CoreError: No rig, nothing to do, or something that cannot be done.
-        CancelledError: The reporter asked to stop.
+        CoreError: No rig, no change given, or a change that is not possible.
+        CancelledError: The reporter was cancelled.
     """
     rig = session.rig
     if rig is None:
-        raise CoreError("The session has no rig.", "Import or make a calibration first.")
-    now, done = [rig], []
-    for change, words in _changes(session, params, reporter, lambda: now[-1]):
-        now.append(change.rig(now[-1], words))
-        done.append(words)
+        raise CoreError("The session has no rig.", "Calibrate the cameras or import a calibration first.")
+    rigs, done = [rig], []
+    for change, note in _changes(session, params, reporter, lambda: rigs[-1]):
+        rigs.append(change.rig(rigs[-1], note))
+        done.append(note)
     if not done:
-        raise CoreError("Nothing was asked for.", "Set a floor take, three points, a turn, a shift or a distance.")
-    found, backup = adopt_rig(session, now[-1], run, reporter)
+        raise CoreError("No change was given.", "Give a floor take, three points, a rotation, an origin or a distance.")
+    found, backup = adopt_rig(session, rigs[-1], run, reporter)
     return {
         "done": done,
         "level": found.level,
@@ -67,10 +67,10 @@ def run_set_world(session: Session, params: SetWorldParams, run: RunLayout, repo
 
 
 def run_board_sheet(session: Session, params: BoardSheetParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Writes the sheet of a board, which becomes the session's board.
+    """Write the sheet of a board, which becomes the session's board.
 
     Raises:
-        CoreError: Neither .pdf nor .png, or the board is larger than the paper.
+        CoreError: A path that ends neither in .pdf nor in .png, or a board larger than the paper.
     """
     board = session_board(session, params.board)
     files = save_sheet(board, Path(params.path).expanduser(), params.paper)
@@ -82,7 +82,7 @@ def run_board_sheet(session: Session, params: BoardSheetParams, run: RunLayout, 
 def _changes(
     session: Session, params: SetWorldParams, reporter: Reporter, rig: Callable[[], CameraRig]
 ) -> Iterator[tuple[Similarity, str]]:
-    """Each change in turn, with a sentence on it; `rig` gives the rig as it is by then."""
+    """Yield each change with a sentence on it; `rig` returns the rig after the changes so far."""
     if params.floor_take:
         yield floor_from_take(session, params.floor_take, session_board(session, params.board), rig(), reporter)
     if params.feet_take:
@@ -94,31 +94,43 @@ def _changes(
     if params.floor_points_mm:
         if len(params.floor_points_mm) != 9:
             raise CoreError(
-                f"Three points have nine numbers, {len(params.floor_points_mm)} were given.",
+                f"`floor_points_mm` has {len(params.floor_points_mm)} numbers, expected 9.",
                 "Give x, y and z of the origin, of a point on the x axis, and of a third point of the floor.",
             )
-        yield world_from_floor(np.reshape(params.floor_points_mm, (3, 3)), rig()), "The floor is set from three points."
+        yield (
+            world_from_floor(np.reshape(params.floor_points_mm, (3, 3)), rig()),
+            "The floor was set from three points.",
+        )
     if params.quarter_turns % 4:
         quarters = params.quarter_turns % 4
-        yield rotate_quarters(params.rotation_axis, quarters), f"Turned by {90 * quarters} degrees about {params.rotation_axis}."
+        yield (
+            rotate_quarters(params.rotation_axis, quarters),
+            f"Rotated by {90 * quarters} degrees about {params.rotation_axis}.",
+        )
     if params.upside_down:
-        yield flipped(), "Turned upside down."
+        yield turn_upside_down(), "Turned upside down."
     if params.origin_mm:
         if len(params.origin_mm) != 3:
-            raise CoreError("A shift has three numbers.", "Give x, y and z of the new origin in mm.")
-        yield move_origin(np.asarray(params.origin_mm)), "The origin is moved."
+            raise CoreError(
+                f"`origin_mm` has {len(params.origin_mm)} numbers, expected 3.",
+                "Give x, y and z of the new origin in mm.",
+            )
+        yield move_origin(np.asarray(params.origin_mm)), "The origin was moved."
     if params.distance_mm:
         if len(params.between) != 2:
-            raise CoreError("A distance is between two cameras.", "Name the two cameras in `between`.")
+            raise CoreError(
+                f"`between` names {len(params.between)} cameras, expected 2.",
+                "Name the two cameras that the measured distance refers to.",
+            )
         first, second = params.between
         change = scale_to_distance(rig(), first, second, params.distance_mm)
-        yield change, f"Re-scaled: {first} and {second} are {params.distance_mm:g} mm apart."
+        yield change, f"Rescaled: {first} and {second} are {params.distance_mm:g} mm apart."
 
 
 def floor_from_take(
     session: Session, take: str, board: Board, rig: CameraRig, reporter: Reporter
 ) -> tuple[Similarity, str]:
-    """The frame of a board that lies on the floor, and a sentence on it."""
+    """Return the change to the world coordinates of a board on the floor, and a sentence on it."""
     seen = detect_board(session.take(take), board, reporter, rate_hz=2.0)
     if not len(seen):
         raise CoreError(f"The board was not found in take {take}.", "Check the board's settings against the print.")
@@ -126,14 +138,16 @@ def floor_from_take(
 
 
 def standing_feet_mm(poses: Pose3DSequence) -> F64:
-    """(N, 3) places of the floor under feet that stand: ankles when they are low and slow, less their height.
+    """Return the floor points (N, 3) under standing feet: slow ankles, less the height of an ankle.
 
     Raises:
         CoreError: The skeleton has no ankles.
     """
     names = [j for j in poses.skeleton.joints if j.endswith("ankle")]
     if not names:
-        raise CoreError(f"{poses.skeleton.name} has no ankles.", "Use poses of another skeleton.")
+        raise CoreError(
+            f"Skeleton {poses.skeleton.name} has no ankles.", "Use poses of another skeleton, such as coco17."
+        )
     xyz = poses.xyz_mm[:, :, [poses.skeleton.index(n) for n in names]]
     speed = np.full(xyz.shape[:-1], np.nan)
     step_s = np.diff(poses.time_s)[:, None, None]
@@ -143,5 +157,5 @@ def standing_feet_mm(poses: Pose3DSequence) -> F64:
     ankles, slow = ankles[known], slow[known]
     if not len(ankles):
         return np.asarray(ankles)
-    standing = slow <= np.quantile(slow, _STANDING)
+    standing = slow <= np.quantile(slow, _STANDING_SHARE)
     return np.asarray(ankles[standing] - (0, 0, _ANKLE_MM))

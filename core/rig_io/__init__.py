@@ -1,1 +1,1 @@
-"""Camera rigs as files of other programs: importers, exporters and the checks they share."""
+"""Import and export of rigs in the file formats of other programs."""

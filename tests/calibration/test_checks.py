@@ -14,39 +14,42 @@ from core.files import resource
 from core.geometry.capture_volume import capture_volume, seen_by, viewed_point
 from core.synthetic.people import walkers
 from core.synthetic.rigs import camera, ring_rig
-from core.types import COCO17, PANOPTIC15, CameraRig, Pose3DSequence
+from core.types import PANOPTIC15, CameraRig, Pose3DSequence
 from core.types.axes import rotation_to_z_up
 from core.types.skeleton import convert
 
 
 def moved(
-    rig: CameraRig, turn: np.ndarray | None = None, scale: float = 1.0, shift_mm: tuple[float, ...] = (0, 0, 0)
+    rig: CameraRig,
+    rotation: np.ndarray | None = None,
+    scale: float = 1.0,
+    translation_mm: tuple[float, ...] = (0, 0, 0),
 ) -> CameraRig:
-    """The rig in a world turned, scaled and then shifted."""
-    turn = np.eye(3) if turn is None else turn
+    """Return the rig in a world rotated, scaled and then translated."""
+    rotation = np.eye(3) if rotation is None else rotation
     cameras = []
     for c in rig:
-        R = c.pose[0] @ turn.T
-        cameras.append(c.replace(R=R, t_mm=c.pose[1] * scale - R @ np.array(shift_mm)))
+        R = c.pose[0] @ rotation.T
+        cameras.append(c.replace(R=R, t_mm=c.pose[1] * scale - R @ np.array(translation_mm)))
     return CameraRig(cameras=tuple(cameras))
 
 
-def said(rig: CameraRig, check: str, **options: str) -> list[tuple[str, str, str]]:
+def results(rig: CameraRig, check: str, **options: str) -> list[tuple[str, str, str]]:
     found = check_rig(rig, **options)  # type: ignore[arg-type]
     json.dumps(found.to_mapping(), allow_nan=False)
     return [(f.level, f.message, f.remedy) for f in found.findings if f.check == check]
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8])
-def test_nothing_is_odd_about_a_good_rig(n: int) -> None:
+def test_a_good_rig_passes_all_checks(n: int) -> None:
     found = check_rig(ring_rig(n, distortion=(-0.1, 0.02, 0, 0, 0)))
     assert found.level == "ok", found.problems
     assert found.problems == ()
-    assert {f.check for f in found.findings} == {"lens", "distance", "up", "floor", "aim", "overlap"}
+    assert {f.check for f in found.findings} == {"intrinsics", "distance", "up", "floor", "aim", "overlap"}
     assert all(f.remedy == "" for f in found.findings)
 
 
-def test_overlap_is_the_share_of_ones_own_view() -> None:
+def test_overlap_is_a_share_of_the_view_of_each_camera() -> None:
     found = check_rig(ring_rig(4))
     np.testing.assert_allclose(np.diag(found.shared), 1)
     assert (found.shared > 0.2).all()
@@ -54,72 +57,72 @@ def test_overlap_is_the_share_of_ones_own_view() -> None:
 
 
 @pytest.mark.parametrize("up", ["x", "-x", "y", "-y", "-z"])
-def test_wrong_up_axis_is_named(up: str) -> None:
-    """A file whose axis `up` is up, imported as if z were."""
+def test_a_wrong_up_axis_is_named(up: str) -> None:
+    """A file whose axis `up` is up, imported as if z were up."""
     file = moved(ring_rig(4), rotation_to_z_up(up).T)  # type: ignore[arg-type]
-    ((level, sentence, remedy),) = said(file, "up")
+    ((level, message, remedy),) = results(file, "up")
     assert level == "error"
-    assert f"{up} points up instead of z" in sentence
-    assert f"with {up} as the axis" in remedy
+    assert f"{up} points up instead of z" in message
+    assert f"with {up} as the up axis" in remedy
     again = moved(file, rotation_to_z_up(up))  # type: ignore[arg-type]
     assert check_rig(again).level == "ok"
 
 
 def test_remedy_names_the_axis_of_the_file_even_after_a_wrong_choice() -> None:
     imported = moved(ring_rig(4), rotation_to_z_up("y"))  # the file had z up, y was chosen
-    ((level, _, remedy),) = said(imported, "up", up="y")
+    ((level, _, remedy),) = results(imported, "up", up="y")
     assert level == "error"
-    assert "with z as the axis" in remedy
+    assert "with z as the up axis" in remedy
 
 
 @pytest.mark.parametrize(
     ("scale", "factor"), [(0.001, "1000 times larger"), (0.01, "100 times larger"), (1000.0, "1000 times smaller")]
 )
 def test_wrong_unit_is_named_with_the_factor(scale: float, factor: str) -> None:
-    ((level, _, remedy),) = said(moved(ring_rig(4), scale=scale), "distance")
+    ((level, _, remedy),) = results(moved(ring_rig(4), scale=scale), "distance")
     assert level == "error"
     assert factor in remedy
 
 
 def test_cameras_under_the_floor_are_named() -> None:
-    rig = moved(ring_rig(4), shift_mm=(0, 0, -2000))
-    below = [s for level, s, _ in said(rig, "floor") if level == "error"]
+    rig = moved(ring_rig(4), translation_mm=(0, 0, -2000))
+    below = [s for level, s, _ in results(rig, "floor") if level == "error"]
     assert len(below) == 2
     assert all("0.30 m under the floor" in s for s in below)
 
 
-def test_cameras_turned_around_are_noticed() -> None:
-    turn = np.diag([-1.0, 1.0, -1.0])  # about the camera's own y: it looks the other way
-    rig = CameraRig(cameras=tuple(c.replace(R=turn @ c.pose[0], t_mm=turn @ c.pose[1]) for c in ring_rig(4)))
-    ((level, sentence, remedy),) = said(rig, "aim")
+def test_cameras_that_look_away_from_each_other_are_reported() -> None:
+    rotation = np.diag([-1.0, 1.0, -1.0])  # half a rotation about the camera's y axis
+    rig = CameraRig(cameras=tuple(c.replace(R=rotation @ c.pose[0], t_mm=rotation @ c.pose[1]) for c in ring_rig(4)))
+    ((level, message, remedy),) = results(rig, "aim")
     assert level == "error"
-    assert "away from each other" in sentence
+    assert "away from each other" in message
     assert "mirrored" in remedy
 
 
-def test_camera_that_looks_elsewhere_is_named() -> None:
+def test_a_camera_that_looks_elsewhere_is_named() -> None:
     rig = ring_rig(5)
-    turn = np.diag([-1.0, 1.0, -1.0])
-    odd = rig[2].replace(R=turn @ rig[2].pose[0], t_mm=turn @ rig[2].pose[1])
-    found = check_rig(CameraRig(cameras=(*rig.cameras[:2], odd, *rig.cameras[3:])))
-    assert {f.camera for f in found.problems} == {odd.name}
+    rotation = np.diag([-1.0, 1.0, -1.0])
+    averted = rig[2].replace(R=rotation @ rig[2].pose[0], t_mm=rotation @ rig[2].pose[1])
+    found = check_rig(CameraRig(cameras=(*rig.cameras[:2], averted, *rig.cameras[3:])))
+    assert {f.camera for f in found.problems} == {averted.name}
 
 
-def test_camera_to_world_poses_are_noticed() -> None:
+def test_camera_to_world_poses_are_reported() -> None:
     inverse = [c.replace(R=c.pose[0].T, t_mm=c.centre_mm) for c in ring_rig(4)]
     assert check_rig(CameraRig(cameras=tuple(inverse))).level == "error"
 
 
-def test_camera_without_common_ground_is_named() -> None:
+def test_a_camera_without_overlap_is_named() -> None:
     alone = camera("alone", (4000, 0, 1500), (12000, 0, 1500), fov_deg=30)
     rig = CameraRig(cameras=(*ring_rig(3), alone))
     assert any(f.camera == "alone" and f.check == "overlap" for f in check_rig(rig).problems)
 
 
-def test_doubled_pose_and_missing_pose_are_named() -> None:
+def test_duplicate_and_missing_poses_are_named() -> None:
     rig = ring_rig(3)
     doubled = CameraRig(cameras=(*rig, rig[0].replace(name="copy")))
-    assert any("same place" in f.message for f in check_rig(doubled).problems)
+    assert any("same position" in f.message for f in check_rig(doubled).problems)
     half = CameraRig(cameras=(*rig, rig[0].replace(name="bare", R=None, t_mm=None)))
     found = check_rig(half)
     assert any(f.camera == "bare" and f.level == "error" for f in found.problems)
@@ -128,10 +131,10 @@ def test_doubled_pose_and_missing_pose_are_named() -> None:
     assert check_rig(nothing).level == "error"
 
 
-def test_fold_inside_the_image_is_found_where_the_polynomial_turns() -> None:
+def test_a_fold_inside_the_image_is_found_at_the_peak_of_the_polynomial() -> None:
     k1 = -0.9
     rig = ring_rig(3, distortion=(k1, 0, 0, 0, 0))
-    found = [f for f in check_rig(rig).problems if f.check == "lens"]
+    found = [f for f in check_rig(rig).problems if f.check == "intrinsics"]
     assert len(found) == 3
     # d/dr (r + k1 r^3) = 0; the pixel radius there over the one of the corner.
     r = np.sqrt(-1 / (3 * k1))
@@ -143,25 +146,25 @@ def test_fold_inside_the_image_is_found_where_the_polynomial_turns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "text"),
     [
         ([[0, 0, 2000], [0, 0, 0], [0, 0, 0]], "outside the"),
-        ([[0, 0, 500], [0, 0, 0], [0, 0, 0]], "far from the middle"),
-        ([[20000, 0, 0], [0, 20000, 0], [0, 0, 0]], "degrees across"),
+        ([[0, 0, 500], [0, 0, 0], [0, 0, 0]], "far from the image centre"),
+        ([[20000, 0, 0], [0, 20000, 0], [0, 0, 0]], "field of view of"),
         ([[300, 0, 0], [0, 0, 0], [0, 0, 0]], "differ by more than 5 %"),
     ],
 )
-def test_strange_lenses_are_named(change: list[list[float]], says: str) -> None:
+def test_implausible_intrinsics_are_named(change: list[list[float]], text: str) -> None:
     rig = ring_rig(3)
-    strange = rig[1].replace(K=rig[1].K + np.array(change))
-    found = check_rig(CameraRig(cameras=(rig[0], strange, rig[2]))).problems
-    assert any(says in f.message and f.camera == strange.name for f in found)
+    implausible = rig[1].replace(K=rig[1].K + np.array(change))
+    found = check_rig(CameraRig(cameras=(rig[0], implausible, rig[2]))).problems
+    assert any(text in f.message and f.camera == implausible.name for f in found)
 
 
-def test_camera_hanging_upside_down_is_named() -> None:
+def test_a_camera_mounted_upside_down_is_named() -> None:
     rig = ring_rig(4)
-    turn = np.diag([-1.0, -1.0, 1.0])
-    hanging = rig[1].replace(R=turn @ rig[1].pose[0], t_mm=turn @ rig[1].pose[1])
+    rotation = np.diag([-1.0, -1.0, 1.0])
+    hanging = rig[1].replace(R=rotation @ rig[1].pose[0], t_mm=rotation @ rig[1].pose[1])
     found = check_rig(CameraRig(cameras=(rig[0], hanging, *rig.cameras[2:])))
     assert [(f.camera, f.level) for f in found.problems] == [(hanging.name, "warning")]
 
@@ -171,7 +174,7 @@ def test_one_camera_is_not_enough() -> None:
     assert "3D needs at least two" in found.problems[0].remedy
 
 
-def test_sample_is_fine_and_its_volume_holds_the_middle() -> None:
+def test_the_sample_passes_and_its_volume_contains_the_centre() -> None:
     from core.rig_io.importers import read_rig
 
     rig = read_rig(resource("sample", "Calib.qca.txt"))
@@ -183,7 +186,7 @@ def test_sample_is_fine_and_its_volume_holds_the_middle() -> None:
     assert (volume.size_mm[:2] < 9000).all()
 
 
-def test_volume_is_what_two_cameras_see() -> None:
+def test_the_volume_is_what_two_cameras_see() -> None:
     rig = ring_rig(5)
     volume = capture_volume(rig)
     inside = np.random.default_rng(0).uniform(volume.low_mm, volume.high_mm, (5000, 3))
@@ -192,7 +195,7 @@ def test_volume_is_what_two_cameras_see() -> None:
     assert np.abs(volume.centre_mm[:2]).max() < 300
 
 
-def test_volume_shrinks_around_people_but_not_below_the_usual_height() -> None:
+def test_the_volume_shrinks_around_people_but_not_below_the_default_height() -> None:
     rig = ring_rig(5)
     points = np.random.default_rng(0).uniform((-500, 0, 50), (700, 800, 1700), (500, 3))
     points[::7] = np.nan
@@ -201,18 +204,18 @@ def test_volume_shrinks_around_people_but_not_below_the_usual_height() -> None:
     np.testing.assert_allclose(volume.high_mm, [1400, 1500, 2000], atol=20)
     jump = capture_volume(rig, around_mm=points + [0, 0, 900])
     assert jump.high_mm[2] > 2700
-    strangers = capture_volume(rig, around_mm=points + [90_000, 0, 0])
-    np.testing.assert_allclose(strangers.size_mm, capture_volume(rig).size_mm)
+    implausiblers = capture_volume(rig, around_mm=points + [90_000, 0, 0])
+    np.testing.assert_allclose(implausiblers.size_mm, capture_volume(rig).size_mm)
 
 
-def test_cameras_side_by_side_have_a_volume_before_them() -> None:
+def test_parallel_cameras_have_a_volume_in_front_of_them() -> None:
     rig = CameraRig(cameras=tuple(camera(f"c{x}", (x, -4000, 1500), (x, 0, 1200)) for x in (-300, 300)))
     point = viewed_point(rig)
     assert -2500 < point[1] < 1000
     assert capture_volume(rig).size_mm.min() > 1000
 
 
-def test_no_common_ground_is_refused() -> None:
+def test_cameras_without_overlap_have_no_volume() -> None:
     rig = CameraRig(
         cameras=(
             camera("a", (0, 0, 1500), (9000, 0, 1500), fov_deg=30),
@@ -229,56 +232,56 @@ def sequence() -> Pose3DSequence:
 
 
 def changed(
-    sequence: Pose3DSequence, turn: np.ndarray | None = None, scale: float = 1.0, rise_mm: float = 0.0
+    sequence: Pose3DSequence, rotation: np.ndarray | None = None, scale: float = 1.0, rise_mm: float = 0.0
 ) -> Pose3DSequence:
     xyz = sequence.xyz_mm * scale + [0, 0, rise_mm]
     return Pose3DSequence(
         skeleton=sequence.skeleton,
         time_s=sequence.time_s,
-        xyz_mm=xyz if turn is None else xyz @ turn.T,
+        xyz_mm=xyz if rotation is None else xyz @ rotation.T,
         score=sequence.score,
         person_ids=sequence.person_ids,
     )
 
 
-def test_people_who_stand_on_the_floor_are_fine(sequence: Pose3DSequence) -> None:
+def test_people_who_stand_on_the_floor_pass(sequence: Pose3DSequence) -> None:
     findings = check_people(ring_rig(4), sequence)
     assert [(f.check, f.level) for f in findings] == [("stature", "ok"), ("feet", "ok")]
 
 
 @pytest.mark.parametrize(
-    ("change", "check", "level", "says"),
+    ("change", "check", "level", "text"),
     [
         ({"scale": 0.5}, "stature", "error", "tall"),
         ({"scale": 1000.0}, "stature", "error", "length unit"),
         ({"rise_mm": -590.0}, "feet", "warning", "under the floor"),
         ({"rise_mm": 900.0}, "feet", "warning", "above the floor"),
-        ({"turn": rotation_to_z_up("y").T}, "upright", "error", "along y instead of z"),
-        ({"turn": rotation_to_z_up("-z")}, "upright", "error", "along -z instead of z"),
+        ({"rotation": rotation_to_z_up("y").T}, "upright", "error", "along y instead of z"),
+        ({"rotation": rotation_to_z_up("-z")}, "upright", "error", "along -z instead of z"),
     ],
 )
-def test_people_show_wrong_units_floors_and_axes(
-    sequence: Pose3DSequence, change: dict, check: str, level: str, says: str
+def test_people_reveal_wrong_units_floors_and_axes(
+    sequence: Pose3DSequence, change: dict, check: str, level: str, text: str
 ) -> None:
     findings = check_people(ring_rig(4), changed(sequence, **change))
     (found,) = [f for f in findings if f.check == check]
     assert found.level == level
-    assert says in f"{found.message} {found.remedy}"
+    assert text in f"{found.message} {found.remedy}"
 
 
-def test_stature_follows_scale_and_bears_missing_joints(sequence: Pose3DSequence) -> None:
-    points, _ = convert(
-        sequence.xyz_mm, sequence.score, COCO17 if len(sequence.skeleton) == 17 else PANOPTIC15, PANOPTIC15
-    )
-    whole = stature_mm(points)
+def test_stature_is_robust_to_missing_joints(sequence: Pose3DSequence) -> None:
+    skeleton = PANOPTIC15
+    points, _ = convert(sequence.xyz_mm, sequence.score, sequence.skeleton, skeleton)
+    whole = stature_mm(points, skeleton)
+    np.testing.assert_allclose(stature_mm(sequence.xyz_mm, sequence.skeleton), whole, rtol=1e-12)
     assert ((whole > 1300) & (whole < 2100)).all()
     holes = points.copy()
     holes[np.random.default_rng(0).random(points.shape[:-1]) < 0.5] = np.nan
-    np.testing.assert_allclose(stature_mm(holes), whole, rtol=0.03)
+    np.testing.assert_allclose(stature_mm(holes, skeleton), whole, rtol=0.03)
     nobody = np.full_like(points, np.nan)
-    assert np.isnan(stature_mm(nobody)).all()
+    assert np.isnan(stature_mm(nobody, skeleton)).all()
     empty = Pose3DSequence(
-        skeleton=PANOPTIC15,
+        skeleton=skeleton,
         time_s=sequence.time_s,
         xyz_mm=nobody,
         score=np.zeros(nobody.shape[:-1]),

@@ -1,4 +1,4 @@
-"""Three points of the floor, clicked: exact where clicks are, refused in words where they cannot be right."""
+"""Clicked floor points: exact for exact clicks, and refused with a reason where they cannot be right."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
 from core.types.arrays import F64
 
-LENS = (-0.25, 0.08, 0.001, -0.0005, 0.0)
+DISTORTION = (-0.25, 0.08, 0.001, -0.0005, 0.0)
 
 
 @pytest.fixture(scope="module")
 def rig() -> CameraRig:
-    """Four cameras with a strong lens, in a frame that is neither level nor at the floor."""
+    """Four cameras with strong distortion, in coordinates that are neither level nor at the floor."""
     tilt = Similarity(R=exp(np.array([0.3, -0.2, 0.7])), origin_mm=np.array([400.0, -900.0, 250.0]))
-    return tilt.rig(ring_rig(4, distortion=LENS))
+    return tilt.rig(ring_rig(4, distortion=DISTORTION))
 
 
 def clicks(rig: CameraRig, xyz_mm: F64, *names: str) -> dict[str, F64]:
@@ -33,7 +33,7 @@ def clicks(rig: CameraRig, xyz_mm: F64, *names: str) -> dict[str, F64]:
 
 
 def on_floor(*xy_mm: float) -> F64:
-    """A point of the true floor, in the frame of `rig`."""
+    """Return a point of the true floor in the coordinates of `rig`."""
     tilt = Similarity(R=exp(np.array([0.3, -0.2, 0.7])), origin_mm=np.array([400.0, -900.0, 250.0]))
     return tilt.points(np.array([*xy_mm, 0.0]))
 
@@ -42,7 +42,7 @@ def found(rig: CameraRig, *places: F64) -> F64:
     return np.stack([locate_point(rig, clicks(rig, place, "cam01", "cam03", "cam02")).xyz_mm for place in places])
 
 
-def test_clicks_give_the_point_through_bent_lenses(rig: CameraRig) -> None:
+def test_clicks_give_the_point_through_distortion(rig: CameraRig) -> None:
     place = on_floor(700, -300)
     point = locate_point(rig, clicks(rig, place, "cam01", "cam02"))
     np.testing.assert_allclose(point.xyz_mm, place, atol=1e-5)
@@ -52,7 +52,7 @@ def test_clicks_give_the_point_through_bent_lenses(rig: CameraRig) -> None:
         np.testing.assert_allclose(point.seen_px[v], project(camera, place), atol=1e-5)
 
 
-def test_a_slip_of_the_mouse_shows_as_error_and_a_wrong_point_is_refused(rig: CameraRig) -> None:
+def test_an_imprecise_click_is_an_error_and_a_wrong_point_is_refused(rig: CameraRig) -> None:
     place = on_floor(700, -300)
     seen = clicks(rig, place, "cam01", "cam02", "cam03")
     slipped = locate_point(rig, seen | {"cam02": seen["cam02"] + [0, 4]})
@@ -62,32 +62,32 @@ def test_a_slip_of_the_mouse_shows_as_error_and_a_wrong_point_is_refused(rig: Ca
         locate_point(rig, seen | {"cam02": project(rig["cam02"], on_floor(-600, 500))})
 
 
-def test_what_cannot_be_located_is_said(rig: CameraRig) -> None:
+def test_points_that_cannot_be_located_are_refused(rig: CameraRig) -> None:
     place = on_floor(0, 0)
-    with pytest.raises(CoreError, match="one view only"):
+    with pytest.raises(CoreError, match="clicked in 1 views"):
         locate_point(rig, clicks(rig, place, "cam02"))
     twin = rig["cam01"].replace(name="twin", t_mm=rig["cam01"].pose[1] + [30.0, 0, 0])
     beside = dataclasses.replace(rig, cameras=(*rig.cameras, twin))
-    with pytest.raises(CoreError, match="same side"):
+    with pytest.raises(CoreError, match="same direction"):
         locate_point(beside, clicks(beside, place, "cam01", "twin"))
     assert locate_point(beside, clicks(beside, place, "cam01", "twin", "cam02")).worst_px < 1e-6
 
 
-def test_three_clicked_points_give_the_frame_of_the_command_line(rig: CameraRig) -> None:
+def test_three_clicked_points_give_the_same_world_as_the_command_line(rig: CameraRig) -> None:
     places = on_floor(-500, 200), on_floor(900, 200), on_floor(-300, 1100)
     change = world_from_floor(found(rig, *places), rig)
     same = world_from_points(*places, rig)
     np.testing.assert_allclose(change.R, same.R, atol=1e-8)
     new = change.points(np.stack(places))
     np.testing.assert_allclose(new, [[0, 0, 0], [1400, 0, 0], [200, 900, 0]], atol=1e-4)
-    truth = ring_rig(4, distortion=LENS)
+    truth = ring_rig(4, distortion=DISTORTION)
     for camera in change.rig(rig):
         np.testing.assert_allclose(camera.centre_mm, truth[camera.name].centre_mm + [500, -200, 0], atol=1e-3)
 
 
-def test_points_that_make_no_frame_are_refused(rig: CameraRig) -> None:
+def test_points_that_define_no_world_coordinates_are_refused(rig: CameraRig) -> None:
     line = found(rig, on_floor(0, 0), on_floor(500, 0), on_floor(1000, 60))
-    with pytest.raises(CoreError, match="one line"):
+    with pytest.raises(CoreError, match="collinear"):
         world_from_floor(line, rig)
     close = found(rig, on_floor(0, 0), on_floor(60, 0), on_floor(0, 800))
     with pytest.raises(CoreError, match="10 cm"):
@@ -99,7 +99,7 @@ def test_points_that_make_no_frame_are_refused(rig: CameraRig) -> None:
         world_from_floor(right[:2], rig)
 
 
-def test_the_line_of_a_click_runs_through_the_point_and_bends(rig: CameraRig) -> None:
+def test_the_epipolar_line_of_a_click_passes_through_the_point_and_is_curved(rig: CameraRig) -> None:
     place = on_floor(700, -300)
     line = epipolar_line_px(rig["cam01"], project(rig["cam01"], place), rig["cam03"])
     target = project(rig["cam03"], place)
@@ -112,6 +112,6 @@ def test_the_line_of_a_click_runs_through_the_point_and_bends(rig: CameraRig) ->
     chord = off[-1] / np.linalg.norm(off[-1])
     assert np.abs(off[:, 0] * chord[1] - off[:, 1] * chord[0]).max() > 2  # a straight line would be wrong by that
     R, t_mm = rig["cam01"].pose
-    about = np.diag([-1.0, 1, -1])  # it stands where the other does and looks away
+    about = np.diag([-1.0, 1, -1])  # at the same position, looking away
     back = rig["cam01"].replace(name="back", R=about @ R, t_mm=about @ t_mm)
     assert len(epipolar_line_px(rig["cam01"], project(rig["cam01"], place), back)) == 0

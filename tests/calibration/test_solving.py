@@ -162,7 +162,7 @@ def test_a_wrong_size_is_seen_where_anything_can_tell(solved: BoardCalibration, 
 def test_another_lens_than_was_known_is_told(solved: BoardCalibration, seen: BoardObservations) -> None:
     known = {solved.rig.names[0]: solved.rig.cameras[0].replace(K=np.diag([1.2, 1.2, 1]) @ solved.rig.cameras[0].K)}
     findings = assess_board(measure(solved), solved.rig, seen, known=known)
-    assert any(f.check == "lens" and f.level == "error" for f in findings)
+    assert any(f.check == "intrinsics" and f.level == "error" for f in findings)
 
 
 def test_a_camera_without_views_stays_uncalibrated_and_says_why(rig: CameraRig, seen: BoardObservations) -> None:

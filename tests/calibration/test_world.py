@@ -33,13 +33,13 @@ from core.types.camera import CameraRig
 
 RIG = ring_rig(4)
 POINTS = np.random.default_rng(0).uniform((-1000, -1000, 0), (1000, 1000, 1800), (50, 3))
-SKEW = Similarity(R=exp(np.array([0.4, -1.1, 0.7])), origin_mm=np.array([300.0, -800, 1200]), scale=1.0)
+TILTED = Similarity(R=exp(np.array([0.4, -1.1, 0.7])), origin_mm=np.array([300.0, -800, 1200]), scale=1.0)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        SKEW,
+        TILTED,
         rotate_quarters("x", 1),
         rotate_quarters("y", 3),
         turn_upside_down(),
@@ -47,12 +47,12 @@ SKEW = Similarity(R=exp(np.array([0.4, -1.1, 0.7])), origin_mm=np.array([300.0, 
         Similarity(scale=1.7),
     ],
 )
-def test_images_do_not_change_with_the_frame(change: Similarity) -> None:
+def test_images_do_not_change_with_the_world_coordinates(change: Similarity) -> None:
     moved = change.rig(RIG)
     assert project_rig(moved, change.points(POINTS)) == pytest.approx(project_rig(RIG, POINTS), abs=1e-6)
 
 
-def test_quarter_turns_are_exact_and_four_are_none() -> None:
+def test_quarter_turns_are_exact_and_four_are_the_identity() -> None:
     rig = RIG
     for _ in range(4):
         rig = rotate_quarters("z", 1).rig(rig)
@@ -61,16 +61,16 @@ def test_quarter_turns_are_exact_and_four_are_none() -> None:
 
 
 def test_floor_from_three_points() -> None:
-    floor = SKEW.points(np.array([[100.0, 200, 0], [900, 200, 0], [0, 3000, 0]]))
-    found = world_from_points(*floor, SKEW.rig(RIG)).rig(SKEW.rig(RIG))
+    floor = TILTED.points(np.array([[100.0, 200, 0], [900, 200, 0], [0, 3000, 0]]))
+    found = world_from_points(*floor, TILTED.rig(RIG)).rig(TILTED.rig(RIG))
     expected = move_origin(np.array([100.0, 200, 0])).rig(RIG)
     for camera in found:
         assert camera.centre_mm == pytest.approx(expected[camera.name].centre_mm, abs=1e-6)
-    with pytest.raises(CoreError, match="on one line"):
+    with pytest.raises(CoreError, match="collinear"):
         world_from_points(floor[0], floor[1], floor[0] + 2 * (floor[1] - floor[0]), RIG)
 
 
-def test_floor_from_feet_stands_outliers() -> None:
+def test_the_floor_from_feet_is_robust_to_outliers() -> None:
     rng = np.random.default_rng(1)
     feet = np.concatenate([rng.uniform(-1500, 1500, (300, 2)), rng.normal(0, 6, (300, 1))], 1)
     feet[:60, 2] += rng.uniform(50, 600, 60)  # feet in the air
@@ -79,9 +79,9 @@ def test_floor_from_feet_stands_outliers() -> None:
     heights = change.points(tilt.points(feet))[60:, 2]
     assert np.abs(heights).mean() < 8
     assert all(c.centre_mm[2] > 1000 for c in change.rig(tilt.rig(RIG)))
-    with pytest.raises(CoreError, match="one line"):
+    with pytest.raises(CoreError, match="collinear"):
         world_from_floor_points(np.stack([np.arange(50.0) * 40, np.zeros(50), np.zeros(50)], 1), RIG)
-    with pytest.raises(CoreError, match="too few"):
+    with pytest.raises(CoreError, match="expected at least 10"):
         world_from_floor_points(feet[:5], RIG)
 
 
@@ -89,25 +89,25 @@ def test_scale_from_a_measured_distance() -> None:
     change = scale_to_distance(RIG, "cam01", "cam02", 3210.0)
     moved = change.rig(RIG)
     assert np.linalg.norm(moved["cam01"].centre_mm - moved["cam02"].centre_mm) == pytest.approx(3210)
-    for wrong in (("cam01", "cam01", 100.0), ("cam01", "cam02", -5.0), ("cam01", "cam02", float("nan"))):
+    for invalid in (("cam01", "cam01", 100.0), ("cam01", "cam02", -5.0), ("cam01", "cam02", float("nan"))):
         with pytest.raises(CoreError):
-            scale_to_distance(RIG, *wrong)
+            scale_to_distance(RIG, *invalid)
 
 
-def test_a_guessed_frame_has_the_cameras_upright_over_the_board() -> None:
+def test_guessed_world_coordinates_have_upright_cameras_above_the_board() -> None:
     board = POINTS + (0, 0, 400)
-    found, sentence = guess_world(SKEW.rig(RIG), SKEW.points(board))
-    rig = found.rig(SKEW.rig(RIG))
-    assert "guess" in sentence
+    found, note = guess_world(TILTED.rig(RIG), TILTED.points(board))
+    rig = found.rig(TILTED.rig(RIG))
+    assert "guess" in note
     assert all(c.centre_mm[2] > 500 for c in rig)
     up = found.R.T @ (0, 0, 1)
-    assert up @ (SKEW.R @ (0, 0, 1)) > np.cos(np.radians(6))
-    assert found.points(SKEW.points(board))[:, 2].min() > -50
+    assert up @ (TILTED.R @ (0, 0, 1)) > np.cos(np.radians(6))
+    assert found.points(TILTED.points(board))[:, 2].min() > -50
 
 
-def test_a_rig_is_laid_onto_the_former_one() -> None:
-    change = align_rig(SKEW.rig(RIG), RIG)
-    for camera in change.rig(SKEW.rig(RIG)):
+def test_a_rig_is_aligned_with_the_former_one() -> None:
+    change = align_rig(TILTED.rig(RIG), RIG)
+    for camera in change.rig(TILTED.rig(RIG)):
         assert camera.centre_mm == pytest.approx(RIG[camera.name].centre_mm, abs=1e-6)
 
 

@@ -64,8 +64,8 @@ def random_rig(case: str, seed: int) -> CameraRig:
         K[0, 1] = 3.0 if case == "skew" else 0.0
         roll = cv2.Rodrigues(random.normal(0, 0.1, 3))[0]
         R, t_mm = roll @ made.pose[0], roll @ made.pose[1]
-        bent = np.array(coefficients) * random.uniform(0.5, 1, max(len(coefficients), 1))[: len(coefficients)]
-        cameras.append(made.replace(K=K, distortion=bent, distortion_model=lens, R=R, t_mm=t_mm))
+        distorted = np.array(coefficients) * random.uniform(0.5, 1, max(len(coefficients), 1))[: len(coefficients)]
+        cameras.append(made.replace(K=K, distortion=distorted, distortion_model=lens, R=R, t_mm=t_mm))
     # A turn that is as good as none, and half a turn: both are special to Rodrigues vectors and quaternions.
     near = cv2.Rodrigues(np.array([3e-6, -2e-6, 4e-6]))[0]
     cameras[3] = cameras[3].replace(R=near, t_mm=np.array([100.0, 200.0, 6000.0]))
@@ -130,7 +130,7 @@ def test_what_a_format_holds_comes_back_and_what_it_does_not_is_refused(
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_time_offsets_are_kept_or_said_to_be_lost(name: str, tmp_path: Path) -> None:
+def test_time_offsets_are_kept_or_stated_to_be_lost(name: str, tmp_path: Path) -> None:
     rig = random_rig("straight", 0)
     rig = CameraRig(cameras=(rig[0].replace(time_offset_s=0.0125), *rig.cameras[1:]))
     written = write_rig(rig, tmp_path / "out", name)
@@ -176,33 +176,33 @@ def test_a_rig_from_vicon_goes_back_to_vicon(lens: tuple[float, ...], tmp_path: 
     for path in (tmp_path / "a.xcp", tmp_path / "b.xcp"):
         frames = [frame.attrib["VICON_RADIAL2"].split()[1:] for frame in ElementTree.parse(path).iter("KeyFrame")]
         values = np.array(frames, float)
-        away = np.array([[900.0, -500.0]]) - values[:, :2]
-        r2 = (away**2).sum(1, keepdims=True)
+        offset = np.array([[900.0, -500.0]]) - values[:, :2]
+        r2 = (offset**2).sum(1, keepdims=True)
         polynomial = 1 + r2 * (values[:, 2:3] + r2 * (values[:, 3:4] + r2 * values[:, 4:]))
-        straightened.append(values[:, :2] + away * polynomial)
+        straightened.append(values[:, :2] + offset * polynomial)
     np.testing.assert_allclose(*straightened, atol=1e-5)
 
 
-def test_a_lens_near_to_vicons_is_written_with_its_error(tmp_path: Path) -> None:
-    """Vicon's own formula with the file's numbers straightens the image as the camera does, to what the note says."""
-    bent = random_rig("straight", 0)[0].replace(distortion=np.array([-0.05, 0.01, 0, 0, 0]))
-    written = write_rig(CameraRig(cameras=(bent,)), tmp_path / "a", "xcp")
+def test_an_approximated_distortion_is_written_with_its_error(tmp_path: Path) -> None:
+    """Vicon's formula with the numbers of the file undistorts as the camera does, to within the error of the note."""
+    distorted = random_rig("straight", 0)[0].replace(distortion=np.array([-0.05, 0.01, 0, 0, 0]))
+    written = write_rig(CameraRig(cameras=(distorted,)), tmp_path / "a", "xcp")
     assert written.files[0].name == "a.xcp"
     (note,) = written.notes
-    said = float(note.split(" is kept to ")[1].split(" px")[0])
+    stated = float(note.split(" is approximated to ")[1].split(" px")[0])
     tag = ElementTree.parse(written.files[0]).getroot()[0]
     frame, aspect = tag[0][0].attrib, float(tag.attrib["PIXEL_ASPECT_RATIO"])
     focal = float(frame["FOCAL_LENGTH"])
     principal = np.array(frame["PRINCIPAL_POINT"].split(), float)
     values = np.array(frame["VICON_RADIAL2"].split()[1:], float)
     image = np.random.default_rng(0).uniform((0, 0), (1919, 1079), (2000, 2))
-    away = image - values[:2]
-    r2 = ((away * [1, aspect]) ** 2).sum(1, keepdims=True)
-    straight = values[:2] + away * (1 + r2 * (values[2] + r2 * (values[3] + r2 * values[4])))
-    ideal = (straight - principal) / focal * [1, aspect]
-    off = np.linalg.norm(ideal - undistort(bent, image), axis=1).max() * focal
-    assert 1e-4 < 0.3 * said < off < 1.05 * said < 0.1
-    assert_same_rig(read_rig(written.files[0]), CameraRig(cameras=(bent,)))
+    offset = image - values[:2]
+    r2 = ((offset * [1, aspect]) ** 2).sum(1, keepdims=True)
+    undistorted = values[:2] + offset * (1 + r2 * (values[2] + r2 * (values[3] + r2 * values[4])))
+    ideal = (undistorted - principal) / focal * [1, aspect]
+    error = np.linalg.norm(ideal - undistort(distorted, image), axis=1).max() * focal
+    assert 1e-4 < 0.3 * stated < error < 1.05 * stated < 0.1
+    assert_same_rig(read_rig(written.files[0]), CameraRig(cameras=(distorted,)))
 
 
 def test_opencv_reads_the_filestorage_files(tmp_path: Path) -> None:

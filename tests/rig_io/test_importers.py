@@ -57,7 +57,7 @@ def test_every_importer_is_tested() -> None:
         assert importer.patterns
 
 
-def test_caliscope_leaves_out_what_is_not_calibrated(tmp_path: Path) -> None:
+def test_caliscope_omits_what_is_not_calibrated(tmp_path: Path) -> None:
     path = foreign.caliscope(tmp_path / "camera_array.toml", foreign.truth())
     document = tomllib.loads(path.read_text())
     del document["cameras"]["1"]["matrix"]
@@ -69,7 +69,7 @@ def test_caliscope_leaves_out_what_is_not_calibrated(tmp_path: Path) -> None:
     assert rig.names == ("cam_0", "cam_2", "cam_3")
     assert [c.posed for c in rig] == [True, False, True]
     assert rig["cam_3"].distortion_model == "fisheye"
-    assert "Not calibrated, left out: cam_1" in rig.source
+    assert "Omitted because not calibrated: cam_1" in rig.source
     np.testing.assert_allclose(rig["cam_0"].centre_mm, foreign.truth()[0].centre_mm)
 
 
@@ -89,7 +89,7 @@ def test_real_files_of_caliscope() -> None:
 
 @pytest.mark.parametrize("unit", ["VICON_RADIAL2", "VICON_RADIAL"])
 @pytest.mark.parametrize("lens", [(0.0, 0.0, 7e-8, 3e-14, 0.0), (0.0, 0.0, -4e-8, 1e-14, 0.0)])
-def test_vicon_straightens_and_the_rig_bends_back(unit: str, lens: tuple[float, ...], tmp_path: Path) -> None:
+def test_the_rig_distorts_what_vicon_undistorts(unit: str, lens: tuple[float, ...], tmp_path: Path) -> None:
     """Image points go through Vicon's formula, and the rig must show the points on those rays at the same pixel."""
     expected = foreign.straight(foreign.truth())
     path = foreign.xcp(tmp_path / "a.xcp", expected, lens)
@@ -107,15 +107,15 @@ def test_vicon_straightens_and_the_rig_bends_back(unit: str, lens: tuple[float, 
         ahead = np.hstack([(straight - bare.K[:2, 2]) / np.diag(bare.K)[:2], np.ones((200, 1))]) * 4000
         world = (ahead - bare.pose[1]) @ bare.pose[0]
         assert np.abs(project(camera, world) - image).max() < 0.01
-    assert "Vicon's distortion was fitted to" in rig.source
+    assert "fitted to Vicon's with an error of" in rig.source
 
 
-def test_vicon_with_a_centre_of_distortion_of_its_own(tmp_path: Path) -> None:
-    """OpenCV's distortion is about the principal point: the error of the fit is said, and no larger than said."""
+def test_vicon_with_a_separate_distortion_centre(tmp_path: Path) -> None:
+    """OpenCV's distortion is about the principal point: the error of the fit is stated, and no larger than stated."""
     bare = foreign.straight(foreign.truth())
     lens = (9.0, -6.0, 3e-8, 1e-14, 0.0)
     rig = read_rig(foreign.xcp(tmp_path / "a.xcp", bare, lens))
-    said = float(re.search(r"fitted to ([\d.e-]+) px", rig.source)[1])  # type: ignore[index]
+    stated = float(re.search(r"an error of ([\d.e-]+) px", rig.source)[1])  # type: ignore[index]
     image = np.random.default_rng(1).uniform((0, 0), (1919, 1079), (500, 2))
     K = bare[0].K
     away = image - K[:2, 2] - lens[:2]
@@ -123,17 +123,17 @@ def test_vicon_with_a_centre_of_distortion_of_its_own(tmp_path: Path) -> None:
     straight = K[:2, 2] + lens[:2] + away * (1 + lens[2] * r2 + lens[3] * r2**2)
     ahead = np.hstack([(straight - K[:2, 2]) / np.diag(K)[:2], np.ones((500, 1))]) * 4000
     off = np.linalg.norm(project(rig[0], (ahead - bare[0].pose[1]) @ bare[0].pose[0]) - image, axis=1).max()
-    assert 0.5 * said < off < 1.05 * said < 0.1
+    assert 0.5 * stated < off < 1.05 * stated < 0.1
 
 
-def test_vicon_leaves_out_marker_cameras_and_refuses_a_folding_lens(tmp_path: Path) -> None:
+def test_vicon_omits_marker_cameras_and_refuses_a_fold(tmp_path: Path) -> None:
     bare = foreign.straight(foreign.truth())
     rig = read_rig(foreign.xcp(tmp_path / "a.xcp", bare, marker_cameras=3))
-    assert rig.names == bare.names and "3 marker cameras were left out" in rig.source
+    assert rig.names == bare.names and "3 marker cameras were omitted" in rig.source
     with pytest.raises(CoreError, match="folds inside the image"):
         read_rig(foreign.xcp(tmp_path / "b.xcp", bare, (0.0, 0.0, -0.2, 0.0, 0.0)))
     # Numbers as OpenCV would have them: of the radius in focal lengths, not in px.
-    with pytest.raises(CoreError, match="beyond what OpenCV's model can follow"):
+    with pytest.raises(CoreError, match="OpenCV's model cannot represent"):
         read_rig(foreign.xcp(tmp_path / "b.xcp", bare, (0.0, 0.0, -0.2, 0.05, 0.0)))
 
 
@@ -154,7 +154,7 @@ def test_colmap_names_cameras_after_images_or_folders(tmp_path: Path) -> None:
     (folder / "images.txt").write_text(re.sub(r"(cam\d+)/000001", r"all/\1", text))
     assert read_rig(folder).names == rig.names
     (folder / "images.txt").write_text(re.sub(r"cam\d+/", "cam01/", text))
-    with pytest.raises(CoreError, match="several images of one camera"):
+    with pytest.raises(CoreError, match="several images per camera"):
         read_rig(folder)
 
 
@@ -294,13 +294,13 @@ def test_folder_with_one_rig_file_among_others(tmp_path: Path) -> None:
         read_rig(tmp_path)
 
 
-def test_marker_cameras_and_inactive_ones_are_left_out(tmp_path: Path) -> None:
+def test_marker_cameras_and_inactive_ones_are_omitted(tmp_path: Path) -> None:
     path = foreign.qca(tmp_path / "a.qca.txt", foreign.truth())
     text = path.read_text().replace('model="Miqus Video" serial="cam02"', 'model="Miqus M3" serial="cam02"')
     path.write_text(text.replace('active="1" model="Miqus Video" serial="cam04"', 'active="0" serial="cam04"'))
     rig = read_rig(path)
     assert rig.names == ("cam01", "cam03")
-    assert "1 marker cameras were left out" in rig.source
+    assert "1 marker cameras were omitted" in rig.source
 
 
 def test_ros_camera_info_has_a_lens_but_no_pose(tmp_path: Path) -> None:

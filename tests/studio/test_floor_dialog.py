@@ -189,7 +189,7 @@ def test_clicks_of_different_points_are_refused_in_words(dialog: FloorDialog, qt
     assert dialog.states[2].text() == "Not clicked yet."
     for pane in dialog.panes:
         click(qtbot, pane, seen(dialog.clicks.rig, pane.camera, (300.0, 110.0, 0.0)))
-    assert "one line" in dialog.verdict.text()
+    assert "collinear" in dialog.verdict.text()
     assert not dialog.apply.isEnabled()
 
 

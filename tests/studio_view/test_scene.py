@@ -269,7 +269,7 @@ def test_left_out_errors_are_those_of_this_rig_only(tmp_path: Path) -> None:
     session = Session.create(tmp_path / "mine")
     rig.save(session.layout.rig)
     first, second, third = rig.names
-    findings = [{"check": "left out", "level": "error", "camera": second, "sentence": "", "remedy": ""}]
+    findings = [{"check": "left out", "level": "error", "camera": second, "message": "", "remedy": ""}]
     quality = {"loco_px": {first: 0.5, second: 8.0, third: None}}
     report = {"digest": session.require_rig().digest, "findings": findings, "quality": quality}
     write_json(session.layout.rig_report, report)

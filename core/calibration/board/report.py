@@ -263,7 +263,7 @@ def _lenses(rig: CameraRig, known: Mapping[str, Camera]) -> Iterator[Finding]:
         level = _level(abs(ratio - 1), _FOCAL)
         if level != "ok":
             yield Finding(
-                check="lens",
+                check="intrinsics",
                 level=level,
                 message=f"{camera.name}: its focal length came out {ratio - 1:+.1%} from what it was.",
                 remedy="It was zoomed or exchanged with another camera: check which images are its own.",

@@ -1,9 +1,10 @@
-"""Cameras from people who walk about: a first rig without a board, or new poses for cameras that were moved.
+"""Calibration from people who walk: a first rig without a board, or new poses for cameras that were moved.
 
-People are followed in each camera by itself. Two cameras are placed by the epipolar geometry of tracks that show the
-same person, the others by resection from the joints that are known by then, and all are adjusted together, with a time offset
-for each. Feet, bodies and stature then give the world frame. Two published methods go a similar way: Takahashi et al.,
-Human Pose as Calibration Pattern, 2018, and Lee et al., Extrinsic Camera Calibration From a Moving Person, 2022.
+People are tracked in each camera. A first pair of cameras is registered by the epipolar geometry of tracks of the same
+person, the others by resection from the joints known by then, and a bundle adjustment estimates all poses and time
+offsets together. Feet, bodies and stature then define the world coordinates. Two published methods are similar:
+Takahashi et al., Human Pose as Calibration Pattern, 2018, and Lee et al., Extrinsic Camera Calibration From a Moving
+Person, 2022.
 
 Legend: V view, M frame, G person at a frame, J joint.
 """
@@ -18,40 +19,40 @@ import numpy as np
 
 from core.calibration.checks import Finding
 from core.calibration.people.bundle import TIME_OFFSET, CameraPoses, PeopleSolution, TrackAssignment
-from core.calibration.people.config import USUAL_STATURE_MM, PeopleConfig
-from core.calibration.people.findings import Measured, judge
+from core.calibration.people.config import DEFAULT_STATURE_MM, PeopleConfig
+from core.calibration.people.findings import PeopleMetrics, assess_people
 from core.calibration.people.moved import find_moved
-from core.calibration.people.placing import Placing
-from core.calibration.people.world import FloorFromPeople, world_of
+from core.calibration.people.registration import PeopleRegistration
+from core.calibration.people.world import PeopleWorld, world_from_people
 from core.errors import CoreError
 from core.progress import NullReporter, Reporter
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 
-_LEAST_INLIERS = 0.5
+_MIN_INLIER_SHARE = 0.5  # of a moved camera, below which its new pose is dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PeopleCalibration:
-    """Cameras as people tell them.
+    """Result of a calibration from people.
 
     Attributes:
-        rig: All cameras, those that could not be placed without a pose.
-        solved: Names of the cameras that were placed here; in a repair, of those that were moved.
-        missing: Name to the reason of each camera that could not be placed.
-        rotation_sd_deg: Standard error of each solved camera's direction.
-        position_sd_mm: Of its place.
-        time_offset_sd_s: Of its time offset.
-        noise_px: Usual error of a detected joint with full score, per coordinate.
-        inlier_share: Of a camera's joints, by name.
-        joint_share: Of each joint of the skeleton, inliers among all.
-        time_s: (M,) frames that were used.
-        xyz_mm: (M, G, J, 3) joints of people in the rig's frame.
-        who: (M, G) number of the person, -1 for nobody.
-        statures_mm: (P,) of people in the rig's scale.
-        findings: What to know about it.
-        remarks: Sentences on what was assumed.
+        rig: All cameras; those that could not be registered have no pose.
+        solved: Names of the cameras that were registered; in a repair, of the moved ones among them.
+        missing: Reason by name of each camera that could not be registered.
+        rotation_sd_deg: Standard error of the rotation of each solved camera, by name.
+        position_sd_mm: Standard error of the camera centre, by name.
+        time_offset_sd_s: Standard error of the time offset, by name.
+        noise_px: Standard deviation of a joint coordinate with full score.
+        inlier_share: Share of inliers among the joints of each camera, by name.
+        joint_share: Share of inliers of each joint of the skeleton, by name.
+        time_s: (M,) times of the frames that were used.
+        xyz_mm: (M, G, J, 3) joints of people in the coordinates of the rig, NaN where missing.
+        person: (M, G) person index, -1 where missing.
+        statures_mm: (P,) stature of each person in the scale of the rig; NaN if unknown.
+        findings: Findings on the result.
+        notes: Sentences on what was assumed.
     """
 
     rig: CameraRig
@@ -65,36 +66,36 @@ class PeopleCalibration:
     joint_share: Mapping[str, float]
     time_s: F64
     xyz_mm: F64
-    who: I64
+    person: I64
     statures_mm: F64
     findings: tuple[Finding, ...]
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def calibrate_from_people(
-    lenses: CameraRig,
+    cameras: CameraRig,
     poses2d: Mapping[str, Pose2D],
     time_s: Mapping[str, F64],
     config: PeopleConfig | None = None,
     reporter: Reporter | None = None,
 ) -> PeopleCalibration:
-    """A rig from people alone; what is known of the cameras' poses is not looked at.
+    """Calibrate the extrinsics of a rig from people alone; existing poses of the cameras are ignored.
 
     Args:
-        lenses: Cameras with their lenses.
-        poses2d: Camera name to detections; P is not an identity.
-        time_s: Camera name to (T,) recorded seconds of its images, from one start for all; NaN where there is none.
-        config: Settings.
-        reporter: Told of progress; asked whether to stop.
+        cameras: Cameras with intrinsics.
+        poses2d: Detections by camera name; P is not an identity.
+        time_s: Recorded times (T,) of the images by camera name, s from a common start; NaN where missing.
+        config: Settings; None for the defaults.
+        reporter: Receiver of progress, which may cancel.
 
     Raises:
-        CoreError: Fewer than two cameras with people, or no two of them that agree on any.
-        CancelledError: The reporter asked to stop.
+        CoreError: Fewer than two cameras with people, or no two cameras that agree on any person.
+        CancelledError: The reporter was cancelled.
     """
-    work = Placing.of(lenses, poses2d, time_s, config or PeopleConfig(), reporter or NullReporter())
-    placed = work.place_all()
-    joints, who, solution = work.refine(placed, work.everyone(placed.registered))
-    return _first_rig(work, joints, who, solution)
+    work = PeopleRegistration.of(cameras, poses2d, time_s, config or PeopleConfig(), reporter or NullReporter())
+    poses = work.register_all()
+    joints, person, solution = work.refine(poses, work.free_parameters(poses.registered))
+    return _first_rig(work, joints, person, solution)
 
 
 def repair_from_people(
@@ -105,164 +106,173 @@ def repair_from_people(
     config: PeopleConfig | None = None,
     reporter: Reporter | None = None,
 ) -> PeopleCalibration:
-    """New poses and time offsets for cameras that were moved; the others, and with them the world, stay as they are.
+    """Estimate new poses and time offsets of moved cameras; the other cameras, and with them the world, stay.
 
     Args:
-        rig: As it was; an unposed camera counts as moved.
-        poses2d: Camera name to detections.
-        time_s: Camera name to (T,) recorded seconds of its images.
-        moved: Names of the moved cameras; empty to find out.
-        config: Settings.
-        reporter: Told of progress; asked whether to stop.
+        rig: Rig before the move; an unposed camera counts as moved.
+        poses2d: Detections by camera name; P is not an identity.
+        time_s: Recorded times (T,) of the images by camera name, s from a common start; NaN where missing.
+        moved: Names of the moved cameras; empty to detect them.
+        config: Settings; None for the defaults.
+        reporter: Receiver of progress, which may cancel.
 
     Raises:
-        CoreError: Fewer than two cameras have stayed, it cannot be told which one moved, or none has.
-        CancelledError: The reporter asked to stop.
+        CoreError: Fewer than two cameras have stayed, the moved one cannot be detected, or none was moved.
+        CancelledError: The reporter was cancelled.
     """
     for name in moved:
-        rig[name]  # raises where there is no such camera
-    work = Placing.of(rig, poses2d, time_s, config or PeopleConfig(), reporter or NullReporter())
-    old = work.as_in_rig()
-    at = np.array([c.name in moved for c in rig]) | ~old.registered
-    if not moved and not at.any():
-        at = find_moved(work, old)
-    if not at.any():
+        rig[name]  # raises for an unknown name
+    work = PeopleRegistration.of(rig, poses2d, time_s, config or PeopleConfig(), reporter or NullReporter())
+    old = work.rig_poses()
+    is_moved = np.array([c.name in moved for c in rig]) | ~old.registered
+    if not moved and not is_moved.any():
+        is_moved = find_moved(work, old)
+    if not is_moved.any():
         raise CoreError(
-            "People's joints fit all cameras as they are: none seems to have moved.",
+            "No moved camera was found: people's joints fit all cameras with their present poses.",
             "Name the moved camera if one was moved nevertheless.",
         )
-    if (~at).sum() < 2:
+    if (~is_moved).sum() < 2:
         raise CoreError(
-            "Fewer than two cameras have stayed where they were.",
-            "Calibrate all cameras anew, from people or from a board.",
+            "Fewer than two cameras have kept their pose.", "Calibrate all cameras, from people or from a board."
         )
-    fixed = dataclasses.replace(old, registered=old.registered & ~at)
-    placed = work.grow(fixed, fixed.registered, old)
-    # A camera that was moved a little may be found from where it was, though no resection has fitted well enough.
-    placed = dataclasses.replace(
-        placed,
-        R=np.where(placed.registered[:, None, None], placed.R, old.R),
-        t_mm=np.where(placed.registered[:, None], placed.t_mm, old.t_mm),
-        registered=placed.registered | old.registered,
+    fixed = dataclasses.replace(old, registered=old.registered & ~is_moved)
+    poses = work.extend(fixed, fixed.registered, old)
+    # A slightly moved camera may converge from its old pose even if no resection found enough support.
+    poses = dataclasses.replace(
+        poses,
+        R=np.where(poses.registered[:, None, None], poses.R, old.R),
+        t_mm=np.where(poses.registered[:, None], poses.t_mm, old.t_mm),
+        registered=poses.registered | old.registered,
     )
     while True:
-        free = work.everyone(placed.registered & at)
-        free[placed.registered & at, TIME_OFFSET] = work.config.time_offset
-        joints, who, solution = work.refine(placed, free, (4.0, 2.0, 1.5))
-        lost = placed.registered & at & (solution.inlier_share < _LEAST_INLIERS)
+        free = work.free_parameters(poses.registered & is_moved)
+        free[poses.registered & is_moved, TIME_OFFSET] = work.config.time_offset
+        joints, person, solution = work.refine(poses, free, (4.0, 2.0, 1.5))
+        lost = poses.registered & is_moved & (solution.inlier_share < _MIN_INLIER_SHARE)
         if not lost.any():
             break
-        placed = dataclasses.replace(placed, registered=placed.registered & ~lost)
-    return _repaired(work, rig, at, joints, who, solution)
+        poses = dataclasses.replace(poses, registered=poses.registered & ~lost)
+    return _repaired(work, rig, is_moved, joints, person, solution)
 
 
-def _first_rig(work: Placing, joints: TrackAssignment, who: I64, solution: PeopleSolution) -> PeopleCalibration:
-    """The world frame and what there is to say about a rig that was made from nothing."""
-    placed = solution.placed
-    if work.config.time_offset and placed.registered.any():
-        placed = dataclasses.replace(
-            placed, time_offset_s=placed.time_offset_s - np.median(placed.time_offset_s[placed.registered])
-        )
-    local = _rig(work.lenses, placed, placed.registered)
-    sure = solution.agreed_mm
-    world = world_of(local, sure, who, work.skeleton)
-    scale, words = _scale(work.config, local, world)
+def _first_rig(
+    work: PeopleRegistration, joints: TrackAssignment, person: I64, solution: PeopleSolution
+) -> PeopleCalibration:
+    """Return the result of a first calibration: world coordinates, scale, metrics."""
+    poses = solution.placed
+    if work.config.time_offset and poses.registered.any():
+        median = np.median(poses.time_offset_s[poses.registered])
+        poses = dataclasses.replace(poses, time_offset_s=poses.time_offset_s - median)
+    local = _rig(work.cameras, poses, poses.registered)
+    agreed = solution.agreed_mm
+    world = world_from_people(local, agreed, person, work.skeleton)
+    scale, scale_note = _scale(work.config, local, world)
     change = dataclasses.replace(world.change, scale=scale)
     rig = change.rig(local)
-    rig = dataclasses.replace(rig, source=f"Calibrated from people walking. {words} {world.remark}")
-    missing = {name: _reason(work, v) for v, name in enumerate(work.lenses.names) if not placed.registered[v]}
+    rig = dataclasses.replace(rig, source=f"Calibrated from people walking. {scale_note} {world.note}")
+    missing = {name: _reason(work, v) for v, name in enumerate(work.cameras.names) if not poses.registered[v]}
     return _result(
         work,
         rig,
-        placed.registered,
+        poses.registered,
         solution,
         joints,
-        who,
-        change.points(sure),
+        person,
+        change.points(agreed),
         scale,
         world,
         missing,
-        (words, world.remark),
+        (scale_note, world.note),
     )
 
 
 def _repaired(
-    work: Placing, rig: CameraRig, moved: np.ndarray, joints: TrackAssignment, who: I64, solution: PeopleSolution
+    work: PeopleRegistration,
+    rig: CameraRig,
+    moved: np.ndarray,
+    joints: TrackAssignment,
+    person: I64,
+    solution: PeopleSolution,
 ) -> PeopleCalibration:
-    """What there is to say about a rig of which some cameras were placed anew."""
-    placed = solution.placed
-    fresh = _rig(work.lenses, placed, placed.registered & moved)
-    cameras = tuple(fresh[v] if moved[v] else rig[v] for v in range(len(rig)))
+    """Return the result of a repair: the rig with new poses of the moved cameras, metrics."""
+    poses = solution.placed
+    new = _rig(work.cameras, poses, poses.registered & moved)
+    cameras = tuple(new[v] if moved[v] else rig[v] for v in range(len(rig)))
     names = [n for v, n in enumerate(rig.names) if moved[v]]
-    solved = [n for v, n in enumerate(rig.names) if moved[v] and placed.registered[v]]
-    words = f"Placed anew from people walking: {', '.join(solved) or 'none'}; the other cameras stayed as they were."
-    out = CameraRig(cameras=cameras, created=rig.created, source=f"{rig.source} {words}".strip())
-    missing = {n: _reason(work, work.lenses.names.index(n)) for n in names if n not in solved}
-    sure = solution.agreed_mm
+    solved = [n for v, n in enumerate(rig.names) if moved[v] and poses.registered[v]]
+    note = f"New poses from people walking: {', '.join(solved) or 'none'}; the other cameras kept theirs."
+    out = CameraRig(cameras=cameras, created=rig.created, source=f"{rig.source} {note}".strip())
+    missing = {n: _reason(work, work.cameras.names.index(n)) for n in names if n not in solved}
+    agreed = solution.agreed_mm
     posed = CameraRig(cameras=tuple(c for c in cameras if c.posed))
     try:
-        world = world_of(posed, sure, who, work.skeleton)
+        world = world_from_people(posed, agreed, person, work.skeleton)
     except CoreError:
-        world = None  # people seen in part only: enough to place a camera in a world that is known
-    return _result(work, out, placed.registered & moved, solution, joints, who, sure, 1.0, world, missing, (words,))
+        world = None  # people seen in part suffice to register a camera in a known world
+    return _result(work, out, poses.registered & moved, solution, joints, person, agreed, 1.0, world, missing, (note,))
 
 
-def _rig(lenses: CameraRig, placed: CameraPoses, views: np.ndarray) -> CameraRig:
-    cameras = [
-        c.replace(R=placed.R[v], t_mm=placed.t_mm[v], time_offset_s=float(placed.time_offset_s[v]), rmse_px=None)
+def _rig(cameras: CameraRig, poses: CameraPoses, views: np.ndarray) -> CameraRig:
+    """Return the cameras with the poses of these views; the others are unposed."""
+    posed = tuple(
+        c.replace(R=poses.R[v], t_mm=poses.t_mm[v], time_offset_s=float(poses.time_offset_s[v]), rmse_px=None)
         if views[v]
         else c.replace(R=None, t_mm=None, rmse_px=None)
-        for v, c in enumerate(lenses)
-    ]
-    return CameraRig(cameras=tuple(cameras), created=lenses.created)
+        for v, c in enumerate(cameras)
+    )
+    return CameraRig(cameras=posed, created=cameras.created)
 
 
-def _scale(config: PeopleConfig, rig: CameraRig, world: FloorFromPeople) -> tuple[float, str]:
-    """What a length has to be multiplied by, and a sentence on why."""
+def _scale(config: PeopleConfig, rig: CameraRig, world: PeopleWorld) -> tuple[float, str]:
+    """Return the factor for all lengths, and a sentence on its source."""
     if config.distance_mm > 0:
         if len(config.between) != 2:
-            raise CoreError("A distance is between two cameras.", "Name the two cameras in `between`.")
+            raise CoreError(
+                f"`between` names {len(config.between)} cameras, expected 2.",
+                "Name the two cameras that the measured distance refers to.",
+            )
         first, second = config.between
         pair = [rig[first], rig[second]]
-        apart = float(np.linalg.norm(pair[0].centre_mm - pair[1].centre_mm)) if all(c.posed for c in pair) else 0.0
-        if apart < 1:
+        distance = float(np.linalg.norm(pair[0].centre_mm - pair[1].centre_mm)) if all(c.posed for c in pair) else 0.0
+        if distance < 1:
             raise CoreError(
-                f"The distance of {first} and {second} cannot set the scale: one of them could not be placed.",
+                f"The distance of {first} and {second} cannot set the scale: one of them could not be registered.",
                 "Give the distance of two other cameras, or people's stature.",
             )
         return (
-            config.distance_mm / apart,
-            f"The scale is from {first} and {second} being {config.distance_mm:g} mm apart.",
+            config.distance_mm / distance,
+            f"The scale is from the measured distance of {first} and {second}, {config.distance_mm:g} mm.",
         )
-    stature = config.stature_mm if config.stature_mm > 0 else USUAL_STATURE_MM
-    how = (
-        f"The scale is from people being {stature / 1000:.2f} m tall on average, as was given."
+    stature = config.stature_mm if config.stature_mm > 0 else DEFAULT_STATURE_MM
+    note = (
+        f"The scale is from the given mean stature, {stature / 1000:.2f} m."
         if config.stature_mm > 0
         else f"The scale is assumed: people were taken to be {stature / 1000:.2f} m tall on average."
     )
-    return stature / world.stature_mm, how
+    return stature / world.stature_mm, note
 
 
-def _reason(work: Placing, view: int) -> str:
+def _reason(work: PeopleRegistration, view: int) -> str:
     if not work.tracks[view].count:
-        return "It shows nobody for long enough."
-    return "The people that it shows fit none that the other cameras agree on."
+        return "It sees nobody for long enough."
+    return "The people that it sees match none that the other cameras agree on."
 
 
 def _result(
-    work: Placing,
+    work: PeopleRegistration,
     rig: CameraRig,
     solved: np.ndarray,
     solution: PeopleSolution,
     joints: TrackAssignment,
-    who: I64,
+    person: I64,
     xyz_mm: F64,
     scale: float,
-    world: FloorFromPeople | None,
+    world: PeopleWorld | None,
     missing: dict[str, str],
-    remarks: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> PeopleCalibration:
-    """Puts figures and findings together."""
+    """Put together metrics and findings."""
     names = [n for v, n in enumerate(rig.names) if solved[v]]
     covariance = {n: solution.covariance[rig.names.index(n)] for n in names}
     seen = np.isfinite(solution.residual_px)
@@ -291,12 +301,12 @@ def _result(
         },
         time_s=joints.at_s,
         xyz_mm=xyz_mm,
-        who=who,
+        person=person,
         statures_mm=scale * world.statures_mm if world is not None else np.zeros(0),
         findings=(),
-        remarks=remarks,
+        notes=notes,
     )
-    measured = Measured(
+    metrics = PeopleMetrics(
         rig=rig,
         missing=missing,
         rotation_sd_deg=out.rotation_sd_deg,
@@ -305,9 +315,9 @@ def _result(
         time_offset=work.config.time_offset,
         noise_px=out.noise_px,
         inlier_share=share,
-        frames=int((who >= 0).any(1).sum()) if who.size else 0,
+        frames=int((person >= 0).any(1).sum()) if person.size else 0,
         area_m2=world.area * scale**2 / 1e6 if world is not None else float("nan"),
         tilt_deg=world.tilt_deg if world is not None else float("nan"),
-        scale=remarks[0] if remarks[0].startswith("The scale") else "",
+        scale=notes[0] if notes[0].startswith("The scale") else "",
     )
-    return dataclasses.replace(out, findings=judge(measured))
+    return dataclasses.replace(out, findings=assess_people(metrics))

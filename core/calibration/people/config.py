@@ -1,21 +1,21 @@
-"""How a calibration from people is made."""
+"""Settings of calibration from people."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-USUAL_STATURE_MM = 1750.0
+DEFAULT_STATURE_MM = 1750.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleConfig:
-    """Settings of a calibration from people.
+    """Settings of calibration from people.
 
     Attributes:
-        stature_mm: Mean height of the people in the take, from sole to crown; 0 is unknown, and 1750 is assumed.
-        distance_mm: A measured distance between the two cameras of `between`, which then sets the scale; 0 is unknown.
-        between: Names of these two cameras.
-        time offset: Whether each camera's time offset is solved for.
+        stature_mm: Mean body height of the people in the take, mm; 0 if unknown, in which case 1750 is assumed.
+        distance_mm: Measured distance between the two cameras named in `between`, which sets the scale; 0 if unknown.
+        between: Names of the two cameras that `distance_mm` refers to.
+        time_offset: Estimate the time offset of each camera.
     """
 
     stature_mm: float = 0.0

@@ -1,4 +1,4 @@
-"""What there is to say about a calibration from people."""
+"""Findings on a calibration from people."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ import numpy as np
 from core.calibration.checks import Finding, FindingLevel
 from core.types.camera import CameraRig
 
-_AREA_M2 = (0.3, 2.0)
-_FRAMES = (20, 60)
-_NOISE = 0.006  # of the longer side of the image
-_SHARE = 0.7
-_TURN_DEG, _PLACE = 0.5, 0.015
-_LATE_S = 0.02
-_TILT_DEG = 12.0
+# Pairs are (error below, warning below).
+_MIN_AREA_M2 = (0.3, 2.0)
+_MIN_FRAMES = (20, 60)
+_MAX_NOISE = 0.006  # share of the longer image side
+_MIN_INLIER_SHARE = 0.7
+_MAX_ROTATION_SD_DEG = 0.5
+_MAX_POSITION_SD = 0.015  # share of the diagonal of the box around the cameras
+_MAX_TIME_OFFSET_SD_S = 0.02
+_MAX_TILT_DEG = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Measured:
-    """Figures of a calibration from people.
+class PeopleMetrics:
+    """Metrics of a calibration from people.
 
     Attributes:
-        rig: The result.
-        missing: Name to reason of cameras without a place.
-        rotation_sd_deg: Standard errors by name,
-        position_sd_mm: also of places
-        time_offset_sd_s: and time offsets.
-        time offset: Whether time offsets were looked for.
-        noise_px: Usual error of a joint.
-        inlier_share: Of joints, by camera.
-        frames: In which two cameras agree on somebody.
-        area_m2: Of the floor that feet went over; NaN where feet are not seen.
-        tilt_deg: Between bodies and floor; NaN where the floor could not be measured.
-        scale: Sentence on the scale, empty where it is as before.
+        rig: Resulting rig.
+        missing: Reason by name of each camera that could not be registered.
+        rotation_sd_deg: Standard error of the rotation, by camera.
+        position_sd_mm: Standard error of the camera centre, by camera.
+        time_offset_sd_s: Standard error of the time offset, by camera.
+        time_offset: Whether time offsets were estimated.
+        noise_px: Standard deviation of a joint coordinate with full score.
+        inlier_share: Share of inliers among the joints, by camera.
+        frames: Number of frames in which two cameras agree on a person.
+        area_m2: Area of the floor that feet covered; NaN if no feet are seen.
+        tilt_deg: Angle between the bodies and the normal of the floor; NaN if the floor could not be measured.
+        scale: Sentence on the source of the scale; empty if the scale is unchanged, as in a repair.
     """
 
     rig: CameraRig
@@ -52,18 +54,18 @@ class Measured:
     scale: str
 
 
-def judge(measured: Measured) -> tuple[Finding, ...]:
-    """Findings on cameras, people and errors."""
+def assess_people(metrics: PeopleMetrics) -> tuple[Finding, ...]:
+    """Return the findings on cameras, people, fit, standard errors and time offsets."""
     parts = (_cameras, _people, _fit, _errors, _time_offsets)
-    return tuple(finding for part in parts for finding in part(measured))
+    return tuple(finding for part in parts for finding in part(metrics))
 
 
-def _cameras(m: Measured) -> Iterator[Finding]:
+def _cameras(m: PeopleMetrics) -> Iterator[Finding]:
     for name, reason in m.missing.items():
         yield Finding(
             check="calibrated",
             level="error",
-            message=f"{name} could not be placed. {reason}",
+            message=f"{name} could not be registered. {reason}",
             remedy="Let people walk where this camera and at least two others see them.",
             camera=name,
         )
@@ -76,16 +78,16 @@ def _cameras(m: Measured) -> Iterator[Finding]:
         )
 
 
-def _people(m: Measured) -> Iterator[Finding]:
+def _people(m: PeopleMetrics) -> Iterator[Finding]:
     if np.isfinite(m.area_m2):
-        area: FindingLevel = "error" if m.area_m2 < _AREA_M2[0] else "warning" if m.area_m2 < _AREA_M2[1] else "ok"
+        area = _level_below(m.area_m2, _MIN_AREA_M2)
         yield Finding(
             check="area",
             level=area,
             message=f"People walked over {m.area_m2:.1f} square metres.",
-            remedy="" if area == "ok" else "Let somebody walk all over the floor that the cameras see.",
+            remedy="" if area == "ok" else "Let a person walk over all of the floor that the cameras see.",
         )
-    count: FindingLevel = "error" if m.frames < _FRAMES[0] else "warning" if m.frames < _FRAMES[1] else "ok"
+    count = _level_below(m.frames, _MIN_FRAMES)
     yield Finding(
         check="frames",
         level=count,
@@ -93,15 +95,15 @@ def _people(m: Measured) -> Iterator[Finding]:
         remedy="" if count == "ok" else "Use a take of half a minute or more.",
     )
     if not m.scale:
-        return  # a repair: the floor stays what it was
+        return  # a repair keeps the floor
     if np.isnan(m.tilt_deg):
         yield Finding(
             check="floor",
             level="warning",
-            message="The floor's tilt could not be measured: up is where people's heads are.",
+            message="The tilt of the floor could not be measured; the up axis was taken from people's bodies.",
             remedy="Let people walk over more of the floor, or set the floor from three points.",
         )
-    elif m.tilt_deg > _TILT_DEG:
+    elif m.tilt_deg > _MAX_TILT_DEG:
         yield Finding(
             check="floor",
             level="warning",
@@ -110,68 +112,73 @@ def _people(m: Measured) -> Iterator[Finding]:
         )
 
 
-def _fit(m: Measured) -> Iterator[Finding]:
+def _level_below(value: float, limits: tuple[float, float]) -> FindingLevel:
+    return "error" if value < limits[0] else "warning" if value < limits[1] else "ok"
+
+
+def _fit(m: PeopleMetrics) -> Iterator[Finding]:
     width = max(max(c.size_px) for c in m.rig)
-    noisy = m.noise_px > _NOISE * width
+    noisy = m.noise_px > _MAX_NOISE * width
     yield Finding(
         check="joints",
         level="warning" if noisy else "ok",
         message=f"Joints fit to {m.noise_px:.1f} px.",
-        remedy="Use another 2D estimator, or larger people in the images; check the lenses." if noisy else "",
+        remedy="Use another 2D estimator, or film people larger; check the intrinsics." if noisy else "",
     )
     for name, share in m.inlier_share.items():
-        if share < _SHARE:
+        if share < _MIN_INLIER_SHARE:
             yield Finding(
                 check="joints",
                 level="warning",
-                message=f"{name}: {1 - share:.0%} of its joints fit badly.",
-                remedy="Check its lens, and whether it stood still during the take.",
+                message=f"{name}: {1 - share:.0%} of its joints are outliers.",
+                remedy="Check its intrinsics, and whether the camera moved during the take.",
                 camera=name,
             )
 
 
-def _errors(m: Measured) -> Iterator[Finding]:
+def _errors(m: PeopleMetrics) -> Iterator[Finding]:
     posed = [c.centre_mm for c in m.rig if c.posed]
     size = float(np.linalg.norm(np.ptp(np.stack(posed), axis=0))) if len(posed) > 1 else 1.0
-    bad = [
-        n for n, deg in m.rotation_sd_deg.items() if deg > _TURN_DEG or m.position_sd_mm[n] > _PLACE * max(size, 1.0)
+    uncertain = [
+        name
+        for name, deg in m.rotation_sd_deg.items()
+        if deg > _MAX_ROTATION_SD_DEG or m.position_sd_mm[name] > _MAX_POSITION_SD * max(size, 1.0)
     ]
-    for name in bad:
+    for name in uncertain:
         yield Finding(
             check="error",
             level="warning",
-            message=f"{name} is certain to {m.rotation_sd_deg[name]:.2f} degrees and "
-            f"{m.position_sd_mm[name]:.0f} mm only.",
+            message=f"{name} has a standard error of {m.rotation_sd_deg[name]:.2f} degrees and "
+            f"{m.position_sd_mm[name]:.0f} mm.",
             remedy="Use a longer take in which people come near this camera and cross its whole image.",
             camera=name,
         )
-    if m.rotation_sd_deg and not bad:
+    if m.rotation_sd_deg and not uncertain:
         yield Finding(
             check="error",
             level="ok",
-            message=f"Cameras are certain to {max(m.rotation_sd_deg.values()):.2f} degrees and "
+            message=f"Standard errors of the cameras are up to {max(m.rotation_sd_deg.values()):.2f} degrees and "
             f"{max(m.position_sd_mm.values()):.0f} mm.",
         )
 
 
-def _time_offsets(m: Measured) -> Iterator[Finding]:
+def _time_offsets(m: PeopleMetrics) -> Iterator[Finding]:
     if not m.time_offset:
         return
     for name, sd in m.time_offset_sd_s.items():
-        late = m.rig[name].time_offset_s
-        if sd > _LATE_S:
+        offset = m.rig[name].time_offset_s
+        if sd > _MAX_TIME_OFFSET_SD_S:
             yield Finding(
                 check="time_offset",
                 level="warning",
-                message=f"{name}: its time offset is certain to {1e3 * sd:.0f} ms only.",
+                message=f"{name}: its time offset has a standard error of {1e3 * sd:.0f} ms.",
                 remedy="Let people move faster in view of this camera.",
                 camera=name,
             )
-        elif abs(late) > 1e-3:
+        elif abs(offset) > 1e-3:
             yield Finding(
                 check="time_offset",
                 level="ok",
-                message=f"{name} is {abs(1e3 * late):.0f} ms {'late' if late > 0 else 'early'} "
-                f"(error {1e3 * sd:.1f} ms).",
+                message=f"{name} has a time offset of {1e3 * offset:+.0f} ms (standard error {1e3 * sd:.1f} ms).",
                 camera=name,
             )

@@ -1,4 +1,4 @@
-"""Rigs as files of other tools. A new format is one module with an `EXPORTER` and one line here."""
+"""Export of rigs to the file formats of other programs; a new format is one module and one line in `EXPORTERS`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ EXPORTERS: Registry[RigExporter] = Registry(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenRig:
-    """What was written.
+    """Result of an export.
 
     Attributes:
-        files: Paths of the files.
-        notes: Sentences on what the format does not say or says only nearly.
+        files: Paths of the written files.
+        notes: Sentences on what the format omits or approximates.
     """
 
     files: tuple[Path, ...]
@@ -45,16 +45,16 @@ class WrittenRig:
 
 
 def write_rig(rig: CameraRig, path: Path | str, format: str) -> WrittenRig:
-    """Writes a rig in a format of `EXPORTERS`.
+    """Write a rig in a format of `EXPORTERS`.
 
     Args:
-        rig: mm, z up.
-        path: File, whose usual ending is added where it has none of the format's, or folder for the formats that are
-            folders; a folder that exists gets a file of the usual name.
+        rig: Rig to write.
+        path: File, or folder if the format is a folder. A missing suffix is added; a folder given for a format of one
+            file gets a file of the default name.
         format: Name of the exporter.
 
     Raises:
-        CoreError: No such format, a camera that it cannot hold, or a place that cannot be written to.
+        CoreError: An unknown format, a camera that the format cannot hold, or a path that is not writable.
     """
     exporter = EXPORTERS.get(format)
     path = Path(path).expanduser()
@@ -71,6 +71,6 @@ def write_rig(rig: CameraRig, path: Path | str, format: str) -> WrittenRig:
     except OSError as error:
         raise CoreError(
             f"{path} cannot be written: {error.strerror or error}.",
-            "Choose a place that you may write to, on a disk with free space.",
+            "Choose a writable folder on a disk with free space.",
         ) from error
     return WrittenRig(files=files, notes=rendered.notes)

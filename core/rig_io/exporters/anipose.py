@@ -1,4 +1,4 @@
-"""TOML as Anipose and Pose2Sim read it: a table per camera, OpenCV's conventions, metres, z up."""
+"""Export to the TOML of Anipose and Pose2Sim: a table per camera, OpenCV conventions, metres, z up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TITLE = "Anipose, Pose2Sim (TOML)"
 
 
 def camera_table(camera: Camera) -> dict[str, Any]:
-    """What TOML files of several programs agree on: size, matrix, distortions, fisheye, and in metres the pose."""
+    """Return the keys common to the TOML of several programs: size, matrix, distortions, fisheye, pose in metres."""
     table: dict[str, Any] = {
         "size": list(camera.size_px),
         "matrix": camera.K.tolist(),
@@ -33,13 +33,13 @@ def _render(rig: CameraRig) -> Rendered:
     tables: dict[str, Any] = {f"cam_{i}": {"name": c.name, **camera_table(c)} for i, c in enumerate(rig)}
     tables["metadata"] = {"adjusted": False, "error": 0.0, "units": "m"}
     notes = []
-    bare = [c.name for c in rig if not c.posed]
-    if bare:
-        notes.append(f"{', '.join(bare)} has no pose in the file; Anipose and Pose2Sim need one for every camera.")
-    round_lens = [c.name for c in rig if c.distortion_model == "fisheye"]
-    if round_lens:
+    unposed = [c.name for c in rig if not c.posed]
+    if unposed:
+        notes.append(f"{', '.join(unposed)} has no pose; Anipose and Pose2Sim require one for every camera.")
+    fisheye = [c.name for c in rig if c.distortion_model == "fisheye"]
+    if fisheye:
         notes.append(
-            f"Pose2Sim takes the fisheye lens of {', '.join(round_lens)} for an ordinary one; Anipose does not."
+            f"Pose2Sim reads the fisheye model of {', '.join(fisheye)} as a pinhole model; Anipose reads it correctly."
         )
     return Rendered(texts={"": tomli_w.dumps(tables)}, notes=tuple(notes))
 
@@ -47,7 +47,7 @@ def _render(rig: CameraRig) -> Rendered:
 EXPORTER = RigExporter(
     name="anipose",
     title=_TITLE,
-    summary="Metres, z up. Holds every lens, and time offsets for this program.",
+    summary="Metres, z up. Holds all distortion models, and time offsets for this program.",
     default_name="Calib.toml",
     suffixes=(".toml",),
     render=_render,

@@ -1,4 +1,4 @@
-"""caliscope's `camera_array.toml`: numbered cameras, metres, Rodrigues vectors, what is unknown left out."""
+"""Export to caliscope's `camera_array.toml`: numbered cameras, metres, Rodrigues vectors, unknown values omitted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import tomli_w
 
 from core.rig_io.exporters.anipose import camera_table
-from core.rig_io.exporters.exporter import Rendered, RigExporter, brown
+from core.rig_io.exporters.exporter import Rendered, RigExporter, brown_coefficients
 from core.types.camera import Camera, CameraRig
 
 _TITLE = "caliscope (camera_array.toml)"
@@ -25,14 +25,14 @@ def _render(rig: CameraRig) -> Rendered:
 def _table(number: int, camera: Camera) -> dict[str, Any]:
     table = {"cam_id": number, "name": camera.name, "rotation_count": 0, "ignore": False, **camera_table(camera)}
     if camera.distortion_model == "pinhole":
-        table["distortions"] = brown(camera, _TITLE).tolist()
+        table["distortions"] = brown_coefficients(camera, _TITLE).tolist()
     if camera.rmse_px is not None:
         table["error"] = camera.rmse_px
     return table
 
 
 def _numbers(rig: CameraRig) -> list[int]:
-    """The numbers in the names where all cameras are named cam_0, cam_1 and so on, else 0, 1 and so on."""
+    """Return the numbers in the names if all cameras are named cam_0, cam_1 and so on, else 0, 1 and so on."""
     found = [re.fullmatch(r"cam_(0|[1-9]\d{0,5})", name) for name in rig.names]
     return [int(match[1]) for match in found if match] if all(found) else list(range(len(rig)))
 
@@ -40,7 +40,7 @@ def _numbers(rig: CameraRig) -> list[int]:
 EXPORTER = RigExporter(
     name="caliscope",
     title=_TITLE,
-    summary="Metres. Five coefficients or fisheye; cameras without a pose; their names become numbers in caliscope.",
+    summary="Metres. Five coefficients or fisheye; unposed cameras; caliscope replaces names by numbers.",
     default_name="camera_array.toml",
     suffixes=(".toml",),
     render=_render,

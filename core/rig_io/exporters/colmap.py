@@ -1,4 +1,4 @@
-"""COLMAP's text model: `cameras.txt`, `images.txt` and an empty `points3D.txt`, metres, z up, one image a camera."""
+"""Export to the COLMAP text model: `cameras.txt`, `images.txt`, empty `points3D.txt`; metres, z up, one image each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from core.errors import CoreError
 from core.rig_io.exporters.exporter import (
-    ANY_LENS,
+    ANY_INTRINSICS,
     Rendered,
     RigExporter,
-    brown,
+    brown_coefficients,
     focal_and_centre,
-    lost,
-    posed,
     quaternion,
+    require_poses,
+    time_offset_notes,
 )
 from core.rig_io.importers.colmap import CORNER_TO_CENTRE_PX
 from core.types.camera import Camera, CameraRig
@@ -28,14 +28,14 @@ def _render(rig: CameraRig) -> Rendered:
     for name in rig.names:
         if re.search(r"[\s/\\]", name):
             raise CoreError(
-                f"{_TITLE} names images after cameras, and '{name}' has a space or a slash.", "Rename the camera."
+                f"{_TITLE} names images after cameras, and '{name}' contains a space or a slash.", "Rename the camera."
             )
-    cameras = posed(rig, _TITLE)
-    lenses = [
+    cameras = require_poses(rig, _TITLE)
+    intrinsics = [
         "# Camera list with one line of data per camera:",
         "#   CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]",
         f"# Number of cameras: {len(cameras)}",
-        *(_lens(number, camera) for number, camera in enumerate(cameras, start=1)),
+        *(_intrinsics(number, camera) for number, camera in enumerate(cameras, start=1)),
     ]
     images = [
         "# Image list with two lines of data per image:",
@@ -49,19 +49,21 @@ def _render(rig: CameraRig) -> Rendered:
     points = ["# 3D point list with one line of data per point:", "# Number of points: 0, mean track length: 0"]
     texts = {
         name: "\n".join(lines) + "\n"
-        for name, lines in (("cameras.txt", lenses), ("images.txt", images), ("points3D.txt", points))
+        for name, lines in (("cameras.txt", intrinsics), ("images.txt", images), ("points3D.txt", points))
     }
-    return Rendered(texts=texts, notes=lost(rig, _TITLE))
+    return Rendered(texts=texts, notes=time_offset_notes(rig, _TITLE))
 
 
-def _lens(number: int, camera: Camera) -> str:
+def _intrinsics(number: int, camera: Camera) -> str:
     fx, fy, cx, cy = focal_and_centre(camera, _TITLE)
     if camera.distortion_model == "fisheye":
         model, distortion = "OPENCV_FISHEYE", camera.distortion
     else:
         if camera.distortion[8:].any():
-            raise CoreError(f"{_TITLE} has no thin prism or tilt, as the lens of camera {camera.name} has.", ANY_LENS)
-        distortion = brown(camera, _TITLE, 8)
+            raise CoreError(
+                f"Camera {camera.name} has thin prism or tilt terms, which {_TITLE} does not support.", ANY_INTRINSICS
+            )
+        distortion = brown_coefficients(camera, _TITLE, 8)
         model = "FULL_OPENCV" if distortion[4:].any() else "OPENCV" if distortion.any() else "PINHOLE"
         distortion = distortion[: {"FULL_OPENCV": 8, "OPENCV": 4, "PINHOLE": 0}[model]]
     centre = (cx + CORNER_TO_CENTRE_PX, cy + CORNER_TO_CENTRE_PX)
@@ -81,7 +83,7 @@ def _words(values: Sequence[float]) -> str:
 EXPORTER = RigExporter(
     name="colmap",
     title=_TITLE,
-    summary="A folder of text files. Metres, z up. Eight coefficients or fisheye; no skew, cameras without a pose, "
+    summary="A folder of text files. Metres, z up. Eight coefficients or fisheye; no skew, unposed cameras or "
     "time offsets.",
     default_name="colmap",
     suffixes=(),

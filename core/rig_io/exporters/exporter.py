@@ -1,4 +1,4 @@
-"""What an exporter of rigs is, and what formats ask of a camera before they can hold it."""
+"""Interface of rig exporters, and the requirements of formats on a camera."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from core.errors import CoreError
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
 
-ANY_LENS = "Export as this program's own rig.toml, OpenCV's YAML or JSON, or Anipose's TOML: they hold every lens."
+ANY_INTRINSICS = "Export as rig.toml, OpenCV YAML or JSON, or Anipose TOML, which hold all distortion models."
+"""Hint for cameras whose intrinsics a format cannot hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """A rig as a format's text.
+    """A rig as the text of its files.
 
     Attributes:
-        texts: File name to text; the empty name is the file that was asked for, other names lie in that folder.
-        notes: Sentences on what the format does not say or says only nearly.
+        texts: Text by file name; an empty name is the path itself, other names are files in that folder.
+        notes: Sentences on what the format omits or approximates.
     """
 
     texts: Mapping[str, str]
@@ -29,15 +30,15 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigExporter:
-    """One file format.
+    """A file format for export.
 
     Attributes:
-        name: As in the registry.
-        title: For menus and messages.
-        summary: Who reads it, in which units and axes, and what it cannot say.
-        default_name: A usual name for the file or folder.
-        suffixes: Endings of the file, the usual one first; empty where the format is a folder of files.
-        render: The text; raises CoreError with a remedy where the format cannot hold a camera.
+        name: Name in the registry.
+        title: Title in menus and messages.
+        summary: Sentences on the programs that read it, units, axes and limits.
+        default_name: Default name of the file or folder.
+        suffixes: File name suffixes, the default first; empty if the format is a folder of files.
+        render: Function that returns the text; raises CoreError if the format cannot hold a camera.
     """
 
     name: str
@@ -49,57 +50,57 @@ class RigExporter:
 
     @property
     def folder(self) -> bool:
-        """Whether it writes a folder of files instead of one."""
+        """Whether the format is a folder of files instead of one file."""
         return not self.suffixes
 
     @property
     def file_filter(self) -> str:
-        """For a file dialogue; empty for a folder."""
+        """Filter for a file dialogue; empty for a folder."""
         return "" if self.folder else f"{self.title} ({' '.join('*' + suffix for suffix in self.suffixes)})"
 
 
-def posed(rig: CameraRig, title: str) -> tuple[Camera, ...]:
-    """The cameras of a rig, for a format that keeps no camera without a pose.
+def require_poses(rig: CameraRig, title: str) -> tuple[Camera, ...]:
+    """Return the cameras of a rig for a format without unposed cameras.
 
     Raises:
-        CoreError: One has none.
+        CoreError: A camera is unposed.
     """
     for camera in rig:
         if not camera.posed:
             raise CoreError(
-                f"Camera {camera.name} has no pose, and {title} cannot leave it out.",
-                "Calibrate its extrinsics first, or export as rig.toml, TOML, OpenCV or EasyMocap.",
+                f"Camera {camera.name} has no pose, which {title} requires of every camera.",
+                "Calibrate its extrinsics first, or export as rig.toml, Anipose TOML, OpenCV or EasyMocap.",
             )
     return rig.cameras
 
 
-def brown(camera: Camera, title: str, count: int = 5) -> F64:
-    """(count,) coefficients k1 k2 p1 p2 [k3 [k4 k5 k6]] of a camera's lens, for a format that knows no more.
+def brown_coefficients(camera: Camera, title: str, count: int = 5) -> F64:
+    """Return the first coefficients (count,), k1 k2 p1 p2 [k3 [k4 k5 k6]], for a format that holds no more.
 
     Raises:
-        CoreError: A fisheye lens, or coefficients beyond those.
+        CoreError: A fisheye model, or further coefficients that are not zero.
     """
     d = camera.distortion
     if camera.distortion_model == "fisheye":
-        raise CoreError(f"Camera {camera.name} has a fisheye lens, which {title} does not know.", ANY_LENS)
+        raise CoreError(f"Camera {camera.name} has the fisheye model, which {title} does not support.", ANY_INTRINSICS)
     if d[count:].any():
         raise CoreError(
-            f"The lens of camera {camera.name} has {d.size} coefficients, and {title} keeps {count}.", ANY_LENS
+            f"Camera {camera.name} has {d.size} distortion coefficients, but {title} holds {count}.", ANY_INTRINSICS
         )
     return np.pad(d[:count], (0, max(0, count - d.size)))
 
 
 def focal_and_centre(camera: Camera, title: str) -> tuple[float, float, float, float]:
-    """fx, fy, cx, cy of a camera, for a format that has no place for a skew.
+    """Return fx, fy, cx, cy of a camera, for a format without skew.
 
     Raises:
-        CoreError: The camera's K has one.
+        CoreError: The camera matrix has a skew.
     """
     K = camera.K
     if K[0, 1] or K[1, 0]:
         raise CoreError(
-            f"The pixels of camera {camera.name} are skewed, and {title} has no place for that.",
-            "Calibrate the lens without skew, or export as rig.toml, TOML, OpenCV, EasyMocap or CMU Panoptic.",
+            f"The camera matrix of {camera.name} has a skew, which {title} does not support.",
+            "Calibrate without skew, or export as rig.toml, Anipose TOML, OpenCV, EasyMocap or CMU Panoptic.",
         )
     return float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])
 
@@ -112,7 +113,7 @@ def quaternion(camera: Camera) -> F64:
     return np.asarray(xyzw if xyzw[3] >= 0 else -xyzw)
 
 
-def lost(rig: CameraRig, title: str) -> tuple[str, ...]:
-    """A note where cameras have time offsets and the format has no place for them."""
-    late = [c.name for c in rig if c.time_offset_s]
-    return (f"{title} has no place for the time offsets of {', '.join(late)}.",) if late else ()
+def time_offset_notes(rig: CameraRig, title: str) -> tuple[str, ...]:
+    """Return a note if cameras have time offsets, for a format without them."""
+    names = [c.name for c in rig if c.time_offset_s]
+    return (f"{title} does not hold the time offsets of {', '.join(names)}.",) if names else ()

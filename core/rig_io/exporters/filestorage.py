@@ -1,4 +1,4 @@
-"""Text as OpenCV's FileStorage writes and reads it, with every digit of a double."""
+"""Text in the form of OpenCV's FileStorage, with every digit of a double."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-_STEP = "   "
+_INDENT = "   "
 
 
 def yaml_text(document: Mapping[str, Any]) -> str:
-    """FileStorage YAML of names and values: numbers, texts, matrices, lists of texts and lists of such mappings."""
+    """Return FileStorage YAML of numbers, strings, matrices, lists of strings and lists of such mappings."""
     return "\n".join(["%YAML:1.0", "---", *_mapping(document, "")]) + "\n"
 
 
 def json_text(document: Mapping[str, Any]) -> str:
-    """FileStorage JSON of the same values."""
+    """Return FileStorage JSON of the same values."""
     return json.dumps(_plain(document), indent=2, allow_nan=False) + "\n"
 
 
@@ -27,16 +27,16 @@ def _mapping(values: Mapping[str, Any], indent: str) -> Iterator[str]:
             rows, cols = value.shape
             data = ", ".join(_number(number) for number in value.ravel().tolist())
             yield f"{indent}{name}: !!opencv-matrix"
-            yield from (f"{indent}{_STEP}{line}" for line in (f"rows: {rows}", f"cols: {cols}", "dt: d"))
-            yield f"{indent}{_STEP}data: [ {data} ]"
+            yield from (f"{indent}{_INDENT}{line}" for line in (f"rows: {rows}", f"cols: {cols}", "dt: d"))
+            yield f"{indent}{_INDENT}data: [ {data} ]"
         elif isinstance(value, list):
             yield f"{indent}{name}:" if value else f"{indent}{name}: []"
             for item in value:
                 if isinstance(item, Mapping):
-                    yield f"{indent}{_STEP}-"
-                    yield from _mapping(item, indent + _STEP * 2)
+                    yield f"{indent}{_INDENT}-"
+                    yield from _mapping(item, indent + _INDENT * 2)
                 else:
-                    yield f"{indent}{_STEP}- {_scalar(item)}"
+                    yield f"{indent}{_INDENT}- {_scalar(item)}"
         else:
             yield f"{indent}{name}: {_scalar(value)}"
 
@@ -48,7 +48,7 @@ def _scalar(value: str | float) -> str:
 
 
 def _number(value: float) -> str:
-    """A decimal point in every number: YAML takes 1e-05 for a text."""
+    """Return a number with a decimal point: YAML 1.1 reads 1e-05 as a string."""
     digits = repr(float(value))
     return digits if "." in digits else digits.replace("e", ".0e")
 

@@ -1,4 +1,4 @@
-"""All cameras in one FileStorage file, YAML or JSON: a list with OpenCV's usual names, world to camera, mm, z up."""
+"""Export to one OpenCV FileStorage file, YAML or JSON: a list of cameras, world to camera, mm, z up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.rig_io.exporters.exporter import Rendered, RigExporter
 from core.rig_io.exporters.filestorage import json_text, yaml_text
 from core.types.camera import Camera, CameraRig
 
-_SUMMARY = "Millimetres, z up. cv2.FileStorage reads it. Holds every lens, cameras without a pose, and time offsets."
+_SUMMARY = "Millimetres, z up. Read by cv2.FileStorage. Holds all distortion models, unposed cameras and time offsets."
 
 
 def _document(rig: CameraRig) -> dict[str, Any]:

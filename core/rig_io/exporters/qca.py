@@ -1,4 +1,4 @@
-"""Qualisys Track Manager's `.qca.txt`: XML, mm, z up, sensor units of 1/64 px, a camera that looks along -z."""
+"""Export to Qualisys Track Manager's `.qca.txt`: XML, mm, z up, sensor units of 1/64 px, cameras looking along -z."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
-from core.rig_io.exporters.exporter import Rendered, RigExporter, brown, focal_and_centre, lost, posed
+from core.rig_io.exporters.exporter import (
+    Rendered,
+    RigExporter,
+    brown_coefficients,
+    focal_and_centre,
+    require_poses,
+    time_offset_notes,
+)
 from core.types.camera import Camera, CameraRig
 
 _TITLE = "Qualisys"
@@ -17,16 +24,18 @@ _TO_OPENGL = np.diag([1.0, -1.0, -1.0])
 def _render(rig: CameraRig) -> Rendered:
     root = ElementTree.Element("calibration", {"type": "exported"})
     cameras = ElementTree.SubElement(root, "cameras")
-    for camera in posed(rig, _TITLE):
+    for camera in require_poses(rig, _TITLE):
         cameras.append(_camera(camera))
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")
-    return Rendered(texts={"": f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'}, notes=lost(rig, _TITLE))
+    return Rendered(
+        texts={"": f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'}, notes=time_offset_notes(rig, _TITLE)
+    )
 
 
 def _camera(camera: Camera) -> ElementTree.Element:
     fx, fy, cx, cy = focal_and_centre(camera, _TITLE)
-    k1, k2, p1, p2, k3 = brown(camera, _TITLE).tolist()
+    k1, k2, p1, p2, k3 = brown_coefficients(camera, _TITLE).tolist()
     width, height = camera.size_px
     R = _TO_OPENGL @ camera.pose[0]
     extent = {"left": "0", "top": "0", "right": str(width - 1), "bottom": str(height - 1)}
@@ -35,10 +44,10 @@ def _camera(camera: Camera) -> ElementTree.Element:
     )
     ElementTree.SubElement(tag, "fov_video", extent)
     ElementTree.SubElement(tag, "fov_video_max", extent)
-    turn = {f"r{i + 1}{j + 1}": repr(float(R[i, j])) for i in range(3) for j in range(3)}
-    place = {axis: repr(float(value)) for axis, value in zip("xyz", camera.centre_mm, strict=True)}
-    ElementTree.SubElement(tag, "transform", place | turn)
-    lens = {
+    rotation = {f"r{i + 1}{j + 1}": repr(float(R[i, j])) for i in range(3) for j in range(3)}
+    position = {axis: repr(float(value)) for axis, value in zip("xyz", camera.centre_mm, strict=True)}
+    ElementTree.SubElement(tag, "transform", position | rotation)
+    intrinsics = {
         "focalLengthU": fx * _SUBPIXELS,
         "focalLengthV": fy * _SUBPIXELS,
         "centerPointU": cx * _SUBPIXELS,
@@ -54,14 +63,14 @@ def _camera(camera: Camera) -> ElementTree.Element:
         "tangentalDistortion1": p1,
         "tangentalDistortion2": p2,
     }
-    ElementTree.SubElement(tag, "intrinsic", {name: repr(value) for name, value in lens.items()})
+    ElementTree.SubElement(tag, "intrinsic", {name: repr(value) for name, value in intrinsics.items()})
     return tag
 
 
 EXPORTER = RigExporter(
     name="qca",
     title=_TITLE,
-    summary="Millimetres, z up. Five coefficients without skew; no cameras without a pose, no time offsets.",
+    summary="Millimetres, z up. Five coefficients without skew; no unposed cameras, no time offsets.",
     default_name="Calib.qca.txt",
     suffixes=(".qca.txt", ".qca", ".xml"),
     render=_render,

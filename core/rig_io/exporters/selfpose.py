@@ -1,4 +1,4 @@
-"""This program's own `rig.toml`, which Anipose, Pose2Sim and sleap-io read too."""
+"""Export to this program's `rig.toml`, which Anipose, Pose2Sim and sleap-io read too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _render(rig: CameraRig) -> Rendered:
 EXPORTER = RigExporter(
     name="selfpose",
     title="This program's rig.toml",
-    summary="Millimetres, z up. Holds everything, time offsets too. Anipose and sleap-io read it.",
+    summary="Millimetres, z up. Holds everything, including time offsets. Read by Anipose and sleap-io.",
     default_name="rig.toml",
     suffixes=(".toml",),
     render=_render,

@@ -1,4 +1,4 @@
-"""Rig files of other tools. A new format is one module with an `IMPORTER` and one line here."""
+"""Import of rigs from the files of other programs; a new format is one module and one line in `IMPORTERS`."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ IMPORTERS: Registry[RigImporter] = Registry(
 _MAX_BYTES = 16 << 20
 _TEXT_SUFFIXES = (".json", ".qca", ".toml", ".txt", ".xcp", ".xml", ".yaml", ".yml")
 _UNIT_NAMES = {"mm": "millimetres", "cm": "centimetres", "m": "metres"}
-# Cameras that film people stand some 4 m apart, give or take a factor of three; centimetres are rarely used.
-_USUAL_MM, _SPREAD = 4000.0, np.log(3.0)
+# Log-normal prior of the distance of cameras that film people, and prior of units; centimetres are rare.
+_TYPICAL_MM, _LOG_SD = 4000.0, np.log(3.0)
 _PRIOR = {"m": 0.45, "mm": 0.5, "cm": 0.05}
 
 
@@ -48,23 +48,23 @@ def read_rig(
     up: Axis | Literal["auto"] = "auto",
     sizes_px: Mapping[str, tuple[int, int]] | None = None,
 ) -> CameraRig:
-    """Reads a rig file of any known format into the world frame used here: mm, z up.
+    """Read a rig file of any known format and convert it to mm and z up.
 
     Args:
-        path: A file; a folder of one file per camera for OpenCV, or a folder with one rig file in it.
-        format: Name in `IMPORTERS`, or "auto" to look into the file.
-        units: Length unit of the file; "auto" takes what the format defines, else the most plausible one, and says so
-            in the rig's `source`.
-        up: World axis of the file that points up; "auto" takes what the format defines, else z.
-        sizes_px: Image sizes by camera, used where the format does not hold them.
+        path: File, folder with one file per camera (OpenCV), or folder that contains one rig file.
+        format: Name in `IMPORTERS`, or "auto" to recognise it by content.
+        units: Length unit of the file; "auto" for that of the format, else the most plausible one, which the rig's
+            `source` notes.
+        up: Up axis of the file; "auto" for that of the format, else z.
+        sizes_px: Image sizes by camera, used if the format does not hold them.
 
     Raises:
-        CoreError: No such file, an unknown or damaged one, or values that are no camera's; with the remedy.
+        CoreError: A missing, unknown or damaged file, or values that are not valid for a camera.
     """
     path = Path(path).expanduser()
     importer, path = _importer(path, format)
     raw = _read(importer, path)
-    remarks = list(raw.remarks)
+    notes = list(raw.notes)
     unit: Unit
     if units != "auto":
         unit = units
@@ -72,12 +72,12 @@ def read_rig(
         unit = raw.unit
     else:
         unit = plausible_unit(raw)
-        apart = np.median(distances(c.centre_mm for c in raw.cameras if c.posed) if _posed(raw) else [0.0])
-        remarks.append(
-            f"Lengths were read as {_UNIT_NAMES[unit]}: the cameras are then {apart * MM_PER[unit] / 1000:.2g} m apart."
+        distance = np.median(distances(c.centre_mm for c in raw.cameras if c.posed) if _posed(raw) else [0.0])
+        notes.append(
+            f"Lengths were read as {_UNIT_NAMES[unit]}: the cameras are {distance * MM_PER[unit] / 1000:.2g} m apart."
         )
-    turn = rotation_to_z_up(up if up != "auto" else raw.up or "z")
-    cameras = tuple(_in_world(camera, MM_PER[unit], turn) for camera in raw.cameras)
+    rotation = rotation_to_z_up(up if up != "auto" else raw.up or "z")
+    cameras = tuple(_in_world(camera, MM_PER[unit], rotation) for camera in raw.cameras)
     if raw.guessed_sizes:
         known = sizes_px or {}
         cameras = tuple(
@@ -87,31 +87,31 @@ def read_rig(
             f"{c.name} {c.size_px[0]}x{c.size_px[1]}" for c in cameras if c.name in raw.guessed_sizes - set(known)
         ]
         if guessed:
-            remarks.append(f"The file has no image sizes; taken from the principal points: {', '.join(guessed)}.")
+            notes.append(f"The file has no image sizes; derived from the principal points: {', '.join(guessed)}.")
     return CameraRig(
         cameras=cameras,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=" ".join([f"{importer.title}: {path.name}.", *remarks]),
+        source=" ".join([f"{importer.title}: {path.name}.", *notes]),
     )
 
 
 def plausible_unit(raw: RawRig) -> Unit:
-    """The length unit in which the distances between the cameras are most likely."""
+    """Return the length unit in which the distances of the cameras are most likely."""
     if not _posed(raw):
         return "mm"
-    apart = float(np.median(distances(c.centre_mm for c in raw.cameras if c.posed)))
-    if apart <= 0:
+    distance = float(np.median(distances(c.centre_mm for c in raw.cameras if c.posed)))
+    if distance <= 0:
         return "mm"
-    score = {u: np.log(_PRIOR[u]) - (np.log(apart * MM_PER[u] / _USUAL_MM) / _SPREAD) ** 2 / 2 for u in MM_PER}
+    score = {u: np.log(_PRIOR[u]) - (np.log(distance * MM_PER[u] / _TYPICAL_MM) / _LOG_SD) ** 2 / 2 for u in MM_PER}
     return max(score, key=lambda u: float(score[u]))
 
 
 def _read(importer: RigImporter, path: Path) -> RawRig:
-    """The importer's result; errors of the domain types get the file's name."""
+    """Return the result of an importer; errors of the domain types get the file name."""
     try:
         return importer.read(path)
     except RecursionError as error:
-        raise CoreError(f"{path.name} is nested too deeply for a rig file.", "Choose another file.") from error
+        raise CoreError(f"{path.name} is nested too deeply for a rig file.", "Choose the calibration file.") from error
     except CoreError as error:
         if path.name in error.message:
             raise
@@ -122,11 +122,11 @@ def _posed(raw: RawRig) -> bool:
     return any(camera.posed for camera in raw.cameras)
 
 
-def _in_world(camera: Camera, mm_per_unit: float, turn: F64) -> Camera:
+def _in_world(camera: Camera, mm_per_unit: float, rotation: F64) -> Camera:
     if not camera.posed:
         return camera
     R, t = camera.pose
-    return dataclasses.replace(camera, R=R @ turn.T, t_mm=t * mm_per_unit)
+    return dataclasses.replace(camera, R=R @ rotation.T, t_mm=t * mm_per_unit)
 
 
 def _importer(path: Path, format: str) -> tuple[RigImporter, Path]:
@@ -149,7 +149,7 @@ def _importer(path: Path, format: str) -> tuple[RigImporter, Path]:
             names = ", ".join(p.name for _, p in known[:5])
             raise CoreError(f"The folder {path} has several rig files: {names}.", "Choose one of them.")
     titles = "; ".join(importer.title for importer in IMPORTERS.entries())
-    raise CoreError(f"{path.name} is no rig file that is known here.", f"Known formats: {titles}.")
+    raise CoreError(f"{path.name} is not a rig file of a known format.", f"Known formats: {titles}.")
 
 
 def _recognised(path: Path) -> RigImporter | None:

@@ -1,8 +1,8 @@
-"""COLMAP's text model: `cameras.txt` with the lenses and `images.txt` with the poses, in one folder.
+"""Import of the COLMAP text model: `cameras.txt` with intrinsics and `images.txt` with poses, in one folder.
 
-The quaternion w x y z and the translation take the world to the camera (x right, y down, z forward). COLMAP's pixel
-(0, 0) is the top-left corner of the image, not the middle of its first pixel, so half a pixel is taken off principal
-points. A reconstruction from images alone has no scale and no up axis of its own.
+Quaternion (w x y z) and translation are world to camera (x right, y down, z forward). COLMAP's pixel (0, 0) is the
+top-left corner of the image, not the centre of its first pixel, so half a pixel is subtracted from principal points. A
+reconstruction from images alone has an arbitrary scale and up axis.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from core.files import read_text
-from core.rig_io.importers.raw import MM_PER, RawRig, RigImporter, Unit, numbers, rotation_from_quaternion, wrong
+from core.rig_io.importers.raw import MM_PER, RawRig, RigImporter, Unit, invalid_file, numbers, rotation_from_quaternion
 from core.types.arrays import F64
 from core.types.camera import Camera
 
-# Parameters in COLMAP's order; f stands for both focal lengths.
+# Parameters in COLMAP's order; f is both focal lengths.
 MODELS: dict[str, tuple[str, ...]] = {
     "SIMPLE_PINHOLE": ("f", "cx", "cy"),
     "PINHOLE": ("fx", "fy", "cx", "cy"),
@@ -42,23 +42,29 @@ def _recognises(path: Path, content: str) -> bool:
 
 def _read(path: Path) -> RawRig:
     folder = path if path.is_dir() else path.parent
-    lenses = dict(_lenses(folder / "cameras.txt"))
+    intrinsics = dict(_intrinsics(folder / "cameras.txt"))
     images = list(_images(folder / "images.txt"))
     if not images:
-        raise wrong(folder / "images.txt", "it has no images", "COLMAP must have placed at least one image.")
+        raise invalid_file(
+            folder / "images.txt",
+            "it has no images",
+            "Export a model with registered images.",
+        )
     names = _camera_names([name for _, name, _, _ in images], folder / "images.txt")
     cameras = []
-    for (lens, image, R, t), name in zip(images, names, strict=True):
-        if lens not in lenses:
-            raise wrong(folder / "images.txt", f"image {image} is of camera {lens}, which cameras.txt does not have")
-        cameras.append(lenses[lens].replace(name=name, R=R, t_mm=t))
+    for (number, image, R, t), name in zip(images, names, strict=True):
+        if number not in intrinsics:
+            raise invalid_file(
+                folder / "images.txt", f"image {image} refers to camera {number}, missing in cameras.txt"
+            )
+        cameras.append(intrinsics[number].replace(name=name, R=R, t_mm=t))
     unit = _stated_unit(folder / "images.txt")
-    remarks = () if unit else ("COLMAP's scale is arbitrary: set it by a distance that you know.",)
-    return RawRig(cameras=tuple(cameras), unit=unit, up=None, remarks=remarks)
+    notes = () if unit else ("COLMAP's scale is arbitrary: set it by a measured distance.",)
+    return RawRig(cameras=tuple(cameras), unit=unit, up=None, notes=notes)
 
 
-def _lenses(path: Path) -> Iterator[tuple[str, Camera]]:
-    """Camera number and unposed camera of each line: number, model, width, height, parameters."""
+def _intrinsics(path: Path) -> Iterator[tuple[str, Camera]]:
+    """Yield the number and the unposed camera of each line: number, model, width, height, parameters."""
     lines = [line for line in _lines(path) if line.strip()]
     _check_count(path, "cameras", len(lines))
     for line in lines:
@@ -66,10 +72,10 @@ def _lenses(path: Path) -> Iterator[tuple[str, Camera]]:
         model = words.pop(0) if words else ""
         if model not in MODELS:
             known = ", ".join(MODELS)
-            raise wrong(path, f"camera {number} has the model '{model}'", f"Models that can be read: {known}.")
+            raise invalid_file(path, f"camera {number} has the model '{model}'", f"Supported models: {known}.")
         values = numbers(words, path, f"camera {number}")
         if values.size != 2 + len(MODELS[model]):
-            raise wrong(path, f"camera {number} has {values.size - 2} parameters, {model} has {len(MODELS[model])}")
+            raise invalid_file(path, f"camera {number} has {values.size - 2} parameters, expected {len(MODELS[model])}")
         p = dict(zip(MODELS[model], values[2:].tolist(), strict=True))
         fisheye = model.endswith("FISHEYE")
         names = ("k1", "k2", "k3", "k4") if fisheye else _BROWN[: 8 if "k6" in p else 5]
@@ -93,7 +99,7 @@ def _lenses(path: Path) -> Iterator[tuple[str, Camera]]:
 
 
 def _images(path: Path) -> Iterator[tuple[str, str, F64, F64]]:
-    """Camera number, image name, rotation and translation; every second line holds the image's points."""
+    """Yield camera number, image name, rotation and translation; every second line lists points."""
     lines = _lines(path)[::2]
     while lines and not lines[-1].strip():
         lines.pop()
@@ -101,21 +107,21 @@ def _images(path: Path) -> Iterator[tuple[str, str, F64, F64]]:
     for line in lines:
         words = line.split(maxsplit=9)
         if len(words) != 10:
-            raise wrong(path, f"a line has {len(words)} of 10 entries: '{line[:40]}'")
+            raise invalid_file(path, f"a line has {len(words)} entries, expected 10: '{line[:40]}'")
         pose = numbers(words[1:8], path, f"image {words[0]}")
         if np.linalg.norm(pose[:4]) < 1e-6:
-            raise wrong(path, f"the quaternion of image {words[0]} is zero")
+            raise invalid_file(path, f"the quaternion of image {words[0]} is zero")
         R = rotation_from_quaternion(pose[[1, 2, 3, 0]])
         yield words[8], words[9].strip(), R, pose[4:]
 
 
 def _camera_names(images: list[str], path: Path) -> list[str]:
-    """A camera for each image: named after the image, or after its folder where images are named alike."""
+    """Return a camera name per image: the image's, or its folder's if image names repeat."""
     paths = [PurePosixPath(image.replace("\\", "/")) for image in images]
     for names in ([p.stem for p in paths], [p.parent.name for p in paths]):
         if len(set(names)) == len(names) and all(names):
             return names
-    raise wrong(path, "it has several images of one camera", "Keep one image of each camera, at a frame common to all.")
+    raise invalid_file(path, "it has several images per camera", "Keep one image per camera, all of one frame.")
 
 
 def _lines(path: Path) -> list[str]:
@@ -123,14 +129,14 @@ def _lines(path: Path) -> list[str]:
 
 
 def _check_count(path: Path, what: str, found: int) -> None:
-    """COLMAP says in a comment how many entries follow: fewer mean that the file was cut."""
+    """Compare the number of entries with that stated in a comment: a difference means a truncated file."""
     stated = re.search(rf"^#\s*Number of {what}:\s*(\d{{1,9}})", read_text(path), re.MULTILINE)
     if stated and int(stated[1]) != found:
-        raise wrong(path, f"it says that it has {stated[1]} {what} and has {found}")
+        raise invalid_file(path, f"it has {found} {what}, but states {stated[1]}")
 
 
 def _stated_unit(path: Path) -> Unit | None:
-    """The unit in the comment that this program writes."""
+    """Return the unit in the comment that this program writes."""
     stated = re.search(r"^#\s*Length unit:\s*(\w+)\s*$", read_text(path), re.MULTILINE)
     return next((unit for unit in MM_PER if stated and stated[1] == unit), None)
 

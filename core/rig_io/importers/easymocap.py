@@ -1,7 +1,7 @@
-"""EasyMocap: `intri.yml` and `extri.yml`, FileStorage files whose keys end in the camera's name.
+"""Import of EasyMocap's `intri.yml` and `extri.yml`: FileStorage files whose keys end in the camera name.
 
-Lengths are metres; `x_cam = Rot x_world + T`, with the same rotation as the Rodrigues vector `R`. The distortion is
-OpenCV's k1 k2 p1 p2 k3. Image sizes (`H`, `W`) are in files of newer versions only.
+Lengths are metres; `x_cam = Rot x_world + T`, and `R` is `Rot` as a Rodrigues vector. The distortion is OpenCV's k1 k2
+p1 p2 k3. Only newer versions write image sizes (`H`, `W`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.rig_io.importers.filestorage import Table, read_document, values
-from core.rig_io.importers.raw import RawRig, RigImporter, guessed_size, matrix, rotation_matrix, text, wrong
+from core.rig_io.importers.raw import RawRig, RigImporter, guessed_size, invalid_file, matrix, rotation_matrix, text
 from core.types.arrays import F64
 from core.types.camera import Camera
 
@@ -34,29 +34,29 @@ def _read(path: Path) -> RawRig:
     sibling = path.with_stem(_SIBLING.get(path.stem, path.stem))
     files = [path, sibling] if sibling != path and sibling.is_file() else [path]
     table: Table = {}
-    remarks = []
+    notes = []
     for file in files:
         found = read_document(file)
         _check_names(found, file)
         table |= found
     if len(files) == 1 and not any(key.startswith("T_") for key in table):
-        remarks.append("There is no extri.yml beside it: only the lenses are known.")
+        notes.append("There is no extri.yml in the same folder: the cameras have intrinsics only.")
     names = [key[2:] for key in table if key.startswith("K_") and key[2:]]
     if not names:
-        raise wrong(path, "no camera matrix was found in it", "Choose intri.yml; extri.yml must lie beside it.")
+        raise invalid_file(path, "it has no camera matrix", "Choose intri.yml; extri.yml must be in the same folder.")
     cameras = tuple(_camera(name, table, path) for name in names)
     guessed = frozenset(name for name in names if _size(name, table, path) is None)
-    return RawRig(cameras=cameras, unit="m", up=None, remarks=tuple(remarks), guessed_sizes=guessed)
+    return RawRig(cameras=cameras, unit="m", up=None, notes=tuple(notes), guessed_sizes=guessed)
 
 
 def _check_names(table: Mapping[str, Any], path: Path) -> None:
-    """The list of names says how many cameras the file had when it was whole."""
+    """Check that every listed camera is present: a missing one means a truncated file."""
     names = table.get("names")
     if not isinstance(names, list):
-        raise wrong(path, "it has no list of names")
+        raise invalid_file(path, "it has no list of names")
     for name in map(text, names):
         if not any(key in table for key in (f"K_{name}", f"T_{name}")):
-            raise wrong(path, f"it lists a camera {name} but has neither K_{name} nor T_{name}")
+            raise invalid_file(path, f"it lists camera {name} but has neither K_{name} nor T_{name}")
 
 
 def _camera(name: str, table: Table, path: Path) -> Camera:
@@ -68,7 +68,7 @@ def _camera(name: str, table: Table, path: Path) -> Camera:
     R = t = None
     rotation = next((table[key] for key in (f"Rot_{name}", f"R_{name}") if key in table), None)
     if (rotation is None) != (f"T_{name}" not in table):
-        raise wrong(path, f"camera {name} has only one of rotation and translation")
+        raise invalid_file(path, f"camera {name} has only one of rotation and translation")
     if rotation is not None:
         R, t = rotation_matrix(values(rotation, path, f"camera {name}: rotation"), path, name), get("T", (3,))
     distortion = values(table.get(f"dist_{name}", ()), path, f"camera {name}: dist")

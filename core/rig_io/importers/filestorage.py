@@ -1,4 +1,4 @@
-"""Files that OpenCV's FileStorage writes: YAML, JSON or XML, read with parsers that are safe with any file."""
+"""Reading of OpenCV FileStorage files (YAML, JSON or XML) with safe parsers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 import yaml
 
 from core.files import read_text
-from core.rig_io.importers.raw import numbers, safe_xml, wrong
+from core.rig_io.importers.raw import invalid_file, numbers, safe_xml
 from core.types.arrays import F64
 
 Table = dict[str, Any]
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that knows OpenCV's matrices and refuses aliases, which can stand for any amount of data."""
+    """Safe YAML loader with OpenCV matrices and without aliases, which can expand without limit."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it uses aliases, which a calibration does not need")
+            raise yaml.YAMLError("it uses aliases, which are not allowed in a rig file")
         return super().compose_node(parent, index)
 
 
@@ -37,10 +37,10 @@ _Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _plain_matrix)
 
 
 def read_document(path: Path) -> Table:
-    """Top-level names and values of a file; matrices are mappings with rows, cols and data.
+    """Return the top-level names and values of a file; matrices are mappings with rows, cols and data.
 
     Raises:
-        CoreError: It is damaged, or declares what a calibration does not need.
+        CoreError: An invalid file, or one with aliases or entities.
     """
     if path.suffix.lower() == ".xml":
         return {child.tag: _from_xml(child) for child in safe_xml(path)}
@@ -49,14 +49,14 @@ def read_document(path: Path) -> Table:
         if path.suffix.lower() == ".json":
             found = json.loads(content)
         else:
-            # FileStorage begins with "%YAML:1.0", which is no directive of YAML's.
+            # FileStorage begins with "%YAML:1.0", which is not a YAML directive.
             found = yaml.load(re.sub(r"\A\s*%YAML[^\n]*\n(---)?", "", content), _Loader)
     except (yaml.YAMLError, json.JSONDecodeError, ValueError) as error:
-        raise wrong(path, f"it is damaged ({error})") from error
+        raise invalid_file(path, f"it is not valid ({error})") from error
     if isinstance(found, list):
         found = {"cameras": found}
     if not isinstance(found, dict):
-        raise wrong(path, "it is not a mapping of names to values")
+        raise invalid_file(path, "it is not a mapping of names to values")
     return {str(key): value for key, value in found.items()}
 
 
@@ -71,5 +71,5 @@ def _from_xml(node: ElementTree.Element) -> Any:
 
 
 def values(value: Any, path: Path, what: str) -> F64:
-    """Numbers of a plain list or of an OpenCV matrix with rows, cols and data."""
+    """Return the numbers of a plain list or of an OpenCV matrix with rows, cols and data."""
     return numbers(value["data"] if isinstance(value, Mapping) and "data" in value else value, path, what)

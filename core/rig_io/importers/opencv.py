@@ -1,8 +1,8 @@
-"""YAML, JSON or XML as OpenCV's FileStorage writes it, in the layouts that people make of it.
+"""Import of OpenCV FileStorage files (YAML, JSON or XML) in their common layouts.
 
-One camera per file (also ROS's camera_info), all cameras in one file as nested mappings or a list, or keys with the
-camera's name appended (`K_cam01`, `dist_cam01`); a folder of such files. The rotation takes the world to the camera.
-Length unit and up axis are not in the file, but for the `length_unit` and `time_offset_s` that this program writes.
+One camera per file (also ROS camera_info), all cameras in one file as nested mappings or a list, keys with the camera
+name appended (`K_cam01`, `dist_cam01`), or a folder of such files. The rotation is world to camera. Length unit and up
+axis are not in the file, except for the `length_unit` that this program writes beside `time_offset_s`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from core.rig_io.importers.raw import (
     RawRig,
     RigImporter,
     guessed_size,
+    invalid_file,
     matrix,
     rotation_matrix,
     text,
-    wrong,
 )
 from core.types.arrays import F64
 from core.types.camera import Camera
 
 _SUFFIXES = (".yml", ".yaml", ".json", ".xml")
-# What the same thing is called by different programs, in lower case without underscores.
+# Names of a field in different programs, in lower case without underscores.
 _NAMES = {
     "K": ("k", "cameramatrix", "intrinsicmatrix", "intrinsic", "intrinsics", "mtx"),
     "distortion": ("dist", "distortion", "distortioncoefficients", "distcoeffs", "distortioncoeffs", "distcoef", "d"),
@@ -71,7 +71,7 @@ def _read(path: Path) -> RawRig:
             tables.setdefault(name, {}).update(table)
     tables = {name: table for name, table in tables.items() if "K" in table}
     if not tables:
-        raise wrong(path, "no camera matrix was found in it", "It needs camera_matrix (or K) for each camera.")
+        raise invalid_file(path, "it has no camera matrix", "Each camera needs camera_matrix (or K).")
     cameras, guessed = [], set()
     for name, table in tables.items():
         camera, certain = _camera(name, table, path)
@@ -83,17 +83,17 @@ def _read(path: Path) -> RawRig:
 
 
 def _with_sibling(path: Path) -> list[Path]:
-    """A file of intrinsics with the extrinsics that lie beside it, or the reverse."""
+    """Return a file of intrinsics and its sibling of extrinsics, or the reverse."""
     pairs = {"intrinsics": "extrinsics", "extrinsics": "intrinsics"}
     sibling = path.with_stem(pairs.get(path.stem, path.stem))
     return [path, sibling] if sibling != path and sibling.is_file() else [path]
 
 
 def _cameras(document: Table, stem: str) -> Iterator[tuple[str, Table]]:
-    """Camera tables of a document with the field names of `_NAMES`, in any of the layouts."""
-    own = _fields(document)
-    if "K" in own or "rotation" in own or "pose" in own:
-        yield text(own.get("name", "")) or stem, own
+    """Yield the camera tables of a document in any of the layouts, with the field names of `_NAMES`."""
+    top = _fields(document)
+    if "K" in top or "rotation" in top or "pose" in top:
+        yield text(top.get("name", "")) or stem, top
         return
     for key, value in document.items():
         if isinstance(value, Mapping) and "data" not in value:
@@ -107,7 +107,7 @@ def _cameras(document: Table, stem: str) -> Iterator[tuple[str, Table]]:
         field = _FIELD.get(prefix.lower())
         if field and name and not _FIELD.get(_spelled(key)):
             table = appended.setdefault(name, {})
-            # Some give both the vector R_cam and the matrix Rot_cam; they agree, the first is kept.
+            # Some files have both the vector R_cam and the matrix Rot_cam; the first is kept.
             table.setdefault(field, value)
     yield from appended.items()
 
@@ -157,7 +157,7 @@ def _pose(table: Table, path: Path, name: str) -> tuple[F64 | None, F64 | None]:
     if "pose" in table:
         both = values(table["pose"], path, f"camera {name}: extrinsics")
         if both.size not in (12, 16):
-            raise wrong(path, f"camera {name}: extrinsics have {both.size} values, expected a 3x4 or 4x4 matrix")
+            raise invalid_file(path, f"camera {name}: the extrinsics have {both.size} values, expected 12 or 16")
         both = both.reshape(-1, 4)[:3]
         return rotation_matrix(both[:, :3], path, name), np.ascontiguousarray(both[:, 3])
     return None, None

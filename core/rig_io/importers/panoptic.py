@@ -1,4 +1,4 @@
-"""JSON of the CMU Panoptic Studio: a list of cameras with K, distCoef, R, t, in centimetres with y down."""
+"""Import of the JSON of the CMU Panoptic Studio: cameras with K, distCoef, R, t; centimetres, y down."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.files import read_json
-from core.rig_io.importers.raw import RawRig, RigImporter, matrix, numbers, text, wrong
+from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, matrix, numbers, text
 from core.types.camera import Camera
 
 
@@ -19,21 +19,21 @@ def _read(path: Path) -> RawRig:
     document = read_json(path)
     tables = document.get("cameras") if isinstance(document, Mapping) else None
     if not isinstance(tables, list) or not tables or not all(isinstance(t, Mapping) for t in tables):
-        raise wrong(path, "it has no list of cameras")
+        raise invalid_file(path, "it has no list of cameras")
     kinds = {text(t.get("type", "")) for t in tables}
-    remarks = []
+    notes = []
     if "hd" in kinds and len(kinds) > 1:
-        remarks.append(f"Of {len(tables)} cameras the hd ones were taken.")
+        notes.append(f"Only the hd cameras of {len(tables)} were imported.")
         tables = [t for t in tables if text(t.get("type", "")) == "hd"]
     cameras = tuple(_camera(table, path) for table in tables)
-    return RawRig(cameras=cameras, unit="cm", up="-y", remarks=tuple(remarks))
+    return RawRig(cameras=cameras, unit="cm", up="-y", notes=tuple(notes))
 
 
 def _camera(table: Mapping[str, Any], path: Path) -> Camera:
     name = text(table.get("name", ""))
     missing = [key for key in ("resolution", "K", "R", "t") if key not in table]
     if missing:
-        raise wrong(path, f"camera {name or '?'} has no {missing[0]}")
+        raise invalid_file(path, f"camera {name or '?'} has no {missing[0]}")
     width, height = matrix(table["resolution"], (2,), path, f"camera {name}: resolution")
     return Camera(
         name=name,

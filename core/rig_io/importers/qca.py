@@ -1,8 +1,7 @@
-"""Qualisys Track Manager: `.qca.txt`, which is XML.
+"""Import of Qualisys Track Manager's `.qca.txt`, which is XML.
 
-Lengths are millimetres and the world is z up. Focal length and centre count in 1/64 px of the sensor; the distortion is
-OpenCV's, without a unit. The rotation takes the world to a camera that looks along its negative z with y up, as in
-OpenGL.
+Lengths are millimetres and the world is z up. Focal lengths and principal point are in 1/64 px of the sensor; the
+distortion is OpenCV's. The rotation is world to camera, with the camera looking along -z and y up, as in OpenGL.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.rig_io.importers.raw import RawRig, RigImporter, matrix, safe_xml, text, wrong
+from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, matrix, safe_xml, text
 from core.types.camera import Camera
 
 _SUBPIXELS = 64.0
@@ -26,16 +25,16 @@ def _recognises(path: Path, content: str) -> bool:
 def _read(path: Path) -> RawRig:
     tags = [tag for tag in safe_xml(path).iter("camera") if tag.get("active", "1") != "0"]
     if not tags:
-        raise wrong(path, "it has no active camera")
+        raise invalid_file(path, "it has no active camera")
     video = [tag for tag in tags if "video" in tag.get("model", "").lower()]
-    remarks = []
+    notes = []
     if video and len(video) < len(tags):
-        remarks.append(f"{len(tags) - len(video)} marker cameras were left out.")
-    turned = [tag.get("serial", "") for tag in tags if tag.get("viewrotation", "0") not in ("0", "")]
-    if turned:
-        remarks.append(f"The view rotation of {', '.join(turned)} was not applied: it must match the videos.")
+        notes.append(f"{len(tags) - len(video)} marker cameras were omitted.")
+    rotated = [tag.get("serial", "") for tag in tags if tag.get("viewrotation", "0") not in ("0", "")]
+    if rotated:
+        notes.append(f"The view rotation of {', '.join(rotated)} was not applied; do not rotate the videos either.")
     cameras = tuple(_camera(tag, path) for tag in video or tags)
-    return RawRig(cameras=cameras, unit="mm", up="z", remarks=tuple(remarks))
+    return RawRig(cameras=cameras, unit="mm", up="z", notes=tuple(notes))
 
 
 def _camera(tag: ElementTree.Element, path: Path) -> Camera:
@@ -46,7 +45,7 @@ def _camera(tag: ElementTree.Element, path: Path) -> Camera:
     per_px = _SUBPIXELS * binning
     K = np.eye(3)
     K[0, 0], K[1, 1] = (_number(intrinsic, f"focalLength{a}", name, path) / per_px for a in "UV")
-    # The centre counts from the sensor's corner; a cropped video starts further in.
+    # The principal point is relative to the sensor; the origin of a cropped video is not.
     K[0, 2] = _number(intrinsic, "centerPointU", name, path) / per_px - left
     K[1, 2] = _number(intrinsic, "centerPointV", name, path) / per_px - top
     keys = ("radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2")
@@ -66,7 +65,7 @@ def _camera(tag: ElementTree.Element, path: Path) -> Camera:
 
 
 def _binning(tag: ElementTree.Element, intrinsic: ElementTree.Element, name: str, path: Path) -> int:
-    """Sensor pixels per video pixel along one side: cameras may film at half the sensor's resolution."""
+    """Return the sensor pixels per video pixel along one side: video may have half the sensor's resolution."""
     widest = tag.find("fov_video_max")
     if widest is None or intrinsic.get("sensorMaxU") is None:
         return 1
@@ -77,7 +76,9 @@ def _binning(tag: ElementTree.Element, intrinsic: ElementTree.Element, name: str
 def _child(tag: ElementTree.Element, kind: str, name: str, path: Path) -> ElementTree.Element:
     child = tag.find(kind)
     if child is None:
-        raise wrong(path, f"camera {name} has no <{kind}>", "Export the whole calibration from Qualisys Track Manager.")
+        raise invalid_file(
+            path, f"camera {name} has no <{kind}>", "Export the calibration again from Qualisys Track Manager."
+        )
     return child
 
 
@@ -86,7 +87,7 @@ def _number(tag: ElementTree.Element, key: str, name: str, path: Path, default: 
     if value is None and default is not None:
         return default
     if value is None:
-        raise wrong(path, f"camera {name}: <{tag.tag}> has no number for {key}")
+        raise invalid_file(path, f"camera {name}: <{tag.tag}> has no {key}")
     return float(matrix(value, (1,), path, f"camera {name}: {key}")[0])
 
 

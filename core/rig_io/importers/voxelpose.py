@@ -1,7 +1,7 @@
-"""JSON as VoxelPose keeps its Shelf and Campus cameras: a mapping of names to R, T, fx, fy, cx, cy, k, p.
+"""Import of VoxelPose's JSON for Shelf and Campus: a mapping of names to R, T, fx, fy, cx, cy, k, p.
 
-T is the camera's centre in mm, the world is z up: x_cam = R (x - T). k holds three radial and p two tangential
-coefficients. The image's size is not in the file.
+T is the camera centre in mm, and the world is z up: x_cam = R (x - T). k has three radial and p two tangential
+coefficients. The image size is not in the file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from core.files import read_json
-from core.rig_io.importers.raw import RawRig, RigImporter, guessed_size, matrix, numbers, text, wrong
+from core.rig_io.importers.raw import RawRig, RigImporter, guessed_size, invalid_file, matrix, numbers, text
 from core.types.camera import Camera
 
 _KEYS = ("R", "T", "fx", "fy", "cx", "cy")
@@ -26,11 +26,11 @@ def _recognises(path: Path, content: str) -> bool:
 def _read(path: Path) -> RawRig:
     document = read_json(path)
     if not isinstance(document, Mapping) or not document:
-        raise wrong(path, "it is not a mapping of camera names to cameras")
+        raise invalid_file(path, "it is not a mapping of camera names to cameras")
     cameras, guessed = [], []
     for name, table in document.items():
         if not isinstance(table, Mapping) or any(key not in table for key in _KEYS):
-            raise wrong(path, f"camera {name} lacks one of {', '.join(_KEYS)}")
+            raise invalid_file(path, f"camera {name} does not have all of {', '.join(_KEYS)}")
         camera, certain = _camera(text(name), table, path)
         cameras.append(camera)
         if not certain:
@@ -45,7 +45,7 @@ def _camera(name: str, table: Mapping[str, Any], path: Path) -> tuple[Camera, bo
     k = numbers(table.get("k", ()), path, f"camera {name}: k")
     p = numbers(table.get("p", ()), path, f"camera {name}: p")
     if k.size > 3 or p.size > 2:
-        raise wrong(path, f"camera {name} has {k.size} radial and {p.size} tangential coefficients, expected 3 and 2")
+        raise invalid_file(path, f"camera {name} has {k.size} radial and {p.size} tangential terms, expected 3 and 2")
     k, p = np.pad(k, (0, 3 - k.size)), np.pad(p, (0, 2 - p.size))
     R = matrix(table["R"], (3, 3), path, f"camera {name}: R")
     centre = matrix(table["T"], (3,), path, f"camera {name}: T")
@@ -63,7 +63,7 @@ def _camera(name: str, table: Mapping[str, Any], path: Path) -> tuple[Camera, bo
 
 
 def _stated_size(table: Mapping[str, Any], path: Path, name: str) -> tuple[int, int] | None:
-    """The size where a file has it after all, under the names in use."""
+    """Return the image size if the file has it under one of the names in use."""
     for key in ("size", "resolution", "image_size"):
         if key in table:
             width, height = matrix(table[key], (2,), path, f"camera {name}: {key}")

@@ -1,11 +1,10 @@
-"""Vicon's `.xcp`, which is XML: a `<Camera>` with one `<KeyFrame>` each.
+"""Import of Vicon's `.xcp`, which is XML: a `<Camera>` with one `<KeyFrame>` each.
 
-Lengths are millimetres and the world is z up. POSITION is the camera's centre, ORIENTATION a quaternion x y z w that
-takes the world to the camera (x right, y down, z forward). FOCAL_LENGTH is that along x in px; along y it is divided by
-PIXEL_ASPECT_RATIO. VICON_RADIAL2 holds a word, the distortion centre in px and three coefficients of r^2, r^4 and r^6
-with r in px (y times the aspect ratio), VICON_RADIAL two coefficients about the principal point; they straighten the
-image, and OpenCV's model is fitted to them (`core.rig_io.vicon_lens`). Cameras are named by DEVICEID, which
-Vicon's videos carry in their names.
+Lengths are millimetres and the world is z up. POSITION is the camera centre, ORIENTATION a quaternion x y z w, world to
+camera (x right, y down, z forward). FOCAL_LENGTH is that along x in px; along y it is divided by PIXEL_ASPECT_RATIO.
+VICON_RADIAL2 holds a model name, the distortion centre in px and three coefficients of r^2, r^4 and r^6 with r in px (y
+times the aspect ratio); VICON_RADIAL two coefficients about the principal point. They undistort, and OpenCV's model is
+fitted to them (`core.rig_io.vicon`). Cameras are named by DEVICEID, which is part of the names of Vicon's videos.
 """
 
 from __future__ import annotations
@@ -16,12 +15,20 @@ from pathlib import Path
 import numpy as np
 
 from core.geometry import undistort
-from core.rig_io.importers.raw import RawRig, RigImporter, matrix, rotation_from_quaternion, safe_xml, text, wrong
-from core.rig_io.vicon_lens import ViconLens, image_points, opencv_lens
+from core.rig_io.importers.raw import (
+    RawRig,
+    RigImporter,
+    invalid_file,
+    matrix,
+    rotation_from_quaternion,
+    safe_xml,
+    text,
+)
+from core.rig_io.vicon import ViconIntrinsics, image_grid, opencv_intrinsics
 from core.types.arrays import F64
 from core.types.camera import Camera
 
-_FOLLOWED_PX = 2.0
+_MAX_ERROR_PX = 2.0
 
 
 def _recognises(path: Path, content: str) -> bool:
@@ -31,68 +38,68 @@ def _recognises(path: Path, content: str) -> bool:
 def _read(path: Path) -> RawRig:
     tags = list(safe_xml(path).iter("Camera"))
     if not tags:
-        raise wrong(path, "it has no cameras")
-    remarks = []
+        raise invalid_file(path, "it has no cameras")
+    notes = []
     video = [tag for tag in tags if "video" in tag.get("TYPE", "").lower()]
     if video and len(video) < len(tags):
-        remarks.append(f"{len(tags) - len(video)} marker cameras were left out.")
+        notes.append(f"{len(tags) - len(video)} marker cameras were omitted.")
     calibrated = [tag for tag in video or tags if tag.find("KeyFrames/KeyFrame") is not None]
     if not calibrated:
-        raise wrong(path, "none of its cameras is calibrated", "Calibrate them in Vicon's program first.")
+        raise invalid_file(path, "none of its cameras is calibrated", "Calibrate them in Vicon's program first.")
     if len(calibrated) < len(video or tags):
-        bare = ", ".join(_name(tag) for tag in video or tags if tag not in calibrated)
-        remarks.append(f"Not calibrated, left out: {bare}.")
+        uncalibrated = ", ".join(_name(tag) for tag in video or tags if tag not in calibrated)
+        notes.append(f"Omitted because not calibrated: {uncalibrated}.")
     read = [_camera(tag, path) for tag in calibrated]
     worst = max(error for _, error in read)
     if worst > 0:
-        remarks.append(f"Vicon's distortion was fitted to {worst:.2g} px.")
+        notes.append(f"OpenCV's distortion was fitted to Vicon's with an error of {worst:.2g} px.")
     skewed = [_name(tag) for tag in calibrated if _attribute(tag, "SKEW", 1, path, [0.0]).any()]
     if skewed:
-        remarks.append(f"The skew of {', '.join(skewed)} was left out.")
-    return RawRig(cameras=tuple(camera for camera, _ in read), unit="mm", up="z", remarks=tuple(remarks))
+        notes.append(f"The skew of {', '.join(skewed)} was omitted.")
+    return RawRig(cameras=tuple(camera for camera, _ in read), unit="mm", up="z", notes=tuple(notes))
 
 
 def _camera(tag: ElementTree.Element, path: Path) -> tuple[Camera, float]:
-    """The camera, and the error of its fitted distortion, px."""
+    """Return the camera and the error of its fitted distortion, px."""
     name = _name(tag)
-    frame = tag.find("KeyFrames/KeyFrame")
-    assert frame is not None
+    key_frame = tag.find("KeyFrames/KeyFrame")
+    assert key_frame is not None
     width, height = _attribute(tag, "SENSOR_SIZE", 2, path)
     aspect = _attribute(tag, "PIXEL_ASPECT_RATIO", 1, path, [1.0])[0]
-    focal = _attribute(frame, "FOCAL_LENGTH", 1, path)[0]
+    focal = _attribute(key_frame, "FOCAL_LENGTH", 1, path)[0]
     if not (focal > 0 and aspect > 0 and 1 <= width < 1e5 and 1 <= height < 1e5):
-        raise wrong(path, f"camera {name}: focal length, aspect ratio or sensor size is not possible")
+        raise invalid_file(path, f"camera {name}: the focal length, aspect ratio or sensor size is out of range")
     size_px = (round(width), round(height))
-    lens = _lens(frame, focal, aspect, path)
-    hint = "The coefficients must be Vicon's own, of the radius in pixels."
-    if lens.folds(size_px):
-        raise wrong(path, f"camera {name}: the distortion folds inside the image", hint)
-    K, distortion, error = opencv_lens(lens, size_px)
+    intrinsics = _intrinsics(key_frame, focal, aspect, path)
+    hint = "The coefficients must be those of Vicon's model, with the radius in pixels."
+    if intrinsics.folds(size_px):
+        raise invalid_file(path, f"camera {name}: the distortion folds inside the image", hint)
+    K, distortion, error = opencv_intrinsics(intrinsics, size_px)
     R = t = None
-    if "POSITION" in frame.attrib and "ORIENTATION" in frame.attrib:
-        quaternion = _attribute(frame, "ORIENTATION", 4, path)
+    if "POSITION" in key_frame.attrib and "ORIENTATION" in key_frame.attrib:
+        quaternion = _attribute(key_frame, "ORIENTATION", 4, path)
         if np.linalg.norm(quaternion) < 1e-6:
-            raise wrong(path, f"camera {name}: the quaternion of its orientation is zero")
+            raise invalid_file(path, f"camera {name}: the quaternion of its orientation is zero")
         R = rotation_from_quaternion(quaternion)
-        t = -R @ _attribute(frame, "POSITION", 3, path)
+        t = -R @ _attribute(key_frame, "POSITION", 3, path)
     camera = Camera(name=name, size_px=size_px, K=K, distortion=distortion, R=R, t_mm=t)
-    if error > _FOLLOWED_PX or not np.isfinite(undistort(camera, image_points(size_px))).all():
-        raise wrong(path, f"camera {name}: the distortion is beyond what OpenCV's model can follow", hint)
+    if error > _MAX_ERROR_PX or not np.isfinite(undistort(camera, image_grid(size_px))).all():
+        raise invalid_file(path, f"camera {name}: OpenCV's model cannot represent the distortion", hint)
     return camera, error
 
 
-def _lens(frame: ElementTree.Element, focal: float, aspect: float, path: Path) -> ViconLens:
+def _intrinsics(key_frame: ElementTree.Element, focal: float, aspect: float, path: Path) -> ViconIntrinsics:
     focal_px = np.array([focal, focal / aspect])
-    principal = _attribute(frame, "PRINCIPAL_POINT", 2, path)
+    principal = _attribute(key_frame, "PRINCIPAL_POINT", 2, path)
     centre, radial = principal, np.zeros(3)
-    if "VICON_RADIAL2" in frame.attrib:
-        # It begins with the model's name.
-        words = frame.attrib["VICON_RADIAL2"].split()[1:]
+    if "VICON_RADIAL2" in key_frame.attrib:
+        # The first word is the name of the model.
+        words = key_frame.attrib["VICON_RADIAL2"].split()[1:]
         values = matrix(words, (5,), path, "VICON_RADIAL2")
         centre, radial = values[:2], values[2:]
-    elif "VICON_RADIAL" in frame.attrib:
-        radial = np.append(_attribute(frame, "VICON_RADIAL", 2, path), 0.0)
-    return ViconLens(
+    elif "VICON_RADIAL" in key_frame.attrib:
+        radial = np.append(_attribute(key_frame, "VICON_RADIAL", 2, path), 0.0)
+    return ViconIntrinsics(
         focal_px=focal_px,
         principal_px=principal,
         centre=(centre - principal) / focal_px,
@@ -105,10 +112,12 @@ def _name(tag: ElementTree.Element) -> str:
 
 
 def _attribute(tag: ElementTree.Element, key: str, count: int, path: Path, default: list[float] | None = None) -> F64:
-    """(count,) numbers of an attribute, which are separated by spaces."""
+    """Return the space-separated numbers (count,) of an attribute."""
     if key not in tag.attrib:
         if default is None:
-            raise wrong(path, f"a <{tag.tag}> has no {key}", "Export the whole calibration from Vicon's program.")
+            raise invalid_file(
+                path, f"a <{tag.tag}> has no {key}", "Export the calibration again from Vicon's program."
+            )
         return np.array(default)
     return matrix(tag.attrib[key].split(), (count,), path, key)
 
