@@ -163,8 +163,8 @@ def format_value(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, Mapping) and "sentence" in value:
-        return f"{value['sentence']} {value.get('remedy', '')}".strip()
+    if isinstance(value, Mapping) and "message" in value:
+        return f"{value['message']} {value.get('remedy', '')}".strip()
     if isinstance(value, Mapping):
         return ", ".join(f"{k}: {format_value(v)}" for k, v in value.items())
     if isinstance(value, list | tuple):
