@@ -1,7 +1,6 @@
-"""Child process of the window: reads a job file, runs its verb, writes what happens into the job's folder.
+"""Worker process: `python -m core.worker RUN_DIR` runs the job in a folder and writes its events there.
 
-`python -m core.worker RUN_DIR`. Exit codes: 0 finished, 1 failed, 130 cancelled. Several of them on one folder, as
-torchrun starts them, share the job.
+Exit codes: 0 finished, 1 failed, 130 cancelled. Several workers on one folder, as started by torchrun, share the job.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def run_worker(arguments: list[str] | None = None) -> int:
-    """Runs the job of one folder.
+    """Run the job of a folder.
 
     Args:
-        arguments: Without the program's name; those of the process when left out.
+        arguments: Command line without the program's name; None for that of this process.
 
     Returns:
-        The exit code.
+        Exit code.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)

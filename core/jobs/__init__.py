@@ -1,4 +1,4 @@
-"""Long work in child processes, told by files: what is asked, what is said, and how to follow it."""
+"""Jobs: long work in child processes, described, reported and followed through files."""
 
 from core.jobs.client import Job, State, reap, unfinished
 from core.jobs.events import (

@@ -1,6 +1,6 @@
-"""Starting, following, cancelling and re-attaching to jobs from another process.
+"""Start, follow, cancel and re-attach to jobs from another process.
 
-States: starting -> running -> finished | failed | cancelled, and `lost` when the process died without a last word.
+States: starting -> running -> finished | failed | cancelled, or `lost` if the process died without a final event.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _START_GRACE_S = 60.0
 
 
 class Job:
-    """A job in its folder; holds no process, so that any window can attach at any time.
+    """A job, known by its folder alone, so that any window can attach at any time.
 
     Args:
-        folder: The job's folder, holding `job.json`.
+        folder: Folder of the job, with its `job.json`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +40,11 @@ class Job:
 
     @classmethod
     def start(cls, spec: JobSpec, folder: Path) -> Job:
-        """Writes the job file and starts the worker, detached: it outlives the window.
+        """Write the job file and start a detached worker, which outlives this process.
+
+        Args:
+            spec: Verb and settings.
+            folder: Folder of the job.
 
         Raises:
             CoreError: The process could not be started.
@@ -52,7 +56,11 @@ class Job:
         return job
 
     def restart(self) -> None:
-        """Starts the worker again on the same folder, to go on where it stopped."""
+        """Start the worker again in the same folder, to continue where it stopped.
+
+        Raises:
+            CoreError: The process could not be started.
+        """
         (self.folder / CANCEL_FILE).unlink(missing_ok=True)
         flags = {} if sys.platform == "win32" else {"start_new_session": True}
         if sys.platform == "win32":
@@ -79,16 +87,16 @@ class Job:
 
     @property
     def state(self) -> State:
-        """As of the last `poll`."""
+        """State as of the last `poll`."""
         return self._state
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the job has ended in any way."""
         return self._state in ("finished", "failed", "cancelled", "lost")
 
     def poll(self) -> list[Event]:
-        """Events that came since the last call; a half-written line waits for the next."""
+        """Return the events since the last call; an incomplete line waits for the next call."""
         reap()
         alive = self._alive()
         events: list[Event] = []
@@ -99,7 +107,7 @@ class Job:
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             for line in lines:
                 if line.strip():
-                    with contextlib.suppress(CoreError):  # a line cut by a crash of an earlier attempt
+                    with contextlib.suppress(CoreError):  # a line cut off by a crash of an earlier attempt
                         events.append(decode(line.decode("utf-8", "replace")))
         for event in events:
             if isinstance(event, Started):
@@ -110,16 +118,16 @@ class Job:
                 self._state = "failed"
             elif isinstance(event, Cancelled):
                 self._state = "cancelled"
-        if not self.ended and not alive:  # dead before its file was read to the end: nothing more can come
+        if not self.ended and not alive:  # it was dead before the file was read to its end
             self._state = "lost"
         return events
 
     def cancel(self) -> None:
-        """Asks the worker to stop at its next safe point."""
+        """Ask the worker to stop at its next safe point."""
         (self.folder / CANCEL_FILE).touch()
 
     def kill(self) -> None:
-        """Ends the worker and its children at once."""
+        """Kill the worker and its children."""
         process = self._process()
         if process is None:
             return
@@ -129,12 +137,12 @@ class Job:
                     child.kill()
 
     def log_tail(self, limit: int = 20_000) -> str:
-        """The last characters of the job's log."""
+        """Return the last `limit` characters of the job's log."""
         path = self.folder / LOG_FILE
         return path.read_text(encoding="utf-8", errors="replace")[-limit:] if path.exists() else ""
 
     def wait(self, timeout_s: float) -> State:
-        """Polls until the job ended or the time is up; for the terminal and tests, never for the window."""
+        """Poll until the job ends or the time is up; blocks, so not for the window."""
         until = time.monotonic() + timeout_s
         while not self.ended and time.monotonic() < until:
             self.poll()
@@ -158,14 +166,14 @@ class Job:
 
 
 _children: list[subprocess.Popen[bytes]] = []
-"""Workers started by this process, kept so that they can be reaped when they end."""
+"""Workers started by this process, to be reaped when they end."""
 
 
 def reap() -> bool:
-    """Takes note of workers started by this process that have exited, so that the system can forget them.
+    """Reap workers of this process that have exited.
 
     Returns:
-        Whether one of them is still there: a worker exits a little after its last event.
+        Whether a worker still runs; it exits shortly after its last event.
     """
     for child in _children[:]:
         if child.poll() is not None:
@@ -174,7 +182,7 @@ def reap() -> bool:
 
 
 def unfinished(runs: list[Path]) -> list[Job]:
-    """Jobs among these folders whose worker still runs, to re-attach to."""
+    """Return the jobs among these folders whose worker still runs."""
     jobs = []
     for folder in runs:
         with contextlib.suppress(CoreError):

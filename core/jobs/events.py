@@ -1,6 +1,6 @@
-"""What a job says: a closed, typed union, written as JSON lines to a file in the job's folder.
+"""Events of a job: a closed, typed union, stored as JSON lines in the job's folder.
 
-The file is the source of truth; standard output is only a log. A window that closes loses nothing.
+The file is the source of truth and standard output only a log, so a window that closes loses nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.progress import Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The worker process runs."""
+    """The worker process has started."""
 
     time: float = field(default_factory=time.time)
     verb: str
@@ -27,7 +27,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progressed:
-    """`done` of `total`; `time_left_s` is None while it cannot be said."""
+    """Progress of the current stage; `time_left_s` is None while it is unknown."""
 
     time: float = field(default_factory=time.time)
     done: float
@@ -38,7 +38,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One figure at one step."""
+    """One value of a metric at one step."""
 
     time: float = field(default_factory=time.time)
     name: str
@@ -48,7 +48,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """A sentence for the person."""
+    """A message for the user."""
 
     time: float = field(default_factory=time.time)
     text: str
@@ -65,7 +65,7 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The end, with a summary of plain values."""
+    """Successful end, with a summary as JSON values."""
 
     time: float = field(default_factory=time.time)
     result: dict[str, Any] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The end, with what went wrong; `trace` is empty for an expected error."""
+    """End with an error; `trace` is empty if the error was expected."""
 
     time: float = field(default_factory=time.time)
     message: str
@@ -83,7 +83,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled:
-    """The end, as asked for."""
+    """End on request."""
 
     time: float = field(default_factory=time.time)
 
@@ -104,15 +104,15 @@ _NAMES = {cls: name for name, cls in _KINDS.items()}
 
 
 def encode(event: Event) -> str:
-    """One line of JSON, without the line break."""
+    """Return an event as one line of JSON, without a line break."""
     return json.dumps({"event": _NAMES[type(event)], **to_mapping(event)})
 
 
 def decode(line: str) -> Event:
-    """The event of a line.
+    """Return the event in a line; unknown fields are ignored.
 
     Raises:
-        CoreError: Not JSON, or no event that this version knows.
+        CoreError: The line is no JSON, or an event that this version does not know.
     """
     try:
         values = json.loads(line)
@@ -120,4 +120,4 @@ def decode(line: str) -> Event:
         known = {f.name for f in dataclasses.fields(cls)}
         return from_mapping(cls, {k: v for k, v in values.items() if k in known})
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CoreError(f"Not an event: {line[:80]!r}.", "The job's event file is damaged: see its log.txt.") from error
+        raise CoreError(f"Not an event: {line[:80]!r}.", "The job's event file is damaged. See its log.txt.") from error

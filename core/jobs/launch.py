@@ -1,8 +1,8 @@
-"""Several processes at work on one job: who is who, starting the others on this machine, and ending together.
+"""Several processes for one job: ranks, launching them on this machine, and ending together.
 
-Processes know each other by the variables that `torchrun` sets, so that one machine, whose first process starts the
-others itself, and many machines, where torchrun does, go the same way. Each takes its share of the work; only the
-first one speaks to the person and writes results.
+Ranks are passed in the environment variables of `torchrun`. On one machine the main process starts the others itself;
+on several machines torchrun does. Each process takes its share of the work; only the main one reports and writes
+results.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ from core.progress import NullReporter, Reporter, check
 
 T = TypeVar("T")
 _END_S = 120.0
-"""The others may take this long to end after the first process is done."""
+"""Time for the other processes to end after the main one is done."""
 _REASON_S = 10.0
+"""Time to wait for the reason of a failed process."""
 _logger = logging.getLogger(f"{NAME}.ranks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranks:
-    """Which of how many processes this one is.
+    """Rank of this process within its job.
 
     Attributes:
-        rank: 0 is the first one, which writes and tells.
-        world_size: How many there are.
+        rank: Number of the process; 0 is the main one.
+        world_size: Number of processes.
     """
 
     rank: int = 0
@@ -49,51 +50,54 @@ class Ranks:
 
     @classmethod
     def from_environment(cls) -> Ranks:
-        """As torchrun, or the first process, has set it."""
+        """Return the rank that torchrun or the main process has set."""
         return cls(rank=int(os.environ.get("RANK", "0")), world_size=int(os.environ.get("WORLD_SIZE", "1")))
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes results and tells the person."""
+        """Whether this process reports and writes results."""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's share of some work, items that follow each other."""
+        """Return this process's contiguous share of some work."""
         return items[len(items) * self.rank // self.world_size : len(items) * (self.rank + 1) // self.world_size]
 
 
 def select_gpu() -> None:
-    """Shows this process the one GPU that is its own, before any library looks; does nothing outside of a group."""
-    mine = os.environ.get("LOCAL_RANK")
-    if mine is None or Ranks.from_environment().world_size == 1:
+    """Restrict this process to the GPU of its local rank; must run before any library looks for GPUs."""
+    local_rank = os.environ.get("LOCAL_RANK")
+    if local_rank is None or Ranks.from_environment().world_size == 1:
         return
     visible = [v for v in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if v]
     if len(visible) != 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(mine) % len(visible)] if visible else mine
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(local_rank) % len(visible)] if visible else local_rank
 
 
 @contextmanager
 def launch(processes: int, folder: Path) -> Iterator[Ranks]:
-    """Has that many processes do the job in a folder; those that are already in a group stay in it.
+    """Launch further processes for the job in a folder and end together with them; does nothing within a launched one.
 
     Args:
-        processes: On this machine; 1 starts no other.
-        folder: The job's, with its `job.json`, which the others read.
+        processes: Number of processes on this machine; 1 starts no other.
+        folder: Folder of the job, whose `job.json` the others read.
+
+    Yields:
+        Rank of this process.
 
     Raises:
-        CoreError: One of the others failed or died; with its reason.
+        CoreError: Another process failed or died; the message says why.
     """
-    given = Ranks.from_environment()
-    if given.world_size > 1 or processes <= 1:
-        yield given
+    ranks = Ranks.from_environment()
+    if ranks.world_size > 1 or processes <= 1:
+        yield ranks
         return
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(processes)}
+    environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(processes)}
     for rank in range(1, processes):
         _reason_file(folder, rank).unlink(missing_ok=True)
-    others = {rank: _start(folder, rank, shared) for rank in range(1, processes)}
-    mine = {**shared, "RANK": "0", "LOCAL_RANK": "0"}
-    before = {name: os.environ.get(name) for name in mine}
-    os.environ.update(mine)
+    others = {rank: _start(folder, rank, environment) for rank in range(1, processes)}
+    main = {**environment, "RANK": "0", "LOCAL_RANK": "0"}
+    before = {name: os.environ.get(name) for name in main}
+    os.environ.update(main)
     try:
         yield Ranks(rank=0, world_size=processes)
         _wait(others, folder)
@@ -107,20 +111,25 @@ def launch(processes: int, folder: Path) -> Iterator[Ranks]:
     finally:
         for process in others.values():
             _kill(process)
-        for name in mine:
+        for name in main:
             del os.environ[name]
         os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 def run_rank(folder: Path, work: Callable[[Reporter], object], stopped: Callable[[], bool]) -> int:
-    """Does the share of a process that is not the first one; what goes wrong is left for the first one to read.
+    """Run the share of a process other than the main one, and leave the reason of a failure for the main one.
+
+    Args:
+        folder: Folder of the job.
+        work: Function to run.
+        stopped: Returns whether this process was asked to stop.
 
     Returns:
-        The exit code: 0 done, 1 failed, 130 cancelled.
+        Exit code: 0 done, 1 failed, 130 cancelled.
     """
     rank = Ranks.from_environment().rank
     try:
-        work(_Follower(folder / CANCEL_FILE, stopped))
+        work(_RankReporter(folder / CANCEL_FILE, stopped))
     except CancelledError:
         return 130
     except Exception as error:
@@ -132,8 +141,8 @@ def run_rank(folder: Path, work: Callable[[Reporter], object], stopped: Callable
     return 0
 
 
-class _Follower(NullReporter):
-    """Tells nobody anything; stops when the job is to stop."""
+class _RankReporter(NullReporter):
+    """A reporter that only knows whether the job is cancelled."""
 
     def __init__(self, cancel_file: Path, stopped: Callable[[], bool]) -> None:
         self._cancel_file, self._stopped = cancel_file, stopped
@@ -143,15 +152,15 @@ class _Follower(NullReporter):
 
 
 def wait_for_files(paths: Sequence[Path], reporter: Reporter) -> None:
-    """Waits until other processes have written all of these files whole.
+    """Wait until other processes have written all of these files.
 
     Args:
-        paths: Files; each appears under its name only when it is whole.
-        reporter: Asked whether to stop.
+        paths: Files, each renamed into place when it is complete.
+        reporter: Says whether the job is cancelled.
 
     Raises:
-        CancelledError: Asked to stop.
-        RuntimeError: The processes of this machine that should write them ended without doing so; `launch` says why.
+        CancelledError: The job is cancelled.
+        RuntimeError: The processes of this machine ended without writing them; `launch` turns this into their reason.
     """
     while missing := [path for path in paths if not path.is_file()]:
         check(reporter)
@@ -165,9 +174,9 @@ def wait_for_files(paths: Sequence[Path], reporter: Reporter) -> None:
 _started: list[subprocess.Popen[bytes]] = []
 
 
-def _start(folder: Path, rank: int, shared: dict[str, str]) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(shared["WORLD_SIZE"]))))
+def _start(folder: Path, rank: int, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, **variables, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(variables["WORLD_SIZE"]))))
     with (folder / f"process-{rank}.log").open("ab") as log:
         try:
             process = subprocess.Popen(
@@ -176,7 +185,7 @@ def _start(folder: Path, rank: int, shared: dict[str, str]) -> subprocess.Popen[
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=sys.platform != "win32",  # Ctrl-C is for the first process, which tells the others
+                start_new_session=sys.platform != "win32",  # Ctrl-C is for the main process only
             )
         except OSError as error:
             raise CoreError(f"Another process could not be started: {error}.", "Set processes to 1.") from error
@@ -185,25 +194,23 @@ def _start(folder: Path, rank: int, shared: dict[str, str]) -> subprocess.Popen[
 
 
 def _wait(others: dict[int, subprocess.Popen[bytes]], folder: Path) -> None:
-    """Lets the others end.
+    """Wait for the other processes to end.
 
     Raises:
-        CoreError: One failed, or does not end.
+        CoreError: One failed.
     """
     until = time.monotonic() + _END_S
     for process in others.values():
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(max(0.1, until - time.monotonic()))
-    failed = _reason(others, folder, patience_s=0)
+    failed = _reason(others, folder, timeout_s=0)
     if failed is not None:
         raise failed
 
 
-def _reason(
-    others: dict[int, subprocess.Popen[bytes]], folder: Path, patience_s: float = _REASON_S
-) -> CoreError | None:
-    """Why one of the others ended before its time; None if none has."""
-    until = time.monotonic() + patience_s
+def _reason(others: dict[int, subprocess.Popen[bytes]], folder: Path, timeout_s: float = _REASON_S) -> CoreError | None:
+    """Return why another process ended early; None if none has."""
+    until = time.monotonic() + timeout_s
     while True:
         for rank, process in others.items():
             code = process.poll()
@@ -211,15 +218,15 @@ def _reason(
                 continue
             who = f"Process {rank + 1} of {len(others) + 1}"
             with contextlib.suppress(CoreError, KeyError, TypeError):
-                said = read_json(_reason_file(folder, rank))
-                return CoreError(f"{who} failed: {said['message']}", str(said["hint"]) or _HINT)
+                reason = read_json(_reason_file(folder, rank))
+                return CoreError(f"{who} failed: {reason['message']}", str(reason["hint"]) or _HINT)
             return CoreError(f"{who} ended unexpectedly (exit code {code}).", _HINT)
         if time.monotonic() >= until:
             return None
         time.sleep(0.05)
 
 
-_HINT = "Its log is beside the job's. Start again to go on where it stopped, with fewer processes if memory ran out."
+_HINT = "Its log is in the job's folder. Resume the job, with fewer processes if memory ran out."
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

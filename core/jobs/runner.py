@@ -1,7 +1,7 @@
-"""Doing a job's work while writing down what it says: events, metrics and how it ended.
+"""Run a job and write its events, metrics and outcome into its folder.
 
-The worker process and the command line both run jobs through `run_job`, so that a run's folder looks the same whoever
-started it.
+The worker process and the command line both use `run_job`, so that a run's folder looks the same however it was
+started.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ def _never() -> bool:
 
 
 class JobReporter:
-    """Reporter that writes to a job's folder, one whole line at a time, so that a crash loses at most the last one.
+    """Reporter that appends whole lines to the files of a job, so that a crash costs the last line at most.
 
-    Progress is thinned out to ten lines a second; the last one of a stage is always written.
+    Progress is limited to ten lines per second; the last one of each stage is always written.
 
     Args:
-        folder: The job's folder.
-        stopped: Whether someone asked to stop; the folder's cancel file does the same.
-        listen: Called with every event that was written.
+        folder: Folder of the job.
+        stopped: Returns whether the job was asked to stop; the cancel file in the folder has the same effect.
+        listen: Called with each event that was written.
     """
 
     def __init__(self, folder: Path, stopped: Stopped = _never, listen: Listener | None = None) -> None:
         self._stopped = stopped
-        self._asked = False
+        self._cancelled = False
         self._listen = listen
         self._cancel_file = folder / CANCEL_FILE
         self._lock = threading.RLock()
@@ -115,19 +115,19 @@ class JobReporter:
         self.write(StatusChanged(values=dict(values)))
 
     def cancelled(self) -> bool:
-        """See `core.progress.Reporter`; looks for the cancel file at most twenty times a second."""
-        if self._asked or self._stopped():
+        """See `core.progress.Reporter`; checks for the cancel file at most twenty times per second."""
+        if self._cancelled or self._stopped():
             return True
         now = time.monotonic()
         if now - self._cancel_at >= _CANCEL_EVERY_S:
             self._cancel_at = now
-            self._asked = self._cancel_file.exists()
+            self._cancelled = self._cancel_file.exists()
             if now - self._progress_at >= _PROGRESS_EVERY_S:
                 self._write_waiting()
-        return self._asked
+        return self._cancelled
 
     def write(self, event: Event) -> None:
-        """Writes one event, after any progress that still waits."""
+        """Write an event, after any progress that is still held back."""
         with self._lock:
             if not isinstance(event, Progressed):
                 self._write_waiting()
@@ -151,17 +151,17 @@ def execute(
     stopped: Stopped = _never,
     listen: Listener | None = None,
 ) -> dict[str, Any]:
-    """Does `work` in this process as the job of `folder`, and writes how it went and ended.
+    """Run `work` in this process as the job of a folder, and write its events.
 
     Args:
-        folder: The job's folder; made if missing.
-        verb: What the job does.
-        work: Called with the reporter to use; returns plain values to put into the last event.
-        stopped: Whether someone asked to stop: a signal handler, another thread, the job that this one is a part of.
-        listen: Told of every event.
+        folder: Folder of the job; created if missing.
+        verb: Name of the verb.
+        work: Called with the reporter to use; returns JSON values for the last event.
+        stopped: Returns whether the job was asked to stop, by a signal, another thread or its parent job.
+        listen: Called with each event.
 
     Returns:
-        What `work` returned. What it raised was written down and goes on.
+        The result of `work`. Exceptions are written as the last event and raised again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     process = psutil.Process()
@@ -170,7 +170,7 @@ def execute(
         reporter.write(Started(verb=verb, pid=os.getpid()))
         try:
             finished = Finished(result=work(reporter))
-            encode(finished)  # A result that is no plain value fails here, while it can still be told.
+            encode(finished)  # a result that is no JSON fails here, where it can still be reported
         except BaseException as error:
             reporter.write(_ending(error))
             raise
@@ -186,7 +186,7 @@ def run_job(
     stopped: Stopped = _never,
     listen: Listener | None = None,
 ) -> Ended:
-    """As `execute`, for the outermost caller: whatever the work raises ends up in the log and in the returned event."""
+    """Run a job as `execute` does, and turn exceptions into a log entry and the returned event."""
     try:
         return Finished(result=execute(folder, verb, work, stopped=stopped, listen=listen))
     except (CancelledError, KeyboardInterrupt) as error:
@@ -206,16 +206,16 @@ def _ending(error: BaseException) -> Ended:
     if isinstance(error, CoreError):
         return Failed(message=error.message, hint=error.hint)
     trace = "".join(traceback.format_exception(error))
-    # The name is torch's, which this process may never have loaded.
+    # OutOfMemoryError is torch's, which may not be loaded here.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        hint = "Close other programs, or choose fewer voxels or a smaller batch in the settings."
-        return Failed(message="The memory was not enough.", hint=hint, trace=trace)
-    hint = "This is a fault of the program: the trace and the job's log say where. Please report it with both."
+        hint = "Close other programs, or set fewer voxels or a smaller batch."
+        return Failed(message="Out of memory.", hint=hint, trace=trace)
+    hint = "This is a bug in the program. Please report it with the trace and the job's log."
     return Failed(message=f"{type(error).__name__}: {error}", hint=hint, trace=trace)
 
 
 def _appending(path: Path) -> BinaryIO:
-    """The file, unbuffered, at its end; a line that a crash cut off is closed first, so that the next one is whole."""
+    """Open a file for appending, unbuffered; first completes a line that a crash cut off."""
     file = path.open("ab+", buffering=0)
     if file.seek(0, io.SEEK_END) > 0:
         file.seek(-1, io.SEEK_END)

@@ -1,4 +1,4 @@
-"""What a job is asked to do, as it lies in its folder."""
+"""Specification of a job, and the names of the files in its folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class JobSpec:
     """A verb and its settings.
 
     Attributes:
-        verb: Name in the table of verbs.
-        session: Session folder.
-        params: The verb's settings as plain values; the verb's own dataclass checks them.
-        title: What to call the job in the window.
+        verb: Name of the verb.
+        session: Folder of the session.
+        params: Settings as JSON values, checked by the verb's dataclass.
+        title: Name of the job in the window.
     """
 
     verb: str
@@ -35,14 +35,14 @@ class JobSpec:
     title: str = ""
 
     def save(self, folder: Path) -> None:
-        """Writes `job.json` into the job's folder."""
+        """Write `job.json` into a job's folder."""
         write_json(folder / JOB_FILE, to_mapping(self))
 
     @classmethod
     def load(cls, folder: Path) -> JobSpec:
-        """Reads `job.json`.
+        """Read `job.json` from a job's folder.
 
         Raises:
-            CoreError: Missing or damaged.
+            CoreError: The file is missing or damaged.
         """
         return from_mapping(cls, read_json(folder / JOB_FILE), "job.")

@@ -1,4 +1,4 @@
-"""How a process that runs networks uses the machine. To be called before torch is imported."""
+"""Settings of the process for running networks; to be made before torch is imported."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import platform
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep freed blocks instead of handing each back to the system.
+    """Make glibc keep freed blocks instead of returning each to the system; does nothing with other C libraries.
 
-    A network allocates and frees the same large blocks at every step; with the default settings each of them is mapped
-    and zeroed page by page anew. Elsewhere than on glibc this does nothing.
+    A network allocates and frees the same large blocks at each step; by default each of them is mapped and zeroed page
+    by page every time.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -23,9 +23,9 @@ def keep_freed_memory() -> None:
 
 
 def wait_without_spinning() -> None:
-    """Has OpenMP's threads sleep while they have nothing to do.
+    """Make idle OpenMP threads sleep.
 
-    By default they burn their core until the next parallel loop, which is the fastest when a process has the machine to
-    itself, and many times slower when a window, a camera or another job wants a core as well.
+    By default they spin until the next parallel loop, which is fastest on an otherwise idle machine, and many times
+    slower when a window, a camera or another job needs a core as well.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

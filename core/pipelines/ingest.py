@@ -1,4 +1,4 @@
-"""The verbs that bring videos and calibrations into a session."""
+"""Verbs `import-take`, `import-rig` and `import-poses2d`: bring existing data into a session."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from core.types.skeleton import Skeleton
 
 
 def run_import_take(session: Session, params: ImportTakeParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Copies videos into the session as one take. See `core.session.ingest.ingest_videos`."""
+    """Copy videos into the session as one take; see `core.session.ingest.ingest_videos`."""
     take = session_ingest.ingest_videos(
         session,
         [Path(v) for v in params.videos],
@@ -48,22 +48,22 @@ def run_import_take(session: Session, params: ImportTakeParams, run: RunLayout, 
 
 
 def run_import_rig(session: Session, params: ImportRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Reads a rig file, looks whether it can be right, and makes it the session's rig.
+    """Import a rig file, check it, and make it the session's rig.
 
-    A rig that cannot be right is imported all the same, so that it can be looked at over the images; the findings
-    say so. The rig that was there is kept.
+    An implausible rig is imported as well, with findings that say so, because it can then be inspected over the images.
+    The previous rig is kept as a backup.
     """
     reporter.progress(0, 3, "Reading the rig")
     rig = read_rig(Path(params.path), params.format, params.units, up=params.up, sizes_px=_video_sizes(session))
     reporter.progress(1, 3, "Checking the rig")
-    found, backup = adopt_rig(session, rig, run, reporter, up="z" if params.up == "auto" else params.up)
+    check, backup = adopt_rig(session, rig, run, reporter, up="z" if params.up == "auto" else params.up)
     reporter.progress(3, 3, "Checking the rig")
     return {
         "cameras": list(rig.names),
         "digest": rig.digest,
-        "level": found.level,
-        "verdict": found.verdict,
-        "findings": [to_mapping(f) for f in found.findings],
+        "level": check.level,
+        "verdict": check.verdict,
+        "findings": [to_mapping(f) for f in check.findings],
         "backup": backup,
     }
 
@@ -77,61 +77,64 @@ def adopt_rig(
     more: Sequence[Finding] = (),
     details: Mapping[str, Any] | None = None,
 ) -> tuple[RigCheck, str]:
-    """Makes a rig the session's, with what the self-check finds; where a copy of the one before lies, or nothing.
+    """Make a rig the session's, write its report, and back up the previous one.
 
     Args:
-        session: Whose rig it becomes.
+        session: Session that receives the rig.
         rig: The rig.
-        run: Keeps a copy.
-        reporter: Told of the problems.
-        up: See `check_rig`.
-        more: Further findings, such as those of a board.
+        run: Run that keeps a copy.
+        reporter: Receives the problems as notes.
+        up: Vertical axis, see `check_rig`.
+        more: Further findings, such as those of a board calibration.
         details: Further values for the report.
+
+    Returns:
+        The check, and the path of the backup within the session; empty if there was no rig.
     """
-    found = check_rig(rig, up=up).with_findings(more)
-    backup = _keep_old(session)
+    check = check_rig(rig, up=up).with_findings(more)
+    backup = _back_up_rig(session)
     rig.save(session.layout.rig)
     origin = {"digest": rig.digest, "source": rig.source, "created": rig.created}
-    write_json(session.layout.rig_report, origin | found.to_mapping() | dict(details or {}))
+    write_json(session.layout.rig_report, origin | check.to_mapping() | dict(details or {}))
     rig.save(run.rig)
     reporter.note(rig.source)
-    for finding in found.problems:
+    for finding in check.problems:
         reporter.note(f"{finding.message} {finding.remedy}", "warning")
-    return found, backup
+    return check, backup
 
 
 def run_import_poses2d(
     session: Session, params: ImportPoses2DParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
-    """Brings 2D poses of another program into a take, as if Label had found them.
+    """Import 2D poses of another program, as if an estimator had made them.
 
     Raises:
-        CoreError: No such take or folder, a camera without poses, files that are not of the format, or 2D poses of
-            that name are there already.
-        CancelledError: Asked to stop.
+        CoreError: The take or the folder does not exist, a camera has no poses, a file has another format, or there are
+            2D poses of this name already.
+        CancelledError: The job is cancelled.
     """
     take, importer = session.take(params.take), POSE2D_IMPORTERS.get(params.format)
     name = params.name or importer.name
     folder = Path(params.path).expanduser()
     if not folder.is_dir():
-        raise CoreError(f"There is no folder {folder}.", "Choose the folder that holds a folder for each camera.")
+        raise CoreError(f"There is no folder {folder}.", "Choose the folder that contains one folder per camera.")
     if take.layout.poses2d_manifest(name).is_file():
-        raise CoreError(f"Take {take.name} already has 2D poses named '{name}'.", "Give these another name.")
+        raise CoreError(f"Take {take.name} already has 2D poses named '{name}'.", "Choose another name.")
     folders = _camera_folders(take, importer.cameras(folder), folder)
     timeline, people = take.timeline(), {}
     for v, camera in enumerate(track(take.cameras, reporter, "Reading 2D poses")):
-        found = importer.read(folders[camera])
+        by_image = importer.read(folders[camera])
         index = timeline.frame_index[:, v].tolist()
-        absent = sum(number >= 0 and number not in found for number in index)
+        absent = sum(number >= 0 and number not in by_image for number in index)
         if absent == sum(number >= 0 for number in index):
             raise CoreError(
-                f"{folders[camera].name} has poses of images {min(found)} to {max(found)}, none of them in the take.",
-                "Choose the poses of the videos that the take was made of.",
+                f"{folders[camera].name} has poses of images {min(by_image)} to {max(by_image)}, none in the take.",
+                "Choose the poses of the take's videos.",
             )
         if absent:
-            reporter.note(f"{camera}: {absent} of {len(index)} frames have no file; nobody is seen there.", "warning")
+            reporter.note(f"{camera}: {absent} of {len(index)} frames have no file, and so no people.", "warning")
         poses = stack_people(
-            camera, importer.skeleton, [found.get(number, []) if number >= 0 else [] for number in index]
+            camera, importer.skeleton, [by_image.get(number, []) if number >= 0 else [] for number in index]
         )
         poses.save(take.layout.poses2d_file(name, camera))
         people[camera] = round(float(poses.present.sum()) / max(len(index), 1), 3)
@@ -140,7 +143,7 @@ def run_import_poses2d(
 
 
 def note_poses2d(layout: TakeLayout, name: str, title: str, skeleton: Skeleton, people: dict[str, float]) -> None:
-    """Writes what marks 2D poses of a take as complete, for poses that no estimator here has made."""
+    """Write the manifest of imported 2D poses, which marks them as complete."""
     manifest = {
         "estimator": name,
         "title": title,
@@ -153,21 +156,19 @@ def note_poses2d(layout: TakeLayout, name: str, title: str, skeleton: Skeleton, 
 
 
 def _camera_folders(take: Take, parts: list[Path], folder: Path) -> dict[str, Path]:
-    """Camera of the take to its part of the folder, by name."""
+    """Return the folder of each camera of the take, matched by name."""
     if not parts:
-        raise CoreError(
-            f"{folder} has no folders with 2D poses in them.", "It needs a folder for each camera, named after it."
-        )
+        raise CoreError(f"{folder} has no folders with 2D poses.", "It needs one folder per camera, named after it.")
     owners = cameras_of_files([part.name for part in parts], take.cameras)
-    found = dict(zip(owners, parts, strict=True))
-    missing = [camera for camera in take.cameras if camera not in found]
+    folders = dict(zip(owners, parts, strict=True))
+    missing = [camera for camera in take.cameras if camera not in folders]
     if missing:
-        raise CoreError(f"{folder} has no folder of camera {missing[0]}.", "Name each folder after its camera.")
-    return found
+        raise CoreError(f"{folder} has no folder for camera {missing[0]}.", "Name each folder after its camera.")
+    return folders
 
 
-def _keep_old(session: Session) -> str:
-    """Keeps a copy of the present rig; its path within the session, or nothing."""
+def _back_up_rig(session: Session) -> str:
+    """Copy the present rig; return the path of the copy within the session, empty if there is no rig."""
     if not session.layout.rig.exists():
         return ""
     backup = free_calibration(session).rig
@@ -176,14 +177,14 @@ def _keep_old(session: Session) -> str:
 
 
 def free_calibration(session: Session) -> CalibrationLayout:
-    """A folder for a calibration that is made now."""
+    """Return a new folder for a calibration made now."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
     return next(folder for folder in map(session.layout.calibration, names) if not folder.root.exists())
 
 
 def _video_sizes(session: Session) -> dict[str, tuple[int, int]]:
-    """Image sizes by camera name, from the takes; cameras whose takes disagree are left out."""
+    """Return image sizes by camera name, from the takes; cameras with several sizes are left out."""
     sizes: dict[str, set[tuple[int, int]]] = {}
     for name in session.take_names():
         for camera in session.take(name).manifest.cameras:

@@ -1,4 +1,4 @@
-"""Sessions on disk: takes, videos, times, runs and where each lies."""
+"""Sessions on disk: takes, videos, timelines, runs and their paths."""
 
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.session.store import BASELINE, Session, Take, TakeCamera, TakeManifest

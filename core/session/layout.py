@@ -1,4 +1,4 @@
-"""Where everything of a session lies on disk. The only module that spells a path."""
+"""Paths of a session's files. Only this module and `core.jobs.spec` name files of a session."""
 
 from __future__ import annotations
 
@@ -6,199 +6,239 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.files import safe_name
+from core.jobs.spec import EVENTS_FILE, JOB_FILE, LOG_FILE, METRICS_FILE
 
 
 @dataclass(frozen=True, slots=True)
 class RunLayout:
-    """One job's folder."""
+    """Folder of a run, that is of one job.
+
+    Attributes:
+        root: The folder.
+    """
 
     root: Path
 
     @property
     def name(self) -> str:
+        """Name of the run."""
         return self.root.name
 
     @property
     def job(self) -> Path:
-        return self.root / "job.json"
+        """Specification of the job."""
+        return self.root / JOB_FILE
 
     @property
     def config(self) -> Path:
+        """Resolved settings of the verb."""
         return self.root / "config.yaml"
 
     @property
     def rig(self) -> Path:
+        """Copy of the rig that the job used or made."""
         return self.root / "rig.toml"
 
     @property
     def volume(self) -> Path:
-        """The capture volume that was trained in."""
-        return self.root / "space.yaml"
+        """Capture volume of a training."""
+        return self.root / "volume.yaml"
 
     @property
     def events(self) -> Path:
-        return self.root / "events.jsonl"
+        """Events of the job, JSON lines."""
+        return self.root / EVENTS_FILE
 
     @property
     def metrics(self) -> Path:
-        return self.root / "metrics.csv"
+        """Table of all metrics."""
+        return self.root / METRICS_FILE
 
     @property
     def log(self) -> Path:
-        return self.root / "log.txt"
+        """Log of the process."""
+        return self.root / LOG_FILE
 
     @property
     def checkpoints(self) -> Path:
+        """Folder of a training's checkpoints."""
         return self.root / "checkpoints"
 
     @property
     def report(self) -> Path:
+        """Report of the job."""
         return self.root / "report.json"
 
     def step(self, verb: str) -> RunLayout:
-        """Folder of one step of a job that chains several."""
+        """Return the folder of one step of a job that chains several."""
         return RunLayout(self.root / "steps" / safe_name(verb))
 
 
 @dataclass(frozen=True, slots=True)
 class TakeLayout:
-    """One take's folder."""
+    """Folder of a take.
+
+    Attributes:
+        root: The folder.
+    """
 
     root: Path
 
     @property
     def name(self) -> str:
+        """Name of the take."""
         return self.root.name
 
     @property
     def manifest(self) -> Path:
+        """Manifest of the take; written last, so that the take is complete if it exists."""
         return self.root / "take.yaml"
 
     @property
     def timestamps(self) -> Path:
+        """Timeline of the take."""
         return self.root / "timestamps.csv"
 
     @property
     def owner(self) -> Path:
-        """The process that makes the take; absent once it is complete."""
+        """Process that makes the take; absent once the take is complete."""
         return self.root / "owner.json"
 
     def video(self, camera: str, suffix: str = ".mkv") -> Path:
-        """One camera's video."""
+        """Return the path of a camera's video."""
         return self.root / f"cam_{safe_name(camera)}{suffix}"
 
     def frame_times(self, camera: str) -> Path:
-        """Times of one camera's images while they are recorded, replaced by `timestamps` in the complete take."""
+        """Return the path of the table that a recording writes a camera's image times to; absent once complete."""
         return self.root / f"cam_{safe_name(camera)}.times.csv"
 
     @property
     def poses2d_root(self) -> Path:
+        """Folder of all 2D poses."""
         return self.root / "poses2d"
 
     def poses2d(self, estimator: str) -> Path:
-        """Folder of one estimator's results."""
+        """Return the folder of an estimator's 2D poses."""
         return self.poses2d_root / safe_name(estimator)
 
     def poses2d_manifest(self, estimator: str) -> Path:
-        """Written last: its presence says that the results are complete."""
+        """Return the path of the manifest of 2D poses; written last, so that they are complete if it exists."""
         return self.poses2d(estimator) / "estimator.yaml"
 
     def poses2d_file(self, estimator: str, camera: str) -> Path:
+        """Return the path of a camera's 2D poses."""
         return self.poses2d(estimator) / f"{safe_name(camera)}.npz"
 
     def poses2d_chunks(self, estimator: str) -> Path:
-        """Finished parts of a labelling that has not ended yet."""
-        return self.poses2d(estimator) / "parts"
+        """Return the folder of the finished chunks of an estimation that is not complete."""
+        return self.poses2d(estimator) / "chunks"
 
     def heatmaps_file(self, estimator: str, camera: str) -> Path:
+        """Return the path of a camera's heatmaps."""
         return self.poses2d(estimator) / f"{safe_name(camera)}.heatmaps.h5"
 
     def reduced_images(self, camera: str, width: int, height: int) -> Path:
-        """One camera's images at the size that networks look at, made from the video and made again if missing."""
+        """Return the path of a camera's images at the input size of networks; a cache, made from the video."""
         return self.root / ".images" / f"{safe_name(camera)}.{width}x{height}.npy"
 
     @property
     def poses3d_root(self) -> Path:
+        """Folder of all 3D poses."""
         return self.root / "poses3d"
 
     def poses3d(self, run: str) -> Path:
+        """Return the path of the 3D poses of a run."""
         return self.poses3d_root / f"{safe_name(run)}.nc"
 
     @property
     def truth(self) -> Path:
-        """Annotated 3D people, where the take comes from a data set."""
+        """Annotated 3D people of a data set's take."""
         return self.root / "truth.nc"
 
     @property
     def report(self) -> Path:
-        """Figures of the newest evaluation of this take."""
+        """Metrics of the latest evaluation."""
         return self.root / "report.json"
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationLayout:
-    """One calibration's folder, or that of a rig that was replaced."""
+    """Folder of a calibration, or of a rig that was replaced.
+
+    Attributes:
+        root: The folder.
+    """
 
     root: Path
 
     @property
     def name(self) -> str:
+        """Name of the calibration: the time at which it was made."""
         return self.root.name
 
     @property
     def rig(self) -> Path:
+        """Calibrated cameras."""
         return self.root / "rig.toml"
 
     @property
     def report(self) -> Path:
+        """Report of the calibration."""
         return self.root / "report.json"
 
     @property
     def observations(self) -> Path:
-        """Where the cameras saw the board."""
+        """Detections of the board in all images."""
         return self.root / "observations.npz"
 
     @property
     def residuals(self) -> Path:
-        """How far each of these places is from where it was predicted."""
+        """Reprojection residual of each detection."""
         return self.root / "residuals.npz"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionLayout:
-    """A session's folder."""
+    """Folder of a session.
+
+    Attributes:
+        root: The folder.
+    """
 
     root: Path
 
     @property
     def manifest(self) -> Path:
+        """Manifest of the session."""
         return self.root / "session.yaml"
 
     @property
     def rig(self) -> Path:
+        """Calibrated cameras of the session."""
         return self.root / "rig.toml"
 
     @property
     def volume(self) -> Path:
-        """The capture volume as somebody set it; absent while it is derived."""
-        return self.root / "space.yaml"
+        """Capture volume set by the user; absent while it is derived."""
+        return self.root / "volume.yaml"
 
     @property
     def rig_report(self) -> Path:
-        """What the self-check of the rig found."""
+        """Report of the rig's check."""
         return self.root / "calibration" / "report.json"
 
     @property
     def board(self) -> Path:
-        """The board that was calibrated with last."""
+        """Board of the latest calibration."""
         return self.root / "calibration" / "board.yaml"
 
     def calibration(self, stamp: str) -> CalibrationLayout:
-        """A calibration, or a rig that was replaced, under the time at which that happened."""
+        """Return the folder of a calibration made, or of a rig replaced, at a time."""
         return CalibrationLayout(self.root / "calibration" / safe_name(stamp))
 
     @property
     def takes(self) -> Path:
+        """Folder of all takes."""
         return self.root / "takes"
 
     @property
@@ -207,19 +247,23 @@ class SessionLayout:
         return self.takes / ".incoming"
 
     def incoming_take(self, name: str) -> TakeLayout:
-        """Folder of a take that is being made; renamed to `take(name)` when it is complete."""
+        """Return the folder of a take that is being made; it is renamed to `take(name)` when it is complete."""
         return TakeLayout(self.incoming / safe_name(name))
 
     def take(self, name: str) -> TakeLayout:
+        """Return the folder of a take."""
         return TakeLayout(self.takes / safe_name(name))
 
     @property
     def runs(self) -> Path:
+        """Folder of all runs."""
         return self.root / "runs"
 
     def run(self, name: str) -> RunLayout:
+        """Return the folder of a run."""
         return RunLayout(self.runs / safe_name(name))
 
     @property
     def exports(self) -> Path:
+        """Folder of exported files."""
         return self.root / "exports"

@@ -1,4 +1,4 @@
-"""Which camera a video file belongs to, from its name."""
+"""Assignment of video files to cameras by name."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ from collections.abc import Sequence
 
 from core.errors import CoreError
 
-_REMEDY = "Rename the files after the cameras, or give the camera names in the order of the files."
+_REMEDY = "Name the files after the cameras, or give the camera names in the order of the files."
 
 
 def cameras_of_files(stems: Sequence[str], cameras: Sequence[str]) -> list[str]:
-    """Finds each file's camera.
+    """Find the camera of each file.
 
-    Case, punctuation and leading zeros do not count: "GOPR_Cam1_take2" is camera "cam01". The camera's name may be part
-    of the file's or the reverse, but never cuts through a number: "cam1" is not in "cam10".
+    Case, punctuation and leading zeros are ignored: "GOPR_Cam1_take2" is camera "cam01". Either name may contain the
+    other, but not cut through a number: "cam10" does not contain "cam1".
 
     Args:
         stems: File names without suffix.
-        cameras: Names to match them with.
+        cameras: Camera names.
 
     Returns:
-        A camera name per file, all different.
+        A different camera name for each file.
 
     Raises:
-        CoreError: A file that matches no camera or several, or two files of one camera.
+        CoreError: A file matches no camera or several, or two files match the same camera.
     """
     own_parts = dict(zip(stems, _distinguishing(stems), strict=True))
     own_cameras = dict(zip(cameras, _distinguishing(cameras), strict=True))
-    found: list[str] = []
+    matched: list[str] = []
     for stem in stems:
         ranked = {camera: _rank(stem, camera) for camera in cameras}
         best = max(ranked.values(), default=(0, 0))
         candidates = [camera for camera, rank in ranked.items() if rank == best and rank[0] > 0]
         if len(candidates) > 1:
-            # "take1_cam2" holds both of the cameras "1" and "2": what sets it apart from the other files decides.
+            # "take1_cam2" contains both "1" and "2": the part that differs from the other files decides.
             part = _plain(own_parts[stem])
             candidates = [c for c in candidates if part in (_plain(c), _plain(own_cameras[c]))] or candidates
         if len(candidates) != 1:
             known = ", ".join(candidates or cameras)
-            what = "could belong to several cameras" if candidates else "matches no camera of the rig"
+            what = "matches several cameras" if candidates else "matches no camera of the rig"
             raise CoreError(f"Video '{stem}' {what} ({known}).", _REMEDY)
-        if candidates[0] in found:
-            other = stems[found.index(candidates[0])]
-            raise CoreError(f"Videos '{other}' and '{stem}' both belong to camera {candidates[0]}.", _REMEDY)
-        found.append(candidates[0])
-    return found
+        if candidates[0] in matched:
+            other = stems[matched.index(candidates[0])]
+            raise CoreError(f"Videos '{other}' and '{stem}' both match camera {candidates[0]}.", _REMEDY)
+        matched.append(candidates[0])
+    return matched
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts "cam2" before "cam10"."""
+    """Return a sort key that puts "cam2" before "cam10"."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name.casefold())]
 
 
 def _rank(stem: str, camera: str) -> tuple[int, int]:
-    """How well two names agree: 3 equal, 2 camera within file, 1 file within camera, 0 not; then by matched length."""
+    """Rate a match: 3 equal, 2 camera within file, 1 file within camera, 0 none; then the length of the match."""
     a, b = _plain(stem), _plain(camera)
     if not a or not b:
         return 0, 0
@@ -69,7 +69,7 @@ def _rank(stem: str, camera: str) -> tuple[int, int]:
 
 
 def _plain(text: str) -> str:
-    """Lower case, numbers without leading zeros, other characters dropped except between two numbers."""
+    """Return lower case, numbers without leading zeros, and no other characters except between two numbers."""
     tokens = re.findall(r"\d+|[^\W\d_]+", text.casefold())
     plain = [str(int(token)) if token.isdigit() else token for token in tokens]
     return "".join(
@@ -79,14 +79,14 @@ def _plain(text: str) -> str:
 
 
 def _within(part: str, whole: str) -> bool:
-    """Whether `part` occurs in `whole` without cutting through a number."""
+    """Return whether `whole` contains `part` without cutting through a number."""
     before = r"(?<!\d)" if part[0].isdigit() else ""
     after = r"(?!\d)" if part[-1].isdigit() else ""
     return re.search(before + re.escape(part) + after, whole) is not None
 
 
 def _distinguishing(names: Sequence[str]) -> list[str]:
-    """Each name without what all of them begin and end with; a shared beginning is not cut inside a number."""
+    """Return the names without their common start and end, which do not cut through numbers."""
     if len(names) < 2:
         return list(names)
     head = re.sub(r"\d+$", "", _common_start(names))

@@ -1,4 +1,4 @@
-"""Where a session and its takes stand, from what is on disk. Nothing is stored twice."""
+"""State of a session's steps, computed from the files on disk."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _TAIL_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStatus:
-    """One step of the workflow.
+    """State of one step.
 
     Attributes:
-        step: Which one.
-        state: ready to be done, done already (it can be done again), or blocked.
-        reason: One sentence: what was done, what can be done, or what is missing.
+        step: Name of the step.
+        state: "ready" to run, "done" (it can be repeated), or "blocked".
+        reason: What was done, what can be done, or what to do first; one sentence.
     """
 
     step: Step
@@ -36,7 +36,11 @@ class StepStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStatus:
-    """All steps, in the order of the workflow."""
+    """State of all steps, in the order of the workflow.
+
+    Attributes:
+        steps: State by step.
+    """
 
     steps: Mapping[Step, StepStatus]
 
@@ -45,12 +49,12 @@ class SessionStatus:
 
     @property
     def next(self) -> StepStatus | None:
-        """The first step that is ready and not done; None when there is nothing left to do."""
+        """First step that is ready and not done; None if there is none."""
         return next((s for s in self.steps.values() if s.state == "ready"), None)
 
 
 def session_status(session: Session) -> SessionStatus:
-    """Where the session stands: a step of takes is done when it is done for every motion take."""
+    """Return the state of a session; a step that concerns takes is done when it is done for all motion takes."""
     rig = _rig(session)
     takes, unreadable = _motion_takes(session)
     steps: dict[Step, StepStatus] = {"rig": rig}
@@ -58,12 +62,14 @@ def session_status(session: Session) -> SessionStatus:
     if takes:
         steps["take"] = StepStatus(step="take", state="done", reason=_count(names, "take") + " in the session.")
     else:
-        steps["take"] = StepStatus(step="take", state="ready", reason=unreadable or "Import the videos of a take.")
+        steps["take"] = StepStatus(
+            step="take", state="ready", reason=unreadable or "Record a take, or import its videos."
+        )
     runs = trained_runs(session)
     each = [_take_steps(session, take, rig, runs) for take in takes]
     for step in STEPS[2:]:
         if not each:
-            steps[step] = StepStatus(step=step, state="blocked", reason=unreadable or "Import a take first.")
+            steps[step] = StepStatus(step=step, state="blocked", reason=unreadable or "Record or import a take first.")
         elif step == "train":
             steps[step] = _train(session, takes, rig, runs)
         else:
@@ -72,7 +78,7 @@ def session_status(session: Session) -> SessionStatus:
 
 
 def take_status(session: Session, take: Take) -> SessionStatus:
-    """Where one take stands; `train` asks whether there is a trained run to use on it."""
+    """Return the state of a take; `train` is done if there is a trained run for it."""
     rig = _rig(session)
     steps: dict[Step, StepStatus] = {"rig": rig}
     steps["take"] = StepStatus(
@@ -85,7 +91,7 @@ def take_status(session: Session, take: Take) -> SessionStatus:
 
 
 def run_outcome(run: RunLayout) -> Ended | None:
-    """How a job ended, from the end of its events; None while it runs or when it died without a word."""
+    """Return how a job ended; None if it still runs or died without a final event."""
     try:
         with run.events.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -96,13 +102,13 @@ def run_outcome(run: RunLayout) -> Ended | None:
     for line in reversed(lines):
         event = _event(line)
         if event is not None:
-            # A job that was started again goes on after its earlier end.
+            # A job that was resumed writes further events after its earlier end.
             return event if isinstance(event, Finished | Failed | Cancelled) else None
     return None
 
 
 def trained_runs(session: Session) -> list[RunLayout]:
-    """Train jobs that finished and have checkpoints, oldest first: the models that can be used."""
+    """Return the finished trainings that have checkpoints, oldest first."""
     runs = []
     for run in session.runs():
         if not run.checkpoints.is_dir() or not any(run.checkpoints.iterdir()):
@@ -110,7 +116,7 @@ def trained_runs(session: Session) -> list[RunLayout]:
         try:
             verb = JobSpec.load(run.root).verb
         except CoreError:
-            continue  # a damaged folder is no model; the job list shows it
+            continue  # a damaged folder is no model
         if verb == "train" and isinstance(run_outcome(run), Finished):
             runs.append(run)
     return runs
@@ -122,7 +128,7 @@ def _event(line: str) -> Event | None:
     try:
         return decode(line)
     except CoreError:
-        return None  # a line cut by a crash, or the first one of the tail
+        return None  # a line cut off by a crash, or the first one of the tail
 
 
 def _rig(session: Session) -> StepStatus:
@@ -131,15 +137,17 @@ def _rig(session: Session) -> StepStatus:
     except CoreError as error:
         return StepStatus(step="rig", state="ready", reason=f"The rig is damaged: {error.message} Import it again.")
     if rig is None:
-        return StepStatus(step="rig", state="ready", reason="Import a calibration of the cameras.")
+        return StepStatus(step="rig", state="ready", reason="Calibrate the cameras, or import a calibration.")
     unposed = [c.name for c in rig if not c.posed]
     if unposed:
-        return StepStatus(step="rig", state="ready", reason=f"{unposed[0]} has no pose: import a complete calibration.")
+        return StepStatus(
+            step="rig", state="ready", reason=f"{unposed[0]} has no pose: calibrate all cameras together."
+        )
     return StepStatus(step="rig", state="done", reason=f"{len(rig)} calibrated cameras.")
 
 
 def _motion_takes(session: Session) -> tuple[list[Take], str]:
-    """Takes with people, and a sentence about one that cannot be read."""
+    """Return the motion takes, and a message about one that cannot be read."""
     takes, unreadable = [], ""
     for name in session.take_names():
         try:
@@ -153,11 +161,11 @@ def _motion_takes(session: Session) -> tuple[list[Take], str]:
 
 
 def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLayout]) -> dict[Step, StepStatus]:
-    """The steps that each take goes through."""
-    labelled = take.estimators()
+    """Return the state of the steps that each take goes through."""
+    estimators = take.estimators()
     results = take.poses3d_runs()
     trained = [run for run in results if run != BASELINE]
-    no_label = "" if labelled else "Label the take first."
+    no_poses2d = "" if estimators else "Estimate 2D poses first."
     no_rig = _rig_problem(session, take, rig)
 
     def step(name: Step, done: str, blocked: str, ready: str) -> StepStatus:
@@ -167,28 +175,33 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
             return StepStatus(step=name, state="blocked", reason=blocked)
         return StepStatus(step=name, state="ready", reason=ready)
 
-    no_run = "" if runs else "Train first: there is no finished training."
-    no_result = "" if results else "Make 3D poses first: Baseline or Infer."
+    no_run = "" if runs else "Train a model first."
+    no_result = "" if results else "Triangulate or infer 3D poses first."
     newest = runs[-1].name if runs else ""
     exported = _exported(session, take, results)
     return {
-        "pose2d": step("pose2d", f"2D poses of {', '.join(labelled)}." if labelled else "", "", "Find 2D poses."),
+        "pose2d": step(
+            "pose2d", f"2D poses of {', '.join(estimators)}." if estimators else "", "", "Estimate 2D poses."
+        ),
         "triangulate": step(
             "triangulate",
-            "3D poses without training." if BASELINE in results else "",
-            no_rig or no_label,
-            "Make 3D poses without training.",
+            "3D poses are triangulated." if BASELINE in results else "",
+            no_rig or no_poses2d,
+            "Triangulate 3D poses.",
         ),
         "infer": step(
             "infer",
             f"3D poses of {newest}." if newest in trained else "",
-            no_rig or no_label or no_run,
-            f"Make 3D poses with {newest}.",
+            no_rig or no_poses2d or no_run,
+            f"Infer 3D poses with {newest}.",
         ),
         "evaluate": step(
-            "evaluate", "Figures are there." if _evaluated(take) else "", no_rig or no_result, "Compare the results."
+            "evaluate",
+            "Metrics are up to date." if _evaluated(take) else "",
+            no_rig or no_result,
+            "Evaluate the 3D poses.",
         ),
-        "export": step("export", f"{exported} exported files." if exported else "", no_result, "Write the 3D poses."),
+        "export": step("export", f"{exported} exported files." if exported else "", no_result, "Export the 3D poses."),
     }
 
 
@@ -203,7 +216,7 @@ def _rig_problem(session: Session, take: Take, rig: StepStatus) -> str:
 
 
 def _evaluated(take: Take) -> bool:
-    """Whether the figures are newer than every 3D result that they should cover."""
+    """Return whether the metrics are newer than all 3D poses."""
     if not take.layout.report.is_file():
         return False
     made = take.layout.report.stat().st_mtime
@@ -211,7 +224,7 @@ def _evaluated(take: Take) -> bool:
 
 
 def _exported(session: Session, take: Take, results: list[str]) -> int:
-    """Number of files in the session's exports that hold a 3D result of the take."""
+    """Return the number of exported files of a take's 3D poses."""
     return sum(1 for result in results for _ in session.layout.exports.glob(f"{take.name}_{result}*"))
 
 
@@ -219,19 +232,19 @@ def _train(session: Session, takes: list[Take], rig: StepStatus, runs: list[RunL
     if runs:
         reason = f"{_count([run.name for run in runs], 'trained run')}, the newest is {runs[-1].name}."
         return StepStatus(step="train", state="done", reason=reason)
-    no_label = "Label a take first."
-    problems = [_rig_problem(session, take, rig) or ("" if take.estimators() else no_label) for take in takes]
+    no_poses2d = "Estimate 2D poses of a take first."
+    problems = [_rig_problem(session, take, rig) or ("" if take.estimators() else no_poses2d) for take in takes]
     if all(problems):
         return StepStatus(step="train", state="blocked", reason=problems[0])
-    return StepStatus(step="train", state="ready", reason="Train on the labelled takes.")
+    return StepStatus(step="train", state="ready", reason="Train on the takes with 2D poses.")
 
 
 def _combined(step: Step, each: list[tuple[str, StepStatus]]) -> StepStatus:
-    """One status of several takes: what is ready comes first, then what is blocked."""
+    """Return one state for several takes: a ready one if there is any, else a blocked one."""
     for state in ("ready", "blocked"):
-        found = [(name, status) for name, status in each if status.state == state]
-        if found:
-            name, status = found[0]
+        matching = [(name, status) for name, status in each if status.state == state]
+        if matching:
+            name, status = matching[0]
             reason = status.reason if len(each) == 1 else f"{name}: {status.reason}"
             return StepStatus(step=step, state=status.state, reason=reason)
     reason = each[0][1].reason if len(each) == 1 else f"Done for all {len(each)} takes."

@@ -1,4 +1,4 @@
-"""Single images as the video of a take, without coding them anew."""
+"""Videos made of image files, without re-encoding them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.errors import CoreError
 from core.progress import Reporter, check
 
 SUFFIX = ".mov"
-"""The container that takes both JPEG and PNG as they are."""
+"""Container that stores both JPEG and PNG unchanged."""
 
 _CODECS = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG": "png"}
 _TICK = Fraction(1, 90000)
@@ -23,21 +23,21 @@ _REMEDY = "Convert the images to JPEG or PNG of one size and import again."
 def write_video(
     images: Sequence[Path], times_s: Sequence[float], fps: float, path: Path, reporter: Reporter
 ) -> tuple[int, int]:
-    """Writes images one after the other into a video; their bytes stay as they are.
+    """Write image files into a video, byte for byte.
 
     Args:
         images: JPEG or PNG files of one size, at least one.
-        times_s: Increasing, one an image.
-        fps: Nominal rate.
-        path: File to write, with `SUFFIX`.
-        reporter: Asked whether to stop.
+        times_s: Increasing time of each image in s.
+        fps: Nominal frame rate.
+        path: Video to write, with `SUFFIX`.
+        reporter: Says whether the job is cancelled.
 
     Returns:
-        Width and height.
+        Width and height in px.
 
     Raises:
-        CoreError: An image cannot be read, or differs in format or size from the first.
-        CancelledError: The person stopped it.
+        CoreError: An image cannot be read, or differs in format or size from the first one.
+        CancelledError: The job is cancelled.
     """
     codec, size, pixel_format = _examine(images[0])
     with av.open(str(path), "w", format="mov") as container:
@@ -57,7 +57,7 @@ def write_video(
 
 
 def _examine(path: Path) -> tuple[str, tuple[int, int], str]:
-    """Codec, size and pixel format of an image file."""
+    """Return codec, size and pixel format of an image file."""
     try:
         with path.open("rb") as file:
             start = file.read(4)

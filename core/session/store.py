@@ -1,4 +1,4 @@
-"""Sessions and takes as they are on disk."""
+"""Sessions and takes on disk."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True, kw_only=True)
 class TakeCamera:
-    """One camera's part of a take.
+    """One camera of a take.
 
     Attributes:
-        name: As in the rig.
-        file: Video file in the take's folder.
-        size_px: Width and height as shown, after `rotation_deg`.
-        n_frames: Images in the file.
-        fps: Nominal rate of the file.
-        rotation_deg: Clockwise turn that the player must apply to the stored image: 0, 90, 180 or 270.
+        name: Name of the camera, as in the rig.
+        file: Name of the video in the folder of the take.
+        size_px: Width and height in px after rotation.
+        n_frames: Number of usable images in the video.
+        fps: Frame rate of the video.
+        rotation_deg: Clockwise rotation of the stored images to show them upright: 0, 90, 180 or 270.
     """
 
     name: str
@@ -49,7 +49,19 @@ class TakeCamera:
 
 @dataclass(frozen=True, kw_only=True)
 class TakeManifest:
-    """What `take.yaml` holds."""
+    """Content of `take.yaml`.
+
+    Attributes:
+        name: Name of the take.
+        kind: What was filmed.
+        fps: Frame rate of the timeline.
+        n_frames: Number of frames of the timeline.
+        cameras: Cameras in the order of the timeline.
+        created: Time of creation, ISO 8601.
+        source: Names of the imported files, or "recording".
+        notes: Remarks of the import, a sentence each.
+        schema: Version of the file format.
+    """
 
     name: str
     kind: TakeKind
@@ -64,22 +76,28 @@ class TakeManifest:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A take on disk: its manifest and where its parts lie."""
+    """A take on disk.
+
+    Attributes:
+        layout: Paths of its files.
+        manifest: Its manifest.
+    """
 
     layout: TakeLayout
     manifest: TakeManifest
 
     @property
     def name(self) -> str:
+        """Name of the take."""
         return self.layout.name
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """Camera names in the take's order."""
+        """Camera names in the order of the timeline."""
         return tuple(c.name for c in self.manifest.cameras)
 
     def camera(self, name: str) -> TakeCamera:
-        """One camera's part.
+        """Return a camera of the take.
 
         Raises:
             CoreError: The take has no such camera.
@@ -87,72 +105,88 @@ class Take:
         for camera in self.manifest.cameras:
             if camera.name == name:
                 return camera
-        raise CoreError(f"Take {self.name} has no camera '{name}'.", f"It has: {', '.join(self.cameras)}.")
+        raise CoreError(f"Take {self.name} has no camera '{name}'.", f"Cameras: {', '.join(self.cameras)}.")
 
     def video_path(self, camera: str) -> Path:
-        """The video file of one camera; never outside the take's folder."""
+        """Return the path of a camera's video, which is always in the folder of the take."""
         return self.layout.root / Path(self.camera(camera).file).name
 
     def timeline(self) -> Timeline:
-        """Frames and their images."""
+        """Read the timeline of the take.
+
+        Raises:
+            CoreError: The file is missing or damaged.
+        """
         return Timeline.load(self.layout.timestamps, self.cameras, self.manifest.n_frames)
 
     def estimators(self) -> list[str]:
-        """Names of estimators whose 2D poses of this take are complete."""
+        """Return the names of the estimators whose 2D poses are complete."""
         return sorted(p.parent.name for p in self.layout.poses2d_root.glob("*/estimator.yaml"))
 
     def poses2d(self, estimator: str, rig: CameraRig | None = None) -> dict[str, Pose2D]:
-        """2D poses by camera name, T as in the timeline (a dropped image has no detection).
+        """Read 2D poses by camera name; a dropped image has no detections.
 
         Args:
-            estimator: Whose.
-            rig: Cameras whose time offsets are made up for: poses are then those of the frames, not of the images.
+            estimator: Name of the estimator.
+            rig: Cameras whose time offsets are compensated, see `align_poses2d`; None for the poses as estimated.
 
         Raises:
-            CoreError: Not labelled with that estimator, or a damaged file.
+            CoreError: There are no complete 2D poses of this estimator, or a file is damaged.
         """
         if not self.layout.poses2d_manifest(estimator).exists():
-            raise CoreError(
-                f"Take {self.name} has no complete 2D poses of {estimator}.", "Run Label on the take first."
-            )
+            raise CoreError(f"Take {self.name} has no complete 2D poses of {estimator}.", "Estimate 2D poses first.")
         poses2d = {name: Pose2D.load(self.layout.poses2d_file(estimator, name)) for name in self.cameras}
         return poses2d if rig is None else align_poses2d(poses2d, self.timeline(), rig)
 
     def poses3d_runs(self) -> list[str]:
-        """Names of 3D results of this take, the baseline first."""
+        """Return the names of the runs with 3D poses of this take, the baseline first."""
         names = sorted(p.stem for p in self.layout.poses3d_root.glob("*.nc"))
         return sorted(names, key=lambda n: n != BASELINE)
 
     def poses3d(self, run: str) -> Pose3DSequence:
-        """One 3D result."""
+        """Read the 3D poses of a run.
+
+        Raises:
+            CoreError: The file is missing or damaged.
+        """
         return Pose3DSequence.load(self.layout.poses3d(run))
 
     @property
     def truth(self) -> Pose3DSequence | None:
-        """Annotated people at the take's frames, None unless the take comes from a data set."""
+        """Annotated 3D people at the frames of the take; None unless it comes from a data set."""
         return Pose3DSequence.load(self.layout.truth) if self.layout.truth.is_file() else None
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session on disk. Nothing of it is kept in memory: every property reads what is there now."""
+    """A session on disk. Nothing is cached: each property reads the current files.
+
+    Attributes:
+        layout: Paths of its files.
+    """
 
     layout: SessionLayout
 
     @property
     def root(self) -> Path:
+        """Folder of the session."""
         return self.layout.root
 
     @property
     def name(self) -> str:
+        """Name of the session."""
         return str(self._manifest().get("name", self.root.name))
 
     @classmethod
     def create(cls, root: Path, name: str = "") -> Session:
-        """Makes a new session folder.
+        """Create a session.
+
+        Args:
+            root: Folder, which must not exist or be empty.
+            name: Name of the session; empty for the name of the folder.
 
         Raises:
-            CoreError: The folder exists and holds something else, or cannot be written.
+            CoreError: The folder is not empty, or cannot be written.
         """
         root = root.expanduser().absolute()
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
@@ -167,21 +201,21 @@ class Session:
             )
         except OSError as error:
             raise CoreError(
-                f"{root} cannot be written: {error.strerror}.", "Choose a folder you may write to."
+                f"{root} cannot be written: {error.strerror}.", "Choose a folder that you may write to."
             ) from error
         return session
 
     @classmethod
     def open(cls, root: Path) -> Session:
-        """Opens an existing session.
+        """Open an existing session.
 
         Raises:
-            CoreError: The folder is no session, or one of a newer schema.
+            CoreError: The folder is no session, or one of a newer version.
         """
         session = cls(SessionLayout(root.expanduser().absolute()))
         if not session.layout.manifest.is_file():
             raise CoreError(
-                f"{root} is not a session: it has no session.yaml.", "Choose a session folder, or create one."
+                f"{root} is not a session: it has no session.yaml.", "Choose the folder of a session, or create one."
             )
         session._manifest()
         return session
@@ -189,38 +223,39 @@ class Session:
     def _manifest(self) -> dict[str, Any]:
         values = read_yaml(self.layout.manifest)
         if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
-            raise CoreError(f"{self.layout.manifest} is damaged.", "Restore the file or create the session again.")
-        if values["schema"] > SESSION_SCHEMA:
+            raise CoreError(f"{self.layout.manifest} is damaged.", "Restore the file, or create the session again.")
+        schema = values["schema"]
+        if schema > SESSION_SCHEMA:
             raise CoreError(
-                f"{self.root} was made by a newer version (schema {values['schema']}, ours is {SESSION_SCHEMA}).",
+                f"{self.root} was written by a newer version (schema {schema}, this one reads {SESSION_SCHEMA}).",
                 "Update the program.",
             )
         return values
 
     @property
     def rig(self) -> CameraRig | None:
-        """The calibrated cameras, or None before one was imported."""
+        """Calibrated cameras; None before the first calibration."""
         return CameraRig.load(self.layout.rig) if self.layout.rig.exists() else None
 
     def require_rig(self) -> CameraRig:
-        """The rig.
+        """Return the rig.
 
         Raises:
-            CoreError: There is none, or a camera of it has no pose.
+            CoreError: There is no rig, or one of its cameras has no pose.
         """
         rig = self.rig
         if rig is None:
-            raise CoreError("The session has no rig.", "Import a calibration on the Calibrate page first.")
+            raise CoreError("The session has no rig.", "Calibrate the cameras, or import a calibration.")
         unposed = [c.name for c in rig if not c.posed]
         if unposed:
             raise CoreError(
-                f"Camera {unposed[0]} has no pose.", "Import a calibration with extrinsics for every camera."
+                f"Camera {unposed[0]} has no pose.", "Calibrate all cameras together, or import their extrinsics."
             )
         return rig
 
     @property
     def volume(self) -> VolumeSettings | None:
-        """The capture volume as somebody set it, or None while it is derived from the rig and the people.
+        """Capture volume set by the user; None while it is derived from the rig and the people.
 
         Raises:
             CoreError: The file is damaged.
@@ -228,7 +263,7 @@ class Session:
         return VolumeSettings.load(self.layout.volume) if self.layout.volume.exists() else None
 
     def set_volume(self, chosen: VolumeSettings | None) -> None:
-        """Sets the capture volume; None has it derived again.
+        """Set the capture volume; None derives it again.
 
         Raises:
             CoreError: The session cannot be written.
@@ -244,46 +279,46 @@ class Session:
             ) from error
 
     def take_names(self) -> list[str]:
-        """Names of the takes, in alphabetical order."""
+        """Return the names of all takes in alphabetical order."""
         return sorted(p.parent.name for p in self.layout.takes.glob("*/take.yaml"))
 
     def take(self, name: str) -> Take:
-        """A take by name.
+        """Return a take.
 
         Raises:
-            CoreError: There is none of that name, or its manifest is damaged.
+            CoreError: There is no take of this name, or its manifest is damaged.
         """
         layout = self.layout.take(name)
         if not layout.manifest.is_file():
-            known = ", ".join(self.take_names()) or "none yet"
+            known = ", ".join(self.take_names()) or "none"
             raise CoreError(f"The session has no take '{name}'.", f"Takes: {known}.")
         values = read_yaml(layout.manifest)
         if isinstance(values, dict) and isinstance(values.get("schema"), int) and values["schema"] > SESSION_SCHEMA:
-            raise CoreError(f"Take {name} was made by a newer version.", "Update the program.")
+            raise CoreError(f"Take {name} was written by a newer version.", "Update the program.")
         return Take(layout, from_mapping(TakeManifest, values, "take."))
 
     def write_take(self, manifest: TakeManifest, timeline: Timeline) -> Take:
-        """Stores a take's manifest and times, the manifest last: with it the take exists."""
+        """Write a take's timeline and manifest, the manifest last: the take exists once it is there."""
         layout = self.layout.take(manifest.name)
         timeline.save(layout.timestamps)
         write_yaml(layout.manifest, to_mapping(manifest))
         return Take(layout, manifest)
 
     def rig_for(self, take: Take) -> CameraRig:
-        """The posed cameras that recorded the take, in the take's order.
+        """Return the cameras that filmed a take, in its order and at its image sizes.
 
         Raises:
-            CoreError: A camera of the take is not in the rig, its size differs, or fewer than two are left.
+            CoreError: A camera is missing from the rig, its aspect ratio differs, or there are fewer than two.
         """
         rig = self.require_rig()
         missing = [n for n in take.cameras if n not in rig.names]
         if missing:
             raise CoreError(
-                f"Take {take.name} was filmed by camera '{missing[0]}', which the rig does not know.",
-                f"Rig cameras: {', '.join(rig.names)}. Name the videos after them, or import the rig that has it.",
+                f"Camera '{missing[0]}' of take {take.name} is not in the rig.",
+                f"Cameras of the rig: {', '.join(rig.names)}. Name the videos after them, or import the right rig.",
             )
         if len(take.cameras) < 2:
-            raise CoreError(f"Take {take.name} has one camera.", "3D needs at least two: import the other videos.")
+            raise CoreError(f"Take {take.name} has only one camera.", "3D needs at least two: import the other videos.")
         try:
             fitted = tuple(at_size(rig[camera.name], camera.size_px) for camera in take.manifest.cameras)
         except CoreError as error:
@@ -291,24 +326,24 @@ class Session:
         return dataclasses.replace(rig, cameras=fitted)
 
     def rig_for_all(self, takes: Sequence[Take]) -> CameraRig:
-        """The cameras that filmed any of the takes, in the rig's order, at the size of their images.
+        """Return the cameras that filmed any of the takes, in the rig's order and at their image sizes.
 
         Raises:
             CoreError: As `rig_for`, or a camera filmed in two resolutions.
         """
-        filmed: dict[str, Camera] = {}
+        by_name: dict[str, Camera] = {}
         for take in takes:
             for camera in self.rig_for(take):
-                if filmed.setdefault(camera.name, camera).size_px != camera.size_px:
+                if by_name.setdefault(camera.name, camera).size_px != camera.size_px:
                     raise CoreError(
-                        f"Camera {camera.name} filmed take {take.name} in another resolution than the takes before.",
-                        "Train on takes of one resolution, each by itself.",
+                        f"Camera {camera.name} filmed take {take.name} in a different resolution.",
+                        "Train on takes of the same resolution.",
                     )
         rig = self.require_rig()
-        return dataclasses.replace(rig, cameras=tuple(filmed[name] for name in rig.names if name in filmed))
+        return dataclasses.replace(rig, cameras=tuple(by_name[name] for name in rig.names if name in by_name))
 
     def new_run(self, verb: str) -> RunLayout:
-        """A fresh folder for a job, named after the time and the verb."""
+        """Make the folder of a new run, named after the time and the verb."""
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         for number in range(1000):
             run = self.layout.run(f"{stamp}-{verb}" if not number else f"{stamp}-{verb}-{number}")
@@ -317,8 +352,8 @@ class Session:
             except FileExistsError:
                 continue
             return run
-        raise CoreError("No free name for a run was found.", "Remove old folders from the session's runs.")
+        raise CoreError("There is no free name for a run.", "Remove old runs of the session.")
 
     def runs(self) -> list[RunLayout]:
-        """Jobs of this session, oldest first."""
+        """Return all runs, oldest first."""
         return [RunLayout(p.parent) for p in sorted(self.layout.runs.glob("*/job.json"))]

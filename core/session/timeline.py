@@ -1,4 +1,4 @@
-"""Which image of which camera belongs to which frame of a take."""
+"""The timeline of a take: the image of each camera at each frame."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from core.types.arrays import F64, I64, frozen
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Timeline:
-    """Which image of which camera belongs to which frame of a take.
+    """The image of each camera at each frame of a take.
 
     Attributes:
-        cameras: (V,) names.
-        time_s: (T,) from the take's start, increasing.
-        frame_index: (T, V) frame number in the camera's file, -1 where the camera dropped the frame.
-        frame_time_s: (T, V) the camera's own recorded time of that image, NaN where dropped.
+        cameras: (V,) camera names.
+        time_s: (T,) increasing times in s from the start of the take.
+        frame_index: (T, V) image number in the camera's video, -1 where the camera dropped the frame.
+        frame_time_s: (T, V) recorded time of that image in s, NaN where dropped.
     """
 
     cameras: tuple[str, ...]
@@ -40,13 +40,13 @@ class Timeline:
             frozen(self.frame_time_s, ("T", "V"), "timeline: frame_time_s", allow_nan=True, sizes=sizes),
         )
         if (np.diff(self.time_s) <= 0).any():
-            raise CoreError("The take's times do not increase.", "Import the videos again.")
+            raise CoreError("The frame times of the take do not increase.", "Import the videos again.")
 
     def __len__(self) -> int:
         return len(self.time_s)
 
     def save(self, path: Path) -> None:
-        """Writes `timestamps.csv`, a row an image, in the columns that caliscope reads."""
+        """Write `timestamps.csv`, one row per image, with the columns of caliscope."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["sync_index", "cam_id", "frame_index", "frame_time", "sync_time"])
@@ -60,10 +60,15 @@ class Timeline:
 
     @classmethod
     def load(cls, path: Path, cameras: tuple[str, ...], n_frames: int) -> Timeline:
-        """Reads what `save` wrote.
+        """Read `timestamps.csv`.
+
+        Args:
+            path: The file.
+            cameras: Camera names.
+            n_frames: Number of frames.
 
         Raises:
-            CoreError: Missing or damaged.
+            CoreError: The file is missing or damaged.
         """
         time_s = np.full(n_frames, np.nan)
         index = np.full((n_frames, len(cameras)), -1, np.int64)

@@ -1,7 +1,7 @@
-"""Exact images of a video file by number, on PyAV.
+"""Exact random access to the images of a video file, with PyAV.
 
-Frame counts and seeking by number are guesses in many containers, so the presentation times are indexed once by reading
-the packets without decoding them, and an image is found by its time: seek to the key frame before it, decode forward.
+Frame counts and seeking by number are unreliable in many containers. So the presentation times of all packets are
+indexed once, without decoding, and an image is found by its time: seek to the key frame before it and decode forward.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ import numpy as np
 from core.errors import CoreError
 from core.types.arrays import F64, U8
 
-_REMEDY = "If it plays in a video player, convert it to MP4 (H.264) and try again."
-_UNFINISHED = "The recording may be unfinished or the copy incomplete: copy or export it again from the camera."
+_REMEDY = "If a video player can play it, convert it to MP4 (H.264) and try again."
+_UNFINISHED = "The recording or the copy may be incomplete: copy it again from the camera."
 
 
 class VideoReader:
-    """One video file, open for reading. Not to be shared between threads.
+    """A video file that is open for reading; not thread-safe.
 
-    Reading the next image or one a little further on decodes forward; anything else seeks. The turn that a phone
-    notes in its file is applied to every image.
+    Reading the next image, or one before the next key frame, decodes forward; anything else seeks. The rotation that
+    phones store in the file is applied to all images.
 
     Args:
         path: A file that FFmpeg can read.
-        rotation_deg: Clockwise turn of the stored images, 0, 90, 180 or 270; None takes what the file says.
-        threaded: Whether the decoder may use several threads; off, so that many readers can run side by side.
+        rotation_deg: Clockwise rotation of the stored images, 0, 90, 180 or 270; None for that in the file.
+        threaded: Decode with several threads. Off by default, so that many readers can run in parallel.
 
     Raises:
-        CoreError: Missing, not a video, empty, or nothing in it can be decoded.
+        CoreError: The file is missing, empty or not a video, or none of its images can be decoded.
     """
 
     def __init__(self, path: Path | str, rotation_deg: int | None = None, *, threaded: bool = False) -> None:
@@ -47,12 +47,12 @@ class VideoReader:
             self._stream.thread_type = "AUTO" if threaded else "NONE"
             self._pts, self._key_pts = self._index()
             self._images: Iterator[Any] = iter(())
-            self._position = -1  # number of the image last decoded
+            self._position = -1  # index of the latest decoded image
             self._last: Any = None
             first = self._decode(0)
-            self.rotation_deg = _clockwise_turn(first, self.path) if rotation_deg is None else rotation_deg % 360
+            self.rotation_deg = _stored_rotation(first, self.path) if rotation_deg is None else rotation_deg % 360
             if self.rotation_deg % 90:
-                raise CoreError(f"{self.path.name} is turned by {self.rotation_deg} degrees.", _REMEDY)
+                raise CoreError(f"{self.path.name} is rotated by {self.rotation_deg} degrees.", _REMEDY)
         except BaseException:
             self._container.close()
             raise
@@ -62,64 +62,67 @@ class VideoReader:
 
     @property
     def n_frames(self) -> int:
-        """Whole images in the file."""
+        """Number of images in the file."""
         return len(self._pts)
 
     @property
     def times_s(self) -> F64:
-        """(n,) seconds of each image from the first one, increasing; exact for variable frame rate."""
+        """(n,) increasing time of each image in s from the first one; exact also for variable frame rates."""
         return np.asarray((self._pts - self._pts[0]) * float(self._stream.time_base))
 
     @property
     def fps(self) -> float:
-        """Images per second by the median step; the nominal rate for a single image."""
+        """Frame rate, from the median interval; the nominal rate of a file with a single image."""
         if self.n_frames > 1:
             return float(1 / np.median(np.diff(self.times_s)))
         return float(self._stream.average_rate or 25)
 
     @property
     def began(self) -> datetime | None:
-        """When the file says that its recording began, to the second as a rule; None where it does not."""
+        """Creation time stored in the file, usually in whole seconds; None if there is none."""
         stated = self._stream.metadata.get("creation_time") or self._container.metadata.get("creation_time")
         try:
             began = datetime.fromisoformat(stated) if stated else None
         except ValueError:
             return None
-        # Cameras without a clock write the epochs of Unix or of QuickTime.
+        # Cameras without a clock store the epoch of Unix or QuickTime.
         return began if began is None or began.year > 2000 else None
 
     def read(self, index: int, within_px: tuple[int, int] | None = None) -> U8:
-        """One image.
+        """Read an image.
 
         Args:
-            index: 0 .. n_frames - 1.
-            within_px: Width and height that the image is scaled down to fit into, before it is turned into RGB,
-                which saves most of the time of a small image; None leaves it as recorded.
+            index: Number of the image, 0 to `n_frames` - 1.
+            within_px: Width and height into which the image is scaled down before it is converted to RGB, which takes
+                most of the time; None for the recorded size.
 
         Returns:
             (H, W, 3) uint8 RGB, upright.
 
         Raises:
-            CoreError: Outside the file, or this image is damaged.
+            CoreError: There is no such image, or it is damaged.
         """
         if not 0 <= index < self.n_frames:
             raise CoreError(
-                f"{self.path.name} has {self.n_frames} images; number {index} was asked for.",
+                f"{self.path.name} has {self.n_frames} images; image {index} was requested.",
                 "Import the take again if its videos were replaced.",
             )
         return self._upright(self._decode(index), within_px)
 
     def read_gray(self, index: int) -> U8:
-        """One image's brightness as it is stored, which costs no conversion: what corner finders need.
+        """Read the luma of an image, which needs no conversion; for corner detectors.
+
+        Args:
+            index: Number of the image.
 
         Returns:
-            (H, W) uint8, upright; video range (16 to 235) stays as it is.
+            (H, W) uint8, upright; limited range (16 to 235) is not expanded.
 
         Raises:
             CoreError: As `read`.
         """
         if not 0 <= index < self.n_frames:
-            return self.read(index)[..., 0]  # which says what is wrong
+            return self.read(index)[..., 0]  # raises
         decoded = self._decode(index)
         if (decoded.width, decoded.height) != self._stored_px or not decoded.format.name.startswith(("yuv4", "yuvj4")):
             return np.asarray(self.read(index) @ np.array([0.299, 0.587, 0.114]) + 0.5, np.uint8)
@@ -131,7 +134,11 @@ class VideoReader:
         return np.ascontiguousarray(np.rot90(image, -(self.rotation_deg // 90)))
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[U8]:
-        """Images start .. stop - 1 in order, each (H, W, 3) uint8 RGB.
+        """Yield images in order, each (H, W, 3) uint8 RGB.
+
+        Args:
+            start: First image.
+            stop: Image after the last one; None for all.
 
         Raises:
             CoreError: As `read`.
@@ -140,7 +147,7 @@ class VideoReader:
             yield self.read(index)
 
     def whole_frames(self) -> int:
-        """Number of images up to the last whole one; decodes the end of the file to find out."""
+        """Return the number of images up to the last one that decodes; decodes the end of the file."""
         for key in self._key_pts[::-1]:
             self._seek(int(np.searchsorted(self._pts, key)))
             times = [_time(image) for image in self._images if not image.is_corrupt]
@@ -151,7 +158,7 @@ class VideoReader:
         return 0
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._images, self._last, self._position = iter(()), None, -1
         self._container.close()
 
@@ -179,16 +186,16 @@ class VideoReader:
     def _pick_stream(self) -> Any:
         stream = self._container.streams.best("video")
         if stream is None or stream.codec_context is None:
-            raise CoreError(f"{self.path.name} holds no video.", _REMEDY)
+            raise CoreError(f"{self.path.name} has no video stream.", _REMEDY)
         if float(stream.time_base or 0) <= 0:
-            raise CoreError(f"{self.path.name} does not say when its images were taken.", _REMEDY)
+            raise CoreError(f"{self.path.name} has no time stamps.", _REMEDY)
         if self._container.format.name == "avi" and stream.codec_context.has_b_frames:
-            # AVI stores no presentation times: where images are coded out of order, their times are guesses.
-            raise CoreError(f"{self.path.name} is an AVI file whose images are out of order.", _REMEDY)
+            # AVI stores no presentation times: those of reordered images are guesses.
+            raise CoreError(f"{self.path.name} is an AVI file with reordered images (B-frames).", _REMEDY)
         return stream
 
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sorted presentation times of all images and of the key frames, in ticks of the stream."""
+        """Return the sorted presentation times of all images and of the key frames, in ticks of the stream."""
         every, key = [], []
         for packet in self._packets():
             pts = _time(packet)
@@ -199,28 +206,28 @@ class VideoReader:
         if not every:
             raise CoreError(f"{self.path.name} has no images.", _UNFINISHED)
         times, keys = np.unique(np.array(every, np.int64)), np.unique(np.array(key, np.int64))
-        # A stream cut out of another may start between key frames: nothing decodes before the first.
+        # A stream that was cut may start between key frames: nothing decodes before the first one.
         return (times[times >= keys[0]] if len(keys) else times), keys
 
     def _packets(self) -> Iterator[Any]:
-        """Packets from here to the end of the file, without those that were cut off."""
+        """Yield packets from the current position to the end of the file, without truncated ones."""
         try:
             for packet in self._container.demux(self._stream):
                 if not packet.is_corrupt:
                     yield packet
         except av.FFmpegError:
-            return  # an unfinished file ends in the middle of a packet: what came before it counts
+            return  # an unfinished file ends within a packet
 
     def _decoded(self) -> Iterator[Any]:
         for packet in self._packets():
             try:
                 yield from packet.decode()
             except av.FFmpegError:
-                continue  # a damaged packet costs its own image only; `_decode` misses it by its time
+                continue  # a damaged packet costs its own image only, which `_decode` notices by its time
         try:
             yield from self._stream.codec_context.decode(None)
         except av.FFmpegError:
-            return  # already flushed by the empty packet that ends a whole file
+            return  # already flushed by the empty packet at the end of a complete file
 
     def _decode(self, index: int) -> Any:
         if index == self._position:
@@ -241,7 +248,7 @@ class VideoReader:
         raise CoreError(f"Image {index} of {self.path.name} cannot be decoded.", _UNFINISHED)
 
     def _reachable(self, index: int) -> bool:
-        """Whether decoding on leads to the image without passing a key frame that a seek would jump to."""
+        """Return whether decoding forward reaches the image without passing a key frame."""
         if self._position < 0 or index <= self._position:
             return False
         here, wanted = self._pts[self._position], self._pts[index]
@@ -249,10 +256,10 @@ class VideoReader:
         return bool(index == self._position + 1 or next_key == len(self._key_pts) or self._key_pts[next_key] > wanted)
 
     def _seek(self, index: int) -> None:
-        """Puts the decoder on a key frame from which the image can be reached."""
+        """Move the decoder to a key frame before the image."""
         wanted = int(self._pts[index])
         before = self._key_pts[self._key_pts <= wanted]
-        # Containers seek by decoding time, and may land behind the key frame meant: then the one before it is tried.
+        # Containers seek by decoding time and may overshoot: then the key frame before is tried.
         for key in itertools.chain(before[::-1][:3].tolist(), [None]):
             if key is None:
                 self._container.close()
@@ -287,26 +294,26 @@ class VideoReader:
             width, height = (max(1, round(side * scale)) for side in self._stored_px)
             decoded = decoded.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
         image: U8 = decoded.to_ndarray(format="rgb24")
-        turns = self.rotation_deg // 90
-        # A scaled image's rows may be padded in memory.
-        return np.ascontiguousarray(np.rot90(image, -turns) if turns else image)
+        quarters = self.rotation_deg // 90
+        # The rows of a scaled image may be padded in memory.
+        return np.ascontiguousarray(np.rot90(image, -quarters) if quarters else image)
 
 
 def _time(part: Any) -> int | None:
-    """Presentation time of a packet or image in ticks; files without store the decoding time only."""
+    """Return the presentation time of a packet or image in ticks, or its decoding time if the file has no other."""
     time: int | None = part.pts if part.pts is not None else part.dts
     return time
 
 
-def _clockwise_turn(image: Any, path: Path) -> int:
-    """Degrees by which the file asks players to turn its images."""
+def _stored_rotation(image: Any, path: Path) -> int:
+    """Return the clockwise rotation in degrees that the file asks players to apply."""
     data = image.side_data.get("DISPLAYMATRIX")
     if data is None:
         return 0
     matrix = struct.unpack("=9i", bytes(data)[:36])
     if matrix[0] * matrix[4] - matrix[1] * matrix[3] < 0:
         raise CoreError(
-            f"{path.name} asks to be shown mirrored, as some front cameras do.",
-            "Mirrored images cannot be used for 3D: film with the back camera, or convert the file first.",
+            f"{path.name} is stored mirrored, as by some front cameras.",
+            "Mirrored images cannot be used for 3D: film with the back camera, or convert the file.",
         )
     return int(-image.rotation) % 360

@@ -1,4 +1,4 @@
-"""The capture volume that a session works in: as somebody set it, else derived from the rig and the people found."""
+"""The active capture volume of a session: set by the user, or derived from the rig and the people."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from core.types.camera import CameraRig
 from core.types.volume import CaptureVolume, SyntheticRange, VolumeSettings
 
 Origin = Literal["set", "people", "rig"]
-_CHECK_MM = 200.0
-_CHECK_POINTS = 30
-"""Most points along an edge at which it is looked who sees the space."""
+_CHECK_SPACING_MM = 200.0  # of the points whose visibility is checked
+_MAX_CHECK_POINTS = 30  # along an edge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ActiveVolume:
-    """A session's capture volume, whoever decided on it.
+    """Active capture volume of a session.
 
     Attributes:
-        origin: "set" by somebody; derived from the rig and the "people" of the baselines, or from the "rig" alone.
-        chosen: Place, size and ranges; its `spacing_mm` is None where the settings of training decide.
-        spacing_mm: Distance of voxels in the settings of training.
-        space: The box and its voxels.
-        seen_share: Of the box, what two cameras or more see.
-        other_rig: Whether it was set for another calibration than the present one.
+        origin: Origin of the volume: "set" by the user, derived from the "people" of the baselines, or from the "rig".
+        chosen: Centre, size and ranges; `spacing_mm` is None where the settings of training decide.
+        spacing_mm: Voxel spacing in the settings of training.
+        volume: Box and voxels.
+        seen_share: Share of the box that at least two cameras see, 0 to 1.
+        other_rig: True if it was set for a different calibration.
     """
 
     origin: Origin
@@ -43,20 +42,21 @@ class ActiveVolume:
 
     @property
     def pinned(self) -> VolumeSettings:
-        """All of it in numbers: the same space comes out of them whatever changes in the session later."""
+        """Settings without open values, from which later changes of the session cannot change the volume."""
         return replace(self.chosen, spacing_mm=self.chosen.spacing_mm or self.spacing_mm)
 
 
 def active_volume(session: Session, takes: Sequence[str], spacing_mm: float) -> ActiveVolume:
-    """The capture volume of a training on these takes.
+    """Return the capture volume for training on some takes.
 
     Args:
-        session: With a posed rig.
-        takes: Names; those with a baseline say which cameras film and where people are, else it is the rig alone.
-        spacing_mm: Distance of voxels, where nobody set another one.
+        session: Session with a calibrated rig.
+        takes: Names of the takes. The cameras and people of those with a baseline determine the volume; without any,
+            the rig alone does.
+        spacing_mm: Voxel spacing, unless the user has set one.
 
     Raises:
-        CoreError: There is no rig, a file is damaged, or no two cameras see the same part of the room.
+        CoreError: There is no rig, a file is damaged, or no two cameras have a common field of view.
     """
     known = [take for take in map(session.take, takes) if BASELINE in take.poses3d_runs()]
     rig = session.rig_for_all(known) if known else session.require_rig()
@@ -83,7 +83,7 @@ def active_volume(session: Session, takes: Sequence[str], spacing_mm: float) -> 
 def as_settings(
     volume: CaptureVolume, spacing_mm: float | None = None, synthetic: SyntheticRange | None = None
 ) -> VolumeSettings:
-    """A space that was worked out, as one that can be set and stored."""
+    """Return a derived capture volume as settings that can be stored."""
     x, y, z = volume.centre_mm.tolist()
     width, depth, height = volume.size_mm.tolist()
     return VolumeSettings(
@@ -95,25 +95,26 @@ def as_settings(
 
 
 def set_volume(session: Session, chosen: VolumeSettings, spacing_mm: float) -> None:
-    """Makes it the session's capture volume, for the calibration that it has now.
+    """Set the capture volume of a session, for its present calibration.
 
     Args:
-        session: With a posed rig.
-        chosen: To be stored.
-        spacing_mm: Distance of voxels, where `chosen` sets none.
+        session: Session with a calibrated rig.
+        chosen: Settings to store.
+        spacing_mm: Voxel spacing, if `chosen` has none.
 
     Raises:
-        CoreError: No two cameras see any of it, it has too many voxels, or the session cannot be written.
+        CoreError: No two cameras see any part of it, it has too many voxels, or the session cannot be written.
     """
     rig = session.require_rig()
     if seen_share(rig, chosen.volume(spacing_mm)) == 0:
         raise CoreError(
-            "No two cameras see any of that capture volume.", "Its centre and size are in mm of the rig's world."
+            "No two cameras see any part of this capture volume.",
+            "Its centre and size are in mm, in world coordinates.",
         )
     session.set_volume(replace(chosen, rig=rig.digest))
 
 
 def seen_share(rig: CameraRig, volume: CaptureVolume) -> float:
-    """Share of a space that two cameras or more see, 0..1."""
-    spacing = max(_CHECK_MM, float(volume.size_mm.max()) / _CHECK_POINTS)
+    """Return the share of a volume that at least two cameras see, 0 to 1."""
+    spacing = max(_CHECK_SPACING_MM, float(volume.size_mm.max()) / _MAX_CHECK_POINTS)
     return float((seen_by(rig, grid(volume.low_mm, volume.high_mm, spacing)).sum(0) >= 2).mean())

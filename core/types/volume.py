@@ -120,7 +120,7 @@ class SyntheticRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeSettings:
-    """A capture volume as a person sets it: `space.yaml` of a session.
+    """A capture volume as a person sets it: `volume.yaml` of a session.
 
     Attributes:
         centre_mm: Middle of the box.

@@ -126,7 +126,7 @@ def test_new_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["new", str(tmp_path / "s")]) == 0
     assert str(tmp_path / "s") in capsys.readouterr().out
     assert main(["status", str(tmp_path / "s")]) == 0
-    assert "Import" in capsys.readouterr().out
+    assert "import a calibration" in capsys.readouterr().out
     assert main(["new", str(tmp_path)]) == 1
     assert "is not empty" in capsys.readouterr().err
 

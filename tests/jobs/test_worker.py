@@ -47,7 +47,7 @@ def counting(events: list[Event]) -> bool:
     return any(isinstance(e, Metric) for e in events)
 
 
-def test_a_job_tells_its_whole_story(start: Start) -> None:
+def test_all_events_of_a_job_are_read(start: Start) -> None:
     job = start(until=5)
     events = ended(job)
     assert job.state == "finished", job.log_tail()
@@ -81,7 +81,7 @@ def test_an_unexpected_error_keeps_its_trace_in_the_event_and_in_the_log(start: 
     assert "in count" in job.log_tail()
 
 
-def test_too_little_memory_is_told_in_words(start: Start) -> None:
+def test_running_out_of_memory_is_reported(start: Start) -> None:
     last = ended(start(end="memory"))[-1]
     assert isinstance(last, Failed) and "memory" in last.message and "MemoryError" in last.trace
 

@@ -167,7 +167,7 @@ def test_file_names_find_their_camera(stems: list[str], cameras: list[str], foun
 
 @pytest.mark.parametrize(
     ("stems", "says"),
-    [(["cam3"], "matches no camera"), (["cam1", "Cam01"], "both belong"), (["cam1cam2"], "several cameras")],
+    [(["cam3"], "matches no camera"), (["cam1", "Cam01"], "both match"), (["cam1cam2"], "several cameras")],
 )
 def test_doubtful_file_names_are_refused(stems: list[str], says: str) -> None:
     with pytest.raises(CoreError, match=says) as caught:

@@ -84,11 +84,11 @@ def test_the_whole_way(session: Session, tmp_path: Path) -> None:
     assert states(session)["rig"] == "done"
     take = give_take(session, tmp_path, "walk")
     assert states(session) == dict.fromkeys(STEPS, "blocked") | {"rig": "done", "take": "done", "pose2d": "ready"}
-    assert session_status(session)["triangulate"].reason == "Label the take first."
+    assert session_status(session)["triangulate"].reason == "Estimate 2D poses first."
     label(take)
     expected = {"pose2d": "done", "triangulate": "ready", "train": "ready", "infer": "blocked"}
     assert states(session).items() >= expected.items()
-    assert "Train first" in session_status(session)["infer"].reason
+    assert "Train a model first" in session_status(session)["infer"].reason
     give_poses(take, BASELINE)
     expected = {"triangulate": "done", "evaluate": "ready", "export": "ready"}
     assert states(session).items() >= expected.items()
@@ -134,7 +134,7 @@ def test_a_take_of_other_cameras_says_why_3d_is_blocked(session: Session, tmp_pa
     label(take)
     status = session_status(session)
     assert status["triangulate"].state == "blocked"
-    assert "which the rig does not know" in status["triangulate"].reason
+    assert "is not in the rig" in status["triangulate"].reason
     assert status["pose2d"].state == "done"
 
 

@@ -275,8 +275,8 @@ def test_a_chosen_volume_becomes_a_box_of_voxels_and_a_file(tmp_path: Path) -> N
     assert volume.low_mm.tolist() == [-1900, -1500, -200] and volume.high_mm.tolist() == [2100, 1500, 2000]
     assert dataclasses.replace(chosen, spacing_mm=200.0).volume(100.0).voxels == (20, 16, 12), "its own spacing counts"
     own = dataclasses.replace(chosen, spacing_mm=81.5, synthetic=SyntheticRange(side_share=0.1, lowest_mm=33.3))
-    own.save(tmp_path / "space.yaml")
-    assert VolumeSettings.load(tmp_path / "space.yaml") == own
+    own.save(tmp_path / "volume.yaml")
+    assert VolumeSettings.load(tmp_path / "volume.yaml") == own
 
 
 def test_hips_of_synthetic_people_stay_inside() -> None:
@@ -308,7 +308,7 @@ def test_more_voxels_than_a_computer_holds_are_refused() -> None:
 
 
 def test_damaged_and_newer_volume_files_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "space.yaml"
+    path = tmp_path / "volume.yaml"
     for text, words in (
         ("schema: 99", "newer version"),
         ("[1, 2]", "should be a mapping"),
