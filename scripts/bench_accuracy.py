@@ -58,7 +58,7 @@ def bench(asked: argparse.Namespace) -> None:
 
 def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict[str, dict[str, float]]:
     """Figures of every method on one scene."""
-    from core.models.store import Checkpoint
+    from core.models.checkpoint import Checkpoint
     from core.progress import NullReporter
     from core.reconstruction.triangulated import Triangulator
     from core.tracking.config import TrackingConfig
@@ -84,7 +84,7 @@ def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict
             seconds.setdefault(row, 0.0)
             saved = Checkpoint.load(folder)
             found[row] = _predict(saved, made, base, row)
-            if saved.config.motion.enabled:
+            if saved.config.temporal.enabled:
                 alone = f"{row}, each frame alone"
                 seconds[alone] = seconds[row]
                 found[alone] = _predict(saved, made, base, alone, temporal=False)
@@ -117,18 +117,18 @@ def _trainings(asked: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
 def _train(preset_name: str, settings: list[str], made: Any, base: Any, folder: Path) -> float:
     """Trains on the scene's own detections; returns the seconds it took."""
     from core.config import with_overrides
+    from core.datasets.footage import Footage, PseudoLabels
+    from core.datasets.poses2d import MultiviewPoses2D
     from core.geometry.capture_volume import capture_volume
     from core.models.device import pick_device
-    from core.models.views import Detections
     from core.progress import NullReporter
-    from core.training.config import preset
-    from core.training.data import Footage, Labels
+    from core.training.presets import preset
     from core.training.trainer import Trainer
 
     config = with_overrides(preset(preset_name), settings)
     volume = capture_volume(made.rig, spacing_mm=config.model.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
-    inputs = Detections.stack(made.rig, made.poses2d)
-    labels = Labels.raw(inputs) if config.labels == "raw" else Labels.clean(made.rig, made.poses2d, base)
+    inputs = MultiviewPoses2D.stack(made.rig, made.poses2d)
+    labels = PseudoLabels.raw(inputs) if config.labels == "raw" else PseudoLabels.clean(made.rig, made.poses2d, base)
     footage = Footage.build(made.rig, [inputs], [labels], config.split)
     started = time.monotonic()
     Trainer(config, footage, volume, folder, pick_device(config.device), NullReporter()).run()

@@ -119,7 +119,7 @@ def _untrained(bench: Bench) -> Any:
     from core.models.device import pick_device
     from core.models.networks import Networks
     from core.reconstruction.predictor import Predictor
-    from core.training.config import preset
+    from core.training.presets import preset
 
     config, device = preset("quick").model, pick_device("auto")
     rig = bench.session.rig_for(bench.take)

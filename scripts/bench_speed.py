@@ -107,14 +107,14 @@ def bench(asked: argparse.Namespace) -> None:
 
     if asked.threads:
         torch.set_num_threads(asked.threads)
-    from core.models.device import describe, pick_device, pick_precision
-    from core.models.frozen import engine_name
+    from core.models.device import describe_device, pick_device, pick_precision
+    from core.models.engine import engine_name
 
     device = pick_device(asked.device)
     clock = Clock(device, asked.repeat, 2.0 if asked.short else 20.0)
     low = pick_precision(device)
     print(
-        f"{describe(device)}; {engine_name(device)}, networks in {'bf16' if low else 'fp32'}; "
+        f"{describe_device(device)}; {engine_name(device)}, networks in {'bf16' if low else 'fp32'}; "
         f"{asked.views} views, {asked.people} people",
         flush=True,
     )
@@ -138,7 +138,7 @@ def bench(asked: argparse.Namespace) -> None:
 def _config(name: str) -> Any:
     """Of the networks of a preset, or of the one with the light backbone."""
     from core.models.config import BackboneConfig
-    from core.training.config import preset
+    from core.training.presets import preset
 
     if name != _LIGHT:
         return preset(name).model
@@ -152,14 +152,14 @@ def _scene(asked: argparse.Namespace, config: Any, device: Any) -> Any:
     """A ring around the published space of 8 x 8 x 2 m."""
     import numpy as np
 
-    from core.models.networks import Scene
+    from core.models.scene import CaptureScene
     from core.synthetic.rigs import ring_rig
     from core.types.volume import CaptureVolume
 
     volume = CaptureVolume(
         centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(80, 80, 20)
     )
-    return Scene(ring_rig(asked.views, radius_mm=5500.0), volume, config, device)
+    return CaptureScene(ring_rig(asked.views, radius_mm=5500.0), volume, config, device)
 
 
 def _roots(count: int, device: Any) -> Any:
@@ -171,16 +171,16 @@ def _roots(count: int, device: Any) -> Any:
 
 def as_published() -> Any:
     """Within it, volumes are filled by `grid_sample` on a CPU, too."""
-    return mock.patch("core.models.unproject.can_gather", lambda heatmaps: False)
+    return mock.patch("core.models.geometry.unproject.can_gather", lambda heatmaps: False)
 
 
 def original(asked: argparse.Namespace, clock: Clock) -> None:
     """The published networks as published: plain fp32, view by view and person by person, cameras projected anew."""
     import torch
 
+    from core.models.geometry.unproject import VolumeUnprojector
     from core.models.networks import Networks
-    from core.models.unproject import VolumeUnprojector
-    from core.models.views import Views
+    from core.models.view_batch import ViewBatch
 
     config, device = _config("paper"), clock.device
     memory = Memory(device)
@@ -196,7 +196,7 @@ def original(asked: argparse.Namespace, clock: Clock) -> None:
             maps = torch.cat([backbone(p[None]) for p in images])[None]
             anew = VolumeUnprojector(scene.projector, scene.volume)
             networks.root(anew, maps[:, :, 2].clamp(0, 1), affine, ones)
-            shown = Views(maps.clamp(0, 1), maps[:, :, 2], affine, ones, nothing, nothing[..., 0])
+            shown = ViewBatch(maps.clamp(0, 1), maps[:, :, 2], affine, ones, nothing, nothing[..., 0])
             for root in roots:
                 networks.pose(scene.projector, shown, root[None])
 
@@ -238,19 +238,19 @@ class Frames:
 
     def look(self) -> Any:
         """Heatmaps of all views."""
-        from core.models.backbone import heatmaps_of
-        from core.models.views import render_views
+        from core.models.backbone import predict_heatmaps
+        from core.models.view_batch import render_view_batch
 
         size, sigma = self.scene.size_hw, self.scene.sigma_px
         if self.images is None:
-            return render_views(self.joints, self.score, self.affine, self.ones, size, sigma)
-        drawn = render_views(self.joints, self.score, self.affine, self.ones, (1, 1), sigma)
-        return drawn.showing(heatmaps_of(self.networks.backbone, self.images).clamp(0, 1), tuple(range(15)))
+            return render_view_batch(self.joints, self.score, self.affine, self.ones, size, sigma)
+        drawn = render_view_batch(self.joints, self.score, self.affine, self.ones, (1, 1), sigma)
+        return drawn.with_heatmaps(predict_heatmaps(self.networks.backbone, self.images).clamp(0, 1), tuple(range(15)))
 
     def mine(self, views: Any) -> Any:
         """What they show of each person."""
         if not self.networks.config.pose.gate:
-            return views.at(self.sample)
+            return views.select(self.sample)
         prior, scene = self.networks.pose.prior, self.scene
         return prior.gate(scene.projector, views, self.roots, self.sample, scene.sigma_px)
 
@@ -260,17 +260,17 @@ class Frames:
 
         from core.reconstruction.temporal import refine_tracks
 
-        assert self.networks.motion is not None
+        assert self.networks.temporal is not None
         people = self.roots[: self.roots.shape[0] // len(self.affine)].cpu().numpy().astype(float)
         xyz = people[None, :, None] + np.random.default_rng(0).normal(0, 200, (_TAKE, len(people), 15, 3))
         covariance = np.broadcast_to(100 * np.eye(3), (*xyz.shape, 3))
-        refine_tracks(self.networks.motion, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
+        refine_tracks(self.networks.temporal, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
 
     def parts(self) -> dict[str, Work]:
         """By name, in order: together a frame from images or joints to people."""
-        from core.models.networks import correct, explained
-        from core.models.pose_net import merge_skeletons, support
-        from core.models.root_net import propose
+        from core.models.heads.pose_net import joint_support, merge_skeletons
+        from core.models.heads.root_net import extract_proposals
+        from core.models.inference import refine_joints, select_supported
 
         networks, scene, config = self.networks, self.scene, self.networks.config
         views = self.look()
@@ -280,23 +280,25 @@ class Frames:
         volume = networks.root(scene.unprojector, views.root, self.affine, self.ones)
 
         def rest() -> None:
-            propose(volume, scene.volume, config.root)
-            score = support(scene.projector, own, xyz)
+            extract_proposals(volume, scene.volume, config.root)
+            score = joint_support(scene.projector, own, xyz)
             merge_skeletons(xyz, score.mean(-1), self.sample, config.pose.merge_mm)
-            score = support(scene.projector, own, xyz)
+            score = joint_support(scene.projector, own, xyz)
             if config.pose.gate:
-                explained(scene, own, xyz, score, self.sample, config.pose.min_views)
+                select_supported(scene, own, xyz, score, self.sample, config.pose.min_views)
 
-        return {
+        work: dict[str, Work] = {
             "heatmaps": self.look,
             "root space filled": lambda: scene.unprojector(views.root[:, :, None], self.affine, self.ones),
             "root network, with that": lambda: networks.root(scene.unprojector, views.root, self.affine, self.ones),
             "people apart": lambda: self.mine(views),
             "cubes filled": lambda: networks.pose.fused(scene.cubes, own, self.roots),
             "pose network": lambda: networks.pose.locate(cubes),
-            "correction": lambda: correct(networks, scene, views, own, xyz, spread, self.sample),
             "peaks, duplicates, scores": rest,
         }
+        if networks.ray_refiner is not None:
+            work["ray refiner"] = lambda: refine_joints(networks, scene, views, own, xyz, spread, self.sample)
+        return work
 
 
 def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, frames: int) -> None:
@@ -307,7 +309,7 @@ def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, frames: 
     with torch.inference_mode():
         work = Frames(asked, _config(name), clock.device, low, frames)
         whole = {part: clock.ms(task) / frames for part, task in work.parts().items()}
-        if work.networks.motion is not None:
+        if work.networks.temporal is not None:
             whole["smoother, over time"] = clock.ms(work.smooth) / _TAKE
     total = sum(whole.values()) - whole["root space filled"]
     at_once = f", {frames} at once" if frames > 1 else ""
@@ -340,7 +342,7 @@ def projection(asked: argparse.Namespace, clock: Clock) -> None:
     """Filling the root space and the cubes: what is kept of a rig against cameras projected anew."""
     import torch
 
-    from core.models.unproject import CubeUnprojector, Lattice, VolumeUnprojector, grid_points
+    from core.models.geometry.unproject import CubeUnprojector, ProjectedGrid, VolumeUnprojector, grid_points
 
     config, device = _config("paper"), clock.device
     faster = "{:.1f} times faster".format
@@ -361,7 +363,7 @@ def projection(asked: argparse.Namespace, clock: Clock) -> None:
         cubes = CubeUnprojector(config.pose.cube_mm, config.pose.voxels).to(device)
         offsets = grid_points(torch.full((3,), config.pose.cube_mm, device=device), cubes.voxels)
         lattice = scene.cubes
-        if isinstance(lattice, Lattice):
+        if isinstance(lattice, ProjectedGrid):
             anew = clock.ms(lambda: scene.projector(roots[:, None] + offsets))
             kept = clock.ms(lambda: lattice.place(roots))
             clock.tell("points of the cubes, cameras projected anew", anew)
@@ -382,9 +384,9 @@ def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
 
     from core.models.device import set_precision
     from core.models.networks import Networks
-    from core.models.views import Views
-    from core.training.config import preset
+    from core.models.view_batch import ViewBatch
     from core.training.losses import root_loss
+    from core.training.presets import preset
     from core.training.synthetic import root_scenes, root_target
 
     settings, device = preset("paper"), clock.device
@@ -408,7 +410,7 @@ def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
     maps = torch.rand(2, asked.views, 15, H, W, device=device)
     nothing = torch.zeros(2, asked.views, 0, 15, 2, device=device)
     ones = torch.ones(2, asked.views, device=device)
-    shown = Views(maps, maps[:, :, 2], scene.affine.expand(2, -1, -1, -1), ones, nothing, nothing[..., 0])
+    shown = ViewBatch(maps, maps[:, :, 2], scene.affine.expand(2, -1, -1, -1), ones, nothing, nothing[..., 0])
 
     def pose() -> None:
         found, _ = networks.pose(scene.cubes, shown, _roots(2, device))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from _environment import rerun_in_environment
 
-_RAYS_STEPS = 6000
+_RAY_REFINER_STEPS = 6000
 """Of the learned correction, which the presets leave as it was made here."""
 
 
@@ -23,13 +23,15 @@ def pretrain(asked: argparse.Namespace) -> None:
 
     keep_freed_memory()
     from core.config import with_overrides
+    from core.datasets.footage import Footage
     from core.geometry.capture_volume import capture_volume
-    from core.models.device import describe, pick_device
-    from core.models.store import Checkpoint
+    from core.models.checkpoint import Checkpoint
+    from core.models.device import describe_device, pick_device
     from core.progress import NullReporter
     from core.synthetic.rigs import ring_rig
-    from core.training.config import RaysStage, RigsConfig, preset
-    from core.training.data import Footage
+    from core.training.config import RigsConfig
+    from core.training.presets import preset
+    from core.training.stages.config import RayRefinerStageConfig
     from core.training.trainer import Trainer
 
     class Printer(NullReporter):
@@ -50,16 +52,16 @@ def pretrain(asked: argparse.Namespace) -> None:
         base,
         rigs=RigsConfig(random=not asked.one_rig, own_share=0.1),
         root=dataclasses.replace(base.root, real_batch=0, common_height=False),
-        rays=RaysStage(steps=_RAYS_STEPS),
+        ray_refiner=RayRefinerStageConfig(steps=_RAY_REFINER_STEPS),
         checkpoint_s=1e9,
         max_minutes=asked.minutes,
     )
     config = with_overrides(config, asked.set)
     device, rig = pick_device(config.device), ring_rig(asked.views)
     volume = capture_volume(rig, spacing_mm=config.model.root.spacing_mm)
-    print(f"{asked.preset} on {describe(device)}", flush=True)
+    print(f"{asked.preset} on {describe_device(device)}", flush=True)
     out = Path(asked.out)
-    Trainer(config, Footage.none(rig), volume, out.with_name(f"{out.name}.training"), device, Printer()).run()
+    Trainer(config, Footage.empty(rig), volume, out.with_name(f"{out.name}.training"), device, Printer()).run()
     saved = Checkpoint.load(out.with_name(f"{out.name}.training") / "last")
     halved = {k: v.half() if v.is_floating_point() else v for k, v in saved.weights.items()}
     meta = {"trained": f"{saved.meta['steps_done']} steps on synthetic people", "minutes": saved.meta["elapsed_s"] / 60}

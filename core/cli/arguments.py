@@ -20,7 +20,7 @@ from core.pipelines.verbs import VERBS, Group, Verb
 from core.registry import closest
 from core.session import Session
 from core.session.store import TakeKind
-from core.training.config import PRESETS
+from core.training.presets import PRESETS
 
 _OPTION_DEST = "option_"
 """Prefix of the names under which argparse stores the options of a verb, apart from those of the program."""

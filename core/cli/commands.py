@@ -30,7 +30,7 @@ from core.pipelines.verbs import VERBS, Verb, verb
 from core.progress import Reporter
 from core.session import RunLayout, Session
 from core.session.status import session_status
-from core.training.config import preset
+from core.training.presets import preset
 
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -133,12 +133,12 @@ def _run_distributed(
 
     group = Group(Ranks.from_environment())
     try:
-        run = session.new_run(chosen.name) if group.first else None
+        run = session.new_run(chosen.name) if group.is_main else None
         if run is not None:
             JobSpec(verb=chosen.name, session=str(session.root), params=values, title=chosen.summary).save(run.root)
-        name = group.told(run.name if run is not None else None)
+        name = group.broadcast(run.name if run is not None else None)
         run = session.layout.run(str(name))
-        if group.first:
+        if group.is_main:
             return _run_job(session, JobSpec.load(run.root), run, arguments, out, errors)
         return run_rank(run.root, lambda reporter: verb(chosen.name)(session, values, run, reporter), lambda: False)
     finally:

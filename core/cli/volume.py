@@ -10,7 +10,7 @@ from rich.console import Console
 from core.config import to_mapping, with_overrides
 from core.session import Session
 from core.session.volume import ActiveVolume, active_volume, set_volume
-from core.training.config import preset
+from core.training.presets import preset
 
 _ORIGIN = {
     "set": "Set by hand; --reset discards it.",

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.models.affine import fit
-from core.models.stored_heatmaps import resampled
+from core.models.geometry.affine import fit_affine
+from core.models.geometry.resample import resampled
 from core.types.arrays import F64, U8
 from core.types.camera import CameraRig
 
@@ -21,13 +21,33 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's RGB values in 0..1: what published weights expect."""
 
 
-def stored_size(size_px: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
+def reduced_size(size_px: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
     """Height and width at which a camera's images are kept: as they lie in the backbone's input, never enlarged."""
-    scale = min(1.0, float(fit(size_px, input_hw)[0, 0]))
+    scale = min(1.0, float(fit_affine(size_px, input_hw)[0, 0]))
     return max(1, round(size_px[1] * scale)), max(1, round(size_px[0] * scale))
 
 
-class Film(Protocol):
+class ImageSource(Protocol):
+    """Images of all views, read when a batch needs them."""
+
+    def warp(
+        self,
+        frames: np.ndarray,
+        affine: Tensor,
+        size_hw: tuple[int, int],
+        change: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Images (B, V, 3, h, w) for the backbone of frames (B,), normalised.
+
+        Args:
+            frames: (B,).
+            affine: (B, V, 2, 3) image px to heatmap px.
+            size_hw: Of the heatmaps; the images are larger by the backbone's stride.
+            change: Photometric change of images (N, 3, h, w) in 0..255, before they are normalised.
+        """
+
+
+class ImageSequence(Protocol):
     """One camera's images by frame: an array (T, h, w, 3) in memory or mapped from a file, or a video."""
 
     def __getitem__(self, frame: int, /) -> U8:
@@ -39,23 +59,23 @@ class StoredImages:
 
     Args:
         images: V cameras in the rig's order; None where a camera did not film the take: its images are black. They
-            should have `stored_size`: larger ones are looked up without averaging.
+            should have `reduced_size`: larger ones are looked up without averaging.
         rig: Gives the size that each camera's images had, which affines speak of.
         stride: Image px of the backbone's input for one heatmap px.
     """
 
-    def __init__(self, images: Sequence[Film | None], rig: CameraRig, stride: int) -> None:
+    def __init__(self, images: Sequence[ImageSequence | None], rig: CameraRig, stride: int) -> None:
         self._images, self._stride = tuple(images), stride
         self._sizes: list[F64] = [np.array(camera.size_px, float) for camera in rig]
 
-    def version(
+    def warp(
         self,
         frames: np.ndarray,
         affine: Tensor,
         size_hw: tuple[int, int],
         change: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """See `core.models.stored_heatmaps.Images.version`."""
+        """See `core.datasets.heatmaps.Images.version`."""
         H, W = size_hw[0] * self._stride, size_hw[1] * self._stride
         views = []
         for v, images in enumerate(self._images):

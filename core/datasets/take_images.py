@@ -12,11 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.datasets.images import Film, StoredImages, stored_size
+from core.datasets.images import ImageSequence, StoredImages, reduced_size
 from core.errors import CoreError
 from core.files import replacing
-from core.models.affine import heatmap_size
 from core.models.config import ModelConfig
+from core.models.geometry.affine import heatmap_size
 from core.progress import Reporter, check
 from core.session import Take
 from core.session.align import nearest_rows
@@ -29,7 +29,7 @@ _CLOCK_S = 2.5
 """File systems round times to up to 2 s."""
 
 
-def take_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Reporter) -> StoredImages:
+def cached_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Reporter) -> StoredImages:
     """Images of a take in any order, for training; the files they come from are made where they are missing.
 
     Memory does not grow with the length of the take: the system maps what a batch asks for. The disk holds 3 bytes a
@@ -65,15 +65,15 @@ def take_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Repor
         # Cameras' clocks may run ahead, so the age of a file says nothing: it bears the time of what it comes from.
         os.utime(files[name], (_origin_s(take, name),) * 2)
     rows = nearest_rows(take.timeline(), rig)
-    images: list[Film | None] = []
+    images: list[ImageSequence | None] = []
     for name in rig.names:
-        stored: Film | None = np.load(files[name], mmap_mode="r") if name in files else None
+        stored: ImageSequence | None = np.load(files[name], mmap_mode="r") if name in files else None
         images.append(_InStep(stored, rows[name]) if stored is not None and name in rows else stored)
     return StoredImages(images, rig, config.backbone.stride)
 
 
 @contextmanager
-def filmed_images(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator[StoredImages]:
+def streamed_images(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator[StoredImages]:
     """Images of a take straight from its videos, open inside the context: for frames in order, without any file.
 
     Raises:
@@ -81,7 +81,7 @@ def filmed_images(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator[S
     """
     size_of = _sizes(take, rig, config)
     with ExitStack() as stack:
-        films: dict[str, Film] = {n: stack.enter_context(_film(take, n, size)) for n, size in size_of.items()}
+        films: dict[str, ImageSequence] = {n: stack.enter_context(_film(take, n, size)) for n, size in size_of.items()}
         films |= {n: _InStep(films[n], rows) for n, rows in nearest_rows(take.timeline(), rig).items() if n in films}
         yield StoredImages([films.get(name) for name in rig.names], rig, config.backbone.stride)
 
@@ -90,7 +90,7 @@ def filmed_images(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator[S
 class _InStep:
     """A late camera's images: at each frame the one that was taken nearest to it, black where none was near."""
 
-    film: Film
+    film: ImageSequence
     rows: I64
 
     def __getitem__(self, frame: int, /) -> U8:
@@ -130,7 +130,7 @@ def _sizes(take: Take, rig: CameraRig, config: ModelConfig) -> dict[str, tuple[i
     """Width and height at which the images of the cameras that filmed the take are kept."""
     rows, columns = heatmap_size(rig, config.heatmap.long_side_px)
     stride = config.backbone.stride
-    kept = {c.name: stored_size(c.size_px, (rows * stride, columns * stride)) for c in rig if c.name in take.cameras}
+    kept = {c.name: reduced_size(c.size_px, (rows * stride, columns * stride)) for c in rig if c.name in take.cameras}
     return {name: (width, height) for name, (height, width) in kept.items()}
 
 

@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -24,8 +23,7 @@ from torch.utils.checkpoint import checkpoint
 
 from core.errors import CoreError
 from core.models.config import BackboneConfig
-from core.models.device import low_precision
-from core.models.stored_heatmaps import Images
+from core.models.device import autocast_to
 from core.types.skeleton import COCO17, PANOPTIC15
 
 _STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
@@ -119,7 +117,7 @@ class PoseResNet(nn.Module):
         if self.engine is not None:
             out = self.engine(images)
         else:
-            with low_precision(images.device, self.precision):
+            with autocast_to(images.device, self.precision):
                 out = self._forward(images.to(self.final_layer.weight.dtype)).float()
         # The trunk rounds up to 32 image px, from the top left corner: what was added lies to the right and below.
         rows, columns = (side // self.config.stride for side in images.shape[-2:])
@@ -191,25 +189,7 @@ class PoseResNet(nn.Module):
                     nn.init.zeros_(module.bias)
 
 
-class BackboneMaps:
-    """Heatmaps of all joints as a backbone finds them in images: one of the providers of `StoredMaps`' protocol.
-
-    Args:
-        network: In evaluation mode, or in training with a gradient.
-        images: Of the take.
-    """
-
-    joints = tuple(range(len(PANOPTIC15)))
-
-    def __init__(self, network: nn.Module, images: Images) -> None:
-        self.network, self.images = network, images
-
-    def version(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        """See `StoredMaps.version`."""
-        return heatmaps_of(self.network, self.images.version(frames, affine, size_hw)).clamp(0, 1)
-
-
-def heatmaps_of(network: nn.Module, images: Tensor) -> Tensor:
+def predict_heatmaps(network: nn.Module, images: Tensor) -> Tensor:
     """What the backbone or the attention network makes of images (B, V, 3, h, w): (B, V, J, H, W), frame by frame.
 
     Where a gradient is wanted of large images, what lies inside the network is computed again on the way back: kept

@@ -98,32 +98,6 @@ class RootNetConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefineConfig:
-    """Last correction of a skeleton: Gauss-Newton on the heatmap peaks near its reprojections.
-
-    Attributes:
-        enabled: Whether it is done.
-        iterations: Gauss-Newton steps without, and again with bone lengths.
-        window_sigmas: A peak counts when it lies within so many heatmap sigmas of the reprojection.
-        noise_px: Expected error of a 2D peak, in heatmap px.
-        prior_mm: Least expected error of the network's own joint, which the peaks are weighed against; the spread of
-            its soft-argmax is added.
-        bones: Expected relative error of a bone's length, given the person's size; 0 leaves lengths out.
-        huber: Residuals beyond so many times `noise_px` lose weight.
-        min_peak: Peaks below this height do not count.
-    """
-
-    enabled: bool = True
-    iterations: int = 3
-    window_sigmas: float = 2.5
-    noise_px: float = 0.35
-    prior_mm: float = 40.0
-    bones: float = 0.05
-    huber: float = 1.5
-    min_peak: float = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RayRefinerConfig:
     """Last correction by a network instead: how far to believe each view, and what bodies look like.
 
@@ -133,7 +107,8 @@ class RayRefinerConfig:
         layers: Blocks.
         heads: Of each attention.
         rounds: Times that it is applied, the lens linearised anew each time.
-        most_mm: Joints whose expected error along an axis is larger are given as missing; 0 gives all.
+        window_sigmas: Where a view has no detections, a heatmap peak counts within so many sigmas of the reprojection.
+        max_std_mm: Joints whose expected error along an axis is larger are given as missing; 0 gives all.
     """
 
     enabled: bool = False
@@ -141,7 +116,8 @@ class RayRefinerConfig:
     layers: int = 3
     heads: int = 4
     rounds: int = 2
-    most_mm: float = 60.0
+    window_sigmas: float = 2.5
+    max_std_mm: float = 60.0
 
     def __post_init__(self) -> None:
         if self.channels % self.heads:
@@ -151,7 +127,7 @@ class RayRefinerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MotionConfig:
+class TemporalRefinerConfig:
     """What the frames before and after tell of a joint; a departure from the paper, which sees each frame by itself.
 
     Attributes:
@@ -209,8 +185,7 @@ class PoseNetConfig:
     merge_mm: float = 150.0
     gate: bool = True
     min_views: int = 2
-    refine: RefineConfig = field(default_factory=RefineConfig)
-    rays: RayRefinerConfig = field(default_factory=RayRefinerConfig)
+    ray_refiner: RayRefinerConfig = field(default_factory=RayRefinerConfig)
 
     def __post_init__(self) -> None:
         if self.voxels < 4 or self.voxels % 4:
@@ -229,7 +204,7 @@ class ModelConfig:
         attention_net: Whether there is the published attention network beside it; for training only.
         root: Where people are.
         pose: Their joints.
-        motion: What other frames tell of them.
+        temporal: What other frames tell of them.
     """
 
     heatmap: HeatmapConfig = field(default_factory=HeatmapConfig)
@@ -237,4 +212,4 @@ class ModelConfig:
     attention_net: bool = False
     root: RootNetConfig = field(default_factory=RootNetConfig)
     pose: PoseNetConfig = field(default_factory=PoseNetConfig)
-    motion: MotionConfig = field(default_factory=MotionConfig)
+    temporal: TemporalRefinerConfig = field(default_factory=TemporalRefinerConfig)

@@ -31,14 +31,14 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def own_processes(wanted: int, device: str = "auto") -> int:
+def process_count(wanted: int, device: str = "auto") -> int:
     """How many processes are worth starting on this machine: as many as wanted, or for 0 one for each GPU."""
     if wanted > 0:
         return wanted
     return max(1, torch.cuda.device_count()) if device.partition(":")[0] in ("auto", "cuda") else 1
 
 
-def describe(device: torch.device) -> str:
+def describe_device(device: torch.device) -> str:
     """The device in words, for notes and results."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
@@ -63,11 +63,11 @@ def pick_precision(device: torch.device, wanted: Literal["auto", "fp32", "bf16"]
     else:
         able = False
     if wanted == "bf16" and not able:
-        raise CoreError(f"{describe(device)} does not compute in bf16.", "Set precision to 'auto' or 'fp32'.")
+        raise CoreError(f"{describe_device(device)} does not compute in bf16.", "Set precision to 'auto' or 'fp32'.")
     return torch.bfloat16 if able and wanted != "fp32" else None
 
 
-def low_precision(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+def autocast_to(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
     """Has convolutions inside compute in another type than their weights; None changes nothing."""
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 

@@ -1,4 +1,4 @@
-"""What the processes of one job that use torch tell each other."""
+"""Collective operations between the processes of one job that use torch."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from torch import Tensor, nn
 from core.jobs.launch import Ranks, launch
 
 T = TypeVar("T")
-_PATIENCE = datetime.timedelta(hours=2)
-"""The others wait this long while the first process measures or writes; one that died is noticed at once."""
+_TIMEOUT = datetime.timedelta(hours=2)
+"""The other processes wait this long while the main process measures or writes; a dead process is noticed at once."""
 
 
 class Group:
-    """The processes of a run. Alone, it does nothing and costs nothing.
+    """The processes of a run. With a single process every operation is a no-op.
 
     Args:
-        ranks: Which of how many this is.
+        ranks: Rank of this process and number of processes.
     """
 
     def __init__(self, ranks: Ranks | None = None) -> None:
         self.ranks = Ranks() if ranks is None else ranks
         if self.ranks.world_size > 1 and not dist.is_initialized():
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            dist.init_process_group(backend, rank=self.ranks.rank, world_size=self.ranks.world_size, timeout=_PATIENCE)
+            dist.init_process_group(backend, rank=self.ranks.rank, world_size=self.ranks.world_size, timeout=_TIMEOUT)
 
     @property
-    def first(self) -> bool:
-        """Whether this process measures, saves and tells."""
+    def is_main(self) -> bool:
+        """Whether this process measures, saves and reports."""
         return self.ranks.is_main
 
-    def any(self, *facts: bool) -> tuple[bool, ...]:
-        """Which of some facts hold in any process; all of them ask at the same point."""
+    def all_reduce_any(self, *flags: bool) -> tuple[bool, ...]:
+        """Return which of the flags are set in any process. Collective: every process must call it."""
         if self.ranks.world_size == 1:
-            return facts
-        told = torch.tensor(facts, dtype=torch.uint8)  # on the CPU: a process that died is noticed here
-        dist.all_reduce(told, dist.ReduceOp.MAX)
-        return tuple(bool(fact) for fact in told)
+            return flags
+        reduced = torch.tensor(flags, dtype=torch.uint8)  # on the CPU, where a dead process is noticed
+        dist.all_reduce(reduced, dist.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in reduced)
 
-    def sum_gradients(self, module: nn.Module) -> None:
-        """Adds up all processes' gradients; a parameter that none has a gradient for keeps none."""
+    def all_reduce_gradients(self, module: nn.Module) -> None:
+        """Sum the gradients of all processes; a parameter without a gradient in every process keeps none."""
         if self.ranks.world_size == 1:
             return
         parameters = [p for p in module.parameters() if p.requires_grad]
@@ -59,59 +59,63 @@ class Group:
         for p, grad, some in zip(parameters, grads, has.tolist(), strict=True):
             p.grad = grad.view_as(p).clone() if some else None
 
-    def sum(self, tensors: Iterable[Tensor]) -> None:
-        """Adds up tensors of all processes, in place."""
+    def all_reduce_sum(self, tensors: Iterable[Tensor]) -> None:
+        """Sum tensors over all processes, in place."""
         if self.ranks.world_size > 1:
             for tensor in tensors:
                 dist.all_reduce(tensor)
 
-    def copy(self, module: nn.Module) -> None:
-        """Gives all processes the first one's weights, so that rounding never leads them apart; also waits for it."""
+    def broadcast_weights(self, module: nn.Module) -> None:
+        """Copy the main process's weights to all processes, so that rounding never makes them diverge."""
         if self.ranks.world_size > 1:
             for tensor in module.state_dict().values():
                 dist.broadcast(tensor, 0)
 
-    def gather(self, mine: T) -> list[T]:
-        """What all processes have, in their order; the others than the first one get nothing."""
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes in rank order; an empty list in every process but the main one."""
         if self.ranks.world_size == 1:
-            return [mine]
-        all_of: list[T] | None = [mine] * self.ranks.world_size if self.first else None
-        dist.gather_object(mine, all_of)
-        return all_of or []
+            return [value]
+        values: list[T] | None = [value] * self.ranks.world_size if self.is_main else None
+        dist.gather_object(value, values)
+        return values or []
 
-    def told(self, value: T | None) -> T | None:
-        """What the first process says."""
+    def broadcast(self, value: T | None) -> T | None:
+        """Return the main process's value."""
         if self.ranks.world_size == 1:
             return value
         values = [value]
         dist.broadcast_object_list(values, 0)
         return values[0]
 
-    def wait(self) -> None:
-        """Until all have come here."""
-        self.any(False)
+    def barrier(self) -> None:
+        """Wait until every process has reached this point."""
+        self.all_reduce_any(False)
 
     @contextmanager
-    def in_turn(self) -> Iterator[None]:
-        """The first process does what is inside before the others do: they find the files that it made."""
-        if not self.first:
-            self.wait()
+    def rank_zero_first(self) -> Iterator[None]:
+        """Run the body in the main process before the others, so that they find the files it wrote."""
+        if not self.is_main:
+            self.barrier()
         yield
-        if self.first:
-            self.wait()
+        if self.is_main:
+            self.barrier()
 
     def close(self) -> None:
-        """Leaves the group."""
+        """Destroy the process group."""
         if self.ranks.world_size > 1 and dist.is_initialized():
             dist.destroy_process_group()
 
 
 @contextmanager
-def grouped(processes: int, folder: Path) -> Iterator[Group]:
-    """Has that many processes do the job in a folder, as `launch`, and lets them talk.
+def process_group(processes: int, folder: Path) -> Iterator[Group]:
+    """Launch the processes of a job and connect them; see `core.jobs.launch`.
+
+    Args:
+        processes: Number of processes.
+        folder: Folder of the job.
 
     Raises:
-        CoreError: One of the others failed or died; with its reason.
+        CoreError: Another process failed or died; with its reason.
     """
     with launch(processes, folder) as ranks:
         group = Group(ranks)

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.models.config import VolumeNetConfig
-from core.models.device import low_precision
+from core.models.device import autocast_to
 
 _INIT_STD = 0.001
 _FEWEST_BF16 = 12
@@ -140,7 +140,7 @@ class VolumeNet(nn.Module):
         if self.engine is not None:
             return self.engine(volume)
         short = self.dims == 3 and volume.device.type == "cpu" and volume.shape[2] < _FEWEST_BF16
-        with low_precision(volume.device, None if short else self.precision):
+        with autocast_to(volume.device, None if short else self.precision):
             return self._forward(volume.to(self.out.weight.dtype)).float()
 
     def _forward(self, volume: Tensor) -> Tensor:

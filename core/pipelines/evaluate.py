@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from core.config import from_mapping
+from core.datasets.config import SplitConfig
+from core.datasets.split import held_out
 from core.errors import CoreError
 from core.evaluation.loco import Fit, LeftOut, Observations, observations, reprojection, view_left_out
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
@@ -19,8 +21,6 @@ from core.progress import NullReporter, Reporter, StageReporter, check
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.status import trained_runs
-from core.training.config import SplitConfig
-from core.training.split import held_out
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D

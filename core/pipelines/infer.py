@@ -10,8 +10,8 @@ import numpy as np
 from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
-from core.models.device import own_processes
-from core.models.distributed import Group, grouped
+from core.models.device import process_count
+from core.models.distributed import Group, process_group
 from core.pipelines.params import InferParams
 from core.progress import Reporter
 from core.reconstruction.predictor import Predictor
@@ -30,7 +30,7 @@ def run_infer(session: Session, params: InferParams, run: RunLayout, reporter: R
         CoreError: No trained run, or the take is not labelled.
         CancelledError: Asked to stop.
     """
-    with grouped(own_processes(params.processes), run.root) as group:
+    with process_group(process_count(params.processes), run.root) as group:
         return _infer(session, params, group, reporter)
 
 
@@ -40,7 +40,7 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
     model = session.layout.run(params.run) if params.run else _newest(session)
     predictor = Predictor.load(model, precision=params.precision, temporal=params.temporal)
     sequence = predictor.reconstruct_take(take, rig, params.estimator, reporter, tracking=params.tracking, group=group)
-    if not group.first:
+    if not group.is_main:
         return {}
     provenance = {
         **sequence.provenance,

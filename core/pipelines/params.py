@@ -16,7 +16,8 @@ from core.export import UnitsChoice, UpChoice
 from core.pose2d.config import DEFAULT_ESTIMATOR, Pose2DConfig
 from core.session.store import TakeKind
 from core.tracking.config import TrackingConfig
-from core.training.config import TrainConfig, quick
+from core.training.config import TrainConfig
+from core.training.presets import quick
 from core.types.axes import Axis
 
 REGISTRY = "registry"

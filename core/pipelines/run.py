@@ -26,7 +26,8 @@ from core.pipelines.verbs import verb
 from core.pipelines.volume import training_volume
 from core.progress import NullReporter, Reporter, StageReporter, check
 from core.session import BASELINE, RunLayout, Session, Take
-from core.training.config import TrainConfig, preset
+from core.training.config import TrainConfig
+from core.training.presets import preset
 from core.types import CameraRig, VolumeSettings
 
 _SHARES = {"pose2d": 0.07, "triangulate": 0.03, "train": 0.8, "infer": 0.05, "evaluate": 0.03, "export": 0.02}

@@ -7,23 +7,24 @@ from contextlib import ExitStack
 from typing import Any
 
 from core.config import to_mapping
+from core.datasets.footage import Footage, PseudoLabels
+from core.datasets.heatmaps import StoredHeatmaps
 from core.datasets.images import StoredImages
-from core.datasets.take_images import take_images
+from core.datasets.poses2d import MultiviewPoses2D
+from core.datasets.split import held_out_camera
+from core.datasets.take_images import cached_images
 from core.errors import CoreError
 from core.files import write_yaml
-from core.models.device import describe, own_processes, pick_device
-from core.models.distributed import Group, grouped
-from core.models.stored_heatmaps import TakeMaps
-from core.models.views import Detections
+from core.models.device import describe_device, pick_device, process_count
+from core.models.distributed import Group, process_group
 from core.pipelines.params import TrainParams
 from core.pipelines.volume import pinned_volume, with_volume
 from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
-from core.training.config import TrainConfig, preset
-from core.training.data import Footage, Labels
-from core.training.split import held_out_camera
+from core.training.config import TrainConfig
+from core.training.presets import preset
 from core.training.trainer import Trainer
 from core.types.camera import CameraRig
 
@@ -42,7 +43,7 @@ def run_train(session: Session, params: TrainParams, run: RunLayout, reporter: R
         CancelledError: Stopped; a checkpoint was written.
     """
     config = preset(params.preset) if params.preset else params.training
-    with grouped(own_processes(params.processes, config.device), run.root) as group:
+    with process_group(process_count(params.processes, config.device), run.root) as group:
         return _train(session, params, config, run, group, reporter)
 
 
@@ -57,21 +58,21 @@ def _train(
     device = pick_device(config.device)
     takes = _takes(session, params)
     rig = session.rig_for_all(takes)
-    with group.in_turn():
+    with group.rank_zero_first():
         chosen = pinned_volume(session, params.takes, config, run, reporter)
     config = with_volume(config, chosen)
-    if group.first:
+    if group.is_main:
         rig.save(run.rig)
         write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
     reporter.progress(0, 1, "Reading 2D poses")
     with ExitStack() as opened:
-        maps: list[TakeMaps] = []
+        maps: list[StoredHeatmaps] = []
         if config.model.heatmap.source == "estimator":
-            maps = [TakeMaps(opened.enter_context(open_heatmaps(t, params.estimator, rig))) for t in takes]
+            maps = [StoredHeatmaps(opened.enter_context(open_heatmaps(t, params.estimator, rig))) for t in takes]
         images = []
         if config.model.heatmap.source == "backbone":
-            with group.in_turn():
-                images = [take_images(take, rig, config.model, reporter) for take in takes]
+            with group.rank_zero_first():
+                images = [cached_images(take, rig, config.model, reporter) for take in takes]
         footage = _footage(rig, takes, params.estimator, config, maps, images, reporter)
         volume = chosen.volume(config.model.root.spacing_mm)
         trainer = Trainer(config, footage, volume, run.checkpoints, device, reporter, group)
@@ -81,7 +82,7 @@ def _train(
         "minutes": round(state.elapsed_s / 60, 2),
         "held_out_px": None if state.best_px is None else round(state.best_px, 2),
         "best_stage": state.best_stage,
-        "device": describe(device),
+        "device": describe_device(device),
         "processes": group.ranks.world_size,
         "volume": trainer.scene.volume.to_mapping(),
     }
@@ -102,7 +103,7 @@ def _footage(
     takes: list[Take],
     estimator: str,
     config: TrainConfig,
-    maps: list[TakeMaps],
+    maps: list[StoredHeatmaps],
     images: list[StoredImages],
     reporter: Reporter,
 ) -> Footage:
@@ -111,13 +112,13 @@ def _footage(
     unseen = held_out_camera(rig.names, config.split)
     for take in takes:
         poses2d, baseline = take.poses2d(estimator, rig), take.poses3d(BASELINE)
-        inputs.append(Detections.stack(rig, poses2d))
+        inputs.append(MultiviewPoses2D.stack(rig, poses2d))
         if config.labels == "raw":
-            labels.append(Labels.raw(inputs[-1]))
+            labels.append(PseudoLabels.raw(inputs[-1]))
             continue
         if unseen is not None and not config.split.train_on_camera:
             time_s = take.timeline().time_s
             triangulator = Triangulator.from_baseline(baseline)
             baseline = triangulator.reconstruct(rig, poses2d, time_s, reporter, exclude_camera=rig.names[unseen])
-        labels.append(Labels.clean(rig, poses2d, baseline))
+        labels.append(PseudoLabels.clean(rig, poses2d, baseline))
     return Footage.build(rig, inputs, labels, config.split, maps, images)

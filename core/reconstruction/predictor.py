@@ -14,17 +14,18 @@ import torch
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 
-from core.datasets.take_images import filmed_images
+from core.datasets.heatmaps import BackboneHeatmaps, HeatmapSource, StoredHeatmaps
+from core.datasets.poses2d import MultiviewPoses2D, make_view_batch
+from core.datasets.take_images import streamed_images
 from core.errors import CoreError
-from core.models.backbone import BackboneMaps
+from core.models.checkpoint import Checkpoint
 from core.models.config import RayRefinerConfig
-from core.models.device import describe, pick_device, pick_precision
+from core.models.device import describe_device, pick_device, pick_precision
 from core.models.distributed import Group
-from core.models.frozen import engine_name
-from core.models.networks import JOINTS, LEAST_SCORE, Networks, Scene, detect
-from core.models.store import Checkpoint
-from core.models.stored_heatmaps import StoredMaps, TakeMaps
-from core.models.views import Detections, shown_views
+from core.models.engine import engine_name
+from core.models.inference import LEAST_SCORE, estimate_people
+from core.models.networks import JOINTS, Networks
+from core.models.scene import CaptureScene
 from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter, check
 from core.reconstruction.reconstructor import TrackedFrame
@@ -89,10 +90,10 @@ class Predictor:
         temporal: bool = True,
     ) -> None:
         self.networks, self.volume, self.device, self.name = networks, volume, device, name
-        self.motion = networks.motion if temporal else None
+        self.temporal = networks.temporal if temporal else None
         low = pick_precision(device, precision)
         self.networks.freeze(low)
-        self.runs_on = f"{describe(device)}, {engine_name(device)}, {'fp32' if low is None else 'bf16'}"
+        self.runs_on = f"{describe_device(device)}, {engine_name(device)}, {'fp32' if low is None else 'bf16'}"
         """Device, inference engine and arithmetic, for messages."""
 
     @classmethod
@@ -119,11 +120,11 @@ class Predictor:
             frames: (F,) indices of the frames of interest.
             n_frames: Length of the take.
         """
-        if self.motion is None:
+        if self.temporal is None:
             return frames
         wanted = np.zeros(n_frames, bool)
         wanted[frames] = True
-        return np.flatnonzero(binary_dilation(wanted, iterations=self.motion.config.frames // 4))
+        return np.flatnonzero(binary_dilation(wanted, iterations=self.temporal.config.frames // 4))
 
     def reconstruct_take(
         self,
@@ -157,7 +158,7 @@ class Predictor:
         time_s = take.timeline().time_s
         chosen = np.arange(len(time_s)) if frames is None else np.asarray(frames, int)
 
-        def reconstruct(maps: StoredMaps | None) -> Pose3DSequence:
+        def reconstruct(maps: HeatmapSource | None) -> Pose3DSequence:
             return self.reconstruct(
                 rig,
                 poses2d,
@@ -173,10 +174,10 @@ class Predictor:
         if self.networks.config.heatmap.source == "joints":
             return reconstruct(None)
         if self.networks.backbone is not None:
-            with filmed_images(take, rig, self.networks.config) as images:
-                return reconstruct(BackboneMaps(self.networks.backbone, images))
+            with streamed_images(take, rig, self.networks.config) as images:
+                return reconstruct(BackboneHeatmaps(self.networks.backbone, images))
         with open_heatmaps(take, estimator, rig) as readers:
-            return reconstruct(TakeMaps(readers))
+            return reconstruct(StoredHeatmaps(readers))
 
     def reconstruct(
         self,
@@ -188,14 +189,14 @@ class Predictor:
         exclude_camera: str | None = None,
         frames: np.ndarray | None = None,
         tracking: TrackingConfig | None = None,
-        maps: StoredMaps | None = None,
+        maps: HeatmapSource | None = None,
         group: Group | None = None,
     ) -> Pose3DSequence:
         """Reconstruct people from 2D poses; see `Reconstructor` and `reconstruct_take`.
 
         Args:
             rig: Posed cameras.
-            poses2d: Detections by camera name.
+            poses2d: 2D poses by camera name.
             time_s: (T,) times of all frames.
             reporter: Receives progress and cancels.
             exclude_camera: Camera that the networks must not use.
@@ -210,7 +211,7 @@ class Predictor:
                 "Use networks that were trained with model.heatmap.source=joints.",
             )
         frames = np.arange(len(time_s)) if frames is None else frames
-        scene = Scene(rig, self.volume, self.networks.config, self.device)
+        scene = CaptureScene(rig, self.volume, self.networks.config, self.device)
         allowed = _allowed_views(rig, exclude_camera)
         batch_size = _BATCH_FRAMES.get(self.device.type, _BATCH_FRAMES_GPU)
         batches = []
@@ -219,22 +220,22 @@ class Predictor:
         for start in range(0, len(share), batch_size):
             check(reporter)
             batch = share[start : start + batch_size]
-            detections = Detections.stack(rig, poses2d, batch).seen_by(allowed)
+            detections = MultiviewPoses2D.stack(rig, poses2d, batch).with_views(allowed)
             batches.append(self._detect(scene, detections, maps, batch))
             reporter.progress(min(start + batch_size, len(share)), len(share), f"3D poses on {self.runs_on}")
         local = _concatenate(batches)
         batches.clear()  # Keep few copies of a long take in memory.
         people = _concatenate(group.gather(local))
-        frames = frames if group.first else frames[:0]
+        frames = frames if group.is_main else frames[:0]
         tracking = tracking or TrackingConfig()
         tracked = track_people(time_s[frames], people.certain_mm, people.score, PANOPTIC15, tracking)
         xyz, score = tracked.xyz_mm, tracked.score
         covariance = gather_tracks(people.covariance_mm2, tracked.source)
-        if self.motion is not None:
+        if self.temporal is not None:
             uncertain_too = gather_tracks(people.xyz_mm, tracked.source)
             del people, local
             xyz, score, covariance = self._refine_tracks(time_s[frames], uncertain_too, covariance, score, tracking)
-        method = {"method": "networks", "temporal": self.motion is not None}
+        method = {"method": "networks", "temporal": self.temporal is not None}
         return Pose3DSequence(
             skeleton=PANOPTIC15,
             time_s=time_s[frames],
@@ -264,23 +265,23 @@ class Predictor:
 
         The input includes joints that are too uncertain in their frame, since other frames may make them certain.
         """
-        assert self.motion is not None
-        refined = refine_tracks(self.motion, time_s, xyz_mm, covariance, tracking.max_gap_s)
+        assert self.temporal is not None
+        refined = refine_tracks(self.temporal, time_s, xyz_mm, covariance, tracking.max_gap_s)
         variance = np.trace(refined.covariance_mm2, axis1=-2, axis2=-1) / 3
-        certain = variance <= (self.networks.config.pose.rays.most_mm or np.inf) ** 2  # False for NaN.
+        certain = variance <= (self.networks.config.pose.ray_refiner.max_std_mm or np.inf) ** 2  # False for NaN.
         xyz = np.where(certain[..., None], refined.xyz_mm, np.nan)
         return xyz, np.where(certain, np.maximum(score, LEAST_SCORE), 0.0), refined.covariance_mm2
 
     def _detect(
-        self, scene: Scene, detections: Detections, maps: StoredMaps | None, frames: np.ndarray
+        self, scene: CaptureScene, detections: MultiviewPoses2D, maps: HeatmapSource | None, frames: np.ndarray
     ) -> _FramePeople:
         """Return the people of a few frames, in as many columns as the fullest frame needs."""
         affine = scene.affine.expand(len(frames), -1, -1, -1)
-        views = shown_views(
+        views = make_view_batch(
             detections, affine, scene.size_hw, scene.sigma_px, maps if self._needs_maps else None, frames
         )
         T = len(views.heatmaps)
-        people = detect(self.networks, scene, views)
+        people = estimate_people(self.networks, scene, views)
         sample = people.sample.cpu().numpy()
         # People are sorted by frame; the column of a person is the rank within the frame.
         counts = np.bincount(sample, minlength=T)
@@ -289,7 +290,7 @@ class Predictor:
         out = _FramePeople(
             np.full((T, P, JOINTS, 3), np.nan), np.zeros((T, P, JOINTS)), np.full((T, P, JOINTS, 3, 3), np.nan)
         )
-        unsure = _unsure(people.covariance_mm2, self.networks.config.pose.rays).cpu().numpy()
+        unsure = _unsure(people.covariance_mm2, self.networks.config.pose.ray_refiner).cpu().numpy()
         out.xyz_mm[sample, column] = people.xyz_mm.cpu().numpy()
         out.score[sample, column] = people.score.cpu().numpy()
         if people.covariance_mm2 is not None:
@@ -312,12 +313,12 @@ class OnlinePredictor:
                 "Use networks that were trained with model.heatmap.source=joints.",
             )
         self._predictor, self._rig = predictor, rig
-        self._scene = Scene(rig, predictor.volume, predictor.networks.config, predictor.device)
+        self._scene = CaptureScene(rig, predictor.volume, predictor.networks.config, predictor.device)
         self._tracker = Tracker(tracking)
 
     def update(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> TrackedFrame:
         """Reconstruct and track the people of the next frame set; see `OnlineReconstructor`."""
-        detections = Detections.stack(self._rig, poses2d)
+        detections = MultiviewPoses2D.stack(self._rig, poses2d)
         people = self._predictor._detect(self._scene, detections, None, np.zeros(1, int))
         frame = PeopleFrame(time_s=time_s, xyz_mm=people.certain_mm[0], score=people.score[0])
         ids = self._tracker.update(frame)
@@ -326,10 +327,10 @@ class OnlinePredictor:
 
 def _unsure(covariance_mm2: Tensor, config: RayRefinerConfig) -> Tensor:
     """Return the joints (P, J) whose covariance (P, J, 3, 3) by the ray refiner exceeds the largest allowed one."""
-    if not (config.enabled and config.most_mm):
+    if not (config.enabled and config.max_std_mm):
         return torch.zeros(covariance_mm2.shape[:2], dtype=torch.bool)
     variance = torch.diagonal(covariance_mm2, dim1=-2, dim2=-1).mean(-1)
-    return variance > config.most_mm**2
+    return variance > config.max_std_mm**2
 
 
 def _allowed_views(rig: CameraRig, exclude_camera: str | None) -> np.ndarray:

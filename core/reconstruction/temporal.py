@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from core.models.ray_refiner import inverse
-from core.models.temporal_refiner import TemporalRefiner, fill
-from core.models.views import tensor
+from core.models.refiners.ray_refiner import inverse
+from core.models.refiners.temporal_refiner import TemporalRefiner, fill_gaps
+from core.models.view_batch import float_tensor
 from core.types.arrays import F64
 
 _MIN_FRAMES = 3
@@ -80,9 +80,9 @@ def _refine_track(
             batch = windows[at : at + _BATCH]
             rows = np.stack([np.arange(start, end) for start, end, _ in batch])
             valid = torch.from_numpy(known[rows]).to(device)
-            xyz, covariance = (tensor(np.nan_to_num(values[rows]), device) for values in measured)
+            xyz, covariance = (float_tensor(np.nan_to_num(values[rows]), device) for values in measured)
             covariance = torch.where(valid[..., None, None], covariance, eye)
-            results = network(tensor(time_s[rows], device), fill(xyz, valid), inverse(covariance), valid)
+            results = network(float_tensor(time_s[rows], device), fill_gaps(xyz, valid), inverse(covariance), valid)
             for values, result in zip(out, results, strict=True):
                 for (start, end, weight), part in zip(batch, result.cpu().numpy(), strict=True):
                     values[start:end] += weight.reshape(-1, *[1] * (part.ndim - 1)) * part

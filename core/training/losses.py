@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from core.models.plane_nets import Plan, on_planes
+from core.models.heads.plane_nets import BevOutput, project_to_planes
 
 _HEIGHT_SHARE = 0.1
 """A column above a person is full of signal where the floor is mostly empty: on a par, only heights would count."""
@@ -85,7 +85,7 @@ def anchor_loss(found_mm: Tensor, anchor_mm: Tensor, weight: Tensor, gate_mm: fl
     return (apart.mean(-1) * weight).sum() / weight.sum().clamp_min(1) / 1000
 
 
-def agreement_loss(one_mm: Tensor, other_mm: Tensor) -> Tensor:
+def consistency_loss(one_mm: Tensor, other_mm: Tensor) -> Tensor:
     """Mean absolute distance per coordinate, in metres, of the joints (P, J, 3) found in two versions of a frame."""
     return (one_mm - other_mm).abs().mean() / 1000
 
@@ -170,15 +170,15 @@ def root_loss(volume: Tensor, target: Tensor) -> Tensor:
     return ((volume - target) ** 2).mean()
 
 
-def root_difference(output: Tensor | Plan, expected: Tensor | Plan) -> Tensor:
+def root_consistency_loss(output: Tensor | BevOutput, expected: Tensor | BevOutput) -> Tensor:
     """Mean squared difference between what a root head says of two versions (SelfPose3d equation 3)."""
-    if isinstance(output, Plan) and isinstance(expected, Plan):
+    if isinstance(output, BevOutput) and isinstance(expected, BevOutput):
         return root_loss(output.centre, expected.centre)
     assert isinstance(output, Tensor) and isinstance(expected, Tensor)
     return root_loss(output, expected)
 
 
-def bev_loss(plan: Plan, target: Tensor, cells: Tensor, shown: Tensor) -> Tensor:
+def bev_loss(plan: BevOutput, target: Tensor, cells: Tensor, shown: Tensor) -> Tensor:
     """Error of a plane head against a target volume: of its map of the floor, and of heights above people.
 
     Args:
@@ -210,6 +210,6 @@ def triplane_loss(planes_mm: Tensor, joints_mm: Tensor, weight: Tensor) -> Tenso
 
     A plane whose error the others make up for is told of it (Faster-VoxelPose, ECCV 2022).
     """
-    target = on_planes(joints_mm)
+    target = project_to_planes(joints_mm)
     error = torch.nn.functional.smooth_l1_loss(planes_mm / 100, target / 100, beta=0.1, reduction="none").mean((1, -1))
     return (error * weight).sum() / weight.sum().clamp_min(1)

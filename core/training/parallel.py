@@ -13,7 +13,7 @@ from torch import nn
 from core.models.distributed import Group
 
 
-class Statistics:
+class BatchNormStatistics:
     """Batch norms' running statistics through the parts of a step: each part starts from the same ones.
 
     Args:
@@ -40,7 +40,7 @@ class Statistics:
 
     def put(self, group: Group) -> None:
         """Sets them to the mean over all parts of all processes."""
-        group.sum(self._total)
+        group.all_reduce_sum(self._total)
         for buffer, total in zip(self._buffers, self._total, strict=True):
             buffer.copy_(total / self._parts)
         for count, after in zip(self._counts, self._after, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 from core.errors import CoreError
 from core.geometry.capture_volume import capture_volume
 from core.models.config import ModelConfig
-from core.models.networks import Scene
+from core.models.scene import CaptureScene
 from core.synthetic.rigs import random_rig
 from core.training.config import RigsConfig
 
@@ -31,17 +31,17 @@ class SyntheticRigs:
         seed: Of the run: a rig depends on it and on its number alone.
     """
 
-    def __init__(self, own: Scene, config: RigsConfig, model: ModelConfig, seed: int) -> None:
+    def __init__(self, own: CaptureScene, config: RigsConfig, model: ModelConfig, seed: int) -> None:
         self.own, self.config, self.model, self.seed = own, config, model, seed
-        self._held: OrderedDict[int, Scene] = OrderedDict()
+        self._held: OrderedDict[int, CaptureScene] = OrderedDict()
 
-    def draw(self, rng: np.random.Generator) -> Scene:
+    def draw(self, rng: np.random.Generator) -> CaptureScene:
         """The scene of one step."""
         if not self.config.random or rng.random() < self.config.own_share:
             return self.own
         return self._scene(int(rng.integers(self.config.count)))
 
-    def _scene(self, number: int) -> Scene:
+    def _scene(self, number: int) -> CaptureScene:
         """A made-up rig with the space that it looks into; the last few stay in memory."""
         if number not in self._held:
             self._held[number] = self._make(number)
@@ -50,7 +50,7 @@ class SyntheticRigs:
         self._held.move_to_end(number)
         return self._held[number]
 
-    def _make(self, number: int) -> Scene:
+    def _make(self, number: int) -> CaptureScene:
         rng = np.random.default_rng([_STREAM, self.seed, number])
         for _ in range(_TRIES):
             rig = random_rig(rng, int(rng.integers(self.config.cameras[0], self.config.cameras[1] + 1)))
@@ -58,7 +58,7 @@ class SyntheticRigs:
                 volume = capture_volume(rig, spacing_mm=self.model.root.spacing_mm)
             except CoreError:
                 continue  # a rig whose cameras share no floor is no use to anybody
-            return Scene(rig, volume, self.model, self.own.device)
+            return CaptureScene(rig, volume, self.model, self.own.device)
         raise CoreError(
             f"No usable rig of {self.config.cameras[0]} to {self.config.cameras[1]} cameras was found.",
             "Allow more cameras in `rigs.cameras`.",

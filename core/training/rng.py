@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-class Chance:
+class DeviceRng:
     """Draws that follow from a numpy generator's state alone, on one kind of device.
 
     Args:
@@ -27,7 +27,7 @@ class Chance:
         """Standard normal values."""
         return torch.randn(shape, generator=self._generator, device=self.device)
 
-    def happens(self, probability: float, *shape: int) -> Tensor:
+    def bernoulli(self, probability: float, *shape: int) -> Tensor:
         """True with a probability."""
         return torch.rand(shape, generator=self._generator, device=self.device) < probability
 

@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.models.affine import augment, draw_augmentation
-from core.models.networks import ROOT, Scene
-from core.models.projection import to_heatmap
-from core.models.render import render
-from core.models.views import Views, render_views, tensor
+from core.models.geometry.affine import augment_affines, random_augmentation
+from core.models.geometry.projection import to_heatmap
+from core.models.geometry.render import render_heatmaps
+from core.models.networks import ROOT
+from core.models.scene import CaptureScene
+from core.models.view_batch import ViewBatch, float_tensor, render_view_batch
 from core.synthetic.estimator_errors import ErrorBank
 from core.synthetic.people import poses
-from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
-from core.training.rng import Chance
+from core.training.rng import DeviceRng
+from core.training.stages.config import NoiseConfig, PoseSyntheticStageConfig, RootStageConfig
 from core.types.arrays import F32, F64
 from core.types.skeleton import COCO17, PANOPTIC15, convert
 from core.types.volume import CaptureVolume
@@ -43,13 +44,13 @@ class RootScenes:
         visible: (B, P) bool: shown by two views at least, so that they can be found.
     """
 
-    views: Views
+    views: ViewBatch
     roots_mm: Tensor
     visible: Tensor
 
 
 def root_points(
-    volume: CaptureVolume, count: int, most: int, chance: Chance, stage: RootStage
+    volume: CaptureVolume, count: int, most: int, chance: DeviceRng, stage: RootStageConfig
 ) -> tuple[Tensor, Tensor]:
     """Random roots (count, most, 3) mm and which of them exist (count, most): 1 to `most` in a scene.
 
@@ -60,7 +61,7 @@ def root_points(
     side = stage.side_share * volume.size_mm[:2]
     low[:2], high[:2] = low[:2] + side, high[:2] - side
     low[2], high[2] = low[2] + stage.lowest_mm, high[2] - stage.highest_mm
-    xyz = chance.uniform(tensor(low, chance.device), tensor(high, chance.device), count, most, 3)
+    xyz = chance.uniform(float_tensor(low, chance.device), float_tensor(high, chance.device), count, most, 3)
     if stage.common_height:
         base = chance.uniform(float(low[2]), float(high[2]), count, 1)
         xyz[..., 2] = base + 50 * chance.normal(count, most)
@@ -68,30 +69,30 @@ def root_points(
     return xyz, exists
 
 
-def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Generator) -> RootScenes:
+def root_scenes(scene: CaptureScene, count: int, stage: RootStageConfig, rng: np.random.Generator) -> RootScenes:
     """Scenes of random roots as the views' root heatmaps would show them; two in three with an augmented affine."""
-    chance = Chance(rng, scene.device)
+    chance = DeviceRng(rng, scene.device)
     room = int(scene.volume.size_mm[:2].prod() / 1e6 / stage.area_m2)
     most = min(stage.max_points, max(2, room))
     roots, exists = root_points(scene.volume, count, most, chance, stage)
-    rotation, zoom = draw_augmentation(rng, count)
+    rotation, zoom = random_augmentation(rng, count)
     plain = rng.random(count) < 1 / 3
-    base = augment(scene.base_affine, scene.size_hw, np.where(plain, 0, rotation), np.where(plain, 0, zoom))
-    affine = tensor(base, scene.device)
+    base = augment_affines(scene.base_affine, scene.size_hw, np.where(plain, 0, rotation), np.where(plain, 0, zoom))
+    affine = float_tensor(base, scene.device)
     uv, ahead = scene.projector(roots)  # (B, V, P, 2)
     shown = ahead & scene.projector.inside(uv) & exists[:, None]
-    shown = shown & ~chance.happens(stage.noise.miss_view, *shown.shape)
+    shown = shown & ~chance.bernoulli(stage.noise.miss_view, *shown.shape)
     xy = to_heatmap(affine, uv + _jitter(uv.shape, scene, stage.noise, chance))
     peak = torch.where(shown, chance.uniform(*stage.peak, *shown.shape), 0.0)
     false_xy, false_peak = _false_peaks((count, uv.shape[1]), scene.size_hw, stage.false_peaks, chance)
-    maps = render(
+    maps = render_heatmaps(
         torch.cat([xy, false_xy], 2)[:, :, :, None],
         torch.cat([peak, false_peak], 2)[..., None],
         scene.size_hw,
         scene.sigma_px,
     )
     maps = (maps + stage.heatmap_noise * chance.normal(*maps.shape)).clamp(0, 1)
-    drawn = Views(
+    drawn = ViewBatch(
         heatmaps=maps,
         root=maps[:, :, 0],
         affine=affine,
@@ -104,7 +105,7 @@ def root_scenes(scene: Scene, count: int, stage: RootStage, rng: np.random.Gener
 
 def root_target(volume: CaptureVolume, roots_mm: Tensor, visible: Tensor, sigma_mm: float) -> Tensor:
     """Confidence (B, X, Y, Z): the highest of Gaussians around the roots, each cut at three sigmas along every axis."""
-    low, high = (tensor(end, roots_mm.device) for end in (volume.low_mm, volume.high_mm))
+    low, high = (float_tensor(end, roots_mm.device) for end in (volume.low_mm, volume.high_mm))
     target = roots_mm.new_zeros(len(roots_mm), *volume.voxels)
     # A Gaussian is a product of one along each axis.
     axes = [
@@ -133,20 +134,20 @@ class PoseScenes:
         root_mm: (B, 3) a guess of the one's root, as the root network would give it.
     """
 
-    views: Views
+    views: ViewBatch
     exact_mm: Tensor
     views_of: Tensor
     root_mm: Tensor
 
 
 def pose_scenes(
-    scene: Scene, count: int, stage: PoseSyntheticStage, rng: np.random.Generator, *, drawn: bool = True
+    scene: CaptureScene, count: int, stage: PoseSyntheticStageConfig, rng: np.random.Generator, *, drawn: bool = True
 ) -> PoseScenes:
     """Random people placed in the capture volume, seen by this rig with noise, gaps, exchanged sides and lost views.
 
     Without `drawn` the heatmaps stay empty, for those who look at the detections alone.
     """
-    chance = Chance(rng, scene.device)
+    chance = DeviceRng(rng, scene.device)
     most = 1 + stage.neighbours
     exact = _people(scene.volume, count, most, stage.bodies, chance)
     exists = torch.arange(most, device=scene.device) < chance.integers(1, most + 1, count, 1)
@@ -154,10 +155,10 @@ def pose_scenes(
     uv, ahead = scene.projector(exact.flatten(1, 2))
     V = uv.shape[1]
     seen = (ahead & scene.projector.inside(uv)).view(count, V, most, J) & exists[:, None, :, None]
-    xy_px, score = detect_as_estimators_do(uv.view(count, V, most, J, 2), seen, scene, stage.noise, chance)
-    kept = keep_two_views((~chance.happens(stage.drop_view, count, V)).cpu().numpy(), rng)
-    weight = tensor(kept, scene.device)
-    views = render_views(
+    xy_px, score = simulate_estimator(uv.view(count, V, most, J, 2), seen, scene, stage.noise, chance)
+    kept = keep_two_views((~chance.bernoulli(stage.drop_view, count, V)).cpu().numpy(), rng)
+    weight = float_tensor(kept, scene.device)
+    views = render_view_batch(
         xy_px,
         score,
         scene.affine.expand(count, -1, -1, -1),
@@ -170,7 +171,7 @@ def pose_scenes(
     return PoseScenes(views, exact[:, 0], views_of, guess)
 
 
-def joints_around_root(count: int, rng: np.random.Generator) -> F64:
+def root_relative_joints(count: int, rng: np.random.Generator) -> F64:
     """Joints (count, J, 3) of random synthetic bodies, mm from their mid-hip."""
     xyz = poses(count, rng, skeleton=PANOPTIC15)
     return np.asarray(xyz - xyz[:, ROOT, None])
@@ -194,11 +195,11 @@ def _bodies_on(count: int, device: torch.device) -> Tensor:
     return torch.from_numpy(_bodies(count)).to(device)
 
 
-def _people(volume: CaptureVolume, count: int, most: int, bodies: int, chance: Chance) -> Tensor:
+def _people(volume: CaptureVolume, count: int, most: int, bodies: int, chance: DeviceRng) -> Tensor:
     """People (count, most, J, 3) mm: each a body that faces anywhere, a little larger or smaller, perhaps mirrored."""
     bank = _bodies_on(bodies, chance.device)
     xyz = bank[chance.integers(0, len(bank), count, most)]
-    mirrored = chance.happens(0.5, count, most)[..., None, None]
+    mirrored = chance.bernoulli(0.5, count, most)[..., None, None]
     xyz = torch.where(mirrored, xyz[..., _MIRROR, :] * xyz.new_tensor([1, -1, 1]), xyz)
     angle, size = chance.uniform(-torch.pi, torch.pi, count, most), chance.uniform(0.93, 1.07, count, most, 1)
     c, s = angle.cos()[..., None], angle.sin()[..., None]
@@ -207,65 +208,68 @@ def _people(volume: CaptureVolume, count: int, most: int, bodies: int, chance: C
     return torch.stack([size * (c * x - s * y) + places[..., 0], size * (s * x + c * y) + places[..., 1], size * z], -1)
 
 
-def _places(volume: CaptureVolume, count: int, most: int, chance: Chance) -> Tensor:
+def _places(volume: CaptureVolume, count: int, most: int, chance: DeviceRng) -> Tensor:
     """(count, most, 2) places on the floor: the first anywhere, the others half a metre to two metres beside it."""
     side = _SIDE_SHARE * volume.size_mm[:2]
-    low, high = tensor(volume.low_mm[:2] + side, chance.device), tensor(volume.high_mm[:2] - side, chance.device)
+    low, high = (
+        float_tensor(volume.low_mm[:2] + side, chance.device),
+        float_tensor(volume.high_mm[:2] - side, chance.device),
+    )
     first = chance.uniform(low, high, count, 1, 2)
     angle, apart = chance.uniform(0, 2 * torch.pi, count, most), chance.uniform(450, 2000, count, most)
     beside = first + apart[..., None] * torch.stack([angle.cos(), angle.sin()], -1)
     return torch.cat([first, beside[:, 1:]], 1)
 
 
-def _jitter(shape: torch.Size, scene: Scene, noise: NoiseConfig, chance: Chance) -> Tensor:
+def _jitter(shape: torch.Size, scene: CaptureScene, noise: NoiseConfig, chance: DeviceRng) -> Tensor:
     """Error in image px of points (B, V, P, 2): one level a scene, times the size of each camera's image."""
     long_side = scene.projector.size_px.amax(-1)[:, None, None]
     level = chance.uniform(*noise.jitter, shape[0], 1, 1, 1)
     return level * long_side * chance.normal(*shape)
 
 
-def detect_as_estimators_do(
-    xy_px: Tensor, seen: Tensor, scene: Scene, noise: NoiseConfig, chance: Chance
+def simulate_estimator(
+    xy_px: Tensor, seen: Tensor, scene: CaptureScene, noise: NoiseConfig, chance: DeviceRng
 ) -> tuple[Tensor, Tensor]:
     """What an estimator would report of joints (B, V, P, J, 2): places px and scores, 0 where missing.
 
     Joints differ in quality, and scores tell of it as those of real estimators do.
     """
     shape = tuple(seen.shape)
-    outlier = torch.where(chance.happens(noise.outlier, *shape), 10.0, 1.0)
+    outlier = torch.where(chance.bernoulli(noise.outlier, *shape), 10.0, 1.0)
     quality = torch.exp(-0.25 + 0.5 * chance.normal(*shape)) * outlier
     error = _jitter(xy_px.flatten(2, 3).shape, scene, noise, chance).view(xy_px.shape) * quality[..., None]
     score = 0.97 / (1 + 0.5 * quality.clamp_max(3) ** 2) + 0.05 * chance.normal(*shape)
-    found = ~chance.happens(noise.miss_joint, *shape)
+    found = ~chance.bernoulli(noise.miss_joint, *shape)
     if noise.measured:
         real_error, real_score = _measured(xy_px, noise, chance)
-        real = chance.happens(noise.measured, shape[0], 1, 1, 1)
+        real = chance.bernoulli(noise.measured, shape[0], 1, 1, 1)
         error = torch.where(real[..., None], real_error, error)
         score, found = torch.where(real, real_score, score), torch.where(real, real_score > 0, found)
     found = found & seen
-    found = found & ~chance.happens(noise.miss_view, *shape[:3])[..., None]
+    found = found & ~chance.bernoulli(noise.miss_view, *shape[:3])[..., None]
     shift, hidden, guessed = _occlude(xy_px, noise, chance)
     error = torch.where(hidden[..., None], shift, error)
     score = torch.where(hidden, torch.minimum(score, chance.uniform(0.05, 0.6, *shape)), score).clamp(0.05, 1.0)
     found = found & (~hidden | guessed)
     # Sides are exchanged as a detector does it: the places stay, the names change.
-    swapped = chance.happens(noise.swap, *shape[:3])[..., None]
+    swapped = chance.bernoulli(noise.swap, *shape[:3])[..., None]
     xy_px = xy_px + error
     xy_px = torch.where(swapped[..., None], xy_px[:, :, :, _MIRROR], xy_px)
     found = torch.where(swapped, found[:, :, :, _MIRROR], found)
     return xy_px, torch.where(found, score, 0.0)
 
 
-def _measured(xy_px: Tensor, noise: NoiseConfig, chance: Chance) -> tuple[Tensor, Tensor]:
+def _measured(xy_px: Tensor, noise: NoiseConfig, chance: DeviceRng) -> tuple[Tensor, Tensor]:
     """Errors px (B, V, P, J, 2) and scores (B, V, P, J) as a real estimator made them, 0 where it found nothing."""
-    error, score = _bank(noise.bank, chance.device)
+    error, score = _bank(noise.error_split, chance.device)
     shape, J = tuple(xy_px.shape[:3]), len(PANOPTIC15)
     row = chance.integers(0, len(error), *shape, 1)
     if noise.varied:
-        row = torch.where(chance.happens(0.5, *shape, 1), chance.integers(0, len(error), *shape, J), row)
+        row = torch.where(chance.bernoulli(0.5, *shape, 1), chance.integers(0, len(error), *shape, J), row)
     row = row.expand(*shape, J)
     joint = torch.arange(J, device=chance.device)
-    mirrored = chance.happens(0.5, *shape)[..., None]
+    mirrored = chance.bernoulli(0.5, *shape)[..., None]
     error, score = error[row, joint], score[row, joint]
     flipped = error[..., _MIRROR, :] * error.new_tensor([-1.0, 1.0])
     error = torch.where(mirrored[..., None], flipped, error)
@@ -285,10 +289,10 @@ def _bank(part: str, device: torch.device) -> tuple[Tensor, Tensor]:
     error, score = convert(bank.error.reshape(-1, 17, 2), bank.score.reshape(-1, 17), COCO17, PANOPTIC15)
     some = (score > 0).sum(-1) >= _LEAST_FOUND
     error, score = error[some], score[some]
-    return tensor(np.nan_to_num(error), device), tensor(score, device)
+    return float_tensor(np.nan_to_num(error), device), float_tensor(score, device)
 
 
-def _occlude(xy_px: Tensor, noise: NoiseConfig, chance: Chance) -> tuple[Tensor, Tensor, Tensor]:
+def _occlude(xy_px: Tensor, noise: NoiseConfig, chance: DeviceRng) -> tuple[Tensor, Tensor, Tensor]:
     """Hidden limbs of people (B, V, P, J, 2): shifts px of guesses, which joints are hidden, and which are guessed.
 
     The joints of a hidden limb are guessed together: most of a guess's error is common to them, and it grows with the
@@ -297,10 +301,10 @@ def _occlude(xy_px: Tensor, noise: NoiseConfig, chance: Chance) -> tuple[Tensor,
     shape = tuple(xy_px.shape)
     limbs = torch.from_numpy(_LIMBS).to(chance.device)
     limb = chance.integers(0, len(limbs), *shape[:3])
-    hidden = limbs[limb] & chance.happens(noise.occlude, *shape[:3])[..., None]
+    hidden = limbs[limb] & chance.bernoulli(noise.occlude, *shape[:3])[..., None]
     size = (xy_px.amax(3) - xy_px.amin(3)).amax(-1)[..., None, None]  # (B, V, P, 1, 1)
     shift = 0.08 * chance.normal(*shape[:3], 1, 2) + 0.04 * chance.normal(*shape)
-    return shift * size.clamp_max(_LARGEST_PX), hidden, chance.happens(noise.guess, *shape[:4])
+    return shift * size.clamp_max(_LARGEST_PX), hidden, chance.bernoulli(noise.guess, *shape[:4])
 
 
 _LARGEST_PX = 4000.0
@@ -324,9 +328,9 @@ _LIMBS = _limbs()
 
 
 def _false_peaks(
-    shape: tuple[int, int], size_hw: tuple[int, int], mean: float, chance: Chance
+    shape: tuple[int, int], size_hw: tuple[int, int], mean: float, chance: DeviceRng
 ) -> tuple[Tensor, Tensor]:
     """Invented peaks: heatmap px (B, V, 3, 2) and heights (B, V, 3), most of them 0."""
     xy = chance.uniform(0.0, 1.0, *shape, 3, 2) * torch.tensor([size_hw[1], size_hw[0]], device=chance.device)
     height = chance.uniform(0.2, 0.8, *shape, 3)
-    return xy, torch.where(chance.happens(mean / 3, *shape, 3), height, 0.0)
+    return xy, torch.where(chance.bernoulli(mean / 3, *shape, 3), height, 0.0)

@@ -11,20 +11,21 @@ import torch
 from torch import Tensor
 
 from core.config import from_mapping, to_mapping
+from core.datasets.footage import Footage
+from core.datasets.split import held_out_camera
 from core.errors import CancelledError, CoreError
-from core.models.device import describe, pick_precision, set_precision
+from core.models.checkpoint import Checkpoint, load_initial_weights
+from core.models.device import describe_device, pick_precision, set_precision
 from core.models.distributed import Group
-from core.models.networks import Networks, Scene
-from core.models.store import Checkpoint, start_from
+from core.models.networks import Networks
+from core.models.scene import CaptureScene
 from core.progress import Reporter
-from core.training.backbone_stage import advice
-from core.training.checkpoint import Progress, optimizer_tensors, restore_optimizer, step_generator
 from core.training.config import TrainConfig
-from core.training.data import Footage
-from core.training.parallel import Statistics
-from core.training.split import held_out_camera
-from core.training.stages import Stage, build_stages
-from core.training.synthetic import joints_around_root
+from core.training.parallel import BatchNormStatistics
+from core.training.stages.backbone import advice
+from core.training.stages.registry import TrainingStage, build_stages
+from core.training.state import TrainingState, optimizer_tensors, restore_optimizer, step_rng
+from core.training.synthetic import root_relative_joints
 from core.training.validation import held_out_px
 from core.types.volume import CaptureVolume
 
@@ -34,22 +35,22 @@ _TIME_SHARE = {
     "backbone": 4.0,
     "root": 2.0,
     "pose_synthetic": 3.0,
-    "rays": 1.0,
-    "motion": 1.0,
+    "ray_refiner": 1.0,
+    "temporal": 1.0,
     "pose": 3.0,
     "finetune": 1.0,
 }
 """How the safety limit of time is divided among those stages that have steps."""
 
 
-_MEASURED = ("pose_synthetic", "rays", "pose", "finetune")
+_MEASURED = ("pose_synthetic", "ray_refiner", "pose", "finetune")
 """Stages from which on joints are worth measuring."""
 _FROM_NOISE = (
     "The backbone starts from nothing: from one take it learns these images and hardly others. Give a Pose-ResNet or "
     "ResNet file as model.backbone.weights, or let the networks look at the estimator's joints."
 )
-_UNTRAINED_RAYS = (
-    "The correction starts from nothing and is not trained, so it is weighted triangulation. Set rays.steps to some "
+_UNTRAINED_RAY_REFINER = (
+    "The correction starts from nothing and is not trained, so it is weighted triangulation. Set ray_refiner.steps to some "
     "thousands, or start from the networks that come with the program (start=shipped)."
 )
 
@@ -97,7 +98,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.networks = Networks(config.model)
-        bodies = joints_around_root(_PRIOR_BODIES, step_generator(config.seed, 0, 0))
+        bodies = root_relative_joints(_PRIOR_BODIES, step_rng(config.seed, 0, 0))
         self.networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
         if self.networks.backbone is not None and config.model.backbone.weights:
             lacking = self.networks.backbone.load_initial(Path(config.model.backbone.weights))
@@ -105,22 +106,22 @@ class Trainer:
         elif self.networks.backbone is not None:
             reporter.note(_FROM_NOISE, "warning")
         if config.start:
-            start_from(self.networks, config.start, config.name)
-        elif self.networks.rays is not None and not config.rays.steps:
-            reporter.note(_UNTRAINED_RAYS, "warning")
+            load_initial_weights(self.networks, config.start, config.name)
+        elif self.networks.ray_refiner is not None and not config.ray_refiner.steps:
+            reporter.note(_UNTRAINED_RAY_REFINER, "warning")
         self.networks.to(device)
         set_precision(self.networks, pick_precision(device, config.precision))
-        self.scene = Scene(footage.rig, volume, config.model, device)
+        self.scene = CaptureScene(footage.rig, volume, config.model, device)
         self.unseen = held_out_camera(footage.rig.names, config.split)
         shown = footage if self.unseen is None or config.split.train_on_camera else footage.without(self.unseen)
-        self.stages: tuple[Stage, ...] = build_stages(config, self.networks, self.scene, shown)
+        self.stages: tuple[TrainingStage, ...] = build_stages(config, self.networks, self.scene, shown)
         self.total_steps = sum(stage.steps for stage in self.stages)
-        self.state = Progress(seed=config.seed, parts=self.group.ranks.world_size)
+        self.state = TrainingState(seed=config.seed, parts=self.group.ranks.world_size)
         self.optimizer: torch.optim.Optimizer = self._new_optimizer(self.stages[0])
         self._attempt_started = self._last_saved = time.monotonic()
         self._elapsed_before = 0.0
 
-    def run(self) -> Progress:
+    def run(self) -> TrainingState:
         """Trains to the end and returns where it ended.
 
         Raises:
@@ -129,7 +130,7 @@ class Trainer:
         """
         self._resume()
         together = f", {self.group.ranks.world_size} processes together" if self.group.ranks.world_size > 1 else ""
-        self.reporter.note(f"Training on {describe(self.scene.device)}{together}.")
+        self.reporter.note(f"Training on {describe_device(self.scene.device)}{together}.")
         while self.state.stage < len(self.stages):
             stage = self.stages[self.state.stage]
             self._run_stage(stage)
@@ -140,13 +141,15 @@ class Trainer:
         self._finish()
         return self.state
 
-    def _run_stage(self, stage: Stage) -> None:
+    def _run_stage(self, stage: TrainingStage) -> None:
         self.networks.eval()
         stage.module().train()
         if stage.steps and self.state.step == 0 and stage.name in _MEASURED:
             self._measure(stage)  # what the network is worth before this stage
         while self.state.step < stage.steps:
-            over, stop = self.group.any(self.group.first and self._out_of_time(stage), self.reporter.cancelled())
+            over, stop = self.group.all_reduce_any(
+                self.group.is_main and self._out_of_time(stage), self.reporter.cancelled()
+            )
             if over:
                 break
             if stop:
@@ -161,7 +164,7 @@ class Trainer:
             if time.monotonic() - self._last_saved > self.config.checkpoint_s:
                 self._save("last")
 
-    def _step(self, stage: Stage) -> None:
+    def _step(self, stage: TrainingStage) -> None:
         step, steps = self.state.step, stage.steps
         for group in self.optimizer.param_groups:
             group["lr"] = stage.learning_rate * _schedule(step, steps, self.config.warmup)
@@ -172,23 +175,23 @@ class Trainer:
             for name, value in losses.items():
                 self.reporter.metric(f"{stage.name}/{name}", float(value.detach()), self.state.steps_done)
 
-    def _gradients(self, stage: Stage, step: int) -> dict[str, Tensor]:
+    def _gradients(self, stage: TrainingStage, step: int) -> dict[str, Tensor]:
         """Losses of a step, their gradients in place; where memory runs out, of a smaller step."""
         while True:
             self.optimizer.zero_grad(set_to_none=True)
-            statistics = Statistics(stage.module(), self.state.parts)
+            statistics = BatchNormStatistics(stage.module(), self.state.parts)
             losses, error, finite = self._attempt(stage, step, statistics)
-            short, infinite = self.group.any(error is not None, not finite)
+            short, infinite = self.group.all_reduce_any(error is not None, not finite)
             if infinite:
                 raise CoreError(
                     f"The loss of stage {stage.name} is not finite at step {step}.",
                     "Lower the stage's learning_rate, and check the rig on the Calibrate page.",
                 )
             if not short:
-                self.group.sum_gradients(stage.module())
+                self.group.all_reduce_gradients(stage.module())
                 statistics.put(self.group)
                 return losses
-            if not stage.halve():
+            if not stage.reduce_batch():
                 raise error or CoreError("Memory ran out in another process.", "Train with smaller networks.")
             del error
             statistics.forget()
@@ -199,14 +202,14 @@ class Trainer:
             self.reporter.note(f"Memory ran out: stage {stage.name} goes on with half as much in a step.", "warning")
 
     def _attempt(
-        self, stage: Stage, step: int, statistics: Statistics
+        self, stage: TrainingStage, step: int, statistics: BatchNormStatistics
     ) -> tuple[dict[str, Tensor], RuntimeError | None, bool]:
         """Mean losses of this process's parts, with their gradients; what memory ran out; whether all are finite."""
         parts, total = self.group.ranks.share(range(self.state.parts)), self.state.parts
         sums: dict[str, Tensor] = {}
         try:
             for part in parts:
-                losses = stage.losses(step_generator(self.config.seed, self.state.stage, step, part), step)
+                losses = stage.losses(step_rng(self.config.seed, self.state.stage, step, part), step)
                 if not math.isfinite(float(losses["loss"].detach())):
                     return {}, None, False
                 torch.autograd.backward(losses["loss"] / total if total > 1 else losses["loss"])
@@ -219,20 +222,20 @@ class Trainer:
             return {}, error, True
         return sums, None, True
 
-    def _report(self, stage: Stage) -> None:
+    def _report(self, stage: TrainingStage) -> None:
         text = f"{stage.title}: step {self.state.step} of {stage.steps}"
         self.reporter.progress(self.state.steps_done, self.total_steps, text)
 
-    def _measure(self, stage: Stage) -> None:
+    def _measure(self, stage: TrainingStage) -> None:
         """Figures of the stage; from the pose stages on also the held-out error, of which the best is kept."""
-        if self.group.first:
+        if self.group.is_main:
             self._measure_here(stage)
-        self.group.copy(stage.module())
+        self.group.broadcast_weights(stage.module())
 
-    def _measure_here(self, stage: Stage) -> None:
-        rng = step_generator(self.config.seed, len(self.stages) + self.state.stage, self.state.step)
+    def _measure_here(self, stage: TrainingStage) -> None:
+        rng = step_rng(self.config.seed, len(self.stages) + self.state.stage, self.state.step)
         self.networks.eval()
-        figures = stage.figures(rng)
+        figures = stage.metrics(rng)
         for name, value in figures.items():
             self.reporter.metric(f"{stage.name}/{name}", value, self.state.steps_done)
         if "peaks_near" in figures and self.state.step == stage.steps and advice(figures["peaks_near"]):
@@ -259,10 +262,10 @@ class Trainer:
 
     def _finish(self) -> None:
         """Without anything held out the last weights are the best ones known."""
-        if self.group.first and not Checkpoint.exists(self.folder / "best"):
+        if self.group.is_main and not Checkpoint.exists(self.folder / "best"):
             self._save("best")
 
-    def _out_of_time(self, stage: Stage) -> bool:
+    def _out_of_time(self, stage: TrainingStage) -> bool:
         shares = [_TIME_SHARE[s.name] if s.steps else 0.0 for s in self.stages]
         limit_s = 60 * self.config.max_minutes * sum(shares[: self.state.stage + 1]) / sum(shares)
         if self._elapsed_s() < limit_s:
@@ -277,11 +280,11 @@ class Trainer:
     def _elapsed_s(self) -> float:
         return self._elapsed_before + time.monotonic() - self._attempt_started
 
-    def _new_optimizer(self, stage: Stage) -> torch.optim.Optimizer:
+    def _new_optimizer(self, stage: TrainingStage) -> torch.optim.Optimizer:
         return torch.optim.Adam(stage.module().parameters(), lr=stage.learning_rate)
 
     def _save(self, name: str) -> None:
-        if not self.group.first:
+        if not self.group.is_main:
             return
         self.state.elapsed_s = self._elapsed_s()
         at = self.state.stage
@@ -304,8 +307,8 @@ class Trainer:
         for stage in self.stages:
             stage.split(self.state.parts)
         for name in self.state.halved:
-            next(s for s in self.stages if s.name == name).halve()
-        self.group.wait()  # until all have read it: the first process may write another soon
+            next(s for s in self.stages if s.name == name).reduce_batch()
+        self.group.barrier()  # until all have read it: the first process may write another soon
 
     def _take_up(self) -> None:
         saved = Checkpoint.load(self.folder / "last")
@@ -314,7 +317,7 @@ class Trainer:
                 f"The checkpoint in {self.folder} was made with other settings.", "Start a new run for new settings."
             )
         self.networks.load_state_dict(dict(saved.weights))
-        self.state = dataclasses.replace(Progress.from_meta(saved.meta))
+        self.state = dataclasses.replace(TrainingState.from_meta(saved.meta))
         if self.state.stage_name:
             self.state.stage = self._place_of(self.state.stage_name)
         self._elapsed_before = self.state.elapsed_s

@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from core.models.networks import Networks, Scene, detect
-from core.training.augmented_views import show
-from core.training.data import Footage
+from core.datasets.augmented_views import augmented_views
+from core.datasets.footage import Footage
+from core.models.inference import estimate_people
+from core.models.networks import Networks
+from core.models.scene import CaptureScene
 from core.training.losses import match_people
 
 _GATE_SHARE = 0.05
@@ -18,7 +20,7 @@ _GATE_SHARE = 0.05
 
 
 def held_out_px(
-    networks: Networks, scene: Scene, footage: Footage, most: int, batch: int = 4, unseen: int | None = None
+    networks: Networks, scene: CaptureScene, footage: Footage, most: int, batch: int = 4, unseen: int | None = None
 ) -> float:
     """Mean distance in image px from held-out labels to the reprojections of the people found, corrected ones too.
 
@@ -42,10 +44,10 @@ def held_out_px(
     for start in range(0, len(frames), batch):
         some = frames[start : start + batch]
         plain = scene.affine.expand(len(some), -1, -1, -1)
-        views = show(networks, footage, scene, some, plain).views
+        views = augmented_views(networks, footage, scene, some, plain).views
         if unseen is not None:
-            views = views.weighted(views.view_weight * (torch.arange(len(footage.rig)) != unseen).to(scene.device))
-        people = detect(networks, scene, views, refined=networks.rays is not None)
+            views = views.with_weights(views.view_weight * (torch.arange(len(footage.rig)) != unseen).to(scene.device))
+        people = estimate_people(networks, scene, views)
         uv, _ = scene.projector(people.xyz_mm)
         for b, frame in enumerate(some):
             mine = uv[people.sample == b].movedim(0, 1).cpu()  # (V, P, J, 2)

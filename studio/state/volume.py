@@ -11,7 +11,7 @@ from PySide6.QtGui import QUndoCommand, QUndoStack
 from core.errors import CoreError
 from core.session import BASELINE, Session
 from core.session.volume import ActiveVolume, active_volume, set_volume
-from core.training.config import preset
+from core.training.presets import preset
 from core.types import VolumeSettings
 
 _ONE_GESTURE_S = 0.8

@@ -27,7 +27,7 @@ from core.files import read_yaml, write_yaml
 from core.jobs import Finished, Job, JobSpec
 from core.pipelines.verbs import VERBS
 from core.session import BASELINE, RunLayout, Session
-from core.training.config import PRESETS
+from core.training.presets import PRESETS
 from core.types import PANOPTIC15, Pose3DSequence
 
 

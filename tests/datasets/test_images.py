@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from core.datasets import take_images as module
-from core.datasets.images import StoredImages, normalise, stored_size
-from core.datasets.take_images import filmed_images, take_images
+from core.datasets.heatmaps import BackboneHeatmaps
+from core.datasets.images import StoredImages, normalise, reduced_size
+from core.datasets.take_images import cached_images, streamed_images
 from core.errors import CancelledError, CoreError
-from core.models.affine import augment, fit, fit_rig, heatmap_size
-from core.models.backbone import BackboneMaps, PoseResNet
+from core.models.backbone import PoseResNet
 from core.models.config import BackboneConfig, HeatmapConfig, ModelConfig
+from core.models.geometry.affine import augment_affines, fit_affine, fit_rig_affines, heatmap_size
 from core.models.networks import JOINTS
-from core.models.views import tensor
+from core.models.view_batch import float_tensor
 from core.progress import NullReporter, RecordingReporter
 from core.session import Session, Take
 from core.session.video import VideoReader
@@ -56,13 +57,13 @@ def centroid(image: Tensor) -> np.ndarray:
 
 class TestWhereItLies:
     def test_published_golden_values(self) -> None:
-        T0 = 4 * fit((1920, 1080), (128, 240))
+        T0 = 4 * fit_affine((1920, 1080), (128, 240))
         np.testing.assert_allclose(T0, [[0.4740741, 0, 24.8889], [0, 0.4740741, 0]], atol=5e-5)
         np.testing.assert_allclose(T0 @ [960, 540, 1], [480, 256])
-        out, into = (4 * fit((1920, 1080), (128, 240), zoom) for zoom in (0.35, -0.175))
+        out, into = (4 * fit_affine((1920, 1080), (128, 240), zoom) for zoom in (0.35, -0.175))
         assert out[0, 0] == pytest.approx(0.351166, abs=1e-6) and into[0, 0] == pytest.approx(0.574635, abs=1e-6)
-        assert stored_size((1920, 1080), (512, 960)) == (512, 910)
-        assert stored_size((320, 240), (512, 960)) == (240, 320)  # never enlarged
+        assert reduced_size((1920, 1080), (512, 960)) == (512, 910)
+        assert reduced_size((320, 240), (512, 960)) == (240, 320)  # never enlarged
 
     @pytest.mark.parametrize("stride", [2, 4])
     @pytest.mark.parametrize("size_px", [(960, 540), (540, 960)])
@@ -72,10 +73,10 @@ class TestWhereItLies:
     ) -> None:
         rig, size_hw = rig_of(size_px), (120, 120)
         xy_px = np.array([0.52 * size_px[0] + 3.3, 0.45 * size_px[1] + 1.7])
-        height, width = stored_size(size_px, (120 * stride, 120 * stride))
+        height, width = reduced_size(size_px, (120 * stride, 120 * stride))
         reduced = cv2.resize(blob(size_px, xy_px, 14.0), (width, height), interpolation=cv2.INTER_AREA)
-        affine = augment(fit_rig(rig, size_hw), size_hw, np.array([turn]), np.array([zoom]))
-        shown = StoredImages([reduced[None]], rig, stride).version(np.array([0]), tensor(affine, CPU), size_hw)
+        affine = augment_affines(fit_rig_affines(rig, size_hw), size_hw, np.array([turn]), np.array([zoom]))
+        shown = StoredImages([reduced[None]], rig, stride).warp(np.array([0]), float_tensor(affine, CPU), size_hw)
         assert shown.shape == (1, 1, 3, 120 * stride, 120 * stride)
         found = centroid(colours(shown[0, 0]).clamp_min(0))
         expected = affine[0, 0] @ [*xy_px, 1]
@@ -84,8 +85,8 @@ class TestWhereItLies:
     def test_beyond_the_image_and_without_one_it_is_black(self) -> None:
         rig, size_hw = rig_of((96, 48), (96, 48)), (24, 24)
         grey = np.full((1, 48, 96, 3), 100, np.uint8)
-        affine = tensor(fit_rig(rig, size_hw), CPU)[None]
-        shown = colours(StoredImages([grey, None], rig, 4).version(np.array([0]), affine, size_hw))
+        affine = float_tensor(fit_rig_affines(rig, size_hw), CPU)[None]
+        shown = colours(StoredImages([grey, None], rig, 4).warp(np.array([0]), affine, size_hw))
         torch.testing.assert_close(shown[0, 0, :, 25:71], torch.full((3, 46, 96), 100.0), atol=1e-2, rtol=0)
         assert float(shown[0, 0, :, :23].abs().max()) < 1e-3 and float(shown[0, 0, :, 73:].abs().max()) < 1e-3
         assert float(shown[0, 1].abs().max()) < 1e-3
@@ -97,14 +98,14 @@ class TestWhereItLies:
     def test_a_change_of_colours_comes_before(self) -> None:
         rig, size_hw = rig_of((32, 32), (32, 32)), (8, 8)
         images = StoredImages([np.zeros((3, 32, 32, 3), np.uint8)] * 2, rig, 4)
-        affine = tensor(fit_rig(rig, size_hw), CPU).expand(3, -1, -1, -1)
+        affine = float_tensor(fit_rig_affines(rig, size_hw), CPU).expand(3, -1, -1, -1)
         seen = []
 
         def change(flat: Tensor) -> Tensor:
             seen.append(tuple(flat.shape))
             return flat + 10.0 * torch.arange(len(flat))[:, None, None, None]
 
-        shown = colours(images.version(np.arange(3), affine, size_hw, change))
+        shown = colours(images.warp(np.arange(3), affine, size_hw, change))
         assert seen == [(6, 3, 32, 32)]
         assert shown[:, :, 0, 0, 0].flatten().tolist() == pytest.approx([0, 10, 20, 30, 40, 50], abs=1e-3)
 
@@ -121,12 +122,12 @@ class TestTake:
     @staticmethod
     def shown(images: StoredImages, rig: CameraRig, frames: list[int]) -> Tensor:
         size_hw = heatmap_size(rig, SMALL.heatmap.long_side_px)
-        affine = tensor(fit_rig(rig, size_hw), CPU).expand(len(frames), -1, -1, -1)
-        return colours(images.version(np.array(frames), affine, size_hw))
+        affine = float_tensor(fit_rig_affines(rig, size_hw), CPU).expand(len(frames), -1, -1, -1)
+        return colours(images.warp(np.array(frames), affine, size_hw))
 
     def test_both_ways_show_what_was_filmed(self, take: Take, rig: CameraRig) -> None:
-        stored = self.shown(take_images(take, rig, SMALL, NullReporter()), rig, [4, 1])
-        with filmed_images(take, rig, SMALL) as films:
+        stored = self.shown(cached_images(take, rig, SMALL, NullReporter()), rig, [4, 1])
+        with streamed_images(take, rig, SMALL) as films:
             filmed = self.shown(films, rig, [4, 1])
         assert torch.equal(stored, filmed)
         index = take.timeline().frame_index[:, 2]
@@ -141,7 +142,7 @@ class TestTake:
     def test_they_are_made_once_and_again_when_what_they_come_from_changed(self, take: Take, rig: CameraRig) -> None:
         def made() -> int:
             reporter = RecordingReporter()
-            take_images(take, rig, SMALL, reporter)
+            cached_images(take, rig, SMALL, reporter)
             assert not reporter.progresses or reporter.progresses[-1][:2] == (reporter.progresses[-1][1],) * 2
             return len(reporter.progresses)
 
@@ -158,10 +159,10 @@ class TestTake:
 
     def test_a_cancelled_reduction_leaves_whole_files_only(self, take: Take, rig: CameraRig) -> None:
         with pytest.raises(CancelledError):
-            take_images(take, rig, SMALL, RecordingReporter(cancel_after=8))
+            cached_images(take, rig, SMALL, RecordingReporter(cancel_after=8))
         assert len(list((take.layout.root / ".images").iterdir())) == 1
         reporter = RecordingReporter()
-        take_images(take, rig, SMALL, reporter)
+        cached_images(take, rig, SMALL, reporter)
         assert len(reporter.progresses) == 18
 
     def test_dropped_frames_and_other_cameras_are_black(
@@ -172,7 +173,7 @@ class TestTake:
         index[2, 1] = -1
         short_session.write_take(take.manifest, dataclasses.replace(times, frame_index=index))
         fewer = dataclasses.replace(rig, cameras=(*rig.cameras, rig.cameras[0].replace(name="absent")))
-        shown = self.shown(take_images(take, fewer, SMALL, NullReporter()), fewer, [2, 3])
+        shown = self.shown(cached_images(take, fewer, SMALL, NullReporter()), fewer, [2, 3])
         empty = shown.abs().amax((2, 3, 4)) < 1e-3
         assert empty.tolist() == [[False, True, False, False, True], [False, False, False, False, True]]
 
@@ -181,9 +182,9 @@ class TestTake:
         late = dataclasses.replace(
             rig, cameras=tuple(c.replace(time_offset_s=2.1 * step_s * (v == 1)) for v, c in enumerate(rig))
         )
-        plain = self.shown(take_images(take, rig, SMALL, NullReporter()), rig, [1, 3, 5])
-        shown = self.shown(take_images(take, late, SMALL, NullReporter()), late, [1, 3, 5])
-        with filmed_images(take, late, SMALL) as films:
+        plain = self.shown(cached_images(take, rig, SMALL, NullReporter()), rig, [1, 3, 5])
+        shown = self.shown(cached_images(take, late, SMALL, NullReporter()), late, [1, 3, 5])
+        with streamed_images(take, late, SMALL) as films:
             assert torch.equal(self.shown(films, late, [1, 3, 5]), shown)
         assert torch.equal(shown[:, [0, 2, 3]], plain[:, [0, 2, 3]])
         assert torch.equal(shown[:2, 1], plain[1:, 1])
@@ -194,7 +195,7 @@ class TestTake:
     ) -> None:
         monkeypatch.setattr(module, "_KEPT_FREE_BYTES", 1 << 62)
         with pytest.raises(CoreError, match=r"need 0\.0 GB"):
-            take_images(take, rig, SMALL, NullReporter())
+            cached_images(take, rig, SMALL, NullReporter())
         assert not (take.layout.root / ".images").exists()
 
 
@@ -211,13 +212,13 @@ class TestBackboneMaps:
         with torch.no_grad():
             network(torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
         network.eval()
-        maps = BackboneMaps(network, images)
-        affine = tensor(fit_rig(rig, size_hw), CPU).expand(2, -1, -1, -1)
-        found = maps.version(np.array([1, 0]), affine, size_hw)
+        maps = BackboneHeatmaps(network, images)
+        affine = float_tensor(fit_rig_affines(rig, size_hw), CPU).expand(2, -1, -1, -1)
+        found = maps.warp(np.array([1, 0]), affine, size_hw)
         assert maps.joints == tuple(range(15)) and found.shape == (2, 2, 15, 16, 16)
         with torch.no_grad():
-            alone = network(images.version(np.array([0]), affine[:1], size_hw)[0])[1].clamp(0, 1)
+            alone = network(images.warp(np.array([0]), affine[:1], size_hw)[0])[1].clamp(0, 1)
         torch.testing.assert_close(found[1, 1].detach(), alone, atol=1e-5, rtol=1e-4)
         assert found.requires_grad and float(found.detach().std()) > 0.01
         with torch.no_grad():
-            assert not maps.version(np.array([1]), affine[:1], size_hw).requires_grad
+            assert not maps.warp(np.array([1]), affine[:1], size_hw).requires_grad

@@ -7,9 +7,9 @@ import torch
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import read_json, write_text
+from core.models.checkpoint import Checkpoint
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
 from core.models.networks import Networks
-from core.models.store import Checkpoint
 from core.pipelines.params import EvaluateParams, TriangulateParams
 from core.pipelines.verbs import verb
 from core.progress import NullReporter, RecordingReporter

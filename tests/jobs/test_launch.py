@@ -26,7 +26,7 @@ from core.pipelines.triangulate import run_triangulate
 from core.pose2d.config import Pose2DConfig
 from core.progress import NullReporter
 from core.session import Session
-from core.training.config import preset
+from core.training.presets import preset
 
 from ..conftest import first_frames
 from . import launching
@@ -54,7 +54,7 @@ def training(steps: int) -> dict[str, Any]:
     values["model"]["heatmap"]["sigma_px"] = 1.0
     values["model"]["pose"]["voxels"] = 16
     values["split"] |= {"blocks": 1, "guard": 0}
-    for stage in ("pose_synthetic", "rays", "pose", "finetune"):
+    for stage in ("pose_synthetic", "ray_refiner", "pose", "finetune"):
         values[stage]["steps"] = 0
     values["root"] |= {"steps": steps, "batch": 2}
     return values | {"start": "", "measure_frames": 1, "device": "cpu"}

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from core.errors import CoreError
 from core.models import backbone
-from core.models.backbone import COCO_CHANNELS, PoseResNet, attention_net, heatmaps_of
+from core.models.backbone import COCO_CHANNELS, PoseResNet, attention_net, predict_heatmaps
 from core.models.config import BackboneConfig
 from core.types.skeleton import COCO17, PANOPTIC15
 
@@ -151,7 +151,7 @@ class TestHeatmapsOf:
             monkeypatch.setattr(backbone, "_MOST_KEPT_PX", most)
             torch.manual_seed(0)
             network = PoseResNet(TINY, 15).train()
-            heatmaps_of(network, images).square().sum().backward()
+            predict_heatmaps(network, images).square().sum().backward()
             gradients.append([p.grad for p in network.parameters()])
             states.append([m for n, m in network.state_dict().items() if "running" in n])
             assert all(m.momentum == 0.1 for m in network.modules() if isinstance(m, nn.BatchNorm2d))
@@ -161,7 +161,7 @@ class TestHeatmapsOf:
     def test_views_and_frames_keep_their_places(self) -> None:
         network, images = used(PoseResNet(TINY, 15)), image(2, 3, 3, 32, 32)
         with torch.no_grad():
-            found = heatmaps_of(network, images)
+            found = predict_heatmaps(network, images)
             alone = network(images[1, 2][None])[0]
         assert found.shape == (2, 3, 15, 8, 8)
         torch.testing.assert_close(found[1, 2], alone, rtol=1e-4, atol=1e-6)

@@ -9,17 +9,17 @@ import torch
 from core.errors import CoreError
 from core.geometry import inside, project_rig
 from core.models import volume_net
-from core.models.affine import augment, fit, fit_rig, heatmap_size
-from core.models.body_prior import BodyPrior
-from core.models.config import PoseNetConfig, RefineConfig, RootNetConfig, VolumeNetConfig
-from core.models.device import describe, pick_device, pick_precision
-from core.models.pose_net import PoseNet, merge_skeletons, soft_argmax, support
-from core.models.projection import RigProjector, to_heatmap
-from core.models.refine import nearest_peaks, refine
-from core.models.render import render
-from core.models.root_net import RootNet, propose, thin
-from core.models.unproject import CubeUnprojector, Lattice, VolumeUnprojector, fuse, grid_points
-from core.models.views import Views
+from core.models.config import PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.models.device import describe_device, pick_device, pick_precision
+from core.models.geometry.affine import augment_affines, fit_affine, fit_rig_affines, heatmap_size
+from core.models.geometry.peaks import nearest_peaks
+from core.models.geometry.projection import RigProjector, to_heatmap
+from core.models.geometry.render import render_heatmaps
+from core.models.geometry.unproject import CubeUnprojector, ProjectedGrid, VolumeUnprojector, fuse_views, grid_points
+from core.models.heads.body_prior import BodyPrior
+from core.models.heads.pose_net import PoseNet, joint_support, merge_skeletons, soft_argmax
+from core.models.heads.root_net import RootNet, extract_proposals, suppress_neighbours
+from core.models.view_batch import ViewBatch
 from core.models.volume_net import VolumeNet
 from core.types.camera import Camera, CameraRig
 from core.types.volume import CaptureVolume
@@ -58,14 +58,14 @@ def rig() -> CameraRig:
     )
 
 
-def views_of(rig: CameraRig, people_mm: np.ndarray, size_hw: tuple[int, int], sigma: float) -> Views:
+def views_of(rig: CameraRig, people_mm: np.ndarray, size_hw: tuple[int, int], sigma: float) -> ViewBatch:
     """Exact heatmaps of people (P, J, 3)."""
-    affine = torch.tensor(fit_rig(rig, size_hw), dtype=torch.float32)
+    affine = torch.tensor(fit_rig_affines(rig, size_hw), dtype=torch.float32)
     uv, seen = RigProjector(rig)(torch.tensor(people_mm, dtype=torch.float32))
     xy = to_heatmap(affine, uv).movedim(0, 1)  # (V, P, J, 2)
-    heatmaps = render(xy, seen.movedim(0, 1).float(), size_hw, sigma)
+    heatmaps = render_heatmaps(xy, seen.movedim(0, 1).float(), size_hw, sigma)
     peak = seen.movedim(0, 1).float()
-    return Views(heatmaps[None], heatmaps[None, :, 0], affine[None], torch.ones(1, len(rig)), xy[None], peak[None])
+    return ViewBatch(heatmaps[None], heatmaps[None, :, 0], affine[None], torch.ones(1, len(rig)), xy[None], peak[None])
 
 
 class TestProjection:
@@ -103,17 +103,17 @@ class TestProjection:
 
 class TestAffine:
     def test_published_values(self) -> None:
-        t0 = fit((1920, 1080), (512, 960))
+        t0 = fit_affine((1920, 1080), (512, 960))
         assert t0 == pytest.approx(np.array([[0.4740741, 0, 24.8889], [0, 0.4740741, 0]]), abs=1e-4)
         assert t0 @ [960, 540, 1] == pytest.approx([480, 256])
         assert t0 @ [0, 0, 1] == pytest.approx([24.889, 0], abs=1e-3)
-        assert fit((1920, 1080), (512, 960), 0.35)[0, 0] == pytest.approx(0.351166, abs=1e-6)
-        assert fit((1920, 1080), (512, 960), -0.175)[0, 0] == pytest.approx(0.574635, abs=1e-6)
+        assert fit_affine((1920, 1080), (512, 960), 0.35)[0, 0] == pytest.approx(0.351166, abs=1e-6)
+        assert fit_affine((1920, 1080), (512, 960), -0.175)[0, 0] == pytest.approx(0.574635, abs=1e-6)
 
     def test_augmentation_keeps_the_middle_and_zooms(self) -> None:
-        base = fit((1920, 1080), (512, 960))[None]
-        turned = augment(base, (512, 960), np.radians([0.0, 90.0]), np.array([0.35, 0.0]))
-        assert turned[0, 0] == pytest.approx(fit((1920, 1080), (512, 960), 0.35))
+        base = fit_affine((1920, 1080), (512, 960))[None]
+        turned = augment_affines(base, (512, 960), np.radians([0.0, 90.0]), np.array([0.35, 0.0]))
+        assert turned[0, 0] == pytest.approx(fit_affine((1920, 1080), (512, 960), 0.35))
         assert turned[:, 0] @ [960, 540, 1] == pytest.approx(np.array([[480, 256]] * 2))
         # The box turns by r, so its content turns by -r: what was right of the middle comes above it.
         assert turned[1, 0] @ [1060, 540, 1] == pytest.approx([480, 256 - 47.40741])
@@ -126,25 +126,25 @@ class TestAffine:
 class TestRender:
     def test_value_is_the_gaussian(self) -> None:
         xy = torch.tensor([[[10.25, 7.5]]])
-        out = render(xy, torch.tensor([[0.8]]), (20, 24), 3.0)
+        out = render_heatmaps(xy, torch.tensor([[0.8]]), (20, 24), 3.0)
         x, y = torch.meshgrid(torch.arange(24.0), torch.arange(20.0), indexing="xy")
         expected = 0.8 * torch.exp(-((x - 10.25) ** 2 + (y - 7.5) ** 2) / 18)
         torch.testing.assert_close(out[0], expected)
 
     def test_published_values(self) -> None:
-        out = render(torch.tensor([[[12.0, 12.0]]]), torch.ones(1, 1), (24, 24), 3.0)[0]
+        out = render_heatmaps(torch.tensor([[[12.0, 12.0]]]), torch.ones(1, 1), (24, 24), 3.0)[0]
         assert float(out[12, 15]) == pytest.approx(0.6065, abs=1e-4)
         assert float(out[21, 12]) == pytest.approx(0.0111, abs=1e-4)
 
     def test_people_add_up_and_clip_and_missing_ones_are_nothing(self) -> None:
         xy = torch.tensor([[[8.0, 8.0]], [[8.5, 8.0]], [[float("nan")] * 2]])
-        out = render(xy, torch.tensor([[1.0], [1.0], [0.0]]), (16, 16), 2.0)
+        out = render_heatmaps(xy, torch.tensor([[1.0], [1.0], [0.0]]), (16, 16), 2.0)
         assert torch.isfinite(out).all() and float(out.max()) == 1.0
 
     def test_gradient_pulls_the_joint_to_the_target(self) -> None:
-        target = render(torch.tensor([[[11.0, 8.0]]]), torch.ones(1, 1), (17, 20), 3.0)
+        target = render_heatmaps(torch.tensor([[[11.0, 8.0]]]), torch.ones(1, 1), (17, 20), 3.0)
         xy = torch.tensor([[[9.0, 8.0]]], requires_grad=True)
-        ((render(xy, torch.ones(1, 1), (17, 20), 3.0) - target) ** 2).sum().backward()
+        ((render_heatmaps(xy, torch.ones(1, 1), (17, 20), 3.0) - target) ** 2).sum().backward()
         assert xy.grad is not None and xy.grad[0, 0, 0] < 0 and abs(float(xy.grad[0, 0, 1])) < 1e-4
 
 
@@ -169,17 +169,17 @@ class TestUnproject:
         xy = torch.tensor([4.0, 3.0]).expand(1, 3, 1, 2)
         every = torch.ones(1, 3, 1, dtype=torch.bool)
         ones = torch.ones(1, 3)
-        assert float(fuse(heatmaps, xy, every, ones)) == pytest.approx(0.6)
+        assert float(fuse_views(heatmaps, xy, every, ones)) == pytest.approx(0.6)
         two = every.clone()
         two[0, 2] = False
-        assert float(fuse(heatmaps, xy, two, ones)) == pytest.approx(0.6)
-        assert float(fuse(heatmaps, xy, every, torch.tensor([[1.0, 0, 1]]))) == pytest.approx(0.75)
+        assert float(fuse_views(heatmaps, xy, two, ones)) == pytest.approx(0.6)
+        assert float(fuse_views(heatmaps, xy, every, torch.tensor([[1.0, 0, 1]]))) == pytest.approx(0.75)
         # A single view is no agreement: halved.
-        assert float(fuse(heatmaps, xy, every, torch.tensor([[1.0, 0, 0]]))) == pytest.approx(0.45)
+        assert float(fuse_views(heatmaps, xy, every, torch.tensor([[1.0, 0, 0]]))) == pytest.approx(0.45)
         # Pushed out of the heatmap by an augmentation: unknown, not absent.
         away = xy.clone()
         away[0, 1] = -3
-        assert float(fuse(heatmaps, away, every, ones)) == pytest.approx(0.75)
+        assert float(fuse_views(heatmaps, away, every, ones)) == pytest.approx(0.75)
 
     def test_person_lights_up_the_right_voxel(self, rig: CameraRig) -> None:
         volume = CaptureVolume(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 1500.0), voxels=(16, 16, 16))
@@ -198,15 +198,15 @@ class TestUnproject:
     def test_a_cube_of_the_lattice_is_the_cube_there(self, rig: CameraRig) -> None:
         volume = CaptureVolume(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 1500.0), voxels=(16, 16, 16))
         projector, cubes = RigProjector(rig), CubeUnprojector(1000.0, 8)
-        lattice = Lattice(projector, volume, 1000.0, 8)
+        lattice = ProjectedGrid(projector, volume, 1000.0, 8)
         roots = torch.tensor([[100.0, -333.0, 950.0], [740.0, 749.0, 151.0]])
-        views = views_of(rig, roots.numpy()[None, :1], (128, 128), 3.0).at(torch.tensor([0, 0]))
+        views = views_of(rig, roots.numpy()[None, :1], (128, 128), 3.0).select(torch.tensor([0, 0]))
         parts = (views.heatmaps, views.affine, views.view_weight)
         cut, middle = cubes(lattice, *parts, roots)
         anew, _ = cubes(projector, *parts, middle)
         torch.testing.assert_close(cut, anew, atol=2e-3, rtol=0)
         assert float((middle - roots).abs().max()) <= 1000 / 7 / 2 + 0.01
-        assert Lattice.size_mib(len(rig), volume, 1000.0, 8) == pytest.approx(lattice.seen.numel() * 9 / 2**20)
+        assert ProjectedGrid.size_mib(len(rig), volume, 1000.0, 8) == pytest.approx(lattice.seen.numel() * 9 / 2**20)
 
 
 class TestVolumeNet:
@@ -279,7 +279,7 @@ class TestRootNet:
         roots = torch.tensor([[130.0, -740, 870], [-2222.0, 1111, 555]])
         apart = (points[..., None, :] - roots).square().sum(-1)
         confidence = (torch.tensor([0.9, 0.6]) * torch.exp(-apart / (2 * 200.0**2))).amax(-1)[None].float()
-        found = propose(confidence, volume, RootNetConfig())
+        found = extract_proposals(confidence, volume, RootNetConfig())
         assert found.valid[0].tolist() == [True, True] + [False] * 8
         # A parabola through a sampled Gaussian of two voxels' sigma is off by at most 2 % of a voxel.
         assert (found.xyz_mm[0, :2] - roots).norm(dim=-1).max() < 5
@@ -290,7 +290,7 @@ class TestRootNet:
         points = torch.tensor([[[0.0, 0, 0], [200, 0, 0], [400, 0, 0], [900, 0, 0]]])
         valid = torch.tensor([[True, True, True, False]])
         # The second falls to the first; the third was only near the second, which is gone.
-        assert thin(points, valid, 300).tolist() == [[True, False, True, False]]
+        assert suppress_neighbours(points, valid, 300).tolist() == [[True, False, True, False]]
 
     def test_forward_shape(self, rig: CameraRig) -> None:
         volume = CaptureVolume(centre_mm=np.array([0.0, 0, 900]), size_mm=np.full(3, 2000.0), voxels=(8, 8, 4))
@@ -324,8 +324,8 @@ class TestPoseNet:
     def test_score_is_high_on_a_person_and_low_beside(self, rig: CameraRig) -> None:
         people = np.array([[[0.0, 0, 900], [100, 0, 1400]]])
         views = views_of(rig, people, (128, 128), 2.0)
-        on = support(RigProjector(rig), views, torch.tensor(people, dtype=torch.float32))
-        off = support(RigProjector(rig), views, torch.tensor(people + 400, dtype=torch.float32))
+        on = joint_support(RigProjector(rig), views, torch.tensor(people, dtype=torch.float32))
+        off = joint_support(RigProjector(rig), views, torch.tensor(people + 400, dtype=torch.float32))
         assert on.min() > 0.9 and off.max() < 0.1
 
     def test_merging_keeps_the_better_of_two_and_other_frames(self) -> None:
@@ -336,34 +336,20 @@ class TestPoseNet:
         assert keep.tolist() == [False, True, True, True]
 
 
-class TestRefine:
+class TestPeaks:
     def test_sub_pixel_peak_of_a_gaussian_is_exact(self) -> None:
         xy = torch.tensor([[[10.3, 7.8]]])
-        maps = render(xy, torch.tensor([[0.7]]), (20, 24), 2.0)[None, None]
+        maps = render_heatmaps(xy, torch.tensor([[0.7]]), (20, 24), 2.0)[None, None]
         peak, height = nearest_peaks(maps, torch.tensor([[[[12.0, 9.0]]]]), 5.0)
         assert peak[0, 0, 0].tolist() == pytest.approx([10.3, 7.8], abs=1e-3)
         assert float(height) == pytest.approx(0.7, abs=0.02)
         assert float(nearest_peaks(maps, torch.tensor([[[[22.0, 17.0]]]]), 4.0)[1]) == 0
 
-    def test_joints_move_onto_the_peaks_and_lonely_ones_stay(self, rig: CameraRig) -> None:
-        rng = np.random.default_rng(3)
-        truth = rng.uniform([-600, -600, 300], [600, 600, 1500], (1, 15, 3))
-        views = views_of(rig, truth, (128, 128), 2.0)
-        views.heatmaps[:, :, 14] = 0
-        start = torch.tensor(truth + rng.normal(0, 25, truth.shape), dtype=torch.float32)
-        out, covariance = refine(
-            RigProjector(rig), views, start, torch.zeros(1, 15), torch.zeros(14), 2.0, RefineConfig(prior_mm=1000)
-        )
-        error = (out[0] - torch.tensor(truth[0])).norm(dim=-1)
-        assert error[:14].max() < 1 and torch.equal(out[0, 14], start[0, 14])
-        assert float(covariance[0, 14].diagonal().mean()) == pytest.approx(1e6)
-        assert covariance[0, :14].diagonal(dim1=-2, dim2=-1).max() < 50**2
-
 
 class TestDevice:
     def test_auto_is_one_of_the_kinds_and_has_words(self) -> None:
         device = pick_device()
-        assert device.type in ("cuda", "mps", "cpu") and len(describe(device)) > 3
+        assert device.type in ("cuda", "mps", "cpu") and len(describe_device(device)) > 3
 
     def test_unknown_name_is_refused(self) -> None:
         with pytest.raises(CoreError, match="no kind of device"):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.models import multiview_gather as gather
-from core.models.affine import augment, fit_rig
-from core.models.multiview_gather import Corners, can_gather, mean_of_views
-from core.models.projection import RigProjector, to_heatmap
-from core.models.unproject import CubeUnprojector, Lattice, VolumeUnprojector, fuse
+from core.models.geometry.affine import augment_affines, fit_rig_affines
+from core.models.geometry.multiview_gather import BilinearCorners, can_gather, multiview_gather
+from core.models.geometry.multiview_gather import multiview_gather as gather
+from core.models.geometry.projection import RigProjector, to_heatmap
+from core.models.geometry.unproject import CubeUnprojector, ProjectedGrid, VolumeUnprojector, fuse_views
 from core.synthetic.rigs import ring_rig
 from core.types.volume import CaptureVolume
 
@@ -27,9 +27,10 @@ def projector() -> RigProjector:
 def affines(versions: int) -> Tensor:
     """(versions, 4, 2, 3), turned and zoomed, so that content leaves the maps."""
     rng = np.random.default_rng(0)
-    base = fit_rig(ring_rig(4, radius_mm=4000.0), SIZE)
+    base = fit_rig_affines(ring_rig(4, radius_mm=4000.0), SIZE)
     return torch.tensor(
-        augment(base, SIZE, rng.uniform(-0.8, 0.8, versions), rng.uniform(-0.2, 0.3, versions)), dtype=torch.float32
+        augment_affines(base, SIZE, rng.uniform(-0.8, 0.8, versions), rng.uniform(-0.2, 0.3, versions)),
+        dtype=torch.float32,
     )
 
 
@@ -42,7 +43,7 @@ def test_a_hand_made_mean() -> None:
     first = 0.4 * 0.75 * 0.5 + 0.8 * 0.25 * 0.5
 
     def mean(seen: Tensor, weight: list[int]) -> float:
-        corners = Corners.around(x, y, seen, (3, 5), torch.tensor(weight, dtype=torch.float32), 2.0)
+        corners = BilinearCorners.around(x, y, seen, (3, 5), torch.tensor(weight, dtype=torch.float32), 2.0)
         return float(corners.mean(heatmaps.view(-1, 1)))
 
     assert mean(every, [1, 1]) == pytest.approx((first + 1) / 2)
@@ -53,7 +54,7 @@ def test_a_hand_made_mean() -> None:
 
 @pytest.mark.parametrize("outside", [-0.01, 4.01])
 def test_nothing_is_seen_outside_of_a_map(outside: float) -> None:
-    corners = Corners.around(
+    corners = BilinearCorners.around(
         torch.tensor([[outside]]), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool), (3, 5), torch.ones(1), 2.0
     )
     assert float(corners.mean(torch.ones(15, 1))) == 0
@@ -66,8 +67,8 @@ def test_agrees_with_sampling_view_by_view(projector: RigProjector, monkeypatch:
     heatmaps, weight = torch.rand(3, 4, 5, *SIZE), torch.tensor([[1.0, 1, 1, 1], [0, 1, 1, 0], [0.5, 1, 0, 2]])
     affine = affines(3)
     xy_px, seen = volume.xy_px.expand(3, -1, -1, -1), volume.on_image.expand(3, -1, -1)
-    got = mean_of_views(heatmaps, affine, xy_px, seen, weight, 2.0)
-    want = fuse(heatmaps, to_heatmap(affine, xy_px), seen, weight)
+    got = multiview_gather(heatmaps, affine, xy_px, seen, weight, 2.0)
+    want = fuse_views(heatmaps, to_heatmap(affine, xy_px), seen, weight)
     assert float((want == 0).float().mean()) > 0.05  # there is something to mask
     torch.testing.assert_close(got, want, atol=2e-4, rtol=0)
 
@@ -81,7 +82,7 @@ def test_the_root_volume_keeps_what_a_batch_shares(projector: RigProjector) -> N
     calls = [(one, ones, SIZE), (one, ones, SIZE), (affines(2), ones, SIZE), (one, some, SIZE), (one, ones, (24, 64))]
     for affine, weight, size in calls:
         heatmaps = torch.rand(2, 4, 1, *size)
-        want = fuse(heatmaps, to_heatmap(affine, volume.xy_px[None]), volume.on_image.expand(2, -1, -1), weight)
+        want = fuse_views(heatmaps, to_heatmap(affine, volume.xy_px[None]), volume.on_image.expand(2, -1, -1), weight)
         got = volume(heatmaps, affine, weight)
         torch.testing.assert_close(got, want.view(2, 1, *VOLUME.voxels), atol=2e-4, rtol=0)
 
@@ -89,11 +90,11 @@ def test_the_root_volume_keeps_what_a_batch_shares(projector: RigProjector) -> N
 @pytest.mark.parametrize("kept", [True, False])
 def test_cubes_are_those_of_grid_sample(projector: RigProjector, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    source = Lattice(projector, VOLUME, 1600.0, 8) if kept else projector
+    source = ProjectedGrid(projector, VOLUME, 1600.0, 8) if kept else projector
     cubes, roots = CubeUnprojector(1600.0, 8), torch.tensor([[300.0, -800.0, 900.0], [-2900.0, 2400.0, 500.0]])
     parts = (torch.rand(2, 4, 5, *SIZE), affines(2), torch.ones(2, 4), roots)
     got, middle = cubes(source, *parts)
-    monkeypatch.setattr("core.models.unproject.can_gather", lambda heatmaps: False)
+    monkeypatch.setattr("core.models.geometry.unproject.can_gather", lambda heatmaps: False)
     want, same = cubes(source, *parts)
     assert torch.equal(middle, same)
     torch.testing.assert_close(got, want, atol=2e-4, rtol=0)

@@ -7,9 +7,11 @@ import dataclasses
 import numpy as np
 import torch
 
+from core.datasets.poses2d import MultiviewPoses2D
 from core.models.config import ModelConfig
-from core.models.networks import Scene, explained
-from core.models.views import Detections, Views, render_views, tensor
+from core.models.inference import select_supported
+from core.models.scene import CaptureScene
+from core.models.view_batch import ViewBatch, float_tensor, render_view_batch
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
 from core.synthetic.rigs import ring_rig
@@ -18,29 +20,29 @@ from core.types import PANOPTIC15, CaptureVolume
 VOLUME = CaptureVolume(centre_mm=(0, 0, 900), size_mm=(5000, 5000, 2000), voxels=(16, 16, 8))
 
 
-def scene_of_two() -> tuple[Scene, Views, torch.Tensor]:
+def scene_of_two() -> tuple[CaptureScene, ViewBatch, torch.Tensor]:
     """A rig of four, what it sees of two people in one frame, and the people (2, J, 3)."""
     rng = np.random.default_rng(3)
     rig = ring_rig(4)
     people = walkers(2, 1, rng, skeleton=PANOPTIC15)
-    seen = Detections.stack(rig, observe(rig, people, 3.0, 0.0, rng))
+    seen = MultiviewPoses2D.stack(rig, observe(rig, people, 3.0, 0.0, rng))
     device = torch.device("cpu")
-    scene = Scene(rig, VOLUME, ModelConfig(), device)
-    views = render_views(
-        tensor(seen.xy_px, device),
-        tensor(seen.score, device),
+    scene = CaptureScene(rig, VOLUME, ModelConfig(), device)
+    views = render_view_batch(
+        float_tensor(seen.xy_px, device),
+        float_tensor(seen.score, device),
         scene.affine[None],
-        tensor(seen.view_weight, device),
+        float_tensor(seen.view_weight, device),
         scene.size_hw,
         scene.sigma_px,
     )
-    return scene, views, tensor(people.xyz_mm[0], device)
+    return scene, views, float_tensor(people.xyz_mm[0], device)
 
 
-def kept(scene: Scene, views: Views, xyz_mm: torch.Tensor, score: list[float]) -> list[bool]:
+def kept(scene: CaptureScene, views: ViewBatch, xyz_mm: torch.Tensor, score: list[float]) -> list[bool]:
     sample = torch.zeros(len(xyz_mm), dtype=torch.long)
     per_joint = torch.tensor(score)[:, None].expand(-1, len(PANOPTIC15))
-    return explained(scene, views.at(sample), xyz_mm, per_joint, sample, min_views=2).tolist()
+    return select_supported(scene, views.select(sample), xyz_mm, per_joint, sample, min_views=2).tolist()
 
 
 def test_each_detection_bears_out_one_person_only() -> None:

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from core.datasets.augmented_views import predict_joints
 from core.models.config import ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
-from core.models.networks import Networks, Scene
-from core.models.peaks import parabola_peak
-from core.models.plane_nets import PLANES, Plan, PlaneRootNet
-from core.models.root_net import propose
+from core.models.geometry.peaks import parabola_peak
+from core.models.heads.plane_nets import PLANES, BevOutput, BevRootNet
+from core.models.heads.root_net import extract_proposals
+from core.models.networks import Networks
+from core.models.scene import CaptureScene
 from core.synthetic.rigs import ring_rig
-from core.training.augmented_views import pose_of
-from core.training.config import NoiseConfig, PoseSyntheticStage, RootStage
-from core.training.losses import bev_loss, root_difference
-from core.training.root_stage import _cells
+from core.training.losses import bev_loss, root_consistency_loss
+from core.training.stages.config import NoiseConfig, PoseSyntheticStageConfig, RootStageConfig
+from core.training.stages.root import _cells
 from core.training.synthetic import pose_scenes, root_scenes, root_target
 from core.types.volume import CaptureVolume
 
@@ -27,41 +28,41 @@ CONFIG = ModelConfig(
 
 
 @pytest.fixture(scope="module")
-def scene() -> Scene:
+def scene() -> CaptureScene:
     volume = CaptureVolume(
         centre_mm=np.array([0.0, 0, 900]), size_mm=np.array([3600.0, 3600, 2200]), voxels=(36, 36, 24)
     )
-    return Scene(ring_rig(4), volume, CONFIG, torch.device("cpu"))
+    return CaptureScene(ring_rig(4), volume, CONFIG, torch.device("cpu"))
 
 
 class TestRoots:
-    def test_untrained_head_finds_clean_roots(self, scene: Scene) -> None:
+    def test_untrained_head_finds_clean_roots(self, scene: CaptureScene) -> None:
         networks = Networks(CONFIG).eval()
-        stage = RootStage(noise=EXACT, heatmap_noise=0, false_peaks=0, max_points=1, peak=(1.0, 1.0))
+        stage = RootStageConfig(noise=EXACT, heatmap_noise=0, false_peaks=0, max_points=1, peak=(1.0, 1.0))
         made = root_scenes(scene, 8, stage, np.random.default_rng(0))
         with torch.no_grad():
             plan = networks.root(scene.unprojector, made.views.root, made.views.affine, made.views.view_weight)
-            found = propose(plan, scene.volume, CONFIG.root)
+            found = extract_proposals(plan, scene.volume, CONFIG.root)
         near = torch.cdist(made.roots_mm, found.xyz_mm)[:, 0].amin(-1)[made.visible[:, 0]]
-        assert isinstance(plan, Plan) and len(near) >= 6 and float(near.median()) < 60
+        assert isinstance(plan, BevOutput) and len(near) >= 6 and float(near.median()) < 60
 
-    def test_loss_is_least_for_the_target_itself(self, scene: Scene) -> None:
-        net = PlaneRootNet(CONFIG.root)
+    def test_loss_is_least_for_the_target_itself(self, scene: CaptureScene) -> None:
+        net = BevRootNet(CONFIG.root)
         roots = torch.tensor([[[500.0, -300, 900], [-800.0, 900, 400]]])
         shown = torch.ones(1, 2, dtype=torch.bool)
         target = root_target(scene.volume, roots, shown, 200.0)
         cells = _cells(scene.volume, roots)
-        right = Plan(target.amax(-1), target, net)
-        wrong = Plan(target.amax(-1).flip(1), target.flip(3), net)
+        right = BevOutput(target.amax(-1), target, net)
+        wrong = BevOutput(target.amax(-1).flip(1), target.flip(3), net)
         with torch.no_grad():
             assert float(bev_loss(right, target, cells, shown)) < 1e-9 < float(bev_loss(wrong, target, cells, shown))
-        assert float(root_difference(right, right)) == 0 < float(root_difference(right, wrong))
+        assert float(root_consistency_loss(right, right)) == 0 < float(root_consistency_loss(right, wrong))
 
-    def test_gradient_reaches_both_networks(self, scene: Scene) -> None:
+    def test_gradient_reaches_both_networks(self, scene: CaptureScene) -> None:
         networks = Networks(CONFIG).train()
         for net in (networks.root.net, networks.root.line):  # type: ignore[union-attr]
             torch.nn.init.normal_(net.out.weight)
-        made = root_scenes(scene, 2, RootStage(), np.random.default_rng(0))
+        made = root_scenes(scene, 2, RootStageConfig(), np.random.default_rng(0))
         plan = networks.root(scene.unprojector, made.views.root, made.views.affine, made.views.view_weight)
         target = root_target(scene.volume, made.roots_mm, made.visible, 200.0)
         bev_loss(plan, target, _cells(scene.volume, made.roots_mm), made.visible).backward()
@@ -69,12 +70,12 @@ class TestRoots:
 
 
 class TestPoses:
-    def test_untrained_head_reads_the_cubes(self, scene: Scene) -> None:
+    def test_untrained_head_reads_the_cubes(self, scene: CaptureScene) -> None:
         networks = Networks(CONFIG).eval()
-        stage = PoseSyntheticStage(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
+        stage = PoseSyntheticStageConfig(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
         made = pose_scenes(scene, 6, stage, np.random.default_rng(1))
         with torch.no_grad():
-            found, _ = pose_of(networks, scene, made.views, made.root_mm, torch.arange(6))
+            found, _ = predict_joints(networks, scene, made.views, made.root_mm, torch.arange(6))
         seen = made.views_of >= 3
         assert float((found - made.exact_mm).norm(dim=-1)[seen].median()) < 80
 
@@ -93,13 +94,13 @@ class TestPoses:
             after, _ = pose.locate(volume)
         torch.testing.assert_close(before, after, atol=0.05, rtol=1e-4)
 
-    def test_planes_are_where_the_joints_are(self, scene: Scene) -> None:
+    def test_planes_are_where_the_joints_are(self, scene: CaptureScene) -> None:
         """In the world, each of a joint's coordinates lies between what its two planes say of it."""
         networks = Networks(CONFIG).eval()
-        stage = PoseSyntheticStage(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
+        stage = PoseSyntheticStageConfig(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
         made = pose_scenes(scene, 4, stage, np.random.default_rng(2))
         with torch.no_grad():
-            found, planes = pose_of(networks, scene, made.views, made.root_mm, torch.arange(4))
+            found, planes = predict_joints(networks, scene, made.views, made.root_mm, torch.arange(4))
         assert planes is not None
         for coordinate in range(3):
             both = [planes[:, p, :, axes.index(coordinate)] for p, axes in enumerate(PLANES) if coordinate in axes]

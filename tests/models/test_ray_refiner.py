@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.models.affine import fit_rig, heatmap_size
 from core.models.config import RayRefinerConfig
-from core.models.projection import RigProjector, to_heatmap
-from core.models.ray_refiner import Observations, RayRefiner, Rays, gaussian_nll, inverse
+from core.models.geometry.affine import fit_rig_affines, heatmap_size
+from core.models.geometry.projection import RigProjector, to_heatmap
+from core.models.refiners.ray_refiner import JointObservations, ObservationRays, RayRefiner, gaussian_nll, inverse
 from core.synthetic.people import poses
 from core.synthetic.rigs import ring_rig
 from core.types.skeleton import PANOPTIC15
@@ -18,27 +18,27 @@ VIEWS = 5
 
 
 @pytest.fixture(scope="module")
-def world() -> tuple[RigProjector, torch.Tensor, torch.Tensor, Observations]:
+def world() -> tuple[RigProjector, torch.Tensor, torch.Tensor, JointObservations]:
     """A rig, affines (P, V, 2, 3), exact joints (P, J, 3) and where all views show them exactly."""
     rig = ring_rig(VIEWS, distortion=(-0.1, 0.03, 0, 0, 0))
     projector = RigProjector(rig)
-    affine = torch.tensor(fit_rig(rig, heatmap_size(rig, 240)), dtype=torch.float32).expand(3, -1, -1, -1)
+    affine = torch.tensor(fit_rig_affines(rig, heatmap_size(rig, 240)), dtype=torch.float32).expand(3, -1, -1, -1)
     exact = torch.tensor(poses(3, np.random.default_rng(0), skeleton=PANOPTIC15), dtype=torch.float32)
     xy = to_heatmap(affine, projector(exact)[0])
-    return projector, affine, exact, Observations(xy, torch.ones(xy.shape[:-1]))
+    return projector, affine, exact, JointObservations(xy, torch.ones(xy.shape[:-1]))
 
 
 class TestRays:
     def test_offsets_end_on_the_ray(self, world) -> None:  # type: ignore[no-untyped-def]
         projector, affine, exact, seen = world
-        rays = Rays.of(projector, affine, seen, exact + 30)
+        rays = ObservationRays.of(projector, affine, seen, exact + 30)
         across = torch.eye(3) - rays.direction[..., :, None] * rays.direction[..., None, :]
         expected = (across @ torch.full((3,), -30.0)[:, None])[..., 0]
         assert float((rays.offset_mm - expected).norm(dim=-1).max()) < 1.0  # the lens bends a little over 50 mm
 
     def test_exact_rays_meet_in_the_joint(self, world) -> None:  # type: ignore[no-untyped-def]
         projector, affine, exact, seen = world
-        way, found = Rays.of(projector, affine, seen, exact + 40).agree()
+        way, found = ObservationRays.of(projector, affine, seen, exact + 40).agree()
         assert found.all() and float((exact + 40 + way - exact).norm(dim=-1).max()) < 2.0
 
     def test_two_wrong_views_of_five_are_left_out(self, world) -> None:  # type: ignore[no-untyped-def]
@@ -46,14 +46,14 @@ class TestRays:
         xy = seen.xy.clone()
         xy[:, 0] += torch.tensor([25.0, 0.0])
         xy[:, 1] -= torch.tensor([0.0, 30.0])
-        way, _ = Rays.of(projector, affine, Observations(xy, seen.height), exact).agree()
+        way, _ = ObservationRays.of(projector, affine, JointObservations(xy, seen.height), exact).agree()
         assert float(way.norm(dim=-1).mean()) < 5.0
 
     def test_one_view_is_no_crossing(self, world) -> None:  # type: ignore[no-untyped-def]
         projector, affine, exact, seen = world
         height = torch.zeros_like(seen.height)
         height[:, 2] = 1
-        way, found = Rays.of(projector, affine, Observations(seen.xy, height), exact + 40).agree()
+        way, found = ObservationRays.of(projector, affine, JointObservations(seen.xy, height), exact + 40).agree()
         assert not found.any() and not way.any()
 
 
@@ -71,7 +71,7 @@ class TestRayRefiner:
     def test_nothing_seen_stays_with_a_wide_certainty(self, world) -> None:  # type: ignore[no-untyped-def]
         projector, affine, exact, seen = world
         network = RayRefiner(15, RayRefinerConfig()).eval()
-        nothing = Observations(seen.xy, torch.zeros_like(seen.height))
+        nothing = JointObservations(seen.xy, torch.zeros_like(seen.height))
         found, precision = network(projector, affine, nothing, exact, torch.full(exact.shape[:2], 40.0))
         torch.testing.assert_close(found, exact)
         torch.testing.assert_close(inverse(precision), 100.0**2 * torch.eye(3).expand(*exact.shape[:2], 3, 3))
@@ -87,7 +87,7 @@ class TestRayRefiner:
         turned.R, turned.t_mm = projector.R[order], projector.t_mm[order]
         spread = torch.full(exact.shape[:2], 40.0)
         one, _ = network(projector, affine, seen, exact + 20, spread)
-        shuffled = Observations(seen.xy[:, order], seen.height[:, order])
+        shuffled = JointObservations(seen.xy[:, order], seen.height[:, order])
         other, _ = network(turned, affine[:, order], shuffled, exact + 20, spread)
         torch.testing.assert_close(one, other, atol=0.05, rtol=0)
 

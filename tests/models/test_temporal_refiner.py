@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.models.config import MotionConfig
-from core.models.temporal_refiner import TemporalRefiner, _solve_banded, fill
+from core.models.config import TemporalRefinerConfig
+from core.models.refiners.temporal_refiner import TemporalRefiner, _solve_banded, fill_gaps
 from core.tracking.config import TrackingConfig
 from core.tracking.smooth import rts
 
@@ -18,7 +18,7 @@ B, F, J = 2, 20, 3
 @pytest.fixture
 def network() -> TemporalRefiner:
     torch.manual_seed(0)
-    return TemporalRefiner(J, MotionConfig(enabled=True, channels=16, layers=1, heads=2)).eval()
+    return TemporalRefiner(J, TemporalRefinerConfig(enabled=True, channels=16, layers=1, heads=2)).eval()
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ class TestUntrained:
         known = EVERY.clone()
         known[:, 8:12, 1] = False
         wrong = torch.where(known[..., None], exact, 5000.0)
-        path, covariance = network(frames(), fill(wrong, known), certain(10.0), known)
+        path, covariance = network(frames(), fill_gaps(wrong, known), certain(10.0), known)
         assert (path - exact).abs().max() < 2.0
         size = torch.diagonal(covariance, dim1=-2, dim2=-1).mean(-1)
         assert (size[:, 10, 1] > 2 * size[:, 10, 0]).all()
@@ -106,8 +106,8 @@ class TestNetwork:
         known[:, 3:7, 0] = False
         xyz = wandering()
         other = torch.where(known[..., None], xyz, xyz + 400)
-        one, _ = trained(frames(), fill(xyz, known), certain(15.0), known)
-        two, _ = trained(frames(), fill(other, known), certain(15.0), known)
+        one, _ = trained(frames(), fill_gaps(xyz, known), certain(15.0), known)
+        two, _ = trained(frames(), fill_gaps(other, known), certain(15.0), known)
         assert torch.equal(one, two)
 
     def test_gradients_reach_everything(self, trained: TemporalRefiner) -> None:
@@ -128,7 +128,7 @@ class TestNetwork:
         precision[:, 4, 0] *= 1e4
         xyz = wandering()
         xyz[:, 9, 1] += 4000
-        path, covariance = trained(time_s, fill(xyz, known), precision, known)
+        path, covariance = trained(time_s, fill_gaps(xyz, known), precision, known)
         assert torch.isfinite(path).all() and torch.isfinite(covariance).all()
         assert (torch.diagonal(covariance, dim1=-2, dim2=-1) > 0).all()
 
@@ -136,7 +136,7 @@ class TestNetwork:
 def test_fill_takes_the_last_or_the_first() -> None:
     xyz = torch.arange(6.0).view(1, 6, 1, 1).expand(1, 6, 1, 3)
     known = torch.tensor([False, True, False, False, True, False]).view(1, 6, 1)
-    assert fill(xyz, known)[0, :, 0, 0].tolist() == [1, 1, 1, 1, 4, 4]
+    assert fill_gaps(xyz, known)[0, :, 0, 0].tolist() == [1, 1, 1, 1, 4, 4]
 
 
 @pytest.mark.parametrize("n", [3, 4, 9])

@@ -9,21 +9,22 @@ import numpy as np
 import pytest
 import torch
 
+from core.datasets.poses2d import MultiviewPoses2D
 from core.errors import CancelledError, CoreError
-from core.models import frozen
+from core.models import engine as frozen
 from core.models import networks as parts
+from core.models.checkpoint import Checkpoint
 from core.models.config import (
     HeatmapConfig,
     ModelConfig,
-    MotionConfig,
     PoseNetConfig,
     RayRefinerConfig,
     RootNetConfig,
+    TemporalRefinerConfig,
     VolumeNetConfig,
 )
 from core.models.networks import Networks
-from core.models.store import Checkpoint
-from core.models.views import Detections, Views
+from core.models.view_batch import ViewBatch
 from core.progress import NullReporter, RecordingReporter
 from core.reconstruction import predictor as module
 from core.reconstruction.predictor import Predictor, _unsure
@@ -32,7 +33,7 @@ from core.synthetic.observe import observe
 from core.synthetic.people import walkers
 from core.synthetic.rigs import ring_rig
 from core.tracking.config import TrackingConfig
-from core.training.synthetic import joints_around_root
+from core.training.synthetic import root_relative_joints
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
@@ -49,7 +50,7 @@ def config() -> ModelConfig:
     return ModelConfig(
         heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
         root=RootNetConfig(net=net, threshold=0.45),
-        pose=PoseNetConfig(net=net, voxels=24),
+        pose=PoseNetConfig(net=net, voxels=24, ray_refiner=RayRefinerConfig(enabled=True, max_std_mm=0.0)),
     )
 
 
@@ -72,7 +73,7 @@ def untrained(config: ModelConfig) -> Networks:
     """Networks that are their skips: the agreement of views, without anything learnt."""
     torch.manual_seed(0)
     networks = Networks(config)
-    bodies = joints_around_root(500, np.random.default_rng(0))
+    bodies = root_relative_joints(500, np.random.default_rng(0))
     networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
     return networks
 
@@ -162,13 +163,13 @@ class TestPredictor:
     ) -> None:
         """What is in memory besides the result does not grow with the take."""
         seen: list[int] = []
-        real = module.shown_views
+        real = module.make_view_batch
 
-        def counted(inputs: Detections, *rest: Any) -> Views:
+        def counted(inputs: MultiviewPoses2D, *rest: Any) -> ViewBatch:
             seen.append(len(inputs))
             return real(inputs, *rest)
 
-        monkeypatch.setattr(module, "shown_views", counted)
+        monkeypatch.setattr(module, "make_view_batch", counted)
         predictor.reconstruct(rig, poses2d, people.time_s, NullReporter())
         assert seen == [4, 4, 1]
 
@@ -229,9 +230,9 @@ def test_the_root_is_the_mid_hip() -> None:
 def test_joints_that_nobody_can_tell_are_missing() -> None:
     sure, unsure = torch.eye(3) * 30**2, torch.eye(3) * 90**2
     covariance = torch.stack([sure, unsure])[None]
-    on = RayRefinerConfig(enabled=True, most_mm=60.0)
+    on = RayRefinerConfig(enabled=True, max_std_mm=60.0)
     assert _unsure(covariance, on).tolist() == [[False, True]]
-    assert not _unsure(covariance, RayRefinerConfig(enabled=True, most_mm=0.0)).any()
+    assert not _unsure(covariance, RayRefinerConfig(enabled=True, max_std_mm=0.0)).any()
     assert not _unsure(covariance, RayRefinerConfig()).any()
 
 
@@ -256,8 +257,8 @@ class TestOverTime:
         return gone
 
     def predictor(self, config: ModelConfig, temporal: bool) -> Predictor:
-        pose = dataclasses.replace(config.pose, rays=RayRefinerConfig(enabled=True))
-        both = dataclasses.replace(config, pose=pose, motion=MotionConfig(enabled=True, frames=16))
+        pose = dataclasses.replace(config.pose, ray_refiner=RayRefinerConfig(enabled=True))
+        both = dataclasses.replace(config, pose=pose, temporal=TemporalRefinerConfig(enabled=True, frames=16))
         return Predictor(untrained(both), VOLUME, CPU, "run", temporal=temporal)
 
     def test_less_noise_and_no_gaps(

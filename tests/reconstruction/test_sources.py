@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from core.datasets.heatmaps import StoredHeatmaps
 from core.errors import CoreError
 from core.files import resource
 from core.geometry.capture_volume import capture_volume
 from core.models.config import BackboneConfig
 from core.models.networks import Networks
-from core.models.stored_heatmaps import TakeMaps
 from core.pipelines.params import Pose2DParams, TrainParams
 from core.pipelines.pose2d import run_pose2d
 from core.pipelines.train import run_train
@@ -32,8 +32,8 @@ from core.session.store import TakeCamera, TakeManifest
 from core.session.timeline import Timeline
 from core.session.video import VideoReader
 from core.tracking.config import TrackingConfig
-from core.training.config import preset
-from core.training.synthetic import joints_around_root
+from core.training.presets import preset
+from core.training.synthetic import root_relative_joints
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
 
@@ -103,7 +103,7 @@ def untrained(rig: CameraRig, baseline: Pose3DSequence, source: str) -> Predicto
     )
     torch.manual_seed(0)
     networks = Networks(config)
-    bodies = joints_around_root(500, np.random.default_rng(0))
+    bodies = root_relative_joints(500, np.random.default_rng(0))
     networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
     volume = capture_volume(rig, spacing_mm=config.root.spacing_mm, around_mm=baseline.xyz_mm.reshape(-1, 3))
     return Predictor(networks, volume, torch.device("cpu"), "untrained")
@@ -125,7 +125,9 @@ def test_a_camera_left_out_is_not_looked_at(take: Take, rig: CameraRig, baseline
     frames, out = np.array([1, 3]), rig.names[1]
     poses2d, time_s = take.poses2d(NAME), take.timeline().time_s
     with open_heatmaps(take, NAME, rig) as readers:
-        blind = TakeMaps([None if name == out else reader for name, reader in zip(rig.names, readers, strict=True)])
+        blind = StoredHeatmaps(
+            [None if name == out else reader for name, reader in zip(rig.names, readers, strict=True)]
+        )
         expected = predictor.reconstruct(
             rig, poses2d, time_s, NullReporter(), exclude_camera=out, frames=frames, tracking=EVERYBODY, maps=blind
         )
@@ -167,7 +169,7 @@ def test_training_looks_at_them_and_says_where_they_are_missing(
         split=dataclasses.replace(quick.split, blocks=1, guard=0),
         root=dataclasses.replace(quick.root, steps=1, batch=1),
         pose_synthetic=dataclasses.replace(quick.pose_synthetic, steps=0),
-        rays=dataclasses.replace(quick.rays, steps=0),
+        ray_refiner=dataclasses.replace(quick.ray_refiner, steps=0),
         pose=dataclasses.replace(quick.pose, steps=1, batch=1),
         measure_frames=1,
     )
@@ -209,7 +211,7 @@ def test_a_backbone_looks_at_the_videos_in_training_and_afterwards(
         backbone=dataclasses.replace(quick.backbone, steps=1),
         root=dataclasses.replace(quick.root, steps=1, batch=1),
         pose_synthetic=dataclasses.replace(quick.pose_synthetic, steps=0),
-        rays=dataclasses.replace(quick.rays, steps=0),
+        ray_refiner=dataclasses.replace(quick.ray_refiner, steps=0),
         pose=dataclasses.replace(quick.pose, steps=1, batch=1),
         finetune=dataclasses.replace(quick.finetune, steps=0),
         measure_frames=1,

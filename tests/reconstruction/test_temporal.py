@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.models.config import MotionConfig
-from core.models.temporal_refiner import TemporalRefiner
+from core.models.config import TemporalRefinerConfig
+from core.models.refiners.temporal_refiner import TemporalRefiner
 from core.reconstruction.temporal import _windows, refine_tracks
 from core.types.arrays import F64
 
@@ -17,7 +17,7 @@ J, FRAMES = 4, 12
 @pytest.fixture(scope="module")
 def network() -> TemporalRefiner:
     torch.manual_seed(0)
-    return TemporalRefiner(J, MotionConfig(enabled=True, channels=16, layers=1, heads=2, frames=FRAMES)).eval()
+    return TemporalRefiner(J, TemporalRefinerConfig(enabled=True, channels=16, layers=1, heads=2, frames=FRAMES)).eval()
 
 
 def circle(T: int) -> F64:

@@ -14,7 +14,7 @@ from core.progress import NullReporter, RecordingReporter
 from core.session import BASELINE, Session
 from core.session.volume import active_volume, as_settings, seen_share, set_volume
 from core.synthetic.rigs import ring_rig
-from core.training.config import preset
+from core.training.presets import preset
 from core.types import PANOPTIC15, CaptureVolume, Pose3DSequence, SyntheticRange, VolumeSettings
 
 TAKE = "two_people"

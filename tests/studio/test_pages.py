@@ -20,7 +20,8 @@ from core.jobs import Finished, JobSpec, Metric, Started
 from core.jobs.events import encode
 from core.pipelines.params import ImportRigParams
 from core.session import BASELINE, Session, Take
-from core.training.config import CARDS, PRESETS, TrainConfig
+from core.training.config import TrainConfig
+from core.training.presets import CARDS, PRESETS
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17
 from studio.main_window import MainWindow
@@ -336,7 +337,7 @@ def test_only_curves_of_stages_that_the_training_has_are_shown(opened: MainWindo
     opened.show_page("train")
     qtbot.waitUntil(lambda: len(shown()) > 0)
     assert shown() == ["Fine-tuning on confident labels", "Root network, this rig", "Backbone, your images"]
-    _finished_training(session, "quick", ["held_out/px", "held_out/camera_px", "rays/mm"])
+    _finished_training(session, "quick", ["held_out/px", "held_out/camera_px", "ray_refiner/mm"])
     opened.state.set_session(session)
     opened.show_page("train")
     qtbot.waitUntil(lambda: "Correction, synthetic people" in shown())
@@ -345,7 +346,7 @@ def test_only_curves_of_stages_that_the_training_has_are_shown(opened: MainWindo
 
 def test_every_stage_of_training_has_a_plot() -> None:
     stages = [f.name for f in dataclasses.fields(TrainConfig) if hasattr(getattr(TrainConfig(), f.name), "steps")]
-    assert {"backbone", "root", "pose_synthetic", "rays", "motion", "pose", "finetune"} == set(stages)
+    assert {"backbone", "root", "pose_synthetic", "ray_refiner", "temporal", "pose", "finetune"} == set(stages)
     for stage in stages:
         names = [f"{stage}/{name}" for name in ("loss", "mm")]
         assert any(plot.shows(name) for plot in train.PLOTS for name in names), stage

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from core.datasets.config import SplitConfig
+from core.datasets.footage import Footage, PseudoLabels
+from core.datasets.poses2d import MultiviewPoses2D
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
-from core.models.networks import Scene
-from core.models.views import Detections
+from core.models.scene import CaptureScene
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
 from core.synthetic.rigs import ring_rig
-from core.training.config import PoseStage, PoseSyntheticStage, RootStage, SplitConfig, TrainConfig
-from core.training.data import Footage, Labels
+from core.training.config import TrainConfig
+from core.training.stages.config import PoseStageConfig, PoseSyntheticStageConfig, RootStageConfig
 from core.types.camera import CameraRig
 from core.types.skeleton import PANOPTIC15
 from core.types.volume import CaptureVolume
@@ -46,9 +48,9 @@ def tiny_config() -> TrainConfig:
             pose=PoseNetConfig(net=net, voxels=16),
         ),
         split=SplitConfig(share=0.25, blocks=2, guard=1),
-        root=RootStage(steps=3, batch=2, learning_rate=2e-3),
-        pose_synthetic=PoseSyntheticStage(steps=3, batch=2, learning_rate=1e-3),
-        pose=PoseStage(steps=3, batch=1, learning_rate=1e-3),
+        root=RootStageConfig(steps=3, batch=2, learning_rate=2e-3),
+        pose_synthetic=PoseSyntheticStageConfig(steps=3, batch=2, learning_rate=1e-3),
+        pose=PoseStageConfig(steps=3, batch=1, learning_rate=1e-3),
         measure_every=3,
         measure_frames=1,
         checkpoint_s=1e9,
@@ -64,8 +66,8 @@ def tiny_world(tiny: TrainConfig) -> World:
     rng = np.random.default_rng(0)
     rig = ring_rig(4)
     people = walkers(2, 24, rng, half_size_mm=1200, skeleton=PANOPTIC15)
-    inputs = Detections.stack(rig, observe(rig, people, 3.0, 0.1, rng))
-    footage = Footage.build(rig, [inputs], [Labels(inputs.xy_px, inputs.score)], tiny.split)
+    inputs = MultiviewPoses2D.stack(rig, observe(rig, people, 3.0, 0.1, rng))
+    footage = Footage.build(rig, [inputs], [PseudoLabels(inputs.xy_px, inputs.score)], tiny.split)
     volume = CaptureVolume(
         centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([3600.0, 3600, 2000]), voxels=(16, 16, 8)
     )
@@ -73,5 +75,5 @@ def tiny_world(tiny: TrainConfig) -> World:
 
 
 @pytest.fixture(scope="session")
-def scene(tiny: TrainConfig, world: World) -> Scene:
-    return Scene(world.rig, world.volume, tiny.model, torch.device("cpu"))
+def scene(tiny: TrainConfig, world: World) -> CaptureScene:
+    return CaptureScene(world.rig, world.volume, tiny.model, torch.device("cpu"))

@@ -9,15 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.datasets.augmented_views import warp_labels
+from core.datasets.footage import Footage, PseudoLabels
 from core.datasets.images import StoredImages
 from core.models.config import BackboneConfig
-from core.models.networks import JOINTS, Networks, Scene
-from core.models.render import highest, render
-from core.training import backbone_stage
-from core.training.augmented_views import footage_labels
-from core.training.backbone_stage import ENOUGH, BackboneTraining, advice, peaks_near
-from core.training.config import BackboneStage, TrainConfig
-from core.training.data import Footage, Labels
+from core.models.geometry.render import render_heatmaps, render_max
+from core.models.networks import JOINTS, Networks
+from core.models.scene import CaptureScene
+from core.training.config import TrainConfig
+from core.training.stages import backbone as backbone_stage
+from core.training.stages.backbone import ENOUGH, BackboneTraining, advice, peaks_near
+from core.training.stages.config import BackboneStageConfig
 
 from .conftest import World
 
@@ -27,31 +29,31 @@ SIZE = (24, 32)
 class TestHighest:
     def test_published_golden_values(self) -> None:
         xy, peak = torch.tensor([[[10.0, 12.0]]]), torch.ones(1, 1)
-        target = highest(xy, peak, SIZE, 3.0)[0]
+        target = render_max(xy, peak, SIZE, 3.0)[0]
         assert float(target[12, 13]) == pytest.approx(0.6065, abs=1e-4)
         assert float(target[12, 19]) == pytest.approx(0.0111, abs=1e-4)
         assert float(target[12, 10]) == 1
 
     def test_people_keep_a_peak_each_where_a_sum_joins_them(self) -> None:
         xy = torch.tensor([[[10.0, 12.0]], [[15.0, 12.0]]])
-        best, summed = (f(xy, torch.ones(2, 1), SIZE, 3.0)[0, 12] for f in (highest, render))
+        best, summed = (f(xy, torch.ones(2, 1), SIZE, 3.0)[0, 12] for f in (render_max, render_heatmaps))
         middle = float(torch.exp(torch.tensor(-(2.0**2) / 18)))
         assert float(best[12]) == pytest.approx(middle) and float(best[10]) == float(best[15]) == 1
         assert float(summed[12]) == 1
 
     def test_nobody_is_nothing_and_places_of_the_missing_do_not_matter(self) -> None:
         xy = torch.tensor([[[float("nan"), 3.0]], [[4.0, 5.0]]])
-        one = highest(xy, torch.tensor([[0.0], [1.0]]), SIZE, 2.0)
-        assert torch.equal(one, highest(xy[1:], torch.ones(1, 1), SIZE, 2.0))
-        assert not highest(xy, torch.zeros(2, 1), SIZE, 2.0).any()
-        assert highest(xy[:0], torch.zeros(0, 1), SIZE, 2.0).shape == (1, *SIZE)
+        one = render_max(xy, torch.tensor([[0.0], [1.0]]), SIZE, 2.0)
+        assert torch.equal(one, render_max(xy[1:], torch.ones(1, 1), SIZE, 2.0))
+        assert not render_max(xy, torch.zeros(2, 1), SIZE, 2.0).any()
+        assert render_max(xy[:0], torch.zeros(0, 1), SIZE, 2.0).shape == (1, *SIZE)
 
 
 class TestPeaksNear:
     def test_counts_peaks_within_two_px_of_known_joints(self) -> None:
         found = torch.tensor([[10.0, 12.0], [20.0, 12.0], [5.0, 5.0], [1.0, 1.0]])  # a joint each
         labels = found + torch.tensor([[0.0, 0.0], [1.2, -1.2], [2.4, 0.0], [0.0, 0.0]])
-        heatmaps = render(found[None], torch.ones(1, 4), SIZE, 1.5)[None, None]
+        heatmaps = render_heatmaps(found[None], torch.ones(1, 4), SIZE, 1.5)[None, None]
         weight = torch.tensor([1.0, 0.3, 1.0, 0.0])
         assert peaks_near(heatmaps, labels[None, None, None], weight[None, None, None]) == (2, 3)
         # Faint hills are no peaks.
@@ -59,7 +61,7 @@ class TestPeaksNear:
 
     def test_each_of_two_people_has_a_peak_of_its_own(self) -> None:
         people = torch.tensor([[[8.0, 10.0]], [[22.0, 10.0]]])
-        heatmaps = render(people, torch.tensor([[1.0], [0.6]]), SIZE, 1.5)[None, None]
+        heatmaps = render_heatmaps(people, torch.tensor([[1.0], [0.6]]), SIZE, 1.5)[None, None]
         assert peaks_near(heatmaps, people[None, None], torch.ones(1, 1, 2, 1)) == (2, 2)
 
     def test_advice_is_given_below_four_in_five(self) -> None:
@@ -77,7 +79,7 @@ def config(tiny: TrainConfig) -> TrainConfig:
 
 
 @pytest.fixture(scope="module")
-def footage(world: World, scene: Scene) -> Footage:
+def footage(world: World, scene: CaptureScene) -> Footage:
     """The world's people painted: a dot of its own colour a joint."""
     rng = np.random.default_rng(0)
     colours = rng.integers(60, 255, (JOINTS, 3))
@@ -93,63 +95,74 @@ def footage(world: World, scene: Scene) -> Footage:
     return dataclasses.replace(world.footage, images=StoredImages(films, world.rig, 2))
 
 
-def stage_of(config: TrainConfig, scene: Scene, footage: Footage, stage: BackboneStage) -> BackboneTraining:
+def stage_of(
+    config: TrainConfig, scene: CaptureScene, footage: Footage, stage: BackboneStageConfig
+) -> BackboneTraining:
     torch.manual_seed(0)
     return BackboneTraining(stage, Networks(config.model), scene, footage)
 
 
 class TestStage:
     def test_without_a_backbone_or_footage_there_is_nothing_to_do(
-        self, tiny: TrainConfig, config: TrainConfig, scene: Scene, footage: Footage
+        self, tiny: TrainConfig, config: TrainConfig, scene: CaptureScene, footage: Footage
     ) -> None:
-        assert stage_of(tiny, scene, footage, BackboneStage()).steps == 0
-        assert stage_of(config, scene, Footage.none(footage.rig), BackboneStage()).steps == 0
-        assert stage_of(config, scene, footage, BackboneStage()).steps == 20_000
+        assert stage_of(tiny, scene, footage, BackboneStageConfig()).steps == 0
+        assert stage_of(config, scene, Footage.empty(footage.rig), BackboneStageConfig()).steps == 0
+        assert stage_of(config, scene, footage, BackboneStageConfig()).steps == 20_000
 
     def test_the_loss_is_that_of_the_labels_targets(
-        self, config: TrainConfig, scene: Scene, footage: Footage, monkeypatch: pytest.MonkeyPatch
+        self, config: TrainConfig, scene: CaptureScene, footage: Footage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A network that answers with the sub-pixel targets has no loss; with the whole-pixel ones it has."""
-        stage = stage_of(config, scene, footage, BackboneStage(batch=2))
-        floored = stage_of(config, scene, footage, BackboneStage(batch=2, floor_targets=True))
+        stage = stage_of(config, scene, footage, BackboneStageConfig(batch=2))
+        floored = stage_of(config, scene, footage, BackboneStageConfig(batch=2, floor_targets=True))
 
         def answers(floor: bool):  # type: ignore[no-untyped-def]
             def perfect(
-                networks: Networks, footage: Footage, scene: Scene, frames: np.ndarray, affine: Tensor, **_: object
+                networks: Networks,
+                footage: Footage,
+                scene: CaptureScene,
+                frames: np.ndarray,
+                affine: Tensor,
+                **_: object,
             ):  # type: ignore[no-untyped-def]
-                xy, weight = footage_labels(footage, scene, frames, affine)
-                heatmaps = highest(xy.floor() if floor else xy, (weight > 0).float(), scene.size_hw, scene.sigma_px)
+                xy, weight = warp_labels(footage, scene, frames, affine)
+                heatmaps = render_max(xy.floor() if floor else xy, (weight > 0).float(), scene.size_hw, scene.sigma_px)
                 return type("Version", (), {"heatmaps": heatmaps})
 
             return perfect
 
         for floor, exact, other in [(False, stage, floored), (True, floored, stage)]:
-            monkeypatch.setattr(backbone_stage, "show", answers(floor))
+            monkeypatch.setattr(backbone_stage, "augmented_views", answers(floor))
             assert float(exact.losses(np.random.default_rng(0), 0)["loss"]) == 0
             assert float(other.losses(np.random.default_rng(0), 0)["loss"]) > 1e-4
 
     def test_joints_without_a_label_carry_no_gradient(
-        self, config: TrainConfig, scene: Scene, footage: Footage, monkeypatch: pytest.MonkeyPatch
+        self, config: TrainConfig, scene: CaptureScene, footage: Footage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         weight = footage.labels.weight.copy()
         weight[:, 1, :, 4] = 0
-        labels = Labels(footage.labels.xy_px, weight)
-        stage = stage_of(config, scene, dataclasses.replace(footage, labels=labels), BackboneStage())
+        labels = PseudoLabels(footage.labels.xy_px, weight)
+        stage = stage_of(config, scene, dataclasses.replace(footage, labels=labels), BackboneStageConfig())
         answer = torch.full((1, len(scene.rig), JOINTS, *scene.size_hw), 0.2, requires_grad=True)
-        monkeypatch.setattr(backbone_stage, "show", lambda *_, **__: type("Version", (), {"heatmaps": answer}))
+        monkeypatch.setattr(
+            backbone_stage, "augmented_views", lambda *_, **__: type("Version", (), {"heatmaps": answer})
+        )
         stage.losses(np.random.default_rng(0), 0)["loss"].backward()
         assert answer.grad is not None
         moved = answer.grad.abs().amax((0, 3, 4)) > 0
         assert not moved[1, 4] and moved[1, 5] and moved[0, 4]
 
     def test_a_background_below_one_spares_whoever_has_no_label(
-        self, config: TrainConfig, scene: Scene, footage: Footage, monkeypatch: pytest.MonkeyPatch
+        self, config: TrainConfig, scene: CaptureScene, footage: Footage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         gradients = []
         for background in (1.0, 0.1):
             answer = torch.full((1, len(scene.rig), JOINTS, *scene.size_hw), 0.2, requires_grad=True)
-            monkeypatch.setattr(backbone_stage, "show", lambda *_, a=answer, **__: type("V", (), {"heatmaps": a}))
-            stage = stage_of(config, scene, footage, BackboneStage(background=background))
+            monkeypatch.setattr(
+                backbone_stage, "augmented_views", lambda *_, a=answer, **__: type("V", (), {"heatmaps": a})
+            )
+            stage = stage_of(config, scene, footage, BackboneStageConfig(background=background))
             stage.losses(np.random.default_rng(0), 0)["loss"].backward()
             gradients.append(answer.grad)
         full, spared = gradients
@@ -159,8 +172,8 @@ class TestStage:
         assert (light | torch.isclose(ratio, torch.tensor(1.0))).all() and 0.5 < float(light.float().mean()) < 1
 
     @pytest.mark.parametrize("augment", [False, True])
-    def test_it_learns(self, augment: bool, config: TrainConfig, scene: Scene, footage: Footage) -> None:
-        stage = stage_of(config, scene, footage, BackboneStage(batch=2, augment=augment, photometric=augment))
+    def test_it_learns(self, augment: bool, config: TrainConfig, scene: CaptureScene, footage: Footage) -> None:
+        stage = stage_of(config, scene, footage, BackboneStageConfig(batch=2, augment=augment, photometric=augment))
         optimizer = torch.optim.Adam(stage.module().parameters(), lr=3e-3)
         stage.module().train()
         losses = []
@@ -173,22 +186,22 @@ class TestStage:
         assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
     def test_the_figure_is_of_held_out_frames_in_evaluation(
-        self, config: TrainConfig, scene: Scene, footage: Footage, monkeypatch: pytest.MonkeyPatch
+        self, config: TrainConfig, scene: CaptureScene, footage: Footage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stage, seen = stage_of(config, scene, footage, BackboneStage(batch=4)), []
+        stage, seen = stage_of(config, scene, footage, BackboneStageConfig(batch=4)), []
 
         def perfect(
-            networks: Networks, footage: Footage, scene: Scene, frames: np.ndarray, affine: Tensor, **_: object
+            networks: Networks, footage: Footage, scene: CaptureScene, frames: np.ndarray, affine: Tensor, **_: object
         ):  # type: ignore[no-untyped-def]
             seen.extend(frames.tolist())
-            xy, weight = footage_labels(footage, scene, frames, affine)
-            heatmaps = highest(xy, (weight > 0).float(), scene.size_hw, scene.sigma_px)
+            xy, weight = warp_labels(footage, scene, frames, affine)
+            heatmaps = render_max(xy, (weight > 0).float(), scene.size_hw, scene.sigma_px)
             return type("Version", (), {"heatmaps": heatmaps})
 
-        monkeypatch.setattr(backbone_stage, "show", perfect)
-        figure = stage.figures(np.random.default_rng(0))["peaks_near"]
+        monkeypatch.setattr(backbone_stage, "augmented_views", perfect)
+        figure = stage.metrics(np.random.default_rng(0))["peaks_near"]
         # Joints of two people less than two px apart have one peak.
         assert figure > 0.97
         assert sorted(seen) == footage.held_out.tolist()
         nobody = dataclasses.replace(footage, held_out=np.empty(0, int))
-        assert stage_of(config, scene, nobody, BackboneStage()).figures(np.random.default_rng(0)) == {}
+        assert stage_of(config, scene, nobody, BackboneStageConfig()).metrics(np.random.default_rng(0)) == {}

@@ -15,16 +15,16 @@ from torch import Tensor
 
 from core.errors import CancelledError, CoreError
 from core.jobs.launch import Ranks
+from core.models.checkpoint import Checkpoint
 from core.models.device import set_precision
 from core.models.distributed import Group
-from core.models.networks import Scene
-from core.models.store import Checkpoint
-from core.models.views import Views
+from core.models.scene import CaptureScene
+from core.models.view_batch import ViewBatch
 from core.progress import NullReporter, RecordingReporter
 from core.training.config import TrainConfig
 from core.training.losses import root_loss
-from core.training.parallel import Statistics
-from core.training.root_stage import RootTraining
+from core.training.parallel import BatchNormStatistics
+from core.training.stages.root import RootTraining
 from core.training.synthetic import root_scenes, root_target
 from core.training.trainer import Trainer
 
@@ -148,7 +148,7 @@ def test_a_run_of_two_goes_on_as_it_would_have_in_one_process(two: Path, world: 
     assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
-def test_parts_add_up_to_the_gradient_of_one_pass_over_all(scene: Scene, world: World, tmp_path: Path) -> None:
+def test_parts_add_up_to_the_gradient_of_one_pass_over_all(scene: CaptureScene, world: World, tmp_path: Path) -> None:
     """Without batch statistics, the mean over parts is to the letter the gradient of the joint batch."""
     trainer = trainer_of(tmp_path, Group(), 1, world)
     stage = next(s for s in trainer.stages if isinstance(s, RootTraining))
@@ -156,14 +156,14 @@ def test_parts_add_up_to_the_gradient_of_one_pass_over_all(scene: Scene, world: 
     set_precision(network, None)
     made = [root_scenes(trainer.scene, 2, stage.config, np.random.default_rng(n)) for n in range(2)]
 
-    def loss(views: Views, target: Tensor) -> Tensor:
+    def loss(views: ViewBatch, target: Tensor) -> Tensor:
         return root_loss(network(trainer.scene.unprojector, views.root, views.affine, views.view_weight), target)
 
     def target(n: int) -> Tensor:
         return root_target(world.volume, made[n].roots_mm, made[n].visible, 200.0)
 
     together = torch.autograd.grad(
-        loss(Views.cat([m.views for m in made]), torch.cat([target(0), target(1)])), list(network.parameters())
+        loss(ViewBatch.cat([m.views for m in made]), torch.cat([target(0), target(1)])), list(network.parameters())
     )
     parts = [torch.autograd.grad(loss(made[n].views, target(n)), list(network.parameters())) for n in range(2)]
     for whole, one, other in zip(together, *parts, strict=True):
@@ -172,7 +172,7 @@ def test_parts_add_up_to_the_gradient_of_one_pass_over_all(scene: Scene, world: 
 
 def test_batch_statistics_are_the_mean_over_parts() -> None:
     norm = torch.nn.BatchNorm1d(3)
-    statistics = Statistics(norm, 2)
+    statistics = BatchNormStatistics(norm, 2)
     batches = [torch.randn(8, 3) + n for n in range(2)]
     for batch in batches:
         norm(batch)
@@ -180,7 +180,7 @@ def test_batch_statistics_are_the_mean_over_parts() -> None:
     statistics.put(Group())
     expected = 0.1 * torch.stack([b.mean(0) for b in batches]).mean(0)
     assert torch.allclose(norm.running_mean, expected, atol=1e-6)
-    again = Statistics(norm, 2)
+    again = BatchNormStatistics(norm, 2)
     norm(batches[0])
     again.forget()
     assert torch.allclose(norm.running_mean, expected, atol=1e-6)

@@ -12,15 +12,16 @@ import torch
 
 from core.datasets.images import StoredImages
 from core.errors import CancelledError, CoreError
-from core.models.config import BackboneConfig, MotionConfig, RayRefinerConfig
-from core.models.store import Checkpoint
+from core.models.checkpoint import Checkpoint
+from core.models.config import BackboneConfig, RayRefinerConfig, TemporalRefinerConfig
 from core.progress import Level, NullReporter
-from core.training.config import BackboneStage, MotionStage, RaysStage, TrainConfig, finetune_stage
+from core.training.config import TrainConfig
+from core.training.stages.config import BackboneStageConfig, RayRefinerStageConfig, TemporalStageConfig, finetune_stage
 from core.training.trainer import Trainer
 
 from .conftest import World
 
-STAGES = ["backbone", "root", "pose_synthetic", "rays", "motion", "pose", "finetune"]
+STAGES = ["backbone", "root", "pose_synthetic", "ray_refiner", "temporal", "pose", "finetune"]
 STEPS = 2
 
 
@@ -64,18 +65,18 @@ def every(tiny: TrainConfig) -> TrainConfig:
         tiny.model,
         heatmap=dataclasses.replace(tiny.model.heatmap, source="backbone"),
         backbone=BackboneConfig(depth=18, width=0.125, deconv_channels=16, stride=2),
-        pose=dataclasses.replace(tiny.model.pose, rays=RayRefinerConfig(enabled=True)),
-        motion=MotionConfig(enabled=True, channels=16, layers=1, heads=2, frames=6),
+        pose=dataclasses.replace(tiny.model.pose, ray_refiner=RayRefinerConfig(enabled=True)),
+        temporal=TemporalRefinerConfig(enabled=True, channels=16, layers=1, heads=2, frames=6),
     )
     return dataclasses.replace(
         tiny,
         model=model,
-        backbone=BackboneStage(steps=STEPS, batch=1, augment=True, photometric=True),
+        backbone=BackboneStageConfig(steps=STEPS, batch=1, augment=True, photometric=True),
         root=dataclasses.replace(tiny.root, steps=STEPS),
         pose_synthetic=dataclasses.replace(tiny.pose_synthetic, steps=STEPS),
-        rays=RaysStage(steps=STEPS, batch=4),
-        motion=MotionStage(steps=STEPS, batch=3, frames=8, scenes=3, held=2),
-        pose=dataclasses.replace(tiny.pose, steps=STEPS, through_rays=True, joint_from=0.0),
+        ray_refiner=RayRefinerStageConfig(steps=STEPS, batch=4),
+        temporal=TemporalStageConfig(steps=STEPS, batch=3, frames=8, scenes=3, held=2),
+        pose=dataclasses.replace(tiny.pose, steps=STEPS, train_ray_refiner=True, joint_from=0.0),
         finetune=dataclasses.replace(finetune_stage(), steps=STEPS, attention="closed"),
         measure_every=1,
         max_minutes=1e9,
@@ -168,7 +169,9 @@ def test_goes_on_in_the_stage_of_that_name(every: TrainConfig, filmed: World, tm
     dataclasses.replace(saved, meta={**saved.meta, "stage": 1}).save(tmp_path / "last")
     with pytest.raises(CancelledError):
         run(every, filmed, tmp_path, _Cutting(cancel_at=1))
-    assert Checkpoint.load(tmp_path / "last").meta["stage_name"] == "rays"  # and not back in the root stage's next
+    assert (
+        Checkpoint.load(tmp_path / "last").meta["stage_name"] == "ray_refiner"
+    )  # and not back in the root stage's next
     dataclasses.replace(saved, meta={**saved.meta, "stage_name": "dreams"}).save(tmp_path / "last")
     with pytest.raises(CoreError, match="dreams"):
         run(every, filmed, tmp_path, _Cutting())

@@ -10,33 +10,27 @@ import numpy as np
 import pytest
 import torch
 
+from core.datasets.footage import Footage, PseudoLabels
 from core.errors import CoreError
-from core.models.config import MotionConfig, RayRefinerConfig
-from core.models.networks import Networks, Scene
-from core.models.store import start_from
+from core.models.checkpoint import load_initial_weights
+from core.models.config import RayRefinerConfig, TemporalRefinerConfig
+from core.models.networks import Networks
+from core.models.scene import CaptureScene
 from core.progress import RecordingReporter
-from core.training.config import (
-    PRESETS,
-    MotionStage,
-    PoseStage,
-    RaysStage,
-    RigsConfig,
-    TrainConfig,
-    paper_stage,
-    preset,
-)
-from core.training.data import Footage, Labels
+from core.training.config import RigsConfig, TrainConfig
 from core.training.losses import (
-    agreement_loss,
     anchor_loss,
     attention_loss,
+    consistency_loss,
     heatmap_loss,
     truncated_quadratic,
 )
-from core.training.motion_stage import found_people
-from core.training.pose_stage import PoseTraining
+from core.training.presets import PRESETS, preset
 from core.training.rigs import SyntheticRigs
-from core.training.synthetic import joints_around_root
+from core.training.stages.config import PoseStageConfig, RayRefinerStageConfig, TemporalStageConfig, paper_stage
+from core.training.stages.pose import PoseTraining
+from core.training.stages.temporal import found_people
+from core.training.synthetic import root_relative_joints
 from core.training.trainer import Trainer
 from core.types.volume import CaptureVolume
 
@@ -75,21 +69,23 @@ class TestLosses:
 
     def test_agreement_is_symmetric(self) -> None:
         one, other = torch.zeros(2, 3, 3), torch.full((2, 3, 3), 30.0)
-        assert float(agreement_loss(one, other)) == float(agreement_loss(other, one)) == pytest.approx(0.03)
+        assert float(consistency_loss(one, other)) == float(consistency_loss(other, one)) == pytest.approx(0.03)
 
 
 class TestPoseStage:
-    def losses(self, config: PoseStage, tiny: TrainConfig, world: object, scene: Scene) -> dict[str, torch.Tensor]:
+    def losses(
+        self, config: PoseStageConfig, tiny: TrainConfig, world: object, scene: CaptureScene
+    ) -> dict[str, torch.Tensor]:
         footage: Footage = world.footage  # type: ignore[attr-defined]
         people: np.ndarray = world.people_mm  # type: ignore[attr-defined]
         labels = dataclasses.replace(footage.labels, anchor_mm=people.astype(np.float32))
         stage = PoseTraining(config, Networks(tiny.model), scene, dataclasses.replace(footage, labels=labels))
         return stage.losses(np.random.default_rng(0), config.steps - 1)
 
-    def test_every_switch_adds_its_term(self, tiny: TrainConfig, world: object, scene: Scene) -> None:
-        on = self.losses(PoseStage(steps=4, batch=2, joint_from=0), tiny, world, scene)
+    def test_every_switch_adds_its_term(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
+        on = self.losses(PoseStageConfig(steps=4, batch=2, joint_from=0), tiny, world, scene)
         off = self.losses(
-            PoseStage(steps=4, batch=2, joint_from=0, weight_anchor=0, weight_agreement=0), tiny, world, scene
+            PoseStageConfig(steps=4, batch=2, joint_from=0, weight_anchor=0, weight_consistency=0), tiny, world, scene
         )
         assert {"anchor", "consistency", "heatmap", "joint", "loss"} == on.keys()
         assert {"heatmap", "joint", "loss"} == off.keys()
@@ -107,17 +103,17 @@ class TestPoseStage:
             lists.append([(name, value) for name, value, _ in reporter.metrics])
         assert lists[0] == lists[1] and len(lists[0]) > 20
 
-    def test_confident_labels_only(self, tiny: TrainConfig, world: object, scene: Scene) -> None:
+    def test_confident_labels_only(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
         footage: Footage = world.footage  # type: ignore[attr-defined]
-        stage = PoseTraining(PoseStage(least_confidence=0.6), Networks(tiny.model), scene, footage)
+        stage = PoseTraining(PoseStageConfig(least_confidence=0.6), Networks(tiny.model), scene, footage)
         _, weight = stage._labels(footage.train[:4], scene.affine.expand(4, -1, -1, -1))
         assert (weight[weight > 0] >= 0.6).all() and (weight > 0).any()
 
     def test_frames_that_lose_somebody_are_drawn_again(
-        self, tiny: TrainConfig, world: object, scene: Scene, monkeypatch: pytest.MonkeyPatch
+        self, tiny: TrainConfig, world: object, scene: CaptureScene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         footage: Footage = world.footage  # type: ignore[attr-defined]
-        stage = PoseTraining(PoseStage(accept=True, batch=3), Networks(tiny.model), scene, footage)
+        stage = PoseTraining(PoseStageConfig(accept=True, batch=3), Networks(tiny.model), scene, footage)
         good = footage.train[5]
         monkeypatch.setattr(stage, "_accepted", lambda frames, affines: frames == good)
         frames, _ = stage._draw(np.random.default_rng(0))
@@ -127,12 +123,12 @@ class TestPoseStage:
 
     def test_paper_has_the_departures_off(self) -> None:
         stage = paper_stage()
-        assert not (stage.weight_anchor or stage.weight_agreement or stage.drop_view or stage.gate)
-        assert stage.attention == "network" and stage.hard_attention and stage.accept and not stage.through_rays
+        assert not (stage.weight_anchor or stage.weight_consistency or stage.drop_view or stage.gate)
+        assert stage.attention == "network" and stage.hard_attention and stage.accept and not stage.train_ray_refiner
 
 
 class TestRigs:
-    def test_made_up_rigs_differ_and_repeat(self, tiny: TrainConfig, scene: Scene) -> None:
+    def test_made_up_rigs_differ_and_repeat(self, tiny: TrainConfig, scene: CaptureScene) -> None:
         rigs = SyntheticRigs(scene, RigsConfig(random=True, own_share=0.25, count=6, held=2), tiny.model, 3)
         drawn = [rigs.draw(np.random.default_rng(s)) for s in range(30)]
         assert any(s is scene for s in drawn) and len({s.rig.digest for s in drawn}) >= 5
@@ -140,7 +136,7 @@ class TestRigs:
         assert again.rig.digest == drawn[0].rig.digest
         assert all(2 <= len(s.rig) <= 10 for s in drawn)
 
-    def test_one_rig_stays_one(self, tiny: TrainConfig, scene: Scene) -> None:
+    def test_one_rig_stays_one(self, tiny: TrainConfig, scene: CaptureScene) -> None:
         rigs = SyntheticRigs(scene, RigsConfig(), tiny.model, 0)
         assert all(rigs.draw(np.random.default_rng(s)) is scene for s in range(5))
 
@@ -154,31 +150,33 @@ class TestStart:
     def test_shipped_networks_fit_their_preset(self, name: str) -> None:
         networks = Networks(preset(name).model)
         before = networks.pose.gain.clone()
-        assert start_from(networks, "shipped", name) == ["root", "pose", "rays", "motion"]
+        assert load_initial_weights(networks, "shipped", name) == ["root", "pose", "ray_refiner", "temporal"]
         assert not torch.equal(networks.pose.gain, before)
 
     def test_other_settings_keep_what_does_not_fit(self, tiny: TrainConfig) -> None:
-        assert start_from(Networks(tiny.model), "shipped", "quick") == ["root"]
+        assert load_initial_weights(Networks(tiny.model), "shipped", "quick") == ["root"]
         with pytest.raises(CoreError, match="Nothing of the networks"):
-            start_from(Networks(tiny.model), "shipped", "fast")
+            load_initial_weights(Networks(tiny.model), "shipped", "fast")
         with pytest.raises(CoreError, match="no checkpoint"):
-            start_from(Networks(tiny.model), "shipped", "paper")
+            load_initial_weights(Networks(tiny.model), "shipped", "paper")
 
     def test_every_preset_has_a_card_and_networks_that_can_be_built(self) -> None:
-        from core.training.config import CARDS
+        from core.training.presets import CARDS
 
         assert CARDS.keys() == PRESETS.keys()
         assert all(preset(name).name == name for name in PRESETS)
 
-    @pytest.mark.parametrize("name", ["rays", "motion"])
+    @pytest.mark.parametrize("name", ["ray_refiner", "temporal"])
     def test_what_corrects_is_learnt(self, name: str, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
         """Some steps make the correction better than where rays agree, and the smoother better than Kalman's."""
-        rays = dataclasses.replace(tiny.model.pose.rays, enabled=True, channels=16, layers=1, heads=2)
-        motion = MotionConfig(enabled=True, channels=16, layers=1, heads=2, frames=12)
-        model = dataclasses.replace(tiny.model, pose=dataclasses.replace(tiny.model.pose, rays=rays), motion=motion)
+        rays = dataclasses.replace(tiny.model.pose.ray_refiner, enabled=True, channels=16, layers=1, heads=2)
+        motion = TemporalRefinerConfig(enabled=True, channels=16, layers=1, heads=2, frames=12)
+        model = dataclasses.replace(
+            tiny.model, pose=dataclasses.replace(tiny.model.pose, ray_refiner=rays), temporal=motion
+        )
         stages: dict[str, Any] = {
-            "rays": RaysStage(steps=60, batch=32, learning_rate=4e-3),
-            "motion": MotionStage(steps=60, batch=8, frames=16, scenes=4, learning_rate=4e-3),
+            "ray_refiner": RayRefinerStageConfig(steps=60, batch=32, learning_rate=4e-3),
+            "temporal": TemporalStageConfig(steps=60, batch=8, frames=16, scenes=4, learning_rate=4e-3),
         }
         off = {"root", "pose_synthetic", "pose"} | stages.keys() - {name}
         config = dataclasses.replace(
@@ -201,12 +199,12 @@ class TestStart:
         assert loss() < before - 0.03 * abs(before)
 
 
-def test_people_are_found_as_inference_finds_them(tiny: TrainConfig, scene: Scene) -> None:
+def test_people_are_found_as_inference_finds_them(tiny: TrainConfig, scene: CaptureScene) -> None:
     """What the smoother learns from: not exact, mostly known, as sure as it says, and the same for the same number."""
-    rays = dataclasses.replace(tiny.model.pose, rays=RayRefinerConfig(enabled=True))
+    rays = dataclasses.replace(tiny.model.pose, ray_refiner=RayRefinerConfig(enabled=True))
     networks = Networks(dataclasses.replace(tiny.model, pose=rays)).eval()
-    networks.pose.prior.fit(torch.tensor(joints_around_root(500, np.random.default_rng(0)), dtype=torch.float32))
-    stage = MotionStage(frames=10, people=2)
+    networks.pose.prior.fit(torch.tensor(root_relative_joints(500, np.random.default_rng(0)), dtype=torch.float32))
+    stage = TemporalStageConfig(frames=10, people=2)
     made = [found_people(networks, scene, stage, np.random.default_rng(k)) for k in (1, 2, 1)]
     for found in made:
         assert found.xyz_mm.shape == found.exact_mm.shape == (len(found.xyz_mm), 10, 15, 3)
@@ -227,6 +225,6 @@ def test_a_volume_of_ones_own_is_checked() -> None:
 
 def test_raw_labels_are_the_estimators_own(world: object) -> None:
     footage: Footage = world.footage  # type: ignore[attr-defined]
-    labels = Labels.raw(footage.inputs)
+    labels = PseudoLabels.raw(footage.inputs)
     assert labels.anchor_mm is None and np.array_equal(labels.xy_px, footage.inputs.xy_px)
     assert set(np.unique(labels.weight)) == {0.0, 1.0}

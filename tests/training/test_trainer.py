@@ -11,27 +11,27 @@ import numpy as np
 import pytest
 import torch
 
+from core.datasets.augmented_views import predict_joints
+from core.datasets.config import SplitConfig
+from core.datasets.footage import Footage, PseudoLabels
 from core.errors import CancelledError, CoreError
+from core.models.checkpoint import META, WEIGHTS, Checkpoint
 from core.models.config import RayRefinerConfig
-from core.models.networks import Networks, Scene
-from core.models.store import META, WEIGHTS, Checkpoint
+from core.models.networks import Networks
+from core.models.scene import CaptureScene
 from core.progress import NullReporter, RecordingReporter
-from core.training import pose_stage
-from core.training.augmented_views import pose_of
-from core.training.checkpoint import Progress, step_generator
-from core.training.config import (
-    PoseStage,
-    PoseSyntheticStage,
-    RaysStage,
-    RigsConfig,
-    RootStage,
-    SplitConfig,
-    TrainConfig,
-)
-from core.training.data import Footage, Labels
-from core.training.pose_stage import PoseTraining
+from core.training.config import RigsConfig, TrainConfig
 from core.training.rigs import SyntheticRigs
-from core.training.root_stage import RootTraining
+from core.training.stages import pose as pose_stage
+from core.training.stages.config import (
+    PoseStageConfig,
+    PoseSyntheticStageConfig,
+    RayRefinerStageConfig,
+    RootStageConfig,
+)
+from core.training.stages.pose import PoseTraining
+from core.training.stages.root import RootTraining
+from core.training.state import TrainingState, step_rng
 from core.training.synthetic import pose_scenes
 from core.training.trainer import Trainer
 from core.training.validation import held_out_px
@@ -113,19 +113,21 @@ class TestLoop:
         assert sum("used up" in text for text, _ in reporter.notes) == 3
 
     def test_a_loss_that_is_not_finite_is_said(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
-        wild = dataclasses.replace(tiny, root=RootStage(steps=5, batch=1, weight_synthetic=float("nan")))
+        wild = dataclasses.replace(tiny, root=RootStageConfig(steps=5, batch=1, weight_synthetic=float("nan")))
         with pytest.raises(CoreError, match="not finite"):
             trainer(wild, world, tmp_path).run()
 
     def test_a_correction_that_nobody_trains_is_said(self, tiny: TrainConfig, world: World, tmp_path: Path) -> None:
-        pose = dataclasses.replace(tiny.model.pose, rays=RayRefinerConfig(enabled=True))
+        pose = dataclasses.replace(tiny.model.pose, ray_refiner=RayRefinerConfig(enabled=True))
         for steps in (0, 1):
             reporter = RecordingReporter()
             config = dataclasses.replace(
-                tiny, model=dataclasses.replace(tiny.model, pose=pose), rays=RaysStage(steps=steps, batch=2)
+                tiny,
+                model=dataclasses.replace(tiny.model, pose=pose),
+                ray_refiner=RayRefinerStageConfig(steps=steps, batch=2),
             )
             trainer(config, world, tmp_path / str(steps), reporter)
-            assert any("rays.steps" in text for text, _ in reporter.notes) == (steps == 0)
+            assert any("ray_refiner.steps" in text for text, _ in reporter.notes) == (steps == 0)
 
 
 class TestMemory:
@@ -187,7 +189,7 @@ class TestHeldOutCamera:
         for seed in range(2):
             inputs = dataclasses.replace(world.footage.inputs, xy_px=world.footage.inputs.xy_px.copy())
             inputs.xy_px[:, view] += np.random.default_rng(seed).normal(0, 100, inputs.xy_px[:, view].shape)
-            labels = Labels(inputs.xy_px, inputs.score)
+            labels = PseudoLabels(inputs.xy_px, inputs.score)
             other = dataclasses.replace(world, footage=dataclasses.replace(world.footage, inputs=inputs, labels=labels))
             trainer(config, other, tmp_path / str(seed)).run()
             weights.append(Checkpoint.load(tmp_path / str(seed) / "last").weights)
@@ -227,17 +229,17 @@ class TestCheckpoint:
             Checkpoint.load(tmp_path / "best")
 
     def test_progress_survives_json(self) -> None:
-        state = Progress(stage=1, step=5, steps_done=12, elapsed_s=3.5, best_px=None, best_stage="", seed=3)
-        assert Progress.from_meta(json.loads(json.dumps(dataclasses.asdict(state)))) == state
+        state = TrainingState(stage=1, step=5, steps_done=12, elapsed_s=3.5, best_px=None, best_stage="", seed=3)
+        assert TrainingState.from_meta(json.loads(json.dumps(dataclasses.asdict(state)))) == state
 
     def test_chance_follows_from_the_step(self) -> None:
-        draws = {step_generator(s, g, t).random() for s in (0, 1) for g in (0, 1) for t in (0, 1)}
-        assert len(draws) == 8 and step_generator(0, 1, 2).random() == step_generator(0, 1, 2).random()
+        draws = {step_rng(s, g, t).random() for s in (0, 1) for g in (0, 1) for t in (0, 1)}
+        assert len(draws) == 8 and step_rng(0, 1, 2).random() == step_rng(0, 1, 2).random()
 
 
 class TestLearning:
     def test_root_loss_falls(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
-        config = dataclasses.replace(tiny, root=RootStage(steps=30, batch=4, learning_rate=5e-3, real_batch=0))
+        config = dataclasses.replace(tiny, root=RootStageConfig(steps=30, batch=4, learning_rate=5e-3, real_batch=0))
         run = trainer(config, world, tmp_path)
         stage = next(s for s in run.stages if s.name == "root")
         run.networks.train()
@@ -246,20 +248,20 @@ class TestLearning:
             run.state.step = step
             run._step(stage)
             if step in (0, 29):
-                fixed = [stage.losses(step_generator(9, 0, k), 0)["loss"].detach() for k in range(4)]
+                fixed = [stage.losses(step_rng(9, 0, k), 0)["loss"].detach() for k in range(4)]
                 seen.append(float(torch.stack(fixed).mean()))
         assert seen[1] < 0.8 * seen[0]
 
     def test_synthetic_people_teach_the_pose_network(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
         """With the skip switched off the network starts from nothing: what it knows afterwards is learnt."""
-        stage_config = PoseSyntheticStage(steps=30, batch=6, learning_rate=3e-3, neighbours=0)
+        stage_config = PoseSyntheticStageConfig(steps=30, batch=6, learning_rate=3e-3, neighbours=0)
         model = dataclasses.replace(tiny.model, pose=dataclasses.replace(tiny.model.pose, heatmap_skip=False))
         config = dataclasses.replace(
             tiny,
             model=model,
-            root=RootStage(steps=0),
+            root=RootStageConfig(steps=0),
             pose_synthetic=stage_config,
-            pose=PoseStage(steps=0),
+            pose=PoseStageConfig(steps=0),
             measure_every=1000,
         )
         run = trainer(config, world, tmp_path)
@@ -268,7 +270,7 @@ class TestLearning:
             made = pose_scenes(run.scene, 24, stage_config, np.random.default_rng(99))
             run.networks.pose.train()
             with torch.no_grad():
-                found, _ = pose_of(run.networks, run.scene, made.views, made.root_mm, torch.arange(24))
+                found, _ = predict_joints(run.networks, run.scene, made.views, made.root_mm, torch.arange(24))
             return float((found - made.exact_mm).norm(dim=-1).mean())
 
         before = error_mm()
@@ -277,11 +279,11 @@ class TestLearning:
 
 
 class TestStages:
-    def test_pose_loss_is_least_at_the_truth(self, tiny: TrainConfig, world: object, scene: Scene) -> None:
+    def test_pose_loss_is_least_at_the_truth(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
         """Exact joints, drawn into the other version, match its labels better than joints beside them."""
         footage: Footage = world.footage  # type: ignore[attr-defined]
         people: np.ndarray = world.people_mm  # type: ignore[attr-defined]
-        stage = PoseTraining(PoseStage(steps=10, joint_from=0), Networks(tiny.model), scene, footage)
+        stage = PoseTraining(PoseStageConfig(steps=10, joint_from=0), Networks(tiny.model), scene, footage)
         frame = footage.train[:1]
         exact = torch.tensor(people[frame[0]], dtype=torch.float32)
         affine = scene.affine[None]
@@ -291,15 +293,15 @@ class TestStages:
         assert right[0] < 0.5 * wrong[0] and right[1] < wrong[1]
 
     def test_gradient_reaches_the_pose_network_through_the_other_view(
-        self, tiny: TrainConfig, world: object, scene: Scene, monkeypatch: pytest.MonkeyPatch
+        self, tiny: TrainConfig, world: object, scene: CaptureScene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         footage: Footage = world.footage  # type: ignore[attr-defined]
         people: np.ndarray = world.people_mm  # type: ignore[attr-defined]
         networks = Networks(tiny.model)
-        stage = PoseTraining(PoseStage(steps=10, joint_from=0), networks, scene, footage)
+        stage = PoseTraining(PoseStageConfig(steps=10, joint_from=0), networks, scene, footage)
         roots = torch.tensor(people[footage.train[0], :, 2], dtype=torch.float32)
         found = (roots, torch.zeros(len(roots), dtype=torch.long), None)
-        monkeypatch.setattr(pose_stage, "find_people", lambda *_: found)
+        monkeypatch.setattr(pose_stage, "propose_people", lambda *_: found)
         losses = stage.losses(np.random.default_rng(0), 9)
         losses["loss"].backward()
         gain = networks.pose.gain.grad
@@ -307,17 +309,17 @@ class TestStages:
         assert all(p.grad is None for p in networks.root.parameters())
 
     def test_root_consistency_is_zero_for_a_network_that_says_nothing(
-        self, tiny: TrainConfig, world: object, scene: Scene
+        self, tiny: TrainConfig, world: object, scene: CaptureScene
     ) -> None:
         networks = Networks(tiny.model)
         torch.nn.init.zeros_(networks.root.gain)
         rigs = SyntheticRigs(scene, RigsConfig(), tiny.model, 0)
-        stage = RootTraining(RootStage(), networks, scene, world.footage, rigs)  # type: ignore[attr-defined]
+        stage = RootTraining(RootStageConfig(), networks, scene, world.footage, rigs)  # type: ignore[attr-defined]
         assert float(stage.losses(np.random.default_rng(0), 0)["consistency"].detach()) == 0
 
 
 class TestHeldOut:
-    def test_nobody_found_costs_the_gate(self, tiny: TrainConfig, world: object, scene: Scene) -> None:
+    def test_nobody_found_costs_the_gate(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
         rig: CameraRig = world.rig  # type: ignore[attr-defined]
         networks = Networks(tiny.model)
         torch.nn.init.zeros_(networks.root.gain)

@@ -13,7 +13,7 @@ from core.pose2d.cards import ModelCard, model_card, model_cards
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.download import DownloadPolicy, bytes_to_download
 from core.session import Take
-from core.training.config import CARDS, PRESETS, PresetCard, preset
+from core.training.presets import CARDS, PRESETS, PresetCard, preset
 from studio.jobs.bridge import JobBridge
 from studio.jobs.text import duration_text
 from studio.jobs.tracked import TrackedJob
@@ -127,14 +127,14 @@ PLOTS = (
     Plot(
         title="Smoother, synthetic motion",
         unit="mm",
-        stage="motion",
+        stage="temporal",
         only=("mm", "start_mm"),
         words={"mm": "smoothed", "start_mm": "before"},
     ),
     Plot(
         title="Correction, synthetic people",
         unit="mm",
-        stage="rays",
+        stage="ray_refiner",
         only=("mm", "start_mm"),
         words={"mm": "corrected", "start_mm": "before"},
     ),

@@ -10,6 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from core.config import from_mapping
+from core.datasets.split import held_out
 from core.errors import CoreError
 from core.files import read_json, read_yaml
 from core.geometry import project
@@ -18,7 +19,6 @@ from core.geometry.overlay import floor_grid_px, volume_px
 from core.pipelines.params import TrainParams
 from core.session import BASELINE, Take, Timeline
 from core.session.volume import ActiveVolume
-from core.training.split import held_out
 from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonNow, evaluation_summary

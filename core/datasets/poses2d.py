@@ -1,0 +1,107 @@
+"""2D poses of all views of a take, and the view batches made of them.
+
+Legend: B batch, T frame, V view, P detection, J joint, H W heatmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from core.datasets.heatmaps import HeatmapSource
+from core.errors import CoreError
+from core.models.view_batch import ViewBatch, float_tensor, render_view_batch
+from core.types.arrays import F32
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+from core.types.skeleton import PANOPTIC15, convert
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MultiviewPoses2D:
+    """2D poses of all views in the networks' joint set; P is no identity.
+
+    Attributes:
+        xy_px: (T, V, P, J, 2) image px, 0 where missing.
+        score: (T, V, P, J), 0 where missing.
+        view_weight: (T, V) 1 where the camera belongs to the take.
+    """
+
+    xy_px: F32
+    score: F32
+    view_weight: F32
+
+    def __len__(self) -> int:
+        return len(self.xy_px)
+
+    def select(self, frames: np.ndarray) -> MultiviewPoses2D:
+        """The frames (B,) of these."""
+        return MultiviewPoses2D(self.xy_px[frames], self.score[frames], self.view_weight[frames])
+
+    def with_views(self, allowed: np.ndarray) -> MultiviewPoses2D:
+        """With a weight of 0 for views (V,) that are not allowed."""
+        return replace(self, view_weight=self.view_weight * allowed)
+
+    @classmethod
+    def stack(
+        cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], frames: np.ndarray | slice = slice(None)
+    ) -> MultiviewPoses2D:
+        """The poses of a take in the order of the rig; cameras without poses have weight 0.
+
+        Args:
+            rig: V cameras.
+            poses2d: By camera name, all of one take.
+            frames: Which of the take's frames.
+
+        Raises:
+            CoreError: No camera of the rig has poses.
+        """
+        picked = {name: poses2d[name] for name in rig.names if name in poses2d}
+        if not picked:
+            raise CoreError("No camera of the rig has 2D poses.", "Label the take first, with the rig that filmed it.")
+        T = len(np.arange(max(p.n_frames for p in picked.values()))[frames])
+        P = max(1, *(p.xy_px.shape[1] for p in picked.values()))
+        V, J = len(rig), len(PANOPTIC15)
+        xy, score = np.zeros((T, V, P, J, 2), np.float32), np.zeros((T, V, P, J), np.float32)
+        weight = np.zeros((T, V), np.float32)
+        for v, name in enumerate(rig.names):
+            if name in picked:
+                poses = picked[name]
+                points, scores = convert(
+                    poses.xy_px[frames].astype(np.float64),
+                    poses.score[frames].astype(np.float64),
+                    poses.skeleton,
+                    PANOPTIC15,
+                )
+                people = points.shape[1]
+                xy[:, v, :people], score[:, v, :people], weight[:, v] = np.nan_to_num(points), scores, 1
+        return cls(xy, score, weight)
+
+
+def make_view_batch(
+    inputs: MultiviewPoses2D,
+    affine: Tensor,
+    size_hw: tuple[int, int],
+    sigma_px: float,
+    maps: HeatmapSource | None = None,
+    frames: np.ndarray | None = None,
+) -> ViewBatch:
+    """What the networks are shown of frames of the footage.
+
+    Args:
+        inputs: B frames of 2D poses.
+        affine: (B, V, 2, 3) image px to heatmap px, on the networks' device.
+        size_hw: Height and width.
+        sigma_px: Of the Gaussians that are drawn, in heatmap px.
+        maps: The estimator's heatmaps, to be shown instead of Gaussians.
+        frames: (B,) which of the stored frames these are; goes with `maps`.
+    """
+    xy, score, weight = (float_tensor(a, affine.device) for a in (inputs.xy_px, inputs.score, inputs.view_weight))
+    if maps is None or frames is None:
+        return render_view_batch(xy, score, affine, weight, size_hw, sigma_px)
+    everything = len(maps.joints) == len(PANOPTIC15)
+    drawn = render_view_batch(xy, score, affine, weight, (1, 1) if everything else size_hw, sigma_px)
+    return drawn.with_heatmaps(maps.warp(frames, affine, size_hw), maps.joints)

@@ -1,0 +1,59 @@
+"""Which frames are held out of training: blocks of time, never single frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.datasets.config import SplitConfig
+from core.errors import CoreError
+
+_ENOUGH_CAMERAS = 4
+_FEWEST_CAMERAS = 3
+
+
+def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
+    """(T,) bool: frames to measure on, in `blocks` stretches spread evenly over the take.
+
+    A take too short to have at least one frame a block keeps fewer blocks; one frame is held out at least when
+    there are two or more.
+    """
+    out = np.zeros(n_frames, bool)
+    wanted = round(config.share * n_frames)
+    if config.share > 0 and n_frames >= 2:
+        wanted = max(1, wanted)
+    blocks = max(1, min(config.blocks, wanted))
+    for b in range(blocks):
+        length = wanted // blocks + (b < wanted % blocks)
+        middle = (b + 0.5) * n_frames / blocks
+        start = min(max(0, round(middle - length / 2)), n_frames - length)
+        out[start : start + length] = True
+    return out
+
+
+def training_frames(n_frames: int, config: SplitConfig) -> np.ndarray:
+    """(T,) bool: frames to train on, at least `guard` away from every held-out one."""
+    out = held_out(n_frames, config)
+    for _ in range(config.guard):
+        out[1:] |= out[:-1].copy()
+        out[:-1] |= out[1:].copy()
+    return np.asarray(~out)
+
+
+def held_out_camera(names: Sequence[str], config: SplitConfig) -> int | None:
+    """Index of the camera to measure in that the networks do not see; None where there is none.
+
+    Raises:
+        CoreError: A camera is to be kept out of training that the rig does not have, or of which too few would be left.
+    """
+    wanted = config.camera
+    if wanted == "auto":
+        wanted = names[len(names) // 2] if len(names) >= _ENOUGH_CAMERAS else ""
+    found = list(names).index(wanted) if wanted in names else None
+    if not config.train_on_camera and (found is None or len(names) < _FEWEST_CAMERAS):
+        raise CoreError(
+            f"Training cannot do without a camera {config.camera!r} of {', '.join(names)}.",
+            "Name one of three or more cameras as split.camera, or set split.train_on_camera to true.",
+        )
+    return found

@@ -1,0 +1,165 @@
+"""Trained networks on disk: weights as safetensors, everything else as JSON. Loading runs no code from the files.
+
+A checkpoint is a folder that is replaced whole: weights.safetensors, meta.json, and during training
+optimizer.safetensors.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from core.config import from_mapping, to_mapping
+from core.errors import CoreError
+from core.files import read_json, resource, write_json
+from core.models.config import ModelConfig
+from core.models.networks import Networks
+from core.types.skeleton import PANOPTIC15
+from core.types.volume import CaptureVolume
+
+CHECKPOINT_SCHEMA = 1
+SHIPPED = "shipped"
+WEIGHTS, META, OPTIMIZER = "weights.safetensors", "meta.json", "optimizer.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint folder holds.
+
+    Attributes:
+        weights: Of both networks.
+        config: They were built with.
+        space: The root network looks into.
+        meta: Plain values of whoever wrote it: stage, step, figures.
+        optimizer: Its tensors, empty in a finished model.
+    """
+
+    weights: Mapping[str, Tensor]
+    config: ModelConfig
+    volume: CaptureVolume
+    meta: Mapping[str, Any]
+    optimizer: Mapping[str, Tensor]
+
+    def build(self, device: torch.device) -> Networks:
+        """The networks with these weights, in evaluation mode.
+
+        Raises:
+            CoreError: The weights do not fit the settings beside them.
+        """
+        networks = Networks(self.config)
+        try:
+            networks.load_state_dict(dict(self.weights))
+        except RuntimeError as error:
+            raise CoreError(
+                f"The checkpoint's weights do not fit its settings: {error}.", "Train again: the folder is damaged."
+            ) from error
+        networks.to(device).eval()
+        return networks
+
+    def save(self, folder: Path) -> None:
+        """Replaces `folder` by this checkpoint; at every frame the old or the new one can be loaded."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        mark = uuid.uuid4().hex[:8]
+        fresh = folder.with_name(f".{folder.name}.new-{mark}")
+        fresh.mkdir()
+        try:
+            save_file({k: v.detach().cpu().contiguous() for k, v in self.weights.items()}, fresh / WEIGHTS)
+            if self.optimizer:
+                save_file({k: v.detach().cpu().contiguous() for k, v in self.optimizer.items()}, fresh / OPTIMIZER)
+            write_json(
+                fresh / META,
+                {
+                    "schema": CHECKPOINT_SCHEMA,
+                    "skeleton": PANOPTIC15.name,
+                    "model": to_mapping(self.config),
+                    "volume": self.volume.to_mapping(),
+                    "meta": dict(self.meta),
+                },
+            )
+            old = _old(folder)
+            if folder.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                folder.rename(old)
+            fresh.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: Path) -> Checkpoint:
+        """Reads what `save` wrote, the former one if a crash fell between its two renames.
+
+        Raises:
+            CoreError: Missing, of a newer version, or damaged.
+        """
+        folder = folder if folder.is_dir() else _old(folder)
+        if not (folder / META).is_file():
+            raise CoreError(f"There is no checkpoint in {folder.parent}.", "Train the networks first.")
+        document = read_json(folder / META)
+        try:
+            if int(document["schema"]) > CHECKPOINT_SCHEMA:
+                raise CoreError(f"{folder} was written by a newer version.", "Update the program.")
+            if document["skeleton"] != PANOPTIC15.name:
+                raise CoreError(f"{folder} was trained for the joints '{document['skeleton']}'.", "Train again.")
+            optimizer = folder / OPTIMIZER
+            return cls(
+                weights=load_file(folder / WEIGHTS),
+                config=from_mapping(ModelConfig, document["model"], "model."),
+                volume=CaptureVolume.from_mapping(document["volume"]),
+                meta=dict(document["meta"]),
+                optimizer=load_file(optimizer) if optimizer.is_file() else {},
+            )
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise CoreError(f"The checkpoint {folder} is damaged: {error}.", "Train again.") from error
+        except Exception as error:
+            if isinstance(error, CoreError):
+                raise
+            raise CoreError(f"The weights in {folder} cannot be read: {error}.", "Train again.") from error
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether `load` would find one."""
+        return (folder / META).is_file() or (_old(folder) / META).is_file()
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def load_initial_weights(networks: Networks, start: str, preset: str = "") -> list[str]:
+    """Copies the weights of other networks into these, part by part; parts built differently keep theirs.
+
+    Args:
+        networks: To be changed.
+        start: "shipped", or the folder of a checkpoint.
+        preset: Whose shipped networks.
+
+    Returns:
+        Names of the parts that were taken: "root", "pose", "ray_refiner", "backbone".
+
+    Raises:
+        CoreError: There is no such checkpoint, or nothing of it fits.
+    """
+    folder = resource("weights", f"networks_{preset}") if start == SHIPPED else Path(start)
+    saved = Checkpoint.load(folder)
+    taken = []
+    for name, part in networks.named_children():
+        theirs = {k.removeprefix(f"{name}."): v for k, v in saved.weights.items() if k.startswith(f"{name}.")}
+        own = part.state_dict()
+        if theirs.keys() == own.keys() and all(theirs[k].shape == own[k].shape for k in own):
+            part.load_state_dict(theirs)
+            taken.append(name)
+    if not taken:
+        raise CoreError(
+            f"Nothing of the networks in {folder.name} fits these settings.",
+            "Use the settings that they were trained with, or an empty `start` to start from nothing.",
+        )
+    return taken

@@ -1,0 +1,1 @@
+"""Differentiable geometry between the world, images, heatmaps and voxel volumes."""

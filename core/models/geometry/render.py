@@ -1,0 +1,90 @@
+"""Joints to heatmaps: one function for inputs, targets and rendered predictions.
+
+Legend: V view, P person, J joint, H W heatmap.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+_LEAST = 1e-12
+"""Of a divisor that fades with distance: nobody is anywhere near."""
+
+
+def render_heatmaps(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
+    """Sums a Gaussian a joint over people and clips to 0..1; differentiable in `xy` and `peak`.
+
+    Centres are sub-pixel and Gaussians untruncated (method of SelfPose3d's renderer). A Gaussian is separable, so a map
+    is a product of its rows and columns: nothing of size P x H x W is ever made.
+
+    Args:
+        xy: (..., P, J, 2) heatmap px; values where `peak` is 0 are ignored, even NaN.
+        peak: (..., P, J) height of each Gaussian.
+        size_hw: Height and width.
+        sigma_px: Standard deviation in heatmap px.
+
+    Returns:
+        (..., J, H, W).
+    """
+    return _summed(xy, peak, size_hw, sigma_px, 2).clamp(0, 1)
+
+
+def render_max(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
+    """As `render`, but the highest Gaussian at each pixel instead of their sum: the published targets.
+
+    Two people less than a few sigmas apart keep a peak each, where the clipped sum joins them to one plateau.
+    """
+    people = range(xy.shape[-3])  # a few, and never all of their maps at once
+    maps = (_summed(xy[..., [p], :, :], peak[..., [p], :], size_hw, sigma_px, 2) for p in people)
+    empty = xy.new_zeros(*xy.shape[:-3], xy.shape[-2], *size_hw)
+    return functools.reduce(torch.maximum, maps, empty).clamp_max(1)
+
+
+def render_windows(xy: Tensor, shown: Tensor, size_hw: tuple[int, int], half_width_px: float) -> Tensor:
+    """1 around joints and 0 far from them, flat at first: exp(-x^4 / 2) along both axes, x in half widths.
+
+    Args:
+        xy: (..., P, J, 2) heatmap px.
+        shown: (..., P, J) in 0..1, 0 where missing.
+        size_hw: Height and width.
+        half_width_px: Where it has fallen to 0.6.
+
+    Returns:
+        (..., J, H, W).
+    """
+    return _summed(xy, shown, size_hw, half_width_px, 4).clamp(0, 1)
+
+
+def render_ownership(xy: Tensor, part: Tensor, whole: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
+    """Whose each pixel is: the mean of `part / whole` over people, each weighted by a Gaussian of the distance.
+
+    Args:
+        xy: (..., P, J, 2) heatmap px.
+        part: (..., P, J), at most `whole`.
+        whole: (..., P, J), 0 where missing.
+        size_hw: Height and width.
+        sigma_px: How soft the border between two people is.
+
+    Returns:
+        (..., J, H, W) in 0..1; 0 far from everybody.
+    """
+    mine = _summed(xy, part, size_hw, sigma_px, 2)
+    return mine / _summed(xy, whole, size_hw, sigma_px, 2).clamp_min(_LEAST)
+
+
+def _summed(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], width_px: float, power: int) -> Tensor:
+    """Sums `peak * exp(-(|x|^power + |y|^power) / 2)` over people, x and y in widths."""
+    rows, columns = size_hw
+    xy = torch.where(peak[..., None] > 0, xy, -1e4)
+    x_at = torch.arange(columns, device=xy.device, dtype=xy.dtype)
+    y_at = torch.arange(rows, device=xy.device, dtype=xy.dtype)
+    scale = -0.5 / width_px**power
+    across = torch.exp(scale * (x_at - xy[..., 0, None]) ** power)  # (..., P, J, W)
+    down = torch.exp(scale * (y_at - xy[..., 1, None]) ** power) * peak[..., None]  # (..., P, J, H)
+    # As a batched matrix product over people: (..., J, H, P) @ (..., J, P, W).
+    people_last = down.movedim(-3, -1)
+    people_first = across.movedim(-3, -2)
+    return people_last @ people_first

@@ -1,0 +1,1 @@
+"""Root and pose networks, and what they share."""

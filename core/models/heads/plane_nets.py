@@ -1,0 +1,171 @@
+"""The light heads: people from above, then their height; joints from three sides (after Faster-VoxelPose, ECCV 2022).
+
+Both look at the same fused volumes as the paper's 3D networks, but through 2D and 1D ones of the same build: two orders
+of magnitude fewer operations.
+
+Legend: B batch, V view, P person, K proposal, J joint, X Y Z voxel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.models.config import PoseNetConfig, RootNetConfig
+from core.models.geometry.peaks import parabola_peak
+from core.models.geometry.unproject import VolumeUnprojector
+from core.models.volume_net import VolumeNet
+from core.types.volume import CaptureVolume
+
+PLANES = ((0, 1), (0, 2), (1, 2))
+"""The axes that stay: xy is seen from above, xz and yz from two sides."""
+_LOWEST = 1e-6
+
+
+class BevRootNet(nn.Module):
+    """Root heatmaps of all views to a confidence map of the floor, and to heights where asked."""
+
+    def __init__(self, config: RootNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.net = VolumeNet(1, 1, config.net, dims=2)
+        self.line = VolumeNet(1, 1, config.net, dims=1)
+        if config.heatmap_skip:
+            self.gain = nn.Parameter(torch.ones(2))
+            for net in (self.net, self.line):
+                nn.init.zeros_(net.out.weight)  # the untrained networks are exactly the skips
+
+    def forward(
+        self, unprojector: VolumeUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor
+    ) -> BevOutput:
+        """What lies on the floor; arguments as of `RootNet`."""
+        volume = unprojector(heatmaps[:, :, None], affine, view_weight)[:, 0]
+        above = volume.amax(-1)
+        out: Tensor = self.net(above[:, None])[:, 0]
+        if self.config.heatmap_skip:
+            out = out + self.gain[0] * above
+        return BevOutput(out, volume, self)
+
+    def heights(self, columns: Tensor) -> Tensor:
+        """Confidence (N, Z) along columns (N, Z) of the fused volume."""
+        out: Tensor = self.line(columns[:, None])[:, 0]
+        return out + self.gain[1] * columns if self.config.heatmap_skip else out
+
+    def fold(self) -> None:
+        """For inference only."""
+        self.net.fold()
+        self.line.fold()
+
+
+@dataclass(frozen=True, slots=True)
+class BevOutput:
+    """What a plane head says of a batch of frames.
+
+    Attributes:
+        centre: (B, X, Y) confidence that somebody stands there.
+        volume: (B, X, Y, Z) the fused heatmaps, for heights.
+        net: Knows heights.
+    """
+
+    centre: Tensor
+    volume: Tensor
+    net: BevRootNet
+
+    def columns(self, at: Tensor) -> Tensor:
+        """Heights' confidence (B, K, Z) above cells (B, K, 2)."""
+        batch = torch.arange(len(at), device=at.device)[:, None]
+        columns = self.volume[batch, at[..., 0], at[..., 1]]
+        return self.net.heights(columns.flatten(0, 1)).view(columns.shape)
+
+    def propose(self, volume: CaptureVolume, config: RootNetConfig) -> tuple[Tensor, Tensor]:
+        """Points (B, K, 3) mm, best first, and scores (B, K): the geometric mean of floor and height."""
+        peaks = functional.max_pool2d(self.centre[:, None], 3, 1, 1)[:, 0] == self.centre
+        kept = torch.where(peaks, self.centre, 0.0)
+        count = min(config.max_people, kept[0].numel())
+        score, index = kept.flatten(1).topk(count, dim=1)
+        at = torch.stack(torch.unravel_index(index, kept.shape[1:]), -1)  # (B, K, 2)
+        heights = self.columns(at)
+        best, level = heights.max(-1)
+        place = at + parabola_peak(self.centre, at)
+        B, K, Z = heights.shape
+        rise = parabola_peak(heights.view(B * K, Z), level.view(B * K, 1, 1)).view(B, K, 1)
+        cell = torch.cat([place, level[..., None] + rise], -1)
+        spacing = torch.tensor(volume.spacing_mm, dtype=cell.dtype, device=cell.device)
+        low = torch.tensor(volume.low_mm, dtype=cell.dtype, device=cell.device)
+        together = (score.clamp_min(0) * best.clamp_min(0)).sqrt()
+        order = together.argsort(dim=1, descending=True)
+        xyz = (low + cell * spacing).gather(1, order[..., None].expand(-1, -1, 3))
+        return xyz, together.gather(1, order)
+
+
+class TriplanePoseNet(nn.Module):
+    """Fused cubes to joints through three projections and one shared 2D network.
+
+    Args:
+        joints: Number of joints.
+        config: Of the pose network.
+    """
+
+    def __init__(self, joints: int, config: PoseNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.net = VolumeNet(joints, joints, config.net, dims=2)
+        self.trust = nn.Sequential(
+            *(nn.Conv2d(1, 32, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            *(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 1)),
+        )
+        if config.heatmap_skip:
+            nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
+        last = self.trust[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, volume: Tensor, gain: Tensor | None, prior: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Joints of people.
+
+        Args:
+            volume: (P, J, N, N, N) fused heatmaps, or their evidence.
+            gain: (J,) factor of the skip, None without one.
+            prior: (J, N, N, N) logarithm of the density of joints around the root.
+
+        Returns:
+            Joints (P, J, 3) mm from the cube's middle, spreads (P, J) mm, and what the planes say by themselves,
+            (P, 3, J, 2): of xy, xz and yz.
+        """
+        P, J, N = volume.shape[:3]
+        maps = torch.stack([volume.amax(4), volume.amax(3), volume.amax(2)], 1)  # (P, 3, J, N, N)
+        logits: Tensor = self.net(maps.flatten(0, 1)).view(maps.shape)
+        if gain is not None:
+            flat = torch.stack([prior.amax(3), prior.amax(2), prior.amax(1)])  # (3, J, N, N)
+            logits = logits + gain[:, None, None] * maps + flat / self.config.beta
+        half = self.config.cube_mm / 2
+        axis = torch.linspace(-half, half, N, device=volume.device, dtype=logits.dtype)
+        weight = torch.softmax(self.config.beta * logits.flatten(-2), -1).view(maps.shape)
+        first, second = weight.sum(-1) @ axis, weight.sum(-2) @ axis  # (P, 3, J)
+        place = torch.stack([first, second], -1)
+        trust = torch.sigmoid(self.trust(logits.reshape(-1, 1, N, N)).view(P, 3, J)) + _LOWEST
+        joints, spread = _fused(place, trust, weight, axis)
+        return joints, spread, place
+
+
+def project_to_planes(xyz: Tensor) -> Tensor:
+    """Points (P, J, 3) as the three planes see them: (P, 3, J, 2)."""
+    return torch.stack([xyz[..., list(axes)] for axes in PLANES], 1)
+
+
+def _fused(place: Tensor, trust: Tensor, weight: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates (P, J, 3), each the weighted mean of its two planes, and the spread (P, J) of the planes' maps."""
+    columns = []
+    for coordinate in range(3):
+        parts = [(p, axes.index(coordinate)) for p, axes in enumerate(PLANES) if coordinate in axes]
+        values = torch.stack([place[:, p, :, i] for p, i in parts], -1)
+        shares = torch.stack([trust[:, p] for p, _ in parts], -1)
+        columns.append((values * shares).sum(-1) / shares.sum(-1))
+    with torch.no_grad():
+        squares = (weight.sum(-1) + weight.sum(-2)) @ axis.square() / 2
+        variance = (squares - place.square().mean(-1)).mean(1)
+    return torch.stack(columns, -1), variance.clamp_min(0).sqrt()

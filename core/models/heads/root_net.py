@@ -1,0 +1,114 @@
+"""The root network: where people stand.
+
+Legend: B batch, V view, K proposal, H W heatmap, X Y Z voxel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.models.config import RootNetConfig
+from core.models.geometry.peaks import parabola_peak
+from core.models.geometry.unproject import VolumeUnprojector
+from core.models.heads.plane_nets import BevOutput
+from core.models.volume_net import VolumeNet
+from core.types.volume import CaptureVolume
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """Candidate people, best first.
+
+    Attributes:
+        xyz_mm: (B, K, 3).
+        score: (B, K) confidence of the peak.
+        valid: (B, K) bool.
+    """
+
+    xyz_mm: Tensor
+    score: Tensor
+    valid: Tensor
+
+    def flat(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Valid ones of the whole batch: roots (N, 3), the sample each belongs to (N,), score (N,)."""
+        sample, _ = torch.nonzero(self.valid, as_tuple=True)
+        return self.xyz_mm[self.valid], sample, self.score[self.valid]
+
+
+class RootNet(nn.Module):
+    """Root heatmaps of all views to a confidence volume."""
+
+    def __init__(self, config: RootNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.net = VolumeNet(1, 1, config.net)
+        if config.heatmap_skip:
+            self.gain = nn.Parameter(torch.ones(()))
+            nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
+
+    def forward(self, unprojector: VolumeUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
+        """Confidence (B, X, Y, Z).
+
+        Args:
+            unprojector: Of the rig and its capture volume.
+            heatmaps: (B, V, H, W) of the root joint.
+            affine: (B, V, 2, 3) image px to heatmap px.
+            view_weight: (B, V); 0 leaves a camera out.
+        """
+        volume = unprojector(heatmaps[:, :, None], affine, view_weight)
+        out: Tensor = self.net(volume)
+        if self.config.heatmap_skip:
+            out = out + self.gain * volume
+        return out[:, 0]
+
+    def fold(self) -> None:
+        """For inference only."""
+        self.net.fold()
+
+
+def extract_proposals(output: Tensor | BevOutput, volume: CaptureVolume, config: RootNetConfig) -> Proposals:
+    """Peaks of what a head says.
+
+    Maxima of their 3^3 neighbourhood, the best `max_people` of them, moved to the peak of a parabola through their
+    neighbours along each axis, and thinned so that no two are closer than `merge_mm`.
+
+    Args:
+        output: A confidence volume (B, X, Y, Z), or what the plane head says.
+        space: The box that the volume divides.
+        config: Threshold and distances.
+    """
+    xyz_mm, score = output.propose(volume, config) if isinstance(output, BevOutput) else _peaks(output, volume, config)
+    return Proposals(xyz_mm, score, suppress_neighbours(xyz_mm, score > config.threshold, config.merge_mm))
+
+
+def _peaks(confidence: Tensor, volume: CaptureVolume, config: RootNetConfig) -> tuple[Tensor, Tensor]:
+    """Points (B, K, 3) mm, best first, and scores (B, K) of a volume's peaks."""
+    shape = confidence.shape[1:]
+    peaks = torch.where(functional.max_pool3d(confidence[:, None], 3, 1, 1)[:, 0] == confidence, confidence, 0.0)
+    count = min(config.max_people, peaks[0].numel())
+    score, index = peaks.flatten(1).topk(count, dim=1)
+    at = torch.stack(torch.unravel_index(index, shape), -1)  # (B, K, 3)
+    spacing = torch.tensor(volume.spacing_mm, dtype=confidence.dtype, device=confidence.device)
+    low = torch.tensor(volume.low_mm, dtype=confidence.dtype, device=confidence.device)
+    return low + (at + parabola_peak(confidence, at)) * spacing, score
+
+
+def suppress_neighbours(points: Tensor, valid: Tensor, distance: float) -> Tensor:
+    """Which of the points stay when each, best first, removes later ones closer than `distance`.
+
+    Args:
+        points: (B, K, D), best first. Their distance is the Euclidean one.
+        valid: (B, K) bool.
+        distance: In the unit of the points.
+
+    Returns:
+        (B, K) bool.
+    """
+    near, keep = (torch.cdist(points, points) < distance).cpu().numpy(), valid.cpu().numpy().copy()
+    for k in range(1, points.shape[1]):  # each depends on those before: not for a GPU
+        keep[:, k] &= ~(near[:, k, :k] & keep[:, :k]).any(1)
+    return torch.from_numpy(keep).to(points.device)

@@ -1,0 +1,1 @@
+"""Learned refinement of joints: within a frame and over time."""

@@ -1,0 +1,44 @@
+"""A rig and its capture volume on a device."""
+
+from __future__ import annotations
+
+import torch
+
+from core.models.config import ModelConfig
+from core.models.geometry.affine import fit_rig_affines, heatmap_size
+from core.models.geometry.projection import RigProjector
+from core.models.geometry.unproject import ProjectedGrid, VolumeUnprojector
+from core.models.view_batch import float_tensor
+from core.types.camera import CameraRig
+from core.types.volume import CaptureVolume
+
+_LATTICE_MIB = 1024.0
+
+
+class CaptureScene:
+    """A rig and its capture volume on a device: what is computed once and used at every step.
+
+    Args:
+        rig: V posed cameras.
+        space: What the root network looks into.
+        config: Of the networks.
+        device: Where the buffers live.
+    """
+
+    def __init__(self, rig: CameraRig, volume: CaptureVolume, config: ModelConfig, device: torch.device) -> None:
+        self.rig, self.volume, self.device = rig, volume, device
+        self.projector = RigProjector(rig).to(device)
+        self.unprojector = VolumeUnprojector(self.projector, volume)
+        self.size_hw = heatmap_size(rig, config.heatmap.long_side_px)
+        self.base_affine = fit_rig_affines(rig, self.size_hw)
+        self.affine = float_tensor(self.base_affine, device)
+        self.sigma_px = config.heatmap.sigma_px
+        self._cube = (config.pose.cube_mm, config.pose.voxels)
+        self._lattice: ProjectedGrid | None = None
+
+    @property
+    def cubes(self) -> RigProjector | ProjectedGrid:
+        """What people's cubes are cut from: a lattice, made at the first use, unless it would take too much memory."""
+        if self._lattice is None and ProjectedGrid.size_mib(len(self.rig), self.volume, *self._cube) <= _LATTICE_MIB:
+            self._lattice = ProjectedGrid(self.projector, self.volume, *self._cube)
+        return self.projector if self._lattice is None else self._lattice

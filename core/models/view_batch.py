@@ -1,0 +1,122 @@
+"""Input of the root and pose networks: heatmaps of all views, and how they are drawn from 2D joints.
+
+Legend: B batch, V view, D detection, J joint, H W heatmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.models.geometry.projection import to_heatmap
+from core.models.geometry.render import render_heatmaps
+from core.types.skeleton import PANOPTIC15
+
+_ROOT = PANOPTIC15.index("mid_hip")
+_HIPS = [PANOPTIC15.index("left_hip"), PANOPTIC15.index("right_hip")]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewBatch:
+    """Heatmaps of a batch of frames.
+
+    Attributes:
+        heatmaps: (B, V, J, H, W) in 0..1.
+        root: (B, V, H, W) of the root network: where the mid-hip is, or a hip where the detector missed the other one.
+        affine: (B, V, 2, 3) image px to heatmap px.
+        view_weight: (B, V); 0 leaves a camera out.
+        joints: (B, V, D, J, 2) in heatmap px of the detections that the heatmaps were drawn from.
+        peak: (B, V, D, J) their heights, 0 where missing.
+        stored: Joints whose heatmaps are the estimator's own; the others are drawn.
+    """
+
+    heatmaps: Tensor
+    root: Tensor
+    affine: Tensor
+    view_weight: Tensor
+    joints: Tensor
+    peak: Tensor
+    stored: tuple[int, ...] = ()
+
+    def select(self, chosen: slice | Tensor) -> ViewBatch:
+        """Some of the entries."""
+        return ViewBatch(
+            self.heatmaps[chosen],
+            self.root[chosen],
+            self.affine[chosen],
+            self.view_weight[chosen],
+            self.joints[chosen],
+            self.peak[chosen],
+            self.stored,
+        )
+
+    def with_heatmaps(self, heatmaps: Tensor, joints: tuple[int, ...]) -> ViewBatch:
+        """With heatmaps (B, V, K, H, W) of K joints that were not drawn; the root's too, where it is one of them."""
+        root = heatmaps[:, :, joints.index(_ROOT)] if _ROOT in joints else self.root
+        if len(joints) < len(PANOPTIC15):
+            index = torch.tensor(joints, device=heatmaps.device)
+            heatmaps = self.heatmaps.index_copy(2, index, heatmaps)
+        return replace(self, heatmaps=heatmaps, root=root, stored=joints)
+
+    def with_weights(self, view_weight: Tensor) -> ViewBatch:
+        """With other weights (B, V)."""
+        return replace(self, view_weight=view_weight)
+
+    @classmethod
+    def cat(cls, parts: Sequence[ViewBatch]) -> ViewBatch:
+        """One batch after the other; all with as many detections and stored joints."""
+        return cls(
+            torch.cat([v.heatmaps for v in parts]),
+            torch.cat([v.root for v in parts]),
+            torch.cat([v.affine for v in parts]),
+            torch.cat([v.view_weight for v in parts]),
+            torch.cat([v.joints for v in parts]),
+            torch.cat([v.peak for v in parts]),
+            parts[0].stored,
+        )
+
+
+def render_view_batch(
+    xy_px: Tensor, score: Tensor, affine: Tensor, view_weight: Tensor, size_hw: tuple[int, int], sigma_px: float
+) -> ViewBatch:
+    """Heatmaps drawn from 2D joints: Gaussians as high as the joint's score.
+
+    Args:
+        xy_px: (B, V, P, J, 2) image px.
+        score: (B, V, P, J), 0 where missing.
+        affine: (B, V, 2, 3) image px to heatmap px; an augmentation is part of it, so it is exact.
+        view_weight: (B, V).
+        size_hw: Height and width.
+        sigma_px: In heatmap px.
+    """
+    xy = to_heatmap(affine, xy_px.flatten(2, 3)).view(xy_px.shape)
+    root_xy, root_score = _roots(xy, score)
+    return ViewBatch(
+        heatmaps=render_heatmaps(xy, score, size_hw, sigma_px),
+        root=render_heatmaps(root_xy, root_score, size_hw, sigma_px)[:, :, 0],
+        affine=affine,
+        view_weight=view_weight,
+        joints=xy,
+        peak=score,
+    )
+
+
+def _roots(xy: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (B, V, P, 1, 2) of the hips that were found, and the better one's score (B, V, P, 1).
+
+    As a label of the mid-hip a single hip would be biased; to find a person within a voxel or two it is good enough,
+    and a detector that misses one joint in seven would otherwise leave four views in ten without a root.
+    """
+    hips = xy[..., _HIPS, :]
+    found = (score[..., _HIPS] > 0).float()[..., None]
+    mean = (hips * found).sum(-2, keepdim=True) / found.sum(-2, keepdim=True).clamp_min(1)
+    return mean, score[..., _HIPS].amax(-1, keepdim=True)
+
+
+def float_tensor(values: np.ndarray, device: torch.device) -> Tensor:
+    """A float32 copy on the device."""
+    return torch.tensor(values, dtype=torch.float32).to(device)

@@ -1,0 +1,144 @@
+"""Ready-made settings of training. Torch-free: the window reads them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from core.errors import CoreError
+from core.models.config import (
+    HeatmapConfig,
+    ModelConfig,
+    PoseNetConfig,
+    RayRefinerConfig,
+    RootNetConfig,
+    TemporalRefinerConfig,
+    VolumeNetConfig,
+)
+from core.registry import closest
+from core.training.config import TrainConfig
+from core.training.stages.config import (
+    BackboneStageConfig,
+    NoiseConfig,
+    PoseStageConfig,
+    PoseSyntheticStageConfig,
+    RayRefinerStageConfig,
+    RootStageConfig,
+    finetune_stage,
+    paper_stage,
+)
+
+
+def quick() -> TrainConfig:
+    """Minutes on two cores: half-width networks, coarse volumes, the learned correction, few steps."""
+    net = VolumeNetConfig(width=0.5, front_kernel=3)
+    return TrainConfig(
+        name="quick",
+        start="shipped",
+        model=ModelConfig(
+            heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
+            root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0, threshold=0.12),
+            pose=PoseNetConfig(net=net, voxels=32, ray_refiner=RayRefinerConfig(enabled=True)),
+            temporal=TemporalRefinerConfig(enabled=True),
+        ),
+        root=RootStageConfig(steps=100, batch=4, learning_rate=5e-4, common_height=False),
+        pose_synthetic=PoseSyntheticStageConfig(steps=160, batch=8, learning_rate=1e-3),
+        ray_refiner=RayRefinerStageConfig(
+            steps=0
+        ),  # going on in a single rig made the shipped one worse, with few cameras
+        pose=PoseStageConfig(steps=70, batch=2, learning_rate=3e-4, joint_from=0.3),
+        max_minutes=14.0,
+    )
+
+
+def fast() -> TrainConfig:
+    """The lightest networks, for live use: plane heads and the learned correction over the 2D estimator's joints."""
+    net = VolumeNetConfig(width=0.5, front_kernel=3)
+    return TrainConfig(
+        name="fast",
+        start="shipped",
+        model=ModelConfig(
+            heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
+            root=RootNetConfig(head="planes", net=net, spacing_mm=100.0, threshold=0.12),
+            pose=PoseNetConfig(head="planes", net=net, voxels=32, ray_refiner=RayRefinerConfig(enabled=True, rounds=1)),
+            temporal=TemporalRefinerConfig(enabled=True),
+        ),
+        root=RootStageConfig(steps=3000, batch=4, learning_rate=1e-3, common_height=False),
+        pose_synthetic=PoseSyntheticStageConfig(steps=3000, batch=8, learning_rate=1e-3, bodies=100_000),
+        ray_refiner=RayRefinerStageConfig(steps=0),  # as in `quick`
+        pose=PoseStageConfig(steps=2000, batch=2, learning_rate=1e-4, joint_from=0.3),
+    )
+
+
+def paper() -> TrainConfig:
+    """SelfPose3d as published, defects mended: a backbone on the images, 3D networks, no synthetic bodies, no priors.
+
+    Needs a GPU, and the backbone a file of weights to start from; see `model.backbone.weights`.
+    """
+    published = NoiseConfig(
+        jitter=(0.0, 0.0), miss_view=0.0, miss_joint=0.0, outlier=0.0, swap=0.0, occlude=0.0, measured=0.0
+    )
+    return TrainConfig(
+        name="paper",
+        model=ModelConfig(
+            heatmap=HeatmapConfig(source="backbone"),
+            attention_net=True,
+            root=RootNetConfig(heatmap_skip=False, merge_mm=0.0),
+            pose=PoseNetConfig(
+                heatmap_skip=False,
+                evidence_floor=0.0,
+                gate=False,
+                merge_mm=0.0,
+            ),
+        ),
+        labels="raw",
+        backbone=BackboneStageConfig(),
+        root=RootStageConfig(noise=published, peak=(1.0, 1.0), false_peaks=0.0, area_m2=1.0),
+        pose_synthetic=PoseSyntheticStageConfig(steps=0),
+        ray_refiner=RayRefinerStageConfig(steps=0),
+        pose=paper_stage(),
+        finetune=dataclasses.replace(finetune_stage(), steps=15_000),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetCard:
+    """A preset in words.
+
+    Attributes:
+        title: Short.
+        what: One sentence on what it trains.
+        needs: What it cannot do without; empty for nothing.
+    """
+
+    title: str
+    what: str
+    needs: str = ""
+
+
+PRESETS = {"quick": quick, "fast": fast, "paper": paper}
+"""Name to function that makes the settings."""
+CARDS = {
+    "quick": PresetCard(title="Quick", what="Small networks, some minutes on any computer."),
+    "fast": PresetCard(
+        title="Fast",
+        what="The lightest networks, trained for long: for live use. Hours without a GPU, minutes with one.",
+    ),
+    "paper": PresetCard(
+        title="Paper",
+        what="SelfPose3d as published: looks at the images themselves.",
+        needs="A GPU with 12 GB, and a ResNet or Pose-ResNet file to start the backbone from.",
+    ),
+}
+"""Name to words; every preset has some."""
+
+
+def preset(name: str) -> TrainConfig:
+    """The settings of that name.
+
+    Raises:
+        CoreError: There are none.
+    """
+    if name not in PRESETS:
+        raise CoreError(f"There is no training preset named '{name}'.", closest(name, list(PRESETS)))
+    return PRESETS[name]()

@@ -1,0 +1,76 @@
+"""The state of a training run on disk, so that an interrupted run ends with the weights of an uninterrupted one.
+
+There is no generator state to keep: the randomness of a step follows from the seed, the stage and the step
+(`step_rng`), all three of which are in the checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.config import from_mapping
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """Where a run stands.
+
+    Attributes:
+        stage: Index of the stage; the number of stages once all are done.
+        stage_name: Its name, by which it is found again should a later version have other stages; empty once all are
+            done.
+        step: Steps done of that stage.
+        steps_done: Steps done of all stages.
+        elapsed_s: Time spent, over all attempts.
+        best_px: Best held-out figure so far, or None.
+        best_stage: Stage that reached it.
+        seed: Of the run.
+        halved: Names of stages, once for every time that memory ran out and their steps were made smaller.
+        parts: How many parts a step has; as many as there were processes when the run began.
+    """
+
+    stage: int = 0
+    stage_name: str = ""
+    step: int = 0
+    steps_done: int = 0
+    elapsed_s: float = 0.0
+    best_px: float | None = None
+    best_stage: str = ""
+    seed: int = 0
+    halved: tuple[str, ...] = ()
+    parts: int = 1
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> TrainingState:
+        """The reverse of `core.config.to_mapping`."""
+        return from_mapping(cls, meta, "checkpoint.")
+
+
+def step_rng(seed: int, stage: int, step: int, part: int = 0) -> np.random.Generator:
+    """The source of all chance of one training step, or of one part of it."""
+    return np.random.default_rng([seed, stage, step, part] if part else [seed, stage, step])
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors: `3.exp_avg` is that of its fourth parameter."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value) for index, entry in state.items() for name, value in entry.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Puts the tensors of `optimizer_tensors` back."""
+    if not tensors:
+        return
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

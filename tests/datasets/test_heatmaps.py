@@ -1,0 +1,190 @@
+"""The estimator's own heatmaps as the networks' input: where they land, which channel, what a person's cube shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from core.datasets.heatmaps import StoredHeatmaps
+from core.datasets.poses2d import MultiviewPoses2D, make_view_batch
+from core.errors import CoreError
+from core.models.geometry.affine import augment_affines, fit_affine
+from core.models.geometry.projection import RigProjector, to_heatmap
+from core.models.geometry.render import render_heatmaps
+from core.models.geometry.resample import resampled
+from core.models.heads.body_prior import BodyPrior
+from core.models.networks import ROOT
+from core.models.view_batch import ViewBatch
+from core.synthetic.observe import observe
+from core.synthetic.people import walkers
+from core.synthetic.rigs import ring_rig
+from core.types.arrays import F32
+from core.types.skeleton import COCO17, PANOPTIC15, Skeleton, convert
+
+IMAGE, SHAPE, SIZE = (1200, 1920), (128, 80), (128, 80)
+SCALE = np.array([80 / 1200, 128 / 1920])
+OFFSET = (SCALE - 1) / 2
+
+
+class Memory:
+    """A camera's heatmaps in memory; counts what is asked for."""
+
+    def __init__(self, maps: F32, scale: np.ndarray, offset: np.ndarray, skeleton: Skeleton = COCO17) -> None:
+        self.skeleton, self.scale, self.offset = skeleton, scale, offset
+        self.maps, self.asked = maps, 0
+
+    def read(self, indices: np.ndarray) -> F32:
+        self.asked += len(indices)
+        return self.maps[indices]
+
+
+def gaussians(xy: np.ndarray, shape: tuple[int, int], sigma: float) -> F32:
+    """One map (K, h, w) a point (K, 2)."""
+    points = torch.tensor(xy, dtype=torch.float32)[None]
+    return render_heatmaps(points, torch.ones(1, len(xy)), shape, sigma).numpy()
+
+
+def stored_px(affine: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    """Stored px of heatmap px (N, 2) by way of the image's."""
+    image = np.linalg.solve(affine[:, :2], (xy - affine[:, 2]).T).T
+    return np.asarray(image * SCALE + OFFSET)
+
+
+class TestResampling:
+    grid = torch.tensor(np.column_stack([np.diag(SCALE), OFFSET]), dtype=torch.float32)
+
+    def test_the_same_grid_gives_the_same_map(self) -> None:
+        maps = torch.rand(2, 3, *SHAPE, generator=torch.Generator().manual_seed(0))
+        same = self.grid.expand(2, -1, -1)
+        # Rounding of places is 1e-5 of a pixel, and neighbours differ by 1 at most.
+        torch.testing.assert_close(resampled(maps, self.grid, same, SHAPE), maps, atol=1e-4, rtol=0)
+
+    @pytest.mark.parametrize(("turn", "zoom"), [(0.0, 0.0), (0.6, 0.2), (-0.4, -0.15)])
+    def test_a_hill_lands_where_it_belongs(self, turn: float, zoom: float) -> None:
+        base = fit_affine(IMAGE, (160, 104))[None]
+        affine = augment_affines(base, (160, 104), np.array([turn]), np.array([zoom]))[0, 0]
+        xy = np.array([[30.2, 50.7], [41.5, 70.0], [47.9, 61.3]])
+        maps = torch.tensor(gaussians(xy, SHAPE, 3.0))[None]
+        version = torch.tensor(affine, dtype=torch.float32)[None]
+        shown = resampled(maps, self.grid, version, (160, 104))
+        # Interpolation flattens a tip between two stored pixels, but it does not move the hill.
+        assert float(shown.amax((2, 3)).min()) > 0.95
+        pixels = np.stack(np.meshgrid(np.arange(104), np.arange(160)), -1)
+        weight = shown[0].double().numpy()
+        middle = np.einsum("khw,hwi->ki", weight, pixels) / weight.sum((1, 2))[:, None]
+        assert np.abs(stored_px(affine, middle) - xy).max() < 0.01
+
+    def test_outside_of_the_stored_map_is_nothing(self) -> None:
+        shifted = self.grid.clone()
+        shifted[:, 2] -= torch.tensor([40.0, 0.0])
+        shown = resampled(torch.ones(1, 1, *SHAPE), self.grid, shifted[None], SIZE)[0, 0]
+        torch.testing.assert_close(shown[:, :39], torch.ones(128, 39), atol=1e-4, rtol=0)
+        assert float(shown[:, 41:].max()) == 0
+
+
+class TestTakeMaps:
+    affine = TestResampling.grid.expand(2, 2, -1, -1)
+
+    def memory(self) -> Memory:
+        xy = np.stack([np.arange(17) * 4.0 + 8, np.arange(17) * 6.0 + 10], -1)
+        return Memory(np.stack([gaussians(xy + t, SHAPE, 1.5) for t in range(5)]), SCALE, OFFSET)
+
+    def test_channels_go_by_name(self) -> None:
+        maps = StoredHeatmaps([self.memory(), self.memory()])
+        names = [PANOPTIC15.joints[j] for j in maps.joints]
+        assert set(PANOPTIC15.joints) - set(names) == {"neck", "mid_hip"}
+        shown = maps.warp(np.array([0, 3]), self.affine, SIZE)
+        for k, name in enumerate(names):
+            at = shown[1, 1, k].flatten().argmax()
+            c = COCO17.index(name)
+            assert (int(at) % 80, int(at) // 80) == (4 * c + 11, 6 * c + 13)
+
+    def test_a_camera_that_did_not_film_shows_nothing(self) -> None:
+        shown = StoredHeatmaps([None, self.memory()]).warp(np.array([0, 1]), self.affine, SIZE)
+        assert not shown[:, 0].any() and shown[:, 1].any()
+        with pytest.raises(CoreError, match="missing"):
+            StoredHeatmaps([None, None])
+
+    def test_reads_what_is_asked_for_and_versions_share_it(self) -> None:
+        reader = self.memory()
+        maps = StoredHeatmaps([reader, None])
+        maps.warp(np.array([4, 1]), self.affine, SIZE)
+        again = maps.warp(np.array([4, 1]), self.affine, SIZE)
+        assert reader.asked == 2
+        other = maps.warp(np.array([1, 4]), self.affine, SIZE)
+        assert reader.asked == 4 and torch.equal(again[0], other[1])
+
+
+def scene(people_apart_mm: float) -> tuple[MultiviewPoses2D, StoredHeatmaps, Tensor, RigProjector, Tensor]:
+    """One frame of two people who stand alike: exact detections, maps, affine, rig, and their joints (2, 15, 3)."""
+    rng = np.random.default_rng(3)
+    rig = ring_rig(4)
+    body = walkers(1, 1, rng, half_size_mm=10, skeleton=COCO17).xyz_mm[:, :1]
+    both = np.concatenate([body, body + [people_apart_mm, 0, 0]], 1)
+    people = walkers(2, 1, rng, skeleton=COCO17)
+    exact = type(people)(
+        skeleton=COCO17, time_s=people.time_s, xyz_mm=both, score=np.ones(both.shape[:-1]), person_ids=(1, 2)
+    )
+    poses2d = observe(rig, exact, 0.0, 0.0, rng, joint_miss=0.0)
+    readers = []
+    for camera in rig:
+        scale = np.array([0.1, 0.1])
+        xy = poses2d[camera.name].xy_px[0] * 0.1 - 0.45
+        shape = (round(camera.size_px[1] * 0.1), round(camera.size_px[0] * 0.1))
+        known = torch.tensor(poses2d[camera.name].score[0] > 0).float()
+        maps = render_heatmaps(torch.tensor(np.nan_to_num(xy)), 0.8 * known, shape, 1.5)
+        readers.append(Memory(maps[None].numpy(), scale, np.full(2, -0.45)))
+    inputs = MultiviewPoses2D.stack(rig, poses2d)
+    joints, _ = convert(both[0], np.ones(both[0].shape[:-1]), COCO17, PANOPTIC15)
+    size = (72, 128)
+    affine = torch.tensor(np.stack([fit_affine(c.size_px, size) for c in rig]), dtype=torch.float32)[None]
+    return inputs, StoredHeatmaps(readers), affine, RigProjector(rig), torch.tensor(joints, dtype=torch.float32)
+
+
+class TestShownViews:
+    def test_own_channels_are_the_estimators_and_the_rest_is_drawn(self) -> None:
+        inputs, maps, affine, _, _ = scene(900)
+        drawn = make_view_batch(inputs, affine, (72, 128), 2.0)
+        shown = make_view_batch(inputs, affine, (72, 128), 2.0, maps, np.array([0]))
+        assert drawn.stored == () and shown.stored == maps.joints
+        rest = [j for j in range(15) if j not in maps.joints]
+        assert torch.equal(shown.heatmaps[:, :, rest], drawn.heatmaps[:, :, rest])
+        assert torch.equal(shown.root, drawn.root) and torch.equal(shown.peak, drawn.peak)
+        own = list(maps.joints)
+        assert torch.equal(shown.heatmaps[:, :, own], maps.warp(np.array([0]), affine, (72, 128)))
+        assert shown.select(slice(0, 1)).stored == maps.joints
+
+
+class TestGate:
+    @pytest.mark.parametrize("apart_mm", [500.0, 1100.0])
+    def test_other_peoples_peaks_vanish_and_the_maps_shape_stays(self, apart_mm: float) -> None:
+        inputs, maps, affine, projector, people = scene(apart_mm)
+        views = make_view_batch(inputs, affine, (72, 128), 2.0, maps, np.array([0]))
+        prior = BodyPrior(15)
+        prior.fit(torch.randn(200, 15, 3, generator=torch.Generator().manual_seed(0)) * 150)
+        prior.mean_mm.copy_(people[0] - people[0, ROOT])
+        sample = torch.zeros(2, dtype=torch.long)
+        mine = prior.gate(projector, views, people[:, ROOT], sample, 2.0)
+        assert mine.stored == maps.joints
+        own = list(maps.joints)
+        uv, ahead = projector(people[:, own])
+        xy = to_heatmap(affine, uv)  # (P, V, K, 2)
+        known = (ahead & projector.inside(uv)).all(0)
+        clear = known & ((xy[0] - xy[1]).norm(dim=-1) > 8)  # four sigmas: not one peak
+        assert int(clear.sum()) > 20
+        height = at(views, xy, own)
+        for person in range(2):
+            left = at(mine, xy, own, person)
+            assert float((left[person] / height[person])[clear].min()) > 0.75
+            assert float((left[1 - person] / height[1 - person])[clear].max()) < 0.12
+
+
+def at(views: ViewBatch, xy: Tensor, joints: list[int], entry: int = 0) -> Tensor:
+    """(P, V, K) the heatmaps' values of an entry at the pixels nearest to (P, V, K, 2)."""
+    maps = views.heatmaps[entry][:, joints]
+    column = xy[..., 0].round().long().clamp(0, maps.shape[-1] - 1)
+    row = xy[..., 1].round().long().clamp(0, maps.shape[-2] - 1)
+    v, k = torch.arange(maps.shape[0])[:, None], torch.arange(len(joints))
+    return maps[v, k, row, column]
