@@ -294,7 +294,7 @@ class TrainParams:
 
     takes: tuple[str, ...]
     estimator: str = DEFAULT_ESTIMATOR
-    preset: str = _name_in("core.training.config:PRESETS", "")
+    preset: str = _name_in("core.training.presets:PRESETS", "")
     training: TrainConfig = field(default_factory=quick)
     processes: int = 0
 
@@ -397,5 +397,5 @@ class RunParams:
     pose2d: Pose2DConfig = field(default_factory=Pose2DConfig)
     association: AssociationConfig = field(default_factory=AssociationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    preset: str = _name_in("core.training.config:PRESETS", "quick")
+    preset: str = _name_in("core.training.presets:PRESETS", "quick")
     formats: tuple[str, ...] = _name_in("core.export:EXPORTERS", ())
