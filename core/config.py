@@ -1,4 +1,4 @@
-"""Frozen dataclasses as configuration: YAML on disk, unknown keys refused with a suggestion."""
+"""Configuration by frozen dataclasses, stored as YAML; unknown keys are refused with a suggestion."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """A config dataclass as plain YAML/JSON values, nested, tuples as lists, paths as strings."""
+    """Convert a config dataclass to nested plain values for YAML and JSON; tuples become lists, paths strings."""
     return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
 def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "") -> C:
-    """Builds a config dataclass from plain values.
+    """Create a config dataclass from plain values.
 
     Args:
-        cls: The dataclass.
-        values: Field name to value; missing fields take their defaults.
-        where: Dotted path of this mapping in its file, for messages.
+        cls: Dataclass.
+        values: Values by field name; missing fields take their defaults.
+        where: Dotted path of the mapping in its file, for messages.
 
     Raises:
-        CoreError: An unknown key (with the nearest known one), a missing required one, or a value of the wrong type.
+        CoreError: An unknown key (the hint suggests the nearest one), a missing one without default, or a wrong type.
     """
     if not isinstance(values, Mapping):
         raise CoreError(
             f"{where or cls.__name__} should be a mapping of settings, found {type(values).__name__}.",
-            "Write it as 'name: value' lines.",
+            "Write it as lines 'name: value'.",
         )
     hints = typing.get_type_hints(cls)
     known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
@@ -53,21 +53,21 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "") -> C:
         if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise CoreError(f"Setting '{where}{missing[0]}' is missing.", "It has no default: give it a value.")
+        raise CoreError(f"Setting '{where}{missing[0]}' is missing and has no default.", "Give it a value.")
     return cls(**{key: _coerce(hints[key], value, f"{where}{key}") for key, value in values.items()})
 
 
 def load(cls: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
-    """Reads a config from a YAML file and applies `a.b=c` overrides.
+    """Read a config from a YAML file and apply overrides of the form `a.b=c`.
 
     Raises:
-        CoreError: As `from_mapping`, or an override that is not `name=value`.
+        CoreError: As in `from_mapping`, or an override that is not `name=value`.
     """
     return with_overrides(from_mapping(cls, read_yaml(path) or {}), overrides)
 
 
 def with_overrides(config: C, overrides: Sequence[str]) -> C:
-    """A copy of `config` with each `a.b=c` applied; values are read as YAML scalars or lists."""
+    """Return a copy of a config with overrides `a.b=c` applied; values are YAML scalars or lists."""
     values = to_mapping(config)
     for override in overrides:
         dotted, equals, text = override.partition("=")
@@ -138,7 +138,7 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
-        return float(value)  # YAML 1.1 takes 1e-4 for a word
+        return float(value)  # YAML 1.1 reads 1e-4 as a string
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if hint is bool and isinstance(value, bool):

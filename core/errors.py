@@ -1,14 +1,14 @@
-"""Errors that a person is meant to read."""
+"""Errors whose message is shown to the user."""
 
 from __future__ import annotations
 
 
 class CoreError(Exception):
-    """An expected failure: what went wrong, and what to do about it.
+    """An expected failure, with a remedy.
 
     Args:
-        message: What went wrong, naming the file, field or value; expected and found where it applies.
-        hint: What the person can do about it. Never empty: an error without a remedy is not finished.
+        message: Sentence on the failure that names the file, field or value, and what was expected and found.
+        hint: Sentence on the remedy; never empty.
     """
 
     def __init__(self, message: str, hint: str) -> None:
@@ -21,4 +21,4 @@ class CoreError(Exception):
 
 
 class CancelledError(Exception):
-    """The person asked a long piece of work to stop. Not a failure: nothing is reported as broken."""
+    """The user cancelled a running job; not a failure."""

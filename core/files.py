@@ -1,4 +1,4 @@
-"""Files that matter: written whole or not at all, found wherever the program is installed."""
+"""Atomic writing and validated reading of files, and the files that ship with the program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.errors import CoreError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it is synced and takes its place, on error it is removed."""
+    """Yield a temporary path in the same folder; on success it replaces `path`, on error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -37,45 +37,45 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replaces `path` by `data`, atomically."""
+    """Write bytes to `path`, atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces `path` by UTF-8 `text`, atomically."""
+    """Write text to `path` as UTF-8, atomically."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replaces `path` by `value` as indented JSON, atomically. NaN is refused: JSON has none."""
+    """Write `value` to `path` as indented JSON, atomically; NaN raises ValueError, as JSON lacks it."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file.
+    """Read a JSON file.
 
     Raises:
-        CoreError: The file is missing or is not JSON.
+        CoreError: A missing file, or invalid JSON.
     """
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise CoreError(
-            f"{path} is not valid JSON: {error}.", "Restore the file or delete it and redo the step."
+            f"{path} is not valid JSON: {error}.", "Restore the file, or delete it and run the step again."
         ) from error
 
 
 def write_yaml(path: Path, value: Any) -> None:
-    """Replaces `path` by `value` as YAML, atomically, keys in the given order."""
+    """Write `value` to `path` as YAML, atomically, with keys in the given order."""
     write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
 
 
 def read_yaml(path: Path) -> Any:
-    """The value in a YAML file, read with the safe loader.
+    """Read a YAML file with the safe loader.
 
     Raises:
-        CoreError: The file is missing or is not YAML.
+        CoreError: A missing file, or invalid YAML.
     """
     try:
         return yaml.safe_load(read_text(path))
@@ -84,40 +84,41 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_text(path: Path) -> str:
-    """The UTF-8 text of a file.
+    """Read a UTF-8 text file.
 
     Raises:
-        CoreError: The file is missing, unreadable, or not text.
+        CoreError: A missing or unreadable file, or one that is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise CoreError(f"{path} does not exist.", "Check the path, or redo the step that makes it.") from error
+        raise CoreError(f"{path} does not exist.", "Check the path, or run the step that writes it.") from error
     except UnicodeDecodeError as error:
-        raise CoreError(f"{path} is not a text file.", "Choose a file of the expected kind.") from error
+        raise CoreError(f"{path} is not a UTF-8 text file.", "Choose a text file.") from error
     except OSError as error:
         raise CoreError(
-            f"{path} could not be read: {error.strerror}.", "Check that it is a file you may read."
+            f"{path} could not be read: {error.strerror}.",
+            "Check that it is a file and that you have permission to read it.",
         ) from error
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def resource(*parts: str) -> Path:
-    """Path of a file that ships with the program, such as `resource("weights", "movenet_multipose.onnx")`."""
+    """Return the path of a file that ships with the program, such as `resource("sample", "Calib.qca.txt")`."""
     root = importlib.resources.files("resources")
     return Path(str(root.joinpath(*parts)))
 
 
 def safe_name(text: str) -> str:
-    """A name fit for a file on every system, from what a person typed.
+    """Return a name that is valid as a file name on every system.
 
     Raises:
-        CoreError: Nothing usable is left.
+        CoreError: No valid characters are left.
     """
     plain = unicodedata.normalize("NFKC", text).strip()
     name = re.sub(r"[^\w.-]+", "_", plain).strip("._")[:80]

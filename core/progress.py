@@ -1,4 +1,4 @@
-"""How long work tells of itself and is told to stop, without knowing who listens."""
+"""Progress reports and cancellation of long-running work."""
 
 from __future__ import annotations
 
@@ -16,48 +16,60 @@ _NUMBER = re.compile(r"\d+")
 
 
 class Reporter(Protocol):
-    """What a pipeline calls. The terminal, the job file and the tests plug in here."""
+    """Receiver of progress, metrics and notes of a pipeline: terminal, job file, window or test."""
 
     def progress(self, done: float, total: float, text: str = "") -> None:
-        """`done` of `total` units of the current stage; `text` names the stage in a few words."""
+        """Report `done` of `total` units of the current stage, which `text` names in a few words."""
 
     def metric(self, name: str, value: float, step: int) -> None:
-        """One figure worth plotting, such as a loss at a training step."""
+        """Report a value to plot, such as a loss at a training step."""
 
     def note(self, text: str, level: Level = "info") -> None:
-        """One sentence the person should be able to read afterwards."""
+        """Report a sentence that stays readable afterwards."""
 
     def status(self, values: Mapping[str, Any]) -> None:
         """Replace the job's current state, JSON values that its watchers show; at most a few times a second."""
 
     def cancelled(self) -> bool:
-        """Whether the person asked to stop. Cheap: may be called often."""
+        """Return whether the user cancelled; cheap, may be called often."""
 
 
 def check(reporter: Reporter) -> None:
-    """Raises CancelledError if the person asked to stop; call it between units of work."""
+    """Raise CancelledError if the user cancelled; called between units of work."""
     if reporter.cancelled():
         raise CancelledError
 
 
 class NullReporter:
-    """Listens to nothing; never cancels."""
+    """Reporter that discards everything and never cancels."""
 
-    def progress(self, done: float, total: float, text: str = "") -> None: ...
+    def progress(self, done: float, total: float, text: str = "") -> None:
+        """Discard the report."""
 
-    def metric(self, name: str, value: float, step: int) -> None: ...
+    def metric(self, name: str, value: float, step: int) -> None:
+        """Discard the metric."""
 
-    def note(self, text: str, level: Level = "info") -> None: ...
+    def note(self, text: str, level: Level = "info") -> None:
+        """Discard the note."""
 
-    def status(self, values: Mapping[str, Any]) -> None: ...
+    def status(self, values: Mapping[str, Any]) -> None:
+        """Discard the state."""
 
     def cancelled(self) -> bool:
+        """Return False."""
         return False
 
 
 @dataclass
 class RecordingReporter(NullReporter):
-    """Keeps what it is told, for tests and for summaries; cancels once `cancel_after` progress calls were made."""
+    """Reporter that stores all reports; cancels after `cancel_after` progress reports.
+
+    Attributes:
+        cancel_after: Number of progress reports after which it cancels; None for never.
+        progresses: Done, total and text of each progress report.
+        metrics: Name, value and step of each metric.
+        notes: Text and level of each note.
+    """
 
     cancel_after: int | None = None
     progresses: list[tuple[float, float, str]] = field(default_factory=list)
@@ -66,24 +78,36 @@ class RecordingReporter(NullReporter):
     statuses: list[Mapping[str, Any]] = field(default_factory=list)
 
     def progress(self, done: float, total: float, text: str = "") -> None:
+        """Store the report."""
         self.progresses.append((done, total, text))
 
     def metric(self, name: str, value: float, step: int) -> None:
+        """Store the metric."""
         self.metrics.append((name, value, step))
 
     def note(self, text: str, level: Level = "info") -> None:
+        """Store the note."""
         self.notes.append((text, level))
 
     def status(self, values: Mapping[str, Any]) -> None:
+        """Store the state."""
         self.statuses.append(values)
 
     def cancelled(self) -> bool:
+        """Return whether `cancel_after` progress reports were made."""
         return self.cancel_after is not None and len(self.progresses) >= self.cancel_after
 
 
 @dataclass
 class StageReporter:
-    """One part of a longer work: maps its own progress into `start..start+share` of the parent's 0..1."""
+    """Reporter of one stage, whose progress is mapped to `start` .. `start + share` of the parent's 0 .. 1.
+
+    Attributes:
+        parent: Reporter of the whole work.
+        start: Progress of the parent at the start of the stage.
+        share: Share of the stage in the parent's progress.
+        prefix: Text for progress reports without one.
+    """
 
     parent: Reporter
     start: float
@@ -91,24 +115,29 @@ class StageReporter:
     prefix: str = ""
 
     def progress(self, done: float, total: float, text: str = "") -> None:
+        """Report progress of the stage as progress of the parent."""
         fraction = done / total if total else 1.0
         self.parent.progress(self.start + self.share * fraction, 1.0, text or self.prefix)
 
     def metric(self, name: str, value: float, step: int) -> None:
+        """Pass the metric on to the parent."""
         self.parent.metric(name, value, step)
 
     def note(self, text: str, level: Level = "info") -> None:
+        """Pass the note on to the parent."""
         self.parent.note(text, level)
 
     def status(self, values: Mapping[str, Any]) -> None:
+        """Pass the state on to the parent."""
         self.parent.status(values)
 
     def cancelled(self) -> bool:
+        """Return whether the parent was cancelled."""
         return self.parent.cancelled()
 
 
 def track(items: Iterable[T], reporter: Reporter, text: str, total: int | None = None) -> Iterator[T]:
-    """Iterates, reporting before and after each item and stopping between items when cancelled."""
+    """Iterate with a progress report before and after each item; raise CancelledError between items if cancelled."""
     count = total if total is not None else (len(items) if isinstance(items, Sized) else 0)
     reporter.progress(0, count, text)
     for done, item in enumerate(items, start=1):
@@ -118,17 +147,17 @@ def track(items: Iterable[T], reporter: Reporter, text: str, total: int | None =
 
 
 def stage_of(text: str) -> str:
-    """The stage that a progress text tells of: "step 3 of 240" and "step 4 of 240" are one stage."""
+    """Return the stage of a progress text, its numbers masked: "step 3 of 240" and "step 4 of 240" are one stage."""
     return _NUMBER.sub("#", text)
 
 
 class TimeLeft:
-    """Seconds left of a piece of work, from its pace since the current stage began; None until it can be said honestly.
+    """Estimate of the remaining time from the rate since the current stage began.
 
-    A stage that starts half way, such as a resumed training, counts only what was done since.
+    Of a stage that starts part-way, such as a resumed training, only the work since then counts.
 
     Args:
-        settle_s: Nothing is said in the first seconds, when one-time costs dominate.
+        settle_s: Time without an estimate at the start, when one-time costs dominate.
     """
 
     def __init__(self, settle_s: float = 2.0) -> None:
@@ -138,6 +167,7 @@ class TimeLeft:
         self._already = 0.0
 
     def update(self, done: float, total: float, text: str = "") -> float | None:
+        """Return the remaining time in s after a progress report; None while there is no estimate."""
         now, stage = time.monotonic(), stage_of(text)
         if stage != self._stage or done < self._already:
             self._stage, self._started, self._already = stage, now, done

@@ -1,4 +1,4 @@
-"""Named plug-in points whose entries are imported only when asked for."""
+"""Registries of named entries that are imported on first use."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ T = TypeVar("T")
 
 
 def closest(name: str, known: Iterator[str] | list[str]) -> str:
-    """A «did you mean» sentence for an unknown name, or the list of known ones."""
+    """Return a sentence that suggests the nearest known name, or lists the known names."""
     names = list(known)
     match = difflib.get_close_matches(name, names, n=1)
     return f"Did you mean '{match[0]}'?" if match else f"Known: {', '.join(sorted(names))}."
 
 
 class Registry(Generic[T]):
-    """Maps a name to `package.module:attribute`, imported on first use.
+    """Mapping of names to `package.module:attribute`, imported on first use.
 
-    Adding an entry is one line in the owner's table; the owner's contract test then covers it.
+    An entry is added by one line in the owner's table; the owner's contract test then covers it.
 
     Args:
-        kind: What an entry is, for messages ("exporter").
-        entries: Name to import path.
+        kind: Kind of the entries for messages, such as "exporter".
+        entries: Import path by name.
     """
 
     def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
@@ -47,10 +47,10 @@ class Registry(Generic[T]):
         return tuple(self.get(name) for name in self._entries)
 
     def get(self, name: str) -> T:
-        """The entry of that name.
+        """Return the entry of a name.
 
         Raises:
-            CoreError: There is none; the hint names the nearest one.
+            CoreError: An unknown name; the hint suggests the nearest one.
         """
         if name not in self._entries:
             raise CoreError(f"There is no {self.kind} named '{name}'.", closest(name, iter(self._entries)))

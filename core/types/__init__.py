@@ -1,8 +1,8 @@
-"""The studio's data: frozen, validated at construction, owning their file forms.
+"""Domain types: frozen, validated at construction, with their file formats.
 
-Conventions: world frame right-handed, millimetres, z up, floor at z = 0; camera frame x right, y down, z forward;
-time in seconds from the take's start; pixel (0, 0) is the centre of the top-left pixel; a missing point is NaN with
-score 0. Letters in shapes: T time, P person, J joint, V view.
+Conventions: world coordinates are right-handed, in millimetres, z up, floor at z = 0. Camera coordinates are x right, y
+down, z forward. Time is in seconds from the start of the take. Pixel (0, 0) is the centre of the top-left pixel. A
+missing point is NaN with score 0. Letters in shapes: T frame, P person, J joint, V view.
 """
 
 from core.types.camera import Camera, CameraRig

@@ -1,4 +1,4 @@
-"""How the domain types check and freeze their arrays."""
+"""Validation and freezing of the arrays of domain types."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def frozen(
     allow_nan: bool = False,
     sizes: dict[str, int] | None = None,
 ) -> NDArray[Any]:
-    """A read-only contiguous copy of `value`, checked.
+    """Return a validated, contiguous, read-only copy of an array.
 
     Args:
-        value: Anything array-like.
-        shape: Expected shape; letters such as "T" stand for any size, equal wherever the letter recurs in `sizes`.
-        what: Field name for messages ("camera cam01: K").
-        dtype: Type to convert to.
-        allow_nan: Whether NaN may stand for a missing value. Infinities never may.
-        sizes: Sizes of the letters seen so far; filled in as a side effect.
+        value: Array or nested sequence.
+        shape: Expected shape; a letter such as "T" stands for any size, but the same one wherever it recurs.
+        what: Field name for messages, such as "camera cam01: K".
+        dtype: Data type to convert to.
+        allow_nan: Whether NaN is allowed, for missing values; infinities never are.
+        sizes: Sizes of the letters so far; extended in place.
 
     Raises:
-        CoreError: Wrong shape or a value that is not finite.
+        CoreError: Another shape, or a value that is not finite.
     """
     try:
         array = np.array(value, dtype=dtype, order="C")
@@ -48,8 +48,8 @@ def frozen(
         isinstance(e, str) or e == n for e, n in zip(expected, array.shape, strict=True)
     )
     if not matches:
-        shown = "(" + ", ".join(str(e) for e in expected) + ("," if len(expected) == 1 else "") + ")"
-        raise CoreError(f"{what} should have shape {shown}, found {array.shape}.", "Check the file it was read from.")
+        wanted = "(" + ", ".join(str(e) for e in expected) + ("," if len(expected) == 1 else "") + ")"
+        raise CoreError(f"{what} should have shape {wanted}, found {array.shape}.", "Check the file it was read from.")
     sizes.update({s: n for s, n in zip(shape, array.shape, strict=True) if isinstance(s, str)})
     if np.issubdtype(array.dtype, np.floating):
         bad = np.isinf(array) if allow_nan else ~np.isfinite(array)

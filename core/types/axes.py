@@ -1,4 +1,4 @@
-"""Which way is up in a file, and the turn that makes it z."""
+"""Up axes of files, and the rotation to z up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Axis = Literal["x", "y", "z", "-x", "-y", "-z"]
 
 
 def rotation_to_z_up(up: Axis) -> F64:
-    """(3, 3) rotation that takes world points with the given axis up to z up; the identity for z."""
+    """Return the rotation (3, 3) of world points from the given up axis to z up; the identity for z."""
     return np.array(
         {
             "z": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],

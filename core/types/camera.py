@@ -1,4 +1,4 @@
-"""Cameras and rigs, and their file form `rig.toml`."""
+"""Cameras and camera rigs, stored as `rig.toml`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,22 @@ _MM_PER = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Camera:
-    """One calibrated or half-calibrated camera.
+    """Intrinsics of a camera and, if it is posed, its extrinsics.
+
+    A world point x projects by x_cam = R x + t_mm, division by depth, distortion, and K; see `core.geometry.project`.
 
     Attributes:
-        name: Unique in its rig.
-        size_px: Image width and height.
-        K: (3, 3) intrinsic matrix, px; pixel (0, 0) is the centre of the top-left pixel.
-        distortion: OpenCV order, (n,): k1 k2 p1 p2 [k3 [k4 k5 k6]] for pinhole, (4,) for fisheye.
-        distortion_model: Which distortion model.
-        R: (3, 3) world to camera (x right, y down, z forward), or None while unposed.
-        t_mm: (3,) with x_cam = R x_world + t_mm, or None while unposed.
-        time_offset_s: Recorded time minus the time at which the image was taken.
-        rmse_px: Reprojection error that the calibration reported, or None.
+        name: Camera name, unique in its rig.
+        size_px: Image width and height, px.
+        K: (3, 3) camera matrix fx 0 cx; 0 fy cy; 0 0 1, px; pixel (0, 0) is the centre of the top-left pixel.
+        distortion: Coefficients (n,) in OpenCV's order: k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tau_x tau_y]]]] for
+            "pinhole", k1 k2 k3 k4 for "fisheye".
+        distortion_model: "pinhole" for OpenCV's Brown-Conrady and rational model, "fisheye" for `cv2.fisheye`
+            (Kannala-Brandt).
+        R: (3, 3) rotation from world to camera coordinates (x right, y down, z forward); None if unposed.
+        t_mm: (3,) translation from world to camera coordinates, mm; None if unposed. The camera centre is -R^T t_mm.
+        time_offset_s: Recorded time minus the time of exposure on the common clock, s.
+        rmse_px: Root mean square reprojection error reported by the calibration, px; None if unknown.
     """
 
     name: str
@@ -51,17 +55,20 @@ class Camera:
     def __post_init__(self) -> None:
         what = f"camera {self.name}"
         if not self.name:
-            raise CoreError("A camera has no name.", "Give every camera of the rig a name.")
+            raise CoreError("A camera has an empty name.", "Give every camera of the rig a name.")
         width, height = (int(s) for s in self.size_px)
         if width <= 0 or height <= 0:
-            raise CoreError(f"{what}: image size {width}x{height} is not possible.", "Check the rig file's size.")
+            raise CoreError(
+                f"{what}: the image size is {width}x{height}, expected positive numbers.",
+                "Correct the size in the rig file.",
+            )
         set_ = object.__setattr__
         set_(self, "size_px", (width, height))
         set_(self, "K", frozen(self.K, (3, 3), f"{what}: K"))
         if self.K[0, 0] <= 0 or self.K[1, 1] <= 0 or not np.allclose(self.K[2], (0, 0, 1)):
             raise CoreError(
-                f"{what}: K is not an intrinsic matrix: {self.K.tolist()}.",
-                "Focal lengths are positive and the last row is 0 0 1.",
+                f"{what}: K is not a camera matrix: {self.K.tolist()}.",
+                "Focal lengths must be positive, and the last row 0 0 1.",
             )
         counts = (4,) if self.distortion_model == "fisheye" else (4, 5, 8, 12, 14)
         distortion = np.atleast_1d(np.asarray(self.distortion, float)).ravel()
@@ -69,35 +76,40 @@ class Camera:
             distortion = np.zeros(counts[-1] if self.distortion_model == "fisheye" else 5)
         if distortion.size not in counts:
             raise CoreError(
-                f"{what}: {distortion.size} distortion coefficients for a {self.distortion_model} lens, expected one of {counts}.",
-                "Check the lens model and the order k1 k2 p1 p2 k3.",
+                f"{what}: a {self.distortion_model} model has {' or '.join(map(str, counts))} coefficients, "
+                f"found {distortion.size}.",
+                "Check the distortion model and the order k1 k2 p1 p2 k3.",
             )
         set_(self, "distortion", frozen(distortion, (distortion.size,), f"{what}: distortion"))
         if (self.R is None) != (self.t_mm is None):
-            raise CoreError(f"{what}: rotation without translation, or the reverse.", "Give both or neither.")
+            raise CoreError(
+                f"{what}: only one of rotation and translation was given.",
+                "Give both or neither.",
+            )
         if self.R is not None:
             set_(self, "R", frozen(self.R, (3, 3), f"{what}: R"))
             set_(self, "t_mm", frozen(self.t_mm, (3,), f"{what}: t_mm"))
             assert self.R is not None
             if not np.allclose(self.R @ self.R.T, np.eye(3), atol=1e-3) or np.linalg.det(self.R) < 0:
                 raise CoreError(
-                    f"{what}: R is not a rotation.", "A mirrored or scaled matrix: check the axes of the file."
+                    f"{what}: R is not a rotation; it has a reflection or a scale.",
+                    "Check the axes of the file, and export it again without flipping single axes.",
                 )
 
     @property
     def posed(self) -> bool:
-        """Whether the camera has a place in the world."""
+        """Whether the camera has extrinsics."""
         return self.R is not None
 
     @property
     def centre_mm(self) -> F64:
-        """(3,) camera centre in the world, -R^T t."""
+        """(3,) camera centre in world coordinates, -R^T t_mm."""
         R, t_mm = self.pose
         return np.asarray(-R.T @ t_mm)
 
     @property
     def pose(self) -> tuple[F64, F64]:
-        """R (3, 3) and t_mm (3,), world to camera.
+        """Rotation R (3, 3) and translation t_mm (3,), world to camera.
 
         Raises:
             CoreError: The camera is unposed.
@@ -117,18 +129,18 @@ class Camera:
         return np.asarray(Rotation.from_matrix(self.R).as_rotvec())
 
     def replace(self, **changes: Any) -> Camera:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CameraRig:
-    """Cameras in one world frame (z up, mm, floor at z = 0); their order is the view index.
+    """Cameras in common world coordinates (mm, z up, floor at z = 0).
 
     Attributes:
-        cameras: At least one, names unique.
-        created: ISO date and time, or empty.
-        source: Where the rig came from, in words.
+        cameras: Cameras with unique names, at least one; the position is the view index V.
+        created: ISO date and time of the calibration; empty if unknown.
+        source: Sentences on the origin of the rig and on what was assumed.
     """
 
     cameras: tuple[Camera, ...]
@@ -138,11 +150,11 @@ class CameraRig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "cameras", tuple(self.cameras))
         if not self.cameras:
-            raise CoreError("The rig has no cameras.", "Import a rig file that has at least one.")
+            raise CoreError("The rig has no cameras.", "Import a rig file with at least one camera.")
         names = self.names
-        doubled = sorted({n for n in names if names.count(n) > 1})
-        if doubled:
-            raise CoreError(f"Two cameras of the rig are named '{doubled[0]}'.", "Rename one of them in the rig file.")
+        repeated = sorted({n for n in names if names.count(n) > 1})
+        if repeated:
+            raise CoreError(f"Two cameras of the rig are named '{repeated[0]}'.", "Rename one of them in the rig file.")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -151,7 +163,7 @@ class CameraRig:
 
     @property
     def digest(self) -> str:
-        """Short hash of everything that changes a projection; equal rigs have equal digests."""
+        """Short hash of all parameters that affect a projection; equal rigs have equal digests."""
         values = [_camera_table(c, "mm", 9) for c in self.cameras]
         for value in values:
             value.pop("rmse", None)
@@ -169,18 +181,18 @@ class CameraRig:
         for camera in self.cameras:
             if camera.name == key:
                 return camera
-        raise CoreError(f"The rig has no camera '{key}'.", f"It has: {', '.join(self.names)}.")
+        raise CoreError(f"The rig has no camera '{key}'.", f"Its cameras are {', '.join(self.names)}.")
 
     def subset(self, names: tuple[str, ...] | list[str]) -> CameraRig:
-        """The rig of these cameras, in this order."""
+        """Return the rig of these cameras, in this order."""
         return dataclasses.replace(self, cameras=tuple(self[n] for n in names))
 
     def save(self, path: Path) -> None:
-        """Writes `rig.toml`."""
+        """Write `rig.toml`."""
         write_text(path, self.to_toml())
 
     def to_toml(self) -> str:
-        """The text of `rig.toml`: the keys that Anipose, Pose2Sim and sleap-io read, plus schema and units."""
+        """Return the text of `rig.toml`: the keys that Anipose, Pose2Sim and sleap-io read, plus schema and units."""
         import tomli_w
 
         tables: dict[str, Any] = {f"cam_{i}": _camera_table(c, "mm") for i, c in enumerate(self.cameras)}
@@ -197,10 +209,10 @@ class CameraRig:
 
     @classmethod
     def load(cls, path: Path) -> CameraRig:
-        """Reads `rig.toml`.
+        """Read `rig.toml`.
 
         Raises:
-            CoreError: Not TOML, a newer schema, a missing key, or values that are no camera.
+            CoreError: Invalid TOML, a newer schema, a missing key, or values that are not valid for a camera.
         """
         try:
             document = tomllib.loads(read_text(path))
@@ -210,12 +222,12 @@ class CameraRig:
         schema = metadata.get("schema", RIG_SCHEMA)
         if not isinstance(schema, int) or schema > RIG_SCHEMA:
             raise CoreError(
-                f"{path} was written by a newer version (schema {schema}, this one reads {RIG_SCHEMA}).",
+                f"{path} was written by a newer version (schema {schema}, expected up to {RIG_SCHEMA}).",
                 "Update the program.",
             )
         units = metadata.get("units", "mm")
         if units not in _MM_PER:
-            raise CoreError(f"{path}: unknown unit '{units}'.", "Use mm, cm or m.")
+            raise CoreError(f"{path}: the length unit is '{units}', expected mm, cm or m.", "Correct its `units`.")
         tables = [v for k, v in document.items() if k != "metadata" and isinstance(v, Mapping)]
         return cls(
             cameras=tuple(camera_from_table(t, _MM_PER[units], str(path)) for t in tables),
@@ -225,10 +237,15 @@ class CameraRig:
 
 
 def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) -> Camera:
-    """One camera from an Anipose-style table (name, size, matrix, distortions, rotation, translation, fisheye).
+    """Return a camera from a table as in Anipose (name, size, matrix, distortions, rotation, translation, fisheye).
+
+    Args:
+        table: Values by key.
+        mm_per_unit: Millimetres per length unit of the table.
+        where: File name for messages.
 
     Raises:
-        CoreError: A required key is missing or a value is no camera's.
+        CoreError: A required key is missing, or a value is not valid for a camera.
     """
     for key in ("size", "matrix"):
         if key not in table:
@@ -245,7 +262,7 @@ def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) 
     fisheye = bool(table.get("fisheye", False))
     size = table["size"]
     if not (isinstance(size, list | tuple) and len(size) == 2):
-        raise CoreError(f"{where}: camera size is {size!r}.", "It should be [width, height] in px.")
+        raise CoreError(f"{where}: the size of a camera is {size!r}.", "It must be [width, height] in px.")
     return Camera(
         name=str(table.get("name", "")),
         size_px=(int(size[0]), int(size[1])),
@@ -260,21 +277,21 @@ def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) 
 
 
 def _camera_table(camera: Camera, units: str, digits: int | None = None) -> dict[str, Any]:
-    def plain(array: F64) -> list[Any]:
+    def to_list(array: F64) -> list[Any]:
         return list((array if digits is None else np.round(array, digits) + 0.0).tolist())
 
     table: dict[str, Any] = {
         "name": camera.name,
         "size": list(camera.size_px),
-        "matrix": plain(camera.K),
-        "distortions": plain(camera.distortion),
+        "matrix": to_list(camera.K),
+        "distortions": to_list(camera.distortion),
         "fisheye": camera.distortion_model == "fisheye",
         "time_offset_s": camera.time_offset_s,
     }
     rotation = camera.rotation_vector
     if rotation is not None and camera.t_mm is not None:
-        table["rotation"] = plain(rotation)
-        table["translation"] = plain(camera.t_mm / _MM_PER[units])
+        table["rotation"] = to_list(rotation)
+        table["translation"] = to_list(camera.t_mm / _MM_PER[units])
     if camera.rmse_px is not None:
         table["rmse"] = camera.rmse_px
     return table

@@ -15,14 +15,14 @@ from core.types.skeleton import Skeleton, skeleton
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pose2D:
-    """What a 2D estimator saw in one camera; P counts detections of a frame and is not an identity.
+    """Detections of a 2D estimator in one camera; the index P counts detections per frame and is not an identity.
 
     Attributes:
         camera: Camera name.
         skeleton: Joint set.
-        xy_px: (T, P, J, 2) in the image as recorded (distorted), NaN where missing.
-        score: (T, P, J) in 0..1, 0 where missing.
-        box_px: (T, P, 4) x0 y0 x1 y1, NaN where there is no detection.
+        xy_px: (T, P, J, 2) joints in the distorted image, NaN where missing.
+        score: (T, P, J) confidences from 0 to 1, 0 where missing.
+        box_px: (T, P, 4) bounding boxes x0 y0 x1 y1, NaN where there is no detection.
     """
 
     camera: str
@@ -47,16 +47,16 @@ class Pose2D:
 
     @property
     def n_frames(self) -> int:
-        """T."""
+        """Number of frames T."""
         return len(self.xy_px)
 
     @property
     def present(self) -> np.ndarray:
-        """(T, P) bool: detections that have at least one joint."""
+        """(T, P) bool, detections with at least one joint."""
         return np.asarray((self.score > 0).any(-1))
 
     def save(self, path: Path) -> None:
-        """Writes a compressed npz of plain arrays, atomically."""
+        """Write a compressed npz of plain arrays, atomically."""
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -69,10 +69,10 @@ class Pose2D:
 
     @classmethod
     def load(cls, path: Path) -> Pose2D:
-        """Reads what `save` wrote; never runs code from the file.
+        """Read a file written by `save`; code in the file is never run.
 
         Raises:
-            CoreError: Missing, truncated, or not such a file.
+            CoreError: A missing, truncated or different file.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
@@ -87,5 +87,5 @@ class Pose2D:
             raise
         except Exception as error:
             raise CoreError(
-                f"{path} does not hold 2D poses: {error}.", "Delete it and label the take again."
+                f"{path} does not contain 2D poses: {error}.", "Delete it and run the 2D pose estimator again."
             ) from error

@@ -1,4 +1,4 @@
-"""3D poses of a take, and their file form: NetCDF with the names that the `movement` package uses."""
+"""3D poses of a take, stored as NetCDF with the names of the `movement` package."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ POSES_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pose3DSequence:
-    """Skeletons of several people over a take.
+    """3D joints of several people over a take.
 
     Attributes:
         skeleton: Joint set.
-        time_s: (T,) seconds from the take's start.
-        xyz_mm: (T, P, J, 3) world frame, NaN where missing; column P is one person throughout.
-        score: (T, P, J) in 0..1, 0 where missing.
-        person_ids: (P,) distinct numbers.
-        covariance_mm2: (T, P, J, 3, 3) or None where it was not computed.
-        provenance: Method, resolved config, calibration digest, code version, parents; plain JSON values.
+        time_s: (T,) times from the start of the take, increasing.
+        xyz_mm: (T, P, J, 3) joints in world coordinates, NaN where missing; a column P is one person throughout.
+        score: (T, P, J) confidences from 0 to 1, 0 where missing.
+        person_ids: (P,) distinct person numbers.
+        covariance_mm2: (T, P, J, 3, 3) covariance of the joints, or None if not computed.
+        provenance: Method, resolved config, calibration digest, code version and parents, as plain JSON values.
     """
 
     skeleton: Skeleton
@@ -44,12 +44,12 @@ class Pose3DSequence:
         sizes, set_ = {"J": len(self.skeleton), "P": len(self.person_ids)}, object.__setattr__
         set_(self, "person_ids", tuple(int(i) for i in self.person_ids))
         if len(set(self.person_ids)) != len(self.person_ids):
-            raise CoreError("3D poses: two people have the same id.", "Give every person one id.")
+            raise CoreError(f"3D poses: person ids repeat: {list(self.person_ids)}.", "Give every person one id.")
         xyz = frozen(self.xyz_mm, ("T", "P", "J", 3), "3D poses: xyz_mm", allow_nan=True, sizes=sizes)
         set_(self, "xyz_mm", xyz)
         set_(self, "time_s", frozen(self.time_s, ("T",), "3D poses: time_s", sizes=sizes))
         if (np.diff(self.time_s) <= 0).any():
-            raise CoreError("3D poses: times do not increase.", "Check the take's timestamps.")
+            raise CoreError("3D poses: time_s is not strictly increasing.", "Check the timestamps of the take.")
         set_(self, "score", frozen(self.score, ("T", "P", "J"), "3D poses: score", sizes=sizes))
         if self.covariance_mm2 is not None:
             shape = ("T", "P", "J", 3, 3)
@@ -61,16 +61,16 @@ class Pose3DSequence:
 
     @property
     def present(self) -> np.ndarray:
-        """(T, P) bool: people of whom at least one joint is known."""
+        """(T, P) bool, people with at least one joint."""
         return np.asarray(np.isfinite(self.xyz_mm).all(-1).any(-1))
 
     @property
     def fps(self) -> float:
-        """Frames per second by the median step; 0 for fewer than two frames."""
+        """Frames per second by the median interval; 0 with fewer than two frames."""
         return float(1 / np.median(np.diff(self.time_s))) if len(self.time_s) > 1 else 0.0
 
     def save(self, path: Path) -> None:
-        """Writes NetCDF-4 (dimensions time, space, keypoints, individuals), atomically."""
+        """Write NetCDF-4 (dimensions time, space, keypoints, individuals), atomically."""
         import h5netcdf
 
         with replacing(path) as temporary, h5netcdf.File(temporary, "w") as file:
@@ -98,20 +98,23 @@ class Pose3DSequence:
 
     @classmethod
     def load(cls, path: Path) -> Pose3DSequence:
-        """Reads what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            CoreError: Missing, truncated, of a newer schema, or not such a file.
+            CoreError: A missing, truncated or different file, or one of a newer schema.
         """
         if not path.is_file():
-            raise CoreError(f"{path} does not exist.", "Run the step that makes these 3D poses.")
+            raise CoreError(f"{path} does not exist.", "Run the step that computes these 3D poses.")
         import h5netcdf
 
         try:
             with h5netcdf.File(path, "r") as file:
                 schema = int(file.attrs["schema"])
                 if schema > POSES_SCHEMA:
-                    raise CoreError(f"{path} was written by a newer version (schema {schema}).", "Update the program.")
+                    raise CoreError(
+                        f"{path} was written by a newer version (schema {schema}, expected up to {POSES_SCHEMA}).",
+                        "Update the program.",
+                    )
                 name = str(file.attrs["skeleton"])
                 covariance = file.variables.get("covariance")
                 return cls(
@@ -126,11 +129,11 @@ class Pose3DSequence:
         except CoreError:
             raise
         except Exception as error:
-            raise CoreError(f"{path} does not hold 3D poses: {error}.", "Run the step that makes it again.") from error
+            raise CoreError(f"{path} does not contain 3D poses: {error}.", "Compute them again.") from error
 
 
 def _unknown(name: str, path: Path) -> Skeleton:
-    raise CoreError(f"{path} uses the unknown skeleton '{name}'.", "Update the program.")
+    raise CoreError(f"{path} uses the unknown skeleton '{name}'.", "Update the program, or compute the poses again.")
 
 
 def _write(file: Any, name: str, dims: tuple[str, ...], values: F64, units: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Floor grid and poles lie where the lens shows them, and break where it does not."""
+"""Floor grid and poles are where the camera sees them, and interrupted where it does not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_grid_points_lie_on_the_floor_and_on_whole_metres() -> None:
             assert np.abs(ground[:, :2]).max() < 2000 + 1e-3
 
 
-def test_lines_bend_with_the_lens() -> None:
+def test_lines_follow_the_distortion() -> None:
     bent = camera("bent", (0, -4000, 1500), (0, 0, 900), distortion=(-0.2, 0.04, 0, 0, 0))
     line = max(floor_grid_px(bent, VOLUME), key=len)
     line = line[np.isfinite(line).all(1)]
@@ -35,7 +35,7 @@ def test_lines_bend_with_the_lens() -> None:
     assert np.abs(away).max() / np.linalg.norm(chord) > 1
 
 
-def test_poles_are_as_tall_as_asked_and_upright() -> None:
+def test_poles_have_the_given_height_and_are_upright() -> None:
     c = ring_rig(3)[0]
     lines = poles_px(c, VOLUME, height_mm=1800)
     assert len(lines) == 18
@@ -46,7 +46,7 @@ def test_poles_are_as_tall_as_asked_and_upright() -> None:
     np.testing.assert_allclose((bar[0] + bar[-1]) / 2, top, atol=3)
 
 
-def test_what_is_behind_or_far_off_the_image_is_left_out() -> None:
+def test_lines_behind_the_camera_or_far_outside_the_image_are_omitted() -> None:
     c = camera("low", (0, 0, 1500), (4000, 0, 1500), fov_deg=60)
     width, height = c.size_px
     lines = floor_grid_px(c, VOLUME)

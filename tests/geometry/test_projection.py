@@ -45,13 +45,13 @@ def points(n: int = 200) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
-def test_projection_is_opencvs(name: str) -> None:
+def test_projection_agrees_with_opencv(name: str) -> None:
     xyz = points()
     expected = cv2.projectPoints(xyz, cv2.Rodrigues(R)[0], T_MM, K, np.array(DISTORTIONS[name]))[0][:, 0]
     np.testing.assert_allclose(project(camera(DISTORTIONS[name]), xyz), expected, atol=1e-9)
 
 
-def test_fisheye_projection_is_opencvs() -> None:
+def test_fisheye_projection_agrees_with_opencv() -> None:
     distortion = [0.05, -0.01, 0.004, -0.001]
     xyz = points()
     expected = cv2.fisheye.projectPoints(xyz[:, None], cv2.Rodrigues(R)[0], T_MM, K, np.array(distortion))[0][:, 0]
@@ -201,6 +201,6 @@ def test_missing_points_stay_missing() -> None:
     assert project(cam, np.zeros((0, 3))).shape == (0, 2)
 
 
-def test_inside_counts_from_the_middle_of_the_corner_pixel() -> None:
+def test_inside_refers_to_pixel_centres() -> None:
     pixels = np.array([[-0.5, -0.5], [1279.4, 719.4], [-0.6, 5], [5, -0.6], [1279.5, 5], [5, 719.5], [np.nan, 5]])
     assert inside(camera(), pixels).tolist() == [True, True, False, False, False, False, False]

@@ -1,4 +1,4 @@
-"""Calibrations for images of another size."""
+"""Intrinsics for images of another size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_another_resolution_shows_the_same_image(size_px: tuple[int, int]) -> No
     assert "scaled" in resize_note(CAMERA, size_px)
 
 
-def test_a_cut_codec_block_moves_nothing() -> None:
+def test_a_cropped_codec_block_changes_no_projection() -> None:
     camera = CAMERA.replace(size_px=(1920, 1088))
     fitted = at_size(camera, (1920, 1080))
     assert fitted.size_px == (1920, 1080)

@@ -1,4 +1,4 @@
-"""Triangulation: exact on exact pixels, missing where it must be."""
+"""Triangulation is exact for exact pixels, and missing where it is undetermined."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_point_seen_once_is_missing() -> None:
     np.testing.assert_allclose(found[1], xyz[1], atol=0.02)
 
 
-def test_parallel_rays_have_no_crossing() -> None:
+def test_parallel_rays_have_no_intersection() -> None:
     one = RIG[0]
     twin = one.replace(name="twin")
     pair = CameraRig(cameras=(one, twin))
@@ -63,7 +63,7 @@ def test_parallel_rays_have_no_crossing() -> None:
     assert np.isnan(triangulate(pair, ideal, np.ones((2, 1)))).all()
 
 
-def test_rays_that_cross_behind_the_cameras_are_refused() -> None:
+def test_intersections_behind_the_cameras_are_missing() -> None:
     pair = RIG.subset(["cam0", "cam1"])
     # Each looks away from the other: the lines cross, but behind both.
     behind = (pair[0].centre_mm + pair[1].centre_mm) * 0.9
@@ -84,7 +84,7 @@ def test_weights_decide_between_views_that_disagree() -> None:
     assert off[0] > 10 and off[1] < 0.1
 
 
-def test_noise_is_averaged_and_not_biased() -> None:
+def test_noise_is_averaged_without_bias() -> None:
     rng = np.random.default_rng(0)
     xyz = np.broadcast_to([100.0, 300, 1000], (4000, 3))
     pixels = project_rig(RIG, xyz) + rng.normal(0, 2, (5, 4000, 2))

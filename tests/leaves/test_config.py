@@ -1,4 +1,4 @@
-"""Settings: what comes back is what went in, and what cannot be understood is refused with a suggestion."""
+"""Settings survive their file, and invalid ones are refused with a suggestion."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_file_and_overrides(tmp_path: Path) -> None:
         ({"name": "x", "inner": 3}, "mapping", "name: value"),
     ],
 )
-def test_what_cannot_be_understood(values: dict, message: str, hint: str) -> None:
+def test_invalid_settings_are_refused(values: dict, message: str, hint: str) -> None:
     with pytest.raises(CoreError) as caught:
         from_mapping(Outer, values)
     assert message in caught.value.message
@@ -79,13 +79,13 @@ def test_what_cannot_be_understood(values: dict, message: str, hint: str) -> Non
 @pytest.mark.parametrize(
     ("override", "hint"), [("inner.steps", "name=value"), ("iner.steps=1", "inner"), ("inner.step=1", "steps")]
 )
-def test_overrides_that_cannot_be_understood(override: str, hint: str) -> None:
+def test_invalid_overrides_are_refused(override: str, hint: str) -> None:
     with pytest.raises(CoreError) as caught:
         with_overrides(Outer(name="x"), [override])
     assert hint in caught.value.hint
 
 
-def test_nothing_after_the_sign_is_an_empty_word() -> None:
+def test_an_empty_override_is_an_empty_string() -> None:
     assert with_overrides(Outer(name="x"), ["name="]).name == ""
     with pytest.raises(CoreError, match=r"inner\.steps"):
         with_overrides(Outer(name="x"), ["inner.steps="])
@@ -111,7 +111,7 @@ def test_the_settings_of_every_verb_survive_a_job_file(name: str) -> None:
     assert from_mapping(params, to_mapping(config)) == config
 
 
-def test_numbers_as_people_write_them_in_yaml_are_numbers() -> None:
+def test_exponents_without_a_decimal_point_are_numbers() -> None:
     """YAML 1.1, which PyYAML reads, takes 1e-4 for a word."""
     read = yaml.safe_load("rate: 1e-4")
     assert read == {"rate": "1e-4"}

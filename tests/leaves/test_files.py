@@ -58,11 +58,11 @@ def test_nan_is_refused_by_json(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_trouble_is_told_in_words(tmp_path: Path) -> None:
+def test_unreadable_files_are_refused_with_a_reason(tmp_path: Path) -> None:
     with pytest.raises(CoreError, match="does not exist"):
         read_text(tmp_path / "none")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(CoreError, match="not a text file"):
+    with pytest.raises(CoreError, match="not a UTF-8 text file"):
         read_text(tmp_path / "binary")
     with pytest.raises(CoreError, match="could not be read"):
         read_text(tmp_path)
@@ -85,9 +85,9 @@ def test_sha256(tmp_path: Path) -> None:
     assert sha256(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
 
 
-def test_what_ships_with_the_program_is_found() -> None:
+def test_resources_are_found() -> None:
     assert resource("sample", "Calib.qca.txt").is_file()
-    assert resource("weights", "LICENSE").is_file(), "weights keep their licence beside them"
+    assert resource("weights", "LICENSE").is_file(), "weights ship with their licence"
 
 
 @given(st.text(max_size=200))
@@ -102,12 +102,12 @@ def test_safe_names_stay_in_their_folder(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  ", "...", "../..", "con", "/"])
-def test_names_with_nothing_in_them_are_refused(text: str) -> None:
+def test_names_without_valid_characters_are_refused(text: str) -> None:
     with pytest.raises(CoreError):
         safe_name(text)
 
 
-def test_an_error_has_a_remedy_and_cancelling_is_none() -> None:
+def test_an_error_has_a_hint_and_cancelling_is_not_an_error() -> None:
     error = CoreError("It broke.", "Mend it.")
     assert str(error) == "It broke. Mend it."
     assert not issubclass(CancelledError, CoreError)

@@ -1,4 +1,4 @@
-"""Progress, cancelling, the time left, and registries."""
+"""Progress, cancellation, the time left, and registries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.progress import RecordingReporter, StageReporter, TimeLeft, check, tra
 from core.registry import Registry, closest
 
 
-def test_a_stage_reports_its_share_of_the_whole() -> None:
+def test_a_stage_reports_its_share_of_the_progress() -> None:
     reporter = RecordingReporter()
     outer = StageReporter(reporter, 0.2, 0.6, "Outer")
     inner = StageReporter(outer, 0.5, 0.5)
@@ -24,7 +24,7 @@ def test_a_stage_reports_its_share_of_the_whole() -> None:
     assert reporter.progresses == [(pytest.approx(0.2 + 0.6 * 0.625), 1.0, "Inner"), (pytest.approx(0.8), 1.0, "Outer")]
 
 
-def test_tracking_stops_between_items_when_asked() -> None:
+def test_tracking_stops_between_items_when_cancelled() -> None:
     reporter = RecordingReporter(cancel_after=3)
     seen: list[int] = []
     with pytest.raises(CancelledError):
@@ -35,13 +35,13 @@ def test_tracking_stops_between_items_when_asked() -> None:
         check(reporter)
 
 
-def test_tracking_something_without_a_length() -> None:
+def test_items_without_a_length_are_tracked() -> None:
     reporter = RecordingReporter()
     assert list(track(iter("ab"), reporter, "")) == ["a", "b"]
     assert reporter.progresses[-1] == (2, 2, "")
 
 
-def test_time_left_counts_only_what_this_stage_did(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_left_considers_the_current_stage_only(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0.0, 10.0)
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     left = TimeLeft()
@@ -53,7 +53,7 @@ def test_time_left_counts_only_what_this_stage_did(monkeypatch: pytest.MonkeyPat
     assert left.update(0.0, 0.0, "Exporting") is None
 
 
-def test_counting_in_the_text_does_not_begin_a_new_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_in_the_text_do_not_begin_a_new_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0.0, 10.0)
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     left = TimeLeft()
@@ -61,7 +61,7 @@ def test_counting_in_the_text_does_not_begin_a_new_stage(monkeypatch: pytest.Mon
     assert left.update(2, 4, "Learning: step 2 of 4") == pytest.approx(20)
 
 
-def test_time_left_waits_until_the_pace_has_settled() -> None:
+def test_the_time_left_is_unknown_at_the_start() -> None:
     left = TimeLeft(settle_s=1000)
     left.update(0, 10)
     assert left.update(5, 10) is None
@@ -85,7 +85,7 @@ def test_unknown_exporter_names_are_suggested() -> None:
         EXPORTERS.get("cvs")
 
 
-def test_events_survive_their_line_and_a_newer_version_is_forgiven() -> None:
+def test_events_survive_serialisation_and_newer_fields_are_ignored() -> None:
     event = Progressed(done=1.0, total=2.0, text="ä\n", time_left_s=None)
     line = encode(event)
     assert "\n" not in line and decode(line) == event

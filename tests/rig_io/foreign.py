@@ -1,4 +1,4 @@
-"""Rig files as other tools write them, made from a rig with known truth. Written from the formats' descriptions."""
+"""Rig files of other programs, written from a known rig by the descriptions of the formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DISTORTION = (-0.12, 0.06, 0.0011, -0.0007, -0.01)
 
 
 def truth() -> CameraRig:
-    """Four cameras whose lenses are off-centre, anisotropic and distorted, so that no mix-up goes unseen."""
+    """Four cameras with off-centre, anisotropic and distorted intrinsics, so that every mix-up shows."""
     rig = ring_rig(4, size_px=(1920, 1080))
     cameras = []
     for i, camera in enumerate(rig):

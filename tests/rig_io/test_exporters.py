@@ -1,4 +1,4 @@
-"""Every rig format comes back as written and refuses in words what it cannot hold; cut files are refused too."""
+"""Every rig format is read back as written, and refuses what it cannot hold; damaged files are refused too."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _somewhere(c: Camera) -> Camera:
     return c if c.posed else c.replace(R=np.diag([1.0, -1.0, -1.0]), t_mm=np.array([0.0, 0.0, 6000.0]))
 
 
-def test_every_importer_has_an_exporter_and_every_format_a_card() -> None:
+def test_every_importer_has_an_exporter_and_every_exporter_a_title() -> None:
     assert set(HOLDS) == set(EXPORTERS)
     assert {IMPORTER_OF.get(name, name) for name in EXPORTERS} == set(IMPORTERS)
     assert [card.name for card in EXPORTERS.entries()] == list(EXPORTERS)
@@ -110,9 +110,7 @@ def test_every_importer_has_an_exporter_and_every_format_a_card() -> None:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("case", sorted(EVERY))
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_what_a_format_holds_comes_back_and_what_it_does_not_is_refused(
-    name: str, case: str, seed: int, tmp_path: Path
-) -> None:
+def test_a_format_returns_what_it_holds_and_refuses_the_rest(name: str, case: str, seed: int, tmp_path: Path) -> None:
     rig = random_rig(case, seed)
     if case not in HOLDS[name]:
         with pytest.raises(CoreError) as refused:
@@ -130,7 +128,7 @@ def test_what_a_format_holds_comes_back_and_what_it_does_not_is_refused(
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_time_offsets_are_kept_or_stated_to_be_lost(name: str, tmp_path: Path) -> None:
+def test_time_offsets_are_kept_or_a_note_says_that_they_are_lost(name: str, tmp_path: Path) -> None:
     rig = random_rig("straight", 0)
     rig = CameraRig(cameras=(rig[0].replace(time_offset_s=0.0125), *rig.cameras[1:]))
     written = write_rig(rig, tmp_path / "out", name)
@@ -141,7 +139,7 @@ def test_time_offsets_are_kept_or_stated_to_be_lost(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_cut_and_spoilt_files_are_refused_in_words(name: str, tmp_path: Path) -> None:
+def test_truncated_and_damaged_files_are_refused_with_a_reason(name: str, tmp_path: Path) -> None:
     """Nothing but a rig or a CoreError may come of a file, however it was cut or changed."""
     rig = random_rig("straight", 1)
     written = write_rig(rig, tmp_path / "out", name)
@@ -167,7 +165,7 @@ def test_cut_and_spoilt_files_are_refused_in_words(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("lens", [(7e-8, 3e-14, 0.0), (-4e-8, 1e-14, 0.0), (4.0, -3.0, 3e-8, 1e-14, 1e-21)])
-def test_a_rig_from_vicon_goes_back_to_vicon(lens: tuple[float, ...], tmp_path: Path) -> None:
+def test_a_rig_from_vicon_is_exported_unchanged(lens: tuple[float, ...], tmp_path: Path) -> None:
     """Vicon's lens is fitted on reading, but what was read from a file is written as it was in the file."""
     first = read_rig(foreign.xcp(tmp_path / "a.xcp", foreign.straight(foreign.truth()), lens))
     written = write_rig(first, tmp_path / "b.xcp", "xcp")
@@ -231,7 +229,7 @@ def test_opencv_reads_the_filestorage_files(tmp_path: Path) -> None:
     storage.release()
 
 
-def test_colmap_counts_from_the_corner_of_the_image(tmp_path: Path) -> None:
+def test_colmap_pixels_are_relative_to_the_image_corner(tmp_path: Path) -> None:
     c = camera("only", (0, -4000, 1500), (0, 0, 900), size_px=(640, 480))
     write_rig(CameraRig(cameras=(c,)), tmp_path, "colmap")
     (line,) = [x for x in (tmp_path / "cameras.txt").read_text().splitlines() if not x.startswith("#")]
@@ -240,7 +238,7 @@ def test_colmap_counts_from_the_corner_of_the_image(tmp_path: Path) -> None:
     assert [float(v) for v in values[4:]] == [320.0, 240.0]  # the middle, which here is (319.5, 239.5)
 
 
-def test_caliscope_gets_numbers_and_is_told_so(tmp_path: Path) -> None:
+def test_caliscope_gets_numbers_and_a_note(tmp_path: Path) -> None:
     rig = random_rig("straight", 0)
     assert write_rig(rig, tmp_path / "a", "caliscope").notes == ()
     named = CameraRig(cameras=(rig[0].replace(name="door"), *rig.cameras[1:]))
@@ -250,14 +248,14 @@ def test_caliscope_gets_numbers_and_is_told_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "bad"), [("easymocap", "left cam"), ("colmap", "left cam"), ("colmap", "a/b")])
-def test_names_that_a_format_cannot_carry_are_refused(name: str, bad: str, tmp_path: Path) -> None:
+def test_names_that_a_format_cannot_hold_are_refused(name: str, bad: str, tmp_path: Path) -> None:
     rig = CameraRig(cameras=(random_rig("straight", 0)[0].replace(name=bad),))
     with pytest.raises(CoreError, match=bad):
         write_rig(rig, tmp_path / "out", name)
 
 
 @pytest.mark.parametrize("name", set(EXPORTERS) - {"easymocap", "colmap"})
-def test_odd_names_come_back(name: str, tmp_path: Path) -> None:
+def test_unusual_names_are_kept(name: str, tmp_path: Path) -> None:
     odd = ('Left "door" & <window>: #1', "Kamera ä", "007")
     rig = CameraRig(
         cameras=tuple(c.replace(name=n) for c, n in zip(random_rig("straight", 0).cameras[:3], odd, strict=True))
@@ -265,7 +263,7 @@ def test_odd_names_come_back(name: str, tmp_path: Path) -> None:
     assert_same_rig(read_rig(write_rig(rig, tmp_path / "rig", name).files[0]), rig)
 
 
-def test_endings_are_added_and_a_folder_gets_the_usual_name(tmp_path: Path) -> None:
+def test_suffixes_are_added_and_a_folder_gets_the_default_name(tmp_path: Path) -> None:
     rig = random_rig("straight", 0)
     assert write_rig(rig, tmp_path / "Calib.QCA.TXT", "qca").files == (tmp_path / "Calib.QCA.TXT",)
     assert write_rig(rig, tmp_path / "v1.2", "qca").files == (tmp_path / "v1.2.qca.txt",)

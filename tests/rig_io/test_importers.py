@@ -1,4 +1,4 @@
-"""Every rig format gives the projections of the rig it was written from, and damaged files are refused in words."""
+"""Every rig format gives the projections of the original rig, and damaged files are refused with a reason."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_sample_of_qualisys() -> None:
     assert (feet[:, 1] - head[:, 1] > 300).all()
 
 
-def test_distortion_of_qualisys_straightens_a_real_board() -> None:
+def test_the_distortion_of_qualisys_undistorts_a_real_board() -> None:
     """The footage's board images, filmed by the same cameras: only a distortion without a unit fits them."""
     footage = Path(__file__).parents[3] / "shared" / "data" / "footage" / "single" / "calibration"
     if not footage.is_dir():
@@ -224,7 +224,7 @@ def test_distortion_of_qualisys_straightens_a_real_board() -> None:
     assert rms(camera.distortion) < 0.85 * rms(camera.distortion / 64)
 
 
-def test_own_rig_file_comes_back_unchanged(tmp_path: Path) -> None:
+def test_rig_toml_is_read_back_unchanged(tmp_path: Path) -> None:
     rig = foreign.truth()
     path = tmp_path / "rig.toml"
     rig.save(path)
@@ -232,7 +232,7 @@ def test_own_rig_file_comes_back_unchanged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mm", "word"), [(1000.0, "metres"), (1.0, "millimetres")])
-def test_unknown_unit_is_told_by_plausibility_or_given(tmp_path: Path, mm: float, word: str) -> None:
+def test_an_unknown_unit_is_the_most_plausible_or_the_given_one(tmp_path: Path, mm: float, word: str) -> None:
     path = foreign.anipose(tmp_path / "a.toml", foreign.truth(), mm)
     found = read_rig(path)
     assert f"read as {word}" in found.source
@@ -243,7 +243,7 @@ def test_unknown_unit_is_told_by_plausibility_or_given(tmp_path: Path, mm: float
     assert "read as" not in given.source
 
 
-def test_centimetres_are_told_where_millimetres_would_be_too_near(tmp_path: Path) -> None:
+def test_centimetres_are_assumed_if_millimetres_are_implausible(tmp_path: Path) -> None:
     near = ring_rig(4, radius_mm=2000.0)
     assert "read as centimetres" in read_rig(foreign.anipose(tmp_path / "a.toml", near, 10.0)).source
 
@@ -265,7 +265,7 @@ def test_up_axis_can_be_given(tmp_path: Path) -> None:
             np.testing.assert_allclose(project(rig[0], np.array([0, 0, 1000.0])), same, atol=1e-6)
 
 
-def test_sizes_come_from_the_file_the_takes_or_the_principal_point(tmp_path: Path) -> None:
+def test_sizes_are_from_the_file_the_takes_or_the_principal_point(tmp_path: Path) -> None:
     path = foreign.voxelpose(tmp_path / "a.json", foreign.truth())
     assert "no image sizes" in read_rig(path).source
     told = read_rig(path, sizes_px={"cam02": (1900, 1070)})
@@ -303,7 +303,7 @@ def test_marker_cameras_and_inactive_ones_are_omitted(tmp_path: Path) -> None:
     assert "1 marker cameras were omitted" in rig.source
 
 
-def test_ros_camera_info_has_a_lens_but_no_pose(tmp_path: Path) -> None:
+def test_ros_camera_info_has_intrinsics_but_no_pose(tmp_path: Path) -> None:
     path = tmp_path / "left.yaml"
     path.write_text(
         "image_width: 640\nimage_height: 480\ncamera_name: left\n"
@@ -318,7 +318,7 @@ def test_ros_camera_info_has_a_lens_but_no_pose(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", foreign.WRITERS)
-def test_cut_files_are_refused_in_words(layout: str, tmp_path: Path) -> None:
+def test_truncated_files_are_refused_with_a_reason(layout: str, tmp_path: Path) -> None:
     _, file, write = foreign.WRITERS[layout]
     path = write(tmp_path / file, foreign.truth())
     victim = sorted(path.iterdir())[0] if path.is_dir() else path
@@ -367,7 +367,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_and_wrong_files_are_refused_in_words(
+def test_hostile_and_invalid_files_are_refused_with_a_reason(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -379,7 +379,7 @@ def test_hostile_and_wrong_files_are_refused_in_words(
     assert not (tmp_path / "hacked").exists()
 
 
-def test_mirrored_rotation_is_refused(tmp_path: Path) -> None:
+def test_a_mirrored_rotation_is_refused(tmp_path: Path) -> None:
     rig = foreign.truth()
     document = {"K": rig[0].K.tolist(), "R": (np.diag([1, 1, -1]) @ rig[0].pose[0]).tolist(), "T": [0, 0, 0]}
     (tmp_path / "mirrored.json").write_text(json.dumps(document))

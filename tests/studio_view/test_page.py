@@ -105,7 +105,7 @@ def test_without_a_calibration_the_videos_are_shown(open_view: Open, numbered_se
 def test_a_damaged_result_is_named(open_view: Open, numbered_session: Session) -> None:
     numbered_session.take("walk").layout.poses3d("baseline").write_bytes(b"no poses")
     page = open_view(numbered_session)
-    assert "does not hold 3D poses" in page.notice_text
+    assert "does not contain 3D poses" in page.notice_text
 
 
 def test_people_are_seen_where_they_are_and_gone_when_hidden(
