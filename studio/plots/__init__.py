@@ -1,1 +1,1 @@
-"""Live curves."""
+"""Plots: losses, errors over time, expected accuracy over the floor."""

@@ -1,4 +1,4 @@
-"""The floor from above: how well a point can be located there, and where the cameras stand."""
+"""Plan of the floor: expected accuracy and camera positions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from studio.theme import Theme, current_theme, theme_changed
 from studio.viewport.accuracy_colours import cell_size_mm, error_colours, map_corners_mm, worst_direction_lines_mm
 from studio.viewport.palette import rgba
 
-_PALE = 170  # alpha of the colours, so that lines stand out
+_MAX_ALPHA = 170  # opacity of the colours, so that lines stand out
 
 
 class AccuracyPlan(pg.PlotWidget):
-    """Green where points are located best, through amber to red; lines show in which direction they are worst."""
+    """Expected accuracy from green over amber to red; lines show the direction of the largest error."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -32,16 +32,16 @@ class AccuracyPlan(pg.PlotWidget):
         self.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAspectLocked(True)
         self.setAccessibleName("Expected accuracy over the floor")
-        theme_changed.connect(self.dress)
-        self.dress(current_theme())
+        theme_changed.connect(self.apply_theme)
+        self.apply_theme(current_theme())
 
-    def show_map(self, rig: CameraRig, found: AccuracyMap, level: int) -> None:
-        """Shows one height of a map."""
-        self._rig, self.map, self.level = rig, found, level
-        self.dress(current_theme())
+    def show_map(self, rig: CameraRig, accuracy: AccuracyMap, level: int) -> None:
+        """Show one height of a map."""
+        self._rig, self.map, self.level = rig, accuracy, level
+        self.apply_theme(current_theme())
 
-    def dress(self, theme: Theme) -> None:
-        """Draws everything in the colours of a theme."""
+    def apply_theme(self, theme: Theme) -> None:
+        """Draw everything in the colours of a theme."""
         self.setBackground(QColor(theme.panel))
         font = QFont(self.font())
         font.setPixelSize(11)
@@ -55,18 +55,22 @@ class AccuracyPlan(pg.PlotWidget):
         self.plotItem.clear()
         if self.map is None or self._rig is None:
             return
-        found, level = self.map, min(self.level, len(self.map.z_mm) - 1)
+        accuracy, level = self.map, min(self.level, len(self.map.z_mm) - 1)
         stops = np.array([rgba(colour)[:3] * 255 for colour in (theme.good, theme.warn, theme.bad)], np.float64)
-        shown = error_colours(found, level, stops)
-        shown[..., 3] = np.minimum(shown[..., 3], _PALE)
-        item, (x0, y0), cell = pg.ImageItem(shown), map_corners_mm(found)[3, :2] / 1000, cell_size_mm(found) / 1000
-        item.setRect(x0, y0, cell * len(found.x_mm), cell * len(found.y_mm))
+        colours = error_colours(accuracy, level, stops)
+        colours[..., 3] = np.minimum(colours[..., 3], _MAX_ALPHA)
+        item, (x0, y0), cell = (
+            pg.ImageItem(colours),
+            map_corners_mm(accuracy)[3, :2] / 1000,
+            cell_size_mm(accuracy) / 1000,
+        )
+        item.setRect(x0, y0, cell * len(accuracy.x_mm), cell * len(accuracy.y_mm))
         self.plotItem.addItem(item)
-        self._draw_worst(theme, level)
+        self._draw_worst_directions(theme, level)
         self._draw_cameras(theme)
         self.plotItem.autoRange(padding=0.08)
 
-    def _draw_worst(self, theme: Theme, level: int) -> None:
+    def _draw_worst_directions(self, theme: Theme, level: int) -> None:
         assert self.map is not None
         start, end = worst_direction_lines_mm(self.map, level)
         ends = np.stack([start, end], 1).reshape(-1, 2) / 1000
@@ -81,13 +85,13 @@ class AccuracyPlan(pg.PlotWidget):
         dots = pg.ScatterPlotItem(centre[:, 0], centre[:, 1], size=9, brush=pg.mkBrush(theme.accent), pen=None)
         self.plotItem.addItem(dots)
         for camera, (x, y, _) in zip(posed, centre, strict=True):
-            words = pg.TextItem(camera.name, color=theme.text, anchor=_anchor(x - middle[0], y - middle[1]))
-            words.setPos(x, y)
-            self.plotItem.addItem(words)
+            name = pg.TextItem(camera.name, color=theme.text, anchor=_anchor(x - middle[0], y - middle[1]))
+            name.setPos(x, y)
+            self.plotItem.addItem(name)
 
 
 def _anchor(right: float, up: float) -> tuple[float, float]:
-    """Names stand on the outer side of their cameras, where they hide neither the floor nor each other."""
+    """Return the text anchor that puts a name on the outer side of its camera, clear of the floor and other names."""
     if abs(right) > abs(up):
         return (-0.15, 0.5) if right > 0 else (1.15, 0.5)
     return (0.5, 1.25) if up > 0 else (0.5, -0.25)

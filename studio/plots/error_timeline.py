@@ -1,4 +1,4 @@
-"""The error of a calibration over its recording; a click goes to a frame."""
+"""Calibration error over the recording; a click selects a frame."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from PySide6.QtWidgets import QWidget
 from core.types.arrays import F64
 from studio.theme import Theme, current_theme, theme_changed
 
-_EDGE = 0.95
+_CLIPPED_HEIGHT = 0.95  # of the axis, for points above it
 
 
 class _UnitAxis(pg.AxisItem):
-    """An axis that says its unit with every number, which takes less room than a title."""
+    """Axis with the unit at every tick label, which takes less space than a title."""
 
     def __init__(self, side: str, unit: str) -> None:
         super().__init__(side)
@@ -28,13 +28,13 @@ class _UnitAxis(pg.AxisItem):
 
 
 class ErrorTimeline(pg.PlotWidget):
-    """A dot a frame, and the frame looked at.
+    """One dot per frame, and a marker at the selected frame.
 
     Signals:
-        chosen: Number of the frame that was clicked, or gone to with the arrow keys.
+        frame_selected: Frame selected by a click or the arrow keys.
     """
 
-    chosen = Signal(int)
+    frame_selected = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         axes = {"left": _UnitAxis("left", "px"), "bottom": _UnitAxis("bottom", "s")}
@@ -49,45 +49,45 @@ class ErrorTimeline(pg.PlotWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Error over time")
         self._dots = pg.ScatterPlotItem(size=6, pen=None)
-        self._mark = pg.InfiniteLine(angle=90)
-        self._mark.hide()
+        self._marker = pg.InfiniteLine(angle=90)
+        self._marker.hide()
         self.plotItem.addItem(self._dots)
-        self.plotItem.addItem(self._mark)
+        self.plotItem.addItem(self._marker)
         self.scene().sigMouseClicked.connect(self._clicked)
-        theme_changed.connect(self.dress)
-        self.dress(current_theme())
+        theme_changed.connect(self.apply_theme)
+        self.apply_theme(current_theme())
 
     def show_errors(self, time_s: Sequence[float] | F64, error_px: Sequence[float | None] | F64) -> None:
-        """Shows (T,) errors at (T,) times; None or NaN where there is none."""
+        """Show errors (T,) at times (T,); None or NaN where there is none."""
         self._time_s = np.asarray(time_s, float)
         self._error = np.array([np.nan if e is None else e for e in error_px], float)
         self.frame = None
-        self._mark.hide()
+        self._marker.hide()
         known = self._error[np.isfinite(self._error)]
         self._top = np.inf
         if len(known):
             self._top = float(np.percentile(known, 98)) * 1.25
-        self.dress(current_theme())
+        self.apply_theme(current_theme())
         if len(known):
             self.setYRange(0, self._top, padding=0)
 
     @property
     def status_text(self) -> str:
-        """The frame looked at in words; empty before the first."""
+        """Description of the selected frame; empty if none is selected."""
         if self.frame is None:
             return ""
         error = self._error[self.frame]
-        said = f"{error:.2f} px" if np.isfinite(error) else "no camera predicted"
-        return f"Shown: {self._time_s[self.frame]:.1f} s, {said}. The arrow keys go to the frames beside it."
+        text = f"{error:.2f} px" if np.isfinite(error) else "no prediction"
+        return f"{self._time_s[self.frame]:.1f} s: {text}. Arrow keys: previous and next frame."
 
     def go_to(self, frame: int) -> None:
-        """Marks a frame without saying so."""
+        """Mark a frame without emitting `frame_selected`."""
         self.frame = frame
-        self._mark.setValue(float(self._time_s[frame]))
-        self._mark.show()
+        self._marker.setValue(float(self._time_s[frame]))
+        self._marker.show()
 
-    def dress(self, theme: Theme) -> None:
-        """Takes the colours of a theme."""
+    def apply_theme(self, theme: Theme) -> None:
+        """Apply the colours of a theme."""
         self.setBackground(QColor(theme.panel))
         self.plotItem.showGrid(x=False, y=True, alpha=0.25)
         font = QFont(self.font())
@@ -98,31 +98,32 @@ class ErrorTimeline(pg.PlotWidget):
             axis.setTextPen(pg.mkPen(theme.muted))
             axis.enableAutoSIPrefix(False)
             axis.setStyle(tickFont=font, tickLength=4)
-        self._mark.setPen(pg.mkPen(theme.text, width=1.4))
+        self._marker.setPen(pg.mkPen(theme.text, width=1.4))
         known = np.isfinite(self._error)
-        usual = float(np.median(self._error[known])) if known.any() else 1.0
-        brushes = [pg.mkBrush(theme.warn if e > 3 * usual else theme.accent) for e in self._error[known]]
-        # What is far above all others stands at the upper edge, as an arrow.
+        typical = float(np.median(self._error[known])) if known.any() else 1.0
+        brushes = [pg.mkBrush(theme.warn if e > 3 * typical else theme.accent) for e in self._error[known]]
+        # Outliers are shown as arrows at the upper edge.
         above = self._error[known] > self._top
-        height = np.where(above, _EDGE * self._top, self._error[known]) if above.any() else self._error[known]
+        height = np.where(above, _CLIPPED_HEIGHT * self._top, self._error[known]) if above.any() else self._error[known]
         symbols = np.where(above, "t1", "o").tolist()
         self._dots.setData(self._time_s[known], height, brush=brushes, symbol=symbols)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Go to the previous or next frame with an error."""
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()), 0)
         known = np.flatnonzero(np.isfinite(self._error))
         if step and len(known):
-            at = 0 if self.frame is None else int(np.searchsorted(known, self.frame)) + step
-            self._go(int(known[np.clip(at, 0, len(known) - 1)]))
+            index = 0 if self.frame is None else int(np.searchsorted(known, self.frame)) + step
+            self._select(int(known[np.clip(index, 0, len(known) - 1)]))
         else:
             super().keyPressEvent(event)
 
     def _clicked(self, event: object) -> None:
-        place = self.plotItem.vb.mapSceneToView(event.scenePos())  # type: ignore[attr-defined]
+        position = self.plotItem.vb.mapSceneToView(event.scenePos())  # type: ignore[attr-defined]
         known = np.flatnonzero(np.isfinite(self._error))
         if len(known):
-            self._go(int(known[np.argmin(np.abs(self._time_s[known] - place.x()))]))
+            self._select(int(known[np.argmin(np.abs(self._time_s[known] - position.x()))]))
 
-    def _go(self, frame: int) -> None:
+    def _select(self, frame: int) -> None:
         self.go_to(frame)
-        self.chosen.emit(frame)
+        self.frame_selected.emit(frame)

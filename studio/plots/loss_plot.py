@@ -1,4 +1,4 @@
-"""Curves of a running training: one line a figure, in the theme's colours."""
+"""Curves of a running training, one line per metric, in the colours of the theme."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _LEGEND_FONT_PX, _LEGEND_GAP_PX = 11, 12
 
 
 class LogAxis(pg.AxisItem):
-    """A logarithmic axis with plain numbers: 1, 2 and 5 of every decade, or the decades alone where they are many."""
+    """Logarithmic axis with plain numbers: 1, 2 and 5 per decade, or decades only if there are many."""
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
-        """As pyqtgraph asks: (spacing, positions) in powers of ten."""
+        """Return ticks as pyqtgraph expects: (spacing, positions), positions as powers of ten."""
         first, last = int(np.floor(minVal)), int(np.ceil(maxVal))
         steps = (1, 2, 5) if last - first <= _FEW_DECADES else (1,)
         exact = (decade + np.log10(step) for decade in range(first, last + 1) for step in steps)
         return [(1.0, [float(v) for v in exact if minVal <= v <= maxVal])]
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        """As pyqtgraph asks."""
+        """Return tick labels as pyqtgraph expects."""
         return [f"{10**value:.3g}" for value in values]
 
 
@@ -40,10 +40,10 @@ class LossPlot(pg.PlotWidget):
     """Lines over training steps, redrawn at most ten times a second.
 
     Args:
-        title: What the figures have in common.
-        unit: Of the vertical axis, in words.
-        logarithmic: Whether the vertical axis is.
-        labels: What the legend calls a figure, by the second part of its name, where that is another word.
+        title: Title.
+        unit: Label of the vertical axis.
+        logarithmic: Use a logarithmic vertical axis.
+        labels: Legend text by the second part of a metric's name, where it differs from that.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LossPlot(pg.PlotWidget):
     ) -> None:
         super().__init__(parent, axisItems={"left": LogAxis("left")} if logarithmic else None)
         self._title, self._unit, self._logarithmic = title, unit, logarithmic
-        self._words = dict(labels or {})
+        self._labels = dict(labels or {})
         self._points: dict[str, list[tuple[int, float]]] = {}
         self._curves: dict[str, pg.PlotDataItem] = {}
         self.setFixedHeight(208)
@@ -70,20 +70,20 @@ class LossPlot(pg.PlotWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REDRAW_MS)
         self._timer.timeout.connect(self.redraw)
-        theme_changed.connect(self.dress)
-        self.dress(current_theme())
+        theme_changed.connect(self.apply_theme)
+        self.apply_theme(current_theme())
 
     @property
     def names(self) -> list[str]:
-        """Figures that have a curve."""
+        """Names of the metrics with a curve."""
         return list(self._points)
 
     def n_points(self, name: str) -> int:
-        """How many values of a figure are held."""
+        """Return the number of values of a metric."""
         return len(self._points.get(name, ()))
 
     def add(self, metrics: Iterable[Metric]) -> None:
-        """Takes new figures in; they are drawn with the next redraw."""
+        """Add values; they are drawn at the next redraw."""
         for metric in metrics:
             if np.isfinite(metric.value):
                 self._points.setdefault(metric.name, []).append((metric.step, metric.value))
@@ -91,18 +91,18 @@ class LossPlot(pg.PlotWidget):
             self._timer.start()
 
     def reset(self) -> None:
-        """Begins anew."""
+        """Remove all curves."""
         self._points.clear()
         for curve in self._curves.values():
             self.plotItem.removeItem(curve)
         self._curves.clear()
-        self._entitle()
+        self._update_title()
 
     def redraw(self) -> None:
-        """Draws what was added."""
+        """Draw the added values."""
         for name, points in self._points.items():
             values = np.array(points, float)  # (n, 2): step, value
-            # A resumed job repeats the steps since its last checkpoint: the later value counts.
+            # A resumed job repeats the steps since its last checkpoint; the later value counts.
             steps, index = np.unique(values[::-1, 0], return_index=True)
             series = values[::-1, 1][index]
             if self._logarithmic:
@@ -110,8 +110,8 @@ class LossPlot(pg.PlotWidget):
             stride = max(1, len(steps) // _MAX_POINTS)
             self._curve(name).setData(steps[::stride], series[::stride])
 
-    def dress(self, theme: Theme) -> None:
-        """Takes the colours of a theme."""
+    def apply_theme(self, theme: Theme) -> None:
+        """Apply the colours of a theme."""
         self.setBackground(QColor(theme.panel))
         self.plotItem.showGrid(x=False, y=True, alpha=0.25)
         font = QFont(self.font())
@@ -126,47 +126,47 @@ class LossPlot(pg.PlotWidget):
         self.plotItem.setLabel("left", self._unit, color=theme.muted, **{"font-size": "11px"})
         for index, curve in enumerate(self._curves.values()):
             curve.setPen(self._pen(index))
-        self._entitle()
+        self._update_title()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """The legend takes as many lines as it needs."""
+        """Break the legend into as many lines as it needs."""
         super().resizeEvent(event)
         if event is not None and event.size().width() != event.oldSize().width() and hasattr(self, "_curves"):
-            self._entitle()
+            self._update_title()
 
     def _curve(self, name: str) -> pg.PlotDataItem:
         if name not in self._curves:
             self._curves[name] = self.plotItem.plot(pen=self._pen(len(self._curves)), connect="finite", antialias=True)
-            self._entitle()
+            self._update_title()
         return self._curves[name]
 
-    def _entitle(self) -> None:
-        """The title, and under it the curves' names in their colours: a legend in the image would hide a curve."""
+    def _update_title(self) -> None:
+        """Set the title and a coloured legend below it; a legend inside the plot could hide a curve."""
         theme = current_theme()
         parts = [name.partition("/")[2] or name for name in self._curves]
-        words = [self._words.get(part, part.replace("_", " ")) for part in parts]
+        texts = [self._labels.get(part, part.replace("_", " ")) for part in parts]
         entries = [
-            f'<span style="color:{theme.series[i % len(theme.series)]}">{html.escape(word)}</span>'
-            for i, word in enumerate(words)
+            f'<span style="color:{theme.series[i % len(theme.series)]}">{html.escape(text)}</span>'
+            for i, text in enumerate(texts)
         ]
-        lines = [" &nbsp; ".join(entries[i] for i in line) for line in self._lines(words)] if len(words) > 1 else []
+        lines = [" &nbsp; ".join(entries[i] for i in line) for line in self._lines(texts)] if len(texts) > 1 else []
         under = "".join(f'<br><span style="font-size:{_LEGEND_FONT_PX}px">{line}</span>' for line in lines)
         self.plotItem.setTitle(f"{html.escape(self._title)}{under}", color=theme.text, size="12px")
         height = _TITLE_PX + _LEGEND_PX * len(lines)
         self.plotItem.titleLabel.setMaximumHeight(height)
         self.plotItem.layout.setRowFixedHeight(0, height)
 
-    def _lines(self, words: list[str]) -> list[list[int]]:
-        """Which words share a line, so that each line fits above the image."""
+    def _lines(self, texts: list[str]) -> list[list[int]]:
+        """Return the legend entries of each line, so that each line fits above the plot."""
         font = QFont(self.font())
         font.setPixelSize(_LEGEND_FONT_PX)
         metrics = QFontMetrics(font)
-        room = self.width() - self.plotItem.getAxis("left").width() - _LEGEND_GAP_PX
+        available = self.width() - self.plotItem.getAxis("left").width() - _LEGEND_GAP_PX
         lines: list[list[int]] = []
         taken = 0.0
-        for i, word in enumerate(words):
-            needed = metrics.horizontalAdvance(word) + _LEGEND_GAP_PX
-            if not lines or taken + needed > room:
+        for i, text in enumerate(texts):
+            needed = metrics.horizontalAdvance(text) + _LEGEND_GAP_PX
+            if not lines or taken + needed > available:
                 lines.append([])
                 taken = 0.0
             lines[-1].append(i)

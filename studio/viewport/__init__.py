@@ -1,1 +1,1 @@
-"""The 3D view: what to draw (`layers`, `resolve`) apart from how it is drawn (`canvas`, `visuals`)."""
+"""3D view: scene data, a table of layers, their visuals and the canvas."""

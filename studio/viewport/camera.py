@@ -1,4 +1,4 @@
-"""The viewer's own camera: turns around a point, z up, and fits what it should show."""
+"""Camera of the viewer: a turntable with z up that can fit points into view."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ VIEWS: dict[ViewName, tuple[float, float, float]] = {
     "front": (0.0, 0.0, 0.0),
     "side": (0.0, 0.0, 90.0),
 }
-"""Field of view (0 is parallel), elevation and azimuth in degrees."""
+"""Field of view (0 is orthographic), elevation and azimuth in degrees."""
 
 _MARGIN = 1.07
-_SMALLEST_MM = 1500.0
+_MIN_SCALE_MM = 1500.0
 _MIDDLE_BUTTON = 3
 
 
 class ViewerCamera(TurntableCamera):
-    """Left drag turns, middle or Shift + left drag moves, wheel or right drag zooms. The scene is in millimetres."""
+    """Orbit with left drag, pan with middle drag or Shift + left drag, zoom with wheel or right drag. Units are mm."""
 
     def __init__(self) -> None:
         fov, elevation, azimuth = VIEWS["perspective"]
         super().__init__(fov=fov, elevation=elevation, azimuth=azimuth, center=(0, 0, 900.0), scale_factor=6000.0)
-        # Far over near plane; vispy's default of a million leaves too few steps of depth near the viewer.
+        # Ratio of far to near plane; vispy's default of a million leaves too little depth precision near the viewer.
         self.depth_value = 3e4
         self._event_value: Any = None
         self.fitted = False
-        """Whether the view is as `fit` left it; the mouse ends that."""
+        """Whether the view is as `fit` left it; mouse navigation clears it."""
 
-    def look(self, view: ViewName) -> None:
-        """Turns to a named view; keeps centre and zoom."""
+    def set_view(self, view: ViewName) -> None:
+        """Turn to a named view; keep centre and zoom."""
         fov, elevation, azimuth = VIEWS[view]
         self.fov = fov
         self.elevation, self.azimuth = elevation, azimuth
 
     def fit(self, points_mm: F64, size: tuple[int, int]) -> None:
-        """Moves back until all points (N, 3) are in an image of that width and height, in the current direction."""
+        """Fit points (N, 3) into an image of a width and height; keep the direction."""
         if not len(points_mm) or min(size) <= 0:
             return
         right, up, forward = self._axes()
@@ -52,13 +52,13 @@ class ViewerCamera(TurntableCamera):
         # vispy's field of view is the vertical one.
         limits = tangent * aspect, tangent
         centre = (points_mm.min(0) + points_mm.max(0)) / 2
-        scale = _SMALLEST_MM
+        scale = _MIN_SCALE_MM
         for _ in range(4):
             across, ahead = (points_mm - centre) @ np.stack([right, up], -1), (points_mm - centre) @ forward
             if not self.fov:
                 middle = (across.max(0) + across.min(0)) / 2
-                half = (across.max(0) - across.min(0)).max() / 2, (across.max(0) - across.min(0)) / 2
-                scale = 2 * max(half[1][1], half[1][0] / aspect)
+                half = (across.max(0) - across.min(0)) / 2
+                scale = 2 * max(half[1], half[0] / aspect)
             else:
                 distance = float((np.abs(across) / limits - ahead[:, None]).max())
                 seen = across / np.maximum(distance + ahead, 1.0)[:, None]
@@ -68,10 +68,10 @@ class ViewerCamera(TurntableCamera):
         self.fitted = True
         self.center = tuple(float(c) for c in centre)
         # The scale is the height of the image at the centre, or its width where that is smaller.
-        self.scale_factor = max(scale, _SMALLEST_MM) * _MARGIN * (1.0 if aspect >= 1 else aspect)
+        self.scale_factor = max(scale, _MIN_SCALE_MM) * _MARGIN * (1.0 if aspect >= 1 else aspect)
 
     def _axes(self) -> tuple[F64, F64, F64]:
-        """Unit vectors right, up and forward of the current direction."""
+        """Return unit vectors right, up and forward of the current direction."""
         azimuth, elevation = np.radians(self.azimuth), np.radians(self.elevation)
         right = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
         level = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
@@ -79,7 +79,7 @@ class ViewerCamera(TurntableCamera):
         return right, np.cross(right, forward), forward
 
     def viewbox_mouse_event(self, event: Any) -> None:
-        """vispy's handling, and a middle drag that moves the centre."""
+        """Handle a mouse event as vispy does, and pan with the middle button."""
         if event.type == "mouse_wheel" or (event.type == "mouse_move" and event.press_event is not None):
             self.fitted = False
         if event.type == "mouse_move" and event.press_event is not None and _MIDDLE_BUTTON in event.buttons:

@@ -1,4 +1,4 @@
-"""Whether this machine can draw OpenGL in a window, and how fast that will be."""
+"""OpenGL support of this machine: whether a window can draw with it, and with what renderer."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from PySide6.QtGui import QGuiApplication, QOffscreenSurface, QOpenGLContext
 
 _GL_RENDERER = 0x1F01
 _SOFTWARE = ("llvmpipe", "softpipe", "swiftshader", "basic render")
-# These Qt platforms hand out contexts that cannot show a QOpenGLWidget.
+# Contexts of these Qt platforms cannot show a QOpenGLWidget.
 _WINDOWLESS = ("offscreen", "minimal", "minimalegl", "vnc", "eglfs")
 
 
 @dataclass(frozen=True, slots=True)
 class GlSupport:
-    """What was found.
+    """OpenGL support.
 
     Attributes:
-        problem: Why nothing can be drawn, in words; empty if it can.
-        renderer: The driver's name.
-        software: Whether the processor does the drawing.
+        problem: Reason why OpenGL cannot be used; empty if it can.
+        renderer: Name of the renderer.
+        software: The renderer runs on the CPU.
     """
 
     problem: str
@@ -29,13 +29,13 @@ class GlSupport:
 
     @property
     def samples(self) -> int:
-        """Samples per pixel worth asking for."""
+        """Samples per pixel for multisampling."""
         return 0 if self.software else 4
 
 
 @functools.cache
 def gl_support() -> GlSupport:
-    """Makes a context and asks it for its name. Needs the application; the answer is kept."""
+    """Create a context and query its renderer. Needs the application; the answer is cached."""
     platform = QGuiApplication.platformName()
     if platform in _WINDOWLESS:
         return GlSupport(f"The '{platform}' display cannot show 3D.")

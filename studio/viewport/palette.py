@@ -1,4 +1,4 @@
-"""The theme's colours as the 3D view needs them: arrays of RGBA in 0..1."""
+"""Colours of the theme as the 3D view needs them: RGBA arrays in 0..1."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from studio.theme import Theme
-from studio.viewport.layers import RGBA
+
+RGBA = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Palette:
-    """Colours of one scene.
+    """Colours of a scene.
 
     Attributes:
-        background: (4,) behind everything.
-        persons: (K, 4), used in turn.
-        ghost: (4,) of a result shown for comparison.
-        camera: (4,) frusta.
-        grid: (4,) every metre.
-        grid_major: (4,) every fifth metre.
-        axes: (3, 4) x, y, z.
-        space: (4,) capture volume.
-        verdict: (3, 4) good, odd, bad.
+        background: (4,) background.
+        persons: (K, 4) people, used in turn.
+        ghost: (4,) compared result.
+        camera: (4,) frusta of cameras with unknown reliability.
+        grid: (4,) floor line every metre.
+        grid_major: (4,) floor line every fifth metre.
+        axes: (3, 4) x, y and z axes.
+        volume: (4,) capture volume.
+        levels: (3, 4) good, fair, poor.
         text: (4,) labels.
-        plate: (4,) behind labels.
-        quiet: (4,) metre marks and camera names.
+        label_background: (4,) plate behind labels.
+        muted: (4,) metre marks and camera names.
     """
 
     background: RGBA
@@ -38,18 +40,18 @@ class Palette:
     grid_major: RGBA
     axes: RGBA
     volume: RGBA
-    verdict: RGBA
+    levels: RGBA
     text: RGBA
-    plate: RGBA
-    quiet: RGBA
+    label_background: RGBA
+    muted: RGBA
 
     def person(self, column: int) -> RGBA:
-        """(4,) colour of the person in that column of a result."""
+        """Return the colour (4,) of the person in a column of the result."""
         return np.asarray(self.persons[column % len(self.persons)])
 
 
 def palette(theme: Theme) -> Palette:
-    """The colours of a theme."""
+    """Return the colours of a theme."""
     return Palette(
         background=rgba(theme.viewport),
         persons=_table(theme.persons),
@@ -59,15 +61,15 @@ def palette(theme: Theme) -> Palette:
         grid_major=rgba(theme.grid_major),
         axes=_table((theme.axis_x, theme.axis_y, theme.axis_z)),
         volume=rgba(theme.accent, 0.55),
-        verdict=_table((theme.good, theme.warn, theme.bad)),
+        levels=_table((theme.good, theme.warn, theme.bad)),
         text=rgba(theme.text),
-        plate=rgba(theme.panel, 0.86),
-        quiet=rgba(theme.muted),
+        label_background=rgba(theme.panel, 0.86),
+        muted=rgba(theme.muted),
     )
 
 
 def rgba(colour: str, alpha: float = 1.0) -> RGBA:
-    """(4,) of a `#rrggbb` token."""
+    """Convert a `#rrggbb` token to RGBA (4,)."""
     value = int(colour.removeprefix("#"), 16)
     return np.array([value >> 16, value >> 8 & 255, value & 255, 255 * alpha], np.float32) / np.float32(255)
 

@@ -1,4 +1,4 @@
-"""How far each camera of a rig can be trusted, in three levels: colours of the frusta, and words for their legend."""
+"""Reliability of the cameras of a rig in three levels: colours of the frusta and rows of their legend."""
 
 from __future__ import annotations
 
@@ -12,63 +12,64 @@ from core.files import read_json
 from core.session import Session
 from core.types import CameraRig
 
-Basis = Literal["left out", "own"]
+Basis = Literal["loco", "reprojection"]
 
-_ODD_PX, _BAD_PX = 3.0, 10.0  # own reprojection error, at 1280 px width
-_LEVELS = {"ok": 0, "warning": 1, "error": 2}
-_WORDS = ("good", "doubtful", "bad")
-_TITLES: dict[Basis, str] = {"left out": "Left-out error", "own": "Own error, not left out"}
+_FAIR_PX, _POOR_PX = 3.0, 10.0  # reprojection errors above these, at 1280 px image width, are fair and poor
+_UNKNOWN = 3  # row of the legend
+_FINDING_LEVELS = {"ok": 0, "warning": 1, "error": 2}
+_LABELS = ("good", "fair", "poor")
+_TITLES: dict[Basis, str] = {"loco": "Leave-one-camera-out error", "reprojection": "Reprojection error"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraReliability:
-    """What is known of the cameras of a rig.
+    """Errors of the cameras of a rig.
 
     Attributes:
-        basis: "left out": the error with which the other cameras predict the board in a camera, judged as the check
-            of the calibration does; "own": the reprojection error that came with the rig, which proves less.
-        error_px: By camera, in px of its image; cameras of which nothing is known are missing.
-        level: By camera, 0 good, 1 doubtful, 2 bad.
-        unknown: Number of posed cameras of which nothing is known.
+        basis: "loco" for the error with which the other cameras predict the board in a camera, levels as in the
+            calibration report; "reprojection" for the error stored with the rig, which proves less.
+        error_px: Error by camera name, in px of the camera's image; cameras without a known error are missing.
+        level: Level by camera name: 0 good, 1 fair, 2 poor.
+        n_unknown: Number of posed cameras without a known error.
     """
 
-    basis: Basis = "own"
+    basis: Basis = "reprojection"
     error_px: dict[str, float] = field(default_factory=dict)
     level: dict[str, int] = field(default_factory=dict)
-    unknown: int = 0
+    n_unknown: int = 0
 
     @property
     def title(self) -> str:
-        """What the figures are; empty if nothing is known."""
+        """Title of the legend; empty if no error is known."""
         return _TITLES[self.basis] if self.level else ""
 
-    def rows(self) -> list[tuple[int, str]]:
-        """Each level that occurs, with a few words on it: "good: 0.5 to 1.4 px"; level 3 is not known."""
-        rows = [(level, f"{_WORDS[level]}: {self._range(level)}") for level in sorted(set(self.level.values()))]
-        if rows and self.unknown:
-            rows.append((3, f"not known: {self.unknown} camera{'s' if self.unknown > 1 else ''}"))
+    def legend_rows(self) -> list[tuple[int, str]]:
+        """Return each level that occurs with its range, such as "good: 0.5 to 1.4 px"; level 3 is unknown."""
+        rows = [(level, f"{_LABELS[level]}: {self._range(level)}") for level in sorted(set(self.level.values()))]
+        if rows and self.n_unknown:
+            rows.append((_UNKNOWN, f"unknown: {self.n_unknown} camera{'s' if self.n_unknown > 1 else ''}"))
         return rows
 
     def _range(self, level: int) -> str:
-        errors = [self.error_px[name] for name, found in self.level.items() if found == level]
+        errors = [self.error_px[name] for name, camera_level in self.level.items() if camera_level == level]
         low, high = f"{min(errors):.1f}", f"{max(errors):.1f}"
         return f"{low} px" if low == high else f"{low} to {high} px"
 
 
 def reprojection_reliability(rig: CameraRig) -> CameraReliability:
-    """From the reprojection errors that came with the rig."""
+    """Rate the cameras by the reprojection errors stored with the rig."""
     known = {c.name: float(c.rmse_px) for c in rig if c.posed and c.rmse_px is not None and np.isfinite(c.rmse_px)}
     at_1280 = {name: 1280 * error / max(rig[name].size_px) for name, error in known.items()}
-    level = {name: (error > _ODD_PX) + (error > _BAD_PX) for name, error in at_1280.items()}
-    return CameraReliability(error_px=known, level=level, unknown=_others(rig, known))
+    level = {name: (error > _FAIR_PX) + (error > _POOR_PX) for name, error in at_1280.items()}
+    return CameraReliability(error_px=known, level=level, n_unknown=_n_unknown(rig, known))
 
 
 def camera_reliability(session: Session, rig: CameraRig) -> CameraReliability:
-    """By left-out errors where the session's report has them of this rig, else by the rig's own.
+    """Rate the cameras by the session's calibration report, or by reprojection error without a report of this rig.
 
     Args:
-        session: Whose report.
-        rig: Its rig, or the cameras of a take of it.
+        session: Session with the report.
+        rig: Rig of the session, or the cameras of one of its takes.
     """
     try:
         stored = session.rig
@@ -77,24 +78,24 @@ def camera_reliability(session: Session, rig: CameraRig) -> CameraReliability:
         return reprojection_reliability(rig)  # pages that need the report say that it is missing or damaged
     if stored is None or not isinstance(report, dict) or report.get("digest") != stored.digest:
         return reprojection_reliability(rig)
-    return _left_out(report, rig) or reprojection_reliability(rig)
+    return _loco_reliability(report, rig) or reprojection_reliability(rig)
 
 
-def _left_out(report: dict[str, Any], rig: CameraRig) -> CameraReliability | None:
-    """What a report says of the cameras of a rig; None if it says nothing."""
+def _loco_reliability(report: dict[str, Any], rig: CameraRig) -> CameraReliability | None:
+    """Read leave-one-camera-out errors from a report; return None if it has none for the rig."""
     try:
         errors = report["quality"]["loco_px"]
         known = {c.name: float(errors[c.name]) for c in rig if c.posed and errors.get(c.name) is not None}
         level = dict.fromkeys(known, 0)
         for finding in report["findings"]:
             if finding["check"] == "left out" and finding.get("camera") in known:
-                level[finding["camera"]] = _LEVELS[finding["level"]]
+                level[finding["camera"]] = _FINDING_LEVELS[finding["level"]]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    return (
-        CameraReliability(basis="left out", error_px=known, level=level, unknown=_others(rig, known)) if known else None
-    )
+    if not known:
+        return None
+    return CameraReliability(basis="loco", error_px=known, level=level, n_unknown=_n_unknown(rig, known))
 
 
-def _others(rig: CameraRig, known: dict[str, float]) -> int:
+def _n_unknown(rig: CameraRig, known: dict[str, float]) -> int:
     return sum(c.posed and c.name not in known for c in rig)

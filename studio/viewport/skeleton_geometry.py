@@ -1,4 +1,4 @@
-"""How a skeleton is drawn, in 3D and over the videos: which bones, which joints, and links that a joint set lacks."""
+"""Drawing geometry of a skeleton, for the 3D view and the videos: bones, joint sizes, added midpoints."""
 
 from __future__ import annotations
 
@@ -17,38 +17,46 @@ _FACE_SIZE = 0.55
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SkeletonGeometry:
-    """A skeleton made ready for drawing.
+    """Skeleton prepared for drawing.
 
     Attributes:
         bones: (B, 2) indices into the points of `points`.
-        size: (J + M,) size of each point's ball relative to a normal joint; 0 for middles, which are no joints.
-        middles: (M, 2) joint pairs of which a middle is added: a neck where the set has only shoulders.
+        size: (J + M,) size of each point relative to a normal joint; 0 for midpoints, which are not joints.
+        midpoints: (M, 2) joint pairs whose midpoint is added, such as a neck where the set has only shoulders.
     """
 
     bones: NDArray[np.int64]
     size: F32
-    middles: NDArray[np.int64]
+    midpoints: NDArray[np.int64]
 
     def points(self, xyz: F64, score: F64) -> tuple[F64, F64]:
-        """Joints (..., J, D) with their scores (..., J), the middles appended: (..., J + M, D) and (..., J + M)."""
-        first, second = self.middles.T
+        """Append the midpoints to joints.
+
+        Args:
+            xyz: (..., J, D) joints.
+            score: (..., J) scores.
+
+        Returns:
+            Points (..., J + M, D) and scores (..., J + M); a midpoint has the lower score of its joints.
+        """
+        first, second = self.midpoints.T
         middle = (xyz[..., first, :] + xyz[..., second, :]) / 2
-        certainty = np.minimum(score[..., first], score[..., second])
-        return np.concatenate([xyz, middle], -2), np.concatenate([score, certainty], -1)
+        lower = np.minimum(score[..., first], score[..., second])
+        return np.concatenate([xyz, middle], -2), np.concatenate([score, lower], -1)
 
 
 @functools.lru_cache(maxsize=16)
 def skeleton_geometry(skeleton: Skeleton) -> SkeletonGeometry:
-    """The figure of a joint set. A set without a neck has its head joined to the middle of the shoulders."""
+    """Return the geometry of a skeleton. Without a neck joint, the nose is joined to the middle of the shoulders."""
     joints = skeleton.joints
     bones = list(skeleton.bones)
-    middles: list[tuple[int, int]] = []
+    midpoints: list[tuple[int, int]] = []
     if "neck" not in joints and {"nose", "left_shoulder", "right_shoulder"} <= set(joints):
-        middles.append((joints.index("left_shoulder"), joints.index("right_shoulder")))
+        midpoints.append((joints.index("left_shoulder"), joints.index("right_shoulder")))
         bones.append((joints.index("nose"), len(joints)))
-    size = [_FACE_SIZE if joint in _FACE else 1.0 for joint in joints] + [0.0] * len(middles)
+    size = [_FACE_SIZE if joint in _FACE else 1.0 for joint in joints] + [0.0] * len(midpoints)
     return SkeletonGeometry(
         bones=np.array(bones, np.int64).reshape(-1, 2),
         size=np.array(size, np.float32),
-        middles=np.array(middles, np.int64).reshape(-1, 2),
+        midpoints=np.array(midpoints, np.int64).reshape(-1, 2),
     )

@@ -1,1 +1,1 @@
-"""Building blocks that several pages share."""
+"""Widgets shared by several pages."""

@@ -1,4 +1,4 @@
-"""Buttons by their weight, and the one that says why it cannot be pressed."""
+"""Buttons by emphasis, and a button that shows why it is disabled."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Kind = Literal["primary", "normal", "quiet", "link"]
 def button(
     text: str, kind: Kind = "normal", icon: str = "", tip: str = "", parent: QWidget | None = None
 ) -> QPushButton:
-    """A push button.
+    """Create a push button.
 
     Args:
-        text: What it does.
-        kind: How much it asks for attention; one "primary" a page.
-        icon: File in `resources/icons`, or empty.
-        tip: Longer explanation.
+        text: Text of the button.
+        kind: Emphasis; at most one "primary" button per page.
+        icon: File name in `resources/icons`, or empty.
+        tip: Tooltip.
         parent: Owner.
     """
     widget = QPushButton(text, parent)
@@ -38,13 +38,13 @@ def button(
 
 
 class ReasonButton(QWidget):
-    """A push button with a line beside it that says why it is blocked, while it is.
+    """Push button with a line next to it that shows why the button is disabled.
 
     Args:
         push: The button.
 
     Attributes:
-        push: As given.
+        push: The button.
     """
 
     def __init__(self, push: QPushButton, parent: QWidget | None = None) -> None:
@@ -62,7 +62,7 @@ class ReasonButton(QWidget):
         layout.addWidget(push)
 
     def set_blocked(self, reason: str) -> None:
-        """Disables the button and says why; an empty reason enables it."""
+        """Disable the button and show the reason; an empty reason enables it."""
         self.push.setEnabled(not reason)
         self.push.setToolTip(reason or self._tip)
         self._reason.setText(reason)
@@ -70,5 +70,5 @@ class ReasonButton(QWidget):
 
     @property
     def reason(self) -> str:
-        """Why it is blocked; empty while it is not."""
+        """Reason why the button is disabled; empty while it is enabled."""
         return self._reason.text()

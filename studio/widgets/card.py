@@ -1,4 +1,4 @@
-"""A titled surface that groups what belongs together."""
+"""Card: a titled panel that groups related controls."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from studio.widgets.text import label
 
 
 class Card(QFrame):
-    """A panel with a heading, room for a button or two beside it, and a body.
+    """Panel with a heading, tools next to it, and a body.
 
     Args:
         title: Heading; empty for none.
-        note: A quieter line under the heading.
+        note: Muted line under the heading.
 
     Attributes:
-        body: Layout for the content.
+        body: Layout of the content.
         tools: Layout at the right end of the heading.
     """
 
@@ -34,12 +34,12 @@ class Card(QFrame):
         if title:
             head = QHBoxLayout()
             head.setSpacing(GRID_PX)
-            words = QVBoxLayout()
-            words.setSpacing(2)
+            column = QVBoxLayout()
+            column.setSpacing(2)
             self.heading = label(title, "heading", wrap=False)
-            words.addWidget(self.heading)
-            words.addWidget(self.note)
-            head.addLayout(words, 1)
+            column.addWidget(self.heading)
+            column.addWidget(self.note)
+            head.addLayout(column, 1)
             head.addLayout(self.tools)
             head.setAlignment(self.tools, Qt.AlignmentFlag.AlignTop)
             outer.addLayout(head)
@@ -48,20 +48,20 @@ class Card(QFrame):
         outer.addLayout(self.body, 1)
 
     def set_note(self, text: str) -> None:
-        """Changes the line under the heading; empty hides it."""
+        """Change the line under the heading; an empty text hides it."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
 
 def separator() -> QFrame:
-    """A hairline between rows."""
+    """Create a hairline between rows."""
     frame = QFrame()
     frame.setProperty("role", "line")
     return frame
 
 
 def clear_layout(layout: QLayout) -> None:
-    """Takes everything out of a layout and lets go of the widgets."""
+    """Remove all items of a layout and delete their widgets."""
     while (item := layout.takeAt(0)) is not None:
         widget, inner = item.widget(), item.layout()
         if widget is not None:

@@ -1,4 +1,4 @@
-"""Layouts that follow the width of the window."""
+"""Layouts that adapt to the width of the window."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from studio.theme import GRID_PX
 
 
 class Columns(QWidget):
-    """Two stacks of cards: side by side where there is room, else one under the other.
+    """Two stacks of cards: side by side where there is room, otherwise one below the other.
 
     Args:
-        breakpoint_px: Width from which they stand side by side.
-        stretch: How they share the width.
+        breakpoint_px: Width from which on the stacks are side by side.
+        stretch: Stretch factors of the stacks.
 
     Attributes:
         left: Layout of the first stack.
@@ -35,12 +35,13 @@ class Columns(QWidget):
             self._box.addLayout(stack, factor)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        """Switch between one and two columns."""
         wide = event.size().width() >= self._breakpoint_px
         direction = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
         if self._box.direction() != direction:
             self._box.setDirection(direction)
-            for index, share in enumerate(self._stretch):
-                self._box.setStretch(index, share if wide else 0)
+            for index, factor in enumerate(self._stretch):
+                self._box.setStretch(index, factor if wide else 0)
         super().resizeEvent(event)
 
 
@@ -48,9 +49,9 @@ class TileGrid(QWidget):
     """Equal tiles in as many columns as fit.
 
     Args:
-        tile_px: Least width of a tile.
-        max_columns: Most columns.
-        fill_width: Whether the tiles fill the width; else they stand left.
+        tile_px: Minimum width of a tile.
+        max_columns: Maximum number of columns.
+        fill_width: Stretch the tiles to the width; otherwise align them left.
     """
 
     def __init__(
@@ -66,11 +67,11 @@ class TileGrid(QWidget):
 
     @property
     def tiles(self) -> list[QWidget]:
-        """What it shows, in order."""
+        """Tiles in order."""
         return list(self._tiles)
 
     def set_tiles(self, tiles: list[QWidget], tile_px: int | None = None) -> None:
-        """Shows these instead, of another least width if given."""
+        """Replace the tiles, and the minimum width if given."""
         self._tile_px = tile_px or self._tile_px
         for old in self._tiles:
             self._grid.removeWidget(old)
@@ -80,32 +81,33 @@ class TileGrid(QWidget):
         self._arrange(self.width())
 
     def relayout(self) -> None:
-        """Arranges anew after tiles were shown or hidden."""
+        """Repeat the layout after tiles were shown or hidden."""
         self._columns = 0
         for tile in self._tiles:
             self._grid.removeWidget(tile)
         self._arrange(self.width())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        """Adapt the number of columns."""
         self._arrange(event.size().width())
         super().resizeEvent(event)
 
     def _arrange(self, width_px: int) -> None:
         gap = self._grid.spacing()
-        # New tiles count as hidden until their parent is shown: only those that were hidden on purpose are left out.
-        shown = [
+        # New tiles count as hidden until their parent is shown: omit only those that were hidden explicitly.
+        visible = [
             t
             for t in self._tiles
             if not t.testAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide) or not t.isHidden()
         ]
-        fits = max(1, min(self._max_columns, (width_px + gap) // (self._tile_px + gap), len(shown) or 1))
-        if fits == 3 and len(shown) == 4 and self._fill_width:
-            fits = 2  # four images look better as two rows of two than as three and one
+        fits = max(1, min(self._max_columns, (width_px + gap) // (self._tile_px + gap), len(visible) or 1))
+        if fits == 3 and len(visible) == 4 and self._fill_width:
+            fits = 2  # four tiles look better as two rows of two than as three and one
         if fits == self._columns:
             return
         for column in range(max(fits, self._columns)):
             self._grid.setColumnStretch(column, 1 if column < fits and self._fill_width else 0)
         self._grid.setColumnStretch(fits, 0 if self._fill_width else 1)
         self._columns = fits
-        for index, tile in enumerate(shown):
+        for index, tile in enumerate(visible):
             self._grid.addWidget(tile, index // fits, index % fits)

@@ -1,4 +1,4 @@
-"""How much of a camera's image the board has been in, and which cameras have seen it together."""
+"""Coverage of the images by the board, and frames shared by pairs of cameras."""
 
 from __future__ import annotations
 
@@ -12,44 +12,46 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from core.types.arrays import I64
 from studio.theme import GRID_PX, current_theme, theme_changed
 
-MANY = 40
-"""Points in a cell that is shown full."""
+FULL_CELL_POINTS = 40
+"""Number of points from which on a cell is shown as full."""
 _ROW_PX = 24
 _TILE_PX = (150, 132)
 
 
 class CoverageTile(QWidget):
-    """A camera's image as a heat map.
+    """Coverage of one camera's image as a heat map.
 
     Args:
-        name: The camera.
-        cells: (rows, columns) number of points seen in each cell.
-        words: A line under the map.
+        name: Name of the camera.
+        cells: (rows, columns) number of points per cell.
+        caption: Line under the map.
     """
 
-    def __init__(self, name: str, cells: I64, words: str, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, cells: I64, caption: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.name, self.cells, self.words = name, np.asarray(cells), words
+        self.name, self.cells, self.caption = name, np.asarray(cells), caption
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(f"Coverage of {name}")
-        self.setToolTip(f"{name}: {words}")
+        self.setToolTip(f"{name}: {caption}")
         self.setMinimumHeight(_TILE_PX[1])
         theme_changed.connect(self.update)
 
     def sizeHint(self) -> QSize:
+        """Return the preferred size."""
         return QSize(*_TILE_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the cells, the name and the caption."""
         theme = current_theme()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         line = painter.fontMetrics().height()
         foot = 2 * line + GRID_PX // 2
         rows, columns = self.cells.shape
-        room = QRectF(0, 0, self.width(), self.height() - foot)
-        side = min(room.width() / columns, room.height() / rows)
+        area = QRectF(0, 0, self.width(), self.height() - foot)
+        side = min(area.width() / columns, area.height() / rows)
         image = QRectF(0, 0, side * columns, side * rows)
-        image.moveCenter(room.center())
+        image.moveCenter(area.center())
         corners = QPainterPath()
         corners.addRoundedRect(image, 4, 4)
         painter.save()
@@ -58,22 +60,22 @@ class CoverageTile(QWidget):
         for (row, column), count in np.ndenumerate(self.cells):
             if count:
                 colour = QColor(theme.accent)
-                colour.setAlphaF(0.18 + 0.82 * min(1.0, float(np.log1p(count) / np.log1p(MANY))))
+                colour.setAlphaF(0.18 + 0.82 * min(1.0, float(np.log1p(count) / np.log1p(FULL_CELL_POINTS))))
                 cell = QRectF(image.x() + column * side, image.y() + row * side, side, side)
                 painter.fillRect(cell.adjusted(0.5, 0.5, -0.5, -0.5), colour)
         painter.restore()
         painter.setPen(QPen(QColor(theme.border)))
         painter.drawPath(corners)
-        for row, (text, token) in enumerate(((self.name, theme.text), (self.words, theme.muted))):
+        for row, (text, token) in enumerate(((self.name, theme.text), (self.caption, theme.muted))):
             painter.setPen(QColor(token))
-            words = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, self.width())
-            place = QRectF(0, self.height() - (2 - row) * line, self.width(), line)
-            painter.drawText(place, Qt.AlignmentFlag.AlignCenter, words)
+            elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, self.width())
+            box = QRectF(0, self.height() - (2 - row) * line, self.width(), line)
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, elided)
         painter.end()
 
 
 class PairMatrix(QWidget):
-    """In how many frames each pair of cameras has seen the board together."""
+    """Matrix of the number of frames in which each pair of cameras sees the board."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -81,23 +83,24 @@ class PairMatrix(QWidget):
         self.shared = np.zeros((0, 0), np.int64)
         self.enough = 1
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Frames that two cameras share")
+        self.setAccessibleName("Frames shared by pairs of cameras")
         theme_changed.connect(self.update)
 
     def show_pairs(self, names: Sequence[str], shared: I64, enough: int) -> None:
-        """Shows a matrix (V, V); fewer frames than `enough` stand out."""
+        """Show a matrix (V, V); highlight pairs with fewer frames than `enough`."""
         self.names, self.shared, self.enough = tuple(names), np.asarray(shared), enough
         self.setFixedHeight(_ROW_PX * len(names) + 22)
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the names and the cells."""
         if not self.names:
             return
         theme = current_theme()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         font = painter.font()
-        font.setPixelSize(11)  # eight names stand side by side
+        font.setPixelSize(11)  # fits eight names side by side
         painter.setFont(font)
         metrics = painter.fontMetrics()
         left = min(max(metrics.horizontalAdvance(n) for n in self.names) + GRID_PX, self.width() // 3)

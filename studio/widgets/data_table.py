@@ -1,4 +1,4 @@
-"""A quiet table for a handful of rows, as high as its content."""
+"""Read-only table for a few rows, as high as its content."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ROW_PX = 36
 
 
 class DataTable(QTableWidget):
-    """Rows of text; numbers stand right.
+    """Rows of text, with right-aligned columns for numbers.
 
     Args:
         headers: Column titles.
-        right: Indices of columns that stand right.
-        stretch: Index of the column that takes spare room.
-        selectable: Whether a row can be chosen.
+        right: Indices of right-aligned columns.
+        stretch: Index of the column that takes spare width.
+        selectable: Rows can be selected.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class DataTable(QTableWidget):
         theme_changed.connect(self._recolour)
 
     def set_rows(self, rows: Sequence[Sequence[str]], tones: dict[tuple[int, int], str] | None = None) -> None:
-        """Shows these rows.
+        """Replace the rows.
 
         Args:
             rows: Text by row and column.
-            tones: Colour token by (row, column), where not the usual text colour.
+            tones: Colour token by (row, column) for cells that are not in the normal text colour.
         """
         self._tones = tones or {}
         self.setRowCount(len(rows))

@@ -1,4 +1,4 @@
-"""What a place says while there is nothing in it: a sentence, and what to do next."""
+"""Empty state of a page or card: a message, and the next action."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import label
 
 _LINE_PX = 520
-"""Longest comfortable line."""
+"""Maximum width of a line of text."""
 
 
 class EmptyState(QWidget):
-    """An icon, a heading, a sentence, and the next action if there is one.
+    """Icon, heading, sentence, and buttons for the next actions.
 
     Args:
-        icon: File in `resources/icons`.
-        heading: Few words.
-        sentence: Why it is empty and what fills it.
+        icon: File name in `resources/icons`.
+        heading: A few words.
+        sentence: Reason and remedy.
         buttons: Next actions, the most likely first.
     """
 
@@ -36,13 +36,13 @@ class EmptyState(QWidget):
         layout.addSpacing(GRID_PX // 2)
         self.heading = label(heading, "heading")
         self.sentence = label(sentence, "muted")
-        for words in (self.heading, self.sentence):
-            words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        for text in (self.heading, self.sentence):
+            text.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             row = QHBoxLayout()
             row.addStretch(1)
-            row.addWidget(words, 100)
+            row.addWidget(text, 100)
             row.addStretch(1)
-            words.setMaximumWidth(_LINE_PX)
+            text.setMaximumWidth(_LINE_PX)
             layout.addLayout(row)
         if buttons:
             layout.addSpacing(GRID_PX)
@@ -56,6 +56,6 @@ class EmptyState(QWidget):
         layout.addStretch(2)
 
     def show_message(self, heading: str, sentence: str) -> None:
-        """Changes the words."""
+        """Change heading and sentence."""
         self.heading.setText(heading)
         self.sentence.setText(sentence)

@@ -1,4 +1,4 @@
-"""One sentence of a check: how bad, what was found, what to do about it."""
+"""One finding of a check: level, sentence, remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import label
 
 Level = Literal["ok", "warning", "error", "info"]
-_LOOK: dict[str, tuple[str, str]] = {
+_ICONS: dict[str, tuple[str, str]] = {
     "ok": ("check-circle", "good"),
     "warning": ("warning", "warn"),
     "error": ("error", "bad"),
@@ -21,7 +21,7 @@ _LOOK: dict[str, tuple[str, str]] = {
 
 
 class FindingRow(QWidget):
-    """A coloured mark, the sentence, and the remedy under it."""
+    """Coloured icon, sentence, and the remedy below."""
 
     def __init__(self, level: str, sentence: str, remedy: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -29,12 +29,12 @@ class FindingRow(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(GRID_PX)
-        layout.addWidget(IconLabel(*_LOOK.get(level, _LOOK["info"]), 18), 0, Qt.AlignmentFlag.AlignTop)
-        words = QVBoxLayout()
-        words.setSpacing(2)
+        layout.addWidget(IconLabel(*_ICONS.get(level, _ICONS["info"]), 18), 0, Qt.AlignmentFlag.AlignTop)
+        column = QVBoxLayout()
+        column.setSpacing(2)
         self.sentence = label(sentence)
-        words.addWidget(self.sentence)
+        column.addWidget(self.sentence)
         if remedy:
-            words.addWidget(label(remedy, "small"))
-        words.addStretch(1)
-        layout.addLayout(words, 1)
+            column.addWidget(label(remedy, "small"))
+        column.addStretch(1)
+        layout.addLayout(column, 1)

@@ -1,7 +1,7 @@
-"""One beat for everything that moves on a page.
+"""Shared timer of everything that moves on a page.
 
-Widgets that repaint in the same turn of the event loop are brought to the screen together. With a 3D view in the window
-each such turn composes the whole window, so five timers would cost five times as much as one.
+Widgets that repaint in the same turn of the event loop reach the screen together. With a 3D view in the window, each
+such turn composes the whole window, so five timers would cost five times as much as one.
 """
 
 from __future__ import annotations
@@ -10,48 +10,48 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt, QTimer
 
-BEAT_MS = 33
+INTERVAL_MS = 33
 
-Step = Callable[[], bool]
-"""Does what is due now; returns whether more will be due at the next beat."""
+Tick = Callable[[], bool]
+"""Does what is due; returns whether it needs another tick."""
 
 
 class FrameTicker(QObject):
-    """A timer that runs while anybody needs it.
+    """Timer that runs only while a subscriber needs it.
 
     Args:
-        interval_ms: Between two beats.
+        interval_ms: Time between ticks.
         parent: Owner.
     """
 
-    def __init__(self, interval_ms: int = BEAT_MS, parent: QObject | None = None) -> None:
+    def __init__(self, interval_ms: int = INTERVAL_MS, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._steps: list[Step] = []
+        self._subscribers: list[Tick] = []
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(interval_ms)
-        self._timer.timeout.connect(self.beat)
+        self._timer.timeout.connect(self.tick)
 
     @property
     def running(self) -> bool:
-        """Whether there will be another beat."""
+        """Whether another tick will follow."""
         return self._timer.isActive()
 
-    def join(self, step: Step) -> None:
-        """Calls `step` at every beat, in the order of joining."""
-        self._steps.append(step)
+    def subscribe(self, callback: Tick) -> None:
+        """Call `callback` at every tick, in the order of subscription."""
+        self._subscribers.append(callback)
 
-    def wake(self) -> None:
-        """Something is due at the next beat."""
+    def request(self) -> None:
+        """Request a tick."""
         if not self._timer.isActive():
             self._timer.start()
 
-    def beat(self) -> None:
-        """One turn. Everybody gets it, whoever asked."""
-        # A step may wake the pulse for one that had its turn already: it is called again at the next beat.
+    def tick(self) -> None:
+        """Call all subscribers, and stop the timer if none needs another tick."""
+        # A subscriber may request a tick for one that was called already: the timer must be running by then.
         self._timer.start()
         again = False
-        for step in self._steps:
-            again |= step()
+        for callback in self._subscribers:
+            again |= callback()
         if not again:
             self._timer.stop()

@@ -1,4 +1,4 @@
-"""An icon that stands by itself, in a colour of the current theme."""
+"""Icon without a button, in a colour of the current theme."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from studio.theme import current_theme
 
 
 class IconLabel(QWidget):
-    """Paints one icon of `resources/icons`.
+    """One icon of `resources/icons`.
 
     Args:
-        name: File without its ending.
+        name: File name without suffix.
         token: Colour token of `Theme`.
-        size_px: Edge of the square.
+        size_px: Side length.
     """
 
     def __init__(self, name: str, token: str = "muted", size_px: int = 16, parent: QWidget | None = None) -> None:
@@ -26,14 +26,16 @@ class IconLabel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
     def set_icon(self, name: str, token: str) -> None:
-        """Shows another icon."""
+        """Change icon and colour."""
         self._name, self._token = name, token
         self.update()
 
     def sizeHint(self) -> QSize:
+        """Return the size of the icon."""
         return QSize(self._size_px, self._size_px)
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the icon in the current theme."""
         painter = QPainter(self)
         renderer(self._name, getattr(current_theme(), self._token)).render(painter, QRectF(self.rect()))
         painter.end()

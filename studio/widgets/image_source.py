@@ -1,4 +1,4 @@
-"""Images of one camera, decoded beside the window: plain Python threads that never touch Qt."""
+"""Images of one camera, decoded in the background by plain Python threads that never touch Qt."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from core.session.video import VideoReader
 from core.types.arrays import U8
 
 _BACKWARD, _FORWARD = 16, 64
-"""Images before the one wanted that are kept too: a decoder has to pass them anyway."""
+"""Largest steps back and forward, in images, over which the decoded images in between are cached too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageRequest:
-    """What is wanted.
+    """Request for an image.
 
     Attributes:
-        frame: Index in the take's timeline; passed through.
-        index: Image number in the file.
-        size_px: Width and height that the image should fit into.
+        frame: Frame of the take; returned with the reply.
+        index: Index of the image in the file.
+        size_px: Width and height that the image must fit into.
     """
 
     frame: int
@@ -32,12 +32,12 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageReply:
-    """What was found.
+    """Reply to a request.
 
     Attributes:
-        frame: As requested.
-        image: (H, W, 3) uint8 RGB, or None if it could not be read.
-        problem: Why not, in words; empty if it could.
+        frame: Frame of the request.
+        image: (H, W, 3) uint8 RGB image, or None if it cannot be read.
+        problem: Message if the image cannot be read; otherwise empty.
     """
 
     frame: int
@@ -46,20 +46,20 @@ class ImageReply:
 
 
 class ImageSource:
-    """Decodes one video on a thread of its own.
+    """Decoder of one video on its own thread.
 
-    There is room for one request and one reply: a newer request replaces one that was not begun, so scrubbing never
-    builds up work. The owner asks for the reply when it suits it.
+    It holds one request and one reply: a newer request replaces a pending one, so scrubbing never builds up a queue.
+    The owner polls for the reply.
 
     Args:
         path: Video file.
-        rotation_deg: Clockwise turn to apply to the stored images.
-        keep_bytes: Memory for images that were shown lately.
+        rotation_deg: Clockwise rotation of the stored images.
+        cache_bytes: Memory for recently decoded images.
     """
 
-    def __init__(self, path: Path, rotation_deg: int = 0, keep_bytes: int = 32 << 20) -> None:
+    def __init__(self, path: Path, rotation_deg: int = 0, cache_bytes: int = 32 << 20) -> None:
         self._path, self._rotation_deg = path, rotation_deg
-        self._kept = ImageCache(keep_bytes)
+        self._cache = ImageCache(cache_bytes)
         self._last = -1
         self._changed = threading.Condition()
         self._request: ImageRequest | None = None
@@ -70,30 +70,30 @@ class ImageSource:
 
     @property
     def waiting(self) -> bool:
-        """Whether a reply is still to come or to be taken."""
+        """Whether a reply is pending or not yet taken."""
         with self._changed:
             return self._busy or self._request is not None or self._reply is not None
 
     def request(self, request: ImageRequest) -> None:
-        """Asks for an image, in place of any that was asked for before and is not begun."""
+        """Request an image; replaces a pending request."""
         with self._changed:
             self._request = request
             self._changed.notify()
 
     def take_reply(self) -> ImageReply | None:
-        """The newest reply since the last call, or None."""
+        """Return the newest reply since the last call, or None."""
         with self._changed:
             reply, self._reply = self._reply, None
             return reply
 
     def stop(self) -> None:
-        """Tells the thread to end; does not wait for it."""
+        """Ask the thread to end, without waiting."""
         with self._changed:
             self._closing = True
             self._changed.notify()
 
     def join(self) -> None:
-        """Waits until the thread has ended; at most one image's decoding after `stop`."""
+        """Wait until the thread has ended; after `stop`, at most the time to decode one image."""
         self._thread.join()
 
     def _work(self) -> None:
@@ -112,11 +112,11 @@ class ImageSource:
 
     def _read(self, reader: VideoReader, request: ImageRequest) -> U8 | None:
         """The image from memory or from the file; None when the thread is told to end on the way."""
-        image = self._kept.get(request.index, request.size_px)
+        image = self._cache.get(request.index, request.size_px)
         if image is not None:
             return image
-        # Stepping back, a decoder starts again at a key frame that may be hundreds of images away, and passes those
-        # that the next steps back will ask for. Skipping on, it passes those that the next round will show.
+        # A step back makes the decoder restart at a key frame, maybe hundreds of images away, and pass images that the
+        # next steps back will request. A skip forward passes images that the next loop of playback will show.
         first = request.index
         if request.index < self._last:
             first = max(0, request.index - _BACKWARD)
@@ -126,7 +126,7 @@ class ImageSource:
             if self._closing:
                 break
             image = reader.read(index, request.size_px)
-            self._kept.put(index, request.size_px, image)
+            self._cache.put(index, request.size_px, image)
         self._last = request.index
         return image
 
@@ -144,10 +144,10 @@ class ImageSource:
 
 
 class ImageCache:
-    """Images of one size that were used lately, within a budget.
+    """Least-recently-used cache of images of one size, within a memory budget.
 
     Args:
-        budget: Bytes.
+        budget: Size in bytes.
     """
 
     def __init__(self, budget: int) -> None:
@@ -158,14 +158,14 @@ class ImageCache:
         return len(self._images)
 
     def get(self, index: int, size_px: tuple[int, int]) -> U8 | None:
-        """The image of that number and size, if it is still there."""
+        """Return the image of an index and size, or None if it is not cached."""
         if size_px != self._size_px or index not in self._images:
             return None
         self._images.move_to_end(index)
         return self._images[index]
 
     def put(self, index: int, size_px: tuple[int, int], image: U8) -> None:
-        """Keeps an image; those of another size, and the longest unused, make room."""
+        """Store an image. Images of another size, and then the least recently used, are dropped."""
         if size_px != self._size_px:
             self._images.clear()
             self._size_px, self._bytes = size_px, 0

@@ -1,4 +1,4 @@
-"""Images of several cameras, loaded one a tick of the event loop, so that nothing freezes."""
+"""Images of several cameras, loaded one per turn of the event loop, so that the window stays responsive."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from studio.widgets.columns import TileGrid
 from studio.widgets.image_view import ImageView, Lines
 from studio.widgets.text import label
 
-_MANY, _SMALLER = 6, 0.55
-"""Of more cameras than this the tiles may be that much smaller, so that all are seen at once in a small window."""
+_MANY_CAMERAS, _MANY_SCALE = 6, 0.55
+"""With more cameras than this, tiles may shrink by this factor, so that all fit into a small window."""
+
 Load = Callable[[str], tuple[QImage, Sequence[Lines]]]
+"""Loads the image of a camera and the lines over it."""
 
 
 class ImageTiles(QWidget):
-    """A tile a camera; a click enlarges it. Nothing is read while it is hidden.
+    """One tile per camera; a click enlarges it. Nothing is loaded while the widget is hidden.
 
     Args:
-        legend: What the lines mean, said beside the enlarged image.
-        tile_px: Least width of a landscape tile; portrait ones are narrower.
-        height_px: Fixed height of small tiles that stand left; None fills the width instead.
+        legend: Legend of the lines, shown below the enlarged image.
+        tile_px: Minimum width of a landscape tile; portrait tiles are narrower.
+        height_px: Fixed height of small left-aligned tiles; None to fill the width.
 
     Signals:
-        loaded: A `ImageView` that has its image now.
+        loaded: An `ImageView` whose image was loaded.
     """
 
     loaded = Signal(object)
@@ -53,16 +55,16 @@ class ImageTiles(QWidget):
 
     @property
     def tiles(self) -> list[ImageView]:
-        """The tiles in camera order."""
+        """Tiles in the order of the cameras."""
         return [tile for tile in self._grid.tiles if isinstance(tile, ImageView)]
 
     def show_cameras(self, key: Hashable, sizes_px: dict[str, tuple[int, int]], load: Load) -> None:
-        """Shows these cameras; does nothing if the key is that of what it shows already.
+        """Show cameras, unless the key is that of the current content.
 
         Args:
-            key: Stands for what the images depend on.
-            sizes_px: ImageView width and height by camera name.
-            load: Reads one camera's image and the lines over it; a `CoreError` is shown in its place.
+            key: Identifies everything that the images depend on.
+            sizes_px: Image width and height by camera name.
+            load: Loads the image of a camera and the lines over it; a `CoreError` is shown in its place.
         """
         if key == self._key:
             return
@@ -70,25 +72,27 @@ class ImageTiles(QWidget):
         tiles = [self._tile(name, size) for name, size in sizes_px.items()]
         self._pending = list(tiles)
         portrait = bool(tiles) and all(height > width for width, height in sizes_px.values())
-        least_px = self._tile_px * 9 // 16 if portrait else self._tile_px
-        if len(tiles) > _MANY:
-            least_px = round(_SMALLER * least_px)
-        self._grid.set_tiles(list(tiles), max((t.minimumWidth() for t in tiles), default=0) or least_px)
+        min_px = self._tile_px * 9 // 16 if portrait else self._tile_px
+        if len(tiles) > _MANY_CAMERAS:
+            min_px = round(_MANY_SCALE * min_px)
+        self._grid.set_tiles(list(tiles), max((t.minimumWidth() for t in tiles), default=0) or min_px)
         if self.isVisible():
             self._timer.start()
 
     def clear(self) -> None:
-        """Shows nothing."""
+        """Remove all tiles."""
         self._timer.stop()
         self._pending, self._key, self._load = [], None, None
         self._grid.set_tiles([])
 
     def showEvent(self, event: QShowEvent) -> None:
+        """Resume loading."""
         if self._pending:
             self._timer.start()
         super().showEvent(event)
 
     def hideEvent(self, event: QHideEvent) -> None:
+        """Pause loading."""
         self._timer.stop()
         super().hideEvent(event)
 
@@ -122,20 +126,20 @@ class ImageTiles(QWidget):
 
 
 class ImageDialog(Dialog):
-    """One camera large; the arrow keys go to the next.
+    """Enlarged image of a camera; the arrow keys go to the previous and the next camera.
 
     Args:
-        tiles: Loaded images.
-        index: Which to begin with.
-        legend: What the lines mean.
+        tiles: Loaded tiles.
+        index: Index of the first one shown.
+        legend: Legend of the lines.
     """
 
     def __init__(self, tiles: Sequence[ImageView], index: int, legend: str, parent: QWidget | None = None) -> None:
         super().__init__("Camera", parent, 720)
         self._sources = [(tile.caption, tile.image, tile.lines) for tile in tiles]
         self._index = index
-        room = parent.window().size() if parent is not None else QSize(1100, 860)
-        self.resize(min(1100, room.width()), min(860, room.height()))
+        available = parent.window().size() if parent is not None else QSize(1100, 860)
+        self.resize(min(1100, available.width()), min(860, available.height()))
         self.image = ImageView()
         self.image.setMinimumHeight(40 * GRID_PX)
         self.body.addWidget(self.image, 1)
@@ -152,6 +156,7 @@ class ImageDialog(Dialog):
         self._show()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Go to the previous or next camera."""
         if event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right):
             self._go(1 if event.key() == Qt.Key.Key_Right else -1)
         else:

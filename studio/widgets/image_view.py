@@ -1,4 +1,4 @@
-"""One image with lines drawn over it, scaled to the room it gets."""
+"""Image with lines drawn over it, scaled to the widget."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Lines:
     """Polylines in one colour.
 
     Attributes:
-        paths_px: Each (n, 2) in image px, a NaN row breaks the line.
+        paths_px: Polylines (n, 2) in image px; a NaN row breaks the line.
         token: Colour token of `Theme`.
-        width_px: Width on the screen.
+        width_px: Line width on the screen.
     """
 
     paths_px: tuple[F64, ...]
@@ -34,14 +34,14 @@ class Lines:
 
 
 def to_image(image: U8) -> QImage:
-    """A copy of an RGB array (H, W, 3) as a Qt image."""
+    """Copy an RGB array (H, W, 3) to a Qt image."""
     height, width, _ = image.shape
     data = np.ascontiguousarray(image)
     return QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 
 def first_image(take: Take, camera: str) -> QImage:
-    """The first image of a camera's video, upright: the one that is read fastest.
+    """Read the first image of a camera's video, upright; it is the fastest one to read.
 
     Raises:
         CoreError: The video cannot be read.
@@ -52,7 +52,11 @@ def first_image(take: Take, camera: str) -> QImage:
 
 
 class ImageView(QWidget):
-    """Shows an image letterboxed, with overlay lines and a caption.
+    """Letterboxed image with lines and a caption.
+
+    Args:
+        caption: Text in the corner.
+        parent: Owner.
 
     Signals:
         clicked: The image was clicked.
@@ -73,43 +77,49 @@ class ImageView(QWidget):
 
     @property
     def loaded(self) -> bool:
+        """Whether there is an image."""
         return self._image is not None
 
     @property
     def image(self) -> QImage | None:
-        """The image without its lines."""
+        """Image without its lines."""
         return self._image
 
     @property
     def lines(self) -> Sequence[Lines]:
+        """Lines over the image."""
         return self._lines
 
     def set_aspect(self, width_px: int, height_px: int) -> None:
-        """Keeps room of this shape, also while the image is not there yet."""
+        """Reserve space of this aspect ratio, also before the image is loaded."""
         self._aspect = width_px / height_px
         self.updateGeometry()
 
     def set_image(self, image: QImage, lines: Sequence[Lines] = ()) -> None:
-        """Shows an image and the lines over it."""
+        """Show an image and the lines over it."""
         self._image, self._lines = image, lines
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.update()
 
     def show_message(self, message: str) -> None:
-        """Shows a sentence in place of the image."""
+        """Show a message in place of the image."""
         self._image, self.message = None, message
         self.update()
 
     def hasHeightForWidth(self) -> bool:
+        """Return True: the height follows the width."""
         return True
 
     def heightForWidth(self, width: int) -> int:
+        """Return the height at the aspect ratio of the image, up to a maximum."""
         return min(round(width / self._aspect), _MAX_HEIGHT_PX)
 
     def sizeHint(self) -> QSize:
+        """Return a small size at the aspect ratio of the image."""
         return QSize(320, round(320 / self._aspect))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Emit `clicked` if there is an image."""
         if (
             event.button() == Qt.MouseButton.LeftButton
             and self.loaded
@@ -118,6 +128,7 @@ class ImageView(QWidget):
             self.clicked.emit()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the image or the message, the lines and the caption."""
         theme = current_theme()
         painter = QPainter(self)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
@@ -144,9 +155,9 @@ class ImageView(QWidget):
         for lines in self._lines:
             painter.setPen(QPen(QColor(getattr(current_theme(), lines.token)), lines.width_px))
             for path in lines.paths_px:
-                # Pixel (0, 0) is the centre of the top-left pixel, whose corner is the origin of the drawing.
+                # Image coordinates (0, 0) are the centre of the top-left pixel; the painter starts at its corner.
                 on_screen = (np.asarray(path) + 0.5) * scale + (size.x(), size.y())
-                for run in unbroken(on_screen):
+                for run in split_at_gaps(on_screen):
                     painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in run.tolist()]))
 
     def _paint_caption(self, painter: QPainter) -> None:
@@ -159,9 +170,9 @@ class ImageView(QWidget):
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.caption)
 
 
-def unbroken(path_px: F64) -> list[F64]:
-    """Parts of a polyline between its NaN rows, those of at least two points."""
-    broken = ~np.isfinite(path_px).all(axis=1)
-    parts = np.split(path_px, np.flatnonzero(broken))
-    kept = [part[np.isfinite(part).all(axis=1)] for part in parts]
-    return [part for part in kept if len(part) > 1]
+def split_at_gaps(path_px: F64) -> list[F64]:
+    """Split a polyline at its NaN rows; return the parts of at least two points."""
+    gaps = ~np.isfinite(path_px).all(axis=1)
+    parts = np.split(path_px, np.flatnonzero(gaps))
+    finite = [part[np.isfinite(part).all(axis=1)] for part in parts]
+    return [part for part in finite if len(part) > 1]

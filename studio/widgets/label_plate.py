@@ -1,4 +1,4 @@
-"""The plate under words that lie over a 3D view."""
+"""Background plate of text that lies over the 3D view."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from studio.theme import current_theme
 _ALPHA = 228
 
 
-def paint_plate(painter: QPainter, widget: QWidget) -> None:
-    """Fills a widget with a rounded plate through which the image shows a little."""
+def paint_label_plate(painter: QPainter, widget: QWidget) -> None:
+    """Fill a widget with a slightly transparent rounded plate."""
     theme = current_theme()
-    paper = QColor(theme.panel)
-    paper.setAlpha(_ALPHA)
+    fill = QColor(theme.panel)
+    fill.setAlpha(_ALPHA)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(QColor(theme.border))
-    painter.setBrush(paper)
+    painter.setBrush(fill)
     painter.drawRoundedRect(QRectF(widget.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)

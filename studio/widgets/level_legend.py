@@ -1,4 +1,4 @@
-"""What the colours of an image mean: a small plate with a dot and some words for each level."""
+"""Legend of the reliability levels: a plate with a dot and a text per level."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from studio.theme import GRID_PX, current_theme
-from studio.widgets.label_plate import paint_plate
+from studio.widgets.label_plate import paint_label_plate
 
 _ROW_PX, _PAD_PX, _DOT_PX = 18, 10, 9
 _TEXT_PX = 11
 
 
 class LevelLegend(QWidget):
-    """Lies over a corner of what it explains and lets the mouse through.
+    """Legend over a corner of the 3D view; transparent to the mouse.
 
     Attributes:
-        title: What the levels judge.
-        rows: Level (0 good, 1 doubtful, 2 bad, 3 not known) and words of each line.
+        title: Title.
+        rows: Level (0 good, 1 fair, 2 poor, 3 unknown) and text of each row.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -31,38 +31,38 @@ class LevelLegend(QWidget):
         self.hide()
 
     def show_levels(self, title: str, rows: Sequence[tuple[int, str]]) -> None:
-        """Shows these lines; nothing without any."""
+        """Show a title and rows; without rows, hide the legend."""
         self.title, self.rows = title, tuple(rows)
-        self.setAccessibleName(", ".join([title, *(words for _, words in rows)]))
+        self.setAccessibleName(", ".join([title, *(text for _, text in rows)]))
         self.resize(self.sizeHint())
         self.setVisible(bool(rows))
         self.update()
 
     def sizeHint(self) -> QSize:
-        """As large as its words."""
+        """Return the size of the text."""
         metrics = QFontMetrics(self._font())
-        words = max((metrics.horizontalAdvance(w) for _, w in self.rows), default=0) + _DOT_PX + GRID_PX
-        wide = max(words, metrics.horizontalAdvance(self.title))
-        return QSize(wide + 2 * _PAD_PX, (len(self.rows) + 1) * _ROW_PX + GRID_PX)
+        text_px = max((metrics.horizontalAdvance(text) for _, text in self.rows), default=0) + _DOT_PX + GRID_PX
+        width_px = max(text_px, metrics.horizontalAdvance(self.title))
+        return QSize(width_px + 2 * _PAD_PX, (len(self.rows) + 1) * _ROW_PX + GRID_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """A plate, the title, a line a level."""
+        """Paint the plate, the title and a row per level."""
         theme = current_theme()
         with QPainter(self) as painter:
-            paint_plate(painter, self)
+            paint_label_plate(painter, self)
             painter.setFont(self._font())
             left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
             top = GRID_PX // 2
             painter.setPen(QColor(theme.muted))
             painter.drawText(QRectF(_PAD_PX, top, self.width(), _ROW_PX), left, self.title)
-            for row, (level, words) in enumerate(self.rows, 1):
+            for row, (level, text) in enumerate(self.rows, 1):
                 middle = top + (row + 0.5) * _ROW_PX
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(QColor((theme.good, theme.warn, theme.bad, theme.muted)[level]))
                 painter.drawEllipse(QRectF(_PAD_PX, middle - _DOT_PX / 2, _DOT_PX, _DOT_PX))
                 painter.setPen(QColor(theme.text))
                 start = _PAD_PX + _DOT_PX + GRID_PX
-                painter.drawText(QRectF(start, top + row * _ROW_PX, self.width(), _ROW_PX), left, words)
+                painter.drawText(QRectF(start, top + row * _ROW_PX, self.width(), _ROW_PX), left, text)
 
     def _font(self) -> QFont:
         font = QFont(self.font())

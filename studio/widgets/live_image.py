@@ -1,4 +1,4 @@
-"""An image that is running, with the parts of it shaded that a board has been in."""
+"""Live camera image with the board coverage shaded over it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from PySide6.QtWidgets import QWidget
 
 from core.types.arrays import I64
 from studio.theme import current_theme
-from studio.widgets.coverage import MANY
+from studio.widgets.coverage import FULL_CELL_POINTS
 from studio.widgets.image_view import ImageView
 
-_MOST_ALPHA = 90
+_MAX_ALPHA = 90
 
 
 class LiveImage(ImageView):
-    """Shows what a camera sees now.
+    """Live image of a camera.
 
     Args:
-        caption: The camera.
+        caption: Name of the camera.
         parent: Owner.
     """
 
@@ -30,7 +30,7 @@ class LiveImage(ImageView):
         self.setAccessibleName(f"Camera {caption}")
 
     def set_cells(self, cells: I64) -> None:
-        """(rows, columns) points that were seen in each part of the image."""
+        """Set the number of points per cell (rows, columns)."""
         self.cells = cells
         self.update()
 
@@ -44,6 +44,6 @@ class LiveImage(ImageView):
         rows, columns = self.cells.shape
         colour = QColor(current_theme().on_image)
         for row, column in np.argwhere(self.cells > 0).tolist():
-            colour.setAlpha(round(_MOST_ALPHA * min(1.0, self.cells[row, column] / MANY)))
+            colour.setAlpha(round(_MAX_ALPHA * min(1.0, self.cells[row, column] / FULL_CELL_POINTS)))
             x, y = left + column * width / columns, top + row * height / rows
             painter.fillRect(QRectF(x, y, width / columns, height / rows), colour)

@@ -1,4 +1,4 @@
-"""A number with a unit that one types, or counts up and down."""
+"""Number field with a unit."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from PySide6.QtWidgets import QDoubleSpinBox, QSizePolicy, QWidget
 
 from studio.theme import GRID_PX
 
-_LEAST_PX = 88
+_MIN_WIDTH_PX = 88
 
 
 class NumberField(QDoubleSpinBox):
-    """A spin box that says when a person changed it, and leaves the wheel to the page and Ctrl+Z to the window.
+    """Spin box that reports changes by the user, and leaves the wheel to the page and Ctrl+Z to the window.
 
     Args:
-        name: What it is for, for screen readers and tests.
-        unit: After the number.
-        decimals: Places shown.
+        name: Accessible name.
+        unit: Unit shown after the number.
+        decimals: Number of decimals.
 
     Signals:
-        edited: The new value; not emitted for values set by `show_value`.
+        edited: New value; not emitted by `show_value`.
     """
 
     edited = Signal(float)
@@ -33,30 +33,30 @@ class NumberField(QDoubleSpinBox):
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(name)
-        # The widest number that could be typed is hardly ever shown: no room is kept for it.
+        # No room is reserved for the widest possible number: it is hardly ever shown.
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(_LEAST_PX)
+        self.setMinimumWidth(_MIN_WIDTH_PX)
         self.lineEdit().setTextMargins(GRID_PX // 2, 0, 0, 0)
         self.valueChanged.connect(self.edited)
 
     def show_value(self, value: float) -> None:
-        """Shows a value without telling anybody."""
+        """Show a value without emitting `edited`."""
         self.blockSignals(True)
         self.setValue(value)
         self.blockSignals(False)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Scrolls the page over a field that is not being edited."""
+        """Scroll the page while the field does not have the focus."""
         if self.hasFocus():
             super().wheelEvent(event)
         else:
             event.ignore()
 
     def event(self, event: QEvent) -> bool:
-        """The text has an undo of its own, which would swallow the window's: a change takes effect at once."""
+        """Leave undo and redo to the window: the undo of the line edit would swallow its shortcut."""
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            ways = (QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo)
-            if any(event.matches(way) for way in ways):
+            keys = (QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo)
+            if any(event.matches(key) for key in keys):
                 event.ignore()
                 return False
         return super().event(event)

@@ -1,4 +1,4 @@
-"""Which frame is shown at which time of the wall clock. No Qt."""
+"""Mapping from wall-clock time to frames during playback. No Qt."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 class PlaybackClock:
-    """Plays frames at true speed: a slow display skips frames, it never slows time down.
+    """Clock of playback at true speed: a slow display skips frames, it does not slow down playback.
 
     Args:
-        time_s: (T,) increasing times of the frames, T at least 1.
+        time_s: (T,) increasing frame times; T is at least 1.
     """
 
     def __init__(self, time_s: F64) -> None:
@@ -22,22 +22,29 @@ class PlaybackClock:
 
     @property
     def duration_s(self) -> float:
-        """From the first frame to the end of the last one, which lasts as long as a usual one."""
+        """Time from the first frame to the end of the last one, which lasts a median frame period."""
         times = self._time_s
         return float(times[-1] - times[0] + (np.median(np.diff(times)) if len(times) > 1 else 0.0))
 
     def start(self, index: int, speed: float, now_s: float, *, loop: bool = False) -> None:
-        """Plays from a frame on; `now_s` is the wall clock. Playing on from the last frame starts over."""
+        """Start playback.
+
+        Args:
+            index: First frame; from the last frame on, playback starts over.
+            speed: Playback speed relative to true speed.
+            now_s: Wall-clock time.
+            loop: Start over at the end.
+        """
         last = len(self._time_s) - 1
         self._start_index = 0 if index >= last else max(index, 0)
         self._start_now, self._speed, self._loop = now_s, speed, loop
 
     def frame(self, now_s: float) -> tuple[int, bool]:
-        """The frame to show now, and whether the end was reached."""
+        """Return the frame to show now, and whether the end was reached."""
         played = self._time_s[self._start_index] - self._time_s[0] + (now_s - self._start_now) * self._speed
         ended = played >= self.duration_s
         if ended and self._loop and self.duration_s > 0:
             played, ended = played % self.duration_s, False
-        # A frame begins at its time: the last one that has begun is shown. The tolerance is for rounding of sums.
+        # A frame begins at its time; show the last one that has begun. The tolerance covers rounding.
         index = int(np.searchsorted(self._time_s - self._time_s[0], played + 1e-9, side="right")) - 1
         return min(max(index, 0), len(self._time_s) - 1), ended

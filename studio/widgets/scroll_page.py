@@ -1,4 +1,4 @@
-"""The frame every page stands in: its name, a sentence on what it is for, and scrolling content."""
+"""Page with a fixed header and scrolling content."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from studio.widgets.text import label
 
 
 class ScrollPage(QWidget):
-    """A page with a head that stays and content that scrolls.
+    """Page with title and description in a fixed header, above scrolling content.
 
     Args:
-        title: Name of the page.
-        sentence: What it is for.
+        title: Title of the page.
+        sentence: Description in one sentence.
 
     Attributes:
-        tools: Layout at the right end of the head.
+        tools: Layout at the right end of the header.
         content: Layout of the scrolling part.
     """
 
@@ -29,11 +29,11 @@ class ScrollPage(QWidget):
         head = QHBoxLayout()
         head.setContentsMargins(3 * GRID_PX, 2 * GRID_PX, 3 * GRID_PX, 2 * GRID_PX)
         head.setSpacing(GRID_PX)
-        words = QVBoxLayout()
-        words.setSpacing(2)
-        words.addWidget(label(title, "title", wrap=False))
-        words.addWidget(label(sentence, "muted"))
-        head.addLayout(words, 1)
+        column = QVBoxLayout()
+        column.setSpacing(2)
+        column.addWidget(label(title, "title", wrap=False))
+        column.addWidget(label(sentence, "muted"))
+        head.addLayout(column, 1)
         self.tools = QHBoxLayout()
         self.tools.setSpacing(GRID_PX)
         head.addLayout(self.tools)
@@ -53,6 +53,6 @@ class ScrollPage(QWidget):
         outer.addWidget(self.area, 1)
 
     def _keep_edge(self, _low: int, high: int) -> None:
-        """Lets the scroll bar take its room from the margin, so that the cards keep their right edge."""
+        """Take the width of the scroll bar from the margin, so that the cards keep their right edge."""
         bar_px = self.area.verticalScrollBar().sizeHint().width() if high > 0 else 0
         self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX - bar_px, 3 * GRID_PX)

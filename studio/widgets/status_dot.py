@@ -1,4 +1,4 @@
-"""How far something is, as a small mark: done, ready, or blocked."""
+"""Status dot: done, ready, running or blocked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATE_LABELS: dict[StepState, str] = {"done": "Done", "ready": "Ready", "blocked
 
 
 def paint_status_dot(painter: QPainter, centre: QPointF, state: StepState, radius_px: float = 7.0) -> None:
-    """Draws the mark; shapes differ too, so that colour is not needed to tell them apart."""
+    """Paint a status dot. The shapes differ too, so that the states can be told apart without colour."""
     theme = current_theme()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     box = QRectF(centre.x() - radius_px, centre.y() - radius_px, 2 * radius_px, 2 * radius_px)
@@ -49,7 +49,7 @@ def paint_status_dot(painter: QPainter, centre: QPointF, state: StepState, radiu
 
 
 class StatusDot(QWidget):
-    """The mark as a widget."""
+    """Status dot as a widget."""
 
     def __init__(self, state: StepState = "blocked", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,15 +57,17 @@ class StatusDot(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
     def set_state(self, state: StepState, reason: str = "") -> None:
-        """Shows another state; the reason is the tooltip."""
+        """Change the state; the reason becomes the tooltip."""
         self.state = state
         self.setToolTip(reason or STATE_LABELS[state])
         self.update()
 
     def sizeHint(self) -> QSize:
+        """Return the size of the dot."""
         return QSize(16, 16)
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the dot in the current theme."""
         painter = QPainter(self)
         paint_status_dot(painter, QPointF(self.width() / 2, self.height() / 2), self.state)
         painter.end()

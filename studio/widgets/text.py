@@ -1,4 +1,4 @@
-"""Labels by what they are for; the style sheet says how each looks."""
+"""Labels by role; the style sheet defines the appearance of each role."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Role = Literal[
 
 
 def label(text: str = "", role: Role = "body", *, wrap: bool = True, parent: QWidget | None = None) -> QLabel:
-    """A plain-text label. Text from files is never read as markup.
+    """Create a plain-text label. Text from files is never interpreted as markup.
 
     Args:
-        text: What it says.
-        role: What it is.
-        wrap: Whether long text goes on in the next line.
+        text: Text.
+        role: Role in the style sheet.
+        wrap: Wrap long text.
         parent: Owner.
     """
     widget = QLabel(text, parent)
@@ -42,7 +42,7 @@ def label(text: str = "", role: Role = "body", *, wrap: bool = True, parent: QWi
 
 
 def set_role(widget: QWidget, role: str, key: str = "role") -> None:
-    """Changes what a widget is, and has the style sheet look at it again."""
+    """Change the role of a widget and reapply the style sheet."""
     if widget.property(key) != role:
         widget.setProperty(key, role)
         widget.style().unpolish(widget)

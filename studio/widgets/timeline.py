@@ -1,4 +1,4 @@
-"""Play, scrub and step through a take."""
+"""Timeline: play, scrub and step through a take."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from studio.icons import icon
 from studio.theme import current_theme
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.playback import SPEEDS, PlaybackClock
-from studio.widgets.timeline_bar import EMPTY, TimelineBar, TimelineModel, clock_text
+from studio.widgets.timeline_bar import EMPTY_TIMELINE, TimelineBar, TimelineModel, clock_text
 
-_LEAP = 10
+_SHIFT_STEP = 10
 
 
 class TimelineWidget(QWidget):
-    """Transport buttons, speed, time, and the bar.
+    """Transport buttons, speed, time readout and bar.
 
     Args:
-        pulse: Beat shared with the page's other moving parts; its own when left out.
-        now: Wall clock, s.
+        ticker: Ticker shared by the animated parts of the page; a private one by default.
+        now: Wall clock in s.
         parent: Owner.
 
     Signals:
-        frame_changed: The frame to show.
-        playing_changed: Whether it plays.
+        frame_changed: Frame to show.
+        playing_changed: Whether playback runs.
     """
 
     frame_changed = Signal(int)
@@ -37,33 +37,33 @@ class TimelineWidget(QWidget):
 
     def __init__(
         self,
-        pulse: FrameTicker | None = None,
+        ticker: FrameTicker | None = None,
         now: Callable[[], float] = time.perf_counter,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._pulse = pulse or FrameTicker(parent=self)
-        self._pulse.join(self._beat)
+        self._ticker = ticker or FrameTicker(parent=self)
+        self._ticker.subscribe(self._tick)
         self._playing = False
-        self._now, self._model, self._frame = now, EMPTY, 0
+        self._now, self._model, self._frame = now, EMPTY_TIMELINE, 0
         self._clock: PlaybackClock | None = None
         self.bar = TimelineBar()
         self.bar.scrubbed.connect(self.seek)
         self._build()
-        self.show_model(EMPTY)
+        self.show_model(EMPTY_TIMELINE)
 
     @property
     def frame(self) -> int:
-        """Index of the frame shown."""
+        """Frame shown."""
         return self._frame
 
     @property
     def playing(self) -> bool:
-        """Whether it plays."""
+        """Whether playback runs."""
         return self._playing
 
     def show_model(self, model: TimelineModel) -> None:
-        """Another take or result; keeps the frame where it exists and playing where it plays."""
+        """Show another take or result. For the same take, the frame stays and playback continues."""
         same = len(model.time_s) == len(self._model.time_s) and bool((model.time_s == self._model.time_s).all())
         if not same:
             self.pause()
@@ -83,7 +83,7 @@ class TimelineWidget(QWidget):
         self._write_labels()
 
     def seek(self, frame: int) -> None:
-        """Goes to a frame; playing goes on from there."""
+        """Go to a frame; playback continues from there."""
         count = len(self._model.time_s)
         if not count:
             return
@@ -92,54 +92,54 @@ class TimelineWidget(QWidget):
             self._restart()
 
     def step(self, frames: int) -> None:
-        """Pauses and goes on or back by some frames."""
+        """Pause and move by a number of frames."""
         self.pause()
         self.seek(self._frame + frames)
 
     def step_back(self) -> None:
-        """Pauses one frame earlier."""
+        """Pause and go to the previous frame."""
         self.step(-1)
 
-    def step_on(self) -> None:
-        """Pauses one frame later."""
+    def step_forward(self) -> None:
+        """Pause and go to the next frame."""
         self.step(1)
 
     def to_start(self) -> None:
-        """Pauses at the first frame."""
+        """Pause and go to the first frame."""
         self.step(-len(self._model.time_s))
 
     def to_end(self) -> None:
-        """Pauses at the last frame."""
+        """Pause and go to the last frame."""
         self.step(len(self._model.time_s))
 
     def play(self) -> None:
-        """Plays from here at the chosen speed; from the end, starts over."""
+        """Play from the current frame at the selected speed; from the end, start over."""
         if self._clock is not None and not self.playing:
             self._restart()
             self._playing = True
-            self._pulse.wake()
+            self._ticker.request()
             self._show_playing(True)
 
     def pause(self) -> None:
-        """Stops at the frame shown."""
+        """Stop at the frame shown."""
         if self.playing:
             self._playing = False
             self._show_playing(False)
 
     def toggle(self) -> None:
-        """Plays or pauses."""
+        """Toggle playback."""
         if self.playing:
             self.pause()
         else:
             self.play()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Space plays; arrows step, with Shift by ten; Home and End jump."""
+        """Handle Space, arrows (with Shift by ten), Home and End."""
         if not self.handle_key(event):
             super().keyPressEvent(event)
 
     def handle_key(self, event: QKeyEvent) -> bool:
-        """Does what a key means to a timeline; False if it means nothing. For pages that pass their keys on."""
+        """Handle a key and return whether it has a meaning here. For pages that forward their keys."""
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         if event.modifiers() & ~(Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier):
             return False
@@ -147,9 +147,9 @@ class TimelineWidget(QWidget):
             case Qt.Key.Key_Space:
                 self.toggle()
             case Qt.Key.Key_Left:
-                self.step(-_LEAP if shift else -1)
+                self.step(-_SHIFT_STEP if shift else -1)
             case Qt.Key.Key_Right:
-                self.step(_LEAP if shift else 1)
+                self.step(_SHIFT_STEP if shift else 1)
             case Qt.Key.Key_Home:
                 self.to_start()
             case Qt.Key.Key_End:
@@ -162,13 +162,13 @@ class TimelineWidget(QWidget):
     def _build(self) -> None:
         self.play_button = _button("play", "Play (Space)", self.toggle)
         self._buttons = [
-            _button("step-back", "To the start (Home)", self.to_start),
-            _button("frame-back", "One frame back (Left; ten with Shift)", self.step_back),
+            _button("step-back", "Go to start (Home)", self.to_start),
+            _button("frame-back", "Previous frame (Left; with Shift 10 frames)", self.step_back),
             self.play_button,
-            _button("frame-forward", "One frame on (Right; ten with Shift)", self.step_on),
-            _button("step-forward", "To the end (End)", self.to_end),
+            _button("frame-forward", "Next frame (Right; with Shift 10 frames)", self.step_forward),
+            _button("step-forward", "Go to end (End)", self.to_end),
         ]
-        self.loop = _button("loop", "Start over at the end", self._change_loop)
+        self.loop = _button("loop", "Loop playback", self._change_loop)
         self.loop.setCheckable(True)
         self.loop.setChecked(True)
         self._buttons.append(self.loop)
@@ -181,7 +181,7 @@ class TimelineWidget(QWidget):
         self.speed.setCurrentIndex(SPEEDS.index(1.0))
         self.speed.currentIndexChanged.connect(self._change_speed)
         self.readout = Readout()
-        self._held_out_key = QLabel("▬  held out of training")
+        self._held_out_key = QLabel("▬  Held out of training")
         self._held_out_key.setProperty("role", "warn")
         row = QHBoxLayout()
         row.setContentsMargins(8, 4, 12, 0)
@@ -203,8 +203,8 @@ class TimelineWidget(QWidget):
         if self._clock is not None:
             self._clock.start(self._frame, float(self.speed.currentData()), self._now(), loop=self.loop.isChecked())
 
-    def _beat(self) -> bool:
-        """One beat of playing; says whether it goes on."""
+    def _tick(self) -> bool:
+        """Advance playback; return whether it continues."""
         if self._playing and self._clock is not None:
             frame, ended = self._clock.frame(self._now())
             self._go(frame)
@@ -242,36 +242,36 @@ class TimelineWidget(QWidget):
 
 
 class Readout(QWidget):
-    """Time and frame number. Painted, because a label that changes makes the whole page lay itself out anew."""
+    """Time and frame number. Painted, because a label that changes would repeat the layout of the whole page."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.time_text = self.frame_text = ""
 
     def show_text(self, time_text: str, frame_text: str) -> None:
-        """Shows these words."""
+        """Show time and frame number."""
         if (time_text, frame_text) != (self.time_text, self.frame_text):
             self.time_text, self.frame_text = time_text, frame_text
             self.setAccessibleName(f"{time_text}, {frame_text}")
             self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """The time strong, the frame after it."""
+        """Paint the time in bold, then the frame number."""
         theme = current_theme()
         font = QFont(self.font())
         font.setWeight(QFont.Weight.DemiBold)
-        # Digits of equal width, so that the words stand still.
+        # Tabular digits, so that the text does not move.
         font.setFeature(QFont.Tag("tnum"), 1)
         with QPainter(self) as painter:
             flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
             painter.setFont(font)
             painter.setPen(QColor(theme.text))
             painter.drawText(self.rect(), flags, self.time_text)
-            shift = painter.fontMetrics().horizontalAdvance(self.time_text) + 16
+            offset = painter.fontMetrics().horizontalAdvance(self.time_text) + 16
             font.setWeight(QFont.Weight.Normal)
             painter.setFont(font)
             painter.setPen(QColor(theme.muted))
-            painter.drawText(self.rect().adjusted(shift, 0, 0, 0), flags, self.frame_text)
+            painter.drawText(self.rect().adjusted(offset, 0, 0, 0), flags, self.frame_text)
 
 
 def _button(name: str, tip: str, slot: Callable[[], None]) -> QToolButton:
@@ -280,7 +280,7 @@ def _button(name: str, tip: str, slot: Callable[[], None]) -> QToolButton:
     button.setIconSize(QSize(18, 18))
     button.setToolTip(tip)
     button.setAccessibleName(tip.partition(" (")[0])
-    # The mouse leaves the focus where it is, so that Space goes on meaning Play.
+    # A click must not take the focus: Space keeps meaning Play.
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     button.clicked.connect(slot)
     return button

@@ -1,4 +1,4 @@
-"""The drawn part of the timeline: ruler, people over time, held-out frames, playhead."""
+"""Timeline bar: ruler, tracks of people, held-out frames, playhead."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _TICK_WIDTH_PX = 72
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Track:
-    """One person along the take.
+    """Track of one person through the take.
 
     Attributes:
-        name: As shown.
-        person: Column in the result; picks the colour.
+        name: Name shown.
+        person: Column in the result; selects the colour.
         present: (T,) bool.
-        confidence: (T,) mean score in 0..1, NaN while absent.
+        confidence: (T,) mean score in 0..1; NaN while absent.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Track:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TimelineModel:
-    """What the timeline draws.
+    """Content of the timeline.
 
     Attributes:
-        time_s: (T,) frames.
-        tracks: People, top to bottom.
-        held_out: (T,) bool, frames that training never saw, or None where that is not known.
+        time_s: (T,) times of the frames.
+        tracks: Tracks of people from top to bottom.
+        held_out: (T,) bool, frames held out of training, or None if unknown.
     """
 
     time_s: F64
@@ -52,17 +52,17 @@ class TimelineModel:
     held_out: np.ndarray | None = None
 
 
-EMPTY = TimelineModel(time_s=np.zeros(0))
+EMPTY_TIMELINE = TimelineModel(time_s=np.zeros(0))
 
 
 def spans(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of True as (first, one past the last)."""
+    """Return runs of True as (first, one past the last)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(mask, bool), [False]])))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
 def clock_text(seconds: float, digits: int = 2) -> str:
-    """Minutes and seconds, such as 01:05.25."""
+    """Format minutes and seconds, such as 01:05.25."""
     unit = 10**digits
     total = round(max(seconds, 0.0) * unit)
     minutes, rest = divmod(total, 60 * unit)
@@ -70,40 +70,40 @@ def clock_text(seconds: float, digits: int = 2) -> str:
 
 
 class TimelineBar(QWidget):
-    """The drawn part: ruler, tracks, playhead. Everything but the playhead is painted once and kept.
+    """Painted bar with ruler, tracks and playhead. Everything but the playhead is painted once and cached.
 
     Signals:
-        scrubbed: The frame under the pointer, while it drags.
+        scrubbed: Frame under the pointer while it drags.
     """
 
     scrubbed = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._model, self._frame, self._kept = EMPTY, 0, QPixmap()
+        self._model, self._frame, self._cache = EMPTY_TIMELINE, 0, QPixmap()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Timeline")
         theme_changed.connect(self._repaint_all)
 
     def sizeHint(self) -> QSize:
-        """As high as its tracks."""
+        """Return the height of the tracks."""
         rows = max(1, len(self._model.tracks))
         return QSize(600, _RULER_PX + rows * (_TRACK_PX + _TRACK_GAP_PX) + 10)
 
     def minimumSizeHint(self) -> QSize:
-        """Narrow windows get a short timeline, not a cut one."""
+        """Return a narrow size, so that small windows get a short timeline instead of a clipped one."""
         return QSize(240, self.sizeHint().height())
 
     def show_model(self, model: TimelineModel) -> None:
-        """Draws another take or result."""
+        """Show another take or result."""
         self._model = model
         self._frame = min(self._frame, max(len(model.time_s) - 1, 0))
         self.updateGeometry()
         self._repaint_all()
 
     def show_frame(self, frame: int) -> None:
-        """Moves the playhead."""
+        """Move the playhead."""
         if frame != self._frame:
             self._frame = frame
             self.update()
@@ -122,22 +122,22 @@ class TimelineBar(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """The kept image, the playhead, and the focus ring."""
         ratio = self.devicePixelRatioF()
-        if self._kept.isNull() or self._kept.devicePixelRatio() != ratio:
-            self._kept = QPixmap(self.size() * ratio)
-            self._kept.setDevicePixelRatio(ratio)
-            self._kept.fill(Qt.GlobalColor.transparent)
-            with QPainter(self._kept) as kept:
+        if self._cache.isNull() or self._cache.devicePixelRatio() != ratio:
+            self._cache = QPixmap(self.size() * ratio)
+            self._cache.setDevicePixelRatio(ratio)
+            self._cache.fill(Qt.GlobalColor.transparent)
+            with QPainter(self._cache) as kept:
                 kept.setRenderHint(QPainter.RenderHint.Antialiasing)
                 self._paint_still(kept, current_theme())
         with QPainter(self) as painter:
-            painter.drawPixmap(0, 0, self._kept)
+            painter.drawPixmap(0, 0, self._cache)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             if len(self._model.time_s):
                 self._paint_playhead(painter, current_theme())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The kept image is of the old size."""
-        self._kept = QPixmap()
+        self._cache = QPixmap()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Jumps to the pointer."""
@@ -152,7 +152,7 @@ class TimelineBar(QWidget):
             self.scrubbed.emit(self.frame_at(event.position().x()))
 
     def _repaint_all(self, _theme: Theme | None = None) -> None:
-        self._kept = QPixmap()
+        self._cache = QPixmap()
         self.update()
 
     def _paint_still(self, painter: QPainter, theme: Theme) -> None:
@@ -198,7 +198,7 @@ class TimelineBar(QWidget):
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
     def _paint_track(self, painter: QPainter, theme: Theme, track: Track, y: float) -> None:
-        """A faint bar where the person is there; inside it, as high as the confidence, a strong one."""
+        """Paint a pale bar where the person is present, and a solid one as high as the confidence."""
         colour = QColor(theme.person(track.person))
         painter.setFont(_small_font(painter.font()))
         painter.setPen(QColor(theme.muted))
@@ -215,7 +215,7 @@ class TimelineBar(QWidget):
             painter.drawPolygon(self._confidence_outline(track.confidence, first, stop, y))
 
     def _confidence_outline(self, confidence: F64, first: int, stop: int, y: float) -> list[QPointF]:
-        """At most two points a pixel, so that long takes paint as fast as short ones."""
+        """Return the outline with at most two points per pixel, so that long takes paint as fast as short ones."""
         bottom = y + _TRACK_PX
         pixels = max(int(self.x_of(stop) - self.x_of(first)) * 2, 2)
         frames = np.unique(np.linspace(first, stop - 1, min(stop - first, pixels)).astype(int))

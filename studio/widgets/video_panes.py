@@ -1,4 +1,4 @@
-"""The cameras' images of one frame, side by side, with what was found drawn over them."""
+"""Camera images of one frame, side by side, with overlays."""
 
 from __future__ import annotations
 
@@ -15,120 +15,128 @@ from core.types.arrays import U8
 from studio.theme import Theme, current_theme, theme_changed
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.image_source import ImageRequest, ImageSource
-from studio.widgets.pane_overlay import NOTHING, PaneOverlay, paint_overlay
+from studio.widgets.pane_overlay import EMPTY_OVERLAY, PaneOverlay, paint_overlay
 
 _GAP_PX = 6
-# The smallest image asked for: it is also shown on the camera's image plane in the 3D view.
-_LEAST_PX = 320
-# Memory for images of all cameras: ten seconds or so of four panes.
-_KEEP_BYTES = 384 << 20
+# Minimum size of a requested image: it is also shown on the image plane in the 3D view.
+_MIN_IMAGE_PX = 320
+# Memory for images of all cameras: about ten seconds of four panes.
+_CACHE_BYTES = 384 << 20
 _PLATE = QColor(12, 14, 18, 190)
 
-_NAME_PX, _SMALL_NAME_PX, _ROOMY_PX = 13, 11, 120
+_NAME_PX, _SMALL_NAME_PX, _WIDE_PX = 13, 11, 120
 _DROPPED = "Dropped frame"
 
 OverlayAt = Callable[[str, int], PaneOverlay]
 
 
 @dataclass(slots=True)
-class _Shown:
-    """What a pane shows: an image, or words in its place."""
+class _Content:
+    """Content of a pane: an image, or a message in its place."""
 
     frame: int = -1
     image: U8 | None = None
-    words: str = "Loading…"
+    message: str = "Loading…"
 
 
 class VideoPane(QWidget):
-    """One camera's image, letterboxed, with overlay and name.
+    """Letterboxed image of a camera with overlay and name.
+
+    Args:
+        camera: Name of the camera.
+        size_px: Width and height of the recorded images.
+        parent: Owner.
 
     Signals:
-        enlarged: Name of the camera that was double-clicked.
+        enlarge_requested: Name of the double-clicked camera.
     """
 
-    enlarged = Signal(str)
+    enlarge_requested = Signal(str)
 
     def __init__(self, camera: str, size_px: tuple[int, int], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.camera, self.size_px = camera, size_px
-        self._shown = _Shown()
-        self._overlay = NOTHING
+        self._content = _Content()
+        self._overlay = EMPTY_OVERLAY
         self.setAccessibleName(f"Camera {camera}")
         self.setToolTip("Double-click to enlarge")
 
     @property
     def frame(self) -> int:
-        """Frame of the image or the words shown; -1 before the first."""
-        return self._shown.frame
+        """Frame of the image or message shown; -1 before the first."""
+        return self._content.frame
 
     @property
     def image(self) -> U8 | None:
-        """(H, W, 3) image shown, without its overlay, or None while words stand there."""
-        return self._shown.image
+        """(H, W, 3) image shown, without overlay, or None while there is a message."""
+        return self._content.image
 
     @property
-    def words(self) -> str:
-        """What is said in place of the image; empty while there is one."""
-        return self._shown.words
+    def message(self) -> str:
+        """Message shown in place of the image; empty while there is an image."""
+        return self._content.message
 
     def show_image(self, frame: int, image: U8, overlay: PaneOverlay) -> None:
-        """Shows the image of a frame and what belongs to that frame."""
-        self._shown, self._overlay = _Shown(frame, image, ""), overlay
+        """Show the image and the overlay of a frame."""
+        self._content, self._overlay = _Content(frame, image, ""), overlay
         self.update()
 
-    def show_message(self, frame: int, words: str, overlay: PaneOverlay) -> None:
-        """Says why there is no image; the overlay is drawn all the same."""
-        self._shown, self._overlay = _Shown(frame, None, words), overlay
+    def show_message(self, frame: int, message: str, overlay: PaneOverlay) -> None:
+        """Show a message in place of the image; the overlay is still drawn."""
+        self._content, self._overlay = _Content(frame, None, message), overlay
         self.update()
 
     def set_overlay(self, overlay: PaneOverlay) -> None:
-        """Changes what is drawn over the same image."""
+        """Change the overlay of the same image."""
         self._overlay = overlay
         self.update()
 
     def image_box(self) -> QRectF:
-        """Where the image lies in the widget."""
+        """Return the image rectangle in the widget."""
         width, height = self.size_px
         scale = min(self.width() / width, self.height() / height)
-        # On whole pixels, so that an image of that size is copied and not resampled.
-        shown = round(width * scale), round(height * scale)
-        return QRectF((self.width() - shown[0]) // 2, (self.height() - shown[1]) // 2, *shown)
+        # Whole pixels, so that an image of that size is copied without resampling.
+        size = round(width * scale), round(height * scale)
+        return QRectF((self.width() - size[0]) // 2, (self.height() - size[1]) // 2, *size)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Enlarges, or goes back."""
-        self.enlarged.emit(self.camera)
+        """Request to enlarge the pane, or to restore it."""
+        self.enlarge_requested.emit(self.camera)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Image or words, overlay, name."""
+        """Paint the image or the message, the overlay and the name."""
         theme, box = current_theme(), self.image_box()
         with QPainter(self) as painter:
             painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
-            # A rectangle: clipping to rounded corners makes everything in it several times slower to paint.
+            # A rectangle: clipping to rounded corners makes painting several times slower.
             painter.setClipRect(box)
             painter.fillRect(box, QColor(theme.raised))
-            image = self._shown.image
+            image = self._content.image
             if image is not None:
                 height, width = image.shape[:2]
                 painter.drawImage(box, QImage(image.data, width, height, 3 * width, QImage.Format.Format_RGB888))
             paint_overlay(painter, self._overlay, box, box.width() / self.size_px[0], theme)
             if image is None:
-                self._paint_words(painter, box, theme)
+                self._paint_message(painter, box, theme)
             self._paint_name(painter, box)
 
-    def _paint_words(self, painter: QPainter, box: QRectF, theme: Theme) -> None:
+    def _paint_message(self, painter: QPainter, box: QRectF, theme: Theme) -> None:
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        room = box.adjusted(16, 40, -16, -16)
-        plate, paper = painter.boundingRect(room, flags, self._shown.words).adjusted(-8, -6, 8, 6), QColor(theme.panel)
-        paper.setAlpha(225)
+        area = box.adjusted(16, 40, -16, -16)
+        plate, fill = (
+            painter.boundingRect(area, flags, self._content.message).adjusted(-8, -6, 8, 6),
+            QColor(theme.panel),
+        )
+        fill.setAlpha(225)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(paper)
+        painter.setBrush(fill)
         painter.drawRoundedRect(plate, 5, 5)
         painter.setPen(QColor(theme.muted))
-        painter.drawText(room, flags, self._shown.words)
+        painter.drawText(area, flags, self._content.message)
 
     def _paint_name(self, painter: QPainter, box: QRectF) -> None:
         font = QFont(painter.font())
-        font.setPixelSize(_NAME_PX if box.width() >= _ROOMY_PX else _SMALL_NAME_PX)
+        font.setPixelSize(_NAME_PX if box.width() >= _WIDE_PX else _SMALL_NAME_PX)
         painter.setFont(font)
         metrics = painter.fontMetrics()
         name = metrics.elidedText(self.camera, Qt.TextElideMode.ElideRight, max(int(box.width()) - 18, 20))
@@ -141,22 +149,22 @@ class VideoPane(QWidget):
 
 
 class VideoPanes(QWidget):
-    """A grid of panes in step with the timeline. Decoding happens on a thread a camera.
-
-    Signals:
-        images_changed: At least one pane shows another image.
+    """Grid of panes that follow the timeline. Each camera is decoded on its own thread.
 
     Args:
-        pulse: Beat shared with the page's other moving parts; its own when left out.
+        ticker: Ticker shared by the animated parts of the page; a private one by default.
         parent: Owner.
+
+    Signals:
+        images_changed: At least one pane shows a new image.
     """
 
     images_changed = Signal()
 
-    def __init__(self, pulse: FrameTicker | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, ticker: FrameTicker | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._pulse = pulse or FrameTicker(parent=self)
-        self._pulse.join(self._collect)
+        self._ticker = ticker or FrameTicker(parent=self)
+        self._ticker.subscribe(self._collect)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(180, 120)
         self._panes: dict[str, VideoPane] = {}
@@ -164,44 +172,50 @@ class VideoPanes(QWidget):
         self._timeline: Timeline | None = None
         self._overlay_at: OverlayAt = _no_overlay
         self._frame = 0
-        self._large = ""
-        theme_changed.connect(self._wear)
+        self._enlarged = ""
+        theme_changed.connect(self._apply_theme)
 
     def sizeHint(self) -> QSize:
-        """Half as wide as the 3D view wants to be."""
+        """Return about half the width of the 3D view."""
         return QSize(420, 600)
 
     @property
     def panes(self) -> Mapping[str, VideoPane]:
-        """By camera name."""
+        """Panes by camera name."""
         return self._panes
 
     @property
-    def settled(self) -> bool:
-        """Whether every pane shows the frame asked for last."""
+    def up_to_date(self) -> bool:
+        """Whether every pane shows the last requested frame."""
         return all(pane.frame == self._frame for pane in self._panes.values())
 
     def images(self) -> dict[str, U8]:
-        """By camera name, the images shown now."""
+        """Return the images shown now, by camera name."""
         return {name: pane.image for name, pane in self._panes.items() if pane.image is not None}
 
     def show_take(self, take: Take | None, timeline: Timeline | None, overlay_at: OverlayAt) -> None:
-        """Opens another take's videos; `overlay_at(camera, frame)` says what to draw over each image."""
+        """Open the videos of another take.
+
+        Args:
+            take: Take, or None.
+            timeline: Timeline of the take.
+            overlay_at: Returns the overlay of a camera at a frame.
+        """
         self.close_videos()
-        self._timeline, self._overlay_at, self._frame, self._large = timeline, overlay_at, 0, ""
+        self._timeline, self._overlay_at, self._frame, self._enlarged = timeline, overlay_at, 0, ""
         for camera in take.manifest.cameras if take and timeline else ():
             pane = VideoPane(camera.name, camera.size_px, self)
-            pane.enlarged.connect(self._enlarge)
+            pane.enlarge_requested.connect(self._enlarge)
             pane.show()
             self._panes[camera.name] = pane
             if take is not None:
                 self._sources[camera.name] = ImageSource(
-                    take.video_path(camera.name), camera.rotation_deg, _KEEP_BYTES // len(take.cameras)
+                    take.video_path(camera.name), camera.rotation_deg, _CACHE_BYTES // len(take.cameras)
                 )
         self._arrange()
 
     def show_frame(self, frame: int) -> None:
-        """Asks for the images of a frame; they appear when they are decoded, the newest request first."""
+        """Request the images of a frame; they appear when they are decoded."""
         self._frame = frame
         if self._timeline is None or not self._panes:
             return
@@ -211,17 +225,17 @@ class VideoPanes(QWidget):
             if index < 0:
                 pane.show_message(frame, _DROPPED, self._overlay_at(name, frame))
             else:
-                source.request(ImageRequest(frame=frame, index=index, size_px=self._wanted_px(pane)))
-        self._pulse.wake()
+                source.request(ImageRequest(frame=frame, index=index, size_px=self._request_size_px(pane)))
+        self._ticker.request()
 
     def refresh_overlays(self) -> None:
-        """Draws the overlays anew: the result or the options changed."""
+        """Update the overlays after the result or the options changed."""
         for name, pane in self._panes.items():
             if pane.frame >= 0:
                 pane.set_overlay(self._overlay_at(name, pane.frame))
 
     def close_videos(self) -> None:
-        """Ends the threads and removes the panes."""
+        """Stop the decoder threads and remove the panes."""
         for source in self._sources.values():
             source.stop()
         for source in self._sources.values():
@@ -234,22 +248,22 @@ class VideoPanes(QWidget):
         self._panes.clear()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Another arrangement may fit better, and images may be needed larger."""
+        """Repeat the layout, and request images of the new size."""
         self._arrange()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Panes were small while hidden."""
+        """Repeat the layout: panes may be small while hidden."""
         self._arrange()
 
-    def _wanted_px(self, pane: VideoPane) -> tuple[int, int]:
+    def _request_size_px(self, pane: VideoPane) -> tuple[int, int]:
         box, ratio = pane.image_box(), self.devicePixelRatioF()
-        least = _LEAST_PX / max(pane.size_px)
-        width = max(box.width() * ratio, pane.size_px[0] * least)
-        height = max(box.height() * ratio, pane.size_px[1] * least)
+        scale = _MIN_IMAGE_PX / max(pane.size_px)
+        width = max(box.width() * ratio, pane.size_px[0] * scale)
+        height = max(box.height() * ratio, pane.size_px[1] * scale)
         return int(np.ceil(width)), int(np.ceil(height))
 
     def _collect(self) -> bool:
-        """Takes what the threads have ready; says whether more is to come."""
+        """Show the replies of the decoders; return whether more will follow."""
         changed = waiting = False
         for name, source in self._sources.items():
             waiting |= source.waiting
@@ -267,22 +281,22 @@ class VideoPanes(QWidget):
         return waiting
 
     def _dropped(self, name: str) -> bool:
-        """Whether the pane says that the frame has no image; a late image of another one must not replace it."""
+        """Return whether the current frame has no image; a late reply must not replace the message."""
         timeline = self._timeline
         return timeline is not None and timeline.frame_index[self._frame, timeline.cameras.index(name)] < 0
 
     def _enlarge(self, camera: str) -> None:
-        self._large = "" if self._large == camera else camera
+        self._enlarged = "" if self._enlarged == camera else camera
         self._arrange()
 
     def _arrange(self) -> None:
         if not self._panes:
             return
-        if self._large:
-            boxes = {self._large: self.rect()}
+        if self._enlarged:
+            boxes = {self._enlarged: self.rect()}
         else:
             shapes = [pane.size_px for pane in self._panes.values()]
-            boxes = dict(zip(self._panes, tile(self.rect(), shapes), strict=True))
+            boxes = dict(zip(self._panes, tile_boxes(self.rect(), shapes), strict=True))
         for name, pane in self._panes.items():
             pane.setVisible(name in boxes)
             if name in boxes:
@@ -290,17 +304,17 @@ class VideoPanes(QWidget):
         if self._timeline is not None and self.isVisible():
             self.show_frame(self._frame)
 
-    def _wear(self, _theme: Theme) -> None:
+    def _apply_theme(self, _theme: Theme) -> None:
         for pane in self._panes.values():
             pane.update()
 
 
-def tile(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
-    """Boxes of equal size, in the number of columns that shows the images largest, together in the middle.
+def tile_boxes(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
+    """Tile an area with boxes of equal size, in the number of columns that shows the images largest.
 
     Args:
-        area: RigScene for all.
-        shapes: Width and height of each image; the widest one's shape is the boxes'.
+        area: Available area; the boxes are centred in it.
+        shapes: Width and height of each image; the boxes have the widest aspect ratio.
     """
     count = len(shapes)
     aspect = max(width / height for width, height in shapes)
@@ -323,4 +337,4 @@ def tile(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
 
 
 def _no_overlay(camera: str, frame: int) -> PaneOverlay:
-    return NOTHING
+    return EMPTY_OVERLAY

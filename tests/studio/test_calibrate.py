@@ -22,6 +22,7 @@ from studio.pages.calibrate.board_form import BoardForm
 from studio.plots.error_timeline import ErrorTimeline
 from studio.state.app_state import AppState
 from studio.viewport.accuracy_colours import error_range_mm
+from studio.viewport.layers.board import SHOW_BOARD
 from studio.widgets.coverage import CoverageTile
 from studio.widgets.finding_row import FindingRow
 
@@ -106,7 +107,7 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     assert page.timeline.frame != shown
     qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
     scene = page.rig_card.rig_scene
-    assert scene.has_board
+    assert scene.is_available(SHOW_BOARD)
     assert set(scene.images) == {t.caption for t in page.board_images.tiles if t.loaded}
     page.show_frame(page.timeline.frame)  # the same once more: nothing is lost
     assert set(scene.images) == {t.caption for t in page.board_images.tiles if t.loaded}
@@ -121,7 +122,7 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     click(qtbot, page.world_card.rotations["z"])
     turned = session_of(window).require_rig()["cam1"].centre_mm
     assert turned == pytest.approx([-before[1], before[0], before[2]])
-    assert page.rig_card.rig_scene.reliability.basis == "left out"
+    assert page.rig_card.rig_scene.reliability.basis == "loco"
     click(qtbot, page.world_card.flip)
     qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
     floor_now = page.board_images.tiles[0].lines[0].paths_px
@@ -169,7 +170,7 @@ def test_a_click_on_the_timeline_goes_to_the_nearest_frame(dressed: QApplication
     plot.resize(600, 132)
     plot.show()
     plot.show_errors(np.arange(20) / 10, [None, *np.linspace(0.5, 2, 19)])
-    with qtbot.waitSignal(plot.chosen) as caught:
+    with qtbot.waitSignal(plot.frame_selected) as caught:
         place = plot.mapFromScene(plot.plotItem.vb.mapViewToScene(plot.plotItem.vb.viewRect().center()))
         qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert 7 <= caught.args[0] <= 13

@@ -50,7 +50,7 @@ def test_from_the_sample_to_files(
     people = [current_theme().person(i) for i in range(2)]
 
     def seen() -> list[int]:
-        image = view.viewport.image()
+        image = view.viewport.grab_image()
         return [0, 0] if image is None else [_pixels_of(image, colour) for colour in people]
 
     qtbot.waitUntil(lambda: min(seen()) > 100, timeout=20_000)

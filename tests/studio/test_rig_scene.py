@@ -23,7 +23,11 @@ from studio.plots.error_timeline import ErrorTimeline
 from studio.theme import DARK, LIGHT, apply_theme
 from studio.viewport import canvas
 from studio.viewport.gl import GlSupport
-from studio.viewport.layers import AccuracyLayer, FrustaLayer, SkeletonLayer, TrailLayer
+from studio.viewport.layers.accuracy import SHOW_ACCURACY, AccuracyLayer
+from studio.viewport.layers.board import SHOW_BOARD
+from studio.viewport.layers.cameras import CameraLayer
+from studio.viewport.layers.skeletons import SkeletonLayer
+from studio.viewport.layers.trails import TrailLayer
 from studio.viewport.palette import palette, rgba
 from studio.viewport.reliability import CameraReliability
 from studio.widgets.image_tiles import ImageTiles
@@ -39,37 +43,37 @@ COLOURS = palette(DARK)
 
 def levels_of(names: tuple[str, ...], levels: tuple[int, ...]) -> CameraReliability:
     errors = {name: 0.5 + 3 * level for name, level in zip(names, levels, strict=True)}
-    return CameraReliability(basis="left out", error_px=errors, level=dict(zip(names, levels, strict=True)))
+    return CameraReliability(basis="loco", error_px=errors, level=dict(zip(names, levels, strict=True)))
 
 
 def test_the_room_shows_cameras_board_and_floor() -> None:
     rig = ring_rig(3)
-    rig_scene = RigScene()
-    assert set(rig_scene.scene(COLOURS).layers) == {"floor", "marks"}
-    rig_scene.show_rig(rig, accuracy_map(rig), levels_of(rig.names, (0, 1, 2)), filmed(rig, hidden=((0, 4), (1, 4))))
-    layers = rig_scene.scene(COLOURS).layers
-    cameras = layers["frusta"]
-    assert isinstance(cameras, FrustaLayer)
-    np.testing.assert_array_equal(cameras.colour, COLOURS.verdict)
+    scene = RigScene()
+    assert set(scene.layers(COLOURS).layers) == {"floor", "floor marks"}
+    scene.show_rig(rig, accuracy_map(rig), levels_of(rig.names, (0, 1, 2)), filmed(rig, hidden=((0, 4), (1, 4))))
+    layers = scene.layers(COLOURS).layers
+    cameras = layers["cameras"]
+    assert isinstance(cameras, CameraLayer)
+    np.testing.assert_array_equal(cameras.colour, COLOURS.levels)
     assert "accuracy" not in layers and "board" not in layers
     path = layers["board trajectory"]
     assert isinstance(path, TrailLayer)
     np.testing.assert_allclose(path.xyz_mm[0, 10], np.median(corners(np.array([0.5])), axis=1)[0], atol=1e-3)
 
-    rig_scene.show_frame(10)
-    board = rig_scene.scene(COLOURS).layers["board"]
+    scene.show_frame(10)
+    board = scene.layers(COLOURS).layers["board"]
     assert isinstance(board, SkeletonLayer)
     truth = corners(np.array([0.5]))
     np.testing.assert_allclose(board.xyz_mm[:, : truth.shape[1]], truth, atol=1e-3)
-    rig_scene.show_frame(4)  # one camera alone saw it
-    assert "board" not in rig_scene.scene(COLOURS).layers
-    rig_scene.toggle("board", False)
-    rig_scene.toggle("accuracy", True)
-    layers = rig_scene.scene(COLOURS).layers
+    scene.show_frame(4)  # one camera alone saw it
+    assert "board" not in scene.layers(COLOURS).layers
+    scene.set_option(SHOW_BOARD, False)
+    scene.set_option(SHOW_ACCURACY, True)
+    layers = scene.layers(COLOURS).layers
     assert "board trajectory" not in layers
     floor = layers["accuracy"]
     assert isinstance(floor, AccuracyLayer)
-    shown = rig_scene.scene(COLOURS).extent_mm  # "show everything" shows the map as well
+    shown = scene.layers(COLOURS).extent_mm  # "show everything" shows the map as well
     assert (shown.min(0) <= floor.corner_mm[0].min(0)).all() and (shown.max(0) >= floor.corner_mm[0].max(0)).all()
 
 
@@ -77,16 +81,16 @@ def test_images_of_another_frame_are_not_shown() -> None:
     rig = ring_rig(2)
     image = QImage(64, 40, QImage.Format.Format_RGB888)
     image.fill(QColor(200, 10, 30))
-    rig_scene = RigScene()
-    rig_scene.show_rig(rig, None, CameraReliability(), None)
-    rig_scene.show_frame(1)
-    rig_scene.put_image(rig.names[1], image)
-    cameras = rig_scene.scene(COLOURS).layers["frusta"]
-    assert isinstance(cameras, FrustaLayer)
+    scene = RigScene()
+    scene.show_rig(rig, None, CameraReliability(), None)
+    scene.show_frame(1)
+    scene.put_image(rig.names[1], image)
+    cameras = scene.layers(COLOURS).layers["cameras"]
+    assert isinstance(cameras, CameraLayer)
     assert cameras.images[0] is None
     np.testing.assert_array_equal(cameras.images[1], np.full((40, 64, 3), (200, 10, 30)))
-    rig_scene.show_frame(2)
-    assert not rig_scene.images
+    scene.show_frame(2)
+    assert not scene.images
     large = QImage(1280, 720, QImage.Format.Format_RGB32)
     large.fill(QColor(1, 2, 3))
     assert thumbnail(large).shape == (180, 320, 3)
@@ -149,22 +153,22 @@ def test_bad_cameras_are_red_in_the_image_and_the_legend_says_why(window: MainWi
     assert viewport is not None
     assert viewport.has_gl
     qtbot.waitUntil(lambda: len(card.rig_scene.images) == 3, timeout=20_000)
-    image = viewport.image()
+    image = viewport.grab_image()
     assert image is not None
     bare = image
     assert of_colour(bare, DARK.bad) > 50
     assert of_colour(bare, DARK.good) > 50
     assert card.legend.isVisible()
     assert (card.legend.title, list(card.legend.rows)) == (
-        "Left-out error",
-        [(0, "good: 0.5 to 0.6 px"), (2, "bad: 9.0 px")],
+        "Leave-one-camera-out error",
+        [(0, "good: 0.5 to 0.6 px"), (2, "poor: 9.0 px")],
     )
     qtbot.mouseClick(card.toggles["accuracy"], Qt.MouseButton.LeftButton)
-    coloured = viewport.image()
+    coloured = viewport.grab_image()
     assert coloured is not None
     assert of_colour(coloured, DARK.good) > of_colour(bare, DARK.good) + 500
     qtbot.mouseClick(card.views["top"], Qt.MouseButton.LeftButton)
-    from_above = viewport.image()
+    from_above = viewport.grab_image()
     assert from_above is not None
     assert (from_above != coloured).any(-1).mean() > 0.05
 
@@ -175,16 +179,16 @@ def test_the_view_takes_the_theme_and_the_next_rig(window: MainWindow, with_rig:
     app = QApplication.instance()
     assert isinstance(app, QApplication)
     apply_theme(app, "light")
-    image = card.viewport.image()
+    image = card.viewport.grab_image()
     assert image is not None
     np.testing.assert_allclose(image[2, 2], rgba(LIGHT.viewport)[:3] * 255, atol=2)
     apply_theme(app, "dark")
     window.pages["calibrate"].world_card.flip.click()
     rig = with_rig.require_rig()
-    scene = card.rig_scene.scene(COLOURS).layers["frusta"]
-    assert isinstance(scene, FrustaLayer)
+    scene = card.rig_scene.layers(COLOURS).layers["cameras"]
+    assert isinstance(scene, CameraLayer)
     np.testing.assert_allclose(scene.centre_mm, [c.centre_mm for c in rig])
-    assert card.rig_scene.reliability.basis == "left out"  # an edit of the frame changes no error
+    assert card.rig_scene.reliability.basis == "loco"  # an edit of the frame changes no error
 
 
 def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow, with_rig: Session, qtbot) -> None:
@@ -208,10 +212,10 @@ def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     native.setFocus()
-    still = card.viewport.image()
+    still = card.viewport.grab_image()
     turn()
     assert bar.value() == scrolled
-    after = card.viewport.image()
+    after = card.viewport.grab_image()
     assert still is not None and after is not None
     assert (still != after).any()
 
@@ -244,7 +248,7 @@ def test_frames_far_above_the_others_stay_in_sight(dressed: QApplication, qtbot)
     low, high = plot.plotItem.vb.viewRange()[1]
     assert low <= heights.min() and heights.max() < high < 2
     plot.go_to(120)
-    assert "12.0 s, 50.00 px" in plot.status_text
+    assert "12.0 s: 50.00 px" in plot.status_text
     assert plot.plotItem.getAxis("left").tickStrings([0.5, 1.0], 1, 0.5) == ["0.5 px", "1.0 px"]
 
 
@@ -275,8 +279,8 @@ def test_who_turned_the_view_keeps_it_when_the_page_is_read_anew(window: MainWin
     assert card.viewport is not None
     qtbot.waitUntil(lambda: len(card.rig_scene.images) == 3, timeout=20_000)
     qtbot.mouseClick(card.views["side"], Qt.MouseButton.LeftButton)
-    from_side = card.viewport.image()
+    from_side = card.viewport.grab_image()
     window.pages["calibrate"].refresh()
-    again = card.viewport.image()
+    again = card.viewport.grab_image()
     assert from_side is not None and again is not None
     np.testing.assert_array_equal(again, from_side)

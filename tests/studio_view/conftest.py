@@ -1,4 +1,4 @@
-"""A small exact world: three cameras on a ring, two people, videos whose images say their own number; one page."""
+"""Synthetic take: three cameras on a ring, two people, videos whose images encode their index; and one page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rig() -> CameraRig:
 
 @pytest.fixture(scope="session")
 def poses() -> Pose3DSequence:
-    """Two people; the second is away for a while, and one wrist of the first is never found."""
+    """Return two people; the second is absent for a while, and one wrist of the first is always missing."""
     people = walkers(2, N_FRAMES, np.random.default_rng(3), fps=FPS, half_size_mm=900)
     xyz, score = people.xyz_mm.copy(), np.full(people.score.shape, 0.9)
     xyz[ABSENT, 1], score[ABSENT, 1] = np.nan, 0
@@ -44,7 +44,7 @@ def poses() -> Pose3DSequence:
 
 @pytest.fixture(scope="session")
 def numbered_root(tmp_path_factory: pytest.TempPathFactory, rig: CameraRig, poses: Pose3DSequence) -> Path:
-    """A session with take "walk" and its baseline. Not to be written to: see `numbered_session`."""
+    """Create a session with take "walk" and its baseline. Read-only: see `numbered_session`."""
     session = Session.create(tmp_path_factory.mktemp("view") / "numbered")
     make_take(session, rig)
     poses.save(session.take("walk").layout.poses3d("baseline"))
@@ -53,14 +53,14 @@ def numbered_root(tmp_path_factory: pytest.TempPathFactory, rig: CameraRig, pose
 
 @pytest.fixture
 def numbered_session(numbered_root: Path, tmp_path: Path) -> Session:
-    """The test's own copy."""
+    """Return a copy for the test."""
     shutil.copytree(numbered_root, tmp_path / "numbered")
     return Session.open(tmp_path / "numbered")
 
 
 @pytest.fixture(scope="session")
 def view(qapp: QApplication) -> Iterator[ViewPage]:
-    """One page for the whole run: every OpenGL canvas keeps some megabytes."""
+    """Return one page for the whole run: each OpenGL canvas keeps some megabytes."""
     apply_theme(qapp, "dark")
     page = ViewPage(AppState())
     page.resize(1100, 700)
@@ -78,7 +78,7 @@ Open = Callable[[Session], ViewPage]
 
 @pytest.fixture
 def open_view(view: ViewPage, qtbot: object) -> Iterator[Open]:
-    """Opens a session in the page, as it is after a start, with every image decoded."""
+    """Return a function that opens a session in the page and waits until every image is decoded."""
 
     def opened(session: Session) -> ViewPage:
         view._state.set_session(session)
@@ -90,10 +90,9 @@ def open_view(view: ViewPage, qtbot: object) -> Iterator[Open]:
     view.volume.edit.setChecked(False)
     view._state.set_session(None)
     view.presenter.options = type(view.presenter.options)()
-    view.presenter.pane_options = type(view.presenter.pane_options)()
     view.views.button("perspective").click()
 
 
 def wait_until_drawn(page: ViewPage, qtbot: object) -> None:
-    """Waits until all images of the frame are shown and the 3D view is drawn."""
-    qtbot.waitUntil(lambda: page.panes.settled and not page._pulse.running, timeout=20_000)  # type: ignore[attr-defined]
+    """Wait until all images of the frame are shown and the 3D view is drawn."""
+    qtbot.waitUntil(lambda: page.panes.up_to_date and not page._ticker.running, timeout=20_000)  # type: ignore[attr-defined]

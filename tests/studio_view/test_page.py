@@ -25,17 +25,18 @@ from core.geometry import inside, project, project_rig
 from core.session import Session
 from core.types import CameraRig, Pose3DSequence
 from studio.pages.registry import PAGES
+from studio.pages.view.options import FRAME_ALL_KEY, VIEWS, toolbar_options
 from studio.pages.view.page import ViewPage
-from studio.pages.view.toolbar import TOGGLES, VIEWS
 from studio.state.app_state import AppState
 from studio.theme import DARK, LIGHT, apply_theme
+from studio.viewport.layers.skeletons import SHOW_SKELETONS
 from studio.viewport.palette import rgba
 
 Open = Callable[[Session], ViewPage]
 
 
 def wait_until_drawn(page: ViewPage, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: page.panes.settled and not page._pulse.running, timeout=20_000)
+    qtbot.waitUntil(lambda: page.panes.up_to_date and not page._ticker.running, timeout=20_000)
 
 
 def pixels(widget: QWidget) -> np.ndarray:
@@ -61,14 +62,14 @@ def near(mask: np.ndarray, xy: np.ndarray, reach: int = 3) -> bool:
 
 def drawn(page: ViewPage, qtbot: QtBot) -> np.ndarray:
     wait_until_drawn(page, qtbot)
-    image = page.viewport.image()
+    image = page.viewport.grab_image()
     assert image is not None
     return image
 
 
 def bare(page: ViewPage) -> None:
     """Only skeletons in the 3D view: labels and trails have the people's colours too."""
-    for name in ("labels", "trails", "frusta"):
+    for name in ("labels", "trails", "cameras"):
         page.toolbar.toggle_button(name).setChecked(False)
 
 
@@ -89,8 +90,8 @@ def test_without_a_result_cameras_and_videos_are_shown(open_view: Open, numbered
     assert page.stack.currentWidget() is not page.empty
     assert page.notice_text == "No 3D result yet. Run Baseline on the Train page."
     assert number_in(page.panes.panes["cam01"].image) == 0
-    scene = page._scene()
-    assert "frusta" in scene.layers
+    scene = page._layers()
+    assert "cameras" in scene.layers
     assert "skeletons" not in scene.layers
 
 
@@ -99,7 +100,7 @@ def test_without_a_calibration_the_videos_are_shown(open_view: Open, numbered_se
     page = open_view(numbered_session)
     assert "The session has no rig." in page.notice_text
     assert number_in(page.panes.panes["cam02"].image) == 0
-    assert page.panes.panes["cam02"]._overlay.figures == ()
+    assert page.panes.panes["cam02"]._overlay.skeletons == ()
 
 
 def test_a_damaged_result_is_named(open_view: Open, numbered_session: Session) -> None:
@@ -116,7 +117,7 @@ def test_people_are_seen_where_they_are_and_gone_when_hidden(
     with_people = drawn(page, qtbot)
     for person in (0, 1):
         mask = of_colour(with_people, DARK.person(person))
-        joints = page.viewport.pixels_of(poses.xyz_mm[0, person])
+        joints = page.viewport.project_to_widget(poses.xyz_mm[0, person])
         known = np.isfinite(joints).all(-1)
         assert known.sum() >= 16
         # A joint may hide behind the other person or be small: nearly all must show the person's colour.
@@ -125,7 +126,7 @@ def test_people_are_seen_where_they_are_and_gone_when_hidden(
         names = [f"{side}_{{}}" for side in ("left", "right")]
         pairs = [(n.format(a), n.format(b)) for n in names for a, b in (("hip", "knee"), ("knee", "ankle"))]
         ends = [[poses.skeleton.index(joint) for joint in pair] for pair in pairs]
-        middles = page.viewport.pixels_of(poses.xyz_mm[0, person][ends].mean(1))
+        middles = page.viewport.project_to_widget(poses.xyz_mm[0, person][ends].mean(1))
         assert np.mean([near(mask, xy, 2) for xy in middles]) > 0.7
     page.toolbar.toggle_button("skeletons").setChecked(False)
     without = drawn(page, qtbot)
@@ -145,7 +146,7 @@ def test_everything_is_in_the_image_from_every_side(
     for name in ("top", "front", "side", "perspective"):
         page.views.button(name).click()
         wait_until_drawn(page, qtbot)
-        xy = page.viewport.pixels_of(points)
+        xy = page.viewport.project_to_widget(points)
         size = page.viewport.width(), page.viewport.height()
         assert (xy >= 0).all(), name
         assert (xy <= size).all(), name
@@ -158,14 +159,16 @@ def test_top_and_front_are_true_to_scale(open_view: Open, qtbot: QtBot, numbered
     page = open_view(Session.open(numbered_root))
     page.views.button("top").click()
     wait_until_drawn(page, qtbot)
-    origin, east, north, up = page.viewport.pixels_of(np.array([(0, 0, 0), (1e3, 0, 0), (0, 1e3, 0), (0, 0, 1e3)]))
+    origin, east, north, up = page.viewport.project_to_widget(
+        np.array([(0, 0, 0), (1e3, 0, 0), (0, 1e3, 0), (0, 0, 1e3)])
+    )
     metre = east[0] - origin[0]
     np.testing.assert_allclose(east - origin, (metre, 0), atol=0.01)
     np.testing.assert_allclose(north - origin, (0, -metre), atol=0.01)
     np.testing.assert_allclose(up, origin, atol=0.01)
     page.views.button("front").click()
     wait_until_drawn(page, qtbot)
-    origin, east, up = page.viewport.pixels_of(np.array([(0, 0, 0), (1e3, 0, 0), (0, 0, 1e3)]))
+    origin, east, up = page.viewport.project_to_widget(np.array([(0, 0, 0), (1e3, 0, 0), (0, 0, 1e3)]))
     np.testing.assert_allclose(up - origin, (0, -(east - origin)[0]), atol=0.01)
 
 
@@ -173,7 +176,7 @@ def test_the_capture_volume_is_drawn_where_it_is_and_follows_its_fields(
     open_view: Open, qtbot: QtBot, numbered_session: Session
 ) -> None:
     page = open_view(numbered_session)
-    for name in ("labels", "trails", "frusta", "skeletons", "floor"):
+    for name in ("labels", "trails", "cameras", "skeletons", "floor"):
         page.toolbar.toggle_button(name).setChecked(False)
     page.views.button("front").click()
     empty = drawn(page, qtbot)
@@ -183,7 +186,7 @@ def test_the_capture_volume_is_drawn_where_it_is_and_follows_its_fields(
     def top_edge() -> np.ndarray:
         volume = page._state.volume.current().volume
         (x, y, _), z = volume.centre_mm, volume.high_mm[2]
-        return page.viewport.pixels_of(np.array([(x, y, z)]))[0]
+        return page.viewport.project_to_widget(np.array([(x, y, z)]))[0]
 
     shown = drawn(page, qtbot)
     assert near(of_colour(shown, DARK.accent), top_edge(), 2)
@@ -251,7 +254,7 @@ def test_scrubbing_moves_the_people(open_view: Open, qtbot: QtBot, numbered_root
     before = of_colour(drawn(page, qtbot), DARK.person(0))
     page.timeline.seek(40)
     after = of_colour(drawn(page, qtbot), DARK.person(0))
-    hips = page.viewport.pixels_of(poses.xyz_mm[[0, 40], 0, poses.skeleton.index("left_hip")])
+    hips = page.viewport.project_to_widget(poses.xyz_mm[[0, 40], 0, poses.skeleton.index("left_hip")])
     assert np.linalg.norm(hips[1] - hips[0]) > 10
     assert near(before, hips[0])
     assert near(after, hips[1])
@@ -276,10 +279,10 @@ def test_a_dropped_frame_says_so(open_view: Open, qtbot: QtBot, numbered_root: P
     wait_until_drawn(page, qtbot)
     panes = list(page.panes.panes.values())
     assert panes[camera].image is None
-    assert panes[camera].words == "Dropped frame"
-    assert panes[camera]._overlay.figures
+    assert panes[camera].message == "Dropped frame"
+    assert panes[camera]._overlay.skeletons
     assert number_in(panes[0].image) == frame
-    page.timeline.step_on()
+    page.timeline.step_forward()
     wait_until_drawn(page, qtbot)
     assert number_in(panes[camera].image) == frame + 1
 
@@ -288,8 +291,8 @@ def test_a_missing_video_is_said_in_its_pane(open_view: Open, numbered_session: 
     numbered_session.take("walk").video_path("cam02").unlink()
     numbered_session.take("walk").video_path("cam03").write_bytes(b"no video")
     page = open_view(numbered_session)
-    assert "does not exist" in page.panes.panes["cam02"].words
-    assert "cannot be read as a video" in page.panes.panes["cam03"].words
+    assert "does not exist" in page.panes.panes["cam02"].message
+    assert "cannot be read as a video" in page.panes.panes["cam03"].message
     assert number_in(page.panes.panes["cam01"].image) == 0
 
 
@@ -333,7 +336,7 @@ def test_detections_are_crosses_where_they_were_found(
     page.toolbar.toggle_button("skeletons").setChecked(False)
     pane, camera = page.panes.panes["cam02"], rig["cam02"]
     before = pixels(pane)
-    page.toolbar.toggle_button("detections", over_video=True).setChecked(True)
+    page.toolbar.toggle_button("detections").setChecked(True)
     after = pixels(pane)
     box = pane.image_box()
     changed = (before != after).any(-1)
@@ -358,9 +361,9 @@ def test_a_second_result_is_compared_as_a_ghost(
     page.toolbar.compare.activated.emit(1)
     after = drawn(page, qtbot)
     hips = [poses.skeleton.index(f"{side}_hip") for side in ("left", "right")]
-    ghost = page.viewport.pixels_of(moved.xyz_mm[0, 0, hips].mean(0))
+    ghost = page.viewport.project_to_widget(moved.xyz_mm[0, 0, hips].mean(0))
     assert near((before != after).any(-1), ghost[0], 2)
-    assert [f.person for f in page.presenter.overlay("cam01", 0).figures] == [None, None, 0, 1]
+    assert [f.person for f in page.presenter.overlay("cam01", 0).skeletons] == [None, None, 0, 1]
 
 
 def test_the_view_keeps_a_followed_person_in_the_middle(
@@ -373,7 +376,7 @@ def test_the_view_keeps_a_followed_person_in_the_middle(
     for frame in (0, 40):
         page.timeline.seek(frame)
         wait_until_drawn(page, qtbot)
-        middle = page.viewport.pixels_of(poses.xyz_mm[frame, 0, hips].mean(0))[0]
+        middle = page.viewport.project_to_widget(poses.xyz_mm[frame, 0, hips].mean(0))[0]
         np.testing.assert_allclose(middle, (page.viewport.width() / 2, page.viewport.height() / 2), atol=1.5)
 
 
@@ -390,15 +393,15 @@ def test_the_panel_says_who_is_there(open_view: Open, qtbot: QtBot, numbered_roo
 
 def test_figures_and_verdict_are_shown(open_view: Open, numbered_session: Session) -> None:
     page = open_view(numbered_session)
-    assert page.figures.isHidden()
+    assert page.metrics.isHidden()
     write_report(numbered_session)
     page._state.refresh()
-    assert not page.figures.isHidden()
-    assert page.figures.verdict.startswith("The trained networks are better")
-    figures = page.presenter.figures
+    assert not page.metrics.isHidden()
+    assert page.metrics.verdict.startswith("The trained networks are better")
+    figures = page.presenter.evaluation
     assert figures is not None
     assert figures.rows == (
-        ("LOCO error, median", "18.3 px", "16.2 px"),
+        ("Leave-one-camera-out, median", "18.3 px", "16.2 px"),
         ("Identity switches", "0", "–"),
     )
 
@@ -412,8 +415,8 @@ def test_keys_work_wherever_the_page_has_them(open_view: Open, qtbot: QtBot, num
     qtbot.keyClick(page, Qt.Key.Key_Space)
     assert not page.timeline.playing
     qtbot.keyClick(page, Qt.Key.Key_S)
-    assert not page.presenter.options.skeletons
-    assert not page.presenter.pane_options.skeletons
+    assert not page.presenter.options.shows(SHOW_SKELETONS)
+    assert page.presenter.overlay("cam01", 0).skeletons == ()
     qtbot.keyClick(page, Qt.Key.Key_2)
     assert page.views.button("top").isChecked()
     qtbot.keyClick(page, Qt.Key.Key_F)
@@ -443,7 +446,9 @@ def test_a_double_click_enlarges_one_camera(open_view: Open, qtbot: QtBot, numbe
 
 def test_the_listed_keys_are_those_that_work() -> None:
     listed = " ".join(keys for page in PAGES if page.name == "view" for _, keys in page.keys).split()
-    assert {key for key in listed if len(key) == 1} == {t.key for t in TOGGLES} | {v[2] for v in VIEWS} | {"F"}
+    assert {key for key in listed if len(key) == 1} == {o.shortcut for o in toolbar_options() if o.shortcut} | {
+        v[2] for v in VIEWS
+    } | {FRAME_ALL_KEY}
 
 
 def test_a_page_goes_with_everything_it_made(qtbot: QtBot, numbered_root: Path) -> None:
@@ -485,9 +490,9 @@ def test_without_opengl_the_rest_works(numbered_root: Path) -> None:
         page.show()
         page._state.open(Path(sys.argv[1]))
         page.timeline.seek(9)
-        while not page.panes.settled:
+        while not page.panes.up_to_date:
             app.processEvents()
-        print(page.viewport.has_gl, page.viewport.image())
+        print(page.viewport.has_gl, page.viewport.grab_image())
         print(page.viewport.findChild(QLabel, "viewportProblem").text())
         print([pane.frame for pane in page.panes.panes.values()])
         page.shut_down()
@@ -513,8 +518,8 @@ def test_the_legend_says_what_colours_the_cameras(open_view: Open, numbered_sess
     replace(rig, cameras=tuple(c.replace(rmse_px=20.0) for c in rig)).save(numbered_session.layout.rig)
     page = open_view(numbered_session)
     assert page.legend.isVisible()
-    assert page.legend.title == "Own error, not left out"
-    assert list(page.legend.rows) == [(2, "bad: 20.0 px")]
+    assert page.legend.title == "Reprojection error"
+    assert list(page.legend.rows) == [(2, "poor: 20.0 px")]
     assert page.viewport.rect().contains(page.legend.geometry())
-    page.toolbar.toggle_button("frusta").setChecked(False)
+    page.toolbar.toggle_button("cameras").setChecked(False)
     assert not page.legend.isVisible()

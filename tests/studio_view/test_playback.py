@@ -100,13 +100,13 @@ def now() -> Now:
 
 
 @pytest.fixture
-def pulse(qapp: object) -> FrameTicker:
+def ticker(qapp: object) -> FrameTicker:
     return FrameTicker(interval_ms=3_600_000)
 
 
 @pytest.fixture
-def timeline(qtbot: QtBot, now: Now, pulse: FrameTicker) -> TimelineWidget:
-    widget = TimelineWidget(pulse, now)
+def timeline(qtbot: QtBot, now: Now, ticker: FrameTicker) -> TimelineWidget:
+    widget = TimelineWidget(ticker, now)
     qtbot.addWidget(widget)
     present = np.ones(60, bool)
     present[20:30] = False
@@ -121,28 +121,28 @@ def timeline(qtbot: QtBot, now: Now, pulse: FrameTicker) -> TimelineWidget:
 
 
 def test_playing_advances_by_true_time_and_stops_at_the_end(
-    timeline: TimelineWidget, now: Now, pulse: FrameTicker
+    timeline: TimelineWidget, now: Now, ticker: FrameTicker
 ) -> None:
     timeline.loop.setChecked(False)
     timeline.play()
     now.time_s += 0.5
-    pulse.beat()
+    ticker.tick()
     assert timeline.frame == 15
     assert timeline.playing
     now.time_s += 2.0
-    pulse.beat()
+    ticker.tick()
     assert timeline.frame == 59
     assert not timeline.playing
-    assert not pulse.running
+    assert not ticker.running
 
 
-def test_the_speed_can_change_while_playing(timeline: TimelineWidget, now: Now, pulse: FrameTicker) -> None:
+def test_the_speed_can_change_while_playing(timeline: TimelineWidget, now: Now, ticker: FrameTicker) -> None:
     timeline.play()
     now.time_s += 0.5
-    pulse.beat()
+    ticker.tick()
     timeline.speed.setCurrentIndex(timeline.speed.findData(0.1))
     now.time_s += 1.0
-    pulse.beat()
+    ticker.tick()
     assert timeline.frame == 18
 
 
@@ -224,16 +224,16 @@ def test_without_a_take_the_controls_are_blocked(qtbot: QtBot) -> None:
 
 
 def test_the_pulse_runs_only_while_somebody_needs_it(qapp: object) -> None:
-    pulse, left = FrameTicker(interval_ms=3_600_000), [2]
+    ticker, left = FrameTicker(interval_ms=3_600_000), [2]
 
     def step() -> bool:
         left[0] -= 1
         return left[0] > 0
 
-    pulse.join(step)
-    assert not pulse.running
-    pulse.wake()
-    pulse.beat()
-    assert pulse.running
-    pulse.beat()
-    assert not pulse.running
+    ticker.subscribe(step)
+    assert not ticker.running
+    ticker.request()
+    ticker.tick()
+    assert ticker.running
+    ticker.tick()
+    assert not ticker.running

@@ -263,7 +263,7 @@ class CalibratePage(ScrollPage):
         self.coverage_card.body.addWidget(self.pairs)
         self.error_card = Card("Error over time")
         self.timeline = ErrorTimeline()
-        self.timeline.chosen.connect(self.show_frame)
+        self.timeline.frame_selected.connect(self.show_frame)
         self.board_images = ImageTiles(presenter.RESIDUAL_LEGEND)
         self.frame_floor = button("Floor", "normal", "floor", "Draw floor grid and 1.8 m poles under the residuals")
         self.frame_floor.setCheckable(True)

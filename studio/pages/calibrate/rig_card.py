@@ -1,4 +1,4 @@
-"""Card with the rig in 3D."""
+"""The rig in 3D, on the Calibrate page."""
 
 from __future__ import annotations
 
@@ -15,42 +15,44 @@ from studio.pages.calibrate.rig_scene import RigScene
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.camera import ViewName
 from studio.viewport.canvas import Viewport
-from studio.viewport.layers import SceneLayers
+from studio.viewport.layers.accuracy import SHOW_ACCURACY
+from studio.viewport.layers.board import SHOW_BOARD
+from studio.viewport.layers.cameras import SHOW_IMAGES
+from studio.viewport.layers.spec import DisplayOption
 from studio.viewport.palette import palette
 from studio.viewport.reliability import CameraReliability
+from studio.viewport.scene import SceneLayers
 from studio.widgets.buttons import button
 from studio.widgets.card import Card
 from studio.widgets.image_view import ImageView
 from studio.widgets.level_legend import LevelLegend
 
-NOTE = "Drag to orbit, middle-drag to pan, click once to zoom with the wheel."
+NOTE = "Drag to orbit, middle-drag to pan. Click the view to zoom with the wheel."
 _HEIGHT_PX = 360
 _MARGIN_PX = 10
 _VIEWS: tuple[tuple[ViewName, str], ...] = (("perspective", "3D"), ("top", "Top"), ("front", "Front"), ("side", "Side"))
-_TOGGLES = (
-    ("images", "Images", "Camera images of the frame selected below"),
-    ("board", "Board", "Trajectory of the board, and the board at the frame selected below"),
-    ("accuracy", "Accuracy", "Expected accuracy over the floor, at hip height"),
+_TOGGLES: tuple[tuple[DisplayOption, str, str], ...] = (
+    (SHOW_IMAGES, "Images", "Camera images of the selected frame"),
+    (SHOW_BOARD, "Board", "Board trajectory, and the board at the selected frame"),
+    (SHOW_ACCURACY, "Accuracy", "Expected accuracy over the floor at hip height"),
 )
+"""Option, text and tooltip of the toggles."""
 
 
 class RigCard(Card):
-    """3D view of the cameras, coloured by their leave-one-camera-out error.
-
-    The OpenGL canvas is created when the card is first visible.
-    """
+    """Cameras in 3D, coloured by reliability. OpenGL is not initialized before the card is seen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("3D view", NOTE, parent)
         self.rig_scene = RigScene()
         self._palette = palette(current_theme())
         self.toggles: dict[str, QPushButton] = {}
-        for name, text, tip in _TOGGLES:
+        for option, text, tip in _TOGGLES:
             push = button(text, "normal", "", tip)
             push.setCheckable(True)
-            push.setChecked(name != "accuracy")
-            push.toggled.connect(partial(self._toggle, name))
-            self.toggles[name] = push
+            push.setChecked(option.default)
+            push.toggled.connect(partial(self._toggle, option))
+            self.toggles[option.name] = push
             self.tools.addWidget(push)
         self.holder = _LazyHolder(self._create_viewport)
         self.body.addWidget(self.holder)
@@ -60,7 +62,7 @@ class RigCard(Card):
         views.setSpacing(GRID_PX // 2)
         self.views = {}
         for view, text in _VIEWS:
-            push = button(text, "quiet", "", "Frame everything from this side")
+            push = button(text, "quiet", "", f"{text} view, framing everything")
             push.clicked.connect(partial(self._set_view, view))
             self.views[view] = push
             views.addWidget(push)
@@ -73,33 +75,32 @@ class RigCard(Card):
         rig: CameraRig,
         accuracy: AccuracyMap | None,
         reliability: CameraReliability,
-        seen: BoardObservations | None,
+        observations: BoardObservations | None,
     ) -> None:
         """Show a rig; arguments as for `RigScene.show_rig`."""
-        self.rig_scene.show_rig(rig, accuracy, reliability, seen)
-        self.toggles["board"].setVisible(self.rig_scene.has_board)
-        self.toggles["accuracy"].setVisible(self.rig_scene.has_accuracy)
-        self.legend.show_levels(
-            reliability.title, reliability.rows() if self.viewport is None or self.viewport.has_gl else []
-        )
+        self.rig_scene.show_rig(rig, accuracy, reliability, observations)
+        for option, _, _ in _TOGGLES:
+            self.toggles[option.name].setVisible(self.rig_scene.is_available(option))
+        has_view = self.viewport is None or self.viewport.has_gl
+        self.legend.show_levels(reliability.title, reliability.legend_rows() if has_view else [])
         self._place_legend()
         if self.viewport is not None:
-            self.viewport.reframe()
+            self.viewport.frame_next_scene()
             self.viewport.invalidate()
 
     def show_frame(self, frame: int | None) -> None:
-        """Show a frame of the board take; its images follow by `put_image`."""
+        """Show a frame of the board recording; see `put_image`."""
         self.rig_scene.show_frame(frame)
-        self._changed()
+        self._redraw()
 
     def put_image(self, tile: ImageView) -> None:
-        """Show an image of the frame on its camera's image plane."""
+        """Show an image of the frame on the image plane of its camera."""
         if tile.image is not None:
             self.rig_scene.put_image(tile.caption, tile.image)
-            self._changed()
+            self._redraw()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Let the wheel scroll the page while the view does not have the focus."""
+        """Leave the wheel to the page while the view does not have the focus."""
         if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
             event.ignore()
             return True
@@ -111,12 +112,12 @@ class RigCard(Card):
         QTimer.singleShot(0, self._place_legend)
 
     def close_canvas(self) -> None:
-        """Free the OpenGL resources."""
+        """Free OpenGL resources."""
         if self.viewport is not None:
             self.viewport.close_canvas()
 
     def _create_viewport(self) -> None:
-        """Create the 3D view when it is first visible."""
+        """Create the view when the card is first seen."""
         if self.viewport is not None:
             return
         self.viewport = Viewport()
@@ -128,22 +129,22 @@ class RigCard(Card):
             push.setEnabled(self.viewport.has_gl)
         for child in self.viewport.findChildren(QWidget):
             child.installEventFilter(self)
-        self.viewport.set_source(self._scene)
+        self.viewport.set_scene_source(self._layers)
         self._place_legend()
 
-    def _scene(self) -> SceneLayers:
-        return self.rig_scene.scene(self._palette)
+    def _layers(self) -> SceneLayers:
+        return self.rig_scene.layers(self._palette)
 
     def _set_view(self, view: ViewName) -> None:
         if self.viewport is not None:
-            self.viewport.look(view)
-            self._changed()
+            self.viewport.set_view(view)
+            self._redraw()
 
-    def _toggle(self, name: str, on: bool) -> None:
-        self.rig_scene.toggle(name, on)
-        self._changed()
+    def _toggle(self, option: DisplayOption, on: bool) -> None:
+        self.rig_scene.set_option(option, on)
+        self._redraw()
 
-    def _changed(self) -> None:
+    def _redraw(self) -> None:
         if self.viewport is not None:
             self.viewport.invalidate()
 
@@ -152,11 +153,11 @@ class RigCard(Card):
 
     def _apply_theme(self, theme: Theme) -> None:
         self._palette = palette(theme)
-        self._changed()
+        self._redraw()
 
 
 class _LazyHolder(QWidget):
-    """Placeholder of the 3D view; calls `create` when it is first painted."""
+    """Placeholder of the 3D view. Requests the view at its first paint event, when the card is seen."""
 
     def __init__(self, create: object, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -170,24 +171,24 @@ class _LazyHolder(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
 
     def fill(self, widget: QWidget) -> None:
-        """Show the created widget."""
+        """Show the view."""
         self._filled = True
         layout = self.layout()
         assert layout is not None
         layout.addWidget(widget)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Create the view in the next iteration of the event loop, not while painting."""
+        """Request the view in the next turn of the event loop, not while painting."""
         super().paintEvent(event)
         if not self._filled:
             self._timer.start()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Consume the wheel while the view has the focus: it zooms, and the page must not scroll too."""
+        """Accept the wheel while the view has the focus: it zooms, and the page must not scroll as well."""
         focus = QApplication.focusWidget()
         event.setAccepted(focus is not None and self.isAncestorOf(focus))
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Cancel the pending creation."""
+        """Cancel the request."""
         self._timer.stop()
         super().hideEvent(event)

@@ -10,12 +10,15 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QV
 
 from studio.pages.view.panels import EvaluationCard, PeoplePanel, VolumePanel
 from studio.pages.view.presenter import ViewPresenter
-from studio.pages.view.toolbar import TOGGLES, ViewStrip, ViewToolbar
+from studio.pages.view.toolbar import ViewStrip, ViewToolbar
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.canvas import Viewport
-from studio.viewport.layers import SceneLayers
+from studio.viewport.layers.cameras import SHOW_CAMERAS
+from studio.viewport.layers.spec import DisplayOption
+from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import palette
+from studio.viewport.scene import SceneLayers
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.icon_label import IconLabel
@@ -25,19 +28,18 @@ from studio.widgets.timeline import TimelineWidget
 from studio.widgets.video_panes import VideoPanes
 
 _MARGIN_PX = 12
-_SHARES = 0.62, 0.38
-# From this height on there is room for videos and figures both.
-_ROOMY_PX = 800
+_SPLIT = 0.62, 0.38
+_UNFOLD_HEIGHT_PX = 800
+"""From this height on, the evaluation table fits below the videos."""
 
 
 class ViewPage(QWidget):
-    """Looks at the selected take.
+    """View page: 3D view, videos and timeline of the selected take.
 
-    The page is a shell: what to show comes from the presenter, when to show it from the timeline. While it is hidden
-    it neither plays nor reads.
+    The presenter decides what is shown, the timeline decides when. While hidden, the page neither plays nor reads.
 
     Args:
-        state: Selection shared with the other pages.
+        state: State shared with the other pages.
     """
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
@@ -45,7 +47,7 @@ class ViewPage(QWidget):
         self._state = state
         self.presenter = ViewPresenter(state)
         self._take_stale = self._result_stale = True
-        self._divided = False
+        self._split = False
         self._palette = palette(current_theme())
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._build()
@@ -53,22 +55,22 @@ class ViewPage(QWidget):
 
     @property
     def notice_text(self) -> str:
-        """What the page says is missing; empty if nothing is."""
+        """Text of the notice bar; empty if it is hidden."""
         return self._notice.text
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Reads what changed while the page was hidden."""
+        """Load what changed while the page was hidden."""
         super().showEvent(event)
         self._reload()
         self.timeline.bar.setFocus()
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Nobody sees it: stops playing."""
+        """Stop playback."""
         self.timeline.pause()
         super().hideEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Keys that no control wanted: the timeline's, then the toolbar's letters."""
+        """Handle keys of the timeline, then the shortcuts of the toolbar."""
         if self.timeline.handle_key(event):
             return
         plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
@@ -79,7 +81,7 @@ class ViewPage(QWidget):
         super().keyPressEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keeps the strip and the capture volume's panel in the corners of the 3D view."""
+        """Keep the overlays in the corners of the 3D view."""
         if watched is self.viewport and event.type() == QEvent.Type.Resize:
             self.views.adjustSize()
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
@@ -89,20 +91,20 @@ class ViewPage(QWidget):
         return False
 
     def shut_down(self) -> None:
-        """Ends the threads and frees OpenGL. Called once, before the window goes."""
+        """Stop the decoder threads and free OpenGL resources. Called once, before the window closes."""
         self.timeline.pause()
         self.panes.close_videos()
         self.viewport.close_canvas()
 
     def _build(self) -> None:
         self.toolbar = ViewToolbar()
-        # The timeline first: what it moves is collected and drawn in the same beat.
-        self._pulse = FrameTicker(parent=self)
-        self.timeline = TimelineWidget(self._pulse)
-        self.panes = VideoPanes(self._pulse)
-        self.viewport = Viewport(self._pulse)
+        # The timeline subscribes first: what it moves is collected and drawn in the same tick.
+        self._ticker = FrameTicker(parent=self)
+        self.timeline = TimelineWidget(self._ticker)
+        self.panes = VideoPanes(self._ticker)
+        self.viewport = Viewport(self._ticker)
         self.viewport.setObjectName("viewport")
-        self.figures = EvaluationCard()
+        self.metrics = EvaluationCard()
         self.people = PeoplePanel(self.viewport)
         self.people.move(_MARGIN_PX, _MARGIN_PX)
         self.people.hide()
@@ -116,7 +118,7 @@ class ViewPage(QWidget):
         side_column.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
         side_column.setSpacing(GRID_PX)
         side_column.addWidget(self.panes, 1)
-        side_column.addWidget(self.figures)
+        side_column.addWidget(self.metrics)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.addWidget(self.viewport)
         self.splitter.addWidget(side)
@@ -146,30 +148,30 @@ class ViewPage(QWidget):
         self._state.take_changed.connect(self._take_changed)
         self._state.poses_changed.connect(self._result_changed)
         self._state.status_changed.connect(self._result_changed)
-        self.toolbar.result_chosen.connect(self.presenter.select_result)
-        self.toolbar.compared.connect(self._compare)
-        self.toolbar.toggled.connect(self._toggle)
-        self.toolbar.followed.connect(self._follow)
-        self.views.looked.connect(self.viewport.look)
-        self.views.framed.connect(self.viewport.frame_all)
+        self.toolbar.result_selected.connect(self.presenter.select_result)
+        self.toolbar.comparison_selected.connect(self._compare)
+        self.toolbar.option_toggled.connect(self._toggle)
+        self.toolbar.person_followed.connect(self._follow)
+        self.views.view_selected.connect(self.viewport.set_view)
+        self.views.frame_all_requested.connect(self.viewport.frame_all)
         self.timeline.frame_changed.connect(self._show_frame)
         self._state.volume.changed.connect(self._volume_changed)
         self._state.volume.shown.connect(self._show_volume)
         self.volume.resized.connect(self._place_volume)
         self.volume.closed.connect(self._hide_volume)
         self.panes.images_changed.connect(self.viewport.invalidate)
-        self.viewport.set_source(self._scene)
-        theme_changed.connect(self._wear)
+        self.viewport.set_scene_source(self._layers)
+        theme_changed.connect(self._apply_theme)
 
     def _take_changed(self) -> None:
         self._take_stale = True
-        self._reload_if_seen()
+        self._reload_if_visible()
 
     def _result_changed(self) -> None:
         self._result_stale = True
-        self._reload_if_seen()
+        self._reload_if_visible()
 
-    def _reload_if_seen(self) -> None:
+    def _reload_if_visible(self) -> None:
         if self.isVisible():
             self._reload()
         elif self._take_stale and self._state.session is None:
@@ -185,12 +187,12 @@ class ViewPage(QWidget):
 
     def _load_take(self) -> None:
         self.presenter.load_take()
-        self.viewport.reframe()
+        self.viewport.frame_next_scene()
         self.panes.show_take(self.presenter.take, self.presenter.timeline, self.presenter.overlay)
         self._show_result()
 
     def _show_result(self) -> None:
-        """Everything that depends on the result; the frame stays."""
+        """Update everything that depends on the result; keep the frame."""
         presenter = self.presenter
         notice = presenter.notice
         blocked = notice is not None and notice.blocking
@@ -198,17 +200,17 @@ class ViewPage(QWidget):
             self.empty.show_message(notice.heading, notice.sentence)
         self._notice.show_message("" if notice is None or blocked else f"{notice.heading} {notice.sentence}")
         self.stack.setCurrentIndex(0 if blocked else 1)
-        if not blocked and not self._divided:
-            self._divided = True
-            self.splitter.setSizes([round(self.width() * share) for share in _SHARES])
-            self.figures.fold.setChecked(self.height() >= _ROOMY_PX)
+        if not blocked and not self._split:
+            self._split = True
+            self.splitter.setSizes([round(self.width() * share) for share in _SPLIT])
+            self.metrics.fold.setChecked(self.height() >= _UNFOLD_HEIGHT_PX)
         self.toolbar.show_state(presenter)
         self.timeline.show_model(presenter.timeline_model())
-        self.figures.show_figures(presenter.figures)
+        self.metrics.show_summary(presenter.evaluation)
         self._show_people()
         self._show_volume_panel()
         self._show_legend()
-        self._show_everything()
+        self._refresh_frame()
 
     def _volume_changed(self) -> None:
         if not self.isVisible():
@@ -217,27 +219,28 @@ class ViewPage(QWidget):
         if self.presenter.notice is None:
             self.presenter.load_volume()
         else:
-            self.presenter.load_result()  # what the notice says may have been mended
+            self.presenter.load_result()  # the problem in the notice may be solved
             self._show_result()
         self._show_volume_panel()
-        self._show_everything()
+        self._refresh_frame()
 
     def _show_volume(self) -> None:
-        """Somebody wants to see the capture volume."""
-        self.toolbar.toggle_button("volume").setChecked(True)
+        self.toolbar.toggle_button(SHOW_VOLUME.name).setChecked(True)
 
     def _hide_volume(self) -> None:
-        self.toolbar.toggle_button("volume").setChecked(False)
+        self.toolbar.toggle_button(SHOW_VOLUME.name).setChecked(False)
 
     def _show_volume_panel(self) -> None:
-        shown = self.presenter.options.volume and self.presenter.has_rig
+        shown = self.presenter.options.shows(SHOW_VOLUME) and self.presenter.has_rig
         if shown:
             self.volume.refresh()
         self.volume.setVisible(shown)
 
     def _show_legend(self) -> None:
         reliability = self.presenter.reliability
-        self.legend.show_levels(reliability.title, reliability.rows() if self.presenter.options.frusta else [])
+        self.legend.show_levels(
+            reliability.title, reliability.legend_rows() if self.presenter.options.shows(SHOW_CAMERAS) else []
+        )
         self._place_legend()
 
     def _place_legend(self) -> None:
@@ -246,7 +249,7 @@ class ViewPage(QWidget):
     def _place_volume(self) -> None:
         self.volume.move(_MARGIN_PX, self.viewport.height() - self.volume.height() - _MARGIN_PX)
 
-    def _show_everything(self) -> None:
+    def _refresh_frame(self) -> None:
         self.panes.refresh_overlays()
         self._show_frame(self.timeline.frame)
 
@@ -257,25 +260,19 @@ class ViewPage(QWidget):
         self.viewport.invalidate()
         self._show_people()
 
-    def _scene(self) -> SceneLayers:
-        return self.presenter.scene(self.timeline.frame, self._palette, self.panes.images())
+    def _layers(self) -> SceneLayers:
+        return self.presenter.layers(self.timeline.frame, self._palette, self.panes.images())
 
     def _show_people(self) -> None:
-        people = self.presenter.people_now(self.timeline.frame)
+        people = self.presenter.people_at(self.timeline.frame)
         self.people.setVisible(bool(people))
         self.people.show_people(people)
 
-    def _toggle(self, index: int, on: bool) -> None:
-        presenter, toggle = self.presenter, TOGGLES[index]
-        if toggle.over_video:
-            presenter.pane_options = replace(presenter.pane_options, **{toggle.name: on})
-        else:
-            presenter.options = replace(presenter.options, **{toggle.name: on})
-        if toggle.name == "skeletons":
-            presenter.pane_options = replace(presenter.pane_options, skeletons=on)
-        if toggle.name == "volume":
+    def _toggle(self, option: DisplayOption, on: bool) -> None:
+        self.presenter.options = self.presenter.options.with_option(option, on)
+        if option == SHOW_VOLUME:
             self._show_volume_panel()
-        if toggle.name == "frusta":
+        if option == SHOW_CAMERAS:
             self._show_legend()
         self.panes.refresh_overlays()
         self.viewport.invalidate()
@@ -288,17 +285,17 @@ class ViewPage(QWidget):
         self.presenter.options = replace(self.presenter.options, follow=person)
         self.viewport.invalidate()
 
-    def _wear(self, theme: Theme) -> None:
+    def _apply_theme(self, theme: Theme) -> None:
         self._palette = palette(theme)
         self.viewport.invalidate()
 
     def sizeHint(self) -> QSize:
-        """As much as there is."""
+        """Return a size that fills the window."""
         return QSize(1100, 700)
 
 
 class _NoticeBar(QFrame):
-    """A line under the toolbar that says what is missing and how to get it."""
+    """Line under the toolbar that names missing data and the remedy."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -307,19 +304,19 @@ class _NoticeBar(QFrame):
         row.setContentsMargins(12, 6, 12, 6)
         row.setSpacing(GRID_PX)
         row.addWidget(IconLabel("info", "accent", 16))
-        self._words = label()
-        row.addWidget(self._words, 1)
+        self._label = label()
+        row.addWidget(self._label, 1)
         self.hide()
 
     @property
     def text(self) -> str:
-        """The words shown."""
-        return self._words.text()
+        """Text shown."""
+        return self._label.text()
 
-    def show_message(self, words: str) -> None:
-        """Shows the words; hides the bar without any."""
-        self._words.setText(words)
-        self.setVisible(bool(words))
+    def show_message(self, text: str) -> None:
+        """Show a text; an empty text hides the bar."""
+        self._label.setText(text)
+        self.setVisible(bool(text))
 
 
 def _hairline() -> QFrame:

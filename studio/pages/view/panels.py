@@ -1,4 +1,4 @@
-"""The small panels of the View page: who is there now, and what the evaluation measured."""
+"""Small panels of the View page: people at the frame, capture volume, evaluation."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from studio.icons import icon
-from studio.pages.view.summary import EvaluationSummary, PersonNow
+from studio.pages.view.summary import EvaluationSummary, PersonState
 from studio.state.volume import VolumeState
 from studio.theme import GRID_PX, current_theme
+from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear_layout
-from studio.widgets.label_plate import paint_plate
+from studio.widgets.label_plate import paint_label_plate
 from studio.widgets.text import label
 
 _ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16
 _COLUMNS_PX = (92, 76, 66)
-_VOLUME_PX, _HEAD_PX, _LEAST_PX = 376, 44, 48
+_VOLUME_WIDTH_PX, _HEADER_PX, _MIN_AREA_PX = 376, 44, 48
 
 
 class PeoplePanel(QWidget):
-    """A row a person: name, confidence, speed. Lies over a corner of the 3D view.
+    """Table of people: name, confidence, speed. Lies over a corner of the 3D view.
 
-    Painted as one: it changes with every frame of playback, and labels would lay themselves out each time.
+    Painted as a whole: it changes with every frame of playback, and labels would repeat their layout each time.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._people: tuple[PersonNow, ...] = ()
+        self._people: tuple[PersonState, ...] = ()
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
     @property
-    def people(self) -> tuple[PersonNow, ...]:
-        """Who is shown."""
+    def people(self) -> tuple[PersonState, ...]:
+        """People shown."""
         return self._people
 
-    def show_people(self, people: tuple[PersonNow, ...]) -> None:
-        """Shows this frame."""
+    def show_people(self, people: tuple[PersonState, ...]) -> None:
+        """Show the people at a frame."""
         rows_changed = len(people) != len(self._people)
         self._people = people
         if rows_changed:
@@ -48,14 +49,14 @@ class PeoplePanel(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        """Wide enough for every value, so that the panel does not jump from frame to frame."""
+        """Return a size that fits every value, so that the panel keeps its width during playback."""
         return QSize(sum(_COLUMNS_PX) + 2 * _PAD_PX, (len(self._people) + 1) * _ROW_PX + 2 * GRID_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """A plate, headings, a row a person."""
+        """Paint the background, the headings and a row per person."""
         theme = current_theme()
         with QPainter(self) as painter:
-            paint_plate(painter, self)
+            paint_label_plate(painter, self)
             font = QFont(self.font())
             font.setPixelSize(11)
             self._paint_row(painter, 0, ("People", "Confidence", "Speed"), (theme.faint,) * 3, font)
@@ -82,7 +83,7 @@ class PeoplePanel(QWidget):
             left += width
 
 
-def _cells(person: PersonNow) -> tuple[str, str]:
+def _cells(person: PersonState) -> tuple[str, str]:
     if not person.present:
         return "absent", "–"
     speed = "–" if math.isnan(person.speed_m_s) else f"{person.speed_m_s:.1f} m/s"
@@ -90,11 +91,11 @@ def _cells(person: PersonNow) -> tuple[str, str]:
 
 
 class VolumePanel(Card):
-    """The capture volume in words, and folded away its fields. Lies over a corner of the 3D view.
+    """Capture volume as text, with fields that unfold. Lies over a corner of the 3D view.
 
     Signals:
-        closed: It should not be shown any longer.
-        resized: It has another height than before.
+        closed: The close button was clicked.
+        resized: The height changed.
     """
 
     closed = Signal()
@@ -106,16 +107,16 @@ class VolumePanel(Card):
         self.editor = VolumeEditor(volume)
         self.editor.setProperty("role", "scrolled")
         self.editor.unfold(False)
-        self.edit = button("Edit", "quiet", "chevron-up", "Change its place, size and voxels")
+        self.edit = button("Edit", "quiet", "chevron-up", "Edit position, size and voxel grid")
         self.edit.setCheckable(True)
         self.edit.toggled.connect(self._unfold)
-        self.reset = button("Reset", "quiet", "retry", "Derive it from the rig and the people again")
+        self.reset = button("Reset", "quiet", "retry", "Reset to the volume derived from the rig and the people")
         self.reset.clicked.connect(self.editor.reset)
-        close = button("", "quiet", "close", "Hide the capture volume (B)")
+        close = button("", "quiet", "close", f"Hide the capture volume ({SHOW_VOLUME.shortcut})")
         close.setAccessibleName("Hide the capture volume")
         close.clicked.connect(self.closed)
         for push in (self.edit, self.reset, close):
-            # Space goes on meaning Play.
+            # A click must not take the focus: Space keeps meaning Play.
             push.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             self.tools.addWidget(push)
         self._area = QScrollArea()
@@ -124,43 +125,43 @@ class VolumePanel(Card):
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._area.setWidget(self.editor)
         self.body.addWidget(self._area)
-        self._most_px = 0
-        self.setFixedWidth(_VOLUME_PX)
+        self._max_height_px = 0
+        self.setFixedWidth(_VOLUME_WIDTH_PX)
 
     def refresh(self) -> None:
-        """Shows what is on disk."""
+        """Show the stored capture volume."""
         self.editor.refresh()
         self.reset.setVisible(self._volume.is_set)
-        self.fit(self._most_px)
+        self.fit(self._max_height_px)
 
-    def fit(self, most_px: int) -> None:
-        """Becomes as high as its content, but no higher than this; the rest is scrolled to."""
-        self._most_px = most_px
+    def fit(self, max_height_px: int) -> None:
+        """Resize to the content, up to a height; the rest scrolls."""
+        self._max_height_px = max_height_px
         content, outer = self.editor.layout(), self.layout()
         assert content is not None and outer is not None
         margins = outer.contentsMargins()
-        width = _VOLUME_PX - margins.left() - margins.right() - 2
+        width = _VOLUME_WIDTH_PX - margins.left() - margins.right() - 2
         content.activate()
         needed = content.totalHeightForWidth(width) if content.hasHeightForWidth() else content.sizeHint().height()
-        around = margins.top() + margins.bottom() + _HEAD_PX
-        self._area.setFixedHeight(max(_LEAST_PX, min(needed, most_px - around)))
-        self.resize(_VOLUME_PX, self._area.height() + around)
+        around = margins.top() + margins.bottom() + _HEADER_PX
+        self._area.setFixedHeight(max(_MIN_AREA_PX, min(needed, max_height_px - around)))
+        self.resize(_VOLUME_WIDTH_PX, self._area.height() + around)
         self.resized.emit()
 
     def _unfold(self, shown: bool) -> None:
         self.editor.unfold(shown)
-        self.fit(self._most_px)
+        self.fit(self._max_height_px)
 
 
 class EvaluationCard(Card):
-    """The evaluation of the take: the verdict, and folded away under it one column a method."""
+    """Evaluation of the take: the verdict, and a table of metrics that unfolds, one column per method."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Measured on held-out frames", parent=parent)
+        super().__init__("Evaluation on held-out frames", parent=parent)
         self.fold = QToolButton()
         self.fold.setCheckable(True)
-        self.fold.setToolTip("Show the figures")
-        self.fold.setAccessibleName("Show the figures")
+        self.fold.setToolTip("Show the metrics")
+        self.fold.setAccessibleName("Show the metrics")
         self.fold.setIcon(icon("chevron-down"))
         self.fold.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.fold.toggled.connect(self._unfold)
@@ -179,18 +180,18 @@ class EvaluationCard(Card):
 
     @property
     def verdict(self) -> str:
-        """The sentence shown."""
+        """Verdict shown."""
         return self._verdict.text()
 
     def _unfold(self, shown: bool) -> None:
         self._holder.setVisible(shown)
 
-    def show_figures(self, figures: EvaluationSummary | None) -> None:
-        """Shows these figures; hides the card where there are none."""
-        self.setVisible(figures is not None)
-        if figures == self._shown or figures is None:
+    def show_summary(self, summary: EvaluationSummary | None) -> None:
+        """Show a summary; without one, hide the card."""
+        self.setVisible(summary is not None)
+        if summary == self._shown or summary is None:
             return
-        self._shown = figures
+        self._shown = summary
         clear_layout(self._table)
         holder = QWidget()
         grid = QGridLayout(holder)
@@ -198,11 +199,11 @@ class EvaluationCard(Card):
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(0, 1)
-        for column, method in enumerate(figures.methods, 1):
+        for column, method in enumerate(summary.methods, 1):
             grid.addWidget(label(method, "overline", wrap=False), 0, column, Qt.AlignmentFlag.AlignRight)
-        for row, (title, *cells) in enumerate(figures.rows, 1):
+        for row, (title, *cells) in enumerate(summary.rows, 1):
             grid.addWidget(label(title, "muted", wrap=False), row, 0)
             for column, cell in enumerate(cells, 1):
                 grid.addWidget(label(cell, "strong", wrap=False), row, column, Qt.AlignmentFlag.AlignRight)
         self._table.addWidget(holder)
-        self._verdict.setText(figures.verdict)
+        self._verdict.setText(summary.verdict)

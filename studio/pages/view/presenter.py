@@ -1,4 +1,4 @@
-"""What the View page shows, read from the session on disk. No widgets."""
+"""Content of the View page, read from the session on disk. No widgets."""
 
 from __future__ import annotations
 
@@ -21,28 +21,32 @@ from core.session import BASELINE, Take, Timeline
 from core.session.volume import ActiveVolume
 from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
-from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonNow, evaluation_summary
+from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
+from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, evaluation_summary
 from studio.state.app_state import AppState
-from studio.viewport.layers import SceneLayers
+from studio.viewport.layers.skeletons import SHOW_SKELETONS
+from studio.viewport.layers.spec import DisplayOption, ViewOptions
+from studio.viewport.layers.table import is_available
+from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import Palette
 from studio.viewport.reliability import CameraReliability, camera_reliability
-from studio.viewport.scene import ViewOptions, build_scene_layers
-from studio.viewport.scene_data import SceneData, frame_of
+from studio.viewport.scene import SceneLayers, build_scene_layers
+from studio.viewport.scene_data import SceneData, nearest_frame
 from studio.viewport.skeleton_geometry import skeleton_geometry
 from studio.widgets.pane_overlay import PaneOverlay, ProjectedSkeleton
 from studio.widgets.timeline_bar import TimelineModel, Track
 
-_LEAST_SCORE = 0.15
+_MIN_SCORE = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Why something is not shown, and what to do.
+    """Message about missing or damaged data.
 
     Attributes:
-        heading: Few words.
-        sentence: What to do.
-        blocking: Whether there is nothing to show at all.
+        heading: Problem in a few words.
+        sentence: Remedy.
+        blocking: There is nothing to show at all.
     """
 
     heading: str
@@ -50,20 +54,11 @@ class Notice:
     blocking: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaneOptions:
-    """What to draw over the videos."""
-
-    skeletons: bool = True
-    detections: bool = False
-    floor: bool = False
-
-
 class ViewPresenter:
-    """The selected take and result, ready to draw.
+    """Selected take and result, ready to draw.
 
     Args:
-        state: Selection shared with the other pages.
+        state: State shared with the other pages.
     """
 
     def __init__(self, state: AppState) -> None:
@@ -73,14 +68,13 @@ class ViewPresenter:
         self.notice: Notice | None = None
         self.results: list[str] = []
         self.result = ""
-        self.compared = ""
+        self.comparison = ""
         self.options = ViewOptions()
-        self.pane_options = PaneOptions()
         self.people: PeopleSummary | None = None
-        self.figures: EvaluationSummary | None = None
+        self.evaluation: EvaluationSummary | None = None
         self._rig: CameraRig | None = None
-        self._used: ActiveVolume | None = None
-        self._stage = SceneData.build()
+        self._active_volume: ActiveVolume | None = None
+        self._data = SceneData.build()
         self._take_notice: Notice | None = None
         self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
         self._poses2d: dict[str, Pose2D] | None = None
@@ -88,74 +82,75 @@ class ViewPresenter:
         self._volume_px: dict[str, tuple[F64, ...]] = {}
 
     def load_take(self) -> None:
-        """Reads the selected take and its result anew."""
+        """Read the selected take and its result."""
         self.take = self.timeline = self._poses2d = None
-        self.compared = ""
+        self.comparison = ""
         self._sequences.clear()
         self._take_notice = self._read_take()
         self.load_result()
 
     def load_result(self) -> None:
-        """Reads the take's cameras, the selected result, the one compared with, and the figures anew."""
+        """Read the cameras of the take, the selected result, the compared result and the evaluation."""
         self.notice = self._take_notice or self._read_rig()
         self.results = self.take.poses3d_runs() if self.take else []
         self.result = self._state.poses_name if self._state.poses_name in self.results else ""
-        if self.compared not in self.results or self.compared == self.result:
-            self.compared = ""
-        poses, ghost = self._read(self.result), self._read(self.compared)
-        self._set_stage(poses, ghost)
+        if self.comparison not in self.results or self.comparison == self.result:
+            self.comparison = ""
+        poses, ghost = self._read(self.result), self._read(self.comparison)
+        self._build_data(poses, ghost)
         self.people = PeopleSummary.of(poses) if poses is not None else None
-        self.figures = self._read_figures()
+        self.evaluation = self._read_evaluation()
         if self.notice is None and self.take is not None and not self.results:
             self.notice = Notice(heading="No 3D result yet.", sentence="Run Baseline on the Train page.")
         if self.options.follow is not None and (poses is None or self.options.follow not in poses.person_ids):
             self.options = replace(self.options, follow=None)
 
     def load_volume(self) -> None:
-        """Reads the capture volume anew; the results stay."""
-        self._set_stage(self._stage.poses, self._stage.ghost)
+        """Read the capture volume; keep the results."""
+        self._build_data(self._data.poses, self._data.ghost)
 
     def select_result(self, name: str) -> None:
-        """Shows another result; empty for none."""
+        """Show another result; empty for none."""
         self._state.select_poses(name)
 
     def compare_with(self, name: str) -> None:
-        """Draws a second result as ghosts; empty for none."""
-        self.compared = name
+        """Compare with a second result, drawn as ghosts; empty for none."""
+        self.comparison = name
         self.load_result()
 
     @property
     def person_ids(self) -> tuple[int, ...]:
-        """PeopleSummary of the result."""
-        return self._stage.poses.person_ids if self._stage.poses is not None else ()
+        """Ids of the people in the result."""
+        return self._data.poses.person_ids if self._data.poses is not None else ()
 
-    @property
-    def has_accuracy(self) -> bool:
-        """Whether it can be said how well points are located."""
-        return self._stage.accuracy is not None
+    def is_available(self, option: DisplayOption) -> bool:
+        """Return whether an option has anything to show or hide."""
+        if option == SHOW_DETECTIONS:
+            return self.has_detections
+        return option in VIDEO_OPTIONS or is_available(option, self._data)
 
     @property
     def reliability(self) -> CameraReliability:
-        """How far the take's cameras can be trusted: the colours of their frusta."""
-        return self._stage.reliability
+        """Errors of the cameras, which the colours of the frusta show."""
+        return self._data.reliability
 
     @property
     def has_volume(self) -> bool:
-        """Whether the part of the room that the cameras look into is known."""
+        """Whether the capture volume is known."""
         return self._volume is not None
 
     @property
     def has_rig(self) -> bool:
-        """Whether the take's cameras are calibrated."""
+        """Whether the cameras of the take are calibrated."""
         return self._rig is not None
 
     @property
     def has_detections(self) -> bool:
-        """Whether the take's 2D poses are there to be drawn."""
+        """Whether the take has 2D poses."""
         return self.take is not None and bool(self.take.estimators())
 
     def timeline_model(self) -> TimelineModel:
-        """Frames of the take, with the people of the result."""
+        """Return the frames of the take with the people of the result."""
         if self.timeline is None:
             return TimelineModel(time_s=np.zeros(0))
         return TimelineModel(
@@ -164,38 +159,44 @@ class ViewPresenter:
             held_out=self._held_out(len(self.timeline)),
         )
 
-    def scene(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> SceneLayers:
-        """The 3D view of a frame."""
-        return build_scene_layers(self._stage, self._time_s(frame), self.options, palette, images)
+    def layers(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> SceneLayers:
+        """Build the layers of the 3D view at a frame.
+
+        Args:
+            frame: Frame of the take.
+            palette: Colours.
+            images: (H, W, 3) uint8 RGB images by camera name.
+        """
+        return build_scene_layers(self._data, self._time_s(frame), self.options, palette, images)
 
     def overlay(self, camera: str, frame: int) -> PaneOverlay:
-        """What to draw over one camera's image of a frame."""
-        options = self.pane_options
+        """Return the overlay of a camera image at a frame."""
+        shows = self.options.shows
         return PaneOverlay(
-            figures=self._figures_px(camera, frame) if options.skeletons else (),
-            detections_px=self._detections_px(camera, frame) if options.detections else None,
-            floor_px=self._floor_of(camera) if options.floor else (),
-            volume_px=self._volume_of(camera) if self.options.volume else (),
+            skeletons=self._skeletons_px(camera, frame) if shows(SHOW_SKELETONS) else (),
+            detections_px=self._detections_px(camera, frame) if shows(SHOW_DETECTIONS) else None,
+            floor_px=self._camera_floor_px(camera) if shows(SHOW_VIDEO_FLOOR) else (),
+            volume_px=self._camera_volume_px(camera) if shows(SHOW_VOLUME) else (),
         )
 
-    def people_now(self, frame: int) -> tuple[PersonNow, ...]:
-        """Everybody of the result at a frame of the take."""
-        poses = self._stage.poses
+    def people_at(self, frame: int) -> tuple[PersonState, ...]:
+        """Return the state of all people of the result at a frame of the take."""
+        poses = self._data.poses
         if self.people is None or poses is None:
             return ()
-        return self.people.at(frame_of(poses, self._time_s(frame)))
+        return self.people.at(nearest_frame(poses, self._time_s(frame)))
 
     def _time_s(self, frame: int) -> float:
         return float(self.timeline.time_s[frame]) if self.timeline is not None and len(self.timeline) else 0.0
 
     def _read_take(self) -> Notice | None:
-        """Reads the take and its times; says why there is none."""
+        """Read the take and its timeline; return a notice if there is none."""
         session = self._state.session
         if session is None:
             return Notice(heading="No session is open", sentence="Open the sample or a session.", blocking=True)
         if not self._state.take_name:
-            words = "Import the videos of a take on the Record page."
-            return Notice(heading="No take yet", sentence=words, blocking=True)
+            remedy = "Import the videos of a take on the Record page."
+            return Notice(heading="No take yet", sentence=remedy, blocking=True)
         try:
             take = session.take(self._state.take_name)
             self.timeline = take.timeline()
@@ -205,7 +206,7 @@ class ViewPresenter:
         return None
 
     def _read_rig(self) -> Notice | None:
-        """Reads the take's cameras; says what is missing."""
+        """Read the cameras of the take; return a notice if they are missing."""
         self._rig = None
         if self._state.session is not None and self.take is not None:
             try:
@@ -215,7 +216,7 @@ class ViewPresenter:
         return None
 
     def _read(self, name: str) -> Pose3DSequence | None:
-        """A result; read again only when its file is another one than before."""
+        """Read a result; cached until its file changes."""
         if self.take is None or not name:
             return None
         try:
@@ -223,13 +224,13 @@ class ViewPresenter:
             if name not in self._sequences or self._sequences[name][0] != written_ns:
                 self._sequences[name] = written_ns, self.take.poses3d(name)
         except (CoreError, OSError) as error:
-            hint = error.hint if isinstance(error, CoreError) else "Run the step that makes it again."
+            hint = error.hint if isinstance(error, CoreError) else "Run the step that produces it again."
             message = error.message if isinstance(error, CoreError) else f"The result '{name}' cannot be read."
             self.notice = Notice(heading=message, sentence=hint)
             return None
         return self._sequences[name][1]
 
-    def _read_figures(self) -> EvaluationSummary | None:
+    def _read_evaluation(self) -> EvaluationSummary | None:
         if self.take is None or not self.take.layout.report.is_file():
             return None
         try:
@@ -239,28 +240,28 @@ class ViewPresenter:
             return None
         return evaluation_summary(report) if isinstance(report, Mapping) else None
 
-    def _set_stage(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
-        """The world that is looked at: cameras, results, and the capture volume where it can be had."""
-        self._used, self._floor_px, self._volume_px = None, {}, {}
+    def _build_data(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
+        """Build the scene data: cameras, results and, where available, the capture volume."""
+        self._active_volume, self._floor_px, self._volume_px = None, {}, {}
         if self._rig is not None:
             try:
-                self._used = self._state.volume.current()
+                self._active_volume = self._state.volume.current()
             except CoreError as error:
                 self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
-        synthetic = self._used.chosen.synthetic if self._used is not None else None
+        synthetic = self._active_volume.chosen.synthetic if self._active_volume is not None else None
         session, reliability = self._state.session, None
         if session is not None and self._rig is not None:
             reliability = camera_reliability(session, self._rig)
-        self._stage = SceneData.build(
+        self._data = SceneData.build(
             self._rig, poses, ghost, self._volume, synthetic, _accuracy(self._rig), reliability
         )
 
     @property
     def _volume(self) -> CaptureVolume | None:
-        return self._used.volume if self._used is not None else None
+        return self._active_volume.volume if self._active_volume is not None else None
 
     def _held_out(self, count: int) -> np.ndarray | None:
-        """Frames that the training of the result never saw, by the settings of its run."""
+        """Return the frames held out of training (T,), from the configuration of the run."""
         session = self._state.session
         if session is None or not self.result or self.result == BASELINE:
             return None
@@ -268,14 +269,14 @@ class ViewPresenter:
         try:
             split = from_mapping(TrainParams, read_yaml(config)).training.split
         except CoreError:
-            return None  # not a run of this session any more: nothing is known about its split
+            return None  # the run is no longer in this session: its split is unknown
         return held_out(count, split)
 
     def _tracks(self, time_s: F64) -> tuple[Track, ...]:
-        poses, people = self._stage.poses, self.people
+        poses, people = self._data.poses, self.people
         if poses is None or people is None:
             return ()
-        frames = [frame_of(poses, float(t)) for t in time_s]
+        frames = [nearest_frame(poses, float(t)) for t in time_s]
         known = np.array([m is not None for m in frames], bool)
         index = np.array([m or 0 for m in frames], int)
         return tuple(
@@ -288,29 +289,29 @@ class ViewPresenter:
             for p, name in enumerate(people.names)
         )
 
-    def _figures_px(self, camera: str, frame: int) -> tuple[ProjectedSkeleton, ...]:
-        """Both results projected into a camera, the ghosts first so that they lie below."""
+    def _skeletons_px(self, camera: str, frame: int) -> tuple[ProjectedSkeleton, ...]:
+        """Project both results into a camera, ghosts first so that they lie below."""
         if self._rig is None:
             return ()
-        drawn: list[ProjectedSkeleton] = []
-        for poses, ghost in ((self._stage.ghost, True), (self._stage.poses, False)):
-            at = frame_of(poses, self._time_s(frame)) if poses is not None else None
+        skeletons: list[ProjectedSkeleton] = []
+        for poses, ghost in ((self._data.ghost, True), (self._data.poses, False)):
+            at = nearest_frame(poses, self._time_s(frame)) if poses is not None else None
             if poses is None or at is None:
                 continue
-            shape, columns = skeleton_geometry(poses.skeleton), np.flatnonzero(poses.present[at])
-            points, score = shape.points(poses.xyz_mm[at, columns], poses.score[at, columns])
+            geometry, columns = skeleton_geometry(poses.skeleton), np.flatnonzero(poses.present[at])
+            points, score = geometry.points(poses.xyz_mm[at, columns], poses.score[at, columns])
             pixels = project(self._rig[camera], points)
-            drawn += [
+            skeletons += [
                 ProjectedSkeleton(
                     xy_px=pixels[row],
                     score=score[row],
-                    bones=shape.bones,
-                    size=shape.size,
+                    bones=geometry.bones,
+                    size=geometry.size,
                     person=None if ghost else int(person),
                 )
                 for row, person in enumerate(columns)
             ]
-        return tuple(drawn)
+        return tuple(skeletons)
 
     def _detections_px(self, camera: str, frame: int) -> F64 | None:
         if self._poses2d is None:
@@ -318,7 +319,7 @@ class ViewPresenter:
         seen = self._poses2d.get(camera)
         if seen is None or frame >= seen.n_frames:
             return None
-        return np.asarray(seen.xy_px[frame][seen.score[frame] >= _LEAST_SCORE], float)
+        return np.asarray(seen.xy_px[frame][seen.score[frame] >= _MIN_SCORE], float)
 
     def _read_detections(self) -> dict[str, Pose2D]:
         if self.take is None or not self.has_detections:
@@ -329,14 +330,14 @@ class ViewPresenter:
             self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
             return {}
 
-    def _floor_of(self, camera: str) -> tuple[F64, ...]:
+    def _camera_floor_px(self, camera: str) -> tuple[F64, ...]:
         if self._rig is None or self._volume is None:
             return ()
         if camera not in self._floor_px:
             self._floor_px[camera] = tuple(floor_grid_px(self._rig[camera], self._volume))
         return self._floor_px[camera]
 
-    def _volume_of(self, camera: str) -> tuple[F64, ...]:
+    def _camera_volume_px(self, camera: str) -> tuple[F64, ...]:
         if self._rig is None or self._volume is None:
             return ()
         if camera not in self._volume_px:
@@ -345,7 +346,7 @@ class ViewPresenter:
 
 
 def result_title(name: str) -> str:
-    """A result's name as shown: "Baseline", or "Trained 26 Nov, 14:03" from a run's folder name."""
+    """Return the name shown for a result: "Baseline", or "Trained 26 Nov, 14:03" from the name of a run folder."""
     if not name:
         return "No result"
     if name == BASELINE:
@@ -357,7 +358,7 @@ def result_title(name: str) -> str:
 
 
 def _accuracy(rig: CameraRig | None) -> AccuracyMap | None:
-    """How well the rig locates points; None where its cameras share no room."""
+    """Return the expected accuracy of a rig, or None if its cameras share no field of view."""
     posed = [c.name for c in rig if c.posed] if rig is not None else []
     try:
         return accuracy_map(rig.subset(posed)) if rig is not None and len(posed) >= 2 else None

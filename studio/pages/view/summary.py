@@ -1,4 +1,4 @@
-"""What can be said about a result: who is there when, how surely, how fast, and what the evaluation measured."""
+"""Summary of a result: presence, confidence and speed of people, and the metrics of the evaluation."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.types import Pose3DSequence
 from core.types.arrays import F64
-from studio.viewport.scene_data import middles
+from studio.viewport.scene_data import person_centres_mm
 
 _SPEED_WINDOW_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PersonNow:
+class PersonState:
     """One person at one frame.
 
     Attributes:
-        name: "Person 1".
-        person: Column in the result, picks the colour.
-        present: Whether the person is there.
-        confidence: Mean score of the known joints, 0 while absent.
-        speed_m_s: Speed of the hips over a tenth of a second, NaN where not known.
+        name: Name shown, such as "Person 1".
+        person: Column in the result; selects the colour.
+        present: The person is present.
+        confidence: Mean score of the known joints; 0 while absent.
+        speed_m_s: Speed of the hips over a tenth of a second; NaN where unknown.
     """
 
     name: str
@@ -37,23 +38,23 @@ class PersonNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PeopleSummary:
-    """Everybody of a result over the take.
+    """All people of a result over the take.
 
     Attributes:
-        names: (P,) as shown.
+        names: (P,) names shown.
         present: (T, P) bool.
-        confidence: (T, P) mean score of the known joints, NaN while absent.
-        speed_m_s: (T, P), NaN where not known.
+        confidence: (T, P) mean score of the known joints; NaN while absent.
+        speed_m_s: (T, P) speeds; NaN where unknown.
     """
 
     names: tuple[str, ...]
-    present: np.ndarray
+    present: NDArray[np.bool_]
     confidence: F64
     speed_m_s: F64
 
     @classmethod
     def of(cls, poses: Pose3DSequence) -> PeopleSummary:
-        """Measures a result."""
+        """Summarize a result."""
         known = np.isfinite(poses.xyz_mm).all(-1)
         count = known.sum(-1)
         total = np.where(known, poses.score, 0.0).sum(-1)
@@ -61,13 +62,13 @@ class PeopleSummary:
             names=tuple(f"Person {i}" for i in poses.person_ids),
             present=poses.present,
             confidence=np.where(count > 0, total / np.maximum(count, 1), np.nan),
-            speed_m_s=speeds(middles(poses), poses.time_s),
+            speed_m_s=speeds_m_s(person_centres_mm(poses), poses.time_s),
         )
 
-    def at(self, frame: int | None) -> tuple[PersonNow, ...]:
-        """Everybody at a frame; nobody is present where the result has none."""
+    def at(self, frame: int | None) -> tuple[PersonState, ...]:
+        """Return the state of all people at a frame; without a frame, all are absent."""
         return tuple(
-            PersonNow(
+            PersonState(
                 name=name,
                 person=p,
                 present=frame is not None and bool(self.present[frame, p]),
@@ -78,26 +79,26 @@ class PeopleSummary:
         )
 
 
-def speeds(path_mm: F64, time_s: F64) -> F64:
-    """(T, P) speeds in m/s of paths (T, P, 3): way over time between about 0.05 s before and after; NaN at gaps."""
+def speeds_m_s(path_mm: F64, time_s: F64) -> F64:
+    """Return speeds (T, P) of paths (T, P, 3) by central differences over about 0.1 s; NaN at gaps."""
     count = len(time_s)
     if count < 2:
         return np.full(path_mm.shape[:2], np.nan)
     reach = max(1, round(_SPEED_WINDOW_S / 2 / float(np.median(np.diff(time_s)))))
     before = np.maximum(np.arange(count) - reach, 0)
     after = np.minimum(np.arange(count) + reach, count - 1)
-    way_m = np.linalg.norm(path_mm[after] - path_mm[before], axis=-1) / 1000
-    return np.asarray(way_m / (time_s[after] - time_s[before])[:, None])
+    distance_m = np.linalg.norm(path_mm[after] - path_mm[before], axis=-1) / 1000
+    return np.asarray(distance_m / (time_s[after] - time_s[before])[:, None])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSummary:
-    """The figures of a take's evaluation, ready to show.
+    """Metrics of the evaluation of a take, ready to show.
 
     Attributes:
         methods: Column headings.
-        rows: What was measured, then one cell a method.
-        verdict: One sentence.
+        rows: Name of a metric, then one cell per method.
+        verdict: Verdict in one sentence.
     """
 
     methods: tuple[str, ...]
@@ -106,32 +107,32 @@ class EvaluationSummary:
 
 
 _ROWS = (
-    ("LOCO error, median", "loco_px_median", "{:.1f} px"),
-    ("of a person's height", "loco_percent_height", "{:.2f} %"),
+    ("Leave-one-camera-out, median", "loco_px_median", "{:.1f} px"),
+    ("relative to body height", "loco_percent_height", "{:.2f} %"),
     ("Reprojection, median", "reprojection_px_median", "{:.1f} px"),
     ("Frames with two or more people", "frames_with_two_or_more", "{:.0f}"),
     ("Identity switches", "identity_switches", "{:.0f}"),
 )
-_SHORT = {"baseline": "Baseline", "trained": "Trained"}
+_METHODS = {"baseline": "Baseline", "trained": "Trained"}
 
 
 def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
-    """The figures of `report.json`; None where it holds none. Rows that no method has are left out."""
+    """Summarize `report.json`, or return None if it holds no metrics. Rows without any value are omitted."""
     methods = report.get("methods")
     if not isinstance(methods, Mapping) or not all(isinstance(m, Mapping) for m in methods.values()) or not methods:
         return None
     rows = []
     for title, key, form in _ROWS:
         values = [method.get(key) for method in methods.values()]
-        if any(_number(value) for value in values):
-            rows.append((title, *(form.format(value) if _number(value) else "–" for value in values)))
+        if any(_is_number(value) for value in values):
+            rows.append((title, *(form.format(value) if _is_number(value) else "–" for value in values)))
     verdict = report.get("verdict")
     return EvaluationSummary(
-        methods=tuple(_SHORT.get(str(name), str(name)) for name in methods),
+        methods=tuple(_METHODS.get(str(name), str(name)) for name in methods),
         rows=tuple(rows),
         verdict=verdict if isinstance(verdict, str) else "",
     )
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,13 +1,12 @@
-"""Round, shaded, antialiased capsules: every bone, joint, trail and line of the scene.
+"""Capsule impostors: every bone, joint, trail and line of the scene, shaded and antialiased.
 
-A stroke is a capsule between two points. It is drawn as one screen-aligned quad whose fragments measure their distance
-to the middle line, so tubes stay smooth at any zoom without a mesh and without multisampling, which software GL cannot
-afford. A joint is a capsule of length zero.
+A capsule is drawn as one screen-aligned quad whose fragments measure their distance to the axis. It stays smooth at any
+zoom without a mesh and without multisampling, which is too slow with software OpenGL. A ball is a capsule of length
+zero.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,23 @@ from vispy import gloo
 from vispy.scene.visuals import create_visual_node
 from vispy.visuals import Visual
 
-from core.types.arrays import F32, F64
-from studio.viewport.layers import RGBA
+from core.types.arrays import F32
+from studio.viewport.primitives import Capsules
 
 _VERTEX = """
 attribute vec3 a_start;
 attribute vec3 a_end;
-attribute vec2 a_corner;    // x: -1 or 1 across the stroke; y: 0 at the start, 1 at the end
-attribute float a_radius;   // in the world
-attribute float a_least;    // smallest radius on the screen, px
+attribute vec2 a_corner;    // x: -1 or 1 across the axis; y: 0 at the start, 1 at the end
+attribute float a_radius;   // mm
+attribute float a_min_px;   // smallest radius on the screen, px
 attribute vec4 a_color;
 
-uniform vec2 u_size;        // of the image, px
-uniform vec3 u_right;       // unit vector of the world that points right on the screen
-uniform vec3 u_toward;      // unit vector of the world that points at the viewer
+uniform vec2 u_size;        // of the framebuffer, px
+uniform vec3 u_right;       // world unit vector to the right of the screen
+uniform vec3 u_toward;      // world unit vector towards the viewer
 
 varying vec4 v_color;
-varying vec2 v_place;       // along and across the stroke from its start, px
+varying vec2 v_place;       // along and across the axis from its start, px
 varying float v_length;
 varying float v_radius;
 varying vec2 v_along;
@@ -39,19 +38,19 @@ varying vec2 v_along;
 vec2 pixel(vec4 p) { return (p.xy / p.w * 0.5 + 0.5) * u_size; }
 
 float radius_px(vec3 world, vec4 screen) {
-    vec4 beside = $transform(vec4(world + u_right * a_radius, 1.0));
-    return max(distance(pixel(beside), pixel(screen)), a_least);
+    vec4 rim = $transform(vec4(world + u_right * a_radius, 1.0));
+    return max(distance(pixel(rim), pixel(screen)), a_min_px);
 }
 
 void main() {
-    // Lifted towards the viewer by its radius, so that a joint covers the bones that end in it.
+    // Shift towards the viewer by the radius, so that a joint covers the bones that end in it.
     vec3 lift = u_toward * a_radius;
     vec4 start = $transform(vec4(a_start + lift, 1.0));
     vec4 end = $transform(vec4(a_end + lift, 1.0));
     float near = 1e-3 * max(abs(start.w), abs(end.w));
     vec3 from = a_start + lift;
     vec3 to = a_end + lift;
-    // What lies behind the viewer is cut off at the viewer.
+    // Clip at the viewer.
     if (start.w < near && end.w > near) {
         from = mix(from, to, (near - start.w) / (end.w - start.w));
         start = $transform(vec4(from, 1.0));
@@ -69,14 +68,14 @@ void main() {
     v_along = v_length > 1e-3 ? (b - a) / v_length : vec2(1.0, 0.0);
     vec2 across = vec2(-v_along.y, v_along.x);
     bool last = a_corner.y > 0.5;
-    vec4 own = last ? end : start;
-    v_radius = radius_px(last ? to : from, own);
-    float reach = v_radius + 1.0;
-    vec2 place = pixel(own) + v_along * (last ? reach : -reach) + across * a_corner.x * reach;
-    v_place = vec2(dot(place - a, v_along), a_corner.x * reach);
+    vec4 tip = last ? end : start;
+    v_radius = radius_px(last ? to : from, tip);
+    float margin = v_radius + 1.0;
+    vec2 place = pixel(tip) + v_along * (last ? margin : -margin) + across * a_corner.x * margin;
+    v_place = vec2(dot(place - a, v_along), a_corner.x * margin);
     v_color = a_color;
-    // Divided by w here: what is measured in pixels must be interpolated on the screen.
-    gl_Position = vec4(place / u_size * 2.0 - 1.0, own.z / own.w, 1.0);
+    // Divide by w here: distances in pixels must be interpolated in screen space.
+    gl_Position = vec4(place / u_size * 2.0 - 1.0, tip.z / tip.w, 1.0);
 }
 """
 
@@ -89,15 +88,14 @@ varying float v_radius;
 varying vec2 v_along;
 
 void main() {
-    vec2 off = vec2(v_place.x - clamp(v_place.x, 0.0, v_length), v_place.y);
-    float reach = length(off);
-    float cover = clamp(v_radius - reach + 0.5, 0.0, 1.0);
-    if (cover * v_color.a < 0.01) discard;
-    vec2 flat_normal = off / max(v_radius, 1e-3);
+    vec2 offset = vec2(v_place.x - clamp(v_place.x, 0.0, v_length), v_place.y);
+    float coverage = clamp(v_radius - length(offset) + 0.5, 0.0, 1.0);
+    if (coverage * v_color.a < 0.01) discard;
+    vec2 flat_normal = offset / max(v_radius, 1e-3);
     vec2 screen = flat_normal.x * v_along + flat_normal.y * vec2(-v_along.y, v_along.x);
     vec3 normal = vec3(screen, sqrt(max(0.0, 1.0 - dot(screen, screen))));
     float light = 0.62 + 0.46 * max(0.0, dot(normal, normalize(vec3(-0.35, 0.6, 0.72))));
-    gl_FragColor = vec4(v_color.rgb * mix(1.0, light, u_shade), v_color.a * cover);
+    gl_FragColor = vec4(v_color.rgb * mix(1.0, light, u_shade), v_color.a * coverage);
 }
 """
 
@@ -107,7 +105,7 @@ _LAYOUT = np.dtype(
         ("a_end", np.float32, 3),
         ("a_corner", np.float32, 2),
         ("a_radius", np.float32),
-        ("a_least", np.float32),
+        ("a_min_px", np.float32),
         ("a_color", np.float32, 4),
     ]
 )
@@ -116,59 +114,15 @@ _QUAD = np.array([0, 1, 2, 2, 1, 3])
 _CORNERS = np.array([(-1, 0), (1, 0), (-1, 1), (1, 1)], np.float32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Capsules:
-    """N capsules.
-
-    Attributes:
-        start: (N, 3) in the scene's units.
-        end: (N, 3).
-        radius: (N,) in the scene's units.
-        least_px: Radius below which a far stroke does not shrink.
-        colour: (N, 4).
-    """
-
-    start: F64
-    end: F64
-    radius: F32
-    least_px: float
-    colour: RGBA
-
-    def known(self) -> Capsules:
-        """Without capsules of which an end is NaN."""
-        keep = np.isfinite(self.start).all(-1) & np.isfinite(self.end).all(-1)
-        return Capsules(
-            start=self.start[keep],
-            end=self.end[keep],
-            radius=self.radius[keep],
-            least_px=self.least_px,
-            colour=self.colour[keep],
-        )
-
-
-def capsules(start: F64, end: F64, radius: float | F32, least_px: float, colour: RGBA) -> Capsules:
-    """Capsules between points (..., 3), radius and colour (..., 4) broadcast; those with a NaN end are dropped."""
-    start, end = np.broadcast_arrays(start, end)
-    shape = start.shape[:-1]
-    made = Capsules(
-        start=start.reshape(-1, 3),
-        end=end.reshape(-1, 3),
-        radius=np.broadcast_to(np.asarray(radius, np.float32), shape).ravel(),
-        least_px=least_px,
-        colour=np.broadcast_to(colour, (*shape, 4)).reshape(-1, 4),
-    )
-    return made.known()
-
-
 class CapsuleVisual(Visual):
     """Draws any number of `Capsules` in one call.
 
     Args:
-        shade: 0 for plain lines to 1 for round bodies.
-        sort: Whether to draw the far ones first, so that soft rims blend with what lies behind them; else in the
-            order given.
-        flat: Whether these lie on the floor and are drawn before everything else: without depth, so that lines on
-            top of each other do not fight.
+        shade: Strength of shading, from 0 for plain lines to 1 for solid bodies.
+        sort: Draw distant capsules first, so that antialiased rims blend with what lies behind them; otherwise draw
+            in the given order.
+        flat: Draw without depth test, for lines on the floor that are drawn before everything else: coplanar lines
+            would cause z-fighting.
     """
 
     def __init__(self, shade: float = 0.0, *, sort: bool = False, flat: bool = False) -> None:
@@ -185,18 +139,18 @@ class CapsuleVisual(Visual):
         self.freeze()
 
     def set_capsules(self, *parts: Capsules) -> None:
-        """Replaces what is drawn."""
+        """Upload capsules in place of the earlier ones."""
         count = sum(len(p.radius) for p in parts)
         table = np.zeros((count, 4), _LAYOUT)
-        at = 0
+        first = 0
         for part in parts:
-            rows = table[at : at + len(part.radius)]
+            rows = table[first : first + len(part.radius)]
             rows["a_start"] = part.start[:, None]
             rows["a_end"] = part.end[:, None]
             rows["a_radius"] = part.radius[:, None]
-            rows["a_least"] = part.least_px
+            rows["a_min_px"] = part.min_px
             rows["a_color"] = part.colour[:, None]
-            at += len(part.radius)
+            first += len(part.radius)
         table["a_corner"] = _CORNERS
         self._count = count
         if count:
@@ -221,18 +175,18 @@ class CapsuleVisual(Visual):
         right, toward = screen_axes(view)
         program["u_right"], program["u_toward"] = right, toward
         if self._sort and not np.allclose(toward, self._sorted_for, atol=1e-3):
-            # By the farther end, and stable: a joint, given after its bones, is drawn after them too.
+            # By the farther end, and stable: joints, given after their bones, are drawn after them.
             self._set_order(np.argsort((self._ends @ toward).min(-1), kind="stable"))
             self._sorted_for = toward
         return True
 
     def _compute_bounds(self, axis: int, view: Any) -> None:
-        """None: the canvas frames the scene by itself."""
+        """Return no bounds: the canvas frames the scene itself."""
         return
 
 
 def screen_axes(view: Any) -> tuple[F32, F32]:
-    """Unit vectors of a visual's world that point right on the screen and at the viewer."""
+    """Return unit vectors in the coordinates of a visual, to the right of the screen and towards the viewer."""
     back = view.transforms.get_transform("render", "visual")
     points = np.asarray(back.map(np.array([[0, 0, 0, 1], [0.5, 0, 0, 1], [0, 0, -0.5, 1]], float)))
     points = points[:, :3] / points[:, 3:]

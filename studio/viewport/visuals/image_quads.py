@@ -1,4 +1,4 @@
-"""Textured quads: the images on the image planes of the cameras, all in one texture."""
+"""Textured quads for the camera images on their image planes, all in one texture atlas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vispy.scene.visuals import create_visual_node
 from vispy.visuals import Visual
 
 from core.types.arrays import F64, U8
-from studio.viewport.layers import RGBA
+from studio.viewport.palette import RGBA
 
 _TILE_PX = 320
 
@@ -42,14 +42,14 @@ _LAYOUT = np.dtype([("a_position", np.float32, 3), ("a_texture", np.float32, 2),
 
 
 class ImageQuadVisual(Visual):
-    """One quad a camera; an image is uploaded only when it is another one than before."""
+    """Draws one quad per image. An image is uploaded only if it is a new object."""
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)
         self._vertices = gloo.VertexBuffer(np.zeros(4, _LAYOUT))
         self._columns = 0
         self._sizes: list[tuple[int, int]] = []
-        self._shown: list[U8 | None] = []
+        self._uploaded: list[U8 | None] = []
         self._texture = gloo.Texture2D(np.zeros((1, 1, 3), np.uint8), interpolation="linear")
         self._count = 0
         self._draw_mode = "triangles"
@@ -60,17 +60,17 @@ class ImageQuadVisual(Visual):
         self.freeze()
 
     def set_images(self, corner: F64, images: tuple[U8 | None, ...], empty: RGBA) -> None:
-        """Replaces what is drawn.
+        """Draw these images in place of the earlier ones.
 
         Args:
-            corner: (V, 4, 3) top left, top right, bottom right, bottom left.
-            images: (V,) uint8 RGB, or None for an empty plane.
+            corner: (V, 4, 3) corners: top left, top right, bottom right, bottom left.
+            images: (V,) uint8 RGB images, or None for an empty plane.
             empty: (4,) colour of empty planes.
         """
         if len(images) != len(self._sizes):
             self._allocate(len(images))
         for index, image in enumerate(images):
-            if image is not None and image is not self._shown[index]:
+            if image is not None and image is not self._uploaded[index]:
                 self._upload(index, image)
         self._count = len(images)
         self.shared_program["u_empty"] = tuple(float(c) for c in empty)
@@ -88,7 +88,7 @@ class ImageQuadVisual(Visual):
     def _allocate(self, count: int) -> None:
         self._columns = max(1, int(np.ceil(np.sqrt(count))))
         rows = max(1, -(-count // self._columns))
-        self._sizes, self._shown = [(1, 1)] * count, [None] * count
+        self._sizes, self._uploaded = [(1, 1)] * count, [None] * count
         self._texture.resize((rows * _TILE_PX, self._columns * _TILE_PX, 3))
 
     def _upload(self, index: int, image: U8) -> None:
@@ -98,10 +98,10 @@ class ImageQuadVisual(Visual):
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
         row, column = divmod(index, self._columns)
         self._texture.set_data(np.ascontiguousarray(small), offset=(row * _TILE_PX, column * _TILE_PX))
-        self._sizes[index], self._shown[index] = size, image
+        self._sizes[index], self._uploaded[index] = size, image
 
     def _texture_corners(self, index: int) -> F64:
-        """(4, 2) texture coordinates of a tile, half a pixel inside it, so that no neighbour bleeds in."""
+        """Return texture coordinates (4, 2) of a tile, inset by half a pixel so that its neighbours do not bleed in."""
         rows, columns = self._texture.shape[:2]
         width, height = self._sizes[index]
         row, column = divmod(index, self._columns)
@@ -116,7 +116,7 @@ class ImageQuadVisual(Visual):
         return self._count > 0
 
     def _compute_bounds(self, axis: int, view: Any) -> None:
-        """None: the canvas frames the scene by itself."""
+        """Return no bounds: the canvas frames the scene itself."""
         return
 
 

@@ -1,4 +1,4 @@
-"""Words in the scene: drawn once by Qt into a texture, then placed as quads, so they are as crisp as other text."""
+"""Text billboards: labels rendered once by Qt into a texture atlas and drawn as screen-aligned quads."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from vispy.scene.visuals import create_visual_node
 from vispy.visuals import Visual
 
 from core.types.arrays import U8
-from studio.viewport.layers import LabelLayer
+from studio.viewport.layers.labels import LabelLayer
 
 _ATLAS_WIDTH_PX = 1024
-_LOUD_PX, _QUIET_PX = 13, 11
-_NO_PLATE = (0.0, 0.0, 0.0, 0.0)
+_FONT_PX, _MUTED_FONT_PX = 13, 11
+_NO_BACKGROUND = (0.0, 0.0, 0.0, 0.0)
 
 _VERTEX = """
 attribute vec3 a_position;
-attribute vec2 a_offset;    // from the place on the screen, px
+attribute vec2 a_offset;    // from the anchor on the screen, px
 attribute vec2 a_texture;
 uniform vec2 u_size;
 varying vec2 v_texture;
@@ -31,7 +31,7 @@ void main() {
         gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
         return;
     }
-    // Whole pixels keep the letters sharp.
+    // Whole pixels keep the text sharp.
     vec2 place = floor((p.xy / p.w * 0.5 + 0.5) * u_size + 0.5) + a_offset;
     v_texture = a_texture;
     gl_Position = vec4(place / u_size * 2.0 - 1.0, 0.0, 1.0);
@@ -52,21 +52,21 @@ _LAYOUT = np.dtype([("a_position", np.float32, 3), ("a_offset", np.float32, 2), 
 
 
 @dataclass(frozen=True, slots=True)
-class _Caption:
+class _Label:
     text: str
     colour: tuple[float, ...]
-    plate: tuple[float, ...]
-    quiet: bool
+    background: tuple[float, ...]
+    muted: bool
 
 
 class TextBillboardVisual(Visual):
-    """All labels of a layer in one call; the texture is drawn anew only when a word or a colour changes."""
+    """Draws all labels of a layer in one call. The atlas is rendered again only when a text or a colour changes."""
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)
         self._vertices = gloo.VertexBuffer(np.zeros(4, _LAYOUT))
         self._texture = gloo.Texture2D(np.zeros((1, 1, 4), np.uint8), interpolation="nearest")
-        self._captions: tuple[_Caption, ...] = ()
+        self._labels: tuple[_Label, ...] = ()
         self._tiles = np.zeros((0, 4))
         self._ratio = 1.0
         self._count = 0
@@ -78,17 +78,22 @@ class TextBillboardVisual(Visual):
         self.freeze()
 
     def set_labels(self, layer: LabelLayer, ratio: float) -> None:
-        """Replaces what is drawn; `ratio` is the screen's pixels per logical pixel."""
-        captions = tuple(
-            _Caption(text, tuple(colour), _NO_PLATE if quiet else tuple(layer.plate), bool(quiet))
-            for text, colour, quiet in zip(layer.texts, layer.colour.tolist(), layer.quiet, strict=True)
+        """Draw these labels in place of the earlier ones.
+
+        Args:
+            layer: Labels.
+            ratio: Device pixels per logical pixel.
+        """
+        labels = tuple(
+            _Label(text, tuple(colour), _NO_BACKGROUND if muted else tuple(layer.background), bool(muted))
+            for text, colour, muted in zip(layer.texts, layer.colour.tolist(), layer.muted, strict=True)
         )
-        if captions != self._captions or ratio != self._ratio:
-            atlas, self._tiles = _draw(captions, ratio)
-            self._captions, self._ratio = captions, ratio
+        if labels != self._labels or ratio != self._ratio:
+            atlas, self._tiles = _render_atlas(labels, ratio)
+            self._labels, self._ratio = labels, ratio
             self._texture.resize(atlas.shape)
             self._texture.set_data(atlas)
-        self._count = len(captions)
+        self._count = len(labels)
         if self._count:
             self._vertices.set_data(self._quads(layer).ravel())
             quads = (np.arange(self._count, dtype=np.uint32) * 4)[:, None] + np.array([0, 1, 2, 0, 2, 3], np.uint32)
@@ -100,7 +105,7 @@ class TextBillboardVisual(Visual):
         table = np.zeros((self._count, 4), _LAYOUT)
         table["a_position"] = layer.xyz_mm[:, None]
         left, right = np.floor(-width / 2), np.floor(-width / 2) + width
-        low = np.where(layer.above, np.where(layer.quiet, 6 * self._ratio, 0), np.floor(-height / 2))
+        low = np.where(layer.above, np.where(layer.muted, 6 * self._ratio, 0), np.floor(-height / 2))
         table["a_offset"] = np.stack(
             [
                 np.stack([left, low + height], -1),
@@ -122,20 +127,20 @@ class TextBillboardVisual(Visual):
         return self._count > 0
 
     def _compute_bounds(self, axis: int, view: Any) -> None:
-        """None: the canvas frames the scene by itself."""
+        """Return no bounds: the canvas frames the scene itself."""
         return
 
 
-def _draw(captions: tuple[_Caption, ...], ratio: float) -> tuple[U8, np.ndarray]:
-    """The texture (H, W, 4) premultiplied RGBA, and where each caption lies in it (N, 4) x y width height, px."""
-    fonts = {quiet: _font(quiet, ratio) for quiet in (False, True)}
-    tiles = np.zeros((len(captions), 4))
+def _render_atlas(labels: tuple[_Label, ...], ratio: float) -> tuple[U8, np.ndarray]:
+    """Return the atlas (H, W, 4), premultiplied RGBA, and the box of each label in it (N, 4): x, y, width, height."""
+    fonts = {muted: _font(muted, ratio) for muted in (False, True)}
+    tiles = np.zeros((len(labels), 4))
     x = y = row = 0
-    for index, caption in enumerate(captions):
-        metrics = QFontMetricsF(fonts[caption.quiet])
-        pad = 0.0 if caption.quiet else 7 * ratio
-        width = int(np.ceil(metrics.horizontalAdvance(caption.text) + 2 * pad)) + 2
-        height = int(np.ceil(metrics.height() + (2 if caption.quiet else 6) * ratio))
+    for index, label in enumerate(labels):
+        metrics = QFontMetricsF(fonts[label.muted])
+        pad = 0.0 if label.muted else 7 * ratio
+        width = int(np.ceil(metrics.horizontalAdvance(label.text) + 2 * pad)) + 2
+        height = int(np.ceil(metrics.height() + (2 if label.muted else 6) * ratio))
         if x + width > _ATLAS_WIDTH_PX:
             x, y, row = 0, y + row + 1, 0
         tiles[index] = x, y, width, height
@@ -144,23 +149,23 @@ def _draw(captions: tuple[_Caption, ...], ratio: float) -> tuple[U8, np.ndarray]
     image.fill(Qt.GlobalColor.transparent)
     painter = QPainter(image)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    for caption, (left, top, width, height) in zip(captions, tiles, strict=True):
+    for label, (left, top, width, height) in zip(labels, tiles, strict=True):
         box = QRectF(left, top, width, height)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor.fromRgbF(*caption.plate))
+        painter.setBrush(QColor.fromRgbF(*label.background))
         painter.drawRoundedRect(box, height / 2, height / 2)
-        painter.setFont(fonts[caption.quiet])
-        painter.setPen(QColor.fromRgbF(*caption.colour))
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, caption.text)
+        painter.setFont(fonts[label.muted])
+        painter.setPen(QColor.fromRgbF(*label.colour))
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, label.text)
     painter.end()
     pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine() // 4, 4)
     return pixels[:, :_ATLAS_WIDTH_PX].copy(), tiles
 
 
-def _font(quiet: bool, ratio: float) -> QFont:
+def _font(muted: bool, ratio: float) -> QFont:
     font = QFont(QGuiApplication.font())
-    font.setPixelSize(round((_QUIET_PX if quiet else _LOUD_PX) * ratio))
-    font.setWeight(QFont.Weight.Normal if quiet else QFont.Weight.DemiBold)
+    font.setPixelSize(round((_MUTED_FONT_PX if muted else _FONT_PX) * ratio))
+    font.setWeight(QFont.Weight.Normal if muted else QFont.Weight.DemiBold)
     # Subpixel smoothing assumes an opaque background.
     font.setStyleStrategy(QFont.StyleStrategy.NoSubpixelAntialias)
     return font

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,64 +16,58 @@ from core.session import Session
 from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from studio.theme import DARK, LIGHT
-from studio.viewport.layers import (
-    AccuracyLayer,
-    FrustaLayer,
-    LabelLayer,
-    Layer,
-    SkeletonLayer,
-    TrailLayer,
-    VolumeLayer,
-)
+from studio.viewport.layers import table
+from studio.viewport.layers.accuracy import SHOW_ACCURACY, AccuracyLayer
+from studio.viewport.layers.cameras import CameraLayer
+from studio.viewport.layers.labels import LabelLayer
+from studio.viewport.layers.skeletons import SkeletonLayer
+from studio.viewport.layers.spec import ViewOptions
+from studio.viewport.layers.trails import TrailLayer
+from studio.viewport.layers.volume import SHOW_VOLUME, VolumeLayer, volume_capsules
 from studio.viewport.palette import palette, rgba
 from studio.viewport.reliability import CameraReliability, camera_reliability, reprojection_reliability
-from studio.viewport.scene import ViewOptions, build_scene_layers
-from studio.viewport.scene_data import SceneData, frame_of, middles
+from studio.viewport.scene import build_scene_layers
+from studio.viewport.scene_data import SceneData, nearest_frame, person_centres_mm
 from studio.viewport.skeleton_geometry import skeleton_geometry
-from studio.viewport.visuals import VISUALS
-from studio.viewport.visuals.environment import volume_capsules
 
 PALETTE = palette(DARK)
-EVERYTHING = ViewOptions(volume=True)
+OPTIONS = {option.name: option for option in table.display_options()}
+EVERYTHING = ViewOptions().with_option(SHOW_VOLUME, True)
 
 
 @pytest.fixture(scope="module")
-def stage(rig: CameraRig, poses: Pose3DSequence) -> SceneData:
+def data(rig: CameraRig, poses: Pose3DSequence) -> SceneData:
     volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[3000, 3000, 2000], voxels=(8, 8, 8))
     return SceneData.build(rig, poses, poses, volume)
 
 
-def test_every_layer_type_has_a_visual() -> None:
-    assert set(VISUALS) == set(get_args(Layer))
-
-
 def test_an_empty_stage_shows_the_floor_only() -> None:
     scene = build_scene_layers(SceneData.build(), 0.0, EVERYTHING, PALETTE)
-    assert set(scene.layers) == {"floor", "marks"}
+    assert set(scene.layers) == {"floor", "floor marks"}
     assert len(scene.extent_mm) == 0
 
 
 @pytest.mark.parametrize(
     ("option", "gone"),
     [
-        ("skeletons", {"skeletons", "ghost", "names"}),
+        ("skeletons", {"skeletons", "ghost", "person names"}),
         ("trails", {"trails"}),
-        ("labels", {"marks", "camera names", "names"}),
-        ("frusta", {"frusta", "camera names"}),
-        ("floor", {"floor", "marks"}),
+        ("labels", {"floor marks", "camera names", "person names"}),
+        ("cameras", {"cameras", "camera names"}),
+        ("floor", {"floor", "floor marks"}),
         ("volume", {"volume"}),
         ("images", set()),
     ],
 )
-def test_each_option_hides_exactly_its_layers(stage: SceneData, option: str, gone: set[str]) -> None:
-    shown = set(build_scene_layers(stage, 0.5, EVERYTHING, PALETTE).layers)
-    without = set(build_scene_layers(stage, 0.5, replace(EVERYTHING, **{option: False}), PALETTE).layers)
+def test_each_option_hides_exactly_its_layers(data: SceneData, option: str, gone: set[str]) -> None:
+    shown = set(build_scene_layers(data, 0.5, EVERYTHING, PALETTE).layers)
+    without = set(build_scene_layers(data, 0.5, EVERYTHING.with_option(OPTIONS[option], False), PALETTE).layers)
     assert shown - without == gone
     assert without <= shown
 
 
-def test_skeletons_are_the_joints_of_the_frame(stage: SceneData, poses: Pose3DSequence) -> None:
-    layer = build_scene_layers(stage, poses.time_s[10], EVERYTHING, PALETTE).layers["skeletons"]
+def test_skeletons_are_the_joints_of_the_frame(data: SceneData, poses: Pose3DSequence) -> None:
+    layer = build_scene_layers(data, poses.time_s[10], EVERYTHING, PALETTE).layers["skeletons"]
     assert isinstance(layer, SkeletonLayer)
     joints = len(poses.skeleton)
     np.testing.assert_array_equal(layer.xyz_mm[:, :joints], poses.xyz_mm[10])
@@ -87,9 +80,9 @@ def test_skeletons_are_the_joints_of_the_frame(stage: SceneData, poses: Pose3DSe
     assert layer.bones.max() == joints
 
 
-def test_somebody_absent_is_left_out_and_keeps_nobody_elses_colour(stage: SceneData, poses: Pose3DSequence) -> None:
-    scene = build_scene_layers(stage, poses.time_s[32], EVERYTHING, PALETTE)
-    skeletons, names = scene.layers["skeletons"], scene.layers["names"]
+def test_somebody_absent_is_left_out_and_keeps_nobody_elses_colour(data: SceneData, poses: Pose3DSequence) -> None:
+    scene = build_scene_layers(data, poses.time_s[32], EVERYTHING, PALETTE)
+    skeletons, names = scene.layers["skeletons"], scene.layers["person names"]
     assert isinstance(skeletons, SkeletonLayer)
     assert isinstance(names, LabelLayer)
     assert len(skeletons.xyz_mm) == 1
@@ -104,27 +97,27 @@ def test_a_ghost_is_pale_and_only_drawn_beside_the_result(rig: CameraRig, poses:
     np.testing.assert_array_equal(ghost.colour, np.stack([PALETTE.ghost] * 2))
 
 
-def test_names_stand_above_heads(stage: SceneData, poses: Pose3DSequence) -> None:
-    names = build_scene_layers(stage, 0.0, EVERYTHING, PALETTE).layers["names"]
+def test_names_stand_above_heads(data: SceneData, poses: Pose3DSequence) -> None:
+    names = build_scene_layers(data, 0.0, EVERYTHING, PALETTE).layers["person names"]
     assert isinstance(names, LabelLayer)
     assert (names.xyz_mm[:, 2] > np.nanmax(poses.xyz_mm[0, :, :, 2], -1)).all()
 
 
-def test_trails_are_the_past_and_end_here(stage: SceneData, poses: Pose3DSequence) -> None:
+def test_trails_are_the_past_and_end_here(data: SceneData, poses: Pose3DSequence) -> None:
     options = ViewOptions(trail_s=0.5)
-    trail = build_scene_layers(stage, poses.time_s[25], options, PALETTE).layers["trails"]
+    trail = build_scene_layers(data, poses.time_s[25], options, PALETTE).layers["trails"]
     assert isinstance(trail, TrailLayer)
-    path = middles(poses)[10:26]
+    path = person_centres_mm(poses)[10:26]
     np.testing.assert_allclose(trail.xyz_mm[..., :2], path.swapaxes(0, 1)[..., :2])
-    first = build_scene_layers(stage, poses.time_s[0], options, PALETTE).layers["trails"]
+    first = build_scene_layers(data, poses.time_s[0], options, PALETTE).layers["trails"]
     assert isinstance(first, TrailLayer)
     assert first.xyz_mm.shape[1] == 1
 
 
 def test_image_planes_are_what_the_cameras_see(rig: CameraRig) -> None:
     straight = CameraRig(cameras=tuple(c.replace(distortion=np.zeros(5)) for c in rig))
-    stage = SceneData.build(straight)
-    for camera, corners in zip(straight, stage.corner_mm, strict=True):
+    data = SceneData.build(straight)
+    for camera, corners in zip(straight, data.image_corner_mm, strict=True):
         width, height = camera.size_px
         wanted = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
         np.testing.assert_allclose(project(camera, corners), wanted, atol=1e-6)
@@ -138,45 +131,45 @@ def test_unposed_cameras_are_left_out(rig: CameraRig) -> None:
     assert SceneData.build(loose).cameras == rig.names[1:]
 
 
-def test_the_floor_reaches_under_everybody(stage: SceneData, rig: CameraRig, poses: Pose3DSequence) -> None:
+def test_the_floor_reaches_under_everybody(data: SceneData, rig: CameraRig, poses: Pose3DSequence) -> None:
     places = np.concatenate([[c.centre_mm for c in rig], poses.xyz_mm[poses.present].reshape(-1, 3)])[:, :2]
     places = places[np.isfinite(places).all(-1)] / 1000
-    assert (places.min(0) >= stage.low_m).all()
-    assert (places.max(0) <= stage.high_m).all()
-    assert (np.subtract(stage.high_m, stage.low_m) < 30).all()
+    assert (places.min(0) >= data.floor_low_m).all()
+    assert (places.max(0) <= data.floor_high_m).all()
+    assert (np.subtract(data.floor_high_m, data.floor_low_m) < 30).all()
 
 
-def test_nobody_stands_in_the_way_of_the_first_view(stage: SceneData) -> None:
+def test_nobody_stands_in_the_way_of_the_first_view(data: SceneData) -> None:
     """The viewer stands in the middle of the widest gap: 60 degrees from both neighbours on a ring of three."""
-    viewer = np.radians(stage.azimuth_deg - 90)
-    cameras = np.arctan2(stage.centre_mm[:, 1], stage.centre_mm[:, 0])
+    viewer = np.radians(data.azimuth_deg - 90)
+    cameras = np.arctan2(data.camera_centre_mm[:, 1], data.camera_centre_mm[:, 0])
     away = np.abs((cameras - viewer + np.pi) % (2 * np.pi) - np.pi)
     # The people are not exactly in the middle of the ring.
     assert np.degrees(away.min()) > 45
 
 
-def test_the_view_follows_a_person_while_there(stage: SceneData, poses: Pose3DSequence) -> None:
+def test_the_view_follows_a_person_while_there(data: SceneData, poses: Pose3DSequence) -> None:
     follow = ViewOptions(follow=2)
-    there = build_scene_layers(stage, poses.time_s[5], follow, PALETTE).focus_mm
-    np.testing.assert_allclose(there, middles(poses)[5, 1])
-    assert build_scene_layers(stage, poses.time_s[32], follow, PALETTE).focus_mm is None
-    assert build_scene_layers(stage, poses.time_s[5], ViewOptions(follow=7), PALETTE).focus_mm is None
+    there = build_scene_layers(data, poses.time_s[5], follow, PALETTE).focus_mm
+    np.testing.assert_allclose(there, person_centres_mm(poses)[5, 1])
+    assert build_scene_layers(data, poses.time_s[32], follow, PALETTE).focus_mm is None
+    assert build_scene_layers(data, poses.time_s[5], ViewOptions(follow=7), PALETTE).focus_mm is None
 
 
-def test_what_stands_still_is_the_same_object(stage: SceneData) -> None:
-    before, after = (build_scene_layers(stage, t, EVERYTHING, PALETTE).layers for t in (0.0, 0.5))
-    for name in ("floor", "marks", "camera names", "volume"):
+def test_what_stands_still_is_the_same_object(data: SceneData) -> None:
+    before, after = (build_scene_layers(data, t, EVERYTHING, PALETTE).layers for t in (0.0, 0.5))
+    for name in ("floor", "floor marks", "camera names", "volume"):
         assert before[name] is after[name]
-    other = build_scene_layers(stage, 0.0, EVERYTHING, palette(LIGHT)).layers
+    other = build_scene_layers(data, 0.0, EVERYTHING, palette(LIGHT)).layers
     assert other["floor"] is not before["floor"]
 
 
 def test_frames_are_found_by_time(poses: Pose3DSequence) -> None:
     for index, time_s in enumerate(poses.time_s.tolist()):
-        assert frame_of(poses, time_s) == index
-        assert frame_of(poses, time_s + 0.2 / 30) == index
-    assert frame_of(poses, poses.time_s[-1] + 1.0) is None
-    assert frame_of(poses, -1.0) is None
+        assert nearest_frame(poses, time_s) == index
+        assert nearest_frame(poses, time_s + 0.2 / 30) == index
+    assert nearest_frame(poses, poses.time_s[-1] + 1.0) is None
+    assert nearest_frame(poses, -1.0) is None
 
 
 def test_a_middle_is_the_hips_or_else_all_joints(poses: Pose3DSequence) -> None:
@@ -184,7 +177,7 @@ def test_a_middle_is_the_hips_or_else_all_joints(poses: Pose3DSequence) -> None:
     hip = poses.skeleton.index("left_hip")
     xyz[0, 0, hip] = np.nan
     score = np.where(np.isfinite(xyz).all(-1), poses.score, 0)
-    middle = middles(replace(poses, xyz_mm=xyz, score=score))
+    middle = person_centres_mm(replace(poses, xyz_mm=xyz, score=score))
     np.testing.assert_allclose(middle[0, 0], np.nanmean(xyz[0, 0], 0))
     hips = [poses.skeleton.index(f"{side}_hip") for side in ("left", "right")]
     np.testing.assert_allclose(middle[0, 1], xyz[0, 1, hips].mean(0))
@@ -193,14 +186,14 @@ def test_a_middle_is_the_hips_or_else_all_joints(poses: Pose3DSequence) -> None:
 
 def test_a_skeleton_with_a_neck_gets_no_second_one() -> None:
     drawn = skeleton_geometry(PANOPTIC15)
-    assert len(drawn.middles) == 0
+    assert len(drawn.midpoints) == 0
     assert len(drawn.size) == len(PANOPTIC15)
 
 
 def test_the_volume_shows_its_floor_and_where_synthetic_hips_may_be(rig: CameraRig) -> None:
     volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[3000, 2000, 2200], voxels=(8, 8, 8))
-    stage = SceneData.build(rig, volume=volume, synthetic=SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300))
-    scene = build_scene_layers(stage, 0.0, EVERYTHING, PALETTE)
+    data = SceneData.build(rig, volume=volume, synthetic=SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300))
+    scene = build_scene_layers(data, 0.0, EVERYTHING, PALETTE)
     layer = scene.layers["volume"]
     assert isinstance(layer, VolumeLayer)
     assert layer.hips_low_mm.tolist() == [-1200, -800, 50] and layer.hips_high_mm.tolist() == [1200, 800, 1700]
@@ -215,8 +208,11 @@ def test_the_volume_shows_its_floor_and_where_synthetic_hips_may_be(rig: CameraR
 
 def test_a_large_volume_is_brought_into_view_while_it_is_shown(rig: CameraRig) -> None:
     volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[50_000, 2000, 2200], voxels=(8, 8, 8))
-    stage = SceneData.build(rig, volume=volume)
-    shown, hidden = (build_scene_layers(stage, 0.0, ViewOptions(volume=on), PALETTE).extent_mm for on in (True, False))
+    data = SceneData.build(rig, volume=volume)
+    shown, hidden = (
+        build_scene_layers(data, 0.0, ViewOptions().with_option(SHOW_VOLUME, on), PALETTE).extent_mm
+        for on in (True, False)
+    )
     assert len(shown) == len(hidden) + 8
     assert shown[:, 0].max() == 25_000 and hidden[:, 0].max() < 10_000
 
@@ -225,10 +221,10 @@ def test_the_accuracy_map_lies_on_the_floor_and_cameras_show_their_error() -> No
     rig = ring_rig(3)
     poor = dataclasses.replace(rig, cameras=(rig.cameras[0].replace(rmse_px=30.0), *rig.cameras[1:]))
     found = accuracy_map(rig)
-    stage = SceneData.build(poor, accuracy=found)
+    data = SceneData.build(poor, accuracy=found)
     colours = palette(DARK)
-    assert "accuracy" not in build_scene_layers(stage, 0.0, ViewOptions(), colours).layers
-    scene = build_scene_layers(stage, 0.0, ViewOptions(accuracy=True), colours)
+    assert "accuracy" not in build_scene_layers(data, 0.0, ViewOptions(), colours).layers
+    scene = build_scene_layers(data, 0.0, ViewOptions().with_option(SHOW_ACCURACY, True), colours)
     drawn = scene.layers["accuracy"]
     assert isinstance(drawn, AccuracyLayer)
     assert drawn.corner_mm.shape == (1, 4, 3)
@@ -238,10 +234,10 @@ def test_the_accuracy_map_lies_on_the_floor_and_cameras_show_their_error() -> No
     x, y = np.unravel_index(np.nanargmin(found.error_mm[..., 1]), found.error_mm.shape[:2])
     best = drawn.image[4 * (len(found.y_mm) - 1 - y), 4 * x].astype(int)
     assert best[1] > best[0]
-    cameras = scene.layers["frusta"]
-    assert isinstance(cameras, FrustaLayer)
+    cameras = scene.layers["cameras"]
+    assert isinstance(cameras, CameraLayer)
     assert cameras.colour.shape == (3, 4)
-    assert (cameras.colour[0] == colours.verdict[2]).all()
+    assert (cameras.colour[0] == colours.levels[2]).all()
     assert (cameras.colour[1] == colours.camera).all()  # nothing is known of it
 
 
@@ -250,18 +246,18 @@ def test_left_out_errors_colour_the_cameras_before_their_own() -> None:
     cameras = tuple(c.replace(rmse_px=0.3) for c in rig)
     errors = dict(zip(rig.names, (0.6, 2.0, 9.0, 0.8), strict=True))
     reliability = CameraReliability(
-        basis="left out", error_px=errors, level=dict(zip(rig.names, (0, 1, 2, 0), strict=True))
+        basis="loco", error_px=errors, level=dict(zip(rig.names, (0, 1, 2, 0), strict=True))
     )
     own = SceneData.build(dataclasses.replace(rig, cameras=cameras))
-    assert own.level.tolist() == [0, 0, 0, 0]
-    assert own.reliability.title == "Own error, not left out"
-    assert own.reliability.rows() == [(0, "good: 0.3 px")]
-    stage = SceneData.build(dataclasses.replace(rig, cameras=cameras), reliability=reliability)
-    drawn = build_scene_layers(stage, 0.0, ViewOptions(), PALETTE).layers["frusta"]
-    assert isinstance(drawn, FrustaLayer)
-    np.testing.assert_array_equal(drawn.colour, PALETTE.verdict[[0, 1, 2, 0]])
-    assert stage.reliability.title == "Left-out error"
-    assert stage.reliability.rows() == [(0, "good: 0.6 to 0.8 px"), (1, "doubtful: 2.0 px"), (2, "bad: 9.0 px")]
+    assert own.camera_level.tolist() == [0, 0, 0, 0]
+    assert own.reliability.title == "Reprojection error"
+    assert own.reliability.legend_rows() == [(0, "good: 0.3 px")]
+    data = SceneData.build(dataclasses.replace(rig, cameras=cameras), reliability=reliability)
+    drawn = build_scene_layers(data, 0.0, ViewOptions(), PALETTE).layers["cameras"]
+    assert isinstance(drawn, CameraLayer)
+    np.testing.assert_array_equal(drawn.colour, PALETTE.levels[[0, 1, 2, 0]])
+    assert data.reliability.title == "Leave-one-camera-out error"
+    assert data.reliability.legend_rows() == [(0, "good: 0.6 to 0.8 px"), (1, "fair: 2.0 px"), (2, "poor: 9.0 px")]
 
 
 def test_left_out_errors_are_those_of_this_rig_only(tmp_path: Path) -> None:
@@ -274,12 +270,12 @@ def test_left_out_errors_are_those_of_this_rig_only(tmp_path: Path) -> None:
     report = {"digest": session.require_rig().digest, "findings": findings, "quality": quality}
     write_json(session.layout.rig_report, report)
     found = camera_reliability(session, rig)
-    assert found.basis == "left out"
-    assert found.rows() == [(0, "good: 0.5 px"), (2, "bad: 8.0 px"), (3, "not known: 1 camera")]
+    assert found.basis == "loco"
+    assert found.legend_rows() == [(0, "good: 0.5 px"), (2, "poor: 8.0 px"), (3, "unknown: 1 camera")]
     assert (found.error_px, found.level) == ({first: 0.5, second: 8.0}, {first: 0, second: 2})
     for other in (report | {"digest": "of another rig"}, report | {"quality": {}}, report | {"findings": [1]}, {}, []):
         write_json(session.layout.rig_report, other)
         assert camera_reliability(session, rig) == reprojection_reliability(rig)
     assert set(reprojection_reliability(rig).level.values()) == {1}  # 4 px at 1280 px width
     session.layout.rig_report.unlink()
-    assert camera_reliability(session, rig).basis == "own"
+    assert camera_reliability(session, rig).basis == "reprojection"

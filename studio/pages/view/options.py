@@ -1,0 +1,44 @@
+"""Toggles, viewing directions and shortcuts of the View page."""
+
+from __future__ import annotations
+
+from studio.viewport.camera import ViewName
+from studio.viewport.layers.spec import DisplayOption
+from studio.viewport.layers.table import display_options
+
+SHOW_DETECTIONS = DisplayOption(
+    name="detections", label="2D detections on the videos", icon="cross", shortcut="D", default=False
+)
+SHOW_VIDEO_FLOOR = DisplayOption(
+    name="video floor", label="Floor grid on the videos", icon="measure", shortcut="H", default=False
+)
+VIDEO_OPTIONS = (SHOW_DETECTIONS, SHOW_VIDEO_FLOOR)
+"""Toggles that affect the videos only."""
+
+VIEWS: tuple[tuple[ViewName, str, str], ...] = (
+    ("perspective", "3D", "1"),
+    ("top", "Top", "2"),
+    ("front", "Front", "3"),
+    ("side", "Side", "4"),
+)
+"""Viewing directions: name, text and shortcut."""
+
+FRAME_ALL_KEY = "F"
+
+
+def toolbar_options() -> tuple[DisplayOption, ...]:
+    """Return the toggles of the toolbar: those of the layers, then those of the videos."""
+    return (*display_options(), *VIDEO_OPTIONS)
+
+
+def shortcuts() -> tuple[tuple[str, str], ...]:
+    """Return the keys of the page for the list of shortcuts: description and keys."""
+    return (
+        ("Play or pause", "Space"),
+        ("Previous or next frame", "Left  or  Right"),
+        ("Back or forward 10 frames", "Shift+Left  or  Shift+Right"),
+        ("Go to start or end", "Home  or  End"),
+        ("Perspective, top, front, side view", "  ".join(key for _, _, key in VIEWS)),
+        ("Frame all", FRAME_ALL_KEY),
+        *((option.label, option.shortcut) for option in toolbar_options() if option.shortcut),
+    )

@@ -1,0 +1,110 @@
+"""Cameras: a frustum per camera, coloured by reliability, with the current image on its image plane."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.types.arrays import F64, U8
+from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame
+from studio.viewport.palette import RGBA, Palette
+from studio.viewport.primitives import Capsules, make_capsules
+from studio.viewport.scene_data import SceneData
+from studio.viewport.visuals import NodeVisual
+
+SHOW_CAMERAS = DisplayOption(name="cameras", label="Cameras", icon="frustum", shortcut="C")
+SHOW_IMAGES = DisplayOption(name="images", label="Camera images", icon="image", shortcut="I")
+
+_EMPTY_OPACITY = 0.10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CameraLayer:
+    """Fields of view of the cameras, with their images of the frame.
+
+    Attributes:
+        names: (V,) camera names.
+        centre_mm: (V, 3) camera centres.
+        corner_mm: (V, 4, 3) corners of the image planes: top left, top right, bottom right, bottom left.
+        images: (V,) uint8 RGB images of any size, or None.
+        colour: (V, 4) line colours, by reliability of the calibration.
+    """
+
+    names: tuple[str, ...]
+    centre_mm: F64
+    corner_mm: F64
+    images: tuple[U8 | None, ...]
+    colour: RGBA
+
+
+def build_cameras(data: SceneData, frame: SceneFrame) -> CameraLayer | None:
+    """Build all posed cameras."""
+    if not data.cameras:
+        return None
+    images = frame.images if frame.options.shows(SHOW_IMAGES) else {}
+    return CameraLayer(
+        names=data.cameras,
+        centre_mm=data.camera_centre_mm,
+        corner_mm=data.image_corner_mm,
+        images=tuple(images.get(name) for name in data.cameras),
+        colour=_camera_colours(data, frame.palette),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _camera_colours(data: SceneData, palette: Palette) -> RGBA:
+    """Return (V, 4) colours by reliability level; level -1, unknown, is the last choice."""
+    choices = np.concatenate([palette.levels, palette.camera[None]])
+    return np.asarray(choices[data.camera_level], np.float32)
+
+
+def camera_capsules(layer: CameraLayer) -> list[Capsules]:
+    """Return the edges to the camera centre, the rim of the image plane and a ball at the centre."""
+    parts = []
+    for colour in np.unique(layer.colour, axis=0):
+        same = (layer.colour == colour).all(1)
+        corner, centre = layer.corner_mm[same], layer.centre_mm[same][:, None]
+        pale = colour * np.array((1, 1, 1, 0.6), np.float32)
+        parts += [
+            make_capsules(centre, corner, 2.5, 0.6, pale),
+            make_capsules(corner, np.roll(corner, -1, 1), 4.0, 0.8, colour),
+            make_capsules(centre, centre, 28.0, 2.0, colour),
+        ]
+    return parts
+
+
+class CameraVisual(NodeVisual[CameraLayer]):
+    """Frusta as capsules, images as quads."""
+
+    def __init__(self, parent: Any) -> None:
+        from studio.viewport.visuals.capsules import CapsuleNode
+        from studio.viewport.visuals.image_quads import ImageQuadNode
+
+        self._images = ImageQuadNode(parent=parent)
+        self._images.order = 30
+        self._lines = CapsuleNode(parent=parent)
+        self._lines.order = 31
+        self._drawn: CameraLayer | None = None
+        super().__init__(self._images, self._lines)
+
+    def draw(self, layer: CameraLayer) -> None:
+        """Draw these cameras. From frame to frame only the images change, so the lines are kept."""
+        empty = layer.colour[0] * (1, 1, 1, _EMPTY_OPACITY) if len(layer.colour) else np.zeros(4)
+        self._images.set_images(layer.corner_mm, layer.images, empty.astype(np.float32))
+        drawn = self._drawn
+        if drawn is None or drawn.corner_mm is not layer.corner_mm or drawn.colour is not layer.colour:
+            self._lines.set_capsules(*camera_capsules(layer))
+            self._drawn = layer
+
+
+CAMERAS = LayerSpec(
+    name="cameras",
+    layer=CameraLayer,
+    build=build_cameras,
+    visual=CameraVisual,
+    option=SHOW_CAMERAS,
+    modifiers=(SHOW_IMAGES,),
+)

@@ -1,0 +1,108 @@
+"""People as skeletons: the selected result, and a second result as a thin ghost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.types import Pose3DSequence
+from core.types.arrays import F32, F64
+from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame
+from studio.viewport.palette import RGBA, Palette
+from studio.viewport.primitives import Capsules, make_capsules
+from studio.viewport.scene_data import SceneData
+from studio.viewport.skeleton_geometry import skeleton_geometry
+from studio.viewport.visuals import capsule_visual
+
+SHOW_SKELETONS = DisplayOption(name="skeletons", label="Skeletons", icon="skeleton", shortcut="S")
+
+_BONE_MM, _JOINT_MM = 17.0, 27.0
+_GHOST_BONE_MM = 7.0
+_MIN_OPACITY = 0.3
+_FULL_SCORE = 0.6
+"""Score from which on a joint is drawn at full size and opacity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SkeletonLayer:
+    """People at one frame.
+
+    Attributes:
+        xyz_mm: (P, J, 3) joints, followed by midpoints that only bones end in; NaN where missing.
+        score: (P, J) scores in 0..1; they scale the joints and fade uncertain ones.
+        bones: (B, 2) point indices.
+        size: (J,) size of each ball relative to a normal joint; 0 for none.
+        colour: (P, 4) colours.
+        ghost: Thin and pale drawing of a second result.
+    """
+
+    xyz_mm: F64
+    score: F64
+    bones: NDArray[np.int64]
+    size: F32
+    colour: RGBA
+    ghost: bool = False
+
+
+def build_skeletons(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
+    """Build the people of the selected result."""
+    if data.poses is None or frame.pose_frame is None:
+        return None
+    return _skeleton_layer(data.poses, frame.pose_frame, frame.palette, ghost=False)
+
+
+def build_ghost(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
+    """Build the people of the compared result."""
+    if data.ghost is None or frame.ghost_frame is None:
+        return None
+    return _skeleton_layer(data.ghost, frame.ghost_frame, frame.palette, ghost=True)
+
+
+def _skeleton_layer(poses: Pose3DSequence, index: int, palette: Palette, *, ghost: bool) -> SkeletonLayer:
+    columns = np.flatnonzero(poses.present[index])
+    colour = [palette.ghost if ghost else palette.person(int(p)) for p in columns]
+    geometry = skeleton_geometry(poses.skeleton)
+    points, score = geometry.points(poses.xyz_mm[index, columns], poses.score[index, columns])
+    return SkeletonLayer(
+        xyz_mm=points,
+        score=score,
+        bones=geometry.bones,
+        size=geometry.size,
+        colour=np.array(colour, np.float32).reshape(-1, 4),
+        ghost=ghost,
+    )
+
+
+def skeleton_capsules(layer: SkeletonLayer) -> list[Capsules]:
+    """Return bones, then joints. A bone is as pale as its less certain end."""
+    certainty = np.clip(layer.score / _FULL_SCORE, 0.0, 1.0)
+    ends: F64 = layer.xyz_mm[:, layer.bones]  # (P, B, 2, 3)
+    weakest = certainty[:, layer.bones].min(-1)
+    if layer.ghost:
+        return [make_capsules(ends[..., 0, :], ends[..., 1, :], _GHOST_BONE_MM, 0.8, layer.colour[:, None])]
+    # Bones to the face are as thin as the joints of the face are small.
+    size = np.where(layer.size > 0, layer.size, 1.0)[layer.bones].min(-1)
+    thickness = np.broadcast_to(_BONE_MM * size, weakest.shape).astype(np.float32)
+    radius = (_JOINT_MM * layer.size * (0.7 + 0.3 * certainty)).astype(np.float32)
+    balls = np.where((layer.size > 0)[:, None], layer.xyz_mm, np.nan)
+    return [
+        make_capsules(ends[..., 0, :], ends[..., 1, :], thickness, 1.2, _fade(layer.colour, weakest)),
+        make_capsules(balls, balls, radius, 2.0, _fade(layer.colour, certainty)),
+    ]
+
+
+def _fade(colour: RGBA, certainty: F64) -> RGBA:
+    """Return (P, N, 4) person colours with an opacity by certainty (P, N)."""
+    out = np.repeat(colour[:, None], certainty.shape[1], 1)
+    out[..., 3] *= _MIN_OPACITY + (1 - _MIN_OPACITY) * certainty
+    return out
+
+
+skeleton_visual = capsule_visual(skeleton_capsules, order=50, shade=1.0, sort=True)
+
+SKELETONS = LayerSpec(
+    name="skeletons", layer=SkeletonLayer, build=build_skeletons, visual=skeleton_visual, option=SHOW_SKELETONS
+)
+GHOST = LayerSpec(name="ghost", layer=SkeletonLayer, build=build_ghost, visual=skeleton_visual, option=SHOW_SKELETONS)
