@@ -168,12 +168,12 @@ def matched_to(found_mm: Any, exact_mm: Any) -> Any:
 def _figures(joints: Any, baseline_joints: Any, found: Any, truth: Any, seconds: float) -> dict[str, float]:
     import numpy as np
 
-    from core.evaluation.metrics import accuracy
+    from core.evaluation.metrics import pose_metrics
 
     exact = truth.xyz_mm
     error, baseline = (np.linalg.norm(a - exact, axis=-1) for a in (joints, baseline_joints))
     common, known = np.isfinite(error) & np.isfinite(baseline), np.isfinite(error)
-    protocol = accuracy(found, truth)
+    protocol = pose_metrics(found, truth)
     jerky = np.linalg.norm(np.diff(joints - exact, n=2, axis=0), axis=-1) * found.fps**2 / 1000
     return {
         "common_mm": float(error[common].mean()),

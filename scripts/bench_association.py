@@ -52,8 +52,8 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 
-    from core.evaluation.metrics import accuracy
-    from core.evaluation.people import continuity
+    from core.evaluation.identity import identity_metrics
+    from core.evaluation.metrics import pose_metrics
     from core.progress import NullReporter
     from core.reconstruction.triangulated import Triangulator
     from core.synthetic import people, rigs
@@ -86,14 +86,14 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
         who[t, a[good]] = b[good]
         right += bool(good.sum() == scene.people == found.present[t].sum())
     switches = sum(int((np.diff(column[column >= 0]) != 0).sum()) for column in who.T)
-    scored = accuracy(found, truth)
+    scored = pose_metrics(found, truth)
     return _ROW.format(
         scene.name,
         f"{right / frames:.1%}",
         f"{scored.mpjpe_mm:.1f}",
         f"{scored.ap[25]:.3f}",
         switches,
-        continuity(found).identity_switches,
+        identity_metrics(found).identity_switches,
         f"{per_frame_ms:.1f}",
     )
 

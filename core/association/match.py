@@ -248,8 +248,7 @@ def _agreement(relative: F64) -> F64:
 
 def _plausible(xyz: F64, geometry: ViewGeometry, config: AssociationConfig) -> np.ndarray:
     """Return the poses (C,) of (C, J, 3) that are of human size and not below the floor."""
-    a, b = np.array(geometry.skeleton.bones).T
-    bone = np.linalg.norm(xyz[:, a] - xyz[:, b], axis=-1)
+    bone = geometry.skeleton.bone_lengths(xyz)
     known = np.isfinite(bone)
     long = (known & (bone > config.max_bone_mm)).sum(-1)
     seen = np.isfinite(xyz)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from core.config import from_mapping
-from core.evaluation.published import Table as MetricsTable
+from core.evaluation.published import ResultTable
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed
 from core.progress import stage_of
 
@@ -126,7 +126,7 @@ def print_result(result: Mapping[str, Any], out: Console) -> None:
 
 def print_table(result: Mapping[str, Any], out: Console) -> None:
     """Print the metrics on a dataset below published ones, and the path of the full report."""
-    for line in from_mapping(MetricsTable, result["table"]).lines():
+    for line in from_mapping(ResultTable, result["table"]).lines():
         out.print(escape(line), highlight=False, soft_wrap=True)
     for name in ("frames", "missed_frames", "file"):
         if name in result:

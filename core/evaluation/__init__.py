@@ -1,1 +1,1 @@
-"""How good 3D people are: against exact truth where there is one, and against a camera that was left out where not."""
+"""Metrics of 3D people: against ground truth, and by leave-one-camera-out without any."""

@@ -1,4 +1,7 @@
-"""3D errors against exact truth, by the protocol of CMU Panoptic as multi-person papers use it."""
+"""3D pose metrics against ground truth, by the multi-person protocol of CMU Panoptic (VoxelPose, ECCV 2020).
+
+Letters in shapes: T time, P predicted person, Q true person, J joint, N prediction of all frames.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,28 @@ from core.types.arrays import F64, I64
 from core.types.pose3d import Pose3DSequence
 
 AP_MM = (25, 50, 75, 100, 125, 150)
-REACH_MM = 500.0
-"""Within this mean error a prediction is of a person at all."""
+MATCH_MM = 500.0
+"""Mean joint error below which a prediction is matched to a true person."""
 _TINY = 1e-5  # The official evaluation divides by the number of people plus this.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """How a sequence compares with the truth.
+class PoseMetrics:
+    """Agreement of a sequence with ground truth.
 
     Attributes:
-        mpjpe_mm: Mean joint error of the people who were found: their most confident prediction closer than 500 mm,
-            over the joints that it has. NaN if none.
-        covered: Mean share of the found people's visible joints that this prediction has; NaN if none. The published
-            networks always predict all of them.
+        mpjpe_mm: Mean per-joint position error of matched people: of the most confident prediction closer than 500 mm,
+            over the joints that it has. NaN without matches.
+        joint_coverage: Mean fraction of the visible joints of matched people that this prediction has, NaN without
+            matches. Published networks always predict all of them.
         ap: Average precision by threshold of the mean joint error, mm.
-        recall: Share of true people with a prediction closer than 500 mm.
+        recall: Fraction of true people with a prediction closer than 500 mm.
         predictions: Number of predicted people over all frames.
         people: Number of true people over all frames.
     """
 
     mpjpe_mm: float
-    covered: float
+    joint_coverage: float
     ap: dict[int, float]
     recall: float
     predictions: int
@@ -44,37 +47,37 @@ class Accuracy:
         return float(np.mean(list(self.ap.values())))
 
 
-def accuracy(predicted: Pose3DSequence, truth: Pose3DSequence) -> Accuracy:
-    """Compares frame by frame, without regard to identity.
+def pose_metrics(predicted: Pose3DSequence, truth: Pose3DSequence) -> PoseMetrics:
+    """Compare people frame by frame, regardless of identity.
 
-    Every prediction is compared with the true person nearest to it, over the joints that both have; several may name
-    the same one, of which the most confident counts (VoxelPose, ECCV 2020, section 4; the official Panoptic
-    evaluation). The confidence of a person is the mean score of their joints.
-
-    Raises:
-        CoreError: Different joint sets or numbers of frames.
-    """
-    _comparable(predicted, truth)
-    return _accuracy(predicted.xyz_mm, predicted.score, truth.xyz_mm)
-
-
-def root_accuracy(predicted: Pose3DSequence, truth: Pose3DSequence) -> Accuracy:
-    """As `accuracy`, of the root joint alone: whether people are where they are said to be.
-
-    The confidence is still that of the whole person. A person whose root was not predicted is far from everybody.
+    Every prediction is compared with the nearest true person, over the joints that both have. Several may match the
+    same one; the most confident counts (Tu, Wang and Zeng, VoxelPose, ECCV 2020, section 4, and their published
+    evaluation). The confidence of a person is the mean score of the joints present.
 
     Raises:
-        CoreError: As `accuracy`, or joints without a root.
+        CoreError: Skeletons or numbers of frames differ.
     """
-    _comparable(predicted, truth)
+    _check_comparable(predicted, truth)
+    return _pose_metrics(predicted.xyz_mm, predicted.score, truth.xyz_mm)
+
+
+def root_metrics(predicted: Pose3DSequence, truth: Pose3DSequence) -> PoseMetrics:
+    """Compare the root joints only: the accuracy of localisation.
+
+    The confidence is still that of the whole person. A person without a predicted root matches no one.
+
+    Raises:
+        CoreError: As `pose_metrics`, or the skeleton has no root.
+    """
+    _check_comparable(predicted, truth)
     root = truth.skeleton.root
     if root is None:
         raise CoreError(f"{truth.skeleton.name} has no root joint.", "Convert the joints to Panoptic-15 first.")
-    one = slice(root, root + 1)
-    return _accuracy(predicted.xyz_mm[:, :, one], predicted.score, truth.xyz_mm[:, :, one], predicted.present)
+    only = slice(root, root + 1)
+    return _pose_metrics(predicted.xyz_mm[:, :, only], predicted.score, truth.xyz_mm[:, :, only], predicted.present)
 
 
-def _comparable(predicted: Pose3DSequence, truth: Pose3DSequence) -> None:
+def _check_comparable(predicted: Pose3DSequence, truth: Pose3DSequence) -> None:
     if predicted.skeleton.name != truth.skeleton.name or len(predicted.time_s) != len(truth.time_s):
         raise CoreError(
             f"{predicted.skeleton.name} over {len(predicted.time_s)} frames cannot be compared with "
@@ -83,39 +86,41 @@ def _comparable(predicted: Pose3DSequence, truth: Pose3DSequence) -> None:
         )
 
 
-def _accuracy(predicted_mm: F64, joint_score: F64, truth_mm: F64, present: np.ndarray | None = None) -> Accuracy:
-    """Of points (T, P, J, 3) and (T, Q, J, 3), NaN where missing; `joint_score` (T, P, any)."""
-    real = np.asarray(np.isfinite(truth_mm).all(-1).any(-1))
-    people = int(real.sum())
-    there = np.asarray(np.isfinite(predicted_mm).all(-1).any(-1)) if present is None else present
-    error, score, target, covered = _records(predicted_mm, joint_score, truth_mm, there)
+def _pose_metrics(predicted_mm: F64, joint_score: F64, truth_mm: F64, present: np.ndarray | None = None) -> PoseMetrics:
+    """Compare points (T, P, J, 3) and (T, Q, J, 3), NaN where missing; `joint_score` is (T, P, any)."""
+    true_present = np.asarray(np.isfinite(truth_mm).all(-1).any(-1))
+    people = int(true_present.sum())
+    present = np.asarray(np.isfinite(predicted_mm).all(-1).any(-1)) if present is None else present
+    error, score, target, joint_coverage = _nearest_truth(predicted_mm, joint_score, truth_mm, present)
     order = np.argsort(-score, kind="stable")
-    error, target, covered = error[order], target[order], covered[order]
-    found = error < REACH_MM
-    first = np.zeros(len(error), bool)
-    first[np.flatnonzero(found)[np.unique(target[found], return_index=True)[1]]] = True
-    return Accuracy(
-        mpjpe_mm=float(error[first].mean()) if first.any() else float("nan"),
-        covered=float(covered[first].mean()) if first.any() else float("nan"),
+    error, target, joint_coverage = error[order], target[order], joint_coverage[order]
+    matched = _first_hits(error, target, MATCH_MM)
+    return PoseMetrics(
+        mpjpe_mm=float(error[matched].mean()) if matched.any() else float("nan"),
+        joint_coverage=float(joint_coverage[matched].mean()) if matched.any() else float("nan"),
         ap={t: _average_precision(error, target, t, people) for t in AP_MM},
-        recall=float(first.sum() / people) if people else float("nan"),
+        recall=float(matched.sum() / people) if people else float("nan"),
         predictions=len(error),
         people=people,
     )
 
 
-def _records(predicted_mm: F64, joint_score: F64, truth_mm: F64, there: np.ndarray) -> tuple[F64, F64, I64, F64]:
-    """Of every prediction: its error against the nearest true person, its score, that person's number, joints shared.
+def _nearest_truth(
+    predicted_mm: F64, joint_score: F64, truth_mm: F64, present: np.ndarray
+) -> tuple[F64, F64, I64, F64]:
+    """Match every prediction with the nearest true person.
 
-    The last is the share of the true person's visible joints that the prediction has.
+    Returns:
+        Errors (N,) mm, scores (N,), indices of the true people over all frames (N,), and the fraction (N,) of the true
+        person's visible joints that the prediction has.
     """
-    t, p = np.nonzero(there)
+    t, p = np.nonzero(present)
     n_true = truth_mm.shape[1]
     if not n_true:
         return np.full(len(t), np.inf), np.zeros(len(t)), np.full(len(t), -1, np.int64), np.zeros(len(t))
-    apart = np.linalg.norm(predicted_mm[t, p][:, None] - truth_mm[t], axis=-1)  # (N, Q, J)
-    known = np.isfinite(apart)
-    mean = np.where(known, apart, 0.0).sum(-1) / np.maximum(known.sum(-1), 1)
+    distance = np.linalg.norm(predicted_mm[t, p][:, None] - truth_mm[t], axis=-1)  # (N, Q, J)
+    known = np.isfinite(distance)
+    mean = np.where(known, distance, 0.0).sum(-1) / np.maximum(known.sum(-1), 1)
     mean = np.where(known.any(-1), mean, np.inf)
     nearest, n = mean.argmin(-1), np.arange(len(t))
     visible = np.isfinite(truth_mm[t, nearest]).all(-1).sum(-1)
@@ -124,15 +129,20 @@ def _records(predicted_mm: F64, joint_score: F64, truth_mm: F64, there: np.ndarr
     return mean[n, nearest], score, t * n_true + nearest, known[n, nearest].sum(-1) / np.maximum(visible, 1)
 
 
-def _average_precision(error: F64, target: I64, threshold_mm: float, people: int) -> float:
-    """Area under the precision envelope; records in falling order of confidence, each true person counts once."""
-    hit = np.zeros(len(error), bool)
+def _first_hits(error: F64, target: I64, threshold_mm: float) -> np.ndarray:
+    """Return the predictions (N,) below the threshold that are the first of their true person."""
+    hits = np.zeros(len(error), bool)
     close = np.flatnonzero(error < threshold_mm)
-    hit[close[np.unique(target[close], return_index=True)[1]]] = True
+    hits[close[np.unique(target[close], return_index=True)[1]]] = True
+    return hits
+
+
+def _average_precision(error: F64, target: I64, threshold_mm: float, people: int) -> float:
+    """Return the area under the precision envelope of predictions in falling order of confidence."""
     if not people or not len(error):
         return 0.0
-    found = np.cumsum(hit)
-    precision = found / np.arange(1, len(hit) + 1)
+    true_positives = np.cumsum(_first_hits(error, target, threshold_mm))
+    precision = true_positives / np.arange(1, len(error) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    recall = found / (people + _TINY)
+    recall = true_positives / (people + _TINY)
     return float((np.diff(recall, prepend=0.0) * envelope).sum())

@@ -1,7 +1,8 @@
-"""How 3D people are judged on each public data set: one function a protocol, the same figures as the papers.
+"""Evaluation protocols of public data sets, with the metrics of the papers: one function each.
 
-A protocol gets predictions and truth of the same frames; a frame without predictions has a row of NaN and counts as
-missed. It returns plain figures for a file, and rows for the table beside the published ones.
+A protocol takes predictions and ground truth of the same frames, in any skeleton that has the joints it needs. A frame
+without predictions has NaN in its row and counts as missed. The result is plain values for a file, and rows for the
+table of published results.
 """
 
 from __future__ import annotations
@@ -15,100 +16,107 @@ from typing import Any
 import numpy as np
 
 from core.errors import CoreError
-from core.evaluation.metrics import AP_MM, Accuracy, accuracy, root_accuracy
-from core.evaluation.published import OURS, Row
-from core.evaluation.shelf import Head, PartScore, part_score, to_shelf14
+from core.evaluation.metrics import AP_MM, PoseMetrics, pose_metrics, root_metrics
+from core.evaluation.published import OURS, ResultRow
+from core.evaluation.shelf import Head, PcpScore, pcp3d, to_shelf14
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import COCO17, PANOPTIC15, convert
+from core.types.skeleton import DERIVED_JOINTS, PANOPTIC15, convert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """What a protocol says.
+class ProtocolResult:
+    """Result of a protocol.
 
     Attributes:
-        figures: Plain JSON values, percent and mm.
-        rows: For the table of the data set.
+        metrics: Plain JSON values, percent and mm.
+        rows: Rows for the table of the data set.
     """
 
-    figures: Mapping[str, Any]
-    rows: tuple[Row, ...]
+    metrics: Mapping[str, Any]
+    rows: tuple[ResultRow, ...]
 
 
-Protocol = Callable[[Pose3DSequence, Pose3DSequence, str], Judgement]
-"""Predictions, truth, and what to call the predictions."""
+Protocol = Callable[[Pose3DSequence, Pose3DSequence, str], ProtocolResult]
+"""Takes predictions, ground truth, and the name of the predictions."""
 
 
-def panoptic(predicted: Pose3DSequence, truth: Pose3DSequence, name: str) -> Judgement:
-    """Average precision, recall and joint error in Panoptic-15 joints, of whole people and of their roots.
+def panoptic(predicted: Pose3DSequence, truth: Pose3DSequence, name: str) -> ProtocolResult:
+    """Compute AP, recall and MPJPE in Panoptic-15 joints, of whole people and of their roots (VoxelPose, ECCV 2020).
 
     Raises:
-        CoreError: Joints from which those of Panoptic cannot be derived, or other frames.
+        CoreError: The joints of Panoptic-15 cannot be derived from those predicted, or the frames differ.
     """
-    if predicted.skeleton.name not in (COCO17.name, PANOPTIC15.name):
+    source = predicted.skeleton
+    missing = [j for j in PANOPTIC15.joints if not source.has(j) and not source.has(*DERIVED_JOINTS.get(j, (j,)))]
+    if missing:
         raise CoreError(
-            f"{predicted.skeleton.name} cannot be turned into Panoptic-15.", "Predict Panoptic-15 or COCO-17 joints."
+            f"{source.name} cannot be converted to Panoptic-15: it has no {missing[0].replace('_', ' ')}.",
+            "Predict Panoptic-15 or COCO-17 joints.",
         )
     xyz, score = convert(predicted.xyz_mm, predicted.score, predicted.skeleton, PANOPTIC15)
-    found = dataclasses.replace(predicted, skeleton=PANOPTIC15, xyz_mm=xyz, score=score, covariance_mm2=None)
-    whole, root = accuracy(found, truth), root_accuracy(found, truth)
-    shown = [100 * whole.ap[t] for t in (25, 50, 100, 150)] + [100 * whole.recall, whole.mpjpe_mm]
-    figures = {**_accuracy(whole), "root": _accuracy(root), "joints_predicted": _percent(whole.covered)}
-    return Judgement(figures=figures, rows=(Row(kind=OURS, method=name, values=tuple(map(_plain, shown))),))
+    converted = dataclasses.replace(predicted, skeleton=PANOPTIC15, xyz_mm=xyz, score=score, covariance_mm2=None)
+    whole, root = pose_metrics(converted, truth), root_metrics(converted, truth)
+    values = [100 * whole.ap[t] for t in (25, 50, 100, 150)] + [100 * whole.recall, whole.mpjpe_mm]
+    metrics = {**_metrics(whole), "root": _metrics(root), "joints_predicted": _percent(whole.joint_coverage)}
+    return ProtocolResult(metrics=metrics, rows=(ResultRow(kind=OURS, method=name, values=tuple(map(_plain, values))),))
 
 
-def shelf(predicted: Pose3DSequence, truth: Pose3DSequence, name: str) -> Judgement:
-    """Correct parts of each actor, the head's ends estimated as VoxelPose does for Shelf."""
-    score = _part_score(predicted, truth, "shelf")
-    return Judgement(figures=_parts(score), rows=(_row(score, name, ""),))
+def shelf(predicted: Pose3DSequence, truth: Pose3DSequence, name: str) -> ProtocolResult:
+    """Compute PCP3D of each actor (Belagiannis et al., CVPR 2014), with the head as VoxelPose derives it for Shelf."""
+    score = _pcp3d(predicted, truth, "shelf")
+    return ProtocolResult(metrics=_pcp_metrics(score), rows=(_row(score, name, ""),))
 
 
-def campus(predicted: Pose3DSequence, truth: Pose3DSequence, name: str) -> Judgement:
-    """Correct parts of each actor under both estimates of the head's ends: papers use either, and it matters."""
-    plain, as_shelf = (_part_score(predicted, truth, head) for head in ("plain", "shelf"))
+def campus(predicted: Pose3DSequence, truth: Pose3DSequence, name: str) -> ProtocolResult:
+    """Compute PCP3D of each actor with both derivations of the head, because papers use either."""
+    plain, as_shelf = (_pcp3d(predicted, truth, head) for head in ("plain", "shelf"))
     rows = (_row(plain, name, "plain heads, as VoxelPose"), _row(as_shelf, name, "heads as for Shelf, as SelfPose3d"))
-    return Judgement(figures={"plain_heads": _parts(plain), "shelf_heads": _parts(as_shelf)}, rows=rows)
+    return ProtocolResult(
+        metrics={"plain_heads": _pcp_metrics(plain), "shelf_heads": _pcp_metrics(as_shelf)}, rows=rows
+    )
 
 
 PROTOCOLS: Mapping[str, Protocol] = {"panoptic": panoptic, "shelf": shelf, "campus": campus}
 
 
-def in_a_row(sequences: Sequence[Pose3DSequence]) -> Pose3DSequence:
-    """Several sequences as one, to be judged together; columns are no longer people, except in a single one."""
+def concatenate_sequences(sequences: Sequence[Pose3DSequence]) -> Pose3DSequence:
+    """Concatenate sequences to evaluate them together. Columns are no identities, except in a single sequence."""
     if len(sequences) == 1:
         return sequences[0]
     names = {s.skeleton.name for s in sequences}
     if len(names) > 1:
-        raise CoreError(f"Results in {', '.join(sorted(names))} cannot be judged together.", "Judge them one by one.")
-    most = max(len(s.person_ids) for s in sequences)
-    xyz = [_widened(s.xyz_mm, most, np.nan) for s in sequences]
-    score = [_widened(s.score, most, 0.0) for s in sequences]
+        raise CoreError(
+            f"Results in {', '.join(sorted(names))} cannot be evaluated together.", "Evaluate them one by one."
+        )
+    n_columns = max(len(s.person_ids) for s in sequences)
+    xyz = [_pad_people(s.xyz_mm, n_columns, np.nan) for s in sequences]
+    score = [_pad_people(s.score, n_columns, 0.0) for s in sequences]
     length = sum(map(len, xyz))
     return Pose3DSequence(
         skeleton=sequences[0].skeleton,
         time_s=np.arange(length, dtype=float),
         xyz_mm=np.concatenate(xyz),
         score=np.concatenate(score),
-        person_ids=tuple(range(1, most + 1)),
+        person_ids=tuple(range(1, n_columns + 1)),
     )
 
 
-def _widened(values: np.ndarray, people: int, fill: float) -> np.ndarray:
-    """Values (T, P, ...) with as many columns as asked for."""
-    width = [(0, 0), (0, people - values.shape[1]), *[(0, 0)] * (values.ndim - 2)]
+def _pad_people(values: np.ndarray, n_columns: int, fill: float) -> np.ndarray:
+    """Pad values (T, P, ...) to a number of columns."""
+    width = [(0, 0), (0, n_columns - values.shape[1]), *[(0, 0)] * (values.ndim - 2)]
     return np.pad(values, width, constant_values=fill)
 
 
-def _part_score(predicted: Pose3DSequence, truth: Pose3DSequence, head: Head) -> PartScore:
-    return part_score(to_shelf14(predicted.xyz_mm, predicted.skeleton, head), truth.xyz_mm)
+def _pcp3d(predicted: Pose3DSequence, truth: Pose3DSequence, head: Head) -> PcpScore:
+    return pcp3d(to_shelf14(predicted.xyz_mm, predicted.skeleton, head), truth.xyz_mm)
 
 
-def _row(score: PartScore, name: str, note: str) -> Row:
+def _row(score: PcpScore, name: str, note: str) -> ResultRow:
     actors = [*score.actors[:3], *[math.nan] * (3 - len(score.actors[:3]))]
-    return Row(kind=OURS, method=name, note=note, values=tuple(map(_percent, (*actors, score.mean()))))
+    return ResultRow(kind=OURS, method=name, note=note, values=tuple(map(_percent, (*actors, score.mean()))))
 
 
-def _accuracy(result: Accuracy) -> dict[str, Any]:
+def _metrics(result: PoseMetrics) -> dict[str, Any]:
     return {
         **{f"ap{t}": _percent(result.ap[t]) for t in AP_MM},
         "map": _percent(result.mean_ap),
@@ -119,20 +127,20 @@ def _accuracy(result: Accuracy) -> dict[str, Any]:
     }
 
 
-def _parts(score: PartScore) -> dict[str, Any]:
+def _pcp_metrics(score: PcpScore) -> dict[str, Any]:
     return {
-        "actors": [_percent(share) for share in score.actors],
+        "actors": [_percent(fraction) for fraction in score.actors],
         "average": _percent(score.mean()),
-        "parts": {name: _percent(share) for name, share in score.parts.items()},
+        "parts": {name: _percent(fraction) for name, fraction in score.parts.items()},
         "recall500": _percent(score.recall),
         "people": score.people,
     }
 
 
-def _percent(share: float) -> float | None:
-    return _plain(100 * share)
+def _percent(fraction: float) -> float | None:
+    return _plain(100 * fraction)
 
 
 def _plain(value: float) -> float | None:
-    """JSON knows no NaN."""
+    """Return a rounded number for JSON, None for NaN."""
     return round(value, 4) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""What papers report on public data sets, to be printed beside what is measured here."""
+"""Published results on public data sets, for comparison with those measured here."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _FILE = ("published", "data_sets.yaml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One method's figures.
+class ResultRow:
+    """Results of one method.
 
     Attributes:
-        kind: What it learns from: "3D labels", "no labels", "no training"; `OURS` for what is measured here.
-        method: Name.
-        values: A figure for each column, None where it was not reported.
-        note: Where the figures come from, if not from the method's own paper.
+        kind: Supervision: "3D labels", "no labels", "no training"; `OURS` for results measured here.
+        method: Name of the method.
+        values: Value of each column, None where it was not reported.
+        note: Source of the values, if not the method's own paper.
     """
 
     kind: str
@@ -30,16 +30,22 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Figures of several methods on one data set."""
+class ResultTable:
+    """Results of several methods on one data set.
+
+    Attributes:
+        title: Data set and protocol.
+        columns: Names of the metrics.
+        rows: Methods.
+    """
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
 
     def lines(self) -> list[str]:
-        """The table as text, a line a row, the rows measured here last and marked with '>'."""
-        head = ("learns from", "method", *self.columns)
+        """Format the table as text, one line per row; rows measured here are marked with '>'."""
+        head = ("supervision", "method", *self.columns)
         cells = [(row.kind, f"{row.method} ({row.note})" if row.note else row.method, *map(_text, row.values))
                  for row in self.rows]  # fmt: skip
         width = [max(len(line[i]) for line in (head, *cells)) for i in range(len(head))]
@@ -48,15 +54,15 @@ class Table:
         return [self.title, lines[0], "  " + "-" * (len(lines[0]) - 2), *lines[1:]]
 
 
-def published(data_set: str) -> Table:
-    """The published figures on a data set, "panoptic", "shelf" or "campus"."""
-    return from_mapping(Table, read_yaml(resource(*_FILE))[data_set], f"{data_set}.")
+def published_results(data_set: str) -> ResultTable:
+    """Return the published results on "panoptic", "shelf" or "campus"."""
+    return from_mapping(ResultTable, read_yaml(resource(*_FILE))[data_set], f"{data_set}.")
 
 
-def beside(data_set: str, ours: Sequence[Row]) -> Table:
-    """The published figures with ours below them."""
-    table = published(data_set)
-    return Table(title=table.title, columns=table.columns, rows=(*table.rows, *ours))
+def with_published(data_set: str, ours: Sequence[ResultRow]) -> ResultTable:
+    """Return the published results with ours below them."""
+    table = published_results(data_set)
+    return ResultTable(title=table.title, columns=table.columns, rows=(*table.rows, *ours))
 
 
 def _text(value: float | None) -> str:
@@ -64,6 +70,6 @@ def _text(value: float | None) -> str:
 
 
 def _line(cells: Sequence[str], width: Sequence[int]) -> str:
-    """Two columns of words to the left, figures to the right."""
-    words = [cell.ljust(w) for cell, w in zip(cells[:2], width[:2], strict=True)]
-    return "  ".join(words + [cell.rjust(w) for cell, w in zip(cells[2:], width[2:], strict=True)])
+    """Align two columns of text to the left, numbers to the right."""
+    text = [cell.ljust(w) for cell, w in zip(cells[:2], width[:2], strict=True)]
+    return "  ".join(text + [cell.rjust(w) for cell, w in zip(cells[2:], width[2:], strict=True)])

@@ -1,4 +1,4 @@
-"""The figures of a take as plain values, and one sentence that says what they mean."""
+"""Evaluation report of a take: metrics as plain values, and a verdict in one sentence."""
 
 from __future__ import annotations
 
@@ -6,135 +6,145 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from core.evaluation.compare import Difference, Figures, both, covered, difference, figures, share_covered
-from core.evaluation.loco import LeftOut
-from core.evaluation.people import continuity, people_frames
+from core.evaluation.compare import (
+    ErrorMetrics,
+    PairedDifference,
+    common_masks,
+    coverage,
+    coverage_masks,
+    error_metrics,
+    paired_bootstrap,
+)
+from core.evaluation.identity import identity_metrics, people_per_frame
+from core.evaluation.loco import ViewErrors
 from core.types.pose3d import Pose3DSequence
 
 BASELINE_KEY, TRAINED_KEY = "baseline", "trained"
 _LABELS = {BASELINE_KEY: "Triangulation, no training", TRAINED_KEY: "Trained networks"}
-_COVERAGE_MATTERS = 0.03
+_COVERAGE_DIFFERENCE = 0.03  # Differences of coverage above this are mentioned.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MethodResult:
-    """What was measured of one method.
+    """Results of one method.
 
     Attributes:
-        sequence: Its 3D people of the whole take.
-        reprojection: Their errors in the cameras that they were made of.
-        left_out: Errors in cameras that were left out; None where the rig has too few cameras.
+        sequence: 3D people of the whole take.
+        reprojection: Errors in the cameras that the people were made from.
+        loco: Leave-one-camera-out errors; None where the rig has fewer than three cameras.
         run: Name of the trained run, empty for the baseline.
     """
 
     sequence: Pose3DSequence
-    reprojection: LeftOut
-    left_out: LeftOut | None
+    reprojection: ViewErrors
+    loco: ViewErrors | None
     run: str = ""
 
 
 def build_report(take: str, held_out_frames: int, methods: dict[str, MethodResult]) -> dict[str, Any]:
-    """The report of a take.
+    """Build the report of a take.
 
     Args:
-        take: Name.
-        held_out_frames: Number of frames measured on, none of which training saw.
-        methods: `BASELINE_KEY`, and `TRAINED_KEY` where there is a trained run.
+        take: Name of the take.
+        held_out_frames: Number of measured frames, none of which was used in training.
+        methods: Results under `BASELINE_KEY`, and under `TRAINED_KEY` where there is a trained run.
 
     Returns:
-        Plain JSON values. Left-out figures are those on the observations that all methods cover; `covered` says how
-        many of all observations each one covers.
+        Plain JSON values. LOCO metrics are over the observations that all methods cover; `covered` is the fraction of
+        all observations that each method covers. `difference` is trained minus baseline with its 95 % interval, see
+        `paired_bootstrap`. `verdict` is a sentence.
     """
     baseline = methods[BASELINE_KEY]
     trained = methods.get(TRAINED_KEY)
-    gap = None
-    if trained and trained.left_out and baseline.left_out:
-        gap = difference(trained.left_out, baseline.left_out)
+    difference = None
+    if trained and trained.loco and baseline.loco:
+        difference = paired_bootstrap(trained.loco, baseline.loco)
     report: dict[str, Any] = {
         "take": take,
         "frames": len(baseline.sequence.time_s),
         "held_out_frames": held_out_frames,
-        "people_per_frame": people_frames((trained or baseline).sequence),
+        "people_per_frame": people_per_frame((trained or baseline).sequence),
         "methods": {key: _method(key, result, baseline, trained) for key, result in methods.items()},
-        "verdict": verdict(baseline, trained, gap),
+        "verdict": verdict_sentence(baseline, trained, difference),
     }
-    if gap is not None:
+    if difference is not None:
         report["difference"] = {
-            "trained_minus_baseline_px": gap.px,
-            "low_px": gap.low_px,
-            "high_px": gap.high_px,
-            "observations": gap.observations,
+            "trained_minus_baseline_px": difference.px,
+            "low_px": difference.low_px,
+            "high_px": difference.high_px,
+            "observations": difference.observations,
         }
     return report
 
 
 def _method(key: str, result: MethodResult, baseline: MethodResult, trained: MethodResult | None) -> dict[str, Any]:
-    counts = people_frames(result.sequence)
-    paths = continuity(result.sequence)
-    left_out, share = _left_out(result, baseline, trained)
-    fitted = figures(result.reprojection, covered(result.reprojection))
+    counts = people_per_frame(result.sequence)
+    identity = identity_metrics(result.sequence)
+    loco, covered = _loco_metrics(result, baseline, trained)
+    reprojection = error_metrics(result.reprojection, coverage_masks(result.reprojection))
     return {
         "label": _LABELS[key],
         "run": result.run,
-        "loco_px_median": _plain(left_out.median_px),
-        "loco_px_mean": _plain(left_out.mean_px),
-        "loco_percent_height": _plain(left_out.percent_height),
-        "observations": left_out.observations,
-        "covered": _plain(share),
-        "reprojection_px_median": _plain(fitted.median_px),
+        "loco_px_median": _plain(loco.median_px),
+        "loco_px_mean": _plain(loco.mean_px),
+        "loco_percent_height": _plain(loco.percent_height),
+        "observations": loco.observations,
+        "covered": _plain(covered),
+        "reprojection_px_median": _plain(reprojection.median_px),
         "people_per_frame": counts,
         "frames_with_two_or_more": sum(n for people, n in counts.items() if int(people) >= 2),
-        "identity_switches": paths.identity_switches,
-        "fragmentations": paths.fragmentations,
+        "identity_switches": identity.identity_switches,
+        "fragmentations": identity.fragmentations,
     }
 
 
-def _left_out(result: MethodResult, baseline: MethodResult, trained: MethodResult | None) -> tuple[Figures, float]:
-    if result.left_out is None:
-        return Figures(median_px=math.nan, mean_px=math.nan, percent_height=math.nan, observations=0), math.nan
-    chosen = covered(result.left_out)
-    if trained and trained.left_out and baseline.left_out:
-        chosen = both(baseline.left_out, trained.left_out)
-    return figures(result.left_out, chosen), share_covered(result.left_out)
+def _loco_metrics(
+    result: MethodResult, baseline: MethodResult, trained: MethodResult | None
+) -> tuple[ErrorMetrics, float]:
+    """Return the LOCO metrics on the common observations, and the coverage of all observations."""
+    if result.loco is None:
+        return ErrorMetrics(median_px=math.nan, mean_px=math.nan, percent_height=math.nan, observations=0), math.nan
+    masks = coverage_masks(result.loco)
+    if trained and trained.loco and baseline.loco:
+        masks = common_masks(baseline.loco, trained.loco)
+    return error_metrics(result.loco, masks), coverage(result.loco)
 
 
-def verdict(baseline: MethodResult, trained: MethodResult | None, gap: Difference | None) -> str:
-    """One sentence for people: which is better, by how much, and whether that is sure."""
-    if baseline.left_out is None:
-        return "With fewer than three cameras no view can be left out, so accuracy cannot be measured without labels."
-    ours = figures(baseline.left_out, covered(baseline.left_out))
-    if not ours.observations:
-        return "No confident 2D joint of the left-out views could be matched, so nothing can be said about accuracy."
-    if trained is None or trained.left_out is None:
+def verdict_sentence(baseline: MethodResult, trained: MethodResult | None, difference: PairedDifference | None) -> str:
+    """State in one sentence which method is better, by how much, and whether the difference is significant."""
+    if baseline.loco is None:
+        return "Leave-one-camera-out needs three cameras, so accuracy cannot be measured without labels."
+    alone = error_metrics(baseline.loco, coverage_masks(baseline.loco))
+    if not alone.observations:
+        return "No confident 2D joint of the left-out cameras could be matched, so the accuracy is unknown."
+    if trained is None or trained.loco is None:
         return (
-            f"Triangulation without training predicts a camera that it did not see to {ours.median_px:.1f} px "
-            f"({ours.percent_height:.1f} % of a person's height); no trained run was compared."
+            f"Triangulation without training has a median leave-one-camera-out error of {alone.median_px:.1f} px "
+            f"({alone.percent_height:.1f} % of a person's height); no trained run was compared."
         )
-    if gap is None:
-        return "The two methods cover too little in common to say which is better: use a longer take."
-    common = both(baseline.left_out, trained.left_out)
-    px = [figures(method, common).median_px for method in (trained.left_out, baseline.left_out)]
-    values = f"{px[0]:.1f} against {px[1]:.1f} px"
-    span = f"95 % interval {gap.low_px:+.1f} to {gap.high_px:+.1f} px"
-    if not gap.certain:
-        said = f"Neither is better within the uncertainty: trained {values} in views that were left out ({span})"
-    elif gap.px < 0:
-        said = f"The trained networks are better: {values} in views that were left out ({span})"
+    if difference is None:
+        return "The two methods have too few observations in common to say which is better: use a longer take."
+    common = common_masks(baseline.loco, trained.loco)
+    px = [error_metrics(errors, common).median_px for errors in (trained.loco, baseline.loco)]
+    values = f"median leave-one-camera-out error {px[0]:.1f} px with and {px[1]:.1f} px without training"
+    interval = f"95 % interval of the difference {difference.low_px:+.1f} to {difference.high_px:+.1f} px"
+    if not difference.significant:
+        text = f"No significant difference between trained networks and triangulation: {values} ({interval})"
+    elif difference.px < 0:
+        text = f"The trained networks are better than triangulation: {values} ({interval})"
     else:
-        said = (
-            f"Triangulation without training is better: the trained networks reach {values} in left-out views ({span})"
-        )
-    return said + _coverage(baseline.left_out, trained.left_out) + "."
+        text = f"Triangulation without training is better than the trained networks: {values} ({interval})"
+    return text + _coverage_clause(baseline.loco, trained.loco) + "."
 
 
-def _coverage(baseline: LeftOut, trained: LeftOut) -> str:
-    """What to add if one method leaves out much that the other dares to predict."""
-    ours, theirs = share_covered(baseline), share_covered(trained)
-    if abs(ours - theirs) < _COVERAGE_MATTERS:
+def _coverage_clause(baseline: ViewErrors, trained: ViewErrors) -> str:
+    """Mention the coverage of both methods if it differs much."""
+    first, second = coverage(baseline), coverage(trained)
+    if abs(first - second) < _COVERAGE_DIFFERENCE:
         return ""
-    return f"; the trained networks predict {theirs:.0%} of the seen joints, triangulation {ours:.0%}"
+    return f"; the trained networks predict {second:.0%} of the observed joints, triangulation {first:.0%}"
 
 
 def _plain(value: float) -> float | None:
-    """JSON knows no NaN."""
+    """Return a rounded number for JSON, None for NaN."""
     return round(value, 4) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Verb `import-dataset`: a public data set's sequence as a take, so that training and inference can run on it."""
+"""Verb `import-dataset`: a sequence of a public data set as a take, for training and inference."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from core.session.stills import SUFFIX, write_video
 from core.session.video import VideoReader
 from core.types.arrays import I64
 from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """One camera's part of the take, and which of its images belongs to each frame (T,), -1 for none."""
+class _CameraVideo:
+    """Video of one camera, and the index of its image for each frame (T,), -1 for none."""
 
     camera: TakeCamera
     index: I64
@@ -38,25 +39,24 @@ class _Part:
 def run_import_dataset(
     session: Session, params: ImportDatasetParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
-    """Makes a take of the frames of a data set: images where there are any, the set's 2D poses, and its truth.
+    """Import the frames of a data set as a take: images where there are any, 2D poses, and ground truth.
 
-    The set's cameras become the session's rig, or are it already. Nothing of the truth is ever used but by
-    evaluate-dataset.
+    The cameras become the rig of the session, unless it has them already. Only evaluate-dataset reads the ground truth.
 
     Returns:
-        take, frames, tested (number of frames that the protocol counts), cameras, estimator (of the set's own 2D poses,
-        or nothing), notes.
+        take, frames, tested (number of test frames of the protocol), cameras, estimator (name of the 2D poses of the
+        data set, or empty), notes.
 
     Raises:
-        CoreError: The data set cannot be read, its cameras are not the session's, or the name is taken.
-        CancelledError: Asked to stop; nothing is left behind.
+        CoreError: The data set cannot be read, its cameras are not those of the session, or the name is taken.
+        CancelledError: The job was cancelled; no files are left behind.
     """
     folder = Path(params.folder).expanduser()
     name = free_take_name(session, params.name, [folder])
     reporter.progress(0, 1, "Reading the data set")
     data = _with_images(read_dataset(folder, params.kind, params.split, params.cameras))
     check(reporter)
-    fits = _fits(session, data)
+    has_rig = _has_rig(session, data)
     with staged(session, name) as staging:
         parts = _parts(data, staging, StageReporter(reporter, 0.1, 0.8))
         notes = [*data.notes, *_size_notes(data, parts)]
@@ -64,7 +64,7 @@ def run_import_dataset(
         _save_poses2d(data, staging)
         _save_truth(data, staging, params.split)
         check(reporter)
-        if not fits:
+        if not has_rig:
             adopt_rig(session, data.rig, run, reporter)
         put_in_place(staging, session.layout.take(name))
     for note in notes:
@@ -80,8 +80,8 @@ def run_import_dataset(
     }
 
 
-def _fits(session: Session, data: DataSet) -> bool:
-    """Whether the session has the set's cameras already; False where it has none at all."""
+def _has_rig(session: Session, data: DataSet) -> bool:
+    """Return whether the session has the cameras of the data set; raise if it has others."""
     rig = session.rig
     if rig is None:
         return False
@@ -89,55 +89,58 @@ def _fits(session: Session, data: DataSet) -> bool:
         return True
     raise CoreError(
         f"The session has other cameras than {data.name}.",
-        "Make a session of its own for each calibration of a data set.",
+        "Create one session per calibration of a data set.",
     )
 
 
 def _with_images(data: DataSet) -> DataSet:
-    """The set without cameras and frames of which there are no images, where there are images of others."""
-    seen = [name for name in data.rig.names if name in data.images or name in data.videos]
-    if not seen:
-        return dataclasses.replace(data, notes=(*data.notes, "There are no images: only 2D poses can be used."))
-    blind = [name for name in data.rig.names if name not in seen]
-    if blind and not data.poses2d:
-        if len(seen) < 2:
-            raise CoreError(f"{data.name} has images of {seen[0]} only.", "Unpack those of another camera.")
-        note = f"There are no images of {', '.join(blind)}: the take uses {len(seen)} cameras."
-        data = dataclasses.replace(data, rig=data.rig.subset(seen), notes=(*data.notes, note))
+    """Drop cameras and frames without images, where there are images of others."""
+    with_images = [name for name in data.rig.names if name in data.images or name in data.videos]
+    if not with_images:
+        return dataclasses.replace(
+            data, notes=(*data.notes, "The data set has no images: only its 2D poses can be used.")
+        )
+    without = [name for name in data.rig.names if name not in with_images]
+    if without and not data.poses2d:
+        if len(with_images) < 2:
+            raise CoreError(f"{data.name} has images of {with_images[0]} only.", "Unpack those of another camera.")
+        note = f"There are no images of {', '.join(without)}: the take uses {len(with_images)} cameras."
+        data = dataclasses.replace(data, rig=data.rig.subset(with_images), notes=(*data.notes, note))
     if data.videos:
         return data
-    shown = np.array([any(files[t] is not None for files in data.images.values()) for t in range(len(data.frames))])
-    if shown.all():
+    kept = np.array([any(files[t] is not None for files in data.images.values()) for t in range(len(data.frames))])
+    if kept.all():
         return data
-    note = f"{int((~shown).sum())} frames without any image are left out."
-    poses2d = {name: _rows(pose, shown) for name, pose in data.poses2d.items()}
-    images = {n: tuple(f for f, keep in zip(p, shown, strict=True) if keep) for n, p in data.images.items()}
+    note = f"{int((~kept).sum())} frames without any image are dropped."
+    poses2d = {name: _rows(pose, kept) for name, pose in data.poses2d.items()}
+    images = {n: tuple(f for f, keep in zip(p, kept, strict=True) if keep) for n, p in data.images.items()}
     return dataclasses.replace(
         data,
-        frames=data.frames[shown],
-        tested=data.tested[shown],
-        truth=_from_start(data, shown),
+        frames=data.frames[kept],
+        tested=data.tested[kept],
+        truth=_truth_rows(data, kept),
         poses2d=poses2d,
         images=images,
         notes=(*data.notes, note),
     )
 
 
-def _from_start(data: DataSet, rows: np.ndarray) -> Any:
-    some = rows_of(data.truth, rows)
-    return dataclasses.replace(some, time_s=some.time_s - some.time_s[0])
+def _truth_rows(data: DataSet, rows: np.ndarray) -> Pose3DSequence:
+    """Return some frames of the ground truth, with times from the first one."""
+    truth = rows_of(data.truth, rows)
+    return dataclasses.replace(truth, time_s=truth.time_s - truth.time_s[0])
 
 
 def _rows(pose: Pose2D, rows: np.ndarray) -> Pose2D:
     return dataclasses.replace(pose, xy_px=pose.xy_px[rows], score=pose.score[rows], box_px=pose.box_px[rows])
 
 
-def _parts(data: DataSet, staging: TakeLayout, reporter: Reporter) -> list[_Part]:
-    """Images become videos whose images are the frames; videos are copied whole."""
+def _parts(data: DataSet, staging: TakeLayout, reporter: Reporter) -> list[_CameraVideo]:
+    """Write the images of each camera as a video, one image per frame; copy videos as they are."""
     copied = copy_videos({n: data.videos[n] for n in data.rig.names if n in data.videos}, staging, reporter)
     parts = []
     for v, camera in enumerate(data.rig):
-        reporter.progress(v, len(data.rig), "Putting the images together")
+        reporter.progress(v, len(data.rig), "Writing videos")
         check(reporter)
         if camera.name in copied:
             parts.append(_of_video(data, camera.name, staging.root / copied[camera.name]))
@@ -146,7 +149,7 @@ def _parts(data: DataSet, staging: TakeLayout, reporter: Reporter) -> list[_Part
     return parts
 
 
-def _of_video(data: DataSet, name: str, path: Path) -> _Part:
+def _of_video(data: DataSet, name: str, path: Path) -> _CameraVideo:
     with VideoReader(path) as video:
         index = np.where(data.frames < video.n_frames, data.frames, -1)
         part = TakeCamera(
@@ -158,37 +161,39 @@ def _of_video(data: DataSet, name: str, path: Path) -> _Part:
             rotation_deg=video.rotation_deg,
         )
     if (index < 0).all():
-        raise CoreError(f"{path.name} ends before the frames asked for.", "Download the video of that camera again.")
-    return _Part(part, index)
+        raise CoreError(f"{path.name} ends before the selected frames.", "Download the video of that camera again.")
+    return _CameraVideo(part, index)
 
 
-def _of_images(data: DataSet, name: str, size_px: tuple[int, int], staging: TakeLayout, reporter: Reporter) -> _Part:
-    """A camera without any image gets none here either; where nobody has images every frame counts as seen."""
+def _of_images(
+    data: DataSet, name: str, size_px: tuple[int, int], staging: TakeLayout, reporter: Reporter
+) -> _CameraVideo:
+    """Write the images of one camera as a video; without images of any camera, every frame counts as present."""
     files = data.images.get(name, (None,) * len(data.frames))
-    there = np.array([file is not None for file in files])
+    present = np.array([file is not None for file in files])
     path, fps = staging.video(name, SUFFIX), _fps(data)
-    if there.any():
-        times = data.truth.time_s[there].tolist()
+    if present.any():
+        times = data.truth.time_s[present].tolist()
         size_px = write_video([f for f in files if f is not None], times, fps, path, reporter)
     elif not (data.images or data.videos):
-        there[:] = True
-    camera = TakeCamera(name=name, file=path.name, size_px=size_px, n_frames=max(int(there.sum()), 1), fps=fps)
-    return _Part(camera, np.where(there, np.cumsum(there) - 1, -1))
+        present[:] = True
+    camera = TakeCamera(name=name, file=path.name, size_px=size_px, n_frames=max(int(present.sum()), 1), fps=fps)
+    return _CameraVideo(camera, np.where(present, np.cumsum(present) - 1, -1))
 
 
 def _fps(data: DataSet) -> float:
-    """Frames a second: the set's rate, less where frames are left out."""
+    """Return the frame rate, lower than that of the data set where frames are skipped."""
     return float(1 / np.median(np.diff(data.truth.time_s))) if len(data.frames) > 1 else data.fps
 
 
-def _size_notes(data: DataSet, parts: list[_Part]) -> list[str]:
-    """What disagrees with the calibration; a CoreError where 3D would be wrong."""
+def _size_notes(data: DataSet, parts: list[_CameraVideo]) -> list[str]:
+    """Describe image sizes that differ from the calibration; raise where they do not fit it."""
     notes = [resize_note(data.rig[part.camera.name], part.camera.size_px) for part in parts]
     return [note for note in notes if note]
 
 
 def _save_take(
-    data: DataSet, parts: list[_Part], staging: TakeLayout, name: str, source: str, notes: list[str]
+    data: DataSet, parts: list[_CameraVideo], staging: TakeLayout, name: str, source: str, notes: list[str]
 ) -> None:
     index = np.stack([part.index for part in parts], axis=1)
     time_s = data.truth.time_s
@@ -220,7 +225,7 @@ def _save_poses2d(data: DataSet, staging: TakeLayout) -> None:
         pose.save(staging.poses2d_file(data.estimator, name))
         people[name] = round(float(pose.present.sum()) / len(data.frames), 3)
     joints = next(iter(data.poses2d.values())).skeleton
-    note_poses2d(staging, data.estimator, f"{DATA_SETS.get(data.kind).title}: 2D poses of the set", joints, people)
+    note_poses2d(staging, data.estimator, f"{DATA_SETS.get(data.kind).title}: 2D poses of the data set", joints, people)
 
 
 def _save_truth(data: DataSet, staging: TakeLayout, split: str) -> None:

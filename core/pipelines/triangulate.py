@@ -9,9 +9,9 @@ import numpy as np
 
 from core import __version__
 from core.calibration.people.check import check_people
-from core.evaluation.compare import covered, figures
-from core.evaluation.loco import observations, reprojection
-from core.evaluation.people import continuity, people_frames
+from core.evaluation.compare import coverage_masks, error_metrics
+from core.evaluation.identity import identity_metrics, people_per_frame
+from core.evaluation.loco import collect_observations, reprojection_errors
 from core.pipelines.params import TriangulateParams
 from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
@@ -39,15 +39,15 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     provenance = {**sequence.provenance, "estimator": params.estimator, "code_version": __version__}
     sequence = dataclasses.replace(sequence, provenance=provenance)
     sequence.save(take.layout.poses3d(BASELINE))
-    everything = observations(poses2d, rig.names, np.arange(len(time_s)))
-    fitted = reprojection(rig, everything, sequence, time_s)
-    median = figures(fitted, covered(fitted)).median_px
+    observations = collect_observations(poses2d, rig.names, np.arange(len(time_s)))
+    errors = reprojection_errors(rig, observations, sequence, time_s)
+    median = error_metrics(errors, coverage_masks(errors)).median_px
     _warn(rig, sequence, reporter)
     return {
         "take": take.name,
-        "people_per_frame": people_frames(sequence),
+        "people_per_frame": people_per_frame(sequence),
         "person_ids": list(sequence.person_ids),
-        "identity_switches": continuity(sequence).identity_switches,
+        "identity_switches": identity_metrics(sequence).identity_switches,
         "reprojection_px_median": round(median, 3) if np.isfinite(median) else None,
     }
 

@@ -37,7 +37,7 @@ def implausible_joints(time_s: F64, xyz_mm: F64, skeleton: Skeleton, config: Tra
 def _stretched(xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig) -> np.ndarray:
     """Find joints all of whose bones deviate far from the person's median lengths; one good bone keeps a joint."""
     a, b = np.array(skeleton.bones).T
-    length = np.linalg.norm(xyz_mm[:, :, a] - xyz_mm[:, :, b], axis=-1)  # (T, P, B)
+    length = skeleton.bone_lengths(xyz_mm)  # (T, P, B)
     known = np.isfinite(length)
     median = np.zeros(length.shape[1:])
     seen = known.any(0)

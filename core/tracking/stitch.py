@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from core.tracking.config import TrackingConfig
-from core.tracking.tracker import Track, capped_pose_distance
+from core.tracking.tracker import PersonTrack, capped_pose_distance
 from core.types.arrays import F64, I64
 from core.types.skeleton import Skeleton
 
@@ -30,7 +30,7 @@ class Tracklet:
         columns: (F,) input column in each of them.
     """
 
-    track: Track
+    track: PersonTrack
     frames: I64
     columns: I64
 
@@ -84,8 +84,7 @@ def stitch_tracklets(
 
 def median_bone_lengths_mm(xyz_mm: F64, skeleton: Skeleton) -> F64:
     """Return the median length (B,) of each bone over poses (T, J, 3) of one person; NaN for bones never complete."""
-    a, b = np.array(skeleton.bones).T
-    lengths = np.linalg.norm(xyz_mm[:, a] - xyz_mm[:, b], axis=-1)
+    lengths = skeleton.bone_lengths(xyz_mm)
     out = np.full(lengths.shape[1], np.nan)
     seen = np.isfinite(lengths).any(0)
     out[seen] = np.nanmedian(lengths[:, seen], axis=0)

@@ -15,7 +15,7 @@ import numpy as np
 
 from core.tracking.config import TrackingConfig
 from core.tracking.stitch import Tracklet, stitch_tracklets
-from core.tracking.tracker import PeopleFrame, Track, Tracker
+from core.tracking.tracker import PeopleFrame, PersonTrack, Tracker
 from core.types.arrays import F64, I64
 from core.types.skeleton import Skeleton
 
@@ -83,7 +83,7 @@ def gather_tracks(values: F64, source: I64, missing: float = np.nan) -> F64:
 def _tracklets(time_s: F64, xyz_mm: F64, score: F64, config: TrackingConfig) -> list[Tracklet]:
     """Run the tracker over all frames; tracklets in order of birth."""
     tracker = Tracker(config)
-    tracks: dict[int, Track] = {}
+    tracks: dict[int, PersonTrack] = {}
     ids = np.zeros(xyz_mm.shape[:2], np.int64)
     for t, now_s in enumerate(time_s.tolist()):
         ids[t] = tracker.update(PeopleFrame(time_s=now_s, xyz_mm=xyz_mm[t], score=score[t]))

@@ -42,7 +42,7 @@ class PeopleFrame:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Track:
+class PersonTrack:
     """State of one tracked person.
 
     Attributes:
@@ -86,7 +86,7 @@ class Tracker:
         self._config = config
         self._last_s = -np.inf
         self._n_born = 0
-        self.active: list[Track] = []
+        self.active: list[PersonTrack] = []
         """Tracks that the next frame can continue, in order of birth."""
 
     def update(self, frame: PeopleFrame) -> I64:
@@ -118,7 +118,7 @@ class Tracker:
 
     def _begin(self, time_s: float, xyz_mm: F64) -> int:
         self._n_born += 1
-        self.active.append(Track(id=self._n_born, time_s=time_s, xyz_mm=xyz_mm, velocity_mm_s=np.zeros(3)))
+        self.active.append(PersonTrack(id=self._n_born, time_s=time_s, xyz_mm=xyz_mm, velocity_mm_s=np.zeros(3)))
         return self._n_born
 
     def _assign(self, time_s: float, xyz_mm: F64) -> dict[int, int]:

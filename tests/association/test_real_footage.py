@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core.evaluation.compare import covered, figures
-from core.evaluation.loco import observations, reprojection
-from core.evaluation.people import continuity
+from core.evaluation.compare import coverage_masks, error_metrics
+from core.evaluation.identity import identity_metrics
+from core.evaluation.loco import collect_observations, reprojection_errors
 from core.files import resource
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimators.movenet import MoveNet
@@ -49,14 +49,14 @@ def sequence(rig, poses2d):
 def test_both_people_are_there_all_the_time(sequence):
     whole = sequence.present & (np.isfinite(sequence.xyz_mm[..., 0]).sum(-1) >= 12)
     assert (whole.sum(1) >= 2).all()
-    assert continuity(sequence).identity_switches == 0
+    assert identity_metrics(sequence).identity_switches == 0
 
 
 def test_they_reproject_onto_what_was_detected(rig, poses2d, sequence):
-    seen = observations(poses2d, rig.names, np.arange(FRAMES))
-    fitted = reprojection(rig, seen, sequence, sequence.time_s)
+    observations = collect_observations(poses2d, rig.names, np.arange(FRAMES))
+    errors = reprojection_errors(rig, observations, sequence, sequence.time_s)
     # About 10 px were found for independent 2D joints of this footage; much more would be a fault of ours.
-    assert figures(fitted, covered(fitted)).median_px < 14.0
+    assert error_metrics(errors, coverage_masks(errors)).median_px < 14.0
 
 
 def test_they_have_the_size_of_people_and_stand_on_the_floor(sequence):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.evaluation.compare import both, covered, difference, figures, share_covered
-from core.evaluation.loco import observations, reprojection, view_left_out
+from core.evaluation.compare import common_masks, coverage, coverage_masks, error_metrics, paired_bootstrap
+from core.evaluation.loco import collect_observations, loco_errors, reprojection_errors
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
 from core.progress import NullReporter
 from core.reconstruction.triangulated import Triangulator
@@ -26,8 +26,8 @@ def scene():
 
 def measure(scene, sequence):
     truth, rig, poses2d = scene
-    seen = observations(poses2d, rig.names, FRAMES)
-    return view_left_out(rig, seen, truth.time_s, lambda _: sequence, NullReporter())
+    seen = collect_observations(poses2d, rig.names, FRAMES)
+    return loco_errors(rig, seen, truth.time_s, lambda _: sequence, NullReporter())
 
 
 def noisy(truth, noise_mm, seed=1):
@@ -37,10 +37,10 @@ def noisy(truth, noise_mm, seed=1):
 
 def test_the_truth_leaves_only_the_noise_of_the_2d_joints(scene):
     result = measure(scene, scene[0])
-    found = figures(result, covered(result))
+    found = error_metrics(result, coverage_masks(result))
     # Rayleigh median of 4 px per axis is 4.7; only confident joints count, which are better than the rest.
     assert 2.5 < found.median_px < 4.7
-    assert share_covered(result) > 0.99
+    assert coverage(result) > 0.99
     assert found.observations > 0.8 * 60 * 2 * 4 * 13
     size = np.nanmedian(np.concatenate([s.ravel() for s in result.observations.size_px.values()]))
     assert found.percent_height == pytest.approx(100 * found.median_px / size, rel=0.3)
@@ -75,14 +75,14 @@ def test_the_left_out_camera_is_not_used(scene):
         blind = {n: p for n, p in poses2d.items() if n != camera}
         return Triangulator().reconstruct(rig, blind, truth.time_s, NullReporter(), exclude_camera=camera)
 
-    seen = observations(poses2d, rig.names, FRAMES)
-    result = view_left_out(rig, seen, truth.time_s, fit, NullReporter())
+    seen = collect_observations(poses2d, rig.names, FRAMES)
+    result = loco_errors(rig, seen, truth.time_s, fit, NullReporter())
     assert asked == list(rig.names)
-    left_out = figures(result, covered(result))
+    left_out = error_metrics(result, coverage_masks(result))
     sequence = Triangulator().reconstruct(rig, poses2d, truth.time_s, NullReporter())
-    fitted = reprojection(rig, seen, sequence, truth.time_s)
-    assert figures(fitted, covered(fitted)).median_px < left_out.median_px < 12.0
-    assert share_covered(result) > 0.95
+    fitted = reprojection_errors(rig, seen, sequence, truth.time_s)
+    assert error_metrics(fitted, coverage_masks(fitted)).median_px < left_out.median_px < 12.0
+    assert coverage(result) > 0.95
 
 
 def test_missing_people_lower_the_coverage_and_leave_the_common_set(scene):
@@ -91,30 +91,32 @@ def test_missing_people_lower_the_coverage_and_leave_the_common_set(scene):
     xyz[:, 1] = np.nan
     half = measure(scene, dataclasses.replace(truth, xyz_mm=xyz, score=np.where(np.isfinite(xyz[..., 0]), 1.0, 0.0)))
     whole = measure(scene, truth)
-    assert 0.3 < share_covered(half) < 0.7
-    common = both(half, whole)
-    assert figures(half, common).observations == figures(whole, common).observations
+    assert 0.3 < coverage(half) < 0.7
+    common = common_masks(half, whole)
+    assert error_metrics(half, common).observations == error_metrics(whole, common).observations
     # Somebody near a missing person may be taken for them: a few large errors, hardly a change in the median.
-    assert figures(half, common).median_px == pytest.approx(figures(whole, common).median_px, rel=0.03)
+    assert error_metrics(half, common).median_px == pytest.approx(error_metrics(whole, common).median_px, rel=0.03)
 
 
 def test_two_cameras_are_too_few(scene):
     truth, rig, poses2d = scene
     pair = rig.subset(rig.names[:2])
     with pytest.raises(CoreError, match="three cameras"):
-        view_left_out(pair, observations(poses2d, pair.names, FRAMES), truth.time_s, lambda _: truth, NullReporter())
+        loco_errors(
+            pair, collect_observations(poses2d, pair.names, FRAMES), truth.time_s, lambda _: truth, NullReporter()
+        )
 
 
 def result_of(scene, sequence):
     fitted = measure(scene, sequence)
-    return MethodResult(sequence=sequence, reprojection=fitted, left_out=fitted)
+    return MethodResult(sequence=sequence, reprojection=fitted, loco=fitted)
 
 
 def test_a_clear_difference_is_called_and_its_interval_holds_it(scene):
     truth = scene[0]
     good, bad = result_of(scene, noisy(truth, 5.0)), result_of(scene, noisy(truth, 40.0))
-    gap = difference(good.left_out, bad.left_out)
-    assert gap.certain
+    gap = paired_bootstrap(good.loco, bad.loco)
+    assert gap.significant
     assert gap.low_px <= gap.px <= gap.high_px < 0
     report = build_report("walk", len(FRAMES), {BASELINE_KEY: bad, TRAINED_KEY: good})
     assert "trained networks are better" in report["verdict"]
@@ -125,9 +127,9 @@ def test_a_clear_difference_is_called_and_its_interval_holds_it(scene):
 def test_equal_methods_are_not_told_apart(scene):
     truth = scene[0]
     first, second = (result_of(scene, noisy(truth, 15.0, seed)) for seed in (2, 3))
-    assert not difference(first.left_out, second.left_out).certain
+    assert not paired_bootstrap(first.loco, second.loco).significant
     report = build_report("walk", len(FRAMES), {BASELINE_KEY: first, TRAINED_KEY: second})
-    assert report["verdict"].startswith("Neither is better")
+    assert report["verdict"].startswith("No significant difference")
 
 
 def test_the_baseline_alone(scene):
@@ -145,4 +147,4 @@ def test_a_method_that_predicts_little_is_told(scene):
     xyz[:, 1] = np.nan
     half = dataclasses.replace(truth, xyz_mm=xyz, score=np.where(np.isfinite(xyz[..., 0]), 1.0, 0.0))
     report = build_report("walk", 60, {BASELINE_KEY: result_of(scene, truth), TRAINED_KEY: result_of(scene, half)})
-    assert "of the seen joints" in report["verdict"]
+    assert "of the observed joints" in report["verdict"]

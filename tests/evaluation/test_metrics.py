@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.evaluation.metrics import accuracy, root_accuracy
-from core.evaluation.people import continuity, people_frames
+from core.evaluation.identity import identity_metrics, people_per_frame
+from core.evaluation.metrics import pose_metrics, root_metrics
 from core.synthetic import people
 from core.types import COCO17, PANOPTIC15, Pose3DSequence
 
@@ -21,15 +21,15 @@ def changed(sequence, xyz, score=None):
 
 
 def test_the_truth_itself_is_perfect(truth):
-    result = accuracy(truth, truth)
+    result = pose_metrics(truth, truth)
     assert result.mpjpe_mm == 0
     assert result.recall == 1
     assert list(result.ap.values()) == pytest.approx([1.0] * 6, abs=1e-5)
-    assert result.covered == 1
+    assert result.joint_coverage == 1
 
 
 def test_a_known_shift_is_the_error(truth):
-    result = accuracy(changed(truth, truth.xyz_mm + [0, 60.0, 0]), truth)
+    result = pose_metrics(changed(truth, truth.xyz_mm + [0, 60.0, 0]), truth)
     assert result.mpjpe_mm == pytest.approx(60.0)
     assert result.ap[50] == 0
     assert result.ap[75] == pytest.approx(1.0)
@@ -39,7 +39,7 @@ def test_a_known_shift_is_the_error(truth):
 def test_a_missing_person_costs_recall_and_precision_area(truth):
     xyz = truth.xyz_mm.copy()
     xyz[:, 2] = np.nan
-    result = accuracy(changed(truth, xyz), truth)
+    result = pose_metrics(changed(truth, xyz), truth)
     assert result.recall == pytest.approx(2 / 3)
     assert result.ap[25] == pytest.approx(2 / 3)
     assert result.mpjpe_mm == 0
@@ -49,7 +49,7 @@ def test_unsure_false_people_cost_less_than_sure_ones(truth):
     ghost = truth.xyz_mm[:, :1] + [0, 0, 4000.0]
     xyz = np.concatenate([truth.xyz_mm, ghost], axis=1)
     unsure, sure = (
-        accuracy(changed(truth, xyz, np.concatenate([0.8 * truth.score, s * truth.score[:, :1]], axis=1)), truth)
+        pose_metrics(changed(truth, xyz, np.concatenate([0.8 * truth.score, s * truth.score[:, :1]], axis=1)), truth)
         for s in (0.1, 1.0)
     )
     assert unsure.ap[50] == pytest.approx(1.0)
@@ -60,7 +60,7 @@ def test_unsure_false_people_cost_less_than_sure_ones(truth):
 def test_doubles_count_once(truth):
     xyz = np.concatenate([truth.xyz_mm, truth.xyz_mm[:, :1] + 10.0], axis=1)
     score = np.concatenate([truth.score, 0.5 * truth.score[:, :1]], axis=1)
-    result = accuracy(changed(truth, xyz, score), truth)
+    result = pose_metrics(changed(truth, xyz, score), truth)
     assert result.recall == 1
     assert result.mpjpe_mm == 0
 
@@ -68,17 +68,17 @@ def test_doubles_count_once(truth):
 def test_different_joint_sets_are_refused(truth):
     other = people.crossing(3, 90, np.random.default_rng(0), skeleton=PANOPTIC15)
     with pytest.raises(CoreError, match="cannot be compared"):
-        accuracy(other, truth)
+        pose_metrics(other, truth)
 
 
 def test_counting_people(truth):
     xyz = truth.xyz_mm.copy()
     xyz[10:15, 1] = np.nan
-    assert people_frames(changed(truth, xyz)) == {"2": 5, "3": 85}
+    assert people_per_frame(changed(truth, xyz)) == {"2": 5, "3": 85}
 
 
 def test_true_identities_have_no_switch_even_where_paths_cross(truth):
-    result = continuity(truth)
+    result = identity_metrics(truth)
     assert result.identity_switches == 0
     assert result.fragmentations == 0
 
@@ -86,14 +86,14 @@ def test_true_identities_have_no_switch_even_where_paths_cross(truth):
 def test_exchanged_identities_are_counted(truth):
     xyz = truth.xyz_mm.copy()
     xyz[40:, [0, 1]] = xyz[40:, [1, 0]]
-    assert continuity(changed(truth, xyz)).identity_switches == 2
+    assert identity_metrics(changed(truth, xyz)).identity_switches == 2
 
 
 def test_exchange_during_a_short_gap_is_counted(truth):
     xyz = truth.xyz_mm.copy()
     xyz[40:, [0, 1]] = xyz[40:, [1, 0]]
     xyz[37:43, :2] = np.nan
-    result = continuity(changed(truth, xyz))
+    result = identity_metrics(changed(truth, xyz))
     assert result.identity_switches == 2
     assert result.fragmentations == 2
 
@@ -102,7 +102,7 @@ def test_a_new_id_for_somebody_known_is_a_switch(truth):
     xyz = np.concatenate([truth.xyz_mm, np.full((90, 1, 17, 3), np.nan)], axis=1)
     xyz[50:, 3], xyz[50:, 0] = xyz[50:, 0], np.nan
     score = np.ones((90, 4, 17))
-    assert continuity(changed(truth, xyz, score)).identity_switches == 1
+    assert identity_metrics(changed(truth, xyz, score)).identity_switches == 1
 
 
 def panoptic(xyz, score=1.0):
@@ -124,7 +124,7 @@ def pair():
 
 
 def test_golden_two_people_and_one_prediction_at_20_mm(pair):
-    result = accuracy(panoptic(pair[:, :1] + [20.0, 0, 0]), panoptic(pair))
+    result = pose_metrics(panoptic(pair[:, :1] + [20.0, 0, 0]), panoptic(pair))
     assert result.ap[25] == pytest.approx(1 / (2 + 1e-5), abs=1e-12)
     assert result.recall == 0.5
     assert result.mpjpe_mm == pytest.approx(20)
@@ -133,7 +133,7 @@ def test_golden_two_people_and_one_prediction_at_20_mm(pair):
 def test_of_several_near_one_person_the_surest_counts_and_the_rest_is_false(pair):
     near = np.stack([pair[0, 0] + [40.0, 0, 0], pair[0, 0] + [10.0, 0, 0], pair[0, 1] + [10.0, 0, 0]])[None]
     score = np.array([0.9, 0.8, 0.7])[None, :, None]
-    result = accuracy(panoptic(near, score), panoptic(pair))
+    result = pose_metrics(panoptic(near, score), panoptic(pair))
     assert result.mpjpe_mm == pytest.approx(25), "the surer one is 40 mm off, though a better one follows"
     assert result.recall == 1
     # By score: 40 mm (right at 50), 10 mm (a double), 10 mm of the other: precision 1, 1/2, 2/3.
@@ -147,30 +147,30 @@ def test_hidden_true_joints_do_not_count_and_missing_predicted_ones_are_told(pai
     found[0, 0, 5] += 5000
     truth[0, 0, 5] = np.nan
     found[0, 1, :3] = np.nan
-    result = accuracy(panoptic(found), panoptic(truth))
+    result = pose_metrics(panoptic(found), panoptic(truth))
     assert result.mpjpe_mm == pytest.approx(10)
-    assert result.covered == pytest.approx((1 + 12 / 15) / 2)
+    assert result.joint_coverage == pytest.approx((1 + 12 / 15) / 2)
 
 
 def test_root_metrics_look_at_the_root_alone(pair):
     found = pair.copy()
     found[0, 0, 3:] += 3000
     found[0, 1, 2] = found[0, 1, 2] + [0, 60.0, 0]
-    result = root_accuracy(panoptic(found), panoptic(pair))
+    result = root_metrics(panoptic(found), panoptic(pair))
     assert result.mpjpe_mm == pytest.approx(30)
     assert result.ap[50] == pytest.approx(0.5, abs=1e-5) and result.ap[75] == pytest.approx(1.0, abs=1e-5)
     lost = pair.copy()
     lost[0, 1, 2] = np.nan
-    result = root_accuracy(panoptic(lost), panoptic(pair))
+    result = root_metrics(panoptic(lost), panoptic(pair))
     assert result.predictions == 2 and result.recall == 0.5
     with pytest.raises(CoreError, match="no root"):
-        root_accuracy(*[people.crossing(1, 2, np.random.default_rng(0))] * 2)
+        root_metrics(*[people.crossing(1, 2, np.random.default_rng(0))] * 2)
 
 
 def test_nobody_is_no_error():
     empty = Pose3DSequence(
         skeleton=COCO17, time_s=[0.0, 0.1], xyz_mm=np.zeros((2, 0, 17, 3)), score=np.zeros((2, 0, 17)), person_ids=()
     )
-    assert people_frames(empty) == {"0": 2}
-    assert continuity(empty).identity_switches == 0
-    assert accuracy(empty, empty).predictions == 0
+    assert people_per_frame(empty) == {"0": 2}
+    assert identity_metrics(empty).identity_switches == 0
+    assert pose_metrics(empty, empty).predictions == 0

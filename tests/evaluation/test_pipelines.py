@@ -46,7 +46,7 @@ def run(session, name, params, reporter=None):
 
 def test_evaluation_before_association_says_what_to_do(session):
     session.take("walk").layout.poses3d(BASELINE).unlink(missing_ok=True)
-    with pytest.raises(CoreError, match="Run Baseline"):
+    with pytest.raises(CoreError, match="Run triangulate"):
         run(session, "evaluate", EvaluateParams(take="walk"))
 
 
@@ -86,7 +86,7 @@ def test_evaluate_reports_the_baseline_where_nothing_was_trained(session):
 
 def test_an_unknown_run_is_refused(session):
     run(session, "triangulate", TriangulateParams(take="walk"))
-    with pytest.raises(CoreError, match="holds no trained networks"):
+    with pytest.raises(CoreError, match="has no trained networks"):
         run(session, "evaluate", EvaluateParams(take="walk", run="nothing"))
 
 
@@ -109,7 +109,7 @@ def test_nobody_in_the_images_is_a_warning_and_no_crash(session):
     assert any(level == "warning" and "No person was found" in text for text, level in reporter.notes)
     report = run(session, "evaluate", EvaluateParams(take="walk", estimator="blind"))
     assert report["methods"]["baseline"]["loco_px_median"] is None
-    assert "nothing can be said" in report["verdict"]
+    assert "accuracy is unknown" in report["verdict"]
 
 
 def test_networks_are_measured_on_the_same_observations(session):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.evaluation.protocols import PROTOCOLS, in_a_row
-from core.evaluation.published import OURS, Row, Table, beside, published
+from core.evaluation.protocols import PROTOCOLS, concatenate_sequences
+from core.evaluation.published import OURS, ResultRow, ResultTable, published_results, with_published
 from core.evaluation.shelf import to_shelf14
 from core.synthetic.people import poses, walkers
 from core.types import COCO17, PANOPTIC15, SHELF14, Pose3DSequence, Skeleton
@@ -35,19 +35,19 @@ def coco() -> np.ndarray:
 
 
 class TestPanoptic:
-    def test_coco_joints_are_judged_as_panoptic_ones(self, coco: np.ndarray) -> None:
+    def test_coco_joints_are_result_as_panoptic_ones(self, coco: np.ndarray) -> None:
         truth = sequence(PANOPTIC15, convert(coco, np.ones(coco.shape[:-1]), COCO17, PANOPTIC15)[0])
-        judged = PROTOCOLS["panoptic"](sequence(COCO17, coco + [0, 0, 30.0]), truth, "shifted")
-        (row,) = judged.rows
+        result = PROTOCOLS["panoptic"](sequence(COCO17, coco + [0, 0, 30.0]), truth, "shifted")
+        (row,) = result.rows
         assert row.values == pytest.approx((0, 100, 100, 100, 100, 30), abs=2e-3)
         assert (row.kind, row.method) == (OURS, "shifted")
-        assert judged.figures["map"] == pytest.approx(500 / 6, abs=2e-3)
-        assert judged.figures["root"]["mpjpe_mm"] == pytest.approx(30)
-        assert judged.figures["joints_predicted"] == 100
+        assert result.metrics["map"] == pytest.approx(500 / 6, abs=2e-3)
+        assert result.metrics["root"]["mpjpe_mm"] == pytest.approx(30)
+        assert result.metrics["joints_predicted"] == 100
 
     def test_other_joints_are_refused(self, coco: np.ndarray) -> None:
         truth = sequence(PANOPTIC15, np.zeros((4, 1, 15, 3)))
-        with pytest.raises(CoreError, match="cannot be turned"):
+        with pytest.raises(CoreError, match="cannot be converted"):
             PROTOCOLS["panoptic"](sequence(SHELF14, np.zeros((4, 1, 14, 3))), truth, "x")
 
     def test_nobody_predicted_is_a_figure_of_none(self, coco: np.ndarray) -> None:
@@ -66,45 +66,45 @@ class TestActors:
         exact = to_shelf14(coco, COCO17)
         # Off by 325.6 and 381.9 mm at one end; half of the head's length of 345.6 mm is allowed on average.
         exact[..., 13, 1] -= 325.6
-        judged = PROTOCOLS["campus"](sequence(COCO17, coco), sequence(SHELF14, exact), "x")
-        assert [row.note for row in judged.rows] == ["plain heads, as VoxelPose", "heads as for Shelf, as SelfPose3d"]
-        assert [row.values for row in judged.rows] == [(90, 90, None, 90), (100, 100, None, 100)]
-        assert judged.figures["plain_heads"]["parts"]["head"] == 0
-        assert judged.figures["shelf_heads"]["parts"]["head"] == 100
+        result = PROTOCOLS["campus"](sequence(COCO17, coco), sequence(SHELF14, exact), "x")
+        assert [row.note for row in result.rows] == ["plain heads, as VoxelPose", "heads as for Shelf, as SelfPose3d"]
+        assert [row.values for row in result.rows] == [(90, 90, None, 90), (100, 100, None, 100)]
+        assert result.metrics["plain_heads"]["parts"]["head"] == 0
+        assert result.metrics["shelf_heads"]["parts"]["head"] == 100
 
     def test_empty_frames_count_as_missed_and_absent_actors_have_no_figure(self, coco: np.ndarray) -> None:
         found = coco.copy()
         found[2:] = np.nan
-        judged = PROTOCOLS["shelf"](sequence(COCO17, found), sequence(SHELF14, to_shelf14(coco, COCO17)), "half")
-        (row,) = judged.rows
+        result = PROTOCOLS["shelf"](sequence(COCO17, found), sequence(SHELF14, to_shelf14(coco, COCO17)), "half")
+        (row,) = result.rows
         assert row.values == (50, 50, None, 50)
-        assert judged.figures["recall500"] == 50 and judged.figures["people"] == 8
+        assert result.metrics["recall500"] == 50 and result.metrics["people"] == 8
 
 
 class TestInARow:
-    def test_sequences_of_different_sizes_are_judged_together(self) -> None:
+    def test_sequences_of_different_sizes_are_result_together(self) -> None:
         few, many = (walkers(n, 5 * n, np.random.default_rng(n), skeleton=PANOPTIC15) for n in (1, 3))
-        joined = in_a_row([few, many])
+        joined = concatenate_sequences([few, many])
         assert joined.xyz_mm.shape == (20, 3, 15, 3)
         np.testing.assert_array_equal(joined.xyz_mm[5:], many.xyz_mm)
         assert joined.present.sum() == 5 + 45
-        shifted = in_a_row(
+        shifted = concatenate_sequences(
             [dataclasses.replace(s, xyz_mm=s.xyz_mm + [o, 0, 0]) for s, o in ((few, 10.0), (many, 40.0))]
         )
         (row,) = PROTOCOLS["panoptic"](shifted, joined, "x").rows
         assert row.values[5] == pytest.approx((5 * 10 + 45 * 40) / 50)
-        assert in_a_row([few]) is few
+        assert concatenate_sequences([few]) is few
 
     def test_different_joints_do_not_mix(self) -> None:
         a, b = (walkers(1, 2, np.random.default_rng(0), skeleton=s) for s in (PANOPTIC15, COCO17))
-        with pytest.raises(CoreError, match="judged together"):
-            in_a_row([a, b])
+        with pytest.raises(CoreError, match="evaluated together"):
+            concatenate_sequences([a, b])
 
 
 class TestTable:
     def test_every_row_has_a_figure_for_every_column(self) -> None:
         for name in PROTOCOLS:
-            table = published(name)
+            table = published_results(name)
             assert all(len(row.values) == len(table.columns) for row in table.rows)
             assert {row.kind for row in table.rows} == {"3D labels", "no training", "no labels"}
             assert all(any(v is not None for v in row.values) for row in table.rows)
@@ -118,27 +118,27 @@ class TestTable:
         ],
     )
     def test_the_paper_s_own_rows(self, name: str, values: tuple[float, ...]) -> None:
-        (row,) = (row for row in published(name).rows if row.method == "SelfPose3d")
+        (row,) = (row for row in published_results(name).rows if row.method == "SelfPose3d")
         assert row.values == values and row.kind == "no labels"
 
     def test_averages_of_actors_are_their_means(self) -> None:
         """A slip in copying a figure would show: papers round to a tenth. One is printed otherwise, and says so."""
         for name in ("shelf", "campus"):
-            for row in published(name).rows:
+            for row in published_results(name).rows:
                 if None not in row.values and "as printed" not in row.note:
                     *actors, average = row.values
                     assert np.mean(actors) == pytest.approx(average, abs=0.101), (name, row.method)
 
     def test_lines(self) -> None:
         rows = (
-            Row(kind="no labels", method="A", values=(55.126, None)),
-            Row(kind="3D labels", method="Longer", note="run again", values=(100.0, 7.0)),
+            ResultRow(kind="no labels", method="A", values=(55.126, None)),
+            ResultRow(kind="3D labels", method="Longer", note="run again", values=(100.0, 7.0)),
         )
-        ours = Row(kind=OURS, method="baseline", values=(3.0, 24.0))
-        table = Table(title="Title", columns=("AP25", "MPJPE mm"), rows=(*rows, ours))
+        ours = ResultRow(kind=OURS, method="baseline", values=(3.0, 24.0))
+        table = ResultTable(title="Title", columns=("AP25", "MPJPE mm"), rows=(*rows, ours))
         assert table.lines() == [
             "Title",
-            "  learns from  method                AP25  MPJPE mm",
+            "  supervision  method                AP25  MPJPE mm",
             "  -------------------------------------------------",
             "  no labels    A                    55.13         -",
             "  3D labels    Longer (run again)  100.00      7.00",
@@ -146,5 +146,5 @@ class TestTable:
         ]
 
     def test_ours_come_last(self) -> None:
-        ours = Row(kind=OURS, method="x", values=(1, 2, 3, 4))
-        assert beside("shelf", [ours]).rows == (*published("shelf").rows, ours)
+        ours = ResultRow(kind=OURS, method="x", values=(1, 2, 3, 4))
+        assert with_published("shelf", [ours]).rows == (*published_results("shelf").rows, ours)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.evaluation.shelf import LIMBS, PARTS, part_score, to_shelf14
+from core.evaluation.shelf import LIMBS, PARTS, pcp3d, to_shelf14
 from core.synthetic.people import poses
 from core.types.skeleton import COCO17, PANOPTIC15, SHELF14, Skeleton
 
@@ -55,22 +55,22 @@ class TestJoints:
         assert len(SHELF14) == 14 and SHELF14.joints[12:] == ("head_bottom", "head_top")
 
     def test_other_joints_are_refused(self) -> None:
-        with pytest.raises(CoreError, match="no rule"):
-            to_shelf14(np.zeros((17, 3)), dataclasses.replace(COCO17, name="other"))
+        with pytest.raises(CoreError, match="no right ankle"):
+            to_shelf14(np.zeros((17, 3)), dataclasses.replace(COCO17, name="other", joints=tuple("abcdefghijklmnopq")))
 
 
 class TestParts:
     def test_exact_people_are_right(self, truth: np.ndarray) -> None:
-        score = part_score(truth, truth)
+        score = pcp3d(truth, truth)
         assert score.actors == (1.0, 1.0) and score.recall == 1 and score.people == 6 and score.mean() == 1.0
         assert score.parts == dict.fromkeys(PARTS, 1.0)
 
     def test_a_frame_without_anybody_counts_as_missed(self, truth: np.ndarray) -> None:
         found = truth.copy()
         found[1] = np.nan
-        score = part_score(found, truth)
+        score = pcp3d(found, truth)
         assert score.actors == pytest.approx((2 / 3, 2 / 3)) and score.recall == pytest.approx(2 / 3)
-        nobody = part_score(np.zeros((3, 0, 14, 3)), truth)
+        nobody = pcp3d(np.zeros((3, 0, 14, 3)), truth)
         assert nobody.actors == (0.0, 0.0) and nobody.recall == 0
 
     def test_golden_half_a_length_is_still_right(self, truth: np.ndarray) -> None:
@@ -82,8 +82,8 @@ class TestParts:
         near[0, 0, a, 1], near[0, 0, b, 1] = 150, 250
         far[0, 0, a, 1], far[0, 0, b, 1] = 151, 250
         # The knee belongs to the thigh too: only the shank is told apart.
-        assert part_score(near, exact).actors[0] - part_score(far, exact).actors[0] == pytest.approx(0.1)
-        assert (part_score(near, exact).parts["shanks"], part_score(far, exact).parts["shanks"]) == (1.0, 0.5)
+        assert pcp3d(near, exact).actors[0] - pcp3d(far, exact).actors[0] == pytest.approx(0.1)
+        assert (pcp3d(near, exact).parts["shanks"], pcp3d(far, exact).parts["shanks"]) == (1.0, 0.5)
 
     def test_the_torso_goes_from_the_middle_of_the_hips_to_the_bottom_of_the_head(self, truth: np.ndarray) -> None:
         exact = truth[:1, :1].copy()
@@ -91,18 +91,18 @@ class TestParts:
         for bottom, share in (((0, 500, 1400), 1.0), ((0, 501, 1400), 0.0)):
             found = exact.copy()
             found[0, 0, 12] = bottom
-            assert part_score(found, exact).parts["torso"] == share
+            assert pcp3d(found, exact).parts["torso"] == share
         turned = exact.copy()
         turned[0, 0, [2, 3]] = turned[0, 0, [3, 2]]
-        assert part_score(turned, exact).parts["torso"] == 1.0, "the middle of the hips does not know left from right"
+        assert pcp3d(turned, exact).parts["torso"] == 1.0, "the middle of the hips does not know left from right"
 
     def test_an_absent_actor_does_not_count(self, truth: np.ndarray) -> None:
         some = truth.copy()
         some[1:, 1] = np.nan
-        score = part_score(some, some)
+        score = pcp3d(some, some)
         assert score.actors == (1.0, 1.0) and score.people == 4
         some[:, 1] = np.nan
-        score = part_score(truth, some)
+        score = pcp3d(truth, some)
         assert np.isnan(score.actors[1]) and score.mean() == 1.0
 
     def test_a_part_without_truth_does_not_count(self, truth: np.ndarray) -> None:
@@ -110,34 +110,34 @@ class TestParts:
         exact[0, 0, 0] = np.nan
         found = truth.copy()
         found[0, 0, 0] += 1000
-        assert part_score(found, exact).actors == (1.0, 1.0)
+        assert pcp3d(found, exact).actors == (1.0, 1.0)
 
     def test_the_fourth_actor_is_left_out_of_the_mean_but_not_of_the_recall(self, truth: np.ndarray) -> None:
         four = np.concatenate([truth, truth + 8000], axis=1)
-        score = part_score(four[:, :3], four)
+        score = pcp3d(four[:, :3], four)
         assert score.actors == (1.0, 1.0, 1.0, 0.0) and score.mean() == 1.0
         assert score.recall == 0.75
 
     def test_several_predictions_near_one_person(self, truth: np.ndarray) -> None:
         crowded = np.concatenate([truth, truth + 400, truth + 30], axis=1)
-        assert part_score(crowded, truth).actors == (1.0, 1.0)
+        assert pcp3d(crowded, truth).actors == (1.0, 1.0)
 
     def test_one_prediction_for_two_people_is_taken_twice(self, truth: np.ndarray) -> None:
         both = np.repeat(truth[:1, :1], 2, axis=1)
-        assert part_score(both[:, :1], both).actors == (1.0, 1.0)
+        assert pcp3d(both[:, :1], both).actors == (1.0, 1.0)
 
     def test_a_missing_joint_costs_its_parts_and_not_the_person(self, truth: np.ndarray) -> None:
         found = truth.copy()
         found[:, 0, 13] = np.nan  # with a complete person 3 m away beside it
-        score = part_score(found, truth)
+        score = pcp3d(found, truth)
         assert score.actors == pytest.approx((0.9, 1.0)) and score.recall == 1
         assert score.parts["head"] == 0.5
         stub = truth.copy()
         stub[:, 0, 1:] = np.nan  # a single exact joint is no person who is near
-        assert part_score(stub[:, :1], truth[:, :1]).actors == (0.0,)
+        assert pcp3d(stub[:, :1], truth[:, :1]).actors == (0.0,)
         both = np.concatenate([stub[:, :1], truth[:, :1] + 20], axis=1)
-        assert part_score(both, truth[:, :1]).actors[0] == 1.0
+        assert pcp3d(both, truth[:, :1]).actors[0] == 1.0
 
     def test_frames_must_agree(self, truth: np.ndarray) -> None:
         with pytest.raises(CoreError, match="same frames"):
-            part_score(truth[:2], truth)
+            pcp3d(truth[:2], truth)

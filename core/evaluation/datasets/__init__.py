@@ -1,6 +1,6 @@
-"""Public data sets in the folders that their authors lay out. A new one is a module with a `READER` and a line here.
+"""Readers of public data sets in the layouts of their authors. A new one is a module and a line in `DATA_SETS`.
 
-Nothing in a file is run: MATLAB files are read as arrays, pickles as numbers only.
+No code from files is executed: MATLAB files are read as arrays, pickles as numbers only.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ DATA_SETS: Registry[DataSetReader] = Registry(
 def read_dataset(
     folder: Path | str, kind: str = "auto", split: Split = "test", cameras: tuple[str, ...] = ()
 ) -> DataSet:
-    """Reads a part of a data set.
+    """Read a part of a data set.
 
     Args:
-        folder: A sequence of CMU Panoptic, or the folder of Shelf or Campus.
-        kind: Name in `DATA_SETS`, or "auto" to tell by the files.
-        split: Which part.
-        cameras: Names; empty for those that papers use.
+        folder: Folder of a CMU Panoptic sequence, or of Shelf or Campus.
+        kind: Name in `DATA_SETS`, or "auto" to recognise the layout.
+        split: Frames to read.
+        cameras: Camera names; empty for those that papers use.
 
     Raises:
-        CoreError: An unknown kind, a missing or damaged file, or nobody in it.
+        CoreError: The kind is unknown, a file is missing or damaged, or no person is annotated.
     """
     folder = Path(folder).expanduser()
     if kind != "auto" and kind not in DATA_SETS:
         DATA_SETS.get(kind)
     if not folder.is_dir():
-        raise CoreError(f"There is no folder {folder}.", REMEDY)
+        raise CoreError(f"Folder {folder} does not exist.", REMEDY)
     reader = DATA_SETS.get(kind) if kind != "auto" else _recognised(folder)
     return reader.read(folder.resolve(), Selection(split=split, cameras=cameras))
 
@@ -53,6 +53,8 @@ def _recognised(folder: Path) -> DataSetReader:
             return reader
     for inner in sorted(p for p in folder.iterdir() if p.is_dir()):
         if any(reader.recognises(inner) for reader in readers):
-            raise CoreError(f"{folder.name} is a folder of data sets.", f"Choose one of them, such as {inner.name}.")
+            raise CoreError(
+                f"{folder.name} contains folders of data sets.", f"Choose one of them, such as {inner.name}."
+            )
     titles = "; ".join(reader.title for reader in readers)
-    raise CoreError(f"{folder.name} is no data set that is known here.", f"Known: {titles}. {REMEDY}")
+    raise CoreError(f"{folder.name} is not a known data set.", f"Known: {titles}. {REMEDY}")

@@ -1,4 +1,4 @@
-"""Shelf and Campus as VoxelPose lays them out.
+"""Shelf and Campus in the layout of VoxelPose.
 
 `actorsGT.mat`: actors in 14 joints, metres; `calibration_shelf.json`; optionally `Camera0/img_000300.png` and so on,
 and `pred_shelf_maskrcnn_hrnet_coco.pkl`: 2D poses in COCO-17 joints.
@@ -32,7 +32,7 @@ _FPS = 25.0
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What sets the two apart: image size, and the frames that are tested, first and last of each stretch."""
+    """Layout of one of the two: image size, and the first and last test frame of each interval."""
 
     kind: str
     size_px: tuple[int, int]
@@ -81,7 +81,7 @@ class _Layout:
         if missing:
             raise CoreError(f"{folder.name} has no camera {missing[0]}.", f"Its cameras: {', '.join(rig.names)}.")
         chosen = rig.subset(cameras or rig.names)
-        # The file does not hold the images' size; all cameras of the set have the same.
+        # The file lacks the image size, which is the same for all cameras.
         return CameraRig(
             cameras=tuple(c.replace(size_px=self.size_px) for c in chosen), created=rig.created, source=rig.source
         )
@@ -92,13 +92,13 @@ class _Layout:
             return {}
         found = read_pickle(path)
         if not isinstance(found, Mapping):
-            raise CoreError(f"{path.name} is no mapping of images to people.", REMEDY)
+            raise CoreError(f"{path.name} is not a mapping of images to people.", REMEDY)
         people_of = {name: [_people(found.get(f"{name}_{f}", ()), path) for f in frames.tolist()] for name in rig.names}
         return {name: stack_people(name, COCO17, people) for name, people in people_of.items()}
 
 
 def _people(value: Any, path: Path) -> list[F64]:
-    """People of one image, each (17, 3) x, y, score; certain where the file has no scores."""
+    """Return the people of one image, each (17, 3) x, y, score; the score is 1 where the file has none."""
     people = []
     try:
         for person in value:
@@ -107,19 +107,19 @@ def _people(value: Any, path: Path) -> list[F64]:
                 raise ValueError(f"a person of shape {joints.shape}")
             people.append(np.concatenate([joints, np.ones((17, 1))], 1)[:, :3])
     except (KeyError, TypeError, ValueError) as error:
-        raise CoreError(f"{path.name} holds people that are not 17 joints: {error}.", REMEDY) from error
+        raise CoreError(f"{path.name} contains people without 17 joints: {error}.", REMEDY) from error
     return people
 
 
 def _actors(path: Path) -> F64:
-    """(F, A, 14, 3) mm, NaN where an actor is absent."""
+    """Read the joints (F, A, 14, 3) in mm, NaN where an actor is absent."""
     from scipy.io import loadmat
 
     try:
         cells = loadmat(path)["actor3D"]
         columns = [_actor(actor) for actor in _unwrapped(cells, 2).ravel()]
     except Exception as error:
-        raise CoreError(f"{path.name} does not hold actors: {error}.", REMEDY) from error
+        raise CoreError(f"{path.name} does not contain actors: {error}.", REMEDY) from error
     length = min(map(len, columns), default=0)
     if not length:
         raise CoreError(f"{path.name} has no frames of actors.", REMEDY)
@@ -127,7 +127,7 @@ def _actors(path: Path) -> F64:
 
 
 def _unwrapped(cells: Any, depth: int) -> np.ndarray:
-    """A cell array without cells of one around it: arrays of numbers lie `depth` cell arrays deep in it."""
+    """Strip cell arrays of one element from around a cell array whose numbers lie `depth` levels deep."""
     array = np.asarray(cells)
     while array.size == 1 and _depth(array) > depth:
         array = np.asarray(array.ravel()[0])
@@ -140,14 +140,14 @@ def _depth(cells: Any) -> int:
 
 
 def _actor(cells: Any) -> F64:
-    """(F, 14, 3) metres of one actor, NaN in frames without them."""
+    """Return the joints (F, 14, 3) of one actor in metres, NaN in frames without them."""
     frames = _unwrapped(cells, 1).ravel()
     out = np.full((len(frames), len(SHELF14), 3), np.nan)
     for f, cell in enumerate(frames):
         values = np.asarray(cell)
         while values.dtype == object and values.size == 1:
             values = np.asarray(values.ravel()[0])
-        if values.size > 1:  # an absent actor is an empty cell, or a single NaN
+        if values.size > 1:  # An absent actor is an empty cell, or a single NaN.
             out[f] = np.asarray(values, float).reshape(len(SHELF14), 3)
     return out
 

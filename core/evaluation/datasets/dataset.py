@@ -1,4 +1,4 @@
-"""What a public data set is once it is read, whatever its files look like.
+"""A sequence of a public data set, independent of its file layout.
 
 Legend: T frame, P person, J joint.
 """
@@ -21,26 +21,26 @@ from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import Skeleton
 
 Split = Literal["test", "train", "all"]
-REMEDY = "Unpack the data set again, and choose the folder as its authors lay it out."
+REMEDY = "Unpack the data set again and choose a folder in the layout of its authors."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DataSet:
-    """One sequence of a data set: cameras, truth, and what there is to predict from.
+    """One sequence of a data set: cameras, ground truth, images and 2D poses.
 
     Attributes:
         kind: Name of its reader and of its protocol.
-        name: Of the sequence.
+        name: Name of the sequence.
         rig: Cameras that are used, z up, mm.
-        frames: (T,) numbers of the frames in the set's own counting, increasing.
-        tested: (T,) bool: frames that the protocol counts.
-        truth: T frames; NaN where nobody or nothing is annotated. `person_ids` are the set's own where it has them.
-        fps: Of the counting. `truth.time_s` counts from the first of `frames`.
-        images: Camera to T files, None where one is missing; cameras without any are left out.
+        frames: (T,) frame numbers of the data set, increasing.
+        tested: (T,) bool, test frames of the protocol.
+        truth: Ground truth of T frames, NaN where not annotated. `person_ids` are those of the data set if it has any.
+        fps: Rate of the frame numbers. `truth.time_s` starts at the first of `frames`.
+        images: Camera to T files, None where one is missing; only cameras with images.
         videos: Camera to a video whose image n is frame n.
-        poses2d: Camera to 2D poses of the T frames that come with the set; empty where none do.
-        estimator: Who made `poses2d`.
-        notes: What is odd, in sentences.
+        poses2d: Camera to the 2D poses of the data set for the T frames; empty where there are none.
+        estimator: Name of the estimator of `poses2d`.
+        notes: Warnings, as sentences.
     """
 
     kind: str
@@ -58,16 +58,16 @@ class DataSet:
 
     def __post_init__(self) -> None:
         if not len(self.frames) == len(self.tested) == len(self.truth.time_s):
-            raise CoreError(f"{self.name}: frames and truth are not equally many.", REMEDY)
+            raise CoreError(f"{self.name}: the numbers of frames and of annotated frames differ.", REMEDY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which part of a data set to read.
+    """Part of a data set to read.
 
     Attributes:
-        split: "test" is what papers report on, "train" what they train on, "all" every frame.
-        cameras: Names; empty for those that papers use.
+        split: Frames to read: "test" are those that papers report on, "train" those they train on, "all" every frame.
+        cameras: Camera names; empty for those that papers use.
     """
 
     split: Split = "test"
@@ -76,13 +76,13 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSetReader:
-    """One data set's layout.
+    """Reader of one data set's layout.
 
     Attributes:
-        name: As in the registry and in `core.evaluation.protocols`.
-        title: For messages.
-        recognises: Whether a folder is one, by the names in it; cheap, never raises.
-        read: Reads it; raises CoreError with a remedy for whatever is wrong.
+        name: Name in the registry and in `core.evaluation.protocols`.
+        title: Name for messages.
+        recognises: Returns whether a folder has this layout, by file names; cheap, never raises.
+        read: Reads a folder; raises CoreError with a remedy.
     """
 
     name: str
@@ -94,7 +94,7 @@ class DataSetReader:
 def truth_of(
     skeleton: Skeleton, frames: I64, fps: float, xyz_mm: F64, score: F64, ids: tuple[int, ...]
 ) -> Pose3DSequence:
-    """Annotated people (T, P, J, 3), times counted from the first frame."""
+    """Return annotated people (T, P, J, 3) as a sequence, with times from the first frame."""
     return Pose3DSequence(
         skeleton=skeleton,
         time_s=(frames - frames[0]) / fps,
@@ -106,7 +106,7 @@ def truth_of(
 
 
 def rows_of(sequence: Pose3DSequence, rows: np.ndarray) -> Pose3DSequence:
-    """Some frames of a sequence, by increasing index or as a mask, without covariance."""
+    """Return some frames of a sequence, by increasing index or by mask, without covariance."""
     return dataclasses.replace(
         sequence,
         time_s=sequence.time_s[rows],
@@ -117,10 +117,10 @@ def rows_of(sequence: Pose3DSequence, rows: np.ndarray) -> Pose3DSequence:
 
 
 def one_file(folder: Path, *patterns: str) -> Path:
-    """The only file that matches the first pattern which any file matches.
+    """Return the only file that matches the first pattern with any match.
 
     Raises:
-        CoreError: None or several.
+        CoreError: There is no such file, or several.
     """
     for pattern in patterns:
         found = sorted(folder.glob(pattern))
@@ -128,12 +128,12 @@ def one_file(folder: Path, *patterns: str) -> Path:
             return found[0]
         if found:
             names = ", ".join(path.name for path in found[:3])
-            raise CoreError(f"{folder.name} has several files named {pattern}: {names}.", "Keep the one that is right.")
+            raise CoreError(f"{folder.name} has several files named {pattern}: {names}.", "Keep only the right one.")
     raise CoreError(f"{folder.name} has no {patterns[0]}.", REMEDY)
 
 
 def numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
-    """Files of a folder by the number that their names end in; empty where there is no folder."""
+    """Return the files of a folder by the number at the end of their names; empty if there is no folder."""
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         digits = path.stem[len(path.stem.rstrip("0123456789")) :]
@@ -145,15 +145,15 @@ def numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
 def images_of(
     rig: CameraRig, frames: I64, folder_of: Callable[[str], Path]
 ) -> tuple[dict[str, tuple[Path | None, ...]], list[str]]:
-    """Images of the frames by camera, from folders of numbered files, and what is missing in words."""
+    """Return the images of the frames by camera, from folders of numbered files, and notes on missing ones."""
     images: dict[str, tuple[Path | None, ...]] = {}
     notes = []
     for name in rig.names:
         found = numbered(folder_of(name), (".jpg", ".jpeg", ".png"))
-        wanted = tuple(found.get(number) for number in frames.tolist())
-        missing = wanted.count(None)
-        if missing < len(wanted):
-            images[name] = wanted
+        files = tuple(found.get(number) for number in frames.tolist())
+        missing = files.count(None)
+        if missing < len(files):
+            images[name] = files
             if missing:
-                notes.append(f"{name} lacks the images of {missing} of {len(wanted)} frames.")
+                notes.append(f"{name} lacks the images of {missing} of {len(files)} frames.")
     return images, notes

@@ -1,4 +1,4 @@
-"""CMU Panoptic as its toolbox lays a sequence out.
+"""CMU Panoptic in the layout of its toolbox.
 
 `calibration_<sequence>.json`; `hdPose3d_stage1_coco19/body3DScene_<frame>.json`: bodies of 19 joints, of which
 Panoptic-15 are the first, in centimetres with y down; `hdImgs/00_03/00_03_<frame>.jpg` or `hdVideos/hd_00_03.mp4`.
@@ -37,7 +37,7 @@ CAMERAS = ("00_03", "00_06", "00_12", "00_13", "00_23")
 
 _EVERY = {"test": 12, "train": 3, "all": 1}
 _FPS = 29.97
-_VISIBLE = 0.1  # Joints that are less certain do not count.
+_VISIBLE = 0.1  # Joints of lower confidence do not count.
 _BODIES = "hdPose3d_stage1_coco19"
 _MM_PER_CM = 10.0
 _TO_WORLD = _MM_PER_CM * rotation_to_z_up("-y").T
@@ -57,10 +57,10 @@ def _read(folder: Path, selection: Selection) -> DataSet:
     numbers = sorted(files)[::every]
     people = [_people(files[number]) for number in numbers]
     tested = np.array([bool(some) and i * every % _EVERY["test"] == 0 for i, some in enumerate(people)])
-    # As published: frames without anybody count neither in training nor in tests.
+    # As published: frames without people count neither in training nor in tests.
     kept = np.array([bool(some) or selection.split == "all" for some in people])
     if not any(people):
-        raise CoreError(f"{folder.name} shows nobody in the frames asked for.", REMEDY)
+        raise CoreError(f"{folder.name} has no people in the selected frames.", REMEDY)
     frames = np.array(numbers, np.int64)[kept]
     xyz, score, ids = _stacked([some for some, keep in zip(people, kept, strict=True) if keep])
     images, notes = images_of(rig, frames, lambda name: folder / "hdImgs" / name)
@@ -87,13 +87,13 @@ def _rig(folder: Path, cameras: tuple[str, ...]) -> CameraRig:
     if missing:
         raise CoreError(
             f"{path.name} has no camera {missing[0]}.",
-            f"Name cameras that it has, such as {', '.join(rig.names[:5])}.",
+            f"Choose cameras that it has, such as {', '.join(rig.names[:5])}.",
         )
     return rig.subset(wanted)
 
 
 def _people(path: Path) -> dict[int, _Person]:
-    """Bodies of one frame by id, those without a visible mid-hip left out; unseen joints are NaN."""
+    """Read the bodies of one frame by id, without those whose mid-hip is not visible; invisible joints are NaN."""
     document = read_json(path)
     bodies = document.get("bodies") if isinstance(document, Mapping) else None
     if not isinstance(bodies, list):
@@ -103,9 +103,9 @@ def _people(path: Path) -> dict[int, _Person]:
         xyz, score = _body(body, path)
         if score[PANOPTIC15.index("mid_hip")] > 0:
             number = body.get("id")
-            # An id that comes twice in a frame names two people.
-            free = number if isinstance(number, int) and number not in people else max(people, default=-1) + 1
-            people[free] = xyz, score
+            # An id that occurs twice in a frame belongs to two people.
+            unique = number if isinstance(number, int) and number not in people else max(people, default=-1) + 1
+            people[unique] = xyz, score
     return people
 
 
@@ -113,14 +113,14 @@ def _body(body: Any, path: Path) -> _Person:
     try:
         joints = np.asarray(body["joints19"], float).reshape(19, 4)[: len(PANOPTIC15)]
     except (KeyError, TypeError, ValueError) as error:
-        raise CoreError(f"{path.name} has a body that is not 19 joints of x, y, z and confidence.", REMEDY) from error
+        raise CoreError(f"{path.name} has a body without 19 joints of x, y, z and confidence.", REMEDY) from error
     visible = (joints[:, 3] > _VISIBLE) & np.isfinite(joints).all(-1)
     xyz = np.where(visible[:, None], joints[:, :3] @ _TO_WORLD, np.nan)
     return xyz, np.where(visible, np.minimum(joints[:, 3], 1.0), 0.0)
 
 
 def _stacked(people: list[dict[int, _Person]]) -> tuple[F64, F64, tuple[int, ...]]:
-    """(T, P, J, 3), (T, P, J) and the ids of the columns."""
+    """Return joints (T, P, J, 3), confidences (T, P, J), and the ids of the columns."""
     ids = sorted({number for some in people for number in some})
     xyz = np.full((len(people), len(ids), len(PANOPTIC15), 3), np.nan)
     score = np.zeros(xyz.shape[:-1])
@@ -130,4 +130,4 @@ def _stacked(people: list[dict[int, _Person]]) -> tuple[F64, F64, tuple[int, ...
     return xyz, score, tuple(ids)
 
 
-READER = DataSetReader(name="panoptic", title="CMU Panoptic, a sequence's folder", recognises=_recognises, read=_read)
+READER = DataSetReader(name="panoptic", title="CMU Panoptic, folder of a sequence", recognises=_recognises, read=_read)

@@ -1,8 +1,8 @@
-"""Numbers out of a pickle that strangers wrote, without running anything in it.
+"""Safe reading of numbers from untrusted pickles: no code from the file is executed.
 
-A pickle is a program: it names functions and has them called. Here only the few names by which numpy stores arrays and
-numbers mean anything, and they mean functions of this module, which check their arguments; every other name is refused.
-numpy's own functions are not called with what the file says, because some of them trust it.
+A pickle is a program that calls functions by name. Here only the few names with which numpy stores arrays and numbers
+are admitted, and they are bound to functions of this module that check their arguments; every other name is refused.
+numpy's own functions are not called with arguments from the file, because some of them trust these.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import numpy as np
 from core.errors import CoreError
 
 _MAX_BYTES = 1 << 30
-_REMEDY = "Use the file as the authors published it; it may hold only arrays, numbers, texts, lists and mappings."
+_REMEDY = "Use the file as published by its authors; only arrays, numbers, text, lists and mappings are read."
 
 
 def read_pickle(path: Path) -> Any:
-    """The value in a pickle: dicts, lists, tuples, texts, numbers and numeric numpy arrays.
+    """Read dicts, lists, tuples, strings, numbers and numeric numpy arrays from a pickle.
 
     Raises:
-        CoreError: Missing, damaged, too large, or it asks for anything else, such as to run a function.
+        CoreError: The file is missing, damaged, too large, or refers to anything else, such as a function.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -34,7 +34,7 @@ def read_pickle(path: Path) -> Any:
         with path.open("rb") as file:
             return _plain(_Reader(file, encoding="latin1").load(), {})
     except _Refused as refused:
-        raise CoreError(f"{path.name} asks for '{refused}', which is not read from files.", _REMEDY) from refused
+        raise CoreError(f"{path.name} refers to '{refused}', which is not allowed.", _REMEDY) from refused
     except CoreError:
         raise
     except Exception as error:
@@ -42,11 +42,11 @@ def read_pickle(path: Path) -> Any:
 
 
 class _Refused(Exception):
-    """The file names something that is not admitted."""
+    """The file refers to a name that is not admitted."""
 
 
 class _Admitted:
-    """A name that a file may use: it can be called, and nothing else. The file cannot change it."""
+    """An admitted name: it can be called, and the file cannot modify it."""
 
     __slots__ = ("_call",)
 
@@ -61,7 +61,7 @@ class _Admitted:
 
 
 class _DType:
-    """A numeric type, whose byte order follows its name in the file."""
+    """A numeric type; its byte order follows in the file."""
 
     __slots__ = ("dtype",)
 
@@ -76,7 +76,7 @@ class _DType:
 
 
 class _Array:
-    """An array whose content follows its name in the file."""
+    """An array; its content follows in the file."""
 
     __slots__ = ("value",)
 
@@ -90,7 +90,7 @@ class _Array:
 
 def _array(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
     if not isinstance(kind, _DType) or not isinstance(shape, tuple):
-        raise _Refused("an array that is not of numbers")
+        raise _Refused("a non-numeric array")
     raw = data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
     if any(not isinstance(n, int) or n < 0 for n in shape) or len(raw) != prod(shape) * kind.dtype.itemsize:
         raise _Refused(f"an array of shape {shape} out of {len(raw)} bytes")
@@ -108,14 +108,14 @@ def _number(kind: Any, data: Any) -> Any:
 
 
 def _bytes(text: Any, encoding: Any = "") -> bytes:
-    """How older pickles write bytes."""
+    """Decode bytes as older pickles store them."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise _Refused("a change of text")
     return text.encode("latin1")
 
 
 def _no_bytes() -> bytes:
-    """How older pickles write none; with arguments it is refused, because a number would ask for that many."""
+    """Return empty bytes as older pickles store them; an argument would allocate that many and is refused."""
     return b""
 
 
@@ -150,7 +150,7 @@ class _Reader(pickle.Unpickler):
 
 
 def _plain(value: Any, seen: dict[int, Any]) -> Any:
-    """The value with arrays in place of what stands for them; what occurs often in a file is converted once."""
+    """Replace placeholders by arrays; values that occur repeatedly are converted once."""
     if id(value) in seen:
         return seen[id(value)]
     result: Any
