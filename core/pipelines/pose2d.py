@@ -1,7 +1,7 @@
-"""2D poses of every view of a take, with one estimator.
+"""Verb `pose2d`: 2D poses in every view of a take, with one estimator.
 
-Work goes stretch by stretch, camera by camera; each finished stretch is a file of its own, so that a run that was
-cancelled or killed goes on where it stopped. What an earlier run stored stays valid until the new result is whole.
+Cameras are processed one after the other in chunks of frames. Each finished chunk is a file, from which a cancelled or
+killed run resumes. Results of an earlier run stay valid until the new result is complete.
 """
 
 from __future__ import annotations
@@ -38,32 +38,35 @@ from core.types.arrays import U8
 from core.types.pose2d import Pose2D
 
 REVISION = 1
-"""Raised whenever the same model and settings give other poses, so that stored ones are not taken for them."""
+"""Number to increase when the same model and settings give different poses, so that stored poses are recomputed."""
 
-STRETCH = 32
+CHUNK = 32
+"""Number of frames per chunk."""
 _MAX_WORKERS = 8
-_STAGE = "Finding 2D poses"
-Found = tuple[int, Detections, bytes]
+_STAGE = "Estimating 2D poses"
+Estimated = tuple[int, Detections, bytes]
+"""Frame index, detections, and compressed heatmaps."""
 
 
 def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Finds 2D poses in every view of a take and stores them under the estimator's name.
+    """Estimate 2D poses in every view of a take and store them under the name of the estimator.
 
     Returns:
-        take, estimator, cached, images, people_per_image (by camera), heatmaps and provider.
+        `take`, `estimator`, `cached`, `images`, `people_per_image` (by camera), `heatmaps` and `provider`.
 
     Raises:
-        CoreError: No such take or estimator, a model that is missing or wrong, or a video that cannot be read.
+        CoreError: Unknown take or estimator, a missing or wrong model, or an unreadable video.
+        CancelledError: The job was stopped; finished chunks are kept.
     """
     take = session.take(params.take)
     model = model_card(params.pose2d.estimator)
     work = _Work(take, model, params)
-    fetching = DownloadPolicy(allowed=params.allow_download)
-    files = model_files(model, params.model_file, fetching, reporter)
+    policy = DownloadPolicy(allowed=params.allow_download)
+    files = model_files(model, params.model_file, policy, reporter)
     request = _request(take, model, files, params)
     if work.is_done(request):
         reporter.progress(1, 1, _STAGE)
-        reporter.note(f"Take {take.name} already has these 2D poses of {model.title}: nothing to do.")
+        reporter.note(f"Take {take.name} already has 2D poses of {model.title} with these settings; they are kept.")
         return _summary(take, model, cached=True)
     ranks = Ranks.from_environment()
     if ranks.is_main:
@@ -75,34 +78,34 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
         if not ranks.is_main:
             return {}
         check(reporter)
-        wait_for_files(work.part_paths(), reporter)
+        wait_for_files(work.chunk_paths(), reporter)
     work.finish(estimator, request)
     result = _summary(take, model, cached=False)
-    _tell(result, reporter)
+    _report(result, reporter)
     return result
 
 
 def _estimate_share(
     work: _Work, files: dict[str, Path], params: Pose2DParams, ranks: Ranks, reporter: Reporter
 ) -> Estimator:
-    # Several images at once with a thread each use the cores better than all threads on one image.
+    # One thread per image on several images uses the cores better than all threads on one image.
     model, threads = work.model, max(1, cpu_threads() // _MAX_WORKERS)
     estimator = ESTIMATORS.get(model.runner)(model.name, files, params.pose2d, threads)
-    reporter.note(estimator.provider.words)
-    work.run(estimator, max(1, min(estimator.provider.at_once, _MAX_WORKERS) // ranks.world_size), reporter, ranks)
+    reporter.note(estimator.provider.description)
+    work.run(estimator, max(1, min(estimator.provider.concurrency, _MAX_WORKERS) // ranks.world_size), reporter, ranks)
     return estimator
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One labelling on disk: its parts, and what they become."""
+    """State of the estimation on disk: chunks, and the files assembled from them."""
 
     take: Take
     model: ModelCard
     params: Pose2DParams
 
     @property
-    def _parts(self) -> Path:
+    def _chunks(self) -> Path:
         return self.take.layout.poses2d_chunks(self.model.name)
 
     @property
@@ -110,7 +113,7 @@ class _Work:
         return self.take.layout.poses2d_manifest(self.model.name)
 
     def is_done(self, request: dict[str, Any]) -> bool:
-        """Whether what is stored was made by this very request and is all there."""
+        """Return whether complete poses of an equal request are stored."""
         stored = read_yaml(self._manifest) if self._manifest.is_file() else None
         if not isinstance(stored, dict) or stored.get("request") != request:
             return False
@@ -119,76 +122,75 @@ class _Work:
         return poses and (self.has_heatmaps() or not stored.get("heatmaps"))
 
     def prepare(self, request: dict[str, Any]) -> None:
-        """Keeps the parts of an interrupted run of this request, throws away those of any other."""
-        mark = self._parts / "request.yaml"
-        wanted = {"stretch": STRETCH, **request}
-        if self._parts.exists() and not (mark.is_file() and read_yaml(mark) == wanted):
-            shutil.rmtree(self._parts)
-        if not mark.is_file():
-            write_yaml(mark, wanted)
+        """Keep the chunks of an interrupted run of an equal request, and delete those of any other."""
+        file, content = self._chunks / "request.yaml", {"chunk": CHUNK, **request}
+        if self._chunks.exists() and not (file.is_file() and read_yaml(file) == content):
+            shutil.rmtree(self._chunks)
+        if not file.is_file():
+            write_yaml(file, content)
 
     def wait_prepared(self, request: dict[str, Any], reporter: Reporter) -> None:
-        """Waits until the first process has made the folder ready for this request."""
-        mark, wanted = self._parts / "request.yaml", {"stretch": STRETCH, **request}
-        while not (mark.is_file() and read_yaml(mark) == wanted):
+        """Wait until the main process has prepared the folder for this request."""
+        file, content = self._chunks / "request.yaml", {"chunk": CHUNK, **request}
+        while not (file.is_file() and read_yaml(file) == content):
             check(reporter)
             time.sleep(0.05)
 
-    def part_paths(self) -> list[Path]:
-        """Files of all stretches."""
-        return [self.part_path(camera, start) for camera in self.take.cameras for start in self.starts()]
+    def chunk_paths(self) -> list[Path]:
+        """Return the files of all chunks."""
+        return [self.chunk_path(camera, start) for camera in self.take.cameras for start in self.starts()]
 
-    def part_path(self, camera: str, start: int) -> Path:
-        """File of one finished stretch."""
-        return self._parts / f"{self.take.layout.poses2d_file(self.model.name, camera).stem}.{start:08d}.npz"
+    def chunk_path(self, camera: str, start: int) -> Path:
+        """Return the file of a chunk."""
+        return self._chunks / f"{self.take.layout.poses2d_file(self.model.name, camera).stem}.{start:08d}.npz"
 
     def starts(self) -> range:
-        """First frame of each stretch."""
-        return range(0, self.take.manifest.n_frames, STRETCH)
+        """Return the first frame of each chunk."""
+        return range(0, self.take.manifest.n_frames, CHUNK)
 
     def run(self, estimator: Estimator, workers: int, reporter: Reporter, ranks: Ranks) -> None:
-        """Estimates this process's share of the stretches that are not there yet."""
+        """Estimate this process's share of the missing chunks."""
         timeline = self.take.timeline()
         share = ranks.share([(v, start) for v in range(len(self.take.cameras)) for start in self.starts()])
-        seen = timeline.frame_index >= 0
-        total = int(sum(seen[start : start + STRETCH, v].sum() for v, start in share))
+        has_image = timeline.frame_index >= 0
+        total = int(sum(has_image[start : start + CHUNK, v].sum() for v, start in share))
         done = 0
         with ThreadPoolExecutor(workers, thread_name_prefix="pose2d") as pool:
-            for v, stretches in groupby(share, lambda one: one[0]):
+            for v, chunks in groupby(share, lambda chunk: chunk[0]):
                 camera, index = self.take.cameras[v], timeline.frame_index[:, v]
                 with _images(self.take, camera) as video:
-                    for _, start in stretches:
-                        wanted = np.arange(start, min(start + STRETCH, len(index)))
-                        wanted = wanted[index[wanted] >= 0]
-                        path = self.part_path(camera, start)
+                    for _, start in chunks:
+                        frames = np.arange(start, min(start + CHUNK, len(index)))
+                        frames = frames[index[frames] >= 0]
+                        path = self.chunk_path(camera, start)
                         if not path.is_file():
-                            found: list[Found] = []
-                            for batch in _estimated(video, wanted, index, estimator, pool, workers):
+                            estimated: list[Estimated] = []
+                            for batch in _estimate_frames(video, frames, index, estimator, pool, workers):
                                 check(reporter)
-                                found += batch
-                                reporter.progress(done + len(found), total, _STAGE)
-                            Chunk.of(found, len(estimator.skeleton)).save(path)
-                        done += len(wanted)
-                        reporter.progress(done, total, _STAGE)
+                                estimated += batch
+                                _progress(done + len(estimated), total, reporter)
+                            Chunk.of(estimated, len(estimator.skeleton)).save(path)
+                        done += len(frames)
+                        _progress(done, total, reporter)
 
     def finish(self, estimator: Estimator, request: dict[str, Any]) -> None:
-        """Puts the parts together; the manifest goes first and comes last, so that no half result is ever read."""
+        """Assemble the chunks; the manifest is deleted first and written last, so that no partial result is read."""
         layout, name = self.take.layout, self.model.name
         n_frames = self.take.manifest.n_frames
         self._manifest.unlink(missing_ok=True)
         people: dict[str, float] = {}
         for camera in self.take.cameras:
-            paths = [self.part_path(camera, start) for start in self.starts()]
-            parts = [Chunk.load(path, with_heatmaps=False) for path in paths]
-            poses = assemble_poses(camera, estimator.skeleton, parts, n_frames)
+            paths = [self.chunk_path(camera, start) for start in self.starts()]
+            chunks = [Chunk.load(path, with_heatmaps=False) for path in paths]
+            poses = assemble_poses(camera, estimator.skeleton, chunks, n_frames)
             poses.save(layout.poses2d_file(name, camera))
             heatmaps = layout.heatmaps_file(name, camera)
-            if any(p.shape != (0, 0) for p in parts):
-                # Chunk by chunk: the maps of a long take do not fit into memory.
-                assemble_heatmaps(heatmaps, estimator.skeleton, (Chunk.load(path) for path in paths), parts, n_frames)
+            if any(chunk.shape != (0, 0) for chunk in chunks):
+                # One chunk at a time: the heatmaps of a long take do not fit into memory.
+                assemble_heatmaps(heatmaps, estimator.skeleton, (Chunk.load(path) for path in paths), chunks, n_frames)
             else:
                 heatmaps.unlink(missing_ok=True)
-            people[camera] = _per_image(poses, sum(len(p.frames) for p in parts))
+            people[camera] = _per_image(poses, sum(len(chunk.frames) for chunk in chunks))
         manifest = {
             "estimator": name,
             "title": self.model.title,
@@ -202,10 +204,10 @@ class _Work:
             "request": request,
         }
         write_yaml(self._manifest, manifest)
-        shutil.rmtree(self._parts)
+        shutil.rmtree(self._chunks)
 
     def has_heatmaps(self) -> bool:
-        """Whether every camera's heatmaps are stored."""
+        """Return whether the heatmaps of every camera are stored."""
         return all(self.take.layout.heatmaps_file(self.model.name, c).is_file() for c in self.take.cameras)
 
 
@@ -213,21 +215,21 @@ def _images(take: Take, camera: str) -> VideoReader:
     return VideoReader(take.video_path(camera), take.camera(camera).rotation_deg)
 
 
-def _estimated(
+def _estimate_frames(
     video: VideoReader,
     frames: np.ndarray,
     index: np.ndarray,
     estimator: Estimator,
     pool: ThreadPoolExecutor,
     workers: int,
-) -> Iterator[list[Found]]:
-    """Detections of some frames, in order: images are decoded here while the pool works on earlier ones."""
-    waiting: deque[Future[list[Found]]] = deque()
+) -> Iterator[list[Estimated]]:
+    """Estimate frames in order; images are decoded here while the pool processes earlier ones."""
+    waiting: deque[Future[list[Estimated]]] = deque()
     try:
         for first in range(0, len(frames), estimator.batch):
             batch = frames[first : first + estimator.batch].tolist()
             images = [video.read(int(index[t])) for t in batch]
-            waiting.append(pool.submit(_estimate, estimator, batch, images))
+            waiting.append(pool.submit(_estimate_batch, estimator, batch, images))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -237,14 +239,14 @@ def _estimated(
             future.cancel()
 
 
-def _estimate(estimator: Estimator, frames: Sequence[int], images: Sequence[U8]) -> list[Found]:
-    return [(t, found, pack_heatmaps(found)) for t, found in zip(frames, estimator.estimate(images), strict=True)]
+def _estimate_batch(estimator: Estimator, frames: Sequence[int], images: Sequence[U8]) -> list[Estimated]:
+    return [(t, people, pack_heatmaps(people)) for t, people in zip(frames, estimator.estimate(images), strict=True)]
 
 
 def _request(take: Take, model: ModelCard, files: dict[str, Path], params: Pose2DParams) -> dict[str, Any]:
-    """Everything that the result depends on, as plain values: equal requests have equal results."""
+    """Return everything that the result depends on, as plain values: equal requests give equal results."""
     config = to_mapping(params.pose2d)
-    config.pop("provider")  # processors differ by rounding only
+    config.pop("provider")  # providers differ by rounding only
     return {
         "revision": REVISION,
         "runner": model.runner,
@@ -256,7 +258,7 @@ def _request(take: Take, model: ModelCard, files: dict[str, Path], params: Pose2
 
 
 def _fingerprint(path: Path, ends: int = 1 << 20) -> str:
-    """Hash of a video's size and of its first and last megabyte: takes may have many gigabytes."""
+    """Return a hash of the size and the first and last megabyte of a video; full hashes would take minutes."""
     if not path.is_file():
         raise CoreError(f"The video {path} is missing.", "Put it back, or import the take again.")
     size = path.stat().st_size
@@ -266,6 +268,10 @@ def _fingerprint(path: Path, ends: int = 1 << 20) -> str:
         file.seek(max(0, size - ends))
         digest.update(file.read(ends))
     return digest.hexdigest()
+
+
+def _progress(done: int, total: int, reporter: Reporter) -> None:
+    reporter.progress(done, total, f"{_STAGE}: {done} of {total} images")
 
 
 def _per_image(poses: Pose2D, images: int) -> float:
@@ -286,14 +292,14 @@ def _summary(take: Take, model: ModelCard, *, cached: bool) -> dict[str, Any]:
     }
 
 
-def _tell(result: dict[str, Any], reporter: Reporter) -> None:
+def _report(result: dict[str, Any], reporter: Reporter) -> None:
     people: dict[str, float] = result["people_per_image"]
     counts = ", ".join(f"{name} {mean:.1f}" for name, mean in people.items())
     reporter.note(f"People per image: {counts}.")
-    nobody = [name for name, mean in people.items() if mean == 0]
-    if nobody:
+    empty = [name for name, mean in people.items() if mean == 0]
+    if empty:
         reporter.note(
-            f"Nobody was found in {', '.join(nobody)}: check the image, or raise the long side of the network's "
-            "input for small people.",
+            f"No people were found in {', '.join(empty)}: check the images, or increase pose2d.long_side_px if the "
+            "people are small.",
             "warning",
         )

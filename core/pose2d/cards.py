@@ -1,4 +1,4 @@
-"""Model cards: what a 2D model is for, where its files come from, under which licence, and what runs it."""
+"""Model cards of 2D pose estimators: purpose, files, licence and runner of each model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from core.registry import closest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """One ONNX file of a model: embedded, or to be fetched.
+    """ONNX file of a model, shipped with the program or downloaded.
 
     Attributes:
-        role: What the runner calls it: "pose" or "detector".
-        resource: Path under the program's resources, where it is embedded.
-        url: https address, where it is not.
-        member: Path of the ONNX file inside the archive at `url`; empty where the address is the file itself.
-        sha256: Hex SHA-256 of the ONNX file; empty where its publisher does not state one.
-        bytes: Size of the ONNX file, where known.
+        role: Role of the file in its runner: "pose" or "detector".
+        resource: Path under the program's resources; empty for a file to download.
+        url: https address of a file to download; empty for one that ships with the program.
+        member: Path of the ONNX file in the archive at `url`; empty if the address is that of the file itself.
+        sha256: SHA-256 of the ONNX file in hex; empty if its publisher does not state one.
+        bytes: Size of the ONNX file, or None if unknown.
     """
 
     role: str
@@ -33,17 +33,16 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """One choice of 2D estimator.
+    """2D pose estimator to choose from.
 
     Attributes:
-        name: As in settings and on disk.
-        title: For the person.
-        purpose: When to choose it.
-        runner: Name in the registry of runners.
-        files: Its ONNX files.
-        licence: Of code and weights, with what limits their use.
-        input_px: (width, height) of the pose network's input; None where it follows the image.
-        notes: What else one should know.
+        name: Name in settings and on disk.
+        title: Name in the window.
+        purpose: Advice on when to choose the model.
+        runner: Name of the model family's runner in `ESTIMATORS`.
+        files: ONNX files of the model.
+        licence: Licence of code and weights, with any restrictions of use.
+        notes: Further remarks for the user.
     """
 
     name: str
@@ -52,39 +51,38 @@ class ModelCard:
     runner: str
     files: tuple[ModelFile, ...]
     licence: str
-    input_px: tuple[int, int] | None = None
     notes: str = ""
 
     @property
     def embedded(self) -> bool:
-        """Whether the program ships with every file of the model."""
+        """Whether all files of the model ship with the program."""
         return all(f.resource for f in self.files)
 
 
 def model_cards() -> dict[str, ModelCard]:
-    """All model cards by name, those that ship with the program first.
+    """Return all model cards by name, models that ship with the program first.
 
     Raises:
-        CoreError: A card is damaged or two carry one name.
+        CoreError: A card is damaged, or its name is not that of its file.
     """
     found: dict[str, ModelCard] = {}
     for path in sorted(resource("models").glob("*.yaml")):
         card = from_mapping(ModelCard, read_yaml(path) or {}, f"{path.name}: ")
         if card.name in found or card.name != path.stem:
             raise CoreError(
-                f"The model card {path.name} is named '{card.name}'.", "A card carries the name of its file, once."
+                f"The model card {path.name} is named '{card.name}'.", "Give the card and its file the same name."
             )
         found[card.name] = card
     return dict(sorted(found.items(), key=lambda item: not item[1].embedded))
 
 
 def model_card(name: str) -> ModelCard:
-    """The model card of that name.
+    """Return the model card of that name.
 
     Raises:
-        CoreError: There is none.
+        CoreError: Unknown name; the hint names the nearest one.
     """
     known = model_cards()
     if name not in known:
-        raise CoreError(f"There is no 2D estimator named '{name}'.", closest(name, list(known)))
+        raise CoreError(f"Unknown 2D estimator '{name}'.", closest(name, list(known)))
     return known[name]

@@ -1,7 +1,7 @@
-"""Finished stretches of a labelling that has not ended yet, so that an interrupted run goes on where it stopped.
+"""Chunks of an unfinished 2D pose estimation, from which an interrupted run resumes.
 
-A part is one file, written whole or not at all, and holds the detections of a stretch of frames of one camera. Once
-all parts of a take are there they are put together, in the forms that everything else reads.
+A chunk is a file, written atomically, with the detections in consecutive frames of one camera. When all chunks of a
+take are complete, they are assembled into the files that all other steps read.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from core.types.skeleton import Skeleton
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chunk:
-    """Detections of a stretch of frames.
+    """Detections in consecutive frames of one camera.
 
     Attributes:
-        frames: (N,) indices in the timeline, those with an image.
-        people: (N,) detections of each.
-        xy_px: (sum of people, J, 2).
-        score: (sum of people, J).
-        box_px: (sum of people, 4).
-        heatmaps: Compressed maps of each frame, or empty.
-        shape: Height and width of a heatmap; (0, 0) without.
-        grid: Map from the camera's pixels to heatmap pixels.
+        frames: (N,) indices of the frames that have an image.
+        people: (N,) number of people per frame.
+        xy_px: (S, J, 2) joints of all people, S = sum of `people`.
+        score: (S, J) joint scores.
+        box_px: (S, 4) bounding boxes.
+        heatmaps: Compressed heatmaps per frame; empty without heatmaps.
+        shape: Height and width of a heatmap; (0, 0) without heatmaps.
+        grid: Map from image pixels to heatmap pixels.
     """
 
     frames: I64
@@ -49,31 +49,31 @@ class Chunk:
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
         set_ = object.__setattr__
-        set_(self, "frames", frozen(self.frames, ("N",), "part: frames", np.int64, sizes=sizes))
-        set_(self, "people", frozen(self.people, ("N",), "part: people", np.int64, sizes=sizes))
+        set_(self, "frames", frozen(self.frames, ("N",), "chunk: frames", np.int64, sizes=sizes))
+        set_(self, "people", frozen(self.people, ("N",), "chunk: people", np.int64, sizes=sizes))
         sizes["S"] = int(self.people.sum())
-        set_(self, "xy_px", frozen(self.xy_px, ("S", "J", 2), "part: xy_px", np.float32, allow_nan=True, sizes=sizes))
-        set_(self, "score", frozen(self.score, ("S", "J"), "part: score", np.float32, sizes=sizes))
-        set_(self, "box_px", frozen(self.box_px, ("S", 4), "part: box_px", np.float32, sizes=sizes))
+        set_(self, "xy_px", frozen(self.xy_px, ("S", "J", 2), "chunk: xy_px", np.float32, allow_nan=True, sizes=sizes))
+        set_(self, "score", frozen(self.score, ("S", "J"), "chunk: score", np.float32, sizes=sizes))
+        set_(self, "box_px", frozen(self.box_px, ("S", 4), "chunk: box_px", np.float32, sizes=sizes))
 
     @classmethod
-    def of(cls, found: list[tuple[int, Detections, bytes]], joints: int) -> Chunk:
-        """The part of some frames: index, detections, and compressed heatmaps (empty for none)."""
-        people = [d for _, d, _ in found]
+    def of(cls, estimated: list[tuple[int, Detections, bytes]], joints: int) -> Chunk:
+        """Return the chunk of frames, given as index, detections, and compressed heatmaps (empty for none)."""
+        people = [d for _, d, _ in estimated]
         maps = next((d.heatmaps for d in people if d.heatmaps is not None), None)
         return cls(
-            frames=np.array([t for t, _, _ in found], np.int64),
+            frames=np.array([t for t, _, _ in estimated], np.int64),
             people=np.array([len(d) for d in people], np.int64),
             xy_px=np.concatenate([np.zeros((0, joints, 2)), *(d.xy_px for d in people)]),
             score=np.concatenate([np.zeros((0, joints)), *(d.score for d in people)]),
             box_px=np.concatenate([np.zeros((0, 4)), *(d.box_px for d in people)]),
-            heatmaps=tuple(content for _, _, content in found) if maps else (),
+            heatmaps=tuple(content for _, _, content in estimated) if maps else (),
             shape=(maps.values.shape[1], maps.values.shape[2]) if maps else (0, 0),
             grid=maps.grid if maps else PixelMap((1.0, 1.0), (0.0, 0.0)),
         )
 
     def save(self, path: Path) -> None:
-        """Writes the part, atomically."""
+        """Write the chunk, atomically."""
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
@@ -90,10 +90,10 @@ class Chunk:
 
     @classmethod
     def load(cls, path: Path, *, with_heatmaps: bool = True) -> Chunk:
-        """Reads what `save` wrote, on wish without the heatmaps themselves, which are most of the file.
+        """Read a chunk, optionally without the heatmaps, which are most of the file.
 
         Raises:
-            CoreError: Not such a file.
+            CoreError: The file is damaged.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
@@ -114,40 +114,40 @@ class Chunk:
         except CoreError:
             raise
         except Exception as error:
-            raise CoreError(f"{path} is damaged: {error}.", "Delete it and label the take again.") from error
+            raise CoreError(f"{path} is damaged: {error}.", "Delete it and run 'pose2d' again.") from error
 
 
-def pack_heatmaps(found: Detections) -> bytes:
-    """The heatmaps of an image as they are stored; empty where there are none."""
-    return compress_heatmaps(found.heatmaps.values) if found.heatmaps is not None else b""
+def pack_heatmaps(detections: Detections) -> bytes:
+    """Return the compressed heatmaps of an image; empty if it has none."""
+    return compress_heatmaps(detections.heatmaps.values) if detections.heatmaps is not None else b""
 
 
-def assemble_poses(camera: str, joints: Skeleton, parts: list[Chunk], n_frames: int) -> Pose2D:
-    """The 2D poses of one camera from its parts; frames of no part have no detection."""
-    most = max((int(p.people.max(initial=0)) for p in parts), default=0)
+def assemble_poses(camera: str, joints: Skeleton, chunks: list[Chunk], n_frames: int) -> Pose2D:
+    """Assemble the 2D poses of a camera from its chunks; frames without an image have no detections."""
+    most = max((int(c.people.max(initial=0)) for c in chunks), default=0)
     xy_px = np.full((n_frames, most, len(joints), 2), np.nan, np.float32)
     score = np.zeros((n_frames, most, len(joints)), np.float32)
     box_px = np.full((n_frames, most, 4), np.nan, np.float32)
-    for part in parts:
-        first = np.cumsum(part.people) - part.people
-        row = np.repeat(part.frames, part.people)
-        column = np.arange(len(part.xy_px)) - np.repeat(first, part.people)
-        xy_px[row, column], score[row, column], box_px[row, column] = part.xy_px, part.score, part.box_px
+    for chunk in chunks:
+        first = np.cumsum(chunk.people) - chunk.people
+        row = np.repeat(chunk.frames, chunk.people)
+        column = np.arange(len(chunk.xy_px)) - np.repeat(first, chunk.people)
+        xy_px[row, column], score[row, column], box_px[row, column] = chunk.xy_px, chunk.score, chunk.box_px
     return Pose2D(camera=camera, skeleton=joints, xy_px=xy_px, score=score, box_px=box_px)
 
 
 def assemble_heatmaps(
-    path: Path, joints: Skeleton, parts: Iterable[Chunk], outline: Sequence[Chunk], n_frames: int
+    path: Path, joints: Skeleton, chunks: Iterable[Chunk], outline: Sequence[Chunk], n_frames: int
 ) -> None:
-    """Writes one camera's heatmaps from its parts, reading them one after the other.
+    """Assemble the heatmap file of a camera, with one chunk in memory at a time.
 
     Args:
-        path: File to make.
-        joints: What the channels are.
-        parts: With heatmaps; consumed once.
-        outline: The same parts, with or without heatmaps; at least one of them has an image.
-        n_frames: Frames of the take, T.
+        path: File to write.
+        joints: Joint set of the channels.
+        chunks: Chunks with heatmaps; consumed once.
+        outline: The same chunks, with or without heatmaps; at least one has an image.
+        n_frames: Number of frames of the take, T.
     """
-    frames = ((int(t), content) for p in parts for t, content in zip(p.frames, p.heatmaps, strict=True))
-    shaped = next(p for p in outline if p.shape != (0, 0))
-    write_heatmaps(path, frames, n_frames=n_frames, shape=shaped.shape, grid=shaped.grid, joints=joints)
+    frames = ((int(t), content) for c in chunks for t, content in zip(c.frames, c.heatmaps, strict=True))
+    first = next(c for c in outline if c.shape != (0, 0))
+    write_heatmaps(path, frames, n_frames=n_frames, shape=first.shape, grid=first.grid, joints=joints)

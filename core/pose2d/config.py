@@ -1,4 +1,4 @@
-"""Settings of 2D pose estimation. Torch-free and onnxruntime-free: the window reads it."""
+"""Settings of 2D pose estimation, free of torch and onnxruntime since the window reads them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ DEFAULT_ESTIMATOR = "movenet_multipose"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose2DConfig:
-    """How people are found in images.
+    """Settings of the 2D pose estimator.
 
     Attributes:
-        estimator: Name of a model card.
-        long_side_px: Longer side of the network's input; raise it for small people.
-        person_threshold: Least score of a person.
-        joint_threshold: Joints below this score are stored as missing.
-        max_people: Most people kept per image, best first.
-        heatmaps: Whether joint heatmaps are stored for training, where the estimator has them.
-        provider: "auto", "cpu", "cuda", "coreml" or "directml".
+        estimator: Name of the model card; `movenet_multipose` ships with the program.
+        long_side_px: Longer side in pixels to which MoveNet scales images; heatmaps are stored at a quarter of it.
+            Increase it for people who are small in the image.
+        person_threshold: Minimum score of a person, from 0 to 1.
+        joint_threshold: Minimum score of a joint, from 0 to 1; joints below it are stored as missing.
+        max_people: Maximum number of people per image; those with the highest scores are kept.
+        heatmaps: Store joint heatmaps, for training with `model.heatmap.source=estimator`.
+        provider: Execution provider of onnxruntime: "auto", "cpu", "cuda", "coreml" or "directml"; "auto" takes the
+            fastest one available.
     """
 
     estimator: str = DEFAULT_ESTIMATOR
@@ -40,4 +42,4 @@ class Pose2DConfig:
         }
         for name, (value, least, most) in limits.items():
             if not least <= value <= most:
-                raise CoreError(f"{name} is {value}.", f"Give it a value from {least} to {most}.")
+                raise CoreError(f"{name} is {value}, expected {least} to {most}.", "Set it to a value in this range.")

@@ -1,8 +1,8 @@
-"""The files of a model card on this machine: embedded, picked by the person, or fetched with consent and checked.
+"""Files of a model card on this machine: shipped with the program, chosen by the user, or downloaded with consent.
 
-Fetched models lie in the user's cache folder, one folder a card. A download goes on where it broke off, comes over
-https only, and counts once its SHA-256 agrees with the card. Where a publisher states none, the hash of the first
-download is kept beside the file and every later use is held against it (trust on first use), and the person is told.
+Downloads are stored in the user's cache folder, one folder per card. An interrupted download is resumed. Only https is
+used, and a file is accepted if its SHA-256 matches the card. If a publisher states none, the hash of the first download
+is stored and checked at every later use (trust on first use), and a note says so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from core.files import read_json, replacing, resource, sha256, write_json
 from core.pose2d.cards import ModelCard, ModelFile
 from core.progress import Reporter, check
 
-LARGEST_BYTES = 2 << 30
+MAX_BYTES = 2 << 30
 _BLOCK = 1 << 18
 _TIMEOUT_S = 30.0
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -33,61 +33,62 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadPolicy:
-    """How models may be fetched.
+    """Rules for downloads.
 
     Attributes:
-        allowed: Whether the person consented to downloads.
-        cache: Folder of fetched models; None takes the user's cache folder.
-        loopback_http: Whether this machine itself may be asked over plain http, for mirrors and tests.
-        largest_bytes: Most that a download or an unpacked file may have.
+        allowed: Whether the user has consented to downloads.
+        cache: Folder of downloaded models; None takes the user's cache folder.
+        loopback_http: Whether plain http to this machine is allowed, for mirrors and tests.
+        max_bytes: Maximum size of a download and of an unpacked file.
     """
 
     allowed: bool = False
     cache: Path | None = None
     loopback_http: bool = False
-    largest_bytes: int = LARGEST_BYTES
+    max_bytes: int = MAX_BYTES
 
     @property
     def folder(self) -> Path:
-        """Where fetched models lie."""
+        """Folder of downloaded models."""
         return self.cache or platformdirs.user_cache_path("selfpose-studio") / "models"
 
 
-def model_files(card: ModelCard, picked: str, fetching: DownloadPolicy, reporter: Reporter) -> dict[str, Path]:
-    """Paths of a card's ONNX files by role.
+def model_files(card: ModelCard, chosen: str, policy: DownloadPolicy, reporter: Reporter) -> dict[str, Path]:
+    """Return the paths of the ONNX files of a card by role, downloading missing ones.
 
     Args:
-        card: The model.
-        picked: What the person chose instead of a download: an ONNX file for the role "pose", or a folder with
-            `<role>.onnx` for some or all roles; empty for nothing.
-        fetching: Consent and cache.
-        reporter: Told of download progress.
+        card: Model card.
+        chosen: Local replacement of a download: an ONNX file for the role "pose", or a folder with `<role>.onnx` for
+            some or all roles; empty for none.
+        policy: Consent and cache.
+        reporter: Receives the progress of downloads.
 
     Raises:
-        CoreError: A file is missing and may not be fetched, a download failed or is not what the card says.
+        CoreError: A file is missing and downloads are not allowed, a download failed, or a file does not match the
+            card.
     """
-    chosen = _picked(card, picked)
+    local = _local(card, chosen)
     return {
-        file.role: chosen.get(file.role) or _embedded(file) or _fetched(card, file, fetching, reporter)
+        file.role: local.get(file.role) or _embedded(file) or _downloaded(card, file, policy, reporter)
         for file in card.files
     }
 
 
-def bytes_to_download(card: ModelCard, fetching: DownloadPolicy) -> int | None:
-    """Bytes that would have to be fetched before the model can run: 0 for none, None where a size is not known."""
-    sizes = [f.bytes for f in card.files if not f.resource and not _cached_path(card, f, fetching).is_file()]
+def bytes_to_download(card: ModelCard, policy: DownloadPolicy) -> int | None:
+    """Return the number of bytes to download before the model can run, or None if a size is unknown."""
+    sizes = [f.bytes for f in card.files if not f.resource and not _cached_path(card, f, policy).is_file()]
     return None if any(s is None for s in sizes) else sum(s or 0 for s in sizes)
 
 
-def _picked(card: ModelCard, picked: str) -> Mapping[str, Path]:
-    if not picked:
+def _local(card: ModelCard, chosen: str) -> Mapping[str, Path]:
+    if not chosen:
         return {}
-    path = Path(picked).expanduser()
+    path = Path(chosen).expanduser()
     if path.is_dir():
         found = {f.role: path / f"{f.role}.onnx" for f in card.files if (path / f"{f.role}.onnx").is_file()}
         if not found:
             names = " and ".join(f"{f.role}.onnx" for f in card.files)
-            raise CoreError(f"The folder {path} has no model files.", f"Put {names} of {card.title} into it.")
+            raise CoreError(f"The folder {path} contains no model files.", f"Put {names} of {card.title} into it.")
         return found
     if not path.is_file():
         raise CoreError(f"The model file {path} does not exist.", f"Choose the ONNX file of {card.title}.")
@@ -99,68 +100,70 @@ def _embedded(file: ModelFile) -> Path | None:
         return None
     path = resource(*PurePosixPath(file.resource).parts)
     if not path.is_file() or (file.sha256 and sha256(path) != file.sha256):
-        raise CoreError(f"The program's own model {path.name} is missing or damaged.", "Install the program again.")
+        raise CoreError(
+            f"The model {path.name}, which ships with the program, is missing or damaged.", "Reinstall the program."
+        )
     return path
 
 
-def _cached_path(card: ModelCard, file: ModelFile, fetching: DownloadPolicy) -> Path:
-    return fetching.folder / card.name / f"{file.role}.onnx"
+def _cached_path(card: ModelCard, file: ModelFile, policy: DownloadPolicy) -> Path:
+    return policy.folder / card.name / f"{file.role}.onnx"
 
 
-def _fetched(card: ModelCard, file: ModelFile, fetching: DownloadPolicy, reporter: Reporter) -> Path:
-    path = _cached_path(card, file, fetching)
+def _downloaded(card: ModelCard, file: ModelFile, policy: DownloadPolicy, reporter: Reporter) -> Path:
+    path = _cached_path(card, file, policy)
     record = path.with_suffix(".json")
     if path.is_file() and record.is_file():
-        return _checked(path, file.sha256 or str(read_json(record).get("sha256", "")))
-    if not fetching.allowed:
+        return _verify_cached(path, file.sha256 or str(read_json(record).get("sha256", "")))
+    if not policy.allowed:
         size = f" ({file.bytes / 1e6:.0f} MB)" if file.bytes else ""
         raise CoreError(
-            f"{card.title} is not on this machine: its {file.role} model comes from {file.url}{size}. "
-            f"Licence: {card.licence}",
-            "Allow the download, choose local ONNX files, or use movenet_multipose, which ships with the program.",
+            f"The {file.role} model of {card.title} must be downloaded from {file.url}{size}. Licence: {card.licence}",
+            "Allow the download (allow_download), choose a local ONNX file (model_file), or use movenet_multipose, "
+            "which ships with the program.",
         )
-    download = _download(file, path.parent, fetching, reporter, f"Downloading {card.title}, {file.role}")
+    download = _download(file, path.parent, policy, reporter, f"Downloading {card.title}, {file.role}")
     try:
-        _unpack(file, download, path, fetching.largest_bytes)
+        _unpack(file, download, path, policy.max_bytes)
     finally:
-        # Useless or unpacked: either way it has served, and the next try must not find it.
+        # Unpacked or useless: the next attempt must not find it.
         download.unlink()
-    digest = _accepted(path, card, file, reporter)
-    fetched = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(record, {"url": file.url, "sha256": digest, "bytes": path.stat().st_size, "fetched": fetched})
+    digest = _verify_new(path, card, file, reporter)
+    downloaded = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(record, {"url": file.url, "sha256": digest, "bytes": path.stat().st_size, "downloaded": downloaded})
     return path
 
 
-def _checked(path: Path, expected: str) -> Path:
-    """A file of the cache, if it is still what was fetched."""
+def _verify_cached(path: Path, expected: str) -> Path:
+    """Return a file of the cache after checking that it is still the file that was downloaded."""
     if sha256(path) != expected:
         raise CoreError(
-            f"{path} is not the file that was downloaded before: its SHA-256 differs.",
-            "Delete it and download it again; if you replaced it on purpose, choose it as a local model file instead.",
+            f"{path} has changed since it was downloaded: its SHA-256 differs.",
+            "Delete it to download it again. If you replaced it on purpose, choose it as a local model file instead.",
         )
     return path
 
 
-def _accepted(path: Path, card: ModelCard, file: ModelFile, reporter: Reporter) -> str:
-    """SHA-256 of a fresh file, held against the card; trusted, and said to be, where the card states none."""
+def _verify_new(path: Path, card: ModelCard, file: ModelFile, reporter: Reporter) -> str:
+    """Return the SHA-256 of a new file after checking it against the card; note it if the card states none."""
     digest = sha256(path)
     if file.sha256 and digest != file.sha256:
         path.unlink()
         raise CoreError(
-            f"What {file.url} sent is not the model on the card: its SHA-256 is {digest}.",
-            "Try again; if it happens again, the file was changed at its source: do not use it.",
+            f"The file from {file.url} is not the model on the card: its SHA-256 is {digest}.",
+            "Try again. If the error persists, the file was changed at its source: do not use it.",
         )
     if not file.sha256:
         reporter.note(
-            f"The publisher of {card.title} states no hash for its {file.role} model: the first download is trusted. "
-            f"SHA-256 {digest}, kept to be checked at every use."
+            f"The publisher of {card.title} states no hash of its {file.role} model: the first download is trusted; "
+            f"its SHA-256 {digest} is checked at every later use."
         )
     return digest
 
 
-def _download(file: ModelFile, folder: Path, fetching: DownloadPolicy, reporter: Reporter, text: str) -> Path:
-    """Fetches `file.url` into `<role>.download`, going on from a `<role>.partial` of an earlier try."""
-    _check_address(file.url, fetching)
+def _download(file: ModelFile, folder: Path, policy: DownloadPolicy, reporter: Reporter, text: str) -> Path:
+    """Download `file.url` to `<role>.download`, resuming from the `<role>.partial` of an earlier attempt."""
+    _check_address(file.url, policy)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{file.role}.partial"
     whole = folder / f"{file.role}.download"
@@ -171,70 +174,72 @@ def _download(file: ModelFile, folder: Path, fetching: DownloadPolicy, reporter:
     if done:
         request.add_header("Range", f"bytes={done}-")
     try:
-        with _opener(fetching).open(request, timeout=_TIMEOUT_S) as answer:
-            if done and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
-                done = 0  # the server does not resume: from the start
-            total = _announced(answer, done, file, fetching.largest_bytes)
+        with _opener(policy).open(request, timeout=_TIMEOUT_S) as response:
+            if done and response.status != http.HTTPStatus.PARTIAL_CONTENT:
+                done = 0  # the server does not support ranges: restart
+            total = _expected_bytes(response, done, file, policy.max_bytes)
             with partial.open("ab" if done else "wb") as out:
-                while block := answer.read(_BLOCK):
+                while block := response.read(_BLOCK):
                     done += len(block)
-                    if done > fetching.largest_bytes:
-                        raise _too_large(file.url, fetching.largest_bytes)
+                    if done > policy.max_bytes:
+                        raise _too_large(file.url, policy.max_bytes)
                     out.write(block)
                     reporter.progress(done, max(total, done), text)
                     check(reporter)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             partial.unlink(missing_ok=True)
-        raise CoreError(f"{file.url} answered {error.code} {error.reason}.", _REMEDY) from error
+        raise CoreError(f"The download of {file.url} failed: HTTP {error.code} {error.reason}.", _REMEDY) from error
     except (OSError, http.client.HTTPException) as error:
         raise CoreError(f"The download of {file.url} failed: {error}.", _REMEDY) from error
     if total and done != total:
-        raise CoreError(f"The download of {file.url} broke off at {done} of {total} bytes.", _REMEDY)
+        raise CoreError(f"The download of {file.url} was interrupted after {done} of {total} bytes.", _REMEDY)
     return partial.replace(whole)
 
 
-_REMEDY = "Check the connection and try again (it goes on where it stopped), or choose a local ONNX file."
+_REMEDY = "Check the connection and try again (the download resumes), or choose a local ONNX file."
 
 
-def _announced(answer: http.client.HTTPResponse, done: int, file: ModelFile, largest: int) -> int:
-    """Size of the whole file by the server's word, 0 if it says none; held against the limit and the card."""
-    length = answer.headers.get("Content-Length", "")
+def _expected_bytes(response: http.client.HTTPResponse, done: int, file: ModelFile, max_bytes: int) -> int:
+    """Return the size of the whole file as stated by the server, 0 if unknown, after checking it."""
+    length = response.headers.get("Content-Length", "")
     total = done + int(length) if length.isdigit() else 0
-    if total > largest:
-        raise _too_large(file.url, largest)
+    if total > max_bytes:
+        raise _too_large(file.url, max_bytes)
     if total and file.bytes and not file.member and total != file.bytes:
         raise CoreError(
-            f"{file.url} offers {total} bytes, the model card says {file.bytes}.",
+            f"{file.url} has {total} bytes, expected {file.bytes} from the model card.",
             "The file was changed at its source: choose a local ONNX file, or another model.",
         )
     return total
 
 
-def _check_address(url: str, fetching: DownloadPolicy) -> None:
+def _check_address(url: str, policy: DownloadPolicy) -> None:
     parts = urlsplit(url)
-    local = fetching.loopback_http and parts.scheme == "http" and parts.hostname in _LOOPBACK
+    local = policy.loopback_http and parts.scheme == "http" and parts.hostname in _LOOPBACK
     if parts.scheme != "https" and not local:
-        raise CoreError(f"{url} is not an https address.", "Models are fetched over https only: choose a local file.")
+        raise CoreError(
+            f"{url} is not an https address.", "Models are downloaded over https only: choose a local file."
+        )
 
 
 class _StayHttps(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect only to an address that may be fetched itself."""
+    """Redirect handler that checks the target of every redirect."""
 
-    def __init__(self, fetching: DownloadPolicy) -> None:
-        self._fetching = fetching
+    def __init__(self, policy: DownloadPolicy) -> None:
+        self._policy = policy
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
-        _check_address(newurl, self._fetching)
+        _check_address(newurl, self._policy)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener(fetching: DownloadPolicy) -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_StayHttps(fetching))
+def _opener(policy: DownloadPolicy) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_StayHttps(policy))
 
 
-def _unpack(file: ModelFile, download: Path, target: Path, largest: int) -> None:
-    """Puts the model of a download at `target`: the one member of the archive, never any other path."""
+def _unpack(file: ModelFile, download: Path, target: Path, max_bytes: int) -> None:
+    """Move the model of a download to `target`: only the member named on the card is extracted from an archive."""
     with replacing(target) as temporary:
         if not file.member:
             shutil.copyfile(download, temporary)
@@ -242,28 +247,30 @@ def _unpack(file: ModelFile, download: Path, target: Path, largest: int) -> None
         try:
             with zipfile.ZipFile(download) as archive:
                 info = _member(archive, file)
-                if info.file_size > largest:
-                    raise _too_large(f"{file.member} in {file.url}", largest)
+                if info.file_size > max_bytes:
+                    raise _too_large(f"{file.member} in {file.url}", max_bytes)
                 with archive.open(info) as source, temporary.open("wb") as out:
                     shutil.copyfileobj(source, out, _BLOCK)
         except zipfile.BadZipFile as error:
             raise CoreError(
-                f"What {file.url} sent is not a zip archive.", "Try again, or choose a local file."
+                f"The file from {file.url} is not a zip archive.", "Try again, or choose a local file."
             ) from error
 
 
 def _member(archive: zipfile.ZipFile, file: ModelFile) -> zipfile.ZipInfo:
-    """The archive's entry that ends in the card's member path; publishers nest it in dated folders."""
+    """Return the entry of the archive whose path ends with the member's; publishers nest it in dated folders."""
     wanted = PurePosixPath(file.member)
     depth = len(wanted.parts)
     found = [i for i in archive.infolist() if PurePosixPath(i.filename).parts[-depth:] == wanted.parts]
     if len(found) != 1:
         raise CoreError(
             f"The archive from {file.url} has {len(found)} files named {file.member}, expected one.",
-            "Unpack it yourself and choose the ONNX file.",
+            "Unpack it by hand and choose the ONNX file.",
         )
     return found[0]
 
 
-def _too_large(what: str, largest: int) -> CoreError:
-    return CoreError(f"{what} is larger than {largest / 1e6:.0f} MB.", "This is no 2D pose model: choose another.")
+def _too_large(name: str, max_bytes: int) -> CoreError:
+    return CoreError(
+        f"{name} is larger than {max_bytes / 1e6:.0f} MB.", "Choose another file: 2D pose models are smaller."
+    )

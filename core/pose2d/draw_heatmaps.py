@@ -1,4 +1,4 @@
-"""Joint heatmaps of a whole image for estimators whose network has none of it: drawn, or put together from crops."""
+"""Heatmaps of a whole image for estimators that have none: drawn from joints, or merged from crops."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from core.pose2d.pixelmap import PixelMap
 from core.types.arrays import F32
 
 STRIDE = 4
-_SPREAD = 0.02  # standard deviation of a drawn joint, as a share of the person's longer side
-_SPREAD_CELLS = (1.0, 4.0)
+_SIGMA = 0.02  # standard deviation of a joint, as a share of the longer side of the bounding box
+_SIGMA_CELLS = (1.0, 4.0)  # limits in heatmap pixels
 
 
 def heatmap_grid(size: tuple[int, int], long_side_px: int) -> tuple[PixelMap, tuple[int, int]]:
-    """The heatmap grid of an image of this (width, height), and the grid's (height, width).
+    """Return the map from the pixels of an image of this (width, height) to its heatmap, and its (height, width).
 
-    A cell is four pixels of the image scaled to `long_side_px`, as in the networks that do have heatmaps.
+    A heatmap pixel covers four pixels of the image scaled to `long_side_px`, as in networks that output heatmaps.
     """
     scale = long_side_px / max(size) / STRIDE
-    shift = (scale - 1) / 2
-    return PixelMap((scale, scale), (shift, shift)), (max(1, round(size[1] * scale)), max(1, round(size[0] * scale)))
+    offset = (scale - 1) / 2
+    return PixelMap((scale, scale), (offset, offset)), (max(1, round(size[1] * scale)), max(1, round(size[0] * scale)))
 
 
 def draw_heatmaps(
     xy_px: np.ndarray, score: np.ndarray, box_px: np.ndarray, grid: PixelMap, shape: tuple[int, int]
 ) -> Heatmaps:
-    """Gaussians at the joints, as high as their scores; the highest person wins where two overlap.
+    """Draw a Gaussian at each joint, with the score as its height; overlaps take the maximum.
 
     Args:
-        xy_px: (P, J, 2) joints in the image, NaN where missing.
-        score: (P, J) in 0..1.
-        box_px: (P, 4), whose size sets the spread.
-        grid: Map from image to heatmap pixels.
+        xy_px: (P, J, 2) joints in image pixels, NaN if missing.
+        score: (P, J) scores in 0..1.
+        box_px: (P, 4) bounding boxes, whose sizes set the standard deviations.
+        grid: Map from image pixels to heatmap pixels.
         shape: Height and width of the heatmaps.
     """
     cells = grid.forward(np.asarray(xy_px, np.float64))
@@ -43,10 +43,10 @@ def draw_heatmaps(
     cells = np.where(known[..., None], cells, 0.0)
     height = np.where(known, score, 0.0)
     longest = (box_px[:, 2:] - box_px[:, :2]).max(-1) * grid.scale[0]
-    sharp = (1 / (2 * np.clip(_SPREAD * longest, *_SPREAD_CELLS) ** 2))[:, None, None]
-    # A Gaussian is a product of its two sides: (P, J, h) and (P, J, w).
-    rows = np.exp(-((np.arange(shape[0]) - cells[..., 1:]) ** 2) * sharp) * height[..., None]
-    columns = np.exp(-((np.arange(shape[1]) - cells[..., :1]) ** 2) * sharp)
+    precision = (1 / (2 * np.clip(_SIGMA * longest, *_SIGMA_CELLS) ** 2))[:, None, None]
+    # A Gaussian is separable: (P, J, h) and (P, J, w).
+    rows = np.exp(-((np.arange(shape[0]) - cells[..., 1:]) ** 2) * precision) * height[..., None]
+    columns = np.exp(-((np.arange(shape[1]) - cells[..., :1]) ** 2) * precision)
     values = np.zeros((xy_px.shape[1], *shape), np.float32)
     for row, column in zip(rows, columns, strict=True):
         np.maximum(values, row[..., :, None] * column[..., None, :], out=values)
@@ -54,21 +54,21 @@ def draw_heatmaps(
 
 
 def merge_crops(maps: F32, grids: Sequence[PixelMap], grid: PixelMap, shape: tuple[int, int]) -> Heatmaps:
-    """Heatmaps of crops laid over the image's grid; the highest value wins where crops overlap.
+    """Merge the heatmaps of crops into heatmaps of the image; overlaps take the maximum.
 
     Args:
-        maps: (P, J, h, w) heatmaps of the crops, in 0..1.
-        grids: Map from the image's pixels to each crop's heatmap pixels.
-        grid: Map from image to frame heatmap pixels.
-        shape: Height and width of the frame's heatmaps.
+        maps: (P, J, h, w) heatmaps of the crops in 0..1.
+        grids: Map from image pixels to heatmap pixels, per crop.
+        grid: Map from image pixels to pixels of the merged heatmaps.
+        shape: Height and width of the merged heatmaps.
     """
     values = np.zeros((maps.shape[1], *shape), np.float32)
-    for crop, own in zip(maps, grids, strict=True):
-        scale = np.divide(own.scale, grid.scale)
-        offset = np.subtract(own.offset, scale * np.asarray(grid.offset))
+    for crop, crop_grid in zip(maps, grids, strict=True):
+        scale = np.divide(crop_grid.scale, grid.scale)
+        offset = np.subtract(crop_grid.offset, scale * np.asarray(grid.offset))
         to_crop = np.array([[scale[0], 0, offset[0]], [0, scale[1], offset[1]]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         for joint, heat in enumerate(crop):
-            laid = cv2.warpAffine(np.ascontiguousarray(heat), to_crop, shape[::-1], flags=flags)
-            np.maximum(values[joint], laid, out=values[joint])
+            warped = cv2.warpAffine(np.ascontiguousarray(heat), to_crop, shape[::-1], flags=flags)
+            np.maximum(values[joint], warped, out=values[joint])
     return Heatmaps(values=values.clip(0, 1), grid=grid)

@@ -1,4 +1,4 @@
-"""What a 2D estimator is: images in, people with joints out, any number of them."""
+"""Protocol and registry of 2D pose estimators: images in, any number of people with joints out."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from core.types.skeleton import Skeleton
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Where models run.
+    """Execution provider of a model.
 
     Attributes:
-        name: "cpu", "cuda", "coreml" or "directml".
-        words: A sentence for the person, with what could be better if anything could.
-        at_once: `estimate` calls worth making at the same time, each with one CPU thread.
+        name: Name of the provider: "cpu", "cuda", "coreml" or "directml".
+        description: Sentence for the user, with advice if a faster provider could be used.
+        concurrency: Number of `estimate` calls worth making at the same time, each with one CPU thread.
     """
 
     name: str
-    words: str
-    at_once: int
+    description: str
+    concurrency: int
 
     @property
     def is_cpu(self) -> bool:
-        """Whether no accelerator is used."""
+        """Whether the model runs without an accelerator."""
         return self.name == "cpu"
 
 
@@ -41,8 +41,8 @@ class Heatmaps:
     """Joint heatmaps of one image.
 
     Attributes:
-        values: (J, h, w) in 0..1.
-        grid: Map from the image's pixels to heatmap pixels, both counted from the centre of the top-left one.
+        values: (J, h, w) heatmaps in 0..1.
+        grid: Map from image pixels to heatmap pixels; (0, 0) is the centre of the top-left pixel in both.
     """
 
     values: F32
@@ -51,14 +51,14 @@ class Heatmaps:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Detections:
-    """The people in one image, best first.
+    """People in one image, by descending score.
 
     Attributes:
-        xy_px: (P, J, 2) joints in the image's pixels, NaN where missing.
-        score: (P, J) in 0..1, 0 where missing.
-        box_px: (P, 4) x0 y0 x1 y1.
-        person_score: (P,) in 0..1.
-        heatmaps: Joint heatmaps of the whole image, where they were asked for and the estimator has them.
+        xy_px: (P, J, 2) joints in image pixels, NaN if missing.
+        score: (P, J) joint scores in 0..1, 0 if missing.
+        box_px: (P, 4) bounding boxes x0 y0 x1 y1.
+        person_score: (P,) scores of the people in 0..1.
+        heatmaps: Joint heatmaps of the whole image, or None if not requested.
     """
 
     xy_px: F32
@@ -72,13 +72,13 @@ class Detections:
 
 
 class Estimator(Protocol):
-    """A 2D pose estimator, loaded. `estimate` may be called from several threads at once.
+    """Loaded 2D pose estimator. `estimate` may be called from several threads at once.
 
     Attributes:
-        name: Name of its model card.
-        skeleton: Joint set of its detections.
-        provider: Where it runs, in words.
-        batch: Images worth giving to one `estimate` call on this processor.
+        name: Name of the model card.
+        skeleton: Joint set of the detections.
+        provider: Execution provider of the networks.
+        batch: Best number of images per `estimate` call on this provider.
     """
 
     name: str
@@ -87,13 +87,15 @@ class Estimator(Protocol):
     batch: int
 
     def estimate(self, images: Sequence[U8]) -> list[Detections]:
-        """People in each image (H, W, 3) uint8 RGB; the images may differ in size."""
+        """Return the people in each image (H, W, 3) uint8 RGB; the images may differ in size."""
 
 
 class EstimatorFactory(Protocol):
-    """Builds an estimator from the files of its model card, by role."""
+    """Constructor of an estimator from the files of its model card, by role."""
 
-    def __call__(self, name: str, files: Mapping[str, Path], config: Pose2DConfig, threads: int = 0) -> Estimator: ...
+    def __call__(self, name: str, files: Mapping[str, Path], config: Pose2DConfig, threads: int = 0) -> Estimator:
+        """Load the networks; 0 threads takes all CPU cores."""
+        ...
 
 
 ESTIMATORS: Registry[EstimatorFactory] = Registry(
@@ -107,12 +109,13 @@ ESTIMATORS: Registry[EstimatorFactory] = Registry(
 )
 
 
-def person_scores(whole: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """Score (P,) of people from that of the whole person (P,) and those of the joints (P, J): their geometric mean.
+def person_scores(detection: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """Return scores (P,) of people: the geometric mean of the detection scores (P,) and the mean joint scores (P, J).
 
-    Bags and shadows that look like a person from afar have no joints, which is what tells them from people half hidden.
+    Objects that resemble a person as a whole, such as bags and shadows, have low joint scores; half-hidden people do
+    not.
     """
-    return np.asarray(np.sqrt(whole.clip(0, 1) * joints.clip(0, 1).mean(-1)))
+    return np.asarray(np.sqrt(detection.clip(0, 1) * joints.clip(0, 1).mean(-1)))
 
 
 def filter_detections(
@@ -123,7 +126,7 @@ def filter_detections(
     config: Pose2DConfig,
     heatmaps: Heatmaps | None = None,
 ) -> Detections:
-    """Applies the thresholds that every runner shares: weak people go, weak joints become missing, best first."""
+    """Apply the thresholds shared by all runners: drop weak people, mark weak joints as missing, sort by score."""
     keep = np.flatnonzero(person_score >= config.person_threshold)
     keep = keep[np.argsort(-person_score[keep], kind="stable")][: config.max_people]
     joints, scores = xy_px[keep].astype(np.float32), np.clip(score[keep], 0, 1).astype(np.float32)

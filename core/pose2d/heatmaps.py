@@ -1,8 +1,7 @@
-"""Joint heatmaps of one camera of one take on disk: HDF5, one compressed chunk of bytes a frame.
+"""Joint heatmaps of one camera of a take on disk: HDF5, one compressed chunk per frame.
 
-Values are stored as uint8 (255 is 1.0). Everything below `FLOOR` becomes 0: that background carries no joint and is
-most of the map, and without it a frame takes a few kilobytes. A frame without an image
-has no chunk and reads as zeros.
+Values are stored as uint8 (255 is 1.0). Values below `MIN_VALUE` become 0: this background contains no joint and is
+most of a heatmap; without it a frame takes a few kilobytes. A frame without an image has no chunk and reads as zeros.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from core.types.arrays import F32, F64, I64
 from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton, skeleton
 
-FLOOR = 0.02
+MIN_VALUE = 0.02
 _SCHEMA = 1
-_LEVEL = 4
+_COMPRESSION = 4
 
 
 def compress_heatmaps(values: F32) -> bytes:
-    """One frame's heatmaps (J, h, w) in 0..1 as the bytes of its chunk."""
-    quantised = np.rint(np.where(values < FLOOR, 0, np.minimum(values, 1)) * np.float32(255)).astype(np.uint8)
-    return zlib.compress(quantised.tobytes(), _LEVEL)
+    """Quantise and compress the heatmaps (J, h, w) of a frame, in 0..1, to the bytes of its chunk."""
+    quantised = np.rint(np.where(values < MIN_VALUE, 0, np.minimum(values, 1)) * np.float32(255)).astype(np.uint8)
+    return zlib.compress(quantised.tobytes(), _COMPRESSION)
 
 
 def write_heatmaps(
@@ -46,22 +45,22 @@ def write_heatmaps(
     grid: PixelMap,
     joints: Skeleton,
 ) -> None:
-    """Writes a camera's heatmaps, whole or not at all.
+    """Write the heatmaps of a camera, atomically.
 
     Args:
-        path: File to make.
-        frames: Index in the take's timeline, and what `compressed` made of its heatmaps; each index once.
-        n_frames: Frames of the take, T.
+        path: File to write.
+        frames: Frame index and chunk from `compress_heatmaps`, each frame at most once.
+        n_frames: Number of frames of the take, T.
         shape: Height and width of a heatmap.
-        grid: Map from the camera's pixels to heatmap pixels.
-        joints: What the channels are.
+        grid: Map from image pixels to heatmap pixels.
+        joints: Joint set of the channels.
     """
     chunk = (1, len(joints), *shape)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         data = file.create_dataset(
-            "heatmaps", (n_frames, *chunk[1:]), np.uint8, chunks=chunk, compression=_LEVEL, fillvalue=0
+            "heatmaps", (n_frames, *chunk[1:]), np.uint8, chunks=chunk, compression=_COMPRESSION, fillvalue=0
         )
-        # The chunks were compressed when they were made, in parallel: HDF5's gzip is the same stream.
+        # The chunks were compressed in parallel, in the format of HDF5's gzip filter.
         for index, content in frames:
             data.id.write_direct_chunk((index, 0, 0, 0), content)
         file.attrs["schema"] = _SCHEMA
@@ -71,25 +70,25 @@ def write_heatmaps(
 
 
 class HeatmapReader:
-    """Reads what `write_heatmaps` wrote, any frames in any order. A context manager.
+    """Reader of files from `write_heatmaps`, with random access to frames. A context manager.
 
     Attributes:
-        skeleton: What the channels are.
-        scale: (2,) x, y; heatmap px = image px * scale + offset, where (0, 0) is the centre of the top-left pixel in
-            both grids.
-        offset: (2,) x, y.
-        n_frames: Frames of the take, T.
+        skeleton: Joint set of the channels.
+        scale: (2,) scale in x and y: heatmap px = image px * scale + offset, where (0, 0) is the centre of the top-left
+            pixel in both grids.
+        offset: (2,) offset in x and y, heatmap pixels.
+        n_frames: Number of frames of the take, T.
         shape: Height and width of a heatmap.
-        rows: (T,) frame of the file that is read for each frame asked for, -1 for none; None where they are the same.
+        rows: (T,) frame in the file per requested frame, -1 for none; None if they are identical.
 
     Raises:
-        CoreError: Missing, damaged, or of a newer version.
+        CoreError: Missing or damaged file, or one of a newer version.
     """
 
     def __init__(self, path: Path) -> None:
-        remedy = "Label the take again with heatmaps."
+        remedy = "Run 'pose2d' on the take again, with heatmaps."
         if not path.is_file():
-            raise CoreError(f"There are no heatmaps at {path}.", remedy)
+            raise CoreError(f"The heatmap file {path} does not exist.", remedy)
         try:
             self._file = h5py.File(path, "r")
             attributes = dict(self._file.attrs)
@@ -100,22 +99,25 @@ class HeatmapReader:
             self.offset: F64 = np.asarray(attributes["offset"], float)
             self.n_frames, joints, height, width = self._data.shape
         except (OSError, KeyError, ValueError, TypeError) as error:
-            raise CoreError(f"{path} does not hold heatmaps: {error}.", remedy) from error
+            raise CoreError(f"{path} is not a heatmap file: {error}.", remedy) from error
         if schema > _SCHEMA:
             raise CoreError(f"{path} was written by a newer version.", "Update the program.")
         if joints != len(self.skeleton) or self.scale.shape != (2,) or self.offset.shape != (2,):
-            raise CoreError(f"{path} is damaged: its channels and its joints differ.", remedy)
+            raise CoreError(
+                f"{path} is damaged: its {joints} channels or its grid do not fit its skeleton {self.skeleton.name}.",
+                remedy,
+            )
         self.shape = (int(height), int(width))
         self.rows: I64 | None = None
 
     @property
     def grid(self) -> PixelMap:
-        """Map from the camera's pixels to heatmap pixels."""
+        """Map from image pixels to heatmap pixels."""
         (sx, sy), (ox, oy) = self.scale, self.offset
         return PixelMap((float(sx), float(sy)), (float(ox), float(oy)))
 
     def read(self, indices: np.ndarray | list[int]) -> F32:
-        """Heatmaps (N, J, h, w) in 0..1 of the frames (N,), in their order."""
+        """Read the heatmaps (N, J, h, w), in 0..1, of frames (N,)."""
         out = np.empty((len(indices), *self._data.shape[1:]), np.uint8)
         for n, index in enumerate(indices if self.rows is None else self.rows[np.asarray(indices, int)]):
             if index < 0:
@@ -125,7 +127,7 @@ class HeatmapReader:
         return out.astype(np.float32) / np.float32(255)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> HeatmapReader:
@@ -139,19 +141,19 @@ class HeatmapReader:
 
 @contextmanager
 def open_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[HeatmapReader | None]]:
-    """Readers of a take's heatmaps, open inside the context; None for those cameras that did not film the take.
+    """Open the heatmaps of a take, one reader per camera of the rig; None for cameras that are not in the take.
 
-    Of cameras that the rig says are late they read what was taken nearest to the frames asked for.
+    Readers of cameras with a time offset read the image taken closest to the requested frame.
 
     Raises:
-        CoreError: A camera that filmed it has none, or not of all its frames.
+        CoreError: The heatmaps of a camera of the take are missing or incomplete.
     """
     files = {name: take.layout.heatmaps_file(estimator, name) for name in rig.names if name in take.cameras}
-    lacking = [name for name, file in files.items() if not file.is_file()]
-    if lacking:
+    missing = [name for name, file in files.items() if not file.is_file()]
+    if missing:
         raise CoreError(
-            f"Take {take.name} has no heatmaps of {estimator} for {', '.join(lacking)}.",
-            "Label it again with heatmaps, or train with model.heatmap.source=joints, which needs the joints alone.",
+            f"Take {take.name} has no heatmaps of {estimator} for {', '.join(missing)}.",
+            "Run 'pose2d' again with heatmaps, or train with model.heatmap.source=joints, which needs no heatmaps.",
         )
     with ExitStack() as stack:
         readers = {name: stack.enter_context(HeatmapReader(file)) for name, file in files.items()}
@@ -160,7 +162,7 @@ def open_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[H
                 raise CoreError(
                     f"The heatmaps of {name} have {reader.n_frames} frames, take {take.name} has "
                     f"{take.manifest.n_frames}.",
-                    "Label the take again.",
+                    "Run 'pose2d' on the take again.",
                 )
         for name, rows in (nearest_rows(take.timeline(), rig) if readers else {}).items():
             if name in readers:

@@ -1,4 +1,4 @@
-"""Images resized and cut for networks, and the exact way back to the image's pixels.
+"""Resizing and cropping of images for networks, with the exact map back to image pixels.
 
 Pixel (0, 0) is the centre of the top-left pixel in every grid, so that resizing by s maps x to (x + 0.5) s - 0.5.
 """
@@ -15,7 +15,7 @@ from core.types.arrays import F32, U8
 
 @dataclass(frozen=True, slots=True)
 class PixelMap:
-    """Axis-aligned affine map between two pixel grids: target = source * scale + offset, for x and y.
+    """Axis-aligned affine map between two pixel grids: target = source * scale + offset, per axis.
 
     Attributes:
         scale: Target pixels per source pixel, (x, y).
@@ -27,16 +27,16 @@ class PixelMap:
 
     @classmethod
     def for_resize(cls, source: tuple[int, int], target: tuple[int, int]) -> PixelMap:
-        """The map of a resize from one (width, height) to another, edges onto edges."""
+        """Return the map of a resize from one (width, height) to another, which maps edges to edges."""
         sx, sy = target[0] / source[0], target[1] / source[1]
         return cls((sx, sy), ((sx - 1) / 2, (sy - 1) / 2))
 
-    def shifted(self, x: float, y: float) -> PixelMap:
-        """This map, then moved by (x, y) target pixels."""
+    def translated(self, x: float, y: float) -> PixelMap:
+        """Return this map followed by a translation of (x, y) target pixels."""
         return PixelMap(self.scale, (self.offset[0] + x, self.offset[1] + y))
 
     def then(self, after: PixelMap) -> PixelMap:
-        """This map followed by another."""
+        """Return this map followed by another."""
         return PixelMap(
             (self.scale[0] * after.scale[0], self.scale[1] * after.scale[1]),
             (
@@ -46,19 +46,19 @@ class PixelMap:
         )
 
     def forward(self, xy: np.ndarray) -> np.ndarray:
-        """Target pixels (..., 2) of source pixels (..., 2)."""
+        """Map source pixels (..., 2) to target pixels."""
         return np.asarray(xy * np.asarray(self.scale, xy.dtype) + np.asarray(self.offset, xy.dtype))
 
     def back(self, xy: np.ndarray) -> np.ndarray:
-        """Source pixels (..., 2) of target pixels (..., 2)."""
+        """Map target pixels (..., 2) to source pixels."""
         return np.asarray((xy - np.asarray(self.offset, xy.dtype)) / np.asarray(self.scale, xy.dtype))
 
 
 def resize_image(image: U8, size: tuple[int, int]) -> U8:
-    """The image at another (width, height), not shifted by a fraction of a pixel.
+    """Resize an image to a (width, height) without a sub-pixel shift.
 
-    Far reductions average whole blocks first, as far as the image divides into them, then interpolate: almost as
-    free of aliasing as averaging by a broken factor, which OpenCV does twenty times more slowly.
+    Large reductions first average whole blocks, as far as the image divides into them, and then interpolate. This is
+    almost as free of aliasing as area averaging by a fractional factor, which is twenty times slower in OpenCV.
     """
     height, width = image.shape[:2]
     reduction = min(width // size[0], height // size[1])
@@ -69,47 +69,47 @@ def resize_image(image: U8, size: tuple[int, int]) -> U8:
 
 
 def letterbox(image: U8, size: tuple[int, int], *, fill: int = 0, centred: bool = False) -> tuple[U8, PixelMap]:
-    """The whole image inside a frame of `size`, its proportions kept, the rest filled.
+    """Resize an image to fit into `size` at its aspect ratio, and pad the rest.
 
     Args:
-        image: (H, W, 3).
-        size: Width and height of the frame.
-        fill: Grey value around the image.
-        centred: Whether the image lies in the middle instead of at the top left.
+        image: (H, W, 3) image.
+        size: Width and height of the result.
+        fill: Grey value of the padding.
+        centred: Place the image at the centre instead of at the top left.
 
     Returns:
-        The framed image (h, w, 3), and the map from image to frame pixels.
+        The padded image (h, w, 3), and the map from image pixels to its pixels.
     """
     height, width = image.shape[:2]
     scale = min(size[0] / width, size[1] / height)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     inner = (min(inner[0], size[0]), min(inner[1], size[1]))
     left, top = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2) if centred else (0, 0)
-    frame = np.full((size[1], size[0], 3), fill, np.uint8)
-    frame[top : top + inner[1], left : left + inner[0]] = resize_image(image, inner)
-    return frame, PixelMap.for_resize((width, height), inner).shifted(left, top)
+    padded = np.full((size[1], size[0], 3), fill, np.uint8)
+    padded[top : top + inner[1], left : left + inner[0]] = resize_image(image, inner)
+    return padded, PixelMap.for_resize((width, height), inner).translated(left, top)
 
 
 def crop_box(image: U8, box_px: np.ndarray, size: tuple[int, int], *, padding: float) -> tuple[U8, PixelMap]:
-    """A padded box of the image at the size and proportions of a top-down network's input.
+    """Crop a box out of an image, at the input size of a top-down network.
 
-    The box grows about its centre to the target's proportions and then by `padding`; what lies outside the image
-    is black.
+    The box is extended about its centre to the aspect ratio of the crop and then enlarged by `padding`; pixels outside
+    the image are black.
 
     Args:
-        image: (H, W, 3).
-        box_px: (4,) x0 y0 x1 y1; edges, so that a box around the whole image is -0.5 .. size - 0.5.
+        image: (H, W, 3) image.
+        box_px: (4,) edges x0 y0 x1 y1; a box around the whole image is -0.5 .. size - 0.5.
         size: Width and height of the crop.
-        padding: Factor on the box's sides, such as 1.25.
+        padding: Factor on the sides of the box, such as 1.25.
 
     Returns:
-        The crop (h, w, 3), and the map from image to crop pixels.
+        The crop (h, w, 3), and the map from image pixels to crop pixels.
     """
     x0, y0, x1, y1 = (float(v) for v in box_px)
     aspect = size[0] / size[1]
     width = max(x1 - x0, (y1 - y0) * aspect, 1e-3) * padding
     scale = size[0] / width
-    # The box's centre comes to lie on the crop's centre, (size - 1) / 2 in pixel centres.
+    # The centre of the box maps to the centre of the crop, (size - 1) / 2.
     offset = (
         (size[0] - 1) / 2 - scale * (x0 + x1) / 2,
         (size[1] - 1) / 2 - scale * (y0 + y1) / 2,
@@ -122,7 +122,7 @@ def crop_box(image: U8, box_px: np.ndarray, size: tuple[int, int], *, padding: f
 def images_to_blob(
     images: list[U8], *, mean: tuple[float, ...] = (), std: tuple[float, ...] = (), bgr: bool = False
 ) -> F32:
-    """Images of one size as a network's input (N, 3, H, W) float32, normalised per RGB channel in 0..255."""
+    """Stack images of one size to a network input (N, 3, H, W) float32; mean and std per RGB channel, in 0..255."""
     batch: F32 = np.stack(images).astype(np.float32)
     if mean:
         batch -= np.asarray(mean, np.float32)

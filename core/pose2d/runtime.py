@@ -1,4 +1,4 @@
-"""ONNX models in memory: which processor runs them, said in words."""
+"""Inference with onnxruntime: loading of models and choice of the execution provider."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _PROVIDERS = {
     "cpu": ("CPUExecutionProvider", "the CPU", "onnxruntime"),
 }
 _MAX_THREADS = 16
-# One run prepares while another computes; a DirectML session must not run twice at once at all.
-_AT_ONCE = {"cuda": 2, "coreml": 1, "directml": 1}
+# With 2, one call prepares its input while the other computes; DirectML sessions do not support concurrent calls.
+_CONCURRENCY = {"cuda": 2, "coreml": 1, "directml": 1}
 
 
 class OnnxModel:
-    """One ONNX model, ready to run.
+    """Loaded ONNX model.
 
     Args:
-        path: The model's file.
-        inputs: Names of the inputs it must have; an empty name stands for any.
-        outputs: Names of the outputs it must have, in the order in which `__call__` returns them; a single empty name
-            stands for the only output of the model, whatever it is called.
-        provider: "auto" or one of the named providers.
-        threads: CPU threads; 0 takes all cores that this process may use.
+        path: ONNX file.
+        inputs: Names of the expected inputs; an empty name matches any.
+        outputs: Names of the expected outputs, in the order in which `__call__` returns them; a single empty name
+            stands for the only output, whatever its name.
+        provider: Name of the execution provider, or "auto".
+        threads: Number of CPU threads; 0 takes all cores available to the process.
 
     Raises:
-        CoreError: No such file, not an ONNX model, other inputs or outputs, or a provider that this machine lacks.
+        CoreError: The file is missing or no ONNX model, has other inputs or outputs, or the provider is unavailable.
     """
 
     def __init__(
@@ -58,29 +58,29 @@ class OnnxModel:
         fits = len(self._inputs) == len(inputs) and all(n in ("", f) for n, f in zip(inputs, self._inputs, strict=True))
         if not fits or (len(found) != 1 if list(outputs) == [""] else not set(found).issuperset(outputs)):
             raise CoreError(
-                f"{path.name} is not the model that was expected: it has inputs {', '.join(self._inputs)} and outputs "
+                f"{path.name} is not the expected model: it has inputs {', '.join(self._inputs)} and outputs "
                 f"{', '.join(sorted(found))}; expected outputs {', '.join(outputs) or 'one'}.",
                 "Choose the ONNX file named on the model's card.",
             )
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """Runs the model; outputs in the order asked for at construction."""
+        """Run the model; the outputs come in the order given at construction."""
         try:
-            fed = dict(zip(self._inputs, inputs, strict=True))
-            return [np.asarray(o) for o in self._session.run(self._outputs, fed)]
+            feeds = dict(zip(self._inputs, inputs, strict=True))
+            return [np.asarray(o) for o in self._session.run(self._outputs, feeds)]
         except Exception as error:
             raise CoreError(
                 f"{self.path.name} failed on {self.provider.name}: {_first_line(error)}",
-                "Set the provider to 'cpu', or lower the input size if memory ran out.",
+                "Set the provider to 'cpu', or reduce the input size if memory ran out.",
             ) from error
 
     @property
     def any_batch(self) -> bool:
-        """Whether the first input takes any number of images at once."""
+        """Whether the batch size of the first input is free."""
         return not isinstance(self._shape()[0], int)
 
     def input_size(self, default: tuple[int, int]) -> tuple[int, int]:
-        """Width and height of the first input (N, 3, H, W), or the default where the model leaves them free."""
+        """Return width and height of the first input (N, 3, H, W), or the default if the model leaves them free."""
         height, width = self._shape()[2:]
         fixed = isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0
         return (width, height) if fixed else default
@@ -89,55 +89,57 @@ class OnnxModel:
         shape = list(self._session.get_inputs()[0].shape)
         if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
             raise CoreError(
-                f"{self.path.name} does not take images: its input has shape {shape}, expected (N, 3, H, W).",
+                f"The input of {self.path.name} has shape {shape}, expected images (N, 3, H, W).",
                 "Choose the ONNX file named on the model's card.",
             )
         return shape
 
 
 def cpu_threads() -> int:
-    """CPU cores that this process may use, at most 16: more threads do not help models of this size."""
+    """Return the number of CPU cores available to this process, at most 16: more do not speed up these models."""
     affinity = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(count, _MAX_THREADS)
 
 
-def _open(path: Path, wanted: str, threads: int) -> tuple[onnxruntime.InferenceSession, Provider]:
+def _open(path: Path, requested: str, threads: int) -> tuple[onnxruntime.InferenceSession, Provider]:
     if not path.is_file():
         raise CoreError(f"The model file {path} does not exist.", "Choose an ONNX file, or allow the download.")
-    troubles: list[str] = []
-    for name in _candidates(wanted):
-        provider, words, _ = _PROVIDERS[name]
+    failures: list[str] = []
+    for name in _candidates(requested):
+        provider, title, _ = _PROVIDERS[name]
         try:
             session = _session(path, provider, threads)
         except CoreError:
-            # Only the CPU tells a bad model from a bad driver.
+            # On an accelerator the driver may be at fault; on the CPU it is the model.
             if name == "cpu":
                 raise
             session = None
         if session is not None and provider in session.get_providers():
-            at_once = cpu_threads() if name == "cpu" else _AT_ONCE[name]
-            return session, Provider(name, _sentence(name, words, troubles), at_once)
-        troubles.append(f"{words} was found but could not be used")
+            concurrency = cpu_threads() if name == "cpu" else _CONCURRENCY[name]
+            return session, Provider(name, _description(name, title, failures), concurrency)
+        failures.append(f"{title} was found but could not be used")
     raise CoreError(
-        f"{_PROVIDERS[wanted][1]} could not be used."
-        if wanted != "auto"
-        else "onnxruntime has no provider that works.",
-        "Check the driver and libraries, or set the provider to 'cpu'.",
+        f"{_PROVIDERS[requested][1]} could not be used."
+        if requested != "auto"
+        else "None of onnxruntime's execution providers works.",
+        "Check the driver and its libraries, or set the provider to 'cpu'.",
     )
 
 
-def _candidates(wanted: str) -> list[str]:
-    """Providers to try, best first."""
-    if wanted != "auto" and wanted not in _PROVIDERS:
-        raise CoreError(f"There is no provider '{wanted}'.", f"Known: auto, {', '.join(_PROVIDERS)}.")
+def _candidates(requested: str) -> list[str]:
+    """Return the providers to try, fastest first."""
+    if requested != "auto" and requested not in _PROVIDERS:
+        raise CoreError(f"Unknown provider '{requested}'.", f"Known: auto, {', '.join(_PROVIDERS)}.")
     available = set(onnxruntime.get_available_providers())
-    if wanted == "auto":
+    if requested == "auto":
         return [name for name, (provider, _, _) in _PROVIDERS.items() if provider in available]
-    provider, words, package = _PROVIDERS[wanted]
+    provider, title, package = _PROVIDERS[requested]
     if provider not in available:
-        raise CoreError(f"This onnxruntime cannot use {words}.", f"Install {package}, or set the provider to 'auto'.")
-    return [wanted]
+        raise CoreError(
+            f"The installed onnxruntime does not support {title}.", f"Install {package}, or set the provider to 'auto'."
+        )
+    return [requested]
 
 
 def _session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSession:
@@ -147,7 +149,7 @@ def _session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSe
     options.log_severity_level = 4
     if provider == "DmlExecutionProvider":
         options.enable_mem_pattern = False  # DirectML requires it
-    # Waiting threads must not spin: the core they would burn is the one that decodes the next image.
+    # Idle threads must not spin: they would occupy the core that decodes the next image.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider == "CUDAExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
@@ -156,17 +158,17 @@ def _session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSe
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
         raise CoreError(
-            f"{path.name} is not an ONNX model that can be run: {_first_line(error)}",
+            f"{path.name} is not a valid ONNX model: {_first_line(error)}",
             "Choose the ONNX file named on the model's card, or delete it and download it again.",
         ) from error
 
 
-def _sentence(name: str, words: str, troubles: list[str]) -> str:
-    text = f"2D poses run on {words}"
-    if troubles:
-        text += f"; {', '.join(troubles)}: check its driver and libraries"
+def _description(name: str, title: str, failures: list[str]) -> str:
+    text = f"2D pose estimation runs on {title}"
+    if failures:
+        text += f"; {', '.join(failures)}: check its driver and libraries"
     elif name == "cpu" and shutil.which("nvidia-smi"):
-        text += "; an NVIDIA driver is installed: with onnxruntime-gpu in place of onnxruntime it would be used"
+        text += "; install onnxruntime-gpu in place of onnxruntime to use the NVIDIA GPU"
     return text + "."
 
 

@@ -1,4 +1,4 @@
-"""Small ONNX graphs whose outputs are known functions of the image they are given.
+"""Small ONNX graphs whose outputs are known functions of the image.
 
 They stand where the published weights cannot be fetched: every step around the network (resize, colours, normalisation,
 crop, decode, way back to pixels) is real, runs through onnxruntime, and has an exact truth.
@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 JOINTS = 17
 COLOURS = [1 if j % 2 == 0 else 2 for j in range(JOINTS)]
-"""RGB channel that shows each joint: green for even ones, blue for odd ones. Red is left to show the person."""
+"""RGB channel of each joint: green for even joints, blue for odd ones; red marks the person."""
 
 RANK = {"dets": 3, "labels": 2, "simcc_x": 3, "simcc_y": 3, "heat": 4, "keypoints": 4}
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
@@ -23,7 +23,7 @@ STD = np.array([58.395, 57.12, 57.375], np.float32)
 
 
 class Graph:
-    """Collects nodes; `constant` and `node` return the name of what they make."""
+    """Graph under construction; `constant` and `node` return the name of the new node."""
 
     def __init__(self, shape: list[Any]) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -55,17 +55,17 @@ class Graph:
         return path
 
     def denormalised(self) -> str:
-        """The RGB input in 0..1, its normalisation undone."""
+        """Add the RGB input in 0..1, with the normalisation undone."""
         std, mean = self.constant(STD.reshape(1, 3, 1, 1) / 255), self.constant(MEAN.reshape(1, 3, 1, 1) / 255)
         return self.node("Add", self.node("Mul", "input", std), mean)
 
     def by_joint(self, image: str, *, bgr: bool = False) -> str:
-        """(N, 17, H, W): the colour channel that shows each joint."""
+        """Add the colour channel of each joint (N, 17, H, W)."""
         channels = [2 - c if bgr else c for c in COLOURS]
         return self.node("Gather", image, self.constant(channels, np.int64), axis=1)
 
     def red_box(self, *, threshold: float = 180.0) -> str:
-        """(1, 1, 4) x0 y0 x1 y1 around what is red in a BGR image: the edges of its first and last pixels."""
+        """Add the box (1, 1, 4) x0 y0 x1 y1 of the red pixels of a BGR image, from edge to edge."""
         red = self.node("Gather", "input", self.constant([2], np.int64), axis=1)
         mask = self.node("Cast", self.node("Greater", red, self.constant(threshold)), to=TensorProto.FLOAT)
         sides = []
@@ -80,12 +80,12 @@ class Graph:
         return self.node("Concat", x0, y0, x1, y1, axis=2)
 
     def detections(self, score: float) -> None:
-        """Output `dets` (1, 1, 5): the red box with a score."""
+        """Add the output `dets` (1, 1, 5): the red box with a score."""
         self.node("Concat", self.red_box(), self.constant([[[score]]]), axis=2, output="dets")
 
 
 def detector(path: Path, score: float = 0.9) -> Path:
-    """As YOLOX: dets, labels; and a second box with the label of something else."""
+    """Return a graph like YOLOX: dets and labels, with a second box of another class."""
     graph = Graph([1, 3, "h", "w"])
     box = graph.node("Concat", graph.red_box(), graph.constant([[[score]]]), axis=2)
     graph.node("Concat", box, graph.constant([[[0, 0, 50, 50, 0.99]]]), axis=1, output="dets")
@@ -94,7 +94,7 @@ def detector(path: Path, score: float = 0.9) -> Path:
 
 
 def simcc(path: Path, *, batch: Any = "n") -> Path:
-    """As RTMPose: each axis shows the highest value of the joint's colour, two bins a pixel."""
+    """Return a graph like RTMPose: the maximum of the joint's colour per axis, two bins per pixel."""
     graph = Graph([batch, 3, 256, 192])
     maps = graph.by_joint(graph.denormalised())
     for axis, name in ((2, "simcc_x"), (3, "simcc_y")):
@@ -108,7 +108,7 @@ def simcc(path: Path, *, batch: Any = "n") -> Path:
 
 
 def heatmaps(path: Path) -> Path:
-    """As ViTPose: the joint's colour at a quarter of the size, corner pixel centres on each other."""
+    """Return a graph like ViTPose: the joint's colour at a quarter of the size, with common corner pixel centres."""
     graph = Graph(["n", 3, 256, 192])
     size = graph.node(
         "Concat",
@@ -130,7 +130,7 @@ def heatmaps(path: Path) -> Path:
 
 
 def one_stage(path: Path, score: float = 0.9, visible: float = 0.75) -> Path:
-    """As RTMO: the red box, and each joint at the centre of gravity of its colour above the grey of the frame."""
+    """Return a graph like RTMO: the red box, and each joint at the centroid of its colour above the grey padding."""
     graph = Graph([1, 3, 640, 640])
     graph.detections(score)
     light = graph.node("Relu", graph.node("Sub", graph.by_joint("input", bgr=True), graph.constant(150.0)))

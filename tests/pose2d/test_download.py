@@ -1,4 +1,4 @@
-"""Model files: embedded, picked, or fetched from a real local server, and never anything but what the card says."""
+"""Model files: shipped, local, or downloaded from a local server, and always those of the card."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONTENT = bytes(range(256)) * 4096  # 1 MB
 
 @dataclass
 class Served:
-    """What the server sends and what it was asked for."""
+    """Responses of the server, and the requests that it received."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ def server() -> Iterator[Served]:
             self.wfile.write(content[start:stop])
 
         def log_message(self, format: str, *args: object) -> None:
-            """Keeps the test's output clean."""
+            """Suppress the log."""
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served.base = f"http://127.0.0.1:{http.server_port}"
@@ -88,7 +88,7 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_a_fetched_file_is_checked_kept_and_not_fetched_again(server: Served, tmp_path: Path) -> None:
+def test_a_downloaded_file_is_checked_stored_and_not_downloaded_again(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT), sha256=digest(CONTENT), bytes=len(CONTENT))
     reporter = RecordingReporter()
     assert bytes_to_download(model(file), fetching(tmp_path)) == len(CONTENT)
@@ -103,18 +103,18 @@ def test_a_fetched_file_is_checked_kept_and_not_fetched_again(server: Served, tm
     assert sorted(p.name for p in path.parent.iterdir()) == ["pose.json", "pose.onnx"]
 
 
-def test_nothing_is_fetched_without_consent(server: Served, tmp_path: Path) -> None:
+def test_nothing_is_downloaded_without_consent(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT), bytes=len(CONTENT))
-    with pytest.raises(CoreError, match=r"not on this machine.*Licence: Apache") as caught:
+    with pytest.raises(CoreError, match=r"must be downloaded from .*Licence: Apache") as caught:
         model_files(model(file), "", DownloadPolicy(cache=tmp_path, loopback_http=True), RecordingReporter())
     assert "Allow the download" in caught.value.hint
     assert server.ranges == []
 
 
-def test_a_broken_download_goes_on_where_it_stopped(server: Served, tmp_path: Path) -> None:
+def test_an_interrupted_download_resumes_where_it_stopped(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT), sha256=digest(CONTENT))
     server.break_off_after = 300_000
-    with pytest.raises(CoreError, match=r"broke off at 300000 of 1048576|IncompleteRead"):
+    with pytest.raises(CoreError, match=r"was interrupted after 300000 of 1048576|IncompleteRead"):
         model_files(model(file), "", fetching(tmp_path), RecordingReporter())
     server.break_off_after = None
     path = model_files(model(file), "", fetching(tmp_path), RecordingReporter())["pose"]
@@ -122,7 +122,7 @@ def test_a_broken_download_goes_on_where_it_stopped(server: Served, tmp_path: Pa
     assert server.ranges == ["", "bytes=300000-"]
 
 
-def test_a_server_that_cannot_resume_starts_over(server: Served, tmp_path: Path) -> None:
+def test_a_download_restarts_if_the_server_does_not_support_ranges(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT), sha256=digest(CONTENT))
     server.break_off_after, server.resumes = 300_000, False
     with pytest.raises(CoreError):
@@ -132,7 +132,7 @@ def test_a_server_that_cannot_resume_starts_over(server: Served, tmp_path: Path)
     assert path.read_bytes() == CONTENT
 
 
-def test_cancelling_keeps_what_came_so_far(server: Served, tmp_path: Path) -> None:
+def test_cancelling_keeps_the_partial_download(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT), sha256=digest(CONTENT))
     with pytest.raises(CancelledError):
         model_files(model(file), "", fetching(tmp_path), RecordingReporter(cancel_after=2))
@@ -141,14 +141,14 @@ def test_cancelling_keeps_what_came_so_far(server: Served, tmp_path: Path) -> No
     assert model_files(model(file), "", fetching(tmp_path), RecordingReporter())["pose"].read_bytes() == CONTENT
 
 
-def test_a_wrong_hash_is_refused_and_leaves_nothing(server: Served, tmp_path: Path) -> None:
+def test_a_file_with_a_wrong_hash_is_refused_and_deleted(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT), sha256=digest(b"other"))
     with pytest.raises(CoreError, match="not the model on the card"):
         model_files(model(file), "", fetching(tmp_path), RecordingReporter())
     assert list((tmp_path / "cache" / "m").iterdir()) == []
 
 
-def test_the_first_download_is_trusted_and_every_later_one_held_against_it(server: Served, tmp_path: Path) -> None:
+def test_a_first_download_without_a_hash_is_trusted_and_checked_later(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT))
     reporter = RecordingReporter()
     path = model_files(model(file), "", fetching(tmp_path), reporter)["pose"]
@@ -167,7 +167,7 @@ def zipped(**members: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def test_one_member_is_taken_from_an_archive_wherever_it_is_nested(server: Served, tmp_path: Path) -> None:
+def test_one_member_is_extracted_from_an_archive_however_it_is_nested(server: Served, tmp_path: Path) -> None:
     archive = zipped(**{"2023__model__end2end.onnx": CONTENT, "2023__model__detail.json": b"{}"})
     file = ModelFile(
         role="pose", url=server.url("a.zip", archive), member="end2end.onnx", sha256=digest(CONTENT), bytes=9
@@ -176,7 +176,7 @@ def test_one_member_is_taken_from_an_archive_wherever_it_is_nested(server: Serve
     assert sorted(p.name for p in (tmp_path / "cache" / "m").iterdir()) == ["pose.json", "pose.onnx"]
 
 
-def test_an_archive_cannot_write_anywhere_else(server: Served, tmp_path: Path) -> None:
+def test_an_archive_cannot_write_outside_its_target(server: Served, tmp_path: Path) -> None:
     archive = zipped(**{"..__..__..__evil.onnx": b"evil", "..__end2end.onnx": CONTENT})
     file = ModelFile(role="pose", url=server.url("a.zip", archive), member="end2end.onnx")
     before = set(tmp_path.rglob("*"))
@@ -190,22 +190,22 @@ def test_an_archive_cannot_write_anywhere_else(server: Served, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "text"),
     [
         (b"no archive at all", "not a zip archive"),
         (zipped(other=b"x"), "has 0 files named end2end.onnx"),
         (zipped(**{"a__end2end.onnx": b"x", "b__end2end.onnx": b"y"}), "has 2 files"),
     ],
 )
-def test_a_useless_archive_is_refused(server: Served, tmp_path: Path, content: bytes, said: str) -> None:
+def test_an_archive_without_the_member_is_refused(server: Served, tmp_path: Path, content: bytes, text: str) -> None:
     file = ModelFile(role="pose", url=server.url("a.zip", content), member="end2end.onnx")
-    with pytest.raises(CoreError, match=said):
+    with pytest.raises(CoreError, match=text):
         model_files(model(file), "", fetching(tmp_path), RecordingReporter())
     assert list((tmp_path / "cache" / "m").iterdir()) == []  # so that the next try fetches it anew
 
 
 def test_sizes_are_limited_before_and_while_reading_and_unpacking(server: Served, tmp_path: Path) -> None:
-    small = fetching(tmp_path, largest_bytes=100_000)
+    small = fetching(tmp_path, max_bytes=100_000)
     with pytest.raises(CoreError, match="larger than"):
         model_files(model(ModelFile(role="pose", url=server.url("a.onnx", CONTENT))), "", small, RecordingReporter())
     buffer = io.BytesIO()
@@ -217,19 +217,19 @@ def test_sizes_are_limited_before_and_while_reading_and_unpacking(server: Served
         model_files(model(file), "", small, RecordingReporter())
 
 
-def test_a_size_that_is_not_the_cards_is_refused(server: Served, tmp_path: Path) -> None:
+def test_a_size_that_differs_from_the_card_is_refused(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT), bytes=5)
-    with pytest.raises(CoreError, match="the model card says 5"):
+    with pytest.raises(CoreError, match="expected 5 from the model card"):
         model_files(model(file), "", fetching(tmp_path), RecordingReporter())
 
 
 @pytest.mark.parametrize("url", ["http://example.org/a.onnx", "ftp://127.0.0.1/a", "file:///etc/passwd"])
-def test_only_https_is_fetched(tmp_path: Path, url: str) -> None:
+def test_only_https_is_allowed(tmp_path: Path, url: str) -> None:
     with pytest.raises(CoreError, match="not an https address"):
         model_files(model(ModelFile(role="pose", url=url)), "", fetching(tmp_path), RecordingReporter())
 
 
-def test_plain_http_to_this_machine_needs_the_explicit_switch(server: Served, tmp_path: Path) -> None:
+def test_plain_http_to_this_machine_must_be_allowed_explicitly(server: Served, tmp_path: Path) -> None:
     file = ModelFile(role="pose", url=server.url("a.onnx", CONTENT))
     with pytest.raises(CoreError, match="not an https address"):
         model_files(model(file), "", DownloadPolicy(allowed=True, cache=tmp_path), RecordingReporter())
@@ -242,14 +242,14 @@ def test_a_redirect_away_from_https_is_not_followed(server: Served, tmp_path: Pa
         model_files(model(file), "", fetching(tmp_path), RecordingReporter())
 
 
-def test_what_the_server_says_is_told(server: Served, tmp_path: Path) -> None:
-    with pytest.raises(CoreError, match="answered 404"):
+def test_an_error_of_the_server_is_reported(server: Served, tmp_path: Path) -> None:
+    with pytest.raises(CoreError, match="HTTP 404 Not Found"):
         model_files(
             model(ModelFile(role="pose", url=f"{server.base}/none")), "", fetching(tmp_path), RecordingReporter()
         )
 
 
-def test_local_files_stand_in_for_a_download(tmp_path: Path) -> None:
+def test_local_files_replace_a_download(tmp_path: Path) -> None:
     two = model(
         ModelFile(role="detector", url="https://x.invalid/d"), ModelFile(role="pose", url="https://x.invalid/p")
     )
@@ -260,7 +260,7 @@ def test_local_files_stand_in_for_a_download(tmp_path: Path) -> None:
         "detector": tmp_path / "detector.onnx",
         "pose": tmp_path / "pose.onnx",
     }
-    with pytest.raises(CoreError, match="detector model comes from"):
+    with pytest.raises(CoreError, match="The detector model of Model M must be downloaded"):
         model_files(two, str(tmp_path / "pose.onnx"), no, RecordingReporter())
     with pytest.raises(CoreError, match="does not exist"):
         model_files(two, str(tmp_path / "nothing.onnx"), no, RecordingReporter())
@@ -269,7 +269,7 @@ def test_local_files_stand_in_for_a_download(tmp_path: Path) -> None:
         model_files(two, str(tmp_path / "empty"), no, RecordingReporter())
 
 
-def test_every_card_is_whole_and_has_a_runner() -> None:
+def test_every_card_is_complete_and_has_a_runner() -> None:
     found = model_cards()
     assert next(iter(found)) == "movenet_multipose"
     assert {"rtmpose_m", "rtmo_m", "rtmo_l", "vitpose_b"} <= set(found)
@@ -281,6 +281,6 @@ def test_every_card_is_whole_and_has_a_runner() -> None:
             assert file.sha256 == "" or len(bytes.fromhex(file.sha256)) == 32
     embedded = model_files(found["movenet_multipose"], "", DownloadPolicy(), RecordingReporter())["pose"]
     assert embedded.stat().st_size == found["movenet_multipose"].files[0].bytes
-    with pytest.raises(CoreError, match="no 2D estimator named 'movnet_multipose'") as caught:
+    with pytest.raises(CoreError, match="Unknown 2D estimator 'movnet_multipose'") as caught:
         model_card("movnet_multipose")
     assert "movenet_multipose" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Stored heatmaps: exact to their quantisation, in any order, with their grid; and images resized without a shift."""
+"""Stored heatmaps, exact up to quantisation; chunks; resizing and cropping without a shift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.errors import CoreError
 from core.pose2d.chunks import Chunk, assemble_heatmaps, assemble_poses, pack_heatmaps
 from core.pose2d.draw_heatmaps import draw_heatmaps, heatmap_grid
 from core.pose2d.estimator import Detections, Heatmaps
-from core.pose2d.heatmaps import FLOOR, HeatmapReader, compress_heatmaps, write_heatmaps
+from core.pose2d.heatmaps import MIN_VALUE, HeatmapReader, compress_heatmaps, write_heatmaps
 from core.pose2d.pixelmap import PixelMap, crop_box, letterbox, resize_image
 from core.types import COCO17
 
@@ -30,13 +30,13 @@ def stored(path: Path, values: dict[int, np.ndarray], n_frames: int) -> Path:
     return path
 
 
-def test_heatmaps_come_back_within_half_a_step(tmp_path: Path) -> None:
+def test_heatmaps_are_read_back_within_half_a_quantisation_step(tmp_path: Path) -> None:
     values = maps(5)
     with HeatmapReader(stored(tmp_path / "a.h5", dict(enumerate(values)), 7)) as reader:
         assert (reader.n_frames, reader.shape, reader.skeleton.name) == (7, SHAPE, "coco17")
         read = reader.read([3, 0, 3, 6])
         assert read.dtype == np.float32
-        expected = np.where(values < FLOOR, 0, values)[[3, 0, 3]]
+        expected = np.where(values < MIN_VALUE, 0, values)[[3, 0, 3]]
         np.testing.assert_allclose(read[:3], expected, atol=0.5 / 255 + 1e-6)
         assert read[3].max() == 0  # a frame without an image
         assert reader.read([]).shape == (0, 17, *SHAPE)
@@ -45,7 +45,7 @@ def test_heatmaps_come_back_within_half_a_step(tmp_path: Path) -> None:
         assert reader.grid == GRID
 
 
-def test_values_beyond_one_are_kept_at_one(tmp_path: Path) -> None:
+def test_values_above_one_are_clipped(tmp_path: Path) -> None:
     values = np.full((17, *SHAPE), 1.7, np.float32)
     with HeatmapReader(stored(tmp_path / "a.h5", {0: values}, 1)) as reader:
         assert (reader.read([0]) == 1).all()
@@ -56,19 +56,19 @@ def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
     with h5py.File(stored(tmp_path / "a.h5", dict(enumerate(values)), 2)) as file:
         assert file["heatmaps"].compression == "gzip"
         np.testing.assert_allclose(
-            file["heatmaps"][:] / 255, np.where(values < FLOOR, 0, values), atol=0.5 / 255 + 1e-6
+            file["heatmaps"][:] / 255, np.where(values < MIN_VALUE, 0, values), atol=0.5 / 255 + 1e-6
         )
 
 
-def test_what_is_no_heatmap_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CoreError, match="no heatmaps at"):
+def test_files_other_than_heatmaps_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CoreError, match="does not exist"):
         HeatmapReader(tmp_path / "none.h5")
     (tmp_path / "bad.h5").write_bytes(b"not hdf5")
-    with pytest.raises(CoreError, match="does not hold heatmaps"):
+    with pytest.raises(CoreError, match="is not a heatmap file"):
         HeatmapReader(tmp_path / "bad.h5")
     good = stored(tmp_path / "cut.h5", {0: maps(1)[0]}, 1)
     good.write_bytes(good.read_bytes()[:300])
-    with pytest.raises(CoreError, match="does not hold heatmaps"):
+    with pytest.raises(CoreError, match="is not a heatmap file"):
         HeatmapReader(good)
     newer = stored(tmp_path / "newer.h5", {0: maps(1)[0]}, 1)
     with h5py.File(newer, "r+") as file:
@@ -88,15 +88,15 @@ def detections(people: int, seed: int, *, with_maps: bool = True) -> Detections:
     )
 
 
-def test_parts_make_the_same_poses_as_the_detections(tmp_path: Path) -> None:
+def test_chunks_are_assembled_to_the_poses_of_their_detections(tmp_path: Path) -> None:
     found = {0: detections(2, 1), 1: detections(0, 2), 4: detections(3, 3), 5: detections(1, 4)}
     paths = []
     for start, frames in ((0, [0, 1]), (3, [4, 5]), (6, [])):
-        part = Chunk.of([(t, found[t], pack_heatmaps(found[t])) for t in frames], 17)
+        chunk = Chunk.of([(t, found[t], pack_heatmaps(found[t])) for t in frames], 17)
         paths.append(tmp_path / f"{start}.npz")
-        part.save(paths[-1])
-    parts = [Chunk.load(p) for p in paths]
-    poses = assemble_poses("cam", COCO17, parts, 8)
+        chunk.save(paths[-1])
+    chunks = [Chunk.load(p) for p in paths]
+    poses = assemble_poses("cam", COCO17, chunks, 8)
     assert poses.xy_px.shape == (8, 3, 17, 2)
     np.testing.assert_array_equal(poses.present.sum(1), [2, 0, 0, 0, 3, 1, 0, 0])
     for t, each in found.items():
@@ -106,22 +106,22 @@ def test_parts_make_the_same_poses_as_the_detections(tmp_path: Path) -> None:
         assert np.isnan(poses.xy_px[t, len(each) :]).all()
     outline = [Chunk.load(p, with_heatmaps=False) for p in paths]
     assert not any(p.heatmaps for p in outline)
-    assemble_heatmaps(tmp_path / "a.h5", COCO17, iter(parts), outline, 8)
+    assemble_heatmaps(tmp_path / "a.h5", COCO17, iter(chunks), outline, 8)
     with HeatmapReader(tmp_path / "a.h5") as reader:
-        np.testing.assert_allclose(reader.read([4])[0], maps(1, 3)[0], atol=FLOOR)
+        np.testing.assert_allclose(reader.read([4])[0], maps(1, 3)[0], atol=MIN_VALUE)
         assert reader.read([2]).max() == 0
 
 
-def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
-    part = Chunk.of([(0, detections(1, 1), b"")], 17)
-    part.save(tmp_path / "a.npz")
+def test_a_damaged_chunk_is_refused(tmp_path: Path) -> None:
+    chunk = Chunk.of([(0, detections(1, 1), b"")], 17)
+    chunk.save(tmp_path / "a.npz")
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
     with pytest.raises(CoreError, match="damaged"):
         Chunk.load(tmp_path / "a.npz")
 
 
 def gradient(width: int, height: int) -> np.ndarray:
-    """An image whose red is linear in x and whose green is linear in y."""
+    """Return an image whose red is linear in x and whose green is linear in y."""
     y, x = np.mgrid[:height, :width]
     return np.stack([255 * x / (width - 1), 255 * y / (height - 1), 0 * x], -1).round().astype(np.uint8)
 
@@ -139,7 +139,7 @@ def test_resizing_does_not_shift_the_image(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("centred", [False, True])
-def test_letterbox_keeps_the_whole_image_and_its_proportions(centred: bool) -> None:
+def test_letterbox_keeps_the_whole_image_and_its_aspect_ratio(centred: bool) -> None:
     framed, to_frame = letterbox(np.full((540, 960, 3), 200, np.uint8), (640, 640), fill=114, centred=centred)
     assert framed.shape == (640, 640, 3)
     corners = to_frame.forward(np.array([[-0.5, -0.5], [959.5, 539.5]]))
@@ -149,7 +149,7 @@ def test_letterbox_keeps_the_whole_image_and_its_proportions(centred: bool) -> N
     assert (framed == 114).sum() == 280 * 640 * 3
 
 
-def test_crop_shows_the_box_padded_and_where_the_map_says() -> None:
+def test_a_crop_holds_the_padded_box_and_agrees_with_its_map() -> None:
     image = gradient(960, 540)
     crop, to_crop = crop_box(image, np.array([400.0, 100.0, 500.0, 400.0]), (192, 256), padding=1.25)
     np.testing.assert_allclose(to_crop.forward(np.array([450.0, 250.0])), [95.5, 127.5])
@@ -168,7 +168,7 @@ def test_maps_compose_and_invert() -> None:
     np.testing.assert_allclose(one.back(one.forward(points)), points)
 
 
-def test_drawn_heatmaps_are_gaussians_as_high_as_the_scores() -> None:
+def test_drawn_heatmaps_are_gaussians_with_the_scores_as_heights() -> None:
     grid, shape = heatmap_grid((1088, 1920), 512)
     assert shape == (128, 73)
     xy_px = np.full((2, 17, 2), np.nan)

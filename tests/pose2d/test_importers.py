@@ -1,4 +1,4 @@
-"""2D poses of other programs: read back joint by joint, brought into a take, and damaged ones refused."""
+"""2D poses of other programs: exact joints, import into a take, refusal of damaged files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORDER_18 = [name for name in ORDER_25 if name != "mid_hip"]
 
 
 def keypoints(person: np.ndarray, model: int) -> list[float]:
-    """OpenPose's list of a person (17, 3) in COCO-17 order; what COCO-17 lacks is far off."""
+    """Return OpenPose's list of a person (17, 3) in COCO-17 order; joints that COCO-17 lacks are far off."""
     names = ORDER_25 if model == 25 else ORDER_18
     rows = [person[COCO17.index(n)] if n in COCO17.joints else np.array([-1e4, -1e4, 0.9]) for n in names]
     rows += [np.array([-1e4, -1e4, 0.9])] * (FEET if model == 25 else 0)
@@ -48,14 +48,14 @@ def person() -> np.ndarray:
     return np.concatenate([rng.uniform(0, 1000, (17, 2)), rng.uniform(0.2, 1, (17, 1))], 1)
 
 
-def test_every_importer_says_what_it_is() -> None:
+def test_contract_of_every_importer() -> None:
     for name in POSE2D_IMPORTERS:
         importer = POSE2D_IMPORTERS.get(name)
         assert importer.name == name and importer.title and len(importer.skeleton)
 
 
 @pytest.mark.parametrize("model", [25, 18])
-def test_joints_by_name(model: int, person: np.ndarray, tmp_path: Path) -> None:
+def test_joints_are_assigned_by_name(model: int, person: np.ndarray, tmp_path: Path) -> None:
     write(tmp_path / "cam", 4, [keypoints(person, model), keypoints(person + [5, 5, 0], model)])
     write(tmp_path / "cam", 5, [])
     found = POSE2D_IMPORTERS.get("openpose").read(tmp_path / "cam")
@@ -65,7 +65,7 @@ def test_joints_by_name(model: int, person: np.ndarray, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "text"),
     [
         ('{"people": [', "not valid JSON"),
         ("[]", "no list of people"),
@@ -74,15 +74,15 @@ def test_joints_by_name(model: int, person: np.ndarray, tmp_path: Path) -> None:
         ('{"people": [{"pose_keypoints_2d": ["a"]}]}', "without pose_keypoints_2d"),
     ],
 )
-def test_damage_is_said_with_the_file(content: str, words: str, person: np.ndarray, tmp_path: Path) -> None:
+def test_damaged_files_are_refused_by_name(content: str, text: str, person: np.ndarray, tmp_path: Path) -> None:
     path = write(tmp_path / "cam", 0, [keypoints(person, 25)])
     path.write_text(content)
-    with pytest.raises(CoreError, match=words) as error:
+    with pytest.raises(CoreError, match=text) as error:
         POSE2D_IMPORTERS.get("openpose").read(tmp_path / "cam")
     assert path.name in error.value.message
 
 
-def test_folders_that_cannot_be_right(person: np.ndarray, tmp_path: Path) -> None:
+def test_invalid_folders_are_refused(person: np.ndarray, tmp_path: Path) -> None:
     read = POSE2D_IMPORTERS.get("openpose").read
     (tmp_path / "empty").mkdir()
     with pytest.raises(CoreError, match="no files named"):
@@ -92,16 +92,16 @@ def test_folders_that_cannot_be_right(person: np.ndarray, tmp_path: Path) -> Non
     values = np.reshape(shares["people"][0]["pose_keypoints_2d"], (-1, 3))
     values[values[:, 0] < 0, :2] = 0.5
     write(tmp_path / "shares", 0, [values.ravel().tolist()])
-    with pytest.raises(CoreError, match="shares of the image") as error:
+    with pytest.raises(CoreError, match="normalised by the image size") as error:
         read(tmp_path / "shares")
     assert "--keypoint_scale 0" in error.value.hint
     write(tmp_path / "two", 0, [], "a")
     write(tmp_path / "two", 0, [], "b")
-    with pytest.raises(CoreError, match="two files of image 0"):
+    with pytest.raises(CoreError, match="two files for image 0"):
         read(tmp_path / "two")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "odd_keypoints.json").write_text("{}")
-    with pytest.raises(CoreError, match="number of its image"):
+    with pytest.raises(CoreError, match="no image number"):
         read(tmp_path / "odd")
 
 

@@ -1,4 +1,4 @@
-"""The embedded estimator: its decode on heads with an exact truth, and the real network on real images."""
+"""MoveNet: decoding of heads with exact ground truth, and the real network on real images."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CONFIG = Pose2DConfig(heatmaps=True, provider="cpu")
 
 
 def rest_pose() -> np.ndarray:
-    """(17, 2) y, x of an upright person of height 1 around the middle of the body."""
+    """Return joints (17, 2) y, x of an upright person of height 1 around the centre of the body."""
     x = [0, 0.02, -0.02, 0.05, -0.05, 0.12, -0.12, 0.16, -0.16, 0.18, -0.18, 0.08, -0.08, 0.08, -0.08, 0.08, -0.08]
     y = [-0.43, -0.45, -0.45, -0.44, -0.44, -0.3, -0.3, -0.14, -0.14, 0, 0, 0, 0, 0.22, 0.22, 0.45, 0.45]
     return np.stack([y, x], -1)
 
 
 def heads_of(people: list[np.ndarray], coarse_error: float = 0.0, scores: list[float] | None = None) -> MoveNetHeads:
-    """Heads as the network gives them for people (17, 2) y, x in cells from the corner of cell (0, 0)."""
+    """Return the network's heads for people (17, 2) y, x in cells from the corner of cell (0, 0)."""
     rng = np.random.default_rng(1)
     h, w = CELLS
     centre = np.zeros((h, w), np.float32)
@@ -57,12 +57,12 @@ def heads_of(people: list[np.ndarray], coarse_error: float = 0.0, scores: list[f
 
 
 def pixels(joints: np.ndarray) -> np.ndarray:
-    """Image pixels (17, 2) x, y of joints in cells, by the documented relation: the network's px is 4 cells + 1/4."""
+    """Return image pixels (17, 2) x, y of joints in cells: the input pixel is 4 cells + 1/4."""
     network = joints[:, ::-1] * 4 - 0.5 + 0.25
     return FRAME.back(network)
 
 
-def test_heads_give_back_the_exact_joints_of_any_number_of_people() -> None:
+def test_heads_are_decoded_to_the_exact_joints_of_any_number_of_people() -> None:
     people = [rest_pose() * 40 + [y, x] for y in (24.3, 70.7, 104.2) for x in (12.4, 39.6, 66.5)]
     config = Pose2DConfig(max_people=20)
     found = decode_heads(heads_of(people, coarse_error=1.5), FRAME, SIZE, config)
@@ -74,7 +74,7 @@ def test_heads_give_back_the_exact_joints_of_any_number_of_people() -> None:
     assert (np.diff(found.person_score) <= 0).all()
 
 
-def test_a_person_at_the_border_counts_as_much_as_one_in_the_middle() -> None:
+def test_a_person_at_the_border_scores_as_high_as_one_at_the_centre() -> None:
     person = rest_pose() * [50, 20] + [64, 0.6]  # half of it outside
     found = decode_heads(heads_of([person], scores=[0.5]), FRAME, SIZE, CONFIG)
     assert len(found) == 1
@@ -104,7 +104,7 @@ def test_one_person_with_two_centres_is_one_person() -> None:
     assert found.person_score[0] > 0.75  # the better centre
 
 
-def test_a_joint_that_no_heatmap_shows_is_missing() -> None:
+def test_a_joint_without_a_heatmap_peak_is_missing() -> None:
     heads = heads_of([rest_pose() * 60 + [64.2, 40.2]])
     heads.heat[9] = 0
     found = decode_heads(heads, FRAME, SIZE, CONFIG)
@@ -113,7 +113,7 @@ def test_a_joint_that_no_heatmap_shows_is_missing() -> None:
     assert np.isfinite(found.xy_px[0, np.arange(17) != 9]).all()
 
 
-def test_a_centre_without_joints_is_no_person_and_takes_no_joints() -> None:
+def test_a_centre_without_joints_is_no_person_and_claims_no_joints() -> None:
     person = rest_pose() * 60 + [64.2, 40.2]
     heads = heads_of([person])
     ghost = (64, 46)
@@ -126,7 +126,7 @@ def test_a_centre_without_joints_is_no_person_and_takes_no_joints() -> None:
     assert (found.score[0] > 0.5).all()
 
 
-def test_nobody_and_the_most_people() -> None:
+def test_no_people_and_the_maximum_number_of_people() -> None:
     assert len(decode_heads(heads_of([]), FRAME, SIZE, CONFIG)) == 0
     crowd = [rest_pose() * 20 + [y, x] for y in (20, 50, 80, 110) for x in (12, 30, 48, 66)]
     found = decode_heads(
@@ -136,7 +136,7 @@ def test_nobody_and_the_most_people() -> None:
     np.testing.assert_allclose(found.person_score**2, np.array([0.9, 0.86, 0.82]) * heat, atol=1e-5)
 
 
-def test_the_heatmap_grid_puts_peaks_on_the_joints() -> None:
+def test_heatmap_peaks_map_to_the_joints() -> None:
     person = np.floor(rest_pose() * 60 + [64, 40]) + 0.5  # joints in the middle of cells
     found = decode_heads(heads_of([person]), FRAME, SIZE, CONFIG)
     assert found.heatmaps is not None
@@ -193,7 +193,7 @@ NOSE_AND_ANKLE = {
 
 
 @pytest.mark.parametrize("camera", NOSE_AND_ANKLE)
-def test_both_people_of_the_sample_are_found_where_they_are(seen: dict[str, Detections], camera: str) -> None:
+def test_both_people_of_the_sample_are_detected(seen: dict[str, Detections], camera: str) -> None:
     found = seen[camera]
     assert len(found) >= 2
     hips = found.xy_px[:, [11, 12]].mean(1)
@@ -205,7 +205,7 @@ def test_both_people_of_the_sample_are_found_where_they_are(seen: dict[str, Dete
 def test_mirrored_images_agree_with_themselves(
     movenet: MoveNet, images: dict[str, np.ndarray], seen: dict[str, Detections]
 ) -> None:
-    """Any constant shift of the pixel convention would show up twice over; half a network pixel would be 3.8 px."""
+    """A constant offset of the pixel convention would appear twice; half an input pixel would be 3.8 px."""
     differences = []
     for camera, image in images.items():
         mirrored = movenet.estimate([np.ascontiguousarray(image[:, ::-1])])[0]
@@ -223,7 +223,7 @@ def test_mirrored_images_agree_with_themselves(
 
 
 def test_a_shifted_image_shifts_the_joints(movenet: MoveNet, images: dict[str, np.ndarray]) -> None:
-    """A shift by one heatmap cell is the same image to the network, so that only the way back can be wrong."""
+    """A translation by one heatmap cell is the same image to the network; it tests the map back to image pixels."""
     image, _ = letterbox(images["cam03"], (320, 512))
     config = Pose2DConfig(long_side_px=544, provider="cpu")
     network = MoveNet("x", {"pose": resource("weights", "movenet_multipose.onnx")}, config, threads=2)
@@ -237,7 +237,7 @@ def test_a_shifted_image_shifts_the_joints(movenet: MoveNet, images: dict[str, n
     np.testing.assert_allclose(np.median(moved[sure], 0), 32, atol=0.15)
 
 
-def test_a_batch_of_mixed_sizes_is_as_one_by_one(movenet: MoveNet, images: dict[str, np.ndarray]) -> None:
+def test_a_batch_of_mixed_sizes_equals_single_images(movenet: MoveNet, images: dict[str, np.ndarray]) -> None:
     images = [images["cam01"], images["cam02"][:1088, :1080], images["cam03"]]
     together = movenet.estimate(images)
     for image, found in zip(images, together, strict=True):
@@ -246,14 +246,14 @@ def test_a_batch_of_mixed_sizes_is_as_one_by_one(movenet: MoveNet, images: dict[
         np.testing.assert_allclose(found.score, alone.score, atol=1e-3)
 
 
-def test_the_provider_is_told_in_words(movenet: MoveNet) -> None:
+def test_the_provider_has_a_description(movenet: MoveNet) -> None:
     assert movenet.provider.name == "cpu"
-    assert "on the CPU" in movenet.provider.words
+    assert "on the CPU" in movenet.provider.description
     assert Path(resource("weights", "LICENSE")).is_file()
 
 
-def test_views_agree_on_both_people_in_volume(seen: dict[str, Detections]) -> None:
-    """The whole chain against the rig: joints of four views, triangulated, fall back on themselves."""
+def test_views_agree_on_both_people_in_3d(seen: dict[str, Detections]) -> None:
+    """The joints of four views, triangulated with the rig, reproject onto themselves."""
     rig = read_rig(resource("sample", "Calib.qca.txt"))
     errors = []
     for person in (0, 1):

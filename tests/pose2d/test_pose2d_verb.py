@@ -1,4 +1,4 @@
-"""The label verb on real images: stored whole, cached, resumed after a cancel and after kill -9, redone when due."""
+"""Verb `pose2d` on real images: results, caching, resuming after a cancel and after kill -9, invalidation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from core.errors import CancelledError, CoreError
 from core.files import read_yaml, resource, sha256
-from core.pipelines import pose2d as label_module
+from core.pipelines import pose2d as verb_module
 from core.pipelines.params import Pose2DParams
 from core.pipelines.pose2d import run_pose2d
 from core.pose2d.config import Pose2DConfig
@@ -39,7 +39,7 @@ NAME = "movenet_multipose"
 
 
 def shortened(source: Path, target: Path) -> None:
-    """The first images of a video at a quarter of its size."""
+    """Write the first images of a video at a quarter of its size."""
     with VideoReader(source) as video, av.open(str(target), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30))
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
@@ -52,7 +52,7 @@ def shortened(source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session with one take of two cameras, six frames, one image dropped; the second camera starts late."""
+    """A session with a take of two cameras and six frames; one image is dropped, and the second camera starts late."""
     root = tmp_path_factory.mktemp("label") / "session"
     session = Session.create(root)
     names = ("cam01", "cam03")
@@ -78,7 +78,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def session(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.setattr(label_module, "STRETCH", 3)
+    monkeypatch.setattr(verb_module, "CHUNK", 3)
     shutil.copytree(template, tmp_path / "session")
     return Session.open(tmp_path / "session")
 
@@ -98,11 +98,11 @@ def run(session: Session) -> Run:
 
 
 def content(take: Take) -> dict[str, str]:
-    """Hash of every stored result but the manifest."""
+    """Return the hash of every stored result except the manifest."""
     return {p.name: sha256(p) for p in take.layout.poses2d(NAME).iterdir() if p.suffix in {".npz", ".h5"}}
 
 
-def test_every_view_of_the_take_is_labelled(session: Session, run: Run) -> None:
+def test_every_view_of_the_take_gets_2d_poses(session: Session, run: Run) -> None:
     result, reporter = run()
     take = session.take("two")
     assert take.estimators() == [NAME]
@@ -136,7 +136,7 @@ def test_every_view_of_the_take_is_labelled(session: Session, run: Run) -> None:
     assert {"onnxruntime", "provider", "code_version", "licence"} <= set(manifest)
 
 
-def test_the_image_of_each_frame_is_the_timelines(session: Session, run: Run) -> None:
+def test_the_image_of_each_frame_is_that_of_the_timeline(session: Session, run: Run) -> None:
     """The second camera shows image t - 1 at frame t, and image 0 twice."""
     run()
     poses = session.take("two").poses2d(NAME)["cam03"]
@@ -146,13 +146,13 @@ def test_the_image_of_each_frame_is_the_timelines(session: Session, run: Run) ->
     assert not np.array_equal(poses.xy_px[1], poses.xy_px[2])
 
 
-def test_what_is_there_is_not_done_again(session: Session, run: Run) -> None:
+def test_stored_results_are_not_computed_again(session: Session, run: Run) -> None:
     run()
     before = content(session.take("two"))
     result, reporter = run()
     assert result["cached"]
     assert len(reporter.progresses) == 1
-    assert any("nothing to do" in text for text, _ in reporter.notes)
+    assert any("they are kept" in text for text, _ in reporter.notes)
     other_processor, _ = run(pose2d=Pose2DConfig(long_side_px=320, provider="auto"))
     assert other_processor["cached"]
     assert content(session.take("two")) == before
@@ -161,7 +161,7 @@ def test_what_is_there_is_not_done_again(session: Session, run: Run) -> None:
 @pytest.mark.parametrize(
     "what", ["config", "video", "timeline", "missing poses", "missing heatmaps", "damaged manifest"]
 )
-def test_it_is_done_again_when_anything_it_depends_on_changed(session: Session, run: Run, what: str) -> None:
+def test_results_are_computed_again_if_a_dependency_has_changed(session: Session, run: Run, what: str) -> None:
     run()
     take = session.take("two")
     changes: dict[str, object] = {}
@@ -194,13 +194,13 @@ def test_it_is_done_again_when_anything_it_depends_on_changed(session: Session, 
     assert take.layout.heatmaps_file(NAME, "cam01").exists() == (what != "config")
 
 
-def test_a_cancelled_run_goes_on_and_ends_the_same(session: Session, run: Run) -> None:
+def test_a_cancelled_run_resumes_and_gives_the_same_result(session: Session, run: Run) -> None:
     with pytest.raises(CancelledError):
         run(RecordingReporter(cancel_after=9))
     take = session.take("two")
     assert take.estimators() == []
-    parts = {p: p.stat().st_mtime_ns for p in take.layout.poses2d_chunks(NAME).glob("*.npz")}
-    assert parts
+    chunks = {p: p.stat().st_mtime_ns for p in take.layout.poses2d_chunks(NAME).glob("*.npz")}
+    assert chunks
     _, reporter = run()
     jumped = reporter.progresses[0][0]
     assert jumped >= 3  # what was finished was not done again
@@ -210,7 +210,7 @@ def test_a_cancelled_run_goes_on_and_ends_the_same(session: Session, run: Run) -
     assert content(take) == resumed
 
 
-def test_old_results_stay_until_the_new_ones_are_whole(session: Session, run: Run) -> None:
+def test_old_results_stay_until_the_new_ones_are_complete(session: Session, run: Run) -> None:
     run()
     take = session.take("two")
     before = content(take)
@@ -220,7 +220,7 @@ def test_old_results_stay_until_the_new_ones_are_whole(session: Session, run: Ru
     assert content(take) == before
 
 
-def test_parts_of_other_settings_are_not_used(session: Session, run: Run) -> None:
+def test_chunks_of_other_settings_are_not_used(session: Session, run: Run) -> None:
     with pytest.raises(CancelledError):
         run(RecordingReporter(cancel_after=9), pose2d=Pose2DConfig(long_side_px=256, provider="cpu"))
     _, reporter = run()
@@ -234,33 +234,33 @@ def test_parts_of_other_settings_are_not_used(session: Session, run: Run) -> Non
 KILLED = """
 import sys
 from pathlib import Path
-from core.pipelines import pose2d as label
+from core.pipelines import pose2d
 from core.pipelines.params import Pose2DParams
 from core.pose2d.config import Pose2DConfig
 from core.progress import NullReporter
 from core.session import Session
-label.STRETCH = 1
+pose2d.CHUNK = 1
 session = Session.open(Path(sys.argv[1]))
 params = Pose2DParams(take="two", pose2d=Pose2DConfig(long_side_px=320, provider="cpu"))
-label.run_pose2d(session, params, session.new_run("pose2d"), NullReporter())
+pose2d.run_pose2d(session, params, session.new_run("pose2d"), NullReporter())
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is a POSIX thing")
-def test_a_killed_run_goes_on_where_it_stopped(
+def test_a_killed_run_resumes_where_it_stopped(
     session: Session, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(label_module, "STRETCH", 1)
+    monkeypatch.setattr(verb_module, "CHUNK", 1)
     take = session.take("two")
-    root = Path(label_module.__file__).parents[2]
+    root = Path(verb_module.__file__).parents[2]
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(session.root)], cwd=root, env={**os.environ})
     until = time.monotonic() + 60
-    parts = take.layout.poses2d_chunks(NAME)
-    while len(list(parts.glob("[!.]*.npz"))) < 4 and process.poll() is None and time.monotonic() < until:
+    chunks = take.layout.poses2d_chunks(NAME)
+    while len(list(chunks.glob("[!.]*.npz"))) < 4 and process.poll() is None and time.monotonic() < until:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = {p.name: sha256(p) for p in parts.glob("[!.]*.npz")}
+    kept = {p.name: sha256(p) for p in chunks.glob("[!.]*.npz")}
     assert 4 <= len(kept) < 2 * N
     assert take.estimators() == []
     _, reporter = run()
@@ -273,37 +273,37 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert content(take) == resumed
 
 
-def test_a_local_model_file_stands_in_and_a_wrong_one_is_refused(session: Session, run: Run, tmp_path: Path) -> None:
+def test_a_local_model_file_replaces_a_download_if_it_fits(session: Session, run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "mine.onnx"
     shutil.copy(resource("weights", "movenet_multipose.onnx"), copy)
     run(model_file=str(copy))
     assert run()[0]["cached"]  # the same bytes: the same result
     (tmp_path / "bad.onnx").write_bytes(b"nonsense")
-    with pytest.raises(CoreError, match="not an ONNX model"):
+    with pytest.raises(CoreError, match="not a valid ONNX model"):
         run(model_file=str(tmp_path / "bad.onnx"))
     assert session.take("two").estimators() == [NAME]
 
 
-def test_a_model_that_is_not_here_is_not_fetched_unasked(
+def test_a_missing_model_is_not_downloaded_without_consent(
     session: Session, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(CoreError, match="RTMO-m is not on this machine"):
+    with pytest.raises(CoreError, match="The pose model of RTMO-m must be downloaded"):
         run(pose2d=Pose2DConfig(estimator="rtmo_m"))
 
 
-def test_a_lost_video_is_named(session: Session, run: Run) -> None:
+def test_a_missing_video_is_an_error(session: Session, run: Run) -> None:
     session.take("two").video_path("cam03").unlink()
     with pytest.raises(CoreError, match=r"cam03\.mp4 is missing"):
         run()
 
 
-def test_nobody_in_the_image_is_a_warning(session: Session, run: Run) -> None:
+def test_images_without_people_are_a_warning(session: Session, run: Run) -> None:
     _, reporter = run(pose2d=Pose2DConfig(long_side_px=256, person_threshold=0.999, provider="cpu"))
-    assert any("Nobody was found in cam01, cam03" in text for text, level in reporter.notes if level == "warning")
+    assert any("No people were found in cam01, cam03" in text for text, level in reporter.notes if level == "warning")
     poses = session.take("two").poses2d(NAME)["cam01"]
     assert poses.xy_px.shape == (N, 0, 17, 2)
 
 
-def test_cores_are_those_that_this_process_may_use() -> None:
+def test_the_number_of_threads_is_that_of_the_cores_of_this_process() -> None:
     assert 1 <= cpu_threads() <= (os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""Runners of downloadable models, end to end through onnxruntime on graphs whose truth is exact."""
+"""Runners of downloadable models, end to end through onnxruntime on graphs with exact ground truth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPREAD_PX = {"rtmpose": 8.0, "vitpose": 22.0, "rtmo": 22.0}
 
 
 def scene(size: tuple[int, int], box: tuple[int, int, int, int], green: np.ndarray, blue: np.ndarray, spread: float):
-    """A red rectangle (its last row and column included) with a green and a blue Gaussian at sub-pixel places."""
+    """Return a red rectangle (last row and column included) with a green and a blue Gaussian at sub-pixel positions."""
     width, height = size
     image = np.zeros((height, width, 3))
     image[box[1] : box[3] + 1, box[0] : box[2] + 1, 0] = 230
@@ -61,7 +61,7 @@ def check_joints(found: Detections, green: np.ndarray, blue: np.ndarray, toleran
 
 @pytest.mark.parametrize("where", SCENES)
 @pytest.mark.parametrize("runner", ["rtmpose", "vitpose", "rtmo"])
-def test_joints_come_back_to_the_pixel_they_were_drawn_at(runner: str, where: str, tmp_path: Path) -> None:
+def test_joints_are_found_at_the_pixel_where_they_were_drawn(runner: str, where: str, tmp_path: Path) -> None:
     size, box, green, blue = SCENES[where]
     found = open_runner(runner, tmp_path).estimate([scene(size, box, green, blue, SPREAD_PX[runner])])[0]
     # A tenth of a network pixel, in image pixels: what interpolation and 8-bit rounding leave.
@@ -90,7 +90,7 @@ def test_heatmaps_of_every_runner_peak_at_the_joints(runner: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("runner", ["rtmpose", "vitpose"])
-def test_an_empty_image_has_nobody(runner: str, tmp_path: Path) -> None:
+def test_an_empty_image_has_no_people(runner: str, tmp_path: Path) -> None:
     graph = graphs.detector(tmp_path / "weak.onnx", score=0.1)
     pose = (graphs.simcc if runner == "rtmpose" else graphs.heatmaps)(tmp_path / "pose.onnx")
     estimator = ESTIMATORS.get(runner)("x", {"detector": graph, "pose": pose}, Pose2DConfig(provider="cpu"), 1)
@@ -102,7 +102,7 @@ def test_an_empty_image_has_nobody(runner: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("runner", list(ESTIMATORS))
-def test_every_registered_runner_keeps_the_contract(runner: str, tmp_path: Path) -> None:
+def test_contract_of_every_runner(runner: str, tmp_path: Path) -> None:
     if runner == "movenet":
         files = {"pose": resource("weights", "movenet_multipose.onnx")}
         estimator = ESTIMATORS.get(runner)("card", files, Pose2DConfig(provider="cpu", long_side_px=256), 1)
@@ -110,7 +110,7 @@ def test_every_registered_runner_keeps_the_contract(runner: str, tmp_path: Path)
         estimator = open_runner(runner, tmp_path, long_side_px=256)
     assert estimator.skeleton is COCO17
     assert (estimator.provider.name, estimator.provider.is_cpu) == ("cpu", True)
-    assert estimator.provider.at_once >= 1
+    assert estimator.provider.concurrency >= 1
     assert estimator.batch >= 1
     size, box, green, blue = SCENES["portrait"]
     images = [scene(size, box, green, blue, 22.0), np.zeros((70, 130, 3), np.uint8)]
@@ -132,12 +132,12 @@ def test_every_registered_runner_keeps_the_contract(runner: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("field", ["long_side_px", "person_threshold", "joint_threshold", "max_people"])
-def test_impossible_settings_are_refused(field: str) -> None:
+def test_settings_out_of_range_are_refused(field: str) -> None:
     with pytest.raises(CoreError, match=field):
         Pose2DConfig(**{field: -1})  # type: ignore[arg-type]
 
 
-def test_a_network_of_fixed_batch_takes_the_crops_one_by_one(tmp_path: Path) -> None:
+def test_a_network_with_a_fixed_batch_size_gets_the_crops_one_by_one(tmp_path: Path) -> None:
     size, box, green, blue = SCENES["landscape"]
     files = {
         "detector": graphs.detector(tmp_path / "d.onnx"),
@@ -164,52 +164,50 @@ def test_the_thresholds_are_those_of_the_settings(tmp_path: Path) -> None:
     assert (people(joint_threshold=0.29).score > 0).all()
 
 
-def test_another_model_is_refused_with_the_remedy(tmp_path: Path) -> None:
+def test_another_model_is_refused(tmp_path: Path) -> None:
     simcc = graphs.simcc(tmp_path / "simcc.onnx")
-    with pytest.raises(CoreError, match="not the model that was expected") as caught:
+    with pytest.raises(CoreError, match="not the expected model") as caught:
         ESTIMATORS.get("rtmo")("x", {"pose": simcc}, Pose2DConfig(provider="cpu"), 1)
     assert "card" in caught.value.hint
     nonsense = tmp_path / "nonsense.onnx"
     nonsense.write_bytes(b"PK\x03\x04 not a model")
-    with pytest.raises(CoreError, match="not an ONNX model"):
+    with pytest.raises(CoreError, match="not a valid ONNX model"):
         ESTIMATORS.get("movenet")("x", {"pose": nonsense}, Pose2DConfig(provider="cpu"), 1)
     with pytest.raises(CoreError, match="does not exist"):
         ESTIMATORS.get("movenet")("x", {"pose": tmp_path / "none.onnx"}, Pose2DConfig(provider="cpu"), 1)
 
 
-def test_a_provider_that_this_machine_lacks_is_named(tmp_path: Path) -> None:
+def test_an_unavailable_provider_is_an_error(tmp_path: Path) -> None:
     pose = graphs.one_stage(tmp_path / "p.onnx")
     with pytest.raises(CoreError, match="DirectML") as caught:
         ESTIMATORS.get("rtmo")("x", {"pose": pose}, Pose2DConfig(provider="directml"), 1)
     assert "onnxruntime-directml" in caught.value.hint
-    with pytest.raises(CoreError, match="no provider 'gpu'"):
+    with pytest.raises(CoreError, match="Unknown provider 'gpu'"):
         ESTIMATORS.get("rtmo")("x", {"pose": pose}, Pose2DConfig(provider="gpu"), 1)
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
-def test_a_gpu_that_is_there_but_does_not_work_is_told_not_swallowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An onnxruntime that lists CUDA on a machine where it cannot start: what a missing library looks like."""
+def test_a_gpu_that_does_not_work_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime lists CUDA but cannot start it, as with a missing library."""
     pose = {"pose": graphs.one_stage(tmp_path / "p.onnx")}
     listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: listed)
     estimator = ESTIMATORS.get("rtmo")("x", pose, Pose2DConfig(), 1)
     assert estimator.provider.name == "cpu"
-    assert "the NVIDIA GPU (CUDA) was found but could not be used" in estimator.provider.words
+    assert "the NVIDIA GPU (CUDA) was found but could not be used" in estimator.provider.description
     with pytest.raises(CoreError, match="could not be used") as caught:
         ESTIMATORS.get("rtmo")("x", pose, Pose2DConfig(provider="cuda"), 1)
     assert "driver" in caught.value.hint
 
 
 @pytest.mark.skipif(os.name == "nt", reason="makes a POSIX program")
-def test_an_unused_nvidia_driver_is_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unused_nvidia_gpu_is_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     pose = {"pose": graphs.one_stage(tmp_path / "p.onnx")}
-    words = ESTIMATORS.get("rtmo")("x", pose, Pose2DConfig(provider="cpu"), 1).provider.words
+    words = ESTIMATORS.get("rtmo")("x", pose, Pose2DConfig(provider="cpu"), 1).provider.description
     assert "onnxruntime-gpu" in words
 
 

@@ -1,6 +1,6 @@
-"""RTMO: all people of an image in one stage, in mmdeploy's ONNX form (end2end.onnx).
+"""RTMO: one-stage multi-person pose estimation, as exported by mmdeploy (end2end.onnx).
 
-Input (1, 3, 640, 640) float32 BGR 0..255, the image at the top left, the rest grey 114; outputs `dets` (1, N, 5) with
+Input (1, 3, 640, 640) float32 BGR 0..255, letterboxed at the top left with grey 114; outputs `dets` (1, N, 5) with
 x0 y0 x1 y1 score and `keypoints` (1, N, 17, 3) with x y visibility, in input pixels.
 Source: Lu et al., "RTMO: Towards High-Performance One-Stage Real-Time Multi-Person Pose Estimation" (2023).
 """
@@ -28,9 +28,9 @@ class RTMO:
 
     Args:
         name: Name of the model card.
-        files: "pose": the ONNX file.
+        files: ONNX file by role: "pose".
         config: Settings.
-        threads: CPU threads of one run; 0 takes all.
+        threads: Number of CPU threads per call; 0 takes all cores.
     """
 
     def __init__(self, name: str, files: Mapping[str, Path], config: Pose2DConfig, threads: int = 0) -> None:
@@ -43,18 +43,18 @@ class RTMO:
         self.provider = self._network.provider
 
     def estimate(self, images: Sequence[U8]) -> list[Detections]:
-        """People in each image."""
+        """Return the people in each image."""
         return [self._people(image) for image in images]
 
     def _people(self, image: U8) -> Detections:
-        frame, to_frame = letterbox(image, self._size, fill=FILL)
-        found, joints = (o[0].astype(np.float64) for o in self._network(images_to_blob([frame], bgr=True)))
-        possible = found[:, 4] >= self._config.person_threshold
-        found, joints = found[possible], joints[possible]
+        padded, to_input = letterbox(image, self._size, fill=FILL)
+        found, joints = (o[0].astype(np.float64) for o in self._network(images_to_blob([padded], bgr=True)))
+        strong = found[:, 4] >= self._config.person_threshold
+        found, joints = found[strong], joints[strong]
         height, width = image.shape[:2]
-        boxes = to_frame.back(found[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
+        boxes = to_input.back(found[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
         boxes = boxes.clip(-0.5, np.array([width, height, width, height]) - 0.5)
-        xy_px, score = to_frame.back(joints[..., :2]), joints[..., 2].clip(0, 1)
+        xy_px, score = to_input.back(joints[..., :2]), joints[..., 2].clip(0, 1)
         keep = pose_nms(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1, initial=1.0), found[:, 4])
         xy_px, score, boxes = xy_px[keep], score[keep], boxes[keep]
         heatmaps = None

@@ -1,4 +1,4 @@
-"""What all top-down runners share: find people, cut each one out, run the pose network on the crops, go back."""
+"""Base of top-down runners: detect people, crop each one, run the pose network on the crops, map joints back."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from core.types.arrays import F32, U8
 from core.types.skeleton import COCO17
 
 INPUT_PX = (192, 256)
-PADDING = 1.25  # the box is enlarged as in the training of these networks
-# Means and standard deviations of ImageNet's red, green and blue, 0..255, with which the networks were trained.
+PADDING = 1.25  # enlargement of the box, as in the training of these networks
+# Mean and standard deviation of ImageNet's RGB channels in 0..255, as in the training of these networks.
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 
@@ -29,10 +29,10 @@ class TopDown:
 
     Args:
         name: Name of the model card.
-        files: "detector" and "pose": ONNX files.
+        files: ONNX files by role: "detector" and "pose".
         config: Settings.
-        threads: CPU threads of one run; 0 takes all.
-        outputs: Names of the pose network's outputs; an empty name stands for its only one.
+        threads: Number of CPU threads per call; 0 takes all cores.
+        outputs: Names of the pose network's outputs; a single empty name stands for the only output.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class TopDown:
         self.provider = self._network.provider
 
     def decode(self, outputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Joints (P, J, 2) in crop pixels and scores (P, J) from the pose network's outputs for P crops."""
+        """Decode the pose network's outputs for P crops to joints (P, J, 2) in crop pixels and scores (P, J)."""
         raise NotImplementedError
 
     def heat_grid(self, outputs: list[np.ndarray]) -> PixelMap | None:
-        """Map from crop to heatmap pixels where the first output is heatmaps (P, J, h, w), else None."""
+        """Return the map from crop pixels to heatmap pixels if the first output is heatmaps (P, J, h, w), or None."""
         return None
 
     def estimate(self, images: Sequence[U8]) -> list[Detections]:
-        """People in each image."""
+        """Return the people in each image."""
         return [self._people(image) for image in images]
 
     def _people(self, image: U8) -> Detections:
@@ -70,8 +70,8 @@ class TopDown:
         crops = [crop_box(image, box, self._size, padding=PADDING) for box in boxes]
         maps = [to_crop for _, to_crop in crops]
         outputs = self._run(images_to_blob([crop for crop, _ in crops], mean=MEAN, std=STD))
-        inside, score = self.decode(outputs)
-        xy_px = np.stack([to_crop.back(joints) for to_crop, joints in zip(maps, inside, strict=True)])
+        in_crop, score = self.decode(outputs)
+        xy_px = np.stack([to_crop.back(joints) for to_crop, joints in zip(maps, in_crop, strict=True)])
         person = person_scores(box_score, score)
         keep = pose_nms(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1), person)
         heatmaps = self._heatmaps(size, xy_px[keep], boxes[keep], score[keep])

@@ -1,7 +1,7 @@
-"""ViTPose: top-down with heatmaps, in the ONNX form of easy_ViTPose.
+"""ViTPose: top-down pose estimation with heatmaps, as exported by easy_ViTPose.
 
 Input (N, 3, 256, 192) float32 RGB, normalised; one output (N, 17, 64, 48). The networks were trained with unbiased data
-processing: the centres of the corner pixels of input and heatmap lie on each other, so that cell c is at pixel
+processing (UDP): the corner pixel centres of input and heatmap coincide, so that cell c is at pixel
 c (W - 1) / (w - 1). Sources: Xu et al., "ViTPose: Simple Vision Transformer Baselines for Human Pose Estimation"
 (2022); Huang et al., "The Devil is in the Details: Delving into Unbiased Data Processing" (2020); the sub-pixel step is
 that of Zhang et al., "Distribution-Aware Coordinate Representation for Human Pose Estimation" (DARK, 2020).
@@ -19,8 +19,8 @@ from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimators.topdown import TopDown
 from core.pose2d.pixelmap import PixelMap
 
-_BLUR_CELLS = 2.0  # the spread with which the heatmaps were trained
-_FLOOR = 1e-6
+_BLUR_CELLS = 2.0  # standard deviation of the training heatmaps
+_MIN_VALUE = 1e-6
 
 
 class ViTPose(TopDown):
@@ -30,26 +30,26 @@ class ViTPose(TopDown):
         super().__init__(name, files, config, threads, [""])
 
     def decode(self, outputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Joints at the sub-pixel peaks of the heatmaps; the score is the height of the peak."""
+        """Decode joints from the sub-pixel peaks of the heatmaps; the score is the height of the peak."""
         cells, score = subpixel_peaks(outputs[0])
         return self.heat_grid(outputs).back(cells), score
 
     def heat_grid(self, outputs: list[np.ndarray]) -> PixelMap:
-        """Corner pixel centres of crop and heatmap lie on each other."""
+        """Return the map from crop pixels to heatmap pixels, whose corner pixel centres coincide."""
         height, width = outputs[0].shape[-2:]
         return PixelMap(((width - 1) / (self._size[0] - 1), (height - 1) / (self._size[1] - 1)), (0.0, 0.0))
 
 
 def subpixel_peaks(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sub-pixel peaks of heatmaps, by a Newton step on the logarithm of the smoothed map.
+    """Locate the peaks of heatmaps with sub-pixel accuracy, by a Newton step on the logarithm of the smoothed map.
 
-    The logarithm of a Gaussian is a parabola, so that one step from the highest cell is exact for a clean peak.
+    The logarithm of a Gaussian is a parabola, hence one step from the highest cell is exact for a noise-free peak.
 
     Args:
-        heatmaps: (N, J, h, w).
+        heatmaps: (N, J, h, w) heatmaps.
 
     Returns:
-        (N, J, 2) x, y in cells and (N, J) heights of the unsmoothed peaks.
+        Peaks (N, J, 2) x, y in cells, and heights (N, J) of the unsmoothed peaks.
     """
     n, j, h, w = heatmaps.shape
     flat = heatmaps.reshape(n * j, h, w).astype(np.float32)
@@ -58,11 +58,11 @@ def subpixel_peaks(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     height = flat[np.arange(n * j), row, column]
     padded = [cv2.copyMakeBorder(m, 1, 1, 1, 1, cv2.BORDER_REPLICATE) for m in flat]
     smooth = np.stack([cv2.GaussianBlur(m, (0, 0), _BLUR_CELLS, borderType=cv2.BORDER_REPLICATE) for m in padded])
-    log = np.log(np.maximum(smooth, _FLOOR)).astype(np.float64)
+    log = np.log(np.maximum(smooth, _MIN_VALUE)).astype(np.float64)
     steps = np.arange(3)
     patch = log[
         np.arange(n * j)[:, None, None], row[:, None, None] + steps[:, None], column[:, None, None] + steps
-    ]  # (N J, 3, 3), the peak in its middle: the padding shifts indices by one
+    ]  # (N J, 3, 3) centred on the peak: the padding shifts indices by one
     dx = (patch[:, 1, 2] - patch[:, 1, 0]) / 2
     dy = (patch[:, 2, 1] - patch[:, 0, 1]) / 2
     dxx = patch[:, 1, 2] - 2 * patch[:, 1, 1] + patch[:, 1, 0]

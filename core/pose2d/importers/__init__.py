@@ -1,4 +1,4 @@
-"""2D poses that other programs estimated. A new format is a module with an `IMPORTER` and a line here."""
+"""Import of 2D poses of other programs. A format is one module with an `IMPORTER` and one line here."""
 
 from __future__ import annotations
 

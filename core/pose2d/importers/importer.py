@@ -1,4 +1,4 @@
-"""What reads one format of 2D poses."""
+"""Reader of a format of 2D poses."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from core.types.arrays import F64
 from core.types.skeleton import Skeleton
 
 PeopleByImage = Mapping[int, list[F64]]
-"""Number of an image in its video to the people in it, each (J, 3): x, y in px, confidence."""
+"""Image number in the video to the people in it, each (J, 3): x, y in px, and confidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose2DImporter:
-    """One format.
+    """Reader of one format.
 
     Attributes:
-        name: As in the registry; also the default name of the estimator in a take.
-        title: For menus and messages.
-        skeleton: Joints of what `read` returns.
-        cameras: The parts of a folder that each hold one camera, as paths whose names tell the camera.
-        read: People of one camera; raises CoreError with a remedy for whatever is wrong.
+        name: Name in the registry; also the default name of the 2D poses in a take.
+        title: Name in menus and messages.
+        skeleton: Joint set of the people.
+        cameras: Function that returns the paths in a folder that hold one camera each, named after the camera.
+        read: Function that reads the people of one camera; raises CoreError.
     """
 
     name: str

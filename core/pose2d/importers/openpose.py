@@ -1,7 +1,7 @@
-"""OpenPose's JSON: a folder for each camera, a file `<video>_<image>_keypoints.json` for each image.
+"""JSON files of OpenPose: one folder per camera, one file `<video>_<image>_keypoints.json` per image.
 
-BODY_25 and COCO (18 joints) are read and become COCO-17: their neck and mid-hip are means of shoulders and hips, and
-COCO-17 has no feet. Coordinates are px of the image (OpenPose's `--keypoint_scale 0`, its default).
+BODY_25 and COCO (18 joints) are converted to COCO-17, which has neither neck and mid-hip, the means of shoulders and
+hips, nor feet. Coordinates are image pixels (OpenPose's default, `--keypoint_scale 0`).
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def _read(folder: Path) -> PeopleByImage:
     for path in files:
         digits = re.search(r"(\d+)$", path.name.removesuffix(_SUFFIX))
         if digits is None:
-            raise CoreError(f"{path.name} does not tell the number of its image.", _REMEDY)
+            raise CoreError(f"The file name {path.name} contains no image number.", _REMEDY)
         number = int(digits[1])
         if number in people:
-            raise CoreError(f"{folder.name} has two files of image {number}.", "Keep the files of one video.")
+            raise CoreError(f"{folder.name} has two files for image {number}.", "Keep only the files of one video.")
         people[number] = _people(path)
     _check_scale(people, folder)
     return people
@@ -61,12 +61,12 @@ def _people(path: Path) -> list[F64]:
     document = read_json(path)
     people = document.get("people") if isinstance(document, Mapping) else None
     if not isinstance(people, list):
-        raise CoreError(f"{path.name} has no list of people.", _REMEDY)
+        raise CoreError(f"{path.name} contains no list of people.", _REMEDY)
     return [joints for person in people if (joints := _person(person, path)) is not None]
 
 
 def _person(person: Any, path: Path) -> F64 | None:
-    """(17, 3), or None for somebody of whom only hands or the face were found."""
+    """Return the joints (17, 3), or None for a person with hands or a face only."""
     try:
         values = np.asarray(person["pose_keypoints_2d"], float).ravel()
     except (KeyError, TypeError, ValueError) as error:
@@ -75,17 +75,18 @@ def _person(person: Any, path: Path) -> F64 | None:
         return None
     order = _ORDERS.get(values.size // 3) if values.size % 3 == 0 else None
     if order is None:
-        raise CoreError(f"{path.name} has a person of {values.size} values, expected 75 or 54.", _REMEDY)
+        raise CoreError(f"{path.name} has a person with {values.size} values, expected 75 or 54.", _REMEDY)
     return np.asarray(values.reshape(-1, 3)[order])
 
 
 def _check_scale(people: PeopleByImage, folder: Path) -> None:
-    """Refuses coordinates that are shares of the image instead of px."""
-    everyone = [person for some in people.values() for person in some]
-    seen = np.concatenate([person[person[:, 2] > 0, :2] for person in everyone]) if everyone else np.zeros((0, 2))
+    """Refuse coordinates that are normalised by the image size."""
+    persons = [person for in_image in people.values() for person in in_image]
+    seen = np.concatenate([person[person[:, 2] > 0, :2] for person in persons]) if persons else np.zeros((0, 2))
     if len(seen) > 1 and np.abs(seen).max() <= 1.0:
         raise CoreError(
-            f"The joints of {folder.name} are shares of the image, not px.", "Run OpenPose with --keypoint_scale 0."
+            f"The joints in {folder.name} are normalised by the image size, expected pixels.",
+            "Run OpenPose with --keypoint_scale 0.",
         )
 
 

@@ -1,4 +1,4 @@
-"""2D people of other programs as ours."""
+"""Conversion of imported people to 2D poses."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from core.types.skeleton import Skeleton
 
 
 def stack_people(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]]) -> Pose2D:
-    """Detections of a camera from those of each frame.
+    """Stack the people in each frame to the 2D poses of a camera.
 
     Args:
-        camera: Name.
-        skeleton: Of J joints.
-        people: T frames of any number of people, each (J, 3) x, y in px and confidence. A joint counts as missing
-            where the confidence is not above 0 or a coordinate is not finite; confidences above 1 become 1.
+        camera: Camera name.
+        skeleton: Joint set of J joints.
+        people: People in each of T frames, each (J, 3): x, y in px and confidence. A joint is missing if its
+            confidence is not positive or a coordinate is not finite; confidences are clipped to 1.
 
     Raises:
-        CoreError: A person of another shape.
+        CoreError: A person has another shape.
     """
     J = len(skeleton)
     most = max(map(len, people), default=0)
@@ -31,8 +31,8 @@ def stack_people(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]
         for p, person in enumerate(frame):
             if person.shape != (J, 3):
                 raise CoreError(
-                    f"{camera}: a person of frame {t} has shape {person.shape}, expected {(J, 3)}.",
-                    "Check which program and which set of joints the file is of.",
+                    f"{camera}: a person in frame {t} has shape {person.shape}, expected {(J, 3)}.",
+                    "Check the program and the joint set of the file.",
                 )
             seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)
             xy[t, p, seen], score[t, p, seen] = person[seen, :2], np.minimum(person[seen, 2], 1.0)
@@ -46,10 +46,10 @@ def stack_people(camera: str, skeleton: Skeleton, people: Sequence[Sequence[F64]
 
 
 def _boxes(xy_px: F64, margin: float = 0.1) -> F64:
-    """(T, P, 4) around joints (T, P, J, 2), wider by `margin` of the longer side; NaN around nothing."""
+    """Return boxes (T, P, 4) around joints (T, P, J, 2), with a margin relative to the longer side."""
     known = np.asarray(np.isfinite(xy_px).all(-1, keepdims=True))
     some = np.asarray(known.any(-2))
     low = np.where(some, np.where(known, xy_px, np.inf).min(-2, initial=np.inf), np.nan)
     high = np.where(some, np.where(known, xy_px, -np.inf).max(-2, initial=-np.inf), np.nan)
-    extra = margin * (high - low).max(-1, keepdims=True)
-    return np.concatenate([low - extra, high + extra], -1)
+    padding = margin * (high - low).max(-1, keepdims=True)
+    return np.concatenate([low - padding, high + padding], -1)
