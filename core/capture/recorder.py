@@ -32,6 +32,7 @@ _CONTAINER = {"flush_packets": "1", "cluster_time_limit": "500"}  # ms of video 
 _TICK = Fraction(1, 1_000_000)
 _JPEG_QUALITY = "3"  # of images that have to be encoded; about 0.15 bytes per pixel
 _JOIN_S = 0.02
+_MAX_FRAMES = 32  # per camera that wait for their frame set; 100 MB of decoded 1080p images
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -79,7 +80,7 @@ class Recorder:
         self._folder, self._opener, self._clock = folder, opener, clock
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._synchronizer = Synchronizer(tuple(addresses))
+        self._synchronizer = Synchronizer(tuple(addresses), max_frames=_MAX_FRAMES)
         self._frame_set: FrameSet | None = None
         self._threads = [
             threading.Thread(target=self._run, args=(name, address), name=f"camera {name}", daemon=True)

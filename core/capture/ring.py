@@ -26,11 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from core import NAME
+from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_json, write_json
+from core.process import ProcessIdentity
 from core.types.arrays import U8
 
 _MAGIC = 0x53504C4956453031
@@ -41,7 +42,6 @@ _SLOT_BYTES = 32
 _INFO_BYTES = 32 << 10
 _READ_ATTEMPTS = 3
 _SPARE_BYTES = 8 << 20
-_START_TOLERANCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,19 +172,26 @@ def remove_abandoned_rings() -> None:
     """Remove the blocks of processes that were killed."""
     for path in _folder().glob("*.json"):
         try:
-            listed = read_json(path)
-            pid, created, names = int(listed["pid"]), float(listed["created"]), list(listed["names"])
-        except (CoreError, KeyError, TypeError, ValueError):
+            listed = from_mapping(_Blocks, read_json(path))
+        except CoreError:
             path.unlink(missing_ok=True)
             continue
-        if _running(pid, created):
+        if listed.process.alive:
             continue
-        for name in names:
+        for name in listed.names:
             with contextlib.suppress(OSError, ValueError):
-                memory = SharedMemory(name=str(name))
+                memory = SharedMemory(name=name)
                 memory.close()
                 memory.unlink()
         path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Blocks:
+    """Blocks of a process, as listed in its file."""
+
+    process: ProcessIdentity
+    names: tuple[str, ...]
 
 
 _names: list[str] = []
@@ -195,8 +202,7 @@ def _list_block(name: str) -> None:
     if not _names:
         atexit.register(_remove_list)
     _names.append(name)
-    process = psutil.Process()
-    write_json(_list_path(), {"pid": process.pid, "created": process.create_time(), "names": _names})
+    write_json(_list_path(), to_mapping(_Blocks(process=ProcessIdentity.of(), names=tuple(_names))))
 
 
 def _unlist_block(name: str) -> None:
@@ -221,13 +227,6 @@ def _folder() -> Path:
     if sys.platform != "win32" and folder.stat().st_uid != os.getuid():
         raise CoreError(f"{folder} belongs to another user.", "Remove it, or set TMPDIR to a folder of your own.")
     return folder
-
-
-def _running(pid: int, created: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - created) < _START_TOLERANCE_S
-    except psutil.Error:
-        return False
 
 
 def _check_space(size: int) -> None:

@@ -14,10 +14,12 @@ from typing import Literal
 
 import psutil
 
+from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_json, write_json
 from core.jobs.events import Cancelled, Event, Failed, Finished, Started, decode
 from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, LOG_FILE, PROCESS_FILE, JobSpec
+from core.process import ProcessIdentity
 
 State = Literal["starting", "running", "finished", "failed", "cancelled", "lost"]
 _START_GRACE_S = 60.0
@@ -81,8 +83,7 @@ class Job:
             except OSError as error:
                 raise CoreError(f"The job could not be started: {error}.", "Check the installation.") from error
         with contextlib.suppress(psutil.Error):
-            created = psutil.Process(process.pid).create_time()
-            write_json(self.folder / PROCESS_FILE, {"pid": process.pid, "created": created})
+            write_json(self.folder / PROCESS_FILE, to_mapping(ProcessIdentity.of(process.pid)))
         _children.append(process)
 
     @property
@@ -151,11 +152,8 @@ class Job:
 
     def _process(self) -> psutil.Process | None:
         try:
-            stored = read_json(self.folder / PROCESS_FILE)
-            process = psutil.Process(int(stored["pid"]))
-            same = abs(process.create_time() - float(stored["created"])) < 2.0
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (CoreError, psutil.Error, KeyError, ValueError, TypeError):
+            return from_mapping(ProcessIdentity, read_json(self.folder / PROCESS_FILE)).find()
+        except CoreError:
             return None
 
     def _alive(self) -> bool:

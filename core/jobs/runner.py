@@ -18,9 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-import psutil
-
 from core import NAME
+from core.config import to_mapping
 from core.errors import CancelledError, CoreError
 from core.files import write_json
 from core.jobs.events import (
@@ -37,6 +36,7 @@ from core.jobs.events import (
     encode,
 )
 from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, METRICS_FILE, PROCESS_FILE
+from core.process import ProcessIdentity
 from core.progress import Level, Reporter, TimeLeft, stage_of
 
 Listener = Callable[[Event], None]
@@ -164,8 +164,7 @@ def execute(
         The result of `work`. Exceptions are written as the last event and raised again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    process = psutil.Process()
-    write_json(folder / PROCESS_FILE, {"pid": process.pid, "created": process.create_time()})
+    write_json(folder / PROCESS_FILE, to_mapping(ProcessIdentity.of()))
     with JobReporter(folder, stopped, listen) as reporter:
         reporter.write(Started(verb=verb, pid=os.getpid()))
         try:

@@ -13,41 +13,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_json, safe_name, write_json
+from core.process import ProcessIdentity
 from core.session.layout import TakeLayout
 from core.session.store import Session
 
-_START_TOLERANCE_S = 2.0  # process start times are rounded differently by different systems
 _OWNERLESS_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingOwner:
-    """The process that makes a take, stored beside the take's files.
+    """The process that makes a take, stored in the take's folder.
 
     Attributes:
-        pid: Process id.
-        created: Start time of the process, which tells it from a later one with the same id.
+        process: The process.
         run: Run of a recording; empty for an import.
         cameras: Names of the recorded cameras.
     """
 
-    pid: int
-    created: float
+    process: ProcessIdentity
     run: str = ""
     cameras: tuple[str, ...] = ()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process still runs."""
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.created) < _START_TOLERANCE_S
-        except psutil.Error:
-            return False
 
 
 def reserve(session: Session, name: str, *, run: str = "", cameras: Sequence[str] = ()) -> TakeLayout:
@@ -69,8 +57,7 @@ def reserve(session: Session, name: str, *, run: str = "", cameras: Sequence[str
         incoming.root.mkdir(parents=True)
     except FileExistsError as error:
         raise CoreError(f"A take '{name}' is being made.", "Choose another name, or resume its recording.") from error
-    process = psutil.Process()
-    owner = IncomingOwner(pid=process.pid, created=process.create_time(), run=run, cameras=tuple(cameras))
+    owner = IncomingOwner(process=ProcessIdentity.of(), run=run, cameras=tuple(cameras))
     write_json(incoming.owner, to_mapping(owner))
     return incoming
 
@@ -116,11 +103,24 @@ def discard(session: Session, incoming: TakeLayout) -> None:
 
 
 def find_recording(session: Session, run: str) -> tuple[TakeLayout, IncomingOwner] | None:
-    """Return what a recording that died left behind, by the name of its run; None if there is nothing."""
+    """Return what an interrupted recording left behind.
+
+    Args:
+        session: Session of the recording.
+        run: Name of its run.
+
+    Returns:
+        Folder and owner; None if there is nothing.
+
+    Raises:
+        CoreError: The recording is still running.
+    """
     for folder in session.layout.incoming.glob("*"):
         incoming = TakeLayout(folder)
         owner = _owner(incoming)
         if owner is not None and owner.run == run:
+            if owner.process.alive and owner.process != ProcessIdentity.of():
+                raise CoreError("The recording is still running.", "Stop it first.")
             return incoming, owner
     return None
 
@@ -139,7 +139,7 @@ def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] 
     taken = {path.name.casefold() for path in session.layout.takes.glob("*")}
     for folder in session.layout.incoming.glob("*"):
         owner = _owner(TakeLayout(folder))
-        if owner is not None and (owner.run or owner.alive):
+        if owner is not None and (owner.run or owner.process.alive):
             taken.add(folder.name.casefold())
     if wanted:
         name = safe_name(wanted)
@@ -168,6 +168,6 @@ def _remove_abandoned(session: Session) -> None:
             fresh = time.time() - folder.stat().st_mtime < _OWNERLESS_S
             keep = fresh or any(folder.glob("*.times.csv"))
         else:
-            keep = bool(owner.run) or owner.alive
+            keep = bool(owner.run) or owner.process.alive
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import shutil
 import socket
 import subprocess
@@ -27,10 +28,11 @@ from core.capture.sources.demo import DemoCameras, demo_rig
 from core.clock import SimulatedClock
 from core.config import to_mapping
 from core.errors import CancelledError, CoreError
-from core.files import write_yaml
+from core.files import write_json, write_yaml
 from core.pipelines.calibrate import run_calibrate
 from core.pipelines.params import CalibrateParams, RecordParams
 from core.pipelines.record import run_record
+from core.process import ProcessIdentity
 from core.progress import RecordingReporter
 from core.session import Session
 from core.session.incoming import find_recording, reserve
@@ -263,7 +265,12 @@ def test_a_recording_of_which_nothing_is_left_is_refused(session: Session) -> No
     folder.frame_times("a").write_text("0,100\n1,", encoding="utf-8")
     folder.video("a").write_bytes(b"no video")
     found = find_recording(session, "20260101-000000-record")
-    assert found is not None and found[1].cameras == ("a", "b") and found[1].alive
+    assert found is not None and found[1].cameras == ("a", "b") and found[1].process.alive
+    write_json(
+        folder.owner, {"process": to_mapping(ProcessIdentity.of(os.getppid())), "run": found[1].run, "cameras": []}
+    )
+    with pytest.raises(CoreError, match="still running"):
+        find_recording(session, found[1].run)
     assert read_frame_times(folder.frame_times("a")) == [100] and read_frame_times(folder.frame_times("b")) == []
     with pytest.raises(CoreError, match="Nothing was recorded"):
         ingest_recording(session, folder, {"a": [100], "b": []}, "board", RecordingReporter())

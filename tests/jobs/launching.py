@@ -1,4 +1,4 @@
-"""Waiting for what a job says."""
+"""Waiting for the events of a job."""
 
 from __future__ import annotations
 

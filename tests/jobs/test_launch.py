@@ -1,4 +1,4 @@
-"""Jobs that several processes share, as real processes: same results, and they end together however they end."""
+"""Jobs shared by several real processes: the same results, and a common end in any case."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def labelled(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Ses
 
 
 def training(steps: int) -> dict[str, Any]:
-    """Settings with which a step takes a frame."""
+    """Settings with which a training step takes milliseconds."""
     values: dict[str, Any] = to_mapping(preset("quick"))
     values["model"]["heatmap"]["long_side_px"] = 40
     values["model"]["heatmap"]["sigma_px"] = 1.0
@@ -66,7 +66,7 @@ def train_job(session: Session, steps: int) -> Job:
 
 
 def at_work(folder: Path) -> list[psutil.Process]:
-    """Processes that work on a folder's job."""
+    """Processes of a folder's job."""
     return [p for p in psutil.process_iter(["cmdline"]) if str(folder) in (p.info["cmdline"] or [])]
 
 
@@ -79,7 +79,7 @@ def gone(folder: Path) -> bool:
     return False
 
 
-def test_shares_are_all_of_the_work_once() -> None:
+def test_shares_cover_the_work_once() -> None:
     for items in (range(0), range(1), range(7), range(64)):
         for world in (1, 2, 3, 8):
             shares = [Ranks(rank=r, world_size=world).share(items) for r in range(world)]
@@ -87,7 +87,7 @@ def test_shares_are_all_of_the_work_once() -> None:
             assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_two_processes_train_and_say_so(labelled: Session) -> None:
+def test_two_processes_train_and_report_it(labelled: Session) -> None:
     job = train_job(labelled, steps=2)
     events = follow(job, lambda _: job.ended)
     assert isinstance(events[-1], Finished), job.log_tail()
@@ -97,7 +97,7 @@ def test_two_processes_train_and_say_so(labelled: Session) -> None:
     assert (job.folder / "checkpoints" / "best").is_dir()
 
 
-def test_a_process_that_dies_ends_the_job_with_a_sentence(labelled: Session) -> None:
+def test_a_process_that_dies_fails_the_job_with_its_reason(labelled: Session) -> None:
     job = train_job(labelled, steps=100_000)
     follow(job, lambda events: any(isinstance(e, Metric) for e in events))
     both = at_work(job.folder)
@@ -111,7 +111,7 @@ def test_a_process_that_dies_ends_the_job_with_a_sentence(labelled: Session) -> 
     assert gone(job.folder)
 
 
-def test_cancel_stops_all(labelled: Session) -> None:
+def test_cancelling_stops_all_processes(labelled: Session) -> None:
     job = train_job(labelled, steps=100_000)
     follow(job, lambda events: any(isinstance(e, Metric) for e in events))
     job.cancel()
@@ -120,7 +120,7 @@ def test_cancel_stops_all(labelled: Session) -> None:
     assert (job.folder / "checkpoints" / "last").is_dir()
 
 
-def test_no_process_outlives_the_first(labelled: Session) -> None:
+def test_no_process_outlives_the_main_one(labelled: Session) -> None:
     job = train_job(labelled, steps=100_000)
     follow(job, lambda events: any(isinstance(e, Metric) for e in events))
     first = next(p for p in at_work(job.folder) if p.ppid() not in {other.pid for other in at_work(job.folder)})
@@ -130,7 +130,7 @@ def test_no_process_outlives_the_first(labelled: Session) -> None:
     assert job.state == "lost"
 
 
-def test_labels_and_poses_are_those_of_one_process(labelled: Session) -> None:
+def test_2d_and_3d_poses_equal_those_of_one_process(labelled: Session) -> None:
     take = labelled.take("two_people")
     alone = dict(take.poses2d(NAME))
     job = train_job(labelled, steps=1)
@@ -164,7 +164,7 @@ def test_labels_and_poses_are_those_of_one_process(labelled: Session) -> None:
     assert np.allclose(found.xyz_mm, expected.xyz_mm, atol=0.5, equal_nan=True)
 
 
-def test_torchrun_joins_processes_from_the_command_line(labelled: Session) -> None:
+def test_torchrun_launches_processes_from_the_command_line(labelled: Session) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Late cameras: their 2D poses are brought to the frames of the take."""
+"""Compensation of time offsets in 2D poses."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ from core.types.pose2d import Pose2D
 from core.types.skeleton import COCO17
 
 FPS = 20.0
-LATE_S = (0.03, -0.045, 0.0, 0.08)
+TIME_OFFSET_S = (0.03, -0.045, 0.0, 0.08)
 
 
 def scene() -> tuple[CameraRig, Timeline, F64, dict[str, Pose2D]]:
-    """Two walkers, exact 2D joints at the time each image was really taken; people listed in turns of both orders."""
+    """Two walkers with exact 2D joints at the time of each exposure, listed in alternating order."""
     fine = walkers(2, 1200, np.random.default_rng(3), fps=200.0)
     rig = ring_rig(4)
-    rig = dataclasses.replace(rig, cameras=tuple(c.replace(time_offset_s=s) for c, s in zip(rig, LATE_S, strict=True)))
+    rig = dataclasses.replace(
+        rig, cameras=tuple(c.replace(time_offset_s=s) for c, s in zip(rig, TIME_OFFSET_S, strict=True))
+    )
     time_s = np.arange(20, 100) / FPS
     truth = fine.xyz_mm[np.rint(time_s * 200).astype(int)]
     poses = {}
     for camera in rig:
         at = np.rint((time_s - camera.time_offset_s) * 200).astype(int)
         xy = project(camera, fine.xyz_mm[at])
-        xy[1::2] = xy[1::2, ::-1]  # the place in the list means nothing
+        xy[1::2] = xy[1::2, ::-1]  # the order carries no identity
         score = np.isfinite(xy).all(-1).astype(float)
         poses[camera.name] = Pose2D(camera=camera.name, skeleton=COCO17, xy_px=xy, score=score, box_px=boxes(xy))
     recorded = np.repeat(time_s[:, None], 4, 1)
@@ -42,7 +44,7 @@ def scene() -> tuple[CameraRig, Timeline, F64, dict[str, Pose2D]]:
 
 
 def error_mm(rig: CameraRig, poses: dict[str, Pose2D], truth: F64) -> float:
-    """Median distance of triangulated joints from the truth, people told apart by it."""
+    """Median distance of triangulated joints from the truth, which also gives the identities."""
     exact = np.stack([project(c, truth) for c in rig])
     views = []
     for v, name in enumerate(rig.names):
@@ -55,14 +57,14 @@ def error_mm(rig: CameraRig, poses: dict[str, Pose2D], truth: F64) -> float:
     return float(np.nanmedian(np.linalg.norm(found - truth, axis=-1)[2:-2]))
 
 
-def test_late_cameras_are_made_up_for() -> None:
+def test_time_offsets_are_compensated() -> None:
     rig, timeline, truth, poses = scene()
     before, after = error_mm(rig, poses, truth), error_mm(rig, align_poses2d(poses, timeline, rig), truth)
     assert before > 10
     assert after < 0.1 * before
 
 
-def test_cameras_in_step_are_left_alone() -> None:
+def test_cameras_without_time_offset_are_unchanged() -> None:
     rig, timeline, _, poses = scene()
     same = dataclasses.replace(rig, cameras=tuple(c.replace(time_offset_s=0.0005) for c in rig))
     assert all(align_poses2d(poses, timeline, same)[n] is poses[n] for n in rig.names)
@@ -71,7 +73,7 @@ def test_cameras_in_step_are_left_alone() -> None:
     assert moved["cam01"] is not poses["cam01"]
 
 
-def test_a_gap_is_not_bridged_and_nobody_is_invented() -> None:
+def test_gaps_are_not_interpolated_and_no_people_are_added() -> None:
     rig, timeline, _, poses = scene()
     times = np.array(timeline.frame_time_s)
     times[30:36, 0] = np.nan
@@ -88,11 +90,11 @@ def test_a_gap_is_not_bridged_and_nobody_is_invented() -> None:
     assert (moved.score[~np.isfinite(moved.xy_px).all(-1)] == 0).all()
 
 
-def test_images_are_taken_from_the_row_that_was_filmed_nearest() -> None:
+def test_images_come_from_the_row_that_was_taken_nearest() -> None:
     rig, timeline, _, _ = scene()
     rows = nearest_rows(timeline, rig)
-    assert sorted(rows) == ["cam01", "cam02", "cam04"]  # the third is in step
-    # 30 ms late at 50 ms a step: 20 ms off one row on, 30 ms off the own row; 80 ms: 20 ms off two rows on.
+    assert sorted(rows) == ["cam01", "cam02", "cam04"]  # the third has no time offset
+    # 30 ms at 50 ms intervals: 20 ms from the next row, 30 ms from the same; 80 ms: 20 ms from two rows on.
     last = len(timeline) - 1
     assert rows["cam01"].tolist() == [*range(1, last + 1), last]
     assert rows["cam02"].tolist() == [0, *range(last)]

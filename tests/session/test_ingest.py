@@ -1,4 +1,4 @@
-"""Videos of any number of cameras become a take, or are refused in words that name the file and the remedy."""
+"""Import of videos as a take; refusals name the file and the remedy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def give_rig(session: Session, names: list[str], size_px: tuple[int, int] = (192
 
 
 def shown(take: Take, frame: int) -> list[int]:
-    """The numbers in the images that the timeline gives briefly, -1 where dropped."""
+    """Numbers read from the images of a frame, -1 where dropped."""
     row = take.timeline().frame_index[frame]
     return [
         -1 if i < 0 else number_in(VideoReader(take.video_path(c)).read(int(i)))
@@ -47,7 +47,7 @@ def shown(take: Take, frame: int) -> list[int]:
     ]
 
 
-def test_four_cameras_in_step(session: Session, tmp_path: Path) -> None:
+def test_four_synchronised_cameras(session: Session, tmp_path: Path) -> None:
     for i in range(4):
         write_video(tmp_path / "in" / f"cam{i}.mp4", n=20, fps=60)
     reporter = RecordingReporter()
@@ -109,7 +109,7 @@ def test_variable_frame_rate_takes_the_nearest_image(session: Session, tmp_path:
     assert any("cam2 has a variable frame rate" in n for n in take.manifest.notes)
 
 
-def test_dropped_images_leave_the_others_in_step(session: Session, tmp_path: Path) -> None:
+def test_dropped_images_leave_the_others_synchronised(session: Session, tmp_path: Path) -> None:
     kept = [i for i in range(40) if i not in (10, 11, 12, 25)]
     first = write_video(tmp_path / "a.mkv", n=len(kept), times_s=[k / 30 for k in kept])
     second = write_video(tmp_path / "b.mkv", n=40)
@@ -132,7 +132,7 @@ def test_gaps_of_the_reference_itself_are_filled(session: Session, tmp_path: Pat
     assert timeline.frame_index[10:12].tolist() == [[-1, -1, 5], [-1, -1, 6]]
 
 
-def test_phone_held_upright(session: Session, tmp_path: Path) -> None:
+def test_portrait_video_of_a_phone(session: Session, tmp_path: Path) -> None:
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=5, size_px=(64, 192), turn_deg=90) for i in range(2)]
     give_rig(session, ["cam0", "cam1"])
     take = ingest_videos(session, videos, reporter=NullReporter())
@@ -169,13 +169,13 @@ def test_file_names_find_their_camera(stems: list[str], cameras: list[str], foun
     ("stems", "says"),
     [(["cam3"], "matches no camera"), (["cam1", "Cam01"], "both match"), (["cam1cam2"], "several cameras")],
 )
-def test_doubtful_file_names_are_refused(stems: list[str], says: str) -> None:
+def test_ambiguous_file_names_are_refused(stems: list[str], says: str) -> None:
     with pytest.raises(CoreError, match=says) as caught:
         cameras_of_files(stems, ["cam1", "cam2"])
     assert stems[-1] in caught.value.message
 
 
-def test_sizes_that_disagree_are_named_with_the_remedy(session: Session, tmp_path: Path) -> None:
+def test_sizes_that_differ_from_the_rig_are_refused_with_the_remedy(session: Session, tmp_path: Path) -> None:
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=4) for i in range(2)]
     for size, says in (
         ((64, 192), "rotated by 90 degrees"),
@@ -200,7 +200,7 @@ def test_the_same_image_in_another_resolution_is_taken_with_a_note(session: Sess
     assert rig["cam0"].K[0, 0] == 100
 
 
-def test_broken_off_video_is_used_as_far_as_it_goes(session: Session, tmp_path: Path) -> None:
+def test_truncated_video_is_used_up_to_its_end(session: Session, tmp_path: Path) -> None:
     whole = write_video(tmp_path / "cam0.mkv", n=40)
     cut = tmp_path / "cam1.mkv"
     cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.7)])
@@ -210,7 +210,7 @@ def test_broken_off_video_is_used_as_far_as_it_goes(session: Session, tmp_path: 
     assert shown(take, n - 2) == [n - 2, n - 2]
 
 
-def test_one_camera_is_taken_with_a_warning(session: Session, tmp_path: Path) -> None:
+def test_one_camera_is_accepted_with_a_warning(session: Session, tmp_path: Path) -> None:
     take = ingest_videos(session, [write_video(tmp_path / "a.mp4", n=4)], reporter=NullReporter())
     assert take.manifest.n_frames == 4
     assert "3D needs at least two" in take.manifest.notes[0]
@@ -224,7 +224,7 @@ def refused(session: Session, videos: list[Path], **options: object) -> CoreErro
     return caught.value
 
 
-def test_unusable_input_is_refused_in_words(session: Session, tmp_path: Path) -> None:
+def test_unusable_input_is_refused_with_a_remedy(session: Session, tmp_path: Path) -> None:
     good, empty, text = write_video(tmp_path / "good.mp4", n=4), tmp_path / "empty.mp4", tmp_path / "text.mp4"
     empty.touch()
     text.write_text("no video" * 100)
@@ -251,17 +251,21 @@ def test_cancel_leaves_nothing(session: Session, tmp_path: Path) -> None:
     assert ingest_videos(session, videos, name="walk", reporter=NullReporter()).name == "walk"
 
 
-def test_full_disk_is_said_before_copying(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported_before_copying(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     video = write_video(tmp_path / "a.mp4", n=4)
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     assert "are free" in refused(session, [video]).message
 
 
-def test_leftovers_of_a_crashed_import_are_cleared_and_running_imports_are_not(session: Session, tmp_path: Path) -> None:
+def test_leftovers_of_a_crashed_import_are_cleared_and_running_imports_are_not(
+    session: Session, tmp_path: Path
+) -> None:
     left, running = reserve(session, "walk"), reserve(session, "other")
     left.manifest.touch()
-    write_json(left.owner, {"pid": 999999999, "created": 0.0, "run": "", "cameras": []})
+    write_json(left.owner, {"process": {"pid": 999999999, "created": 0.0}, "run": "", "cameras": []})
     assert session.take_names() == []
     video = write_video(tmp_path / "a.mp4", n=4)
     with pytest.raises(CoreError, match="already has a take 'other'"):
@@ -272,7 +276,7 @@ def test_leftovers_of_a_crashed_import_are_cleared_and_running_imports_are_not(s
     assert not session.layout.incoming.exists()
 
 
-def test_clocks_that_contradict_a_common_start_are_told(session: Session, tmp_path: Path) -> None:
+def test_clocks_that_contradict_a_common_start_are_reported(session: Session, tmp_path: Path) -> None:
     stamps = ("2024-05-01T10:00:00.000000Z", "2024-05-01T10:00:01.000000Z", "2024-05-01T10:00:07.000000Z")
     videos = [write_video(tmp_path / f"cam{i}.mp4", n=4, created=stamp) for i, stamp in enumerate(stamps)]
     assert ingest_videos(session, videos[:2], reporter=NullReporter()).manifest.notes == ()
@@ -282,7 +286,7 @@ def test_clocks_that_contradict_a_common_start_are_told(session: Session, tmp_pa
 
 @pytest.mark.parametrize("seed", range(40))
 def test_images_of_one_frame_stay_together_through_jitter_and_drops(seed: int) -> None:
-    """Cameras on one clock: whatever is dropped, a row never mixes two ticks, and nothing inside is lost."""
+    """Cameras on one clock: whatever is dropped, a row never mixes two ticks, and no image in between is lost."""
     rng = np.random.default_rng(seed)
     fps, n, cameras = float(rng.choice([25.0, 59.94, 120.0])), 200, {}
     for name in "abcd"[: rng.integers(2, 5)]:

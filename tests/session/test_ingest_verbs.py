@@ -46,7 +46,7 @@ def test_sample_rig_and_take(session: Session) -> None:
     assert reporter.notes == []
 
 
-def test_wrong_rig_is_imported_and_clearly_reported(session: Session, tmp_path: Path) -> None:
+def test_implausible_rig_is_imported_and_reported(session: Session, tmp_path: Path) -> None:
     low = CameraRig(cameras=tuple(c.replace(t_mm=c.pose[1] + c.pose[0] @ [0, 0, 5000.0]) for c in ring_rig(3)))
     low.save(tmp_path / "low.toml")
     reporter = RecordingReporter()
@@ -58,7 +58,7 @@ def test_wrong_rig_is_imported_and_clearly_reported(session: Session, tmp_path: 
     assert read_json(session.layout.rig_report)["level"] == "error"
 
 
-def test_rig_that_was_there_is_kept(session: Session, tmp_path: Path) -> None:
+def test_previous_rig_is_backed_up(session: Session, tmp_path: Path) -> None:
     digests = []
     for n in (3, 4, 5):
         ring_rig(n).save(tmp_path / "rig.toml")
@@ -86,13 +86,13 @@ def test_failed_rig_import_changes_nothing(session: Session, tmp_path: Path) -> 
 def test_up_and_units_reach_the_importer(session: Session, tmp_path: Path) -> None:
     path = str(resource("sample", "Calib.qca.txt"))
     result = run(session, "import-rig", path=path, up="y")
-    assert "with z as the axis" in " ".join(f["remedy"] for f in result["findings"])
+    assert "with z as the up axis" in " ".join(f["remedy"] for f in result["findings"])
     config = read_yaml(max(session.layout.runs.glob("*/config.yaml")))
     assert config["up"] == "y"
     assert run(session, "import-rig", path=path, units="m")["level"] == "error"
 
 
-def test_image_sizes_of_a_format_without_them_come_from_the_takes(session: Session, tmp_path: Path) -> None:
+def test_image_sizes_missing_from_a_format_come_from_the_takes(session: Session, tmp_path: Path) -> None:
     videos = [str(write_video(tmp_path / f"{n}.mp4", n=3)) for n in ("0", "1")]
     run(session, "import-take", videos=videos)
     rig = ring_rig(2, size_px=(192, 64))
@@ -109,7 +109,7 @@ def test_image_sizes_of_a_format_without_them_come_from_the_takes(session: Sessi
     assert session.rig_for(session.take("take_01"))["1"].size_px == (192, 64)
 
 
-def test_rig_goes_out_as_a_file_of_another_tool(session: Session, tmp_path: Path) -> None:
+def test_rig_is_exported_for_another_tool(session: Session, tmp_path: Path) -> None:
     with pytest.raises(CoreError, match="no rig"):
         run(session, "export-rig", format="qca")
     rig = ring_rig(3, distortion=(-0.1, 0.02, 0, 0, 0))
@@ -132,6 +132,6 @@ def test_rig_goes_out_as_a_file_of_another_tool(session: Session, tmp_path: Path
     assert "colmap" in caught.value.hint
     before = session.layout.rig.read_bytes()
     for own in (session.root, session.layout.rig):
-        with pytest.raises(CoreError, match="own files"):
+        with pytest.raises(CoreError, match="is a file of the session"):
             run(session, "export-rig", format="caliscope", path=str(own))
     assert session.layout.rig.read_bytes() == before

@@ -1,4 +1,4 @@
-"""Every step of a session and of a take says where it stands, from what lies on disk."""
+"""State of the steps of a session and of a take, computed from the files on disk."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def states(session: Session) -> dict[str, str]:
     return {step: s.state for step, s in session_status(session).steps.items()}
 
 
-def test_new_session_waits_for_rig_and_take(session: Session) -> None:
+def test_new_session_needs_rig_and_take(session: Session) -> None:
     status = session_status(session)
     assert tuple(status.steps) == STEPS
     assert states(session) == dict.fromkeys(STEPS, "blocked") | {"rig": "ready", "take": "ready"}
@@ -79,7 +79,7 @@ def test_new_session_waits_for_rig_and_take(session: Session) -> None:
     assert all(s.reason.endswith(".") for s in status.steps.values())
 
 
-def test_the_whole_way(session: Session, tmp_path: Path) -> None:
+def test_all_steps_in_order(session: Session, tmp_path: Path) -> None:
     give_rig(session)
     assert states(session)["rig"] == "done"
     take = give_take(session, tmp_path, "walk")
@@ -105,7 +105,7 @@ def test_the_whole_way(session: Session, tmp_path: Path) -> None:
     assert {s: v.state for s, v in take_status(session, take).steps.items()} == dict.fromkeys(STEPS, "done")
 
 
-def test_figures_older_than_a_result_are_to_be_done_again(session: Session, tmp_path: Path) -> None:
+def test_metrics_older_than_a_result_are_to_be_computed_again(session: Session, tmp_path: Path) -> None:
     give_rig(session)
     take = give_take(session, tmp_path, "walk")
     label(take)
@@ -128,7 +128,7 @@ def test_a_second_take_makes_the_steps_ready_again_and_is_named(session: Session
     assert take_status(session, second)["train"].state == "blocked"
 
 
-def test_a_take_of_other_cameras_says_why_3d_is_blocked(session: Session, tmp_path: Path) -> None:
+def test_a_take_of_other_cameras_gives_the_reason_why_3d_is_blocked(session: Session, tmp_path: Path) -> None:
     take = give_take(session, tmp_path, "early")
     give_rig(session)
     label(take)
@@ -138,7 +138,7 @@ def test_a_take_of_other_cameras_says_why_3d_is_blocked(session: Session, tmp_pa
     assert status["pose2d"].state == "done"
 
 
-def test_damaged_files_are_told_and_do_not_stop_the_rest(session: Session, tmp_path: Path) -> None:
+def test_damaged_files_are_reported_and_do_not_block_the_rest(session: Session, tmp_path: Path) -> None:
     take = give_take(session, tmp_path, "walk")
     session.layout.rig.write_text("no toml [")
     assert "damaged" in session_status(session)["rig"].reason
@@ -176,7 +176,7 @@ def test_other_runs_are_no_models(session: Session) -> None:
     assert trained_runs(session) == [first, second]
 
 
-def test_outcome_survives_cut_lines_and_long_files(session: Session) -> None:
+def test_outcome_is_found_after_truncated_lines_and_in_long_files(session: Session) -> None:
     run = give_run(session)
     assert run_outcome(RunLayout(session.root / "nowhere")) is None
     with run.events.open("w") as file:

@@ -1,4 +1,4 @@
-"""Single images become a video that gives back every one of them."""
+"""Videos made of image files return each image unchanged."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_images_and_their_times(suffix: str, tmp_path: Path) -> None:
             assert np.abs(video.read(5).astype(int) - videos.image(105)).mean() < 3
 
 
-def test_mixed_and_foreign_images_are_refused(tmp_path: Path) -> None:
+def test_mixed_and_unsupported_images_are_refused(tmp_path: Path) -> None:
     out = tmp_path / f"v{SUFFIX}"
     png, jpg = images(tmp_path, ".png", 2), images(tmp_path, ".jpg", 1)
     (tmp_path / "wide").mkdir()
@@ -61,7 +61,7 @@ def test_mixed_and_foreign_images_are_refused(tmp_path: Path) -> None:
             write_video([tmp_path / "x.png"], [0.0], 10.0, out, NullReporter())
 
 
-def test_it_can_be_stopped(tmp_path: Path) -> None:
+def test_writing_can_be_cancelled(tmp_path: Path) -> None:
     with pytest.raises(CancelledError):
         paths = images(tmp_path, ".png", 2)
         write_video(paths, [0.0, 0.1], 10.0, tmp_path / f"v{SUFFIX}", RecordingReporter(cancel_after=0))

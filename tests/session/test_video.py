@@ -1,4 +1,4 @@
-"""Reading videos: the exact image by number, whatever the container does with times, turns and ends."""
+"""Random access to the exact image, whatever the container does with times, rotation and truncation."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_any_order_gives_the_exact_image(tmp_path: Path, suffix: str) -> None:
         assert [number_in(f) for f in video.frames(8, 14)] == list(range(8, 14))
 
 
-def test_avi_with_images_out_of_order_is_refused(tmp_path: Path) -> None:
+def test_avi_with_reordered_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CoreError, match="convert it to MP4"):
         VideoReader(write_video(tmp_path / "a.avi"))
 
 
-def test_reading_on_does_not_seek(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_forward_does_not_seek(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with VideoReader(write_video(tmp_path / "a.mp4", n=40)) as video:
         sought: list[int] = []
         seek = video._seek
@@ -51,7 +51,7 @@ def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_phone_images_come_out_upright(tmp_path: Path, turn: int) -> None:
+def test_phone_images_are_returned_upright(tmp_path: Path, turn: int) -> None:
     size = (192, 64) if turn == 180 else (64, 192)
     path = write_video(tmp_path / "phone.mp4", n=5, size_px=size, turn_deg=turn)
     with VideoReader(path) as video:
@@ -80,7 +80,7 @@ def test_mirrored_video_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "options"), [(".mkv", {}), (".ts", {}), (".mp4", {"movflags": "faststart"})])
-def test_broken_off_files_are_read_up_to_their_last_whole_image(
+def test_truncated_files_are_read_up_to_their_last_complete_image(
     tmp_path: Path, suffix: str, options: dict[str, str]
 ) -> None:
     whole = write_video(tmp_path / f"a{suffix}", n=60, options=options)
@@ -98,7 +98,7 @@ def test_broken_off_files_are_read_up_to_their_last_whole_image(
     ("name", "data", "says"),
     [("empty.mp4", b"", "0 bytes"), ("text.mp4", b"hello " * 500, "cannot be read as a video")],
 )
-def test_files_that_are_no_video_are_refused_in_words(tmp_path: Path, name: str, data: bytes, says: str) -> None:
+def test_files_that_are_no_video_are_refused_with_a_remedy(tmp_path: Path, name: str, data: bytes, says: str) -> None:
     path = tmp_path / name
     path.write_bytes(data)
     with pytest.raises(CoreError, match=says) as caught:

@@ -1,4 +1,4 @@
-"""Whose capture volume counts: what somebody set, else what the rig and the people say."""
+"""Active capture volume: set by the user, or derived from the rig and the people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TAKE = "two_people"
 
 
 def put_people(session: Session, middle_mm: tuple[float, float] = (-900.0, 0.0)) -> None:
-    """A baseline of one person who moves within a metre of a place."""
+    """A baseline of one person who moves within a metre of a point."""
     take = session.take(TAKE)
     xyz = np.random.default_rng(0).uniform((-500, -500, 0), (500, 500, 1700), (100, 1, 15, 3))
     Pose3DSequence(
@@ -33,7 +33,7 @@ def put_people(session: Session, middle_mm: tuple[float, float] = (-900.0, 0.0))
     ).save(take.layout.poses3d(BASELINE))
 
 
-def test_it_is_derived_from_what_is_known(sample_session: Session) -> None:
+def test_it_is_derived_from_rig_and_people(sample_session: Session) -> None:
     alone = active_volume(sample_session, [TAKE], 100.0)
     assert alone.origin == "rig"
     expected = capture_volume(sample_session.require_rig(), spacing_mm=100.0)
@@ -46,7 +46,7 @@ def test_it_is_derived_from_what_is_known(sample_session: Session) -> None:
     assert active_volume(sample_session, [], 100.0).origin == "rig", "people of takes that were not named do not count"
 
 
-def test_what_was_set_counts_until_it_is_forgotten(sample_session: Session) -> None:
+def test_the_users_volume_is_used_until_it_is_removed(sample_session: Session) -> None:
     put_people(sample_session)
     derived = active_volume(sample_session, [TAKE], 120.0)
     mine = dataclasses.replace(
@@ -63,7 +63,7 @@ def test_what_was_set_counts_until_it_is_forgotten(sample_session: Session) -> N
     sample_session.set_volume(None)  # forgetting twice is no error
 
 
-def test_a_volume_for_another_calibration_is_told(sample_session: Session) -> None:
+def test_a_volume_for_another_calibration_is_reported(sample_session: Session) -> None:
     put_people(sample_session)
     set_volume(sample_session, active_volume(sample_session, [TAKE], 120.0).chosen, 120.0)
     rig = sample_session.require_rig()
@@ -75,7 +75,7 @@ def test_a_volume_for_another_calibration_is_told(sample_session: Session) -> No
     assert any("another calibration" in text for text, _ in reporter.notes)
 
 
-def test_a_volume_that_nobody_sees_is_refused(sample_session: Session) -> None:
+def test_a_volume_that_no_camera_sees_is_refused(sample_session: Session) -> None:
     away = VolumeSettings(centre_mm=(90_000.0, 0.0, 900.0), size_mm=(3000.0, 3000.0, 2200.0))
     with pytest.raises(CoreError, match="No two cameras"):
         set_volume(sample_session, away, 100.0)
@@ -86,7 +86,7 @@ def test_a_volume_that_nobody_sees_is_refused(sample_session: Session) -> None:
         set_volume(sample_session, dataclasses.replace(away, size_mm=(20_000.0, 20_000.0, 2200.0)), 20.0)
 
 
-def test_seen_share_is_that_of_two_cameras() -> None:
+def test_seen_share_counts_what_two_cameras_see() -> None:
     rig = ring_rig(5)
     everywhere = CaptureVolume.between((-300, -300, 500), (300, 300, 1200), 100.0)
     assert seen_share(rig, everywhere) == 1.0
@@ -96,7 +96,7 @@ def test_seen_share_is_that_of_two_cameras() -> None:
     assert 0 < seen_share(rig, huge) < 0.1
 
 
-def test_a_training_looks_into_what_was_set_and_its_settings_say_so(sample_session: Session) -> None:
+def test_a_training_uses_the_volume_that_was_set_and_stores_it(sample_session: Session) -> None:
     put_people(sample_session)
     ranges = SyntheticRange(side_share=0.1, lowest_mm=100.0, highest_mm=400.0)
     mine = VolumeSettings(
@@ -113,7 +113,7 @@ def test_a_training_looks_into_what_was_set_and_its_settings_say_so(sample_sessi
     assert explicit == own, "settings that name a space go over the session's"
 
 
-def test_a_derived_volume_leaves_the_settings_as_they_are(sample_session: Session) -> None:
+def test_a_derived_volume_leaves_the_settings_unchanged(sample_session: Session) -> None:
     put_people(sample_session)
     config = preset("quick")
     chosen = training_volume(sample_session, [TAKE], config, NullReporter())
@@ -125,7 +125,7 @@ def test_a_derived_volume_leaves_the_settings_as_they_are(sample_session: Sessio
     assert dataclasses.replace(used, volume_mm=()) == config
 
 
-def test_a_run_keeps_the_volume_that_it_began_with(sample_session: Session) -> None:
+def test_a_run_keeps_its_initial_volume(sample_session: Session) -> None:
     put_people(sample_session)
     config, run = preset("quick"), sample_session.new_run("train")
     first = pinned_volume(sample_session, [TAKE], config, run, NullReporter())

@@ -1,4 +1,4 @@
-"""Small real videos whose every image says its own number."""
+"""Small videos in which each image shows its number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CELL = 16
 
 
 def image(number: int, width: int = BITS * CELL, height: int = 64) -> np.ndarray:
-    """(H, W, 3) uint8: the number in binary as black and white bars in the upper half, grey ground below."""
+    """(H, W, 3) uint8 image: the number in binary as black and white bars in the upper half, grey below."""
     pixels = np.full((height, width, 3), 96, np.uint8)
     for bit in range(BITS):
         pixels[: height // 2, bit * CELL : (bit + 1) * CELL] = 235 if number >> bit & 1 else 16
@@ -22,7 +22,7 @@ def image(number: int, width: int = BITS * CELL, height: int = 64) -> np.ndarray
 
 
 def number_in(pixels: np.ndarray) -> int:
-    """The number that `image` wrote, read from an upright image."""
+    """The number shown in an upright image."""
     height = pixels.shape[0]
     bars = pixels[height // 8 : height // 4, CELL // 2 : BITS * CELL : CELL].mean((0, 2)) > 128
     return int((bars << np.arange(BITS)).sum())
@@ -42,7 +42,7 @@ def write_video(
     created: str = "",
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Writes H.264 with B-frames. `turn_deg` is the clockwise turn that players are asked to apply."""
+    """Write H.264 with B-frames. `turn_deg` is the clockwise rotation that players are asked to apply."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tick = Fraction(1, 90000)
     with av.open(str(path), "w", options=options or {}) as container:
@@ -57,7 +57,7 @@ def write_video(
             stream.set_display_rotation(-turn_deg)
         for i in range(n):
             pixels = image(first + i, *(size_px if turn_deg % 180 == 0 else size_px[::-1]))
-            # Stored turned the other way, so that it is upright after the player's turn.
+            # Stored with the opposite rotation, so that it is upright after the player's.
             pixels = np.ascontiguousarray(np.rot90(pixels, turn_deg // 90))
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts = round((i / fps if times_s is None else times_s[i]) / tick)
