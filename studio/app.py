@@ -16,7 +16,7 @@ from studio.gc_guard import GcGuard
 from studio.icons import icon
 from studio.log import CrashReporter, start_logging
 from studio.main_window import MainWindow
-from studio.settings import SettingsStore, settings_file
+from studio.settings import SettingsStore, user_settings_file
 from studio.shell.dialogs import ErrorDialog, show_error_dialog
 from studio.state.app_state import AppState
 from studio.theme import apply_theme
@@ -43,7 +43,7 @@ def run_window(argv: Sequence[str] | None = None) -> int:
     crash = CrashReporter(log_file)
     crash.install()
     gc_guard = GcGuard()
-    settings = SettingsStore(settings_file())
+    settings = SettingsStore(user_settings_file())
     apply_theme(app, settings.value.theme)
     app.setWindowIcon(icon("logo", "accent"))
     window = MainWindow(AppState(settings))

@@ -44,7 +44,7 @@ class Settings:
     cameras: tuple[str, ...] = ()
 
 
-def settings_file() -> Path:
+def user_settings_file() -> Path:
     """Return the settings file of the current user."""
     return platformdirs.user_config_path(NAME, appauthor=False) / "settings.yaml"
 

@@ -1,1 +1,1 @@
-"""Long work as the window sees it: started in child processes, followed by files, shown in one panel."""
+"""Jobs of the window: started as child processes, followed through their files, shown in one panel."""

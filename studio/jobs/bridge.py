@@ -1,7 +1,7 @@
-"""From job files to Qt signals: one timer reads what the running jobs have written since the last tick.
+"""Bridge from job files to Qt signals: a timer reads the events that running jobs have written since the last tick.
 
-A job is a detached process that tells of itself in files, so the bridge holds nothing that closing the window could
-lose: at the next start, `attach` reads the same files from their beginning.
+A job is a detached process that writes its events to a file, so closing the window loses nothing: at the next start,
+`attach` reads the same files from the beginning.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ _HISTORY = 12
 
 
 class JobBridge(QObject):
-    """Starts, follows, cancels and re-attaches to the jobs of one session.
+    """Jobs of one session: starts, follows, cancels, resumes, and attaches to running ones.
+
+    Attributes:
+        jobs: All jobs of the session that were read so far.
 
     Signals:
-        added: A `TrackedJob` is new in the list.
-        changed: A `TrackedJob` said something, or its state changed.
+        added: A `TrackedJob` was added to the list.
+        changed: A `TrackedJob` has new events or another state.
         measured: A `TrackedJob` and the list of its new `Metric` events.
-        ended: A `TrackedJob` that ran while the window was open came to an end; results may be on disk.
-        cleared: Another session: forget all jobs.
+        ended: A `TrackedJob` ended while the window was open; its results may be on disk.
+        cleared: The list was cleared, as another session is open.
     """
 
     added = Signal(object)
@@ -53,51 +56,51 @@ class JobBridge(QObject):
         return [j for j in self.jobs if j.active]
 
     def start(self, session: Session, verb: str, params: Any, title: str = "") -> TrackedJob:
-        """Runs a verb in a child process.
+        """Run a verb in a child process.
 
         Args:
-            session: The session it works on.
+            session: Session to work on.
             verb: Name in the table of verbs.
-            params: The verb's settings, as its dataclass.
-            title: What to call the job.
+            params: Settings of the verb, as its dataclass.
+            title: Title of the job.
 
         Raises:
-            CoreError: The session's folder cannot be written, or the process could not be started.
+            CoreError: The session's folder cannot be written, or the process cannot be started.
         """
         spec = JobSpec(verb=verb, session=str(session.root), params=to_mapping(params), title=title)
         try:
             folder = session.new_run(verb).root
         except OSError as error:
             raise CoreError(
-                f"No folder for the job could be made in {session.layout.runs}: {error.strerror}.",
-                "Check that the disk is not full and that you may write there.",
+                f"Cannot create a run folder in {session.layout.runs}: {error.strerror}.",
+                "Check the free disk space and the write permission.",
             ) from error
         tracked = TrackedJob(Job.start(spec, folder))
         self._follow(tracked)
         return tracked
 
     def cancel(self, tracked: TrackedJob) -> None:
-        """Asks a job to stop; a second call, after a while, ends it by force."""
+        """Request a job to stop; kill it if it is stuck after an earlier request."""
         if tracked.stuck:
             tracked.job.kill()
         elif tracked.active:
             tracked.job.cancel()
-            tracked.cancel_asked_s = tracked.cancel_asked_s or time.monotonic()
+            tracked.cancel_requested_s = tracked.cancel_requested_s or time.monotonic()
         self.changed.emit(tracked)
 
     def resume(self, tracked: TrackedJob) -> None:
-        """Starts an ended job again in its own folder, to go on where it stopped.
+        """Start an ended job again in its folder, to continue where it stopped.
 
         Raises:
-            CoreError: The process could not be started.
+            CoreError: The process cannot be started.
         """
         tracked.job.restart()
-        tracked.failure, tracked.fraction, tracked.text, tracked.cancel_asked_s = None, None, "", None
+        tracked.failure, tracked.fraction, tracked.text, tracked.cancel_requested_s = None, None, "", None
         self.changed.emit(tracked)
         self._timer.start()
 
     def attach(self, session: Session | None) -> None:
-        """Follows the jobs of another session: those that still run, and the newest that ended, one a tick."""
+        """Switch to the jobs of another session; the newest runs are read, one per tick."""
         self._timer.stop()
         self.jobs.clear()
         self.cleared.emit()
@@ -106,11 +109,11 @@ class JobBridge(QObject):
             self._timer.start()
 
     def newest(self, verb: str) -> TrackedJob | None:
-        """The youngest job of that verb."""
+        """Return the newest job of a verb."""
         return max((j for j in self.jobs if j.verb == verb), key=lambda j: j.name, default=None)
 
     def detach(self) -> None:
-        """Stops following; the jobs go on."""
+        """Stop following; the jobs continue."""
         self._timer.stop()
 
     def _follow(self, tracked: TrackedJob) -> None:
@@ -133,8 +136,8 @@ class JobBridge(QObject):
         try:
             tracked = TrackedJob(Job(folder))
         except CoreError:
-            return  # a folder whose job file is damaged is no job any more; its results are found without it
-        for _ in range(2):  # the second look tells a dead worker from one that has just been quiet
+            return  # a run with a damaged job file is skipped; its results are found without it
+        for _ in range(2):  # the second poll tells a dead worker from one that is only silent
             for event in tracked.job.poll():
                 tracked.apply(event)
         self._follow(tracked)
@@ -146,7 +149,7 @@ class JobBridge(QObject):
         events = tracked.job.poll()
         for event in events:
             tracked.apply(event)
-        if events or tracked.state != before or tracked.cancel_asked_s is not None:
+        if events or tracked.state != before or tracked.cancel_requested_s is not None:
             self.changed.emit(tracked)
         metrics = [e for e in events if isinstance(e, Metric)]
         if metrics:

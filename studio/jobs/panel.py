@@ -1,4 +1,4 @@
-"""The drawer with every job of the session: what runs, what ended, what went wrong and why."""
+"""Panel with the jobs of the session: progress, outcome, and errors with their remedy."""
 
 from __future__ import annotations
 
@@ -28,17 +28,21 @@ _MAX_NOTES = 3
 
 
 class JobCard(QFrame):
-    """One job.
+    """Card of one job.
+
+    Args:
+        tracked: The job.
+        parent: Owner.
 
     Signals:
-        cancel_asked: Its Cancel was pressed.
-        resume_asked: Its Resume or Retry was pressed.
-        details_asked: Its Details was pressed.
+        cancel_requested: Cancel was pressed.
+        resume_requested: Resume or Retry was pressed.
+        details_requested: Details was pressed.
     """
 
-    cancel_asked = Signal(object)
-    resume_asked = Signal(object)
-    details_asked = Signal(object)
+    cancel_requested = Signal(object)
+    resume_requested = Signal(object)
+    details_requested = Signal(object)
 
     def __init__(self, tracked: TrackedJob, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,7 +57,7 @@ class JobCard(QFrame):
         head.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         self.title = label(tracked.title, "strong")
         head.addWidget(self.title, 1)
-        self.details = button("Details", "link", "", "What it said, and the end of its log")
+        self.details = button("Details", "link", "", "Show notes, errors and the log")
         self.details.clicked.connect(self._details)
         head.addWidget(self.details, 0, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(head)
@@ -63,8 +67,8 @@ class JobCard(QFrame):
         self.text = label("", "small")
         self.hint = label("", "small")
         self.notes = label("", "small")
-        for words in (self.text, self.hint, self.notes):
-            layout.addWidget(words)
+        for text_label in (self.text, self.hint, self.notes):
+            layout.addWidget(text_label)
         row = QHBoxLayout()
         row.setSpacing(GRID_PX)
         self.cancel = button("Cancel", "normal", "stop")
@@ -78,7 +82,7 @@ class JobCard(QFrame):
         self.refresh()
 
     def refresh(self) -> None:
-        """Shows the job as it is now."""
+        """Show the current state of the job."""
         job = self.tracked
         name, token = _LOOK[job.state]
         self._icon.set_icon(name, token)
@@ -93,33 +97,34 @@ class JobCard(QFrame):
         self.notes.setText("\n".join(notes))
         self.notes.setVisible(bool(notes) and job.state != "failed")
         self.cancel.setVisible(job.active)
-        self.cancel.setEnabled(job.cancel_asked_s is None or job.stuck)
-        self.cancel.setText("End now" if job.stuck else "Stopping…" if job.cancel_asked_s is not None else "Cancel")
-        self.cancel.setToolTip("The job does not answer: end its process" if job.stuck else "Stop at a safe point")
+        requested = job.cancel_requested_s is not None
+        self.cancel.setEnabled(not requested or job.stuck)
+        self.cancel.setText("Kill" if job.stuck else "Stopping…" if requested else "Cancel")
+        self.cancel.setToolTip("The job does not respond: kill its process" if job.stuck else "Stop at a safe point")
         self.resume.setVisible(job.resumable)
         self.resume.setText("Retry" if job.state == "failed" else "Resume")
-        self.resume.setToolTip("Go on where it stopped")
+        self.resume.setToolTip("Continue where it stopped")
 
     def _cancel(self) -> None:
-        self.cancel_asked.emit(self.tracked)
+        self.cancel_requested.emit(self.tracked)
 
     def _resume(self) -> None:
-        self.resume_asked.emit(self.tracked)
+        self.resume_requested.emit(self.tracked)
 
     def _details(self) -> None:
-        self.details_asked.emit(self.tracked)
+        self.details_requested.emit(self.tracked)
 
 
 class JobDetails(Dialog):
-    """Everything a job left behind: its folder, how it ended, its sentences, the trace and the end of its log."""
+    """Details of a job: outcome, folder, traceback, notes and the end of its log."""
 
     def __init__(self, tracked: TrackedJob, parent: QWidget | None = None) -> None:
         super().__init__(tracked.title, parent, 720)
         self.resize(760, 560)
         self.body.addWidget(label(tracked.title, "title"))
         bad = tracked.state in ("failed", "lost")
-        words = progress_text(tracked) if tracked.active else outcome_text(tracked)
-        self.body.addWidget(label(words, "bad" if bad else "muted"))
+        status = progress_text(tracked) if tracked.active else outcome_text(tracked)
+        self.body.addWidget(label(status, "bad" if bad else "muted"))
         if tracked.failure is not None:
             self.body.addWidget(label(tracked.failure.hint, "body"))
         folder = label(str(tracked.job.folder), "small")
@@ -127,7 +132,7 @@ class JobDetails(Dialog):
         self.body.addWidget(folder)
         self.trace = code_view(tracked.failure.trace if tracked.failure else "")
         if self.trace.toPlainText():
-            self.body.addWidget(label("TRACE", "overline"))
+            self.body.addWidget(label("TRACEBACK", "overline"))
             self.body.addWidget(self.trace, 1)
         if tracked.notes:
             self.body.addWidget(label("NOTES", "overline"))
@@ -135,7 +140,7 @@ class JobDetails(Dialog):
         self.log = code_view(tracked.job.log_tail())
         self.log.setPlaceholderText("The log is empty.")
         self.log.verticalScrollBar().setValue(self.log.verticalScrollBar().maximum())
-        self.body.addWidget(label("END OF THE LOG", "overline"))
+        self.body.addWidget(label("END OF LOG", "overline"))
         self.body.addWidget(self.log, 1)
         self.foot.addStretch(1)
         close = button("Close", "primary")
@@ -146,8 +151,12 @@ class JobDetails(Dialog):
 class JobsPanel(QFrame):
     """Cards of all jobs, the newest on top.
 
+    Args:
+        state: State of the window.
+        parent: Owner.
+
     Signals:
-        closed: Its close button was pressed.
+        closed: The close button was pressed.
     """
 
     closed = Signal()
@@ -163,12 +172,12 @@ class JobsPanel(QFrame):
         outer.setSpacing(GRID_PX)
         head = QHBoxLayout()
         head.addWidget(label("Jobs", "heading", wrap=False), 1)
-        close = button("", "quiet", "close", "Hide the jobs")
-        close.setAccessibleName("Hide the jobs")
+        close = button("", "quiet", "close", "Hide jobs")
+        close.setAccessibleName("Hide jobs")
         close.clicked.connect(self.closed)
         head.addWidget(close)
         outer.addLayout(head)
-        self._empty = label("Nothing has run yet. Everything that takes a while shows up here.", "muted")
+        self._empty = label("No jobs yet. Long-running tasks appear here.", "muted")
         outer.addWidget(self._empty)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
@@ -188,16 +197,16 @@ class JobsPanel(QFrame):
         self._jobs.cleared.connect(self._clear)
 
     def show_details(self, tracked: TrackedJob) -> JobDetails:
-        """Opens the details of a job."""
+        """Open the details of a job."""
         dialog = JobDetails(tracked, self)
         dialog.open()
         return dialog
 
     def _add(self, tracked: TrackedJob) -> None:
         card = JobCard(tracked)
-        card.cancel_asked.connect(self._jobs.cancel)
-        card.resume_asked.connect(self._resume)
-        card.details_asked.connect(self.show_details)
+        card.cancel_requested.connect(self._jobs.cancel)
+        card.resume_requested.connect(self._resume)
+        card.details_requested.connect(self.show_details)
         self.cards[tracked.name] = card
         older = sorted((name for name in self.cards if name > tracked.name), reverse=True)
         self._list.insertWidget(len(older), card)

@@ -1,4 +1,4 @@
-"""Jobs in words."""
+"""Progress and outcome of jobs as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from studio.jobs.tracked import TrackedJob
 
 
 def duration_text(seconds: float) -> str:
-    """A length of time, as exact as a person needs it."""
+    """Format a duration with two significant units at most."""
     if seconds < 1:
         return "under 1 s"
     if seconds < 90:
@@ -21,12 +21,12 @@ def duration_text(seconds: float) -> str:
 
 
 def progress_text(tracked: TrackedJob) -> str:
-    """Where a running job is: its stage, the share done, the time left."""
-    if tracked.cancel_asked_s is not None:
-        return "stopping at the next safe point"
+    """Describe a running job: its stage, progress and remaining time."""
+    if tracked.cancel_requested_s is not None:
+        return "stopping"
     if tracked.state == "starting":
         return "starting"
-    parts = [tracked.text or "working"]
+    parts = [tracked.text or "running"]
     if tracked.fraction is not None:
         parts.append(f"{100 * tracked.fraction:.0f} %")
     if tracked.time_left_s is not None and tracked.fraction != 1:
@@ -35,16 +35,16 @@ def progress_text(tracked: TrackedJob) -> str:
 
 
 def outcome_text(tracked: TrackedJob) -> str:
-    """How an ended job ended, and when."""
+    """Describe how and when a job ended."""
     if tracked.state == "failed":
         return tracked.failure.message if tracked.failure else "Failed."
     if tracked.state == "lost":
-        return "The process ended without a last word: killed, or out of memory. Its log may say more."
-    words = {"finished": "Finished", "cancelled": "Cancelled"}.get(tracked.state, "")
+        return "The process died: it was killed or ran out of memory. See its log."
+    text = {"finished": "Finished", "cancelled": "Cancelled"}.get(tracked.state, "")
     if tracked.started_s is not None and tracked.ended_s is not None:
-        words += f" after {duration_text(tracked.ended_s - tracked.started_s)}"
+        text += f" after {duration_text(tracked.ended_s - tracked.started_s)}"
     if tracked.ended_s is not None:
         when = datetime.fromtimestamp(tracked.ended_s)
         today = time.time() - tracked.ended_s < 20 * 3600
-        words += f", {when:%H:%M}" if today else f", {when:%d %b %H:%M}"
-    return words
+        text += f", {when:%H:%M}" if today else f", {when:%d %b %H:%M}"
+    return text

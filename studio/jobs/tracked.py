@@ -1,4 +1,4 @@
-"""What a job has said so far, as the window shows it."""
+"""State of a job, accumulated from its events."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 from core.jobs import Cancelled, Event, Failed, Finished, Job, Metric, Noted, Progressed, Started, State
 from core.pipelines.verbs import VERBS
 
-END_NOW_AFTER_S = 6.0
-"""A job that has not stopped this long after it was asked to may be ended by force."""
+KILL_AFTER_S = 6.0
+"""A job that has not stopped this long after a cancel request may be killed."""
 
 
 @dataclass(eq=False)
 class TrackedJob:
-    """A job and the sum of its events. Nothing is known here that is not in the job's folder.
+    """Job with its accumulated events, all of which are read from the job's folder.
 
     Attributes:
         job: The job.
-        fraction: Share done of the current stage, None before the first progress.
-        text: Current stage in a few words.
-        time_left_s: Seconds left of the stage, None while it cannot be said.
-        notes: Sentences for the person, in order.
-        metrics: Every figure, in order.
-        failure: Why it failed, if it did.
-        result: What it returned.
-        started_s: Unix time of the newest start, None before it.
+        fraction: Progress of the current stage, 0 to 1; None before the first progress event.
+        text: Current stage.
+        time_left_s: Remaining time of the stage; None while unknown.
+        notes: Notes for the user, in order.
+        metrics: Metrics, in order.
+        failure: Failure, if the job failed.
+        result: Result of the job.
+        started_s: Unix time of the last start; None before it.
         ended_s: Unix time of the end.
-        cancel_asked_s: Monotonic time at which it was asked to stop.
+        cancel_requested_s: Monotonic time of the cancel request.
     """
 
     job: Job
@@ -41,7 +41,7 @@ class TrackedJob:
     result: dict[str, Any] = field(default_factory=dict)
     started_s: float | None = None
     ended_s: float | None = None
-    cancel_asked_s: float | None = None
+    cancel_requested_s: float | None = None
 
     @property
     def name(self) -> str:
@@ -50,39 +50,42 @@ class TrackedJob:
 
     @property
     def verb(self) -> str:
+        """Verb of the job."""
         return self.job.spec.verb
 
     @property
     def title(self) -> str:
-        """What to call it."""
+        """Title of the job, or the summary of its verb."""
         summary = VERBS[self.verb].summary if self.verb in VERBS else self.verb
         return self.job.spec.title or summary
 
     @property
     def state(self) -> State:
+        """State of the job's process."""
         return self.job.state
 
     @property
     def active(self) -> bool:
+        """Whether the job still runs."""
         return not self.job.ended
 
     @property
     def resumable(self) -> bool:
-        """Whether starting it again makes sense: it ended without a result."""
+        """Whether the job can be started again, since it ended without a result."""
         return self.state in ("failed", "cancelled", "lost")
 
     @property
     def stuck(self) -> bool:
-        """Whether it was asked to stop a while ago and still runs."""
-        asked = self.cancel_asked_s
-        return self.active and asked is not None and time.monotonic() - asked > END_NOW_AFTER_S
+        """Whether the job still runs some seconds after a cancel request."""
+        requested = self.cancel_requested_s
+        return self.active and requested is not None and time.monotonic() - requested > KILL_AFTER_S
 
     def apply(self, event: Event) -> None:
-        """Takes one event in."""
+        """Update the state with one event."""
         match event:
             case Started():
                 self.started_s, self.ended_s = event.time, None
-                self.failure, self.fraction, self.text, self.cancel_asked_s = None, None, "", None
+                self.failure, self.fraction, self.text, self.cancel_requested_s = None, None, "", None
             case Progressed():
                 self.fraction = min(1.0, event.done / event.total) if event.total > 0 else None
                 self.text, self.time_left_s = event.text, event.time_left_s

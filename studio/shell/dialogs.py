@@ -159,6 +159,7 @@ def _add_section(column: QVBoxLayout, title: str, rows: Sequence[tuple[str, str]
     grid.setHorizontalSpacing(4 * GRID_PX)
     grid.setVerticalSpacing(6)
     grid.setColumnStretch(0, 1)
+    grid.setColumnMinimumWidth(1, 20 * GRID_PX)  # aligns the keys of all sections
     for row, (what, keys) in enumerate(rows):
         grid.addWidget(label(what, wrap=False), row, 0)
         grid.addWidget(label(keys, "muted", wrap=False), row, 1)

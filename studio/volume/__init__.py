@@ -1,1 +1,1 @@
-"""The capture volume in words and in fields, wherever a page shows it."""
+"""Editor of the capture volume, shared by the pages that show it."""

@@ -1,4 +1,4 @@
-"""The capture volume on a page: what it is, and fields to change it."""
+"""Widget that shows and edits the capture volume."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.errors import CoreError
 from studio.shell.dialogs import show_error_dialog
 from studio.state.volume import VolumeState
 from studio.theme import GRID_PX
-from studio.volume.text import FIELDS, changed, volume_words
+from studio.volume.text import FIELDS, describe_volume, with_field
 from studio.widgets.card import clear_layout
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.number_field import NumberField
@@ -18,16 +18,17 @@ _COLUMNS = 3
 
 
 class VolumeEditor(QWidget):
-    """Shows the capture volume of the session, and changes it.
+    """Capture volume of the session, as text and as editable fields.
 
-    It reads nothing until it is told to `refresh`: deriving takes time that only a page in sight should spend.
+    It reads nothing before `refresh`, since deriving the volume takes time that only a visible page should spend.
 
     Args:
-        space: Whose capture volume.
+        volume: State of the capture volume.
+        parent: Owner.
 
     Attributes:
-        fields: By name, as in `studio.volume.text.FIELDS`.
-        details: The part that can be folded away, by `unfold`.
+        fields: Number fields by name, as in `studio.volume.text.FIELDS`.
+        details: Collapsible part with the fields; see `set_expanded`.
     """
 
     def __init__(self, volume: VolumeState, parent: QWidget | None = None) -> None:
@@ -36,64 +37,64 @@ class VolumeEditor(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        self.size_words = label("", "strong")
-        self.voxel_words = label("", "muted")
+        self.size_text = label("", "strong")
+        self.voxel_text = label("", "muted")
         self.origin = label("", "small")
-        for words in (self.size_words, self.voxel_words, self.origin):
-            column.addWidget(words)
-        self._doubts = QVBoxLayout()
-        self._doubts.setSpacing(4)
-        column.addLayout(self._doubts)
+        for text_label in (self.size_text, self.voxel_text, self.origin):
+            column.addWidget(text_label)
+        self._problems = QVBoxLayout()
+        self._problems.setSpacing(4)
+        column.addLayout(self._problems)
         self.details = QWidget()
         column.addWidget(self.details)
         self.fields: dict[str, NumberField] = {}
-        self._unfolded, self._known = True, True
-        self._fill_details()
+        self._expanded, self._known = True, True
+        self._build_details()
 
     def refresh(self) -> None:
-        """Shows what is on disk."""
-        clear_layout(self._doubts)
+        """Show the current capture volume."""
+        clear_layout(self._problems)
         try:
-            words = volume_words(self._volume.current())
+            text = describe_volume(self._volume.current())
         except CoreError as error:
             self._show_problem(error)
             return
-        self.size_words.setText(words.size)
-        self.voxel_words.setText(words.voxels)
-        self.origin.setText(words.origin)
-        self.spacing.setText(words.spacing)
-        self.hips.setText(words.hips)
+        self.size_text.setText(text.size)
+        self.voxel_text.setText(text.voxels)
+        self.origin.setText(text.origin)
+        self.spacing.setText(text.spacing)
+        self.hips.setText(text.hips)
         for name, field in self.fields.items():
-            field.show_value(words.values[name])
-        for doubt in words.doubts:
-            self._doubts.addWidget(FindingRow(*doubt))
+            field.show_value(text.values[name])
+        for problem in text.problems:
+            self._problems.addWidget(FindingRow(*problem))
         self._known = True
-        self._show_parts()
+        self._update_visibility()
 
-    def unfold(self, shown: bool) -> None:
-        """Shows or hides the fields."""
-        self._unfolded = shown
-        self._show_parts()
+    def set_expanded(self, expanded: bool) -> None:
+        """Show or hide the fields."""
+        self._expanded = expanded
+        self._update_visibility()
 
     def reset(self) -> None:
-        """Has it derived again."""
+        """Derive the volume from rig and people again."""
         try:
             self._volume.reset()
         except CoreError as error:
             show_error_dialog(error, self.window())
 
     def _show_problem(self, error: CoreError) -> None:
-        level = "error" if self._volume.has_rig else "info"  # a new session lacks something; nothing is wrong with it
-        self._doubts.addWidget(FindingRow(level, error.message, error.hint))
+        level = "error" if self._volume.has_rig else "info"  # a session without a rig is incomplete, not damaged
+        self._problems.addWidget(FindingRow(level, error.message, error.hint))
         self._known = False
-        self._show_parts()
+        self._update_visibility()
 
-    def _show_parts(self) -> None:
-        for part in (self.size_words, self.voxel_words, self.origin):
+    def _update_visibility(self) -> None:
+        for part in (self.size_text, self.voxel_text, self.origin):
             part.setVisible(self._known)
-        self.details.setVisible(self._known and self._unfolded)
+        self.details.setVisible(self._known and self._expanded)
 
-    def _fill_details(self) -> None:
+    def _build_details(self) -> None:
         column = QVBoxLayout(self.details)
         column.setContentsMargins(0, GRID_PX, 0, 0)
         column.setSpacing(GRID_PX)
@@ -101,8 +102,8 @@ class VolumeEditor(QWidget):
         grid.setHorizontalSpacing(GRID_PX)
         grid.setVerticalSpacing(2)
         for index, field in enumerate(FIELDS):
-            # The distance of voxels stands alone in the third row.
-            row, place = divmod(index if index < 7 else index + 2, _COLUMNS)
+            # The voxel spacing has the third row for itself and its note.
+            row, column_index = divmod(index if index < 7 else index + 2, _COLUMNS)
             number = NumberField(field.caption, field.unit, field.decimals)
             number.setRange(field.low, field.high)
             number.setSingleStep(field.step)
@@ -112,12 +113,12 @@ class VolumeEditor(QWidget):
             self.fields[field.name] = number
             caption = label(field.caption, "small", wrap=False)
             caption.setBuddy(number)
-            grid.addWidget(caption, 2 * row, place)
-            grid.addWidget(number, 2 * row + 1, place)
-            grid.setColumnStretch(place, 1)
+            grid.addWidget(caption, 2 * row, column_index)
+            grid.addWidget(number, 2 * row + 1, column_index)
+            grid.setColumnStretch(column_index, 1)
         self.spacing = label("", "small")
         grid.addWidget(self.spacing, 5, 1, 1, 2)
-        for row in (2, 4, 6):  # each caption is nearer to its own number than to the one above
+        for row in (2, 4, 6):  # keeps each caption closer to its own field than to the one above
             grid.setRowMinimumHeight(row, 3 * GRID_PX - 2)
         column.addLayout(grid)
         self.hips = label("", "small")
@@ -127,9 +128,9 @@ class VolumeEditor(QWidget):
         number = self.sender()
         if not isinstance(number, NumberField):
             return
-        what = number.accessibleName().lower()
+        caption = number.accessibleName().lower()
         try:
-            self._volume.set(changed(self._volume.current().chosen, number.objectName(), value), what)
+            self._volume.set(with_field(self._volume.current().chosen, number.objectName(), value), caption)
         except CoreError as error:
             show_error_dialog(error, self.window())
             self.refresh()

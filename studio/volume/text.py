@@ -1,4 +1,4 @@
-"""The capture volume in words, and what each of its fields means. Without widgets."""
+"""Text and fields of the capture volume, without widgets."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from core.session.volume import ActiveVolume
 from core.types import VolumeSettings
 
 _ORIGIN = {
-    "set": "Set by you. It counts from the next training on.",
+    "set": "Set manually; used by the next training.",
     "people": "Derived from the rig and the people in the baselines.",
-    "rig": "Derived from the rig alone: there is no baseline yet.",
+    "rig": "Derived from the rig alone, as there is no baseline yet.",
 }
-_SEEN_ODDLY = 0.35
-"""A space of which two cameras see less than this is probably meant to be another one."""
+_LOW_SEEN_SHARE = 0.35
+"""A volume of which two cameras see less than this share is probably misplaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One number of the capture volume that can be changed.
+    """Editable number of the capture volume.
 
     Attributes:
         name: Short name.
-        caption: Above the number.
-        unit: After it.
-        low: Least value.
-        high: Largest value.
-        step: Of the arrows.
-        decimals: Places shown.
-        tip: One sentence.
+        caption: Text above the number.
+        unit: Unit after the number.
+        low: Minimum.
+        high: Maximum.
+        step: Step of the arrow buttons.
+        decimals: Number of decimals.
+        tip: Tooltip.
     """
 
     name: str
@@ -46,68 +46,68 @@ def _metres(name: str, caption: str, tip: str, low: float = -500.0, high: float 
 
 
 FIELDS = (
-    _metres("size_x", "Size along x", "How far it reaches along the world's x axis, the red one", 0.5, 100.0),
-    _metres("size_y", "Size along y", "How far it reaches along the world's y axis, the green one", 0.5, 100.0),
-    _metres("height", "Height", "From its bottom to its top", 1.0, 100.0),
-    _metres("x", "Middle x", "Where its middle is on the floor"),
-    _metres("y", "Middle y", "Where its middle is on the floor"),
-    _metres("bottom", "Bottom", "Height of its bottom above the floor; a little below it loses no feet"),
+    _metres("size_x", "Size x", "Size along the world x axis (red)", 0.5, 100.0),
+    _metres("size_y", "Size y", "Size along the world y axis (green)", 0.5, 100.0),
+    _metres("height", "Height", "Distance from bottom to top", 1.0, 100.0),
+    _metres("x", "Centre x", "Centre on the floor, along x"),
+    _metres("y", "Centre y", "Centre on the floor, along y"),
+    _metres("bottom", "Bottom", "Height of the bottom above the floor; slightly below the floor includes the feet"),
     Field(
         name="spacing",
-        caption="Voxels apart",
+        caption="Voxel spacing",
         unit="cm",
         low=1.0,
         high=100.0,
         step=1.0,
         decimals=1,
-        tip="Closer voxels find people more exactly, and cost time and memory",
+        tip="Smaller voxels locate people more precisely, but need more time and memory",
     ),
     Field(
         name="side",
-        caption="Hips from sides",
+        caption="Hips, side margin",
         unit="%",
         low=0.0,
         high=49.0,
         step=1.0,
         decimals=0,
-        tip="Synthetic people of the training stand this share of an edge inside the space's sides",
+        tip="Minimum distance of synthetic training people from the sides, as a share of the edge length",
     ),
     Field(
         name="lowest",
-        caption="Hips from bottom",
+        caption="Hips, lowest",
         unit="cm",
         low=0.0,
         high=1000.0,
         step=5.0,
         decimals=0,
-        tip="Synthetic people's hips are this far above the space's bottom, at least",
+        tip="Minimum height of synthetic people's hips above the bottom",
     ),
     Field(
         name="highest",
-        caption="Hips from top",
+        caption="Hips, below top",
         unit="cm",
         low=0.0,
         high=1000.0,
         step=5.0,
         decimals=0,
-        tip="Synthetic people's hips are this far below the space's top, at least",
+        tip="Minimum distance of synthetic people's hips below the top",
     ),
 )
-"""Three a row; the distance of voxels has a row of its own."""
+"""Three per row; the voxel spacing has its own row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeWords:
-    """A capture volume, ready to show.
+class VolumeText:
+    """Description of a capture volume.
 
     Attributes:
-        size: In metres.
-        voxels: How many, and how far apart.
-        spacing: Who decides how far apart.
-        hips: Where synthetic people may be.
-        origin: Who decided on it.
-        doubts: (level, sentence, remedy) of what is odd about it.
-        values: Of every field, in its unit.
+        size: Size in metres.
+        voxels: Number of voxels and their spacing.
+        spacing: Origin of the voxel spacing.
+        hips: Height range of synthetic people's hips.
+        origin: Origin of the volume.
+        problems: (level, message, remedy) of each problem.
+        values: Value of every field in its unit.
     """
 
     size: str
@@ -115,39 +115,39 @@ class VolumeWords:
     spacing: str
     hips: str
     origin: str
-    doubts: tuple[tuple[str, str, str], ...]
+    problems: tuple[tuple[str, str, str], ...]
     values: dict[str, float]
 
 
-def volume_words(used: ActiveVolume) -> VolumeWords:
-    """A capture volume in words."""
+def describe_volume(used: ActiveVolume) -> VolumeText:
+    """Describe a capture volume."""
     volume, chosen = used.volume, used.chosen
     low, high = chosen.synthetic.corners_mm(volume)
-    doubts = []
+    problems = []
     if used.other_rig:
-        doubts.append(("warning", "It was set for another calibration.", "Look at it in 3D, or reset it."))
+        problems.append(("warning", "It was set for another calibration.", "Check it in 3D, or reset it."))
     if used.seen_share == 0:
-        doubts.append(("error", "No two cameras see any of it.", "Move it to where the cameras look, or reset it."))
-    elif used.seen_share < _SEEN_ODDLY:
-        doubts.append(("warning", f"Two cameras or more see only {used.seen_share:.0%} of it.", "Make it smaller."))
+        problems.append(("error", "No two cameras see any of it.", "Move it into the cameras' view, or reset it."))
+    elif used.seen_share < _LOW_SEEN_SHARE:
+        problems.append(("warning", f"Two or more cameras see only {used.seen_share:.0%} of it.", "Make it smaller."))
     spacing_cm = float(volume.spacing_mm.mean()) / 10
-    wanted = f"{used.spacing_mm / 10:g} cm"
-    return VolumeWords(
+    preset_spacing = f"{used.spacing_mm / 10:g} cm"
+    return VolumeText(
         size=" × ".join(f"{edge / 1000:.2f}" for edge in volume.size_mm) + " m",
-        voxels=f"{' × '.join(map(str, volume.voxels))} voxels, {spacing_cm:.1f} cm apart",
-        spacing="as the training wants them" if chosen.spacing_mm is None else f"instead of the training's {wanted}",
-        hips=f"Synthetic people's hips: {low[2] / 1000:.2f} to {high[2] / 1000:.2f} m above the floor.",
+        voxels=f"{' × '.join(map(str, volume.voxels))} voxels of {spacing_cm:.1f} cm",
+        spacing="from the training preset" if chosen.spacing_mm is None else f"training preset: {preset_spacing}",
+        hips=f"Hips of synthetic people: {low[2] / 1000:.2f} to {high[2] / 1000:.2f} m above the floor.",
         origin=_ORIGIN[used.origin],
-        doubts=tuple(doubts),
+        problems=tuple(problems),
         values=_values(used),
     )
 
 
-def changed(chosen: VolumeSettings, name: str, value: float) -> VolumeSettings:
-    """The space with one field changed; everything else stays as exact as it was.
+def with_field(chosen: VolumeSettings, name: str, value: float) -> VolumeSettings:
+    """Return the volume with one field changed; all other values keep their full precision.
 
     Raises:
-        CoreError: It makes no sense that way.
+        CoreError: The result is invalid.
     """
     x, y, z = chosen.centre_mm
     width, depth, height = chosen.size_mm
@@ -156,7 +156,7 @@ def changed(chosen: VolumeSettings, name: str, value: float) -> VolumeSettings:
             return replace(chosen, size_mm=(1000 * value, depth, height))
         case "size_y":
             return replace(chosen, size_mm=(width, 1000 * value, height))
-        case "height":  # a higher room grows at its top: the floor stays where it is
+        case "height":  # the bottom stays where it is
             bottom = z - height / 2
             return replace(chosen, size_mm=(width, depth, 1000 * value), centre_mm=(x, y, bottom + 500 * value))
         case "x":

@@ -161,7 +161,7 @@ def test_progress_in_words(tmp_path: Path) -> None:
     tracked.job._state = "running"
     tracked.apply(Progressed(done=1, total=4, text="Reading", time_left_s=30))
     assert progress_text(tracked) == "Reading · 25 % · 30 s left"
-    tracked.cancel_asked_s = 0.0
+    tracked.cancel_requested_s = 0.0
     assert "stopping" in progress_text(tracked)
 
 

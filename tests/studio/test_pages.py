@@ -178,7 +178,7 @@ def test_camera_rows_are_in_words_that_people_use(sample_session: Session) -> No
 def test_take_is_shown_as_it_was_recorded(opened: MainWindow) -> None:
     opened.show_page("record")
     (card,) = opened.pages["record"].takes
-    assert "4 cameras · 100 frames · 60 fps · 1.7 s" in card.take.facts
+    assert "4 cameras · 100 frames · 60 fps · 1.7 s" in card.take.summary
     assert card.selected.isVisible()
     assert [row[5] for row in card.take.rows] == ["none"] * 4
 
@@ -214,7 +214,7 @@ def test_videos_are_imported_through_the_dialog(opened: MainWindow, qtbot, ended
     dialog.name.clear()
     qtbot.keyClicks(dialog.name, "two_people")
     assert not dialog.go.isEnabled()
-    assert "already" in dialog.objection.text()
+    assert "already exists" in dialog.problem.text()
     qtbot.keyClicks(dialog.name, "_again")
     assert dialog.go.isEnabled()
     _click(qtbot, dialog.go)
@@ -232,7 +232,7 @@ def test_unclear_cameras_are_asked_for(sample_session: Session, dressed: QApplic
     assert not dialog.go.isEnabled()
     dialog.cameras[0].setCurrentText("cam03")
     dialog.cameras[1].setCurrentText("cam03")
-    assert "Two videos" in dialog.objection.text()
+    assert "two videos" in dialog.problem.text()
     dialog.cameras[1].setCurrentText("cam04")
     assert dialog.go.isEnabled()
     assert dialog.params.cameras == ("cam03", "cam04")
@@ -253,10 +253,10 @@ def test_steps_say_what_blocks_them(opened: MainWindow) -> None:
     assert page.run_all.push.isEnabled()
     _session(opened).layout.rig.unlink()
     opened.state.refresh()
-    assert page.run_all.reason == "Import a calibration first."
+    assert page.run_all.reason == "Calibrate first."
 
 
-def test_labels_of_another_estimator_do_not_help(opened: MainWindow) -> None:
+def test_2d_poses_of_another_estimator_do_not_count(opened: MainWindow) -> None:
     take = opened.state.take
     assert take is not None
     folder = take.layout.poses2d_manifest("movenet_multipose")
@@ -264,7 +264,7 @@ def test_labels_of_another_estimator_do_not_help(opened: MainWindow) -> None:
     folder.write_text("x: 1\n", encoding="utf-8")
     rows = {r.step.name: r for r in train.step_rows(take_steps(opened.state), opened.state.jobs, take, "rtmo_m")}
     assert rows["pose2d"].state == "ready"
-    assert "chosen 2D estimator" in rows["triangulate"].blocked
+    assert "selected 2D estimator" in rows["triangulate"].blocked
     rows = {
         r.step.name: r for r in train.step_rows(take_steps(opened.state), opened.state.jobs, take, "movenet_multipose")
     }
@@ -276,7 +276,7 @@ def test_a_model_that_is_missing_is_asked_for_first(opened: MainWindow, qtbot) -
     opened.show_page("train")
     page = opened.pages["train"]
     page.estimator.setCurrentIndex(page.estimator.findData("rtmo_m"))
-    assert "Press Label first" in page.run_all.reason
+    assert "Run 2D poses first" in page.run_all.reason
     _click(qtbot, page.steps["pose2d"].push)
     dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ConsentDialog) and w.isVisible())
     words = " ".join(label.text() for label in dialog.findChildren(QLabel))
@@ -312,16 +312,16 @@ def test_the_time_of_a_training_is_measured_or_its_limit_or_not_known(
     page = opened.pages["train"]
     page.preset.setCurrentIndex(page.preset.findData("fast"))
     jobs = opened.state.jobs
-    assert train.preset_words("quick", jobs).time.startswith("At most 14 min")
-    assert "first steps" in train.preset_words("fast", jobs).time
+    assert train.describe_preset("quick", jobs).time.startswith("At most 14 min")
+    assert "first training steps" in train.describe_preset("fast", jobs).time
     _finished_training(_session(opened), "fast", ["root/loss"])
     opened.state.set_session(_session(opened))
-    qtbot.waitUntil(lambda: page.preset_time.text() == "The last one took 9 min on CPU, 2 cores.")
-    assert train.preset_words("quick", jobs).time.startswith("At most"), "that of another preset says nothing"
+    qtbot.waitUntil(lambda: page.preset_time.text() == "Last run: 9 min on CPU, 2 cores.")
+    assert train.describe_preset("quick", jobs).time.startswith("At most"), "that of another preset says nothing"
     for accelerated in (True, False):
         monkeypatch.setattr(train, "has_accelerator", lambda found=accelerated: found)
-        assert train.preset_words("paper", jobs).lacking is not accelerated
-        assert not train.preset_words("quick", jobs).lacking
+        assert train.describe_preset("paper", jobs).unmet is not accelerated
+        assert not train.describe_preset("quick", jobs).unmet
 
 
 def test_only_curves_of_stages_that_the_training_has_are_shown(opened: MainWindow, qtbot) -> None:
@@ -336,12 +336,12 @@ def test_only_curves_of_stages_that_the_training_has_are_shown(opened: MainWindo
     opened.state.set_session(session)
     opened.show_page("train")
     qtbot.waitUntil(lambda: len(shown()) > 0)
-    assert shown() == ["Fine-tuning on confident labels", "Root network, this rig", "Backbone, your images"]
+    assert shown() == ["Fine-tuning, confident 2D poses", "Root network, own rig", "Backbone, own images"]
     _finished_training(session, "quick", ["held_out/px", "held_out/camera_px", "ray_refiner/mm"])
     opened.state.set_session(session)
     opened.show_page("train")
-    qtbot.waitUntil(lambda: "Correction, synthetic people" in shown())
-    assert shown() == ["2D error on held-out frames", "Correction, synthetic people"]
+    qtbot.waitUntil(lambda: "Ray refiner, synthetic people" in shown())
+    assert shown() == ["2D error on held-out frames", "Ray refiner, synthetic people"]
 
 
 def test_every_stage_of_training_has_a_plot() -> None:
@@ -367,13 +367,13 @@ def test_results_stand_side_by_side_with_the_verdict(opened: MainWindow, qtbot) 
     qtbot.waitUntil(page.table.isVisible)
     words = [label.text() for label in page.results_card.findChildren(QLabel) if label.isVisible()]
     assert "The trained network is better." in words
-    found = train.results(take)
+    found = train.load_comparison(take)
     assert found is not None
     by_title = {row[0]: (index, row) for index, row in enumerate(found.rows)}
-    index, row = by_title["LOCO error, median"]
+    index, row = by_title["Leave-one-camera-out error, median"]
     assert row[1:] == ("25.0 px", "20.0 px")
     assert found.tones[index, 2] == "good"
-    index, _ = by_title["LOCO error, mean"]
+    index, _ = by_title["Leave-one-camera-out error, mean"]
     assert found.tones[index, 1] == "good"  # here the baseline is better, and that is said too
     index, _ = by_title["Frames with two or more people"]
     assert not {(index, 1), (index, 2)} & set(found.tones)
@@ -384,22 +384,22 @@ def test_results_without_training_leave_the_column_empty(sample_session: Session
     take = sample_session.take("two_people")
     methods = {"baseline": _REPORT["methods"]["baseline"]}  # type: ignore[index]
     take.layout.report.write_text(json.dumps({**_REPORT, "methods": methods}), encoding="utf-8")
-    found = train.results(take)
+    found = train.load_comparison(take)
     assert found is not None
     assert {row[2] for row in found.rows} == {"–"}
     assert not found.tones
     take.layout.report.write_text("{}", encoding="utf-8")
     with pytest.raises(CoreError, match="damaged"):
-        train.results(take)
+        train.load_comparison(take)
 
 
 # ---- export
 
 
-def test_every_exporter_is_offered_with_a_sentence() -> None:
+def test_every_exporter_is_offered_with_a_description() -> None:
     rows = export.format_rows("auto", "auto")
     assert [r.name for r in rows] == list(EXPORTERS)
-    assert all(r.fits and r.sentence.endswith(".") for r in rows)
+    assert all(r.fits and r.description.endswith(".") for r in rows)
     assert any(not r.fits for r in export.format_rows("cm", "z"))
 
 
@@ -407,7 +407,7 @@ def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path:
     opened.show_page("export")
     page = opened.pages["export"]
     assert not page.export.push.isEnabled()
-    assert "Baseline" in page.export.reason
+    assert "Triangulate" in page.export.reason
     take = opened.state.take
     assert take is not None
     _stand(take)
@@ -434,7 +434,7 @@ def test_a_format_that_cannot_be_written_that_way_says_so(opened: MainWindow) ->
     unfit = [name for name, box in page.boxes.items() if not box.isEnabled()]
     assert unfit
     assert not any(page.boxes[name].isChecked() for name in unfit)
-    assert "expect" in page._sentences[unfit[0]].text()
+    assert "cannot be written in cm" in page._descriptions[unfit[0]].text()
 
 
 # ---- all

@@ -16,7 +16,7 @@ from core.session.volume import active_volume
 from core.types import PANOPTIC15, Pose3DSequence, VolumeSettings
 from studio.main_window import MainWindow
 from studio.shell.dialogs import ErrorDialog
-from studio.volume.text import FIELDS, changed, volume_words
+from studio.volume.text import FIELDS, describe_volume, with_field
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.number_field import NumberField
 
@@ -71,8 +71,8 @@ def opened(window: MainWindow, sample_session: Session, qtbot) -> MainWindow:
 
 def test_the_train_page_says_what_it_is_and_follows_the_people(opened: MainWindow, sample_session: Session) -> None:
     editor = opened.pages["train"].volume
-    assert editor.size_words.text() == "6.20 × 2.80 × 2.20 m"
-    assert "52 × 24 × 20 voxels" in editor.voxel_words.text()
+    assert editor.size_text.text() == "6.20 × 2.80 × 2.20 m"
+    assert "52 × 24 × 20 voxels" in editor.voxel_text.text()
     assert "rig alone" in editor.origin.text()
     assert editor.fields["size_x"].value() == pytest.approx(6.20)
     assert editor.fields["bottom"].value() == pytest.approx(-0.2)
@@ -89,7 +89,7 @@ def test_the_voxels_are_those_of_the_chosen_training(opened: MainWindow) -> None
     assert page.volume.fields["spacing"].value() == 12.0
     page.preset.setCurrentIndex(page.preset.findData("fast"))
     assert page.volume.fields["spacing"].value() == 10.0
-    assert "64 × 28 × 24 voxels" in page.volume.voxel_words.text()
+    assert "64 × 28 × 24 voxels" in page.volume.voxel_text.text()
 
 
 def test_a_typed_number_is_stored_and_undone_with_keys(opened: MainWindow, qtbot, sample_session: Session) -> None:
@@ -104,9 +104,9 @@ def test_a_typed_number_is_stored_and_undone_with_keys(opened: MainWindow, qtbot
     assert stored.size_mm == (4500.0, *derived.size_mm[1:]), "the other edges stay as exact as they were"
     assert stored.centre_mm == derived.centre_mm
     assert stored.spacing_mm == 200.0
-    assert page.volume.size_words.text().startswith("4.50 × 2.80")
-    assert "Set by you" in page.volume.origin.text()
-    assert "instead of the training's 12 cm" in page.volume.spacing.text()
+    assert page.volume.size_text.text().startswith("4.50 × 2.80")
+    assert "Set manually" in page.volume.origin.text()
+    assert "training preset: 12 cm" in page.volume.spacing.text()
 
     field = page.volume.fields["spacing"]
     assert field.hasFocus(), "the field itself must not swallow the keys"
@@ -201,11 +201,11 @@ def test_show_in_3d_leads_to_the_view_with_the_box(opened: MainWindow, qtbot, sa
     view = opened.pages["view"]
     assert view.toolbar.toggle_button("volume").isChecked()
     assert view.volume.isVisible()
-    assert view.volume.editor.size_words.text() == "6.20 × 2.80 × 2.20 m"
+    assert view.volume.editor.size_text.text() == "6.20 × 2.80 × 2.20 m"
     opened.registry["page.train"].trigger()
     _type(qtbot, opened.pages["train"].volume.fields["size_x"], "5")
     opened.registry["page.view"].trigger()
-    assert view.volume.editor.size_words.text().startswith("5.00")
+    assert view.volume.editor.size_text.text().startswith("5.00")
     assert view.presenter.has_volume
 
 
@@ -231,10 +231,10 @@ def test_the_wheel_scrolls_the_page_and_changes_no_number(opened: MainWindow, qt
 @pytest.mark.parametrize("field", FIELDS, ids=lambda f: f.name)
 def test_a_field_changes_what_it_shows_and_nothing_else(field, sample_session: Session) -> None:
     sample_session.set_volume(VOLUME)
-    before = volume_words(active_volume(sample_session, [], 100.0)).values
+    before = describe_volume(active_volume(sample_session, [], 100.0)).values
     value = before[field.name] + field.step
-    sample_session.set_volume(changed(VOLUME, field.name, value))
-    after = volume_words(active_volume(sample_session, [], 100.0)).values
+    sample_session.set_volume(with_field(VOLUME, field.name, value))
+    after = describe_volume(active_volume(sample_session, [], 100.0)).values
     assert after.pop(field.name) == pytest.approx(value)
     before.pop(field.name)
     assert after == pytest.approx(before)
@@ -245,12 +245,12 @@ def test_doubts_are_said(sample_session: Session) -> None:
     sample_session.set_volume(
         VolumeSettings(centre_mm=(0, 0, 900), size_mm=(40_000, 40_000, 2200), spacing_mm=300, rig="x")
     )
-    doubts = volume_words(active_volume(sample_session, [], 100.0)).doubts
-    assert [level for level, _, _ in doubts] == ["warning", "warning"]
-    assert "another calibration" in doubts[0][1]
-    assert "only" in doubts[1][1]
+    problems = describe_volume(active_volume(sample_session, [], 100.0)).problems
+    assert [level for level, _, _ in problems] == ["warning", "warning"]
+    assert "another calibration" in problems[0][1]
+    assert "only" in problems[1][1]
     sample_session.set_volume(VolumeSettings(centre_mm=(90_000, 0, 900), size_mm=(4000, 4000, 2200), rig=rig.digest))
-    ((level, sentence, _),) = volume_words(active_volume(sample_session, [], 100.0)).doubts
+    ((level, sentence, _),) = describe_volume(active_volume(sample_session, [], 100.0)).problems
     assert (level, sentence) == ("error", "No two cameras see any of it.")
 
 

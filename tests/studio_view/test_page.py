@@ -198,7 +198,7 @@ def test_the_capture_volume_is_drawn_where_it_is_and_follows_its_fields(
     after = drawn(page, qtbot)
     assert before[1] - top_edge()[1] > 5, "a higher space reaches higher up"
     assert near(of_colour(after, DARK.accent), top_edge(), 2)
-    assert page.volume.editor.size_words.text().endswith("2.80 m")
+    assert page.volume.editor.size_text.text().endswith("2.80 m")
     page.volume.reset.click()
     assert numbered_session.volume is None
     assert not page.volume.reset.isVisible()

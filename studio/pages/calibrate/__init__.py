@@ -5,7 +5,7 @@ from studio.specs import ActionSpec, PageSpec
 PAGE = PageSpec(
     name="calibrate",
     title="Calibrate",
-    summary="Pose your cameras",
+    summary="Locate your cameras",
     icon="calibrate",
     shortcut="Ctrl+1",
     factory="studio.pages.calibrate.page:CalibratePage",

@@ -5,7 +5,7 @@ from studio.specs import PageSpec
 PAGE = PageSpec(
     name="export",
     title="Export",
-    summary="Use it elsewhere",
+    summary="Files for other tools",
     icon="export",
     shortcut="Ctrl+5",
     factory="studio.pages.export.page:ExportPage",

@@ -1,4 +1,4 @@
-"""Export: which result, in which formats, where to."""
+"""Export page: result, formats, units and folder."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ from studio.widgets.text import label, set_role
 
 
 class ExportPage(ScrollPage):
-    """Writes a 3D result as files of other tools.
+    """Export of a 3D result to files of other tools.
 
     Args:
-        state: What is looked at.
+        state: Selection of the window.
+        parent: Owner.
     """
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
-        super().__init__("Export", "3D poses as files that your next tool reads.", parent)
+        super().__init__("Export", "Write 3D poses for other tools.", parent)
         self._state = state
         self.export = ReasonButton(button("Export", "primary", "export"))
         self.export.push.clicked.connect(self.run)
@@ -47,7 +48,7 @@ class ExportPage(ScrollPage):
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._formats_card())
         self.columns.left.addStretch(1)
-        self.columns.right.addWidget(self._what_card())
+        self.columns.right.addWidget(self._settings_card())
         self.columns.right.addWidget(self._written_card())
         self.columns.right.addStretch(1)
         for signal in (state.session_changed, state.status_changed, state.take_changed, state.poses_changed):
@@ -58,7 +59,7 @@ class ExportPage(ScrollPage):
         self.refresh()
 
     def run(self) -> None:
-        """Exports as a job."""
+        """Export as a job."""
         session = self._state.session
         if session is None:
             return
@@ -76,20 +77,20 @@ class ExportPage(ScrollPage):
             show_error_dialog(error, self.window())
 
     def formats(self) -> list[str]:
-        """Formats that are ticked."""
+        """Return the ticked formats."""
         return [name for name, box in self.boxes.items() if box.isChecked()]
 
     def refresh(self) -> None:
-        """Shows what is on disk."""
+        """Show the results of the selected take as they are on disk."""
         with QSignalBlocker(self.result):
             self.result.clear()
             try:
                 take = self._state.take
                 choices = presenter.result_choices(take) if take is not None else []
             except CoreError:
-                choices = []  # the Record page says what is wrong with the take
-            for name, words in choices:
-                self.result.addItem(words, name)
+                choices = []  # the Record page reports damaged takes
+            for name, text in choices:
+                self.result.addItem(text, name)
             self.result.setCurrentIndex(max(0, self.result.findData(self._state.poses_name)) if choices else -1)
         self.result.setEnabled(bool(choices))
         self.take.setText(self._state.take_name or "no take")
@@ -101,7 +102,7 @@ class ExportPage(ScrollPage):
         card = Card("Formats")
         card.body.setSpacing(4)
         self.boxes: dict[str, QCheckBox] = {}
-        self._sentences = {}
+        self._descriptions = {}
         for index, row in enumerate(presenter.format_rows("auto", "auto")):
             if index:
                 card.body.addSpacing(GRID_PX // 2)
@@ -109,22 +110,22 @@ class ExportPage(ScrollPage):
             box = QCheckBox(row.title)
             box.setChecked(True)
             box.toggled.connect(self._jobs_changed)
-            sentence = label(row.sentence, "small")
-            sentence.setIndent(3 * GRID_PX)
-            self.boxes[row.name], self._sentences[row.name] = box, sentence
+            description = label(row.description, "small")
+            description.setIndent(3 * GRID_PX)
+            self.boxes[row.name], self._descriptions[row.name] = box, description
             card.body.addWidget(box)
-            card.body.addWidget(sentence)
+            card.body.addWidget(description)
         return card
 
-    def _what_card(self) -> Card:
-        card = Card("What and where")
+    def _settings_card(self) -> Card:
+        card = Card("Settings")
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
         grid.setColumnStretch(1, 1)
         self.take = label("", wrap=False)
         self.result = QComboBox()
-        self.result.setPlaceholderText("No 3D yet")
+        self.result.setPlaceholderText("No 3D result yet")
         self.result.activated.connect(self._result_chosen)
         self.units = _choice(presenter.UNITS)
         self.up = _choice(presenter.UPS)
@@ -157,7 +158,7 @@ class ExportPage(ScrollPage):
         return card
 
     def _written_card(self) -> Card:
-        self.written = Card("Files written")
+        self.written = Card("Exported files")
         self.open_folder = button("Open folder", "normal", "folder")
         self.open_folder.clicked.connect(self._open_folder)
         self.written.tools.addWidget(self.open_folder)
@@ -168,8 +169,8 @@ class ExportPage(ScrollPage):
 
     def _describe(self) -> None:
         for row in presenter.format_rows(self.units.currentData(), self.up.currentData()):
-            self._sentences[row.name].setText(row.sentence)
-            set_role(self._sentences[row.name], "small" if row.fits else "warn")
+            self._descriptions[row.name].setText(row.description)
+            set_role(self._descriptions[row.name], "small" if row.fits else "warn")
             self.boxes[row.name].setEnabled(row.fits)
             if not row.fits:
                 self.boxes[row.name].setChecked(False)
@@ -184,7 +185,7 @@ class ExportPage(ScrollPage):
             self.folder.setText(chosen)
 
     def _jobs_changed(self, _job: TrackedJob | bool | None = None) -> None:
-        reason = presenter.why_not(
+        reason = presenter.export_blocked(
             self._state.take_name, self.result.currentData() or "", self.formats(), self._state.jobs
         )
         self.export.set_blocked(reason)
@@ -197,11 +198,12 @@ class ExportPage(ScrollPage):
         self.table = None
         self.written.set_note(str(files[0].parent) if files else "")
         if not files:
-            self._files.addWidget(label("Files appear here after an export.", "muted"))
+            self._files.addWidget(label("No files exported yet.", "muted"))
             return
-        self._files.addWidget(FindingRow("ok", f"{len(files)} files were written and can be opened by other tools."))
+        count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
+        self._files.addWidget(FindingRow("ok", f"{count} exported."))
         self.table = DataTable(("File", "Size"), right=(1,), stretch=0)
-        self.table.set_rows([(path.name, presenter.size_words(path)) for path in files])
+        self.table.set_rows([(path.name, presenter.file_size(path)) for path in files])
         self._files.addWidget(self.table)
 
     def _open_folder(self) -> None:
@@ -212,7 +214,7 @@ class ExportPage(ScrollPage):
 
 def _choice(options: tuple[tuple[str, str], ...]) -> QComboBox:
     box = QComboBox()
-    for name, words in options:
-        box.addItem(words, name)
+    for name, text in options:
+        box.addItem(text, name)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return box

@@ -1,4 +1,4 @@
-"""What the Export page shows, without widgets."""
+"""Contents of the Export page, without widgets."""
 
 from __future__ import annotations
 
@@ -13,74 +13,71 @@ from core.session import BASELINE, Take
 from studio.jobs.bridge import JobBridge
 
 UNITS: tuple[tuple[UnitsChoice, str], ...] = (
-    ("auto", "What each format expects"),
+    ("auto", "Format default"),
     ("mm", "Millimetres"),
     ("cm", "Centimetres"),
     ("m", "Metres"),
 )
-UPS: tuple[tuple[UpChoice, str], ...] = (("auto", "What each format expects"), ("z", "z up"), ("y", "y up"))
+UPS: tuple[tuple[UpChoice, str], ...] = (("auto", "Format default"), ("z", "z up"), ("y", "y up"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatRow:
-    """A format that can be chosen.
+    """Export format.
 
     Attributes:
-        name: In the registry of exporters.
-        title: As a person knows it.
-        sentence: What the files hold, in which units and axes, who reads them; or why the choice does not fit.
-        fits: Whether the chosen units and axis can be written.
+        name: Name in the registry of exporters.
+        title: Title of the format.
+        description: Contents, units, axes and readers of the files; or why the units or the up axis are unsupported.
+        fits: Whether the selected units and up axis are supported.
     """
 
     name: str
     title: str
-    sentence: str
+    description: str
     fits: bool
 
 
 def format_rows(units: UnitsChoice, up: UpChoice) -> list[FormatRow]:
-    """Every format, described for the chosen units and axis."""
+    """Describe every format for the selected units and up axis."""
     rows = []
     for name in EXPORTERS:
         exporter = EXPORTERS.get(name)
         try:
-            sentence, fits = exporter.describe(resolve_options(exporter, units, up)), True
+            description, fits = exporter.describe(resolve_options(exporter, units, up)), True
         except CoreError as error:
-            sentence, fits = str(error), False
-        rows.append(FormatRow(name=name, title=exporter.title, sentence=sentence, fits=fits))
+            description, fits = error.message, False
+        rows.append(FormatRow(name=name, title=exporter.title, description=description, fits=fits))
     return rows
 
 
 def result_choices(take: Take) -> list[tuple[str, str]]:
-    """Name and words of each 3D result of a take."""
-    return [
-        (run, "Baseline: triangulated, no training" if run == BASELINE else f"Trained: {run}")
-        for run in take.poses3d_runs()
-    ]
+    """Return name and title of each 3D result of a take."""
+    return [(run, "Baseline (triangulated)" if run == BASELINE else f"Trained: {run}") for run in take.poses3d_runs()]
 
 
 def export_params(
     take: str, poses: str, formats: Sequence[str], folder: str, units: UnitsChoice, up: UpChoice
 ) -> ExportParams:
-    """Settings of the job."""
+    """Return the settings of the job."""
     return ExportParams(take=take, poses=poses, formats=tuple(formats), folder=folder, units=units, up=up)
 
 
-def why_not(take: str, poses: str, formats: Sequence[str], jobs: JobBridge) -> str:
-    """Why nothing can be exported now; empty if it can."""
+def export_blocked(take: str, poses: str, formats: Sequence[str], jobs: JobBridge) -> str:
+    """Return why nothing can be exported now; empty if it can."""
     if not take:
         return "Import videos on the Record page first."
     if not poses:
-        return "This take has no 3D yet: run Baseline on the Train page first."
+        return "Run Triangulate on the Train page first."
     if not formats:
-        return "Choose at least one format."
+        return "Select at least one format."
     if any(j.verb == "export" for j in jobs.active):
         return "An export is running."
     return ""
 
 
 def written_files(jobs: JobBridge) -> list[Path]:
-    """What the newest finished export of this session wrote, as far as it is still there."""
+    """Return the files of the newest finished export that still exist."""
     job = max(
         (j for j in jobs.jobs if j.verb == "export" and j.state == "finished"),
         key=lambda j: j.ended_s or 0,
@@ -91,7 +88,7 @@ def written_files(jobs: JobBridge) -> list[Path]:
     return [path for path in map(Path, job.result.get("files", ())) if path.exists()]
 
 
-def size_words(path: Path) -> str:
-    """Size of a file."""
+def file_size(path: Path) -> str:
+    """Return the size of a file as text."""
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3)):,} kB"

@@ -1,4 +1,4 @@
-"""Which video is of which camera, and what to call the take."""
+"""Dialog for the import of videos: name of the take, and camera of each video."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from studio.widgets.text import label
 
 
 class ImportDialog(Dialog):
-    """Asks for the take's name and each video's camera; both are filled in as far as the file names tell.
+    """Name of the take and camera of each video, proposed from the file names.
+
+    Args:
+        session: Session that receives the take.
+        videos: The video files.
+        parent: The window.
 
     Signals:
         chosen: The `ImportTakeParams` to import with.
@@ -30,7 +35,7 @@ class ImportDialog(Dialog):
         super().__init__("Import videos", parent, 600)
         self._session, self._videos = session, list(videos)
         self.body.addWidget(label("Import videos", "title"))
-        self.body.addWidget(label("One video per camera, started together. They are copied into the session.", "muted"))
+        self.body.addWidget(label("One synchronised video per camera. The files are copied into the session.", "muted"))
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
@@ -51,26 +56,26 @@ class ImportDialog(Dialog):
             choice.addItems(list(rig.names) if rig is not None else [camera])
             choice.setAccessibleName(f"Camera of {video.name}")
             choice.setCurrentIndex(choice.findText(camera))
-            choice.setPlaceholderText("Which camera?")
+            choice.setPlaceholderText("Select camera")
             choice.currentTextChanged.connect(self._check)
             self.cameras.append(choice)
             grid.addWidget(choice, row, 1)
         self.body.addLayout(grid)
-        self.objection = label("", "warn")
-        self.body.addWidget(self.objection)
+        self.problem = label("", "warn")
+        self.body.addWidget(self.problem)
         self.name.textChanged.connect(self._check)
         self.foot.addStretch(1)
         cancel = button("Cancel")
         cancel.clicked.connect(self.reject)
         self.foot.addWidget(cancel)
         self.go = button("Import", "primary", "import")
-        self.go.clicked.connect(self._go)
+        self.go.clicked.connect(self._import)
         self.foot.addWidget(self.go)
         self._check()
 
     @property
     def params(self) -> ImportTakeParams:
-        """The answers."""
+        """Settings chosen in the dialog."""
         return ImportTakeParams(
             videos=tuple(str(v) for v in self._videos),
             cameras=tuple(c.currentText() for c in self.cameras),
@@ -78,12 +83,12 @@ class ImportDialog(Dialog):
         )
 
     def _check(self) -> None:
-        why_not = presenter.objection(self.name.text(), [c.currentText() for c in self.cameras], self._session)
-        self.objection.setText(why_not)
-        self.objection.setVisible(bool(why_not))
-        self.go.setEnabled(not why_not)
-        self.go.setToolTip(why_not)
+        problem = presenter.import_problem(self.name.text(), [c.currentText() for c in self.cameras], self._session)
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+        self.go.setEnabled(not problem)
+        self.go.setToolTip(problem)
 
-    def _go(self) -> None:
+    def _import(self) -> None:
         self.chosen.emit(self.params)
         self.accept()

@@ -1,4 +1,4 @@
-"""Record: the takes of the session as they were really recorded, and bringing in videos."""
+"""Record page: the takes of the session, and import of videos."""
 
 from __future__ import annotations
 
@@ -26,46 +26,47 @@ from studio.widgets.scroll_page import ScrollPage
 
 
 class TakeWidget(Card):
-    """One take: its facts, its cameras, its notes, and a button to select it."""
+    """One take: its properties, cameras and notes, and a button to select it."""
 
     def __init__(self, take: presenter.TakeCard, parent: QWidget | None = None) -> None:
-        super().__init__(take.name, take.facts, parent)
+        super().__init__(take.name, take.summary, parent)
         self.take = take
-        self.select = button("Select", "normal", "", "Let the other pages work on this take")
+        self.select = button("Select", "normal", "", "Use this take on the other pages")
         self.selected = FindingRow("ok", "Selected")
-        self.selected.setToolTip("The other pages work on this take")
+        self.selected.setToolTip("This take is used on the other pages")
         self.tools.addWidget(self.select)
         self.tools.addWidget(self.selected)
         if take.error:
             self.body.addWidget(FindingRow("error", take.error))
             return
-        self.images = ImageTiles("The first frame of the take.", height_px=176)
+        self.images = ImageTiles("First frame of the take.", height_px=176)
         self.body.addWidget(self.images)
         table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5), stretch=1)
         table.set_rows(take.rows, dict.fromkeys(take.dropped, "warn"))
         self.body.addWidget(table)
         if not take.dropped:
-            self.body.addWidget(FindingRow("ok", "Every camera has an image of every frame."))
+            self.body.addWidget(FindingRow("ok", "No dropped frames."))
         for note in take.notes:
             self.body.addWidget(FindingRow("warning", note))
 
     def set_selected(self, selected: bool) -> None:
-        """Says whether the other pages work on this take."""
+        """Show whether this take is selected."""
         self.select.setVisible(not selected and not self.take.error)
         self.selected.setVisible(selected)
 
 
 class RecordPage(ScrollPage):
-    """The takes of the session.
+    """Takes of the session.
 
     Args:
-        state: What is looked at.
+        state: Selection of the window.
+        parent: Owner.
     """
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
-        super().__init__("Record", "Takes, and what is really in them.", parent)
+        super().__init__("Record", "Takes of this session, as recorded.", parent)
         self._state = state
-        self.import_button = button("Import videos…", "normal", "import", "One video per camera becomes a take")
+        self.import_button = button("Import videos…", "normal", "import", "Create a take from one video per camera")
         self.import_button.clicked.connect(self.import_take)
         self.tools.addWidget(self.import_button)
         self.empty_button = button("Import videos…", "primary", "import")
@@ -73,8 +74,8 @@ class RecordPage(ScrollPage):
         self.empty = EmptyState(
             "record",
             "No takes yet",
-            "Import the videos of one take, one per camera. Unequal lengths, turned phones and varying frame rates are "
-            "handled; what is odd is written down.",
+            "Import the videos of a take, one per camera. Different lengths, rotated phones and variable frame rates "
+            "are handled and noted.",
             self.empty_button,
         )
         self._stack = QStackedWidget()
@@ -92,12 +93,12 @@ class RecordPage(ScrollPage):
         self.refresh()
 
     def act(self, action: str) -> None:
-        """Carries out an action of the menu."""
+        """Carry out an action of the menu."""
         if action == "take.import":
             self.import_take()
 
     def import_take(self) -> None:
-        """Asks for videos, then which camera filmed each."""
+        """Ask for videos, then for the camera of each."""
         start = self._state.settings.value.last_folder
         chosen, _ = QFileDialog.getOpenFileNames(self, "Import videos: one per camera", start, presenter.VIDEO_FILES)
         if chosen:
@@ -105,7 +106,7 @@ class RecordPage(ScrollPage):
             self.ask_about([Path(c) for c in chosen])
 
     def ask_about(self, videos: Sequence[Path]) -> ImportDialog | None:
-        """Opens the dialog for chosen videos."""
+        """Open the import dialog for videos."""
         if self._state.session is None:
             return None
         try:
@@ -118,7 +119,7 @@ class RecordPage(ScrollPage):
         return dialog
 
     def start_import(self, params: ImportTakeParams) -> None:
-        """Imports as a job."""
+        """Import a take as a job."""
         session = self._state.session
         if session is None:
             return
@@ -128,7 +129,7 @@ class RecordPage(ScrollPage):
             show_error_dialog(error, self.window())
 
     def refresh(self) -> None:
-        """Shows what is on disk."""
+        """Show the takes as they are on disk."""
         session = self._state.session
         cards = presenter.take_cards(session) if session is not None else []
         if session is not None and cards != [widget.take for widget in self.takes]:
@@ -143,16 +144,16 @@ class RecordPage(ScrollPage):
         self.takes = []
         for card in cards:
             widget = TakeWidget(card)
-            widget.select.clicked.connect(self._selected)
+            widget.select.clicked.connect(self._select_take)
             if not card.error:
                 take = session.take(card.name)
                 sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
-                widget.images.show_cameras(card, sizes, partial(presenter.image, take))
+                widget.images.show_cameras(card, sizes, partial(presenter.first_frame, take))
             self.takes.append(widget)
             self._list.addWidget(widget)
         self._list.addStretch(1)
 
-    def _selected(self) -> None:
+    def _select_take(self) -> None:
         sender = self.sender()
         for widget in self.takes:
             if widget.select is sender:

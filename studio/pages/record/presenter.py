@@ -1,4 +1,4 @@
-"""What the Record page shows, without widgets."""
+"""Contents of the Record page, without widgets."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from core.session.naming import cameras_of_files
 from studio.widgets.image_view import Lines, first_image
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
-CAMERA_HEADERS = ("Camera", "File", "Image", "Images", "Rate", "Dropped")
+CAMERA_HEADERS = ("Camera", "File", "Resolution", "Images", "Frame rate", "Dropped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeCard:
-    """A take as it was really recorded.
+    """Take as it was recorded.
 
     Attributes:
-        name: Its name.
-        facts: Length, rate and origin in one line.
-        rows: One a camera, in the columns of `CAMERA_HEADERS`.
-        dropped: (row, column) of cells that tell of dropped images.
-        notes: What was odd when it was brought in.
-        error: Why it cannot be read; the rest is empty then.
+        name: Name of the take.
+        summary: Cameras, length, frame rate and date in one line.
+        rows: One row per camera, in the columns of `CAMERA_HEADERS`.
+        dropped: (row, column) of the cells with dropped images.
+        notes: Irregularities found at import.
+        error: Why the take cannot be read; the other attributes are empty then.
     """
 
     name: str
-    facts: str = ""
+    summary: str = ""
     rows: tuple[tuple[str, ...], ...] = ()
     dropped: tuple[tuple[int, int], ...] = ()
     notes: tuple[str, ...] = ()
@@ -42,12 +42,12 @@ class TakeCard:
 
 
 def take_cards(session: Session) -> list[TakeCard]:
-    """Every take of the session."""
+    """Describe all takes of the session."""
     return [_card(session, name) for name in session.take_names()]
 
 
-def image(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
-    """The first image of one camera.
+def first_frame(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
+    """Return the first image of a camera, without lines over it.
 
     Raises:
         CoreError: The video cannot be read.
@@ -56,7 +56,7 @@ def image(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
 
 
 def proposed_name(session: Session, videos: Sequence[Path]) -> str:
-    """A take name that is free: the folder of the videos, or a number."""
+    """Return a free name for a take: that of the videos' folder, with a number if it is taken."""
     base = videos[0].parent.name if videos else ""
     try:
         name = safe_name(base)
@@ -67,30 +67,30 @@ def proposed_name(session: Session, videos: Sequence[Path]) -> str:
 
 
 def proposed_cameras(session: Session, videos: Sequence[Path]) -> list[str]:
-    """A camera for every video: one of the rig where the file names tell, else the file's own name."""
+    """Return a camera for each video: one of the rig matched by file name, or without a rig the file name itself."""
     stems = [v.stem for v in videos]
     rig = session.rig
     if rig is not None:
         try:
             return cameras_of_files(stems, rig.names)
         except CoreError:
-            return [""] * len(stems)  # the person says which is which
+            return [""] * len(stems)  # the user assigns them
     return stems
 
 
-def objection(name: str, cameras: Sequence[str], session: Session) -> str:
-    """Why these answers cannot be imported yet; empty if they can."""
+def import_problem(name: str, cameras: Sequence[str], session: Session) -> str:
+    """Return why videos cannot be imported under these names; empty if they can."""
     try:
         plain = safe_name(name)
     except CoreError as error:
         return str(error)
     if plain in session.take_names():
-        return f"There is a take '{plain}' already. Choose another name."
+        return f"A take named '{plain}' already exists. Choose another name."
     if any(not camera.strip() for camera in cameras):
-        return "Say for every video which camera filmed it."
-    doubled = {c for c in cameras if cameras.count(c) > 1}
-    if doubled:
-        return f"Two videos cannot both be of camera {min(doubled)}."
+        return "Select a camera for every video."
+    repeated = {c for c in cameras if cameras.count(c) > 1}
+    if repeated:
+        return f"Camera {min(repeated)} is assigned to two videos."
     return ""
 
 
@@ -114,19 +114,19 @@ def _card(session: Session, name: str) -> TakeCard:
     )
     bad = tuple((row, 5) for row, camera in enumerate(manifest.cameras) if dropped[camera.name])
     seconds = manifest.n_frames / manifest.fps if manifest.fps > 0 else 0.0
-    facts = [
+    parts = [
         f"{len(manifest.cameras)} camera{'s' if len(manifest.cameras) != 1 else ''}",
         f"{manifest.n_frames:,} frames",
         f"{manifest.fps:.4g} fps",
         f"{seconds:.1f} s",
     ]
     if manifest.created:
-        facts.append(f"imported {manifest.created[:10]}")
-    return TakeCard(name=name, facts=" · ".join(facts), rows=rows, dropped=bad, notes=manifest.notes)
+        parts.append(f"imported {manifest.created[:10]}")
+    return TakeCard(name=name, summary=" · ".join(parts), rows=rows, dropped=bad, notes=manifest.notes)
 
 
 def _dropped(take: Take) -> dict[str, int]:
-    """Frames of the take that each camera has no image of."""
+    """Return the number of frames without an image, by camera."""
     timeline = take.timeline()
     missing = np.asarray(timeline.frame_index < 0).sum(axis=0)
     return {name: int(n) for name, n in zip(timeline.cameras, missing, strict=True)}

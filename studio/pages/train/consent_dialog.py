@@ -1,4 +1,4 @@
-"""A model that is not on this machine: what it is, what its licence says, and where to get it."""
+"""Dialog for a model that is not installed: purpose, licence, and download address."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from studio.widgets.text import label
 
 
 class ConsentDialog(Dialog):
-    """Asks whether a model may be fetched, or lets the person pick its file.
+    """Question whether to download a model, or to use a local file instead.
 
     Args:
         card: The model.
-        missing_bytes: Size of what is missing; None where it is not known.
+        missing_bytes: Size of the download; None if unknown.
+        parent: The window.
 
     Signals:
-        consented: Whether to download, and the file picked instead (empty for none).
+        consented: Whether to download, and the local file to use instead; empty for none.
     """
 
     consented = Signal(bool, str)
 
     def __init__(self, card: ModelCard, missing_bytes: int | None, parent: QWidget | None = None) -> None:
-        super().__init__("A model is missing", parent, 560)
+        super().__init__("Download model", parent, 560)
         hosts = sorted({urlsplit(f.url).hostname or "" for f in card.files if f.url})
         size = f", {missing_bytes / 1e6:.0f} MB" if missing_bytes else ""
-        self.body.addWidget(label(f"{card.title} is not on this machine", "title"))
+        self.body.addWidget(label(f"{card.title} is not installed", "title"))
         self.body.addWidget(label(card.purpose))
-        self.body.addWidget(FindingRow("info", f"It would be downloaded from {', '.join(hosts)}{size}."))
+        self.body.addWidget(FindingRow("info", f"Download from {', '.join(hosts)}{size}."))
         self.body.addWidget(FindingRow("info", f"Licence: {card.licence}"))
         if card.notes:
             self.body.addWidget(FindingRow("info", card.notes))
         cancel = button("Cancel")
         cancel.clicked.connect(self.reject)
-        pick = button("Choose a file…", "normal", "folder", "Use an ONNX file that you have already")
+        pick = button("Choose a file…", "normal", "folder", "Use a local ONNX file")
         pick.clicked.connect(self._pick)
         self.download = button("Download", "primary", "import")
         self.download.clicked.connect(self._download)

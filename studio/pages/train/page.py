@@ -1,4 +1,4 @@
-"""Train: the steps from footage to 3D, the live losses, and what is better than what."""
+"""Train page: the steps from footage to 3D, live losses, and baseline against trained model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from studio.widgets.text import label, set_role
 
 
 class StepWidget(QWidget):
-    """One step: how far it is, what it does, its button, and why that is blocked."""
+    """One step: its state, what it does, its button, and why that is blocked."""
 
     def __init__(self, step: presenter.Step, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,47 +41,48 @@ class StepWidget(QWidget):
         row.setSpacing(GRID_PX + GRID_PX // 2)
         self.dot = StatusDot()
         row.addWidget(self.dot, 0, Qt.AlignmentFlag.AlignTop)
-        words = QVBoxLayout()
-        words.setSpacing(2)
-        words.addWidget(label(step.title, "strong", wrap=False))
-        words.addWidget(label(step.what, "small"))
+        column = QVBoxLayout()
+        column.setSpacing(2)
+        column.addWidget(label(step.title, "strong", wrap=False))
+        column.addWidget(label(step.summary, "small"))
         self.reason = label("", "reason")
-        words.addWidget(self.reason)
-        row.addLayout(words, 1)
-        self.push = button(step.title, "normal", step.icon, step.what)
+        column.addWidget(self.reason)
+        row.addLayout(column, 1)
+        self.push = button(step.title, "normal", step.icon, step.summary)
         self.push.setFixedWidth(15 * GRID_PX)
         row.addWidget(self.push, 0, Qt.AlignmentFlag.AlignTop)
 
     def show_row(self, row: presenter.StepRow) -> None:
-        """Shows how the step stands."""
+        """Show the state of the step."""
         self.dot.set_state(row.state, row.reason)
         self.push.setEnabled(not row.blocked)
-        self.push.setToolTip(row.blocked or row.step.what)
+        self.push.setToolTip(row.blocked or row.step.summary)
         self.push.setText("Run again" if row.state == "done" else row.step.title)
         self.reason.setText(row.reason)
         self.reason.setVisible(bool(row.reason))
 
 
 class TrainPage(ScrollPage):
-    """Everything from labels to figures.
+    """Steps, settings, losses and metrics of the selected take.
 
     Args:
-        state: What is looked at.
+        state: Selection of the window.
+        parent: Owner.
     """
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
-        super().__init__("Train", "From footage to 3D: each step by itself, or all of them.", parent)
+        super().__init__("Train", "From footage to 3D, step by step or all at once.", parent)
         self._state = state
         self._watched: TrackedJob | None = None
         self.run_all = ReasonButton(
-            button("Run everything", "primary", "forward", "Label, baseline, train, infer, evaluate and export")
+            button("Run all steps", "primary", "forward", "2D poses, triangulate, train, infer, evaluate and export")
         )
-        self.run_all.push.clicked.connect(self.run_path)
+        self.run_all.push.clicked.connect(self.run_all_steps)
         self.tools.addWidget(self.run_all)
         self.columns = Columns(breakpoint_px=860, stretch=(4, 5))
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._steps_card())
-        self.columns.left.addWidget(self._choices_card())
+        self.columns.left.addWidget(self._settings_card())
         self.columns.left.addWidget(self._volume_card())
         self.columns.left.addStretch(1)
         self.columns.right.addWidget(self._results_card())
@@ -101,55 +102,55 @@ class TrainPage(ScrollPage):
         self.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Derives the capture volume, which takes a frame, only now that somebody sees it."""
+        """Derive the capture volume, which takes time, only when the page is shown."""
         super().showEvent(event)
         self._volume_changed()
 
     def act(self, action: str) -> None:
-        """Carries out an action of the menu."""
+        """Carry out an action of the menu."""
         if action == "train.run_all":
-            self.run_path()
+            self.run_all_steps()
 
-    def run_path(self) -> None:
-        """Every step on the selected take, as one job."""
+    def run_all_steps(self) -> None:
+        """Run all steps on the selected take as one job."""
         take = self._state.take_name
-        params = presenter.path_params(take, self.estimator.currentData(), self.preset.currentData())
-        self._start("run", params, f"Run everything on {take}")
+        params = presenter.run_params(take, self.estimator.currentData(), self.preset.currentData())
+        self._start("run", params, f"Run all steps: {take}")
 
     def run_step(self, step: presenter.Step) -> None:
-        """One step as a job."""
-        takes = self.chosen_takes()
+        """Run one step as a job; ask first if its model must be downloaded."""
+        takes = self.training_takes()
         if step.name == "train" and not takes:
-            show_error_dialog(CoreError("No take is chosen for training.", "Tick at least one."), self.window())
+            show_error_dialog(CoreError("No take is selected for training.", "Tick at least one."), self.window())
             return
         missing = presenter.missing_model(self.estimator.currentData()) if step.name == "pose2d" else None
         if missing is not None:
             dialog = ConsentDialog(*missing, self.window())
-            dialog.consented.connect(self._label_with)
+            dialog.consented.connect(self._estimate_with)
             dialog.open()
             return
         take = self._state.take_name
-        params = presenter.params_of(step.name, take, takes, self.estimator.currentData(), self.preset.currentData())
+        params = presenter.step_params(step.name, take, takes, self.estimator.currentData(), self.preset.currentData())
         on = ", ".join(takes) if step.name == "train" else take
         self._start(step.verb, params, f"{step.title}: {on}")
 
-    def _label_with(self, allow_download: bool, model_file: str) -> None:
-        """Labels with a model that has to be fetched, or with the file that was picked."""
+    def _estimate_with(self, allow_download: bool, model_file: str) -> None:
+        """Estimate 2D poses with a model to download, or with a local file."""
         take, estimator = self._state.take_name, self.estimator.currentData()
-        params = presenter.params_of(
+        params = presenter.step_params(
             "pose2d", take, (), estimator, "", allow_download=allow_download, model_file=model_file
         )
-        self._start("pose2d", params, f"Label: {take}")
+        self._start("pose2d", params, f"2D poses: {take}")
 
-    def chosen_takes(self) -> tuple[str, ...]:
-        """Takes that are ticked for training."""
+    def training_takes(self) -> tuple[str, ...]:
+        """Return the takes that are ticked for training."""
         return tuple(name for name, box in self.take_boxes.items() if box.isChecked())
 
     def refresh(self) -> None:
-        """Shows what is on disk."""
+        """Show the selected take as it is on disk."""
         self._show_takes()
         self._show_steps()
-        self._show_results()
+        self._show_comparison()
         self._show_preset()
         self._volume_changed()
 
@@ -166,29 +167,29 @@ class TrainPage(ScrollPage):
             card.body.addWidget(widget)
         return card
 
-    def _choices_card(self) -> Card:
+    def _settings_card(self) -> Card:
         card = Card("Settings")
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
         grid.setColumnStretch(1, 1)
         self.estimator = QComboBox()
-        for found in presenter.estimators():
-            self.estimator.addItem(found.title, found.name)
-            self.estimator.setItemData(self.estimator.count() - 1, found.purpose, Qt.ItemDataRole.ToolTipRole)
+        for model in presenter.estimators():
+            self.estimator.addItem(model.title, model.name)
+            self.estimator.setItemData(self.estimator.count() - 1, model.purpose, Qt.ItemDataRole.ToolTipRole)
         self.preset = QComboBox()
-        for name, card_of in presenter.presets().items():
-            self.preset.addItem(card_of.title, name)
-            self.preset.setItemData(self.preset.count() - 1, card_of.what, Qt.ItemDataRole.ToolTipRole)
-        for row, (text, field) in enumerate((("2D estimator", self.estimator), ("Training", self.preset))):
+        for name, preset in presenter.presets().items():
+            self.preset.addItem(preset.title, name)
+            self.preset.setItemData(self.preset.count() - 1, preset.what, Qt.ItemDataRole.ToolTipRole)
+        for row, (text, field) in enumerate((("2D estimator", self.estimator), ("Preset", self.preset))):
             field.setAccessibleName(text)
             grid.addWidget(label(text, "muted", wrap=False), row, 0)
             grid.addWidget(field, row, 1)
         about = QVBoxLayout()
         about.setSpacing(2)
         self.preset_what, self.preset_time, self.preset_needs = label("", "small"), label("", "small"), label("")
-        for words in (self.preset_what, self.preset_time, self.preset_needs):
-            about.addWidget(words)
+        for text_label in (self.preset_what, self.preset_time, self.preset_needs):
+            about.addWidget(text_label)
         grid.addLayout(about, 2, 1)
         train_on = label("Train on", "muted", wrap=False)
         train_on.setMinimumHeight(3 * GRID_PX)
@@ -205,7 +206,7 @@ class TrainPage(ScrollPage):
         self.volume = VolumeEditor(self._state.volume)
         self.volume_reset = button("Reset", "normal", "retry")
         self.volume_reset.clicked.connect(self.volume.reset)
-        self.volume_3d = button("Show in 3D", "normal", "volume", "See it around the cameras and the people")
+        self.volume_3d = button("Show in 3D", "normal", "volume", "Show the capture volume on the View page")
         self.volume_3d.clicked.connect(self._state.volume.shown)
         card.tools.addWidget(self.volume_reset)
         card.tools.addWidget(self.volume_3d)
@@ -214,26 +215,26 @@ class TrainPage(ScrollPage):
 
     def _losses_card(self) -> Card:
         self.losses = Card("Training")
-        self.cancel = button("Cancel", "normal", "stop", "Stop at the next checkpoint; it can be resumed")
-        self.resume = button("Resume", "normal", "retry", "Go on from the last checkpoint")
+        self.cancel = button("Cancel", "normal", "stop", "Stop after saving a checkpoint; can be resumed")
+        self.resume = button("Resume", "normal", "retry", "Continue from the last checkpoint")
         self.cancel.clicked.connect(self._cancel)
         self.resume.clicked.connect(self._resume)
         self.losses.tools.addWidget(self.cancel)
         self.losses.tools.addWidget(self.resume)
         self._no_losses = EmptyState(
-            "train", "No training yet", "The losses and the held-out figures of a training appear here."
+            "train", "No training yet", "Losses and held-out metrics appear here during training."
         )
         self._curves = TileGrid(tile_px=260, max_columns=2)
         self.plots: list[tuple[presenter.Plot, LossPlot]] = []
         for plot in presenter.PLOTS:
-            self.plots.append((plot, LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic, labels=plot.words)))
+            self.plots.append((plot, LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic, labels=plot.labels)))
         self._curves.set_tiles([widget for _, widget in self.plots])
         self.losses.body.addWidget(self._no_losses)
         self.losses.body.addWidget(self._curves)
         return self.losses
 
     def _results_card(self) -> Card:
-        self.results_card = Card("Baseline against trained")
+        self.results_card = Card("Baseline vs. trained")
         self.results_body = QVBoxLayout()
         self.results_body.setSpacing(GRID_PX)
         self.results_card.body.addLayout(self.results_body)
@@ -276,23 +277,27 @@ class TrainPage(ScrollPage):
         self._volume_changed()
 
     def _show_preset(self) -> None:
-        """Says what the chosen settings train, how long that takes, and what they need."""
-        words = presenter.preset_words(self.preset.currentData(), self._state.jobs)
-        self.preset_what.setText(words.what)
-        self.preset_time.setText(words.time)
-        self.preset_needs.setText(words.needs)
-        self.preset_needs.setVisible(bool(words.needs))
-        set_role(self.preset_needs, "warn" if words.lacking else "small")
+        """Describe what the selected preset trains, how long it takes, and what it needs."""
+        text = presenter.describe_preset(self.preset.currentData(), self._state.jobs)
+        self.preset_what.setText(text.what)
+        self.preset_time.setText(text.time)
+        self.preset_needs.setText(text.needs)
+        self.preset_needs.setVisible(bool(text.needs))
+        set_role(self.preset_needs, "warn" if text.unmet else "small")
 
     def _volume_changed(self) -> None:
-        """Shows the capture volume of the chosen takes and settings, if anybody is looking."""
+        """Show the capture volume of the selected takes and preset, if the page is visible."""
         if self._state.session is None or not self.isVisible():
             return
         spacing_mm = presenter.spacing_mm(self.preset.currentData())
-        self._state.volume.set_inputs(self.chosen_takes(), spacing_mm)
+        self._state.volume.set_inputs(self.training_takes(), spacing_mm)
         self.volume.refresh()
         self.volume_reset.setEnabled(self._state.volume.is_set)
-        tip = "Derive it from the rig and the people again" if self._state.volume.is_set else "It is derived already"
+        tip = (
+            "Derive it from rig and people again"
+            if self._state.volume.is_set
+            else "Already derived from rig and people"
+        )
         self.volume_reset.setToolTip(tip)
         self.volume_3d.setEnabled(self._state.volume.has_rig)
 
@@ -303,47 +308,46 @@ class TrainPage(ScrollPage):
             steps, take = {step.name: StepView("blocked", error.message) for step in presenter.STEPS}, None
         for row in presenter.step_rows(steps, self._state.jobs, take, self.estimator.currentData()):
             self.steps[row.step.name].show_row(row)
-        self.run_all.set_blocked(self._why_not_everything())
+        self.run_all.set_blocked(self._run_all_blocked())
         self._show_job()
 
-    def _why_not_everything(self) -> str:
+    def _run_all_blocked(self) -> str:
+        """Return why not all steps can be run; empty if they can."""
         session = self._state.session
         if session is None or not session.layout.rig.exists():
-            return "Import a calibration first."
+            return "Calibrate first."
         if not self._state.take_name:
             return "Import videos first."
         missing = presenter.missing_model(self.estimator.currentData())
         if missing is not None:
-            return f"Press Label first: {missing[0].title} has to be fetched."
+            return f"Run 2D poses first to download {missing[0].title}."
         return presenter.busy_reason(self._state.jobs)
 
-    def _show_results(self) -> None:
+    def _show_comparison(self) -> None:
         clear_layout(self.results_body)
         self.table = None
         try:
             take = self._state.take
-            found = presenter.results(take) if take is not None else None
+            comparison = presenter.load_comparison(take) if take is not None else None
         except CoreError as error:
             self.results_body.addWidget(FindingRow("error", error.message, error.hint))
             return
-        if found is None:
-            self.results_body.addWidget(
-                label("Evaluate the take to see here what is better, and by how much.", "muted")
-            )
+        if comparison is None:
+            self.results_body.addWidget(label("Run Evaluate to compare baseline and trained model.", "muted"))
             return
-        verdict = label(found.verdict, "strong")
+        verdict = label(comparison.verdict, "strong")
         self.results_body.addWidget(verdict)
         self.table = DataTable(presenter.HEADERS, right=(1, 2), stretch=0)
-        self.table.set_rows(found.rows, found.tones)
+        self.table.set_rows(comparison.rows, comparison.tones)
         self.results_body.addWidget(self.table)
-        self.results_body.addWidget(label(found.context, "small"))
+        self.results_body.addWidget(label(comparison.context, "small"))
 
     def _job_added(self, _tracked: TrackedJob) -> None:
         self._watch_again()
         self._show_steps()
 
     def _watch_again(self) -> None:
-        """Shows the losses of the job that matters now, with its whole history."""
+        """Show the losses of the running or newest training job, with its whole history."""
         watched = presenter.watched_job(self._state.jobs)
         if watched is self._watched and watched is not None:
             return
@@ -372,7 +376,7 @@ class TrainPage(ScrollPage):
         if tracked is self._watched:
             self._show_job()
         if not tracked.active:
-            self._show_preset()  # how long it took is known now
+            self._show_preset()  # its duration is known now
 
     def _show_job(self) -> None:
         job = self._watched
@@ -385,9 +389,9 @@ class TrainPage(ScrollPage):
         if job is None:
             self.losses.set_note("")
             return
-        words = progress_text(job) if job.active else outcome_text(job)
-        self.losses.set_note(f"{job.title}: {words}")
-        self.cancel.setEnabled(job.cancel_asked_s is None)
+        text = progress_text(job) if job.active else outcome_text(job)
+        self.losses.set_note(f"{job.title}: {text}")
+        self.cancel.setEnabled(job.cancel_requested_s is None)
 
     def _cancel(self) -> None:
         if self._watched is not None:

@@ -1,4 +1,4 @@
-"""What the Train page shows, without widgets."""
+"""Contents of the Train page, without widgets."""
 
 from __future__ import annotations
 
@@ -24,81 +24,81 @@ from studio.widgets.status_dot import StepState
 
 TrainStep = Literal["pose2d", "triangulate", "train", "infer", "evaluate"]
 TRAINING_VERBS = ("train", "run")
-"""Verbs whose jobs have losses to show."""
-_OPEN_END_MIN = 600
-"""A limit of so many minutes is only a safety: it says nothing about how long a training takes."""
+"""Verbs whose jobs report losses."""
+_SAFETY_LIMIT_MIN = 600
+"""A time limit from this on is only a safety net and not an estimate of the training time."""
 HEADERS = ("", "Baseline", "Trained")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of the work.
+    """Step of the page.
 
     Attributes:
-        name: As in the session's status.
-        verb: What the button runs.
-        title: Of the button.
-        icon: File in `resources/icons`.
-        what: One sentence.
+        name: Name in the session's status.
+        verb: Verb that the button runs.
+        title: Text of the button.
+        icon: File name in `resources/icons`.
+        summary: What the step does, as a sentence.
     """
 
     name: TrainStep
     verb: str
     title: str
     icon: str
-    what: str
+    summary: str
 
 
 STEPS = (
     Step(
         name="pose2d",
         verb="pose2d",
-        title="Label",
+        title="2D poses",
         icon="tag",
-        what="Finds people and their joints in every image of every camera.",
+        summary="Detects people and their joints in all camera images.",
     ),
     Step(
         name="triangulate",
         verb="triangulate",
-        title="Baseline",
+        title="Triangulate",
         icon="triangulate",
-        what="Matches people across the cameras and triangulates them. No training: 3D within a minute.",
+        summary="Matches people across cameras and triangulates them: the 3D baseline, without training.",
     ),
     Step(
         name="train",
         verb="train",
         title="Train",
         icon="train",
-        what="Trains the networks on your own footage and this rig. No annotation is used.",
+        summary="Trains the networks on your footage and rig. No annotation is used.",
     ),
     Step(
         name="infer",
         verb="infer",
         title="Infer",
         icon="spark",
-        what="3D of the whole take with the trained networks, each frame with those around it.",
+        summary="Predicts 3D poses of the whole take with the trained networks.",
     ),
     Step(
         name="evaluate",
         verb="evaluate",
         title="Evaluate",
         icon="measure",
-        what="Predicts each camera from the others, on frames that were never trained on.",
+        summary="Measures leave-one-camera-out errors on frames held out from training.",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """Figures of a training that share axes.
+    """Metrics of a training that share axes. A metric is named `stage/name`.
 
     Attributes:
-        title: Above the curves.
-        unit: Of the vertical axis.
-        stage: First part of the figures' names.
-        only: Second parts to show; empty for all of the stage.
-        logarithmic: Whether the vertical axis is.
-        words: Second part to what the legend calls it, where that is another word.
+        title: Title of the plot.
+        unit: Unit of the vertical axis.
+        stage: Stage of the metrics.
+        only: Names of the metrics to show; empty for all of the stage.
+        logarithmic: Whether the vertical axis is logarithmic.
+        labels: Legend texts by metric name, where they differ from the name.
     """
 
     title: str
@@ -106,10 +106,10 @@ class Plot:
     stage: str
     only: tuple[str, ...] = ()
     logarithmic: bool = False
-    words: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def shows(self, metric: str) -> bool:
-        """Whether a figure of that name belongs here."""
+        """Return whether a metric belongs to this plot."""
         stage, _, name = metric.partition("/")
         return stage == self.stage and (name in self.only if self.only else True)
 
@@ -120,48 +120,48 @@ PLOTS = (
         title="2D error on held-out frames",
         unit="px",
         stage="held_out",
-        words={"px": "all cameras", "camera_px": "a camera that is left out"},
+        labels={"px": "all cameras", "camera_px": "held-out camera"},
     ),
-    Plot(title="Pose network, this footage", unit="loss", stage="pose", only=_POSE, logarithmic=True),
-    Plot(title="Fine-tuning on confident labels", unit="loss", stage="finetune", only=_POSE, logarithmic=True),
+    Plot(title="Pose network, own footage", unit="loss", stage="pose", only=_POSE, logarithmic=True),
+    Plot(title="Fine-tuning, confident 2D poses", unit="loss", stage="finetune", only=_POSE, logarithmic=True),
     Plot(
-        title="Smoother, synthetic motion",
+        title="Temporal refiner, synthetic motion",
         unit="mm",
         stage="temporal",
         only=("mm", "start_mm"),
-        words={"mm": "smoothed", "start_mm": "before"},
+        labels={"mm": "refined", "start_mm": "before"},
     ),
     Plot(
-        title="Correction, synthetic people",
+        title="Ray refiner, synthetic people",
         unit="mm",
         stage="ray_refiner",
         only=("mm", "start_mm"),
-        words={"mm": "corrected", "start_mm": "before"},
+        labels={"mm": "refined", "start_mm": "before"},
     ),
     Plot(title="Pose network, synthetic people", unit="mm", stage="pose_synthetic", only=("mm",)),
     Plot(
-        title="Root network, this rig",
+        title="Root network, own rig",
         unit="loss",
         stage="root",
         only=("loss", "synthetic", "consistency"),
         logarithmic=True,
     ),
-    Plot(title="Synthetic people that are found", unit="share", stage="root", only=("synthetic_recall",)),
-    Plot(title="Backbone, your images", unit="loss", stage="backbone", only=("loss",), logarithmic=True),
-    Plot(title="Joints that the backbone sees", unit="share", stage="backbone", only=("peaks_near",)),
+    Plot(title="Recall of synthetic people", unit="share", stage="root", only=("synthetic_recall",)),
+    Plot(title="Backbone, own images", unit="loss", stage="backbone", only=("loss",), logarithmic=True),
+    Plot(title="Joints detected by the backbone", unit="share", stage="backbone", only=("peaks_near",)),
 )
-"""The last stage first, because it is what one waits for. Plots without a figure are not shown."""
+"""Last stage first, as its results matter most. Plots without data are hidden."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
-    """A step as it stands now.
+    """Current state of a step.
 
     Attributes:
-        step: Which.
-        state: How far it is.
-        reason: Why the step itself is blocked, or what is there; empty while it is ready.
-        blocked: Why its button cannot be pressed now, be it for another job that runs; empty if it can.
+        step: The step.
+        state: Its state.
+        reason: Why the step is blocked, or what exists already; empty if it is ready.
+        blocked: Why its button is disabled, including another running job; empty if it is enabled.
     """
 
     step: Step
@@ -173,21 +173,21 @@ class StepRow:
 def step_rows(
     steps: Mapping[str, StepView], jobs: JobBridge, take: Take | None = None, estimator: str = ""
 ) -> list[StepRow]:
-    """Every step with its state and why it is blocked.
+    """Return the state of every step.
 
     Args:
-        steps: From the session on disk.
-        jobs: Only one job may work on the results at a time.
+        steps: States from the session on disk.
+        jobs: Jobs of the session; only one may work on the results at a time.
         take: The selected take.
-        estimator: The chosen 2D estimator: labels of another one do not help.
+        estimator: The selected 2D estimator; 2D poses of another one do not count.
     """
     busy = busy_reason(jobs)
-    labelled = take is None or not estimator or estimator in take.estimators()
+    has_poses2d = take is None or not estimator or estimator in take.estimators()
     rows = []
     for step in STEPS:
         view = steps.get(step.name, StepView("blocked", "Open a session first."))
-        if not labelled and view.state != "blocked":
-            view = _without_labels(step)
+        if not has_poses2d and view.state != "blocked":
+            view = _without_poses2d(step)
         running = any(j.verb == step.verb for j in jobs.active)
         rows.append(
             StepRow(
@@ -200,27 +200,27 @@ def step_rows(
     return rows
 
 
-def _without_labels(step: Step) -> StepView:
-    """How a step stands while the chosen estimator has not labelled the take."""
+def _without_poses2d(step: Step) -> StepView:
+    """Return the state of a step while the take has no 2D poses of the selected estimator."""
     if step.name == "pose2d":
         return StepView("ready")
-    return StepView("blocked", "Label the take with the chosen 2D estimator first.")
+    return StepView("blocked", "Run 2D poses with the selected 2D estimator first.")
 
 
 def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
-    """The card of an estimator whose files are not on this machine, and their size if known; None if all are."""
+    """Return the card of an estimator whose files are not installed, with their size if known; None if they are."""
     found = model_card(estimator)
     missing = bytes_to_download(found, DownloadPolicy())
     return None if missing == 0 else (found, missing)
 
 
 def busy_reason(jobs: JobBridge) -> str:
-    """Why nothing else may be started just now; empty if it may. Two jobs would write the same results."""
+    """Return why no other step can be started, since two jobs would write the same results; empty if one can."""
     running = next((j for j in jobs.active if j.verb in PAGE.verbs), None)
     return f"“{running.title}” is running." if running else ""
 
 
-def params_of(
+def step_params(
     step: TrainStep,
     take: str,
     takes: tuple[str, ...],
@@ -230,7 +230,7 @@ def params_of(
     allow_download: bool = False,
     model_file: str = "",
 ) -> Any:
-    """Settings of a step's job."""
+    """Return the settings of a step's job."""
     match step:
         case "pose2d":
             return Pose2DParams(
@@ -249,69 +249,67 @@ def params_of(
             return EvaluateParams(take=take, estimator=estimator)
 
 
-def path_params(take: str, estimator: str, preset: str) -> RunParams:
-    """Settings of the whole path."""
+def run_params(take: str, estimator: str, preset: str) -> RunParams:
+    """Return the settings of a job that runs all steps."""
     return RunParams(take=take, pose2d=Pose2DConfig(estimator=estimator), preset=preset)
 
 
 def presets() -> dict[str, PresetCard]:
-    """The training presets: name to words."""
+    """Return the cards of the training presets by name."""
     return {name: CARDS[name] for name in PRESETS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PresetWords:
-    """What there is to know about a training preset before it is started.
+class PresetText:
+    """Description of a training preset.
 
     Attributes:
         what: What it trains.
-        time: How long it takes here, as far as anybody can know.
-        needs: What it cannot do without; empty for nothing.
-        lacking: Whether this machine seems to lack it.
+        time: Training time on this machine, as far as known.
+        needs: Hardware requirements; empty if there are none.
+        unmet: Whether this machine seems not to meet them.
     """
 
     what: str
     time: str
     needs: str
-    lacking: bool
+    unmet: bool
 
 
-def preset_words(name: str, jobs: JobBridge) -> PresetWords:
-    """A preset in words; the time is what it took the last time, else its own limit, else not known."""
-    described, accelerated = CARDS[name], has_accelerator()
-    needs = f"Needs: {described.needs}" if described.needs else ""
-    lacking = "GPU" in described.needs and not accelerated
-    if lacking:
-        needs += " No GPU was found here."
-    return PresetWords(what=described.what, time=_time_words(name, jobs), needs=needs, lacking=lacking)
+def describe_preset(name: str, jobs: JobBridge) -> PresetText:
+    """Describe a preset; its time is that of the last training, else its limit, else unknown."""
+    preset_card = CARDS[name]
+    needs = f"Requires: {preset_card.needs}" if preset_card.needs else ""
+    unmet = "GPU" in preset_card.needs and not has_accelerator()
+    if unmet:
+        needs += " No GPU was found."
+    return PresetText(what=preset_card.what, time=_training_time(name, jobs), needs=needs, unmet=unmet)
 
 
 def spacing_mm(name: str) -> float:
-    """How far apart a preset wants the voxels of the capture volume."""
+    """Return the voxel spacing of a preset."""
     return preset(name).model.root.spacing_mm
 
 
-def _time_words(name: str, jobs: JobBridge) -> str:
+def _training_time(name: str, jobs: JobBridge) -> str:
     trained = [j for j in jobs.jobs if j.verb == "train" and j.state == "finished" and "minutes" in j.result]
     same = [j for j in trained if j.job.spec.params.get("preset") == name]
     if same:
         last = max(same, key=lambda j: j.name).result
-        return (
-            f"The last one took {duration_text(60 * float(last['minutes']))} on {last.get('device', 'this machine')}."
-        )
+        return f"Last run: {duration_text(60 * float(last['minutes']))} on {last.get('device', 'this machine')}."
     limit_min = preset(name).max_minutes
-    if limit_min < _OPEN_END_MIN:
-        return f"At most {duration_text(60 * limit_min)}: what is not done by then is cut short."
-    return "How long it takes here can be said after its first steps."
+    if limit_min < _SAFETY_LIMIT_MIN:
+        return f"At most {duration_text(60 * limit_min)}; training stops at this limit."
+    return "Time: estimated after the first training steps."
 
 
 def estimators() -> list[ModelCard]:
-    """Choices of 2D estimator, those that ship with the program first."""
+    """Return the 2D estimators, those shipped with the program first."""
     return list(model_cards().values())
 
 
 def watched_job(jobs: JobBridge) -> TrackedJob | None:
-    """The job whose losses are shown: the running one, else the newest that had any."""
+    """Return the job whose losses are shown: the running one, else the newest one with metrics."""
     candidates = [j for j in jobs.jobs if j.verb in TRAINING_VERBS]
     running = [j for j in candidates if j.active]
     measured = [j for j in candidates if j.metrics]
@@ -319,14 +317,14 @@ def watched_job(jobs: JobBridge) -> TrackedJob | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
-    """The figures of an evaluation, ready for a table.
+class Comparison:
+    """Metrics of an evaluation as a table.
 
     Attributes:
-        verdict: The sentence that can be trusted.
-        context: What was measured on.
-        rows: In the columns of `HEADERS`.
-        tones: Colour token by (row, column): the better figure.
+        verdict: The conclusion as a sentence.
+        context: Take and number of held-out frames.
+        rows: Rows in the columns of `HEADERS`.
+        tones: Colour token of the better metric, by (row, column).
     """
 
     verdict: str
@@ -335,8 +333,8 @@ class Results:
     tones: dict[tuple[int, int], str]
 
 
-def results(take: Take) -> Results | None:
-    """The newest evaluation of a take, or None before there was one.
+def load_comparison(take: Take) -> Comparison | None:
+    """Read the newest evaluation of a take; None if there is none.
 
     Raises:
         CoreError: The report is damaged.
@@ -346,43 +344,41 @@ def results(take: Take) -> Results | None:
         return None
     report = read_json(path)
     try:
-        return _results(report)
+        return _comparison(report)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CoreError(f"{path} is damaged: {error!r}.", "Run Evaluate again.") from error
 
 
-def _results(report: Mapping[str, Any]) -> Results:
+def _comparison(report: Mapping[str, Any]) -> Comparison:
     methods = report["methods"]
     pair = (methods.get("baseline") or {}, methods.get("trained") or {})
     rows: list[tuple[str, str, str]] = []
     tones: dict[tuple[int, int], str] = {}
 
-    def row(title: str, key: str, words: str, *, better: Literal["low", "high", "none"] = "none") -> None:
+    def row(title: str, key: str, template: str, *, better: Literal["low", "high", "none"] = "none") -> None:
         first, second = (method.get(key) for method in pair)
-        rows.append((title, _figure(words, first), _figure(words, second)))
+        rows.append((title, _format(template, first), _format(template, second)))
         if better != "none" and first is not None and second is not None and first != second:
             tones[(len(rows) - 1, 1 if (first < second) == (better == "low") else 2)] = "good"
 
-    row("LOCO error, median", "loco_px_median", "{:.1f} px", better="low")
+    row("Leave-one-camera-out error, median", "loco_px_median", "{:.1f} px", better="low")
     row("… in % of person height", "loco_percent_height", "{:.2f} %", better="low")
-    row("LOCO error, mean", "loco_px_mean", "{:.1f} px", better="low")
-    row("Reprojection, median", "reprojection_px_median", "{:.1f} px")
+    row("Leave-one-camera-out error, mean", "loco_px_mean", "{:.1f} px", better="low")
+    row("Reprojection error, median", "reprojection_px_median", "{:.1f} px")
     row("Frames with two or more people", "frames_with_two_or_more", "{:,}", better="high")
     row("Identity switches", "identity_switches", "{:,}", better="low")
-    row("Joints that could be predicted", "covered", "{:.0%}", better="high")
-    row("Joints compared", "observations", "{:,}")
+    row("Predicted joints", "covered", "{:.0%}", better="high")
+    row("Compared joints", "observations", "{:,}")
     people = [_people(method.get("people_per_frame") or {}) for method in pair]
     rows.append(("Frames by number of people", people[0], people[1]))
     held_out = report.get("held_out_frames")
     n_held_out = len(held_out) if isinstance(held_out, list) else held_out
-    context = (
-        f"Take {report.get('take', '')}: {n_held_out} frames that were kept out of training, of {report['frames']}."
-    )
-    return Results(verdict=str(report.get("verdict", "")), context=context, rows=tuple(rows), tones=tones)
+    context = f"Take {report.get('take', '')}: {n_held_out} of {report['frames']} frames held out from training."
+    return Comparison(verdict=str(report.get("verdict", "")), context=context, rows=tuple(rows), tones=tones)
 
 
-def _figure(words: str, value: float | None) -> str:
-    return "–" if value is None else words.format(value)
+def _format(template: str, value: float | None) -> str:
+    return "–" if value is None else template.format(value)
 
 
 def _people(counts: Mapping[str, Any]) -> str:

@@ -106,7 +106,7 @@ class VolumePanel(Card):
         self._volume = volume
         self.editor = VolumeEditor(volume)
         self.editor.setProperty("role", "scrolled")
-        self.editor.unfold(False)
+        self.editor.set_expanded(False)
         self.edit = button("Edit", "quiet", "chevron-up", "Edit position, size and voxel grid")
         self.edit.setCheckable(True)
         self.edit.toggled.connect(self._unfold)
@@ -149,7 +149,7 @@ class VolumePanel(Card):
         self.resized.emit()
 
     def _unfold(self, shown: bool) -> None:
-        self.editor.unfold(shown)
+        self.editor.set_expanded(shown)
         self.fit(self._max_height_px)
 
 
