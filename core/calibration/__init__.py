@@ -1,1 +1,1 @@
-"""Rigs of other tools, and whether a rig can be right. Calibrating itself lives here too."""
+"""Calibration of rigs from a board or from people, plausibility checks, and world coordinates."""

@@ -84,4 +84,4 @@ def _least_squares(rows: F64, offsets: F64) -> tuple[F64, np.ndarray]:
     # Two rays closer to parallel than about a milliradian leave the depth undetermined.
     good = np.linalg.det(normal / size[..., None, None]) > 1e-10
     safe = np.where(good[..., None, None], normal, np.eye(3))
-    return np.linalg.solve(safe, right)[..., 0], good
+    return np.asarray(np.linalg.solve(safe, right)[..., 0], np.float64), good

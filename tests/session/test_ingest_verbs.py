@@ -132,6 +132,6 @@ def test_rig_is_exported_for_another_tool(session: Session, tmp_path: Path) -> N
     assert "colmap" in caught.value.hint
     before = session.layout.rig.read_bytes()
     for own in (session.root, session.layout.rig):
-        with pytest.raises(CoreError, match="is a file of the session"):
+        with pytest.raises(CoreError, match="must not replace"):
             run(session, "export-rig", format="caliscope", path=str(own))
     assert session.layout.rig.read_bytes() == before
