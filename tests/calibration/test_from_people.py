@@ -202,10 +202,10 @@ def test_the_adjustment_converges_to_the_truth_without_noise(rig, steady) -> Non
     step[2:] = [[0.03, -0.02, 0.04, 60, -40, 50, 0], [-0.02, 0.01, 0.02, -30, 40, 80, 0]]
     free = np.zeros((4, 7), bool)
     free[2:, :6] = True
-    found = adjust_people(tracks, true.moved(step), joints, free, steps=20)
-    np.testing.assert_allclose(found.placed.R, true.R, atol=1e-6)
-    np.testing.assert_allclose(found.placed.t_mm, true.t_mm, atol=1e-2)
-    assert (found.placed.R[:2] == true.R[:2]).all()
+    found = adjust_people(tracks, true.retract(step), joints, free, max_steps=20)
+    np.testing.assert_allclose(found.poses.R, true.R, atol=1e-6)
+    np.testing.assert_allclose(found.poses.t_mm, true.t_mm, atol=1e-2)
+    assert (found.poses.R[:2] == true.R[:2]).all()
     assert np.nanmax(found.residual_px) < 1e-2
 
 
@@ -221,7 +221,7 @@ def test_outliers_are_downweighted_and_do_not_move_cameras(rig, steady) -> None:
     found = adjust_people(tracks, poses_of(rig), joints, free)
     assert found.inlier[3, :, 0, 9].mean() < 0.1
     assert found.inlier[:3].mean() > 0.9
-    assert np.degrees(angle_rad(found.placed.R[3] @ rig[3].pose[0].T)) < 0.05
+    assert np.degrees(angle_rad(found.poses.R[3] @ rig[3].pose[0].T)) < 0.05
 
 
 def test_tracks_of_one_person_are_grouped_across_cameras(rig, still_recording) -> None:

@@ -160,7 +160,7 @@ def _first_rig(
     work: PeopleRegistration, joints: TrackAssignment, person: I64, solution: PeopleSolution
 ) -> PeopleCalibration:
     """Return the result of a first calibration: world coordinates, scale, metrics."""
-    poses = solution.placed
+    poses = solution.poses
     if work.config.time_offset and poses.registered.any():
         median = np.median(poses.time_offset_s[poses.registered])
         poses = dataclasses.replace(poses, time_offset_s=poses.time_offset_s - median)
@@ -196,7 +196,7 @@ def _repaired(
     solution: PeopleSolution,
 ) -> PeopleCalibration:
     """Return the result of a repair: the rig with new poses of the moved cameras, metrics."""
-    poses = solution.placed
+    poses = solution.poses
     new = _rig(work.cameras, poses, poses.registered & moved)
     cameras = tuple(new[v] if moved[v] else rig[v] for v in range(len(rig)))
     names = [n for v, n in enumerate(rig.names) if moved[v]]

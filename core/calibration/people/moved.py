@@ -67,13 +67,13 @@ def _slightly_off(registration: PeopleRegistration, old: CameraPoses) -> int | N
     if not person.size:
         return None
     tracks = registration.tracks
-    sigma = adjust_people(tracks, old, joints, registration.free_parameters(old.registered), steps=8).sigma_px
+    sigma = adjust_people(tracks, old, joints, registration.free_parameters(old.registered), max_steps=8).sigma_px
     best: tuple[float, int, PeopleSolution] | None = None
     for v in np.flatnonzero(old.registered).tolist():
         check(registration.reporter)
         free = np.zeros((len(registration.cameras), 7), bool)
         free[v, POSE], free[v, TIME_OFFSET] = True, registration.config.time_offset
-        solution = adjust_people(tracks, old, joints, free, steps=10)
+        solution = adjust_people(tracks, old, joints, free, max_steps=10)
         loss = float(np.nanmean(np.log1p((solution.residual_px / (_CAUCHY_SCALE * sigma)) ** 2)))
         if best is None or loss < best[0]:
             best = loss, v, solution
@@ -84,7 +84,7 @@ def _slightly_off(registration: PeopleRegistration, old: CameraPoses) -> int | N
     if not len(points):
         return None
     ideal = []
-    for poses in (old, solution.placed):
+    for poses in (old, solution.poses):
         local = points @ poses.R[view].T + poses.t_mm[view]
         ideal.append(local[:, :2] / np.maximum(local[:, 2:], 1.0))
     displacement_px = tracks[view].focal_px * float(np.median(np.linalg.norm(ideal[0] - ideal[1], axis=-1)))

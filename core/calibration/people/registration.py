@@ -203,7 +203,7 @@ class PeopleRegistration:
         if not person.size:
             return 0.0
         fixed = np.zeros((len(self.cameras), 7), bool)
-        solution = adjust_people(self.tracks, poses, joints, fixed, steps=1)
+        solution = adjust_people(self.tracks, poses, joints, fixed, max_steps=1)
         return plausible_bone_share(solution.agreed_mm, person, self.skeleton)
 
     def _initial_pairs(self) -> list[tuple[int, int, PoseHypothesis]]:
@@ -247,8 +247,8 @@ class PeopleRegistration:
             if not person.size or (person >= 0).sum() < _MIN_FRAMES:
                 raise CoreError("The cameras agree on no person.", "Film people where several cameras see them.")
             free = self.free_parameters(poses.registered & ~fixed)
-            solution = adjust_people(self.tracks, poses, joints, free, steps=8, coarse=True)
-            poses, xyz = solution.placed, solution.xyz_mm
+            solution = adjust_people(self.tracks, poses, joints, free, max_steps=8, coarse=True)
+            poses, xyz = solution.poses, solution.xyz_mm
             if not scaled:
                 stature = mean_stature_mm(xyz, person, self.skeleton)
                 if not np.isfinite(stature):
@@ -290,7 +290,7 @@ class PeopleRegistration:
             self.reporter.progress(2 + n / len(tolerances), 3, "Adjusting cameras")
             _, joints, person = self.match_people(poses, self.at_s, tolerance)
             solution = adjust_people(self.tracks, poses, joints, free)
-            poses = solution.placed
+            poses = solution.poses
         estimated = free[:, TIME_OFFSET]
         reference = poses.registered & ~estimated
         typical = float(np.median(poses.time_offset_s[reference])) if reference.any() else 0.0
