@@ -23,24 +23,24 @@ _SESSION = "session"
 
 
 def demo_folder() -> Path:
-    """Where the sample session lies when nobody chose a place: in the person's data folder."""
+    """Return the default folder of the sample session, in the user's data folder."""
     return platformdirs.user_data_path(NAME, appauthor=False) / "sample"
 
 
 def create_demo(root: Path, reporter: Reporter | None = None) -> Session:
-    """Makes a session from the embedded sample, or opens the one that is already there.
+    """Create a session from the embedded sample, or open an existing session.
 
-    It is made beside `root` and renamed at the end, so that an interrupted attempt leaves no half session.
+    The session is created under a temporary name and renamed at the end, so that an interrupted attempt leaves nothing.
 
     Args:
-        root: Session folder to make; empty or absent, or a session.
-        reporter: Told of the progress.
+        root: Session folder; missing, empty, or a session.
+        reporter: Receives the progress.
 
     Returns:
-        The session, with take "two_people" and its rig.
+        The session, with the take "two_people" and its rig.
 
     Raises:
-        CoreError: The folder holds something else, or cannot be written.
+        CoreError: The folder contains other files, or cannot be written to.
     """
     reporter = reporter or NullReporter()
     root = root.expanduser().absolute()
@@ -50,30 +50,28 @@ def create_demo(root: Path, reporter: Reporter | None = None) -> Session:
         raise CoreError(f"{root} exists and is not empty.", "Choose a new folder for the sample session.")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
     except OSError as error:
-        raise CoreError(
-            f"{root.parent} cannot be written: {error.strerror}.", "Choose a folder you may write to."
-        ) from error
+        raise CoreError(f"Cannot write to {root.parent}: {error.strerror}.", "Choose a writable folder.") from error
     try:
-        _fill(workshop, reporter)
+        _fill(temporary, reporter)
         if root.exists():
             root.rmdir()
-        (workshop / _SESSION).rename(root)
+        (temporary / _SESSION).rename(root)
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return Session.open(root)
 
 
-def _fill(workshop: Path, reporter: Reporter) -> None:
+def _fill(temporary: Path, reporter: Reporter) -> None:
     session, sample, run = (
-        Session.create(workshop / _SESSION, DEMO_NAME),
+        Session.create(temporary / _SESSION, DEMO_NAME),
         resource("sample"),
-        RunLayout(workshop / "run"),
+        RunLayout(temporary / "run"),
     )
     rig = ImportRigParams(path=str(sample / "Calib.qca.txt"))
-    run_import_rig(session, rig, run, StageReporter(reporter, 0.0, 0.1, "Reading the calibration"))
+    run_import_rig(session, rig, run, StageReporter(reporter, 0.0, 0.1, "Importing the calibration"))
     take = ImportTakeParams(
         videos=tuple(str(sample / f"{camera}.mp4") for camera in DEMO_CAMERAS), cameras=DEMO_CAMERAS, name=DEMO_TAKE
     )
-    run_import_take(session, take, run, StageReporter(reporter, 0.1, 0.9, "Copying the videos"))
+    run_import_take(session, take, run, StageReporter(reporter, 0.1, 0.9, "Importing the videos"))

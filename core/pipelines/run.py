@@ -1,7 +1,7 @@
-"""Verb `run`: from the videos of a take to exported 3D poses and the figures that say how good they are.
+"""Verb `run`: all steps from the videos of a take to exported 3D poses and their metrics.
 
-Each step is the verb of its own name. A step whose result is already there for the same settings is not done again, so
-that a path that was stopped goes on where it was.
+Each step is a verb. Finished 2D poses and training runs with the same settings are reused, so that a stopped run
+resumes where it was.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from core.training.presets import preset
 from core.types import CameraRig, VolumeSettings
 
 _SHARES = {"pose2d": 0.07, "triangulate": 0.03, "train": 0.8, "infer": 0.05, "evaluate": 0.03, "export": 0.02}
-"""Of the whole time, as measured on the embedded sample without a GPU."""
+"""Share of each step in the total time, measured on the embedded sample without a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Path:
-    """One run of the path: hands each step its share of the progress and a folder of its own."""
+class _Pipeline:
+    """Runner of the steps: each gets its share of the progress and its folder."""
 
     session: Session
     run: RunLayout
     reporter: Reporter
 
     def step(self, name: str, settings: Any) -> dict[str, Any]:
-        """Runs one verb."""
+        """Run one verb."""
         check(self.reporter)
         return verb(name)(self.session, to_mapping(settings), self.run.step(name), self._stage(name))
 
     def train(self, settings: TrainParams, take: Take) -> str:
-        """Trains as a job of its own, because its folder is the model, and returns that folder's name."""
+        """Train in a separate job, whose folder becomes the model, and return the name of that folder."""
         check(self.reporter)
         values, stage = to_mapping(settings), self._stage("train")
         model, done = self._model(values, settings.estimator, take)
         if done:
-            self.reporter.note(f"Already trained with these settings: {model.name}.")
+            self.reporter.note(f"Run {model.name} was trained with the same settings; it is used again.")
             stage.progress(1, 1)
             return model.name
         JobSpec(verb="train", session=str(self.session.root), params=values, title=f"Train on {take.name}").save(
@@ -64,7 +64,7 @@ class _Path:
             "train",
             lambda reporter: verb("train")(self.session, values, model, reporter),
             stopped=stage.cancelled,
-            listen=lambda event: _tell(event, stage),
+            listen=lambda event: _forward(event, stage),
         )
         return model.name
 
@@ -74,16 +74,19 @@ class _Path:
         return StageReporter(self.reporter, start, _SHARES[name], verb(name).summary)
 
     def _model(self, values: dict[str, Any], estimator: str, take: Take) -> tuple[RunLayout, bool]:
-        """The run to train in, and whether it is finished: one of the same settings, rig, space and labels, or new."""
+        """Return the run to train in, and whether it is finished.
+
+        A run with the same settings, rig, capture volume and 2D poses is reused; else the run is new.
+        """
         rig = self.session.rig_for(take)
         config = preset(values["preset"]) if values["preset"] else from_mapping(TrainConfig, values["training"])
         volume = training_volume(self.session, [take.name], config, NullReporter())
-        labelled = take.layout.poses2d_manifest(estimator).stat().st_mtime
+        estimated = take.layout.poses2d_manifest(estimator).stat().st_mtime
         for run in reversed(self.session.runs()):
             job = Job(run.root)
             if _settings(job.spec) != values or not _same_rig(run, rig) or not _same_volume(run, volume):
                 continue
-            if run.config.stat().st_mtime > labelled:
+            if run.config.stat().st_mtime > estimated:
                 job.poll()
                 if job.ended:
                     return run, job.state == "finished"
@@ -91,35 +94,35 @@ class _Path:
 
 
 def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Runs the whole path on one take.
+    """Run all steps on one take.
 
     Returns:
-        `report` (the figures of the evaluation), `report_file`, `model` (name of the trained run), `poses3d` and
+        `report` (metrics of the evaluation), `report_file`, `model` (name of the training run), `poses3d` and
         `exports` (files).
 
     Raises:
-        CoreError: As the steps.
-        CancelledError: Stopped between or inside steps; starting again goes on there.
+        CoreError: A step failed.
+        CancelledError: The job was stopped; running it again resumes it.
     """
     take, estimator = session.take(params.take), params.pose2d.estimator
     session.rig_for(take)
-    path = _Path(session, run, reporter)
-    path.step("pose2d", Pose2DParams(take=take.name, pose2d=params.pose2d))
-    path.step(
+    pipeline = _Pipeline(session, run, reporter)
+    pipeline.step("pose2d", Pose2DParams(take=take.name, pose2d=params.pose2d))
+    pipeline.step(
         "triangulate",
         TriangulateParams(
             take=take.name, estimator=estimator, association=params.association, tracking=params.tracking
         ),
     )
-    model = path.train(TrainParams(takes=(take.name,), estimator=estimator, preset=params.preset), take)
-    path.step("infer", InferParams(take=take.name, run=model, estimator=estimator, tracking=params.tracking))
-    path.step("evaluate", EvaluateParams(take=take.name, run=model, estimator=estimator))
+    model = pipeline.train(TrainParams(takes=(take.name,), estimator=estimator, preset=params.preset), take)
+    pipeline.step("infer", InferParams(take=take.name, run=model, estimator=estimator, tracking=params.tracking))
+    pipeline.step("evaluate", EvaluateParams(take=take.name, run=model, estimator=estimator))
     exports: list[str] = []
     for poses in (BASELINE, model):
         if not take.poses3d(poses).present.any():
-            reporter.note(f"Nobody was found by '{poses}': there is nothing of it to export.", "warning")
+            reporter.note(f"The 3D poses '{poses}' contain no person and are not exported.", "warning")
             continue
-        exports += path.step("export", ExportParams(take=take.name, poses=poses, formats=params.formats))["files"]
+        exports += pipeline.step("export", ExportParams(take=take.name, poses=poses, formats=params.formats))["files"]
     return {
         "report": read_json(take.layout.report),
         "report_file": str(take.layout.report),
@@ -129,8 +132,8 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
     }
 
 
-def _tell(event: Event, reporter: Reporter) -> None:
-    """Passes on what a job says to the job that it is a part of."""
+def _forward(event: Event, reporter: Reporter) -> None:
+    """Forward an event of a job to the reporter of the job that contains it."""
     match event:
         case Progressed():
             reporter.progress(event.done, event.total, event.text)
@@ -143,7 +146,7 @@ def _tell(event: Event, reporter: Reporter) -> None:
 
 
 def _settings(spec: JobSpec) -> dict[str, Any] | None:
-    """The resolved settings of a training job; None for any other, and for one of a version that had other settings."""
+    """Return the settings of a training job with all defaults; None for other verbs and unknown settings."""
     try:
         return to_mapping(from_mapping(TrainParams, spec.params)) if spec.verb == "train" else None
     except CoreError:
@@ -158,4 +161,4 @@ def _same_volume(run: RunLayout, volume: VolumeSettings) -> bool:
     try:
         return run.volume.exists() and VolumeSettings.load(run.volume) == volume
     except CoreError:
-        return False  # of a newer version, or damaged: not known to be the same
+        return False  # damaged, or of a newer version

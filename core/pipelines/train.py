@@ -1,4 +1,4 @@
-"""Verb `train`: both networks on the session's own takes. The run's folder becomes the model."""
+"""Verb `train`: training on takes of the session. The folder of the run becomes the model."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from core.types.camera import CameraRig
 
 
 def run_train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Trains on takes that are labelled and associated; called again in the same folder, it goes on where it stopped.
+    """Train on takes that have 2D poses and a baseline; a run in the same folder resumes from its checkpoint.
 
-    No 3D label is involved: the baseline only cleans 2D labels and says which part of the room people use.
+    No 3D labels are involved: the baseline cleans the 2D pseudo labels and bounds the capture volume.
 
     Returns:
-        `steps`, `minutes`, `held_out_px` (best, before refinement), `best_stage`, `device` in words, `processes`,
-        `space`.
+        `steps`, `minutes`, `held_out_px` (best value, before refinement), `best_stage`, `device`, `processes` and
+        `volume`.
 
     Raises:
         CoreError: A take is not ready, or training failed.
-        CancelledError: Stopped; a checkpoint was written.
+        CancelledError: The job was stopped; a checkpoint was written.
     """
     config = preset(params.preset) if params.preset else params.training
     with process_group(process_count(params.processes, config.device), run.root) as group:
@@ -90,11 +90,11 @@ def _train(
 
 def _takes(session: Session, params: TrainParams) -> list[Take]:
     if not params.takes:
-        raise CoreError("Training was given no take.", "Name at least one take that is labelled and associated.")
+        raise CoreError("No take to train on.", "Name at least one take with 2D poses and a baseline.")
     takes = [session.take(name) for name in params.takes]
     for take in takes:
         if BASELINE not in take.poses3d_runs():
-            raise CoreError(f"Take {take.name} has no baseline yet.", "Run Baseline (associate) on the take first.")
+            raise CoreError(f"Take {take.name} has no baseline.", "Run 'triangulate' on the take first.")
     return takes
 
 
@@ -107,7 +107,7 @@ def _footage(
     images: list[StoredImages],
     reporter: Reporter,
 ) -> Footage:
-    """Detections, labels and split of all takes."""
+    """Collect inputs, pseudo labels and split of all takes."""
     inputs, labels = [], []
     unseen = held_out_camera(rig.names, config.split)
     for take in takes:

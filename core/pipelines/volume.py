@@ -1,4 +1,4 @@
-"""Which capture volume a training looks into: that of its settings, else the session's."""
+"""Capture volume of a training run: that of its settings, or else the session's."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from core.session.volume import active_volume, as_settings
 from core.training.config import TrainConfig
 from core.types.volume import CaptureVolume, SyntheticRange, VolumeSettings
 
-_OTHER_RIG = "The capture volume was set for another calibration: look on the Train page whether it still fits."
+_OTHER_RIG = "The capture volume was set for another calibration: check that it still fits (Train page, or 'volume')."
 
 
 def pinned_volume(
     session: Session, takes: Sequence[str], config: TrainConfig, run: RunLayout, reporter: Reporter
 ) -> VolumeSettings:
-    """The space that a run trains in: the one that it began with, so that resuming stays exact.
+    """Return the capture volume of a run, fixed at its first start so that resuming is exact.
 
     Raises:
-        CoreError: As `training_volume`, or the run's file is damaged.
+        CoreError: As `training_volume`, or the file of the run is damaged.
     """
     if run.volume.exists():
         return VolumeSettings.load(run.volume)
@@ -34,28 +34,28 @@ def pinned_volume(
 
 
 def training_volume(session: Session, takes: Sequence[str], config: TrainConfig, reporter: Reporter) -> VolumeSettings:
-    """The space that a new training would look into, all in numbers.
+    """Return the capture volume of a new training run, with all values resolved.
 
     Raises:
-        CoreError: There is no rig, or no two cameras see any of the space.
+        CoreError: The session has no rig, or no two cameras see any of the volume.
     """
     spacing_mm = config.model.root.spacing_mm
-    own = SyntheticRange(
+    synthetic = SyntheticRange(
         side_share=config.root.side_share, lowest_mm=config.root.lowest_mm, highest_mm=config.root.highest_mm
     )
     if config.volume_mm:
         low, high = np.array(config.volume_mm[:3]), np.array(config.volume_mm[3:])
-        return as_settings(CaptureVolume.between(low, high, spacing_mm), spacing_mm, own)
+        return as_settings(CaptureVolume.between(low, high, spacing_mm), spacing_mm, synthetic)
     used = active_volume(session, takes, spacing_mm)
     if not used.seen_share:
-        raise CoreError("No two cameras see any of the capture volume.", "Reset it on the Train page.")
+        raise CoreError("No two cameras see any of the capture volume.", "Reset it (Train page, or 'volume --reset').")
     if used.other_rig:
         reporter.note(_OTHER_RIG, "warning")
-    return used.pinned if used.origin == "set" else dataclasses.replace(used.pinned, synthetic=own)
+    return used.pinned if used.origin == "set" else dataclasses.replace(used.pinned, synthetic=synthetic)
 
 
 def with_volume(config: TrainConfig, chosen: VolumeSettings) -> TrainConfig:
-    """The settings with this space in them, as they are used and stored with the run."""
+    """Return training settings with this capture volume, as they are used and stored with the run."""
     spacing_mm = chosen.spacing_mm or config.model.root.spacing_mm
     volume = chosen.volume(spacing_mm)
     root = dataclasses.replace(config.model.root, spacing_mm=spacing_mm)

@@ -1,4 +1,4 @@
-"""The embedded sample as a session: whole or not at all."""
+"""Session of the embedded sample: complete or not there at all."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def test_an_interrupted_attempt_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_session_that_is_there_is_opened_and_anything_else_refused(tmp_path: Path) -> None:
-    own = Session.create(tmp_path / "own", "Mine")
-    assert create_demo(tmp_path / "own").name == "Mine" == own.name
+def test_an_existing_session_is_opened_and_other_folders_are_refused(tmp_path: Path) -> None:
+    existing = Session.create(tmp_path / "own", "Mine")
+    assert create_demo(tmp_path / "own").name == "Mine" == existing.name
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(CoreError, match="not empty"):
         create_demo(tmp_path / "full")
-    with pytest.raises(CoreError, match="cannot be written"):
+    with pytest.raises(CoreError, match="Cannot write to"):
         create_demo(tmp_path / "full" / "file" / "demo")
 
 
-def test_the_usual_place_is_the_persons_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_default_folder_is_in_the_data_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert demo_folder().name == "sample"

@@ -1,4 +1,4 @@
-"""The whole path on real footage, a few frames of it, with networks small enough to train in seconds."""
+"""Verb `run` on a few frames of real footage, with networks small enough to train in seconds."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ def tiny() -> TrainConfig:
 
 @pytest.fixture
 def session(short_session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A few frames of the sample, and a preset that trains in seconds."""
+    """A session with a few frames of the sample, and a preset that trains in seconds."""
     monkeypatch.setitem(presets.PRESETS, "tiny", tiny)
     return short_session
 
 
 class StopsInTraining(RecordingReporter):
-    """Cancels at the first figure of the training."""
+    """Reporter that cancels at the first metric of the training."""
 
     def cancelled(self) -> bool:
         return bool(self.metrics)
 
 
-def test_from_videos_to_files_and_figures_and_again(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_steps_run_and_finished_training_is_reused(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     stopped = StopsInTraining()
     with pytest.raises(CancelledError):
         run_pipeline(session, RunParams(take="two_people", preset="tiny"), session.new_run("run"), stopped)
     shares = [done for done, total, _ in stopped.progresses if total == 1.0]
-    assert shares == sorted(shares), "the progress of the whole only grows"
+    assert shares == sorted(shares), "total progress never decreases"
 
     command = ["run", str(session.root), "--preset", "tiny", "--formats", "json", "csv"]
     assert main(command) == 0
@@ -70,19 +70,19 @@ def test_from_videos_to_files_and_figures_and_again(session: Session, capsys: py
     take = session.take("two_people")
     report = read_json(take.layout.report)
     (model,) = trained_runs(session)
-    assert model.name.endswith("-path-train"), "the interrupted training went on in its own folder"
+    assert model.name.endswith("-run-train"), "the interrupted training resumed in its folder"
     assert read_json(model.report) == report
     assert {"baseline", "trained"} == set(report["methods"])
     assert report["verdict"] in printed and str(take.layout.report) in printed
     assert take.poses3d_runs() == [BASELINE, model.name]
     exported = sorted(p.name for p in session.layout.exports.iterdir())
     assert "two_people_baseline.json" in exported and "two_people_baseline.csv" in exported
-    assert take.poses3d(BASELINE).present.any(), "real people in real footage"
+    assert take.poses3d(BASELINE).present.any(), "the footage shows people"
 
     weights = next(Path(model.checkpoints).rglob("*.safetensors"))
     before = weights.stat().st_mtime_ns
     assert main(command) == 0
-    assert "Already trained with these settings" in capsys.readouterr().err
+    assert "was trained with the same settings" in capsys.readouterr().err
     assert weights.stat().st_mtime_ns == before and trained_runs(session) == [model]
 
     before = Checkpoint.load(model.checkpoints / "best").volume
@@ -90,6 +90,6 @@ def test_from_videos_to_files_and_figures_and_again(session: Session, capsys: py
     assert main(command) == 0
     other = next(run for run in trained_runs(session) if run != model)
     volume = Checkpoint.load(other.checkpoints / "best").volume
-    assert volume.size_mm.tolist() == [4800, 3200, 2400], "another space is another training"
+    assert volume.size_mm.tolist() == [4800, 3200, 2400], "another capture volume needs another training"
     assert before.to_mapping() != volume.to_mapping()
     assert read_yaml(other.config)["training"]["volume_mm"] == [-3300, -1600, -300, 1500, 1600, 2100]
