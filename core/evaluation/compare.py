@@ -77,7 +77,7 @@ def common_masks(a: ViewErrors, b: ViewErrors) -> dict[str, np.ndarray]:
     return {name: first[name] & second[name] for name in first}
 
 
-def coverage(errors: ViewErrors) -> float:
+def coverage_fraction(errors: ViewErrors) -> float:
     """Return the fraction of all observations that have a prediction; NaN without observations."""
     total = sum(int(np.isfinite(xy[..., 0]).sum()) for xy in errors.observations.xy_px.values())
     return sum(int(c.sum()) for c in coverage_masks(errors).values()) / total if total else float("nan")

@@ -46,7 +46,7 @@ class LocoConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class JointObservations:
+class ViewObservations:
     """Confident 2D joints of all cameras in the measured frames.
 
     Only joints that the estimator detects itself count: derived ones would count shoulders and hips twice.
@@ -76,12 +76,12 @@ class ViewErrors:
     """
 
     error_px: Mapping[str, F64]
-    observations: JointObservations
+    observations: ViewObservations
 
 
 def collect_observations(
     poses2d: Mapping[str, Pose2D], cameras: tuple[str, ...], frames: np.ndarray, config: LocoConfig | None = None
-) -> JointObservations:
+) -> ViewObservations:
     """Collect the confident joints of all cameras.
 
     Args:
@@ -105,12 +105,12 @@ def collect_observations(
         xy[name] = np.where(confident[..., None], detected, np.nan)
         # The size of the whole detection, not of its confident part.
         size[name] = size_px(np.asarray(pose.xy_px[frames], float))
-    return JointObservations(skeleton=target, gate=config.gate, frames=frames, xy_px=xy, size_px=size)
+    return ViewObservations(skeleton=target, gate=config.gate, frames=frames, xy_px=xy, size_px=size)
 
 
 def loco_errors(
     rig: CameraRig,
-    observations: JointObservations,
+    observations: ViewObservations,
     time_s: F64,
     fit: FitWithout,
     reporter: Reporter,
@@ -144,7 +144,7 @@ def loco_errors(
 
 
 def reprojection_errors(
-    rig: CameraRig, observations: JointObservations, sequence: Pose3DSequence, time_s: F64
+    rig: CameraRig, observations: ViewObservations, sequence: Pose3DSequence, time_s: F64
 ) -> ViewErrors:
     """Compute the errors of 3D people in the cameras that they were made from: goodness of fit, not accuracy."""
     times = np.asarray(time_s)[observations.frames]
@@ -152,7 +152,7 @@ def reprojection_errors(
     return ViewErrors(error_px=errors, observations=observations)
 
 
-def _errors(camera: Camera, observations: JointObservations, sequence: Pose3DSequence, times: F64) -> F64:
+def _errors(camera: Camera, observations: ViewObservations, sequence: Pose3DSequence, times: F64) -> F64:
     """Return the errors (F, D, J) in px of one view."""
     xyz, _ = convert(sequence.xyz_mm, sequence.score, sequence.skeleton, observations.skeleton)
     projected = project(camera, _at_times(xyz, sequence.time_s, times))

@@ -10,7 +10,7 @@ from core.evaluation.compare import (
     ErrorMetrics,
     PairedDifference,
     common_masks,
-    coverage,
+    coverage_fraction,
     coverage_masks,
     error_metrics,
     paired_bootstrap,
@@ -107,7 +107,7 @@ def _loco_metrics(
     masks = coverage_masks(result.loco)
     if trained and trained.loco and baseline.loco:
         masks = common_masks(baseline.loco, trained.loco)
-    return error_metrics(result.loco, masks), coverage(result.loco)
+    return error_metrics(result.loco, masks), coverage_fraction(result.loco)
 
 
 def verdict_sentence(baseline: MethodResult, trained: MethodResult | None, difference: PairedDifference | None) -> str:
@@ -139,7 +139,7 @@ def verdict_sentence(baseline: MethodResult, trained: MethodResult | None, diffe
 
 def _coverage_clause(baseline: ViewErrors, trained: ViewErrors) -> str:
     """Mention the coverage of both methods if it differs much."""
-    first, second = coverage(baseline), coverage(trained)
+    first, second = coverage_fraction(baseline), coverage_fraction(trained)
     if abs(first - second) < _COVERAGE_DIFFERENCE:
         return ""
     return f"; the trained networks predict {second:.0%} of the observed joints, triangulation {first:.0%}"

@@ -15,8 +15,8 @@ from core.datasets.split import held_out
 from core.errors import CoreError
 from core.evaluation.loco import (
     FitWithout,
-    JointObservations,
     ViewErrors,
+    ViewObservations,
     collect_observations,
     loco_errors,
     reprojection_errors,
@@ -43,8 +43,8 @@ class _EvaluationData:
     estimator: str
     poses2d: Mapping[str, Pose2D]
     time_s: F64
-    held_out: JointObservations
-    all_frames: JointObservations
+    held_out: ViewObservations
+    all_frames: ViewObservations
 
     def loco(self, fit: FitWithout, reporter: Reporter, text: str) -> ViewErrors | None:
         """Return the LOCO errors; None with fewer than three cameras."""

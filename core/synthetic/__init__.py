@@ -1,1 +1,1 @@
-"""Exact ground truth made by ourselves: rigs, moving people, and what imperfect detectors would see of them."""
+"""Synthetic rigs, people, motion and detections with exact ground truth."""

@@ -1,7 +1,7 @@
-"""A jointed figure: bone lengths from stature, joints from angles.
+"""A kinematic body model: bone lengths from stature, joints from angles.
 
-Person frame: x forward, y left, z up, origin on the floor below the mid-hip. Letters in shapes: `...` any batch of
-instants (people, times), J the 17 joints of COCO.
+Body coordinates: x forward, y left, z up, origin on the floor below the mid-hip. Letters in shapes: `...` any batch of
+people and times, J the 17 joints of COCO.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from core.types.arrays import F64
 from core.types.skeleton import COCO17
 
-# Segment lengths as shares of stature: R. Drillis and R. Contini, Body Segment Parameters (1966); the distance of the
-# hip joints' centres, and the points of the face, are measured on typical adults.
+# Segment lengths relative to stature: R. Drillis and R. Contini, Body Segment Parameters (1966). The distance of the
+# hip joint centres and the points of the face are those of typical adults.
 _ANKLE, _SHANK, _THIGH = 0.039, 0.246, 0.245
 _TRUNK, _NECK = 0.288, 0.118
 _HIP_HALF, _SHOULDER_HALF = 0.052, 0.118
 _UPPER_ARM, _FOREARM = 0.186, 0.146
-# Forward, left, up of the head's centre.
+# Forward, left and up from the centre of the head.
 _FACE = {
     "nose": (0.062, 0.0, 0.0),
     "left_eye": (0.050, 0.018, 0.020),
@@ -40,17 +40,17 @@ class Posture:
     """Joint angles in radians; arrays that broadcast to (...). Pairs are (left, right).
 
     Attributes:
-        lean: Trunk forward.
-        sway: Trunk to the left.
-        twist: Shoulders to the left, against the hips.
-        hip: Thigh forward.
-        spread: Thigh outward.
-        knee: Shank back, 0 is straight.
-        shoulder: Upper arm forward, against the trunk.
-        raise_: Upper arm outward.
-        elbow: Forearm forward, 0 is straight.
-        look: Head to the left, against the hips.
-        nod: Head forward.
+        lean: Flexion of the trunk, forward.
+        sway: Lateral flexion of the trunk, to the left.
+        twist: Rotation of the shoulders relative to the hips, to the left.
+        hip: Flexion of the thighs, forward.
+        spread: Abduction of the thighs, outward.
+        knee: Flexion of the shanks, backward; 0 is straight.
+        shoulder: Flexion of the upper arms relative to the trunk, forward.
+        raise_: Abduction of the upper arms, outward.
+        elbow: Flexion of the forearms, forward; 0 is straight.
+        look: Rotation of the head relative to the hips, to the left.
+        nod: Flexion of the head, forward.
     """
 
     lean: F64 = field(default_factory=_zero)
@@ -65,12 +65,12 @@ class Posture:
     look: F64 = field(default_factory=_zero)
     nod: F64 = field(default_factory=_zero)
 
-    def blend(self, other: Posture, share: F64) -> Posture:
-        """Angles between this posture (share 0) and another (share 1)."""
-        return self._combine(lambda a, b: np.asarray(a * (1 - share) + b * share), other)
+    def blend(self, other: Posture, weight: F64) -> Posture:
+        """Interpolate between this posture (weight 0) and another (weight 1)."""
+        return self._combine(lambda a, b: np.asarray(a * (1 - weight) + b * weight), other)
 
     def map(self, change: Callable[[F64], F64]) -> Posture:
-        """The posture with `change` applied to every angle."""
+        """Apply `change` to every angle."""
         return self._combine(lambda a, _: change(a), self)
 
     def _combine(self, rule: Callable[[F64, F64], F64], other: Posture) -> Posture:
@@ -81,17 +81,17 @@ class Posture:
         return Posture(**combined)
 
 
-def joints(stature_mm: F64, posture: Posture, floor_mm: F64, heading_rad: F64) -> F64:
-    """Exact joints of people standing on the floor: the lower ankle is at ankle height, whatever the posture.
+def body_joints(stature_mm: F64, posture: Posture, floor_mm: F64, heading_rad: F64) -> F64:
+    """Return the joints of people who stand on the floor: the lower ankle is at ankle height in every posture.
 
     Args:
         stature_mm: (...) body heights.
         posture: Angles (...).
-        floor_mm: (..., 2) where on the floor the mid-hip stands.
-        heading_rad: (...) direction of the body, 0 along world x, counter-clockwise from above.
+        floor_mm: (..., 2) position of the mid-hip on the floor.
+        heading_rad: (...) direction of the body, 0 along world x, counter-clockwise seen from above.
 
     Returns:
-        (..., 17, 3) COCO joints in the world, mm.
+        (..., 17, 3) COCO joints in world coordinates, mm.
     """
     named = _local(posture)
     shape = np.broadcast_shapes(*(p.shape for p in named.values()), (*np.shape(stature_mm), 3))
@@ -111,11 +111,11 @@ def joints(stature_mm: F64, posture: Posture, floor_mm: F64, heading_rad: F64) -
 
 
 def _local(posture: Posture) -> dict[str, F64]:
-    """Joints (..., 3) in units of stature, the mid-hip at the origin."""
-    trunk = _turn_y(posture.lean) @ _turn_x(-posture.sway) @ _turn_z(posture.twist)
+    """Return the joints (..., 3) by name in units of stature, with the mid-hip at the origin."""
+    trunk = _rotation_y(posture.lean) @ _rotation_x(-posture.sway) @ _rotation_z(posture.twist)
     chest = trunk @ np.array([0.0, 0.0, _TRUNK])
     head = chest + trunk @ np.array([0.0, 0.0, _NECK])
-    face = _turn_z(posture.look) @ _turn_y(posture.nod)
+    face = _rotation_z(posture.look) @ _rotation_y(posture.nod)
     out = {name: head + face @ np.array(offset) for name, offset in _FACE.items()}
     for i, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
         hip = np.array([0.0, sign * _HIP_HALF, 0.0])
@@ -136,27 +136,27 @@ def _local(posture: Posture) -> dict[str, F64]:
 
 
 def _limb(forward: F64, outward: F64, sign: float) -> F64:
-    """(..., 3) unit direction of a hanging segment swung forward and outward."""
+    """Return the unit direction (..., 3) of a hanging segment after flexion and abduction."""
     forward, outward = np.broadcast_arrays(forward, outward)
     return np.stack(
         [np.sin(forward) * np.cos(outward), sign * np.sin(outward), -np.cos(forward) * np.cos(outward)], axis=-1
     )
 
 
-def _turn_x(angle: F64) -> F64:
-    return _turn(angle, 1, 2)
+def _rotation_x(angle: F64) -> F64:
+    return _rotation(angle, 1, 2)
 
 
-def _turn_y(angle: F64) -> F64:
-    """Rotation that takes z towards x."""
-    return _turn(angle, 2, 0)
+def _rotation_y(angle: F64) -> F64:
+    """Return the rotation that takes z towards x."""
+    return _rotation(angle, 2, 0)
 
 
-def _turn_z(angle: F64) -> F64:
-    return _turn(angle, 0, 1)
+def _rotation_z(angle: F64) -> F64:
+    return _rotation(angle, 0, 1)
 
 
-def _turn(angle: F64, a: int, b: int) -> F64:
+def _rotation(angle: F64, a: int, b: int) -> F64:
     angle = np.asarray(angle, float)
     out = np.zeros((*angle.shape, 3, 3))
     out[..., 3 - a - b, 3 - a - b] = 1.0

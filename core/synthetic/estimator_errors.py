@@ -1,10 +1,10 @@
-"""What a real 2D estimator gets wrong, measured on real images, to be put on synthetic people.
+"""Errors of a real 2D estimator, measured on real images, for synthetic detections.
 
-White noise is what estimators do not make: their errors last for several frames, move whole limbs at once, have heavy
-tails, and scores that tell of them only in part. So whole stretches of measured errors are used as they were: error of
-each joint as a share of the person's size in the image, and the score that came with it.
+Errors of estimators are not white noise: they last for several frames, move whole limbs at once, have heavy tails, and
+scores reflect them only in part. So sequences of measured errors are replayed: the error of each joint relative to the
+person's size in the image, with its score.
 
-Legend: N stretch, F frame of a stretch, J joint.
+Legend: N sequence, F frame of a sequence, J joint.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from core.types.arrays import F64
 from core.types.skeleton import COCO17
 
 MEASURED = ("movenet",)
-"""Estimators whose errors come with the program."""
+"""Estimators whose measured errors are included."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ErrorBank:
-    """Measured stretches.
+    """Measured error sequences of one estimator.
 
     Attributes:
-        error: (N, F, 17, 2) error of COCO joints as a share of the person's size in the image, NaN where the joint
-            was not found.
-        score: (N, F, 17) the estimator's, 0 where it was not found.
-        fps: Frames a second.
+        error: (N, F, 17, 2) errors of COCO joints relative to the person's size in the image, NaN where the joint was
+            not detected.
+        score: (N, F, 17) scores of the estimator, 0 where the joint was not detected.
+        fps: Frames per second.
     """
 
     error: F64
@@ -41,41 +41,41 @@ class ErrorBank:
 
     @classmethod
     @lru_cache(maxsize=4)
-    def load(cls, name: str, part: str = "all") -> ErrorBank:
-        """The errors of an estimator.
+    def load(cls, name: str, split: str = "all") -> ErrorBank:
+        """Load the errors of an estimator.
 
         Args:
             name: One of `MEASURED`.
-            part: "train" and "test" are halves by camera, so that networks which learned from the one can be tested
-                with the other; "all" are both.
+            split: "train" and "test" are disjoint by camera, so that networks trained on one can be tested with the
+                other; "all" are both.
 
         Raises:
-            CoreError: There are none of that name.
+            CoreError: There are no errors of that estimator.
         """
         path = resource("errors", f"{name}.npz") if name in MEASURED else Path()
         if not path.is_file():
-            raise CoreError(f"There are no measured errors of '{name}'.", f"Known: {', '.join(MEASURED)}.")
+            raise CoreError(f"There are no measured errors of estimator '{name}'.", f"Known: {', '.join(MEASURED)}.")
         with np.load(path, allow_pickle=False) as file:
             error, score = file["error"].astype(float), file["score"].astype(float)
-            chosen = {"all": slice(None), "train": file["camera"] % 2 == 0, "test": file["camera"] % 2 == 1}[part]
+            chosen = {"all": slice(None), "train": file["camera"] % 2 == 0, "test": file["camera"] % 2 == 1}[split]
             return cls(error[chosen], score[chosen], float(file["fps"]))
 
     def draw(
         self, n_frames: int, fps: float, rng: np.random.Generator, shape: tuple[int, ...], *, varied: bool = False
     ) -> tuple[F64, F64]:
-        """Errors (*shape, T, 17, 2) and scores (*shape, T, 17): a stretch each, from a random place on.
+        """Draw errors (*shape, T, 17, 2) and scores (*shape, T, 17): a sequence each, from a random start.
 
-        Where a stretch ends it is gone through backwards, and half of them have their sides exchanged. A few people's
-        errors can be learnt by heart: `varied` ones are turned, larger or smaller, faster or slower, and for half of
-        the people every joint has a stretch of its own.
+        A sequence that ends is replayed backwards, and half of them are mirrored. Networks can memorise the errors of
+        few people: `varied` ones are rotated, scaled and resampled in time, and for half of the people every joint has
+        its own sequence.
         """
         N, F, J = self.score.shape
         start, row = rng.uniform(0, F, (*shape, 1, 1)), rng.integers(N, size=(*shape, 1, 1))
         step = np.array(self.fps / fps)
         if varied:
-            own, each = rng.random((*shape, 1, 1)) < 0.5, (*shape, 1, J)
-            start = np.where(own, rng.uniform(0, F, each), start)
-            row = np.where(own, rng.integers(N, size=each), row)
+            per_joint, joint_shape = rng.random((*shape, 1, 1)) < 0.5, (*shape, 1, J)
+            start = np.where(per_joint, rng.uniform(0, F, joint_shape), start)
+            row = np.where(per_joint, rng.integers(N, size=joint_shape), row)
             step = step * np.exp(rng.normal(0, 0.3, (*shape, 1, 1)))
         at = start + step * np.arange(n_frames)[:, None]
         folded = np.abs((at.astype(int) + F) % (2 * F) - F).clip(0, F - 1)

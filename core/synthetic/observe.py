@@ -1,4 +1,4 @@
-"""What an imperfect 2D estimator would report of people whose joints are known exactly."""
+"""Simulation of 2D detections: the output of an imperfect estimator for people whose joints are known exactly."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17, Skeleton, convert
 
-_GUESS_COMMON, _GUESS_OWN = 0.08, 0.04  # Error of guessed joints as shares of the person's size.
-_GUESSED_ABOVE = 0.5  # Standard normal: three in ten hidden joints are guessed.
-_LASTS = 15
-_MIN_JOINTS = 4  # An estimator does not report a person of whom it sees less.
+_GUESS_COMMON, _GUESS_JOINT = 0.08, 0.04  # Errors of guessed joints relative to the person's size.
+_GUESS_ABOVE = 0.5  # Quantile of the standard normal: three in ten occluded joints are guessed.
+_GUESS_FRAMES = 15  # Correlation length of guesses.
+_MIN_JOINTS = 4  # Fewest visible joints of a detected person.
 _LIMB_RADIUS_MM, _TRUNK_RADIUS_MM = 60.0, 150.0
 
 
@@ -36,26 +36,25 @@ def observe(
     varied: bool = False,
     furniture: Furniture | None = None,
 ) -> dict[str, Pose2D]:
-    """2D detections of every camera, in an order that says nothing about identity.
+    """Simulate the detections of every camera, in random order.
 
     Args:
         rig: Posed cameras.
-        people: Exact joints; missing ones are not seen.
-        noise_px: Standard deviation per axis over all joints. Single joints are better or worse, and their scores
-            tell so, as those of real estimators do.
-        miss: Chance that a person is not detected in a view.
-        rng: Source of chance; a fixed seed when None.
-        joint_miss: Chance that a single joint is missing.
-        false_people: Mean number of invented people per view and frame, with low scores.
-        swap: Chance that left and right are exchanged in a detection.
-        occlusion: Whether people hide joints of those behind them: most are missed, the rest are guessed badly.
-        errors: Measured errors of a real estimator in place of white noise; `noise_px` and `joint_miss` then say
-            nothing.
-        varied: Turns, scales and mixes measured errors, so that they cannot be learnt by heart.
-        furniture: Hides joints as well.
+        people: Exact joints; missing ones are not detected.
+        noise_px: Standard deviation per axis over all joints. It varies between joints, and scores reflect it, as those
+            of real estimators do.
+        miss: Probability that a person is not detected in a view.
+        rng: Random generator; a fixed seed when None.
+        joint_miss: Probability that a single joint is missing.
+        false_people: Mean number of false detections per view and frame, with low scores.
+        swap: Probability that left and right are exchanged in a detection.
+        occlusion: Let people occlude joints of those behind them: most are missed, the rest are guessed badly.
+        errors: Measured errors of a real estimator in place of white noise. `noise_px` and `joint_miss` are ignored.
+        varied: Rotate, scale and mix measured errors, so that networks cannot memorise them.
+        furniture: Boxes that occlude joints.
 
     Returns:
-        Camera name to detections, present ones first.
+        Detections by camera name, present ones first.
     """
     rng = np.random.default_rng(0) if rng is None else rng
 
@@ -76,9 +75,9 @@ def observe(
 def _white(
     exact: F64, hidden: np.ndarray, noise_px: float, joint_miss: float, rng: np.random.Generator
 ) -> tuple[F64, F64]:
-    """Joints with independent errors, and scores, 0 where missed."""
+    """Return joints with independent errors, and scores, 0 where missed."""
     T, P, J, _ = exact.shape
-    # Log-normal spread of quality between joints, of unit mean square.
+    # Log-normal distribution of noise over joints, of unit mean square.
     quality = np.exp(rng.normal(0.0, 0.5, (T, P, J)) - 0.25)
     quality = np.where(hidden, 4.0 * quality, quality)
     xy = exact + noise_px * quality[..., None] * rng.normal(size=exact.shape)
@@ -95,9 +94,9 @@ def _measured(
     rng: np.random.Generator,
     varied: bool,
 ) -> tuple[F64, F64]:
-    """Joints with errors as they were measured, and the scores that came with them, 0 where missed.
+    """Return joints with measured errors, and their scores, 0 where missed.
 
-    A hidden joint is guessed now and then: the guesses of a person in a view are wrong together and for a while.
+    Some occluded joints are guessed; the guesses of a person in a view have correlated errors that last for a while.
     """
     T, P, J, _ = exact.shape
     step_s = float(np.median(np.diff(people.time_s))) if T > 1 else 1 / errors.fps
@@ -106,22 +105,22 @@ def _measured(
     )  # (T, P, 17, ...)
     error, score = convert(error, score, COCO17, people.skeleton)
     size = _size_px(exact)[..., None, None]
-    common, own = (_slow(rng.normal(size=(T, P, n, 2))) for n in (1, J))
-    guess = _GUESS_COMMON * common + _GUESS_OWN * own
+    common, per_joint = (_correlated(rng.normal(size=(T, P, n, 2))) for n in (1, J))
+    guess = _GUESS_COMMON * common + _GUESS_JOINT * per_joint
     xy = exact + size * np.where(hidden[..., None], guess, np.nan_to_num(error))
-    guessed = _slow(rng.normal(size=(T, P, J, 1)))[..., 0] > _GUESSED_ABOVE
+    guessed = _correlated(rng.normal(size=(T, P, J, 1)))[..., 0] > _GUESS_ABOVE
     low = rng.uniform(0.1, 0.5, score.shape)
     return xy, np.where(hidden, np.where(guessed, low, 0.0), score)
 
 
-def _slow(noise: F64) -> F64:
-    """Noise (T, ...) that lasts for some frames, of unit variance."""
-    length = min(_LASTS, len(noise))
+def _correlated(noise: F64) -> F64:
+    """Return noise (T, ...) that is correlated over some frames, of unit variance."""
+    length = min(_GUESS_FRAMES, len(noise))
     return np.asarray(uniform_filter1d(noise, length, axis=0, mode="wrap") * np.sqrt(length))
 
 
 def _size_px(xy_px: F64) -> F64:
-    """(T, P) longer side of the box around joints (T, P, J, 2)."""
+    """Return the longer side (T, P) of the box around joints (T, P, J, 2)."""
     return np.asarray(np.nanmax(np.nanmax(xy_px, axis=2) - np.nanmin(xy_px, axis=2), axis=-1))
 
 
@@ -136,7 +135,7 @@ def _report(
     false_people: float,
     swap: float,
 ) -> Pose2D:
-    """What a camera tells of joints: people lost, sides exchanged, people invented, and nobody's identity."""
+    """Drop people, exchange sides, add false detections and shuffle; return the detections of a camera."""
     T, P = exact.shape[:2]
     seen = inside(camera, exact) & (score > 0)
     seen &= np.asarray((rng.random((T, P)) >= miss) & (seen.sum(-1) >= _MIN_JOINTS))[..., None]
@@ -145,11 +144,11 @@ def _report(
     xy = np.where(swapped[..., None, None], xy[:, :, mirror], xy)
     score, seen = (np.where(swapped[..., None], a[:, :, mirror], a) for a in (score, seen))
     if false_people > 0:
-        fake_xy, fake_score, fake_seen = _invent(camera, exact, false_people, rng)
+        false_xy, false_score, false_seen = _false_people(camera, exact, false_people, rng)
         xy, score, seen = (
-            np.concatenate(pair, axis=1) for pair in ((xy, fake_xy), (score, fake_score), (seen, fake_seen))
+            np.concatenate(pair, axis=1) for pair in ((xy, false_xy), (score, false_score), (seen, false_seen))
         )
-    # A random order with the absent ones last.
+    # Random order, absent people last.
     order = np.argsort(rng.random(seen.shape[:2]) + ~seen.any(-1), axis=1)
     xy = np.take_along_axis(np.where(seen[..., None], xy, np.nan), order[..., None, None], axis=1)
     score = np.take_along_axis(np.where(seen, score, 0.0), order[..., None], axis=1)
@@ -163,7 +162,7 @@ def _report(
 
 
 def boxes(xy_px: F64, margin: float = 0.1) -> F64:
-    """(..., 4) x0 y0 x1 y1 around joints (..., J, 2), wider by `margin` of its longer side; NaN around nothing."""
+    """Return boxes (..., 4) x0 y0 x1 y1 of joints (..., J, 2), padded by `margin` of the longer side; NaN if empty."""
     known = np.asarray(np.isfinite(xy_px).all(-1, keepdims=True))
     low = np.where(known, xy_px, np.inf).min(-2)
     high = np.where(known, xy_px, -np.inf).max(-2)
@@ -174,9 +173,9 @@ def boxes(xy_px: F64, margin: float = 0.1) -> F64:
 
 
 def occluded(camera: Camera, xyz_mm: F64, skeleton: Skeleton) -> np.ndarray:
-    """(T, P, J) bool: joints hidden behind another person's limbs or trunk.
+    """Return the joints (T, P, J) that are occluded by the limbs or the trunk of another person.
 
-    A bone is a capsule: it hides what lies further from the camera and within the bone's radius of it in the image.
+    A bone is a capsule: it occludes points further from the camera whose projection lies within its radius.
     """
     pixels, depth = project(camera, xyz_mm), to_camera(camera, xyz_mm)[..., 2]
     focal = (camera.K[0, 0] + camera.K[1, 1]) / 2
@@ -189,26 +188,26 @@ def occluded(camera: Camera, xyz_mm: F64, skeleton: Skeleton) -> np.ndarray:
             start, end = pixels[:, front, None, None, a], pixels[:, front, None, None, b]
             along = end - start
             with np.errstate(invalid="ignore", divide="ignore"):
-                share = ((pixels[:, others] - start) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-9)
-                share = np.clip(share, 0.0, 1.0)
-                gap = np.linalg.norm(pixels[:, others] - start - share[..., None] * along, axis=-1)
-                bone_depth = depth[:, front, None, None, a] * (1 - share) + depth[:, front, None, None, b] * share
+                fraction = ((pixels[:, others] - start) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-9)
+                fraction = np.clip(fraction, 0.0, 1.0)
+                gap = np.linalg.norm(pixels[:, others] - start - fraction[..., None] * along, axis=-1)
+                bone_depth = depth[:, front, None, None, a] * (1 - fraction) + depth[:, front, None, None, b] * fraction
                 behind = depth[:, others] > bone_depth + radius_mm
                 hidden[:, others] |= behind & (gap < radius_mm * focal / bone_depth)
     return hidden
 
 
-def _invent(camera: Camera, exact: F64, mean: float, rng: np.random.Generator) -> tuple[F64, F64, np.ndarray]:
-    """Invented people: the shape of a real one, resized and put anywhere in the image, half its joints missing."""
+def _false_people(camera: Camera, exact: F64, mean: float, rng: np.random.Generator) -> tuple[F64, F64, np.ndarray]:
+    """Return false detections: the shape of a real person, scaled and placed anywhere, with half of its joints."""
     T, P, J, _ = exact.shape
     most = max(1, int(np.ceil(3 * mean)))
     count = np.minimum(rng.poisson(mean, T), most)
     shape = exact[np.arange(T)[:, None], rng.integers(P, size=(T, most))]
     known = np.asarray(np.isfinite(shape).all(-1))
     middle = np.where(known[..., None], shape, 0.0).sum(2) / np.maximum(known.sum(2), 1)[..., None]
-    place = rng.uniform(0, 1, (T, most, 1, 2)) * camera.size_px
-    xy = (shape - middle[:, :, None]) * rng.uniform(0.4, 1.0, (T, most, 1, 1)) + place
-    invented = np.arange(most)[None, :, None] < count[:, None, None]
-    seen = inside(camera, xy) & (rng.random((T, most, J)) < 0.5) & invented
+    position = rng.uniform(0, 1, (T, most, 1, 2)) * camera.size_px
+    xy = (shape - middle[:, :, None]) * rng.uniform(0.4, 1.0, (T, most, 1, 1)) + position
+    present = np.arange(most)[None, :, None] < count[:, None, None]
+    seen = inside(camera, xy) & (rng.random((T, most, J)) < 0.5) & present
     seen &= np.asarray(seen.sum(-1) >= _MIN_JOINTS)[..., None]
     return xy, rng.uniform(0.15, 0.5, (T, most, J)), seen

@@ -1,4 +1,4 @@
-"""People who walk, stop to do something, and cross each other's paths without passing through each other."""
+"""Synthetic people who walk, stop for actions, and cross each other's paths without collisions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from core.errors import CoreError
-from core.synthetic.body import Posture, joints
+from core.synthetic.body import Posture, body_joints
 from core.types.arrays import F64, I64
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17, Skeleton, convert
@@ -17,14 +17,15 @@ Action = Literal["stand", "reach", "crouch", "sit", "wave", "turn"]
 ACTIONS: tuple[Action, ...] = ("stand", "reach", "crouch", "sit", "wave", "turn")
 
 STRIDE = 0.83
-"""Length of a double step as a share of stature, at a comfortable pace."""
-_RELAX_S = 0.35  # Time in which speed and heading follow what is wanted.
-_TURN_RAD_S, _FASTEST_MM_S = 4.0, 1600.0  # Nobody turns or walks faster.
+"""Length of a stride (two steps) relative to stature, at a comfortable pace."""
+_RELAX_S = 0.35  # Time constant of speed and heading.
+_MAX_TURN_RAD_S, _MAX_SPEED_MM_S = 4.0, 1600.0
+_ARRIVED_MM, _STUCK_S = 150.0, 1.5  # A goal that is blocked for longer is given up.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Paths:
-    """Where everyone is on the floor: position (T, P, 2), heading (T, P), speed (T, P), all mm, rad, s."""
+    """Trajectories on the floor: positions (T, P, 2) mm, headings (T, P) rad, speeds (T, P) mm/s."""
 
     floor_mm: F64
     heading_rad: F64
@@ -42,23 +43,23 @@ def walkers(
     stature_mm: tuple[float, float] = (1500.0, 1950.0),
     skeleton: Skeleton = COCO17,
 ) -> Pose3DSequence:
-    """People who walk between random places of a square around the origin and stop at each for some action.
+    """Generate people who walk between random places of a square around the origin and stop at each for an action.
 
     Args:
-        n_people: How many.
-        n_frames: T.
-        rng: Source of chance: the same generator state gives the same people.
+        n_people: Number of people P.
+        n_frames: Number of frames T.
+        rng: Random generator; the same state gives the same people.
         fps: Frames per second.
         half_size_mm: Half the edge of the square.
-        distance_mm: Mid-hips never come closer than this.
+        distance_mm: Smallest distance of two mid-hips.
         stature_mm: Range of body heights.
         skeleton: Joint set of the result.
 
     Raises:
-        CoreError: More people than the square has room for.
+        CoreError: The square is too small for so many people.
     """
     if n_people > 1 and n_people * (1.5 * distance_mm) ** 2 > (2 * half_size_mm) ** 2:
-        raise CoreError(f"{n_people} people do not fit.", "Enlarge half_size_mm or ask for fewer people.")
+        raise CoreError(f"The square is too small for {n_people} people.", "Increase half_size_mm or reduce n_people.")
     start = _scatter(n_people, half_size_mm, distance_mm, rng)
     goals = rng.uniform(-half_size_mm, half_size_mm, (n_people, 4 + n_frames, 2))
     pause_s = rng.uniform(0.6, 2.5, (n_people, goals.shape[1]))
@@ -77,7 +78,7 @@ def crossing(
     stature_mm: tuple[float, float] = (1550.0, 1900.0),
     skeleton: Skeleton = COCO17,
 ) -> Pose3DSequence:
-    """People who start on a circle and walk to the opposite side and back, all meeting near the middle."""
+    """Generate people who start on a circle and walk to the opposite side and back, all meeting near the centre."""
     angle = 2 * np.pi * (np.arange(n_people) + rng.uniform(-0.2, 0.2, n_people)) / n_people
     start = radius_mm * np.stack([np.cos(angle), np.sin(angle)], -1)
     there_and_back = np.resize([-1.0, 1.0], n_frames + 4)
@@ -93,19 +94,19 @@ def poses(
     stature_mm: tuple[float, float] = (1000.0, 2000.0),
     skeleton: Skeleton = COCO17,
 ) -> F64:
-    """(n, J, 3) single random instants, mm, each facing anywhere with its mid-hip above the origin.
+    """Generate single random poses (n, J, 3), mm, with random heading and the mid-hip above the origin.
 
-    Half are what people mostly do: walk, stand, sit, reach. The others are anything that joints allow, some of them in
-    the air, some on the ground. Limbs are longer and shorter than the average's.
+    Half are common: walking, standing, sitting, reaching. The others use the whole range of the joints, some in the
+    air, some on the ground. Limb proportions vary.
     """
     phase = rng.uniform(0, 2 * np.pi, n)
     still = _action_postures(rng.integers(len(ACTIONS), size=n), rng.uniform(0, 4, n), rng.integers(2, size=n))
-    usual = gait_posture(phase, rng.uniform(0, 1.3, n)).blend(still, rng.uniform(0, 1, n))
-    posture = usual.blend(free_postures(n, rng), np.where(rng.random(n) < 0.5, 0.0, rng.uniform(0.3, 1.0, n)))
+    common = gait_posture(phase, rng.uniform(0, 1.3, n)).blend(still, rng.uniform(0, 1, n))
+    posture = common.blend(free_postures(n, rng), np.where(rng.random(n) < 0.5, 0.0, rng.uniform(0.3, 1.0, n)))
     stature = rng.uniform(*stature_mm, n)
     heading = rng.uniform(-np.pi, np.pi, n)
-    xyz = proportioned(joints(stature, posture, np.zeros((n, 2)), np.zeros(n)), rng)
-    xyz = _off_the_feet(xyz, stature, rng)
+    xyz = vary_proportions(body_joints(stature, posture, np.zeros((n, 2)), np.zeros(n)), rng)
+    xyz = _jump_and_fall(xyz, stature, rng)
     c, s = np.cos(heading)[:, None], np.sin(heading)[:, None]
     x, y, z = np.moveaxis(xyz, -1, 0)
     xyz = np.stack([c * x - s * y, s * x + c * y, z], -1)
@@ -115,7 +116,7 @@ def poses(
 
 
 def free_postures(n: int, rng: np.random.Generator) -> Posture:
-    """Anything that joints allow, each by itself; joints near the middle of their range more often."""
+    """Draw postures from the whole range of the joints, independently; the middle of the range is more frequent."""
 
     def angle(low: float, high: float) -> F64:
         return np.asarray(low + (high - low) * rng.beta(1.3, 1.3, n))
@@ -152,53 +153,50 @@ _TREE = tuple(
         *((f"{side}_wrist", f"{side}_elbow") for side in ("left", "right")),
     )
 )
-"""Joints and those that they hang from; the middle of two where two are named."""
-_LIMB_SPREAD, _WIDTH_SPREAD = 0.05, 0.10
+"""Joints and their parents; the mean of two where two are named."""
+_LIMB_SIGMA, _WIDTH_SIGMA = 0.05, 0.10
 
 
-def proportioned(xyz: F64, rng: np.random.Generator) -> F64:
-    """Bodies (n, ..., 17, 3) with limbs longer or shorter by some percent, both sides alike, and other widths.
-
-    All instants of a body have the same proportions.
-    """
+def vary_proportions(xyz: F64, rng: np.random.Generator) -> F64:
+    """Scale the limbs and widths of bodies (n, ..., 17, 3) by some percent, symmetrically and constant per body."""
     out = xyz.copy()
-    one = (len(xyz), *[1] * (xyz.ndim - 2))  # a factor a body, for single joints
+    one = (len(xyz), *[1] * (xyz.ndim - 2))  # One factor per body, for single joints.
     left, right = (COCO17.index(f"{side}_shoulder") for side in ("left", "right"))
     hips = [COCO17.index(f"{side}_hip") for side in ("left", "right")]
     upper = [j for j in range(len(COCO17)) if "shoulder" in COCO17.joints[j] or j < 5]
     trunk = xyz[..., [left, right], :].mean(-2, keepdims=True) - xyz[..., hips, :].mean(-2, keepdims=True)
-    out[..., upper, :] += trunk * rng.normal(0, _LIMB_SPREAD, (*one, 1))
-    middle, wider = out[..., [left, right], :].mean(-2), 1 + rng.normal(0, _WIDTH_SPREAD, one)
+    out[..., upper, :] += trunk * rng.normal(0, _LIMB_SIGMA, (*one, 1))
+    middle, width = out[..., [left, right], :].mean(-2), 1 + rng.normal(0, _WIDTH_SIGMA, one)
     for j in (left, right):
-        out[..., j, :] = middle + wider * (out[..., j, :] - middle)
-    factor = {name: 1 + rng.normal(0, _LIMB_SPREAD, one) for name in ("hip", "knee", "ankle", "elbow", "wrist")}
-    factor["hip"] = 1 + rng.normal(0, _WIDTH_SPREAD, one)
-    done = out.copy()
-    for joint, parents in _TREE:  # along the limbs, so that what hangs on a longer bone moves with it
-        way = xyz[..., joint, :] - xyz[..., list(parents), :].mean(-2)
-        base = xyz[..., list(parents), :].mean(-2) if len(parents) > 1 else done[..., parents[0], :]
-        done[..., joint, :] = base + factor[COCO17.joints[joint].split("_")[1]] * way
-    return done
+        out[..., j, :] = middle + width * (out[..., j, :] - middle)
+    factor = {name: 1 + rng.normal(0, _LIMB_SIGMA, one) for name in ("hip", "knee", "ankle", "elbow", "wrist")}
+    factor["hip"] = 1 + rng.normal(0, _WIDTH_SIGMA, one)
+    result = out.copy()
+    for joint, parents in _TREE:  # From parent to child, so that a longer bone moves all that follow it.
+        bone = xyz[..., joint, :] - xyz[..., list(parents), :].mean(-2)
+        base = xyz[..., list(parents), :].mean(-2) if len(parents) > 1 else result[..., parents[0], :]
+        result[..., joint, :] = base + factor[COCO17.joints[joint].split("_")[1]] * bone
+    return result
 
 
-def _off_the_feet(xyz: F64, stature: F64, rng: np.random.Generator) -> F64:
-    """Bodies (n, 17, 3) of which a few jump, and a few lie, crawl or fall; the others stay on the floor."""
+def _jump_and_fall(xyz: F64, stature: F64, rng: np.random.Generator) -> F64:
+    """Lift or tilt some bodies (n, 17, 3), which jump, lie, crawl or fall; the others stay on the floor."""
     n = len(xyz)
     tilt = np.where(rng.random(n) < 0.08, rng.uniform(-1.6, 1.6, n), rng.normal(0, 0.06, n))
-    about = rng.uniform(-np.pi, np.pi, n)
-    c, s = np.cos(about)[:, None], np.sin(about)[:, None]
+    axis = rng.uniform(-np.pi, np.pi, n)
+    c, s = np.cos(axis)[:, None], np.sin(axis)[:, None]
     x, y, z = np.moveaxis(xyz, -1, 0)
     along, across = c * x + s * y, -s * x + c * y
     ct, st = np.cos(tilt)[:, None], np.sin(tilt)[:, None]
     along, z = ct * along + st * z, -st * along + ct * z
-    turned = np.stack([c * along - s * across, s * along + c * across, z], -1)
+    tilted = np.stack([c * along - s * across, s * along + c * across, z], -1)
     jump = np.where(rng.random(n) < 0.06, rng.uniform(0, 0.4, n), 0.0)
-    turned[..., 2] += (0.039 * stature - turned[..., 2].min(1) + jump * stature)[:, None]
-    return turned
+    tilted[..., 2] += (0.039 * stature - tilted[..., 2].min(1) + jump * stature)[:, None]
+    return tilted
 
 
 def _scatter(n: int, half: float, distance: float, rng: np.random.Generator) -> F64:
-    """(n, 2) places in the square that keep their distance: random first, then pushed apart."""
+    """Return places (n, 2) in the square at least `distance` apart: random ones, then pushed apart."""
     places = rng.uniform(-half, half, (n, 2))
     for _ in range(500):
         moved = np.clip(_push_apart(places, 1.2 * distance, rng), -half, half)
@@ -209,14 +207,14 @@ def _scatter(n: int, half: float, distance: float, rng: np.random.Generator) -> 
 
 
 def _push_apart(places: F64, distance: float, rng: np.random.Generator, passes: int = 1) -> F64:
-    """Moves pairs (P, 2) that are too close by half the missing distance each, along their line."""
+    """Move pairs of positions (P, 2) that are too close apart, by half the missing distance each."""
     for _ in range(passes):
         gap = places[:, None] - places[None, :]
         length = _length(gap)
         np.fill_diagonal(length, np.inf)
         if (length >= distance - 1e-6).all():
             break
-        # People on the very same spot have no line between them: any direction will do.
+        # Coincident people have no direction between them, so a random one is used.
         gap = np.where(length[..., None] < 1e-6, rng.normal(size=gap.shape), gap)
         unit = gap / np.maximum(np.linalg.norm(gap, axis=-1, keepdims=True), 1e-9)
         places = places + (unit * np.maximum(distance - length, 0.0)[..., None] * 0.5).sum(1)
@@ -226,10 +224,10 @@ def _push_apart(places: F64, distance: float, rng: np.random.Generator, passes: 
 def _walk(
     start: F64, goals: F64, pause_s: F64, n_frames: int, fps: float, distance: float, rng: np.random.Generator
 ) -> tuple[_Paths, F64]:
-    """Simulates the floor plan: everyone heads for the next goal, steps aside to the right, and never overlaps.
+    """Simulate trajectories on the floor: people head for their next goals, step aside to the right, and keep apart.
 
     Returns:
-        The paths, and (T, P) seconds spent at the current stop, 0 while walking.
+        The trajectories, and the seconds (T, P) spent at the current stop, 0 while walking.
     """
     n = len(start)
     pace = rng.uniform(900.0, 1400.0, n)
@@ -242,8 +240,7 @@ def _walk(
     for _ in range(n_frames):
         towards = goals[everyone, goal] - at
         far = _length(towards)
-        # A goal that is taken by somebody else is given up after a while.
-        arrived = (far < 150.0) | (stuck > 1.5) | (waited > 0)
+        arrived = (far < _ARRIVED_MM) | (stuck > _STUCK_S) | (waited > 0)
         waited = np.where(arrived, waited + dt, 0.0)
         finished = arrived & (waited >= pause_s[everyone, goal])
         goal, waited = goal + finished, np.where(finished, 0.0, waited)
@@ -251,16 +248,16 @@ def _walk(
         wanted = towards / np.maximum(far, 1e-9)[:, None] * speed[:, None]
         wanted = wanted + _sidestep(at, wanted, distance) * (speed > 0)[:, None]
         velocity = velocity + (wanted - velocity) * min(1.0, dt / _RELAX_S)
-        velocity = velocity * np.minimum(1.0, _FASTEST_MM_S / np.maximum(_length(velocity), 1e-9))[:, None]
+        velocity = velocity * np.minimum(1.0, _MAX_SPEED_MM_S / np.maximum(_length(velocity), 1e-9))[:, None]
         moved = _push_apart(at + velocity * dt, distance, rng, passes=50)
         velocity = 0.5 * velocity + 0.5 * (moved - at) / dt
         at = moved
         pace_now = _length(velocity)
         stuck = np.where(arrived | (pace_now > 150.0), 0.0, stuck + dt)
-        turn = np.arctan2(velocity[:, 1], velocity[:, 0]) - heading
-        turn = (turn + np.pi) % (2 * np.pi) - np.pi
-        turn = np.clip(turn * dt / _RELAX_S, -_TURN_RAD_S * dt, _TURN_RAD_S * dt)
-        heading = heading + np.where(pace_now > 200.0, turn, 0.0)
+        rotation = np.arctan2(velocity[:, 1], velocity[:, 0]) - heading
+        rotation = (rotation + np.pi) % (2 * np.pi) - np.pi
+        rotation = np.clip(rotation * dt / _RELAX_S, -_MAX_TURN_RAD_S * dt, _MAX_TURN_RAD_S * dt)
+        heading = heading + np.where(pace_now > 200.0, rotation, 0.0)
         history.append((at, heading, pace_now, waited))
     places, headings, speeds, busy = (np.stack(column) for column in zip(*history, strict=True))
     return _Paths(places, headings, speeds), busy
@@ -271,7 +268,7 @@ def _length(vectors: F64) -> F64:
 
 
 def _sidestep(at: F64, wanted: F64, distance: float) -> F64:
-    """(P, 2) evasive velocity: away from whoever is near, and to the right of one's way so that nobody locks up."""
+    """Return evasive velocities (P, 2): away from people nearby, and to the right, so that no deadlock arises."""
     gap = at[:, None] - at[None, :]
     length = _length(gap)
     np.fill_diagonal(length, np.inf)
@@ -285,28 +282,28 @@ def _sidestep(at: F64, wanted: F64, distance: float) -> F64:
 def _perform(
     paths: _Paths, busy_s: F64, stature: F64, fps: float, skeleton: Skeleton, rng: np.random.Generator
 ) -> Pose3DSequence:
-    """Puts bodies on the paths: the gait follows the speed, an action unfolds at every stop."""
+    """Animate bodies along the trajectories: the gait follows the speed, an action is performed at every stop."""
     T, P = busy_s.shape
     stride = STRIDE * stature
     speed = _smooth(paths.speed_mm_s, fps)
     cycle = 2 * np.pi * np.cumsum(speed / stride, axis=0) / fps + rng.uniform(0, 2 * np.pi, P)
     gait = gait_posture(cycle, speed / 1200.0)
-    # A stop begins where the waiting time rises from 0; each one gets its own action.
+    # A stop begins where the waiting time rises from 0; each has its own action.
     begins = (busy_s > 0) & (np.vstack([np.zeros((1, P)), busy_s[:-1]]) <= 0)
     stop = np.cumsum(begins, axis=0)
-    # The action's own clock runs on while it fades out after the stop.
+    # The time of the action continues while it fades out after the stop.
     frame = np.arange(T)[:, None]
     seconds = (frame - np.maximum.accumulate(np.where(begins, frame, 0), axis=0)) / fps
     kinds = rng.integers(len(ACTIONS), size=(T + 1, P))
     hands = rng.integers(2, size=(T + 1, P))
     everyone = np.arange(P)[None]
-    # Averaged over a frame, so that one action flows into the next.
+    # Smoothed over time, so that actions blend into each other.
     action = _action_postures(kinds[stop, everyone], seconds, hands[stop, everyone])
     action = action.map(lambda angle: _smooth(angle, fps))
-    share = _smooth(_ease(busy_s), fps)
+    weight = _smooth(_ease(busy_s), fps)
     turning = np.where(kinds[stop, everyone] == ACTIONS.index("turn"), 0.9 * np.sin(1.5 * seconds), 0.0)
-    heading = paths.heading_rad + _smooth(turning, fps) * share
-    xyz = joints(np.broadcast_to(stature, (T, P)), gait.blend(action, share), paths.floor_mm, heading)
+    heading = paths.heading_rad + _smooth(turning, fps) * weight
+    xyz = body_joints(np.broadcast_to(stature, (T, P)), gait.blend(action, weight), paths.floor_mm, heading)
     points, score = convert(xyz, np.ones((T, P, len(COCO17))), COCO17, skeleton)
     return Pose3DSequence(
         skeleton=skeleton,
@@ -319,12 +316,12 @@ def _perform(
 
 
 def gait_posture(cycle: F64, vigour: F64) -> Posture:
-    """Walking: legs swing in turn, arms against them; `vigour` 0 stands still, 1 is a comfortable pace."""
+    """Return walking postures at phases `cycle` of the stride; `vigour` 0 is standing, 1 a comfortable pace."""
     amount = np.clip(vigour, 0.0, 1.4)
     opposite = cycle + np.pi
 
     def knee(phase: F64) -> F64:
-        # Bends most while the leg swings forward, a quarter cycle before its foremost point.
+        # Flexion is largest during the swing, a quarter cycle before the foremost point.
         return np.asarray(0.08 + amount * 0.80 * np.clip(np.cos(phase), 0.0, None) ** 2)
 
     def arm(phase: F64) -> F64:
@@ -346,7 +343,7 @@ def gait_posture(cycle: F64, vigour: F64) -> Posture:
 
 
 def _action_postures(kind: I64, seconds: F64, hand: I64) -> Posture:
-    """Postures (...) after `seconds` of the actions `kind` (index into ACTIONS), done with the left or right hand."""
+    """Return postures (...) after `seconds` of the actions `kind` (index into ACTIONS) with the left or right hand."""
     shape = np.shape(seconds)
     beat = np.sin(2 * np.pi * 0.9 * seconds)
 
@@ -381,14 +378,14 @@ def _action_postures(kind: I64, seconds: F64, hand: I64) -> Posture:
 
 
 def _ease(busy_s: F64) -> F64:
-    """Share of the action: rises over the first 0.8 s of a stop."""
+    """Return the weight of the action, which rises over the first 0.8 s of a stop."""
     x = np.clip(busy_s / 0.8, 0.0, 1.0)
     return np.asarray(x * x * (3 - 2 * x))
 
 
-def _smooth(share: F64, fps: float) -> F64:
-    """A moving average of about 0.4 s over time (T, P)."""
+def _smooth(values: F64, fps: float) -> F64:
+    """Apply a moving average of about 0.4 s over time (T, P)."""
     half = max(1, round(0.2 * fps))
     kernel = np.ones(2 * half + 1) / (2 * half + 1)
-    padded = np.pad(share, ((half, half), (0, 0)), mode="edge")
+    padded = np.pad(values, ((half, half), (0, 0)), mode="edge")
     return np.stack([np.convolve(column, kernel, mode="valid") for column in padded.T], axis=1)

@@ -1,4 +1,4 @@
-"""Camera rigs with exactly known geometry."""
+"""Synthetic camera rigs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ PORTRAIT = (1080, 1920)
 
 
 def look_at(centre_mm: F64 | Sequence[float], target_mm: F64 | Sequence[float]) -> tuple[F64, F64]:
-    """Pose of an upright camera at `centre_mm` (3,) that looks at `target_mm` (3,).
+    """Return the pose of an upright camera at `centre_mm` (3,) that looks at `target_mm` (3,).
 
     Returns:
         R (3, 3) and t_mm (3,), world to camera.
 
     Raises:
-        CoreError: The camera would look straight up or down, where upright has no meaning.
+        CoreError: The camera would look straight up or down, where upright is undefined.
     """
     centre = np.asarray(centre_mm, float)
     forward = np.asarray(target_mm, float) - centre
     right = np.cross(forward, (0.0, 0.0, 1.0))
     if np.linalg.norm(right) < 1e-9 * max(1.0, float(np.linalg.norm(forward))):
-        raise CoreError("A camera cannot look straight up or down here.", "Move it sideways of its target.")
+        raise CoreError("The camera looks straight up or down.", "Move it to the side of its target.")
     forward = forward / np.linalg.norm(forward)
     right = right / np.linalg.norm(right)
     R = np.stack([right, np.cross(forward, right), forward])
@@ -43,7 +43,7 @@ def camera(
     fov_deg: float = 70.0,
     distortion: Sequence[float] = (),
 ) -> Camera:
-    """A camera that looks at a point; `fov_deg` spans the longer side of the image."""
+    """Return a camera that looks at a point; `fov_deg` is the field of view along the longer image side."""
     width, height = size_px
     focal = max(size_px) / 2 / np.tan(np.radians(fov_deg) / 2)
     K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
@@ -62,14 +62,14 @@ def ring_rig(
     distortion: Sequence[float] = (),
     start_deg: float = 20.0,
 ) -> CameraRig:
-    """`n` cameras evenly on a circle, all looking at its middle.
+    """Return `n` cameras evenly spaced on a circle, all looking at its centre.
 
     Args:
         n: Number of cameras, named cam01, cam02, ...
-        radius_mm: Of the circle, in the ground plane.
-        heights_mm: Heights in turn.
-        target_mm: (3,) point that all look at; the circle is centred above or below it.
-        size_px: Image size; `PORTRAIT` for cameras on their side.
+        radius_mm: Radius of the circle in the ground plane.
+        heights_mm: Heights of the cameras, repeated.
+        target_mm: (3,) point that all cameras look at; the circle is centred above or below it.
+        size_px: Image size; `PORTRAIT` for upright images.
         fov_deg: Field of view along the longer side.
         distortion: OpenCV coefficients, the same for all.
         start_deg: Direction of the first camera.
@@ -94,14 +94,14 @@ def random_rig(
     size_px: tuple[int, int] | None = None,
     distorted: bool = True,
 ) -> CameraRig:
-    """A plausible rig around the origin: uneven angles, heights, lenses and aims.
+    """Return a random plausible rig around the origin.
 
     Args:
-        rng: Source of chance.
+        rng: Random generator.
         n: Number of cameras; 3 to 8 at random when None.
         radius_mm: Range of distances from the origin.
-        size_px: Image size of all; landscape or portrait by chance when None.
-        distorted: Whether lenses get a mild barrel or pincushion distortion.
+        size_px: Image size of all cameras; landscape or portrait at random when None.
+        distorted: Give the lenses mild barrel or pincushion distortion.
     """
     count = int(rng.integers(3, 9)) if n is None else n
     size = (LANDSCAPE, PORTRAIT)[int(rng.integers(2))] if size_px is None else size_px
@@ -113,9 +113,11 @@ def random_rig(
         centre = (radius * np.cos(angle), radius * np.sin(angle), rng.uniform(900.0, 3200.0))
         aim = rng.normal(0.0, 250.0, 3) + (0.0, 0.0, 900.0)
         k1 = rng.uniform(-0.12, 0.06)
-        # The quartic term of the opposite sign keeps the lens monotone over the whole image.
-        bend = (k1, -0.2 * k1, rng.normal(0, 5e-4), rng.normal(0, 5e-4), 0.0) if distorted else ()
+        # The quartic term of the opposite sign keeps the distortion monotone over the whole image.
+        coefficients = (k1, -0.2 * k1, rng.normal(0, 5e-4), rng.normal(0, 5e-4), 0.0) if distorted else ()
         cameras.append(
-            camera(f"cam{i + 1:02d}", centre, aim, size_px=size, fov_deg=rng.uniform(55.0, 85.0), distortion=bend)
+            camera(
+                f"cam{i + 1:02d}", centre, aim, size_px=size, fov_deg=rng.uniform(55.0, 85.0), distortion=coefficients
+            )
         )
     return CameraRig(cameras=tuple(cameras), source=f"synthetic random rig of {count}")

@@ -1,4 +1,4 @@
-"""The fixed scenes of the accuracy benchmark: rig, exact people, and what an estimator would tell of them.
+"""Fixed scenes of the accuracy benchmark: rig, exact people, and simulated detections.
 
 Legend: T frame, P person, J joint.
 """
@@ -25,20 +25,20 @@ from core.types.skeleton import COCO17
 
 _FPS = 30.0
 _STREAM = 4711
-_APART_MM, _STRAYS = 1100.0, 0.25
+_SPACING_MM, _DRIFT = 1100.0, 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSpec:
-    """What a scene is like.
+    """Parameters of a scene.
 
     Attributes:
-        rig: "ring" or "random".
-        cameras: How many.
-        people: How many.
-        miss: Chance that a person is not detected in a view.
-        occlusion: Whether people and furniture hide joints.
-        false_people: Mean number of invented people a view.
+        rig: Kind of rig, "ring" or "random".
+        cameras: Number of cameras.
+        people: Number of people.
+        miss: Probability that a person is not detected in a view.
+        occlusion: Let people and furniture occlude joints.
+        false_people: Mean number of false detections per view.
     """
 
     rig: str
@@ -62,12 +62,12 @@ SCENES = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SyntheticScene:
-    """A scene that is known exactly.
+    """A scene with exact ground truth.
 
     Attributes:
-        rig: Its cameras.
+        rig: Cameras.
         people: COCO joints.
-        poses2d: Camera name to detections.
+        poses2d: Detections by camera name.
     """
 
     rig: CameraRig
@@ -76,18 +76,18 @@ class SyntheticScene:
 
 
 def build_scene(name: str, seed: int, n_frames: int = 60, motion: Mapping[str, F64] | None = None) -> SyntheticScene:
-    """One of `SCENES`; the same name, seed and motion give the same scene.
+    """Build one of `SCENES`; the same name, seed and motion give the same scene.
 
-    Detections have the errors that were measured on real images, of the half that training leaves alone.
+    Detections have errors that were measured on real images, from the test split, which training does not use.
 
     Args:
-        name: Of the scene.
-        seed: Another place, motion, rig and chance for each.
-        n_frames: T.
-        motion: Takes of recorded motion by name, (F, 17, 3) metres each, z up; own walkers without.
+        name: Name of the scene.
+        seed: Seed of positions, motion, rig and detections.
+        n_frames: Number of frames T.
+        motion: Takes of recorded motion by name, (F, 17, 3) metres each, z up; synthetic walkers when None.
 
     Raises:
-        CoreError: There is no such scene.
+        CoreError: The scene is unknown.
     """
     if name not in SCENES:
         raise CoreError(f"There is no scene '{name}'.", closest(name, list(SCENES)))
@@ -110,9 +110,9 @@ def build_scene(name: str, seed: int, n_frames: int = 60, motion: Mapping[str, F
 
 
 def _performers(motion: Mapping[str, F64], count: int, n_frames: int, rng: np.random.Generator) -> Pose3DSequence:
-    """People who do what was recorded, each around a place of their own and facing anywhere."""
+    """Return people with recorded motion, each around its own place and with random heading."""
     angle = 2 * np.pi * (np.arange(count) + rng.uniform(-0.2, 0.2)) / max(1, count)
-    radius = 0.0 if count == 1 else _APART_MM / 2 / np.sin(np.pi / max(count, 2)) + 150
+    radius = 0.0 if count == 1 else _SPACING_MM / 2 / np.sin(np.pi / max(count, 2)) + 150
     places = radius * np.stack([np.cos(angle), np.sin(angle)], -1)
     names = sorted(motion)
     people = []
@@ -122,10 +122,10 @@ def _performers(motion: Mapping[str, F64], count: int, n_frames: int, rng: np.ra
         xyz = take[start : start + n_frames]
         xyz = np.concatenate([xyz, np.repeat(xyz[-1:], n_frames - len(xyz), axis=0)])
         hips = xyz[:, [COCO17.index("left_hip"), COCO17.index("right_hip")], :2].mean(1, keepdims=True)
-        # They stray from their place by a part of the way that was recorded, so that nobody walks through anybody.
-        xyz[..., :2] += _STRAYS * (hips - hips.mean(0)) - hips
-        turn = rng.uniform(-np.pi, np.pi)
-        c, s = np.cos(turn), np.sin(turn)
+        # People drift by a fraction of the recorded path, so that they do not pass through each other.
+        xyz[..., :2] += _DRIFT * (hips - hips.mean(0)) - hips
+        heading = rng.uniform(-np.pi, np.pi)
+        c, s = np.cos(heading), np.sin(heading)
         xyz[..., :2] = xyz[..., :2] @ np.array([[c, s], [-s, c]]) + place
         people.append(xyz)
     xyz_mm = np.stack(people, 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.evaluation.compare import common_masks, coverage, coverage_masks, error_metrics, paired_bootstrap
+from core.evaluation.compare import common_masks, coverage_fraction, coverage_masks, error_metrics, paired_bootstrap
 from core.evaluation.loco import collect_observations, loco_errors, reprojection_errors
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
 from core.progress import NullReporter
@@ -40,7 +40,7 @@ def test_the_truth_leaves_only_the_noise_of_the_2d_joints(scene):
     found = error_metrics(result, coverage_masks(result))
     # Rayleigh median of 4 px per axis is 4.7; only confident joints count, which are better than the rest.
     assert 2.5 < found.median_px < 4.7
-    assert coverage(result) > 0.99
+    assert coverage_fraction(result) > 0.99
     assert found.observations > 0.8 * 60 * 2 * 4 * 13
     size = np.nanmedian(np.concatenate([s.ravel() for s in result.observations.size_px.values()]))
     assert found.percent_height == pytest.approx(100 * found.median_px / size, rel=0.3)
@@ -82,7 +82,7 @@ def test_the_left_out_camera_is_not_used(scene):
     sequence = Triangulator().reconstruct(rig, poses2d, truth.time_s, NullReporter())
     fitted = reprojection_errors(rig, seen, sequence, truth.time_s)
     assert error_metrics(fitted, coverage_masks(fitted)).median_px < left_out.median_px < 12.0
-    assert coverage(result) > 0.95
+    assert coverage_fraction(result) > 0.95
 
 
 def test_missing_people_lower_the_coverage_and_leave_the_common_set(scene):
@@ -91,7 +91,7 @@ def test_missing_people_lower_the_coverage_and_leave_the_common_set(scene):
     xyz[:, 1] = np.nan
     half = measure(scene, dataclasses.replace(truth, xyz_mm=xyz, score=np.where(np.isfinite(xyz[..., 0]), 1.0, 0.0)))
     whole = measure(scene, truth)
-    assert 0.3 < coverage(half) < 0.7
+    assert 0.3 < coverage_fraction(half) < 0.7
     common = common_masks(half, whole)
     assert error_metrics(half, common).observations == error_metrics(whole, common).observations
     # Somebody near a missing person may be taken for them: a few large errors, hardly a change in the median.

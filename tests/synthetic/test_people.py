@@ -78,5 +78,5 @@ def test_single_poses_are_centred_and_varied():
 
 
 def test_too_many_people_are_refused():
-    with pytest.raises(CoreError, match="do not fit"):
+    with pytest.raises(CoreError, match="too small for 40 people"):
         people.walkers(40, 2, np.random.default_rng(0))
