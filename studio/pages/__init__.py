@@ -1,1 +1,1 @@
-"""The pages of the window, one folder each; no page knows another."""
+"""Pages of the window, one folder each; pages do not import each other."""

@@ -55,11 +55,11 @@ class RigState(QObject):
             for f in findings_of(report)
             if f.get("check") in _BOARD_CHECKS
         ]
-        found = check_rig(moved).with_findings(kept).to_mapping()
+        check = check_rig(moved).with_findings(kept).to_mapping()
         moved.save(session.layout.rig)
         write_json(
             session.layout.rig_report,
-            report | {"digest": moved.digest, "source": moved.source, "created": moved.created} | found,
+            report | {"digest": moved.digest, "source": moved.source, "created": moved.created} | check,
         )
         self._undo.push(_Move(self, session, before, _read_files(session), description))
         self.changed.emit()

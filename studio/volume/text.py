@@ -64,7 +64,7 @@ FIELDS = (
     ),
     Field(
         name="side",
-        caption="Hips, side margin",
+        caption="Hips from sides",
         unit="%",
         low=0.0,
         high=49.0,
@@ -74,7 +74,7 @@ FIELDS = (
     ),
     Field(
         name="lowest",
-        caption="Hips, lowest",
+        caption="Hips above bottom",
         unit="cm",
         low=0.0,
         high=1000.0,
@@ -84,7 +84,7 @@ FIELDS = (
     ),
     Field(
         name="highest",
-        caption="Hips, below top",
+        caption="Hips below top",
         unit="cm",
         low=0.0,
         high=1000.0,

@@ -98,12 +98,12 @@ class LiveReader:
                 self._rings[camera.ring] = ImageRingReader(camera.ring)
         except CoreError:
             return None  # the recording has just ended
-        found = self._rings[camera.ring].newest()
-        if found is None:
+        newest = self._rings[camera.ring].newest()
+        if newest is None:
             return None
-        corners = np.asarray(found.info.get("corners", ()), float).reshape(-1, 2)
-        scale = found.image.shape[1] / camera.size_px[0]
-        return Preview(image=found.image, corners_px=(corners + 0.5) * scale - 0.5)
+        corners = np.asarray(newest.info.get("corners", ()), float).reshape(-1, 2)
+        scale = newest.image.shape[1] / camera.size_px[0]
+        return Preview(image=newest.image, corners_px=(corners + 0.5) * scale - 0.5)
 
     def close(self) -> None:
         """Detach from the live images."""

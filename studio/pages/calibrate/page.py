@@ -223,15 +223,15 @@ class CalibratePage(ScrollPage):
         if rig is None:
             self._show_results(session, None)
             return
-        found = None
+        metrics = None
         try:
-            found = results.load_board_results(session)
+            metrics = results.load_board_results(session)
             self._show_verdict(session)
         except CoreError as error:
             self.problem.setText(f"{error.message} {error.hint}")
             self.problem.setVisible(True)
-        self._show_rig(session, rig, takes, found)
-        self._show_results(session, found)
+        self._show_rig(session, rig, takes, metrics)
+        self._show_results(session, metrics)
         self._show_scene(session, rig)
 
     def _make_cards(self) -> None:
@@ -318,8 +318,10 @@ class CalibratePage(ScrollPage):
         self.content.addWidget(self.cameras_card)
         self.content.addStretch(1)
 
-    def _show_rig(self, session: Session, rig: CameraRig, takes: list[str], found: results.BoardResults | None) -> None:
-        self.table.set_rows(presenter.camera_rows(rig, found))
+    def _show_rig(
+        self, session: Session, rig: CameraRig, takes: list[str], metrics: results.BoardResults | None
+    ) -> None:
+        self.table.set_rows(presenter.camera_rows(rig, metrics))
         self.cameras_card.set_note(presenter.rig_sentence(rig))
         take = self._state.take
         self.world_card.show_rig(
@@ -345,23 +347,23 @@ class CalibratePage(ScrollPage):
         for finding in findings:
             self.verdict_card.body.addWidget(FindingRow(finding.level, finding.message, finding.remedy))
 
-    def _show_results(self, session: Session, found: results.BoardResults | None) -> None:
+    def _show_results(self, session: Session, metrics: results.BoardResults | None) -> None:
         """Show coverage, pairs and error over time of the newest calibration from a board."""
         for card in (self.coverage_card, self.error_card):
-            card.setVisible(found is not None)
-        self.board_card.show_advice("" if found is None else found.advice)
-        folder = "" if found is None else found.folder
-        if found is None:
+            card.setVisible(metrics is not None)
+        self.board_card.show_advice("" if metrics is None else metrics.advice)
+        folder = "" if metrics is None else metrics.folder
+        if metrics is None:
             self._residuals, self._shown_folder = None, ""
             return
         if folder == self._shown_folder:
             self._show_frame_again()  # the floor over its images may have changed
             return
         self._shown_folder = folder
-        tiles = zip(found.cameras, found.cells, found.captions, strict=True)
+        tiles = zip(metrics.cameras, metrics.cells, metrics.captions, strict=True)
         self.coverage.set_tiles([CoverageTile(*tile) for tile in tiles])
-        self.pairs.show_pairs(found.cameras, found.shared, results.ENOUGH_FRAMES)
-        self.error_card.set_note(f"{found.summary}. One dot per frame; click a dot to show its images.")
+        self.pairs.show_pairs(metrics.cameras, metrics.shared, results.ENOUGH_FRAMES)
+        self.error_card.set_note(f"{metrics.summary}. One dot per frame; click a dot to show its images.")
         self.board_images.clear()
         try:
             self._residuals = results.Residuals(session, folder)
@@ -369,8 +371,8 @@ class CalibratePage(ScrollPage):
             self._residuals = None
             self.error_card.hide()  # the calibration's folder was deleted; the metrics in the report remain
             return
-        self.timeline.show_errors(self._residuals.time_s, found.frame_px)
-        worst = presenter.worst_frame(found.frame_px)
+        self.timeline.show_errors(self._residuals.time_s, metrics.frame_px)
+        worst = presenter.worst_frame(metrics.frame_px)
         if worst is not None:
             self.timeline.go_to(worst)
             self.show_frame(worst)
@@ -400,8 +402,8 @@ class CalibratePage(ScrollPage):
         if key == self._shown_scene_key:
             return  # keeps the viewpoint that the user has set
         self._shown_scene_key = key
-        seen = self._residuals.seen if self._residuals is not None else None
-        self.rig_card.show_rig(rig, results.rig_accuracy(rig), reliability, seen)
+        observations = self._residuals.observations if self._residuals is not None else None
+        self.rig_card.show_rig(rig, results.rig_accuracy(rig), reliability, observations)
         if self._residuals is None:
             self.rig_card.show_frame(None)
         source = self.images if self._residuals is None else self.board_images

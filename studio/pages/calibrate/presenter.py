@@ -60,9 +60,9 @@ class VerdictRow:
     remedy: str = ""
 
 
-def camera_rows(rig: CameraRig, found: BoardResults | None = None) -> list[tuple[str, ...]]:
+def camera_rows(rig: CameraRig, metrics: BoardResults | None = None) -> list[tuple[str, ...]]:
     """Return one row per camera, in the columns of `CAMERA_HEADERS`."""
-    return [_camera_row(camera, found) for camera in rig]
+    return [_camera_row(camera, metrics) for camera in rig]
 
 
 def calibrate_config(board: Board) -> CalibrateConfig:
@@ -80,14 +80,14 @@ def worst_frame(error_px: F64) -> int | None:
     return int(np.nanargmax(error_px)) if np.isfinite(error_px).any() else None
 
 
-def accuracy_sentence(found: AccuracyMap, level: int) -> str:
+def accuracy_sentence(accuracy: AccuracyMap, level: int) -> str:
     """Describe the accuracy at one height of a map."""
-    error = found.error_mm[..., level]
+    error = accuracy.error_mm[..., level]
     known = error[np.isfinite(error)]
     if not len(known):
         return "No two cameras see the same place at this height."
     low, high = (float(np.percentile(known, q)) for q in (5, 95))
-    height = float(found.z_mm[level]) / 1000
+    height = float(accuracy.z_mm[level]) / 1000
     return f"{height:.1f} m above the floor: {low:.1f} mm at best (green), {high:.1f} mm at worst (red)."
 
 
@@ -164,7 +164,7 @@ def floor_lines(rig: CameraRig, camera: str, size_px: tuple[int, int]) -> list[L
     return [floor, poles]
 
 
-def _camera_row(camera: Camera, found: BoardResults | None) -> tuple[str, ...]:
+def _camera_row(camera: Camera, metrics: BoardResults | None) -> tuple[str, ...]:
     width, height = camera.size_px
     fx = float(camera.K[0, 0])
     view = "fisheye" if camera.distortion_model == "fisheye" else f"{2 * math.degrees(math.atan(width / 2 / fx)):.0f}°"
@@ -174,9 +174,9 @@ def _camera_row(camera: Camera, found: BoardResults | None) -> tuple[str, ...]:
     else:
         place = elevation = "no pose"
     rmse = f"{camera.rmse_px:.2f} px" if camera.rmse_px is not None else "–"
-    loco_px = found.loco_px.get(camera.name) if found is not None else None
+    loco_px = metrics.loco_px.get(camera.name) if metrics is not None else None
     loco = f"{loco_px:.2f} px" if loco_px is not None else "–"
-    offset = found.time_offset.get(camera.name, "–") if found is not None else "–"
+    offset = metrics.time_offset.get(camera.name, "–") if metrics is not None else "–"
     if offset == "–" and camera.time_offset_s:
         offset = f"{camera.time_offset_s * 1000:+.0f} ms"
     return camera.name, f"{width} × {height}", f"{fx:,.0f} px", view, place, elevation, rmse, loco, offset

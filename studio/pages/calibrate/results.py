@@ -113,7 +113,7 @@ class Residuals:
         folder: Name of the calibration's folder.
 
     Attributes:
-        seen: Board observations.
+        observations: Board observations.
         loco_px: (N, 2) residual of each observation against the prediction from the other cameras; NaN where unknown.
         take: The take, or None if it was deleted.
 
@@ -123,15 +123,15 @@ class Residuals:
 
     def __init__(self, session: Session, folder: str) -> None:
         layout = session.layout.calibration(folder)
-        self.seen = BoardObservations.load(layout.observations)
+        self.observations = BoardObservations.load(layout.observations)
         self.loco_px = load_residuals(layout.residuals)["loco_px"]
-        name = self.seen.source.removeprefix("take ")
+        name = self.observations.source.removeprefix("take ")
         self.take: Take | None = session.take(name) if name in session.take_names() else None
 
     @property
     def time_s(self) -> F64:
         """(T,) time of each frame, from 0."""
-        times = np.array([np.nan if np.isnan(row).all() else np.nanmean(row) for row in self.seen.time_s])
+        times = np.array([np.nan if np.isnan(row).all() else np.nanmean(row) for row in self.observations.time_s])
         return np.asarray(times - np.nanmin(times))
 
     def image(self, frame: int, camera: str) -> tuple[QImage, list[Lines]]:
@@ -142,14 +142,14 @@ class Residuals:
         """
         if self.take is None:
             raise CoreError("The board take was deleted.", "Calibrate again from an existing take.")
-        v = self.seen.cameras.index(camera)
-        index = int(self.seen.image_index[frame, v])
+        v = self.observations.cameras.index(camera)
+        index = int(self.observations.image_index[frame, v])
         if index < 0:
             raise CoreError(f"{camera} has no image of this frame.", "Select another frame.")
         with VideoReader(self.take.video_path(camera), self.take.camera(camera).rotation_deg) as video:
             image = to_image(video.read(index))
-        here = (self.seen.view == v) & (self.seen.frame == frame)
-        corners, residuals = self.seen.xy_px[here], self.loco_px[here]
+        here = (self.observations.view == v) & (self.observations.frame == frame)
+        corners, residuals = self.observations.xy_px[here], self.loco_px[here]
         crosses = []
         for arm in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX)):
             crosses += [np.stack([p - arm, p + arm]) for p in corners]

@@ -62,7 +62,7 @@ STEPS = (
         verb="triangulate",
         title="Triangulate",
         icon="triangulate",
-        summary="Matches people across cameras and triangulates them: the 3D baseline, without training.",
+        summary="Matches and triangulates people: the 3D baseline, without training.",
     ),
     Step(
         name="train",
@@ -209,9 +209,9 @@ def _without_poses2d(step: Step) -> StepView:
 
 def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
     """Return the card of an estimator whose files are not installed, with their size if known; None if they are."""
-    found = model_card(estimator)
-    missing = bytes_to_download(found, DownloadPolicy())
-    return None if missing == 0 else (found, missing)
+    model = model_card(estimator)
+    missing = bytes_to_download(model, DownloadPolicy())
+    return None if missing == 0 else (model, missing)
 
 
 def busy_reason(jobs: JobBridge) -> str:
