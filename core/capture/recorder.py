@@ -30,6 +30,7 @@ Opener = Callable[[str, str], Source]
 
 _CONTAINER = {"flush_packets": "1", "cluster_time_limit": "500"}  # ms of video that a crash may cost
 _TICK = Fraction(1, 1_000_000)
+_MATROSKA_TICK = 1000  # in units of _TICK
 _JPEG_QUALITY = "3"  # of images that have to be encoded; about 0.15 bytes per pixel
 _JOIN_S = 0.02
 _MAX_FRAMES = 32  # per camera that wait for their frame set; 100 MB of decoded 1080p images
@@ -170,6 +171,7 @@ class _Writer:
 
     def __init__(self, container: av.container.OutputContainer, times: TextIO, source: Source) -> None:
         self._container, self._times, self._count, self._start_ns = container, times, 0, 0
+        self._last_pts = -_MATROSKA_TICK
         self._copied = source.template is not None
         if source.template is not None:
             self._stream = container.add_stream_from_template(source.template)
@@ -177,13 +179,16 @@ class _Writer:
             self._stream = container.add_stream("mjpeg", options={"qscale": _JPEG_QUALITY})
             self._stream.width, self._stream.height = source.size_px
             self._stream.pix_fmt, self._stream.time_base = "yuvj420p", _TICK
+            self._stream.codec_context.time_base = _TICK  # the default, of 24 fps, refuses images that follow faster
 
     def write(self, frame: Frame) -> None:
         """Store an image; skips those before the first key frame, and those without a packet of their own."""
         if self._copied and (frame.packet is None or (not self._count and not frame.packet.is_keyframe)):
             return
         self._start_ns = self._start_ns or frame.time_ns
-        pts = (frame.time_ns - self._start_ns) // 1000
+        # Matroska rounds to milliseconds; images of a burst would share a time stamp, and readers would drop them.
+        pts = round((frame.time_ns - self._start_ns) / 1e6) * _MATROSKA_TICK
+        pts = self._last_pts = max(pts, self._last_pts + _MATROSKA_TICK)
         if self._copied:
             packet = frame.packet
             packet.stream, packet.time_base = self._stream, _TICK

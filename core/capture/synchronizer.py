@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.session.timing import fill_gaps, lead_in, lead_out, match_images, reference_camera
+from core.session.timing import fill_time_gaps, lead_in, lead_out, match_images, reference_camera
 from core.types.frame import Frame, FrameSet
 
 _ESTIMATE_IMAGES = 8  # images per camera from which its frame rate is estimated
@@ -128,7 +128,7 @@ class Synchronizer:
             start = lead_in(first, self._begin_s, self._period) if self._anchor is None else self._anchor
             last = -np.inf if self._anchor is None else self._anchor
             stop = lead_out(last, self._reached(), self._period)
-            self._frames += fill_gaps(np.array([start, stop]), self._period)[1:].tolist()
+            self._frames += fill_time_gaps(np.array([start, stop]), self._period)[1:].tolist()
         while self._frames:
             sets += self._emit()
         return sets
@@ -172,7 +172,7 @@ class Synchronizer:
         while self._pending and self._pending[0] <= reached + self._period / 2:
             time_s = self._pending.pop(0)
             start = lead_in(time_s, self._begin_s, self._period) if self._anchor is None else self._anchor
-            self._frames += [*fill_gaps(np.array([start, time_s]), self._period)[1:].tolist(), time_s]
+            self._frames += [*fill_time_gaps(np.array([start, time_s]), self._period)[1:].tolist(), time_s]
             self._anchor = time_s
         if not self._pending:
             # A silent reference camera does not hold the others back: its period continues.

@@ -1,7 +1,7 @@
 """The common timeline of images that several cameras took at their own times.
 
-The rule has three parts, which whole takes (`align_times`) and running cameras (`core.capture.synchronizer`) share:
-`reference_camera` picks the camera that sets the frames, `fill_gaps` completes its times to evenly spaced frames, and
+Whole takes (`align_times`) and running cameras (`core.capture.synchronizer`) share the rule, which has three parts:
+`reference_camera` picks the camera that sets the frames, `fill_time_gaps` fills the gaps of its times, and
 `match_images` assigns each camera's images to them.
 """
 
@@ -90,7 +90,7 @@ def reference_camera(fps: Mapping[str, float], n_images: Mapping[str, int]) -> s
 
 
 def lead_in(first_s: float, begin_s: float, period: float) -> float:
-    """Return the time one period before the first frame, from which `fill_gaps` starts.
+    """Return the time one period before the first frame, from which `fill_time_gaps` starts.
 
     Args:
         first_s: First time of the reference camera.
@@ -101,11 +101,11 @@ def lead_in(first_s: float, begin_s: float, period: float) -> float:
 
 
 def lead_out(last_s: float, end_s: float, period: float) -> float:
-    """Return the time one period after the last frame, up to which `fill_gaps` goes; arguments as in `lead_in`."""
+    """Return the time one period after the last frame, up to which `fill_time_gaps` goes; arguments as in `lead_in`."""
     return (last_s if end_s - last_s < _EDGE * period else end_s) + period
 
 
-def fill_gaps(anchors_s: F64, period: float) -> F64:
+def fill_time_gaps(anchors_s: F64, period: float) -> F64:
     """Return evenly spaced times between each two anchors.
 
     Args:
@@ -152,7 +152,7 @@ def _frame_times(reference_s: F64, period: float, begin: float, end: float) -> F
     inner = reference_s[(reference_s >= begin - period / 2) & (reference_s <= end + period / 2)]
     first, last = (inner[0], inner[-1]) if len(inner) else (np.inf, -np.inf)
     anchors = np.concatenate([[lead_in(first, begin, period)], inner, [lead_out(last, end, period)]])
-    return fill_gaps(anchors, period)[1:]
+    return fill_time_gaps(anchors, period)[1:]
 
 
 def _notes(

@@ -38,6 +38,7 @@ from core.session import Session
 from core.session.incoming import find_recording, reserve
 from core.session.ingest import ingest_recording, ingest_videos
 from core.session.video import VideoReader
+from core.types.frame import ArrayImage, Frame
 
 BOARD = Board(columns=5, rows=4, square_mm=120, marker_mm=90, dictionary="DICT_4X4_50", back="none")
 DEMO = tuple(f"cam{i:02d}=demo:cam{i:02d}" for i in range(1, 5))
@@ -274,6 +275,37 @@ def test_a_recording_of_which_nothing_is_left_is_refused(session: Session) -> No
     assert read_frame_times(folder.frame_times("a")) == [100] and read_frame_times(folder.frame_times("b")) == []
     with pytest.raises(CoreError, match="Nothing was recorded"):
         ingest_recording(session, folder, {"a": [100], "b": []}, "board", RecordingReporter())
+
+
+class Bursts:
+    """A camera whose images arrive in pairs within a tenth of a millisecond."""
+
+    size_px, fps, template = (64, 48), 0.0, None
+
+    def frames(self) -> Iterator[Frame]:
+        for index in range(60):
+            data = ArrayImage(np.full((48, 64, 3), 4 * index, np.uint8))
+            time_ns = 10**12 + (index // 2) * 10**8 + (index % 2) * 10**5
+            yield Frame(camera="burst", index=index, time_ns=time_ns, data=data)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def test_images_that_arrive_in_bursts_keep_their_own_times(session: Session) -> None:
+    folder = reserve(session, "burst", run="r", cameras=("burst",))
+    recorder = Recorder({"burst": "x"}, folder, lambda camera, address: Bursts())
+    while not recorder.ended:
+        time.sleep(0.01)
+    recorder.stop()
+    times_ns = read_frame_times(folder.frame_times("burst"))
+    assert len(times_ns) == 60 and times_ns[1] - times_ns[0] == 10**5
+    with VideoReader(folder.video("burst")) as video:
+        assert video.n_frames == 60
+        shown = [video.read(i)[20:28, 20:28].mean() / 4 for i in range(60)]
+    assert shown == pytest.approx(range(60), abs=1)
+    take = ingest_recording(session, folder, {"burst": times_ns}, "board", RecordingReporter())
+    assert take.manifest.cameras[0].n_frames == 60 and take.name == "burst"
 
 
 def test_equal_time_stamps_stay_two_images(tmp_path: Path) -> None:
