@@ -19,7 +19,7 @@ VIEWS: dict[ViewName, tuple[float, float, float]] = {
 }
 """Field of view (0 is orthographic), elevation and azimuth in degrees."""
 
-_MARGIN = 1.07
+_PADDING_PX = 34, 26  # on each side; half a camera name and the height of a label
 _MIN_SCALE_MM = 1500.0
 _MIDDLE_BUTTON = 3
 
@@ -43,14 +43,15 @@ class ViewerCamera(TurntableCamera):
         self.elevation, self.azimuth = elevation, azimuth
 
     def fit(self, points_mm: F64, size: tuple[int, int]) -> None:
-        """Fit points (N, 3) into an image of a width and height; keep the direction."""
+        """Fit points (N, 3) into an image of a width and height, with space for labels; keep the direction."""
         if not len(points_mm) or min(size) <= 0:
             return
         right, up, forward = self._axes()
         tangent = np.tan(np.radians(self.fov) / 2) if self.fov else 0.0
         aspect = size[0] / size[1]
         # vispy's field of view is the vertical one.
-        limits = tangent * aspect, tangent
+        padded = [max(1 - 2 * pad / side, 0.5) for pad, side in zip(_PADDING_PX, size, strict=True)]
+        limits = tangent * aspect * padded[0], tangent * padded[1]
         centre = (points_mm.min(0) + points_mm.max(0)) / 2
         scale = _MIN_SCALE_MM
         for _ in range(4):
@@ -58,7 +59,7 @@ class ViewerCamera(TurntableCamera):
             if not self.fov:
                 middle = (across.max(0) + across.min(0)) / 2
                 half = (across.max(0) - across.min(0)) / 2
-                scale = 2 * max(half[1], half[0] / aspect)
+                scale = 2 * max(half[1] / padded[1], half[0] / aspect / padded[0])
             else:
                 distance = float((np.abs(across) / limits - ahead[:, None]).max())
                 seen = across / np.maximum(distance + ahead, 1.0)[:, None]
@@ -68,7 +69,7 @@ class ViewerCamera(TurntableCamera):
         self.fitted = True
         self.center = tuple(float(c) for c in centre)
         # The scale is the height of the image at the centre, or its width where that is smaller.
-        self.scale_factor = max(scale, _MIN_SCALE_MM) * _MARGIN * (1.0 if aspect >= 1 else aspect)
+        self.scale_factor = max(scale, _MIN_SCALE_MM) * (1.0 if aspect >= 1 else aspect)
 
     def _axes(self) -> tuple[F64, F64, F64]:
         """Return unit vectors right, up and forward of the current direction."""

@@ -235,6 +235,7 @@ class ViewPage(QWidget):
         if shown:
             self.volume.refresh()
         self.volume.setVisible(shown)
+        self._show_people()
 
     def _show_legend(self) -> None:
         reliability = self.presenter.reliability
@@ -248,6 +249,7 @@ class ViewPage(QWidget):
 
     def _place_volume(self) -> None:
         self.volume.move(_MARGIN_PX, self.viewport.height() - self.volume.height() - _MARGIN_PX)
+        self._show_people()
 
     def _refresh_frame(self) -> None:
         self.panes.refresh_overlays()
@@ -265,7 +267,8 @@ class ViewPage(QWidget):
 
     def _show_people(self) -> None:
         people = self.presenter.people_at(self.timeline.frame)
-        self.people.setVisible(bool(people))
+        covered = self.volume.isVisible() and self.volume.geometry().intersects(self.people.geometry())
+        self.people.setVisible(bool(people) and not covered)
         self.people.show_people(people)
 
     def _toggle(self, option: DisplayOption, on: bool) -> None:

@@ -40,10 +40,12 @@ class ViewToolbar(QFrame):
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 6, 8, 6)
         row.setSpacing(4)
-        for text, combo in (("Result", self.result), ("Compare", self.compare), ("Follow", self.follow)):
+        # Names of results are long, names of people short.
+        choices = (("Result", self.result, 8), ("Compare", self.compare, 8), ("Follow", self.follow, 5))
+        for text, combo, stretch in choices:
             row.addWidget(label(text, "small", wrap=False))
             row.addSpacing(2)
-            row.addWidget(combo, 8)
+            row.addWidget(combo, stretch)
             row.addSpacing(6)
         row.addStretch(1)
         for index, option in enumerate(self._options):
