@@ -241,7 +241,7 @@ def test_a_damaged_volume_is_named_and_mended_by_reset(
 ) -> None:
     numbered_session.layout.volume.write_text("size_mm: 3")
     page = open_view(numbered_session)
-    assert "space.yaml" in page.notice_text
+    assert "volume.yaml" in page.notice_text
     page._show_volume()
     page.volume.reset.click()
     assert page.notice_text == ""
