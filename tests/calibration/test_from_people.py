@@ -117,15 +117,15 @@ def test_samples_beyond_a_track_or_without_one_are_missing() -> None:
 
 def test_tracks_bridge_short_gaps_and_end_at_long_ones(rig) -> None:
     people = walkers(2, 120, np.random.default_rng(1), stature_mm=(1600.0, 1800.0))
-    # Far apart all the time: one of them is moved by three metres.
+    # Always far apart: they are displaced by 2.4 m.
     xyz = people.xyz_mm * [0.2, 0.2, 1.0] + np.array([[0, -1200, 0], [0, 1200, 0]])[:, None]
     xy = project(rig[0], xyz)
     order = np.random.default_rng(2).integers(2, size=120)
     xy = np.where(order[:, None, None, None] == 1, xy[:, ::-1], xy)
-    gone = np.zeros((120, 2), bool)
-    gone[30:35] = True  # a sixth of a second
-    gone[70:85] = True  # half a second
-    xy[gone] = np.nan
+    missed = np.zeros((120, 2), bool)
+    missed[30:35] = True  # a sixth of a second
+    missed[70:85] = True  # half a second
+    xy[missed] = np.nan
     score = np.where(np.isfinite(xy[..., 0]), 0.9, 0.0)
     poses = Pose2D(camera="cam01", skeleton=COCO17, xy_px=xy, score=score, box_px=boxes(xy))
     tracks = track_camera(rig[0], poses, people.time_s)
@@ -133,11 +133,11 @@ def test_tracks_bridge_short_gaps_and_end_at_long_ones(rig) -> None:
     assert sorted(map(tuple, spans.tolist())) == [(0, 69), (0, 69), (85, 119), (85, 119)]
     for k in range(4):
         t = np.flatnonzero((tracks.score[:, k] > 0).any(-1))
-        who = {
+        person = {
             int(np.argmin(np.abs(undistort(rig[0], project(rig[0], xyz[i])) - tracks.xy[i, k]).sum((-1, -2))))
             for i in t
         }
-        assert len(who) == 1, "a track holds one person"
+        assert len(person) == 1, "a track is one person"
 
 
 # Geometry
@@ -166,7 +166,7 @@ def poses_of(rig: CameraRig) -> CameraPoses:
 
 @pytest.fixture(scope="module")
 def steady():
-    """People who keep still for a third of a second at a time, so that sampling between images adds no error."""
+    """People person keep still for a third of a second at a time, so that sampling between images adds no error."""
     people = walkers(2, 40, np.random.default_rng(8))
     return dataclasses.replace(people, xyz_mm=np.repeat(people.xyz_mm[::10], 10, axis=0))
 
@@ -175,19 +175,19 @@ def test_the_epipolar_distance_is_zero_for_exact_joints_and_measures_displacemen
     a, b = exact_tracks(rig.subset(["cam01", "cam02"]), steady)
     R = rig[1].pose[0] @ rig[0].pose[0].T
     E = essential_matrix(R, rig[1].pose[1] - R @ rig[0].pose[1])
-    own = sampson_distance_px(E, a.xy, b.xy, (a.focal_px, b.focal_px))
-    assert own.shape == (40, 2, 2, 17)
+    same = sampson_distance_px(E, a.xy, b.xy, (a.focal_px, b.focal_px))
+    assert same.shape == (40, 2, 2, 17)
     for p in range(2):
-        assert np.nanmax(own[:, p, p]) < 1e-6
-    assert np.nanmedian(own[:, 0, 1]) > 20
-    # Sampson's distance shares the miss between both images: across the line by d, with lines as steep, d / sqrt 2.
+        assert np.nanmax(same[:, p, p]) < 1e-6
+    assert np.nanmedian(same[:, 0, 1]) > 20
+    # Sampson's distance distributes the error over both images: d across the line becomes about d / sqrt(2).
     line = a.xy[:, 0] @ E[:, :2].T + E[:, 2]
     normal = line[..., :2] / np.linalg.norm(line[..., :2], axis=-1, keepdims=True)
     shifted = b.xy.copy()
     shifted[:, 0] += 3.0 / b.focal_px * normal
-    off = sampson_distance_px(E, a.xy, shifted, (a.focal_px, b.focal_px))[:, 0, 0]
-    assert (off < 3.0 + 1e-9).all()
-    assert (off > 1.0).all()
+    displaced = sampson_distance_px(E, a.xy, shifted, (a.focal_px, b.focal_px))[:, 0, 0]
+    assert (displaced < 3.0 + 1e-9).all()
+    assert (displaced > 1.0).all()
 
 
 def test_the_adjustment_converges_to_the_truth_without_noise(rig, steady) -> None:
@@ -228,14 +228,14 @@ def test_tracks_of_one_person_are_grouped_across_cameras(rig, still_recording) -
     tracks = [track_camera(c, still_recording.poses2d[c.name], still_recording.time_s[c.name]) for c in rig]
     at = np.arange(0.5, 14.5, 0.2)
     people = group_tracks(tracks, poses_of(rig), at, np.full(4, 12.0))
-    joints, who = assign_tracks(tracks, poses_of(rig), people, at)
-    assert who.shape[1] == 2
+    joints, person = assign_tracks(tracks, poses_of(rig), people, at)
+    assert person.shape[1] == 2
     found = triangulate_joints(
         poses_of(rig), sample_tracks(tracks, poses_of(rig), joints), np.array([t.focal_px for t in tracks])
     )
-    share = plausible_bone_share(found, who, COCO17)
+    share = plausible_bone_share(found, person, COCO17)
     assert share > 0.9
-    # Two people in one camera at a time are never one person.
+    # Tracks of one camera that overlap in time are different persons.
     for v, t in enumerate(tracks):
         for p in range(people.count):
             spans = t.span_s[people.person[v] == p]
@@ -252,22 +252,22 @@ def test_world_coordinates_are_found_from_exact_people_in_any_coordinates() -> N
     rig = ring_rig(3)
     cameras = tuple(c.replace(R=c.pose[0] @ R.T, t_mm=c.pose[1] - c.pose[0] @ R.T @ t) for c in rig)
     xyz = people.xyz_mm[::5] @ R.T + t
-    who = np.broadcast_to(np.arange(2), (40, 2))
-    found = world_from_people(CameraRig(cameras=cameras), xyz, who, COCO17)
+    person = np.broadcast_to(np.arange(2), (40, 2))
+    found = world_from_people(CameraRig(cameras=cameras), xyz, person, COCO17)
     np.testing.assert_allclose(found.change.R[2], R @ [0, 0, 1], atol=1e-6)
     np.testing.assert_allclose(found.change.points(xyz)[..., 2], people.xyz_mm[::5, ..., 2], atol=0.1)
     assert found.stature_mm == pytest.approx(1700, rel=1e-3)
     assert found.tilt_deg < 12
-    assert plausible_bone_share(xyz, who, COCO17) > 0.97
+    assert plausible_bone_share(xyz, person, COCO17) > 0.97
 
 
 def test_distorted_bodies_are_implausible() -> None:
     people = walkers(1, 100, np.random.default_rng(3))
-    who = np.zeros((100, 1), np.int64)
+    person = np.zeros((100, 1), np.int64)
     # A wrong pose of a camera distorts bodies like this: higher points are farther away.
     bent = people.xyz_mm / (1 + people.xyz_mm[..., 2:] / 1000)
-    assert plausible_bone_share(bent, who, COCO17) < 0.8 * plausible_bone_share(people.xyz_mm, who, COCO17)
-    assert plausible_bone_share(np.full_like(bent, np.nan), who, COCO17) == 0.0
+    assert plausible_bone_share(bent, person, COCO17) < 0.8 * plausible_bone_share(people.xyz_mm, person, COCO17)
+    assert plausible_bone_share(np.full_like(bent, np.nan), person, COCO17) == 0.0
 
 
 # Calibration
@@ -280,19 +280,19 @@ def test_a_rig_from_one_walker_is_right_to_a_tenth_of_a_degree_and_its_time_offs
     found = calibrate_from_people(
         bare, recording.poses2d, recording.time_s, PeopleConfig(stature_mm=true_stature_mm(recording))
     )
-    off = compare_rigs(found.rig, rig)
-    assert np.median(off.rotation_deg) < 0.1
-    assert np.median(off.position) < 0.003
-    assert np.median(off.upright_deg) < 0.3
-    assert np.median(off.upright) < 0.01
-    late = np.array([c.time_offset_s for c in found.rig]) - TIME_OFFSETS_S
-    assert np.abs(late - np.median(late)).max() < 0.003
+    deviation = compare_rigs(found.rig, rig)
+    assert np.median(deviation.rotation_deg) < 0.1
+    assert np.median(deviation.position) < 0.003
+    assert np.median(deviation.upright_deg) < 0.3
+    assert np.median(deviation.upright) < 0.01
+    error_s = np.array([c.time_offset_s for c in found.rig]) - TIME_OFFSETS_S
+    assert np.abs(error_s - np.median(error_s)).max() < 0.003
     assert found.missing == {}
     assert all(f.level == "ok" for f in found.findings), found.findings
     assert check_rig(found.rig).level == "ok"
-    # Standard errors are of the size of the errors.
+    # Standard errors are of the magnitude of the errors.
     errors = np.array([found.rotation_sd_deg[n] for n in rig.names])
-    assert (off.rotation_deg < 5 * errors).all()
+    assert (deviation.rotation_deg < 5 * errors).all()
     assert errors.max() < 0.2
     assert min(found.inlier_share.values()) > 0.9
     sequence = Pose3DSequence(
@@ -318,9 +318,9 @@ def test_random_rigs_are_right_at_the_median(cameras: int, people: int) -> None:
 def test_time_offsets_are_zero_without_evidence_or_when_not_estimated(rig, still_recording, recording) -> None:
     found = calibrate_from_people(rig, still_recording.poses2d, still_recording.time_s)
     assert max(abs(c.time_offset_s) for c in found.rig) < 0.003
-    asked = calibrate_from_people(rig, recording.poses2d, recording.time_s, PeopleConfig(time_offset=False))
-    assert all(c.time_offset_s == 0 for c in asked.rig)
-    assert compare_rigs(found.rig, rig).position.max() < compare_rigs(asked.rig, rig).position.max()
+    fixed = calibrate_from_people(rig, recording.poses2d, recording.time_s, PeopleConfig(time_offset=False))
+    assert all(c.time_offset_s == 0 for c in fixed.rig)
+    assert compare_rigs(found.rig, rig).position.max() < compare_rigs(fixed.rig, rig).position.max()
 
 
 def test_the_source_of_the_scale_is_stated(rig, recording) -> None:
@@ -335,9 +335,9 @@ def test_the_source_of_the_scale_is_stated(rig, recording) -> None:
     assert "given mean stature" in given.rig.source
     a, b = (np.linalg.norm(r.rig[0].centre_mm - r.rig[2].centre_mm) for r in (assumed, given))
     assert a / b == pytest.approx(2, rel=1e-6)
-    apart = float(np.linalg.norm(rig[0].centre_mm - rig[2].centre_mm))
-    measured = calibrated(distance_mm=apart, between=("cam01", "cam03")).rig
-    assert np.linalg.norm(measured[0].centre_mm - measured[2].centre_mm) == pytest.approx(apart, rel=1e-9)
+    distance = float(np.linalg.norm(rig[0].centre_mm - rig[2].centre_mm))
+    measured = calibrated(distance_mm=distance, between=("cam01", "cam03")).rig
+    assert np.linalg.norm(measured[0].centre_mm - measured[2].centre_mm) == pytest.approx(distance, rel=1e-9)
     assert compare_rigs(measured, rig).scale == pytest.approx(1, abs=0.003)
     with pytest.raises(CoreError, match="names 0 cameras, expected 2"):
         calibrated(distance_mm=1000.0)
@@ -371,9 +371,9 @@ def test_empty_and_disjoint_takes_are_refused(rig, recording) -> None:
         return dataclasses.replace(pose, xy_px=xy, score=score)
 
     frames = np.arange(recording.poses2d["cam01"].n_frames)
-    in_turn = {n: emptied(p, frames // 112 == v) for v, (n, p) in enumerate(recording.poses2d.items())}
+    alternating = {n: emptied(p, frames // 112 == v) for v, (n, p) in enumerate(recording.poses2d.items())}
     with pytest.raises(CoreError, match="at the same time"):
-        calibrate_from_people(rig, in_turn, recording.time_s)
+        calibrate_from_people(rig, alternating, recording.time_s)
     nobody = {n: emptied(p, frames < 0) for n, p in recording.poses2d.items()}
     with pytest.raises(CoreError, match="at the same time in 0 frames"):
         calibrate_from_people(rig, nobody, recording.time_s)
@@ -406,8 +406,8 @@ def test_a_moved_camera_is_detected_and_repaired_and_the_others_stay(
 
 
 def test_the_time_offset_of_a_moved_camera_is_relative_to_the_others(rig) -> None:
-    late = (0.02, 0.02, 0.07, 0.02)
-    recording = record_people(rig, people=1, seed=3, seconds=15.0, time_offset_s=late)
+    offsets = (0.02, 0.02, 0.07, 0.02)
+    recording = record_people(rig, people=1, seed=3, seconds=15.0, time_offset_s=offsets)
     known = CameraRig(cameras=tuple(c.replace(time_offset_s=0.02) for c in moved(rig, 2, 5.0, 200.0)))
     found = repair_from_people(known, recording.poses2d, recording.time_s, ("cam03",))
     assert [c.time_offset_s for c in found.rig][:2] == [0.02, 0.02]
@@ -461,7 +461,7 @@ def test_verb_makes_a_rig_and_keeps_the_one_before(session, rig) -> None:
     assert result["solved"] == list(rig.names)
     found = session.rig
     assert np.median(compare_rigs(found.subset(rig.names), rig).rotation_deg) < 0.1
-    assert not found["spare"].posed, "a camera that did not film has no place in the new world"
+    assert not found["spare"].posed, "a camera that did not film has no pose in the new world"
     assert (session.root / result["backup"]).is_file()
     folder = session.layout.calibration(result["calibration"])
     report = json.loads(folder.report.read_text())
@@ -472,10 +472,10 @@ def test_verb_makes_a_rig_and_keeps_the_one_before(session, rig) -> None:
 
 def test_verb_repairs_without_adopting(session, rig) -> None:
     before = session.layout.rig.read_bytes()
-    late = CameraRig(
+    offset_rig = CameraRig(
         cameras=tuple(c.replace(time_offset_s=s) for c, s in zip(session.rig, (*TIME_OFFSETS_S, 0.0), strict=True))
     )
-    late.save(session.layout.rig)
+    offset_rig.save(session.layout.rig)
     before = session.layout.rig.read_bytes()
     params = CalibratePeopleParams(take="walk", estimator="exact", mode="repair", adopt=False)
     result = run_calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
@@ -504,7 +504,7 @@ def test_verb_needs_intrinsics_and_cameras_of_the_take(session, rig) -> None:
 
 @pytest.fixture(scope="module")
 def footage():
-    """Every fourth image of the embedded sample: two people, a second and a half, hardly a step aside."""
+    """Every fourth image of the embedded sample: two people who hardly move, 1.7 s."""
     rig = read_rig(resource("sample", "Calib.qca.txt"))
     config = Pose2DConfig(heatmaps=False)
     estimator = MoveNet("movenet_multipose", {"pose": resource("weights", "movenet_multipose.onnx")}, config, 1)
@@ -521,18 +521,18 @@ def footage():
     return rig, poses2d, dict.fromkeys(rig.names, np.array(numbers) / 60)
 
 
-def test_real_people_place_all_cameras_near_where_they_were_measured(footage) -> None:
+def test_real_people_register_all_cameras_near_their_measured_poses(footage) -> None:
     rig, poses2d, time_s = footage
     found = calibrate_from_people(rig, poses2d, time_s)
     assert found.missing == {}
-    off = compare_rigs(found.rig, rig)
-    # The measured rig is off itself, and so little motion leaves some degrees open; a wrong guess is off by tens.
-    assert off.rotation_deg.max() < 10
-    assert off.position.max() < 0.15
+    deviation = compare_rigs(found.rig, rig)
+    # The measured rig has errors too, and so little motion leaves some degrees undetermined; a wrong pose has tens.
+    assert deviation.rotation_deg.max() < 10
+    assert deviation.position.max() < 0.15
     assert any(f.check in ("area", "error") and f.level != "ok" for f in found.findings)
 
 
-def test_the_cameras_of_the_sample_that_are_off_are_found(footage) -> None:
+def test_the_inaccurate_cameras_of_the_sample_are_found(footage) -> None:
     rig, poses2d, time_s = footage
     found = repair_from_people(rig, poses2d, time_s)
     assert found.solved == ("cam01", "cam03")
@@ -545,6 +545,6 @@ def test_random_rig_of_the_truth_is_not_its_own_deviation() -> None:
     assert same.rotation_deg.max() < 1e-5
     assert same.upright.max() < 1e-9
     assert same.scale == pytest.approx(1)
-    off = compare_rigs(moved(rig, 1, 2.0, 100.0), rig)
-    assert 1.0 < off.rotation_deg[1] < 2.5
-    assert off.position[1] > 0.01
+    deviation = compare_rigs(moved(rig, 1, 2.0, 100.0), rig)
+    assert 1.0 < deviation.rotation_deg[1] < 2.5
+    assert deviation.position[1] > 0.01
