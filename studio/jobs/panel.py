@@ -13,7 +13,7 @@ from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.icon_label import IconLabel
-from studio.widgets.text import label, set_role
+from studio.widgets.text import make_label, set_role
 
 PANEL_PX = 320
 _LOOK = {
@@ -55,7 +55,7 @@ class JobCard(QFrame):
         head.setSpacing(GRID_PX)
         self._icon = IconLabel("clock", "muted", 18)
         head.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
-        self.title = label(tracked.title, "strong")
+        self.title = make_label(tracked.title, "strong")
         head.addWidget(self.title, 1)
         self.details = button("Details", "link", "", "Show notes, errors and the log")
         self.details.clicked.connect(self._details)
@@ -64,9 +64,9 @@ class JobCard(QFrame):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         layout.addWidget(self.bar)
-        self.text = label("", "small")
-        self.hint = label("", "small")
-        self.notes = label("", "small")
+        self.text = make_label("", "small")
+        self.hint = make_label("", "small")
+        self.notes = make_label("", "small")
         for text_label in (self.text, self.hint, self.notes):
             layout.addWidget(text_label)
         row = QHBoxLayout()
@@ -121,26 +121,26 @@ class JobDetails(Dialog):
     def __init__(self, tracked: TrackedJob, parent: QWidget | None = None) -> None:
         super().__init__(tracked.title, parent, 720)
         self.resize(760, 560)
-        self.body.addWidget(label(tracked.title, "title"))
+        self.body.addWidget(make_label(tracked.title, "title"))
         bad = tracked.state in ("failed", "lost")
         status = progress_text(tracked) if tracked.active else outcome_text(tracked)
-        self.body.addWidget(label(status, "bad" if bad else "muted"))
+        self.body.addWidget(make_label(status, "bad" if bad else "muted"))
         if tracked.failure is not None:
-            self.body.addWidget(label(tracked.failure.hint, "body"))
-        folder = label(str(tracked.job.folder), "small")
+            self.body.addWidget(make_label(tracked.failure.hint, "body"))
+        folder = make_label(str(tracked.job.folder), "small")
         folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.body.addWidget(folder)
         self.trace = code_view(tracked.failure.trace if tracked.failure else "")
         if self.trace.toPlainText():
-            self.body.addWidget(label("TRACEBACK", "overline"))
+            self.body.addWidget(make_label("TRACEBACK", "overline"))
             self.body.addWidget(self.trace, 1)
         if tracked.notes:
-            self.body.addWidget(label("NOTES", "overline"))
-            self.body.addWidget(label("\n".join(note.text for note in tracked.notes)))
+            self.body.addWidget(make_label("NOTES", "overline"))
+            self.body.addWidget(make_label("\n".join(note.text for note in tracked.notes)))
         self.log = code_view(tracked.job.log_tail())
         self.log.setPlaceholderText("The log is empty.")
         self.log.verticalScrollBar().setValue(self.log.verticalScrollBar().maximum())
-        self.body.addWidget(label("END OF LOG", "overline"))
+        self.body.addWidget(make_label("END OF LOG", "overline"))
         self.body.addWidget(self.log, 1)
         self.foot.addStretch(1)
         close = button("Close", "primary")
@@ -171,13 +171,13 @@ class JobsPanel(QFrame):
         outer.setContentsMargins(2 * GRID_PX, GRID_PX, GRID_PX, GRID_PX)
         outer.setSpacing(GRID_PX)
         head = QHBoxLayout()
-        head.addWidget(label("Jobs", "heading", wrap=False), 1)
+        head.addWidget(make_label("Jobs", "heading", wrap=False), 1)
         close = button("", "quiet", "close", "Hide jobs")
         close.setAccessibleName("Hide jobs")
         close.clicked.connect(self.closed)
         head.addWidget(close)
         outer.addLayout(head)
-        self._empty = label("No jobs yet. Long-running tasks appear here.", "muted")
+        self._empty = make_label("No jobs yet. Long-running tasks appear here.", "muted")
         outer.addWidget(self._empty)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)

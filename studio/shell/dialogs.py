@@ -17,7 +17,7 @@ from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.card import clear_layout
 from studio.widgets.icon_label import IconLabel
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 
 class Dialog(QDialog):
@@ -61,8 +61,8 @@ class ErrorDialog(Dialog):
         head.addWidget(IconLabel("warning" if not details else "error", "bad" if details else "warn", 28))
         column = QVBoxLayout()
         column.setSpacing(GRID_PX // 2)
-        self.message = label(message, "heading")
-        self.hint = label(hint, "muted")
+        self.message = make_label(message, "heading")
+        self.hint = make_label(hint, "muted")
         for text in (self.message, self.hint):
             text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             column.addWidget(text)
@@ -128,7 +128,7 @@ class ShortcutsDialog(Dialog):
     def __init__(self, registry: ActionRegistry, pages: Iterable[PageSpec], parent: QWidget | None = None) -> None:
         super().__init__("Keyboard shortcuts", parent, 720)
         clear_layout(self.body)
-        self.body.addWidget(label("Keyboard shortcuts", "title"))
+        self.body.addWidget(make_label("Keyboard shortcuts", "title"))
         columns = QHBoxLayout()
         columns.setSpacing(6 * GRID_PX)
         left, right = QVBoxLayout(), QVBoxLayout()
@@ -154,15 +154,15 @@ def _add_section(column: QVBoxLayout, title: str, rows: Sequence[tuple[str, str]
     if not rows:
         return
     column.addSpacing(GRID_PX)
-    column.addWidget(label(title.upper(), "overline"))
+    column.addWidget(make_label(title.upper(), "overline"))
     grid = QGridLayout()
     grid.setHorizontalSpacing(4 * GRID_PX)
     grid.setVerticalSpacing(6)
     grid.setColumnStretch(0, 1)
     grid.setColumnMinimumWidth(1, 20 * GRID_PX)  # aligns the keys of all sections
     for row, (what, keys) in enumerate(rows):
-        grid.addWidget(label(what, wrap=False), row, 0)
-        grid.addWidget(label(keys, "muted", wrap=False), row, 1)
+        grid.addWidget(make_label(what, wrap=False), row, 0)
+        grid.addWidget(make_label(keys, "muted", wrap=False), row, 1)
     column.addLayout(grid)
 
 
@@ -182,7 +182,7 @@ class AboutDialog(Dialog):
             ("Markerless multi-view motion capture, trained on your own footage without annotation.", "body"),
             ("Apache License 2.0. Third-party licences are listed in the file NOTICE.", "small"),
         ):
-            text_label = label(text, role)  # type: ignore[arg-type]
+            text_label = make_label(text, role)  # type: ignore[arg-type]
             text_label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             self.body.addWidget(text_label)
         self.foot.addStretch(1)

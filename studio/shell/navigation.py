@@ -22,7 +22,7 @@ from studio.specs import PageSpec, StepView
 from studio.theme import GRID_PX, current_theme
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.status_dot import StepState, paint_status_dot
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 RAIL_PX = 184
 COMPACT_PX = 56
@@ -123,7 +123,7 @@ class NavigationRail(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
         layout.setSpacing(4)
-        self._brand = label("SelfPose", "heading", wrap=False)
+        self._brand = make_label("SelfPose", "heading", wrap=False)
         head = QHBoxLayout()
         head.setContentsMargins(9, GRID_PX, 0, GRID_PX)
         head.setSpacing(GRID_PX)

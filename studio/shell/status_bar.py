@@ -13,7 +13,7 @@ from studio.state.app_state import AppState
 from studio.state.system_info import GpuQuery, describe_device, describe_disk, torch_build
 from studio.theme import GRID_PX
 from studio.widgets.icon_label import IconLabel
-from studio.widgets.text import label, set_role
+from studio.widgets.text import make_label, set_role
 
 _DISK_INTERVAL_MS = 10_000
 
@@ -30,9 +30,9 @@ class StatusBar(QStatusBar):
         super().__init__(parent)
         self._state = state
         self.setSizeGripEnabled(False)
-        self.device = label("", "small", wrap=False)
-        self.disk = label("", "small", wrap=False)
-        self.job_text = label("", "small", wrap=False)
+        self.device = make_label("", "small", wrap=False)
+        self.disk = make_label("", "small", wrap=False)
+        self.job_text = make_label("", "small", wrap=False)
         self.job_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.job_bar = QProgressBar()
         self.job_bar.setTextVisible(False)

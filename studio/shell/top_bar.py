@@ -11,7 +11,7 @@ from studio.actions.table import SESSION_MENU
 from studio.icons import SIZE_BESIDE_TEXT, icon
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 
 class TopBar(QFrame):
@@ -41,7 +41,7 @@ class TopBar(QFrame):
         self.session.setMenu(menu)
         row.addWidget(self.session)
         row.addSpacing(GRID_PX)
-        self._take_label = label("Take", "muted", wrap=False)
+        self._take_label = make_label("Take", "muted", wrap=False)
         row.addWidget(self._take_label)
         self.take = QComboBox()
         self.take.setMinimumWidth(20 * GRID_PX)

@@ -15,7 +15,7 @@ from studio.specs import PageSpec
 from studio.theme import GRID_PX
 from studio.widgets.card import Card, clear_layout
 from studio.widgets.icon_label import IconLabel
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 
 class WelcomePage(QWidget):
@@ -78,7 +78,7 @@ class WelcomePage(QWidget):
             self.recent_buttons.append(push)
             self._recent.body.addWidget(push)
         if not self.recent_buttons:
-            empty = label("Sessions you open are listed here.", "muted")
+            empty = make_label("Sessions you open are listed here.", "muted")
             self._recent.body.addWidget(empty)
         self._recent.body.addStretch(1)
 
@@ -96,7 +96,7 @@ class WelcomePage(QWidget):
         for push, name in ((self.sample, "session.sample"), (self.new, "session.new"), (self.open, "session.open")):
             push.clicked.connect(registry[name].trigger)
             card.body.addWidget(push)
-        self.busy = label("", "muted")
+        self.busy = make_label("", "muted")
         card.body.addWidget(self.busy)
         card.body.addStretch(1)
         return card
@@ -111,8 +111,8 @@ def _head() -> QHBoxLayout:
     row.addWidget(IconLabel("logo", "accent", 52), 0, Qt.AlignmentFlag.AlignVCenter)
     column = QVBoxLayout()
     column.setSpacing(4)
-    column.addWidget(label("SelfPose Studio", "hero"))
-    column.addWidget(label("Markerless motion capture, trained on your own footage without annotation.", "lead"))
+    column.addWidget(make_label("SelfPose Studio", "hero"))
+    column.addWidget(make_label("Markerless motion capture, trained on your own footage without annotation.", "lead"))
     row.addLayout(column, 1)
     return row
 
@@ -128,9 +128,9 @@ def _workflow(pages: Iterable[PageSpec]) -> QHBoxLayout:
         head = QHBoxLayout()
         head.setSpacing(6)
         head.addWidget(IconLabel(page.icon, "muted", 18))
-        head.addWidget(label(page.title, "strong", wrap=False), 1)
+        head.addWidget(make_label(page.title, "strong", wrap=False), 1)
         column.addLayout(head)
-        column.addWidget(label(page.summary, "small", wrap=False))
+        column.addWidget(make_label(page.summary, "small", wrap=False))
         row.addLayout(column, 1)
     return row
 
@@ -148,7 +148,7 @@ def _tile(title: str, subtitle: str, icon_name: str, *, primary: bool = False) -
     column = QVBoxLayout()
     column.setSpacing(0)
     for text, role in ((title, "strong"), (subtitle, "small")):
-        line = label(text, role, wrap=False)  # type: ignore[arg-type]
+        line = make_label(text, role, wrap=False)  # type: ignore[arg-type]
         line.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         if primary:
             line.setProperty("on", "accent")

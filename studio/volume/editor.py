@@ -12,7 +12,7 @@ from studio.volume.text import FIELDS, describe_volume, with_field
 from studio.widgets.card import clear_layout
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.number_field import NumberField
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 _COLUMNS = 3
 
@@ -37,9 +37,9 @@ class VolumeEditor(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        self.size_text = label("", "strong")
-        self.voxel_text = label("", "muted")
-        self.origin = label("", "small")
+        self.size_text = make_label("", "strong")
+        self.voxel_text = make_label("", "muted")
+        self.origin = make_label("", "small")
         for text_label in (self.size_text, self.voxel_text, self.origin):
             column.addWidget(text_label)
         self._problems = QVBoxLayout()
@@ -111,17 +111,17 @@ class VolumeEditor(QWidget):
             number.setObjectName(field.name)
             number.edited.connect(self._edited)
             self.fields[field.name] = number
-            caption = label(field.caption, "small", wrap=False)
+            caption = make_label(field.caption, "small", wrap=False)
             caption.setBuddy(number)
             grid.addWidget(caption, 2 * row, column_index)
             grid.addWidget(number, 2 * row + 1, column_index)
             grid.setColumnStretch(column_index, 1)
-        self.spacing = label("", "small")
+        self.spacing = make_label("", "small")
         grid.addWidget(self.spacing, 5, 1, 1, 2)
         for row in (2, 4, 6):  # keeps each caption closer to its own field than to the one above
             grid.setRowMinimumHeight(row, 3 * GRID_PX - 2)
         column.addLayout(grid)
-        self.hips = label("", "small")
+        self.hips = make_label("", "small")
         column.addWidget(self.hips)
 
     def _edited(self, value: float) -> None:

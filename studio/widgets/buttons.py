@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from studio.icons import SIZE_BESIDE_TEXT
 from studio.icons import icon as themed_icon
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 Kind = Literal["primary", "normal", "quiet", "link"]
 
@@ -54,7 +54,7 @@ class ReasonButton(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
-        self._reason = label("", "small")
+        self._reason = make_label("", "small")
         self._reason.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._reason.setMinimumWidth(300)
         self._reason.hide()

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QVBoxLayout, QWidget
 
 from studio.theme import GRID_PX
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 
 class Card(QFrame):
@@ -29,14 +29,14 @@ class Card(QFrame):
         outer.setSpacing(GRID_PX + GRID_PX // 2)
         self.tools = QHBoxLayout()
         self.tools.setSpacing(GRID_PX)
-        self.note = label(note, "small")
+        self.note = make_label(note, "small")
         self.note.setVisible(bool(note))
         if title:
             head = QHBoxLayout()
             head.setSpacing(GRID_PX)
             column = QVBoxLayout()
             column.setSpacing(2)
-            self.heading = label(title, "heading", wrap=False)
+            self.heading = make_label(title, "heading", wrap=False)
             column.addWidget(self.heading)
             column.addWidget(self.note)
             head.addLayout(column, 1)

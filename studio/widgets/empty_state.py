@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
 
 from studio.theme import GRID_PX
 from studio.widgets.icon_label import IconLabel
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 _LINE_PX = 520
 """Maximum width of a line of text."""
@@ -34,8 +34,8 @@ class EmptyState(QWidget):
         layout.addStretch(1)
         layout.addWidget(IconLabel(icon, "faint", 40), 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addSpacing(GRID_PX // 2)
-        self.heading = label(heading, "heading")
-        self.sentence = label(sentence, "muted")
+        self.heading = make_label(heading, "heading")
+        self.sentence = make_label(sentence, "muted")
         for text in (self.heading, self.sentence):
             text.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             row = QHBoxLayout()

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from studio.theme import GRID_PX
 from studio.widgets.icon_label import IconLabel
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 Level = Literal["ok", "warning", "error", "info"]
 _ICONS: dict[str, tuple[str, str]] = {
@@ -32,9 +32,9 @@ class FindingRow(QWidget):
         layout.addWidget(IconLabel(*_ICONS.get(level, _ICONS["info"]), 18), 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout()
         column.setSpacing(2)
-        self.sentence = label(sentence)
+        self.sentence = make_label(sentence)
         column.addWidget(self.sentence)
         if remedy:
-            column.addWidget(label(remedy, "small"))
+            column.addWidget(make_label(remedy, "small"))
         column.addStretch(1)
         layout.addLayout(column, 1)

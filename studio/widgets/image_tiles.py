@@ -14,7 +14,7 @@ from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.columns import TileGrid
 from studio.widgets.image_view import ImageView, Lines
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 _MANY_CAMERAS, _MANY_SCALE = 6, 0.55
 """With more cameras than this, tiles may shrink by this factor, so that all fit into a small window."""
@@ -149,7 +149,7 @@ class ImageDialog(Dialog):
             push.clicked.connect(self._stepped)
             self.foot.addWidget(push)
         self.foot.addSpacing(GRID_PX)
-        self.foot.addWidget(label(legend, "small"), 1)
+        self.foot.addWidget(make_label(legend, "small"), 1)
         close = button("Close", "primary")
         close.clicked.connect(self.accept)
         self.foot.addWidget(close)

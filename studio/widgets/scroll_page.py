@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from studio.theme import GRID_PX
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 
 class ScrollPage(QWidget):
@@ -31,8 +31,8 @@ class ScrollPage(QWidget):
         head.setSpacing(GRID_PX)
         column = QVBoxLayout()
         column.setSpacing(2)
-        column.addWidget(label(title, "title", wrap=False))
-        column.addWidget(label(sentence, "muted"))
+        column.addWidget(make_label(title, "title", wrap=False))
+        column.addWidget(make_label(sentence, "muted"))
         head.addLayout(column, 1)
         self.tools = QHBoxLayout()
         self.tools.setSpacing(GRID_PX)

@@ -25,7 +25,7 @@ Role = Literal[
 ]
 
 
-def label(text: str = "", role: Role = "body", *, wrap: bool = True, parent: QWidget | None = None) -> QLabel:
+def make_label(text: str = "", role: Role = "body", *, wrap: bool = True, parent: QWidget | None = None) -> QLabel:
     """Create a plain-text label. Text from files is never interpreted as markup.
 
     Args:

@@ -114,13 +114,13 @@ class TimelineBar(QWidget):
         return _GUTTER_PX + (self.width() - _GUTTER_PX - _MARGIN_PX) * frame / count
 
     def frame_at(self, x: float) -> int:
-        """The frame at a place, px."""
+        """Return the frame at a position in px."""
         count = len(self._model.time_s)
         width = max(self.width() - _GUTTER_PX - _MARGIN_PX, 1)
         return int(np.clip((x - _GUTTER_PX) / width * count, 0, max(count - 1, 0)))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """The kept image, the playhead, and the focus ring."""
+        """Paint the cached image, the playhead and the focus ring."""
         ratio = self.devicePixelRatioF()
         if self._cache.isNull() or self._cache.devicePixelRatio() != ratio:
             self._cache = QPixmap(self.size() * ratio)
@@ -136,7 +136,7 @@ class TimelineBar(QWidget):
                 self._paint_playhead(painter, current_theme())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """The kept image is of the old size."""
+        """Discard the cached image of the old size."""
         self._cache = QPixmap()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -183,8 +183,8 @@ class TimelineBar(QWidget):
     def _paint_ruler(self, painter: QPainter, theme: Theme, bottom: float) -> None:
         times = self._model.time_s
         length = float(times[-1] - times[0]) or 1.0
-        room = (self.x_of(len(times)) - self.x_of(0)) / _TICK_WIDTH_PX
-        step = next((s for s in _TICK_STEPS_S if length / s <= room), _TICK_STEPS_S[-1])
+        max_ticks = (self.x_of(len(times)) - self.x_of(0)) / _TICK_WIDTH_PX
+        step = next((s for s in _TICK_STEPS_S if length / s <= max_ticks), _TICK_STEPS_S[-1])
         digits = 2 if step < 0.1 else 1 if step < 1 else 0
         painter.setFont(_small_font(painter.font()))
         grid = QColor(theme.grid)

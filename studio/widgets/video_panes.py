@@ -14,7 +14,7 @@ from core.session import Take, Timeline
 from core.types.arrays import U8
 from studio.theme import Theme, current_theme, theme_changed
 from studio.widgets.frame_ticker import FrameTicker
-from studio.widgets.image_source import ImageRequest, ImageSource
+from studio.widgets.image_decoder import ImageDecoder, ImageRequest
 from studio.widgets.pane_overlay import EMPTY_OVERLAY, PaneOverlay, paint_overlay
 
 _GAP_PX = 6
@@ -168,7 +168,7 @@ class VideoPanes(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(180, 120)
         self._panes: dict[str, VideoPane] = {}
-        self._sources: dict[str, ImageSource] = {}
+        self._sources: dict[str, ImageDecoder] = {}
         self._timeline: Timeline | None = None
         self._overlay_at: OverlayAt = _no_overlay
         self._frame = 0
@@ -209,7 +209,7 @@ class VideoPanes(QWidget):
             pane.show()
             self._panes[camera.name] = pane
             if take is not None:
-                self._sources[camera.name] = ImageSource(
+                self._sources[camera.name] = ImageDecoder(
                     take.video_path(camera.name), camera.rotation_deg, _CACHE_BYTES // len(take.cameras)
                 )
         self._arrange()

@@ -11,7 +11,7 @@ import pytest
 from view_world import SIZE_PX, number_in, numbered
 
 from core.session import Session
-from studio.widgets.image_source import ImageCache, ImageReply, ImageRequest, ImageSource
+from studio.widgets.image_decoder import ImageCache, ImageDecoder, ImageReply, ImageRequest
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def video(numbered_root: Path) -> Path:
     return take.video_path("cam01")
 
 
-def ask(source: ImageSource, index: int, size_px: tuple[int, int] = (160, 96)) -> ImageReply:
+def ask(source: ImageDecoder, index: int, size_px: tuple[int, int] = (160, 96)) -> ImageReply:
     source.request(ImageRequest(frame=index + 100, index=index, size_px=size_px))
     for _ in range(4000):
         if (reply := source.take_reply()) is not None:
@@ -31,7 +31,7 @@ def ask(source: ImageSource, index: int, size_px: tuple[int, int] = (160, 96)) -
 
 @pytest.mark.parametrize("order", [range(10), [40, 3, 41, 0, 47, 46, 45], [5, 5, 6]])
 def test_images_are_exact_in_any_order(video: Path, order: list[int]) -> None:
-    source = ImageSource(video)
+    source = ImageDecoder(video)
     for index in order:
         reply = ask(source, index)
         assert reply.image is not None
@@ -43,7 +43,7 @@ def test_images_are_exact_in_any_order(video: Path, order: list[int]) -> None:
 
 
 def test_images_are_never_scaled_up(video: Path) -> None:
-    source = ImageSource(video)
+    source = ImageDecoder(video)
     image = ask(source, 7, (2000, 2000)).image
     source.stop()
     source.join()
@@ -55,7 +55,7 @@ def test_images_are_never_scaled_up(video: Path) -> None:
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_small_images_of_turned_cameras_are_upright(video: Path, turn: int) -> None:
     room = (96, 160) if turn % 180 else (160, 96)
-    source = ImageSource(video, turn)
+    source = ImageDecoder(video, turn)
     image = ask(source, 21, room).image
     source.stop()
     source.join()
@@ -65,7 +65,7 @@ def test_small_images_of_turned_cameras_are_upright(video: Path, turn: int) -> N
 
 
 def test_of_many_requests_the_latest_is_answered(video: Path) -> None:
-    source = ImageSource(video)
+    source = ImageDecoder(video)
     for index in range(40):
         source.request(ImageRequest(frame=index, index=index, size_px=(160, 96)))
     answered = []
@@ -82,7 +82,7 @@ def test_of_many_requests_the_latest_is_answered(video: Path) -> None:
 
 
 def test_a_missing_video_is_said_in_words(tmp_path: Path) -> None:
-    source = ImageSource(tmp_path / "cam_gone.mp4")
+    source = ImageDecoder(tmp_path / "cam_gone.mp4")
     reply = ask(source, 0)
     source.stop()
     source.join()
@@ -91,7 +91,7 @@ def test_a_missing_video_is_said_in_words(tmp_path: Path) -> None:
 
 
 def test_a_image_beyond_the_end_is_said_in_words(video: Path) -> None:
-    source = ImageSource(video)
+    source = ImageDecoder(video)
     reply = ask(source, 999)
     assert "48 images" in reply.problem
     assert ask(source, 3).image is not None
@@ -101,7 +101,7 @@ def test_a_image_beyond_the_end_is_said_in_words(video: Path) -> None:
 
 def test_threads_end_when_told(video: Path) -> None:
     before = threading.active_count()
-    sources = [ImageSource(video) for _ in range(3)]
+    sources = [ImageDecoder(video) for _ in range(3)]
     for source in sources:
         source.request(ImageRequest(frame=0, index=40, size_px=(160, 96)))
         source.stop()

@@ -10,7 +10,7 @@ from studio.pages.calibrate.board_form import BoardForm
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 _SAME_TAKE = "Same take"
 
@@ -52,10 +52,10 @@ class BoardCard(Card):
         row = QHBoxLayout()
         row.setSpacing(GRID_PX)
         for caption, box in (("Take", self.take), ("Intrinsics from", self.intrinsics_take)):
-            row.addWidget(label(caption, "small", wrap=False))
+            row.addWidget(make_label(caption, "small", wrap=False))
             row.addWidget(box, 1)
         self.body.addLayout(row)
-        self.advice = label("", "muted")
+        self.advice = make_label("", "muted")
         self.advice.hide()
         foot = QHBoxLayout()
         foot.setSpacing(GRID_PX)

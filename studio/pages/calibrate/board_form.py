@@ -12,7 +12,7 @@ from core.board.pattern import DICTIONARIES, Back, Board, BoardKind
 from core.errors import CoreError
 from studio.theme import GRID_PX
 from studio.widgets.number_field import NumberField
-from studio.widgets.text import label, set_role
+from studio.widgets.text import make_label, set_role
 
 _KINDS: dict[str, str] = {"charuco": "ChArUco", "chessboard": "Chessboard", "markers": "Marker grid"}
 _BACKS: dict[str, str] = {
@@ -58,7 +58,7 @@ class BoardForm(QWidget):
         self.inverted.setToolTip("Black and white are swapped: white markers on black squares")
         self.legacy = QCheckBox("Legacy pattern")
         self.legacy.setToolTip("ChArUco layout of OpenCV before version 4.6")
-        self._problem = label("", "small")
+        self._problem = make_label("", "small")
         self._problem.hide()
         self._lay_out()
         self._shown = Board()
@@ -136,7 +136,7 @@ class BoardForm(QWidget):
         )
         for caption, field, row, column in cells:
             field.setAccessibleName(caption)
-            self._captions[field] = label(caption, "small", wrap=False)
+            self._captions[field] = make_label(caption, "small", wrap=False)
             grid.addWidget(self._captions[field], row, column)
             grid.addWidget(field, row + 1, column)
             grid.setColumnStretch(column, 1)

@@ -26,9 +26,9 @@ from studio.pages.calibrate.floor_clicks import INTRO, MOVED, FloorClicks
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
-from studio.widgets.image_source import ImageRequest, ImageSource
+from studio.widgets.image_decoder import ImageDecoder, ImageRequest
 from studio.widgets.image_view import to_image
-from studio.widgets.text import label, set_role
+from studio.widgets.text import make_label, set_role
 from studio.widgets.zoom_image import ZoomImage
 
 HELP = (
@@ -66,7 +66,7 @@ class FloorDialog(Dialog):
         super().__init__("Floor from three points", parent)
         self._session, self._rig = session, session.require_rig()
         self._timeline: Timeline | None = None
-        self._sources: dict[str, ImageSource] = {}
+        self._sources: dict[str, ImageDecoder] = {}
         self.destroyed.connect(partial(_end, self._sources))  # the window may delete the dialog without hiding it
         self.clicks = FloorClicks(self._rig)
         self.panes: list[ZoomImage] = []
@@ -113,7 +113,7 @@ class FloorDialog(Dialog):
         self._grid = QGridLayout()
         self._grid.setSpacing(GRID_PX // 2)
         left.addLayout(self._grid, 1)
-        self.problem = label("", "bad")
+        self.problem = make_label("", "bad")
         self.problem.hide()
         left.addWidget(self.problem)
         left.addLayout(self._make_bar())
@@ -123,7 +123,7 @@ class FloorDialog(Dialog):
         self._fill_side(QVBoxLayout(side))
         row.addWidget(side)
         self.body.addLayout(row)
-        self.foot.addWidget(label(HELP, "small"), 1)
+        self.foot.addWidget(make_label(HELP, "small"), 1)
         cancel = button("Cancel", "normal")
         cancel.clicked.connect(self.reject)
         self.apply = button("Set floor", "primary", "floor", "Use these world coordinates; can be undone")
@@ -142,7 +142,7 @@ class FloorDialog(Dialog):
         self.frame = QSlider(Qt.Orientation.Horizontal)
         self.frame.setAccessibleName("Frame")
         self.frame.valueChanged.connect(self._show_frame)
-        self.time = label("", "small", wrap=False)
+        self.time = make_label("", "small", wrap=False)
         fit = button("Fit", "normal", "frame", "Reset the zoom of all images")
         fit.setAutoDefault(False)
         fit.clicked.connect(self._fit)
@@ -156,7 +156,7 @@ class FloorDialog(Dialog):
     def _fill_side(self, column: QVBoxLayout) -> None:
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GRID_PX)
-        column.addWidget(label(INTRO, "muted"))
+        column.addWidget(make_label(INTRO, "muted"))
         self.points = QButtonGroup(self)
         self.points.idClicked.connect(self._select_point)
         self.states, self.clears = [], []
@@ -174,7 +174,7 @@ class FloorDialog(Dialog):
             head.addWidget(push)
             head.addStretch(1)
             head.addWidget(clear)
-            state = label("", "small")
+            state = make_label("", "small")
             state.setMinimumHeight(_TWO_LINES_PX)  # keeps the layout still while the text changes
             state.setAlignment(Qt.AlignmentFlag.AlignTop)
             column.addLayout(head)
@@ -186,7 +186,7 @@ class FloorDialog(Dialog):
         self.next.clicked.connect(self._select_next_point)
         column.addWidget(self.next)
         column.addStretch(1)
-        self.verdict = label("", "strong")
+        self.verdict = make_label("", "strong")
         column.addWidget(self.verdict)
 
     def _show_take(self, name: str) -> None:
@@ -218,7 +218,7 @@ class FloorDialog(Dialog):
     def _open_videos(self, take: Take) -> None:
         for camera in self.clicks.rig:
             rotation_deg = take.camera(camera.name).rotation_deg
-            self._sources[camera.name] = ImageSource(take.video_path(camera.name), rotation_deg, _CACHE_BYTES)
+            self._sources[camera.name] = ImageDecoder(take.video_path(camera.name), rotation_deg, _CACHE_BYTES)
             pane = ZoomImage(camera.name, camera.size_px)
             pane.placed.connect(self._placed)
             pane.moved.connect(self._moved)
@@ -327,7 +327,7 @@ class FloorDialog(Dialog):
         _end(self._sources)
 
 
-def _end(sources: dict[str, ImageSource], _destroyed: object = None) -> None:
+def _end(sources: dict[str, ImageDecoder], _destroyed: object = None) -> None:
     """Stop the threads of the image sources."""
     for source in sources.values():
         source.stop()

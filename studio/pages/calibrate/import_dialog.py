@@ -13,7 +13,7 @@ from core.rig_io.importers import IMPORTERS
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 _AUTO = "Auto-detect"
 _UNITS = {"mm": "Millimetres", "cm": "Centimetres", "m": "Metres"}
@@ -35,8 +35,8 @@ class ImportRigDialog(Dialog):
     def __init__(self, path: Path, parent: QWidget | None = None) -> None:
         super().__init__("Import calibration", parent, 480)
         self._path = path
-        self.body.addWidget(label("Import calibration", "title"))
-        self.body.addWidget(label(path.name, "muted"))
+        self.body.addWidget(make_label("Import calibration", "title"))
+        self.body.addWidget(make_label(path.name, "muted"))
         self.format, self.units, self.up = QComboBox(), QComboBox(), QComboBox()
         self._fill(self.format, {name: IMPORTERS.get(name).title for name in IMPORTERS})
         self._fill(self.units, {name: _UNITS[name] for name in _choices("units")})
@@ -47,13 +47,13 @@ class ImportRigDialog(Dialog):
         grid.setColumnStretch(1, 1)
         for row, (text, box) in enumerate((("Format", self.format), ("Length unit", self.units), ("Up axis", self.up))):
             box.setAccessibleName(text)
-            grid.addWidget(label(text, "muted", wrap=False), row, 0)
+            grid.addWidget(make_label(text, "muted", wrap=False), row, 0)
             grid.addWidget(box, row, 1)
         self.body.addLayout(grid)
         self.folder = QCheckBox(f"Read all camera files in “{path.parent.name}”")
         self.folder.setVisible(_has_siblings(path))
         self.body.addWidget(self.folder)
-        self.body.addWidget(label("The imported rig is checked and drawn over the images.", "small"))
+        self.body.addWidget(make_label("The imported rig is checked and drawn over the images.", "small"))
         self.foot.addStretch(1)
         cancel = button("Cancel")
         cancel.clicked.connect(self.reject)

@@ -19,7 +19,7 @@ from studio.widgets.card import Card, clear_layout
 from studio.widgets.columns import TileGrid
 from studio.widgets.image_view import Lines
 from studio.widgets.live_image import LiveImage
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 _POLL_MS = 150
 _CROSS_PX = 5.0
@@ -71,7 +71,7 @@ class LiveCard(Card):
         self.body.addWidget(self.tiles)
         foot = QHBoxLayout()
         foot.setSpacing(GRID_PX)
-        self.message = label("", "muted")
+        self.message = make_label("", "muted")
         foot.addWidget(self.message, 1)
         self.preview = button("Preview", "normal", "view", "Show the cameras and the detected board without recording")
         self.preview.clicked.connect(partial(self._start, record=False))
@@ -130,13 +130,13 @@ class LiveCard(Card):
         running = self._run is not None
         clear_layout(self._rows)
         if not self.cameras:
-            self._rows.addWidget(label(_NO_CAMERAS, "muted"))
+            self._rows.addWidget(make_label(_NO_CAMERAS, "muted"))
         for camera in self.cameras if not running else ():
             name, _, address = camera.partition("=")
             row = QHBoxLayout()
             row.setSpacing(GRID_PX)
-            row.addWidget(label(name, "small", wrap=False))
-            address_label = label(address, "muted", wrap=False)
+            row.addWidget(make_label(name, "small", wrap=False))
+            address_label = make_label(address, "muted", wrap=False)
             address_label.setMinimumWidth(60)
             row.addWidget(address_label, 1)
             remove = button("", "quiet", "close", f"Remove {name}")

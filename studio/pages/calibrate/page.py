@@ -46,7 +46,7 @@ from studio.widgets.finding_row import FindingRow
 from studio.widgets.image_tiles import ImageTiles
 from studio.widgets.image_view import ImageView
 from studio.widgets.scroll_page import ScrollPage
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 _HEIGHTS = ("Feet", "Hips", "Head")
 
@@ -235,7 +235,7 @@ class CalibratePage(ScrollPage):
         self._show_scene(session, rig)
 
     def _make_cards(self) -> None:
-        self.problem = label("", "bad")
+        self.problem = make_label("", "bad")
         self.problem.hide()
         self.board_card = BoardCard()
         self.board_card.calibrate_requested.connect(self.calibrate)
@@ -249,7 +249,7 @@ class CalibratePage(ScrollPage):
         self.images_card = Card("Image overlay")
         self.images_card.set_note(presenter.LEGEND)
         self.images = ImageTiles(presenter.LEGEND)
-        self.images_empty = label("Import a take to see floor and poles over its images.", "muted")
+        self.images_empty = make_label("Import a take to see floor and poles over its images.", "muted")
         self.images_card.body.addWidget(self.images_empty)
         self.images_card.body.addWidget(self.images)
         self.cameras_card = Card("Cameras")
@@ -259,7 +259,7 @@ class CalibratePage(ScrollPage):
         self.coverage = TileGrid(150, max_columns=4)
         self.pairs = PairMatrix()
         self.coverage_card.body.addWidget(self.coverage)
-        self.coverage_card.body.addWidget(label("Frames in which both cameras of a pair see the board", "small"))
+        self.coverage_card.body.addWidget(make_label("Frames in which both cameras of a pair see the board", "small"))
         self.coverage_card.body.addWidget(self.pairs)
         self.error_card = Card("Error over time")
         self.timeline = ErrorTimeline()
@@ -269,7 +269,7 @@ class CalibratePage(ScrollPage):
         self.frame_floor.setCheckable(True)
         self.frame_floor.toggled.connect(self._show_frame_again)
         self.error_card.tools.addWidget(self.frame_floor)
-        self.frame_text = label("", "small")
+        self.frame_text = make_label("", "small")
         self.error_card.body.addWidget(self.timeline)
         self.error_card.body.addWidget(self.frame_text)
         self.error_card.body.addWidget(self.board_images)
@@ -293,7 +293,7 @@ class CalibratePage(ScrollPage):
             self.heights.addButton(push, index)
             self.accuracy_card.tools.addWidget(push)
         self.heights.idClicked.connect(self._show_accuracy)
-        self.accuracy_text = label("", "small")
+        self.accuracy_text = make_label("", "small")
         self.accuracy_card.body.addWidget(self.plan)
         self.accuracy_card.body.addWidget(self.accuracy_text)
 
@@ -339,7 +339,9 @@ class CalibratePage(ScrollPage):
         clear_layout(self.verdict_card.body)
         loaded = presenter.load_verdict(session)
         if loaded is None:
-            self.verdict_card.body.addWidget(label("This rig was not checked. Import it again to check it.", "muted"))
+            self.verdict_card.body.addWidget(
+                make_label("This rig was not checked. Import it again to check it.", "muted")
+            )
             return
         verdict, findings = loaded
         self.verdict_card.body.addWidget(FindingRow(verdict.level, verdict.message))

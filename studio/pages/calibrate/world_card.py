@@ -14,7 +14,7 @@ from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.card import Card
 from studio.widgets.number_field import NumberField
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 _FLOOR_TIP = "Set floor, origin and x axis from the board on the floor"
 _POINTS_TIP = "Click three floor points in the images of a take"
@@ -70,7 +70,7 @@ class WorldCard(Card):
         self.feet.clicked.connect(self.feet_requested)
         self.points = button("3 points…", "normal", "cross", _POINTS_TIP)
         self.points.clicked.connect(self.points_requested)
-        grid.addWidget(label("From a board lying on the floor", "small"), 0, 0, 1, 2)
+        grid.addWidget(make_label("From a board lying on the floor", "small"), 0, 0, 1, 2)
         grid.addWidget(self.floor_take, 1, 0)
         grid.addWidget(self.floor, 1, 1)
         other = QHBoxLayout()
@@ -78,7 +78,7 @@ class WorldCard(Card):
         for push in (self.points, self.feet):
             other.addWidget(push)
         other.addStretch(1)
-        grid.addWidget(label("From three floor points, or from people's feet", "small"), 2, 0, 1, 2)
+        grid.addWidget(make_label("From three floor points, or from people's feet", "small"), 2, 0, 1, 2)
         grid.addLayout(other, 3, 0, 1, 2)
         self.first, self.second = QComboBox(), QComboBox()
         self.first.setAccessibleName("First camera")
@@ -88,7 +88,7 @@ class WorldCard(Card):
         self.scale = button("Rescale", "normal", "measure", "Scale the rig to the measured distance of two cameras")
         self.scale.clicked.connect(self._scale)
         self.body.addLayout(grid)
-        self.body.addWidget(label("Scale from the measured distance between two cameras", "small"))
+        self.body.addWidget(make_label("Scale from the measured distance between two cameras", "small"))
         pair = QHBoxLayout()
         pair.setSpacing(GRID_PX)
         for field in (self.first, self.second, self.distance):
@@ -96,7 +96,7 @@ class WorldCard(Card):
             pair.addWidget(field, 1)
         pair.addWidget(self.scale)
         self.body.addLayout(pair)
-        self.body.addWidget(label("Camera poses from people walking in the selected take", "small"))
+        self.body.addWidget(make_label("Camera poses from people walking in the selected take", "small"))
         people = QHBoxLayout()
         people.setSpacing(GRID_PX)
         self.repair = button("Repair moved cameras", "normal", "person", _REPAIR_TIP)

@@ -27,7 +27,7 @@ from studio.widgets.columns import Columns
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.scroll_page import ScrollPage
-from studio.widgets.text import label, set_role
+from studio.widgets.text import make_label, set_role
 
 
 class ExportPage(ScrollPage):
@@ -110,7 +110,7 @@ class ExportPage(ScrollPage):
             box = QCheckBox(row.title)
             box.setChecked(True)
             box.toggled.connect(self._jobs_changed)
-            description = label(row.description, "small")
+            description = make_label(row.description, "small")
             description.setIndent(3 * GRID_PX)
             self.boxes[row.name], self._descriptions[row.name] = box, description
             card.body.addWidget(box)
@@ -123,7 +123,7 @@ class ExportPage(ScrollPage):
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
         grid.setColumnStretch(1, 1)
-        self.take = label("", wrap=False)
+        self.take = make_label("", wrap=False)
         self.result = QComboBox()
         self.result.setPlaceholderText("No 3D result yet")
         self.result.activated.connect(self._result_chosen)
@@ -148,7 +148,7 @@ class ExportPage(ScrollPage):
             ("Folder", where),
         )
         for row, (text, field) in enumerate(fields):
-            grid.addWidget(label(text, "muted", wrap=False), row, 0)
+            grid.addWidget(make_label(text, "muted", wrap=False), row, 0)
             if isinstance(field, QHBoxLayout):
                 grid.addLayout(field, row, 1)
             else:
@@ -198,7 +198,7 @@ class ExportPage(ScrollPage):
         self.table = None
         self.written.set_note(str(files[0].parent) if files else "")
         if not files:
-            self._files.addWidget(label("No files exported yet.", "muted"))
+            self._files.addWidget(make_label("No files exported yet.", "muted"))
             return
         count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
         self._files.addWidget(FindingRow("ok", f"{count} exported."))

@@ -14,7 +14,7 @@ from studio.pages.record import presenter
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 
 class ImportDialog(Dialog):
@@ -34,8 +34,10 @@ class ImportDialog(Dialog):
     def __init__(self, session: Session, videos: Sequence[Path], parent: QWidget | None = None) -> None:
         super().__init__("Import videos", parent, 600)
         self._session, self._videos = session, list(videos)
-        self.body.addWidget(label("Import videos", "title"))
-        self.body.addWidget(label("One synchronised video per camera. The files are copied into the session.", "muted"))
+        self.body.addWidget(make_label("Import videos", "title"))
+        self.body.addWidget(
+            make_label("One synchronised video per camera. The files are copied into the session.", "muted")
+        )
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
@@ -43,14 +45,14 @@ class ImportDialog(Dialog):
         grid.setColumnStretch(1, 1)
         self.name = QLineEdit(presenter.proposed_name(session, videos))
         self.name.setAccessibleName("Take name")
-        grid.addWidget(label("Take name", "strong", wrap=False), 0, 0)
+        grid.addWidget(make_label("Take name", "strong", wrap=False), 0, 0)
         grid.addWidget(self.name, 0, 1)
         rig = session.rig
         self.cameras: list[QComboBox] = []
         for row, (video, camera) in enumerate(
             zip(videos, presenter.proposed_cameras(session, videos), strict=True), start=1
         ):
-            grid.addWidget(label(video.name, wrap=False), row, 0)
+            grid.addWidget(make_label(video.name, wrap=False), row, 0)
             choice = QComboBox()
             choice.setEditable(rig is None)
             choice.addItems(list(rig.names) if rig is not None else [camera])
@@ -61,7 +63,7 @@ class ImportDialog(Dialog):
             self.cameras.append(choice)
             grid.addWidget(choice, row, 1)
         self.body.addLayout(grid)
-        self.problem = label("", "warn")
+        self.problem = make_label("", "warn")
         self.body.addWidget(self.problem)
         self.name.textChanged.connect(self._check)
         self.foot.addStretch(1)

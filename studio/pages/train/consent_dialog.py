@@ -11,7 +11,7 @@ from core.pose2d.cards import ModelCard
 from studio.shell.dialogs import Dialog
 from studio.widgets.buttons import button
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 
 class ConsentDialog(Dialog):
@@ -32,8 +32,8 @@ class ConsentDialog(Dialog):
         super().__init__("Download model", parent, 560)
         hosts = sorted({urlsplit(f.url).hostname or "" for f in card.files if f.url})
         size = f", {missing_bytes / 1e6:.0f} MB" if missing_bytes else ""
-        self.body.addWidget(label(f"{card.title} is not installed", "title"))
-        self.body.addWidget(label(card.purpose))
+        self.body.addWidget(make_label(f"{card.title} is not installed", "title"))
+        self.body.addWidget(make_label(card.purpose))
         self.body.addWidget(FindingRow("info", f"Download from {', '.join(hosts)}{size}."))
         self.body.addWidget(FindingRow("info", f"Licence: {card.licence}"))
         if card.notes:

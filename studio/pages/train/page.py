@@ -27,7 +27,7 @@ from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.status_dot import StatusDot
-from studio.widgets.text import label, set_role
+from studio.widgets.text import make_label, set_role
 
 
 class StepWidget(QWidget):
@@ -43,9 +43,9 @@ class StepWidget(QWidget):
         row.addWidget(self.dot, 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout()
         column.setSpacing(2)
-        column.addWidget(label(step.title, "strong", wrap=False))
-        column.addWidget(label(step.summary, "small"))
-        self.reason = label("", "reason")
+        column.addWidget(make_label(step.title, "strong", wrap=False))
+        column.addWidget(make_label(step.summary, "small"))
+        self.reason = make_label("", "reason")
         column.addWidget(self.reason)
         row.addLayout(column, 1)
         self.push = button(step.title, "normal", step.icon, step.summary)
@@ -183,15 +183,19 @@ class TrainPage(ScrollPage):
             self.preset.setItemData(self.preset.count() - 1, preset.what, Qt.ItemDataRole.ToolTipRole)
         for row, (text, field) in enumerate((("2D estimator", self.estimator), ("Preset", self.preset))):
             field.setAccessibleName(text)
-            grid.addWidget(label(text, "muted", wrap=False), row, 0)
+            grid.addWidget(make_label(text, "muted", wrap=False), row, 0)
             grid.addWidget(field, row, 1)
         about = QVBoxLayout()
         about.setSpacing(2)
-        self.preset_what, self.preset_time, self.preset_needs = label("", "small"), label("", "small"), label("")
+        self.preset_what, self.preset_time, self.preset_needs = (
+            make_label("", "small"),
+            make_label("", "small"),
+            make_label(""),
+        )
         for text_label in (self.preset_what, self.preset_time, self.preset_needs):
             about.addWidget(text_label)
         grid.addLayout(about, 2, 1)
-        train_on = label("Train on", "muted", wrap=False)
+        train_on = make_label("Train on", "muted", wrap=False)
         train_on.setMinimumHeight(3 * GRID_PX)
         grid.addWidget(train_on, 3, 0, Qt.AlignmentFlag.AlignTop)
         self._takes = QVBoxLayout()
@@ -333,14 +337,14 @@ class TrainPage(ScrollPage):
             self.results_body.addWidget(FindingRow("error", error.message, error.hint))
             return
         if comparison is None:
-            self.results_body.addWidget(label("Run Evaluate to compare baseline and trained model.", "muted"))
+            self.results_body.addWidget(make_label("Run Evaluate to compare baseline and trained model.", "muted"))
             return
-        verdict = label(comparison.verdict, "strong")
+        verdict = make_label(comparison.verdict, "strong")
         self.results_body.addWidget(verdict)
         self.table = DataTable(presenter.HEADERS, right=(1, 2), stretch=0)
         self.table.set_rows(comparison.rows, comparison.tones)
         self.results_body.addWidget(self.table)
-        self.results_body.addWidget(label(comparison.context, "small"))
+        self.results_body.addWidget(make_label(comparison.context, "small"))
 
     def _job_added(self, _tracked: TrackedJob) -> None:
         self._watch_again()

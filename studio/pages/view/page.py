@@ -23,7 +23,7 @@ from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.level_legend import LevelLegend
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 from studio.widgets.timeline import TimelineWidget
 from studio.widgets.video_panes import VideoPanes
 
@@ -307,7 +307,7 @@ class _NoticeBar(QFrame):
         row.setContentsMargins(12, 6, 12, 6)
         row.setSpacing(GRID_PX)
         row.addWidget(IconLabel("info", "accent", 16))
-        self._label = label()
+        self._label = make_label()
         row.addWidget(self._label, 1)
         self.hide()
 

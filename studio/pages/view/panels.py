@@ -17,7 +17,7 @@ from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear_layout
 from studio.widgets.label_plate import paint_label_plate
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 _ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16
 _COLUMNS_PX = (92, 76, 66)
@@ -165,7 +165,7 @@ class EvaluationCard(Card):
         self.fold.setIcon(icon("chevron-down"))
         self.fold.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.fold.toggled.connect(self._unfold)
-        self._verdict = label("", "small")
+        self._verdict = make_label("", "small")
         head = QHBoxLayout()
         head.addWidget(self._verdict, 1)
         head.addWidget(self.fold, 0, Qt.AlignmentFlag.AlignTop)
@@ -200,10 +200,10 @@ class EvaluationCard(Card):
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(0, 1)
         for column, method in enumerate(summary.methods, 1):
-            grid.addWidget(label(method, "overline", wrap=False), 0, column, Qt.AlignmentFlag.AlignRight)
+            grid.addWidget(make_label(method, "overline", wrap=False), 0, column, Qt.AlignmentFlag.AlignRight)
         for row, (title, *cells) in enumerate(summary.rows, 1):
-            grid.addWidget(label(title, "muted", wrap=False), row, 0)
+            grid.addWidget(make_label(title, "muted", wrap=False), row, 0)
             for column, cell in enumerate(cells, 1):
-                grid.addWidget(label(cell, "strong", wrap=False), row, column, Qt.AlignmentFlag.AlignRight)
+                grid.addWidget(make_label(cell, "strong", wrap=False), row, column, Qt.AlignmentFlag.AlignRight)
         self._table.addWidget(holder)
         self._verdict.setText(summary.verdict)

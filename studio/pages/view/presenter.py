@@ -316,10 +316,10 @@ class ViewPresenter:
     def _detections_px(self, camera: str, frame: int) -> F64 | None:
         if self._poses2d is None:
             self._poses2d = self._read_detections()
-        seen = self._poses2d.get(camera)
-        if seen is None or frame >= seen.n_frames:
+        poses = self._poses2d.get(camera)
+        if poses is None or frame >= poses.n_frames:
             return None
-        return np.asarray(seen.xy_px[frame][seen.score[frame] >= _MIN_SCORE], float)
+        return np.asarray(poses.xy_px[frame][poses.score[frame] >= _MIN_SCORE], float)
 
     def _read_detections(self) -> dict[str, Pose2D]:
         if self.take is None or not self.has_detections:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QButtonGroup, QComboBox, QFrame, QHBoxLayout, QSiz
 from studio.icons import icon
 from studio.pages.view.options import FRAME_ALL_KEY, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS, VIEWS, toolbar_options
 from studio.pages.view.presenter import ViewPresenter, result_title
-from studio.widgets.text import label
+from studio.widgets.text import make_label
 
 
 class ViewToolbar(QFrame):
@@ -43,7 +43,7 @@ class ViewToolbar(QFrame):
         # Names of results are long, names of people short.
         choices = (("Result", self.result, 8), ("Compare", self.compare, 8), ("Follow", self.follow, 5))
         for text, combo, stretch in choices:
-            row.addWidget(label(text, "small", wrap=False))
+            row.addWidget(make_label(text, "small", wrap=False))
             row.addSpacing(2)
             row.addWidget(combo, stretch)
             row.addSpacing(6)

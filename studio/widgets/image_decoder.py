@@ -45,7 +45,7 @@ class ImageReply:
     problem: str = ""
 
 
-class ImageSource:
+class ImageDecoder:
     """Decoder of one video on its own thread.
 
     It holds one request and one reply: a newer request replaces a pending one, so scrubbing never builds up a queue.
@@ -111,7 +111,7 @@ class ImageSource:
                 reader.close()
 
     def _read(self, reader: VideoReader, request: ImageRequest) -> U8 | None:
-        """The image from memory or from the file; None when the thread is told to end on the way."""
+        """Return the image from the cache or the file, or None if the thread must end meanwhile."""
         image = self._cache.get(request.index, request.size_px)
         if image is not None:
             return image
