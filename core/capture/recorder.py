@@ -147,7 +147,7 @@ class Recorder:
                             break
         except CoreError as error:
             camera.problem = f"{error.message} {error.hint}"
-        except (av.error.FFmpegError, OSError) as error:
+        except (av.error.FFmpegError, OSError, ValueError) as error:
             camera.problem = f"{name} cannot be recorded: {error}. Check the disk."
 
     def _keep(self, sets: list[FrameSet]) -> None:

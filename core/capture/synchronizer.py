@@ -143,7 +143,7 @@ class Synchronizer:
         return sets
 
     def _known(self) -> bool:
-        """Return whether the start and the frame rates can be told."""
+        """Return whether the start and the frame rates are known."""
         streams = self._streams.values()
         begun = sorted(stream.first_s for stream in streams)[self._second]
         late = self._newest() - begun > self._patience_s
@@ -154,16 +154,15 @@ class Synchronizer:
 
     def _begin(self) -> bool:
         """Fix the reference camera, the period and the start; return whether that is possible."""
-        started = {name: stream for name, stream in self._streams.items() if len(stream.times_s) > 1}
-        fps = self._fps or {n: 1 / float(np.median(np.diff(s.times_s))) for n, s in started.items()}
+        times = {name: stream.times_s for name, stream in self._streams.items() if stream.times_s}
+        fps = self._fps or {name: 1 / float(np.median(np.diff(t))) for name, t in times.items() if len(t) > 1}
         begin = sorted(stream.first_s for stream in self._streams.values())[self._second]
-        counts = {name: len(stream.times_s) for name, stream in started.items() if name in fps}
+        counts = {name: len(t) for name, t in times.items() if name in fps}
         if not np.isfinite(begin) or not (self._reference in fps or counts):
             return False
         self._reference = self._reference if self._reference in fps else reference_camera(fps, counts)
         self._period, self._begin_s = 1 / fps[self._reference], begin
-        times = self._streams[self._reference].times_s
-        self._pending = [t for t in times if t >= begin - self._period / 2]
+        self._pending = [t for t in times.get(self._reference, ()) if t >= begin - self._period / 2]
         return True
 
     def _extend(self) -> None:
@@ -171,21 +170,24 @@ class Synchronizer:
         reached = self._reached()
         while self._pending and self._pending[0] <= reached + self._period / 2:
             time_s = self._pending.pop(0)
+            if self._anchor is not None and time_s <= self._anchor:
+                continue  # it was silent, and its period was continued beyond this image
             start = lead_in(time_s, self._begin_s, self._period) if self._anchor is None else self._anchor
             self._frames += [*fill_time_gaps(np.array([start, time_s]), self._period)[1:].tolist(), time_s]
             self._anchor = time_s
         if not self._pending:
             # A silent reference camera does not hold the others back: its period continues.
+            silent = self._newest() - self._streams[self._reference].last_s > self._patience_s
             start = self._begin_s - self._period if self._anchor is None else self._anchor
-            for _ in range(int((reached - self._patience_s - start) / self._period)):
+            for _ in range(int((reached - start) / self._period) if silent else 0):
                 start += self._period
                 self._frames.append(start)
                 self._anchor = start
 
     def _settled(self, stream: _Stream) -> bool:
-        """Return whether later images of a camera cannot change the first frame."""
+        """Return whether later images of a camera cannot change the first frame, or are not waited for."""
         frame, following = self._frames[0], self._frames[1]
-        if stream.ended or stream.last_s >= following or self._newest() - max(frame, stream.last_s) > self._patience_s:
+        if stream.ended or stream.last_s >= following or self._newest() - stream.last_s > self._patience_s:
             return True
         if stream.last_s < frame:
             return False
