@@ -1,7 +1,7 @@
-"""Networks against triangulation without training, on fixed synthetic scenes that are known exactly.
+"""Benchmark networks against triangulation without training, on fixed synthetic scenes with exact ground truth.
 
-Detections have the errors that the embedded estimator made on real images; people and furniture hide joints. Nobody
-in these scenes was seen in training. Rows are methods, figures are means over the seeds of a scene.
+Detections have the errors that the embedded estimator makes on real images; people and furniture occlude joints. The
+people of these scenes are not part of training. Rows are methods, values are means over the seeds of a scene.
 
 python scripts/bench_accuracy.py --shipped quick fast
 python scripts/bench_accuracy.py --train quick --set root.steps=100 --scenes group
@@ -24,12 +24,12 @@ from typing import Any
 from _environment import rerun_in_environment
 
 BASELINE, SMOOTHED = "triangulation", "triangulation, Kalman smoother"
-_SMOOTHEST_MM_S2 = 2000.0
-"""Of the Kalman smoother: the acceleration with which triangulation did best on these scenes."""
+_BEST_ACCEL_MM_S2 = 2000.0
+"""Acceleration noise of the Kalman smoother with the lowest error of triangulation on these scenes."""
 
 
-def bench(asked: argparse.Namespace) -> None:
-    """Prints a table for every group of scenes."""
+def bench(args: argparse.Namespace) -> None:
+    """Print a table of all scenes and methods."""
     from core.jobs.system import keep_freed_memory, wait_without_spinning
 
     keep_freed_memory()
@@ -38,26 +38,26 @@ def bench(asked: argparse.Namespace) -> None:
 
     from core.synthetic.scenes import SCENES, build_scene
 
-    motion = dict(np.load(asked.motion)) if asked.motion else None
+    motion = dict(np.load(args.motion)) if args.motion else None
     results: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for name in asked.scenes or list(SCENES):
-        for seed in range(1, asked.seeds + 1):
-            made = build_scene(name, seed, asked.frames, motion)
-            rows = _methods(asked, made, name, seed)
-            for row, figures in rows.items():
-                results.setdefault(name, {}).setdefault(row, []).append(figures)
+    for name in args.scenes or list(SCENES):
+        for seed in range(1, args.seeds + 1):
+            scene = build_scene(name, seed, args.frames, motion)
+            rows = _methods(args, scene, name, seed)
+            for row, metrics in rows.items():
+                results.setdefault(name, {}).setdefault(row, []).append(metrics)
             print(f"  {name} {seed} done", file=sys.stderr, flush=True)
     table = {
-        scene: {row: {key: float(np.nanmean([f[key] for f in each])) for key in each[0]} for row, each in rows.items()}
-        for scene, rows in results.items()
+        name: {row: {key: float(np.nanmean([f[key] for f in each])) for key in each[0]} for row, each in rows.items()}
+        for name, rows in results.items()
     }
     _print(table)
-    if asked.json:
-        asked.json.write_text(json.dumps(table, indent=2) + "\n")
+    if args.json:
+        args.json.write_text(json.dumps(table, indent=2) + "\n")
 
 
-def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict[str, dict[str, float]]:
-    """Figures of every method on one scene."""
+def _methods(args: argparse.Namespace, scene: Any, name: str, seed: int) -> dict[str, dict[str, float]]:
+    """Return the metrics of every method on one scene."""
     from core.models.checkpoint import Checkpoint
     from core.progress import NullReporter
     from core.reconstruction.triangulated import Triangulator
@@ -65,35 +65,35 @@ def _methods(asked: argparse.Namespace, made: Any, name: str, seed: int) -> dict
     from core.tracking.smooth import smooth
     from core.types.skeleton import PANOPTIC15, convert
 
-    exact, _ = convert(made.people.xyz_mm, made.people.score, made.people.skeleton, PANOPTIC15)
-    time_s, poses2d = made.people.time_s, made.poses2d
-    base = Triangulator().reconstruct(made.rig, poses2d, time_s, NullReporter())
+    exact, _ = convert(scene.people.xyz_mm, scene.people.score, scene.people.skeleton, PANOPTIC15)
+    time_s, poses2d = scene.people.time_s, scene.poses2d
+    base = Triangulator().reconstruct(scene.rig, poses2d, time_s, NullReporter())
     other, score = convert(base.xyz_mm, base.score, base.skeleton, PANOPTIC15)
     found = {BASELINE: dataclasses.replace(base, skeleton=PANOPTIC15, xyz_mm=other, score=score, covariance_mm2=None)}
-    kalman = TrackingConfig(smoothing="rts", rts_accel_mm_s2=_SMOOTHEST_MM_S2)
+    kalman = TrackingConfig(smoothing="rts", rts_accel_mm_s2=_BEST_ACCEL_MM_S2)
     found[SMOOTHED] = smooth(found[BASELINE], kalman)
     seconds = {BASELINE: 0.0, SMOOTHED: 0.0}
-    models = dict(asked.models)
-    models |= {f"{p} as shipped": _shipped(p) for p in asked.shipped}
+    models = dict(args.models)
+    models |= {f"{p} as shipped": _shipped(p) for p in args.shipped}
     with tempfile.TemporaryDirectory() as temporary:
-        for number, (row, preset, settings) in enumerate(_trainings(asked)):
+        for number, (row, preset, settings) in enumerate(_trainings(args)):
             folder = Path(temporary) / str(number)
-            seconds[row] = _train(preset, settings, made, base, folder)
+            seconds[row] = _train(preset, settings, scene, base, folder)
             models[row] = folder / "best"
         for row, folder in models.items():
             seconds.setdefault(row, 0.0)
             saved = Checkpoint.load(folder)
-            found[row] = _predict(saved, made, base, row)
+            found[row] = _predict(saved, scene, base, row)
             if saved.config.temporal.enabled:
                 alone = f"{row}, each frame alone"
                 seconds[alone] = seconds[row]
-                found[alone] = _predict(saved, made, base, alone, temporal=False)
+                found[alone] = _predict(saved, scene, base, alone, temporal=False)
     matched = {row: matched_to(sequence.xyz_mm, exact) for row, sequence in found.items()}
-    truth = dataclasses.replace(made.people, skeleton=PANOPTIC15, xyz_mm=exact, score=_ones(exact))
-    return {row: _figures(matched[row], matched[BASELINE], found[row], truth, seconds[row]) for row in found}
+    truth = dataclasses.replace(scene.people, skeleton=PANOPTIC15, xyz_mm=exact, score=_ones(exact))
+    return {row: _metrics(matched[row], matched[BASELINE], found[row], truth, seconds[row]) for row in found}
 
 
-def _predict(saved: Any, made: Any, base: Any, name: str, temporal: bool = True) -> Any:
+def _predict(saved: Any, scene: Any, base: Any, name: str, temporal: bool = True) -> Any:
     import torch
 
     from core.geometry.capture_volume import capture_volume
@@ -102,20 +102,20 @@ def _predict(saved: Any, made: Any, base: Any, name: str, temporal: bool = True)
     from core.reconstruction.predictor import Predictor
 
     device = pick_device()
-    volume = capture_volume(made.rig, spacing_mm=saved.config.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
+    volume = capture_volume(scene.rig, spacing_mm=saved.config.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
     with torch.inference_mode():
         predictor = Predictor(saved.build(device), volume, device, name, temporal=temporal)
-        return predictor.reconstruct(made.rig, made.poses2d, made.people.time_s, NullReporter())
+        return predictor.reconstruct(scene.rig, scene.poses2d, scene.people.time_s, NullReporter())
 
 
-def _trainings(asked: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
-    """Row, preset and settings of every training: each preset as it is, then with each change of `--ablate`."""
-    changes = [("trained here", []), *((f"trained here, {name}", [change]) for name, change in asked.ablations)]
-    return [(f"{preset} {words}", preset, [*asked.set, *more]) for preset in asked.train for words, more in changes]
+def _trainings(args: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
+    """Return row, preset and settings of every training: each preset, then with each change of `--ablate`."""
+    changes = [("trained here", []), *((f"trained here, {name}", [change]) for name, change in args.ablations)]
+    return [(f"{preset} {words}", preset, [*args.set, *more]) for preset in args.train for words, more in changes]
 
 
-def _train(preset_name: str, settings: list[str], made: Any, base: Any, folder: Path) -> float:
-    """Trains on the scene's own detections; returns the seconds it took."""
+def _train(preset_name: str, settings: list[str], scene: Any, base: Any, folder: Path) -> float:
+    """Train on the detections of the scene; return the duration in seconds."""
     from core.config import with_overrides
     from core.datasets.footage import Footage, PseudoLabels
     from core.datasets.poses2d import MultiviewPoses2D
@@ -126,10 +126,10 @@ def _train(preset_name: str, settings: list[str], made: Any, base: Any, folder: 
     from core.training.trainer import Trainer
 
     config = with_overrides(preset(preset_name), settings)
-    volume = capture_volume(made.rig, spacing_mm=config.model.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
-    inputs = MultiviewPoses2D.stack(made.rig, made.poses2d)
-    labels = PseudoLabels.raw(inputs) if config.labels == "raw" else PseudoLabels.clean(made.rig, made.poses2d, base)
-    footage = Footage.build(made.rig, [inputs], [labels], config.split)
+    volume = capture_volume(scene.rig, spacing_mm=config.model.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
+    inputs = MultiviewPoses2D.stack(scene.rig, scene.poses2d)
+    labels = PseudoLabels.raw(inputs) if config.labels == "raw" else PseudoLabels.clean(scene.rig, scene.poses2d, base)
+    footage = Footage.build(scene.rig, [inputs], [labels], config.split)
     started = time.monotonic()
     Trainer(config, footage, volume, folder, pick_device(config.device), NullReporter()).run()
     return time.monotonic() - started
@@ -147,25 +147,25 @@ def _ones(exact: Any) -> Any:
     return np.ones(exact.shape[:-1])
 
 
-def matched_to(found_mm: Any, exact_mm: Any) -> Any:
-    """Joints (T, P, J, 3) of those found who are nearest to the exact people (T, P, J, 3); NaN where missing."""
+def matched_to(predicted_mm: Any, exact_mm: Any) -> Any:
+    """Return the joints (T, P, J, 3) matched with the exact people (T, P, J, 3), NaN where missing."""
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 
     out = np.full(exact_mm.shape, np.nan)
-    for t, (found, exact) in enumerate(zip(found_mm, exact_mm, strict=True)):
-        present = np.flatnonzero(np.isfinite(found).all(-1).any(-1))
+    for t, (predicted, exact) in enumerate(zip(predicted_mm, exact_mm, strict=True)):
+        present = np.flatnonzero(np.isfinite(predicted).all(-1).any(-1))
         if not len(present):
             continue
-        apart = np.linalg.norm(found[present][:, None] - exact[None], axis=-1)
-        cost = np.array([[np.median(a[np.isfinite(a)]) for a in row] for row in apart])
+        distance = np.linalg.norm(predicted[present][:, None] - exact[None], axis=-1)
+        cost = np.array([[np.median(a[np.isfinite(a)]) for a in row] for row in distance])
         for row, person in zip(*linear_sum_assignment(np.minimum(cost, 1e4)), strict=True):
             if cost[row, person] < 500:
-                out[t, person] = found[present[row]]
+                out[t, person] = predicted[present[row]]
     return out
 
 
-def _figures(joints: Any, baseline_joints: Any, found: Any, truth: Any, seconds: float) -> dict[str, float]:
+def _metrics(joints: Any, baseline_joints: Any, found: Any, truth: Any, seconds: float) -> dict[str, float]:
     import numpy as np
 
     from core.evaluation.metrics import pose_metrics
@@ -192,17 +192,19 @@ def _figures(joints: Any, baseline_joints: Any, found: Any, truth: Any, seconds:
 
 
 def _print(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """As Markdown. «common» are joints that the method and triangulation both found; «accel.» is the mean error of
-    their acceleration, m/s²."""
+    """Print Markdown.
+
+    "common" are joints that the method and triangulation both have; "accel." is the mean error of acceleration, m/s2.
+    """
     heads = (
-        *("scene", "method", "common mm", "vs triang.", "all found mm", "median", "found", "<50 mm", "accel."),
+        *("scene", "method", "common mm", "vs triang.", "all mm", "median", "joints", "<50 mm", "accel."),
         *("AP25", "AP50", "false", "s"),
     )
     print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
-    for scene, rows in table.items():
+    for name, rows in table.items():
         for row, f in rows.items():
             cells = (
-                *(scene, row, f"{f['common_mm']:.1f}", f"{f['common_mm'] / f['baseline_common_mm'] - 1:+.0%}"),
+                *(name, row, f"{f['common_mm']:.1f}", f"{f['common_mm'] / f['baseline_common_mm'] - 1:+.0%}"),
                 *(f"{f['found_mm']:.1f}", f"{f['median_mm']:.1f}", f"{f['found']:.1%}", f"{f['within_50']:.1%}"),
                 *(f"{f['acceleration']:.1f}", f"{f['ap25']:.2f}", f"{f['ap50']:.2f}", f"{f['false']:.1%}"),
                 f"{f['seconds']:.0f}",
@@ -211,39 +213,41 @@ def _print(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for on the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", nargs="+", default=[], help="all by default")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--frames", type=int, default=40)
-    parser.add_argument("--motion", type=Path, help="npz of recorded motion, name to (F, 17, 3) metres; else walkers")
     parser.add_argument(
-        "--shipped", nargs="*", default=[], metavar="PRESET", help="networks that come with the program"
+        "--motion", type=Path, help="npz of recorded motion, name to (F, 17, 3) metres; synthetic walkers by default"
     )
-    parser.add_argument("--train", nargs="*", default=[], metavar="PRESET", help="train on each scene's own detections")
-    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of training")
+    parser.add_argument("--shipped", nargs="*", default=[], metavar="PRESET", help="included networks")
+    parser.add_argument(
+        "--train", nargs="*", default=[], metavar="PRESET", help="train on the detections of each scene"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a training setting")
     parser.add_argument(
         "--ablate",
         action="append",
         default=[],
         metavar="NAME:A.B=C",
-        help="one more row for each preset of --train, with this setting changed",
+        help="add a row per preset of --train, with this setting changed",
     )
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="a checkpoint")
-    parser.add_argument("--json", type=Path, help="also write the figures there")
-    asked = parser.parse_args()
-    asked.ablations = [(name, change) for name, _, change in (a.partition(":") for a in asked.ablate)]
-    asked.models = {name: Path(folder) for name, _, folder in (m.partition("=") for m in asked.model)}
-    return asked
+    parser.add_argument("--json", type=Path, help="write the metrics to this file")
+    args = parser.parse_args()
+    args.ablations = [(name, change) for name, _, change in (a.partition(":") for a in args.ablate)]
+    args.models = {name: Path(folder) for name, _, folder in (m.partition("=") for m in args.model)}
+    return args
 
 
 def main() -> int:
-    """Returns the exit code."""
-    asked = arguments()
+    """Run the benchmark; return the exit code."""
+    args = arguments()
     code = rerun_in_environment(__file__)
     if code is not None:
         return code
-    bench(asked)
+    bench(args)
     return 0
 
 

@@ -1,15 +1,14 @@
-"""Verb `infer`: 3D poses of a take with trained networks, stored with where they came from."""
+"""Verb `infer`: 3D poses of a take with trained networks, stored with their provenance."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
+from core.evaluation.identity import people_per_frame
 from core.models.device import process_count
 from core.models.distributed import Group, process_group
 from core.pipelines.params import InferParams
@@ -21,14 +20,14 @@ from core.tracking.smooth import smooth
 
 
 def run_infer(session: Session, params: InferParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Predicts the whole take, tracks people, smooths if asked to, and stores the result under the model's name.
+    """Predict and track the people of a take, smooth them if configured, and store them under the name of the run.
 
     Returns:
-        `model`, `file`, `people`, `people_per_frame` (number of people to number of frames), `device`.
+        model, file, people, people_per_frame (number of frames by number of people), device.
 
     Raises:
-        CoreError: No trained run, or the take is not labelled.
-        CancelledError: Asked to stop.
+        CoreError: There is no trained run, or the take has no 2D poses.
+        CancelledError: The job was cancelled.
     """
     with process_group(process_count(params.processes), run.root) as group:
         return _infer(session, params, group, reporter)
@@ -52,12 +51,11 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
     sequence = smooth(dataclasses.replace(sequence, provenance=provenance), params.tracking)
     file = take.layout.poses3d(model.name)
     sequence.save(file)
-    counts = np.bincount(sequence.present.sum(1), minlength=1)
     return {
         "model": model.name,
         "file": str(file),
         "people": len(sequence.person_ids),
-        "people_per_frame": {str(n): int(count) for n, count in enumerate(counts) if count},
+        "people_per_frame": people_per_frame(sequence),
         "device": predictor.runs_on,
     }
 

@@ -20,7 +20,7 @@ def scene():
     return truth, rig, observe(rig, truth, 3.0, 0.1, rng)
 
 
-def test_labels_follow_the_person_and_not_the_detection(scene):
+def test_labels_are_indexed_by_person(scene):
     truth, rig, poses2d = scene
     labels = clean_labels(rig, poses2d, truth, AssociationConfig())
     assert labels.xy_px.shape == (40, 4, 3, 17, 2)
@@ -34,7 +34,7 @@ def test_labels_follow_the_person_and_not_the_detection(scene):
         assert (labels.weight[:, v][~np.isfinite(off)] == 0).all()
 
 
-def test_seen_joints_weigh_more_than_filled_in_ones(scene):
+def test_detected_joints_have_more_weight_than_reprojected_ones(scene):
     truth, rig, poses2d = scene
     config = AssociationConfig()
     labels = clean_labels(rig, poses2d, truth, config)
@@ -58,7 +58,7 @@ def test_a_wrong_joint_is_replaced(scene):
     np.testing.assert_allclose(labels.xy_px[:, 0, :, wrist][shown], exact[shown], atol=1e-3)
 
 
-def test_unknown_people_get_no_label(scene):
+def test_people_without_3d_pose_have_no_label(scene):
     truth, rig, poses2d = scene
     xyz, score = truth.xyz_mm.copy(), truth.score.copy()
     xyz[:, 1], score[:, 1] = np.nan, 0
@@ -67,7 +67,7 @@ def test_unknown_people_get_no_label(scene):
     assert (labels.weight[:, :, [0, 2]] > 0).any((1, 3)).all()
 
 
-def test_labels_come_in_the_joints_of_the_3d_people(scene):
+def test_labels_have_the_skeleton_of_the_3d_people(scene):
     truth, rig, poses2d = scene
     xyz, score = convert(truth.xyz_mm, truth.score, COCO17, PANOPTIC15)
     sequence = dataclasses.replace(truth, skeleton=PANOPTIC15, xyz_mm=xyz, score=score)
@@ -76,7 +76,7 @@ def test_labels_come_in_the_joints_of_the_3d_people(scene):
     assert labels.seen[..., PANOPTIC15.index("neck")].mean() > 0.7
 
 
-def test_empty_columns_take_nobody_from_the_detections():
+def test_empty_columns_take_no_detections():
     rng = np.random.default_rng(2)
     people_px = rng.uniform(0, 500, (1, 2, 5, 2))
     found = np.concatenate([np.full((1, 4, 5, 2), np.nan), people_px + 5], axis=1)

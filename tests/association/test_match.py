@@ -61,12 +61,12 @@ def test_exact_detections_give_exact_joints_through_distorted_lenses():
     found = associate(rig, observe(rig, truth, 0.0, 0.0, rng), truth)
     right, errors, share = compare(found, truth)
     assert right.all()
-    # 2D poses are stored as float32: 1e-4 px at 1920, some micrometres in the room.
+    # 2D poses are stored as float32: 1e-4 px at 1920, some micrometres in world coordinates.
     assert errors.max() < 0.01
     assert share > 0.97
 
 
-def test_invented_people_do_not_become_people():
+def test_false_detections_do_not_become_people():
     rng = np.random.default_rng(2)
     truth, rig = people.walkers(3, 100, rng), rigs.ring_rig(5)
     found = associate(rig, observe(rig, truth, 5.0, 0.05, rng, false_people=0.7), truth)
@@ -75,7 +75,7 @@ def test_invented_people_do_not_become_people():
     assert errors.mean() < 15.0
 
 
-def test_people_who_hide_each_other():
+def test_people_who_occlude_each_other():
     rng = np.random.default_rng(3)
     truth, rig = people.crossing(4, 150, rng), rigs.ring_rig(5)
     found = associate(rig, observe(rig, truth, 5.0, 0.0, rng, occlusion=True), truth)
@@ -84,7 +84,7 @@ def test_people_who_hide_each_other():
     assert errors.mean() < 18.0
 
 
-def test_exchanged_sides_in_single_views_are_survived():
+def test_exchanged_sides_in_one_view_are_corrected():
     rng = np.random.default_rng(4)
     truth, rig = people.walkers(2, 80, rng), rigs.ring_rig(5)
     poses2d = observe(rig, truth, 3.0, 0.0, rng)
@@ -99,23 +99,23 @@ def test_exchanged_sides_in_single_views_are_survived():
     assert share > 0.99
 
 
-def test_a_borrowed_limb_in_one_view_is_outvoted():
+def test_a_limb_of_another_person_in_one_view_is_an_outlier():
     rng = np.random.default_rng(5)
     truth, rig = people.walkers(2, 60, rng), rigs.ring_rig(4)
     poses2d = observe(rig, truth, 2.0, 0.0, rng)
     clean = compare(associate(rig, poses2d, truth), truth)[1]
     wrist = COCO17.index("left_wrist")
 
-    def borrow(name, xy, score):
+    def shift_wrist(name, xy, score):
         if name == "cam01":
             xy[:, :, wrist] += 200.0
 
-    _, errors, _ = compare(associate(rig, with_scores(poses2d, borrow), truth), truth)
+    _, errors, _ = compare(associate(rig, with_scores(poses2d, shift_wrist), truth), truth)
     assert errors.mean() < 1.2 * clean.mean()
     assert errors.max() < 2 * clean.max() + 20.0
 
 
-def test_a_bystander_seen_by_two_cameras_does_not_spoil_the_others():
+def test_a_bystander_in_two_views_does_not_affect_the_others():
     rng = np.random.default_rng(6)
     inner = people.walkers(2, 60, rng)
     rig = rigs.ring_rig(4, fov_deg=40.0, radius_mm=5000.0)
@@ -141,7 +141,7 @@ def test_a_bystander_seen_by_two_cameras_does_not_spoil_the_others():
     assert errors.mean() < 12.0
 
 
-def test_nobody_and_single_views_give_nobody():
+def test_single_views_give_no_people():
     rng = np.random.default_rng(7)
     truth, rig = people.walkers(1, 6, rng), rigs.ring_rig(3)
     poses2d = observe(rig, truth, 1.0, 0.0, rng)
@@ -154,7 +154,7 @@ def test_nobody_and_single_views_give_nobody():
     assert found.xyz_mm.shape == (6, 0, 17, 3)
 
 
-def test_covariance_says_how_far_off_joints_are():
+def test_covariance_matches_the_errors():
     rng = np.random.default_rng(8)
     truth, rig = people.walkers(1, 200, rng), rigs.ring_rig(5)
     found = associate(rig, observe(rig, truth, 4.0, 0.0, rng, joint_miss=0.0), truth)
@@ -165,7 +165,7 @@ def test_covariance_says_how_far_off_joints_are():
     assert 2.0 < np.mean(squared) < 4.5
 
 
-def test_bad_input_is_refused():
+def test_inconsistent_input_is_refused():
     rng = np.random.default_rng(9)
     truth, rig = people.walkers(1, 4, rng), rigs.ring_rig(3)
     poses2d = observe(rig, truth, 1.0, 0.0, rng)
@@ -185,7 +185,7 @@ def test_bad_input_is_refused():
         associate(rig, {**poses2d, "cam02": short}, truth)
 
 
-def test_it_can_be_cancelled():
+def test_association_can_be_cancelled():
     rng = np.random.default_rng(10)
     truth, rig = people.walkers(1, 60, rng), rigs.ring_rig(2)
     poses2d = observe(rig, truth, 1.0, 0.0, rng)

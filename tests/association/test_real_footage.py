@@ -1,4 +1,4 @@
-"""The embedded footage, a stretch of it: real noise, overlap, borrowed limbs, a bystander in two views."""
+"""A few frames of the embedded footage: real noise, overlap, confused limbs, a bystander in two views."""
 
 import numpy as np
 import pytest
@@ -46,20 +46,20 @@ def sequence(rig, poses2d):
     return Triangulator().reconstruct(rig, poses2d, times, NullReporter())
 
 
-def test_both_people_are_there_all_the_time(sequence):
+def test_both_people_are_present_in_every_frame(sequence):
     whole = sequence.present & (np.isfinite(sequence.xyz_mm[..., 0]).sum(-1) >= 12)
     assert (whole.sum(1) >= 2).all()
     assert identity_metrics(sequence).identity_switches == 0
 
 
-def test_they_reproject_onto_what_was_detected(rig, poses2d, sequence):
+def test_people_reproject_onto_detections(rig, poses2d, sequence):
     observations = collect_observations(poses2d, rig.names, np.arange(FRAMES))
     errors = reprojection_errors(rig, observations, sequence, sequence.time_s)
-    # About 10 px were found for independent 2D joints of this footage; much more would be a fault of ours.
+    # About 10 px were found for independent 2D joints of this footage; much more would be an error.
     assert error_metrics(errors, coverage_masks(errors)).median_px < 14.0
 
 
-def test_they_have_the_size_of_people_and_stand_on_the_floor(sequence):
+def test_people_have_plausible_size_and_stand_on_the_floor(sequence):
     shank = np.linalg.norm(sequence.xyz_mm[:, :2, 13] - sequence.xyz_mm[:, :2, 15], axis=-1)
     assert 250 < np.nanmedian(shank) < 500
     ankles = sequence.xyz_mm[:, :2, 15:, 2]

@@ -1,4 +1,4 @@
-"""Data sets in their authors' layouts, written from people and cameras that are known exactly."""
+"""Synthetic data sets in the layouts of their authors, with exact ground truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.synthetic.rigs import ring_rig
 from core.types import COCO17, PANOPTIC15, Camera, CameraRig, Pose2D
 
 TURN = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-"""Our (x, y, z) is their (x, -z, y): `ours @ TURN.T`, in centimetres with y down."""
+"""World coordinates (x, y, z) to Panoptic's (x, -z, y), in centimetres with y down: `xyz @ TURN.T`."""
 
 NODES = (3, 6, 12, 13, 23)
 SHELF_FRAMES = list(range(300, 601))
@@ -27,7 +27,7 @@ CAMPUS_FRAMES = [*range(350, 471), *range(650, 751)]
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A folder, and what must be read from it: the frames of each split, and people (F, P, J, 3) of every frame."""
+    """A folder and its expected content: the frames of each split, and people (F, P, J, 3) of every frame."""
 
     folder: Path
     rig: CameraRig
@@ -57,7 +57,7 @@ def panoptic_camera(camera: Camera, node: int) -> dict[str, object]:
 
 
 def panoptic_body(number: int, xyz_mm: np.ndarray, hidden: tuple[int, ...] = ()) -> dict[str, object]:
-    """Panoptic-15 joints (15, 3), the other four as zeros; those hidden with the confidence of unseen ones."""
+    """Return Panoptic-15 joints (15, 3) as 19 joints, the other four as zeros, hidden ones with low confidence."""
     theirs = np.zeros((19, 4))
     theirs[:15, :3], theirs[:, 3] = xyz_mm @ TURN.T / 10, 0.8
     theirs[list(hidden), 3] = 0.1
@@ -73,7 +73,7 @@ def write_bodies(folder: Path, frame: int, bodies: list[dict[str, object]]) -> N
 def write_panoptic(
     folder: Path, people_mm: np.ndarray | None = None, *, size_px: tuple[int, int] = (1920, 1080), first: int = 100
 ) -> Written:
-    """Two people over 40 frames from number 100 on, seen by the five cameras that papers use and one more."""
+    """Write two people over 40 frames from number 100 on, with the five cameras that papers use and one more."""
     if people_mm is None:
         people_mm = walkers(2, 40, np.random.default_rng(0), skeleton=PANOPTIC15).xyz_mm
     bend = (-0.1, 0.02, 1e-3, -5e-4, 0.0)
@@ -98,7 +98,7 @@ def write_panoptic(
 
 
 def write_actors(folder: Path, kind: str, actors_mm: np.ndarray, rig: CameraRig) -> None:
-    """Actors (F, A, 14, 3), NaN where absent, in cells as the authors' MATLAB wrote them."""
+    """Write actors (F, A, 14, 3), NaN where absent, in cell arrays as MATLAB does."""
     folder.mkdir(parents=True)
     table = {}
     for camera in rig:
@@ -122,7 +122,7 @@ def write_actors(folder: Path, kind: str, actors_mm: np.ndarray, rig: CameraRig)
 
 
 def coco_actors(frames: int, people: int = 2) -> np.ndarray:
-    """(F, P, 17, 3) people of whom `to_shelf14` makes actors: a short walk, there and back over and over."""
+    """Return people (F, P, 17, 3) for `to_shelf14`: a short walk, repeated back and forth."""
     there = walkers(people, 40, np.random.default_rng(0)).xyz_mm
     return there[39 - np.abs(np.arange(frames) % 78 - 39)]
 
@@ -150,7 +150,7 @@ WRITERS: Mapping[str, Callable[[Path], Written]] = {
 
 
 def write_predicted_poses(path: Path, poses2d: Mapping[str, Pose2D], frames: list[int], protocol: int = 2) -> None:
-    """2D poses of the frames as VoxelPose pickles them: image to people, of whom each is a dict."""
+    """Write 2D poses as VoxelPose pickles them: image to people, each a dict."""
     found = {}
     for name, pose in poses2d.items():
         for t, frame in enumerate(frames):

@@ -1,4 +1,4 @@
-"""import-dataset and evaluate-dataset: a data set becomes a take, and results are judged on its truth."""
+"""import-dataset and evaluate-dataset: a data set becomes a take, and results are evaluated on its ground truth."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(session: Session, what: str, reporter: RecordingReporter | None = None, 
 
 
 def predicted(made: layouts.Written, numbers: list[int], fps: float, shift_mm: float = 20.0) -> Pose3DSequence:
-    """The true people of Panoptic's frames, all shifted."""
+    """Return the true people of the Panoptic frames, shifted."""
     xyz = made.people_mm[np.array(numbers) - made.all[0]] + [shift_mm, 0, 0]
     return Pose3DSequence(
         skeleton=PANOPTIC15,
@@ -50,7 +50,7 @@ def predicted(made: layouts.Written, numbers: list[int], fps: float, shift_mm: f
 
 
 def with_poses2d(made: layouts.Written, kind: str, coco: np.ndarray) -> dict[str, Any]:
-    """Writes 2D poses of the tested frames beside the set, of people whom its truth was made of."""
+    """Write 2D poses of the test frames, made from the people of the ground truth."""
     xyz = coco[made.test]
     people = Pose3DSequence(
         skeleton=COCO17,
@@ -65,7 +65,9 @@ def with_poses2d(made: layouts.Written, kind: str, coco: np.ndarray) -> dict[str
 
 
 class TestImport:
-    def test_images_become_videos_and_the_truth_lies_beside_them(self, session: Session, tmp_path: Path) -> None:
+    def test_images_become_videos_and_the_ground_truth_is_stored_with_the_take(
+        self, session: Session, tmp_path: Path
+    ) -> None:
         made = layouts.write_panoptic(tmp_path / "160906_pizza1", size_px=(192, 108))
         for name in made.rig.names:
             for frame in made.test:
@@ -89,7 +91,7 @@ class TestImport:
         np.testing.assert_allclose(truth.xyz_mm, made.people_mm[::12], atol=1e-6)
         assert truth.provenance["data_set"]["frames"] == made.test
 
-    def test_videos_are_copied_and_frames_found_in_them(self, session: Session, tmp_path: Path) -> None:
+    def test_videos_are_copied_and_indexed_by_frame_number(self, session: Session, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq", size_px=(192, 64), first=10)
         for name in made.rig.names[:3]:
             videos.write_video(made.folder / "hdVideos" / f"hd_{name}.mp4", 40 if name == "00_12" else 60)
@@ -102,7 +104,7 @@ class TestImport:
         with VideoReader(take.video_path("00_06")) as video:
             assert videos.number_in(video.read(22)) == 22
 
-    def test_frames_without_any_image_are_left_out(self, session: Session, tmp_path: Path) -> None:
+    def test_frames_without_any_image_are_dropped(self, session: Session, tmp_path: Path) -> None:
         made = layouts.WRITERS["campus"](tmp_path / "CampusSeq1")
         with_poses2d(made, "campus", layouts.coco_actors(760))
         for frame in (355, 356, 700):
@@ -122,7 +124,7 @@ class TestImport:
         assert truth is not None
         np.testing.assert_allclose(truth.xyz_mm, made.people_mm[[355, 356, 700]], atol=1e-6)
 
-    def test_another_sequence_of_the_same_cameras_and_one_of_others(self, session: Session, tmp_path: Path) -> None:
+    def test_a_second_sequence_needs_the_same_cameras(self, session: Session, tmp_path: Path) -> None:
         first, second = (layouts.write_panoptic(tmp_path / name) for name in ("a", "b"))
         run(session, "import-dataset", folder=str(first.folder))
         rig = session.rig
@@ -136,7 +138,7 @@ class TestImport:
         with pytest.raises(CoreError, match="already has a take 'a'"):
             run(session, "import-dataset", folder=str(first.folder), name="a")
 
-    def test_a_stopped_import_leaves_nothing(self, session: Session, tmp_path: Path) -> None:
+    def test_a_cancelled_import_leaves_no_files(self, session: Session, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         with pytest.raises(CancelledError):
             run(session, "import-dataset", RecordingReporter(cancel_after=1), folder=str(made.folder))
@@ -144,83 +146,85 @@ class TestImport:
         assert not session.layout.incoming.exists()
 
     def test_without_images_there_is_a_take_of_2d_poses(self, session: Session, tmp_path: Path) -> None:
-        """It can be triangulated, and that is judged on its truth."""
+        """It can be triangulated, and the result evaluated on its ground truth."""
         made = layouts.WRITERS["shelf"](tmp_path / "Shelf")
         with_poses2d(made, "shelf", layouts.coco_actors(640))
         result = run(session, "import-dataset", folder=str(made.folder), split="all")
         assert result["frames"] == 640 and result["tested"] == 301
         run(session, "triangulate", take="Shelf", estimator="maskrcnn_hrnet")
-        judged = run(session, "evaluate-dataset")
-        assert judged["frames"] == 301 and judged["sequences"] == ["Shelf"] and judged["missed_frames"] == 0
-        assert judged["metrics"]["average"] > 97
+        result = run(session, "evaluate-dataset")
+        assert result["frames"] == 301 and result["sequences"] == ["Shelf"] and result["missed_frames"] == 0
+        assert result["metrics"]["average"] > 97
 
 
 class TestEvaluate:
-    def test_the_baseline_of_the_set_s_own_2d_poses(self, session: Session, tmp_path: Path) -> None:
+    def test_the_baseline_of_the_2d_poses_of_a_data_set(self, session: Session, tmp_path: Path) -> None:
         made = layouts.WRITERS["campus"](tmp_path / "CampusSeq1")
         with_poses2d(made, "campus", layouts.coco_actors(760))
-        judged = run(session, "evaluate-dataset", folders=[str(made.folder)])
-        assert judged["data_set"] == "campus" and judged["frames"] == 222
-        plain, shelf = (judged["metrics"][f"{head}_heads"] for head in ("plain", "shelf"))
+        result = run(session, "evaluate-dataset", folders=[str(made.folder)])
+        assert result["data_set"] == "campus" and result["frames"] == 222
+        plain, shelf = (result["metrics"][f"{head}_heads"] for head in ("plain", "shelf"))
         assert plain["average"] > 97 and plain["recall500"] > 97
         assert shelf["parts"]["torso"] > 97, "only the head is estimated differently"
         assert plain["people"] == 222 + 100
-        ours = [row for row in judged["table"]["rows"] if row["kind"] == "here"]
+        ours = [row for row in result["table"]["rows"] if row["kind"] == "here"]
         assert [row["method"] for row in ours] == ["baseline", "baseline"]
-        assert read_json(Path(judged["file"]))["metrics"] == judged["metrics"]
+        assert read_json(Path(result["file"]))["metrics"] == result["metrics"]
 
-    def test_a_set_without_2d_poses_says_what_to_do(self, session: Session, tmp_path: Path) -> None:
+    def test_a_data_set_without_2d_poses_is_refused_with_a_hint(self, session: Session, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         with pytest.raises(CoreError, match="without 2D poses") as error:
             run(session, "evaluate-dataset", folders=[str(made.folder)])
         assert "import-dataset" in error.value.hint
 
-    def test_a_take_of_all_frames_is_judged_on_the_tested_ones(self, session: Session, tmp_path: Path) -> None:
+    def test_a_take_of_all_frames_is_evaluated_on_test_frames(self, session: Session, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         run(session, "import-dataset", folder=str(made.folder), split="all")
         found = predicted(made, made.all, 29.97)
         wrong = found.xyz_mm + 3000.0 * (np.arange(40) % 12 != 0)[:, None, None, None]
         take = session.take("seq")
         dataclasses.replace(found, xyz_mm=wrong).save(take.layout.poses3d(BASELINE))
-        judged = run(session, "evaluate-dataset")
-        (ours,) = (row for row in judged["table"]["rows"] if row["kind"] == "here")
+        result = run(session, "evaluate-dataset")
+        (ours,) = (row for row in result["table"]["rows"] if row["kind"] == "here")
         assert ours["values"] == pytest.approx([100, 100, 100, 100, 100, 20], abs=0.01)
         part = np.array([0, 12, 36])  # of frame 24 there is no prediction at all
         some = dataclasses.replace(found, time_s=found.time_s[part], xyz_mm=wrong[part], score=found.score[part])
         some.save(take.layout.poses3d("part"))
         reporter = RecordingReporter()
-        judged = run(session, "evaluate-dataset", reporter, takes=["seq"], poses=["part"])
-        assert judged["missed_frames"] == 1 and judged["metrics"]["recall500"] == 75
+        result = run(session, "evaluate-dataset", reporter, takes=["seq"], poses=["part"])
+        assert result["missed_frames"] == 1 and result["metrics"]["recall500"] == 75
         assert reporter.notes[-1] == ("1 of 4 frames have no prediction: they count as missed.", "warning")
 
-    def test_a_result_without_frames_is_all_missed(self, session: Session, tmp_path: Path) -> None:
+    def test_all_frames_of_an_empty_result_count_as_missed(self, session: Session, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         run(session, "import-dataset", folder=str(made.folder))
         empty = Pose3DSequence(
             skeleton=PANOPTIC15, time_s=[], xyz_mm=np.zeros((0, 1, 15, 3)), score=np.zeros((0, 1, 15)), person_ids=(1,)
         )
         empty.save(session.take("seq").layout.poses3d(BASELINE))
-        judged = run(session, "evaluate-dataset")
-        assert judged["missed_frames"] == 4 and judged["metrics"]["recall500"] == 0
-        assert judged["metrics"]["mpjpe_mm"] is None
+        result = run(session, "evaluate-dataset")
+        assert result["missed_frames"] == 4 and result["metrics"]["recall500"] == 0
+        assert result["metrics"]["mpjpe_mm"] is None
 
-    def test_sequences_are_judged_together_from_files(self, session: Session, tmp_path: Path) -> None:
-        """As papers do: one figure over all test sequences. 20 mm off in one, 40 mm in the other."""
+    def test_sequences_are_evaluated_together_from_files(self, session: Session, tmp_path: Path) -> None:
+        """As in papers: one value over all test sequences. The error is 20 mm in one, 40 mm in the other."""
         made = [layouts.write_panoptic(tmp_path / name) for name in ("a", "b")]
         for m, shift in zip(made, (20.0, 40.0), strict=True):
             predicted(m, m.test, 29.97, shift).save(tmp_path / f"{m.folder.name}.nc")
-        judged = run(
+        result = run(
             session,
             "evaluate-dataset",
             folders=[str(m.folder) for m in made],
             poses=[str(tmp_path / "a.nc"), str(tmp_path / "b.nc")],
         )
-        assert judged["frames"] == 8 and judged["poses"] == "a, b"
-        assert judged["metrics"]["mpjpe_mm"] == pytest.approx(30)
-        assert judged["metrics"]["ap25"] == pytest.approx(50, abs=0.01)
+        assert result["frames"] == 8 and result["poses"] == "a, b"
+        assert result["metrics"]["mpjpe_mm"] == pytest.approx(30)
+        assert result["metrics"]["ap25"] == pytest.approx(50, abs=0.01)
 
     @pytest.mark.parametrize("frames", ["tested", "numbered", "from a frame on"])
-    def test_how_a_file_s_frames_find_their_frames(self, frames: str, session: Session, tmp_path: Path) -> None:
+    def test_frames_of_a_file_are_matched_with_those_of_the_data_set(
+        self, frames: str, session: Session, tmp_path: Path
+    ) -> None:
         made = layouts.write_panoptic(tmp_path / "seq", first=5)
         first: int | None = None
         if frames == "tested":
@@ -233,12 +237,12 @@ class TestEvaluate:
         else:
             found, first = predicted(made, made.all[3:30], 29.97), made.all[3]
         found.save(tmp_path / "p.nc")
-        judged = run(
+        result = run(
             session, "evaluate-dataset", folders=[str(made.folder)], poses=[str(tmp_path / "p.nc")], first_frame=first
         )
         # From a frame on, the first and the last of the four tested ones are outside.
-        assert judged["metrics"]["recall500"] == (50 if first else 100)
-        assert judged["metrics"]["mpjpe_mm"] == pytest.approx(20)
+        assert result["metrics"]["recall500"] == (50 if first else 100)
+        assert result["metrics"]["mpjpe_mm"] == pytest.approx(20)
 
     def test_frames_that_cannot_match_are_refused(self, session: Session, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
@@ -250,7 +254,7 @@ class TestEvaluate:
         with pytest.raises(CoreError, match="covers none of the frames"):
             run(session, "evaluate-dataset", **asked, first_frame=5000)
 
-    def test_what_is_missing_is_said(self, session: Session, short_session: Session, tmp_path: Path) -> None:
+    def test_missing_input_is_reported(self, session: Session, short_session: Session, tmp_path: Path) -> None:
         with pytest.raises(CoreError, match="no take of a data set") as error:
             run(session, "evaluate-dataset")
         assert "import-dataset" in error.value.hint
@@ -265,7 +269,7 @@ class TestEvaluate:
         with pytest.raises(CoreError, match="1 folders are given for 2 takes"):
             run(session, "evaluate-dataset", takes=["training"] * 2, folders=[str(made.folder)])
 
-    def test_different_sets_are_not_mixed(self, session: Session, tmp_path: Path) -> None:
+    def test_different_data_sets_are_not_mixed(self, session: Session, tmp_path: Path) -> None:
         made, shelf = layouts.write_panoptic(tmp_path / "seq"), layouts.WRITERS["shelf"](tmp_path / "Shelf")
         with_poses2d(shelf, "shelf", layouts.coco_actors(640))
         predicted(made, made.test, 29.97).save(tmp_path / "p.nc")
@@ -281,7 +285,7 @@ class TestEvaluate:
 def test_the_command_line_prints_the_table(
     session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a form that does not depend on the terminal: figures in columns, ours marked, then where the rest is."""
+    """The table does not depend on the terminal: columns are aligned, our rows marked, the report file named."""
     made = layouts.write_panoptic(tmp_path / "seq")
     assert main(["import-dataset", str(session.root), "--folder", str(made.folder)]) == 0
     predicted(made, made.test, 29.97).save(session.take("seq").layout.poses3d(BASELINE))

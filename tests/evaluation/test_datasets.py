@@ -1,4 +1,4 @@
-"""Every data set is read back exactly from its authors' layout, and damaged ones are refused with a remedy."""
+"""Every data set is read exactly from the layout of its authors; damaged ones are refused with a remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Writte
     return request.param, WRITERS[request.param](tmp_path / "some_sequence")
 
 
-def test_every_data_set_has_a_protocol_published_figures_and_a_test() -> None:
+def test_every_data_set_has_a_protocol_published_results_and_a_test() -> None:
     assert set(DATA_SETS) == set(WRITERS) == set(PROTOCOLS)
     for name in DATA_SETS:
         assert DATA_SETS.get(name).name == name and DATA_SETS.get(name).title
@@ -40,7 +40,7 @@ def test_every_data_set_has_a_protocol_published_figures_and_a_test() -> None:
 
 
 class TestContract:
-    """What holds for each data set in the registry."""
+    """Contract of every data set in the registry."""
 
     def test_it_is_recognised_by_its_files_and_by_no_other_reader(self, written: tuple[str, Written]) -> None:
         kind, made = written
@@ -48,7 +48,7 @@ class TestContract:
         data = read_dataset(made.folder)
         assert (data.kind, data.name) == (kind, "some_sequence")
 
-    def test_cameras_project_as_those_it_was_written_from(self, written: tuple[str, Written]) -> None:
+    def test_cameras_project_as_the_original_ones(self, written: tuple[str, Written]) -> None:
         kind, made = written
         rig = read_dataset(made.folder, kind).rig
         assert rig.names == made.rig.names
@@ -57,7 +57,7 @@ class TestContract:
         assert np.isfinite(wanted).mean() > 0.8
         np.testing.assert_allclose(project_rig(rig, POINTS), wanted, atol=1e-6)
 
-    def test_people_are_read_back_in_mm_with_z_up(self, written: tuple[str, Written]) -> None:
+    def test_people_are_read_in_mm_with_z_up(self, written: tuple[str, Written]) -> None:
         kind, made = written
         data = read_dataset(made.folder, kind, "all")
         assert data.frames.tolist() == made.all
@@ -73,7 +73,7 @@ class TestContract:
             assert data.truth.time_s[0] == 0
             np.testing.assert_allclose(data.truth.time_s, (data.frames - data.frames[0]) / data.fps)
 
-    def test_some_cameras(self, written: tuple[str, Written]) -> None:
+    def test_a_selection_of_cameras_is_read(self, written: tuple[str, Written]) -> None:
         kind, made = written
         chosen = made.rig.names[2:0:-1]
         assert read_dataset(made.folder, kind, cameras=chosen).rig.names == chosen
@@ -81,7 +81,7 @@ class TestContract:
             read_dataset(made.folder, kind, cameras=("99",))
         assert made.rig.names[0] in error.value.hint
 
-    def test_a_missing_or_truncated_calibration_is_said(self, written: tuple[str, Written]) -> None:
+    def test_a_missing_or_truncated_calibration_is_refused(self, written: tuple[str, Written]) -> None:
         kind, made = written
         (path,) = made.folder.glob("calibration_*.json")
         path.write_text(path.read_text()[:500])
@@ -92,7 +92,7 @@ class TestContract:
             read_dataset(made.folder, kind)
         assert "Unpack" in error.value.hint
 
-    def test_a_folder_that_is_none_of_it(self, written: tuple[str, Written], tmp_path: Path) -> None:
+    def test_another_folder_is_not_recognised(self, written: tuple[str, Written], tmp_path: Path) -> None:
         kind, _ = written
         (tmp_path / "empty").mkdir()
         for folder in (tmp_path / "empty", tmp_path / "absent"):
@@ -100,7 +100,7 @@ class TestContract:
                 read_dataset(folder, kind)
             assert error.value.hint
 
-    def test_without_images_there_are_none(self, written: tuple[str, Written]) -> None:
+    def test_a_folder_without_images_is_read_without_them(self, written: tuple[str, Written]) -> None:
         data = read_dataset(written[1].folder)
         assert not data.images and not data.videos and not data.poses2d
 
@@ -117,7 +117,7 @@ def test_unknown_kinds_and_folders_of_folders(tmp_path: Path) -> None:
 
 
 class TestPanoptic:
-    def test_the_axes_are_those_of_the_toolbox(self, tmp_path: Path) -> None:
+    def test_axes_are_those_of_the_toolbox(self, tmp_path: Path) -> None:
         """x' = x, y' = z, z' = -y, and centimetres become millimetres."""
         made = layouts.write_panoptic(tmp_path / "seq")
         joints = [[1.0, -2.0, 3.0, 0.5]] * 19
@@ -126,7 +126,7 @@ class TestPanoptic:
         assert data.truth.xyz_mm[0, 0, 0].tolist() == [10.0, 30.0, 20.0]
         assert data.truth.score[0, 0, 0] == 0.5
 
-    def test_uncertain_joints_do_not_count(self, tmp_path: Path) -> None:
+    def test_joints_of_low_confidence_are_missing(self, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         write_bodies(made.folder, made.test[1], [panoptic_body(3, made.people_mm[12, 0], (5, 8))])
         found = read_dataset(made.folder).truth
@@ -134,7 +134,7 @@ class TestPanoptic:
         assert np.flatnonzero(~known).tolist() == [5, 8], "confidence 0.1 is not above 0.1"
         assert found.score[1, 0, 5] == 0
 
-    def test_bodies_without_a_mid_hip_are_nobody_and_frames_without_anybody_do_not_count(self, tmp_path: Path) -> None:
+    def test_bodies_without_a_mid_hip_and_frames_without_people_are_dropped(self, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         a, b = made.people_mm[12]
         write_bodies(made.folder, made.test[0], [])
@@ -148,7 +148,7 @@ class TestPanoptic:
         assert len(everything.frames) == 40 and not everything.truth.present[0].any()
         assert everything.frames[everything.tested].tolist() == data.frames.tolist()
 
-    def test_identity_is_kept_and_a_doubled_id_is_two_people(self, tmp_path: Path) -> None:
+    def test_identity_is_kept_and_a_duplicate_id_is_two_people(self, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         assert read_dataset(made.folder).truth.person_ids == (3, 7)
         a, b = made.people_mm[0]
@@ -165,7 +165,7 @@ class TestPanoptic:
             ('{"bodies": [{"id": 1, "joints19": ["a"]}]}', "without 19 joints"),
         ],
     )
-    def test_damage_is_said_with_the_file(self, content: str, words: str, tmp_path: Path) -> None:
+    def test_damaged_files_are_named(self, content: str, words: str, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         path = made.folder / "hdPose3d_stage1_coco19" / f"body3DScene_{made.test[1]:08d}.json"
         path.write_text(content)
@@ -181,7 +181,7 @@ class TestPanoptic:
         with pytest.raises(CoreError, match="several files"):
             read_dataset(other)
 
-    def test_nobody_at_all(self, tmp_path: Path) -> None:
+    def test_a_sequence_without_people_is_refused(self, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq", np.zeros((3, 0, 15, 3)))
         with pytest.raises(CoreError, match="no people in the selected"):
             read_dataset(made.folder)
@@ -219,7 +219,7 @@ class TestActors:
         assert truth.xyz_mm[0, 0, 0].tolist() == [1000.0] * 3
 
     @pytest.mark.parametrize("protocol", [2, 4, 5])
-    def test_2d_poses_that_come_with_the_set(self, protocol: int, tmp_path: Path) -> None:
+    def test_2d_poses_of_the_data_set_are_read(self, protocol: int, tmp_path: Path) -> None:
         made = WRITERS["campus"](tmp_path / "CampusSeq1")
         frames = made.test[:-1]  # of the last frame nothing is in the file
         people = walkers(2, len(frames), np.random.default_rng(1))
@@ -241,7 +241,7 @@ class TestActors:
 
 
 class TestImages:
-    def test_single_images_by_their_numbers(self, tmp_path: Path) -> None:
+    def test_images_are_found_by_their_numbers(self, tmp_path: Path) -> None:
         made = layouts.write_panoptic(tmp_path / "seq")
         for name in made.rig.names[:2]:
             for frame in made.test[1:]:
@@ -257,7 +257,7 @@ class TestImages:
         assert set(data.videos) == {"00_12"}, "single images go before a video"
         assert any("00_03 lacks the images of 1 of 4" in note for note in data.notes)
 
-    def test_shelf_and_campus_name_theirs_differently(self, tmp_path: Path) -> None:
+    def test_images_of_shelf_and_campus_are_found(self, tmp_path: Path) -> None:
         for kind, pattern in (("shelf", "Camera1/img_{:06d}.png"), ("campus", "Camera1/campus4-c1-{:05d}.png")):
             made = WRITERS[kind](tmp_path / kind)
             (made.folder / "Camera1").mkdir()
@@ -266,7 +266,7 @@ class TestImages:
             assert [p is not None for p in data.images["1"][:5]] == [False, False, False, True, False]
 
 
-def test_a_truth_of_other_length_is_refused(tmp_path: Path) -> None:
+def test_ground_truth_of_another_length_is_refused(tmp_path: Path) -> None:
     import dataclasses
 
     data = read_dataset(layouts.write_panoptic(tmp_path / "seq").folder)

@@ -35,7 +35,7 @@ def noisy(truth, noise_mm, seed=1):
     return dataclasses.replace(truth, xyz_mm=truth.xyz_mm + off)
 
 
-def test_the_truth_leaves_only_the_noise_of_the_2d_joints(scene):
+def test_the_error_of_the_ground_truth_is_the_noise_of_the_2d_joints(scene):
     result = measure(scene, scene[0])
     found = error_metrics(result, coverage_masks(result))
     # Rayleigh median of 4 px per axis is 4.7; only confident joints count, which are better than the rest.
@@ -46,7 +46,7 @@ def test_the_truth_leaves_only_the_noise_of_the_2d_joints(scene):
     assert found.percent_height == pytest.approx(100 * found.median_px / size, rel=0.3)
 
 
-def test_only_the_asked_frames_are_measured_whatever_the_method_returns(scene):
+def test_only_the_selected_frames_are_measured_whatever_the_method_returns(scene):
     truth = scene[0]
     part = dataclasses.replace(
         truth, time_s=truth.time_s[FRAMES], xyz_mm=truth.xyz_mm[FRAMES], score=truth.score[FRAMES]
@@ -57,7 +57,7 @@ def test_only_the_asked_frames_are_measured_whatever_the_method_returns(scene):
         np.testing.assert_array_equal(whole.error_px[name], some.error_px[name])
 
 
-def test_joint_sets_do_not_matter(scene):
+def test_the_skeleton_of_the_result_does_not_matter(scene):
     truth = scene[0]
     xyz, score = convert(truth.xyz_mm, truth.score, COCO17, PANOPTIC15)
     other = dataclasses.replace(truth, skeleton=PANOPTIC15, xyz_mm=xyz, score=score)
@@ -68,16 +68,16 @@ def test_joint_sets_do_not_matter(scene):
 
 def test_the_left_out_camera_is_not_used(scene):
     truth, rig, poses2d = scene
-    asked = []
+    left_out_cameras = []
 
     def fit(camera):
-        asked.append(camera)
+        left_out_cameras.append(camera)
         blind = {n: p for n, p in poses2d.items() if n != camera}
         return Triangulator().reconstruct(rig, blind, truth.time_s, NullReporter(), exclude_camera=camera)
 
     seen = collect_observations(poses2d, rig.names, FRAMES)
     result = loco_errors(rig, seen, truth.time_s, fit, NullReporter())
-    assert asked == list(rig.names)
+    assert left_out_cameras == list(rig.names)
     left_out = error_metrics(result, coverage_masks(result))
     sequence = Triangulator().reconstruct(rig, poses2d, truth.time_s, NullReporter())
     fitted = reprojection_errors(rig, seen, sequence, truth.time_s)
@@ -85,7 +85,7 @@ def test_the_left_out_camera_is_not_used(scene):
     assert coverage_fraction(result) > 0.95
 
 
-def test_missing_people_lower_the_coverage_and_leave_the_common_set(scene):
+def test_missing_people_lower_the_coverage_and_are_excluded_from_the_common_observations(scene):
     truth = scene[0]
     xyz = truth.xyz_mm.copy()
     xyz[:, 1] = np.nan
@@ -98,7 +98,7 @@ def test_missing_people_lower_the_coverage_and_leave_the_common_set(scene):
     assert error_metrics(half, common).median_px == pytest.approx(error_metrics(whole, common).median_px, rel=0.03)
 
 
-def test_two_cameras_are_too_few(scene):
+def test_two_cameras_are_refused(scene):
     truth, rig, poses2d = scene
     pair = rig.subset(rig.names[:2])
     with pytest.raises(CoreError, match="three cameras"):
@@ -112,7 +112,7 @@ def result_of(scene, sequence):
     return MethodResult(sequence=sequence, reprojection=fitted, loco=fitted)
 
 
-def test_a_clear_difference_is_called_and_its_interval_holds_it(scene):
+def test_a_clear_difference_is_significant_and_within_its_interval(scene):
     truth = scene[0]
     good, bad = result_of(scene, noisy(truth, 5.0)), result_of(scene, noisy(truth, 40.0))
     gap = paired_bootstrap(good.loco, bad.loco)
@@ -124,7 +124,7 @@ def test_a_clear_difference_is_called_and_its_interval_holds_it(scene):
     assert "without training is better" in report["verdict"]
 
 
-def test_equal_methods_are_not_told_apart(scene):
+def test_equal_methods_have_no_significant_difference(scene):
     truth = scene[0]
     first, second = (result_of(scene, noisy(truth, 15.0, seed)) for seed in (2, 3))
     assert not paired_bootstrap(first.loco, second.loco).significant
@@ -132,7 +132,7 @@ def test_equal_methods_are_not_told_apart(scene):
     assert report["verdict"].startswith("No significant difference")
 
 
-def test_the_baseline_alone(scene):
+def test_a_report_of_the_baseline_alone(scene):
     report = build_report("walk", len(FRAMES), {BASELINE_KEY: result_of(scene, scene[0])})
     assert set(report["methods"]) == {BASELINE_KEY}
     assert "no trained run" in report["verdict"]
@@ -141,7 +141,7 @@ def test_the_baseline_alone(scene):
     assert report["people_per_frame"] == {"2": 100}
 
 
-def test_a_method_that_predicts_little_is_told(scene):
+def test_a_low_coverage_is_mentioned(scene):
     truth = scene[0]
     xyz = truth.xyz_mm.copy()
     xyz[:, 1] = np.nan

@@ -20,7 +20,7 @@ def changed(sequence, xyz, score=None):
     return dataclasses.replace(sequence, xyz_mm=xyz, score=score, person_ids=tuple(range(1, xyz.shape[1] + 1)))
 
 
-def test_the_truth_itself_is_perfect(truth):
+def test_the_ground_truth_is_perfect(truth):
     result = pose_metrics(truth, truth)
     assert result.mpjpe_mm == 0
     assert result.recall == 1
@@ -28,7 +28,7 @@ def test_the_truth_itself_is_perfect(truth):
     assert result.joint_coverage == 1
 
 
-def test_a_known_shift_is_the_error(truth):
+def test_a_constant_shift_is_the_error(truth):
     result = pose_metrics(changed(truth, truth.xyz_mm + [0, 60.0, 0]), truth)
     assert result.mpjpe_mm == pytest.approx(60.0)
     assert result.ap[50] == 0
@@ -45,19 +45,19 @@ def test_a_missing_person_costs_recall_and_precision_area(truth):
     assert result.mpjpe_mm == 0
 
 
-def test_unsure_false_people_cost_less_than_sure_ones(truth):
+def test_false_people_of_low_score_cost_less(truth):
     ghost = truth.xyz_mm[:, :1] + [0, 0, 4000.0]
     xyz = np.concatenate([truth.xyz_mm, ghost], axis=1)
-    unsure, sure = (
+    low, high = (
         pose_metrics(changed(truth, xyz, np.concatenate([0.8 * truth.score, s * truth.score[:, :1]], axis=1)), truth)
         for s in (0.1, 1.0)
     )
-    assert unsure.ap[50] == pytest.approx(1.0)
-    assert sure.ap[50] < 0.8
-    assert unsure.predictions == 4 * 90
+    assert low.ap[50] == pytest.approx(1.0)
+    assert high.ap[50] < 0.8
+    assert low.predictions == 4 * 90
 
 
-def test_doubles_count_once(truth):
+def test_duplicates_count_once(truth):
     xyz = np.concatenate([truth.xyz_mm, truth.xyz_mm[:, :1] + 10.0], axis=1)
     score = np.concatenate([truth.score, 0.5 * truth.score[:, :1]], axis=1)
     result = pose_metrics(changed(truth, xyz, score), truth)
@@ -65,19 +65,19 @@ def test_doubles_count_once(truth):
     assert result.mpjpe_mm == 0
 
 
-def test_different_joint_sets_are_refused(truth):
+def test_different_skeletons_are_refused(truth):
     other = people.crossing(3, 90, np.random.default_rng(0), skeleton=PANOPTIC15)
     with pytest.raises(CoreError, match="cannot be compared"):
         pose_metrics(other, truth)
 
 
-def test_counting_people(truth):
+def test_frames_are_counted_by_number_of_people(truth):
     xyz = truth.xyz_mm.copy()
     xyz[10:15, 1] = np.nan
     assert people_per_frame(changed(truth, xyz)) == {"2": 5, "3": 85}
 
 
-def test_true_identities_have_no_switch_even_where_paths_cross(truth):
+def test_true_identities_have_no_switch_where_people_cross(truth):
     result = identity_metrics(truth)
     assert result.identity_switches == 0
     assert result.fragmentations == 0
@@ -98,7 +98,7 @@ def test_exchange_during_a_short_gap_is_counted(truth):
     assert result.fragmentations == 2
 
 
-def test_a_new_id_for_somebody_known_is_a_switch(truth):
+def test_a_new_id_for_a_known_person_is_a_switch(truth):
     xyz = np.concatenate([truth.xyz_mm, np.full((90, 1, 17, 3), np.nan)], axis=1)
     xyz[50:, 3], xyz[50:, 0] = xyz[50:, 0], np.nan
     score = np.ones((90, 4, 17))
@@ -130,11 +130,11 @@ def test_golden_two_people_and_one_prediction_at_20_mm(pair):
     assert result.mpjpe_mm == pytest.approx(20)
 
 
-def test_of_several_near_one_person_the_surest_counts_and_the_rest_is_false(pair):
+def test_of_several_predictions_of_one_person_the_most_confident_counts(pair):
     near = np.stack([pair[0, 0] + [40.0, 0, 0], pair[0, 0] + [10.0, 0, 0], pair[0, 1] + [10.0, 0, 0]])[None]
     score = np.array([0.9, 0.8, 0.7])[None, :, None]
     result = pose_metrics(panoptic(near, score), panoptic(pair))
-    assert result.mpjpe_mm == pytest.approx(25), "the surer one is 40 mm off, though a better one follows"
+    assert result.mpjpe_mm == pytest.approx(25), "the more confident one is 40 mm off, though a better one follows"
     assert result.recall == 1
     # By score: 40 mm (right at 50), 10 mm (a double), 10 mm of the other: precision 1, 1/2, 2/3.
     assert result.ap[50] == pytest.approx((1 + 2 / 3) / 2, abs=1e-5)
@@ -142,7 +142,7 @@ def test_of_several_near_one_person_the_surest_counts_and_the_rest_is_false(pair
     assert result.ap[25] == pytest.approx(2 / 3, abs=1e-5)
 
 
-def test_hidden_true_joints_do_not_count_and_missing_predicted_ones_are_told(pair):
+def test_hidden_true_joints_do_not_count_and_missing_predicted_ones_lower_the_coverage(pair):
     truth, found = pair.copy(), pair + [10.0, 0, 0]
     found[0, 0, 5] += 5000
     truth[0, 0, 5] = np.nan
@@ -152,7 +152,7 @@ def test_hidden_true_joints_do_not_count_and_missing_predicted_ones_are_told(pai
     assert result.joint_coverage == pytest.approx((1 + 12 / 15) / 2)
 
 
-def test_root_metrics_look_at_the_root_alone(pair):
+def test_root_metrics_use_the_root_only(pair):
     found = pair.copy()
     found[0, 0, 3:] += 3000
     found[0, 1, 2] = found[0, 1, 2] + [0, 60.0, 0]
@@ -167,7 +167,7 @@ def test_root_metrics_look_at_the_root_alone(pair):
         root_metrics(*[people.crossing(1, 2, np.random.default_rng(0))] * 2)
 
 
-def test_nobody_is_no_error():
+def test_an_empty_sequence_has_metrics():
     empty = Pose3DSequence(
         skeleton=COCO17, time_s=[0.0, 0.1], xyz_mm=np.zeros((2, 0, 17, 3)), score=np.zeros((2, 0, 17)), person_ids=()
     )

@@ -1,4 +1,4 @@
-"""Pickles give their numbers, and nothing in them is run."""
+"""Numbers are read from pickles, and no code in them is executed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.evaluation.datasets.pickled import read_pickle
 
 
 class Calls:
-    """Pickled, it asks the reader to call a function."""
+    """An object whose pickle calls a function."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.function, self.arguments = function, arguments
@@ -50,8 +50,8 @@ def test_numbers_of_every_kind(protocol: int, tmp_path: Path) -> None:
     assert found["text"] == value["text"] and found["ordered"] == {"a": 1, "b": 2}
 
 
-def test_arrays_as_python_2_wrote_them(tmp_path: Path) -> None:
-    """Bytes were texts then: the content of the array is a text of latin-1."""
+def test_arrays_of_python_2_are_read(tmp_path: Path) -> None:
+    """Python 2 stored bytes as text: the content of the array is latin-1 text."""
     data = np.array([1.5, -2.0]).tobytes()
     text = b"U" + bytes([len(data)]) + data  # SHORT_BINSTRING
     program = (
@@ -65,7 +65,7 @@ def test_arrays_as_python_2_wrote_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "hostile",
+    "malicious",
     [
         Calls(os.system, "touch {}"),
         Calls(eval, "open({!r}, 'w')"),
@@ -76,9 +76,9 @@ def test_arrays_as_python_2_wrote_them(tmp_path: Path) -> None:
         Calls(np.load, "{}"),
     ],
 )
-def test_a_hostile_pickle_is_refused_and_does_nothing(hostile: Any, tmp_path: Path) -> None:
+def test_a_malicious_pickle_is_refused_and_has_no_effect(malicious: Any, tmp_path: Path) -> None:
     target = tmp_path / "was_here"
-    stack = [hostile]
+    stack = [malicious]
     while stack:  # aim at a file of this test
         part = stack.pop()
         if isinstance(part, Calls):
@@ -86,7 +86,7 @@ def test_a_hostile_pickle_is_refused_and_does_nothing(hostile: Any, tmp_path: Pa
         elif isinstance(part, dict | list):
             stack += part.values() if isinstance(part, dict) else part
     try:
-        content = pickle.dumps(hostile)
+        content = pickle.dumps(malicious)
     except TypeError:  # modules cannot be pickled by value: by name
         content = b"cbuiltins\ngetattr\n(cos\nsystem\nS'x'\ntR."
     (tmp_path / "p.pkl").write_bytes(content)
@@ -96,8 +96,8 @@ def test_a_hostile_pickle_is_refused_and_does_nothing(hostile: Any, tmp_path: Pa
     assert not target.exists()
 
 
-def test_the_hostile_pickle_would_have_done_it(tmp_path: Path) -> None:
-    """The guard guards against something: the usual reader runs it."""
+def test_the_malicious_pickle_works_with_the_standard_reader(tmp_path: Path) -> None:
+    """The guard is necessary: pickle.load executes the code."""
     pickle.loads(pickle.dumps(Calls(os.mkdir, str(tmp_path / "was_here"))))
     assert (tmp_path / "was_here").is_dir()
 
@@ -129,8 +129,8 @@ def test_tricks_are_refused(program: bytes, tmp_path: Path) -> None:
         read_pickle(tmp_path / "p.pkl")
 
 
-def test_lists_within_lists_do_not_explode(tmp_path: Path) -> None:
-    """A file of a few hundred bytes that names 2**60 elements is read in no time, as the usual reader does."""
+def test_nested_lists_do_not_explode(tmp_path: Path) -> None:
+    """A file of a few hundred bytes that refers to 2**60 elements is read at once, as by pickle.load."""
     value: list[Any] = []
     for _ in range(60):
         value = [value, value]
@@ -139,7 +139,7 @@ def test_lists_within_lists_do_not_explode(tmp_path: Path) -> None:
     assert found[0] is found[1]
 
 
-def test_a_shape_that_does_not_fit_its_bytes(tmp_path: Path) -> None:
+def test_a_shape_that_does_not_match_its_bytes_is_refused(tmp_path: Path) -> None:
     content = pickle.dumps(np.arange(4.0), 2)
     assert content.count(b"K\x04\x85") == 1
     (tmp_path / "p.pkl").write_bytes(content.replace(b"K\x04\x85", b"K\xff\x85"))
@@ -147,6 +147,6 @@ def test_a_shape_that_does_not_fit_its_bytes(tmp_path: Path) -> None:
         read_pickle(tmp_path / "p.pkl")
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CoreError, match="cannot be read"):
         read_pickle(tmp_path / "p.pkl")

@@ -1,4 +1,4 @@
-"""The verbs associate and evaluate on a session of synthetic people."""
+"""The verbs triangulate and evaluate on a session of synthetic people."""
 
 import numpy as np
 import pytest
@@ -44,13 +44,13 @@ def run(session, name, params, reporter=None):
     return verb(name)(session, to_mapping(params), session.new_run(name), reporter or NullReporter())
 
 
-def test_evaluation_before_association_says_what_to_do(session):
+def test_evaluation_without_a_baseline_is_refused_with_a_hint(session):
     session.take("walk").layout.poses3d(BASELINE).unlink(missing_ok=True)
     with pytest.raises(CoreError, match="Run triangulate"):
         run(session, "evaluate", EvaluateParams(take="walk"))
 
 
-def test_associate_stores_a_baseline_that_says_where_it_comes_from(session):
+def test_triangulate_stores_a_baseline_with_its_provenance(session):
     reporter = RecordingReporter()
     result = run(session, "triangulate", TriangulateParams(take="walk"), reporter)
     assert result["people_per_frame"] == {"2": T}
@@ -67,7 +67,7 @@ def test_associate_stores_a_baseline_that_says_where_it_comes_from(session):
     assert sequence.covariance_mm2 is not None
 
 
-def test_evaluate_reports_the_baseline_where_nothing_was_trained(session):
+def test_evaluate_reports_the_baseline_without_a_trained_run(session):
     run(session, "triangulate", TriangulateParams(take="walk"))
     report = run(session, "evaluate", EvaluateParams(take="walk"))
     assert report == read_json(session.take("walk").layout.report)
@@ -90,7 +90,7 @@ def test_an_unknown_run_is_refused(session):
         run(session, "evaluate", EvaluateParams(take="walk", run="nothing"))
 
 
-def test_nobody_in_the_images_is_a_warning_and_no_crash(session):
+def test_a_take_without_people_is_a_warning(session):
     take = session.take("walk")
     for name, pose in take.poses2d("movenet_multipose").items():
         blind = type(pose)(
@@ -112,7 +112,7 @@ def test_nobody_in_the_images_is_a_warning_and_no_crash(session):
     assert "accuracy is unknown" in report["verdict"]
 
 
-def test_networks_are_measured_on_the_same_observations(session):
+def test_networks_are_evaluated_on_the_same_observations(session):
     run(session, "triangulate", TriangulateParams(take="walk"))
     model = session.new_run("train")
     torch.manual_seed(0)

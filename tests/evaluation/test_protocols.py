@@ -1,4 +1,4 @@
-"""Each protocol on people whose figures are known, and the table that shows ours beside the published ones."""
+"""Each protocol on people whose metrics are known, and the table of published and own results."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def sequence(skeleton: Skeleton, xyz_mm: np.ndarray) -> Pose3DSequence:
 
 @pytest.fixture
 def coco() -> np.ndarray:
-    """(4, 2, 17, 3): four frames of two people who keep apart."""
+    """(4, 2, 17, 3): four frames of two people apart from each other."""
     people = poses(8, np.random.default_rng(0), stature_mm=(1600, 1900)).reshape(4, 2, 17, 3)
     people[:, 1, :, 0] += 3000
     return people
 
 
 class TestPanoptic:
-    def test_coco_joints_are_result_as_panoptic_ones(self, coco: np.ndarray) -> None:
+    def test_coco_joints_are_evaluated_as_panoptic_ones(self, coco: np.ndarray) -> None:
         truth = sequence(PANOPTIC15, convert(coco, np.ones(coco.shape[:-1]), COCO17, PANOPTIC15)[0])
         result = PROTOCOLS["panoptic"](sequence(COCO17, coco + [0, 0, 30.0]), truth, "shifted")
         (row,) = result.rows
@@ -50,14 +50,14 @@ class TestPanoptic:
         with pytest.raises(CoreError, match="cannot be converted"):
             PROTOCOLS["panoptic"](sequence(SHELF14, np.zeros((4, 1, 14, 3))), truth, "x")
 
-    def test_nobody_predicted_is_a_figure_of_none(self, coco: np.ndarray) -> None:
+    def test_without_predictions_the_error_is_none(self, coco: np.ndarray) -> None:
         truth = sequence(PANOPTIC15, convert(coco, np.ones(coco.shape[:-1]), COCO17, PANOPTIC15)[0])
         (row,) = PROTOCOLS["panoptic"](sequence(COCO17, np.zeros((4, 0, 17, 3))), truth, "nobody").rows
         assert row.values == (0, 0, 0, 0, 0, None)
 
 
 class TestActors:
-    def test_the_estimate_of_the_head_decides_on_campus(self, coco: np.ndarray) -> None:
+    def test_the_derivation_of_the_head_matters_on_campus(self, coco: np.ndarray) -> None:
         """Golden person: the top is (0, 93.75, 1700) as for Shelf, (0, 150, 1700) plain, the bottom (0, 50, 1500)."""
         for side, x in (("left", 150.0), ("right", -150.0)):
             coco[..., COCO17.index(f"{side}_shoulder"), :] = (x, 0, 1400)
@@ -72,7 +72,7 @@ class TestActors:
         assert result.metrics["plain_heads"]["parts"]["head"] == 0
         assert result.metrics["shelf_heads"]["parts"]["head"] == 100
 
-    def test_empty_frames_count_as_missed_and_absent_actors_have_no_figure(self, coco: np.ndarray) -> None:
+    def test_empty_frames_count_as_missed_and_absent_actors_have_no_value(self, coco: np.ndarray) -> None:
         found = coco.copy()
         found[2:] = np.nan
         result = PROTOCOLS["shelf"](sequence(COCO17, found), sequence(SHELF14, to_shelf14(coco, COCO17)), "half")
@@ -81,8 +81,8 @@ class TestActors:
         assert result.metrics["recall500"] == 50 and result.metrics["people"] == 8
 
 
-class TestInARow:
-    def test_sequences_of_different_sizes_are_result_together(self) -> None:
+class TestConcatenation:
+    def test_sequences_of_different_sizes_are_evaluated_together(self) -> None:
         few, many = (walkers(n, 5 * n, np.random.default_rng(n), skeleton=PANOPTIC15) for n in (1, 3))
         joined = concatenate_sequences([few, many])
         assert joined.xyz_mm.shape == (20, 3, 15, 3)
@@ -95,14 +95,14 @@ class TestInARow:
         assert row.values[5] == pytest.approx((5 * 10 + 45 * 40) / 50)
         assert concatenate_sequences([few]) is few
 
-    def test_different_joints_do_not_mix(self) -> None:
+    def test_different_skeletons_are_refused(self) -> None:
         a, b = (walkers(1, 2, np.random.default_rng(0), skeleton=s) for s in (PANOPTIC15, COCO17))
         with pytest.raises(CoreError, match="evaluated together"):
             concatenate_sequences([a, b])
 
 
 class TestTable:
-    def test_every_row_has_a_figure_for_every_column(self) -> None:
+    def test_every_row_has_a_value_for_every_column(self) -> None:
         for name in PROTOCOLS:
             table = published_results(name)
             assert all(len(row.values) == len(table.columns) for row in table.rows)
@@ -117,19 +117,19 @@ class TestTable:
             ("campus", (92.5, 82.2, 89.2, 87.9)),
         ],
     )
-    def test_the_paper_s_own_rows(self, name: str, values: tuple[float, ...]) -> None:
+    def test_rows_of_the_paper(self, name: str, values: tuple[float, ...]) -> None:
         (row,) = (row for row in published_results(name).rows if row.method == "SelfPose3d")
         assert row.values == values and row.kind == "no labels"
 
     def test_averages_of_actors_are_their_means(self) -> None:
-        """A slip in copying a figure would show: papers round to a tenth. One is printed otherwise, and says so."""
+        """Typing errors would show: papers round to a tenth. One average is printed differently and has a note."""
         for name in ("shelf", "campus"):
             for row in published_results(name).rows:
                 if None not in row.values and "as printed" not in row.note:
                     *actors, average = row.values
                     assert np.mean(actors) == pytest.approx(average, abs=0.101), (name, row.method)
 
-    def test_lines(self) -> None:
+    def test_the_table_is_aligned(self) -> None:
         rows = (
             ResultRow(kind="no labels", method="A", values=(55.126, None)),
             ResultRow(kind="3D labels", method="Longer", note="run again", values=(100.0, 7.0)),
@@ -145,6 +145,6 @@ class TestTable:
             "> here         baseline              3.00     24.00",
         ]
 
-    def test_ours_come_last(self) -> None:
+    def test_own_rows_come_last(self) -> None:
         ours = ResultRow(kind=OURS, method="x", values=(1, 2, 3, 4))
         assert with_published("shelf", [ours]).rows == (*published_results("shelf").rows, ours)

@@ -1,4 +1,4 @@
-"""Inference: people out of 2D poses, whatever their number, with a camera left out, in pieces, and from disk."""
+"""Inference from 2D poses: any number of people, excluded cameras, selected frames, checkpoints."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def poses2d(rig: CameraRig, people: Pose3DSequence) -> dict[str, Pose2D]:
 
 
 def untrained(config: ModelConfig) -> Networks:
-    """Networks that are their skips: the agreement of views, without anything learnt."""
+    """Untrained networks, of which only the skip connections act: the consistency of views."""
     torch.manual_seed(0)
     networks = Networks(config)
     bodies = root_relative_joints(500, np.random.default_rng(0))
@@ -84,13 +84,13 @@ def predictor(config: ModelConfig) -> Predictor:
 
 
 def error_mm(found: Pose3DSequence, people: Pose3DSequence) -> np.ndarray:
-    """(T, P) mean joint error of every person to the nearest found one."""
+    """Return the mean joint error (T, P) of every person to the nearest prediction."""
     apart = np.linalg.norm(found.xyz_mm[:, :, None] - people.xyz_mm[:, None], axis=-1).mean(-1)
     return np.asarray(np.nanmin(apart, axis=1))
 
 
 class TestPredictor:
-    def test_finds_everyone(
+    def test_all_people_are_found(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         reporter = RecordingReporter()
@@ -102,7 +102,7 @@ class TestPredictor:
         assert (found.score > 0).all() and found.provenance["run"] == "run"
         assert reporter.progresses[-1][:2] == (9, 9)
 
-    def test_some_frames_are_the_same_as_all(
+    def test_selected_frames_equal_those_of_the_whole_take(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         few = TrackingConfig(confirm_frames=1)
@@ -113,7 +113,7 @@ class TestPredictor:
         assert some.time_s.tolist() == people.time_s[[1, 2, 7]].tolist()
         assert np.sort(some.xyz_mm, 1) == pytest.approx(np.sort(everything.xyz_mm[[1, 2, 7]], 1), abs=0.1)
 
-    def test_a_camera_left_out_is_not_seen(
+    def test_an_excluded_camera_is_not_used(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         blind = dict(poses2d)
@@ -127,7 +127,7 @@ class TestPredictor:
         assert np.array_equal(without.xyz_mm, also.xyz_mm, equal_nan=True)
         assert np.median(error_mm(without, people)) < 40 and without.provenance["excluded"] == "cam02"
 
-    def test_wrong_cameras_are_refused(
+    def test_unknown_and_too_few_cameras_are_refused(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         with pytest.raises(CoreError, match="no camera 'cam9'"):
@@ -136,7 +136,7 @@ class TestPredictor:
         with pytest.raises(CoreError, match="only one camera"):
             predictor.reconstruct(pair, poses2d, people.time_s, NullReporter(), exclude_camera=rig.names[0])
 
-    def test_an_empty_room(self, predictor: Predictor, rig: CameraRig) -> None:
+    def test_an_empty_take_has_no_people(self, predictor: Predictor, rig: CameraRig) -> None:
         nobody = {
             name: Pose2D(
                 camera=name, skeleton=PANOPTIC15, xy_px=np.full((5, 1, 15, 2), np.nan), score=np.zeros((5, 1, 15)),
@@ -147,13 +147,13 @@ class TestPredictor:
         found = predictor.reconstruct(rig, nobody, np.arange(5) / 30, NullReporter())
         assert not found.present.any() and len(found.time_s) == 5
 
-    def test_cancel(
+    def test_prediction_can_be_cancelled(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         with pytest.raises(CancelledError):
             predictor.reconstruct(rig, poses2d, people.time_s, RecordingReporter(cancel_after=1))
 
-    def test_a_few_frames_at_a_time(
+    def test_memory_is_bounded_by_the_batch(
         self,
         predictor: Predictor,
         rig: CameraRig,
@@ -161,7 +161,7 @@ class TestPredictor:
         poses2d: dict[str, Pose2D],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """What is in memory besides the result does not grow with the take."""
+        """Memory besides the result does not grow with the take."""
         seen: list[int] = []
         real = module.make_view_batch
 
@@ -173,7 +173,9 @@ class TestPredictor:
         predictor.reconstruct(rig, poses2d, people.time_s, NullReporter())
         assert seen == [4, 4, 1]
 
-    def test_says_what_runs(self, config: ModelConfig, rig: CameraRig, people: Pose3DSequence, poses2d: Any) -> None:
+    def test_device_and_engine_are_reported(
+        self, config: ModelConfig, rig: CameraRig, people: Pose3DSequence, poses2d: Any
+    ) -> None:
         predictor = Predictor(untrained(config), VOLUME, CPU, "run", "fp32")
         reporter = RecordingReporter()
         predictor.reconstruct(rig, poses2d, people.time_s[:1], reporter, frames=np.array([0]))
@@ -187,7 +189,7 @@ class TestPredictor:
             Predictor(untrained(config), VOLUME, CPU, "run", "bf16")
 
     @pytest.mark.skipif(frozen.openvino() is None, reason="OpenVINO is not installed")
-    def test_the_engine_changes_nothing_but_rounding(
+    def test_the_engine_changes_results_by_rounding_only(
         self, config: ModelConfig, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
@@ -208,7 +210,7 @@ class TestPredictor:
         np.testing.assert_allclose(one.xyz_mm, other.xyz_mm, atol=0.05)
         assert np.nanmax(np.abs(one.xyz_mm - plain.xyz_mm)) > 0.5  # the networks have a say
 
-    def test_from_disk(
+    def test_a_checkpoint_gives_the_same_result(
         self, config: ModelConfig, predictor: Predictor, rig: CameraRig, people: Pose3DSequence,
         poses2d: dict[str, Pose2D], tmp_path: object,
     ) -> None:  # fmt: skip
@@ -227,7 +229,7 @@ def test_the_root_is_the_mid_hip() -> None:
     assert PANOPTIC15.joints[parts.ROOT] == "mid_hip"
 
 
-def test_joints_that_nobody_can_tell_are_missing() -> None:
+def test_joints_of_large_covariance_are_missing() -> None:
     sure, unsure = torch.eye(3) * 30**2, torch.eye(3) * 90**2
     covariance = torch.stack([sure, unsure])[None]
     on = RayRefinerConfig(enabled=True, max_std_mm=60.0)
@@ -236,8 +238,8 @@ def test_joints_that_nobody_can_tell_are_missing() -> None:
     assert not _unsure(covariance, RayRefinerConfig()).any()
 
 
-class TestOverTime:
-    """Networks with the smoother, all untrained: a Kalman smoother of plain triangulation."""
+class TestTemporalRefinement:
+    """Untrained networks with the temporal refiner: a Kalman smoother of plain triangulation."""
 
     @pytest.fixture
     def walking(self) -> Pose3DSequence:
@@ -245,7 +247,7 @@ class TestOverTime:
 
     @pytest.fixture
     def noisy(self, rig: CameraRig, walking: Pose3DSequence) -> dict[str, Pose2D]:
-        """With nobody in the frames 20 and 21."""
+        """Return detections without people in frames 20 and 21."""
         seen = observe(rig, walking, 6.0, 0.0, np.random.default_rng(1), joint_miss=0.0)
         gone = {}
         for name, poses in seen.items():
@@ -261,7 +263,7 @@ class TestOverTime:
         both = dataclasses.replace(config, pose=pose, temporal=TemporalRefinerConfig(enabled=True, frames=16))
         return Predictor(untrained(both), VOLUME, CPU, "run", temporal=temporal)
 
-    def test_less_noise_and_no_gaps(
+    def test_noise_is_reduced_and_gaps_are_filled(
         self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
     ) -> None:
         alone, together = (
@@ -284,7 +286,7 @@ class TestOverTime:
         assert (together.provenance["temporal"], alone.provenance["temporal"]) == (True, False)
         assert together.score[20:22].max() < alone.score[known].min()
 
-    def test_context_makes_a_part_as_the_whole(
+    def test_frames_with_context_equal_those_of_the_whole_take(
         self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
     ) -> None:
         predictor = self.predictor(config, True)

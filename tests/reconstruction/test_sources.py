@@ -1,4 +1,4 @@
-"""Every source of the networks' heatmaps on images: 2D joints, what the estimator stored, a backbone of our own."""
+"""Every heatmap source of the networks: 2D joints, stored heatmaps of the estimator, own backbone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EVERYBODY = TrackingConfig(confirm_frames=2)
 
 
 def shortened(source: Path, target: Path) -> None:
-    """The first images of a video at half its size."""
+    """Write the first images of a video at half size."""
     with VideoReader(source) as video, av.open(str(target), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30))
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
@@ -55,7 +55,7 @@ def shortened(source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def session(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The sample's first frames, labelled with heatmaps."""
+    """The first frames of the sample, with 2D poses and heatmaps."""
     root = tmp_path_factory.mktemp("sources") / "session"
     made = Session.create(root)
     shutil.copy(sample_root / "rig.toml", made.layout.rig)
@@ -94,7 +94,7 @@ def baseline(take: Take) -> Pose3DSequence:
 
 
 def untrained(rig: CameraRig, baseline: Pose3DSequence, source: str) -> Predictor:
-    """Networks that are their skips, with small cubes."""
+    """Untrained networks with small volumes."""
     model = preset("quick").model
     config = dataclasses.replace(
         model,
@@ -120,7 +120,7 @@ def test_untrained_networks_find_both_people(source: str, take: Take, rig: Camer
     assert (np.nanmedian(apart, 0).min(0) < 40).all()
 
 
-def test_a_camera_left_out_is_not_looked_at(take: Take, rig: CameraRig, baseline: Pose3DSequence) -> None:
+def test_heatmaps_of_an_excluded_camera_are_not_read(take: Take, rig: CameraRig, baseline: Pose3DSequence) -> None:
     predictor = untrained(rig, baseline, "estimator")
     frames, out = np.array([1, 3]), rig.names[1]
     poses2d, time_s = take.poses2d(NAME), take.timeline().time_s
@@ -139,7 +139,7 @@ def test_a_camera_left_out_is_not_looked_at(take: Take, rig: CameraRig, baseline
         predictor.reconstruct(rig, poses2d, time_s, NullReporter())
 
 
-def test_of_a_late_camera_the_heatmaps_of_the_frame_are_read(take: Take, rig: CameraRig) -> None:
+def test_heatmaps_are_read_at_the_time_offset_of_the_camera(take: Take, rig: CameraRig) -> None:
     step_s = float(np.diff(take.timeline().time_s).mean())
     late = dataclasses.replace(
         rig, cameras=tuple(c.replace(time_offset_s=-step_s * (v == 1)) for v, c in enumerate(rig))
@@ -153,7 +153,7 @@ def test_of_a_late_camera_the_heatmaps_of_the_frame_are_read(take: Take, rig: Ca
     assert not shown[1][0].any()  # before the take's start
 
 
-def test_training_looks_at_them_and_says_where_they_are_missing(
+def test_training_reads_stored_heatmaps_and_reports_missing_ones(
     session: Session, take: Take, rig: CameraRig, tmp_path: Path
 ) -> None:
     quick = preset("quick")
@@ -192,7 +192,7 @@ def test_training_looks_at_them_and_says_where_they_are_missing(
         away.replace(file)
 
 
-def test_a_backbone_looks_at_the_videos_in_training_and_afterwards(
+def test_a_backbone_reads_the_videos_in_training_and_inference(
     session: Session, take: Take, rig: CameraRig, tmp_path: Path
 ) -> None:
     quick = preset("quick")

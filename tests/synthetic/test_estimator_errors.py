@@ -1,4 +1,4 @@
-"""Measured errors put on synthetic people: as they were, or varied so that they cannot be learnt by heart."""
+"""Measured errors for synthetic detections: replayed, or varied so that they cannot be memorised."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def bank() -> ErrorBank:
 
 
 def lengths(error: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Of errors that were found."""
+    """Return the lengths of finite errors."""
     return np.linalg.norm(error, axis=-1)[score > 0]
 
 
-def test_errors_are_those_that_were_measured(bank: ErrorBank) -> None:
-    """Every drawn error is one of the bank's, perhaps mirrored, and those of neighbouring frames belong together."""
+def test_errors_are_replayed_measurements(bank: ErrorBank) -> None:
+    """Every drawn error is a measured one, possibly mirrored, and successive frames belong together."""
     error, score = bank.draw(30, bank.fps, np.random.default_rng(0), (3,))
     known = {tuple(np.round(np.abs(e), 6)) for e in bank.error[bank.score > 0]}
     assert all(tuple(np.round(np.abs(e), 6)) in known for e in error[score > 0])
@@ -28,7 +28,7 @@ def test_errors_are_those_that_were_measured(bank: ErrorBank) -> None:
     )
 
 
-def test_varied_errors_are_new_but_alike(bank: ErrorBank) -> None:
+def test_varied_errors_differ_and_have_the_same_distribution(bank: ErrorBank) -> None:
     rng = np.random.default_rng(1)
     plain, varied = (bank.draw(20, 30.0, rng, (300,), varied=v) for v in (False, True))
     assert varied[0].shape == plain[0].shape == (300, 20, 17, 2)
@@ -38,11 +38,11 @@ def test_varied_errors_are_new_but_alike(bank: ErrorBank) -> None:
         ratio = np.percentile(lengths(*varied), q) / np.percentile(lengths(*plain), q)
         assert 0.9 < ratio < 1.5
     assert abs((varied[1] > 0).mean() - (plain[1] > 0).mean()) < 0.03
-    # Turned anywhere: no direction is preferred, as it is in what one person's footage gave.
+    # Random rotation: no direction is preferred, unlike in the footage of few people.
     mean = np.nanmean(np.where(varied[1][..., None] > 0, varied[0], np.nan), (0, 1))
     assert np.median(np.linalg.norm(mean, axis=-1)) < 0.3 * np.nanmedian(lengths(*varied))
 
 
-def test_the_generator_says_it_all(bank: ErrorBank) -> None:
+def test_the_same_seed_gives_the_same_errors(bank: ErrorBank) -> None:
     one, two = (bank.draw(5, 60.0, np.random.default_rng(3), (2, 2), varied=True) for _ in range(2))
     assert np.array_equal(one[0], two[0], equal_nan=True) and one[1].shape == (2, 2, 5, 17)

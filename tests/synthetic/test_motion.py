@@ -1,4 +1,4 @@
-"""People who move: bodies that stay bodies, on the floor, as fast as people are."""
+"""Random motion: rigid bones, feet on the floor, human speeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.types.skeleton import COCO17
 FPS = 60.0
 
 
-def test_bodies_keep_their_bones() -> None:
+def test_bones_keep_their_length() -> None:
     xyz = movers(3, 90, np.random.default_rng(0), fps=FPS)
     assert xyz.shape == (90, 3, 17, 3)
     for side in ("left", "right"):
@@ -20,8 +20,8 @@ def test_bodies_keep_their_bones() -> None:
             np.testing.assert_allclose(length, np.broadcast_to(length[:1], length.shape), rtol=1e-9)
 
 
-def test_speeds_are_those_of_people() -> None:
-    """Wrists in the median as in recorded motion, some as fast as a blow, and never like a machine."""
+def test_speeds_are_human() -> None:
+    """Median wrist speeds as in recorded motion, some as fast as a punch, none beyond."""
     wrist, fps = COCO17.index("left_wrist"), 60.0
     xyz = np.concatenate([movers(4, 60, np.random.default_rng(i), fps=fps)[:, :, wrist] for i in range(40)], 1)
     speed = np.linalg.norm(np.diff(xyz, axis=0), axis=-1) * fps / 1000
@@ -30,7 +30,7 @@ def test_speeds_are_those_of_people() -> None:
     assert speed.max() < 20
 
 
-def test_some_jump_and_nobody_sinks() -> None:
+def test_some_people_jump_and_none_sink() -> None:
     ankles = [COCO17.index("left_ankle"), COCO17.index("right_ankle")]
     height = np.concatenate(
         [movers(4, 60, np.random.default_rng(i), fps=FPS)[:, :, ankles, 2].min(-1) for i in range(30)], 1
@@ -40,7 +40,7 @@ def test_some_jump_and_nobody_sinks() -> None:
     assert 0.02 < jumped.mean() < 0.5
 
 
-def test_the_generator_says_it_all() -> None:
+def test_the_same_seed_gives_the_same_motion() -> None:
     one, two = (movers(2, 30, np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(one, two)
     assert not np.array_equal(one, movers(2, 30, np.random.default_rng(6)))

@@ -27,7 +27,7 @@ def test_camera_straight_above_is_refused():
         rigs.look_at((0, 0, 3000), (0, 0, 0))
 
 
-def test_random_rigs_see_the_middle():
+def test_random_rigs_see_the_centre():
     rng = np.random.default_rng(0)
     for _ in range(20):
         rig = rigs.random_rig(rng)
@@ -46,7 +46,7 @@ def test_without_noise_detections_are_exact_projections(crowd):
         assert np.nanmax(np.nanmin(distance, axis=2)) < 1e-3
 
 
-def test_noise_has_the_asked_size_and_scores_tell_of_it(crowd):
+def test_noise_has_the_given_size_and_scores_reflect_it(crowd):
     rig = rigs.ring_rig(1)
     seen = observe(rig, crowd, 5.0, 0.0, np.random.default_rng(1), joint_miss=0.0)["cam01"]
     error = seen.xy_px[:, :, None] - project(rig[0], crowd.xyz_mm)[:, None]
@@ -58,7 +58,7 @@ def test_noise_has_the_asked_size_and_scores_tell_of_it(crowd):
     assert size[known & good].mean() < 0.6 * size[known & ~good].mean()
 
 
-def test_misses_and_false_people_come_as_often_as_asked(crowd):
+def test_misses_and_false_detections_have_the_given_rates(crowd):
     rig = rigs.ring_rig(4)
     rng = np.random.default_rng(2)
     full = sum(p.present.sum() for p in observe(rig, crowd, 1.0, 0.0, rng).values())
@@ -68,7 +68,7 @@ def test_misses_and_false_people_come_as_often_as_asked(crowd):
     assert more - full == pytest.approx(0.5 * 200 * 4, rel=0.2)
 
 
-def test_order_tells_nothing(crowd):
+def test_the_order_of_detections_is_random(crowd):
     seen = observe(rigs.ring_rig(1), crowd, 0.0, 0.0, np.random.default_rng(4))["cam01"]
     first_hip = project(rigs.ring_rig(1)[0], crowd.xyz_mm)[:, :, 11]
     column = np.linalg.norm(first_hip - seen.xy_px[:, :1, 11], axis=-1)
@@ -76,7 +76,7 @@ def test_order_tells_nothing(crowd):
     assert counts.min() > 30
 
 
-def test_people_hide_those_behind_them():
+def test_people_occlude_those_behind_them():
     xyz = people.poses(1, np.random.default_rng(0))
     both = np.stack([xyz[0], xyz[0] + [1500.0, 0, 0]])[None]
     camera = rigs.camera("front", (-4000.0, 0, 1000), (0, 0, 1000.0))

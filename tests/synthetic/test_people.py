@@ -50,14 +50,14 @@ def test_people_keep_their_distance_and_move_smoothly(crowd):
     assert np.ptp(hips[..., :2], axis=0).max() > 1500
 
 
-def test_crossing_people_meet_in_the_middle():
+def test_crossing_people_meet_near_the_centre():
     xyz = people.crossing(4, 240, np.random.default_rng(1)).xyz_mm
     hips = xyz[:, :, [11, 12]].mean(2)[..., :2]
     assert np.linalg.norm(hips, axis=-1).max(1).min() < 1000
     assert ((hips[0] * hips[60:120]).sum(-1).min(0) < 0).all()
 
 
-def test_same_seed_same_people():
+def test_the_same_seed_gives_the_same_people():
     first, second = (people.walkers(3, 40, np.random.default_rng(9)).xyz_mm for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, people.walkers(3, 40, np.random.default_rng(10)).xyz_mm)

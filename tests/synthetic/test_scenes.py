@@ -1,4 +1,4 @@
-"""The benchmark's scenes: measured errors, furniture, the same for the same seed."""
+"""Scenes of the benchmark: measured errors, furniture, reproducibility."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from core.synthetic.scenes import SCENES, build_scene
 
 
 class TestErrorBank:
-    def test_halves_share_nothing(self) -> None:
+    def test_splits_are_disjoint(self) -> None:
         whole, train, test = (ErrorBank.load("movenet", part) for part in ("all", "train", "test"))
         assert len(train.score) + len(test.score) == len(whole.score) and len(train.score) and len(test.score)
         firsts = [{tuple(np.nan_to_num(s[:3]).ravel()) for s in bank.score} for bank in (train, test)]
         assert not firsts[0] & firsts[1]
 
-    def test_errors_last_and_have_heavy_tails(self) -> None:
+    def test_errors_are_correlated_in_time_and_have_heavy_tails(self) -> None:
         error, score = ErrorBank.load("movenet").draw(40, 30.0, np.random.default_rng(0), (50,))
         assert error.shape == (50, 40, 17, 2) and score.shape == (50, 40, 17)
         assert np.isnan(error).any() and ((score > 0) == np.isfinite(error).all(-1)).all()
@@ -32,12 +32,12 @@ class TestErrorBank:
         length = np.linalg.norm(error, axis=-1)
         assert np.nanpercentile(length, 99) > 8 * np.nanmedian(length)
 
-    def test_unknown_estimator(self) -> None:
+    def test_an_unknown_estimator_is_refused(self) -> None:
         with pytest.raises(CoreError, match="movenet"):
             ErrorBank.load("other")
 
-    def test_scale_follows_the_person(self) -> None:
-        """The same people further away: smaller in the image, and so are the errors."""
+    def test_errors_scale_with_the_person(self) -> None:
+        """People further away are smaller in the image, and so are their errors."""
         people = walkers(1, 30, np.random.default_rng(0))
         error = []
         for radius in (3000.0, 6000.0):
@@ -52,13 +52,13 @@ class TestErrorBank:
 
 
 class TestFurniture:
-    def test_hides_what_is_behind(self) -> None:
+    def test_boxes_occlude_points_behind_them(self) -> None:
         box = Furniture(np.array([[-500.0, -500, 0]]), np.array([[500.0, 500, 1000]]))
         eye = camera("eye", (-3000, 0, 500), (0, 0, 500))
         points = np.array([[2000.0, 0, 500], [2000, 0, 3000], [-1500, 0, 500], [2000, 2500, 500]])
         assert box.hides(eye, points).tolist() == [True, False, False, False]
 
-    def test_stands_on_the_floor(self) -> None:
+    def test_boxes_stand_on_the_floor(self) -> None:
         pieces = Furniture.scatter(5, 2000.0, np.random.default_rng(0))
         assert (pieces.low_mm[:, 2] == 0).all() and (pieces.high_mm > pieces.low_mm).all()
 
@@ -72,25 +72,25 @@ class TestScenes:
         assert np.array_equal(made.poses2d[first].xy_px, again.poses2d[first].xy_px, equal_nan=True)
         assert (made.poses2d[first].score > 0).any()
 
-    def test_recorded_people_stay_apart(self) -> None:
+    def test_people_with_recorded_motion_stay_apart(self) -> None:
         motion = {"walk": walkers(1, 80, np.random.default_rng(0)).xyz_mm[:, 0] / 1000}
         made = build_scene("group", 2, 50, motion)
         hips = made.people.xyz_mm[:, :, 11:13].mean(2)[..., :2]
         apart = np.linalg.norm(hips[:, :, None] - hips[:, None], axis=-1) + 1e9 * np.eye(4)
         assert apart.min() > 500
 
-    def test_unknown_scene(self) -> None:
+    def test_an_unknown_scene_is_refused(self) -> None:
         with pytest.raises(CoreError, match="group"):
             build_scene("grup", 1)
 
 
 class TestPostures:
-    def test_bodies_are_possible(self) -> None:
+    def test_poses_are_plausible(self) -> None:
         xyz = poses(3000, np.random.default_rng(0))
         shank = np.linalg.norm(xyz[:, 13] - xyz[:, 15], axis=-1)
         other = np.linalg.norm(xyz[:, 14] - xyz[:, 16], axis=-1)
-        np.testing.assert_allclose(shank, other, rtol=1e-6)  # both sides alike
+        np.testing.assert_allclose(shank, other, rtol=1e-6)  # Both sides are equal.
         assert shank.min() > 150 and shank.max() < 650
-        assert xyz[..., 2].min() > 0  # nobody is under the floor
-        assert 0.02 < (xyz[..., 2].min(1) > 150).mean() < 0.1  # some are in the air
+        assert xyz[..., 2].min() > 0  # No joint is below the floor.
+        assert 0.02 < (xyz[..., 2].min(1) > 150).mean() < 0.1  # Some people are in the air.
         assert np.abs(xyz[:, 11:13, :2].mean(1)).max() < 1e-6

@@ -1,4 +1,4 @@
-"""The tracker's motion model in exact numbers: constant velocity with a memory of 0.15 s, gates that grow with time."""
+"""The motion model of the tracker in exact numbers: constant velocity, its time constant, and the gates."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def track(columns, time_s=None, **settings):
     return tracked.ids, tracked.source
 
 
-def test_people_who_pass_each_other_are_told_apart_by_their_velocity(body):
+def test_people_who_pass_each_other_are_separated_by_velocity(body):
     # 3 m/s at 20 fps: 150 mm a frame, so that after crossing each is nearest to where the other was.
     x = 3000.0 * (np.arange(21) - 10.4) / FPS
     ids, source = track([moving(body, x), moving(body, -x, 20.0)])
@@ -42,9 +42,9 @@ def test_people_who_pass_each_other_are_told_apart_by_their_velocity(body):
     assert (source == [0, 1]).all()
 
 
-def test_people_who_cross_while_hidden_go_on_at_constant_velocity(body):
+def test_people_who_cross_while_missing_continue_at_constant_velocity(body):
     x = 2000.0 * (np.arange(41) - 20) / FPS
-    x[16:25] = np.nan  # 0.45 s from the last sight to the next, 900 mm apart
+    x[16:25] = np.nan  # 0.45 s between measurements, 900 mm apart
     ids, source = track([moving(body, x), moving(body, -x, 20.0)], stitch_gap_s=0.0)
     assert ids.tolist() == [1, 2]
     seen = np.isfinite(x)
@@ -53,12 +53,12 @@ def test_people_who_cross_while_hidden_go_on_at_constant_velocity(body):
 
 
 @pytest.mark.parametrize(("beyond_mm", "people"), [(-1.0, 1), (1.0, 2)])
-def test_the_gate_is_around_the_predicted_place_and_grows_while_a_person_is_missing(body, beyond_mm, people):
+def test_the_gate_is_centred_at_the_prediction_and_grows_while_a_person_is_missing(body, beyond_mm, people):
     config = TrackingConfig()
     v, n, gap = 1200.0, 30, 0.4
     last = v * (n - 1) / FPS
     memory = 1 - np.exp(-(n - 1) / FPS / 0.15)
-    # The gate grows from the last sight to the frame before: the first missing frame is not yet a surprise.
+    # The gate grows from the last measurement to the previous frame.
     missing = np.full(round(gap * FPS) - 1, np.nan)
     reach = config.max_distance_mm + config.drift_mm_s * (gap - 1 / FPS)
     back = last + v * memory * gap + reach + beyond_mm
@@ -70,7 +70,7 @@ def test_the_gate_is_around_the_predicted_place_and_grows_while_a_person_is_miss
 
 
 @pytest.mark.parametrize(("beyond_mm", "people"), [(-1.0, 1), (1.0, 2)])
-def test_a_track_is_stitched_where_half_a_second_of_its_course_ends(body, beyond_mm, people):
+def test_stitching_predicts_over_the_longest_gap_of_a_track(body, beyond_mm, people):
     config = TrackingConfig()
     v, n, gap = 1200.0, 30, 2.0
     last = v * (n - 1) / FPS
@@ -82,7 +82,7 @@ def test_a_track_is_stitched_where_half_a_second_of_its_course_ends(body, beyond
     assert len(ids) == people
 
 
-def test_a_track_ends_after_the_longest_gap_and_not_before(body):
+def test_a_track_ends_after_the_longest_gap(body):
     config = TrackingConfig()
     for gap_frames, tracks in ((10, 1), (11, 2)):
         assert (gap_frames / FPS <= config.max_gap_s) == (tracks == 1)
@@ -96,7 +96,7 @@ def frame(time_s, *poses):
     return PeopleFrame(time_s=time_s, xyz_mm=xyz, score=np.isfinite(xyz[..., 0]).astype(float))
 
 
-def test_velocity_approaches_the_true_one_exponentially_whatever_the_frame_times(body):
+def test_velocity_converges_exponentially_at_any_frame_times(body):
     times = np.cumsum(np.r_[1.0, np.random.default_rng(1).uniform(0.01, 0.3, 12)])
     velocity = np.array([1200.0, -300.0, 50.0])
     tracker = Tracker(TrackingConfig())
@@ -119,7 +119,7 @@ def test_velocity_is_the_median_over_joints(body):
     np.testing.assert_allclose(tracker.active[0].velocity_mm_s, [600.0 * gain, 0, 0], atol=1e-9)
 
 
-def test_missing_joints_move_along_with_the_person(body):
+def test_missing_joints_move_with_the_person(body):
     tracker = Tracker(TrackingConfig())
     tracker.update(frame(0.0, body))
     for n in (1, 2):
@@ -135,14 +135,14 @@ def test_people_with_fewer_than_three_joints_get_no_identity(body):
     assert Tracker(TrackingConfig()).update(frame(0.0, two, three)).tolist() == [0, 1]
 
 
-def test_frames_come_in_order_of_time(body):
+def test_frames_out_of_order_are_refused(body):
     tracker = Tracker(TrackingConfig())
     tracker.update(frame(1.0, body))
     with pytest.raises(CoreError, match="in order of time"):
         tracker.update(frame(1.0, body))
 
 
-def test_a_tracker_keeps_no_more_than_the_tracks_that_can_go_on(body):
+def test_a_tracker_forgets_ended_tracks(body):
     tracker = Tracker(TrackingConfig())
     for n in range(200):
         tracker.update(frame(n / FPS, body + [5000.0 * n, 0, 0]))

@@ -26,13 +26,13 @@ def truth():
     return people.walkers(2, 150, np.random.default_rng(0)).xyz_mm
 
 
-def test_off_means_untouched(truth):
+def test_none_returns_the_sequence_itself(truth):
     original = sequence(truth)
     assert smooth(original, TrackingConfig()) is original
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_a_constant_stays_and_noise_shrinks(name):
+def test_a_constant_is_unchanged_and_noise_is_reduced(name):
     rng = np.random.default_rng(1)
     still = np.broadcast_to(rng.uniform(-1000, 1000, (1, 1, 17, 3)), (300, 1, 17, 3))
     config = TrackingConfig(smoothing=name)
@@ -42,7 +42,7 @@ def test_a_constant_stays_and_noise_shrinks(name):
     assert left.std() < 13.0
 
 
-def test_kalman_smoothing_brings_moving_joints_closer_to_the_truth(truth):
+def test_kalman_smoothing_reduces_the_error_of_moving_joints(truth):
     noisy = truth + np.random.default_rng(2).normal(0, 20, truth.shape)
     config = TrackingConfig(smoothing="rts", rts_noise_mm=20.0)
     left = smooth(sequence(noisy), config).xyz_mm - truth
@@ -53,7 +53,7 @@ def test_kalman_smoothing_brings_moving_joints_closer_to_the_truth(truth):
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_gaps_stay_gaps_and_say_nothing_about_what_follows(name, truth):
+def test_gaps_remain_and_the_filter_restarts_after_them(name, truth):
     gappy = truth.copy()
     gappy[40:90, 0] = np.nan
     gappy[100:103, 1, 4] = np.nan
@@ -64,7 +64,7 @@ def test_gaps_stay_gaps_and_say_nothing_about_what_follows(name, truth):
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_what_was_done_is_recorded(name, truth):
+def test_settings_are_recorded_in_the_provenance(name, truth):
     covariance = np.broadcast_to(np.eye(3) * 25.0, (*truth.shape, 3))
     out = smooth(sequence(truth, covariance=covariance), TrackingConfig(smoothing=name))
     assert out.provenance["method"] == "test"
@@ -72,16 +72,16 @@ def test_what_was_done_is_recorded(name, truth):
     assert out.covariance_mm2 is None
 
 
-def test_measured_covariance_weighs(truth):
+def test_measurement_covariance_is_used(truth):
     config = TrackingConfig(smoothing="rts")
     noisy = truth.copy()
     noisy[75] += 300.0
     covariance = np.tile(np.eye(3) * 100.0, (*truth.shape[:-1], 1, 1))
     covariance[75] *= 1e4
     times = np.arange(len(truth)) / 30
-    trusting = np.abs(rts(times, noisy, None, config)[75] - truth[75]).mean()
-    knowing = np.abs(rts(times, noisy, covariance, config)[75] - truth[75]).mean()
-    assert knowing < 0.3 * trusting
+    without = np.abs(rts(times, noisy, None, config)[75] - truth[75]).mean()
+    with_covariance = np.abs(rts(times, noisy, covariance, config)[75] - truth[75]).mean()
+    assert with_covariance < 0.3 * without
 
 
 def test_one_euro_is_causal(truth):

@@ -14,7 +14,7 @@ from core.types import COCO17
 
 
 def shuffled(truth, rng, noise_mm=10.0, miss=0.0):
-    """The people of every frame in random columns, with noise and misses; and where each went, -1 for missed."""
+    """Return the people of every frame in random columns, with noise and misses, and their columns, -1 if missed."""
     T, P = truth.xyz_mm.shape[:2]
     order = np.argsort(rng.random((T, P)), axis=1)
     xyz = np.take_along_axis(truth.xyz_mm, order[..., None, None], axis=1)
@@ -27,11 +27,11 @@ def shuffled(truth, rng, noise_mm=10.0, miss=0.0):
 
 
 def switches(source, place):
-    """How often the true person behind an output column changes."""
+    """Count the changes of the true person in output columns."""
     count = 0
     for column in source.T:
-        who = [int(np.flatnonzero(place[t] == c)[0]) for t, c in enumerate(column) if c >= 0]
-        count += sum(a != b for a, b in itertools.pairwise(who))
+        people_of_column = [int(np.flatnonzero(place[t] == c)[0]) for t, c in enumerate(column) if c >= 0]
+        count += sum(a != b for a, b in itertools.pairwise(people_of_column))
     return count
 
 
@@ -51,7 +51,7 @@ def test_crossing_people_keep_their_identity(miss):
     assert (tracked.score[source < 0] == 0).all()
 
 
-def test_identity_survives_the_whole_way_from_detections():
+def test_identity_is_kept_from_detections_on():
     rng = np.random.default_rng(1)
     truth, rig = people.crossing(4, 150, rng), rigs.ring_rig(5)
     poses2d = observe(rig, truth, 5.0, 0.1, rng)
@@ -67,7 +67,7 @@ def test_identity_survives_the_whole_way_from_detections():
         assert len(set(nearest[:, q].tolist()) - {-1}) == 1
 
 
-def test_a_person_who_leaves_for_two_seconds_is_recognised():
+def test_a_person_who_is_absent_for_two_seconds_is_recognised():
     rng = np.random.default_rng(2)
     truth = people.walkers(2, 200, rng, half_size_mm=700.0, stature_mm=(1500, 1950))
     xyz, score = truth.xyz_mm.copy(), truth.score.copy()
@@ -78,7 +78,7 @@ def test_a_person_who_leaves_for_two_seconds_is_recognised():
     assert set(tracked.source[:, 1]) == {0, -1}
 
 
-def test_bones_tell_people_apart_where_places_do_not():
+def test_people_are_distinguished_by_bone_lengths():
     rng = np.random.default_rng(3)
     tall = people.walkers(1, 60, rng, stature_mm=(1900, 1901)).xyz_mm
     small = people.walkers(1, 60, rng, stature_mm=(1300, 1301)).xyz_mm
@@ -89,7 +89,7 @@ def test_bones_tell_people_apart_where_places_do_not():
     assert len(tracked.ids) == 2
 
 
-def test_ghosts_of_a_few_frames_are_dropped():
+def test_people_of_few_frames_are_discarded():
     truth = people.walkers(1, 60, np.random.default_rng(4))
     ghost = np.full((60, 1, 17, 3), np.nan)
     ghost[20:23] = truth.xyz_mm[20:23] + [3000.0, 0, 0]
@@ -110,7 +110,7 @@ def test_missing_joints_stay_missing_and_do_not_break_a_track():
     assert np.isnan(tracked.xyz_mm[..., 0]).sum() == gone.sum()
 
 
-def test_nobody_at_all():
+def test_a_take_without_people_has_no_tracks():
     tracked = track_people(
         np.arange(5) / 30, np.full((5, 2, 17, 3), np.nan), np.zeros((5, 2, 17)), COCO17, TrackingConfig()
     )
@@ -120,7 +120,7 @@ def test_nobody_at_all():
     assert tracked.source.shape == (5, 0)
 
 
-def test_one_frame_is_a_take():
+def test_a_take_of_one_frame_is_tracked():
     truth = people.walkers(2, 1, np.random.default_rng(6))
     tracked = track_people(truth.time_s, truth.xyz_mm, truth.score, COCO17, TrackingConfig())
     assert len(tracked.ids) == 2
