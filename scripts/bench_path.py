@@ -1,8 +1,8 @@
-"""Times every stage of the path, per multi-view frame, with its peak memory.
+"""Measure time and peak memory of every step of the pipeline, per frame set.
 
-Each measurement runs in a fresh process, so that the peak memory is the stage's own; the table shows medians. The last
-column compares with one plain-torch fp32 Pose-ResNet-50 forward pass on one 960x512 image, measured in the same run:
-times differ from machine to machine, ratios hardly.
+Each measurement runs in a new process, so that the peak memory is that of the step; the table shows medians. The last
+column is relative to one forward pass of a plain fp32 Pose-ResNet-50 in torch on one 960x512 image, measured in the
+same run: times differ between machines, ratios hardly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ YARDSTICK = "Pose-ResNet-50"
 
 @dataclass(frozen=True)
 class Bench:
-    """What a stage is measured on."""
+    """Data to measure a step on."""
 
     session: Session
     take: Take
@@ -38,7 +38,7 @@ class Bench:
     run: str
 
     def frames(self) -> Any:
-        """Indices of evenly spread frames of the take."""
+        """Return indices of evenly spaced frames of the take."""
         import numpy as np
 
         return np.unique(np.linspace(0, self.take.manifest.n_frames - 1, self.n_frames).astype(int))
@@ -48,7 +48,7 @@ Work = Callable[[], object]
 
 
 def video(bench: Bench) -> Work:
-    """Reading one image of each camera."""
+    """Measure the reading of one image per camera."""
     from core.session.video import VideoReader
 
     cameras = bench.take.manifest.cameras
@@ -56,8 +56,8 @@ def video(bench: Bench) -> Work:
     return lambda: [sum(1 for _ in reader.frames(0, bench.n_frames)) for reader in readers]
 
 
-def label(bench: Bench) -> Work:
-    """The 2D network and its decoding, on images that are already read, in as many threads as the verb uses."""
+def pose2d(bench: Bench) -> Work:
+    """Measure the 2D network with its decoder, on images in memory, with as many threads as the verb."""
     from concurrent.futures import ThreadPoolExecutor
 
     from core.pose2d.cards import model_card
@@ -84,8 +84,8 @@ def label(bench: Bench) -> Work:
     return work
 
 
-def associate(bench: Bench) -> Work:
-    """Matching, robust triangulation and tracking."""
+def triangulate(bench: Bench) -> Work:
+    """Measure association, robust triangulation and tracking."""
     import dataclasses
 
     from core.pose2d.config import DEFAULT_ESTIMATOR
@@ -102,7 +102,7 @@ def associate(bench: Bench) -> Work:
 
 
 def infer(bench: Bench) -> Work:
-    """Root and pose networks, refinement and tracking; with a trained run where there is one."""
+    """Measure root and pose networks, refinement and tracking, with a training run if there is one."""
     from core.pose2d.config import DEFAULT_ESTIMATOR
     from core.progress import NullReporter
     from core.reconstruction.predictor import Predictor
@@ -114,7 +114,7 @@ def infer(bench: Bench) -> Work:
 
 
 def _untrained(bench: Bench) -> Any:
-    """Networks of the quick preset with random weights: the same work but for the number of people they find."""
+    """Return networks of the quick preset with random weights: the same work except for the number of people found."""
     from core.geometry.capture_volume import capture_volume
     from core.models.device import pick_device
     from core.models.networks import Networks
@@ -128,7 +128,7 @@ def _untrained(bench: Bench) -> Any:
 
 
 def export(bench: Bench) -> Work:
-    """Every format."""
+    """Measure the export to every format."""
     from core.export import EXPORTERS, Origin, resolve_options, write_poses
     from core.session import BASELINE
 
@@ -143,7 +143,7 @@ def export(bench: Bench) -> Work:
 
 
 def yardstick(bench: Bench) -> Work:
-    """One forward pass on one image."""
+    """Measure one forward pass on one image."""
     import torch
 
     network = pose_resnet50().eval()
@@ -159,15 +159,15 @@ def yardstick(bench: Bench) -> Work:
 STAGES: dict[str, Callable[[Bench], Work]] = {
     YARDSTICK: yardstick,
     "video": video,
-    "pose2d": label,
-    "triangulate": associate,
+    "pose2d": pose2d,
+    "triangulate": triangulate,
     "infer": infer,
     "export": export,
 }
 
 
 def measure(stage: str, bench: Bench) -> dict[str, float]:
-    """Milliseconds per multi-view frame (of the yardstick: per pass) and the peak memory of this process in MiB."""
+    """Return milliseconds per frame set (of the yardstick: per pass) and the peak memory of this process in MiB."""
     work = STAGES[stage](bench)
     work()
     started = time.perf_counter()
@@ -178,7 +178,7 @@ def measure(stage: str, bench: Bench) -> dict[str, float]:
 
 
 def _peak_mib() -> float:
-    """Of this process alone: what `getrusage` tells on Linux starts with the memory of the process that started it."""
+    """Return the peak memory of this process alone: on Linux, `getrusage` includes that of the parent process."""
     if sys.platform.startswith("linux"):
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return float(status["VmHWM"].split()[0]) / 2**10
@@ -192,41 +192,41 @@ def _peak_mib() -> float:
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Run the benchmark; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--session", type=Path, help="session to measure on; without it, one from the embedded sample")
-    parser.add_argument("--run", default="", help="trained run; without it, the newest one, else untrained networks")
-    parser.add_argument("--frames", type=int, default=16, help="multi-view frames per measurement")
-    parser.add_argument("--repeat", type=int, default=3, help="measurements per stage")
-    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--session", type=Path, help="session to measure on (default: the embedded sample)")
+    parser.add_argument("--run", default="", help="training run (default: the newest one, or untrained networks)")
+    parser.add_argument("--frames", type=int, default=16, help="frame sets per measurement")
+    parser.add_argument("--repeat", type=int, default=3, help="measurements per step")
+    parser.add_argument("--json", type=Path, help="file to write the results to")
     parser.add_argument("--stage", choices=list(STAGES), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.stage:
-        print(json.dumps(measure(asked.stage, _open(asked))))
+    arguments = parser.parse_args()
+    if arguments.stage:
+        print(json.dumps(measure(arguments.stage, _open(arguments))))
         return 0
     code = rerun_in_environment(__file__)
     if code is not None:
         return code
     with tempfile.TemporaryDirectory(prefix="selfpose-bench-") as folder:
-        if asked.session is None:
-            asked.session = Path(folder) / "session"
-            _cli("demo", asked.session)
-        _cli("pose2d", asked.session)
-        _cli("triangulate", asked.session)
-        figures = _bench(_open(asked), asked.repeat)
-    _print(figures)
-    if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
+        if arguments.session is None:
+            arguments.session = Path(folder) / "session"
+            _cli("demo", arguments.session)
+        _cli("pose2d", arguments.session)
+        _cli("triangulate", arguments.session)
+        results = _bench(_open(arguments), arguments.repeat)
+    _print(results)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0
 
 
-def _open(asked: argparse.Namespace) -> Bench:
+def _open(arguments: argparse.Namespace) -> Bench:
     from core.session import Session
     from core.session.status import trained_runs
 
-    session = Session.open(asked.session)
-    names = [asked.run] if asked.run else [r.name for r in trained_runs(session)]
-    return Bench(session, session.take(session.take_names()[0]), asked.frames, names[-1] if names else "")
+    session = Session.open(arguments.session)
+    names = [arguments.run] if arguments.run else [r.name for r in trained_runs(session)]
+    return Bench(session, session.take(session.take_names()[0]), arguments.frames, names[-1] if names else "")
 
 
 def _cli(*arguments: str | Path) -> None:
@@ -234,7 +234,7 @@ def _cli(*arguments: str | Path) -> None:
 
 
 def _bench(bench: Bench, repeat: int) -> dict[str, dict[str, float]]:
-    """Medians by stage. Round after round instead of stage after stage, so that a disturbance hits all stages alike."""
+    """Return medians by step; rounds over all steps, so that disturbances of the machine affect all steps alike."""
     print(
         f"Infer: {bench.run or 'untrained networks'}. {bench.n_frames} frames, median of {repeat} processes.",
         flush=True,
@@ -252,13 +252,13 @@ def _bench(bench: Bench, repeat: int) -> dict[str, dict[str, float]]:
     }
 
 
-def _print(figures: dict[str, dict[str, float]]) -> None:
-    unit = figures[YARDSTICK]["ms"]
-    print(f"{'per multi-view frame':<24}{'ms':>10}{'x yardstick':>14}{'peak MiB':>12}")
-    for stage, figure in figures.items():
-        print(f"{stage:<24}{figure['ms']:>10.1f}{figure['ms'] / unit:>14.3f}{figure['mib']:>12.0f}")
-    whole = sum(figure["ms"] for stage, figure in figures.items() if stage != YARDSTICK)
-    print(f"{'whole path':<24}{whole:>10.1f}{whole / unit:>14.3f}")
+def _print(results: dict[str, dict[str, float]]) -> None:
+    unit = results[YARDSTICK]["ms"]
+    print(f"{'per frame set':<24}{'ms':>10}{'x yardstick':>14}{'peak MiB':>12}")
+    for stage, result in results.items():
+        print(f"{stage:<24}{result['ms']:>10.1f}{result['ms'] / unit:>14.3f}{result['mib']:>12.0f}")
+    whole = sum(result["ms"] for stage, result in results.items() if stage != YARDSTICK)
+    print(f"{'all steps':<24}{whole:>10.1f}{whole / unit:>14.3f}")
 
 
 if __name__ == "__main__":

@@ -114,12 +114,13 @@ def print_result(result: Mapping[str, Any], out: Console) -> None:
     report = result.get("report", result)
     evaluated = isinstance(report, Mapping) and "methods" in report
     rest = {k: v for k, v in result.items() if k != "report"} if report is not result else {} if evaluated else result
+    width = max((len(format_key(name)) for name in rest), default=0) + 1
     for name, value in rest.items():
         lines = value if isinstance(value, list) and len(format_value(value)) > _MAX_LINE else [value]
         for number, line in enumerate(lines):
-            prefix = f"{label(name)}:" if number == 0 else ""
+            prefix = f"{format_key(name)}:" if number == 0 else ""
             # Paths are printed in one piece, so that they can be copied.
-            out.print(f"{prefix:<14} {escape(format_value(line))}", highlight=False, soft_wrap=True)
+            out.print(f"{prefix:<{width}} {escape(format_value(line))}", highlight=False, soft_wrap=True)
     if evaluated:
         print_report(report, out)
 
@@ -130,7 +131,7 @@ def print_table(result: Mapping[str, Any], out: Console) -> None:
         out.print(escape(line), highlight=False, soft_wrap=True)
     for name in ("frames", "missed_frames", "file"):
         if name in result:
-            out.print(f"{label(name)}: {escape(format_value(result[name]))}", highlight=False, soft_wrap=True)
+            out.print(f"{format_key(name)}: {escape(format_value(result[name]))}", highlight=False, soft_wrap=True)
 
 
 def print_report(report: Mapping[str, Any], out: Console) -> None:
@@ -139,17 +140,17 @@ def print_report(report: Mapping[str, Any], out: Console) -> None:
     out.print()
     for name, value in report.items():
         if name not in ("methods", "verdict"):
-            out.print(f"{label(name)}: {escape(format_value(value))}", highlight=False)
+            out.print(f"{format_key(name)}: {escape(format_value(value))}", highlight=False)
     table = Table("", *(str(metrics.get("label", name)) for name, metrics in methods.items()))
     rows = dict.fromkeys(row for metrics in methods.values() for row in metrics if row != "label")
     for row in rows:
-        table.add_row(label(row), *(format_value(metrics.get(row)) for metrics in methods.values()))
+        table.add_row(format_key(row), *(format_value(metrics.get(row)) for metrics in methods.values()))
     out.print(table)
     if report.get("verdict"):
         out.print(escape(str(report["verdict"])), highlight=False)
 
 
-def label(name: str) -> str:
+def format_key(name: str) -> str:
     """Return a key as a label: "loco_px_median" becomes "LOCO median (px)"."""
     words = name.split("_")
     units = [word for word in words if word in _UNITS]
@@ -161,6 +162,8 @@ def format_value(value: Any) -> str:
     """Return a value of a report as text."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping) and "message" in value:

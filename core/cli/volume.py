@@ -43,12 +43,13 @@ def _show(used: ActiveVolume, out: Console) -> None:
     voxels = " x ".join(str(n) for n in box.voxels)
     low, high = used.chosen.synthetic.corners_mm(box)
     values = to_mapping(used.chosen)
-    kept = {name: values[name] for name in ("centre_mm", "size_mm", "spacing_mm", "synthetic")}
+    shown = {name: values[name] for name in ("centre_mm", "size_mm", "spacing_mm", "synthetic")}
+    shown |= {name: [round(mm, 1) for mm in shown[name]] for name in ("centre_mm", "size_mm")}
     for text in (
         _ORIGIN[used.origin],
         f"{metres} m, {voxels} voxels with a spacing of about {box.spacing_mm.mean() / 10:.0f} cm.",
         f"{used.seen_share:.0%} of it is seen by two or more cameras.",
         f"Hips of synthetic people in training: {low[2] / 1000:.2f} to {high[2] / 1000:.2f} m above the floor.",
-        yaml.safe_dump(kept, sort_keys=False).rstrip(),
+        yaml.safe_dump(shown, sort_keys=False, default_flow_style=None).rstrip(),
     ):
         out.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -69,8 +69,8 @@ def write_heatmaps(
         file.attrs["offset"] = grid.offset
 
 
-class HeatmapReader:
-    """Reader of files from `write_heatmaps`, with random access to frames. A context manager.
+class HeatmapFile:
+    """Heatmap file of a camera, open for random access to frames. A context manager.
 
     Attributes:
         skeleton: Joint set of the channels.
@@ -130,7 +130,7 @@ class HeatmapReader:
         """Close the file."""
         self._file.close()
 
-    def __enter__(self) -> HeatmapReader:
+    def __enter__(self) -> HeatmapFile:
         return self
 
     def __exit__(
@@ -140,7 +140,7 @@ class HeatmapReader:
 
 
 @contextmanager
-def open_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[HeatmapReader | None]]:
+def open_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[HeatmapFile | None]]:
     """Open the heatmaps of a take, one reader per camera of the rig; None for cameras that are not in the take.
 
     Readers of cameras with a time offset read the image taken closest to the requested frame.
@@ -156,7 +156,7 @@ def open_heatmaps(take: Take, estimator: str, rig: CameraRig) -> Iterator[list[H
             "Run 'pose2d' again with heatmaps, or train with model.heatmap.source=joints, which needs no heatmaps.",
         )
     with ExitStack() as stack:
-        readers = {name: stack.enter_context(HeatmapReader(file)) for name, file in files.items()}
+        readers = {name: stack.enter_context(HeatmapFile(file)) for name, file in files.items()}
         for name, reader in readers.items():
             if reader.n_frames != take.manifest.n_frames:
                 raise CoreError(

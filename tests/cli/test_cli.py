@@ -21,7 +21,7 @@ from rich.console import Console
 from core.cli import main
 from core.cli.arguments import CommandLine
 from core.cli.docs import group_of, is_required
-from core.cli.terminal import format_duration, label, print_result
+from core.cli.terminal import format_duration, format_key, print_result
 from core.config import from_mapping
 from core.files import read_yaml, write_yaml
 from core.jobs import Finished, Job, JobSpec
@@ -256,7 +256,7 @@ def test_interrupting_stops_cleanly_and_resume_goes_on(tmp_path: Path, counting_
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert "Counted:       1" in done.stdout
+    assert "Counted: 1" in done.stdout
 
 
 def test_an_unexpected_error_shows_its_trace_when_asked(tmp_path: Path, counting_verb: None) -> None:
@@ -281,10 +281,10 @@ def test_the_metrics_of_an_evaluation_are_printed_in_full() -> None:
     console = Console(width=120, file=io.StringIO())
     print_result({"report": report, "exports": ["a.c3d"]}, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    for piece in ("Exports:       a.c3d", "2: 98, 1: 2", "13.25", "11.5", "2: 100", "Triangulation", report["verdict"]):
+    for piece in ("Exports: a.c3d", "2: 98, 1: 2", "13.25", "11.5", "2: 100", "Triangulation", report["verdict"]):
         assert str(piece) in text
     assert [format_duration(s) for s in (7.4, 61, 3723)] == ["8 s", "1 min", "1 h 2 min"]
-    assert [label(key) for key in ("view_loco_px_median", "fps")] == ["View LOCO median (px)", "FPS"]
+    assert [format_key(key) for key in ("view_loco_px_median", "fps")] == ["View LOCO median (px)", "FPS"]
 
 
 def test_the_module_runs_as_a_program() -> None:

@@ -12,7 +12,7 @@ from core.errors import CoreError
 from core.pose2d.chunks import Chunk, assemble_heatmaps, assemble_poses, pack_heatmaps
 from core.pose2d.draw_heatmaps import draw_heatmaps, heatmap_grid
 from core.pose2d.estimator import Detections, Heatmaps
-from core.pose2d.heatmaps import MIN_VALUE, HeatmapReader, compress_heatmaps, write_heatmaps
+from core.pose2d.heatmaps import MIN_VALUE, HeatmapFile, compress_heatmaps, write_heatmaps
 from core.pose2d.pixelmap import PixelMap, crop_box, letterbox, resize_image
 from core.types import COCO17
 
@@ -32,7 +32,7 @@ def stored(path: Path, values: dict[int, np.ndarray], n_frames: int) -> Path:
 
 def test_heatmaps_are_read_back_within_half_a_quantisation_step(tmp_path: Path) -> None:
     values = maps(5)
-    with HeatmapReader(stored(tmp_path / "a.h5", dict(enumerate(values)), 7)) as reader:
+    with HeatmapFile(stored(tmp_path / "a.h5", dict(enumerate(values)), 7)) as reader:
         assert (reader.n_frames, reader.shape, reader.skeleton.name) == (7, SHAPE, "coco17")
         read = reader.read([3, 0, 3, 6])
         assert read.dtype == np.float32
@@ -47,7 +47,7 @@ def test_heatmaps_are_read_back_within_half_a_quantisation_step(tmp_path: Path) 
 
 def test_values_above_one_are_clipped(tmp_path: Path) -> None:
     values = np.full((17, *SHAPE), 1.7, np.float32)
-    with HeatmapReader(stored(tmp_path / "a.h5", {0: values}, 1)) as reader:
+    with HeatmapFile(stored(tmp_path / "a.h5", {0: values}, 1)) as reader:
         assert (reader.read([0]) == 1).all()
 
 
@@ -62,19 +62,19 @@ def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
 
 def test_files_other_than_heatmaps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CoreError, match="does not exist"):
-        HeatmapReader(tmp_path / "none.h5")
+        HeatmapFile(tmp_path / "none.h5")
     (tmp_path / "bad.h5").write_bytes(b"not hdf5")
     with pytest.raises(CoreError, match="is not a heatmap file"):
-        HeatmapReader(tmp_path / "bad.h5")
+        HeatmapFile(tmp_path / "bad.h5")
     good = stored(tmp_path / "cut.h5", {0: maps(1)[0]}, 1)
     good.write_bytes(good.read_bytes()[:300])
     with pytest.raises(CoreError, match="is not a heatmap file"):
-        HeatmapReader(good)
+        HeatmapFile(good)
     newer = stored(tmp_path / "newer.h5", {0: maps(1)[0]}, 1)
     with h5py.File(newer, "r+") as file:
         file.attrs["schema"] = 99
     with pytest.raises(CoreError, match="newer version"):
-        HeatmapReader(newer)
+        HeatmapFile(newer)
 
 
 def detections(people: int, seed: int, *, with_maps: bool = True) -> Detections:
@@ -107,7 +107,7 @@ def test_chunks_are_assembled_to_the_poses_of_their_detections(tmp_path: Path) -
     outline = [Chunk.load(p, with_heatmaps=False) for p in paths]
     assert not any(p.heatmaps for p in outline)
     assemble_heatmaps(tmp_path / "a.h5", COCO17, iter(chunks), outline, 8)
-    with HeatmapReader(tmp_path / "a.h5") as reader:
+    with HeatmapFile(tmp_path / "a.h5") as reader:
         np.testing.assert_allclose(reader.read([4])[0], maps(1, 3)[0], atol=MIN_VALUE)
         assert reader.read([2]).max() == 0
 

@@ -23,7 +23,7 @@ from core.pipelines import pose2d as verb_module
 from core.pipelines.params import Pose2DParams
 from core.pipelines.pose2d import run_pose2d
 from core.pose2d.config import Pose2DConfig
-from core.pose2d.heatmaps import HeatmapReader
+from core.pose2d.heatmaps import HeatmapFile
 from core.pose2d.runtime import cpu_threads
 from core.progress import RecordingReporter
 from core.session import Session
@@ -117,7 +117,7 @@ def test_every_view_of_the_take_gets_2d_poses(session: Session, run: Run) -> Non
         inside = np.nan_to_num(each.xy_px, nan=0.0)
         assert inside[..., 0].max() < SIZE[0] + 20
         assert inside[..., 1].max() < SIZE[1] + 20
-        with HeatmapReader(take.layout.heatmaps_file(NAME, name)) as maps:
+        with HeatmapFile(take.layout.heatmaps_file(NAME, name)) as maps:
             assert maps.n_frames == N
             high = maps.read(np.arange(N)).max((1, 2, 3))
             assert (high[images] > 0.5).all()

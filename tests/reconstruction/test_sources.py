@@ -23,7 +23,7 @@ from core.pipelines.params import Pose2DParams, TrainParams
 from core.pipelines.pose2d import run_pose2d
 from core.pipelines.train import run_train
 from core.pose2d.config import Pose2DConfig
-from core.pose2d.heatmaps import HeatmapReader, open_heatmaps, write_heatmaps
+from core.pose2d.heatmaps import HeatmapFile, open_heatmaps, write_heatmaps
 from core.progress import NullReporter, RecordingReporter
 from core.reconstruction.predictor import Predictor
 from core.reconstruction.triangulated import Triangulator
@@ -184,7 +184,7 @@ def test_training_reads_stored_heatmaps_and_reports_missing_ones(
         with pytest.raises(CoreError, match=f"no heatmaps of {NAME} for {take.cameras[2]}") as refused:
             Predictor.load(run, "cpu").reconstruct_take(take, session.rig_for(take), NAME, NullReporter())
         assert "heatmap.source=joints" in refused.value.hint
-        with HeatmapReader(away) as reader:
+        with HeatmapFile(away) as reader:
             write_heatmaps(file, [], n_frames=N - 1, shape=reader.shape, grid=reader.grid, joints=reader.skeleton)
         with pytest.raises(CoreError, match=f"{N - 1} frames"), open_heatmaps(take, NAME, rig):
             pass
