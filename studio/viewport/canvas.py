@@ -22,7 +22,7 @@ from studio.widgets.frame_ticker import FrameTicker
 
 
 class Viewport(QWidget):
-    """Draws `SceneLayers`, and redraws only when they change.
+    """3D view of `SceneLayers`, redrawn only when they change.
 
     The scene is requested at a tick and only after `invalidate`: it is built once per drawn image, however many
     changes there are.

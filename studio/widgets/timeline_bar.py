@@ -109,7 +109,7 @@ class TimelineBar(QWidget):
             self.update()
 
     def x_of(self, frame: float) -> float:
-        """Place of a frame's beginning, px; frames are of equal width so that each can be hit."""
+        """Return the position in px where a frame begins; frames have equal width, so that each can be clicked."""
         count = max(len(self._model.time_s), 1)
         return _GUTTER_PX + (self.width() - _GUTTER_PX - _MARGIN_PX) * frame / count
 
@@ -126,9 +126,9 @@ class TimelineBar(QWidget):
             self._cache = QPixmap(self.size() * ratio)
             self._cache.setDevicePixelRatio(ratio)
             self._cache.fill(Qt.GlobalColor.transparent)
-            with QPainter(self._cache) as kept:
-                kept.setRenderHint(QPainter.RenderHint.Antialiasing)
-                self._paint_still(kept, current_theme())
+            with QPainter(self._cache) as cached:
+                cached.setRenderHint(QPainter.RenderHint.Antialiasing)
+                self._paint_background(cached, current_theme())
         with QPainter(self) as painter:
             painter.drawPixmap(0, 0, self._cache)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -140,11 +140,11 @@ class TimelineBar(QWidget):
         self._cache = QPixmap()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Jumps to the pointer."""
+        """Scrub to the pointer."""
         self._scrub(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Follows the pointer while a button is held."""
+        """Scrub to the pointer while the button is held."""
         self._scrub(event)
 
     def _scrub(self, event: QMouseEvent) -> None:
@@ -155,7 +155,7 @@ class TimelineBar(QWidget):
         self._cache = QPixmap()
         self.update()
 
-    def _paint_still(self, painter: QPainter, theme: Theme) -> None:
+    def _paint_background(self, painter: QPainter, theme: Theme) -> None:
         left, right = self.x_of(0), self.x_of(len(self._model.time_s))
         top, bottom = float(_RULER_PX), float(self.height() - 6)
         painter.setPen(Qt.PenStyle.NoPen)

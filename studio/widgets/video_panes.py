@@ -123,10 +123,8 @@ class VideoPane(QWidget):
     def _paint_message(self, painter: QPainter, box: QRectF, theme: Theme) -> None:
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         area = box.adjusted(16, 40, -16, -16)
-        plate, fill = (
-            painter.boundingRect(area, flags, self._content.message).adjusted(-8, -6, 8, 6),
-            QColor(theme.panel),
-        )
+        plate = painter.boundingRect(area, flags, self._content.message).adjusted(-8, -6, 8, 6)
+        fill = QColor(theme.panel)
         fill.setAlpha(225)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(fill)
@@ -168,7 +166,7 @@ class VideoPanes(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(180, 120)
         self._panes: dict[str, VideoPane] = {}
-        self._sources: dict[str, ImageDecoder] = {}
+        self._decoders: dict[str, ImageDecoder] = {}
         self._timeline: Timeline | None = None
         self._overlay_at: OverlayAt = _no_overlay
         self._frame = 0
@@ -209,7 +207,7 @@ class VideoPanes(QWidget):
             pane.show()
             self._panes[camera.name] = pane
             if take is not None:
-                self._sources[camera.name] = ImageDecoder(
+                self._decoders[camera.name] = ImageDecoder(
                     take.video_path(camera.name), camera.rotation_deg, _CACHE_BYTES // len(take.cameras)
                 )
         self._arrange()
@@ -219,13 +217,13 @@ class VideoPanes(QWidget):
         self._frame = frame
         if self._timeline is None or not self._panes:
             return
-        for name, source in self._sources.items():
+        for name, decoder in self._decoders.items():
             index = int(self._timeline.frame_index[frame, self._timeline.cameras.index(name)])
             pane = self._panes[name]
             if index < 0:
                 pane.show_message(frame, _DROPPED, self._overlay_at(name, frame))
             else:
-                source.request(ImageRequest(frame=frame, index=index, size_px=self._request_size_px(pane)))
+                decoder.request(ImageRequest(frame=frame, index=index, size_px=self._request_size_px(pane)))
         self._ticker.request()
 
     def refresh_overlays(self) -> None:
@@ -236,11 +234,11 @@ class VideoPanes(QWidget):
 
     def close_videos(self) -> None:
         """Stop the decoder threads and remove the panes."""
-        for source in self._sources.values():
-            source.stop()
-        for source in self._sources.values():
-            source.join()
-        self._sources.clear()
+        for decoder in self._decoders.values():
+            decoder.stop()
+        for decoder in self._decoders.values():
+            decoder.join()
+        self._decoders.clear()
         for pane in self._panes.values():
             pane.hide()
             pane.setParent(None)
@@ -265,9 +263,9 @@ class VideoPanes(QWidget):
     def _collect(self) -> bool:
         """Show the replies of the decoders; return whether more will follow."""
         changed = waiting = False
-        for name, source in self._sources.items():
-            waiting |= source.waiting
-            reply = source.take_reply()
+        for name, decoder in self._decoders.items():
+            waiting |= decoder.waiting
+            reply = decoder.take_reply()
             if reply is None or self._dropped(name):
                 continue
             overlay = self._overlay_at(name, reply.frame)

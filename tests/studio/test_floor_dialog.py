@@ -25,7 +25,7 @@ from studio.pages.calibrate.floor_dialog import FloorDialog
 from studio.widgets.zoom_image import ZoomImage
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
-from view_world import SIZE_PX, make_take
+from numbered_take import SIZE_PX, make_take
 
 TILT = Similarity(R=exp(np.array([0.0, 0.1, 0.8])), origin_mm=np.array([300.0, -500.0, 120.0]))
 TRUE = ring_rig(3, size_px=SIZE_PX, distortion=(-0.05, 0.02, 0.001, 0.0, 0.0))

@@ -1,4 +1,4 @@
-"""The rig in 3D on the Calibrate page: layers without OpenGL, then the real image."""
+"""3D view of the Calibrate page: layers without OpenGL, then the drawn image."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from studio.widgets.image_view import ImageView
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
 from moving_board import corners, filmed
-from view_world import SIZE_PX, make_take
+from numbered_take import SIZE_PX, make_take
 
 COLOURS = palette(DARK)
 
@@ -46,7 +46,7 @@ def levels_of(names: tuple[str, ...], levels: tuple[int, ...]) -> CameraReliabil
     return CameraReliability(basis="loco", error_px=errors, level=dict(zip(names, levels, strict=True)))
 
 
-def test_the_room_shows_cameras_board_and_floor() -> None:
+def test_the_scene_shows_cameras_board_and_floor() -> None:
     rig = ring_rig(3)
     scene = RigScene()
     assert set(scene.layers(COLOURS).layers) == {"floor", "floor marks"}
@@ -65,7 +65,7 @@ def test_the_room_shows_cameras_board_and_floor() -> None:
     assert isinstance(board, SkeletonLayer)
     truth = corners(np.array([0.5]))
     np.testing.assert_allclose(board.xyz_mm[:, : truth.shape[1]], truth, atol=1e-3)
-    scene.show_frame(4)  # one camera alone saw it
+    scene.show_frame(4)  # seen by one camera only
     assert "board" not in scene.layers(COLOURS).layers
     scene.set_option(SHOW_BOARD, False)
     scene.set_option(SHOW_ACCURACY, True)
@@ -73,7 +73,7 @@ def test_the_room_shows_cameras_board_and_floor() -> None:
     assert "board trajectory" not in layers
     floor = layers["accuracy"]
     assert isinstance(floor, AccuracyLayer)
-    shown = scene.layers(COLOURS).extent_mm  # "show everything" shows the map as well
+    shown = scene.layers(COLOURS).extent_mm  # "Frame all" includes the map
     assert (shown.min(0) <= floor.corner_mm[0].min(0)).all() and (shown.max(0) >= floor.corner_mm[0].max(0)).all()
 
 
@@ -98,7 +98,7 @@ def test_images_of_another_frame_are_not_shown() -> None:
 
 @pytest.fixture
 def with_rig(window: MainWindow, tmp_path: Path) -> Session:
-    """An open session whose second camera is bad by its left-out error, on the page before."""
+    """Open a session whose second camera has a poor leave-one-camera-out error, on another page."""
     session = Session.create(tmp_path / "mine")
     rig = ring_rig(3, size_px=SIZE_PX, distortion=(-0.05, 0.02, 0.001, 0.0, 0.0))
     make_take(session, rig)
@@ -124,7 +124,7 @@ def with_rig(window: MainWindow, tmp_path: Path) -> Session:
 
 
 def of_colour(image: np.ndarray, colour: str) -> int:
-    """Pixels of that hue, however lit."""
+    """Count the pixels of a hue, at any brightness."""
     seen, wanted = image.astype(float) / 255, rgba(colour)[:3]
     length = np.linalg.norm(seen, axis=-1)
     alike = (seen @ wanted) / (np.maximum(length, 1e-6) * np.linalg.norm(wanted))
@@ -138,7 +138,7 @@ def card_of(window: MainWindow) -> RigCard:
 
 
 def see(window: MainWindow, qtbot) -> RigCard:
-    """Goes to the page and scrolls to the 3D view."""
+    """Go to the page and scroll to the 3D view."""
     window.show_page("calibrate")
     card = card_of(window)
     window.pages["calibrate"].area.ensureWidgetVisible(card)
@@ -146,8 +146,8 @@ def see(window: MainWindow, qtbot) -> RigCard:
     return card
 
 
-def test_bad_cameras_are_red_in_the_image_and_the_legend_says_why(window: MainWindow, with_rig: Session, qtbot) -> None:
-    assert card_of(window).viewport is None  # nobody has looked at it
+def test_poor_cameras_are_red_and_the_legend_explains_it(window: MainWindow, with_rig: Session, qtbot) -> None:
+    assert card_of(window).viewport is None  # not visible yet
     card = see(window, qtbot)
     viewport = card.viewport
     assert viewport is not None
@@ -173,7 +173,7 @@ def test_bad_cameras_are_red_in_the_image_and_the_legend_says_why(window: MainWi
     assert (from_above != coloured).any(-1).mean() > 0.05
 
 
-def test_the_view_takes_the_theme_and_the_next_rig(window: MainWindow, with_rig: Session, qtbot) -> None:
+def test_the_view_follows_the_theme_and_the_rig(window: MainWindow, with_rig: Session, qtbot) -> None:
     card = see(window, qtbot)
     assert card.viewport is not None
     app = QApplication.instance()
@@ -188,7 +188,7 @@ def test_the_view_takes_the_theme_and_the_next_rig(window: MainWindow, with_rig:
     scene = card.rig_scene.layers(COLOURS).layers["cameras"]
     assert isinstance(scene, CameraLayer)
     np.testing.assert_allclose(scene.centre_mm, [c.centre_mm for c in rig])
-    assert card.rig_scene.reliability.basis == "loco"  # an edit of the frame changes no error
+    assert card.rig_scene.reliability.basis == "loco"  # editing the world coordinates changes no error
 
 
 def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow, with_rig: Session, qtbot) -> None:
@@ -201,7 +201,7 @@ def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow
     before = bar.value()
 
     def turn() -> None:
-        # From the window system, as only such events go on to the parents of who does not want them.
+        # Sent by the window system: only such events propagate to parents when ignored.
         at = native.mapTo(window, native.rect().center())
         QTest.wheelEvent(window.windowHandle(), QPointF(at), QPoint(0, -120))
         QApplication.processEvents()
@@ -220,7 +220,7 @@ def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow
     assert (still != after).any()
 
 
-def test_without_opengl_a_sentence_stands_there(
+def test_without_opengl_a_message_is_shown(
     window: MainWindow, with_rig: Session, qtbot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(canvas, "gl_support", lambda: GlSupport("No OpenGL driver was found."))
@@ -236,7 +236,7 @@ def test_without_opengl_a_sentence_stands_there(
     assert window.state.undo.count() == 1
 
 
-def test_frames_far_above_the_others_stay_in_sight(dressed: QApplication, qtbot) -> None:
+def test_outliers_of_the_error_timeline_stay_visible(dressed: QApplication, qtbot) -> None:
     plot = ErrorTimeline()
     qtbot.addWidget(plot)
     plot.resize(600, 132)
@@ -274,7 +274,7 @@ def test_eight_cameras_fit_side_by_side(dressed: QApplication, qtbot) -> None:
     assert len({tile.x() for tile in tiles.tiles}) == 2
 
 
-def test_who_turned_the_view_keeps_it_when_the_page_is_read_anew(window: MainWindow, with_rig: Session, qtbot) -> None:
+def test_refreshing_the_page_keeps_the_view(window: MainWindow, with_rig: Session, qtbot) -> None:
     card = see(window, qtbot)
     assert card.viewport is not None
     qtbot.waitUntil(lambda: len(card.rig_scene.images) == 3, timeout=20_000)

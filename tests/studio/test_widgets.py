@@ -1,4 +1,4 @@
-"""The shared widgets, looked at by their pixels and their words."""
+"""Shared widgets, checked by their pixels and texts."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def _contrast(a: str, b: str) -> float:
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda t: t.name)
-def test_text_can_be_read(theme) -> None:
-    """WCAG 2.1 AA: 4.5 for text, 3 for what is only drawn."""
+def test_text_has_enough_contrast(theme) -> None:
+    """WCAG 2.1 AA: at least 4.5 for text and 3 for graphics."""
     for surface in (theme.window, theme.panel, theme.raised):
         assert _contrast(theme.text, surface) >= 7
         assert _contrast(theme.muted, surface) >= 4.5
@@ -46,7 +46,7 @@ def test_text_can_be_read(theme) -> None:
     assert len(set(theme.persons)) == len(theme.persons) >= 8
 
 
-def test_style_sheet_has_no_token_left(dressed: QApplication) -> None:
+def test_style_sheet_has_no_unresolved_token(dressed: QApplication) -> None:
     for name in ("light", "dark"):
         apply_theme(dressed, name)
         assert "@" not in dressed.styleSheet()
@@ -68,7 +68,7 @@ def test_every_icon_follows_the_theme(dressed: QApplication) -> None:
     apply_theme(dressed, "dark")
 
 
-def test_blocked_button_says_why(dressed: QApplication, qtbot) -> None:
+def test_disabled_button_shows_the_reason(dressed: QApplication, qtbot) -> None:
     holder = ReasonButton(button("Go", tip="Goes"))
     qtbot.addWidget(holder)
     holder.show()
@@ -91,11 +91,11 @@ def test_image_draws_lines_where_the_pixels_are(dressed: QApplication, qtbot) ->
     # Scale 2, pixel centres: y = (24.5 + 0.5) * 2 = 50.
     assert shown.pixelColor(40, 50).name() == DARK.bad
     assert shown.pixelColor(160, 50).name() == DARK.bad
-    assert shown.pixelColor(100, 50).name() == "#000000"  # the break
+    assert shown.pixelColor(100, 50).name() == "#000000"  # the gap
     assert shown.pixelColor(40, 60).name() == "#000000"
 
 
-def test_image_is_clicked_only_once_loaded(dressed: QApplication, qtbot) -> None:
+def test_image_is_clickable_only_when_loaded(dressed: QApplication, qtbot) -> None:
     widget = ImageView()
     qtbot.addWidget(widget)
     widget.resize(200, 100)
@@ -107,7 +107,7 @@ def test_image_is_clicked_only_once_loaded(dressed: QApplication, qtbot) -> None
     assert len(clicks) == 1
 
 
-def test_columns_stand_side_by_side_only_where_there_is_room(dressed: QApplication, qtbot) -> None:
+def test_columns_are_side_by_side_only_if_wide_enough(dressed: QApplication, qtbot) -> None:
     columns = Columns(breakpoint_px=600)
     qtbot.addWidget(columns)
     left, right = QPushButton("a"), QPushButton("b")
@@ -161,7 +161,7 @@ def test_loss_plot_keeps_the_later_value_of_a_resumed_step(dressed: QApplication
     assert plot.names == []
 
 
-def test_a_plot_calls_its_curves_what_people_call_them(dressed: QApplication, qtbot) -> None:
+def test_a_plot_uses_the_given_legend_labels(dressed: QApplication, qtbot) -> None:
     plot = LossPlot("Error", labels={"px": "all cameras"})
     qtbot.addWidget(plot)
     plot.add(Metric(name=f"held_out/{name}", value=1.0, step=1) for name in ("px", "camera_px"))
@@ -186,7 +186,7 @@ def test_a_narrow_plot_breaks_its_legend_into_lines(dressed: QApplication, qtbot
     assert breaks[0] > breaks[1] == 1
 
 
-def test_device_in_words(tmp_path) -> None:
+def test_device_text(tmp_path) -> None:
     assert describe_device("NVIDIA H200", "cuda") == ("NVIDIA H200", "")
     words, remark = describe_device("NVIDIA H200", "cpu")
     assert words.startswith("CPU")
@@ -197,7 +197,7 @@ def test_device_in_words(tmp_path) -> None:
     assert isinstance(tight, bool)
 
 
-def test_logarithmic_axis_shows_plain_numbers_that_do_not_crowd(dressed: QApplication) -> None:
+def test_logarithmic_axis_has_plain_and_sparse_labels(dressed: QApplication) -> None:
     axis = LogAxis("left")
     ((_, few),) = axis.tickValues(-2.0, 0.0, 200)
     assert axis.tickStrings(few, 1, 1) == ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]

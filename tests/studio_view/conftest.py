@@ -23,7 +23,7 @@ from studio.state.app_state import AppState
 from studio.theme import apply_theme
 
 sys.path.insert(0, str(Path(__file__).parent))
-from view_world import ABSENT, FPS, N_FRAMES, SIZE_PX, make_take
+from numbered_take import ABSENT, FPS, N_FRAMES, SIZE_PX, make_take
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Decoding beside the window: exact images, the latest request, problems in words, threads that end."""
+"""Background decoding: exact images, latest request first, error messages, threads that end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from view_world import SIZE_PX, number_in, numbered
+from numbered_take import SIZE_PX, number_in, numbered
 
 from core.session import Session
 from studio.widgets.image_decoder import ImageCache, ImageDecoder, ImageReply, ImageRequest
@@ -52,19 +52,19 @@ def test_images_are_never_scaled_up(video: Path) -> None:
     assert np.abs(image.astype(int) - numbered(7)).mean() < 6
 
 
-@pytest.mark.parametrize("turn", [90, 180, 270])
-def test_small_images_of_turned_cameras_are_upright(video: Path, turn: int) -> None:
-    room = (96, 160) if turn % 180 else (160, 96)
-    source = ImageDecoder(video, turn)
-    image = ask(source, 21, room).image
+@pytest.mark.parametrize("rotation_deg", [90, 180, 270])
+def test_small_images_of_rotated_cameras_are_upright(video: Path, rotation_deg: int) -> None:
+    size_px = (96, 160) if rotation_deg % 180 else (160, 96)
+    source = ImageDecoder(video, rotation_deg)
+    image = ask(source, 21, size_px).image
     source.stop()
     source.join()
     assert image is not None
-    assert image.shape == (room[1], room[0], 3)
-    assert number_in(np.rot90(image, turn // 90)) == 21
+    assert image.shape == (size_px[1], size_px[0], 3)
+    assert number_in(np.rot90(image, rotation_deg // 90)) == 21
 
 
-def test_of_many_requests_the_latest_is_answered(video: Path) -> None:
+def test_the_latest_of_many_requests_is_answered(video: Path) -> None:
     source = ImageDecoder(video)
     for index in range(40):
         source.request(ImageRequest(frame=index, index=index, size_px=(160, 96)))
@@ -81,7 +81,7 @@ def test_of_many_requests_the_latest_is_answered(video: Path) -> None:
     assert len(answered) < 10
 
 
-def test_a_missing_video_is_said_in_words(tmp_path: Path) -> None:
+def test_a_missing_video_gives_an_error_message(tmp_path: Path) -> None:
     source = ImageDecoder(tmp_path / "cam_gone.mp4")
     reply = ask(source, 0)
     source.stop()
@@ -90,7 +90,7 @@ def test_a_missing_video_is_said_in_words(tmp_path: Path) -> None:
     assert "cam_gone.mp4 does not exist" in reply.problem
 
 
-def test_a_image_beyond_the_end_is_said_in_words(video: Path) -> None:
+def test_an_image_beyond_the_end_gives_an_error_message(video: Path) -> None:
     source = ImageDecoder(video)
     reply = ask(source, 999)
     assert "48 images" in reply.problem
@@ -99,7 +99,7 @@ def test_a_image_beyond_the_end_is_said_in_words(video: Path) -> None:
     source.join()
 
 
-def test_threads_end_when_told(video: Path) -> None:
+def test_threads_end_when_stopped(video: Path) -> None:
     before = threading.active_count()
     sources = [ImageDecoder(video) for _ in range(3)]
     for source in sources:
@@ -110,16 +110,16 @@ def test_threads_end_when_told(video: Path) -> None:
     assert threading.active_count() == before
 
 
-def test_recent_images_stay_within_their_budget() -> None:
+def test_the_image_cache_stays_within_its_budget() -> None:
     image = np.zeros((10, 10, 3), np.uint8)
-    kept = ImageCache(3 * image.nbytes)
+    cache = ImageCache(3 * image.nbytes)
     for index in range(5):
-        kept.put(index, (10, 10), image)
+        cache.put(index, (10, 10), image)
         if index >= 2:
-            assert kept.get(2, (10, 10)) is image  # used again and again: stays
-    assert len(kept) == 3
-    assert kept.get(0, (10, 10)) is None
-    assert kept.get(4, (10, 10)) is image
-    assert kept.get(4, (20, 20)) is None
-    kept.put(9, (20, 20), image)
-    assert len(kept) == 1
+            assert cache.get(2, (10, 10)) is image  # recently used: stays
+    assert len(cache) == 3
+    assert cache.get(0, (10, 10)) is None
+    assert cache.get(4, (10, 10)) is image
+    assert cache.get(4, (20, 20)) is None
+    cache.put(9, (20, 20), image)
+    assert len(cache) == 1

@@ -1,4 +1,4 @@
-"""What is drawn, without OpenGL: the layers of a frame against exact truth."""
+"""Layers of a frame against exact ground truth, without OpenGL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def data(rig: CameraRig, poses: Pose3DSequence) -> SceneData:
     return SceneData.build(rig, poses, poses, volume)
 
 
-def test_an_empty_stage_shows_the_floor_only() -> None:
+def test_empty_scene_data_shows_the_floor_only() -> None:
     scene = build_scene_layers(SceneData.build(), 0.0, EVERYTHING, PALETTE)
     assert set(scene.layers) == {"floor", "floor marks"}
     assert len(scene.extent_mm) == 0
@@ -73,14 +73,14 @@ def test_skeletons_are_the_joints_of_the_frame(data: SceneData, poses: Pose3DSeq
     np.testing.assert_array_equal(layer.xyz_mm[:, :joints], poses.xyz_mm[10])
     np.testing.assert_array_equal(layer.score[:, :joints], poses.score[10])
     np.testing.assert_array_equal(layer.colour, [rgba(DARK.person(0)), rgba(DARK.person(1))])
-    # The neck that COCO lacks: between the shoulders, without a ball of its own.
+    # The neck that COCO lacks: between the shoulders, without a ball.
     left, right = poses.skeleton.index("left_shoulder"), poses.skeleton.index("right_shoulder")
     np.testing.assert_allclose(layer.xyz_mm[:, joints], poses.xyz_mm[10][:, [left, right]].mean(1))
     assert layer.size[joints] == 0
     assert layer.bones.max() == joints
 
 
-def test_somebody_absent_is_left_out_and_keeps_nobody_elses_colour(data: SceneData, poses: Pose3DSequence) -> None:
+def test_absent_people_are_omitted_and_the_others_keep_their_colours(data: SceneData, poses: Pose3DSequence) -> None:
     scene = build_scene_layers(data, poses.time_s[32], EVERYTHING, PALETTE)
     skeletons, names = scene.layers["skeletons"], scene.layers["person names"]
     assert isinstance(skeletons, SkeletonLayer)
@@ -90,20 +90,20 @@ def test_somebody_absent_is_left_out_and_keeps_nobody_elses_colour(data: SceneDa
     assert names.texts == ("Person 1",)
 
 
-def test_a_ghost_is_pale_and_only_drawn_beside_the_result(rig: CameraRig, poses: Pose3DSequence) -> None:
+def test_a_ghost_is_pale(rig: CameraRig, poses: Pose3DSequence) -> None:
     ghost = build_scene_layers(SceneData.build(rig, None, poses), 0.0, EVERYTHING, PALETTE).layers["ghost"]
     assert isinstance(ghost, SkeletonLayer)
     assert ghost.ghost
     np.testing.assert_array_equal(ghost.colour, np.stack([PALETTE.ghost] * 2))
 
 
-def test_names_stand_above_heads(data: SceneData, poses: Pose3DSequence) -> None:
+def test_names_are_above_heads(data: SceneData, poses: Pose3DSequence) -> None:
     names = build_scene_layers(data, 0.0, EVERYTHING, PALETTE).layers["person names"]
     assert isinstance(names, LabelLayer)
     assert (names.xyz_mm[:, 2] > np.nanmax(poses.xyz_mm[0, :, :, 2], -1)).all()
 
 
-def test_trails_are_the_past_and_end_here(data: SceneData, poses: Pose3DSequence) -> None:
+def test_trails_show_the_past_up_to_the_frame(data: SceneData, poses: Pose3DSequence) -> None:
     options = ViewOptions(trail_s=0.5)
     trail = build_scene_layers(data, poses.time_s[25], options, PALETTE).layers["trails"]
     assert isinstance(trail, TrailLayer)
@@ -126,12 +126,12 @@ def test_image_planes_are_what_the_cameras_see(rig: CameraRig) -> None:
         assert depth[0] > 0
 
 
-def test_unposed_cameras_are_left_out(rig: CameraRig) -> None:
+def test_cameras_without_a_pose_are_omitted(rig: CameraRig) -> None:
     loose = CameraRig(cameras=(rig[0].replace(R=None, t_mm=None), rig[1], rig[2]))
     assert SceneData.build(loose).cameras == rig.names[1:]
 
 
-def test_the_floor_reaches_under_everybody(data: SceneData, rig: CameraRig, poses: Pose3DSequence) -> None:
+def test_the_floor_covers_all_cameras_and_people(data: SceneData, rig: CameraRig, poses: Pose3DSequence) -> None:
     places = np.concatenate([[c.centre_mm for c in rig], poses.xyz_mm[poses.present].reshape(-1, 3)])[:, :2]
     places = places[np.isfinite(places).all(-1)] / 1000
     assert (places.min(0) >= data.floor_low_m).all()
@@ -139,7 +139,7 @@ def test_the_floor_reaches_under_everybody(data: SceneData, rig: CameraRig, pose
     assert (np.subtract(data.floor_high_m, data.floor_low_m) < 30).all()
 
 
-def test_nobody_stands_in_the_way_of_the_first_view(data: SceneData) -> None:
+def test_no_camera_blocks_the_initial_view(data: SceneData) -> None:
     """The viewer stands in the middle of the widest gap: 60 degrees from both neighbours on a ring of three."""
     viewer = np.radians(data.azimuth_deg - 90)
     cameras = np.arctan2(data.camera_centre_mm[:, 1], data.camera_centre_mm[:, 0])
@@ -148,15 +148,15 @@ def test_nobody_stands_in_the_way_of_the_first_view(data: SceneData) -> None:
     assert np.degrees(away.min()) > 45
 
 
-def test_the_view_follows_a_person_while_there(data: SceneData, poses: Pose3DSequence) -> None:
+def test_the_view_follows_a_person_while_present(data: SceneData, poses: Pose3DSequence) -> None:
     follow = ViewOptions(follow=2)
-    there = build_scene_layers(data, poses.time_s[5], follow, PALETTE).focus_mm
-    np.testing.assert_allclose(there, person_centres_mm(poses)[5, 1])
+    present = build_scene_layers(data, poses.time_s[5], follow, PALETTE).focus_mm
+    np.testing.assert_allclose(present, person_centres_mm(poses)[5, 1])
     assert build_scene_layers(data, poses.time_s[32], follow, PALETTE).focus_mm is None
     assert build_scene_layers(data, poses.time_s[5], ViewOptions(follow=7), PALETTE).focus_mm is None
 
 
-def test_what_stands_still_is_the_same_object(data: SceneData) -> None:
+def test_unchanged_layers_are_the_same_object(data: SceneData) -> None:
     before, after = (build_scene_layers(data, t, EVERYTHING, PALETTE).layers for t in (0.0, 0.5))
     for name in ("floor", "floor marks", "camera names", "volume"):
         assert before[name] is after[name]
@@ -172,7 +172,7 @@ def test_frames_are_found_by_time(poses: Pose3DSequence) -> None:
     assert nearest_frame(poses, -1.0) is None
 
 
-def test_a_middle_is_the_hips_or_else_all_joints(poses: Pose3DSequence) -> None:
+def test_a_person_centre_is_the_mean_of_the_hips_or_of_all_joints(poses: Pose3DSequence) -> None:
     xyz = poses.xyz_mm.copy()
     hip = poses.skeleton.index("left_hip")
     xyz[0, 0, hip] = np.nan
@@ -184,13 +184,13 @@ def test_a_middle_is_the_hips_or_else_all_joints(poses: Pose3DSequence) -> None:
     assert np.isnan(middle[32, 1]).all()
 
 
-def test_a_skeleton_with_a_neck_gets_no_second_one() -> None:
+def test_a_skeleton_with_a_neck_gets_no_midpoint() -> None:
     drawn = skeleton_geometry(PANOPTIC15)
     assert len(drawn.midpoints) == 0
     assert len(drawn.size) == len(PANOPTIC15)
 
 
-def test_the_volume_shows_its_floor_and_where_synthetic_hips_may_be(rig: CameraRig) -> None:
+def test_the_volume_shows_its_floor_and_the_range_of_synthetic_hips(rig: CameraRig) -> None:
     volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[3000, 2000, 2200], voxels=(8, 8, 8))
     data = SceneData.build(rig, volume=volume, synthetic=SyntheticRange(side_share=0.1, lowest_mm=250, highest_mm=300))
     scene = build_scene_layers(data, 0.0, EVERYTHING, PALETTE)
@@ -203,10 +203,10 @@ def test_the_volume_shows_its_floor_and_where_synthetic_hips_may_be(rig: CameraR
     assert floor.start.min(0).tolist() == [-1500, -1000, 0] and floor.start.max(0).tolist() == [1500, 1000, 0]
     assert inner.colour[0, 3] < outer.colour[0, 3] < floor.colour[0, 3]
     raised = replace(layer, low_mm=layer.low_mm + [0, 0, 500])
-    assert len(volume_capsules(raised)) == 2, "a space above the floor has no area on it"
+    assert len(volume_capsules(raised)) == 2, "a volume above the floor has no rectangle on it"
 
 
-def test_a_large_volume_is_brought_into_view_while_it_is_shown(rig: CameraRig) -> None:
+def test_the_extent_includes_a_visible_volume(rig: CameraRig) -> None:
     volume = CaptureVolume(centre_mm=[0, 0, 900], size_mm=[50_000, 2000, 2200], voxels=(8, 8, 8))
     data = SceneData.build(rig, volume=volume)
     shown, hidden = (
@@ -238,10 +238,10 @@ def test_the_accuracy_map_lies_on_the_floor_and_cameras_show_their_error() -> No
     assert isinstance(cameras, CameraLayer)
     assert cameras.colour.shape == (3, 4)
     assert (cameras.colour[0] == colours.levels[2]).all()
-    assert (cameras.colour[1] == colours.camera).all()  # nothing is known of it
+    assert (cameras.colour[1] == colours.camera).all()  # unknown reliability
 
 
-def test_left_out_errors_colour_the_cameras_before_their_own() -> None:
+def test_loco_errors_take_precedence_over_reprojection_errors() -> None:
     rig = ring_rig(4)
     cameras = tuple(c.replace(rmse_px=0.3) for c in rig)
     errors = dict(zip(rig.names, (0.6, 2.0, 9.0, 0.8), strict=True))
@@ -260,7 +260,7 @@ def test_left_out_errors_colour_the_cameras_before_their_own() -> None:
     assert data.reliability.legend_rows() == [(0, "good: 0.6 to 0.8 px"), (1, "fair: 2.0 px"), (2, "poor: 9.0 px")]
 
 
-def test_left_out_errors_are_those_of_this_rig_only(tmp_path: Path) -> None:
+def test_loco_errors_come_from_a_report_of_this_rig_only(tmp_path: Path) -> None:
     rig = dataclasses.replace(ring_rig(3), cameras=tuple(c.replace(rmse_px=6.0) for c in ring_rig(3)))
     session = Session.create(tmp_path / "mine")
     rig.save(session.layout.rig)

@@ -1,4 +1,4 @@
-"""The page in a real window: what is seen, not what was called."""
+"""The View page in a real window, checked by its pixels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numbered_take import DROPPED, N_FRAMES, number_in, write_detections, write_report
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
-from view_world import DROPPED, N_FRAMES, number_in, write_detections, write_report
 
 from core.geometry import inside, project, project_rig
 from core.session import Session
@@ -40,14 +40,14 @@ def wait_until_drawn(page: ViewPage, qtbot: QtBot) -> None:
 
 
 def pixels(widget: QWidget) -> np.ndarray:
-    """(H, W, 3) uint8 of a widget."""
+    """Return the pixels (H, W, 3) of a widget."""
     image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
     return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
 
 
 def of_colour(image: np.ndarray, colour: str) -> np.ndarray:
-    """(H, W) bool: pixels of that hue, however lit."""
+    """Return a mask (H, W) of pixels of a hue, at any brightness."""
     wanted = rgba(colour)[:3]
     seen = image.astype(float) / 255
     length = np.linalg.norm(seen, axis=-1)
@@ -67,18 +67,18 @@ def drawn(page: ViewPage, qtbot: QtBot) -> np.ndarray:
     return image
 
 
-def bare(page: ViewPage) -> None:
-    """Only skeletons in the 3D view: labels and trails have the people's colours too."""
+def hide_all_but_skeletons(page: ViewPage) -> None:
+    """Show only skeletons in the 3D view: labels and trails have the same colours."""
     for name in ("labels", "trails", "cameras"):
         page.toolbar.toggle_button(name).setChecked(False)
 
 
-def test_without_a_session_the_page_says_what_to_do(view: ViewPage) -> None:
+def test_without_a_session_the_page_shows_the_next_step(view: ViewPage) -> None:
     assert view.stack.currentWidget() is view.empty
     assert view.empty.heading.text() == "No session is open"
 
 
-def test_without_a_take_the_page_says_what_to_do(open_view: Open, tmp_path: Path) -> None:
+def test_without_a_take_the_page_shows_the_next_step(open_view: Open, tmp_path: Path) -> None:
     page = open_view(Session.create(tmp_path / "new"))
     assert page.stack.currentWidget() is page.empty
     assert "Record page" in page.empty.sentence.text()
@@ -103,26 +103,26 @@ def test_without_a_calibration_the_videos_are_shown(open_view: Open, numbered_se
     assert page.panes.panes["cam02"]._overlay.skeletons == ()
 
 
-def test_a_damaged_result_is_named(open_view: Open, numbered_session: Session) -> None:
+def test_a_damaged_result_gives_a_notice(open_view: Open, numbered_session: Session) -> None:
     numbered_session.take("walk").layout.poses3d("baseline").write_bytes(b"no poses")
     page = open_view(numbered_session)
     assert "does not contain 3D poses" in page.notice_text
 
 
-def test_people_are_seen_where_they_are_and_gone_when_hidden(
+def test_people_are_drawn_where_they_are_and_can_be_hidden(
     open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence
 ) -> None:
     page = open_view(Session.open(numbered_root))
-    bare(page)
+    hide_all_but_skeletons(page)
     with_people = drawn(page, qtbot)
     for person in (0, 1):
         mask = of_colour(with_people, DARK.person(person))
         joints = page.viewport.project_to_widget(poses.xyz_mm[0, person])
         known = np.isfinite(joints).all(-1)
         assert known.sum() >= 16
-        # A joint may hide behind the other person or be small: nearly all must show the person's colour.
+        # A joint may be occluded or small: nearly all must show the colour of the person.
         assert np.mean([near(mask, xy) for xy in joints[known]]) > 0.8
-        # The middles of thighs and shins are half a limb away from any joint: what is seen there is a bone.
+        # The midpoints of thighs and shins are half a limb away from any joint: bones are visible there.
         names = [f"{side}_{{}}" for side in ("left", "right")]
         pairs = [(n.format(a), n.format(b)) for n in names for a, b in (("hip", "knee"), ("knee", "ankle"))]
         ends = [[poses.skeleton.index(joint) for joint in pair] for pair in pairs]
@@ -134,7 +134,7 @@ def test_people_are_seen_where_they_are_and_gone_when_hidden(
         assert of_colour(without, DARK.person(person)).sum() < 0.02 * of_colour(with_people, DARK.person(person)).sum()
 
 
-def test_everything_is_in_the_image_from_every_side(
+def test_every_view_frames_everything(
     open_view: Open, qtbot: QtBot, numbered_root: Path, rig: CameraRig, poses: Pose3DSequence
 ) -> None:
     page = open_view(Session.open(numbered_root))
@@ -150,12 +150,12 @@ def test_everything_is_in_the_image_from_every_side(
         size = page.viewport.width(), page.viewport.height()
         assert (xy >= 0).all(), name
         assert (xy <= size).all(), name
-        # And not lost in the distance: the cameras span most of the image one way or the other.
+        # The cameras span most of the image in one direction.
         assert (np.ptp(xy, 0) / size).max() > 0.7, name
 
 
-def test_top_and_front_are_true_to_scale(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
-    """Seen in parallel, a metre east and a metre north are as long, and height is not seen from the top."""
+def test_top_and_front_views_are_orthographic(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+    """A metre east and a metre north have the same length, and height is invisible from the top."""
     page = open_view(Session.open(numbered_root))
     page.views.button("top").click()
     wait_until_drawn(page, qtbot)
@@ -196,7 +196,7 @@ def test_the_capture_volume_is_drawn_where_it_is_and_follows_its_fields(
     field.setValue(2.8)
     assert numbered_session.volume is not None
     after = drawn(page, qtbot)
-    assert before[1] - top_edge()[1] > 5, "a higher space reaches higher up"
+    assert before[1] - top_edge()[1] > 5, "a higher volume reaches higher up"
     assert near(of_colour(after, DARK.accent), top_edge(), 2)
     assert page.volume.editor.size_text.text().endswith("2.80 m")
     page.volume.reset.click()
@@ -213,7 +213,7 @@ def test_the_capture_volume_is_drawn_over_the_videos(open_view: Open, qtbot: QtB
     assert all(np.isfinite(line).any() for line in lines)
 
 
-def test_the_panel_of_the_volume_stays_inside_the_view(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+def test_the_volume_panel_stays_inside_the_view(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     page.toolbar.toggle_button("volume").setChecked(True)
     assert page.volume.isVisible()
@@ -236,7 +236,7 @@ def test_the_panel_of_the_volume_stays_inside_the_view(open_view: Open, qtbot: Q
     assert not page.toolbar.toggle_button("volume").isChecked()
 
 
-def test_a_damaged_volume_is_named_and_mended_by_reset(
+def test_a_damaged_volume_gives_a_notice_and_is_fixed_by_reset(
     open_view: Open, qtbot: QtBot, numbered_session: Session
 ) -> None:
     numbered_session.layout.volume.write_text("size_mm: 3")
@@ -250,7 +250,7 @@ def test_a_damaged_volume_is_named_and_mended_by_reset(
 
 def test_scrubbing_moves_the_people(open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence) -> None:
     page = open_view(Session.open(numbered_root))
-    bare(page)
+    hide_all_but_skeletons(page)
     before = of_colour(drawn(page, qtbot), DARK.person(0))
     page.timeline.seek(40)
     after = of_colour(drawn(page, qtbot), DARK.person(0))
@@ -272,7 +272,7 @@ def test_panes_show_the_images_of_the_frame(open_view: Open, qtbot: QtBot, numbe
             assert number_in(pane.image) == frame
 
 
-def test_a_dropped_frame_says_so(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+def test_a_dropped_frame_shows_a_message(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     camera, frame = DROPPED
     page.timeline.seek(frame)
@@ -287,7 +287,7 @@ def test_a_dropped_frame_says_so(open_view: Open, qtbot: QtBot, numbered_root: P
     assert number_in(panes[camera].image) == frame + 1
 
 
-def test_a_missing_video_is_said_in_its_pane(open_view: Open, numbered_session: Session) -> None:
+def test_a_missing_video_shows_a_message_in_its_pane(open_view: Open, numbered_session: Session) -> None:
     numbered_session.take("walk").video_path("cam02").unlink()
     numbered_session.take("walk").video_path("cam03").write_bytes(b"no video")
     page = open_view(numbered_session)
@@ -327,7 +327,7 @@ def test_people_are_drawn_over_the_videos(
     apply_theme(qapp, "dark")
 
 
-def test_detections_are_crosses_where_they_were_found(
+def test_detections_are_drawn_as_crosses(
     open_view: Open, qtbot: QtBot, numbered_session: Session, rig: CameraRig, poses: Pose3DSequence
 ) -> None:
     seen = project_rig(rig, poses.xyz_mm)
@@ -355,7 +355,7 @@ def test_a_second_result_is_compared_as_a_ghost(
     assert page.toolbar.result.currentText() == "Trained 2 Jan, 03:04"
     page._state.select_poses("baseline")
     assert page.toolbar.result.currentText() == "Baseline"
-    bare(page)
+    hide_all_but_skeletons(page)
     before = drawn(page, qtbot)
     page.toolbar.compare.setCurrentIndex(1)
     page.toolbar.compare.activated.emit(1)
@@ -366,7 +366,7 @@ def test_a_second_result_is_compared_as_a_ghost(
     assert [f.person for f in page.presenter.overlay("cam01", 0).skeletons] == [None, None, 0, 1]
 
 
-def test_the_view_keeps_a_followed_person_in_the_middle(
+def test_a_followed_person_stays_in_the_centre(
     open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence
 ) -> None:
     page = open_view(Session.open(numbered_root))
@@ -380,7 +380,7 @@ def test_the_view_keeps_a_followed_person_in_the_middle(
         np.testing.assert_allclose(middle, (page.viewport.width() / 2, page.viewport.height() / 2), atol=1.5)
 
 
-def test_the_panel_says_who_is_there(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+def test_the_panel_lists_the_people_present(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     first, second = page.people.people
     assert (first.name, second.name) == ("Person 1", "Person 2")
@@ -391,22 +391,22 @@ def test_the_panel_says_who_is_there(open_view: Open, qtbot: QtBot, numbered_roo
     assert page.people.people[1].confidence == 0
 
 
-def test_figures_and_verdict_are_shown(open_view: Open, numbered_session: Session) -> None:
+def test_metrics_and_verdict_are_shown(open_view: Open, numbered_session: Session) -> None:
     page = open_view(numbered_session)
     assert page.metrics.isHidden()
     write_report(numbered_session)
     page._state.refresh()
     assert not page.metrics.isHidden()
     assert page.metrics.verdict.startswith("The trained networks are better")
-    figures = page.presenter.evaluation
-    assert figures is not None
-    assert figures.rows == (
+    evaluation = page.presenter.evaluation
+    assert evaluation is not None
+    assert evaluation.rows == (
         ("Leave-one-camera-out, median", "18.3 px", "16.2 px"),
         ("Identity switches", "0", "–"),
     )
 
 
-def test_keys_work_wherever_the_page_has_them(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+def test_shortcuts_work_on_the_whole_page(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     qtbot.keyClick(page, Qt.Key.Key_Right)
     assert page.timeline.frame == 1
@@ -422,7 +422,7 @@ def test_keys_work_wherever_the_page_has_them(open_view: Open, qtbot: QtBot, num
     qtbot.keyClick(page, Qt.Key.Key_F)
 
 
-def test_playing_stops_when_the_page_is_left(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
+def test_playback_stops_when_the_page_is_hidden(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     page.timeline.play()
     page.hide()
@@ -444,14 +444,14 @@ def test_a_double_click_enlarges_one_camera(open_view: Open, qtbot: QtBot, numbe
     assert pane.width() == small
 
 
-def test_the_listed_keys_are_those_that_work() -> None:
+def test_the_list_of_shortcuts_is_complete() -> None:
     listed = " ".join(keys for page in PAGES if page.name == "view" for _, keys in page.keys).split()
     assert {key for key in listed if len(key) == 1} == {o.shortcut for o in toolbar_options() if o.shortcut} | {
         v[2] for v in VIEWS
     } | {FRAME_ALL_KEY}
 
 
-def test_a_page_goes_with_everything_it_made(qtbot: QtBot, numbered_root: Path) -> None:
+def test_a_deleted_page_leaves_no_objects(qtbot: QtBot, numbered_root: Path) -> None:
     page = ViewPage(AppState())
     page.show()
     page._state.open(numbered_root)
@@ -467,7 +467,7 @@ def test_a_page_goes_with_everything_it_made(qtbot: QtBot, numbered_root: Path) 
     assert [part() for part in parts] == [None] * len(parts)
 
 
-def test_another_take_leaves_no_thread_behind(open_view: Open, numbered_root: Path) -> None:
+def test_closing_a_take_leaves_no_thread(open_view: Open, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     threads = [t for t in threading.enumerate() if t.name.startswith("images-")]
     assert len(threads) == 3
@@ -476,8 +476,8 @@ def test_another_take_leaves_no_thread_behind(open_view: Open, numbered_root: Pa
     assert not page.panes.panes
 
 
-def test_without_opengl_the_rest_works(numbered_root: Path) -> None:
-    """A display that cannot show OpenGL, in a process of its own: a sentence in place of the 3D view."""
+def test_without_opengl_the_rest_of_the_page_works(numbered_root: Path) -> None:
+    """In a subprocess on a display without OpenGL, a message replaces the 3D view."""
     script = textwrap.dedent(
         """
         import sys
@@ -513,7 +513,7 @@ def test_without_opengl_the_rest_works(numbered_root: Path) -> None:
     assert "[9, 9, 9]" in done.stdout
 
 
-def test_the_legend_says_what_colours_the_cameras(open_view: Open, numbered_session: Session) -> None:
+def test_the_legend_explains_the_colours_of_the_cameras(open_view: Open, numbered_session: Session) -> None:
     rig = numbered_session.require_rig()
     replace(rig, cameras=tuple(c.replace(rmse_px=20.0) for c in rig)).save(numbered_session.layout.rig)
     page = open_view(numbered_session)

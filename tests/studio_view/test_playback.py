@@ -1,4 +1,4 @@
-"""Time: the clock, the timeline's controls, its drawn parts."""
+"""Playback: the clock, the controls of the timeline and its painted bar."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def test_the_clock_shows_the_last_frame_that_has_begun(steps: list[float], speed
         assert ended == (played >= clock.duration_s)
 
 
-def test_a_slow_display_skips_frames_but_not_time() -> None:
+def test_a_slow_display_skips_frames() -> None:
     clock = PlaybackClock(TIMES)
     clock.start(0, 1.0, 0.0)
     assert [clock.frame(t)[0] for t in (0.0, 0.51, 1.02)] == [0, 15, 30]
 
 
-def test_looping_starts_over_after_the_last_frame_had_its_time() -> None:
+def test_looping_starts_over_after_the_period_of_the_last_frame() -> None:
     clock = PlaybackClock(TIMES)
     clock.start(30, 1.0, 0.0, loop=True)
     assert clock.frame(0.99)[0] == 59
@@ -59,7 +59,7 @@ def test_playing_from_the_end_starts_over() -> None:
     assert clock.frame(0.0)[0] == 0
 
 
-def test_one_frame_is_a_take_too() -> None:
+def test_a_take_may_have_one_frame() -> None:
     clock = PlaybackClock(np.zeros(1))
     clock.start(0, 1.0, 0.0, loop=True)
     assert clock.frame(3.0) == (0, True)
@@ -74,7 +74,7 @@ def test_clock_text(seconds: float, digits: int, text: str) -> None:
 
 
 @given(st.lists(st.booleans(), max_size=30))
-def test_spans_cover_exactly_what_is_true(mask: list[bool]) -> None:
+def test_spans_cover_exactly_the_true_frames(mask: list[bool]) -> None:
     painted = np.zeros(len(mask), bool)
     runs = spans(np.array(mask, bool))
     for first, stop in runs:
@@ -85,7 +85,7 @@ def test_spans_cover_exactly_what_is_true(mask: list[bool]) -> None:
 
 
 class Now:
-    """A wall clock that the test turns."""
+    """Wall clock set by the test."""
 
     def __init__(self) -> None:
         self.time_s = 50.0
@@ -180,10 +180,10 @@ def test_the_mouse_scrubs(timeline: TimelineWidget, qtbot: QtBot) -> None:
     assert timeline.frame == 0
 
 
-def test_gaps_and_held_out_frames_are_seen(timeline: TimelineWidget) -> None:
-    """Pixels: the person's colour where present, none in the gap, a shade over held-out frames."""
+def test_gaps_and_held_out_frames_are_visible(timeline: TimelineWidget) -> None:
+    """The bar has the colour of the person where present, not in the gap, and a shade over held-out frames."""
     image = timeline.bar.grab().toImage()
-    y = 20 + 4 + 13  # inside the strong part of the first track
+    y = 20 + 4 + 13  # inside the solid part of the first track
     colour = current_theme().person(0)
 
     def at(frame: float) -> str:
@@ -213,7 +213,7 @@ def test_another_result_of_the_same_take_keeps_the_frame(timeline: TimelineWidge
     assert timeline.frame == 30
 
 
-def test_without_a_take_the_controls_are_blocked(qtbot: QtBot) -> None:
+def test_without_a_take_the_controls_are_disabled(qtbot: QtBot) -> None:
     widget = TimelineWidget()
     qtbot.addWidget(widget)
     assert not widget.play_button.isEnabled()
@@ -223,7 +223,7 @@ def test_without_a_take_the_controls_are_blocked(qtbot: QtBot) -> None:
     assert not widget.playing
 
 
-def test_the_pulse_runs_only_while_somebody_needs_it(qapp: object) -> None:
+def test_the_ticker_runs_only_while_a_subscriber_needs_it(qapp: object) -> None:
     ticker, left = FrameTicker(interval_ms=3_600_000), [2]
 
     def step() -> bool:

@@ -115,7 +115,7 @@ _CORNERS = np.array([(-1, 0), (1, 0), (-1, 1), (1, 1)], np.float32)
 
 
 class CapsuleVisual(Visual):
-    """Draws any number of `Capsules` in one call.
+    """Any number of `Capsules`, drawn in one call.
 
     Args:
         shade: Strength of shading, from 0 for plain lines to 1 for solid bodies.

@@ -42,7 +42,7 @@ _LAYOUT = np.dtype([("a_position", np.float32, 3), ("a_texture", np.float32, 2),
 
 
 class ImageQuadVisual(Visual):
-    """Draws one quad per image. An image is uploaded only if it is a new object."""
+    """One quad per image. An image is uploaded only if it is a new object."""
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)

@@ -60,7 +60,7 @@ class _Label:
 
 
 class TextBillboardVisual(Visual):
-    """Draws all labels of a layer in one call. The atlas is rendered again only when a text or a colour changes."""
+    """All labels of a layer, drawn in one call. The atlas is rendered again only when a text or a colour changes."""
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)

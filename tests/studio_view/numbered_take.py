@@ -1,4 +1,4 @@
-"""A small take for the tests: videos whose images say their own number, with a rig and files around them."""
+"""Small take for tests: videos whose images encode their index, with a rig and results."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from core.types import COCO17, CameraRig, Pose2D
 SIZE_PX = (320, 192)
 N_FRAMES, FPS = 48, 30.0
 ABSENT = slice(30, 36)
-"""Frames at which person 2 is away."""
+"""Frames in which person 2 is absent."""
 DROPPED = (1, 20)
 """Camera index and frame without an image."""
 _BITS = 6
 
 
 def make_take(session: Session, rig: CameraRig) -> None:
-    """Writes the rig and the take."""
+    """Write the rig and the take."""
     rig.save(session.layout.rig)
     folder = session.layout.take("walk").root
     cameras = []
@@ -46,7 +46,7 @@ def make_take(session: Session, rig: CameraRig) -> None:
 
 
 def write_numbers(path: Path) -> None:
-    """A video of which image n shows n in binary as upright black and white bars."""
+    """Write a video whose image n shows n in binary as vertical black and white bars."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30))
@@ -60,21 +60,21 @@ def write_numbers(path: Path) -> None:
 
 
 def numbered(number: int) -> np.ndarray:
-    """(H, W, 3) the image of a number."""
+    """Return the image (H, W, 3) of a number."""
     bars = (number >> np.arange(_BITS) & 1).astype(np.uint8) * 200 + 25
     columns = np.arange(SIZE_PX[0]) * _BITS // SIZE_PX[0]
     return np.ascontiguousarray(np.broadcast_to(bars[columns][None, :, None], (SIZE_PX[1], SIZE_PX[0], 3)))
 
 
 def number_in(image: np.ndarray) -> int:
-    """The number that an image of any size shows."""
+    """Decode the number in an image of any size."""
     middle = image[image.shape[0] // 2].mean(-1)
     samples = middle[((np.arange(_BITS) + 0.5) * len(middle) / _BITS).astype(int)]
     return int(((samples > 125) << np.arange(_BITS)).sum())
 
 
 def write_detections(session: Session, rig: CameraRig, xy_px: np.ndarray) -> None:
-    """Stores 2D poses (V, T, P, 17, 2) as those of an estimator."""
+    """Store 2D poses (V, T, P, 17, 2) as the output of an estimator."""
     layout = session.take("walk").layout
     for camera, points in zip(rig, xy_px, strict=True):
         seen = np.isfinite(points).all(-1)
@@ -86,7 +86,7 @@ def write_detections(session: Session, rig: CameraRig, xy_px: np.ndarray) -> Non
 
 
 def write_report(session: Session) -> None:
-    """Figures as the evaluation writes them."""
+    """Write a report as the evaluation does."""
     methods = {
         "baseline": {"label": "Triangulation", "loco_px_median": 18.31, "identity_switches": 0},
         "trained": {"label": "Trained", "loco_px_median": 16.2, "identity_switches": None},
