@@ -28,19 +28,20 @@ class Board:
     corner of the first square (charuco), its inner corner (chessboard) or the first marker's first corner.
 
     Attributes:
-        kind: charuco; chessboard; or markers, a grid of ArUco or AprilTag markers, a single one included.
-        columns: Squares (charuco, chessboard) or markers from left to right.
-        rows: The same from top to bottom.
-        square_mm: Side of a square; for markers the distance from one marker's edge to the next one's same edge.
-        marker_mm: Side of a marker; unused by a chessboard.
-        dictionary: OpenCV's name of the marker family.
+        kind: Pattern of the board: "charuco", "chessboard", or "markers" for a grid of ArUco or AprilTag markers, which
+            may be a single one.
+        columns: Number of squares or markers per row.
+        rows: Number of squares or markers per column.
+        square_mm: Side of a square; for markers, the distance between the same edges of neighbouring markers.
+        marker_mm: Side of a marker; unused by chessboards.
+        dictionary: Name of the marker dictionary in OpenCV.
         first_id: Number of the first marker.
-        legacy: ChArUco as OpenCV drew it before 4.6: with an even number of rows it begins with a white square.
-        inverted: Black and white exchanged in print.
-        back: What the other side shows: nothing; the front's pattern mirrored, so that each corner lies behind its
-            namesake; the same pattern whose markers go on counting, upright when the board is turned about its
-            vertical axis; or "auto", which knows a mirrored back when it sees one. A chessboard has no back.
-        thickness_mm: From the front's pattern to the back's.
+        legacy: ChArUco pattern of OpenCV before 4.6, which begins with a white square if the number of rows is even.
+        inverted: Black and white are exchanged in print.
+        back: Pattern on the back: "none"; "mirrored", with each corner behind the same corner of the front; "numbered",
+            with marker numbers that continue those of the front, upright when the board is turned about its vertical
+            axis; or "auto", which detects a mirrored back. A chessboard has no back.
+        thickness_mm: Distance between the patterns on front and back.
     """
 
     kind: BoardKind = "charuco"

@@ -1,4 +1,4 @@
-"""Settings of the data sets. Torch-free: the window reads them."""
+"""Settings of the training data, free of torch since the window reads them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitConfig:
-    """Which frames are kept out of training, to measure on.
+    """Settings of the split into training and validation frames.
 
     Attributes:
-        share: Of all frames.
-        blocks: Stretches of time that the held-out frames form, spread evenly.
-        guard: Frames beside each block that belong to neither part: neighbours are near-copies.
-        camera: Camera that held-out frames are also measured in without the networks seeing it; "auto" chooses one in
-            rigs of four or more, empty measures in none.
-        train_on_camera: Whether the networks train on what it shows in the other frames. Without, it is left out of
-            the labels, of what the labels are cleaned with, and of all steps on the footage: the strictest measure,
-            at the price of a camera.
+        share: Share of the frames that is held out for validation.
+        blocks: Number of evenly spaced blocks of consecutive frames that are held out.
+        guard: Number of frames on both sides of a block that are in neither split, since they are near-duplicates.
+        camera: Camera that is withheld from the networks in validation, to measure the error in it; "auto" chooses one
+            in rigs of four or more cameras, and an empty name withholds none.
+        train_on_camera: Train on the withheld camera in the training frames. Otherwise it is excluded from the labels,
+            their cleaning, and all training steps on the takes: the strictest validation, at the cost of a camera.
     """
 
     share: float = 0.2

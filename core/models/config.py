@@ -10,14 +10,15 @@ from core.errors import CoreError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatmapConfig:
-    """The small images that the networks look at: a channel a joint.
+    """Input heatmaps of the networks, one channel per joint.
 
     Attributes:
-        source: "joints" draws a Gaussian for each 2D joint, as high as its score. "estimator" takes the heatmaps that
-            the 2D estimator stored; those joints it has no channel for, the root network's map, and synthetic people
-            stay drawn. "backbone" takes those of a network of our own, trained on the footage's pseudo labels.
-        long_side_px: Longer side of a heatmap; a view's image is fitted into it, aspect kept.
-        sigma_px: Standard deviation of a joint's Gaussian, in heatmap px.
+        source: Source of the heatmaps. "joints" draws a Gaussian at each 2D joint, with its score as the height.
+            "estimator" reads the heatmaps stored by the 2D estimator; joints without a channel, the heatmap of the root
+            network, and synthetic people are drawn. "backbone" infers them from the images with a network trained on
+            pseudo labels of the takes.
+        long_side_px: Longer side of a heatmap in pixels; images are scaled to it at their aspect ratio.
+        sigma_px: Standard deviation of the Gaussian of a joint, in heatmap pixels.
     """
 
     source: Literal["joints", "estimator", "backbone"] = "joints"
@@ -27,14 +28,14 @@ class HeatmapConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneConfig:
-    """The 2D network that makes heatmaps of images, where they are not taken from the 2D estimator.
+    """2D network that infers heatmaps from images, used if `heatmap.source` is "backbone".
 
     Attributes:
-        depth: Of the residual network: 50 is the published backbone, 18 the published attention network's.
+        depth: Depth of the residual network; the published backbone has 50, the published attention network 18.
         width: Factor on the number of channels of every residual stage; 1 is the published network.
-        deconv_channels: Channels of the three transposed convolutions.
-        stride: Image px of its input for one heatmap px: 4 is the published one; 2 takes images of half the size.
-        weights: File with weights to start from: Pose-ResNet or ResNet in their usual naming. Empty starts from noise.
+        deconv_channels: Number of channels of the three transposed convolutions.
+        stride: Input pixels per heatmap pixel; 4 is the published value, 2 takes images of half the size.
+        weights: File with initial weights, Pose-ResNet or ResNet in their usual naming. If empty, weights are random.
     """
 
     depth: Literal[18, 50] = 50
@@ -53,11 +54,12 @@ class BackboneConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeNetConfig:
-    """The 3D encoder-decoder that both networks use.
+    """3D encoder-decoder network of the root and pose networks.
 
     Attributes:
-        width: Factor on every number of channels; 1 is the published network.
-        front_kernel: Edge of the first convolution. The published 7 costs a quarter of the pose network; 3 is cheaper.
+        width: Factor on all numbers of channels; 1 is the published network.
+        front_kernel: Kernel size of the first convolution. The published 7 takes a quarter of the pose network's time;
+            3 is faster.
     """
 
     width: float = 1.0
@@ -73,18 +75,19 @@ class VolumeNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootNetConfig:
-    """Where people are: a confidence for every voxel of the capture volume, and its peaks.
+    """Root network: a confidence per voxel of the capture volume, whose peaks are the people.
 
     Attributes:
-        head: "volume" is the paper's 3D network. "planes" looks for people from above and then for their height, after
-            Faster-VoxelPose (ECCV 2022): two orders of magnitude fewer operations.
-        spacing_mm: Distance of voxels, about; the capture volume rounds it to multiples of 4 voxels.
-        sigma_mm: Standard deviation of the target around a root.
-        max_people: Most proposals per frame.
-        threshold: Least confidence of a proposal.
-        merge_mm: Of proposals closer than this only the best one stays.
-        heatmap_skip: Adds the fused heatmaps to the network's output, times a trained factor (a departure from the
-            paper): the network then learns which crossings of rays are ghosts instead of everything.
+        head: Kind of network. "volume" is the paper's 3D network; "planes" locates people in a bird's-eye view and then
+            their height, after Faster-VoxelPose (ECCV 2022), with two orders of magnitude fewer operations.
+        net: Architecture of the 3D network.
+        spacing_mm: Approximate voxel spacing; the capture volume has multiples of 4 voxels.
+        sigma_mm: Standard deviation of the target Gaussian around a root.
+        max_people: Maximum number of proposals per frame.
+        threshold: Minimum confidence of a proposal.
+        merge_mm: Distance below which only the best of several proposals is kept.
+        heatmap_skip: Add the fused heatmaps, times a learned factor, to the output (a departure from the paper): the
+            network then only has to learn which intersections of rays are ghosts.
     """
 
     head: Literal["volume", "planes"] = "volume"
@@ -99,16 +102,17 @@ class RootNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayRefinerConfig:
-    """Last correction by a network instead: how far to believe each view, and what bodies look like.
+    """Ray refiner: a network that weights the views of each joint and applies a learned prior of bodies.
 
     Attributes:
-        enabled: Whether it is done, in place of Gauss-Newton.
-        channels: Width.
-        layers: Blocks.
-        heads: Of each attention.
-        rounds: Times that it is applied, the lens linearised anew each time.
-        window_sigmas: Where a view has no detections, a heatmap peak counts within so many sigmas of the reprojection.
-        max_std_mm: Joints whose expected error along an axis is larger are given as missing; 0 gives all.
+        enabled: Refine the joints of the pose network with the ray refiner.
+        channels: Number of channels.
+        layers: Number of attention blocks.
+        heads: Number of heads per attention block.
+        rounds: Number of refinement rounds; each linearises the projections at the refined joints.
+        window_sigmas: Radius around the reprojection, in heatmap sigmas, within which a heatmap peak is used in views
+            without detections.
+        max_std_mm: Maximum standard deviation of a joint along an axis; joints above it are missing. 0 keeps all.
     """
 
     enabled: bool = False
@@ -128,14 +132,14 @@ class RayRefinerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemporalRefinerConfig:
-    """What the frames before and after tell of a joint; a departure from the paper, which sees each frame by itself.
+    """Temporal refiner: a network over consecutive frames (a departure from the paper, which has none).
 
     Attributes:
-        enabled: Whether it is done; goes with the learned correction, whose covariances it needs.
-        channels: Width.
-        layers: Blocks.
-        heads: Of each attention.
-        frames: Frames that it looks at together.
+        enabled: Refine the joints over time; needs the covariances of the ray refiner.
+        channels: Number of channels.
+        layers: Number of attention blocks.
+        heads: Number of heads per attention block.
+        frames: Number of frames per window.
     """
 
     enabled: bool = False
@@ -154,24 +158,26 @@ class TemporalRefinerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseNetConfig:
-    """The joints of one person in a cube around the root.
+    """Pose network: the joints of one person in a cube around the root.
 
     Attributes:
-        head: "volume" is the paper's 3D network. "planes" looks at the cube from three sides with one 2D network, after
-            Faster-VoxelPose (ECCV 2022).
-        voxels: Points along an edge of the cube, end points included; a multiple of 4.
-        cube_mm: Edge of the cube.
-        beta: Sharpness of the soft-argmax.
-        heatmap_skip: Adds `gain` times the fused heatmaps to the network's output (a departure from the paper): the
-            untrained network then already is a soft-argmax of what the views agree on, and training learns the rest.
-        gain: Starting value of that factor; it is trained with the network, one value a joint.
-        evidence_floor: With e > 0 the views are fused after h -> log(1 + h/e) / log(1 + 1/e), so that their mean is a
-            log-likelihood with a floor for outliers; 0 fuses plain heatmaps as the paper does.
-        merge_mm: Of skeletons whose joints are closer than this on average only the better one stays.
-        gate: Shows the network only those detections that fit the root, and drops people without detections of their
-            own (a departure from the paper: heatmaps forget which joints belong together).
-        min_views: A root stays where at least so many views have a detection that fits it better than anybody else. It
-            lets the root network's threshold be low: what it invents owns no detections.
+        head: Kind of network. "volume" is the paper's 3D network; "planes" projects the cube onto three planes and uses
+            one 2D network, after Faster-VoxelPose (ECCV 2022).
+        net: Architecture of the 3D network.
+        voxels: Number of points along an edge of the cube, end points included; a multiple of 4.
+        cube_mm: Edge length of the cube.
+        beta: Inverse temperature of the soft-argmax.
+        heatmap_skip: Add the fused heatmaps, times a learned factor, to the output (a departure from the paper): the
+            untrained network then is a soft-argmax of the fused heatmaps.
+        gain: Initial value of the factor of `heatmap_skip`, which is learned per joint.
+        evidence_floor: Value e of h -> log(1 + h/e) / log(1 + 1/e), applied to heatmaps before the mean over views,
+            which makes it a log-likelihood with a floor for outliers; 0 takes the plain mean, as in the paper.
+        merge_mm: Mean joint distance below which only the better of two skeletons is kept.
+        gate: Use only detections that match the root, and drop people without detections (a departure from the paper:
+            heatmaps do not tell which joints belong to one person).
+        min_views: Minimum number of views with a detection that matches a root better than any other root; roots with
+            fewer are dropped, which allows a low threshold of the root network.
+        ray_refiner: Settings of the ray refiner.
     """
 
     head: Literal["volume", "planes"] = "volume"
@@ -196,15 +202,15 @@ class PoseNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """All networks and their input.
+    """Settings of all networks and their input.
 
     Attributes:
-        heatmap: What they look at.
-        backbone: The 2D network, where `heatmap.source` is "backbone".
-        attention_net: Whether there is the published attention network beside it; for training only.
-        root: Where people are.
-        pose: Their joints.
-        temporal: What other frames tell of them.
+        heatmap: Settings of the input heatmaps.
+        backbone: Settings of the 2D network that infers heatmaps from images.
+        attention_net: Train the published attention network, which weights the pixels of the heatmap loss.
+        root: Settings of the root network, which locates people.
+        pose: Settings of the pose network, which locates the joints of a person.
+        temporal: Settings of the temporal refiner.
     """
 
     heatmap: HeatmapConfig = field(default_factory=HeatmapConfig)

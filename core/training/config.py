@@ -47,35 +47,37 @@ class RigsConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """Training of the root and pose networks.
+    """Settings of training.
 
     Attributes:
-        name: Of the preset that these settings come from: says which shipped networks belong to them.
-        seed: The randomness of a step depends on this, the stage and the step alone, so that a resumed run is exact.
-        device: "auto", "cuda", "mps" or "cpu".
-        precision: What the networks compute in: "auto" is bf16 where the device gains by it.
-        model: The networks.
-        split: What is held out.
-        start: Networks to start from: "shipped" are those that come with the program for these settings, trained on
-            synthetic people in made-up rigs; a folder is that of a checkpoint; empty starts from noise.
-        volume_mm: Lowest and highest corner of the box that the root network looks into, x y z x y z in the world; empty
-            derives it from the rig and the people in the takes.
-        labels: What training aims at: "clean" are 2D joints that all views agree on, with confidences; "raw" are the
-            estimator's own, all of them, as published.
-        rigs: Where synthetic people are seen.
-        backbone: Heatmaps from images.
-        root: Where people are.
-        pose_synthetic: Bodies, from synthetic people.
-        ray_refiner: The learned correction.
-        temporal: The learned smoother.
-        pose: Bodies, from the footage.
-        finetune: The same on confident labels.
-        warmup: Share of a stage in which the learning rate rises; it falls along a cosine afterwards.
-        clip_gradient: Largest norm of the gradient.
-        measure_every: Steps between two held-out figures.
-        measure_frames: Most held-out frames a figure is measured on.
+        name: Name of the preset that the settings come from, by which shipped networks are found.
+        seed: Seed of the random numbers. Those of a step depend on seed, stage and step only, so that a resumed run
+            gives the same result.
+        device: Device to train on: "auto", "cuda", "mps" or "cpu".
+        precision: Number format of the networks; "auto" takes bf16 on devices that gain from it, or else fp32.
+        model: Settings of the networks.
+        split: Settings of the split into training and validation frames.
+        start: Initial networks: "shipped" for those that ship with the program for these settings, trained on synthetic
+            people in random rigs, or the folder of a checkpoint. If empty, weights are random.
+        volume_mm: Lowest and highest corner of the capture volume in world coordinates, six numbers x y z x y z. If
+            empty, it is derived from the rig and the people in the takes.
+        labels: Kind of pseudo labels: "clean" for 2D joints on which all views agree, with confidences, or "raw" for
+            all joints of the 2D estimator, as published.
+        rigs: Settings of the rigs in which synthetic people are seen.
+        backbone: Stage that trains the 2D network, which infers heatmaps from images.
+        root: Stage that trains the root network.
+        pose_synthetic: Stage that trains the pose network on synthetic people.
+        ray_refiner: Stage that trains the ray refiner.
+        temporal: Stage that trains the temporal refiner.
+        pose: Stage that trains the pose network on the takes.
+        finetune: Stage that trains the pose network on the takes with confident labels only.
+        warmup: Share of a stage in which the learning rate rises; afterwards it decays along a cosine.
+        clip_gradient: Maximum norm of the gradient.
+        measure_every: Number of steps between two validations.
+        measure_frames: Maximum number of frames per validation.
         checkpoint_s: Seconds between two checkpoints.
-        max_minutes: A safety for slow machines: a stage that used up its part of this time ends early, with a note.
+        max_minutes: Maximum time of training, for slow machines; a stage that has used its part ends early, with a
+            note.
     """
 
     name: str = ""
