@@ -11,7 +11,7 @@ import numpy as np
 from core.board.pattern import Board
 from core.calibration.board.calibrate import BoardCalibration, calibrate_board
 from core.calibration.board.cross_validation import save_residuals
-from core.calibration.board.detect_take import detect_board, measured_marker
+from core.calibration.board.detect_take import detect_board, measure_marker
 from core.calibration.board.guidance import next_to_show
 from core.calibration.board.metrics import Quality, measure, measure_rig
 from core.calibration.board.report import assess_board
@@ -65,7 +65,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
         solved.rig,
         seen,
         calibration=solved,
-        marker_mm=measured_marker(take, seen),
+        marker_mm=measure_marker(take, seen),
         distance_mm=config.distance_mm,
         between=config.between,
         before=former,
@@ -115,7 +115,7 @@ def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, repo
     if not len(seen):
         raise CoreError(f"The board was not found in {take.name}.", "Check the board's settings against the print.")
     quality = measure_rig(rig, seen)
-    findings = assess_board(quality, rig, seen, marker_mm=measured_marker(take, seen))
+    findings = assess_board(quality, rig, seen, marker_mm=measure_marker(take, seen))
     found = check_rig(rig).with_findings(findings)
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping()
     report |= {"quality": quality.to_mapping(), "board": to_mapping(board)}

@@ -77,7 +77,7 @@ class RigState(QObject):
 
 # Findings from the images of a board; they hold in any world coordinates.
 _BOARD_CHECKS = (
-    "left out",
+    "loco",
     "reprojection",
     "length",
     "board",

@@ -88,7 +88,7 @@ def _loco_reliability(report: dict[str, Any], rig: CameraRig) -> CameraReliabili
         known = {c.name: float(errors[c.name]) for c in rig if c.posed and errors.get(c.name) is not None}
         level = dict.fromkeys(known, 0)
         for finding in report["findings"]:
-            if finding["check"] == "left out" and finding.get("camera") in known:
+            if finding["check"] == "loco" and finding.get("camera") in known:
                 level[finding["camera"]] = _FINDING_LEVELS[finding["level"]]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

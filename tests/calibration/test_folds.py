@@ -128,17 +128,20 @@ def test_a_candidate_is_kept_only_if_the_held_out_error_falls(setup: Setup, star
 
 
 @pytest.mark.parametrize(
-    ("ties", "sentence"),
+    ("frames", "message"),
     [
-        ([[0, 174, 1, 0], [174, 0, 8, 1], [1, 8, 0, 190], [0, 1, 190, 0]], "a and b hang on the others by 10 frames."),
-        ([[0, 50, 40, 5], [50, 0, 60, 4], [40, 60, 0, 3], [5, 4, 3, 0]], "d hangs on the others by 12 frames."),
+        ([[0, 174, 1, 0], [174, 0, 8, 1], [1, 8, 0, 190], [0, 1, 190, 0]], "a and b share only 10 frames"),
+        ([[0, 50, 40, 5], [50, 0, 60, 4], [40, 60, 0, 3], [5, 4, 3, 0]], "d shares only 12 frames"),
         ([[0, 50, 40, 5], [50, 0, 60, 6], [40, 60, 0, 5], [5, 6, 5, 0]], ""),
-        ([[0, 3, 0, 0], [3, 0, 0, 0], [0, 0, 0, 9], [0, 0, 9, 0]], "a and b hang on the others by 0 frames."),
+        ([[0, 3, 0, 0], [3, 0, 0, 0], [0, 0, 0, 9], [0, 0, 9, 0]], "a and b share only 0 frames"),
     ],
 )
-def test_the_weakest_tie_between_groups_is_told(ties: list[list[int]], sentence: str) -> None:
-    found = [f.message for f in _connection(np.array(ties, float), ["a", "b", "c", "d"])]
-    assert found == ([sentence] if sentence else [])
+def test_the_weakest_connection_between_groups_is_reported(frames: list[list[int]], message: str) -> None:
+    found = [
+        f.message.removesuffix(" with the other cameras.")
+        for f in _connection(np.array(frames, float), ["a", "b", "c", "d"])
+    ]
+    assert found == ([message] if message else [])
 
 
 def test_steps_follow_the_valley_in_which_focal_length_and_depth_go_together(monkeypatch: pytest.MonkeyPatch) -> None:

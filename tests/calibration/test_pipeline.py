@@ -12,7 +12,7 @@ from core.board.observations import BoardObservations
 from core.board.pattern import Board
 from core.calibration.board.calibrate import calibrate_board
 from core.calibration.board.config import CalibrateConfig
-from core.calibration.board.detect_take import chosen_frames, detect_board, measured_marker
+from core.calibration.board.detect_take import chosen_frames, detect_board, measure_marker
 from core.calibration.board.session_board import session_board
 from core.errors import CancelledError, CoreError
 from core.files import read_json
@@ -73,8 +73,8 @@ def test_everything_is_kept(session: Session, result: dict[str, object]) -> None
     assert report["quality"]["loco_median_px"] < 1
     assert report["accuracy"]["median_mm"]
     assert report["advice"]
-    assert measured_marker(session.take("wave"), seen) == pytest.approx(90, rel=0.05) or np.isnan(
-        measured_marker(session.take("wave"), seen)
+    assert measure_marker(session.take("wave"), seen) == pytest.approx(90, rel=0.05) or np.isnan(
+        measure_marker(session.take("wave"), seen)
     )
 
 

@@ -103,7 +103,7 @@ def with_rig(window: MainWindow, tmp_path: Path) -> Session:
     rig = ring_rig(3, size_px=SIZE_PX, distortion=(-0.05, 0.02, 0.001, 0.0, 0.0))
     make_take(session, rig)
     rig.save(session.layout.rig)
-    bad = {"check": "left out", "level": "error", "message": "It moved.", "remedy": "", "camera": rig.names[1]}
+    bad = {"check": "loco", "level": "error", "message": "It moved.", "remedy": "", "camera": rig.names[1]}
     report = {
         "digest": session.require_rig().digest,
         "level": "error",

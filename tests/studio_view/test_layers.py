@@ -265,7 +265,7 @@ def test_loco_errors_come_from_a_report_of_this_rig_only(tmp_path: Path) -> None
     session = Session.create(tmp_path / "mine")
     rig.save(session.layout.rig)
     first, second, third = rig.names
-    findings = [{"check": "left out", "level": "error", "camera": second, "message": "", "remedy": ""}]
+    findings = [{"check": "loco", "level": "error", "camera": second, "message": "", "remedy": ""}]
     quality = {"loco_px": {first: 0.5, second: 8.0, third: None}}
     report = {"digest": session.require_rig().digest, "findings": findings, "quality": quality}
     write_json(session.layout.rig_report, report)

@@ -1,4 +1,4 @@
-"""How a calibration is made."""
+"""Settings of a calibration from a board."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from core.board.pattern import Board
 
-LensChoice = Literal["auto", "pinhole", "fisheye"]
+DistortionChoice = Literal["auto", "pinhole", "fisheye"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,19 +15,19 @@ class CalibrateConfig:
     """Settings of a calibration from a board.
 
     Attributes:
-        board: What is waved; the usual one stands for the session's own, if it has one.
-        distortion_model: Distortion model to fit; "auto" keeps that of a known lens, else pinhole.
-        fixed_intrinsics: Whether lenses of the session's rig are kept where it has any, instead of being fitted anew.
-        time offset: Whether each camera's time offset is solved for. What is found is kept where held-out error falls.
-        refine: Whether lenses are solved together with the poses. Kept, camera by camera, where held-out error falls.
-        rate_hz: Most frames a second that are looked at.
-        max_frames: Of a longer take, evenly spread bursts are looked at.
-        distance_mm: A measured distance between the two cameras of `between`, to check the scale; 0 is unknown.
-        between: Names of these two cameras.
+        board: Calibration board; the default stands for the session's board, if it has one.
+        distortion_model: Distortion model to fit; "auto" keeps that of known intrinsics, otherwise pinhole.
+        fixed_intrinsics: Use the intrinsics of the session's rig where it has any, instead of fitting them.
+        time_offset: Estimate a time offset per camera; kept if it lowers the held-out error.
+        refine: Refine the intrinsics together with the poses; kept if it lowers the held-out error.
+        rate_hz: Largest number of frames per second that are searched for the board.
+        max_frames: Largest number of frames that are searched; in longer takes, evenly spread bursts.
+        distance_mm: Measured distance between the two cameras of `between`, to check the scale; 0 if unknown.
+        between: Names of the two cameras of `distance_mm`.
     """
 
     board: Board = field(default_factory=Board)
-    distortion_model: LensChoice = "auto"
+    distortion_model: DistortionChoice = "auto"
     fixed_intrinsics: bool = False
     time_offset: bool = True
     refine: bool = True

@@ -1,4 +1,4 @@
-"""Cross-validation: how well cameras predict stretches of time that they were not fitted to, and each other's images."""
+"""Cross-validation: how well cameras predict blocks of time that they were not fitted to, and each other's images."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def time_blocks(images: BoardImages, frames: int) -> I64:
 
 
 def two_folds(images: BoardImages, block: I64) -> tuple[np.ndarray, np.ndarray]:
-    """Return masks (P,) of the images of even and of odd blocks, each block shortened to what telling models apart takes.
+    """Return masks (P,) of the images of even and of odd blocks, each block shortened to what model selection needs.
 
     Args:
         images: Observations.

@@ -1,4 +1,4 @@
-"""Looks for a board through a whole take, every camera, in parallel."""
+"""Detect a board in a whole take, all cameras in parallel."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from core.session import Take
 from core.session.video import VideoReader
 from core.types.arrays import F64, I64
 
-_BURST = 12  # frames in a row, so that motion, and with it each camera's time offset, stays visible
-_MEASURED = 16  # images in which markers are measured
+_BURST = 12  # consecutive frames: time offsets are estimated from motion between them
+_MEASURED_IMAGES, _LEAST_MEASURED = 16, 3  # images in which markers are measured, and that must succeed
 
 
 def detect_board(
@@ -31,15 +31,15 @@ def detect_board(
     max_frames: int = 600,
     cameras: Sequence[str] | None = None,
 ) -> BoardObservations:
-    """Finds the board in the images of a take.
+    """Detect the board in the images of a take.
 
     Args:
-        take: Its videos are read once, in order.
-        board: What to look for.
-        reporter: Told of the images done; asked whether to stop.
-        rate_hz: Most frames a second that are looked at.
-        max_frames: Of a longer take, evenly spread bursts of frames are looked at.
-        cameras: Only these; all when None.
+        take: Take; its videos are read once, in order.
+        board: Board to detect.
+        reporter: Receives progress, and is asked whether to stop.
+        rate_hz: Largest number of frames per second that are searched.
+        max_frames: Largest number of frames that are searched; in longer takes, evenly spread bursts.
+        cameras: Cameras to search; all if None.
 
     Raises:
         CoreError: A video cannot be read.
@@ -54,7 +54,7 @@ def detect_board(
     frame[:, [v for v, name in enumerate(take.cameras) if name not in names]] = -1
     detector, stop = BoardDetector(board), Event()
     workers = max(1, os.cpu_count() or 1)
-    # As many parts as keep all workers busy to the end, each read by itself from a key frame on.
+    # As many parts as keep all workers busy to the end, each decoded from a key frame on.
     pieces = [
         (v, part)
         for v in range(len(take.cameras))
@@ -64,14 +64,15 @@ def detect_board(
     total, done = int((frame >= 0).sum()), [0]
     found: dict[tuple[int, int], Found] = {}
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # one image a thread is faster than many threads an image
+    cv2.setNumThreads(1)  # one image per thread is faster than many threads per image
     try:
         with ThreadPoolExecutor(workers) as pool:
             jobs = {
-                pool.submit(_look, take, v, part, frame[part, v], detector, done, stop): (v, part) for v, part in pieces
+                pool.submit(_detect_part, take, v, part, frame[part, v], detector, done, stop): (v, part)
+                for v, part in pieces
             }
             try:
-                _follow(set(jobs), done, total, reporter)
+                _wait(set(jobs), done, total, reporter)
             except BaseException:
                 stop.set()
                 raise
@@ -85,7 +86,13 @@ def detect_board(
 
 
 def chosen_frames(time_s: F64, rate_hz: float, most: int) -> I64:
-    """Numbers of the frames to look at: at most `rate_hz`, and of a long take bursts spread evenly."""
+    """Return the indices of the frames to search.
+
+    Args:
+        time_s: (T,) times of all frames.
+        rate_hz: Largest number of frames per second.
+        most: Largest number of frames; in longer takes, evenly spread bursts.
+    """
     step = np.floor((time_s - time_s[0]) * rate_hz + 1e-6) if len(time_s) else time_s
     first = np.flatnonzero(np.diff(step, prepend=-1.0) > 0)
     if len(first) <= most:
@@ -95,8 +102,8 @@ def chosen_frames(time_s: F64, rate_hz: float, most: int) -> I64:
     return np.unique(first[(begin[:, None] + np.arange(_BURST)).ravel()])
 
 
-def _follow(jobs: set[Future[list[Found]]], done: list[int], total: int, reporter: Reporter) -> None:
-    """Tells of progress until all have ended; raises what stopped one of them."""
+def _wait(jobs: set[Future[list[Found]]], done: list[int], total: int, reporter: Reporter) -> None:
+    """Report progress until all jobs have ended; raise the error of a job that failed."""
     waiting = jobs
     while waiting:
         ended, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -107,7 +114,7 @@ def _follow(jobs: set[Future[list[Found]]], done: list[int], total: int, reporte
             raise CancelledError
 
 
-def _look(
+def _detect_part(
     take: Take, v: int, part: I64, frames: I64, detector: BoardDetector, done: list[int], stop: Event
 ) -> list[Found]:
     results = []
@@ -121,25 +128,25 @@ def _look(
     return results
 
 
-def measured_marker(take: Take, seen: BoardObservations) -> float:
-    """Side of the board's markers in mm, if its squares have the size given; NaN where that cannot be told.
+def measure_marker(take: Take, seen: BoardObservations) -> float:
+    """Measure the side of the board's markers in mm, given the size of the squares; NaN where that is impossible.
 
-    A wrong size of the squares shows in nothing else: everything is simply larger or smaller.
+    Nothing else reveals a wrong size of the squares: it only scales the rig.
     """
     if seen.board.kind != "charuco":
         return float("nan")
     number, start, count = np.unique(seen.image, return_index=True, return_counts=True)
-    most = np.argsort(-count)[:_MEASURED]
+    most = np.argsort(-count)[:_MEASURED_IMAGES]
     detector, sides = BoardDetector(seen.board), []
     for v in range(len(seen.cameras)):
-        mine = [i for i in most if number[i] // len(seen.time_s) == v]
-        if not mine:
+        own = [i for i in most if number[i] // len(seen.time_s) == v]
+        if not own:
             continue
         camera = seen.cameras[v]
         with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
-            for i in sorted(mine, key=lambda i: number[i]):
+            for i in sorted(own, key=lambda i: number[i]):
                 rows = slice(start[i], start[i] + count[i])
                 frame = int(seen.image_index[number[i] % len(seen.time_s), v])
                 sides.append(detector.marker_mm(video.read_gray(frame), seen.point[rows], seen.xy_px[rows]))
     known = [side for side in sides if np.isfinite(side)]
-    return float(np.median(known)) if len(known) >= 3 else float("nan")
+    return float(np.median(known)) if len(known) >= _LEAST_MEASURED else float("nan")

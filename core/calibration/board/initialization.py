@@ -86,7 +86,7 @@ def _mean_error_px(images: BoardImages, cameras: Cameras, R: F64, t: F64, candid
 def _most_likely(slot: I64, error: F64, R: F64, time_s: F64) -> I64:
     """Choose one candidate per frame by the Viterbi algorithm: small errors, and small rotations between frames.
 
-    In a single image a distant flat board looks nearly the same in two poses; only one of them stays plausible over time.
+    In a single image a distant flat board looks nearly the same in two poses; over time only one of them is plausible.
 
     Args:
         slot: (N,) frame of a candidate.

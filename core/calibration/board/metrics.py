@@ -183,7 +183,7 @@ def _rms(values: F64) -> float:
 
 
 def cameras_of(rig: CameraRig, seen: BoardObservations) -> Cameras:
-    """Convert a rig for the bundle adjustment, in the order of the observations; unposed cameras stand at the origin."""
+    """Convert a rig for the bundle adjustment, in the order of the observations; unposed cameras are at the origin."""
     known = [rig[n] if n in rig.names else None for n in seen.cameras]
     views = len(known)
     intrinsics = np.zeros((views, N_INTRINSICS))

@@ -1,7 +1,10 @@
-"""Whether a calibration can be trusted: what it predicts that it was not fitted to, and how sure it can be.
+"""Assess a calibration: how well it predicts data that it was not fitted to, and how certain its parameters are.
 
-A small reprojection error proves little (see `check`). Here every figure is compared with what corner noise alone would
-cause, so that a good rig is not called bad for a hard view, and a bad one not good for an easy view.
+A small reprojection error proves little (see `core.calibration.checks`). Errors are compared with what corner noise
+alone would cause, so that difficult views do not condemn a good rig and easy views do not acquit a bad one.
+
+Pairs of limits are those of a warning and of an error; unless stated otherwise they were set so that good simulated
+rigs raise no alarm (`scripts/bench_calibration.py`) and disturbed ones do (`tests/calibration/test_solving.py`).
 """
 
 from __future__ import annotations
@@ -15,25 +18,29 @@ import numpy as np
 from core.board.observations import BoardObservations
 from core.calibration.board.calibrate import BoardCalibration
 from core.calibration.board.metrics import Quality, quick_loco_px
+from core.calibration.board.state import INTRINSICS, POSE, TIME_OFFSET
 from core.calibration.checks import Finding, FindingLevel
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
 
-_EXCESS_PX = (1.5, 5.0)  # median left-out error beyond noise at 1280 px width: amber, red
-_NOISE = (3.0, 3.5)  # the same in units of what noise causes, where a hard view makes that much
-_HALF = 1.6  # by how much half a recording may predict worse than all of it
-_REPROJECTION_PX = (1.6, 4.0)  # root mean square of the ordinary points
-_LENGTH = (0.005, 0.02)  # of a square's side
-_FOCAL_SD, _POSITION_SD = (0.01, 0.05), (0.005, 0.03)  # share of the focal length; share of the rig's size
-_FOCAL = (0.03, 0.08)  # change of a focal length that was known
-_SHARE, _TILT_DEG = 0.3, 20.0
-_SHARED = 15  # frames between groups of cameras
-_MOST_CUT = 14  # cameras: beyond, there are too many groups
-_TIME_OFFSET_SD_S = 0.005
-_MARKER = 0.05
-_SCALE = 0.03
-_LITTLE, _MANY = 0.3, 0.05  # weight of a point that counts for little; share of such points that is odd
-_SWAP = 0.25  # share of the error that is left if two cameras are exchanged
+_EXCESS_PX = (1.5, 5.0)  # median LOCO error beyond noise, at 1280 px width
+_EXCESS_NOISE = (3.0, 3.5)  # the same in units of the expected error, for views whose geometry amplifies noise
+_FOLD_EXCESS = 1.6  # factor by which rigs fitted to half a recording may predict worse than the delivered rig
+_REPROJECTION_PX = (1.6, 4.0)  # root mean square reprojection error of inliers, at 1280 px width
+_LENGTH_ERROR = (0.005, 0.02)  # relative error of the median side of a square
+_LEAST_LENGTHS = 20  # triangulated sides for a median
+_FOCAL_SD = (0.01, 0.05)  # relative standard deviation of the focal length
+_POSITION_SD = (0.005, 0.03)  # standard deviation of the position, relative to the size of the rig
+_FOCAL_CHANGE = (0.03, 0.08)  # relative change of a known focal length: refocusing, zooming
+_LEAST_COVERAGE, _LEAST_TILT_DEG = 0.3, 20.0  # share of image cells with points; range of tilts
+_LEAST_SHARED = 15  # frames that must connect any group of cameras with the others
+_MAX_CAMERAS_CUT = 14  # cameras up to which all groups are examined (8191 groups)
+_MAX_TIME_OFFSET_SD_S = 0.005  # a hand at 1 m/s moves 5 mm in it
+_MARKER_ERROR = 0.05  # relative difference of measured and given marker size; measuring is good to 2 %
+_DISTANCE_ERROR = (0.015, 0.03)  # relative difference to a tape measure
+_SCALE_CHANGE = 0.03  # relative change of all distances against the former rig
+_OUTLIER_WEIGHT, _OUTLIER_SHARE = 0.3, 0.05  # IRLS weight of an outlier; share of outliers
+_SWAPPED_SHARE = 0.25  # share of the LOCO error that remains if two exchanged cameras are put right
 
 
 def assess_board(
@@ -48,24 +55,27 @@ def assess_board(
     before: CameraRig | None = None,
     known: Mapping[str, Camera] | None = None,
 ) -> list[Finding]:
-    """Sentences with remedies, from figures.
+    """Assess a rig on a recording of a board.
 
     Args:
-        quality: From `measure` or `measure_rig`.
-        rig: The rig.
-        seen: The recording.
-        calibration: How it was solved, if it was solved here.
-        marker_mm: Side of the markers as the images show it, if the squares have the size given.
-        distance_mm: Measured distance between two cameras; 0 is unknown.
-        between: Their names.
-        before: The rig that was there before, if cameras were not moved since.
-        known: Lenses by camera that were known before.
+        quality: Result of `measure` or `measure_rig`.
+        rig: Rig.
+        seen: Observations of the board.
+        calibration: Calibration that the rig comes from, if it comes from this recording.
+        marker_mm: Side of the markers measured in the images, given the size of the squares.
+        distance_mm: Measured distance between two cameras; 0 if unknown.
+        between: Names of these two cameras.
+        before: Former rig, if the cameras were not moved since.
+        known: Cameras with formerly known intrinsics, by name.
+
+    Returns:
+        Findings with remedies.
     """
-    findings = [*_left_out(quality, rig, seen), *_reprojection(quality, seen), *_lengths(quality, seen)]
+    findings = [*_loco(quality, rig, seen), *_reprojection(quality, seen), *_lengths(quality, seen)]
     findings += _markers(seen, marker_mm)
     findings += _distance(rig, distance_mm, between)
-    findings += _before(rig, before)
-    findings += _lenses(rig, known or {})
+    findings += _rescaled(rig, before)
+    findings += _changed_intrinsics(rig, known or {})
     if calibration is not None:
         findings += _missing(calibration)
         findings += _certainty(calibration)
@@ -80,20 +90,20 @@ def _level(value: float, limits: tuple[float, float]) -> FindingLevel:
 
 
 def _scale(seen: BoardObservations, v: int) -> float:
-    """Images twice as wide show the same error twice as large."""
+    """Return the image's width relative to 1280 px, in which the limits are given."""
     return float(max(seen.sizes_px[v].max(), 640)) / 1280
 
 
-def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iterator[Finding]:
-    """Each camera that the others do not predict, then in one sentence those that they do."""
+def _loco(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iterator[Finding]:
+    """Report each camera that the others do not predict, then all others together."""
     bad, good = [], []
-    error = np.fmin(quality.loco_px, _HALF * quality.in_sample_px)
+    error = np.fmin(quality.loco_px, _FOLD_EXCESS * quality.in_sample_px)
     excess = np.sqrt(np.maximum(error**2 - quality.expected_px**2, 0))
     for v, name in enumerate(quality.cameras):
         if not np.isfinite(quality.loco_px[v]):
             continue
         noise = quality.expected_px[v] / _scale(seen, v)
-        limits = (max(_EXCESS_PX[0], _NOISE[0] * noise), max(_EXCESS_PX[1], _NOISE[1] * noise))
+        limits = (max(_EXCESS_PX[0], _EXCESS_NOISE[0] * noise), max(_EXCESS_PX[1], _EXCESS_NOISE[1] * noise))
         level = _level(excess[v] / _scale(seen, v), limits)
         if level == "ok":
             good.append(v)
@@ -101,34 +111,35 @@ def _left_out(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iter
         if level == "error":
             bad.append(v)
         yield Finding(
-            check="left out",
+            check="loco",
             level=level,
-            message=f"{name}: the other cameras predict the board to {quality.loco_px[v]:.1f} px"
-            f" ({quality.loco_mm[v]:.1f} mm); corner noise alone would be {quality.expected_px[v]:.1f} px.",
-            remedy="It moved, is late, or its lens is wrong: show it the board again, slowly, at all distances.",
+            message=f"{name}: leave-one-camera-out error {quality.loco_px[v]:.1f} px ({quality.loco_mm[v]:.1f} mm);"
+            f" {quality.expected_px[v]:.1f} px expected from corner noise.",
+            remedy="It was moved, or its time offset or intrinsics are wrong: show it the board again, slowly, at all"
+            " distances.",
             camera=name,
         )
     if good:
         px, mm, noise_px = (v[good] for v in (quality.loco_px, quality.loco_mm, quality.expected_px))
-        who = "every camera" if len(good) == len(quality.cameras) else ", ".join(quality.cameras[v] for v in good)
+        who = "all cameras" if len(good) == len(quality.cameras) else ", ".join(quality.cameras[v] for v in good)
         yield Finding(
-            check="left out",
+            check="loco",
             level="ok",
-            message=f"The other cameras predict the board in {who} to {_range(px, 1)} px ({_range(mm, 1)} mm);"
-            f" corner noise alone would be {_range(noise_px, 1)} px.",
+            message=f"Leave-one-camera-out error of {who}: {_range(px, 1)} px ({_range(mm, 1)} mm);"
+            f" {_range(noise_px, 1)} px expected from corner noise.",
         )
     if len(bad) >= 2:
         yield from _swapped(quality, rig, seen, bad)
 
 
 def _range(values: F64, digits: int) -> str:
-    """The least and the largest value in words, once if they look alike."""
+    """Format the smallest and the largest value, once if they look alike."""
     low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
     return low if low == high else f"{low} to {high}"
 
 
 def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: list[int]) -> Iterator[Finding]:
-    """Whether two cameras' images were exchanged."""
+    """Report pairs of cameras whose images were exchanged."""
     for a, b in itertools.combinations(bad, 2):
         names = list(seen.cameras)
         names[a], names[b] = names[b], names[a]
@@ -137,13 +148,13 @@ def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: lis
         renamed = dataclasses.replace(seen, cameras=tuple(names))
         swapped = rig.subset([n for n in names if n in rig.names])
         other = quick_loco_px(swapped, renamed)
-        if other < _SWAP * quality.overall_px:
+        if other < _SWAPPED_SHARE * quality.overall_px:
             yield Finding(
                 check="names",
                 level="error",
-                message=f"{seen.cameras[a]} and {seen.cameras[b]} are exchanged: with their images the other way"
-                f" round the board is predicted to {other:.1f} px instead of {quality.overall_px:.0f}.",
-                remedy="Exchange the two cameras' folders or names.",
+                message=f"{seen.cameras[a]} and {seen.cameras[b]} are exchanged: with their images swapped the"
+                f" leave-one-camera-out error is {other:.1f} px instead of {quality.overall_px:.0f} px.",
+                remedy="Swap the two cameras' folders or names.",
             )
 
 
@@ -154,25 +165,25 @@ def _reprojection(quality: Quality, seen: BoardObservations) -> Iterator[Finding
             yield Finding(
                 check="reprojection",
                 level=level,
-                message=f"{name}: the board is reprojected to {value:.1f} px only.",
+                message=f"{name}: reprojection error {value:.1f} px.",
                 remedy="Move the board more slowly, in better light, and check that it is flat.",
                 camera=name,
             )
 
 
 def _lengths(quality: Quality, seen: BoardObservations) -> Iterator[Finding]:
-    if len(quality.length_mm) < 20:
+    if len(quality.length_mm) < _LEAST_LENGTHS:
         return
     found, given = float(np.median(quality.length_mm)), seen.board.square_mm
-    level = _level(abs(found / given - 1), _LENGTH)
+    level = _level(abs(found / given - 1), _LENGTH_ERROR)
     yield Finding(
         check="length",
         level=level,
-        message=f"Squares of {given:g} mm are triangulated to {found:.2f} mm"
-        f" (half of them within {np.median(np.abs(quality.length_mm - found)):.2f} mm).",
+        message=f"Triangulated squares measure {found:.2f} mm (median; half of them within"
+        f" {np.median(np.abs(quality.length_mm - found)):.2f} mm), {given:g} mm given.",
         remedy=""
         if level == "ok"
-        else "Measure the printed squares; if they are right, the cameras' poses do not fit each other.",
+        else "Measure the printed squares. If their size is right, the camera poses are inconsistent.",
     )
 
 
@@ -181,38 +192,40 @@ def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
         yield Finding(
             check="board",
             level="warning",
-            message="Half a turn leaves this chessboard as it is, so that cameras may take its ends for each other.",
-            remedy="Use a board with an even number of squares one way and an odd one the other, or a ChArUco board.",
+            message="This chessboard looks the same rotated by 180 degrees, so cameras may confuse its ends.",
+            remedy="Use a board with an even number of squares along one side and an odd one along the other.",
         )
     given = seen.board.marker_mm
-    if np.isfinite(marker_mm) and abs(marker_mm / given - 1) > _MARKER:
+    if np.isfinite(marker_mm) and abs(marker_mm / given - 1) > _MARKER_ERROR:
         yield Finding(
             check="board",
             level="error",
             message=f"With squares of {seen.board.square_mm:g} mm the markers measure {marker_mm:.1f} mm,"
-            f" not {given:g} mm: one of the two is wrong, and with it every length.",
+            f" not {given:g} mm: one of the two sizes is wrong, and with it the scale of the rig.",
             remedy="Measure a square and a marker on the print, and calibrate again.",
         )
 
 
 def _outliers(calibration: BoardCalibration) -> Iterator[Finding]:
-    """Points that count for little, told by where they are."""
+    """Report the number of outliers per camera."""
     solution, images = calibration.solution, calibration.images
     seen = np.isfinite(solution.residual_px[..., 0])
-    odd = seen & (solution.weight < _LITTLE)
-    if not odd.any():
+    outlier = seen & (solution.weight < _OUTLIER_WEIGHT)
+    if not outlier.any():
         return
     by_camera = [
-        f"{name} {int(odd[images.view == v].sum())}"
+        f"{name} {int(outlier[images.view == v].sum())}"
         for v, name in enumerate(calibration.seen.cameras)
-        if odd[images.view == v].any()
+        if outlier[images.view == v].any()
     ]
-    share = float(odd.sum() / max(seen.sum(), 1))
+    share = float(outlier.sum() / max(seen.sum(), 1))
     yield Finding(
         check="outliers",
-        level="ok" if share < _MANY else "warning",
-        message=f"{odd.sum()} of {seen.sum()} points fit badly and count for little: {', '.join(by_camera)}.",
-        remedy="" if share < _MANY else "Look at the frames of the largest errors: blur, reflections, a bent board.",
+        level="ok" if share < _OUTLIER_SHARE else "warning",
+        message=f"{outlier.sum()} of {seen.sum()} points are outliers: {', '.join(by_camera)}.",
+        remedy=""
+        if share < _OUTLIER_SHARE
+        else "Check the frames with the largest errors for motion blur, reflections or a bent board.",
     )
 
 
@@ -220,17 +233,17 @@ def _distance(rig: CameraRig, distance_mm: float, between: tuple[str, ...]) -> I
     if distance_mm <= 0 or len(between) != 2 or not all(n in rig.names and rig[n].posed for n in between):
         return
     found = float(np.linalg.norm(rig[between[0]].centre_mm - rig[between[1]].centre_mm))
-    level = _level(abs(found / distance_mm - 1), (0.015, _SCALE))
+    level = _level(abs(found / distance_mm - 1), _DISTANCE_ERROR)
     yield Finding(
         check="scale",
         level=level,
-        message=f"{between[0]} and {between[1]} are {found:.0f} mm apart, {distance_mm:.0f} mm by measurement.",
-        remedy="" if level == "ok" else "The size given for the squares is wrong: measure them, or re-scale the rig.",
+        message=f"{between[0]} and {between[1]} are {found:.0f} mm apart; {distance_mm:.0f} mm measured.",
+        remedy="" if level == "ok" else "The given size of the squares is wrong: measure them, or rescale the rig.",
     )
 
 
-def _before(rig: CameraRig, before: CameraRig | None) -> Iterator[Finding]:
-    """Whether the rig is the former one at another scale."""
+def _rescaled(rig: CameraRig, before: CameraRig | None) -> Iterator[Finding]:
+    """Report a rig that is the former one at another scale."""
     if before is None:
         return
     names = [c.name for c in rig if c.posed and c.name in before.names and before[c.name].posed]
@@ -245,28 +258,28 @@ def _before(rig: CameraRig, before: CameraRig | None) -> Iterator[Finding]:
         ]
     )
     middle = float(np.median(ratio))
-    if np.ptp(ratio) < _SCALE * middle and abs(middle - 1) > _SCALE:
+    if np.ptp(ratio) < _SCALE_CHANGE * middle and abs(middle - 1) > _SCALE_CHANGE:
         yield Finding(
             check="scale",
             level="error",
-            message=f"The cameras stand as before, but all distances are {middle:.3f} times those of the former rig.",
-            remedy="The size of the squares was wrong, now or then: measure them on the print.",
+            message=f"The cameras are arranged as before, but all distances are {middle:.3f} times the former ones.",
+            remedy="The size of the squares is wrong now or was wrong then: measure them on the print.",
         )
 
 
-def _lenses(rig: CameraRig, known: Mapping[str, Camera]) -> Iterator[Finding]:
-    """Whether a lens came out as another than it was."""
+def _changed_intrinsics(rig: CameraRig, known: Mapping[str, Camera]) -> Iterator[Finding]:
+    """Report focal lengths that differ from the known ones."""
     for camera in rig:
         if camera.name not in known or known[camera.name].size_px != camera.size_px:
             continue
         ratio = float(camera.K[0, 0] / known[camera.name].K[0, 0])
-        level = _level(abs(ratio - 1), _FOCAL)
+        level = _level(abs(ratio - 1), _FOCAL_CHANGE)
         if level != "ok":
             yield Finding(
                 check="intrinsics",
                 level=level,
-                message=f"{camera.name}: its focal length came out {ratio - 1:+.1%} from what it was.",
-                remedy="It was zoomed or exchanged with another camera: check which images are its own.",
+                message=f"{camera.name}: focal length changed by {ratio - 1:+.1%}.",
+                remedy="It was zoomed or exchanged with another camera: check that the images belong to it.",
                 camera=camera.name,
             )
 
@@ -277,7 +290,7 @@ def _missing(calibration: BoardCalibration) -> Iterator[Finding]:
             check="calibrated",
             level="error",
             message=f"{name} is not calibrated. {reason}",
-            remedy=f"Show the board to {name} and to a neighbouring camera together, in at least {_SHARED} frames.",
+            remedy=f"Show the board to {name} and a neighbouring camera together, in at least {_LEAST_SHARED} frames.",
             camera=name,
         )
 
@@ -287,81 +300,84 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
     posed = [c for c in rig if c.posed]
     centres = np.stack([c.centre_mm for c in posed])
     size = float(np.linalg.norm(centres[:, None] - centres, axis=-1).max())
-    position, numbers = solution.sd(slice(3, 6)), solution.sd(slice(7, 9))
+    position, intrinsics = solution.sd(POSE)[:, 3:], solution.sd(INTRINSICS)
     for v, name in enumerate(calibration.seen.cameras):
         if not rig[name].posed:
             continue
-        focal = float(numbers[v, 0]) / float(rig[name].K[0, 0])
+        focal = float(intrinsics[v, 0]) / float(rig[name].K[0, 0])
         fit = calibration.fits.get(name)
         if focal == 0 and fit is not None and np.allclose(fit.camera.K, rig[name].K):
-            information = fit.information  # held while solving: what its own images said
+            information = fit.information  # held fixed in the adjustment
             focal = float(np.sqrt(max(np.linalg.pinv(information)[0, 0], 0))) / float(rig[name].K[0, 0])
-        place = float(np.linalg.norm(position[v]))
-        level = max(_level(focal, _FOCAL_SD), _level(place / size, _POSITION_SD), key=("ok", "warning", "error").index)
+        distance = float(np.linalg.norm(position[v]))
+        level = max(
+            _level(focal, _FOCAL_SD), _level(distance / size, _POSITION_SD), key=("ok", "warning", "error").index
+        )
         if level != "ok":
             yield Finding(
                 check="certainty",
                 level=level,
-                message=f"{name}: its focal length is known to {focal:.2%} and its place to {place:.0f} mm.",
-                remedy="Show the board to it closer, slanted, and in all parts of the image, together with others.",
+                message=f"{name}: standard deviation of focal length {focal:.2%}, of position {distance:.0f} mm.",
+                remedy="Show it the board closer, tilted, and in all parts of the image, together with other cameras.",
                 camera=name,
             )
 
 
 def _connection(strength: F64, names: list[str]) -> Iterator[Finding]:
-    """The group of cameras that the fewest frames tie to the others: their poses and time offsets stand or fall with these.
+    """Report the group of cameras that the fewest frames connect to the others.
 
-    A time offset and a shift look alike while the board moves evenly, so one short stretch does not tell them apart.
+    While the board moves uniformly, a time offset and a translation look alike, so one short stretch does not separate
+    them.
     """
     groups = [
         list(group)
         for size in range(1, len(names) // 2 + 1)
         for group in itertools.combinations(range(len(names)), size)
     ]
-    if not groups or len(names) > _MOST_CUT:
+    if not groups or len(names) > _MAX_CAMERAS_CUT:
         return
     others = [[v for v in range(len(names)) if v not in group] for group in groups]
-    ties = [int(strength[np.ix_(a, b)].sum()) for a, b in zip(groups, others, strict=True)]
-    weakest = int(np.argmin(ties))
-    if ties[weakest] < _SHARED:
-        hanging = " and ".join(names[v] for v in groups[weakest])
-        hang = "hangs" if len(groups[weakest]) == 1 else "hang"
+    frames = [int(strength[np.ix_(a, b)].sum()) for a, b in zip(groups, others, strict=True)]
+    weakest = int(np.argmin(frames))
+    if frames[weakest] < _LEAST_SHARED:
+        group = " and ".join(names[v] for v in groups[weakest])
+        verb = "shares" if len(groups[weakest]) == 1 else "share"
         yield Finding(
             check="connection",
             level="warning",
-            message=f"{hanging} {hang} on the others by {ties[weakest]} frames.",
-            remedy="Show the board to one of them and one of the others together for longer, and move it unevenly.",
+            message=f"{group} {verb} only {frames[weakest]} frames with the other cameras.",
+            remedy="Show the board to one of them and one of the others together for longer, and vary its speed.",
             camera=names[groups[weakest][0]],
         )
 
 
 def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]:
     strength = np.where(np.eye(len(quality.cameras), dtype=bool), 0, calibration.graph.agreeing)
-    little, flat = [], []
+    uncovered, flat = [], []
     posed = [v for v, name in enumerate(quality.cameras) if calibration.rig[name].posed]
     yield from _connection(strength[np.ix_(posed, posed)], [quality.cameras[v] for v in posed])
     for v, name in enumerate(quality.cameras):
         if v not in posed:
             continue
-        seen_by = quality.coverage[v]
+        covered = quality.coverage[v]
         if name in calibration.fits and name not in calibration.external:
-            spread = float(np.ptp(np.percentile(seen_by.tilt_deg, [5, 95]))) if len(seen_by.tilt_deg) else 0.0
-            if seen_by.share < _SHARE:
-                little.append(f"{name} {seen_by.share:.0%}")
-            if spread < _TILT_DEG:
-                flat.append(f"{name} {spread:.0f}")
-    if little:
+            tilts = float(np.ptp(np.percentile(covered.tilt_deg, [5, 95]))) if len(covered.tilt_deg) else 0.0
+            if covered.share < _LEAST_COVERAGE:
+                uncovered.append(f"{name} {covered.share:.0%}")
+            if tilts < _LEAST_TILT_DEG:
+                flat.append(f"{name} {tilts:.0f}")
+    if uncovered:
         yield Finding(
             check="coverage",
             level="warning",
-            message=f"The board was in little of some images: {', '.join(little)}.",
-            remedy="Show the board to these cameras in the corners of the image too.",
+            message=f"The board covered little of some images: {', '.join(uncovered)}.",
+            remedy="Show these cameras the board in the corners of the image, too.",
         )
     if flat:
         yield Finding(
             check="coverage",
             level="warning",
-            message=f"The board was always held alike; its slants differ by these degrees: {', '.join(flat)}.",
+            message=f"The board was hardly tilted; range of tilts in degrees: {', '.join(flat)}.",
             remedy="Tilt the board in front of these cameras.",
         )
 
@@ -369,15 +385,15 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
 def _time_offset(calibration: BoardCalibration) -> Iterator[Finding]:
     if not calibration.time_offset:
         return
-    sd = calibration.solution.sd(slice(6, 7))[:, 0]
+    sd = calibration.solution.sd(TIME_OFFSET)[:, 0]
     posed = [v for v, name in enumerate(calibration.seen.cameras) if calibration.rig[name].posed]
-    late = {v: calibration.rig[calibration.seen.cameras[v]].time_offset_s for v in posed}
-    listed = ", ".join(f"{calibration.seen.cameras[v]} {late[v] * 1000:+.0f}" for v in posed)
+    offset_s = {v: calibration.rig[calibration.seen.cameras[v]].time_offset_s for v in posed}
+    listed = ", ".join(f"{calibration.seen.cameras[v]} {offset_s[v] * 1000:+.0f}" for v in posed)
     worst = max(float(sd[v]) for v in posed)
-    level: FindingLevel = "ok" if worst <= _TIME_OFFSET_SD_S else "warning"
+    level: FindingLevel = "ok" if worst <= _MAX_TIME_OFFSET_SD_S else "warning"
     yield Finding(
         check="time_offset",
         level=level,
-        message=f"The cameras are not in step; time offsets in ms, to {worst * 1000:.1f} ms: {listed}. They are used.",
-        remedy="" if level == "ok" else "Move the board briskly, from side to side, for some seconds in all views.",
+        message=f"Cameras not synchronised; time offsets in ms, to within {worst * 1000:.1f} ms: {listed}.",
+        remedy="" if level == "ok" else "Move the board quickly from side to side for some seconds in all views.",
     )

@@ -33,7 +33,7 @@ from core.types.arrays import F64
 
 CONTRADICTION = 10.0
 """Standard errors by which two folds may differ: they are fitted roughly, and real errors are not white. With time
-offsets the cost has local minima: 3 of 100 random rigs had a fold off by up to 45 ms, with poses that made up for it."""
+offsets the cost has local minima: 3 of 100 random rigs had a fold off by up to 45 ms, with poses compensating it."""
 _ACCEPTED_SE = 1.0  # standard errors by which time offsets must lower the held-out error
 # Gain, in margins, below which an addition is examined again after later ones: with inaccurate intrinsics, time offsets
 # may only have made up for them (the recording 4_cam_recording: 1.1 standard errors, gone once intrinsics are refined).
@@ -117,7 +117,7 @@ def candidates(setup: Setup, rig: InitialRig) -> tuple[list[Candidate], list[str
                 margin_se=0.0,
                 plausible=lambda _: True,
                 accepted=f"Intrinsics refined together with the poses, which lowers the held-out error: {names}.",
-                rejected="Intrinsics kept as fitted to each camera alone: refining them does not lower the held-out error.",
+                rejected="Intrinsics kept as fitted to each camera: refining them does not lower the held-out error.",
             )
         )
     return out, notes

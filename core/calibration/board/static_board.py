@@ -1,4 +1,4 @@
-"""Where a board lies that nobody moves: on the floor, for the world frame."""
+"""Pose of a board that lies still on the floor, for the world coordinates."""
 
 from __future__ import annotations
 
@@ -9,25 +9,32 @@ from core.calibration.board.extrinsics import board_poses
 from core.calibration.board.state import BoardImages
 from core.errors import CoreError
 from core.geometry import project
-from core.geometry.so3 import angle_rad, exp, mean
+from core.geometry.so3 import angle_rad, mean, retract_right
+from core.optimize.robust import cauchy_weight
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
-_STILL_MM, _STILL_RAD = 30.0, np.radians(4)
+# Poses from single images agree within three times this angle and five times this distance (their usual errors).
+_AGREE_RAD, _AGREE_MM = 3 * np.radians(4), 5 * 30.0
+_LEAST_AGREEING = 0.6  # share of images that must agree on the pose
+_MAX_STEPS = 8
+_CAUCHY_SCALE_PX, _LARGEST_PX = 3.0, 20.0  # of residuals; larger ones are ignored
+_PROBE_RAD, _PROBE_MM = 1e-4, 1e-3  # steps of the numerical derivatives
+_CONVERGED_RAD, _CONVERGED_MM = 1e-7, 1e-3
 
 
 def static_board_pose(rig: CameraRig, seen: BoardObservations) -> tuple[F64, F64]:
-    """Pose of a board that does not move, from everything that all cameras see of it.
+    """Estimate the pose of a board that does not move, from all images of all cameras.
 
     Args:
-        rig: Posed cameras, others are left out.
-        seen: The board at rest.
+        rig: Rig; unposed cameras are ignored.
+        seen: Observations of the board.
 
     Returns:
         (3, 3) and (3,) board to world, mm.
 
     Raises:
-        CoreError: No posed camera saw it, or it was moved.
+        CoreError: No posed camera saw the board, or it was moved.
     """
     names = [n for n in seen.cameras if n in rig.names and rig[n].posed]
     images = BoardImages.of(seen)
@@ -35,54 +42,50 @@ def static_board_pose(rig: CameraRig, seen: BoardObservations) -> tuple[F64, F64
     poses = board_poses(images, [rig[n] if n in names else None for n in seen.cameras])
     if not poses.known.any():
         raise CoreError(
-            "No calibrated camera saw the board on the floor.", "Lay it where at least one camera sees all of it."
+            "No calibrated camera saw the board on the floor.", "Place it where at least one camera sees all of it."
         )
-    back = [rig[n].pose if n in names else (np.eye(3), np.zeros(3)) for n in seen.cameras]
-    R_camera, t_camera = (np.stack([b[i] for b in back]) for i in (0, 1))
-    view = images.view
-    R = np.swapaxes(R_camera[view], -1, -2)[:, None] @ poses.R
-    t = (np.swapaxes(R_camera[view], -1, -2)[:, None] @ (poses.t_mm - t_camera[view][:, None])[..., None])[..., 0]
-    # Of the two poses that a flat board may have in an image, the one on which most images agree.
-    flat_R, flat_t = R.reshape(-1, 3, 3), t.reshape(-1, 3)
-    possible = np.isfinite(poses.error_px).ravel()
-    flat_R, flat_t = flat_R[possible], flat_t[possible]
-    apart = angle_rad(np.swapaxes(flat_R, -1, -2)[:, None] @ flat_R)
-    near = (apart < 3 * _STILL_RAD) & (np.linalg.norm(flat_t[:, None] - flat_t, axis=-1) < 5 * _STILL_MM)
+    camera = [rig[n].pose if n in names else (np.eye(3), np.zeros(3)) for n in seen.cameras]
+    R_camera, t_camera = (np.stack([pose[i] for pose in camera])[images.view] for i in (0, 1))
+    to_world = np.swapaxes(R_camera, -1, -2)[:, None]
+    possible = np.isfinite(poses.error_px)
+    R = (to_world @ poses.R)[possible]
+    t = (to_world @ (poses.t_mm - t_camera[:, None])[..., None])[..., 0][possible]
+    # Of the two poses of a flat board in each image, the one that most images agree on.
+    near = angle_rad(np.swapaxes(R, -1, -2)[:, None] @ R) < _AGREE_RAD
+    near &= np.linalg.norm(t[:, None] - t, axis=-1) < _AGREE_MM
     members = near[int(near.sum(1).argmax())]
-    pose_R, pose_t = mean(flat_R[members]), np.median(flat_t[members], axis=0)
-    if members.sum() < 0.6 * poses.known.sum():
+    if members.sum() < _LEAST_AGREEING * poses.known.sum():
         raise CoreError(
-            "The board on the floor moves, or the cameras do not agree on where it lies.",
-            "Let it lie still while it is filmed, and check the calibration.",
+            "The board on the floor moves, or the cameras do not agree on its pose.",
+            "Do not touch it while it is filmed, and check the calibration.",
         )
-    return _refined(rig, seen, names, pose_R, pose_t)
+    return _refine(rig, seen, names, mean(R[members]), np.median(t[members], axis=0))
 
 
-def _refined(rig: CameraRig, seen: BoardObservations, names: list[str], R: F64, t: F64) -> tuple[F64, F64]:
-    """Gauss-Newton on all corners that fit."""
+def _refine(rig: CameraRig, seen: BoardObservations, names: list[str], R: F64, t: F64) -> tuple[F64, F64]:
+    """Minimise the robust reprojection error by Gauss-Newton steps with numerical derivatives."""
     points = seen.board.points_mm
-    for _ in range(8):
+    for _ in range(_MAX_STEPS):
         normal, right = np.zeros((6, 6)), np.zeros(6)
         for name in names:
-            mine = seen.view == seen.cameras.index(name)
-            board, xy = points[seen.point[mine]], seen.xy_px[mine]
-            base = project(rig[name], board @ R.T + t)
-            step = 1e-4
+            own = seen.view == seen.cameras.index(name)
+            board, xy = points[seen.point[own]], seen.xy_px[own]
+            predicted = project(rig[name], board @ R.T + t)
             columns = []
-            for i in range(6):  # six derivatives, each over all corners at once
-                d = np.zeros(6)
-                d[i] = step if i < 3 else 10 * step
-                moved = project(rig[name], board @ (R @ exp(d[:3])).T + t + d[3:])
-                columns.append((moved - base) / d[i])
-            miss = xy - base
-            length = np.linalg.norm(miss, axis=-1)
-            good = np.isfinite(length) & (length < 20)
-            weight = np.where(good, 1 / (1 + (np.nan_to_num(length) / 3) ** 2), 0.0)
-            J = np.nan_to_num(np.stack(columns, -1))
-            normal += np.einsum("n,nki,nkj->ij", weight, J, J)
-            right += np.einsum("n,nki,nk->i", weight, J, np.nan_to_num(miss))
+            for i in range(6):
+                step = np.zeros(6)
+                step[i] = _PROBE_RAD if i < 3 else _PROBE_MM
+                R_moved, t_moved = retract_right(R, t, step)
+                columns.append((project(rig[name], board @ R_moved.T + t_moved) - predicted) / step[i])
+            residual = xy - predicted
+            squared = (residual**2).sum(-1)
+            good = squared < _LARGEST_PX**2
+            weight = np.where(good, cauchy_weight(np.where(good, squared, 0.0), _CAUCHY_SCALE_PX), 0.0)
+            jacobian = np.nan_to_num(np.stack(columns, -1))
+            normal += np.einsum("n,nki,nkj->ij", weight, jacobian, jacobian)
+            right += np.einsum("n,nki,nk->i", weight, jacobian, np.nan_to_num(residual))
         change = np.asarray(np.linalg.solve(normal + 1e-9 * np.eye(6), right), np.float64)
-        R, t = R @ exp(change[:3]), t + change[3:]
-        if np.abs(change[:3]).max() < 1e-7 and np.abs(change[3:]).max() < 1e-3:
+        R, t = retract_right(R, t, change)
+        if np.abs(change[:3]).max() < _CONVERGED_RAD and np.abs(change[3:]).max() < _CONVERGED_MM:
             break
     return R, t

@@ -1,7 +1,7 @@
 """Continuous-time trajectory of the board: poses at knots with cubic interpolation between them.
 
-Unsynchronised cameras see a moving board in different places. With the board's pose as a function of time, each image is
-compared with the pose at the true time of that image (Furgale et al., Unified temporal and spatial calibration for
+Unsynchronised cameras see a moving board in different places. With the board's pose as a function of time, each image
+is compared with the pose at the true time of that image (Furgale et al., Unified temporal and spatial calibration for
 multi-sensor systems, 2013).
 """
 
