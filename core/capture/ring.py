@@ -244,7 +244,7 @@ def _buffer(memory: SharedMemory) -> memoryview:
 
 
 def _attach(name: str) -> SharedMemory:
-    """Open a block without becoming its owner: before Python 3.13, whoever opens one also removes it at exit."""
+    """Open a block without becoming its owner: before Python 3.13, each process that opens one removes it at exit."""
     if sys.version_info >= (3, 13):
         return SharedMemory(name=name, track=False)
     with _attaching:

@@ -24,7 +24,7 @@ class SourceOptions:
 
     Attributes:
         camera: Name of the camera, stored in its frames.
-        start_ns: Start of the recording on `clock`, in ns. Sources without a clock of their own count from it.
+        start_ns: Start of the recording on `clock`, in ns. Files and simulated cameras start at it.
         clock: Clock that stamps frames and paces sources.
         board: Calibration board that simulated cameras film; None for the default one.
     """

@@ -146,11 +146,10 @@ class Synchronizer:
         """Return whether the start and the frame rates are known."""
         streams = self._streams.values()
         begun = sorted(stream.first_s for stream in streams)[self._second]
-        late = self._newest() - begun > self._patience_s
+        waited_s = self._newest() - begun
         if self._fps is not None:
-            return late or all(s.ended or s.times_s for s in streams)
-        late = self._newest() - begun > 2 * self._patience_s
-        return late or all(s.ended or len(s.times_s) >= _ESTIMATE_IMAGES for s in streams)
+            return waited_s > self._patience_s or all(s.ended or s.times_s for s in streams)
+        return waited_s > 2 * self._patience_s or all(s.ended or len(s.times_s) >= _ESTIMATE_IMAGES for s in streams)
 
     def _begin(self) -> bool:
         """Fix the reference camera, the period and the start; return whether that is possible."""

@@ -218,7 +218,7 @@ def _finish(
     reporter: Reporter,
     seconds: float,
 ) -> dict[str, Any]:
-    """Make the take of what lies in the folder of a recording."""
+    """Make the take of the files in a recording's folder."""
     times_ns = {name: read_frame_times(folder.frame_times(name)) for name in cameras}
     take = ingest_recording(session, folder, times_ns, params.kind, reporter)
     images = {camera.name: camera.n_frames for camera in take.manifest.cameras}
@@ -232,7 +232,7 @@ def _addresses(cameras: tuple[str, ...]) -> dict[str, str]:
         name, address = parse_camera(text)
         name = name or f"cam{number:02d}"
         if name in out:
-            raise CoreError(f"Two cameras are named {name}.", "Give each its own name: name=address.")
+            raise CoreError(f"Two cameras are named {name}.", "Use different names: name=address.")
         out[name] = address
     if not out:
         raise CoreError("There is no camera to record.", "Add cameras: [left=rtsp://…, right=v4l2:/dev/video0].")

@@ -125,6 +125,12 @@ def find_recording(session: Session, run: str) -> tuple[TakeLayout, IncomingOwne
     return None
 
 
+def interrupted_recordings(session: Session) -> dict[str, str]:
+    """Return the run of each interrupted recording, by the name of its take."""
+    owners = {folder.name: _owner(TakeLayout(folder)) for folder in sorted(session.layout.incoming.glob("*"))}
+    return {name: owner.run for name, owner in owners.items() if owner and owner.run and not owner.process.alive}
+
+
 def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] = ()) -> str:
     """Return a name for a new take.
 

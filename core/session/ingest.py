@@ -180,7 +180,7 @@ def _plan(sources: Mapping[str, _Video], rig: CameraRig | None, *, strict: bool)
 def _write_take(
     folder: TakeLayout, plan: _Plan, files: Mapping[str, str], kind: TakeKind, source: str, notes: Sequence[str]
 ) -> None:
-    """Write a take's times and manifest beside its videos."""
+    """Write a take's timeline and manifest into the folder of its videos."""
     manifest = TakeManifest(
         name=folder.name,
         kind=kind,
@@ -288,8 +288,8 @@ def _examine(path: Path) -> _Video:
 def _with_table(sources: dict[str, _Video], table: Path | None) -> tuple[dict[str, _Video], str]:
     """Replace the videos' times by those of a table, and return a note; a table that was not requested may not fit."""
     folders = {source.path.parent for source in sources.values()}
-    beside = next(iter(folders)) / "timestamps.csv" if len(folders) == 1 else None
-    path = table or beside
+    default = next(iter(folders)) / "timestamps.csv" if len(folders) == 1 else None
+    path = table or default
     if path is None or (table is None and not path.is_file()):
         return sources, ""
     try:

@@ -10,6 +10,7 @@ from typing import Literal
 from core.errors import CoreError
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, JobSpec
 from core.jobs.events import decode
+from core.session.incoming import interrupted_recordings
 from core.session.layout import RunLayout
 from core.session.store import BASELINE, Session, Take
 
@@ -59,12 +60,16 @@ def session_status(session: Session) -> SessionStatus:
     takes, unreadable = _motion_takes(session)
     steps: dict[Step, StepStatus] = {"rig": rig}
     names = [take.name for take in takes]
+    interrupted = [
+        f"Recording '{name}' was interrupted: resume run {run}."
+        for name, run in interrupted_recordings(session).items()
+    ]
     if takes:
-        steps["take"] = StepStatus(step="take", state="done", reason=_count(names, "take") + " in the session.")
+        reason = " ".join([_count(names, "take") + " in the session.", *interrupted])
+        steps["take"] = StepStatus(step="take", state="done", reason=reason)
     else:
-        steps["take"] = StepStatus(
-            step="take", state="ready", reason=unreadable or "Record a take, or import its videos."
-        )
+        reason = unreadable or " ".join(interrupted) or "Record a take, or import its videos."
+        steps["take"] = StepStatus(step="take", state="ready", reason=reason)
     runs = trained_runs(session)
     each = [_take_steps(session, take, rig, runs) for take in takes]
     for step in STEPS[2:]:

@@ -1,4 +1,4 @@
-"""The common timeline of images that several cameras took at their own times.
+"""The common timeline of images that several cameras took at different times.
 
 Whole takes (`align_times`) and running cameras (`core.capture.synchronizer`) share the rule, which has three parts:
 `reference_camera` picks the camera that sets the frames, `fill_time_gaps` fills the gaps of its times, and

@@ -37,6 +37,7 @@ from core.progress import RecordingReporter
 from core.session import Session
 from core.session.incoming import find_recording, reserve
 from core.session.ingest import ingest_recording, ingest_videos
+from core.session.status import session_status
 from core.session.video import VideoReader
 from core.types.frame import ArrayImage, Frame
 
@@ -101,7 +102,7 @@ class Stopping(RecordingReporter):
 
 
 def left_in(session: Session) -> list[Path]:
-    """What lies in the folder of incoming takes."""
+    """Folders of takes that are being made."""
     return list(session.layout.incoming.glob("*"))
 
 
@@ -251,6 +252,7 @@ def test_a_killed_recording_loses_a_second_at_most_and_is_recovered(session: Ses
     with pytest.raises(CoreError, match="already has a take 'wave'"):
         ingest_videos(session, [video], name="wave", kind="board", reporter=RecordingReporter())
     (run,) = session.layout.runs.iterdir()
+    assert session_status(session)["take"].reason == f"Recording 'wave' was interrupted: resume run {run.name}."
     again = [sys.executable, "-m", "core.cli", "resume", str(session.root), run.name]
     resumed = subprocess.run(again, capture_output=True, text=True, timeout=120)
     assert resumed.returncode == 0, resumed.stderr

@@ -35,7 +35,7 @@ def writer(pause_s: float, count: int = 10**9) -> Iterator[tuple[subprocess.Pope
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """Kills it as a power cut would, with the helper that Python starts beside it."""
+    """Kill it as a power cut would, including the helper process that Python starts."""
     with contextlib.suppress(psutil.Error):
         for each in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
             each.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)

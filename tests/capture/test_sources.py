@@ -1,4 +1,4 @@
-"""The contract of camera sources, for every listed kind and for one added in a module of its own."""
+"""The contract of camera sources, for every listed kind and for one that a new module adds."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _NO_IMAGES = "Check that it is switched on, in the same network, and not in use 
 class FFmpegSource:
     """A stream read by FFmpeg; see `core.capture.source.Source`.
 
-    Images of codecs without prediction between images, such as MJPEG, are decoded only if somebody reads them.
+    Images of codecs without prediction between images, such as MJPEG, are decoded only when they are read.
 
     Args:
         target: URL, device or file, as FFmpeg names it.

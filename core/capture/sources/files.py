@@ -9,7 +9,7 @@ from core.capture.sources.ffmpeg import FFmpegSource
 
 
 class VideoFiles:
-    """Files played at their own speed from the start of the recording; see `core.capture.source.SourceKind`."""
+    """Files played at their recorded speed from the start of the recording; see `core.capture.source.SourceKind`."""
 
     title = "Video file"
     example = "the path of a video"
