@@ -5,7 +5,7 @@ people of these scenes are not part of training. Rows are methods, values are me
 
 python scripts/bench_accuracy.py --shipped quick fast
 python scripts/bench_accuracy.py --train quick --set root.steps=100 --scenes group
-python scripts/bench_accuracy.py --train quick --ablate "no anchor:pose.weight_anchor=0" --scenes group
+python scripts/bench_accuracy.py --train quick --ablate "no anchor:pose.weights.anchor=0" --scenes group
 python scripts/bench_accuracy.py --model mine=session/runs/x/checkpoints/best --motion motion.npz
 """
 

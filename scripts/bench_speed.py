@@ -385,7 +385,7 @@ def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
     from core.models.device import set_precision
     from core.models.networks import Networks
     from core.models.view_batch import ViewBatch
-    from core.training.losses import root_loss
+    from core.training.losses.roots import root_loss
     from core.training.presets import preset
     from core.training.synthetic import root_scenes, root_target
 

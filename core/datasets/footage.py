@@ -203,13 +203,13 @@ class ConcatImages:
         frames: np.ndarray,
         affine: Tensor,
         size_hw: tuple[int, int],
-        change: Callable[[Tensor], Tensor] | None = None,
+        transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """See `ImageSource.version`."""
         return _from_takes(
             self._starts,
             frames,
-            lambda take, rows, local: self._takes[take].warp(local, affine[rows], size_hw, change),
+            lambda take, rows, local: self._takes[take].warp(local, affine[rows], size_hw, transform),
         )
 
 

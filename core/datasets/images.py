@@ -35,7 +35,7 @@ class ImageSource(Protocol):
         frames: np.ndarray,
         affine: Tensor,
         size_hw: tuple[int, int],
-        change: Callable[[Tensor], Tensor] | None = None,
+        transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Images (B, V, 3, h, w) for the backbone of frames (B,), normalised.
 
@@ -43,7 +43,7 @@ class ImageSource(Protocol):
             frames: (B,).
             affine: (B, V, 2, 3) image px to heatmap px.
             size_hw: Of the heatmaps; the images are larger by the backbone's stride.
-            change: Photometric change of images (N, 3, h, w) in 0..255, before they are normalised.
+            transform: Photometric change of images (N, 3, h, w) in 0..255, before they are normalised.
         """
 
 
@@ -73,7 +73,7 @@ class StoredImages:
         frames: np.ndarray,
         affine: Tensor,
         size_hw: tuple[int, int],
-        change: Callable[[Tensor], Tensor] | None = None,
+        transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """See `core.datasets.heatmaps.Images.version`."""
         H, W = size_hw[0] * self._stride, size_hw[1] * self._stride
@@ -86,8 +86,8 @@ class StoredImages:
             grid = self._grid(read.shape[1:3], v, affine.device)
             views.append(resampled(read.movedim(-1, 1).float(), grid, affine[:, v] * self._stride, (H, W)))
         warped = torch.stack(views, 1)
-        if change is not None:
-            warped = change(warped.flatten(0, 1)).view_as(warped)
+        if transform is not None:
+            warped = transform(warped.flatten(0, 1)).view_as(warped)
         return normalise(warped)
 
     def _grid(self, stored_hw: Sequence[int], view: int, device: torch.device) -> Tensor:

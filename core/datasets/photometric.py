@@ -24,13 +24,13 @@ _CHANCE = 0.5
 _PUBLISHED_PX = 960
 
 
-def photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
+def random_photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
     """A change of images (N, 3, h, w) in 0..255 that draws from a generator."""
 
-    def change(images: Tensor) -> Tensor:
+    def transform(images: Tensor) -> Tensor:
         return cut_out(rand_augment(images, rng), rng)
 
-    return change
+    return transform
 
 
 def rand_augment(images: Tensor, rng: np.random.Generator) -> Tensor:

@@ -209,3 +209,23 @@ def _choose(order: list[int], sample: list[int], agrees: np.ndarray, misfit: np.
             best = np.where(free, misfit[person], np.inf).argmin(-1)
             mine[views, best[views]] = True
     return keep
+
+
+def predict_joints(
+    networks: Networks, scene: CaptureScene, views: ViewBatch, root_mm: Tensor, sample: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Predict the joints of people around given roots, without refinement.
+
+    Args:
+        networks: Networks.
+        scene: Rig and capture volume.
+        views: Views of the batch.
+        root_mm: (P, 3) roots.
+        sample: (P,) batch entry of each person.
+
+    Returns:
+        Joints (P, J, 3) mm, and the predictions (P, 3, J, 2) of the single planes of a triplane head, or None.
+    """
+    person_views = networks.pose.prior.gate(scene.projector, views, root_mm, sample.to(scene.device), scene.sigma_px)
+    xyz, _, planes = networks.pose.with_planes(scene.projector, person_views, root_mm)
+    return xyz, planes

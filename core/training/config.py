@@ -27,18 +27,18 @@ class RigsConfig:
         random: Made-up rigs as well as the footage's own: networks that serve rigs they never saw.
         own_share: Chance that a step plays in the footage's own rig all the same.
         count: Number of made-up rigs.
-        held: Of these in memory at once.
+        cache_size: Of these in memory at once.
         cameras: Least and largest number of cameras.
     """
 
     random: bool = False
     own_share: float = 0.2
     count: int = 1000
-    held: int = 24
+    cache_size: int = 24
     cameras: tuple[int, int] = (2, 10)
 
     def __post_init__(self) -> None:
-        if not 2 <= self.cameras[0] <= self.cameras[1] or self.count < 1 or self.held < 1:
+        if not 2 <= self.cameras[0] <= self.cameras[1] or self.count < 1 or self.cache_size < 1:
             raise CoreError(
                 f"Rigs of {self.cameras[0]} to {self.cameras[1]} cameras, {self.count} of them, cannot be made.",
                 "Use two cameras or more, and at least one rig.",

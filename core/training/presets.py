@@ -93,7 +93,7 @@ def paper() -> TrainConfig:
         ),
         labels="raw",
         backbone=BackboneStageConfig(),
-        root=RootStageConfig(noise=published, peak=(1.0, 1.0), false_peaks=0.0, area_m2=1.0),
+        root=RootStageConfig(noise=published, peak=(1.0, 1.0), false_peaks=0.0, area_per_person_m2=1.0),
         pose_synthetic=PoseSyntheticStageConfig(steps=0),
         ray_refiner=RayRefinerStageConfig(steps=0),
         pose=paper_stage(),

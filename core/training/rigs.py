@@ -45,7 +45,7 @@ class SyntheticRigs:
         """A made-up rig with the space that it looks into; the last few stay in memory."""
         if number not in self._held:
             self._held[number] = self._make(number)
-            while len(self._held) > self.config.held:
+            while len(self._held) > self.config.cache_size:
                 self._held.popitem(last=False)
         self._held.move_to_end(number)
         return self._held[number]

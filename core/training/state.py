@@ -31,8 +31,8 @@ class TrainingState:
         best_px: Best held-out figure so far, or None.
         best_stage: Stage that reached it.
         seed: Of the run.
-        halved: Names of stages, once for every time that memory ran out and their steps were made smaller.
-        parts: How many parts a step has; as many as there were processes when the run began.
+        reduced_stages: Names of stages, once for every time that memory ran out and their steps were made smaller.
+        micro_batches: How many parts a step has; as many as there were processes when the run began.
     """
 
     stage: int = 0
@@ -43,8 +43,8 @@ class TrainingState:
     best_px: float | None = None
     best_stage: str = ""
     seed: int = 0
-    halved: tuple[str, ...] = ()
-    parts: int = 1
+    reduced_stages: tuple[str, ...] = ()
+    micro_batches: int = 1
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> TrainingState:

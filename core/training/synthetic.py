@@ -72,7 +72,7 @@ def root_points(
 def root_scenes(scene: CaptureScene, count: int, stage: RootStageConfig, rng: np.random.Generator) -> RootScenes:
     """Scenes of random roots as the views' root heatmaps would show them; two in three with an augmented affine."""
     chance = DeviceRng(rng, scene.device)
-    room = int(scene.volume.size_mm[:2].prod() / 1e6 / stage.area_m2)
+    room = int(scene.volume.size_mm[:2].prod() / 1e6 / stage.area_per_person_m2)
     most = min(stage.max_points, max(2, room))
     roots, exists = root_points(scene.volume, count, most, chance, stage)
     rotation, zoom = random_augmentation(rng, count)

@@ -23,7 +23,8 @@ from core.progress import Reporter
 from core.training.config import TrainConfig
 from core.training.parallel import BatchNormStatistics
 from core.training.stages.backbone import advice
-from core.training.stages.registry import TrainingStage, build_stages
+from core.training.stages.registry import build_stages
+from core.training.stages.stage import TrainingStage
 from core.training.state import TrainingState, optimizer_tensors, restore_optimizer, step_rng
 from core.training.synthetic import root_relative_joints
 from core.training.validation import held_out_px
@@ -116,7 +117,7 @@ class Trainer:
         shown = footage if self.unseen is None or config.split.train_on_camera else footage.without(self.unseen)
         self.stages: tuple[TrainingStage, ...] = build_stages(config, self.networks, self.scene, shown)
         self.total_steps = sum(stage.steps for stage in self.stages)
-        self.state = TrainingState(seed=config.seed, parts=self.group.ranks.world_size)
+        self.state = TrainingState(seed=config.seed, micro_batches=self.group.ranks.world_size)
         self.optimizer: torch.optim.Optimizer = self._new_optimizer(self.stages[0])
         self._attempt_started = self._last_saved = time.monotonic()
         self._elapsed_before = 0.0
@@ -179,7 +180,7 @@ class Trainer:
         """Losses of a step, their gradients in place; where memory runs out, of a smaller step."""
         while True:
             self.optimizer.zero_grad(set_to_none=True)
-            statistics = BatchNormStatistics(stage.module(), self.state.parts)
+            statistics = BatchNormStatistics(stage.module(), self.state.micro_batches)
             losses, error, finite = self._attempt(stage, step, statistics)
             short, infinite = self.group.all_reduce_any(error is not None, not finite)
             if infinite:
@@ -195,7 +196,7 @@ class Trainer:
                 raise error or CoreError("Memory ran out in another process.", "Train with smaller networks.")
             del error
             statistics.forget()
-            self.state.halved = (*self.state.halved, stage.name)
+            self.state.reduced_stages = (*self.state.reduced_stages, stage.name)
             self.optimizer.zero_grad(set_to_none=True)
             if self.scene.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -205,7 +206,7 @@ class Trainer:
         self, stage: TrainingStage, step: int, statistics: BatchNormStatistics
     ) -> tuple[dict[str, Tensor], RuntimeError | None, bool]:
         """Mean losses of this process's parts, with their gradients; what memory ran out; whether all are finite."""
-        parts, total = self.group.ranks.share(range(self.state.parts)), self.state.parts
+        parts, total = self.group.ranks.share(range(self.state.micro_batches)), self.state.micro_batches
         sums: dict[str, Tensor] = {}
         try:
             for part in parts:
@@ -305,8 +306,8 @@ class Trainer:
         if there:
             self._take_up()
         for stage in self.stages:
-            stage.split(self.state.parts)
-        for name in self.state.halved:
+            stage.set_micro_batches(self.state.micro_batches)
+        for name in self.state.reduced_stages:
             next(s for s in self.stages if s.name == name).reduce_batch()
         self.group.barrier()  # until all have read it: the first process may write another soon
 

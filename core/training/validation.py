@@ -13,7 +13,7 @@ from core.datasets.footage import Footage
 from core.models.inference import estimate_people
 from core.models.networks import Networks
 from core.models.scene import CaptureScene
-from core.training.losses import match_people
+from core.training.losses.joints import match_people
 
 _GATE_SHARE = 0.05
 """A labelled joint that nobody explains counts as this share of the image's longer side, and none counts more."""

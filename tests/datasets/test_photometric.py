@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.datasets.photometric import OPERATIONS, cut_out, photometric, rand_augment
-from core.datasets.photometric import photometric as module
+from core.datasets.photometric import OPERATIONS, cut_out, rand_augment, random_photometric
+from core.datasets import photometric as module
 
 GREY = (125.0, 122.0, 113.0)
 
@@ -81,21 +81,21 @@ class TestOperations:
 class TestRandAugment:
     def test_is_repeatable_and_every_image_has_its_own(self) -> None:
         images = random_images(1, 3, 24, 24).expand(6, -1, -1, -1)
-        one, again = (photometric(np.random.default_rng(3))(images) for _ in range(2))
+        one, again = (random_photometric(np.random.default_rng(3))(images) for _ in range(2))
         assert torch.equal(one, again)
-        assert not torch.equal(one, photometric(np.random.default_rng(4))(images))
+        assert not torch.equal(one, random_photometric(np.random.default_rng(4))(images))
         assert len({tuple(p.flatten()[:200].tolist()) for p in rand_augment(images, np.random.default_rng(3))}) > 2
 
     def test_stays_in_range_and_leaves_its_input_alone(self) -> None:
         images = random_images(24, 3, 16, 16)
         before = images.clone()
-        after = photometric(np.random.default_rng(0))(images)
+        after = random_photometric(np.random.default_rng(0))(images)
         assert torch.equal(images, before)
         assert float(after.min()) >= 0 and float(after.max()) <= 255
 
     def test_whole_numbers_are_as_good_as_floats(self) -> None:
         images = random_images(12, 3, 16, 16)
-        one, other = (photometric(np.random.default_rng(5))(p) for p in (images, images.to(torch.uint8)))
+        one, other = (random_photometric(np.random.default_rng(5))(p) for p in (images, images.to(torch.uint8)))
         assert torch.equal(one, other)
 
     def test_each_of_two_operations_is_done_half_of_the_time(self, monkeypatch: pytest.MonkeyPatch) -> None:

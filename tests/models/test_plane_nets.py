@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from core.datasets.augmented_views import predict_joints
 from core.models.config import ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
 from core.models.geometry.peaks import parabola_peak
 from core.models.heads.plane_nets import PLANES, BevOutput, BevRootNet
 from core.models.heads.root_net import extract_proposals
+from core.models.inference import predict_joints
 from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.synthetic.rigs import ring_rig
-from core.training.losses import bev_loss, root_consistency_loss
+from core.training.losses.roots import bev_loss, root_consistency_loss
 from core.training.stages.config import NoiseConfig, PoseSyntheticStageConfig, RootStageConfig
 from core.training.stages.root import _cells
 from core.training.synthetic import pose_scenes, root_scenes, root_target

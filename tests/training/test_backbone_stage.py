@@ -18,7 +18,7 @@ from core.models.networks import JOINTS, Networks
 from core.models.scene import CaptureScene
 from core.training.config import TrainConfig
 from core.training.stages import backbone as backbone_stage
-from core.training.stages.backbone import ENOUGH, BackboneTraining, advice, peaks_near
+from core.training.stages.backbone import SUFFICIENT_SHARE, BackboneTraining, advice, peaks_near
 from core.training.stages.config import BackboneStageConfig
 
 from .conftest import World
@@ -65,7 +65,7 @@ class TestPeaksNear:
         assert peaks_near(heatmaps, people[None, None], torch.ones(1, 1, 2, 1)) == (2, 2)
 
     def test_advice_is_given_below_four_in_five(self) -> None:
-        assert advice(ENOUGH) == "" and "79%" in advice(0.79) and "model.backbone.weights" in advice(0.1)
+        assert advice(SUFFICIENT_SHARE) == "" and "79%" in advice(0.79) and "model.backbone.weights" in advice(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ class TestStage:
             monkeypatch.setattr(
                 backbone_stage, "augmented_views", lambda *_, a=answer, **__: type("V", (), {"heatmaps": a})
             )
-            stage = stage_of(config, scene, footage, BackboneStageConfig(background=background))
+            stage = stage_of(config, scene, footage, BackboneStageConfig(background_weight=background))
             stage.losses(np.random.default_rng(0), 0)["loss"].backward()
             gradients.append(answer.grad)
         full, spared = gradients

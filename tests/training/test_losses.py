@@ -7,15 +7,10 @@ import math
 import pytest
 import torch
 
-from core.training.losses import (
-    heatmap_loss,
-    joint_loss,
-    match_people,
-    position_loss,
-    root_loss,
-    triplane_loss,
-    truncated_quadratic,
-)
+from core.training.losses.heatmaps import heatmap_loss, truncated_quadratic
+from core.training.losses.joints import joint_loss, match_people
+from core.training.losses.positions import position_loss, triplane_loss
+from core.training.losses.roots import root_loss
 
 SIZE = (512, 960)
 

@@ -22,7 +22,7 @@ from core.models.scene import CaptureScene
 from core.models.view_batch import ViewBatch
 from core.progress import NullReporter, RecordingReporter
 from core.training.config import TrainConfig
-from core.training.losses import root_loss
+from core.training.losses.roots import root_loss
 from core.training.parallel import BatchNormStatistics
 from core.training.stages.root import RootTraining
 from core.training.synthetic import root_scenes, root_target
@@ -50,7 +50,7 @@ def trainer_of(folder: Path, group: Group, parts: int, world: World | None = Non
     config = settings()
     world = tiny_world(config) if world is None else world
     trainer = Trainer(config, world.footage, world.volume, folder, torch.device("cpu"), NullReporter(), group)
-    trainer.state.parts = parts
+    trainer.state.micro_batches = parts
     return trainer
 
 
@@ -130,7 +130,7 @@ def test_two_processes_end_with_the_weights_of_one(two: Path, world: World, tmp_
     first, second = read(two / "weights0.pt"), read(two / "weights1.pt")
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert_close(first, expected, 2e-3)
-    assert Checkpoint.load(two / "run" / "last").meta["parts"] == 2
+    assert Checkpoint.load(two / "run" / "last").meta["micro_batches"] == 2
     assert sorted(p.name for p in (two / "run").iterdir()) == sorted(p.name for p in tmp_path.iterdir())
 
 

@@ -75,7 +75,7 @@ def every(tiny: TrainConfig) -> TrainConfig:
         root=dataclasses.replace(tiny.root, steps=STEPS),
         pose_synthetic=dataclasses.replace(tiny.pose_synthetic, steps=STEPS),
         ray_refiner=RayRefinerStageConfig(steps=STEPS, batch=4),
-        temporal=TemporalStageConfig(steps=STEPS, batch=3, frames=8, scenes=3, held=2),
+        temporal=TemporalStageConfig(steps=STEPS, batch=3, frames=8, scenes=3, cache_size=2),
         pose=dataclasses.replace(tiny.pose, steps=STEPS, train_ray_refiner=True, joint_from=0.0),
         finetune=dataclasses.replace(finetune_stage(), steps=STEPS, attention="closed"),
         measure_every=1,

@@ -18,18 +18,13 @@ from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.progress import RecordingReporter
 from core.training.config import RigsConfig, TrainConfig
-from core.training.losses import (
-    anchor_loss,
-    attention_loss,
-    consistency_loss,
-    heatmap_loss,
-    truncated_quadratic,
-)
+from core.training.losses.heatmaps import attention_loss, heatmap_loss, truncated_quadratic
+from core.training.losses.joints import anchor_loss, consistency_loss
 from core.training.presets import PRESETS, preset
 from core.training.rigs import SyntheticRigs
 from core.training.stages.config import PoseStageConfig, RayRefinerStageConfig, TemporalStageConfig, paper_stage
 from core.training.stages.pose import PoseTraining
-from core.training.stages.temporal import found_people
+from core.training.stages.temporal import temporal_samples
 from core.training.synthetic import root_relative_joints
 from core.training.trainer import Trainer
 from core.types.volume import CaptureVolume
@@ -85,7 +80,7 @@ class TestPoseStage:
     def test_every_switch_adds_its_term(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
         on = self.losses(PoseStageConfig(steps=4, batch=2, joint_from=0), tiny, world, scene)
         off = self.losses(
-            PoseStageConfig(steps=4, batch=2, joint_from=0, weight_anchor=0, weight_consistency=0), tiny, world, scene
+            PoseStageConfig(steps=4, batch=2, joint_from=0, weights={"anchor": 0, "consistency": 0}), tiny, world, scene
         )
         assert {"anchor", "consistency", "heatmap", "joint", "loss"} == on.keys()
         assert {"heatmap", "joint", "loss"} == off.keys()
@@ -105,7 +100,7 @@ class TestPoseStage:
 
     def test_confident_labels_only(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
         footage: Footage = world.footage  # type: ignore[attr-defined]
-        stage = PoseTraining(PoseStageConfig(least_confidence=0.6), Networks(tiny.model), scene, footage)
+        stage = PoseTraining(PoseStageConfig(min_confidence=0.6), Networks(tiny.model), scene, footage)
         _, weight = stage._labels(footage.train[:4], scene.affine.expand(4, -1, -1, -1))
         assert (weight[weight > 0] >= 0.6).all() and (weight > 0).any()
 
@@ -113,7 +108,7 @@ class TestPoseStage:
         self, tiny: TrainConfig, world: object, scene: CaptureScene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         footage: Footage = world.footage  # type: ignore[attr-defined]
-        stage = PoseTraining(PoseStageConfig(accept=True, batch=3), Networks(tiny.model), scene, footage)
+        stage = PoseTraining(PoseStageConfig(redraw=True, batch=3), Networks(tiny.model), scene, footage)
         good = footage.train[5]
         monkeypatch.setattr(stage, "_accepted", lambda frames, affines: frames == good)
         frames, _ = stage._draw(np.random.default_rng(0))
@@ -123,13 +118,13 @@ class TestPoseStage:
 
     def test_paper_has_the_departures_off(self) -> None:
         stage = paper_stage()
-        assert not (stage.weight_anchor or stage.weight_consistency or stage.drop_view or stage.gate)
-        assert stage.attention == "network" and stage.hard_attention and stage.accept and not stage.train_ray_refiner
+        assert not (stage.weights["anchor"] or stage.weights["consistency"] or stage.drop_view or stage.match_gate)
+        assert stage.attention == "network" and stage.hard_attention and stage.redraw and not stage.train_ray_refiner
 
 
 class TestRigs:
     def test_made_up_rigs_differ_and_repeat(self, tiny: TrainConfig, scene: CaptureScene) -> None:
-        rigs = SyntheticRigs(scene, RigsConfig(random=True, own_share=0.25, count=6, held=2), tiny.model, 3)
+        rigs = SyntheticRigs(scene, RigsConfig(random=True, own_share=0.25, count=6, cache_size=2), tiny.model, 3)
         drawn = [rigs.draw(np.random.default_rng(s)) for s in range(30)]
         assert any(s is scene for s in drawn) and len({s.rig.digest for s in drawn}) >= 5
         again = SyntheticRigs(scene, rigs.config, tiny.model, 3).draw(np.random.default_rng(0))
@@ -205,7 +200,7 @@ def test_people_are_found_as_inference_finds_them(tiny: TrainConfig, scene: Capt
     networks = Networks(dataclasses.replace(tiny.model, pose=rays)).eval()
     networks.pose.prior.fit(torch.tensor(root_relative_joints(500, np.random.default_rng(0)), dtype=torch.float32))
     stage = TemporalStageConfig(frames=10, people=2)
-    made = [found_people(networks, scene, stage, np.random.default_rng(k)) for k in (1, 2, 1)]
+    made = [temporal_samples(networks, scene, stage, np.random.default_rng(k)) for k in (1, 2, 1)]
     for found in made:
         assert found.xyz_mm.shape == found.exact_mm.shape == (len(found.xyz_mm), 10, 15, 3)
         assert 0.6 < float(found.known.float().mean()) <= 1.0

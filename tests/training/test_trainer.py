@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from core.datasets.augmented_views import predict_joints
 from core.datasets.config import SplitConfig
 from core.datasets.footage import Footage, PseudoLabels
 from core.errors import CancelledError, CoreError
 from core.models.checkpoint import META, WEIGHTS, Checkpoint
 from core.models.config import RayRefinerConfig
+from core.models.inference import predict_joints
 from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.progress import NullReporter, RecordingReporter
@@ -113,7 +113,7 @@ class TestLoop:
         assert sum("used up" in text for text, _ in reporter.notes) == 3
 
     def test_a_loss_that_is_not_finite_is_said(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
-        wild = dataclasses.replace(tiny, root=RootStageConfig(steps=5, batch=1, weight_synthetic=float("nan")))
+        wild = dataclasses.replace(tiny, root=RootStageConfig(steps=5, batch=1, weights={"synthetic": 1e39}))
         with pytest.raises(CoreError, match="not finite"):
             trainer(wild, world, tmp_path).run()
 
@@ -146,7 +146,7 @@ class TestMemory:
         with pytest.raises(CancelledError):
             trainer(tiny, world, tmp_path, reporter).run()
         assert sum("Memory ran out" in text for text, _ in reporter.notes) == 1
-        assert Checkpoint.load(tmp_path / "last").meta["halved"] == ["root"]
+        assert Checkpoint.load(tmp_path / "last").meta["reduced_stages"] == ["root"]
         again = trainer(tiny, world, tmp_path)
         assert again.run().steps_done == 9
         assert next(s for s in again.stages if s.name == "root").batch == 1  # type: ignore[attr-defined]

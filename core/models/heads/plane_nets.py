@@ -65,16 +65,16 @@ class BevOutput:
     """What a plane head says of a batch of frames.
 
     Attributes:
-        centre: (B, X, Y) confidence that somebody stands there.
+        confidence: (B, X, Y) confidence that somebody stands there.
         volume: (B, X, Y, Z) the fused heatmaps, for heights.
         net: Knows heights.
     """
 
-    centre: Tensor
+    confidence: Tensor
     volume: Tensor
     net: BevRootNet
 
-    def columns(self, at: Tensor) -> Tensor:
+    def height_confidence(self, at: Tensor) -> Tensor:
         """Heights' confidence (B, K, Z) above cells (B, K, 2)."""
         batch = torch.arange(len(at), device=at.device)[:, None]
         columns = self.volume[batch, at[..., 0], at[..., 1]]
@@ -82,14 +82,14 @@ class BevOutput:
 
     def propose(self, volume: CaptureVolume, config: RootNetConfig) -> tuple[Tensor, Tensor]:
         """Points (B, K, 3) mm, best first, and scores (B, K): the geometric mean of floor and height."""
-        peaks = functional.max_pool2d(self.centre[:, None], 3, 1, 1)[:, 0] == self.centre
-        kept = torch.where(peaks, self.centre, 0.0)
+        peaks = functional.max_pool2d(self.confidence[:, None], 3, 1, 1)[:, 0] == self.confidence
+        kept = torch.where(peaks, self.confidence, 0.0)
         count = min(config.max_people, kept[0].numel())
         score, index = kept.flatten(1).topk(count, dim=1)
         at = torch.stack(torch.unravel_index(index, kept.shape[1:]), -1)  # (B, K, 2)
-        heights = self.columns(at)
+        heights = self.height_confidence(at)
         best, level = heights.max(-1)
-        place = at + parabola_peak(self.centre, at)
+        place = at + parabola_peak(self.confidence, at)
         B, K, Z = heights.shape
         rise = parabola_peak(heights.view(B * K, Z), level.view(B * K, 1, 1)).view(B, K, 1)
         cell = torch.cat([place, level[..., None] + rise], -1)

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from core.training.losses.table import loss_weights
+
+
+def _weights(stage: str) -> Mapping[str, float]:
+    """Declare the weights of a stage's losses, with their defaults."""
+    return field(default_factory=lambda: loss_weights(stage, {}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseConfig:
-    """How imperfect the 2D detections of synthetic people and roots are.
+    """Errors of the simulated 2D detections of synthetic people.
 
     Attributes:
-        jitter: Range of the 2D error's standard deviation, as a share of the image's longer side.
-        miss_view: Chance that a person is not detected in a view.
-        miss_joint: Chance that a joint is missing.
-        outlier: Chance that a joint is off by ten times the jitter.
-        swap: Chance that left and right are exchanged in a view.
-        occlude: Chance that a limb, or the legs, or an arm and more, are hidden in a view: their joints are missing, or
-            guessed together in a wrong place with low scores, as estimators do.
+        jitter: Range of the standard deviation of the 2D error, as a share of the image's longer side.
+        miss_view: Probability that a person is not detected in a view.
+        miss_joint: Probability that a joint is missing.
+        outlier: Probability that the error of a joint is ten times the jitter.
+        swap: Probability that left and right are exchanged in a view.
+        occlude: Probability that a limb, the legs, or an arm and more are hidden in a view. Hidden joints are missing,
+            or guessed together in a wrong place with low scores, as estimators do.
         guess: Share of hidden joints that are guessed instead of missing.
-        measured: Share of scenes whose errors and scores are those that a real estimator made on real images.
-        error_split: Which half of the measured errors: "train" leaves the other half for tests.
-        varied: Turns, scales and mixes measured errors: the few there are could be learnt by heart.
+        measured: Share of scenes whose errors and scores were measured on a real estimator.
+        error_split: Part of the measured errors to draw from; "train" leaves the other half for tests.
+        varied: Rotate, scale and mix measured errors, since the few there are could be memorised.
     """
 
     jitter: tuple[float, float] = (0.001, 0.006)
@@ -39,85 +47,96 @@ class NoiseConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneStageConfig:
-    """Backbone on the pseudo labels of the footage's images; only where `model.heatmap.source` is "backbone".
+    """Backbone on the pseudo labels of the footage's images; only with `model.heatmap.source` "backbone".
 
     Attributes:
-        steps: Optimiser steps; 0 skips the stage.
-        batch: Frames a step on a CPU, and on a GPU.
-        learning_rate: Of Adam at its highest.
-        background: Weight of pixels where nobody is labelled: below 1, people whom the estimator missed are not taught
-            to be nobody. 1 is published.
-        augment: Turns and zooms images; published without.
-        photometric: Changes colours and cuts squares out; published without.
-        floor_targets: Puts targets on whole pixels as the released code does, half a pixel off on average.
+        steps: Number of optimiser steps; 0 skips the stage.
+        batch: Frames per step on a CPU.
+        gpu_batch: Frames per step on a GPU.
+        learning_rate: Peak learning rate of Adam.
+        background_weight: Weight of pixels without a label. Below 1, people whom the estimator missed are not learned
+            as background. The paper uses 1.
+        augment: Rotate and scale the images; the paper does not.
+        photometric: Apply RandAugment and cut-out to the images; the paper does not.
+        floor_targets: Put targets on whole pixels as the released code does, half a pixel off on average.
+        weights: Weight of each loss in the total; 0 switches it off.
     """
 
     steps: int = 20_000
     batch: int = 1
     gpu_batch: int = 8
     learning_rate: float = 1e-4
-    background: float = 1.0
+    background_weight: float = 1.0
     augment: bool = False
     photometric: bool = False
     floor_targets: bool = False
+    weights: Mapping[str, float] = _weights("backbone")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", loss_weights("backbone", self.weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootStageConfig:
-    """Root network: synthetic points projected into this rig, and agreement of augmented versions on real heatmaps.
+    """Root network on synthetic points projected into this rig, and on augmented versions of real heatmaps.
 
     Attributes:
-        steps: Optimiser steps; 0 skips the stage.
-        batch: Scenes a step on a CPU, and on a GPU.
-        learning_rate: Of Adam at its highest.
-        weight_synthetic: Of the squared error against the synthetic target.
-        weight_consistency: Of the squared difference between augmented and plain versions of real heatmaps.
-        real_batch: Real frames a step for the consistency; 0 leaves it out.
-        side_share: Synthetic points stay this share of the capture volume's edge inside its sides.
-        lowest_mm: And this far above its bottom,
-        highest_mm: and this far below its top: heights at which hips are.
-        common_height: One height for all points of a scene, as published; else some sit while others stand.
-        max_points: Most synthetic people of a scene, fewer in a small room: `area_m2` of floor for each.
-        area_m2: See `max_points`.
-        noise: Of the synthetic detections: one joint each, so `miss_view` counts missing people and missing hips.
+        steps: Number of optimiser steps; 0 skips the stage.
+        batch: Scenes per step on a CPU.
+        gpu_batch: Scenes per step on a GPU.
+        learning_rate: Peak learning rate of Adam.
+        real_batch: Real frames per step for the consistency loss; 0 switches it off.
+        side_share: Distance of synthetic points from the sides of the capture volume, as a share of its edge.
+        lowest_mm: Distance of synthetic points from the bottom of the capture volume.
+        highest_mm: Distance of synthetic points from the top of the capture volume.
+        common_height: Draw one height for all points of a scene, as the paper does; otherwise one for each point, so
+            that some people sit while others stand.
+        max_points: Largest number of synthetic people in a scene.
+        area_per_person_m2: Floor area for each synthetic person, which limits their number in small volumes.
+        noise: Errors of the synthetic detections. There is one joint per person, so `miss_view` covers missing people
+            and missing hips.
         peak: Range of the peaks' heights.
-        heatmap_noise: Standard deviation of each heatmap pixel.
-        false_peaks: Mean number of invented peaks a view.
+        heatmap_noise: Standard deviation of the noise of each heatmap pixel.
+        false_peaks: Mean number of false peaks per view.
+        weights: Weight of each loss in the total; 0 switches it off.
     """
 
     steps: int = 20_000
     batch: int = 4
     gpu_batch: int = 16
     learning_rate: float = 1e-4
-    weight_synthetic: float = 100.0
-    weight_consistency: float = 1.0
     real_batch: int = 1
     side_share: float = 0.06
     lowest_mm: float = 250.0
     highest_mm: float = 300.0
     common_height: bool = True
     max_points: int = 9
-    area_m2: float = 2.0
+    area_per_person_m2: float = 2.0
     noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(miss_view=0.2))
     peak: tuple[float, float] = (0.3, 1.0)
     heatmap_noise: float = 0.02
     false_peaks: float = 0.3
+    weights: Mapping[str, float] = _weights("root")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", loss_weights("root", self.weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseSyntheticStageConfig:
-    """Pose network on exact synthetic people in this rig: no label of the footage is involved. Optional.
+    """Pose network on exact synthetic people in this rig; needs no footage. Optional.
 
     Attributes:
-        steps: Optimiser steps; 0 skips the stage.
-        batch: People a step on a CPU, and on a GPU.
-        learning_rate: Of Adam at its highest.
-        bodies: Number of random postures to draw from; each is turned, mirrored and sized anew at every use.
-        neighbours: Most other people near the one that is looked for.
-        root_error_mm: Standard deviation of the cube's centre.
-        drop_view: Chance that a camera is left out entirely; two always stay.
-        weight_planes: Of what each plane of a plane head says by itself; 0.2 is published.
-        noise: Of the synthetic detections.
+        steps: Number of optimiser steps; 0 skips the stage.
+        batch: People per step on a CPU.
+        gpu_batch: People per step on a GPU.
+        learning_rate: Peak learning rate of Adam.
+        bodies: Number of random postures to draw from; each is rotated, mirrored and scaled again at every use.
+        neighbours: Largest number of other people near the person to be found.
+        root_error_mm: Standard deviation of the cube's centre around the exact root.
+        drop_view: Probability that a camera is left out; two always stay.
+        noise: Errors of the synthetic detections.
+        weights: Weight of each loss in the total; 0 switches it off.
     """
 
     steps: int = 10_000
@@ -128,21 +147,25 @@ class PoseSyntheticStageConfig:
     neighbours: int = 2
     root_error_mm: float = 40.0
     drop_view: float = 0.1
-    weight_planes: float = 0.2
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    weights: Mapping[str, float] = _weights("pose_synthetic")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", loss_weights("pose_synthetic", self.weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayRefinerStageConfig:
-    """The learned correction, on exact synthetic people; only where `model.pose.ray_refiner` is enabled.
+    """Ray refiner on exact synthetic people; only with `model.pose.ray_refiner` enabled.
 
     Attributes:
-        steps: Optimiser steps; 0 skips the stage.
-        batch: People a step on a CPU, and on a GPU.
-        learning_rate: Of Adam at its highest.
-        start_error_mm: Largest standard deviation of the joints that the correction starts from.
-        weight_certainty: Of the likelihood that makes its covariances true.
-        people: How people and their detections are made.
+        steps: Number of optimiser steps; 0 skips the stage.
+        batch: People per step on a CPU.
+        gpu_batch: People per step on a GPU.
+        learning_rate: Peak learning rate of Adam.
+        start_error_mm: Largest standard deviation of the joints that the refinement starts from.
+        people: Synthetic people and the errors of their detections.
+        weights: Weight of each loss in the total; 0 switches it off.
     """
 
     steps: int = 10_000
@@ -150,25 +173,28 @@ class RayRefinerStageConfig:
     gpu_batch: int = 768
     learning_rate: float = 2e-3
     start_error_mm: float = 80.0
-    weight_certainty: float = 0.05
     people: PoseSyntheticStageConfig = field(default_factory=lambda: PoseSyntheticStageConfig(neighbours=3))
+    weights: Mapping[str, float] = _weights("ray_refiner")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", loss_weights("ray_refiner", self.weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemporalStageConfig:
-    """The learned smoother, on exact synthetic people who move; only where `model.temporal` is enabled.
+    """Temporal refiner on exact synthetic people in motion; only with `model.temporal` enabled.
 
     Attributes:
-        steps: Optimiser steps; 0 skips the stage.
-        batch: People a step.
-        learning_rate: Of Adam at its highest.
-        frames: Frames of a scene, of which a step sees a stretch.
-        people: Most people in a scene.
-        scenes: Number of scenes in all; each is made once as long as it is held.
-        held: Scenes in memory at a time, of about 1 MB each.
-        start_error_mm: Largest standard deviation of the joints that the correction starts from.
-        weight_certainty: Of the likelihood that makes its covariances true.
-        error_split: Which half of the measured errors: "train" leaves the other half for tests.
+        steps: Number of optimiser steps; 0 skips the stage.
+        batch: People per step.
+        learning_rate: Peak learning rate of Adam.
+        frames: Frames per scene, of which a step uses a window.
+        people: Largest number of people in a scene.
+        scenes: Number of different scenes.
+        cache_size: Number of scenes kept in memory, of about 1 MB each.
+        start_error_mm: Largest standard deviation of the joints that the ray refiner starts from.
+        error_split: Part of the measured errors to draw from; "train" leaves the other half for tests.
+        weights: Weight of each loss in the total; 0 switches it off.
     """
 
     steps: int = 0
@@ -177,84 +203,80 @@ class TemporalStageConfig:
     frames: int = 48
     people: int = 4
     scenes: int = 4000
-    held: int = 2000
+    cache_size: int = 2000
     start_error_mm: float = 60.0
-    weight_certainty: float = 0.3
     error_split: Literal["all", "train"] = "all"
+    weights: Mapping[str, float] = _weights("temporal")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", loss_weights("temporal", self.weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseStageConfig:
-    """Pose network on the footage, self-supervised: the joints found in one augmented version, projected into another.
+    """Self-supervised training of the pose network on the footage (SelfPose3d section 3.3).
 
-    Each departure from the paper is a switch of its own; `paper_stage` has them all off.
+    Joints found in one augmented version of a frame are projected into another one and compared with its pseudo labels.
+    Each departure from the paper is a switch; `paper_stage` has all of them off.
 
     Attributes:
-        steps: Optimiser steps; 0 skips the stage.
-        batch: Frames a step on a CPU, and on a GPU.
-        learning_rate: Of Adam at its highest.
-        weight_heatmap: Of the rendered heatmaps' error.
-        weight_joint: Of the matched joints' distance.
+        steps: Number of optimiser steps; 0 skips the stage.
+        batch: Frames per step on a CPU.
+        gpu_batch: Frames per step on a GPU.
+        learning_rate: Peak learning rate of Adam.
         joint_from: Share of the steps after which the joint loss starts.
-        attention: How pixels that cannot be select_supported lose weight: by the published attention network, by the closed
-            form that it converges to, or not at all.
-        background: Weight of pixels where nobody is labelled, in the heatmap loss and the backbone's.
-        hard_attention: Drops the one view of a batch with the largest joint loss.
-        gate: A match counts while its mean error stays below this share of the heatmap's size; 0, as published, lets
-            any match count.
-        weight_backbone: Of the 2D network's own error on all versions, where there is one to train.
-        weight_anchor: Of the distance to the triangulated people.
-        anchor_mm: Joints further from them than this are not pulled.
-        weight_consistency: Of the distance between the joints of both versions.
-        weight_planes: Of the distance of each plane of a plane head to the joints that all of them make.
-        drop_view: Chance that a camera's heatmaps are left out of the input while its labels still count.
-        least_confidence: Labels below it do not count.
-        photometric: Changes colours and cuts squares out of the images, where the networks look at images.
-        accept: Redraws frames until every view shows somebody and both versions still show everybody.
-        train_ray_refiner: Whether the learned correction is trained along, where there is one. 2D labels tell nothing of
-            how sure it may be, so that it comes to believe them too far: with few cameras that did harm.
+        attention: Down-weighting of pixels that cannot be explained: "network" is the paper's attention network,
+            "closed" the closed form that it converges to, "none" no down-weighting.
+        background_weight: Weight of pixels without a label in the heatmap losses.
+        hard_attention: Leave out the view of a batch with the largest joint loss.
+        match_gate: Largest mean error of a match between a person and a label, as a share of the heatmap's size; 0, as
+            in the paper, accepts every match.
+        anchor_mm: Distance from the triangulated joints from which on joints are not pulled.
+        drop_view: Probability that a camera's heatmaps are hidden from the network while its labels still count.
+        min_confidence: Labels of a lower confidence do not count.
+        photometric: Apply RandAugment and cut-out to the images, where the networks read images.
+        redraw: Draw frames again until every view shows a person and both versions still show everyone.
+        train_ray_refiner: Train the ray refiner along with the pose network. 2D labels say nothing about its
+            uncertainty, so that it becomes overconfident: with few cameras that made results worse.
+        weights: Weight of each loss in the total; 0 switches it off.
     """
 
     steps: int = 40_000
     batch: int = 2
     gpu_batch: int = 16
     learning_rate: float = 1e-4
-    weight_heatmap: float = 1.0
-    weight_joint: float = 0.01
     joint_from: float = 0.5
     attention: Literal["none", "closed", "network"] = "closed"
-    background: float = 1.0
+    background_weight: float = 1.0
     hard_attention: bool = True
-    gate: float = 0.1
-    weight_backbone: float = 1.0
-    weight_anchor: float = 0.1
+    match_gate: float = 0.1
     anchor_mm: float = 200.0
-    weight_consistency: float = 0.02
-    weight_planes: float = 0.02
     drop_view: float = 0.1
-    least_confidence: float = 0.0
+    min_confidence: float = 0.0
     photometric: bool = True
-    accept: bool = False
+    redraw: bool = False
     train_ray_refiner: bool = False
+    weights: Mapping[str, float] = _weights("pose")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", loss_weights("pose", self.weights))
 
 
 def paper_stage() -> PoseStageConfig:
-    """The published pose stage: soft labels, attention network, no anchor, no agreement, nothing left out."""
+    """Return the pose stage of the paper: attention network, all labels, none of our additional losses."""
     return PoseStageConfig(
         batch=1,
         gpu_batch=2,
         attention="network",
-        gate=0.0,
-        weight_anchor=0.0,
-        weight_consistency=0.0,
-        weight_planes=0.0,
+        match_gate=0.0,
         drop_view=0.0,
-        accept=True,
+        redraw=True,
+        weights={"anchor": 0.0, "consistency": 0.0, "planes": 0.0},
     )
 
 
 def finetune_stage() -> PoseStageConfig:
-    """The published last stage: confident labels only, the joint loss from the start, half the learning rate."""
+    """Return the last stage of the paper: confident labels only, joint loss from the start, half the learning rate."""
     return dataclasses.replace(
-        paper_stage(), steps=0, learning_rate=5e-5, joint_from=0.0, least_confidence=0.3, accept=False
+        paper_stage(), steps=0, learning_rate=5e-5, joint_from=0.0, min_confidence=0.3, redraw=False
     )

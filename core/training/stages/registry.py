@@ -1,11 +1,8 @@
-"""The stages of training, in their order, behind one protocol."""
+"""The training stages in their order: a stage is a module of this package and one line here."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
-from torch import Tensor, nn
+from collections.abc import Callable
 
 from core.datasets.footage import Footage
 from core.models.networks import Networks
@@ -16,51 +13,29 @@ from core.training.stages.backbone import BackboneTraining
 from core.training.stages.body import PoseSyntheticTraining, RayRefinerTraining
 from core.training.stages.pose import PoseTraining
 from core.training.stages.root import RootTraining
+from core.training.stages.stage import TrainingStage
 from core.training.stages.temporal import TemporalTraining
 
-
-class TrainingStage(Protocol):
-    """One part of training.
-
-    Attributes:
-        name: In metrics and checkpoints.
-        title: In words, for progress.
-        steps: Optimiser steps; 0 skips it.
-        learning_rate: At its highest.
-    """
-
-    name: str
-    title: str
-    steps: int
-    learning_rate: float
-
-    def module(self) -> nn.Module:
-        """The network that is trained; everything else stays as it is."""
-
-    def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        """Named losses of one step, or of a part of one; "loss" is what is minimised."""
-
-    def split(self, parts: int) -> None:
-        """Makes `losses` a part of a step: so many of them share its batch. Called once, before anything else."""
-
-    def reduce_batch(self) -> bool:
-        """Makes steps smaller after memory ran out; False where they cannot be."""
-
-    def metrics(self, rng: np.random.Generator) -> dict[str, float]:
-        """What is worth measuring now and then, besides the held-out error."""
+Builder = Callable[[TrainConfig, Networks, CaptureScene, Footage, SyntheticRigs], TrainingStage]
+STAGES: dict[str, Builder] = {
+    "backbone": lambda c, networks, scene, footage, _: BackboneTraining(c.backbone, networks, scene, footage),
+    "root": lambda c, networks, scene, footage, rigs: RootTraining(c.root, networks, scene, footage, rigs),
+    "pose_synthetic": lambda c, networks, scene, _, rigs: PoseSyntheticTraining(
+        c.pose_synthetic, networks, scene, rigs
+    ),
+    "ray_refiner": lambda c, networks, scene, _, rigs: RayRefinerTraining(c.ray_refiner, networks, scene, rigs),
+    "temporal": lambda c, networks, scene, _, rigs: TemporalTraining(c.temporal, networks, scene, rigs),
+    "pose": lambda c, networks, scene, footage, _: PoseTraining(c.pose, networks, scene, footage),
+    "finetune": lambda c, networks, scene, footage, _: PoseTraining(
+        c.finetune, networks, scene, footage, name="finetune"
+    ),
+}
+"""Name of a stage to the function that builds it."""
 
 
 def build_stages(
     config: TrainConfig, networks: Networks, scene: CaptureScene, footage: Footage
 ) -> tuple[TrainingStage, ...]:
-    """Every stage; those without steps are skipped."""
+    """Build every stage; the trainer skips those without steps."""
     rigs = SyntheticRigs(scene, config.rigs, config.model, config.seed)
-    return (
-        BackboneTraining(config.backbone, networks, scene, footage),
-        RootTraining(config.root, networks, scene, footage, rigs),
-        PoseSyntheticTraining(config.pose_synthetic, networks, scene, rigs),
-        RayRefinerTraining(config.ray_refiner, networks, scene, rigs),
-        TemporalTraining(config.temporal, networks, scene, rigs),
-        PoseTraining(config.pose, networks, scene, footage),
-        PoseTraining(config.finetune, networks, scene, footage, name="finetune"),
-    )
+    return tuple(build(config, networks, scene, footage, rigs) for build in STAGES.values())

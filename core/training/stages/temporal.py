@@ -1,7 +1,7 @@
-"""The stage that learns how people move, and how the errors of what the other networks find go on over time.
+"""The temporal stage: how people move, and how the errors of the other networks persist over time.
 
-A departure from the paper, which sees each frame by itself. People that are known exactly move in made-up rigs, are
-detected as estimators do it, found as inference finds them, and the smoother learns to give them back.
+A departure from the paper, which treats each frame by itself. Synthetic people, known exactly, move in synthetic rigs.
+They are detected with an estimator's errors and found as in inference, and the temporal refiner learns to recover them.
 
 Legend: B person, F frame, V view, J joint.
 """
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from core.datasets.poses2d import MultiviewPoses2D
 from core.models.inference import refine_joints
 from core.models.networks import JOINTS, Networks
-from core.models.refiners.ray_refiner import gaussian_nll, inverse
+from core.models.refiners.ray_refiner import inverse
 from core.models.refiners.temporal_refiner import fill_gaps
 from core.models.scene import CaptureScene
 from core.models.view_batch import float_tensor, render_view_batch
@@ -27,21 +27,24 @@ from core.synthetic.furniture import Furniture
 from core.synthetic.motion import movers
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
+from core.training.losses.inputs import PositionStep
 from core.training.rigs import SyntheticRigs
 from core.training.stages.body import SPREAD_MM
 from core.training.stages.config import TemporalStageConfig
-from core.training.stages.stage import MicroBatched
+from core.training.stages.stage import LossTerms, MicroBatched
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17, PANOPTIC15, convert
 
 _STREAM = 6007
-_MOST_NLL = 20.0
 _FPS = (20.0, 60.0)
 _WALKERS, _WHITE, _HIDDEN, _FURNISHED = 0.25, 0.3, 0.8, 0.6
-"""Shares of scenes: with people who walk and stop, with errors that do not last, where people hide each other, and
-where furniture does."""
+"""Shares of scenes with people who walk and stop, with white noise, with people who occlude each other, and with
+furniture that occludes them."""
 _LOST = 0.02
-_LEAST_JOINTS = 3
+"""Share of people lost in a frame."""
+_MIN_JOINTS = 3
+_RARELY_SEEN, _RARELY_SEEN_WEIGHT = 0.3, 0.1
+"""Joints known in a smaller share of the frames have this weight: their large errors must not dominate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,11 @@ class TemporalSamples:
     """People as the other networks find them, frame by frame.
 
     Attributes:
-        time_s: (B, F).
-        xyz_mm: (B, F, J, 3) found; a guess where not known.
-        precision: (B, F, J, 3, 3) 1/mm².
+        time_s: (B, F) times.
+        xyz_mm: (B, F, J, 3) joints; an estimate where not known.
+        precision: (B, F, J, 3, 3) precisions of the joints, 1/mm².
         known: (B, F, J) bool.
-        exact_mm: (B, F, J, 3).
+        exact_mm: (B, F, J, 3) exact joints.
     """
 
     time_s: Tensor
@@ -64,14 +67,21 @@ class TemporalSamples:
 
     @classmethod
     def cat(cls, parts: list[TemporalSamples]) -> TemporalSamples:
-        """One batch after the other."""
+        """Concatenate batches."""
         return cls(*(torch.cat([getattr(p, name) for p in parts]) for name in cls.__slots__))
 
 
 class TemporalTraining(MicroBatched):
-    """Supervised by exact synthetic people who move: the path, and the certainty as well."""
+    """Temporal refiner supervised by exact synthetic people in motion: positions and their uncertainty.
 
-    name, title = "temporal", "Learning how people move"
+    Args:
+        config: Settings of the stage.
+        networks: Networks; without a temporal refiner and a ray refiner the stage has no steps.
+        scene: Rig and capture volume of the footage.
+        rigs: Rigs for the synthetic scenes.
+    """
+
+    name, title = "temporal", "Training the temporal refiner on synthetic motion"
 
     def __init__(
         self, config: TemporalStageConfig, networks: Networks, scene: CaptureScene, rigs: SyntheticRigs
@@ -80,66 +90,62 @@ class TemporalTraining(MicroBatched):
         self.steps = config.steps if networks.temporal is not None and networks.ray_refiner is not None else 0
         self.learning_rate = config.learning_rate
         self.batch = config.batch
-        self._held: OrderedDict[int, TemporalSamples] = OrderedDict()
+        self._terms = LossTerms("temporal", config.weights)
+        self._cache: OrderedDict[int, TemporalSamples] = OrderedDict()
 
     def module(self) -> nn.Module:
+        """See `TrainingStage.module`."""
         return self.networks.temporal if self.networks.temporal is not None else self.networks.pose
 
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
+        """See `TrainingStage.losses`."""
         network = self.networks.temporal
-        assert network is not None  # no steps without it
-        found = self._draw(network.config.frames, rng)
-        xyz, covariance = network(found.time_s, found.xyz_mm, found.precision, found.known)
-        error = xyz - found.exact_mm
-        distance = (error.square().sum(-1) + 1).sqrt()
-        # Joints that nobody saw for long are hard for everybody: they must not drown the others.
-        weight = torch.where(found.known.float().mean(1, keepdim=True) > 0.3, 1.0, 0.1) * torch.ones_like(distance)
-        certainty = gaussian_nll(error, inverse(covariance)).clamp(-_MOST_NLL, _MOST_NLL)
-        loss = (distance * weight).sum() / weight.sum() / 30
-        certainty = (certainty * weight).sum() / weight.sum()
+        assert network is not None  # there are no steps without it
+        samples = self._draw(network.config.frames, rng)
+        xyz, covariance = network(samples.time_s, samples.xyz_mm, samples.precision, samples.known)
+        often = samples.known.float().mean(1, keepdim=True) > _RARELY_SEEN
+        weight = torch.where(often, 1.0, _RARELY_SEEN_WEIGHT) * torch.ones_like(xyz[..., 0])
+        losses = self._terms.compute(PositionStep(xyz, samples.exact_mm, weight, inverse(covariance)))
         with torch.no_grad():
-            known = found.known
-            before = (found.xyz_mm - found.exact_mm).norm(dim=-1)[known].mean()
-            after = error.norm(dim=-1)[known].mean()
-        return {
-            "loss": loss + self.config.weight_certainty * certainty,
-            "certainty": certainty,
-            "mm": after,
-            "start_mm": before,
-        }
+            known = samples.known
+            start_mm = (samples.xyz_mm - samples.exact_mm).norm(dim=-1)[known].mean()
+            error_mm = (xyz - samples.exact_mm).norm(dim=-1)[known].mean()
+        return {**losses, "loss": self._terms.total(losses), "mm": error_mm, "start_mm": start_mm}
 
     def metrics(self, rng: np.random.Generator) -> dict[str, float]:
+        """See `TrainingStage.metrics`."""
         return {}
 
     def _draw(self, frames: int, rng: np.random.Generator) -> TemporalSamples:
-        """People of some scenes, turned and perhaps mirrored, in a stretch of their time."""
+        """Draw a window of some scenes' people, rotated and perhaps mirrored."""
         parts: list[TemporalSamples] = []
         while sum(len(p.xyz_mm) for p in parts) < self.batch:
             parts.append(self._scene(int(rng.integers(self.config.scenes))))
-        found = TemporalSamples.cat(parts)
-        some = torch.from_numpy(np.sort(rng.permutation(len(found.xyz_mm))[: self.batch])).to(found.xyz_mm.device)
+        samples = TemporalSamples.cat(parts)
+        picked = torch.from_numpy(np.sort(rng.permutation(len(samples.xyz_mm))[: self.batch]))
+        picked = picked.to(samples.xyz_mm.device)
         first = int(rng.integers(self.config.frames - frames + 1))
-        cut = TemporalSamples(
-            *(getattr(found, name)[some, first : first + frames] for name in TemporalSamples.__slots__)
+        window = TemporalSamples(
+            *(getattr(samples, name)[picked, first : first + frames] for name in TemporalSamples.__slots__)
         )
-        return _turned(cut, rng)
+        return _augmented(window, rng)
 
     def _scene(self, number: int) -> TemporalSamples:
-        """What is found in a scene, which depends on the run's seed and the number alone; many stay in memory."""
-        if number not in self._held:
+        """Return a scene, which depends on the run's seed and the number alone; the latest are cached."""
+        if number not in self._cache:
             rng = np.random.default_rng([_STREAM, self.rigs.seed, number])
-            self._held[number] = found_people(self.networks, self.rigs.draw(rng), self.config, rng)
-            while len(self._held) > self.config.held:
-                self._held.popitem(last=False)
-        self._held.move_to_end(number)
-        return self._held[number]
+            self._cache[number] = temporal_samples(self.networks, self.rigs.draw(rng), self.config, rng)
+            while len(self._cache) > self.config.cache_size:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(number)
+        return self._cache[number]
 
 
 @torch.no_grad()
-def found_people(
+def temporal_samples(
     networks: Networks, scene: CaptureScene, config: TemporalStageConfig, rng: np.random.Generator
 ) -> TemporalSamples:
-    """People of a new scene in this rig as the networks find them, one frame at a time."""
+    """Simulate people in a rig and find them with the networks, one frame at a time."""
     count, fps = int(rng.integers(1, config.people + 1)), float(np.exp(rng.uniform(*np.log(_FPS))))
     if rng.random() < _WALKERS:
         coco = walkers(count, config.frames, rng, fps=fps, half_size_mm=1500.0, distance_mm=500.0).xyz_mm
@@ -168,24 +174,24 @@ def found_people(
         furniture=Furniture.scatter(int(rng.integers(1, 5)), 2300.0, rng) if rng.random() < _FURNISHED else None,
     )
     exact, _ = convert(coco, people.score, COCO17, PANOPTIC15)  # (F, P, J, 3)
-    shown = MultiviewPoses2D.stack(scene.rig, poses2d)
+    detections = MultiviewPoses2D.stack(scene.rig, poses2d)
     views = render_view_batch(
-        float_tensor(shown.xy_px, scene.device),
-        float_tensor(shown.score, scene.device),
+        float_tensor(detections.xy_px, scene.device),
+        float_tensor(detections.score, scene.device),
         scene.affine.expand(config.frames, -1, -1, -1),
-        float_tensor(shown.view_weight, scene.device),
+        float_tensor(detections.view_weight, scene.device),
         (1, 1),
         scene.sigma_px,
     )
     F, P = exact.shape[:2]
     level = rng.uniform(0, config.start_error_mm, (1, P, 1, 1))
-    off = level * rng.standard_normal((F, P, JOINTS, 3)) + level / 2 * rng.standard_normal((F, P, 1, 3))
-    near = float_tensor((exact + off).reshape(F * P, JOINTS, 3), scene.device)
+    error = level * rng.standard_normal((F, P, JOINTS, 3)) + level / 2 * rng.standard_normal((F, P, 1, 3))
+    estimate = float_tensor((exact + error).reshape(F * P, JOINTS, 3), scene.device)
     sample = torch.arange(F, device=scene.device).repeat_interleave(P)
-    spread = near.new_full(near.shape[:2], SPREAD_MM)
-    xyz, precision, seen = refine_joints(networks, scene, views, views.select(sample), near, spread, sample)
+    spread = estimate.new_full(estimate.shape[:2], SPREAD_MM)
+    xyz, precision, seen = refine_joints(networks, scene, views, views.select(sample), estimate, spread, sample)
     lost = float_tensor(rng.random((F, P)) < _LOST, scene.device).bool()
-    lost = lost | ((seen.height > 0).sum(-1) >= _LEAST_JOINTS).sum(1).view(F, P).less(2)
+    lost = lost | ((seen.height > 0).sum(-1) >= _MIN_JOINTS).sum(1).view(F, P).less(2)
     known = ~lost[..., None].expand(F, P, JOINTS)
 
     def by_person(values: Tensor) -> Tensor:
@@ -201,17 +207,17 @@ def found_people(
     )
 
 
-def _turned(found: TemporalSamples, rng: np.random.Generator) -> TemporalSamples:
-    """Everybody turned about the vertical, half of them mirrored and half of them back to front in time."""
-    B, F = found.known.shape[:2]
-    device = found.xyz_mm.device
+def _augmented(samples: TemporalSamples, rng: np.random.Generator) -> TemporalSamples:
+    """Rotate each person about the vertical, mirror half of them, and reverse time for half of them."""
+    B, F = samples.known.shape[:2]
+    device = samples.xyz_mm.device
     angle, flip = rng.uniform(-np.pi, np.pi, B), np.where(rng.random(B) < 0.5, -1.0, 1.0)
     c, s, zero, one = np.cos(angle), np.sin(angle), np.zeros(B), np.ones(B)
-    turn = np.stack([c, -s * flip, zero, s, c * flip, zero, zero, zero, one], -1).reshape(B, 3, 3)
-    matrix, mirrored = float_tensor(turn, device), float_tensor(flip < 0, device).bool()
-    backwards = float_tensor(rng.random((B, 1)) < 0.5, device).bool()
+    rotation = np.stack([c, -s * flip, zero, s, c * flip, zero, zero, zero, one], -1).reshape(B, 3, 3)
+    matrix, mirrored = float_tensor(rotation, device), float_tensor(flip < 0, device).bool()
+    reverse = float_tensor(rng.random((B, 1)) < 0.5, device).bool()
     order = torch.arange(F, device=device)
-    order = torch.where(backwards, order.flip(0), order)
+    order = torch.where(reverse, order.flip(0), order)
     rows, mirror = torch.arange(B, device=device)[:, None], list(PANOPTIC15.mirror)
 
     def named(values: Tensor) -> Tensor:
@@ -221,6 +227,6 @@ def _turned(found: TemporalSamples, rng: np.random.Generator) -> TemporalSamples
     def points(values: Tensor) -> Tensor:
         return torch.einsum("bik,bfjk->bfji", matrix, named(values))
 
-    time_s = torch.where(backwards, found.time_s[:, -1:] - found.time_s.flip(1), found.time_s)
-    precision = torch.einsum("bik,bfjkl,bml->bfjim", matrix, named(found.precision), matrix)
-    return TemporalSamples(time_s, points(found.xyz_mm), precision, named(found.known), points(found.exact_mm))
+    time_s = torch.where(reverse, samples.time_s[:, -1:] - samples.time_s.flip(1), samples.time_s)
+    precision = torch.einsum("bik,bfjkl,bml->bfjim", matrix, named(samples.precision), matrix)
+    return TemporalSamples(time_s, points(samples.xyz_mm), precision, named(samples.known), points(samples.exact_mm))

@@ -1,0 +1,57 @@
+"""Losses of the root network.
+
+Legend: B batch, P person, X Y Z voxel.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from core.models.heads.plane_nets import BevOutput
+from core.training.losses.inputs import RootStep
+
+_HEIGHT_SHARE = 0.1
+"""Weight of the height columns. They are full of signal where the floor map is mostly empty, and would dominate."""
+
+
+def root_loss(volume: Tensor, target: Tensor) -> Tensor:
+    """Compute the mean squared error over voxels (SelfPose3d equation 2)."""
+    return ((volume - target) ** 2).mean()
+
+
+def root_consistency_loss(output: Tensor | BevOutput, expected: Tensor | BevOutput) -> Tensor:
+    """Compute the mean squared difference between the outputs for two versions (SelfPose3d equation 3)."""
+    if isinstance(output, BevOutput) and isinstance(expected, BevOutput):
+        return root_loss(output.confidence, expected.confidence)
+    assert isinstance(output, Tensor) and isinstance(expected, Tensor)
+    return root_loss(output, expected)
+
+
+def bev_loss(output: BevOutput, target: Tensor, cells: Tensor, visible: Tensor) -> Tensor:
+    """Compute the error of a plane head: of its bird's-eye-view map, and of the height columns above people.
+
+    Args:
+        output: Output for B scenes.
+        target: (B, X, Y, Z) confidence volume.
+        cells: (B, P, 2) cells of the map that the people stand in.
+        visible: (B, P) bool, people that count.
+    """
+    batch = torch.arange(len(cells), device=cells.device)[:, None]
+    error = (output.height_confidence(cells) - target[batch, cells[..., 0], cells[..., 1]]) ** 2
+    heights = (error.mean(-1) * visible).sum() / visible.sum().clamp_min(1)
+    return root_loss(output.confidence, target.amax(-1)) + _HEIGHT_SHARE * heights
+
+
+def synthetic_roots(step: RootStep) -> Tensor:
+    """Compare the output for synthetic scenes with the exact roots (SelfPose3d equation 2)."""
+    if isinstance(step.output, BevOutput):
+        return bev_loss(step.output, step.target, step.cells, step.visible)
+    return root_loss(step.output, step.target)
+
+
+def root_consistency(step: RootStep) -> Tensor | None:
+    """Make the outputs for augmented and plain real frames agree (SelfPose3d equation 3)."""
+    if step.augmented is None or step.plain is None:
+        return None
+    return root_consistency_loss(step.augmented, step.plain)
