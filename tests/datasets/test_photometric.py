@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.datasets.photometric import OPERATIONS, cut_out, rand_augment, random_photometric
 from core.datasets import photometric as module
+from core.datasets.photometric import OPERATIONS, cut_out, rand_augment, random_photometric
 
 GREY = (125.0, 122.0, 113.0)
 

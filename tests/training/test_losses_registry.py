@@ -64,7 +64,7 @@ def test_an_unknown_loss_is_refused_with_the_known_ones() -> None:
     assert "anchor" in str(caught.value.hint)
     with pytest.raises(CoreError, match="no loss named 'spread'"):
         from_mapping(PoseSyntheticStageConfig, {"weights": {"spread": 1.0}})
-    with pytest.raises(CoreError, match="Unknown setting 'pose.weights.spread'"):
+    with pytest.raises(CoreError, match=r"Unknown setting 'pose\.weights\.spread'"):
         with_overrides(preset("quick"), ["pose.weights.spread=1"])
 
 
