@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import least_squares
 
-from core.geometry import ideal_points, project_rig, triangulate
+from core.geometry import ideal_points, project_rig, triangulate, triangulate_views
 from core.types import Camera, CameraRig
 
 
@@ -93,3 +94,40 @@ def test_noise_is_averaged_without_bias() -> None:
     spread = found.std(0)
     assert (spread > 2).all() and (spread < 7.3).all()
     assert np.linalg.norm(found.mean(0) - xyz[0]) == pytest.approx(0, abs=5 * 7.3 * np.sqrt(3) / np.sqrt(4000))
+
+
+def test_a_near_camera_counts_no_more_than_its_pixels() -> None:
+    """The result minimises weighted pixels: a camera at a tenth of the distance locates a point ten times better."""
+    near = RIG[0]
+    R = near.pose[0]
+    centre = np.array([0.0, 0, 1000]) + 0.1 * (near.centre_mm - [0, 0, 1000])
+    rig = CameraRig(cameras=(near.replace(t_mm=-R @ centre), *RIG.cameras[1:3]))
+    xyz = np.random.default_rng(5).uniform([-60, -60, 940], [60, 60, 1060], (30, 3))
+    ideal = ideal_points(rig, project_rig(rig, xyz)) + np.random.default_rng(6).normal(0, 3e-3, (3, 30, 2))
+    weight = np.random.default_rng(7).uniform(0.5, 1, (3, 30))
+    found = triangulate(rig, ideal, weight)
+
+    def residuals(point: np.ndarray, n: int) -> np.ndarray:
+        local = np.stack([c.pose[0] @ point + c.pose[1] for c in rig])
+        return np.asarray((weight[:, n, None] * (local[:, :2] / local[:, 2:] - ideal[:, n])).ravel())
+
+    best = np.stack([least_squares(residuals, xyz[n], args=(n,), xtol=1e-12).x for n in range(30)])
+    displaced = np.linalg.norm(best - xyz, axis=1)
+    assert np.median(displaced) > 2  # mm, by the noise
+    assert np.median(np.linalg.norm(found - best, axis=1)) < 0.1
+
+
+def test_points_nearer_than_the_least_depth_are_missing() -> None:
+    xyz = np.array([[0.0, 0, 1000], [3000, 0, 1000]])  # the second is about 1.3 m from the first camera
+    R, t = (np.stack([c.pose[i] for c in RIG]) for i in range(2))
+    focal = np.full(5, 1100.0)
+    ideal = ideal_points(RIG, project_rig(RIG, xyz))
+    weight = np.isfinite(ideal[..., 0]).astype(float)
+    depth = float(R[0, 2] @ xyz[1] + t[0, 2])
+    for near_mm, missing in ((depth - 1, False), (depth + 1, True)):
+        found = triangulate_views(R, t, focal, ideal, weight, near_mm=near_mm)
+        np.testing.assert_allclose(found[0], xyz[0], atol=0.02)
+        assert np.isnan(found[1]).all() == missing
+    weight[0] = 0  # a view that does not contribute sets no limit
+    found = triangulate_views(R, t, focal, ideal, weight, near_mm=depth + 1)
+    np.testing.assert_allclose(found[1], xyz[1], atol=0.05)
