@@ -254,10 +254,10 @@ def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) 
             )
     R = t = None
     if "rotation" in table and "translation" in table:
-        import cv2
+        from scipy.spatial.transform import Rotation
 
         rotation = frozen(table["rotation"], (3,), f"{where}: rotation")
-        R = np.asarray(cv2.Rodrigues(rotation.copy())[0], np.float64)
+        R = np.asarray(Rotation.from_rotvec(rotation.copy()).as_matrix())
         t = frozen(table["translation"], (3,), f"{where}: translation") * mm_per_unit
     fisheye = bool(table.get("fisheye", False))
     size = table["size"]

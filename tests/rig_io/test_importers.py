@@ -20,7 +20,7 @@ import foreign
 from core.errors import CoreError
 from core.files import resource
 from core.geometry import project, project_rig
-from core.rig_io.importers import IMPORTERS, read_rig
+from core.rig_io.importers import IMPORTERS, read_rig, rig_suffixes
 from core.rig_io.importers.raw import guessed_size
 from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
@@ -46,6 +46,11 @@ def test_projections_of_every_layout(layout: str, tmp_path: Path) -> None:
         assert found.names == expected.names
     assert found.source.startswith(IMPORTERS.get(format_name).title)
     assert_same_projections(read_rig(path, format=format_name), expected)
+
+
+def test_the_suffixes_of_all_formats_come_from_the_registry() -> None:
+    suffixes = (".json", ".qca", ".toml", ".txt", ".xcp", ".xml", ".yaml", ".yml")
+    assert rig_suffixes() == suffixes
 
 
 def test_every_importer_is_tested() -> None:

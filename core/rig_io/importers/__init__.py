@@ -33,7 +33,6 @@ IMPORTERS: Registry[RigImporter] = Registry(
     },
 )
 _MAX_BYTES = 16 << 20
-_TEXT_SUFFIXES = (".json", ".qca", ".toml", ".txt", ".xcp", ".xml", ".yaml", ".yml")
 _UNIT_NAMES = {"mm": "millimetres", "cm": "centimetres", "m": "metres"}
 # Log-normal prior of the distance of cameras that film people, and prior of units; centimetres are rare.
 _TYPICAL_MM, _LOG_SD = 4000.0, np.log(3.0)
@@ -95,6 +94,11 @@ def read_rig(
     )
 
 
+def rig_suffixes() -> tuple[str, ...]:
+    """Return the file name suffixes of all formats, such as ".toml", in alphabetical order."""
+    return tuple(sorted({Path(pattern).suffix for importer in IMPORTERS.entries() for pattern in importer.patterns}))
+
+
 def plausible_unit(raw: RawRig) -> Unit:
     """Return the length unit in which the distances of the cameras are most likely."""
     if not _posed(raw):
@@ -153,7 +157,7 @@ def _importer(path: Path, format: str) -> tuple[RigImporter, Path]:
 
 
 def _recognised(path: Path) -> RigImporter | None:
-    if path.suffix.lower() not in _TEXT_SUFFIXES:
+    if path.suffix.lower() not in rig_suffixes():
         return None
     content = _content(path)
     return next((i for i in IMPORTERS.entries() if i.recognises(path, content)), None)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 
 from core.errors import CoreError
@@ -108,7 +107,9 @@ def rotation_matrix(value: Any, path: Path, name: str) -> F64:
     """
     values = numbers(value, path, f"camera {name}: rotation")
     if values.size == 3:
-        return np.asarray(cv2.Rodrigues(values.copy())[0], np.float64)
+        from scipy.spatial.transform import Rotation  # imported late: the window lists formats without it
+
+        return np.asarray(Rotation.from_rotvec(values.copy()).as_matrix())
     R = matrix(values, (3, 3), path, f"camera {name}: rotation")
     if not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
         raise invalid_file(
@@ -123,7 +124,7 @@ def rotation_from_quaternion(xyzw: F64) -> F64:
     """Return the rotation (3, 3) of a quaternion x y z w of any length but zero."""
     from scipy.spatial.transform import Rotation
 
-    return np.asarray(Rotation.from_quat(xyzw).as_matrix())
+    return np.asarray(Rotation.from_quat(np.array(xyzw, float)).as_matrix())
 
 
 def safe_xml(path: Path) -> ElementTree.Element:

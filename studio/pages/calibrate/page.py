@@ -98,7 +98,7 @@ class CalibratePage(ScrollPage):
     def import_rig(self) -> None:
         """Ask for a rig file and import it as a job."""
         start = self._state.settings.value.last_folder
-        chosen, _ = QFileDialog.getOpenFileName(self, "Import calibration", start, presenter.RIG_FILES)
+        chosen, _ = QFileDialog.getOpenFileName(self, "Import calibration", start, presenter.import_filter())
         if not chosen:
             return
         self._state.settings.update(last_folder=str(Path(chosen).parent))

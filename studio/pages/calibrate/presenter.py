@@ -18,6 +18,7 @@ from core.geometry.capture_volume import capture_volume
 from core.geometry.overlay import floor_grid_px, poles_px
 from core.geometry.resize import at_size
 from core.rig_io.exporters import EXPORTERS
+from core.rig_io.importers import rig_suffixes
 from core.session import Session, Take
 from core.session.ingest import VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
@@ -30,7 +31,6 @@ RESIDUAL_LEGEND = (
     f"Blue: detected corners. Yellow: residuals against the other cameras' prediction, enlarged {RESIDUAL_SCALE:.0f}×."
 )
 ACCURACY_NOTE = "Computed from the camera layout for 1 px of noise per view. Lines: direction of the largest error."
-RIG_FILES = "Rig files (*.txt *.toml *.json *.yaml *.yml *.xml *.xcp *.qca);;All files (*)"
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = (
     "Camera",
@@ -68,6 +68,11 @@ def camera_rows(rig: CameraRig, metrics: BoardResults | None = None) -> list[tup
 def calibrate_config(board: Board) -> CalibrateConfig:
     """Return the settings of the Calibrate button: defaults, with this board."""
     return CalibrateConfig(board=board)
+
+
+def import_filter() -> str:
+    """Return the filter of the file dialog for rig files of all formats."""
+    return f"Rig files ({' '.join('*' + suffix for suffix in rig_suffixes())});;All files (*)"
 
 
 def export_filters() -> dict[str, str]:
