@@ -231,10 +231,10 @@ class Predictor:
         tracked = track_people(time_s[frames], people.certain_mm, people.score, PANOPTIC15, tracking)
         xyz, score = tracked.xyz_mm, tracked.score
         covariance = gather_tracks(people.covariance_mm2, tracked.source)
-        if self.temporal is not None:
-            uncertain_too = gather_tracks(people.xyz_mm, tracked.source)
-            del people, local
-            xyz, score, covariance = self._refine_tracks(time_s[frames], uncertain_too, covariance, score, tracking)
+        with_uncertain = None if self.temporal is None else gather_tracks(people.xyz_mm, tracked.source)
+        del people, local
+        if with_uncertain is not None:
+            xyz, score, covariance = self._refine_tracks(time_s[frames], with_uncertain, covariance, score, tracking)
         method = {"method": "networks", "temporal": self.temporal is not None}
         return Pose3DSequence(
             skeleton=PANOPTIC15,

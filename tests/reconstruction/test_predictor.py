@@ -28,6 +28,7 @@ from core.models.view_batch import ViewBatch
 from core.progress import NullReporter, RecordingReporter
 from core.reconstruction import predictor as module
 from core.reconstruction.predictor import Predictor, _unsure
+from core.reconstruction.reconstructor import OnlineReconstructor, Reconstructor
 from core.session import RunLayout
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
@@ -223,6 +224,33 @@ class TestPredictor:
         assert np.array_equal(found.xyz_mm, expected.xyz_mm, equal_nan=True)
         with pytest.raises(CoreError, match="no checkpoint"):
             Predictor.load(RunLayout(run.root / "other"), "cpu")
+
+
+def test_a_frame_at_a_time_gives_the_people_of_the_whole_take(
+    predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+) -> None:
+    method: Reconstructor = predictor
+    whole = method.reconstruct(rig, poses2d, people.time_s, NullReporter())
+    online: OnlineReconstructor = predictor.online(rig)
+    for t, now in enumerate(people.time_s.tolist()):
+        rows = slice(t, t + 1)
+        single = {
+            name: dataclasses.replace(pose, xy_px=pose.xy_px[rows], score=pose.score[rows], box_px=pose.box_px[rows])
+            for name, pose in poses2d.items()
+        }
+        found = online.update(now, single)
+        order = np.argsort(found.ids)
+        assert found.ids[order].tolist() == [1, 2]
+        expected = whole.xyz_mm[t]
+        apart = np.nan_to_num(np.abs(found.xyz_mm[order][:, None] - expected[None])).max((2, 3))
+        # Batches of another size differ by rounding.
+        assert apart.min(1).max() < 0.1
+
+
+def test_networks_that_read_heatmaps_have_no_live_form(config: ModelConfig, rig: CameraRig) -> None:
+    stored = dataclasses.replace(config, heatmap=dataclasses.replace(config.heatmap, source="estimator"))
+    with pytest.raises(CoreError, match="live stream"):
+        Predictor(untrained(stored), VOLUME, CPU, "run").online(rig)
 
 
 def test_the_root_is_the_mid_hip() -> None:
