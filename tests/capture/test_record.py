@@ -122,6 +122,7 @@ def session(tmp_path: Path) -> Session:
     return Session.create(tmp_path / "session")
 
 
+@pytest.mark.slow
 def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"left={server}/stream", f"{server}/stream"), name="wave", board=BOARD)
     run, reporter = session.new_run("record"), Stopping(40)
@@ -169,6 +170,7 @@ def rtsp() -> Iterator[str]:
         server.kill()
 
 
+@pytest.mark.slow
 def test_rtsp_cameras_are_recorded_in_their_own_codecs(session: Session, rtsp: str) -> None:
     params = RecordParams(cameras=(f"one={rtsp}/h264", f"two={rtsp}/mjpeg"), board=BOARD)
     result = run_record(session, params, session.new_run("record"), Stopping(80))
@@ -192,6 +194,7 @@ def test_a_recording_without_images_is_refused_and_leaves_nothing(server: str, s
             run_record(session, RecordParams(cameras=cameras), session.new_run("record"), RecordingReporter())
 
 
+@pytest.mark.slow
 def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"good={server}/stream", "bad=nowhere"), board=BOARD)
     reporter = Stopping(30, ("good",))
@@ -200,6 +203,7 @@ def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server
     assert any(level == "warning" and text.startswith("bad: There is no camera") for text, level in reporter.notes)
 
 
+@pytest.mark.slow
 def test_watching_keeps_nothing(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"{server}/stream",), preview_only=True, board=BOARD)
     with pytest.raises(CancelledError):
@@ -207,6 +211,7 @@ def test_watching_keeps_nothing(session: Session, server: str) -> None:
     assert not session.take_names() and not left_in(session)
 
 
+@pytest.mark.slow
 def test_demo_cameras_are_recorded_and_calibrated_to_their_exact_truth(session: Session) -> None:
     reporter, clock = RecordingReporter(), SimulatedClock()
     params = RecordParams(cameras=DEMO, duration_s=25, board=BOARD)
@@ -230,6 +235,7 @@ def test_demo_cameras_are_recorded_and_calibrated_to_their_exact_truth(session: 
     assert max(abs(c.time_offset_s) for c in estimate) < 0.005
 
 
+@pytest.mark.slow
 def test_a_killed_recording_loses_a_second_at_most_and_is_recovered(session: Session, tmp_path: Path) -> None:
     params = to_mapping(RecordParams(cameras=DEMO[:2], name="wave", board=BOARD))
     write_yaml(tmp_path / "record.yaml", params)
@@ -327,7 +333,7 @@ def test_a_recorder_keeps_the_reason_why_a_camera_does_not_run() -> None:
 def test_a_watch_summarises_what_was_seen_and_advises() -> None:
     cameras = DemoCameras(BOARD)
     watch = BoardWatch(BOARD, {c.name: c.size_px for c in cameras.rig})
-    assert "not at all" in watch.summary().advice
+    assert "not yet" in watch.summary().advice
     for index in range(0, 200, 4):
         images = {c.name: np.repeat(cameras.image(c, index)[..., None], 3, 2) for c in cameras.rig}
         corners = watch.detect(images)
@@ -336,4 +342,4 @@ def test_a_watch_summarises_what_was_seen_and_advises() -> None:
     assert all(summary.coverage[c.name].images > 3 for c in cameras.rig)
     assert (summary.shared == summary.shared.T).all() and summary.shared.max() > 5
     assert not np.diag(summary.shared).any()
-    assert summary.advice and "not at all" not in summary.advice
+    assert summary.advice and "not yet" not in summary.advice

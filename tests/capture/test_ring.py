@@ -67,6 +67,7 @@ def test_the_newest_image_wins_and_comes_once() -> None:
         ImageRingReader(ring.name)
 
 
+@pytest.mark.slow
 def test_no_torn_image_is_ever_returned_by_a_slow_reader_of_a_fast_writer() -> None:
     with writer(0.0) as (_, name):
         reader = ImageRingReader(name)
@@ -82,6 +83,7 @@ def test_no_torn_image_is_ever_returned_by_a_slow_reader_of_a_fast_writer() -> N
     assert len(seen) > 50 and seen == sorted(set(seen))
 
 
+@pytest.mark.slow
 def test_a_reader_that_attaches_late_or_dies_leaves_the_writer_alone() -> None:
     with writer(0.01) as (process, name):
         time.sleep(0.3)

@@ -32,6 +32,7 @@ from ..conftest import first_frames
 from . import launching
 
 NAME = "movenet_multipose"
+pytestmark = pytest.mark.slow
 FAST = Pose2DConfig(provider="cpu")
 follow = partial(launching.follow, timeout_s=120.0)
 
