@@ -393,11 +393,11 @@ def test_the_panel_lists_the_people_present(open_view: Open, qtbot: QtBot, numbe
 
 def test_metrics_and_verdict_are_shown(open_view: Open, numbered_session: Session) -> None:
     page = open_view(numbered_session)
-    assert page.metrics.isHidden()
+    assert page.evaluation.isHidden()
     write_report(numbered_session)
     page._state.refresh()
-    assert not page.metrics.isHidden()
-    assert page.metrics.verdict.startswith("The trained networks are better")
+    assert not page.evaluation.isHidden()
+    assert page.evaluation.verdict.startswith("The trained networks are better")
     evaluation = page.presenter.evaluation
     assert evaluation is not None
     assert evaluation.rows == (

@@ -27,7 +27,7 @@ from studio.widgets.card import Card
 from studio.widgets.image_view import ImageView
 from studio.widgets.level_legend import LevelLegend
 
-NOTE = "Drag to orbit, middle-drag to pan, click then scroll to zoom."
+NOTE = "Drag: orbit. Middle-drag: pan. Click + wheel: zoom."
 _HEIGHT_PX = 360
 _MARGIN_PX = 10
 _VIEWS: tuple[tuple[ViewName, str], ...] = (("perspective", "3D"), ("top", "Top"), ("front", "Front"), ("side", "Side"))

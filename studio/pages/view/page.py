@@ -28,7 +28,7 @@ from studio.widgets.timeline import TimelineWidget
 from studio.widgets.video_panes import VideoPanes
 
 _MARGIN_PX = 12
-_SPLIT = 0.62, 0.38
+_SPLITTER_SHARES = 0.62, 0.38
 _UNFOLD_HEIGHT_PX = 800
 """From this height on, the evaluation table fits below the videos."""
 
@@ -47,7 +47,7 @@ class ViewPage(QWidget):
         self._state = state
         self.presenter = ViewPresenter(state)
         self._take_stale = self._result_stale = True
-        self._split = False
+        self._splitter_sized = False
         self._palette = palette(current_theme())
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._build()
@@ -104,7 +104,7 @@ class ViewPage(QWidget):
         self.panes = VideoPanes(self._ticker)
         self.viewport = Viewport(self._ticker)
         self.viewport.setObjectName("viewport")
-        self.metrics = EvaluationCard()
+        self.evaluation = EvaluationCard()
         self.people = PeoplePanel(self.viewport)
         self.people.move(_MARGIN_PX, _MARGIN_PX)
         self.people.hide()
@@ -118,7 +118,7 @@ class ViewPage(QWidget):
         side_column.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
         side_column.setSpacing(GRID_PX)
         side_column.addWidget(self.panes, 1)
-        side_column.addWidget(self.metrics)
+        side_column.addWidget(self.evaluation)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.addWidget(self.viewport)
         self.splitter.addWidget(side)
@@ -200,13 +200,13 @@ class ViewPage(QWidget):
             self.empty.show_message(notice.heading, notice.sentence)
         self._notice.show_message("" if notice is None or blocked else f"{notice.heading} {notice.sentence}")
         self.stack.setCurrentIndex(0 if blocked else 1)
-        if not blocked and not self._split:
-            self._split = True
-            self.splitter.setSizes([round(self.width() * share) for share in _SPLIT])
-            self.metrics.fold.setChecked(self.height() >= _UNFOLD_HEIGHT_PX)
+        if not blocked and not self._splitter_sized:
+            self._splitter_sized = True
+            self.splitter.setSizes([round(self.width() * share) for share in _SPLITTER_SHARES])
+            self.evaluation.fold.setChecked(self.height() >= _UNFOLD_HEIGHT_PX)
         self.toolbar.show_state(presenter)
         self.timeline.show_model(presenter.timeline_model())
-        self.metrics.show_summary(presenter.evaluation)
+        self.evaluation.show_summary(presenter.evaluation)
         self._show_people()
         self._show_volume_panel()
         self._show_legend()

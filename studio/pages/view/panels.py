@@ -148,8 +148,8 @@ class VolumePanel(Card):
         self.resize(_VOLUME_WIDTH_PX, self._area.height() + around)
         self.resized.emit()
 
-    def _unfold(self, shown: bool) -> None:
-        self.editor.set_expanded(shown)
+    def _unfold(self, expanded: bool) -> None:
+        self.editor.set_expanded(expanded)
         self.fit(self._max_height_px)
 
 
@@ -175,7 +175,7 @@ class EvaluationCard(Card):
         self._table.setContentsMargins(0, 0, 0, 0)
         self._holder.hide()
         self.body.addWidget(self._holder)
-        self._shown: EvaluationSummary | None = None
+        self._summary: EvaluationSummary | None = None
         self.hide()
 
     @property
@@ -183,15 +183,15 @@ class EvaluationCard(Card):
         """Verdict shown."""
         return self._verdict.text()
 
-    def _unfold(self, shown: bool) -> None:
-        self._holder.setVisible(shown)
+    def _unfold(self, expanded: bool) -> None:
+        self._holder.setVisible(expanded)
 
     def show_summary(self, summary: EvaluationSummary | None) -> None:
         """Show a summary; without one, hide the card."""
         self.setVisible(summary is not None)
-        if summary == self._shown or summary is None:
+        if summary == self._summary or summary is None:
             return
-        self._shown = summary
+        self._summary = summary
         clear_layout(self._table)
         holder = QWidget()
         grid = QGridLayout(holder)

@@ -18,7 +18,7 @@ from studio.viewport.visuals import NodeVisual
 SHOW_CAMERAS = DisplayOption(name="cameras", label="Cameras", icon="frustum", shortcut="C")
 SHOW_IMAGES = DisplayOption(name="images", label="Camera images", icon="image", shortcut="I")
 
-_EMPTY_OPACITY = 0.10
+_EMPTY_OPACITY = np.array((1, 1, 1, 0.10), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,6 +31,7 @@ class CameraLayer:
         corner_mm: (V, 4, 3) corners of the image planes: top left, top right, bottom right, bottom left.
         images: (V,) uint8 RGB images of any size, or None.
         colour: (V, 4) line colours, by reliability of the calibration.
+        empty: (4,) colour of image planes without an image.
     """
 
     names: tuple[str, ...]
@@ -38,6 +39,7 @@ class CameraLayer:
     corner_mm: F64
     images: tuple[U8 | None, ...]
     colour: RGBA
+    empty: RGBA
 
 
 def build_cameras(data: SceneData, frame: SceneFrame) -> CameraLayer | None:
@@ -51,6 +53,7 @@ def build_cameras(data: SceneData, frame: SceneFrame) -> CameraLayer | None:
         corner_mm=data.image_corner_mm,
         images=tuple(images.get(name) for name in data.cameras),
         colour=_camera_colours(data, frame.palette),
+        empty=frame.palette.camera * _EMPTY_OPACITY,
     )
 
 
@@ -92,8 +95,7 @@ class CameraVisual(NodeVisual[CameraLayer]):
 
     def draw(self, layer: CameraLayer) -> None:
         """Draw these cameras. From frame to frame only the images change, so the lines are kept."""
-        empty = layer.colour[0] * (1, 1, 1, _EMPTY_OPACITY) if len(layer.colour) else np.zeros(4)
-        self._images.set_images(layer.corner_mm, layer.images, empty.astype(np.float32))
+        self._images.set_images(layer.corner_mm, layer.images, layer.empty)
         drawn = self._drawn
         if drawn is None or drawn.corner_mm is not layer.corner_mm or drawn.colour is not layer.colour:
             self._lines.set_capsules(*camera_capsules(layer))
