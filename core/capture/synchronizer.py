@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.session.timing import fill_time_gaps, lead_in, lead_out, match_images, reference_camera
+from core.session.timing import fill_time_gaps, frame_rate, lead_in, lead_out, match_images, reference_camera
 from core.types.frame import Frame, FrameSet
 
 _ESTIMATE_IMAGES = 8  # images per camera from which its frame rate is estimated
@@ -154,7 +154,7 @@ class Synchronizer:
     def _begin(self) -> bool:
         """Fix the reference camera, the period and the start; return whether that is possible."""
         times = {name: stream.times_s for name, stream in self._streams.items() if stream.times_s}
-        fps = self._fps or {name: 1 / float(np.median(np.diff(t))) for name, t in times.items() if len(t) > 1}
+        fps = self._fps or {name: frame_rate(np.array(t)) for name, t in times.items() if len(t) > 1}
         begin = sorted(stream.first_s for stream in self._streams.values())[self._second]
         counts = {name: len(t) for name, t in times.items() if name in fps}
         if not np.isfinite(begin) or not (self._reference in fps or counts):

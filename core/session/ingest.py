@@ -22,7 +22,7 @@ from core.session.layout import TakeLayout
 from core.session.naming import cameras_of_files, natural_key
 from core.session.store import Session, Take, TakeCamera, TakeKind, TakeManifest
 from core.session.times_table import read_times_table
-from core.session.timing import Alignment, align_times
+from core.session.timing import Alignment, align_times, frame_rate
 from core.session.video import VideoReader
 from core.types.arrays import F64
 from core.types.camera import CameraRig
@@ -30,6 +30,7 @@ from core.types.camera import CameraRig
 VIDEO_SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ts", ".webm", ".wmv")
 _CHUNK_BYTES = 4 << 20
 _SPARE_BYTES = 64 << 20
+_EMPTY_BYTES = 64 << 10  # a recorded video up to this size holds no more than a header and an image
 _START_TOLERANCE_S = 2.0  # creation times are whole seconds, of the start or the end of the first one
 
 
@@ -120,18 +121,22 @@ def ingest_recording(
     notes = []
     for done, (camera, times) in enumerate(times_ns.items()):
         reporter.progress(done, len(times_ns), "Reading the videos")
-        try:
-            video = _examine(incoming.video(camera))
-        except CoreError:
-            video = None
-        count = 0 if video is None else min(len(video.times_s), len(times))
-        if video is None or count < 2:
-            notes.append(f"{camera} recorded nothing.")
-            if not len(times):
-                incoming.video(camera).unlink(missing_ok=True)
+        path = incoming.video(camera)
+        if len(times) < 2 and path.is_file() and path.stat().st_size > _EMPTY_BYTES:
+            notes.append(f"{camera} is not used: the times of its images are lost.")
             continue
+        if len(times) < 2:
+            notes.append(f"{camera} recorded nothing.")
+            path.unlink(missing_ok=True)
+            continue
+        try:
+            video = _examine(path)
+        except CoreError as error:
+            notes.append(f"{camera} is not used. {error.message}")
+            continue
+        count = min(len(video.times_s), len(times))
         times_s = np.asarray(times[:count], np.int64) / 1e9
-        sources[camera] = dataclasses.replace(video, times_s=times_s, fps=float(1 / np.median(np.diff(times_s))))
+        sources[camera] = dataclasses.replace(video, times_s=times_s, fps=frame_rate(times_s))
     if not sources:
         raise CoreError("Nothing was recorded.", "Check that the cameras are running before you stop.")
     start = min(float(video.times_s[0]) for video in sources.values())
@@ -299,7 +304,7 @@ def _with_table(sources: dict[str, _Video], table: Path | None) -> tuple[dict[st
             raise
         return sources, f"{path.name} in the folder of the videos was not used: {error.message}"
     timed = {
-        name: dataclasses.replace(source, times_s=times[name], fps=float(1 / np.median(np.diff(times[name]))))
+        name: dataclasses.replace(source, times_s=times[name], fps=frame_rate(times[name]))
         for name, source in sources.items()
     }
     return timed, f"Times of the images come from {path.name}."

@@ -313,7 +313,9 @@ def test_images_that_arrive_in_bursts_keep_their_own_times(session: Session) -> 
         shown = [video.read(i)[20:28, 20:28].mean() / 4 for i in range(60)]
     assert shown == pytest.approx(range(60), abs=1)
     take = ingest_recording(session, folder, {"burst": times_ns}, "board", RecordingReporter())
-    assert take.manifest.cameras[0].n_frames == 60 and take.name == "burst"
+    assert take.manifest.cameras[0].n_frames == take.manifest.n_frames == 60 and take.name == "burst"
+    assert take.manifest.fps == pytest.approx(20, rel=0.05)
+    np.testing.assert_array_equal(take.timeline().frame_index[:, 0], np.arange(60))
 
 
 def test_equal_time_stamps_stay_two_images(tmp_path: Path) -> None:
