@@ -1,4 +1,4 @@
-"""The real window on a virtual display; every test must leave neither widgets nor processes behind."""
+"""Fixtures with the real window on a virtual display; no test may leave widgets or processes behind."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from studio.theme import apply_theme
 
 @pytest.fixture
 def dressed(qapp: QApplication) -> QApplication:
-    """The application in the dark theme."""
+    """Apply the dark theme to the application."""
     apply_theme(qapp, "dark")
     return qapp
 
 
 @pytest.fixture
 def nothing_left(dressed: QApplication) -> Iterator[None]:
-    """Fails if a window or a child process outlives the test."""
+    """Fail if a window or a child process outlives the test."""
     windows = set(map(id, _windows()))
     children = set(psutil.Process().children(recursive=True))
     yield
     left = [w for w in _windows() if id(w) not in windows]
     assert not left, f"windows left behind: {left}"
     until = time.monotonic() + 5
-    while reap() and time.monotonic() < until:  # a worker exits a little after its last event
+    while reap() and time.monotonic() < until:  # a worker exits shortly after its last event
         time.sleep(0.02)
     running = [p for p in psutil.Process().children(recursive=True) if p not in children]
     assert not running, f"processes left behind: {running}"
@@ -43,7 +43,7 @@ def nothing_left(dressed: QApplication) -> Iterator[None]:
 
 @pytest.fixture
 def state(dressed: QApplication, tmp_path: Path) -> Iterator[AppState]:
-    """A selection with settings in a file of the test."""
+    """Provide an `AppState` with its own settings file."""
     made = AppState(SettingsStore(tmp_path / "settings.yaml"))
     yield made
     made.jobs.detach()
@@ -53,7 +53,7 @@ def state(dressed: QApplication, tmp_path: Path) -> Iterator[AppState]:
 
 @pytest.fixture
 def window(nothing_left: None, tmp_path: Path) -> Iterator[MainWindow]:
-    """The main window, shown, without a session."""
+    """Provide the visible main window without a session."""
     made = MainWindow(AppState(SettingsStore(tmp_path / "settings.yaml")))
     made.resize(1280, 720)
     made.show()
@@ -68,7 +68,7 @@ def window(nothing_left: None, tmp_path: Path) -> Iterator[MainWindow]:
 
 @pytest.fixture
 def ended(qtbot: object) -> Callable[[AppState], None]:
-    """Waits until no job of a state runs any more."""
+    """Provide a function that waits until all jobs have ended."""
 
     def wait(state: AppState) -> None:
         qtbot.waitUntil(lambda: bool(state.jobs.jobs) and not state.jobs.active, timeout=60_000)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The Calibrate page, from videos of a board to a rig that can be turned and turned back."""
+"""Tests of the Calibrate page, from board videos to a rig whose world coordinates are changed and restored."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Ended = Callable[[AppState], None]
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """Videos of three cameras that see a board carried about."""
+    """Provide videos of three cameras that see a moving board."""
     folder = tmp_path_factory.mktemp("film") / "wave"
     return tuple(str(p) for p in film(small_rig(), folder, seconds=10))
 
@@ -56,7 +56,7 @@ def retype(qtbot: object, field: QWidget, text: str) -> None:
 
 
 def fill_in(qtbot: object, form: BoardForm) -> None:
-    """Types the board of the videos."""
+    """Type the board of the videos into the form."""
     for field, number in (
         (form.columns, BOARD.columns),
         (form.rows, BOARD.rows),
@@ -68,7 +68,7 @@ def fill_in(qtbot: object, form: BoardForm) -> None:
     form.dictionary.activated.emit(form.dictionary.currentIndex())
 
 
-def test_from_videos_of_a_board_to_a_rig_and_back(
+def test_board_videos_become_a_rig_and_every_change_can_be_undone(
     window: MainWindow, qtbot, tmp_path: Path, videos: tuple[str, ...], ended: Ended
 ) -> None:
     window.create_session(tmp_path / "mine")
@@ -99,7 +99,7 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     assert page.table.item(0, 7).text().endswith("px")
 
     shown = page.timeline.frame
-    assert shown is not None  # the worst frame is looked at first
+    assert shown is not None  # the worst frame is shown first
     qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
     loaded = [t for t in page.board_images.tiles if t.loaded]
     assert any(t.lines[0].paths_px for t in loaded)
@@ -109,7 +109,7 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     scene = page.rig_card.rig_scene
     assert scene.is_available(SHOW_BOARD)
     assert set(scene.images) == {t.caption for t in page.board_images.tiles if t.loaded}
-    page.show_frame(page.timeline.frame)  # the same once more: nothing is lost
+    page.show_frame(page.timeline.frame)  # showing the same frame again keeps the images
     assert set(scene.images) == {t.caption for t in page.board_images.tiles if t.loaded}
     bare = {t.caption: len(t.lines) for t in page.board_images.tiles if t.loaded}
     click(qtbot, page.frame_floor)
@@ -126,7 +126,7 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     click(qtbot, page.world_card.flip)
     qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
     floor_now = page.board_images.tiles[0].lines[0].paths_px
-    assert [p.tolist() for p in floor_now] != [p.tolist() for p in floor_before]  # drawn anew after an edit
+    assert [p.tolist() for p in floor_now] != [p.tolist() for p in floor_before]  # redrawn after the change
     window.state.undo.undo()
     retype(qtbot, page.world_card.distance, "1000")
     click(qtbot, page.world_card.scale)
@@ -148,7 +148,7 @@ def test_from_videos_of_a_board_to_a_rig_and_back(
     assert (tmp_path / "rig.toml").exists()
 
 
-def test_what_cannot_be_printed_is_said_at_once(dressed: QApplication, qtbot) -> None:
+def test_an_invalid_board_is_reported_at_once(dressed: QApplication, qtbot) -> None:
     form = BoardForm()
     qtbot.addWidget(form)
     form.show()
@@ -164,7 +164,7 @@ def test_what_cannot_be_printed_is_said_at_once(dressed: QApplication, qtbot) ->
     assert form.board.kind == "chessboard"
 
 
-def test_a_click_on_the_timeline_goes_to_the_nearest_frame(dressed: QApplication, qtbot) -> None:
+def test_a_click_on_the_timeline_selects_the_nearest_frame(dressed: QApplication, qtbot) -> None:
     plot = ErrorTimeline()
     qtbot.addWidget(plot)
     plot.resize(600, 132)
@@ -192,7 +192,7 @@ def test_the_accuracy_plan_shows_every_height(window: MainWindow, qtbot, sample_
     assert 0 < low < high
 
 
-def test_words_of_the_page() -> None:
+def test_worst_frame_export_filters_and_camera_rows() -> None:
     assert presenter.worst_frame(np.array([np.nan, 1, 5, 2])) == 2
     assert presenter.worst_frame(np.full(3, np.nan)) is None
     filters = presenter.export_filters()

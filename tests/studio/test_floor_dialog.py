@@ -1,4 +1,4 @@
-"""Three points of the floor, clicked on the images of a rig that is known exactly."""
+"""Tests of the floor dialog: three points clicked in images of a rig with exact ground truth."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PLACES = ((-200.0, 100.0, 0.0), (900.0, 100.0, 0.0), (0.0, 900.0, 0.0))
 
 @pytest.fixture
 def dialog(window: MainWindow, qtbot, tmp_path: Path) -> Iterator[FloorDialog]:
-    """The dialog over a session whose frame is neither level nor at the floor."""
+    """Open the dialog on a session whose world coordinates are tilted and off the floor."""
     session = Session.create(tmp_path / "tilted")
     make_take(session, TRUE)
     TILT.rig(TRUE).save(session.layout.rig)
@@ -52,7 +52,7 @@ def pane_of(dialog: FloorDialog, camera: str) -> ZoomImage:
 
 
 def seen(rig: CameraRig, camera: str, place: tuple[float, ...]) -> F64:
-    """Where a camera shows a place of the true floor."""
+    """Project a point of the true floor into a camera."""
     xy = project(TRUE[camera], np.array(place))
     assert inside(TRUE[camera], xy)
     assert rig[camera].size_px == TRUE[camera].size_px
@@ -64,7 +64,7 @@ def click(qtbot, pane: ZoomImage, xy: F64, button: Qt.MouseButton = Qt.MouseButt
 
 
 def zoom_to(pane: ZoomImage, xy: F64, steps: int) -> None:
-    """Turns the wheel over a pixel."""
+    """Turn the wheel over a pixel."""
     for _ in range(abs(steps)):
         at = pane.to_widget(*xy)
         QApplication.sendEvent(
@@ -89,7 +89,7 @@ def show_all(qtbot, dialog: FloorDialog) -> None:
             click(qtbot, pane, seen(dialog.clicks.rig, pane.camera, place))
 
 
-def test_three_clicked_points_set_the_frame_and_undo_brings_it_back(
+def test_three_clicked_points_set_the_world_coordinates_and_undo_restores_them(
     window: MainWindow, dialog: FloorDialog, qtbot
 ) -> None:
     session = window.state.session
@@ -99,7 +99,7 @@ def test_three_clicked_points_set_the_frame_and_undo_brings_it_back(
     for pane in dialog.panes:
         zoom_to(pane, seen(dialog.clicks.rig, pane.camera, PLACES[0]), 14)
         assert pane.zoom > 20
-    # Zoomed about the first point; a step of the mouse is now a small part of a pixel of the image.
+    # Zoomed in at each point, so that one mouse pixel is a fraction of an image pixel.
     for index, place in enumerate(PLACES):
         qtbot.keyClick(dialog, Qt.Key(Qt.Key.Key_1 + index))
         for pane in dialog.panes:
@@ -110,7 +110,7 @@ def test_three_clicked_points_set_the_frame_and_undo_brings_it_back(
         assert dialog.clicks.state(index).level == "ok"
         assert "3 views" in dialog.states[index].text()
     assert dialog.apply.isEnabled()
-    assert any(path.size for path in dialog.panes[0].lines[0].paths_px)  # the new floor is seen before it is set
+    assert any(path.size for path in dialog.panes[0].lines[0].paths_px)  # preview of the new floor
     qtbot.mouseClick(dialog.apply, Qt.MouseButton.LeftButton)
     after = session.require_rig()
     shift = np.array(PLACES[0])
@@ -123,7 +123,7 @@ def test_three_clicked_points_set_the_frame_and_undo_brings_it_back(
         np.testing.assert_allclose(camera.centre_mm, before[camera.name].centre_mm, atol=1e-6)
 
 
-def test_exact_clicks_give_the_exact_frame() -> None:
+def test_exact_clicks_give_exact_world_coordinates() -> None:
     clicks = FloorClicks(TILT.rig(TRUE))
     for index, place in enumerate(PLACES):
         for name in TRUE.names:
@@ -134,13 +134,13 @@ def test_exact_clicks_give_the_exact_frame() -> None:
         np.testing.assert_allclose(camera.centre_mm, TRUE[camera.name].centre_mm - np.array(PLACES[0]), atol=1e-3)
 
 
-def test_a_click_can_be_dragged_put_back_and_removed(dialog: FloorDialog, qtbot) -> None:
+def test_a_click_can_be_dragged_restored_and_removed(dialog: FloorDialog, qtbot) -> None:
     first, second, third = dialog.panes
     place = seen(dialog.clicks.rig, first.camera, PLACES[0])
     click(qtbot, first, place)
     assert [m.text for m in first.marks] == ["1"]
     assert not first.lines
-    assert all(len(pane.lines) == 1 and pane.lines[0].paths_px for pane in (second, third))  # where it must lie
+    assert all(len(pane.lines) == 1 and pane.lines[0].paths_px for pane in (second, third))  # epipolar lines
     taken = dialog.clicks.clicked(0)[first.camera]
     np.testing.assert_allclose(taken, place, atol=1 / (first.to_widget(1, 0).x() - first.to_widget(0, 0).x()))
 
@@ -161,7 +161,7 @@ def test_a_click_can_be_dragged_put_back_and_removed(dialog: FloorDialog, qtbot)
     assert not any(pane.lines or pane.marks for pane in dialog.panes)
 
 
-def test_dragging_beside_a_click_moves_the_image_and_places_nothing(dialog: FloorDialog, qtbot) -> None:
+def test_dragging_away_from_a_click_pans_the_image_and_sets_no_click(dialog: FloorDialog, qtbot) -> None:
     pane = dialog.panes[0]
     middle = np.array(pane.size_px) / 2
     zoom_to(pane, middle, 6)
@@ -177,7 +177,7 @@ def test_dragging_beside_a_click_moves_the_image_and_places_nothing(dialog: Floo
     assert pane.to_widget(*middle).x() == pytest.approx(pane.width() / 2, abs=1)
 
 
-def test_clicks_of_different_points_are_refused_in_words(dialog: FloorDialog, qtbot) -> None:
+def test_inconsistent_clicks_are_rejected_with_a_message(dialog: FloorDialog, qtbot) -> None:
     show_all(qtbot, dialog)
     assert dialog.apply.isEnabled()
     qtbot.mouseClick(dialog.points.button(2), Qt.MouseButton.LeftButton)
@@ -193,7 +193,7 @@ def test_clicks_of_different_points_are_refused_in_words(dialog: FloorDialog, qt
     assert not dialog.apply.isEnabled()
 
 
-def test_escape_closes_without_a_change(window: MainWindow, dialog: FloorDialog, qtbot) -> None:
+def test_escape_closes_without_changes(window: MainWindow, dialog: FloorDialog, qtbot) -> None:
     session = window.state.session
     assert session is not None
     before = session.layout.rig.read_bytes()
@@ -204,14 +204,14 @@ def test_escape_closes_without_a_change(window: MainWindow, dialog: FloorDialog,
     assert window.state.undo.count() == 0
 
 
-def test_another_frame_and_one_camera_large(dialog: FloorDialog, qtbot) -> None:
+def test_another_frame_and_a_single_camera_can_be_shown(dialog: FloorDialog, qtbot) -> None:
     show_all(qtbot, dialog)
     images = [pane.image for pane in dialog.panes]
     dialog.frame.setValue(5)
     qtbot.waitUntil(
         lambda: dialog.loaded and all(p.image is not old for p, old in zip(dialog.panes, images, strict=True))
     )
-    assert len(dialog.clicks.clicked(1)) == 2  # the floor stays where it is
+    assert len(dialog.clicks.clicked(1)) == 2  # clicks are kept
     small = dialog.panes[1].width()
     dialog.shown.setCurrentIndex(2)
     dialog.shown.activated.emit(2)

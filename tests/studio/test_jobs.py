@@ -1,4 +1,4 @@
-"""Real jobs in real worker processes, as the window shows them."""
+"""Tests of jobs in real worker processes, as the window shows them."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def test_an_expected_failure_shows_message_remedy_and_log(
     tracked = state.jobs.start(sample_session, "pose2d", Pose2DParams(take="nowhere"), "Label nowhere")
     ended(state)
     assert tracked.state == "failed"
-    assert window.jobs_panel.isVisible()  # a failure is not missed
+    assert window.jobs_panel.isVisible()  # a failure opens the panel
     card = window.jobs_panel.cards[tracked.name]
     assert "nowhere" in card.text.text()
-    assert "two_people" in card.hint.text()  # the remedy names the takes that are there
+    assert "two_people" in card.hint.text()  # the remedy names the existing takes
     assert card.resume.text() == "Retry"
     _click(qtbot, card.details)
     details = window.jobs_panel.findChild(JobDetails)
@@ -52,11 +52,11 @@ def test_an_expected_failure_shows_message_remedy_and_log(
     details.accept()
 
 
-def test_an_unexpected_failure_shows_its_trace(
+def test_an_unexpected_failure_shows_its_traceback(
     window: MainWindow, qtbot, sample_session: Session, ended: Ended
 ) -> None:
     window.open_path(sample_session.root)
-    # The session vanishes under the job, in a way nobody would expect: its exports are a file.
+    # Folders take the place of files, which no code expects.
     take = sample_session.take("two_people")
     take.layout.poses3d_root.mkdir()
     take.layout.poses3d_root.joinpath("baseline.nc").mkdir()
@@ -135,7 +135,7 @@ def test_a_job_whose_process_died_is_lost_and_can_be_resumed(state: AppState, qt
     assert "log" in outcome_text(tracked)
 
 
-def test_events_add_up(tmp_path: Path) -> None:
+def test_events_are_accumulated(tmp_path: Path) -> None:
     tracked = _tracked(tmp_path)
     tracked.apply(Progressed(done=1, total=4, text="Reading", time_left_s=90))
     assert tracked.fraction == pytest.approx(0.25)
@@ -151,11 +151,11 @@ def test_events_add_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "under 1 s"), (61, "61 s"), (600, "10 min"), (7260, "2 h 1 min")])
-def test_durations(seconds: float, words: str) -> None:
+def test_duration_text(seconds: float, words: str) -> None:
     assert duration_text(seconds) == words
 
 
-def test_progress_in_words(tmp_path: Path) -> None:
+def test_progress_text(tmp_path: Path) -> None:
     tracked = _tracked(tmp_path)
     assert progress_text(tracked) == "starting"
     tracked.job._state = "running"

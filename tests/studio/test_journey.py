@@ -1,4 +1,4 @@
-"""A newcomer's first minutes: the sample, 2D poses, 3D, a look at it, files; through the real widgets and workers."""
+"""Test of the whole workflow on the sample: 2D poses, 3D, viewing and export, with real widgets and workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _click(qtbot, widget) -> None:
 
 
 def _pixels_of(image: np.ndarray, colour: str) -> int:
-    """How many pixels (H, W, 3) have that hue and are lit."""
+    """Count the pixels of an (H, W, 3) image with this hue that are not dark."""
     wanted = rgba(colour)[:3]
     seen = image[..., :3].astype(float) / 255
     length = np.linalg.norm(seen, axis=-1)
@@ -31,7 +31,7 @@ def _pixels_of(image: np.ndarray, colour: str) -> int:
     return int(((alike > 0.99) & (length > 0.5)).sum())
 
 
-def test_from_the_sample_to_files(
+def test_the_sample_becomes_exported_files(
     window: MainWindow, qtbot, short_session: Session, tmp_path: Path, ended: Ended
 ) -> None:
     window.open_path(short_session.root)
@@ -45,7 +45,7 @@ def test_from_the_sample_to_files(
 
     window.show_page("view")
     view = window.pages["view"]
-    for name in ("labels", "trails", "frusta"):  # they have the people's colours too
+    for name in ("labels", "trails", "cameras"):  # they are drawn in the people's colours too
         view.toolbar.toggle_button(name).setChecked(False)
     people = [current_theme().person(i) for i in range(2)]
 

@@ -1,4 +1,4 @@
-"""Live cameras on the Calibrate page, as a person uses them who owns none: the demo cameras, through real clicks."""
+"""Tests of live cameras on the Calibrate page, with the demo cameras and real clicks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from studio.state.app_state import AppState
 BOARD = Board(columns=5, rows=4, square_mm=120, marker_mm=90, dictionary="DICT_4X4_50", back="none")
 
 
-def test_names_of_cameras() -> None:
+def test_cameras_get_names() -> None:
     assert with_name(" left = rtsp://a/b?c=d ".replace(" = ", "="), ()) == "left=rtsp://a/b?c=d"
     assert with_name("rtsp://host/x?user=me", ("cam01=y",)) == "cam02=rtsp://host/x?user=me"
 
@@ -54,7 +54,7 @@ def test_cameras_are_added_kept_and_removed(window: MainWindow, qtbot) -> None:
     assert card.cameras == ("cam01=http://192.0.2.8/two",)
 
 
-def test_the_board_is_watched_recorded_and_offered_for_the_calibration(
+def test_the_board_is_recorded_live_and_offered_for_calibration(
     window: MainWindow, qtbot, tmp_path: Path, ended: Callable[[AppState], None]
 ) -> None:
     window.create_session(tmp_path / "mine")

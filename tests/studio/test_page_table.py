@@ -1,4 +1,4 @@
-"""A page is one folder and one entry in the table; the window derives everything else from it."""
+"""Contract of the page table: a page is one folder and one entry; the window derives everything else from it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class NotesPage(QWidget):
 
 @pytest.fixture
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSpec]:
-    """A page in a folder of its own."""
+    """Provide the spec of a page in a temporary folder."""
     folder = tmp_path / "notes_page"
     folder.mkdir()
     (folder / "__init__.py").write_text(_INIT, encoding="utf-8")
@@ -71,7 +71,7 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSpec]
 
 @pytest.fixture
 def window_with_notes(nothing_left: None, tmp_path: Path, notes: PageSpec) -> Iterator[MainWindow]:
-    """The window with one page more."""
+    """Provide the window with one additional page."""
     window = MainWindow(AppState(SettingsStore(tmp_path / "settings.yaml")), (*PAGES, notes))
     window.resize(1280, 720)
     window.show()
@@ -91,7 +91,7 @@ def test_a_new_page_is_in_navigation_menus_and_shortcuts(window_with_notes: Main
     qtbot.waitUntil(window.isActiveWindow)
 
     assert list(window.rail.buttons)[-1] == "notes"
-    assert window.rail.buttons["notes"].step_state == "ready"  # that of its step "take"
+    assert window.rail.buttons["notes"].step_state == "ready"  # state of its step "take"
     qtbot.mouseClick(window.rail.buttons["notes"], Qt.MouseButton.LeftButton)
     assert window.page_name == "notes"
     qtbot.keyClick(window, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)

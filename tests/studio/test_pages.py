@@ -1,4 +1,4 @@
-"""What the pages show for what is on disk, and what their controls do."""
+"""Tests of the pages: what they show of a session, and what their controls do."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _click(qtbot, widget) -> None:
 
 
 def _stand(take: Take, run: str = BASELINE) -> None:
-    """Stores 3D poses of one person who stands still."""
+    """Store 3D poses of one person standing still."""
     T = take.manifest.n_frames
     xyz = np.tile(np.linspace(0, 1700, len(COCO17))[None, None, :, None] * [0.0, 0.0, 1.0], (T, 1, 1, 1))
     Pose3DSequence(
@@ -91,7 +91,7 @@ def _stand(take: Take, run: str = BASELINE) -> None:
 
 @pytest.fixture
 def opened(window: MainWindow, sample_session: Session) -> MainWindow:
-    """The window with the sample."""
+    """Provide the window with the sample session."""
     window.open_path(sample_session.root)
     return window
 
@@ -124,10 +124,10 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     assert len(rows) >= 4
     assert {row.level for row in rows} <= {"ok", "warning", "error"}
     assert window.rail.buttons["calibrate"].step_state == "done"
-    assert page.images_empty.isVisible()  # no take yet: it says so
+    assert page.images_empty.isVisible()  # no take yet
 
 
-def test_images_load_one_by_one_with_the_floor_drawn_and_can_be_enlarged(opened: MainWindow, qtbot) -> None:
+def test_images_load_with_the_floor_overlay_and_can_be_enlarged(opened: MainWindow, qtbot) -> None:
     opened.show_page("calibrate")
     tiles = opened.pages["calibrate"].images.tiles
     assert [t.caption for t in tiles] == ["cam01", "cam02", "cam03", "cam04"]
@@ -144,7 +144,7 @@ def test_images_load_one_by_one_with_the_floor_drawn_and_can_be_enlarged(opened:
     dialog.accept()
 
 
-def test_a_damaged_rig_is_told_and_a_new_one_can_be_imported(opened: MainWindow) -> None:
+def test_a_damaged_rig_is_reported_and_a_new_one_can_be_imported(opened: MainWindow) -> None:
     _session(opened).layout.rig.write_text("not = [toml", encoding="utf-8")
     opened.state.refresh()
     page = opened.pages["calibrate"]
@@ -152,7 +152,7 @@ def test_a_damaged_rig_is_told_and_a_new_one_can_be_imported(opened: MainWindow)
     assert page.import_button.isEnabled()
 
 
-def test_a_folder_of_camera_files_is_offered_as_a_whole(dressed: QApplication, qtbot, tmp_path: Path) -> None:
+def test_a_folder_of_camera_files_can_be_imported_as_a_whole(dressed: QApplication, qtbot, tmp_path: Path) -> None:
     for name in ("a.yml", "b.yml"):
         (tmp_path / name).write_text("%YAML:1.0\n", encoding="utf-8")
     dialog = ImportRigDialog(tmp_path / "a.yml")
@@ -165,7 +165,7 @@ def test_a_folder_of_camera_files_is_offered_as_a_whole(dressed: QApplication, q
     assert dialog.params == ImportRigParams(path=str(tmp_path), units="m", up="y")
 
 
-def test_camera_rows_are_in_words_that_people_use(sample_session: Session) -> None:
+def test_camera_rows_use_common_units(sample_session: Session) -> None:
     rows = calibrate.camera_rows(sample_session.require_rig())
     assert all(len(row) == len(calibrate.CAMERA_HEADERS) for row in rows)
     assert rows[0][1] == "1088 × 1920"
@@ -193,7 +193,7 @@ def test_dropped_images_are_counted(sample_session: Session) -> None:
     assert card.dropped == ((1, 5),)
 
 
-def test_a_damaged_take_is_told_and_does_not_hide_the_others(opened: MainWindow) -> None:
+def test_a_damaged_take_is_reported_and_does_not_hide_the_others(opened: MainWindow) -> None:
     session = _session(opened)
     shutil.copytree(session.layout.take("two_people").root, session.layout.take("broken").root)
     session.layout.take("broken").manifest.write_text("name: 3", encoding="utf-8")
@@ -226,7 +226,9 @@ def test_videos_are_imported_through_the_dialog(opened: MainWindow, qtbot, ended
     assert opened.top_bar.take.currentText() == "two_people_again"
 
 
-def test_unclear_cameras_are_asked_for(sample_session: Session, dressed: QApplication, qtbot, tmp_path: Path) -> None:
+def test_cameras_that_cannot_be_guessed_must_be_selected(
+    sample_session: Session, dressed: QApplication, qtbot, tmp_path: Path
+) -> None:
     dialog = ImportDialog(sample_session, [tmp_path / "left.mp4", tmp_path / "right.mp4"])
     qtbot.addWidget(dialog)
     assert not dialog.go.isEnabled()
@@ -241,7 +243,7 @@ def test_unclear_cameras_are_asked_for(sample_session: Session, dressed: QApplic
 # ---- train
 
 
-def test_steps_say_what_blocks_them(opened: MainWindow) -> None:
+def test_blocked_steps_show_the_reason(opened: MainWindow) -> None:
     opened.show_page("train")
     page = opened.pages["train"]
     assert page.steps["pose2d"].push.isEnabled()
@@ -272,7 +274,7 @@ def test_2d_poses_of_another_estimator_do_not_count(opened: MainWindow) -> None:
     assert not rows["triangulate"].blocked
 
 
-def test_a_model_that_is_missing_is_asked_for_first(opened: MainWindow, qtbot) -> None:
+def test_a_missing_model_needs_consent_first(opened: MainWindow, qtbot) -> None:
     opened.show_page("train")
     page = opened.pages["train"]
     page.estimator.setCurrentIndex(page.estimator.findData("rtmo_m"))
@@ -287,7 +289,7 @@ def test_a_model_that_is_missing_is_asked_for_first(opened: MainWindow, qtbot) -
 
 
 def _finished_training(session: Session, preset: str, metrics: list[str], minutes: float = 9.2) -> None:
-    """A training job as a worker leaves it."""
+    """Write a finished training job as a worker does."""
     run = session.new_run("train")
     JobSpec(verb="train", session=str(session.root), params={"preset": preset}, title="Train").save(run.root)
     events = [Started(verb="train", pid=1), *(Metric(name=n, value=1 / s, step=s) for n in metrics for s in (1, 2, 3))]
@@ -296,7 +298,7 @@ def _finished_training(session: Session, preset: str, metrics: list[str], minute
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_training_preset_says_what_it_is(preset: str, opened: MainWindow) -> None:
+def test_every_training_preset_is_described(preset: str, opened: MainWindow) -> None:
     opened.show_page("train")
     page = opened.pages["train"]
     page.preset.setCurrentIndex(page.preset.findData(preset))
@@ -306,7 +308,7 @@ def test_every_training_preset_says_what_it_is(preset: str, opened: MainWindow) 
     assert CARDS[preset].needs in page.preset_needs.text()
 
 
-def test_the_time_of_a_training_is_measured_or_its_limit_or_not_known(
+def test_training_time_is_measured_or_the_limit_or_unknown(
     opened: MainWindow, qtbot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = opened.pages["train"]
@@ -317,14 +319,14 @@ def test_the_time_of_a_training_is_measured_or_its_limit_or_not_known(
     _finished_training(_session(opened), "fast", ["root/loss"])
     opened.state.set_session(_session(opened))
     qtbot.waitUntil(lambda: page.preset_time.text() == "Last run: 9 min on CPU, 2 cores.")
-    assert train.describe_preset("quick", jobs).time.startswith("At most"), "that of another preset says nothing"
+    assert train.describe_preset("quick", jobs).time.startswith("At most"), "the time of another preset does not count"
     for accelerated in (True, False):
         monkeypatch.setattr(train, "has_accelerator", lambda found=accelerated: found)
         assert train.describe_preset("paper", jobs).unmet is not accelerated
         assert not train.describe_preset("quick", jobs).unmet
 
 
-def test_only_curves_of_stages_that_the_training_has_are_shown(opened: MainWindow, qtbot) -> None:
+def test_only_plots_with_data_are_shown(opened: MainWindow, qtbot) -> None:
     session = _session(opened)
     page = opened.pages["train"]
     opened.show_page("train")
@@ -356,7 +358,7 @@ def test_every_stage_of_training_has_a_plot() -> None:
         assert [plot.unit for plot in train.PLOTS if plot.shows(f"held_out/{name}")] == ["px"]
 
 
-def test_results_stand_side_by_side_with_the_verdict(opened: MainWindow, qtbot) -> None:
+def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qtbot) -> None:
     take = opened.state.take
     assert take is not None
     take.layout.report.write_text(json.dumps(_REPORT), encoding="utf-8")
@@ -374,13 +376,13 @@ def test_results_stand_side_by_side_with_the_verdict(opened: MainWindow, qtbot) 
     assert row[1:] == ("25.0 px", "20.0 px")
     assert found.tones[index, 2] == "good"
     index, _ = by_title["Leave-one-camera-out error, mean"]
-    assert found.tones[index, 1] == "good"  # here the baseline is better, and that is said too
+    assert found.tones[index, 1] == "good"  # the baseline is better here
     index, _ = by_title["Frames with two or more people"]
     assert not {(index, 1), (index, 2)} & set(found.tones)
     assert by_title["Frames by number of people"][1][1] == "97 with 2, 3 with 3"
 
 
-def test_results_without_training_leave_the_column_empty(sample_session: Session) -> None:
+def test_without_training_the_trained_column_is_empty(sample_session: Session) -> None:
     take = sample_session.take("two_people")
     methods = {"baseline": _REPORT["methods"]["baseline"]}  # type: ignore[index]
     take.layout.report.write_text(json.dumps({**_REPORT, "methods": methods}), encoding="utf-8")
@@ -428,7 +430,7 @@ def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path:
     assert page.open_folder.isVisible()
 
 
-def test_a_format_that_cannot_be_written_that_way_says_so(opened: MainWindow) -> None:
+def test_a_format_that_does_not_support_the_units_says_so(opened: MainWindow) -> None:
     page = opened.pages["export"]
     page.units.setCurrentIndex(page.units.findData("cm"))
     unfit = [name for name, box in page.boxes.items() if not box.isEnabled()]
@@ -440,7 +442,7 @@ def test_a_format_that_cannot_be_written_that_way_says_so(opened: MainWindow) ->
 # ---- all
 
 
-def test_page_states_follow_the_disk(state: AppState, tmp_path: Path, sample_session: Session) -> None:
+def test_page_states_follow_the_session_on_disk(state: AppState, tmp_path: Path, sample_session: Session) -> None:
     state.set_session(Session.create(tmp_path / "empty"))
     pages = {name: step.state for name, step in page_states(state, PAGES).items()}
     assert pages == {

@@ -1,4 +1,4 @@
-"""Settings forgive a bad file: what is good stays, what is bad is copied aside and told once."""
+"""Tests of the settings: valid values survive a damaged file, which is backed up and reported once."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def test_unreadable_file_gives_defaults_and_keeps_a_copy(tmp_path: Path, text: s
     assert "settings.bad.yaml" in store.complaint
     assert (tmp_path / "settings.bad.yaml").read_text(encoding="utf-8") == text
     store.update(theme="light")
-    assert not SettingsStore(file).complaint  # told once: the file is good again
+    assert not SettingsStore(file).complaint  # reported once: the file is valid again
 
 
-def test_one_bad_value_costs_only_itself(tmp_path: Path) -> None:
+def test_an_invalid_value_loses_only_itself(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("theme: purple\nlast_folder: /kept\nfrom_the_future: 1\n", encoding="utf-8")
     store = SettingsStore(file)
@@ -41,7 +41,7 @@ def test_one_bad_value_costs_only_itself(tmp_path: Path) -> None:
     assert store.complaint
 
 
-def test_a_disk_that_refuses_is_not_fatal(tmp_path: Path) -> None:
+def test_a_write_error_is_not_fatal(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("", encoding="utf-8")
     store = SettingsStore(blocked / "settings.yaml")

@@ -1,4 +1,4 @@
-"""The window opens without torch, and its log and crash handling work."""
+"""Tests of the start: no torch in the window, logging, and handling of uncaught errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_version_and_bad_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 2
 
 
-def test_an_unexpected_error_is_logged_and_shown_with_its_trace(dressed: QApplication, qtbot, tmp_path: Path) -> None:
+def test_an_uncaught_error_is_logged_and_shown_with_its_traceback(dressed: QApplication, qtbot, tmp_path: Path) -> None:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     file = start_logging(tmp_path)

@@ -1,4 +1,4 @@
-"""The capture volume in the window: shown, changed, undone, reset."""
+"""Tests of the capture volume in the window: show, change, undo, reset."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _click(qtbot, widget) -> None:
 
 
 def _type(qtbot, field: NumberField, text: str) -> None:
-    """Types a number over the one that is there."""
+    """Replace the number in a field by typing."""
     field.setFocus()
     field.selectAll()
     qtbot.keyClicks(field, text)
@@ -37,7 +37,7 @@ def _type(qtbot, field: NumberField, text: str) -> None:
 
 
 def _doubt(qtbot, page) -> FindingRow:
-    """The only sentence that says what is odd."""
+    """Return the only visible problem."""
 
     def seen() -> list[FindingRow]:
         return [row for row in page.volume.findChildren(FindingRow) if row.isVisible()]
@@ -61,7 +61,7 @@ def _put_people(session: Session) -> None:
 
 @pytest.fixture
 def opened(window: MainWindow, sample_session: Session, qtbot) -> MainWindow:
-    """The window on the Train page with the sample, in front."""
+    """Show the Train page of the sample session in the active window."""
     window.open_path(sample_session.root)
     window.show_page("train")
     window.activateWindow()
@@ -69,7 +69,7 @@ def opened(window: MainWindow, sample_session: Session, qtbot) -> MainWindow:
     return window
 
 
-def test_the_train_page_says_what_it_is_and_follows_the_people(opened: MainWindow, sample_session: Session) -> None:
+def test_the_train_page_shows_the_volume_and_follows_the_people(opened: MainWindow, sample_session: Session) -> None:
     editor = opened.pages["train"].volume
     assert editor.size_text.text() == "6.20 × 2.80 × 2.20 m"
     assert "52 × 24 × 20 voxels" in editor.voxel_text.text()
@@ -81,10 +81,10 @@ def test_the_train_page_says_what_it_is_and_follows_the_people(opened: MainWindo
     assert "the people" in editor.origin.text()
     assert editor.fields["size_x"].value() < 4
     opened.pages["train"].take_boxes["two_people"].setChecked(False)
-    assert "rig alone" in editor.origin.text(), "people of takes that are not trained on do not count"
+    assert "rig alone" in editor.origin.text(), "people of takes that are not trained on are ignored"
 
 
-def test_the_voxels_are_those_of_the_chosen_training(opened: MainWindow) -> None:
+def test_voxels_follow_the_selected_preset(opened: MainWindow) -> None:
     page = opened.pages["train"]
     assert page.volume.fields["spacing"].value() == 12.0
     page.preset.setCurrentIndex(page.preset.findData("fast"))
@@ -92,7 +92,9 @@ def test_the_voxels_are_those_of_the_chosen_training(opened: MainWindow) -> None
     assert "64 × 28 × 24 voxels" in page.volume.voxel_text.text()
 
 
-def test_a_typed_number_is_stored_and_undone_with_keys(opened: MainWindow, qtbot, sample_session: Session) -> None:
+def test_a_typed_number_is_stored_and_can_be_undone_with_shortcuts(
+    opened: MainWindow, qtbot, sample_session: Session
+) -> None:
     page = opened.pages["train"]
     derived = active_volume(sample_session, ["two_people"], 120.0).chosen
     assert not page.volume_reset.isEnabled()
@@ -101,7 +103,7 @@ def test_a_typed_number_is_stored_and_undone_with_keys(opened: MainWindow, qtbot
     _type(qtbot, page.volume.fields["spacing"], "20")
     stored = sample_session.volume
     assert stored is not None
-    assert stored.size_mm == (4500.0, *derived.size_mm[1:]), "the other edges stay as exact as they were"
+    assert stored.size_mm == (4500.0, *derived.size_mm[1:]), "the other edges keep their precision"
     assert stored.centre_mm == derived.centre_mm
     assert stored.spacing_mm == 200.0
     assert page.volume.size_text.text().startswith("4.50 × 2.80")
@@ -129,7 +131,7 @@ def test_reset_derives_it_again_and_can_be_undone(opened: MainWindow, qtbot, sam
     _type(qtbot, page.volume.fields["height"], "3")
     stored = sample_session.volume
     assert stored is not None
-    assert stored.centre_mm[2] - stored.size_mm[2] / 2 == pytest.approx(-200), "a higher room keeps its floor"
+    assert stored.centre_mm[2] - stored.size_mm[2] / 2 == pytest.approx(-200), "a higher volume keeps its bottom"
     _click(qtbot, page.volume_reset)
     assert sample_session.volume is None
     assert page.volume.fields["height"].value() == pytest.approx(2.2)
@@ -137,7 +139,7 @@ def test_reset_derives_it_again_and_can_be_undone(opened: MainWindow, qtbot, sam
     assert sample_session.volume == stored
 
 
-def test_counting_up_is_one_change(opened: MainWindow, qtbot, sample_session: Session) -> None:
+def test_spinning_a_value_is_one_undo_step(opened: MainWindow, qtbot, sample_session: Session) -> None:
     field = opened.pages["train"].volume.fields["lowest"]
     field.setFocus()
     for _ in range(4):
@@ -148,7 +150,7 @@ def test_counting_up_is_one_change(opened: MainWindow, qtbot, sample_session: Se
     assert sample_session.volume is None
 
 
-def test_what_makes_no_sense_is_refused_with_the_remedy(opened: MainWindow, qtbot, sample_session: Session) -> None:
+def test_an_invalid_volume_is_rejected_with_the_remedy(opened: MainWindow, qtbot, sample_session: Session) -> None:
     field = opened.pages["train"].volume.fields["x"]
     before = field.value()
     _type(qtbot, field, "90")
@@ -160,7 +162,7 @@ def test_what_makes_no_sense_is_refused_with_the_remedy(opened: MainWindow, qtbo
     assert not opened.state.undo.canUndo()
 
 
-def test_a_damaged_file_is_told_and_reset_mends_it(opened: MainWindow, qtbot, sample_session: Session) -> None:
+def test_a_damaged_file_is_reported_and_reset_repairs_it(opened: MainWindow, qtbot, sample_session: Session) -> None:
     page = opened.pages["train"]
     sample_session.layout.volume.write_text("centre_mm: [1, 2]", encoding="utf-8")
     opened.state.refresh()
@@ -174,7 +176,7 @@ def test_a_damaged_file_is_told_and_reset_mends_it(opened: MainWindow, qtbot, sa
     assert not sample_session.layout.volume.exists()
 
 
-def test_a_session_without_a_rig_is_told_what_to_do(window: MainWindow, qtbot, tmp_path: Path) -> None:
+def test_without_a_rig_the_next_step_is_shown(window: MainWindow, qtbot, tmp_path: Path) -> None:
     window.create_session(tmp_path / "mine")
     window.show_page("train")
     page = window.pages["train"]
@@ -195,7 +197,7 @@ def test_another_session_cannot_undo_the_changes_of_this_one(
     assert sample_session.volume == stored
 
 
-def test_show_in_3d_leads_to_the_view_with_the_box(opened: MainWindow, qtbot, sample_session: Session) -> None:
+def test_show_in_3d_opens_the_view_page_with_the_volume(opened: MainWindow, qtbot, sample_session: Session) -> None:
     _click(qtbot, opened.pages["train"].volume_3d)
     assert opened.page_name == "view"
     view = opened.pages["view"]
@@ -254,7 +256,7 @@ def test_doubts_are_said(sample_session: Session) -> None:
     assert (level, sentence) == ("error", "No two cameras see any of it.")
 
 
-def test_an_undo_that_cannot_be_written_is_told(
+def test_an_undo_that_cannot_be_written_is_reported(
     opened: MainWindow, qtbot, sample_session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _type(qtbot, opened.pages["train"].volume.fields["size_x"], "5")

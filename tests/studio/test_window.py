@@ -1,4 +1,4 @@
-"""The main window, driven as a person would: clicks and keys."""
+"""Tests of the main window with real clicks and keys."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def _click(qtbot, widget) -> None:
     qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
-def test_first_run_welcomes_and_opens_the_sample(window: MainWindow, qtbot) -> None:
+def test_the_welcome_page_opens_the_sample(window: MainWindow, qtbot) -> None:
     assert window.page_name == ""
     assert window.stack.currentWidget() is window.welcome
     assert not window.top_bar.isVisible()
     assert not any(b.isEnabled() for b in window.rail.buttons.values())
     _click(qtbot, window.welcome.sample)
     assert window.welcome.busy.text()
-    assert not window.welcome.sample.isEnabled()  # a second click would do nothing
+    assert not window.welcome.sample.isEnabled()  # disabled while busy
     qtbot.waitUntil(lambda: window.state.session is not None, timeout=60_000)
     session = window.state.session
     assert session is not None
     assert window.state.take_name == "two_people"
     assert window.top_bar.take.currentText() == "two_people"
-    assert window.page_name == "train"  # rig and take are there: the work goes on here
+    assert window.page_name == "train"  # rig and take exist: training is the first unfinished page
     for spec in PAGES:
         _click(qtbot, window.rail.buttons[spec.name])
         assert window.page_name == spec.name
@@ -49,7 +49,7 @@ def test_first_run_welcomes_and_opens_the_sample(window: MainWindow, qtbot) -> N
     assert window.rail.buttons["export"].toolTip().startswith("Export: ")
 
 
-def test_closing_a_session_leads_back_to_the_welcome_page_which_lists_it(
+def test_closing_a_session_returns_to_the_welcome_page_which_lists_it(
     window: MainWindow, qtbot, sample_session: Session
 ) -> None:
     window.open_path(sample_session.root)
@@ -62,7 +62,7 @@ def test_closing_a_session_leads_back_to_the_welcome_page_which_lists_it(
     assert window.state.session.root == sample_session.root
 
 
-def test_a_folder_that_is_no_session_is_refused_with_the_remedy(window: MainWindow, tmp_path: Path) -> None:
+def test_a_folder_without_a_session_is_rejected_with_the_remedy(window: MainWindow, tmp_path: Path) -> None:
     window.open_path(tmp_path)
     dialog = _dialog(ErrorDialog)
     assert isinstance(dialog, ErrorDialog)
@@ -72,7 +72,7 @@ def test_a_folder_that_is_no_session_is_refused_with_the_remedy(window: MainWind
     assert window.state.session is None
 
 
-def test_new_session_begins_with_calibrate(window: MainWindow, tmp_path: Path) -> None:
+def test_a_new_session_starts_on_the_calibrate_page(window: MainWindow, tmp_path: Path) -> None:
     window.create_session(tmp_path / "mine")
     assert window.page_name == "calibrate"
     assert window.rail.buttons["calibrate"].step_state == "ready"
@@ -80,7 +80,7 @@ def test_new_session_begins_with_calibrate(window: MainWindow, tmp_path: Path) -
     assert (tmp_path / "mine" / "session.yaml").is_file()
 
 
-def test_switching_the_theme_reaches_the_pixels_and_is_remembered(window: MainWindow, qtbot) -> None:
+def test_switching_the_theme_changes_the_pixels_and_is_saved(window: MainWindow, qtbot) -> None:
     def corner() -> str:
         shown = window.grab().toImage()
         return shown.pixelColor(shown.width() - 8, shown.height() // 2).name()
@@ -93,7 +93,7 @@ def test_switching_the_theme_reaches_the_pixels_and_is_remembered(window: MainWi
     assert corner() == DARK.window
 
 
-def test_keys_go_to_pages_and_list_themselves(window: MainWindow, qtbot, sample_session: Session) -> None:
+def test_shortcuts_open_pages_and_are_listed(window: MainWindow, qtbot, sample_session: Session) -> None:
     window.open_path(sample_session.root)
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
@@ -119,7 +119,7 @@ def test_actions_and_menus_agree() -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_actions_say_why_they_are_blocked(window: MainWindow, tmp_path: Path) -> None:
+def test_blocked_actions_show_the_reason(window: MainWindow, tmp_path: Path) -> None:
     assert not window.registry["take.import"].isEnabled()
     assert window.registry["take.import"].toolTip() == "Open a session first."
     window.create_session(tmp_path / "mine")
@@ -144,7 +144,7 @@ def test_nothing_is_wider_than_the_window(
         assert page.minimumSizeHint().height() <= page.height(), spec.name
 
 
-def test_no_result_stays_chosen_when_something_else_changes(window: MainWindow, sample_session: Session) -> None:
+def test_deselecting_the_result_survives_a_refresh(window: MainWindow, sample_session: Session) -> None:
     take = sample_session.take("two_people")
     walkers(1, 4, np.random.default_rng(0)).save(take.layout.poses3d("baseline"))
     window.open_path(sample_session.root)

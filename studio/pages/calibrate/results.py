@@ -99,9 +99,9 @@ def load_board_results(session: Session) -> BoardResults | None:
 
 
 def _summary(quality: Any, median: float | None) -> str:
-    parts = [] if median is None else [f"leave-one-camera-out error {median:.2f} px"]
+    parts = [] if median is None else [f"Leave-one-camera-out error {median:.2f} px"]
     if quality.get("square_mm") is not None:
-        parts.append(f"square size error {quality['square_mm']:.2f} mm")
+        parts.append(f"squares measure {quality['square_mm']:.2f} mm")
     return " · ".join(parts)
 
 

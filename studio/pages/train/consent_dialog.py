@@ -38,6 +38,7 @@ class ConsentDialog(Dialog):
         self.body.addWidget(FindingRow("info", f"Licence: {card.licence}"))
         if card.notes:
             self.body.addWidget(FindingRow("info", card.notes))
+        self.body.addStretch(1)
         cancel = button("Cancel")
         cancel.clicked.connect(self.reject)
         pick = button("Choose a file…", "normal", "folder", "Use a local ONNX file")
