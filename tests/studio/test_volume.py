@@ -168,7 +168,7 @@ def test_a_damaged_file_is_reported_and_reset_repairs_it(opened: MainWindow, qtb
     opened.state.refresh()
     row = _doubt(qtbot, page)
     assert row.level == "error"
-    assert "space.yaml" in row.sentence.text()
+    assert "volume.yaml" in row.sentence.text()
     assert not page.volume.details.isVisible()
     _click(qtbot, page.volume_reset)
     assert page.volume.details.isVisible()
