@@ -27,7 +27,7 @@ class RigsConfig:
         random: Made-up rigs as well as the footage's own: networks that serve rigs they never saw.
         own_share: Chance that a step plays in the footage's own rig all the same.
         count: Number of made-up rigs.
-        cache_size: Of these in memory at once.
+        cache_size: Number of random rigs in memory at once.
         cameras: Least and largest number of cameras.
     """
 

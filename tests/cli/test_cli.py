@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from rich.console import Console
 
 from core.cli import main
 from core.cli.arguments import CommandLine
-from core.cli.docs import group_of, is_required
+from core.cli.docs import attribute_docs, group_of, is_required
 from core.cli.terminal import format_duration, format_key, print_result
 from core.config import from_mapping
 from core.files import read_yaml, write_yaml
@@ -78,6 +80,22 @@ def test_every_argument_has_a_help_text_that_stands_alone(name: str) -> None:
     for action in command._actions:
         assert_is_help_text(str(action.help), f"{name} {'/'.join(action.option_strings) or action.dest}")
     assert f"usage: selfpose {name}" in help_of(name)
+
+
+def config_classes(cls: type[Any]) -> Iterator[type[Any]]:
+    """Yield a dataclass of settings and those of all its groups."""
+    yield cls
+    for field in dataclasses.fields(cls):
+        group = group_of(cls, field.name)
+        if group is not None:
+            yield from config_classes(group)
+
+
+@pytest.mark.parametrize("cls", dict.fromkeys(c for verb in VERBS.values() for c in config_classes(verb.params)))
+def test_every_setting_has_a_description_that_stands_alone(cls: type[Any]) -> None:
+    described = attribute_docs(cls)
+    for field in dataclasses.fields(cls):
+        assert_is_help_text(described.get(field.name, ""), f"{cls.__module__}.{cls.__name__}.{field.name}")
 
 
 @pytest.mark.parametrize("name", VERBS)
