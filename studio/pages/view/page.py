@@ -197,8 +197,8 @@ class ViewPage(QWidget):
         notice = presenter.notice
         blocked = notice is not None and notice.blocking
         if notice is not None and blocked:
-            self.empty.show_message(notice.heading, notice.sentence)
-        self._notice.show_message("" if notice is None or blocked else f"{notice.heading} {notice.sentence}")
+            self.empty.show_message(notice.heading, notice.remedy)
+        self._notice.show_message("" if notice is None or blocked else f"{notice.heading} {notice.remedy}")
         self.stack.setCurrentIndex(0 if blocked else 1)
         if not blocked and not self._splitter_sized:
             self._splitter_sized = True

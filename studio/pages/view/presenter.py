@@ -45,12 +45,12 @@ class Notice:
 
     Attributes:
         heading: Problem in a few words.
-        sentence: Remedy.
+        remedy: What to do, as a sentence.
         blocking: There is nothing to show at all.
     """
 
     heading: str
-    sentence: str
+    remedy: str
     blocking: bool = False
 
 
@@ -101,7 +101,7 @@ class ViewPresenter:
         self.people = PeopleSummary.of(poses) if poses is not None else None
         self.evaluation = self._read_evaluation()
         if self.notice is None and self.take is not None and not self.results:
-            self.notice = Notice(heading="No 3D result yet.", sentence="Run Baseline on the Train page.")
+            self.notice = Notice(heading="No 3D result yet.", remedy="Run Baseline on the Train page.")
         if self.options.follow is not None and (poses is None or self.options.follow not in poses.person_ids):
             self.options = replace(self.options, follow=None)
 
@@ -193,15 +193,15 @@ class ViewPresenter:
         """Read the take and its timeline; return a notice if there is none."""
         session = self._state.session
         if session is None:
-            return Notice(heading="No session is open", sentence="Open the sample or a session.", blocking=True)
+            return Notice(heading="No session is open", remedy="Open the sample or a session.", blocking=True)
         if not self._state.take_name:
             remedy = "Import the videos of a take on the Record page."
-            return Notice(heading="No take yet", sentence=remedy, blocking=True)
+            return Notice(heading="No take yet", remedy=remedy, blocking=True)
         try:
             take = session.take(self._state.take_name)
             self.timeline = take.timeline()
         except CoreError as error:
-            return Notice(heading=error.message, sentence=error.hint, blocking=True)
+            return Notice(heading=error.message, remedy=error.hint, blocking=True)
         self.take = take
         return None
 
@@ -212,7 +212,7 @@ class ViewPresenter:
             try:
                 self._rig = self._state.session.rig_for(self.take)
             except CoreError as error:
-                return Notice(heading=error.message, sentence=error.hint)
+                return Notice(heading=error.message, remedy=error.hint)
         return None
 
     def _read(self, name: str) -> Pose3DSequence | None:
@@ -226,7 +226,7 @@ class ViewPresenter:
         except (CoreError, OSError) as error:
             hint = error.hint if isinstance(error, CoreError) else "Run the step that produces it again."
             message = error.message if isinstance(error, CoreError) else f"The result '{name}' cannot be read."
-            self.notice = Notice(heading=message, sentence=hint)
+            self.notice = Notice(heading=message, remedy=hint)
             return None
         return self._sequences[name][1]
 
@@ -236,7 +236,7 @@ class ViewPresenter:
         try:
             report = read_json(self.take.layout.report)
         except CoreError as error:
-            self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
+            self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
             return None
         return evaluation_summary(report) if isinstance(report, Mapping) else None
 
@@ -247,7 +247,7 @@ class ViewPresenter:
             try:
                 self._active_volume = self._state.volume.current()
             except CoreError as error:
-                self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
+                self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
         synthetic = self._active_volume.chosen.synthetic if self._active_volume is not None else None
         session, reliability = self._state.session, None
         if session is not None and self._rig is not None:
@@ -276,9 +276,9 @@ class ViewPresenter:
         poses, people = self._data.poses, self.people
         if poses is None or people is None:
             return ()
-        frames = [nearest_frame(poses, float(t)) for t in time_s]
-        known = np.array([m is not None for m in frames], bool)
-        index = np.array([m or 0 for m in frames], int)
+        indices = [nearest_frame(poses, float(t)) for t in time_s]
+        known = np.array([i is not None for i in indices], bool)
+        index = np.array([i or 0 for i in indices], int)
         return tuple(
             Track(
                 name=name,
@@ -295,11 +295,11 @@ class ViewPresenter:
             return ()
         skeletons: list[ProjectedSkeleton] = []
         for poses, ghost in ((self._data.ghost, True), (self._data.poses, False)):
-            at = nearest_frame(poses, self._time_s(frame)) if poses is not None else None
-            if poses is None or at is None:
+            index = nearest_frame(poses, self._time_s(frame)) if poses is not None else None
+            if poses is None or index is None:
                 continue
-            geometry, columns = skeleton_geometry(poses.skeleton), np.flatnonzero(poses.present[at])
-            points, score = geometry.points(poses.xyz_mm[at, columns], poses.score[at, columns])
+            geometry, columns = skeleton_geometry(poses.skeleton), np.flatnonzero(poses.present[index])
+            points, score = geometry.points(poses.xyz_mm[index, columns], poses.score[index, columns])
             pixels = project(self._rig[camera], points)
             skeletons += [
                 ProjectedSkeleton(
@@ -327,7 +327,7 @@ class ViewPresenter:
         try:
             return self.take.poses2d(self.take.estimators()[0])
         except CoreError as error:
-            self.notice = self.notice or Notice(heading=error.message, sentence=error.hint)
+            self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
             return {}
 
     def _camera_floor_px(self, camera: str) -> tuple[F64, ...]:
