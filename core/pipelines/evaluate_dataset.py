@@ -12,7 +12,7 @@ import numpy as np
 
 from core.config import to_mapping
 from core.errors import CoreError
-from core.evaluation.datasets import DataSet, read_dataset, rows_of
+from core.evaluation.datasets import DataSet, read_dataset, select_frames
 from core.evaluation.protocols import PROTOCOLS, concatenate_sequences
 from core.evaluation.published import with_published
 from core.files import write_json
@@ -95,14 +95,14 @@ def _sequences(session: Session, params: EvaluateDatasetParams, reporter: Report
         check(reporter)
         reporter.progress(i, count, "Comparing with the ground truth")
         if not params.folders:
-            yield _of_take(takes[i], poses[i])
+            yield _take_sequence(takes[i], poses[i])
         else:
             data = read_dataset(params.folders[i], params.kind)
-            yield _of_folder(data, takes[i] if takes else None, poses[i], params.first_frame, reporter)
+            yield _folder_sequence(data, takes[i] if takes else None, poses[i], params.first_frame, reporter)
     reporter.progress(count, count, "Comparing with the ground truth")
 
 
-def _of_take(take: Take, poses: str) -> _Sequence:
+def _take_sequence(take: Take, poses: str) -> _Sequence:
     """Return the test frames of a take that import-dataset made."""
     truth = take.truth
     if truth is None:
@@ -125,13 +125,17 @@ def _of_take(take: Take, poses: str) -> _Sequence:
         period = float(np.min(np.diff(truth.time_s), initial=1.0))
         nearest = np.abs(result.time_s[None] - truth.time_s[:, None]).argmin(1)
         at = np.where(np.abs(result.time_s[nearest] - truth.time_s) < period / 2, nearest, -1)
-    return _Sequence(kind=kind, name=name, predicted=_select_frames(result, at[tested]), truth=rows_of(truth, tested))
+    return _Sequence(
+        kind=kind, name=name, predicted=_people_at_rows(result, at[tested]), truth=select_frames(truth, tested)
+    )
 
 
-def _of_folder(data: DataSet, take: Take | None, poses: str, first_frame: int | None, reporter: Reporter) -> _Sequence:
+def _folder_sequence(
+    data: DataSet, take: Take | None, poses: str, first_frame: int | None, reporter: Reporter
+) -> _Sequence:
     """Return the test frames of a data set's folder, with a take's result, a file, or the baseline of its 2D poses."""
     tested = np.flatnonzero(data.tested)
-    truth = rows_of(data.truth, data.tested)
+    truth = select_frames(data.truth, data.tested)
     if take is not None:
         poses3d = take.poses3d(poses)
     elif poses == BASELINE:
@@ -139,7 +143,7 @@ def _of_folder(data: DataSet, take: Take | None, poses: str, first_frame: int | 
     else:
         poses3d = Pose3DSequence.load(Path(poses).expanduser())
     at = _match_frames(poses3d, data.frames[tested], data.fps, first_frame)
-    return _Sequence(kind=data.kind, name=data.name, predicted=_select_frames(poses3d, at), truth=truth)
+    return _Sequence(kind=data.kind, name=data.name, predicted=_people_at_rows(poses3d, at), truth=truth)
 
 
 def _baseline(data: DataSet, reporter: Reporter) -> Pose3DSequence:
@@ -149,7 +153,7 @@ def _baseline(data: DataSet, reporter: Reporter) -> Pose3DSequence:
             f"{data.name} comes without 2D poses.",
             "Import it with import-dataset, run pose2d and triangulate on the take, and evaluate that.",
         )
-    return rows_of(
+    return select_frames(
         Triangulator().reconstruct(data.rig, dict(data.poses2d), data.truth.time_s, reporter),
         data.tested,
     )
@@ -177,7 +181,7 @@ def _match_frames(poses3d: Pose3DSequence, frames: I64, fps: float, first_frame:
     )
 
 
-def _select_frames(poses3d: Pose3DSequence, at: I64) -> Pose3DSequence:
+def _people_at_rows(poses3d: Pose3DSequence, at: I64) -> Pose3DSequence:
     """Return the people at rows `at` (F,) of a result, NaN where a row is -1."""
     missing, frames = at < 0, np.arange(len(at), dtype=float)
     if not len(poses3d.time_s):

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.config import to_mapping
 from core.errors import CoreError
-from core.evaluation.datasets import DATA_SETS, DataSet, read_dataset, rows_of
+from core.evaluation.datasets import DATA_SETS, DataSet, read_dataset, select_frames
 from core.files import write_yaml
 from core.geometry.resize import resize_note
 from core.pipelines.ingest import adopt_rig, note_poses2d
@@ -58,9 +58,9 @@ def run_import_dataset(
     check(reporter)
     has_rig = _has_rig(session, data)
     with staged(session, name) as staging:
-        parts = _parts(data, staging, StageReporter(reporter, 0.1, 0.8))
-        notes = [*data.notes, *_size_notes(data, parts)]
-        _save_take(data, parts, staging, name, f"{DATA_SETS.get(data.kind).title}: {data.name}, {params.split}", notes)
+        videos = _write_videos(data, staging, StageReporter(reporter, 0.1, 0.8))
+        notes = [*data.notes, *_size_notes(data, videos)]
+        _save_take(data, videos, staging, name, f"{DATA_SETS.get(data.kind).title}: {data.name}, {params.split}", notes)
         _save_poses2d(data, staging)
         _save_truth(data, staging, params.split)
         check(reporter)
@@ -127,7 +127,7 @@ def _with_images(data: DataSet) -> DataSet:
 
 def _truth_rows(data: DataSet, rows: np.ndarray) -> Pose3DSequence:
     """Return some frames of the ground truth, with times from the first one."""
-    truth = rows_of(data.truth, rows)
+    truth = select_frames(data.truth, rows)
     return dataclasses.replace(truth, time_s=truth.time_s - truth.time_s[0])
 
 
@@ -135,24 +135,24 @@ def _rows(pose: Pose2D, rows: np.ndarray) -> Pose2D:
     return dataclasses.replace(pose, xy_px=pose.xy_px[rows], score=pose.score[rows], box_px=pose.box_px[rows])
 
 
-def _parts(data: DataSet, staging: TakeLayout, reporter: Reporter) -> list[_CameraVideo]:
+def _write_videos(data: DataSet, staging: TakeLayout, reporter: Reporter) -> list[_CameraVideo]:
     """Write the images of each camera as a video, one image per frame; copy videos as they are."""
     copied = copy_videos({n: data.videos[n] for n in data.rig.names if n in data.videos}, staging, reporter)
-    parts = []
+    videos = []
     for v, camera in enumerate(data.rig):
         reporter.progress(v, len(data.rig), "Writing videos")
         check(reporter)
         if camera.name in copied:
-            parts.append(_of_video(data, camera.name, staging.root / copied[camera.name]))
+            videos.append(_index_video(data, camera.name, staging.root / copied[camera.name]))
         else:
-            parts.append(_of_images(data, camera.name, camera.size_px, staging, reporter))
-    return parts
+            videos.append(_write_images(data, camera.name, camera.size_px, staging, reporter))
+    return videos
 
 
-def _of_video(data: DataSet, name: str, path: Path) -> _CameraVideo:
+def _index_video(data: DataSet, name: str, path: Path) -> _CameraVideo:
     with VideoReader(path) as video:
         index = np.where(data.frames < video.n_frames, data.frames, -1)
-        part = TakeCamera(
+        take_camera = TakeCamera(
             name=name,
             file=path.name,
             size_px=video.size_px,
@@ -162,10 +162,10 @@ def _of_video(data: DataSet, name: str, path: Path) -> _CameraVideo:
         )
     if (index < 0).all():
         raise CoreError(f"{path.name} ends before the selected frames.", "Download the video of that camera again.")
-    return _CameraVideo(part, index)
+    return _CameraVideo(take_camera, index)
 
 
-def _of_images(
+def _write_images(
     data: DataSet, name: str, size_px: tuple[int, int], staging: TakeLayout, reporter: Reporter
 ) -> _CameraVideo:
     """Write the images of one camera as a video; without images of any camera, every frame counts as present."""
@@ -186,16 +186,16 @@ def _fps(data: DataSet) -> float:
     return float(1 / np.median(np.diff(data.truth.time_s))) if len(data.frames) > 1 else data.fps
 
 
-def _size_notes(data: DataSet, parts: list[_CameraVideo]) -> list[str]:
+def _size_notes(data: DataSet, videos: list[_CameraVideo]) -> list[str]:
     """Describe image sizes that differ from the calibration; raise where they do not fit it."""
-    notes = [resize_note(data.rig[part.camera.name], part.camera.size_px) for part in parts]
+    notes = [resize_note(data.rig[video.camera.name], video.camera.size_px) for video in videos]
     return [note for note in notes if note]
 
 
 def _save_take(
-    data: DataSet, parts: list[_CameraVideo], staging: TakeLayout, name: str, source: str, notes: list[str]
+    data: DataSet, videos: list[_CameraVideo], staging: TakeLayout, name: str, source: str, notes: list[str]
 ) -> None:
-    index = np.stack([part.index for part in parts], axis=1)
+    index = np.stack([video.index for video in videos], axis=1)
     time_s = data.truth.time_s
     timeline = Timeline(
         cameras=data.rig.names,
@@ -209,7 +209,7 @@ def _save_take(
         kind="motion",
         fps=_fps(data),
         n_frames=len(time_s),
-        cameras=tuple(part.camera for part in parts),
+        cameras=tuple(video.camera for video in videos),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         source=source,
         notes=tuple(notes),

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.errors import CoreError
-from core.evaluation.datasets.dataset import REMEDY, DataSet, DataSetReader, Selection, Split, rows_of
+from core.evaluation.datasets.dataset import REMEDY, DataSet, DataSetReader, Selection, Split, select_frames
 from core.registry import Registry
 
-__all__ = ["DATA_SETS", "DataSet", "DataSetReader", "Selection", "Split", "read_dataset", "rows_of"]
+__all__ = ["DATA_SETS", "DataSet", "DataSetReader", "Selection", "Split", "read_dataset", "select_frames"]
 
 DATA_SETS: Registry[DataSetReader] = Registry(
     "data set",

@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from core.errors import CoreError
-from core.evaluation.datasets.dataset import REMEDY, DataSet, DataSetReader, Selection, images_of, one_file, truth_of
+from core.evaluation.datasets.dataset import (
+    REMEDY,
+    DataSet,
+    DataSetReader,
+    Selection,
+    annotated_sequence,
+    find_file,
+    find_images,
+)
 from core.evaluation.datasets.pickled import read_pickle
 from core.pose2d.importers.people import stack_people
 from core.rig_io.importers import read_rig
@@ -51,7 +59,7 @@ class _Layout:
 
     def read(self, folder: Path, selection: Selection) -> DataSet:
         rig = self._rig(folder, selection.cameras)
-        actors = _actors(one_file(folder, "actorsGT.mat"))
+        actors = _actors(find_file(folder, "actorsGT.mat"))
         tested = np.zeros(len(actors), bool)
         for first, last in self.tested:
             if last >= len(actors):
@@ -59,7 +67,7 @@ class _Layout:
             tested[first : last + 1] = True
         frames = np.flatnonzero({"test": tested, "train": ~tested, "all": np.ones_like(tested)}[selection.split])
         xyz = actors[frames]
-        images, notes = images_of(rig, frames, lambda name: folder / f"Camera{name}")
+        images, notes = find_images(rig, frames, lambda name: folder / f"Camera{name}")
         poses2d = self._poses2d(folder, rig, frames)
         return DataSet(
             kind=self.kind,
@@ -67,7 +75,9 @@ class _Layout:
             rig=rig,
             frames=frames,
             tested=tested[frames],
-            truth=truth_of(SHELF14, frames, _FPS, xyz, np.ones(xyz.shape[:-1]), tuple(range(1, xyz.shape[1] + 1))),
+            truth=annotated_sequence(
+                SHELF14, frames, _FPS, xyz, np.ones(xyz.shape[:-1]), tuple(range(1, xyz.shape[1] + 1))
+            ),
             fps=_FPS,
             images=images,
             poses2d=poses2d,
@@ -76,7 +86,7 @@ class _Layout:
         )
 
     def _rig(self, folder: Path, cameras: tuple[str, ...]) -> CameraRig:
-        rig = read_rig(one_file(folder, self.calibration, "calibration_*.json"), "voxelpose")
+        rig = read_rig(find_file(folder, self.calibration, "calibration_*.json"), "voxelpose")
         missing = [name for name in cameras if name not in rig.names]
         if missing:
             raise CoreError(f"{folder.name} has no camera {missing[0]}.", f"Its cameras: {', '.join(rig.names)}.")

@@ -91,7 +91,7 @@ class DataSetReader:
     read: Callable[[Path, Selection], DataSet]
 
 
-def truth_of(
+def annotated_sequence(
     skeleton: Skeleton, frames: I64, fps: float, xyz_mm: F64, score: F64, ids: tuple[int, ...]
 ) -> Pose3DSequence:
     """Return annotated people (T, P, J, 3) as a sequence, with times from the first frame."""
@@ -105,7 +105,7 @@ def truth_of(
     )
 
 
-def rows_of(sequence: Pose3DSequence, rows: np.ndarray) -> Pose3DSequence:
+def select_frames(sequence: Pose3DSequence, rows: np.ndarray) -> Pose3DSequence:
     """Return some frames of a sequence, by increasing index or by mask, without covariance."""
     return dataclasses.replace(
         sequence,
@@ -116,7 +116,7 @@ def rows_of(sequence: Pose3DSequence, rows: np.ndarray) -> Pose3DSequence:
     )
 
 
-def one_file(folder: Path, *patterns: str) -> Path:
+def find_file(folder: Path, *patterns: str) -> Path:
     """Return the only file that matches the first pattern with any match.
 
     Raises:
@@ -132,7 +132,7 @@ def one_file(folder: Path, *patterns: str) -> Path:
     raise CoreError(f"{folder.name} has no {patterns[0]}.", REMEDY)
 
 
-def numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
+def numbered_files(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
     """Return the files of a folder by the number at the end of their names; empty if there is no folder."""
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -142,14 +142,14 @@ def numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
     return found
 
 
-def images_of(
+def find_images(
     rig: CameraRig, frames: I64, folder_of: Callable[[str], Path]
 ) -> tuple[dict[str, tuple[Path | None, ...]], list[str]]:
     """Return the images of the frames by camera, from folders of numbered files, and notes on missing ones."""
     images: dict[str, tuple[Path | None, ...]] = {}
     notes = []
     for name in rig.names:
-        found = numbered(folder_of(name), (".jpg", ".jpeg", ".png"))
+        found = numbered_files(folder_of(name), (".jpg", ".jpeg", ".png"))
         files = tuple(found.get(number) for number in frames.tolist())
         missing = files.count(None)
         if missing < len(files):

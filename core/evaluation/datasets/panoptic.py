@@ -20,10 +20,10 @@ from core.evaluation.datasets.dataset import (
     DataSet,
     DataSetReader,
     Selection,
-    images_of,
-    numbered,
-    one_file,
-    truth_of,
+    annotated_sequence,
+    find_file,
+    find_images,
+    numbered_files,
 )
 from core.files import read_json
 from core.rig_io.importers import read_rig
@@ -49,7 +49,7 @@ def _recognises(folder: Path) -> bool:
 
 
 def _read(folder: Path, selection: Selection) -> DataSet:
-    files = numbered(folder / _BODIES, (".json",))
+    files = numbered_files(folder / _BODIES, (".json",))
     if not files:
         raise CoreError(f"{folder.name} has no bodies in {_BODIES}.", f"Unpack {_BODIES}.tar in the sequence's folder.")
     rig = _rig(folder, selection.cameras)
@@ -63,7 +63,7 @@ def _read(folder: Path, selection: Selection) -> DataSet:
         raise CoreError(f"{folder.name} has no people in the selected frames.", REMEDY)
     frames = np.array(numbers, np.int64)[kept]
     xyz, score, ids = _stacked([some for some, keep in zip(people, kept, strict=True) if keep])
-    images, notes = images_of(rig, frames, lambda name: folder / "hdImgs" / name)
+    images, notes = find_images(rig, frames, lambda name: folder / "hdImgs" / name)
     videos = {n: p for n in rig.names if n not in images and (p := folder / "hdVideos" / f"hd_{n}.mp4").is_file()}
     return DataSet(
         kind="panoptic",
@@ -71,7 +71,7 @@ def _read(folder: Path, selection: Selection) -> DataSet:
         rig=rig,
         frames=frames,
         tested=tested[kept],
-        truth=truth_of(PANOPTIC15, frames, _FPS, xyz, score, ids),
+        truth=annotated_sequence(PANOPTIC15, frames, _FPS, xyz, score, ids),
         fps=_FPS,
         images=images,
         videos=videos,
@@ -80,7 +80,7 @@ def _read(folder: Path, selection: Selection) -> DataSet:
 
 
 def _rig(folder: Path, cameras: tuple[str, ...]) -> CameraRig:
-    path = one_file(folder, f"calibration_{folder.name}.json", "calibration_*.json")
+    path = find_file(folder, f"calibration_{folder.name}.json", "calibration_*.json")
     rig = read_rig(path, "panoptic")
     wanted = cameras or CAMERAS
     missing = [name for name in wanted if name not in rig.names]
