@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStatusBar, QWidget
 from studio.jobs.text import progress_text
 from studio.jobs.tracked import TrackedJob
 from studio.state.app_state import AppState
-from studio.state.system_info import GpuQuery, describe_device, describe_disk, torch_build
+from studio.state.system_info import GpuQuery, device_text, disk_text, torch_build
 from studio.theme import GRID_PX
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label, set_role
@@ -62,13 +62,13 @@ class StatusBar(QStatusBar):
     def refresh(self) -> None:
         """Update the free disk space."""
         folder = self._state.session.root if self._state.session else Path.home()
-        text, low = describe_disk(folder)
+        text, low = disk_text(folder)
         self.disk.setText(text)
         self.disk.setToolTip(f"Free space on the disk of {folder}")
         set_role(self.disk, "warn" if low else "small")
 
     def _show_device(self, gpu_name: str) -> None:
-        text, warning = describe_device(gpu_name, torch_build())
+        text, warning = device_text(gpu_name, torch_build())
         self.device.setText(f"Device: {text}")
         self.device.setToolTip(warning or "Jobs run on this device")
         set_role(self.device, "warn" if warning else "small")

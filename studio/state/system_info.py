@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, QProcess, Signal
 _LOW_DISK_GB = 2.0
 
 
-def describe_cpu() -> str:
+def cpu_text() -> str:
     """Return the CPU and its number of cores as text."""
     cores = os.cpu_count() or 1
     return f"CPU, {cores} core{'s' if cores != 1 else ''}"
@@ -38,7 +38,7 @@ def torch_build() -> str:
     return "cpu" if plain and sys.platform == "win32" else "cuda"
 
 
-def describe_device(gpu_name: str, build: str) -> tuple[str, str]:
+def device_text(gpu_name: str, build: str) -> tuple[str, str]:
     """Describe the device that jobs run on.
 
     Args:
@@ -54,8 +54,8 @@ def describe_device(gpu_name: str, build: str) -> tuple[str, str]:
         return "Apple GPU", ""
     if gpu_name:
         warning = f"{gpu_name} is not used: the installed PyTorch is a CPU build. Install the CUDA build of PyTorch."
-        return describe_cpu(), warning
-    return describe_cpu(), ""
+        return cpu_text(), warning
+    return cpu_text(), ""
 
 
 def has_accelerator() -> bool:
@@ -64,7 +64,7 @@ def has_accelerator() -> bool:
     return build == "mps" or (build == "cuda" and shutil.which("nvidia-smi") is not None)
 
 
-def describe_disk(folder: Path) -> tuple[str, bool]:
+def disk_text(folder: Path) -> tuple[str, bool]:
     """Return the free space on the disk of a folder as text, and whether it is below 2 GB."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

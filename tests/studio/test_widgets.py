@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from core.jobs import Metric
 from studio.icons import icon, tinted_svg
 from studio.plots.loss_plot import LogAxis, LossPlot
-from studio.state.system_info import describe_device, describe_disk
+from studio.state.system_info import device_text, disk_text
 from studio.theme import DARK, LIGHT, apply_theme, current_theme
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.columns import Columns, TileGrid
@@ -187,12 +187,12 @@ def test_a_narrow_plot_breaks_its_legend_into_lines(dressed: QApplication, qtbot
 
 
 def test_device_text(tmp_path) -> None:
-    assert describe_device("NVIDIA H200", "cuda") == ("NVIDIA H200", "")
-    words, remark = describe_device("NVIDIA H200", "cpu")
+    assert device_text("NVIDIA H200", "cuda") == ("NVIDIA H200", "")
+    words, remark = device_text("NVIDIA H200", "cpu")
     assert words.startswith("CPU")
     assert "CUDA" in remark
-    assert describe_device("", "cuda")[1] == ""
-    words, tight = describe_disk(tmp_path / "not" / "there")
+    assert device_text("", "cuda")[1] == ""
+    words, tight = disk_text(tmp_path / "not" / "there")
     assert words.endswith("GB free")
     assert isinstance(tight, bool)
 
