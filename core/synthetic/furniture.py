@@ -45,7 +45,7 @@ class Furniture:
         low = np.column_stack([centre - half, np.zeros(count)])
         return cls(low, np.column_stack([centre + half, size[:, 2]]))
 
-    def hides(self, camera: Camera, xyz_mm: F64) -> np.ndarray:
+    def occludes(self, camera: Camera, xyz_mm: F64) -> np.ndarray:
         """Return the points (...) of (..., 3) whose line of sight from the camera crosses a box."""
         centre = camera.centre_mm
         ray = np.asarray(xyz_mm)[..., None, :] - centre

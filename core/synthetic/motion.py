@@ -87,7 +87,7 @@ def _wander(n: int, time_s: F64, pace_s: F64, rng: np.random.Generator) -> Postu
 
 
 def _jumps(n: int, time_s: F64, fps: float, rng: np.random.Generator) -> F64:
-    """Return the heights (N, T) over the floor, mm, of people some of whom jump once."""
+    """Return the heights (N, T) over the floor, mm, of people; some jump once."""
     speed = np.where(rng.random(n) < _JUMP_PROBABILITY, rng.uniform(800, 3200, n), 0.0)[:, None]
     since = time_s[None] - rng.uniform(0, max(time_s[-1], 0.1), (n, 1))
     height = np.clip(speed * since - _GRAVITY_MM_S2 / 2 * since**2, 0, None) * (since > 0)

@@ -62,7 +62,7 @@ def observe(
         exact = project(camera, people.xyz_mm)
         hidden = occluded(camera, people.xyz_mm, people.skeleton) if occlusion else np.zeros(exact.shape[:-1], bool)
         if furniture is not None:
-            hidden |= furniture.hides(camera, people.xyz_mm)
+            hidden |= furniture.occludes(camera, people.xyz_mm)
         if errors is None:
             xy, score = _white(exact, hidden, noise_px, joint_miss, rng)
         else:

@@ -207,7 +207,7 @@ def _scatter(n: int, half: float, distance: float, rng: np.random.Generator) -> 
 
 
 def _push_apart(places: F64, distance: float, rng: np.random.Generator, passes: int = 1) -> F64:
-    """Move pairs of positions (P, 2) that are too close apart, by half the missing distance each."""
+    """Separate pairs of positions (P, 2) that are too close, moving each by half the missing distance."""
     for _ in range(passes):
         gap = places[:, None] - places[None, :]
         length = _length(gap)

@@ -56,7 +56,7 @@ class TestFurniture:
         box = Furniture(np.array([[-500.0, -500, 0]]), np.array([[500.0, 500, 1000]]))
         eye = camera("eye", (-3000, 0, 500), (0, 0, 500))
         points = np.array([[2000.0, 0, 500], [2000, 0, 3000], [-1500, 0, 500], [2000, 2500, 500]])
-        assert box.hides(eye, points).tolist() == [True, False, False, False]
+        assert box.occludes(eye, points).tolist() == [True, False, False, False]
 
     def test_boxes_stand_on_the_floor(self) -> None:
         pieces = Furniture.scatter(5, 2000.0, np.random.default_rng(0))
