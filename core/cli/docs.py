@@ -93,7 +93,8 @@ def _lines(settings: Any, indent: str) -> Iterator[str]:
             yield ""
         required = is_required(field) and field.name not in CHOSEN_BY_SESSION
         text = describe_field(cls, field.name) + (" Required." if required else "")
-        yield from textwrap.wrap(text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+        prefix = f"{indent}# "
+        yield from textwrap.wrap(text, _WIDTH, initial_indent=prefix, subsequent_indent=prefix, break_on_hyphens=False)
         value = getattr(settings, field.name)
         if is_required(field) and value is None:
             yield f"{indent}# {field.name}:"

@@ -21,14 +21,14 @@ from core.training.stages.config import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigsConfig:
-    """The rigs that synthetic people are seen by.
+    """Settings of the rigs in which synthetic people are seen.
 
     Attributes:
-        random: Made-up rigs as well as the footage's own: networks that serve rigs they never saw.
-        own_share: Chance that a step plays in the footage's own rig all the same.
-        count: Number of made-up rigs.
+        random: Draw random rigs besides the rig of the takes, for networks that generalise to unseen rigs.
+        own_share: Probability that a step uses the rig of the takes instead of a random one.
+        count: Number of random rigs.
         cache_size: Number of random rigs in memory at once.
-        cameras: Least and largest number of cameras.
+        cameras: Minimum and maximum number of cameras of a random rig.
     """
 
     random: bool = False
@@ -40,8 +40,8 @@ class RigsConfig:
     def __post_init__(self) -> None:
         if not 2 <= self.cameras[0] <= self.cameras[1] or self.count < 1 or self.cache_size < 1:
             raise CoreError(
-                f"Rigs of {self.cameras[0]} to {self.cameras[1]} cameras, {self.count} of them, cannot be made.",
-                "Use two cameras or more, and at least one rig.",
+                f"{self.count} random rigs of {self.cameras[0]} to {self.cameras[1]} cameras are not possible.",
+                "Use at least one rig with at least two cameras.",
             )
 
 
