@@ -1,10 +1,10 @@
-"""How well cameras are calibrated, against exact truth and on real recordings; and how fast.
+"""Measure the accuracy and speed of calibration, on synthetic rigs with exact truth and on real recordings.
 
 python scripts/bench_calibration.py                       synthetic rigs
 python scripts/bench_calibration.py --recordings FOLDER   and recordings: folders with videos and timestamps.csv
 
-The board of the recordings is given by --columns, --rows, --square and so on. Held-out figures come from blocks of time
-that were not fitted, each camera predicted from the others.
+The board of the recordings is given by --columns, --rows, --square and so on. Held-out errors are leave-one-camera-out
+errors on blocks of time that the cameras were not fitted to.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Prints the tables that were asked for."""
+    """Print the requested tables."""
     from core.board.pattern import Board
 
-    asked = _arguments()
-    if asked.rigs:
-        _synthetic(asked.rigs, asked.seconds, asked.close)
+    arguments = _arguments()
+    if arguments.rigs:
+        _synthetic(arguments.rigs, arguments.seconds, arguments.close)
     board = Board(
-        columns=asked.columns,
-        rows=asked.rows,
-        square_mm=asked.square,
-        marker_mm=asked.marker or 0.75 * asked.square,
-        dictionary=asked.dictionary,
-        inverted=asked.inverted,
+        columns=arguments.columns,
+        rows=arguments.rows,
+        square_mm=arguments.square,
+        marker_mm=arguments.marker or 0.75 * arguments.square,
+        dictionary=arguments.dictionary,
+        inverted=arguments.inverted,
     )
-    if asked.walks:
-        _people(asked.walks)
-    for folder in asked.recordings:
+    if arguments.walks:
+        _people(arguments.walks)
+    for folder in arguments.recordings:
         _recording(Path(folder), board)
 
 
@@ -52,18 +52,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--walks", type=int, default=0, help="rigs calibrated from walking people alone")
     parser.add_argument("--seconds", type=float, default=40.0, help="length of a synthetic recording")
     parser.add_argument("--close", type=int, default=40, help="close images of each camera, for its lens")
-    parser.add_argument("--recordings", nargs="*", default=[], help="folders with one video a camera")
+    parser.add_argument("--recordings", nargs="*", default=[], help="folders with one video per camera")
     parser.add_argument("--columns", type=int, default=4)
     parser.add_argument("--rows", type=int, default=5)
     parser.add_argument("--square", type=float, default=54.0, help="mm")
-    parser.add_argument("--marker", type=float, default=0.0, help="mm; three quarters of a square when left out")
+    parser.add_argument("--marker", type=float, default=0.0, help="mm; default: three quarters of a square")
     parser.add_argument("--dictionary", default="DICT_4X4_1000")
     parser.add_argument("--inverted", action=argparse.BooleanOptionalAction, default=True)
     return parser.parse_args()
 
 
 def _synthetic(rigs: int, seconds: float, close: int) -> None:
-    """Random rigs of 3 to 8 cameras, corners off by 0.3 px, every second rig with time offsets of up to 100 ms."""
+    """Measure random rigs of 3 to 8 cameras: 0.3 px corner noise, time offsets of up to 100 ms in every second rig."""
     import numpy as np
 
     from core.board.pattern import Board
@@ -75,47 +75,50 @@ def _synthetic(rigs: int, seconds: float, close: int) -> None:
     from core.synthetic.rigs import random_rig
 
     board = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
-    print("| rig | cameras | lenses | solve s | position % of size | rotation deg | time offset ms | verdict |")
+    print("| rig | cameras | intrinsics | time s | position % of size | rotation deg | time offset ms | verdict |")
     print("|---|---|---|---|---|---|---|---|")
-    rows: dict[str, list[tuple[F64, F64, F64, bool]]] = {"solved": [], "known": []}
+    rows: dict[str, list[tuple[F64, F64, F64, bool]]] = {"estimated": [], "known": []}
     for seed in range(rigs):
         rng = np.random.default_rng(1000 + seed)
         count = 3 + seed % 6
         rig = random_rig(rng, count, size_px=(1920, 1080))
-        late = rng.uniform(-0.1, 0.1, count) * (seed % 2)
-        seen = board_scene(rig, board, seed=seed, time_offset_s=late.tolist(), seconds=seconds)
-        apart = closeups(rig, board, seed=seed, images=close)
-        for lenses in rows:
-            known = {c.name: c.replace(R=None, t_mm=None) for c in rig} if lenses == "known" else {}
-            config = CalibrateConfig(board=board, fixed_intrinsics=lenses == "known")
+        offset_s = rng.uniform(-0.1, 0.1, count) * (seed % 2)
+        seen = board_scene(rig, board, seed=seed, time_offset_s=offset_s.tolist(), seconds=seconds)
+        close_views = closeups(rig, board, seed=seed, images=close)
+        for intrinsics in rows:
+            known = {c.name: c.replace(R=None, t_mm=None) for c in rig} if intrinsics == "known" else {}
+            config = CalibrateConfig(board=board, fixed_intrinsics=intrinsics == "known")
             begin = time.perf_counter()
             try:
-                found = calibrate_board(seen, config, NullReporter(), known=known, lens_views=() if known else (apart,))
+                found = calibrate_board(
+                    seen, config, NullReporter(), known=known, lens_views=() if known else (close_views,)
+                )
             except CoreError as error:
-                print(f"| {seed} | {count} | {lenses} | | | | | {error.message} |")
+                print(f"| {seed} | {count} | {intrinsics} | | | | | {error.message} |")
                 continue
             took = time.perf_counter() - begin
-            place, turn, time_offset = _errors(found, rig, late)
+            position, rotation, time_offset = _errors(found, rig, offset_s)
             problems = _problems(found)
-            rows[lenses].append((place, turn, time_offset, bool(problems)))
+            rows[intrinsics].append((position, rotation, time_offset, bool(problems)))
+            verdict = problems[0] if problems else "good"
             print(
-                f"| {seed} | {count} | {lenses} | {took:.1f} | {np.median(place):.3f} | {np.median(turn):.4f}"
-                f" | {np.abs(time_offset).max():.2f} | {problems[0] if problems else 'good'} |",
+                f"| {seed} | {count} | {intrinsics} | {took:.1f} | {np.median(position):.3f}"
+                f" | {np.median(rotation):.4f} | {np.abs(time_offset).max():.2f} | {verdict} |",
                 flush=True,
             )
-    for lenses, all_of in rows.items():
+    for intrinsics, all_of in rows.items():
         if all_of:
-            place, turn, time_offset = (np.concatenate([row[i] for row in all_of]) for i in range(3))
+            position, rotation, time_offset = (np.concatenate([row[i] for row in all_of]) for i in range(3))
             alarms = sum(row[3] for row in all_of)
             print(
-                f"\n{lenses} lenses, medians: position {np.median(place):.4f} % of the rig's size, rotation"
-                f" {np.median(turn):.4f} degrees, time offset {np.median(np.abs(time_offset)):.3f} ms (worst"
-                f" {np.abs(time_offset).max():.2f}); not called good: {alarms} of {len(all_of)}."
+                f"\n{intrinsics} intrinsics, medians: position {np.median(position):.4f} % of the rig's size, rotation"
+                f" {np.median(rotation):.4f} degrees, time offset {np.median(np.abs(time_offset)):.3f} ms (worst"
+                f" {np.abs(time_offset).max():.2f}); with warnings: {alarms} of {len(all_of)}."
             )
 
 
 def _people(walks: int) -> None:
-    """Rigs of 3 to 6 cameras from one or two walking people: 5 px of noise, time offsets of up to 100 ms, stature known."""
+    """Measure rigs of 3 to 6 cameras calibrated from one or two people: 5 px noise, time offsets of up to 100 ms."""
     import numpy as np
 
     from core.calibration.people.simulate import simulate_calibration
@@ -138,30 +141,30 @@ def _people(walks: int) -> None:
     print("| medians | | | | " + " | ".join(f"{value:.2f}" for value in median) + " | |")
 
 
-def _errors(found: BoardCalibration, truth: CameraRig, late_s: F64) -> tuple[F64, F64, F64]:
-    """Errors of all cameras after laying the rig onto the truth: % of its size, degrees, ms."""
+def _errors(found: BoardCalibration, truth: CameraRig, offset_s: F64) -> tuple[F64, F64, F64]:
+    """Return the errors of all cameras after alignment with the truth: % of the rig's size, degrees, ms."""
     import numpy as np
 
     from core.geometry.so3 import angle_rad, mean
 
     names = found.posed
-    mine, exact = ([rig[n] for n in names] for rig in (found.rig, truth))
-    turn = mean(np.stack([e.pose[0].T @ m.pose[0] for m, e in zip(mine, exact, strict=True)]))
-    places = np.stack([m.centre_mm for m in mine]) @ turn.T
+    solved, exact = ([rig[n] for n in names] for rig in (found.rig, truth))
+    rotation = mean(np.stack([e.pose[0].T @ m.pose[0] for m, e in zip(solved, exact, strict=True)]))
+    places = np.stack([m.centre_mm for m in solved]) @ rotation.T
     exact_places = np.stack([e.centre_mm for e in exact])
     places += exact_places.mean(0) - places.mean(0)
     size = np.linalg.norm(exact_places[:, None] - exact_places, axis=-1).max()
-    angles = [float(angle_rad(e.pose[0] @ turn @ m.pose[0].T)) for m, e in zip(mine, exact, strict=True)]
-    late = np.array([m.time_offset_s for m in mine]) - [late_s[truth.names.index(n)] for n in names]
+    angles = [float(angle_rad(e.pose[0] @ rotation @ m.pose[0].T)) for m, e in zip(solved, exact, strict=True)]
+    time_offset = np.array([m.time_offset_s for m in solved]) - [offset_s[truth.names.index(n)] for n in names]
     return (
         100 * np.linalg.norm(places - exact_places, axis=1) / size,
         np.degrees(angles),
-        1000 * (late - np.median(late)),
+        1000 * (time_offset - np.median(time_offset)),
     )
 
 
 def _problems(found: BoardCalibration) -> list[str]:
-    """What the verdict finds odd or wrong."""
+    """Return the messages of all warnings and errors of the report."""
     import numpy as np
 
     from core.calibration.board.metrics import measure
@@ -169,15 +172,15 @@ def _problems(found: BoardCalibration) -> list[str]:
     from core.calibration.checks import check_rig
     from core.calibration.world import guess_world
 
-    way = found.solution.trajectory
-    places = (found.seen.board.points_mm @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
+    path = found.solution.trajectory
+    places = (found.seen.board.points_mm @ np.swapaxes(path.R, -1, -2) + path.t_mm[:, None]).reshape(-1, 3)
     upright = guess_world(found.rig, places)[0].rig(found.rig)
     findings = assess_board(measure(found), found.rig, found.seen, calibration=found)
     return [f.message for f in [*findings, *check_rig(upright).findings] if f.level != "ok"]
 
 
 def _recording(folder: Path, board: Board) -> None:
-    """One real recording: held-out figures and the time that everything took."""
+    """Measure one real recording: held-out errors and computing time."""
     import numpy as np
 
     from core.calibration.board.calibrate import calibrate_board
@@ -193,7 +196,7 @@ def _recording(folder: Path, board: Board) -> None:
         take = ingest_videos(session, [folder], kind="board", name="board", reporter=NullReporter())
         begin = time.perf_counter()
         seen = detect_board(take, board, NullReporter())
-        looked = time.perf_counter() - begin
+        detected_s = time.perf_counter() - begin
         found = calibrate_board(seen, CalibrateConfig(board=board), NullReporter())
         quality = measure(found)
         took = time.perf_counter() - begin
@@ -202,18 +205,18 @@ def _recording(folder: Path, board: Board) -> None:
     residual = residual[np.isfinite(residual[..., 0])]
     images = int((seen.image_index >= 0).sum())
     print(f"\n{folder}: {board.title}")
-    rate = images / looked
-    print(f"  {images} images looked through in {looked:.1f} s ({rate:.0f} a second), all in {took:.1f} s")
+    rate = images / detected_s
+    print(f"  {images} images searched in {detected_s:.1f} s ({rate:.0f} per second), everything in {took:.1f} s")
     print(
-        f"  held out, each camera from the others: median {np.median(errors):.2f} px, rms"
+        f"  leave-one-camera-out on held-out blocks: median {np.median(errors):.2f} px, rms"
         f" {np.sqrt((errors**2).mean()):.2f} px, {np.nanmedian(found.prediction.loco_mm):.2f} mm;"
         f" {len(errors)} of {len(seen)} points"
     )
     rms, square = np.sqrt((residual**2).sum(-1).mean()), np.median(quality.length_mm)
     time_offsets = ", ".join(f"{c.name} {1000 * c.time_offset_s:+.0f} ms" for c in found.rig if c.posed)
-    print(f"  all data: rms {rms:.2f} px; squares {square:.2f} mm; time offsets {time_offsets}")
-    for remark in found.notes:
-        print(f"  {remark}")
+    print(f"  all images: rms {rms:.2f} px; squares {square:.2f} mm; time offsets {time_offsets}")
+    for note in found.notes:
+        print(f"  {note}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Finds the points of a board in an image."""
+"""Detect the points of a board in an image."""
 
 from __future__ import annotations
 
@@ -12,34 +12,40 @@ from core.types.arrays import F64, I64, U8
 
 Found = tuple[I64, F64]
 LEAST_POINTS = 4
-_MEASURABLE_PX = 20.0  # side of a marker, below which its corners are too uncertain to measure it
-# One threshold window finds what three of OpenCV's find, in a third of the time. Its side, as a share of the image's.
+"""Points that an image must show: those of a single marker."""
+_MEASURABLE_PX = 20.0  # side below which a marker's corners are too uncertain to measure it
+# Side of the adaptive threshold window as a share of the image's: one window detects what OpenCV's three detect, in a
+# third of the time.
 _WINDOW = 1 / 48
-_CHESSBOARD_PX = 960  # longer side at which a chessboard is looked for
+_CHESSBOARD_PX = 960  # longer side of the image in which a chessboard is searched
 _NOTHING: Found = (np.zeros(0, np.int64), np.zeros((0, 2)))
 
 
 class BoardDetector:
-    """Finds one board. Thread-safe: OpenCV's finders are kept per thread."""
+    """Detector of one board. Thread-safe: OpenCV's detectors are kept per thread.
+
+    Args:
+        board: Board to detect.
+    """
 
     def __init__(self, board: Board) -> None:
         self.board = board
         self._local = threading.local()
 
     def find(self, gray: U8) -> Found:
-        """Points of the board in one image.
+        """Detect the points of the board in one image.
 
         Args:
             gray: (H, W) uint8.
 
         Returns:
-            Rows of `Board.points_mm` (n,), increasing, and their places (n, 2) px; empty where fewer than four are
-            seen.
+            Indices into `Board.points_mm` (n,), increasing, and image coordinates (n, 2) px; empty with fewer than
+            four points.
         """
         image = 255 - gray if self.board.inverted else gray
         if self.board.kind == "chessboard":
             return _chessboard(self.board, image)
-        markers, charuco = self._finders(image.shape)
+        markers, charuco = self._detectors(image.shape)
         corners, ids, _ = markers.detectMarkers(image)
         if ids is None:
             return _NOTHING
@@ -48,8 +54,8 @@ class BoardDetector:
         back = int(on_back.sum()) * 2 > len(on_back)
         chosen = on_back == back
         if back and self.board.back != "numbered":
-            # Some markers look like themselves or like others in a mirror: now that the side is known, all are found.
-            corners, ids, _ = self._mirrored_finder(image.shape).detectMarkers(image)
+            # Some mirrored markers look like themselves or like others: now that the side is known, all are detected.
+            corners, ids, _ = self._mirrored_detector(image.shape).detectMarkers(image)
             if ids is None:
                 return _NOTHING
             number, places = ids.ravel(), np.concatenate(corners).reshape(-1, 4, 2)
@@ -57,7 +63,7 @@ class BoardDetector:
         number, places = number[chosen] % self.board.markers_per_side, places[chosen]
         if self.board.kind == "markers":
             point = (number[:, None] * 4 + np.arange(4)).ravel()
-            # A mirrored marker is counted from its top right.
+            # The corners of a mirrored marker start at its top right.
             order = [1, 0, 3, 2] if back and self.board.back != "numbered" else [0, 1, 2, 3]
             found = _sorted(point, places[:, order])
         else:
@@ -65,12 +71,18 @@ class BoardDetector:
         return (found[0] + self.board.points_per_side, found[1]) if back else found
 
     def marker_mm(self, gray: U8, point: I64, xy_px: F64) -> float:
-        """Side of the markers in mm by the chessboard corners (n,) and (n, 2) of the same image; NaN if unknown."""
+        """Measure the side of the markers in mm; NaN if that is impossible.
+
+        Args:
+            gray: (H, W) uint8.
+            point: (n,) indices of the chessboard corners in the same image.
+            xy_px: (n, 2) image coordinates of these corners.
+        """
         import cv2
 
         image = 255 - gray if self.board.inverted else gray
-        parameters = self._finders(image.shape)[0].getDetectorParameters()
-        # Contours run inside of a blurred edge, which makes small markers smaller still.
+        parameters = self._detectors(image.shape)[0].getDetectorParameters()
+        # Contours lie inside a blurred edge, which would make small markers even smaller.
         parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
         corners, ids, _ = cv2.aruco.ArucoDetector(self.board.markers(), parameters).detectMarkers(image)
         if ids is None or len(point) < LEAST_POINTS:
@@ -86,7 +98,7 @@ class BoardDetector:
         return float(np.median(np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=-1)))
 
     def _squares(self, charuco: Any, image: U8, number: I64, places: F64, *, mirrored: bool) -> Found:
-        """Chessboard corners between markers that were found; a mirrored board is looked at in a mirror."""
+        """Detect chessboard corners between detected markers; a mirrored board in the mirrored image."""
         if len(number) < 2:
             return _NOTHING
         last = image.shape[1] - 1
@@ -100,26 +112,26 @@ class BoardDetector:
         point, xy = _sorted(ids, xy)
         return point, xy * (-1, 1) + (last, 0) if mirrored else xy
 
-    def _mirrored_finder(self, shape: tuple[int, ...]) -> Any:
-        """OpenCV's finder of the front's markers as seen in a mirror."""
+    def _mirrored_detector(self, shape: tuple[int, ...]) -> Any:
+        """Return OpenCV's detector of the front's markers, mirrored."""
         import cv2
 
         if not hasattr(self._local, "mirrored"):
             self._local.mirrored = {}
-        finders: dict[tuple[int, ...], Any] = self._local.mirrored
-        if shape not in finders:
-            parameters = self._finders(shape)[0].getDetectorParameters()
-            finders[shape] = cv2.aruco.ArucoDetector(self.board.markers(front=False), parameters)
-        return finders[shape]
+        detectors: dict[tuple[int, ...], Any] = self._local.mirrored
+        if shape not in detectors:
+            parameters = self._detectors(shape)[0].getDetectorParameters()
+            detectors[shape] = cv2.aruco.ArucoDetector(self.board.markers(front=False), parameters)
+        return detectors[shape]
 
-    def _finders(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
-        """OpenCV's finders of markers and of the squares between them, for images of this size."""
+    def _detectors(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
+        """Return OpenCV's detectors of markers and of chessboard corners for images of this shape."""
         import cv2
 
-        if not hasattr(self._local, "finders"):
-            self._local.finders = {}
-        finders: dict[tuple[int, ...], tuple[Any, Any]] = self._local.finders
-        if shape not in finders:
+        if not hasattr(self._local, "detectors"):
+            self._local.detectors = {}
+        detectors: dict[tuple[int, ...], tuple[Any, Any]] = self._local.detectors
+        if shape not in detectors:
             parameters = cv2.aruco.DetectorParameters()
             window = int(max(shape) * _WINDOW) | 1
             parameters.adaptiveThreshWinSizeMin = parameters.adaptiveThreshWinSizeMax = max(window, 5)
@@ -128,18 +140,18 @@ class BoardDetector:
                 charuco = cv2.aruco.CharucoDetector(self.board.pattern())
             else:
                 parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
-            finders[shape] = (cv2.aruco.ArucoDetector(self.board.markers(), parameters), charuco)
-        return finders[shape]
+            detectors[shape] = (cv2.aruco.ArucoDetector(self.board.markers(), parameters), charuco)
+        return detectors[shape]
 
 
 def _sorted(ids: Any, xy: Any) -> Found:
     point, places = np.asarray(ids, np.int64).ravel(), np.asarray(xy, np.float64).reshape(-1, 2)
-    point, first = np.unique(point, return_index=True)  # a marker seen twice, as in a mirror, counts once
+    point, first = np.unique(point, return_index=True)  # a marker detected twice, as in a mirror, counts once
     return point, places[first]
 
 
 def _chessboard(board: Board, image: U8) -> Found:
-    """All corners of a chessboard or nothing, in the board's own order."""
+    """Detect all corners of a chessboard, in the order of the board, or none."""
     import cv2
 
     columns, rows = board.grid
@@ -162,11 +174,11 @@ def _chessboard(board: Board, image: U8) -> Found:
 
 
 def _in_order(board: Board, places: F64, image: U8) -> F64:
-    """Corners (rows, columns, 2) turned so that the first is the board's own first.
+    """Reorder corners (rows, columns, 2) so that they start at the first corner of the board.
 
     Seen from the front, columns, rows and the view make a right-handed set, and the first corner has black squares
-    diagonally before and behind it. On a board whose sides are both odd or both even half a turn changes neither: then
-    the first corner is the one further up in the image.
+    diagonally before and behind it. On an ambiguous board (`Board.ambiguous`) the first corner is the one further
+    up in the image.
     """
     across, down = places[0, -1] - places[0, 0], places[-1, 0] - places[0, 0]
     if across[0] * down[1] - across[1] * down[0] < 0:
@@ -178,7 +190,7 @@ def _in_order(board: Board, places: F64, image: U8) -> F64:
 
 
 def _first_is_dark(places: F64, image: U8) -> bool:
-    """Whether the squares whose inner corner begins at an even place are darker than their neighbours."""
+    """Return whether the squares at even positions are darker than their neighbours."""
     middle = (places[:-1, :-1] + places[1:, 1:]) / 2
     x, y = (np.clip(np.rint(middle[..., i]).astype(int), 0, image.shape[1 - i] - 1) for i in (0, 1))
     value = image[y, x].astype(float)

@@ -1,4 +1,4 @@
-"""Where cameras saw the points of a board: what a calibration is solved from."""
+"""Observations of a board by several cameras, and their file."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class BoardObservations:
         board: The board.
         cameras: (V,) names.
         sizes_px: (V, 2) image width and height.
-        time_s: (T, V) recorded time of each image, NaN where there is none or it was not looked at.
-        view: (N,) camera of a point.
-        frame: (N,) frame of a point, a row of `time_s`.
-        point: (N,) row of `board.points_mm`.
-        xy_px: (N, 2) where it was seen.
-        image_index: (T, V) number of the image in the camera's video, -1 where there is none.
-        source: What was looked at, in words.
+        time_s: (T, V) recorded time of each image, NaN for images that are missing or were not searched.
+        view: (N,) camera of each point.
+        frame: (N,) frame of each point, a row of `time_s`.
+        point: (N,) index of each point in `board.points_mm`.
+        xy_px: (N, 2) image coordinates of each point.
+        image_index: (T, V) index of the image in the camera's video, -1 for a missing image.
+        source: Description of the recording.
     """
 
     board: Board
@@ -75,27 +75,27 @@ class BoardObservations:
 
     @property
     def image(self) -> I64:
-        """(N,) number of a point's image: camera times T plus frame."""
+        """Number (N,) of each point's image: camera times T plus frame."""
         return np.asarray(self.view * len(self.time_s) + self.frame)
 
     def counts(self) -> I64:
-        """(T, V) how many points each image shows."""
+        """Count the points in each image (T, V)."""
         counts = np.zeros(self.time_s.shape, np.int64)
         np.add.at(counts, (self.frame, self.view), 1)
         return counts
 
     def where(self, keep: np.ndarray) -> BoardObservations:
-        """Only the points for which (N,) `keep` holds; cameras and frames stay."""
+        """Return the points selected by a mask (N,); cameras and frames stay."""
         return dataclasses.replace(
             self, view=self.view[keep], frame=self.frame[keep], point=self.point[keep], xy_px=self.xy_px[keep]
         )
 
     def camera(self, name: str) -> BoardObservations:
-        """Only what one camera saw."""
+        """Return the points of one camera."""
         return self.where(self.view == self.cameras.index(name))
 
     def save(self, path: Path) -> None:
-        """Writes an `.npz` without pickles."""
+        """Write an `.npz` file without pickles."""
         buffer = io.BytesIO()
         about = {
             "schema": OBSERVATIONS_SCHEMA,
@@ -109,13 +109,13 @@ class BoardObservations:
 
     @classmethod
     def load(cls, path: Path) -> BoardObservations:
-        """Reads what `save` wrote.
+        """Read what `save` wrote.
 
         Raises:
-            CoreError: Missing, damaged, or written by a newer version.
+            CoreError: The file is missing, damaged, or written by a newer version.
         """
         try:
-            # Opened here, because numpy leaves a damaged file open.
+            # Opened here, since numpy leaves a damaged file open.
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 about: Mapping[str, Any] = json.loads(str(file["about"]))
                 arrays = {name: file[name] for name in file.files if name != "about"}
@@ -136,7 +136,7 @@ class BoardObservations:
             raise CoreError(f"{path} is damaged: {error}.", "Detect the board again.") from error
 
 
-def merge(
+def merge_detections(
     board: Board,
     cameras: Sequence[str],
     sizes_px: Sequence[tuple[int, int]],
@@ -145,16 +145,16 @@ def merge(
     found: Mapping[tuple[int, int], tuple[I64, F64]],
     source: str = "",
 ) -> BoardObservations:
-    """Observations from what was found image by image.
+    """Build observations from detections in single images.
 
     Args:
         board: The board.
-        cameras: (V,) names.
+        cameras: (V,) names of the cameras.
         sizes_px: (V,) image sizes.
         time_s: (T, V) times of the images.
-        image_index: (T, V) their numbers.
-        found: (camera, frame) to the points' numbers (n,) and places (n, 2).
-        source: What was looked at.
+        image_index: (T, V) indices of the images in their videos.
+        found: Point indices (n,) and image coordinates (n, 2) by (camera, frame).
+        source: Description of the recording.
     """
     images = sorted(key for key, (point, _) in found.items() if len(point))
     counts = [len(found[key][0]) for key in images]

@@ -1,4 +1,4 @@
-"""The board that is waved: its pattern, the points on it, and their order."""
+"""Calibration board: its pattern, its points and their order."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ DICTIONARIES = (
 class Board:
     """A flat pattern of known size.
 
-    Its frame: x along the columns, y down along the rows as printed, z into the board, mm; the origin is the outer
-    corner of the first square (charuco), its inner corner (chessboard) or the first marker's first corner.
+    Board coordinates: x along the columns, y down along the rows as printed, z into the board, mm; the origin is the
+    outer corner of the first square (charuco), its inner corner (chessboard) or the first marker's first corner.
 
     Attributes:
         kind: Pattern of the board: "charuco", "chessboard", or "markers" for a grid of ArUco or AprilTag markers, which
@@ -77,47 +77,47 @@ class Board:
                 "Measure the black square of a marker and a whole chessboard square, both in mm.",
             )
         if self.dictionary not in DICTIONARIES:
-            raise CoreError(f"There is no marker family '{self.dictionary}'.", f"Known: {', '.join(DICTIONARIES)}.")
+            raise CoreError(f"Unknown marker dictionary '{self.dictionary}'.", f"Known: {', '.join(DICTIONARIES)}.")
         size = len(dictionary(self.dictionary).bytesList)
         if self.first_id < 0 or self.first_id + self.n_markers > size:
             raise CoreError(
-                f"{self.dictionary} has {size} markers; this board needs numbers {self.first_id} to"
+                f"{self.dictionary} has {size} markers; this board needs markers {self.first_id} to"
                 f" {self.first_id + self.n_markers - 1}.",
-                "Choose a larger family or a smaller board.",
+                "Choose a larger dictionary or a smaller board.",
             )
 
     @property
     def two_sided(self) -> bool:
-        """Whether points of a back can be seen."""
+        """Whether the back has points."""
         return self.kind != "chessboard" and self.back != "none"
 
     @property
     def markers_per_side(self) -> int:
-        """Markers printed on one side."""
+        """Number of markers on one side."""
         if self.kind == "chessboard":
             return 0
         return self.columns * self.rows // (2 if self.kind == "charuco" else 1)
 
     @property
     def n_markers(self) -> int:
-        """Different markers on all sides."""
+        """Number of different markers on both sides."""
         return self.markers_per_side * (2 if self.back == "numbered" else 1)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Columns and rows of the grid of chessboard corners; for markers the markers themselves."""
+        """Columns and rows of the grid of chessboard corners, or of markers."""
         less = 0 if self.kind == "markers" else 1
         return self.columns - less, self.rows - less
 
     @property
     def points_per_side(self) -> int:
-        """Points that one side has."""
+        """Number of points on one side."""
         columns, rows = self.grid
         return columns * rows * (4 if self.kind == "markers" else 1)
 
     @property
     def points_mm(self) -> F64:
-        """(N, 3) all points, the front's first, each side row by row; four a marker, clockwise from its top left."""
+        """All points (N, 3), front before back, each side row by row; four per marker, clockwise from its top left."""
         columns, rows = self.grid
         at = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2) * self.square_mm
         if self.kind == "charuco":
@@ -128,7 +128,7 @@ class Board:
         front = np.concatenate([at, np.zeros((len(at), 1))], 1)
         if not self.two_sided:
             return front
-        # Turned about the vertical axis: what lies left on the back lies right as seen from the front.
+        # Rotated about the vertical axis: the left of the back is behind the right of the front.
         across = self.width_mm - at[:, 0] if self.back == "numbered" else at[:, 0]
         back = np.stack([across, at[:, 1], np.full(len(at), self.thickness_mm)], 1)
         return np.concatenate([front, back])
@@ -150,12 +150,12 @@ class Board:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether half a turn leaves it looking the same, so that cameras may disagree about its orientation."""
+        """Whether the board looks the same rotated by 180 degrees, so that its orientation is ambiguous."""
         return self.kind == "chessboard" and (self.columns - self.rows) % 2 == 0
 
     @property
     def title(self) -> str:
-        """In a few words, for lists and findings."""
+        """Short description for lists and findings."""
         size = f"{self.columns} x {self.rows}"
         sides = f", {self.back} back {self.thickness_mm:g} mm behind" if self.back in ("mirrored", "numbered") else ""
         if self.kind == "chessboard":
@@ -165,7 +165,7 @@ class Board:
         return f"ChArUco {size}, {self.square_mm:g} mm squares, {self.dictionary}{sides}"
 
     def pattern(self) -> Any:
-        """OpenCV's board of one side, its markers numbered from 0.
+        """Return OpenCV's board of one side, with markers numbered from 0.
 
         Raises:
             CoreError: A chessboard has no markers.
@@ -177,18 +177,18 @@ class Board:
         family = self.markers(back=False)
         if self.kind == "markers":
             gap = self.square_mm - self.marker_mm
-            # OpenCV refuses a grid without a gap, which a single marker does not need either.
+            # OpenCV refuses a grid without gaps, even of a single marker.
             return cv2.aruco.GridBoard((self.columns, self.rows), self.marker_mm, max(gap, 1e-3), family)
         board = cv2.aruco.CharucoBoard((self.columns, self.rows), self.square_mm, self.marker_mm, family)
         board.setLegacyPattern(self.legacy)
         return board
 
     def markers(self, back: bool = True, front: bool = True) -> Any:
-        """OpenCV's dictionary of only those markers that the board shows: finding them is then several times faster.
+        """Return an OpenCV dictionary of only the markers on the board, which makes detection several times faster.
 
         Args:
-            back: Whether the back's follow: further ones of the family, or the front's mirrored.
-            front: Whether the front's are among them.
+            back: Whether to append the markers of the back: further ones of the dictionary, or mirrored ones.
+            front: Whether to include the markers of the front.
         """
         import cv2
 
@@ -204,7 +204,7 @@ class Board:
 
 
 def dictionary(name: str) -> Any:
-    """OpenCV's dictionary of that name, which must be one of `DICTIONARIES`."""
+    """Return OpenCV's dictionary of a name in `DICTIONARIES`."""
     import cv2
 
     return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))

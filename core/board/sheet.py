@@ -1,4 +1,4 @@
-"""Boards on paper and on screens."""
+"""Printable boards (PDF) and boards for screens (PNG)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PAPERS_MM: dict[str, tuple[float, float]] = {
     "a0": (841, 1189),
 }
 _MARGIN_MM = 12.0  # around the pattern, for the printer and for the ruler
-_RULER_MM = 100.0
-_BIT_PX = 8  # of a marker's bit on a PNG, at least
-_SQUARE_PX = 60
+_RULER_MM = 100.0  # length of the printed ruler
+_BIT_PX = 8  # least size of a marker's bit in a PNG
+_SQUARE_PX = 60  # least size of a square in a PNG
 Rectangle = tuple[float, float, float, float]
 
 
 def rectangles_mm(board: Board, back: bool = False) -> list[Rectangle]:
-    """Dark rectangles (x, y, width, height) of one side, mm from its top left, y down."""
+    """Return the dark rectangles (x, y, width, height) of one side, in mm from its top left, y down."""
     import cv2
 
     if board.kind == "chessboard":
@@ -60,17 +60,17 @@ def _squares(board: Board, first: int) -> list[Rectangle]:
 
 
 def size_mm(board: Board) -> tuple[float, float]:
-    """Outer width and height of the print."""
+    """Return the outer width and height of the print."""
     if board.kind == "chessboard":
         return board.columns * board.square_mm, board.rows * board.square_mm
     return board.width_mm, board.height_mm
 
 
 def save_sheet(board: Board, path: Path, paper: str = "auto") -> tuple[Path, ...]:
-    """Writes a board to print (.pdf, true size, a page a side, with a ruler) or to show on a screen (.png).
+    """Write a board for printing (.pdf: true size, one page per side, with a ruler) or for a screen (.png).
 
     Returns:
-        The files written: a two-sided board makes two PNGs.
+        The files written; a two-sided board makes two PNGs.
 
     Raises:
         CoreError: Neither .pdf nor .png, or the board is larger than the paper.
@@ -80,14 +80,16 @@ def save_sheet(board: Board, path: Path, paper: str = "auto") -> tuple[Path, ...
         return (path,)
     if path.suffix.lower() == ".png":
         return _png(board, path)
-    raise CoreError(f"{path.name} is neither a PDF nor a PNG.", "Let the name end in .pdf to print, .png for a screen.")
+    raise CoreError(
+        f"{path.name} is neither a PDF nor a PNG.", "Use a name ending in .pdf for printing or .png for a screen."
+    )
 
 
 def paper_for(board: Board, paper: str = "auto") -> tuple[str, tuple[float, float]]:
-    """Name of the paper and its size in mm (width, height), turned so that the board fits.
+    """Return the name and the size in mm (width, height) of a paper that the board fits, portrait or landscape.
 
     Raises:
-        CoreError: It fits none, or not the one asked for.
+        CoreError: The board fits no paper, or not the given one.
     """
     wide, high = (side + 2 * _MARGIN_MM for side in size_mm(board))
     names = [n for n in PAPERS_MM if n not in ("letter", "tabloid")] if paper == "auto" else [paper]
@@ -131,7 +133,7 @@ def _pdf(board: Board, path: Path, paper: str) -> None:
 
 
 def _ruler(canvas: Any, board: Board, width: float) -> None:
-    """A line of known length and a few words at the foot of the page: printers like to shrink."""
+    """Draw a line of known length at the foot of the page, because printers tend to shrink pages."""
     from reportlab.lib.units import mm
 
     y, length = 4.0, min(_RULER_MM, np.floor((width - 2 * _MARGIN_MM) / 10) * 10)
@@ -148,8 +150,8 @@ def _ruler(canvas: Any, board: Board, width: float) -> None:
     canvas.drawString((_MARGIN_MM + length + 3) * mm, y * mm, board.title)
 
 
-def printed(board: Board, *, back: bool = False) -> U8:
-    """(H, W) image of the print, 0 and 255, with half a square of margin around it."""
+def render_board(board: Board, *, back: bool = False) -> U8:
+    """Render one side as an (H, W) image of 0 and 255 with a margin of half a square."""
     per_mm = _SQUARE_PX / board.square_mm
     if board.kind != "chessboard":
         per_mm = max(per_mm, _BIT_PX * (board.markers().markerSize + 2) / board.marker_mm)
@@ -168,7 +170,7 @@ def _png(board: Board, path: Path) -> tuple[Path, ...]:
     written = []
     for back in _sides(board):
         target = path.with_stem(f"{path.stem}_back") if back else path
-        ok, data = cv2.imencode(".png", printed(board, back=back))
+        ok, data = cv2.imencode(".png", render_board(board, back=back))
         if not ok:
             raise CoreError(f"{target.name} could not be written as a PNG.", "Choose smaller squares.")
         with replacing(target) as temporary:

@@ -1,4 +1,4 @@
-"""How well a point can be located, anywhere over the floor, from the cameras' places alone."""
+"""Expected accuracy of triangulation over the floor, from the camera poses alone."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from core.geometry.capture_volume import capture_volume, seen_by
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
-HEIGHTS_MM = (100.0, 900.0, 1600.0)  # feet, hips, head
-_CELL_MM = 250.0
-_MOST_CELLS = 80
+HEIGHTS_MM = (100.0, 900.0, 1600.0)
+"""Heights of feet, hips and head."""
+_CELL_MM, _MAX_CELLS = 250.0, 80  # side of a cell, at least; cells along the longer side, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AccuracyMap:
-    """Expected errors of a point that every camera that sees it locates with the same error.
+    """Expected position error of a point, if each camera that sees it observes it with the same noise.
 
     Attributes:
-        x_mm: (X,) middles of the cells.
-        y_mm: (Y,).
-        z_mm: (Z,) heights over the floor.
-        error_mm: (X, Y, Z) root mean square error of the place; NaN where fewer than two cameras see it.
-        worst: (X, Y, Z, 3) direction, of length 1, in which the error is largest.
-        worst_mm: (X, Y, Z) error in that direction.
-        views: (X, Y, Z) cameras that see it.
-        sigma_px: Error of a coordinate that was assumed.
+        x_mm: (X,) x coordinates of the centres of the cells.
+        y_mm: (Y,) y coordinates of the centres of the cells.
+        z_mm: (Z,) heights above the floor.
+        error_mm: (X, Y, Z) root mean square position error; NaN where fewer than two cameras see the point.
+        worst: (X, Y, Z, 3) unit vector along which the error is largest.
+        worst_mm: (X, Y, Z) error along `worst`.
+        views: (X, Y, Z) number of cameras that see the point.
+        sigma_px: Assumed standard deviation of an image coordinate.
     """
 
     x_mm: F64
@@ -42,7 +42,7 @@ class AccuracyMap:
     sigma_px: float
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain JSON values: the middle of the floor, and shares of it."""
+        """Convert to plain JSON values: median errors per height, and the share of points with an error."""
         known = np.isfinite(self.error_mm)
         return {
             "sigma_px": self.sigma_px,
@@ -56,24 +56,24 @@ class AccuracyMap:
 
 
 def accuracy_map(rig: CameraRig, sigma_px: float = 1.0, heights_mm: tuple[float, ...] = HEIGHTS_MM) -> AccuracyMap:
-    """Expected error over the space that the cameras see (Cramer-Rao bound of triangulation).
+    """Compute the expected error over the capture volume (Cramer-Rao bound of triangulation).
 
-    A view of focal length f at distance d locates a point to sigma d / f in each direction across its ray, and not at
-    all along it; the views' informations add up.
+    A camera of focal length f at distance d locates a point to sigma d / f perpendicular to its ray, and not at all
+    along it; the information of all cameras adds up.
 
     Args:
         rig: Posed cameras.
-        sigma_px: Standard deviation of a coordinate in the image.
-        heights_mm: Over the floor.
+        sigma_px: Standard deviation of an image coordinate.
+        heights_mm: Heights above the floor.
 
     Raises:
         CoreError: Fewer than two cameras.
     """
     if len(rig) < 2:
-        raise CoreError("One camera locates nothing.", "Calibrate at least two cameras.")
+        raise CoreError("One camera cannot triangulate.", "Calibrate at least two cameras.")
     volume = capture_volume(rig)
     low, high = volume.centre_mm - volume.size_mm / 2, volume.centre_mm + volume.size_mm / 2
-    cell = max(_CELL_MM, float((high - low)[:2].max()) / _MOST_CELLS)
+    cell = max(_CELL_MM, float((high - low)[:2].max()) / _MAX_CELLS)
     x, y = (np.arange(low[i] + cell / 2, high[i], cell) for i in (0, 1))
     z = np.asarray(heights_mm, float)
     points = np.stack(np.meshgrid(x, y, z, indexing="ij"), -1)

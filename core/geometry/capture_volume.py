@@ -1,4 +1,4 @@
-"""The part of the room that a rig can look into, from the calibration alone."""
+"""Capture volume of a rig: the part of the room that at least two cameras see."""
 
 from __future__ import annotations
 
@@ -12,23 +12,29 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.volume import CaptureVolume
 
-_COARSE_MM = 200.0
-_REACH_MM = (1500.0, 6000.0)  # how far the space may reach from the point that the cameras look at
+_COARSE_MM = 200.0  # spacing of the points that are tested for visibility
+_REACH_MM = (1500.0, 6000.0)  # limits of the half side of the search box
 _MARGIN_MM = 700.0  # an arm's length around known joints
-_TRIM = 0.02
+_TRIM = 0.02  # share of visible floor cells that is cut off at each side: stray ones
+_POINTS_TRIM = 0.005  # the same for known joints, some of which are wrong
+_LEAST_POINTS = 10  # joints by which the volume is shrunk
+_BELOW_MM, _ABOVE_MM = 100.0, 200.0  # margins under and over joints
+_LEAST_SIDE_MM = 1000.0
+_DISTANCE_MM = (2500.0, 4000.0)  # of the viewed point, for cameras side by side
+_LEAST_INTERSECTION = 0.02  # smallest eigenvalue per camera: optical axes within about 10 degrees are parallel
 
 
 def viewed_point(rig: CameraRig) -> F64:
-    """(3,) point nearest to all optical axes, mm: what the cameras look at together.
+    """Return the point (3,) closest to all optical axes, mm.
 
-    Cameras side by side look at nothing in common; then it is a point some metres in front of them.
+    Nearly parallel axes have no such point; then it is a point some metres in front of the cameras.
     """
     centres = np.stack([c.centre_mm for c in rig])
     forward = np.stack([c.pose[0][2] for c in rig])
     across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
     normal, right = across.sum(0), np.einsum("vij,vj->i", across, centres)
-    in_front = centres.mean(0) + forward.mean(0) * np.clip(_spread(centres), 2500.0, 4000.0)
-    if np.linalg.eigvalsh(normal)[0] < 0.02 * len(rig):
+    in_front = centres.mean(0) + forward.mean(0) * np.clip(_spread(centres), *_DISTANCE_MM)
+    if np.linalg.eigvalsh(normal)[0] < _LEAST_INTERSECTION * len(rig):
         return np.asarray(in_front)
     point = np.linalg.solve(normal, right)
     depth = ((point - centres) * forward).sum(1)
@@ -36,19 +42,19 @@ def viewed_point(rig: CameraRig) -> F64:
 
 
 def seen_by(rig: CameraRig, xyz_mm: F64) -> Any:
-    """(V, ...) bool: which camera has which point (..., 3) in its image."""
+    """Return (V, ...) bool: whether each camera has a point (..., 3) in its image."""
     return np.stack([inside(camera, project(camera, xyz_mm)) for camera in rig])
 
 
 def grid(low_mm: F64, high_mm: F64, spacing_mm: float) -> F64:
-    """(X, Y, Z, 3) points that fill a box about `spacing_mm` apart, ends included."""
+    """Return points (X, Y, Z, 3) that fill a box, about `spacing_mm` apart, ends included."""
     counts = np.maximum(np.ceil((np.asarray(high_mm) - low_mm) / spacing_mm).astype(int) + 1, 2)
     axes = [np.linspace(lo, hi, n) for lo, hi, n in zip(low_mm, high_mm, counts, strict=True)]
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1)
 
 
 def search_box(rig: CameraRig, z_mm: tuple[float, float] = (-200.0, 2000.0)) -> tuple[F64, F64]:
-    """Lowest and highest corner, (3,) each, of the box in which a capture volume is looked for."""
+    """Return the lowest and highest corner, (3,) each, of the box in which the capture volume is searched."""
     middle = viewed_point(rig)
     centres = np.stack([c.centre_mm for c in rig])
     reach = np.clip(np.linalg.norm((centres - middle)[:, :2], axis=1).max(), *_REACH_MM)
@@ -63,13 +69,13 @@ def capture_volume(
     around_mm: F64 | None = None,
     z_mm: tuple[float, float] = (-200.0, 2000.0),
 ) -> CaptureVolume:
-    """The upright box whose floor space at least two cameras see.
+    """Compute the axis-aligned box whose floor at least two cameras see.
 
     Args:
         rig: Posed cameras.
-        spacing_mm: Wanted distance of neighbouring voxels; the real one differs by the rounding to multiples of 4.
-        around_mm: (N, 3) known points of people, NaN allowed; the box shrinks to them and an arm's length around.
-        z_mm: Height of the floor side and the top side; points of people above raise the top.
+        spacing_mm: Voxel spacing; the actual one differs, because voxel counts are rounded to multiples of 4.
+        around_mm: (N, 3) known joints, NaN allowed; the box shrinks to them plus an arm's length.
+        z_mm: Heights of the bottom and the top; known joints may raise the top.
 
     Raises:
         CoreError: No part of the room is seen by two cameras.
@@ -83,7 +89,7 @@ def capture_volume(
     if not columns.any():
         raise CoreError(
             "No part of the room is seen by two cameras.",
-            "Check the calibration's axes and units on the Calibrate page.",
+            "Check the axes and units of the calibration on the Calibrate page.",
         )
     low[:2], high[:2] = _extent(points[:, :, 0, :2][columns])
     if around_mm is not None:
@@ -92,7 +98,7 @@ def capture_volume(
 
 
 def _extent(xy_mm: F64) -> tuple[F64, F64]:
-    """Corners of the rectangle around points (N, 2), a few stray ones left out, grown by half a coarse step."""
+    """Return the corners of the rectangle around points (N, 2) without stray ones, plus half a spacing."""
     low, high = np.quantile(xy_mm, [_TRIM, 1 - _TRIM], axis=0)
     return low - _COARSE_MM / 2, high + _COARSE_MM / 2
 
@@ -100,14 +106,14 @@ def _extent(xy_mm: F64) -> tuple[F64, F64]:
 def _around(points_mm: F64, low: F64, high: F64) -> tuple[F64, F64]:
     known = points_mm.reshape(-1, 3)
     known = known[np.isfinite(known).all(1)]
-    if len(known) < 10:
+    if len(known) < _LEAST_POINTS:
         return low, high
-    least, most = np.quantile(known, [0.005, 0.995], axis=0)
+    least, most = np.quantile(known, [_POINTS_TRIM, 1 - _POINTS_TRIM], axis=0)
     tight_low, tight_high = np.maximum(low, least - _MARGIN_MM), np.minimum(high, most + _MARGIN_MM)
-    # Someone who jumps or lies on a table goes above or below the usual heights.
-    tight_low[2], tight_high[2] = min(low[2], least[2] - 100.0), max(high[2], most[2] + 200.0)
-    if (tight_high[:2] - tight_low[:2] < 1000.0).any():
-        return low, high  # the points lie outside of what two cameras see: not to be trusted
+    # People who jump or lie on a table leave the usual heights.
+    tight_low[2], tight_high[2] = min(low[2], least[2] - _BELOW_MM), max(high[2], most[2] + _ABOVE_MM)
+    if (tight_high[:2] - tight_low[:2] < _LEAST_SIDE_MM).any():
+        return low, high  # joints outside of what two cameras see are not trusted
     return tight_low, tight_high
 
 

@@ -1,4 +1,4 @@
-"""The verbs that make a rig from a board, and that judge one by it."""
+"""Calibrate a rig from a take of a board, and check a rig on one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from core.calibration.board.guidance import next_to_show
 from core.calibration.board.metrics import Quality, measure, measure_rig
 from core.calibration.board.report import assess_board
 from core.calibration.board.session_board import save_session_board, session_board
+from core.calibration.board.state import TIME_OFFSET
 from core.calibration.checks import Finding, check_rig
 from core.calibration.world import Similarity, align_rig, guess_world
 from core.config import to_mapping
@@ -30,17 +31,17 @@ from core.session import RunLayout, Session
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
-_SAME = 0.02  # distances between cameras that differ by less were not changed
+_UNMOVED = 0.02  # relative change of distances between cameras below which the cameras were not moved
 
 
 def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Finds the board in a take, solves the cameras, sets the floor, and says whether the result can be trusted.
+    """Detect the board in a take, calibrate the cameras, set world coordinates, and assess the result.
 
     Returns:
-        cameras, missing, level, verdict, findings, the figures, and where everything was stored.
+        Cameras, missing cameras, level, verdict, findings, metrics, and where everything is stored.
 
     Raises:
-        CoreError: No such take, no board in it, or no two cameras that can be connected.
+        CoreError: The take does not exist or shows no board, or no two cameras can be connected.
         CancelledError: The reporter asked to stop.
     """
     take = session.take(params.take)
@@ -53,11 +54,11 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
     ]
     known = {c.name: c.replace(R=None, t_mm=None) for c in former} if former is not None else {}
     solved = calibrate_board(seen, config, reporter, known=known, lens_views=lens_views)
-    frame, remark = _frame(session, params.floor_take, config.board, solved, former, reporter)
+    world, note = _world(session, params.floor_take, config.board, solved, former, reporter)
     rig = CameraRig(
-        cameras=frame.rig(solved.rig).cameras,
+        cameras=world.rig(solved.rig).cameras,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=f"{solved.rig.source} {remark}",
+        source=f"{solved.rig.source} {note}",
     )
     quality = measure(solved)
     findings = assess_board(
@@ -71,9 +72,9 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
         before=former,
         known=known,
     )
-    findings.append(_floor_finding(remark))
-    for sentence in solved.notes:
-        reporter.note(sentence)
+    findings.append(_floor_finding(note))
+    for text in solved.notes:
+        reporter.note(text)
     details = _details(rig, quality, config.board, solved)
     folder = free_calibration(session)
     seen.save(folder.observations)
@@ -101,19 +102,19 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
 
 
 def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Judges the session's rig, wherever it comes from, by a take of a board; nothing about it changes.
+    """Assess the session's rig, whatever its source, on a take of a board; the rig does not change.
 
     Raises:
-        CoreError: No rig, no such take, or no board in it.
+        CoreError: The session has no rig, or the take does not exist or shows no board.
         CancelledError: The reporter asked to stop.
     """
     rig, take = session.rig, session.take(params.take)
     if rig is None:
-        raise CoreError("The session has no rig.", "Import or make a calibration first.")
+        raise CoreError("The session has no rig.", "Calibrate, or import a rig, first.")
     board = session_board(session, params.board)
     seen = detect_board(take, board, reporter, rate_hz=params.rate_hz)
     if not len(seen):
-        raise CoreError(f"The board was not found in {take.name}.", "Check the board's settings against the print.")
+        raise CoreError(f"The board was not found in {take.name}.", "Compare the board's settings with the print.")
     quality = measure_rig(rig, seen)
     findings = assess_board(quality, rig, seen, marker_mm=measure_marker(take, seen))
     found = check_rig(rig).with_findings(findings)
@@ -131,13 +132,13 @@ def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, repo
 
 
 def _details(rig: CameraRig, quality: Quality, board: Board, solved: BoardCalibration) -> dict[str, Any]:
-    sd = solved.solution.sd(slice(6, 7))[:, 0]
+    sd = solved.solution.sd(TIME_OFFSET)[:, 0]
     posed = CameraRig(cameras=tuple(c for c in rig if c.posed))
     return {
         "quality": quality.to_mapping(),
         "board": to_mapping(board),
         "refined": list(solved.refined),
-        "remarks": list(solved.notes),
+        "notes": list(solved.notes),
         "missing": dict(solved.missing),
         "corner_noise_px": round(solved.solution.sigma_px, 3),
         "time_offset_ms": {
@@ -154,10 +155,10 @@ def _accuracy(rig: CameraRig) -> dict[str, Any] | None:
     try:
         return accuracy_map(rig).to_mapping()
     except CoreError:
-        return None  # cameras that share no room, which the findings tell
+        return None  # no common volume, which the findings report
 
 
-def _frame(
+def _world(
     session: Session,
     floor_take: str,
     board: Board,
@@ -165,21 +166,21 @@ def _frame(
     former: CameraRig | None,
     reporter: Reporter,
 ) -> tuple[Similarity, str]:
-    """The world frame, and a sentence on where it comes from."""
+    """Return the transform to world coordinates, and a note on its source."""
     if floor_take:
         return floor_from_take(session, floor_take, board, solved.rig, reporter)
-    if former is not None and _stands_as(solved.rig, former):
-        return align_rig(solved.rig, former), "The floor is that of the former rig: the cameras stand as they did."
-    return guess_world(solved.rig, _board_places(solved))
+    if former is not None and _unmoved(solved.rig, former):
+        return align_rig(solved.rig, former), "The floor is that of the former rig: the cameras were not moved."
+    return guess_world(solved.rig, _board_points(solved))
 
 
-def _stands_as(rig: CameraRig, former: CameraRig) -> bool:
-    """Whether the cameras have kept their distances."""
+def _unmoved(rig: CameraRig, former: CameraRig) -> bool:
+    """Return whether the distances between the cameras are those of the former rig."""
     names = [c.name for c in rig if c.posed and c.name in former.names and former[c.name].posed]
     if len(names) < 3:
         return False
     now, then = (_distances(r, names) for r in (rig, former))
-    return bool((np.abs(now / np.maximum(then, 1.0) - 1) < _SAME).all())
+    return bool((np.abs(now / np.maximum(then, 1.0) - 1) < _UNMOVED).all())
 
 
 def _distances(rig: CameraRig, names: list[str]) -> F64:
@@ -187,20 +188,20 @@ def _distances(rig: CameraRig, names: list[str]) -> F64:
     return np.asarray(np.linalg.norm(centres[:, None] - centres, axis=-1)[np.triu_indices(len(names), 1)])
 
 
-def _board_places(solved: BoardCalibration) -> F64:
-    """(N, 3) places of the board's corners along its way, in the solved frame."""
-    way = solved.solution.trajectory
+def _board_points(solved: BoardCalibration) -> F64:
+    """Return the (N, 3) corners of the board along its trajectory, in the coordinates of the solution."""
+    path = solved.solution.trajectory
     points = solved.seen.board.points_mm
-    return (points @ np.swapaxes(way.R, -1, -2) + way.t_mm[:, None]).reshape(-1, 3)
+    return (points @ np.swapaxes(path.R, -1, -2) + path.t_mm[:, None]).reshape(-1, 3)
 
 
-def _floor_finding(remark: str) -> Finding:
-    guess = remark.startswith("The floor is a guess")
+def _floor_finding(note: str) -> Finding:
+    guess = note.startswith("The floor is a guess")
     return Finding(
-        check="frame",
+        check="world",
         level="ok",
-        message=remark,
-        remedy="Lay the board on the floor and film it, or set the floor from three points or from people's feet."
+        message=note,
+        remedy="Film the board lying on the floor, or set the floor from three points or from people's feet."
         if guess
         else "",
     )

@@ -1,4 +1,4 @@
-"""A board waved in front of a rig that is known exactly: truth for tests, benchmarks and the demo."""
+"""Synthetic recordings of a moving board by a known rig, for tests, benchmarks and the demo cameras."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from core.board.observations import BoardObservations, merge
+from core.board.observations import BoardObservations, merge_detections
 from core.board.pattern import Board
 from core.geometry import inside, project, undistort
 from core.geometry.so3 import exp
 from core.types.arrays import F64, I64
 from core.types.camera import Camera, CameraRig
 
-_LEAST_FACING = 0.25  # cosine of the steepest view in which corners are still found
-_LEAST_PX = 6.0  # side of a square in the image
+_LEAST_FACING = 0.25  # cosine of the steepest viewing angle at which corners are detected
+_LEAST_PX = 6.0  # smallest side of a square in the image at which corners are detected
 
 
 def board_scene(
@@ -32,48 +32,48 @@ def board_scene(
     speed_mm: float = 500.0,
     room_mm: float = 1200.0,
 ) -> BoardObservations:
-    """What the cameras of a rig see of a board that somebody carries about, turning it to one camera after another.
+    """Simulate observations of a board that is carried around and turned to one camera after another.
 
     Args:
         rig: Posed cameras.
-        board: The board; only its front is seen.
-        seed: Of all chance.
-        seconds: Length of the recording.
-        fps: Frames a second.
+        board: Board; only its front is observed.
+        seed: Random seed.
+        seconds: Duration of the recording.
+        fps: Frames per second.
         noise_px: Standard deviation of a corner's coordinate.
         time_offset_s: (V,) recorded time minus true time of each camera's images; none when empty.
-        jitter_s: Standard deviation of an image's own further time offset.
-        missed: Share of corners that are not found, though visible.
-        speed_mm: About how far the board moves in a second.
-        room_mm: How far from the middle it is carried.
+        jitter_s: Standard deviation of the additional time offset of each image.
+        missed: Share of visible corners that are not detected.
+        speed_mm: Approximate speed of the board, mm/s.
+        room_mm: Largest distance of the board from the viewed point, per axis.
     """
     rng = np.random.default_rng(seed)
-    late = np.asarray(time_offset_s, float) if len(time_offset_s) else np.zeros(len(rig))
+    offset_s = np.asarray(time_offset_s, float) if len(time_offset_s) else np.zeros(len(rig))
     recorded = np.arange(int(seconds * fps)) / fps
-    way = board_motion(rig, rng, seconds, speed_mm, room_mm)
+    motion = board_motion(rig, rng, seconds, speed_mm, room_mm)
     points, centre = board.points_mm[: board.points_per_side], board.points_mm[: board.points_per_side].mean(0)
     found: dict[tuple[int, int], tuple[I64, F64]] = {}
     for v, camera in enumerate(rig):
-        true_s = recorded - late[v] - (rng.normal(0, jitter_s, len(recorded)) if jitter_s else 0.0)
-        at, R = way(true_s)
+        true_s = recorded - offset_s[v] - (rng.normal(0, jitter_s, len(recorded)) if jitter_s else 0.0)
+        at, R = motion(true_s)
         world = at[:, None] + (points - centre) @ np.swapaxes(R, -1, -2)
         found |= _seen(camera, v, board, world, at, R, noise_px, missed, rng)
     shape = (len(recorded), len(rig))
-    return merge(
+    return merge_detections(
         board,
         rig.names,
         [c.size_px for c in rig],
         np.repeat(recorded[:, None], len(rig), 1),
         np.broadcast_to(np.arange(len(recorded))[:, None], shape),
         found,
-        source="a simulated board",
+        source="a synthetic recording",
     )
 
 
 def board_motion(
     rig: CameraRig, rng: np.random.Generator, seconds: float, speed_mm: float = 500.0, room_mm: float = 1200.0
 ) -> Callable[[F64], tuple[F64, F64]]:
-    """How somebody carries a board: a function from times (T,) to its middle (T, 3) mm and turn (T, 3, 3) to world."""
+    """Return a function from times (T,) to the board's centre (T, 3) mm and rotation to world (T, 3, 3)."""
     place, towards = _path(rig, _middle(rig), seconds, speed_mm, room_mm, rng)
     roll = CubicSpline(*_knots(seconds, 2.0, rng.uniform(-0.7, 0.7, int(seconds / 2) + 4)))
 
@@ -93,15 +93,15 @@ def closeups(
     missed: float = 0.05,
     interval_s: float = 1.0,
 ) -> BoardObservations:
-    """What each camera sees when the board is held in front of it alone, all over its image and slanted: for lenses.
+    """Simulate a board held in front of each camera alone, tilted and all over its image, for intrinsics.
 
     Args:
         rig: Cameras; their poses do not matter.
-        board: The board; only its front is seen.
-        seed: Of all chance.
-        images: Of each camera.
+        board: Board; only its front is observed.
+        seed: Random seed.
+        images: Number of images per camera.
         noise_px: Standard deviation of a corner's coordinate.
-        missed: Share of corners that are not found, though visible.
+        missed: Share of visible corners that are not detected.
         interval_s: Time between two images.
     """
     rng = np.random.default_rng(seed)
@@ -112,17 +112,19 @@ def closeups(
         R_camera, t = camera.pose
         size = np.array(camera.size_px)
         aim = undistort(camera, rng.uniform(0.12, 0.88, (images, 2)) * size)
-        # From a third to nine tenths of the image's width.
+        # The board fills a third to nine tenths of the image's width.
         depth = board.width_mm * camera.K[0, 0] / (size[0] * rng.uniform(0.3, 0.9, images))
         local = np.concatenate([aim, np.ones((images, 1))], 1) * depth[:, None]
-        slant = exp(rng.uniform(-0.6, 0.6, (images, 3)) * (1, 1, 0.5))
-        world = (local[:, None] + (points - centre) @ np.swapaxes(slant, -1, -2) - t) @ R_camera
-        seen = _seen(camera, v, board, world, (local - t) @ R_camera, R_camera.T @ slant, noise_px, missed, rng)
+        tilt = exp(rng.uniform(-0.6, 0.6, (images, 3)) * (1, 1, 0.5))
+        world = (local[:, None] + (points - centre) @ np.swapaxes(tilt, -1, -2) - t) @ R_camera
+        seen = _seen(camera, v, board, world, (local - t) @ R_camera, R_camera.T @ tilt, noise_px, missed, rng)
         found |= {(v, v * images + m): what for (v, m), what in seen.items()}
-    mine = np.repeat(np.eye(len(rig), dtype=bool), images, axis=0)
-    time_s = np.where(mine, np.arange(total)[:, None] * interval_s, np.nan)
-    frame = np.where(mine, np.arange(total)[:, None] % images, -1)
-    return merge(board, rig.names, [c.size_px for c in rig], time_s, frame, found, source="a simulated board")
+    own = np.repeat(np.eye(len(rig), dtype=bool), images, axis=0)
+    time_s = np.where(own, np.arange(total)[:, None] * interval_s, np.nan)
+    frame = np.where(own, np.arange(total)[:, None] % images, -1)
+    return merge_detections(
+        board, rig.names, [c.size_px for c in rig], time_s, frame, found, source="a synthetic recording"
+    )
 
 
 def _seen(
@@ -136,7 +138,7 @@ def _seen(
     missed: float,
     rng: np.random.Generator,
 ) -> dict[tuple[int, int], tuple[I64, F64]]:
-    """Points found in each image of one camera: from the front, not too steeply, and not too small."""
+    """Detect points in each image of one camera: from the front, not too steep and not too small."""
     xy = project(camera, world)
     view = camera.centre_mm - at
     distance = np.linalg.norm(view, axis=-1)
@@ -152,7 +154,7 @@ def _seen(
 
 
 def _middle(rig: CameraRig) -> F64:
-    """Where the optical axes pass each other most closely."""
+    """Return the point closest to all optical axes."""
     normal, right = np.zeros((3, 3)), np.zeros(3)
     for camera in rig:
         axis = camera.pose[0][2]
@@ -169,26 +171,26 @@ def _knots(seconds: float, step: float, values: F64) -> tuple[F64, F64]:
 def _path(
     rig: CameraRig, middle: F64, seconds: float, speed_mm: float, room_mm: float, rng: np.random.Generator
 ) -> tuple[CubicSpline, CubicSpline]:
-    """Ways of the board's middle and of the point that it is turned to, as functions of time."""
+    """Return the positions of the board's centre and of the point that it faces, as functions of time."""
     step = 1.5
     count = int(seconds / step) + 4
     steps = rng.normal(0, speed_mm * step / np.sqrt(3), (count, 3)) * (1, 1, 0.6)
     at = np.zeros((count, 3))
-    for i in range(1, count):  # a walk that turns back at the walls
+    for i in range(1, count):  # a random walk within walls
         at[i] = np.clip(at[i - 1] + steps[i], -room_mm * np.array([1, 1, 0.5]), room_mm * np.array([1, 1, 0.5]))
-    # Held towards two neighbouring cameras at a time, going round.
+    # Facing two neighbouring cameras at a time, one pair after the other.
     centres = np.stack([c.centre_mm for c in rig])
     angle = np.argsort(np.arctan2(*(centres - middle)[:, 1::-1].T))
-    turn = np.arange(count) * 0.4
-    first, share = angle[turn.astype(int) % len(rig)], (turn % 1)[:, None]
-    second = angle[(turn.astype(int) + 1) % len(rig)]
+    pair = np.arange(count) * 0.4
+    first, share = angle[pair.astype(int) % len(rig)], (pair % 1)[:, None]
+    second = angle[(pair.astype(int) + 1) % len(rig)]
     towards = centres[first] * (1 - share) + centres[second] * share + rng.normal(0, 400, (count, 3))
     times, _ = _knots(seconds, step, at)
     return CubicSpline(times, middle + at), CubicSpline(times, towards)
 
 
 def _facing(at: F64, towards: F64, roll: F64) -> F64:
-    """(T, 3, 3) board to world, the front turned to a point, upright but for a roll."""
+    """Return (T, 3, 3) board to world rotations with the front facing a point, upright except for a roll."""
     z = at - towards  # into the board
     z /= np.linalg.norm(z, axis=-1, keepdims=True)
     x = np.cross((0.0, 0.0, -1.0), z)

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from core.board.pattern import Board
-from core.board.sheet import printed
+from core.board.sheet import render_board
 from core.capture.sources.demo import draw_board
 from core.synthetic.board_scene import board_motion
 from core.synthetic.rigs import camera
@@ -40,7 +40,7 @@ def film(
 ) -> list[Path]:
     """Writes a video a camera; the board is carried about, or lies on the floor."""
     folder.mkdir(parents=True, exist_ok=True)
-    sheet = printed(board)
+    sheet = render_board(board)
     way = board_motion(rig, np.random.default_rng(4), seconds, speed_mm=350, room_mm=450)
     times = np.arange(int(seconds * fps)) / fps
     paths = []

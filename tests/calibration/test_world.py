@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from core.board.observations import merge
+from core.board.observations import merge_detections
 from core.board.pattern import Board
 from core.calibration.board.guidance import next_to_show
 from core.calibration.board.intrinsics import Coverage
@@ -123,7 +123,7 @@ def test_the_floor_from_a_board_that_lies_there() -> None:
             found[v, m] = (np.arange(20), xy + rng.normal(0, 0.3, xy.shape))
     times = np.repeat(np.arange(3)[:, None] / 2.0, 4, 1)
     frame = np.repeat(np.arange(3)[:, None], 4, 1)
-    seen = merge(board, RIG.names, [c.size_px for c in RIG], times, frame, found)
+    seen = merge_detections(board, RIG.names, [c.size_px for c in RIG], times, frame, found)
     R, t = static_board_pose(RIG, seen)
     assert t == pytest.approx(at, abs=2)
     assert pytest.approx(lies, abs=2e-3) == R

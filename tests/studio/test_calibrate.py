@@ -91,7 +91,7 @@ def test_board_videos_become_a_rig_and_every_change_can_be_undone(
     assert len(rig) == 3
     assert all(c.posed for c in rig)
     rows = page.verdict_card.findChildren(FindingRow)
-    assert any("predict the board" in row.sentence.text() for row in rows)
+    assert any("Leave-one-camera-out" in row.sentence.text() for row in rows)
     assert page.board_card.advice.text().startswith("Next: ")
     tiles = page.coverage.tiles
     assert [t.name for t in tiles if isinstance(t, CoverageTile)] == list(rig.names)

@@ -10,7 +10,7 @@ from threading import Event
 import numpy as np
 
 from core.board.detect import BoardDetector, Found
-from core.board.observations import BoardObservations, merge
+from core.board.observations import BoardObservations, merge_detections
 from core.board.pattern import Board
 from core.errors import CancelledError
 from core.progress import Reporter
@@ -82,7 +82,7 @@ def detect_board(
         cv2.setNumThreads(threads)
     time_s = np.where(frame >= 0, timeline.frame_time_s[frames], np.nan)
     sizes = [c.size_px for c in take.manifest.cameras]
-    return merge(board, take.cameras, sizes, time_s, frame, found, source=f"take {take.name}")
+    return merge_detections(board, take.cameras, sizes, time_s, frame, found, source=f"take {take.name}")
 
 
 def chosen_frames(time_s: F64, rate_hz: float, most: int) -> I64:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from core.board.detect import BoardDetector
-from core.board.observations import merge
+from core.board.observations import merge_detections
 from core.board.pattern import Board
 from core.calibration.board.guidance import next_to_show
 from core.calibration.board.intrinsics import Coverage, coverage
@@ -73,7 +73,7 @@ class BoardWatch:
     def summary(self) -> WatchSummary:
         """Summarise the detections so far."""
         names, count = tuple(self._sizes), max(min(self._frames, _MAX_FRAMES), 1)
-        observations = merge(
+        observations = merge_detections(
             self._board,
             names,
             list(self._sizes.values()),

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from core.board.pattern import Board
-from core.board.sheet import printed, size_mm
+from core.board.sheet import render_board, size_mm
 from core.capture.source import FoundCamera, Source, SourceOptions
 from core.errors import CoreError
 from core.geometry import project
@@ -58,7 +58,7 @@ class DemoCameras:
 
     def __init__(self, board: Board, seed: int = 4) -> None:
         self.board, self.rig = board, demo_rig(board)
-        self._print, scale = printed(board), size_mm(board)[0] / _REFERENCE_WIDTH_MM
+        self._print, scale = render_board(board), size_mm(board)[0] / _REFERENCE_WIDTH_MM
         rng = np.random.default_rng(seed)
         self._trajectory = board_motion(self.rig, rng, _PERIOD_S, speed_mm=350 * scale, room_mm=450 * scale)
 
