@@ -322,7 +322,7 @@ class CalibratePage(ScrollPage):
         self, session: Session, rig: CameraRig, takes: list[str], metrics: results.BoardResults | None
     ) -> None:
         self.table.set_rows(presenter.camera_rows(rig, metrics))
-        self.cameras_card.set_note(presenter.rig_sentence(rig))
+        self.cameras_card.set_note(presenter.rig_summary(rig))
         take = self._state.take
         self.world_card.show_rig(
             rig, takes, poses3d=bool(take and take.poses3d_runs()), poses2d=bool(take and take.estimators())
@@ -426,7 +426,7 @@ class CalibratePage(ScrollPage):
         if rig is not None and accuracy is not None:
             level = self.heights.checkedId()
             self.plan.show_map(rig, accuracy, level)
-            self.accuracy_text.setText(presenter.accuracy_sentence(accuracy, level))
+            self.accuracy_text.setText(presenter.accuracy_text(accuracy, level))
 
     def _save_board(self, board: Board) -> None:
         session = self._state.session

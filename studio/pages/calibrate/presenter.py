@@ -85,7 +85,7 @@ def worst_frame(error_px: F64) -> int | None:
     return int(np.nanargmax(error_px)) if np.isfinite(error_px).any() else None
 
 
-def accuracy_sentence(accuracy: AccuracyMap, level: int) -> str:
+def accuracy_text(accuracy: AccuracyMap, level: int) -> str:
     """Describe the accuracy at one height of a map."""
     error = accuracy.error_mm[..., level]
     known = error[np.isfinite(error)]
@@ -96,11 +96,11 @@ def accuracy_sentence(accuracy: AccuracyMap, level: int) -> str:
     return f"{height:.1f} m above the floor: {low:.1f} mm at best (green), {high:.1f} mm at worst (red)."
 
 
-def rig_sentence(rig: CameraRig) -> str:
+def rig_summary(rig: CameraRig) -> str:
     """Describe the origin of a rig in one line."""
     parts = [f"{len(rig)} camera{'s' if len(rig) != 1 else ''}"]
     if rig.source:
-        parts.append(f"from {rig.source}")
+        parts.append(rig.source.rstrip("."))
     if rig.created:
         parts.append(rig.created[:10])
     return " · ".join(parts)
