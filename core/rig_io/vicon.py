@@ -83,8 +83,8 @@ def opencv_intrinsics(intrinsics: ViconIntrinsics, size_px: tuple[int, int]) -> 
     best, least = np.zeros(5), np.inf
     for count in _COUNTS if intrinsics.radial.any() else ():
         found = _fitted(ideal, xy, count)
-        off = (distort(_bare(K, found, size_px), ideal) - xy) * np.diag(K)[:2]
-        error = float(np.linalg.norm(off, axis=-1).max())
+        error_px = (distort(_bare(K, found, size_px), ideal) - xy) * np.diag(K)[:2]
+        error = float(np.linalg.norm(error_px, axis=-1).max())
         if error < least:
             best, least = found, error
         if least < _GOOD_PX:

@@ -141,7 +141,7 @@ def test_board_videos_become_a_rig_and_every_change_can_be_undone(
     assert session_of(window).require_rig()["cam1"].centre_mm == pytest.approx(before)
     qtbot.keyClick(page.world_card.distance, Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
     assert session_of(window).require_rig()["cam1"].centre_mm == pytest.approx(turned)
-    assert any("predict the board" in r.sentence.text() for r in page.verdict_card.findChildren(FindingRow))
+    assert any("Leave-one-camera-out" in r.sentence.text() for r in page.verdict_card.findChildren(FindingRow))
 
     page.start_export(str(tmp_path / "rig.toml"), "anipose")
     ended(window.state)

@@ -255,7 +255,7 @@ def _scale(config: PeopleConfig, rig: CameraRig, world: PeopleWorld) -> tuple[fl
 
 def _reason(work: PeopleRegistration, view: int) -> str:
     if not work.tracks[view].count:
-        return "It sees nobody for long enough."
+        return "It sees no person for long enough."
     return "The people that it sees match none that the other cameras agree on."
 
 

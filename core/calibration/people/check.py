@@ -29,7 +29,7 @@ def check_people(rig: CameraRig, sequence: Pose3DSequence) -> tuple[Finding, ...
         sequence: 3D poses of people who stand and walk most of the time.
 
     Returns:
-        Findings on all people together; empty if nobody is seen well enough.
+        Findings on all people together; empty if no person is seen well enough.
     """
     return tuple(_findings(len(rig), sequence.xyz_mm, sequence.skeleton))
 

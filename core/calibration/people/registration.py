@@ -252,7 +252,7 @@ class PeopleRegistration:
             if not scaled:
                 stature = mean_stature_mm(xyz, person, self.skeleton)
                 if not np.isfinite(stature):
-                    raise CoreError("Nobody is seen whole.", "Film people from head to foot.")
+                    raise CoreError("No person is seen whole.", "Film people from head to foot.")
                 # Limits in mm, such as the least depth, need lengths near the true ones.
                 factor = DEFAULT_STATURE_MM / stature
                 poses, xyz, scaled = poses.scaled(factor), xyz * factor, True

@@ -66,13 +66,13 @@ def world_from_people(rig: CameraRig, xyz_mm: F64, person: I64, skeleton: Skelet
         skeleton: Joint set.
 
     Raises:
-        CoreError: Nobody is seen from the ankles to the shoulders.
+        CoreError: No person is seen from the ankles to the shoulders.
     """
     statures, frames = _statures(xyz_mm, person, skeleton)
     known = np.isfinite(statures)
     if not known.any():
         raise CoreError(
-            "Nobody is seen whole, from ankles to shoulders, by two cameras.",
+            "No person is seen whole, from ankles to shoulders, by two cameras.",
             "Film people who walk where several cameras see them from head to foot.",
         )
     stature = float(np.average(statures[known], weights=frames[known]))
@@ -108,7 +108,7 @@ def world_from_people(rig: CameraRig, xyz_mm: F64, person: I64, skeleton: Skelet
 
 
 def mean_stature_mm(xyz_mm: F64, person: I64, skeleton: Skeleton) -> float:
-    """Return the mean stature of people (M, G, J, 3) in the unit of the joints; NaN if nobody is seen well enough."""
+    """Return the mean stature of people (M, G, J, 3) in the unit of the joints; NaN if no person is seen well enough."""
     statures, frames = _statures(xyz_mm, person, skeleton)
     known = np.isfinite(statures)
     return float(np.average(statures[known], weights=frames[known])) if known.any() else float("nan")
@@ -125,7 +125,7 @@ def plausible_bone_share(xyz_mm: F64, person: I64, skeleton: Skeleton) -> float:
         skeleton: Joint set.
 
     Returns:
-        0 to 1; 0 if nobody is seen.
+        0 to 1; 0 if no person is seen.
     """
     lengths = []
     for a, b, share in _BONE_SHARES:
@@ -162,7 +162,7 @@ def _upright(xyz: F64, skeleton: Skeleton) -> F64:
     trunk = neck - (left + right) / 2
     trunk = trunk[np.isfinite(trunk).all(-1)]
     if not len(trunk):
-        raise CoreError("Nobody is seen from head to foot.", "Film people who walk in view of several cameras.")
+        raise CoreError("No person is seen from head to foot.", "Film people who walk in view of several cameras.")
     trunk = trunk / np.maximum(np.linalg.norm(trunk, axis=-1, keepdims=True), 1e-9)
     up = np.median(trunk, axis=0)
     for _ in range(20):  # Weiszfeld's algorithm: a few people who lie or bend do not tilt the geometric median

@@ -2,7 +2,7 @@
 
 One camera per file (also ROS camera_info), all cameras in one file as nested mappings or a list, keys with the camera
 name appended (`K_cam01`, `dist_cam01`), or a folder of such files. The rotation is world to camera. Length unit and up
-axis are not in the file, except for the `length_unit` that this program writes beside `time_offset_s`.
+axis are not in the file, except for the `length_unit` that this program writes.
 """
 
 from __future__ import annotations
