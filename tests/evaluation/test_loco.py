@@ -5,7 +5,7 @@ import pytest
 
 from core.errors import CoreError
 from core.evaluation.compare import common_masks, coverage_fraction, coverage_masks, error_metrics, paired_bootstrap
-from core.evaluation.loco import collect_observations, loco_errors, reprojection_errors
+from core.evaluation.loco import LocoConfig, collect_observations, loco_errors, reprojection_errors
 from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
 from core.progress import NullReporter
 from core.reconstruction.triangulated import Triangulator
@@ -64,6 +64,20 @@ def test_the_skeleton_of_the_result_does_not_matter(scene):
     first, second = measure(scene, truth), measure(scene, other)
     for name in first.error_px:
         np.testing.assert_array_equal(first.error_px[name], second.error_px[name])
+
+
+def test_the_skeleton_of_the_error_is_a_setting(scene):
+    truth, rig, poses2d = scene
+    common = [COCO17.index(joint) for joint in PANOPTIC15.joints if COCO17.has(joint)]
+    named = [j for j, joint in enumerate(PANOPTIC15.joints) if COCO17.has(joint)]
+    seen = collect_observations(poses2d, rig.names, FRAMES, LocoConfig(skeleton="coco17"))
+    coco = reprojection_errors(rig, seen, truth, truth.time_s)
+    panoptic = measure(scene, truth)
+    for name, error in coco.error_px.items():
+        assert error.shape[-1] == 17
+        both = np.isfinite(error[..., common]) & np.isfinite(panoptic.error_px[name][..., named])
+        assert both.mean() > 0.5
+        np.testing.assert_allclose(error[..., common][both], panoptic.error_px[name][..., named][both])
 
 
 def test_the_left_out_camera_is_not_used(scene):

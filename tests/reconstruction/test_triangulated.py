@@ -13,7 +13,7 @@ from core.reconstruction.triangulated import Triangulator
 from core.synthetic import people, rigs
 from core.synthetic.observe import observe
 from core.tracking.config import TrackingConfig
-from core.types import COCO17
+from core.types import COCO17, Skeleton
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +76,24 @@ def test_settings_are_those_that_a_baseline_was_made_with(scene):
     made = settings.reconstruct(rig, poses2d, truth.time_s, NullReporter())
     assert Triangulator.from_baseline(made) == settings
     assert made.provenance["smoothing"]["smoothing"] == "one_euro"
+
+
+def test_the_skeleton_is_that_of_the_2d_poses(scene, baseline):
+    """A skeleton that the program does not know, COCO-17 in reverse order, gives the same people."""
+    truth, rig, poses2d = scene
+    J = len(COCO17)
+    other = Skeleton(
+        name="reversed",
+        joints=COCO17.joints[::-1],
+        bones=tuple((J - 1 - a, J - 1 - b) for a, b in COCO17.bones),
+        root=None,
+        mirror=tuple(J - 1 - j for j in COCO17.mirror[::-1]),
+    )
+    backwards = {
+        name: dataclasses.replace(pose, skeleton=other, xy_px=pose.xy_px[:, :, ::-1], score=pose.score[:, :, ::-1])
+        for name, pose in poses2d.items()
+    }
+    found = Triangulator().reconstruct(rig, backwards, truth.time_s, NullReporter())
+    assert found.skeleton is other
+    assert found.person_ids == baseline.person_ids
+    np.testing.assert_allclose(found.xyz_mm[:, :, ::-1], baseline.xyz_mm, atol=1e-5)
