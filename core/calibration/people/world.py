@@ -108,7 +108,7 @@ def world_from_people(rig: CameraRig, xyz_mm: F64, person: I64, skeleton: Skelet
 
 
 def mean_stature_mm(xyz_mm: F64, person: I64, skeleton: Skeleton) -> float:
-    """Return the mean stature of people (M, G, J, 3) in the unit of the joints; NaN if no person is seen well enough."""
+    """Return the mean stature of people (M, G, J, 3), in the unit of the joints; NaN if none is seen well enough."""
     statures, frames = _statures(xyz_mm, person, skeleton)
     known = np.isfinite(statures)
     return float(np.average(statures[known], weights=frames[known])) if known.any() else float("nan")
