@@ -41,7 +41,9 @@ def at_size(camera: Camera, size_px: tuple[int, int]) -> Camera:
             f"{message}: they seem to be rotated by 90 degrees.",
             "Rotate the video to the orientation of the calibration, or calibrate again.",
         )
-    raise CoreError(f"{message}.", "Use the video that belongs to this calibration; cropped images need a new calibration.")
+    raise CoreError(
+        f"{message}.", "Use the video that belongs to this calibration; cropped images need a new calibration."
+    )
 
 
 def resize_note(camera: Camera, size_px: tuple[int, int]) -> str:
