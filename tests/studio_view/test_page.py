@@ -88,7 +88,7 @@ def test_without_a_result_cameras_and_videos_are_shown(open_view: Open, numbered
     numbered_session.take("walk").layout.poses3d("baseline").unlink()
     page = open_view(numbered_session)
     assert page.stack.currentWidget() is not page.empty
-    assert page.notice_text == "No 3D result yet. Run Baseline on the Train page."
+    assert page.notice_text == "No 3D result yet. Run Triangulate on the Train page."
     assert number_in(page.panes.panes["cam01"].image) == 0
     scene = page._layers()
     assert "cameras" in scene.layers

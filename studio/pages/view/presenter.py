@@ -101,7 +101,7 @@ class ViewPresenter:
         self.people = PeopleSummary.of(poses) if poses is not None else None
         self.evaluation = self._read_evaluation()
         if self.notice is None and self.take is not None and not self.results:
-            self.notice = Notice(heading="No 3D result yet.", remedy="Run Baseline on the Train page.")
+            self.notice = Notice(heading="No 3D result yet.", remedy="Run Triangulate on the Train page.")
         if self.options.follow is not None and (poses is None or self.options.follow not in poses.person_ids):
             self.options = replace(self.options, follow=None)
 
