@@ -157,7 +157,7 @@ def _run_job(
     wait_without_spinning()
     with _logging_to(run.log), JobView(errors) as view, _stopping_on_signals(errors) as stop:
         ended = run_job(run.root, spec.verb, work, stopped=stop.is_set, listen=view.listen)
-    print_outcome(ended, out, errors, trace=arguments.trace, log=str(run.log))
+    print_outcome(ended, run, out, errors, trace=arguments.trace)
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 
 

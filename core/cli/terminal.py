@@ -17,6 +17,7 @@ from core.config import from_mapping
 from core.evaluation.published import ResultTable
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed
 from core.progress import stage_of
+from core.session import RunLayout
 
 _LINE_INTERVAL_S = 10.0
 _MAX_METRICS = 3
@@ -88,17 +89,21 @@ class JobView:
         )
 
 
-def print_outcome(ended: Ended, out: Console, errors: Console, *, trace: bool, log: str) -> None:
+def print_outcome(ended: Ended, run: RunLayout, out: Console, errors: Console, *, trace: bool) -> None:
     """Print the outcome of a job: the result to `out`, an error with its remedy to `errors`."""
     match ended:
         case Finished():
             print_result(ended.result, out)
         case Cancelled():
-            errors.print("Stopped. Finished parts are kept: 'selfpose resume' continues from there.")
+            errors.print(
+                f"Stopped. Finished parts are kept: 'selfpose resume SESSION {run.name}' continues the job.",
+                highlight=False,
+                soft_wrap=True,
+            )
         case Failed():
             print_error(ended.message, ended.hint, errors)
             if ended.trace:
-                errors.print(escape(ended.trace if trace else f"Log: {log}"), highlight=False, soft_wrap=True)
+                errors.print(escape(ended.trace if trace else f"Log: {run.log}"), highlight=False, soft_wrap=True)
 
 
 def print_error(message: str, hint: str, errors: Console) -> None:

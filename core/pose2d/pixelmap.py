@@ -49,7 +49,7 @@ class PixelMap:
         """Map source pixels (..., 2) to target pixels."""
         return np.asarray(xy * np.asarray(self.scale, xy.dtype) + np.asarray(self.offset, xy.dtype))
 
-    def back(self, xy: np.ndarray) -> np.ndarray:
+    def inverse(self, xy: np.ndarray) -> np.ndarray:
         """Map target pixels (..., 2) to source pixels."""
         return np.asarray((xy - np.asarray(self.offset, xy.dtype)) / np.asarray(self.scale, xy.dtype))
 

@@ -135,7 +135,7 @@ def test_resizing_does_not_shift_the_image(size: tuple[int, int]) -> None:
     y, x = np.mgrid[: size[1], : size[0]]
     centre = np.array([(small * x).sum(), (small * y).sum()]) / small.sum()
     # A convention off by half a pixel would miss by (1 - scale) / 2 of the coarser grid's pixels: 0.2 px and more.
-    np.testing.assert_allclose(PixelMap.for_resize(source, size).back(centre), at, atol=0.1)
+    np.testing.assert_allclose(PixelMap.for_resize(source, size).inverse(centre), at, atol=0.1)
 
 
 @pytest.mark.parametrize("centred", [False, True])
@@ -153,9 +153,9 @@ def test_a_crop_holds_the_padded_box_and_agrees_with_its_map() -> None:
     image = gradient(960, 540)
     crop, to_crop = crop_box(image, np.array([400.0, 100.0, 500.0, 400.0]), (192, 256), padding=1.25)
     np.testing.assert_allclose(to_crop.forward(np.array([450.0, 250.0])), [95.5, 127.5])
-    height = to_crop.back(np.array([0.0, 255.5]))[1] - to_crop.back(np.array([0.0, -0.5]))[1]
+    height = to_crop.inverse(np.array([0.0, 255.5]))[1] - to_crop.inverse(np.array([0.0, -0.5]))[1]
     assert height == pytest.approx(300 * 1.25)
-    x = to_crop.back(np.array([100.0, 60.0]))[0]
+    x = to_crop.inverse(np.array([100.0, 60.0]))[0]
     assert crop[60, 100, 0] == pytest.approx(255 * x / 959, abs=1.0)
     outside, _ = crop_box(image, np.array([-50.0, -50.0, 10.0, 10.0]), (192, 256), padding=1.25)
     assert (outside[0, 0] == 0).all()
@@ -165,7 +165,7 @@ def test_maps_compose_and_invert() -> None:
     one, two = PixelMap((0.5, 0.25), (3.0, -1.0)), PixelMap((4.0, 8.0), (0.5, 0.25))
     points = np.random.default_rng(0).random((5, 2)) * 100
     np.testing.assert_allclose(one.then(two).forward(points), two.forward(one.forward(points)))
-    np.testing.assert_allclose(one.back(one.forward(points)), points)
+    np.testing.assert_allclose(one.inverse(one.forward(points)), points)
 
 
 def test_drawn_heatmaps_are_gaussians_with_the_scores_as_heights() -> None:

@@ -59,7 +59,7 @@ def heads_of(people: list[np.ndarray], coarse_error: float = 0.0, scores: list[f
 def pixels(joints: np.ndarray) -> np.ndarray:
     """Return image pixels (17, 2) x, y of joints in cells: the input pixel is 4 cells + 1/4."""
     network = joints[:, ::-1] * 4 - 0.5 + 0.25
-    return FRAME.back(network)
+    return FRAME.inverse(network)
 
 
 def test_heads_are_decoded_to_the_exact_joints_of_any_number_of_people() -> None:
@@ -142,7 +142,7 @@ def test_heatmap_peaks_map_to_the_joints() -> None:
     assert found.heatmaps is not None
     flat = found.heatmaps.values.reshape(17, -1).argmax(-1)
     cells = np.stack([flat % CELLS[1], flat // CELLS[1]], -1).astype(float)
-    np.testing.assert_allclose(found.heatmaps.grid.back(cells), pixels(person), atol=1e-6)
+    np.testing.assert_allclose(found.heatmaps.grid.inverse(cells), pixels(person), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_heatmaps_of_every_runner_peak_at_the_joints(runner: str, tmp_path: Path
     assert found.heatmaps is not None
     assert found.heatmaps.values.shape == (17, 128, 72)
     cells, height = subpixel_peaks(found.heatmaps.values[None].astype(np.float64))
-    at = found.heatmaps.grid.back(cells[0])
+    at = found.heatmaps.grid.inverse(cells[0])
     np.testing.assert_allclose(at[EVEN], np.tile(green, (9, 1)), atol=1.0)  # a quarter of a cell
     np.testing.assert_allclose(at[ODD], np.tile(blue, (8, 1)), atol=1.0)
     expected = 0.75 if runner == "rtmo" else 1.0

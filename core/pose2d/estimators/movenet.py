@@ -123,12 +123,12 @@ def decode_heads(heads: MoveNetHeads, to_input: PixelMap, size: tuple[int, int],
     box_size = np.maximum(heads.box_size[:, y, x].T, 1.0)
     sigma = np.clip(_PRIOR_SIGMA * box_size.max(-1), *_PRIOR_SIGMA_CELLS)
     coarse = heads.coarse[:, :, y, x].transpose(2, 0, 1) + np.stack([y, x], -1)[:, None]
-    joints, score, fit = _refined(heads, coarse, sigma)
+    joints, score, fit = _refine_joints(heads, coarse, sigma)
     centre = np.stack([y, x], -1) + heads.box_offset[:, y, x].T
     corners = np.stack([centre - box_size / 2, centre + box_size / 2], 1)
     # Network outputs are relative to the corner of cell (0, 0), pixel maps to its centre.
-    xy_px = cells.back(joints[..., ::-1] - 0.5)
-    box_px = cells.back(corners[..., ::-1] - 0.5).reshape(-1, 4)
+    xy_px = cells.inverse(joints[..., ::-1] - 0.5)
+    box_px = cells.inverse(corners[..., ::-1] - 0.5).reshape(-1, 4)
     limits = np.array([size[0], size[1], size[0], size[1]]) - 0.5
     box_px = np.clip(box_px, -0.5, limits)
     person_score = person_scores(centre_score, score)
@@ -146,7 +146,9 @@ def _peaks(centre: F32, threshold: float) -> tuple[np.ndarray, np.ndarray, np.nd
     return y, x, centre[y, x]
 
 
-def _refined(heads: MoveNetHeads, coarse: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _refine_joints(
+    heads: MoveNetHeads, coarse: np.ndarray, sigma: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Refine coarse joints to the best heatmap cell close to them.
 
     Each cell of a window is weighted by a Gaussian of its distance from the coarse joint; the cell of the highest

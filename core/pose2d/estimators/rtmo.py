@@ -52,9 +52,9 @@ class RTMO:
         strong = found[:, 4] >= self._config.person_threshold
         found, joints = found[strong], joints[strong]
         height, width = image.shape[:2]
-        boxes = to_input.back(found[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
+        boxes = to_input.inverse(found[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
         boxes = boxes.clip(-0.5, np.array([width, height, width, height]) - 0.5)
-        xy_px, score = to_input.back(joints[..., :2]), joints[..., 2].clip(0, 1)
+        xy_px, score = to_input.inverse(joints[..., :2]), joints[..., 2].clip(0, 1)
         keep = pose_nms(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1, initial=1.0), found[:, 4])
         xy_px, score, boxes = xy_px[keep], score[keep], boxes[keep]
         heatmaps = None

@@ -71,7 +71,7 @@ class TopDown:
         maps = [to_crop for _, to_crop in crops]
         outputs = self._run(images_to_blob([crop for crop, _ in crops], mean=MEAN, std=STD))
         in_crop, score = self.decode(outputs)
-        xy_px = np.stack([to_crop.back(joints) for to_crop, joints in zip(maps, in_crop, strict=True)])
+        xy_px = np.stack([to_crop.inverse(joints) for to_crop, joints in zip(maps, in_crop, strict=True)])
         person = person_scores(box_score, score)
         keep = pose_nms(xy_px, (boxes[:, 2:] - boxes[:, :2]).max(-1), person)
         heatmaps = self._heatmaps(size, xy_px[keep], boxes[keep], score[keep])

@@ -32,7 +32,7 @@ class ViTPose(TopDown):
     def decode(self, outputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Decode joints from the sub-pixel peaks of the heatmaps; the score is the height of the peak."""
         cells, score = subpixel_peaks(outputs[0])
-        return self.heat_grid(outputs).back(cells), score
+        return self.heat_grid(outputs).inverse(cells), score
 
     def heat_grid(self, outputs: list[np.ndarray]) -> PixelMap:
         """Return the map from crop pixels to heatmap pixels, whose corner pixel centres coincide."""

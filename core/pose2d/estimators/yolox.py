@@ -39,6 +39,6 @@ class PersonDetector:
         found, labels = (o[0] for o in self._network(images_to_blob([padded], bgr=True)))
         found = found[(labels == 0) & (found[:, 4] >= _MIN_SCORE)]
         found = found[np.argsort(-found[:, 4], kind="stable")][:max_people]
-        boxes = to_input.back(found[:, :4].reshape(-1, 2, 2).astype(np.float64)).reshape(-1, 4)
+        boxes = to_input.inverse(found[:, :4].reshape(-1, 2, 2).astype(np.float64)).reshape(-1, 4)
         height, width = image.shape[:2]
         return boxes.clip(-0.5, np.array([width, height, width, height]) - 0.5), found[:, 4]
