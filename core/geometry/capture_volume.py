@@ -21,7 +21,7 @@ _LEAST_POINTS = 10  # joints by which the volume is shrunk
 _BELOW_MM, _ABOVE_MM = 100.0, 200.0  # margins under and over joints
 _LEAST_SIDE_MM = 1000.0
 _DISTANCE_MM = (2500.0, 4000.0)  # of the viewed point, for cameras side by side
-_LEAST_INTERSECTION = 0.02  # smallest eigenvalue per camera: optical axes within about 10 degrees are parallel
+_LEAST_INTERSECTION = 0.02  # smallest eigenvalue per camera; two optical axes within 16 degrees count as parallel
 
 
 def viewed_point(rig: CameraRig) -> F64:

@@ -1,4 +1,4 @@
-"""Boards: their points, their images on sheets, and finding them again."""
+"""Boards: their points, their sheets, and their detection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BOARDS = {
 
 
 def photograph(board: Board, folder: Path, *, back: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """A slanted image (720, 1280) of a printed side, and the homography from its mm to the image's px."""
+    """Return a tilted image (720, 1280) of a printed side, and the homography from its mm to px."""
     files = save_sheet(board, folder / "board.png")
     print_ = cv2.imread(str(files[-1] if back else files[0]), cv2.IMREAD_GRAYSCALE)
     high, wide = print_.shape
@@ -46,7 +46,7 @@ def photograph(board: Board, folder: Path, *, back: bool = False) -> tuple[np.nd
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_a_printed_board_is_found_where_it_is(name: str, tmp_path: Path) -> None:
+def test_a_printed_board_is_detected_where_it_is(name: str, tmp_path: Path) -> None:
     board = BOARDS[name]
     image, to_px = photograph(board, tmp_path)
     point, xy = BoardDetector(board).find(image)
@@ -59,20 +59,20 @@ def test_a_printed_board_is_found_where_it_is(name: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["mirrored", "numbered"])
-def test_the_back_of_a_board_is_told_from_its_front(name: str, tmp_path: Path) -> None:
+def test_the_back_of_a_board_is_distinguished_from_its_front(name: str, tmp_path: Path) -> None:
     board = BOARDS[name]
     image, to_px = photograph(board, tmp_path, back=True)
     point, xy = BoardDetector(board).find(image)
     assert list(point) == list(range(board.points_per_side, 2 * board.points_per_side))
     places = board.points_mm[point]
     assert (places[:, 2] == 5).all()
-    # Looked at from behind, the board's x axis runs to the left.
+    # Seen from behind, the board's x axis points left.
     seen_mm = np.stack([board.width_mm - places[:, 0], places[:, 1]], -1)
     expected = cv2.perspectiveTransform(seen_mm[:, None], to_px)[:, 0]
     assert np.linalg.norm(xy - expected, axis=-1).max() < 0.6
 
 
-def test_a_mirrored_back_is_known_without_being_asked_for(tmp_path: Path) -> None:
+def test_a_mirrored_back_is_detected_automatically(tmp_path: Path) -> None:
     board = BOARDS["charuco"]
     image, _ = photograph(board, tmp_path)
     point, _ = BoardDetector(board).find(np.ascontiguousarray(image[:, ::-1]))
@@ -80,27 +80,27 @@ def test_a_mirrored_back_is_known_without_being_asked_for(tmp_path: Path) -> Non
     assert not len(BoardDetector(dataclasses.replace(board, back="none")).find(np.ascontiguousarray(image[:, ::-1]))[0])
 
 
-def test_half_a_turn_of_a_chessboard_is_seen_by_its_colours(tmp_path: Path) -> None:
+def test_a_chessboard_rotated_by_180_degrees_is_recognised_by_its_colours(tmp_path: Path) -> None:
     board = BOARDS["chessboard"]
     image, _ = photograph(board, tmp_path)
     _, upright = BoardDetector(board).find(image)
-    _, turned = BoardDetector(board).find(np.ascontiguousarray(image[::-1, ::-1]))
-    back = np.array([1279, 719]) - turned
+    _, rotated = BoardDetector(board).find(np.ascontiguousarray(image[::-1, ::-1]))
+    back = np.array([1279, 719]) - rotated
     assert np.linalg.norm(back - upright, axis=-1).max() < 0.3
     assert not board.ambiguous
     assert dataclasses.replace(board, columns=9).ambiguous
 
 
-def test_the_size_of_markers_shows_a_wrong_square(tmp_path: Path) -> None:
+def test_the_size_of_markers_reveals_a_wrong_square(tmp_path: Path) -> None:
     board = BOARDS["charuco"]
     image, _ = photograph(board, tmp_path)
     for square in (40.0, 50.0):
-        told = dataclasses.replace(board, square_mm=square)
-        detector = BoardDetector(told)
+        resized = dataclasses.replace(board, square_mm=square)
+        detector = BoardDetector(resized)
         assert detector.marker_mm(image, *detector.find(image)) == pytest.approx(30 * square / 40, rel=0.04)
 
 
-def test_nothing_is_found_where_there_is_no_board() -> None:
+def test_nothing_is_detected_in_noise() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (480, 640)).astype(np.uint8)
     for board in BOARDS.values():
         assert not len(BoardDetector(board).find(noise)[0])

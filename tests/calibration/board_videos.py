@@ -1,4 +1,4 @@
-"""Videos of a printed board as cameras of a known rig would film it: real files for real readers."""
+"""Video files of a printed board as filmed by a known rig."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SIZE = (640, 480)
 
 
 def small_rig() -> CameraRig:
-    """Three cameras around a desk's width of room."""
+    """Return a rig of three cameras around a small volume."""
     angles = np.radians((20, 65, 110))
-    places = [(2300 * np.cos(a), 2300 * np.sin(a), h) for a, h in zip(angles, (1900, 1600, 2100), strict=True)]
-    cameras = [camera(f"cam{i + 1}", p, (0, 0, 500), size_px=SIZE, fov_deg=60) for i, p in enumerate(places)]
+    positions = [(2300 * np.cos(a), 2300 * np.sin(a), h) for a, h in zip(angles, (1900, 1600, 2100), strict=True)]
+    cameras = [camera(f"cam{i + 1}", p, (0, 0, 500), size_px=SIZE, fov_deg=60) for i, p in enumerate(positions)]
     return CameraRig(cameras=tuple(cameras))
 
 
@@ -36,18 +36,18 @@ def film(
     seconds: float = 12.0,
     fps: int = 10,
     time_offset_s: Sequence[float] = (),
-    resting: bool = False,
+    static: bool = False,
 ) -> list[Path]:
-    """Writes a video a camera; the board is carried about, or lies on the floor."""
+    """Write one video per camera; the board is moved around, or lies on the floor if `static`."""
     folder.mkdir(parents=True, exist_ok=True)
     sheet = render_board(board)
-    way = board_motion(rig, np.random.default_rng(4), seconds, speed_mm=350, room_mm=450)
+    motion = board_motion(rig, np.random.default_rng(4), seconds, speed_mm=350, room_mm=450)
     times = np.arange(int(seconds * fps)) / fps
     paths = []
     for v, each in enumerate(rig):
-        late = time_offset_s[v] if len(time_offset_s) else 0.0
-        at, R = way(times - late)
-        if resting:  # face up, its x axis along the world's
+        offset_s = time_offset_s[v] if len(time_offset_s) else 0.0
+        at, R = motion(times - offset_s)
+        if static:  # face up, its x axis along the world's
             at, R = np.tile((0.0, 0.0, 0.0), (len(times), 1)), np.tile(np.diag([1.0, -1, -1]), (len(times), 1, 1))
         path = folder / f"{each.name}.mp4"
         _write(path, [draw_board(sheet, board, each, a, r) for a, r in zip(at, R, strict=True)], fps)

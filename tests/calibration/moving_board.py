@@ -1,4 +1,4 @@
-"""A board that moves along a straight line, as cameras of a known rig see it."""
+"""Observations of a board that moves along a straight line, by a known rig."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ BOARD = Board(columns=5, rows=4, square_mm=60, marker_mm=45, dictionary="DICT_4X
 STEP_S = 0.05
 
 
-def corners(time_s: F64, turn: F64 | None = None) -> F64:
-    """(T, P, 3) of a board that goes along x at half a metre a second."""
+def corners(time_s: F64, rotation: F64 | None = None) -> F64:
+    """Return the corners (T, P, 3) of a board that moves along x at 0.5 m/s."""
     local = BOARD.points_mm[: BOARD.points_per_side]
-    local = (local - local.mean(0)) @ (np.eye(3) if turn is None else turn).T
-    middle = np.stack([500 * time_s - 400, np.full_like(time_s, 100.0), np.full_like(time_s, 900.0)], -1)
-    return np.asarray(middle[:, None] + local)
+    local = (local - local.mean(0)) @ (np.eye(3) if rotation is None else rotation).T
+    centre = np.stack([500 * time_s - 400, np.full_like(time_s, 100.0), np.full_like(time_s, 900.0)], -1)
+    return np.asarray(centre[:, None] + local)
 
 
 def filmed(rig: CameraRig, count: int = 30, hidden: tuple[tuple[int, int], ...] = ()) -> BoardObservations:
-    """What the cameras of a rig see of it: a camera that is late shows what was before.
+    """Observe the board by the cameras of a rig, with their time offsets.
 
     Args:
-        rig: The cameras.
-        count: Frames.
-        hidden: Camera and frame of images without the board.
+        rig: Cameras.
+        count: Number of frames.
+        hidden: (camera, frame) of images without the board.
     """
     stamped = np.arange(count) * STEP_S
     views = [project_rig(CameraRig(cameras=(c,)), corners(stamped - c.time_offset_s))[0] for c in rig]

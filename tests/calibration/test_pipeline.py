@@ -1,4 +1,4 @@
-"""The whole way from videos of a board to a rig, through the verbs and real files; and real recordings, if present."""
+"""From videos of a board to a rig, through the verbs and real files; and real recordings, if present."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from core.session.times_table import read_times_table
 sys.path.insert(0, str(Path(__file__).parent))
 from board_videos import BOARD, film, small_rig
 
-LATE_S = (0.0, 0.06, 0.0)
+TIME_OFFSETS_S = (0.0, 0.06, 0.0)
 FIELDS = {"columns": 5, "rows": 4, "square_mm": 120.0, "marker_mm": 90.0, "dictionary": "DICT_4X4_50", "back": "none"}
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """A session with a take of a waved board, in which one camera is late, and one of the board on the floor."""
+    """A session with a take of a moving board, with one delayed camera, and one of the board on the floor."""
     root = tmp_path_factory.mktemp("board")
     rig = small_rig()
     session = Session.create(root / "session")
-    wave = film(rig, root / "wave", time_offset_s=LATE_S)
-    floor = film(rig, root / "floor", seconds=1, resting=True)
+    wave = film(rig, root / "wave", time_offset_s=TIME_OFFSETS_S)
+    floor = film(rig, root / "floor", seconds=1, static=True)
     ingest_videos(session, wave, kind="board", name="wave", reporter=NullReporter())
     ingest_videos(session, floor, kind="floor", name="floor", reporter=NullReporter())
     return session
@@ -59,11 +59,11 @@ def test_videos_become_a_rig(session: Session, result: dict[str, object]) -> Non
         for other in truth:
             apart = np.linalg.norm(found.centre_mm - rig[other.name].centre_mm)
             assert apart == pytest.approx(np.linalg.norm(camera.centre_mm - other.centre_mm), abs=25)
-    late = np.array([rig[c.name].time_offset_s for c in truth])
-    assert late - np.median(late) == pytest.approx(LATE_S, abs=0.004)
+    offset_s = np.array([rig[c.name].time_offset_s for c in truth])
+    assert offset_s - np.median(offset_s) == pytest.approx(TIME_OFFSETS_S, abs=0.004)
 
 
-def test_everything_is_kept(session: Session, result: dict[str, object]) -> None:
+def test_all_results_are_stored(session: Session, result: dict[str, object]) -> None:
     folder = session.layout.calibration(str(result["calibration"]))
     seen = BoardObservations.load(folder.observations)
     assert seen.board == Board(**FIELDS)  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ def test_a_second_calibration_keeps_the_floor(session: Session, result: dict[str
         assert camera.centre_mm == pytest.approx(before[camera.name].centre_mm, abs=5)
 
 
-def test_the_rig_is_judged_by_a_take(session: Session, result: dict[str, object]) -> None:
+def test_the_rig_is_assessed_on_a_take(session: Session, result: dict[str, object]) -> None:
     params = {"take": "wave", "board": FIELDS}
     good = verb("check-rig")(session, params, session.new_run("check-rig"), NullReporter())
     assert good["level"] != "error"
@@ -123,7 +123,7 @@ def test_world_coordinates_are_set_and_the_former_rig_is_kept(session: Session, 
     assert session.require_rig().digest == after.digest
 
 
-def test_the_sheet_verb_writes_what_was_asked(session: Session, tmp_path: Path) -> None:
+def test_the_sheet_verb_writes_the_requested_board(session: Session, tmp_path: Path) -> None:
     made = verb("board-sheet")(
         session, {"path": str(tmp_path / "b.pdf"), "board": FIELDS}, session.new_run("board-sheet"), NullReporter()
     )
@@ -131,7 +131,7 @@ def test_the_sheet_verb_writes_what_was_asked(session: Session, tmp_path: Path) 
     assert (tmp_path / "b.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_looking_can_be_cancelled_and_tells_how_far_it_is(session: Session) -> None:
+def test_detection_can_be_cancelled_and_reports_progress(session: Session) -> None:
     take = session.take("wave")
     reporter = RecordingReporter()
     seen = detect_board(take, BOARD, reporter, rate_hz=5)

@@ -1,4 +1,4 @@
-"""Rigs solved from a waved board, against exact truth; and verdicts on good and bad ones."""
+"""Rigs calibrated from a synthetic recording, against exact truth; and reports on good and bad rigs."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from core.synthetic.rigs import random_rig, ring_rig
 from core.types.camera import CameraRig
 
 BOARD = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
-LATE_S = (0.03, -0.06, 0.0, 0.045)
+TIME_OFFSETS_S = (0.03, -0.06, 0.0, 0.045)
 
 
 @pytest.fixture(scope="module")
 def rig() -> CameraRig:
-    bend = (-0.09, 0.015, 4e-4, -3e-4, 0.0)
-    return ring_rig(4, radius_mm=3500, size_px=(1280, 720), distortion=bend)
+    distortion = (-0.09, 0.015, 4e-4, -3e-4, 0.0)
+    return ring_rig(4, radius_mm=3500, size_px=(1280, 720), distortion=distortion)
 
 
 @pytest.fixture(scope="module")
 def seen(rig: CameraRig) -> BoardObservations:
-    return board_scene(rig, BOARD, seed=2, seconds=20, time_offset_s=LATE_S)
+    return board_scene(rig, BOARD, seed=2, seconds=20, time_offset_s=TIME_OFFSETS_S)
 
 
 @pytest.fixture(scope="module")
@@ -46,56 +46,58 @@ def solved(rig: CameraRig, seen: BoardObservations) -> BoardCalibration:
 
 
 def errors(found: CameraRig, truth: CameraRig) -> tuple[float, float]:
-    """Worst distance in shares of the rig's size and worst angle in degrees, between pairs of cameras."""
+    """Return the largest errors between pairs of cameras: distance as a share of the rig's size, angle in degrees."""
     names = found.names
     size = max(np.linalg.norm(truth[a].centre_mm - truth[b].centre_mm) for a in names for b in names)
-    away, turned = [], []
+    distance, angle = [], []
     for a in names:
         for b in names:
-            for way, rig in ((1, truth), (-1, found)):
+            for exact, rig in ((True, truth), (False, found)):
                 Ra, ta = rig[a].pose
                 Rb, tb = rig[b].pose
                 R = Rb @ Ra.T
-                if way == 1:
+                if exact:
                     R_true, t_true = R, tb - R @ ta
                 else:
-                    away.append(np.linalg.norm(tb - R @ ta - t_true) / size)
-                    turned.append(float(angle_rad(R @ R_true.T)))
-    return max(away), float(np.degrees(max(turned)))
+                    distance.append(np.linalg.norm(tb - R @ ta - t_true) / size)
+                    angle.append(float(angle_rad(R @ R_true.T)))
+    return max(distance), float(np.degrees(max(angle)))
 
 
 def worst(findings: list[Finding]) -> str:
     return max((f.level for f in findings), key=("ok", "warning", "error").index)
 
 
-def test_cameras_lenses_and_time_offsets_are_found(rig: CameraRig, solved: BoardCalibration) -> None:
+def test_poses_intrinsics_and_time_offsets_are_estimated(rig: CameraRig, solved: BoardCalibration) -> None:
     assert solved.posed == rig.names
-    away, turned = errors(solved.rig, rig)
-    assert away < 0.004
-    assert turned < 0.4
-    late = np.array([c.time_offset_s for c in solved.rig])
+    distance, angle = errors(solved.rig, rig)
+    assert distance < 0.004
+    assert angle < 0.4
+    offset_s = np.array([c.time_offset_s for c in solved.rig])
     assert solved.time_offset
-    assert late - np.median(late) == pytest.approx(np.array(LATE_S) - np.median(LATE_S), abs=0.003)
+    assert offset_s - np.median(offset_s) == pytest.approx(
+        np.array(TIME_OFFSETS_S) - np.median(TIME_OFFSETS_S), abs=0.003
+    )
     for camera in solved.rig:
         assert camera.K[0, 0] == pytest.approx(rig[camera.name].K[0, 0], rel=0.004)
     assert solved.solution.sigma_px == pytest.approx(0.3, rel=0.15)
 
 
-def test_no_time_offset_is_found_where_there_is_none(rig: CameraRig) -> None:
+def test_synchronised_cameras_get_no_time_offset(rig: CameraRig) -> None:
     align = board_scene(rig, BOARD, seed=5, seconds=14)
     known = {c.name: c.replace(R=None, t_mm=None) for c in rig}
     found = calibrate_board(align, CalibrateConfig(board=BOARD, fixed_intrinsics=True), NullReporter(), known=known)
     assert max(abs(c.time_offset_s) for c in found.rig) < 0.003
-    away, turned = errors(found.rig, rig)
-    assert away < 0.002
-    assert turned < 0.1
+    distance, angle = errors(found.rig, rig)
+    assert distance < 0.002
+    assert angle < 0.1
 
 
 def test_errors_are_as_large_as_their_standard_errors_say(rig: CameraRig, solved: BoardCalibration) -> None:
     root = int(np.flatnonzero((solved.solution.sd(slice(0, 6)) == 0).all(1))[0])
-    late = np.array([c.time_offset_s for c in solved.rig])
+    offset_s = np.array([c.time_offset_s for c in solved.rig])
     sd = solved.solution.sd(slice(6, 7))[:, 0]
-    off = (late - late[root]) - (np.array(LATE_S) - LATE_S[root])
+    off = (offset_s - offset_s[root]) - (np.array(TIME_OFFSETS_S) - TIME_OFFSETS_S[root])
     others = np.arange(4) != root
     assert (np.abs(off[others]) < 5 * sd[others] + 1e-4).all()
 
@@ -110,7 +112,7 @@ def test_a_good_rig_is_called_good(solved: BoardCalibration, seen: BoardObservat
 def bad_rigs(solved: BoardCalibration) -> dict[str, CameraRig]:
     rig, poses, images = solved.rig, solved.poses, solved.images
     second = rig.cameras[1]
-    # The other pose that a flat board may have in one image.
+    # The second pose of a flat board in one image.
     both = np.isfinite(poses.error_px).all(1)
     p = int(np.flatnonzero((images.view == 1) & both)[10])
     R, t = second.pose
@@ -125,11 +127,11 @@ def bad_rigs(solved: BoardCalibration) -> dict[str, CameraRig]:
         "mirrored pose": with_second(mirrored),
         "focal length 10 % off": with_second(second.replace(K=np.diag([1.1, 1.1, 1]) @ second.K)),
         "moved by 5 cm": with_second(second.replace(t_mm=t + (50, 0, 0))),
-        "late by 80 ms": with_second(second.replace(time_offset_s=second.time_offset_s + 0.08)),
+        "delayed by 80 ms": with_second(second.replace(time_offset_s=second.time_offset_s + 0.08)),
     }
 
 
-@pytest.mark.parametrize("name", ["mirrored pose", "focal length 10 % off", "moved by 5 cm", "late by 80 ms"])
+@pytest.mark.parametrize("name", ["mirrored pose", "focal length 10 % off", "moved by 5 cm", "delayed by 80 ms"])
 def test_bad_rigs_are_called_bad(name: str, bad_rigs: dict[str, CameraRig], seen: BoardObservations) -> None:
     bad = bad_rigs[name]
     findings = assess_board(measure_rig(bad, seen), bad, seen)
@@ -145,27 +147,27 @@ def test_exchanged_cameras_are_named(solved: BoardCalibration, seen: BoardObserv
     assert any(f.check == "names" and names[0] in f.message and names[2] in f.message for f in findings)
 
 
-def test_a_wrong_size_is_seen_where_anything_can_tell(solved: BoardCalibration, seen: BoardObservations) -> None:
+def test_a_wrong_scale_is_reported_where_anything_reveals_it(solved: BoardCalibration, seen: BoardObservations) -> None:
     quality, rig = measure(solved), solved.rig
     a, b = rig.names[:2]
     apart = float(np.linalg.norm(rig[a].centre_mm - rig[b].centre_mm))
-    told = {"distance_mm": apart * 1.06, "between": (a, b)}
-    assert worst(assess_board(quality, rig, seen, **told)) == "error"  # type: ignore[arg-type]
-    told["distance_mm"] = apart * 1.002
-    assert worst(assess_board(quality, rig, seen, **told)) == "ok"  # type: ignore[arg-type]
+    measured = {"distance_mm": apart * 1.06, "between": (a, b)}
+    assert worst(assess_board(quality, rig, seen, **measured)) == "error"  # type: ignore[arg-type]
+    measured["distance_mm"] = apart * 1.002
+    assert worst(assess_board(quality, rig, seen, **measured)) == "ok"  # type: ignore[arg-type]
     assert worst(assess_board(quality, rig, seen, marker_mm=70.0)) == "error"
     larger = dataclasses.replace(rig, cameras=tuple(c.replace(t_mm=1.08 * c.pose[1]) for c in rig))
     assert worst(assess_board(quality, rig, seen, before=larger)) == "error"
     assert worst(assess_board(quality, rig, seen, before=rig)) == "ok"
 
 
-def test_another_lens_than_was_known_is_told(solved: BoardCalibration, seen: BoardObservations) -> None:
+def test_a_changed_focal_length_is_reported(solved: BoardCalibration, seen: BoardObservations) -> None:
     known = {solved.rig.names[0]: solved.rig.cameras[0].replace(K=np.diag([1.2, 1.2, 1]) @ solved.rig.cameras[0].K)}
     findings = assess_board(measure(solved), solved.rig, seen, known=known)
     assert any(f.check == "intrinsics" and f.level == "error" for f in findings)
 
 
-def test_a_camera_without_views_stays_uncalibrated_and_says_why(rig: CameraRig, seen: BoardObservations) -> None:
+def test_a_camera_without_views_stays_uncalibrated_with_a_reason(rig: CameraRig, seen: BoardObservations) -> None:
     name = seen.cameras[2]
     few = np.unique(seen.frame[seen.view == 2])[:3]
     thinned = seen.where((seen.view != 2) | np.isin(seen.frame, few))
@@ -190,8 +192,8 @@ def test_nothing_seen_and_nothing_shared_are_refused(seen: BoardObservations) ->
         calibrate_board(seen, config, RecordingReporter(cancel_after=1))
 
 
-def test_a_lens_does_not_fold_where_the_board_never_was() -> None:
-    """A board kept to the middle says nothing about the corners: the lens must stay one to one up to them."""
+def test_distortion_does_not_fold_where_the_board_was_never_seen() -> None:
+    """A board near the centre does not constrain the corners: distortion must stay one to one up to them."""
     rig = random_rig(np.random.default_rng(3), 3, size_px=(1280, 720))
     seen = board_scene(rig, BOARD, seed=8, seconds=10, room_mm=250, noise_px=0.6)
     found = calibrate_board(seen, CalibrateConfig(board=BOARD), NullReporter())
@@ -239,13 +241,13 @@ def test_observations_and_residuals_on_disk(
         Board(kind="chessboard", columns=9, rows=6, square_mm=80),
     ],
 )
-def test_other_boards_place_cameras_of_known_lenses(board: Board, rig: CameraRig) -> None:
-    late = (0.0, 0.05, 0.0, -0.03)
-    seen = board_scene(rig, board, seed=2, seconds=25, time_offset_s=late)
+def test_other_boards_calibrate_cameras_with_known_intrinsics(board: Board, rig: CameraRig) -> None:
+    offset_s = (0.0, 0.05, 0.0, -0.03)
+    seen = board_scene(rig, board, seed=2, seconds=25, time_offset_s=offset_s)
     known = {c.name: c.replace(R=None, t_mm=None) for c in rig}
     found = calibrate_board(seen, CalibrateConfig(board=board, fixed_intrinsics=True), NullReporter(), known=known)
-    away, turned = errors(found.rig, rig)
-    assert away < 0.004
-    assert turned < 0.3
+    distance, angle = errors(found.rig, rig)
+    assert distance < 0.004
+    assert angle < 0.3
     time_offset = np.array([c.time_offset_s for c in found.rig])
-    assert time_offset - np.median(time_offset) == pytest.approx(np.array(late) - np.median(late), abs=0.004)
+    assert time_offset - np.median(time_offset) == pytest.approx(np.array(offset_s) - np.median(offset_s), abs=0.004)

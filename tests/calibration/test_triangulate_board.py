@@ -1,4 +1,4 @@
-"""Where the board was: exact for a known path, also with a camera that is late."""
+"""Triangulated boards: exact for a known path, also with an unsynchronised camera."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from moving_board import STEP_S, corners, filmed
 
 
-def test_the_path_is_exact_and_empty_where_one_camera_looks() -> None:
+def test_the_path_is_exact_and_nan_where_one_camera_sees_the_board() -> None:
     rig = ring_rig(3, distortion=(-0.2, 0.05, 0.0, 0.0, 0.0))
     seen = filmed(rig, hidden=((0, 4), (1, 4), (2, 5)))
     points = board_points_mm(seen, rig)
@@ -28,19 +28,19 @@ def test_the_path_is_exact_and_empty_where_one_camera_looks() -> None:
     np.testing.assert_allclose(path[known], np.median(truth[known], axis=1), atol=1e-4)
 
 
-def test_a_late_camera_is_brought_to_the_same_frame() -> None:
+def test_a_delayed_camera_is_interpolated_to_the_same_time() -> None:
     rig = ring_rig(3)
-    late = dataclasses.replace(rig, cameras=(rig[0], rig[1].replace(time_offset_s=0.12), rig[2]))
-    seen = filmed(late)
+    delayed = dataclasses.replace(rig, cameras=(rig[0], rig[1].replace(time_offset_s=0.12), rig[2]))
+    seen = filmed(delayed)
     truth = corners(np.arange(30) * STEP_S)
-    found = board_points_mm(seen, late)[:-3, : truth.shape[1]]
-    # Between two images a straight line in the image stands for the path: off by less than a tenth of a mm.
+    found = board_points_mm(seen, delayed)[:-3, : truth.shape[1]]
+    # Linear interpolation in the image is off by less than 0.1 mm.
     np.testing.assert_allclose(found, truth[: len(found)], atol=0.1)
     ignored = board_points_mm(seen, rig)[:-3, : truth.shape[1]]
     assert np.linalg.norm(ignored - truth[: len(found)], axis=-1).max() > 15
 
 
-def test_too_few_cameras_show_nothing() -> None:
+def test_one_camera_triangulates_nothing() -> None:
     rig = ring_rig(2)
     seen = filmed(rig)
     one = dataclasses.replace(rig, cameras=(rig[0], rig[1].replace(R=None, t_mm=None)))

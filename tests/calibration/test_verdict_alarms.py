@@ -1,4 +1,4 @@
-"""How often a good rig is called anything but good: a sample of what `scripts/bench_calibration.py` counts."""
+"""False alarms of the report on good rigs: a sample of what `scripts/bench_calibration.py` counts."""
 
 from __future__ import annotations
 

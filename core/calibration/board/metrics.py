@@ -26,7 +26,7 @@ from core.types.camera import CameraRig
 INLIER_WEIGHT = 0.25
 """IRLS weight from which on a point counts as an inlier: within 1.7 Cauchy scales."""
 _MAX_MOTION_UPDATES, _MAX_STEPS, _TOLERANCE = 3, 15, 1e-4  # of trajectories with fixed cameras
-_LEAST_DETERMINANT = 0.05  # of the mean-free normal matrix of a triangulated corner: rays 13 degrees apart or more
+_LEAST_DETERMINANT = 0.05  # of a triangulated corner's normal matrix, 2 sin^2 of the angle of two rays: 9 degrees
 _PLACEHOLDER_FOCAL = 1000.0  # px, of cameras that are not in the rig
 
 

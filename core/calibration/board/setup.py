@@ -17,8 +17,8 @@ from core.calibration.board.state import BoardImages, CameraPrior, Cameras, nomi
 from core.geometry.intrinsics import N_INTRINSICS, intrinsics_of
 from core.types.camera import Camera, DistortionModel
 
-# Standard deviations of intrinsics that were given: focal length and principal point in px at 1280 px width (refocusing
-# changes them by that much), and distortion coefficients.
+# Standard deviations of given intrinsics (judgement): focal length and principal point in px at 1280 px width, and
+# distortion coefficients.
 _GIVEN_SD_PX, _GIVEN_SD_DISTORTION = 5.0, 0.02
 _STIFFER = (4.0, 16.0)  # factors on the information about k1 and k2 where distortion folds back
 

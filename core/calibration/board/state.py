@@ -23,7 +23,7 @@ POSE, TIME_OFFSET, INTRINSICS = slice(0, 6), slice(6, 7), slice(7, N_UNKNOWNS)
 # Standard deviation of a coordinate of a corner, as a share of the image's longer side. Corners are located to a tenth
 # of a pixel, but rolling shutters, blur and uneven frame times cost most of one at 1280 px.
 _NOMINAL_NOISE = 1.0 / 1280
-# Standard deviation of time offsets before anything is known of them: cameras started by hand.
+# Standard deviation of time offsets before anything is known of them (judgement).
 _TIME_OFFSET_SD_S = 0.5
 
 

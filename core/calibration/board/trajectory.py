@@ -17,7 +17,7 @@ from core.types.arrays import F64, I64
 SPAN = 4
 """Knots that a pose depends on."""
 BREAK_S = 0.5
-"""Gap between frames from which on motion is not interpolated: a hand can reverse twice in it."""
+"""Gap between frames beyond which motion is not interpolated."""
 _SHORTEST_PAD_S = 0.02  # distance of the additional knots at both ends of a segment, at least
 _EXTRAPOLATION = 0.5  # share of a knot interval by which poses are extrapolated beyond it
 _FULL_STEP = 0.25  # share of a period by which a gap may exceed it before another knot is inserted
