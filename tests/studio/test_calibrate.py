@@ -23,8 +23,8 @@ from studio.plots.error_timeline import ErrorTimeline
 from studio.state.app_state import AppState
 from studio.viewport.accuracy_colours import error_range_mm
 from studio.viewport.layers.board import SHOW_BOARD
-from studio.widgets.coverage import CoverageTile
 from studio.widgets.finding_row import FindingRow
+from studio.widgets.images.coverage import CoverageTile
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
 from board_videos import BOARD, film, small_rig

@@ -22,7 +22,7 @@ from core.types.arrays import F64
 from studio.main_window import MainWindow
 from studio.pages.calibrate.floor_clicks import FloorClicks
 from studio.pages.calibrate.floor_dialog import FloorDialog
-from studio.widgets.zoom_image import ZoomImage
+from studio.widgets.images.zoom_image import ZoomImage
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
 from numbered_take import SIZE_PX, make_take

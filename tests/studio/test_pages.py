@@ -36,7 +36,7 @@ from studio.pages.train.consent_dialog import ConsentDialog
 from studio.state.app_state import AppState
 from studio.state.steps import page_states, take_steps
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.image_tiles import ImageDialog
+from studio.widgets.images.image_tiles import ImageDialog
 
 Ended = Callable[[AppState], None]
 _REPORT = {

@@ -30,8 +30,8 @@ from studio.viewport.layers.skeletons import SkeletonLayer
 from studio.viewport.layers.trails import TrailLayer
 from studio.viewport.palette import palette, rgba
 from studio.viewport.reliability import CameraReliability
-from studio.widgets.image_tiles import ImageTiles
-from studio.widgets.image_view import ImageView
+from studio.widgets.images.image_tiles import ImageTiles
+from studio.widgets.images.image_view import ImageView
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))

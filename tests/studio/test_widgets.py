@@ -16,7 +16,7 @@ from studio.theme import DARK, LIGHT, apply_theme, current_theme
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
-from studio.widgets.image_view import ImageView, Lines, to_image
+from studio.widgets.images.image_view import ImageView, Lines, to_image
 
 
 def _luminance(colour: str) -> float:

@@ -11,7 +11,7 @@ import pytest
 from numbered_take import SIZE_PX, number_in, numbered
 
 from core.session import Session
-from studio.widgets.image_decoder import ImageCache, ImageDecoder, ImageReply, ImageRequest
+from studio.widgets.images.image_decoder import ImageCache, ImageDecoder, ImageReply, ImageRequest
 
 
 @pytest.fixture

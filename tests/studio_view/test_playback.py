@@ -13,9 +13,9 @@ from pytestqt.qtbot import QtBot
 
 from studio.theme import current_theme
 from studio.widgets.frame_ticker import FrameTicker
-from studio.widgets.playback import PlaybackClock
-from studio.widgets.timeline import TimelineWidget
-from studio.widgets.timeline_bar import TimelineModel, Track, clock_text, spans
+from studio.widgets.playback.clock import PlaybackClock
+from studio.widgets.playback.timeline import TimelineWidget
+from studio.widgets.playback.timeline_bar import TimelineModel, Track, clock_text, spans
 
 TIMES = np.arange(60) / 30
 

@@ -13,8 +13,8 @@ from core.geometry import epipolar_line_px
 from core.geometry.capture_volume import capture_volume
 from core.geometry.overlay import floor_grid_px, poles_px
 from core.types import CameraRig, CaptureVolume
-from studio.widgets.image_view import Lines
-from studio.widgets.zoom_image import Mark
+from studio.widgets.images.image_view import Lines
+from studio.widgets.images.zoom_image import Mark
 
 INTRO = (
     "Click three floor points, each in at least two cameras: the origin, a point on the x axis, and a point on the y "

@@ -26,10 +26,10 @@ from studio.pages.calibrate.floor_clicks import INTRO, MOVED, FloorClicks
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
-from studio.widgets.image_decoder import ImageDecoder, ImageRequest
-from studio.widgets.image_view import to_image
+from studio.widgets.images.image_decoder import ImageDecoder, ImageRequest
+from studio.widgets.images.image_view import to_image
+from studio.widgets.images.zoom_image import ZoomImage
 from studio.widgets.text import make_label, set_role
-from studio.widgets.zoom_image import ZoomImage
 
 HELP = (
     "Wheel: zoom. Drag: pan, or move a click. Right-click: remove a click. 1, 2, 3: select a point. "

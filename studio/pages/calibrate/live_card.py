@@ -17,8 +17,8 @@ from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear_layout
 from studio.widgets.columns import TileGrid
-from studio.widgets.image_view import Lines
-from studio.widgets.live_image import LiveImage
+from studio.widgets.images.image_view import Lines
+from studio.widgets.images.live_image import LiveImage
 from studio.widgets.text import make_label
 
 _POLL_MS = 150

@@ -40,11 +40,11 @@ from studio.viewport.reliability import camera_reliability
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear_layout, separator
 from studio.widgets.columns import Columns, TileGrid
-from studio.widgets.coverage import CoverageTile, PairMatrix
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.image_tiles import ImageTiles
-from studio.widgets.image_view import ImageView
+from studio.widgets.images.coverage import CoverageTile, PairMatrix
+from studio.widgets.images.image_tiles import ImageTiles
+from studio.widgets.images.image_view import ImageView
 from studio.widgets.scroll_page import ScrollPage
 from studio.widgets.text import make_label
 

@@ -24,7 +24,7 @@ from core.session.ingest import VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
 from core.types.arrays import F64
 from studio.pages.calibrate.results import RESIDUAL_SCALE, BoardResults, Residuals
-from studio.widgets.image_view import Lines, first_image
+from studio.widgets.images.image_view import Lines, first_image
 
 LEGEND = "Blue: 1 m floor grid. Yellow: 1.8 m poles. Wrong axes or units are visible at once."
 RESIDUAL_LEGEND = (

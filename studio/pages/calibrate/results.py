@@ -17,7 +17,7 @@ from core.session import Session, Take
 from core.session.video import VideoReader
 from core.types import CameraRig
 from core.types.arrays import F64, I64
-from studio.widgets.image_view import Lines, to_image
+from studio.widgets.images.image_view import Lines, to_image
 
 ENOUGH_FRAMES = 8
 RESIDUAL_SCALE = 15.0

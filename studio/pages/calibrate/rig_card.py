@@ -24,7 +24,7 @@ from studio.viewport.reliability import CameraReliability
 from studio.viewport.scene import SceneLayers
 from studio.widgets.buttons import button
 from studio.widgets.card import Card
-from studio.widgets.image_view import ImageView
+from studio.widgets.images.image_view import ImageView
 from studio.widgets.level_legend import LevelLegend
 
 NOTE = "Drag: orbit. Middle-drag: pan. Click + wheel: zoom."

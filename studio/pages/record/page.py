@@ -21,7 +21,7 @@ from studio.widgets.card import Card, clear_layout
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.image_tiles import ImageTiles
+from studio.widgets.images.image_tiles import ImageTiles
 from studio.widgets.scroll_page import ScrollPage
 
 

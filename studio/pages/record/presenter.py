@@ -14,7 +14,7 @@ from core.files import safe_name
 from core.session import Session, Take
 from core.session.ingest import VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
-from studio.widgets.image_view import Lines, first_image
+from studio.widgets.images.image_view import Lines, first_image
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = ("Camera", "File", "Resolution", "Images", "Frame rate", "Dropped")

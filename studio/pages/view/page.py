@@ -22,10 +22,10 @@ from studio.viewport.scene import SceneLayers
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.icon_label import IconLabel
+from studio.widgets.images.video_panes import VideoPanes
 from studio.widgets.level_legend import LevelLegend
+from studio.widgets.playback.timeline import TimelineWidget
 from studio.widgets.text import make_label
-from studio.widgets.timeline import TimelineWidget
-from studio.widgets.video_panes import VideoPanes
 
 _MARGIN_PX = 12
 _SPLITTER_SHARES = 0.62, 0.38

@@ -33,8 +33,8 @@ from studio.viewport.reliability import CameraReliability, camera_reliability
 from studio.viewport.scene import SceneLayers, build_scene_layers
 from studio.viewport.scene_data import SceneData, nearest_frame
 from studio.viewport.skeleton_geometry import skeleton_geometry
-from studio.widgets.pane_overlay import PaneOverlay, ProjectedSkeleton
-from studio.widgets.timeline_bar import TimelineModel, Track
+from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
+from studio.widgets.playback.timeline_bar import TimelineModel, Track
 
 _MIN_SCORE = 0.15
 

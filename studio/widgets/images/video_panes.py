@@ -14,8 +14,8 @@ from core.session import Take, Timeline
 from core.types.arrays import U8
 from studio.theme import Theme, current_theme, theme_changed
 from studio.widgets.frame_ticker import FrameTicker
-from studio.widgets.image_decoder import ImageDecoder, ImageRequest
-from studio.widgets.pane_overlay import EMPTY_OVERLAY, PaneOverlay, paint_overlay
+from studio.widgets.images.image_decoder import ImageDecoder, ImageRequest
+from studio.widgets.images.pane_overlay import EMPTY_OVERLAY, PaneOverlay, paint_overlay
 
 _GAP_PX = 6
 # Minimum size of a requested image: it is also shown on the image plane in the 3D view.

@@ -13,7 +13,7 @@ from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.columns import TileGrid
-from studio.widgets.image_view import ImageView, Lines
+from studio.widgets.images.image_view import ImageView, Lines
 from studio.widgets.text import make_label
 
 _MANY_CAMERAS, _MANY_SCALE = 6, 0.55

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBox
 from studio.icons import icon
 from studio.theme import current_theme
 from studio.widgets.frame_ticker import FrameTicker
-from studio.widgets.playback import SPEEDS, PlaybackClock
-from studio.widgets.timeline_bar import EMPTY_TIMELINE, TimelineBar, TimelineModel, clock_text
+from studio.widgets.playback.clock import SPEEDS, PlaybackClock
+from studio.widgets.playback.timeline_bar import EMPTY_TIMELINE, TimelineBar, TimelineModel, clock_text
 
 _SHIFT_STEP = 10
 

@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
 from core.types.arrays import F32, F64
 from studio.theme import Theme
-from studio.widgets.image_view import split_at_gaps
+from studio.widgets.images.image_view import split_at_gaps
 
 _FULL_SCORE = 0.6
 _MIN_OPACITY = 0.35

@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QWidget
 
 from core.types.arrays import I64
 from studio.theme import current_theme
-from studio.widgets.coverage import FULL_CELL_POINTS
-from studio.widgets.image_view import ImageView
+from studio.widgets.images.coverage import FULL_CELL_POINTS
+from studio.widgets.images.image_view import ImageView
 
 _MAX_ALPHA = 90
 

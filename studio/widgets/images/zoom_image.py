@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEv
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from studio.theme import Theme, current_theme
-from studio.widgets.image_view import Lines, split_at_gaps
+from studio.widgets.images.image_view import Lines, split_at_gaps
 
 _MAX_ZOOM = 24.0
 _ZOOM_STEP = 1.25

@@ -1,0 +1,1 @@
+"""Images of cameras: views, tiles, video panes, decoding and overlays."""
