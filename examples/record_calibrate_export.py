@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from core.clock import SYSTEM_CLOCK, Clock
-from core.pipelines.calibrate import run_calibrate
 from core.pipelines.params import CalibrateParams, RecordParams
 from core.pipelines.record import run_record
+from core.pipelines.rig.calibrate import run_calibrate
 from core.progress import NullReporter
 from core.rig_io.exporters import write_rig
 from core.session import Session

@@ -92,14 +92,14 @@ VERBS = {
             "calibration",
             "Create a calibration board to print or to show on a screen",
             params.BoardSheetParams,
-            "core.pipelines.world:run_board_sheet",
+            "core.pipelines.rig.world:run_board_sheet",
         ),
         Verb(
             "calibrate",
             "calibration",
             "Calibrate intrinsics, poses and time offsets from a take of a board",
             params.CalibrateParams,
-            "core.pipelines.calibrate:run_calibrate",
+            "core.pipelines.rig.calibrate:run_calibrate",
             take_kind="board",
         ),
         Verb(
@@ -107,7 +107,7 @@ VERBS = {
             "calibration",
             "Calibrate poses and time offsets from a take of people, without a board",
             params.CalibratePeopleParams,
-            "core.pipelines.calibrate_people:run_calibrate_people",
+            "core.pipelines.rig.calibrate_people:run_calibrate_people",
         ),
         Verb(
             "import-rig",
@@ -121,7 +121,7 @@ VERBS = {
             "calibration",
             "Check the calibration against a take of a board",
             params.CheckRigParams,
-            "core.pipelines.calibrate:run_check_rig",
+            "core.pipelines.rig.calibrate:run_check_rig",
             take_kind="board",
         ),
         Verb(
@@ -129,14 +129,14 @@ VERBS = {
             "calibration",
             "Set origin, floor, axes and scale of the world coordinates",
             params.SetWorldParams,
-            "core.pipelines.world:run_set_world",
+            "core.pipelines.rig.world:run_set_world",
         ),
         Verb(
             "export-rig",
             "calibration",
             "Export the calibration in the format of another tool",
             params.ExportRigParams,
-            "core.pipelines.export_rig:run_export_rig",
+            "core.pipelines.rig.export_rig:run_export_rig",
         ),
         Verb(
             "pose2d",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from core.board.pattern import Board
-from core.calibration.board.bundle import linearise
-from core.calibration.board.motion_prior import acceleration_residuals
-from core.calibration.board.state import N_UNKNOWNS, BoardImages, Cameras
-from core.calibration.board.trajectory import Trajectory, interpolate, place_knots, poses_at
+from core.calibration.board.adjustment.bundle import linearise
+from core.calibration.board.adjustment.motion_prior import acceleration_residuals
+from core.calibration.board.adjustment.state import N_UNKNOWNS, BoardImages, Cameras
+from core.calibration.board.adjustment.trajectory import Trajectory, interpolate, place_knots, poses_at
 from core.geometry import project
 from core.geometry.intrinsics import intrinsics_of, project_with_jacobian, with_intrinsics
 from core.geometry.so3 import angle_rad, exp, log, mean, right_jacobian, right_jacobian_inverse

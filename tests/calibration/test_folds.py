@@ -9,22 +9,22 @@ import pytest
 
 from core.board.pattern import Board
 from core.calibration.board import bundle, selection
-from core.calibration.board.bundle import BoardSolution, adjust_board, robust_cost
-from core.calibration.board.config import CalibrateConfig
-from core.calibration.board.cross_validation import time_blocks, two_folds
-from core.calibration.board.extrinsics import board_poses
-from core.calibration.board.initialization import initial_trajectory
-from core.calibration.board.intrinsics import SOLVED, fit_intrinsics, intrinsics_prior
-from core.calibration.board.report import _connection
-from core.calibration.board.selection import CONTRADICTION, Model, disagreement, fit, fit_everything, select
-from core.calibration.board.setup import InitialRig, Setup, initial_rig, make_setup
-from core.calibration.board.state import (
+from core.calibration.board.adjustment.bundle import BoardSolution, adjust_board, robust_cost
+from core.calibration.board.adjustment.state import (
     INTRINSICS,
     N_UNKNOWNS,
     BoardImages,
     CameraPrior,
     Cameras,
 )
+from core.calibration.board.config import CalibrateConfig
+from core.calibration.board.cross_validation import time_blocks, two_folds
+from core.calibration.board.initial.extrinsics import board_poses
+from core.calibration.board.initial.initialization import initial_trajectory
+from core.calibration.board.initial.intrinsics import SOLVED, fit_intrinsics, intrinsics_prior
+from core.calibration.board.report import _connection
+from core.calibration.board.selection import CONTRADICTION, Model, disagreement, fit, fit_everything, select
+from core.calibration.board.setup import InitialRig, Setup, initial_rig, make_setup
 from core.geometry.intrinsics import intrinsics_of
 from core.geometry.so3 import exp
 from core.progress import NullReporter

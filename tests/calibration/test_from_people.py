@@ -27,9 +27,9 @@ from core.errors import CancelledError, CoreError
 from core.files import resource
 from core.geometry import essential_matrix, project, sampson_distance_px, undistort
 from core.geometry.so3 import angle_rad, exp
-from core.pipelines.calibrate_people import run_calibrate_people
 from core.pipelines.ingest import note_poses2d
 from core.pipelines.params import CalibratePeopleParams
+from core.pipelines.rig.calibrate_people import run_calibrate_people
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimators.movenet import MoveNet
 from core.progress import NullReporter, RecordingReporter

@@ -12,7 +12,7 @@ from core.board.pattern import Board
 from core.calibration.board.calibrate import BoardCalibration, calibrate_board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.cross_validation import load_residuals, save_residuals
-from core.calibration.board.intrinsics import fit_intrinsics
+from core.calibration.board.initial.intrinsics import fit_intrinsics
 from core.calibration.board.metrics import measure, measure_rig
 from core.calibration.board.report import assess_board
 from core.calibration.checks import Finding, check_rig, fold_share

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.calibration.board.triangulate_board import board_points_mm, board_trajectory_mm
+from core.calibration.board.initial.triangulate_board import board_points_mm, board_trajectory_mm
 from core.synthetic.rigs import ring_rig
 
 sys.path.insert(0, str(Path(__file__).parent))

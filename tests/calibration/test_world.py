@@ -10,7 +10,7 @@ import pytest
 from core.board.observations import merge_detections
 from core.board.pattern import Board
 from core.calibration.board.guidance import next_to_show
-from core.calibration.board.intrinsics import Coverage
+from core.calibration.board.initial.intrinsics import Coverage
 from core.calibration.board.static_board import static_board_pose
 from core.calibration.world import (
     Similarity,

@@ -29,9 +29,9 @@ from core.clock import SimulatedClock
 from core.config import to_mapping
 from core.errors import CancelledError, CoreError
 from core.files import write_json, write_yaml
-from core.pipelines.calibrate import run_calibrate
 from core.pipelines.params import CalibrateParams, RecordParams
 from core.pipelines.record import run_record
+from core.pipelines.rig.calibrate import run_calibrate
 from core.process import ProcessIdentity
 from core.progress import RecordingReporter
 from core.session import Session

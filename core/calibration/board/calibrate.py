@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import BoardSolution
+from core.calibration.board.adjustment.bundle import BoardSolution
+from core.calibration.board.adjustment.state import BoardImages
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.cross_validation import Prediction
-from core.calibration.board.extrinsics import BoardPoses, PairGraph
-from core.calibration.board.intrinsics import IntrinsicsFit
+from core.calibration.board.initial.extrinsics import BoardPoses, PairGraph
+from core.calibration.board.initial.intrinsics import IntrinsicsFit
 from core.calibration.board.selection import Model, fit, fit_everything, select
 from core.calibration.board.setup import InitialRig, Setup, initial_rig, make_setup, unconnected
-from core.calibration.board.state import BoardImages
 from core.calibration.checks import fold_share
 from core.errors import CoreError
 from core.geometry.intrinsics import with_intrinsics

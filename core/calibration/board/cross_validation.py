@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core.calibration.board.bundle import adjust_board, residuals
-from core.calibration.board.extrinsics import BoardPoses
-from core.calibration.board.initialization import initial_trajectory
-from core.calibration.board.state import N_UNKNOWNS, BoardImages, Cameras
-from core.calibration.board.trajectory import Trajectory
+from core.calibration.board.adjustment.bundle import adjust_board, residuals
+from core.calibration.board.adjustment.state import N_UNKNOWNS, BoardImages, Cameras
+from core.calibration.board.adjustment.trajectory import Trajectory
+from core.calibration.board.initial.extrinsics import BoardPoses
+from core.calibration.board.initial.initialization import initial_trajectory
 from core.errors import CoreError
 from core.files import write_bytes
 from core.optimize.robust import cauchy_loss

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.calibration.board.intrinsics import LEAST_IMAGES, Coverage
+from core.calibration.board.initial.intrinsics import LEAST_IMAGES, Coverage
 from core.types.arrays import I64
 
 # Frames that must connect cameras, share of image cells with points, and range of tilts: slightly more than the report

@@ -12,7 +12,7 @@ from core.board.detect import BoardDetector
 from core.board.observations import merge_detections
 from core.board.pattern import Board
 from core.calibration.board.guidance import next_to_show
-from core.calibration.board.intrinsics import Coverage, coverage
+from core.calibration.board.initial.intrinsics import Coverage, coverage
 from core.types.arrays import F64, I64, U8
 
 _MAX_FRAMES = 400  # kept in memory; later ones replace the oldest

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import BoardSolution, adjust_board
+from core.calibration.board.adjustment.bundle import BoardSolution, adjust_board
+from core.calibration.board.adjustment.motion_prior import motion_prior, raised
+from core.calibration.board.adjustment.state import N_UNKNOWNS, BoardImages, Cameras, nominal_noise_px
+from core.calibration.board.adjustment.trajectory import interpolate, poses_at
 from core.calibration.board.calibrate import BoardCalibration
 from core.calibration.board.cross_validation import Prediction, predict
-from core.calibration.board.extrinsics import BoardPoses, board_poses
-from core.calibration.board.initialization import frame_period_s, initial_trajectory
-from core.calibration.board.intrinsics import Coverage, coverage
-from core.calibration.board.motion_prior import motion_prior, raised
-from core.calibration.board.state import N_UNKNOWNS, BoardImages, Cameras, nominal_noise_px
-from core.calibration.board.trajectory import interpolate, poses_at
+from core.calibration.board.initial.extrinsics import BoardPoses, board_poses
+from core.calibration.board.initial.initialization import frame_period_s, initial_trajectory
+from core.calibration.board.initial.intrinsics import Coverage, coverage
 from core.errors import CoreError
 from core.geometry.intrinsics import N_INTRINSICS, intrinsics_of
 from core.types.arrays import F64, I64

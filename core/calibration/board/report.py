@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from core.board.observations import BoardObservations
+from core.calibration.board.adjustment.state import INTRINSICS, POSE, TIME_OFFSET
 from core.calibration.board.calibrate import BoardCalibration
 from core.calibration.board.metrics import Quality, quick_loco_px
-from core.calibration.board.state import INTRINSICS, POSE, TIME_OFFSET
 from core.calibration.checks import Finding, FindingLevel
 from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.board.bundle import BoardSolution, adjust_board, robust_cost
+from core.calibration.board.adjustment.bundle import BoardSolution, adjust_board, robust_cost
+from core.calibration.board.adjustment.motion_prior import motion_prior, raised
+from core.calibration.board.adjustment.state import INTRINSICS, N_UNKNOWNS, POSE, TIME_OFFSET, Cameras
 from core.calibration.board.cross_validation import (
     Prediction,
     improvement,
@@ -22,11 +24,9 @@ from core.calibration.board.cross_validation import (
     time_blocks,
     two_folds,
 )
-from core.calibration.board.initialization import initial_trajectory
-from core.calibration.board.intrinsics import SOLVED
-from core.calibration.board.motion_prior import motion_prior, raised
+from core.calibration.board.initial.initialization import initial_trajectory
+from core.calibration.board.initial.intrinsics import SOLVED
 from core.calibration.board.setup import InitialRig, Setup
-from core.calibration.board.state import INTRINSICS, N_UNKNOWNS, POSE, TIME_OFFSET, Cameras
 from core.geometry.so3 import log, mean
 from core.progress import Reporter, check
 from core.types.arrays import F64

@@ -9,11 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.board.observations import BoardObservations
+from core.calibration.board.adjustment.state import BoardImages, CameraPrior, Cameras, nominal_noise_px
 from core.calibration.board.config import CalibrateConfig
-from core.calibration.board.extrinsics import LEAST_FRAMES, BoardPoses, PairGraph, board_poses, chain, pair_graph
-from core.calibration.board.initialization import frame_period_s
-from core.calibration.board.intrinsics import LEAST_IMAGES, IntrinsicsFit, fit_intrinsics, intrinsics_prior
-from core.calibration.board.state import BoardImages, CameraPrior, Cameras, nominal_noise_px
+from core.calibration.board.initial.extrinsics import (
+    LEAST_FRAMES,
+    BoardPoses,
+    PairGraph,
+    board_poses,
+    chain,
+    pair_graph,
+)
+from core.calibration.board.initial.initialization import frame_period_s
+from core.calibration.board.initial.intrinsics import LEAST_IMAGES, IntrinsicsFit, fit_intrinsics, intrinsics_prior
 from core.geometry.intrinsics import N_INTRINSICS, intrinsics_of
 from core.types.camera import Camera, DistortionModel
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.extrinsics import board_poses
-from core.calibration.board.state import BoardImages
+from core.calibration.board.adjustment.state import BoardImages
+from core.calibration.board.initial.extrinsics import board_poses
 from core.errors import CoreError
 from core.geometry import project
 from core.geometry.so3 import angle_rad, mean, retract_right

@@ -8,7 +8,7 @@ import numpy as np
 from PySide6.QtGui import QImage
 
 from core.board.observations import BoardObservations
-from core.calibration.board.triangulate_board import board_points_mm, board_trajectory_mm
+from core.calibration.board.initial.triangulate_board import board_points_mm, board_trajectory_mm
 from core.errors import CoreError
 from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig

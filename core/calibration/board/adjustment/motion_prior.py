@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.calibration.board.trajectory import Trajectory
+from core.calibration.board.adjustment.trajectory import Trajectory
 from core.geometry.so3 import log, right_jacobian_inverse
 from core.types.arrays import F64
 

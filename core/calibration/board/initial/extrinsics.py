@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.board.state import BoardImages
+from core.calibration.board.adjustment.state import BoardImages
 from core.geometry import undistort
 from core.geometry.so3 import angle_rad, mean
 from core.types.arrays import F64, I64

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.board.pattern import Board
+from core.calibration.board.adjustment.state import TIME_OFFSET
 from core.calibration.board.calibrate import BoardCalibration, calibrate_board
 from core.calibration.board.cross_validation import save_residuals
 from core.calibration.board.detect_take import detect_board, measure_marker
@@ -16,7 +17,6 @@ from core.calibration.board.guidance import next_to_show
 from core.calibration.board.metrics import Quality, measure, measure_rig
 from core.calibration.board.report import assess_board
 from core.calibration.board.session_board import save_session_board, session_board
-from core.calibration.board.state import TIME_OFFSET
 from core.calibration.checks import Finding, check_rig
 from core.calibration.world import Similarity, align_rig, guess_world
 from core.config import to_mapping
@@ -25,7 +25,7 @@ from core.files import write_json
 from core.geometry.accuracy import accuracy_map
 from core.pipelines.ingest import adopt_rig, free_calibration
 from core.pipelines.params import CalibrateParams, CheckRigParams
-from core.pipelines.world import floor_from_take
+from core.pipelines.rig.world import floor_from_take
 from core.progress import Reporter
 from core.session import RunLayout, Session
 from core.types.arrays import F64

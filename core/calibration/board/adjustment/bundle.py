@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from core.calibration.board.motion_prior import JERK_THRESHOLD, acceleration_residuals
-from core.calibration.board.state import INTRINSICS, N_UNKNOWNS, BoardImages, CameraPrior, Cameras
-from core.calibration.board.trajectory import SPAN, Interpolation, Trajectory, interpolate, poses_at
+from core.calibration.board.adjustment.motion_prior import JERK_THRESHOLD, acceleration_residuals
+from core.calibration.board.adjustment.state import INTRINSICS, N_UNKNOWNS, BoardImages, CameraPrior, Cameras
+from core.calibration.board.adjustment.trajectory import SPAN, Interpolation, Trajectory, interpolate, poses_at
 from core.geometry.intrinsics import N_INTRINSICS, project_with_jacobian
 from core.geometry.so3 import cross
 from core.optimize.lm import LeastSquaresProblem, LMSettings, minimise

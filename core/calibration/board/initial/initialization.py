@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.extrinsics import BoardPoses
-from core.calibration.board.state import BoardImages, Cameras
-from core.calibration.board.trajectory import Trajectory, place_knots
+from core.calibration.board.adjustment.state import BoardImages, Cameras
+from core.calibration.board.adjustment.trajectory import Trajectory, place_knots
+from core.calibration.board.initial.extrinsics import BoardPoses
 from core.geometry.intrinsics import project_with_jacobian
 from core.geometry.so3 import angle_rad
 from core.types.arrays import F64, I64

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.board.bundle import BoardSolution, adjust_board
-from core.calibration.board.extrinsics import board_poses
-from core.calibration.board.initialization import frame_period_s, initial_trajectory
-from core.calibration.board.state import (
+from core.calibration.board.adjustment.bundle import BoardSolution, adjust_board
+from core.calibration.board.adjustment.state import (
     INTRINSICS,
     N_UNKNOWNS,
     BoardImages,
@@ -20,6 +18,8 @@ from core.calibration.board.state import (
     Cameras,
     nominal_noise_px,
 )
+from core.calibration.board.initial.extrinsics import board_poses
+from core.calibration.board.initial.initialization import frame_period_s, initial_trajectory
 from core.geometry.intrinsics import N_INTRINSICS, intrinsics_of, with_intrinsics
 from core.types.arrays import F64, I64
 from core.types.camera import Camera, DistortionModel

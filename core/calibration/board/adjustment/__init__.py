@@ -1,0 +1,1 @@
+"""Bundle adjustment of cameras and the trajectory of a board."""

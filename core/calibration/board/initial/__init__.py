@@ -1,0 +1,1 @@
+"""Initial values of the bundle adjustment: intrinsics, poses and trajectory."""

@@ -1,0 +1,1 @@
+"""Use cases on the rig: calibration, world coordinates, export."""
