@@ -24,7 +24,8 @@ from core.cli import main
 from core.cli.arguments import CommandLine
 from core.cli.docs import attribute_docs, group_of, is_required
 from core.cli.terminal import format_duration, format_key, print_result
-from core.config import from_mapping
+from core.config import from_mapping, with_overrides
+from core.errors import CoreError
 from core.files import read_yaml, write_yaml
 from core.jobs import Finished, Job, JobSpec
 from core.pipelines.verbs import VERBS
@@ -227,6 +228,14 @@ def test_errors_are_printed_with_their_remedy(
     printed = " ".join(capsys.readouterr().err.split())
     assert all(word in printed for word in words), printed
     assert "Traceback" not in printed
+
+
+def test_a_group_that_is_null_by_default_can_be_set_value_by_value() -> None:
+    params = VERBS["record"].params(cameras=("left=demo:cam01",))
+    board = with_overrides(params, ["board.columns=9", "board.rows=4"]).board
+    assert (board.columns, board.rows) == (9, 4)
+    with pytest.raises(CoreError, match=r"board\.column"):
+        with_overrides(params, ["board.column=9"])
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
