@@ -1,7 +1,8 @@
-"""Which package may import which, and that each of the guards can fail."""
+"""Import contracts, unique public names and folder sizes, with proofs that each guard can fail."""
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ CONTRACTS = {
     "pages do not import each other": ("studio/pages/view/blocked.py", "import studio.pages.train"),
     "the window opens without torch": ("studio/blocked.py", "import core.models.networks"),
 }
-"""Contract, and a module with an import that breaks it; the last one reaches torch only indirectly."""
+"""Each contract with a module that breaks it; the last one reaches torch only indirectly."""
 
 _WITHOUT_TORCH = """
 import importlib, pkgutil, sys
@@ -50,7 +51,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program's modules in a folder where they may be broken."""
+    """A copy of the packages that tests may break."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
     for package in ("core", "studio"):
@@ -58,7 +59,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_contracts_hold_and_every_one_of_them_can_break(copy: Path) -> None:
+def test_every_contract_holds_and_can_break(copy: Path) -> None:
     held = lint(copy)
     assert held.returncode == 0, held.stdout
     assert {c for c in CONTRACTS if re.search(rf"{c} +KEPT", held.stdout)} == set(CONTRACTS)
@@ -68,12 +69,52 @@ def test_the_contracts_hold_and_every_one_of_them_can_break(copy: Path) -> None:
     broken = lint(copy)
     assert broken.returncode != 0
     assert {c for c in CONTRACTS if re.search(rf"{c} +BROKEN", broken.stdout)} == set(CONTRACTS), broken.stdout
-    assert "core.undeclared" in broken.stdout, "a module that no layer names is found"
+    assert "core.undeclared" in broken.stdout, "a module that belongs to no layer is reported"
 
 
-def test_every_module_of_the_window_loads_where_torch_is_absent() -> None:
+def test_every_module_of_the_window_imports_without_torch() -> None:
     done = subprocess.run([sys.executable, "-c", _WITHOUT_TORCH], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     count, blocked = done.stdout.splitlines()
     assert int(count.split()[0]) > 5
     assert blocked == "blocked torch", "the guard itself can fail"
+
+
+_MOST_MODULES = 16
+_SHARED_NAMES = {"main"}
+"""Public names that may occur in several modules: `main` is the entry point of each program."""
+
+
+def public_names(folder: Path) -> dict[str, list[str]]:
+    """Return the modules that define each public function and class on module level."""
+    names: dict[str, list[str]] = {}
+    for package in ("core", "studio"):
+        for path in sorted((folder / package).rglob("*.py")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                    names.setdefault(node.name, []).append(str(path.relative_to(folder)))
+    return names
+
+
+def duplicates(folder: Path) -> dict[str, list[str]]:
+    """Return the public names that several modules define."""
+    names = public_names(folder).items()
+    return {name: paths for name, paths in names if len(paths) > 1 and name not in _SHARED_NAMES}
+
+
+def test_no_two_public_functions_or_classes_share_a_name(tmp_path: Path) -> None:
+    assert duplicates(REPOSITORY) == {}
+    for path in ("core/a.py", "studio/b.py"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text("def same() -> None: ...\ndef _private() -> None: ...\n")
+    assert duplicates(tmp_path) == {"same": ["core/a.py", "studio/b.py"]}, "the guard itself can fail"
+
+
+def test_folders_stay_small_enough_to_read() -> None:
+    counts = {
+        str(folder.relative_to(REPOSITORY)): sum(path.stem != "__init__" for path in folder.glob("*.py"))
+        for package in ("core", "studio")
+        for folder in [REPOSITORY / package, *(p for p in (REPOSITORY / package).rglob("*") if p.is_dir())]
+    }
+    assert len(counts) > 20
+    assert {folder: n for folder, n in counts.items() if n > _MOST_MODULES} == {}
