@@ -89,6 +89,8 @@ def with_overrides(config: C, overrides: Sequence[str]) -> C:
             raise CoreError(f"Unknown setting '{dotted}'.", closest(last, list(level)))
         empty = isinstance(level.get(last), str) and not text.strip()
         level[last] = "" if empty else yaml.safe_load(text)
+        if partial:
+            values = to_mapping(from_mapping(type(config), values))  # with the defaults of the group
     return from_mapping(type(config), values)
 
 
