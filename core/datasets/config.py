@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitConfig:
-    """Settings of the split into training and validation frames.
+    """Frames and camera that are held out of training to measure on.
 
     Attributes:
-        share: Share of the frames that is held out for validation.
-        blocks: Number of evenly spaced blocks of consecutive frames that are held out.
-        guard: Number of frames on both sides of a block that are in neither split, since they are near-duplicates.
-        camera: Camera that is withheld from the networks in validation, to measure the error in it; "auto" chooses one
-            in rigs of four or more cameras, and an empty name withholds none.
-        train_on_camera: Train on the withheld camera in the training frames. Otherwise it is excluded from the labels,
-            their cleaning, and all training steps on the takes: the strictest validation, at the cost of a camera.
+        share: Share of all frames that are held out.
+        blocks: Number of time intervals that the held-out frames form, spread evenly.
+        guard: Number of frames next to each block in neither part: neighbours are near-copies.
+        camera: Camera that held-out frames are also measured in without the networks seeing it. "auto" chooses one in
+            rigs of four or more cameras, empty none.
+        train_on_camera: Train on this camera in the other frames. Otherwise it is excluded from the labels, from
+            cleaning them, and from all steps on the footage: the strictest measure, at the cost of a camera.
     """
 
     share: float = 0.2

@@ -1,6 +1,6 @@
-"""The footage as training sees it: 2D detections in, cleaned 2D labels out, frames split by time. No 3D label.
+"""Footage of a rig: 2D detections as input, pseudo labels as target, frames split by time. There is no 3D label.
 
-Legend: T frame of all takes in a row, B batch, V view, P detection, L labelled person, J joint.
+Legend: T frame of all takes, B batch, V view, P detection, L labelled person, J joint.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from core.types.skeleton import PANOPTIC15, convert
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PseudoLabels:
-    """Joints that projected 3D joints should fall on.
+    """2D joints that projected 3D joints should match.
 
     Attributes:
         xy_px: (T, V, L, J, 2) image px, 0 where missing.
         weight: (T, V, L, J) in 0..1, 0 where missing.
-        anchor_mm: (T, L, J, 3) the people triangulated without training, NaN where missing; None where nobody was.
+        anchor_mm: (T, L, J, 3) people triangulated without training, NaN where missing; None without any.
     """
 
     xy_px: F32
@@ -43,22 +43,22 @@ class PseudoLabels:
 
     @classmethod
     def raw(cls, inputs: MultiviewPoses2D) -> PseudoLabels:
-        """The estimator's joints as they are, the guessed ones too: the published soft labels."""
+        """Take the estimator's joints as they are, with those it guessed: the paper's soft labels."""
         return cls(inputs.xy_px, (inputs.score > 0).astype(np.float32))
 
     @classmethod
     def clean(cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], people: Pose3DSequence) -> PseudoLabels:
-        """The 2D joints that all views agree on: detections near the triangulated joints, and those filled in.
+        """Take 2D joints that all views agree on: detections near the triangulated joints, and those filled in.
 
         Args:
             rig: V cameras; those without poses get no labels.
-            poses2d: Of one take.
-            people: Triangulated from them without training.
+            poses2d: 2D poses of one take by camera name.
+            people: People triangulated from them without training.
         """
         names = [name for name in rig.names if name in poses2d]
-        found = clean_labels(rig.subset(names), poses2d, people, AssociationConfig())
+        cleaned = clean_labels(rig.subset(names), poses2d, people, AssociationConfig())
         xy, weight = convert(
-            found.xy_px.astype(np.float64), found.weight.astype(np.float64), people.skeleton, PANOPTIC15
+            cleaned.xy_px.astype(np.float64), cleaned.weight.astype(np.float64), people.skeleton, PANOPTIC15
         )
         T, _, P, J = weight.shape
         anchor, _ = convert(people.xyz_mm, people.score, people.skeleton, PANOPTIC15)
@@ -74,16 +74,16 @@ class PseudoLabels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Footage:
-    """Everything that is known of the takes.
+    """Detections, labels, heatmaps and images of takes, concatenated in time.
 
     Attributes:
-        rig: V cameras, the order of all views.
-        inputs: What the estimator saw.
-        labels: What training aims at.
+        rig: V cameras, in the order of all views.
+        inputs: Detections of the 2D estimator.
+        labels: Pseudo labels.
         train: (M,) indices of frames to train on.
         held_out: (N,) indices of frames to measure on.
-        maps: The estimator's heatmaps of these frames, where the networks look at them instead of the inputs' joints.
-        images: The frames' images, where a backbone looks at them.
+        maps: Stored heatmaps of the estimator, with `heatmap.source` "estimator".
+        images: Images of the frames, with `heatmap.source` "backbone".
     """
 
     rig: CameraRig
@@ -104,55 +104,55 @@ class Footage:
         maps: Sequence[HeatmapSource] = (),
         images: Sequence[ImageSource] = (),
     ) -> Footage:
-        """Puts takes in a row, each split by itself.
+        """Concatenate takes, each split by itself.
 
         Args:
             rig: V cameras.
-            inputs: Of each take.
-            labels: Of each take.
-            split: What is held out.
-            maps: Of each take, or none at all.
-            images: Of each take, or none at all.
+            inputs: Detections of each take.
+            labels: Labels of each take.
+            split: Settings of the split.
+            maps: Stored heatmaps of each take, or none at all.
+            images: Images of each take, or none at all.
 
         Raises:
             CoreError: No frame is left to train on.
         """
-        kept = np.concatenate([training_frames(len(take), split) for take in inputs])
+        train = np.concatenate([training_frames(len(take), split) for take in inputs])
         out = np.concatenate([held_out(len(take), split) for take in inputs])
-        joined = MultiviewPoses2D(
+        inputs_of_all = MultiviewPoses2D(
             _join([take.xy_px for take in inputs]),
             _join([take.score for take in inputs]),
             np.concatenate([take.view_weight for take in inputs]),
         )
         footage = cls(
             rig=rig,
-            inputs=joined,
+            inputs=inputs_of_all,
             labels=PseudoLabels(
                 _join([take.xy_px for take in labels]),
                 _join([take.weight for take in labels]),
                 _anchors([take.anchor_mm for take in labels]),
             ),
-            train=np.flatnonzero(kept & _shown(joined)),
+            train=np.flatnonzero(train & _shown(inputs_of_all)),
             held_out=np.flatnonzero(out),
             maps=ConcatHeatmaps(maps, [len(take) for take in inputs]) if maps else None,
             images=ConcatImages(images, [len(take) for take in inputs]) if images else None,
         )
         if not len(footage.train):
             raise CoreError(
-                "No frame of these takes shows a person in two views.",
+                "No frame of these takes has detections in two views.",
                 "Check the 2D poses on the View page, or choose another take.",
             )
         return footage
 
     def without(self, view: int) -> Footage:
-        """The same with one camera that nothing looks at and nothing aims at."""
+        """Return the footage without the detections and labels of one camera."""
         others = np.arange(len(self.rig)) != view
         weight = self.labels.weight * others[:, None, None].astype(np.float32)
         return replace(self, inputs=self.inputs.with_views(others), labels=replace(self.labels, weight=weight))
 
     @classmethod
     def empty(cls, rig: CameraRig) -> Footage:
-        """A rig before its first take: there is nothing but synthetic people to learn from."""
+        """Return footage without frames, for training on synthetic people alone."""
         V, J = len(rig), len(PANOPTIC15)
         nobody, missing = np.zeros((0, V, 1, J, 2), np.float32), np.zeros((0, V, 1, J), np.float32)
         return cls(
@@ -165,11 +165,11 @@ class Footage:
 
 
 class ConcatHeatmaps:
-    """Stored heatmaps of several takes of one estimator, their frames counted through.
+    """Stored heatmaps of several takes of one estimator, with consecutive frame indices.
 
     Args:
-        takes: One after the other.
-        lengths: Their numbers of frames.
+        takes: Stored heatmaps of each take.
+        lengths: Number of frames of each take.
     """
 
     def __init__(self, takes: Sequence[HeatmapSource], lengths: Sequence[int]) -> None:
@@ -178,7 +178,7 @@ class ConcatHeatmaps:
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
 
     def warp(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        """See `HeatmapSource.version`."""
+        """See `HeatmapSource.warp`."""
         return _from_takes(
             self._starts,
             frames,
@@ -187,11 +187,11 @@ class ConcatHeatmaps:
 
 
 class ConcatImages:
-    """Images of several takes, their frames counted through.
+    """Images of several takes, with consecutive frame indices.
 
     Args:
-        takes: One after the other.
-        lengths: Their numbers of frames.
+        takes: Images of each take.
+        lengths: Number of frames of each take.
     """
 
     def __init__(self, takes: Sequence[ImageSource], lengths: Sequence[int]) -> None:
@@ -205,7 +205,7 @@ class ConcatImages:
         size_hw: tuple[int, int],
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """See `ImageSource.version`."""
+        """See `ImageSource.warp`."""
         return _from_takes(
             self._starts,
             frames,
@@ -216,35 +216,35 @@ class ConcatImages:
 def _from_takes(
     starts: np.ndarray, frames: np.ndarray, read: Callable[[int, np.ndarray, np.ndarray], Tensor]
 ) -> Tensor:
-    """What `read` gives for frames (B,) counted through takes that start at `starts`, in the order asked for.
+    """Collect what `read` returns for frames (B,) of takes that start at `starts`, in the order of `frames`.
 
-    It is asked take by take: for the take's number, the rows of the batch that are its, and its own numbers of these.
+    `read` is called once per take with the take's number, its rows of the batch and their frame indices in the take.
     """
     owner = np.searchsorted(starts, frames, "right") - 1
     takes = np.unique(owner)
     rows = [np.flatnonzero(owner == take) for take in takes]
-    parts = [read(int(take), mine, frames[mine] - starts[take]) for take, mine in zip(takes, rows, strict=True)]
+    parts = [read(int(take), row, frames[row] - starts[take]) for take, row in zip(takes, rows, strict=True)]
     return torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(rows)))]
 
 
 def _shown(inputs: MultiviewPoses2D) -> np.ndarray:
-    """(T,) bool: at least two views have a detection."""
+    """Return (T,) bool: at least two views have a detection."""
     return np.asarray((inputs.score > 0).any((-2, -1)).sum(-1) >= 2)
 
 
 def _anchors(parts: list[F32 | None]) -> F32 | None:
-    """Triangulated people (T, L, J, 3) of all takes in a row, NaN where there are none; None where no take has any."""
+    """Concatenate the triangulated people (T, L, J, 3) of all takes, NaN where missing; None if a take has none."""
     if any(part is None for part in parts):
         return None
     known = [part for part in parts if part is not None]
-    most = max(part.shape[1] for part in known)
+    width = max(part.shape[1] for part in known)
     return np.concatenate(
-        [np.pad(p, [(0, 0), (0, most - p.shape[1]), (0, 0), (0, 0)], constant_values=np.nan) for p in known]
+        [np.pad(p, [(0, 0), (0, width - p.shape[1]), (0, 0), (0, 0)], constant_values=np.nan) for p in known]
     )
 
 
 def _join(parts: list[F32]) -> F32:
-    """Concatenates (T, V, P, ...) along time, filling up with nobody where takes differ in people."""
-    most = max(part.shape[2] for part in parts)
-    padded = [np.pad(p, [(0, (most - p.shape[2]) * (axis == 2)) for axis in range(p.ndim)]) for p in parts]
+    """Concatenate (T, V, P, ...) along time, padding where takes differ in the number of people."""
+    width = max(part.shape[2] for part in parts)
+    padded = [np.pad(p, [(0, (width - p.shape[2]) * (axis == 2)) for axis in range(p.ndim)]) for p in parts]
     return np.concatenate(padded)

@@ -1,4 +1,4 @@
-"""Images as the backbone sees them: reduced once to the size of its input, then warped into any version.
+"""Images as input of the backbone: reduced once to the size of its input, then warped into any augmented version.
 
 Legend: B batch, V view, H W heatmap, h w image of the backbone.
 """
@@ -18,11 +18,11 @@ from core.types.arrays import F64, U8
 from core.types.camera import CameraRig
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's RGB values in 0..1: what published weights expect."""
+"""Mean and standard deviation of ImageNet's RGB values in 0..1, which published weights expect."""
 
 
 def reduced_size(size_px: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
-    """Height and width at which a camera's images are kept: as they lie in the backbone's input, never enlarged."""
+    """Return height and width of a camera's reduced images: as in the backbone's input, never enlarged."""
     scale = min(1.0, float(fit_affine(size_px, input_hw)[0, 0]))
     return max(1, round(size_px[1] * scale)), max(1, round(size_px[0] * scale))
 
@@ -37,21 +37,21 @@ class ImageSource(Protocol):
         size_hw: tuple[int, int],
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """Images (B, V, 3, h, w) for the backbone of frames (B,), normalised.
+        """Return normalised images (B, V, 3, h, w) for the backbone.
 
         Args:
-            frames: (B,).
+            frames: (B,) frame indices.
             affine: (B, V, 2, 3) image px to heatmap px.
-            size_hw: Of the heatmaps; the images are larger by the backbone's stride.
-            transform: Photometric change of images (N, 3, h, w) in 0..255, before they are normalised.
+            size_hw: Height and width of the heatmaps; the images are larger by the backbone's stride.
+            transform: Photometric transform of images (N, 3, h, w) in 0..255, before normalisation.
         """
 
 
 class ImageSequence(Protocol):
-    """One camera's images by frame: an array (T, h, w, 3) in memory or mapped from a file, or a video."""
+    """Images of one camera by frame: an array (T, h, w, 3) in memory or memory-mapped, or a video."""
 
     def __getitem__(self, frame: int, /) -> U8:
-        """The image (h, w, 3) uint8 RGB, of the same size at every frame."""
+        """Return the image (h, w, 3) uint8 RGB, of the same size for every frame."""
 
 
 class StoredImages:
@@ -59,9 +59,9 @@ class StoredImages:
 
     Args:
         images: V cameras in the rig's order; None where a camera did not film the take: its images are black. They
-            should have `reduced_size`: larger ones are looked up without averaging.
-        rig: Gives the size that each camera's images had, which affines speak of.
-        stride: Image px of the backbone's input for one heatmap px.
+            should have `reduced_size`: larger ones are sampled without anti-aliasing.
+        rig: Gives the original image sizes, which affines refer to.
+        stride: Image px of the backbone's input per heatmap px.
     """
 
     def __init__(self, images: Sequence[ImageSequence | None], rig: CameraRig, stride: int) -> None:
@@ -75,7 +75,7 @@ class StoredImages:
         size_hw: tuple[int, int],
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """See `core.datasets.heatmaps.Images.version`."""
+        """See `ImageSource.warp`."""
         H, W = size_hw[0] * self._stride, size_hw[1] * self._stride
         views = []
         for v, images in enumerate(self._images):
@@ -91,12 +91,12 @@ class StoredImages:
         return normalise(warped)
 
     def _grid(self, stored_hw: Sequence[int], view: int, device: torch.device) -> Tensor:
-        """(2, 3) camera px to stored px: areas were averaged, so pixel edges, not centres, map onto each other."""
+        """Return (2, 3) camera px to stored px: areas were averaged, so pixel edges, not centres, coincide."""
         scale = np.array([stored_hw[1], stored_hw[0]]) / self._sizes[view]
         return torch.tensor(np.column_stack([np.diag(scale), (scale - 1) / 2]), dtype=torch.float32, device=device)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Images (..., 3, h, w) in 0..255 with ImageNet's mean and deviation taken out."""
+    """Normalise images (..., 3, h, w) in 0..255 by ImageNet's mean and standard deviation."""
     mean, std = (images.new_tensor(v)[:, None, None] for v in (_MEAN, _STD))
     return (images / 255 - mean) / std

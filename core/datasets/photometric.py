@@ -1,7 +1,7 @@
-"""Changes of colour, and squares cut out: what an image may look like while its joints stay where they are.
+"""Photometric augmentation: changes of colour, and cut-out.
 
-RandAugment as SelfPose3d uses it (released code): one ordered pair of operations with magnitudes, each of them applied
-with probability one half; then squares of grey. Every image by itself.
+RandAugment as SelfPose3d uses it (released code): one ordered pair of operations with magnitudes, each applied with
+probability one half; then grey squares. Every image is drawn separately.
 
 Legend: N image, h w its size.
 """
@@ -25,7 +25,7 @@ _PUBLISHED_PX = 960
 
 
 def random_photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
-    """A change of images (N, 3, h, w) in 0..255 that draws from a generator."""
+    """Return a transform of images (N, 3, h, w) in 0..255 that draws from a generator."""
 
     def transform(images: Tensor) -> Tensor:
         return cut_out(rand_augment(images, rng), rng)
@@ -34,7 +34,7 @@ def random_photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
 
 
 def rand_augment(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Images (N, 3, h, w) in 0..255, of any type, after two random operations each, or one, or none; as floats."""
+    """Apply up to two random operations to each of the images (N, 3, h, w) in 0..255, of any type; returns floats."""
     out = []
     for image in images.float().clamp(0, 255):
         for name in rng.integers(len(OPERATIONS), size=2):
@@ -46,10 +46,9 @@ def rand_augment(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def cut_out(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Images (N, 3, h, w) with 2 to 15 squares in grey, cut at the border.
+    """Fill 2 to 15 squares of each of the images (N, 3, h, w) with grey, clipped at the border.
 
-    Their sides are 20 to 39 px in images of 960 px, the published size, and as large a part of others: small images
-    would not keep much else.
+    Their sides are 20 to 39 px in images of 960 px, the size in the paper, and scale with the image.
     """
     N, _, h, w = images.shape
     most = 15
@@ -70,7 +69,7 @@ def cut_out(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _mix(image: Tensor, other: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Between another image (factor 0), this one (1), and beyond."""
+    """Blend with another image: factor 0 is the other one, 1 is this one, more extrapolates."""
     factor = 1 + sign * float(_FACTOR[magnitude])
     return other + factor * (image - other)
 
@@ -80,7 +79,7 @@ def _luma(image: Tensor) -> Tensor:
 
 
 def sharpness(image: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Away from, or towards, a smoothed image."""
+    """Blend with a smoothed image."""
     kernel = image.new_tensor([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
     smooth = functional.conv2d(image[:, None], kernel[None, None])[:, 0]
     blurred = image.clone()
@@ -89,35 +88,35 @@ def sharpness(image: Tensor, magnitude: int, sign: float) -> Tensor:
 
 
 def contrast(image: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Away from, or towards, the mean grey."""
+    """Blend with the mean grey."""
     return _mix(image, _luma(image).mean().round().expand_as(image), magnitude, sign)
 
 
 def colour(image: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Away from, or towards, shades of grey."""
+    """Blend with the grey-scale image."""
     return _mix(image, _luma(image).expand_as(image), magnitude, sign)
 
 
 def brightness(image: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Away from, or towards, black."""
+    """Blend with black."""
     return _mix(image, torch.zeros_like(image), magnitude, sign)
 
 
 def posterize(image: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Fewer bits a channel."""
+    """Reduce the number of bits per channel."""
     step = 2.0 ** (8 - int(_BITS[magnitude]))
     return torch.floor(image / step) * step
 
 
 def autocontrast(image: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Each channel stretched to the full range."""
+    """Stretch each channel to the full range."""
     low, high = image.amin((1, 2), keepdim=True), image.amax((1, 2), keepdim=True)
     flat = high <= low
     return torch.where(flat, image, (image - low) * (255 / torch.where(flat, 1.0, high - low)))
 
 
 def equalize(image: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Each channel with an even histogram."""
+    """Equalise the histogram of each channel."""
     values = image.round().long()
     counts = _histogram(values)
     upto = counts.cumsum(1)
@@ -130,7 +129,7 @@ def equalize(image: Tensor, magnitude: int, sign: float) -> Tensor:
 
 
 def _histogram(values: Tensor) -> Tensor:
-    """(C, 256) counts of whole values (C, h, w) in 0..255."""
+    """Return (C, 256) counts of whole values (C, h, w) in 0..255."""
     offset = 256 * torch.arange(len(values), device=values.device)[:, None]
     return torch.bincount((values.flatten(1) + offset).flatten(), minlength=256 * len(values)).view(-1, 256)
 

@@ -22,7 +22,7 @@ from core.types.skeleton import PANOPTIC15, convert
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MultiviewPoses2D:
-    """2D poses of all views in the networks' joint set; P is no identity.
+    """2D poses of all views in the networks' joint set; the index P is no identity.
 
     Attributes:
         xy_px: (T, V, P, J, 2) image px, 0 where missing.
@@ -38,30 +38,32 @@ class MultiviewPoses2D:
         return len(self.xy_px)
 
     def select(self, frames: np.ndarray) -> MultiviewPoses2D:
-        """The frames (B,) of these."""
+        """Return the frames (B,)."""
         return MultiviewPoses2D(self.xy_px[frames], self.score[frames], self.view_weight[frames])
 
     def with_views(self, allowed: np.ndarray) -> MultiviewPoses2D:
-        """With a weight of 0 for views (V,) that are not allowed."""
+        """Set the weight of views (V,) that are not allowed to 0."""
         return replace(self, view_weight=self.view_weight * allowed)
 
     @classmethod
     def stack(
         cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], frames: np.ndarray | slice = slice(None)
     ) -> MultiviewPoses2D:
-        """The poses of a take in the order of the rig; cameras without poses have weight 0.
+        """Stack the poses of a take in the order of the rig; cameras without poses have weight 0.
 
         Args:
             rig: V cameras.
-            poses2d: By camera name, all of one take.
-            frames: Which of the take's frames.
+            poses2d: 2D poses of one take by camera name.
+            frames: Frames of the take to use.
 
         Raises:
             CoreError: No camera of the rig has poses.
         """
         picked = {name: poses2d[name] for name in rig.names if name in poses2d}
         if not picked:
-            raise CoreError("No camera of the rig has 2D poses.", "Label the take first, with the rig that filmed it.")
+            raise CoreError(
+                "No camera of the rig has 2D poses.", "Run pose2d on the take first, with the rig that filmed it."
+            )
         T = len(np.arange(max(p.n_frames for p in picked.values()))[frames])
         P = max(1, *(p.xy_px.shape[1] for p in picked.values()))
         V, J = len(rig), len(PANOPTIC15)
@@ -89,15 +91,15 @@ def make_view_batch(
     maps: HeatmapSource | None = None,
     frames: np.ndarray | None = None,
 ) -> ViewBatch:
-    """What the networks are shown of frames of the footage.
+    """Prepare the networks' input for frames of the footage.
 
     Args:
-        inputs: B frames of 2D poses.
+        inputs: 2D poses of B frames.
         affine: (B, V, 2, 3) image px to heatmap px, on the networks' device.
-        size_hw: Height and width.
-        sigma_px: Of the Gaussians that are drawn, in heatmap px.
-        maps: The estimator's heatmaps, to be shown instead of Gaussians.
-        frames: (B,) which of the stored frames these are; goes with `maps`.
+        size_hw: Height and width of the heatmaps.
+        sigma_px: Standard deviation of the rendered Gaussians, in heatmap px.
+        maps: Heatmaps to use instead of rendered Gaussians.
+        frames: (B,) frame indices in `maps`.
     """
     xy, score, weight = (float_tensor(a, affine.device) for a in (inputs.xy_px, inputs.score, inputs.view_weight))
     if maps is None or frames is None:

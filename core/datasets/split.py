@@ -1,4 +1,4 @@
-"""Which frames are held out of training: blocks of time, never single frames."""
+"""Split of frames into training and held-out ones: blocks of time, never single frames."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ _FEWEST_CAMERAS = 3
 
 
 def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
-    """(T,) bool: frames to measure on, in `blocks` stretches spread evenly over the take.
+    """Return (T,) bool: frames to measure on, in `blocks` intervals spread evenly over the take.
 
-    A take too short to have at least one frame a block keeps fewer blocks; one frame is held out at least when
-    there are two or more.
+    A take too short for one frame per block has fewer blocks; at least one frame is held out if there are two or more.
     """
     out = np.zeros(n_frames, bool)
     wanted = round(config.share * n_frames)
@@ -33,7 +32,7 @@ def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
 
 
 def training_frames(n_frames: int, config: SplitConfig) -> np.ndarray:
-    """(T,) bool: frames to train on, at least `guard` away from every held-out one."""
+    """Return (T,) bool: frames to train on, at least `guard` away from every held-out one."""
     out = held_out(n_frames, config)
     for _ in range(config.guard):
         out[1:] |= out[:-1].copy()
@@ -42,10 +41,10 @@ def training_frames(n_frames: int, config: SplitConfig) -> np.ndarray:
 
 
 def held_out_camera(names: Sequence[str], config: SplitConfig) -> int | None:
-    """Index of the camera to measure in that the networks do not see; None where there is none.
+    """Return the index of the camera to measure in without the networks seeing it; None without one.
 
     Raises:
-        CoreError: A camera is to be kept out of training that the rig does not have, or of which too few would be left.
+        CoreError: A camera is to be excluded from training that the rig lacks, or that leaves too few cameras.
     """
     wanted = config.camera
     if wanted == "auto":
@@ -53,7 +52,7 @@ def held_out_camera(names: Sequence[str], config: SplitConfig) -> int | None:
     found = list(names).index(wanted) if wanted in names else None
     if not config.train_on_camera and (found is None or len(names) < _FEWEST_CAMERAS):
         raise CoreError(
-            f"Training cannot do without a camera {config.camera!r} of {', '.join(names)}.",
-            "Name one of three or more cameras as split.camera, or set split.train_on_camera to true.",
+            f"Camera {config.camera!r} cannot be excluded from training in a rig of {', '.join(names)}.",
+            "Set split.camera to a camera of a rig of three or more, or split.train_on_camera to true.",
         )
     return found

@@ -1,4 +1,4 @@
-"""A take's images at the size that the backbone looks at: decoded once into files, or as they are asked for."""
+"""Images of a take at the size of the backbone's input: cached in files, or streamed from the videos."""
 
 from __future__ import annotations
 
@@ -24,84 +24,88 @@ from core.session.video import VideoReader
 from core.types.arrays import I64, U8
 from core.types.camera import CameraRig
 
-_KEPT_FREE_BYTES = 1 << 30
+_RESERVED_BYTES = 1 << 30
 _CLOCK_S = 2.5
-"""File systems round times to up to 2 s."""
+"""Resolution of file times: file systems round them to up to 2 s."""
 
 
 def cached_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Reporter) -> StoredImages:
-    """Images of a take in any order, for training; the files they come from are made where they are missing.
+    """Open the images of a take in any order, for training; missing cache files are written first.
 
-    Memory does not grow with the length of the take: the system maps what a batch asks for. The disk holds 3 bytes a
-    pixel: 1.4 MB for an image of 910x512 px.
+    Memory does not grow with the length of the take, as files are memory-mapped. The disk holds 3 bytes per pixel: 1.4
+    MB for an image of 910x512 px.
 
     Args:
-        take: Imported, so that its videos are in the session.
-        rig: V cameras, the order of all views.
-        config: Gives the size.
-        reporter: Told of progress; asked whether to stop.
+        take: Imported take, whose videos are in the session.
+        rig: V cameras, in the order of all views.
+        config: Settings of the networks, which give the size.
+        reporter: Receives progress; checked for cancellation.
 
     Raises:
         CoreError: A video cannot be read, or the disk has no room.
-        CancelledError: Asked to stop; the cameras that were done stay done.
+        CancelledError: Cancelled; finished cameras stay cached.
     """
     size_of = _sizes(take, rig, config)
     files = {name: take.layout.reduced_images(name, *size) for name, size in size_of.items()}
-    todo = [name for name in size_of if not _is_current(files[name], take, name, size_of[name])]
-    _require_room(take, [size_of[name] for name in todo])
-    done, total = 0, take.manifest.n_frames * len(todo)
-    for name in todo:
+    missing = [name for name in size_of if not _is_current(files[name], take, name, size_of[name])]
+    _require_room(take, [size_of[name] for name in missing])
+    done, total = 0, take.manifest.n_frames * len(missing)
+    for name in missing:
         width, height = size_of[name]
         shape = (take.manifest.n_frames, height, width, 3)
-        with replacing(files[name]) as temporary, _film(take, name, size_of[name]) as film:
+        with replacing(files[name]) as temporary, _open_images(take, name, size_of[name]) as video:
             mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             for frame in range(len(mapped)):
                 check(reporter)
-                mapped[frame] = film[frame]
+                mapped[frame] = video[frame]
                 done += 1
                 reporter.progress(done, total, "Reducing the images")
             mapped.flush()
             del mapped
-        # Cameras' clocks may run ahead, so the age of a file says nothing: it bears the time of what it comes from.
+        # Clocks of cameras may run ahead: the file gets the modification time of its source.
         os.utime(files[name], (_origin_s(take, name),) * 2)
     rows = nearest_rows(take.timeline(), rig)
     images: list[ImageSequence | None] = []
     for name in rig.names:
         stored: ImageSequence | None = np.load(files[name], mmap_mode="r") if name in files else None
-        images.append(_InStep(stored, rows[name]) if stored is not None and name in rows else stored)
+        images.append(_NearestImages(stored, rows[name]) if stored is not None and name in rows else stored)
     return StoredImages(images, rig, config.backbone.stride)
 
 
 @contextmanager
 def streamed_images(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator[StoredImages]:
-    """Images of a take straight from its videos, open inside the context: for frames in order, without any file.
+    """Open the images of a take straight from its videos, in order and without files, for inference.
 
     Raises:
         CoreError: A video cannot be read.
     """
     size_of = _sizes(take, rig, config)
     with ExitStack() as stack:
-        films: dict[str, ImageSequence] = {n: stack.enter_context(_film(take, n, size)) for n, size in size_of.items()}
-        films |= {n: _InStep(films[n], rows) for n, rows in nearest_rows(take.timeline(), rig).items() if n in films}
-        yield StoredImages([films.get(name) for name in rig.names], rig, config.backbone.stride)
+        opened: dict[str, ImageSequence] = {
+            n: stack.enter_context(_open_images(take, n, size)) for n, size in size_of.items()
+        }
+        opened |= {
+            n: _NearestImages(opened[n], rows) for n, rows in nearest_rows(take.timeline(), rig).items() if n in opened
+        }
+        yield StoredImages([opened.get(name) for name in rig.names], rig, config.backbone.stride)
 
 
 @dataclass(frozen=True, slots=True)
-class _InStep:
-    """A late camera's images: at each frame the one that was taken nearest to it, black where none was near."""
+class _NearestImages:
+    """Images of a camera with a time offset: the image nearest in time to each frame, black where none is near."""
 
-    film: ImageSequence
+    images: ImageSequence
     rows: I64
 
     def __getitem__(self, frame: int, /) -> U8:
         row = int(self.rows[frame])
-        pixels = self.film[max(row, 0)]
+        pixels = self.images[max(row, 0)]
         return pixels if row >= 0 else np.zeros_like(pixels)
 
 
 @dataclass(frozen=True, slots=True)
-class _VideoFilm:
-    """A video as the take's frames see it, reduced; frames that the camera dropped are black."""
+class _VideoImages:
+    """Reduced images of a video by frame of the take; frames that the camera dropped are black."""
 
     video: VideoReader
     frame_index: I64
@@ -113,21 +117,22 @@ class _VideoFilm:
         if frame < 0:
             return np.zeros((height, width, 3), np.uint8)
         image = self.video.read(frame, self.size_px)
-        if image.shape[:2] != (height, width):  # rounded to another side
+        if image.shape[:2] != (height, width):  # rounded differently
             image = np.asarray(cv2.resize(image, self.size_px, interpolation=cv2.INTER_LINEAR), np.uint8)
         return image
 
 
 @contextmanager
-def _film(take: Take, camera: str, size_px: tuple[int, int]) -> Iterator[_VideoFilm]:
+def _open_images(take: Take, camera: str, size_px: tuple[int, int]) -> Iterator[_VideoImages]:
+    """Open a camera's video, reduced to a size."""
     timeline = take.timeline()
     index = timeline.frame_index[:, timeline.cameras.index(camera)]
     with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
-        yield _VideoFilm(video, index, size_px)
+        yield _VideoImages(video, index, size_px)
 
 
 def _sizes(take: Take, rig: CameraRig, config: ModelConfig) -> dict[str, tuple[int, int]]:
-    """Width and height at which the images of the cameras that filmed the take are kept."""
+    """Return width and height of the reduced images by camera, for cameras that filmed the take."""
     rows, columns = heatmap_size(rig, config.heatmap.long_side_px)
     stride = config.backbone.stride
     kept = {c.name: reduced_size(c.size_px, (rows * stride, columns * stride)) for c in rig if c.name in take.cameras}
@@ -135,7 +140,7 @@ def _sizes(take: Take, rig: CameraRig, config: ModelConfig) -> dict[str, tuple[i
 
 
 def _is_current(path: Path, take: Take, camera: str, size_px: tuple[int, int]) -> bool:
-    """Whether the file is whole, and nothing that it was made from has changed since."""
+    """Return whether a cache file is complete and its sources have not changed since."""
     if not path.is_file() or abs(path.stat().st_mtime - _origin_s(take, camera)) > _CLOCK_S:
         return False
     try:
@@ -146,17 +151,17 @@ def _is_current(path: Path, take: Take, camera: str, size_px: tuple[int, int]) -
 
 
 def _origin_s(take: Take, camera: str) -> float:
-    """When the newest of the files was changed that a camera's images come from; by clocks that may be wrong."""
+    """Return the newest modification time of the files that a camera's images come from; clocks may be wrong."""
     sources = (take.video_path(camera), take.layout.timestamps, take.layout.manifest)
     return max(source.stat().st_mtime for source in sources)
 
 
 def _require_room(take: Take, sizes_px: list[tuple[int, int]]) -> None:
-    """Sees to it that files of these sizes fit: writing to a mapped file on a full disk ends the process."""
+    """Check that files of these sizes fit: writing to a mapped file on a full disk ends the process."""
     needed = sum(3 * width * height for width, height in sizes_px) * take.manifest.n_frames
     free = shutil.disk_usage(take.layout.root).free
-    if needed and needed + _KEPT_FREE_BYTES > free:
+    if needed and needed + _RESERVED_BYTES > free:
         raise CoreError(
             f"The reduced images of take {take.name} need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free.",
-            "Make room on the disk, train on a shorter take, or lower model.heatmap.long_side_px.",
+            "Free disk space, train on a shorter take, or lower model.heatmap.long_side_px.",
         )

@@ -1,9 +1,9 @@
 """The 2D networks: images to joint heatmaps, and images to attention.
 
 Pose-ResNet ("Simple Baselines", Xiao et al., ECCV 2018): a residual trunk and three transposed convolutions. Parameters
-are named as in its published files, so that weights trained on COCO can be read.
+are named as in its published files, so that weights trained on COCO can be loaded.
 
-Legend: N image, J joint, H W heatmap.
+Legend: B batch, V view, N image, J joint, H W heatmap, h w image.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 _WIDTHS = (64, 128, 256, 512)
 _QUIET_STD = 0.001
 _MOST_KEPT_PX = 1_000_000
-"""Images of a batch, of all its views, whose inner values are kept for the gradient: of more they are made again."""
+"""Heatmap pixels of a batch, over all views, above which activations are recomputed in the backward pass."""
 _PREFIXES = ("module.", "backbone.", "preact.", "model.", "head.", "keypoint_head.")
 _OWN = re.compile(r"(conv1|bn1|layer\d|deconv_layers|final_layer)\.")
 _COUNTER = "num_batches_tracked"
 _HEAD = ("deconv_layers", "final_layer")
 _NEAREST = {"neck": "left_shoulder", "mid_hip": "left_hip"}
 COCO_CHANNELS = [COCO17.index(_NEAREST.get(joint, joint)) for joint in PANOPTIC15.joints]
-"""Channel of a COCO head from which each of our joints starts; neck and mid-hip from a shoulder and a hip."""
+"""Channel of a COCO head that each joint is initialised from; neck and mid-hip take a shoulder and a hip."""
 
 
 class Basic(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Residual block of two 3x3 convolutions."""
 
     expansion = 1
 
@@ -52,12 +52,13 @@ class Basic(nn.Module):
         self.downsample = _shortcut(inputs, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
         out = functional.relu(self.bn1(self.conv1(x)))
         return functional.relu(self.bn2(self.conv2(out)) + self.downsample(x))
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut; the stride is the middle one's."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions; the stride is that of the 3x3 one."""
 
     expansion = 4
 
@@ -69,6 +70,7 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(inputs, 4 * width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
         out = functional.relu(self.bn1(self.conv1(x)))
         out = functional.relu(self.bn2(self.conv2(out)))
         return functional.relu(self.bn3(self.conv3(out)) + self.downsample(x))
@@ -78,11 +80,11 @@ class PoseResNet(nn.Module):
     """Images to heatmaps.
 
     Args:
-        config: Depth, widths, stride. With a stride of 2 a fourth transposed convolution follows: heatmaps of 240x128
-            px from images of 480x256 px cost 21.7 GMAC, where those of 960x512 px cost 54.3. (Leaving the pooling
-            out instead would cost 53.4.)
+        config: Depth, widths, stride. With a stride of 2 a fourth transposed convolution is appended: heatmaps of
+            240x128 px from images of 480x256 px cost 21.7 GMAC, where those of 960x512 px cost 54.3. (Omitting the
+            pooling instead would cost 53.4.)
         outputs: Number of heatmaps.
-        sigmoid: Whether the output is squeezed into 0..1.
+        sigmoid: Squash the output into 0..1.
     """
 
     def __init__(self, config: BackboneConfig, outputs: int, *, sigmoid: bool = False) -> None:
@@ -110,16 +112,16 @@ class PoseResNet(nn.Module):
             channels = config.deconv_channels
         self.deconv_layers = nn.Sequential(*deconv)
         self.final_layer = nn.Conv2d(channels, outputs, 1)
-        self._begin()
+        self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, stride·H, stride·W) normalised images to (N, J, H, W), float32."""
+        """Map normalised images (N, 3, stride·H, stride·W) to heatmaps (N, J, H, W), float32."""
         if self.engine is not None:
             out = self.engine(images)
         else:
             with autocast_to(images.device, self.precision):
                 out = self._forward(images.to(self.final_layer.weight.dtype)).float()
-        # The trunk rounds up to 32 image px, from the top left corner: what was added lies to the right and below.
+        # The trunk pads to multiples of 32 image px at the right and at the bottom: crop the padding.
         rows, columns = (side // self.config.stride for side in images.shape[-2:])
         out = out[..., :rows, :columns]
         return torch.sigmoid(out) if self.sigmoid else out
@@ -133,7 +135,7 @@ class PoseResNet(nn.Module):
         return out
 
     def fold(self) -> None:
-        """Folds every batch norm into its convolution; for inference only."""
+        """Fold every batch norm into its convolution; for inference only."""
         for module in self.modules():
             for number in ("1", "2", "3"):
                 conv, norm = getattr(module, f"conv{number}", None), getattr(module, f"bn{number}", None)
@@ -144,41 +146,41 @@ class PoseResNet(nn.Module):
                 _fold_pairs(module)
 
     def load_initial(self, path: Path) -> list[str]:
-        """Starts from the weights in a file, of whatever of them fits.
+        """Initialise from the weights in a file, as far as they fit.
 
-        Reads Pose-ResNet files and plain ResNet ones, `.safetensors` or `.pth`; heads of 17 COCO joints are re-ordered.
-        Nothing in the file is run.
+        Reads Pose-ResNet and plain ResNet files, `.safetensors` or `.pth`; heads of 17 COCO joints are re-ordered. No
+        code in the file is executed.
 
         Returns:
-            Names of the parameters that the file does not have: of a plain ResNet, those of the head.
+            Names of the parameters that the file lacks: those of the head for a plain ResNet.
 
         Raises:
-            CoreError: Not such a file, or of another network.
+            CoreError: The file holds no weights, or those of another network.
         """
-        found = {_plain(name): value for name, value in _read(path).items()}
-        head = found.get("final_layer.weight")
+        loaded = {_plain(name): value for name, value in _read(path).items()}
+        head = loaded.get("final_layer.weight")
         if head is not None and len(head) == len(COCO17) and self.final_layer.out_channels == len(PANOPTIC15):
-            found |= {n: v[COCO_CHANNELS] for n, v in found.items() if n.startswith("final_layer.")}
+            loaded |= {n: v[COCO_CHANNELS] for n, v in loaded.items() if n.startswith("final_layer.")}
         own = self.state_dict()
-        lacking = sorted(n for n in own if n not in found and not n.endswith(_COUNTER))
-        wrong = [f"{n} is missing" for n in lacking if not n.startswith(_HEAD)]
-        for name, value in found.items():
+        missing = sorted(n for n in own if n not in loaded and not n.endswith(_COUNTER))
+        problems = [f"{n} is missing" for n in missing if not n.startswith(_HEAD)]
+        for name, value in loaded.items():
             if name in own and value.shape != own[name].shape:
-                wrong.append(f"{name} is {_shape(value)}, not {_shape(own[name])}")
+                problems.append(f"{name} is {_shape(value)}, not {_shape(own[name])}")
             elif name not in own and _OWN.match(name):
-                wrong.append(f"{name} has no place")
-        if wrong:
-            more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+                problems.append(f"{name} has no place")
+        if problems:
+            more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
             raise CoreError(
                 f"{path.name} does not fit this backbone (depth {self.config.depth}, width {self.config.width:g}, "
-                f"{self.config.deconv_channels} deconvolution channels): {'; '.join(wrong[:3])}{more}.",
+                f"{self.config.deconv_channels} deconvolution channels): {'; '.join(problems[:3])}{more}.",
                 "Choose a Pose-ResNet or ResNet file of this depth, or change `model.backbone`.",
             )
-        self.load_state_dict({n: v for n, v in found.items() if n in own}, strict=False)
-        return lacking
+        self.load_state_dict({n: v for n, v in loaded.items() if n in own}, strict=False)
+        return missing
 
-    def _begin(self) -> None:
-        """He's initialisation for the trunk, almost nothing for the head; the attention network starts at 0.5."""
+    def _initialise(self) -> None:
+        """Initialise the trunk after He et al. and the head close to zero; the attention network starts at 0.5."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 if self.sigmoid or name.startswith(_HEAD):
@@ -190,10 +192,10 @@ class PoseResNet(nn.Module):
 
 
 def predict_heatmaps(network: nn.Module, images: Tensor) -> Tensor:
-    """What the backbone or the attention network makes of images (B, V, 3, h, w): (B, V, J, H, W), frame by frame.
+    """Apply the backbone or the attention network to images (B, V, 3, h, w), frame by frame: (B, V, J, H, W).
 
-    Where a gradient is wanted of large images, what lies inside the network is computed again on the way back: kept
-    for three versions of five views it would not fit a GPU of 12 GB. Batch norms count every image once all the same.
+    With a gradient and large images, activations are recomputed in the backward pass (gradient checkpointing): three
+    versions of five views would not fit a GPU of 12 GB. Batch norm statistics count every image once all the same.
     """
     wanted = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
     size = images[:, :, 0].numel()
@@ -209,7 +211,7 @@ def predict_heatmaps(network: nn.Module, images: Tensor) -> Tensor:
 
 @contextmanager
 def _uncounted(network: nn.Module) -> Iterator[None]:
-    """Keeps running statistics of batch norms as they are inside."""
+    """Freeze the running statistics of batch norms in the body."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     before = [norm.momentum for norm in norms]
     try:
@@ -222,7 +224,7 @@ def _uncounted(network: nn.Module) -> Iterator[None]:
 
 
 def attention_net(outputs: int) -> PoseResNet:
-    """The published attention network: how far each pixel of a label is to be believed, 0.5 everywhere at first."""
+    """Build the attention network of SelfPose3d: confidence in each pixel of a label, 0.5 everywhere at first."""
     return PoseResNet(BackboneConfig(depth=18), outputs, sigmoid=True)
 
 
@@ -237,7 +239,7 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
 
 
 def _fold_pairs(layers: nn.Sequential) -> None:
-    """Folds batch norms that follow a convolution in a sequence."""
+    """Fold batch norms that follow a convolution in a sequence."""
     for place in range(len(layers) - 1):
         conv, norm = layers[place], layers[place + 1]
         if isinstance(norm, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
@@ -246,7 +248,7 @@ def _fold_pairs(layers: nn.Sequential) -> None:
 
 
 def _plain(name: str) -> str:
-    """A parameter's name without the wrappers that training programs put around networks."""
+    """Return a parameter's name without the wrappers that training programs add."""
     for prefix in _PREFIXES:
         if name.startswith(prefix):
             return _plain(name.removeprefix(prefix))
@@ -258,7 +260,7 @@ def _shape(value: Tensor) -> str:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Tensors by name; nothing but tensors is taken from the file."""
+    """Read tensors by name; nothing but tensors is taken from the file."""
     remedy = "Choose a .safetensors or .pth file with the weights of a Pose-ResNet or ResNet."
     if not path.is_file():
         raise CoreError(f"There is no file {path}.", remedy)

@@ -1,6 +1,6 @@
-"""Trained networks on disk: weights as safetensors, everything else as JSON. Loading runs no code from the files.
+"""Checkpoints: weights as safetensors, everything else as JSON. Loading executes no code from the files.
 
-A checkpoint is a folder that is replaced whole: weights.safetensors, meta.json, and during training
+A checkpoint is a folder that is replaced atomically: weights.safetensors, meta.json, and during training
 optimizer.safetensors.
 """
 
@@ -32,14 +32,14 @@ WEIGHTS, META, OPTIMIZER = "weights.safetensors", "meta.json", "optimizer.safete
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a checkpoint folder holds.
+    """Contents of a checkpoint folder.
 
     Attributes:
-        weights: Of both networks.
-        config: They were built with.
-        space: The root network looks into.
-        meta: Plain values of whoever wrote it: stage, step, figures.
-        optimizer: Its tensors, empty in a finished model.
+        weights: Parameters and buffers of the networks by name.
+        config: Settings that the networks were built with.
+        volume: Capture volume of the root network.
+        meta: Plain values, such as stage, step and metrics.
+        optimizer: Tensors of the optimiser, empty in a finished model.
     """
 
     weights: Mapping[str, Tensor]
@@ -49,23 +49,23 @@ class Checkpoint:
     optimizer: Mapping[str, Tensor]
 
     def build(self, device: torch.device) -> Networks:
-        """The networks with these weights, in evaluation mode.
+        """Build the networks with these weights, in evaluation mode.
 
         Raises:
-            CoreError: The weights do not fit the settings beside them.
+            CoreError: The weights do not fit the settings.
         """
         networks = Networks(self.config)
         try:
             networks.load_state_dict(dict(self.weights))
         except RuntimeError as error:
             raise CoreError(
-                f"The checkpoint's weights do not fit its settings: {error}.", "Train again: the folder is damaged."
+                f"The checkpoint's weights do not fit its settings: {error}.", "The folder is damaged: train again."
             ) from error
         networks.to(device).eval()
         return networks
 
     def save(self, folder: Path) -> None:
-        """Replaces `folder` by this checkpoint; at every frame the old or the new one can be loaded."""
+        """Replace `folder` by this checkpoint; at any time the old or the new one can be loaded."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         mark = uuid.uuid4().hex[:8]
         fresh = folder.with_name(f".{folder.name}.new-{mark}")
@@ -95,10 +95,10 @@ class Checkpoint:
 
     @classmethod
     def load(cls, folder: Path) -> Checkpoint:
-        """Reads what `save` wrote, the former one if a crash fell between its two renames.
+        """Read a checkpoint, or the previous one if a crash fell between the two renames of `save`.
 
         Raises:
-            CoreError: Missing, of a newer version, or damaged.
+            CoreError: The checkpoint is missing, damaged or of a newer version.
         """
         folder = folder if folder.is_dir() else _old(folder)
         if not (folder / META).is_file():
@@ -126,7 +126,7 @@ class Checkpoint:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Whether `load` would find one."""
+        """Return whether `load` would find a checkpoint."""
         return (folder / META).is_file() or (_old(folder) / META).is_file()
 
 
@@ -135,18 +135,18 @@ def _old(folder: Path) -> Path:
 
 
 def load_initial_weights(networks: Networks, start: str, preset: str = "") -> list[str]:
-    """Copies the weights of other networks into these, part by part; parts built differently keep theirs.
+    """Copy the weights of other networks part by part; parts of another architecture keep theirs.
 
     Args:
-        networks: To be changed.
+        networks: Networks to initialise.
         start: "shipped", or the folder of a checkpoint.
-        preset: Whose shipped networks.
+        preset: Name of the preset whose shipped networks are used.
 
     Returns:
-        Names of the parts that were taken: "root", "pose", "ray_refiner", "backbone".
+        Names of the parts that were copied: "root", "pose", "ray_refiner", "temporal", "backbone".
 
     Raises:
-        CoreError: There is no such checkpoint, or nothing of it fits.
+        CoreError: There is no such checkpoint, or no part of it fits.
     """
     folder = resource("weights", f"networks_{preset}") if start == SHIPPED else Path(start)
     saved = Checkpoint.load(folder)
@@ -159,7 +159,7 @@ def load_initial_weights(networks: Networks, start: str, preset: str = "") -> li
             taken.append(name)
     if not taken:
         raise CoreError(
-            f"Nothing of the networks in {folder.name} fits these settings.",
-            "Use the settings that they were trained with, or an empty `start` to start from nothing.",
+            f"No part of the networks in {folder.name} fits these settings.",
+            "Use the settings that they were trained with, or an empty start to train from noise.",
         )
     return taken

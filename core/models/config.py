@@ -10,15 +10,14 @@ from core.errors import CoreError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatmapConfig:
-    """Input heatmaps of the networks, one channel per joint.
+    """Input of the networks: heatmaps with one channel per joint.
 
     Attributes:
-        source: Source of the heatmaps. "joints" draws a Gaussian at each 2D joint, with its score as the height.
-            "estimator" reads the heatmaps stored by the 2D estimator; joints without a channel, the heatmap of the root
-            network, and synthetic people are drawn. "backbone" infers them from the images with a network trained on
-            pseudo labels of the takes.
-        long_side_px: Longer side of a heatmap in pixels; images are scaled to it at their aspect ratio.
-        sigma_px: Standard deviation of the Gaussian of a joint, in heatmap pixels.
+        source: "joints" renders a Gaussian for each 2D joint, as high as its score. "estimator" takes the heatmaps
+            stored by the 2D estimator; joints without a channel, the root network's input and synthetic people stay
+            rendered. "backbone" takes those of a network that is trained on the footage's pseudo labels.
+        long_side_px: Longer side of a heatmap; a view's image is fitted into it with its aspect ratio.
+        sigma_px: Standard deviation of a joint's Gaussian, in heatmap px.
     """
 
     source: Literal["joints", "estimator", "backbone"] = "joints"
@@ -28,14 +27,14 @@ class HeatmapConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneConfig:
-    """2D network that infers heatmaps from images, used if `heatmap.source` is "backbone".
+    """The 2D network that computes heatmaps from images, with `heatmap.source` "backbone".
 
     Attributes:
-        depth: Depth of the residual network; the published backbone has 50, the published attention network 18.
-        width: Factor on the number of channels of every residual stage; 1 is the published network.
-        deconv_channels: Number of channels of the three transposed convolutions.
-        stride: Input pixels per heatmap pixel; 4 is the published value, 2 takes images of half the size.
-        weights: File with initial weights, Pose-ResNet or ResNet in their usual naming. If empty, weights are random.
+        depth: Depth of the residual network: 50 is the paper's backbone, 18 its attention network.
+        width: Factor on the number of channels of every residual stage; 1 is the paper's network.
+        deconv_channels: Channels of the three transposed convolutions.
+        stride: Image px of its input per heatmap px: 4 is the paper's; 2 reads images of half the size.
+        weights: File with initial weights, of a Pose-ResNet or ResNet in their usual naming. Empty starts from noise.
     """
 
     depth: Literal[18, 50] = 50
@@ -47,19 +46,18 @@ class BackboneConfig:
     def __post_init__(self) -> None:
         if self.width <= 0 or self.deconv_channels < 1:
             raise CoreError(
-                f"A backbone of width {self.width} with {self.deconv_channels} deconvolution channels cannot be built.",
+                f"A backbone of width {self.width} with {self.deconv_channels} deconvolution channels is invalid.",
                 "Use positive numbers.",
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeNetConfig:
-    """3D encoder-decoder network of the root and pose networks.
+    """The encoder-decoder (V2V) of the root and pose network.
 
     Attributes:
-        width: Factor on all numbers of channels; 1 is the published network.
-        front_kernel: Kernel size of the first convolution. The published 7 takes a quarter of the pose network's time;
-            3 is faster.
+        width: Factor on every number of channels; 1 is the paper's network.
+        front_kernel: Edge of the first convolution. The paper's 7 costs a quarter of the pose network; 3 is cheaper.
     """
 
     width: float = 1.0
@@ -68,26 +66,26 @@ class VolumeNetConfig:
     def __post_init__(self) -> None:
         if self.width <= 0 or self.front_kernel % 2 == 0:
             raise CoreError(
-                f"A volume network of width {self.width} with a front kernel of {self.front_kernel} cannot be built.",
+                f"A volume network of width {self.width} with a front kernel of {self.front_kernel} is invalid.",
                 "Use a positive width and an odd kernel.",
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootNetConfig:
-    """Root network: a confidence per voxel of the capture volume, whose peaks are the people.
+    """The root network: a confidence for every voxel of the capture volume, and its peaks.
 
     Attributes:
-        head: Kind of network. "volume" is the paper's 3D network; "planes" locates people in a bird's-eye view and then
-            their height, after Faster-VoxelPose (ECCV 2022), with two orders of magnitude fewer operations.
-        net: Architecture of the 3D network.
-        spacing_mm: Approximate voxel spacing; the capture volume has multiples of 4 voxels.
-        sigma_mm: Standard deviation of the target Gaussian around a root.
-        max_people: Maximum number of proposals per frame.
-        threshold: Minimum confidence of a proposal.
-        merge_mm: Distance below which only the best of several proposals is kept.
-        heatmap_skip: Add the fused heatmaps, times a learned factor, to the output (a departure from the paper): the
-            network then only has to learn which intersections of rays are ghosts.
+        head: "volume" is the paper's 3D network. "planes" finds people in bird's-eye view and then their height, after
+            Faster-VoxelPose (ECCV 2022): two orders of magnitude fewer operations.
+        net: The encoder-decoder.
+        spacing_mm: Approximate voxel spacing; the capture volume rounds it to multiples of 4 voxels.
+        sigma_mm: Standard deviation of the target around a root.
+        max_people: Largest number of proposals per frame.
+        threshold: Smallest confidence of a proposal.
+        merge_mm: Of proposals closer than this only the best one stays.
+        heatmap_skip: Add the fused heatmaps to the network's output, times a trained factor (a departure from the
+            paper): the network then learns which ray intersections are ghosts instead of everything.
     """
 
     head: Literal["volume", "planes"] = "volume"
@@ -102,17 +100,16 @@ class RootNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayRefinerConfig:
-    """Ray refiner: a network that weights the views of each joint and applies a learned prior of bodies.
+    """Refinement of joints by a network that weights the views and knows what bodies look like.
 
     Attributes:
-        enabled: Refine the joints of the pose network with the ray refiner.
+        enabled: Refine joints.
         channels: Number of channels.
-        layers: Number of attention blocks.
-        heads: Number of heads per attention block.
-        rounds: Number of refinement rounds; each linearises the projections at the refined joints.
-        window_sigmas: Radius around the reprojection, in heatmap sigmas, within which a heatmap peak is used in views
-            without detections.
-        max_std_mm: Maximum standard deviation of a joint along an axis; joints above it are missing. 0 keeps all.
+        layers: Number of blocks.
+        heads: Number of heads of each attention.
+        rounds: Number of times it is applied, each with the cameras linearised at the current joints.
+        window_sigmas: Where a view has no detections, a heatmap peak counts within so many sigmas of the projection.
+        max_std_mm: Joints with a larger expected error along an axis are reported as missing; 0 reports all.
     """
 
     enabled: bool = False
@@ -126,20 +123,21 @@ class RayRefinerConfig:
     def __post_init__(self) -> None:
         if self.channels % self.heads:
             raise CoreError(
-                f"{self.channels} channels cannot be shared by {self.heads} heads.", "Use a multiple of the heads."
+                f"{self.channels} channels cannot be divided among {self.heads} heads.",
+                "Use a multiple of the number of heads.",
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemporalRefinerConfig:
-    """Temporal refiner: a network over consecutive frames (a departure from the paper, which has none).
+    """Smoothing over time by a network; a departure from the paper, which treats each frame by itself.
 
     Attributes:
-        enabled: Refine the joints over time; needs the covariances of the ray refiner.
+        enabled: Smooth over time; needs the ray refiner, whose covariances it uses.
         channels: Number of channels.
-        layers: Number of attention blocks.
-        heads: Number of heads per attention block.
-        frames: Number of frames per window.
+        layers: Number of blocks.
+        heads: Number of heads of each attention.
+        frames: Number of frames of a window.
     """
 
     enabled: bool = False
@@ -151,33 +149,33 @@ class TemporalRefinerConfig:
     def __post_init__(self) -> None:
         if self.channels % self.heads or self.frames < 4:
             raise CoreError(
-                f"{self.channels} channels, {self.heads} heads and {self.frames} frames do not go together.",
-                "Use a multiple of the heads, and at least four frames.",
+                f"A temporal refiner of {self.channels} channels, {self.heads} heads, {self.frames} frames is invalid.",
+                "Use a multiple of the number of heads as channels, and at least four frames.",
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseNetConfig:
-    """Pose network: the joints of one person in a cube around the root.
+    """The pose network: the joints of one person in a cube around the root.
 
     Attributes:
-        head: Kind of network. "volume" is the paper's 3D network; "planes" projects the cube onto three planes and uses
-            one 2D network, after Faster-VoxelPose (ECCV 2022).
-        net: Architecture of the 3D network.
-        voxels: Number of points along an edge of the cube, end points included; a multiple of 4.
-        cube_mm: Edge length of the cube.
+        head: "volume" is the paper's 3D network. "planes" projects the cube onto three planes, read by one 2D network,
+            after Faster-VoxelPose (ECCV 2022).
+        net: The encoder-decoder.
+        voxels: Points along an edge of the cube, end points included; a multiple of 4.
+        cube_mm: Edge of the cube.
         beta: Inverse temperature of the soft-argmax.
-        heatmap_skip: Add the fused heatmaps, times a learned factor, to the output (a departure from the paper): the
-            untrained network then is a soft-argmax of the fused heatmaps.
-        gain: Initial value of the factor of `heatmap_skip`, which is learned per joint.
-        evidence_floor: Value e of h -> log(1 + h/e) / log(1 + 1/e), applied to heatmaps before the mean over views,
-            which makes it a log-likelihood with a floor for outliers; 0 takes the plain mean, as in the paper.
-        merge_mm: Mean joint distance below which only the better of two skeletons is kept.
-        gate: Use only detections that match the root, and drop people without detections (a departure from the paper:
-            heatmaps do not tell which joints belong to one person).
-        min_views: Minimum number of views with a detection that matches a root better than any other root; roots with
-            fewer are dropped, which allows a low threshold of the root network.
-        ray_refiner: Settings of the ray refiner.
+        heatmap_skip: Add `gain` times the fused heatmaps to the network's output (a departure from the paper):
+            untrained, the network is a soft-argmax of the fused heatmaps, and training learns the rest.
+        gain: Initial value of that factor, which is trained per joint.
+        evidence_floor: With e > 0 views are fused after h -> log(1 + h/e) / log(1 + 1/e), so that their mean is a
+            log-likelihood with a floor for outliers; 0 fuses plain heatmaps as the paper does.
+        merge_mm: Of skeletons with a smaller mean joint distance only the better one stays.
+        gate: Show the network only detections that fit the root, and drop people without exclusive detections (a
+            departure from the paper: heatmaps do not know which joints belong together).
+        min_views: Smallest number of views with a detection that fits a root better than any other. It allows a low
+            threshold of the root network: its false proposals have no exclusive detections.
+        ray_refiner: Refinement of the joints.
     """
 
     head: Literal["volume", "planes"] = "volume"
@@ -202,15 +200,15 @@ class PoseNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """Settings of all networks and their input.
+    """All networks and their input.
 
     Attributes:
-        heatmap: Settings of the input heatmaps.
-        backbone: Settings of the 2D network that infers heatmaps from images.
-        attention_net: Train the published attention network, which weights the pixels of the heatmap loss.
-        root: Settings of the root network, which locates people.
-        pose: Settings of the pose network, which locates the joints of a person.
-        temporal: Settings of the temporal refiner.
+        heatmap: Input of the networks.
+        backbone: The 2D network, with `heatmap.source` "backbone".
+        attention_net: Build the paper's attention network beside the backbone; for training only.
+        root: Root network.
+        pose: Pose network.
+        temporal: Temporal refiner.
     """
 
     heatmap: HeatmapConfig = field(default_factory=HeatmapConfig)

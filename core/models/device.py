@@ -1,4 +1,4 @@
-"""Which processor the networks run on."""
+"""Devices and arithmetic precision of the networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = ("cuda", "mps", "cpu")
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" takes the fastest kind there is: cuda, then mps, then cpu.
+    """Return the device of a name; "auto" takes the fastest kind available: cuda, then mps, then cpu.
 
     Raises:
         CoreError: The name is unknown, or the machine has no such device.
@@ -25,21 +25,21 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(next(kind for kind in KINDS if available[kind]))
     kind = name.partition(":")[0]
     if kind not in available:
-        raise CoreError(f"There is no kind of device named '{name}'.", closest(kind, ["auto", *KINDS]))
+        raise CoreError(f"There is no device named '{name}'.", closest(kind, ["auto", *KINDS]))
     if not available[kind]:
-        raise CoreError(f"This machine has no usable {kind} device.", "Use 'auto' to take the best one there is.")
+        raise CoreError(f"This machine has no usable {kind} device.", "Use 'auto' for the best available one.")
     return torch.device(name)
 
 
 def process_count(wanted: int, device: str = "auto") -> int:
-    """How many processes are worth starting on this machine: as many as wanted, or for 0 one for each GPU."""
+    """Return how many processes to start on this machine: as many as wanted, or for 0 one for each GPU."""
     if wanted > 0:
         return wanted
     return max(1, torch.cuda.device_count()) if device.partition(":")[0] in ("auto", "cuda") else 1
 
 
 def describe_device(device: torch.device) -> str:
-    """The device in words, for notes and results."""
+    """Return the name of a device for notes and results."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     if device.type == "mps":
@@ -49,12 +49,12 @@ def describe_device(device: torch.device) -> str:
 
 
 def pick_precision(device: torch.device, wanted: Literal["auto", "fp32", "bf16"] = "auto") -> torch.dtype | None:
-    """What the networks compute in: None for float32, which everything outside of them always is.
+    """Return the type that networks compute in; None is float32, which all other computations always use.
 
-    Volumes and coordinates are made in float32: a pixel of a large image has no room in 8 bits of mantissa.
+    Volumes and coordinates are computed in float32: 8 bits of mantissa cannot hold a pixel of a large image.
 
     Raises:
-        CoreError: The device cannot compute in what was wanted.
+        CoreError: The device does not support the wanted type.
     """
     if device.type == "cuda":
         able = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -63,17 +63,17 @@ def pick_precision(device: torch.device, wanted: Literal["auto", "fp32", "bf16"]
     else:
         able = False
     if wanted == "bf16" and not able:
-        raise CoreError(f"{describe_device(device)} does not compute in bf16.", "Set precision to 'auto' or 'fp32'.")
+        raise CoreError(f"{describe_device(device)} does not support bf16.", "Set precision to 'auto' or 'fp32'.")
     return torch.bfloat16 if able and wanted != "fp32" else None
 
 
 def autocast_to(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Has convolutions inside compute in another type than their weights; None changes nothing."""
+    """Run convolutions in the body in another type than their weights; None changes nothing."""
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 def set_precision(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
-    """Has the networks in a module compute in another type; for training, where weights stay float32."""
+    """Set the type that the networks in a module compute in; for training, where weights stay float32."""
     for part in module.modules():
         if hasattr(part, "precision"):
-            setattr(part, "precision", dtype)  # noqa: B010 - which modules have it is known when it runs
+            setattr(part, "precision", dtype)  # noqa: B010 - only some modules have it

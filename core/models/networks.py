@@ -24,7 +24,11 @@ ROOT = PANOPTIC15.index("mid_hip")
 
 
 class Networks(nn.Module):
-    """The root and the pose network; the learned correction, the smoother and the backbone as the settings ask for."""
+    """Root and pose network, with ray refiner, temporal refiner, backbone and attention network as configured.
+
+    Args:
+        config: Settings of the networks.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -39,14 +43,14 @@ class Networks(nn.Module):
         self.attention = attention_net(JOINTS) if looks and config.attention_net else None
 
     def fold(self) -> None:
-        """Folds batch norms away; for inference only."""
+        """Fold batch norms into convolutions; for inference only."""
         self.root.fold()
         self.pose.fold()
         if self.backbone is not None:
             self.backbone.fold()
 
     def freeze(self, dtype: torch.dtype | None) -> None:
-        """Makes ready for inference alone: no batch norms, convolutions in `dtype`, where None is float32."""
+        """Prepare for inference: fold batch norms and convert convolutions to `dtype`; None is float32."""
         self.eval()
         self.fold()
         self.requires_grad_(False)

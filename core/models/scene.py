@@ -12,7 +12,8 @@ from core.models.view_batch import float_tensor
 from core.types.camera import CameraRig
 from core.types.volume import CaptureVolume
 
-_LATTICE_MIB = 1024.0
+_MAX_GRID_MIB = 1024.0
+"""Largest memory of a projected grid."""
 
 
 class CaptureScene:
@@ -20,9 +21,9 @@ class CaptureScene:
 
     Args:
         rig: V posed cameras.
-        space: What the root network looks into.
-        config: Of the networks.
-        device: Where the buffers live.
+        volume: Capture volume of the root network.
+        config: Settings of the networks.
+        device: Device of the buffers.
     """
 
     def __init__(self, rig: CameraRig, volume: CaptureVolume, config: ModelConfig, device: torch.device) -> None:
@@ -34,11 +35,11 @@ class CaptureScene:
         self.affine = float_tensor(self.base_affine, device)
         self.sigma_px = config.heatmap.sigma_px
         self._cube = (config.pose.cube_mm, config.pose.voxels)
-        self._lattice: ProjectedGrid | None = None
+        self._grid: ProjectedGrid | None = None
 
     @property
     def cubes(self) -> RigProjector | ProjectedGrid:
-        """What people's cubes are cut from: a lattice, made at the first use, unless it would take too much memory."""
-        if self._lattice is None and ProjectedGrid.size_mib(len(self.rig), self.volume, *self._cube) <= _LATTICE_MIB:
-            self._lattice = ProjectedGrid(self.projector, self.volume, *self._cube)
-        return self.projector if self._lattice is None else self._lattice
+        """Source of people's cubes: a projected grid, built at first use, or the rig if it is too large."""
+        if self._grid is None and ProjectedGrid.size_mib(len(self.rig), self.volume, *self._cube) <= _MAX_GRID_MIB:
+            self._grid = ProjectedGrid(self.projector, self.volume, *self._cube)
+        return self.projector if self._grid is None else self._grid

@@ -22,16 +22,16 @@ _HIPS = [PANOPTIC15.index("left_hip"), PANOPTIC15.index("right_hip")]
 
 @dataclass(frozen=True, slots=True)
 class ViewBatch:
-    """Heatmaps of a batch of frames.
+    """Heatmaps and detections of a batch of frames.
 
     Attributes:
         heatmaps: (B, V, J, H, W) in 0..1.
-        root: (B, V, H, W) of the root network: where the mid-hip is, or a hip where the detector missed the other one.
+        root: (B, V, H, W) input of the root network: the mid-hip, or one hip where the estimator missed the other.
         affine: (B, V, 2, 3) image px to heatmap px.
-        view_weight: (B, V); 0 leaves a camera out.
-        joints: (B, V, D, J, 2) in heatmap px of the detections that the heatmaps were drawn from.
-        peak: (B, V, D, J) their heights, 0 where missing.
-        stored: Joints whose heatmaps are the estimator's own; the others are drawn.
+        view_weight: (B, V) weights of the views; 0 leaves a camera out.
+        joints: (B, V, D, J, 2) detections in heatmap px, which the heatmaps were rendered from.
+        peak: (B, V, D, J) their scores, 0 where missing.
+        stored: Joints whose heatmaps are not rendered but given by an estimator or a backbone.
     """
 
     heatmaps: Tensor
@@ -43,7 +43,7 @@ class ViewBatch:
     stored: tuple[int, ...] = ()
 
     def select(self, chosen: slice | Tensor) -> ViewBatch:
-        """Some of the entries."""
+        """Return some of the entries."""
         return ViewBatch(
             self.heatmaps[chosen],
             self.root[chosen],
@@ -55,7 +55,7 @@ class ViewBatch:
         )
 
     def with_heatmaps(self, heatmaps: Tensor, joints: tuple[int, ...]) -> ViewBatch:
-        """With heatmaps (B, V, K, H, W) of K joints that were not drawn; the root's too, where it is one of them."""
+        """Replace the heatmaps of K joints by given ones (B, V, K, H, W), and that of the root if it is among them."""
         root = heatmaps[:, :, joints.index(_ROOT)] if _ROOT in joints else self.root
         if len(joints) < len(PANOPTIC15):
             index = torch.tensor(joints, device=heatmaps.device)
@@ -63,12 +63,12 @@ class ViewBatch:
         return replace(self, heatmaps=heatmaps, root=root, stored=joints)
 
     def with_weights(self, view_weight: Tensor) -> ViewBatch:
-        """With other weights (B, V)."""
+        """Replace the weights (B, V) of the views."""
         return replace(self, view_weight=view_weight)
 
     @classmethod
     def cat(cls, parts: Sequence[ViewBatch]) -> ViewBatch:
-        """One batch after the other; all with as many detections and stored joints."""
+        """Concatenate batches with equal numbers of detections and stored joints."""
         return cls(
             torch.cat([v.heatmaps for v in parts]),
             torch.cat([v.root for v in parts]),
@@ -83,15 +83,15 @@ class ViewBatch:
 def render_view_batch(
     xy_px: Tensor, score: Tensor, affine: Tensor, view_weight: Tensor, size_hw: tuple[int, int], sigma_px: float
 ) -> ViewBatch:
-    """Heatmaps drawn from 2D joints: Gaussians as high as the joint's score.
+    """Render the heatmaps of 2D joints: Gaussians as high as the joint's score.
 
     Args:
         xy_px: (B, V, P, J, 2) image px.
         score: (B, V, P, J), 0 where missing.
-        affine: (B, V, 2, 3) image px to heatmap px; an augmentation is part of it, so it is exact.
-        view_weight: (B, V).
+        affine: (B, V, 2, 3) image px to heatmap px; an augmentation is part of it, so that it is exact.
+        view_weight: (B, V) weights of the views.
         size_hw: Height and width.
-        sigma_px: In heatmap px.
+        sigma_px: Standard deviation in heatmap px.
     """
     xy = to_heatmap(affine, xy_px.flatten(2, 3)).view(xy_px.shape)
     root_xy, root_score = _roots(xy, score)
@@ -106,10 +106,10 @@ def render_view_batch(
 
 
 def _roots(xy: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B, V, P, 1, 2) of the hips that were found, and the better one's score (B, V, P, 1).
+    """Return the mean (B, V, P, 1, 2) of the detected hips, and the better one's score (B, V, P, 1).
 
-    As a label of the mid-hip a single hip would be biased; to find a person within a voxel or two it is good enough,
-    and a detector that misses one joint in seven would otherwise leave four views in ten without a root.
+    A single hip would be a biased label of the mid-hip, but it suffices to find a person within a voxel or two. An
+    estimator that misses one joint in seven would otherwise leave four views in ten without a root.
     """
     hips = xy[..., _HIPS, :]
     found = (score[..., _HIPS] > 0).float()[..., None]
@@ -118,5 +118,5 @@ def _roots(xy: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def float_tensor(values: np.ndarray, device: torch.device) -> Tensor:
-    """A float32 copy on the device."""
+    """Copy an array to a float32 tensor on a device."""
     return torch.tensor(values, dtype=torch.float32).to(device)

@@ -1,4 +1,4 @@
-"""V2V: the encoder-decoder of all heads (VoxelPose's, restated in method terms), in three, two or one dimension.
+"""V2V encoder-decoder of all heads (VoxelPose's), in three, two or one dimension.
 
 Legend: B batch, X Y Z voxel. Sizes halve twice, so every axis is a multiple of 4.
 """
@@ -19,8 +19,11 @@ from core.models.device import autocast_to
 
 _INIT_STD = 0.001
 _FEWEST_BF16 = 12
-"""Points along the first axis below which a CPU computes in float32. In bf16, oneDNN takes parts of a kernel's gradient
-from memory that nobody wrote to where that axis is too short (torch 2.13: two points and an edge of 3, 4 and 7)."""
+"""Points along the first axis below which a CPU computes in float32.
+
+In bf16, oneDNN reads parts of a kernel's gradient from uninitialised memory where that axis is too short (torch 2.13:
+two points and an edge of 3, 4 and 7).
+"""
 _CONV: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _UP: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _NORM: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -30,14 +33,17 @@ Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 Up = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
-def turns(module: nn.Module, x: Tensor) -> bool:
-    """Whether a network runs with its last two axes exchanged: rooms are low and wide, and a CPU finds the gradients of
-    kernels up to twice as fast where the last axis is long."""
+def swaps_axes(module: nn.Module, x: Tensor) -> bool:
+    """Return whether a network runs with its last two axes exchanged.
+
+    Capture volumes are low and wide, and a CPU computes kernel gradients up to twice as fast where the last axis is
+    long.
+    """
     return module.training and x.ndim == 5 and x.device.type == "cpu"
 
 
-def _doubled(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A transposed convolution of edge and stride 2 as one matrix product, whose gradient a CPU finds twice as fast.
+def _upsample(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Compute a transposed convolution of edge and stride 2 as a matrix product, with a faster gradient on a CPU.
 
     Args:
         x: (B, C, X, Y, Z), channels last.
@@ -55,7 +61,7 @@ def _doubled(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class ConvBlock(nn.Module):
-    """Convolution or transposed convolution, then batch norm; a ReLU unless a skip is to be added first."""
+    """Convolution or transposed convolution, batch norm, and a ReLU unless a skip connection is added first."""
 
     def __init__(self, conv: Conv | Up, *, relu: bool = True) -> None:
         super().__init__()
@@ -64,36 +70,37 @@ class ConvBlock(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self._turned(x) if turns(self, x) else self.conv(x))
+        """Apply the block."""
+        x = self.norm(self._swapped(x) if swaps_axes(self, x) else self.conv(x))
         return functional.relu(x) if self.relu else x
 
-    def _turned(self, x: Tensor) -> Tensor:
-        """The convolution of a volume (B, C, X, Z, Y)."""
+    def _swapped(self, x: Tensor) -> Tensor:
+        """Convolve a volume (B, C, X, Z, Y) with its last two axes exchanged."""
         weight = self.conv.weight.transpose(-1, -2)
         if isinstance(self.conv, nn.ConvTranspose3d):
-            return _doubled(x, weight, self.conv.bias)
+            return _upsample(x, weight, self.conv.bias)
         out: Tensor = functional.conv3d(x, weight, self.conv.bias, padding=self.conv.padding)
         return out
 
     def fold(self) -> None:
-        """Moves the batch norm's running statistics into the convolution's weights; for inference only."""
+        """Fold the batch norm into the convolution; for inference only."""
         if isinstance(self.norm, _BatchNorm):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm, transpose=isinstance(self.conv, Up))
             self.norm = nn.Identity()
 
 
 def conv(kernel: int, inputs: int, outputs: int, dims: int, *, relu: bool = True) -> ConvBlock:
-    """Same-size convolution with bias, batch norm, ReLU."""
+    """Build a same-size convolution with bias, batch norm and ReLU."""
     return ConvBlock(_CONV[dims](inputs, outputs, kernel, padding=kernel // 2), relu=relu)
 
 
 def up(inputs: int, outputs: int, dims: int) -> ConvBlock:
-    """Doubles the size."""
+    """Build a transposed convolution that doubles the size."""
     return ConvBlock(_UP[dims](inputs, outputs, kernel_size=2, stride=2))
 
 
 class Residual(nn.Module):
-    """Two convolutions of edge 3 beside a skip, which is the identity where the widths agree."""
+    """Residual block of two convolutions of edge 3; the skip is the identity where the widths agree."""
 
     def __init__(self, inputs: int, outputs: int, dims: int) -> None:
         super().__init__()
@@ -101,17 +108,18 @@ class Residual(nn.Module):
         self.skip: nn.Module = nn.Identity() if inputs == outputs else conv(1, inputs, outputs, dims, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
         return functional.relu(self.body(x) + self.skip(x))
 
 
 class VolumeNet(nn.Module):
-    """Encoder-decoder with two skips.
+    """Encoder-decoder with two skip connections.
 
     Args:
         inputs: Input channels.
         outputs: Output channels; no activation follows them.
         config: Width and front kernel.
-        dims: 3 for volumes, 2 for planes, 1 for lines.
+        dims: 3 for volumes, 2 for planes, 1 for columns.
     """
 
     def __init__(self, inputs: int, outputs: int, config: VolumeNetConfig, dims: int = 3) -> None:
@@ -136,7 +144,7 @@ class VolumeNet(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """(B, inputs, X, Y, Z) to (B, outputs, X, Y, Z), or with as many axes as there are dimensions; float32."""
+        """Map (B, inputs, X, Y, Z) to (B, outputs, X, Y, Z), or with as many axes as there are dimensions; float32."""
         if self.engine is not None:
             return self.engine(volume)
         short = self.dims == 3 and volume.device.type == "cpu" and volume.shape[2] < _FEWEST_BF16
@@ -144,7 +152,7 @@ class VolumeNet(nn.Module):
             return self._forward(volume.to(self.out.weight.dtype)).float()
 
     def _forward(self, volume: Tensor) -> Tensor:
-        if turns(self, volume):
+        if swaps_axes(self, volume):
             return self._body(volume.transpose(-1, -2)).transpose(-1, -2)
         return self._body(volume)
 
@@ -159,7 +167,7 @@ class VolumeNet(nn.Module):
         return out
 
     def fold(self) -> None:
-        """Folds every batch norm into its convolution: the same output in evaluation mode, a fifth faster."""
+        """Fold every batch norm into its convolution: the same output in evaluation mode, a fifth faster."""
         for module in self.modules():
             if isinstance(module, ConvBlock):
                 module.fold()

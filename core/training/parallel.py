@@ -1,8 +1,8 @@
-"""Batch statistics of steps that several processes share.
+"""Batch norm statistics of steps that several processes share.
 
-A step consists of parts, each with its own share of the batch and its own chance. Every process does some of the parts;
-gradients and batch statistics are the means over all of them. So a run comes out the same, but for rounding, on one
-process or many, as long as its number of parts stays the same.
+A step consists of micro-batches, each with its own share of the batch and its own random numbers. Every process
+computes some of them; gradients and batch norm statistics are means over all. So a run gives the same result, up to
+rounding, on one process or many, as long as the number of micro-batches stays the same.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from core.models.distributed import Group
 
 
 class BatchNormStatistics:
-    """Batch norms' running statistics through the parts of a step: each part starts from the same ones.
+    """Running statistics of batch norms through the micro-batches of a step: each starts from the same ones.
 
     Args:
-        module: The network that is trained.
-        parts: How many parts the step has.
+        module: Network that is trained.
+        parts: Number of micro-batches of the step.
     """
 
     def __init__(self, module: nn.Module, parts: int) -> None:
@@ -31,22 +31,22 @@ class BatchNormStatistics:
         self._before = [b.clone() for b in self._counts]
         self._after = self._before
 
-    def part_done(self) -> None:
-        """Takes note of what a part made of them, and sets them back."""
+    def accumulate(self) -> None:
+        """Add the statistics after a micro-batch to the total, and restore them."""
         self._after = [b.clone() for b in self._counts]
         for buffer, total in zip(self._buffers, self._total, strict=True):
             total += buffer
-        self.forget()
+        self.restore()
 
-    def put(self, group: Group) -> None:
-        """Sets them to the mean over all parts of all processes."""
+    def average(self, group: Group) -> None:
+        """Set the statistics to the mean over all micro-batches of all processes."""
         group.all_reduce_sum(self._total)
         for buffer, total in zip(self._buffers, self._total, strict=True):
             buffer.copy_(total / self._parts)
         for count, after in zip(self._counts, self._after, strict=True):
-            count.copy_(after)  # all parts are one step
+            count.copy_(after)  # all micro-batches count as one step
 
-    def forget(self) -> None:
-        """Sets them back."""
+    def restore(self) -> None:
+        """Restore the statistics before the step."""
         for buffer, start in zip((*self._buffers, *self._counts), (*self._start, *self._before), strict=True):
             buffer.copy_(start)

@@ -30,7 +30,7 @@ from core.training.stages.config import (
 
 
 def quick() -> TrainConfig:
-    """Minutes on two cores: half-width networks, coarse volumes, the learned correction, few steps."""
+    """Return settings that take minutes on two cores: half-width networks, coarse volumes, few steps."""
     net = VolumeNetConfig(width=0.5, front_kernel=3)
     return TrainConfig(
         name="quick",
@@ -45,14 +45,14 @@ def quick() -> TrainConfig:
         pose_synthetic=PoseSyntheticStageConfig(steps=160, batch=8, learning_rate=1e-3),
         ray_refiner=RayRefinerStageConfig(
             steps=0
-        ),  # going on in a single rig made the shipped one worse, with few cameras
+        ),  # more training in a single rig made the shipped one worse with few cameras
         pose=PoseStageConfig(steps=70, batch=2, learning_rate=3e-4, joint_from=0.3),
         max_minutes=14.0,
     )
 
 
 def fast() -> TrainConfig:
-    """The lightest networks, for live use: plane heads and the learned correction over the 2D estimator's joints."""
+    """Return settings of the lightest networks, for live use: plane heads and a ray refiner on 2D joints."""
     net = VolumeNetConfig(width=0.5, front_kernel=3)
     return TrainConfig(
         name="fast",
@@ -71,9 +71,9 @@ def fast() -> TrainConfig:
 
 
 def paper() -> TrainConfig:
-    """SelfPose3d as published, defects mended: a backbone on the images, 3D networks, no synthetic bodies, no priors.
+    """Return SelfPose3d as published, its defects fixed: backbone, 3D networks, no synthetic bodies, no priors.
 
-    Needs a GPU, and the backbone a file of weights to start from; see `model.backbone.weights`.
+    Needs a GPU, and initial weights of the backbone; see `model.backbone.weights`.
     """
     published = NoiseConfig(
         jitter=(0.0, 0.0), miss_view=0.0, miss_joint=0.0, outlier=0.0, swap=0.0, occlude=0.0, measured=0.0
@@ -103,12 +103,12 @@ def paper() -> TrainConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresetCard:
-    """A preset in words.
+    """Description of a preset.
 
     Attributes:
-        title: Short.
+        title: Short name.
         what: One sentence on what it trains.
-        needs: What it cannot do without; empty for nothing.
+        needs: What it requires; empty for nothing.
     """
 
     title: str
@@ -117,7 +117,7 @@ class PresetCard:
 
 
 PRESETS = {"quick": quick, "fast": fast, "paper": paper}
-"""Name to function that makes the settings."""
+"""Name to the function that returns the settings."""
 CARDS = {
     "quick": PresetCard(title="Quick", what="Small networks, some minutes on any computer."),
     "fast": PresetCard(
@@ -130,14 +130,14 @@ CARDS = {
         needs="A GPU with 12 GB, and a ResNet or Pose-ResNet file to start the backbone from.",
     ),
 }
-"""Name to words; every preset has some."""
+"""Name to description; every preset has one."""
 
 
 def preset(name: str) -> TrainConfig:
-    """The settings of that name.
+    """Return the settings of a preset.
 
     Raises:
-        CoreError: There are none.
+        CoreError: The name is unknown.
     """
     if name not in PRESETS:
         raise CoreError(f"There is no training preset named '{name}'.", closest(name, list(PRESETS)))

@@ -1,7 +1,7 @@
-"""The state of a training run on disk, so that an interrupted run ends with the weights of an uninterrupted one.
+"""State of a training run on disk: an interrupted run ends with the weights of an uninterrupted one.
 
-There is no generator state to keep: the randomness of a step follows from the seed, the stage and the step
-(`step_rng`), all three of which are in the checkpoint.
+No generator state is stored: the randomness of a step follows from seed, stage and step (`step_rng`), all of which are
+in the checkpoint.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from core.config import from_mapping
 
 @dataclass(slots=True)
 class TrainingState:
-    """Where a run stands.
+    """Progress of a run.
 
     Attributes:
         stage: Index of the stage; the number of stages once all are done.
-        stage_name: Its name, by which it is found again should a later version have other stages; empty once all are
-            done.
-        step: Steps done of that stage.
-        steps_done: Steps done of all stages.
+        stage_name: Name of the stage, by which a later version with other stages finds it; empty once all are done.
+        step: Number of steps done of that stage.
+        steps_done: Number of steps done of all stages.
         elapsed_s: Time spent, over all attempts.
-        best_px: Best held-out figure so far, or None.
+        best_px: Best held-out error so far, or None.
         best_stage: Stage that reached it.
-        seed: Of the run.
-        reduced_stages: Names of stages, once for every time that memory ran out and their steps were made smaller.
-        micro_batches: How many parts a step has; as many as there were processes when the run began.
+        seed: Seed of the run.
+        reduced_stages: Names of stages, once for each time that memory ran out and their batch was reduced.
+        micro_batches: Number of micro-batches of a step: the number of processes when the run began.
     """
 
     stage: int = 0
@@ -48,17 +47,17 @@ class TrainingState:
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> TrainingState:
-        """The reverse of `core.config.to_mapping`."""
+        """Read the state from a checkpoint's meta data; the inverse of `core.config.to_mapping`."""
         return from_mapping(cls, meta, "checkpoint.")
 
 
 def step_rng(seed: int, stage: int, step: int, part: int = 0) -> np.random.Generator:
-    """The source of all chance of one training step, or of one part of it."""
+    """Return the generator of a training step, or of one of its micro-batches."""
     return np.random.default_rng([seed, stage, step, part] if part else [seed, stage, step])
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors: `3.exp_avg` is that of its fourth parameter."""
+    """Return an optimiser's state as named tensors: `3.exp_avg` is that of its fourth parameter."""
     state = optimizer.state_dict()["state"]
     return {
         f"{index}.{name}": torch.as_tensor(value) for index, entry in state.items() for name, value in entry.items()
@@ -66,7 +65,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Puts the tensors of `optimizer_tensors` back."""
+    """Restore an optimiser from the tensors of `optimizer_tensors`."""
     if not tensors:
         return
     state: dict[int, dict[str, Tensor]] = {}

@@ -1,6 +1,6 @@
-"""Made-up people in a rig, known exactly: what the root and the pose network learn from first.
+"""Synthetic people in a rig, known exactly: training data of the root and pose network and the ray refiner.
 
-Everything is made on the device, all at once, and depends on the generator alone.
+All scenes of a batch are computed at once on the device and depend on the generator alone.
 
 Legend: B batch, V view, P point or person, J joint, L limb, N body, X Y Z voxel.
 """
@@ -29,19 +29,19 @@ from core.types.skeleton import COCO17, PANOPTIC15, convert
 from core.types.volume import CaptureVolume
 
 _SIDE_SHARE = 0.06
-"""People stay this share of the space's edge inside its sides."""
+"""Distance of people from the sides of the capture volume, as a share of its edge."""
 _BODIES_SEED = 20_24
 _MIRROR = list(PANOPTIC15.mirror)
 
 
 @dataclass(frozen=True, slots=True)
 class RootScenes:
-    """Synthetic root heatmaps and where the roots are.
+    """Synthetic root heatmaps and exact roots.
 
     Attributes:
         views: Heatmaps with one channel, (B, V, 1, H, W).
-        roots_mm: (B, P, 3).
-        visible: (B, P) bool: shown by two views at least, so that they can be found.
+        roots_mm: (B, P, 3) exact roots.
+        visible: (B, P) bool, roots that at least two views show, so that they can be found.
     """
 
     views: ViewBatch
@@ -50,48 +50,50 @@ class RootScenes:
 
 
 def root_points(
-    volume: CaptureVolume, count: int, most: int, chance: DeviceRng, stage: RootStageConfig
+    volume: CaptureVolume, count: int, most: int, device_rng: DeviceRng, stage: RootStageConfig
 ) -> tuple[Tensor, Tensor]:
-    """Random roots (count, most, 3) mm and which of them exist (count, most): 1 to `most` in a scene.
+    """Draw roots (count, most, 3) mm and which of them exist (count, most): 1 to `most` in a scene.
 
-    With the stage's `common_height` as published: one height a scene, plus 50 mm of spread. Without it everybody has a
-    height of their own: some sit while others stand.
+    With the stage's `common_height`, as in the paper, a scene has one height with a standard deviation of 50 mm.
+    Otherwise each person has a height of their own: some sit while others stand.
     """
     low, high = volume.low_mm.copy(), volume.high_mm.copy()
     side = stage.side_share * volume.size_mm[:2]
     low[:2], high[:2] = low[:2] + side, high[:2] - side
     low[2], high[2] = low[2] + stage.lowest_mm, high[2] - stage.highest_mm
-    xyz = chance.uniform(float_tensor(low, chance.device), float_tensor(high, chance.device), count, most, 3)
+    xyz = device_rng.uniform(
+        float_tensor(low, device_rng.device), float_tensor(high, device_rng.device), count, most, 3
+    )
     if stage.common_height:
-        base = chance.uniform(float(low[2]), float(high[2]), count, 1)
-        xyz[..., 2] = base + 50 * chance.normal(count, most)
-    exists = torch.arange(most, device=chance.device) < chance.integers(1, most + 1, count, 1)
+        base = device_rng.uniform(float(low[2]), float(high[2]), count, 1)
+        xyz[..., 2] = base + 50 * device_rng.normal(count, most)
+    exists = torch.arange(most, device=device_rng.device) < device_rng.integers(1, most + 1, count, 1)
     return xyz, exists
 
 
 def root_scenes(scene: CaptureScene, count: int, stage: RootStageConfig, rng: np.random.Generator) -> RootScenes:
-    """Scenes of random roots as the views' root heatmaps would show them; two in three with an augmented affine."""
-    chance = DeviceRng(rng, scene.device)
+    """Render scenes of random roots as the views' root heatmaps; two in three with an augmented affine."""
+    device_rng = DeviceRng(rng, scene.device)
     room = int(scene.volume.size_mm[:2].prod() / 1e6 / stage.area_per_person_m2)
     most = min(stage.max_points, max(2, room))
-    roots, exists = root_points(scene.volume, count, most, chance, stage)
+    roots, exists = root_points(scene.volume, count, most, device_rng, stage)
     rotation, zoom = random_augmentation(rng, count)
     plain = rng.random(count) < 1 / 3
     base = augment_affines(scene.base_affine, scene.size_hw, np.where(plain, 0, rotation), np.where(plain, 0, zoom))
     affine = float_tensor(base, scene.device)
     uv, ahead = scene.projector(roots)  # (B, V, P, 2)
     shown = ahead & scene.projector.inside(uv) & exists[:, None]
-    shown = shown & ~chance.bernoulli(stage.noise.miss_view, *shown.shape)
-    xy = to_heatmap(affine, uv + _jitter(uv.shape, scene, stage.noise, chance))
-    peak = torch.where(shown, chance.uniform(*stage.peak, *shown.shape), 0.0)
-    false_xy, false_peak = _false_peaks((count, uv.shape[1]), scene.size_hw, stage.false_peaks, chance)
+    shown = shown & ~device_rng.bernoulli(stage.noise.miss_view, *shown.shape)
+    xy = to_heatmap(affine, uv + _jitter(uv.shape, scene, stage.noise, device_rng))
+    peak = torch.where(shown, device_rng.uniform(*stage.peak, *shown.shape), 0.0)
+    false_xy, false_peak = _false_peaks((count, uv.shape[1]), scene.size_hw, stage.false_peaks, device_rng)
     maps = render_heatmaps(
         torch.cat([xy, false_xy], 2)[:, :, :, None],
         torch.cat([peak, false_peak], 2)[..., None],
         scene.size_hw,
         scene.sigma_px,
     )
-    maps = (maps + stage.heatmap_noise * chance.normal(*maps.shape)).clamp(0, 1)
+    maps = (maps + stage.heatmap_noise * device_rng.normal(*maps.shape)).clamp(0, 1)
     drawn = ViewBatch(
         heatmaps=maps,
         root=maps[:, :, 0],
@@ -104,10 +106,10 @@ def root_scenes(scene: CaptureScene, count: int, stage: RootStageConfig, rng: np
 
 
 def root_target(volume: CaptureVolume, roots_mm: Tensor, visible: Tensor, sigma_mm: float) -> Tensor:
-    """Confidence (B, X, Y, Z): the highest of Gaussians around the roots, each cut at three sigmas along every axis."""
+    """Compute the confidence volume (B, X, Y, Z): maximum of Gaussians around the roots, cut at 3 sigmas per axis."""
     low, high = (float_tensor(end, roots_mm.device) for end in (volume.low_mm, volume.high_mm))
     target = roots_mm.new_zeros(len(roots_mm), *volume.voxels)
-    # A Gaussian is a product of one along each axis.
+    # A Gaussian is separable: one factor per axis.
     axes = [
         torch.linspace(float(a), float(b), n, device=low.device)
         for a, b, n in zip(low, high, volume.voxels, strict=True)
@@ -117,7 +119,7 @@ def root_target(volume: CaptureVolume, roots_mm: Tensor, visible: Tensor, sigma_
         apart = places - roots_mm[..., axis, None]  # (B, P, voxels of the axis)
         along.append(torch.exp(-apart.square() / (2 * sigma_mm**2)) * (apart.abs() <= 3 * sigma_mm))
     x, y, z = along[0] * visible[..., None], along[1], along[2]
-    for person in range(roots_mm.shape[1]):  # a few people; all at once would not fit a cache
+    for person in range(roots_mm.shape[1]):  # few; all at once would exceed the cache
         floor = x[:, person, :, None] * y[:, person, None, :]
         target = torch.maximum(target, floor[..., None] * z[:, person, None, None, :])
     return target
@@ -125,13 +127,13 @@ def root_target(volume: CaptureVolume, roots_mm: Tensor, visible: Tensor, sigma_
 
 @dataclass(frozen=True, slots=True)
 class PoseScenes:
-    """Synthetic people with others beside them; one of each scene is looked for.
+    """Synthetic people with neighbours; one person of each scene is to be found.
 
     Attributes:
         views: Heatmaps (B, V, J, H, W).
-        exact_mm: (B, J, 3) of the one.
-        views_of: (B, J) in how many of the remaining views each of its joints was detected.
-        root_mm: (B, 3) a guess of the one's root, as the root network would give it.
+        exact_mm: (B, J, 3) joints of the person.
+        views_of: (B, J) number of remaining views in which each of the joints was detected.
+        root_mm: (B, 3) approximate root of the person, such as the root network gives.
     """
 
     views: ViewBatch
@@ -143,20 +145,25 @@ class PoseScenes:
 def pose_scenes(
     scene: CaptureScene, count: int, stage: PoseSyntheticStageConfig, rng: np.random.Generator, *, drawn: bool = True
 ) -> PoseScenes:
-    """Random people placed in the capture volume, seen by this rig with noise, gaps, exchanged sides and lost views.
+    """Place random people in the capture volume and simulate their detections: noise, gaps, swapped sides, lost views.
 
-    Without `drawn` the heatmaps stay empty, for those who look at the detections alone.
+    Args:
+        scene: Rig and capture volume.
+        count: Number of scenes.
+        stage: Settings of the stage.
+        rng: Random generator.
+        drawn: Render the heatmaps; without, only the detections are meaningful.
     """
-    chance = DeviceRng(rng, scene.device)
+    device_rng = DeviceRng(rng, scene.device)
     most = 1 + stage.neighbours
-    exact = _people(scene.volume, count, most, stage.bodies, chance)
-    exists = torch.arange(most, device=scene.device) < chance.integers(1, most + 1, count, 1)
+    exact = _people(scene.volume, count, most, stage.bodies, device_rng)
+    exists = torch.arange(most, device=scene.device) < device_rng.integers(1, most + 1, count, 1)
     J = exact.shape[2]
     uv, ahead = scene.projector(exact.flatten(1, 2))
     V = uv.shape[1]
     seen = (ahead & scene.projector.inside(uv)).view(count, V, most, J) & exists[:, None, :, None]
-    xy_px, score = simulate_estimator(uv.view(count, V, most, J, 2), seen, scene, stage.noise, chance)
-    kept = keep_two_views((~chance.bernoulli(stage.drop_view, count, V)).cpu().numpy(), rng)
+    xy_px, score = simulate_estimator(uv.view(count, V, most, J, 2), seen, scene, stage.noise, device_rng)
+    kept = keep_two_views((~device_rng.bernoulli(stage.drop_view, count, V)).cpu().numpy(), rng)
     weight = float_tensor(kept, scene.device)
     views = render_view_batch(
         xy_px,
@@ -166,19 +173,19 @@ def pose_scenes(
         scene.size_hw if drawn else (1, 1),
         scene.sigma_px,
     )
-    guess = exact[:, 0, ROOT] + stage.root_error_mm * chance.normal(count, 3)
+    guess = exact[:, 0, ROOT] + stage.root_error_mm * device_rng.normal(count, 3)
     views_of = ((score[:, :, 0] > 0) & (weight[:, :, None] > 0)).sum(1)
     return PoseScenes(views, exact[:, 0], views_of, guess)
 
 
 def root_relative_joints(count: int, rng: np.random.Generator) -> F64:
-    """Joints (count, J, 3) of random synthetic bodies, mm from their mid-hip."""
+    """Draw the joints (count, J, 3) mm of random synthetic bodies relative to the mid-hip."""
     xyz = poses(count, rng, skeleton=PANOPTIC15)
     return np.asarray(xyz - xyz[:, ROOT, None])
 
 
 def keep_two_views(kept: np.ndarray, rng: np.random.Generator, among: np.ndarray | None = None) -> np.ndarray:
-    """Which views (B, V) stay, as bool; where fewer than two were left, two random ones of those `among` (B, V) do."""
+    """Return the views (B, V) that stay; where fewer than two are left, two random ones of `among` (B, V) stay."""
     order = rng.random(kept.shape) + (0 if among is None else ~among)
     two = np.argsort(np.argsort(order, 1), 1) < 2
     return np.asarray(np.where(kept.sum(1, keepdims=True) >= 2, kept, two))
@@ -186,7 +193,7 @@ def keep_two_views(kept: np.ndarray, rng: np.random.Generator, among: np.ndarray
 
 @lru_cache(maxsize=2)
 def _bodies(count: int) -> F32:
-    """Bodies (N, J, 3) on the floor, the mid-hip above the origin: made once, turned and sized anew at every use."""
+    """Return bodies (N, J, 3) on the floor, the mid-hip above the origin; rotated and scaled at every use."""
     return poses(count, np.random.default_rng(_BODIES_SEED), skeleton=PANOPTIC15).astype(np.float32)
 
 
@@ -195,86 +202,89 @@ def _bodies_on(count: int, device: torch.device) -> Tensor:
     return torch.from_numpy(_bodies(count)).to(device)
 
 
-def _people(volume: CaptureVolume, count: int, most: int, bodies: int, chance: DeviceRng) -> Tensor:
-    """People (count, most, J, 3) mm: each a body that faces anywhere, a little larger or smaller, perhaps mirrored."""
-    bank = _bodies_on(bodies, chance.device)
-    xyz = bank[chance.integers(0, len(bank), count, most)]
-    mirrored = chance.bernoulli(0.5, count, most)[..., None, None]
+def _people(volume: CaptureVolume, count: int, most: int, bodies: int, device_rng: DeviceRng) -> Tensor:
+    """Draw people (count, most, J, 3) mm: bodies of any heading, scaled by up to 7 %, half of them mirrored."""
+    errors = _bodies_on(bodies, device_rng.device)
+    xyz = errors[device_rng.integers(0, len(errors), count, most)]
+    mirrored = device_rng.bernoulli(0.5, count, most)[..., None, None]
     xyz = torch.where(mirrored, xyz[..., _MIRROR, :] * xyz.new_tensor([1, -1, 1]), xyz)
-    angle, size = chance.uniform(-torch.pi, torch.pi, count, most), chance.uniform(0.93, 1.07, count, most, 1)
+    angle, size = device_rng.uniform(-torch.pi, torch.pi, count, most), device_rng.uniform(0.93, 1.07, count, most, 1)
     c, s = angle.cos()[..., None], angle.sin()[..., None]
     x, y, z = xyz.unbind(-1)
-    places = _places(volume, count, most, chance)[:, :, None]  # (count, most, 1, 2)
+    places = _places(volume, count, most, device_rng)[:, :, None]  # (count, most, 1, 2)
     return torch.stack([size * (c * x - s * y) + places[..., 0], size * (s * x + c * y) + places[..., 1], size * z], -1)
 
 
-def _places(volume: CaptureVolume, count: int, most: int, chance: DeviceRng) -> Tensor:
-    """(count, most, 2) places on the floor: the first anywhere, the others half a metre to two metres beside it."""
+def _places(volume: CaptureVolume, count: int, most: int, device_rng: DeviceRng) -> Tensor:
+    """Draw (count, most, 2) positions on the floor: the first anywhere, the others 0.45 to 2 m away from it."""
     side = _SIDE_SHARE * volume.size_mm[:2]
     low, high = (
-        float_tensor(volume.low_mm[:2] + side, chance.device),
-        float_tensor(volume.high_mm[:2] - side, chance.device),
+        float_tensor(volume.low_mm[:2] + side, device_rng.device),
+        float_tensor(volume.high_mm[:2] - side, device_rng.device),
     )
-    first = chance.uniform(low, high, count, 1, 2)
-    angle, apart = chance.uniform(0, 2 * torch.pi, count, most), chance.uniform(450, 2000, count, most)
+    first = device_rng.uniform(low, high, count, 1, 2)
+    angle, apart = device_rng.uniform(0, 2 * torch.pi, count, most), device_rng.uniform(450, 2000, count, most)
     beside = first + apart[..., None] * torch.stack([angle.cos(), angle.sin()], -1)
     return torch.cat([first, beside[:, 1:]], 1)
 
 
-def _jitter(shape: torch.Size, scene: CaptureScene, noise: NoiseConfig, chance: DeviceRng) -> Tensor:
-    """Error in image px of points (B, V, P, 2): one level a scene, times the size of each camera's image."""
+def _jitter(shape: torch.Size, scene: CaptureScene, noise: NoiseConfig, device_rng: DeviceRng) -> Tensor:
+    """Draw errors in image px of points (B, V, P, 2): one level per scene, scaled by each camera's image size."""
     long_side = scene.projector.size_px.amax(-1)[:, None, None]
-    level = chance.uniform(*noise.jitter, shape[0], 1, 1, 1)
-    return level * long_side * chance.normal(*shape)
+    level = device_rng.uniform(*noise.jitter, shape[0], 1, 1, 1)
+    return level * long_side * device_rng.normal(*shape)
 
 
 def simulate_estimator(
-    xy_px: Tensor, seen: Tensor, scene: CaptureScene, noise: NoiseConfig, chance: DeviceRng
+    xy_px: Tensor, seen: Tensor, scene: CaptureScene, noise: NoiseConfig, device_rng: DeviceRng
 ) -> tuple[Tensor, Tensor]:
-    """What an estimator would report of joints (B, V, P, J, 2): places px and scores, 0 where missing.
+    """Simulate an estimator's detections of joints (B, V, P, J, 2): image px and scores, 0 where missing.
 
-    Joints differ in quality, and scores tell of it as those of real estimators do.
+    Joints differ in quality, and scores correlate with it as those of real estimators do.
     """
     shape = tuple(seen.shape)
-    outlier = torch.where(chance.bernoulli(noise.outlier, *shape), 10.0, 1.0)
-    quality = torch.exp(-0.25 + 0.5 * chance.normal(*shape)) * outlier
-    error = _jitter(xy_px.flatten(2, 3).shape, scene, noise, chance).view(xy_px.shape) * quality[..., None]
-    score = 0.97 / (1 + 0.5 * quality.clamp_max(3) ** 2) + 0.05 * chance.normal(*shape)
-    found = ~chance.bernoulli(noise.miss_joint, *shape)
+    outlier = torch.where(device_rng.bernoulli(noise.outlier, *shape), 10.0, 1.0)
+    quality = torch.exp(-0.25 + 0.5 * device_rng.normal(*shape)) * outlier
+    error = _jitter(xy_px.flatten(2, 3).shape, scene, noise, device_rng).view(xy_px.shape) * quality[..., None]
+    score = 0.97 / (1 + 0.5 * quality.clamp_max(3) ** 2) + 0.05 * device_rng.normal(*shape)
+    found = ~device_rng.bernoulli(noise.miss_joint, *shape)
     if noise.measured:
-        real_error, real_score = _measured(xy_px, noise, chance)
-        real = chance.bernoulli(noise.measured, shape[0], 1, 1, 1)
+        real_error, real_score = _measured(xy_px, noise, device_rng)
+        real = device_rng.bernoulli(noise.measured, shape[0], 1, 1, 1)
         error = torch.where(real[..., None], real_error, error)
         score, found = torch.where(real, real_score, score), torch.where(real, real_score > 0, found)
     found = found & seen
-    found = found & ~chance.bernoulli(noise.miss_view, *shape[:3])[..., None]
-    shift, hidden, guessed = _occlude(xy_px, noise, chance)
+    found = found & ~device_rng.bernoulli(noise.miss_view, *shape[:3])[..., None]
+    shift, hidden, guessed = _occlude(xy_px, noise, device_rng)
     error = torch.where(hidden[..., None], shift, error)
-    score = torch.where(hidden, torch.minimum(score, chance.uniform(0.05, 0.6, *shape)), score).clamp(0.05, 1.0)
+    score = torch.where(hidden, torch.minimum(score, device_rng.uniform(0.05, 0.6, *shape)), score).clamp(0.05, 1.0)
     found = found & (~hidden | guessed)
-    # Sides are exchanged as a detector does it: the places stay, the names change.
-    swapped = chance.bernoulli(noise.swap, *shape[:3])[..., None]
+    # Swapped sides: positions stay, names change.
+    swapped = device_rng.bernoulli(noise.swap, *shape[:3])[..., None]
     xy_px = xy_px + error
     xy_px = torch.where(swapped[..., None], xy_px[:, :, :, _MIRROR], xy_px)
     found = torch.where(swapped, found[:, :, :, _MIRROR], found)
     return xy_px, torch.where(found, score, 0.0)
 
 
-def _measured(xy_px: Tensor, noise: NoiseConfig, chance: DeviceRng) -> tuple[Tensor, Tensor]:
-    """Errors px (B, V, P, J, 2) and scores (B, V, P, J) as a real estimator made them, 0 where it found nothing."""
-    error, score = _bank(noise.error_split, chance.device)
+def _measured(xy_px: Tensor, noise: NoiseConfig, device_rng: DeviceRng) -> tuple[Tensor, Tensor]:
+    """Draw errors px (B, V, P, J, 2) and scores (B, V, P, J) measured on a real estimator, 0 where it found nothing."""
+    error, score = _measured_errors(noise.error_split, device_rng.device)
     shape, J = tuple(xy_px.shape[:3]), len(PANOPTIC15)
-    row = chance.integers(0, len(error), *shape, 1)
+    row = device_rng.integers(0, len(error), *shape, 1)
     if noise.varied:
-        row = torch.where(chance.bernoulli(0.5, *shape, 1), chance.integers(0, len(error), *shape, J), row)
+        row = torch.where(device_rng.bernoulli(0.5, *shape, 1), device_rng.integers(0, len(error), *shape, J), row)
     row = row.expand(*shape, J)
-    joint = torch.arange(J, device=chance.device)
-    mirrored = chance.bernoulli(0.5, *shape)[..., None]
+    joint = torch.arange(J, device=device_rng.device)
+    mirrored = device_rng.bernoulli(0.5, *shape)[..., None]
     error, score = error[row, joint], score[row, joint]
     flipped = error[..., _MIRROR, :] * error.new_tensor([-1.0, 1.0])
     error = torch.where(mirrored[..., None], flipped, error)
     if noise.varied:
-        angle, size = chance.uniform(-torch.pi, torch.pi, *shape, 1), (0.1 + 0.3 * chance.normal(*shape, 1)).exp()
+        angle, size = (
+            device_rng.uniform(-torch.pi, torch.pi, *shape, 1),
+            (0.1 + 0.3 * device_rng.normal(*shape, 1)).exp(),
+        )
         c, s = size * angle.cos(), size * angle.sin()
         x, y = error.unbind(-1)
         error = torch.stack([c * x - s * y, s * x + c * y], -1)
@@ -283,28 +293,28 @@ def _measured(xy_px: Tensor, noise: NoiseConfig, chance: DeviceRng) -> tuple[Ten
 
 
 @lru_cache(maxsize=2)
-def _bank(part: str, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Single instants of the measured errors: (N, J, 2) shares of the person's size, and scores (N, J)."""
-    bank = ErrorBank.load("movenet", part)
-    error, score = convert(bank.error.reshape(-1, 17, 2), bank.score.reshape(-1, 17), COCO17, PANOPTIC15)
+def _measured_errors(part: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return single frames of the measured errors: (N, J, 2) as shares of the person's size, and scores (N, J)."""
+    errors = ErrorBank.load("movenet", part)
+    error, score = convert(errors.error.reshape(-1, 17, 2), errors.score.reshape(-1, 17), COCO17, PANOPTIC15)
     some = (score > 0).sum(-1) >= _LEAST_FOUND
     error, score = error[some], score[some]
     return float_tensor(np.nan_to_num(error), device), float_tensor(score, device)
 
 
-def _occlude(xy_px: Tensor, noise: NoiseConfig, chance: DeviceRng) -> tuple[Tensor, Tensor, Tensor]:
-    """Hidden limbs of people (B, V, P, J, 2): shifts px of guesses, which joints are hidden, and which are guessed.
+def _occlude(xy_px: Tensor, noise: NoiseConfig, device_rng: DeviceRng) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw occluded limbs of people (B, V, P, J, 2): errors px of guesses, which joints are hidden, which are guessed.
 
-    The joints of a hidden limb are guessed together: most of a guess's error is common to them, and it grows with the
+    The joints of a hidden limb are guessed together: most of the error is common to them, and it scales with the
     person's size in the image.
     """
     shape = tuple(xy_px.shape)
-    limbs = torch.from_numpy(_LIMBS).to(chance.device)
-    limb = chance.integers(0, len(limbs), *shape[:3])
-    hidden = limbs[limb] & chance.bernoulli(noise.occlude, *shape[:3])[..., None]
+    limbs = torch.from_numpy(_LIMBS).to(device_rng.device)
+    limb = device_rng.integers(0, len(limbs), *shape[:3])
+    hidden = limbs[limb] & device_rng.bernoulli(noise.occlude, *shape[:3])[..., None]
     size = (xy_px.amax(3) - xy_px.amin(3)).amax(-1)[..., None, None]  # (B, V, P, 1, 1)
-    shift = 0.08 * chance.normal(*shape[:3], 1, 2) + 0.04 * chance.normal(*shape)
-    return shift * size.clamp_max(_LARGEST_PX), hidden, chance.bernoulli(noise.guess, *shape[:4])
+    shift = 0.08 * device_rng.normal(*shape[:3], 1, 2) + 0.04 * device_rng.normal(*shape)
+    return shift * size.clamp_max(_LARGEST_PX), hidden, device_rng.bernoulli(noise.guess, *shape[:4])
 
 
 _LARGEST_PX = 4000.0
@@ -312,7 +322,7 @@ _LEAST_FOUND = 4
 
 
 def _limbs() -> np.ndarray:
-    """(L, J) bool: joints that furniture, other people and one's own body hide together."""
+    """Return (L, J) bool: joints that are occluded together by furniture, other people and the body itself."""
     arms = [[f"{side}_elbow", f"{side}_wrist"] for side in ("left", "right")]
     legs = [[f"{side}_knee", f"{side}_ankle"] for side in ("left", "right")]
     hips = ["left_hip", "right_hip", "mid_hip"]
@@ -328,9 +338,9 @@ _LIMBS = _limbs()
 
 
 def _false_peaks(
-    shape: tuple[int, int], size_hw: tuple[int, int], mean: float, chance: DeviceRng
+    shape: tuple[int, int], size_hw: tuple[int, int], mean: float, device_rng: DeviceRng
 ) -> tuple[Tensor, Tensor]:
-    """Invented peaks: heatmap px (B, V, 3, 2) and heights (B, V, 3), most of them 0."""
-    xy = chance.uniform(0.0, 1.0, *shape, 3, 2) * torch.tensor([size_hw[1], size_hw[0]], device=chance.device)
-    height = chance.uniform(0.2, 0.8, *shape, 3)
-    return xy, torch.where(chance.bernoulli(mean / 3, *shape, 3), height, 0.0)
+    """Draw false peaks: heatmap px (B, V, 3, 2) and heights (B, V, 3), most of them 0."""
+    xy = device_rng.uniform(0.0, 1.0, *shape, 3, 2) * torch.tensor([size_hw[1], size_hw[0]], device=device_rng.device)
+    height = device_rng.uniform(0.2, 0.8, *shape, 3)
+    return xy, torch.where(device_rng.bernoulli(mean / 3, *shape, 3), height, 0.0)

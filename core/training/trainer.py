@@ -1,4 +1,4 @@
-"""The training loop: stage after stage, measured on held-out frames, saved so that it can go on after any stop."""
+"""The training loop: stage after stage, measured on held-out frames, checkpointed to resume after any stop."""
 
 from __future__ import annotations
 
@@ -41,35 +41,35 @@ _TIME_SHARE = {
     "pose": 3.0,
     "finetune": 1.0,
 }
-"""How the safety limit of time is divided among those stages that have steps."""
+"""Shares of the time limit among the stages that have steps."""
 
 
 _MEASURED = ("pose_synthetic", "ray_refiner", "pose", "finetune")
-"""Stages from which on joints are worth measuring."""
+"""Stages whose held-out error is measured."""
 _FROM_NOISE = (
-    "The backbone starts from nothing: from one take it learns these images and hardly others. Give a Pose-ResNet or "
-    "ResNet file as model.backbone.weights, or let the networks look at the estimator's joints."
+    "The backbone starts from noise: from one take it learns these images and hardly others. Set "
+    "model.backbone.weights to a Pose-ResNet or ResNet file, or model.heatmap.source to joints."
 )
 _UNTRAINED_RAY_REFINER = (
-    "The correction starts from nothing and is not trained, so it is weighted triangulation. Set ray_refiner.steps to some "
-    "thousands, or start from the networks that come with the program (start=shipped)."
+    "The ray refiner is not trained, so it is weighted triangulation. Set ray_refiner.steps to a few thousand, or "
+    "start from the shipped networks (start=shipped)."
 )
 
 
 class Trainer:
-    """Trains both networks on a rig and its footage.
+    """Train the networks on a rig and its footage.
 
     Args:
         config: All settings.
         footage: Rig, detections, labels, split.
-        space: What the root network looks into.
-        folder: Of the checkpoints; a `last` one in it is gone on from.
-        device: Where to train.
-        reporter: Told of progress, losses and figures.
-        group: The processes that train together.
+        volume: Capture volume of the root network.
+        folder: Folder of the checkpoints; a run resumes from `last` in it.
+        device: Device to train on.
+        reporter: Receives progress, losses and metrics.
+        group: Processes that train together.
 
     Raises:
-        CoreError: A setting cannot be that, or asks for heatmaps or images that the footage does not have.
+        CoreError: A setting is invalid, or requires heatmaps or images that the footage lacks.
     """
 
     def __init__(
@@ -83,15 +83,15 @@ class Trainer:
         group: Group | None = None,
     ) -> None:
         self.group = Group() if group is None else group
-        from_mapping(TrainConfig, to_mapping(config), "training.")  # settings made by code were not checked
+        from_mapping(TrainConfig, to_mapping(config), "training.")  # settings built in code are not validated yet
         if config.model.heatmap.source == "estimator" and footage.maps is None:
             raise CoreError("This footage has no stored heatmaps.", "Train with model.heatmap.source=joints.")
         if config.model.heatmap.source == "backbone" and footage.images is None:
             raise CoreError("This footage has no images.", "Train with model.heatmap.source=joints.")
-        asked = [s for s in (config.pose, config.finetune) if s.steps and s.attention == "network"]
-        if asked and not (config.model.attention_net and config.model.heatmap.source == "backbone"):
+        attended = [s for s in (config.pose, config.finetune) if s.steps and s.attention == "network"]
+        if attended and not (config.model.attention_net and config.model.heatmap.source == "backbone"):
             raise CoreError(
-                "The attention network looks at images, and these networks do not.",
+                "The attention network needs images, and these networks read 2D joints.",
                 "Set pose.attention and finetune.attention to 'closed', or model.heatmap.source to 'backbone' and"
                 " model.attention_net to true.",
             )
@@ -102,8 +102,10 @@ class Trainer:
         bodies = root_relative_joints(_PRIOR_BODIES, step_rng(config.seed, 0, 0))
         self.networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
         if self.networks.backbone is not None and config.model.backbone.weights:
-            lacking = self.networks.backbone.load_initial(Path(config.model.backbone.weights))
-            reporter.note(f"The backbone starts from {Path(config.model.backbone.weights).name}; new: {len(lacking)}.")
+            missing = self.networks.backbone.load_initial(Path(config.model.backbone.weights))
+            reporter.note(
+                f"Backbone initialised from {Path(config.model.backbone.weights).name}; {len(missing)} new parameters."
+            )
         elif self.networks.backbone is not None:
             reporter.note(_FROM_NOISE, "warning")
         if config.start:
@@ -114,8 +116,8 @@ class Trainer:
         set_precision(self.networks, pick_precision(device, config.precision))
         self.scene = CaptureScene(footage.rig, volume, config.model, device)
         self.unseen = held_out_camera(footage.rig.names, config.split)
-        shown = footage if self.unseen is None or config.split.train_on_camera else footage.without(self.unseen)
-        self.stages: tuple[TrainingStage, ...] = build_stages(config, self.networks, self.scene, shown)
+        visible = footage if self.unseen is None or config.split.train_on_camera else footage.without(self.unseen)
+        self.stages: tuple[TrainingStage, ...] = build_stages(config, self.networks, self.scene, visible)
         self.total_steps = sum(stage.steps for stage in self.stages)
         self.state = TrainingState(seed=config.seed, micro_batches=self.group.ranks.world_size)
         self.optimizer: torch.optim.Optimizer = self._new_optimizer(self.stages[0])
@@ -123,11 +125,11 @@ class Trainer:
         self._elapsed_before = 0.0
 
     def run(self) -> TrainingState:
-        """Trains to the end and returns where it ended.
+        """Train to the end and return the final state.
 
         Raises:
-            CancelledError: Asked to stop; a checkpoint was written.
-            CoreError: A loss is not finite, or the checkpoint to go on from is of another run.
+            CancelledError: Cancelled; a checkpoint was written.
+            CoreError: A loss is not finite, or the checkpoint to resume from belongs to another run.
         """
         self._resume()
         together = f", {self.group.ranks.world_size} processes together" if self.group.ranks.world_size > 1 else ""
@@ -146,7 +148,7 @@ class Trainer:
         self.networks.eval()
         stage.module().train()
         if stage.steps and self.state.step == 0 and stage.name in _MEASURED:
-            self._measure(stage)  # what the network is worth before this stage
+            self._measure(stage)  # baseline before this stage
         while self.state.step < stage.steps:
             over, stop = self.group.all_reduce_any(
                 self.group.is_main and self._out_of_time(stage), self.reporter.cancelled()
@@ -177,58 +179,58 @@ class Trainer:
                 self.reporter.metric(f"{stage.name}/{name}", float(value.detach()), self.state.steps_done)
 
     def _gradients(self, stage: TrainingStage, step: int) -> dict[str, Tensor]:
-        """Losses of a step, their gradients in place; where memory runs out, of a smaller step."""
+        """Compute the losses of a step and their gradients; where memory runs out, those of a smaller step."""
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             statistics = BatchNormStatistics(stage.module(), self.state.micro_batches)
             losses, error, finite = self._attempt(stage, step, statistics)
-            short, infinite = self.group.all_reduce_any(error is not None, not finite)
+            out_of_memory, infinite = self.group.all_reduce_any(error is not None, not finite)
             if infinite:
                 raise CoreError(
                     f"The loss of stage {stage.name} is not finite at step {step}.",
-                    "Lower the stage's learning_rate, and check the rig on the Calibrate page.",
+                    "Lower the learning_rate of the stage, and check the rig on the Calibrate page.",
                 )
-            if not short:
+            if not out_of_memory:
                 self.group.all_reduce_gradients(stage.module())
-                statistics.put(self.group)
+                statistics.average(self.group)
                 return losses
             if not stage.reduce_batch():
-                raise error or CoreError("Memory ran out in another process.", "Train with smaller networks.")
+                raise error or CoreError("Another process ran out of memory.", "Train smaller networks.")
             del error
-            statistics.forget()
+            statistics.restore()
             self.state.reduced_stages = (*self.state.reduced_stages, stage.name)
             self.optimizer.zero_grad(set_to_none=True)
             if self.scene.device.type == "cuda":
                 torch.cuda.empty_cache()
-            self.reporter.note(f"Memory ran out: stage {stage.name} goes on with half as much in a step.", "warning")
+            self.reporter.note(f"Out of memory: stage {stage.name} continues with half the batch.", "warning")
 
     def _attempt(
         self, stage: TrainingStage, step: int, statistics: BatchNormStatistics
     ) -> tuple[dict[str, Tensor], RuntimeError | None, bool]:
-        """Mean losses of this process's parts, with their gradients; what memory ran out; whether all are finite."""
+        """Return mean losses of this process's micro-batches, an out-of-memory error, and whether all are finite."""
         parts, total = self.group.ranks.share(range(self.state.micro_batches)), self.state.micro_batches
-        sums: dict[str, Tensor] = {}
+        means: dict[str, Tensor] = {}
         try:
             for part in parts:
                 losses = stage.losses(step_rng(self.config.seed, self.state.stage, step, part), step)
                 if not math.isfinite(float(losses["loss"].detach())):
                     return {}, None, False
                 torch.autograd.backward(losses["loss"] / total if total > 1 else losses["loss"])
-                statistics.part_done()
+                statistics.accumulate()
                 for name, value in losses.items():
-                    sums[name] = sums.get(name, 0) + value.detach() / len(parts)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one, and so is what the CPU's allocator raises
+                    means[name] = means.get(name, 0) + value.detach() / len(parts)
+        except RuntimeError as error:  # base class of torch.OutOfMemoryError and of the CPU allocator's error
             if not _out_of_memory(error):
                 raise
             return {}, error, True
-        return sums, None, True
+        return means, None, True
 
     def _report(self, stage: TrainingStage) -> None:
         text = f"{stage.title}: step {self.state.step} of {stage.steps}"
         self.reporter.progress(self.state.steps_done, self.total_steps, text)
 
     def _measure(self, stage: TrainingStage) -> None:
-        """Figures of the stage; from the pose stages on also the held-out error, of which the best is kept."""
+        """Measure metrics of the stage and, from the pose stages on, the held-out error; keep the best checkpoint."""
         if self.group.is_main:
             self._measure_here(stage)
         self.group.broadcast_weights(stage.module())
@@ -236,18 +238,18 @@ class Trainer:
     def _measure_here(self, stage: TrainingStage) -> None:
         rng = step_rng(self.config.seed, len(self.stages) + self.state.stage, self.state.step)
         self.networks.eval()
-        figures = stage.metrics(rng)
-        for name, value in figures.items():
+        metrics = stage.metrics(rng)
+        for name, value in metrics.items():
             self.reporter.metric(f"{stage.name}/{name}", value, self.state.steps_done)
-        if "peaks_near" in figures and self.state.step == stage.steps and advice(figures["peaks_near"]):
-            self.reporter.note(advice(figures["peaks_near"]), "warning")
+        if "peaks_near" in metrics and self.state.step == stage.steps and advice(metrics["peaks_near"]):
+            self.reporter.note(advice(metrics["peaks_near"]), "warning")
         if stage.name in _MEASURED and len(self.footage.held_out):
             px = held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames)
             if math.isfinite(px):
                 self.reporter.metric("held_out/px", px, self.state.steps_done)
                 unseen = self._unseen_px()
                 if math.isfinite(unseen):
-                    # What a camera shows that took no part cannot be learnt by heart: both count alike.
+                    # Images of a camera that took no part cannot be memorised: both count equally.
                     self.reporter.metric("held_out/camera_px", unseen, self.state.steps_done)
                     px = (px + unseen) / 2
                 if self.state.best_px is None or px < self.state.best_px:
@@ -256,13 +258,13 @@ class Trainer:
         stage.module().train()
 
     def _unseen_px(self) -> float:
-        """The held-out error in one camera that the networks do not see; NaN where none is left out."""
+        """Measure the held-out error in a camera that the networks do not see; NaN without one."""
         if self.unseen is None:
             return math.nan
         return held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames, unseen=self.unseen)
 
     def _finish(self) -> None:
-        """Without anything held out the last weights are the best ones known."""
+        """Keep the last weights as the best ones if nothing was held out."""
         if self.group.is_main and not Checkpoint.exists(self.folder / "best"):
             self._save("best")
 
@@ -301,50 +303,50 @@ class Trainer:
             self._last_saved = time.monotonic()
 
     def _resume(self) -> None:
-        """Takes up the last checkpoint, if there is one; and divides the steps among the processes."""
-        there = Checkpoint.exists(self.folder / "last")
-        if there:
-            self._take_up()
+        """Resume from the last checkpoint, if any, and divide the steps among the processes."""
+        resumable = Checkpoint.exists(self.folder / "last")
+        if resumable:
+            self._restore()
         for stage in self.stages:
             stage.set_micro_batches(self.state.micro_batches)
         for name in self.state.reduced_stages:
             next(s for s in self.stages if s.name == name).reduce_batch()
-        self.group.barrier()  # until all have read it: the first process may write another soon
+        self.group.barrier()  # the main process may overwrite it soon
 
-    def _take_up(self) -> None:
+    def _restore(self) -> None:
         saved = Checkpoint.load(self.folder / "last")
         if saved.config != self.config.model or saved.meta.get("seed") != self.config.seed:
             raise CoreError(
-                f"The checkpoint in {self.folder} was made with other settings.", "Start a new run for new settings."
+                f"The checkpoint in {self.folder} belongs to other settings.", "Start a new run to use new settings."
             )
         self.networks.load_state_dict(dict(saved.weights))
         self.state = dataclasses.replace(TrainingState.from_meta(saved.meta))
         if self.state.stage_name:
-            self.state.stage = self._place_of(self.state.stage_name)
+            self.state.stage = self._stage_index(self.state.stage_name)
         self._elapsed_before = self.state.elapsed_s
         if self.state.stage < len(self.stages):
             self.optimizer = self._new_optimizer(self.stages[self.state.stage])
             restore_optimizer(self.optimizer, saved.optimizer)
             stage = self.stages[self.state.stage]
-            self.reporter.note(f"Going on at step {self.state.step} of stage {stage.name}.")
+            self.reporter.note(f"Resuming at step {self.state.step} of stage {stage.name}.")
 
-    def _place_of(self, stage_name: str) -> int:
+    def _stage_index(self, stage_name: str) -> int:
         names = [stage.name for stage in self.stages]
         if stage_name not in names:
             raise CoreError(
-                f"The checkpoint in {self.folder} stands in a stage that there is not: '{stage_name}'.",
-                "Start a new run, or go on with the version of the program that began it.",
+                f"The checkpoint in {self.folder} is in an unknown stage: '{stage_name}'.",
+                "Start a new run, or continue with the version of the program that began it.",
             )
         return names.index(stage_name)
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    """Whether it was memory, of a GPU or of the computer, that a step did not get."""
+    """Return whether an error means that GPU or main memory ran out."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _schedule(step: int, steps: int, warmup: float) -> float:
-    """Factor on the learning rate: a linear rise, then half a cosine."""
+    """Return the factor on the learning rate: linear warm-up, then half a cosine."""
     rise = min(1.0, (step + 1) / max(1.0, warmup * steps))
     return rise * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))

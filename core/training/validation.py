@@ -1,4 +1,4 @@
-"""The held-out figure: how far the found 3D joints reproject from 2D labels that training never saw.
+"""The held-out error: distance of projected 3D joints from 2D labels that training never saw.
 
 Legend: B batch, V view, P person, L labelled person, J joint.
 """
@@ -16,24 +16,24 @@ from core.models.scene import CaptureScene
 from core.training.losses.joints import match_people
 
 _GATE_SHARE = 0.05
-"""A labelled joint that nobody explains counts as this share of the image's longer side, and none counts more."""
+"""Error of an unmatched labelled joint, and largest error, as a share of the image's longer side."""
 
 
 def held_out_px(
     networks: Networks, scene: CaptureScene, footage: Footage, most: int, batch: int = 4, unseen: int | None = None
 ) -> float:
-    """Mean distance in image px from held-out labels to the reprojections of the people found, corrected ones too.
+    """Measure the mean distance in image px from held-out labels to the projections of the people found.
 
     Args:
-        networks: Measured in evaluation mode, and left in the mode they were in.
-        scene: The rig.
-        footage: With held-out frames.
-        most: Frames measured on, spread evenly.
-        batch: Frames at once.
-        unseen: Index of a camera that the networks do not see, and in which alone the error is measured.
+        networks: Networks; measured in evaluation mode and left in their mode.
+        scene: Rig and capture volume.
+        footage: Footage with held-out frames.
+        most: Largest number of frames, spread evenly.
+        batch: Frames per batch.
+        unseen: Index of a camera that the networks do not see, in which alone the error is measured.
 
     Returns:
-        NaN where nothing is labelled in the held-out frames.
+        NaN if nothing is labelled in the held-out frames.
     """
     at = np.linspace(0, len(footage.held_out) - 1, min(most, len(footage.held_out))).round().astype(int)
     frames = footage.held_out[at]
@@ -42,21 +42,21 @@ def held_out_px(
     error, weight = 0.0, 0.0
     gate = torch.tensor([_GATE_SHARE * max(c.size_px) for c in footage.rig])
     for start in range(0, len(frames), batch):
-        some = frames[start : start + batch]
-        plain = scene.affine.expand(len(some), -1, -1, -1)
-        views = augmented_views(networks, footage, scene, some, plain).views
+        batch_frames = frames[start : start + batch]
+        plain = scene.affine.expand(len(batch_frames), -1, -1, -1)
+        views = augmented_views(networks, footage, scene, batch_frames, plain).views
         if unseen is not None:
             views = views.with_weights(views.view_weight * (torch.arange(len(footage.rig)) != unseen).to(scene.device))
         people = estimate_people(networks, scene, views)
         uv, _ = scene.projector(people.xyz_mm)
-        for b, frame in enumerate(some):
-            mine = uv[people.sample == b].movedim(0, 1).cpu()  # (V, P, J, 2)
+        for b, frame in enumerate(batch_frames):
+            projected = uv[people.sample == b].movedim(0, 1).cpu()  # (V, P, J, 2)
             labels = torch.as_tensor(footage.labels.xy_px[frame])
             w = torch.as_tensor(footage.labels.weight[frame])
             if unseen is not None:
                 w = torch.where(torch.arange(len(w))[:, None, None] == unseen, w, 0.0)
-            missed = match_people(mine, labels, w, gate)
-            error += float((missed * w).sum())
+            distance = match_people(projected, labels, w, gate)
+            error += float((distance * w).sum())
             weight += float(w.sum())
     networks.train(was_training)
     return error / weight if weight else float("nan")

@@ -193,7 +193,7 @@ class TestTake:
     def test_a_full_disk_is_told_before_anything_is_written(
         self, take: Take, rig: CameraRig, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "_KEPT_FREE_BYTES", 1 << 62)
+        monkeypatch.setattr(module, "_RESERVED_BYTES", 1 << 62)
         with pytest.raises(CoreError, match=r"need 0\.0 GB"):
             cached_images(take, rig, SMALL, NullReporter())
         assert not (take.layout.root / ".images").exists()

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+import core.models.geometry.multiview_gather as gather
 from core.models.geometry.affine import augment_affines, fit_rig_affines
 from core.models.geometry.multiview_gather import BilinearCorners, can_gather, multiview_gather
-from core.models.geometry.multiview_gather import multiview_gather as gather
 from core.models.geometry.projection import RigProjector, to_heatmap
 from core.models.geometry.unproject import CubeUnprojector, ProjectedGrid, VolumeUnprojector, fuse_views
 from core.synthetic.rigs import ring_rig

@@ -220,7 +220,7 @@ def test_a_backbone_reads_the_videos_in_training_and_inference(
     run.root.mkdir()
     reporter = RecordingReporter()
     run_train(session, TrainParams(takes=("two",), training=config), run, reporter)
-    assert any(text.startswith("The backbone starts from nothing") for text, _ in reporter.notes)
+    assert any(text.startswith("The backbone starts from noise") for text, _ in reporter.notes)
     stored = take.layout.root / ".images"
     assert len(list(stored.iterdir())) == len(rig)
     shutil.rmtree(stored)

@@ -176,13 +176,13 @@ def test_batch_statistics_are_the_mean_over_parts() -> None:
     batches = [torch.randn(8, 3) + n for n in range(2)]
     for batch in batches:
         norm(batch)
-        statistics.part_done()
-    statistics.put(Group())
+        statistics.accumulate()
+    statistics.average(Group())
     expected = 0.1 * torch.stack([b.mean(0) for b in batches]).mean(0)
     assert torch.allclose(norm.running_mean, expected, atol=1e-6)
     again = BatchNormStatistics(norm, 2)
     norm(batches[0])
-    again.forget()
+    again.restore()
     assert torch.allclose(norm.running_mean, expected, atol=1e-6)
 
 

@@ -150,7 +150,7 @@ class TestStart:
 
     def test_other_settings_keep_what_does_not_fit(self, tiny: TrainConfig) -> None:
         assert load_initial_weights(Networks(tiny.model), "shipped", "quick") == ["root"]
-        with pytest.raises(CoreError, match="Nothing of the networks"):
+        with pytest.raises(CoreError, match="No part of the networks"):
             load_initial_weights(Networks(tiny.model), "shipped", "fast")
         with pytest.raises(CoreError, match="no checkpoint"):
             load_initial_weights(Networks(tiny.model), "shipped", "paper")

@@ -21,6 +21,9 @@ from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.progress import NullReporter, RecordingReporter
 from core.training.config import RigsConfig, TrainConfig
+from core.training.losses.heatmaps import rendered_heatmaps
+from core.training.losses.inputs import AugmentedStep, PosePeople, PoseStep
+from core.training.losses.joints import matched_joints
 from core.training.rigs import SyntheticRigs
 from core.training.stages import pose as pose_stage
 from core.training.stages.config import (
@@ -145,7 +148,7 @@ class TestMemory:
         reporter = RecordingReporter(cancel_after=2)
         with pytest.raises(CancelledError):
             trainer(tiny, world, tmp_path, reporter).run()
-        assert sum("Memory ran out" in text for text, _ in reporter.notes) == 1
+        assert sum("Out of memory" in text for text, _ in reporter.notes) == 1
         assert Checkpoint.load(tmp_path / "last").meta["reduced_stages"] == ["root"]
         again = trainer(tiny, world, tmp_path)
         assert again.run().steps_done == 9
@@ -198,7 +201,7 @@ class TestHeldOutCamera:
 
     def test_one_that_there_is_not_cannot_be_left_out(self, tiny: TrainConfig, world: World, tmp_path: Path) -> None:
         config = dataclasses.replace(tiny, split=SplitConfig(camera="", train_on_camera=False))
-        with pytest.raises(CoreError, match="cannot do without"):
+        with pytest.raises(CoreError, match="cannot be excluded"):
             trainer(config, world, tmp_path)
 
 
@@ -283,13 +286,20 @@ class TestStages:
         """Exact joints, drawn into the other version, match its labels better than joints beside them."""
         footage: Footage = world.footage  # type: ignore[attr-defined]
         people: np.ndarray = world.people_mm  # type: ignore[attr-defined]
-        stage = PoseTraining(PoseStageConfig(steps=10, joint_from=0), Networks(tiny.model), scene, footage)
+        config = PoseStageConfig(steps=10, joint_from=0)
+        stage = PoseTraining(config, Networks(tiny.model), scene, footage)
         frame = footage.train[:1]
         exact = torch.tensor(people[frame[0]], dtype=torch.float32)
-        affine = scene.affine[None]
         sample = torch.zeros(len(exact), dtype=torch.long)
-        right = stage._compare(frame, affine, exact, sample, None, 9)
-        wrong = stage._compare(frame, affine, exact + 120, sample, None, 9)
+        xy, weight = stage._labels(frame, scene.affine[None])
+
+        def losses(xyz_mm: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+            version = stage._projected(AugmentedStep(scene.affine[None], xy, weight), xyz_mm, sample)
+            found = PosePeople(xyz_mm, xyz_mm)
+            step = PoseStep(config, scene.size_hw, scene.sigma_px, 9, 10, version, version, version, found)
+            return rendered_heatmaps(step), matched_joints(step)
+
+        right, wrong = losses(exact), losses(exact + 120)
         assert right[0] < 0.5 * wrong[0] and right[1] < wrong[1]
 
     def test_gradient_reaches_the_pose_network_through_the_other_view(
@@ -335,6 +345,6 @@ def test_settings_that_cannot_be_are_refused_in_words(tiny: TrainConfig, world: 
         return error.value
 
     images = refused(attention="network")
-    assert "looks at images" in images.message and "closed" in images.hint
+    assert "needs images" in images.message and "closed" in images.hint
     word = refused(attention="netwrok")
     assert "training.pose.attention" in word.message and "network" in word.hint

@@ -1,6 +1,6 @@
-"""Where a camera's image lies in its heatmap, and how augmentation turns and zooms it.
+"""Affine maps from a camera's image to its heatmap, with and without augmentation.
 
-An affine is a (2, 3) matrix from image px to heatmap px. Every camera has its own: rigs may mix image sizes.
+An affine is a (2, 3) matrix from image px to heatmap px. Each camera has one, so rigs may mix image sizes.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from core.types.camera import CameraRig
 
 
 def heatmap_size(rig: CameraRig, long_side_px: int) -> tuple[int, int]:
-    """Height and width of the heatmaps of all views: the largest image's box scaled to the long side.
+    """Return the height and width of the heatmaps of all views: the largest image's box scaled to the long side.
 
-    Both are multiples of 8; a rig of upright and lying images gets a square.
+    Both are multiples of 8; a rig with portrait and landscape images gets a square.
     """
     width = max(camera.size_px[0] for camera in rig)
     height = max(camera.size_px[1] for camera in rig)
@@ -23,12 +23,12 @@ def heatmap_size(rig: CameraRig, long_side_px: int) -> tuple[int, int]:
 
 
 def fit_affine(size_px: tuple[int, int], target_hw: tuple[int, int], zoom_out: float = 0.0) -> F64:
-    """Affine (2, 3) that fits an image into a heatmap, aspect kept and centred.
+    """Compute the affine (2, 3) that fits an image into a heatmap, centred, with its aspect ratio.
 
     Args:
         size_px: Width and height of the image.
         target_hw: Height and width of the heatmap.
-        zoom_out: Enlarges the box that is shown by this fraction; negative zooms in.
+        zoom_out: Fraction by which the visible box is enlarged; negative zooms in.
     """
     width, height = size_px
     rows, columns = target_hw
@@ -37,17 +37,17 @@ def fit_affine(size_px: tuple[int, int], target_hw: tuple[int, int], zoom_out: f
 
 
 def fit_rig_affines(rig: CameraRig, target_hw: tuple[int, int]) -> F64:
-    """Affines (V, 2, 3) of a rig without augmentation."""
+    """Compute the affines (V, 2, 3) of a rig without augmentation."""
     return np.stack([fit_affine(camera.size_px, target_hw) for camera in rig])
 
 
 def augment_affines(base: F64, target_hw: tuple[int, int], rotation_rad: F64, zoom_out: F64) -> F64:
-    """Affines of augmented versions: the same turn and zoom about the heatmap's middle in all views of a sample.
+    """Compute augmented affines: the same rotation and scale about the heatmap's centre in all views of a sample.
 
     Args:
-        base: (V, 2, 3) from `fit_rig_affines`.
+        base: (V, 2, 3) affines from `fit_rig_affines`.
         target_hw: Height and width of the heatmap.
-        rotation_rad: (B,) turn of the image's box; its content turns the other way.
+        rotation_rad: (B,) rotation of the image's box; its content rotates the other way.
         zoom_out: (B,) fraction by which the box grows.
 
     Returns:
@@ -56,16 +56,16 @@ def augment_affines(base: F64, target_hw: tuple[int, int], rotation_rad: F64, zo
     rows, columns = target_hw
     centre = np.array([columns / 2, rows / 2])
     cosine, sine = np.cos(rotation_rad) / (1 + zoom_out), np.sin(rotation_rad) / (1 + zoom_out)
-    turn = np.stack([np.stack([cosine, sine], -1), np.stack([-sine, cosine], -1)], -2)  # (B, 2, 2)
-    out = turn[:, None] @ base[None]
-    out[..., 2] += centre - (turn @ centre)[:, None]
+    rotation = np.stack([np.stack([cosine, sine], -1), np.stack([-sine, cosine], -1)], -2)  # (B, 2, 2)
+    out = rotation[:, None] @ base[None]
+    out[..., 2] += centre - (rotation @ centre)[:, None]
     return np.asarray(out)
 
 
 def random_augmentation(rng: np.random.Generator, count: int) -> tuple[F64, F64]:
-    """Random turns (count,) and zooms (count,): within 45 degrees half of the time, and always some zoom.
+    """Draw rotations (count,) and scales (count,): within 45 degrees in half of the samples, and never unscaled.
 
-    The published ranges (SelfPose3d, released code): out by 10 to 35 % or in by 5 to 17.5 %.
+    Ranges of SelfPose3d's released code: zoomed out by 10 to 35 % or in by 5 to 17.5 %.
     """
     rotation = np.where(rng.random(count) < 0.5, rng.uniform(-np.pi / 4, np.pi / 4, count), 0.0)
     strength = rng.uniform(0.1, 0.35, count)

@@ -1,8 +1,8 @@
-"""Bilinear samples of all views, averaged as they are read: what fills volumes on a CPU.
+"""Bilinear sampling of all views, averaged while sampling: fills volumes on a CPU.
 
-A mean of samples is a weighted sum of rows of a table that has a row a pixel and a column a joint. A row is read once
-for all joints, and what single views show is never written down: on a CPU that is two to four times faster than
-`grid_sample`.
+The mean over views of bilinear samples is a weighted sum of rows of a table with a row per pixel and a column per
+joint. Each row is read once for all joints, and samples of single views are never stored: two to four times faster than
+`grid_sample` on a CPU.
 
 Legend: B batch, V view, J joint, H W heatmap, N point, C column.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _AT_ONCE = 1 << 15
-"""Points whose corners are in memory together: those of all points would take more than the volumes."""
+"""Points whose corner indices are in memory together; those of all points would take more memory than the volumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,10 @@ class BilinearCorners:
     """The four pixels around each point in each view.
 
     Attributes:
-        row: (N, V) int32: the table's row of the first pixel; the others follow after 1, `width` and `width` + 1 rows.
-        shares: Four (N, V): what each pixel counts in the mean, 0 where the view does not see the point.
-        width: Of a heatmap.
+        row: (N, V) int32 row of the table of the top left pixel; the others follow after 1, `width` and `width` + 1
+            rows.
+        shares: Four (N, V) weights of the pixels in the mean, 0 where the view does not see the point.
+        width: Width of a heatmap.
     """
 
     row: Tensor
@@ -37,15 +38,15 @@ class BilinearCorners:
     def around(
         cls, x: Tensor, y: Tensor, seen: Tensor, size_hw: tuple[int, int], view_weight: Tensor, at_least: float
     ) -> BilinearCorners:
-        """Of points in heatmap px.
+        """Compute the corners of points given in heatmap px.
 
         Args:
             x: (N, V) columns of the points.
-            y: (N, V) rows.
-            seen: (N, V) bool: on the camera's image. Outside the heatmap nothing is seen either.
+            y: (N, V) rows of the points.
+            seen: (N, V) bool, on the camera's image. Points outside the heatmap are not seen either.
             size_hw: Height and width of the heatmaps.
-            view_weight: (V,).
-            at_least: Least sum of weights that is divided by.
+            view_weight: (V,) weights of the views.
+            at_least: Smallest divisor of the weighted sum.
         """
         H, W = size_hw
         right, down = x.clamp(0, W - 1), y.clamp(0, H - 1)
@@ -62,7 +63,7 @@ class BilinearCorners:
         return cls(row, (up.sub_(high_right), high_right, down.sub_(low_right), low_right), W)
 
     def mean(self, table: Tensor) -> Tensor:
-        """Means (N, C) over the views, of a table (V·H·W, C)."""
+        """Return the means (N, C) over the views of a table (V·H·W, C)."""
         parts = (
             functional.embedding_bag(self.row, table[ahead:], mode="sum", per_sample_weights=share)
             for ahead, share in zip((0, 1, self.width, self.width + 1), self.shares, strict=True)
@@ -76,22 +77,22 @@ class BilinearCorners:
 def multiview_gather(
     heatmaps: Tensor, affine: Tensor, xy_px: Tensor, seen: Tensor, view_weight: Tensor, at_least: float
 ) -> Tensor:
-    """Heatmaps at points, averaged over the views that see them; no gradient.
+    """Sample heatmaps at points and average over the views that see them; without gradient.
 
     Args:
-        heatmaps: (B, V, J, H, W).
+        heatmaps: (B, V, J, H, W) heatmaps.
         affine: (B, V, 2, 3) image px to heatmap px.
-        xy_px: (B, V, N, 2) image px; the fastest when the views of a point lie together in memory.
+        xy_px: (B, V, N, 2) image px; fastest if the views of a point are contiguous in memory.
         seen: (B, V, N) bool.
-        view_weight: (B, V).
-        at_least: Least sum of weights that is divided by.
+        view_weight: (B, V) weights of the views.
+        at_least: Smallest divisor of the weighted sum.
 
     Returns:
         (B, J, N).
     """
     B, V, J, H, W = heatmaps.shape
     N = xy_px.shape[2]
-    # Flat in between, because a single column has no stride to rely on.
+    # Flattened first, because a single column has no defined stride.
     tables = heatmaps.movedim(2, -1).flatten().view(B, V * H * W, J)
     out = heatmaps.new_empty(B, J, N)
     for b in range(B):
@@ -105,6 +106,6 @@ def multiview_gather(
 
 
 def can_gather(heatmaps: Tensor) -> bool:
-    """Whether this way is the faster one, and gives what is needed: it has no gradient into the maps."""
+    """Return whether `multiview_gather` is the faster way and sufficient: it has no gradient into the heatmaps."""
     wants_gradient = torch.is_grad_enabled() and heatmaps.requires_grad
     return heatmaps.device.type == "cpu" and heatmaps.dtype == torch.float32 and not wants_gradient

@@ -1,6 +1,6 @@
-"""Peaks of confidence maps in any number of dimensions, to a fraction of a cell.
+"""Peaks of confidence maps and heatmaps with sub-cell accuracy.
 
-Legend: B batch, K peak, D dimension.
+Legend: B batch, P person, V view, J joint, K peak, D dimension, H W heatmap.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from torch.nn import functional
 
 
 def parabola_peak(values: Tensor, at: Tensor) -> Tensor:
-    """Offset (B, K, D) in cells, within half a cell, of the peak of a parabola along each axis; 0 at the border.
+    """Compute the offset of the peak of a parabola along each axis.
 
     Args:
         values: (B, ...) maps with D axes.
         at: (B, K, D) cells that are no lower than their neighbours.
+
+    Returns:
+        (B, K, D) cells, within half a cell; 0 at the border.
     """
     batch = torch.arange(len(values), device=values.device)[:, None]
     sizes = torch.tensor(values.shape[1:], device=values.device)
@@ -35,17 +38,17 @@ def parabola_peak(values: Tensor, at: Tensor) -> Tensor:
 
 
 def nearest_peaks(heatmaps: Tensor, near_xy: Tensor, radius_px: float) -> tuple[Tensor, Tensor]:
-    """The strongest local maximum around given places, to sub-pixel by a parabola through logarithms.
+    """Find the strongest local maximum around given positions, with sub-pixel accuracy.
 
-    For a Gaussian that parabola is exact.
+    The sub-pixel offset is that of a parabola through logarithms, which is exact for a Gaussian.
 
     Args:
-        heatmaps: (P, V, J, H, W).
-        near_xy: (P, V, J, 2) heatmap px.
-        radius_px: How far a peak may lie.
+        heatmaps: (P, V, J, H, W) heatmaps.
+        near_xy: (P, V, J, 2) positions, heatmap px.
+        radius_px: Largest distance of a peak.
 
     Returns:
-        Peaks (P, V, J, 2) in heatmap px and their heights (P, V, J); height 0 where the window holds none.
+        Peaks (P, V, J, 2) in heatmap px and their heights (P, V, J), 0 where there is none.
     """
     H, W = heatmaps.shape[-2:]
     reach = math.ceil(radius_px) + 1
@@ -54,7 +57,7 @@ def nearest_peaks(heatmaps: Tensor, near_xy: Tensor, radius_px: float) -> tuple[
     columns = centre[..., 0, None, None] + offsets  # (P, V, J, 1, K)
     rows = centre[..., 1, None, None] + offsets[:, None]  # (P, V, J, K, 1)
     window = _gather(heatmaps, rows, columns)
-    # The nearer of two people's peaks wins: heights fade with the distance from where the joint should be.
+    # Heights fade with the distance from the expected joint, so that the nearer person's peak wins.
     apart = (columns - near_xy[..., 0, None, None]) ** 2 + (rows - near_xy[..., 1, None, None]) ** 2
     peaks = functional.max_pool2d(window.flatten(0, 2), 3, 1, 1).view(window.shape) == window
     faded = torch.where(peaks & (apart <= radius_px**2), window * torch.exp(-0.5 * apart / radius_px**2), 0.0)
@@ -71,7 +74,7 @@ def nearest_peaks(heatmaps: Tensor, near_xy: Tensor, radius_px: float) -> tuple[
 
 
 def _gather(heatmaps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Values (P, V, J, K, L) of maps (P, V, J, H, W) at rows (..., K, 1) and columns (..., 1, L); 0 outside."""
+    """Return values (P, V, J, K, L) of maps (P, V, J, H, W) at rows (..., K, 1) and columns (..., 1, L); 0 outside."""
     H, W = heatmaps.shape[-2:]
     index = rows.clamp(0, H - 1) * W + columns.clamp(0, W - 1)
     values = heatmaps.flatten(-2).gather(-1, index.flatten(-2)).view(index.shape)
@@ -79,7 +82,7 @@ def _gather(heatmaps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _vertex(values: Tensor) -> Tensor:
-    """Offset of a parabola's vertex through three values (..., 3) at -1, 0, 1; within half a pixel."""
+    """Return the offset of a parabola's vertex through three values (..., 3) at -1, 0, 1, within half a pixel."""
     low, mid, high = values.unbind(-1)
     curvature = low - 2 * mid + high
     offset = 0.5 * (low - high) / torch.where(curvature < -1e-6, curvature, 1.0)

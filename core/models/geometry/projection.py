@@ -1,6 +1,8 @@
-"""World points to pixels of all cameras at once, differentiable.
+"""Projection of world points into all cameras at once, differentiable.
 
-Legend: V view, N point. Agrees with `core.geometry.project`, which is the definition, to float32 accuracy.
+Agrees with `core.geometry.project`, which is the definition, to float32 accuracy.
+
+Legend: P person, V view, N point, J joint.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from core.types.camera import Camera, CameraRig
 
 _NEAR_MM = 1.0
 _STEP_MM = 4.0
-"""For the Jacobian's central differences: far above float32 rounding, far below the scale at which a lens bends."""
+"""Step of the central differences: far above float32 rounding, far below the scale of lens distortion."""
 
 
 class RigProjector(nn.Module):
-    """The cameras of a posed rig as buffers that travel with the module.
+    """Cameras of a posed rig as buffers of a module.
 
     Args:
         rig: V posed cameras.
@@ -50,7 +52,7 @@ class RigProjector(nn.Module):
         buffer("size_px", [np.array(camera.size_px, float) for camera in rig])
         self._any_fisheye = any(camera.distortion_model == "fisheye" for camera in rig)
         self._any_pinhole = any(camera.distortion_model == "pinhole" for camera in rig)
-        # Terms that no camera of the rig has are not even computed: where points are few, each operation costs alike.
+        # Terms that no camera uses are skipped: with few points every operation costs the same.
         self._any_rational = bool(self.distortion[:, 5:8].any())
         self._any_prism = bool(self.distortion[:, 8:].any())
         self._any_tilt = any(camera.distortion.size == 14 and camera.distortion[12:].any() for camera in rig)
@@ -59,14 +61,14 @@ class RigProjector(nn.Module):
         return len(self.R)
 
     def forward(self, xyz_mm: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels of world points.
+        """Project world points to pixels.
 
         Args:
-            xyz_mm: (..., N, 3), finite.
+            xyz_mm: (..., N, 3) finite points.
 
         Returns:
-            Pixels (..., V, N, 2), and (..., V, N) bool: ahead of the camera and within the lens's monotone range.
-            Elsewhere the pixel is finite but meaningless, and carries no gradient.
+            Pixels (..., V, N, 2), and (..., V, N) bool: ahead of the camera and within the monotone range of its
+            distortion model. Elsewhere the pixel is finite but meaningless and carries no gradient.
         """
         local = torch.einsum("vij,...nj->...vni", self.R, xyz_mm) + self.t_mm[:, None]
         depth = local[..., 2:]
@@ -78,7 +80,7 @@ class RigProjector(nn.Module):
         return pixels, seen[..., 0]
 
     def inside(self, xy_px: Tensor) -> Tensor:
-        """(..., V, N) bool: pixels (..., V, N, 2) that lie on their camera's image."""
+        """Return (..., V, N) bool: whether pixels (..., V, N, 2) lie on their camera's image."""
         return ((xy_px >= -0.5) & (xy_px < self.size_px[:, None] - 0.5)).all(-1)
 
     def _distort(self, xy: Tensor) -> Tensor:
@@ -89,7 +91,7 @@ class RigProjector(nn.Module):
         return torch.where(self.fisheye[:, None, None] > 0, self._fisheye(xy), self._pinhole(xy))
 
     def _pinhole(self, xy: Tensor) -> Tensor:
-        """OpenCV's rational, tangential, thin-prism and tilted model."""
+        """Apply OpenCV's rational, tangential, thin-prism and tilted distortion."""
         k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = self.distortion[:, :12, None].unbind(1)
         x, y = xy.unbind(-1)
         r2 = x * x + y * y
@@ -107,7 +109,7 @@ class RigProjector(nn.Module):
         return tilted[..., :2] / tilted[..., 2:]
 
     def _fisheye(self, xy: Tensor) -> Tensor:
-        """OpenCV's equidistant model."""
+        """Apply OpenCV's equidistant distortion (`cv2.fisheye`)."""
         d1, d2, d3, d4 = self.distortion[:, :4, None, None].unbind(1)
         r = (xy**2).sum(-1, keepdim=True).clamp_min(1e-18).sqrt()
         theta = torch.atan(r)
@@ -116,13 +118,22 @@ class RigProjector(nn.Module):
 
 
 def to_heatmap(affine: Tensor, xy_px: Tensor) -> Tensor:
-    """Image px (..., V, N, 2) in heatmap px by affines (..., V, 2, 3)."""
+    """Map image px (..., V, N, 2) to heatmap px by affines (..., V, 2, 3)."""
     return torch.einsum("...vij,...vnj->...vni", affine[..., :2], xy_px) + affine[..., None, :, 2]
 
 
 def jacobian(projector: RigProjector, affine: Tensor, xyz_mm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Derivative (P, V, J, 2, 3) of the heatmap px by the joint, the px (P, V, J, 2) themselves, and whether they are
-    ahead of the camera (P, V, J)."""
+    """Compute the derivative of heatmap px with respect to joints by central differences.
+
+    Args:
+        projector: The rig.
+        affine: (P, V, 2, 3) image px to heatmap px.
+        xyz_mm: (P, J, 3) joints.
+
+    Returns:
+        Derivatives (P, V, J, 2, 3) px/mm, projections (P, V, J, 2) in heatmap px, and (P, V, J) bool: ahead of the
+        camera.
+    """
     J = xyz_mm.shape[1]
     step = _STEP_MM * torch.eye(3, device=xyz_mm.device)
     steps = torch.cat([torch.zeros_like(step[:1]), step, -step])  # (7, 3)
@@ -140,7 +151,7 @@ def _padded(camera: Camera) -> np.ndarray:
 
 
 def _tilt(camera: Camera) -> np.ndarray:
-    """Homography (3, 3) of OpenCV's tilted sensor; the identity without a tilt."""
+    """Return the homography (3, 3) of OpenCV's tilted sensor; the identity without a tilt."""
     if camera.distortion.size != 14 or not camera.distortion[12:].any():
         return np.eye(3)
     return sensor_tilt(*camera.distortion[12:].tolist())

@@ -1,4 +1,4 @@
-"""Joints to heatmaps: one function for inputs, targets and rendered predictions.
+"""Rendering of joints as heatmaps: one implementation for inputs, targets and predictions.
 
 Legend: V view, P person, J joint, H W heatmap.
 """
@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 _LEAST = 1e-12
-"""Of a divisor that fades with distance: nobody is anywhere near."""
+"""Smallest divisor; far from everyone the sum of Gaussians underflows."""
 
 
 def render_heatmaps(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
-    """Sums a Gaussian a joint over people and clips to 0..1; differentiable in `xy` and `peak`.
+    """Render the sum over people of a Gaussian per joint, clipped to 0..1; differentiable in `xy` and `peak`.
 
-    Centres are sub-pixel and Gaussians untruncated (method of SelfPose3d's renderer). A Gaussian is separable, so a map
-    is a product of its rows and columns: nothing of size P x H x W is ever made.
+    Centres are sub-pixel and Gaussians untruncated, as in SelfPose3d's renderer. A Gaussian is separable, so a map is a
+    product of its rows and columns and no tensor of size P x H x W is allocated.
 
     Args:
-        xy: (..., P, J, 2) heatmap px; values where `peak` is 0 are ignored, even NaN.
+        xy: (..., P, J, 2) heatmap px; ignored where `peak` is 0, even if NaN.
         peak: (..., P, J) height of each Gaussian.
         size_hw: Height and width.
         sigma_px: Standard deviation in heatmap px.
@@ -33,24 +33,24 @@ def render_heatmaps(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px
 
 
 def render_max(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
-    """As `render`, but the highest Gaussian at each pixel instead of their sum: the published targets.
+    """Render the maximum of the people's Gaussians instead of their sum: the paper's targets. See `render_heatmaps`.
 
-    Two people less than a few sigmas apart keep a peak each, where the clipped sum joins them to one plateau.
+    People less than a few sigmas apart keep one peak each, where the clipped sum merges them into a plateau.
     """
-    people = range(xy.shape[-3])  # a few, and never all of their maps at once
+    people = range(xy.shape[-3])  # a few; all of their maps at once would take much memory
     maps = (_summed(xy[..., [p], :, :], peak[..., [p], :], size_hw, sigma_px, 2) for p in people)
     empty = xy.new_zeros(*xy.shape[:-3], xy.shape[-2], *size_hw)
     return functools.reduce(torch.maximum, maps, empty).clamp_max(1)
 
 
 def render_windows(xy: Tensor, shown: Tensor, size_hw: tuple[int, int], half_width_px: float) -> Tensor:
-    """1 around joints and 0 far from them, flat at first: exp(-x^4 / 2) along both axes, x in half widths.
+    """Render windows of 1 around joints that fall to 0: exp(-x^4 / 2) along both axes, x in half widths.
 
     Args:
         xy: (..., P, J, 2) heatmap px.
         shown: (..., P, J) in 0..1, 0 where missing.
         size_hw: Height and width.
-        half_width_px: Where it has fallen to 0.6.
+        half_width_px: Distance at which the window has fallen to 0.6.
 
     Returns:
         (..., J, H, W).
@@ -59,24 +59,24 @@ def render_windows(xy: Tensor, shown: Tensor, size_hw: tuple[int, int], half_wid
 
 
 def render_ownership(xy: Tensor, part: Tensor, whole: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
-    """Whose each pixel is: the mean of `part / whole` over people, each weighted by a Gaussian of the distance.
+    """Render each pixel's share of a person: the mean of `part / whole`, weighted by Gaussians of the distance.
 
     Args:
         xy: (..., P, J, 2) heatmap px.
         part: (..., P, J), at most `whole`.
         whole: (..., P, J), 0 where missing.
         size_hw: Height and width.
-        sigma_px: How soft the border between two people is.
+        sigma_px: Softness of the border between two people.
 
     Returns:
-        (..., J, H, W) in 0..1; 0 far from everybody.
+        (..., J, H, W) in 0..1; 0 far from everyone.
     """
     mine = _summed(xy, part, size_hw, sigma_px, 2)
     return mine / _summed(xy, whole, size_hw, sigma_px, 2).clamp_min(_LEAST)
 
 
 def _summed(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], width_px: float, power: int) -> Tensor:
-    """Sums `peak * exp(-(|x|^power + |y|^power) / 2)` over people, x and y in widths."""
+    """Sum `peak * exp(-(|x|^power + |y|^power) / 2)` over people, x and y in widths."""
     rows, columns = size_hw
     xy = torch.where(peak[..., None] > 0, xy, -1e4)
     x_at = torch.arange(columns, device=xy.device, dtype=xy.dtype)

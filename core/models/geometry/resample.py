@@ -11,16 +11,16 @@ from torch.nn import functional
 
 
 def resampled(maps: Tensor, grid: Tensor, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Stored maps as a version shows them: each of its pixels is looked up where it lies in the stored map.
+    """Resample maps under an affine, bilinearly.
 
     Args:
-        maps: (B, K, h, w).
+        maps: (B, K, h, w) stored maps.
         grid: (2, 3) image px to stored px.
-        affine: (B, 2, 3) image px to heatmap px of the version.
-        size_hw: Height and width of the version.
+        affine: (B, 2, 3) image px to output px.
+        size_hw: Height and width of the output.
 
     Returns:
-        (B, K, H, W), bilinear; 0 where the stored map does not reach.
+        (B, K, H, W); 0 outside the stored map.
     """
     H, W = size_hw
     h, w = maps.shape[-2:]

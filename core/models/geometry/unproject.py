@@ -1,4 +1,4 @@
-"""Heatmaps of all views lifted into voxels.
+"""Unprojection of all views' heatmaps into voxel volumes.
 
 Legend: B batch, V view, J joint, H W heatmap, X Y Z voxel, N = X·Y·Z points.
 """
@@ -17,31 +17,31 @@ from core.models.geometry.projection import RigProjector, to_heatmap
 from core.types.volume import CaptureVolume
 
 _MIN_AGREEING = 2.0
-"""A voxel that one view sees alone is divided by two all the same: one ray is no agreement."""
+"""Smallest divisor of the mean over views: a voxel seen by a single view is halved, as one ray is no intersection."""
 
 
 def grid_points(size_mm: Tensor, voxels: tuple[int, int, int]) -> Tensor:
-    """(X·Y·Z, 3) points of a box around the origin, end points included, x slowest and z fastest."""
+    """Return the (X·Y·Z, 3) points of a box around the origin, end points included, x slowest and z fastest."""
     axes = [torch.linspace(-0.5, 0.5, n, device=size_mm.device) * size for n, size in zip(voxels, size_mm, strict=True)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
 
 
 def log_evidence(heatmaps: Tensor, floor: float) -> Tensor:
-    """Heatmaps as log-likelihoods in 0..1 with a floor for outliers; with floor 0 as they are."""
+    """Map heatmaps h to log-likelihoods log(1 + h/floor) / log(1 + 1/floor) in 0..1; unchanged for floor 0."""
     if floor <= 0:
         return heatmaps
     return torch.log1p(heatmaps * (1 / floor)).mul_(1 / math.log1p(1 / floor))
 
 
 def fuse_views(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) -> Tensor:
-    """Samples each view at the projected points and averages over the views that see them.
+    """Sample each view at projected points and average over the views that see them.
 
     Args:
-        heatmaps: (B, V, J, H, W).
+        heatmaps: (B, V, J, H, W) heatmaps.
         xy: (B, V, N, 2) heatmap px.
-        seen: (B, V, N) bool: on the camera's image. Points outside the heatmap are masked here as well: content that
-            an augmentation pushed out of the frame is unknown, not absent.
-        view_weight: (B, V); 0 leaves a camera out.
+        seen: (B, V, N) bool, on the camera's image. Points outside the heatmap are masked as well: content that an
+            augmentation moved out of the frame is unknown, not absent.
+        view_weight: (B, V) weights of the views; 0 leaves a camera out.
 
     Returns:
         (B, J, N) weighted mean.
@@ -51,7 +51,7 @@ def fuse_views(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) 
     # Pixel centres: -1 and 1 are the first and the last one, hence align_corners.
     grid = xy * (2 / edge) - 1
     seen = seen & (grid.abs() <= 1).all(-1)
-    # What a view does not see lies outside of its map, where a sample is 0: no product over all joints is needed.
+    # Points that a view does not see are moved outside its map, where samples are 0: no product with a mask is needed.
     grid = torch.where(seen[..., None], grid, 2.0)
     weighted = heatmaps if bool((view_weight == 1).all()) else heatmaps * view_weight[:, :, None, None, None]
     total = functional.grid_sample(
@@ -62,17 +62,16 @@ def fuse_views(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) 
 
 
 def _fill(heatmaps: Tensor, affine: Tensor, xy_px: Tensor, seen: Tensor, view_weight: Tensor) -> Tensor:
-    """As `fuse`, of points in image px and the affines (B, V, 2, 3), in the way that suits the device."""
+    """Compute `fuse_views` for points in image px and affines (B, V, 2, 3), by the device's faster implementation."""
     if can_gather(heatmaps):
         return multiview_gather(heatmaps, affine, xy_px, seen, view_weight, _MIN_AGREEING)
     return fuse_views(heatmaps, to_heatmap(affine, xy_px), seen, view_weight)
 
 
 class VolumeUnprojector(nn.Module):
-    """The root space: its voxels are projected once per rig, each call only applies the affine and samples.
+    """Unprojection into the capture volume: voxels are projected once per rig, calls apply the affine and sample.
 
-    On a CPU the pixels around every voxel are kept as well, of the affines that a whole batch shared last: those of
-    images as they are.
+    On a CPU the corner pixels of all voxels are cached too, for the affines that a whole batch shared last.
     """
 
     xy_px: Tensor
@@ -88,12 +87,12 @@ class VolumeUnprojector(nn.Module):
         on_image = ahead & projector.inside(xy_px)
         self.register_buffer("xy_px", torch.where(on_image[..., None], xy_px, -1e4), persistent=False)
         self.register_buffer("on_image", on_image, persistent=False)
-        self._kept: tuple[Tensor, Tensor, tuple[int, int], BilinearCorners] | None = None
+        self._cached: tuple[Tensor, Tensor, tuple[int, int], BilinearCorners] | None = None
 
     def forward(self, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
-        """Fused volume (B, J, X, Y, Z) of heatmaps (B, V, J, H, W) with affines (B, V, 2, 3) and weights (B, V)."""
+        """Unproject heatmaps (B, V, J, H, W), affines (B, V, 2, 3) and weights (B, V) to volumes (B, J, X, Y, Z)."""
         B, V, J, H, W = heatmaps.shape
-        if can_gather(heatmaps) and _alike(affine) and _alike(view_weight):
+        if can_gather(heatmaps) and _all_equal(affine) and _all_equal(view_weight):
             # Every frame is a column of one table.
             table = heatmaps.permute(1, 3, 4, 0, 2).flatten().view(V * H * W, B * J)
             fused = self._corners(affine[0], view_weight[0], (H, W)).mean(table).T.contiguous()
@@ -103,29 +102,31 @@ class VolumeUnprojector(nn.Module):
         return fused.reshape(B, J, *self.voxels)
 
     def _corners(self, affine: Tensor, view_weight: Tensor, size_hw: tuple[int, int]) -> BilinearCorners:
-        """Pixels around the voxels with one affine (V, 2, 3) and weights (V,), kept from the call before."""
-        kept = self._kept
-        if kept and kept[2] == size_hw and torch.equal(kept[0], affine) and torch.equal(kept[1], view_weight):
-            return kept[3]
+        """Return all voxels' corner pixels for one affine (V, 2, 3) and weights (V,), cached from the previous call."""
+        cached = self._cached
+        if cached and cached[2] == size_hw and torch.equal(cached[0], affine) and torch.equal(cached[1], view_weight):
+            return cached[3]
         x, y = (axis.T.contiguous() for axis in to_heatmap(affine, self.xy_px).unbind(-1))
         seen = self.on_image.T.contiguous()
         corners = BilinearCorners.around(x, y, seen, size_hw, view_weight, _MIN_AGREEING)
-        self._kept = (affine.clone(), view_weight.clone(), size_hw, corners)
+        self._cached = (affine.clone(), view_weight.clone(), size_hw, corners)
         return corners
 
 
-def _alike(entries: Tensor) -> bool:
+def _all_equal(entries: Tensor) -> bool:
     return bool((entries == entries[:1]).all())
 
 
 class ProjectedGrid(nn.Module):
-    """One fine grid over the whole capture volume, projected once per rig: every person's cube is a part of it.
+    """A fine grid over the whole capture volume, projected once per rig: each person's cube is a slice of it.
+
+    The cached grid of Faster-VoxelPose (ECCV 2022).
 
     Args:
         projector: The rig.
-        space: Where people's roots are.
+        volume: Capture volume that the roots lie in.
         cube_mm: Edge of a cube.
-        voxels: Points along it, end points included.
+        voxels: Points along an edge, end points included.
     """
 
     xy_px: Tensor
@@ -136,10 +137,10 @@ class ProjectedGrid(nn.Module):
         super().__init__()
         self.cube_mm, self.voxels, self.spacing_mm = cube_mm, voxels, cube_mm / (voxels - 1)
         device = projector.R.device
-        low, counts = _lattice(volume, cube_mm, voxels)
+        low, counts = _grid_extent(volume, cube_mm, voxels)
         self.register_buffer("low_mm", torch.tensor(low, dtype=torch.float32, device=device), persistent=False)
         axes = [torch.arange(n, device=device) * self.spacing_mm + start for n, start in zip(counts, low, strict=True)]
-        # A layer of x at a time: all points at once would take several times what stays.
+        # One layer of x at a time: all points at once would take several times the final memory.
         y, z = torch.meshgrid(axes[1], axes[2], indexing="ij")
         shape = (*counts.tolist(), len(projector))
         self.register_buffer("xy_px", torch.empty(*shape, 2, device=device), persistent=False)
@@ -147,39 +148,39 @@ class ProjectedGrid(nn.Module):
         for number, x in enumerate(axes[0]):
             xy, ahead = projector(torch.stack([x.expand_as(y), y, z], -1).view(-1, 3))
             seen = ahead & projector.inside(xy)
-            # The views of a point lie together: they are read together.
+            # The views of a point are contiguous, since they are read together.
             self.xy_px[number] = torch.where(seen[..., None], xy, -1e4).transpose(0, 1).reshape(*shape[1:], 2)
             self.seen[number] = seen.T.reshape(shape[1:])
 
     @staticmethod
     def size_mib(views: int, volume: CaptureVolume, cube_mm: float, voxels: int) -> float:
-        """Memory that a lattice takes."""
-        return float(views * np.prod(_lattice(volume, cube_mm, voxels)[1].astype(float)) * 9 / 2**20)
+        """Return the memory that a grid takes, MiB."""
+        return float(views * np.prod(_grid_extent(volume, cube_mm, voxels)[1].astype(float)) * 9 / 2**20)
 
     def place(self, centre_mm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Cubes around points (P, 3), moved to the lattice by half a spacing at most.
+        """Cut the cubes around points (P, 3), which are moved to the grid by at most half a spacing.
 
         Returns:
-            Centres (P, 3) of the cubes, their points' pixels (P, V, N, 2), and which are seen (P, V, N).
+            Centres (P, 3) of the cubes, pixels (P, V, N, 2) of their points, and which are seen (P, V, N).
         """
         n, most = self.voxels, torch.tensor(self.seen.shape[:3], device=centre_mm.device) - self.voxels
         index = ((centre_mm - self.cube_mm / 2 - self.low_mm) / self.spacing_mm).round().long()
         index = torch.minimum(index.clamp_min(0), most)
-        # Slices, not gathered points: a loop over people that copies blocks.
+        # Slices instead of gathered points: a loop over people that copies blocks.
         parts = [(slice(x, x + n), slice(y, y + n), slice(z, z + n)) for x, y, z in index.tolist()]
         xy = torch.stack([self.xy_px[part] for part in parts]).flatten(1, 3)
         seen = torch.stack([self.seen[part] for part in parts]).flatten(1, 3)
         return self.low_mm + index * self.spacing_mm + self.cube_mm / 2, xy.transpose(1, 2), seen.transpose(1, 2)
 
 
-def _lattice(volume: CaptureVolume, cube_mm: float, voxels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest corner (3,) mm and number of points (3,) of a lattice that holds the cube around any point of a space."""
+def _grid_extent(volume: CaptureVolume, cube_mm: float, voxels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return lowest corner (3,) mm and number of points (3,) of a grid with the cubes around all points of a volume."""
     spacing = cube_mm / (voxels - 1)
     return np.asarray(volume.low_mm - cube_mm / 2), np.ceil((volume.size_mm + cube_mm) / spacing).astype(int) + 1
 
 
 class CubeUnprojector(nn.Module):
-    """Cubes around people, all of a batch at once: from a lattice, or projected anew."""
+    """Unprojection into the cubes of all people of a batch: sliced from a projected grid, or projected on the fly."""
 
     offsets_mm: Tensor
 
@@ -196,14 +197,18 @@ class CubeUnprojector(nn.Module):
         view_weight: Tensor,
         centre_mm: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Fused volumes (B, J, X, Y, Z), one cube a batch entry, and where their middles (B, 3) are.
+        """Unproject heatmaps into one cube per batch entry.
 
         Args:
-            source: A rig, whose cubes lie exactly around `centre_mm`, or a lattice, whose cubes lie on it.
-            heatmaps: (B, V, J, H, W).
+            source: A rig, whose cubes are centred exactly on `centre_mm`, or a projected grid, whose cubes are snapped
+                to it.
+            heatmaps: (B, V, J, H, W) heatmaps.
             affine: (B, V, 2, 3) image px to heatmap px.
-            view_weight: (B, V).
-            centre_mm: (B, 3).
+            view_weight: (B, V) weights of the views.
+            centre_mm: (B, 3) centres of the cubes.
+
+        Returns:
+            Fused volumes (B, J, X, Y, Z), and their centres (B, 3).
         """
         with torch.no_grad():
             if isinstance(source, ProjectedGrid):

@@ -1,7 +1,7 @@
-"""The light heads: people from above, then their height; joints from three sides (after Faster-VoxelPose, ECCV 2022).
+"""Light heads after Faster-VoxelPose (ECCV 2022): people in bird's-eye view, then heights; joints from three planes.
 
-Both look at the same fused volumes as the paper's 3D networks, but through 2D and 1D ones of the same build: two orders
-of magnitude fewer operations.
+They read the same fused volumes as the paper's 3D networks, but through 2D and 1D networks of the same architecture:
+two orders of magnitude fewer operations.
 
 Legend: B batch, V view, P person, K proposal, J joint, X Y Z voxel.
 """
@@ -21,12 +21,12 @@ from core.models.volume_net import VolumeNet
 from core.types.volume import CaptureVolume
 
 PLANES = ((0, 1), (0, 2), (1, 2))
-"""The axes that stay: xy is seen from above, xz and yz from two sides."""
+"""Axes of each plane: xy is the bird's-eye view, xz and yz are the side views."""
 _LOWEST = 1e-6
 
 
 class BevRootNet(nn.Module):
-    """Root heatmaps of all views to a confidence map of the floor, and to heights where asked."""
+    """Root heatmaps of all views to a bird's-eye-view confidence map, and height confidences on request."""
 
     def __init__(self, config: RootNetConfig) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class BevRootNet(nn.Module):
     def forward(
         self, unprojector: VolumeUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor
     ) -> BevOutput:
-        """What lies on the floor; arguments as of `RootNet`."""
+        """Compute the bird's-eye-view map; arguments as those of `RootNet.forward`."""
         volume = unprojector(heatmaps[:, :, None], affine, view_weight)[:, 0]
         above = volume.amax(-1)
         out: Tensor = self.net(above[:, None])[:, 0]
@@ -50,24 +50,24 @@ class BevRootNet(nn.Module):
         return BevOutput(out, volume, self)
 
     def heights(self, columns: Tensor) -> Tensor:
-        """Confidence (N, Z) along columns (N, Z) of the fused volume."""
+        """Return the confidence (N, Z) along columns (N, Z) of the fused volume."""
         out: Tensor = self.line(columns[:, None])[:, 0]
         return out + self.gain[1] * columns if self.config.heatmap_skip else out
 
     def fold(self) -> None:
-        """For inference only."""
+        """Fold batch norms into convolutions; for inference only."""
         self.net.fold()
         self.line.fold()
 
 
 @dataclass(frozen=True, slots=True)
 class BevOutput:
-    """What a plane head says of a batch of frames.
+    """Output of the bird's-eye-view head for a batch of frames.
 
     Attributes:
-        confidence: (B, X, Y) confidence that somebody stands there.
-        volume: (B, X, Y, Z) the fused heatmaps, for heights.
-        net: Knows heights.
+        confidence: (B, X, Y) confidence of a person at each cell of the floor.
+        volume: (B, X, Y, Z) fused heatmaps, the input of the height network.
+        net: The head, for the height network.
     """
 
     confidence: Tensor
@@ -75,13 +75,13 @@ class BevOutput:
     net: BevRootNet
 
     def height_confidence(self, at: Tensor) -> Tensor:
-        """Heights' confidence (B, K, Z) above cells (B, K, 2)."""
+        """Return the height confidence (B, K, Z) above cells (B, K, 2)."""
         batch = torch.arange(len(at), device=at.device)[:, None]
         columns = self.volume[batch, at[..., 0], at[..., 1]]
         return self.net.heights(columns.flatten(0, 1)).view(columns.shape)
 
     def propose(self, volume: CaptureVolume, config: RootNetConfig) -> tuple[Tensor, Tensor]:
-        """Points (B, K, 3) mm, best first, and scores (B, K): the geometric mean of floor and height."""
+        """Return points (B, K, 3) mm, best first, and scores (B, K): geometric means of map and height confidence."""
         peaks = functional.max_pool2d(self.confidence[:, None], 3, 1, 1)[:, 0] == self.confidence
         kept = torch.where(peaks, self.confidence, 0.0)
         count = min(config.max_people, kept[0].numel())
@@ -106,7 +106,7 @@ class TriplanePoseNet(nn.Module):
 
     Args:
         joints: Number of joints.
-        config: Of the pose network.
+        config: Settings of the pose network.
     """
 
     def __init__(self, joints: int, config: PoseNetConfig) -> None:
@@ -125,16 +125,16 @@ class TriplanePoseNet(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, volume: Tensor, gain: Tensor | None, prior: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Joints of people.
+        """Predict the joints of people.
 
         Args:
-            volume: (P, J, N, N, N) fused heatmaps, or their evidence.
-            gain: (J,) factor of the skip, None without one.
-            prior: (J, N, N, N) logarithm of the density of joints around the root.
+            volume: (P, J, N, N, N) fused heatmaps, or their log-evidence.
+            gain: (J,) factor of the skip connection; None without one.
+            prior: (J, N, N, N) log-density of joints around the root.
 
         Returns:
-            Joints (P, J, 3) mm from the cube's middle, spreads (P, J) mm, and what the planes say by themselves,
-            (P, 3, J, 2): of xy, xz and yz.
+            Joints (P, J, 3) mm from the cube's centre, standard deviations (P, J) mm, and the predictions (P, 3, J, 2)
+            of the single planes xy, xz and yz.
         """
         P, J, N = volume.shape[:3]
         maps = torch.stack([volume.amax(4), volume.amax(3), volume.amax(2)], 1)  # (P, 3, J, N, N)
@@ -153,12 +153,12 @@ class TriplanePoseNet(nn.Module):
 
 
 def project_to_planes(xyz: Tensor) -> Tensor:
-    """Points (P, J, 3) as the three planes see them: (P, 3, J, 2)."""
+    """Project points (P, J, 3) onto the three planes: (P, 3, J, 2)."""
     return torch.stack([xyz[..., list(axes)] for axes in PLANES], 1)
 
 
 def _fused(place: Tensor, trust: Tensor, weight: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates (P, J, 3), each the weighted mean of its two planes, and the spread (P, J) of the planes' maps."""
+    """Return coordinates (P, J, 3), weighted means of two planes each, and standard deviations (P, J) of the maps."""
     columns = []
     for coordinate in range(3):
         parts = [(p, axes.index(coordinate)) for p, axes in enumerate(PLANES) if coordinate in axes]

@@ -19,11 +19,11 @@ from core.models.volume_net import VolumeNet
 
 
 class PoseNet(nn.Module):
-    """Cubes of all joints' heatmaps to joints.
+    """Cubes of all joints' heatmaps to joints (VoxelPose's pose regression network).
 
     Args:
         joints: Number of joints.
-        config: Cube, network, skip.
+        config: Settings of the pose network.
     """
 
     def __init__(self, joints: int, config: PoseNetConfig) -> None:
@@ -40,15 +40,15 @@ class PoseNet(nn.Module):
                 nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
 
     def forward(self, source: RigProjector | ProjectedGrid, views: ViewBatch, root_mm: Tensor) -> tuple[Tensor, Tensor]:
-        """Joints of all people at once.
+        """Predict the joints of all people at once.
 
         Args:
-            source: The rig, or the lattice of its capture volume, which is faster.
-            views: What the cameras show of each person: P entries.
+            source: The rig, or the projected grid of its capture volume, which is faster.
+            views: Views of each person, P entries.
             root_mm: (P, 3) centres of the cubes.
 
         Returns:
-            Joints (P, J, 3) mm in the world, and the spread (P, J) mm of each one's soft-argmax.
+            Joints (P, J, 3) mm in world coordinates, and the standard deviation (P, J) mm of each soft-argmax.
         """
         joints, spread, _ = self.with_planes(source, views, root_mm)
         return joints, spread
@@ -56,7 +56,7 @@ class PoseNet(nn.Module):
     def with_planes(
         self, source: RigProjector | ProjectedGrid, views: ViewBatch, root_mm: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """As `forward`, and what the planes of a plane head say by themselves, (P, 3, J, 2) mm in the world."""
+        """Predict joints as `forward` does, and return the predictions (P, 3, J, 2) mm of a triplane head's planes."""
         volume, centre_mm = self.fused(source, views, root_mm)
         if self.planes is None:
             offset, spread = self.locate(volume)
@@ -65,13 +65,13 @@ class PoseNet(nn.Module):
         return offset + centre_mm[:, None], spread, place + project_to_planes(centre_mm[:, None])
 
     def fused(self, source: RigProjector | ProjectedGrid, views: ViewBatch, root_mm: Tensor) -> tuple[Tensor, Tensor]:
-        """Volumes (P, J, X, Y, Z) of what all views say around roots (P, 3), and their middles (P, 3)."""
+        """Return volumes (P, J, X, Y, Z) fused from all views around roots (P, 3), and their centres (P, 3)."""
         heatmaps = log_evidence(views.heatmaps, self.config.evidence_floor)
         volume, centre_mm = self.cube(source, heatmaps, views.affine, views.view_weight, root_mm)
         return volume, centre_mm
 
     def locate(self, volume: Tensor) -> tuple[Tensor, Tensor]:
-        """Joints (P, J, 3) mm from the cube's centre and their spread (P, J), of fused volumes (P, J, X, Y, Z)."""
+        """Return joints (P, J, 3) mm from the centre and standard deviations (P, J) for volumes (P, J, X, Y, Z)."""
         if self.net is None:
             joints, spread, _ = self.from_planes(volume)
             return joints, spread
@@ -81,34 +81,34 @@ class PoseNet(nn.Module):
         return soft_argmax(logits, self.cube.offsets_mm, self.config.beta)
 
     def from_planes(self, volume: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `locate`, by the plane head, and what its planes say by themselves; see `TriplanePoseNet`."""
+        """Predict as `locate` does, by the triplane head, with the predictions of its planes; see `TriplanePoseNet`."""
         assert self.planes is not None
-        found: tuple[Tensor, Tensor, Tensor] = self.planes(
+        predicted: tuple[Tensor, Tensor, Tensor] = self.planes(
             volume, self.gain if self.config.heatmap_skip else None, self._prior(volume)
         )
-        return found
+        return predicted
 
     def fold(self) -> None:
-        """For inference only."""
+        """Fold batch norms into convolutions and fix the prior; for inference only."""
         net = self.net if self.planes is None else self.planes.net
         assert net is not None
         net.fold()
         self.frozen_prior = self.prior.log_density(self.cube.offsets_mm).view(-1, *self.cube.voxels)
 
     def _prior(self, volume: Tensor) -> Tensor:
-        """(J, X, Y, Z) logarithm of the density of joints around the root."""
+        """Return the log-density (J, X, Y, Z) of joints around the root."""
         if self.frozen_prior is None:
             return self.prior.log_density(self.cube.offsets_mm).view(volume.shape[1:])
         return self.frozen_prior
 
 
 def soft_argmax(logits: Tensor, points: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """Mean and spread of the voxel positions under a softmax.
+    """Compute mean and standard deviation of voxel positions under a softmax.
 
     Args:
-        logits: (P, J, X, Y, Z).
-        points: (X·Y·Z, 3).
-        beta: Sharpness.
+        logits: (P, J, X, Y, Z) logits.
+        points: (X·Y·Z, 3) voxel positions.
+        beta: Inverse temperature.
 
     Returns:
         Expectation (P, J, 3), and standard deviation per axis (P, J), without gradient.
@@ -122,15 +122,15 @@ def soft_argmax(logits: Tensor, points: Tensor, beta: float) -> tuple[Tensor, Te
 
 
 def joint_support(projector: RigProjector, views: ViewBatch, xyz_mm: Tensor) -> Tensor:
-    """How well the heatmaps agree with joints: their mean height at the reprojections, over the views that see them.
+    """Compute the score of joints: mean heatmap height at their projections, over the views that see them.
 
     Args:
         projector: The rig.
-        views: What the cameras show of each person: P entries.
-        xyz_mm: (P, J, 3).
+        views: Views of each person, P entries.
+        xyz_mm: (P, J, 3) joints.
 
     Returns:
-        (P, J) in 0..1, the joint's score.
+        (P, J) in 0..1.
     """
     uv, ahead = projector(xyz_mm)
     seen = ahead & projector.inside(uv)
@@ -141,19 +141,22 @@ def joint_support(projector: RigProjector, views: ViewBatch, xyz_mm: Tensor) -> 
 
 
 def merge_skeletons(xyz_mm: Tensor, score: Tensor, sample: Tensor, distance_mm: float) -> Tensor:
-    """Which people (P,) stay when, of two whose joints are closer than `distance_mm` on average, the better one does.
+    """Suppress duplicates: of people closer than `distance_mm` in mean joint distance the best one stays.
 
     Args:
-        xyz_mm: (P, J, 3).
-        score: (P,) of the person.
-        sample: (P,) frame each belongs to; people of different frames never merge.
+        xyz_mm: (P, J, 3) joints.
+        score: (P,) score of each person.
+        sample: (P,) frame of each person; people of different frames never merge.
         distance_mm: Mean joint distance.
+
+    Returns:
+        (P,) bool, the people that stay.
     """
-    apart = (xyz_mm[:, None] - xyz_mm[None]).norm(dim=-1).mean(-1)
-    near = ((apart < distance_mm) & (sample[:, None] == sample[None])).cpu().numpy()
+    distance = (xyz_mm[:, None] - xyz_mm[None]).norm(dim=-1).mean(-1)
+    near = ((distance < distance_mm) & (sample[:, None] == sample[None])).cpu().numpy()
     keep = np.ones(len(xyz_mm), bool)
     order = score.argsort(descending=True).tolist()
-    for place, person in enumerate(order):  # few, and each choice depends on those before: not for a GPU
+    for place, person in enumerate(order):  # few and sequential: not for a GPU
         better = order[:place]
         keep[person] = not (near[person, better] & keep[better]).any()
     return torch.from_numpy(keep).to(xyz_mm.device)

@@ -1,4 +1,4 @@
-"""The root network: where people stand.
+"""The root network: positions of people (VoxelPose's cuboid proposal network).
 
 Legend: B batch, V view, K proposal, H W heatmap, X Y Z voxel.
 """
@@ -21,10 +21,10 @@ from core.types.volume import CaptureVolume
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """Candidate people, best first.
+    """Person proposals, best first.
 
     Attributes:
-        xyz_mm: (B, K, 3).
+        xyz_mm: (B, K, 3) roots.
         score: (B, K) confidence of the peak.
         valid: (B, K) bool.
     """
@@ -34,7 +34,7 @@ class Proposals:
     valid: Tensor
 
     def flat(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Valid ones of the whole batch: roots (N, 3), the sample each belongs to (N,), score (N,)."""
+        """Return the valid proposals of the whole batch: roots (N, 3), batch entries (N,), scores (N,)."""
         sample, _ = torch.nonzero(self.valid, as_tuple=True)
         return self.xyz_mm[self.valid], sample, self.score[self.valid]
 
@@ -51,13 +51,13 @@ class RootNet(nn.Module):
             nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
 
     def forward(self, unprojector: VolumeUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
-        """Confidence (B, X, Y, Z).
+        """Compute the confidence volume (B, X, Y, Z).
 
         Args:
-            unprojector: Of the rig and its capture volume.
-            heatmaps: (B, V, H, W) of the root joint.
+            unprojector: Unprojection into the capture volume.
+            heatmaps: (B, V, H, W) heatmaps of the root joint.
             affine: (B, V, 2, 3) image px to heatmap px.
-            view_weight: (B, V); 0 leaves a camera out.
+            view_weight: (B, V) weights of the views; 0 leaves a camera out.
         """
         volume = unprojector(heatmaps[:, :, None], affine, view_weight)
         out: Tensor = self.net(volume)
@@ -66,19 +66,19 @@ class RootNet(nn.Module):
         return out[:, 0]
 
     def fold(self) -> None:
-        """For inference only."""
+        """Fold batch norms into convolutions; for inference only."""
         self.net.fold()
 
 
 def extract_proposals(output: Tensor | BevOutput, volume: CaptureVolume, config: RootNetConfig) -> Proposals:
-    """Peaks of what a head says.
+    """Extract person proposals from the output of a root head.
 
     Maxima of their 3^3 neighbourhood, the best `max_people` of them, moved to the peak of a parabola through their
     neighbours along each axis, and thinned so that no two are closer than `merge_mm`.
 
     Args:
-        output: A confidence volume (B, X, Y, Z), or what the plane head says.
-        space: The box that the volume divides.
+        output: Confidence volume (B, X, Y, Z), or the output of a bird's-eye-view head.
+        volume: The capture volume.
         config: Threshold and distances.
     """
     xyz_mm, score = output.propose(volume, config) if isinstance(output, BevOutput) else _peaks(output, volume, config)
@@ -86,7 +86,7 @@ def extract_proposals(output: Tensor | BevOutput, volume: CaptureVolume, config:
 
 
 def _peaks(confidence: Tensor, volume: CaptureVolume, config: RootNetConfig) -> tuple[Tensor, Tensor]:
-    """Points (B, K, 3) mm, best first, and scores (B, K) of a volume's peaks."""
+    """Return points (B, K, 3) mm, best first, and scores (B, K) of a volume's peaks."""
     shape = confidence.shape[1:]
     peaks = torch.where(functional.max_pool3d(confidence[:, None], 3, 1, 1)[:, 0] == confidence, confidence, 0.0)
     count = min(config.max_people, peaks[0].numel())
@@ -98,17 +98,17 @@ def _peaks(confidence: Tensor, volume: CaptureVolume, config: RootNetConfig) -> 
 
 
 def suppress_neighbours(points: Tensor, valid: Tensor, distance: float) -> Tensor:
-    """Which of the points stay when each, best first, removes later ones closer than `distance`.
+    """Suppress points that are close to a better one (greedy non-maximum suppression).
 
     Args:
-        points: (B, K, D), best first. Their distance is the Euclidean one.
+        points: (B, K, D) points, best first.
         valid: (B, K) bool.
-        distance: In the unit of the points.
+        distance: Euclidean distance, in the unit of the points.
 
     Returns:
-        (B, K) bool.
+        (B, K) bool, the points that stay.
     """
     near, keep = (torch.cdist(points, points) < distance).cpu().numpy(), valid.cpu().numpy().copy()
-    for k in range(1, points.shape[1]):  # each depends on those before: not for a GPU
+    for k in range(1, points.shape[1]):  # sequential: not for a GPU
         keep[:, k] &= ~(near[:, k, :k] & keep[:, :k]).any(1)
     return torch.from_numpy(keep).to(points.device)

@@ -1,10 +1,10 @@
-"""A learned last correction: a network that says how far each view is to be believed, and what bodies look like.
+"""Ray refiner: learned weights of views and a learned prior of joints in a closed-form triangulation.
 
-Gauss-Newton on heatmap peaks weighs observations by fixed rules. Here a small transformer looks at all observations of
-a person at once, as rays relative to the joints found so far, and gives each observation a weight and each joint a
-prior; the joint is then the closed-form solution, so that with good views it stays plain weighted triangulation, and
-without them it is what bodies in this posture look like. Rays in millimetres know nothing of the rig: networks trained
-on random rigs serve any (the idea of ray tokens is RUMPL's, arXiv 2512.15488; solving for the joint is ours).
+A small transformer reads all observations of a person at once, as rays relative to the current joints, and predicts a
+weight for each observation and a prior for each joint. The joint is then the closed-form weighted least-squares
+solution: with good views plain weighted triangulation, without them the learned prior of the body. Rays in millimetres
+do not depend on the rig, so that networks trained on random rigs serve any (ray tokens after RUMPL, arXiv 2512.15488;
+the closed-form solution is ours).
 
 Legend: P person, V view, J joint, C channel.
 """
@@ -25,25 +25,30 @@ from core.models.view_batch import ViewBatch
 
 _UNIT_MM = 100.0
 AGREED_MM = 20.0
-"""The spread of joints that start where rays agree, whatever the soft-argmax's."""
+"""Standard deviation given to joints that start at an intersection of rays."""
 _NOISE_MM = 20.0
-"""An observation of full confidence weighs as one with this error before anything is learned."""
+"""Standard deviation of an observation of confidence 1 before training."""
 _PRIOR_MM = 100.0
-"""So much is the start believed before anything is learned, and what was learned at most: surer priors, of synthetic
-bodies, made real ones worse wherever a few views say where a joint is."""
+"""Standard deviation of the start before training, and its lower bound.
+
+Tighter priors, learned from synthetic bodies, made real ones worse where a few views determine a joint.
+"""
 _WEIGHTS, _PRIORS = (-12.0, 3.0), (-4.0, 0.0)
-"""Bounds of both as logarithms: no further apart than the inverse of a 3x3 matrix in float32 allows."""
+"""Bounds of the logarithms of weights and prior precisions, as far apart as float32 inverses of 3x3 matrices allow."""
 _FARTHEST_MM = 2500.0
 _FLAT, _WIDE, _LEAST_PAIR, _NEAR_MM, _AGREEING_ROUNDS = 1e-4, 0.35, 0.05, 50.0, 3
-"""Of `ObservationRays.agree`: keeps parallel rays solvable; the sine of a good angle; bounds; what is near; its iterations."""
+"""Constants of `ObservationRays.agree`.
+
+Regularisation for parallel rays, sine of a sufficient angle, smallest weight of a pair, inlier distance, iterations.
+"""
 _AT_ONCE = 1 << 18
-"""Distances of crossings from rays in memory together."""
+"""Distances of intersections from rays in memory together."""
 _FEATURES_OBSERVED, _FEATURES_JOINT = 11, 6
 
 
 @dataclass(frozen=True, slots=True)
 class JointObservations:
-    """Where each view shows a person's joints.
+    """A person's joints in each view.
 
     Attributes:
         xy: (P, V, J, 2) heatmap px.
@@ -55,16 +60,16 @@ class JointObservations:
 
 
 def observe_person(views: ViewBatch, projector: RigProjector, xyz_mm: Tensor, radius_px: float) -> JointObservations:
-    """What the views show of each person (P entries): their own detection, or peaks where there are no detections.
+    """Collect each person's observations: from the best detection of a view, or from heatmap peaks without any.
 
-    A detection's joints belong together, so the one that fits the person best gives all of its joints, however far
-    they lie from what was found so far: whether to believe them is for the network to say.
+    The joints of a detection belong together. The detection that fits best gives all of its joints, however far they
+    are from the current ones; the network decides how much they count.
 
     Args:
-        views: Gated: each entry shows one person.
+        views: Gated views, one person per entry.
         projector: The rig.
-        xyz_mm: (P, J, 3) joints found so far.
-        radius_px: How far a peak may lie from its joint.
+        xyz_mm: (P, J, 3) current joints.
+        radius_px: Largest distance of a heatmap peak from its joint.
     """
     if views.joints.shape[2] and bool((views.peak > 0).any()):
         best = views.peak.sum(-1).argmax(-1)[..., None, None]  # (P, V, 1, 1)
@@ -78,11 +83,11 @@ def observe_person(views: ViewBatch, projector: RigProjector, xyz_mm: Tensor, ra
 
 
 class RayRefiner(nn.Module):
-    """Corrects joints given what every view shows of them.
+    """Refine joints from the observations of all views.
 
     Args:
         joints: Number of joints.
-        config: Size and rounds.
+        config: Size and number of rounds.
     """
 
     def __init__(self, joints: int, config: RayRefinerConfig) -> None:
@@ -108,40 +113,40 @@ class RayRefiner(nn.Module):
         spread_mm: Tensor,
         rounds: int | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Corrected joints.
+        """Refine joints.
 
         Args:
             projector: The rig.
             affine: (P, V, 2, 3) image px to heatmap px.
-            seen: Of each person.
-            start_mm: (P, J, 3) joints found so far.
-            spread_mm: (P, J) of their soft-argmax.
-            rounds: In place of the configured ones.
+            seen: Observations of each person.
+            start_mm: (P, J, 3) current joints.
+            spread_mm: (P, J) their standard deviations.
+            rounds: Number of rounds; None for the configured one.
 
         Returns:
             Joints (P, J, 3) mm and their precisions (P, J, 3, 3) 1/mm², the inverses of covariances.
         """
-        now, precision = start_mm, start_mm.new_zeros(*start_mm.shape, 3)
+        current, precision = start_mm, start_mm.new_zeros(*start_mm.shape, 3)
         for _ in range(self.config.rounds if rounds is None else rounds):
-            now, precision = self._round(projector, affine, seen, now, spread_mm)
-        return now, precision
+            current, precision = self._round(projector, affine, seen, current, spread_mm)
+        return current, precision
 
     def _round(
-        self, projector: RigProjector, affine: Tensor, seen: JointObservations, now: Tensor, spread_mm: Tensor
+        self, projector: RigProjector, affine: Tensor, seen: JointObservations, current: Tensor, spread_mm: Tensor
     ) -> tuple[Tensor, Tensor]:
-        rays = ObservationRays.of(projector, affine, seen, now.detach())
-        observed, joint = self._look(rays, now.detach(), spread_mm)
+        rays = ObservationRays.of(projector, affine, seen, current.detach())
+        observed, joint = self._encode(rays, current.detach(), spread_mm)
         weight = rays.height.square() * torch.exp(self.weight(observed)[..., 0].clamp(*_WEIGHTS)) / _NOISE_MM**2
-        shift, log_precision = self.prior(joint).split([3, 1], -1)
+        bias, log_precision = self.prior(joint).split([3, 1], -1)
         precision = torch.exp(log_precision.clamp(*_PRIORS)) / _PRIOR_MM**2  # (P, J, 1)
         normal, right = rays.normal(weight)
-        normal = normal + precision[..., None] * torch.eye(3, device=now.device)
-        right = right + precision * shift * _UNIT_MM
-        return now.detach() + _times(inverse(normal), right), normal
+        normal = normal + precision[..., None] * torch.eye(3, device=current.device)
+        right = right + precision * bias * _UNIT_MM
+        return current.detach() + _times(inverse(normal), right), normal
 
-    def _look(self, rays: ObservationRays, now: Tensor, spread_mm: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of observations (P, V, J, C) and of joints (P, J, C) that know of each other."""
-        body = (now - now.mean(1, keepdim=True)) / (5 * _UNIT_MM)  # (P, J, 3)
+    def _encode(self, rays: ObservationRays, current: Tensor, spread_mm: Tensor) -> tuple[Tensor, Tensor]:
+        """Return tokens of observations (P, V, J, C) and of joints (P, J, C) after attention."""
+        body = (current - current.mean(1, keepdim=True)) / (5 * _UNIT_MM)  # (P, J, 3)
         far = rays.offset_mm / _UNIT_MM
         length = far.norm(dim=-1, keepdim=True)
         known = (rays.height > 0)[..., None]
@@ -171,9 +176,9 @@ class ObservationRays:
     """Observations as rays near joints.
 
     Attributes:
-        offset_mm: (P, V, J, 3) from the joint to the ray, at a right angle to it.
-        direction: (P, V, J, 3) from the camera to the joint, unit length.
-        height: (P, V, J) confidence, 0 where there is nothing.
+        offset_mm: (P, V, J, 3) from the joint to the nearest point of the ray.
+        direction: (P, V, J, 3) unit vector from the camera to the joint.
+        height: (P, V, J) confidence, 0 where missing.
     """
 
     offset_mm: Tensor
@@ -182,7 +187,7 @@ class ObservationRays:
 
     @classmethod
     def of(cls, projector: RigProjector, affine: Tensor, seen: JointObservations, xyz_mm: Tensor) -> ObservationRays:
-        """Rays of what was seen, near joints (P, J, 3); the lens is linearised there."""
+        """Linearise the cameras at joints (P, J, 3) and return the rays of the observations."""
         slope, uv, ahead = jacobian(projector, affine, xyz_mm)  # (P, V, J, 2, 3)
         residual = seen.xy - uv
         gram = slope @ slope.mT
@@ -194,50 +199,51 @@ class ObservationRays:
         offset = torch.einsum("pvjri,pvjr->pvji", slope, solved / determinant[..., None])
         centre = -torch.einsum("vji,vj->vi", projector.R, projector.t_mm)
         direction = functional.normalize(xyz_mm[:, None] - centre[:, None], dim=-1)
-        # Next to a camera the linear lens says nothing, and what is metres off is not this person.
+        # The linearisation is invalid next to a camera, and observations metres away are of other people.
         near = (offset.norm(dim=-1) < _FARTHEST_MM) & ahead & (seen.height > 0)
         return cls(torch.where(near[..., None], offset, 0.0), direction, torch.where(near, seen.height, 0.0))
 
     def agree(self) -> tuple[Tensor, Tensor]:
-        """Where most rays agree, without a network: the best crossing of two, then all rays near it.
+        """Intersect rays robustly without a network: the best intersection of two, then IRLS over all rays near it.
 
-        A guessed limb or an exchanged side is far from the others' crossing and is left out, as long as two are right.
+        A wrongly detected limb or an exchanged side is far from the other intersections and rejected if two rays are
+        right.
 
         Returns:
-            Ways (P, J, 3) from the joints, 0 where no two rays cross, and (P, J) bool: whether two do.
+            Offsets (P, J, 3) from the joints, 0 where no two rays intersect, and (P, J) bool: whether two do.
         """
         V = self.height.shape[1]
         one, other = (torch.tensor(i, device=self.height.device) for i in zip(*combinations(range(V), 2), strict=True))
         eye = _FLAT * torch.eye(3, device=self.height.device)
         across = torch.eye(3, device=self.height.device) - self.direction[..., :, None] * self.direction[..., None, :]
-        drawn = self.offset_mm[:, one] + self.offset_mm[:, other]  # offsets are at a right angle to their rays already
-        crossing = _times(inverse(across[:, one] + across[:, other] + eye), drawn)  # (P, K, J, 3)
+        summed = self.offset_mm[:, one] + self.offset_mm[:, other]  # offsets are already orthogonal to their rays
+        crossing = _times(inverse(across[:, one] + across[:, other] + eye), summed)  # (P, K, J, 3)
         angle = torch.linalg.cross(self.direction[:, one], self.direction[:, other]).norm(dim=-1)
         pair = torch.minimum(self.height[:, one], self.height[:, other]) * (angle / _WIDE).clamp_max(1)
         support = torch.zeros_like(pair)
         step = max(1, _AT_ONCE // max(1, pair.numel()))
         for part in (slice(first, first + step) for first in range(0, V, step)):
             offset, direction = self.offset_mm[:, part, None], self.direction[:, part, None]
-            near = torch.exp(-0.5 * _square_apart(offset, direction, crossing[:, None]) / _NEAR_MM**2)
+            near = torch.exp(-0.5 * _squared_distance(offset, direction, crossing[:, None]) / _NEAR_MM**2)
             support = support + (self.height[:, part, None].square() * near).sum(1)
         score, index = torch.where(pair > 0, support * pair.clamp_min(_LEAST_PAIR).sqrt(), 0.0).max(1)
-        way = crossing.gather(1, index[:, None, :, None].expand(-1, -1, -1, 3))[:, 0]
+        offset_to = crossing.gather(1, index[:, None, :, None].expand(-1, -1, -1, 3))[:, 0]
         for _ in range(_AGREEING_ROUNDS):
-            apart = _square_apart(self.offset_mm, self.direction, way[:, None])
-            weight = self.height.square() / (1 + apart / _NEAR_MM**2) ** 2
+            squared = _squared_distance(self.offset_mm, self.direction, offset_to[:, None])
+            weight = self.height.square() / (1 + squared / _NEAR_MM**2) ** 2
             normal = (weight[..., None, None] * across).sum(1) + eye
-            way = _times(inverse(normal), (weight[..., None] * self.offset_mm).sum(1) + _FLAT * way)
+            offset_to = _times(inverse(normal), (weight[..., None] * self.offset_mm).sum(1) + _FLAT * offset_to)
         found = score > 0
-        return torch.where(found[..., None], way, 0.0), found
+        return torch.where(found[..., None], offset_to, 0.0), found
 
     def normal(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Normal matrices (P, J, 3, 3) and right sides (P, J, 3) of weighted (P, V, J) distances to the rays."""
+        """Return normal matrices (P, J, 3, 3) and right-hand sides (P, J, 3) of weighted (P, V, J) ray distances."""
         across = torch.eye(3, device=weight.device) - self.direction[..., :, None] * self.direction[..., None, :]
         return (weight[..., None, None] * across).sum(1), (weight[..., None] * self.offset_mm).sum(1)
 
 
 class AxialBlock(nn.Module):
-    """Attention among the joints of a view, then among the views of a joint, then a perceptron; each pre-normalised."""
+    """Attention among the joints of a view, then among the views of a joint, then an MLP; each pre-normalised."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -247,7 +253,7 @@ class AxialBlock(nn.Module):
         self.mix = nn.Sequential(nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels))
 
     def forward(self, tokens: Tensor, shown: Tensor) -> Tensor:
-        """(P, 1 + V, J, C) tokens of which `shown` (P, 1 + V, J) exist."""
+        """Process tokens (P, 1 + V, J, C), of which `shown` (P, 1 + V, J) exist."""
         tokens = tokens + self.joints(tokens, shown)
         tokens = tokens + self.views(tokens.transpose(1, 2), shown.transpose(1, 2)).transpose(1, 2)
         out: Tensor = tokens + self.mix(self.norm(tokens))
@@ -255,7 +261,7 @@ class AxialBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention along the last but one axis; tokens that do not exist are not looked at."""
+    """Self-attention along the second to last axis with a mask."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -265,16 +271,19 @@ class Attention(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, tokens: Tensor, shown: Tensor | None, bias: Tensor | None = None) -> Tensor:
-        """(P, A, B, C) tokens attend along B where `shown` (P, A, B), everywhere when None.
+        """Attend among tokens (P, A, B, C) along B.
 
-        With a `bias`, which broadcasts to (P * A, heads, B, B), on the logarithms of their weights; without `shown`.
+        Args:
+            tokens: (P, A, B, C) tokens.
+            shown: (P, A, B) bool, tokens that exist; None for all.
+            bias: Additive attention bias, broadcast to (P * A, heads, B, B); only without `shown`.
         """
         P, A, B, C = tokens.shape
         parts = self.query_key_value(self.norm(tokens)).view(P * A, B, 3, self.heads, C // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         mask = bias
         if shown is not None:
-            # A row of which nothing exists attends to itself alike: its result is never looked at.
+            # A row without existing tokens attends to all alike; its result is not used.
             mask = shown.reshape(P * A, 1, 1, B) | ~shown.any(-1).reshape(P * A, 1, 1, 1)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(P, A, B, C))
@@ -282,27 +291,27 @@ class Attention(nn.Module):
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Products (..., 3) of matrices (..., 3, 3) and vectors (..., 3); for such small ones faster than matmul."""
+    """Multiply matrices (..., 3, 3) and vectors (..., 3); for such small ones faster than matmul."""
     return (matrix * vector[..., None, :]).sum(-1)
 
 
-def _square_apart(offset: Tensor, direction: Tensor, way: Tensor) -> Tensor:
-    """Squared distances of points (..., 3) from rays with an offset and a unit direction."""
-    to_point = way - offset
+def _squared_distance(offset: Tensor, direction: Tensor, offset_to: Tensor) -> Tensor:
+    """Return the squared distances of points (..., 3) from rays with an offset and a unit direction."""
+    to_point = offset_to - offset
     return (to_point.square().sum(-1) - (to_point * direction).sum(-1).square()).clamp_min(0)
 
 
 def inverse(matrix: Tensor) -> Tensor:
-    """Inverse of symmetric positive definite (..., 3, 3) matrices by their adjugates: no factorisation, no loop."""
+    """Invert symmetric positive definite (..., 3, 3) matrices by their adjugates, without factorisation or loop."""
     adjugate, determinant = _adjugate(matrix)
     return adjugate / determinant[..., None, None]
 
 
 def gaussian_nll(error_mm: Tensor, precision: Tensor) -> Tensor:
-    """Negative log-likelihood (...) a coordinate, up to a constant.
+    """Compute the negative log-likelihood (...) per coordinate, up to a constant.
 
     Args:
-        error_mm: (..., 3).
+        error_mm: (..., 3) errors.
         precision: (..., 3, 3) 1/mm², symmetric positive definite.
     """
     scaled = precision * _UNIT_MM**2
@@ -312,7 +321,7 @@ def gaussian_nll(error_mm: Tensor, precision: Tensor) -> Tensor:
 
 
 def _adjugate(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Adjugates (..., 3, 3) and determinants (...) of symmetric matrices."""
-    # Column by column the cross product of the other two.
+    """Return the adjugates (..., 3, 3) and determinants (...) of symmetric matrices."""
+    # Each column is the cross product of the other two.
     adjugate = torch.linalg.cross(matrix.roll(-1, -2), matrix.roll(-2, -2))
     return adjugate, (matrix[..., 0, :] * adjugate[..., 0, :]).sum(-1)

@@ -1,10 +1,10 @@
-"""What the frames before and after tell of a joint: a smoother that learned how people move and how estimators err.
+"""Temporal refiner: a smoother with learned measurement and motion noise.
 
-A filter with fixed noise levels rounds a blow and leaves the jitter of a standing person. Here a small transformer
-looks at all joints of some frames at once and says, for each joint and frame, how far its measurement is to be
-believed and how much it may be accelerating; the path is then the closed-form solution: untrained, it is a Kalman
-smoother of constant velocity. Where a joint is it does not say: networks that did learnt the bodies and the errors
-that they were shown by heart, and were worse for others.
+A filter with fixed noise levels rounds fast motion and leaves jitter of a standing person. A small transformer reads
+all joints of a window of frames and predicts, for each joint and frame, a factor on the precision of the measurement
+and one on that of the acceleration. The trajectory is then the closed-form MAP solution: untrained, it is a Kalman
+(RTS) smoother with a constant-velocity model. The network does not predict positions: networks that did memorised the
+bodies and errors of their training data and were worse on others.
 
 Legend: B person, F frame, J joint, C channel.
 """
@@ -22,18 +22,18 @@ from core.models.refiners.ray_refiner import Attention, inverse
 
 _UNIT_MM, _UNIT_MM_S, _UNIT_MM_S2 = 100.0, 1000.0, 10_000.0
 _ACCELERATION_MM_S2 = 3000.0
-"""Per root second, before anything is learned."""
+"""Spectral density of the white acceleration noise before training, mm/s² per root second."""
 _GUESS_MM = 600.0
-"""So much is a guess believed, which is next to nothing: what nothing was measured of has to be somewhere."""
+"""Standard deviation of a filled-in estimate, which is next to no information; it keeps the system solvable."""
 _BELIEFS, _ACCELERATIONS = (-6.0, 2.0), (-6.0, 6.0)
-"""Bounds of both as logarithms."""
+"""Bounds of the logarithms of the measurement and motion factors."""
 _FEATURES = 24
 _LEAST_STEP_S = 1e-3
 _BODY_MM, _USUAL_STEP_S, _USUAL_MM = 500.0, 1 / 30, 10.0
 
 
 class TemporalRefiner(nn.Module):
-    """Corrects the paths of joints.
+    """Smooth the trajectories of joints.
 
     Args:
         joints: Number of joints.
@@ -52,11 +52,11 @@ class TemporalRefiner(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, time_s: Tensor, xyz_mm: Tensor, precision: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Corrected joints.
+        """Smooth joints.
 
         Args:
-            time_s: (B, F) increasing.
-            xyz_mm: (B, F, J, 3) measured; where they are not known, a guess of them.
+            time_s: (B, F) increasing times.
+            xyz_mm: (B, F, J, 3) measured joints; an estimate where they are not known.
             precision: (B, F, J, 3, 3) 1/mm², the inverses of their covariances.
             known: (B, F, J) bool.
 
@@ -66,19 +66,19 @@ class TemporalRefiner(nn.Module):
         middle = xyz_mm.mean((1, 2), keepdim=True)
         measured = xyz_mm - middle
         precision = precision * known[..., None, None]
-        paths = _Paths(time_s)
-        start, spread = paths.solve(measured, precision, measured.new_zeros(known.shape))
-        tokens = self.token(_features(paths, measured, precision, known, start, spread)) + self.name
+        trajectories = _Trajectories(time_s)
+        start, spread = trajectories.solve(measured, precision, measured.new_zeros(known.shape))
+        tokens = self.token(_features(trajectories, measured, precision, known, start, spread)) + self.name
         for block in self.blocks:
             tokens = block(tokens, time_s)
-        believe, accelerate = self.head(tokens).unbind(-1)
-        trusted = precision * torch.exp(believe.clamp(*_BELIEFS))[..., None, None]
-        path, covariance = paths.solve(measured, trusted, accelerate.clamp(*_ACCELERATIONS))
+        measurement, accelerate = self.head(tokens).unbind(-1)
+        trusted = precision * torch.exp(measurement.clamp(*_BELIEFS))[..., None, None]
+        path, covariance = trajectories.solve(measured, trusted, accelerate.clamp(*_ACCELERATIONS))
         return path + middle, covariance
 
 
 def fill_gaps(xyz_mm: Tensor, known: Tensor) -> Tensor:
-    """Joints (B, F, J, 3) with those that are not `known` (B, F, J) where they were last, or will be first."""
+    """Fill joints (B, F, J, 3) that are not `known` (B, F, J) with their last known position, or else the next one."""
     F = known.shape[1]
     at = torch.arange(F, device=known.device)[None, :, None]
     last = torch.where(known, at, -1).cummax(1).values
@@ -87,11 +87,11 @@ def fill_gaps(xyz_mm: Tensor, known: Tensor) -> Tensor:
     return xyz_mm.gather(1, index[..., None].expand(-1, -1, -1, 3))
 
 
-class _Paths:
-    """Second differences of some frames, and the least-squares paths that they allow.
+class _Trajectories:
+    """Second differences of some frames, and the least-squares trajectories under them.
 
     Args:
-        time_s: (B, F).
+        time_s: (B, F) times.
     """
 
     def __init__(self, time_s: Tensor) -> None:
@@ -100,32 +100,33 @@ class _Paths:
         B, F = time_s.shape
         rows = torch.arange(F - 2, device=time_s.device)
         second = time_s.new_zeros(B, F - 2, F)
+        """(B, F - 2, F) maps positions to accelerations."""
         second[:, rows, rows] = 2 / (before * (before + after))
         second[:, rows, rows + 1] = -2 / (before * after)
         second[:, rows, rows + 2] = 2 / (after * (before + after))
         self.second = second
-        """(B, F - 2, F) takes positions to accelerations between them."""
-        # White noise of acceleration, seen through differences of this length.
+        """(B, F - 2, F) maps positions to accelerations."""
+        # Precision of white acceleration noise, observed through differences over these steps.
         self.weight = 0.75 * (before + after) / _ACCELERATION_MM_S2**2
         self.step = step
 
     def acceleration(self, path: Tensor) -> Tensor:
-        """(B, F, J, 3) mm/s² of paths (B, F, J, 3), those of the ends as beside them."""
+        """Return accelerations (B, F, J, 3) mm/s² of trajectories (B, F, J, 3); the ends repeat their neighbours."""
         inner = torch.einsum("bif,bfjk->bijk", self.second, path)
         return torch.cat([inner[:, :1], inner, inner[:, -1:]], 1)
 
     def velocity(self, path: Tensor) -> Tensor:
-        """(B, F, J, 3) mm/s of paths (B, F, J, 3), over both steps around a frame."""
+        """Return the velocities (B, F, J, 3) mm/s of trajectories (B, F, J, 3), over both steps around a frame."""
         steps = path.diff(dim=1) / self.step[..., None, None]
         return (torch.cat([steps[:, :1], steps], 1) + torch.cat([steps, steps[:, -1:]], 1)) / 2
 
     def solve(self, measured: Tensor, precision: Tensor, accelerate: Tensor) -> tuple[Tensor, Tensor]:
-        """The likeliest paths (B, F, J, 3) and their covariances (B, F, J, 3, 3).
+        """Compute the MAP trajectories (B, F, J, 3) and their covariances (B, F, J, 3, 3).
 
         Args:
-            measured: (B, F, J, 3) mm, guesses among them.
-            precision: (B, F, J, 3, 3) of them, 0 where missing.
-            accelerate: (B, F, J) logarithms of how much sharper than usual accelerations are known to be 0.
+            measured: (B, F, J, 3) mm, filled-in estimates among them.
+            precision: (B, F, J, 3, 3) precisions, 0 where missing.
+            accelerate: (B, F, J) logarithms of factors on the precision of zero acceleration.
         """
         B, F, J, _ = measured.shape
         smooth = self.weight[..., None] * torch.exp(accelerate[:, 1:-1])  # (B, F - 2, J)
@@ -133,7 +134,7 @@ class _Paths:
         precision = precision + torch.eye(3, device=measured.device) / _GUESS_MM**2
         own = precision.movedim(2, 1)  # (B, J, F, 3, 3)
         right = torch.einsum("bfjkl,bfjl->bfjk", precision, measured)
-        # Frames that nearly coincide, and frames without a measurement, are too much for float32.
+        # Nearly coincident frames and frames without a measurement exceed float32.
         where = measured.device if measured.device.type != "mps" else torch.device("cpu")
         parts = (part.flatten(0, 1).to(where, torch.float64) for part in (stiff, own, right.movedim(2, 1)))
         path, covariance = (x.to(measured.device, measured.dtype) for x in _solve_banded(*parts))
@@ -141,17 +142,20 @@ class _Paths:
 
 
 def _solve_banded(stiff: Tensor, own: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Solutions (N, F, 3), and the diagonal blocks (N, F, 3, 3) of the inverses, of band matrices.
+    """Solve symmetric banded systems by block elimination of two frames at a time.
 
-    Two frames at a time are eliminated, forwards and back, which takes F times less than a dense factorisation.
+    Forward and backward substitution take F times less than a dense factorisation.
 
     Args:
-        stiff: (N, F, F) of every coordinate alike, 0 further than two frames from the diagonal.
-        own: (N, F, 3, 3) to be added at every frame.
-        right: (N, F, 3).
+        stiff: (N, F, F) of each coordinate alike, 0 further than two frames from the diagonal.
+        own: (N, F, 3, 3) added at every frame.
+        right: (N, F, 3) right-hand sides.
+
+    Returns:
+        Solutions (N, F, 3), and the diagonal blocks (N, F, 3, 3) of the inverses.
     """
     N, F, _ = right.shape
-    if F % 2:  # a last frame that has nothing to do with the others
+    if F % 2:  # pad with an independent frame
         stiff, right = functional.pad(stiff, (0, 1, 0, 1)), functional.pad(right, (0, 0, 0, 1))
         own = torch.cat([own, torch.eye(3, dtype=own.dtype, device=own.device).expand(N, 1, 3, 3)], 1)
     n = (F + 1) // 2
@@ -167,34 +171,34 @@ def _solve_banded(stiff: Tensor, own: Tensor, right: Tensor) -> tuple[Tensor, Te
         carry = link[:, i - 1].mT @ inverses[-1]
         inverses.append(torch.linalg.inv(block[:, i] - carry @ link[:, i - 1]))
         columns.append(column[:, i] - carry @ columns[-1])
-    paths, spreads = [inverses[-1] @ columns[-1]], [inverses[-1]]
+    trajectories, spreads = [inverses[-1] @ columns[-1]], [inverses[-1]]
     for i in range(n - 2, -1, -1):
         carry = inverses[i] @ link[:, i]
-        paths.append(inverses[i] @ columns[i] - carry @ paths[-1])
+        trajectories.append(inverses[i] @ columns[i] - carry @ trajectories[-1])
         spreads.append(inverses[i] + carry @ spreads[-1] @ carry.mT)
-    path = torch.stack(paths[::-1], 1).view(N, 2 * n, 3)
+    path = torch.stack(trajectories[::-1], 1).view(N, 2 * n, 3)
     spread = torch.stack(spreads[::-1], 1).view(N, n, 2, 3, 2, 3)
     return path[:, :F], torch.diagonal(spread, dim1=2, dim2=4).movedim(-1, 2).reshape(N, 2 * n, 3, 3)[:, :F]
 
 
 def _features(
-    paths: _Paths, measured: Tensor, precision: Tensor, known: Tensor, start: Tensor, spread: Tensor
+    trajectories: _Trajectories, measured: Tensor, precision: Tensor, known: Tensor, start: Tensor, spread: Tensor
 ) -> Tensor:
-    """(B, F, J, 24) of every joint at every frame."""
+    """Return the features (B, F, J, 24) of every joint at every frame."""
     there = known[..., None]
     residual = (measured - start) / _UNIT_MM * there
-    acceleration = paths.acceleration(start) / _UNIT_MM_S2
+    acceleration = trajectories.acceleration(start) / _UNIT_MM_S2
     covariance = inverse(torch.where(there[..., None], precision, torch.eye(3, device=precision.device)))
     size = torch.diagonal(covariance, dim1=-2, dim2=-1).mean(-1)  # (B, F, J)
     shape = (covariance / size[..., None, None]).flatten(-2)[..., [0, 1, 2, 4, 5, 8]]
-    step = torch.cat([paths.step[:, :1], paths.step], 1)[:, :, None].expand(known.shape)
+    step = torch.cat([trajectories.step[:, :1], trajectories.step], 1)[:, :, None].expand(known.shape)
     after = torch.diagonal(spread, dim1=-2, dim2=-1).mean(-1)
     return torch.cat(
         [
             (start - start.mean(2, keepdim=True)) / _BODY_MM,
-            *_tamed(residual),
-            paths.velocity(start) / _UNIT_MM_S,
-            *_tamed(acceleration),
+            *_bounded(residual),
+            trajectories.velocity(start) / _UNIT_MM_S,
+            *_bounded(acceleration),
             (size.log() / 2 - math.log(_USUAL_MM))[..., None] * there,
             shape * there,
             (after.log() / 2 - math.log(_USUAL_MM))[..., None],
@@ -205,28 +209,28 @@ def _features(
     )
 
 
-def _tamed(vector: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors (..., 3) that keep their direction and stay short, and the logarithms (..., 1) of their lengths."""
+def _bounded(vector: Tensor) -> tuple[Tensor, Tensor]:
+    """Return vectors (..., 3) of bounded length in the same direction, and the logarithms (..., 1) of their lengths."""
     length = vector.square().sum(-1, keepdim=True).add(1e-9).sqrt()
     return vector / (1 + length), torch.log1p(length)
 
 
 class TemporalBlock(nn.Module):
-    """Attention among the joints of a frame, then among the frames of a joint, then a perceptron."""
+    """Attention among the joints of a frame, then among the frames of a joint, then an MLP."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.joints = Attention(channels, heads)
         self.frames = Attention(channels, heads)
         self.near = nn.Parameter(torch.linspace(-2.0, 4.0, heads))
-        """Logarithms of how fast a frame's weight falls with time, 1/s, one a head."""
+        """Logarithms of the decay rate of attention with time, 1/s, one per head."""
         self.later = nn.Parameter(torch.zeros(heads))
-        """How much faster it falls for frames that come later than for those before."""
+        """Additional decay rate for later frames, one per head."""
         self.norm = nn.LayerNorm(channels)
         self.mix = nn.Sequential(nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels))
 
     def forward(self, tokens: Tensor, time_s: Tensor) -> Tensor:
-        """(B, F, J, C) tokens of frames at (B, F) seconds."""
+        """Process tokens (B, F, J, C) of frames at times (B, F) s."""
         B, _, J, _ = tokens.shape
         tokens = tokens + self.joints(tokens, None)
         apart = (time_s[:, None, :] - time_s[:, :, None])[:, None]  # (B, 1, F, F)

@@ -60,7 +60,7 @@ def smoothed_position(step: PositionStep) -> Tensor:
 
 
 def certainty(step: PositionStep) -> Tensor | None:
-    """Compute the Gaussian negative log-likelihood of exact joints, which makes the predicted covariances calibrated."""
+    """Compute the Gaussian negative log-likelihood of exact joints, which calibrates the predicted covariances."""
     if step.precision is None:
         return None
     nll = gaussian_nll(step.xyz_mm - step.exact_mm, step.precision).clamp(-_MAX_NLL, _MAX_NLL)
