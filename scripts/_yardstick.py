@@ -1,4 +1,4 @@
-"""What all speeds are compared with: one plain-torch fp32 Pose-ResNet-50 pass on one 960x512 image."""
+"""Unit of all speed measurements: one plain-torch fp32 Pose-ResNet-50 pass on one 960x512 image."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PARAMETERS = 34.0
-"""Millions, of the published network: a check that the yardstick is the real one."""
+"""Parameters of the published network in millions, as a check."""
 
 
 def pose_resnet50() -> nn.Module:
-    """ResNet-50 with three deconvolutions to 15 heatmaps (Xiao et al., 2018, Simple Baselines), written plainly."""
+    """Build ResNet-50 with three deconvolutions to 15 heatmaps (Xiao et al., 2018, Simple Baselines)."""
     import torch
     from torch import Tensor, nn
 

@@ -40,19 +40,19 @@ Work = Callable[[], object]
 
 
 class Clock:
-    """Times calls on a device, medians of several.
+    """Timer of calls on a device; reports medians.
 
     Args:
-        device: Where the work happens.
-        repeat: Most calls that count.
-        seconds: Calls end when so much time has passed, though one counts at least.
+        device: Device of the work.
+        repeat: Largest number of timed calls.
+        seconds: Time limit, though at least one call is timed.
     """
 
     def __init__(self, device: Any, repeat: int, seconds: float) -> None:
         self.device, self.repeat, self.seconds, self.unit_ms = device, repeat, seconds, float("nan")
 
     def ms(self, work: Work) -> float:
-        """Median milliseconds; the first call, which compiles and allocates, does not count."""
+        """Return the median time in ms; the first call, which compiles and allocates, is not timed."""
         work()
         times: list[float] = []
         began = time.perf_counter()
@@ -65,11 +65,11 @@ class Clock:
         return statistics.median(times)
 
     def tell(self, name: str, ms: float, note: str = "") -> None:
-        """Prints a figure."""
+        """Print a measurement."""
         print(f"  {name:<48}{ms:>10.1f} ms {ms / self.unit_ms:>9.3f} x  {note}", flush=True)
 
     def wait(self) -> None:
-        """Until the device has done what it was told."""
+        """Wait until the device has finished."""
         import torch
 
         if self.device.type == "cuda":
@@ -87,10 +87,10 @@ class Memory:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         elif sys.platform.startswith("linux"):
-            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+            Path("/proc/self/clear_refs").write_text("5")  # reset the peak
 
     def words(self) -> str:
-        """The peak since then."""
+        """Return the peak as text."""
         import torch
 
         if self.device.type == "cuda":
@@ -102,7 +102,7 @@ class Memory:
 
 
 def bench(asked: argparse.Namespace) -> None:
-    """Prints everything."""
+    """Print all measurements."""
     import torch
 
     if asked.threads:
@@ -136,7 +136,7 @@ def bench(asked: argparse.Namespace) -> None:
 
 
 def _config(name: str) -> Any:
-    """Of the networks of a preset, or of the one with the light backbone."""
+    """Return the model settings of a preset, or of the one with the light backbone."""
     from core.models.config import BackboneConfig
     from core.training.presets import preset
 
@@ -149,7 +149,7 @@ def _config(name: str) -> Any:
 
 
 def _scene(asked: argparse.Namespace, config: Any, device: Any) -> Any:
-    """A ring around the published space of 8 x 8 x 2 m."""
+    """Build a ring of cameras around the capture volume of the paper, 8 x 8 x 2 m."""
     import numpy as np
 
     from core.models.scene import CaptureScene
@@ -170,12 +170,12 @@ def _roots(count: int, device: Any) -> Any:
 
 
 def as_published() -> Any:
-    """Within it, volumes are filled by `grid_sample` on a CPU, too."""
+    """Fill volumes by `grid_sample` on a CPU too, within the context."""
     return mock.patch("core.models.geometry.unproject.can_gather", lambda heatmaps: False)
 
 
 def original(asked: argparse.Namespace, clock: Clock) -> None:
-    """The published networks as published: plain fp32, view by view and person by person, cameras projected anew."""
+    """Time the published networks as published: plain fp32, view by view, person by person, without any cache."""
     import torch
 
     from core.models.geometry.unproject import VolumeUnprojector
@@ -207,11 +207,11 @@ class Frames:
     """Frames of a preset with known people, and the parts of the work on them.
 
     Args:
-        asked: Views and people.
-        config: Of the networks.
-        device: Where.
+        asked: Numbers of views and people.
+        config: Settings of the networks.
+        device: Device.
         low: Type that the networks compute in; None for float32.
-        frames: Number of frames at once.
+        frames: Number of frames per batch.
     """
 
     def __init__(self, asked: argparse.Namespace, config: Any, device: Any, low: Any, frames: int) -> None:
@@ -237,7 +237,7 @@ class Frames:
             self.images = torch.randn(frames, V, 3, H * stride, W * stride, device=device)
 
     def look(self) -> Any:
-        """Heatmaps of all views."""
+        """Compute the heatmaps of all views."""
         from core.models.backbone import predict_heatmaps
         from core.models.view_batch import render_view_batch
 
@@ -248,14 +248,14 @@ class Frames:
         return drawn.with_heatmaps(predict_heatmaps(self.networks.backbone, self.images).clamp(0, 1), tuple(range(15)))
 
     def mine(self, views: Any) -> Any:
-        """What they show of each person."""
+        """Compute the views of each person."""
         if not self.networks.config.pose.gate:
             return views.select(self.sample)
         prior, scene = self.networks.pose.prior, self.scene
         return prior.gate(scene.projector, views, self.roots, self.sample, scene.sigma_px)
 
     def smooth(self) -> None:
-        """The learned smoother on `_TAKE` frames of these people."""
+        """Run the temporal refiner on `_TAKE` frames of these people."""
         import numpy as np
 
         from core.reconstruction.temporal import refine_tracks
@@ -267,7 +267,7 @@ class Frames:
         refine_tracks(self.networks.temporal, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
 
     def parts(self) -> dict[str, Work]:
-        """By name, in order: together a frame from images or joints to people."""
+        """Return the parts of a frame's work by name, in order, from images or joints to people."""
         from core.models.heads.pose_net import joint_support, merge_skeletons
         from core.models.heads.root_net import extract_proposals
         from core.models.inference import refine_joints, select_supported
@@ -302,7 +302,7 @@ class Frames:
 
 
 def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, frames: int) -> None:
-    """One multi-view frame of a preset, and its parts, with some frames at once."""
+    """Time a frame of a preset and its parts, with some frames per batch."""
     import torch
 
     memory = Memory(clock.device)
@@ -310,7 +310,7 @@ def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, frames: 
         work = Frames(asked, _config(name), clock.device, low, frames)
         whole = {part: clock.ms(task) / frames for part, task in work.parts().items()}
         if work.networks.temporal is not None:
-            whole["smoother, over time"] = clock.ms(work.smooth) / _TAKE
+            whole["temporal refiner"] = clock.ms(work.smooth) / _TAKE
     total = sum(whole.values()) - whole["root space filled"]
     at_once = f", {frames} at once" if frames > 1 else ""
     clock.tell(f"{name}: a frame{at_once}", total, f"{1e3 / total:.1f} frames a second, {memory.words()}")
@@ -319,7 +319,7 @@ def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, frames: 
 
 
 def movenet(asked: argparse.Namespace, clock: Clock) -> None:
-    """The embedded 2D estimator on all views' images: what `fast` and `quick` need before the above."""
+    """Time the embedded 2D estimator on all views, which `fast` and `quick` need first."""
     if importlib.util.find_spec("onnxruntime") is None:
         print("  The 2D estimator is left out: onnxruntime is not installed.", flush=True)
         return
@@ -339,7 +339,7 @@ def movenet(asked: argparse.Namespace, clock: Clock) -> None:
 
 
 def projection(asked: argparse.Namespace, clock: Clock) -> None:
-    """Filling the root space and the cubes: what is kept of a rig against cameras projected anew."""
+    """Time unprojection with cached projections against projecting on the fly."""
     import torch
 
     from core.models.geometry.unproject import CubeUnprojector, ProjectedGrid, VolumeUnprojector, grid_points
@@ -354,11 +354,11 @@ def projection(asked: argparse.Namespace, clock: Clock) -> None:
         with as_published():
             anew = clock.ms(lambda: VolumeUnprojector(scene.projector, scene.volume)(maps, affine, ones))
         kept = clock.ms(lambda: scene.unprojector(maps, affine, ones))
-        clock.tell("root space, cameras projected anew", anew)
-        clock.tell("root space, from what is kept", kept, faster(anew / kept))
+        clock.tell("root space, projected on the fly", anew)
+        clock.tell("root space, cached projections", kept, faster(anew / kept))
         four = [each.expand(4, *each.shape[1:]) for each in (maps, affine, ones)]
         kept = clock.ms(lambda: scene.unprojector(*four)) / 4
-        clock.tell("root space, from what is kept, 4 frames at once", kept, faster(anew / kept))
+        clock.tell("root space, cached projections, 4 frames at once", kept, faster(anew / kept))
         roots, people = _roots(asked.people, device), [asked.people, -1, -1, -1]
         cubes = CubeUnprojector(config.pose.cube_mm, config.pose.voxels).to(device)
         offsets = grid_points(torch.full((3,), config.pose.cube_mm, device=device), cubes.voxels)
@@ -366,19 +366,19 @@ def projection(asked: argparse.Namespace, clock: Clock) -> None:
         if isinstance(lattice, ProjectedGrid):
             anew = clock.ms(lambda: scene.projector(roots[:, None] + offsets))
             kept = clock.ms(lambda: lattice.place(roots))
-            clock.tell("points of the cubes, cameras projected anew", anew)
-            clock.tell("points of the cubes, cut from the lattice", kept, faster(anew / kept))
+            clock.tell("points of the cubes, projected on the fly", anew)
+            clock.tell("points of the cubes, cut from the projected grid", kept, faster(anew / kept))
         maps = torch.rand(asked.people, asked.views, 15, H, W, device=device)
         parts = (maps, affine.expand(people), ones.expand(people[:2]), roots)
         with as_published():
             anew = clock.ms(lambda: cubes(scene.projector, *parts))
         kept = clock.ms(lambda: cubes(lattice, *parts))
-        clock.tell("cubes filled, cameras projected anew", anew)
-        clock.tell("cubes filled, from what is kept", kept, faster(anew / kept))
+        clock.tell("cubes filled, projected on the fly", anew)
+        clock.tell("cubes filled, cached projections", kept, faster(anew / kept))
 
 
 def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
-    """Training steps of the paper's networks: a synthetic root scene, a person in two versions."""
+    """Time training steps of the paper's networks: a synthetic root scene, a person in two versions."""
     import numpy as np
     import torch
 
@@ -420,7 +420,7 @@ def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for on the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0 leaves them as they are")
@@ -436,7 +436,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Run the script and return the exit code."""
     asked = arguments()
     if asked.child:
         bench(asked)

@@ -1,7 +1,7 @@
-"""Measures what the embedded 2D estimator gets wrong on a labelled take, and writes the errors for synthetic people.
+"""Measure the errors of the embedded 2D estimator on a take, for synthetic people.
 
-The truth is what all views agree on, smoothed over time. What is common to all joints of a person in a view for a
-while is the calibration's error, not the estimator's, and is taken out.
+The reference is the triangulation of all views, smoothed over time. An error common to all joints of a person in a view
+for a while is one of the calibration, not of the estimator, and is subtracted.
 
 python scripts/measure_errors.py SESSION --out resources/errors/movenet.npz
 """
@@ -18,7 +18,7 @@ _SMOOTH, _WINDOW, _STRETCH = 5, 25, 0.7
 
 
 def measure(asked: argparse.Namespace) -> None:
-    """Writes the file and prints what is in it."""
+    """Write the file and print a summary."""
     import numpy as np
     from scipy.ndimage import uniform_filter1d
 
@@ -71,7 +71,7 @@ def measure(asked: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Run the script and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("session", type=Path, help="with a take that is labelled and associated")
     parser.add_argument("--out", type=Path, required=True)

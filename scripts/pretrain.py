@@ -1,4 +1,4 @@
-"""Trains networks on synthetic people in made-up rigs, for rigs that nobody has seen yet: what the program ships.
+"""Train networks on synthetic people in synthetic rigs: the networks that the program ships.
 
 python scripts/pretrain.py --preset quick --out networks_quick --minutes 5
 """
@@ -14,11 +14,11 @@ from pathlib import Path
 from _environment import rerun_in_environment
 
 _RAY_REFINER_STEPS = 6000
-"""Of the learned correction, which the presets leave as it was made here."""
+"""Steps of the ray refiner, which the presets use as trained here."""
 
 
 def pretrain(asked: argparse.Namespace) -> None:
-    """Trains the stages that need no footage and writes the networks, in half precision, to a folder."""
+    """Train the stages that need no footage and write the networks, in half precision, to a folder."""
     from core.jobs.system import keep_freed_memory
 
     keep_freed_memory()
@@ -69,7 +69,7 @@ def pretrain(asked: argparse.Namespace) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for on the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of training")
@@ -82,7 +82,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Run the script and return the exit code."""
     asked = arguments()
     code = rerun_in_environment(__file__)
     if code is not None:
