@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.board.pattern import Board
-from core.calibration.board.adjustment import bundle, selection
+from core.calibration.board import selection
+from core.calibration.board.adjustment import bundle
 from core.calibration.board.adjustment.bundle import BoardSolution, adjust_board, robust_cost
 from core.calibration.board.adjustment.state import (
     INTRINSICS,
