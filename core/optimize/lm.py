@@ -1,7 +1,7 @@
 """Levenberg-Marquardt with multiplicative damping, for problems that linearise and solve themselves.
 
-Marquardt, An algorithm for least-squares estimation of nonlinear parameters, 1963. Geodesic acceleration after Transtrum
-and Sethna, Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares minimization, 2012.
+Marquardt, An algorithm for least-squares estimation of nonlinear parameters, 1963. Geodesic acceleration after
+Transtrum and Sethna, Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares minimization, 2012.
 """
 
 from __future__ import annotations
