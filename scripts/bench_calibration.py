@@ -91,7 +91,7 @@ def _synthetic(rigs: int, seconds: float, close: int) -> None:
             begin = time.perf_counter()
             try:
                 found = calibrate_board(
-                    seen, config, NullReporter(), known=known, lens_views=() if known else (close_views,)
+                    seen, config, NullReporter(), known=known, intrinsics_views=() if known else (close_views,)
                 )
             except CoreError as error:
                 print(f"| {seed} | {count} | {intrinsics} | | | | | {error.message} |")

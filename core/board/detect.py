@@ -49,7 +49,7 @@ class BoardDetector:
         corners, ids, _ = markers.detectMarkers(image)
         if ids is None:
             return _NOTHING
-        number, places = ids.ravel(), np.concatenate(corners).reshape(-1, 4, 2)
+        number, quads_px = ids.ravel(), np.concatenate(corners).reshape(-1, 4, 2)
         on_back = number >= self.board.markers_per_side
         back = int(on_back.sum()) * 2 > len(on_back)
         chosen = on_back == back
@@ -58,16 +58,16 @@ class BoardDetector:
             corners, ids, _ = self._mirrored_detector(image.shape).detectMarkers(image)
             if ids is None:
                 return _NOTHING
-            number, places = ids.ravel(), np.concatenate(corners).reshape(-1, 4, 2)
+            number, quads_px = ids.ravel(), np.concatenate(corners).reshape(-1, 4, 2)
             chosen = np.ones(len(number), bool)
-        number, places = number[chosen] % self.board.markers_per_side, places[chosen]
+        number, quads_px = number[chosen] % self.board.markers_per_side, quads_px[chosen]
         if self.board.kind == "markers":
             point = (number[:, None] * 4 + np.arange(4)).ravel()
             # The corners of a mirrored marker start at its top right.
             order = [1, 0, 3, 2] if back and self.board.back != "numbered" else [0, 1, 2, 3]
-            found = _sorted(point, places[:, order])
+            found = _sorted(point, quads_px[:, order])
         else:
-            found = self._squares(charuco, image, number, places, mirrored=back and self.board.back != "numbered")
+            found = self._squares(charuco, image, number, quads_px, mirrored=back and self.board.back != "numbered")
         return (found[0] + self.board.points_per_side, found[1]) if back else found
 
     def marker_mm(self, gray: U8, point: I64, xy_px: F64) -> float:
@@ -93,19 +93,19 @@ class BoardDetector:
         to_board: Any = cv2.findHomography(xy_px, self.board.points_mm[point][:, :2])[0]
         if to_board is None:
             return float("nan")
-        places = np.concatenate(corners).reshape(-1, 1, 2).astype(np.float64)
-        quads = cv2.perspectiveTransform(places, to_board).reshape(-1, 4, 2)
-        return float(np.median(np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=-1)))
+        corners_px = quads_px.reshape(-1, 1, 2).astype(np.float64)
+        quads_mm = cv2.perspectiveTransform(corners_px, to_board).reshape(-1, 4, 2)
+        return float(np.median(np.linalg.norm(quads_mm - np.roll(quads_mm, 1, axis=1), axis=-1)))
 
-    def _squares(self, charuco: Any, image: U8, number: I64, places: F64, *, mirrored: bool) -> Found:
+    def _squares(self, charuco: Any, image: U8, number: I64, quads_px: F64, *, mirrored: bool) -> Found:
         """Detect chessboard corners between detected markers; a mirrored board in the mirrored image."""
         if len(number) < 2:
             return _NOTHING
         last = image.shape[1] - 1
         if mirrored:
             image = np.ascontiguousarray(image[:, ::-1])
-            places = (places * (-1, 1) + (last, 0))[:, [1, 0, 3, 2]]
-        quads = [quad[None].astype(np.float32) for quad in places]
+            quads_px = (quads_px * (-1, 1) + (last, 0))[:, [1, 0, 3, 2]]
+        quads = [quad[None].astype(np.float32) for quad in quads_px]
         xy, ids, _, _ = charuco.detectBoard(image, None, None, quads, number[:, None].astype(np.int32))
         if ids is None or len(ids) < LEAST_POINTS:
             return _NOTHING
@@ -145,9 +145,9 @@ class BoardDetector:
 
 
 def _sorted(ids: Any, xy: Any) -> Found:
-    point, places = np.asarray(ids, np.int64).ravel(), np.asarray(xy, np.float64).reshape(-1, 2)
+    point, corners_px = np.asarray(ids, np.int64).ravel(), np.asarray(xy, np.float64).reshape(-1, 2)
     point, first = np.unique(point, return_index=True)  # a marker detected twice, as in a mirror, counts once
-    return point, places[first]
+    return point, corners_px[first]
 
 
 def _chessboard(board: Board, image: U8) -> Found:
@@ -162,36 +162,36 @@ def _chessboard(board: Board, image: U8) -> Found:
     ok, xy = cv2.findChessboardCornersSB(small, (columns, rows), flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
     if not ok:
         return _NOTHING
-    places = np.asarray(xy, np.float64).reshape(rows, columns, 2)
+    corners_px = np.asarray(xy, np.float64).reshape(rows, columns, 2)
     if scale < 1:
-        full = (places + 0.5) / scale - 0.5
+        full = (corners_px + 0.5) / scale - 0.5
         pitch = float(np.median(np.linalg.norm(np.diff(full, axis=1), axis=-1)))
         half = int(np.clip(pitch / 4, 2, 11))
         stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
         refined = cv2.cornerSubPix(image, full.reshape(-1, 1, 2).astype(np.float32), (half, half), (-1, -1), stop)
-        places = np.asarray(refined, np.float64).reshape(rows, columns, 2)
-    return np.arange(rows * columns), _in_order(board, places, image).reshape(-1, 2)
+        corners_px = np.asarray(refined, np.float64).reshape(rows, columns, 2)
+    return np.arange(rows * columns), _in_order(board, corners_px, image).reshape(-1, 2)
 
 
-def _in_order(board: Board, places: F64, image: U8) -> F64:
+def _in_order(board: Board, corners_px: F64, image: U8) -> F64:
     """Reorder corners (rows, columns, 2) so that they start at the first corner of the board.
 
     Seen from the front, columns, rows and the view make a right-handed set, and the first corner has black squares
     diagonally before and behind it. On an ambiguous board (`Board.ambiguous`) the first corner is the one further
     up in the image.
     """
-    across, down = places[0, -1] - places[0, 0], places[-1, 0] - places[0, 0]
+    across, down = corners_px[0, -1] - corners_px[0, 0], corners_px[-1, 0] - corners_px[0, 0]
     if across[0] * down[1] - across[1] * down[0] < 0:
-        places = places[:, ::-1]
-    turned = places[::-1, ::-1]
+        corners_px = corners_px[:, ::-1]
+    turned = corners_px[::-1, ::-1]
     if board.ambiguous:
-        return np.asarray(turned if turned[0, 0] @ (1, 2) < places[0, 0] @ (1, 2) else places)
-    return np.asarray(places if _first_is_dark(places, image) else turned)
+        return np.asarray(turned if turned[0, 0] @ (1, 2) < corners_px[0, 0] @ (1, 2) else corners_px)
+    return np.asarray(corners_px if _first_is_dark(corners_px, image) else turned)
 
 
-def _first_is_dark(places: F64, image: U8) -> bool:
+def _first_is_dark(corners_px: F64, image: U8) -> bool:
     """Return whether the squares at even positions are darker than their neighbours."""
-    middle = (places[:-1, :-1] + places[1:, 1:]) / 2
+    middle = (corners_px[:-1, :-1] + corners_px[1:, 1:]) / 2
     x, y = (np.clip(np.rint(middle[..., i]).astype(int), 0, image.shape[1 - i] - 1) for i in (0, 1))
     value = image[y, x].astype(float)
     rows, columns = np.indices(value.shape)

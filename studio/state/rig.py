@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
+from core.calibration.board.report import BOARD_CHECKS
 from core.calibration.checks import Finding, check_rig
 from core.calibration.world import Similarity
 from core.errors import CoreError
@@ -53,7 +54,7 @@ class RigState(QObject):
         kept = [
             Finding(**{k: str(f.get(k, "")) for k in ("check", "level", "message", "remedy", "camera")})  # type: ignore[arg-type]
             for f in findings_of(report)
-            if f.get("check") in _BOARD_CHECKS
+            if f.get("check") in BOARD_CHECKS
         ]
         check = check_rig(moved).with_findings(kept).to_mapping()
         moved.save(session.layout.rig)
@@ -73,23 +74,6 @@ class RigState(QObject):
             self.failed.emit(error)
             return
         self.changed.emit()
-
-
-# Findings from the images of a board; they hold in any world coordinates.
-_BOARD_CHECKS = (
-    "loco",
-    "reprojection",
-    "length",
-    "board",
-    "scale",
-    "names",
-    "calibrated",
-    "certainty",
-    "coverage",
-    "connection",
-    "time_offset",
-    "outliers",
-)
 
 
 def findings_of(report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def seen(rig: CameraRig) -> BoardObservations:
 @pytest.fixture(scope="module")
 def solved(rig: CameraRig, seen: BoardObservations) -> BoardCalibration:
     return calibrate_board(
-        seen, CalibrateConfig(board=BOARD), NullReporter(), lens_views=[closeups(rig, BOARD, seed=3, images=25)]
+        seen, CalibrateConfig(board=BOARD), NullReporter(), intrinsics_views=[closeups(rig, BOARD, seed=3, images=25)]
     )
 
 

@@ -23,7 +23,10 @@ def test_a_good_random_rig_is_called_good(seed: int) -> None:
     rig = random_rig(np.random.default_rng(seed), 3 + seed % 3, size_px=(1920, 1080))
     seen = board_scene(rig, board, seed=seed, seconds=30)
     found = calibrate_board(
-        seen, CalibrateConfig(board=board), NullReporter(), lens_views=[closeups(rig, board, seed=seed, images=30)]
+        seen,
+        CalibrateConfig(board=board),
+        NullReporter(),
+        intrinsics_views=[closeups(rig, board, seed=seed, images=30)],
     )
     path = found.solution.trajectory
     places = (board.points_mm @ np.swapaxes(path.R, -1, -2) + path.t_mm[:, None]).reshape(-1, 3)

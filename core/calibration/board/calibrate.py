@@ -73,7 +73,7 @@ def calibrate_board(
     reporter: Reporter,
     *,
     known: Mapping[str, Camera] | None = None,
-    lens_views: Sequence[BoardObservations] = (),
+    intrinsics_views: Sequence[BoardObservations] = (),
 ) -> BoardCalibration:
     """Estimate intrinsics, poses and time offsets of all cameras that saw the board.
 
@@ -82,7 +82,7 @@ def calibrate_board(
         config: Settings.
         reporter: Receives progress, and is asked whether to stop.
         known: Cameras with known intrinsics, by name.
-        lens_views: Further recordings, of single cameras, that are used for their intrinsics only.
+        intrinsics_views: Further recordings, of single cameras, that are used for their intrinsics only.
 
     Raises:
         CoreError: The board was not found, or no two cameras can be connected.
@@ -99,7 +99,7 @@ def calibrate_board(
         check(reporter)
 
     progress(0)
-    setup, fits, reasons = make_setup(seen, config, known or {}, lens_views)
+    setup, fits, reasons = make_setup(seen, config, known or {}, intrinsics_views)
     progress(1)
     start = initial_rig(setup)
     reasons |= unconnected(setup, start, reasons)

@@ -42,6 +42,27 @@ _SCALE_CHANGE = 0.03  # relative change of all distances against the former rig
 _OUTLIER_WEIGHT, _OUTLIER_SHARE = 0.3, 0.05  # IRLS weight of an outlier; share of outliers
 _SWAPPED_SHARE = 0.25  # share of the LOCO error that remains if two exchanged cameras are put right
 
+BOARD_CHECKS = frozenset(
+    (
+        "loco",
+        "reprojection",
+        "length",
+        "board",
+        "scale",
+        "names",
+        "calibrated",
+        "certainty",
+        "coverage",
+        "connection",
+        "time_offset",
+        "outliers",
+    )
+)
+"""Checks of findings that come from the images of a board alone: they hold in any world coordinates.
+
+Findings of "intrinsics" are not among them, as `core.calibration.checks.check_rig` reports under that name, too.
+"""
+
 
 def assess_board(
     quality: Quality,

@@ -89,7 +89,7 @@ def make_setup(
     seen: BoardObservations,
     config: CalibrateConfig,
     known: Mapping[str, Camera],
-    lens_views: Sequence[BoardObservations],
+    intrinsics_views: Sequence[BoardObservations],
 ) -> tuple[Setup, dict[str, IntrinsicsFit], dict[str, str]]:
     """Initialise the intrinsics of all cameras: known ones, or fitted to their own recording or to this one.
 
@@ -97,7 +97,7 @@ def make_setup(
         The setup, the fits by camera, and the reasons by camera why there are no intrinsics.
     """
     fits: dict[str, IntrinsicsFit] = {}
-    for source in (seen, *lens_views):  # a camera's own recording takes precedence over the common one
+    for source in (seen, *intrinsics_views):  # a camera's own recording takes precedence over the common one
         for model in ("pinhole", "fisheye"):
             names = [n for n in source.cameras if n in seen.cameras and _model(config, known.get(n)) == model]
             fits |= fit_intrinsics(source, names, model) if names else {}

@@ -48,12 +48,12 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
     config = dataclasses.replace(params.calibration, board=session_board(session, params.calibration.board))
     former = session.rig
     seen = detect_board(take, config.board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
-    lens_views = [
+    intrinsics_views = [
         detect_board(session.take(name), config.board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
         for name in params.intrinsics_takes
     ]
     known = {c.name: c.replace(R=None, t_mm=None) for c in former} if former is not None else {}
-    solved = calibrate_board(seen, config, reporter, known=known, lens_views=lens_views)
+    solved = calibrate_board(seen, config, reporter, known=known, intrinsics_views=intrinsics_views)
     world, note = _world(session, params.floor_take, config.board, solved, former, reporter)
     rig = CameraRig(
         cameras=world.rig(solved.rig).cameras,
