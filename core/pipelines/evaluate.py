@@ -27,6 +27,7 @@ from core.pipelines.params import EvaluateParams, TrainParams
 from core.progress import NullReporter, Reporter, StageReporter, check
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
+from core.session.inputs import note_outdated_inputs
 from core.session.status import trained_runs
 from core.types.arrays import F64
 from core.types.camera import CameraRig
@@ -71,6 +72,9 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
         raise CoreError(f"Take {take.name} has no baseline.", "Run triangulate on the take first.")
     model = _model(session, params.run)
     data = _load_data(session, take, params.estimator, model, reporter)
+    for name in (BASELINE, *([model.name] if model else [])):
+        if name in take.poses3d_runs():
+            note_outdated_inputs(session, take, name, take.poses3d(name).provenance, reporter)
     methods = {BASELINE_KEY: _baseline(data, StageReporter(reporter, 0.0, 0.4 if model else 1.0))}
     check(reporter)
     if model is not None:

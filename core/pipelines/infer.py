@@ -15,6 +15,7 @@ from core.pipelines.params import InferParams
 from core.progress import Reporter
 from core.reconstruction.predictor import Predictor
 from core.session import RunLayout, Session
+from core.session.inputs import input_digests
 from core.session.status import trained_runs
 from core.tracking.smooth import smooth
 
@@ -43,8 +44,8 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
         return {}
     provenance = {
         **sequence.provenance,
+        **input_digests(session, take, params.estimator).to_provenance(),
         "take": take.name,
-        "estimator": params.estimator,
         "tracking": to_mapping(params.tracking),
         "code_version": __version__,
     }

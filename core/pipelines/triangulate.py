@@ -16,6 +16,7 @@ from core.pipelines.params import TriangulateParams
 from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session
+from core.session.inputs import input_digests
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
 
@@ -36,7 +37,8 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     time_s = take.timeline().time_s
     triangulator = Triangulator(association=params.association, tracking=params.tracking)
     sequence = triangulator.reconstruct(rig, poses2d, time_s, reporter)
-    provenance = {**sequence.provenance, "estimator": params.estimator, "code_version": __version__}
+    inputs = input_digests(session, take, params.estimator)
+    provenance = {**sequence.provenance, **inputs.to_provenance(), "code_version": __version__}
     sequence = dataclasses.replace(sequence, provenance=provenance)
     sequence.save(take.layout.poses3d(BASELINE))
     observations = collect_observations(poses2d, rig.names, np.arange(len(time_s)))

@@ -1,0 +1,94 @@
+"""Digests of the inputs that a result was made from, and their comparison with the session's present files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import CoreError
+from core.files import sha256
+from core.progress import Reporter
+from core.session.store import BASELINE, Session, Take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputDigests:
+    """Inputs of a 3D result.
+
+    Attributes:
+        estimator: Name of the 2D poses.
+        poses2d: Digest of the 2D poses of all cameras.
+        rig: Digest of the rig, as stored by the methods themselves.
+    """
+
+    estimator: str
+    poses2d: str
+    rig: str
+
+    def to_provenance(self) -> dict[str, str]:
+        """Return the entries of a result's provenance."""
+        return {"rig": self.rig, "estimator": self.estimator, "poses2d": self.poses2d}
+
+
+def input_digests(session: Session, take: Take, estimator: str) -> InputDigests:
+    """Return the digests of the present inputs of a take.
+
+    Raises:
+        CoreError: The rig or the 2D poses are missing.
+    """
+    return InputDigests(estimator=estimator, poses2d=_poses2d_digest(take, estimator), rig=session.rig_for(take).digest)
+
+
+def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """Compare the inputs of a stored result with the present ones.
+
+    Args:
+        session: Session of the take.
+        take: Take of the result.
+        provenance: Provenance of the result; inputs that it does not name are not compared.
+
+    Returns:
+        A sentence per input that has changed or is gone; empty if the result is up to date.
+    """
+    messages = []
+    rig, poses2d, estimator = (provenance.get(key, "") for key in ("rig", "poses2d", "estimator"))
+    if rig and session.rig is not None and _rig_digest(session, take) != rig:
+        messages.append("The calibration has changed since these 3D poses were made.")
+    if poses2d and estimator:
+        try:
+            changed = _poses2d_digest(take, estimator) != poses2d
+        except CoreError:
+            messages.append(f"The 2D poses of {estimator}, from which these 3D poses were made, are gone.")
+        else:
+            if changed:
+                messages.append(f"The 2D poses of {estimator} have changed since these 3D poses were made.")
+    return tuple(messages)
+
+
+def note_outdated_inputs(
+    session: Session, take: Take, result: str, provenance: Mapping[str, Any], reporter: Reporter
+) -> None:
+    """Warn of each input of a stored result that has changed, and name the verb that brings it up to date."""
+    verb = "triangulate" if result == BASELINE else "infer"
+    for message in outdated_inputs(session, take, provenance):
+        reporter.note(f"{result}: {message} Run '{verb}' on the take again.", "warning")
+
+
+def _rig_digest(session: Session, take: Take) -> str:
+    """Return the digest of the present rig of a take; empty if the rig does not fit the take."""
+    try:
+        return session.rig_for(take).digest
+    except CoreError:
+        return ""
+
+
+def _poses2d_digest(take: Take, estimator: str) -> str:
+    if estimator not in take.estimators():
+        raise CoreError(f"Take {take.name} has no complete 2D poses of {estimator}.", "Estimate 2D poses first.")
+    files = (take.layout.poses2d_file(estimator, camera) for camera in take.cameras)
+    try:
+        return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:16]
+    except OSError as error:
+        raise CoreError(f"2D poses of {estimator} cannot be read: {error}.", "Estimate 2D poses again.") from error
