@@ -1,4 +1,4 @@
-"""World frames, resting boards, the accuracy map and what to show next."""
+"""World coordinates, static boards, the accuracy map and the guidance while recording a board."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def test_quarter_turns_are_exact_and_four_are_the_identity() -> None:
 
 def test_floor_from_three_points() -> None:
     floor = TILTED.points(np.array([[100.0, 200, 0], [900, 200, 0], [0, 3000, 0]]))
-    found = world_from_points(*floor, TILTED.rig(RIG)).rig(TILTED.rig(RIG))
+    aligned = world_from_points(*floor, TILTED.rig(RIG)).rig(TILTED.rig(RIG))
     expected = move_origin(np.array([100.0, 200, 0])).rig(RIG)
-    for camera in found:
+    for camera in aligned:
         assert camera.centre_mm == pytest.approx(expected[camera.name].centre_mm, abs=1e-6)
     with pytest.raises(CoreError, match="collinear"):
         world_from_points(floor[0], floor[1], floor[0] + 2 * (floor[1] - floor[0]), RIG)
 
 
-def test_the_floor_from_feet_is_robust_to_outliers() -> None:
+def test_floor_from_feet_is_robust_to_outliers() -> None:
     rng = np.random.default_rng(1)
     feet = np.concatenate([rng.uniform(-1500, 1500, (300, 2)), rng.normal(0, 6, (300, 1))], 1)
     feet[:60, 2] += rng.uniform(50, 600, 60)  # feet in the air
@@ -96,13 +96,13 @@ def test_scale_from_a_measured_distance() -> None:
 
 def test_guessed_world_coordinates_have_upright_cameras_above_the_board() -> None:
     board = POINTS + (0, 0, 400)
-    found, note = guess_world(TILTED.rig(RIG), TILTED.points(board))
-    rig = found.rig(TILTED.rig(RIG))
+    change, note = guess_world(TILTED.rig(RIG), TILTED.points(board))
+    rig = change.rig(TILTED.rig(RIG))
     assert "guess" in note
     assert all(c.centre_mm[2] > 500 for c in rig)
-    up = found.R.T @ (0, 0, 1)
+    up = change.R.T @ (0, 0, 1)
     assert up @ (TILTED.R @ (0, 0, 1)) > np.cos(np.radians(6))
-    assert found.points(TILTED.points(board))[:, 2].min() > -50
+    assert change.points(TILTED.points(board))[:, 2].min() > -50
 
 
 def test_a_rig_is_aligned_with_the_former_one() -> None:
@@ -111,22 +111,22 @@ def test_a_rig_is_aligned_with_the_former_one() -> None:
         assert camera.centre_mm == pytest.approx(RIG[camera.name].centre_mm, abs=1e-6)
 
 
-def test_the_floor_from_a_board_that_lies_there() -> None:
+def test_floor_from_a_board_that_lies_on_it() -> None:
     board = Board(columns=6, rows=5, square_mm=150, marker_mm=110)
     rng = np.random.default_rng(2)
-    lies = np.diag([1.0, -1, -1]) @ exp(np.array([0, 0, 0.3]))
-    at = np.array([200.0, -300, 0])
-    found = {}
+    board_R = np.diag([1.0, -1, -1]) @ exp(np.array([0, 0, 0.3]))
+    board_t_mm = np.array([200.0, -300, 0])
+    detections = {}
     for v, camera in enumerate(RIG):
-        xy = project(camera, board.points_mm[:20] @ lies.T + at)
+        xy = project(camera, board.points_mm[:20] @ board_R.T + board_t_mm)
         for m in range(3):
-            found[v, m] = (np.arange(20), xy + rng.normal(0, 0.3, xy.shape))
+            detections[v, m] = (np.arange(20), xy + rng.normal(0, 0.3, xy.shape))
     times = np.repeat(np.arange(3)[:, None] / 2.0, 4, 1)
     frame = np.repeat(np.arange(3)[:, None], 4, 1)
-    seen = merge_detections(board, RIG.names, [c.size_px for c in RIG], times, frame, found)
+    seen = merge_detections(board, RIG.names, [c.size_px for c in RIG], times, frame, detections)
     R, t = static_board_pose(RIG, seen)
-    assert t == pytest.approx(at, abs=2)
-    assert pytest.approx(lies, abs=2e-3) == R
+    assert t == pytest.approx(board_t_mm, abs=2)
+    assert pytest.approx(board_R, abs=2e-3) == R
     rig = world_from_board_pose(R, t, RIG).rig(RIG)
     assert all(abs(c.centre_mm[2] - RIG[c.name].centre_mm[2]) < 8 for c in rig)
     moving = dataclasses.replace(seen, xy_px=seen.xy_px + 60 * seen.frame[:, None])
@@ -134,23 +134,23 @@ def test_the_floor_from_a_board_that_lies_there() -> None:
         static_board_pose(RIG, moving)
 
 
-def test_the_accuracy_map_is_what_triangulation_shows() -> None:
+def test_accuracy_map_agrees_with_simulated_triangulation() -> None:
     rig = ring_rig(3)
-    found = accuracy_map(rig, sigma_px=2.0)
-    x, y = len(found.x_mm) // 2, len(found.y_mm) // 2
-    place = np.array([found.x_mm[x], found.y_mm[y], found.z_mm[1]])
+    accuracy = accuracy_map(rig, sigma_px=2.0)
+    x, y = len(accuracy.x_mm) // 2, len(accuracy.y_mm) // 2
+    point_mm = np.array([accuracy.x_mm[x], accuracy.y_mm[y], accuracy.z_mm[1]])
     rng = np.random.default_rng(0)
-    exact = project_rig(rig, np.tile(place, (4000, 1)))
+    exact = project_rig(rig, np.tile(point_mm, (4000, 1)))
     ideal = ideal_points(rig, exact + rng.normal(0, 2.0, exact.shape))
-    missed = triangulate(rig, ideal, np.ones(ideal.shape[:-1])) - place
-    assert found.error_mm[x, y, 1] == pytest.approx(np.sqrt((missed**2).sum(-1).mean()), rel=0.06)
-    assert found.worst_mm[x, y, 1] == pytest.approx(float((missed @ found.worst[x, y, 1]).std()), rel=0.06)
-    assert found.views[x, y, 1] == 3
+    error_mm = triangulate(rig, ideal, np.ones(ideal.shape[:-1])) - point_mm
+    assert accuracy.error_mm[x, y, 1] == pytest.approx(np.sqrt((error_mm**2).sum(-1).mean()), rel=0.06)
+    assert accuracy.worst_mm[x, y, 1] == pytest.approx(float((error_mm @ accuracy.worst[x, y, 1]).std()), rel=0.06)
+    assert accuracy.views[x, y, 1] == 3
     with pytest.raises(CoreError):
         accuracy_map(CameraRig(cameras=rig.cameras[:1]))
 
 
-def test_what_to_show_next_names_the_largest_lack() -> None:
+def test_guidance_names_the_most_important_missing_view() -> None:
     full = Coverage(cells=np.full((5, 8), 9), share=1.0, tilt_deg=np.linspace(0, 60, 30), images=30)
     names = ("a", "b", "c", "d")
     together = np.full((4, 4), 30)

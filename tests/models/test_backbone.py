@@ -1,4 +1,4 @@
-"""The 2D networks: their size, how they start, files they start from, and that folding changes nothing."""
+"""The 2D networks: size, initialisation, weight files, and folding of the batch norms."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def image(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def used(network: PoseResNet) -> PoseResNet:
-    """With running statistics as after some training, in evaluation mode."""
+def with_running_statistics(network: PoseResNet) -> PoseResNet:
+    """Give a network running statistics as after some training, and set it to evaluation mode."""
     network.train()
     with torch.no_grad():
         for seed in range(3):
@@ -36,13 +36,13 @@ def used(network: PoseResNet) -> PoseResNet:
 
 
 def on_meta(config: BackboneConfig, outputs: int) -> PoseResNet:
-    """A network without any numbers in it."""
+    """Build a network on the meta device, without values."""
     with torch.device("meta"):
         return PoseResNet(config, outputs)
 
 
 def multiply_adds(config: BackboneConfig, size_hw: tuple[int, int]) -> tuple[float, tuple[int, ...]]:
-    """GMAC of one image, and the shape of its heatmaps; nothing is computed."""
+    """Count the GMAC of one image on the meta device, and return them with the shape of its heatmaps."""
     network, count = on_meta(config, 15).eval(), 0
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -67,7 +67,7 @@ class TestArchitecture:
         operations, shape = multiply_adds(config, (512, 960))
         assert operations == pytest.approx(gmac, abs=0.005) and shape == (1, 15, 128, 240)
 
-    def test_half_the_image_gives_the_same_heatmap_for_less_than_half(self) -> None:
+    def test_stride_2_gives_the_same_heatmap_for_less_than_half_of_the_operations(self) -> None:
         operations, shape = multiply_adds(BackboneConfig(stride=2), (256, 480))
         assert operations == pytest.approx(21.70, abs=0.005) and shape == (1, 15, 128, 240)
 
@@ -87,13 +87,13 @@ class TestArchitecture:
         # 53 convolutions and norms of the trunk, 3 of the head, and the last layer's two; a norm has 5 tensors.
         assert len(names) == 6 * 53 + 6 * 3 + 2
 
-    def test_the_stride_of_a_stage_is_its_3x3_convolutions(self) -> None:
+    def test_stages_are_strided_in_their_3x3_convolutions(self) -> None:
         first = on_meta(BackboneConfig(), 15).layer2[0]
         assert (first.conv1.stride, first.conv2.stride, first.downsample[0].stride) == ((1, 1), (2, 2), (2, 2))
 
     def test_images_need_not_be_multiples_of_32(self) -> None:
-        """Heatmaps are multiples of 8, so images at a stride of 2 are multiples of 16; nothing is moved by it."""
-        network = used(PoseResNet(LIGHT, 15))
+        """Heatmap sizes are multiples of 8, so images at a stride of 2 are multiples of 16; padding shifts nothing."""
+        network = with_running_statistics(PoseResNet(LIGHT, 15))
         with torch.no_grad():
             small, whole = (
                 network(image(1, 3, 48, 112)),
@@ -101,27 +101,27 @@ class TestArchitecture:
             )
         assert small.shape == (1, 15, 24, 56)
         near = (..., slice(0, 8), slice(0, 40))
-        apart = float((small[near] - whole[near]).abs().mean())
-        assert apart < 0.2 * float((small[near] - whole[..., 0:8, 8:48]).abs().mean())
+        difference = float((small[near] - whole[near]).abs().mean())
+        assert difference < 0.2 * float((small[near] - whole[..., 0:8, 8:48]).abs().mean())
 
     @pytest.mark.parametrize("config", [TINY, TINY50, LIGHT])
-    def test_every_parameter_learns(self, config: BackboneConfig) -> None:
+    def test_every_parameter_receives_a_gradient(self, config: BackboneConfig) -> None:
         network = PoseResNet(config, 15)
         network(image(2, 3, 64, 96)).square().sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
-class TestStart:
-    def test_the_attention_network_believes_one_half_of_everything(self) -> None:
+class TestInitialisation:
+    def test_initial_attention_is_one_half_everywhere(self) -> None:
         network = attention_net(15)
         assert network.config.depth == 18
         with torch.no_grad():
             for training in (True, False):
-                seen = network.train(training)(image(1, 3, 64, 96))
-                assert seen.shape == (1, 15, 16, 24)
-                assert float((seen - 0.5).abs().max()) < 0.02
+                attention = network.train(training)(image(1, 3, 64, 96))
+                assert attention.shape == (1, 15, 16, 24)
+                assert float((attention - 0.5).abs().max()) < 0.02
 
-    def test_the_trunk_keeps_the_spread_of_its_input_and_the_head_is_quiet(self) -> None:
+    def test_trunk_keeps_the_variance_of_its_input_and_the_head_starts_near_zero(self) -> None:
         torch.manual_seed(0)
         network = PoseResNet(BackboneConfig(depth=18, width=0.5), 15)
         inner = network.layer2[1].conv1.weight.detach()  # (64, 64, 3, 3)
@@ -133,8 +133,8 @@ class TestStart:
 
 class TestFold:
     @pytest.mark.parametrize("config", [TINY, TINY50, LIGHT])
-    def test_changes_nothing_in_evaluation(self, config: BackboneConfig) -> None:
-        network = used(PoseResNet(config, 15))
+    def test_output_in_evaluation_mode_is_unchanged(self, config: BackboneConfig) -> None:
+        network = with_running_statistics(PoseResNet(config, 15))
         with torch.no_grad():
             before = network(image(1, 3, 64, 96))
             network.fold()
@@ -144,11 +144,13 @@ class TestFold:
         torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3 * float(before.std()))
 
 
-class TestHeatmapsOf:
-    def test_recomputing_changes_neither_gradients_nor_statistics(self, monkeypatch: pytest.MonkeyPatch) -> None:
+class TestPredictHeatmaps:
+    def test_recomputing_activations_changes_neither_gradients_nor_statistics(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         images, states, gradients = image(2, 3, 3, 64, 64), [], []
-        for most in (10**9, 0):
-            monkeypatch.setattr(backbone, "_MOST_KEPT_PX", most)
+        for max_kept_px in (10**9, 0):
+            monkeypatch.setattr(backbone, "_MOST_KEPT_PX", max_kept_px)
             torch.manual_seed(0)
             network = PoseResNet(TINY, 15).train()
             predict_heatmaps(network, images).square().sum().backward()
@@ -158,13 +160,13 @@ class TestHeatmapsOf:
         for one, other in [*zip(*states, strict=True), *zip(*gradients, strict=True)]:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
-    def test_views_and_frames_keep_their_places(self) -> None:
-        network, images = used(PoseResNet(TINY, 15)), image(2, 3, 3, 32, 32)
+    def test_views_and_frames_keep_their_order(self) -> None:
+        network, images = with_running_statistics(PoseResNet(TINY, 15)), image(2, 3, 3, 32, 32)
         with torch.no_grad():
-            found = predict_heatmaps(network, images)
+            heatmaps = predict_heatmaps(network, images)
             alone = network(images[1, 2][None])[0]
-        assert found.shape == (2, 3, 15, 8, 8)
-        torch.testing.assert_close(found[1, 2], alone, rtol=1e-4, atol=1e-6)
+        assert heatmaps.shape == (2, 3, 15, 8, 8)
+        torch.testing.assert_close(heatmaps[1, 2], alone, rtol=1e-4, atol=1e-6)
 
 
 class Trap:
@@ -178,8 +180,8 @@ class Trap:
 
 
 def coco_weights(config: BackboneConfig = TINY) -> dict[str, Tensor]:
-    """Of a network of 17 joints; channel c of the last layer is all c."""
-    weights = used(PoseResNet(config, len(COCO17))).state_dict()
+    """Return the weights of a network of 17 joints; channel c of the last layer is c everywhere."""
+    weights = with_running_statistics(PoseResNet(config, len(COCO17))).state_dict()
     weights["final_layer.weight"] = torch.arange(17.0)[:, None, None, None].expand(-1, 8, 1, 1).contiguous()
     weights["final_layer.bias"] = -torch.arange(17.0)
     return weights
@@ -188,7 +190,7 @@ def coco_weights(config: BackboneConfig = TINY) -> dict[str, Tensor]:
 class TestFiles:
     @pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.preact."])
     @pytest.mark.parametrize("wrapper", ["", "state_dict", "model"])
-    def test_coco_weights_are_taken_whole(self, prefix: str, wrapper: str, tmp_path: Path) -> None:
+    def test_coco_weights_are_loaded_completely(self, prefix: str, wrapper: str, tmp_path: Path) -> None:
         weights = coco_weights()
         named = {prefix + name: value for name, value in weights.items()}
         torch.save({wrapper: named, "epoch": 3} if wrapper else named, tmp_path / "coco.pth")
@@ -201,24 +203,24 @@ class TestFiles:
             if not name.startswith("final_layer."):
                 assert torch.equal(loaded[name], weights[name]), name
 
-    def test_a_plain_resnet_lacks_the_head(self, tmp_path: Path) -> None:
+    def test_plain_resnet_weights_lack_the_head(self, tmp_path: Path) -> None:
         trunk = {n: v for n, v in coco_weights().items() if not n.startswith(("deconv", "final"))}
         trunk |= {"fc.weight": torch.zeros(1000, 64), "fc.bias": torch.zeros(1000)}
         trunk = {n: v.contiguous() for n, v in trunk.items()}
         save_file(trunk, tmp_path / "resnet.safetensors")
         network = PoseResNet(TINY, 15)
         before = network.final_layer.weight.detach().clone()
-        lacking = network.load_initial(tmp_path / "resnet.safetensors")
-        assert len(lacking) == 3 * 5 + 2 and all(n.startswith(("deconv_layers.", "final_layer.")) for n in lacking)
+        missing = network.load_initial(tmp_path / "resnet.safetensors")
+        assert len(missing) == 3 * 5 + 2 and all(n.startswith(("deconv_layers.", "final_layer.")) for n in missing)
         assert torch.equal(network.layer4[1].conv2.weight, trunk["layer4.1.conv2.weight"])
         assert torch.equal(network.final_layer.weight, before)
 
-    def test_the_fourth_deconvolution_is_new(self, tmp_path: Path) -> None:
+    def test_a_fourth_deconvolution_keeps_its_initial_weights(self, tmp_path: Path) -> None:
         torch.save(coco_weights(), tmp_path / "coco.pth")
-        lacking = PoseResNet(LIGHT, 15).load_initial(tmp_path / "coco.pth")
-        assert {name.rsplit(".", 1)[0] for name in lacking} == {"deconv_layers.9", "deconv_layers.10"}
+        missing = PoseResNet(LIGHT, 15).load_initial(tmp_path / "coco.pth")
+        assert {name.rsplit(".", 1)[0] for name in missing} == {"deconv_layers.9", "deconv_layers.10"}
 
-    def test_another_network_is_refused_by_name_of_what_does_not_fit(self, tmp_path: Path) -> None:
+    def test_weights_of_another_network_are_refused_with_the_mismatch(self, tmp_path: Path) -> None:
         file = tmp_path / "file.pth"
 
         def refusal(weights: dict[str, Tensor], config: BackboneConfig = TINY) -> str:
@@ -232,7 +234,7 @@ class TestFiles:
 
         good = coco_weights()
         assert "layer1.0.conv1.weight is 8x8x1x1, not 8x8x3x3" in refusal(coco_weights(TINY50))
-        # A ResNet-34 has all that an 18 has, and more: taking that alone would ruin it.
+        # A ResNet-34 has all parameters of a ResNet-18, and more: the common ones alone would not work.
         assert "layer1.2.conv1.weight has no place" in refusal(
             {**good, "layer1.2.conv1.weight": torch.zeros(8, 8, 3, 3)}
         )
@@ -242,17 +244,17 @@ class TestFiles:
         assert "final_layer.weight is 16x8x1x1" in refusal({**good, "final_layer.weight": torch.zeros(16, 8, 1, 1)})
         assert "and 97 more" in refusal({"stem.weight": torch.zeros(3)})
 
-    def test_code_in_a_file_does_not_run(self, tmp_path: Path) -> None:
+    def test_pickled_code_is_not_executed(self, tmp_path: Path) -> None:
         mark = tmp_path / "it-ran"
         torch.save({"state_dict": Trap(mark)}, tmp_path / "trap.pth")
         with pytest.raises(CoreError, match=r"trap\.pth does not hold weights"):
             PoseResNet(TINY, 15).load_initial(tmp_path / "trap.pth")
         assert not mark.exists()
         torch.load(tmp_path / "trap.pth", weights_only=False)
-        assert mark.exists()  # the trap would have snapped
+        assert mark.exists()  # an unrestricted load runs the code
 
     @pytest.mark.parametrize("name", ["noise.pth", "noise.safetensors"])
-    def test_what_is_no_file_of_weights_is_told(self, name: str, tmp_path: Path) -> None:
+    def test_a_file_without_weights_is_refused(self, name: str, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"\x00" * 64)
         with pytest.raises(CoreError, match="does not hold weights"):
             PoseResNet(TINY, 15).load_initial(tmp_path / name)

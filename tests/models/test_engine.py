@@ -1,4 +1,4 @@
-"""Networks run by OpenVINO give what torch gives; without the package torch runs them."""
+"""Inference with OpenVINO agrees with torch, which is used where OpenVINO is not installed."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 
 
 @pytest.fixture
-def package() -> Iterator[None]:
+def needs_openvino() -> Iterator[None]:
     if frozen.openvino() is None:
         pytest.skip("OpenVINO is not installed")
     yield
 
 
 @pytest.fixture
-def missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frozen, "openvino", lambda: None)
 
 
-def trained(make: Callable[[], nn.Module]) -> nn.Module:
-    """With weights and batch norms of some size, folded."""
+def folded(make: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network with random weights and batch norm statistics, folded."""
     torch.manual_seed(0)
     network = make()
     for module in network.modules():
@@ -56,59 +56,59 @@ def trained(make: Callable[[], nn.Module]) -> nn.Module:
     return network
 
 
-@pytest.mark.usefixtures("package")
+@pytest.mark.usefixtures("needs_openvino")
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("entries", [1, 3])
-def test_gives_what_torch_gives(name: str, entries: int) -> None:
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_output_agrees_with_torch(name: str, batch_size: int) -> None:
     make, shape = CASES[name]
-    network = trained(make)
-    x = torch.randn(entries, *shape)
-    want = network(x)
-    assert float(want.std()) > 1e-3
+    network = folded(make)
+    x = torch.randn(batch_size, *shape)
+    expected = network(x)
+    assert float(expected.std()) > 1e-3
     engine = frozen.openvino_engine(network, None)
     network.engine = engine  # type: ignore[assignment]
-    got = network(x)
-    assert got.dtype == torch.float32 and engine is not None
-    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))
-    other = x.flip(-1)  # as large as before: what was compiled is used again, what was computed is not
-    torch.testing.assert_close(network(other), trained(make)(other), rtol=1e-4, atol=1e-4 * float(want.abs().max()))
+    output = network(x)
+    assert output.dtype == torch.float32 and engine is not None
+    torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    other = x.flip(-1)  # the same shape: the compiled model is used again, its output is not
+    torch.testing.assert_close(network(other), folded(make)(other), rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
-@pytest.mark.usefixtures("package")
-def test_any_layout_and_size_of_input() -> None:
-    network = trained(CASES["volume"][0])
+@pytest.mark.usefixtures("needs_openvino")
+def test_input_of_any_memory_layout_and_size() -> None:
+    network = folded(CASES["volume"][0])
     engine = frozen.OpenVinoNetwork(network, None)
     for shape in ((2, 2, 8, 8, 8), (1, 2, 4, 8, 12), (2, 2, 8, 8, 8)):
         x = torch.randn(shape).contiguous(memory_format=torch.channels_last_3d)
         torch.testing.assert_close(engine(x), network(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.usefixtures("package")
+@pytest.mark.usefixtures("needs_openvino")
 @pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU does not compute in bf16")
-def test_bf16_is_near() -> None:
-    network = trained(CASES["volume"][0])
+def test_bf16_is_close_to_float32() -> None:
+    network = folded(CASES["volume"][0])
     x = torch.rand(2, 2, 16, 16, 16)
-    want = network(x)
-    got = frozen.OpenVinoNetwork(network, torch.bfloat16)(x)
-    assert 0 < float((got - want).norm() / want.norm()) < 2e-2
+    expected = network(x)
+    output = frozen.OpenVinoNetwork(network, torch.bfloat16)(x)
+    assert 0 < float((output - expected).norm() / expected.norm()) < 2e-2
 
 
-@pytest.mark.usefixtures("package")
-def test_what_it_does_not_know_is_not_guessed() -> None:
-    class Odd(nn.Module):
+@pytest.mark.usefixtures("needs_openvino")
+def test_an_unsupported_operation_is_an_error() -> None:
+    class Unsupported(nn.Module):
         def _forward(self, x: Tensor) -> Tensor:
             return torch.sin(x)
 
     with pytest.raises(NotImplementedError, match="sin"):
-        frozen.OpenVinoNetwork(Odd(), None)(torch.zeros(1, 1, 4))
+        frozen.OpenVinoNetwork(Unsupported(), None)(torch.zeros(1, 1, 4))
 
 
 def config() -> ModelConfig:
     return ModelConfig(root=RootNetConfig(net=TINY), pose=PoseNetConfig(net=TINY, voxels=8))
 
 
-@pytest.mark.usefixtures("package")
-def test_frozen_networks_use_it_and_training_does_not() -> None:
+@pytest.mark.usefixtures("needs_openvino")
+def test_frozen_networks_use_openvino_and_training_does_not() -> None:
     networks = Networks(config())
     parts = [m for m in networks.modules() if isinstance(m, VolumeNet)]
     assert len(parts) == 2 and all(m.engine is None for m in parts)
@@ -117,16 +117,16 @@ def test_frozen_networks_use_it_and_training_does_not() -> None:
     assert frozen.engine_name(torch.device("cpu")).startswith("OpenVINO 20")
 
 
-@pytest.mark.usefixtures("missing")
-def test_without_the_package_torch_runs_them() -> None:
+@pytest.mark.usefixtures("without_openvino")
+def test_torch_runs_the_networks_without_openvino() -> None:
     networks = Networks(config())
     networks.freeze(None)
     assert all(m.engine is None for m in networks.modules() if isinstance(m, VolumeNet))
     assert frozen.engine_name(torch.device("cpu")) == f"torch {torch.__version__}"
 
 
-@pytest.mark.usefixtures("package")
-def test_importing_it_reports_nothing_to_anybody() -> None:
+@pytest.mark.usefixtures("needs_openvino")
+def test_importing_openvino_loads_no_telemetry() -> None:
     code = (
         "import sys; from core.models.engine import openvino; assert openvino() is not None\n"
         "loaded = [name for name, module in sys.modules.items() if name.startswith('openvino_telemetry') and module]\n"

@@ -1,4 +1,4 @@
-"""Samples that are averaged as they are read agree with sampling view by view."""
+"""Gathering the mean over views in one pass agrees with sampling view by view."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def projector() -> RigProjector:
 
 
 def affines(versions: int) -> Tensor:
-    """(versions, 4, 2, 3), turned and zoomed, so that content leaves the maps."""
+    """Return affines (versions, 4, 2, 3), rotated and zoomed so that content leaves the maps."""
     rng = np.random.default_rng(0)
     base = fit_rig_affines(ring_rig(4, radius_mm=4000.0), SIZE)
     return torch.tensor(
@@ -34,7 +34,7 @@ def affines(versions: int) -> Tensor:
     )
 
 
-def test_a_hand_made_mean() -> None:
+def test_mean_of_two_views_computed_by_hand() -> None:
     """Two views, one point between four pixels of the first and on the last pixel of the second."""
     heatmaps = torch.zeros(2, 3, 5)
     heatmaps[0, 1, 2], heatmaps[0, 2, 3], heatmaps[1, 2, 4] = 0.4, 0.8, 1.0
@@ -42,18 +42,18 @@ def test_a_hand_made_mean() -> None:
     every = torch.ones(1, 2, dtype=torch.bool)
     first = 0.4 * 0.75 * 0.5 + 0.8 * 0.25 * 0.5
 
-    def mean(seen: Tensor, weight: list[int]) -> float:
-        corners = BilinearCorners.around(x, y, seen, (3, 5), torch.tensor(weight, dtype=torch.float32), 2.0)
+    def mean(visible: Tensor, weight: list[int]) -> float:
+        corners = BilinearCorners.around(x, y, visible, (3, 5), torch.tensor(weight, dtype=torch.float32), 2.0)
         return float(corners.mean(heatmaps.view(-1, 1)))
 
     assert mean(every, [1, 1]) == pytest.approx((first + 1) / 2)
     assert mean(every, [3, 1]) == pytest.approx((3 * first + 1) / 4)
-    assert mean(every, [0, 1]) == pytest.approx(1 / 2)  # one ray is no agreement
+    assert mean(every, [0, 1]) == pytest.approx(1 / 2)  # the value of a single view is halved
     assert mean(torch.tensor([[True, False]]), [1, 1]) == pytest.approx(first / 2)
 
 
 @pytest.mark.parametrize("outside", [-0.01, 4.01])
-def test_nothing_is_seen_outside_of_a_map(outside: float) -> None:
+def test_points_outside_of_a_map_contribute_nothing(outside: float) -> None:
     corners = BilinearCorners.around(
         torch.tensor([[outside]]), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool), (3, 5), torch.ones(1), 2.0
     )
@@ -61,20 +61,20 @@ def test_nothing_is_seen_outside_of_a_map(outside: float) -> None:
 
 
 def test_agrees_with_sampling_view_by_view(projector: RigProjector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "_AT_ONCE", 100)  # several parts, the last one shorter
+    monkeypatch.setattr(gather, "_AT_ONCE", 100)  # several chunks, the last one shorter
     torch.manual_seed(0)
     volume = VolumeUnprojector(projector, VOLUME)
     heatmaps, weight = torch.rand(3, 4, 5, *SIZE), torch.tensor([[1.0, 1, 1, 1], [0, 1, 1, 0], [0.5, 1, 0, 2]])
     affine = affines(3)
-    xy_px, seen = volume.xy_px.expand(3, -1, -1, -1), volume.on_image.expand(3, -1, -1)
-    got = multiview_gather(heatmaps, affine, xy_px, seen, weight, 2.0)
-    want = fuse_views(heatmaps, to_heatmap(affine, xy_px), seen, weight)
-    assert float((want == 0).float().mean()) > 0.05  # there is something to mask
-    torch.testing.assert_close(got, want, atol=2e-4, rtol=0)
+    xy_px, visible = volume.xy_px.expand(3, -1, -1, -1), volume.on_image.expand(3, -1, -1)
+    gathered = multiview_gather(heatmaps, affine, xy_px, visible, weight, 2.0)
+    expected = fuse_views(heatmaps, to_heatmap(affine, xy_px), visible, weight)
+    assert float((expected == 0).float().mean()) > 0.05  # there is something to mask
+    torch.testing.assert_close(gathered, expected, atol=2e-4, rtol=0)
 
 
-def test_the_root_volume_keeps_what_a_batch_shares(projector: RigProjector) -> None:
-    """Whatever was kept before, the volume is that of these affines, weights and sizes."""
+def test_the_root_volume_never_reuses_a_cache_that_does_not_apply(projector: RigProjector) -> None:
+    """Whatever is cached, the volume is that of the given affines, weights and sizes."""
     torch.manual_seed(0)
     volume = VolumeUnprojector(projector, VOLUME)
     one = affines(1).expand(2, -1, -1, -1)
@@ -82,25 +82,29 @@ def test_the_root_volume_keeps_what_a_batch_shares(projector: RigProjector) -> N
     calls = [(one, ones, SIZE), (one, ones, SIZE), (affines(2), ones, SIZE), (one, some, SIZE), (one, ones, (24, 64))]
     for affine, weight, size in calls:
         heatmaps = torch.rand(2, 4, 1, *size)
-        want = fuse_views(heatmaps, to_heatmap(affine, volume.xy_px[None]), volume.on_image.expand(2, -1, -1), weight)
-        got = volume(heatmaps, affine, weight)
-        torch.testing.assert_close(got, want.view(2, 1, *VOLUME.voxels), atol=2e-4, rtol=0)
+        expected = fuse_views(
+            heatmaps, to_heatmap(affine, volume.xy_px[None]), volume.on_image.expand(2, -1, -1), weight
+        )
+        gathered = volume(heatmaps, affine, weight)
+        torch.testing.assert_close(gathered, expected.view(2, 1, *VOLUME.voxels), atol=2e-4, rtol=0)
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_cubes_are_those_of_grid_sample(projector: RigProjector, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precomputed", [True, False])
+def test_cubes_agree_with_grid_sample(
+    projector: RigProjector, precomputed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
-    source = ProjectedGrid(projector, VOLUME, 1600.0, 8) if kept else projector
+    source = ProjectedGrid(projector, VOLUME, 1600.0, 8) if precomputed else projector
     cubes, roots = CubeUnprojector(1600.0, 8), torch.tensor([[300.0, -800.0, 900.0], [-2900.0, 2400.0, 500.0]])
     parts = (torch.rand(2, 4, 5, *SIZE), affines(2), torch.ones(2, 4), roots)
-    got, middle = cubes(source, *parts)
+    gathered, middle = cubes(source, *parts)
     monkeypatch.setattr("core.models.geometry.unproject.can_gather", lambda heatmaps: False)
-    want, same = cubes(source, *parts)
+    expected, same = cubes(source, *parts)
     assert torch.equal(middle, same)
-    torch.testing.assert_close(got, want, atol=2e-4, rtol=0)
+    torch.testing.assert_close(gathered, expected, atol=2e-4, rtol=0)
 
 
-def test_maps_with_a_gradient_take_the_way_that_has_one(projector: RigProjector) -> None:
+def test_maps_that_require_a_gradient_are_sampled_differentiably(projector: RigProjector) -> None:
     heatmaps = torch.rand(1, 4, 2, *SIZE, requires_grad=True)
     assert not can_gather(heatmaps) and can_gather(heatmaps.detach())
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""People whom the views do not bear out are dropped."""
+"""People whom the views do not support are dropped."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ VOLUME = CaptureVolume(centre_mm=(0, 0, 900), size_mm=(5000, 5000, 2000), voxels
 
 
 def scene_of_two() -> tuple[CaptureScene, ViewBatch, torch.Tensor]:
-    """A rig of four, what it sees of two people in one frame, and the people (2, J, 3)."""
+    """Return a scene of four cameras, their views of two people in one frame, and the people (2, J, 3)."""
     rng = np.random.default_rng(3)
     rig = ring_rig(4)
     people = walkers(2, 1, rng, skeleton=PANOPTIC15)
-    seen = MultiviewPoses2D.stack(rig, observe(rig, people, 3.0, 0.0, rng))
+    poses2d = MultiviewPoses2D.stack(rig, observe(rig, people, 3.0, 0.0, rng))
     device = torch.device("cpu")
     scene = CaptureScene(rig, VOLUME, ModelConfig(), device)
     views = render_view_batch(
-        float_tensor(seen.xy_px, device),
-        float_tensor(seen.score, device),
+        float_tensor(poses2d.xy_px, device),
+        float_tensor(poses2d.score, device),
         scene.affine[None],
-        float_tensor(seen.view_weight, device),
+        float_tensor(poses2d.view_weight, device),
         scene.size_hw,
         scene.sigma_px,
     )
     return scene, views, float_tensor(people.xyz_mm[0], device)
 
 
-def kept(scene: CaptureScene, views: ViewBatch, xyz_mm: torch.Tensor, score: list[float]) -> list[bool]:
+def supported(scene: CaptureScene, views: ViewBatch, xyz_mm: torch.Tensor, score: list[float]) -> list[bool]:
     sample = torch.zeros(len(xyz_mm), dtype=torch.long)
     per_joint = torch.tensor(score)[:, None].expand(-1, len(PANOPTIC15))
     return select_supported(scene, views.select(sample), xyz_mm, per_joint, sample, min_views=2).tolist()
 
 
-def test_each_detection_bears_out_one_person_only() -> None:
+def test_each_detection_supports_one_person_only() -> None:
     scene, views, people = scene_of_two()
-    beside = people[:1] + torch.tensor([60.0, 0.0, 0.0])
-    assert kept(scene, views, torch.cat([beside, people]), [0.2, 0.6, 0.6]) == [False, True, True]
-    assert kept(scene, views, people, [0.6, 0.6]) == [True, True]
+    duplicate = people[:1] + torch.tensor([60.0, 0.0, 0.0])
+    assert supported(scene, views, torch.cat([duplicate, people]), [0.2, 0.6, 0.6]) == [False, True, True]
+    assert supported(scene, views, people, [0.6, 0.6]) == [True, True]
 
 
-def test_people_whom_no_detection_fits_are_dropped() -> None:
+def test_people_without_matching_detections_are_dropped() -> None:
     scene, views, people = scene_of_two()
-    invented = people.mean(0, keepdim=True)
-    assert kept(scene, views, torch.cat([people, invented]), [0.6, 0.6, 0.9]) == [True, True, False]
+    ghost = people.mean(0, keepdim=True)
+    assert supported(scene, views, torch.cat([people, ghost]), [0.6, 0.6, 0.9]) == [True, True, False]
 
 
-def test_a_person_needs_two_cameras_that_belong_to_the_take() -> None:
+def test_a_person_needs_two_cameras_of_the_take() -> None:
     scene, views, people = scene_of_two()
     for cameras, expected in ((2, True), (1, False)):
         weight = torch.zeros_like(views.view_weight)
         weight[:, :cameras] = 1
-        assert kept(scene, dataclasses.replace(views, view_weight=weight), people, [0.6, 0.6]) == [expected] * 2
+        assert supported(scene, dataclasses.replace(views, view_weight=weight), people, [0.6, 0.6]) == [expected] * 2

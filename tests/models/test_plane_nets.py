@@ -1,4 +1,4 @@
-"""The light heads: untrained they already read the evidence, folded they say the same, gradients reach them."""
+"""The plane heads: untrained they locate clean input, folding keeps their output, and gradients reach them."""
 
 from __future__ import annotations
 
@@ -39,47 +39,49 @@ class TestRoots:
     def test_untrained_head_finds_clean_roots(self, scene: CaptureScene) -> None:
         networks = Networks(CONFIG).eval()
         stage = RootStageConfig(noise=EXACT, heatmap_noise=0, false_peaks=0, max_points=1, peak=(1.0, 1.0))
-        made = root_scenes(scene, 8, stage, np.random.default_rng(0))
+        batch = root_scenes(scene, 8, stage, np.random.default_rng(0))
         with torch.no_grad():
-            plan = networks.root(scene.unprojector, made.views.root, made.views.affine, made.views.view_weight)
-            found = extract_proposals(plan, scene.volume, CONFIG.root)
-        near = torch.cdist(made.roots_mm, found.xyz_mm)[:, 0].amin(-1)[made.visible[:, 0]]
-        assert isinstance(plan, BevOutput) and len(near) >= 6 and float(near.median()) < 60
+            bev = networks.root(scene.unprojector, batch.views.root, batch.views.affine, batch.views.view_weight)
+            proposals = extract_proposals(bev, scene.volume, CONFIG.root)
+        near = torch.cdist(batch.roots_mm, proposals.xyz_mm)[:, 0].amin(-1)[batch.visible[:, 0]]
+        assert isinstance(bev, BevOutput) and len(near) >= 6 and float(near.median()) < 60
 
-    def test_loss_is_least_for_the_target_itself(self, scene: CaptureScene) -> None:
+    def test_loss_is_smallest_for_the_target_itself(self, scene: CaptureScene) -> None:
         net = BevRootNet(CONFIG.root)
         roots = torch.tensor([[[500.0, -300, 900], [-800.0, 900, 400]]])
-        shown = torch.ones(1, 2, dtype=torch.bool)
-        target = root_target(scene.volume, roots, shown, 200.0)
+        visible = torch.ones(1, 2, dtype=torch.bool)
+        target = root_target(scene.volume, roots, visible, 200.0)
         cells = _cells(scene.volume, roots)
         right = BevOutput(target.amax(-1), target, net)
         wrong = BevOutput(target.amax(-1).flip(1), target.flip(3), net)
         with torch.no_grad():
-            assert float(bev_loss(right, target, cells, shown)) < 1e-9 < float(bev_loss(wrong, target, cells, shown))
+            assert (
+                float(bev_loss(right, target, cells, visible)) < 1e-9 < float(bev_loss(wrong, target, cells, visible))
+            )
         assert float(root_consistency_loss(right, right)) == 0 < float(root_consistency_loss(right, wrong))
 
     def test_gradient_reaches_both_networks(self, scene: CaptureScene) -> None:
         networks = Networks(CONFIG).train()
         for net in (networks.root.net, networks.root.line):  # type: ignore[union-attr]
             torch.nn.init.normal_(net.out.weight)
-        made = root_scenes(scene, 2, RootStageConfig(), np.random.default_rng(0))
-        plan = networks.root(scene.unprojector, made.views.root, made.views.affine, made.views.view_weight)
-        target = root_target(scene.volume, made.roots_mm, made.visible, 200.0)
-        bev_loss(plan, target, _cells(scene.volume, made.roots_mm), made.visible).backward()
+        batch = root_scenes(scene, 2, RootStageConfig(), np.random.default_rng(0))
+        bev = networks.root(scene.unprojector, batch.views.root, batch.views.affine, batch.views.view_weight)
+        target = root_target(scene.volume, batch.roots_mm, batch.visible, 200.0)
+        bev_loss(bev, target, _cells(scene.volume, batch.roots_mm), batch.visible).backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in networks.root.parameters() if p.ndim > 1)
 
 
 class TestPoses:
-    def test_untrained_head_reads_the_cubes(self, scene: CaptureScene) -> None:
+    def test_untrained_head_locates_clean_joints(self, scene: CaptureScene) -> None:
         networks = Networks(CONFIG).eval()
         stage = PoseSyntheticStageConfig(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
-        made = pose_scenes(scene, 6, stage, np.random.default_rng(1))
+        batch = pose_scenes(scene, 6, stage, np.random.default_rng(1))
         with torch.no_grad():
-            found, _ = predict_joints(networks, scene, made.views, made.root_mm, torch.arange(6))
-        seen = made.views_of >= 3
-        assert float((found - made.exact_mm).norm(dim=-1)[seen].median()) < 80
+            joints, _ = predict_joints(networks, scene, batch.views, batch.root_mm, torch.arange(6))
+        observed = batch.views_of >= 3
+        assert float((joints - batch.exact_mm).norm(dim=-1)[observed].median()) < 80
 
-    def test_folding_changes_nothing(self) -> None:
+    def test_folding_keeps_the_output(self) -> None:
         torch.manual_seed(0)
         pose = Networks(CONFIG).pose
         assert pose.planes is not None
@@ -94,28 +96,28 @@ class TestPoses:
             after, _ = pose.locate(volume)
         torch.testing.assert_close(before, after, atol=0.05, rtol=1e-4)
 
-    def test_planes_are_where_the_joints_are(self, scene: CaptureScene) -> None:
-        """In the world, each of a joint's coordinates lies between what its two planes say of it."""
+    def test_joints_lie_between_the_estimates_of_their_planes(self, scene: CaptureScene) -> None:
+        """In world coordinates, each coordinate of a joint lies between the estimates of its two planes."""
         networks = Networks(CONFIG).eval()
         stage = PoseSyntheticStageConfig(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
-        made = pose_scenes(scene, 4, stage, np.random.default_rng(2))
+        batch = pose_scenes(scene, 4, stage, np.random.default_rng(2))
         with torch.no_grad():
-            found, planes = predict_joints(networks, scene, made.views, made.root_mm, torch.arange(4))
+            joints, planes = predict_joints(networks, scene, batch.views, batch.root_mm, torch.arange(4))
         assert planes is not None
         for coordinate in range(3):
             both = [planes[:, p, :, axes.index(coordinate)] for p, axes in enumerate(PLANES) if coordinate in axes]
             low, high = torch.minimum(*both) - 0.01, torch.maximum(*both) + 0.01
-            assert ((low <= found[..., coordinate]) & (found[..., coordinate] <= high)).all()
+            assert ((low <= joints[..., coordinate]) & (joints[..., coordinate] <= high)).all()
 
     def test_planes_agree_on_a_clean_peak(self) -> None:
         pose = Networks(CONFIG).pose.eval()
-        at = torch.tensor([20, 9, 26])
+        peak = torch.tensor([20, 9, 26])
         axis = torch.arange(32)
         grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
-        volume = torch.exp(-(grid - at).square().sum(-1) / 4).expand(1, 15, -1, -1, -1)
+        volume = torch.exp(-(grid - peak).square().sum(-1) / 4).expand(1, 15, -1, -1, -1)
         with torch.no_grad():
             joints, spread, planes = pose.from_planes(volume)
-        exact = (at / 31 - 0.5) * 2000
+        exact = (peak / 31 - 0.5) * 2000
         assert float((joints - exact).abs().max()) < 40 and (spread > 0).all()
         torch.testing.assert_close(planes[0, 0, :, 0], planes[0, 1, :, 0], atol=5, rtol=0)
 
