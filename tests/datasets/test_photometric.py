@@ -1,4 +1,4 @@
-"""Changes of colour and cut-out squares: known answers, what stays as it is, and chance that can be repeated."""
+"""Photometric augmentation and cut-out: known values, invariants, and repeatable random numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TestOperations:
             "brightness",
         }
 
-    def test_factors_go_from_a_tenth_to_nine_tenths(self) -> None:
+    def test_factors_range_from_a_tenth_to_nine_tenths(self) -> None:
         one = colour_image(100, 100, 100)
         for magnitude, factor in [(1, 0.1), (5, 0.5), (9, 0.9)]:
             brighter, darker = (OPERATIONS["brightness"](one, magnitude, sign) for sign in (1.0, -1.0))
@@ -51,7 +51,7 @@ class TestOperations:
         more = OPERATIONS["contrast"](image, 5, 1.0)[0]
         assert more.tolist() == [[125, 125], [-25, -25]]  # about a mean of 50; clamped by the caller
 
-    def test_posterize_keeps_so_many_bits(self) -> None:
+    def test_posterize_keeps_the_published_number_of_bits(self) -> None:
         ramp = torch.arange(256.0).view(1, 16, 16).expand(3, -1, -1)
         bits = [len(OPERATIONS["posterize"](ramp, m, 1.0)[0].unique()) for m in range(1, 10)]
         assert bits == [2**b for b in (8, 7, 7, 6, 6, 5, 5, 4, 4)]
@@ -61,12 +61,12 @@ class TestOperations:
         image = torch.zeros(3, 5, 5)
         image[:, 2, 2] = 130.0
         softer = OPERATIONS["sharpness"](image, 9, -1.0)[0]
-        # 0.9 of the smoothed image (5/13 and 1/13 of the spot) and 0.1 of the old one.
+        # 0.9 of the smoothed image (5/13 and 1/13 of the spot) and 0.1 of the original.
         assert float(softer[2, 2]) == pytest.approx(0.9 * 50 + 0.1 * 130)
         assert float(softer[1, 3]) == pytest.approx(0.9 * 10)
         assert float(softer[0].abs().max()) == 0
 
-    def test_autocontrast_stretches_each_channel_that_has_any(self) -> None:
+    def test_autocontrast_stretches_each_channel_that_has_contrast(self) -> None:
         image = torch.stack([torch.tensor([[50.0, 100.0, 150.0]]), torch.full((1, 3), 7.0), torch.zeros(1, 3)])
         assert OPERATIONS["autocontrast"](image, 1, 1.0)[:, 0].tolist() == [[0, 127.5, 255], [7, 7, 7], [0, 0, 0]]
 
@@ -79,26 +79,26 @@ class TestOperations:
 
 
 class TestRandAugment:
-    def test_is_repeatable_and_every_image_has_its_own(self) -> None:
+    def test_is_repeatable_and_differs_between_images(self) -> None:
         images = random_images(1, 3, 24, 24).expand(6, -1, -1, -1)
         one, again = (random_photometric(np.random.default_rng(3))(images) for _ in range(2))
         assert torch.equal(one, again)
         assert not torch.equal(one, random_photometric(np.random.default_rng(4))(images))
         assert len({tuple(p.flatten()[:200].tolist()) for p in rand_augment(images, np.random.default_rng(3))}) > 2
 
-    def test_stays_in_range_and_leaves_its_input_alone(self) -> None:
+    def test_stays_in_range_and_keeps_its_input(self) -> None:
         images = random_images(24, 3, 16, 16)
         before = images.clone()
         after = random_photometric(np.random.default_rng(0))(images)
         assert torch.equal(images, before)
         assert float(after.min()) >= 0 and float(after.max()) <= 255
 
-    def test_whole_numbers_are_as_good_as_floats(self) -> None:
+    def test_uint8_and_float_give_the_same(self) -> None:
         images = random_images(12, 3, 16, 16)
         one, other = (random_photometric(np.random.default_rng(5))(p) for p in (images, images.to(torch.uint8)))
         assert torch.equal(one, other)
 
-    def test_each_of_two_operations_is_done_half_of_the_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_each_of_two_operations_is_applied_with_probability_one_half(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls: list[tuple[str, int, float]] = []
 
         def spy(name: str):  # type: ignore[no-untyped-def]
@@ -121,14 +121,14 @@ class TestRandAugment:
 
 class TestCutOut:
     @pytest.mark.parametrize(("size_hw", "least", "most"), [((512, 960), 20, 39), ((96, 240), 5, 10)])
-    def test_squares_are_grey_and_as_large_a_part_of_every_image(
+    def test_squares_are_grey_and_scale_with_the_image(
         self, size_hw: tuple[int, int], least: int, most: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         images = torch.zeros(40, 3, *size_hw)
         after = cut_out(images, np.random.default_rng(1))
         hidden = (after == torch.tensor(GREY)[:, None, None]).all(1)
         assert torch.equal(hidden, (after != 0).any(1))
-        # A stretch of hidden pixels is shorter than the smallest square only at the border.
+        # A run of hidden pixels is shorter than the smallest square only at the border.
         widths = hidden.sum(-1)
         assert least - 1 <= int(widths[widths > 0].float().quantile(0.1)) <= most
         shares = hidden.float().mean((1, 2)) * size_hw[0] * size_hw[1]
@@ -138,22 +138,22 @@ class TestCutOut:
 
     def test_numbers_and_sides_are_the_published_ones(self) -> None:
         class Recording:
-            """Notes what is asked for, and puts every square where none touches another or the border."""
+            """Records the requested ranges, and returns squares that touch neither each other nor the border."""
 
-            asked: list[tuple[object, object]]
+            requested: list[tuple[object, object]]
 
             def __init__(self) -> None:
-                self.asked = []
+                self.requested = []
 
             def integers(self, low: object, high: object, size: tuple[int, ...]) -> np.ndarray:
-                self.asked.append((low, high))
+                self.requested.append((low, high))
                 if size[-1] == 2:
                     return np.stack([np.arange(15) * 50 + 60, np.full(15, 100)], -1)[None]
-                return np.full(size, 3 if len(self.asked) == 1 else 21)
+                return np.full(size, 3 if len(self.requested) == 1 else 21)
 
         rng = Recording()
         after = cut_out(torch.zeros(1, 3, 512, 960), rng)  # type: ignore[arg-type]
-        assert rng.asked == [(2, 16), (20, 40), (0, [960, 512])]
+        assert rng.requested == [(2, 16), (20, 40), (0, [960, 512])]
         hidden = (after[0, 0] == GREY[0]).nonzero()
         assert len(hidden) == 3 * 21 * 21
         assert hidden.amin(0).tolist() == [90, 50] and hidden.amax(0).tolist() == [110, 170]

@@ -1,4 +1,4 @@
-"""A small rig with people whose 3D is known exactly, and settings with which training takes a second."""
+"""A small rig with people whose 3D joints are known exactly, and settings with which training takes a second."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from core.types.volume import CaptureVolume
 
 @dataclass(frozen=True)
 class World:
-    """Exact people (T, P, J, 3), the footage made of them, and the box they walk in."""
+    """Exact people (T, P, J, 3), the footage generated from them, and their capture volume."""
 
     rig: CameraRig
     people_mm: np.ndarray

@@ -1,4 +1,4 @@
-"""The backbone stage: what it aims at, what its weights leave out, its figure, and that it learns."""
+"""The backbone stage: targets, weights, metric, and learning."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .conftest import World
 SIZE = (24, 32)
 
 
-class TestHighest:
+class TestRenderMax:
     def test_published_golden_values(self) -> None:
         xy, peak = torch.tensor([[[10.0, 12.0]]]), torch.ones(1, 1)
         target = render_max(xy, peak, SIZE, 3.0)[0]
@@ -34,14 +34,14 @@ class TestHighest:
         assert float(target[12, 19]) == pytest.approx(0.0111, abs=1e-4)
         assert float(target[12, 10]) == 1
 
-    def test_people_keep_a_peak_each_where_a_sum_joins_them(self) -> None:
+    def test_each_person_keeps_a_peak_where_a_sum_merges_them(self) -> None:
         xy = torch.tensor([[[10.0, 12.0]], [[15.0, 12.0]]])
         best, summed = (f(xy, torch.ones(2, 1), SIZE, 3.0)[0, 12] for f in (render_max, render_heatmaps))
         middle = float(torch.exp(torch.tensor(-(2.0**2) / 18)))
         assert float(best[12]) == pytest.approx(middle) and float(best[10]) == float(best[15]) == 1
         assert float(summed[12]) == 1
 
-    def test_nobody_is_nothing_and_places_of_the_missing_do_not_matter(self) -> None:
+    def test_missing_joints_are_not_rendered_wherever_they_are(self) -> None:
         xy = torch.tensor([[[float("nan"), 3.0]], [[4.0, 5.0]]])
         one = render_max(xy, torch.tensor([[0.0], [1.0]]), SIZE, 2.0)
         assert torch.equal(one, render_max(xy[1:], torch.ones(1, 1), SIZE, 2.0))
@@ -51,20 +51,20 @@ class TestHighest:
 
 class TestPeaksNear:
     def test_counts_peaks_within_two_px_of_known_joints(self) -> None:
-        found = torch.tensor([[10.0, 12.0], [20.0, 12.0], [5.0, 5.0], [1.0, 1.0]])  # a joint each
-        labels = found + torch.tensor([[0.0, 0.0], [1.2, -1.2], [2.4, 0.0], [0.0, 0.0]])
-        heatmaps = render_heatmaps(found[None], torch.ones(1, 4), SIZE, 1.5)[None, None]
+        peaks_px = torch.tensor([[10.0, 12.0], [20.0, 12.0], [5.0, 5.0], [1.0, 1.0]])  # one per joint
+        labels = peaks_px + torch.tensor([[0.0, 0.0], [1.2, -1.2], [2.4, 0.0], [0.0, 0.0]])
+        heatmaps = render_heatmaps(peaks_px[None], torch.ones(1, 4), SIZE, 1.5)[None, None]
         weight = torch.tensor([1.0, 0.3, 1.0, 0.0])
         assert peaks_near(heatmaps, labels[None, None, None], weight[None, None, None]) == (2, 3)
-        # Faint hills are no peaks.
+        # Low maxima do not count as peaks.
         assert peaks_near(0.05 * heatmaps, labels[None, None, None], weight[None, None, None]) == (0, 3)
 
-    def test_each_of_two_people_has_a_peak_of_its_own(self) -> None:
+    def test_each_of_two_people_has_a_separate_peak(self) -> None:
         people = torch.tensor([[[8.0, 10.0]], [[22.0, 10.0]]])
         heatmaps = render_heatmaps(people, torch.tensor([[1.0], [0.6]]), SIZE, 1.5)[None, None]
         assert peaks_near(heatmaps, people[None, None], torch.ones(1, 1, 2, 1)) == (2, 2)
 
-    def test_advice_is_given_below_four_in_five(self) -> None:
+    def test_advice_is_given_below_a_share_of_four_fifths(self) -> None:
         assert advice(SUFFICIENT_SHARE) == "" and "79%" in advice(0.79) and "model.backbone.weights" in advice(0.1)
 
 
@@ -80,19 +80,19 @@ def config(tiny: TrainConfig) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def footage(world: World, scene: CaptureScene) -> Footage:
-    """The world's people painted: a dot of its own colour a joint."""
+    """Return footage with images of the people: a dot per joint, in a colour per joint."""
     rng = np.random.default_rng(0)
     colours = rng.integers(60, 255, (JOINTS, 3))
-    films = []
+    videos = []
     for v, camera in enumerate(world.rig):
         width, height = (side // 10 for side in camera.size_px)
-        film = np.zeros((len(world.footage.inputs), height, width, 3), np.uint8)
+        video = np.zeros((len(world.footage.inputs), height, width, 3), np.uint8)
         at = np.rint(world.footage.labels.xy_px[:, v] / 10).astype(int)  # (T, L, J, 2)
         for t, person, joint in np.argwhere(world.footage.labels.weight[:, v] > 0):
             x, y = at[t, person, joint]
-            film[t, max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] = colours[joint]
-        films.append(film)
-    return dataclasses.replace(world.footage, images=StoredImages(films, world.rig, 2))
+            video[t, max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] = colours[joint]
+        videos.append(video)
+    return dataclasses.replace(world.footage, images=StoredImages(videos, world.rig, 2))
 
 
 def stage_of(
@@ -103,21 +103,21 @@ def stage_of(
 
 
 class TestStage:
-    def test_without_a_backbone_or_footage_there_is_nothing_to_do(
+    def test_stage_is_skipped_without_a_backbone_or_footage(
         self, tiny: TrainConfig, config: TrainConfig, scene: CaptureScene, footage: Footage
     ) -> None:
         assert stage_of(tiny, scene, footage, BackboneStageConfig()).steps == 0
         assert stage_of(config, scene, Footage.empty(footage.rig), BackboneStageConfig()).steps == 0
         assert stage_of(config, scene, footage, BackboneStageConfig()).steps == 20_000
 
-    def test_the_loss_is_that_of_the_labels_targets(
+    def test_the_loss_compares_with_targets_rendered_from_the_labels(
         self, config: TrainConfig, scene: CaptureScene, footage: Footage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A network that answers with the sub-pixel targets has no loss; with the whole-pixel ones it has."""
+        """Sub-pixel targets as output give zero loss and whole-pixel ones do not; with `floor_targets` vice versa."""
         stage = stage_of(config, scene, footage, BackboneStageConfig(batch=2))
         floored = stage_of(config, scene, footage, BackboneStageConfig(batch=2, floor_targets=True))
 
-        def answers(floor: bool):  # type: ignore[no-untyped-def]
+        def perfect_output(floor: bool):  # type: ignore[no-untyped-def]
             def perfect(
                 networks: Networks,
                 footage: Footage,
@@ -133,7 +133,7 @@ class TestStage:
             return perfect
 
         for floor, exact, other in [(False, stage, floored), (True, floored, stage)]:
-            monkeypatch.setattr(backbone_stage, "augmented_views", answers(floor))
+            monkeypatch.setattr(backbone_stage, "augmented_views", perfect_output(floor))
             assert float(exact.losses(np.random.default_rng(0), 0)["loss"]) == 0
             assert float(other.losses(np.random.default_rng(0), 0)["loss"]) > 1e-4
 
@@ -144,35 +144,35 @@ class TestStage:
         weight[:, 1, :, 4] = 0
         labels = PseudoLabels(footage.labels.xy_px, weight)
         stage = stage_of(config, scene, dataclasses.replace(footage, labels=labels), BackboneStageConfig())
-        answer = torch.full((1, len(scene.rig), JOINTS, *scene.size_hw), 0.2, requires_grad=True)
+        output = torch.full((1, len(scene.rig), JOINTS, *scene.size_hw), 0.2, requires_grad=True)
         monkeypatch.setattr(
-            backbone_stage, "augmented_views", lambda *_, **__: type("Version", (), {"heatmaps": answer})
+            backbone_stage, "augmented_views", lambda *_, **__: type("Version", (), {"heatmaps": output})
         )
         stage.losses(np.random.default_rng(0), 0)["loss"].backward()
-        assert answer.grad is not None
-        moved = answer.grad.abs().amax((0, 3, 4)) > 0
+        assert output.grad is not None
+        moved = output.grad.abs().amax((0, 3, 4)) > 0
         assert not moved[1, 4] and moved[1, 5] and moved[0, 4]
 
-    def test_a_background_below_one_spares_whoever_has_no_label(
+    def test_a_low_background_weight_reduces_the_penalty_on_unlabelled_people(
         self, config: TrainConfig, scene: CaptureScene, footage: Footage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         gradients = []
         for background in (1.0, 0.1):
-            answer = torch.full((1, len(scene.rig), JOINTS, *scene.size_hw), 0.2, requires_grad=True)
+            output = torch.full((1, len(scene.rig), JOINTS, *scene.size_hw), 0.2, requires_grad=True)
             monkeypatch.setattr(
-                backbone_stage, "augmented_views", lambda *_, a=answer, **__: type("V", (), {"heatmaps": a})
+                backbone_stage, "augmented_views", lambda *_, a=output, **__: type("V", (), {"heatmaps": a})
             )
             stage = stage_of(config, scene, footage, BackboneStageConfig(background_weight=background))
             stage.losses(np.random.default_rng(0), 0)["loss"].backward()
-            gradients.append(answer.grad)
-        full, spared = gradients
-        assert full is not None and spared is not None
-        ratio = spared[full != 0] / full[full != 0]
+            gradients.append(output.grad)
+        full, reduced = gradients
+        assert full is not None and reduced is not None
+        ratio = reduced[full != 0] / full[full != 0]
         light = torch.isclose(ratio, torch.tensor(0.1))
         assert (light | torch.isclose(ratio, torch.tensor(1.0))).all() and 0.5 < float(light.float().mean()) < 1
 
     @pytest.mark.parametrize("augment", [False, True])
-    def test_it_learns(self, augment: bool, config: TrainConfig, scene: CaptureScene, footage: Footage) -> None:
+    def test_the_loss_falls(self, augment: bool, config: TrainConfig, scene: CaptureScene, footage: Footage) -> None:
         stage = stage_of(config, scene, footage, BackboneStageConfig(batch=2, augment=augment, photometric=augment))
         optimizer = torch.optim.Adam(stage.module().parameters(), lr=3e-3)
         stage.module().train()
@@ -185,23 +185,23 @@ class TestStage:
             losses.append(float(loss.detach()))
         assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
-    def test_the_figure_is_of_held_out_frames_in_evaluation(
+    def test_the_metric_is_computed_on_held_out_frames(
         self, config: TrainConfig, scene: CaptureScene, footage: Footage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stage, seen = stage_of(config, scene, footage, BackboneStageConfig(batch=4)), []
+        stage, frames_used = stage_of(config, scene, footage, BackboneStageConfig(batch=4)), []
 
         def perfect(
             networks: Networks, footage: Footage, scene: CaptureScene, frames: np.ndarray, affine: Tensor, **_: object
         ):  # type: ignore[no-untyped-def]
-            seen.extend(frames.tolist())
+            frames_used.extend(frames.tolist())
             xy, weight = warp_labels(footage, scene, frames, affine)
             heatmaps = render_max(xy, (weight > 0).float(), scene.size_hw, scene.sigma_px)
             return type("Version", (), {"heatmaps": heatmaps})
 
         monkeypatch.setattr(backbone_stage, "augmented_views", perfect)
-        figure = stage.metrics(np.random.default_rng(0))["peaks_near"]
-        # Joints of two people less than two px apart have one peak.
-        assert figure > 0.97
-        assert sorted(seen) == footage.held_out.tolist()
-        nobody = dataclasses.replace(footage, held_out=np.empty(0, int))
-        assert stage_of(config, scene, nobody, BackboneStageConfig()).metrics(np.random.default_rng(0)) == {}
+        share = stage.metrics(np.random.default_rng(0))["peaks_near"]
+        # Joints of two people less than two px apart share one peak.
+        assert share > 0.97
+        assert sorted(frames_used) == footage.held_out.tolist()
+        nothing_held_out = dataclasses.replace(footage, held_out=np.empty(0, int))
+        assert stage_of(config, scene, nothing_held_out, BackboneStageConfig()).metrics(np.random.default_rng(0)) == {}

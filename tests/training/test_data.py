@@ -1,4 +1,4 @@
-"""What training is fed: the split, the footage, synthetic people."""
+"""Training data: the split, the footage, synthetic people."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class TestSplit:
     @pytest.mark.parametrize("n", [2, 7, 24, 100, 1001])
     def test_blocks_of_time_with_a_guard(self, n: int) -> None:
         config = SplitConfig(share=0.2, blocks=2, guard=2)
-        out, kept = held_out(n, config), training_frames(n, config)
-        assert out.sum() == max(1, round(0.2 * n))
-        assert (np.diff(out.astype(int)) == 1).sum() + out[0] <= 2
-        near = np.abs(np.flatnonzero(out)[:, None] - np.flatnonzero(kept)[None])
+        held_out_mask, kept = held_out(n, config), training_frames(n, config)
+        assert held_out_mask.sum() == max(1, round(0.2 * n))
+        assert (np.diff(held_out_mask.astype(int)) == 1).sum() + held_out_mask[0] <= 2
+        near = np.abs(np.flatnonzero(held_out_mask)[:, None] - np.flatnonzero(kept)[None])
         assert near.size == 0 or near.min() > 2
 
     def test_nothing_held_out(self) -> None:
@@ -60,7 +60,7 @@ class TestPresets:
 
 
 class TestFootage:
-    def test_takes_in_a_row_and_clean_labels(self) -> None:
+    def test_takes_are_concatenated_and_labels_cleaned(self) -> None:
         rng = np.random.default_rng(0)
         rig, config = ring_rig(4), SplitConfig(share=0.2, blocks=1, guard=1)
         people = walkers(2, 20, rng, half_size_mm=1000, skeleton=PANOPTIC15)
@@ -70,35 +70,35 @@ class TestFootage:
         footage = Footage.build(rig, [inputs, inputs], [labels, labels], config)
         assert footage.inputs.xy_px.shape[0] == 40 and len(footage.held_out) == 8
         assert not set(footage.train) & set(footage.held_out)
-        # Identity columns: a label is near its own person's projection, by the gate of the cleaning at most.
+        # Columns are identities: a label is within the cleaning gate of the projection of its person.
         exact = np.moveaxis(project_rig(rig, people.xyz_mm), 0, 1)
         known = labels.weight > 0
         assert known.mean() > 0.8
         error = np.linalg.norm(labels.xy_px - exact, axis=-1)[known]
         assert error.max() < 2 * AssociationConfig().label_gate_px and np.median(error) < 5
 
-    def test_a_camera_without_poses_weighs_nothing(self) -> None:
+    def test_a_camera_without_poses_has_zero_weight(self) -> None:
         rng = np.random.default_rng(1)
         rig = ring_rig(3)
         poses2d = observe(rig, walkers(1, 5, rng, skeleton=PANOPTIC15), 1.0, 0.0, rng)
-        lost = poses2d.pop(rig.names[1])
+        removed = poses2d.pop(rig.names[1])
         stacked = MultiviewPoses2D.stack(rig, poses2d, np.array([1, 3]))
         assert stacked.view_weight.tolist() == [[1, 0, 1]] * 2 and not stacked.score[:, 1].any()
         with pytest.raises(CoreError, match="2D poses"):
-            MultiviewPoses2D.stack(rig, {"other": lost})
+            MultiviewPoses2D.stack(rig, {"other": removed})
 
-    def test_footage_of_nobody_is_refused(self) -> None:
-        nobody = MultiviewPoses2D(
+    def test_footage_without_people_is_refused(self) -> None:
+        empty = MultiviewPoses2D(
             np.zeros((8, 2, 1, 15, 2), np.float32), np.zeros((8, 2, 1, 15), np.float32), np.ones((8, 2))
         )
         with pytest.raises(CoreError, match="two views"):
-            Footage.build(ring_rig(2), [nobody], [PseudoLabels(nobody.xy_px, nobody.score)], SplitConfig())
+            Footage.build(ring_rig(2), [empty], [PseudoLabels(empty.xy_px, empty.score)], SplitConfig())
 
 
-class TestMapsInARow:
-    def test_every_frame_goes_to_its_own_take(self) -> None:
+class TestConcatHeatmaps:
+    def test_each_frame_is_read_from_its_take(self) -> None:
         class Numbered:
-            """A take whose maps hold the number of the take and of the frame."""
+            """A take whose heatmaps hold the number of the take and of the frame."""
 
             joints = (1, 3)
 
@@ -109,12 +109,12 @@ class TestMapsInARow:
                 value = 100.0 * self.number + torch.as_tensor(frames)[:, None] + affine[:, :, 0, 2]
                 return value[:, :, None, None, None].expand(-1, -1, 2, *size_hw)
 
-        row = ConcatHeatmaps([Numbered(1), Numbered(2)], [4, 6])
+        concatenated = ConcatHeatmaps([Numbered(1), Numbered(2)], [4, 6])
         affine = torch.zeros(4, 3, 2, 3)
         affine[:, :, 0, 2] = torch.arange(4)[:, None] / 10
-        shown = row.warp(np.array([7, 0, 3, 4]), affine, (2, 5))
-        assert row.joints == (1, 3) and shown.shape == (4, 3, 2, 2, 5)
-        torch.testing.assert_close(shown[:, 2, 1, 1, 4], torch.tensor([203.0, 100.1, 103.2, 200.3]))
+        heatmaps = concatenated.warp(np.array([7, 0, 3, 4]), affine, (2, 5))
+        assert concatenated.joints == (1, 3) and heatmaps.shape == (4, 3, 2, 2, 5)
+        torch.testing.assert_close(heatmaps[:, 2, 1, 1, 4], torch.tensor([203.0, 100.1, 103.2, 200.3]))
 
 
 class TestSyntheticRoots:
@@ -122,21 +122,21 @@ class TestSyntheticRoots:
         volume = CaptureVolume(
             centre_mm=np.array([0, -500, 800.0]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(8, 8, 8)
         )
-        chance = DeviceRng(np.random.default_rng(0), torch.device("cpu"))
-        points, there = root_points(volume, 500, 9, chance, RootStageConfig())
-        xyz, exists = points.numpy(), there.numpy()
+        rng = DeviceRng(np.random.default_rng(0), torch.device("cpu"))
+        points, exists_mask = root_points(volume, 500, 9, rng, RootStageConfig())
+        xyz, exists = points.numpy(), exists_mask.numpy()
         assert volume.contains(xyz).mean() > 0.999
         assert set(exists.sum(1)) == set(range(1, 10))
         assert np.std(xyz[..., 2] - xyz[..., 2].mean(1, keepdims=True)) == pytest.approx(50 * np.sqrt(8 / 9), rel=0.05)
         low, high = xyz[..., 2].mean(1).min(), xyz[..., 2].mean(1).max()
-        assert 0 < low < 150 and 1400 < high < 1550  # 50..1500 give or take the spread of a mean of nine
+        assert 0 < low < 150 and 1400 < high < 1550  # 50..1500, within the deviation of a mean of nine
 
-    def test_everybody_has_a_height_of_their_own(self) -> None:
+    def test_heights_can_be_drawn_per_person(self) -> None:
         volume = CaptureVolume(
             centre_mm=np.array([0, 0, 800.0]), size_mm=np.array([8000.0, 8000, 2000]), voxels=(8, 8, 8)
         )
-        chance = DeviceRng(np.random.default_rng(0), torch.device("cpu"))
-        z = root_points(volume, 500, 9, chance, RootStageConfig(common_height=False))[0][..., 2]
+        rng = DeviceRng(np.random.default_rng(0), torch.device("cpu"))
+        z = root_points(volume, 500, 9, rng, RootStageConfig(common_height=False))[0][..., 2]
         assert 50 <= float(z.min()) < 60 and 1490 < float(z.max()) <= 1500
         assert float(z.std(1).mean()) > 350
 
@@ -149,7 +149,7 @@ class TestSyntheticRoots:
         assert float(target[1, 4, 4]) == 0
         assert not root_target(volume, at, torch.zeros(1, 1, dtype=torch.bool), 200.0).any()
 
-    def test_target_is_the_highest_of_the_visible(self) -> None:
+    def test_target_is_the_maximum_over_visible_roots(self) -> None:
         volume = CaptureVolume(
             centre_mm=np.array([100.0, -200, 800]), size_mm=np.array([2000.0, 1200, 800]), voxels=(12, 8, 4)
         )
@@ -158,20 +158,20 @@ class TestSyntheticRoots:
         visible = torch.tensor([[True, True, False], [True, True, True]])
         axes = [np.linspace(a, b, n) for a, b, n in zip(volume.low_mm, volume.high_mm, volume.voxels, strict=True)]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
-        apart = grid - roots.numpy()[:, :, None, None, None]
-        value = np.exp(-(apart**2).sum(-1) / (2 * 200.0**2)) * (np.abs(apart) <= 600).all(-1)
+        offset = grid - roots.numpy()[:, :, None, None, None]
+        value = np.exp(-(offset**2).sum(-1) / (2 * 200.0**2)) * (np.abs(offset) <= 600).all(-1)
         expected = (value * visible.numpy()[..., None, None, None]).max(1)
         assert root_target(volume, roots, visible, 200.0).numpy() == pytest.approx(expected, abs=1e-5)
 
     def test_heatmaps_peak_where_the_roots_project(self, scene: CaptureScene) -> None:
         stage = RootStageConfig(noise=EXACT, heatmap_noise=0, false_peaks=0, max_points=1)
-        made = root_scenes(scene, 6, stage, np.random.default_rng(3))
-        volume = scene.unprojector(made.views.heatmaps, made.views.affine, made.views.view_weight)[:, 0]
-        target = root_target(scene.volume, made.roots_mm, made.visible, 200.0)
+        batch = root_scenes(scene, 6, stage, np.random.default_rng(3))
+        volume = scene.unprojector(batch.views.heatmaps, batch.views.affine, batch.views.view_weight)[:, 0]
+        target = root_target(scene.volume, batch.roots_mm, batch.visible, 200.0)
         at = [torch.stack(torch.unravel_index(v.flatten(1).argmax(1), v.shape[1:]), -1) for v in (volume, target)]
-        assert made.visible.any() and ((at[0] - at[1]).abs()[made.visible[:, 0]] <= 1).all()
+        assert batch.visible.any() and ((at[0] - at[1]).abs()[batch.visible[:, 0]] <= 1).all()
 
-    def test_same_generator_same_scenes(self, scene: CaptureScene) -> None:
+    def test_the_same_seed_gives_the_same_scenes(self, scene: CaptureScene) -> None:
         a, b = (root_scenes(scene, 2, RootStageConfig(), np.random.default_rng(5)) for _ in range(2))
         assert torch.equal(a.views.heatmaps, b.views.heatmaps) and torch.equal(a.roots_mm, b.roots_mm)
 
@@ -179,24 +179,24 @@ class TestSyntheticRoots:
 class TestSyntheticPeople:
     def test_without_noise_the_detections_are_the_projections(self, scene: CaptureScene) -> None:
         stage = PoseSyntheticStageConfig(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=0)
-        made = pose_scenes(scene, 4, stage, np.random.default_rng(0))
-        exact = np.moveaxis(project_rig(scene.rig, made.exact_mm.numpy()), 0, 1)  # (B, V, J, 2)
+        batch = pose_scenes(scene, 4, stage, np.random.default_rng(0))
+        exact = np.moveaxis(project_rig(scene.rig, batch.exact_mm.numpy()), 0, 1)  # (B, V, J, 2)
         expected = exact @ scene.base_affine[:, :, :2].transpose(0, 2, 1) + scene.base_affine[:, None, :, 2]
-        known = made.views.peak[:, :, 0].numpy() > 0
+        known = batch.views.peak[:, :, 0].numpy() > 0
         assert known.mean() > 0.9
-        assert np.abs(made.views.joints[:, :, 0].numpy() - expected)[known].max() < 1e-2
-        torch.testing.assert_close(made.root_mm, made.exact_mm[:, ROOT])
+        assert np.abs(batch.views.joints[:, :, 0].numpy() - expected)[known].max() < 1e-2
+        torch.testing.assert_close(batch.root_mm, batch.exact_mm[:, ROOT])
 
-    def test_noise_loses_what_it_says(self, scene: CaptureScene) -> None:
+    def test_misses_have_the_configured_rates(self, scene: CaptureScene) -> None:
         noise = dataclasses.replace(EXACT, miss_view=0.3, miss_joint=0.2)
-        made = pose_scenes(scene, 200, PoseSyntheticStageConfig(noise=noise, neighbours=0), np.random.default_rng(1))
-        seen = (made.views.peak[:, :, 0] > 0).float()
-        whole = seen.amax(-1)
+        batch = pose_scenes(scene, 200, PoseSyntheticStageConfig(noise=noise, neighbours=0), np.random.default_rng(1))
+        detected = (batch.views.peak[:, :, 0] > 0).float()
+        in_view = detected.amax(-1)
         # 0.3 of the views, and those in which the person is outside the image.
-        assert 0.55 < float(whole.mean()) < 0.72
-        assert float(seen.sum() / whole.sum() / 15) == pytest.approx(0.8, abs=0.04)
+        assert 0.55 < float(in_view.mean()) < 0.72
+        assert float(detected.sum() / in_view.sum() / 15) == pytest.approx(0.8, abs=0.04)
 
-    def test_two_views_always_stay(self) -> None:
+    def test_two_views_are_always_kept(self) -> None:
         rng = np.random.default_rng(0)
         kept = keep_two_views(rng.random((300, 5)) > 0.9, rng)
         assert kept.sum(1).min() == 2

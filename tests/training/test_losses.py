@@ -1,4 +1,4 @@
-"""Every loss: its value, what its weights mask, and which way its gradient points."""
+"""Losses: values, masking by weights, and direction of the gradients."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SIZE = (512, 960)
 
 
 def one_label() -> tuple[torch.Tensor, torch.Tensor]:
-    """One person in one view, all 15 joints at the middle."""
+    """Return the label of one person in one view, all 15 joints at one point, and its weights."""
     return torch.full((1, 1, 1, 15, 2), 200.0), torch.ones(1, 1, 1, 15)
 
 
-class TestRobustSquare:
-    def test_is_the_attention_at_its_optimum(self) -> None:
+class TestTruncatedQuadratic:
+    def test_equals_the_loss_at_the_optimal_attention(self) -> None:
         e = torch.tensor([0.05, 0.1, 0.2, 0.7])
         a = (1 - 5 * e).clamp_min(0)
         assert a[:2].tolist() == pytest.approx([0.75, 0.5])
@@ -60,13 +60,13 @@ class TestJointLoss:
 
     def test_hard_attention_drops_the_worst_view(self) -> None:
         target = torch.zeros(1, 5, 1, 15, 2)
-        # Shares of the width whose mean over both coordinates is 1, 2, 3, 4 and 10 hundredths.
+        # Offsets whose mean over both coordinates is 1, 2, 3, 4 and 10 % of the width.
         offset = torch.tensor([1.0, 2, 3, 4, 10]) * 0.02 * 960
         people = [target[0] + torch.stack([offset, torch.zeros(5)], -1)[:, None, None]]
         loss = joint_loss(people, target, torch.ones(1, 5, 1, 15), SIZE, gate=1.0, hard=True)
         assert float(loss) == pytest.approx(0.025)
 
-    def test_people_are_matched_and_the_gate_refuses(self) -> None:
+    def test_people_are_matched_within_the_gate(self) -> None:
         target = torch.tensor([100.0, 500.0]).view(1, 1, 2, 1, 1).expand(1, 1, 2, 15, 2).clone()
         exchanged = [target[0].flip(1)]
         ones = torch.ones(1, 1, 2, 15)
@@ -76,7 +76,7 @@ class TestJointLoss:
         loss.backward()
         assert float(loss.detach()) == 0 and far[0].grad is not None and (far[0].grad == 0).all()
 
-    def test_missing_joints_cost_nothing_but_count_in_the_mean(self) -> None:
+    def test_missing_joints_add_nothing_but_count_in_the_mean(self) -> None:
         target, weight = one_label()
         weight[..., 3:] = 0
         people = (target[0] + 9.6).requires_grad_()
@@ -86,15 +86,15 @@ class TestJointLoss:
         assert people.grad is not None
         assert (people.grad[..., 3:, :] == 0).all() and (people.grad[..., :3, :] > 0).all()
 
-    def test_nobody_predicted_or_nobody_labelled(self) -> None:
+    def test_loss_is_zero_without_predictions_or_labels(self) -> None:
         target, weight = one_label()
-        nobody = [torch.zeros(1, 0, 15, 2, requires_grad=True)]
-        assert float(joint_loss(nobody, target, weight, SIZE, gate=0.1, hard=True).detach()) == 0
+        no_people = [torch.zeros(1, 0, 15, 2, requires_grad=True)]
+        assert float(joint_loss(no_people, target, weight, SIZE, gate=0.1, hard=True).detach()) == 0
         assert float(joint_loss([target[0]], target, weight * 0, SIZE, gate=0.1, hard=True)) == 0
 
 
 class TestMatchPeople:
-    def test_distance_is_capped_and_unmatched_labels_cost_the_gate(self) -> None:
+    def test_distances_are_capped_and_unmatched_labels_cost_the_gate(self) -> None:
         labels = torch.zeros(1, 2, 3, 2)
         labels[0, 1] = 500
         people = torch.zeros(1, 1, 3, 2)
@@ -103,20 +103,20 @@ class TestMatchPeople:
         assert out[0, 0].tolist() == [3, 50, 0] and out[0, 1].tolist() == [50, 50, 50]
 
 
-class TestOthers:
+class TestPositionLosses:
     def test_root_loss_is_the_mean_square(self) -> None:
         assert float(root_loss(torch.zeros(1, 2, 2, 2), torch.full((1, 2, 2, 2), 0.5))) == 0.25
 
     def test_position_loss_is_in_decimetres_and_weighted(self) -> None:
-        found = torch.tensor([[[100.0, 0, 0], [1e6, 0, 0]]], requires_grad=True)
-        loss = position_loss(found, torch.zeros(1, 2, 3), torch.tensor([[1.0, 0.0]]))
+        predicted = torch.tensor([[[100.0, 0, 0], [1e6, 0, 0]]], requires_grad=True)
+        loss = position_loss(predicted, torch.zeros(1, 2, 3), torch.tensor([[1.0, 0.0]]))
         loss.backward()
-        # Smooth below 0.1 dm: |1| - 0.05, a third of it per coordinate.
+        # Smooth L1 with beta 0.1 dm: |1| - 0.05, averaged over three coordinates.
         assert float(loss.detach()) == pytest.approx(0.95 / 3)
-        assert found.grad is not None and math.isclose(float(found.grad[0, 1, 0]), 0)
+        assert predicted.grad is not None and math.isclose(float(predicted.grad[0, 1, 0]), 0)
 
-    def test_plane_loss_tells_the_plane_that_is_wrong(self) -> None:
-        """Of three planes the one of x and z is a metre off in z for the one joint that counts."""
+    def test_triplane_loss_has_a_gradient_in_the_wrong_plane_only(self) -> None:
+        """Of three planes, the one of x and z is a metre off in z for the one joint with a weight."""
         exact = torch.tensor([[[100.0, 200, 300], [0, 0, 0]]])
         planes = torch.tensor([[[[100.0, 200], [9, 9]], [[100, 1300], [9, 9]], [[200, 300], [9, 9]]]])
         planes.requires_grad_()

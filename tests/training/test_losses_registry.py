@@ -29,7 +29,7 @@ def spread(step):
 
 @pytest.fixture
 def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A loss of the pose network on synthetic people: one file and one line."""
+    """Register a loss of the pose network on synthetic people, with one file and one line."""
     (tmp_path / "added_loss.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
@@ -83,7 +83,7 @@ def test_a_weight_can_be_set_on_the_command_line() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_says_the_weight_of_every_loss(name: str) -> None:
+def test_every_preset_lists_the_weight_of_every_loss(name: str) -> None:
     printed = to_mapping(preset(name))
     for stage in STAGES:
         of = "pose" if stage == "finetune" else stage

@@ -1,4 +1,4 @@
-"""Several real processes train as one does: the same gradients, statistics and weights."""
+"""Distributed training agrees with a single process: the same gradients, statistics and weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STAGES = ("root", "pose_synthetic", "pose")
 
 
 def settings() -> TrainConfig:
-    """Two steps a stage; batches that two processes can share."""
+    """Return settings with two steps per stage and batches that two processes can share."""
     tiny = tiny_config()
     return dataclasses.replace(
         tiny,
@@ -46,21 +46,21 @@ def settings() -> TrainConfig:
     )
 
 
-def trainer_of(folder: Path, group: Group, parts: int, world: World | None = None) -> Trainer:
+def trainer_of(folder: Path, group: Group, micro_batches: int, world: World | None = None) -> Trainer:
     config = settings()
     world = tiny_world(config) if world is None else world
     trainer = Trainer(config, world.footage, world.volume, folder, torch.device("cpu"), NullReporter(), group)
-    trainer.state.micro_batches = parts
+    trainer.state.micro_batches = micro_batches
     return trainer
 
 
 def gradients(trainer: Trainer) -> dict[str, Tensor]:
-    """Gradients and batch statistics of the first step of each stage."""
+    """Compute gradients and batch statistics of the first step of each stage."""
     trainer._resume()
-    chance = torch.Generator().manual_seed(0)
-    with torch.no_grad():  # fresh networks are their skips, and most gradients 0
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():  # in an initial network only the skip connections act, and most gradients are 0
         for p in trainer.networks.parameters():
-            p.add_(0.05 * torch.randn(p.shape, generator=chance))
+            p.add_(0.05 * torch.randn(p.shape, generator=generator))
     out = {}
     for number, stage in enumerate(trainer.stages):
         if stage.name in STAGES:
@@ -76,13 +76,13 @@ def gradients(trainer: Trainer) -> dict[str, Tensor]:
     return out
 
 
-def one_of_two(rank: int, port: int, folder: str) -> None:
-    """What each of two processes does: first steps, then a whole run."""
+def run_rank(rank: int, port: int, folder: str) -> None:
+    """Run in each of two processes: first steps, then a complete run."""
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     group = Group(Ranks(rank=rank, world_size=2))
-    found = gradients(trainer_of(Path(folder) / "none", group, 2))
-    torch.save(found, Path(folder) / f"gradients{rank}.pt")
+    actual = gradients(trainer_of(Path(folder) / "none", group, 2))
+    torch.save(actual, Path(folder) / f"gradients{rank}.pt")
     trainer = trainer_of(Path(folder) / "run", group, 2)
     trainer.run()
     torch.save(trainer.networks.state_dict(), Path(folder) / f"weights{rank}.pt")
@@ -91,12 +91,12 @@ def one_of_two(rank: int, port: int, folder: str) -> None:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what two processes have found together."""
+    """Return a folder with the results of two processes."""
     folder = tmp_path_factory.mktemp("two")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(one_of_two, (port, str(folder)), nprocs=2)
+    mp.spawn(run_rank, (port, str(folder)), nprocs=2)
     return folder
 
 
@@ -104,20 +104,20 @@ def read(path: Path) -> dict[str, Tensor]:
     return dict(torch.load(path, weights_only=True))
 
 
-def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], share: float) -> None:
-    assert found.keys() == expected.keys()
+def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], share: float) -> None:
+    assert actual.keys() == expected.keys()
     for name, tensor in expected.items():
         largest = float(tensor.abs().max()) if tensor.numel() else 0.0
-        assert torch.allclose(found[name].double(), tensor.double(), rtol=0, atol=share * largest + 1e-12), name
+        assert torch.allclose(actual[name].double(), tensor.double(), rtol=0, atol=share * largest + 1e-12), name
 
 
-def test_two_processes_have_the_gradients_of_one_with_the_joint_batch(two: Path, world: World, tmp_path: Path) -> None:
+def test_two_processes_have_the_gradients_of_one_with_the_whole_batch(two: Path, world: World, tmp_path: Path) -> None:
     alone = gradients(trainer_of(tmp_path, Group(), 2, world))
     assert {name.split()[0] for name in alone} == set(STAGES)
     assert all(any(n.startswith(stage) and t.abs().max() > 0 for n, t in alone.items()) for stage in STAGES)
     for rank in range(2):
         assert_close(read(two / f"gradients{rank}.pt"), alone, 1e-5)
-    # Half of the batch alone gives others.
+    # Half of the batch alone has other gradients.
     half = gradients(trainer_of(tmp_path, Group(), 1, world))
     for stage in STAGES:
         name = next(n for n in alone if n.startswith(stage) and n.endswith("front.0.conv.weight"))
@@ -134,43 +134,47 @@ def test_two_processes_end_with_the_weights_of_one(two: Path, world: World, tmp_
     assert sorted(p.name for p in (two / "run").iterdir()) == sorted(p.name for p in tmp_path.iterdir())
 
 
-def test_a_run_of_two_goes_on_as_it_would_have_in_one_process(two: Path, world: World, tmp_path: Path) -> None:
-    """Parts belong to the run, not to the machine."""
-    begun = trainer_of(tmp_path, Group(), 2, world)
-    begun.reporter = stopping = RecordingReporter(cancel_after=3)
+def test_a_run_of_two_processes_can_be_resumed_in_one(two: Path, world: World, tmp_path: Path) -> None:
+    """The number of micro-batches belongs to the run, not to the machine."""
+    interrupted = trainer_of(tmp_path, Group(), 2, world)
+    interrupted.reporter = reporter = RecordingReporter(cancel_after=3)
     with pytest.raises(CancelledError):
-        begun.run()
-    assert len(stopping.progresses) == 3
-    trainer_of(tmp_path, Group(), 1, world).run()  # the checkpoint says how many
-    straight = tmp_path / "straight"
-    trainer_of(straight, Group(), 2, world).run()
-    one, other = Checkpoint.load(tmp_path / "last"), Checkpoint.load(straight / "last")
+        interrupted.run()
+    assert len(reporter.progresses) == 3
+    trainer_of(tmp_path, Group(), 1, world).run()  # the number comes from the checkpoint
+    uninterrupted = tmp_path / "straight"
+    trainer_of(uninterrupted, Group(), 2, world).run()
+    one, other = Checkpoint.load(tmp_path / "last"), Checkpoint.load(uninterrupted / "last")
     assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
-def test_parts_add_up_to_the_gradient_of_one_pass_over_all(scene: CaptureScene, world: World, tmp_path: Path) -> None:
-    """Without batch statistics, the mean over parts is to the letter the gradient of the joint batch."""
+def test_micro_batches_average_to_the_gradient_of_the_whole_batch(
+    scene: CaptureScene, world: World, tmp_path: Path
+) -> None:
+    """Without batch statistics, the mean over micro-batches is the gradient of the whole batch."""
     trainer = trainer_of(tmp_path, Group(), 1, world)
     stage = next(s for s in trainer.stages if isinstance(s, RootTraining))
     network = trainer.networks.root.eval()
     set_precision(network, None)
-    made = [root_scenes(trainer.scene, 2, stage.config, np.random.default_rng(n)) for n in range(2)]
+    scenes = [root_scenes(trainer.scene, 2, stage.config, np.random.default_rng(n)) for n in range(2)]
 
     def loss(views: ViewBatch, target: Tensor) -> Tensor:
         return root_loss(network(trainer.scene.unprojector, views.root, views.affine, views.view_weight), target)
 
     def target(n: int) -> Tensor:
-        return root_target(world.volume, made[n].roots_mm, made[n].visible, 200.0)
+        return root_target(world.volume, scenes[n].roots_mm, scenes[n].visible, 200.0)
 
     together = torch.autograd.grad(
-        loss(ViewBatch.cat([m.views for m in made]), torch.cat([target(0), target(1)])), list(network.parameters())
+        loss(ViewBatch.cat([m.views for m in scenes]), torch.cat([target(0), target(1)])), list(network.parameters())
     )
-    parts = [torch.autograd.grad(loss(made[n].views, target(n)), list(network.parameters())) for n in range(2)]
-    for whole, one, other in zip(together, *parts, strict=True):
+    split_gradients = [
+        torch.autograd.grad(loss(scenes[n].views, target(n)), list(network.parameters())) for n in range(2)
+    ]
+    for whole, one, other in zip(together, *split_gradients, strict=True):
         assert torch.allclose((one + other) / 2, whole, rtol=1e-4, atol=1e-6 * float(whole.abs().max()) + 1e-12)
 
 
-def test_batch_statistics_are_the_mean_over_parts() -> None:
+def test_batch_statistics_are_the_mean_over_micro_batches() -> None:
     norm = torch.nn.BatchNorm1d(3)
     statistics = BatchNormStatistics(norm, 2)
     batches = [torch.randn(8, 3) + n for n in range(2)]
@@ -186,7 +190,7 @@ def test_batch_statistics_are_the_mean_over_parts() -> None:
     assert torch.allclose(norm.running_mean, expected, atol=1e-6)
 
 
-def test_what_is_not_finite_in_one_part_ends_the_step(world: World, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_in_one_micro_batch_ends_the_step(world: World, tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path, Group(), 2, world)
     trainer._resume()
     stage = next(s for s in trainer.stages if s.name == "root")

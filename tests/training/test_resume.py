@@ -1,4 +1,4 @@
-"""A run cut off anywhere, cancelled or killed, ends bit by bit as one that was not: every stage, every boundary."""
+"""A run that is cancelled or killed anywhere and resumed ends bit-identical to an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ STAGES = ["backbone", "root", "pose_synthetic", "ray_refiner", "temporal", "pose
 STEPS = 2
 
 
-class _PowerCutError(Exception):
-    """Nobody expects it, so nothing is saved."""
+class _KilledError(Exception):
+    """An exception that no code handles, so nothing is saved."""
 
 
 @dataclass
-class _Cutting(NullReporter):
-    """Cuts the power at the n-th thing that it is told, or asks to stop from the n-th step on."""
+class _InterruptingReporter(NullReporter):
+    """Raises at the n-th call, or asks to stop from the n-th step on."""
 
-    cut_at: int | None = None
-    cancel_at: int | None = None
-    told: int = 0
+    kill_at_call: int | None = None
+    cancel_at_step: int | None = None
+    calls: int = 0
     steps: int = 0
 
-    def _tell(self) -> None:
-        if self.told == self.cut_at:
-            raise _PowerCutError
-        self.told += 1
+    def _count_call(self) -> None:
+        if self.calls == self.kill_at_call:
+            raise _KilledError
+        self.calls += 1
 
     def progress(self, done: float, total: float, text: str = "") -> None:
         self.steps += 1
-        self._tell()
+        self._count_call()
 
     def metric(self, name: str, value: float, step: int) -> None:
-        self._tell()
+        self._count_call()
 
     def note(self, text: str, level: Level = "info") -> None:
-        self._tell()
+        self._count_call()
 
     def cancelled(self) -> bool:
-        self._tell()
-        return self.cancel_at is not None and self.steps >= self.cancel_at
+        self._count_call()
+        return self.cancel_at_step is not None and self.steps >= self.cancel_at_step
 
 
 @pytest.fixture(scope="module")
-def every(tiny: TrainConfig) -> TrainConfig:
-    """Two steps of each stage, measured before, between and after them."""
+def two_steps(tiny: TrainConfig) -> TrainConfig:
+    """Return settings with two steps of each stage, measured before, between and after them."""
     model = dataclasses.replace(
         tiny.model,
         heatmap=dataclasses.replace(tiny.model.heatmap, source="backbone"),
@@ -84,12 +84,12 @@ def every(tiny: TrainConfig) -> TrainConfig:
 
 
 @pytest.fixture(scope="module")
-def filmed(world: World) -> World:
-    """The world with noise for images: what the backbone makes of them does not matter here."""
+def with_images(world: World) -> World:
+    """Return the world with noise as images: the output of the backbone does not matter here."""
     rng = np.random.default_rng(0)
     T = len(world.footage.inputs)
-    films = [rng.integers(0, 255, (T, *(side // 20 for side in c.size_px[::-1]), 3), np.uint8) for c in world.rig]
-    footage = dataclasses.replace(world.footage, images=StoredImages(films, world.rig, 2))
+    videos = [rng.integers(0, 255, (T, *(side // 20 for side in c.size_px[::-1]), 3), np.uint8) for c in world.rig]
+    footage = dataclasses.replace(world.footage, images=StoredImages(videos, world.rig, 2))
     return dataclasses.replace(world, footage=footage)
 
 
@@ -100,11 +100,13 @@ def run(config: TrainConfig, world: World, folder: Path, reporter: NullReporter)
 
 
 @pytest.fixture(scope="module")
-def whole(every: TrainConfig, filmed: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """An uninterrupted run, and how many things it told."""
-    folder, reporter = tmp_path_factory.mktemp("whole"), _Cutting()
-    run(every, filmed, folder, reporter)
-    return folder, reporter.told
+def uninterrupted(
+    two_steps: TrainConfig, with_images: World, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, int]:
+    """Return the folder of an uninterrupted run, and its number of calls of the reporter."""
+    folder, reporter = tmp_path_factory.mktemp("whole"), _InterruptingReporter()
+    run(two_steps, with_images, folder, reporter)
+    return folder, reporter.calls
 
 
 def assert_same(folder: Path, other: Path) -> None:
@@ -116,15 +118,14 @@ def assert_same(folder: Path, other: Path) -> None:
         assert {**one.meta, "elapsed_s": 0} == {**two.meta, "elapsed_s": 0}
 
 
-def test_stopped_after_each_step_in_turn(
-    every: TrainConfig, filmed: World, whole: tuple[Path, int], tmp_path: Path
+def test_a_run_cancelled_after_each_step_ends_the_same(
+    two_steps: TrainConfig, with_images: World, uninterrupted: tuple[Path, int], tmp_path: Path
 ) -> None:
-    """One run that is asked to stop again and again: it never does more than a step at a time, or the last of a stage
-    and the first of the next."""
+    """One run, cancelled repeatedly: each time it does one step, or the last of a stage and the first of the next."""
     stops = 0
     while True:
         try:
-            run(every, filmed, tmp_path, _Cutting(cancel_at=1))
+            run(two_steps, with_images, tmp_path, _InterruptingReporter(cancel_at_step=1))
         except CancelledError:
             stops += 1
             state = Checkpoint.load(tmp_path / "last").meta
@@ -132,46 +133,53 @@ def test_stopped_after_each_step_in_turn(
             continue
         break
     assert stops >= len(STAGES) * STEPS // 2
-    assert_same(whole[0], tmp_path)
+    assert_same(uninterrupted[0], tmp_path)
 
 
 @pytest.mark.parametrize("checkpoint_s", [0.0, 1e9])
-def test_killed_at_many_frames(
-    checkpoint_s: float, every: TrainConfig, filmed: World, whole: tuple[Path, int], tmp_path: Path
+def test_a_run_killed_many_times_ends_the_same(
+    checkpoint_s: float, two_steps: TrainConfig, with_images: World, uninterrupted: tuple[Path, int], tmp_path: Path
 ) -> None:
-    """One run whose power fails again and again, with a checkpoint after every step, or only between stages.
+    """One run, killed repeatedly, with a checkpoint after every step or only between stages.
 
-    The cuts fall anywhere: into steps, measurements, before and after the best weights are saved.
+    It is killed anywhere: in steps, in measurements, before and after the best weights are saved.
     """
-    config = dataclasses.replace(every, checkpoint_s=checkpoint_s)
+    config = dataclasses.replace(two_steps, checkpoint_s=checkpoint_s)
     rng = np.random.default_rng(0)
-    cuts, places = 0, set()
-    while cuts < 100:
+    kills, positions = 0, set()
+    while kills < 100:
         try:
-            run(config, filmed, tmp_path, _Cutting(cut_at=int(rng.integers(2, whole[1] // 3))))
-        except _PowerCutError:
-            cuts += 1
+            run(
+                config,
+                with_images,
+                tmp_path,
+                _InterruptingReporter(kill_at_call=int(rng.integers(2, uninterrupted[1] // 3))),
+            )
+        except _KilledError:
+            kills += 1
             if Checkpoint.exists(tmp_path / "last"):
                 meta = Checkpoint.load(tmp_path / "last").meta
-                places.add((meta["stage"], meta["step"]))
+                positions.add((meta["stage"], meta["step"]))
             continue
         break
-    assert cuts >= 4 and len(places) >= 3
-    assert_same(whole[0], tmp_path)
+    assert kills >= 4 and len(positions) >= 3
+    assert_same(uninterrupted[0], tmp_path)
 
 
-def test_goes_on_in_the_stage_of_that_name(every: TrainConfig, filmed: World, tmp_path: Path) -> None:
-    """Another version of the program may count its stages otherwise."""
+def test_a_run_is_resumed_in_the_stage_of_the_saved_name(
+    two_steps: TrainConfig, with_images: World, tmp_path: Path
+) -> None:
+    """Another version of the program may number its stages differently."""
     with pytest.raises(CancelledError):
-        run(every, filmed, tmp_path, _Cutting(cancel_at=2 * STEPS + 1))
+        run(two_steps, with_images, tmp_path, _InterruptingReporter(cancel_at_step=2 * STEPS + 1))
     saved = Checkpoint.load(tmp_path / "last")
     assert saved.meta["stage_name"] == "pose_synthetic" and saved.meta["stage"] == 2
     dataclasses.replace(saved, meta={**saved.meta, "stage": 1}).save(tmp_path / "last")
     with pytest.raises(CancelledError):
-        run(every, filmed, tmp_path, _Cutting(cancel_at=1))
+        run(two_steps, with_images, tmp_path, _InterruptingReporter(cancel_at_step=1))
     assert (
         Checkpoint.load(tmp_path / "last").meta["stage_name"] == "ray_refiner"
-    )  # and not back in the root stage's next
+    )  # the saved number would give the stage after the root stage
     dataclasses.replace(saved, meta={**saved.meta, "stage_name": "dreams"}).save(tmp_path / "last")
     with pytest.raises(CoreError, match="dreams"):
-        run(every, filmed, tmp_path, _Cutting())
+        run(two_steps, with_images, tmp_path, _InterruptingReporter())

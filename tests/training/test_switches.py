@@ -1,4 +1,4 @@
-"""The departures from the paper: each loss for its value, mask and gradient; rigs; where networks start from."""
+"""Departures from the paper: losses with value, mask and gradient; synthetic rigs; initial weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from core.types.volume import CaptureVolume
 
 class TestLosses:
     def test_attention_at_its_optimum_is_the_closed_form(self) -> None:
-        """Golden values: e = 0.05 gives attention 0.75, e = 0.1 gives 0.5 and a loss of 0.075, e = 0.2 ignores."""
+        """Golden values: e = 0.05 gives attention 0.75, e = 0.1 gives 0.5 and a loss of 0.075, e = 0.2 gives 0."""
         for e, best in ((0.05, 0.75), (0.1, 0.5), (0.2, 0.0), (0.4, 0.0)):
             attention = torch.linspace(0, 1, 2001)
             cost = attention * e + 0.1 * (attention - 1) ** 2
@@ -41,28 +41,28 @@ class TestLosses:
         assert float(truncated_quadratic(torch.tensor(0.1))) == pytest.approx(0.075)
         assert float(attention_loss(torch.full((2, 3), 0.5))) == pytest.approx(0.025)
 
-    def test_attention_is_a_factor_on_pixels(self) -> None:
+    def test_attention_weights_pixels(self) -> None:
         predicted, target = torch.ones(1, 1, 1, 2, 2), torch.zeros(1, 1, 1, 2, 2)
         attention = torch.tensor([[1.0, 0.5], [0.0, 0.0]]).expand(1, 1, 1, 2, 2)
         whole = heatmap_loss(predicted, target, torch.ones(1, 1, 1), robust=False, attention=attention)
         assert float(whole) == pytest.approx(1.5 / 4)
 
-    def test_background_weighs_less_where_nobody_is_labelled(self) -> None:
+    def test_background_weighs_less_without_a_label(self) -> None:
         target = torch.tensor([[1.0, 0.0]]).expand(1, 1, 1, 1, 2)
         wrong = heatmap_loss(torch.zeros_like(target) + 0.5, target, torch.ones(1, 1, 1), robust=False, background=0.1)
         assert float(wrong) == pytest.approx((0.25 + 0.025) / 2)
 
-    def test_anchor_pulls_known_joints_within_reach(self) -> None:
+    def test_anchor_attracts_known_joints_within_its_radius(self) -> None:
         anchor = torch.zeros(1, 3, 3)
-        found = torch.tensor([[[30.0, 0, 0], [0, 0, 60.0], [900.0, 0, 0]]], requires_grad=True)
+        predicted = torch.tensor([[[30.0, 0, 0], [0, 0, 60.0], [900.0, 0, 0]]], requires_grad=True)
         weight = torch.tensor([[1.0, 0.0, 1.0]])
-        loss = anchor_loss(found, anchor, weight, 200.0)
+        loss = anchor_loss(predicted, anchor, weight, 200.0)
         assert float(loss.detach()) == pytest.approx((10 + 200 / 3) / 2 / 1000)
         loss.backward()
-        assert found.grad is not None
-        assert found.grad[0, 0, 0] > 0 and not found.grad[0, 1].any() and not found.grad[0, 2].any()
+        assert predicted.grad is not None
+        assert predicted.grad[0, 0, 0] > 0 and not predicted.grad[0, 1].any() and not predicted.grad[0, 2].any()
 
-    def test_agreement_is_symmetric(self) -> None:
+    def test_consistency_loss_is_symmetric(self) -> None:
         one, other = torch.zeros(2, 3, 3), torch.full((2, 3, 3), 30.0)
         assert float(consistency_loss(one, other)) == float(consistency_loss(other, one)) == pytest.approx(0.03)
 
@@ -87,7 +87,7 @@ class TestPoseStage:
         assert all(torch.isfinite(v) for v in on.values()) and float(on["anchor"].detach()) > 0
 
     def test_the_same_seed_gives_the_same_losses(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
-        """A change that should change nothing can be told by this list."""
+        """This list shows whether a refactoring changed the results."""
         lists = []
         for number in range(2):
             reporter = RecordingReporter()
@@ -98,13 +98,13 @@ class TestPoseStage:
             lists.append([(name, value) for name, value, _ in reporter.metrics])
         assert lists[0] == lists[1] and len(lists[0]) > 20
 
-    def test_confident_labels_only(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
+    def test_only_confident_labels_are_used(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
         footage: Footage = world.footage  # type: ignore[attr-defined]
         stage = PoseTraining(PoseStageConfig(min_confidence=0.6), Networks(tiny.model), scene, footage)
         _, weight = stage._labels(footage.train[:4], scene.affine.expand(4, -1, -1, -1))
         assert (weight[weight > 0] >= 0.6).all() and (weight > 0).any()
 
-    def test_frames_that_lose_somebody_are_drawn_again(
+    def test_frames_that_lose_a_person_are_drawn_again(
         self, tiny: TrainConfig, world: object, scene: CaptureScene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         footage: Footage = world.footage  # type: ignore[attr-defined]
@@ -116,14 +116,14 @@ class TestPoseStage:
         everything = {int(m) for s in range(40) for m in stage._draw(np.random.default_rng(s))[0]}
         assert max(everything) > footage.train[len(footage.train) // 2]  # not only the first part of the footage
 
-    def test_paper_has_the_departures_off(self) -> None:
+    def test_paper_stage_has_the_departures_off(self) -> None:
         stage = paper_stage()
         assert not (stage.weights["anchor"] or stage.weights["consistency"] or stage.drop_view or stage.match_gate)
         assert stage.attention == "network" and stage.hard_attention and stage.redraw and not stage.train_ray_refiner
 
 
 class TestRigs:
-    def test_made_up_rigs_differ_and_repeat(self, tiny: TrainConfig, scene: CaptureScene) -> None:
+    def test_synthetic_rigs_differ_and_are_repeatable(self, tiny: TrainConfig, scene: CaptureScene) -> None:
         rigs = SyntheticRigs(scene, RigsConfig(random=True, own_share=0.25, count=6, cache_size=2), tiny.model, 3)
         drawn = [rigs.draw(np.random.default_rng(s)) for s in range(30)]
         assert any(s is scene for s in drawn) and len({s.rig.digest for s in drawn}) >= 5
@@ -131,7 +131,7 @@ class TestRigs:
         assert again.rig.digest == drawn[0].rig.digest
         assert all(2 <= len(s.rig) <= 10 for s in drawn)
 
-    def test_one_rig_stays_one(self, tiny: TrainConfig, scene: CaptureScene) -> None:
+    def test_without_random_rigs_the_own_rig_is_used(self, tiny: TrainConfig, scene: CaptureScene) -> None:
         rigs = SyntheticRigs(scene, RigsConfig(), tiny.model, 0)
         assert all(rigs.draw(np.random.default_rng(s)) is scene for s in range(5))
 
@@ -140,34 +140,34 @@ class TestRigs:
             RigsConfig(cameras=(1, 4))
 
 
-class TestStart:
+class TestInitialWeights:
     @pytest.mark.parametrize("name", ["quick", "fast"])
-    def test_shipped_networks_fit_their_preset(self, name: str) -> None:
+    def test_shipped_weights_fit_their_preset(self, name: str) -> None:
         networks = Networks(preset(name).model)
         before = networks.pose.gain.clone()
         assert load_initial_weights(networks, "shipped", name) == ["root", "pose", "ray_refiner", "temporal"]
         assert not torch.equal(networks.pose.gain, before)
 
-    def test_other_settings_keep_what_does_not_fit(self, tiny: TrainConfig) -> None:
+    def test_parts_that_do_not_fit_keep_their_initial_weights(self, tiny: TrainConfig) -> None:
         assert load_initial_weights(Networks(tiny.model), "shipped", "quick") == ["root"]
         with pytest.raises(CoreError, match="No part of the networks"):
             load_initial_weights(Networks(tiny.model), "shipped", "fast")
         with pytest.raises(CoreError, match="no checkpoint"):
             load_initial_weights(Networks(tiny.model), "shipped", "paper")
 
-    def test_every_preset_has_a_card_and_networks_that_can_be_built(self) -> None:
+    def test_every_preset_has_a_card_and_its_name(self) -> None:
         from core.training.presets import CARDS
 
         assert CARDS.keys() == PRESETS.keys()
         assert all(preset(name).name == name for name in PRESETS)
 
     @pytest.mark.parametrize("name", ["ray_refiner", "temporal"])
-    def test_what_corrects_is_learnt(self, name: str, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
-        """Some steps make the correction better than where rays agree, and the smoother better than Kalman's."""
-        rays = dataclasses.replace(tiny.model.pose.ray_refiner, enabled=True, channels=16, layers=1, heads=2)
-        motion = TemporalRefinerConfig(enabled=True, channels=16, layers=1, heads=2, frames=12)
+    def test_refiners_learn(self, name: str, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+        """Some steps make the ray refiner better than triangulation, the temporal one than a Kalman smoother."""
+        ray_refiner = dataclasses.replace(tiny.model.pose.ray_refiner, enabled=True, channels=16, layers=1, heads=2)
+        temporal = TemporalRefinerConfig(enabled=True, channels=16, layers=1, heads=2, frames=12)
         model = dataclasses.replace(
-            tiny.model, pose=dataclasses.replace(tiny.model.pose, ray_refiner=rays), temporal=motion
+            tiny.model, pose=dataclasses.replace(tiny.model.pose, ray_refiner=ray_refiner), temporal=temporal
         )
         stages: dict[str, Any] = {
             "ray_refiner": RayRefinerStageConfig(steps=60, batch=32, learning_rate=4e-3),
@@ -194,31 +194,33 @@ class TestStart:
         assert loss() < before - 0.03 * abs(before)
 
 
-def test_people_are_found_as_inference_finds_them(tiny: TrainConfig, scene: CaptureScene) -> None:
-    """What the smoother learns from: not exact, mostly known, as sure as it says, and the same for the same number."""
-    rays = dataclasses.replace(tiny.model.pose, ray_refiner=RayRefinerConfig(enabled=True))
-    networks = Networks(dataclasses.replace(tiny.model, pose=rays)).eval()
+def test_temporal_samples_are_like_the_output_of_inference(tiny: TrainConfig, scene: CaptureScene) -> None:
+    """Samples are inexact, mostly known, with constant bone lengths, and repeatable by seed."""
+    pose = dataclasses.replace(tiny.model.pose, ray_refiner=RayRefinerConfig(enabled=True))
+    networks = Networks(dataclasses.replace(tiny.model, pose=pose)).eval()
     networks.pose.prior.fit(torch.tensor(root_relative_joints(500, np.random.default_rng(0)), dtype=torch.float32))
     stage = TemporalStageConfig(frames=10, people=2)
-    made = [temporal_samples(networks, scene, stage, np.random.default_rng(k)) for k in (1, 2, 1)]
-    for found in made:
-        assert found.xyz_mm.shape == found.exact_mm.shape == (len(found.xyz_mm), 10, 15, 3)
-        assert 0.6 < float(found.known.float().mean()) <= 1.0
-        off = (found.xyz_mm - found.exact_mm).norm(dim=-1)[found.known]
-        assert 2 < float(off.median()) < 60
-        bones = (found.exact_mm[:, :, 3] - found.exact_mm[:, :, 4]).norm(dim=-1)
+    samples = [temporal_samples(networks, scene, stage, np.random.default_rng(k)) for k in (1, 2, 1)]
+    for sample in samples:
+        assert sample.xyz_mm.shape == sample.exact_mm.shape == (len(sample.xyz_mm), 10, 15, 3)
+        assert 0.6 < float(sample.known.float().mean()) <= 1.0
+        error_mm = (sample.xyz_mm - sample.exact_mm).norm(dim=-1)[sample.known]
+        assert 2 < float(error_mm.median()) < 60
+        bones = (sample.exact_mm[:, :, 3] - sample.exact_mm[:, :, 4]).norm(dim=-1)
         torch.testing.assert_close(bones, bones[:, :1].expand_as(bones), atol=0.1, rtol=0)
-    assert torch.equal(made[0].xyz_mm, made[2].xyz_mm) and made[0].xyz_mm.shape[1:] == made[1].xyz_mm.shape[1:]
+    assert (
+        torch.equal(samples[0].xyz_mm, samples[2].xyz_mm) and samples[0].xyz_mm.shape[1:] == samples[1].xyz_mm.shape[1:]
+    )
 
 
-def test_a_volume_of_ones_own_is_checked() -> None:
+def test_a_given_volume_is_validated() -> None:
     assert TrainConfig(volume_mm=(-1000, -1000, -200, 1000, 1000, 2000)).volume_mm[3] == 1000
     for wrong in ((1.0, 2.0), (0.0, 0, 0, 1000, 1000, -5)):
         with pytest.raises(CoreError, match="volume_mm"):
             TrainConfig(volume_mm=wrong)
 
 
-def test_raw_labels_are_the_estimators_own(world: object) -> None:
+def test_raw_labels_are_the_detections_of_the_estimator(world: object) -> None:
     footage: Footage = world.footage  # type: ignore[attr-defined]
     labels = PseudoLabels.raw(footage.inputs)
     assert labels.anchor_mm is None and np.array_equal(labels.xy_px, footage.inputs.xy_px)

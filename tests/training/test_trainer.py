@@ -1,4 +1,4 @@
-"""The loop: it learns, it stops when asked, and an interrupted run ends as an uninterrupted one."""
+"""The training loop: it learns, stops on request, and an interrupted run ends as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def uninterrupted(
 
 
 class TestLoop:
-    def test_tells_of_every_stage(self, uninterrupted: tuple[Path, RecordingReporter]) -> None:
+    def test_every_stage_reports_metrics(self, uninterrupted: tuple[Path, RecordingReporter]) -> None:
         _, reporter = uninterrupted
         names = {name for name, _, _ in reporter.metrics}
         assert names >= {"root/loss", "root/synthetic_recall", "pose_synthetic/mm", "pose/loss", "held_out/px"}
@@ -96,31 +96,31 @@ class TestLoop:
             assert whole.weights.keys() == resumed.weights.keys()
             assert all(torch.equal(whole.weights[k], resumed.weights[k]) for k in whole.weights)
 
-    def test_a_finished_run_does_nothing_more(
+    def test_a_finished_run_does_nothing_when_resumed(
         self, tiny: TrainConfig, world: object, uninterrupted: tuple[Path, RecordingReporter]
     ) -> None:
         reporter = RecordingReporter()
         trainer(tiny, world, uninterrupted[0], reporter).run()
         assert not reporter.metrics
 
-    def test_other_settings_are_refused(
+    def test_resuming_with_other_settings_is_refused(
         self, tiny: TrainConfig, world: object, uninterrupted: tuple[Path, RecordingReporter]
     ) -> None:
         with pytest.raises(CoreError, match="other settings"):
             trainer(dataclasses.replace(tiny, seed=7), world, uninterrupted[0]).run()
 
-    def test_out_of_time_ends_stages_with_a_note(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+    def test_the_time_limit_ends_stages_with_a_note(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
         reporter = RecordingReporter()
         state = trainer(dataclasses.replace(tiny, max_minutes=0.0), world, tmp_path, reporter).run()
         assert state.steps_done == 0 and (tmp_path / "best").is_dir()
         assert sum("used up" in text for text, _ in reporter.notes) == 3
 
-    def test_a_loss_that_is_not_finite_is_said(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
-        wild = dataclasses.replace(tiny, root=RootStageConfig(steps=5, batch=1, weights={"synthetic": 1e39}))
+    def test_a_loss_that_is_not_finite_is_an_error(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+        diverging = dataclasses.replace(tiny, root=RootStageConfig(steps=5, batch=1, weights={"synthetic": 1e39}))
         with pytest.raises(CoreError, match="not finite"):
-            trainer(wild, world, tmp_path).run()
+            trainer(diverging, world, tmp_path).run()
 
-    def test_a_correction_that_nobody_trains_is_said(self, tiny: TrainConfig, world: World, tmp_path: Path) -> None:
+    def test_an_untrained_ray_refiner_is_reported(self, tiny: TrainConfig, world: World, tmp_path: Path) -> None:
         pose = dataclasses.replace(tiny.model.pose, ray_refiner=RayRefinerConfig(enabled=True))
         for steps in (0, 1):
             reporter = RecordingReporter()
@@ -134,17 +134,17 @@ class TestLoop:
 
 
 class TestMemory:
-    def test_running_out_halves_the_step_and_a_resumed_run_remembers(
+    def test_out_of_memory_halves_the_batch_and_a_resumed_run_keeps_it(
         self, tiny: TrainConfig, world: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        whole = RootTraining.losses
+        original = RootTraining.losses
 
-        def starved(self: RootTraining, rng: np.random.Generator, step: int) -> dict[str, torch.Tensor]:
+        def out_of_memory(self: RootTraining, rng: np.random.Generator, step: int) -> dict[str, torch.Tensor]:
             if self.batch > 1:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-            return whole(self, rng, step)
+            return original(self, rng, step)
 
-        monkeypatch.setattr(RootTraining, "losses", starved)
+        monkeypatch.setattr(RootTraining, "losses", out_of_memory)
         reporter = RecordingReporter(cancel_after=2)
         with pytest.raises(CancelledError):
             trainer(tiny, world, tmp_path, reporter).run()
@@ -154,23 +154,25 @@ class TestMemory:
         assert again.run().steps_done == 9
         assert next(s for s in again.stages if s.name == "root").batch == 1  # type: ignore[attr-defined]
 
-    def test_nothing_left_to_halve_is_an_error(
+    def test_out_of_memory_with_a_batch_of_one_is_an_error(
         self, tiny: TrainConfig, world: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def starved(self: RootTraining, rng: np.random.Generator, step: int) -> dict[str, torch.Tensor]:
+        def out_of_memory(self: RootTraining, rng: np.random.Generator, step: int) -> dict[str, torch.Tensor]:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-        monkeypatch.setattr(RootTraining, "losses", starved)
+        monkeypatch.setattr(RootTraining, "losses", out_of_memory)
         with pytest.raises(RuntimeError, match="allocate"):
             trainer(tiny, world, tmp_path).run()
 
 
 class TestHeldOutCamera:
-    def test_it_is_measured_without_being_seen(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
+    def test_its_error_is_measured_only_where_one_is_configured(
+        self, tiny: TrainConfig, world: object, tmp_path: Path
+    ) -> None:
         reporter = RecordingReporter()
         trainer(tiny, world, tmp_path, reporter).run()
-        figures = {name for name, _, _ in reporter.metrics}
-        assert {"held_out/px", "held_out/camera_px"} <= figures
+        names = {name for name, _, _ in reporter.metrics}
+        assert {"held_out/px", "held_out/camera_px"} <= names
         without, reporter = (
             dataclasses.replace(tiny, split=dataclasses.replace(tiny.split, camera="")),
             RecordingReporter(),
@@ -179,7 +181,7 @@ class TestHeldOutCamera:
         assert "held_out/camera_px" not in {name for name, _, _ in reporter.metrics}
 
     @pytest.mark.parametrize("train_on_camera", [True, False])
-    def test_one_that_is_left_out_of_training_changes_nothing(
+    def test_a_camera_excluded_from_training_has_no_effect(
         self, tiny: TrainConfig, world: World, tmp_path: Path, train_on_camera: bool
     ) -> None:
         config = dataclasses.replace(
@@ -199,14 +201,16 @@ class TestHeldOutCamera:
         same = all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
         assert same != train_on_camera
 
-    def test_one_that_there_is_not_cannot_be_left_out(self, tiny: TrainConfig, world: World, tmp_path: Path) -> None:
+    def test_without_a_held_out_camera_none_can_be_excluded(
+        self, tiny: TrainConfig, world: World, tmp_path: Path
+    ) -> None:
         config = dataclasses.replace(tiny, split=SplitConfig(camera="", train_on_camera=False))
         with pytest.raises(CoreError, match="cannot be excluded"):
             trainer(config, world, tmp_path)
 
 
 class TestCheckpoint:
-    def test_former_one_is_found_when_a_crash_fell_between_the_renames(
+    def test_the_former_checkpoint_is_used_after_a_crash_between_the_renames(
         self, uninterrupted: tuple[Path, RecordingReporter], tmp_path: Path
     ) -> None:
         saved = Checkpoint.load(uninterrupted[0] / "best")
@@ -231,11 +235,11 @@ class TestCheckpoint:
         with pytest.raises(CoreError, match="cannot be read"):
             Checkpoint.load(tmp_path / "best")
 
-    def test_progress_survives_json(self) -> None:
+    def test_training_state_survives_json(self) -> None:
         state = TrainingState(stage=1, step=5, steps_done=12, elapsed_s=3.5, best_px=None, best_stage="", seed=3)
         assert TrainingState.from_meta(json.loads(json.dumps(dataclasses.asdict(state)))) == state
 
-    def test_chance_follows_from_the_step(self) -> None:
+    def test_random_numbers_depend_on_seed_stage_and_step_only(self) -> None:
         draws = {step_rng(s, g, t).random() for s in (0, 1) for g in (0, 1) for t in (0, 1)}
         assert len(draws) == 8 and step_rng(0, 1, 2).random() == step_rng(0, 1, 2).random()
 
@@ -246,17 +250,17 @@ class TestLearning:
         run = trainer(config, world, tmp_path)
         stage = next(s for s in run.stages if s.name == "root")
         run.networks.train()
-        seen = []
+        losses = []
         for step in range(30):
             run.state.step = step
             run._step(stage)
             if step in (0, 29):
                 fixed = [stage.losses(step_rng(9, 0, k), 0)["loss"].detach() for k in range(4)]
-                seen.append(float(torch.stack(fixed).mean()))
-        assert seen[1] < 0.8 * seen[0]
+                losses.append(float(torch.stack(fixed).mean()))
+        assert losses[1] < 0.8 * losses[0]
 
     def test_synthetic_people_teach_the_pose_network(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
-        """With the skip switched off the network starts from nothing: what it knows afterwards is learnt."""
+        """Without the heatmap skip, everything that the network can do afterwards is learnt."""
         stage_config = PoseSyntheticStageConfig(steps=30, batch=6, learning_rate=3e-3, neighbours=0)
         model = dataclasses.replace(tiny.model, pose=dataclasses.replace(tiny.model.pose, heatmap_skip=False))
         config = dataclasses.replace(
@@ -270,11 +274,11 @@ class TestLearning:
         run = trainer(config, world, tmp_path)
 
         def error_mm() -> float:
-            made = pose_scenes(run.scene, 24, stage_config, np.random.default_rng(99))
+            batch = pose_scenes(run.scene, 24, stage_config, np.random.default_rng(99))
             run.networks.pose.train()
             with torch.no_grad():
-                found, _ = predict_joints(run.networks, run.scene, made.views, made.root_mm, torch.arange(24))
-            return float((found - made.exact_mm).norm(dim=-1).mean())
+                joints, _ = predict_joints(run.networks, run.scene, batch.views, batch.root_mm, torch.arange(24))
+            return float((joints - batch.exact_mm).norm(dim=-1).mean())
 
         before = error_mm()
         run.run()
@@ -282,8 +286,10 @@ class TestLearning:
 
 
 class TestStages:
-    def test_pose_loss_is_least_at_the_truth(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
-        """Exact joints, drawn into the other version, match its labels better than joints beside them."""
+    def test_pose_loss_is_smallest_at_the_ground_truth(
+        self, tiny: TrainConfig, world: object, scene: CaptureScene
+    ) -> None:
+        """Exact joints, projected into the other augmented version, match its labels better than displaced ones."""
         footage: Footage = world.footage  # type: ignore[attr-defined]
         people: np.ndarray = world.people_mm  # type: ignore[attr-defined]
         config = PoseStageConfig(steps=10, joint_from=0)
@@ -302,7 +308,7 @@ class TestStages:
         right, wrong = losses(exact), losses(exact + 120)
         assert right[0] < 0.5 * wrong[0] and right[1] < wrong[1]
 
-    def test_gradient_reaches_the_pose_network_through_the_other_view(
+    def test_gradient_reaches_the_pose_network_through_the_other_version(
         self, tiny: TrainConfig, world: object, scene: CaptureScene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         footage: Footage = world.footage  # type: ignore[attr-defined]
@@ -318,7 +324,7 @@ class TestStages:
         assert gain is not None and gain.abs().sum() > 0
         assert all(p.grad is None for p in networks.root.parameters())
 
-    def test_root_consistency_is_zero_for_a_network_that_says_nothing(
+    def test_root_consistency_is_zero_for_a_constant_network(
         self, tiny: TrainConfig, world: object, scene: CaptureScene
     ) -> None:
         networks = Networks(tiny.model)
@@ -329,7 +335,7 @@ class TestStages:
 
 
 class TestHeldOut:
-    def test_nobody_found_costs_the_gate(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
+    def test_missed_people_cost_the_gate(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
         rig: CameraRig = world.rig  # type: ignore[attr-defined]
         networks = Networks(tiny.model)
         torch.nn.init.zeros_(networks.root.gain)
@@ -337,7 +343,7 @@ class TestHeldOut:
         assert px == pytest.approx(0.05 * max(rig[0].size_px))
 
 
-def test_settings_that_cannot_be_are_refused_in_words(tiny: TrainConfig, world: World, tmp_path: Path) -> None:
+def test_impossible_settings_are_refused_with_the_reason(tiny: TrainConfig, world: World, tmp_path: Path) -> None:
     def refused(**changes: Any) -> CoreError:
         config = dataclasses.replace(tiny, pose=dataclasses.replace(tiny.pose, **changes))
         with pytest.raises(CoreError) as error:
