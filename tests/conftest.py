@@ -1,4 +1,4 @@
-"""What every test stands on: few threads, its own settings folders, a virtual display, the sample and shared data."""
+"""Set-up of all tests: few threads, temporary settings folders, a virtual display, the sample and shared data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NO_DISPLAY = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives the run a display and folders of its own."""
+    """Provide a display and temporary settings folders for the run."""
     config.stash[_XVFB] = None
     config.stash[_NO_DISPLAY] = ""
     _isolate_settings(config)
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Ends the virtual display."""
+    """Stop the virtual display."""
     server = config.stash.get(_XVFB, None)
     if server is not None:
         server.terminate()
@@ -45,7 +45,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skips tests of the window, with the reason, where nothing can show it."""
+    """Skip tests of the window, with the reason, where there is no display."""
     reason = config.stash[_NO_DISPLAY]
     for item in items if reason else ():
         if _GUI_FIXTURES & set(getattr(item, "fixturenames", ())):
@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _isolate_settings(config: pytest.Config) -> None:
-    """Sends settings, caches and data to a temporary home, for this process and the workers it starts."""
+    """Redirect settings, caches and data to a temporary home, for this process and the workers it starts."""
     home = Path(tempfile.mkdtemp(prefix="selfpose-test-home-"))
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     for variable, folder in {
@@ -69,7 +69,7 @@ def _isolate_settings(config: pytest.Config) -> None:
 
 
 def _start_display(config: pytest.Config) -> None:
-    """Starts Xvfb on a display number of its own choice: a fixed one collides with other displays."""
+    """Start Xvfb, which chooses a free display number: a fixed one collides with other displays."""
     program = shutil.which("Xvfb")
     if program is None:
         config.stash[_NO_DISPLAY] = "no display, and Xvfb (Debian package xvfb) is not installed"
@@ -91,7 +91,7 @@ def _start_display(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def qapp_args() -> list[str]:
-    """Called by pytest-qt just before it makes the application: what has to be set before that is set here.
+    """Set Qt attributes and return the arguments; pytest-qt calls this just before it creates the application.
 
     Windows that share GL contexts keep their image when a dock floats.
     """
@@ -103,7 +103,7 @@ def qapp_args() -> list[str]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of recorded data that lies beside some checkouts; tests that need it are skipped elsewhere."""
+    """Return the folder of recorded data next to the checkout; tests that need it are skipped without it."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the recorded test data is not on this machine (../shared/data)")
@@ -112,7 +112,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def sample_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session made from the embedded sample, once a test run. Do not write to it: see `sample_session`."""
+    """Create a session from the embedded sample, once per test run. Do not write to it: see `sample_session`."""
     from core.pipelines.demo import create_demo
     from core.progress import NullReporter
 
@@ -123,7 +123,7 @@ def sample_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sample_session(sample_root: Path, tmp_path: Path) -> Session:
-    """The test's own copy of the sample session (take "two_people", cameras cam01 to cam04, their rig)."""
+    """Return a copy of the sample session for one test (take "two_people", cameras cam01 to cam04, their rig)."""
     from core.session import Session
 
     shutil.copytree(sample_root, tmp_path / "two_people")
@@ -132,12 +132,12 @@ def sample_session(sample_root: Path, tmp_path: Path) -> Session:
 
 @pytest.fixture
 def short_session(sample_session: Session) -> Session:
-    """The sample, of which only the first few frames belong to the take."""
+    """Return a sample session whose take has only the first few frames."""
     return first_frames(sample_session)
 
 
 def first_frames(session: Session, frames: int = 6) -> Session:
-    """Shortens the sample's take."""
+    """Shorten the take of the sample to its first frames."""
     from core.session import Timeline
 
     take = session.take("two_people")
@@ -156,5 +156,5 @@ def first_frames(session: Session, frames: int = 6) -> Session:
 
 @pytest.fixture
 def counting_verb(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets child processes of the test know the verb "count" of `tests/hooks`."""
+    """Register the verb "count" of `tests/hooks` in child processes of the test."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (REPOSITORY / "tests" / "hooks", REPOSITORY))))

@@ -54,7 +54,7 @@ def test_four_people_five_views(scene):
     assert share >= 0.99
 
 
-def test_exact_detections_give_exact_joints_through_distorted_lenses():
+def test_exact_detections_give_exact_joints_with_distorted_cameras():
     rng = np.random.default_rng(1)
     truth = people.walkers(3, 20, rng)
     rig = rigs.ring_rig(4, distortion=(-0.1, 0.02, 1e-3, -1e-3, 0.0), size_px=rigs.PORTRAIT, fov_deg=90)

@@ -1,4 +1,4 @@
-"""Derivatives that the bundle adjustment rests on, against differences."""
+"""Derivatives used by the bundle adjustment, against finite differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check says what is wrong with a rig, and nothing about one that is right."""
+"""Checks of a rig: errors are reported, and a good rig passes."""
 
 from __future__ import annotations
 
@@ -278,13 +278,13 @@ def test_stature_is_robust_to_missing_joints(sequence: Pose3DSequence) -> None:
     holes = points.copy()
     holes[np.random.default_rng(0).random(points.shape[:-1]) < 0.5] = np.nan
     np.testing.assert_allclose(stature_mm(holes, skeleton), whole, rtol=0.03)
-    nobody = np.full_like(points, np.nan)
-    assert np.isnan(stature_mm(nobody, skeleton)).all()
+    no_people = np.full_like(points, np.nan)
+    assert np.isnan(stature_mm(no_people, skeleton)).all()
     empty = Pose3DSequence(
         skeleton=skeleton,
         time_s=sequence.time_s,
-        xyz_mm=nobody,
-        score=np.zeros(nobody.shape[:-1]),
+        xyz_mm=no_people,
+        score=np.zeros(no_people.shape[:-1]),
         person_ids=sequence.person_ids,
     )
     assert check_people(ring_rig(4), empty) == ()

@@ -67,10 +67,10 @@ def test_points_that_cannot_be_located_are_refused(rig: CameraRig) -> None:
     with pytest.raises(CoreError, match="clicked in 1 views"):
         locate_point(rig, clicks(rig, place, "cam02"))
     twin = rig["cam01"].replace(name="twin", t_mm=rig["cam01"].pose[1] + [30.0, 0, 0])
-    beside = dataclasses.replace(rig, cameras=(*rig.cameras, twin))
+    with_twin = dataclasses.replace(rig, cameras=(*rig.cameras, twin))
     with pytest.raises(CoreError, match="same direction"):
-        locate_point(beside, clicks(beside, place, "cam01", "twin"))
-    assert locate_point(beside, clicks(beside, place, "cam01", "twin", "cam02")).worst_px < 1e-6
+        locate_point(with_twin, clicks(with_twin, place, "cam01", "twin"))
+    assert locate_point(with_twin, clicks(with_twin, place, "cam01", "twin", "cam02")).worst_px < 1e-6
 
 
 def test_three_clicked_points_give_the_same_world_as_the_command_line(rig: CameraRig) -> None:

@@ -1,4 +1,4 @@
-"""Cross-validation: contradictions between folds, the lower cost, the table of candidates, weak ties."""
+"""Cross-validation: contradictions between folds, the lower cost, the table of candidates, weak connections."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def solution(setup: Setup, start: InitialRig) -> BoardSolution:
 
 
 def disturbed(solution: BoardSolution) -> BoardSolution:
-    """Turn one camera by 20 standard errors of a difference, and delay another one by 30."""
+    """Rotate one camera by 20 standard errors of a difference, and delay another one by 30."""
     cameras, sd = solution.cameras, solution.sd(slice(0, 7))
     first, second = np.flatnonzero(sd.any(1))
     R, time_offset = cameras.R.copy(), cameras.time_offset_s.copy()
@@ -72,7 +72,7 @@ def test_folds_that_agree_do_not_contradict_each_other(solution: BoardSolution, 
     assert disagreement(solution, disturbed(solution))[start.root] == 0  # held fixed: nothing is known of its error
 
 
-def test_a_turned_or_late_camera_contradicts_by_its_standard_errors(solution: BoardSolution) -> None:
+def test_a_rotated_or_delayed_camera_contradicts_by_its_standard_errors(solution: BoardSolution) -> None:
     found = disagreement(solution, disturbed(solution))
     assert np.sort(found) == pytest.approx([0, 20, 30], rel=0.1)
     assert found.max() > CONTRADICTION
@@ -80,7 +80,7 @@ def test_a_turned_or_late_camera_contradicts_by_its_standard_errors(solution: Bo
     assert disagreement(one, one).max() < 0.1
 
 
-def test_lost_points_cost_as_much_as_distant_ones(solution: BoardSolution, start: InitialRig) -> None:
+def test_missing_points_cost_as_much_as_distant_ones(solution: BoardSolution, start: InitialRig) -> None:
     images = start.images
     good = robust_cost(solution.residual_px, images.valid, NOISE_PX)
     worse = solution.residual_px.copy()

@@ -166,7 +166,7 @@ def poses_of(rig: CameraRig) -> CameraPoses:
 
 @pytest.fixture(scope="module")
 def steady():
-    """People person keep still for a third of a second at a time, so that sampling between images adds no error."""
+    """People keep still for a third of a second at a time, so that sampling between images adds no error."""
     people = walkers(2, 40, np.random.default_rng(8))
     return dataclasses.replace(people, xyz_mm=np.repeat(people.xyz_mm[::10], 10, axis=0))
 
@@ -374,14 +374,14 @@ def test_empty_and_disjoint_takes_are_refused(rig, recording) -> None:
     alternating = {n: emptied(p, frames // 112 == v) for v, (n, p) in enumerate(recording.poses2d.items())}
     with pytest.raises(CoreError, match="at the same time"):
         calibrate_from_people(rig, alternating, recording.time_s)
-    nobody = {n: emptied(p, frames < 0) for n, p in recording.poses2d.items()}
+    without_people = {n: emptied(p, frames < 0) for n, p in recording.poses2d.items()}
     with pytest.raises(CoreError, match="at the same time in 0 frames"):
-        calibrate_from_people(rig, nobody, recording.time_s)
+        calibrate_from_people(rig, without_people, recording.time_s)
     with pytest.raises(CoreError, match="cam02 has no 2D poses"):
         calibrate_from_people(rig, {"cam01": recording.poses2d["cam01"]}, recording.time_s)
 
 
-def test_it_can_be_cancelled(rig, recording) -> None:
+def test_calibration_can_be_cancelled(rig, recording) -> None:
     with pytest.raises(CancelledError):
         calibrate_from_people(rig, recording.poses2d, recording.time_s, reporter=RecordingReporter(cancel_after=2))
 
@@ -455,7 +455,7 @@ def session(tmp_path, rig, recording):
     return session
 
 
-def test_verb_makes_a_rig_and_keeps_the_one_before(session, rig) -> None:
+def test_verb_creates_a_rig_and_keeps_the_former_one(session, rig) -> None:
     params = CalibratePeopleParams(take="walk", estimator="exact")
     result = run_calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
     assert result["solved"] == list(rig.names)

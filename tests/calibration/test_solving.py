@@ -93,7 +93,7 @@ def test_synchronised_cameras_get_no_time_offset(rig: CameraRig) -> None:
     assert angle < 0.1
 
 
-def test_errors_are_as_large_as_their_standard_errors_say(rig: CameraRig, solved: BoardCalibration) -> None:
+def test_errors_agree_with_their_standard_errors(rig: CameraRig, solved: BoardCalibration) -> None:
     root = int(np.flatnonzero((solved.solution.sd(slice(0, 6)) == 0).all(1))[0])
     offset_s = np.array([c.time_offset_s for c in solved.rig])
     sd = solved.solution.sd(slice(6, 7))[:, 0]
@@ -102,7 +102,7 @@ def test_errors_are_as_large_as_their_standard_errors_say(rig: CameraRig, solved
     assert (np.abs(off[others]) < 5 * sd[others] + 1e-4).all()
 
 
-def test_a_good_rig_is_called_good(solved: BoardCalibration, seen: BoardObservations) -> None:
+def test_a_good_rig_passes_the_report(solved: BoardCalibration, seen: BoardObservations) -> None:
     findings = assess_board(measure(solved), solved.rig, seen, calibration=solved)
     assert worst(findings) == "ok", [f.message for f in findings if f.level != "ok"]
     assert any(f.check == "time_offset" and "+" in f.message for f in findings)
@@ -132,7 +132,7 @@ def bad_rigs(solved: BoardCalibration) -> dict[str, CameraRig]:
 
 
 @pytest.mark.parametrize("name", ["mirrored pose", "focal length 10 % off", "moved by 5 cm", "delayed by 80 ms"])
-def test_bad_rigs_are_called_bad(name: str, bad_rigs: dict[str, CameraRig], seen: BoardObservations) -> None:
+def test_errors_of_bad_rigs_are_reported(name: str, bad_rigs: dict[str, CameraRig], seen: BoardObservations) -> None:
     bad = bad_rigs[name]
     findings = assess_board(measure_rig(bad, seen), bad, seen)
     assert worst(findings) == "error"
@@ -181,7 +181,7 @@ def test_a_camera_without_views_stays_uncalibrated_with_a_reason(rig: CameraRig,
     assert not any(f.check == "pose" and f.camera == name for f in explained.findings)
 
 
-def test_nothing_seen_and_nothing_shared_are_refused(seen: BoardObservations) -> None:
+def test_recordings_without_detections_or_shared_views_are_refused(seen: BoardObservations) -> None:
     config = CalibrateConfig(board=BOARD)
     with pytest.raises(CoreError, match="not found"):
         calibrate_board(seen.where(np.zeros(len(seen), bool)), config, NullReporter())

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from moving_board import STEP_S, corners, filmed
 
 
-def test_the_path_is_exact_and_nan_where_one_camera_sees_the_board() -> None:
+def test_the_trajectory_is_exact_and_nan_where_one_camera_sees_the_board() -> None:
     rig = ring_rig(3, distortion=(-0.2, 0.05, 0.0, 0.0, 0.0))
     seen = filmed(rig, hidden=((0, 4), (1, 4), (2, 5)))
     points = board_points_mm(seen, rig)

@@ -11,7 +11,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - only once the versions are said
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - the versions are required first
 
 IMAGES = "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=25/1"
 ENCODERS = {

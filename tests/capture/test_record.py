@@ -102,7 +102,7 @@ class Stopping(RecordingReporter):
 
 
 def left_in(session: Session) -> list[Path]:
-    """Folders of takes that are being made."""
+    """Return the folders of unfinished takes."""
     return list(session.layout.incoming.glob("*"))
 
 
@@ -204,7 +204,7 @@ def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server
 
 
 @pytest.mark.slow
-def test_watching_keeps_nothing(session: Session, server: str) -> None:
+def test_watching_stores_nothing(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"{server}/stream",), preview_only=True, board=BOARD)
     with pytest.raises(CancelledError):
         run_record(session, params, session.new_run("record"), Stopping(10))

@@ -114,7 +114,7 @@ def test_a_killed_writer_keeps_its_reader_working_and_is_cleaned_up_by_the_next(
         ImageRingReader(name)
 
 
-def test_a_writer_that_ends_leaves_nothing() -> None:
+def test_a_writer_that_ends_leaves_no_shared_memory() -> None:
     with writer(0.0, 3) as (process, name):
         assert process.wait(60) == 0
         assert process.stderr is not None and not process.stderr.read()

@@ -72,7 +72,7 @@ def options(camera: str = "left", clock: SimulatedClock | None = None) -> Source
 
 
 def check_frames(source: Source, camera: str, count: int) -> None:
-    """What holds for the frames of every source."""
+    """Check the contract of the frames of every source."""
     width, height = source.size_px
     frames = list(islice(source.frames(), count))
     source.close()
@@ -131,7 +131,7 @@ def test_simulated_cameras_are_discovered_apart_from_real_ones() -> None:
         ("demo:cam77", "There is no camera at"),
     ],
 )
-def test_what_is_no_camera_is_refused_with_a_remedy(address: str, says: str) -> None:
+def test_invalid_addresses_are_refused_with_a_remedy(address: str, says: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

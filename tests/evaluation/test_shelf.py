@@ -70,8 +70,8 @@ class TestParts:
         found[1] = np.nan
         score = pcp3d(found, truth)
         assert score.actors == pytest.approx((2 / 3, 2 / 3)) and score.recall == pytest.approx(2 / 3)
-        nobody = pcp3d(np.zeros((3, 0, 14, 3)), truth)
-        assert nobody.actors == (0.0, 0.0) and nobody.recall == 0
+        no_people = pcp3d(np.zeros((3, 0, 14, 3)), truth)
+        assert no_people.actors == (0.0, 0.0) and no_people.recall == 0
 
     def test_an_error_of_half_the_length_is_correct(self, truth: np.ndarray) -> None:
         """A limb of 400 mm with end errors of 150 and 250 mm: 200 mm on average is correct, 1 mm more is not."""

@@ -39,7 +39,7 @@ follow = partial(launching.follow, timeout_s=120.0)
 
 @pytest.fixture(scope="module")
 def labelled(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The sample's first frames with 2D poses and the baseline."""
+    """Return the first frames of the sample with 2D poses and the baseline."""
     root = tmp_path_factory.mktemp("together") / "session"
     shutil.copytree(sample_root, root)
     session = first_frames(Session.open(root))
@@ -67,7 +67,7 @@ def train_job(session: Session, steps: int) -> Job:
 
 
 def at_work(folder: Path) -> list[psutil.Process]:
-    """Processes of a folder's job."""
+    """Return the processes of the job of a folder."""
     return [p for p in psutil.process_iter(["cmdline"]) if str(folder) in (p.info["cmdline"] or [])]
 
 

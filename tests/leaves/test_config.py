@@ -45,7 +45,7 @@ class Outer:
         inner=st.builds(Inner, steps=st.integers(0, 99), rate=st.floats(0, 1), on=st.booleans()),
     )
 )
-def test_plain_values_and_back(config: Outer) -> None:
+def test_settings_survive_conversion_to_plain_values(config: Outer) -> None:
     assert from_mapping(Outer, to_mapping(config)) == config
 
 

@@ -1,4 +1,4 @@
-"""Files that matter are whole or absent, and trouble with them is told in words."""
+"""Files are written completely or not at all, and errors are reported with a reason."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_temporary_file_lies_beside_it_with_the_same_ending(tmp_path: Path) -> None:
+def test_the_temporary_file_is_in_the_same_folder_with_the_same_suffix(tmp_path: Path) -> None:
     path = tmp_path / "poses.nc"
     with replacing(path) as temporary:
         assert (temporary.parent, temporary.suffix) == (tmp_path, ".nc")
@@ -43,7 +43,7 @@ def test_the_temporary_file_lies_beside_it_with_the_same_ending(tmp_path: Path) 
     assert path.read_bytes() == b"new"
 
 
-def test_plain_values_and_back(tmp_path: Path) -> None:
+def test_plain_values_survive_their_file(tmp_path: Path) -> None:
     value = {"b": [1, 2.5, None, "ä"], "a": {"x": True}}
     write_json(tmp_path / "v.json", value)
     write_yaml(tmp_path / "v.yaml", value)

@@ -1,7 +1,7 @@
 """Small ONNX graphs whose outputs are known functions of the image.
 
 They stand where the published weights cannot be fetched: every step around the network (resize, colours, normalisation,
-crop, decode, way back to pixels) is real, runs through onnxruntime, and has an exact truth.
+crop, decode, map back to pixels) is real, runs through onnxruntime, and has an exact truth.
 """
 
 from __future__ import annotations

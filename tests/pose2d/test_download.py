@@ -201,7 +201,7 @@ def test_an_archive_without_the_member_is_refused(server: Served, tmp_path: Path
     file = ModelFile(role="pose", url=server.url("a.zip", content), member="end2end.onnx")
     with pytest.raises(CoreError, match=text):
         model_files(model(file), "", fetching(tmp_path), RecordingReporter())
-    assert list((tmp_path / "cache" / "m").iterdir()) == []  # so that the next try fetches it anew
+    assert list((tmp_path / "cache" / "m").iterdir()) == []  # so that the next attempt downloads it again
 
 
 def test_sizes_are_limited_before_and_while_reading_and_unpacking(server: Served, tmp_path: Path) -> None:

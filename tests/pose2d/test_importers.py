@@ -145,7 +145,7 @@ class TestVerb:
             self.run(short_session, path=str(tmp_path / "op"))
         assert self.run(short_session, path=str(tmp_path / "op"), name="op_again")[0]["estimator"] == "op_again"
 
-    def test_what_is_missing_is_said(self, short_session: Session, person: np.ndarray, tmp_path: Path) -> None:
+    def test_missing_data_is_reported(self, short_session: Session, person: np.ndarray, tmp_path: Path) -> None:
         with pytest.raises(CoreError, match="no folder"):
             self.run(short_session, path=str(tmp_path / "none"))
         (tmp_path / "op").mkdir()

@@ -138,14 +138,14 @@ class TestPredictor:
             predictor.reconstruct(pair, poses2d, people.time_s, NullReporter(), exclude_camera=rig.names[0])
 
     def test_an_empty_take_has_no_people(self, predictor: Predictor, rig: CameraRig) -> None:
-        nobody = {
+        no_people = {
             name: Pose2D(
                 camera=name, skeleton=PANOPTIC15, xy_px=np.full((5, 1, 15, 2), np.nan), score=np.zeros((5, 1, 15)),
                 box_px=np.full((5, 1, 4), np.nan),
             )
             for name in rig.names
         }  # fmt: skip
-        found = predictor.reconstruct(rig, nobody, np.arange(5) / 30, NullReporter())
+        found = predictor.reconstruct(rig, no_people, np.arange(5) / 30, NullReporter())
         assert not found.present.any() and len(found.time_s) == 5
 
     def test_prediction_can_be_cancelled(
@@ -162,7 +162,7 @@ class TestPredictor:
         poses2d: dict[str, Pose2D],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Memory besides the result does not grow with the take."""
+        """Apart from the result, memory does not grow with the length of the take."""
         seen: list[int] = []
         real = module.make_view_batch
 

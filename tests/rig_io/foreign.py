@@ -40,7 +40,7 @@ def qca(path: Path, rig: CameraRig, *, crop: tuple[int, int] = (0, 0), binning: 
         x, y, z = camera.centre_mm.tolist()
         extent = f'left="{crop[0]}" top="{crop[1]}" right="{crop[0] + w - 1}" bottom="{crop[1] + h - 1}"'
         widest = f'left="0" top="0" right="{2 * crop[0] + w - 1}" bottom="{2 * crop[1] + h - 1}"'
-        lens = {
+        intrinsics = {
             "focalLengthU": camera.K[0, 0] * unit,
             "focalLengthV": camera.K[1, 1] * unit,
             "centerPointU": (camera.K[0, 2] + crop[0]) * unit,
@@ -52,7 +52,7 @@ def qca(path: Path, rig: CameraRig, *, crop: tuple[int, int] = (0, 0), binning: 
             "tangentalDistortion1": k[2],
             "tangentalDistortion2": k[3],
         }
-        values = " ".join(f'{name}="{float(value)!r}"' for name, value in lens.items())
+        values = " ".join(f'{name}="{float(value)!r}"' for name, value in intrinsics.items())
         cameras.append(
             f'<camera active="1" model="Miqus Video" serial="{camera.name}" viewrotation="0"><fov_video {extent}/>'
             f'<fov_video_max {widest}/><transform {turn} x="{x!r}" y="{y!r}" z="{z!r}"/><intrinsic {values}/></camera>'
@@ -212,16 +212,16 @@ def list_json(path: Path, rig: CameraRig) -> Path:
     return path
 
 
-def xcp(path: Path, rig: CameraRig, lens: tuple[float, ...] | None = None, *, marker_cameras: int = 0) -> Path:
-    """Vicon: centre in mm and quaternion x y z w, one focal length and an aspect ratio, `lens` as VICON_RADIAL2.
+def xcp(path: Path, rig: CameraRig, distortion: tuple[float, ...] | None = None, *, marker_cameras: int = 0) -> Path:
+    """Vicon: centre in mm and quaternion x y z w, one focal length and an aspect ratio, `distortion` as VICON_RADIAL2.
 
-    Without `lens` the images are taken for straight, whatever the rig says.
+    Without `distortion` the file has none, whatever the rig has.
     """
     cameras = []
     for c in rig:
         x, y, z, w = quaternion(c.pose[0])
         fx, fy = c.K[0, 0], c.K[1, 1]
-        centre, radial = c.K[:2, 2], lens or (0.0, 0.0, 0.0)
+        centre, radial = c.K[:2, 2], distortion or (0.0, 0.0, 0.0)
         if len(radial) == 5:
             centre, radial = centre + radial[:2], radial[2:]
         numbers = " ".join(repr(float(v)) for v in (*centre, *radial))
@@ -241,22 +241,22 @@ def xcp(path: Path, rig: CameraRig, lens: tuple[float, ...] | None = None, *, ma
 def colmap(path: Path, rig: CameraRig) -> Path:
     """COLMAP's text model: corner-based pixels, quaternion w x y z, points below each image, arbitrary numbers."""
     path.mkdir()
-    lenses, images = ["# Camera list"], ["# Image list"]
+    cameras, images = ["# Camera list"], ["# Image list"]
     for i, c in enumerate(rig):
         K, d = c.K, c.distortion.tolist()
         numbers = (K[0, 0], K[1, 1], K[0, 2] + 0.5, K[1, 2] + 0.5, *d[:4], d[4], 0.0, 0.0, 0.0)
-        lenses.append(f"{9 - i} FULL_OPENCV {c.size_px[0]} {c.size_px[1]} {' '.join(repr(float(n)) for n in numbers)}")
+        cameras.append(f"{9 - i} FULL_OPENCV {c.size_px[0]} {c.size_px[1]} {' '.join(repr(float(n)) for n in numbers)}")
         x, y, z, w = quaternion(c.pose[0])
         pose = " ".join(repr(float(n)) for n in (w, x, y, z, *(c.pose[1] / 1000)))
         images += [f"{i + 3} {pose} {9 - i} {c.name}/000001.jpg", "10.5 20.5 -1 11.25 7.0 3"]
-    (path / "cameras.txt").write_text("\n".join(lenses) + "\n")
+    (path / "cameras.txt").write_text("\n".join(cameras) + "\n")
     (path / "images.txt").write_text("\n".join(images) + "\n")
     (path / "points3D.txt").write_text("# 3D point list\n")
     return path
 
 
 def quaternion(R: np.ndarray) -> tuple[float, float, float, float]:
-    """x, y, z, w of a rotation that is no half turn."""
+    """Return the quaternion x, y, z, w of a rotation by less than 180 degrees."""
     w = float(np.sqrt(1 + np.trace(R)) / 2)
     return (
         float(R[2, 1] - R[1, 2]) / (4 * w),
@@ -267,12 +267,12 @@ def quaternion(R: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def straight(rig: CameraRig) -> CameraRig:
-    """The rig without distortion."""
+    """Return the rig without distortion."""
     return CameraRig(cameras=tuple(c.replace(distortion=np.zeros(5)) for c in rig))
 
 
 def truth_for(layout: str) -> CameraRig:
-    """What the file of a layout holds: Vicon's has no lens that is exactly OpenCV's."""
+    """Return the rig that a file of this layout can hold: no distortion of Vicon is exactly one of OpenCV."""
     return straight(truth()) if layout == "vicon" else truth()
 
 

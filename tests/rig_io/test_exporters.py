@@ -23,7 +23,7 @@ from core.types import CameraRig
 from core.types.camera import Camera
 
 POINTS = np.random.default_rng(0).uniform((-1500, -1500, 0), (1500, 1500, 2000), (200, 3))
-LENSES = {
+DISTORTIONS = {
     "straight": ((), "pinhole"),
     "four": ((-0.12, 0.06, 0.0011, -0.0007), "pinhole"),
     "five": ((-0.12, 0.06, 0.0011, -0.0007, -0.01), "pinhole"),
@@ -32,7 +32,7 @@ LENSES = {
     "tilt": ((-0.12, 0.06, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.01, -0.02), "pinhole"),
     "fisheye": ((0.02, -0.01, 0.004, -0.001), "fisheye"),
 }
-EVERY = frozenset({*LENSES, "skew", "unposed"})
+EVERY = frozenset({*DISTORTIONS, "skew", "unposed"})
 BROWN = frozenset({"straight", "four", "five"})
 HOLDS = {
     "selfpose": EVERY,
@@ -52,9 +52,9 @@ WITH_TIME_OFFSET = ("selfpose", "anipose", "caliscope", "opencv-yaml", "opencv-j
 
 
 def random_rig(case: str, seed: int) -> CameraRig:
-    """Five cameras that look into a room, of different sizes, one of them portrait, names out of order."""
+    """Return five cameras that look into a volume, of different sizes, one of them portrait, names out of order."""
     random = np.random.default_rng(seed)
-    coefficients, lens = LENSES.get(case, LENSES["straight"])
+    coefficients, model = DISTORTIONS.get(case, DISTORTIONS["straight"])
     cameras = []
     for i, size in enumerate(((1920, 1080), PORTRAIT, (1280, 720), (640, 480), (1920, 1080))):
         around = random.uniform(0, 2 * np.pi)
@@ -65,7 +65,7 @@ def random_rig(case: str, seed: int) -> CameraRig:
         roll = cv2.Rodrigues(random.normal(0, 0.1, 3))[0]
         R, t_mm = roll @ made.pose[0], roll @ made.pose[1]
         distorted = np.array(coefficients) * random.uniform(0.5, 1, max(len(coefficients), 1))[: len(coefficients)]
-        cameras.append(made.replace(K=K, distortion=distorted, distortion_model=lens, R=R, t_mm=t_mm))
+        cameras.append(made.replace(K=K, distortion=distorted, distortion_model=model, R=R, t_mm=t_mm))
     # A turn that is as good as none, and half a turn: both are special to Rodrigues vectors and quaternions.
     near = cv2.Rodrigues(np.array([3e-6, -2e-6, 4e-6]))[0]
     cameras[3] = cameras[3].replace(R=near, t_mm=np.array([100.0, 200.0, 6000.0]))
@@ -77,7 +77,7 @@ def random_rig(case: str, seed: int) -> CameraRig:
 
 
 def assert_same_rig(found: CameraRig, expected: CameraRig, tolerance_px: float = 1e-6) -> None:
-    """Names, order, sizes and projections; the lens of an unposed camera is looked at from some pose."""
+    """Names, order, sizes and projections; the distortion of an unposed camera is compared at an arbitrary pose."""
     assert found.names == expected.names
     assert [c.size_px for c in found] == [c.size_px for c in expected]
     for ours, theirs in zip(found, expected, strict=True):
@@ -140,7 +140,7 @@ def test_time_offsets_are_kept_or_a_note_says_that_they_are_lost(name: str, tmp_
 
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_truncated_and_damaged_files_are_refused_with_a_reason(name: str, tmp_path: Path) -> None:
-    """Nothing but a rig or a CoreError may come of a file, however it was cut or changed."""
+    """Reading gives a rig or raises CoreError, however the file was truncated or changed."""
     rig = random_rig("straight", 1)
     written = write_rig(rig, tmp_path / "out", name)
     path = tmp_path / "out" if EXPORTERS.get(name).folder else written.files[0]
@@ -164,10 +164,10 @@ def test_truncated_and_damaged_files_are_refused_with_a_reason(name: str, tmp_pa
     assert_same_rig(read_rig(path), rig)
 
 
-@pytest.mark.parametrize("lens", [(7e-8, 3e-14, 0.0), (-4e-8, 1e-14, 0.0), (4.0, -3.0, 3e-8, 1e-14, 1e-21)])
-def test_a_rig_from_vicon_is_exported_unchanged(lens: tuple[float, ...], tmp_path: Path) -> None:
-    """Vicon's lens is fitted on reading, but what was read from a file is written as it was in the file."""
-    first = read_rig(foreign.xcp(tmp_path / "a.xcp", foreign.straight(foreign.truth()), lens))
+@pytest.mark.parametrize("distortion", [(7e-8, 3e-14, 0.0), (-4e-8, 1e-14, 0.0), (4.0, -3.0, 3e-8, 1e-14, 1e-21)])
+def test_a_rig_from_vicon_is_exported_unchanged(distortion: tuple[float, ...], tmp_path: Path) -> None:
+    """Vicon's distortion is fitted on reading, but what was read from a file is written as it was in the file."""
+    first = read_rig(foreign.xcp(tmp_path / "a.xcp", foreign.straight(foreign.truth()), distortion))
     written = write_rig(first, tmp_path / "b.xcp", "xcp")
     assert_same_rig(read_rig(written.files[0]), first)
     straightened = []

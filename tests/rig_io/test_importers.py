@@ -93,11 +93,11 @@ def test_real_files_of_caliscope() -> None:
 
 
 @pytest.mark.parametrize("unit", ["VICON_RADIAL2", "VICON_RADIAL"])
-@pytest.mark.parametrize("lens", [(0.0, 0.0, 7e-8, 3e-14, 0.0), (0.0, 0.0, -4e-8, 1e-14, 0.0)])
-def test_the_rig_distorts_what_vicon_undistorts(unit: str, lens: tuple[float, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("distortion", [(0.0, 0.0, 7e-8, 3e-14, 0.0), (0.0, 0.0, -4e-8, 1e-14, 0.0)])
+def test_the_rig_distorts_what_vicon_undistorts(unit: str, distortion: tuple[float, ...], tmp_path: Path) -> None:
     """Image points go through Vicon's formula, and the rig must show the points on those rays at the same pixel."""
     expected = foreign.straight(foreign.truth())
-    path = foreign.xcp(tmp_path / "a.xcp", expected, lens)
+    path = foreign.xcp(tmp_path / "a.xcp", expected, distortion)
     if unit == "VICON_RADIAL":
         pattern = r'VICON_RADIAL2="ViconRadial2 \S+ \S+ (\S+ \S+) \S+"'
         path.write_text(re.sub(pattern, r'VICON_RADIAL="\1"', path.read_text()))
@@ -107,7 +107,7 @@ def test_the_rig_distorts_what_vicon_undistorts(unit: str, lens: tuple[float, ..
         away = image - bare.K[:2, 2]
         aspect = bare.K[0, 0] / bare.K[1, 1]
         r2 = (away[:, :1] ** 2) + (away[:, 1:] * aspect) ** 2
-        straight = bare.K[:2, 2] + away * (1 + lens[2] * r2 + lens[3] * r2**2)
+        straight = bare.K[:2, 2] + away * (1 + distortion[2] * r2 + distortion[3] * r2**2)
         assert np.abs(straight - image).max() > 10
         ahead = np.hstack([(straight - bare.K[:2, 2]) / np.diag(bare.K)[:2], np.ones((200, 1))]) * 4000
         world = (ahead - bare.pose[1]) @ bare.pose[0]
@@ -116,16 +116,16 @@ def test_the_rig_distorts_what_vicon_undistorts(unit: str, lens: tuple[float, ..
 
 
 def test_vicon_with_a_separate_distortion_centre(tmp_path: Path) -> None:
-    """OpenCV's distortion is about the principal point: the error of the fit is stated, and no larger than stated."""
+    """OpenCV's distortion is centred at the principal point: the error of the fit is stated, and no larger."""
     bare = foreign.straight(foreign.truth())
-    lens = (9.0, -6.0, 3e-8, 1e-14, 0.0)
-    rig = read_rig(foreign.xcp(tmp_path / "a.xcp", bare, lens))
+    distortion = (9.0, -6.0, 3e-8, 1e-14, 0.0)
+    rig = read_rig(foreign.xcp(tmp_path / "a.xcp", bare, distortion))
     stated = float(re.search(r"an error of ([\d.e-]+) px", rig.source)[1])  # type: ignore[index]
     image = np.random.default_rng(1).uniform((0, 0), (1919, 1079), (500, 2))
     K = bare[0].K
-    away = image - K[:2, 2] - lens[:2]
+    away = image - K[:2, 2] - distortion[:2]
     r2 = (away[:, :1] ** 2) + (away[:, 1:] * K[0, 0] / K[1, 1]) ** 2
-    straight = K[:2, 2] + lens[:2] + away * (1 + lens[2] * r2 + lens[3] * r2**2)
+    straight = K[:2, 2] + distortion[:2] + away * (1 + distortion[2] * r2 + distortion[3] * r2**2)
     ahead = np.hstack([(straight - K[:2, 2]) / np.diag(K)[:2], np.ones((500, 1))]) * 4000
     off = np.linalg.norm(project(rig[0], (ahead - bare[0].pose[1]) @ bare[0].pose[0]) - image, axis=1).max()
     assert 0.5 * stated < off < 1.05 * stated < 0.1
@@ -273,10 +273,10 @@ def test_up_axis_can_be_given(tmp_path: Path) -> None:
 def test_sizes_are_from_the_file_the_takes_or_the_principal_point(tmp_path: Path) -> None:
     path = foreign.voxelpose(tmp_path / "a.json", foreign.truth())
     assert "no image sizes" in read_rig(path).source
-    told = read_rig(path, sizes_px={"cam02": (1900, 1070)})
-    assert told["cam02"].size_px == (1900, 1070)
-    assert told["cam01"].size_px == (1920, 1080)
-    assert "cam02" not in told.source
+    with_size = read_rig(path, sizes_px={"cam02": (1900, 1070)})
+    assert with_size["cam02"].size_px == (1900, 1070)
+    assert with_size["cam01"].size_px == (1920, 1080)
+    assert "cam02" not in with_size.source
     stated = read_rig(foreign.voxelpose(tmp_path / "b.json", foreign.truth(), sizes=True))
     assert "no image sizes" not in stated.source
 

@@ -73,9 +73,9 @@ def test_unequal_lengths_end_where_fewer_than_two_are_left(session: Session, tmp
     index = take.timeline().frame_index
     assert len(index) == 25
     np.testing.assert_array_equal((index >= 0).sum(0), [10, 25, 25])
-    said = " ".join(take.manifest.notes)
-    assert "cam1: the last 15 images are not used; it ran 0.50 s longer than the others." in said
-    assert "cam0 stops 0.50 s before the end" in said
+    notes_text = " ".join(take.manifest.notes)
+    assert "cam1: the last 15 images are not used; it ran 0.50 s longer than the others." in notes_text
+    assert "cam0 stops 0.50 s before the end" in notes_text
     assert [text for text, _ in reporter.notes] == list(take.manifest.notes)
 
 
@@ -126,7 +126,7 @@ def test_gaps_of_the_reference_itself_are_filled(session: Session, tmp_path: Pat
     slow = write_video(tmp_path / "c.mp4", n=20, fps=15)
     take = ingest_videos(session, [*videos, slow], reporter=NullReporter())
     timeline = take.timeline()
-    # Frames 10 to 12 fell out of the reference; the slow camera has an image for 10 and 12, nobody for 11.
+    # The reference lacks frames 10 to 12; the slow camera has an image for 10 and 12, and no camera one for 11.
     expected = np.delete(np.arange(40), 11) / 30
     np.testing.assert_allclose(timeline.time_s, expected, atol=1e-4)
     assert timeline.frame_index[10:12].tolist() == [[-1, -1, 5], [-1, -1, 6]]

@@ -33,7 +33,7 @@ def put_people(session: Session, middle_mm: tuple[float, float] = (-900.0, 0.0))
     ).save(take.layout.poses3d(BASELINE))
 
 
-def test_it_is_derived_from_rig_and_people(sample_session: Session) -> None:
+def test_the_volume_is_derived_from_rig_and_people(sample_session: Session) -> None:
     alone = active_volume(sample_session, [TAKE], 100.0)
     assert alone.origin == "rig"
     expected = capture_volume(sample_session.require_rig(), spacing_mm=100.0)

@@ -242,7 +242,7 @@ def test_a_field_changes_what_it_shows_and_nothing_else(field, sample_session: S
     assert after == pytest.approx(before)
 
 
-def test_doubts_are_said(sample_session: Session) -> None:
+def test_doubtful_volumes_are_reported(sample_session: Session) -> None:
     rig = sample_session.require_rig()
     sample_session.set_volume(
         VolumeSettings(centre_mm=(0, 0, 900), size_mm=(40_000, 40_000, 2200), spacing_mm=300, rig="x")

@@ -1,4 +1,4 @@
-"""Skeletons offer what the rest needs of a joint set, so that no package names one of them."""
+"""Skeletons: roots, mirror pairs, conversion and bones, derived from the joint set."""
 
 from __future__ import annotations
 

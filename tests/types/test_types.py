@@ -1,4 +1,4 @@
-"""The studio's data: checked when made, read-only, and the same after a file."""
+"""Data types: validated on construction, read-only, and unchanged by writing and reading."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_the_digest_is_of_what_changes_a_projection() -> None:
     assert rig.digest != moved.digest
 
 
-def test_cameras_of_a_rig_are_told_apart() -> None:
+def test_a_rig_finds_cameras_by_their_unique_names() -> None:
     with pytest.raises(CoreError, match="named 'cam1'"):
         CameraRig(cameras=(camera(), camera()))
     rig = CameraRig(cameras=(camera("a"), camera("b")))
