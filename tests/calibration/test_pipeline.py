@@ -124,10 +124,10 @@ def test_world_coordinates_are_set_and_the_former_rig_is_kept(session: Session, 
 
 
 def test_the_sheet_verb_writes_the_requested_board(session: Session, tmp_path: Path) -> None:
-    made = verb("board-sheet")(
+    sheet = verb("board-sheet")(
         session, {"path": str(tmp_path / "b.pdf"), "board": FIELDS}, session.new_run("board-sheet"), NullReporter()
     )
-    assert [Path(f).name for f in made["files"]] == ["b.pdf"]
+    assert [Path(f).name for f in sheet["files"]] == ["b.pdf"]
     assert (tmp_path / "b.pdf").read_bytes().startswith(b"%PDF")
 
 

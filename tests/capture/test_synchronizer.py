@@ -1,4 +1,4 @@
-"""Frame sets made on-line equal the timeline of the whole take."""
+"""Frame sets assembled live equal the timeline of the whole take."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def test_a_frame_set_is_complete_after_one_period() -> None:
     times_s = {name: np.arange(60) / 30 + offset for name, offset in (("a", 0.0), ("b", 0.004), ("c", 0.009))}
     synchronizer = Synchronizer(tuple(times_s), fps=dict.fromkeys(times_s, 30.0))
     for frame in frames_of(times_s):
-        for made in synchronizer.push(frame):
-            assert len(made.frames) == 3
-            assert frame.time_ns / 1e9 - made.frames["a"].time_ns / 1e9 <= 1 / 30 + 0.01
+        for frame_set in synchronizer.push(frame):
+            assert len(frame_set.frames) == 3
+            assert frame.time_ns / 1e9 - frame_set.frames["a"].time_ns / 1e9 <= 1 / 30 + 0.01
 
 
 def test_a_camera_that_stops_is_named_and_does_not_stop_the_others() -> None:
@@ -103,10 +103,10 @@ def test_a_camera_that_stops_is_named_and_does_not_stop_the_others() -> None:
     synchronizer = Synchronizer(tuple(times_s), fps=dict.fromkeys(times_s, 30.0), patience_s=0.5)
     sets, silent, delays = [], set(), []
     for frame in frames_of(times_s):
-        made = synchronizer.push(frame)
-        sets += made
+        new_sets = synchronizer.push(frame)
+        sets += new_sets
         silent |= set(synchronizer.silent)
-        delays += [(frame.time_ns - max(f.time_ns for f in s.frames.values())) / 1e9 for s in made]
+        delays += [(frame.time_ns - max(f.time_ns for f in s.frames.values())) / 1e9 for s in new_sets]
     for name in times_s:
         sets += synchronizer.end(name)
     assert silent == {"b"} and not synchronizer.silent

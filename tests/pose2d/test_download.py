@@ -54,9 +54,9 @@ def server() -> Iterator[Served]:
             if content is None:
                 self.send_error(404, "Not Found")
                 return
-            asked = self.headers.get("Range", "")
-            served.ranges.append(asked)
-            start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and served.resumes else 0
+            requested = self.headers.get("Range", "")
+            served.ranges.append(requested)
+            start = int(requested.removeprefix("bytes=").removesuffix("-")) if requested and served.resumes else 0
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()

@@ -261,8 +261,8 @@ def test_views_agree_on_both_people_in_3d(seen: dict[str, Detections]) -> None:
         for v, camera in enumerate(rig.names):
             middle = np.mean(NOSE_AND_ANKLE[camera][person], 0)
             hips = seen[camera].xy_px[:, [11, 12]].mean(1)
-            mine = np.linalg.norm(hips - middle, axis=-1).argmin()
-            xy_px[v], score[v] = seen[camera].xy_px[mine], seen[camera].score[mine]
+            nearest = np.linalg.norm(hips - middle, axis=-1).argmin()
+            xy_px[v], score[v] = seen[camera].xy_px[nearest], seen[camera].score[nearest]
         score[score < 0.25] = 0
         xyz_mm = triangulate(rig, ideal_points(rig, xy_px), score)
         error = np.linalg.norm(project_rig(rig, xyz_mm) - xy_px, axis=-1)

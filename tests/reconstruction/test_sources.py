@@ -57,25 +57,25 @@ def shortened(source: Path, target: Path) -> None:
 def session(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """The first frames of the sample, with 2D poses and heatmaps."""
     root = tmp_path_factory.mktemp("sources") / "session"
-    made = Session.create(root)
-    shutil.copy(sample_root / "rig.toml", made.layout.rig)
-    names = made.require_rig().names
-    made.layout.take("two").root.mkdir(parents=True)
+    session = Session.create(root)
+    shutil.copy(sample_root / "rig.toml", session.layout.rig)
+    names = session.require_rig().names
+    session.layout.take("two").root.mkdir(parents=True)
     for name in names:
-        shortened(resource("sample", f"{name}.mp4"), made.layout.take("two").root / f"{name}.mp4")
+        shortened(resource("sample", f"{name}.mp4"), session.layout.take("two").root / f"{name}.mp4")
     cameras = tuple(TakeCamera(name=n, file=f"{n}.mp4", size_px=SIZE, n_frames=N, fps=30) for n in names)
     index, time_s = np.repeat(np.arange(N)[:, None], len(names), 1), np.arange(N) / 30
-    take = made.write_take(
+    take = session.write_take(
         TakeManifest(name="two", kind="motion", fps=30, n_frames=N, cameras=cameras),
         Timeline(cameras=names, time_s=time_s, frame_index=index, frame_time_s=index / 30),
     )
     params = Pose2DParams(take="two", pose2d=Pose2DConfig(provider="cpu"))
-    run_pose2d(made, params, made.new_run("pose2d"), NullReporter())
+    run_pose2d(session, params, session.new_run("pose2d"), NullReporter())
     baseline = Triangulator(tracking=EVERYBODY).reconstruct(
-        made.rig_for(take), take.poses2d(NAME), time_s, NullReporter()
+        session.rig_for(take), take.poses2d(NAME), time_s, NullReporter()
     )
     baseline.save(take.layout.poses3d(BASELINE))
-    return made
+    return session
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +115,9 @@ def test_untrained_networks_find_both_people(source: str, take: Take, rig: Camer
     found = predictor.reconstruct_take(take, rig, NAME, NullReporter(), tracking=EVERYBODY)
     assert (found.present.sum(1) >= 2).all()
     # Ankles of the Panoptic-15 people against those of the triangulated COCO-17 ones: the same two people.
-    mine, theirs = found.xyz_mm[:, :, [8, 14]].mean(2), baseline.xyz_mm[:, :2, 15:].mean(2)
-    apart = np.linalg.norm(mine[:, :, None] - theirs[:, None], axis=-1)
-    assert (np.nanmedian(apart, 0).min(0) < 40).all()
+    own_mm, baseline_mm = found.xyz_mm[:, :, [8, 14]].mean(2), baseline.xyz_mm[:, :2, 15:].mean(2)
+    distance_mm = np.linalg.norm(own_mm[:, :, None] - baseline_mm[:, None], axis=-1)
+    assert (np.nanmedian(distance_mm, 0).min(0) < 40).all()
 
 
 def test_heatmaps_of_an_excluded_camera_are_not_read(take: Take, rig: CameraRig, baseline: Pose3DSequence) -> None:
@@ -226,8 +226,8 @@ def test_a_backbone_reads_the_videos_in_training_and_inference(
     shutil.rmtree(stored)
     predictor = Predictor.load(run, "cpu")
     assert predictor.networks.backbone is not None
-    asked: list[tuple[int, ...]] = []
-    predictor.networks.backbone.register_forward_pre_hook(lambda _, inputs: asked.append(tuple(inputs[0].shape)))
+    input_shapes: list[tuple[int, ...]] = []
+    predictor.networks.backbone.register_forward_pre_hook(lambda _, inputs: input_shapes.append(tuple(inputs[0].shape)))
     found = predictor.reconstruct_take(take, rig, NAME, NullReporter(), tracking=EVERYBODY)
-    assert len(found.time_s) == N and asked == [(len(rig), 3, 80, 48)] * N
+    assert len(found.time_s) == N and input_shapes == [(len(rig), 3, 80, 48)] * N
     assert not stored.exists()  # the videos themselves are read

@@ -73,9 +73,9 @@ def test_settings_are_those_that_a_baseline_was_made_with(scene):
     settings = Triangulator(
         association=AssociationConfig(gate_mm=90.0), tracking=TrackingConfig(smoothing="one_euro", max_gap_s=0.2)
     )
-    made = settings.reconstruct(rig, poses2d, truth.time_s, NullReporter())
-    assert Triangulator.from_baseline(made) == settings
-    assert made.provenance["smoothing"]["smoothing"] == "one_euro"
+    result = settings.reconstruct(rig, poses2d, truth.time_s, NullReporter())
+    assert Triangulator.from_baseline(result) == settings
+    assert result.provenance["smoothing"]["smoothing"] == "one_euro"
 
 
 def test_the_skeleton_is_that_of_the_2d_poses(scene, baseline):

@@ -59,13 +59,13 @@ def random_rig(case: str, seed: int) -> CameraRig:
     for i, size in enumerate(((1920, 1080), PORTRAIT, (1280, 720), (640, 480), (1920, 1080))):
         around = random.uniform(0, 2 * np.pi)
         centre = (5500 * np.cos(around), 5500 * np.sin(around), random.uniform(1000, 3000))
-        made = camera(f"cam_{(7 * i) % 5}", centre, random.uniform(-300, 300, 3), size_px=size, fov_deg=70)
-        K = made.K + [[random.uniform(-9, 9), 0, random.uniform(-9, 9)], [0, 0, random.uniform(-9, 9)], [0, 0, 0]]
+        template = camera(f"cam_{(7 * i) % 5}", centre, random.uniform(-300, 300, 3), size_px=size, fov_deg=70)
+        K = template.K + [[random.uniform(-9, 9), 0, random.uniform(-9, 9)], [0, 0, random.uniform(-9, 9)], [0, 0, 0]]
         K[0, 1] = 3.0 if case == "skew" else 0.0
         roll = cv2.Rodrigues(random.normal(0, 0.1, 3))[0]
-        R, t_mm = roll @ made.pose[0], roll @ made.pose[1]
+        R, t_mm = roll @ template.pose[0], roll @ template.pose[1]
         distorted = np.array(coefficients) * random.uniform(0.5, 1, max(len(coefficients), 1))[: len(coefficients)]
-        cameras.append(made.replace(K=K, distortion=distorted, distortion_model=model, R=R, t_mm=t_mm))
+        cameras.append(template.replace(K=K, distortion=distorted, distortion_model=model, R=R, t_mm=t_mm))
     # A turn that is as good as none, and half a turn: both are special to Rodrigues vectors and quaternions.
     near = cv2.Rodrigues(np.array([3e-6, -2e-6, 4e-6]))[0]
     cameras[3] = cameras[3].replace(R=near, t_mm=np.array([100.0, 200.0, 6000.0]))

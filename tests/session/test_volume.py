@@ -49,10 +49,10 @@ def test_the_volume_is_derived_from_rig_and_people(sample_session: Session) -> N
 def test_the_users_volume_is_used_until_it_is_removed(sample_session: Session) -> None:
     put_people(sample_session)
     derived = active_volume(sample_session, [TAKE], 120.0)
-    mine = dataclasses.replace(
+    volume = dataclasses.replace(
         derived.chosen, size_mm=(3000.0, 2400.0, 2200.0), synthetic=SyntheticRange(side_share=0.2)
     )
-    set_volume(sample_session, mine, 120.0)
+    set_volume(sample_session, volume, 120.0)
     used = active_volume(sample_session, [TAKE], 120.0)
     assert used.origin == "set" and not used.other_rig
     assert used.volume.size_mm.tolist() == [3000, 2400, 2200] and used.chosen.synthetic.side_share == 0.2
@@ -99,10 +99,10 @@ def test_seen_share_counts_what_two_cameras_see() -> None:
 def test_a_training_uses_the_volume_that_was_set_and_stores_it(sample_session: Session) -> None:
     put_people(sample_session)
     ranges = SyntheticRange(side_share=0.1, lowest_mm=100.0, highest_mm=400.0)
-    mine = VolumeSettings(
+    volume = VolumeSettings(
         centre_mm=(-900.0, 0.0, 900.0), size_mm=(3000.0, 2400.0, 2200.0), spacing_mm=150.0, synthetic=ranges
     )
-    set_volume(sample_session, mine, 120.0)
+    set_volume(sample_session, volume, 120.0)
     config = preset("quick")
     used = with_volume(config, training_volume(sample_session, [TAKE], config, NullReporter()))
     assert used.volume_mm == (-2400, -1200, -200, 600, 1200, 2000)

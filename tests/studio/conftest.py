@@ -44,24 +44,24 @@ def nothing_left(dressed: QApplication) -> Iterator[None]:
 @pytest.fixture
 def state(dressed: QApplication, tmp_path: Path) -> Iterator[AppState]:
     """Provide an `AppState` with its own settings file."""
-    made = AppState(SettingsStore(tmp_path / "settings.yaml"))
-    yield made
-    made.jobs.detach()
-    made.deleteLater()
+    app_state = AppState(SettingsStore(tmp_path / "settings.yaml"))
+    yield app_state
+    app_state.jobs.detach()
+    app_state.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture
 def window(nothing_left: None, tmp_path: Path) -> Iterator[MainWindow]:
     """Provide the visible main window without a session."""
-    made = MainWindow(AppState(SettingsStore(tmp_path / "settings.yaml")))
-    made.resize(1280, 720)
-    made.show()
-    yield made
-    _end_jobs(made.state)
-    assert made.close()
-    made.deleteLater()
-    del made
+    main_window = MainWindow(AppState(SettingsStore(tmp_path / "settings.yaml")))
+    main_window.resize(1280, 720)
+    main_window.show()
+    yield main_window
+    _end_jobs(main_window.state)
+    assert main_window.close()
+    main_window.deleteLater()
+    del main_window
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     gc.collect()
 

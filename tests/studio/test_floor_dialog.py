@@ -41,9 +41,11 @@ def dialog(window: MainWindow, qtbot, tmp_path: Path) -> Iterator[FloorDialog]:
     window.state.set_session(session)
     window.show_page("calibrate")
     qtbot.mouseClick(window.pages["calibrate"].world_card.points, Qt.MouseButton.LeftButton)
-    (made,) = window.findChildren(FloorDialog)
-    qtbot.waitUntil(lambda: made.loaded and all(p.image is not None for p in made.panes), timeout=20_000)
-    yield made
+    (floor_dialog,) = window.findChildren(FloorDialog)
+    qtbot.waitUntil(
+        lambda: floor_dialog.loaded and all(p.image is not None for p in floor_dialog.panes), timeout=20_000
+    )
+    yield floor_dialog
     window.state.undo.clear()
 
 

@@ -66,16 +66,16 @@ class TestFurniture:
 class TestScenes:
     @pytest.mark.parametrize("name", list(SCENES))
     def test_every_scene_can_be_built(self, name: str) -> None:
-        made, again = (build_scene(name, 1, 6) for _ in range(2))
-        assert len(made.rig) == SCENES[name].cameras and made.people.xyz_mm.shape[:2] == (6, SCENES[name].people)
-        first = made.rig.names[0]
-        assert np.array_equal(made.poses2d[first].xy_px, again.poses2d[first].xy_px, equal_nan=True)
-        assert (made.poses2d[first].score > 0).any()
+        scene, again = (build_scene(name, 1, 6) for _ in range(2))
+        assert len(scene.rig) == SCENES[name].cameras and scene.people.xyz_mm.shape[:2] == (6, SCENES[name].people)
+        first = scene.rig.names[0]
+        assert np.array_equal(scene.poses2d[first].xy_px, again.poses2d[first].xy_px, equal_nan=True)
+        assert (scene.poses2d[first].score > 0).any()
 
     def test_people_with_recorded_motion_stay_apart(self) -> None:
         motion = {"walk": walkers(1, 80, np.random.default_rng(0)).xyz_mm[:, 0] / 1000}
-        made = build_scene("group", 2, 50, motion)
-        hips = made.people.xyz_mm[:, :, 11:13].mean(2)[..., :2]
+        scene = build_scene("group", 2, 50, motion)
+        hips = scene.people.xyz_mm[:, :, 11:13].mean(2)[..., :2]
         apart = np.linalg.norm(hips[:, :, None] - hips[:, None], axis=-1) + 1e9 * np.eye(4)
         assert apart.min() > 500
 

@@ -301,8 +301,8 @@ class TestStages:
 
         def losses(xyz_mm: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
             version = stage._projected(AugmentedStep(scene.affine[None], xy, weight), xyz_mm, sample)
-            found = PosePeople(xyz_mm, xyz_mm)
-            step = PoseStep(config, scene.size_hw, scene.sigma_px, 9, 10, version, version, version, found)
+            people = PosePeople(xyz_mm, xyz_mm)
+            step = PoseStep(config, scene.size_hw, scene.sigma_px, 9, 10, version, version, version, people)
             return rendered_heatmaps(step), matched_joints(step)
 
         right, wrong = losses(exact), losses(exact + 120)
