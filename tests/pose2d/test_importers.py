@@ -139,7 +139,7 @@ class TestVerb:
         assert (low < known.min(0)).all() and (high > known.max(0)).all()
         assert not poses["cam03"].present[2].any()
         assert [text for text, level in reporter.notes if level == "warning"] == [
-            "cam03: 1 of 6 frames have no file; nobody is seen there."
+            "cam03: 1 of 6 frames have no file, and so no people."
         ]
         with pytest.raises(CoreError, match="already has 2D poses named 'openpose'"):
             self.run(short_session, path=str(tmp_path / "op"))
@@ -153,7 +153,7 @@ class TestVerb:
             self.run(short_session, path=str(tmp_path / "op"))
         for camera in ("cam01", "cam02", "cam03"):
             write(tmp_path / "op" / camera, 0, [])
-        with pytest.raises(CoreError, match="no folder of camera cam04"):
+        with pytest.raises(CoreError, match="no folder for camera cam04"):
             self.run(short_session, path=str(tmp_path / "op"))
         write(tmp_path / "op" / "cam04", 5000, [])
         with pytest.raises(CoreError, match="5000 to 5000, none of them in the take"):
