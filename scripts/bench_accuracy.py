@@ -68,8 +68,7 @@ def _methods(args: argparse.Namespace, scene: Any, name: str, seed: int) -> dict
     exact, _ = convert(scene.people.xyz_mm, scene.people.score, scene.people.skeleton, PANOPTIC15)
     time_s, poses2d = scene.people.time_s, scene.poses2d
     base = Triangulator().reconstruct(scene.rig, poses2d, time_s, NullReporter())
-    other, score = convert(base.xyz_mm, base.score, base.skeleton, PANOPTIC15)
-    found = {BASELINE: dataclasses.replace(base, skeleton=PANOPTIC15, xyz_mm=other, score=score, covariance_mm2=None)}
+    found = {BASELINE: _as_panoptic15(base)}
     kalman = TrackingConfig(smoothing="rts", rts_accel_mm_s2=_BEST_ACCEL_MM_S2)
     found[SMOOTHED] = smooth(found[BASELINE], kalman)
     seconds = {BASELINE: 0.0, SMOOTHED: 0.0}
@@ -83,14 +82,24 @@ def _methods(args: argparse.Namespace, scene: Any, name: str, seed: int) -> dict
         for row, folder in models.items():
             seconds.setdefault(row, 0.0)
             saved = Checkpoint.load(folder)
-            found[row] = _predict(saved, scene, base, row)
+            found[row] = _as_panoptic15(_predict(saved, scene, base, row))
             if saved.config.temporal.enabled:
                 alone = f"{row}, each frame alone"
                 seconds[alone] = seconds[row]
-                found[alone] = _predict(saved, scene, base, alone, temporal=False)
+                found[alone] = _as_panoptic15(_predict(saved, scene, base, alone, temporal=False))
     matched = {row: matched_to(sequence.xyz_mm, exact) for row, sequence in found.items()}
     truth = dataclasses.replace(scene.people, skeleton=PANOPTIC15, xyz_mm=exact, score=_ones(exact))
     return {row: _metrics(matched[row], matched[BASELINE], found[row], truth, seconds[row]) for row in found}
+
+
+def _as_panoptic15(people: Any) -> Any:
+    """Return the people in the joints that all methods are measured in."""
+    from core.types.skeleton import PANOPTIC15, convert
+
+    if people.skeleton.name == PANOPTIC15.name:
+        return people
+    xyz, score = convert(people.xyz_mm, people.score, people.skeleton, PANOPTIC15)
+    return dataclasses.replace(people, skeleton=PANOPTIC15, xyz_mm=xyz, score=score, covariance_mm2=None)
 
 
 def _predict(saved: Any, scene: Any, base: Any, name: str, temporal: bool = True) -> Any:
@@ -124,11 +133,17 @@ def _train(preset_name: str, settings: list[str], scene: Any, base: Any, folder:
     from core.progress import NullReporter
     from core.training.presets import preset
     from core.training.trainer import Trainer
+    from core.types.skeleton import skeleton
 
     config = with_overrides(preset(preset_name), settings)
     volume = capture_volume(scene.rig, spacing_mm=config.model.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
-    inputs = MultiviewPoses2D.stack(scene.rig, scene.poses2d)
-    labels = PseudoLabels.raw(inputs) if config.labels == "raw" else PseudoLabels.clean(scene.rig, scene.poses2d, base)
+    joints = skeleton(config.model.skeleton)
+    inputs = MultiviewPoses2D.stack(scene.rig, scene.poses2d, joints)
+    labels = (
+        PseudoLabels.raw(inputs)
+        if config.labels == "raw"
+        else PseudoLabels.clean(scene.rig, scene.poses2d, base, joints)
+    )
     footage = Footage.build(scene.rig, [inputs], [labels], config.split)
     started = time.monotonic()
     Trainer(config, footage, volume, folder, pick_device(config.device), NullReporter()).run()

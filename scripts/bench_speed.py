@@ -190,7 +190,7 @@ def original(asked: argparse.Namespace, clock: Clock) -> None:
         assert backbone is not None
         roots = _roots(asked.people, device)
         affine, ones = scene.affine[None], torch.ones(1, asked.views, device=device)
-        nothing = torch.zeros(1, asked.views, 0, 15, 2, device=device)
+        nothing = torch.zeros(1, asked.views, 0, len(networks.skeleton), 2, device=device)
 
         def work() -> None:
             maps = torch.cat([backbone(p[None]) for p in images])[None]
@@ -226,10 +226,11 @@ class Frames:
         self.ones = torch.ones(frames, V, device=device)
         self.roots = _roots(P, device).repeat(frames, 1)
         self.sample = torch.arange(frames, device=device).repeat_interleave(P)
-        exact = self.roots[:, None] + 250 * torch.randn(frames * P, 15, 3, device=device)
+        J = len(self.networks.skeleton)
+        exact = self.roots[:, None] + 250 * torch.randn(frames * P, J, 3, device=device)
         self.networks.pose.prior.fit(exact - self.roots[:, None])
-        uv, _ = self.scene.projector(exact.view(frames, P * 15, 3))
-        self.joints = uv.view(frames, V, P, 15, 2)
+        uv, _ = self.scene.projector(exact.view(frames, P * J, 3))
+        self.joints = uv.view(frames, V, P, J, 2)
         self.score = torch.rand(self.joints.shape[:-1], device=device)
         (H, W), stride = self.scene.size_hw, config.backbone.stride
         self.images = None
@@ -241,11 +242,13 @@ class Frames:
         from core.models.backbone import predict_heatmaps
         from core.models.view_batch import render_view_batch
 
-        size, sigma = self.scene.size_hw, self.scene.sigma_px
+        size, sigma, skeleton = self.scene.size_hw, self.scene.sigma_px, self.scene.skeleton
         if self.images is None:
-            return render_view_batch(self.joints, self.score, self.affine, self.ones, size, sigma)
-        drawn = render_view_batch(self.joints, self.score, self.affine, self.ones, (1, 1), sigma)
-        return drawn.with_heatmaps(predict_heatmaps(self.networks.backbone, self.images).clamp(0, 1), tuple(range(15)))
+            return render_view_batch(self.joints, self.score, self.affine, self.ones, size, sigma, skeleton)
+        size = size if skeleton.root is None else (1, 1)
+        drawn = render_view_batch(self.joints, self.score, self.affine, self.ones, size, sigma, skeleton)
+        heatmaps = predict_heatmaps(self.networks.backbone, self.images).clamp(0, 1)
+        return drawn.with_heatmaps(heatmaps, tuple(range(len(skeleton))), skeleton)
 
     def mine(self, views: Any) -> Any:
         """Compute the views of each person."""
@@ -262,7 +265,8 @@ class Frames:
 
         assert self.networks.temporal is not None
         people = self.roots[: self.roots.shape[0] // len(self.affine)].cpu().numpy().astype(float)
-        xyz = people[None, :, None] + np.random.default_rng(0).normal(0, 200, (_TAKE, len(people), 15, 3))
+        J = len(self.networks.skeleton)
+        xyz = people[None, :, None] + np.random.default_rng(0).normal(0, 200, (_TAKE, len(people), J, 3))
         covariance = np.broadcast_to(100 * np.eye(3), (*xyz.shape, 3))
         refine_tracks(self.networks.temporal, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
 
@@ -368,7 +372,7 @@ def projection(asked: argparse.Namespace, clock: Clock) -> None:
             kept = clock.ms(lambda: lattice.place(roots))
             clock.tell("points of the cubes, projected on the fly", anew)
             clock.tell("points of the cubes, cut from the projected grid", kept, faster(anew / kept))
-        maps = torch.rand(asked.people, asked.views, 15, H, W, device=device)
+        maps = torch.rand(asked.people, asked.views, len(scene.skeleton), H, W, device=device)
         parts = (maps, affine.expand(people), ones.expand(people[:2]), roots)
         with as_published():
             anew = clock.ms(lambda: cubes(scene.projector, *parts))
@@ -407,8 +411,9 @@ def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
     clock.tell("root training, a synthetic scene", clock.ms(root) / batch, memory.words())
     memory = Memory(device)
     H, W = scene.size_hw
-    maps = torch.rand(2, asked.views, 15, H, W, device=device)
-    nothing = torch.zeros(2, asked.views, 0, 15, 2, device=device)
+    J = len(networks.skeleton)
+    maps = torch.rand(2, asked.views, J, H, W, device=device)
+    nothing = torch.zeros(2, asked.views, 0, J, 2, device=device)
     ones = torch.ones(2, asked.views, device=device)
     shown = ViewBatch(maps, maps[:, :, 2], scene.affine.expand(2, -1, -1, -1), ones, nothing, nothing[..., 0])
 

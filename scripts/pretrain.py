@@ -33,6 +33,7 @@ def pretrain(asked: argparse.Namespace) -> None:
     from core.training.presets import preset
     from core.training.stages.config import RayRefinerStageConfig
     from core.training.trainer import Trainer
+    from core.types.skeleton import skeleton
 
     class Printer(NullReporter):
         def __init__(self) -> None:
@@ -60,8 +61,8 @@ def pretrain(asked: argparse.Namespace) -> None:
     device, rig = pick_device(config.device), ring_rig(asked.views)
     volume = capture_volume(rig, spacing_mm=config.model.root.spacing_mm)
     print(f"{asked.preset} on {describe_device(device)}", flush=True)
-    out = Path(asked.out)
-    Trainer(config, Footage.empty(rig), volume, out.with_name(f"{out.name}.training"), device, Printer()).run()
+    out, footage = Path(asked.out), Footage.empty(rig, skeleton(config.model.skeleton))
+    Trainer(config, footage, volume, out.with_name(f"{out.name}.training"), device, Printer()).run()
     saved = Checkpoint.load(out.with_name(f"{out.name}.training") / "last")
     halved = {k: v.half() if v.is_floating_point() else v for k, v in saved.weights.items()}
     meta = {"trained": f"{saved.meta['steps_done']} steps on synthetic people", "minutes": saved.meta["elapsed_s"] / 60}

@@ -16,7 +16,7 @@ from core.datasets.poses2d import make_view_batch
 from core.models.backbone import predict_heatmaps
 from core.models.geometry.affine import augment_affines, random_augmentation
 from core.models.geometry.projection import to_heatmap
-from core.models.networks import JOINTS, Networks
+from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.models.view_batch import ViewBatch, float_tensor
 
@@ -63,9 +63,11 @@ def augmented_views(
         return AugmentedViews(make_view_batch(inputs, affine, scene.size_hw, scene.sigma_px, maps, frames))
     assert footage.images is not None  # checked by the trainer
     images = footage.images.warp(frames, affine, scene.size_hw, transform)
-    heatmaps = predict_heatmaps(networks.backbone, images)
-    drawn = make_view_batch(inputs, affine, (1, 1), scene.sigma_px)
-    return AugmentedViews(drawn.with_heatmaps(heatmaps.clamp(0, 1), tuple(range(JOINTS))), images, heatmaps)
+    heatmaps, skeleton = predict_heatmaps(networks.backbone, images), networks.skeleton
+    # Without a root channel the input of the root network stays rendered.
+    drawn = make_view_batch(inputs, affine, scene.size_hw if skeleton.root is None else (1, 1), scene.sigma_px)
+    views = drawn.with_heatmaps(heatmaps.clamp(0, 1), tuple(range(len(skeleton))), skeleton)
+    return AugmentedViews(views, images, heatmaps)
 
 
 def random_affine(scene: CaptureScene, count: int, rng: np.random.Generator) -> Tensor:

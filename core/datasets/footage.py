@@ -24,7 +24,7 @@ from core.types.arrays import F32
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import PANOPTIC15, convert
+from core.types.skeleton import Skeleton, convert
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,21 +47,24 @@ class PseudoLabels:
         return cls(inputs.xy_px, (inputs.score > 0).astype(np.float32))
 
     @classmethod
-    def clean(cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], people: Pose3DSequence) -> PseudoLabels:
+    def clean(
+        cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], people: Pose3DSequence, skeleton: Skeleton
+    ) -> PseudoLabels:
         """Take 2D joints that all views agree on: detections near the triangulated joints, and those filled in.
 
         Args:
             rig: V cameras; those without poses get no labels.
             poses2d: 2D poses of one take by camera name.
             people: People triangulated from them without training.
+            skeleton: Joints of the labels.
         """
         names = [name for name in rig.names if name in poses2d]
         cleaned = clean_labels(rig.subset(names), poses2d, people, AssociationConfig())
         xy, weight = convert(
-            cleaned.xy_px.astype(np.float64), cleaned.weight.astype(np.float64), people.skeleton, PANOPTIC15
+            cleaned.xy_px.astype(np.float64), cleaned.weight.astype(np.float64), people.skeleton, skeleton
         )
         T, _, P, J = weight.shape
-        anchor, _ = convert(people.xyz_mm, people.score, people.skeleton, PANOPTIC15)
+        anchor, _ = convert(people.xyz_mm, people.score, people.skeleton, skeleton)
         labels = cls(
             np.zeros((T, len(rig), P, J, 2), np.float32),
             np.zeros((T, len(rig), P, J), np.float32),
@@ -123,6 +126,7 @@ class Footage:
             _join([take.xy_px for take in inputs]),
             _join([take.score for take in inputs]),
             np.concatenate([take.view_weight for take in inputs]),
+            inputs[0].skeleton,
         )
         footage = cls(
             rig=rig,
@@ -151,13 +155,13 @@ class Footage:
         return replace(self, inputs=self.inputs.with_views(others), labels=replace(self.labels, weight=weight))
 
     @classmethod
-    def empty(cls, rig: CameraRig) -> Footage:
+    def empty(cls, rig: CameraRig, skeleton: Skeleton) -> Footage:
         """Return footage without frames, for training on synthetic people alone."""
-        V, J = len(rig), len(PANOPTIC15)
+        V, J = len(rig), len(skeleton)
         nobody, missing = np.zeros((0, V, 1, J, 2), np.float32), np.zeros((0, V, 1, J), np.float32)
         return cls(
             rig=rig,
-            inputs=MultiviewPoses2D(nobody, missing, np.zeros((0, V), np.float32)),
+            inputs=MultiviewPoses2D(nobody, missing, np.zeros((0, V), np.float32), skeleton),
             labels=PseudoLabels(nobody, missing),
             train=np.empty(0, int),
             held_out=np.empty(0, int),

@@ -17,7 +17,7 @@ from core.errors import CoreError
 from core.models.backbone import predict_heatmaps
 from core.models.geometry.resample import resampled
 from core.types.arrays import F32, F64
-from core.types.skeleton import PANOPTIC15, Skeleton
+from core.types.skeleton import Skeleton
 
 
 class HeatmapReader(Protocol):
@@ -55,20 +55,21 @@ class StoredHeatmaps:
 
     Args:
         readers: V cameras in the rig's order; None where a camera did not film the take: its heatmaps are empty.
+        skeleton: Joints of the networks.
 
     Raises:
         CoreError: There is no reader at all, or cameras have channels of different joints.
     """
 
-    def __init__(self, readers: Sequence[HeatmapReader | None]) -> None:
-        skeletons = {reader.skeleton.name: reader.skeleton for reader in readers if reader is not None}
-        if len(skeletons) != 1:
+    def __init__(self, readers: Sequence[HeatmapReader | None], skeleton: Skeleton) -> None:
+        stored = {reader.skeleton.name: reader.skeleton for reader in readers if reader is not None}
+        if len(stored) != 1:
             raise CoreError(
                 "The heatmaps are missing, or their joints differ between cameras.", "Run pose2d on the take again."
             )
-        (skeleton,) = skeletons.values()
-        self.joints = tuple(j for j, name in enumerate(PANOPTIC15.joints) if name in skeleton.joints)
-        self._channels = [skeleton.index(PANOPTIC15.joints[j]) for j in self.joints]
+        (source,) = stored.values()
+        self.joints = skeleton.shared_joints(source)
+        self._channels = [source.index(skeleton.joints[j]) for j in self.joints]
         self._readers = tuple(readers)
         self._frames = np.empty(0, int)
         self._cache: dict[int, Tensor] = {}
@@ -109,12 +110,12 @@ class BackboneHeatmaps:
     Args:
         network: Backbone, in evaluation mode or in training with a gradient.
         images: Images of the take.
+        skeleton: Joints of the networks.
     """
 
-    joints = tuple(range(len(PANOPTIC15)))
-
-    def __init__(self, network: nn.Module, images: ImageSource) -> None:
+    def __init__(self, network: nn.Module, images: ImageSource, skeleton: Skeleton) -> None:
         self.network, self.images = network, images
+        self.joints = tuple(range(len(skeleton)))
 
     def warp(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """See `HeatmapSource.warp`."""

@@ -17,7 +17,7 @@ from core.models.view_batch import ViewBatch, float_tensor, render_view_batch
 from core.types.arrays import F32
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
-from core.types.skeleton import PANOPTIC15, convert
+from core.types.skeleton import Skeleton, convert
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,18 +28,20 @@ class MultiviewPoses2D:
         xy_px: (T, V, P, J, 2) image px, 0 where missing.
         score: (T, V, P, J), 0 where missing.
         view_weight: (T, V) 1 where the camera belongs to the take.
+        skeleton: Joints J.
     """
 
     xy_px: F32
     score: F32
     view_weight: F32
+    skeleton: Skeleton
 
     def __len__(self) -> int:
         return len(self.xy_px)
 
     def select(self, frames: np.ndarray) -> MultiviewPoses2D:
         """Return the frames (B,)."""
-        return MultiviewPoses2D(self.xy_px[frames], self.score[frames], self.view_weight[frames])
+        return replace(self, xy_px=self.xy_px[frames], score=self.score[frames], view_weight=self.view_weight[frames])
 
     def with_views(self, allowed: np.ndarray) -> MultiviewPoses2D:
         """Set the weight of views (V,) that are not allowed to 0."""
@@ -47,13 +49,18 @@ class MultiviewPoses2D:
 
     @classmethod
     def stack(
-        cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], frames: np.ndarray | slice = slice(None)
+        cls,
+        rig: CameraRig,
+        poses2d: Mapping[str, Pose2D],
+        skeleton: Skeleton,
+        frames: np.ndarray | slice = slice(None),
     ) -> MultiviewPoses2D:
         """Stack the poses of a take in the order of the rig; cameras without poses have weight 0.
 
         Args:
             rig: V cameras.
             poses2d: 2D poses of one take by camera name.
+            skeleton: Joints to convert the poses to.
             frames: Frames of the take to use.
 
         Raises:
@@ -66,7 +73,7 @@ class MultiviewPoses2D:
             )
         T = len(np.arange(max(p.n_frames for p in picked.values()))[frames])
         P = max(1, *(p.xy_px.shape[1] for p in picked.values()))
-        V, J = len(rig), len(PANOPTIC15)
+        V, J = len(rig), len(skeleton)
         xy, score = np.zeros((T, V, P, J, 2), np.float32), np.zeros((T, V, P, J), np.float32)
         weight = np.zeros((T, V), np.float32)
         for v, name in enumerate(rig.names):
@@ -76,11 +83,11 @@ class MultiviewPoses2D:
                     poses.xy_px[frames].astype(np.float64),
                     poses.score[frames].astype(np.float64),
                     poses.skeleton,
-                    PANOPTIC15,
+                    skeleton,
                 )
                 people = points.shape[1]
                 xy[:, v, :people], score[:, v, :people], weight[:, v] = np.nan_to_num(points), scores, 1
-        return cls(xy, score, weight)
+        return cls(xy, score, weight, skeleton)
 
 
 def make_view_batch(
@@ -103,7 +110,7 @@ def make_view_batch(
     """
     xy, score, weight = (float_tensor(a, affine.device) for a in (inputs.xy_px, inputs.score, inputs.view_weight))
     if maps is None or frames is None:
-        return render_view_batch(xy, score, affine, weight, size_hw, sigma_px)
-    everything = len(maps.joints) == len(PANOPTIC15)
-    drawn = render_view_batch(xy, score, affine, weight, (1, 1) if everything else size_hw, sigma_px)
-    return drawn.with_heatmaps(maps.warp(frames, affine, size_hw), maps.joints)
+        return render_view_batch(xy, score, affine, weight, size_hw, sigma_px, inputs.skeleton)
+    everything = inputs.skeleton.root is not None and len(maps.joints) == len(inputs.skeleton)
+    drawn = render_view_batch(xy, score, affine, weight, (1, 1) if everything else size_hw, sigma_px, inputs.skeleton)
+    return drawn.with_heatmaps(maps.warp(frames, affine, size_hw), maps.joints, inputs.skeleton)

@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from core.errors import CoreError
 from core.models.config import BackboneConfig
 from core.models.device import autocast_to
-from core.types.skeleton import COCO17, PANOPTIC15
+from core.types.skeleton import COCO17, DERIVED_JOINTS, Skeleton
 
 _STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 _WIDTHS = (64, 128, 256, 512)
@@ -35,9 +35,6 @@ _PREFIXES = ("module.", "backbone.", "preact.", "model.", "head.", "keypoint_hea
 _OWN = re.compile(r"(conv1|bn1|layer\d|deconv_layers|final_layer)\.")
 _COUNTER = "num_batches_tracked"
 _HEAD = ("deconv_layers", "final_layer")
-_NEAREST = {"neck": "left_shoulder", "mid_hip": "left_hip"}
-COCO_CHANNELS = [COCO17.index(_NEAREST.get(joint, joint)) for joint in PANOPTIC15.joints]
-"""Channel of a COCO head that each joint is initialised from; neck and mid-hip take a shoulder and a hip."""
 
 
 class Basic(nn.Module):
@@ -145,22 +142,27 @@ class PoseResNet(nn.Module):
             if isinstance(module, nn.Sequential):
                 _fold_pairs(module)
 
-    def load_initial(self, path: Path) -> list[str]:
+    def load_initial(self, path: Path, skeleton: Skeleton) -> list[str]:
         """Initialise from the weights in a file, as far as they fit.
 
         Reads Pose-ResNet and plain ResNet files, `.safetensors` or `.pth`; heads of 17 COCO joints are re-ordered. No
         code in the file is executed.
 
+        Args:
+            path: File with the weights.
+            skeleton: Joints of the heatmaps.
+
         Returns:
             Names of the parameters that the file lacks: those of the head for a plain ResNet.
 
         Raises:
-            CoreError: The file holds no weights, or those of another network.
+            CoreError: The file holds no weights, or those of another network, or COCO lacks one of the joints.
         """
         loaded = {_plain(name): value for name, value in _read(path).items()}
         head = loaded.get("final_layer.weight")
-        if head is not None and len(head) == len(COCO17) and self.final_layer.out_channels == len(PANOPTIC15):
-            loaded |= {n: v[COCO_CHANNELS] for n, v in loaded.items() if n.startswith("final_layer.")}
+        if head is not None and len(head) == len(COCO17) and self.final_layer.out_channels == len(skeleton):
+            channels = coco_channels(skeleton)
+            loaded |= {n: v[channels] for n, v in loaded.items() if n.startswith("final_layer.")}
         own = self.state_dict()
         missing = sorted(n for n in own if n not in loaded and not n.endswith(_COUNTER))
         problems = [f"{n} is missing" for n in missing if not n.startswith(_HEAD)]
@@ -221,6 +223,15 @@ def _uncounted(network: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum in zip(norms, before, strict=True):
             norm.momentum = momentum
+
+
+def coco_channels(skeleton: Skeleton) -> list[int]:
+    """Return the channel of a COCO head that each joint is initialised from; a derived joint takes its first part.
+
+    Raises:
+        CoreError: A joint is neither one of COCO nor derived from them.
+    """
+    return [COCO17.index(j if COCO17.has(j) else DERIVED_JOINTS.get(j, (j,))[0]) for j in skeleton.joints]
 
 
 def attention_net(outputs: int) -> PoseResNet:

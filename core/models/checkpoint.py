@@ -22,7 +22,6 @@ from core.errors import CoreError
 from core.files import read_json, resource, write_json
 from core.models.config import ModelConfig
 from core.models.networks import Networks
-from core.types.skeleton import PANOPTIC15
 from core.types.volume import CaptureVolume
 
 CHECKPOINT_SCHEMA = 1
@@ -78,7 +77,7 @@ class Checkpoint:
                 fresh / META,
                 {
                     "schema": CHECKPOINT_SCHEMA,
-                    "skeleton": PANOPTIC15.name,
+                    "skeleton": self.config.skeleton,
                     "model": to_mapping(self.config),
                     "volume": self.volume.to_mapping(),
                     "meta": dict(self.meta),
@@ -107,12 +106,17 @@ class Checkpoint:
         try:
             if int(document["schema"]) > CHECKPOINT_SCHEMA:
                 raise CoreError(f"{folder} was written by a newer version.", "Update the program.")
-            if document["skeleton"] != PANOPTIC15.name:
-                raise CoreError(f"{folder} was trained for the joints '{document['skeleton']}'.", "Train again.")
+            joints = document["skeleton"]
+            config = from_mapping(ModelConfig, {"skeleton": joints, **document["model"]}, "model.")
+            if config.skeleton != joints:
+                raise CoreError(
+                    f"{folder} was trained for the joints '{joints}', and its settings name '{config.skeleton}'.",
+                    "Train again.",
+                )
             optimizer = folder / OPTIMIZER
             return cls(
                 weights=load_file(folder / WEIGHTS),
-                config=from_mapping(ModelConfig, document["model"], "model."),
+                config=config,
                 volume=CaptureVolume.from_mapping(document["volume"]),
                 meta=dict(document["meta"]),
                 optimizer=load_file(optimizer) if optimizer.is_file() else {},
@@ -146,10 +150,16 @@ def load_initial_weights(networks: Networks, start: str, preset: str = "") -> li
         Names of the parts that were copied: "root", "pose", "ray_refiner", "temporal", "backbone".
 
     Raises:
-        CoreError: There is no such checkpoint, or no part of it fits.
+        CoreError: There is no such checkpoint, it predicts other joints, or no part of it fits.
     """
     folder = resource("weights", f"networks_{preset}") if start == SHIPPED else Path(start)
     saved = Checkpoint.load(folder)
+    if saved.config.skeleton != networks.skeleton.name:
+        raise CoreError(
+            f"The networks in {folder.name} were trained for the joints '{saved.config.skeleton}', and these settings "
+            f"ask for '{networks.skeleton.name}'.",
+            f"Set model.skeleton={saved.config.skeleton}, or use an empty start to train from noise.",
+        )
     taken = []
     for name, part in networks.named_children():
         theirs = {k.removeprefix(f"{name}."): v for k, v in saved.weights.items() if k.startswith(f"{name}.")}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core.errors import CoreError
+from core.types.skeleton import skeleton
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class RootNetConfig:
         sigma_mm: Standard deviation of the target around a root.
         max_people: Largest number of proposals per frame.
         threshold: Smallest confidence of a proposal.
-        merge_mm: Of proposals closer than this only the best one stays.
+        merge_mm: Distance below which only the best of several proposals stays.
         heatmap_skip: Add the fused heatmaps to the network's output, times a trained factor (a departure from the
             paper): the network then learns which ray intersections are ghosts instead of everything.
     """
@@ -170,7 +171,7 @@ class PoseNetConfig:
         gain: Initial value of that factor, which is trained per joint.
         evidence_floor: With e > 0 views are fused after h -> log(1 + h/e) / log(1 + 1/e), so that their mean is a
             log-likelihood with a floor for outliers; 0 fuses plain heatmaps as the paper does.
-        merge_mm: Of skeletons with a smaller mean joint distance only the better one stays.
+        merge_mm: Mean joint distance below which only the better of two skeletons stays.
         gate: Show the network only detections that fit the root, and drop people without exclusive detections (a
             departure from the paper: heatmaps do not know which joints belong together).
         min_views: Smallest number of views with a detection that fits a root better than any other. It allows a low
@@ -203,6 +204,7 @@ class ModelConfig:
     """All networks and their input.
 
     Attributes:
+        skeleton: Name of the joint set that the networks predict: "panoptic15" or "coco17".
         heatmap: Input of the networks.
         backbone: The 2D network, with `heatmap.source` "backbone".
         attention_net: Build the paper's attention network beside the backbone; for training only.
@@ -211,9 +213,13 @@ class ModelConfig:
         temporal: Temporal refiner.
     """
 
+    skeleton: str = "panoptic15"
     heatmap: HeatmapConfig = field(default_factory=HeatmapConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     attention_net: bool = False
     root: RootNetConfig = field(default_factory=RootNetConfig)
     pose: PoseNetConfig = field(default_factory=PoseNetConfig)
     temporal: TemporalRefinerConfig = field(default_factory=TemporalRefinerConfig)
+
+    def __post_init__(self) -> None:
+        _ = skeleton(self.skeleton).root_joints  # Raises for an unknown name, and for joints without a root.

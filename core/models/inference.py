@@ -14,7 +14,7 @@ from torch import Tensor
 from core.models.geometry.projection import to_heatmap
 from core.models.heads.pose_net import joint_support, merge_skeletons
 from core.models.heads.root_net import extract_proposals
-from core.models.networks import JOINTS, Networks
+from core.models.networks import Networks
 from core.models.refiners.ray_refiner import AGREED_MM, JointObservations, ObservationRays, inverse, observe_person
 from core.models.scene import CaptureScene
 from core.models.view_batch import ViewBatch
@@ -84,8 +84,8 @@ def estimate_people(
     config = networks.config.pose
     roots, sample, person_views = propose_people(networks, scene, views)
     if not len(roots):
-        empty = roots.new_zeros(0, JOINTS, 3)
-        return PosePredictions(empty, empty[..., 0], sample, roots.new_zeros(0, JOINTS, 3, 3))
+        empty = roots.new_zeros(0, len(networks.skeleton), 3)
+        return PosePredictions(empty, empty[..., 0], sample, roots.new_zeros(*empty.shape, 3))
     xyz, spread = _predict_in_chunks(networks, scene, person_views, roots, people_at_once)
     keep = merge_skeletons(xyz, joint_support(scene.projector, person_views, xyz).mean(-1), sample, config.merge_mm)
     xyz, spread, sample, person_views = xyz[keep], spread[keep], sample[keep], person_views.select(keep)

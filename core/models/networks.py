@@ -1,7 +1,4 @@
-"""All networks of a run in one module.
-
-Legend: J joint.
-"""
+"""All networks of a run in one module."""
 
 from __future__ import annotations
 
@@ -17,10 +14,7 @@ from core.models.heads.root_net import RootNet
 from core.models.refiners.ray_refiner import RayRefiner
 from core.models.refiners.temporal_refiner import TemporalRefiner
 from core.models.volume_net import VolumeNet
-from core.types.skeleton import PANOPTIC15
-
-JOINTS = len(PANOPTIC15)
-ROOT = PANOPTIC15.index("mid_hip")
+from core.types.skeleton import Skeleton, skeleton
 
 
 class Networks(nn.Module):
@@ -33,14 +27,20 @@ class Networks(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        joints = len(self.skeleton)
         self.root = BevRootNet(config.root) if config.root.head == "planes" else RootNet(config.root)
-        self.pose = PoseNet(JOINTS, config.pose)
-        self.ray_refiner = RayRefiner(JOINTS, config.pose.ray_refiner) if config.pose.ray_refiner.enabled else None
+        self.pose = PoseNet(joints, config.pose)
+        self.ray_refiner = RayRefiner(joints, config.pose.ray_refiner) if config.pose.ray_refiner.enabled else None
         smooths = config.temporal.enabled and config.pose.ray_refiner.enabled
-        self.temporal = TemporalRefiner(JOINTS, config.temporal) if smooths else None
+        self.temporal = TemporalRefiner(joints, config.temporal) if smooths else None
         looks = config.heatmap.source == "backbone"
-        self.backbone = PoseResNet(config.backbone, JOINTS) if looks else None
-        self.attention = attention_net(JOINTS) if looks and config.attention_net else None
+        self.backbone = PoseResNet(config.backbone, joints) if looks else None
+        self.attention = attention_net(joints) if looks and config.attention_net else None
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Joints that the networks predict."""
+        return skeleton(self.config.skeleton)
 
     def fold(self) -> None:
         """Fold batch norms into convolutions; for inference only."""

@@ -10,6 +10,7 @@ from core.models.geometry.projection import RigProjector
 from core.models.geometry.unproject import ProjectedGrid, VolumeUnprojector
 from core.models.view_batch import float_tensor
 from core.types.camera import CameraRig
+from core.types.skeleton import skeleton
 from core.types.volume import CaptureVolume
 
 _MAX_GRID_MIB = 1024.0
@@ -28,6 +29,7 @@ class CaptureScene:
 
     def __init__(self, rig: CameraRig, volume: CaptureVolume, config: ModelConfig, device: torch.device) -> None:
         self.rig, self.volume, self.device = rig, volume, device
+        self.skeleton = skeleton(config.skeleton)
         self.projector = RigProjector(rig).to(device)
         self.unprojector = VolumeUnprojector(self.projector, volume)
         self.size_hw = heatmap_size(rig, config.heatmap.long_side_px)

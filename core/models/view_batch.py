@@ -14,10 +14,9 @@ from torch import Tensor
 
 from core.models.geometry.projection import to_heatmap
 from core.models.geometry.render import render_heatmaps
-from core.types.skeleton import PANOPTIC15
+from core.types.skeleton import DERIVED_JOINTS, Skeleton
 
-_ROOT = PANOPTIC15.index("mid_hip")
-_HIPS = [PANOPTIC15.index("left_hip"), PANOPTIC15.index("right_hip")]
+_HIPS = DERIVED_JOINTS["mid_hip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,10 @@ class ViewBatch:
             self.stored,
         )
 
-    def with_heatmaps(self, heatmaps: Tensor, joints: tuple[int, ...]) -> ViewBatch:
+    def with_heatmaps(self, heatmaps: Tensor, joints: tuple[int, ...], skeleton: Skeleton) -> ViewBatch:
         """Replace the heatmaps of K joints by given ones (B, V, K, H, W), and that of the root if it is among them."""
-        root = heatmaps[:, :, joints.index(_ROOT)] if _ROOT in joints else self.root
-        if len(joints) < len(PANOPTIC15):
+        root = heatmaps[:, :, joints.index(skeleton.root)] if skeleton.root in joints else self.root
+        if len(joints) < len(skeleton):
             index = torch.tensor(joints, device=heatmaps.device)
             heatmaps = self.heatmaps.index_copy(2, index, heatmaps)
         return replace(self, heatmaps=heatmaps, root=root, stored=joints)
@@ -81,7 +80,13 @@ class ViewBatch:
 
 
 def render_view_batch(
-    xy_px: Tensor, score: Tensor, affine: Tensor, view_weight: Tensor, size_hw: tuple[int, int], sigma_px: float
+    xy_px: Tensor,
+    score: Tensor,
+    affine: Tensor,
+    view_weight: Tensor,
+    size_hw: tuple[int, int],
+    sigma_px: float,
+    skeleton: Skeleton,
 ) -> ViewBatch:
     """Render the heatmaps of 2D joints: Gaussians as high as the joint's score.
 
@@ -92,9 +97,10 @@ def render_view_batch(
         view_weight: (B, V) weights of the views.
         size_hw: Height and width.
         sigma_px: Standard deviation in heatmap px.
+        skeleton: Skeleton of the joints.
     """
     xy = to_heatmap(affine, xy_px.flatten(2, 3)).view(xy_px.shape)
-    root_xy, root_score = _roots(xy, score)
+    root_xy, root_score = _roots(xy, score, skeleton)
     return ViewBatch(
         heatmaps=render_heatmaps(xy, score, size_hw, sigma_px),
         root=render_heatmaps(root_xy, root_score, size_hw, sigma_px)[:, :, 0],
@@ -105,16 +111,19 @@ def render_view_batch(
     )
 
 
-def _roots(xy: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+def _roots(xy: Tensor, score: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
     """Return the mean (B, V, P, 1, 2) of the detected hips, and the better one's score (B, V, P, 1).
+
+    A joint set without both hips has its root joint instead.
 
     A single hip would be a biased label of the mid-hip, but it suffices to find a person within a voxel or two. An
     estimator that misses one joint in seven would otherwise leave four views in ten without a root.
     """
-    hips = xy[..., _HIPS, :]
-    found = (score[..., _HIPS] > 0).float()[..., None]
+    indices = skeleton.indices(*_HIPS) if skeleton.has(*_HIPS) else list(skeleton.root_joints)
+    hips = xy[..., indices, :]
+    found = (score[..., indices] > 0).float()[..., None]
     mean = (hips * found).sum(-2, keepdim=True) / found.sum(-2, keepdim=True).clamp_min(1)
-    return mean, score[..., _HIPS].amax(-1, keepdim=True)
+    return mean, score[..., indices].amax(-1, keepdim=True)
 
 
 def float_tensor(values: np.ndarray, device: torch.device) -> Tensor:

@@ -27,6 +27,7 @@ from core.training.config import TrainConfig
 from core.training.presets import preset
 from core.training.trainer import Trainer
 from core.types.camera import CameraRig
+from core.types.skeleton import skeleton
 
 
 def run_train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -68,7 +69,9 @@ def _train(
     with ExitStack() as opened:
         maps: list[StoredHeatmaps] = []
         if config.model.heatmap.source == "estimator":
-            maps = [StoredHeatmaps(opened.enter_context(open_heatmaps(t, params.estimator, rig))) for t in takes]
+            joints = skeleton(config.model.skeleton)
+            readers = [opened.enter_context(open_heatmaps(take, params.estimator, rig)) for take in takes]
+            maps = [StoredHeatmaps(views, joints) for views in readers]
         images = []
         if config.model.heatmap.source == "backbone":
             with group.rank_zero_first():
@@ -108,11 +111,11 @@ def _footage(
     reporter: Reporter,
 ) -> Footage:
     """Collect inputs, pseudo labels and split of all takes."""
-    inputs, labels = [], []
+    inputs, labels, joints = [], [], skeleton(config.model.skeleton)
     unseen = held_out_camera(rig.names, config.split)
     for take in takes:
         poses2d, baseline = take.poses2d(estimator, rig), take.poses3d(BASELINE)
-        inputs.append(MultiviewPoses2D.stack(rig, poses2d))
+        inputs.append(MultiviewPoses2D.stack(rig, poses2d, joints))
         if config.labels == "raw":
             labels.append(PseudoLabels.raw(inputs[-1]))
             continue
@@ -120,5 +123,5 @@ def _footage(
             time_s = take.timeline().time_s
             triangulator = Triangulator.from_baseline(baseline)
             baseline = triangulator.reconstruct(rig, poses2d, time_s, reporter, exclude_camera=rig.names[unseen])
-        labels.append(PseudoLabels.clean(rig, poses2d, baseline))
+        labels.append(PseudoLabels.clean(rig, poses2d, baseline, joints))
     return Footage.build(rig, inputs, labels, config.split, maps, images)

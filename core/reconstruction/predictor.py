@@ -24,7 +24,7 @@ from core.models.device import describe_device, pick_device, pick_precision
 from core.models.distributed import Group
 from core.models.engine import engine_name
 from core.models.inference import LEAST_SCORE, estimate_people
-from core.models.networks import JOINTS, Networks
+from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter, check
@@ -38,7 +38,6 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import PANOPTIC15
 from core.types.volume import CaptureVolume
 
 _BATCH_FRAMES = {"cpu": 4}
@@ -138,7 +137,7 @@ class Predictor:
         tracking: TrackingConfig | None = None,
         group: Group | None = None,
     ) -> Pose3DSequence:
-        """Reconstruct the people of a take in Panoptic-15 joints, with heatmaps or images if the networks need them.
+        """Reconstruct the people of a take in the networks' joints, with heatmaps or images if the networks need them.
 
         Args:
             take: Take with 2D poses of `estimator`.
@@ -175,9 +174,9 @@ class Predictor:
             return reconstruct(None)
         if self.networks.backbone is not None:
             with streamed_images(take, rig, self.networks.config) as images:
-                return reconstruct(BackboneHeatmaps(self.networks.backbone, images))
+                return reconstruct(BackboneHeatmaps(self.networks.backbone, images, self.networks.skeleton))
         with open_heatmaps(take, estimator, rig) as readers:
-            return reconstruct(StoredHeatmaps(readers))
+            return reconstruct(StoredHeatmaps(readers, self.networks.skeleton))
 
     def reconstruct(
         self,
@@ -214,21 +213,21 @@ class Predictor:
         scene = CaptureScene(rig, self.volume, self.networks.config, self.device)
         allowed = _allowed_views(rig, exclude_camera)
         batch_size = _BATCH_FRAMES.get(self.device.type, _BATCH_FRAMES_GPU)
-        batches = []
+        batches, skeleton = [], self.networks.skeleton
         group = Group() if group is None else group
         share = np.array(group.ranks.share(frames.tolist()), int)
         for start in range(0, len(share), batch_size):
             check(reporter)
             batch = share[start : start + batch_size]
-            detections = MultiviewPoses2D.stack(rig, poses2d, batch).with_views(allowed)
+            detections = MultiviewPoses2D.stack(rig, poses2d, skeleton, batch).with_views(allowed)
             batches.append(self._detect(scene, detections, maps, batch))
             reporter.progress(min(start + batch_size, len(share)), len(share), f"3D poses on {self.runs_on}")
-        local = _concatenate(batches)
+        local = _concatenate(batches, len(skeleton))
         batches.clear()  # Keep few copies of a long take in memory.
-        people = _concatenate(group.gather(local))
+        people = _concatenate(group.gather(local), len(skeleton))
         frames = frames if group.is_main else frames[:0]
         tracking = tracking or TrackingConfig()
-        tracked = track_people(time_s[frames], people.certain_mm, people.score, PANOPTIC15, tracking)
+        tracked = track_people(time_s[frames], people.certain_mm, people.score, skeleton, tracking)
         xyz, score = tracked.xyz_mm, tracked.score
         covariance = gather_tracks(people.covariance_mm2, tracked.source)
         with_uncertain = None if self.temporal is None else gather_tracks(people.xyz_mm, tracked.source)
@@ -237,7 +236,7 @@ class Predictor:
             xyz, score, covariance = self._refine_tracks(time_s[frames], with_uncertain, covariance, score, tracking)
         method = {"method": "networks", "temporal": self.temporal is not None}
         return Pose3DSequence(
-            skeleton=PANOPTIC15,
+            skeleton=skeleton,
             time_s=time_s[frames],
             xyz_mm=xyz,
             score=score,
@@ -280,16 +279,14 @@ class Predictor:
         views = make_view_batch(
             detections, affine, scene.size_hw, scene.sigma_px, maps if self._needs_maps else None, frames
         )
-        T = len(views.heatmaps)
+        T, J = len(views.heatmaps), len(self.networks.skeleton)
         people = estimate_people(self.networks, scene, views)
         sample = people.sample.cpu().numpy()
         # People are sorted by frame; the column of a person is the rank within the frame.
         counts = np.bincount(sample, minlength=T)
         column = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
         P = max(1, counts.max(initial=0))
-        out = _FramePeople(
-            np.full((T, P, JOINTS, 3), np.nan), np.zeros((T, P, JOINTS)), np.full((T, P, JOINTS, 3, 3), np.nan)
-        )
+        out = _FramePeople(np.full((T, P, J, 3), np.nan), np.zeros((T, P, J)), np.full((T, P, J, 3, 3), np.nan))
         unsure = _unsure(people.covariance_mm2, self.networks.config.pose.ray_refiner).cpu().numpy()
         out.xyz_mm[sample, column] = people.xyz_mm.cpu().numpy()
         out.score[sample, column] = people.score.cpu().numpy()
@@ -318,7 +315,7 @@ class OnlinePredictor:
 
     def update(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> TrackedFrame:
         """Reconstruct and track the people of the next frame set; see `OnlineReconstructor`."""
-        detections = MultiviewPoses2D.stack(self._rig, poses2d)
+        detections = MultiviewPoses2D.stack(self._rig, poses2d, self._predictor.networks.skeleton)
         people = self._predictor._detect(self._scene, detections, None, np.zeros(1, int))
         frame = PeopleFrame(time_s=time_s, xyz_mm=people.certain_mm[0], score=people.score[0])
         ids = self._tracker.update(frame)
@@ -345,11 +342,11 @@ def _allowed_views(rig: CameraRig, exclude_camera: str | None) -> np.ndarray:
     return np.array([name != exclude_camera for name in rig.names], np.float32)
 
 
-def _concatenate(parts: list[_FramePeople]) -> _FramePeople:
+def _concatenate(parts: list[_FramePeople], joints: int) -> _FramePeople:
     """Concatenate over time; columns are padded to the most people of any part."""
     if not parts:
-        empty = np.zeros((0, 1, JOINTS, 3))
-        return _FramePeople(empty, empty[..., 0], np.zeros((0, 1, JOINTS, 3, 3)))
+        empty = np.zeros((0, 1, joints, 3))
+        return _FramePeople(empty, empty[..., 0], np.zeros((0, 1, joints, 3, 3)))
     if len(parts) == 1:
         return parts[0]
     n_columns = max(part.xyz_mm.shape[1] for part in parts)

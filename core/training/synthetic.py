@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import CoreError
 from core.models.geometry.affine import augment_affines, random_augmentation
 from core.models.geometry.projection import to_heatmap
 from core.models.geometry.render import render_heatmaps
-from core.models.networks import ROOT
 from core.models.scene import CaptureScene
 from core.models.view_batch import ViewBatch, float_tensor, render_view_batch
 from core.synthetic.estimator_errors import ErrorBank
@@ -25,13 +25,12 @@ from core.synthetic.people import poses
 from core.training.rng import DeviceRng
 from core.training.stages.config import NoiseConfig, PoseSyntheticStageConfig, RootStageConfig
 from core.types.arrays import F32, F64
-from core.types.skeleton import COCO17, PANOPTIC15, convert
+from core.types.skeleton import COCO17, Skeleton, convert
 from core.types.volume import CaptureVolume
 
 _SIDE_SHARE = 0.06
 """Distance of people from the sides of the capture volume, as a share of its edge."""
 _BODIES_SEED = 20_24
-_MIRROR = list(PANOPTIC15.mirror)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,7 @@ def pose_scenes(
     """
     device_rng = DeviceRng(rng, scene.device)
     most = 1 + stage.neighbours
-    exact = _people(scene.volume, count, most, stage.bodies, device_rng)
+    exact = _people(scene, count, most, stage.bodies, device_rng)
     exists = torch.arange(most, device=scene.device) < device_rng.integers(1, most + 1, count, 1)
     J = exact.shape[2]
     uv, ahead = scene.projector(exact.flatten(1, 2))
@@ -172,16 +171,21 @@ def pose_scenes(
         weight,
         scene.size_hw if drawn else (1, 1),
         scene.sigma_px,
+        scene.skeleton,
     )
-    guess = exact[:, 0, ROOT] + stage.root_error_mm * device_rng.normal(count, 3)
+    guess = exact[:, 0, list(scene.skeleton.root_joints)].mean(1) + stage.root_error_mm * device_rng.normal(count, 3)
     views_of = ((score[:, :, 0] > 0) & (weight[:, :, None] > 0)).sum(1)
     return PoseScenes(views, exact[:, 0], views_of, guess)
 
 
-def root_relative_joints(count: int, rng: np.random.Generator) -> F64:
-    """Draw the joints (count, J, 3) mm of random synthetic bodies relative to the mid-hip."""
-    xyz = poses(count, rng, skeleton=PANOPTIC15)
-    return np.asarray(xyz - xyz[:, ROOT, None])
+def root_relative_joints(count: int, rng: np.random.Generator, skeleton: Skeleton) -> F64:
+    """Draw the joints (count, J, 3) mm of random synthetic bodies relative to the root.
+
+    Raises:
+        CoreError: Synthetic bodies lack a joint of the skeleton.
+    """
+    xyz = _complete_poses(count, rng, skeleton)
+    return np.asarray(xyz - skeleton.root_position(xyz)[:, None])
 
 
 def keep_two_views(kept: np.ndarray, rng: np.random.Generator, among: np.ndarray | None = None) -> np.ndarray:
@@ -191,27 +195,39 @@ def keep_two_views(kept: np.ndarray, rng: np.random.Generator, among: np.ndarray
     return np.asarray(np.where(kept.sum(1, keepdims=True) >= 2, kept, two))
 
 
+def _complete_poses(count: int, rng: np.random.Generator, skeleton: Skeleton) -> F64:
+    """Draw bodies (count, J, 3) mm, all joints of which must be known."""
+    xyz = poses(count, rng, skeleton=skeleton)
+    known = np.isfinite(xyz).all((0, 2))
+    if not known.all():
+        raise CoreError(
+            f"Synthetic people have no joint '{skeleton.joints[known.argmin()]}', which skeleton {skeleton.name} has.",
+            "Set model.skeleton to joints that can be derived from COCO-17.",
+        )
+    return xyz
+
+
 @lru_cache(maxsize=2)
-def _bodies(count: int) -> F32:
+def _bodies(count: int, skeleton: Skeleton) -> F32:
     """Return bodies (N, J, 3) on the floor, the mid-hip above the origin; rotated and scaled at every use."""
-    return poses(count, np.random.default_rng(_BODIES_SEED), skeleton=PANOPTIC15).astype(np.float32)
+    return _complete_poses(count, np.random.default_rng(_BODIES_SEED), skeleton).astype(np.float32)
 
 
 @lru_cache(maxsize=2)
-def _bodies_on(count: int, device: torch.device) -> Tensor:
-    return torch.from_numpy(_bodies(count)).to(device)
+def _bodies_on(count: int, skeleton: Skeleton, device: torch.device) -> Tensor:
+    return torch.from_numpy(_bodies(count, skeleton)).to(device)
 
 
-def _people(volume: CaptureVolume, count: int, most: int, bodies: int, device_rng: DeviceRng) -> Tensor:
+def _people(scene: CaptureScene, count: int, most: int, bodies: int, device_rng: DeviceRng) -> Tensor:
     """Draw people (count, most, J, 3) mm: bodies of any heading, scaled by up to 7 %, half of them mirrored."""
-    errors = _bodies_on(bodies, device_rng.device)
-    xyz = errors[device_rng.integers(0, len(errors), count, most)]
+    drawn = _bodies_on(bodies, scene.skeleton, device_rng.device)
+    xyz = drawn[device_rng.integers(0, len(drawn), count, most)]
     mirrored = device_rng.bernoulli(0.5, count, most)[..., None, None]
-    xyz = torch.where(mirrored, xyz[..., _MIRROR, :] * xyz.new_tensor([1, -1, 1]), xyz)
+    xyz = torch.where(mirrored, xyz[..., list(scene.skeleton.mirror), :] * xyz.new_tensor([1, -1, 1]), xyz)
     angle, size = device_rng.uniform(-torch.pi, torch.pi, count, most), device_rng.uniform(0.93, 1.07, count, most, 1)
     c, s = angle.cos()[..., None], angle.sin()[..., None]
     x, y, z = xyz.unbind(-1)
-    places = _places(volume, count, most, device_rng)[:, :, None]  # (count, most, 1, 2)
+    places = _places(scene.volume, count, most, device_rng)[:, :, None]  # (count, most, 1, 2)
     return torch.stack([size * (c * x - s * y) + places[..., 0], size * (s * x + c * y) + places[..., 1], size * z], -1)
 
 
@@ -249,28 +265,28 @@ def simulate_estimator(
     score = 0.97 / (1 + 0.5 * quality.clamp_max(3) ** 2) + 0.05 * device_rng.normal(*shape)
     found = ~device_rng.bernoulli(noise.miss_joint, *shape)
     if noise.measured:
-        real_error, real_score = _measured(xy_px, noise, device_rng)
+        real_error, real_score = _measured(xy_px, noise, scene.skeleton, device_rng)
         real = device_rng.bernoulli(noise.measured, shape[0], 1, 1, 1)
         error = torch.where(real[..., None], real_error, error)
         score, found = torch.where(real, real_score, score), torch.where(real, real_score > 0, found)
     found = found & seen
     found = found & ~device_rng.bernoulli(noise.miss_view, *shape[:3])[..., None]
-    shift, hidden, guessed = _occlude(xy_px, noise, device_rng)
+    shift, hidden, guessed = _occlude(xy_px, noise, scene.skeleton, device_rng)
     error = torch.where(hidden[..., None], shift, error)
     score = torch.where(hidden, torch.minimum(score, device_rng.uniform(0.05, 0.6, *shape)), score).clamp(0.05, 1.0)
     found = found & (~hidden | guessed)
     # Swapped sides: positions stay, names change.
-    swapped = device_rng.bernoulli(noise.swap, *shape[:3])[..., None]
+    swapped, mirror = device_rng.bernoulli(noise.swap, *shape[:3])[..., None], list(scene.skeleton.mirror)
     xy_px = xy_px + error
-    xy_px = torch.where(swapped[..., None], xy_px[:, :, :, _MIRROR], xy_px)
-    found = torch.where(swapped, found[:, :, :, _MIRROR], found)
+    xy_px = torch.where(swapped[..., None], xy_px[:, :, :, mirror], xy_px)
+    found = torch.where(swapped, found[:, :, :, mirror], found)
     return xy_px, torch.where(found, score, 0.0)
 
 
-def _measured(xy_px: Tensor, noise: NoiseConfig, device_rng: DeviceRng) -> tuple[Tensor, Tensor]:
+def _measured(xy_px: Tensor, noise: NoiseConfig, skeleton: Skeleton, device_rng: DeviceRng) -> tuple[Tensor, Tensor]:
     """Draw errors px (B, V, P, J, 2) and scores (B, V, P, J) measured on a real estimator, 0 where it found nothing."""
-    error, score = _measured_errors(noise.error_split, device_rng.device)
-    shape, J = tuple(xy_px.shape[:3]), len(PANOPTIC15)
+    error, score = _measured_errors(noise.error_split, skeleton, device_rng.device)
+    shape, J, mirror = tuple(xy_px.shape[:3]), len(skeleton), list(skeleton.mirror)
     row = device_rng.integers(0, len(error), *shape, 1)
     if noise.varied:
         row = torch.where(device_rng.bernoulli(0.5, *shape, 1), device_rng.integers(0, len(error), *shape, J), row)
@@ -278,7 +294,7 @@ def _measured(xy_px: Tensor, noise: NoiseConfig, device_rng: DeviceRng) -> tuple
     joint = torch.arange(J, device=device_rng.device)
     mirrored = device_rng.bernoulli(0.5, *shape)[..., None]
     error, score = error[row, joint], score[row, joint]
-    flipped = error[..., _MIRROR, :] * error.new_tensor([-1.0, 1.0])
+    flipped = error[..., mirror, :] * error.new_tensor([-1.0, 1.0])
     error = torch.where(mirrored[..., None], flipped, error)
     if noise.varied:
         angle, size = (
@@ -289,27 +305,29 @@ def _measured(xy_px: Tensor, noise: NoiseConfig, device_rng: DeviceRng) -> tuple
         x, y = error.unbind(-1)
         error = torch.stack([c * x - s * y, s * x + c * y], -1)
     size = (xy_px.amax(3) - xy_px.amin(3)).amax(-1)[..., None, None].clamp_max(_LARGEST_PX)
-    return error * size, torch.where(mirrored, score[..., _MIRROR], score)
+    return error * size, torch.where(mirrored, score[..., mirror], score)
 
 
 @lru_cache(maxsize=2)
-def _measured_errors(part: str, device: torch.device) -> tuple[Tensor, Tensor]:
+def _measured_errors(part: str, skeleton: Skeleton, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return single frames of the measured errors: (N, J, 2) as shares of the person's size, and scores (N, J)."""
     errors = ErrorBank.load("movenet", part)
-    error, score = convert(errors.error.reshape(-1, 17, 2), errors.score.reshape(-1, 17), COCO17, PANOPTIC15)
+    error, score = convert(errors.error.reshape(-1, 17, 2), errors.score.reshape(-1, 17), COCO17, skeleton)
     some = (score > 0).sum(-1) >= _LEAST_FOUND
     error, score = error[some], score[some]
     return float_tensor(np.nan_to_num(error), device), float_tensor(score, device)
 
 
-def _occlude(xy_px: Tensor, noise: NoiseConfig, device_rng: DeviceRng) -> tuple[Tensor, Tensor, Tensor]:
+def _occlude(
+    xy_px: Tensor, noise: NoiseConfig, skeleton: Skeleton, device_rng: DeviceRng
+) -> tuple[Tensor, Tensor, Tensor]:
     """Draw occluded limbs of people (B, V, P, J, 2): errors px of guesses, which joints are hidden, which are guessed.
 
     The joints of a hidden limb are guessed together: most of the error is common to them, and it scales with the
     person's size in the image.
     """
     shape = tuple(xy_px.shape)
-    limbs = torch.from_numpy(_LIMBS).to(device_rng.device)
+    limbs = torch.from_numpy(_limbs(skeleton)).to(device_rng.device)
     limb = device_rng.integers(0, len(limbs), *shape[:3])
     hidden = limbs[limb] & device_rng.bernoulli(noise.occlude, *shape[:3])[..., None]
     size = (xy_px.amax(3) - xy_px.amin(3)).amax(-1)[..., None, None]  # (B, V, P, 1, 1)
@@ -321,7 +339,8 @@ _LARGEST_PX = 4000.0
 _LEAST_FOUND = 4
 
 
-def _limbs() -> np.ndarray:
+@lru_cache(maxsize=2)
+def _limbs(skeleton: Skeleton) -> np.ndarray:
     """Return (L, J) bool: joints that are occluded together by furniture, other people and the body itself."""
     arms = [[f"{side}_elbow", f"{side}_wrist"] for side in ("left", "right")]
     legs = [[f"{side}_knee", f"{side}_ankle"] for side in ("left", "right")]
@@ -331,10 +350,7 @@ def _limbs() -> np.ndarray:
         for side, arm, leg in zip(("left", "right"), arms, legs, strict=True)
     ]
     groups = [*arms, *legs, legs[0] + legs[1], legs[0] + legs[1] + hips, arms[0] + arms[1], *sides]
-    return np.array([[joint in group for joint in PANOPTIC15.joints] for group in groups])
-
-
-_LIMBS = _limbs()
+    return np.array([[joint in group for joint in skeleton.joints] for group in groups])
 
 
 def _false_peaks(

@@ -69,7 +69,7 @@ class Trainer:
         group: Processes that train together.
 
     Raises:
-        CoreError: A setting is invalid, or requires heatmaps or images that the footage lacks.
+        CoreError: A setting is invalid, or requires heatmaps, images or joints that the footage lacks.
     """
 
     def __init__(
@@ -88,6 +88,12 @@ class Trainer:
             raise CoreError("This footage has no stored heatmaps.", "Train with model.heatmap.source=joints.")
         if config.model.heatmap.source == "backbone" and footage.images is None:
             raise CoreError("This footage has no images.", "Train with model.heatmap.source=joints.")
+        if footage.inputs.skeleton.name != config.model.skeleton:
+            raise CoreError(
+                f"The footage has the joints '{footage.inputs.skeleton.name}', and the settings ask for "
+                f"'{config.model.skeleton}'.",
+                f"Set model.skeleton={footage.inputs.skeleton.name}.",
+            )
         attended = [s for s in (config.pose, config.finetune) if s.steps and s.attention == "network"]
         if attended and not (config.model.attention_net and config.model.heatmap.source == "backbone"):
             raise CoreError(
@@ -99,10 +105,10 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.networks = Networks(config.model)
-        bodies = root_relative_joints(_PRIOR_BODIES, step_rng(config.seed, 0, 0))
+        bodies = root_relative_joints(_PRIOR_BODIES, step_rng(config.seed, 0, 0), self.networks.skeleton)
         self.networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
         if self.networks.backbone is not None and config.model.backbone.weights:
-            missing = self.networks.backbone.load_initial(Path(config.model.backbone.weights))
+            missing = self.networks.backbone.load_initial(Path(config.model.backbone.weights), self.networks.skeleton)
             reporter.note(
                 f"Backbone initialised from {Path(config.model.backbone.weights).name}; {len(missing)} new parameters."
             )

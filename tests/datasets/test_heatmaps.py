@@ -15,7 +15,6 @@ from core.models.geometry.projection import RigProjector, to_heatmap
 from core.models.geometry.render import render_heatmaps
 from core.models.geometry.resample import resampled
 from core.models.heads.body_prior import BodyPrior
-from core.models.networks import ROOT
 from core.models.view_batch import ViewBatch
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
@@ -92,7 +91,7 @@ class TestStoredHeatmaps:
         return MemoryReader(np.stack([gaussians(xy + t, SHAPE, 1.5) for t in range(5)]), SCALE, OFFSET)
 
     def test_channels_are_matched_by_joint_name(self) -> None:
-        maps = StoredHeatmaps([self.memory(), self.memory()])
+        maps = StoredHeatmaps([self.memory(), self.memory()], PANOPTIC15)
         names = [PANOPTIC15.joints[j] for j in maps.joints]
         assert set(PANOPTIC15.joints) - set(names) == {"neck", "mid_hip"}
         heatmaps = maps.warp(np.array([0, 3]), self.affine, SIZE)
@@ -102,14 +101,14 @@ class TestStoredHeatmaps:
             assert (int(peak) % 80, int(peak) // 80) == (4 * c + 11, 6 * c + 13)
 
     def test_heatmaps_of_a_camera_without_a_recording_are_zero(self) -> None:
-        heatmaps = StoredHeatmaps([None, self.memory()]).warp(np.array([0, 1]), self.affine, SIZE)
+        heatmaps = StoredHeatmaps([None, self.memory()], PANOPTIC15).warp(np.array([0, 1]), self.affine, SIZE)
         assert not heatmaps[:, 0].any() and heatmaps[:, 1].any()
         with pytest.raises(CoreError, match="missing"):
-            StoredHeatmaps([None, None])
+            StoredHeatmaps([None, None], PANOPTIC15)
 
     def test_frames_are_read_once_and_shared_by_augmented_versions(self) -> None:
         reader = self.memory()
-        maps = StoredHeatmaps([reader, None])
+        maps = StoredHeatmaps([reader, None], PANOPTIC15)
         maps.warp(np.array([4, 1]), self.affine, SIZE)
         again = maps.warp(np.array([4, 1]), self.affine, SIZE)
         assert reader.frames_read == 2
@@ -136,11 +135,12 @@ def scene(people_apart_mm: float) -> tuple[MultiviewPoses2D, StoredHeatmaps, Ten
         known = torch.tensor(poses2d[camera.name].score[0] > 0).float()
         maps = render_heatmaps(torch.tensor(np.nan_to_num(xy)), 0.8 * known, shape, 1.5)
         readers.append(MemoryReader(maps[None].numpy(), scale, np.full(2, -0.45)))
-    inputs = MultiviewPoses2D.stack(rig, poses2d)
+    inputs = MultiviewPoses2D.stack(rig, poses2d, PANOPTIC15)
     joints, _ = convert(both[0], np.ones(both[0].shape[:-1]), COCO17, PANOPTIC15)
     size = (72, 128)
     affine = torch.tensor(np.stack([fit_affine(c.size_px, size) for c in rig]), dtype=torch.float32)[None]
-    return inputs, StoredHeatmaps(readers), affine, RigProjector(rig), torch.tensor(joints, dtype=torch.float32)
+    maps = StoredHeatmaps(readers, PANOPTIC15)
+    return inputs, maps, affine, RigProjector(rig), torch.tensor(joints, dtype=torch.float32)
 
 
 class TestViewBatch:
@@ -164,9 +164,10 @@ class TestGate:
         views = make_view_batch(inputs, affine, (72, 128), 2.0, maps, np.array([0]))
         prior = BodyPrior(15)
         prior.fit(torch.randn(200, 15, 3, generator=torch.Generator().manual_seed(0)) * 150)
-        prior.mean_mm.copy_(people[0] - people[0, ROOT])
+        root = PANOPTIC15.index("mid_hip")
+        prior.mean_mm.copy_(people[0] - people[0, root])
         sample = torch.zeros(2, dtype=torch.long)
-        gated = prior.gate(projector, views, people[:, ROOT], sample, 2.0)
+        gated = prior.gate(projector, views, people[:, root], sample, 2.0)
         assert gated.stored == maps.joints
         own = list(maps.joints)
         uv, ahead = projector(people[:, own])

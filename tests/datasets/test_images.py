@@ -19,12 +19,12 @@ from core.errors import CancelledError, CoreError
 from core.models.backbone import PoseResNet
 from core.models.config import BackboneConfig, HeatmapConfig, ModelConfig
 from core.models.geometry.affine import augment_affines, fit_affine, fit_rig_affines, heatmap_size
-from core.models.networks import JOINTS
 from core.models.view_batch import float_tensor
 from core.progress import NullReporter, RecordingReporter
 from core.session import Session, Take
 from core.session.video import VideoReader
 from core.types.camera import Camera, CameraRig
+from core.types.skeleton import PANOPTIC15
 
 CPU = torch.device("cpu")
 MEAN, STD = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
@@ -204,7 +204,7 @@ class TestBackboneHeatmaps:
         rig, size_hw = rig_of((64, 64), (64, 64)), (16, 16)
         rng = np.random.default_rng(0)
         images = StoredImages([rng.integers(0, 255, (2, 64, 64, 3), np.uint8) for _ in rig], rig, 4)
-        network = PoseResNet(BackboneConfig(depth=18, width=0.125, deconv_channels=8), JOINTS)
+        network = PoseResNet(BackboneConfig(depth=18, width=0.125, deconv_channels=8), len(PANOPTIC15))
         torch.nn.init.normal_(network.final_layer.weight, std=0.3)
         for norm in network.modules():
             if isinstance(norm, torch.nn.BatchNorm2d):
@@ -212,7 +212,7 @@ class TestBackboneHeatmaps:
         with torch.no_grad():
             network(torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
         network.eval()
-        maps = BackboneHeatmaps(network, images)
+        maps = BackboneHeatmaps(network, images, PANOPTIC15)
         affine = float_tensor(fit_rig_affines(rig, size_hw), CPU).expand(2, -1, -1, -1)
         heatmaps = maps.warp(np.array([1, 0]), affine, size_hw)
         assert maps.joints == tuple(range(15)) and heatmaps.shape == (2, 2, 15, 16, 16)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from core.errors import CoreError
 from core.models import backbone
-from core.models.backbone import COCO_CHANNELS, PoseResNet, attention_net, predict_heatmaps
+from core.models.backbone import PoseResNet, attention_net, coco_channels, predict_heatmaps
 from core.models.config import BackboneConfig
 from core.types.skeleton import COCO17, PANOPTIC15
 
@@ -195,10 +195,10 @@ class TestFiles:
         named = {prefix + name: value for name, value in weights.items()}
         torch.save({wrapper: named, "epoch": 3} if wrapper else named, tmp_path / "coco.pth")
         network = PoseResNet(TINY, len(PANOPTIC15))
-        assert network.load_initial(tmp_path / "coco.pth") == []
+        assert network.load_initial(tmp_path / "coco.pth", PANOPTIC15) == []
         loaded = network.state_dict()
         assert loaded["final_layer.bias"].neg().tolist() == [5, 0, 11, 5, 7, 9, 11, 13, 15, 6, 8, 10, 12, 14, 16]
-        assert loaded["final_layer.weight"][:, 0, 0, 0].tolist() == COCO_CHANNELS
+        assert loaded["final_layer.weight"][:, 0, 0, 0].tolist() == coco_channels(PANOPTIC15)
         for name in loaded:
             if not name.startswith("final_layer."):
                 assert torch.equal(loaded[name], weights[name]), name
@@ -210,14 +210,14 @@ class TestFiles:
         save_file(trunk, tmp_path / "resnet.safetensors")
         network = PoseResNet(TINY, 15)
         before = network.final_layer.weight.detach().clone()
-        missing = network.load_initial(tmp_path / "resnet.safetensors")
+        missing = network.load_initial(tmp_path / "resnet.safetensors", PANOPTIC15)
         assert len(missing) == 3 * 5 + 2 and all(n.startswith(("deconv_layers.", "final_layer.")) for n in missing)
         assert torch.equal(network.layer4[1].conv2.weight, trunk["layer4.1.conv2.weight"])
         assert torch.equal(network.final_layer.weight, before)
 
     def test_a_fourth_deconvolution_keeps_its_initial_weights(self, tmp_path: Path) -> None:
         torch.save(coco_weights(), tmp_path / "coco.pth")
-        missing = PoseResNet(LIGHT, 15).load_initial(tmp_path / "coco.pth")
+        missing = PoseResNet(LIGHT, 15).load_initial(tmp_path / "coco.pth", PANOPTIC15)
         assert {name.rsplit(".", 1)[0] for name in missing} == {"deconv_layers.9", "deconv_layers.10"}
 
     def test_weights_of_another_network_are_refused_with_the_mismatch(self, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ class TestFiles:
             network = PoseResNet(config, 15)
             before = {n: v.clone() for n, v in network.state_dict().items()}
             with pytest.raises(CoreError) as caught:
-                network.load_initial(file)
+                network.load_initial(file, PANOPTIC15)
             assert all(torch.equal(v, before[n]) for n, v in network.state_dict().items())
             return str(caught.value)
 
@@ -248,7 +248,7 @@ class TestFiles:
         mark = tmp_path / "it-ran"
         torch.save({"state_dict": Trap(mark)}, tmp_path / "trap.pth")
         with pytest.raises(CoreError, match=r"trap\.pth does not hold weights"):
-            PoseResNet(TINY, 15).load_initial(tmp_path / "trap.pth")
+            PoseResNet(TINY, 15).load_initial(tmp_path / "trap.pth", PANOPTIC15)
         assert not mark.exists()
         torch.load(tmp_path / "trap.pth", weights_only=False)
         assert mark.exists()  # an unrestricted load runs the code
@@ -257,6 +257,6 @@ class TestFiles:
     def test_a_file_without_weights_is_refused(self, name: str, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"\x00" * 64)
         with pytest.raises(CoreError, match="does not hold weights"):
-            PoseResNet(TINY, 15).load_initial(tmp_path / name)
+            PoseResNet(TINY, 15).load_initial(tmp_path / name, PANOPTIC15)
         with pytest.raises(CoreError, match="There is no file"):
-            PoseResNet(TINY, 15).load_initial(tmp_path / "absent.pth")
+            PoseResNet(TINY, 15).load_initial(tmp_path / "absent.pth", PANOPTIC15)

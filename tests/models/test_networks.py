@@ -25,7 +25,7 @@ def scene_of_two() -> tuple[CaptureScene, ViewBatch, torch.Tensor]:
     rng = np.random.default_rng(3)
     rig = ring_rig(4)
     people = walkers(2, 1, rng, skeleton=PANOPTIC15)
-    poses2d = MultiviewPoses2D.stack(rig, observe(rig, people, 3.0, 0.0, rng))
+    poses2d = MultiviewPoses2D.stack(rig, observe(rig, people, 3.0, 0.0, rng), PANOPTIC15)
     device = torch.device("cpu")
     scene = CaptureScene(rig, VOLUME, ModelConfig(), device)
     views = render_view_batch(
@@ -35,6 +35,7 @@ def scene_of_two() -> tuple[CaptureScene, ViewBatch, torch.Tensor]:
         float_tensor(poses2d.view_weight, device),
         scene.size_hw,
         scene.sigma_px,
+        PANOPTIC15,
     )
     return scene, views, float_tensor(people.xyz_mm[0], device)
 

@@ -12,7 +12,6 @@ import torch
 from core.datasets.poses2d import MultiviewPoses2D
 from core.errors import CancelledError, CoreError
 from core.models import engine as frozen
-from core.models import networks as parts
 from core.models.checkpoint import Checkpoint
 from core.models.config import (
     HeatmapConfig,
@@ -74,7 +73,7 @@ def untrained(config: ModelConfig) -> Networks:
     """Untrained networks, of which only the skip connections act: the consistency of views."""
     torch.manual_seed(0)
     networks = Networks(config)
-    bodies = root_relative_joints(500, np.random.default_rng(0))
+    bodies = root_relative_joints(500, np.random.default_rng(0), PANOPTIC15)
     networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
     return networks
 
@@ -251,10 +250,6 @@ def test_networks_that_read_heatmaps_have_no_live_form(config: ModelConfig, rig:
     stored = dataclasses.replace(config, heatmap=dataclasses.replace(config.heatmap, source="estimator"))
     with pytest.raises(CoreError, match="live stream"):
         Predictor(untrained(stored), VOLUME, CPU, "run").online(rig)
-
-
-def test_the_root_is_the_mid_hip() -> None:
-    assert PANOPTIC15.joints[parts.ROOT] == "mid_hip"
 
 
 def test_joints_of_large_covariance_are_missing() -> None:

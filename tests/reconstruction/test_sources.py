@@ -103,7 +103,7 @@ def untrained(rig: CameraRig, baseline: Pose3DSequence, source: str) -> Predicto
     )
     torch.manual_seed(0)
     networks = Networks(config)
-    bodies = root_relative_joints(500, np.random.default_rng(0))
+    bodies = root_relative_joints(500, np.random.default_rng(0), networks.skeleton)
     networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
     volume = capture_volume(rig, spacing_mm=config.root.spacing_mm, around_mm=baseline.xyz_mm.reshape(-1, 3))
     return Predictor(networks, volume, torch.device("cpu"), "untrained")
@@ -126,7 +126,8 @@ def test_heatmaps_of_an_excluded_camera_are_not_read(take: Take, rig: CameraRig,
     poses2d, time_s = take.poses2d(NAME), take.timeline().time_s
     with open_heatmaps(take, NAME, rig) as readers:
         blind = StoredHeatmaps(
-            [None if name == out else reader for name, reader in zip(rig.names, readers, strict=True)]
+            [None if name == out else reader for name, reader in zip(rig.names, readers, strict=True)],
+            predictor.networks.skeleton,
         )
         expected = predictor.reconstruct(
             rig, poses2d, time_s, NullReporter(), exclude_camera=out, frames=frames, tracking=EVERYBODY, maps=blind

@@ -66,7 +66,7 @@ def tiny_world(tiny: TrainConfig) -> World:
     rng = np.random.default_rng(0)
     rig = ring_rig(4)
     people = walkers(2, 24, rng, half_size_mm=1200, skeleton=PANOPTIC15)
-    inputs = MultiviewPoses2D.stack(rig, observe(rig, people, 3.0, 0.1, rng))
+    inputs = MultiviewPoses2D.stack(rig, observe(rig, people, 3.0, 0.1, rng), PANOPTIC15)
     footage = Footage.build(rig, [inputs], [PseudoLabels(inputs.xy_px, inputs.score)], tiny.split)
     volume = CaptureVolume(
         centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([3600.0, 3600, 2000]), voxels=(16, 16, 8)

@@ -14,7 +14,7 @@ from core.datasets.footage import Footage, PseudoLabels
 from core.datasets.images import StoredImages
 from core.models.config import BackboneConfig
 from core.models.geometry.render import render_heatmaps, render_max
-from core.models.networks import JOINTS, Networks
+from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.training.config import TrainConfig
 from core.training.stages import backbone as backbone_stage
@@ -82,7 +82,7 @@ def config(tiny: TrainConfig) -> TrainConfig:
 def footage(world: World, scene: CaptureScene) -> Footage:
     """Return footage with images of the people: a dot per joint, in a colour per joint."""
     rng = np.random.default_rng(0)
-    colours = rng.integers(60, 255, (JOINTS, 3))
+    colours = rng.integers(60, 255, (15, 3))
     videos = []
     for v, camera in enumerate(world.rig):
         width, height = (side // 10 for side in camera.size_px)
@@ -107,7 +107,8 @@ class TestStage:
         self, tiny: TrainConfig, config: TrainConfig, scene: CaptureScene, footage: Footage
     ) -> None:
         assert stage_of(tiny, scene, footage, BackboneStageConfig()).steps == 0
-        assert stage_of(config, scene, Footage.empty(footage.rig), BackboneStageConfig()).steps == 0
+        empty = Footage.empty(footage.rig, scene.skeleton)
+        assert stage_of(config, scene, empty, BackboneStageConfig()).steps == 0
         assert stage_of(config, scene, footage, BackboneStageConfig()).steps == 20_000
 
     def test_the_loss_compares_with_targets_rendered_from_the_labels(
@@ -144,7 +145,7 @@ class TestStage:
         weight[:, 1, :, 4] = 0
         labels = PseudoLabels(footage.labels.xy_px, weight)
         stage = stage_of(config, scene, dataclasses.replace(footage, labels=labels), BackboneStageConfig())
-        output = torch.full((1, len(scene.rig), JOINTS, *scene.size_hw), 0.2, requires_grad=True)
+        output = torch.full((1, len(scene.rig), len(scene.skeleton), *scene.size_hw), 0.2, requires_grad=True)
         monkeypatch.setattr(
             backbone_stage, "augmented_views", lambda *_, **__: type("Version", (), {"heatmaps": output})
         )
@@ -158,7 +159,7 @@ class TestStage:
     ) -> None:
         gradients = []
         for background in (1.0, 0.1):
-            output = torch.full((1, len(scene.rig), JOINTS, *scene.size_hw), 0.2, requires_grad=True)
+            output = torch.full((1, len(scene.rig), len(scene.skeleton), *scene.size_hw), 0.2, requires_grad=True)
             monkeypatch.setattr(
                 backbone_stage, "augmented_views", lambda *_, a=output, **__: type("V", (), {"heatmaps": a})
             )

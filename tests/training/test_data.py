@@ -17,7 +17,6 @@ from core.datasets.poses2d import MultiviewPoses2D
 from core.datasets.split import held_out, training_frames
 from core.errors import CoreError
 from core.geometry import project_rig
-from core.models.networks import ROOT
 from core.models.scene import CaptureScene
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
@@ -65,8 +64,8 @@ class TestFootage:
         rig, config = ring_rig(4), SplitConfig(share=0.2, blocks=1, guard=1)
         people = walkers(2, 20, rng, half_size_mm=1000, skeleton=PANOPTIC15)
         poses2d = observe(rig, people, 2.0, 0.1, rng)
-        labels = PseudoLabels.clean(rig, poses2d, people)
-        inputs = MultiviewPoses2D.stack(rig, poses2d)
+        labels = PseudoLabels.clean(rig, poses2d, people, PANOPTIC15)
+        inputs = MultiviewPoses2D.stack(rig, poses2d, PANOPTIC15)
         footage = Footage.build(rig, [inputs, inputs], [labels, labels], config)
         assert footage.inputs.xy_px.shape[0] == 40 and len(footage.held_out) == 8
         assert not set(footage.train) & set(footage.held_out)
@@ -82,14 +81,14 @@ class TestFootage:
         rig = ring_rig(3)
         poses2d = observe(rig, walkers(1, 5, rng, skeleton=PANOPTIC15), 1.0, 0.0, rng)
         removed = poses2d.pop(rig.names[1])
-        stacked = MultiviewPoses2D.stack(rig, poses2d, np.array([1, 3]))
+        stacked = MultiviewPoses2D.stack(rig, poses2d, PANOPTIC15, np.array([1, 3]))
         assert stacked.view_weight.tolist() == [[1, 0, 1]] * 2 and not stacked.score[:, 1].any()
         with pytest.raises(CoreError, match="2D poses"):
-            MultiviewPoses2D.stack(rig, {"other": removed})
+            MultiviewPoses2D.stack(rig, {"other": removed}, PANOPTIC15)
 
     def test_footage_without_people_is_refused(self) -> None:
         empty = MultiviewPoses2D(
-            np.zeros((8, 2, 1, 15, 2), np.float32), np.zeros((8, 2, 1, 15), np.float32), np.ones((8, 2))
+            np.zeros((8, 2, 1, 15, 2), np.float32), np.zeros((8, 2, 1, 15), np.float32), np.ones((8, 2)), PANOPTIC15
         )
         with pytest.raises(CoreError, match="two views"):
             Footage.build(ring_rig(2), [empty], [PseudoLabels(empty.xy_px, empty.score)], SplitConfig())
@@ -185,7 +184,7 @@ class TestSyntheticPeople:
         known = batch.views.peak[:, :, 0].numpy() > 0
         assert known.mean() > 0.9
         assert np.abs(batch.views.joints[:, :, 0].numpy() - expected)[known].max() < 1e-2
-        torch.testing.assert_close(batch.root_mm, batch.exact_mm[:, ROOT])
+        torch.testing.assert_close(batch.root_mm, batch.exact_mm[:, PANOPTIC15.index("mid_hip")])
 
     def test_misses_have_the_configured_rates(self, scene: CaptureScene) -> None:
         noise = dataclasses.replace(EXACT, miss_view=0.3, miss_joint=0.2)

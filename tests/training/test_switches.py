@@ -198,7 +198,8 @@ def test_temporal_samples_are_like_the_output_of_inference(tiny: TrainConfig, sc
     """Samples are inexact, mostly known, with constant bone lengths, and repeatable by seed."""
     pose = dataclasses.replace(tiny.model.pose, ray_refiner=RayRefinerConfig(enabled=True))
     networks = Networks(dataclasses.replace(tiny.model, pose=pose)).eval()
-    networks.pose.prior.fit(torch.tensor(root_relative_joints(500, np.random.default_rng(0)), dtype=torch.float32))
+    bodies = root_relative_joints(500, np.random.default_rng(0), networks.skeleton)
+    networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
     stage = TemporalStageConfig(frames=10, people=2)
     samples = [temporal_samples(networks, scene, stage, np.random.default_rng(k)) for k in (1, 2, 1)]
     for sample in samples:

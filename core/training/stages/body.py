@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.inference import initialize_joints, person_detections, predict_joints
-from core.models.networks import JOINTS, Networks
+from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.training.losses.inputs import PositionStep
 from core.training.rigs import SyntheticRigs
@@ -123,7 +123,7 @@ class RayRefinerTraining(MicroBatched):
 
     def _estimate(self, synthetic: PoseScenes, rng: np.random.Generator) -> Tensor:
         """Draw joints (B, J, 3) with errors such as the pose network's: of single joints and of whole people."""
-        B = len(synthetic.exact_mm)
+        B, J = synthetic.exact_mm.shape[:2]
         level = rng.uniform(0, self.config.start_error_mm, (B, 1, 1))
-        error = level * rng.standard_normal((B, JOINTS, 3)) + _COMMON_MM * rng.standard_normal((B, 1, 3))
+        error = level * rng.standard_normal((B, J, 3)) + _COMMON_MM * rng.standard_normal((B, 1, 3))
         return synthetic.exact_mm + torch.tensor(error, dtype=torch.float32, device=synthetic.exact_mm.device)

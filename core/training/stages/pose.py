@@ -17,7 +17,7 @@ from core.datasets.photometric import random_photometric
 from core.models.backbone import predict_heatmaps
 from core.models.geometry.projection import to_heatmap
 from core.models.inference import propose_people, refine_joints
-from core.models.networks import JOINTS, ROOT, Networks
+from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.models.view_batch import ViewBatch, float_tensor
 from core.training.losses.inputs import AugmentedStep, PosePeople, PoseStep
@@ -142,9 +142,10 @@ class PoseTraining(MicroBatched):
         detected = (self.footage.inputs.score[frames] > 0).any(-1).sum(-1)  # (B, V)
         labelled = (self.footage.labels.weight[frames] > 0).any(-1).sum(-1).max(-1)
         accepted = (detected > 0).all(-1)
+        root = list(self.scene.skeleton.root_joints)
         for affine in affines:
             _, weight = warp_labels(self.footage, self.scene, frames, affine)
-            accepted &= (weight[..., ROOT] > 0).sum(-1).amax(-1).cpu().numpy() >= labelled
+            accepted &= (weight[..., root] > 0).all(-1).sum(-1).amax(-1).cpu().numpy() >= labelled
         return np.asarray(accepted)
 
     def _augmented(self, frames: np.ndarray, affine: Tensor, version: AugmentedViews, *, attend: bool) -> AugmentedStep:
@@ -223,4 +224,4 @@ class PoseTraining(MicroBatched):
         nearest = distance.argmin(-1)
         row = torch.arange(len(xyz_mm), device=xyz_mm.device)
         weight = known[row, nearest] & (distance[row, nearest] < _SAME_PERSON_MM)[:, None]
-        return torch.nan_to_num(anchors[row, nearest]), weight.expand(-1, JOINTS).float()
+        return torch.nan_to_num(anchors[row, nearest]), weight.expand(-1, xyz_mm.shape[1]).float()

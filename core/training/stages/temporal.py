@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from core.datasets.poses2d import MultiviewPoses2D
 from core.models.inference import refine_joints
-from core.models.networks import JOINTS, Networks
+from core.models.networks import Networks
 from core.models.refiners.ray_refiner import inverse
 from core.models.refiners.temporal_refiner import fill_gaps
 from core.models.scene import CaptureScene
@@ -33,7 +33,7 @@ from core.training.stages.body import SPREAD_MM
 from core.training.stages.config import TemporalStageConfig
 from core.training.stages.stage import LossTerms, MicroBatched
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import COCO17, PANOPTIC15, convert
+from core.types.skeleton import COCO17, Skeleton, convert
 
 _STREAM = 6007
 _FPS = (20.0, 60.0)
@@ -128,7 +128,7 @@ class TemporalTraining(MicroBatched):
         window = TemporalSamples(
             *(getattr(samples, name)[picked, first : first + frames] for name in TemporalSamples.__slots__)
         )
-        return _augmented(window, rng)
+        return _augmented(window, self.networks.skeleton, rng)
 
     def _scene(self, number: int) -> TemporalSamples:
         """Return a scene, which depends on the run's seed and the number alone; the latest are cached."""
@@ -173,8 +173,8 @@ def temporal_samples(
         varied=True,
         furniture=Furniture.scatter(int(rng.integers(1, 5)), 2300.0, rng) if rng.random() < _FURNISHED else None,
     )
-    exact, _ = convert(coco, people.score, COCO17, PANOPTIC15)  # (F, P, J, 3)
-    detections = MultiviewPoses2D.stack(scene.rig, poses2d)
+    exact, _ = convert(coco, people.score, COCO17, networks.skeleton)  # (F, P, J, 3)
+    detections = MultiviewPoses2D.stack(scene.rig, poses2d, networks.skeleton)
     views = render_view_batch(
         float_tensor(detections.xy_px, scene.device),
         float_tensor(detections.score, scene.device),
@@ -182,17 +182,18 @@ def temporal_samples(
         float_tensor(detections.view_weight, scene.device),
         (1, 1),
         scene.sigma_px,
+        networks.skeleton,
     )
-    F, P = exact.shape[:2]
+    F, P, J = exact.shape[:3]
     level = rng.uniform(0, config.start_error_mm, (1, P, 1, 1))
-    error = level * rng.standard_normal((F, P, JOINTS, 3)) + level / 2 * rng.standard_normal((F, P, 1, 3))
-    estimate = float_tensor((exact + error).reshape(F * P, JOINTS, 3), scene.device)
+    error = level * rng.standard_normal((F, P, J, 3)) + level / 2 * rng.standard_normal((F, P, 1, 3))
+    estimate = float_tensor((exact + error).reshape(F * P, J, 3), scene.device)
     sample = torch.arange(F, device=scene.device).repeat_interleave(P)
     spread = estimate.new_full(estimate.shape[:2], SPREAD_MM)
     xyz, precision, seen = refine_joints(networks, scene, views, views.select(sample), estimate, spread, sample)
     lost = float_tensor(rng.random((F, P)) < _LOST, scene.device).bool()
     lost = lost | ((seen.height > 0).sum(-1) >= _MIN_JOINTS).sum(1).view(F, P).less(2)
-    known = ~lost[..., None].expand(F, P, JOINTS)
+    known = ~lost[..., None].expand(F, P, J)
 
     def by_person(values: Tensor) -> Tensor:
         return values.view(F, P, *values.shape[1:]).transpose(0, 1)
@@ -207,7 +208,7 @@ def temporal_samples(
     )
 
 
-def _augmented(samples: TemporalSamples, rng: np.random.Generator) -> TemporalSamples:
+def _augmented(samples: TemporalSamples, skeleton: Skeleton, rng: np.random.Generator) -> TemporalSamples:
     """Rotate each person about the vertical, mirror half of them, and reverse time for half of them."""
     B, F = samples.known.shape[:2]
     device = samples.xyz_mm.device
@@ -218,7 +219,7 @@ def _augmented(samples: TemporalSamples, rng: np.random.Generator) -> TemporalSa
     reverse = float_tensor(rng.random((B, 1)) < 0.5, device).bool()
     order = torch.arange(F, device=device)
     order = torch.where(reverse, order.flip(0), order)
-    rows, mirror = torch.arange(B, device=device)[:, None], list(PANOPTIC15.mirror)
+    rows, mirror = torch.arange(B, device=device)[:, None], list(skeleton.mirror)
 
     def named(values: Tensor) -> Tensor:
         values = values[rows, order]
