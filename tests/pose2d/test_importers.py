@@ -156,7 +156,7 @@ class TestVerb:
         with pytest.raises(CoreError, match="no folder for camera cam04"):
             self.run(short_session, path=str(tmp_path / "op"))
         write(tmp_path / "op" / "cam04", 5000, [])
-        with pytest.raises(CoreError, match="5000 to 5000, none of them in the take"):
+        with pytest.raises(CoreError, match="5000 to 5000, none in the take"):
             self.run(short_session, path=str(tmp_path / "op"))
         with pytest.raises(CoreError, match="openpos"):
             self.run(short_session, path=str(tmp_path / "op"), format="openpos")
