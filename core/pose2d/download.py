@@ -2,7 +2,8 @@
 
 Downloads are stored in the user's cache folder, one folder per card. An interrupted download is resumed. Only https is
 used, and a file is accepted if its SHA-256 matches the card. If a publisher states none, the hash of the first download
-is stored and checked at every later use (trust on first use), and a note says so.
+is stored and checked at every later use (trust on first use), and a note says so. Download libraries do not resume and
+know neither consent nor licences, so this is written here.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Letters in shapes: P people of a frame, J joint, N track.
 
 Each track predicts its pose at constant velocity. People of the frame are assigned to predictions by the Hungarian
 algorithm on mean joint distance, within a gate (as SORT does in images: Bewley et al., ICIP 2016). The velocity is one
-vector per track, the median displacement over joints, smoothed exponentially.
+vector per track, the median displacement over joints, smoothed exponentially. Libraries of trackers work on boxes in
+images; this one works on 3D joints and serves whole takes and live streams alike.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Quaternion (w x y z) and translation are world to camera (x right, y down, z forward). COLMAP's pixel (0, 0) is the
 top-left corner of the image, not the centre of its first pixel, so half a pixel is subtracted from principal points. A
-reconstruction from images alone has an arbitrary scale and up axis.
+reconstruction from images alone has an arbitrary scale and up axis. The two text files are parsed here, since pycolmap
+is a large compiled dependency.
 """
 
 from __future__ import annotations
