@@ -3,7 +3,7 @@
 A rigid board has six unknowns per knot of its trajectory instead of three per point. The knots' block of the normal
 equations is banded, so that it is eliminated by a banded Cholesky factor in time linear in the number of frames.
 
-General solvers have no trajectory in continuous time with time offsets as unknowns, so the adjuster is written here; see
+General solvers know no trajectory in continuous time and no time offsets, so the adjuster is written here: see
 docs/adr/0003-continuous-time-calibration.md.
 
 P images, at most n points per image, V cameras, K knots. Unknowns of a camera: see `state`.
