@@ -138,6 +138,8 @@ class Recorder:
                 camera.size_px = source.size_px
                 with _writer(self._folder, name, source) as write:
                     for frame in source.frames():
+                        if self._stop.is_set():  # it was asked to stop while it waited for this frame
+                            break
                         write(frame)
                         camera.first_ns = camera.first_ns or frame.time_ns
                         camera.frames, camera.last_ns, camera.latest = camera.frames + 1, frame.time_ns, frame
