@@ -59,6 +59,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_contract_holds_and_can_break(copy: Path) -> None:
     held = lint(copy)
     assert held.returncode == 0, held.stdout
@@ -72,6 +73,7 @@ def test_every_contract_holds_and_can_break(copy: Path) -> None:
     assert "core.undeclared" in broken.stdout, "a module that belongs to no layer is reported"
 
 
+@pytest.mark.slow
 def test_every_module_of_the_window_imports_without_torch() -> None:
     done = subprocess.run([sys.executable, "-c", _WITHOUT_TORCH], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -102,6 +104,7 @@ def duplicates(folder: Path) -> dict[str, list[str]]:
     return {name: paths for name, paths in names if len(paths) > 1 and name not in _SHARED_NAMES}
 
 
+@pytest.mark.slow
 def test_no_two_public_functions_or_classes_share_a_name(tmp_path: Path) -> None:
     assert duplicates(REPOSITORY) == {}
     for path in ("core/a.py", "studio/b.py"):

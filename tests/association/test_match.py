@@ -43,6 +43,7 @@ def with_scores(poses2d, change):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", [people.walkers, people.crossing])
 def test_four_people_five_views(scene):
     rng = np.random.default_rng(7)
@@ -66,6 +67,7 @@ def test_exact_detections_give_exact_joints_with_distorted_cameras():
     assert share > 0.97
 
 
+@pytest.mark.slow
 def test_false_detections_do_not_become_people():
     rng = np.random.default_rng(2)
     truth, rig = people.walkers(3, 100, rng), rigs.ring_rig(5)
@@ -75,6 +77,7 @@ def test_false_detections_do_not_become_people():
     assert errors.mean() < 15.0
 
 
+@pytest.mark.slow
 def test_people_who_occlude_each_other():
     rng = np.random.default_rng(3)
     truth, rig = people.crossing(4, 150, rng), rigs.ring_rig(5)
@@ -84,6 +87,7 @@ def test_people_who_occlude_each_other():
     assert errors.mean() < 18.0
 
 
+@pytest.mark.slow
 def test_exchanged_sides_in_one_view_are_corrected():
     rng = np.random.default_rng(4)
     truth, rig = people.walkers(2, 80, rng), rigs.ring_rig(5)
@@ -99,6 +103,7 @@ def test_exchanged_sides_in_one_view_are_corrected():
     assert share > 0.99
 
 
+@pytest.mark.slow
 def test_a_limb_of_another_person_in_one_view_is_an_outlier():
     rng = np.random.default_rng(5)
     truth, rig = people.walkers(2, 60, rng), rigs.ring_rig(4)
@@ -115,6 +120,7 @@ def test_a_limb_of_another_person_in_one_view_is_an_outlier():
     assert errors.max() < 2 * clean.max() + 20.0
 
 
+@pytest.mark.slow
 def test_a_bystander_in_two_views_does_not_affect_the_others():
     rng = np.random.default_rng(6)
     inner = people.walkers(2, 60, rng)
@@ -154,6 +160,7 @@ def test_single_views_give_no_people():
     assert found.xyz_mm.shape == (6, 0, 17, 3)
 
 
+@pytest.mark.slow
 def test_covariance_matches_the_errors():
     rng = np.random.default_rng(8)
     truth, rig = people.walkers(1, 200, rng), rigs.ring_rig(5)

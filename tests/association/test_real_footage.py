@@ -16,6 +16,9 @@ from core.session.video import VideoReader
 from core.synthetic.observe import boxes
 from core.types import COCO17, Pose2D
 
+pytestmark = pytest.mark.slow
+
+
 START, FRAMES, FPS = 48, 6, 60.0
 
 

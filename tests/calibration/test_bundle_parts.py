@@ -112,6 +112,7 @@ def test_at_a_knot_the_pose_is_the_knot() -> None:
     assert not interpolate(path.time_s, path.segment, np.array([0.8, 3.5])).inside.any()
 
 
+@pytest.mark.slow
 def test_residuals_and_their_derivatives() -> None:
     rig = random_rig(np.random.default_rng(5), 3, size_px=(1280, 720))
     seen = board_scene(rig, BOARD, seed=1, seconds=3, time_offset_s=(0.02, -0.03, 0.0))

@@ -195,6 +195,7 @@ def test_the_volume_is_what_two_cameras_see() -> None:
     assert np.abs(volume.centre_mm[:2]).max() < 300
 
 
+@pytest.mark.slow
 def test_the_volume_shrinks_around_people_but_not_below_the_default_height() -> None:
     rig = ring_rig(5)
     points = np.random.default_rng(0).uniform((-500, 0, 50), (700, 800, 1700), (500, 3))

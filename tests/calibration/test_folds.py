@@ -32,6 +32,9 @@ from core.progress import NullReporter
 from core.synthetic.board_scene import board_scene, closeups
 from core.synthetic.rigs import random_rig
 
+pytestmark = pytest.mark.slow
+
+
 BOARD = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
 V = 3
 NOISE_PX = 1.0

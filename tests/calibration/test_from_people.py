@@ -42,6 +42,9 @@ from core.synthetic.people_scene import record_people
 from core.synthetic.rigs import random_rig, ring_rig
 from core.types import COCO17, CameraRig, Pose2D, Pose3DSequence
 
+pytestmark = pytest.mark.slow
+
+
 TIME_OFFSETS_S = (0.0, 0.08, -0.05, 0.03)
 
 

@@ -25,6 +25,9 @@ from core.session.times_table import read_times_table
 sys.path.insert(0, str(Path(__file__).parent))
 from board_videos import BOARD, film, small_rig
 
+pytestmark = pytest.mark.slow
+
+
 TIME_OFFSETS_S = (0.0, 0.06, 0.0)
 FIELDS = {"columns": 5, "rows": 4, "square_mm": 120.0, "marker_mm": 90.0, "dictionary": "DICT_4X4_50", "back": "none"}
 

@@ -23,6 +23,9 @@ from core.synthetic.board_scene import board_scene, closeups
 from core.synthetic.rigs import random_rig, ring_rig
 from core.types.camera import CameraRig
 
+pytestmark = pytest.mark.slow
+
+
 BOARD = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
 TIME_OFFSETS_S = (0.03, -0.06, 0.0, 0.045)
 

@@ -17,6 +17,7 @@ from core.synthetic.board_scene import board_scene, closeups
 from core.synthetic.rigs import random_rig
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1004, 1009])
 def test_a_good_random_rig_raises_no_alarm(seed: int) -> None:
     board = Board(columns=8, rows=6, square_mm=100, marker_mm=75)

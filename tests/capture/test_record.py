@@ -332,6 +332,7 @@ def test_a_recorder_keeps_the_reason_why_a_camera_does_not_run() -> None:
     assert recorder.ended and "no camera at" in recorder.cameras["x"].problem and recorder.frame_set is None
 
 
+@pytest.mark.slow
 def test_a_watch_summarises_what_was_seen_and_advises() -> None:
     cameras = DemoCameras(BOARD)
     watch = BoardWatch(BOARD, {c.name: c.size_px for c in cameras.rig})

@@ -96,6 +96,7 @@ def test_a_reader_that_attaches_late_or_dies_leaves_the_writer_alone() -> None:
         reader.close()
 
 
+@pytest.mark.slow
 def test_a_killed_writer_keeps_its_reader_working_and_is_cleaned_up_by_the_next() -> None:
     with writer(0.002) as (process, name):
         reader = ImageRingReader(name)

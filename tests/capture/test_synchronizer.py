@@ -60,6 +60,7 @@ def rows(sets: list[FrameSet], cameras: Iterable[str]) -> list[list[int]]:
     return [[s.frames[name].index if name in s.frames else -1 for name in cameras] for s in sets]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60))
 def test_frame_sets_equal_the_timeline_of_the_take(seed: int) -> None:
     times_s = recorded(seed, cameras=2 + seed % 4)
@@ -148,6 +149,7 @@ def test_images_of_a_reference_camera_that_arrive_too_late_do_not_turn_time_back
     assert synchronizer.discarded["a"] > 20
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_while_one_camera_is_silent_for_ever() -> None:
     times_s = {"a": np.arange(20_000) / 30, "b": np.arange(3) / 30}
     synchronizer = Synchronizer(tuple(times_s), fps=dict.fromkeys(times_s, 30.0), max_frames=50)

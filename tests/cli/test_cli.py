@@ -33,6 +33,8 @@ from core.session import BASELINE, RunLayout, Session
 from core.training.presets import PRESETS
 from core.types import PANOPTIC15, Pose3DSequence
 
+pytestmark = pytest.mark.slow
+
 
 def with_baseline(session: Session) -> Session:
     """Store 3D poses of one person as the baseline of the session."""

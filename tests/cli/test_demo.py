@@ -12,6 +12,7 @@ from core.progress import RecordingReporter
 from core.session import Session
 
 
+@pytest.mark.slow
 def test_an_interrupted_attempt_leaves_nothing(tmp_path: Path) -> None:
     reporter = RecordingReporter(cancel_after=5)
     with pytest.raises(CancelledError):

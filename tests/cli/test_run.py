@@ -57,6 +57,7 @@ class StopsInTraining(RecordingReporter):
         return bool(self.metrics)
 
 
+@pytest.mark.slow
 def test_all_steps_run_and_finished_training_is_reused(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     stopped = StopsInTraining()
     with pytest.raises(CancelledError):

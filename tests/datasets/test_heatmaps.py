@@ -54,6 +54,7 @@ def stored_px(affine: np.ndarray, xy: np.ndarray) -> np.ndarray:
 class TestResampling:
     grid = torch.tensor(np.column_stack([np.diag(SCALE), OFFSET]), dtype=torch.float32)
 
+    @pytest.mark.slow
     def test_resampling_to_the_same_grid_is_the_identity(self) -> None:
         maps = torch.rand(2, 3, *SHAPE, generator=torch.Generator().manual_seed(0))
         same = self.grid.expand(2, -1, -1)

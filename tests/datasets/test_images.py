@@ -26,6 +26,9 @@ from core.session.video import VideoReader
 from core.types.camera import Camera, CameraRig
 from core.types.skeleton import PANOPTIC15
 
+pytestmark = pytest.mark.slow
+
+
 CPU = torch.device("cpu")
 MEAN, STD = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
 SMALL = ModelConfig(heatmap=HeatmapConfig(source="backbone", long_side_px=48), backbone=BackboneConfig(depth=18))

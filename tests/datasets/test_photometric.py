@@ -120,6 +120,7 @@ class TestRandAugment:
 
 
 class TestCutOut:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("size_hw", "least", "most"), [((512, 960), 20, 39), ((96, 240), 5, 10)])
     def test_squares_are_grey_and_scale_with_the_image(
         self, size_hw: tuple[int, int], least: int, most: int, monkeypatch: pytest.MonkeyPatch

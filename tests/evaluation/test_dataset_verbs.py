@@ -104,6 +104,7 @@ class TestImport:
         with VideoReader(take.video_path("00_06")) as video:
             assert videos.number_in(video.read(22)) == 22
 
+    @pytest.mark.slow
     def test_frames_without_any_image_are_dropped(self, session: Session, tmp_path: Path) -> None:
         dataset = layouts.WRITERS["campus"](tmp_path / "CampusSeq1")
         with_poses2d(dataset, "campus", layouts.coco_actors(760))
@@ -124,6 +125,7 @@ class TestImport:
         assert truth is not None
         np.testing.assert_allclose(truth.xyz_mm, dataset.people_mm[[355, 356, 700]], atol=1e-6)
 
+    @pytest.mark.slow
     def test_a_second_sequence_needs_the_same_cameras(self, session: Session, tmp_path: Path) -> None:
         first, second = (layouts.write_panoptic(tmp_path / name) for name in ("a", "b"))
         run(session, "import-dataset", folder=str(first.folder))
@@ -145,6 +147,7 @@ class TestImport:
         assert session.take_names() == [] and session.rig is None
         assert not session.layout.incoming.exists()
 
+    @pytest.mark.slow
     def test_without_images_there_is_a_take_of_2d_poses(self, session: Session, tmp_path: Path) -> None:
         """It can be triangulated, and the result evaluated on its ground truth."""
         dataset = layouts.WRITERS["shelf"](tmp_path / "Shelf")
@@ -157,7 +160,9 @@ class TestImport:
         assert result["metrics"]["average"] > 97
 
 
+@pytest.mark.slow
 class TestEvaluate:
+    @pytest.mark.slow
     def test_the_baseline_of_the_2d_poses_of_a_data_set(self, session: Session, tmp_path: Path) -> None:
         dataset = layouts.WRITERS["campus"](tmp_path / "CampusSeq1")
         with_poses2d(dataset, "campus", layouts.coco_actors(760))
@@ -177,6 +182,7 @@ class TestEvaluate:
             run(session, "evaluate-dataset", folders=[str(dataset.folder)])
         assert "import-dataset" in error.value.hint
 
+    @pytest.mark.slow
     def test_a_take_of_all_frames_is_evaluated_on_test_frames(self, session: Session, tmp_path: Path) -> None:
         dataset = layouts.write_panoptic(tmp_path / "seq")
         run(session, "import-dataset", folder=str(dataset.folder), split="all")
@@ -273,6 +279,7 @@ class TestEvaluate:
         with pytest.raises(CoreError, match="1 folders are given for 2 takes"):
             run(session, "evaluate-dataset", takes=["training"] * 2, folders=[str(dataset.folder)])
 
+    @pytest.mark.slow
     def test_different_data_sets_are_not_mixed(self, session: Session, tmp_path: Path) -> None:
         dataset, shelf = layouts.write_panoptic(tmp_path / "seq"), layouts.WRITERS["shelf"](tmp_path / "Shelf")
         with_poses2d(shelf, "shelf", layouts.coco_actors(640))
@@ -286,6 +293,7 @@ class TestEvaluate:
             )
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_the_table(
     session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -218,6 +218,7 @@ class TestActors:
         assert np.array_equal(truth.present, np.tile((np.arange(300, 601) % 2 == 0)[:, None], (1, 3)))
         assert truth.xyz_mm[0, 0, 0].tolist() == [1000.0] * 3
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("protocol", [2, 4, 5])
     def test_2d_poses_of_the_data_set_are_read(self, protocol: int, tmp_path: Path) -> None:
         layout = WRITERS["campus"](tmp_path / "CampusSeq1")

@@ -80,6 +80,7 @@ def test_the_skeleton_of_the_error_is_a_setting(scene):
         np.testing.assert_allclose(error[..., common][both], panoptic.error_px[name][..., named][both])
 
 
+@pytest.mark.slow
 def test_the_left_out_camera_is_not_used(scene):
     truth, rig, poses2d = scene
     left_out_cameras = []
@@ -126,6 +127,7 @@ def result_of(scene, sequence):
     return MethodResult(sequence=sequence, reprojection=fitted, loco=fitted)
 
 
+@pytest.mark.slow
 def test_a_clear_difference_is_significant_and_within_its_interval(scene):
     truth = scene[0]
     good, bad = result_of(scene, noisy(truth, 5.0)), result_of(scene, noisy(truth, 40.0))
@@ -138,6 +140,7 @@ def test_a_clear_difference_is_significant_and_within_its_interval(scene):
     assert "without training is better" in report["verdict"]
 
 
+@pytest.mark.slow
 def test_equal_methods_have_no_significant_difference(scene):
     truth = scene[0]
     first, second = (result_of(scene, noisy(truth, 15.0, seed)) for seed in (2, 3))

@@ -50,6 +50,7 @@ def test_evaluation_without_a_baseline_is_refused_with_a_hint(session):
         run(session, "evaluate", EvaluateParams(take="walk"))
 
 
+@pytest.mark.slow
 def test_triangulate_stores_a_baseline_with_its_provenance(session):
     reporter = RecordingReporter()
     result = run(session, "triangulate", TriangulateParams(take="walk"), reporter)
@@ -67,6 +68,7 @@ def test_triangulate_stores_a_baseline_with_its_provenance(session):
     assert sequence.covariance_mm2 is not None
 
 
+@pytest.mark.slow
 def test_evaluate_reports_the_baseline_without_a_trained_run(session):
     run(session, "triangulate", TriangulateParams(take="walk"))
     report = run(session, "evaluate", EvaluateParams(take="walk"))
@@ -84,6 +86,7 @@ def test_evaluate_reports_the_baseline_without_a_trained_run(session):
     assert "no trained run" in report["verdict"]
 
 
+@pytest.mark.slow
 def test_an_unknown_run_is_refused(session):
     run(session, "triangulate", TriangulateParams(take="walk"))
     with pytest.raises(CoreError, match="has no trained networks"):
@@ -112,6 +115,7 @@ def test_a_take_without_people_is_a_warning(session):
     assert "accuracy is unknown" in report["verdict"]
 
 
+@pytest.mark.slow
 def test_networks_are_evaluated_on_the_same_observations(session):
     run(session, "triangulate", TriangulateParams(take="walk"))
     model = session.new_run("train")

@@ -47,6 +47,7 @@ def test_a_rig_format_of_the_users_own_is_written() -> None:
         np.testing.assert_allclose([float(row[f"forward_{k}"]) for k in "xyz"], R[2], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_stored_poses_are_read_with_xarray(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     people = walkers(2, 60, np.random.default_rng(0))
     people.save(tmp_path / "poses.nc")

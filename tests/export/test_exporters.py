@@ -287,6 +287,7 @@ def test_json(poses: Pose3DSequence, tmp_path: Path, up: str) -> None:
             np.testing.assert_allclose(person["score"], poses.score[t, column], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_netcdf(poses: Pose3DSequence, tmp_path: Path) -> None:
     import xarray
 

@@ -33,6 +33,7 @@ def looking_at_the_origin(name: str, azimuth: float, height_mm: float = 1800.0) 
 RIG = CameraRig(cameras=tuple(looking_at_the_origin(f"cam{i}", a) for i, a in enumerate(np.arange(5) * 2 * np.pi / 5)))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5))
 def test_exact_pixels_give_the_exact_point(seed: int, views: int) -> None:

@@ -47,6 +47,7 @@ def counting(events: list[Event]) -> bool:
     return any(isinstance(e, Metric) for e in events)
 
 
+@pytest.mark.slow
 def test_all_events_of_a_job_are_read(start: Start) -> None:
     job = start(until=5)
     events = ended(job)
@@ -65,6 +66,7 @@ def test_all_events_of_a_job_are_read(start: Start) -> None:
     assert "Counting from 0." in job.log_tail()
 
 
+@pytest.mark.slow
 def test_an_expected_error_carries_its_remedy_and_no_trace(start: Start) -> None:
     job = start(end="expected")
     last = ended(job)[-1]
@@ -73,6 +75,7 @@ def test_an_expected_error_carries_its_remedy_and_no_trace(start: Start) -> None
     assert (last.message, last.hint, last.trace) == ("The count is wrong.", "Count again.", "")
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_keeps_its_trace_in_the_event_and_in_the_log(start: Start) -> None:
     job = start(end="unexpected")
     last = ended(job)[-1]
@@ -81,16 +84,19 @@ def test_an_unexpected_error_keeps_its_trace_in_the_event_and_in_the_log(start: 
     assert "in count" in job.log_tail()
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_is_reported(start: Start) -> None:
     last = ended(start(end="memory"))[-1]
     assert isinstance(last, Failed) and "memory" in last.message and "MemoryError" in last.trace
 
 
+@pytest.mark.slow
 def test_wrong_settings_fail_with_a_suggestion(start: Start) -> None:
     last = ended(start(untill=3))[-1]
     assert isinstance(last, Failed) and "untill" in last.message and "'until'" in last.hint
 
 
+@pytest.mark.slow
 def test_cancel_stops_at_the_next_safe_point_and_restart_goes_on(start: Start) -> None:
     job = start(until=10_000, pause_s=0.02)
     follow(job, counting)
@@ -106,6 +112,7 @@ def test_cancel_stops_at_the_next_safe_point_and_restart_goes_on(start: Start) -
     assert isinstance(events[-1], Finished) and events[-1].result == {"counted": 2}
 
 
+@pytest.mark.slow
 def test_terminate_cancels_cleanly(start: Start) -> None:
     job = start(until=10_000, pause_s=0.02)
     follow(job, counting)
@@ -113,6 +120,7 @@ def test_terminate_cancels_cleanly(start: Start) -> None:
     assert isinstance(ended(job)[-1], Cancelled)
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_lost_and_restart_resumes_it_after_a_cut_line(start: Start) -> None:
     job = start(until=10_000, pause_s=0.02)
     follow(job, counting)
@@ -134,6 +142,7 @@ def test_a_killed_job_is_lost_and_restart_resumes_it_after_a_cut_line(start: Sta
     assert ended(Job(job.folder))[-1] == events[-1], "a window that opens later reads past the cut line"
 
 
+@pytest.mark.slow
 def test_a_crash_of_native_code_is_lost_and_leaves_its_trace_in_the_log(start: Start) -> None:
     job = start(end="abort")
     ended(job)
@@ -141,6 +150,7 @@ def test_a_crash_of_native_code_is_lost_and_leaves_its_trace_in_the_log(start: S
     assert "Fatal Python error" in job.log_tail()
 
 
+@pytest.mark.slow
 def test_another_window_attaches_to_a_running_job(start: Start, session: Session) -> None:
     job = start(until=10_000, pause_s=0.02)
     first = follow(job, counting)
@@ -152,6 +162,7 @@ def test_another_window_attaches_to_a_running_job(start: Start, session: Session
     assert unfinished([run.root for run in session.runs()]) == []
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_its_job(start: Start) -> None:
     job = start(until=1)
     ended(job)
@@ -164,6 +175,7 @@ def test_no_worker_outlives_its_job(start: Start) -> None:
     pytest.fail("the worker is still there")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [([], 2, "usage"), (["{empty}"], 1, "job.json does not exist")],

@@ -34,6 +34,7 @@ class Outer:
     inner: Inner = field(default_factory=Inner)
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         Outer,

@@ -59,6 +59,7 @@ def multiply_adds(config: BackboneConfig, size_hw: tuple[int, int]) -> tuple[flo
 
 
 class TestArchitecture:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("depth", "million", "gmac"), [(50, 34.00, 54.25), (18, 15.38, 28.96)])
     def test_is_as_large_as_published(self, depth: int, million: float, gmac: float) -> None:
         config = BackboneConfig(depth=depth)  # type: ignore[arg-type]

@@ -192,6 +192,7 @@ NOSE_AND_ANKLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("camera", NOSE_AND_ANKLE)
 def test_both_people_of_the_sample_are_detected(seen: dict[str, Detections], camera: str) -> None:
     found = seen[camera]
@@ -237,6 +238,7 @@ def test_a_shifted_image_shifts_the_joints(movenet: MoveNet, images: dict[str, n
     np.testing.assert_allclose(np.median(moved[sure], 0), 32, atol=0.15)
 
 
+@pytest.mark.slow
 def test_a_batch_of_mixed_sizes_equals_single_images(movenet: MoveNet, images: dict[str, np.ndarray]) -> None:
     images = [images["cam01"], images["cam02"][:1088, :1080], images["cam03"]]
     together = movenet.estimate(images)

@@ -146,6 +146,7 @@ def test_the_image_of_each_frame_is_that_of_the_timeline(session: Session, run: 
     assert not np.array_equal(poses.xy_px[1], poses.xy_px[2])
 
 
+@pytest.mark.slow
 def test_stored_results_are_not_computed_again(session: Session, run: Run) -> None:
     run()
     before = content(session.take("two"))
@@ -158,6 +159,7 @@ def test_stored_results_are_not_computed_again(session: Session, run: Run) -> No
     assert content(session.take("two")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what", ["config", "video", "timeline", "missing poses", "missing heatmaps", "damaged manifest"]
 )
@@ -194,6 +196,7 @@ def test_results_are_computed_again_if_a_dependency_has_changed(session: Session
     assert take.layout.heatmaps_file(NAME, "cam01").exists() == (what != "config")
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_resumes_and_gives_the_same_result(session: Session, run: Run) -> None:
     with pytest.raises(CancelledError):
         run(RecordingReporter(cancel_after=9))
@@ -210,6 +213,7 @@ def test_a_cancelled_run_resumes_and_gives_the_same_result(session: Session, run
     assert content(take) == resumed
 
 
+@pytest.mark.slow
 def test_old_results_stay_until_the_new_ones_are_complete(session: Session, run: Run) -> None:
     run()
     take = session.take("two")
@@ -220,6 +224,7 @@ def test_old_results_stay_until_the_new_ones_are_complete(session: Session, run:
     assert content(take) == before
 
 
+@pytest.mark.slow
 def test_chunks_of_other_settings_are_not_used(session: Session, run: Run) -> None:
     with pytest.raises(CancelledError):
         run(RecordingReporter(cancel_after=9), pose2d=Pose2DConfig(long_side_px=256, provider="cpu"))
@@ -246,6 +251,7 @@ pose2d.run_pose2d(session, params, session.new_run("pose2d"), NullReporter())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is a POSIX thing")
 def test_a_killed_run_resumes_where_it_stopped(
     session: Session, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -273,6 +279,7 @@ def test_a_killed_run_resumes_where_it_stopped(
     assert content(take) == resumed
 
 
+@pytest.mark.slow
 def test_a_local_model_file_replaces_a_download_if_it_fits(session: Session, run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "mine.onnx"
     shutil.copy(resource("weights", "movenet_multipose.onnx"), copy)

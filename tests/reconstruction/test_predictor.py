@@ -90,6 +90,7 @@ def error_mm(found: Pose3DSequence, people: Pose3DSequence) -> np.ndarray:
 
 
 class TestPredictor:
+    @pytest.mark.slow
     def test_all_people_are_found(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
@@ -102,6 +103,7 @@ class TestPredictor:
         assert (found.score > 0).all() and found.provenance["run"] == "run"
         assert reporter.progresses[-1][:2] == (9, 9)
 
+    @pytest.mark.slow
     def test_selected_frames_equal_those_of_the_whole_take(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
@@ -113,6 +115,7 @@ class TestPredictor:
         assert some.time_s.tolist() == people.time_s[[1, 2, 7]].tolist()
         assert np.sort(some.xyz_mm, 1) == pytest.approx(np.sort(everything.xyz_mm[[1, 2, 7]], 1), abs=0.1)
 
+    @pytest.mark.slow
     def test_an_excluded_camera_is_not_used(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
@@ -147,12 +150,14 @@ class TestPredictor:
         found = predictor.reconstruct(rig, no_people, np.arange(5) / 30, NullReporter())
         assert not found.present.any() and len(found.time_s) == 5
 
+    @pytest.mark.slow
     def test_prediction_can_be_cancelled(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
         with pytest.raises(CancelledError):
             predictor.reconstruct(rig, poses2d, people.time_s, RecordingReporter(cancel_after=1))
 
+    @pytest.mark.slow
     def test_memory_is_bounded_by_the_batch(
         self,
         predictor: Predictor,
@@ -210,6 +215,7 @@ class TestPredictor:
         np.testing.assert_allclose(one.xyz_mm, other.xyz_mm, atol=0.05)
         assert np.nanmax(np.abs(one.xyz_mm - plain.xyz_mm)) > 0.5  # the networks have a say
 
+    @pytest.mark.slow
     def test_a_checkpoint_gives_the_same_result(
         self, config: ModelConfig, predictor: Predictor, rig: CameraRig, people: Pose3DSequence,
         poses2d: dict[str, Pose2D], tmp_path: object,
@@ -225,6 +231,7 @@ class TestPredictor:
             Predictor.load(RunLayout(run.root / "other"), "cpu")
 
 
+@pytest.mark.slow
 def test_a_frame_at_a_time_gives_the_people_of_the_whole_take(
     predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
 ) -> None:
@@ -286,6 +293,7 @@ class TestTemporalRefinement:
         both = dataclasses.replace(config, pose=pose, temporal=TemporalRefinerConfig(enabled=True, frames=16))
         return Predictor(untrained(both), VOLUME, CPU, "run", temporal=temporal)
 
+    @pytest.mark.slow
     def test_noise_is_reduced_and_gaps_are_filled(
         self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
     ) -> None:
@@ -309,6 +317,7 @@ class TestTemporalRefinement:
         assert (together.provenance["temporal"], alone.provenance["temporal"]) == (True, False)
         assert together.score[20:22].max() < alone.score[known].min()
 
+    @pytest.mark.slow
     def test_frames_with_context_equal_those_of_the_whole_take(
         self, config: ModelConfig, rig: CameraRig, walking: Pose3DSequence, noisy: dict[str, Pose2D]
     ) -> None:

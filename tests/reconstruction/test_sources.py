@@ -37,6 +37,9 @@ from core.training.synthetic import root_relative_joints
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
 
+pytestmark = pytest.mark.slow
+
+
 N, SIZE, NAME = 6, (544, 960), "movenet_multipose"
 EVERYBODY = TrackingConfig(confirm_frames=2)
 

@@ -39,6 +39,7 @@ def single(poses2d, t):
     }
 
 
+@pytest.mark.slow
 def test_a_frame_at_a_time_gives_the_people_and_identities_of_the_whole_take(scene, baseline):
     truth, rig, poses2d = scene
     online: OnlineReconstructor = Triangulator().online(rig, COCO17)
@@ -57,6 +58,7 @@ def test_a_frame_at_a_time_gives_the_people_and_identities_of_the_whole_take(sce
     assert len(set.union(*identity.values())) == 3
 
 
+@pytest.mark.slow
 def test_an_excluded_camera_is_not_used(scene):
     truth, rig, poses2d = scene
     out = rig.names[1]
@@ -78,6 +80,7 @@ def test_settings_are_those_that_a_baseline_was_made_with(scene):
     assert result.provenance["smoothing"]["smoothing"] == "one_euro"
 
 
+@pytest.mark.slow
 def test_the_skeleton_is_that_of_the_2d_poses(scene, baseline):
     """A skeleton that the program does not know, COCO-17 in reverse order, gives the same people."""
     truth, rig, poses2d = scene

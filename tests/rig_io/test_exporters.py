@@ -107,6 +107,7 @@ def test_every_importer_has_an_exporter_and_every_exporter_a_title() -> None:
         assert card.default_name.endswith(card.suffixes or card.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("case", sorted(EVERY))
 @pytest.mark.parametrize("name", EXPORTERS)
@@ -138,6 +139,7 @@ def test_time_offsets_are_kept_or_a_note_says_that_they_are_lost(name: str, tmp_
     assert any("time offsets of cam_0" in note for note in written.notes) != kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_truncated_and_damaged_files_are_refused_with_a_reason(name: str, tmp_path: Path) -> None:
     """Reading gives a rig or raises CoreError, however the file was truncated or changed."""

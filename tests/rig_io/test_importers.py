@@ -371,6 +371,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_and_invalid_files_are_refused_with_a_reason(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from core.geometry import ideal_points, project, triangulate
 from core.session.align import align_poses2d, nearest_rows
@@ -57,6 +58,7 @@ def error_mm(rig: CameraRig, poses: dict[str, Pose2D], truth: F64) -> float:
     return float(np.nanmedian(np.linalg.norm(found - truth, axis=-1)[2:-2]))
 
 
+@pytest.mark.slow
 def test_time_offsets_are_compensated() -> None:
     rig, timeline, truth, poses = scene()
     before, after = error_mm(rig, poses, truth), error_mm(rig, align_poses2d(poses, timeline, rig), truth)
@@ -64,6 +66,7 @@ def test_time_offsets_are_compensated() -> None:
     assert after < 0.1 * before
 
 
+@pytest.mark.slow
 def test_cameras_without_time_offset_are_unchanged() -> None:
     rig, timeline, _, poses = scene()
     same = dataclasses.replace(rig, cameras=tuple(c.replace(time_offset_s=0.0005) for c in rig))
@@ -73,6 +76,7 @@ def test_cameras_without_time_offset_are_unchanged() -> None:
     assert moved["cam01"] is not poses["cam01"]
 
 
+@pytest.mark.slow
 def test_gaps_are_not_interpolated_and_no_people_are_added() -> None:
     rig, timeline, _, poses = scene()
     times = np.array(timeline.frame_time_s)

@@ -32,6 +32,7 @@ def run(session: Session, verb_name: str, reporter: NullReporter | None = None, 
     return result
 
 
+@pytest.mark.slow
 def test_sample_rig_and_take(session: Session) -> None:
     result = run(session, "import-rig", path=str(resource("sample", "Calib.qca.txt")))
     assert (result["level"], result["cameras"]) == ("ok", ["cam01", "cam02", "cam03", "cam04"])

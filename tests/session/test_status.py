@@ -79,6 +79,7 @@ def test_new_session_needs_rig_and_take(session: Session) -> None:
     assert all(s.reason.endswith(".") for s in status.steps.values())
 
 
+@pytest.mark.slow
 def test_all_steps_in_order(session: Session, tmp_path: Path) -> None:
     give_rig(session)
     assert states(session)["rig"] == "done"

@@ -29,6 +29,9 @@ from studio.widgets.images.coverage import CoverageTile
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
 from board_videos import BOARD, film, small_rig
 
+pytestmark = pytest.mark.slow
+
+
 Ended = Callable[[AppState], None]
 
 

@@ -91,6 +91,7 @@ def show_all(qtbot, dialog: FloorDialog) -> None:
             click(qtbot, pane, seen(dialog.clicks.rig, pane.camera, place))
 
 
+@pytest.mark.slow
 def test_three_clicked_points_set_the_world_coordinates_and_undo_restores_them(
     window: MainWindow, dialog: FloorDialog, qtbot
 ) -> None:
@@ -136,6 +137,7 @@ def test_exact_clicks_give_exact_world_coordinates() -> None:
         np.testing.assert_allclose(camera.centre_mm, TRUE[camera.name].centre_mm - np.array(PLACES[0]), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_click_can_be_dragged_restored_and_removed(dialog: FloorDialog, qtbot) -> None:
     first, second, third = dialog.panes
     place = seen(dialog.clicks.rig, first.camera, PLACES[0])
@@ -163,6 +165,7 @@ def test_a_click_can_be_dragged_restored_and_removed(dialog: FloorDialog, qtbot)
     assert not any(pane.lines or pane.marks for pane in dialog.panes)
 
 
+@pytest.mark.slow
 def test_dragging_away_from_a_click_pans_the_image_and_sets_no_click(dialog: FloorDialog, qtbot) -> None:
     pane = dialog.panes[0]
     middle = np.array(pane.size_px) / 2
@@ -179,6 +182,7 @@ def test_dragging_away_from_a_click_pans_the_image_and_sets_no_click(dialog: Flo
     assert pane.to_widget(*middle).x() == pytest.approx(pane.width() / 2, abs=1)
 
 
+@pytest.mark.slow
 def test_inconsistent_clicks_are_rejected_with_a_message(dialog: FloorDialog, qtbot) -> None:
     show_all(qtbot, dialog)
     assert dialog.apply.isEnabled()
@@ -195,6 +199,7 @@ def test_inconsistent_clicks_are_rejected_with_a_message(dialog: FloorDialog, qt
     assert not dialog.apply.isEnabled()
 
 
+@pytest.mark.slow
 def test_escape_closes_without_changes(window: MainWindow, dialog: FloorDialog, qtbot) -> None:
     session = window.state.session
     assert session is not None
@@ -206,6 +211,7 @@ def test_escape_closes_without_changes(window: MainWindow, dialog: FloorDialog, 
     assert window.state.undo.count() == 0
 
 
+@pytest.mark.slow
 def test_another_frame_and_a_single_camera_can_be_shown(dialog: FloorDialog, qtbot) -> None:
     show_all(qtbot, dialog)
     images = [pane.image for pane in dialog.panes]

@@ -31,6 +31,7 @@ def _tracked(tmp_path: Path) -> TrackedJob:
     return TrackedJob(Job(tmp_path))
 
 
+@pytest.mark.slow
 def test_an_expected_failure_shows_message_remedy_and_log(
     window: MainWindow, qtbot, sample_session: Session, ended: Ended
 ) -> None:
@@ -52,6 +53,7 @@ def test_an_expected_failure_shows_message_remedy_and_log(
     details.accept()
 
 
+@pytest.mark.slow
 def test_an_unexpected_failure_shows_its_traceback(
     window: MainWindow, qtbot, sample_session: Session, ended: Ended
 ) -> None:
@@ -71,6 +73,7 @@ def test_an_unexpected_failure_shows_its_traceback(
     details.accept()
 
 
+@pytest.mark.slow
 def test_retry_runs_again_in_the_same_folder(window: MainWindow, qtbot, sample_session: Session, ended: Ended) -> None:
     window.open_path(sample_session.root)
     before = len(sample_session.runs())
@@ -84,6 +87,7 @@ def test_retry_runs_again_in_the_same_folder(window: MainWindow, qtbot, sample_s
     assert len(sample_session.runs()) == before + 1
 
 
+@pytest.mark.slow
 def test_cancel_stops_a_running_job(window: MainWindow, qtbot, sample_session: Session, ended: Ended) -> None:
     window.open_path(sample_session.root)
     window.show_page("train")

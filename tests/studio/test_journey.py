@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PySide6.QtCore import Qt
 
 from core.session import Session
@@ -13,6 +14,9 @@ from studio.main_window import MainWindow
 from studio.state.app_state import AppState
 from studio.theme import current_theme
 from studio.viewport.palette import rgba
+
+pytestmark = pytest.mark.slow
+
 
 Ended = Callable[[AppState], None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import Qt
 
 from core.board.pattern import Board
@@ -16,6 +17,9 @@ from studio.pages.calibrate.live_card import LiveCard
 from studio.pages.calibrate.live_state import LiveReader, with_name
 from studio.settings import SettingsStore
 from studio.state.app_state import AppState
+
+pytestmark = pytest.mark.slow
+
 
 BOARD = Board(columns=5, rows=4, square_mm=120, marker_mm=90, dictionary="DICT_4X4_50", back="none")
 

@@ -22,6 +22,9 @@ from studio.shell.dialogs import ShortcutsDialog
 from studio.specs import PageSpec
 from studio.state.app_state import AppState
 
+pytestmark = pytest.mark.slow
+
+
 _INIT = '''
 """Notes page."""
 

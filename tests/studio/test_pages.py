@@ -104,6 +104,7 @@ def _session(window: MainWindow) -> Session:
 # ---- calibrate
 
 
+@pytest.mark.slow
 def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot, tmp_path: Path, ended: Ended) -> None:
     window.create_session(tmp_path / "mine")
     page = window.pages["calibrate"]
@@ -127,6 +128,7 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     assert page.images_empty.isVisible()  # no take yet
 
 
+@pytest.mark.slow
 def test_images_load_with_the_floor_overlay_and_can_be_enlarged(opened: MainWindow, qtbot) -> None:
     opened.show_page("calibrate")
     tiles = opened.pages["calibrate"].images.tiles
@@ -144,6 +146,7 @@ def test_images_load_with_the_floor_overlay_and_can_be_enlarged(opened: MainWind
     dialog.accept()
 
 
+@pytest.mark.slow
 def test_a_damaged_rig_is_reported_and_a_new_one_can_be_imported(opened: MainWindow) -> None:
     _session(opened).layout.rig.write_text("not = [toml", encoding="utf-8")
     opened.state.refresh()
@@ -175,6 +178,7 @@ def test_camera_rows_use_common_units(sample_session: Session) -> None:
 # ---- record
 
 
+@pytest.mark.slow
 def test_take_is_shown_as_it_was_recorded(opened: MainWindow) -> None:
     opened.show_page("record")
     (card,) = opened.pages["record"].takes
@@ -193,6 +197,7 @@ def test_dropped_images_are_counted(sample_session: Session) -> None:
     assert card.dropped == ((1, 5),)
 
 
+@pytest.mark.slow
 def test_a_damaged_take_is_reported_and_does_not_hide_the_others(opened: MainWindow) -> None:
     session = _session(opened)
     shutil.copytree(session.layout.take("two_people").root, session.layout.take("broken").root)
@@ -204,6 +209,7 @@ def test_a_damaged_take_is_reported_and_does_not_hide_the_others(opened: MainWin
     assert len(opened.pages["record"].takes) == 2
 
 
+@pytest.mark.slow
 def test_videos_are_imported_through_the_dialog(opened: MainWindow, qtbot, ended: Ended) -> None:
     opened.show_page("record")
     page = opened.pages["record"]
@@ -243,6 +249,7 @@ def test_cameras_that_cannot_be_guessed_must_be_selected(
 # ---- train
 
 
+@pytest.mark.slow
 def test_blocked_steps_show_the_reason(opened: MainWindow) -> None:
     opened.show_page("train")
     page = opened.pages["train"]
@@ -258,6 +265,7 @@ def test_blocked_steps_show_the_reason(opened: MainWindow) -> None:
     assert page.run_all.reason == "Calibrate first."
 
 
+@pytest.mark.slow
 def test_2d_poses_of_another_estimator_do_not_count(opened: MainWindow) -> None:
     take = opened.state.take
     assert take is not None
@@ -274,6 +282,7 @@ def test_2d_poses_of_another_estimator_do_not_count(opened: MainWindow) -> None:
     assert not rows["triangulate"].blocked
 
 
+@pytest.mark.slow
 def test_a_missing_model_needs_consent_first(opened: MainWindow, qtbot) -> None:
     opened.show_page("train")
     page = opened.pages["train"]
@@ -297,6 +306,7 @@ def _finished_training(session: Session, preset: str, metrics: list[str], minute
     run.events.write_text("\n".join(map(encode, events)) + "\n", encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_training_preset_is_described(preset: str, opened: MainWindow) -> None:
     opened.show_page("train")
@@ -308,6 +318,7 @@ def test_every_training_preset_is_described(preset: str, opened: MainWindow) -> 
     assert CARDS[preset].needs in page.preset_needs.text()
 
 
+@pytest.mark.slow
 def test_training_time_is_measured_or_the_limit_or_unknown(
     opened: MainWindow, qtbot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +337,7 @@ def test_training_time_is_measured_or_the_limit_or_unknown(
         assert not train.describe_preset("quick", jobs).unmet
 
 
+@pytest.mark.slow
 def test_only_plots_with_data_are_shown(opened: MainWindow, qtbot) -> None:
     session = _session(opened)
     page = opened.pages["train"]
@@ -358,6 +370,7 @@ def test_every_stage_of_training_has_a_plot() -> None:
         assert [plot.unit for plot in train.PLOTS if plot.shows(f"held_out/{name}")] == ["px"]
 
 
+@pytest.mark.slow
 def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qtbot) -> None:
     take = opened.state.take
     assert take is not None
@@ -405,6 +418,7 @@ def test_every_exporter_is_offered_with_a_description() -> None:
     assert any(not r.fits for r in export.format_rows("cm", "z"))
 
 
+@pytest.mark.slow
 def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path: Path, ended: Ended) -> None:
     opened.show_page("export")
     page = opened.pages["export"]
@@ -430,6 +444,7 @@ def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path:
     assert page.open_folder.isVisible()
 
 
+@pytest.mark.slow
 def test_a_format_that_does_not_support_the_units_says_so(opened: MainWindow) -> None:
     page = opened.pages["export"]
     page.units.setCurrentIndex(page.units.findData("cm"))

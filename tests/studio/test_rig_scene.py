@@ -146,6 +146,7 @@ def see(window: MainWindow, qtbot) -> RigCard:
     return card
 
 
+@pytest.mark.slow
 def test_poor_cameras_are_red_and_the_legend_explains_it(window: MainWindow, with_rig: Session, qtbot) -> None:
     assert card_of(window).viewport is None  # not visible yet
     card = see(window, qtbot)
@@ -173,6 +174,7 @@ def test_poor_cameras_are_red_and_the_legend_explains_it(window: MainWindow, wit
     assert (from_above != coloured).any(-1).mean() > 0.05
 
 
+@pytest.mark.slow
 def test_the_view_follows_the_theme_and_the_rig(window: MainWindow, with_rig: Session, qtbot) -> None:
     card = see(window, qtbot)
     assert card.viewport is not None
@@ -191,6 +193,7 @@ def test_the_view_follows_the_theme_and_the_rig(window: MainWindow, with_rig: Se
     assert card.rig_scene.reliability.basis == "loco"  # editing the world coordinates changes no error
 
 
+@pytest.mark.slow
 def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow, with_rig: Session, qtbot) -> None:
     card = see(window, qtbot)
     assert card.viewport is not None
@@ -220,6 +223,7 @@ def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow
     assert (still != after).any()
 
 
+@pytest.mark.slow
 def test_without_opengl_a_message_is_shown(
     window: MainWindow, with_rig: Session, qtbot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +278,7 @@ def test_eight_cameras_fit_side_by_side(dressed: QApplication, qtbot) -> None:
     assert len({tile.x() for tile in tiles.tiles}) == 2
 
 
+@pytest.mark.slow
 def test_refreshing_the_page_keeps_the_view(window: MainWindow, with_rig: Session, qtbot) -> None:
     card = see(window, qtbot)
     assert card.viewport is not None

@@ -16,6 +16,7 @@ from studio.log import CrashReporter, start_logging
 from studio.shell.dialogs import ErrorDialog
 
 
+@pytest.mark.slow
 def test_no_torch_in_the_windows_process() -> None:
     code = (
         "import sys, importlib\n"

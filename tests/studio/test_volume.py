@@ -69,6 +69,7 @@ def opened(window: MainWindow, sample_session: Session, qtbot) -> MainWindow:
     return window
 
 
+@pytest.mark.slow
 def test_the_train_page_shows_the_volume_and_follows_the_people(opened: MainWindow, sample_session: Session) -> None:
     editor = opened.pages["train"].volume
     assert editor.size_text.text() == "6.20 × 2.80 × 2.20 m"
@@ -84,6 +85,7 @@ def test_the_train_page_shows_the_volume_and_follows_the_people(opened: MainWind
     assert "rig alone" in editor.origin.text(), "people of takes that are not trained on are ignored"
 
 
+@pytest.mark.slow
 def test_voxels_follow_the_selected_preset(opened: MainWindow) -> None:
     page = opened.pages["train"]
     assert page.volume.fields["spacing"].value() == 12.0
@@ -92,6 +94,7 @@ def test_voxels_follow_the_selected_preset(opened: MainWindow) -> None:
     assert "64 × 28 × 24 voxels" in page.volume.voxel_text.text()
 
 
+@pytest.mark.slow
 def test_a_typed_number_is_stored_and_can_be_undone_with_shortcuts(
     opened: MainWindow, qtbot, sample_session: Session
 ) -> None:
@@ -126,6 +129,7 @@ def test_a_typed_number_is_stored_and_can_be_undone_with_shortcuts(
     assert not opened.registry["edit.redo"].isEnabled()
 
 
+@pytest.mark.slow
 def test_reset_derives_it_again_and_can_be_undone(opened: MainWindow, qtbot, sample_session: Session) -> None:
     page = opened.pages["train"]
     _type(qtbot, page.volume.fields["height"], "3")
@@ -139,6 +143,7 @@ def test_reset_derives_it_again_and_can_be_undone(opened: MainWindow, qtbot, sam
     assert sample_session.volume == stored
 
 
+@pytest.mark.slow
 def test_spinning_a_value_is_one_undo_step(opened: MainWindow, qtbot, sample_session: Session) -> None:
     field = opened.pages["train"].volume.fields["lowest"]
     field.setFocus()
@@ -150,6 +155,7 @@ def test_spinning_a_value_is_one_undo_step(opened: MainWindow, qtbot, sample_ses
     assert sample_session.volume is None
 
 
+@pytest.mark.slow
 def test_an_invalid_volume_is_rejected_with_the_remedy(opened: MainWindow, qtbot, sample_session: Session) -> None:
     field = opened.pages["train"].volume.fields["x"]
     before = field.value()
@@ -162,6 +168,7 @@ def test_an_invalid_volume_is_rejected_with_the_remedy(opened: MainWindow, qtbot
     assert not opened.state.undo.canUndo()
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_reported_and_reset_repairs_it(opened: MainWindow, qtbot, sample_session: Session) -> None:
     page = opened.pages["train"]
     sample_session.layout.volume.write_text("centre_mm: [1, 2]", encoding="utf-8")
@@ -176,6 +183,7 @@ def test_a_damaged_file_is_reported_and_reset_repairs_it(opened: MainWindow, qtb
     assert not sample_session.layout.volume.exists()
 
 
+@pytest.mark.slow
 def test_without_a_rig_the_next_step_is_shown(window: MainWindow, qtbot, tmp_path: Path) -> None:
     window.create_session(tmp_path / "mine")
     window.show_page("train")
@@ -186,6 +194,7 @@ def test_without_a_rig_the_next_step_is_shown(window: MainWindow, qtbot, tmp_pat
     assert not page.volume_reset.isEnabled()
 
 
+@pytest.mark.slow
 def test_another_session_cannot_undo_the_changes_of_this_one(
     opened: MainWindow, qtbot, sample_session: Session, tmp_path: Path
 ) -> None:
@@ -197,6 +206,7 @@ def test_another_session_cannot_undo_the_changes_of_this_one(
     assert sample_session.volume == stored
 
 
+@pytest.mark.slow
 def test_show_in_3d_opens_the_view_page_with_the_volume(opened: MainWindow, qtbot, sample_session: Session) -> None:
     _click(qtbot, opened.pages["train"].volume_3d)
     assert opened.page_name == "view"
@@ -211,6 +221,7 @@ def test_show_in_3d_opens_the_view_page_with_the_volume(opened: MainWindow, qtbo
     assert view.presenter.has_volume
 
 
+@pytest.mark.slow
 def test_the_wheel_scrolls_the_page_and_changes_no_number(opened: MainWindow, qtbot, sample_session: Session) -> None:
     field = opened.pages["train"].volume.fields["size_x"]
     field.clearFocus()
@@ -256,6 +267,7 @@ def test_doubtful_volumes_are_reported(sample_session: Session) -> None:
     assert (level, sentence) == ("error", "No two cameras see any of it.")
 
 
+@pytest.mark.slow
 def test_an_undo_that_cannot_be_written_is_reported(
     opened: MainWindow, qtbot, sample_session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

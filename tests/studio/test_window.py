@@ -26,6 +26,7 @@ def _click(qtbot, widget) -> None:
     qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
+@pytest.mark.slow
 def test_the_welcome_page_opens_the_sample(window: MainWindow, qtbot) -> None:
     assert window.page_name == ""
     assert window.stack.currentWidget() is window.welcome
@@ -49,6 +50,7 @@ def test_the_welcome_page_opens_the_sample(window: MainWindow, qtbot) -> None:
     assert window.rail.buttons["export"].toolTip().startswith("Export: ")
 
 
+@pytest.mark.slow
 def test_closing_a_session_returns_to_the_welcome_page_which_lists_it(
     window: MainWindow, qtbot, sample_session: Session
 ) -> None:
@@ -62,6 +64,7 @@ def test_closing_a_session_returns_to_the_welcome_page_which_lists_it(
     assert window.state.session.root == sample_session.root
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_session_is_rejected_with_the_remedy(window: MainWindow, tmp_path: Path) -> None:
     window.open_path(tmp_path)
     dialog = _dialog(ErrorDialog)
@@ -72,6 +75,7 @@ def test_a_folder_without_a_session_is_rejected_with_the_remedy(window: MainWind
     assert window.state.session is None
 
 
+@pytest.mark.slow
 def test_a_new_session_starts_on_the_calibrate_page(window: MainWindow, tmp_path: Path) -> None:
     window.create_session(tmp_path / "mine")
     assert window.page_name == "calibrate"
@@ -80,6 +84,7 @@ def test_a_new_session_starts_on_the_calibrate_page(window: MainWindow, tmp_path
     assert (tmp_path / "mine" / "session.yaml").is_file()
 
 
+@pytest.mark.slow
 def test_switching_the_theme_changes_the_pixels_and_is_saved(window: MainWindow, qtbot) -> None:
     def corner() -> str:
         shown = window.grab().toImage()
@@ -93,6 +98,7 @@ def test_switching_the_theme_changes_the_pixels_and_is_saved(window: MainWindow,
     assert corner() == DARK.window
 
 
+@pytest.mark.slow
 def test_shortcuts_open_pages_and_are_listed(window: MainWindow, qtbot, sample_session: Session) -> None:
     window.open_path(sample_session.root)
     window.activateWindow()
@@ -119,6 +125,7 @@ def test_actions_and_menus_agree() -> None:
     assert len(keys) == len(set(keys))
 
 
+@pytest.mark.slow
 def test_blocked_actions_show_the_reason(window: MainWindow, tmp_path: Path) -> None:
     assert not window.registry["take.import"].isEnabled()
     assert window.registry["take.import"].toolTip() == "Open a session first."
@@ -128,6 +135,7 @@ def test_blocked_actions_show_the_reason(window: MainWindow, tmp_path: Path) -> 
     assert window.registry["train.run_all"].toolTip() == "Calibrate first."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
 def test_nothing_is_wider_than_the_window(
     window: MainWindow, qtbot, sample_session: Session, size: tuple[int, int]
@@ -144,6 +152,7 @@ def test_nothing_is_wider_than_the_window(
         assert page.minimumSizeHint().height() <= page.height(), spec.name
 
 
+@pytest.mark.slow
 def test_deselecting_the_result_survives_a_refresh(window: MainWindow, sample_session: Session) -> None:
     take = sample_session.take("two_people")
     walkers(1, 4, np.random.default_rng(0)).save(take.layout.poses3d("baseline"))

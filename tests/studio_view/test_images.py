@@ -29,6 +29,7 @@ def ask(source: ImageDecoder, index: int, size_px: tuple[int, int] = (160, 96)) 
     raise AssertionError("no reply")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [range(10), [40, 3, 41, 0, 47, 46, 45], [5, 5, 6]])
 def test_images_are_exact_in_any_order(video: Path, order: list[int]) -> None:
     source = ImageDecoder(video)

@@ -60,6 +60,7 @@ BEACON = LayerSpec(
 '''
 
 
+@pytest.mark.slow
 def test_a_new_layer_is_built_drawn_and_offered(
     numbered_root: Path, tmp_path: Path, qapp: QApplication, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,7 @@ def test_names_and_shortcuts_are_unique() -> None:
     assert set(VIDEO_OPTIONS) <= set(toolbar_options())
 
 
+@pytest.mark.slow
 def test_layers_are_built_without_opengl() -> None:
     script = textwrap.dedent(
         """

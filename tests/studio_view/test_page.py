@@ -73,6 +73,7 @@ def hide_all_but_skeletons(page: ViewPage) -> None:
         page.toolbar.toggle_button(name).setChecked(False)
 
 
+@pytest.mark.slow
 def test_without_a_session_the_page_shows_the_next_step(view: ViewPage) -> None:
     assert view.stack.currentWidget() is view.empty
     assert view.empty.heading.text() == "No session is open"
@@ -84,6 +85,7 @@ def test_without_a_take_the_page_shows_the_next_step(open_view: Open, tmp_path: 
     assert "Record page" in page.empty.sentence.text()
 
 
+@pytest.mark.slow
 def test_without_a_result_cameras_and_videos_are_shown(open_view: Open, numbered_session: Session) -> None:
     numbered_session.take("walk").layout.poses3d("baseline").unlink()
     page = open_view(numbered_session)
@@ -103,12 +105,14 @@ def test_without_a_calibration_the_videos_are_shown(open_view: Open, numbered_se
     assert page.panes.panes["cam02"]._overlay.skeletons == ()
 
 
+@pytest.mark.slow
 def test_a_damaged_result_gives_a_notice(open_view: Open, numbered_session: Session) -> None:
     numbered_session.take("walk").layout.poses3d("baseline").write_bytes(b"no poses")
     page = open_view(numbered_session)
     assert "does not contain 3D poses" in page.notice_text
 
 
+@pytest.mark.slow
 def test_people_are_drawn_where_they_are_and_can_be_hidden(
     open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence
 ) -> None:
@@ -134,6 +138,7 @@ def test_people_are_drawn_where_they_are_and_can_be_hidden(
         assert of_colour(without, DARK.person(person)).sum() < 0.02 * of_colour(with_people, DARK.person(person)).sum()
 
 
+@pytest.mark.slow
 def test_every_view_frames_everything(
     open_view: Open, qtbot: QtBot, numbered_root: Path, rig: CameraRig, poses: Pose3DSequence
 ) -> None:
@@ -154,6 +159,7 @@ def test_every_view_frames_everything(
         assert (np.ptp(xy, 0) / size).max() > 0.7, name
 
 
+@pytest.mark.slow
 def test_top_and_front_views_are_orthographic(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     """A metre east and a metre north have the same length, and height is invisible from the top."""
     page = open_view(Session.open(numbered_root))
@@ -172,6 +178,7 @@ def test_top_and_front_views_are_orthographic(open_view: Open, qtbot: QtBot, num
     np.testing.assert_allclose(up - origin, (0, -(east - origin)[0]), atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_capture_volume_is_drawn_where_it_is_and_follows_its_fields(
     open_view: Open, qtbot: QtBot, numbered_session: Session
 ) -> None:
@@ -204,6 +211,7 @@ def test_the_capture_volume_is_drawn_where_it_is_and_follows_its_fields(
     assert not page.volume.reset.isVisible()
 
 
+@pytest.mark.slow
 def test_the_capture_volume_is_drawn_over_the_videos(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     assert page.presenter.overlay("cam01", 0).volume_px == ()
@@ -213,6 +221,7 @@ def test_the_capture_volume_is_drawn_over_the_videos(open_view: Open, qtbot: QtB
     assert all(np.isfinite(line).any() for line in lines)
 
 
+@pytest.mark.slow
 def test_the_volume_panel_stays_inside_the_view(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     page.toolbar.toggle_button("volume").setChecked(True)
@@ -236,6 +245,7 @@ def test_the_volume_panel_stays_inside_the_view(open_view: Open, qtbot: QtBot, n
     assert not page.toolbar.toggle_button("volume").isChecked()
 
 
+@pytest.mark.slow
 def test_a_damaged_volume_gives_a_notice_and_is_fixed_by_reset(
     open_view: Open, qtbot: QtBot, numbered_session: Session
 ) -> None:
@@ -248,6 +258,7 @@ def test_a_damaged_volume_gives_a_notice_and_is_fixed_by_reset(
     assert page.presenter.has_volume
 
 
+@pytest.mark.slow
 def test_scrubbing_moves_the_people(open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence) -> None:
     page = open_view(Session.open(numbered_root))
     hide_all_but_skeletons(page)
@@ -261,6 +272,7 @@ def test_scrubbing_moves_the_people(open_view: Open, qtbot: QtBot, numbered_root
     assert (before != after).sum() > 200
 
 
+@pytest.mark.slow
 def test_panes_show_the_images_of_the_frame(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     for frame in (0, 7, 31, 30, 2, N_FRAMES - 1):
@@ -272,6 +284,7 @@ def test_panes_show_the_images_of_the_frame(open_view: Open, qtbot: QtBot, numbe
             assert number_in(pane.image) == frame
 
 
+@pytest.mark.slow
 def test_a_dropped_frame_shows_a_message(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     camera, frame = DROPPED
@@ -287,6 +300,7 @@ def test_a_dropped_frame_shows_a_message(open_view: Open, qtbot: QtBot, numbered
     assert number_in(panes[camera].image) == frame + 1
 
 
+@pytest.mark.slow
 def test_a_missing_video_shows_a_message_in_its_pane(open_view: Open, numbered_session: Session) -> None:
     numbered_session.take("walk").video_path("cam02").unlink()
     numbered_session.take("walk").video_path("cam03").write_bytes(b"no video")
@@ -296,6 +310,7 @@ def test_a_missing_video_shows_a_message_in_its_pane(open_view: Open, numbered_s
     assert number_in(page.panes.panes["cam01"].image) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_people_are_drawn_over_the_videos(
     open_view: Open,
@@ -327,6 +342,7 @@ def test_people_are_drawn_over_the_videos(
     apply_theme(qapp, "dark")
 
 
+@pytest.mark.slow
 def test_detections_are_drawn_as_crosses(
     open_view: Open, qtbot: QtBot, numbered_session: Session, rig: CameraRig, poses: Pose3DSequence
 ) -> None:
@@ -346,6 +362,7 @@ def test_detections_are_drawn_as_crosses(
     assert all(near(changed, place, 1) for place in places)
 
 
+@pytest.mark.slow
 def test_a_second_result_is_compared_as_a_ghost(
     open_view: Open, qtbot: QtBot, numbered_session: Session, poses: Pose3DSequence
 ) -> None:
@@ -366,6 +383,7 @@ def test_a_second_result_is_compared_as_a_ghost(
     assert [f.person for f in page.presenter.overlay("cam01", 0).skeletons] == [None, None, 0, 1]
 
 
+@pytest.mark.slow
 def test_a_followed_person_stays_in_the_centre(
     open_view: Open, qtbot: QtBot, numbered_root: Path, poses: Pose3DSequence
 ) -> None:
@@ -380,6 +398,7 @@ def test_a_followed_person_stays_in_the_centre(
         np.testing.assert_allclose(middle, (page.viewport.width() / 2, page.viewport.height() / 2), atol=1.5)
 
 
+@pytest.mark.slow
 def test_the_panel_lists_the_people_present(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     first, second = page.people.people
@@ -391,6 +410,7 @@ def test_the_panel_lists_the_people_present(open_view: Open, qtbot: QtBot, numbe
     assert page.people.people[1].confidence == 0
 
 
+@pytest.mark.slow
 def test_metrics_and_verdict_are_shown(open_view: Open, numbered_session: Session) -> None:
     page = open_view(numbered_session)
     assert page.evaluation.isHidden()
@@ -406,6 +426,7 @@ def test_metrics_and_verdict_are_shown(open_view: Open, numbered_session: Sessio
     )
 
 
+@pytest.mark.slow
 def test_shortcuts_work_on_the_whole_page(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     qtbot.keyClick(page, Qt.Key.Key_Right)
@@ -422,6 +443,7 @@ def test_shortcuts_work_on_the_whole_page(open_view: Open, qtbot: QtBot, numbere
     qtbot.keyClick(page, Qt.Key.Key_F)
 
 
+@pytest.mark.slow
 def test_playback_stops_when_the_page_is_hidden(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     page.timeline.play()
@@ -431,6 +453,7 @@ def test_playback_stops_when_the_page_is_hidden(open_view: Open, qtbot: QtBot, n
     wait_until_drawn(page, qtbot)
 
 
+@pytest.mark.slow
 def test_a_double_click_enlarges_one_camera(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     pane = page.panes.panes["cam02"]
@@ -451,6 +474,7 @@ def test_the_list_of_shortcuts_is_complete() -> None:
     } | {FRAME_ALL_KEY}
 
 
+@pytest.mark.slow
 def test_a_deleted_page_leaves_no_objects(qtbot: QtBot, numbered_root: Path) -> None:
     page = ViewPage(AppState())
     page.show()
@@ -467,6 +491,7 @@ def test_a_deleted_page_leaves_no_objects(qtbot: QtBot, numbered_root: Path) -> 
     assert [part() for part in parts] == [None] * len(parts)
 
 
+@pytest.mark.slow
 def test_closing_a_take_leaves_no_thread(open_view: Open, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
     threads = [t for t in threading.enumerate() if t.name.startswith("images-")]
@@ -476,6 +501,7 @@ def test_closing_a_take_leaves_no_thread(open_view: Open, numbered_root: Path) -
     assert not page.panes.panes
 
 
+@pytest.mark.slow
 def test_without_opengl_the_rest_of_the_page_works(numbered_root: Path) -> None:
     """In a subprocess on a display without OpenGL, a message replaces the 3D view."""
     script = textwrap.dedent(
@@ -513,6 +539,7 @@ def test_without_opengl_the_rest_of_the_page_works(numbered_root: Path) -> None:
     assert "[9, 9, 9]" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_legend_explains_the_colours_of_the_cameras(open_view: Open, numbered_session: Session) -> None:
     rig = numbered_session.require_rig()
     replace(rig, cameras=tuple(c.replace(rmse_px=20.0) for c in rig)).save(numbered_session.layout.rig)

@@ -51,6 +51,7 @@ def test_crossing_people_keep_their_identity(miss):
     assert (tracked.score[source < 0] == 0).all()
 
 
+@pytest.mark.slow
 def test_identity_is_kept_from_detections_on():
     rng = np.random.default_rng(1)
     truth, rig = people.crossing(4, 150, rng), rigs.ring_rig(5)

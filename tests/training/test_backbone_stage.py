@@ -172,6 +172,7 @@ class TestStage:
         light = torch.isclose(ratio, torch.tensor(0.1))
         assert (light | torch.isclose(ratio, torch.tensor(1.0))).all() and 0.5 < float(light.float().mean()) < 1
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("augment", [False, True])
     def test_the_loss_falls(self, augment: bool, config: TrainConfig, scene: CaptureScene, footage: Footage) -> None:
         stage = stage_of(config, scene, footage, BackboneStageConfig(batch=2, augment=augment, photometric=augment))

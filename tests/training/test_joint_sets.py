@@ -77,6 +77,7 @@ def test_untrained_networks_find_coco_people(coco: TrainConfig, world: World) ->
     assert float((xyz - torch.tensor(people.xyz_mm[0])).norm(dim=-1).mean()) < 133  # voxel spacing
 
 
+@pytest.mark.slow
 def test_every_stage_trains_coco_joints_and_the_checkpoint_keeps_them(
     coco: TrainConfig, world: World, tmp_path: Path
 ) -> None:

@@ -30,6 +30,9 @@ from core.training.trainer import Trainer
 
 from .conftest import World, tiny_config, tiny_world
 
+pytestmark = pytest.mark.slow
+
+
 STAGES = ("root", "pose_synthetic", "pose")
 
 

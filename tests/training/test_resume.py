@@ -21,6 +21,9 @@ from core.training.trainer import Trainer
 
 from .conftest import World
 
+pytestmark = pytest.mark.slow
+
+
 STAGES = ["backbone", "root", "pose_synthetic", "ray_refiner", "temporal", "pose", "finetune"]
 STEPS = 2
 

@@ -77,6 +77,7 @@ class TestPoseStage:
         stage = PoseTraining(config, Networks(tiny.model), scene, dataclasses.replace(footage, labels=labels))
         return stage.losses(np.random.default_rng(0), config.steps - 1)
 
+    @pytest.mark.slow
     def test_every_switch_adds_its_term(self, tiny: TrainConfig, world: object, scene: CaptureScene) -> None:
         on = self.losses(PoseStageConfig(steps=4, batch=2, joint_from=0), tiny, world, scene)
         off = self.losses(
@@ -86,6 +87,7 @@ class TestPoseStage:
         assert {"heatmap", "joint", "loss"} == off.keys()
         assert all(torch.isfinite(v) for v in on.values()) and float(on["anchor"].detach()) > 0
 
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_losses(self, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
         """This list shows whether a refactoring changed the results."""
         lists = []
@@ -123,6 +125,7 @@ class TestPoseStage:
 
 
 class TestRigs:
+    @pytest.mark.slow
     def test_synthetic_rigs_differ_and_are_repeatable(self, tiny: TrainConfig, scene: CaptureScene) -> None:
         rigs = SyntheticRigs(scene, RigsConfig(random=True, own_share=0.25, count=6, cache_size=2), tiny.model, 3)
         drawn = [rigs.draw(np.random.default_rng(s)) for s in range(30)]
@@ -161,6 +164,7 @@ class TestInitialWeights:
         assert CARDS.keys() == PRESETS.keys()
         assert all(preset(name).name == name for name in PRESETS)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["ray_refiner", "temporal"])
     def test_refiners_learn(self, name: str, tiny: TrainConfig, world: object, tmp_path: Path) -> None:
         """Some steps make the ray refiner better than triangulation, the temporal one than a Kalman smoother."""

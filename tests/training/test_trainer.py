@@ -43,6 +43,9 @@ from core.types.volume import CaptureVolume
 
 from .conftest import World
 
+pytestmark = pytest.mark.slow
+
+
 CPU = torch.device("cpu")
 
 

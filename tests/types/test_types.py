@@ -90,6 +90,7 @@ def test_an_identity_rotation_is_a_pose() -> None:
         _ = unposed.centre_mm
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([4, 5, 8, 12, 14]), st.booleans(), st.booleans())
 def test_a_rig_survives_its_file(
@@ -309,6 +310,7 @@ def test_too_many_voxels_are_refused() -> None:
         VolumeSettings(centre_mm=(0, 0, 900), size_mm=(4000, 4000, 2400), spacing_mm=20).volume(100.0)
 
 
+@pytest.mark.slow
 def test_damaged_and_newer_volume_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "volume.yaml"
     for content, text in (
