@@ -85,9 +85,7 @@ def _rig_digest(session: Session, take: Take) -> str:
 
 
 def _poses2d_digest(take: Take, estimator: str) -> str:
-    if estimator not in take.estimators():
-        raise CoreError(f"Take {take.name} has no complete 2D poses of {estimator}.", "Estimate 2D poses first.")
-    files = (take.layout.poses2d_file(estimator, camera) for camera in take.cameras)
+    files = take.poses2d_files(estimator).values()
     try:
         return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:16]
     except OSError as error:

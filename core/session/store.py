@@ -123,6 +123,16 @@ class Take:
         """Return the names of the estimators whose 2D poses are complete."""
         return sorted(p.parent.name for p in self.layout.poses2d_root.glob("*/estimator.yaml"))
 
+    def poses2d_files(self, estimator: str) -> dict[str, Path]:
+        """Return the files of the 2D poses by camera name.
+
+        Raises:
+            CoreError: There are no complete 2D poses of this estimator.
+        """
+        if not self.layout.poses2d_manifest(estimator).exists():
+            raise CoreError(f"Take {self.name} has no complete 2D poses of {estimator}.", "Estimate 2D poses first.")
+        return {name: self.layout.poses2d_file(estimator, name) for name in self.cameras}
+
     def poses2d(self, estimator: str, rig: CameraRig | None = None) -> dict[str, Pose2D]:
         """Read 2D poses by camera name; a dropped image has no detections.
 
@@ -133,9 +143,7 @@ class Take:
         Raises:
             CoreError: There are no complete 2D poses of this estimator, or a file is damaged.
         """
-        if not self.layout.poses2d_manifest(estimator).exists():
-            raise CoreError(f"Take {self.name} has no complete 2D poses of {estimator}.", "Estimate 2D poses first.")
-        poses2d = {name: Pose2D.load(self.layout.poses2d_file(estimator, name)) for name in self.cameras}
+        poses2d = {name: Pose2D.load(path) for name, path in self.poses2d_files(estimator).items()}
         return poses2d if rig is None else align_poses2d(poses2d, self.timeline(), rig)
 
     def poses3d_runs(self) -> list[str]:
