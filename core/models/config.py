@@ -204,7 +204,7 @@ class ModelConfig:
     """All networks and their input.
 
     Attributes:
-        skeleton: Name of the joint set that the networks predict: "panoptic15" or "coco17".
+        skeleton: Name of the joint set that the networks predict: "panoptic15", "coco17" or "coco19".
         heatmap: Input of the networks.
         backbone: The 2D network, with `heatmap.source` "backbone".
         attention_net: Build the paper's attention network beside the backbone; for training only.

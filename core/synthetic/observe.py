@@ -180,7 +180,7 @@ def occluded(camera: Camera, xyz_mm: F64, skeleton: Skeleton) -> np.ndarray:
     pixels, depth = project(camera, xyz_mm), to_camera(camera, xyz_mm)[..., 2]
     focal = (camera.K[0, 0] + camera.K[1, 1]) / 2
     hidden = np.zeros(depth.shape, bool)
-    torso = {skeleton.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")}
+    torso = {j for j, joint in enumerate(skeleton.joints) if joint.endswith(("shoulder", "hip", "neck"))}
     for front in range(xyz_mm.shape[1]):
         others = [p for p in range(xyz_mm.shape[1]) if p != front]
         for a, b in skeleton.bones:

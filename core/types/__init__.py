@@ -9,11 +9,12 @@ from core.types.camera import Camera, CameraRig
 from core.types.frame import Frame, FrameSet
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import COCO17, PANOPTIC15, SHELF14, Skeleton
+from core.types.skeleton import COCO17, COCO19, PANOPTIC15, SHELF14, Skeleton
 from core.types.volume import CaptureVolume, SyntheticRange, VolumeSettings
 
 __all__ = [
     "COCO17",
+    "COCO19",
     "PANOPTIC15",
     "SHELF14",
     "Camera",

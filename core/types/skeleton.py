@@ -154,6 +154,15 @@ COCO17 = _build(
     "right_hip-right_knee right_knee-right_ankle",
 )
 """Joints of the COCO data set (Lin et al. 2014): what most 2D estimators return."""
+COCO19 = _build(
+    "coco19",
+    " ".join((*COCO17.joints, "neck", "mid_hip")),
+    "nose-left_eye nose-right_eye left_eye-left_ear right_eye-right_ear neck-nose neck-mid_hip neck-left_shoulder "
+    "left_shoulder-left_elbow left_elbow-left_wrist neck-right_shoulder right_shoulder-right_elbow "
+    "right_elbow-right_wrist mid_hip-left_hip mid_hip-right_hip left_hip-left_knee left_knee-left_ankle "
+    "right_hip-right_knee right_knee-right_ankle",
+)
+"""Joints of COCO with neck and mid-hip: all that 2D estimators know of the head, and the root and trunk of networks."""
 PANOPTIC15 = _build(
     "panoptic15",
     "neck nose mid_hip left_shoulder left_elbow left_wrist left_hip left_knee left_ankle right_shoulder right_elbow "
@@ -173,7 +182,7 @@ SHELF14 = _build(
     "right_shoulder-head_bottom left_shoulder-head_bottom",
 )
 """Joints of the Shelf and Campus data sets; `core.evaluation.shelf` derives its head from other sets."""
-SKELETONS = {s.name: s for s in (COCO17, PANOPTIC15, SHELF14)}
+SKELETONS = {s.name: s for s in (COCO17, COCO19, PANOPTIC15, SHELF14)}
 """Known joint sets by name. A new one is one entry here."""
 
 

@@ -28,7 +28,7 @@ from core.training.presets import preset
 from core.training.stages.config import RayRefinerStageConfig, TemporalStageConfig
 from core.training.synthetic import root_relative_joints
 from core.training.trainer import Trainer
-from core.types import COCO17, SHELF14, CaptureVolume
+from core.types import COCO17, COCO19, SHELF14, CaptureVolume
 from core.types.skeleton import SKELETONS
 
 from .conftest import World
@@ -37,12 +37,12 @@ CPU = torch.device("cpu")
 VOLUME = CaptureVolume(centre_mm=(0, 0, 800), size_mm=(4000, 4000, 2000), voxels=(40, 40, 20))
 
 
-@pytest.fixture
-def coco(tiny: TrainConfig) -> TrainConfig:
+@pytest.fixture(params=["coco17", "coco19"])
+def coco(tiny: TrainConfig, request: pytest.FixtureRequest) -> TrainConfig:
     """Settings of networks that predict COCO joints, with every refiner, and one step for each stage."""
     model = dataclasses.replace(
         tiny.model,
-        skeleton="coco17",
+        skeleton=request.param,
         pose=dataclasses.replace(tiny.model.pose, ray_refiner=RayRefinerConfig(enabled=True, channels=16, layers=1)),
         temporal=TemporalRefinerConfig(enabled=True, channels=16, layers=1, frames=8),
     )
@@ -57,23 +57,23 @@ def coco(tiny: TrainConfig) -> TrainConfig:
 
 
 def test_untrained_networks_find_coco_people(coco: TrainConfig, world: World) -> None:
-    """A root without a joint is the mean of both hips; the skip connections place the joints."""
+    """A root without a joint, as in COCO-17, is the mean of both hips; the skip connections place the joints."""
     rng = np.random.default_rng(2)
     networks = Networks(coco.model).eval()
-    assert networks.skeleton is COCO17 and networks.skeleton.root is None
-    bodies = root_relative_joints(500, rng, COCO17)
-    assert COCO17.root_position(bodies) == pytest.approx(0, abs=1e-6)
+    joints = networks.skeleton
+    bodies = root_relative_joints(500, rng, joints)
+    assert joints.root_position(bodies) == pytest.approx(0, abs=1e-6)
     networks.pose.prior.fit(torch.tensor(bodies, dtype=torch.float32))
-    people = walkers(1, 1, rng, half_size_mm=1000, skeleton=COCO17)
-    inputs = MultiviewPoses2D.stack(world.rig, observe(world.rig, people, 1.0, 0.0, rng, joint_miss=0.0), COCO17)
+    people = walkers(1, 1, rng, half_size_mm=1000, skeleton=joints)
+    inputs = MultiviewPoses2D.stack(world.rig, observe(world.rig, people, 1.0, 0.0, rng, joint_miss=0.0), joints)
     scene = CaptureScene(world.rig, VOLUME, coco.model, CPU)
     views = make_view_batch(inputs, scene.affine[None], scene.size_hw, scene.sigma_px)
-    root = torch.tensor(COCO17.root_position(people.xyz_mm[0]), dtype=torch.float32)
+    root = torch.tensor(joints.root_position(people.xyz_mm[0]), dtype=torch.float32)
     roots, _ = propose_roots(networks, scene, views)
     assert float((roots - root).norm(dim=-1).min()) < 100  # voxel spacing
     with torch.no_grad():
         xyz, _ = predict_joints(networks, scene, views, root, torch.zeros(1, dtype=torch.long))
-    assert xyz.shape == (1, 17, 3)
+    assert xyz.shape == (1, len(joints), 3)
     assert float((xyz - torch.tensor(people.xyz_mm[0])).norm(dim=-1).mean()) < 133  # voxel spacing
 
 
@@ -81,7 +81,7 @@ def test_untrained_networks_find_coco_people(coco: TrainConfig, world: World) ->
 def test_every_stage_trains_coco_joints_and_the_checkpoint_keeps_them(
     coco: TrainConfig, world: World, tmp_path: Path
 ) -> None:
-    footage = Footage.empty(world.rig, COCO17)
+    footage = Footage.empty(world.rig, SKELETONS[coco.model.skeleton])
     trainer = Trainer(coco, footage, world.volume, tmp_path, CPU, NullReporter())
     before = {name: value.clone() for name, value in trainer.networks.state_dict().items()}
     assert trainer.run().steps_done == 4
@@ -89,7 +89,7 @@ def test_every_stage_trains_coco_joints_and_the_checkpoint_keeps_them(
     for part in ("root.", "pose.", "ray_refiner.", "temporal."):
         assert any(not torch.equal(saved.weights[n], v) for n, v in before.items() if n.startswith(part)), part
     networks = saved.build(CPU)
-    assert saved.config == coco.model and networks.skeleton is COCO17
+    assert saved.config == coco.model and networks.skeleton.name == coco.model.skeleton
     for name, value in trainer.networks.state_dict().items():
         assert torch.equal(networks.state_dict()[name], value)
 
@@ -126,8 +126,10 @@ def test_joints_that_the_training_data_lack_are_refused() -> None:
     with pytest.raises(CoreError, match="no joint 'head_bottom'"):
         coco_channels(SHELF14)
     assert coco_channels(COCO17) == list(range(17))
+    assert coco_channels(COCO19)[:17] == list(range(17))
 
 
+@pytest.mark.parametrize("coco", ["coco17"], indirect=True)
 def test_the_root_stays_rendered_where_the_backbone_has_no_channel_for_it(coco: TrainConfig, world: World) -> None:
     class Grey:
         def warp(self, frames: np.ndarray, affine: torch.Tensor, size_hw: tuple[int, int], *_: object) -> torch.Tensor:

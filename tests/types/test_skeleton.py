@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.types.skeleton import COCO17, DERIVED_JOINTS, PANOPTIC15, SHELF14, SKELETONS, Skeleton, convert
+from core.types.skeleton import COCO17, COCO19, DERIVED_JOINTS, PANOPTIC15, SHELF14, SKELETONS, Skeleton, convert
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
@@ -41,6 +41,21 @@ def test_a_derived_joint_has_the_lowest_score_of_its_parts() -> None:
     _, converted = convert(np.zeros((17, 2)), score, COCO17, PANOPTIC15)
     for joint, parts in DERIVED_JOINTS.items():
         assert converted[PANOPTIC15.index(joint)] == score[COCO17.indices(*parts)].min()
+
+
+def test_coco19_holds_the_joints_of_coco17_and_panoptic15_and_converts_to_both() -> None:
+    points, score = np.random.default_rng(2).normal(size=(3, 17, 3)), np.full((3, 17), 0.5)
+    points[1, COCO17.index("left_hip")], score[1, COCO17.index("left_hip")] = np.nan, 0
+    wide, wide_score = convert(points, score, COCO17, COCO19)
+    for target, direct in ((COCO17, (points, score)), (PANOPTIC15, convert(points, score, COCO17, PANOPTIC15))):
+        for got, expected in zip(convert(wide, wide_score, COCO19, target), direct, strict=True):
+            np.testing.assert_array_equal(got, expected)
+    assert COCO19.root == COCO19.index("mid_hip") and np.isnan(COCO19.root_position(wide)[1]).all()
+    # One connected body: bone lengths reach every joint.
+    reached = {COCO19.root}
+    for _ in COCO19.bones:
+        reached |= {end for bone in COCO19.bones if reached & set(bone) for end in bone}
+    assert len(reached) == len(COCO19)
 
 
 def test_shared_joints_are_those_that_both_sets_name() -> None:
