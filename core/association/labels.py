@@ -9,8 +9,8 @@ import numpy as np
 
 from core.association.assignment import assign_detections, size_px
 from core.association.config import AssociationConfig
-from core.association.views import pixel_scale
 from core.geometry import inside, project
+from core.geometry.accuracy import pixel_scale
 from core.types.arrays import F32, F64
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D

@@ -10,12 +10,12 @@ import numpy as np
 from core.association.config import AssociationConfig
 from core.errors import CoreError
 from core.geometry import ideal_points
+from core.geometry.accuracy import pixel_scale
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.skeleton import Skeleton
 
-_REFERENCE_PX = 1920.0
 _MIN_DEPTH_MM = 1.0
 
 
@@ -118,11 +118,6 @@ class TakeViews:
     def frame(self, t: int) -> FrameViews:
         """Return the detections of frame `t`."""
         return FrameViews(ideal=self.ideal[t], weight=self.weight[t])
-
-
-def pixel_scale(rig: CameraRig) -> F64:
-    """Return the longer image side over 1920 px (V,), by which pixel settings scale with resolution."""
-    return np.array([max(camera.size_px) / _REFERENCE_PX for camera in rig])
 
 
 def stack_views(rig: CameraRig, poses2d: Mapping[str, Pose2D], config: AssociationConfig) -> TakeViews:

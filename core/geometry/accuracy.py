@@ -1,4 +1,4 @@
-"""Expected accuracy of triangulation over the floor, from the camera poses alone."""
+"""Expected accuracy of triangulation, from the camera poses alone: at given points, and as a map over the floor."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 
 from core.errors import CoreError
+from core.geometry import to_camera
 from core.geometry.capture_volume import capture_volume, seen_by
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
 HEIGHTS_MM = (100.0, 900.0, 1600.0)
 """Heights of feet, hips and head."""
+DETECTION_SIGMA_PX = 5.0
+"""Standard deviation of a coordinate of an estimated 2D joint, in an image of 1920 px on its longer side."""
+_REFERENCE_PX = 1920.0
+_LEAST_INFORMATION = 1e-9  # smallest eigenvalue, 1/mm²: an error of 30 m, which no two rays that meet have
 _CELL_MM, _MAX_CELLS = 250.0, 80  # side of a cell, at least; cells along the longer side, at most
 
 
@@ -55,11 +60,33 @@ class AccuracyMap:
         }
 
 
-def accuracy_map(rig: CameraRig, sigma_px: float = 1.0, heights_mm: tuple[float, ...] = HEIGHTS_MM) -> AccuracyMap:
-    """Compute the expected error over the capture volume (Cramer-Rao bound of triangulation).
+def pixel_scale(rig: CameraRig) -> F64:
+    """Return the longer image side over 1920 px (V,), by which pixel settings scale with resolution."""
+    return np.array([max(camera.size_px) / _REFERENCE_PX for camera in rig])
 
-    A camera of focal length f at distance d locates a point to sigma d / f perpendicular to its ray, and not at all
-    along it; the information of all cameras adds up.
+
+def expected_error_mm(rig: CameraRig, xyz_mm: F64, sigma_px: float | F64 | None = None) -> F64:
+    """Return the root mean square position error of triangulated points, the Cramer-Rao bound of this rig.
+
+    Args:
+        rig: Posed cameras.
+        xyz_mm: (..., 3) world points, NaN where missing.
+        sigma_px: Standard deviation of an image coordinate, of all cameras or (V,) of each. By default that of
+            estimated joints: estimators see the whole image at the resolution of their network, so that their noise
+            grows with the image.
+
+    Returns:
+        (...) mm; NaN where fewer than two cameras have the point in their image.
+    """
+    sigma = DETECTION_SIGMA_PX * pixel_scale(rig) if sigma_px is None else np.asarray(sigma_px, float)
+    information, views = _information(rig, xyz_mm, np.broadcast_to(sigma, len(rig)))
+    values = np.linalg.eigvalsh(information)
+    known = (views >= 2) & (values[..., 0] > _LEAST_INFORMATION)
+    return np.where(known, np.sqrt((1 / np.where(known[..., None], values, 1.0)).sum(-1)), np.nan)
+
+
+def accuracy_map(rig: CameraRig, sigma_px: float = 1.0, heights_mm: tuple[float, ...] = HEIGHTS_MM) -> AccuracyMap:
+    """Compute the expected error over the capture volume; see `expected_error_mm`.
 
     Args:
         rig: Posed cameras.
@@ -77,18 +104,9 @@ def accuracy_map(rig: CameraRig, sigma_px: float = 1.0, heights_mm: tuple[float,
     x, y = (np.arange(low[i] + cell / 2, high[i], cell) for i in (0, 1))
     z = np.asarray(heights_mm, float)
     points = np.stack(np.meshgrid(x, y, z, indexing="ij"), -1)
-    seen = np.asarray(seen_by(rig, points.reshape(-1, 3))).reshape(len(rig), *points.shape[:3])
-    information = np.zeros((*points.shape[:3], 3, 3))
-    for v, camera in enumerate(rig):
-        ray = points - camera.centre_mm
-        distance = np.linalg.norm(ray, axis=-1)
-        ray = ray / np.maximum(distance, 1.0)[..., None]
-        across = np.eye(3) - ray[..., :, None] * ray[..., None, :]
-        weight = seen[v] * (float(camera.K[0, 0]) / (sigma_px * np.maximum(distance, 1.0))) ** 2
-        information += weight[..., None, None] * across
+    information, views = _information(rig, points, np.full(len(rig), sigma_px))
     values, vectors = np.linalg.eigh(information)
-    views = seen.sum(0)
-    known = (views >= 2) & (values[..., 0] > 1e-9)
+    known = (views >= 2) & (values[..., 0] > _LEAST_INFORMATION)
     variance = 1 / np.where(known[..., None], values, 1.0)
     return AccuracyMap(
         x_mm=x,
@@ -100,3 +118,21 @@ def accuracy_map(rig: CameraRig, sigma_px: float = 1.0, heights_mm: tuple[float,
         views=views.astype(float),
         sigma_px=sigma_px,
     )
+
+
+def _information(rig: CameraRig, xyz_mm: F64, sigma_px: F64) -> tuple[F64, F64]:
+    """Return the inverse covariance (..., 3, 3) of points (..., 3), and the number (...) of cameras that see them.
+
+    Each camera adds J^T J / sigma^2 with J the derivative of its pixel, without distortion, by the point: it locates
+    the point to about sigma d / f across its ray at distance d, and not at all along it.
+    """
+    seen = seen_by(rig, xyz_mm)
+    information = np.zeros((*xyz_mm.shape[:-1], 3, 3))
+    for v, camera in enumerate(rig):
+        R = camera.pose[0]
+        local = np.where(seen[v][..., None], to_camera(camera, xyz_mm), (0.0, 0.0, 1.0))
+        plane = local[..., :2] / local[..., 2:]
+        by_point = (R[:2] - plane[..., None] * R[2]) / local[..., 2, None, None]  # (..., 2, 3)
+        by_point = by_point * (np.diag(camera.K)[:2, None] / sigma_px[v])
+        information += np.where(seen[v][..., None, None], np.swapaxes(by_point, -1, -2) @ by_point, 0.0)
+    return information, seen.sum(0)
