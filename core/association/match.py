@@ -28,6 +28,7 @@ from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import Skeleton
 
 _MIN_AGREEMENT = -0.5  # Agreement of a joint far beyond the gate, where that of an exact one is 1.
 _PAIR_QUALITY = 0.25  # Lowest mean agreement of two detections that make a candidate.
@@ -39,6 +40,7 @@ _MAX_PAIRS = 120
 _FULL_SEARCH_EVERY = 10  # Frames between two full searches, so that no mistake survives by its own memory.
 _REPORT_EVERY = 20  # Frames between two reports of progress.
 _LONG_BONES = 0.15  # Largest fraction of bones beyond the longest plausible one.
+_PEELED_JOINTS = 0.25  # Largest fraction of joints that are left out before a person is judged; one at least.
 _VISIBLE = 0.6  # A camera should see a person of whom more than this fraction of joints lies in its image.
 
 
@@ -383,6 +385,7 @@ def _accept(
     before = np.stack([m.xyz_mm for m in memory]) if memory else np.zeros((0, *xyz.shape[1:]))
     distance = _mean_distance(xyz[:, None], before[None])
     continued = np.asarray((distance < 2 * config.merge_mm).any(1))
+    xyz = _peel(xyz, _joint_support(geometry, detections, members, xyz), geometry.skeleton, config.max_bone_mm)
     kept = np.flatnonzero(_plausible(xyz, geometry, config) & (supported | continued))
     expected = []
     for p in kept:
@@ -395,6 +398,41 @@ def _accept(
     renewed = np.asarray((distance[kept] < 2 * config.merge_mm).any(0))
     expected += [m for m, is_renewed in zip(memory, renewed, strict=True) if not is_renewed]
     return np.where(members[kept] >= 0, detections.column[members[kept]], -1), expected
+
+
+def _joint_support(geometry: ViewGeometry, detections: _Detections, members: I64, xyz: F64) -> F64:
+    """Return the mean agreement (P, J) of the joints of people (P, J, 3) with their detections (P, V)."""
+    projected, depth = geometry.project_ideal(xyz)  # (V, P, J, ...)
+    total, weight = np.zeros(xyz.shape[:2]), np.zeros(xyz.shape[:2])
+    for v, rows in enumerate(members.T):
+        residual = np.linalg.norm(projected[v] - detections.ideal[rows], axis=-1) * depth[v]
+        used = np.where((rows >= 0)[:, None] & np.isfinite(residual), detections.weight[rows], 0.0)
+        total += used * _agreement(np.nan_to_num(residual) / np.nan_to_num(geometry.gate(depth[v], v), nan=1.0))
+        weight += used
+    return total / np.maximum(weight, 1e-9)
+
+
+def _peel(xyz: F64, support: F64, skeleton: Skeleton, max_bone_mm: float) -> F64:
+    """Leave out joints that make bones too long, the one with most of them first; return (P, J, 3).
+
+    One wrong joint of one view moves the intersection of all rays, and makes all its bones long. Robust triangulation
+    leaves the view out later; a person must not be judged by the joint before. Of the ends of a single long bone, the
+    one with less support (P, J) goes.
+    """
+    xyz = xyz.copy()
+    ends = np.zeros((len(skeleton), len(skeleton.bones)))
+    for b, bone in enumerate(skeleton.bones):
+        ends[list(bone), b] = 1.0
+    n_left = np.maximum(1, (_PEELED_JOINTS * np.isfinite(xyz[..., 0]).sum(-1)).astype(int))
+    while True:
+        long = (np.nan_to_num(skeleton.bone_lengths(xyz)) > max_bone_mm) @ ends.T  # (P, J) long bones of each joint
+        peeled = np.flatnonzero(long.any(-1) & (n_left > 0))
+        if not peeled.size:
+            return xyz
+        # Agreement is between -0.5 and 1, so that it decides between equal counts only.
+        worst = (long[peeled] - support[peeled] / 2).argmax(-1)
+        xyz[peeled, worst] = np.nan
+        n_left[peeled] -= 1
 
 
 def _visible_views(geometry: ViewGeometry, xyz: F64) -> I64:

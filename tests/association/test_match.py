@@ -120,6 +120,32 @@ def test_a_limb_of_another_person_in_one_view_is_an_outlier():
     assert errors.max() < 2 * clean.max() + 20.0
 
 
+@pytest.mark.parametrize(
+    ("n_cameras", "n_wrong", "joints"),
+    [
+        (4, 1, ("left_hip",)),
+        (4, 1, ("left_hip", "right_hip")),
+        (5, 2, ("left_hip",)),
+    ],
+)
+def test_wrong_hips_in_a_view_do_not_hide_a_person(n_cameras, n_wrong, joints):
+    rng = np.random.default_rng(5)
+    truth, rig = people.walkers(2, 30, rng), rigs.ring_rig(n_cameras)
+    clean = observe(rig, truth, 2.0, 0.0, rng)
+
+    def astray(name, xy, score):
+        if name in rig.names[:n_wrong]:
+            angle = rng.uniform(0, 2 * np.pi, (*xy.shape[:2], len(joints)))
+            xy[:, :, COCO17.indices(*joints)] += 500.0 * np.stack([np.cos(angle), np.sin(angle)], -1)
+
+    right, errors, share = compare(associate(rig, with_scores(clean, astray), truth), truth)
+    _, clean_errors, _ = compare(associate(rig, clean, truth), truth)
+    assert right.all()
+    assert share > 0.99
+    # The hips too are right, because the view is left out.
+    assert np.quantile(errors, 0.9) < 1.2 * np.quantile(clean_errors, 0.9)
+
+
 @pytest.mark.slow
 def test_a_bystander_in_two_views_does_not_affect_the_others():
     rng = np.random.default_rng(6)
