@@ -6,7 +6,7 @@ A small reprojection error proves none of these: mirrored poses, folded distorti
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,11 +24,13 @@ _SEVERITY: dict[FindingLevel, int] = {"ok": 0, "warning": 1, "error": 2}
 _DISTANCE_MM = (300.0, 40_000.0)  # plausible median distance of cameras
 _TYPICAL_DISTANCE_MM = 4000.0
 _MAX_HEIGHT_MM = 8000.0
-_BELOW_FLOOR_MM = -50.0
+_BELOW_FLOOR_MM = 50.0
+_BELOW_FLOOR_SLOPE = 0.05  # of a measured floor: 3 degrees over the distance of the camera
 _FOV_DEG = (12.0, 140.0)
 _MAX_CENTRE_OFFSET = 0.15  # of the principal point from the image centre, as a share of the image size
 _MAX_ASPECT = 0.05
-_FOLD_ERROR = 0.97  # share of the way to the corner below which a fold is an error
+_FOLD_ERROR = 0.5  # share of the way to the corner below which a fold is an error whoever was seen
+_FOLDED_POINTS = 0.01  # share of the points seen in a camera beyond the fold, above which it is an error
 _MIN_OVERLAP = 0.05  # share of a camera's view that another one must see too
 
 
@@ -109,14 +111,16 @@ class RigCheck:
         }
 
 
-def check_rig(rig: CameraRig, *, up: Axis = "z") -> RigCheck:
+def check_rig(rig: CameraRig, *, up: Axis = "z", seen_px: Mapping[str, F64] | None = None) -> RigCheck:
     """Check the plausibility of a rig; never raises for an implausible one.
 
     Args:
         rig: Rig as imported or calibrated.
         up: Up axis with which the rig's file was imported, so that a remedy can name an axis of the file.
+        seen_px: (N, 2) pixels by camera name where people or boards were seen, which tell whether a fold matters.
     """
-    findings = [finding for camera in rig for finding in _intrinsics(camera)]
+    seen = seen_px or {}
+    findings = [finding for camera in rig for finding in _intrinsics(camera, seen.get(camera.name))]
     unposed = [c for c in rig if not c.posed]
     findings += [
         Finding(
@@ -170,7 +174,7 @@ def fold_share(camera: Camera) -> float:
     return float(steps[np.argmax(lost)]) if lost.any() else 1.0
 
 
-def _intrinsics(camera: Camera) -> Iterator[Finding]:
+def _intrinsics(camera: Camera, seen_px: F64 | None) -> Iterator[Finding]:
     def finding(level: FindingLevel, message: str, remedy: str) -> Finding:
         return Finding(check="intrinsics", level=level, message=message, remedy=remedy, camera=camera.name)
 
@@ -200,10 +204,15 @@ def _intrinsics(camera: Camera) -> Iterator[Finding]:
         )
     share = fold_share(camera)
     if share < 1:
-        level: FindingLevel = "error" if share < _FOLD_ERROR else "warning"
-        yield finding(
-            level, f"{camera.name}: the distortion folds at {share:.0%} of the way to the image corner.", recalibrate
-        )
+        folds = f"{camera.name}: the distortion folds at {share:.0%} of the way to the image corner"
+        if seen_px is None or not len(seen_px):
+            yield finding("error" if share < _FOLD_ERROR else "warning", f"{folds}.", recalibrate)
+            return
+        beyond = float(np.isnan(undistort(camera, seen_px)).any(-1).mean())
+        if beyond > _FOLDED_POINTS:
+            yield finding("error", f"{folds}, and {beyond:.0%} of what it saw lies beyond.", recalibrate)
+        else:
+            yield finding("ok", f"{folds}, where nothing was seen.", "")
 
 
 def _distances(rig: CameraRig) -> Iterator[Finding]:
@@ -286,7 +295,7 @@ def _axis_of_file(world: str, imported: Axis) -> str:
 
 def _floor(rig: CameraRig) -> Iterator[Finding]:
     heights = np.array([c.centre_mm[2] for c in rig])
-    below = [c.name for c, z in zip(rig, heights, strict=True) if z < _BELOW_FLOOR_MM]
+    below = [c.name for c, z in zip(rig, heights, strict=True) if z < -_BELOW_FLOOR_MM]
     if not below and heights.max() <= _MAX_HEIGHT_MM:
         message = f"The cameras stand {heights.min() / 1000:.2f} to {heights.max() / 1000:.2f} m above the floor."
         if heights.max() > 100:
@@ -298,12 +307,18 @@ def _floor(rig: CameraRig) -> Iterator[Finding]:
                 message=f"All cameras are within {heights.max():.0f} mm of the floor.",
                 remedy="Set the floor of the calibration: its origin may be a camera, or the board in the air.",
             )
+    middle = viewed_point(rig)
     for name in below:
+        depth_mm = -float(rig[name].centre_mm[2])
+        away_mm = float(np.linalg.norm((rig[name].centre_mm - middle)[:2]))
+        certain = not rig.floor_guessed and depth_mm > _BELOW_FLOOR_SLOPE * away_mm
         yield Finding(
             check="floor",
-            level="error",
-            message=f"{name} is {-rig[name].centre_mm[2] / 1000:.2f} m under the floor.",
-            remedy="The up axis is wrong, or the origin is not on the floor: set the floor on the Calibrate page.",
+            level="error" if certain else "warning",
+            message=f"{name} is {depth_mm / 1000:.2f} m under the floor{', which is a guess' * rig.floor_guessed}.",
+            remedy="Set the floor on the Calibrate page: from the board on it, from three points or from people's feet."
+            if rig.floor_guessed
+            else "The up axis is wrong, or the origin is not on the floor: set the floor on the Calibrate page.",
             camera=name,
         )
     if heights.max() > _MAX_HEIGHT_MM:

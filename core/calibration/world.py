@@ -24,11 +24,13 @@ class Similarity:
         R: (3, 3) rotation from old to new coordinates.
         origin_mm: (3,) new origin in old coordinates.
         scale: Factor for all lengths.
+        floor_guessed: Whether the new floor is a guess; None if the floor is as well known as before.
     """
 
     R: F64 = field(default_factory=lambda: np.eye(3))
     origin_mm: F64 = field(default_factory=lambda: np.zeros(3))
     scale: float = 1.0
+    floor_guessed: bool | None = None
 
     def camera(self, camera: Camera) -> Camera:
         """Return the camera in new coordinates; an unposed one is unchanged."""
@@ -40,7 +42,10 @@ class Similarity:
     def rig(self, rig: CameraRig, note: str = "") -> CameraRig:
         """Return the rig in new coordinates, with a note appended to its source."""
         source = " ".join(part for part in (rig.source, note) if part)
-        return dataclasses.replace(rig, cameras=tuple(self.camera(c) for c in rig), source=source)
+        guessed = rig.floor_guessed if self.floor_guessed is None else self.floor_guessed
+        return dataclasses.replace(
+            rig, cameras=tuple(self.camera(c) for c in rig), source=source, floor_guessed=guessed
+        )
 
     def points(self, xyz_mm: F64) -> F64:
         """Return points (..., 3) in new coordinates."""
@@ -167,23 +172,23 @@ def guess_world(rig: CameraRig, board_mm: F64) -> tuple[Similarity, str]:
     origin = board_mm.mean(0) + up * (float(np.percentile(height, 0.5)) - float(board_mm.mean(0) @ up))
     forward = posed[0].pose[0][2]
     x = np.cross(forward, up)
-    change = _upright(origin, x if np.linalg.norm(x) > 1e-3 else posed[0].pose[0][0], up)
+    change = _upright(origin, x if np.linalg.norm(x) > 1e-3 else posed[0].pose[0][0], up, guessed=True)
     return change, f"The floor is a guess: {reason}, and the lowest position of the board is taken for the floor."
 
 
 def _floor(origin: F64, x: F64, normal: F64, rig: CameraRig) -> Similarity:
     """Return coordinates on a floor plane; up is the side of most cameras."""
     above = sum(float(np.sign((c.centre_mm - origin) @ normal)) for c in rig if c.posed)
-    return _upright(origin, x, normal if above >= 0 else -normal)
+    return _upright(origin, x, normal if above >= 0 else -normal, guessed=False)
 
 
-def _upright(origin: F64, x: F64, up: F64) -> Similarity:
+def _upright(origin: F64, x: F64, up: F64, *, guessed: bool) -> Similarity:
     z = up / np.linalg.norm(up)
     x = x - z * (x @ z)
     if np.linalg.norm(x) < 1e-9:
         x = np.cross((0.0, 1.0, 0.0), z)
     x = x / np.linalg.norm(x)
-    return Similarity(R=np.stack([x, np.cross(z, x), z]), origin_mm=origin)
+    return Similarity(R=np.stack([x, np.cross(z, x), z]), origin_mm=origin, floor_guessed=guessed)
 
 
 def align_rig(rig: CameraRig, to: CameraRig) -> Similarity:
@@ -197,4 +202,4 @@ def align_rig(rig: CameraRig, to: CameraRig) -> Similarity:
         raise CoreError(f"The rigs share {len(names)} posed cameras, expected at least 2.", "Set the floor again.")
     rotation = mean(np.stack([to[n].pose[0].T @ rig[n].pose[0] for n in names]))
     source, target = (np.stack([r[n].centre_mm for n in names]).mean(0) for r in (rig, to))
-    return Similarity(R=rotation, origin_mm=source - rotation.T @ target)
+    return Similarity(R=rotation, origin_mm=source - rotation.T @ target, floor_guessed=to.floor_guessed)

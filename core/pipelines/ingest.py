@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from core import __version__
-from core.calibration.checks import Finding, RigCheck, check_rig
+from core.board.observations import BoardObservations
+from core.calibration.checks import Finding, RigCheck
+from core.calibration.session_check import check_session_rig
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_bytes, write_json, write_yaml
@@ -76,6 +78,7 @@ def adopt_rig(
     up: Axis = "z",
     more: Sequence[Finding] = (),
     details: Mapping[str, Any] | None = None,
+    board: BoardObservations | None = None,
 ) -> tuple[RigCheck, str]:
     """Make a rig the session's, write its report, and back up the previous one.
 
@@ -87,11 +90,12 @@ def adopt_rig(
         up: Vertical axis, see `check_rig`.
         more: Further findings, such as those of a board calibration.
         details: Further values for the report.
+        board: Board that the rig was calibrated from.
 
     Returns:
         The check, and the path of the backup within the session; empty if there was no rig.
     """
-    check = check_rig(rig, up=up).with_findings(more)
+    check = check_session_rig(session, rig, up=up, board=board).with_findings(more)
     backup = _back_up_rig(session)
     rig.save(session.layout.rig)
     origin = {"digest": rig.digest, "source": rig.source, "created": rig.created}

@@ -141,11 +141,13 @@ class CameraRig:
         cameras: Cameras with unique names, at least one; the position is the view index V.
         created: ISO date and time of the calibration; empty if unknown.
         source: Sentences on the origin of the rig and on what was assumed.
+        floor_guessed: Whether nobody measured where the floor is: heights above z = 0 prove nothing then.
     """
 
     cameras: tuple[Camera, ...]
     created: str = ""
     source: str = ""
+    floor_guessed: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cameras", tuple(self.cameras))
@@ -201,6 +203,7 @@ class CameraRig:
             "units": "mm",
             "created": self.created,
             "source": self.source,
+            "floor_guessed": self.floor_guessed,
             "digest": self.digest,
             "adjusted": False,
             "error": 0.0,
@@ -233,6 +236,7 @@ class CameraRig:
             cameras=tuple(camera_from_table(t, _MM_PER[units], str(path)) for t in tables),
             created=str(metadata.get("created", "")),
             source=str(metadata.get("source", "")),
+            floor_guessed=bool(metadata.get("floor_guessed", False)),
         )
 
 

@@ -8,7 +8,8 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from core.calibration.board.report import BOARD_CHECKS
-from core.calibration.checks import Finding, check_rig
+from core.calibration.checks import Finding
+from core.calibration.session_check import check_session_rig
 from core.calibration.world import Similarity
 from core.errors import CoreError
 from core.files import read_json, write_bytes, write_json
@@ -56,7 +57,7 @@ class RigState(QObject):
             for f in findings_of(report)
             if f.get("check") in BOARD_CHECKS
         ]
-        check = check_rig(moved).with_findings(kept).to_mapping()
+        check = check_session_rig(session, moved).with_findings(kept).to_mapping()
         moved.save(session.layout.rig)
         write_json(
             session.layout.rig_report,

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.calibration.checks import check_rig, fold_share
 from core.calibration.people.check import check_people, stature_mm
+from core.calibration.session_check import check_session_rig
+from core.calibration.world import align_rig, guess_world, rotate_quarters, world_from_points
 from core.errors import CoreError
 from core.files import resource
 from core.geometry.capture_volume import capture_volume, seen_by, viewed_point
+from core.pipelines.ingest import note_poses2d
+from core.session import Session, TakeCamera, TakeManifest, Timeline
+from core.synthetic.observe import boxes
 from core.synthetic.people import walkers
 from core.synthetic.rigs import camera, ring_rig
-from core.types import PANOPTIC15, CameraRig, Pose3DSequence
+from core.types import COCO17, PANOPTIC15, Camera, CameraRig, Pose2D, Pose3DSequence
 from core.types.axes import rotation_to_z_up
 from core.types.skeleton import convert
 
@@ -91,6 +98,34 @@ def test_cameras_under_the_floor_are_named() -> None:
     assert all("0.30 m under the floor" in s for s in below)
 
 
+def test_a_guessed_floor_proves_nothing() -> None:
+    """The lowest place of a board that was only held in the air once put three good cameras under the floor."""
+    guessed = dataclasses.replace(moved(ring_rig(4), translation_mm=(0, 0, -2000)), floor_guessed=True)
+    found = [f for f in check_rig(guessed).findings if f.check == "floor"]
+    assert [f.level for f in found] == ["warning", "warning"]
+    assert all("0.30 m under the floor, which is a guess" in f.message for f in found)
+    assert all("three points" in f.remedy for f in found)
+    assert check_rig(guessed).level == "warning"
+
+
+def test_a_floor_measured_far_away_is_not_exact() -> None:
+    rig = moved(ring_rig(4, radius_mm=12_000.0, heights_mm=(1000.0,)), translation_mm=(0, 0, -1300))
+    assert {level for level, _, _ in results(rig, "floor")} == {"warning"}
+
+
+def test_the_floor_is_a_guess_until_it_is_measured(tmp_path: Path) -> None:
+    rig = ring_rig(4)
+    corners = np.random.default_rng(0).uniform((-800, -800, 400), (800, 800, 1500), (200, 3))
+    guessed = guess_world(rig, corners)[0].rig(rig)
+    assert guessed.floor_guessed
+    guessed.save(tmp_path / "rig.toml")
+    assert CameraRig.load(tmp_path / "rig.toml").floor_guessed
+    assert rotate_quarters("z", 1).rig(guessed).floor_guessed
+    assert align_rig(rig, guessed).rig(rig).floor_guessed
+    three = world_from_points(np.zeros(3), np.array([1000.0, 0, 0]), np.array([0, 1000.0, 0]), guessed)
+    assert not three.rig(guessed).floor_guessed
+
+
 def test_cameras_that_look_away_from_each_other_are_reported() -> None:
     rotation = np.diag([-1.0, 1.0, -1.0])  # half a rotation about the camera's y axis
     rig = CameraRig(cameras=tuple(c.replace(R=rotation @ c.pose[0], t_mm=rotation @ c.pose[1]) for c in ring_rig(4)))
@@ -143,6 +178,60 @@ def test_a_fold_inside_the_image_is_found_at_the_peak_of_the_polynomial() -> Non
     expected = c.K[0, 0] * r * (1 + k1 * r * r) / corner
     assert abs(fold_share(c) - expected) < 0.015
     assert f"{fold_share(c):.0%}" in found[0].message
+
+
+def test_a_fold_counts_only_where_something_was_seen() -> None:
+    rig = ring_rig(3, distortion=(-0.42, 0, 0, 0, 0))
+    share = fold_share(rig[0])
+    assert 0.7 < share < 0.97
+    middle = rig[0].K[:2, 2]
+    near, far = middle + np.array([[30.0, 20.0], [-80.0, 90.0]]), np.array([[2.0, 2.0], [5.0, 3.0]])
+
+    def level(seen_px: dict[str, np.ndarray]) -> str:
+        (found,) = [f for f in check_rig(rig, seen_px=seen_px).findings if f.camera == "cam01"]
+        return found.level
+
+    assert level({}) == "warning", "nobody knows"
+    assert level({"cam01": near}) == "ok"
+    assert level({"cam01": np.concatenate([near, far])}) == "error"
+    assert check_rig(ring_rig(3, distortion=(-4.0, 0, 0, 0, 0))).level == "error", "a fold near the middle"
+
+
+def test_a_fold_is_judged_by_the_people_of_the_session(tmp_path: Path) -> None:
+    rig = ring_rig(3, distortion=(-0.42, 0, 0, 0, 0))
+    session = Session.create(tmp_path / "session")
+    assert {f.level for f in check_session_rig(session, rig).problems} == {"warning"}
+    take = session.write_take(
+        TakeManifest(
+            name="walk",
+            kind="motion",
+            fps=30.0,
+            n_frames=1,
+            cameras=tuple(
+                TakeCamera(
+                    name=c.name, file=f"{c.name}.mp4", size_px=tuple(s // 2 for s in c.size_px), n_frames=1, fps=30
+                )
+                for c in rig
+            ),
+        ),
+        Timeline(
+            cameras=rig.names,
+            time_s=np.zeros(1),
+            frame_index=np.zeros((1, 3), np.int64),
+            frame_time_s=np.zeros((1, 3)),
+        ),
+    )
+    for filmed, place in zip(rig, (camera_middle(rig[0]), camera_middle(rig[0]), np.array([2.0, 2.0])), strict=True):
+        xy = np.broadcast_to(place / 2, (1, 1, 17, 2)).copy()
+        poses = Pose2D(camera=filmed.name, skeleton=COCO17, xy_px=xy, score=np.full((1, 1, 17), 0.8), box_px=boxes(xy))
+        poses.save(take.layout.poses2d_file("exact", filmed.name))
+    note_poses2d(take.layout, "exact", "exact", COCO17, {})
+    found = {f.camera: f.level for f in check_session_rig(session, rig).findings if f.check == "intrinsics"}
+    assert found == {"cam01": "ok", "cam02": "ok", "cam03": "error"}
+
+
+def camera_middle(camera: Camera) -> np.ndarray:
+    return np.array(camera.size_px) / 2.0
 
 
 @pytest.mark.parametrize(
@@ -268,6 +357,19 @@ def test_people_reveal_wrong_units_floors_and_axes(
     (found,) = [f for f in findings if f.check == check]
     assert found.level == level
     assert text in f"{found.message} {found.remedy}"
+
+
+def test_feet_do_not_contradict_a_guessed_floor(sequence: Pose3DSequence) -> None:
+    high = changed(sequence, rise_mm=1900.0)
+    levels = [
+        [
+            f.level
+            for f in check_people(dataclasses.replace(ring_rig(4), floor_guessed=guess), high)
+            if f.check == "feet"
+        ]
+        for guess in (False, True)
+    ]
+    assert levels == [["error"], ["warning"]]
 
 
 def test_stature_is_robust_to_missing_joints(sequence: Pose3DSequence) -> None:

@@ -202,7 +202,7 @@ def _repaired(
     names = [n for v, n in enumerate(rig.names) if moved[v]]
     solved = [n for v, n in enumerate(rig.names) if moved[v] and poses.registered[v]]
     note = f"New poses from people walking: {', '.join(solved) or 'none'}; the other cameras kept theirs."
-    out = CameraRig(cameras=cameras, created=rig.created, source=f"{rig.source} {note}".strip())
+    out = dataclasses.replace(rig, cameras=cameras, source=f"{rig.source} {note}".strip())
     missing = {n: _reason(work, work.cameras.names.index(n)) for n in names if n not in solved}
     agreed = solution.agreed_mm
     posed = CameraRig(cameras=tuple(c for c in cameras if c.posed))

@@ -31,7 +31,7 @@ def check_people(rig: CameraRig, sequence: Pose3DSequence) -> tuple[Finding, ...
     Returns:
         Findings on all people together; empty if no person is seen well enough.
     """
-    return tuple(_findings(len(rig), sequence.xyz_mm, sequence.skeleton))
+    return tuple(_findings(rig, sequence.xyz_mm, sequence.skeleton))
 
 
 def stature_mm(points_mm: F64, skeleton: Skeleton) -> F64:
@@ -56,7 +56,7 @@ def stature_mm(points_mm: F64, skeleton: Skeleton) -> F64:
     return np.asarray(total / _SEGMENT_SHARES)
 
 
-def _findings(cameras: int, points: F64, skeleton: Skeleton) -> Iterator[Finding]:
+def _findings(rig: CameraRig, points: F64, skeleton: Skeleton) -> Iterator[Finding]:
     neck, hip = np.moveaxis(skeleton.select(points, "neck", "mid_hip"), -2, 0)
     spine = neck - hip
     spine = spine[np.isfinite(spine).all(-1)]
@@ -89,17 +89,17 @@ def _findings(cameras: int, points: F64, skeleton: Skeleton) -> Iterator[Finding
     lower = _median(np.where(np.isfinite(ankles).all(-1), ankles.min(-1), np.nan))
     lower = lower[np.isfinite(lower)]
     if len(lower):
-        yield _feet(float(np.median(lower)), cameras)
+        yield _feet(float(np.median(lower)), rig)
 
 
-def _feet(ankle_mm: float, cameras: int) -> Finding:
+def _feet(ankle_mm: float, rig: CameraRig) -> Finding:
     if _ANKLE_MM[0] <= ankle_mm <= _ANKLE_MM[1]:
         return Finding(check="feet", level="ok", message=f"Feet are on the floor: ankles {ankle_mm:.0f} mm above it.")
     where = "under" if ankle_mm < 0 else "above"
     return Finding(
         check="feet",
-        level="error" if abs(ankle_mm) > _MAX_ANKLE_MM else "warning",
-        message=f"People's ankles are {abs(ankle_mm) / 1000:.2f} m {where} the floor of the {cameras}-camera rig.",
+        level="error" if abs(ankle_mm) > _MAX_ANKLE_MM and not rig.floor_guessed else "warning",
+        message=f"People's ankles are {abs(ankle_mm) / 1000:.2f} m {where} the floor of the {len(rig)}-camera rig.",
         remedy="The origin of the calibration is not on the floor: set the floor on the Calibrate page.",
     )
 

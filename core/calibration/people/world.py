@@ -96,7 +96,7 @@ def world_from_people(rig: CameraRig, xyz_mm: F64, person: I64, skeleton: Skelet
         x = next(c for c in rig if c.posed).pose[0][0]
     x = x - axis * (x @ axis)
     x = x / np.linalg.norm(x)
-    change = Similarity(R=np.stack([x, np.cross(axis, x), axis]), origin_mm=origin)
+    change = Similarity(R=np.stack([x, np.cross(axis, x), axis]), origin_mm=origin, floor_guessed=floor is None)
     return PeopleWorld(
         change=change,
         stature_mm=stature,

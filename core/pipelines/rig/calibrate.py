@@ -17,7 +17,8 @@ from core.calibration.board.guidance import next_to_show
 from core.calibration.board.metrics import Quality, measure, measure_rig
 from core.calibration.board.report import assess_board
 from core.calibration.board.session_board import save_session_board, session_board
-from core.calibration.checks import Finding, check_rig
+from core.calibration.checks import Finding
+from core.calibration.session_check import check_session_rig
 from core.calibration.world import Similarity, align_rig, guess_world
 from core.config import to_mapping
 from core.errors import CoreError
@@ -55,8 +56,8 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
     known = {c.name: c.replace(R=None, t_mm=None) for c in former} if former is not None else {}
     solved = calibrate_board(seen, config, reporter, known=known, intrinsics_views=intrinsics_views)
     world, note = _world(session, params.floor_take, config.board, solved, former, reporter)
-    rig = CameraRig(
-        cameras=world.rig(solved.rig).cameras,
+    rig = dataclasses.replace(
+        world.rig(solved.rig),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         source=f"{solved.rig.source} {note}",
     )
@@ -72,7 +73,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
         before=former,
         known=known,
     )
-    findings.append(_floor_finding(note))
+    findings.append(_floor_finding(rig, note))
     for text in solved.notes:
         reporter.note(text)
     details = _details(rig, quality, config.board, solved)
@@ -81,10 +82,11 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
     save_residuals(folder.residuals, quality.prediction, len(seen))
     rig.save(folder.rig)
     if params.adopt:
-        found, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details | {"folder": folder.name})
+        details["folder"] = folder.name
+        found, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details, board=seen)
         save_session_board(session, config.board)
     else:
-        found, backup = check_rig(rig).with_findings(findings), ""
+        found, backup = check_session_rig(session, rig, board=seen).with_findings(findings), ""
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping() | details
     write_json(folder.report, report)
     write_json(run.report, report)
@@ -117,7 +119,7 @@ def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, repo
         raise CoreError(f"The board was not found in {take.name}.", "Compare the board's settings with the print.")
     quality = measure_rig(rig, seen)
     findings = assess_board(quality, rig, seen, marker_mm=measure_marker(take, seen))
-    found = check_rig(rig).with_findings(findings)
+    found = check_session_rig(session, rig, board=seen).with_findings(findings)
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping()
     report |= {"quality": quality.to_mapping(), "board": to_mapping(board)}
     write_json(run.report, report)
@@ -195,13 +197,12 @@ def _board_points(solved: BoardCalibration) -> F64:
     return (points @ np.swapaxes(path.R, -1, -2) + path.t_mm[:, None]).reshape(-1, 3)
 
 
-def _floor_finding(note: str) -> Finding:
-    guess = note.startswith("The floor is a guess")
+def _floor_finding(rig: CameraRig, note: str) -> Finding:
     return Finding(
         check="world",
         level="ok",
         message=note,
         remedy="Film the board lying on the floor, or set the floor from three points or from people's feet."
-        if guess
+        if rig.floor_guessed
         else "",
     )

@@ -109,7 +109,8 @@ def _merged(former: CameraRig, found: PeopleCalibration, *, keep_others: bool) -
             return old.replace(R=new.R, t_mm=new.t_mm, time_offset_s=new.time_offset_s, rmse_px=new.rmse_px)
         return old if keep_others else old.replace(R=None, t_mm=None, rmse_px=None)
 
-    return CameraRig(
+    return dataclasses.replace(
+        former if keep_others else found.rig,
         cameras=tuple(camera(c) for c in former),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         source=found.rig.source,

@@ -91,6 +91,7 @@ def read_rig(
         cameras=cameras,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         source=" ".join([f"{importer.title}: {path.name}.", *notes]),
+        floor_guessed=raw.up is None,
     )
 
 

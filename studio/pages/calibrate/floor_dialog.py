@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from functools import partial
 
@@ -348,7 +349,7 @@ def _rig_of_take(rig: CameraRig, take: Take) -> CameraRig:
             f"Take {take.name} has fewer than two calibrated cameras.", "Choose a take of this rig's cameras."
         )
     fitted = tuple(at_size(rig[name], take.camera(name).size_px) for name in names)
-    return CameraRig(cameras=fitted, created=rig.created, source=rig.source)
+    return dataclasses.replace(rig, cameras=fitted)
 
 
 def _columns(count: int, size_px: Sequence[int]) -> int:
