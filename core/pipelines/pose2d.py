@@ -6,6 +6,7 @@ killed run resumes. Results of an earlier run stay valid until the new result is
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 import time
@@ -21,15 +22,17 @@ import numpy as np
 import onnxruntime
 
 from core import __version__
-from core.config import to_mapping
+from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, sha256, write_yaml
 from core.jobs.launch import Ranks, launch, wait_for_files
 from core.pipelines.params import Pose2DParams
 from core.pose2d.cards import ModelCard, model_card
 from core.pose2d.chunks import Chunk, assemble_heatmaps, assemble_poses, pack_heatmaps
+from core.pose2d.config import DEFAULT_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice
 from core.pose2d.download import DownloadPolicy, model_files
 from core.pose2d.estimator import ESTIMATORS, Detections, Estimator
+from core.pose2d.probe import choose_input
 from core.pose2d.runtime import cpu_threads
 from core.progress import Reporter, check
 from core.session import RunLayout, Session, Take
@@ -44,6 +47,7 @@ CHUNK = 32
 """Number of frames per chunk."""
 _MAX_WORKERS = 8
 _STAGE = "Estimating 2D poses"
+_POLL_S = 0.05
 Estimated = tuple[int, Detections, bytes]
 """Frame index, detections, and compressed heatmaps."""
 
@@ -52,7 +56,8 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
     """Estimate 2D poses in every view of a take and store them under the name of the estimator.
 
     Returns:
-        `take`, `estimator`, `cached`, `images`, `people_per_image` (by camera), `heatmaps` and `provider`.
+        `take`, `estimator`, `long_side_px` (of the network input), `cached`, `images`, `people_per_image` (by camera),
+        `heatmaps` and `provider`.
 
     Raises:
         CoreError: Unknown take or estimator, a missing or wrong model, or an unreadable video.
@@ -63,6 +68,11 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
     work = _Work(take, model, params)
     policy = DownloadPolicy(allowed=params.allow_download)
     files = model_files(model, params.model_file, policy, reporter)
+    choice = _input_choice(work, files, reporter)
+    if choice is not None:
+        chosen = dataclasses.replace(params.pose2d, long_side_px=choice.long_side_px)
+        params = dataclasses.replace(params, pose2d=chosen)
+        work = dataclasses.replace(work, params=params, choice=choice)
     request = _request(take, model, files, params)
     if work.is_done(request):
         reporter.progress(1, 1, _STAGE)
@@ -85,6 +95,32 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
     return result
 
 
+def _input_choice(work: _Work, files: dict[str, Path], reporter: Reporter) -> InputChoice | None:
+    """Return the input size of the take if the settings leave it open: as stored, or else from a probe."""
+    params, model = work.params, work.model
+    if params.pose2d.long_side_px:
+        return None
+    if model.runner not in SCALING_RUNNERS:
+        return InputChoice(long_side_px=DEFAULT_LONG_SIDE_PX, person_px=None)
+    request = _request(work.take, model, files, params)
+    choice = work.stored_choice(request)
+    if choice is not None:
+        return choice
+    if not Ranks.from_environment().is_main:
+        while (choice := work.stored_choice(request)) is None:
+            check(reporter)
+            time.sleep(_POLL_S)
+        return choice
+
+    def open_estimator(long_side_px: int) -> Estimator:
+        config = dataclasses.replace(params.pose2d, long_side_px=long_side_px, heatmaps=False)
+        return ESTIMATORS.get(model.runner)(model.name, files, config)
+
+    choice = choose_input(work.take, open_estimator, reporter)
+    reporter.note(choice.message)
+    return choice
+
+
 def _estimate_share(
     work: _Work, files: dict[str, Path], params: Pose2DParams, ranks: Ranks, reporter: Reporter
 ) -> Estimator:
@@ -103,6 +139,7 @@ class _Work:
     take: Take
     model: ModelCard
     params: Pose2DParams
+    choice: InputChoice | None = None
 
     @property
     def _chunks(self) -> Path:
@@ -112,29 +149,49 @@ class _Work:
     def _manifest(self) -> Path:
         return self.take.layout.poses2d_manifest(self.model.name)
 
+    @property
+    def _prepared(self) -> Path:
+        return self._chunks / "request.yaml"
+
+    def stored_choice(self, request: dict[str, Any]) -> InputChoice | None:
+        """Return the input size that an earlier run chose for an otherwise equal request; None if there was none."""
+        for file in (self._manifest, self._prepared):
+            stored = _mapping(file)
+            if isinstance(stored.get("input"), dict):
+                choice = from_mapping(InputChoice, stored["input"], f"{file.name}: input.")
+                config = {**request["config"], "long_side_px": choice.long_side_px}
+                if stored.get("request") == {**request, "config": config}:
+                    return choice
+        return None
+
     def is_done(self, request: dict[str, Any]) -> bool:
-        """Return whether complete poses of an equal request are stored."""
-        stored = read_yaml(self._manifest) if self._manifest.is_file() else None
-        if not isinstance(stored, dict) or stored.get("request") != request:
+        """Return whether complete poses of an equal request are stored; the manifest then names the choice, too."""
+        stored = _mapping(self._manifest)
+        if stored.get("request") != request:
             return False
         layout, name = self.take.layout, self.model.name
         poses = all(layout.poses2d_file(name, c).is_file() for c in self.take.cameras)
-        return poses and (self.has_heatmaps() or not stored.get("heatmaps"))
+        done = poses and (self.has_heatmaps() or not stored.get("heatmaps"))
+        if done and self.choice is not None and stored.get("input") is None:
+            write_yaml(self._manifest, {**stored, "input": to_mapping(self.choice)})
+        return done
 
     def prepare(self, request: dict[str, Any]) -> None:
         """Keep the chunks of an interrupted run of an equal request, and delete those of any other."""
-        file, content = self._chunks / "request.yaml", {"chunk": CHUNK, **request}
-        if self._chunks.exists() and not (file.is_file() and read_yaml(file) == content):
+        if self._chunks.exists() and not self._is_prepared(request):
             shutil.rmtree(self._chunks)
-        if not file.is_file():
-            write_yaml(file, content)
+        choice = None if self.choice is None else to_mapping(self.choice)
+        write_yaml(self._prepared, {"chunk": CHUNK, "request": request, "input": choice})
 
     def wait_prepared(self, request: dict[str, Any], reporter: Reporter) -> None:
         """Wait until the main process has prepared the folder for this request."""
-        file, content = self._chunks / "request.yaml", {"chunk": CHUNK, **request}
-        while not (file.is_file() and read_yaml(file) == content):
+        while not self._is_prepared(request):
             check(reporter)
-            time.sleep(0.05)
+            time.sleep(_POLL_S)
+
+    def _is_prepared(self, request: dict[str, Any]) -> bool:
+        stored = _mapping(self._prepared)
+        return stored.get("chunk") == CHUNK and stored.get("request") == request
 
     def chunk_paths(self) -> list[Path]:
         """Return the files of all chunks."""
@@ -201,6 +258,7 @@ class _Work:
             "provider": estimator.provider.name,
             "onnxruntime": onnxruntime.__version__,
             "code_version": __version__,
+            "input": None if self.choice is None else to_mapping(self.choice),
             "request": request,
         }
         write_yaml(self._manifest, manifest)
@@ -209,6 +267,12 @@ class _Work:
     def has_heatmaps(self) -> bool:
         """Return whether the heatmaps of every camera are stored."""
         return all(self.take.layout.heatmaps_file(self.model.name, c).is_file() for c in self.take.cameras)
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    """Return the content of a YAML file; empty if it is missing or damaged."""
+    content = read_yaml(file) if file.is_file() else None
+    return content if isinstance(content, dict) else {}
 
 
 def _images(take: Take, camera: str) -> VideoReader:
@@ -284,6 +348,7 @@ def _summary(take: Take, model: ModelCard, *, cached: bool) -> dict[str, Any]:
     return {
         "take": take.name,
         "estimator": model.name,
+        "long_side_px": manifest["request"]["config"]["long_side_px"],
         "cached": cached,
         "images": int((timeline.frame_index >= 0).sum()),
         "people_per_image": manifest["people_per_image"],

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication, QLabel
 
 from core.errors import CoreError
 from core.export import EXPORTERS
-from core.files import resource
+from core.files import resource, write_yaml
 from core.jobs import Finished, JobSpec, Metric, Started
 from core.jobs.events import encode
 from core.pipelines.params import ImportRigParams
@@ -295,6 +295,31 @@ def test_a_missing_model_needs_consent_first(opened: MainWindow, qtbot) -> None:
     assert "download.openmmlab.com" in words
     dialog.reject()
     assert not opened.state.jobs.jobs
+
+
+@pytest.mark.slow
+def test_the_2d_input_size_is_shown_and_can_be_set(opened: MainWindow) -> None:
+    opened.show_page("train")
+    page, take = opened.pages["train"], opened.state.take
+    assert take is not None
+    assert not page.input_chosen.isVisible()
+    manifest = {"input": {"long_side_px": 1024, "person_px": 43.0}, "request": {"config": {"long_side_px": 1024}}}
+    write_yaml(take.layout.poses2d_manifest("movenet_multipose"), manifest)
+    opened.state.refresh()
+    assert "1024 px, since people are only 43 px tall" in page.input_chosen.text()
+    write_yaml(take.layout.poses2d_manifest("movenet_multipose"), {**manifest, "input": None})
+    opened.state.refresh()
+    assert page.input_chosen.text() == "These 2D poses were made with images scaled to 1024 px."
+    settings = train.step_params("pose2d", take.name, (), "movenet_multipose", "quick")
+    assert settings.pose2d.long_side_px == 0
+    started: list[object] = []
+    page._start = lambda verb, params, title: started.append(params)
+    page.input_size.setCurrentIndex(page.input_size.findData(1024))
+    page.steps["pose2d"].push.click()
+    page.run_all_steps()
+    assert [params.pose2d.long_side_px for params in started] == [1024, 1024]
+    page.estimator.setCurrentIndex(page.estimator.findData("rtmo_m"))
+    assert not page.input_size.isEnabled()
 
 
 def _finished_training(session: Session, preset: str, metrics: list[str], minutes: float = 9.2) -> None:

@@ -93,7 +93,7 @@ class MoveNet:
         for i, image in enumerate(images):
             by_size.setdefault((image.shape[1], image.shape[0]), []).append(i)
         for size, members in by_size.items():
-            input_size = network_input_size(size, self._config.long_side_px)
+            input_size = network_input_size(size, self._config.input_px)
             padded = [letterbox(images[i], input_size) for i in members]
             outputs = self._network(images_to_blob([pixels for pixels, _ in padded]))
             for k, i in enumerate(members):

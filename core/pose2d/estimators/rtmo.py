@@ -59,5 +59,5 @@ class RTMO:
         xy_px, score, boxes = xy_px[keep], score[keep], boxes[keep]
         heatmaps = None
         if self._config.heatmaps:
-            heatmaps = draw_heatmaps(xy_px, score, boxes, *heatmap_grid((width, height), self._config.long_side_px))
+            heatmaps = draw_heatmaps(xy_px, score, boxes, *heatmap_grid((width, height), self._config.input_px))
         return filter_detections(xy_px, score, boxes, found[keep, 4], self._config, heatmaps)

@@ -86,7 +86,7 @@ class TopDown:
     ) -> Heatmaps | None:
         if not self._config.heatmaps:
             return None
-        grid, shape = heatmap_grid(size, self._config.long_side_px)
+        grid, shape = heatmap_grid(size, self._config.input_px)
         return draw_heatmaps(xy_px, np.ones(xy_px.shape[:2]) if score is None else score.clip(0, 1), boxes, grid, shape)
 
     def _run(self, crops: F32) -> list[np.ndarray]:

@@ -91,6 +91,7 @@ class TrainPage(ScrollPage):
         for signal in (state.session_changed, state.status_changed, state.take_changed):
             signal.connect(self.refresh)
         self.estimator.currentIndexChanged.connect(self._show_steps)
+        self.estimator.currentIndexChanged.connect(self._show_input)
         self.preset.currentIndexChanged.connect(self._preset_chosen)
         state.volume.changed.connect(self._volume_changed)
         jobs = state.jobs
@@ -114,7 +115,9 @@ class TrainPage(ScrollPage):
     def run_all_steps(self) -> None:
         """Run all steps on the selected take as one job."""
         take = self._state.take_name
-        params = presenter.run_params(take, self.estimator.currentData(), self.preset.currentData())
+        params = presenter.run_params(
+            take, self.estimator.currentData(), self.preset.currentData(), self.input_size.currentData()
+        )
         self._start("run", params, f"Run all steps: {take}")
 
     def run_step(self, step: presenter.Step) -> None:
@@ -130,7 +133,14 @@ class TrainPage(ScrollPage):
             dialog.open()
             return
         take = self._state.take_name
-        params = presenter.step_params(step.name, take, takes, self.estimator.currentData(), self.preset.currentData())
+        params = presenter.step_params(
+            step.name,
+            take,
+            takes,
+            self.estimator.currentData(),
+            self.preset.currentData(),
+            long_side_px=self.input_size.currentData(),
+        )
         on = ", ".join(takes) if step.name == "train" else take
         self._start(step.verb, params, f"{step.title}: {on}")
 
@@ -138,7 +148,14 @@ class TrainPage(ScrollPage):
         """Estimate 2D poses with a model to download, or with a local file."""
         take, estimator = self._state.take_name, self.estimator.currentData()
         params = presenter.step_params(
-            "pose2d", take, (), estimator, "", allow_download=allow_download, model_file=model_file
+            "pose2d",
+            take,
+            (),
+            estimator,
+            "",
+            long_side_px=self.input_size.currentData(),
+            allow_download=allow_download,
+            model_file=model_file,
         )
         self._start("pose2d", params, f"2D poses: {take}")
 
@@ -152,6 +169,7 @@ class TrainPage(ScrollPage):
         self._show_steps()
         self._show_comparison()
         self._show_preset()
+        self._show_input()
         self._volume_changed()
 
     def _steps_card(self) -> Card:
@@ -177,14 +195,28 @@ class TrainPage(ScrollPage):
         for model in presenter.estimators():
             self.estimator.addItem(model.title, model.name)
             self.estimator.setItemData(self.estimator.count() - 1, model.purpose, Qt.ItemDataRole.ToolTipRole)
+        self.input_size = QComboBox()
+        for long_side_px, title in presenter.INPUT_SIZES.items():
+            self.input_size.addItem(title, long_side_px)
+        self.input_size.setToolTip(
+            "Longer side to which images are scaled: larger for people who are small in the image, at about four times "
+            "the time"
+        )
+        self.input_chosen = make_label("", "small")
         self.preset = QComboBox()
         for name, preset in presenter.presets().items():
             self.preset.addItem(preset.title, name)
             self.preset.setItemData(self.preset.count() - 1, preset.what, Qt.ItemDataRole.ToolTipRole)
-        for row, (text, field) in enumerate((("2D estimator", self.estimator), ("Preset", self.preset))):
+        fields = {
+            0: ("2D estimator", self.estimator),
+            1: ("2D input size", self.input_size),
+            3: ("Preset", self.preset),
+        }
+        for row, (text, field) in fields.items():
             field.setAccessibleName(text)
             grid.addWidget(make_label(text, "muted", wrap=False), row, 0)
             grid.addWidget(field, row, 1)
+        grid.addWidget(self.input_chosen, 2, 1)
         about = QVBoxLayout()
         about.setSpacing(2)
         self.preset_what, self.preset_time, self.preset_needs = (
@@ -194,14 +226,14 @@ class TrainPage(ScrollPage):
         )
         for text_label in (self.preset_what, self.preset_time, self.preset_needs):
             about.addWidget(text_label)
-        grid.addLayout(about, 2, 1)
+        grid.addLayout(about, 4, 1)
         train_on = make_label("Train on", "muted", wrap=False)
         train_on.setMinimumHeight(3 * GRID_PX)
-        grid.addWidget(train_on, 3, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(train_on, 5, 0, Qt.AlignmentFlag.AlignTop)
         self._takes = QVBoxLayout()
         self._takes.setSpacing(4)
         self.take_boxes: dict[str, QCheckBox] = {}
-        grid.addLayout(self._takes, 3, 1)
+        grid.addLayout(self._takes, 5, 1)
         card.body.addLayout(grid)
         return card
 
@@ -279,6 +311,17 @@ class TrainPage(ScrollPage):
     def _preset_chosen(self) -> None:
         self._show_preset()
         self._volume_changed()
+
+    def _show_input(self) -> None:
+        """Show the input size of the stored 2D poses; it can be set for estimators whose input is free."""
+        estimator = self.estimator.currentData()
+        self.input_size.setEnabled(presenter.input_is_free(estimator))
+        try:
+            text = presenter.input_text(self._state.take, estimator)
+        except CoreError:
+            text = ""  # the steps say what is wrong with the take
+        self.input_chosen.setText(text)
+        self.input_chosen.setVisible(bool(text))
 
     def _show_preset(self) -> None:
         """Describe what the selected preset trains, how long it takes, and what it needs."""

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from core.config import from_mapping
 from core.errors import CoreError
-from core.files import read_json
+from core.files import read_json, read_yaml
 from core.pipelines.params import EvaluateParams, InferParams, Pose2DParams, RunParams, TrainParams, TriangulateParams
 from core.pose2d.cards import ModelCard, model_card, model_cards
-from core.pose2d.config import Pose2DConfig
+from core.pose2d.config import DEFAULT_LONG_SIDE_PX, LARGE_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice, Pose2DConfig
 from core.pose2d.download import DownloadPolicy, bytes_to_download
 from core.session import Take
 from core.training.presets import CARDS, PRESETS, PresetCard, preset
@@ -28,6 +29,12 @@ TRAINING_VERBS = ("train", "run")
 _SAFETY_LIMIT_MIN = 600
 """A time limit from this on is only a safety net and not an estimate of the training time."""
 HEADERS = ("", "Baseline", "Trained")
+INPUT_SIZES = {
+    0: "Automatic",
+    DEFAULT_LONG_SIDE_PX: f"{DEFAULT_LONG_SIDE_PX} px",
+    LARGE_LONG_SIDE_PX: f"{LARGE_LONG_SIDE_PX} px, for small people",
+}
+"""Longer side of the 2D estimator's input, and its title."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +234,7 @@ def step_params(
     estimator: str,
     preset: str,
     *,
+    long_side_px: int = 0,
     allow_download: bool = False,
     model_file: str = "",
 ) -> Any:
@@ -235,7 +243,7 @@ def step_params(
         case "pose2d":
             return Pose2DParams(
                 take=take,
-                pose2d=Pose2DConfig(estimator=estimator),
+                pose2d=Pose2DConfig(estimator=estimator, long_side_px=long_side_px),
                 allow_download=allow_download,
                 model_file=model_file,
             )
@@ -249,9 +257,31 @@ def step_params(
             return EvaluateParams(take=take, estimator=estimator)
 
 
-def run_params(take: str, estimator: str, preset: str) -> RunParams:
+def run_params(take: str, estimator: str, preset: str, long_side_px: int = 0) -> RunParams:
     """Return the settings of a job that runs all steps."""
-    return RunParams(take=take, pose2d=Pose2DConfig(estimator=estimator), preset=preset)
+    return RunParams(take=take, pose2d=Pose2DConfig(estimator=estimator, long_side_px=long_side_px), preset=preset)
+
+
+def input_is_free(estimator: str) -> bool:
+    """Return whether the input size of an estimator can be chosen."""
+    return model_card(estimator).runner in SCALING_RUNNERS
+
+
+def input_text(take: Take | None, estimator: str) -> str:
+    """Return the input size of a take's stored 2D poses as a sentence; empty if there are none.
+
+    Raises:
+        CoreError: The manifest of the 2D poses cannot be read.
+    """
+    if take is None or estimator not in take.estimators() or not input_is_free(estimator):
+        return ""
+    manifest = read_yaml(take.layout.poses2d_manifest(estimator))
+    if not isinstance(manifest, dict):
+        return ""
+    if manifest.get("input"):
+        return from_mapping(InputChoice, manifest["input"]).message
+    size = manifest.get("request", {}).get("config", {}).get("long_side_px")
+    return f"These 2D poses were made with images scaled to {size} px." if size else ""
 
 
 def presets() -> dict[str, PresetCard]:
