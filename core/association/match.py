@@ -35,7 +35,7 @@ _PAIR_QUALITY = 0.25  # Lowest mean agreement of two detections that make a cand
 _MEMBER_QUALITY = 0.15  # Lowest mean agreement of a detection with the person it joins.
 _MIRROR_QUALITY = 0.5  # Gain in mean agreement above which left and right are taken as exchanged.
 _MIRROR_WEIGHT = 0.7  # Weight of the support of a detection with exchanged sides.
-_GOOD_QUALITY = 0.5  # Mean agreement above which a detection needs no new candidate.
+_GOOD_QUALITY = 0.5  # Mean agreement above which a detection needs no new candidate, and two of three views suffice.
 _MAX_PAIRS = 120
 _FULL_SEARCH_EVERY = 10  # Frames between two full searches, so that no mistake survives by its own memory.
 _REPORT_EVERY = 20  # Frames between two reports of progress.
@@ -375,17 +375,22 @@ def _accept(
 ) -> tuple[I64, list[_Expected]]:
     """Discard implausible people; return the columns (P, V) of the rest, and the people expected next.
 
-    Any two views agree on some point. A person seen in two views only is accepted if they were there just before, or if
-    no other camera should see them.
+    Any two views agree on some point. A person seen in two views only is accepted if they were there just before, if
+    no other camera should see them, or if there are three cameras only and the two agree well: with so few, one of them
+    often misses somebody, while more would make people of what real ones leave over.
     """
     n_seen = (members >= 0).sum(1)
+    agreement = _joint_agreement(geometry, detections, members, xyz)
     supported = n_seen >= 3
+    if len(geometry) == 3:
+        known = np.isfinite(xyz[..., 0])
+        supported |= np.where(known, agreement, 0.0).sum(1) > _GOOD_QUALITY * known.sum(1)
     if not supported.all():
         supported[~supported] = _visible_views(geometry, xyz[~supported]) <= n_seen[~supported]
     before = np.stack([m.xyz_mm for m in memory]) if memory else np.zeros((0, *xyz.shape[1:]))
     distance = _mean_distance(xyz[:, None], before[None])
     continued = np.asarray((distance < 2 * config.merge_mm).any(1))
-    xyz = _peel(xyz, _joint_support(geometry, detections, members, xyz), geometry.skeleton, config.max_bone_mm)
+    xyz = _peel(xyz, agreement, geometry.skeleton, config.max_bone_mm)
     kept = np.flatnonzero(_plausible(xyz, geometry, config) & (supported | continued))
     expected = []
     for p in kept:
@@ -400,7 +405,7 @@ def _accept(
     return np.where(members[kept] >= 0, detections.column[members[kept]], -1), expected
 
 
-def _joint_support(geometry: ViewGeometry, detections: _Detections, members: I64, xyz: F64) -> F64:
+def _joint_agreement(geometry: ViewGeometry, detections: _Detections, members: I64, xyz: F64) -> F64:
     """Return the mean agreement (P, J) of the joints of people (P, J, 3) with their detections (P, V)."""
     projected, depth = geometry.project_ideal(xyz)  # (V, P, J, ...)
     total, weight = np.zeros(xyz.shape[:2]), np.zeros(xyz.shape[:2])
@@ -412,12 +417,12 @@ def _joint_support(geometry: ViewGeometry, detections: _Detections, members: I64
     return total / np.maximum(weight, 1e-9)
 
 
-def _peel(xyz: F64, support: F64, skeleton: Skeleton, max_bone_mm: float) -> F64:
+def _peel(xyz: F64, agreement: F64, skeleton: Skeleton, max_bone_mm: float) -> F64:
     """Leave out joints that make bones too long, the one with most of them first; return (P, J, 3).
 
     One wrong joint of one view moves the intersection of all rays, and makes all its bones long. Robust triangulation
     leaves the view out later; a person must not be judged by the joint before. Of the ends of a single long bone, the
-    one with less support (P, J) goes.
+    one with less agreement (P, J) goes.
     """
     xyz = xyz.copy()
     ends = np.zeros((len(skeleton), len(skeleton.bones)))
@@ -430,7 +435,7 @@ def _peel(xyz: F64, support: F64, skeleton: Skeleton, max_bone_mm: float) -> F64
         if not peeled.size:
             return xyz
         # Agreement is between -0.5 and 1, so that it decides between equal counts only.
-        worst = (long[peeled] - support[peeled] / 2).argmax(-1)
+        worst = (long[peeled] - agreement[peeled] / 2).argmax(-1)
         xyz[peeled, worst] = np.nan
         n_left[peeled] -= 1
 

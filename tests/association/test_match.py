@@ -146,6 +146,20 @@ def test_wrong_hips_in_a_view_do_not_hide_a_person(n_cameras, n_wrong, joints):
     assert np.quantile(errors, 0.9) < 1.2 * np.quantile(clean_errors, 0.9)
 
 
+@pytest.mark.parametrize(("n_cameras", "found_in"), [(3, 1.0), (4, 0.0)])
+def test_two_views_suffice_only_where_there_are_three_cameras(n_cameras, found_in):
+    rng = np.random.default_rng(6)
+    truth, rig = people.walkers(1, 12, rng, fps=1.0), rigs.ring_rig(n_cameras)
+    blind = rig.names[2:]
+
+    def miss(name, xy, score):
+        if name in blind:
+            xy[:], score[:] = np.nan, 0
+
+    found = associate(rig, with_scores(observe(rig, truth, 3.0, 0.0, rng), miss), truth)
+    assert found.present.any(1).mean() == found_in
+
+
 @pytest.mark.slow
 def test_a_bystander_in_two_views_does_not_affect_the_others():
     rng = np.random.default_rng(6)
