@@ -1,18 +1,27 @@
 """Comparison of two methods on the same observations, with a confidence interval of the difference.
 
+A joint that a method does not predict is an error of the method, so methods are compared twice: on the joints that both
+predict, and on all observed joints, where a missing one has the largest error that counts.
+
 Letters in shapes: F measured frame, D detection, J joint, N observations, B block, K resample.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm, t
 
 from core.evaluation.loco import ViewErrors
 from core.types.arrays import F64, I64
 
-_BLOCK_FRAMES = 15  # Errors of neighbouring frames are strongly correlated; they are resampled together.
+WITHIN_PERCENT = 10.0
+"""Largest error of a joint that counts as found right, in percent of the person's size in the image."""
+_BLOCK_S = 0.5  # Errors of neighbouring frames are strongly correlated; they are resampled together.
+_SHORTEST_BLOCK_S = 0.08  # In a short take: 5 frames at 60 fps.
+_WANTED_BLOCKS = 8
 _MIN_BLOCKS = 4
 _RESAMPLES = 2000
 _SEED = 0
@@ -36,34 +45,74 @@ class ErrorMetrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairedDifference:
-    """Median error of one method minus that of another, on the observations that both cover.
+class OverallMetrics:
+    """Errors over all observed joints, of which a missing one counts like one at the gate of the assignment.
 
     Attributes:
-        px: Difference of the medians. Below 0 the first method is better.
-        low_px: Lower end of the 95 % confidence interval.
-        high_px: Upper end of the interval.
-        observations: Number of observations that both cover.
+        percent_height: Mean error in percent of the person's size in the image, at most the gate (50 %) for a joint.
+        within: Fraction of joints found within `WITHIN_PERCENT` of the person's size.
+        coverage: Fraction of joints that have a prediction.
+        people: Fraction of the detected people to whom the method assigns a person.
+        observations: Number of observed joints.
     """
 
-    px: float
-    low_px: float
-    high_px: float
+    percent_height: float
+    within: float
+    coverage: float
+    people: float
     observations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedDifference:
+    """Value of one method minus that of another, on the same observations.
+
+    Attributes:
+        value: Difference. Below 0 the first method is better.
+        low: Lower end of the 95 % confidence interval.
+        high: Upper end of the interval.
+        observations: Number of observations.
+        blocks: Number of blocks of time that were resampled.
+    """
+
+    value: float
+    low: float
+    high: float
+    observations: int
+    blocks: int
 
     @property
     def significant(self) -> bool:
         """True if the interval excludes 0."""
-        return self.low_px > 0 or self.high_px < 0
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Flat:
-    """Observations in a row: errors (N,) px, person sizes (N,) px, and block numbers (N,)."""
+    """Observations in a row: errors (N,) px, NaN where missing, person sizes (N,) px, and block numbers (N,)."""
 
     error_px: F64
     size_px: F64
     block: I64
+
+
+def shared_joints(*errors: ViewErrors) -> np.ndarray:
+    """Return (J,) bool: the joints that the joint sets of all methods have.
+
+    A joint that a method misses is its error; one that its joint set lacks is not, and cannot be compared.
+    """
+    return np.asarray(np.logical_and.reduce([e.joints for e in errors]))
+
+
+def observed_masks(errors: ViewErrors, joints: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Return the observations, by view (F, D, J).
+
+    Args:
+        errors: Errors of one of the methods.
+        joints: (J,) bool, joints that count; those of the method's joint set if None.
+    """
+    joints = errors.joints if joints is None else joints
+    return {name: np.isfinite(xy[..., 0]) & joints for name, xy in errors.observations.xy_px.items()}
 
 
 def coverage_masks(errors: ViewErrors) -> dict[str, np.ndarray]:
@@ -71,19 +120,20 @@ def coverage_masks(errors: ViewErrors) -> dict[str, np.ndarray]:
     return {name: np.isfinite(error) for name, error in errors.error_px.items()}
 
 
-def common_masks(a: ViewErrors, b: ViewErrors) -> dict[str, np.ndarray]:
-    """Return the observations with a prediction by both methods, by view (F, D, J)."""
-    first, second = coverage_masks(a), coverage_masks(b)
-    return {name: first[name] & second[name] for name in first}
+def common_masks(*errors: ViewErrors) -> dict[str, np.ndarray]:
+    """Return the observations with a prediction by all methods, by view (F, D, J)."""
+    masks = [coverage_masks(e) for e in errors]
+    return {name: np.logical_and.reduce([m[name] for m in masks]) for name in masks[0]}
 
 
-def coverage_fraction(errors: ViewErrors) -> float:
-    """Return the fraction of all observations that have a prediction; NaN without observations."""
-    total = sum(int(np.isfinite(xy[..., 0]).sum()) for xy in errors.observations.xy_px.values())
-    return sum(int(c.sum()) for c in coverage_masks(errors).values()) / total if total else float("nan")
+def coverage_fraction(errors: ViewErrors, joints: np.ndarray | None = None) -> float:
+    """Return the fraction of the observations (see `observed_masks`) with a prediction; NaN without observations."""
+    observed, covered = observed_masks(errors, joints), coverage_masks(errors)
+    total = _count(observed)
+    return _count({name: mask & covered[name] for name, mask in observed.items()}) / total if total else float("nan")
 
 
-def error_metrics(errors: ViewErrors, masks: dict[str, np.ndarray]) -> ErrorMetrics:
+def error_metrics(errors: ViewErrors, masks: Mapping[str, np.ndarray]) -> ErrorMetrics:
     """Summarise the errors of the observations that `masks` selects by view (F, D, J)."""
     flat = _flatten(errors, masks)
     if not flat.error_px.size:
@@ -91,19 +141,38 @@ def error_metrics(errors: ViewErrors, masks: dict[str, np.ndarray]) -> ErrorMetr
     return ErrorMetrics(
         median_px=float(np.median(flat.error_px)),
         mean_px=float(flat.error_px.mean()),
-        percent_height=float(np.median(100 * flat.error_px / np.maximum(flat.size_px, 1.0))),
+        percent_height=float(np.median(_percent(flat, np.inf))),
+        observations=flat.error_px.size,
+    )
+
+
+def overall_metrics(errors: ViewErrors, joints: np.ndarray | None = None) -> OverallMetrics:
+    """Summarise the errors of all observations (see `observed_masks`), the missing predictions among them."""
+    observed = observed_masks(errors, joints)
+    flat = _flatten(errors, observed)
+    detected = {name: np.asarray(mask.any(-1)) for name, mask in observed.items()}
+    found = {name: np.asarray(np.isfinite(error).any(-1)) & detected[name] for name, error in errors.error_px.items()}
+    if not flat.error_px.size:
+        return OverallMetrics(percent_height=np.nan, within=np.nan, coverage=np.nan, people=np.nan, observations=0)
+    percent = _percent(flat, errors.observations.gate)
+    return OverallMetrics(
+        percent_height=float(percent.mean()),
+        within=float((percent <= WITHIN_PERCENT).mean()),
+        coverage=float(np.isfinite(flat.error_px).mean()),
+        people=_count(found) / _count(detected),
         observations=flat.error_px.size,
     )
 
 
 def paired_bootstrap(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
-    """Compare the medians of two methods by a paired block bootstrap.
+    """Compare the median errors in px of two methods on the observations that both cover, by a paired block bootstrap.
 
-    A block is one view in a run of about 15 neighbouring frames, with all people and joints in it, because errors
-    within a block are strongly correlated. Whole blocks are resampled with replacement, the same ones for both methods;
-    the difference of the two medians is computed for each of 2000 resamples. The interval is the 2.5th to the 97.5th
-    percentile of these differences (percentile bootstrap: Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    chapter 13; block resampling: Kuensch, Annals of Statistics 17(3), 1989).
+    A block is a run of neighbouring frames of about half a second, with all views, people and joints in it, because
+    errors within a block are strongly correlated. Whole blocks are resampled with replacement, the same ones for both
+    methods; the difference is computed for each of 2000 resamples. The interval is from the 2.5th to the 97.5th
+    percentile of these differences, further out for few blocks (percentile bootstrap: Efron and Tibshirani, An
+    Introduction to the Bootstrap, 1993, chapter 13; expanded percentiles: Hesterberg, The American Statistician 69(4),
+    2015; block resampling: Kuensch, Annals of Statistics 17(3), 1989).
 
     Returns:
         Difference `a` minus `b`; None where fewer than four blocks have observations that both methods cover.
@@ -113,15 +182,65 @@ def paired_bootstrap(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
     blocks, block = np.unique(first.block, return_inverse=True)
     if len(blocks) < _MIN_BLOCKS:
         return None
-    rng = np.random.default_rng(_SEED)
-    draws = rng.multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), size=_RESAMPLES)
+    draws = _draws(len(blocks))
     differences = _medians(first.error_px, block, draws) - _medians(second.error_px, block, draws)
-    low, high = np.quantile(differences, [0.025, 0.975])
+    return _difference(np.median(first.error_px) - np.median(second.error_px), differences, first, len(blocks))
+
+
+def paired_overall(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
+    """Compare the mean errors of two methods over all observations, in percent of the person's size in the image.
+
+    A missing prediction counts like one at the gate; see `OverallMetrics` and, for the interval, `paired_bootstrap`.
+
+    Returns:
+        Difference `a` minus `b`; None where fewer than four blocks have observations.
+    """
+    masks = observed_masks(a, shared_joints(a, b))
+    first, second = _flatten(a, masks), _flatten(b, masks)
+    blocks, block = np.unique(first.block, return_inverse=True)
+    if len(blocks) < _MIN_BLOCKS:
+        return None
+    gap = _percent(first, a.observations.gate) - _percent(second, b.observations.gate)
+    draws = _draws(len(blocks))
+    differences = (draws @ np.bincount(block, gap)) / (draws @ np.bincount(block))
+    return _difference(gap.mean(), differences, first, len(blocks))
+
+
+def blocks_of_time(frames: np.ndarray, time_s: F64) -> I64:
+    """Return the block number (F,) of each frame: runs of neighbouring frames, cut into parts of about equal length.
+
+    A block lasts half a second, less in a short take. Frames further apart than that are a block each.
+
+    Args:
+        frames: (F,) indices of the frames in the take, increasing.
+        time_s: (F,) times of the frames.
+    """
+    if not len(frames):
+        return np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.diff(frames, prepend=frames[0]) > 1)
+    runs = np.split(np.arange(len(frames)), starts)
+    steps = np.diff(time_s)[np.diff(frames) == 1]
+    step_s = float(np.median(steps)) if len(steps) else _BLOCK_S
+    length_s = float(np.clip(len(frames) * step_s / _WANTED_BLOCKS, _SHORTEST_BLOCK_S, _BLOCK_S))
+    out, n_blocks = np.zeros(len(frames), np.int64), 0
+    for members in runs:
+        parts = min(len(members), max(1, round(len(members) * step_s / length_s)))
+        out[members] = n_blocks + np.arange(len(members)) * parts // len(members)
+        n_blocks += parts
+    return out
+
+
+def _draws(blocks: int) -> I64:
+    """Return how often (K, B) each block occurs in each resample."""
+    return np.random.default_rng(_SEED).multinomial(blocks, np.full(blocks, 1 / blocks), size=_RESAMPLES)
+
+
+def _difference(value: float, differences: F64, flat: _Flat, blocks: int) -> PairedDifference:
+    # Percentiles of few blocks are too narrow: as much wider as Student's t is than the normal distribution.
+    level = norm.cdf(-np.sqrt(blocks / (blocks - 1)) * t.ppf(0.975, blocks - 1))
+    low, high = np.quantile(differences, [level, 1 - level])
     return PairedDifference(
-        px=float(np.median(first.error_px) - np.median(second.error_px)),
-        low_px=float(low),
-        high_px=float(high),
-        observations=first.error_px.size,
+        value=float(value), low=float(low), high=float(high), observations=flat.error_px.size, blocks=blocks
     )
 
 
@@ -136,27 +255,23 @@ def _medians(error: F64, block: I64, draws: I64) -> F64:
     return out
 
 
-def _flatten(errors: ViewErrors, masks: dict[str, np.ndarray]) -> _Flat:
+def _percent(flat: _Flat, gate: float) -> F64:
+    """Return the errors (N,) in percent of the person's size, at most the gate, which missing ones have."""
+    relative = flat.error_px / np.maximum(flat.size_px, 1.0)
+    return 100 * np.minimum(np.where(np.isnan(relative), gate, relative), gate)
+
+
+def _flatten(errors: ViewErrors, masks: Mapping[str, np.ndarray]) -> _Flat:
     observations = errors.observations
     error_px, size_px, blocks = [], [], []
-    time_block = _time_blocks(observations.frames)
-    for v, (name, error) in enumerate(errors.error_px.items()):
+    block = blocks_of_time(observations.frames, errors.time_s)
+    for name, error in errors.error_px.items():
         f, d, j = np.nonzero(masks[name])
         error_px.append(error[f, d, j])
         size_px.append(observations.size_px[name][f, d])
-        blocks.append(time_block[f] * len(errors.error_px) + v)
+        blocks.append(block[f])
     return _Flat(np.concatenate(error_px), np.concatenate(size_px), np.concatenate(blocks))
 
 
-def _time_blocks(frames: np.ndarray) -> I64:
-    """Return the block number (F,) of each frame: runs of neighbouring frames, cut into equal parts."""
-    if not len(frames):
-        return np.zeros(0, np.int64)
-    run = np.concatenate([[0], np.cumsum(np.diff(frames) > 1)])
-    out, n_blocks = np.zeros(len(frames), np.int64), 0
-    for r in range(int(run[-1]) + 1):
-        members = np.flatnonzero(run == r)
-        parts = max(1, round(len(members) / _BLOCK_FRAMES))
-        out[members] = n_blocks + np.arange(len(members)) * parts // len(members)
-        n_blocks += parts
-    return out
+def _count(masks: Mapping[str, np.ndarray]) -> int:
+    return sum(int(mask.sum()) for mask in masks.values())

@@ -21,7 +21,7 @@ from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import Skeleton, convert, skeleton
+from core.types.skeleton import DERIVED_JOINTS, Skeleton, convert, skeleton
 
 FitWithout = Callable[[str], Pose3DSequence]
 """A method: reconstructs 3D people from all cameras but the named one."""
@@ -33,13 +33,13 @@ class LocoConfig:
     """Settings of the LOCO error.
 
     Attributes:
-        skeleton: Name of the joint set in which all methods are measured.
+        skeleton: Name of the joint set in which all methods are measured. If empty, the joints of the 2D estimator.
         min_score: Lowest score of a joint that counts as an observation.
         min_joints: Fewest observations of a person.
         gate: Largest mean distance between a detection and its person, relative to the person's size in the image.
     """
 
-    skeleton: str = "panoptic15"
+    skeleton: str = ""
     min_score: float = 0.3
     min_joints: int = 5
     gate: float = 0.5
@@ -73,10 +73,20 @@ class ViewErrors:
     Attributes:
         error_px: View to (F, D, J) distance to the observation, NaN without an observation or a prediction.
         observations: The observations.
+        time_s: (F,) times of the measured frames.
+        joints: (J,) bool, joints of the observations that the method's joint set has. The others are no misses of the
+            method; see `core.evaluation.compare.shared_joints`.
     """
 
     error_px: Mapping[str, F64]
     observations: ViewObservations
+    time_s: F64
+    joints: np.ndarray
+
+
+def derivable_joints(source: Skeleton, target: Skeleton) -> np.ndarray:
+    """Return (J,) bool: the joints of `target` that `source` names, or that can be derived from those it names."""
+    return np.array([source.has(j) or source.has(*DERIVED_JOINTS.get(j, (j,))) for j in target.joints], bool)
 
 
 def collect_observations(
@@ -91,7 +101,7 @@ def collect_observations(
         config: Joint set and thresholds.
     """
     config = config or LocoConfig()
-    target = skeleton(config.skeleton)
+    target = skeleton(config.skeleton) if config.skeleton else poses2d[cameras[0]].skeleton
     xy, size = {}, {}
     for name in cameras:
         pose = poses2d[name]
@@ -134,13 +144,16 @@ def loco_errors(
     """
     if len(rig) < 3:
         raise CoreError("Leave-one-camera-out needs at least three cameras.", "Add a camera to the rig.")
-    errors = {}
+    errors, times = {}, np.asarray(time_s)[observations.frames]
+    joints = np.ones(len(observations.skeleton), bool)
     for v, camera in enumerate(rig):
         check(reporter)
         reporter.progress(v, len(rig), f"{text}: {camera.name}")
-        errors[camera.name] = _errors(camera, observations, fit(camera.name), np.asarray(time_s)[observations.frames])
+        sequence = fit(camera.name)
+        joints &= derivable_joints(sequence.skeleton, observations.skeleton)
+        errors[camera.name] = _errors(camera, observations, sequence, times)
     reporter.progress(len(rig), len(rig), text)
-    return ViewErrors(error_px=errors, observations=observations)
+    return ViewErrors(error_px=errors, observations=observations, time_s=times, joints=joints)
 
 
 def reprojection_errors(
@@ -149,7 +162,8 @@ def reprojection_errors(
     """Compute the errors of 3D people in the cameras that they were made from: goodness of fit, not accuracy."""
     times = np.asarray(time_s)[observations.frames]
     errors = {c.name: _errors(c, observations, sequence, times) for c in rig}
-    return ViewErrors(error_px=errors, observations=observations)
+    joints = derivable_joints(sequence.skeleton, observations.skeleton)
+    return ViewErrors(error_px=errors, observations=observations, time_s=times, joints=joints)
 
 
 def _errors(camera: Camera, observations: ViewObservations, sequence: Pose3DSequence, times: F64) -> F64:

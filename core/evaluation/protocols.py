@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from core.errors import CoreError
+from core.evaluation.loco import derivable_joints
 from core.evaluation.metrics import AP_MM, PoseMetrics, pose_metrics, root_metrics
 from core.evaluation.published import OURS, ResultRow
 from core.evaluation.shelf import Head, PcpScore, pcp3d, to_shelf14
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import DERIVED_JOINTS, PANOPTIC15, convert
+from core.types.skeleton import PANOPTIC15, convert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def panoptic(predicted: Pose3DSequence, truth: Pose3DSequence, name: str) -> Pro
         CoreError: The joints of Panoptic-15 cannot be derived from those predicted, or the frames differ.
     """
     source = predicted.skeleton
-    missing = [j for j in PANOPTIC15.joints if not source.has(j) and not source.has(*DERIVED_JOINTS.get(j, (j,)))]
+    missing = [PANOPTIC15.joints[j] for j in np.flatnonzero(~derivable_joints(source, PANOPTIC15))]
     if missing:
         raise CoreError(
             f"{source.name} cannot be converted to Panoptic-15: it has no {missing[0].replace('_', ' ')}.",

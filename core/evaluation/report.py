@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from core.evaluation.compare import (
-    ErrorMetrics,
+    WITHIN_PERCENT,
     PairedDifference,
     common_masks,
-    coverage_fraction,
     coverage_masks,
     error_metrics,
-    paired_bootstrap,
+    overall_metrics,
+    shared_joints,
 )
 from core.evaluation.identity import identity_metrics, people_per_frame
 from core.evaluation.loco import ViewErrors
+from core.evaluation.verdict import MethodComparison, NamedErrors, alone_sentence, compare_methods, comparison_sentence
 from core.types.pose3d import Pose3DSequence
 
-BASELINE_KEY, TRAINED_KEY = "baseline", "trained"
-_LABELS = {BASELINE_KEY: "Triangulation, no training", TRAINED_KEY: "Trained networks"}
-_COVERAGE_DIFFERENCE = 0.03  # Differences of coverage above this are mentioned.
+BASELINE_KEY, RTS_KEY, TRAINED_KEY = "baseline", "rts", "trained"
+_SMOOTHINGS = {"none": "", "rts": " with RTS smoothing", "one_euro": " with One-Euro smoothing"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,64 +36,111 @@ class MethodResult:
         sequence: 3D people of the whole take.
         reprojection: Errors in the cameras that the people were made from.
         loco: Leave-one-camera-out errors; None where the rig has fewer than three cameras.
-        run: Name of the trained run, empty for the baseline.
+        run: Name of the trained run, empty for triangulation.
+        smoothing: Smoothing of triangulation, as in `core.tracking.config.TrackingConfig`.
     """
 
     sequence: Pose3DSequence
     reprojection: ViewErrors
     loco: ViewErrors | None
     run: str = ""
+    smoothing: str = "none"
+
+    @property
+    def label(self) -> str:
+        """Name of the method as a heading."""
+        return "Trained networks" if self.run else f"Triangulation{_SMOOTHINGS.get(self.smoothing, '')}"
+
+    def named(self, errors: ViewErrors) -> NamedErrors:
+        """Return errors of the method with its name in a sentence."""
+        name = "the trained networks" if self.run else self.label[:1].lower() + self.label[1:]
+        return NamedErrors(name=name, errors=errors, plural=bool(self.run))
 
 
-def build_report(take: str, held_out_frames: int, methods: dict[str, MethodResult]) -> dict[str, Any]:
+def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodResult]) -> dict[str, Any]:
     """Build the report of a take.
 
     Args:
         take: Name of the take.
         held_out_frames: Number of measured frames, none of which was used in training.
-        methods: Results under `BASELINE_KEY`, and under `TRAINED_KEY` where there is a trained run.
+        methods: Results under `BASELINE_KEY`, under `RTS_KEY` for the same with smoothing where the baseline has none,
+            and under `TRAINED_KEY` where there is a trained run.
 
     Returns:
-        Plain JSON values. LOCO metrics are over the observations that all methods cover; `covered` is the fraction of
-        all observations that each method covers. `difference` is trained minus baseline with its 95 % interval, see
-        `paired_bootstrap`. `verdict` is a sentence.
+        Plain JSON values. All LOCO metrics are over the joints that the joint sets of all methods have;
+        `joints_left_out` names the others. Those in px, and `loco_percent_height`, are over the observations that all
+        methods cover; `covered`, `people_found`, `within_10_percent` and `loco_percent_height_all` are over all of
+        them, so that a missing joint is an error. `comparison` is the trained run minus the better triangulation, or
+        the smoothed minus the raw one, with 95 % intervals; see `compare_methods`. `verdict` states it.
     """
     baseline = methods[BASELINE_KEY]
-    trained = methods.get(TRAINED_KEY)
-    difference = None
-    if trained and trained.loco and baseline.loco:
-        difference = paired_bootstrap(trained.loco, baseline.loco)
+    shown = methods.get(TRAINED_KEY, baseline)
+    errors = {key: m.loco for key, m in methods.items() if m.loco is not None}
     report: dict[str, Any] = {
         "take": take,
         "frames": len(baseline.sequence.time_s),
         "held_out_frames": held_out_frames,
-        "people_per_frame": people_per_frame((trained or baseline).sequence),
-        "methods": {key: _method(key, result, baseline, trained) for key, result in methods.items()},
-        "verdict": verdict_sentence(baseline, trained, difference),
+        "people_per_frame": people_per_frame(shown.sequence),
+        "joints_left_out": joints_left_out(errors),
+        "methods": {key: _method(result, errors) for key, result in methods.items()},
     }
-    if difference is not None:
-        report["difference"] = {
-            "trained_minus_baseline_px": difference.px,
-            "low_px": difference.low_px,
-            "high_px": difference.high_px,
-            "observations": difference.observations,
-        }
+    pair = _pair(methods, errors)
+    if pair is None:
+        return {**report, "verdict": _alone(methods, errors)}
+    first, second = pair
+    found = compare_methods(errors[first], errors[second])
+    report["comparison"] = _comparison(first, second, found)
+    sentence = comparison_sentence(methods[first].named(errors[first]), methods[second].named(errors[second]), found)
+    if TRAINED_KEY not in methods:
+        sentence += " No trained run was compared."
+    report["verdict"] = sentence + _left_out_sentence(report["joints_left_out"])
     return report
 
 
-def _method(key: str, result: MethodResult, baseline: MethodResult, trained: MethodResult | None) -> dict[str, Any]:
+def better_triangulation(errors: Mapping[str, ViewErrors]) -> str:
+    """Return the key of the triangulation with the smaller error over all observed joints, by key of the methods."""
+    keys = [key for key in (RTS_KEY, BASELINE_KEY) if key in errors]
+    joints = shared_joints(*errors.values())
+    return min(keys, key=lambda key: np.nan_to_num(overall_metrics(errors[key], joints).percent_height, nan=np.inf))
+
+
+def joints_left_out(errors: Mapping[str, ViewErrors]) -> list[str]:
+    """Return the observed joints that the joint set of some method lacks, so that they are not compared."""
+    if not errors:
+        return []
+    some = next(iter(errors.values()))
+    observed = np.logical_or.reduce([np.isfinite(xy[..., 0]).any((0, 1)) for xy in some.observations.xy_px.values()])
+    lacking = observed & ~shared_joints(*errors.values())
+    return [some.observations.skeleton.joints[j] for j in np.flatnonzero(lacking)]
+
+
+def _pair(methods: Mapping[str, MethodResult], errors: Mapping[str, ViewErrors]) -> tuple[str, str] | None:
+    """Return the two methods that the verdict is about; None if there are no two with observations."""
+    if BASELINE_KEY not in errors or not any(coverage.any() for e in errors.values() for coverage in _covered(e)):
+        return None
+    if TRAINED_KEY in errors:
+        return TRAINED_KEY, better_triangulation(errors)
+    return (RTS_KEY, BASELINE_KEY) if RTS_KEY in errors else None
+
+
+def _covered(errors: ViewErrors) -> list[np.ndarray]:
+    return list(coverage_masks(errors).values())
+
+
+def _alone(methods: Mapping[str, MethodResult], errors: Mapping[str, ViewErrors]) -> str:
+    if BASELINE_KEY not in errors:
+        return "Leave-one-camera-out needs three cameras, so accuracy cannot be measured without labels."
+    return alone_sentence(methods[BASELINE_KEY].named(errors[BASELINE_KEY]))
+
+
+def _method(result: MethodResult, errors: Mapping[str, ViewErrors]) -> dict[str, Any]:
     counts = people_per_frame(result.sequence)
     identity = identity_metrics(result.sequence)
-    loco, covered = _loco_metrics(result, baseline, trained)
     reprojection = error_metrics(result.reprojection, coverage_masks(result.reprojection))
     return {
-        "label": _LABELS[key],
+        "label": result.label,
         "run": result.run,
-        "loco_px_median": _plain(loco.median_px),
-        "loco_px_mean": _plain(loco.mean_px),
-        "loco_percent_height": _plain(loco.percent_height),
-        "observations": loco.observations,
-        "covered": _plain(covered),
+        **_loco_metrics(result.loco, errors),
         "reprojection_px_median": _plain(reprojection.median_px),
         "people_per_frame": counts,
         "frames_with_two_or_more": sum(n for people, n in counts.items() if int(people) >= 2),
@@ -98,51 +149,49 @@ def _method(key: str, result: MethodResult, baseline: MethodResult, trained: Met
     }
 
 
-def _loco_metrics(
-    result: MethodResult, baseline: MethodResult, trained: MethodResult | None
-) -> tuple[ErrorMetrics, float]:
-    """Return the LOCO metrics on the common observations, and the coverage of all observations."""
-    if result.loco is None:
-        return ErrorMetrics(median_px=math.nan, mean_px=math.nan, percent_height=math.nan, observations=0), math.nan
-    masks = coverage_masks(result.loco)
-    if trained and trained.loco and baseline.loco:
-        masks = common_masks(baseline.loco, trained.loco)
-    return error_metrics(result.loco, masks), coverage_fraction(result.loco)
+def _loco_metrics(loco: ViewErrors | None, errors: Mapping[str, ViewErrors]) -> dict[str, Any]:
+    """Return the metrics on the common observations, and those on all observations."""
+    if loco is None:
+        return {}
+    common = error_metrics(loco, common_masks(*errors.values()))
+    overall = overall_metrics(loco, shared_joints(*errors.values()))
+    return {
+        "loco_px_median": _plain(common.median_px),
+        "loco_px_mean": _plain(common.mean_px),
+        "loco_percent_height": _plain(common.percent_height),
+        "observations": common.observations,
+        "loco_percent_height_all": _plain(overall.percent_height),
+        f"within_{WITHIN_PERCENT:.0f}_percent": _plain(overall.within),
+        "covered": _plain(overall.coverage),
+        "people_found": _plain(overall.people),
+        "observations_all": overall.observations,
+    }
 
 
-def verdict_sentence(baseline: MethodResult, trained: MethodResult | None, difference: PairedDifference | None) -> str:
-    """State in one sentence which method is better, by how much, and whether the difference is significant."""
-    if baseline.loco is None:
-        return "Leave-one-camera-out needs three cameras, so accuracy cannot be measured without labels."
-    alone = error_metrics(baseline.loco, coverage_masks(baseline.loco))
-    if not alone.observations:
-        return "No confident 2D joint of the left-out cameras could be matched, so the accuracy is unknown."
-    if trained is None or trained.loco is None:
-        return (
-            f"Triangulation without training has a median leave-one-camera-out error of {alone.median_px:.1f} px "
-            f"({alone.percent_height:.1f} % of a person's height); no trained run was compared."
-        )
+def _comparison(first: str, second: str, found: MethodComparison) -> dict[str, Any]:
+    return {
+        "first": first,
+        "second": second,
+        "better": "" if found.better is None else (first, second)[found.better],
+        "reason": found.reason,
+        "common_px": _interval(found.common),
+        "overall_percent_height": _interval(found.overall),
+        "covered": [_plain(fraction) for fraction in found.coverage],
+    }
+
+
+def _interval(difference: PairedDifference | None) -> dict[str, Any] | None:
     if difference is None:
-        return "The two methods have too few observations in common to say which is better: use a longer take."
-    common = common_masks(baseline.loco, trained.loco)
-    px = [error_metrics(errors, common).median_px for errors in (trained.loco, baseline.loco)]
-    values = f"median leave-one-camera-out error {px[0]:.1f} px with and {px[1]:.1f} px without training"
-    interval = f"95 % interval of the difference {difference.low_px:+.1f} to {difference.high_px:+.1f} px"
-    if not difference.significant:
-        text = f"No significant difference between trained networks and triangulation: {values} ({interval})"
-    elif difference.px < 0:
-        text = f"The trained networks are better than triangulation: {values} ({interval})"
-    else:
-        text = f"Triangulation without training is better than the trained networks: {values} ({interval})"
-    return text + _coverage_clause(baseline.loco, trained.loco) + "."
+        return None
+    values = dataclasses.asdict(difference)
+    return {name: _plain(value) if isinstance(value, float) else value for name, value in values.items()}
 
 
-def _coverage_clause(baseline: ViewErrors, trained: ViewErrors) -> str:
-    """Mention the coverage of both methods if it differs much."""
-    first, second = coverage_fraction(baseline), coverage_fraction(trained)
-    if abs(first - second) < _COVERAGE_DIFFERENCE:
+def _left_out_sentence(joints: list[str]) -> str:
+    if not joints:
         return ""
-    return f"; the trained networks predict {second:.0%} of the observed joints, triangulation {first:.0%}"
+    names = ", ".join(joint.replace("_", " ") for joint in joints)
+    return f" Not compared, because the joints of a method have no such ones: {names}."
 
 
 def _plain(value: float) -> float | None:

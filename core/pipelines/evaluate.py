@@ -1,8 +1,9 @@
-"""Verb `evaluate`: label-free metrics of a take, the baseline and a trained run side by side."""
+"""Verb `evaluate`: label-free metrics of a take: triangulation, the same with smoothing, and a trained run."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from core.evaluation.loco import (
     loco_errors,
     reprojection_errors,
 )
-from core.evaluation.report import BASELINE_KEY, TRAINED_KEY, MethodResult, build_report
+from core.evaluation.report import BASELINE_KEY, RTS_KEY, TRAINED_KEY, MethodResult, build_report
 from core.files import read_yaml, write_json
 from core.pipelines.params import EvaluateParams, TrainParams
 from core.progress import NullReporter, Reporter, StageReporter, check
@@ -29,15 +30,19 @@ from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.inputs import note_outdated_inputs
 from core.session.status import trained_runs
+from core.tracking.config import TrackingConfig
+from core.tracking.smooth import smooth
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 
+_CONTEXT_S = 0.5  # Around the held-out frames, for tracking and smoothing.
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _EvaluationData:
-    """Inputs that both methods share: `held_out` are observations for LOCO, `all_frames` those of the whole take."""
+    """Inputs that all methods share: `held_out` are observations for LOCO, `all_frames` those of the whole take."""
 
     take: Take
     rig: CameraRig
@@ -72,13 +77,13 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
         raise CoreError(f"Take {take.name} has no baseline.", "Run triangulate on the take first.")
     model = _model(session, params.run)
     data = _load_data(session, take, params.estimator, model, reporter)
-    for name in (BASELINE, *([model.name] if model else [])):
-        if name in take.poses3d_runs():
-            note_outdated_inputs(session, take, name, take.poses3d(name).provenance, reporter)
-    methods = {BASELINE_KEY: _baseline(data, StageReporter(reporter, 0.0, 0.4 if model else 1.0))}
+    names = [BASELINE, *([model.name] if model else [])]
+    stored = {name: take.poses3d(name) for name in names if take.layout.poses3d(name).exists()}
+    note_outdated_inputs(session, take, {name: s.provenance for name, s in stored.items()}, reporter)
+    methods = _triangulation(data, stored[BASELINE], StageReporter(reporter, 0.0, 0.4 if model else 1.0))
     check(reporter)
     if model is not None:
-        methods[TRAINED_KEY] = _trained(data, model, StageReporter(reporter, 0.4, 0.6))
+        methods[TRAINED_KEY] = _trained(data, model, stored.get(model.name), StageReporter(reporter, 0.4, 0.6))
     report = build_report(take.name, len(data.held_out.frames), methods)
     write_json(take.layout.report, report)
     if model is not None:
@@ -127,31 +132,50 @@ def _split(model: RunLayout | None) -> SplitConfig:
     return from_mapping(TrainParams, read_yaml(model.config)).training.split
 
 
-def _baseline(data: _EvaluationData, reporter: Reporter) -> MethodResult:
-    """Evaluate the stored baseline, refitted for every left-out camera with its own settings."""
-    sequence = data.take.poses3d(BASELINE)
-    frames = data.held_out.frames
+def _triangulation(data: _EvaluationData, stored: Pose3DSequence, reporter: Reporter) -> dict[str, MethodResult]:
+    """Evaluate the stored baseline and, unless it is smoothed so, the same with a Rauch-Tung-Striebel smoother.
+
+    Both are refitted for every left-out camera with the baseline's own settings, from the held-out frames and some
+    before and after.
+    """
+    own = Triangulator.from_baseline(stored)
+    raw = dataclasses.replace(own, tracking=dataclasses.replace(own.tracking, smoothing="none"))
+    frames = _with_context(data.held_out.frames, data.time_s)
     poses2d = {name: _rows(pose, frames) for name, pose in data.poses2d.items()}
-    triangulator = Triangulator.from_baseline(sequence)
 
+    @functools.cache
     def fit(camera: str) -> Pose3DSequence:
-        return triangulator.reconstruct(data.rig, poses2d, data.time_s[frames], NullReporter(), exclude_camera=camera)
+        return raw.reconstruct(data.rig, poses2d, data.time_s[frames], NullReporter(), exclude_camera=camera)
 
-    loco = data.loco(fit, reporter, "Triangulating without")
-    return MethodResult(sequence=sequence, reprojection=data.reprojection(sequence), loco=loco)
+    methods = {BASELINE_KEY: own.tracking}
+    if own.tracking.smoothing != "rts":
+        methods[RTS_KEY] = dataclasses.replace(own.tracking, smoothing="rts")
+    whole = stored
+    if own.tracking.smoothing == "one_euro":
+        whole = raw.reconstruct(data.rig, data.poses2d, data.time_s, NullReporter())
+    results, share = {}, 1 / len(methods)
+    for m, (key, tracking) in enumerate(methods.items()):
+        sequence = stored if key == BASELINE_KEY else smooth(whole, tracking)
+
+        def smoothed(camera: str, tracking: TrackingConfig = tracking) -> Pose3DSequence:
+            return smooth(fit(camera), tracking)
+
+        loco = data.loco(smoothed, StageReporter(reporter, m * share, share), "Triangulating without")
+        results[key] = MethodResult(
+            sequence=sequence, reprojection=data.reprojection(sequence), loco=loco, smoothing=tracking.smoothing
+        )
+    return results
 
 
-def _trained(data: _EvaluationData, model: RunLayout, reporter: Reporter) -> MethodResult:
+def _trained(
+    data: _EvaluationData, model: RunLayout, stored: Pose3DSequence | None, reporter: Reporter
+) -> MethodResult:
     """Evaluate the trained run: its stored 3D poses, or else new ones, and its predictions of left-out cameras."""
     from core.reconstruction.predictor import Predictor
 
     predictor = Predictor.load(model)
     take, rig, estimator = data.take, data.rig, data.estimator
-    if take.layout.poses3d(model.name).exists():
-        sequence = take.poses3d(model.name)
-    else:
-        sequence = predictor.reconstruct_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
-
+    sequence = stored or predictor.reconstruct_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
     frames = predictor.with_context(data.held_out.frames, len(data.time_s))
 
     def fit(camera: str) -> Pose3DSequence:
@@ -159,6 +183,14 @@ def _trained(data: _EvaluationData, model: RunLayout, reporter: Reporter) -> Met
 
     loco = data.loco(fit, StageReporter(reporter, 0.4, 0.6), "Predicting without")
     return MethodResult(sequence=sequence, reprojection=data.reprojection(sequence), loco=loco, run=model.name)
+
+
+def _with_context(frames: np.ndarray, time_s: F64) -> np.ndarray:
+    """Add the frames within `_CONTEXT_S` of the wanted ones."""
+    wanted = time_s[frames]
+    after = np.clip(np.searchsorted(wanted, time_s), 0, len(wanted) - 1)
+    gap = np.minimum(np.abs(time_s - wanted[after]), np.abs(time_s - wanted[np.maximum(after - 1, 0)]))
+    return np.flatnonzero(gap <= _CONTEXT_S)
 
 
 def _rows(pose: Pose2D, frames: np.ndarray) -> Pose2D:

@@ -47,7 +47,7 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
         hint = f"Available: {known}." if known else "Run 'triangulate' or 'infer' on it first."
         raise CoreError(f"Take {take.name} has no 3D poses '{name}'.", hint)
     poses = take.poses3d(name)
-    note_outdated_inputs(session, take, name, poses.provenance, reporter)
+    note_outdated_inputs(session, take, {name: poses.provenance}, reporter)
     content = content_of(poses)
     formats = tuple(dict.fromkeys(params.formats)) or suitable_formats(content)
     for format in formats:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,13 +53,19 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
     Returns:
         A sentence per input that has changed or is gone; empty if the result is up to date.
     """
+    return _outdated_inputs(session, take, provenance, lambda estimator: _poses2d_digest(take, estimator))
+
+
+def _outdated_inputs(
+    session: Session, take: Take, provenance: Mapping[str, Any], digest: Callable[[str], str]
+) -> tuple[str, ...]:
     messages = []
     rig, poses2d, estimator = (provenance.get(key, "") for key in ("rig", "poses2d", "estimator"))
     if rig and session.rig is not None and _rig_digest(session, take) != rig:
         messages.append("The calibration has changed since these 3D poses were made.")
     if poses2d and estimator:
         try:
-            changed = _poses2d_digest(take, estimator) != poses2d
+            changed = digest(estimator) != poses2d
         except CoreError:
             messages.append(f"The 2D poses of {estimator}, from which these 3D poses were made, are gone.")
         else:
@@ -68,12 +75,21 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
 
 
 def note_outdated_inputs(
-    session: Session, take: Take, result: str, provenance: Mapping[str, Any], reporter: Reporter
+    session: Session, take: Take, results: Mapping[str, Mapping[str, Any]], reporter: Reporter
 ) -> None:
-    """Warn of each input of a stored result that has changed, and name the verb that brings it up to date."""
-    verb = "triangulate" if result == BASELINE else "infer"
-    for message in outdated_inputs(session, take, provenance):
-        reporter.note(f"{result}: {message} Run '{verb}' on the take again.", "warning")
+    """Warn of each input of stored results that has changed, and name the verb that brings them up to date.
+
+    Args:
+        session: Session of the take.
+        take: Take of the results.
+        results: Provenance by name of the result.
+        reporter: Receives the warnings.
+    """
+    digest = functools.cache(functools.partial(_poses2d_digest, take))
+    for name, provenance in results.items():
+        verb = "triangulate" if name == BASELINE else "infer"
+        for message in _outdated_inputs(session, take, provenance, digest):
+            reporter.note(f"{name}: {message} Run '{verb}' on the take again.", "warning")
 
 
 def _rig_digest(session: Session, take: Take) -> str:

@@ -73,7 +73,7 @@ def test_all_steps_run_and_finished_training_is_reused(session: Session, capsys:
     (model,) = trained_runs(session)
     assert model.name.endswith("-run-train"), "the interrupted training resumed in its folder"
     assert read_json(model.report) == report
-    assert {"baseline", "trained"} == set(report["methods"])
+    assert {"baseline", "rts", "trained"} == set(report["methods"])
     assert report["verdict"] in printed and str(take.layout.report) in printed
     assert take.poses3d_runs() == [BASELINE, model.name]
     exported = sorted(p.name for p in session.layout.exports.iterdir())

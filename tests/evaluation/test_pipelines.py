@@ -16,6 +16,7 @@ from core.progress import NullReporter, RecordingReporter
 from core.session import BASELINE, Session, TakeCamera, TakeManifest, Timeline
 from core.synthetic import people, rigs
 from core.synthetic.observe import observe
+from core.tracking.config import TrackingConfig
 from core.types import CaptureVolume
 
 T, FPS = 40, 30.0
@@ -76,14 +77,32 @@ def test_evaluate_reports_the_baseline_without_a_trained_run(session):
     assert report["take"] == "walk"
     assert report["frames"] == T
     assert report["held_out_frames"] == 8
-    baseline = report["methods"]["baseline"]
-    assert set(report["methods"]) == {"baseline"}
+    baseline, smoothed = report["methods"]["baseline"], report["methods"]["rts"]
+    assert set(report["methods"]) == {"baseline", "rts"}
+    assert smoothed["observations_all"] == baseline["observations_all"]
+    assert smoothed["loco_px_median"] < baseline["loco_px_median"]
     assert baseline["frames_with_two_or_more"] == T
     assert baseline["identity_switches"] == 0
     assert baseline["reprojection_px_median"] < baseline["loco_px_median"] < 12.0
     assert baseline["observations"] > 400
     assert baseline["covered"] > 0.9
-    assert "no trained run" in report["verdict"]
+    assert report["verdict"].endswith("No trained run was compared.")
+    assert report["comparison"]["first"] == "rts"
+
+
+@pytest.mark.slow
+def test_a_baseline_that_is_smoothed_already_is_not_listed_twice(session):
+    tracking = TrackingConfig(smoothing="rts")
+    run(session, "triangulate", TriangulateParams(take="walk", tracking=tracking))
+    report = run(session, "evaluate", EvaluateParams(take="walk"))
+    assert set(report["methods"]) == {"baseline"}
+    assert report["methods"]["baseline"]["label"] == "Triangulation with RTS smoothing"
+    raw = TrackingConfig(smoothing="one_euro")
+    run(session, "triangulate", TriangulateParams(take="walk", tracking=raw))
+    both = run(session, "evaluate", EvaluateParams(take="walk"))["methods"]
+    assert both["rts"]["loco_px_median"] == report["methods"]["baseline"]["loco_px_median"]
+    assert both["rts"]["reprojection_px_median"] == report["methods"]["baseline"]["reprojection_px_median"]
+    assert both["baseline"]["label"] == "Triangulation with One-Euro smoothing"
 
 
 @pytest.mark.slow

@@ -1,0 +1,174 @@
+"""Verdict on two methods: which is better, by accuracy and by coverage, in one sentence of plain English."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from core.evaluation.compare import (
+    PairedDifference,
+    common_masks,
+    coverage_fraction,
+    error_metrics,
+    overall_metrics,
+    paired_bootstrap,
+    paired_overall,
+    shared_joints,
+)
+from core.evaluation.loco import ViewErrors
+
+Reason = Literal["accuracy", "coverage", "mixed", "none", "short"]
+"""What decided: errors, missing joints, errors and missing joints against each other, nothing, or too few frames."""
+_COVERAGE_DIFFERENCE = 0.03  # A method that covers less by more than this is not called better.
+_FAR_FEWER = 0.10  # From this difference on, coverage decides.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NamedErrors:
+    """Errors of a method, with its name in a sentence.
+
+    Attributes:
+        name: Name in a sentence, such as "the trained networks".
+        errors: Leave-one-camera-out errors.
+        plural: Whether the name is a plural.
+    """
+
+    name: str
+    errors: ViewErrors
+    plural: bool = False
+
+    def says(self, singular: str, plural: str) -> str:
+        """Return the name with the verb in its number."""
+        return f"{self.name} {plural if self.plural else singular}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodComparison:
+    """MethodComparison of a method with another on the joints that the joint sets of both have.
+
+    Attributes:
+        better: 0 if the first method is better, 1 if the second, None if neither.
+        reason: What decided.
+        common: Difference of the median errors in px on the joints that both predict; None in a short take.
+        overall: Difference of the mean errors over all observed joints in percent of the person's size, where a missing
+            one counts like one at the gate; None in a short take.
+        coverage: Fractions of the observed joints that each method predicts.
+    """
+
+    better: Literal[0, 1] | None
+    reason: Reason
+    common: PairedDifference | None
+    overall: PairedDifference | None
+    coverage: tuple[float, float]
+
+
+def compare_methods(first: ViewErrors, second: ViewErrors) -> MethodComparison:
+    """Compare two methods on joints that both predict, on all observed joints, and by their coverage.
+
+    A method is better if one of the two errors is significantly smaller, the other not significantly larger, and its
+    coverage not smaller by more than 3 points. Where coverage differs by 10 points or more, the method that covers more
+    is better if its error over all observed joints is significantly smaller: it predicts joints rightly where the other
+    predicts none.
+    """
+    joints = shared_joints(first, second)
+    coverage = (coverage_fraction(first, joints), coverage_fraction(second, joints))
+    common, overall = paired_bootstrap(first, second), paired_overall(first, second)
+    better, reason = _decide(common, overall, coverage[0] - coverage[1])
+    return MethodComparison(better=better, reason=reason, common=common, overall=overall, coverage=coverage)
+
+
+def comparison_sentence(first: NamedErrors, second: NamedErrors, found: MethodComparison) -> str:
+    """State which method is better and why, with the figures."""
+    pair = (first, second)
+    few, many = (pair[int(i)] for i in np.argsort(found.coverage, kind="stable"))
+    less, more = sorted(found.coverage)
+    misses = f"{few.says('predicts', 'predict')} only {less:.0%} of the observed joints, {many.name} {more:.0%}"
+    figures = "; ".join(filter(None, (_common_clause(first, second, found), _overall_clause(first, second, found))))
+    far_fewer = more - less >= _FAR_FEWER
+    if found.reason == "coverage":
+        return f"{_capital(many.says('is', 'are'))} better: {misses}. {_capital(figures)}."
+    if found.better is not None:
+        good, bad = pair[found.better], pair[1 - found.better]
+        text = f"{_capital(good.says('is', 'are'))} better than {bad.name}: {figures}"
+    elif found.reason == "short":
+        text = f"The take is too short to say whether {first.name} or {second.says('is', 'are')} better"
+        text += f": {figures}" if figures else ""
+    elif found.reason == "mixed":
+        text = f"Neither {first.name} nor {second.says('is', 'are')} better in every respect: {figures}"
+    else:
+        text = f"No significant difference between {first.name} and {second.name}: {figures}"
+    if far_fewer:
+        return f"{text}. {_capital(misses)}."
+    if more - less >= _COVERAGE_DIFFERENCE:
+        text += f"; {many.says('predicts', 'predict')} {more:.0%} of the observed joints, {few.name} {less:.0%}"
+    return text + "."
+
+
+def alone_sentence(method: NamedErrors) -> str:
+    """State the errors of a method that is compared with no other."""
+    errors = method.errors
+    alone = error_metrics(errors, common_masks(errors))
+    if not alone.observations:
+        return "No confident 2D joint of the left-out cameras could be matched, so the accuracy is unknown."
+    overall = overall_metrics(errors)
+    return (
+        f"{_capital(method.says('predicts', 'predict'))} {overall.coverage:.0%} of the observed joints, with a median "
+        f"leave-one-camera-out error of {alone.median_px:.1f} px ({alone.percent_height:.1f} % of a person's height)"
+    )
+
+
+def _decide(
+    common: PairedDifference | None, overall: PairedDifference | None, gap: float
+) -> tuple[Literal[0, 1] | None, Reason]:
+    if overall is None or (common is None and abs(gap) < _FAR_FEWER):
+        return None, "short"
+    signs = [np.sign(d.value) for d in (common, overall) if d is not None and d.significant]
+    wins: tuple[bool, bool] = (-1.0 in signs and 1.0 not in signs, 1.0 in signs and -1.0 not in signs)
+    if abs(gap) >= _FAR_FEWER:
+        fuller: Literal[0, 1] = 0 if gap > 0 else 1
+        smaller = overall.significant and (overall.value < 0) == (fuller == 0)
+        return (fuller, "coverage") if smaller else (None, "mixed")
+    if wins[0] and gap >= -_COVERAGE_DIFFERENCE:
+        return 0, "accuracy"
+    if wins[1] and gap <= _COVERAGE_DIFFERENCE:
+        return 1, "accuracy"
+    return None, "mixed" if signs else "none"
+
+
+def _common_clause(first: NamedErrors, second: NamedErrors, found: MethodComparison) -> str:
+    """Return the errors on the joints that both predict; empty without any."""
+    masks = common_masks(first.errors, second.errors)
+    a, b = (error_metrics(m.errors, masks) for m in (first, second))
+    if not a.observations:
+        return ""
+    text = (
+        f"on the joints that both predict, the median leave-one-camera-out error is {a.median_px:.1f} px with "
+        f"{first.name} and {b.median_px:.1f} px with {second.name}"
+    )
+    return text + _interval(found.common, "px")
+
+
+def _overall_clause(first: NamedErrors, second: NamedErrors, found: MethodComparison) -> str:
+    """Return the errors over all observed joints; empty without any."""
+    joints = shared_joints(first.errors, second.errors)
+    a, b = (overall_metrics(m.errors, joints) for m in (first, second))
+    if not a.observations:
+        return ""
+    cap = 100 * first.errors.observations.gate
+    text = (
+        f"over all observed joints, a missing one counted as {cap:.0f} % of the person's height, the mean error is "
+        f"{a.percent_height:.1f} % and {b.percent_height:.1f} %"
+    )
+    return text + _interval(found.overall, "points")
+
+
+def _interval(difference: PairedDifference | None, unit: str) -> str:
+    if difference is None:
+        return ""
+    return f" (95 % interval of the difference {difference.low:+.1f} to {difference.high:+.1f} {unit})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
