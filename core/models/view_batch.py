@@ -100,7 +100,7 @@ def render_view_batch(
         skeleton: Skeleton of the joints.
     """
     xy = to_heatmap(affine, xy_px.flatten(2, 3)).view(xy_px.shape)
-    root_xy, root_score = _roots(xy, score, skeleton)
+    root_xy, root_score = mid_hips(xy, score, skeleton)
     return ViewBatch(
         heatmaps=render_heatmaps(xy, score, size_hw, sigma_px),
         root=render_heatmaps(root_xy, root_score, size_hw, sigma_px)[:, :, 0],
@@ -111,7 +111,7 @@ def render_view_batch(
     )
 
 
-def _roots(xy: Tensor, score: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
+def mid_hips(xy: Tensor, score: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
     """Return the mean (B, V, P, 1, 2) of the detected hips, and the better one's score (B, V, P, 1).
 
     A joint set without both hips has its root joint instead.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from core.geometry.projection import inside, project, to_camera
+from core.synthetic.confusions import Confusions, confuse, correlated, persistent, turned
 from core.synthetic.estimator_errors import ErrorBank
 from core.synthetic.furniture import Furniture
 from core.types.arrays import F64
@@ -30,7 +30,7 @@ def observe(
     *,
     joint_miss: float = 0.02,
     false_people: float = 0.0,
-    swap: float = 0.0,
+    confusions: Confusions | None = None,
     occlusion: bool = False,
     errors: ErrorBank | None = None,
     varied: bool = False,
@@ -47,7 +47,7 @@ def observe(
         rng: Random generator; a fixed seed when None.
         joint_miss: Probability that a single joint is missing.
         false_people: Mean number of false detections per view and frame, with low scores.
-        swap: Probability that left and right are exchanged in a detection.
+        confusions: Rates of structured errors; with them white noise lasts for some frames as well. None for none.
         occlusion: Let people occlude joints of those behind them: most are missed, the rest are guessed badly.
         errors: Measured errors of a real estimator in place of white noise. `noise_px` and `joint_miss` are ignored.
         varied: Rotate, scale and mix measured errors, so that networks cannot memorise them.
@@ -57,30 +57,37 @@ def observe(
         Detections by camera name, present ones first.
     """
     rng = np.random.default_rng(0) if rng is None else rng
+    step_s = float(np.median(np.diff(people.time_s))) if len(people.time_s) > 1 else 1.0
 
     def view(camera: Camera) -> Pose2D:
-        exact = project(camera, people.xyz_mm)
+        exact = project(turned(camera, confusions.rig_deg, rng) if confusions else camera, people.xyz_mm)
         hidden = occluded(camera, people.xyz_mm, people.skeleton) if occlusion else np.zeros(exact.shape[:-1], bool)
         if furniture is not None:
             hidden |= furniture.occludes(camera, people.xyz_mm)
         if errors is None:
-            xy, score = _white(exact, hidden, noise_px, joint_miss, rng)
+            xy, score = _white(exact, hidden, noise_px, joint_miss, rng, step_s if confusions else None)
         else:
             xy, score = _measured(exact, hidden, errors, people, rng, varied)
-        return _report(camera, people, exact, xy, score, rng, miss, false_people, swap)
+        if confusions:
+            xy, score = confuse(xy, score, exact, people.skeleton, confusions, step_s, rng)
+        return _report(camera, people, exact, xy, score, rng, miss, false_people)
 
     return {camera.name: view(camera) for camera in rig}
 
 
 def _white(
-    exact: F64, hidden: np.ndarray, noise_px: float, joint_miss: float, rng: np.random.Generator
+    exact: F64, hidden: np.ndarray, noise_px: float, joint_miss: float, rng: np.random.Generator, step_s: float | None
 ) -> tuple[F64, F64]:
-    """Return joints with independent errors, and scores, 0 where missed."""
+    """Return joints with errors that are independent, or last if frames are `step_s` apart; scores, 0 where missed."""
+
+    def normal(*shape: int) -> F64:
+        return rng.normal(size=shape) if step_s is None else persistent(shape, step_s, rng)
+
     T, P, J, _ = exact.shape
     # Log-normal distribution of noise over joints, of unit mean square.
-    quality = np.exp(rng.normal(0.0, 0.5, (T, P, J)) - 0.25)
+    quality = np.exp(0.5 * normal(T, P, J) - 0.25)
     quality = np.where(hidden, 4.0 * quality, quality)
-    xy = exact + noise_px * quality[..., None] * rng.normal(size=exact.shape)
+    xy = exact + noise_px * quality[..., None] * normal(*exact.shape)
     score = np.clip(0.97 / (1 + 0.5 * quality**2) + rng.normal(0.0, 0.03, quality.shape), 0.05, 1.0)
     found = (rng.random((T, P, J)) >= joint_miss) & ~(hidden & (rng.random((T, P, J)) < 0.7))
     return xy, np.where(found, score, 0.0)
@@ -105,18 +112,12 @@ def _measured(
     )  # (T, P, 17, ...)
     error, score = convert(error, score, COCO17, people.skeleton)
     size = _size_px(exact)[..., None, None]
-    common, per_joint = (_correlated(rng.normal(size=(T, P, n, 2))) for n in (1, J))
+    common, per_joint = (correlated(rng.normal(size=(T, P, n, 2)), _GUESS_FRAMES) for n in (1, J))
     guess = _GUESS_COMMON * common + _GUESS_JOINT * per_joint
     xy = exact + size * np.where(hidden[..., None], guess, np.nan_to_num(error))
-    guessed = _correlated(rng.normal(size=(T, P, J, 1)))[..., 0] > _GUESS_ABOVE
+    guessed = correlated(rng.normal(size=(T, P, J)), _GUESS_FRAMES) > _GUESS_ABOVE
     low = rng.uniform(0.1, 0.5, score.shape)
     return xy, np.where(hidden, np.where(guessed, low, 0.0), score)
-
-
-def _correlated(noise: F64) -> F64:
-    """Return noise (T, ...) that is correlated over some frames, of unit variance."""
-    length = min(_GUESS_FRAMES, len(noise))
-    return np.asarray(uniform_filter1d(noise, length, axis=0, mode="wrap") * np.sqrt(length))
 
 
 def _size_px(xy_px: F64) -> F64:
@@ -133,16 +134,11 @@ def _report(
     rng: np.random.Generator,
     miss: float,
     false_people: float,
-    swap: float,
 ) -> Pose2D:
-    """Drop people, exchange sides, add false detections and shuffle; return the detections of a camera."""
+    """Drop people, add false detections and shuffle; return the detections of a camera."""
     T, P = exact.shape[:2]
     seen = inside(camera, exact) & (score > 0)
     seen &= np.asarray((rng.random((T, P)) >= miss) & (seen.sum(-1) >= _MIN_JOINTS))[..., None]
-    swapped = rng.random((T, P)) < swap
-    mirror = list(people.skeleton.mirror)
-    xy = np.where(swapped[..., None, None], xy[:, :, mirror], xy)
-    score, seen = (np.where(swapped[..., None], a[:, :, mirror], a) for a in (score, seen))
     if false_people > 0:
         false_xy, false_score, false_seen = _false_people(camera, exact, false_people, rng)
         xy, score, seen = (

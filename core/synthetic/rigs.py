@@ -12,6 +12,8 @@ from core.types.camera import Camera, CameraRig
 
 LANDSCAPE = (1920, 1080)
 PORTRAIT = (1080, 1920)
+_FAR_MM = 7000.0
+"""Distance from which on cameras stand higher and are aimed less exactly."""
 
 
 def look_at(centre_mm: F64 | Sequence[float], target_mm: F64 | Sequence[float]) -> tuple[F64, F64]:
@@ -93,6 +95,7 @@ def random_rig(
     radius_mm: tuple[float, float] = (3000.0, 7000.0),
     size_px: tuple[int, int] | None = None,
     distorted: bool = True,
+    seen_mm: tuple[float, float] | None = None,
 ) -> CameraRig:
     """Return a random plausible rig around the origin.
 
@@ -102,6 +105,8 @@ def random_rig(
         radius_mm: Range of distances from the origin.
         size_px: Image size of all cameras; landscape or portrait at random when None.
         distorted: Give the lenses mild barrel or pincushion distortion.
+        seen_mm: Range of the width that a camera sees around the origin, along its longer side, as far as lenses of
+            12 to 85 degrees allow; fields of view of 55 to 85 degrees when None.
     """
     count = int(rng.integers(3, 9)) if n is None else n
     size = (LANDSCAPE, PORTRAIT)[int(rng.integers(2))] if size_px is None else size_px
@@ -110,14 +115,18 @@ def random_rig(
     cameras = []
     for i, angle in enumerate(angles):
         radius = rng.uniform(*radius_mm)
-        centre = (radius * np.cos(angle), radius * np.sin(angle), rng.uniform(900.0, 3200.0))
-        aim = rng.normal(0.0, 250.0, 3) + (0.0, 0.0, 900.0)
+        far = max(1.0, radius / _FAR_MM)
+        centre = (radius * np.cos(angle), radius * np.sin(angle), rng.uniform(900.0, 3200.0 * far))
+        aim = rng.normal(0.0, 250.0 * far, 3) * (1.0, 1.0, 1 / far) + (0.0, 0.0, 900.0)
         k1 = rng.uniform(-0.12, 0.06)
         # The quartic term of the opposite sign keeps the distortion monotone over the whole image.
         coefficients = (k1, -0.2 * k1, rng.normal(0, 5e-4), rng.normal(0, 5e-4), 0.0) if distorted else ()
-        cameras.append(
-            camera(
-                f"cam{i + 1:02d}", centre, aim, size_px=size, fov_deg=rng.uniform(55.0, 85.0), distortion=coefficients
-            )
-        )
+        fov = rng.uniform(55.0, 85.0) if seen_mm is None else _field_of_view(rng, radius, seen_mm)
+        cameras.append(camera(f"cam{i + 1:02d}", centre, aim, size_px=size, fov_deg=fov, distortion=coefficients))
     return CameraRig(cameras=tuple(cameras), source=f"synthetic random rig of {count}")
+
+
+def _field_of_view(rng: np.random.Generator, radius_mm: float, seen_mm: tuple[float, float]) -> float:
+    """Draw a field of view in degrees that shows a width of `seen_mm` at a distance, within what lenses have."""
+    width = np.exp(rng.uniform(*np.log(seen_mm)))
+    return float(np.clip(2 * np.degrees(np.arctan(width / 2 / radius_mm)), 12.0, 85.0))

@@ -6,12 +6,13 @@ Legend: T frame, P person, J joint.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from core.errors import CoreError
 from core.registry import closest
+from core.synthetic.confusions import Confusions
 from core.synthetic.estimator_errors import ErrorBank
 from core.synthetic.furniture import Furniture
 from core.synthetic.observe import observe
@@ -39,6 +40,7 @@ class SceneSpec:
         miss: Probability that a person is not detected in a view.
         occlusion: Let people and furniture occlude joints.
         false_people: Mean number of false detections per view.
+        confusions: Rates of borrowed limbs, exchanged sides and lost views, and the error of the rig; None for none.
     """
 
     rig: str
@@ -47,15 +49,18 @@ class SceneSpec:
     miss: float = 0.05
     occlusion: bool = True
     false_people: float = 0.05
+    confusions: Confusions | None = field(default_factory=Confusions)
 
 
 SCENES = {
-    "easy": SceneSpec(rig="ring", cameras=5, people=1, miss=0.0, occlusion=False, false_people=0.0),
+    "easy": SceneSpec(rig="ring", cameras=5, people=1, miss=0.0, occlusion=False, false_people=0.0, confusions=None),
     "pair": SceneSpec(rig="ring", cameras=4, people=2),
     "group": SceneSpec(rig="ring", cameras=5, people=4),
     "crowd": SceneSpec(rig="ring", cameras=8, people=6),
     "few": SceneSpec(rig="ring", cameras=3, people=2),
-    "random_easy": SceneSpec(rig="random", cameras=6, people=2, miss=0.0, occlusion=False, false_people=0.0),
+    "random_easy": SceneSpec(
+        rig="random", cameras=6, people=2, miss=0.0, occlusion=False, false_people=0.0, confusions=None
+    ),
     "random": SceneSpec(rig="random", cameras=5, people=3),
 }
 
@@ -101,7 +106,7 @@ def build_scene(name: str, seed: int, n_frames: int = 60, motion: Mapping[str, F
         miss=spec.miss,
         rng=rng,
         false_people=spec.false_people,
-        swap=0.01 if spec.occlusion else 0.0,
+        confusions=spec.confusions,
         occlusion=spec.occlusion,
         errors=ErrorBank.load("movenet", "test"),
         furniture=Furniture.scatter(3, 2300.0, rng) if spec.occlusion else None,

@@ -29,6 +29,7 @@ class RigsConfig:
         count: Number of random rigs.
         cache_size: Number of random rigs in memory at once.
         cameras: Minimum and maximum number of cameras of a random rig.
+        distance_mm: Minimum and maximum distance of the cameras from the people.
     """
 
     random: bool = False
@@ -36,6 +37,7 @@ class RigsConfig:
     count: int = 1000
     cache_size: int = 24
     cameras: tuple[int, int] = (2, 10)
+    distance_mm: tuple[float, float] = (3000.0, 30_000.0)
 
     def __post_init__(self) -> None:
         if not 2 <= self.cameras[0] <= self.cameras[1] or self.count < 1 or self.cache_size < 1:

@@ -41,7 +41,7 @@ def quick() -> TrainConfig:
             pose=PoseNetConfig(net=net, voxels=32, ray_refiner=RayRefinerConfig(enabled=True)),
             temporal=TemporalRefinerConfig(enabled=True),
         ),
-        root=RootStageConfig(steps=100, batch=4, learning_rate=5e-4, common_height=False),
+        root=RootStageConfig(steps=100, batch=4, learning_rate=5e-4, common_height=False, heatmap_noise=0.002),
         pose_synthetic=PoseSyntheticStageConfig(steps=160, batch=8, learning_rate=1e-3),
         ray_refiner=RayRefinerStageConfig(
             steps=0
@@ -63,7 +63,7 @@ def fast() -> TrainConfig:
             pose=PoseNetConfig(head="planes", net=net, voxels=32, ray_refiner=RayRefinerConfig(enabled=True, rounds=1)),
             temporal=TemporalRefinerConfig(enabled=True),
         ),
-        root=RootStageConfig(steps=3000, batch=4, learning_rate=1e-3, common_height=False),
+        root=RootStageConfig(steps=3000, batch=4, learning_rate=1e-3, common_height=False, heatmap_noise=0.002),
         pose_synthetic=PoseSyntheticStageConfig(steps=3000, batch=8, learning_rate=1e-3, bodies=100_000),
         ray_refiner=RayRefinerStageConfig(steps=0),  # as in `quick`
         pose=PoseStageConfig(steps=2000, batch=2, learning_rate=1e-4, joint_from=0.3),
@@ -75,9 +75,6 @@ def paper() -> TrainConfig:
 
     Needs a GPU, and initial weights of the backbone; see `model.backbone.weights`.
     """
-    published = NoiseConfig(
-        jitter=(0.0, 0.0), miss_view=0.0, miss_joint=0.0, outlier=0.0, swap=0.0, occlude=0.0, measured=0.0
-    )
     return TrainConfig(
         name="paper",
         model=ModelConfig(
@@ -93,7 +90,7 @@ def paper() -> TrainConfig:
         ),
         labels="raw",
         backbone=BackboneStageConfig(),
-        root=RootStageConfig(noise=published, peak=(1.0, 1.0), false_peaks=0.0, area_per_person_m2=1.0),
+        root=RootStageConfig(noise=NoiseConfig.none(), peak=(1.0, 1.0), false_peaks=0.0, area_per_person_m2=1.0),
         pose_synthetic=PoseSyntheticStageConfig(steps=0),
         ray_refiner=RayRefinerStageConfig(steps=0),
         pose=paper_stage(),

@@ -12,16 +12,21 @@ from core.models.config import ModelConfig
 from core.models.scene import CaptureScene
 from core.synthetic.rigs import random_rig
 from core.training.config import RigsConfig
+from core.types.volume import CaptureVolume
 
 _STREAM = 7919
 """Separates the synthetic rigs from everything else that is drawn with the same seed."""
 _TRIES = 20
+_SIDE_MM = (4000.0, 12_000.0)
+"""Range of the sides of random capture volumes."""
+_SEEN_MM = (4000.0, 28_000.0)
+"""Range of the width that random cameras see at the place of the people: whole rooms, or sports fields."""
 
 
 class SyntheticRigs:
     """Scenes for synthetic steps.
 
-    Networks that only ever saw one rig fail in others. From synthetic rigs, of 2 to 10 cameras anywhere around the
+    Networks that only ever saw one rig fail in others. From synthetic rigs, of 2 to 10 cameras near or far around the
     volume with several distortion models and image sizes, they learn what holds in all of them.
 
     Args:
@@ -53,13 +58,24 @@ class SyntheticRigs:
     def _build(self, number: int) -> CaptureScene:
         rng = np.random.default_rng([_STREAM, self.seed, number])
         for _ in range(_TRIES):
-            rig = random_rig(rng, int(rng.integers(self.config.cameras[0], self.config.cameras[1] + 1)))
+            count = int(rng.integers(self.config.cameras[0], self.config.cameras[1] + 1))
+            distance = float(np.exp(rng.uniform(*np.log(self.config.distance_mm))))
+            rig = random_rig(rng, count, radius_mm=(0.7 * distance, 1.3 * distance), seen_mm=_SEEN_MM)
             try:
                 volume = capture_volume(rig, spacing_mm=self.model.root.spacing_mm)
             except CoreError:
                 continue  # cameras without a common field of view
-            return CaptureScene(rig, volume, self.model, self.own.device)
+            return CaptureScene(rig, self._cropped(volume, rng), self.model, self.own.device)
         raise CoreError(
             f"No usable rig of {self.config.cameras[0]} to {self.config.cameras[1]} cameras was found.",
             "Increase the number of cameras in rigs.cameras.",
         )
+
+    def _cropped(self, volume: CaptureVolume, rng: np.random.Generator) -> CaptureVolume:
+        """Return a random part of the floor: the volume of real footage is the place of the people, not all in view."""
+        side = np.minimum(rng.uniform(*_SIDE_MM, 2), volume.size_mm[:2])
+        slack = (volume.size_mm[:2] - side) / 2
+        middle = volume.centre_mm[:2] + slack * rng.uniform(-0.5, 0.5, 2)
+        low, high = volume.low_mm.copy(), volume.high_mm.copy()
+        low[:2], high[:2] = middle - side / 2, middle + side / 2
+        return CaptureVolume.between(low, high, self.model.root.spacing_mm)

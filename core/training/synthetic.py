@@ -19,18 +19,20 @@ from core.models.geometry.affine import augment_affines, random_augmentation
 from core.models.geometry.projection import to_heatmap
 from core.models.geometry.render import render_heatmaps
 from core.models.scene import CaptureScene
-from core.models.view_batch import ViewBatch, float_tensor, render_view_batch
-from core.synthetic.estimator_errors import ErrorBank
+from core.models.view_batch import ViewBatch, float_tensor, mid_hips, render_view_batch
 from core.synthetic.people import poses
 from core.training.rng import DeviceRng
-from core.training.stages.config import NoiseConfig, PoseSyntheticStageConfig, RootStageConfig
+from core.training.simulated_detections import kept_views, simulate_detections
+from core.training.stages.config import PoseSyntheticStageConfig, RootStageConfig
 from core.types.arrays import F32, F64
-from core.types.skeleton import COCO17, Skeleton, convert
+from core.types.skeleton import Skeleton
 from core.types.volume import CaptureVolume
 
 _SIDE_SHARE = 0.06
 """Distance of people from the sides of the capture volume, as a share of its edge."""
-_BODIES_SEED = 20_24
+_BODIES_SEED, _ROOT_BODIES = 20_24, 20_000
+_BESIDE_PX = 4.0
+"""Standard deviation of false peaks from the person whom they belong to, in heatmap px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +82,21 @@ def root_scenes(scene: CaptureScene, count: int, stage: RootStageConfig, rng: np
     plain = rng.random(count) < 1 / 3
     base = augment_affines(scene.base_affine, scene.size_hw, np.where(plain, 0, rotation), np.where(plain, 0, zoom))
     affine = float_tensor(base, scene.device)
-    uv, ahead = scene.projector(roots)  # (B, V, P, 2)
-    shown = ahead & scene.projector.inside(uv) & exists[:, None]
-    shown = shown & ~device_rng.bernoulli(stage.noise.miss_view, *shown.shape)
-    xy = to_heatmap(affine, uv + _jitter(uv.shape, scene, stage.noise, device_rng))
-    peak = torch.where(shown, device_rng.uniform(*stage.peak, *shown.shape), 0.0)
-    false_xy, false_peak = _false_peaks((count, uv.shape[1]), scene.size_hw, stage.false_peaks, device_rng)
+    xyz = roots[:, :, None] + _bodies_around(scene.skeleton, count, most, device_rng)  # (B, P, J, 3)
+    xy_px, seen = _project(scene, xyz, exists)
+    xy_px, score = simulate_detections(xy_px, seen, scene, stage.noise, device_rng)
+    weight = kept_views(count, xy_px.shape[1], stage.noise, device_rng)
+    xy = to_heatmap(affine, xy_px.flatten(2, 3)).view(xy_px.shape)
+    hips, peak = mid_hips(xy, score, scene.skeleton)
+    shown = (peak[..., 0] > 0) & (weight[..., None] > 0)
+    if stage.peak:
+        peak = torch.where(peak > 0, device_rng.uniform(stage.peak[0], stage.peak[1], *peak.shape), 0.0)
+    false_xy, false_peak = _false_peaks(hips[:, :, :, 0], shown, scene.size_hw, stage.false_peaks, device_rng)
     maps = render_heatmaps(
-        torch.cat([xy, false_xy], 2)[:, :, :, None],
-        torch.cat([peak, false_peak], 2)[..., None],
-        scene.size_hw,
-        scene.sigma_px,
+        torch.cat([hips, false_xy], 2), torch.cat([peak, false_peak], 2), scene.size_hw, scene.sigma_px
     )
     maps = (maps + stage.heatmap_noise * device_rng.normal(*maps.shape)).clamp(0, 1)
-    drawn = ViewBatch(
-        heatmaps=maps,
-        root=maps[:, :, 0],
-        affine=affine,
-        view_weight=torch.ones(maps.shape[:2], device=scene.device),
-        joints=xy[:, :, :, None],
-        peak=peak[..., None],
-    )
+    drawn = ViewBatch(heatmaps=maps, root=maps[:, :, 0], affine=affine, view_weight=weight, joints=hips, peak=peak)
     return RootScenes(drawn, roots, shown.sum(1) >= 2)
 
 
@@ -157,13 +153,9 @@ def pose_scenes(
     most = 1 + stage.neighbours
     exact = _people(scene, count, most, stage.bodies, device_rng)
     exists = torch.arange(most, device=scene.device) < device_rng.integers(1, most + 1, count, 1)
-    J = exact.shape[2]
-    uv, ahead = scene.projector(exact.flatten(1, 2))
-    V = uv.shape[1]
-    seen = (ahead & scene.projector.inside(uv)).view(count, V, most, J) & exists[:, None, :, None]
-    xy_px, score = simulate_estimator(uv.view(count, V, most, J, 2), seen, scene, stage.noise, device_rng)
-    kept = keep_two_views((~device_rng.bernoulli(stage.drop_view, count, V)).cpu().numpy(), rng)
-    weight = float_tensor(kept, scene.device)
+    xy_px, seen = _project(scene, exact, exists)
+    xy_px, score = simulate_detections(xy_px, seen, scene, stage.noise, device_rng)
+    weight = kept_views(count, xy_px.shape[1], stage.noise, device_rng)
     views = render_view_batch(
         xy_px,
         score,
@@ -218,17 +210,39 @@ def _bodies_on(count: int, skeleton: Skeleton, device: torch.device) -> Tensor:
     return torch.from_numpy(_bodies(count, skeleton)).to(device)
 
 
+def _bodies_around(
+    skeleton: Skeleton, count: int, most: int, device_rng: DeviceRng, bodies: int = _ROOT_BODIES
+) -> Tensor:
+    """Draw people (count, most, J, 3) mm relative to their roots; see `_people`."""
+    xyz = _rotated(skeleton, count, most, bodies, device_rng)
+    return xyz - xyz[:, :, list(skeleton.root_joints)].mean(2, keepdim=True)
+
+
 def _people(scene: CaptureScene, count: int, most: int, bodies: int, device_rng: DeviceRng) -> Tensor:
-    """Draw people (count, most, J, 3) mm: bodies of any heading, scaled by up to 7 %, half of them mirrored."""
-    drawn = _bodies_on(bodies, scene.skeleton, device_rng.device)
+    """Draw people (count, most, J, 3) mm who stand on the floor of the capture volume."""
+    xyz = _rotated(scene.skeleton, count, most, bodies, device_rng)
+    places = _places(scene.volume, count, most, device_rng)
+    return xyz + torch.nn.functional.pad(places, (0, 1))[:, :, None]
+
+
+def _rotated(skeleton: Skeleton, count: int, most: int, bodies: int, device_rng: DeviceRng) -> Tensor:
+    """Draw bodies (count, most, J, 3) mm of any heading, scaled by up to 7 %, half of them mirrored."""
+    drawn = _bodies_on(bodies, skeleton, device_rng.device)
     xyz = drawn[device_rng.integers(0, len(drawn), count, most)]
     mirrored = device_rng.bernoulli(0.5, count, most)[..., None, None]
-    xyz = torch.where(mirrored, xyz[..., list(scene.skeleton.mirror), :] * xyz.new_tensor([1, -1, 1]), xyz)
+    xyz = torch.where(mirrored, xyz[..., list(skeleton.mirror), :] * xyz.new_tensor([1, -1, 1]), xyz)
     angle, size = device_rng.uniform(-torch.pi, torch.pi, count, most), device_rng.uniform(0.93, 1.07, count, most, 1)
     c, s = angle.cos()[..., None], angle.sin()[..., None]
     x, y, z = xyz.unbind(-1)
-    places = _places(scene.volume, count, most, device_rng)[:, :, None]  # (count, most, 1, 2)
-    return torch.stack([size * (c * x - s * y) + places[..., 0], size * (s * x + c * y) + places[..., 1], size * z], -1)
+    return size[..., None] * torch.stack([c * x - s * y, s * x + c * y, z], -1)
+
+
+def _project(scene: CaptureScene, xyz_mm: Tensor, exists: Tensor) -> tuple[Tensor, Tensor]:
+    """Project people (B, P, J, 3): image px (B, V, P, J, 2), and which joints of those that exist are in the image."""
+    B, P, J, _ = xyz_mm.shape
+    uv, ahead = scene.projector(xyz_mm.flatten(1, 2))
+    seen = (ahead & scene.projector.inside(uv)).view(B, -1, P, J)
+    return uv.view(B, -1, P, J, 2), seen & exists[:, None, :, None]
 
 
 def _places(volume: CaptureVolume, count: int, most: int, device_rng: DeviceRng) -> Tensor:
@@ -244,119 +258,17 @@ def _places(volume: CaptureVolume, count: int, most: int, device_rng: DeviceRng)
     return torch.cat([first, beside[:, 1:]], 1)
 
 
-def _jitter(shape: torch.Size, scene: CaptureScene, noise: NoiseConfig, device_rng: DeviceRng) -> Tensor:
-    """Draw errors in image px of points (B, V, P, 2): one level per scene, scaled by each camera's image size."""
-    long_side = scene.projector.size_px.amax(-1)[:, None, None]
-    level = device_rng.uniform(*noise.jitter, shape[0], 1, 1, 1)
-    return level * long_side * device_rng.normal(*shape)
-
-
-def simulate_estimator(
-    xy_px: Tensor, seen: Tensor, scene: CaptureScene, noise: NoiseConfig, device_rng: DeviceRng
-) -> tuple[Tensor, Tensor]:
-    """Simulate an estimator's detections of joints (B, V, P, J, 2): image px and scores, 0 where missing.
-
-    Joints differ in quality, and scores correlate with it as those of real estimators do.
-    """
-    shape = tuple(seen.shape)
-    outlier = torch.where(device_rng.bernoulli(noise.outlier, *shape), 10.0, 1.0)
-    quality = torch.exp(-0.25 + 0.5 * device_rng.normal(*shape)) * outlier
-    error = _jitter(xy_px.flatten(2, 3).shape, scene, noise, device_rng).view(xy_px.shape) * quality[..., None]
-    score = 0.97 / (1 + 0.5 * quality.clamp_max(3) ** 2) + 0.05 * device_rng.normal(*shape)
-    found = ~device_rng.bernoulli(noise.miss_joint, *shape)
-    if noise.measured:
-        real_error, real_score = _measured(xy_px, noise, scene.skeleton, device_rng)
-        real = device_rng.bernoulli(noise.measured, shape[0], 1, 1, 1)
-        error = torch.where(real[..., None], real_error, error)
-        score, found = torch.where(real, real_score, score), torch.where(real, real_score > 0, found)
-    found = found & seen
-    found = found & ~device_rng.bernoulli(noise.miss_view, *shape[:3])[..., None]
-    shift, hidden, guessed = _occlude(xy_px, noise, scene.skeleton, device_rng)
-    error = torch.where(hidden[..., None], shift, error)
-    score = torch.where(hidden, torch.minimum(score, device_rng.uniform(0.05, 0.6, *shape)), score).clamp(0.05, 1.0)
-    found = found & (~hidden | guessed)
-    # Swapped sides: positions stay, names change.
-    swapped, mirror = device_rng.bernoulli(noise.swap, *shape[:3])[..., None], list(scene.skeleton.mirror)
-    xy_px = xy_px + error
-    xy_px = torch.where(swapped[..., None], xy_px[:, :, :, mirror], xy_px)
-    found = torch.where(swapped, found[:, :, :, mirror], found)
-    return xy_px, torch.where(found, score, 0.0)
-
-
-def _measured(xy_px: Tensor, noise: NoiseConfig, skeleton: Skeleton, device_rng: DeviceRng) -> tuple[Tensor, Tensor]:
-    """Draw errors px (B, V, P, J, 2) and scores (B, V, P, J) measured on a real estimator, 0 where it found nothing."""
-    error, score = _measured_errors(noise.error_split, skeleton, device_rng.device)
-    shape, J, mirror = tuple(xy_px.shape[:3]), len(skeleton), list(skeleton.mirror)
-    row = device_rng.integers(0, len(error), *shape, 1)
-    if noise.varied:
-        row = torch.where(device_rng.bernoulli(0.5, *shape, 1), device_rng.integers(0, len(error), *shape, J), row)
-    row = row.expand(*shape, J)
-    joint = torch.arange(J, device=device_rng.device)
-    mirrored = device_rng.bernoulli(0.5, *shape)[..., None]
-    error, score = error[row, joint], score[row, joint]
-    flipped = error[..., mirror, :] * error.new_tensor([-1.0, 1.0])
-    error = torch.where(mirrored[..., None], flipped, error)
-    if noise.varied:
-        angle, size = (
-            device_rng.uniform(-torch.pi, torch.pi, *shape, 1),
-            (0.1 + 0.3 * device_rng.normal(*shape, 1)).exp(),
-        )
-        c, s = size * angle.cos(), size * angle.sin()
-        x, y = error.unbind(-1)
-        error = torch.stack([c * x - s * y, s * x + c * y], -1)
-    size = (xy_px.amax(3) - xy_px.amin(3)).amax(-1)[..., None, None].clamp_max(_LARGEST_PX)
-    return error * size, torch.where(mirrored, score[..., mirror], score)
-
-
-@lru_cache(maxsize=2)
-def _measured_errors(part: str, skeleton: Skeleton, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return single frames of the measured errors: (N, J, 2) as shares of the person's size, and scores (N, J)."""
-    errors = ErrorBank.load("movenet", part)
-    error, score = convert(errors.error.reshape(-1, 17, 2), errors.score.reshape(-1, 17), COCO17, skeleton)
-    some = (score > 0).sum(-1) >= _LEAST_FOUND
-    error, score = error[some], score[some]
-    return float_tensor(np.nan_to_num(error), device), float_tensor(score, device)
-
-
-def _occlude(
-    xy_px: Tensor, noise: NoiseConfig, skeleton: Skeleton, device_rng: DeviceRng
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw occluded limbs of people (B, V, P, J, 2): errors px of guesses, which joints are hidden, which are guessed.
-
-    The joints of a hidden limb are guessed together: most of the error is common to them, and it scales with the
-    person's size in the image.
-    """
-    shape = tuple(xy_px.shape)
-    limbs = torch.from_numpy(_limbs(skeleton)).to(device_rng.device)
-    limb = device_rng.integers(0, len(limbs), *shape[:3])
-    hidden = limbs[limb] & device_rng.bernoulli(noise.occlude, *shape[:3])[..., None]
-    size = (xy_px.amax(3) - xy_px.amin(3)).amax(-1)[..., None, None]  # (B, V, P, 1, 1)
-    shift = 0.08 * device_rng.normal(*shape[:3], 1, 2) + 0.04 * device_rng.normal(*shape)
-    return shift * size.clamp_max(_LARGEST_PX), hidden, device_rng.bernoulli(noise.guess, *shape[:4])
-
-
-_LARGEST_PX = 4000.0
-_LEAST_FOUND = 4
-
-
-@lru_cache(maxsize=2)
-def _limbs(skeleton: Skeleton) -> np.ndarray:
-    """Return (L, J) bool: joints that are occluded together by furniture, other people and the body itself."""
-    arms = [[f"{side}_elbow", f"{side}_wrist"] for side in ("left", "right")]
-    legs = [[f"{side}_knee", f"{side}_ankle"] for side in ("left", "right")]
-    hips = ["left_hip", "right_hip", "mid_hip"]
-    sides = [
-        arm + leg + [f"{side}_shoulder", f"{side}_hip"]
-        for side, arm, leg in zip(("left", "right"), arms, legs, strict=True)
-    ]
-    groups = [*arms, *legs, legs[0] + legs[1], legs[0] + legs[1] + hips, arms[0] + arms[1], *sides]
-    return np.array([[joint in group for joint in skeleton.joints] for group in groups])
-
-
 def _false_peaks(
-    shape: tuple[int, int], size_hw: tuple[int, int], mean: float, device_rng: DeviceRng
+    hips: Tensor, shown: Tensor, size_hw: tuple[int, int], mean: float, device_rng: DeviceRng
 ) -> tuple[Tensor, Tensor]:
-    """Draw false peaks: heatmap px (B, V, 3, 2) and heights (B, V, 3), most of them 0."""
-    xy = device_rng.uniform(0.0, 1.0, *shape, 3, 2) * torch.tensor([size_hw[1], size_hw[0]], device=device_rng.device)
-    height = device_rng.uniform(0.2, 0.8, *shape, 3)
-    return xy, torch.where(device_rng.bernoulli(mean / 3, *shape, 3), height, 0.0)
+    """Draw false peaks: heatmap px (B, V, 4, 1, 2) and heights (B, V, 4, 1), most of them 0.
+
+    They are anywhere, or near one of the hips (B, V, P, 2) that are `shown` (B, V, P): people who are detected twice.
+    """
+    B, V, P = shown.shape
+    xy = device_rng.uniform(0.0, 1.0, B, V, 4, 2) * torch.tensor([size_hw[1], size_hw[0]], device=device_rng.device)
+    person = device_rng.integers(0, P, B, V, 2)
+    beside = hips.gather(2, person[..., None].expand(-1, -1, -1, 2)) + _BESIDE_PX * device_rng.normal(B, V, 2, 2)
+    xy[:, :, :2] = torch.where(shown.gather(2, person)[..., None], beside, xy[:, :, :2])
+    height = device_rng.uniform(0.2, 0.8, B, V, 4)
+    return xy[:, :, :, None], torch.where(device_rng.bernoulli(mean / 4, B, V, 4), height, 0.0)[..., None]

@@ -20,7 +20,7 @@ from core.training.stages.root import _cells
 from core.training.synthetic import pose_scenes, root_scenes, root_target
 from core.types.volume import CaptureVolume
 
-EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0, occlude=0, measured=0)
+EXACT = NoiseConfig.none()
 NET = VolumeNetConfig(width=0.25, front_kernel=3)
 CONFIG = ModelConfig(
     root=RootNetConfig(head="planes", net=NET, spacing_mm=100.0), pose=PoseNetConfig(head="planes", net=NET, voxels=32)
@@ -74,7 +74,7 @@ class TestRoots:
 class TestPoses:
     def test_untrained_head_locates_clean_joints(self, scene: CaptureScene) -> None:
         networks = Networks(CONFIG).eval()
-        stage = PoseSyntheticStageConfig(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
+        stage = PoseSyntheticStageConfig(noise=EXACT, neighbours=0, root_error_mm=20, bodies=500)
         batch = pose_scenes(scene, 6, stage, np.random.default_rng(1))
         with torch.no_grad():
             joints, _ = predict_joints(networks, scene, batch.views, batch.root_mm, torch.arange(6))
@@ -99,7 +99,7 @@ class TestPoses:
     def test_joints_lie_between_the_estimates_of_their_planes(self, scene: CaptureScene) -> None:
         """In world coordinates, each coordinate of a joint lies between the estimates of its two planes."""
         networks = Networks(CONFIG).eval()
-        stage = PoseSyntheticStageConfig(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=20, bodies=500)
+        stage = PoseSyntheticStageConfig(noise=EXACT, neighbours=0, root_error_mm=20, bodies=500)
         batch = pose_scenes(scene, 4, stage, np.random.default_rng(2))
         with torch.no_grad():
             joints, planes = predict_joints(networks, scene, batch.views, batch.root_mm, torch.arange(4))

@@ -29,7 +29,7 @@ from core.training.synthetic import keep_two_views, pose_scenes, root_points, ro
 from core.types.skeleton import PANOPTIC15
 from core.types.volume import CaptureVolume
 
-EXACT = NoiseConfig(jitter=(0.0, 0.0), miss_view=0, miss_joint=0, outlier=0, swap=0, occlude=0, measured=0)
+EXACT = NoiseConfig.none()
 
 
 class TestSplit:
@@ -177,13 +177,17 @@ class TestSyntheticRoots:
 
 class TestSyntheticPeople:
     def test_without_noise_the_detections_are_the_projections(self, scene: CaptureScene) -> None:
-        stage = PoseSyntheticStageConfig(noise=EXACT, drop_view=0, neighbours=0, root_error_mm=0)
+        stage = PoseSyntheticStageConfig(noise=EXACT, neighbours=0, root_error_mm=0)
         batch = pose_scenes(scene, 4, stage, np.random.default_rng(0))
         exact = np.moveaxis(project_rig(scene.rig, batch.exact_mm.numpy()), 0, 1)  # (B, V, J, 2)
         expected = exact @ scene.base_affine[:, :, :2].transpose(0, 2, 1) + scene.base_affine[:, None, :, 2]
         known = batch.views.peak[:, :, 0].numpy() > 0
         assert known.mean() > 0.9
-        assert np.abs(batch.views.joints[:, :, 0].numpy() - expected)[known].max() < 1e-2
+        error = np.linalg.norm(batch.views.joints[:, :, 0].numpy() - expected, axis=-1)
+        derived = PANOPTIC15.indices("neck", "mid_hip")  # in 2D the mean of two joints, as in inference
+        assert error[..., derived][known[..., derived]].max() < 0.2
+        known[..., derived] = False
+        assert error[known].max() < 1e-2
         torch.testing.assert_close(batch.root_mm, batch.exact_mm[:, PANOPTIC15.index("mid_hip")])
 
     def test_misses_have_the_configured_rates(self, scene: CaptureScene) -> None:

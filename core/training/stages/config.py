@@ -17,32 +17,60 @@ def _weights(stage: str) -> Mapping[str, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseConfig:
-    """Errors of the simulated 2D detections of synthetic people.
+    """Errors of the simulated 2D detections of synthetic people, and of the rig.
 
     Attributes:
-        jitter: Range of the standard deviation of the 2D error, as a share of the image's longer side.
+        jitter: Range of the standard deviation of the 2D error, as a share of the person's size in the image.
+        resolution: Range of the standard deviation of the error that the estimator's input size causes, as a share of
+            the image's longer side. It dominates where people are small.
         miss_view: Probability that a person is not detected in a view.
         miss_joint: Probability that a joint is missing.
-        outlier: Probability that the error of a joint is ten times the jitter.
-        swap: Probability that left and right are exchanged in a view.
+        outlier: Probability that the error of a joint is several times the usual one.
+        swap: Probability that left and right of all joints, the arms or the legs are exchanged in a view.
+        borrow: Probability that a limb, the legs or a single hip is that of the person beside, in views where somebody
+            is near.
         occlude: Probability that a limb, the legs, or an arm and more are hidden in a view. Hidden joints are missing,
             or guessed together in a wrong place with low scores, as estimators do.
         guess: Share of hidden joints that are guessed instead of missing.
+        few_views: Probability that only a random number of the cameras, two or more, takes part.
+        rig_deg: Largest standard deviation of the rotation of each camera against its calibration, in half of the
+            scenes; the other rigs are exact.
         measured: Share of scenes whose errors and scores were measured on a real estimator.
         error_split: Part of the measured errors to draw from; "train" leaves the other half for tests.
         varied: Rotate, scale and mix measured errors, since the few there are could be memorised.
     """
 
-    jitter: tuple[float, float] = (0.001, 0.006)
+    jitter: tuple[float, float] = (0.006, 0.03)
+    resolution: tuple[float, float] = (0.0006, 0.003)
     miss_view: float = 0.15
     miss_joint: float = 0.15
     outlier: float = 0.03
-    swap: float = 0.02
+    swap: float = 0.04
+    borrow: float = 0.1
     occlude: float = 0.2
     guess: float = 0.5
+    few_views: float = 0.3
+    rig_deg: float = 0.4
     measured: float = 0.5
     error_split: Literal["all", "train"] = "all"
     varied: bool = True
+
+    @classmethod
+    def none(cls) -> NoiseConfig:
+        """Return settings without any errors."""
+        return cls(
+            jitter=(0.0, 0.0),
+            resolution=(0.0, 0.0),
+            miss_view=0.0,
+            miss_joint=0.0,
+            outlier=0.0,
+            swap=0.0,
+            borrow=0.0,
+            occlude=0.0,
+            few_views=0.0,
+            rig_deg=0.0,
+            measured=0.0,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +121,10 @@ class RootStageConfig:
             that some people sit while others stand.
         max_points: Largest number of synthetic people in a scene.
         area_per_person_m2: Floor area for each synthetic person, which limits their number in small volumes.
-        noise: Errors of the synthetic detections. There is one joint per person, so `miss_view` covers missing people
-            and missing hips.
-        peak: Range of the peaks' heights.
+        noise: Errors of the synthetic detections.
+        peak: Range of the peaks' heights; if empty, they are the scores of the hips.
         heatmap_noise: Standard deviation of the noise of each heatmap pixel.
-        false_peaks: Mean number of false peaks per view.
+        false_peaks: Mean number of false peaks per view, half of them beside people.
         weights: Weight of each loss in the total; 0 switches it off.
     """
 
@@ -112,8 +139,8 @@ class RootStageConfig:
     common_height: bool = True
     max_points: int = 9
     area_per_person_m2: float = 2.0
-    noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(miss_view=0.2))
-    peak: tuple[float, float] = (0.3, 1.0)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    peak: tuple[float, ...] = ()
     heatmap_noise: float = 0.02
     false_peaks: float = 0.3
     weights: Mapping[str, float] = _weights("root")
@@ -134,7 +161,6 @@ class PoseSyntheticStageConfig:
         bodies: Number of random postures to draw from; each is rotated, mirrored and scaled again at every use.
         neighbours: Largest number of other people near the person to be found.
         root_error_mm: Standard deviation of the cube's centre around the exact root.
-        drop_view: Probability that a camera is left out; two always stay.
         noise: Errors of the synthetic detections.
         weights: Weight of each loss in the total; 0 switches it off.
     """
@@ -146,7 +172,6 @@ class PoseSyntheticStageConfig:
     bodies: int = 20_000
     neighbours: int = 2
     root_error_mm: float = 40.0
-    drop_view: float = 0.1
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     weights: Mapping[str, float] = _weights("pose_synthetic")
 

@@ -22,6 +22,7 @@ from core.models.refiners.ray_refiner import inverse
 from core.models.refiners.temporal_refiner import fill_gaps
 from core.models.scene import CaptureScene
 from core.models.view_batch import float_tensor, render_view_batch
+from core.synthetic.confusions import Confusions
 from core.synthetic.estimator_errors import ErrorBank
 from core.synthetic.furniture import Furniture
 from core.synthetic.motion import movers
@@ -40,6 +41,8 @@ _FPS = (20.0, 60.0)
 _WALKERS, _WHITE, _HIDDEN, _FURNISHED = 0.25, 0.3, 0.8, 0.6
 """Shares of scenes with people who walk and stop, with white noise, with people who occlude each other, and with
 furniture that occludes them."""
+_WRONG_RIG, _FEW_VIEWS = 0.5, 0.3
+"""Shares of scenes whose rig is slightly wrong, and in which only a random number of the cameras takes part."""
 _LOST = 0.02
 """Share of people lost in a frame."""
 _MIN_JOINTS = 3
@@ -167,7 +170,7 @@ def temporal_samples(
         rng=rng,
         joint_miss=rng.uniform(0, 0.1),
         false_people=0.05,
-        swap=0.015,
+        confusions=Confusions().scaled(rng.uniform(0, 2), rig_factor=rng.uniform(0, 2) * (rng.random() < _WRONG_RIG)),
         occlusion=bool(rng.random() < _HIDDEN),
         errors=None if rng.random() < _WHITE else ErrorBank.load("movenet", config.error_split),
         varied=True,
@@ -175,6 +178,9 @@ def temporal_samples(
     )
     exact, _ = convert(coco, people.score, COCO17, networks.skeleton)  # (F, P, J, 3)
     detections = MultiviewPoses2D.stack(scene.rig, poses2d, networks.skeleton)
+    if rng.random() < _FEW_VIEWS:
+        V = len(scene.rig)
+        detections = detections.with_views((rng.permutation(V) < rng.integers(2, V + 1)).astype(np.float32))
     views = render_view_batch(
         float_tensor(detections.xy_px, scene.device),
         float_tensor(detections.score, scene.device),
