@@ -23,6 +23,8 @@ _LINE_INTERVAL_S = 10.0
 _MAX_METRICS = 3
 _MAX_LINE = 60
 _ACRONYMS = {"fps": "FPS", "id": "ID", "ids": "IDs", "loco": "LOCO", "pck": "PCK"}
+_NOT_LISTED = ("methods", "verdict", "comparison", "found_curves")
+"""Parts of a report that are shown as a table or a sentence, or only drawn."""
 _UNITS = ("px", "mm", "ms", "s", "deg", "hz")
 
 
@@ -144,7 +146,7 @@ def print_report(report: Mapping[str, Any], out: Console) -> None:
     methods: Mapping[str, Mapping[str, Any]] = report["methods"]
     out.print()
     for name, value in report.items():
-        if name not in ("methods", "verdict"):
+        if name not in _NOT_LISTED and value != []:
             out.print(f"{format_key(name)}: {escape(format_value(value))}", highlight=False)
     table = Table("", *(str(metrics.get("label", name)) for name, metrics in methods.items()))
     rows = dict.fromkeys(row for metrics in methods.values() for row in metrics if row != "label")

@@ -164,6 +164,19 @@ def overall_metrics(errors: ViewErrors, joints: np.ndarray | None = None) -> Ove
     )
 
 
+def found_curve(errors: ViewErrors, percent_height: F64, joints: np.ndarray | None = None) -> F64:
+    """Return the fractions (K,) of the observations with an error of at most these percentages of the person's size.
+
+    Args:
+        errors: Errors of a method; a missing prediction is never found.
+        percent_height: (K,) percentages.
+        joints: (J,) bool, as for `observed_masks`.
+    """
+    flat = _flatten(errors, observed_masks(errors, joints))
+    found = np.sort(100 * flat.error_px / np.maximum(flat.size_px, 1.0))  # NaN at the end.
+    return np.searchsorted(found, percent_height, side="right") / max(len(found), 1)
+
+
 def paired_bootstrap(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
     """Compare the median errors in px of two methods on the observations that both cover, by a paired block bootstrap.
 

@@ -16,6 +16,7 @@ from core.evaluation.compare import (
     common_masks,
     coverage_masks,
     error_metrics,
+    found_curve,
     overall_metrics,
     shared_joints,
 )
@@ -25,6 +26,7 @@ from core.evaluation.verdict import MethodComparison, NamedErrors, alone_sentenc
 from core.types.pose3d import Pose3DSequence
 
 BASELINE_KEY, RTS_KEY, TRAINED_KEY = "baseline", "rts", "trained"
+_CURVE_PERCENT = 30
 _SMOOTHINGS = {"none": "", "rts": " with RTS smoothing", "one_euro": " with One-Euro smoothing"}
 
 
@@ -70,7 +72,8 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
         Plain JSON values. All LOCO metrics are over the joints that the joint sets of all methods have;
         `joints_left_out` names the others. Those in px, and `loco_percent_height`, are over the observations that all
         methods cover; `covered`, `people_found`, `within_10_percent` and `loco_percent_height_all` are over all of
-        them, so that a missing joint is an error. `comparison` is the trained run minus the better triangulation, or
+        them, so that a missing joint is an error, as are `found_curves`: the fractions of them within distances of 0 to
+        `_CURVE_PERCENT` % of the person's size. `comparison` is the trained run minus the better triangulation, or
         the smoothed minus the raw one, with 95 % intervals; see `compare_methods`. `verdict` states it.
     """
     baseline = methods[BASELINE_KEY]
@@ -84,6 +87,8 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
         "joints_left_out": joints_left_out(errors),
         "methods": {key: _method(result, errors) for key, result in methods.items()},
     }
+    if errors:
+        report["found_curves"] = _found_curves(errors)
     pair = _pair(methods, errors)
     if pair is None:
         return {**report, "verdict": _alone(methods, errors)}
@@ -165,6 +170,15 @@ def _loco_metrics(loco: ViewErrors | None, errors: Mapping[str, ViewErrors]) -> 
         "covered": _plain(overall.coverage),
         "people_found": _plain(overall.people),
         "observations_all": overall.observations,
+    }
+
+
+def _found_curves(errors: Mapping[str, ViewErrors]) -> dict[str, Any]:
+    percent, joints = np.arange(_CURVE_PERCENT + 1, dtype=float), shared_joints(*errors.values())
+    curves = {key: found_curve(loco, percent, joints) for key, loco in errors.items()}
+    return {
+        "percent_height": percent.tolist(),
+        "found": {key: [_plain(share) for share in curve.tolist()] for key, curve in curves.items()},
     }
 
 

@@ -32,7 +32,9 @@ from studio.pages.record import presenter as record
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.registry import PAGES
 from studio.pages.train import presenter as train
+from studio.pages.train.comparison import load_comparison
 from studio.pages.train.consent_dialog import ConsentDialog
+from studio.plots.found_plot import FoundPlot
 from studio.state.app_state import AppState
 from studio.state.steps import page_states, take_steps
 from studio.widgets.finding_row import FindingRow
@@ -47,6 +49,7 @@ _REPORT = {
     "methods": {
         "baseline": {
             "label": "Triangulation, no training",
+            "covered": 0.92,
             "loco_px_median": 25.0,
             "loco_px_mean": 30.0,
             "loco_percent_height": 4.0,
@@ -58,6 +61,7 @@ _REPORT = {
         },
         "trained": {
             "label": "Trained",
+            "covered": 0.08,
             "loco_px_median": 20.0,
             "loco_px_mean": 31.0,
             "loco_percent_height": 3.2,
@@ -68,6 +72,7 @@ _REPORT = {
             "identity_switches": 0,
         },
     },
+    "found_curves": {"percent_height": [0, 10, 20], "found": {"baseline": [0, 0.7, 0.9], "trained": [0, 0.08, 0.08]}},
     "verdict": "The trained network is better.",
 }
 
@@ -407,7 +412,7 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     qtbot.waitUntil(page.table.isVisible)
     words = [label.text() for label in page.results_card.findChildren(QLabel) if label.isVisible()]
     assert "The trained network is better." in words
-    found = train.load_comparison(take)
+    found = load_comparison(take)
     assert found is not None
     by_title = {row[0]: (index, row) for index, row in enumerate(found.rows)}
     index, row = by_title["Leave-one-camera-out error, median"]
@@ -418,19 +423,26 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     index, _ = by_title["Frames with two or more people"]
     assert not {(index, 1), (index, 2)} & set(found.tones)
     assert by_title["Frames by number of people"][1][1] == "97 with 2, 3 with 3"
+    index, row = by_title["Observed joints found"]
+    assert row[1:] == ("92.0%", "8.0%")
+    assert found.tones[index, 1] == "good"
+    (plot,) = page.results_card.findChildren(FoundPlot)
+    assert list(plot.curves) == ["Triangulation", "Trained"]
+    np.testing.assert_allclose(plot.curves["Trained"].yData, [0, 8, 8])
 
 
-def test_without_training_the_trained_column_is_empty(sample_session: Session) -> None:
+def test_without_training_there_is_no_column_of_it(sample_session: Session) -> None:
     take = sample_session.take("two_people")
     methods = {"baseline": _REPORT["methods"]["baseline"]}  # type: ignore[index]
     take.layout.report.write_text(json.dumps({**_REPORT, "methods": methods}), encoding="utf-8")
-    found = train.load_comparison(take)
+    found = load_comparison(take)
     assert found is not None
-    assert {row[2] for row in found.rows} == {"–"}
+    assert found.headers == ("", "Triangulation")
+    assert {len(row) for row in found.rows} == {2}
     assert not found.tones
     take.layout.report.write_text("{}", encoding="utf-8")
     with pytest.raises(CoreError, match="damaged"):
-        train.load_comparison(take)
+        load_comparison(take)
 
 
 # ---- export

@@ -1,4 +1,4 @@
-"""Train page: the steps from footage to 3D, live losses, and baseline against trained model."""
+"""Train page: the steps from footage to 3D, live losses, and the comparison of the methods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from core.jobs import Metric
 from studio.jobs.text import outcome_text, progress_text
 from studio.jobs.tracked import TrackedJob
 from studio.pages.train import presenter
+from studio.pages.train.comparison import load_comparison
 from studio.pages.train.consent_dialog import ConsentDialog
+from studio.plots.found_plot import FoundPlot
 from studio.plots.loss_plot import LossPlot
 from studio.shell.dialogs import show_error_dialog
 from studio.specs import StepView
@@ -270,7 +272,7 @@ class TrainPage(ScrollPage):
         return self.losses
 
     def _results_card(self) -> Card:
-        self.results_card = Card("Baseline vs. trained")
+        self.results_card = Card("Evaluation")
         self.results_body = QVBoxLayout()
         self.results_body.setSpacing(GRID_PX)
         self.results_card.body.addLayout(self.results_body)
@@ -375,18 +377,22 @@ class TrainPage(ScrollPage):
         self.table = None
         try:
             take = self._state.take
-            comparison = presenter.load_comparison(take) if take is not None else None
+            comparison = load_comparison(take) if take is not None else None
         except CoreError as error:
             self.results_body.addWidget(FindingRow("error", error.message, error.hint))
             return
         if comparison is None:
-            self.results_body.addWidget(make_label("Run Evaluate to compare baseline and trained model.", "muted"))
+            self.results_body.addWidget(
+                make_label("Run Evaluate to compare triangulation and trained networks.", "muted")
+            )
             return
         verdict = make_label(comparison.verdict, "strong")
         self.results_body.addWidget(verdict)
-        self.table = DataTable(presenter.HEADERS, right=(1, 2), stretch=0)
+        self.table = DataTable(comparison.headers, right=range(1, len(comparison.headers)), stretch=0)
         self.table.set_rows(comparison.rows, comparison.tones)
         self.results_body.addWidget(self.table)
+        if comparison.curves is not None:
+            self.results_body.addWidget(FoundPlot(comparison.curves.percent_height, comparison.curves.found))
         self.results_body.addWidget(make_label(comparison.context, "small"))
 
     def _job_added(self, _tracked: TrackedJob) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.config import from_mapping
-from core.errors import CoreError
-from core.files import read_json, read_yaml
+from core.files import read_yaml
 from core.pipelines.params import EvaluateParams, InferParams, Pose2DParams, RunParams, TrainParams, TriangulateParams
 from core.pose2d.cards import ModelCard, model_card, model_cards
 from core.pose2d.config import DEFAULT_LONG_SIDE_PX, LARGE_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice, Pose2DConfig
@@ -28,7 +27,6 @@ TRAINING_VERBS = ("train", "run")
 """Verbs whose jobs report losses."""
 _SAFETY_LIMIT_MIN = 600
 """A time limit from this on is only a safety net and not an estimate of the training time."""
-HEADERS = ("", "Baseline", "Trained")
 INPUT_SIZES = {
     0: "Automatic",
     DEFAULT_LONG_SIDE_PX: f"{DEFAULT_LONG_SIDE_PX} px",
@@ -344,73 +342,3 @@ def watched_job(jobs: JobBridge) -> TrackedJob | None:
     running = [j for j in candidates if j.active]
     measured = [j for j in candidates if j.metrics]
     return max(running or measured or candidates, key=lambda j: j.name, default=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Metrics of an evaluation as a table.
-
-    Attributes:
-        verdict: The conclusion as a sentence.
-        context: Take and number of held-out frames.
-        rows: Rows in the columns of `HEADERS`.
-        tones: Colour token of the better metric, by (row, column).
-    """
-
-    verdict: str
-    context: str
-    rows: tuple[tuple[str, str, str], ...]
-    tones: dict[tuple[int, int], str]
-
-
-def load_comparison(take: Take) -> Comparison | None:
-    """Read the newest evaluation of a take; None if there is none.
-
-    Raises:
-        CoreError: The report is damaged.
-    """
-    path = take.layout.report
-    if not path.exists():
-        return None
-    report = read_json(path)
-    try:
-        return _comparison(report)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CoreError(f"{path} is damaged: {error!r}.", "Run Evaluate again.") from error
-
-
-def _comparison(report: Mapping[str, Any]) -> Comparison:
-    methods = report["methods"]
-    pair = (methods.get("baseline") or {}, methods.get("trained") or {})
-    rows: list[tuple[str, str, str]] = []
-    tones: dict[tuple[int, int], str] = {}
-
-    def row(title: str, key: str, template: str, *, better: Literal["low", "high", "none"] = "none") -> None:
-        first, second = (method.get(key) for method in pair)
-        rows.append((title, _format(template, first), _format(template, second)))
-        if better != "none" and first is not None and second is not None and first != second:
-            tones[(len(rows) - 1, 1 if (first < second) == (better == "low") else 2)] = "good"
-
-    row("Leave-one-camera-out error, median", "loco_px_median", "{:.1f} px", better="low")
-    row("… in % of person height", "loco_percent_height", "{:.2f} %", better="low")
-    row("Leave-one-camera-out error, mean", "loco_px_mean", "{:.1f} px", better="low")
-    row("Reprojection error, median", "reprojection_px_median", "{:.1f} px")
-    row("Frames with two or more people", "frames_with_two_or_more", "{:,}", better="high")
-    row("Identity switches", "identity_switches", "{:,}", better="low")
-    row("Predicted joints", "covered", "{:.0%}", better="high")
-    row("Compared joints", "observations", "{:,}")
-    people = [_people(method.get("people_per_frame") or {}) for method in pair]
-    rows.append(("Frames by number of people", people[0], people[1]))
-    held_out = report.get("held_out_frames")
-    n_held_out = len(held_out) if isinstance(held_out, list) else held_out
-    context = f"Take {report.get('take', '')}: {n_held_out} of {report['frames']} frames held out from training."
-    return Comparison(verdict=str(report.get("verdict", "")), context=context, rows=tuple(rows), tones=tones)
-
-
-def _format(template: str, value: float | None) -> str:
-    return "–" if value is None else template.format(value)
-
-
-def _people(counts: Mapping[str, Any]) -> str:
-    parts = [f"{frames} with {people}" for people, frames in sorted(counts.items(), key=lambda kv: int(kv[0]))]
-    return ", ".join(parts) or "–"

@@ -1,0 +1,127 @@
+"""Evaluation of a take as the Train page shows it: a table with a column per method, a verdict, a curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.errors import CoreError
+from core.files import read_json
+from core.session import Take
+
+HEADINGS = {"baseline": "Triangulation", "rts": "With RTS", "trained": "Trained"}
+"""Short column headings by key of the method."""
+_ROWS: tuple[tuple[str, str, str, Literal["low", "high", "none"]], ...] = (
+    ("Observed joints found", "covered", "{:.1%}", "high"),
+    ("… within 10 % of person height", "within_10_percent", "{:.1%}", "high"),
+    ("People found", "people_found", "{:.1%}", "high"),
+    ("Mean error over all joints, % of height", "loco_percent_height_all", "{:.2f} %", "low"),
+    ("Leave-one-camera-out error, median", "loco_px_median", "{:.1f} px", "low"),
+    ("… in % of person height", "loco_percent_height", "{:.2f} %", "low"),
+    ("Leave-one-camera-out error, mean", "loco_px_mean", "{:.1f} px", "low"),
+    ("Joints that all methods found", "observations", "{:,}", "none"),
+    ("Reprojection error, median", "reprojection_px_median", "{:.1f} px", "none"),
+    ("Frames with two or more people", "frames_with_two_or_more", "{:,}", "high"),
+    ("Identity switches", "identity_switches", "{:,}", "low"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCurves:
+    """Share of the observed joints within a distance, by method.
+
+    Attributes:
+        percent_height: Distances in percent of the person's height.
+        found: Shares by heading of the method.
+    """
+
+    percent_height: tuple[float, ...]
+    found: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Metrics of an evaluation as a table.
+
+    Attributes:
+        verdict: The conclusion as sentences.
+        context: Take and number of held-out frames.
+        headers: Column titles: empty, then one per method.
+        rows: Rows in these columns.
+        tones: Colour token of the best metric, by (row, column).
+        curves: Shares of joints found; None in reports of earlier versions.
+    """
+
+    verdict: str
+    context: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    tones: dict[tuple[int, int], str]
+    curves: FoundCurves | None
+
+
+def load_comparison(take: Take) -> Comparison | None:
+    """Read the newest evaluation of a take; None if there is none.
+
+    Raises:
+        CoreError: The report is damaged.
+    """
+    path = take.layout.report
+    if not path.exists():
+        return None
+    report = read_json(path)
+    try:
+        return _comparison(report)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CoreError(f"{path} is damaged: {error!r}.", "Run Evaluate again.") from error
+
+
+def _comparison(report: Mapping[str, Any]) -> Comparison:
+    methods = report["methods"]
+    rows: list[tuple[str, ...]] = []
+    tones: dict[tuple[int, int], str] = {}
+    for title, key, template, better in _ROWS:
+        values = [method.get(key) for method in methods.values()]
+        if all(value is None for value in values):
+            continue
+        for column in _best(values, better):
+            tones[len(rows), column + 1] = "good"
+        rows.append((title, *(_format(template, value) for value in values)))
+    people = [_people(method.get("people_per_frame") or {}) for method in methods.values()]
+    rows.append(("Frames by number of people", *people))
+    held_out = report.get("held_out_frames")
+    n_held_out = len(held_out) if isinstance(held_out, list) else held_out
+    return Comparison(
+        verdict=str(report.get("verdict", "")),
+        context=f"Take {report.get('take', '')}: {n_held_out} of {report['frames']} frames held out from training.",
+        headers=("", *(HEADINGS.get(key, key) for key in methods)),
+        rows=tuple(rows),
+        tones=tones,
+        curves=_curves(report.get("found_curves")),
+    )
+
+
+def _best(values: list[float | None], better: Literal["low", "high", "none"]) -> list[int]:
+    """Return the indices of the best values; none if all are equal or there is no order."""
+    known = [value for value in values if value is not None]
+    if better == "none" or len(set(known)) < 2:
+        return []
+    best = min(known) if better == "low" else max(known)
+    return [i for i, value in enumerate(values) if value == best]
+
+
+def _curves(curves: Mapping[str, Any] | None) -> FoundCurves | None:
+    if not curves:
+        return None
+    found = {HEADINGS.get(key, key): tuple(map(float, values)) for key, values in curves["found"].items()}
+    return FoundCurves(percent_height=tuple(map(float, curves["percent_height"])), found=found)
+
+
+def _format(template: str, value: float | None) -> str:
+    return "–" if value is None else template.format(value)
+
+
+def _people(counts: Mapping[str, Any]) -> str:
+    parts = [f"{frames} with {people}" for people, frames in sorted(counts.items(), key=lambda kv: int(kv[0]))]
+    return ", ".join(parts) or "–"
