@@ -23,7 +23,7 @@ _LINE_INTERVAL_S = 10.0
 _MAX_METRICS = 3
 _MAX_LINE = 60
 _ACRONYMS = {"fps": "FPS", "id": "ID", "ids": "IDs", "loco": "LOCO", "pck": "PCK"}
-_NOT_LISTED = ("methods", "verdict", "comparison", "found_curves")
+_NOT_LISTED = ("methods", "verdict", "details", "comparison", "found_curves")
 """Parts of a report that are shown as a table or a sentence, or only drawn."""
 _UNITS = ("px", "mm", "ms", "s", "deg", "hz")
 
@@ -153,8 +153,9 @@ def print_report(report: Mapping[str, Any], out: Console) -> None:
     for row in rows:
         table.add_row(format_key(row), *(format_value(metrics.get(row)) for metrics in methods.values()))
     out.print(table)
-    if report.get("verdict"):
-        out.print(escape(str(report["verdict"])), highlight=False)
+    for key in ("verdict", "details"):
+        if report.get(key):
+            out.print(escape(str(report[key])), highlight=False)
 
 
 def format_key(name: str) -> str:

@@ -22,7 +22,14 @@ from core.evaluation.compare import (
 )
 from core.evaluation.identity import identity_metrics, people_per_frame
 from core.evaluation.loco import ViewErrors
-from core.evaluation.verdict import MethodComparison, NamedErrors, alone_sentence, compare_methods, comparison_sentence
+from core.evaluation.verdict import (
+    MethodComparison,
+    NamedErrors,
+    alone_sentence,
+    compare_methods,
+    comparison_details,
+    comparison_sentence,
+)
 from core.types.pose3d import Pose3DSequence
 
 BASELINE_KEY, RTS_KEY, TRAINED_KEY = "baseline", "rts", "trained"
@@ -74,7 +81,8 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
         methods cover; `covered`, `people_found`, `within_10_percent` and `loco_percent_height_all` are over all of
         them, so that a missing joint is an error, as are `found_curves`: the fractions of them within distances of 0 to
         `_CURVE_PERCENT` % of the person's size. `comparison` is the trained run minus the better triangulation, or
-        the smoothed minus the raw one, with 95 % intervals; see `compare_methods`. `verdict` states it.
+        the smoothed minus the raw one, with 95 % intervals; see `compare_methods`. `verdict` states it, `details` the
+        intervals.
     """
     baseline = methods[BASELINE_KEY]
     shown = methods.get(TRAINED_KEY, baseline)
@@ -95,10 +103,11 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
     first, second = pair
     found = compare_methods(errors[first], errors[second])
     report["comparison"] = _comparison(first, second, found)
-    sentence = comparison_sentence(methods[first].named(errors[first]), methods[second].named(errors[second]), found)
+    named = [methods[key].named(errors[key]) for key in pair]
+    report["verdict"] = comparison_sentence(named[0], named[1], found)
+    report["details"] = comparison_details(named[0], named[1], found) + _left_out_sentence(report["joints_left_out"])
     if TRAINED_KEY not in methods:
-        sentence += " No trained run was compared."
-    report["verdict"] = sentence + _left_out_sentence(report["joints_left_out"])
+        report["verdict"] += " No trained run was compared."
     return report
 
 
@@ -205,7 +214,7 @@ def _left_out_sentence(joints: list[str]) -> str:
     if not joints:
         return ""
     names = ", ".join(joint.replace("_", " ") for joint in joints)
-    return f" Not compared, because the joints of a method have no such ones: {names}."
+    return f" Not compared, since the joint set of a method lacks them: {names}."
 
 
 def _plain(value: float) -> float | None:

@@ -80,30 +80,34 @@ def compare_methods(first: ViewErrors, second: ViewErrors) -> MethodComparison:
 
 
 def comparison_sentence(first: NamedErrors, second: NamedErrors, found: MethodComparison) -> str:
-    """State which method is better and why, with the figures."""
+    """State which method is better, and what decided."""
     pair = (first, second)
-    few, many = (pair[int(i)] for i in np.argsort(found.coverage, kind="stable"))
-    less, more = sorted(found.coverage)
-    misses = f"{few.says('predicts', 'predict')} only {less:.0%} of the observed joints, {many.name} {more:.0%}"
-    figures = "; ".join(filter(None, (_common_clause(first, second, found), _overall_clause(first, second, found))))
-    far_fewer = more - less >= _FAR_FEWER
+    both = f"{first.name} {{}} {second.says('is', 'are')} better"
+    far_fewer = abs(found.coverage[0] - found.coverage[1]) >= _FAR_FEWER
     if found.reason == "coverage":
-        return f"{_capital(many.says('is', 'are'))} better: {misses}. {_capital(figures)}."
+        assert found.better is not None
+        return f"{_capital(pair[found.better].says('is', 'are'))} better: {_coverage_clause(pair, found)}."
     if found.better is not None:
         good, bad = pair[found.better], pair[1 - found.better]
-        text = f"{_capital(good.says('is', 'are'))} better than {bad.name}: {figures}"
+        text = f"{_capital(good.says('is', 'are'))} better than {bad.name}: {_figures(good, bad)}"
     elif found.reason == "short":
-        text = f"The take is too short to say whether {first.name} or {second.says('is', 'are')} better"
-        text += f": {figures}" if figures else ""
+        text = f"The take is too short to say whether {both.format('or')}: {_figures(first, second)}"
     elif found.reason == "mixed":
-        text = f"Neither {first.name} nor {second.says('is', 'are')} better in every respect: {figures}"
+        text = f"Neither {both.format('nor')} in every respect: {_figures(first, second)}"
     else:
-        text = f"No significant difference between {first.name} and {second.name}: {figures}"
-    if far_fewer:
-        return f"{text}. {_capital(misses)}."
-    if more - less >= _COVERAGE_DIFFERENCE:
-        text += f"; {many.says('predicts', 'predict')} {more:.0%} of the observed joints, {few.name} {less:.0%}"
-    return text + "."
+        text = f"No significant difference between {first.name} and {second.name}: {_figures(first, second)}"
+    return f"{text}. {_capital(_coverage_clause(pair, found))}." if far_fewer else f"{text}."
+
+
+def comparison_details(first: NamedErrors, second: NamedErrors, found: MethodComparison) -> str:
+    """State the differences with their intervals, coverage and what a missing joint counts."""
+    cap = 100 * first.errors.observations.gate
+    return (
+        f"{_capital(first.name)} minus {second.name}: {_interval(found.common, 'px')} on the joints that both predict; "
+        f"{_interval(found.overall, 'points')} over all observed joints, of which a missing one counts as {cap:.0f} % "
+        f"of the person's height. Predicted: {found.coverage[0]:.0%} and {found.coverage[1]:.0%} of the observed "
+        "joints."
+    )
 
 
 def alone_sentence(method: NamedErrors) -> str:
@@ -137,37 +141,27 @@ def _decide(
     return None, "mixed" if signs else "none"
 
 
-def _common_clause(first: NamedErrors, second: NamedErrors, found: MethodComparison) -> str:
-    """Return the errors on the joints that both predict; empty without any."""
-    masks = common_masks(first.errors, second.errors)
-    a, b = (error_metrics(m.errors, masks) for m in (first, second))
-    if not a.observations:
-        return ""
-    text = (
-        f"on the joints that both predict, the median leave-one-camera-out error is {a.median_px:.1f} px with "
-        f"{first.name} and {b.median_px:.1f} px with {second.name}"
-    )
-    return text + _interval(found.common, "px")
+def _figures(a: NamedErrors, b: NamedErrors) -> str:
+    """Return the errors of both methods on the joints that both predict, and over all observed ones."""
+    masks, joints = common_masks(a.errors, b.errors), shared_joints(a.errors, b.errors)
+    common = [error_metrics(m.errors, masks).median_px for m in (a, b)]
+    overall = [overall_metrics(m.errors, joints).percent_height for m in (a, b)]
+    text = f"{overall[0]:.1f} against {overall[1]:.1f} % of a person's height over all observed joints"
+    if np.isnan(common).any():
+        return f"mean error {text}"
+    return f"median error {common[0]:.1f} against {common[1]:.1f} px on the joints that both predict, mean {text}"
 
 
-def _overall_clause(first: NamedErrors, second: NamedErrors, found: MethodComparison) -> str:
-    """Return the errors over all observed joints; empty without any."""
-    joints = shared_joints(first.errors, second.errors)
-    a, b = (overall_metrics(m.errors, joints) for m in (first, second))
-    if not a.observations:
-        return ""
-    cap = 100 * first.errors.observations.gate
-    text = (
-        f"over all observed joints, a missing one counted as {cap:.0f} % of the person's height, the mean error is "
-        f"{a.percent_height:.1f} % and {b.percent_height:.1f} %"
-    )
-    return text + _interval(found.overall, "points")
+def _coverage_clause(pair: tuple[NamedErrors, NamedErrors], found: MethodComparison) -> str:
+    few, many = (pair[int(i)] for i in np.argsort(found.coverage, kind="stable"))
+    less, more = sorted(found.coverage)
+    return f"{few.says('predicts', 'predict')} only {less:.0%} of the observed joints, {many.name} {more:.0%}"
 
 
 def _interval(difference: PairedDifference | None, unit: str) -> str:
     if difference is None:
-        return ""
-    return f" (95 % interval of the difference {difference.low:+.1f} to {difference.high:+.1f} {unit})"
+        return "too few frames for an interval"
+    return f"{difference.value:+.2f} {unit} (95 % interval {difference.low:+.2f} to {difference.high:+.2f})"
 
 
 def _capital(text: str) -> str:

@@ -15,6 +15,7 @@ from studio.theme import Theme, current_theme, theme_changed
 
 _TITLE = "Observed joints found, by distance"
 _HEIGHT_PX, _TITLE_PX = 208, 40
+_TICKS = {"left": (25, 25), "bottom": (5, 5)}
 
 
 class FoundPlot(pg.PlotWidget):
@@ -40,7 +41,7 @@ class FoundPlot(pg.PlotWidget):
             for name, shares in found.items()
         }
         self.setXRange(0, max(percent_height, default=1.0), padding=0)
-        self.setYRange(0, 100, padding=0)
+        self.setYRange(0, 101, padding=0)
         theme_changed.connect(self.apply_theme)
         self.apply_theme(current_theme())
 
@@ -55,6 +56,7 @@ class FoundPlot(pg.PlotWidget):
             axis.setPen(pg.mkPen(theme.border))
             axis.setTextPen(pg.mkPen(theme.muted))
             axis.setStyle(tickFont=font, tickLength=4)
+            axis.setTickSpacing(*_TICKS[side])
             self.plotItem.setLabel(side, text, color=theme.muted, **{"font-size": "11px"})
         legend = []
         for i, (name, curve) in enumerate(self.curves.items()):

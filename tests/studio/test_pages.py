@@ -415,14 +415,14 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     found = load_comparison(take)
     assert found is not None
     by_title = {row[0]: (index, row) for index, row in enumerate(found.rows)}
-    index, row = by_title["Leave-one-camera-out error, median"]
+    index, row = by_title["Error on common joints"]
     assert row[1:] == ("25.0 px", "20.0 px")
     assert found.tones[index, 2] == "good"
-    index, _ = by_title["Leave-one-camera-out error, mean"]
+    index, _ = by_title["… mean"]
     assert found.tones[index, 1] == "good"  # the baseline is better here
-    index, _ = by_title["Frames with two or more people"]
+    index, _ = by_title["Frames with 2+ people"]
     assert not {(index, 1), (index, 2)} & set(found.tones)
-    assert by_title["Frames by number of people"][1][1] == "97 with 2, 3 with 3"
+    assert by_title["Frames by people"][1][1] == "97 with 2, 3 with 3"
     index, row = by_title["Observed joints found"]
     assert row[1:] == ("92.0%", "8.0%")
     assert found.tones[index, 1] == "good"

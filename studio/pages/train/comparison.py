@@ -14,15 +14,15 @@ HEADINGS = {"baseline": "Triangulation", "rts": "With RTS", "trained": "Trained"
 """Short column headings by key of the method."""
 _ROWS: tuple[tuple[str, str, str, Literal["low", "high", "none"]], ...] = (
     ("Observed joints found", "covered", "{:.1%}", "high"),
-    ("… within 10 % of person height", "within_10_percent", "{:.1%}", "high"),
+    ("… within 10 % of height", "within_10_percent", "{:.1%}", "high"),
     ("People found", "people_found", "{:.1%}", "high"),
-    ("Mean error over all joints, % of height", "loco_percent_height_all", "{:.2f} %", "low"),
-    ("Leave-one-camera-out error, median", "loco_px_median", "{:.1f} px", "low"),
-    ("… in % of person height", "loco_percent_height", "{:.2f} %", "low"),
-    ("Leave-one-camera-out error, mean", "loco_px_mean", "{:.1f} px", "low"),
-    ("Joints that all methods found", "observations", "{:,}", "none"),
-    ("Reprojection error, median", "reprojection_px_median", "{:.1f} px", "none"),
-    ("Frames with two or more people", "frames_with_two_or_more", "{:,}", "high"),
+    ("Error over all joints", "loco_percent_height_all", "{:.2f} %", "low"),
+    ("Error on common joints", "loco_px_median", "{:.1f} px", "low"),
+    ("… in % of height", "loco_percent_height", "{:.2f} %", "low"),
+    ("… mean", "loco_px_mean", "{:.1f} px", "low"),
+    ("Common joints", "observations", "{:,}", "none"),
+    ("Reprojection error", "reprojection_px_median", "{:.1f} px", "none"),
+    ("Frames with 2+ people", "frames_with_two_or_more", "{:,}", "high"),
     ("Identity switches", "identity_switches", "{:,}", "low"),
 )
 
@@ -45,8 +45,9 @@ class Comparison:
     """Metrics of an evaluation as a table.
 
     Attributes:
-        verdict: The conclusion as sentences.
-        context: Take and number of held-out frames.
+        verdict: The conclusion in a sentence.
+        details: Intervals behind it.
+        context: Take, number of held-out frames, and the meaning of the errors.
         headers: Column titles: empty, then one per method.
         rows: Rows in these columns.
         tones: Colour token of the best metric, by (row, column).
@@ -54,6 +55,7 @@ class Comparison:
     """
 
     verdict: str
+    details: str
     context: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -89,12 +91,16 @@ def _comparison(report: Mapping[str, Any]) -> Comparison:
             tones[len(rows), column + 1] = "good"
         rows.append((title, *(_format(template, value) for value in values)))
     people = [_people(method.get("people_per_frame") or {}) for method in methods.values()]
-    rows.append(("Frames by number of people", *people))
+    rows.append(("Frames by people", *people))
     held_out = report.get("held_out_frames")
     n_held_out = len(held_out) if isinstance(held_out, list) else held_out
     return Comparison(
         verdict=str(report.get("verdict", "")),
-        context=f"Take {report.get('take', '')}: {n_held_out} of {report['frames']} frames held out from training.",
+        details=str(report.get("details", "")),
+        context=(
+            f"Take {report.get('take', '')}: {n_held_out} of {report['frames']} frames held out from training, each "
+            "camera predicted from the others. Errors are medians, those over all joints are means."
+        ),
         headers=("", *(HEADINGS.get(key, key) for key in methods)),
         rows=tuple(rows),
         tones=tones,

@@ -388,6 +388,8 @@ class TrainPage(ScrollPage):
             return
         verdict = make_label(comparison.verdict, "strong")
         self.results_body.addWidget(verdict)
+        if comparison.details:
+            self.results_body.addWidget(make_label(comparison.details, "small"))
         self.table = DataTable(comparison.headers, right=range(1, len(comparison.headers)), stretch=0)
         self.table.set_rows(comparison.rows, comparison.tones)
         self.results_body.addWidget(self.table)
