@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from core.models.geometry.projection import to_heatmap
+from core.models.heads.body_prior import KNOWN_SPREAD_MM
 from core.models.heads.pose_net import joint_support, merge_skeletons
 from core.models.heads.root_net import extract_proposals
 from core.models.networks import Networks
@@ -23,8 +24,6 @@ LEAST_SCORE = 0.01
 """Score of a joint that no view supports: the network's prediction is kept, with a score above "missing"."""
 _NEAR_SIGMAS, _MIN_JOINTS = 2.5, 3
 """A detection agrees with a person when more than half of its joints, and at least three, are this close."""
-_ASSIGN_MM = 150.0
-"""Standard deviation of a person's joints when detections are assigned to known joints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +51,84 @@ def propose_roots(networks: Networks, scene: CaptureScene, views: ViewBatch) -> 
     return xyz, sample
 
 
-@torch.no_grad()
-def propose_people(networks: Networks, scene: CaptureScene, views: ViewBatch) -> tuple[Tensor, Tensor, ViewBatch]:
-    """Propose roots that detections support, with what the views show of each person.
+@dataclass(frozen=True, slots=True)
+class KnownPeople:
+    """People of a batch that were found without networks: by association and triangulation.
 
-    Without the gate every root stays, and every entry shows everyone.
-
-    Returns:
-        Roots (P, 3), batch entries (P,) and views with P entries.
+    Attributes:
+        xyz_mm: (P, J, 3) joints, NaN where missing; each person has some.
+        sample: (P,) batch entry of each person.
     """
+
+    xyz_mm: Tensor
+    sample: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedPeople:
+    """People of a batch whose joints are to be estimated, the known ones first.
+
+    Attributes:
+        root_mm: (P, 3) roots.
+        sample: (P,) batch entries.
+        views: What the views show of each person, P entries.
+        known_mm: (P, J, 3) joints of known people, NaN where missing and for all others.
+    """
+
+    root_mm: Tensor
+    sample: Tensor
+    views: ViewBatch
+    known_mm: Tensor
+
+    def __len__(self) -> int:
+        return len(self.root_mm)
+
+    @property
+    def known(self) -> Tensor:
+        """(P,) bool, people known without networks."""
+        return self.known_mm.isfinite().all(-1).any(-1)
+
+    def select(self, chosen: Tensor) -> ProposedPeople:
+        """Return some of the people, by index or mask (P,)."""
+        return ProposedPeople(
+            self.root_mm[chosen], self.sample[chosen], self.views.select(chosen), self.known_mm[chosen]
+        )
+
+
+@torch.no_grad()
+def propose_people(
+    networks: Networks, scene: CaptureScene, views: ViewBatch, known: KnownPeople | None = None
+) -> ProposedPeople:
+    """Join the roots that the root network proposes and detections support with people who are known already.
+
+    Proposals close to a known person are that person. Without the gate every root stays, every entry shows everyone,
+    and known people are not joined: the paper's networks find people on their own.
+    """
+    config = networks.config
     roots, sample = propose_roots(networks, scene, views)
-    if not networks.config.pose.gate:
-        return roots, sample, views.select(sample)
-    person_views = networks.pose.prior.gate(scene.projector, views, roots, sample, scene.sigma_px)
-    supported = _supporting_views(person_views, views.peak[sample]) >= networks.config.pose.min_views
-    return roots[supported], sample[supported], person_views.select(supported)
+    none = roots.new_full((len(roots), len(networks.skeleton), 3), torch.nan)
+    if not config.pose.gate:
+        return ProposedPeople(roots, sample, views.select(sample), none)
+    if known is not None and len(known.sample):
+        known_roots = networks.pose.prior.root_of(known.xyz_mm)
+        same = (torch.cdist(roots, known_roots) < config.root.merge_mm) & (sample[:, None] == known.sample)
+        new = ~same.any(1)
+        roots, sample = torch.cat([known_roots, roots[new]]), torch.cat([known.sample, sample[new]])
+        none = torch.cat([known.xyz_mm, none[new]])
+    person_views = networks.pose.prior.gate(scene.projector, views, roots, sample, scene.sigma_px, none)
+    people = ProposedPeople(roots, sample, person_views, none)
+    supported = _supporting_views(person_views, views.peak[sample]) >= config.pose.min_views
+    return people.select(people.known | supported)
 
 
 @torch.no_grad()
 def estimate_people(
-    networks: Networks, scene: CaptureScene, views: ViewBatch, *, people_at_once: int = 32
+    networks: Networks,
+    scene: CaptureScene,
+    views: ViewBatch,
+    known: KnownPeople | None = None,
+    *,
+    people_at_once: int = 32,
 ) -> PosePredictions:
     """Estimate the people in a batch of heatmaps.
 
@@ -79,26 +136,42 @@ def estimate_people(
         networks: Networks in evaluation mode.
         scene: Rig and capture volume.
         views: Views without augmentation.
+        known: People found without networks. Each of them stays, their joints complete, unless two of them are one.
         people_at_once: Number of cubes in memory together.
     """
     config = networks.config.pose
-    roots, sample, person_views = propose_people(networks, scene, views)
-    if not len(roots):
-        empty = roots.new_zeros(0, len(networks.skeleton), 3)
-        return PosePredictions(empty, empty[..., 0], sample, roots.new_zeros(*empty.shape, 3))
-    xyz, spread = _predict_in_chunks(networks, scene, person_views, roots, people_at_once)
-    keep = merge_skeletons(xyz, joint_support(scene.projector, person_views, xyz).mean(-1), sample, config.merge_mm)
-    xyz, spread, sample, person_views = xyz[keep], spread[keep], sample[keep], person_views.select(keep)
+    people = propose_people(networks, scene, views, known)
+    if not len(people):
+        empty = people.root_mm.new_zeros(0, len(networks.skeleton), 3)
+        return PosePredictions(empty, empty[..., 0], people.sample, empty.new_zeros(*empty.shape, 3))
+    xyz, spread = _predict_in_chunks(networks, scene, people, people_at_once)
+    xyz = _completed(people.known_mm, xyz)
+    support = joint_support(scene.projector, people.views, xyz).mean(-1)
+    keep = merge_skeletons(xyz, support + people.known, people.sample, config.merge_mm)
+    xyz, spread, people = xyz[keep], spread[keep], people.select(keep)
     covariance = xyz.new_full((*xyz.shape, 3), torch.nan)
     if networks.ray_refiner is not None:
-        xyz, precision, _ = refine_joints(networks, scene, views, person_views, xyz, spread, sample)
+        xyz, precision, _ = refine_joints(networks, scene, views, people.views, xyz, spread, people.sample)
         covariance = inverse(precision)
     # A joint that no view supports is still predicted: its score stays above "missing".
-    score = joint_support(scene.projector, person_views, xyz).clamp_min(LEAST_SCORE)
+    score = joint_support(scene.projector, people.views, xyz).clamp_min(LEAST_SCORE)
+    sample = people.sample
     if config.gate:
-        keep = select_supported(scene, person_views, xyz, score, sample, config.min_views)
+        keep = select_supported(scene, people.views, xyz, score, sample, config.min_views, people.known)
         xyz, score, sample, covariance = xyz[keep], score[keep], sample[keep], covariance[keep]
-    return PosePredictions(xyz, score, sample, covariance)
+    # Known people come first; the callers want the people of a frame together.
+    order = sample.argsort(stable=True)
+    return PosePredictions(xyz[order], score[order], sample[order], covariance[order])
+
+
+def _completed(known_mm: Tensor, xyz_mm: Tensor) -> Tensor:
+    """Complete known joints (P, J, 3), NaN where missing, with predicted ones, moved by the difference of the known.
+
+    The rays of known joints agree. Where the pose network found something else, the rest of its body moves along.
+    """
+    known = known_mm.isfinite().all(-1, keepdim=True)
+    shift = (known_mm - xyz_mm).nanmedian(1, keepdim=True).values.nan_to_num()
+    return torch.where(known, known_mm, xyz_mm + shift)
 
 
 def refine_joints(
@@ -157,17 +230,21 @@ def person_detections(
     networks: Networks, scene: CaptureScene, views: ViewBatch, xyz_mm: Tensor, sample: Tensor
 ) -> ViewBatch:
     """Weight detections by how well they fit people whose joints (P, J, 3) are known: sharper than by their roots."""
-    spread = xyz_mm.new_full((xyz_mm.shape[1],), _ASSIGN_MM)
+    spread = xyz_mm.new_full((xyz_mm.shape[1],), KNOWN_SPREAD_MM)
     return networks.pose.prior.assign(scene.projector, views, xyz_mm, spread, sample)
 
 
 def _predict_in_chunks(
-    networks: Networks, scene: CaptureScene, person_views: ViewBatch, roots: Tensor, people_at_once: int
+    networks: Networks, scene: CaptureScene, people: ProposedPeople, people_at_once: int
 ) -> tuple[Tensor, Tensor]:
-    """Return joints (P, J, 3) and standard deviations (P, J) of people around roots (P, 3), in chunks."""
+    """Return joints (P, J, 3) and standard deviations (P, J) of people around their roots, in chunks."""
+    # Known people may stand outside the capture volume, where there is no projected grid.
+    low, high = (people.root_mm.new_tensor(end) for end in (scene.volume.low_mm, scene.volume.high_mm))
+    within = bool(((people.root_mm >= low) & (people.root_mm <= high)).all())
+    source = scene.cubes if within else scene.projector
     parts = [
-        networks.pose(scene.cubes, person_views.select(part), roots[part])
-        for part in (slice(start, start + people_at_once) for start in range(0, len(roots), people_at_once))
+        networks.pose(source, people.views.select(part), people.root_mm[part])
+        for part in (slice(start, start + people_at_once) for start in range(0, len(people), people_at_once))
     ]
     xyz, spread = (torch.cat(column) for column in zip(*parts, strict=True))
     return xyz, spread
@@ -180,13 +257,19 @@ def _supporting_views(person_views: ViewBatch, peak: Tensor) -> Tensor:
 
 
 def select_supported(
-    scene: CaptureScene, person_views: ViewBatch, xyz_mm: Tensor, score: Tensor, sample: Tensor, min_views: int
+    scene: CaptureScene,
+    person_views: ViewBatch,
+    xyz_mm: Tensor,
+    score: Tensor,
+    sample: Tensor,
+    min_views: int,
+    always: Tensor | None = None,
 ) -> Tensor:
-    """Select the people (P,) with exclusive detections in at least `min_views` views.
+    """Select the people (P,) with exclusive detections in at least `min_views` views, and those that stay `always`.
 
     A detection agrees with a person when most of its joints lie where the person's are projected. Each supports one
-    person only, and people whom more views agree with choose first: false intersections of rays between people are left
-    without.
+    person only. People who stay choose first, then those whom more views agree with: false intersections of rays
+    between people are left without.
     """
     uv, _ = scene.projector(xyz_mm)
     distance = (to_heatmap(person_views.affine, uv)[:, :, None] - person_views.joints).norm(dim=-1)  # (P, V, D, J)
@@ -194,10 +277,11 @@ def select_supported(
     near = (known & (distance < _NEAR_SIGMAS * scene.sigma_px)).sum(-1)
     agrees = (near >= _MIN_JOINTS) & (2 * near > known.sum(-1)) & (person_views.view_weight > 0)[..., None]
     misfit = torch.where(known, distance, 0.0).sum(-1) / known.sum(-1).clamp_min(1)
-    order = (agrees.any(-1).sum(-1) + score.mean(-1)).argsort(descending=True).tolist()
-    return torch.from_numpy(
-        _assign_greedily(order, sample.tolist(), agrees.cpu().numpy(), misfit.cpu().numpy(), min_views)
-    ).to(xyz_mm.device)
+    stays = torch.zeros_like(sample, dtype=torch.bool) if always is None else always
+    rank = agrees.any(-1).sum(-1) + score.mean(-1) + stays * (agrees.shape[1] + 1)
+    order = rank.argsort(descending=True).tolist()
+    keep = _assign_greedily(order, sample.tolist(), agrees.cpu().numpy(), misfit.cpu().numpy(), min_views)
+    return torch.from_numpy(keep).to(xyz_mm.device) | stays
 
 
 def _assign_greedily(

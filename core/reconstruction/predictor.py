@@ -1,5 +1,8 @@
 """3D people of a take with trained networks: heatmaps, roots, poses, refinement, then tracking and temporal refinement.
 
+People whom association finds without networks are joined with those that the root network proposes, so that there are
+never fewer than either finds.
+
 Legend: T frame, P person, J joint, V view.
 """
 
@@ -14,6 +17,10 @@ import torch
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 
+from core.association.config import AssociationConfig
+from core.association.match import FrameAssociator, associate_take
+from core.association.robust import triangulate_people
+from core.association.views import ViewGeometry, stack_views
 from core.datasets.heatmaps import BackboneHeatmaps, HeatmapSource, StoredHeatmaps
 from core.datasets.poses2d import MultiviewPoses2D, make_view_batch
 from core.datasets.take_images import streamed_images
@@ -23,11 +30,12 @@ from core.models.config import RayRefinerConfig
 from core.models.device import describe_device, pick_device, pick_precision
 from core.models.distributed import Group
 from core.models.engine import engine_name
-from core.models.inference import LEAST_SCORE, estimate_people
+from core.models.inference import LEAST_SCORE, KnownPeople, estimate_people
 from core.models.networks import Networks
 from core.models.scene import CaptureScene
+from core.models.view_batch import float_tensor
 from core.pose2d.heatmaps import open_heatmaps
-from core.progress import Reporter, check
+from core.progress import Reporter, StageReporter, check
 from core.reconstruction.reconstructor import TrackedFrame
 from core.reconstruction.temporal import refine_tracks
 from core.session import RunLayout, Take
@@ -38,10 +46,13 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import convert
 from core.types.volume import CaptureVolume
 
 _BATCH_FRAMES = {"cpu": 4}
 _BATCH_FRAMES_GPU = 32
+_ASSOCIATION_SHARE = 0.1
+"""Share of the progress for association, about its share of the time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +85,7 @@ class Predictor:
         name: Name of the training run, for provenance.
         precision: Arithmetic of the networks. "auto" is bf16 where the device gains by it.
         temporal: Use the temporal refiner, where the run has trained one.
+        association: Settings of association and triangulation.
 
     Raises:
         CoreError: The device does not support this precision.
@@ -87,7 +99,9 @@ class Predictor:
         name: str,
         precision: Literal["auto", "fp32", "bf16"] = "auto",
         temporal: bool = True,
+        association: AssociationConfig | None = None,
     ) -> None:
+        self.association = association or AssociationConfig()
         self.networks, self.volume, self.device, self.name = networks, volume, device, name
         self.temporal = networks.temporal if temporal else None
         low = pick_precision(device, precision)
@@ -216,11 +230,16 @@ class Predictor:
         batches, skeleton = [], self.networks.skeleton
         group = Group() if group is None else group
         share = np.array(group.ranks.share(frames.tolist()), int)
+        known = self._triangulate(
+            rig, poses2d, time_s, share, StageReporter(reporter, 0.0, _ASSOCIATION_SHARE), allowed
+        )
+        reporter = StageReporter(reporter, _ASSOCIATION_SHARE, 1 - _ASSOCIATION_SHARE)
         for start in range(0, len(share), batch_size):
             check(reporter)
             batch = share[start : start + batch_size]
             detections = MultiviewPoses2D.stack(rig, poses2d, skeleton, batch).with_views(allowed)
-            batches.append(self._detect(scene, detections, maps, batch))
+            people_mm = None if known is None else known[start : start + batch_size]
+            batches.append(self._detect(scene, detections, maps, batch, people_mm))
             reporter.progress(min(start + batch_size, len(share)), len(share), f"3D poses on {self.runs_on}")
         local = _concatenate(batches, len(skeleton))
         batches.clear()  # Keep few copies of a long take in memory.
@@ -271,16 +290,46 @@ class Predictor:
         xyz = np.where(certain[..., None], refined.xyz_mm, np.nan)
         return xyz, np.where(certain, np.maximum(score, LEAST_SCORE), 0.0), refined.covariance_mm2
 
+    def _triangulate(
+        self,
+        rig: CameraRig,
+        poses2d: Mapping[str, Pose2D],
+        time_s: F64,
+        frames: np.ndarray,
+        reporter: Reporter,
+        allowed: np.ndarray,
+    ) -> F64 | None:
+        """Return the triangulated people (F, P, J, 3) of some frames in the networks' joints; None with one camera."""
+        cameras = [name for name, use in zip(rig.names, allowed, strict=True) if use and name in poses2d]
+        if len(cameras) < 2 or not len(frames):
+            return None
+        chosen = {name: poses2d[name].select(frames) for name in cameras}
+        people = associate_take(rig.subset(cameras), chosen, time_s[frames], self.association, reporter)
+        return convert(people.xyz_mm, people.score, people.skeleton, self.networks.skeleton)[0]
+
     def _detect(
-        self, scene: CaptureScene, detections: MultiviewPoses2D, maps: HeatmapSource | None, frames: np.ndarray
+        self,
+        scene: CaptureScene,
+        detections: MultiviewPoses2D,
+        maps: HeatmapSource | None,
+        frames: np.ndarray,
+        triangulated_mm: F64 | None,
     ) -> _FramePeople:
-        """Return the people of a few frames, in as many columns as the fullest frame needs."""
+        """Return the people of a few frames, in as many columns as the fullest frame needs.
+
+        Args:
+            scene: Rig and capture volume.
+            detections: 2D poses of B frames.
+            maps: Stored heatmaps, for networks that read those.
+            frames: (B,) frame indices in `maps`.
+            triangulated_mm: (B, P, J, 3) people triangulated from the same detections; None without.
+        """
         affine = scene.affine.expand(len(frames), -1, -1, -1)
         views = make_view_batch(
             detections, affine, scene.size_hw, scene.sigma_px, maps if self._needs_maps else None, frames
         )
         T, J = len(views.heatmaps), len(self.networks.skeleton)
-        people = estimate_people(self.networks, scene, views)
+        people = estimate_people(self.networks, scene, views, _known(triangulated_mm, self.device))
         sample = people.sample.cpu().numpy()
         # People are sorted by frame; the column of a person is the rank within the frame.
         counts = np.bincount(sample, minlength=T)
@@ -312,14 +361,34 @@ class OnlinePredictor:
         self._predictor, self._rig = predictor, rig
         self._scene = CaptureScene(rig, predictor.volume, predictor.networks.config, predictor.device)
         self._tracker = Tracker(tracking)
+        self._associator: FrameAssociator | None = None
 
     def update(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> TrackedFrame:
         """Reconstruct and track the people of the next frame set; see `OnlineReconstructor`."""
         detections = MultiviewPoses2D.stack(self._rig, poses2d, self._predictor.networks.skeleton)
-        people = self._predictor._detect(self._scene, detections, None, np.zeros(1, int))
+        triangulated_mm = self._triangulate(time_s, poses2d)
+        people = self._predictor._detect(self._scene, detections, None, np.zeros(1, int), triangulated_mm)
         frame = PeopleFrame(time_s=time_s, xyz_mm=people.certain_mm[0], score=people.score[0])
         ids = self._tracker.update(frame)
         return TrackedFrame(time_s=time_s, xyz_mm=frame.xyz_mm, score=frame.score, ids=ids)
+
+    def _triangulate(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> F64:
+        """Return the triangulated people (1, P, J, 3) of the next frame set."""
+        config = self._predictor.association
+        views = stack_views(self._rig, poses2d, config)
+        skeleton = views.geometry.skeleton
+        if self._associator is None:
+            self._associator = FrameAssociator(ViewGeometry.build(self._rig, skeleton, config), config)
+        people = triangulate_people(views, self._associator.update(time_s, views.frame(0))[None])
+        return convert(people.xyz_mm, people.score, skeleton, self._predictor.networks.skeleton)[0]
+
+
+def _known(triangulated_mm: F64 | None, device: torch.device) -> KnownPeople | None:
+    """Return the triangulated people (B, P, J, 3) of a batch that have joints."""
+    if triangulated_mm is None:
+        return None
+    sample, column = np.nonzero(np.isfinite(triangulated_mm).all(-1).any(-1))
+    return KnownPeople(float_tensor(triangulated_mm[sample, column], device), torch.from_numpy(sample).to(device))
 
 
 def _unsure(covariance_mm2: Tensor, config: RayRefinerConfig) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,10 @@ class Pose2D:
     def present(self) -> np.ndarray:
         """(T, P) bool, detections with at least one joint."""
         return np.asarray((self.score > 0).any(-1))
+
+    def select(self, frames: np.ndarray) -> Pose2D:
+        """Return the frames (F,), by index."""
+        return replace(self, xy_px=self.xy_px[frames], score=self.score[frames], box_px=self.box_px[frames])
 
     def save(self, path: Path) -> None:
         """Write a compressed npz of plain arrays, atomically."""

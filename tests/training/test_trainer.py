@@ -16,7 +16,7 @@ from core.datasets.footage import Footage, PseudoLabels
 from core.errors import CancelledError, CoreError
 from core.models.checkpoint import META, WEIGHTS, Checkpoint
 from core.models.config import RayRefinerConfig
-from core.models.inference import predict_joints
+from core.models.inference import ProposedPeople, predict_joints
 from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.progress import NullReporter, RecordingReporter
@@ -319,7 +319,8 @@ class TestStages:
         networks = Networks(tiny.model)
         stage = PoseTraining(PoseStageConfig(steps=10, joint_from=0), networks, scene, footage)
         roots = torch.tensor(people[footage.train[0], :, 2], dtype=torch.float32)
-        found = (roots, torch.zeros(len(roots), dtype=torch.long), None)
+        sample, known = torch.zeros(len(roots), dtype=torch.long), torch.full((len(roots), 15, 3), torch.nan)
+        found = ProposedPeople(roots, sample, None, known)  # type: ignore[arg-type]
         monkeypatch.setattr(pose_stage, "propose_people", lambda *_: found)
         losses = stage.losses(np.random.default_rng(0), 9)
         losses["loss"].backward()

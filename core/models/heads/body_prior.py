@@ -19,12 +19,14 @@ from core.models.geometry.projection import RigProjector, to_heatmap
 from core.models.geometry.render import render_heatmaps, render_ownership, render_windows
 from core.models.view_batch import ViewBatch
 
-_WIDTH, _LEAST_MM, _FLOOR = 1.3, 60.0, -30.0
+_WIDTH, _LEAST_MM, _WIDEST_MM, _FLOOR = 1.3, 60.0, 1e4, -30.0
 _GATE_AT, _GATE_SLOPE = 3.0, 2.0
 """Gate of a detection. One whose mean half squared distance is 3 spreads weighs a half; one that fits has about 0.6."""
 _MOST_MISFIT = 12.0
 _BENEFIT = 2.0
 """Offset in favour of a person when a detection fits another person of the frame equally well."""
+KNOWN_SPREAD_MM = 150.0
+"""Standard deviation of known joints when detections are assigned to them."""
 _WINDOW_SIGMAS, _BORDER_SIGMAS = 3.0, 1.5
 """Half width of the window kept of a stored heatmap, and softness of the border to the next detection's joint."""
 
@@ -54,8 +56,25 @@ class BodyPrior(nn.Module):
         distance = (offsets_mm - self.mean_mm[:, None]) / self.spread_mm[:, None]
         return (-0.5 * distance.square().sum(-1)).clamp_min(_FLOOR)
 
+    def root_of(self, xyz_mm: Tensor) -> Tensor:
+        """Estimate the roots (P, 3) of people of whom only some joints (P, J, 3) are known, the others NaN.
+
+        Each known joint votes for the root with its offset and spread over bodies of any heading; the root joint and
+        the hips vote most.
+        """
+        known = xyz_mm.isfinite().all(-1)
+        precision = self.spread_mm.amax(-1).clamp(_LEAST_MM, _WIDEST_MM).square().reciprocal() * known
+        votes = torch.where(known[..., None], xyz_mm - self.mean_mm, 0.0)
+        return (precision[..., None] * votes).sum(1) / precision.sum(1, keepdim=True)
+
     def gate(
-        self, projector: RigProjector, views: ViewBatch, root_mm: Tensor, sample: Tensor, sigma_px: float
+        self,
+        projector: RigProjector,
+        views: ViewBatch,
+        root_mm: Tensor,
+        sample: Tensor,
+        sigma_px: float,
+        known_mm: Tensor | None = None,
     ) -> ViewBatch:
         """Render the heatmaps of single people from the detections that fit each root.
 
@@ -68,11 +87,17 @@ class BodyPrior(nn.Module):
             root_mm: (P, 3) roots.
             sample: (P,) batch entry of each person.
             sigma_px: Standard deviation of the heatmaps' Gaussians.
+            known_mm: (P, J, 3) joints that are known, NaN for the others; None if none are.
 
         Returns:
             Views with P entries.
         """
-        assigned = self.assign(projector, views, root_mm[:, None] + self.mean_mm, self.spread_mm.amax(-1), sample)
+        expected, spread = root_mm[:, None] + self.mean_mm, self.spread_mm.amax(-1)
+        if known_mm is not None:
+            known = known_mm.isfinite().all(-1)
+            expected = torch.where(known[..., None], known_mm, expected)
+            spread = torch.where(known, KNOWN_SPREAD_MM, spread)
+        assigned = self.assign(projector, views, expected, spread, sample)
         size_hw = (views.heatmaps.shape[-2], views.heatmaps.shape[-1])
         heatmaps = render_heatmaps(assigned.joints, assigned.peak, size_hw, sigma_px)
         if views.stored:

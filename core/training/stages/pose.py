@@ -72,9 +72,9 @@ class PoseTraining(MicroBatched):
         identity = self.scene.affine.expand(len(frames), -1, -1, -1)
         plain = augmented_views(self.networks, self.footage, self.scene, frames, identity, root_only=True)
         self.networks.root.eval()
-        roots, sample, _ = propose_people(self.networks, self.scene, plain.views)
-        picked = torch.as_tensor(np.sort(rng.permutation(len(roots))[: max(1, self.max_cubes // 2)]))
-        roots, sample = roots[picked], sample[picked]
+        proposed = propose_people(self.networks, self.scene, plain.views)
+        picked = torch.as_tensor(np.sort(rng.permutation(len(proposed))[: max(1, self.max_cubes // 2)]))
+        roots, sample = proposed.root_mm[picked], proposed.sample[picked]
         transform = random_photometric(rng) if self.config.photometric else None
         versions = [
             augmented_views(self.networks, self.footage, self.scene, frames, affine, transform=transform)
