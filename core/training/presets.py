@@ -37,7 +37,7 @@ def quick() -> TrainConfig:
         start="shipped",
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
-            root=RootNetConfig(net=VolumeNetConfig(width=0.25, front_kernel=3), spacing_mm=120.0, threshold=0.12),
+            root=_plane_root(net),
             pose=PoseNetConfig(net=net, voxels=32, ray_refiner=RayRefinerConfig(enabled=True)),
             temporal=TemporalRefinerConfig(enabled=True),
         ),
@@ -59,7 +59,7 @@ def fast() -> TrainConfig:
         start="shipped",
         model=ModelConfig(
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
-            root=RootNetConfig(head="planes", net=net, spacing_mm=100.0, threshold=0.12),
+            root=_plane_root(net),
             pose=PoseNetConfig(head="planes", net=net, voxels=32, ray_refiner=RayRefinerConfig(enabled=True, rounds=1)),
             temporal=TemporalRefinerConfig(enabled=True),
         ),
@@ -68,6 +68,11 @@ def fast() -> TrainConfig:
         ray_refiner=RayRefinerStageConfig(steps=0),  # as in `quick`
         pose=PoseStageConfig(steps=2000, batch=2, learning_rate=1e-4, joint_from=0.3),
     )
+
+
+def _plane_root(net: VolumeNetConfig) -> RootNetConfig:
+    """Return the root network of `quick` and `fast`. Volume heads of this size suppressed real people."""
+    return RootNetConfig(head="planes", net=net, spacing_mm=100.0, threshold=0.12)
 
 
 def paper() -> TrainConfig:
