@@ -110,7 +110,8 @@ class RayRefinerConfig:
         heads: Number of heads of each attention.
         rounds: Number of times it is applied, each with the cameras linearised at the current joints.
         window_sigmas: Where a view has no detections, a heatmap peak counts within so many sigmas of the projection.
-        max_std_mm: Joints with a larger expected error along an axis are reported as missing; 0 reports all.
+        max_std_mm: Joints with a larger expected error along an axis are reported as missing, unless the rig allows no
+            smaller one there; 0 reports all.
     """
 
     enabled: bool = False

@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 import torch
 from scipy.ndimage import binary_dilation
-from torch import Tensor
 
 from core.association.config import AssociationConfig
 from core.association.match import FrameAssociator, associate_take
@@ -25,8 +24,8 @@ from core.datasets.heatmaps import BackboneHeatmaps, HeatmapSource, StoredHeatma
 from core.datasets.poses2d import MultiviewPoses2D, make_view_batch
 from core.datasets.take_images import streamed_images
 from core.errors import CoreError
+from core.geometry.accuracy import expected_error_mm
 from core.models.checkpoint import Checkpoint
-from core.models.config import RayRefinerConfig
 from core.models.device import describe_device, pick_device, pick_precision
 from core.models.distributed import Group
 from core.models.engine import engine_name
@@ -51,6 +50,8 @@ from core.types.volume import CaptureVolume
 
 _BATCH_FRAMES = {"cpu": 4}
 _BATCH_FRAMES_GPU = 32
+_EXPECTED_ERRORS = 3.0
+"""Multiple of the error expected of the rig at a person, below which no joint is too uncertain."""
 _ASSOCIATION_SHARE = 0.1
 """Share of the progress for association, about its share of the time."""
 
@@ -252,7 +253,10 @@ class Predictor:
         with_uncertain = None if self.temporal is None else gather_tracks(people.xyz_mm, tracked.source)
         del people, local
         if with_uncertain is not None:
-            xyz, score, covariance = self._refine_tracks(time_s[frames], with_uncertain, covariance, score, tracking)
+            limit_mm = self._limit_mm(_used(rig, allowed), with_uncertain)
+            xyz, score, covariance = self._refine_tracks(
+                time_s[frames], with_uncertain, covariance, score, limit_mm, tracking
+            )
         method = {"method": "networks", "temporal": self.temporal is not None}
         return Pose3DSequence(
             skeleton=skeleton,
@@ -276,17 +280,30 @@ class Predictor:
     def _needs_maps(self) -> bool:
         return self.networks.config.heatmap.source != "joints"
 
+    def _limit_mm(self, rig: CameraRig, xyz_mm: F64) -> F64:
+        """Return the largest standard deviation (...) of a reported joint of people (..., J, 3), infinite for none.
+
+        It follows the rig: joints of people far from the cameras are less certain, and not wrong for that.
+        """
+        config = self.networks.config.pose.ray_refiner
+        if not (config.enabled and config.max_std_mm):
+            return np.full(xyz_mm.shape[:-2], np.inf)
+        known = np.isfinite(xyz_mm).all(-1, keepdims=True)
+        middle = np.where(known, xyz_mm, 0.0).sum(-2) / np.maximum(known.sum(-2), 1)
+        expected_mm = expected_error_mm(rig, middle) / np.sqrt(3)  # of a coordinate
+        return np.asarray(np.fmax(config.max_std_mm, _EXPECTED_ERRORS * expected_mm))
+
     def _refine_tracks(
-        self, time_s: F64, xyz_mm: F64, covariance: F64, score: F64, tracking: TrackingConfig
+        self, time_s: F64, xyz_mm: F64, covariance: F64, score: F64, limit_mm: F64, tracking: TrackingConfig
     ) -> tuple[F64, F64, F64]:
         """Return joints (T, P, J, 3), scores and covariances of tracked people after temporal refinement.
 
-        The input includes joints that are too uncertain in their frame, since other frames may make them certain.
+        Joints less certain than `limit_mm` (T, P) are missing. The input includes joints that are too uncertain in
+        their frame, since other frames may make them certain.
         """
         assert self.temporal is not None
         refined = refine_tracks(self.temporal, time_s, xyz_mm, covariance, tracking.max_gap_s)
-        variance = np.trace(refined.covariance_mm2, axis1=-2, axis2=-1) / 3
-        certain = variance <= (self.networks.config.pose.ray_refiner.max_std_mm or np.inf) ** 2  # False for NaN.
+        certain = _std_mm(refined.covariance_mm2) <= limit_mm[..., None]  # False for NaN.
         xyz = np.where(certain[..., None], refined.xyz_mm, np.nan)
         return xyz, np.where(certain, np.maximum(score, LEAST_SCORE), 0.0), refined.covariance_mm2
 
@@ -300,11 +317,11 @@ class Predictor:
         allowed: np.ndarray,
     ) -> F64 | None:
         """Return the triangulated people (F, P, J, 3) of some frames in the networks' joints; None with one camera."""
-        cameras = [name for name, use in zip(rig.names, allowed, strict=True) if use and name in poses2d]
-        if len(cameras) < 2 or not len(frames):
+        used = _used(rig, allowed * [name in poses2d for name in rig.names])
+        if len(used) < 2 or not len(frames):
             return None
-        chosen = {name: poses2d[name].select(frames) for name in cameras}
-        people = associate_take(rig.subset(cameras), chosen, time_s[frames], self.association, reporter)
+        chosen = {name: poses2d[name].select(frames) for name in used.names}
+        people = associate_take(used, chosen, time_s[frames], self.association, reporter)
         return convert(people.xyz_mm, people.score, people.skeleton, self.networks.skeleton)[0]
 
     def _detect(
@@ -336,12 +353,12 @@ class Predictor:
         column = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
         P = max(1, counts.max(initial=0))
         out = _FramePeople(np.full((T, P, J, 3), np.nan), np.zeros((T, P, J)), np.full((T, P, J, 3, 3), np.nan))
-        unsure = _unsure(people.covariance_mm2, self.networks.config.pose.ray_refiner).cpu().numpy()
-        out.xyz_mm[sample, column] = people.xyz_mm.cpu().numpy()
-        out.score[sample, column] = people.score.cpu().numpy()
-        if people.covariance_mm2 is not None:
-            out.covariance_mm2[sample, column] = people.covariance_mm2.cpu().numpy()
-        out.score[sample, column] *= ~unsure
+        xyz_mm, covariance_mm2 = people.xyz_mm.cpu().numpy(), people.covariance_mm2.cpu().numpy()
+        limit_mm = self._limit_mm(_used(scene.rig, detections.view_weight.max(0)), xyz_mm.astype(float))
+        unsure = _std_mm(covariance_mm2) > limit_mm[:, None]  # False for NaN.
+        out.xyz_mm[sample, column] = xyz_mm
+        out.score[sample, column] = np.where(unsure, 0.0, people.score.cpu().numpy())
+        out.covariance_mm2[sample, column] = covariance_mm2
         return out
 
 
@@ -391,12 +408,14 @@ def _known(triangulated_mm: F64 | None, device: torch.device) -> KnownPeople | N
     return KnownPeople(float_tensor(triangulated_mm[sample, column], device), torch.from_numpy(sample).to(device))
 
 
-def _unsure(covariance_mm2: Tensor, config: RayRefinerConfig) -> Tensor:
-    """Return the joints (P, J) whose covariance (P, J, 3, 3) by the ray refiner exceeds the largest allowed one."""
-    if not (config.enabled and config.max_std_mm):
-        return torch.zeros(covariance_mm2.shape[:2], dtype=torch.bool)
-    variance = torch.diagonal(covariance_mm2, dim1=-2, dim2=-1).mean(-1)
-    return variance > config.max_std_mm**2
+def _std_mm(covariance_mm2: np.ndarray) -> np.ndarray:
+    """Return the root mean variance (...) along the axes of covariances (..., 3, 3); NaN where those are."""
+    return np.asarray(np.sqrt(np.trace(covariance_mm2, axis1=-2, axis2=-1) / 3))
+
+
+def _used(rig: CameraRig, allowed: np.ndarray) -> CameraRig:
+    """Return the cameras of non-zero weight (V,)."""
+    return rig.subset([name for name, use in zip(rig.names, allowed, strict=True) if use])
 
 
 def _allowed_views(rig: CameraRig, exclude_camera: str | None) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 
 from core.datasets.poses2d import MultiviewPoses2D
 from core.errors import CancelledError, CoreError
+from core.geometry.accuracy import expected_error_mm
 from core.models import engine as frozen
 from core.models.checkpoint import Checkpoint
 from core.models.config import (
@@ -26,7 +27,7 @@ from core.models.networks import Networks
 from core.models.view_batch import ViewBatch
 from core.progress import NullReporter, RecordingReporter
 from core.reconstruction import predictor as module
-from core.reconstruction.predictor import Predictor, _unsure
+from core.reconstruction.predictor import Predictor
 from core.reconstruction.reconstructor import OnlineReconstructor, Reconstructor
 from core.session import RunLayout
 from core.synthetic.observe import observe
@@ -280,13 +281,20 @@ def test_networks_that_read_heatmaps_have_no_live_form(config: ModelConfig, rig:
         Predictor(untrained(stored), VOLUME, CPU, "run").online(rig)
 
 
-def test_joints_of_large_covariance_are_missing() -> None:
-    sure, unsure = torch.eye(3) * 30**2, torch.eye(3) * 90**2
-    covariance = torch.stack([sure, unsure])[None]
-    on = RayRefinerConfig(enabled=True, max_std_mm=60.0)
-    assert _unsure(covariance, on).tolist() == [[False, True]]
-    assert not _unsure(covariance, RayRefinerConfig(enabled=True, max_std_mm=0.0)).any()
-    assert not _unsure(covariance, RayRefinerConfig()).any()
+def test_the_limit_of_uncertainty_follows_the_rig(config: ModelConfig, rig: CameraRig) -> None:
+    """60 mm in a room; at people far from the cameras what the rig can do there."""
+    people = np.tile([0.0, 0, 1000], (3, 15, 1))
+    people[1, :5] = np.nan
+    people[2] *= np.nan
+    strict = dataclasses.replace(config.pose, ray_refiner=RayRefinerConfig(enabled=True, max_std_mm=60.0))
+    predictor = Predictor(untrained(dataclasses.replace(config, pose=strict)), VOLUME, CPU, "run")
+    assert predictor._limit_mm(rig, people)[:2].tolist() == [60, 60] and np.isfinite(
+        predictor._limit_mm(rig, people[2])
+    )
+    away = ring_rig(4, radius_mm=40_000.0)
+    far = predictor._limit_mm(away, people[:1])
+    assert far == pytest.approx(3 / np.sqrt(3) * expected_error_mm(away, people[:1, 0])) and 100 < far < 400
+    assert np.isinf(Predictor(untrained(config), VOLUME, CPU, "run")._limit_mm(away, people)).all()
 
 
 class TestTemporalRefinement:
