@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from core.association.bias import camera_biases, widen_gates
 from core.association.config import AssociationConfig
 from core.association.match import match_take
 from core.association.views import TakeViews, stack_views
@@ -49,6 +50,9 @@ def people_by_chance(
         raise CoreError(
             f"{T} frames are too few to give each of {V} cameras another one.", "Use a take with more frames."
         )
+    # The gates are those of the take in its true order.
+    matched = match_take(views, _apart(T, config), config, reporter)
+    views = widen_gates(views, camera_biases(views, matched), config)
     frames = np.stack([rng.permutation(T)[:V] for _ in range(n_frames or T)])
     members = match_take(_shuffle(views, frames), _apart(len(frames), config), config, reporter)
     return float(((members >= 0).any(-1)).sum(1).mean())

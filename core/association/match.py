@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from core.association.bias import camera_biases, widen_gates
 from core.association.config import AssociationConfig
 from core.association.robust import triangulate_people
 from core.association.views import FrameViews, TakeViews, ViewGeometry, stack_views
@@ -118,6 +119,9 @@ def associate_take(
 ) -> Pose3DSequence:
     """Associate and triangulate the people of every frame, without identity over time.
 
+    Where the detections of a camera lie beside those of the others over the whole take, its gate is widened, everything
+    is done once more, and a large bias is reported.
+
     Args:
         rig: Posed cameras.
         poses2d: Detections by camera name, all of the same length and skeleton.
@@ -133,6 +137,12 @@ def associate_take(
     """
     views = stack_views(rig, poses2d, config)
     members = match_take(views, time_s, config, reporter)
+    biases = camera_biases(views, members)
+    if biases.warning:
+        reporter.note(biases.warning, "warning")
+    widened = widen_gates(views, biases, config)
+    if widened is not views:
+        views, members = widened, match_take(widened, time_s, config, reporter)
     people = triangulate_people(views, members)
     return Pose3DSequence(
         skeleton=views.geometry.skeleton,
@@ -141,7 +151,12 @@ def associate_take(
         score=people.score,
         person_ids=tuple(range(1, members.shape[1] + 1)),
         covariance_mm2=people.covariance_mm2,
-        provenance={"method": "triangulation", "config": {"association": to_mapping(config)}, "rig": rig.digest},
+        provenance={
+            "method": "triangulation",
+            "config": {"association": to_mapping(config)},
+            "rig": rig.digest,
+            "camera_bias_px": biases.to_mapping(),
+        },
     )
 
 

@@ -58,21 +58,30 @@ def triangulate_people(views: TakeViews, members: I64) -> TriangulatedPeople:
         members: (T, P, V) detection column of each person in each view, -1 for none.
     """
     geometry = views.geometry
-    xy, ideal, weight = _gather_members(views, members)
-    people = _triangulate_joints(geometry, ideal, weight, xy)
+    frames = np.broadcast_to(np.arange(len(members))[:, None], members.shape[:2])
+    xy, ideal, weight = gather_members(views, frames, members)
+    people = triangulate_joints(geometry, ideal, weight, xy)
     exchanged = _exchanged_sides(geometry, people.xyz_mm, ideal, weight)
     if exchanged.any():
         mirror = list(geometry.skeleton.mirror)
         xy, ideal = (np.where(exchanged[..., None], a[:, :, :, mirror], a) for a in (xy, ideal))
         weight = np.where(exchanged, weight[:, :, :, mirror], weight)
-        people = _triangulate_joints(geometry, ideal, weight, xy)
+        people = triangulate_joints(geometry, ideal, weight, xy)
     return people
 
 
-def _gather_members(views: TakeViews, members: I64) -> tuple[F64, F64, F64]:
-    """Return pixels and ideal coordinates (T, P, V, J, 2) and confidences (T, P, V, J) of matched detections."""
-    T, _, V = members.shape
-    index = (np.arange(T)[:, None, None], np.arange(V)[None, None], members)
+def gather_members(views: TakeViews, frames: I64, members: I64) -> tuple[F64, F64, F64]:
+    """Return the matched detections of people.
+
+    Args:
+        views: All detections.
+        frames: (...) frame of each person.
+        members: (..., V) detection column in each view, -1 for none.
+
+    Returns:
+        Pixels and ideal coordinates (..., V, J, 2), NaN where missing, and confidences (..., V, J).
+    """
+    index = (frames[..., None], np.arange(members.shape[-1]), members)
     missing = (members < 0)[..., None]
     return (
         np.where(missing[..., None], np.nan, views.xy_px[index]),
@@ -81,8 +90,8 @@ def _gather_members(views: TakeViews, members: I64) -> tuple[F64, F64, F64]:
     )
 
 
-def _triangulate_joints(geometry: ViewGeometry, ideal: F64, weight: F64, xy: F64) -> TriangulatedPeople:
-    """Triangulate all joints of all people, in batches; arrays as in `_gather_members`."""
+def triangulate_joints(geometry: ViewGeometry, ideal: F64, weight: F64, xy: F64) -> TriangulatedPeople:
+    """Triangulate all joints of all people, in batches; arrays (T, P, V, J, ...) as of `gather_members`."""
     T, P, V, J = weight.shape
     by_view = [np.moveaxis(a, 2, 0).reshape(V, T * P * J, *a.shape[4:]) for a in (ideal, weight, xy)]
     flat_ideal, flat_weight, flat_xy = by_view

@@ -1,0 +1,110 @@
+"""Bias of each camera: how far its detections lie beside those of the other cameras, over a whole take.
+
+Noise and people average out; what remains is an error of the rig. A gate that knows it keeps the detections of a camera
+that is slightly off, instead of trusting the others alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.association.config import AssociationConfig
+from core.association.robust import gather_members, triangulate_joints
+from core.association.views import TakeViews
+from core.geometry import project
+from core.geometry.accuracy import pixel_scale
+from core.types.arrays import F64, I64
+from core.types.camera import CameraRig
+
+_FREE_PX, _GATE_PER_PX = 5.0, 2.0  # Bias that the gate allows for anyway, and pixels of gate for each one beyond.
+_LARGE_PX = 10.0  # Bias that is worth a warning.
+_CERTAIN = 2.0  # Standard errors that a bias must exceed.
+_MAX_RESIDUALS = 5000  # Residuals a camera that are looked at: a median needs no more.
+_MIN_RESIDUALS, _MIN_JOINTS = 5, 5  # Fewest residuals of a joint, and joints of a camera, whose bias is known.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CameraBiases:
+    """Biases of V cameras.
+
+    Attributes:
+        rig: The cameras.
+        median_px: (V, 2) median residual of the detections against the triangulation of the other cameras; NaN where
+            unknown.
+        error_px: (V,) standard error of its length, from the spread over joints.
+    """
+
+    rig: CameraRig
+    median_px: F64
+    error_px: F64
+
+    @property
+    def certain_px(self) -> F64:
+        """Length of each bias (V,) in an image of 1920 px; 0 where it is unknown or no larger than chance."""
+        size = np.nan_to_num(np.linalg.norm(self.median_px, axis=-1))
+        return np.where(size > _CERTAIN * np.nan_to_num(self.error_px), size / pixel_scale(self.rig), 0.0)
+
+    @property
+    def warning(self) -> str:
+        """Sentence about the camera of the largest bias with a remedy; empty if none is large."""
+        worst = int(self.certain_px.argmax())
+        if self.certain_px[worst] < _LARGE_PX:
+            return ""
+        return (
+            f"The joints of camera {self.rig.names[worst]} lie {np.linalg.norm(self.median_px[worst]):.0f} px beside "
+            "those of the other cameras. Check the rig with check-rig, or repair it with calibrate-people."
+        )
+
+    def to_mapping(self) -> dict[str, list[float]]:
+        """Convert to plain JSON values: the bias of each camera where it is known."""
+        known = np.flatnonzero(np.isfinite(self.median_px).all(-1))
+        return {self.rig.names[v]: np.round(self.median_px[v], 2).tolist() for v in known}
+
+
+def camera_biases(views: TakeViews, members: I64) -> CameraBiases:
+    """Compute the bias of each camera of three or more.
+
+    Args:
+        views: All detections.
+        members: (T, P, V) detection column of each person in each view, -1 for none.
+    """
+    geometry = views.geometry
+    V, J = len(geometry), len(geometry.skeleton)
+    median, error = np.full((V, 2), np.nan), np.full(V, np.nan)
+    t, p = np.nonzero((members >= 0).sum(-1) >= 3)
+    if len(t):
+        step = -(-len(t) * J // _MAX_RESIDUALS)
+        xy, ideal, weight = gather_members(views, t[::step], members[t[::step], p[::step]])  # (N, V, J, ...)
+        for v, camera in enumerate(geometry.rig):
+            others = weight.copy()
+            others[:, v] = 0.0
+            people = triangulate_joints(geometry, ideal[:, None], others[:, None], xy[:, None])
+            residual = xy[:, v] - project(camera, people.xyz_mm[:, 0])
+            median[v], error[v] = _median(np.where((weight[:, v] > 0)[..., None], residual, np.nan))
+    return CameraBiases(rig=geometry.rig, median_px=median, error_px=error)
+
+
+def widen_gates(views: TakeViews, biases: CameraBiases, config: AssociationConfig) -> TakeViews:
+    """Return the views with gates that allow for the biases of the cameras; the same views if none needs it."""
+    beyond = np.maximum(biases.certain_px - _FREE_PX, 0.0)
+    if not beyond.any():
+        return views
+    gate_px = (config.gate_px + _GATE_PER_PX * beyond) * pixel_scale(views.geometry.rig)
+    return dataclasses.replace(views, geometry=dataclasses.replace(views.geometry, gate_px=gate_px))
+
+
+def _median(residual: F64) -> tuple[F64, float]:
+    """Return the median (2,) of residuals (N, J, 2) and its standard error; NaN where there are too few.
+
+    The errors of a joint persist from frame to frame, so that joints count and not frames.
+    """
+    known = np.asarray(np.isfinite(residual).all(-1))
+    joints = np.flatnonzero(known.sum(0) >= _MIN_RESIDUALS)
+    if len(joints) < _MIN_JOINTS:
+        return np.full(2, np.nan), np.nan
+    of_joints = np.stack([np.median(residual[known[:, j], j], axis=0) for j in joints])
+    error = np.sqrt((of_joints.var(0, ddof=1) / len(joints)).sum())
+    return np.asarray(np.median(residual[known], axis=0)), float(error)
