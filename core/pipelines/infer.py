@@ -18,6 +18,7 @@ from core.session import RunLayout, Session
 from core.session.inputs import input_digests
 from core.session.status import trained_runs
 from core.tracking.smooth import smooth
+from core.tracking.track import note_discarded
 
 
 def run_infer(session: Session, params: InferParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
     sequence = smooth(dataclasses.replace(sequence, provenance=provenance), params.tracking)
     file = take.layout.poses3d(model.name)
     sequence.save(file)
+    note_discarded(sequence, params.tracking, reporter)
     return {
         "model": model.name,
         "file": str(file),

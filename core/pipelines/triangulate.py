@@ -17,6 +17,7 @@ from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session
 from core.session.inputs import input_digests
+from core.tracking.track import DISCARDED, note_discarded
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
 
@@ -44,6 +45,7 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     observations = collect_observations(poses2d, rig.names, np.arange(len(time_s)))
     errors = reprojection_errors(rig, observations, sequence, time_s)
     median = error_metrics(errors, coverage_masks(errors)).median_px
+    note_discarded(sequence, params.tracking, reporter)
     _warn(rig, sequence, reporter)
     return {
         "take": take.name,
@@ -57,6 +59,8 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
 def _warn(rig: CameraRig, sequence: Pose3DSequence, reporter: Reporter) -> None:
     """Warn about an implausible rig: a wrong axis or unit shows in the people and not in the reprojection error."""
     if not sequence.present.any():
+        if sequence.provenance.get(DISCARDED):
+            return
         reporter.note(
             "No person was found in two views that agree. Check the rig on the Calibrate page, and the 2D poses.",
             "warning",

@@ -39,7 +39,7 @@ from core.reconstruction.reconstructor import TrackedFrame
 from core.reconstruction.temporal import refine_tracks
 from core.session import RunLayout, Take
 from core.tracking.config import TrackingConfig
-from core.tracking.track import gather_tracks, track_people
+from core.tracking.track import DISCARDED, gather_tracks, track_people
 from core.tracking.tracker import PeopleFrame, Tracker
 from core.types.arrays import F64
 from core.types.camera import CameraRig
@@ -265,7 +265,13 @@ class Predictor:
             score=score,
             person_ids=tuple(int(i) for i in tracked.ids),
             covariance_mm2=covariance,
-            provenance={**method, "run": self.name, "rig": rig.digest, "excluded": exclude_camera or ""},
+            provenance={
+                **method,
+                DISCARDED: tracked.discarded,
+                "run": self.name,
+                "rig": rig.digest,
+                "excluded": exclude_camera or "",
+            },
         )
 
     def online(self, rig: CameraRig, tracking: TrackingConfig | None = None) -> OnlinePredictor:
@@ -377,7 +383,7 @@ class OnlinePredictor:
             )
         self._predictor, self._rig = predictor, rig
         self._scene = CaptureScene(rig, predictor.volume, predictor.networks.config, predictor.device)
-        self._tracker = Tracker(tracking)
+        self._tracker = Tracker(tracking, predictor.networks.skeleton)
         self._associator: FrameAssociator | None = None
 
     def update(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> TrackedFrame:

@@ -16,12 +16,13 @@ from core.association.match import FrameAssociator, associate_take
 from core.association.robust import triangulate_people
 from core.association.views import ViewGeometry, stack_views
 from core.config import from_mapping, to_mapping
+from core.errors import CoreError
 from core.progress import Reporter
 from core.reconstruction.reconstructor import TrackedFrame
 from core.tracking.config import TrackingConfig
 from core.tracking.plausible import implausible_joints
 from core.tracking.smooth import smooth
-from core.tracking.track import gather_tracks, track_people
+from core.tracking.track import DISCARDED, gather_tracks, track_people
 from core.tracking.tracker import PeopleFrame, Tracker
 from core.types.arrays import F64
 from core.types.camera import CameraRig
@@ -44,12 +45,21 @@ class Triangulator:
 
     @classmethod
     def from_baseline(cls, baseline: Pose3DSequence) -> Triangulator:
-        """Return a triangulator with the settings that a stored baseline was made with."""
+        """Return a triangulator with the settings that a stored baseline was made with.
+
+        Raises:
+            CoreError: It was made by a version with other settings.
+        """
         settings = baseline.provenance.get("config", {})
-        return cls(
-            association=from_mapping(AssociationConfig, settings.get("association", {})),
-            tracking=from_mapping(TrackingConfig, settings.get("tracking", {})),
-        )
+        try:
+            return cls(
+                association=from_mapping(AssociationConfig, settings.get("association", {})),
+                tracking=from_mapping(TrackingConfig, settings.get("tracking", {})),
+            )
+        except CoreError as error:
+            raise CoreError(
+                f"The baseline was made by another version of the program: {error}", "Run 'triangulate' on it again."
+            ) from error
 
     def reconstruct(
         self,
@@ -80,7 +90,7 @@ class Triangulator:
             score=np.where(implausible, 0.0, tracked.score),
             person_ids=tuple(tracked.ids.tolist()),
             covariance_mm2=covariance,
-            provenance={**people.provenance, "config": config},
+            provenance={**people.provenance, "config": config, DISCARDED: tracked.discarded},
         )
         return smooth(sequence, self.tracking)
 
@@ -101,7 +111,7 @@ class OnlineTriangulator:
         self._associator = FrameAssociator(
             ViewGeometry.build(rig, skeleton, settings.association), settings.association
         )
-        self._tracker = Tracker(settings.tracking)
+        self._tracker = Tracker(settings.tracking, skeleton)
 
     def update(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> TrackedFrame:
         """Reconstruct and track the people of the next frame set; see `OnlineReconstructor`."""

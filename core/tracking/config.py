@@ -12,11 +12,12 @@ class TrackingConfig:
 
     Attributes:
         max_distance_mm: Largest mean joint distance between a track's predicted pose and a person assigned to it.
-        drift_mm_s: Rate at which that distance grows while a person is missing.
-        max_gap_s: Longest gap within a track. After a longer one a new track begins.
-        confirm_frames: Fewest frames of a person over the whole take. People with fewer frames are discarded.
+        drift_mm_s: Rate at which that distance grows with the time since a person was last seen.
+        max_gap_s: Longest gap within a track. After a longer one a new track begins, unless the person was in the frame
+            before: frames may be far apart.
+        confirm_s: Shortest time for which a person is seen over the whole take. Others are discarded. Where frames are
+            further apart, a single one is enough.
         stitch_gap_s: Longest gap over which two tracks are joined by position and bone lengths.
-        stitch_bones: Largest mean relative difference of bone lengths of two tracks that are joined.
         max_stretch: Largest relative deviation of a bone from the person's median length. Joints beyond it are removed.
         max_joint_m_s: Highest speed of a joint. A joint that jumps away and back faster than this is removed.
         smoothing: Filter over joint positions: One-Euro, Rauch-Tung-Striebel (Kalman) smoother, or none.
@@ -29,9 +30,8 @@ class TrackingConfig:
     max_distance_mm: float = 450.0
     drift_mm_s: float = 1000.0
     max_gap_s: float = 0.5
-    confirm_frames: int = 4
+    confirm_s: float = 0.13
     stitch_gap_s: float = 3.0
-    stitch_bones: float = 0.12
     max_stretch: float = 0.35
     max_joint_m_s: float = 12.0
     smoothing: Literal["none", "one_euro", "rts"] = "none"

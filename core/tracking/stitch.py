@@ -1,6 +1,6 @@
 """Joining tracks of one person over gaps that are too long for the tracker.
 
-Letters in shapes: T time, P people of a frame, J joint, N track, B bone.
+Letters in shapes: T time, P people of a frame, J joint, N track.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from core.tracking.config import TrackingConfig
-from core.tracking.tracker import PersonTrack, capped_pose_distance
+from core.tracking.shape import BodyShape, body_lengths_mm, same_person
+from core.tracking.tracker import TIME_EPS_S, PersonTrack, capped_pose_distance
 from core.types.arrays import F64, I64
 from core.types.skeleton import Skeleton
 
-_NO_STITCH = 2.5  # Above any allowed cost, which is at most 1 for position and 1 for bones.
-_MIN_FRAMES = 2
-_MIN_BONE_MM = 120.0  # Shorter bones are noise relative to their length.
+_NO_STITCH = 10.0  # Above any allowed cost.
+_SHORTEST_S = 0.05  # Shorter tracks are ghosts more often than people.
+_BRIDGED_FRAMES = 3.0  # Gap in frames that is bridged where frames are far apart.
+_MOST = 1.0  # Cost of people who are at the largest distance, with shapes that say nothing; more is not joined.
+_SHAPE_WEIGHT = 0.5  # Cost of a unit of log likelihood by shape, where the largest distance costs 1.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,16 +39,22 @@ class Tracklet:
 
 
 def stitch_tracklets(
-    tracklets: list[Tracklet], time_s: F64, xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig
+    tracklets: list[Tracklet],
+    time_s: F64,
+    interval_s: float,
+    xyz_mm: F64,
+    skeleton: Skeleton,
+    config: TrackingConfig,
 ) -> list[list[int]]:
     """Group tracklets by person.
 
-    The cost of joining two tracklets is the distance between predicted and actual position relative to its gate, plus
-    the difference of median bone lengths relative to its gate. The set of joins has the lowest total cost.
+    The cost of joining two tracklets is the distance between predicted and actual position relative to its gate, less
+    the log likelihood ratio of their shapes. The set of joins has the lowest total cost.
 
     Args:
         tracklets: N tracklets in order of birth.
         time_s: (T,) times.
+        interval_s: Time between frames.
         xyz_mm: (T, P, J, 3) people.
         skeleton: Joint set.
         config: Gates.
@@ -56,21 +65,22 @@ def stitch_tracklets(
     n = len(tracklets)
     if n < 2:
         return [[i] for i in range(n)]
-    bones = np.stack([median_bone_lengths_mm(xyz_mm[t.frames, t.columns], skeleton) for t in tracklets])
+    longest_s = max(config.stitch_gap_s, _BRIDGED_FRAMES * interval_s) + TIME_EPS_S
+    shapes = [BodyShape.of(body_lengths_mm(xyz_mm[t.frames, t.columns], skeleton), time_s[t.frames]) for t in tracklets]
+    brief = [len(t.frames) * interval_s < _SHORTEST_S for t in tracklets]
     cost = np.full((n, n), _NO_STITCH)
     for i, before in enumerate(tracklets):
         for k, after in enumerate(tracklets):
             gap_s = float(time_s[after.frames[0]] - time_s[before.frames[-1]])
-            if not 0 < gap_s <= config.stitch_gap_s or min(len(before.frames), len(after.frames)) < _MIN_FRAMES:
+            if not 0 < gap_s <= longest_s or brief[i] or brief[k]:
                 continue
-            # Velocity holds for a short time only, so the prediction stops after the longest gap of a track.
-            predicted = before.track.predict(before.track.time_s + min(gap_s, config.max_gap_s))
             start = xyz_mm[after.frames[0], after.columns[0]]
             reach = config.max_distance_mm + config.drift_mm_s * gap_s
-            distance = float(capped_pose_distance(predicted, start, 2 * reach))
-            difference = _bone_difference(bones[i], bones[k])
-            if distance <= reach and difference <= config.stitch_bones:
-                cost[i, k] = distance / reach + difference / config.stitch_bones
+            distance = float(capped_pose_distance(before.track.predict(before.track.time_s + gap_s), start, 2 * reach))
+            alike = float(same_person(shapes[i], shapes[k]))
+            total = distance / reach - _SHAPE_WEIGHT * alike
+            if distance <= reach and total <= _MOST:
+                cost[i, k] = total
     successor = dict(zip(*(x.tolist() for x in linear_sum_assignment(cost)), strict=True))
     successor = {i: k for i, k in successor.items() if cost[i, k] < _NO_STITCH}
     groups = []
@@ -80,18 +90,3 @@ def stitch_tracklets(
             chain.append(successor[chain[-1]])
         groups.append(chain)
     return groups
-
-
-def median_bone_lengths_mm(xyz_mm: F64, skeleton: Skeleton) -> F64:
-    """Return the median length (B,) of each bone over poses (T, J, 3) of one person; NaN for bones never complete."""
-    lengths = skeleton.bone_lengths(xyz_mm)
-    out = np.full(lengths.shape[1], np.nan)
-    seen = np.isfinite(lengths).any(0)
-    out[seen] = np.nanmedian(lengths[:, seen], axis=0)
-    return out
-
-
-def _bone_difference(a: F64, b: F64) -> float:
-    """Return the mean relative difference of long bones; inf where no bone can be compared."""
-    known = np.isfinite(a) & np.isfinite(b) & (np.fmax(a, b) > _MIN_BONE_MM)
-    return float(np.mean(np.abs(a - b)[known] / ((a + b) / 2)[known])) if known.any() else np.inf

@@ -2,8 +2,9 @@
 
 Letters in shapes: T time, P columns of the input, Q tracked people, J joint.
 
-The take is a loop over `Tracker.update`. Then tracks that belong to one person are joined and people with few frames
-are discarded. No position is invented: a person is where they were measured, or missing.
+The take is a loop over `Tracker.update`. Then tracks that belong to one person are joined, identities that were
+exchanged when people met are put right, and people who were seen too briefly are discarded. No position is invented: a
+person is where they were measured, or missing.
 """
 
 from __future__ import annotations
@@ -13,11 +14,22 @@ from itertools import pairwise
 
 import numpy as np
 
+from core.progress import Reporter
 from core.tracking.config import TrackingConfig
+from core.tracking.exchange import exchange_identities
 from core.tracking.stitch import Tracklet, stitch_tracklets
-from core.tracking.tracker import PeopleFrame, PersonTrack, Tracker
+from core.tracking.tracker import TIME_EPS_S, PeopleFrame, PersonTrack, Tracker
 from core.types.arrays import F64, I64
+from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import Skeleton
+
+DISCARDED = "discarded_people"
+"""Key of a sequence's provenance: number of people who were seen too briefly."""
+_LEAST_JOINTS = 0.5  # Share of its joints by which a single pose is a person.
+_CONTINUED = 0.5  # Share of people who are in the next frame, too, up to which frames are no movement.
+_UNRELATED_S = (
+    10.0  # Time between frames that have nothing to do with each other, after which a person may be anywhere.
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,12 +41,14 @@ class TrackedPeople:
         score: (T, Q, J) confidences, 0 where missing.
         ids: (Q,) identities from 1 in falling order of the number of frames.
         source: (T, Q) input column of each person in each frame, -1 where missing.
+        discarded: Number of people who were seen too briefly.
     """
 
     xyz_mm: F64
     score: F64
     ids: I64
     source: I64
+    discarded: int
 
 
 def track_people(time_s: F64, xyz_mm: F64, score: F64, skeleton: Skeleton, config: TrackingConfig) -> TrackedPeople:
@@ -48,21 +62,55 @@ def track_people(time_s: F64, xyz_mm: F64, score: F64, skeleton: Skeleton, confi
         config: Settings.
     """
     xyz_mm, score, time_s = np.asarray(xyz_mm, float), np.asarray(score, float), np.asarray(time_s, float)
-    tracklets = _tracklets(time_s, xyz_mm, score, config)
-    groups = stitch_tracklets(tracklets, time_s, xyz_mm, skeleton, config)
-    sizes = [sum(len(tracklets[i].frames) for i in group) for group in groups]
-    min_frames = min(config.confirm_frames, len(time_s))
-    order = [g for g in np.argsort([-n for n in sizes], kind="stable") if sizes[g] >= min_frames]
-    source = np.full((len(time_s), len(order)), -1, np.int64)
-    for q, g in enumerate(order):
-        for i in groups[g]:
+    interval_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else np.inf
+    tracklets = _tracklets(time_s, xyz_mm, score, skeleton, config)
+    if _unrelated(tracklets, len(time_s)):
+        interval_s, time_s = _UNRELATED_S, np.asarray(_UNRELATED_S * np.arange(len(time_s)))
+        tracklets = _tracklets(time_s, xyz_mm, score, skeleton, config)
+    groups = stitch_tracklets(tracklets, time_s, interval_s, xyz_mm, skeleton, config)
+    source = np.full((len(time_s), len(groups)), -1, np.int64)
+    for q, group in enumerate(groups):
+        for i in group:
             source[tracklets[i].frames, q] = tracklets[i].columns
+    source = source[:, _confirmed(source, xyz_mm, interval_s, config)]
+    discarded = len(groups) - source.shape[1]
+    source = exchange_identities(source, time_s, xyz_mm, skeleton, config)
+    source = source[:, np.argsort(-(source >= 0).sum(0), kind="stable")]
     return TrackedPeople(
         xyz_mm=gather_tracks(xyz_mm, source),
         score=gather_tracks(score, source, missing=0.0),
-        ids=np.arange(1, len(order) + 1),
+        ids=np.arange(1, source.shape[1] + 1),
         source=source,
+        discarded=discarded,
     )
+
+
+def _unrelated(tracklets: list[Tracklet], n_frames: int) -> bool:
+    """Return whether frames have nothing to do with each other, as stills: few people are where they were before."""
+    frames = [tracklet.frames for tracklet in tracklets]
+    people = np.bincount(np.concatenate(frames), minlength=n_frames) if frames else np.zeros(n_frames, int)
+    continued = sum(int((np.diff(f) == 1).sum()) for f in frames)
+    return bool(continued <= _CONTINUED * np.minimum(people[1:], people[:-1]).sum())
+
+
+def _confirmed(source: I64, xyz_mm: F64, interval_s: float, config: TrackingConfig) -> np.ndarray:
+    """Return the people (Q,) seen for long enough, or in half of a shorter take; a single frame must be complete."""
+    n_frames = (source >= 0).sum(0)
+    needed = min(config.confirm_s / interval_s, len(source) / 2)
+    joints = np.isfinite(gather_tracks(xyz_mm, source)[..., 0]).mean(-1)  # (T, Q)
+    complete = joints.max(0, initial=0.0) >= _LEAST_JOINTS
+    return np.asarray((n_frames >= needed - TIME_EPS_S) & ((n_frames > 1) | complete))
+
+
+def note_discarded(sequence: Pose3DSequence, config: TrackingConfig, reporter: Reporter) -> None:
+    """Report people who were seen too briefly to be kept; a warning if nobody else is there."""
+    count = int(sequence.provenance.get(DISCARDED, 0))
+    if count:
+        reporter.note(
+            f"{count} {'person was' if count == 1 else 'people were'} seen for less than {config.confirm_s:g} s, or in "
+            "a single frame with few joints, and discarded. Lower tracking.confirm_s to keep them.",
+            "info" if sequence.present.any() else "warning",
+        )
 
 
 def gather_tracks(values: F64, source: I64, missing: float = np.nan) -> F64:
@@ -80,9 +128,9 @@ def gather_tracks(values: F64, source: I64, missing: float = np.nan) -> F64:
     return picked
 
 
-def _tracklets(time_s: F64, xyz_mm: F64, score: F64, config: TrackingConfig) -> list[Tracklet]:
+def _tracklets(time_s: F64, xyz_mm: F64, score: F64, skeleton: Skeleton, config: TrackingConfig) -> list[Tracklet]:
     """Run the tracker over all frames; tracklets in order of birth."""
-    tracker = Tracker(config)
+    tracker = Tracker(config, skeleton)
     tracks: dict[int, PersonTrack] = {}
     ids = np.zeros(xyz_mm.shape[:2], np.int64)
     for t, now_s in enumerate(time_s.tolist()):

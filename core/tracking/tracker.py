@@ -3,9 +3,10 @@
 Letters in shapes: P people of a frame, J joint, N track.
 
 Each track predicts its pose at constant velocity. People of the frame are assigned to predictions by the Hungarian
-algorithm on mean joint distance, within a gate (as SORT does in images: Bewley et al., ICIP 2016). The velocity is one
-vector per track, the median displacement over joints, smoothed exponentially. Libraries of trackers work on boxes in
-images; this one works on 3D joints and serves whole takes and live streams alike.
+algorithm on mean joint distance, within a gate (as SORT does in images: Bewley et al., ICIP 2016), and on bone lengths,
+which decide where positions do not. The velocity is one vector per track, the median displacement over joints, smoothed
+exponentially. Libraries of trackers work on boxes in images; this one works on 3D joints and serves whole takes and
+live streams alike. Everything is in seconds, so that the frame rate makes no difference.
 """
 
 from __future__ import annotations
@@ -17,14 +18,24 @@ from scipy.optimize import linear_sum_assignment
 
 from core.errors import CoreError
 from core.tracking.config import TrackingConfig
+from core.tracking.shape import BodyShape, ShapeEstimate, body_lengths_mm, same_person
 from core.types.arrays import F64, I64
+from core.types.skeleton import Skeleton
 
 _FAR_MM = 1e6
 _JOINT_CAP_MM = 1000.0  # Bounds the influence of a single outlier joint on the mean distance.
 _VELOCITY_MEMORY_S = 0.15
+_GATED_S = 0.05  # Time between frames that the gate allows for; it grows with longer ones.
+_WIDE = 2.0  # Gate, relative to the narrowest, from which on motion says little.
+# Worth of assigning a person to a track. 1 is the difference between no distance and the whole gate.
+_PRESENT = 5.0  # Continuing a track at all: more than shape and motion.
+_ESTABLISHED = 0.3  # Continuing a track that is not new, as that of a second copy of a person is.
+_SHAPE_WEIGHT, _MOST_WEIGHT = 0.05, 0.2  # A unit of log likelihood by shape: grows with the gate, and the most.
+_OTHER = -3.0  # Log likelihood ratio of two shapes below which people are different.
 MIN_SHARED_JOINTS = 3
 """Fewest joints in common for a distance between two poses, and fewest joints of a person who is tracked."""
-_TIME_EPS_S = 1e-9
+TIME_EPS_S = 1e-9
+"""Tolerance of comparisons of times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,32 +59,36 @@ class PersonTrack:
 
     Attributes:
         id: Identity, counted from 1 in order of birth.
-        time_s: Time of the last measurement.
+        born_s: Time of the first measurement.
+        time_s: Time of the last one.
         xyz_mm: (J, 3) last position of each joint. Missing joints move along with the person.
         velocity_mm_s: (3,) velocity of the whole person.
-        n_frames: Number of frames with a measurement.
+        shape: Lengths of the body, so far.
+        holds_s: Time for which the velocity holds.
     """
 
     id: int
+    born_s: float
     time_s: float
     xyz_mm: F64
     velocity_mm_s: F64
-    n_frames: int = 1
+    shape: ShapeEstimate
+    holds_s: float
 
     def predict(self, time_s: float) -> F64:
-        """Predict the joints (J, 3) at a later time, at constant velocity."""
-        return self.xyz_mm + self.velocity_mm_s * (time_s - self.time_s)
+        """Predict the joints (J, 3) at a later time: constant velocity for as long as it holds, then rest."""
+        return self.xyz_mm + self.velocity_mm_s * min(time_s - self.time_s, self.holds_s)
 
-    def correct(self, time_s: float, xyz_mm: F64) -> None:
-        """Update the state with a measurement (J, 3) at a later time."""
+    def correct(self, time_s: float, xyz_mm: F64, lengths_mm: F64) -> None:
+        """Update the state with joints (J, 3) and body lengths (K,) measured at a later time."""
         elapsed = time_s - self.time_s
         shared = np.isfinite(xyz_mm).all(-1) & np.isfinite(self.xyz_mm).all(-1)
         moved = np.median((xyz_mm - self.xyz_mm)[shared], axis=0) if shared.any() else self.velocity_mm_s * elapsed
         gain = 1 - np.exp(-elapsed / _VELOCITY_MEMORY_S)
         self.velocity_mm_s = self.velocity_mm_s + gain * (moved / elapsed - self.velocity_mm_s)
         self.xyz_mm = np.where(np.isfinite(xyz_mm), xyz_mm, self.xyz_mm + moved)
+        self.shape.add(lengths_mm, elapsed)
         self.time_s = time_s
-        self.n_frames += 1
 
 
 class Tracker:
@@ -83,8 +98,8 @@ class Tracker:
     see `core.tracking.track.track_people`.
     """
 
-    def __init__(self, config: TrackingConfig) -> None:
-        self._config = config
+    def __init__(self, config: TrackingConfig, skeleton: Skeleton) -> None:
+        self._config, self._skeleton = config, skeleton
         self._last_s = -np.inf
         self._n_born = 0
         self.active: list[PersonTrack] = []
@@ -104,37 +119,67 @@ class Tracker:
                 f"A frame at {frame.time_s:.4f} s follows one at {self._last_s:.4f} s.",
                 "Pass frames to the tracker in order of time.",
             )
-        max_gap_s = self._config.max_gap_s + _TIME_EPS_S
-        self.active = [track for track in self.active if frame.time_s - track.time_s <= max_gap_s]
+        max_gap_s = self._config.max_gap_s + TIME_EPS_S
+        self.active = [
+            track for track in self.active if track.time_s == self._last_s or frame.time_s - track.time_s <= max_gap_s
+        ]
         columns = np.flatnonzero(np.isfinite(frame.xyz_mm).all(-1).sum(-1) >= MIN_SHARED_JOINTS)
-        matches = self._assign(frame.time_s, frame.xyz_mm[columns])
+        xyz_mm = frame.xyz_mm[columns]
+        lengths_mm = body_lengths_mm(xyz_mm, self._skeleton)
+        matches = self._assign(frame.time_s, xyz_mm, lengths_mm)
         ids = np.zeros(len(frame.xyz_mm), np.int64)
         for i, c in matches.items():
-            self.active[i].correct(frame.time_s, frame.xyz_mm[columns[c]])
+            self.active[i].correct(frame.time_s, xyz_mm[c], lengths_mm[c])
             ids[columns[c]] = self.active[i].id
         for c in sorted(set(range(len(columns))) - set(matches.values())):
-            ids[columns[c]] = self._begin(frame.time_s, frame.xyz_mm[columns[c]])
+            ids[columns[c]] = self._begin(frame.time_s, xyz_mm[c], lengths_mm[c])
         self._last_s = frame.time_s
         return ids
 
-    def _begin(self, time_s: float, xyz_mm: F64) -> int:
+    def _begin(self, time_s: float, xyz_mm: F64, lengths_mm: F64) -> int:
         self._n_born += 1
-        self.active.append(PersonTrack(id=self._n_born, time_s=time_s, xyz_mm=xyz_mm, velocity_mm_s=np.zeros(3)))
+        track = PersonTrack(
+            id=self._n_born,
+            born_s=time_s,
+            time_s=time_s,
+            xyz_mm=xyz_mm,
+            velocity_mm_s=np.zeros(3),
+            shape=ShapeEstimate(lengths_mm),
+            holds_s=self._config.max_gap_s,
+        )
+        self.active.append(track)
         return self._n_born
 
-    def _assign(self, time_s: float, xyz_mm: F64) -> dict[int, int]:
+    def _assign(self, time_s: float, xyz_mm: F64, lengths_mm: F64) -> dict[int, int]:
         """Map indices of active tracks to those of measurements (P, J, 3): the best assignment within the gates."""
         if not self.active or not len(xyz_mm):
             return {}
         predicted = np.stack([track.predict(time_s) for track in self.active])
-        cost = capped_pose_distance(predicted[:, None], xyz_mm[None])
-        # The gate does not grow between successive frames, however far apart they are.
-        missing_s = np.array([max(0.0, self._last_s - track.time_s) for track in self.active])
-        gate = self._config.max_distance_mm + self._config.drift_mm_s * missing_s
-        # A pair beyond the gate gains as little as no pair at all.
-        gain = np.maximum(gate[:, None] - cost, 0.0)
+        distance = capped_pose_distance(predicted[:, None], xyz_mm[None])
+        gate = np.array([gate_mm(time_s - track.time_s, self._config) for track in self.active])[:, None]
+        # People also stop or turn round.
+        rested = capped_pose_distance(np.stack([track.xyz_mm for track in self.active])[:, None], xyz_mm[None])
+        seen_before = np.array([track.time_s == self._last_s for track in self.active])[:, None]
+        near = np.where(seen_before, np.minimum(distance, rested), distance) < gate
+        wide = gate > _WIDE * self._config.max_distance_mm
+        alike = np.zeros(distance.shape)
+        if (near.sum(0) > 1).any() or (near.sum(1) > 1).any() or wide.any():
+            shapes = BodyShape.stack([track.shape.now() for track in self.active])
+            alike = same_person(shapes[:, None], BodyShape.single(lengths_mm))
+        # A pair beyond the gate gains as little as no pair at all. Where motion says little, other bones are another
+        # person.
+        possible = near & ((alike > _OTHER) | ~wide)
+        known_for_s = np.array([track.time_s - track.born_s for track in self.active])[:, None]
+        worth = _PRESENT + _ESTABLISHED * (known_for_s >= self._config.confirm_s)
+        weight = np.minimum(_SHAPE_WEIGHT * gate / self._config.max_distance_mm, _MOST_WEIGHT)
+        gain = np.where(possible, worth + 1 - distance / gate + weight * alike, 0.0)
         rows, columns = linear_sum_assignment(gain, maximize=True)
         return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if gain[r, c] > 0}
+
+
+def gate_mm(elapsed_s: float, config: TrackingConfig) -> float:
+    """Return the largest distance of a person from where a track predicts them, some time after it saw them last."""
+    return config.max_distance_mm + config.drift_mm_s * max(0.0, elapsed_s - _GATED_S)
 
 
 def capped_pose_distance(a: F64, b: F64, cap_mm: float = _JOINT_CAP_MM) -> F64:

@@ -132,7 +132,7 @@ class TestPredictor:
     def test_selected_frames_equal_those_of_the_whole_take(
         self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
     ) -> None:
-        few = TrackingConfig(confirm_frames=1)
+        few = TrackingConfig(confirm_s=0.0)
         everything = predictor.reconstruct(rig, poses2d, people.time_s, NullReporter(), tracking=few)
         some = predictor.reconstruct(
             rig, poses2d, people.time_s, NullReporter(), frames=np.array([1, 2, 7]), tracking=few
@@ -355,7 +355,7 @@ class TestTemporalRefinement:
         frames = predictor.with_context(wanted, 36)
         assert frames.tolist() == list(range(4, 16))
         assert self.predictor(config, False).with_context(wanted, 36).tolist() == wanted.tolist()
-        few = TrackingConfig(confirm_frames=1)
+        few = TrackingConfig(confirm_s=0.0)
         whole = predictor.reconstruct(rig, noisy, walking.time_s, NullReporter(), tracking=few)
         part = predictor.reconstruct(rig, noisy, walking.time_s, NullReporter(), frames=frames, tracking=few)
         alone = predictor.reconstruct(rig, noisy, walking.time_s, NullReporter(), frames=wanted, tracking=few)

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 
 N, SIZE, NAME = 6, (544, 960), "movenet_multipose"
-EVERYBODY = TrackingConfig(confirm_frames=2)
+EVERYBODY = TrackingConfig(confirm_s=0.06)
 
 
 def shortened(source: Path, target: Path) -> None:

@@ -99,7 +99,7 @@ def frame(time_s, *poses):
 def test_velocity_converges_exponentially_at_any_frame_times(body):
     times = np.cumsum(np.r_[1.0, np.random.default_rng(1).uniform(0.01, 0.3, 12)])
     velocity = np.array([1200.0, -300.0, 50.0])
-    tracker = Tracker(TrackingConfig())
+    tracker = Tracker(TrackingConfig(), COCO17)
     for t in times:
         assert tracker.update(frame(t, body + velocity * (t - times[0]))).tolist() == [1]
     (track,) = tracker.active
@@ -110,7 +110,7 @@ def test_velocity_converges_exponentially_at_any_frame_times(body):
 
 
 def test_velocity_is_the_median_over_joints(body):
-    tracker = Tracker(TrackingConfig())
+    tracker = Tracker(TrackingConfig(), COCO17)
     tracker.update(frame(0.0, body))
     moved = body + [60.0, 0, 0]
     moved[9] += [0, 400.0, 0]
@@ -120,7 +120,7 @@ def test_velocity_is_the_median_over_joints(body):
 
 
 def test_missing_joints_move_with_the_person(body):
-    tracker = Tracker(TrackingConfig())
+    tracker = Tracker(TrackingConfig(), COCO17)
     tracker.update(frame(0.0, body))
     for n in (1, 2):
         partial = body + [70.0 * n, 0, 0]
@@ -132,18 +132,18 @@ def test_missing_joints_move_with_the_person(body):
 def test_people_with_fewer_than_three_joints_get_no_identity(body):
     two, three = np.full_like(body, np.nan), np.full_like(body, np.nan)
     two[:2], three[:3] = body[:2], body[:3] + 3000.0
-    assert Tracker(TrackingConfig()).update(frame(0.0, two, three)).tolist() == [0, 1]
+    assert Tracker(TrackingConfig(), COCO17).update(frame(0.0, two, three)).tolist() == [0, 1]
 
 
 def test_frames_out_of_order_are_refused(body):
-    tracker = Tracker(TrackingConfig())
+    tracker = Tracker(TrackingConfig(), COCO17)
     tracker.update(frame(1.0, body))
     with pytest.raises(CoreError, match="in order of time"):
         tracker.update(frame(1.0, body))
 
 
 def test_a_tracker_forgets_ended_tracks(body):
-    tracker = Tracker(TrackingConfig())
+    tracker = Tracker(TrackingConfig(), COCO17)
     for n in range(200):
         tracker.update(frame(n / FPS, body + [5000.0 * n, 0, 0]))
     assert len(tracker.active) <= 11

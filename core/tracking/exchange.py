@@ -1,0 +1,94 @@
+"""Identities that were exchanged when two people met, put right by their shapes.
+
+While people touch or hide each other, their positions do not tell them apart, and a tracker has to guess. Afterwards
+the take knows the bones of both from many frames.
+
+Letters in shapes: T time, P people of a frame, Q tracked people, J joint, K lengths, M meetings.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import numpy as np
+
+from core.tracking.config import TrackingConfig
+from core.tracking.shape import BodyShape, body_lengths_mm, same_person
+from core.tracking.tracker import capped_pose_distance
+from core.types.arrays import F64, I64
+from core.types.skeleton import Skeleton
+
+_CLEAR = 3.0  # Log likelihood ratio that exchanges two identities.
+_MOST_MEETINGS = 4  # Meetings that an exchange which is taken back later may span.
+
+
+def exchange_identities(source: I64, time_s: F64, xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig) -> I64:
+    """Exchange the identities of two people from one meeting to a later one, where their shapes clearly say so.
+
+    Of all exchanges of a pair the clearest is made first; then the shapes are compared again.
+
+    Args:
+        source: (T, Q) input column of each person in each frame, -1 where missing.
+        time_s: (T,) times.
+        xyz_mm: (T, P, J, 3) people.
+        skeleton: Joint set.
+        config: Distance of a meeting, and time for which a missing person can be met.
+
+    Returns:
+        (T, Q) like `source`.
+    """
+    source = source.copy()
+    lengths = body_lengths_mm(xyz_mm, skeleton)
+    for a, b in combinations(range(source.shape[1]), 2):
+        pair = source[:, [a, b]]
+        frames, near = _meetings(pair, time_s, xyz_mm, config)
+        if not frames:
+            continue
+        # Frames in which they are near show mixtures of both.
+        known = (pair >= 0) & ~near[:, None]
+        of_pair = np.where(known[..., None], lengths[np.arange(len(pair))[:, None], pair], np.nan)
+        parts = [slice(*ends) for ends in pairwise([0, *frames, len(pair)])]
+        people = [[BodyShape.of(of_pair[part, k], time_s[part]) for k in (0, 1)] for part in parts]
+        exchanged = _exchanges(BodyShape.stack([BodyShape.stack(two) for two in people]))
+        for part in np.flatnonzero(exchanged):
+            source[parts[part], a], source[parts[part], b] = pair[parts[part], 1], pair[parts[part], 0]
+    return source
+
+
+def _exchanges(shapes: BodyShape) -> np.ndarray:
+    """Return between which meetings (M + 1,) two people of shapes (M + 1, 2, K) are exchanged."""
+    n = len(shapes.mm)
+    spans = [(i, k) for i in range(1, n) for k in sorted({*range(i + 1, min(i + _MOST_MEETINGS, n)), n})]
+    exchanged, given = np.zeros(n, bool), shapes
+    for _ in range(n):
+        gains = np.array([_gain(shapes, slice(*span)) for span in spans])
+        best = slice(*spans[int(gains.argmax())])
+        if gains.max() <= _CLEAR:
+            break
+        exchanged[best] ^= True
+        order = np.where(exchanged[:, None], [1, 0], [0, 1])
+        shapes = given[np.arange(n)[:, None], order]
+    return exchanged
+
+
+def _gain(shapes: BodyShape, span: slice) -> float:
+    """Return the log likelihood ratio of exchanging two people of shapes (M + 1, 2, K) in a span."""
+    inside = np.zeros(len(shapes.mm), bool)
+    inside[span] = True
+    part, rest = shapes[inside].pooled(), shapes[~inside].pooled()
+    return float((same_person(part, rest[[1, 0]]) - same_person(part, rest)).sum())
+
+
+def _meetings(source: I64, time_s: F64, xyz_mm: F64, config: TrackingConfig) -> tuple[list[int], np.ndarray]:
+    """Return the frames in which two people (T, 2) were nearest at each of their meetings, and (T,) when they are near.
+
+    A missing person is where they were last, and may be taken for anybody whom they can have reached since.
+    """
+    at = np.where(source >= 0, np.arange(len(source))[:, None], -1)
+    last = np.maximum.accumulate(at, axis=0)
+    poses = xyz_mm[last, source[last, [0, 1]]]
+    missing_s = np.where(last >= 0, time_s[:, None] - time_s[last], np.inf).max(1)
+    distance = capped_pose_distance(poses[:, 0], poses[:, 1])
+    near = (missing_s <= config.stitch_gap_s) & (distance < config.max_distance_mm + config.drift_mm_s * missing_s)
+    edges = np.flatnonzero(np.diff(near.astype(int), prepend=0, append=0)).reshape(-1, 2)
+    return [first + int(distance[first:end].argmin()) for first, end in edges.tolist()], near
