@@ -16,7 +16,7 @@ from torch import Tensor
 from core.models.scene import CaptureScene
 from core.models.view_batch import float_tensor
 from core.synthetic.confusions import BORROW_REACH, borrowed_masks, derived_joints, limb_masks, side_masks
-from core.synthetic.estimator_errors import ErrorBank
+from core.synthetic.estimator_errors import VARIED_SCALE, ErrorBank
 from core.training.rng import DeviceRng
 from core.training.stages.config import NoiseConfig
 from core.types.skeleton import COCO17, Skeleton, convert
@@ -36,6 +36,8 @@ _OUTLIER, _QUALITY_SIGMA = 8.0, 0.6
 _USUAL_ERROR = 0.0125
 """Standard deviation of the error that scores are relative to, as a share of the person's size."""
 _SCORE_NOISE = 0.12
+_FAINT, _LEAST_SCORE = (0.15, 0.6), 0.05
+"""Range of the factor on the scores of faint people; lowest score of a joint."""
 _LARGEST_PX = 4000.0
 _LEAST_FOUND = 4
 
@@ -62,7 +64,10 @@ def simulate_detections(
     found = found & ~device_rng.bernoulli(noise.miss_view, *shape[:3])[..., None]
     shift, hidden, guessed = _occlude(size, shape, noise, skeleton, device_rng)
     error = torch.where(hidden[..., None], shift, error)
-    score = torch.where(hidden, torch.minimum(score, device_rng.uniform(0.05, 0.6, *shape)), score).clamp(0.05, 1.0)
+    score = torch.where(hidden, torch.minimum(score, device_rng.uniform(0.05, 0.6, *shape)), score)
+    faint = device_rng.bernoulli(noise.faint, shape[0], 1, shape[2], 1)
+    score = score * torch.where(faint, device_rng.uniform(*_FAINT, shape[0], 1, shape[2], 1), 1.0)
+    score = score.clamp(_LEAST_SCORE, 1.0)
     found = found & (~hidden | guessed)
     detected = _borrow(xy_px + error, torch.where(found, score, 0.0), xy_px, seen, noise, skeleton, device_rng)
     xy, score = _swap(*detected, noise, skeleton, device_rng)
@@ -128,7 +133,7 @@ def _measured(
     if noise.varied:
         angle, scale = (
             device_rng.uniform(-torch.pi, torch.pi, *people, 1),
-            (0.25 + 0.35 * device_rng.normal(*people, 1)).exp(),
+            (VARIED_SCALE[0] + VARIED_SCALE[1] * device_rng.normal(*people, 1)).exp(),
         )
         c, s = scale * angle.cos(), scale * angle.sin()
         x, y = error.unbind(-1)
