@@ -20,7 +20,7 @@ from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 
 _FREE_PX, _GATE_PER_PX = 5.0, 2.0  # Bias that the gate allows for anyway, and pixels of gate for each one beyond.
-_LARGE_PX = 10.0  # Bias that is worth a warning.
+_LARGE_PX, _SIMILAR = 10.0, 0.7  # Bias that is worth a warning; share of the largest that is as bad.
 _CERTAIN = 2.0  # Standard errors that a bias must exceed.
 _MAX_RESIDUALS = 5000  # Residuals a camera that are looked at: a median needs no more.
 _MIN_RESIDUALS, _MIN_JOINTS = 5, 5  # Fewest residuals of a joint, and joints of a camera, whose bias is known.
@@ -49,13 +49,17 @@ class CameraBiases:
 
     @property
     def warning(self) -> str:
-        """Sentence about the camera of the largest bias with a remedy; empty if none is large."""
-        worst = int(self.certain_px.argmax())
-        if self.certain_px[worst] < _LARGE_PX:
+        """Sentence about the cameras of large bias with a remedy; empty if there are none."""
+        certain = self.certain_px
+        # An error of one camera shows in others, too: least in those that the many others outvote.
+        large = np.flatnonzero(certain >= max(_LARGE_PX, _SIMILAR * certain.max()))
+        if not large.size:
             return ""
+        size = np.linalg.norm(self.median_px, axis=-1)
+        which = " and ".join(f"{self.rig.names[v]} ({size[v]:.0f} px)" for v in large)
         return (
-            f"The joints of camera {self.rig.names[worst]} lie {np.linalg.norm(self.median_px[worst]):.0f} px beside "
-            "those of the other cameras. Check the rig with check-rig, or repair it with calibrate-people."
+            f"The joints of {which} lie beside those of the other cameras. Check the rig with check-rig, or repair it "
+            "with calibrate-people."
         )
 
     def to_mapping(self) -> dict[str, list[float]]:

@@ -11,7 +11,8 @@ class AssociationConfig:
 
     Residuals are measured as lengths in the plane of the person: the angle between a detected and a projected joint
     times the distance from the camera. They mean the same for every camera. Gates are such lengths, widened by the
-    pixel noise of the detector.
+    pixel noise of the detector. The other lengths are those close to the cameras; far away, where this rig is less
+    certain, they grow.
 
     Attributes:
         min_joint_score: Lowest score of a 2D joint that is used.

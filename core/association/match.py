@@ -20,6 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from core.association.bias import camera_biases, widen_gates
 from core.association.config import AssociationConfig
+from core.association.limits import PlaceLimits
 from core.association.robust import triangulate_people
 from core.association.views import FrameViews, TakeViews, ViewGeometry, stack_views
 from core.config import to_mapping
@@ -38,7 +39,7 @@ _MIRROR_QUALITY = 0.5  # Gain in mean agreement above which left and right are t
 _MIRROR_WEIGHT = 0.7  # Weight of the support of a detection with exchanged sides.
 _GOOD_QUALITY = 0.5  # Mean agreement above which a detection needs no new candidate, and two of three views suffice.
 _MAX_PAIRS = 120
-_FULL_SEARCH_EVERY = 10  # Frames between two full searches, so that no mistake survives by its own memory.
+_FULL_SEARCH_S = 0.3  # Time between two full searches, so that no mistake survives by its own memory.
 _REPORT_EVERY = 20  # Frames between two reports of progress.
 _LONG_BONES = 0.15  # Largest fraction of bones beyond the longest plausible one.
 _PEELED_JOINTS = 0.25  # Largest fraction of joints that are left out before a person is judged; one at least.
@@ -87,8 +88,9 @@ class FrameAssociator:
 
     def __init__(self, geometry: ViewGeometry, config: AssociationConfig) -> None:
         self._geometry, self._config = geometry, config
+        self._limits = PlaceLimits(geometry.rig, config)
         self._expected: list[_Expected] = []
-        self._n_frames = 0
+        self._searched_s = -np.inf
 
     def update(self, time_s: float, frame: FrameViews) -> I64:
         """Associate the detections of the next frame set.
@@ -101,11 +103,12 @@ class FrameAssociator:
             (P, V) detection column of each person in each view, -1 where there is none. The order of people is
             arbitrary.
         """
-        full_search = self._n_frames % _FULL_SEARCH_EVERY == 0
-        self._n_frames += 1
+        full_search = time_s - self._searched_s >= _FULL_SEARCH_S
+        if full_search:
+            self._searched_s = time_s
         self._expected = [e for e in self._expected if time_s - e.supported_s <= self._config.memory_s]
         columns, self._expected = _match_frame(
-            self._geometry, frame, time_s, self._expected, self._config, full_search=full_search
+            self._geometry, frame, time_s, self._expected, self._config, self._limits, full_search=full_search
         )
         return columns
 
@@ -183,6 +186,7 @@ def _match_frame(
     now_s: float,
     memory: list[_Expected],
     config: AssociationConfig,
+    limits: PlaceLimits,
     *,
     full_search: bool,
 ) -> tuple[I64, list[_Expected]]:
@@ -195,16 +199,16 @@ def _match_frame(
     support = _support(geometry, detections, expected)
     continued = _best_per_view(detections, support, len(geometry))
     explained = np.zeros(detections.n, bool) if full_search else _explained(detections, support, continued)
-    candidates = _pair_candidates(geometry, detections, explained, config)
+    candidates = _pair_candidates(geometry, detections, explained, config, limits)
     gathered = _best_per_view(detections, _support(geometry, detections, candidates), len(geometry))
     sets = np.concatenate([continued, gathered])
     sets = np.unique(sets[(sets >= 0).sum(1) >= 2], axis=0)
     if not len(sets):
         return none, memory
     xyz = _intersect(detections, sets)
-    selected = _select(detections, xyz, _support(geometry, detections, xyz), config)
+    selected = _select(detections, xyz, _support(geometry, detections, xyz), config, limits)
     members, xyz = _reassign(geometry, detections, xyz[selected], config)
-    return _accept(geometry, now_s, detections, members, xyz, memory, config)
+    return _accept(geometry, now_s, detections, members, xyz, memory, config, limits)
 
 
 def _detections(geometry: ViewGeometry, frame: FrameViews, config: AssociationConfig) -> _Detections:
@@ -230,7 +234,11 @@ def _explained(detections: _Detections, support: F64, sets: I64) -> np.ndarray:
 
 
 def _pair_candidates(
-    geometry: ViewGeometry, detections: _Detections, explained: np.ndarray, config: AssociationConfig
+    geometry: ViewGeometry,
+    detections: _Detections,
+    explained: np.ndarray,
+    config: AssociationConfig,
+    limits: PlaceLimits,
 ) -> F64:
     """Return poses (C, J, 3) from pairs of detections with intersecting rays, best first; NaN for joints not shared.
 
@@ -253,7 +261,7 @@ def _pair_candidates(
     total = np.where(shared, weight, 0.0).sum(-1)
     good = (shared.sum(-1) >= config.min_joints) & (support > _PAIR_QUALITY * total)
     middle = np.where((shared & (agreement > 0))[..., None], middle, np.nan)
-    good &= _plausible(middle, geometry, config)
+    good &= _plausible(middle, geometry, config, limits)
     best = np.flatnonzero(good)[np.argsort(-support[good], kind="stable")][:_MAX_PAIRS]
     return np.asarray(middle[best])
 
@@ -263,11 +271,11 @@ def _agreement(relative: F64) -> F64:
     return np.asarray(np.maximum(1 - relative**2, _MIN_AGREEMENT))
 
 
-def _plausible(xyz: F64, geometry: ViewGeometry, config: AssociationConfig) -> np.ndarray:
+def _plausible(xyz: F64, geometry: ViewGeometry, config: AssociationConfig, limits: PlaceLimits) -> np.ndarray:
     """Return the poses (C,) of (C, J, 3) that are of human size and not below the floor."""
     bone = geometry.skeleton.bone_lengths(xyz)
     known = np.isfinite(bone)
-    long = (known & (bone > config.max_bone_mm)).sum(-1)
+    long = (known & (bone > limits.bone_mm(xyz)[:, None])).sum(-1)
     seen = np.isfinite(xyz)
     extent = np.where(seen, xyz, -np.inf).max(1) - np.where(seen, xyz, np.inf).min(1)
     n_joints = seen[..., 0].sum(-1)
@@ -331,12 +339,13 @@ def _intersect(detections: _Detections, sets: I64) -> F64:
     return np.where(good[..., None], solved, np.nan)
 
 
-def _select(detections: _Detections, xyz: F64, support: F64, config: AssociationConfig) -> I64:
+def _select(detections: _Detections, xyz: F64, support: F64, config: AssociationConfig, limits: PlaceLimits) -> I64:
     """Select candidates greedily by support, each detection once and no person twice; return their indices."""
     n_views = int(detections.view.max(initial=0)) + 1
     of_views = [np.flatnonzero(detections.view == v) for v in range(n_views)]
     alive = np.isfinite(xyz[..., 0]).sum(-1) >= config.min_joints
     support = support.copy()
+    merge_mm = limits.merge_mm(xyz)
     selected: list[int] = []
     while alive.any():
         best = np.stack([support[:, rows].max(1, initial=-np.inf) for rows in of_views], axis=1)
@@ -348,7 +357,7 @@ def _select(detections: _Detections, xyz: F64, support: F64, config: Association
         for v in np.flatnonzero(best[winner] > 0):
             used = of_views[v][support[winner, of_views[v]].argmax()] % detections.n
             support[:, [used, used + detections.n]] = -np.inf
-        alive &= _mean_distance(xyz, xyz[winner]) > config.merge_mm
+        alive &= _mean_distance(xyz, xyz[winner]) > merge_mm[winner]
     return np.array(selected, np.int64)
 
 
@@ -387,6 +396,7 @@ def _accept(
     xyz: F64,
     memory: list[_Expected],
     config: AssociationConfig,
+    limits: PlaceLimits,
 ) -> tuple[I64, list[_Expected]]:
     """Discard implausible people; return the columns (P, V) of the rest, and the people expected next.
 
@@ -404,9 +414,10 @@ def _accept(
         supported[~supported] = _visible_views(geometry, xyz[~supported]) <= n_seen[~supported]
     before = np.stack([m.xyz_mm for m in memory]) if memory else np.zeros((0, *xyz.shape[1:]))
     distance = _mean_distance(xyz[:, None], before[None])
-    continued = np.asarray((distance < 2 * config.merge_mm).any(1))
-    xyz = _peel(xyz, agreement, geometry.skeleton, config.max_bone_mm)
-    kept = np.flatnonzero(_plausible(xyz, geometry, config) & (supported | continued))
+    near = np.asarray(distance < 2 * limits.merge_mm(xyz)[:, None])
+    continued = np.asarray(near.any(1))
+    xyz = _peel(xyz, agreement, geometry.skeleton, limits.bone_mm(xyz))
+    kept = np.flatnonzero(_plausible(xyz, geometry, config, limits) & (supported | continued))
     expected = []
     for p in kept:
         joints, supported_s = xyz[p], now_s
@@ -415,7 +426,7 @@ def _accept(
             joints = np.where(np.isfinite(joints), joints, nearest.xyz_mm)
             supported_s = now_s if supported[p] else nearest.supported_s
         expected.append(_Expected(joints, supported_s))
-    renewed = np.asarray((distance[kept] < 2 * config.merge_mm).any(0))
+    renewed = np.asarray(near[kept].any(0))
     expected += [m for m, is_renewed in zip(memory, renewed, strict=True) if not is_renewed]
     return np.where(members[kept] >= 0, detections.column[members[kept]], -1), expected
 
@@ -432,7 +443,7 @@ def _joint_agreement(geometry: ViewGeometry, detections: _Detections, members: I
     return total / np.maximum(weight, 1e-9)
 
 
-def _peel(xyz: F64, agreement: F64, skeleton: Skeleton, max_bone_mm: float) -> F64:
+def _peel(xyz: F64, agreement: F64, skeleton: Skeleton, max_bone_mm: F64) -> F64:
     """Leave out joints that make bones too long, the one with most of them first; return (P, J, 3).
 
     One wrong joint of one view moves the intersection of all rays, and makes all its bones long. Robust triangulation
@@ -445,7 +456,9 @@ def _peel(xyz: F64, agreement: F64, skeleton: Skeleton, max_bone_mm: float) -> F
         ends[list(bone), b] = 1.0
     n_left = np.maximum(1, (_PEELED_JOINTS * np.isfinite(xyz[..., 0]).sum(-1)).astype(int))
     while True:
-        long = (np.nan_to_num(skeleton.bone_lengths(xyz)) > max_bone_mm) @ ends.T  # (P, J) long bones of each joint
+        long = (
+            np.nan_to_num(skeleton.bone_lengths(xyz)) > max_bone_mm[:, None]
+        ) @ ends.T  # (P, J) long bones of each joint
         peeled = np.flatnonzero(long.any(-1) & (n_left > 0))
         if not peeled.size:
             return xyz

@@ -59,7 +59,9 @@ def test_a_large_bias_is_said_once_and_stored():
     assert len(reporter.notes) == 1
     text, level = reporter.notes[0]
     assert level == "warning"
-    assert "cam01 lie 4" in text or "cam01 lie 3" in text
+    assert "cam01 (" in text
+    assert "px) lie beside those of the other cameras" in text
+    assert "cam02" not in text
     assert "calibrate-people" in text
     assert set(found.provenance["camera_bias_px"]) == set(rig.names)
 

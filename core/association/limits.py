@@ -1,0 +1,40 @@
+"""Limits in millimetres that follow the error expected of this rig at the place of a person."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.association.config import AssociationConfig
+from core.geometry.accuracy import expected_error_mm
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+
+_MERGE_ERRORS, _BONE_ERRORS = 3.0, 8.0  # Limits in expected errors, where these are larger than the settings.
+_CELL_MM = 500.0  # Side of the cells in which the expected error is taken as constant.
+
+
+class PlaceLimits:
+    """Limits that grow with the expected error of a rig, and are never below the settings."""
+
+    def __init__(self, rig: CameraRig, config: AssociationConfig) -> None:
+        self._rig, self._config = rig, config
+        self._of_cell: dict[tuple[int, ...], float] = {}
+
+    def merge_mm(self, xyz_mm: F64) -> F64:
+        """Return the mean joint distance (C,) below which others are the same as each of the people (C, J, 3)."""
+        return np.maximum(self._config.merge_mm, _MERGE_ERRORS * self._error_mm(xyz_mm))
+
+    def bone_mm(self, xyz_mm: F64) -> F64:
+        """Return the longest plausible bone (C,) of each of the people (C, J, 3)."""
+        return np.maximum(self._config.max_bone_mm, _BONE_ERRORS * self._error_mm(xyz_mm))
+
+    def _error_mm(self, xyz_mm: F64) -> F64:
+        """Return the expected error (C,) at the middle of people (C, J, 3); 0 where fewer than two cameras see it."""
+        known = np.isfinite(xyz_mm[..., :1])
+        middle = np.where(known, xyz_mm, 0.0).sum(1) / np.maximum(known.sum(1), 1)
+        cells = [tuple(cell) for cell in np.round(middle / _CELL_MM).astype(int).tolist()]
+        new = sorted(set(cells) - self._of_cell.keys())
+        if new:
+            errors = np.nan_to_num(expected_error_mm(self._rig, np.array(new) * _CELL_MM))
+            self._of_cell.update(zip(new, errors.tolist(), strict=True))
+        return np.array([self._of_cell[cell] for cell in cells])
