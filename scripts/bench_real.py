@@ -51,8 +51,8 @@ _CONTEXT = 8
 """Frames before and after the measured ones that are reconstructed with them, for tracking and smoothing."""
 _MOST_CHOICES = 3
 """Most choices of cameras for a camera that is predicted from fewer than all others."""
-_APART_S, _REPEAT, _STEP_S, _MOST_ALONE = 60.0, 4, 0.05, 25
-"""Time between frames that no tracker connects; number and time of repetitions of a frame, and number of frames."""
+_APART_S, _MOST_ALONE = 60.0, 50
+"""Time between frames that no tracker connects, and most frames that are reconstructed so."""
 
 Method = Callable[["CameraRig", "Mapping[str, Pose2D]", "F64"], "Pose3DSequence"]
 """Reconstructs the people of all frames from the cameras of a rig: rig, 2D poses, times."""
@@ -327,16 +327,12 @@ def exchanged(poses2d: Mapping[str, Pose2D]) -> dict[str, Pose2D]:
 
 
 def alone(data: Data, method: Method, poses2d: Mapping[str, Pose2D]) -> float:
-    """Return the mean number of people per measured frame, each frame reconstructed without its neighbours.
-
-    A frame is repeated, as if the people stood still, since a tracker may discard people that it sees only once.
-    """
+    """Return the mean number of people per measured frame, each frame reconstructed without its neighbours."""
     import numpy as np
 
     frames = data.frames[:: -(-len(data.frames) // _MOST_ALONE)]
-    chosen = {name: rows(pose, np.repeat(frames, _REPEAT)) for name, pose in poses2d.items()}
-    time_s = np.add.outer(_APART_S * np.arange(len(frames)), _STEP_S * np.arange(_REPEAT)).ravel()
-    return float(method(data.rig, chosen, time_s).present.sum(1).mean())
+    chosen = {name: rows(pose, frames) for name, pose in poses2d.items()}
+    return float(method(data.rig, chosen, _APART_S * np.arange(len(frames))).present.sum(1).mean())
 
 
 def only(errors: ViewErrors, camera: str) -> ViewErrors:
