@@ -128,6 +128,10 @@ class NormalEquations:
         """(m, m) undamped Schur complement D - C^T E^-1 C: the information about the dense unknowns alone."""
         return np.asarray(self.dense - self.cross.T @ self.eliminated.factorise(0.0)(self.cross))
 
+    def reduced_rhs(self) -> F64:
+        """(m,) right-hand side gd - C^T E^-1 ge that belongs to `reduced`."""
+        return np.asarray(self.dense_rhs - self.cross.T @ self.eliminated.factorise(0.0)(self.eliminated_rhs))
+
     def covariance(self) -> F64:
         """(m, m) inverse of the reduced matrix; infinite variances where it has none."""
         try:

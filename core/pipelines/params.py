@@ -117,15 +117,16 @@ class CalibratePeopleParams:
     Attributes:
         take: Take of moving people with 2D poses.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
-        mode: Cameras to calibrate: "new" calibrates all of them, "repair" only those that have moved.
+        mode: What to calibrate: "repair" makes the smallest change of the rig that explains the people (a time offset,
+            rotations, poses), "new" calibrates all poses, "auto" repairs a rig that has poses.
         moved: Names of the cameras that have moved; implies the mode "repair". If omitted, "repair" detects them.
-        adopt: Make the result the rig of the session.
+        adopt: Make the result the rig of the session, unless its own checks find an error.
         people: Settings of the calibration from people.
     """
 
     take: str
     estimator: str = DEFAULT_ESTIMATOR
-    mode: Literal["new", "repair"] = "new"
+    mode: Literal["auto", "new", "repair"] = "auto"
     moved: tuple[str, ...] = ()
     adopt: bool = True
     people: PeopleConfig = field(default_factory=PeopleConfig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from core.calibration.people.matching import assign_tracks, group_tracks
 from core.calibration.people.simulate import compare_rigs, simulate_calibration, true_stature_mm
 from core.calibration.people.tracks import Tracks, track_camera
 from core.calibration.people.world import plausible_bone_share, world_from_people
+from core.calibration.world import Similarity
 from core.errors import CancelledError, CoreError
 from core.files import resource
 from core.geometry import essential_matrix, project, sampson_distance_px, undistort
@@ -408,6 +410,65 @@ def test_a_moved_camera_is_detected_and_repaired_and_the_others_stay(
     assert "cam03" in found.rig.source
 
 
+TURN_DEG = 1.0
+
+
+def perturbed(rig: CameraRig, change: str) -> CameraRig:
+    if change == "all":
+        for view in range(len(rig)):
+            axis = np.random.default_rng(view).normal(size=3)
+            R = exp(np.radians(TURN_DEG) * axis / np.linalg.norm(axis)) @ rig[view].pose[0]
+            turned = rig[view].replace(R=R, t_mm=-R @ rig[view].centre_mm)
+            rig = dataclasses.replace(rig, cameras=(*rig.cameras[:view], turned, *rig.cameras[view + 1 :]))
+        return rig
+    if change == "offset":
+        late = rig[1].replace(time_offset_s=0.1)
+        return dataclasses.replace(rig, cameras=(rig[0], late, *rig.cameras[2:]))
+    return moved(rig, 2, *{"rotation": (0.6, 0.0), "position": (0.0, 100.0)}[change])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("offset", r"cam02 shifted in time by -\d+ ms; nothing else changed\."),
+        ("rotation", r"cam03 turned by 0\.6 degrees; nothing else changed\."),
+        ("all", r"cam01 turned by 1\.0 degrees, .*, cam04 turned by 1\.0 degrees; nothing else changed\."),
+        ("position", r"cam03 moved by \d+ mm and turned by 0\.\d degrees; nothing else changed\."),
+    ],
+)
+def test_the_smallest_change_that_explains_the_people_is_made(rig, still_recording, change: str, sentence: str) -> None:
+    old = perturbed(rig, change)
+    found = repair_from_people(old, still_recording.poses2d, still_recording.time_s)
+    assert re.fullmatch(sentence, found.notes[0]), found.notes[0]
+    rotated = [np.degrees(angle_rad(a.pose[0] @ b.pose[0].T)) for a, b in zip(found.rig, rig, strict=True)]
+    assert max(rotated) < 0.1
+    assert max(np.linalg.norm(a.centre_mm - b.centre_mm) for a, b in zip(found.rig, rig, strict=True)) < 15
+    assert max(abs(c.time_offset_s) for c in found.rig) < 0.005
+    if change in ("rotation", "all"):
+        for a, b in zip(found.rig, old, strict=True):
+            np.testing.assert_allclose(a.centre_mm, b.centre_mm, atol=1e-6)
+    before, after = np.array(list(found.loco_px.values())).T
+    assert after.mean() < 0.8 * before.mean()
+    assert [f.level for f in found.findings if f.check == "change"] == ["ok"]
+
+
+def test_a_good_rig_does_not_change(rig, still_recording) -> None:
+    found = repair_from_people(rig, still_recording.poses2d, still_recording.time_s)
+    assert found.rig.digest == rig.digest
+    assert found.solved == ()
+    assert found.notes[0].startswith("Nothing has moved")
+    assert all(f.level == "ok" for f in found.findings), found.findings
+
+
+def test_cameras_that_predict_people_no_better_are_an_error(rig, still_recording) -> None:
+    """The videos of one camera are exchanged: nothing that fits it to the others' people can be right."""
+    other = record_people(rig, people=2, seed=31, seconds=15.0)
+    found = repair_from_people(
+        rig, still_recording.poses2d | {"cam02": other.poses2d["cam02"]}, still_recording.time_s, ("cam02",)
+    )
+    assert any(f.level == "error" for f in found.findings)
+
+
 def test_the_time_offset_of_a_moved_camera_is_relative_to_the_others(rig) -> None:
     offsets = (0.02, 0.02, 0.07, 0.02)
     recording = record_people(rig, people=1, seed=3, seconds=15.0, time_offset_s=offsets)
@@ -419,8 +480,6 @@ def test_the_time_offset_of_a_moved_camera_is_relative_to_the_others(rig) -> Non
 
 def test_repair_refuses_what_cannot_be_determined(rig, still_recording) -> None:
     poses2d, time_s = still_recording.poses2d, still_recording.time_s
-    with pytest.raises(CoreError, match="No moved camera was found"):
-        repair_from_people(rig, poses2d, time_s)
     pair = moved(rig, 1, 5.0, 100.0).subset(["cam01", "cam02"])
     with pytest.raises(CoreError, match="cannot be detected"):
         repair_from_people(pair, poses2d, time_s)
@@ -459,13 +518,14 @@ def session(tmp_path, rig, recording):
 
 
 def test_verb_creates_a_rig_and_keeps_the_former_one(session, rig) -> None:
-    params = CalibratePeopleParams(take="walk", estimator="exact")
+    params = CalibratePeopleParams(take="walk", estimator="exact", mode="new")
     result = run_calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
     assert result["solved"] == list(rig.names)
     found = session.rig
     assert np.median(compare_rigs(found.subset(rig.names), rig).rotation_deg) < 0.1
     assert not found["spare"].posed, "a camera that did not film has no pose in the new world"
     assert (session.root / result["backup"]).is_file()
+    assert result["change"] == "All cameras were solved again."
     folder = session.layout.calibration(result["calibration"])
     report = json.loads(folder.report.read_text())
     assert report["method"] == "people"
@@ -483,10 +543,40 @@ def test_verb_repairs_without_adopting(session, rig) -> None:
     params = CalibratePeopleParams(take="walk", estimator="exact", mode="repair", adopt=False)
     result = run_calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
     assert result["solved"] == ["cam03"]
+    assert result["change"].startswith("cam03 moved by")
+    assert result["loco_px"]["cam03"][1] < result["loco_px"]["cam03"][0]
     assert session.layout.rig.read_bytes() == before
     repaired = CameraRig.load(session.layout.calibration(result["calibration"]).rig)
     np.testing.assert_allclose(repaired["spare"].centre_mm, rig[0].centre_mm, atol=1e-6)
     assert np.linalg.norm(repaired["cam03"].centre_mm - rig["cam03"].centre_mm) < 15
+
+
+def test_verb_adopts_nothing_that_its_own_checks_call_wrong(session, rig) -> None:
+    """A measured floor, 3 m above cam03: its new pose is 0.7 m under it, as the report says."""
+    low = Similarity(origin_mm=np.array([0.0, 0.0, 3000.0])).rig(session.rig)
+    low.save(session.layout.rig)
+    before = session.layout.rig.read_bytes()
+    run = session.new_run("calibrate-people")
+    params = CalibratePeopleParams(take="walk", estimator="exact", moved=("cam03",))
+    with pytest.raises(CoreError, match=r"The rig was not changed, for the result cannot be right: .* under the floor"):
+        run_calibrate_people(session, params, run, NullReporter())
+    assert session.layout.rig.read_bytes() == before
+    assert json.loads(run.report.read_text())["level"] == "error"
+    (stored,) = session.layout.calibration("any").root.parent.glob("*/report.json")
+    assert "cannot be right" in json.loads(stored.read_text())["verdict"]
+
+
+def test_verb_leaves_a_good_rig_as_it_is(session, rig) -> None:
+    good = CameraRig(
+        cameras=tuple(c.replace(time_offset_s=s) for c, s in zip(rig, TIME_OFFSETS_S, strict=True)), source="board"
+    )
+    good.save(session.layout.rig)
+    before = session.layout.rig.read_bytes()
+    params = CalibratePeopleParams(take="walk", estimator="exact")
+    result = run_calibrate_people(session, params, session.new_run("calibrate-people"), NullReporter())
+    assert session.layout.rig.read_bytes() == before
+    assert result["change"].startswith("Nothing has moved")
+    assert (result["level"], result["calibration"], result["backup"]) == ("ok", "", "")
 
 
 def test_verb_needs_intrinsics_and_cameras_of_the_take(session, rig) -> None:

@@ -18,13 +18,13 @@ from scipy.linalg import LinAlgError
 
 from core.calibration.people.tracks import Tracks
 from core.geometry import triangulate_views
-from core.geometry.so3 import hat, retract_left
+from core.geometry.so3 import hat, log, retract_left
 from core.optimize.lm import LeastSquaresProblem, LMSettings, minimise
 from core.optimize.robust import cauchy_loss, cauchy_weight
 from core.optimize.schur import BlockDiagonal, NormalEquations, block_diagonal
 from core.types.arrays import F64, I64
 
-POSE, TIME_OFFSET = slice(0, 6), 6
+POSE, ROTATION, TIME_OFFSET = slice(0, 6), slice(0, 3), 6
 N_UNKNOWNS = 7
 
 _CAUCHY_SCALE = 2.5  # residual, in units of sigma, at which an observation has half its weight
@@ -35,6 +35,8 @@ _LEAST_SIGMA_PX = 0.5  # no 2D estimator locates joints better than this
 _LONGEST_ROTATION_RAD = 0.5  # of a camera in one step
 _TOLERANCE, _COARSE_TOLERANCE = 1e-5, 1e-3  # relative decrease of the cost at which the adjustment has converged
 _GAUGE = 7  # degrees of freedom of a similarity, which cameras alone leave undetermined
+# Prior of a change of an existing pose (rad, mm): it holds what people leave undetermined, such as a common rotation.
+_CHANGE_SD = np.repeat([0.1, 500.0], 3)
 _LEAST_EIGENVALUE = 1e-7  # of the scaled information, relative to the largest, below which a direction is undetermined
 # Errors of a 2D estimator persist: blocks of this length are taken as independent of each other, but at least ten.
 _BLOCK_S, _LEAST_BLOCKS = 1.0, 10
@@ -167,6 +169,7 @@ def adjust_people(
     joints: TrackAssignment,
     free: np.ndarray,
     *,
+    former: CameraPoses | None = None,
     max_steps: int = 12,
     coarse: bool = False,
 ) -> PeopleSolution:
@@ -176,11 +179,12 @@ def adjust_people(
         tracks: (V,) tracks of people in each camera.
         initial: Initial poses; unregistered cameras take no part.
         joints: Assignment of tracks to people.
-        free: (V, 7) bool, free unknowns: rotation vector, translation, time offset.
+        free: (V, 7) bool, free unknowns: rotation vector, translation, time offset. The rotation is about the centre.
+        former: Poses from which the cameras probably changed little; None without such a prior.
         max_steps: Largest number of linearisations.
         coarse: Whether to stop early, for poses that are refined later.
     """
-    problem = _PeopleProblem(tracks, joints, free)
+    problem = _PeopleProblem(tracks, joints, free, former)
     seen = sample_tracks(tracks, initial, joints)
     xyz = triangulate_joints(initial, seen, problem.focal_px)
     problem.sigma_px = problem.estimate_sigma(problem.project(initial, seen, xyz))
@@ -198,6 +202,28 @@ def adjust_people(
         sigma_px=problem.sigma_px,
         covariance=problem.covariance(state),
     )
+
+
+def expected_gains(
+    tracks: Sequence[Tracks], poses: CameraPoses, joints: TrackAssignment, groups: Sequence[np.ndarray]
+) -> F64:
+    """Return the share of the squared residuals that each group (V, 7) of unknowns would explain, by a score test."""
+    problem = _PeopleProblem(tracks, joints, np.repeat(poses.registered[:, None], N_UNKNOWNS, 1))
+    seen = sample_tracks(tracks, poses, joints)
+    xyz = triangulate_joints(poses, seen, problem.focal_px)
+    problem.sigma_px = problem.estimate_sigma(problem.project(poses, seen, xyz))
+    state = problem.evaluate(poses, seen, xyz)
+    problem.linearise(state)
+    total = max(float((state.squared * state.weight).sum()) / problem.sigma_px**2, 1e-9)
+    matrix, right = problem.equations.reduced(), problem.equations.reduced_rhs()
+    gains = []
+    for group in groups:
+        at = np.flatnonzero(group.ravel()[problem.on])
+        part = matrix[np.ix_(at, at)]
+        scale = 1 / np.sqrt(np.maximum(np.diag(part), 1e-12))
+        damped = part * scale[:, None] * scale + 1e-6 * np.eye(len(at))
+        gains.append(float(right[at] * scale @ np.linalg.solve(damped, scale * right[at])) / total)
+    return np.array(gains)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -218,8 +244,14 @@ class _State:
 class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
     """Cost and normal equations; a step is ((V, 7), (M, G, J, 3))."""
 
-    def __init__(self, tracks: Sequence[Tracks], joints: TrackAssignment, free: np.ndarray) -> None:
-        self.tracks, self.joints, self.free = tracks, joints, free
+    def __init__(
+        self,
+        tracks: Sequence[Tracks],
+        joints: TrackAssignment,
+        free: np.ndarray,
+        former: CameraPoses | None = None,
+    ) -> None:
+        self.tracks, self.joints, self.free, self.former = tracks, joints, free, former
         self.focal_px = np.array([t.focal_px for t in tracks])
         self.on = np.flatnonzero(free.ravel())
         self.sigma_px = 1.0
@@ -258,8 +290,17 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         relative = state.squared / self.sigma_px**2
         state.weight = np.where(state.used, cauchy_weight(relative, _CAUCHY_SCALE), 0.0)
         loss = np.where(state.used, cauchy_loss(relative, _CAUCHY_SCALE), 0.0)
-        state.cost = float(loss.sum() / max(state.used.sum(), 1))
+        prior = (self._change(poses) / _CHANGE_SD) ** 2
+        state.cost = float((loss.sum() + prior.sum()) / max(state.used.sum(), 1))
         return state
+
+    def _change(self, poses: CameraPoses) -> F64:
+        """(V, 6) rotation vector and translation by which the free poses differ from the former ones."""
+        if self.former is None:
+            return np.zeros((len(self.free), 6))
+        rotation = poses.R @ np.swapaxes(self.former.R, -1, -2)
+        translation = poses.t_mm - (rotation @ self.former.t_mm[..., None])[..., 0]
+        return np.asarray(np.concatenate([log(rotation), translation], -1) * self.free[:, POSE])
 
     @staticmethod
     def estimate_sigma(state: _State) -> float:
@@ -270,8 +311,10 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         return max(float(np.sqrt(median * share / (2 * np.log(2)))), _LEAST_SIGMA_PX)
 
     def step(self, evaluated: _State, step: tuple[F64, F64]) -> _State:
-        poses = evaluated.poses.retract(step[0])
-        return self.evaluate(poses, sample_tracks(self.tracks, poses, self.joints), evaluated.xyz + step[1])
+        poses, seen = evaluated.poses.retract(step[0]), evaluated.seen
+        if self.free[:, TIME_OFFSET].any():
+            seen = sample_tracks(self.tracks, poses, self.joints)
+        return self.evaluate(poses, seen, evaluated.xyz + step[1])
 
     def accept(self, evaluated: _State) -> _State:
         """Triangulate joints that have come into view of two cameras."""
@@ -298,13 +341,17 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         self.gradient = np.einsum("vnri,vnr->nvi", by_camera, white)
         dense = np.einsum("vnri,vnrj->vij", by_camera, by_camera)
         dense[:, TIME_OFFSET, TIME_OFFSET] += 1 / _TIME_OFFSET_SD_S**2
+        prior = np.zeros((views, N_UNKNOWNS))
+        if self.former is not None:
+            dense[:, np.arange(6), np.arange(6)] += 1 / _CHANGE_SD**2
+            prior[:, POSE] = self._change(state.poses) / _CHANGE_SD**2
         cross = np.einsum("vnri,vnrj->nivj", by_point, by_camera).reshape(-1, N_UNKNOWNS * views)
         self.equations = NormalEquations(
             eliminated=BlockDiagonal(np.einsum("vnri,vnrj->nij", by_point, by_point)),
             cross=cross[:, self.on],
             dense=block_diagonal(dense)[np.ix_(self.on, self.on)],
             eliminated_rhs=-np.einsum("vnri,vnr->ni", by_point, white).ravel(),
-            dense_rhs=-self.gradient.sum(0).ravel()[self.on],
+            dense_rhs=-(self.gradient.sum(0) + prior).ravel()[self.on],
         )
 
     def solve(self, damping: float) -> tuple[F64, F64] | None:
@@ -341,7 +388,7 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         scale = 1 / np.sqrt(np.maximum(np.diag(reduced), 1e-12))
         values, vectors = np.linalg.eigh(reduced * scale[:, None] * scale)
         keep = values > _LEAST_EIGENVALUE * values[-1]
-        if np.asarray(self.free.any(1))[state.used.any(1)].all():
+        if np.asarray(self.free[:, POSE].all(1))[state.used.any(1)].all() and self.former is None:
             keep[:_GAUGE] = False
         inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
         # At the optimum the points' gradients vanish: a block's gradient is that of the cameras alone.

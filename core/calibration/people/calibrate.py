@@ -19,9 +19,11 @@ import numpy as np
 
 from core.calibration.checks import Finding
 from core.calibration.people.bundle import TIME_OFFSET, CameraPoses, PeopleSolution, TrackAssignment
+from core.calibration.people.change import describe_change, fit_change, smallest_change
+from core.calibration.people.check import check_people
 from core.calibration.people.config import DEFAULT_STATURE_MM, PeopleConfig
 from core.calibration.people.findings import PeopleMetrics, assess_people
-from core.calibration.people.moved import find_moved
+from core.calibration.people.held_out import HeldOutScore, count_joints, score_held_out, time_blocks
 from core.calibration.people.registration import PeopleRegistration
 from core.calibration.people.world import PeopleWorld, world_from_people
 from core.errors import CoreError
@@ -29,6 +31,7 @@ from core.progress import NullReporter, Reporter
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
+from core.types.pose3d import Pose3DSequence
 
 _MIN_INLIER_SHARE = 0.5  # of a moved camera, below which its new pose is dropped
 
@@ -51,8 +54,10 @@ class PeopleCalibration:
         xyz_mm: (M, G, J, 3) joints of people in the coordinates of the rig, NaN where missing.
         person: (M, G) person index, -1 where missing.
         statures_mm: (P,) stature of each person in the scale of the rig; NaN if unknown.
+        loco_px: Median error of each camera's joints predicted from the other cameras, before and after, by name; empty
+            if fewer than three cameras had poses. After a repair it is that of held-out frames.
         findings: Findings on the result.
-        notes: Sentences on what was assumed.
+        notes: Sentences on what was changed or assumed.
     """
 
     rig: CameraRig
@@ -68,6 +73,7 @@ class PeopleCalibration:
     xyz_mm: F64
     person: I64
     statures_mm: F64
+    loco_px: Mapping[str, tuple[float, float]]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
 
@@ -106,18 +112,18 @@ def repair_from_people(
     config: PeopleConfig | None = None,
     reporter: Reporter | None = None,
 ) -> PeopleCalibration:
-    """Estimate new poses and time offsets of moved cameras; the other cameras, and with them the world, stay.
+    """Make the smallest change of a rig that explains people's joints; whatever does not change keeps the world.
 
     Args:
-        rig: Rig before the move; an unposed camera counts as moved.
+        rig: Rig before the change; an unposed camera counts as moved.
         poses2d: Detections by camera name; P is not an identity.
         time_s: Recorded times (T,) of the images by camera name, s from a common start; NaN where missing.
-        moved: Names of the moved cameras; empty to detect them.
+        moved: Names of cameras that were moved, which get new poses and time offsets; empty to find out what changed.
         config: Settings; None for the defaults.
         reporter: Receiver of progress, which may cancel.
 
     Raises:
-        CoreError: Fewer than two cameras have stayed, the moved one cannot be detected, or none was moved.
+        CoreError: Fewer than two cameras have stayed, or fewer than three cameras of which none is named.
         CancelledError: The reporter was cancelled.
     """
     for name in moved:
@@ -125,13 +131,20 @@ def repair_from_people(
     work = PeopleRegistration.of(rig, poses2d, time_s, config or PeopleConfig(), reporter or NullReporter())
     old = work.rig_poses()
     is_moved = np.array([c.name in moved for c in rig]) | ~old.registered
-    if not moved and not is_moved.any():
-        is_moved = find_moved(work, old)
-    if not is_moved.any():
-        raise CoreError(
-            "No moved camera was found: people's joints fit all cameras with their present poses.",
-            "Name the moved camera if one was moved nevertheless.",
-        )
+    if is_moved.any():
+        return _register_moved(work, rig, old, is_moved)
+    change = smallest_change(work, old)
+    joints, person, solution = fit_change(work, old, change.start, change.free, work.at_s)
+    note = describe_change(rig.names, change.free, solution.poses, old)
+    comparison = (change.before, change.after)
+    changed = np.asarray(change.free.any(1))
+    return _changed(work, rig, changed, joints, person, solution, note, comparison)
+
+
+def _register_moved(
+    work: PeopleRegistration, rig: CameraRig, old: CameraPoses, is_moved: np.ndarray
+) -> PeopleCalibration:
+    """Register the named and the unposed cameras from the others."""
     if (~is_moved).sum() < 2:
         raise CoreError(
             "Fewer than two cameras have kept their pose.", "Calibrate all cameras, from people or from a board."
@@ -153,7 +166,10 @@ def repair_from_people(
         if not lost.any():
             break
         poses = dataclasses.replace(poses, registered=poses.registered & ~lost)
-    return _repaired(work, rig, is_moved, joints, person, solution)
+    solved = ", ".join(n for v, n in enumerate(rig.names) if is_moved[v] and poses.registered[v])
+    note = f"New poses from people walking: {solved or 'none'}; the other cameras kept theirs."
+    comparison = _compare(work, old, solution.poses)
+    return _changed(work, rig, is_moved, joints, person, solution, note, comparison)
 
 
 def _first_rig(
@@ -184,33 +200,47 @@ def _first_rig(
         world,
         missing,
         (scale_note, world.note),
+        _compare(work, work.rig_poses(), poses),
     )
 
 
-def _repaired(
+def _changed(
     work: PeopleRegistration,
     rig: CameraRig,
-    moved: np.ndarray,
+    changed: np.ndarray,
     joints: TrackAssignment,
     person: I64,
     solution: PeopleSolution,
+    note: str,
+    comparison: tuple[HeldOutScore, HeldOutScore] | None,
 ) -> PeopleCalibration:
-    """Return the result of a repair: the rig with new poses of the moved cameras, metrics."""
+    """Return the result of a change: the rig with new poses of the changed cameras, metrics."""
     poses = solution.poses
-    new = _rig(work.cameras, poses, poses.registered & moved)
-    cameras = tuple(new[v] if moved[v] else rig[v] for v in range(len(rig)))
-    names = [n for v, n in enumerate(rig.names) if moved[v]]
-    solved = [n for v, n in enumerate(rig.names) if moved[v] and poses.registered[v]]
-    note = f"New poses from people walking: {', '.join(solved) or 'none'}; the other cameras kept theirs."
-    out = dataclasses.replace(rig, cameras=cameras, source=f"{rig.source} {note}".strip())
-    missing = {n: _reason(work, work.cameras.names.index(n)) for n in names if n not in solved}
+    new = _rig(work.cameras, poses, poses.registered & changed)
+    cameras = tuple(new[v] if changed[v] else rig[v] for v in range(len(rig)))
+    source = f"{rig.source} {note}".strip() if changed.any() else rig.source
+    out = dataclasses.replace(rig, cameras=cameras, source=source)
+    missing = {n: _reason(work, v) for v, n in enumerate(rig.names) if changed[v] and not poses.registered[v]}
     agreed = solution.agreed_mm
     posed = CameraRig(cameras=tuple(c for c in cameras if c.posed))
     try:
         world = world_from_people(posed, agreed, person, work.skeleton)
     except CoreError:
         world = None  # people seen in part suffice to register a camera in a known world
-    return _result(work, out, poses.registered & moved, solution, joints, person, agreed, 1.0, world, missing, (note,))
+    solved = poses.registered & changed
+    return _result(work, out, solved, solution, joints, person, agreed, 1.0, world, missing, (note,), comparison)
+
+
+def _compare(
+    work: PeopleRegistration, former: CameraPoses, poses: CameraPoses
+) -> tuple[HeldOutScore, HeldOutScore] | None:
+    """Return the scores before and after of poses that were fitted to all frames; None without former poses."""
+    if former.registered.sum() < 3:
+        return None
+    block = time_blocks(work.at_s)
+    count = count_joints(work, former, work.at_s, block)
+    before, after = (score_held_out(work, p, work.at_s, block, count) for p in (former, poses))
+    return before, after
 
 
 def _rig(cameras: CameraRig, poses: CameraPoses, views: np.ndarray) -> CameraRig:
@@ -271,6 +301,7 @@ def _result(
     world: PeopleWorld | None,
     missing: dict[str, str],
     notes: tuple[str, ...],
+    comparison: tuple[HeldOutScore, HeldOutScore] | None,
 ) -> PeopleCalibration:
     """Put together metrics and findings."""
     names = [n for v, n in enumerate(rig.names) if solved[v]]
@@ -303,6 +334,7 @@ def _result(
         xyz_mm=xyz_mm,
         person=person,
         statures_mm=scale * world.statures_mm if world is not None else np.zeros(0),
+        loco_px=_loco_px(rig, *comparison) if comparison is not None else {},
         findings=(),
         notes=notes,
     )
@@ -319,5 +351,19 @@ def _result(
         area_m2=world.area * scale**2 / 1e6 if world is not None else float("nan"),
         tilt_deg=world.tilt_deg if world is not None else float("nan"),
         scale=notes[0] if notes[0].startswith("The scale") else "",
+        change="" if notes[0].startswith("The scale") else notes[0],
+        comparison=comparison,
     )
-    return dataclasses.replace(out, findings=assess_people(metrics))
+    sequence = Pose3DSequence(
+        skeleton=work.skeleton,
+        time_s=joints.at_s,
+        xyz_mm=xyz_mm,
+        score=np.isfinite(xyz_mm[..., 0]).astype(float),
+        person_ids=tuple(range(xyz_mm.shape[1])),
+    )
+    return dataclasses.replace(out, findings=(*assess_people(metrics), *check_people(rig, sequence)))
+
+
+def _loco_px(rig: CameraRig, before: HeldOutScore, after: HeldOutScore) -> dict[str, tuple[float, float]]:
+    pairs = zip(rig.names, before.median_px, after.median_px, strict=True)
+    return {name: (float(old), float(new)) for name, old, new in pairs}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.checks import Finding, FindingLevel
+from core.calibration.people.held_out import HeldOutScore, gain_interval
 from core.types.camera import CameraRig
 
 # Pairs are (error below, warning below).
@@ -18,6 +19,7 @@ _MIN_INLIER_SHARE = 0.7
 _MAX_ROTATION_SD_DEG = 0.5
 _MAX_POSITION_SD = 0.015  # share of the diagonal of the box around the cameras
 _MAX_TIME_OFFSET_SD_S = 0.02
+_MAX_TIME_OFFSET_S = 0.4  # from the median of all cameras: offsets up to 0.2 s are searched
 _MAX_TILT_DEG = 12.0
 
 
@@ -38,6 +40,8 @@ class PeopleMetrics:
         area_m2: Area of the floor that feet covered; NaN if no feet are seen.
         tilt_deg: Angle between the bodies and the normal of the floor; NaN if the floor could not be measured.
         scale: Sentence on the source of the scale; empty if the scale is unchanged, as in a repair.
+        change: Sentence on what a repair changed; empty for a new rig.
+        comparison: Scores of the former and of the resulting rig; None if there was none.
     """
 
     rig: CameraRig
@@ -52,11 +56,13 @@ class PeopleMetrics:
     area_m2: float
     tilt_deg: float
     scale: str
+    change: str
+    comparison: tuple[HeldOutScore, HeldOutScore] | None
 
 
 def assess_people(metrics: PeopleMetrics) -> tuple[Finding, ...]:
-    """Return the findings on cameras, people, fit, standard errors and time offsets."""
-    parts = (_cameras, _people, _fit, _errors, _time_offsets)
+    """Return the findings on cameras, the change, people, fit, standard errors and time offsets."""
+    parts = (_cameras, _change, _people, _fit, _errors, _time_offsets)
     return tuple(finding for part in parts for finding in part(metrics))
 
 
@@ -78,16 +84,39 @@ def _cameras(m: PeopleMetrics) -> Iterator[Finding]:
         )
 
 
+def _change(m: PeopleMetrics) -> Iterator[Finding]:
+    if m.comparison is None:
+        return
+    before, after = m.comparison
+    errors = ", ".join(
+        f"{new:.1f} px in {name}" + f" ({old:.1f} before)" * bool(m.rotation_sd_deg)
+        for name, old, new in zip(m.rig.names, before.median_px, after.median_px, strict=True)
+    )
+    worse = bool(m.rotation_sd_deg) and gain_interval(after, before)[1] <= 0
+    yield Finding(
+        check="change",
+        level="error" if worse else "ok",
+        message=f"The cameras predict each other's joints no better than before: {errors}."
+        if worse
+        else f"{m.change or 'All cameras were solved again.'} Joints are predicted from the other cameras to {errors}.",
+        remedy="Keep the present rig, or use a longer take in which people walk where several cameras see them."
+        if worse
+        else "",
+    )
+
+
 def _people(m: PeopleMetrics) -> Iterator[Finding]:
+    if not m.scale and not m.rotation_sd_deg:
+        return  # nothing was changed
     if np.isfinite(m.area_m2):
-        area = _level_below(m.area_m2, _MIN_AREA_M2)
+        area = _capped(m, _level_below(m.area_m2, _MIN_AREA_M2))
         yield Finding(
             check="area",
             level=area,
             message=f"People walked over {m.area_m2:.1f} square metres.",
             remedy="" if area == "ok" else "Let a person walk over all of the floor that the cameras see.",
         )
-    count = _level_below(m.frames, _MIN_FRAMES)
+    count = _capped(m, _level_below(m.frames, _MIN_FRAMES))
     yield Finding(
         check="frames",
         level=count,
@@ -110,6 +139,11 @@ def _people(m: PeopleMetrics) -> Iterator[Finding]:
             message=f"Bodies lean by {m.tilt_deg:.0f} degrees against the floor under their feet.",
             remedy="Use a take in which people stand and walk, or set the floor from three points.",
         )
+
+
+def _capped(m: PeopleMetrics, level: FindingLevel) -> FindingLevel:
+    """Return the level; little evidence is no error of a repair, which is judged on held-out frames."""
+    return level if m.scale else min(level, "warning", key=("ok", "warning", "error").index)
 
 
 def _level_below(value: float, limits: tuple[float, float]) -> FindingLevel:
@@ -165,9 +199,18 @@ def _errors(m: PeopleMetrics) -> Iterator[Finding]:
 def _time_offsets(m: PeopleMetrics) -> Iterator[Finding]:
     if not m.time_offset:
         return
+    typical = float(np.median([c.time_offset_s for c in m.rig if c.posed])) if m.time_offset_sd_s else 0.0
     for name, sd in m.time_offset_sd_s.items():
         offset = m.rig[name].time_offset_s
-        if sd > _MAX_TIME_OFFSET_SD_S:
+        if abs(offset - typical) > _MAX_TIME_OFFSET_S:
+            yield Finding(
+                check="time_offset",
+                level="error",
+                message=f"{name} would be {1e3 * abs(offset - typical):.0f} ms off the other cameras.",
+                remedy="Check that the videos start at the same time, and that this camera sees the same people.",
+                camera=name,
+            )
+        elif sd > _MAX_TIME_OFFSET_SD_S:
             yield Finding(
                 check="time_offset",
                 level="warning",

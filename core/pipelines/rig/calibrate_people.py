@@ -1,4 +1,4 @@
-"""Verb `calibrate-people`: a first rig, or the repair of one, from people who walk and without a board."""
+"""Verb `calibrate-people`: a first rig, or the smallest change of one, from people who walk and without a board."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from core.calibration.checks import check_rig
+from core.calibration.checks import RigCheck
 from core.calibration.people.calibrate import PeopleCalibration, calibrate_from_people, repair_from_people
+from core.calibration.session_check import check_session_rig
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json
@@ -24,14 +25,18 @@ from core.types.camera import Camera, CameraRig
 def run_calibrate_people(
     session: Session, params: CalibratePeopleParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
-    """Calibrate the cameras from the 2D poses of a take, or only those that were moved.
+    """Calibrate the cameras from the 2D poses of a take, or make the smallest change of their rig.
+
+    A result whose own checks find an error is stored, but the session keeps its rig.
 
     Returns:
-        `cameras`, `solved`, `missing`, `level`, `verdict`, `findings`, `time_offset_ms`, and the names of the stored
-        `calibration` and of the `backup` of the former rig.
+        `cameras`, `change` (sentence on what was done), `solved`, `missing`, `level`, `verdict`, `findings`, `loco_px`
+        before and after by camera, `time_offset_ms`, and the names of the stored `calibration` and of the `backup` of
+        the former rig; both are empty if nothing has changed.
 
     Raises:
-        CoreError: Missing take, intrinsics or 2D poses, or too few observations of people.
+        CoreError: Missing take, intrinsics or 2D poses, too few observations of people, or a result that must not be
+            adopted.
         CancelledError: The reporter was cancelled.
     """
     take, former = session.take(params.take), session.rig
@@ -40,7 +45,8 @@ def run_calibrate_people(
     poses2d, timeline = take.poses2d(params.estimator), take.timeline()
     start = float(np.nanmedian(timeline.frame_time_s - timeline.time_s[:, None]))
     time_s = {name: timeline.frame_time_s[:, v] - start for v, name in enumerate(take.cameras)}
-    if params.mode == "repair" or params.moved:
+    repair = params.mode == "repair" or bool(params.moved)
+    if repair := repair or (params.mode == "auto" and sum(c.posed for c in filmed) >= 2):
         unknown = [name for name in params.moved if name not in filmed.names]
         if unknown:
             raise CoreError(
@@ -53,28 +59,48 @@ def run_calibrate_people(
         found = calibrate_from_people(filmed, poses2d, time_s, params.people, reporter)
         rig = _merged(former, found, keep_others=False)
     details = _details(found)
-    folder = free_calibration(session)
-    rig.save(folder.rig)
-    if params.adopt:
-        checked, backup = adopt_rig(
-            session, rig, run, reporter, more=list(found.findings), details=details | {"folder": folder.name}
-        )
-    else:
-        checked, backup = check_rig(rig).with_findings(list(found.findings)), ""
+    checked, backup, name = check_session_rig(session, rig).with_findings(list(found.findings)), "", ""
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | checked.to_mapping() | details
-    write_json(folder.report, report)
     write_json(run.report, report)
+    change = found.notes[0] if repair else "All cameras were solved again."
+    reporter.note(change)
+    if rig.digest != former.digest:
+        folder = free_calibration(session)
+        rig.save(folder.rig)
+        write_json(folder.report, report)
+        name = folder.name
+        if params.adopt:
+            _refuse_errors(checked, former, take)
+            findings = list(found.findings)
+            checked, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details | {"folder": name})
     return {
         "cameras": list(rig.names),
+        "change": change,
         "solved": list(found.solved),
         "missing": dict(found.missing),
         "level": checked.level,
         "verdict": checked.verdict,
         "findings": [to_mapping(f) for f in checked.findings],
+        "loco_px": details["loco_px"],
         "time_offset_ms": {c.name: round(c.time_offset_s * 1e3, 2) for c in rig},
-        "calibration": folder.name,
+        "calibration": name,
         "backup": backup,
     }
+
+
+def _refuse_errors(checked: RigCheck, former: CameraRig, take: Take) -> None:
+    """Raise on an error in the checks of a new rig; cameras that had no pose, or did not film, may lack one.
+
+    Raises:
+        CoreError: The first error, with its remedy.
+    """
+    may_lack = {c.name for c in former if not c.posed or c.name not in take.cameras}
+    for finding in checked.findings:
+        incomplete = finding.check in ("pose", "calibrated") and finding.camera in may_lack
+        if finding.level == "error" and not incomplete:
+            raise CoreError(
+                f"The rig was not changed, for the result cannot be right: {finding.message}", finding.remedy
+            )
 
 
 def _filmed(take: Take, rig: CameraRig | None) -> CameraRig:
@@ -124,6 +150,9 @@ def _details(found: PeopleCalibration) -> dict[str, Any]:
         "solved": list(found.solved),
         "missing": dict(found.missing),
         "notes": list(found.notes),
+        "loco_px": {
+            name: [round(px, 2) if np.isfinite(px) else None for px in pair] for name, pair in found.loco_px.items()
+        },
         "joint_noise_px": round(found.noise_px, 3),
         "frames": len(found.time_s),
         "statures_mm": [round(float(s)) for s in found.statures_mm if np.isfinite(s)],

@@ -456,7 +456,7 @@ class CalibratePage(ScrollPage):
         take = self._state.take
         if take is not None and take.estimators():
             params = CalibratePeopleParams(take=take.name, estimator=take.estimators()[0], mode=mode)
-            title = "Repair moved cameras" if mode == "repair" else "Re-solve all cameras"
+            title = "Repair cameras" if mode == "repair" else "Re-solve all cameras"
             self._start("calibrate-people", params, f"{title} from people in {take.name}")
 
     def _start(self, verb: str, params: object, title: str) -> None:

@@ -19,7 +19,7 @@ from studio.widgets.text import make_label
 _FLOOR_TIP = "Set floor, origin and x axis from the board on the floor"
 _POINTS_TIP = "Click three floor points in the images of a take"
 _FEET_TIP = "Set the floor from the feet of the people in the selected take"
-_REPAIR_TIP = "Detect cameras that were moved, and solve their poses again"
+_REPAIR_TIP = "Make the smallest change of the cameras that fits the people: a time offset, rotations or poses"
 _SOLVE_ALL_TIP = "Solve all camera poses from the people; intrinsics are kept"
 
 
@@ -99,7 +99,7 @@ class WorldCard(Card):
         self.body.addWidget(make_label("Camera poses from people walking in the selected take", "small"))
         people = QHBoxLayout()
         people.setSpacing(GRID_PX)
-        self.repair = button("Repair moved cameras", "normal", "person", _REPAIR_TIP)
+        self.repair = button("Repair cameras", "normal", "person", _REPAIR_TIP)
         self.solve_all = button("Re-solve all cameras", "normal", "person", _SOLVE_ALL_TIP)
         for push, mode in ((self.repair, "repair"), (self.solve_all, "new")):
             push.clicked.connect(partial(self.people_requested.emit, mode))

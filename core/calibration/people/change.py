@@ -1,0 +1,297 @@
+"""The smallest change of a rig that explains the joints of people, chosen on held-out blocks of time.
+
+Unknowns are freed step by step: the time offset of a camera, its rotation about its centre, its pose; if none of them
+is a gain, the rotations or the poses of all cameras. Each candidate is fitted to one half of the time and judged on the
+other, by how well the joints of each camera are predicted from the others; more unknowns are freed only for a clear
+gain.
+
+Legend: V view, M frame, G person at a frame, J joint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.calibration.people.bundle import (
+    N_UNKNOWNS,
+    POSE,
+    ROTATION,
+    TIME_OFFSET,
+    CameraPoses,
+    PeopleSolution,
+    TrackAssignment,
+    adjust_people,
+    expected_gains,
+)
+from core.calibration.people.held_out import HeldOutScore, count_joints, gain_interval, score_held_out, time_blocks
+from core.calibration.people.registration import PeopleRegistration, subsample
+from core.errors import CoreError
+from core.geometry.so3 import angle_rad
+from core.progress import check
+from core.types.arrays import F64, I64
+
+_FRAMES = 160  # used for the selection
+_TOLERANCES = (4.0, 2.0, 1.5)  # of matching people, in units of `tolerance_px`, before each adjustment
+_MARGIN = 0.005  # of the mean score of a joint, which more unknowns must gain
+# Cameras for which a kind of change is fitted: the most promising by a score test, and a second one that comes near it.
+_TRIED, _NEAR = 2, 0.5
+_LEAST_GAIN = 0.01  # share of the squared residuals, expected by the score test, below which nothing is fitted
+_LOST = 0.5  # of the score of the best camera, below which a camera is registered again from the others
+_OFFSET, _TRANSLATION = slice(TIME_OFFSET, TIME_OFFSET + 1), slice(3, 6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RigChange:
+    """A change of camera poses.
+
+    Attributes:
+        free: (V, 7) bool, unknowns that change: rotation vector, translation, time offset.
+        start: Poses near the changed ones.
+        before: Held-out score of the unchanged rig.
+        after: Held-out score with the change.
+    """
+
+    free: np.ndarray
+    start: CameraPoses
+    before: HeldOutScore
+    after: HeldOutScore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Candidate:
+    free: np.ndarray
+    poses: tuple[CameraPoses, ...]  # fitted to each half
+    score: HeldOutScore
+
+
+def smallest_change(work: PeopleRegistration, former: CameraPoses) -> RigChange:
+    """Select the smallest change that explains the joints; nothing is free if no change is clearly better.
+
+    Args:
+        work: The recording.
+        former: Poses of the rig.
+
+    Raises:
+        CoreError: Fewer than three cameras have a pose.
+    """
+    if former.registered.sum() < 3:
+        raise CoreError(
+            "The moved one of two cameras cannot be detected: both disagree alike.",
+            "Solve all cameras again, or calibrate them from a board.",
+        )
+    return _ChangeSelection(work, former).run()
+
+
+def fit_change(
+    work: PeopleRegistration,
+    former: CameraPoses,
+    start: CameraPoses,
+    free: np.ndarray,
+    at_s: F64,
+    tolerances: Sequence[float] = _TOLERANCES,
+) -> tuple[TrackAssignment, I64, PeopleSolution]:
+    """Fit some unknowns of a rig, with people matched again before each adjustment.
+
+    Args:
+        work: The recording.
+        former: Poses of the rig; what people leave undetermined stays near them.
+        start: Initial poses.
+        free: (V, 7) bool, unknowns that change.
+        at_s: (M,) times of the frames.
+        tolerances: Tolerance of each round of matching, in units of `tolerance_px`.
+
+    Raises:
+        CoreError: The cameras agree on no person.
+    """
+    poses = start
+    for n, tolerance in enumerate(tolerances):
+        last = n == len(tolerances) - 1
+        _, joints, person = work.match_people(poses, at_s, tolerance)
+        if not person.size:
+            raise CoreError("The cameras agree on no person.", "Film people where several cameras see them.")
+        solution = adjust_people(work.tracks, poses, joints, free, former=former, coarse=not last)
+        poses = solution.poses
+    return joints, person, solution
+
+
+def describe_change(names: Sequence[str], free: np.ndarray, poses: CameraPoses, former: CameraPoses) -> str:
+    """Return a sentence on what changed."""
+    shift = np.linalg.norm(_centres(poses) - _centres(former), axis=1)
+    degrees = np.degrees(angle_rad(poses.R @ np.swapaxes(former.R, -1, -2)))
+    late_ms = 1e3 * (poses.time_offset_s - former.time_offset_s)
+    parts = []
+    for v, name in enumerate(names):
+        done = []
+        if free[v, _TRANSLATION].any():
+            done.append(f"moved by {shift[v]:.0f} mm")
+        if free[v, ROTATION].any():
+            done.append(f"turned by {degrees[v]:.1f} degrees")
+        if free[v, TIME_OFFSET]:
+            done.append(f"shifted in time by {late_ms[v]:+.0f} ms")
+        if done:
+            parts.append(f"{name} {' and '.join(done)}")
+    if not parts:
+        return "Nothing has moved: people's joints fit the cameras as they are."
+    return f"{', '.join(parts)}; nothing else changed."
+
+
+class _ChangeSelection:
+    """Selection of the smallest change.
+
+    Args:
+        work: The recording.
+        former: Poses of the rig.
+    """
+
+    def __init__(self, work: PeopleRegistration, former: CameraPoses) -> None:
+        self.work, self.former = work, former
+        self.at_s = subsample(work.at_s, _FRAMES)
+        self.block = time_blocks(self.at_s)
+        second = self.block >= (self.block.max() + 1) // 2
+        self.halves = (~second, second)
+        self.count = count_joints(work, former, self.at_s, self.block)
+
+    def run(self) -> RigChange:
+        start = current = self.evaluate(
+            np.zeros((len(self.work.cameras), N_UNKNOWNS), bool), (self.former, self.former)
+        )
+        rounds = 0
+        while True:
+            best = self._best(current, self._of_one_camera(current)) or self._best(current, self._of_all(current))
+            if best is None:
+                break
+            current, rounds = best, rounds + 1
+            self.work.reporter.progress(1 + rounds / (rounds + 1), 3, "Selecting the smallest change")
+        current = self._prune(self._rotations_instead(current))
+        return RigChange(free=current.free, start=current.poses[0], before=start.score, after=current.score)
+
+    def evaluate(self, free: np.ndarray, poses: tuple[CameraPoses, ...]) -> _Candidate:
+        """Score poses fitted to one half each on the other half."""
+        parts = [
+            score_held_out(self.work, p, self.at_s[~half], self.block[~half], self.count)
+            for p, half in zip(poses, self.halves, strict=True)
+        ]
+        return _Candidate(free=free, poses=poses, score=parts[0].joined(parts[1]))
+
+    def fit(self, free: np.ndarray, start: tuple[CameraPoses, ...]) -> _Candidate | None:
+        """Fit a change to either half; None if the cameras agree on nobody."""
+        poses = []
+        for p, half in zip(start, self.halves, strict=True):
+            initial = _with_fixed(p, self.former, ~free)
+            if free.any():
+                try:
+                    _, _, solution = fit_change(self.work, self.former, initial, free, self.at_s[half], _TOLERANCES[:1])
+                except CoreError:
+                    return None
+                initial = solution.poses
+            poses.append(initial)
+        return self.evaluate(free, tuple(poses))
+
+    def _best(self, current: _Candidate, candidates: Iterator[_Candidate | None]) -> _Candidate | None:
+        """Return the first of the candidates that is clearly better, unless a later one is clearly better than that."""
+        best: _Candidate | None = None
+        for candidate in candidates:
+            check(self.work.reporter)
+            if candidate is not None and clearly_better(candidate, best or current):
+                best = candidate
+        return best
+
+    def _of_all(self, current: _Candidate) -> Iterator[_Candidate | None]:
+        every = np.flatnonzero(self.former.registered)
+        for unknowns in (ROTATION, POSE):
+            if not current.free[every, unknowns].all():
+                yield self.fit(_freed(current.free, every, unknowns), current.poses)
+
+    def _of_one_camera(self, current: _Candidate) -> Iterator[_Candidate | None]:
+        """Yield the candidates that change one more camera, in the order of their degrees of freedom."""
+        at_s, poses = self.at_s, current.poses[0]
+        _, joints, person = self.work.match_people(poses, at_s, _TOLERANCES[0])
+        every = np.flatnonzero(self.former.registered).tolist()
+        for unknowns in (_OFFSET, ROTATION, POSE) if person.size else ():
+            if unknowns == _OFFSET and not self.work.config.time_offset:
+                continue
+            options = [_freed(current.free, v, unknowns) for v in every if not current.free[v, unknowns].all()]
+            if options:
+                gains = expected_gains(self.work.tracks, poses, joints, options)
+                limit = max(_NEAR * float(gains.max()), _LEAST_GAIN)
+                best = np.argsort(-gains)[:_TRIED]
+                yield from (self.fit(options[i], current.poses) for i in best if gains[i] >= limit)
+        yield self._register_again(current)
+
+    def _register_again(self, current: _Candidate) -> _Candidate | None:
+        """Register the camera that fits worst from the others: it may be so far off that nobody is matched."""
+        by_camera = np.where(self.former.registered, current.score.by_camera, np.inf)
+        worst = int(np.argmin(by_camera))
+        if not by_camera[worst] < _LOST * np.max(by_camera[self.former.registered]):
+            return None
+        fixed = self.former.registered.copy()
+        fixed[worst] = False
+        rest = dataclasses.replace(current.poses[0], registered=fixed)
+        try:
+            found = self.work.extend(rest, fixed, self.former)
+        except CoreError:
+            return None
+        if not found.registered[worst]:
+            return None
+        free = _freed(current.free, worst, POSE)
+        free[worst, TIME_OFFSET] = self.work.config.time_offset
+        start = tuple(
+            p.with_camera(worst, found.R[worst], found.t_mm[worst], float(found.time_offset_s[worst]))
+            for p in current.poses
+        )
+        return self.fit(free, start)
+
+    def _rotations_instead(self, current: _Candidate) -> _Candidate:
+        """Return the rotations of all cameras if a change of more unknowns is not clearly better."""
+        rotations = _freed(np.zeros_like(current.free), np.flatnonzero(self.former.registered), ROTATION)
+        if current.free.sum() <= rotations.sum():
+            return current
+        candidate = self.fit(rotations, (self.former, self.former))
+        return current if candidate is None or clearly_better(current, candidate) else candidate
+
+    def _prune(self, current: _Candidate) -> _Candidate:
+        """Drop what later steps have made superfluous."""
+        for unknowns in (_TRANSLATION, ROTATION, _OFFSET):
+            for v in range(len(current.free)):
+                # A translation without a rotation is no kind of change.
+                if not current.free[v, unknowns].all() or (
+                    unknowns == ROTATION and current.free[v, _TRANSLATION].any()
+                ):
+                    continue
+                free = current.free.copy()
+                free[v, unknowns] = False
+                smaller = self.fit(free, current.poses)
+                if smaller is not None and not clearly_better(current, smaller):
+                    current = smaller
+        return current
+
+
+def clearly_better(candidate: _Candidate, than: _Candidate) -> bool:
+    """Return whether the gain of a candidate exceeds the margin for certain."""
+    return gain_interval(candidate.score, than.score)[0] > _MARGIN
+
+
+def _freed(free: np.ndarray, views: np.ndarray | int, unknowns: slice) -> np.ndarray:
+    out = free.copy()
+    out[views, unknowns] = True
+    return out
+
+
+def _centres(poses: CameraPoses) -> F64:
+    return np.asarray(-(np.swapaxes(poses.R, -1, -2) @ poses.t_mm[..., None])[..., 0])
+
+
+def _with_fixed(poses: CameraPoses, former: CameraPoses, fixed: np.ndarray) -> CameraPoses:
+    """Return the poses with the fixed (V, 7) unknowns as in the former ones; rotations are about the centres."""
+    R = np.where(fixed[:, :1, None], former.R, poses.R)
+    centre = np.where(fixed[:, 3:4], _centres(former), _centres(poses))
+    return dataclasses.replace(
+        poses,
+        R=R,
+        t_mm=-(R @ centre[..., None])[..., 0],
+        time_offset_s=np.where(fixed[:, TIME_OFFSET], former.time_offset_s, poses.time_offset_s),
+    )
