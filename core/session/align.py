@@ -28,6 +28,8 @@ _DEFAULT_SIZE_PX = 100.0  # diagonal of a person without a box
 def align_poses2d(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: CameraRig) -> dict[str, Pose2D]:
     """Interpolate 2D poses to the frames of a take; poses of cameras without a time offset are returned unchanged.
 
+    So are those of a camera with a single image, which has no movement.
+
     Args:
         poses2d: 2D poses by camera, with T as in the timeline.
         timeline: Timeline of the take.
@@ -85,9 +87,11 @@ def _interpolate(poses: Pose2D, taken_s: F64, frames_s: F64) -> Pose2D:
         frames_s: (T,) times of the frames.
     """
     rows = np.flatnonzero(np.isfinite(taken_s))
+    if len(rows) == 1:
+        return poses
     xy = np.full_like(poses.xy_px, np.nan)
     score, box = np.zeros_like(poses.score), np.full_like(poses.box_px, np.nan)
-    if len(rows) >= 2:
+    if len(rows):
         times = taken_s[rows]
         interval = float(np.median(np.diff(times)))
         after = np.clip(np.searchsorted(times, frames_s), 1, len(rows) - 1)

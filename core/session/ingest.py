@@ -31,6 +31,7 @@ VIDEO_SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts
 _CHUNK_BYTES = 4 << 20
 _SPARE_BYTES = 64 << 20
 _EMPTY_BYTES = 64 << 10  # a recorded video up to this size holds no more than a header and an image
+_SLOWEST_FPS, _FASTEST_FPS = 0.001, 2000.0  # A picture every quarter of an hour, and high-speed cameras.
 _START_TOLERANCE_S = 2.0  # creation times are whole seconds, of the start or the end of the first one
 
 
@@ -262,7 +263,7 @@ def _examine(path: Path) -> _Video:
     """Return a video's properties, up to its last image that can be decoded.
 
     Raises:
-        CoreError: The video has fewer than two usable images, or damaged times.
+        CoreError: The video has no usable image, or damaged times.
     """
     with VideoReader(path) as video:
         whole, notes = video.whole_frames(), []
@@ -271,10 +272,8 @@ def _examine(path: Path) -> _Video:
         if whole < video.n_frames:
             notes.append(f"{path.name} is cut off: its last {video.n_frames - whole} images cannot be decoded.")
         times_s = video.times_s[:whole]
-        if len(times_s) < 2:
-            raise CoreError(f"{path.name} has a single image.", "Choose the camera's video.")
         fps = video.fps
-        if not 1 <= fps <= 2000:
+        if not _SLOWEST_FPS <= fps <= _FASTEST_FPS:
             raise CoreError(
                 f"{path.name} claims {fps:.3g} fps.",
                 "Its time stamps are damaged: convert it to MP4 with a constant frame rate.",
@@ -304,7 +303,9 @@ def _with_table(sources: dict[str, _Video], table: Path | None) -> tuple[dict[st
             raise
         return sources, f"{path.name} in the folder of the videos was not used: {error.message}"
     timed = {
-        name: dataclasses.replace(source, times_s=times[name], fps=frame_rate(times[name]))
+        name: dataclasses.replace(
+            source, times_s=times[name], fps=frame_rate(times[name]) if len(times[name]) > 1 else source.fps
+        )
         for name, source in sources.items()
     }
     return timed, f"Times of the images come from {path.name}."

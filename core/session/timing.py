@@ -59,7 +59,7 @@ def align_times(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignme
     second = min(1, len(cameras) - 1)
     begin = sorted(float(times_s[name][0]) for name in cameras)[second]
     end = sorted(float(times_s[name][-1]) for name in cameras)[-1 - second]
-    if end <= begin:
+    if end < begin:  # Stills begin and end with the same image.
         raise CoreError("No two cameras filmed at the same time.", "Choose videos of one recording.")
     frames = _frame_times(np.asarray(times_s[reference], float), period, begin, end)
     index = np.stack([match_images(np.asarray(times_s[name], float), frames, period) for name in cameras], axis=1)

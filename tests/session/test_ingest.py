@@ -238,7 +238,16 @@ def test_unusable_input_is_refused_with_a_remedy(session: Session, tmp_path: Pat
     assert "2 camera names" in refused(session, [good], cameras=["a", "b"]).message
     shutil.copy(good, tmp_path / "folder" / "good.mp4")
     assert "Two videos" in refused(session, [good, tmp_path / "folder" / "good.mp4"]).message
-    assert "single image" in refused(session, [write_video(tmp_path / "one.mp4", n=1)]).message
+
+
+@pytest.mark.parametrize(("n", "fps"), [(1, 25), (3, 0.5)])
+def test_stills_are_a_take(session: Session, tmp_path: Path, n: int, fps: float) -> None:
+    videos = [write_video(tmp_path / f"cam{i}.mp4", n=n, fps=fps) for i in range(2)]
+    take = ingest_videos(session, videos, name="stills", reporter=NullReporter())
+    assert take.manifest.n_frames == n
+    timeline = take.timeline()
+    np.testing.assert_allclose(timeline.time_s, np.arange(n) / fps)
+    assert timeline.frame_index.tolist() == [[i, i] for i in range(n)]
 
 
 def test_cancel_leaves_nothing(session: Session, tmp_path: Path) -> None:
