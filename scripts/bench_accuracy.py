@@ -144,7 +144,7 @@ def _train(preset_name: str, settings: list[str], scene: Any, base: Any, folder:
         if config.labels == "raw"
         else PseudoLabels.clean(scene.rig, scene.poses2d, base, joints)
     )
-    footage = Footage.build(scene.rig, [inputs], [labels], config.split)
+    footage = Footage.build(scene.rig, [inputs], [labels], [scene.people.time_s], config.split)
     started = time.monotonic()
     Trainer(config, footage, volume, folder, pick_device(config.device), NullReporter()).run()
     return time.monotonic() - started

@@ -12,7 +12,7 @@ class SplitConfig:
     Attributes:
         share: Share of all frames that are held out.
         blocks: Number of time intervals that the held-out frames form, spread evenly.
-        guard: Number of frames next to each block in neither part: neighbours are near-copies.
+        guard_s: Seconds next to each block in neither part: neighbours are near-copies.
         camera: Camera that held-out frames are also measured in without the networks seeing it. "auto" chooses one in
             rigs of four or more cameras, empty none.
         train_on_camera: Train on this camera in the other frames. Otherwise it is excluded from the labels, from
@@ -21,6 +21,6 @@ class SplitConfig:
 
     share: float = 0.2
     blocks: int = 2
-    guard: int = 2
+    guard_s: float = 0.07
     camera: str = "auto"
     train_on_camera: bool = True

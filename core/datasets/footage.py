@@ -20,7 +20,7 @@ from core.datasets.images import ImageSource
 from core.datasets.poses2d import MultiviewPoses2D
 from core.datasets.split import held_out, training_frames
 from core.errors import CoreError
-from core.types.arrays import F32
+from core.types.arrays import F32, F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
@@ -103,6 +103,7 @@ class Footage:
         rig: CameraRig,
         inputs: Sequence[MultiviewPoses2D],
         labels: Sequence[PseudoLabels],
+        times_s: Sequence[F64],
         split: SplitConfig,
         maps: Sequence[HeatmapSource] = (),
         images: Sequence[ImageSource] = (),
@@ -113,6 +114,7 @@ class Footage:
             rig: V cameras.
             inputs: Detections of each take.
             labels: Labels of each take.
+            times_s: Times of the frames of each take.
             split: Settings of the split.
             maps: Stored heatmaps of each take, or none at all.
             images: Images of each take, or none at all.
@@ -120,7 +122,7 @@ class Footage:
         Raises:
             CoreError: No frame is left to train on.
         """
-        train = np.concatenate([training_frames(len(take), split) for take in inputs])
+        train = np.concatenate([training_frames(time_s, split) for time_s in times_s])
         out = np.concatenate([held_out(len(take), split) for take in inputs])
         inputs_of_all = MultiviewPoses2D(
             _join([take.xy_px for take in inputs]),
@@ -141,12 +143,44 @@ class Footage:
             maps=ConcatHeatmaps(maps, [len(take) for take in inputs]) if maps else None,
             images=ConcatImages(images, [len(take) for take in inputs]) if images else None,
         )
-        if not len(footage.train):
+        footage._check(train, times_s, split)
+        return footage
+
+    def _check(self, train: np.ndarray, times_s: Sequence[F64], split: SplitConfig) -> None:
+        """Refuse footage that nothing can be learned from.
+
+        Args:
+            train: (T,) frames that the split leaves to train on.
+            times_s: Times of the frames of each take.
+            split: Settings of the split.
+
+        Raises:
+            CoreError: Says which of the conditions no frame meets.
+        """
+        shown, labelled = _shown(self.inputs), (self.labels.weight > 0).any((1, 2, 3))
+        if not shown.any():
             raise CoreError(
                 "No frame of these takes has detections in two views.",
                 "Check the 2D poses on the View page, or choose another take.",
             )
-        return footage
+        if not labelled.any():
+            raise CoreError(
+                "No person was triangulated in these takes, so that there is nothing to learn from.",
+                "Triangulate the takes first and check the people on the View page, or choose another take.",
+            )
+        if not train.any():
+            duration_s = sum(float(t[-1] - t[0]) for t in times_s)
+            raise CoreError(
+                f"{len(train)} frames in {duration_s:.2g} s are too few to hold some out: "
+                f"all others are less than {split.guard_s:g} s away from them.",
+                "Record a longer take, or set training.split.share to 0 to train on all frames without measuring.",
+            )
+        if not (train & shown & labelled).any():
+            raise CoreError(
+                f"People are in {int(labelled.sum())} of {len(train)} frames, and none of these is left to train on: "
+                "they are held out, or next to frames that are.",
+                "Record a longer take, or set training.split.share to 0 to train on all frames without measuring.",
+            )
 
     def without(self, view: int) -> Footage:
         """Return the footage without the detections and labels of one camera."""

@@ -8,9 +8,11 @@ import numpy as np
 
 from core.datasets.config import SplitConfig
 from core.errors import CoreError
+from core.types.arrays import F64
 
 _ENOUGH_CAMERAS = 4
 _FEWEST_CAMERAS = 3
+_TIME_EPS_S = 1e-6
 
 
 def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
@@ -31,13 +33,20 @@ def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
     return out
 
 
-def training_frames(n_frames: int, config: SplitConfig) -> np.ndarray:
-    """Return (T,) bool: frames to train on, at least `guard` away from every held-out one."""
-    out = held_out(n_frames, config)
-    for _ in range(config.guard):
-        out[1:] |= out[:-1].copy()
-        out[:-1] |= out[1:].copy()
-    return np.asarray(~out)
+def training_frames(time_s: F64, config: SplitConfig) -> np.ndarray:
+    """Return (T,) bool: frames to train on, more than `guard_s` away from every held-out one.
+
+    Args:
+        time_s: (T,) increasing times.
+        config: Settings of the split.
+    """
+    out = held_out(len(time_s), config)
+    if not out.any():
+        return ~out
+    edges = np.concatenate([[-np.inf], time_s[out], [np.inf]])
+    after = np.searchsorted(edges, time_s)
+    distance = np.minimum(edges[after] - time_s, time_s - edges[after - 1])
+    return np.asarray(~out & (distance > config.guard_s + _TIME_EPS_S))
 
 
 def held_out_camera(names: Sequence[str], config: SplitConfig) -> int | None:

@@ -111,17 +111,25 @@ def _footage(
     reporter: Reporter,
 ) -> Footage:
     """Collect inputs, pseudo labels and split of all takes."""
-    inputs, labels, joints = [], [], skeleton(config.model.skeleton)
+    inputs, labels, times_s, joints = [], [], [], skeleton(config.model.skeleton)
     unseen = held_out_camera(rig.names, config.split)
     for take in takes:
         poses2d, baseline = take.poses2d(estimator, rig), take.poses3d(BASELINE)
+        time_s = take.timeline().time_s
+        times_s.append(time_s)
         inputs.append(MultiviewPoses2D.stack(rig, poses2d, joints))
         if config.labels == "raw":
             labels.append(PseudoLabels.raw(inputs[-1]))
             continue
         if unseen is not None and not config.split.train_on_camera:
-            time_s = take.timeline().time_s
             triangulator = Triangulator.from_baseline(baseline)
             baseline = triangulator.reconstruct(rig, poses2d, time_s, reporter, exclude_camera=rig.names[unseen])
         labels.append(PseudoLabels.clean(rig, poses2d, baseline, joints))
-    return Footage.build(rig, inputs, labels, config.split, maps, images)
+    footage = Footage.build(rig, inputs, labels, times_s, config.split, maps, images)
+    if not footage.labels.weight[footage.held_out].any():
+        reporter.note(
+            "No person is in the held-out frames: the networks are not measured, and the last ones are kept. Train on "
+            "a longer take to measure them.",
+            "warning",
+        )
+    return footage

@@ -35,7 +35,7 @@ def tiny() -> TrainConfig:
             root=RootNetConfig(net=net, spacing_mm=400.0),
             pose=PoseNetConfig(net=net, voxels=16),
         ),
-        split=SplitConfig(share=0.34, blocks=1, guard=0),
+        split=SplitConfig(share=0.34, blocks=1, guard_s=0.0),
         root=RootStageConfig(steps=2, batch=1),
         pose_synthetic=PoseSyntheticStageConfig(steps=2, batch=1),
         pose=PoseStageConfig(steps=2, batch=1),

@@ -54,7 +54,7 @@ def training(steps: int) -> dict[str, Any]:
     values["model"]["heatmap"]["long_side_px"] = 40
     values["model"]["heatmap"]["sigma_px"] = 1.0
     values["model"]["pose"]["voxels"] = 16
-    values["split"] |= {"blocks": 1, "guard": 0}
+    values["split"] |= {"blocks": 1, "guard_s": 0.0}
     for stage in ("pose_synthetic", "ray_refiner", "pose", "finetune"):
         values[stage]["steps"] = 0
     values["root"] |= {"steps": steps, "batch": 2}

@@ -47,7 +47,7 @@ def tiny_config() -> TrainConfig:
             root=RootNetConfig(net=net, spacing_mm=250.0),
             pose=PoseNetConfig(net=net, voxels=16),
         ),
-        split=SplitConfig(share=0.25, blocks=2, guard=1),
+        split=SplitConfig(share=0.25, blocks=2, guard_s=0.04),
         root=RootStageConfig(steps=3, batch=2, learning_rate=2e-3),
         pose_synthetic=PoseSyntheticStageConfig(steps=3, batch=2, learning_rate=1e-3),
         pose=PoseStageConfig(steps=3, batch=1, learning_rate=1e-3),
@@ -67,7 +67,7 @@ def tiny_world(tiny: TrainConfig) -> World:
     rig = ring_rig(4)
     people = walkers(2, 24, rng, half_size_mm=1200, skeleton=PANOPTIC15)
     inputs = MultiviewPoses2D.stack(rig, observe(rig, people, 3.0, 0.1, rng), PANOPTIC15)
-    footage = Footage.build(rig, [inputs], [PseudoLabels(inputs.xy_px, inputs.score)], tiny.split)
+    footage = Footage.build(rig, [inputs], [PseudoLabels(inputs.xy_px, inputs.score)], [people.time_s], tiny.split)
     volume = CaptureVolume(
         centre_mm=np.array([0.0, 0, 800]), size_mm=np.array([3600.0, 3600, 2000]), voxels=(16, 16, 8)
     )

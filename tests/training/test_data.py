@@ -33,18 +33,21 @@ EXACT = NoiseConfig.none()
 
 
 class TestSplit:
-    @pytest.mark.parametrize("n", [2, 7, 24, 100, 1001])
-    def test_blocks_of_time_with_a_guard(self, n: int) -> None:
-        config = SplitConfig(share=0.2, blocks=2, guard=2)
-        held_out_mask, kept = held_out(n, config), training_frames(n, config)
-        assert held_out_mask.sum() == max(1, round(0.2 * n))
+    @pytest.mark.parametrize("fps", [1.0, 30.0, 240.0])
+    @pytest.mark.parametrize("n", [1, 2, 7, 24, 100, 1001])
+    def test_blocks_of_time_with_a_guard(self, n: int, fps: float) -> None:
+        config, time_s = SplitConfig(share=0.2, blocks=2, guard_s=0.07), np.arange(n) / fps
+        held_out_mask, kept = held_out(n, config), training_frames(time_s, config)
+        assert held_out_mask.sum() == (max(1, round(0.2 * n)) if n > 1 else 0)
         assert (np.diff(held_out_mask.astype(int)) == 1).sum() + held_out_mask[0] <= 2
-        near = np.abs(np.flatnonzero(held_out_mask)[:, None] - np.flatnonzero(kept)[None])
-        assert near.size == 0 or near.min() > 2
+        near = np.abs(time_s[held_out_mask][:, None] - time_s[kept])
+        assert near.size == 0 or near.min() > 0.07
+        # Four blocks' ends at most, with the frames of 0.07 s each.
+        assert kept.sum() >= n - held_out_mask.sum() - 4 * np.floor(0.07 * fps + 1e-6)
 
     def test_nothing_held_out(self) -> None:
         config = SplitConfig(share=0.0)
-        assert not held_out(50, config).any() and training_frames(50, config).all()
+        assert not held_out(50, config).any() and training_frames(np.arange(50) / 30, config).all()
 
 
 class TestPresets:
@@ -61,12 +64,12 @@ class TestPresets:
 class TestFootage:
     def test_takes_are_concatenated_and_labels_cleaned(self) -> None:
         rng = np.random.default_rng(0)
-        rig, config = ring_rig(4), SplitConfig(share=0.2, blocks=1, guard=1)
+        rig, config = ring_rig(4), SplitConfig(share=0.2, blocks=1, guard_s=0.04)
         people = walkers(2, 20, rng, half_size_mm=1000, skeleton=PANOPTIC15)
         poses2d = observe(rig, people, 2.0, 0.1, rng)
         labels = PseudoLabels.clean(rig, poses2d, people, PANOPTIC15)
         inputs = MultiviewPoses2D.stack(rig, poses2d, PANOPTIC15)
-        footage = Footage.build(rig, [inputs, inputs], [labels, labels], config)
+        footage = Footage.build(rig, [inputs, inputs], [labels, labels], [people.time_s] * 2, config)
         assert footage.inputs.xy_px.shape[0] == 40 and len(footage.held_out) == 8
         assert not set(footage.train) & set(footage.held_out)
         # Columns are identities: a label is within the cleaning gate of the projection of its person.
@@ -91,7 +94,36 @@ class TestFootage:
             np.zeros((8, 2, 1, 15, 2), np.float32), np.zeros((8, 2, 1, 15), np.float32), np.ones((8, 2)), PANOPTIC15
         )
         with pytest.raises(CoreError, match="two views"):
-            Footage.build(ring_rig(2), [empty], [PseudoLabels(empty.xy_px, empty.score)], SplitConfig())
+            Footage.build(
+                ring_rig(2), [empty], [PseudoLabels(empty.xy_px, empty.score)], [np.arange(8) / 30], SplitConfig()
+            )
+
+    @pytest.mark.parametrize(
+        ("n", "fps", "people_at", "cause"),
+        [
+            (5, 60.0, slice(None), "too few to hold some out"),
+            (100, 60.0, slice(20, 28), "8 of 100 frames"),
+            (100, 60.0, slice(0, 0), "No person was triangulated"),
+        ],
+    )
+    def test_takes_without_frames_to_train_on_are_refused_with_the_cause(
+        self, n: int, fps: float, people_at: slice, cause: str
+    ) -> None:
+        xy, score = np.zeros((n, 2, 1, 15, 2), np.float32), np.ones((n, 2, 1, 15), np.float32)
+        inputs, weight = MultiviewPoses2D(xy, score, np.ones((n, 2)), PANOPTIC15), np.zeros_like(score)
+        weight[people_at] = 1
+        with pytest.raises(CoreError, match=cause):
+            Footage.build(ring_rig(2), [inputs], [PseudoLabels(xy, weight)], [np.arange(n) / fps], SplitConfig())
+
+    @pytest.mark.parametrize(
+        ("n", "fps", "people_at"), [(1, 25.0, [0]), (3, 1.0, [0, 1, 2]), (720, 60.0, [0, 300, 700])]
+    )
+    def test_few_frames_are_enough(self, n: int, fps: float, people_at: list[int]) -> None:
+        xy, score = np.zeros((n, 2, 1, 15, 2), np.float32), np.zeros((n, 2, 1, 15), np.float32)
+        score[people_at] = 1
+        inputs = MultiviewPoses2D(xy, score, np.ones((n, 2)), PANOPTIC15)
+        footage = Footage.build(ring_rig(2), [inputs], [PseudoLabels(xy, score)], [np.arange(n) / fps], SplitConfig())
+        assert len(footage.train) and set(footage.train) <= set(people_at)
 
 
 class TestConcatHeatmaps:
