@@ -14,7 +14,6 @@ import numpy as np
 from core.association.config import AssociationConfig
 from core.association.robust import gather_members, triangulate_joints
 from core.association.views import TakeViews
-from core.geometry import project
 from core.geometry.accuracy import pixel_scale
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
@@ -81,13 +80,14 @@ def camera_biases(views: TakeViews, members: I64) -> CameraBiases:
     t, p = np.nonzero((members >= 0).sum(-1) >= 3)
     if len(t):
         step = -(-len(t) * J // _MAX_RESIDUALS)
-        xy, ideal, weight = gather_members(views, t[::step], members[t[::step], p[::step]])  # (N, V, J, ...)
-        for v, camera in enumerate(geometry.rig):
-            others = weight.copy()
-            others[:, v] = 0.0
-            people = triangulate_joints(geometry, ideal[:, None], others[:, None], xy[:, None])
-            residual = xy[:, v] - project(camera, people.xyz_mm[:, 0])
-            median[v], error[v] = _median(np.where((weight[:, v] > 0)[..., None], residual, np.nan))
+        matched = gather_members(views, t[::step, None], members[t[::step], p[::step]][:, None])  # (N, 1, V, J, ...)
+        for v in range(V):
+            weight = matched.weight.copy()
+            weight[:, :, v] = 0.0
+            people = triangulate_joints(geometry, dataclasses.replace(matched, weight=weight))
+            projected, _ = geometry.project_ideal(people.xyz_mm[:, 0])
+            residual = (matched.ideal[:, 0, v] - projected[v]) * matched.focal_px[:, 0, v, :, None]
+            median[v], error[v] = _median(np.where((matched.weight[:, 0, v] > 0)[..., None], residual, np.nan))
     return CameraBiases(rig=geometry.rig, median_px=median, error_px=error)
 
 

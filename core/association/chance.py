@@ -62,7 +62,7 @@ def _shuffle(views: TakeViews, frames: I64) -> TakeViews:
     """Return frame sets in which camera v shows frame `frames[:, v]`."""
     index = (frames, np.arange(frames.shape[1]))
     return TakeViews(
-        geometry=views.geometry, xy_px=views.xy_px[index], ideal=views.ideal[index], weight=views.weight[index]
+        geometry=views.geometry, ideal=views.ideal[index], weight=views.weight[index], focal_px=views.focal_px[index]
     )
 
 

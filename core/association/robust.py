@@ -2,10 +2,13 @@
 
 Letters in shapes: V view, N points, T time, P person, J joint.
 
-A view may show a limb of another person, or have left and right exchanged. Every pair of views proposes a point (as in
-RANSAC, but over all pairs); the views that agree with it vote with their confidence. The inliers of the best proposal
-are triangulated linearly, and the point is refined by a few Gauss-Newton steps on the reprojection error in distorted
-pixels, with Huber weights (Hartley and Zisserman, Multiple View Geometry, 2003, sections 4.7 and 12.2; A6.8 for Huber).
+A view may show a limb of another person, or have left and right exchanged. Where the point nearest to all rays does not
+agree clearly with all views, every pair of views proposes a point (as in RANSAC, but over all pairs), and the views
+that agree with it vote with their confidence. The inliers are triangulated, and the point is refined by a few
+Gauss-Newton steps on the reprojection error in pixels, with Huber weights (Hartley and Zisserman, Multiple View
+Geometry, 2003, sections 4.7 and 12.2; A6.8 for Huber).
+
+Coordinates are arrays of their own, (V, N), because sums over axes of length 2 and 3 are several times slower.
 """
 
 from __future__ import annotations
@@ -16,13 +19,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.association.views import TakeViews, ViewGeometry
-from core.geometry import intersect_rays, project, triangulate
 from core.types.arrays import F64, I64
 from core.types.skeleton import Skeleton
 
-_CHUNK = 20_000  # Points per batch: bounds the memory of the proposals.
-_STEPS = 3
+_CHUNK = 2048  # Points per batch: its arrays stay in the cache.
+_STEPS = 2
 _DAMPING = 1e-6  # Relative to the trace of the normal equations: keeps nearly parallel rays from diverging.
+_CLEAR = 0.7  # Residual relative to the gate below which a view agrees without a vote.
+_LEAST_ANGLE = 1e-8  # Determinant over the cubed trace of two rays a milliradian apart: depth is undetermined below.
+_MIN_DEPTH_MM = 1.0
 _MIN_SCORE = 1e-3  # A present joint has a score above 0.
 _SIDE_GROUPS = (
     ("eye", "ear"),
@@ -50,6 +55,45 @@ class TriangulatedPeople:
     inlier: np.ndarray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MatchedJoints:
+    """Joints of matched detections.
+
+    Attributes:
+        ideal: (T, P, V, J, 2) coordinates on the ideal image plane, NaN where missing.
+        weight: (T, P, V, J) confidences, 0 where missing.
+        focal_px: (T, P, V, J) pixels per unit of the ideal plane at the joint.
+    """
+
+    ideal: F64
+    weight: F64
+    focal_px: F64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rays:
+    """Observations (V, N) of N points: ideal coordinates, 0 where missing, weight, and pixels per unit."""
+
+    x: F64
+    y: F64
+    weight: F64
+    focal_px: F64
+
+    def __getitem__(self, columns: np.ndarray | slice) -> _Rays:
+        return _Rays(self.x[:, columns], self.y[:, columns], self.weight[:, columns], self.focal_px[:, columns])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Projected:
+    """Points (3, N) in all views: ideal coordinates and depths (V, N), and their offsets from the observations."""
+
+    px: F64
+    py: F64
+    depth: F64
+    dx: F64
+    dy: F64
+
+
 def triangulate_people(views: TakeViews, members: I64) -> TriangulatedPeople:
     """Triangulate the joints of matched people.
 
@@ -59,205 +103,277 @@ def triangulate_people(views: TakeViews, members: I64) -> TriangulatedPeople:
     """
     geometry = views.geometry
     frames = np.broadcast_to(np.arange(len(members))[:, None], members.shape[:2])
-    xy, ideal, weight = gather_members(views, frames, members)
-    people = triangulate_joints(geometry, ideal, weight, xy)
-    exchanged = _exchanged_sides(geometry, people.xyz_mm, ideal, weight)
+    matched = gather_members(views, frames, members)
+    people = triangulate_joints(geometry, matched)
+    exchanged = _exchanged_sides(geometry, people.xyz_mm, matched)
     if exchanged.any():
         mirror = list(geometry.skeleton.mirror)
-        xy, ideal = (np.where(exchanged[..., None], a[:, :, :, mirror], a) for a in (xy, ideal))
-        weight = np.where(exchanged, weight[:, :, :, mirror], weight)
-        people = triangulate_joints(geometry, ideal, weight, xy)
+        matched = MatchedJoints(
+            ideal=np.where(exchanged[..., None], matched.ideal[:, :, :, mirror], matched.ideal),
+            weight=np.where(exchanged, matched.weight[:, :, :, mirror], matched.weight),
+            focal_px=np.where(exchanged, matched.focal_px[:, :, :, mirror], matched.focal_px),
+        )
+        people = triangulate_joints(geometry, matched)
     return people
 
 
-def gather_members(views: TakeViews, frames: I64, members: I64) -> tuple[F64, F64, F64]:
+def gather_members(views: TakeViews, frames: I64, members: I64) -> MatchedJoints:
     """Return the matched detections of people.
 
     Args:
         views: All detections.
-        frames: (...) frame of each person.
-        members: (..., V) detection column in each view, -1 for none.
-
-    Returns:
-        Pixels and ideal coordinates (..., V, J, 2), NaN where missing, and confidences (..., V, J).
+        frames: (T, P) frame of each person.
+        members: (T, P, V) detection column in each view, -1 for none.
     """
     index = (frames[..., None], np.arange(members.shape[-1]), members)
     missing = (members < 0)[..., None]
-    return (
-        np.where(missing[..., None], np.nan, views.xy_px[index]),
-        np.where(missing[..., None], np.nan, views.ideal[index]),
-        np.where(missing, 0.0, views.weight[index]),
+    return MatchedJoints(
+        ideal=np.where(missing[..., None], np.nan, views.ideal[index]),
+        weight=np.where(missing, 0.0, views.weight[index]),
+        focal_px=views.focal_px[index],
     )
 
 
-def triangulate_joints(geometry: ViewGeometry, ideal: F64, weight: F64, xy: F64) -> TriangulatedPeople:
-    """Triangulate all joints of all people, in batches; arrays (T, P, V, J, ...) as of `gather_members`."""
-    T, P, V, J = weight.shape
-    by_view = [np.moveaxis(a, 2, 0).reshape(V, T * P * J, *a.shape[4:]) for a in (ideal, weight, xy)]
-    flat_ideal, flat_weight, flat_xy = by_view
-    xyz, inlier = np.full((T * P * J, 3), np.nan), np.zeros((V, T * P * J), bool)
-    seen = np.flatnonzero((flat_weight > 0).sum(0) >= 2)
-    for start in range(0, seen.size, _CHUNK):
-        batch = seen[start : start + _CHUNK]
-        agrees = _consensus(geometry, flat_ideal[:, batch], flat_weight[:, batch])
-        inlier_weight = np.where(agrees, flat_weight[:, batch], 0.0)
-        linear = triangulate(geometry.rig, flat_ideal[:, batch], inlier_weight)
-        xyz[batch] = _refine(geometry, linear, flat_xy[:, batch], inlier_weight)
+def triangulate_joints(geometry: ViewGeometry, matched: MatchedJoints) -> TriangulatedPeople:
+    """Triangulate all joints of all people, in batches."""
+    T, P, V, J = matched.weight.shape
+    rays, n = _by_view(matched), T * P * J
+    xyz, inlier = np.full((3, n), np.nan), np.zeros((V, n), bool)
+    seen = np.flatnonzero((rays.weight > 0).sum(0) >= 2)
+    unclear = []
+    for batch in _batches(seen):
+        agrees = _clear_agreement(geometry, rays[batch])
         inlier[:, batch] = agrees
-    solved = np.isfinite(xyz).all(-1)
+        unclear.append(batch[~agrees.any(0)])
+    for batch in _batches(np.concatenate([*unclear, seen[:0]])):
+        inlier[:, batch] = _consensus(geometry, rays[batch])
+    used = _Rays(rays.x, rays.y, np.where(inlier, rays.weight, 0.0), rays.focal_px)
+    information, squared = np.full((6, n), np.nan), np.zeros(n)
+    for batch in _batches(seen[inlier[:, seen].any(0)]):
+        of_batch = used[batch]
+        xyz[:, batch] = _refine(geometry, of_batch)
+        information[:, batch], squared[batch] = _information(geometry, xyz[:, batch], of_batch)
+    solved = np.asarray(np.isfinite(xyz).all(0))
     inlier &= solved
-    n_seen, n_used = (flat_weight > 0).sum(0), inlier.sum(0)
-    mean = np.where(inlier, flat_weight, 0.0).sum(0) / np.maximum(n_used, 1)
-    score = np.where(solved, np.clip(mean * n_used / np.maximum(n_seen, 1), 0.0, 1.0), 0.0)
-    score = np.where(solved, np.maximum(score, _MIN_SCORE), 0.0)
-    covariance = _covariance(geometry, xyz, flat_xy, np.where(inlier, flat_weight, 0.0))
+    n_seen, n_used = (rays.weight > 0).sum(0), inlier.sum(0)
+    mean = np.where(inlier, rays.weight, 0.0).sum(0) / np.maximum(n_used, 1)
+    score = np.where(solved, np.clip(mean * n_used / np.maximum(n_seen, 1), _MIN_SCORE, 1.0), 0.0)
+    covariance = _covariance(information, squared, np.where(inlier, rays.weight, 0.0), solved)
     return TriangulatedPeople(
-        xyz_mm=xyz.reshape(T, P, J, 3),
+        xyz_mm=xyz.T.reshape(T, P, J, 3),
         score=score.reshape(T, P, J),
         covariance_mm2=covariance.reshape(T, P, J, 3, 3),
         inlier=np.moveaxis(inlier.reshape(V, T, P, J), 0, 2),
     )
 
 
-def _consensus(geometry: ViewGeometry, ideal: F64, weight: F64) -> np.ndarray:
+def _by_view(matched: MatchedJoints) -> _Rays:
+    V = matched.weight.shape[2]
+    x, y, weight, focal = (
+        np.moveaxis(a, 2, 0).reshape(V, -1)
+        for a in (matched.ideal[..., 0], matched.ideal[..., 1], matched.weight, matched.focal_px)
+    )
+    return _Rays(np.where(weight > 0, x, 0.0), np.where(weight > 0, y, 0.0), weight, focal)
+
+
+def _batches(columns: I64) -> list[I64]:
+    return [columns[start : start + _CHUNK] for start in range(0, len(columns), _CHUNK)]
+
+
+def _clear_agreement(geometry: ViewGeometry, rays: _Rays) -> np.ndarray:
+    """Return the views (V, N) of points whose nearest point to all rays agrees clearly with all; none for others."""
+    point = _nearest(geometry, rays, rays.weight)
+    used = rays.weight > 0
+    with np.errstate(invalid="ignore"):
+        clear = ((_relative_squared(geometry, point, rays) < _CLEAR**2) | ~used).all(0)
+    return np.asarray(used & clear)
+
+
+def _consensus(geometry: ViewGeometry, rays: _Rays) -> np.ndarray:
     """Return the inliers (V, N) of the best proposal of any pair of views; none where no two views agree."""
-    V, N = weight.shape
-    plane = np.concatenate([ideal, np.ones_like(ideal[..., :1])], -1)
-    rays = plane @ geometry.R
+    V, N = rays.weight.shape
     best_vote, best_inliers = np.zeros(N), np.zeros((V, N), bool)
-    for a, b in itertools.combinations(range(V), 2):
-        both = np.flatnonzero((weight[a] > 0) & (weight[b] > 0))
+    for pair in itertools.combinations(range(V), 2):
+        both = np.flatnonzero((rays.weight[list(pair)] > 0).all(0))
         if not both.size:
             continue
-        point, _, _, _ = intersect_rays(geometry.centre_mm[a], rays[a, both], geometry.centre_mm[b], rays[b, both])
-        residual, gate = _residuals_mm(geometry, point, ideal[:, both])
+        of_both = rays[both]
+        alone = np.zeros((V, both.size))
+        alone[list(pair)] = 1.0
+        squared = _relative_squared(geometry, _nearest(geometry, of_both, alone), of_both)
         with np.errstate(invalid="ignore"):
-            relative = residual / gate
-            agrees = (relative < 1) & (weight[:, both] > 0)
-        vote = np.where(agrees, weight[:, both] * (1 - np.where(agrees, relative, 0.0) ** 2), 0.0).sum(0)
+            agrees = (squared < 1) & (of_both.weight > 0)
+        vote = np.where(agrees, of_both.weight * (1 - np.where(agrees, squared, 0.0)), 0.0).sum(0)
         better = (vote > best_vote[both]) & (agrees.sum(0) >= 2)
         best_vote[both[better]] = vote[better]
         best_inliers[:, both[better]] = agrees[:, better]
     return best_inliers
 
 
-def _residuals_mm(geometry: ViewGeometry, point: F64, ideal: F64) -> tuple[F64, F64]:
-    """Return the residuals (V, N) of points (N, 3) in the plane of the point, and the gates there, in mm."""
-    projected, depth = geometry.project_ideal(point)
-    residual = np.linalg.norm(projected - ideal, axis=-1) * depth
-    return residual, geometry.gate(depth, np.arange(len(geometry))[:, None])
+def _nearest(geometry: ViewGeometry, rays: _Rays, weight: F64) -> F64:
+    """Return the points (3, N) nearest to the rays of weights (V, N); NaN for nearly parallel ones."""
+    R, centre = geometry.R, geometry.centre_mm
+    r = [R[:, 0, i, None] * rays.x + R[:, 1, i, None] * rays.y + R[:, 2, i, None] for i in range(3)]
+    scaled = weight / (r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
+    along = scaled * (r[0] * centre[:, :1] + r[1] * centre[:, 1:2] + r[2] * centre[:, 2:])
+    total = weight.sum(0)
+    by_axis = [scaled * r[i] for i in range(3)]
+    normal = np.stack([
+        total - (by_axis[0] * r[0]).sum(0), -(by_axis[0] * r[1]).sum(0), -(by_axis[0] * r[2]).sum(0),
+        total - (by_axis[1] * r[1]).sum(0), -(by_axis[1] * r[2]).sum(0), total - (by_axis[2] * r[2]).sum(0),
+    ])  # fmt: skip
+    right = centre.T @ weight - np.stack([(along * r[i]).sum(0) for i in range(3)])
+    return _solve(normal, right, _LEAST_ANGLE)
 
 
-def _refine(geometry: ViewGeometry, xyz: F64, xy: F64, weight: F64) -> F64:
-    """Minimise the reprojection error in distorted pixels by Gauss-Newton steps with Huber weights.
+def _solve(normal: F64, right: F64, least: float) -> F64:
+    """Solve symmetric systems by cofactors.
 
     Args:
-        geometry: Cameras.
-        xyz: (N, 3) initial points.
-        xy: (V, N, 2) detections in px.
-        weight: (V, N) weights, 0 for views that are not used.
+        normal: (6, N) upper triangles row by row.
+        right: (3, N) right sides.
+        least: Determinant over the cubed trace below which the solution is NaN.
 
     Returns:
-        (N, 3) points of lowest cost among the initial ones and those after each step.
+        (3, N).
     """
-    best, best_cost = xyz, np.full(len(xyz), np.inf)
-    current = xyz
+    cofactors, det = _cofactors(normal)
+    good = det > least * (normal[0] + normal[3] + normal[5]) ** 3
+    inverse = np.where(good, 1 / np.where(good, det, 1.0), np.nan)
+    u, v, w = right
+    A, B, C, D, E, F = cofactors
+    return np.stack([A * u + B * v + C * w, B * u + D * v + E * w, C * u + E * v + F * w]) * inverse
+
+
+def _cofactors(normal: F64) -> tuple[list[F64], F64]:
+    """Return the cofactors, upper triangle row by row, and the determinants (N,) of symmetric matrices (6, N)."""
+    a, b, c, d, e, f = normal
+    A, B, C = d * f - e * e, c * e - b * f, b * e - c * d
+    return [A, B, C, a * f - c * c, b * c - a * e, a * d - b * b], a * A + b * B + c * C
+
+
+def _project(geometry: ViewGeometry, point: F64, rays: _Rays) -> _Projected:
+    V = len(geometry)
+    local = (geometry.R.reshape(3 * V, 3) @ point).reshape(V, 3, -1) + geometry.t_mm[:, :, None]
+    depth = np.maximum(local[:, 2], _MIN_DEPTH_MM)  # Points behind a camera get enormous residuals.
+    px, py = local[:, 0] / depth, local[:, 1] / depth
+    return _Projected(px, py, depth, px - rays.x, py - rays.y)
+
+
+def _relative_squared(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
+    """Return the squared residuals (V, N) of points (3, N) in the plane of the point, relative to the gates there."""
+    at = _project(geometry, point, rays)
+    squared = at.depth * at.depth
+    gate = geometry.gate_mm**2 + (geometry.gate_px / geometry.focal_px)[:, None] ** 2 * squared
+    return (at.dx * at.dx + at.dy * at.dy) * squared / gate
+
+
+def _refine(geometry: ViewGeometry, rays: _Rays) -> F64:
+    """Minimise the reprojection error in pixels by Gauss-Newton steps with Huber weights, from the nearest point.
+
+    Returns:
+        (3, N) points of lowest cost among the initial ones and those after each step; NaN for nearly parallel rays,
+        and for points behind a camera that sees them.
+    """
+    limit = geometry.gate_px[:, None]
+    best = current = _nearest(geometry, rays, rays.weight)
+    best_cost = np.full(best.shape[1], np.inf)
     for step in range(_STEPS + 1):
-        residual, jacobian, used = _linearise(geometry, current, xy, weight)
-        cost = (used * _huber_cost(residual, geometry.gate_px)).sum(0)
-        better = np.isfinite(current).all(-1) & (cost < best_cost)
-        best, best_cost = np.where(better[:, None], current, best), np.where(better, cost, best_cost)
+        at = _project(geometry, current, rays)
+        size = rays.focal_px * np.sqrt(at.dx * at.dx + at.dy * at.dy)
+        clipped = np.minimum(size, limit)
+        cost = (rays.weight * clipped * (2 * size - clipped)).sum(0)
+        better = cost < best_cost
+        best, best_cost = np.where(better, current, best), np.where(better, cost, best_cost)
         if step == _STEPS:
             break
-        robust_weight = used * _huber_weight(residual, geometry.gate_px)
-        hessian, gradient = _normal_equations(residual, jacobian, robust_weight)
-        trace = np.maximum(np.trace(hessian, axis1=-2, axis2=-1), 1e-12)
-        damped = hessian + _DAMPING * trace[:, None, None] * np.eye(3)
-        delta = np.linalg.solve(damped, gradient[..., None])[..., 0]
-        current = np.where(np.isfinite(best).all(-1, keepdims=True), current - delta, np.nan)
-    return best
+        huber = rays.weight * (clipped / np.maximum(size, 1e-9))
+        normal, right = _normal_equations(geometry, at, huber * rays.focal_px**2)
+        damping = _DAMPING * (normal[0] + normal[3] + normal[5])
+        normal[[0, 3, 5]] += damping
+        current = current - _solve(normal, right, 0.0)
+    behind = ((_project(geometry, best, rays).depth <= _MIN_DEPTH_MM) & (rays.weight > 0)).any(0)
+    return np.where(behind, np.nan, best)
 
 
-def _linearise(geometry: ViewGeometry, xyz: F64, xy: F64, weight: F64) -> tuple[F64, F64, F64]:
-    """Return residuals (V, N, 2) in px, Jacobians (V, N, 2, 3) in px/mm, and weights (V, N), 0 where not visible."""
-    residual, jacobian = np.zeros(xy.shape), np.zeros((*xy.shape, 3))
-    used = np.zeros(weight.shape)
-    shifted = xyz + np.concatenate([np.zeros((1, 3)), np.eye(3)])[:, None]  # forward differences of 1 mm
-    for v, camera in enumerate(geometry.rig):
-        seen = np.flatnonzero(weight[v] > 0)
-        pixels = project(camera, shifted[:, seen])
-        error = pixels[0] - xy[v, seen]
-        known = np.isfinite(pixels).all((0, 2)) & np.isfinite(error).all(-1)
-        residual[v, seen[known]] = error[known]
-        jacobian[v, seen[known]] = np.moveaxis(pixels[1:, known] - pixels[0, known], 0, -1)
-        used[v, seen[known]] = weight[v, seen[known]]
-    return residual, jacobian, used
+def _normal_equations(geometry: ViewGeometry, at: _Projected, weight: F64) -> tuple[F64, F64]:
+    """Return J^T W J (6, N), upper triangles row by row, and J^T W r (3, N) of weights (V, N) on the ideal plane."""
+    R = geometry.R
+    a = [R[:, 0, i, None] - at.px * R[:, 2, i, None] for i in range(3)]
+    b = [R[:, 1, i, None] - at.py * R[:, 2, i, None] for i in range(3)]
+    gain = weight / at.depth
+    right = np.stack([(gain * (at.dx * a[i] + at.dy * b[i])).sum(0) for i in range(3)])
+    gain = gain / at.depth
+    normal = np.stack(
+        [(gain * (a[i] * a[j] + b[i] * b[j])).sum(0) for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))]
+    )
+    return normal, right
 
 
-def _normal_equations(residual: F64, jacobian: F64, weight: F64) -> tuple[F64, F64]:
-    """Return Gauss-Newton Hessians (N, 3, 3) and gradients (N, 3) of arrays as in `_linearise`."""
-    root = np.sqrt(weight)[..., None]
-    V, N = weight.shape
-    a = np.moveaxis(jacobian * root[..., None], 0, 1).reshape(N, 2 * V, 3)
-    b = np.moveaxis(residual * root, 0, 1).reshape(N, 2 * V, 1)
-    across = a.transpose(0, 2, 1)
-    return across @ a, (across @ b)[..., 0]
+def _information(geometry: ViewGeometry, point: F64, rays: _Rays) -> tuple[F64, F64]:
+    """Return the Hessians (6, N), 1/mm2, and the weighted squared residuals (N,), px2, of points (3, N)."""
+    at = _project(geometry, point, rays)
+    weight = rays.weight * rays.focal_px**2
+    normal, _ = _normal_equations(geometry, at, weight)
+    return normal, (weight * (at.dx * at.dx + at.dy * at.dy)).sum(0)
 
 
-def _huber_weight(residual: F64, limit_px: F64) -> F64:
-    size = np.linalg.norm(residual, axis=-1)
-    return np.asarray(np.minimum(1.0, limit_px[:, None] / np.maximum(size, 1e-9)))
-
-
-def _huber_cost(residual: F64, limit_px: F64) -> F64:
-    size, limit = np.linalg.norm(residual, axis=-1), limit_px[:, None]
-    return np.asarray(np.where(size <= limit, size**2, 2 * limit * size - limit**2))
-
-
-def _covariance(geometry: ViewGeometry, xyz: F64, xy: F64, weight: F64) -> F64:
+def _covariance(information: F64, squared: F64, weight: F64, solved: np.ndarray) -> F64:
     """Return the inverse Hessians (N, 3, 3), scaled by the pixel variance over all points.
 
     The residuals of n views have 2n - 3 degrees of freedom; the variance divides by their sum over all points.
     """
-    residual, jacobian, used = _linearise(geometry, xyz, xy, weight)
-    seen = used > 0
-    n = seen.sum(0)
+    n = (weight > 0).sum(0)
+    out = np.full((len(solved), 3, 3), np.nan)
     dof = np.maximum(2 * n - 3, 0).sum()
     if not dof:
-        return np.full((*xyz.shape, 3), np.nan)
-    relative = used / max(float(used[seen].mean()), 1e-9)
-    variance_px2 = float((relative[..., None] * residual**2).sum() / dof)
-    hessian, _ = _normal_equations(residual, jacobian, relative)
-    good = (n >= 2) & np.isfinite(xyz).all(-1) & (np.linalg.det(hessian) > 0)
-    inverse = np.linalg.inv(np.where(good[:, None, None], hessian, np.eye(3)))
-    return np.where(good[:, None, None], variance_px2 * inverse, np.nan)
+        return out
+    # Weights are relative to their mean, so that the factor between them and the Hessian cancels out.
+    variance_px2 = float(squared[solved].sum() / dof)
+    cofactors, det = _cofactors(information)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        good = solved & (det > 0)
+        inverse = variance_px2 * np.stack([cofactors[i] for i in (0, 1, 2, 1, 3, 4, 2, 4, 5)], -1) / det[:, None]
+    out[good] = inverse[good].reshape(-1, 3, 3)
+    return out
 
 
-def _exchanged_sides(geometry: ViewGeometry, xyz: F64, ideal: F64, weight: F64) -> np.ndarray:
+def _exchanged_sides(geometry: ViewGeometry, xyz: F64, matched: MatchedJoints) -> np.ndarray:
     """Return the joints (T, P, V, J) of detections that fit far better with left and right exchanged.
 
     Decided per limb group (face, arms, legs): estimators confuse the sides of a group as often as those of a whole
     person. At least two joints must lie beyond the gate, and the gain must be clear, because side views hardly
     distinguish left from right.
     """
-    projected, depth = geometry.project_ideal(xyz)  # (V, T, P, J, ...)
-    projected, depth = np.moveaxis(projected, 0, 2), np.moveaxis(depth, 0, 2)  # (T, P, V, J, ...)
+    T, P, V, J = matched.weight.shape
     mirror = list(geometry.skeleton.mirror)
-    gate = geometry.gate(depth, np.arange(len(geometry))[:, None])
-
-    def cost(side: F64, side_weight: F64) -> F64:
-        relative = np.linalg.norm(projected - side, axis=-1) * depth / gate
-        known = np.isfinite(relative) & (side_weight > 0)
-        return np.where(known, np.minimum(np.where(known, relative, 0.0), 2.0) ** 2, np.nan)
-
-    direct, exchanged = cost(ideal, weight), cost(ideal[:, :, :, mirror], weight[:, :, :, mirror])
-    out = np.zeros(weight.shape, bool)
+    point, rays = xyz.reshape(-1, 3).T, _by_view(matched)
+    direct = _side_cost(geometry, point, rays).reshape(V, T, P, J)
+    # Most detections fit as they are.
+    t, p = np.nonzero((np.nansum(direct, -1) > _MIRROR_MIN_COST).any(0))
+    out = np.zeros(matched.weight.shape, bool)
+    if not len(t):
+        return out
+    other = MatchedJoints(
+        ideal=matched.ideal[t, p][None, :, :, mirror],
+        weight=matched.weight[t, p][None, :, :, mirror],
+        focal_px=matched.focal_px[t, p][None, :, :, mirror],
+    )
+    exchanged = _side_cost(geometry, xyz[t, p].reshape(-1, 3).T, _by_view(other)).reshape(V, len(t), J)
     for group in _side_groups(geometry.skeleton):
-        both = np.isfinite(direct[..., group]) & np.isfinite(exchanged[..., group])
-        before = np.where(both, direct[..., group], 0.0).sum(-1)
-        after = np.where(both, exchanged[..., group], 0.0).sum(-1)
-        out[..., group] = ((before > _MIRROR_MIN_COST) & (after < _MIRROR_GAIN * before))[..., None]
+        before, after = direct[:, t, p][..., group], exchanged[..., group]
+        both = np.isfinite(before) & np.isfinite(after)
+        before, after = (np.where(both, cost, 0.0).sum(-1) for cost in (before, after))
+        wrong = (before > _MIRROR_MIN_COST) & (after < _MIRROR_GAIN * before)  # (V, rows)
+        v, row = np.nonzero(wrong)
+        out[t[row, None], p[row, None], v[:, None], group] = True
     return out
+
+
+def _side_cost(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
+    """Return the squared relative residuals (V, N), capped at 2 squared; NaN where missing."""
+    squared = np.minimum(_relative_squared(geometry, point, rays), 4.0)
+    return np.where(rays.weight > 0, squared, np.nan)
 
 
 def _side_groups(skeleton: Skeleton) -> list[list[int]]:

@@ -11,6 +11,7 @@ from core.association.config import AssociationConfig
 from core.errors import CoreError
 from core.geometry import ideal_points
 from core.geometry.accuracy import pixel_scale
+from core.geometry.projection import local_focal_px
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
@@ -102,18 +103,18 @@ class TakeViews:
 
     Attributes:
         geometry: The V cameras.
-        xy_px: (T, V, D, J, 2) distorted pixels as detected.
         ideal: (T, V, D, J, 2) undistorted coordinates on the ideal image plane, NaN where missing or of low score.
         weight: (T, V, D, J) confidences, 0 where `ideal` is NaN.
+        focal_px: (T, V, D, J) pixels per unit of the ideal image plane at the joint, which distortion changes.
     """
 
     geometry: ViewGeometry
-    xy_px: F64
     ideal: F64
     weight: F64
+    focal_px: F64
 
     def __len__(self) -> int:
-        return len(self.xy_px)
+        return len(self.weight)
 
     def frame(self, t: int) -> FrameViews:
         """Return the detections of frame `t`."""
@@ -148,9 +149,9 @@ def stack_views(rig: CameraRig, poses2d: Mapping[str, Pose2D], config: Associati
     used = np.asarray(np.isfinite(ideal).all(-1)) & (weight > 0)
     return TakeViews(
         geometry=ViewGeometry.build(rig, first.skeleton, config),
-        xy_px=xy,
         ideal=np.where(used[..., None], ideal, np.nan),
         weight=np.where(used, weight, 0.0),
+        focal_px=np.stack([local_focal_px(camera, ideal[:, v]) for v, camera in enumerate(rig)], axis=1),
     )
 
 

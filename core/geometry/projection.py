@@ -81,6 +81,21 @@ def distort(camera: Camera, xy: F64) -> F64:
     return np.asarray(out)
 
 
+def local_focal_px(camera: Camera, xy: F64) -> F64:
+    """Return the pixels (...) per unit of the ideal image plane at its points (..., 2), the mean of all directions.
+
+    It is the focal length where there is no distortion; the value at the middle of the image where a point is missing.
+    """
+    focal = float(np.sqrt(camera.K[0, 0] * camera.K[1, 1]))
+    if not camera.distortion.any() and camera.distortion_model == "pinhole":
+        return np.full(xy.shape[:-1], focal)
+    step = 1e-4
+    middle = distort(camera, xy)
+    by_x, by_y = ((distort(camera, xy + offset) - middle) / step for offset in ([step, 0.0], [0.0, step]))
+    area = by_x[..., 0] * by_y[..., 1] - by_x[..., 1] * by_y[..., 0]
+    return np.asarray(focal * np.sqrt(np.nan_to_num(np.maximum(area, 0.0), nan=1.0)))
+
+
 def undistort(camera: Camera, xy_px: F64) -> F64:
     """Return the ideal image-plane coordinates of pixels: the direction (x, y, 1) in camera coordinates.
 
