@@ -108,6 +108,7 @@ def _load_data(
 ) -> _EvaluationData:
     rig = session.rig_for(take)
     poses2d = take.poses2d(estimator, rig)
+    observed = take.poses2d(estimator, rig, first_pass=True)  # a second look follows the 3D people it would judge
     time_s = take.timeline().time_s
     frames = np.flatnonzero(held_out(len(time_s), _split(model)))
     if not len(frames):
@@ -120,8 +121,8 @@ def _load_data(
         estimator=estimator,
         poses2d=poses2d,
         time_s=time_s,
-        held_out=collect_observations(poses2d, rig.names, frames),
-        all_frames=collect_observations(poses2d, rig.names, np.arange(len(time_s))),
+        held_out=collect_observations(observed, rig.names, frames),
+        all_frames=collect_observations(observed, rig.names, np.arange(len(time_s))),
     )
 
 

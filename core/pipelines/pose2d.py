@@ -1,7 +1,8 @@
-"""Verb `pose2d`: 2D poses in every view of a take, with one estimator.
+"""Verb `pose2d`: 2D poses in every view of a take, with one estimator, and a second look at people who are small.
 
 Cameras are processed one after the other in chunks of frames. Each finished chunk is a file, from which a cancelled or
-killed run resumes. Results of an earlier run stay valid until the new result is complete.
+killed run resumes. Results of an earlier run stay valid until the new result is complete. The second look is stored
+beside the first pass, which stays as it is: another rig needs another second look, but not another first pass.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from core.errors import CoreError
 from core.files import read_yaml, sha256, write_yaml
 from core.jobs.launch import Ranks, launch, wait_for_files
 from core.pipelines.params import Pose2DParams
+from core.pipelines.second_look import update_second_look
 from core.pose2d.cards import ModelCard, model_card
 from core.pose2d.chunks import Chunk, assemble_heatmaps, assemble_poses, pack_heatmaps
 from core.pose2d.config import DEFAULT_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice
@@ -57,7 +59,7 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
 
     Returns:
         `take`, `estimator`, `long_side_px` (of the network input), `cached`, `images`, `people_per_image` (by camera),
-        `heatmaps` and `provider`.
+        `heatmaps`, `provider` and `second_look` (None without one).
 
     Raises:
         CoreError: Unknown take or estimator, a missing or wrong model, or an unreadable video.
@@ -74,11 +76,13 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
         params = dataclasses.replace(params, pose2d=chosen)
         work = dataclasses.replace(work, params=params, choice=choice)
     request = _request(take, model, files, params)
+    ranks = Ranks.from_environment()
     if work.is_done(request):
         reporter.progress(1, 1, _STAGE)
         reporter.note(f"Take {take.name} already has 2D poses of {model.title} with these settings; they are kept.")
+        if ranks.is_main:
+            update_second_look(session, take, model, work.params.pose2d, reporter)
         return _summary(take, model, cached=True)
-    ranks = Ranks.from_environment()
     if ranks.is_main:
         work.prepare(request)
     else:
@@ -90,9 +94,9 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
         check(reporter)
         wait_for_files(work.chunk_paths(), reporter)
     work.finish(estimator, request)
-    result = _summary(take, model, cached=False)
-    _report(result, reporter)
-    return result
+    _report(_summary(take, model, cached=False), reporter)
+    update_second_look(session, take, model, work.params.pose2d, reporter)
+    return _summary(take, model, cached=False)
 
 
 def _input_choice(work: _Work, files: dict[str, Path], reporter: Reporter) -> InputChoice | None:
@@ -311,6 +315,7 @@ def _request(take: Take, model: ModelCard, files: dict[str, Path], params: Pose2
     """Return everything that the result depends on, as plain values: equal requests give equal results."""
     config = to_mapping(params.pose2d)
     config.pop("provider")  # providers differ by rounding only
+    config.pop("second_look")  # it does not change the first pass
     return {
         "revision": REVISION,
         "runner": model.runner,
@@ -354,6 +359,7 @@ def _summary(take: Take, model: ModelCard, *, cached: bool) -> dict[str, Any]:
         "people_per_image": manifest["people_per_image"],
         "heatmaps": manifest["heatmaps"],
         "provider": manifest["provider"],
+        "second_look": manifest.get("second_look"),
     }
 
 

@@ -16,7 +16,7 @@ from core.pipelines.params import TriangulateParams
 from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session
-from core.session.inputs import input_digests
+from core.session.inputs import input_digests, note_outdated_second_look
 from core.tracking.track import DISCARDED, note_discarded
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
@@ -38,6 +38,7 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     time_s = take.timeline().time_s
     triangulator = Triangulator(association=params.association, tracking=params.tracking)
     sequence = triangulator.reconstruct(rig, poses2d, time_s, reporter)
+    note_outdated_second_look(take, params.estimator, rig, reporter)
     inputs = input_digests(session, take, params.estimator)
     provenance = {**sequence.provenance, **inputs.to_provenance(), "code_version": __version__}
     sequence = dataclasses.replace(sequence, provenance=provenance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from core.errors import CoreError
 
@@ -27,6 +28,8 @@ class Pose2DConfig:
         person_threshold: Minimum score of a person, from 0 to 1.
         joint_threshold: Minimum score of a joint, from 0 to 1; joints below it are stored as missing.
         max_people: Maximum number of people per image; those with the highest scores are kept.
+        second_look: Estimate the joints of people again, on crops at full resolution where their triangulation expects
+            them: "on", "off", or "auto" where people are small in MoveNet's input. Needs calibrated cameras.
         heatmaps: Store joint heatmaps, for training with `model.heatmap.source=estimator`.
         provider: Execution provider of onnxruntime: "auto", "cpu", "cuda", "coreml" or "directml"; "auto" takes the
             fastest one available.
@@ -37,6 +40,7 @@ class Pose2DConfig:
     person_threshold: float = 0.25
     joint_threshold: float = 0.1
     max_people: int = 10
+    second_look: Literal["auto", "on", "off"] = "auto"
     heatmaps: bool = True
     provider: str = "auto"
 

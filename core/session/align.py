@@ -35,7 +35,7 @@ def align_poses2d(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: Camera
         timeline: Timeline of the take.
         rig: Cameras with their time offsets.
     """
-    exposure_s = _exposure_times(timeline, rig)
+    exposure_s = exposure_times(timeline, rig)
     return {
         name: _interpolate(poses, exposure_s[name], timeline.time_s) if name in exposure_s else poses
         for name, poses in poses2d.items()
@@ -53,11 +53,16 @@ def nearest_rows(timeline: Timeline, rig: CameraRig) -> dict[str, I64]:
         For each camera with a time offset: (T,) row of the timeline whose image was taken nearest to each frame, -1 if
         none was within one interval between images.
     """
-    return {name: _nearest(taken_s, timeline.time_s) for name, taken_s in _exposure_times(timeline, rig).items()}
+    return {name: _nearest(taken_s, timeline.time_s) for name, taken_s in exposure_times(timeline, rig).items()}
 
 
-def _exposure_times(timeline: Timeline, rig: CameraRig) -> dict[str, F64]:
-    """Return (T,) times in s at which the images of each camera with an offset were taken; NaN for dropped ones."""
+def exposure_times(timeline: Timeline, rig: CameraRig) -> dict[str, F64]:
+    """Return (T,) times in s at which the images of each camera with an offset were taken; NaN for dropped ones.
+
+    Args:
+        timeline: Timeline of a take.
+        rig: Cameras with their time offsets.
+    """
     shifted = [c for c in rig if abs(c.time_offset_s) > _MIN_OFFSET_S and c.name in timeline.cameras]
     if not shifted:
         return {}

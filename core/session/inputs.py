@@ -12,6 +12,7 @@ from core.errors import CoreError
 from core.files import sha256
 from core.progress import Reporter
 from core.session.store import BASELINE, Session, Take
+from core.types.camera import CameraRig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,17 @@ def note_outdated_inputs(
         verb = "triangulate" if name == BASELINE else "infer"
         for message in _outdated_inputs(session, take, provenance, digest):
             reporter.note(f"{name}: {message} Run '{verb}' on the take again.", "warning")
+
+
+def note_outdated_second_look(take: Take, estimator: str, rig: CameraRig, reporter: Reporter) -> None:
+    """Warn if the second look at 2D poses was guided by another calibration than the present one."""
+    second_look = take.poses2d_manifest(estimator).get("second_look")
+    if second_look and second_look["request"]["rig"] != rig.digest:
+        reporter.note(
+            f"The calibration has changed since the second look at the 2D poses of {estimator}. Run 'pose2d' on the "
+            "take again.",
+            "warning",
+        )
 
 
 def _rig_digest(session: Session, take: Take) -> str:

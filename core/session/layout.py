@@ -137,6 +137,18 @@ class TakeLayout:
         """Return the path of a camera's heatmaps."""
         return self.poses2d(estimator) / f"{safe_name(camera)}.heatmaps.h5"
 
+    def second_look_file(self, estimator: str, camera: str) -> Path:
+        """Return the path of a camera's 2D poses after the second look; valid if the manifest names one."""
+        return self.second_look(estimator) / f"{safe_name(camera)}.npz"
+
+    def second_look_chunks(self, estimator: str) -> Path:
+        """Return the folder of the finished chunks of a second look that is not complete."""
+        return self.second_look(estimator) / "chunks"
+
+    def second_look(self, estimator: str) -> Path:
+        """Return the folder of an estimator's 2D poses after the second look."""
+        return self.poses2d(estimator) / "second_look"
+
     def reduced_images(self, camera: str, width: int, height: int) -> Path:
         """Return the path of a camera's images at the input size of networks; a cache, made from the video."""
         return self.root / ".images" / f"{safe_name(camera)}.{width}x{height}.npy"

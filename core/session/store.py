@@ -123,27 +123,47 @@ class Take:
         """Return the names of the estimators whose 2D poses are complete."""
         return sorted(p.parent.name for p in self.layout.poses2d_root.glob("*/estimator.yaml"))
 
-    def poses2d_files(self, estimator: str) -> dict[str, Path]:
+    def poses2d_files(self, estimator: str, *, first_pass: bool = False) -> dict[str, Path]:
         """Return the files of the 2D poses by camera name.
+
+        Args:
+            estimator: Name of the estimator.
+            first_pass: Return the poses as estimated from single images, which depend on no rig, also where a second
+                look has refined them.
 
         Raises:
             CoreError: There are no complete 2D poses of this estimator.
         """
-        if not self.layout.poses2d_manifest(estimator).exists():
-            raise CoreError(f"Take {self.name} has no complete 2D poses of {estimator}.", "Estimate 2D poses first.")
-        return {name: self.layout.poses2d_file(estimator, name) for name in self.cameras}
+        refined = self.poses2d_manifest(estimator).get("second_look") and not first_pass
+        path = self.layout.second_look_file if refined else self.layout.poses2d_file
+        return {name: path(estimator, name) for name in self.cameras}
 
-    def poses2d(self, estimator: str, rig: CameraRig | None = None) -> dict[str, Pose2D]:
+    def poses2d_manifest(self, estimator: str) -> dict[str, Any]:
+        """Read the manifest of 2D poses; empty if it is damaged.
+
+        Raises:
+            CoreError: There are no complete 2D poses of this estimator.
+        """
+        file = self.layout.poses2d_manifest(estimator)
+        if not file.exists():
+            raise CoreError(f"Take {self.name} has no complete 2D poses of {estimator}.", "Estimate 2D poses first.")
+        content = read_yaml(file)
+        return content if isinstance(content, dict) else {}
+
+    def poses2d(self, estimator: str, rig: CameraRig | None = None, *, first_pass: bool = False) -> dict[str, Pose2D]:
         """Read 2D poses by camera name; a dropped image has no detections.
 
         Args:
             estimator: Name of the estimator.
             rig: Cameras whose time offsets are compensated, see `align_poses2d`; None for the poses as estimated.
+            first_pass: As in `poses2d_files`.
 
         Raises:
             CoreError: There are no complete 2D poses of this estimator, or a file is damaged.
         """
-        poses2d = {name: Pose2D.load(path) for name, path in self.poses2d_files(estimator).items()}
+        poses2d = {
+            name: Pose2D.load(path) for name, path in self.poses2d_files(estimator, first_pass=first_pass).items()
+        }
         return poses2d if rig is None else align_poses2d(poses2d, self.timeline(), rig)
 
     def poses3d_runs(self) -> list[str]:

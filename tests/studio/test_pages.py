@@ -315,6 +315,10 @@ def test_the_2d_input_size_is_shown_and_can_be_set(opened: MainWindow) -> None:
     write_yaml(take.layout.poses2d_manifest("movenet_multipose"), {**manifest, "input": None})
     opened.state.refresh()
     assert page.input_chosen.text() == "These 2D poses were made with images scaled to 1024 px."
+    write_yaml(
+        take.layout.poses2d_manifest("movenet_multipose"), {**manifest, "second_look": {"moved": 1234, "added": 5}}
+    )
+    assert "A second look refined 1,234 joints" in train.input_text(take, "movenet_multipose")
     settings = train.step_params("pose2d", take.name, (), "movenet_multipose", "quick")
     assert settings.pose2d.long_side_px == 0
     started: list[object] = []

@@ -42,7 +42,8 @@ def run_calibrate_people(
     take, former = session.take(params.take), session.rig
     filmed = _filmed(take, former)
     assert former is not None
-    poses2d, timeline = take.poses2d(params.estimator), take.timeline()
+    # A second look follows the former rig: only the first pass tells how the cameras stand.
+    poses2d, timeline = take.poses2d(params.estimator, first_pass=True), take.timeline()
     start = float(np.nanmedian(timeline.frame_time_s - timeline.time_s[:, None]))
     time_s = {name: timeline.frame_time_s[:, v] - start for v, name in enumerate(take.cameras)}
     repair = params.mode == "repair" or bool(params.moved)

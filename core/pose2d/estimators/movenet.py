@@ -31,7 +31,7 @@ _HEADS = ("center", "box_scale", "box_offset", "kpt_heat", "kpt_reg", "kpt_off")
 # twice that at every input size, and results at pairs of input sizes agree with it.
 _BIAS_PX = 0.25
 # Cell i covers input pixels 4 i .. 4 i + 3: without bias, its centre lies at pixel 4 i + 1.5.
-_CELLS = PixelMap((1 / STRIDE, 1 / STRIDE), (-(1.5 + _BIAS_PX) / STRIDE, -(1.5 + _BIAS_PX) / STRIDE))
+CELLS = PixelMap((1 / STRIDE, 1 / STRIDE), (-(1.5 + _BIAS_PX) / STRIDE, -(1.5 + _BIAS_PX) / STRIDE))
 # Standard deviation of the prior around a coarse joint: a share of the person's longer side, within limits in cells.
 # Wider priors pick up the limbs of neighbours, narrower ones miss raised hands.
 _PRIOR_SIGMA = 0.06
@@ -117,7 +117,7 @@ def decode_heads(heads: MoveNetHeads, to_input: PixelMap, size: tuple[int, int],
         size: Width and height of the image.
         config: Thresholds.
     """
-    cells = to_input.then(_CELLS)
+    cells = to_input.then(CELLS)
     # A person's score is the geometric mean of centre and joint scores in 0..1: lower centre scores cannot pass.
     y, x, centre_score = _peaks(heads.centre, config.person_threshold**2)
     box_size = np.maximum(heads.box_size[:, y, x].T, 1.0)

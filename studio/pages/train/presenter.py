@@ -266,7 +266,7 @@ def input_is_free(estimator: str) -> bool:
 
 
 def input_text(take: Take | None, estimator: str) -> str:
-    """Return the input size of a take's stored 2D poses as a sentence; empty if there are none.
+    """Return how a take's stored 2D poses were made: input size and second look; empty if there are none.
 
     Raises:
         CoreError: The manifest of the 2D poses cannot be read.
@@ -277,9 +277,14 @@ def input_text(take: Take | None, estimator: str) -> str:
     if not isinstance(manifest, dict):
         return ""
     if manifest.get("input"):
-        return from_mapping(InputChoice, manifest["input"]).message
-    size = manifest.get("request", {}).get("config", {}).get("long_side_px")
-    return f"These 2D poses were made with images scaled to {size} px." if size else ""
+        text = from_mapping(InputChoice, manifest["input"]).message
+    else:
+        size = manifest.get("request", {}).get("config", {}).get("long_side_px")
+        text = f"These 2D poses were made with images scaled to {size} px." if size else ""
+    second_look = manifest.get("second_look")
+    if second_look:
+        text += f" A second look refined {second_look['moved']:,} joints and added {second_look['added']:,}."
+    return text.strip()
 
 
 def presets() -> dict[str, PresetCard]:

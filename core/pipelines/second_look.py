@@ -1,0 +1,137 @@
+"""Second look at the small people of a take, as part of the verb `pose2d`.
+
+It is stored beside the first pass, which stays as it is: another rig needs another second look, but not another first
+pass. The manifest of the 2D poses names what it was made from; without that entry the first pass is valid.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from core.config import to_mapping
+from core.errors import CoreError
+from core.files import read_yaml, sha256, write_yaml
+from core.pose2d.cards import ModelCard
+from core.pose2d.config import SCALING_RUNNERS, Pose2DConfig
+from core.pose2d.crop_refiner import CropRefiner, weights_file
+from core.progress import Reporter
+from core.reconstruction.second_look import look_again
+from core.reconstruction.triangulated import Triangulator
+from core.session import Session, Take
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+
+REVISION = 1
+"""Number to increase when the same network, rig and first pass give a different second look."""
+LARGE_PERSON_PX = 150.0
+"""Size of a person in the network input from which on a second look brings little."""
+
+
+def update_second_look(
+    session: Session, take: Take, model: ModelCard, config: Pose2DConfig, reporter: Reporter
+) -> None:
+    """Make the second look agree with settings, rig and first pass: keep it, make it or delete it.
+
+    Args:
+        session: Session with the rig.
+        take: Take with complete 2D poses of the model.
+        model: Card of the estimator.
+        config: Settings, with the input size of the first pass.
+        reporter: Receives progress and notes, and cancels.
+
+    Raises:
+        CoreError: A video cannot be read.
+        CancelledError: The job was cancelled; finished chunks are kept, and the first pass is complete.
+    """
+    first_pass = take.poses2d(model.name, first_pass=True)
+    person_px = _person_px(take, first_pass, config.input_px)
+    small = person_px < LARGE_PERSON_PX and model.runner in SCALING_RUNNERS
+    wanted = config.second_look == "on" or (config.second_look == "auto" and small)
+    rig = _rig(session, take) if wanted else None
+    if wanted and rig is None:
+        reporter.note(
+            "A second look at full resolution, where triangulated people are expected, needs calibrated cameras: "
+            "calibrate, then run 2D poses again.",
+            "warning" if config.second_look == "on" else "info",
+        )
+    if rig is None:
+        _store(take, model, None)
+        shutil.rmtree(take.layout.second_look(model.name), ignore_errors=True)
+        return
+    request = _request(take, model, rig)
+    stored = take.poses2d_manifest(model.name).get("second_look") or {}
+    if stored.get("request") == request and all(p.is_file() for p in take.poses2d_files(model.name).values()):
+        reporter.note("The second look at these 2D poses is kept.")
+        return
+    reporter.note(
+        f"People are {person_px:.0f} px tall in the network's input: a second look at full resolution follows, where "
+        "the triangulated people are expected (pose2d.second_look=off skips it)."
+    )
+    _make(take, model, config, rig, first_pass, request, reporter)
+
+
+def _make(
+    take: Take,
+    model: ModelCard,
+    config: Pose2DConfig,
+    rig: CameraRig,
+    first_pass: Mapping[str, Pose2D],
+    request: dict[str, Any],
+    reporter: Reporter,
+) -> None:
+    chunks = take.layout.second_look_chunks(model.name)
+    prepared = chunks / "request.yaml"
+    if not (prepared.is_file() and read_yaml(prepared) == request):
+        shutil.rmtree(chunks, ignore_errors=True)
+        write_yaml(prepared, request)
+    found = look_again(take, rig, first_pass, CropRefiner(config.provider, threads=1), chunks, reporter)
+    _store(take, model, None)  # no reader may take a mixture of two second looks
+    for camera, poses in found.poses2d.items():
+        poses.save(take.layout.second_look_file(model.name, camera))
+    counts = {"images": found.images, "moved": found.moved, "added": found.added, "kept": found.kept}
+    _store(take, model, {**counts, "request": request})
+    shutil.rmtree(chunks)
+    reporter.note(
+        f"The second look at {found.images} images replaced {found.moved} joints and added {found.added}; {found.kept} "
+        "were found in the first pass only and count half."
+    )
+
+
+def _store(take: Take, model: ModelCard, second_look: dict[str, Any] | None) -> None:
+    """Write the entry of the manifest that makes the second look valid, or remove it."""
+    manifest = take.poses2d_manifest(model.name)
+    if manifest.get("second_look") != second_look:
+        write_yaml(take.layout.poses2d_manifest(model.name), {**manifest, "second_look": second_look})
+
+
+def _request(take: Take, model: ModelCard, rig: CameraRig) -> dict[str, Any]:
+    """Return everything that the second look depends on, as plain values."""
+    return {
+        "revision": REVISION,
+        "network": sha256(weights_file()),
+        "rig": rig.digest,
+        "triangulator": to_mapping(Triangulator()),
+        "first_pass": take.poses2d_manifest(model.name)["request"],
+    }
+
+
+def _person_px(take: Take, poses2d: Mapping[str, Pose2D], input_px: int) -> float:
+    """Return the median size of people in pixels of the network input; infinite without people."""
+    sizes = []
+    for camera, poses in poses2d.items():
+        box = poses.box_px[poses.present]
+        sizes.append((box[:, 2:] - box[:, :2]).max(-1, initial=0.0) * input_px / max(take.camera(camera).size_px))
+    every = np.concatenate(sizes)
+    return float(np.median(every)) if len(every) else float("inf")
+
+
+def _rig(session: Session, take: Take) -> CameraRig | None:
+    """Return the calibrated cameras of a take; None if there are none."""
+    try:
+        return session.rig_for(take)
+    except CoreError:
+        return None
