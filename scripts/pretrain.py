@@ -1,6 +1,7 @@
 """Train networks on synthetic people in synthetic rigs: the networks that the program ships.
 
 python scripts/pretrain.py --preset quick --out networks_quick --minutes 5
+python scripts/pretrain.py --preset fast --start start --set model.skeleton=coco19 --set root.steps=0 --out networks_fast
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def pretrain(asked: argparse.Namespace) -> None:
         def note(self, text: str, level: str = "info") -> None:
             print(f"  {text}", flush=True)
 
-    base = dataclasses.replace(preset(asked.preset), start="")
+    base = dataclasses.replace(preset(asked.preset), start=asked.start)
     config = dataclasses.replace(
         base,
         rigs=RigsConfig(random=not asked.one_rig, own_share=0.1),
@@ -73,6 +74,7 @@ def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--preset", default="quick")
+    parser.add_argument("--start", default="", help="folder of networks to start from; see convert_networks.py")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of training")
     parser.add_argument("--views", type=int, default=5, help="cameras of the ring that a tenth of the steps play in")
     parser.add_argument("--one-rig", action="store_true", help="only that ring: networks of one rig, for comparison")
