@@ -1,7 +1,7 @@
 """Train networks on synthetic people in synthetic rigs: the networks that the program ships.
 
 python scripts/pretrain.py --preset quick --out networks_quick --minutes 5
-python scripts/pretrain.py --preset fast --start start --set model.skeleton=coco19 --set root.steps=0 --out networks_fast
+python scripts/pretrain.py --preset fast --start start --set model.skeleton=coco19 --out networks_fast
 """
 
 from __future__ import annotations

@@ -35,12 +35,14 @@ class PosePredictions:
         score: (P, J) in 0..1.
         sample: (P,) batch entry of each person.
         covariance_mm2: (P, J, 3, 3), NaN without a ray refiner.
+        known: (P, J) bool, joints that were known without networks.
     """
 
     xyz_mm: Tensor
     score: Tensor
     sample: Tensor
     covariance_mm2: Tensor
+    known: Tensor
 
 
 @torch.no_grad()
@@ -143,7 +145,9 @@ def estimate_people(
     people = propose_people(networks, scene, views, known)
     if not len(people):
         empty = people.root_mm.new_zeros(0, len(networks.skeleton), 3)
-        return PosePredictions(empty, empty[..., 0], people.sample, empty.new_zeros(*empty.shape, 3))
+        return PosePredictions(
+            empty, empty[..., 0], people.sample, empty.new_zeros(*empty.shape, 3), empty[..., 0].bool()
+        )
     xyz, spread = _predict_in_chunks(networks, scene, people, people_at_once)
     xyz = _completed(people.known_mm, xyz)
     support = joint_support(scene.projector, people.views, xyz).mean(-1)
@@ -155,13 +159,13 @@ def estimate_people(
         covariance = inverse(precision)
     # A joint that no view supports is still predicted: its score stays above "missing".
     score = joint_support(scene.projector, people.views, xyz).clamp_min(LEAST_SCORE)
-    sample = people.sample
-    if config.gate:
-        keep = select_supported(scene, people.views, xyz, score, sample, config.min_views, people.known)
-        xyz, score, sample, covariance = xyz[keep], score[keep], sample[keep], covariance[keep]
     # Known people come first; the callers want the people of a frame together.
-    order = sample.argsort(stable=True)
-    return PosePredictions(xyz[order], score[order], sample[order], covariance[order])
+    order = people.sample.argsort(stable=True)
+    if config.gate:
+        stay = select_supported(scene, people.views, xyz, score, people.sample, config.min_views, people.known)
+        order = order[stay[order]]
+    known_joints = people.known_mm.isfinite().all(-1)
+    return PosePredictions(xyz[order], score[order], people.sample[order], covariance[order], known_joints[order])
 
 
 def _completed(known_mm: Tensor, xyz_mm: Tensor) -> Tensor:

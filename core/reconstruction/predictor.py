@@ -304,12 +304,12 @@ class Predictor:
     ) -> tuple[F64, F64, F64]:
         """Return joints (T, P, J, 3), scores and covariances of tracked people after temporal refinement.
 
-        Joints less certain than `limit_mm` (T, P) are missing. The input includes joints that are too uncertain in
-        their frame, since other frames may make them certain.
+        Joints that are less certain than `limit_mm` (T, P) both in their frame and after refinement are missing. The
+        input includes those that are too uncertain in their frame, since other frames may make them certain.
         """
         assert self.temporal is not None
         refined = refine_tracks(self.temporal, time_s, xyz_mm, covariance, tracking.max_gap_s)
-        certain = _std_mm(refined.covariance_mm2) <= limit_mm[..., None]  # False for NaN.
+        certain = (_std_mm(refined.covariance_mm2) <= limit_mm[..., None]) | (score > 0)  # False for NaN.
         xyz = np.where(certain[..., None], refined.xyz_mm, np.nan)
         return xyz, np.where(certain, np.maximum(score, LEAST_SCORE), 0.0), refined.covariance_mm2
 
@@ -361,7 +361,8 @@ class Predictor:
         out = _FramePeople(np.full((T, P, J, 3), np.nan), np.zeros((T, P, J)), np.full((T, P, J, 3, 3), np.nan))
         xyz_mm, covariance_mm2 = people.xyz_mm.cpu().numpy(), people.covariance_mm2.cpu().numpy()
         limit_mm = self._limit_mm(_used(scene.rig, detections.view_weight.max(0)), xyz_mm.astype(float))
-        unsure = _std_mm(covariance_mm2) > limit_mm[:, None]  # False for NaN.
+        # Views agree on the joints that were triangulated, however low their scores. The rest is False for NaN.
+        unsure = (_std_mm(covariance_mm2) > limit_mm[:, None]) & ~people.known.cpu().numpy()
         out.xyz_mm[sample, column] = xyz_mm
         out.score[sample, column] = np.where(unsure, 0.0, people.score.cpu().numpy())
         out.covariance_mm2[sample, column] = covariance_mm2
