@@ -3,6 +3,10 @@
 Detections have the errors that the embedded estimator makes on real images; people and furniture occlude joints. The
 people of these scenes are not part of training. Rows are methods, values are means over the seeds of a scene.
 
+With --loco the table ends with what real footage would show of the same methods: how well they predict the detections
+of a camera from the other cameras. Compare these columns with those of bench_real.py, not the errors in mm: detections
+have errors of their own, behind which most of a difference between methods disappears.
+
 python scripts/bench_accuracy.py --shipped quick fast
 python scripts/bench_accuracy.py --train quick --set root.steps=100 --scenes group
 python scripts/bench_accuracy.py --train quick --ablate "no anchor:pose.weights.anchor=0" --scenes group
@@ -17,15 +21,21 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from _environment import rerun_in_environment
+
+if TYPE_CHECKING:
+    from core.types.camera import CameraRig
+    from core.types.pose3d import Pose3DSequence
 
 BASELINE, SMOOTHED = "triangulation", "triangulation, Kalman smoother"
 _BEST_ACCEL_MM_S2 = 2000.0
 """Acceleration noise of the Kalman smoother with the lowest error of triangulation on these scenes."""
+Method = Callable[["CameraRig"], "Pose3DSequence"]
+"""Reconstructs the people of a scene from the cameras of a rig."""
 
 
 def bench(args: argparse.Namespace) -> None:
@@ -67,11 +77,14 @@ def _methods(args: argparse.Namespace, scene: Any, name: str, seed: int) -> dict
 
     exact, _ = convert(scene.people.xyz_mm, scene.people.score, scene.people.skeleton, PANOPTIC15)
     time_s, poses2d = scene.people.time_s, scene.poses2d
-    base = Triangulator().reconstruct(scene.rig, poses2d, time_s, NullReporter())
-    found = {BASELINE: _as_panoptic15(base)}
     kalman = TrackingConfig(smoothing="rts", rts_accel_mm_s2=_BEST_ACCEL_MM_S2)
-    found[SMOOTHED] = smooth(found[BASELINE], kalman)
-    seconds = {BASELINE: 0.0, SMOOTHED: 0.0}
+
+    def triangulate(rig: CameraRig) -> Pose3DSequence:
+        return Triangulator().reconstruct(rig, poses2d, time_s, NullReporter())
+
+    base = triangulate(scene.rig)
+    methods: dict[str, Method] = {BASELINE: triangulate, SMOOTHED: lambda rig: smooth(triangulate(rig), kalman)}
+    seconds: dict[str, float] = {}
     models = dict(args.models)
     models |= {f"{p} as shipped": _shipped(p) for p in args.shipped}
     with tempfile.TemporaryDirectory() as temporary:
@@ -80,16 +93,47 @@ def _methods(args: argparse.Namespace, scene: Any, name: str, seed: int) -> dict
             seconds[row] = _train(preset, settings, scene, base, folder)
             models[row] = folder / "best"
         for row, folder in models.items():
-            seconds.setdefault(row, 0.0)
             saved = Checkpoint.load(folder)
-            found[row] = _as_panoptic15(_predict(saved, scene, base, row))
+            methods[row] = _networks(saved, scene, base, row)
             if saved.config.temporal.enabled:
-                alone = f"{row}, each frame alone"
-                seconds[alone] = seconds[row]
-                found[alone] = _as_panoptic15(_predict(saved, scene, base, alone, temporal=False))
+                methods[f"{row}, each frame alone"] = _networks(saved, scene, base, row, temporal=False)
+    found = {row: _as_panoptic15(method(scene.rig)) for row, method in methods.items()}
     matched = {row: matched_to(sequence.xyz_mm, exact) for row, sequence in found.items()}
     truth = dataclasses.replace(scene.people, skeleton=PANOPTIC15, xyz_mm=exact, score=_ones(exact))
-    return {row: _metrics(matched[row], matched[BASELINE], found[row], truth, seconds[row]) for row in found}
+    seen = _as_footage(scene, methods) if args.loco else {}
+    return {
+        row: _metrics(matched[row], matched[BASELINE], found[row], truth, seconds.get(row, 0.0)) | seen.get(row, {})
+        for row in found
+    }
+
+
+def _as_footage(scene: Any, methods: Mapping[str, Method]) -> dict[str, dict[str, float]]:
+    """Return what real footage would show of the methods: their leave-one-camera-out errors."""
+    import numpy as np
+
+    from core.evaluation.compare import common_masks, error_metrics, overall_metrics, shared_joints
+    from core.evaluation.loco import ViewErrors, collect_observations, loco_errors
+    from core.progress import NullReporter
+
+    time_s, names = scene.people.time_s, scene.rig.names
+    observations = collect_observations(scene.poses2d, names, np.arange(len(time_s)))
+
+    def errors(method: Method) -> ViewErrors:
+        def fit(camera: str) -> Pose3DSequence:
+            return method(scene.rig.subset([name for name in names if name != camera]))
+
+        return loco_errors(scene.rig, observations, time_s, fit, NullReporter())
+
+    found = {row: errors(method) for row, method in methods.items()}
+    out = {}
+    for row, own in found.items():
+        common = common_masks(own, found[SMOOTHED])
+        out[row] = {
+            "loco_px": error_metrics(own, common).median_px,
+            "loco_smoothed_px": error_metrics(found[SMOOTHED], common).median_px,
+            "loco_percent": overall_metrics(own, shared_joints(own, found[SMOOTHED])).percent_height,
+        }
+    return out
 
 
 def _as_panoptic15(people: Any) -> Any:
@@ -102,9 +146,7 @@ def _as_panoptic15(people: Any) -> Any:
     return dataclasses.replace(people, skeleton=PANOPTIC15, xyz_mm=xyz, score=score, covariance_mm2=None)
 
 
-def _predict(saved: Any, scene: Any, base: Any, name: str, temporal: bool = True) -> Any:
-    import torch
-
+def _networks(saved: Any, scene: Any, base: Any, name: str, temporal: bool = True) -> Method:
     from core.geometry.capture_volume import capture_volume
     from core.models.device import pick_device
     from core.progress import NullReporter
@@ -112,9 +154,8 @@ def _predict(saved: Any, scene: Any, base: Any, name: str, temporal: bool = True
 
     device = pick_device()
     volume = capture_volume(scene.rig, spacing_mm=saved.config.root.spacing_mm, around_mm=base.xyz_mm.reshape(-1, 3))
-    with torch.inference_mode():
-        predictor = Predictor(saved.build(device), volume, device, name, temporal=temporal)
-        return predictor.reconstruct(scene.rig, scene.poses2d, scene.people.time_s, NullReporter())
+    predictor = Predictor(saved.build(device), volume, device, name, temporal=temporal)
+    return lambda rig: predictor.reconstruct(rig, scene.poses2d, scene.people.time_s, NullReporter())
 
 
 def _trainings(args: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
@@ -211,19 +252,24 @@ def _print(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
 
     "common" are joints that the method and triangulation both have; "accel." is the mean error of acceleration, m/s2.
     """
-    heads = (
+    heads: tuple[str, ...] = (
         *("scene", "method", "common mm", "vs triang.", "all mm", "median", "joints", "<50 mm", "accel."),
         *("AP25", "AP50", "false", "s"),
     )
+    seen = any("loco_px" in f for rows in table.values() for f in rows.values())
+    heads += ("LOCO px", "vs Kalman", "LOCO % of height") if seen else ()
     print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for name, rows in table.items():
         for row, f in rows.items():
-            cells = (
+            cells: tuple[str, ...] = (
                 *(name, row, f"{f['common_mm']:.1f}", f"{f['common_mm'] / f['baseline_common_mm'] - 1:+.0%}"),
                 *(f"{f['found_mm']:.1f}", f"{f['median_mm']:.1f}", f"{f['found']:.1%}", f"{f['within_50']:.1%}"),
                 *(f"{f['acceleration']:.1f}", f"{f['ap25']:.2f}", f"{f['ap50']:.2f}", f"{f['false']:.1%}"),
                 f"{f['seconds']:.0f}",
             )
+            if seen:
+                against = f["loco_px"] / f["loco_smoothed_px"] - 1
+                cells += (f"{f['loco_px']:.2f}", f"{against:+.1%}", f"{f['loco_percent']:.2f}")
             print(f"| {' | '.join(cells)} |", flush=True)
 
 
@@ -249,6 +295,7 @@ def arguments() -> argparse.Namespace:
         help="add a row per preset of --train, with this setting changed",
     )
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="a checkpoint")
+    parser.add_argument("--loco", action="store_true", help="add what footage would show: leave-one-camera-out errors")
     parser.add_argument("--json", type=Path, help="write the metrics to this file")
     args = parser.parse_args()
     args.ablations = [(name, change) for name, _, change in (a.partition(":") for a in args.ablate)]

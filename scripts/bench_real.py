@@ -10,7 +10,7 @@ python scripts/bench_real.py --train quick --minutes 8 --seeds 3
 python scripts/bench_real.py --session SESSION --take walk --judge other_estimator.npz --cameras 2
 
 --judge: 2D joints of another estimator to measure with, an npz file with the arrays xy_px/CAMERA (T, P, J, 2) and
-score/CAMERA (T, P, J), in the joints and frames of the take's own 2D poses.
+score/CAMERA (T, P, J), in the joints and frames of the take's own 2D poses (their first pass).
 
 Legend: T frame, P person, D detection, J joint.
 """
@@ -146,7 +146,7 @@ def _sample(root: Path) -> tuple[Path, str, Path | None]:
     run_pose2d(session, Pose2DParams(take=DEMO_TAKE), session.new_run("pose2d"), NullReporter())
     take, rig = session.take(DEMO_TAKE), session.require_rig()
     first = np.arange(_REPAIR_FRAMES)
-    poses2d = {name: rows(pose, first) for name, pose in take.poses2d(_ESTIMATOR).items()}
+    poses2d = {name: rows(pose, first) for name, pose in take.poses2d(_ESTIMATOR, first_pass=True).items()}
     time_s = dict.fromkeys(take.cameras, take.timeline().time_s[first])
     repair_from_people(rig, poses2d, time_s, (), PeopleConfig(), NullReporter()).rig.save(session.layout.rig)
     return root, DEMO_TAKE, None
@@ -168,12 +168,12 @@ def _load(root: Path, take_name: str, judge: Path | None, args: argparse.Namespa
     measured = np.ones(len(timeline.time_s), bool)
     if args.train or args.held_out:
         measured = held_out(len(measured), SplitConfig())
-    measured_with = own
+    measured_with = take.poses2d(args.estimator, rig, first_pass=True)
     if judge is not None:
         with np.load(judge) as file:
             found = {
                 name: dataclasses.replace(pose, xy_px=file[f"xy_px/{name}"], score=file[f"score/{name}"])
-                for name, pose in take.poses2d(args.estimator).items()
+                for name, pose in take.poses2d(args.estimator, first_pass=True).items()
             }
         measured_with = align_poses2d(found, timeline, rig)
     return Data(
