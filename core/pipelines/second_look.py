@@ -51,13 +51,15 @@ def update_second_look(
     person_px = _person_px(take, first_pass, config.input_px)
     small = person_px < LARGE_PERSON_PX and model.runner in SCALING_RUNNERS
     wanted = config.second_look == "on" or (config.second_look == "auto" and small)
-    rig = _rig(session, take) if wanted else None
-    if wanted and rig is None:
-        reporter.note(
-            "A second look at full resolution, where triangulated people are expected, needs calibrated cameras: "
-            "calibrate, then run 2D poses again.",
-            "warning" if config.second_look == "on" else "info",
-        )
+    rig = None
+    if wanted:
+        try:
+            rig = session.rig_for(take)
+        except CoreError as error:
+            reporter.note(
+                f"A second look at full resolution needs calibrated cameras. {error} Then run 2D poses again.",
+                "warning" if config.second_look == "on" else "info",
+            )
     if rig is None:
         _store(take, model, None)
         shutil.rmtree(take.layout.second_look(model.name), ignore_errors=True)
@@ -127,11 +129,3 @@ def _person_px(take: Take, poses2d: Mapping[str, Pose2D], input_px: int) -> floa
         sizes.append((box[:, 2:] - box[:, :2]).max(-1, initial=0.0) * input_px / max(take.camera(camera).size_px))
     every = np.concatenate(sizes)
     return float(np.median(every)) if len(every) else float("inf")
-
-
-def _rig(session: Session, take: Take) -> CameraRig | None:
-    """Return the calibrated cameras of a take; None if there are none."""
-    try:
-        return session.rig_for(take)
-    except CoreError:
-        return None
