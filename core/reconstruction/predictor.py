@@ -39,6 +39,7 @@ from core.reconstruction.reconstructor import TrackedFrame
 from core.reconstruction.temporal import refine_tracks
 from core.session import RunLayout, Take
 from core.tracking.config import TrackingConfig
+from core.tracking.limits import person_error_mm
 from core.tracking.track import DISCARDED, gather_tracks, track_people
 from core.tracking.tracker import PeopleFrame, Tracker
 from core.types.arrays import F64
@@ -247,7 +248,8 @@ class Predictor:
         people = _concatenate(group.gather(local), len(skeleton))
         frames = frames if group.is_main else frames[:0]
         tracking = tracking or TrackingConfig()
-        tracked = track_people(time_s[frames], people.certain_mm, people.score, skeleton, tracking)
+        error_mm = person_error_mm(_used(rig, allowed), people.xyz_mm)
+        tracked = track_people(time_s[frames], people.certain_mm, people.score, skeleton, tracking, error_mm)
         xyz, score = tracked.xyz_mm, tracked.score
         covariance = gather_tracks(people.covariance_mm2, tracked.source)
         with_uncertain = None if self.temporal is None else gather_tracks(people.xyz_mm, tracked.source)
@@ -392,7 +394,8 @@ class OnlinePredictor:
         detections = MultiviewPoses2D.stack(self._rig, poses2d, self._predictor.networks.skeleton)
         triangulated_mm = self._triangulate(time_s, poses2d)
         people = self._predictor._detect(self._scene, detections, None, np.zeros(1, int), triangulated_mm)
-        frame = PeopleFrame(time_s=time_s, xyz_mm=people.certain_mm[0], score=people.score[0])
+        error_mm = person_error_mm(self._rig, people.xyz_mm[0])
+        frame = PeopleFrame(time_s=time_s, xyz_mm=people.certain_mm[0], score=people.score[0], error_mm=error_mm)
         ids = self._tracker.update(frame)
         return TrackedFrame(time_s=time_s, xyz_mm=frame.xyz_mm, score=frame.score, ids=ids)
 

@@ -20,6 +20,7 @@ from core.errors import CoreError
 from core.progress import Reporter
 from core.reconstruction.reconstructor import TrackedFrame
 from core.tracking.config import TrackingConfig
+from core.tracking.limits import person_error_mm
 from core.tracking.plausible import implausible_joints
 from core.tracking.smooth import smooth
 from core.tracking.track import DISCARDED, gather_tracks, track_people
@@ -78,11 +79,13 @@ class Triangulator:
             _ = rig[exclude_camera]  # Raises for an unknown camera.
             rig = rig.subset([name for name in rig.names if name != exclude_camera])
         people = associate_take(rig, poses2d, time_s, self.association, reporter)
-        tracked = track_people(time_s, people.xyz_mm, people.score, people.skeleton, self.tracking)
+        error_mm = person_error_mm(rig, people.xyz_mm, people.covariance_mm2)
+        tracked = track_people(time_s, people.xyz_mm, people.score, people.skeleton, self.tracking, error_mm)
+        error_mm = gather_tracks(error_mm, tracked.source, missing=0.0)
         covariance = None
         if people.covariance_mm2 is not None:
             covariance = gather_tracks(people.covariance_mm2, tracked.source)
-        implausible = implausible_joints(time_s, tracked.xyz_mm, people.skeleton, self.tracking)
+        implausible = implausible_joints(time_s, tracked.xyz_mm, people.skeleton, self.tracking, error_mm)
         config = {"association": to_mapping(self.association), "tracking": to_mapping(self.tracking)}
         sequence = dataclasses.replace(
             people,
@@ -118,6 +121,7 @@ class OnlineTriangulator:
         views = stack_views(self._rig, poses2d, self._settings.association)
         members = self._associator.update(time_s, views.frame(0))
         people = triangulate_people(views, members[None])
-        frame = PeopleFrame(time_s=time_s, xyz_mm=people.xyz_mm[0], score=people.score[0])
+        error_mm = person_error_mm(self._rig, people.xyz_mm[0], people.covariance_mm2[0])
+        frame = PeopleFrame(time_s=time_s, xyz_mm=people.xyz_mm[0], score=people.score[0], error_mm=error_mm)
         ids = self._tracker.update(frame)
         return TrackedFrame(time_s=time_s, xyz_mm=frame.xyz_mm, score=frame.score, ids=ids)

@@ -13,6 +13,7 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from core.tracking.config import TrackingConfig
+from core.tracking.limits import gate_mm
 from core.tracking.shape import BodyShape, body_lengths_mm, same_person
 from core.tracking.tracker import capped_pose_distance
 from core.types.arrays import F64, I64
@@ -22,7 +23,9 @@ _CLEAR = 3.0  # Log likelihood ratio that exchanges two identities.
 _MOST_MEETINGS = 4  # Meetings that an exchange which is taken back later may span.
 
 
-def exchange_identities(source: I64, time_s: F64, xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig) -> I64:
+def exchange_identities(
+    source: I64, time_s: F64, xyz_mm: F64, error_mm: F64, skeleton: Skeleton, config: TrackingConfig
+) -> I64:
     """Exchange the identities of two people from one meeting to a later one, where their shapes clearly say so.
 
     Of all exchanges of a pair the clearest is made first; then the shapes are compared again.
@@ -31,6 +34,7 @@ def exchange_identities(source: I64, time_s: F64, xyz_mm: F64, skeleton: Skeleto
         source: (T, Q) input column of each person in each frame, -1 where missing.
         time_s: (T,) times.
         xyz_mm: (T, P, J, 3) people.
+        error_mm: (T, P) error of their joints.
         skeleton: Joint set.
         config: Distance of a meeting, and time for which a missing person can be met.
 
@@ -41,7 +45,7 @@ def exchange_identities(source: I64, time_s: F64, xyz_mm: F64, skeleton: Skeleto
     lengths = body_lengths_mm(xyz_mm, skeleton)
     for a, b in combinations(range(source.shape[1]), 2):
         pair = source[:, [a, b]]
-        frames, near = _meetings(pair, time_s, xyz_mm, config)
+        frames, near = _meetings(pair, time_s, xyz_mm, error_mm, config)
         if not frames:
             continue
         # Frames in which they are near show mixtures of both.
@@ -79,7 +83,9 @@ def _gain(shapes: BodyShape, span: slice) -> float:
     return float((same_person(part, rest[[1, 0]]) - same_person(part, rest)).sum())
 
 
-def _meetings(source: I64, time_s: F64, xyz_mm: F64, config: TrackingConfig) -> tuple[list[int], np.ndarray]:
+def _meetings(
+    source: I64, time_s: F64, xyz_mm: F64, error_mm: F64, config: TrackingConfig
+) -> tuple[list[int], np.ndarray]:
     """Return the frames in which two people (T, 2) were nearest at each of their meetings, and (T,) when they are near.
 
     A missing person is where they were last, and may be taken for anybody whom they can have reached since.
@@ -89,6 +95,7 @@ def _meetings(source: I64, time_s: F64, xyz_mm: F64, config: TrackingConfig) -> 
     poses = xyz_mm[last, source[last, [0, 1]]]
     missing_s = np.where(last >= 0, time_s[:, None] - time_s[last], np.inf).max(1)
     distance = capped_pose_distance(poses[:, 0], poses[:, 1])
-    near = (missing_s <= config.stitch_gap_s) & (distance < config.max_distance_mm + config.drift_mm_s * missing_s)
+    error = error_mm[last, source[last, [0, 1]]].max(1)
+    near = (missing_s <= config.stitch_gap_s) & (distance < gate_mm(missing_s, config, error))
     edges = np.flatnonzero(np.diff(near.astype(int), prepend=0, append=0)).reshape(-1, 2)
     return [first + int(distance[first:end].argmin()) for first, end in edges.tolist()], near

@@ -9,14 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from core.tracking.config import TrackingConfig
+from core.tracking.limits import slack_mm
+from core.tracking.tracker import TIME_EPS_S
 from core.types.arrays import F64
 from core.types.skeleton import Skeleton
 
-_SLACK_MM = 80.0  # Noise of bone lengths between joints of a 2D estimator.
-_NEIGHBOUR_S = 0.1  # Largest time between the frames of a jump.
+_JUMP_S = 1 / 30  # Time for which a jump lasts, if frames are not further apart.
 
 
-def implausible_joints(time_s: F64, xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig) -> np.ndarray:
+def implausible_joints(
+    time_s: F64, xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig, error_mm: F64 | None = None
+) -> np.ndarray:
     """Find joints to remove.
 
     Args:
@@ -24,17 +27,19 @@ def implausible_joints(time_s: F64, xyz_mm: F64, skeleton: Skeleton, config: Tra
         xyz_mm: (T, P, J, 3) tracked people, one column per person, NaN where missing.
         skeleton: Joint set.
         config: Thresholds.
+        error_mm: (T, P) error of the joints, see `person_error_mm`; none if omitted.
 
     Returns:
         (T, P, J) bool.
     """
-    implausible = np.asarray(_stretched(xyz_mm, skeleton, config) | _jumping(time_s, xyz_mm, config))
+    slack = slack_mm(np.zeros(xyz_mm.shape[:2]) if error_mm is None else error_mm)
+    implausible = np.asarray(_stretched(xyz_mm, skeleton, config, slack) | _jumping(time_s, xyz_mm, config, slack))
     # A second pass: joints that were plausible only by bones to joints that are removed now.
     rest = np.where(implausible[..., None], np.nan, xyz_mm)
-    return np.asarray(implausible | _stretched(rest, skeleton, config))
+    return np.asarray(implausible | _stretched(rest, skeleton, config, slack))
 
 
-def _stretched(xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig) -> np.ndarray:
+def _stretched(xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig, slack: F64) -> np.ndarray:
     """Find joints all of whose bones deviate far from the person's median lengths; one good bone keeps a joint."""
     a, b = np.array(skeleton.bones).T
     length = skeleton.bone_lengths(xyz_mm)  # (T, P, B)
@@ -44,7 +49,7 @@ def _stretched(xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig) -> np.nd
     if seen.any():
         median[seen] = np.nanmedian(length[:, seen], axis=0)
     with np.errstate(invalid="ignore"):
-        bad = known & (np.abs(length - median) > config.max_stretch * median + _SLACK_MM)
+        bad = known & (np.abs(length - median) > config.max_stretch * median + slack[..., None])
     incidence = np.zeros((len(skeleton), len(skeleton.bones)))
     incidence[a, np.arange(len(a))] = incidence[b, np.arange(len(b))] = 1
     n_known, n_bad = known @ incidence.T, bad @ incidence.T
@@ -60,18 +65,25 @@ def _stretched(xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig) -> np.nd
     return np.asarray(suspect & ~kept)
 
 
-def _jumping(time_s: F64, xyz_mm: F64, config: TrackingConfig) -> np.ndarray:
-    """Find joints far from their positions in the previous and the next frame, which agree with each other."""
+def _jumping(time_s: F64, xyz_mm: F64, config: TrackingConfig, slack: F64) -> np.ndarray:
+    """Find joints far from their positions shortly before and shortly after, which agree with each other.
+
+    The frames before and after are the neighbours, and all others that are not further away than `_JUMP_S`.
+    """
     out = np.zeros(xyz_mm.shape[:-1], bool)
-    if len(time_s) < 3:
+    T = len(time_s)
+    if T < 3:
         return out
-    step_s = np.diff(time_s)
-    reach = 1000 * config.max_joint_m_s * step_s[:, None, None] + _SLACK_MM
-    moved = np.linalg.norm(np.diff(xyz_mm, axis=0), axis=-1)
-    neighbours = np.linalg.norm(xyz_mm[2:] - xyz_mm[:-2], axis=-1)
-    with np.errstate(invalid="ignore"):
-        away, back = moved[:-1] > reach[:-1], moved[1:] > reach[1:]
-        neighbours_agree = neighbours < (reach[:-1] + reach[1:])
-        adjacent = (step_s[:-1] + step_s[1:] <= 2 * _NEIGHBOUR_S)[:, None, None]
-        out[1:-1] = away & back & neighbours_agree & adjacent
+    most = min(max(1, int((_JUMP_S + TIME_EPS_S) / np.median(np.diff(time_s)))), (T - 1) // 2)
+    for apart in range(1, most + 1):
+        past, now, future = (slice(k * apart, T + (k - 2) * apart) for k in range(3))
+        reach = [
+            1000 * config.max_joint_m_s * (time_s[b] - time_s[a])[:, None, None] + slack[now, :, None]
+            for a, b in ((past, now), (now, future), (past, future))
+        ]
+        moved = [
+            np.linalg.norm(xyz_mm[b] - xyz_mm[a], axis=-1) for a, b in ((past, now), (now, future), (past, future))
+        ]
+        with np.errstate(invalid="ignore"):
+            out[now] |= (moved[0] > reach[0]) & (moved[1] > reach[1]) & (moved[2] < reach[2])
     return out

@@ -23,6 +23,7 @@ _SHORTEST_MM = 120.0  # Shorter bones are noise relative to their length.
 _POPULATION = 0.08  # Standard deviation of a length between people, relative to it.
 _POSE = 0.04  # That of a person's length between poses, which no average reduces.
 _NOISE = 0.06  # That of a single measurement, before any are known.
+_LENGTH_ERROR = 0.8  # Error of a length in errors of its two joints, of which one coordinate counts.
 _PRIOR = 4.0  # Measurements that `_NOISE` is worth.
 _LASTING_S = 0.13  # Time after which the errors of an estimator are new.
 _CAP = 3.0  # Largest contribution of a length: one confused limb must not decide.
@@ -44,9 +45,10 @@ class BodyShape:
     count: F64
 
     @classmethod
-    def single(cls, mm: F64) -> BodyShape:
-        """Return the shapes that lengths (..., K) of single poses are."""
-        return cls(mm, np.full(mm.shape, _NOISE), np.isfinite(mm).astype(float))
+    def single(cls, mm: F64, error_mm: F64) -> BodyShape:
+        """Return the shapes that lengths (..., K) of single poses are, whose joints have errors (...)."""
+        noise = np.maximum(_NOISE, _LENGTH_ERROR * error_mm[..., None] / mm)
+        return cls(mm, np.where(np.isfinite(mm), noise, _NOISE), np.isfinite(mm).astype(float))
 
     @classmethod
     def of(cls, mm: F64, time_s: F64) -> BodyShape:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from core.tracking.config import TrackingConfig
+from core.tracking.limits import gate_mm
 from core.tracking.shape import BodyShape, body_lengths_mm, same_person
 from core.tracking.tracker import TIME_EPS_S, PersonTrack, capped_pose_distance
 from core.types.arrays import F64, I64
@@ -31,11 +32,13 @@ class Tracklet:
         track: State after its last frame.
         frames: (F,) indices of its frames.
         columns: (F,) input column in each of them.
+        error_mm: Error of the joints.
     """
 
     track: PersonTrack
     frames: I64
     columns: I64
+    error_mm: float
 
 
 def stitch_tracklets(
@@ -75,7 +78,7 @@ def stitch_tracklets(
             if not 0 < gap_s <= longest_s or brief[i] or brief[k]:
                 continue
             start = xyz_mm[after.frames[0], after.columns[0]]
-            reach = config.max_distance_mm + config.drift_mm_s * gap_s
+            reach = float(gate_mm(gap_s, config, max(before.error_mm, after.error_mm)))
             distance = float(capped_pose_distance(before.track.predict(before.track.time_s + gap_s), start, 2 * reach))
             alike = float(same_person(shapes[i], shapes[k]))
             total = distance / reach - _SHAPE_WEIGHT * alike

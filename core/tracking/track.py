@@ -51,7 +51,14 @@ class TrackedPeople:
     discarded: int
 
 
-def track_people(time_s: F64, xyz_mm: F64, score: F64, skeleton: Skeleton, config: TrackingConfig) -> TrackedPeople:
+def track_people(
+    time_s: F64,
+    xyz_mm: F64,
+    score: F64,
+    skeleton: Skeleton,
+    config: TrackingConfig,
+    error_mm: F64 | None = None,
+) -> TrackedPeople:
     """Track the people of a take.
 
     Args:
@@ -60,13 +67,15 @@ def track_people(time_s: F64, xyz_mm: F64, score: F64, skeleton: Skeleton, confi
         score: (T, P, J) confidences, 0 where missing.
         skeleton: Joint set.
         config: Settings.
+        error_mm: (T, P) error of the joints, see `person_error_mm`; none if omitted.
     """
+    error_mm = np.zeros(xyz_mm.shape[:2]) if error_mm is None else error_mm
     xyz_mm, score, time_s = np.asarray(xyz_mm, float), np.asarray(score, float), np.asarray(time_s, float)
     interval_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else np.inf
-    tracklets = _tracklets(time_s, xyz_mm, score, skeleton, config)
+    tracklets = _tracklets(time_s, xyz_mm, score, error_mm, skeleton, config)
     if _unrelated(tracklets, len(time_s)):
         interval_s, time_s = _UNRELATED_S, np.asarray(_UNRELATED_S * np.arange(len(time_s)))
-        tracklets = _tracklets(time_s, xyz_mm, score, skeleton, config)
+        tracklets = _tracklets(time_s, xyz_mm, score, error_mm, skeleton, config)
     groups = stitch_tracklets(tracklets, time_s, interval_s, xyz_mm, skeleton, config)
     source = np.full((len(time_s), len(groups)), -1, np.int64)
     for q, group in enumerate(groups):
@@ -74,7 +83,7 @@ def track_people(time_s: F64, xyz_mm: F64, score: F64, skeleton: Skeleton, confi
             source[tracklets[i].frames, q] = tracklets[i].columns
     source = source[:, _confirmed(source, xyz_mm, interval_s, config)]
     discarded = len(groups) - source.shape[1]
-    source = exchange_identities(source, time_s, xyz_mm, skeleton, config)
+    source = exchange_identities(source, time_s, xyz_mm, error_mm, skeleton, config)
     source = source[:, np.argsort(-(source >= 0).sum(0), kind="stable")]
     return TrackedPeople(
         xyz_mm=gather_tracks(xyz_mm, source),
@@ -128,19 +137,27 @@ def gather_tracks(values: F64, source: I64, missing: float = np.nan) -> F64:
     return picked
 
 
-def _tracklets(time_s: F64, xyz_mm: F64, score: F64, skeleton: Skeleton, config: TrackingConfig) -> list[Tracklet]:
+def _tracklets(
+    time_s: F64, xyz_mm: F64, score: F64, error_mm: F64, skeleton: Skeleton, config: TrackingConfig
+) -> list[Tracklet]:
     """Run the tracker over all frames; tracklets in order of birth."""
     tracker = Tracker(config, skeleton)
     tracks: dict[int, PersonTrack] = {}
     ids = np.zeros(xyz_mm.shape[:2], np.int64)
     for t, now_s in enumerate(time_s.tolist()):
-        ids[t] = tracker.update(PeopleFrame(time_s=now_s, xyz_mm=xyz_mm[t], score=score[t]))
+        ids[t] = tracker.update(PeopleFrame(time_s=now_s, xyz_mm=xyz_mm[t], score=score[t], error_mm=error_mm[t]))
         tracks |= {track.id: track for track in tracker.active}
     frames, columns = np.nonzero(ids)
     owner = ids[frames, columns]
     order = np.argsort(owner, kind="stable")
     bounds = np.searchsorted(owner[order], np.arange(1, len(tracks) + 2))
+    rows = [order[start:end] for start, end in pairwise(bounds.tolist())]
     return [
-        Tracklet(track=tracks[i + 1], frames=frames[order[start:end]], columns=columns[order[start:end]])
-        for i, (start, end) in enumerate(pairwise(bounds.tolist()))
+        Tracklet(
+            track=tracks[i + 1],
+            frames=frames[row],
+            columns=columns[row],
+            error_mm=float(np.median(error_mm[frames[row], columns[row]])),
+        )
+        for i, row in enumerate(rows)
     ]

@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 
 from core.errors import CoreError
 from core.tracking.config import TrackingConfig
+from core.tracking.limits import gate_mm
 from core.tracking.shape import BodyShape, ShapeEstimate, body_lengths_mm, same_person
 from core.types.arrays import F64, I64
 from core.types.skeleton import Skeleton
@@ -25,7 +26,6 @@ from core.types.skeleton import Skeleton
 _FAR_MM = 1e6
 _JOINT_CAP_MM = 1000.0  # Bounds the influence of a single outlier joint on the mean distance.
 _VELOCITY_MEMORY_S = 0.15
-_GATED_S = 0.05  # Time between frames that the gate allows for; it grows with longer ones.
 _WIDE = 2.0  # Gate, relative to the narrowest, from which on motion says little.
 # Worth of assigning a person to a track. 1 is the difference between no distance and the whole gate.
 _PRESENT = 5.0  # Continuing a track at all: more than shape and motion.
@@ -46,11 +46,13 @@ class PeopleFrame:
         time_s: Time of the frame.
         xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
         score: (P, J) confidences in 0..1, 0 where missing.
+        error_mm: (P,) error of the joints, see `person_error_mm`; None for none.
     """
 
     time_s: float
     xyz_mm: F64
     score: F64
+    error_mm: F64 | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -126,7 +128,8 @@ class Tracker:
         columns = np.flatnonzero(np.isfinite(frame.xyz_mm).all(-1).sum(-1) >= MIN_SHARED_JOINTS)
         xyz_mm = frame.xyz_mm[columns]
         lengths_mm = body_lengths_mm(xyz_mm, self._skeleton)
-        matches = self._assign(frame.time_s, xyz_mm, lengths_mm)
+        error_mm = np.zeros(len(columns)) if frame.error_mm is None else frame.error_mm[columns]
+        matches = self._assign(frame.time_s, xyz_mm, lengths_mm, error_mm)
         ids = np.zeros(len(frame.xyz_mm), np.int64)
         for i, c in matches.items():
             self.active[i].correct(frame.time_s, xyz_mm[c], lengths_mm[c])
@@ -150,36 +153,32 @@ class Tracker:
         self.active.append(track)
         return self._n_born
 
-    def _assign(self, time_s: float, xyz_mm: F64, lengths_mm: F64) -> dict[int, int]:
-        """Map indices of active tracks to those of measurements (P, J, 3): the best assignment within the gates."""
+    def _assign(self, time_s: float, xyz_mm: F64, lengths_mm: F64, error_mm: F64) -> dict[int, int]:
+        """Map indices of active tracks to those of measured people (P, ...): the best assignment within the gates."""
         if not self.active or not len(xyz_mm):
             return {}
         predicted = np.stack([track.predict(time_s) for track in self.active])
         distance = capped_pose_distance(predicted[:, None], xyz_mm[None])
-        gate = np.array([gate_mm(time_s - track.time_s, self._config) for track in self.active])[:, None]
+        elapsed_s = np.array([time_s - track.time_s for track in self.active])[:, None]
+        gate, narrow = gate_mm(elapsed_s, self._config, error_mm), gate_mm(0.0, self._config, error_mm)
         # People also stop or turn round.
         rested = capped_pose_distance(np.stack([track.xyz_mm for track in self.active])[:, None], xyz_mm[None])
         seen_before = np.array([track.time_s == self._last_s for track in self.active])[:, None]
         near = np.where(seen_before, np.minimum(distance, rested), distance) < gate
-        wide = gate > _WIDE * self._config.max_distance_mm
+        wide = gate > _WIDE * narrow
         alike = np.zeros(distance.shape)
         if (near.sum(0) > 1).any() or (near.sum(1) > 1).any() or wide.any():
             shapes = BodyShape.stack([track.shape.now() for track in self.active])
-            alike = same_person(shapes[:, None], BodyShape.single(lengths_mm))
+            alike = same_person(shapes[:, None], BodyShape.single(lengths_mm, error_mm))
         # A pair beyond the gate gains as little as no pair at all. Where motion says little, other bones are another
         # person.
         possible = near & ((alike > _OTHER) | ~wide)
         known_for_s = np.array([track.time_s - track.born_s for track in self.active])[:, None]
         worth = _PRESENT + _ESTABLISHED * (known_for_s >= self._config.confirm_s)
-        weight = np.minimum(_SHAPE_WEIGHT * gate / self._config.max_distance_mm, _MOST_WEIGHT)
+        weight = np.minimum(_SHAPE_WEIGHT * gate / narrow, _MOST_WEIGHT)
         gain = np.where(possible, worth + 1 - distance / gate + weight * alike, 0.0)
         rows, columns = linear_sum_assignment(gain, maximize=True)
         return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if gain[r, c] > 0}
-
-
-def gate_mm(elapsed_s: float, config: TrackingConfig) -> float:
-    """Return the largest distance of a person from where a track predicts them, some time after it saw them last."""
-    return config.max_distance_mm + config.drift_mm_s * max(0.0, elapsed_s - _GATED_S)
 
 
 def capped_pose_distance(a: F64, b: F64, cap_mm: float = _JOINT_CAP_MM) -> F64:

@@ -61,8 +61,8 @@ def test_the_running_shape_converges_at_any_frame_rate():
 
 def test_unknown_lengths_say_nothing():
     lengths = body_lengths_mm(body(1700)[0], COCO17)
-    nothing = BodyShape.single(np.full_like(lengths, np.nan))
-    assert same_person(nothing, BodyShape.single(lengths)) == 0.0
+    nothing = BodyShape.single(np.full_like(lengths, np.nan), np.zeros(()))
+    assert same_person(nothing, BodyShape.single(lengths, np.zeros(()))) == 0.0
     estimate = ShapeEstimate(np.full_like(lengths, np.nan))
     estimate.add(lengths, 0.1)
     np.testing.assert_array_equal(estimate.now().mm, lengths)
@@ -89,7 +89,7 @@ def test_an_exchange_is_put_right_only_where_bones_differ():
         xyz = pair(statures, 180, rng)
         wrong = np.tile([0, 1], (180, 1))
         wrong[90:] = [1, 0]
-        out = exchange_identities(wrong, np.arange(180) / FPS, xyz, COCO17, TrackingConfig())
+        out = exchange_identities(wrong, np.arange(180) / FPS, xyz, np.zeros((180, 2)), COCO17, TrackingConfig())
         mended = np.array_equal(out[:60], np.tile([0, 1], (60, 1))) and np.array_equal(out[120:], out[:60])
         assert mended == right
         if not right:
@@ -101,7 +101,9 @@ def test_right_identities_are_left_alone():
     truth = people.crossing(4, 300, rng, distance_mm=300.0)
     xyz = truth.xyz_mm + rng.normal(0, 25, truth.xyz_mm.shape)
     source = np.tile(np.arange(4), (300, 1))
-    np.testing.assert_array_equal(exchange_identities(source, truth.time_s, xyz, COCO17, TrackingConfig()), source)
+    np.testing.assert_array_equal(
+        exchange_identities(source, truth.time_s, xyz, np.zeros((300, 4)), COCO17, TrackingConfig()), source
+    )
 
 
 def test_a_second_copy_of_a_person_does_not_take_their_identity():

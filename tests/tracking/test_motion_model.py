@@ -75,7 +75,7 @@ def test_stitching_predicts_over_the_longest_gap_of_a_track(body, beyond_mm, peo
     v, n, gap = 1200.0, 30, 2.0
     last = v * (n - 1) / FPS
     memory = 1 - np.exp(-(n - 1) / FPS / 0.15)
-    reach = config.max_distance_mm + config.drift_mm_s * gap
+    reach = config.max_distance_mm + config.drift_mm_s * (gap - 1 / FPS)
     back = last + v * memory * config.max_gap_s + reach + beyond_mm
     x = np.r_[v * np.arange(n) / FPS, np.full(round(gap * FPS) - 1, np.nan), np.full(6, back)]
     ids, _ = track([moving(body, x)])
