@@ -45,6 +45,7 @@ _PATH_METAVARS = {
     "path": "PATH",
     "model_file": "FILE",
     "timestamps": "FILE",
+    "truth": "FILE",
     "folder": "FOLDER",
     "folders": "FOLDER",
 }

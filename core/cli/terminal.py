@@ -22,8 +22,8 @@ from core.session import RunLayout
 _LINE_INTERVAL_S = 10.0
 _MAX_METRICS = 3
 _MAX_LINE = 60
-_ACRONYMS = {"fps": "FPS", "id": "ID", "ids": "IDs", "loco": "LOCO", "pck": "PCK"}
-_NOT_LISTED = ("methods", "verdict", "details", "comparison", "found_curves")
+_ACRONYMS = {"fps": "FPS", "id": "ID", "ids": "IDs", "loco": "LOCO", "pck": "PCK", "mpjpe": "MPJPE", "pcp": "PCP"}
+_NOT_LISTED = ("methods", "verdict", "details", "comparison", "found_curves", "truth")
 """Parts of a report that are shown as a table or a sentence, or only drawn."""
 _UNITS = ("px", "mm", "ms", "s", "deg", "hz")
 
@@ -148,6 +148,8 @@ def print_report(report: Mapping[str, Any], out: Console) -> None:
     for name, value in report.items():
         if name not in _NOT_LISTED and value != []:
             out.print(f"{format_key(name)}: {escape(format_value(value))}", highlight=False)
+    if "truth" in report:
+        print_truth(report["truth"], methods, out)
     table = Table("", *(str(metrics.get("label", name)) for name, metrics in methods.items()))
     rows = dict.fromkeys(row for metrics in methods.values() for row in metrics if row != "label")
     for row in rows:
@@ -156,6 +158,18 @@ def print_report(report: Mapping[str, Any], out: Console) -> None:
     for key in ("verdict", "details"):
         if report.get(key):
             out.print(escape(str(report[key])), highlight=False)
+
+
+def print_truth(truth: Mapping[str, Any], methods: Mapping[str, Mapping[str, Any]], out: Console) -> None:
+    """Print the metrics against a user's truth, one column per method, and how the truth was aligned."""
+    found: Mapping[str, Mapping[str, Any]] = truth["methods"]
+    table = Table("Against the truth", *(str(methods[name].get("label", name)) for name in found))
+    for row in dict.fromkeys(row for metrics in found.values() for row in metrics):
+        table.add_row(format_key(row), *(format_value(metrics.get(row)) for metrics in found.values()))
+    out.print(table)
+    for text in [*truth["notes"], *([truth["verdict"]] if truth.get("verdict") else [])]:
+        out.print(escape(str(text)), highlight=False)
+    out.print()
 
 
 def format_key(name: str) -> str:

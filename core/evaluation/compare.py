@@ -197,7 +197,9 @@ def paired_bootstrap(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
         return None
     draws = _draws(len(blocks))
     differences = _medians(first.error_px, block, draws) - _medians(second.error_px, block, draws)
-    return _difference(np.median(first.error_px) - np.median(second.error_px), differences, first, len(blocks))
+    return _difference(
+        np.median(first.error_px) - np.median(second.error_px), differences, len(first.error_px), len(blocks)
+    )
 
 
 def paired_overall(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
@@ -210,13 +212,21 @@ def paired_overall(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
     """
     masks = observed_masks(a, shared_joints(a, b))
     first, second = _flatten(a, masks), _flatten(b, masks)
-    blocks, block = np.unique(first.block, return_inverse=True)
+    return paired_means(_percent(first, a.observations.gate) - _percent(second, b.observations.gate), first.block)
+
+
+def paired_means(differences: F64, block: I64) -> PairedDifference | None:
+    """Return the mean of the differences (N,) of two methods in blocks (N,), with an interval as `paired_bootstrap`.
+
+    Returns:
+        The mean; None where there are fewer than four blocks.
+    """
+    blocks, at = np.unique(block, return_inverse=True)
     if len(blocks) < _MIN_BLOCKS:
         return None
-    gap = _percent(first, a.observations.gate) - _percent(second, b.observations.gate)
     draws = _draws(len(blocks))
-    differences = (draws @ np.bincount(block, gap)) / (draws @ np.bincount(block))
-    return _difference(gap.mean(), differences, first, len(blocks))
+    means = (draws @ np.bincount(at, differences)) / (draws @ np.bincount(at))
+    return _difference(differences.mean(), means, len(differences), len(blocks))
 
 
 def blocks_of_time(frames: np.ndarray, time_s: F64) -> I64:
@@ -248,12 +258,12 @@ def _draws(blocks: int) -> I64:
     return np.random.default_rng(_SEED).multinomial(blocks, np.full(blocks, 1 / blocks), size=_RESAMPLES)
 
 
-def _difference(value: float, differences: F64, flat: _Flat, blocks: int) -> PairedDifference:
+def _difference(value: float, differences: F64, observations: int, blocks: int) -> PairedDifference:
     # Percentiles of few blocks are too narrow: as much wider as Student's t is than the normal distribution.
     level = norm.cdf(-np.sqrt(blocks / (blocks - 1)) * t.ppf(0.975, blocks - 1))
     low, high = np.quantile(differences, [level, 1 - level])
     return PairedDifference(
-        value=float(value), low=float(low), high=float(high), observations=flat.error_px.size, blocks=blocks
+        value=float(value), low=float(low), high=float(high), observations=observations, blocks=blocks
     )
 
 

@@ -169,7 +169,7 @@ def reprojection_errors(
 def _errors(camera: Camera, observations: ViewObservations, sequence: Pose3DSequence, times: F64) -> F64:
     """Return the errors (F, D, J) in px of one view."""
     xyz, _ = convert(sequence.xyz_mm, sequence.score, sequence.skeleton, observations.skeleton)
-    projected = project(camera, _at_times(xyz, sequence.time_s, times))
+    projected = project(camera, rows_at_times(xyz, sequence.time_s, times))
     detected, size = observations.xy_px[camera.name], observations.size_px[camera.name]
     person = assign_detections(projected, detected, observations.gate * size)
     if not projected.shape[1]:
@@ -179,8 +179,14 @@ def _errors(camera: Camera, observations: ViewObservations, sequence: Pose3DSequ
     return np.where((person >= 0)[..., None], error, np.nan)
 
 
-def _at_times(xyz: F64, time_s: F64, wanted_s: F64) -> F64:
-    """Return the rows of xyz (T, ...) at the wanted times (F,), NaN where there is no frame at that time."""
+def rows_at_times(xyz: F64, time_s: F64, wanted_s: F64) -> F64:
+    """Return the rows of xyz (T, ...) at the wanted times (F,), NaN where there is no frame at that time.
+
+    Args:
+        xyz: (T, ...) values.
+        time_s: (T,) times of the values, increasing.
+        wanted_s: (F,) times.
+    """
     if not len(time_s):
         return np.full((len(wanted_s), *xyz.shape[1:]), np.nan)
     nearest = np.clip(np.searchsorted(time_s, wanted_s), 0, len(time_s) - 1)

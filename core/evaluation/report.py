@@ -60,10 +60,14 @@ class MethodResult:
         """Name of the method as a heading."""
         return "Trained networks" if self.run else f"Triangulation{_SMOOTHINGS.get(self.smoothing, '')}"
 
+    @property
+    def name(self) -> str:
+        """Name of the method in a sentence."""
+        return "the trained networks" if self.run else self.label[:1].lower() + self.label[1:]
+
     def named(self, errors: ViewErrors) -> NamedErrors:
         """Return errors of the method with its name in a sentence."""
-        name = "the trained networks" if self.run else self.label[:1].lower() + self.label[1:]
-        return NamedErrors(name=name, errors=errors, plural=bool(self.run))
+        return NamedErrors(name=self.name, errors=errors, plural=bool(self.run))
 
 
 def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodResult]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def compare_methods(first: ViewErrors, second: ViewErrors) -> MethodComparison:
     joints = shared_joints(first, second)
     coverage = (coverage_fraction(first, joints), coverage_fraction(second, joints))
     common, overall = paired_bootstrap(first, second), paired_overall(first, second)
-    better, reason = _decide(common, overall, coverage[0] - coverage[1])
+    better, reason = decide(common, overall, coverage[0] - coverage[1])
     return MethodComparison(better=better, reason=reason, common=common, overall=overall, coverage=coverage)
 
 
@@ -123,9 +123,16 @@ def alone_sentence(method: NamedErrors) -> str:
     )
 
 
-def _decide(
+def decide(
     common: PairedDifference | None, overall: PairedDifference | None, gap: float
 ) -> tuple[Literal[0, 1] | None, Reason]:
+    """Return the better of two methods, and what decided; see `compare_methods`.
+
+    Args:
+        common: First minus second on what both predict.
+        overall: First minus second on everything.
+        gap: Coverage of the first minus that of the second.
+    """
     if overall is None or (common is None and abs(gap) < _FAR_FEWER):
         return None, "short"
     signs = [np.sign(d.value) for d in (common, overall) if d is not None and d.significant]

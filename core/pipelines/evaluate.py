@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from core.evaluation.loco import (
     reprojection_errors,
 )
 from core.evaluation.report import BASELINE_KEY, RTS_KEY, TRAINED_KEY, MethodResult, build_report
+from core.evaluation.truth.read import read_truth
+from core.evaluation.truth.report import truth_report
 from core.files import read_yaml, write_json
 from core.pipelines.params import EvaluateParams, TrainParams
 from core.progress import NullReporter, Reporter, StageReporter, check
@@ -85,11 +88,25 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     if model is not None:
         methods[TRAINED_KEY] = _trained(data, model, stored.get(model.name), StageReporter(reporter, 0.4, 0.6))
     report = build_report(take.name, len(data.held_out.frames), methods)
+    if params.truth:
+        report["truth"] = _truth(params, data, methods, reporter)
     write_json(take.layout.report, report)
     if model is not None:
         write_json(model.report, report)
     reporter.note(report["verdict"])
     return report
+
+
+def _truth(
+    params: EvaluateParams, data: _EvaluationData, methods: Mapping[str, MethodResult], reporter: Reporter
+) -> dict[str, Any]:
+    """Score all methods against the user's truth, and say how it was read and aligned."""
+    files = [Path(name).expanduser() for name in params.truth]
+    truth = read_truth(files, data.take.manifest.fps)
+    found = truth_report(truth, methods, data.time_s, data.held_out.frames, params.truth_fit, params.truth_offset_s)
+    for note in [*found["notes"], *([found["verdict"]] if "verdict" in found else [])]:
+        reporter.note(note)
+    return {"files": [str(file) for file in files], **found}
 
 
 def _model(session: Session, name: str) -> RunLayout | None:

@@ -331,11 +331,20 @@ class EvaluateParams:
         take: Name of the take; needs a baseline.
         run: Name of the training run to evaluate. If omitted, the newest finished run is used.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
+        truth: Files with the true joints of people, to score all methods against: CSV, C3D, TRC or NetCDF; several
+            files are several people. Joints are known by the names of COCO, Panoptic or OpenSim.
+        truth_fit: What aligns the truth with the take: "rigid" finds one rotation and translation, "scaled" a scale,
+            too, and "none" takes the coordinates as they are.
+        truth_offset_s: Time in the take at time 0 of the truth. If omitted, it is found from the motion, or is 0
+            without a fit.
     """
 
     take: str
     run: str = ""
     estimator: str = DEFAULT_ESTIMATOR
+    truth: tuple[str, ...] = ()
+    truth_fit: Literal["rigid", "scaled", "none"] = "rigid"
+    truth_offset_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -263,7 +263,9 @@ def test_a_slightly_lower_coverage_keeps_a_more_accurate_method_from_being_calle
     report = compared(scene, noisy(truth, 25.0), few)
     assert report["comparison"]["better"] == ""
     assert report["verdict"].startswith("Neither the trained networks nor triangulation is better in every respect")
-    assert "Predicted: 93% and 100% of the observed joints" in report["details"]
+    covered = report["comparison"]["covered"]
+    assert f"Predicted: {covered[0]:.0%} and {covered[1]:.0%} of the observed joints" in report["details"]
+    assert 0.9 < covered[0] < 0.97 < covered[1]
 
 
 def test_a_missing_joint_counts_like_one_at_the_gate(scene):

@@ -1,11 +1,15 @@
 """The verbs triangulate and evaluate on a session of synthetic people."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from core.config import to_mapping
 from core.errors import CoreError
+from core.export import EXPORTERS
+from core.export.exporter import Origin, resolve_options, write_poses
 from core.files import read_json, write_text
 from core.models.checkpoint import Checkpoint
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
@@ -132,6 +136,29 @@ def test_a_take_without_people_is_a_warning(session):
     report = run(session, "evaluate", EvaluateParams(take="walk", estimator="blind"))
     assert report["methods"]["baseline"]["loco_px_median"] is None
     assert "accuracy is unknown" in report["verdict"]
+
+
+@pytest.mark.slow
+def test_methods_are_scored_against_a_file_of_truth(session, tmp_path):
+    run(session, "triangulate", TriangulateParams(take="walk"))
+    truth = people.crossing(2, T, np.random.default_rng(0))
+    turned = dataclasses.replace(truth, xyz_mm=truth.xyz_mm[..., [1, 2, 0]] + [100.0, 2000.0, -300.0])
+    origin = Origin(take="walk", poses="truth", rig="", version="")
+    (file,) = write_poses("c3d", turned, tmp_path / "truth", resolve_options(EXPORTERS.get("c3d")), origin)
+    reporter = RecordingReporter()
+    report = run(session, "evaluate", EvaluateParams(take="walk", truth=(str(file),)), reporter)
+    assert report == read_json(session.take("walk").layout.report)
+    found = report["truth"]
+    raw, smoothed = found["methods"]["baseline"], found["methods"]["rts"]
+    assert smoothed["mpjpe_mm"] < raw["mpjpe_mm"] < 25
+    assert raw["recall"] > 0.98 and raw["precision"] > 0.98
+    assert raw["covered"] > 0.95
+    assert abs(found["fit"]["offset_s"]) < 0.005
+    assert found["held_out_frames"] == 8
+    assert found["verdict"] in [text for text, _ in reporter.notes]
+    assert any("one fit for the whole take" in text for text, _ in reporter.notes)
+    with pytest.raises(CoreError, match="does not exist"):
+        run(session, "evaluate", EvaluateParams(take="walk", truth=("none.csv",)))
 
 
 @pytest.mark.slow

@@ -27,6 +27,20 @@ _ROWS: tuple[tuple[str, str, str, Literal["low", "high", "none"]], ...] = (
 )
 
 
+_TRUTH_ROWS: tuple[tuple[str, str, str, Literal["low", "high", "none"]], ...] = (
+    ("Error to truth, mean", "mpjpe_mm", "{:.1f} mm", "low"),
+    ("… median", "median_mm", "{:.1f} mm", "low"),
+    ("… missing joints included", "mpjpe_all_mm", "{:.1f} mm", "low"),
+    ("True joints within 50 mm", "pck50", "{:.1%}", "high"),
+    ("… within 100 mm", "pck100", "{:.1%}", "high"),
+    ("… within 150 mm", "pck150", "{:.1%}", "high"),
+    ("Limbs right (PCP)", "pcp", "{:.1%}", "high"),
+    ("True joints found", "covered", "{:.1%}", "high"),
+    ("True people found", "recall", "{:.1%}", "high"),
+    ("Found people are true", "precision", "{:.1%}", "high"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundCurves:
     """Share of the observed joints within a distance, by method.
@@ -45,8 +59,8 @@ class Comparison:
     """Metrics of an evaluation as a table.
 
     Attributes:
-        verdict: The conclusion in a sentence.
-        details: Intervals behind it.
+        verdict: The conclusion in a sentence, that against a user's truth first.
+        details: How the truth was aligned, and intervals behind the verdict.
         context: Take, number of held-out frames, and the meaning of the errors.
         headers: Column titles: empty, then one per method.
         rows: Rows in these columns.
@@ -83,8 +97,11 @@ def _comparison(report: Mapping[str, Any]) -> Comparison:
     methods = report["methods"]
     rows: list[tuple[str, ...]] = []
     tones: dict[tuple[int, int], str] = {}
-    for title, key, template, better in _ROWS:
-        values = [method.get(key) for method in methods.values()]
+    truth = report.get("truth") or {}
+    scored = [truth.get("methods", {}).get(key, {}) for key in methods]
+    table = [(row, scored) for row in _TRUTH_ROWS] + [(row, list(methods.values())) for row in _ROWS]
+    for (title, key, template, better), sources in table:
+        values = [source.get(key) for source in sources]
         if all(value is None for value in values):
             continue
         for column in _best(values, better):
@@ -94,9 +111,10 @@ def _comparison(report: Mapping[str, Any]) -> Comparison:
     rows.append(("Frames by people", *people))
     held_out = report.get("held_out_frames")
     n_held_out = len(held_out) if isinstance(held_out, list) else held_out
+    verdicts, details = ([str(source.get(key, "")) for source in (truth, report)] for key in ("verdict", "details"))
     return Comparison(
-        verdict=str(report.get("verdict", "")),
-        details=str(report.get("details", "")),
+        verdict=" ".join(filter(None, verdicts)),
+        details=" ".join(filter(None, [*truth.get("notes", ()), *details])),
         context=(
             f"Take {report.get('take', '')}: {n_held_out} of {report['frames']} frames held out from training, each "
             "camera predicted from the others. Errors are medians, those over all joints are means."
