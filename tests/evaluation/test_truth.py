@@ -316,7 +316,7 @@ def test_a_method_with_large_errors_gaps_and_biased_joints_is_aligned_too(walk, 
         score=walk.score[part, 1:],
         person_ids=(7,),
     )
-    found = scored(export(alone, tmp_path, "c3d"), rough)
+    found = scored(export(alone, tmp_path, "csv"), rough)
     assert found["fit"]["offset_s"] == pytest.approx(-OFFSET_S - 10.0, abs=0.02)
     metrics = found["methods"][BASELINE_KEY]
     assert metrics["covered"] == pytest.approx(0.7, abs=0.03)

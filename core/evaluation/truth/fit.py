@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from core.errors import CoreError
 from core.evaluation.metrics import MATCH_MM
 from core.evaluation.truth.lag import lag_candidates
-from core.evaluation.truth.trajectories import Trajectories, fill_gaps
+from core.evaluation.truth.trajectories import Trajectories, fill_short_gaps
 from core.types.arrays import F64, I64
 
 FitMode = Literal["rigid", "scaled", "none"]
@@ -146,7 +146,7 @@ class _Pairs:
         return x[at, self.q, self.j], v[at, self.q, self.j]
 
 
-def match_people(predicted: F64, true: F64) -> I64:
+def match_true_people(predicted: F64, true: F64) -> I64:
     """Match people of a frame (P, J, 3) with true ones (Q, J, 3), one to one, by mean joint distance below 500 mm.
 
     Returns:
@@ -172,7 +172,7 @@ def _start(
     best: tuple[float, TruthFit] | None = None
     for xyz in methods:
         tolerance = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 1.0
-        take = Trajectories(time_s, fill_gaps(time_s, xyz), tolerance)
+        take = Trajectories(time_s, fill_short_gaps(time_s, xyz), tolerance)
         candidates: list[tuple[int, int, float]] = []
         if timed and take.dense:
             found = lag_candidates(take, time_s, truth, truth_s)[:_CANDIDATES]
@@ -220,7 +220,7 @@ def _pairs(methods: Sequence[F64], time_s: F64, truth: Trajectories, fit: TruthF
     y, times, who, joint = [], [], [], []
     for xyz in methods:
         for f in np.flatnonzero(np.asarray(np.isfinite(true).all(-1)).any((1, 2))):
-            person = match_people(xyz[f], true[f])
+            person = match_true_people(xyz[f], true[f])
             for q in np.flatnonzero(person >= 0):
                 j = np.flatnonzero(np.isfinite(xyz[f, person[q]]).all(-1) & np.isfinite(true[f, q]).all(-1))
                 y.append(xyz[f, person[q], j])

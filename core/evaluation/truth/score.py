@@ -12,7 +12,7 @@ import numpy as np
 
 from core.evaluation.compare import PairedDifference, blocks_of_time, paired_means
 from core.evaluation.metrics import MATCH_MM
-from core.evaluation.truth.fit import match_people
+from core.evaluation.truth.fit import match_true_people
 from core.evaluation.verdict import Reason, decide
 from core.types.arrays import F64
 
@@ -97,7 +97,7 @@ def truth_errors(predicted: F64, true: F64, has: np.ndarray) -> TruthErrors:
     """
     truth = np.isfinite(true).all(-1) & has
     person = np.stack(
-        [match_people(p, t) for p, t in zip(predicted, np.where(has[:, None], true, np.nan), strict=True)]
+        [match_true_people(p, t) for p, t in zip(predicted, np.where(has[:, None], true, np.nan), strict=True)]
     )
     if predicted.shape[1]:
         taken = np.take_along_axis(predicted, np.maximum(person, 0)[..., None, None], axis=1)

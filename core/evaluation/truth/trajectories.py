@@ -57,7 +57,7 @@ class Trajectories:
         return np.where(close[:, None, None, None], self._xyz[nearest], np.nan)
 
 
-def fill_gaps(time_s: F64, xyz: F64) -> F64:
+def fill_short_gaps(time_s: F64, xyz: F64) -> F64:
     """Return joints (T, P, J, 3) with gaps of up to a quarter of a second filled linearly."""
     out = xyz.copy()
     for p, j in np.ndindex(*xyz.shape[1:3]):
