@@ -194,13 +194,27 @@ def _trained(
     predictor = Predictor.load(model)
     take, rig, estimator = data.take, data.rig, data.estimator
     sequence = stored or predictor.reconstruct_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
-    frames = predictor.with_context(data.held_out.frames, len(data.time_s))
+    frames = np.union1d(
+        predictor.with_context(data.held_out.frames, len(data.time_s)), _with_context(data.held_out.frames, data.time_s)
+    )
+    tracking = TrackingConfig() if stored is None else _tracking(stored)
 
     def fit(camera: str) -> Pose3DSequence:
-        return predictor.reconstruct_take(take, rig, estimator, NullReporter(), exclude_camera=camera, frames=frames)
+        predicted = predictor.reconstruct_take(
+            take, rig, estimator, NullReporter(), exclude_camera=camera, frames=frames, tracking=tracking
+        )
+        return smooth(predicted, tracking)
 
     loco = data.loco(fit, StageReporter(reporter, 0.4, 0.6), "Predicting without")
     return MethodResult(sequence=sequence, reprojection=data.reprojection(sequence), loco=loco, run=model.name)
+
+
+def _tracking(stored: Pose3DSequence) -> TrackingConfig:
+    """Return the tracking settings of inferred 3D poses; the default ones for those of another version."""
+    try:
+        return from_mapping(TrackingConfig, stored.provenance.get("tracking", {}))
+    except CoreError:
+        return TrackingConfig()
 
 
 def _with_context(frames: np.ndarray, time_s: F64) -> np.ndarray:

@@ -90,8 +90,9 @@ def test_the_error_of_a_method_comes_back_from_a_turned_moved_and_shifted_file(w
     assert metrics["median_mm"] == pytest.approx(30.8, abs=0.7)
     assert fit["offset_s"] == pytest.approx(-OFFSET_S, abs=0.004)
     assert fit["best_scale"] == pytest.approx(1.0, abs=0.002)
+    assert not fit["mirrored"]
     assert (metrics["recall"], metrics["precision"], metrics["covered"]) == (1.0, 1.0, 1.0)
-    assert metrics["pck100"] > 0.995 > 0.95 > metrics["pck50"] > 0.85
+    assert metrics["pck_100_mm"] > 0.995 > 0.95 > metrics["pck_50_mm"] > 0.85
     assert metrics["pcp"] > 0.99
     assert found["joints"] == sorted(COCO17.joints, key=found["joints"].index)
     assert not found["unmatched"]
@@ -108,6 +109,14 @@ def test_the_fit_is_the_known_transform(walk, tmp_path):
     np.testing.assert_allclose(fit["rotation"], ROTATION, atol=2e-3)
     np.testing.assert_allclose(fit["translation_mm"], MOVED_MM, atol=5.0)
     assert found["methods"][BASELINE_KEY]["mpjpe_mm"] < 2.0
+
+
+def test_left_handed_axes_are_said(walk, tmp_path):
+    mirrored = dataclasses.replace(elsewhere(walk), xyz_mm=elsewhere(walk).xyz_mm * [1.0, 1.0, -1.0])
+    found = scored(export(mirrored, tmp_path, "csv"), take_of(walk, 20.0))
+    assert found["fit"]["mirrored"]
+    assert any("left-handed" in note for note in found["notes"])
+    assert found["methods"][BASELINE_KEY]["mpjpe_mm"] == pytest.approx(31.9, abs=0.7)
 
 
 def test_without_a_fit_the_coordinates_and_the_clock_are_taken_as_they_are(walk, tmp_path):
@@ -141,7 +150,7 @@ def test_missing_joints_and_people_are_errors(walk, tmp_path):
     assert found["covered"] == pytest.approx(0.5 - 0.25 / 17, abs=1e-3)
     assert found["mpjpe_mm"] < 17
     assert found["mpjpe_all_mm"] == pytest.approx(16 * found["covered"] + 500 * (1 - found["covered"]), abs=3)
-    assert found["pck150"] == pytest.approx(found["covered"], abs=1e-3)
+    assert found["pck_150_mm"] == pytest.approx(found["covered"], abs=1e-3)
 
 
 def test_people_who_are_not_there_lower_the_precision(walk, tmp_path):

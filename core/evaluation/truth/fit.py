@@ -25,6 +25,7 @@ _MAX_FRAMES = 600  # For the fit, spread evenly.
 _ROUNDS, _STEPS = 4, 6
 _ROBUST = 2.0  # Cauchy scale in median residuals.
 _GAIN_MM = 250.0
+_MIRRORED_GAIN = 0.8  # A reflection has to explain this much more.
 _MIN_PAIRS = 30
 _CANDIDATES = 24
 
@@ -34,7 +35,7 @@ class TruthFit:
     """Transform from the truth to the take: x = scale R x_truth + t, and time = time_truth + offset.
 
     Attributes:
-        rotation: (3, 3).
+        rotation: (3, 3), with a reflection where the axes of the truth are left-handed.
         translation_mm: (3,).
         scale: 1 unless fitted.
         offset_s: Time offset.
@@ -59,8 +60,14 @@ class TruthFit:
 
     @property
     def rotation_deg(self) -> float:
-        """Angle of the rotation."""
-        return float(np.rad2deg(Rotation.from_matrix(self.rotation).magnitude()))
+        """Angle of the rotation, after the reflection of x if there is one."""
+        turn = self.rotation @ np.diag([-1.0, 1.0, 1.0]) if self.mirrored else self.rotation
+        return float(np.rad2deg(Rotation.from_matrix(turn).magnitude()))
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the axes of the truth are left-handed."""
+        return bool(np.linalg.det(self.rotation) < 0)
 
 
 def identity_fit(offset_s: float = 0.0) -> TruthFit:
@@ -187,24 +194,28 @@ def _start(
             known = np.isfinite(x).all(-1) & np.isfinite(y).all(-1)
             if known.sum() < 4:
                 continue
-            rotation, translation = _robust_kabsch(x[known], y[known])
-            fit = replace(identity_fit(offset), rotation=rotation, translation_mm=translation)
-            error = np.linalg.norm(fit.apply(x[known]) - y[known], axis=-1)
-            gain = float(np.maximum(1 - error / _GAIN_MM, 0).sum())
-            if best is None or gain > best[0]:
-                best = (gain, fit)
+            for handedness, factor in ((1, 1.0), (-1, _MIRRORED_GAIN)):
+                rotation, translation = _robust_kabsch(x[known], y[known], handedness)
+                fit = replace(identity_fit(offset), rotation=rotation, translation_mm=translation)
+                error = np.linalg.norm(fit.apply(x[known]) - y[known], axis=-1)
+                gain = factor * float(np.maximum(1 - error / _GAIN_MM, 0).sum())
+                if best is None or gain > best[0]:
+                    best = (gain, fit)
     return best[1] if best is not None and best[0] > 0 else None
 
 
-def _robust_kabsch(x: F64, y: F64) -> tuple[F64, F64]:
-    """Return rotation and translation from x (N, 3) to y (N, 3), reweighted by Cauchy's loss."""
+def _robust_kabsch(x: F64, y: F64, handedness: int) -> tuple[F64, F64]:
+    """Return rotation and translation from x (N, 3) to y (N, 3), reweighted by Cauchy's loss.
+
+    With `handedness` -1, the rotation contains a reflection.
+    """
     weight = np.ones(len(x))
     rotation, translation = np.eye(3), np.zeros(3)
     for _ in range(8):
         w = weight / weight.sum()
         cx, cy = w @ x, w @ y
         u, _, vt = np.linalg.svd((y - cy).T @ ((x - cx) * w[:, None]))
-        rotation = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
+        rotation = u @ np.diag([1, 1, handedness * np.sign(np.linalg.det(u @ vt))]) @ vt
         translation = cy - rotation @ cx
         weight = _cauchy(np.linalg.norm(x @ rotation.T + translation - y, axis=-1))
     return rotation, translation

@@ -118,7 +118,7 @@ def _metrics(found: TruthMetrics, held_out: TruthMetrics) -> dict[str, Any]:
         "mpjpe_mm": _plain(found.mpjpe_mm),
         "median_mm": _plain(found.median_mm),
         "mpjpe_all_mm": _plain(found.mpjpe_all_mm),
-        **{f"pck{mm}": _plain(found.pck[mm]) for mm in PCK_MM},
+        **{f"pck_{mm}_mm": _plain(found.pck[mm]) for mm in PCK_MM},
         "pcp": _plain(found.pcp),
         "covered": _plain(found.coverage),
         "recall": _plain(found.recall),
@@ -132,6 +132,7 @@ def _metrics(found: TruthMetrics, held_out: TruthMetrics) -> dict[str, Any]:
 def _fit(fit: TruthFit) -> dict[str, Any]:
     return {
         "rotation": fit.rotation.round(6).tolist(),
+        "mirrored": fit.mirrored,
         "rotation_deg": _plain(fit.rotation_deg),
         "translation_mm": fit.translation_mm.round(3).tolist(),
         "scale": round(fit.scale, 6),
@@ -169,6 +170,8 @@ def _notes(truth: TruthMotion, shared: np.ndarray, fit: TruthFit, mode: FitMode,
         if not fit.timed and not dense:
             how = f"not fitted below {DENSE_HZ:.0f} frames a second"
         notes.append(f"{clock}, {how}.")
+    if fit.mirrored:
+        notes.append("The axes of the truth are left-handed, as in Unity; it was mirrored.")
     if mode != "scaled" and abs(fit.best_scale - 1) > _SCALE_NOTED:
         notes.append(
             f"The truth would fit best when scaled by {fit.best_scale:.3f}: the scale of the rig or of the "

@@ -106,6 +106,11 @@ class EvaluationSummary:
     verdict: str
 
 
+_TRUTH_ROWS = (
+    ("Error to truth, mean", "mpjpe_mm", "{:.1f} mm"),
+    ("… missing joints included", "mpjpe_all_mm", "{:.1f} mm"),
+)
+_TRUTH_KEYS = {key for _, key, _ in _TRUTH_ROWS}
 _ROWS = (
     ("Observed joints found", "covered", "{:.0%}"),
     ("Error over all joints, mean", "loco_percent_height_all", "{:.1f} %"),
@@ -124,15 +129,18 @@ def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
     if not isinstance(methods, Mapping) or not all(isinstance(m, Mapping) for m in methods.values()) or not methods:
         return None
     rows = []
-    for title, key, form in _ROWS:
-        values = [method.get(key) for method in methods.values()]
+    truth = report.get("truth")
+    truth = truth if isinstance(truth, Mapping) else {}
+    scored = [truth.get("methods", {}).get(name, {}) for name in methods]
+    for title, key, form in (*_TRUTH_ROWS, *_ROWS):
+        values = [method.get(key) for method in (scored if key in _TRUTH_KEYS else methods.values())]
         if any(_is_number(value) for value in values):
             rows.append((title, *(form.format(value) if _is_number(value) else "–" for value in values)))
-    verdict = report.get("verdict")
+    verdicts = [source.get("verdict") for source in (truth, report)]
     return EvaluationSummary(
         methods=tuple(_METHODS.get(str(name), str(name)) for name in methods),
         rows=tuple(rows),
-        verdict=verdict if isinstance(verdict, str) else "",
+        verdict=" ".join(verdict for verdict in verdicts if isinstance(verdict, str)),
     )
 
 
