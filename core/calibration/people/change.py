@@ -34,7 +34,7 @@ from core.geometry.so3 import angle_rad
 from core.progress import check
 from core.types.arrays import F64, I64
 
-_FRAMES = 160  # used for the selection
+_FRAMES = 120  # used for the selection
 _TOLERANCES = (4.0, 2.0, 1.5)  # of matching people, in units of `tolerance_px`, before each adjustment
 _MARGIN = 0.005  # of the mean score of a joint, which more unknowns must gain
 # Cameras for which a kind of change is fitted: the most promising by a score test, and a second one that comes near it.
@@ -202,24 +202,28 @@ class _ChangeSelection:
 
     def _of_all(self, current: _Candidate) -> Iterator[_Candidate | None]:
         every = np.flatnonzero(self.former.registered)
-        for unknowns in (ROTATION, POSE):
-            if not current.free[every, unknowns].all():
-                yield self.fit(_freed(current.free, every, unknowns), current.poses)
+        options = [_freed(current.free, every, unknowns) for unknowns in (ROTATION, POSE)]
+        for free, gain in zip(options, self._expected_gains(current, options), strict=True):
+            if gain >= _LEAST_GAIN and (free != current.free).any():
+                yield self.fit(free, current.poses)
+
+    def _expected_gains(self, current: _Candidate, options: Sequence[np.ndarray]) -> F64:
+        """Return by how much each change would decrease the squared residuals; 0 if the cameras agree on nobody."""
+        _, joints, person = self.work.match_people(current.poses[0], self.at_s, _TOLERANCES[0])
+        if not person.size or not options:
+            return np.zeros(len(options))
+        return expected_gains(self.work.tracks, current.poses[0], joints, options)
 
     def _of_one_camera(self, current: _Candidate) -> Iterator[_Candidate | None]:
         """Yield the candidates that change one more camera, in the order of their degrees of freedom."""
-        at_s, poses = self.at_s, current.poses[0]
-        _, joints, person = self.work.match_people(poses, at_s, _TOLERANCES[0])
         every = np.flatnonzero(self.former.registered).tolist()
-        for unknowns in (_OFFSET, ROTATION, POSE) if person.size else ():
-            if unknowns == _OFFSET and not self.work.config.time_offset:
-                continue
-            options = [_freed(current.free, v, unknowns) for v in every if not current.free[v, unknowns].all()]
-            if options:
-                gains = expected_gains(self.work.tracks, poses, joints, options)
-                limit = max(_NEAR * float(gains.max()), _LEAST_GAIN)
-                best = np.argsort(-gains)[:_TRIED]
-                yield from (self.fit(options[i], current.poses) for i in best if gains[i] >= limit)
+        kinds = (_OFFSET, ROTATION, POSE) if self.work.config.time_offset else (ROTATION, POSE)
+        options = [[_freed(current.free, v, k) for v in every if not current.free[v, k].all()] for k in kinds]
+        gains = self._expected_gains(current, [free for kind in options for free in kind])
+        for kind, of_kind in zip(options, np.split(gains, np.cumsum([len(k) for k in options])[:-1]), strict=True):
+            limit = max(_NEAR * float(of_kind.max(initial=0.0)), _LEAST_GAIN)
+            best = np.argsort(-of_kind)[:_TRIED]
+            yield from (self.fit(kind[i], current.poses) for i in best if of_kind[i] >= limit)
         yield self._register_again(current)
 
     def _register_again(self, current: _Candidate) -> _Candidate | None:

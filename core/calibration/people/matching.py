@@ -276,7 +276,7 @@ def group_tracks(
     total = int(start[-1])
     score, shared = np.zeros((total, total)), np.zeros((total, total))
     conflict = np.zeros((total, total), bool)
-    samples = [sample_all_tracks(t, at_s + poses.time_offset_s[v]) if counts[v] else None for v, t in enumerate(tracks)]
+    samples = [_present_tracks(t, at_s + poses.time_offset_s[v]) if counts[v] else None for v, t in enumerate(tracks)]
     agreement, compared = np.full((V, V), np.nan), np.zeros((V, V))
     for i in range(V):
         rows = slice(start[i], start[i + 1])
@@ -290,10 +290,12 @@ def group_tracks(
                 continue
             R = poses.R[j] @ poses.R[i].T
             E = essential_matrix(R, poses.t_mm[j] - R @ poses.t_mm[i])
-            distance = sampson_distance_px(E, a.xy, b.xy, (tracks[i].focal_px, tracks[j].focal_px))
+            distance = sampson_distance_px(E, a[1], b[1], (tracks[i].focal_px, tracks[j].focal_px))
             columns = slice(start[j], start[j + 1])
             limit = float(np.hypot(tolerance_px[i], tolerance_px[j])) / np.sqrt(2)
-            score[rows, columns], shared[rows, columns] = _support(distance, limit, (0, 3))
+            at = start[i] + a[0][:, :, None], start[j] + b[0][:, None, :]
+            for matrix, support in zip((score, shared), _support(distance, limit, (3,)), strict=True):
+                np.add.at(matrix, at, support)
             score[columns, rows], shared[columns, rows] = score[rows, columns].T, shared[rows, columns].T
     label = _agglomerate(score, shared, conflict)
     person = [label[start[v] : start[v + 1]] if counts[v] else np.full(tracks[v].count, -1) for v in range(V)]
@@ -306,6 +308,18 @@ def group_tracks(
                 if compared[i, j]:
                     agreement[i, j] = score[block][same].sum() / compared[i, j]
     return TrackGroups(person=tuple(person), agreement=agreement, shared=compared)
+
+
+def _present_tracks(tracks: Tracks, at_s: F64) -> tuple[I64, F64]:
+    """Return the tracks (M, G) that are present at recorded times, and their joints (M, G, J, 2), NaN where missing.
+
+    Few of a camera's tracks are present at once; columns without a track have the index 0 and no joints.
+    """
+    xy = sample_all_tracks(tracks, at_s).xy
+    present = np.isfinite(xy[..., 0]).any(-1)
+    index = np.argsort(~present, axis=1, kind="stable")[:, : max(int(present.sum(1).max(initial=0)), 1)]
+    xy = np.take_along_axis(xy, index[..., None, None], 1)
+    return np.where(np.take_along_axis(present, index, 1), index, 0), xy
 
 
 def _agglomerate(score: F64, shared: F64, conflict: np.ndarray) -> I64:
