@@ -76,14 +76,23 @@ class PersonTrack:
     velocity_mm_s: F64
     shape: ShapeEstimate
     holds_s: float
+    _before: tuple[float, F64, F64] | None = None
 
     def predict(self, time_s: float) -> F64:
         """Predict the joints (J, 3) at a later time: constant velocity for as long as it holds, then rest."""
         return self.xyz_mm + self.velocity_mm_s * min(time_s - self.time_s, self.holds_s)
 
+    def predict_without_last(self, time_s: float) -> F64:
+        """Predict the joints (J, 3) as if the last measurement had not been; NaN without any other."""
+        if self._before is None:
+            return np.full_like(self.xyz_mm, np.nan)
+        before_s, xyz_mm, velocity_mm_s = self._before
+        return xyz_mm + velocity_mm_s * min(time_s - before_s, self.holds_s)
+
     def correct(self, time_s: float, xyz_mm: F64, lengths_mm: F64) -> None:
         """Update the state with joints (J, 3) and body lengths (K,) measured at a later time."""
         elapsed = time_s - self.time_s
+        self._before = self.time_s, self.xyz_mm, self.velocity_mm_s
         shared = np.isfinite(xyz_mm).all(-1) & np.isfinite(self.xyz_mm).all(-1)
         moved = np.median((xyz_mm - self.xyz_mm)[shared], axis=0) if shared.any() else self.velocity_mm_s * elapsed
         gain = 1 - np.exp(-elapsed / _VELOCITY_MEMORY_S)
@@ -165,6 +174,12 @@ class Tracker:
         rested = capped_pose_distance(np.stack([track.xyz_mm for track in self.active])[:, None], xyz_mm[None])
         seen_before = np.array([track.time_s == self._last_s for track in self.active])[:, None]
         near = np.where(seen_before, np.minimum(distance, rested), distance) < gate
+        if not near.any(1).all():
+            # The last measurement may have been a ghost.
+            without = np.stack([track.predict_without_last(time_s) for track in self.active])
+            spared = capped_pose_distance(without[:, None], xyz_mm[None])
+            distance = np.where(near, distance, spared)
+            near |= spared < gate
         wide = gate > _WIDE * narrow
         alike = np.zeros(distance.shape)
         if (near.sum(0) > 1).any() or (near.sum(1) > 1).any() or wide.any():

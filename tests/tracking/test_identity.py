@@ -2,8 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
+from core.progress import NullReporter
+from core.reconstruction.triangulated import Triangulator
 from core.synthetic import people
+from core.synthetic.confusions import Confusions
+from core.synthetic.estimator_errors import ErrorBank
+from core.synthetic.observe import observe
+from core.synthetic.rigs import ring_rig
 from core.tracking.config import TrackingConfig
 from core.tracking.exchange import exchange_identities
 from core.tracking.shape import BodyShape, ShapeEstimate, body_lengths_mm, same_person
@@ -117,3 +124,38 @@ def test_a_second_copy_of_a_person_does_not_take_their_identity():
         xyz = np.stack(found)
         ids.append(tracker.update(PeopleFrame(time_s=t / FPS, xyz_mm=xyz, score=np.ones(xyz.shape[:2]))))
     assert {i[0] for i in ids[:30]} == {i[0] for i in ids[33:]} == {1}
+
+
+def test_a_wrong_pose_does_not_end_a_track():
+    one = body(1750, 60)
+    one[30] += [420.0, 0, 0]  # Within the gate, and so far off that the next pose is not.
+    one[31:] -= [120.0, 0, 0]
+    source = track_people(np.arange(60) / FPS, one[:, None], np.ones((60, 1, 17)), COCO17, TrackingConfig()).source
+    assert source.shape == (60, 1) and (source == 0).all()
+
+
+@pytest.mark.slow
+def test_close_people_keep_their_identity_where_their_limbs_are_confused():
+    rng = np.random.default_rng(503)
+    truth = people.crossing(4, 300, rng, distance_mm=260.0, radius_mm=900.0)
+    rig = ring_rig(5)
+    poses2d = observe(
+        rig,
+        truth,
+        miss=0.25,
+        rng=rng,
+        false_people=0.2,
+        confusions=Confusions(borrow=0.25, swap=0.08, lost_view=0.03),
+        occlusion=True,
+        errors=ErrorBank.load("movenet"),
+    )
+    xyz = Triangulator().reconstruct(rig, poses2d, truth.time_s, NullReporter()).xyz_mm
+    apart = np.linalg.norm(xyz[:, :, None] - truth.xyz_mm[:, None], axis=-1)
+    known = np.isfinite(apart)
+    mean = np.where(known, apart, 0.0).sum(-1) / np.maximum(known.sum(-1), 1)
+    near = known.any(-1) & (mean < 300.0)  # (T, Q, P)
+    assert near.any(1).mean() > 0.9
+    nearest = np.where(near.any(-1), np.where(near, mean, np.inf).argmin(-1), -1)
+    hits = np.array([[(column == p).sum() for p in range(4)] for column in nearest.T])
+    right = hits[linear_sum_assignment(-hits)].sum() / hits.sum()
+    assert right > 0.9
