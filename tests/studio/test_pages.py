@@ -435,6 +435,22 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     np.testing.assert_allclose(plot.curves["Trained"].yData, [0, 8, 8])
 
 
+def test_errors_to_the_users_truth_come_first(sample_session: Session) -> None:
+    take = sample_session.take("two_people")
+    truth = {
+        "methods": {"baseline": {"mpjpe_mm": 63.52}, "trained": {"mpjpe_mm": 32.6}},
+        "notes": ["truth.c3d is in mm.", "Truth + 1.370 s is the time of the take, found from the motion."],
+        "verdict": "Against the truth, the trained networks did better.",
+    }
+    take.layout.report.write_text(json.dumps({**_REPORT, "truth": truth}), encoding="utf-8")
+    found = load_comparison(take)
+    assert found is not None
+    assert found.rows[0] == ("Error to truth, mean", "63.5 mm", "32.6 mm")
+    assert found.tones[0, 2] == "good"
+    assert found.verdict == "Against the truth, the trained networks did better.\nThe trained network is better."
+    assert "found from the motion" in found.details
+
+
 def test_without_training_there_is_no_column_of_it(sample_session: Session) -> None:
     take = sample_session.take("two_people")
     methods = {"baseline": _REPORT["methods"]["baseline"]}  # type: ignore[index]

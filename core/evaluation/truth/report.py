@@ -90,6 +90,7 @@ def truth_report(
     if pair is not None:
         found = compare_with_truth(errors[pair[0]], errors[pair[1]], time_s, used)
         report["comparison"] = _comparison(pair, found)
+        report["notes"] += _intervals([methods[key].name for key in pair], found)
         report["verdict"] = _sentence(pair, methods, metrics, found)
     return report
 
@@ -193,6 +194,19 @@ def _comparison(pair: tuple[str, str], found: TruthComparison) -> dict[str, Any]
     }
 
 
+def _intervals(names: list[str], found: TruthComparison) -> list[str]:
+    """Return a sentence with the differences of two methods and their intervals; none in a short take."""
+    parts = [
+        f"{difference.value:+.1f} mm (95 % interval {difference.low:+.1f} to {difference.high:+.1f}) {where}"
+        for difference, where in (
+            (found.common, "on the joints that both found"),
+            (found.overall, "over all true joints, of which a missing one counts 500 mm"),
+        )
+        if difference is not None
+    ]
+    return [f"{names[0][:1].upper()}{names[0][1:]} minus {names[1]}: {'; '.join(parts)}."] if parts else []
+
+
 def _sentence(
     pair: tuple[str, str],
     methods: Mapping[str, MethodResult],
@@ -207,10 +221,6 @@ def _sentence(
         f"mean error {values[0].mpjpe_all_mm:.1f} against {values[1].mpjpe_all_mm:.1f} mm over all true joints, "
         f"missing ones included, of which {values[0].coverage:.0%} and {values[1].coverage:.0%} were found"
     )
-    if found.overall is not None:
-        sign = 1 if order == pair else -1
-        low, high = sorted((sign * found.overall.low, sign * found.overall.high))
-        figures += f" (95 % interval of the difference {low:+.1f} to {high:+.1f} mm)"
     text = {
         "accuracy": f"Against the truth, {names[0]} did better than {names[1]}",
         "coverage": f"Against the truth, {names[0]} did better than {names[1]}, which found far fewer joints",

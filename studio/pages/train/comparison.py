@@ -113,8 +113,8 @@ def _comparison(report: Mapping[str, Any]) -> Comparison:
     n_held_out = len(held_out) if isinstance(held_out, list) else held_out
     verdicts, details = ([str(source.get(key, "")) for source in (truth, report)] for key in ("verdict", "details"))
     return Comparison(
-        verdict=" ".join(filter(None, verdicts)),
-        details=" ".join(filter(None, [*truth.get("notes", ()), *details])),
+        verdict="\n".join(filter(None, verdicts)),
+        details="\n".join(filter(None, [" ".join(truth.get("notes", ())), *details])),
         context=(
             f"Take {report.get('take', '')}: {n_held_out} of {report['frames']} frames held out from training, each "
             "camera predicted from the others. Errors are medians, those over all joints are means."
