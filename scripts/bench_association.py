@@ -34,7 +34,7 @@ class Scene:
     false_people: float = 0.0
     swap: float = 0.0
     occlusion: bool = False
-    wrong_hips: float = 0.0
+    borrow: float = 0.0
 
 
 SCENES = (
@@ -43,14 +43,13 @@ SCENES = (
     Scene("crossing, with occlusion", crossing=True, miss=0.0, occlusion=True),
     Scene("with false detections", false_people=0.5),
     Scene("sides exchanged in 3 %", swap=0.03),
-    Scene("hips astray in 10 %, 4 views", cameras=4, wrong_hips=0.1),
+    Scene("limbs borrowed in 20 %", crossing=True, borrow=0.2),
     Scene("walking, 4 views", cameras=4),
     Scene("walking, 3 views", cameras=3),
     Scene("8 people, 8 views", cameras=8, people=8),
     Scene("10 people, 5 views", people=10),
 )
 _MATCH_MM = 150.0
-_ASTRAY_PX = 400.0  # distance of a hip that belongs to somebody else
 _ROW = "{:28} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}"
 
 
@@ -69,6 +68,7 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
     from core.progress import NullReporter
     from core.reconstruction.triangulated import Triangulator
     from core.synthetic import people, rigs
+    from core.synthetic.confusions import Confusions
     from core.synthetic.observe import observe
 
     rng = np.random.default_rng(seed)
@@ -77,6 +77,9 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
     else:
         truth = people.walkers(scene.people, frames, rng, half_size_mm=max(1800.0, 820.0 * scene.people**0.5))
     rig = rigs.ring_rig(scene.cameras, radius_mm=max(4500.0, 1750.0 * scene.people**0.5))
+    confusions = None
+    if scene.borrow or scene.swap:
+        confusions = Confusions(borrow=scene.borrow, swap=scene.swap, lost_view=0.0, rig_deg=0.0)
     poses2d = observe(
         rig,
         truth,
@@ -84,11 +87,9 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
         scene.miss,
         rng,
         false_people=scene.false_people,
-        swap=scene.swap,
+        confusions=confusions,
         occlusion=scene.occlusion,
     )
-    if scene.wrong_hips:
-        poses2d = {name: _with_wrong_hips(pose, scene.wrong_hips, rng) for name, pose in poses2d.items()}
     started = time.perf_counter()
     baseline = Triangulator().reconstruct(rig, poses2d, truth.time_s, NullReporter())
     per_frame_ms = (time.perf_counter() - started) / frames * 1000
@@ -135,20 +136,6 @@ def _plain_triangulation_ms(rig: Any, truth: Any) -> float:
     started = time.perf_counter()
     triangulate(rig, ideal, weight)
     return (time.perf_counter() - started) / len(truth.time_s) * 1000
-
-
-def _with_wrong_hips(pose: Any, share: float, rng: Any) -> Any:
-    """Return detections of which some have a hip far off, as where it belongs to somebody else."""
-    import dataclasses
-
-    import numpy as np
-
-    xy = np.array(pose.xy_px)
-    chosen = rng.random(xy.shape[:2]) < share
-    angle = rng.uniform(0, 2 * np.pi, xy.shape[:2])
-    hip = pose.skeleton.index("left_hip")
-    xy[:, :, hip] += chosen[..., None] * _ASTRAY_PX * np.stack([np.cos(angle), np.sin(angle)], -1)
-    return dataclasses.replace(pose, xy_px=xy)
 
 
 def recorded(folder: Path, name: str, estimator: str) -> None:

@@ -10,7 +10,7 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 
 _MERGE_ERRORS, _BONE_ERRORS = 3.0, 8.0  # Limits in expected errors, where these are larger than the settings.
-_CELL_MM = 500.0  # Side of the cells in which the expected error is taken as constant.
+_CELL_MM = 1000.0  # Side of the cells in which the expected error is taken as constant.
 
 
 class PlaceLimits:
@@ -20,20 +20,24 @@ class PlaceLimits:
         self._rig, self._config = rig, config
         self._of_cell: dict[tuple[int, ...], float] = {}
 
-    def merge_mm(self, xyz_mm: F64) -> F64:
-        """Return the mean joint distance (C,) below which others are the same as each of the people (C, J, 3)."""
-        return np.maximum(self._config.merge_mm, _MERGE_ERRORS * self._error_mm(xyz_mm))
+    def at(self, xyz_mm: F64) -> tuple[F64, F64]:
+        """Return the limits at people (C, J, 3).
 
-    def bone_mm(self, xyz_mm: F64) -> F64:
-        """Return the longest plausible bone (C,) of each of the people (C, J, 3)."""
-        return np.maximum(self._config.max_bone_mm, _BONE_ERRORS * self._error_mm(xyz_mm))
+        Returns:
+            Mean joint distance (C,) below which others are the same person, and the longest plausible bone (C,).
+        """
+        error = self._error_mm(xyz_mm)
+        return (
+            np.maximum(self._config.merge_mm, _MERGE_ERRORS * error),
+            np.maximum(self._config.max_bone_mm, _BONE_ERRORS * error),
+        )
 
     def _error_mm(self, xyz_mm: F64) -> F64:
         """Return the expected error (C,) at the middle of people (C, J, 3); 0 where fewer than two cameras see it."""
-        known = np.isfinite(xyz_mm[..., :1])
+        known = np.isfinite(xyz_mm)
         middle = np.where(known, xyz_mm, 0.0).sum(1) / np.maximum(known.sum(1), 1)
-        cells = [tuple(cell) for cell in np.round(middle / _CELL_MM).astype(int).tolist()]
-        new = sorted(set(cells) - self._of_cell.keys())
+        cells = [tuple(cell) for cell in np.rint(middle / _CELL_MM).astype(int).tolist()]
+        new = [cell for cell in dict.fromkeys(cells) if cell not in self._of_cell]
         if new:
             errors = np.nan_to_num(expected_error_mm(self._rig, np.array(new) * _CELL_MM))
             self._of_cell.update(zip(new, errors.tolist(), strict=True))

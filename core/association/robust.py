@@ -142,17 +142,20 @@ def triangulate_joints(geometry: ViewGeometry, matched: MatchedJoints) -> Triang
     seen = np.flatnonzero((rays.weight > 0).sum(0) >= 2)
     unclear = []
     for batch in _batches(seen):
-        agrees = _clear_agreement(geometry, rays[batch])
-        inlier[:, batch] = agrees
-        unclear.append(batch[~agrees.any(0)])
+        # Where all views agree clearly, the nearest point is a good start.
+        xyz[:, batch], inlier[:, batch] = _clear_agreement(geometry, rays[batch])
+        unclear.append(batch[~inlier[:, batch].any(0)])
     for batch in _batches(np.concatenate([*unclear, seen[:0]])):
-        inlier[:, batch] = _consensus(geometry, rays[batch])
+        of_batch = rays[batch]
+        inlier[:, batch] = agrees = _consensus(geometry, of_batch)
+        xyz[:, batch] = _nearest(geometry, of_batch, np.where(agrees, of_batch.weight, 0.0))
     used = _Rays(rays.x, rays.y, np.where(inlier, rays.weight, 0.0), rays.focal_px)
     information, squared = np.full((6, n), np.nan), np.zeros(n)
     for batch in _batches(seen[inlier[:, seen].any(0)]):
         of_batch = used[batch]
-        xyz[:, batch] = _refine(geometry, of_batch)
+        xyz[:, batch] = _refine(geometry, xyz[:, batch], of_batch)
         information[:, batch], squared[batch] = _information(geometry, xyz[:, batch], of_batch)
+    xyz = np.where(inlier.any(0), xyz, np.nan)
     solved = np.asarray(np.isfinite(xyz).all(0))
     inlier &= solved
     n_seen, n_used = (rays.weight > 0).sum(0), inlier.sum(0)
@@ -180,13 +183,13 @@ def _batches(columns: I64) -> list[I64]:
     return [columns[start : start + _CHUNK] for start in range(0, len(columns), _CHUNK)]
 
 
-def _clear_agreement(geometry: ViewGeometry, rays: _Rays) -> np.ndarray:
-    """Return the views (V, N) of points whose nearest point to all rays agrees clearly with all; none for others."""
+def _clear_agreement(geometry: ViewGeometry, rays: _Rays) -> tuple[F64, np.ndarray]:
+    """Return the points (3, N) nearest to all rays, and the views (V, N) where all agree clearly; none elsewhere."""
     point = _nearest(geometry, rays, rays.weight)
     used = rays.weight > 0
     with np.errstate(invalid="ignore"):
         clear = ((_relative_squared(geometry, point, rays) < _CLEAR**2) | ~used).all(0)
-    return np.asarray(used & clear)
+    return point, np.asarray(used & clear)
 
 
 def _consensus(geometry: ViewGeometry, rays: _Rays) -> np.ndarray:
@@ -223,10 +226,10 @@ def _nearest(geometry: ViewGeometry, rays: _Rays, weight: F64) -> F64:
         total - (by_axis[1] * r[1]).sum(0), -(by_axis[1] * r[2]).sum(0), total - (by_axis[2] * r[2]).sum(0),
     ])  # fmt: skip
     right = centre.T @ weight - np.stack([(along * r[i]).sum(0) for i in range(3)])
-    return _solve(normal, right, _LEAST_ANGLE)
+    return solve_symmetric(normal, right, _LEAST_ANGLE)
 
 
-def _solve(normal: F64, right: F64, least: float) -> F64:
+def solve_symmetric(normal: F64, right: F64, least: float) -> F64:
     """Solve symmetric systems by cofactors.
 
     Args:
@@ -268,15 +271,15 @@ def _relative_squared(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
     return (at.dx * at.dx + at.dy * at.dy) * squared / gate
 
 
-def _refine(geometry: ViewGeometry, rays: _Rays) -> F64:
-    """Minimise the reprojection error in pixels by Gauss-Newton steps with Huber weights, from the nearest point.
+def _refine(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
+    """Minimise the reprojection error in pixels by Gauss-Newton steps with Huber weights, from points (3, N).
 
     Returns:
         (3, N) points of lowest cost among the initial ones and those after each step; NaN for nearly parallel rays,
         and for points behind a camera that sees them.
     """
     limit = geometry.gate_px[:, None]
-    best = current = _nearest(geometry, rays, rays.weight)
+    best = current = point
     best_cost = np.full(best.shape[1], np.inf)
     for step in range(_STEPS + 1):
         at = _project(geometry, current, rays)
@@ -291,7 +294,7 @@ def _refine(geometry: ViewGeometry, rays: _Rays) -> F64:
         normal, right = _normal_equations(geometry, at, huber * rays.focal_px**2)
         damping = _DAMPING * (normal[0] + normal[3] + normal[5])
         normal[[0, 3, 5]] += damping
-        current = current - _solve(normal, right, 0.0)
+        current = current - solve_symmetric(normal, right, 0.0)
     behind = ((_project(geometry, best, rays).depth <= _MIN_DEPTH_MM) & (rays.weight > 0)).any(0)
     return np.where(behind, np.nan, best)
 

@@ -85,19 +85,6 @@ class ViewGeometry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FrameViews:
-    """Detections of one frame set. D is the number of detection columns, padded to the most of any view.
-
-    Attributes:
-        ideal: (V, D, J, 2) undistorted coordinates on the ideal image plane, NaN where missing or of low score.
-        weight: (V, D, J) confidences, 0 where `ideal` is NaN.
-    """
-
-    ideal: F64
-    weight: F64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TakeViews:
     """Detections of T frame sets. D is the number of detection columns, padded to the most of any view.
 
@@ -115,10 +102,6 @@ class TakeViews:
 
     def __len__(self) -> int:
         return len(self.weight)
-
-    def frame(self, t: int) -> FrameViews:
-        """Return the detections of frame `t`."""
-        return FrameViews(ideal=self.ideal[t], weight=self.weight[t])
 
 
 def stack_views(rig: CameraRig, poses2d: Mapping[str, Pose2D], config: AssociationConfig) -> TakeViews:

@@ -406,7 +406,7 @@ class OnlinePredictor:
         skeleton = views.geometry.skeleton
         if self._associator is None:
             self._associator = FrameAssociator(ViewGeometry.build(self._rig, skeleton, config), config)
-        people = triangulate_people(views, self._associator.update(time_s, views.frame(0))[None])
+        people = triangulate_people(views, self._associator.update(time_s, views)[None])
         return convert(people.xyz_mm, people.score, skeleton, self._predictor.networks.skeleton)[0]
 
 

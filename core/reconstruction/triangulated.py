@@ -119,7 +119,7 @@ class OnlineTriangulator:
     def update(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> TrackedFrame:
         """Reconstruct and track the people of the next frame set; see `OnlineReconstructor`."""
         views = stack_views(self._rig, poses2d, self._settings.association)
-        members = self._associator.update(time_s, views.frame(0))
+        members = self._associator.update(time_s, views)
         people = triangulate_people(views, members[None])
         error_mm = person_error_mm(self._rig, people.xyz_mm[0], people.covariance_mm2[0])
         frame = PeopleFrame(time_s=time_s, xyz_mm=people.xyz_mm[0], score=people.score[0], error_mm=error_mm)

@@ -20,10 +20,10 @@ def person_at(x_mm):
 def test_limits_close_to_the_cameras_are_the_settings():
     limits = PlaceLimits(rigs.ring_rig(4), CONFIG)
     near = np.concatenate([person_at(0.0), person_at(1500.0)])
-    assert (limits.merge_mm(near) == CONFIG.merge_mm).all()
-    assert (limits.bone_mm(near) == CONFIG.max_bone_mm).all()
+    assert (limits.at(near)[0] == CONFIG.merge_mm).all()
+    assert (limits.at(near)[1] == CONFIG.max_bone_mm).all()
     unseen = np.stack([person_at(1e6)[0], np.full((17, 3), np.nan)])
-    assert (limits.bone_mm(unseen) == CONFIG.max_bone_mm).all()
+    assert (limits.at(unseen)[1] == CONFIG.max_bone_mm).all()
 
 
 def test_limits_grow_with_the_expected_error():
@@ -32,10 +32,10 @@ def test_limits_grow_with_the_expected_error():
     error = expected_error_mm(rig, np.array([0.0, 0.0, 900.0]))
     assert error > 120.0
     limits = PlaceLimits(rig, CONFIG)
-    assert limits.bone_mm(person_at(0.0))[0] == max(
+    assert limits.at(person_at(0.0))[1][0] == max(
         CONFIG.max_bone_mm, 8 * expected_error_mm(rig, np.zeros(3) + (0, 0, 1000))
     )
-    assert limits.merge_mm(person_at(0.0))[0] > CONFIG.merge_mm
+    assert limits.at(person_at(0.0))[0][0] > CONFIG.merge_mm
 
 
 def test_far_people_are_found_with_long_bones():

@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from core.association.config import AssociationConfig
-from core.association.match import associate_take
+from core.association.match import FrameAssociator, associate_take, match_take
+from core.association.views import stack_views
 from core.errors import CancelledError, CoreError
 from core.progress import NullReporter, RecordingReporter
 from core.synthetic import people, rigs
@@ -238,3 +239,29 @@ def test_association_can_be_cancelled():
     poses2d = observe(rig, truth, 1.0, 0.0, rng)
     with pytest.raises(CancelledError):
         associate_take(rig, poses2d, truth.time_s, AssociationConfig(), RecordingReporter(cancel_after=1))
+
+
+def test_a_frame_at_a_time_gives_what_the_whole_take_gives_also_after_empty_frames():
+    rng = np.random.default_rng(11)
+    truth, rig = people.walkers(3, 30, rng), rigs.ring_rig(4)
+    gap = slice(10, 14)
+
+    def blank(name, xy, score):
+        xy[gap], score[gap] = np.nan, 0
+
+    poses2d = with_scores(observe(rig, truth, 5.0, 0.1, rng, false_people=0.3), blank)
+    config = AssociationConfig()
+    views = stack_views(rig, poses2d, config)
+    whole = match_take(views, truth.time_s, config, NullReporter())
+    associator = FrameAssociator(views.geometry, config)
+    for t, time_s in enumerate(truth.time_s):
+        now = {
+            name: dataclasses.replace(
+                pose, xy_px=pose.xy_px[t : t + 1], score=pose.score[t : t + 1], box_px=pose.box_px[t : t + 1]
+            )
+            for name, pose in poses2d.items()
+        }
+        found = associator.update(time_s, stack_views(rig, now, config))
+        assert np.array_equal(found, whole[t, : len(found)])
+        assert (whole[t, len(found) :] < 0).all()
+        assert (len(found) == 0) == (10 <= t < 14)
