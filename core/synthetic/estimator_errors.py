@@ -22,11 +22,12 @@ from core.types.skeleton import COCO17
 
 MEASURED = ("movenet",)
 """Estimators whose measured errors are included."""
-VARIED_SCALE = (0.25, 0.3)
-"""Mean and standard deviation of the logarithm of the factor on varied errors.
+VARIED_SIGMA = 0.3
+"""Standard deviation of the logarithm of the factor on varied errors."""
+_LEVERAGE = 3 / 8
+"""Mean leverage of a view of four in the triangulation that the errors were measured against.
 
-They are measured against the triangulation of the same views, which follows them: leave-one-camera-out residuals
-without the 3D error are 1.3 times as large.
+Three unknowns follow eight coordinates, so residuals are smaller than errors by the root of one minus this share.
 """
 
 
@@ -62,7 +63,7 @@ class ErrorBank:
         if not path.is_file():
             raise CoreError(f"There are no measured errors of estimator '{name}'.", f"Known: {', '.join(MEASURED)}.")
         with np.load(path, allow_pickle=False) as file:
-            error, score = file["error"].astype(float), file["score"].astype(float)
+            error, score = file["error"] / np.sqrt(1 - _LEVERAGE), file["score"].astype(float)
             chosen = {"all": slice(None), "train": file["camera"] % 2 == 0, "test": file["camera"] % 2 == 1}[split]
             return cls(error[chosen], score[chosen], float(file["fps"]))
 
@@ -91,7 +92,10 @@ class ErrorBank:
         flipped = error[..., mirror, :] * (-1.0, 1.0)
         error = np.where(mirrored[..., None], flipped, error)
         if varied:
-            angle, size = rng.uniform(-np.pi, np.pi, (*shape, 1, 1)), np.exp(rng.normal(*VARIED_SCALE, (*shape, 1, 1)))
+            angle, size = (
+                rng.uniform(-np.pi, np.pi, (*shape, 1, 1)),
+                np.exp(rng.normal(0.0, VARIED_SIGMA, (*shape, 1, 1))),
+            )
             c, s = size * np.cos(angle), size * np.sin(angle)
             x, y = error[..., 0], error[..., 1]
             error = np.stack([c * x - s * y, s * x + c * y], -1)

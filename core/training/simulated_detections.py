@@ -16,7 +16,7 @@ from torch import Tensor
 from core.models.scene import CaptureScene
 from core.models.view_batch import float_tensor
 from core.synthetic.confusions import BORROW_REACH, borrowed_masks, derived_joints, limb_masks, side_masks
-from core.synthetic.estimator_errors import VARIED_SCALE, ErrorBank
+from core.synthetic.estimator_errors import VARIED_SIGMA, ErrorBank
 from core.training.rng import DeviceRng
 from core.training.stages.config import NoiseConfig
 from core.types.skeleton import COCO17, Skeleton, convert
@@ -133,7 +133,7 @@ def _measured(
     if noise.varied:
         angle, scale = (
             device_rng.uniform(-torch.pi, torch.pi, *people, 1),
-            (VARIED_SCALE[0] + VARIED_SCALE[1] * device_rng.normal(*people, 1)).exp(),
+            (VARIED_SIGMA * device_rng.normal(*people, 1)).exp(),
         )
         c, s = scale * angle.cos(), scale * angle.sin()
         x, y = error.unbind(-1)

@@ -124,6 +124,14 @@ def test_roots_have_low_peaks_and_missing_views_too(scene: CaptureScene) -> None
     assert set(published.views.peak.unique().tolist()) <= {0.0, 1.0}
 
 
+def test_eyes_and_ears_have_errors_too(scene: CaptureScene) -> None:
+    config = ModelConfig(skeleton="coco19", heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0))
+    whole = CaptureScene(scene.rig, scene.volume, config, torch.device("cpu"))
+    exact, xy, score = simulate(whole, jitter=(0.01, 0.01), measured=0.5, swap=0.1, borrow=0.1)
+    ears = whole.skeleton.indices("left_ear", "right_ear")
+    assert ((xy - exact)[..., ears, :].norm(dim=-1).median() > 0.5) and (score[..., ears] > 0).float().mean() > 0.8
+
+
 def test_far_rigs_see_small_people() -> None:
     rng = np.random.default_rng(0)
     rigs = [random_rig(rng, 4, radius_mm=(20_000.0, 25_000.0), seen_mm=(5000.0, 20_000.0)) for _ in range(20)]
