@@ -27,12 +27,13 @@ from core.evaluation.report import BASELINE_KEY, RTS_KEY, TRAINED_KEY, MethodRes
 from core.evaluation.truth.read import read_truth
 from core.evaluation.truth.report import truth_report
 from core.files import read_yaml, write_json
+from core.pipelines.infer import TrainedNetworks, choose_networks
 from core.pipelines.params import EvaluateParams, TrainParams
 from core.progress import NullReporter, Reporter, StageReporter, check
+from core.reconstruction.predictor import Predictor
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.inputs import note_outdated_inputs
-from core.session.status import trained_runs
 from core.tracking.config import TrackingConfig
 from core.tracking.smooth import smooth
 from core.types.arrays import F64
@@ -78,7 +79,7 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     take = session.take(params.take)
     if not take.layout.poses3d(BASELINE).exists():
         raise CoreError(f"Take {take.name} has no baseline.", "Run triangulate on the take first.")
-    model = _model(session, params.run)
+    model = choose_networks(session, params.run, params.model, take)
     data = _load_data(session, take, params.estimator, model, reporter)
     names = [BASELINE, *([model.name] if model else [])]
     stored = {name: take.poses3d(name) for name in names if take.layout.poses3d(name).exists()}
@@ -86,13 +87,14 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     methods = _triangulation(data, stored[BASELINE], StageReporter(reporter, 0.0, 0.4 if model else 1.0))
     check(reporter)
     if model is not None:
-        methods[TRAINED_KEY] = _trained(data, model, stored.get(model.name), StageReporter(reporter, 0.4, 0.6))
+        predictor = model.load(session, take.name, reporter)
+        methods[TRAINED_KEY] = _trained(data, predictor, stored.get(model.name), StageReporter(reporter, 0.4, 0.6))
     report = build_report(take.name, len(data.held_out.frames), methods)
     if params.truth:
         report["truth"] = _truth(params, data, methods, reporter)
     write_json(take.layout.report, report)
-    if model is not None:
-        write_json(model.report, report)
+    if model is not None and model.run is not None:
+        write_json(model.run.report, report)
     reporter.note(report["verdict"])
     return report
 
@@ -109,19 +111,8 @@ def _truth(
     return {"files": [str(file) for file in files], **found}
 
 
-def _model(session: Session, name: str) -> RunLayout | None:
-    """Return the trained run of that name, or else the newest finished one, or None."""
-    if name:
-        model = session.layout.run(name)
-        if not model.checkpoints.is_dir():
-            raise CoreError(f"Run '{name}' has no trained networks.", "Choose a finished training run.")
-        return model
-    trained = trained_runs(session)
-    return trained[-1] if trained else None
-
-
 def _load_data(
-    session: Session, take: Take, estimator: str, model: RunLayout | None, reporter: Reporter
+    session: Session, take: Take, estimator: str, model: TrainedNetworks | None, reporter: Reporter
 ) -> _EvaluationData:
     rig = session.rig_for(take)
     poses2d = take.poses2d(estimator, rig)
@@ -130,7 +121,7 @@ def _load_data(
     frames = np.flatnonzero(held_out(len(time_s), _split(model)))
     if not len(frames):
         frames = np.arange(len(time_s))
-        if model is not None:
+        if model is not None and model.run is not None:
             reporter.note("Training held no frames out: the metrics are over training frames.", "warning")
     return _EvaluationData(
         take=take,
@@ -143,11 +134,11 @@ def _load_data(
     )
 
 
-def _split(model: RunLayout | None) -> SplitConfig:
-    """Return the split that the run was trained with, or the default one."""
-    if model is None or not model.config.exists():
+def _split(model: TrainedNetworks | None) -> SplitConfig:
+    """Return the split that the networks were trained with, or the default one."""
+    if model is None or model.run is None or not model.run.config.exists():
         return SplitConfig()
-    return from_mapping(TrainParams, read_yaml(model.config)).training.split
+    return from_mapping(TrainParams, read_yaml(model.run.config)).training.split
 
 
 def _triangulation(data: _EvaluationData, stored: Pose3DSequence, reporter: Reporter) -> dict[str, MethodResult]:
@@ -186,12 +177,9 @@ def _triangulation(data: _EvaluationData, stored: Pose3DSequence, reporter: Repo
 
 
 def _trained(
-    data: _EvaluationData, model: RunLayout, stored: Pose3DSequence | None, reporter: Reporter
+    data: _EvaluationData, predictor: Predictor, stored: Pose3DSequence | None, reporter: Reporter
 ) -> MethodResult:
-    """Evaluate the trained run: its stored 3D poses, or else new ones, and its predictions of left-out cameras."""
-    from core.reconstruction.predictor import Predictor
-
-    predictor = Predictor.load(model)
+    """Evaluate networks: their stored 3D poses, or else new ones, and their predictions of left-out cameras."""
     take, rig, estimator = data.take, data.rig, data.estimator
     sequence = stored or predictor.reconstruct_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
     frames = np.union1d(
@@ -206,7 +194,7 @@ def _trained(
         return smooth(predicted, tracking)
 
     loco = data.loco(fit, StageReporter(reporter, 0.4, 0.6), "Predicting without")
-    return MethodResult(sequence=sequence, reprojection=data.reprojection(sequence), loco=loco, run=model.name)
+    return MethodResult(sequence=sequence, reprojection=data.reprojection(sequence), loco=loco, run=predictor.name)
 
 
 def _tracking(stored: Pose3DSequence) -> TrackingConfig:

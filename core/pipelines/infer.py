@@ -1,34 +1,107 @@
-"""Verb `infer`: 3D poses of a take with trained networks, stored with their provenance."""
+"""Verb `infer`: 3D poses of a take with trained or shipped networks, stored with their provenance."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
 from core.evaluation.identity import people_per_frame
-from core.models.device import process_count
+from core.files import resource
+from core.models.checkpoint import Checkpoint
+from core.models.device import pick_device, process_count
 from core.models.distributed import Group, process_group
 from core.pipelines.params import InferParams
+from core.pipelines.volume import training_volume
 from core.progress import Reporter
 from core.reconstruction.predictor import Predictor
-from core.session import RunLayout, Session
+from core.registry import closest
+from core.session import RunLayout, Session, Take
 from core.session.inputs import input_digests
 from core.session.status import trained_runs
 from core.tracking.smooth import smooth
 from core.tracking.track import note_discarded
+from core.training.presets import SHIPPED_PRESETS, preset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedNetworks:
+    """Networks ready for inference: those of a training run of the session, or those that the program ships.
+
+    Results of shipped networks are stored under the name of their preset, which no run can have.
+
+    Attributes:
+        name: Name of their results: that of the run, or of the preset of shipped networks.
+        run: The training run; None for shipped networks.
+    """
+
+    name: str
+    run: RunLayout | None
+
+    def load(self, session: Session, take: str, reporter: Reporter, **options: Any) -> Predictor:
+        """Load the networks; shipped ones search the capture volume of the take.
+
+        Args:
+            session: Session of the take.
+            take: Name of the take.
+            reporter: Receives notes.
+            options: Further options of `Predictor`.
+
+        Raises:
+            CoreError: As `Predictor.load` and `training_volume`.
+        """
+        if self.run is not None:
+            return Predictor.load(self.run, **options)
+        device, config = pick_device("auto"), preset(self.name)
+        chosen = training_volume(session, [take], config, reporter)
+        volume = chosen.volume(chosen.spacing_mm or config.model.root.spacing_mm)
+        networks = Checkpoint.load(resource("weights", f"networks_{self.name}")).build(device)
+        return Predictor(networks, volume, device, self.name, **options)
+
+
+def choose_networks(session: Session, run: str, model: str, take: Take | None = None) -> TrainedNetworks | None:
+    """Return the networks that a user asked for, or else those of the newest finished training, or None.
+
+    Args:
+        session: The session.
+        run: Name of a training run; empty for none.
+        model: Name of shipped networks; empty for none.
+        take: Take whose results of shipped networks count, if nothing was asked for and trained.
+
+    Raises:
+        CoreError: Both are given, there are no such networks, or the run has none.
+    """
+    if run and model:
+        raise CoreError(
+            f"Both the run '{run}' and the shipped networks '{model}' were given.", "Choose one of the two."
+        )
+    if model:
+        if model not in SHIPPED_PRESETS:
+            raise CoreError(f"The program ships no networks named '{model}'.", closest(model, list(SHIPPED_PRESETS)))
+        return TrainedNetworks(name=model, run=None)
+    if run:
+        folder = session.layout.run(run)
+        if not folder.checkpoints.is_dir():
+            raise CoreError(f"Run '{run}' has no trained networks.", "Choose a finished training run.")
+        return TrainedNetworks(name=run, run=folder)
+    runs = trained_runs(session)
+    if runs:
+        return TrainedNetworks(name=runs[-1].name, run=runs[-1])
+    shipped = [name for name in (take.poses3d_runs() if take else ()) if name in SHIPPED_PRESETS]
+    return TrainedNetworks(name=shipped[-1], run=None) if shipped else None
 
 
 def run_infer(session: Session, params: InferParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Predict and track the people of a take, smooth them if configured, and store them under the name of the run.
+    """Predict and track the people of a take, smooth them if configured, and store them under the networks' name.
 
     Returns:
         model, file, people, people_per_frame (number of frames by number of people), device.
 
     Raises:
-        CoreError: There is no trained run, or the take has no 2D poses.
+        CoreError: There are no such networks, or the take has no 2D poses.
         CancelledError: The job was cancelled.
     """
     with process_group(process_count(params.processes), run.root) as group:
@@ -38,14 +111,19 @@ def run_infer(session: Session, params: InferParams, run: RunLayout, reporter: R
 def _infer(session: Session, params: InferParams, group: Group, reporter: Reporter) -> dict[str, Any]:
     take = session.take(params.take)
     rig = session.rig_for(take)
-    model = session.layout.run(params.run) if params.run else _newest(session)
-    predictor = Predictor.load(model, precision=params.precision, temporal=params.temporal)
+    model = choose_networks(session, params.run, params.model)
+    if model is None:
+        raise CoreError(
+            "The session has no trained run.", "Train the networks first, or use shipped ones: --model fast."
+        )
+    predictor = model.load(session, take.name, reporter, precision=params.precision, temporal=params.temporal)
     sequence = predictor.reconstruct_take(take, rig, params.estimator, reporter, tracking=params.tracking, group=group)
     if not group.is_main:
         return {}
     provenance = {
         **sequence.provenance,
         **input_digests(session, take, params.estimator).to_provenance(),
+        "networks": "shipped" if model.run is None else "trained",
         "take": take.name,
         "tracking": to_mapping(params.tracking),
         "code_version": __version__,
@@ -61,10 +139,3 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
         "people_per_frame": people_per_frame(sequence),
         "device": predictor.runs_on,
     }
-
-
-def _newest(session: Session) -> RunLayout:
-    runs = trained_runs(session)
-    if not runs:
-        raise CoreError("The session has no trained run.", "Train the networks first.")
-    return runs[-1]

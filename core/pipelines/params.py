@@ -307,6 +307,7 @@ class InferParams:
     Attributes:
         take: Name of the take; needs 2D poses.
         run: Name of the training run to use. If omitted, the newest finished run is used.
+        model: Shipped networks to use without any training: "quick" or "fast". Results have this name.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
         precision: Number format of the networks; "auto" takes bf16 on devices that gain from it, or else fp32.
         temporal: Refine the poses over time, if the run has a trained temporal refiner.
@@ -316,6 +317,7 @@ class InferParams:
 
     take: str
     run: str = ""
+    model: str = ""
     estimator: str = DEFAULT_ESTIMATOR
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     temporal: bool = True
@@ -330,6 +332,7 @@ class EvaluateParams:
     Attributes:
         take: Name of the take; needs a baseline.
         run: Name of the training run to evaluate. If omitted, the newest finished run is used.
+        model: Shipped networks to evaluate instead of a training run: "quick" or "fast".
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
         truth: Files with the true joints of people, to score all methods against: CSV, C3D, TRC or NetCDF; several
             files are several people. Joints are known by the names of COCO, Panoptic or OpenSim.
@@ -341,6 +344,7 @@ class EvaluateParams:
 
     take: str
     run: str = ""
+    model: str = ""
     estimator: str = DEFAULT_ESTIMATOR
     truth: tuple[str, ...] = ()
     truth_fit: Literal["rigid", "scaled", "none"] = "rigid"

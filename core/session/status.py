@@ -180,9 +180,8 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
             return StepStatus(step=name, state="blocked", reason=blocked)
         return StepStatus(step=name, state="ready", reason=ready)
 
-    no_run = "" if runs else "Train a model first."
     no_result = "" if results else "Triangulate or infer 3D poses first."
-    newest = runs[-1].name if runs else ""
+    newest = runs[-1].name if runs else next(reversed(trained), "")
     exported = _exported(session, take, results)
     return {
         "pose2d": step(
@@ -197,8 +196,8 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
         "infer": step(
             "infer",
             f"3D poses of {newest}." if newest in trained else "",
-            no_rig or no_poses2d or no_run,
-            f"Infer 3D poses with {newest}.",
+            no_rig or no_poses2d,
+            f"Infer 3D poses with {newest}." if runs else "Infer 3D poses with shipped networks, or train first.",
         ),
         "evaluate": step(
             "evaluate",

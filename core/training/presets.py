@@ -120,6 +120,8 @@ class PresetCard:
 
 PRESETS = {"quick": quick, "fast": fast, "paper": paper}
 """Name to the function that returns the settings."""
+SHIPPED_PRESETS = tuple(name for name, settings in PRESETS.items() if settings().start == "shipped")
+"""Presets whose networks the program ships."""
 CARDS = {
     "quick": PresetCard(title="Quick", what="Small networks, some minutes on any computer."),
     "fast": PresetCard(

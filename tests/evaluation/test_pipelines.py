@@ -14,10 +14,11 @@ from core.files import read_json, write_text
 from core.models.checkpoint import Checkpoint
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
 from core.models.networks import Networks
-from core.pipelines.params import EvaluateParams, TriangulateParams
+from core.pipelines.params import EvaluateParams, ExportParams, InferParams, TriangulateParams
 from core.pipelines.verbs import verb
 from core.progress import NullReporter, RecordingReporter
 from core.session import BASELINE, Session, TakeCamera, TakeManifest, Timeline
+from core.session.status import session_status
 from core.synthetic import people, rigs
 from core.synthetic.observe import observe
 from core.tracking.config import TrackingConfig
@@ -114,6 +115,32 @@ def test_an_unknown_run_is_refused(session):
     run(session, "triangulate", TriangulateParams(take="walk"))
     with pytest.raises(CoreError, match="has no trained networks"):
         run(session, "evaluate", EvaluateParams(take="walk", run="nothing"))
+
+
+@pytest.mark.slow
+def test_shipped_networks_need_no_training(session, tmp_path):
+    run(session, "triangulate", TriangulateParams(take="walk"))
+    result = run(session, "infer", InferParams(take="walk", model="fast"))
+    assert (result["model"], result["people_per_frame"]) == ("fast", {"2": T})
+    people = session.take("walk").poses3d("fast")
+    assert (people.provenance["networks"], people.provenance["run"]) == ("shipped", "fast")
+    assert session_status(session)["infer"].reason == "3D poses of fast."
+    report = run(session, "evaluate", EvaluateParams(take="walk"))
+    assert report["methods"]["trained"]["covered"] > 0.9
+    assert report == run(session, "evaluate", EvaluateParams(take="walk", model="fast"))
+    files = run(session, "export", ExportParams(take="walk", formats=("csv",), folder=str(tmp_path)))["files"]
+    assert str(tmp_path / "walk_fast.csv") in files
+    session.take("walk").layout.poses3d("fast").unlink()
+
+
+def test_networks_that_do_not_exist_are_refused(session):
+    with pytest.raises(CoreError, match="no trained run") as refusal:
+        run(session, "infer", InferParams(take="walk"))
+    assert "--model fast" in refusal.value.hint
+    with pytest.raises(CoreError, match="ships no networks named 'paper'"):
+        run(session, "infer", InferParams(take="walk", model="paper"))
+    with pytest.raises(CoreError, match="Both the run 'a' and the shipped networks 'fast'"):
+        run(session, "infer", InferParams(take="walk", run="a", model="fast"))
 
 
 def test_a_take_without_people_is_a_warning(session):

@@ -34,6 +34,7 @@ from studio.pages.registry import PAGES
 from studio.pages.train import presenter as train
 from studio.pages.train.comparison import load_comparison
 from studio.pages.train.consent_dialog import ConsentDialog
+from studio.pages.view.presenter import result_title
 from studio.plots.found_plot import FoundPlot
 from studio.state.app_state import AppState
 from studio.state.steps import page_states, take_steps
@@ -252,6 +253,18 @@ def test_cameras_that_cannot_be_guessed_must_be_selected(
 
 
 # ---- train
+
+
+def test_infer_uses_shipped_networks_where_none_were_trained() -> None:
+    def model(networks: str, trained: bool) -> str:
+        params = train.step_params(
+            "infer", "walk", (), "movenet_multipose", "quick", networks=networks, trained=trained
+        )
+        return str(params.model)
+
+    assert [model("", False), model("", True), model("quick", True)] == ["fast", "", "quick"]
+    assert set(train.NETWORKS) == {"", "quick", "fast"}
+    assert result_title("fast") == "Shipped Fast"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from core.errors import CoreError
 from core.export import EXPORTERS, UnitsChoice, UpChoice, resolve_options
 from core.pipelines.params import ExportParams
 from core.session import BASELINE, Take
+from core.training.presets import CARDS, SHIPPED_PRESETS
 from studio.jobs.bridge import JobBridge
 
 UNITS: tuple[tuple[UnitsChoice, str], ...] = (
@@ -53,7 +54,13 @@ def format_rows(units: UnitsChoice, up: UpChoice) -> list[FormatRow]:
 
 def result_choices(take: Take) -> list[tuple[str, str]]:
     """Return name and title of each 3D result of a take."""
-    return [(run, "Baseline (triangulated)" if run == BASELINE else f"Trained: {run}") for run in take.poses3d_runs()]
+    return [(name, _result_title(name)) for name in take.poses3d_runs()]
+
+
+def _result_title(name: str) -> str:
+    if name in SHIPPED_PRESETS:
+        return f"Shipped networks: {CARDS[name].title}"
+    return "Baseline (triangulated)" if name == BASELINE else f"Trained: {name}"
 
 
 def export_params(

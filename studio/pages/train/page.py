@@ -142,6 +142,8 @@ class TrainPage(ScrollPage):
             self.estimator.currentData(),
             self.preset.currentData(),
             long_side_px=self.input_size.currentData(),
+            networks=self.networks.currentData(),
+            trained=take_steps(self._state)["train"].state == "done",
         )
         on = ", ".join(takes) if step.name == "train" else take
         self._start(step.verb, params, f"{step.title}: {on}")
@@ -209,10 +211,15 @@ class TrainPage(ScrollPage):
         for name, preset in presenter.presets().items():
             self.preset.addItem(preset.title, name)
             self.preset.setItemData(self.preset.count() - 1, preset.what, Qt.ItemDataRole.ToolTipRole)
+        self.networks = QComboBox()
+        for name, title in presenter.NETWORKS.items():
+            self.networks.addItem(title, name)
+        self.networks.setToolTip("Networks of Infer and Evaluate. The shipped ones need no training.")
         fields = {
             0: ("2D estimator", self.estimator),
             1: ("2D input size", self.input_size),
             3: ("Preset", self.preset),
+            6: ("Infer with", self.networks),
         }
         for row, (text, field) in fields.items():
             field.setAccessibleName(text)

@@ -13,7 +13,7 @@ from core.pose2d.cards import ModelCard, model_card, model_cards
 from core.pose2d.config import DEFAULT_LONG_SIDE_PX, LARGE_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice, Pose2DConfig
 from core.pose2d.download import DownloadPolicy, bytes_to_download
 from core.session import Take
-from core.training.presets import CARDS, PRESETS, PresetCard, preset
+from core.training.presets import CARDS, PRESETS, SHIPPED_PRESETS, PresetCard, preset
 from studio.jobs.bridge import JobBridge
 from studio.jobs.text import duration_text
 from studio.jobs.tracked import TrackedJob
@@ -33,6 +33,13 @@ INPUT_SIZES = {
     LARGE_LONG_SIDE_PX: f"{LARGE_LONG_SIDE_PX} px, for small people",
 }
 """Longer side of the 2D estimator's input, and its title."""
+
+_DEFAULT_SHIPPED = "fast"
+NETWORKS = {
+    "": f"Newest training, or else shipped {CARDS[_DEFAULT_SHIPPED].title}",
+    **{name: f"Shipped {CARDS[name].title}, without training" for name in SHIPPED_PRESETS},
+}
+"""Shipped networks to infer with, and their title; the empty name stands for networks trained here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +88,7 @@ STEPS = (
         verb="infer",
         title="Infer",
         icon="spark",
-        summary="Predicts 3D poses of the whole take with the trained networks.",
+        summary="Predicts 3D poses of the whole take with trained or shipped networks.",
     ),
     Step(
         name="evaluate",
@@ -235,8 +242,23 @@ def step_params(
     long_side_px: int = 0,
     allow_download: bool = False,
     model_file: str = "",
+    networks: str = "",
+    trained: bool = True,
 ) -> Any:
-    """Return the settings of a step's job."""
+    """Return the settings of a step's job.
+
+    Args:
+        step: The step.
+        take: The selected take.
+        takes: The takes to train on.
+        estimator: The selected 2D estimator.
+        preset: The selected preset.
+        long_side_px: Longer side of the 2D estimator's input; 0 for an automatic choice.
+        allow_download: Whether the 2D estimator's model may be downloaded.
+        model_file: Local file of the 2D estimator's model.
+        networks: One of `NETWORKS`.
+        trained: Whether the session has a trained run.
+    """
     match step:
         case "pose2d":
             return Pose2DParams(
@@ -250,9 +272,10 @@ def step_params(
         case "train":
             return TrainParams(takes=takes, estimator=estimator, preset=preset)
         case "infer":
-            return InferParams(take=take, estimator=estimator)
+            model = networks or ("" if trained else _DEFAULT_SHIPPED)
+            return InferParams(take=take, estimator=estimator, model=model)
         case "evaluate":
-            return EvaluateParams(take=take, estimator=estimator)
+            return EvaluateParams(take=take, estimator=estimator, model=networks)
 
 
 def run_params(take: str, estimator: str, preset: str, long_side_px: int = 0) -> RunParams:

@@ -19,6 +19,7 @@ from core.geometry.overlay import floor_grid_px, volume_px
 from core.pipelines.params import TrainParams
 from core.session import BASELINE, Take, Timeline
 from core.session.volume import ActiveVolume
+from core.training.presets import CARDS, SHIPPED_PRESETS
 from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
@@ -346,11 +347,13 @@ class ViewPresenter:
 
 
 def result_title(name: str) -> str:
-    """Return the name shown for a result: "Baseline", or "Trained 26 Nov, 14:03" from the name of a run folder."""
+    """Return the name shown for a result: "Baseline", "Shipped Fast", or "Trained 26 Nov, 14:03" from a run's name."""
     if not name:
         return "No result"
     if name == BASELINE:
         return "Baseline"
+    if name in SHIPPED_PRESETS:
+        return f"Shipped {CARDS[name].title}"
     if match := re.match(r"(\d{8}-\d{6})", name):
         made = datetime.strptime(match[1], "%Y%m%d-%H%M%S")
         return f"Trained {made.day} {made:%b}, {made:%H:%M}"
