@@ -18,6 +18,8 @@ from core.geometry.accuracy import pixel_scale
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 
+RIG_WARNING = "rig_warning"
+"""Key of a sequence's provenance: sentence about cameras of large bias, empty if there are none."""
 _FREE_PX, _GATE_PER_PX = 5.0, 2.0  # Bias that the gate allows for anyway, and pixels of gate for each one beyond.
 _LARGE_PX, _SIMILAR = 10.0, 0.7  # Bias that is worth a warning; share of the largest that is as bad.
 _CERTAIN = 2.0  # Standard errors that a bias must exceed.
@@ -56,9 +58,10 @@ class CameraBiases:
             return ""
         size = np.linalg.norm(self.median_px, axis=-1)
         which = " and ".join(f"{self.rig.names[v]} ({size[v]:.0f} px)" for v in large)
+        rest = np.delete(size, large)
+        usual = f" (at most {np.nanmax(rest):.0f} px)" if np.isfinite(rest).any() else ""
         return (
-            f"The joints of {which} lie beside those of the other cameras. Check the rig with check-rig, or repair it "
-            "with calibrate-people."
+            f"The joints of {which} lie beside those of the other cameras{usual}. Repair the rig with calibrate-people."
         )
 
     def to_mapping(self) -> dict[str, list[float]]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from core.association.bias import camera_biases, widen_gates
+from core.association.bias import RIG_WARNING, camera_biases, widen_gates
 from core.association.config import AssociationConfig
 from core.association.limits import PlaceLimits
 from core.association.robust import triangulate_people
@@ -153,6 +153,7 @@ def associate_take(
             "config": {"association": to_mapping(config)},
             "rig": rig.digest,
             "camera_bias_px": biases.to_mapping(),
+            RIG_WARNING: biases.warning,
         },
     )
 

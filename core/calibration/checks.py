@@ -53,6 +53,11 @@ class Finding:
     camera: str = ""
 
 
+def finding_from(values: Mapping[str, Any]) -> Finding:
+    """Return a finding from its plain values in a report."""
+    return Finding(**{f.name: str(values.get(f.name, "")) for f in dataclasses.fields(Finding)})  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RigCheck:
     """Results of all checks of a rig.

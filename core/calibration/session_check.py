@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.checks import RigCheck, check_rig, fold_share
+from core.calibration.checks import Finding, RigCheck, check_rig, finding_from, fold_share
+from core.config import to_mapping
 from core.errors import CoreError
+from core.files import read_json, write_json
 from core.session import Session
 from core.types.arrays import F64
 from core.types.axes import Axis
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 
+_PEOPLE_FIT = "people_fit"
 _MIN_SCORE = 0.3  # of a joint that proves that somebody was there
 
 
@@ -44,3 +47,31 @@ def check_session_rig(
                 scale = np.array(rig[name].size_px) / take.camera(name).size_px
                 seen[name].append(poses.xy_px[poses.score > _MIN_SCORE] * scale)
     return check_rig(rig, up=up, seen_px={name: np.concatenate(parts) for name, parts in seen.items() if parts})
+
+
+def report_people_fit(session: Session, warning: str) -> None:
+    """Store in the report of the session's rig which cameras the people do not fit.
+
+    Args:
+        session: Session of the rig; a rig without a report is left as it is.
+        warning: Sentence on the cameras; empty if the people fit all of them.
+    """
+    path, rig = session.layout.rig_report, session.rig
+    if rig is None or not path.exists():
+        return
+    report = read_json(path)
+    if report.get("digest") != rig.digest:
+        return
+    known = [finding_from(f) for f in report.get("findings", [])]
+    kept = [f for f in known if f.check != _PEOPLE_FIT]
+    if len(kept) == len(known) and not warning:
+        return
+    added = [Finding(check=_PEOPLE_FIT, level="warning", message=warning)] if warning else []
+    checked = RigCheck(cameras=rig.names, findings=(), shared=np.zeros((0, 0)), middle_mm=np.zeros(3))
+    checked = checked.with_findings([*kept, *added])
+    changed = {
+        "level": checked.level,
+        "verdict": checked.verdict,
+        "findings": [to_mapping(f) for f in checked.findings],
+    }
+    write_json(path, report | changed)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from core import __version__
+from core.association.bias import RIG_WARNING
 from core.calibration.people.check import check_people
+from core.calibration.session_check import report_people_fit
 from core.evaluation.compare import coverage_masks, error_metrics
 from core.evaluation.identity import identity_metrics, people_per_frame
 from core.evaluation.loco import collect_observations, reprojection_errors
@@ -48,6 +50,7 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     median = error_metrics(errors, coverage_masks(errors)).median_px
     note_discarded(sequence, params.tracking, reporter)
     _warn(rig, sequence, reporter)
+    report_people_fit(session, str(sequence.provenance.get(RIG_WARNING, "")))
     return {
         "take": take.name,
         "people_per_frame": people_per_frame(sequence),

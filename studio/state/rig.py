@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from core.calibration.board.report import BOARD_CHECKS
-from core.calibration.checks import Finding
+from core.calibration.checks import finding_from
 from core.calibration.session_check import check_session_rig
 from core.calibration.world import Similarity
 from core.errors import CoreError
@@ -52,11 +52,7 @@ class RigState(QObject):
         before = _read_files(session)
         moved = change.rig(rig, description)
         report = _report(session)
-        kept = [
-            Finding(**{k: str(f.get(k, "")) for k in ("check", "level", "message", "remedy", "camera")})  # type: ignore[arg-type]
-            for f in findings_of(report)
-            if f.get("check") in BOARD_CHECKS
-        ]
+        kept = [finding_from(f) for f in findings_of(report) if f.get("check") in BOARD_CHECKS]
         check = check_session_rig(session, moved).with_findings(kept).to_mapping()
         moved.save(session.layout.rig)
         write_json(

@@ -29,9 +29,10 @@ from core.errors import CancelledError, CoreError
 from core.files import resource
 from core.geometry import essential_matrix, project, sampson_distance_px, undistort
 from core.geometry.so3 import angle_rad, exp
-from core.pipelines.ingest import note_poses2d
-from core.pipelines.params import CalibratePeopleParams
+from core.pipelines.ingest import adopt_rig, note_poses2d
+from core.pipelines.params import CalibratePeopleParams, TriangulateParams
 from core.pipelines.rig.calibrate_people import run_calibrate_people
+from core.pipelines.triangulate import run_triangulate
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.estimators.movenet import MoveNet
 from core.progress import NullReporter, RecordingReporter
@@ -564,6 +565,27 @@ def test_verb_adopts_nothing_that_its_own_checks_call_wrong(session, rig) -> Non
     assert json.loads(run.report.read_text())["level"] == "error"
     (stored,) = session.layout.calibration("any").root.parent.glob("*/report.json")
     assert "cannot be right" in json.loads(stored.read_text())["verdict"]
+
+
+def test_the_report_of_a_rig_names_the_camera_that_people_do_not_fit(session) -> None:
+    """The third camera was turned by 3 degrees and moved by 100 mm; `triangulate` notices, until the repair."""
+    params = TriangulateParams(take="walk", estimator="exact")
+
+    def fit() -> list[str]:
+        run_triangulate(session, params, session.new_run("triangulate"), NullReporter())
+        report = json.loads(session.layout.rig_report.read_text())
+        assert (report["level"] == "ok") == all(f["level"] == "ok" for f in report["findings"])
+        return [f["message"] for f in report["findings"] if f["check"] == "people_fit"]
+
+    cameras = zip(session.rig.subset(["cam01", "cam02", "cam03", "cam04"]), TIME_OFFSETS_S, strict=True)
+    known = dataclasses.replace(session.rig, cameras=tuple(c.replace(time_offset_s=s) for c, s in cameras))
+    adopt_rig(session, known, session.new_run("import-rig"), NullReporter())
+    (message,) = fit()
+    assert message.startswith("The joints of cam03 (")
+    assert message.endswith("Repair the rig with calibrate-people.")
+    repair = CalibratePeopleParams(take="walk", estimator="exact")
+    run_calibrate_people(session, repair, session.new_run("calibrate-people"), NullReporter())
+    assert fit() == []
 
 
 def test_verb_leaves_a_good_rig_as_it_is(session, rig) -> None:
