@@ -25,11 +25,9 @@ from core.types.skeleton import Skeleton
 
 DISCARDED = "discarded_people"
 """Key of a sequence's provenance: number of people who were seen too briefly."""
-_LEAST_JOINTS = 0.5  # Share of its joints by which a single pose is a person.
+_LEAST_JOINTS = 0.5  # Share of its joints by which a single pose of a movement is a person.
 _CONTINUED = 0.5  # Share of people who are in the next frame, too, up to which frames are no movement.
-_UNRELATED_S = (
-    10.0  # Time between frames that have nothing to do with each other, after which a person may be anywhere.
-)
+_UNRELATED_S = 10.0  # Time that stands between frames that have nothing to do with each other.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,12 +101,16 @@ def _unrelated(tracklets: list[Tracklet], n_frames: int) -> bool:
 
 
 def _confirmed(source: I64, xyz_mm: F64, interval_s: float, config: TrackingConfig) -> np.ndarray:
-    """Return the people (Q,) seen for long enough, or in half of a shorter take; a single frame must be complete."""
+    """Return the people (Q,) seen for long enough, or in half of a shorter take.
+
+    In a single frame of a movement, half of a person is not enough. In stills there is no other evidence than the
+    views that agree, which association demands.
+    """
     n_frames = (source >= 0).sum(0)
     needed = min(config.confirm_s / interval_s, len(source) / 2)
     joints = np.isfinite(gather_tracks(xyz_mm, source)[..., 0]).mean(-1)  # (T, Q)
-    complete = joints.max(0, initial=0.0) >= _LEAST_JOINTS
-    return np.asarray((n_frames >= needed - TIME_EPS_S) & ((n_frames > 1) | complete))
+    believed = (n_frames > 1) | (joints.max(0, initial=0.0) >= _LEAST_JOINTS) | (interval_s >= _UNRELATED_S)
+    return np.asarray((n_frames >= needed - TIME_EPS_S) & believed)
 
 
 def note_discarded(sequence: Pose3DSequence, config: TrackingConfig, reporter: Reporter) -> None:

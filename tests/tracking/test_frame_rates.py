@@ -96,6 +96,13 @@ def test_a_single_frame_of_few_joints_is_no_person(motion):
     assert len(track(np.arange(10.0), xyz).ids) == 2
 
 
+def test_a_still_of_a_person_behind_a_table_is_a_person(motion):
+    xyz = motion[:1, :2].copy()
+    xyz[:, 1, 11:] = np.nan
+    xyz[:, 1, :4] = np.nan
+    assert len(track(np.zeros(1), xyz).ids) == 2
+
+
 def test_absences_between_frames_far_apart_are_bridged(motion):
     xyz = motion[::FAST].copy()
     xyz[[3, 7], 1] = np.nan
