@@ -121,7 +121,7 @@ def bench(args: argparse.Namespace) -> None:
     wait_without_spinning()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        for number, (root, take_name, judge) in enumerate(args.takes or [_sample(Path(temporary) / "sample")]):
+        for number, (root, take_name, judge) in enumerate(args.takes or [repaired_sample(Path(temporary) / "sample")]):
             data = _load(root, take_name, judge, args)
             rows = _measure(args, data, Path(temporary) / str(number))
             table = {name: summary(row, rows[SMOOTHED]) for name, row in rows.items()}
@@ -131,7 +131,7 @@ def bench(args: argparse.Namespace) -> None:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
-def _sample(root: Path) -> tuple[Path, str, Path | None]:
+def repaired_sample(root: Path) -> tuple[Path, str, Path | None]:
     """Make a session of the embedded sample, with 2D poses, and repair its rig from its first frames."""
     import numpy as np
 

@@ -59,7 +59,7 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
 
     Returns:
         `take`, `estimator`, `long_side_px` (of the network input), `cached`, `images`, `people_per_image` (by camera),
-        `heatmaps`, `provider` and `second_look` (None without one).
+        `heatmaps`, `provider` and `second_look` (numbers of images looked at and of joints; None without one).
 
     Raises:
         CoreError: Unknown take or estimator, a missing or wrong model, or an unreadable video.
@@ -350,6 +350,7 @@ def _per_image(poses: Pose2D, images: int) -> float:
 def _summary(take: Take, model: ModelCard, *, cached: bool) -> dict[str, Any]:
     manifest = read_yaml(take.layout.poses2d_manifest(model.name))
     timeline = take.timeline()
+    second_look = manifest.get("second_look") or {}
     return {
         "take": take.name,
         "estimator": model.name,
@@ -359,7 +360,7 @@ def _summary(take: Take, model: ModelCard, *, cached: bool) -> dict[str, Any]:
         "people_per_image": manifest["people_per_image"],
         "heatmaps": manifest["heatmaps"],
         "provider": manifest["provider"],
-        "second_look": manifest.get("second_look"),
+        "second_look": {key: value for key, value in second_look.items() if key != "request"} or None,
     }
 
 

@@ -116,6 +116,8 @@ def run(session: Session) -> Run:
         params = Pose2DParams(take="far", pose2d=settings(second_look))
         result = run_pose2d(session, params, session.new_run("pose2d"), reporter)
         assert result["cached"], "the first pass never runs again"
+        entry = session.take("far").poses2d_manifest(NAME).get("second_look")
+        assert result["second_look"] == (entry and {k: v for k, v in entry.items() if k != "request"})
         return reporter
 
     return estimated
