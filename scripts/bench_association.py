@@ -1,8 +1,8 @@
 """Benchmark the triangulated baseline: synthetic people, and optionally a take of a session with 2D poses.
 
 "by chance" counts the people found in a frame set whose cameras show different moments, which are ghosts. "all ms" is
-the time of a frame with tracking, "match ms" that of association and robust triangulation, "ratio" the latter over
-plain linear triangulation of the same joints in the same run, which depends less on the machine.
+the processor's time of a frame with tracking, "match ms" that of association and robust triangulation, "ratio" the
+latter over plain linear triangulation of the same joints in the same run, which depends less on the machine.
 
 python scripts/bench_association.py
 python scripts/bench_association.py --session SESSION --take two_people
@@ -90,13 +90,13 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
         confusions=confusions,
         occlusion=scene.occlusion,
     )
-    started = time.perf_counter()
+    started = time.process_time()
     baseline = Triangulator().reconstruct(rig, poses2d, truth.time_s, NullReporter())
-    per_frame_ms = (time.perf_counter() - started) / frames * 1000
-    started = time.perf_counter()
+    per_frame_ms = (time.process_time() - started) / frames * 1000
+    started = time.process_time()
     views = stack_views(rig, poses2d, AssociationConfig())
     triangulate_people(views, match_take(views, truth.time_s, AssociationConfig(), NullReporter()))
-    matched_ms = (time.perf_counter() - started) / frames * 1000
+    matched_ms = (time.process_time() - started) / frames * 1000
     plain_ms = _plain_triangulation_ms(rig, truth)
     distance = np.linalg.norm(baseline.xyz_mm[:, :, None] - truth.xyz_mm[:, None], axis=-1)
     known = np.isfinite(distance)
@@ -133,9 +133,9 @@ def _plain_triangulation_ms(rig: Any, truth: Any) -> float:
 
     ideal = ideal_points(rig, project_rig(rig, truth.xyz_mm))
     weight = np.ones(ideal.shape[:-1])
-    started = time.perf_counter()
+    started = time.process_time()
     triangulate(rig, ideal, weight)
-    return (time.perf_counter() - started) / len(truth.time_s) * 1000
+    return (time.process_time() - started) / len(truth.time_s) * 1000
 
 
 def recorded(folder: Path, name: str, estimator: str) -> None:

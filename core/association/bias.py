@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.association.config import AssociationConfig
-from core.association.robust import gather_members, triangulate_joints
+from core.association.robust import gather_members, triangulate_matched
 from core.association.views import TakeViews
 from core.geometry.accuracy import pixel_scale
 from core.types.arrays import F64, I64
@@ -87,7 +87,7 @@ def camera_biases(views: TakeViews, members: I64) -> CameraBiases:
         for v in range(V):
             weight = matched.weight.copy()
             weight[:, :, v] = 0.0
-            people = triangulate_joints(geometry, dataclasses.replace(matched, weight=weight))
+            people = triangulate_matched(geometry, dataclasses.replace(matched, weight=weight))
             projected, _ = geometry.project_ideal(people.xyz_mm[:, 0])
             residual = (matched.ideal[:, 0, v] - projected[v]) * matched.focal_px[:, 0, v, :, None]
             median[v], error[v] = _median(np.where((matched.weight[:, 0, v] > 0)[..., None], residual, np.nan))

@@ -217,9 +217,9 @@ def _match_frame(
 
 
 def _explained(detections: FrameDetections, support: F64, sets: I64) -> I64:
-    """Return the expected person with three views or more whom each detection (N,) fits well, -1 for none."""
+    """Return the expected person with two views or more whom each detection (N,) fits well, -1 for none."""
     out = np.full(detections.n, -1, np.int64)
-    person, view = np.nonzero((sets >= 0) & ((sets >= 0).sum(1) >= 3)[:, None])
+    person, view = np.nonzero((sets >= 0) & ((sets >= 0).sum(1) >= 2)[:, None])
     rows = sets[person, view]
     good = support[person, rows] > _GOOD_QUALITY * detections.weight[rows].sum(-1)
     out[rows[good] % detections.n] = person[good]

@@ -104,7 +104,7 @@ def triangulate_people(views: TakeViews, members: I64) -> TriangulatedPeople:
     geometry = views.geometry
     frames = np.broadcast_to(np.arange(len(members))[:, None], members.shape[:2])
     matched = gather_members(views, frames, members)
-    people = triangulate_joints(geometry, matched)
+    people = triangulate_matched(geometry, matched)
     exchanged = _exchanged_sides(geometry, people.xyz_mm, matched)
     if exchanged.any():
         mirror = list(geometry.skeleton.mirror)
@@ -113,7 +113,7 @@ def triangulate_people(views: TakeViews, members: I64) -> TriangulatedPeople:
             weight=np.where(exchanged, matched.weight[:, :, :, mirror], matched.weight),
             focal_px=np.where(exchanged, matched.focal_px[:, :, :, mirror], matched.focal_px),
         )
-        people = triangulate_joints(geometry, matched)
+        people = triangulate_matched(geometry, matched)
     return people
 
 
@@ -134,7 +134,7 @@ def gather_members(views: TakeViews, frames: I64, members: I64) -> MatchedJoints
     )
 
 
-def triangulate_joints(geometry: ViewGeometry, matched: MatchedJoints) -> TriangulatedPeople:
+def triangulate_matched(geometry: ViewGeometry, matched: MatchedJoints) -> TriangulatedPeople:
     """Triangulate all joints of all people, in batches."""
     T, P, V, J = matched.weight.shape
     rays, n = _by_view(matched), T * P * J
