@@ -70,20 +70,18 @@ def stitch_tracklets(
         return [[i] for i in range(n)]
     longest_s = max(config.stitch_gap_s, _BRIDGED_FRAMES * interval_s) + TIME_EPS_S
     shapes = [BodyShape.of(body_lengths_mm(xyz_mm[t.frames, t.columns], skeleton), time_s[t.frames]) for t in tracklets]
-    brief = [len(t.frames) * interval_s < _SHORTEST_S for t in tracklets]
+    lasting = np.array([len(t.frames) * interval_s >= _SHORTEST_S for t in tracklets])
+    first_s, last_s = (np.array([time_s[t.frames[end]] for t in tracklets]) for end in (0, -1))
+    gap_s = first_s[None] - last_s[:, None]
     cost = np.full((n, n), _NO_STITCH)
-    for i, before in enumerate(tracklets):
-        for k, after in enumerate(tracklets):
-            gap_s = float(time_s[after.frames[0]] - time_s[before.frames[-1]])
-            if not 0 < gap_s <= longest_s or brief[i] or brief[k]:
-                continue
-            start = xyz_mm[after.frames[0], after.columns[0]]
-            reach = float(gate_mm(gap_s, config, max(before.error_mm, after.error_mm)))
-            distance = float(capped_pose_distance(before.track.predict(before.track.time_s + gap_s), start, 2 * reach))
-            alike = float(same_person(shapes[i], shapes[k]))
-            total = distance / reach - _SHAPE_WEIGHT * alike
-            if distance <= reach and total <= _MOST:
-                cost[i, k] = total
+    for i, k in np.argwhere((gap_s > 0) & (gap_s <= longest_s) & lasting[:, None] & lasting).tolist():
+        before, after, gap = tracklets[i], tracklets[k], float(gap_s[i, k])
+        start = xyz_mm[after.frames[0], after.columns[0]]
+        reach = float(gate_mm(gap, config, max(before.error_mm, after.error_mm)))
+        distance = float(capped_pose_distance(before.track.predict(before.track.time_s + gap), start, 2 * reach))
+        total = distance / reach - _SHAPE_WEIGHT * float(same_person(shapes[i], shapes[k]))
+        if distance <= reach and total <= _MOST:
+            cost[i, k] = total
     successor = dict(zip(*(x.tolist() for x in linear_sum_assignment(cost)), strict=True))
     successor = {i: k for i, k in successor.items() if cost[i, k] < _NO_STITCH}
     groups = []
