@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 
 from core.models.config import ModelConfig
@@ -31,13 +33,17 @@ class CaptureScene:
         self.rig, self.volume, self.device = rig, volume, device
         self.skeleton = skeleton(config.skeleton)
         self.projector = RigProjector(rig).to(device)
-        self.unprojector = VolumeUnprojector(self.projector, volume)
         self.size_hw = heatmap_size(rig, config.heatmap.long_side_px)
         self.base_affine = fit_rig_affines(rig, self.size_hw)
         self.affine = float_tensor(self.base_affine, device)
         self.sigma_px = config.heatmap.sigma_px
         self._cube = (config.pose.cube_mm, config.pose.voxels)
         self._grid: ProjectedGrid | None = None
+
+    @cached_property
+    def unprojector(self) -> VolumeUnprojector:
+        """Unprojection into the capture volume, built at first use: some stages never need it."""
+        return VolumeUnprojector(self.projector, self.volume)
 
     @property
     def cubes(self) -> RigProjector | ProjectedGrid:
