@@ -43,7 +43,8 @@ from core.types.skeleton import Skeleton
 
 _PAIR_QUALITY = 0.25  # Lowest mean agreement of two detections that make a candidate.
 _GOOD_QUALITY = 0.5  # Mean agreement above which a detection needs no new candidate, and two of three views suffice.
-_FIRST_JOINTS, _HOPELESS = 3, -0.25  # Every third joint is looked at first; pairs below this mean agreement are out.
+_BETTER_QUALITY = 0.75  # The same as _PAIR_QUALITY for two detections that fit different people.
+_FIRST_JOINTS, _FIRST_SLACK = 3, 0.5  # Every third joint is looked at first; pairs that agree worse by this are out.
 _MAX_PAIRS = 120
 _FULL_SEARCH_S = 1.0  # Time between two full searches, so that no mistake survives by its own memory.
 _BLOCK_FRAMES = 20  # Frames whose detections are collected at once.
@@ -200,7 +201,8 @@ def _match_frame(
     if full_search:
         known &= explained[a] == explained[b]
     new = np.flatnonzero((detections.view[a] != detections.view[b]) & ~known)
-    candidates = _pair_candidates(geometry, detections, a[new], b[new], config, limits)
+    least = np.where((explained[a[new]] >= 0) & (explained[b[new]] >= 0), _BETTER_QUALITY, _PAIR_QUALITY)
+    candidates = _pair_candidates(geometry, detections, a[new], b[new], least, config, limits)
     sets = continued[(continued >= 0).sum(1) >= 2]
     if len(candidates) or not _disjoint(sets, detections.n):
         gathered = best_per_view(detections, detection_support(geometry, detections, candidates))
@@ -237,20 +239,31 @@ def _pair_candidates(
     detections: FrameDetections,
     a: I64,
     b: I64,
+    least: F64,
     config: AssociationConfig,
     limits: PlaceLimits,
 ) -> F64:
-    """Return poses (C, J, 3) from pairs of detections (K,) with intersecting rays, best first; NaN where not shared."""
+    """Return poses (C, J, 3) from pairs of detections whose rays meet, best first; NaN for joints not shared.
+
+    Args:
+        geometry: Cameras.
+        detections: Detections of the frame.
+        a: (K,) one detection of each pair.
+        b: (K,) the other.
+        least: (K,) mean agreement that it must exceed.
+        config: Settings.
+        limits: Limits at each place.
+    """
     if not len(a):
         return np.zeros((0, detections.x.shape[1], 3))
     # A few joints sort out most pairs.
     support, total, _, _, _ = _pair_support(geometry, detections, a, b, slice(None, None, _FIRST_JOINTS))
-    hopeful = support > _HOPELESS * total
-    a, b = a[hopeful], b[hopeful]
+    hopeful = support > (least - _FIRST_SLACK) * total
+    a, b, least = a[hopeful], b[hopeful], least[hopeful]
     if not len(a):
         return np.zeros((0, detections.x.shape[1], 3))
     support, total, shared, agreement, middle = _pair_support(geometry, detections, a, b, slice(None))
-    good = (shared.sum(-1) >= config.min_joints) & (support > _PAIR_QUALITY * total)
+    good = (shared.sum(-1) >= config.min_joints) & (support > least * total)
     middle = np.where((shared & (agreement > 0))[..., None], middle, np.nan)
     kept = np.flatnonzero(good)
     good[kept] = _plausible(middle[kept], geometry, config, limits.at(middle[kept])[1])
