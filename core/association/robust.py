@@ -286,7 +286,8 @@ def _refine(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
         size = rays.focal_px * np.sqrt(at.dx * at.dx + at.dy * at.dy)
         clipped = np.minimum(size, limit)
         cost = (rays.weight * clipped * (2 * size - clipped)).sum(0)
-        better = cost < best_cost
+        behind = ((at.depth <= _MIN_DEPTH_MM) & (rays.weight > 0)).any(0)
+        better = (cost < best_cost) & ~behind
         best, best_cost = np.where(better, current, best), np.where(better, cost, best_cost)
         if step == _STEPS:
             break
@@ -295,8 +296,7 @@ def _refine(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
         damping = _DAMPING * (normal[0] + normal[3] + normal[5])
         normal[[0, 3, 5]] += damping
         current = current - solve_symmetric(normal, right, 0.0)
-    behind = ((_project(geometry, best, rays).depth <= _MIN_DEPTH_MM) & (rays.weight > 0)).any(0)
-    return np.where(behind, np.nan, best)
+    return np.where(np.isfinite(best_cost), best, np.nan)
 
 
 def _normal_equations(geometry: ViewGeometry, at: _Projected, weight: F64) -> tuple[F64, F64]:

@@ -265,3 +265,23 @@ def test_a_frame_at_a_time_gives_what_the_whole_take_gives_also_after_empty_fram
         assert np.array_equal(found, whole[t, : len(found)])
         assert (whole[t, len(found) :] < 0).all()
         assert (len(found) == 0) == (10 <= t < 14)
+
+
+@pytest.mark.parametrize("fps", [1.0, 240.0])
+def test_people_are_found_at_any_frame_rate_and_in_single_stills(fps):
+    rng = np.random.default_rng(12)
+    truth, rig = people.walkers(3, 24, rng, fps=fps), rigs.ring_rig(5)
+    poses2d = observe(rig, truth, 4.0, 0.0, rng)
+    right, _, _ = compare(associate(rig, poses2d, truth), truth)
+    assert right.all()
+    for t in (0, 12, 23):
+        now = slice(t, t + 1)
+        still = {
+            name: dataclasses.replace(pose, xy_px=pose.xy_px[now], score=pose.score[now], box_px=pose.box_px[now])
+            for name, pose in poses2d.items()
+        }
+        alone = dataclasses.replace(
+            truth, time_s=truth.time_s[now], xyz_mm=truth.xyz_mm[now], score=truth.score[now], covariance_mm2=None
+        )
+        right, _, _ = compare(associate(rig, still, alone), alone)
+        assert right.all()
