@@ -138,7 +138,8 @@ def estimate_people(
         networks: Networks in evaluation mode.
         scene: Rig and capture volume.
         views: Views without augmentation.
-        known: People found without networks. Each of them stays, their joints complete, unless two of them are one.
+        known: People found without networks. Each of them stays, unless two of them are one: with their joints as they
+            are, and the others added.
         people_at_once: Number of cubes in memory together.
     """
     config = networks.config.pose
@@ -157,6 +158,8 @@ def estimate_people(
     if networks.ray_refiner is not None:
         xyz, precision, _ = refine_joints(networks, scene, views, people.views, xyz, spread, people.sample)
         covariance = inverse(precision)
+        # The rays of known joints agree already. In dim rooms, with low scores and few joints, refinement moved them.
+        xyz = torch.where(people.known_mm.isfinite(), people.known_mm, xyz)
     # A joint that no view supports is still predicted: its score stays above "missing".
     score = joint_support(scene.projector, people.views, xyz).clamp_min(LEAST_SCORE)
     # Known people come first; the callers want the people of a frame together.
@@ -164,8 +167,8 @@ def estimate_people(
     if config.gate:
         stay = select_supported(scene, people.views, xyz, score, people.sample, config.min_views, people.known)
         order = order[stay[order]]
-    known_joints = people.known_mm.isfinite().all(-1)
-    return PosePredictions(xyz[order], score[order], people.sample[order], covariance[order], known_joints[order])
+    known_joints = people.known_mm.isfinite().all(-1)[order]
+    return PosePredictions(xyz[order], score[order], people.sample[order], covariance[order], known_joints)
 
 
 def _completed(known_mm: Tensor, xyz_mm: Tensor) -> Tensor:
