@@ -36,6 +36,7 @@ def quick() -> TrainConfig:
         name="quick",
         start="shipped",
         model=ModelConfig(
+            skeleton="coco19",
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=_plane_root(net),
             pose=PoseNetConfig(net=net, voxels=32, ray_refiner=RayRefinerConfig(enabled=True)),
@@ -58,6 +59,7 @@ def fast() -> TrainConfig:
         name="fast",
         start="shipped",
         model=ModelConfig(
+            skeleton="coco19",
             heatmap=HeatmapConfig(long_side_px=128, sigma_px=2.0),
             root=_plane_root(net),
             pose=PoseNetConfig(head="planes", net=net, voxels=32, ray_refiner=RayRefinerConfig(enabled=True, rounds=1)),

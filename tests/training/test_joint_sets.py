@@ -104,9 +104,9 @@ def test_a_checkpoint_whose_joints_contradict_its_settings_is_refused(tiny: Trai
 
 def test_shipped_networks_of_other_joints_are_refused() -> None:
     quick = dataclasses.replace(preset("quick").model, skeleton="coco17")
-    with pytest.raises(CoreError, match=r"trained for the joints 'panoptic15'.*ask for 'coco17'") as refusal:
+    with pytest.raises(CoreError, match=r"trained for the joints 'coco19'.*ask for 'coco17'") as refusal:
         load_initial_weights(Networks(quick), "shipped", "quick")
-    assert "model.skeleton=panoptic15" in refusal.value.hint
+    assert "model.skeleton=coco19" in refusal.value.hint
 
 
 def test_footage_of_other_joints_is_refused(tiny: TrainConfig, world: World, tmp_path: Path) -> None:
