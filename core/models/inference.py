@@ -59,10 +59,12 @@ class KnownPeople:
 
     Attributes:
         xyz_mm: (P, J, 3) joints, NaN where missing; each person has some.
+        covariance_mm2: (P, J, 3, 3) their covariances, NaN where unknown.
         sample: (P,) batch entry of each person.
     """
 
     xyz_mm: Tensor
+    covariance_mm2: Tensor
     sample: Tensor
 
 
@@ -75,12 +77,14 @@ class ProposedPeople:
         sample: (P,) batch entries.
         views: What the views show of each person, P entries.
         known_mm: (P, J, 3) joints of known people, NaN where missing and for all others.
+        known_covariance_mm2: (P, J, 3, 3) their covariances.
     """
 
     root_mm: Tensor
     sample: Tensor
     views: ViewBatch
     known_mm: Tensor
+    known_covariance_mm2: Tensor
 
     def __len__(self) -> int:
         return len(self.root_mm)
@@ -93,7 +97,11 @@ class ProposedPeople:
     def select(self, chosen: Tensor) -> ProposedPeople:
         """Return some of the people, by index or mask (P,)."""
         return ProposedPeople(
-            self.root_mm[chosen], self.sample[chosen], self.views.select(chosen), self.known_mm[chosen]
+            self.root_mm[chosen],
+            self.sample[chosen],
+            self.views.select(chosen),
+            self.known_mm[chosen],
+            self.known_covariance_mm2[chosen],
         )
 
 
@@ -108,17 +116,19 @@ def propose_people(
     """
     config = networks.config
     roots, sample = propose_roots(networks, scene, views)
-    none = roots.new_full((len(roots), len(networks.skeleton), 3), torch.nan)
+    joints = roots.new_full((len(roots), len(networks.skeleton), 3), torch.nan)
+    covariances = joints[..., None].expand(*joints.shape, 3)
     if not config.pose.gate:
-        return ProposedPeople(roots, sample, views.select(sample), none)
+        return ProposedPeople(roots, sample, views.select(sample), joints, covariances)
     if known is not None and len(known.sample):
         known_roots = networks.pose.prior.root_of(known.xyz_mm)
         same = (torch.cdist(roots, known_roots) < config.root.merge_mm) & (sample[:, None] == known.sample)
         new = ~same.any(1)
         roots, sample = torch.cat([known_roots, roots[new]]), torch.cat([known.sample, sample[new]])
-        none = torch.cat([known.xyz_mm, none[new]])
-    person_views = networks.pose.prior.gate(scene.projector, views, roots, sample, scene.sigma_px, none)
-    people = ProposedPeople(roots, sample, person_views, none)
+        joints = torch.cat([known.xyz_mm, joints[new]])
+        covariances = torch.cat([known.covariance_mm2, covariances[new]])
+    person_views = networks.pose.prior.gate(scene.projector, views, roots, sample, scene.sigma_px, joints)
+    people = ProposedPeople(roots, sample, person_views, joints, covariances)
     supported = _supporting_views(person_views, views.peak[sample]) >= config.pose.min_views
     return people.select(people.known | supported)
 
@@ -158,8 +168,11 @@ def estimate_people(
     if networks.ray_refiner is not None:
         xyz, precision, _ = refine_joints(networks, scene, views, people.views, xyz, spread, people.sample)
         covariance = inverse(precision)
-        # The rays of known joints agree already. In dim rooms, with low scores and few joints, refinement moved them.
+        # The rays of known joints agree already. In dim rooms, with low scores and few joints, refinement moved them,
+        # and its covariances made the temporal refiner worse than those of triangulation.
         xyz = torch.where(people.known_mm.isfinite(), people.known_mm, xyz)
+        known_covariance = people.known_covariance_mm2
+        covariance = torch.where(known_covariance.isfinite(), known_covariance, covariance)
     # A joint that no view supports is still predicted: its score stays above "missing".
     score = joint_support(scene.projector, people.views, xyz).clamp_min(LEAST_SCORE)
     # Known people come first; the callers want the people of a frame together.

@@ -46,7 +46,7 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import convert
+from core.types.skeleton import Skeleton, convert, convert_covariance
 from core.types.volume import CaptureVolume
 
 _BATCH_FRAMES = {"cpu": 4}
@@ -75,6 +75,15 @@ class _FramePeople:
     def certain_mm(self) -> F64:
         """(T, P, J, 3) joints of positive score, NaN for the others."""
         return np.where(self.score[..., None] > 0, self.xyz_mm, np.nan)
+
+    def frames(self, chosen: slice) -> _FramePeople:
+        """Return some of the frames."""
+        return _FramePeople(self.xyz_mm[chosen], self.score[chosen], self.covariance_mm2[chosen])
+
+    def converted(self, source: Skeleton, target: Skeleton) -> _FramePeople:
+        """Convert the joints of one set to those of another."""
+        xyz_mm, score = convert(self.xyz_mm, self.score, source, target)
+        return _FramePeople(xyz_mm, score, convert_covariance(self.covariance_mm2, source, target))
 
 
 class Predictor:
@@ -240,8 +249,8 @@ class Predictor:
             check(reporter)
             batch = share[start : start + batch_size]
             detections = MultiviewPoses2D.stack(rig, poses2d, skeleton, batch).with_views(allowed)
-            people_mm = None if known is None else known[start : start + batch_size]
-            batches.append(self._detect(scene, detections, maps, batch, people_mm))
+            triangulated = None if known is None else known.frames(slice(start, start + batch_size))
+            batches.append(self._detect(scene, detections, maps, batch, triangulated))
             reporter.progress(min(start + batch_size, len(share)), len(share), f"3D poses on {self.runs_on}")
         local = _concatenate(batches, len(skeleton))
         batches.clear()  # Keep few copies of a long take in memory.
@@ -323,14 +332,16 @@ class Predictor:
         frames: np.ndarray,
         reporter: Reporter,
         allowed: np.ndarray,
-    ) -> F64 | None:
-        """Return the triangulated people (F, P, J, 3) of some frames in the networks' joints; None with one camera."""
+    ) -> _FramePeople | None:
+        """Return the triangulated people of some frames in the networks' joints; None with one camera."""
         used = _used(rig, allowed * [name in poses2d for name in rig.names])
         if len(used) < 2 or not len(frames):
             return None
         chosen = {name: poses2d[name].select(frames) for name in used.names}
         people = associate_take(used, chosen, time_s[frames], self.association, reporter)
-        return convert(people.xyz_mm, people.score, people.skeleton, self.networks.skeleton)[0]
+        assert people.covariance_mm2 is not None  # association gives them
+        found = _FramePeople(people.xyz_mm, people.score, people.covariance_mm2)
+        return found.converted(people.skeleton, self.networks.skeleton)
 
     def _detect(
         self,
@@ -338,7 +349,7 @@ class Predictor:
         detections: MultiviewPoses2D,
         maps: HeatmapSource | None,
         frames: np.ndarray,
-        triangulated_mm: F64 | None,
+        triangulated: _FramePeople | None,
     ) -> _FramePeople:
         """Return the people of a few frames, in as many columns as the fullest frame needs.
 
@@ -347,14 +358,14 @@ class Predictor:
             detections: 2D poses of B frames.
             maps: Stored heatmaps, for networks that read those.
             frames: (B,) frame indices in `maps`.
-            triangulated_mm: (B, P, J, 3) people triangulated from the same detections; None without.
+            triangulated: People triangulated from the same detections; None without.
         """
         affine = scene.affine.expand(len(frames), -1, -1, -1)
         views = make_view_batch(
             detections, affine, scene.size_hw, scene.sigma_px, maps if self._needs_maps else None, frames
         )
         T, J = len(views.heatmaps), len(self.networks.skeleton)
-        people = estimate_people(self.networks, scene, views, _known(triangulated_mm, self.device))
+        people = estimate_people(self.networks, scene, views, _known(triangulated, self.device))
         sample = people.sample.cpu().numpy()
         # People are sorted by frame; the column of a person is the rank within the frame.
         counts = np.bincount(sample, minlength=T)
@@ -392,30 +403,35 @@ class OnlinePredictor:
     def update(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> TrackedFrame:
         """Reconstruct and track the people of the next frame set; see `OnlineReconstructor`."""
         detections = MultiviewPoses2D.stack(self._rig, poses2d, self._predictor.networks.skeleton)
-        triangulated_mm = self._triangulate(time_s, poses2d)
-        people = self._predictor._detect(self._scene, detections, None, np.zeros(1, int), triangulated_mm)
+        triangulated = self._triangulate(time_s, poses2d)
+        people = self._predictor._detect(self._scene, detections, None, np.zeros(1, int), triangulated)
         error_mm = person_error_mm(self._rig, people.xyz_mm[0])
         frame = PeopleFrame(time_s=time_s, xyz_mm=people.certain_mm[0], score=people.score[0], error_mm=error_mm)
         ids = self._tracker.update(frame)
         return TrackedFrame(time_s=time_s, xyz_mm=frame.xyz_mm, score=frame.score, ids=ids)
 
-    def _triangulate(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> F64:
-        """Return the triangulated people (1, P, J, 3) of the next frame set."""
+    def _triangulate(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> _FramePeople:
+        """Return the triangulated people of the next frame set."""
         config = self._predictor.association
         views = stack_views(self._rig, poses2d, config)
         skeleton = views.geometry.skeleton
         if self._associator is None:
             self._associator = FrameAssociator(ViewGeometry.build(self._rig, skeleton, config), config)
         people = triangulate_people(views, self._associator.update(time_s, views)[None])
-        return convert(people.xyz_mm, people.score, skeleton, self._predictor.networks.skeleton)[0]
+        found = _FramePeople(people.xyz_mm, people.score, people.covariance_mm2)
+        return found.converted(skeleton, self._predictor.networks.skeleton)
 
 
-def _known(triangulated_mm: F64 | None, device: torch.device) -> KnownPeople | None:
-    """Return the triangulated people (B, P, J, 3) of a batch that have joints."""
-    if triangulated_mm is None:
+def _known(triangulated: _FramePeople | None, device: torch.device) -> KnownPeople | None:
+    """Return the triangulated people of a batch that have joints."""
+    if triangulated is None:
         return None
-    sample, column = np.nonzero(np.isfinite(triangulated_mm).all(-1).any(-1))
-    return KnownPeople(float_tensor(triangulated_mm[sample, column], device), torch.from_numpy(sample).to(device))
+    sample, column = np.nonzero(np.isfinite(triangulated.xyz_mm).all(-1).any(-1))
+    return KnownPeople(
+        float_tensor(triangulated.xyz_mm[sample, column], device),
+        float_tensor(triangulated.covariance_mm2[sample, column], device),
+        torch.from_numpy(sample).to(device),
+    )
 
 
 def _std_mm(covariance_mm2: np.ndarray) -> np.ndarray:

@@ -224,3 +224,18 @@ def convert(points: F64, score: F64, source: Skeleton, target: Skeleton) -> tupl
     missing = ~np.isfinite(out).all(-1) | (out_score <= 0)
     out[missing], out_score[missing] = np.nan, 0
     return out, out_score
+
+
+def convert_covariance(covariance: F64, source: Skeleton, target: Skeleton) -> F64:
+    """Convert the covariances (..., J, D, D) of joints of one set to those of another (..., K, D, D).
+
+    Errors of the parts of a derived joint are taken as independent; NaN where a joint is missing or cannot be derived.
+    """
+    if source.name == target.name:
+        return covariance
+    out = np.full((*covariance.shape[:-3], len(target), *covariance.shape[-2:]), np.nan)
+    for k, joint in enumerate(target.joints):
+        sources = source._sources(joint)
+        if sources:
+            out[..., k, :, :] = covariance[..., list(sources), :, :].sum(-3) / len(sources) ** 2
+    return out

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.types.skeleton import COCO17, COCO19, DERIVED_JOINTS, PANOPTIC15, SHELF14, SKELETONS, Skeleton, convert
+from core.types.skeleton import (
+    COCO17,
+    COCO19,
+    DERIVED_JOINTS,
+    PANOPTIC15,
+    SHELF14,
+    SKELETONS,
+    Skeleton,
+    convert,
+    convert_covariance,
+)
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
@@ -56,6 +66,17 @@ def test_coco19_holds_the_joints_of_coco17_and_panoptic15_and_converts_to_both()
     for _ in COCO19.bones:
         reached |= {end for bone in COCO19.bones if reached & set(bone) for end in bone}
     assert len(reached) == len(COCO19)
+
+
+def test_covariances_of_derived_joints_are_those_of_means_of_independent_parts() -> None:
+    rng = np.random.default_rng(3)
+    samples = rng.normal(size=(200_000, 17, 2)) * np.array([1.0, 3.0])
+    covariance = np.einsum("njd,nje->jde", samples, samples) / len(samples)
+    means = convert(samples, np.ones(samples.shape[:-1]), COCO17, COCO19)[0]
+    expected = np.einsum("njd,nje->jde", means, means) / len(means)
+    np.testing.assert_allclose(convert_covariance(covariance, COCO17, COCO19), expected, atol=0.05)
+    covariance[COCO17.index("left_hip")] = np.nan
+    assert np.isnan(convert_covariance(covariance, COCO17, PANOPTIC15)[PANOPTIC15.index("mid_hip")]).all()
 
 
 def test_shared_joints_are_those_that_both_sets_name() -> None:
