@@ -45,7 +45,8 @@ class MethodResult:
         sequence: 3D people of the whole take.
         reprojection: Errors in the cameras that the people were made from.
         loco: Leave-one-camera-out errors; None where the rig has fewer than three cameras.
-        run: Name of the trained run, empty for triangulation.
+        run: Name of the trained run or of shipped networks, empty for triangulation.
+        shipped: Whether the networks are those that the program ships.
         smoothing: Smoothing of triangulation, as in `core.tracking.config.TrackingConfig`.
     """
 
@@ -53,17 +54,20 @@ class MethodResult:
     reprojection: ViewErrors
     loco: ViewErrors | None
     run: str = ""
+    shipped: bool = False
     smoothing: str = "none"
 
     @property
     def label(self) -> str:
         """Name of the method as a heading."""
-        return "Trained networks" if self.run else f"Triangulation{_SMOOTHINGS.get(self.smoothing, '')}"
+        if self.run:
+            return f"{'Shipped' if self.shipped else 'Trained'} networks"
+        return f"Triangulation{_SMOOTHINGS.get(self.smoothing, '')}"
 
     @property
     def name(self) -> str:
         """Name of the method in a sentence."""
-        return "the trained networks" if self.run else self.label[:1].lower() + self.label[1:]
+        return f"{'the ' if self.run else ''}{self.label[:1].lower()}{self.label[1:]}"
 
     def named(self, errors: ViewErrors) -> NamedErrors:
         """Return errors of the method with its name in a sentence."""

@@ -88,7 +88,8 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     check(reporter)
     if model is not None:
         predictor = model.load(session, take.name, reporter)
-        methods[TRAINED_KEY] = _trained(data, predictor, stored.get(model.name), StageReporter(reporter, 0.4, 0.6))
+        trained = _trained(data, predictor, stored.get(model.name), StageReporter(reporter, 0.4, 0.6))
+        methods[TRAINED_KEY] = dataclasses.replace(trained, shipped=model.run is None)
     report = build_report(take.name, len(data.held_out.frames), methods)
     if params.truth:
         report["truth"] = _truth(params, data, methods, reporter)

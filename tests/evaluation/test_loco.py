@@ -212,6 +212,15 @@ def test_the_networks_are_compared_with_the_better_triangulation(scene):
     assert report["comparison"]["second"] == BASELINE_KEY
 
 
+def test_networks_that_were_not_trained_here_are_called_shipped(scene):
+    fast = result_of(scene, scene[0], run="fast", shipped=True)
+    report = build_report(
+        "walk", len(FRAMES), {BASELINE_KEY: result_of(scene, noisy(scene[0], 40.0)), TRAINED_KEY: fast}
+    )
+    assert report["methods"][TRAINED_KEY]["label"] == "Shipped networks"
+    assert report["verdict"].startswith("The shipped networks are better than triangulation:")
+
+
 def test_a_report_of_triangulation_alone_says_what_smoothing_brings(scene):
     methods = {
         BASELINE_KEY: result_of(scene, noisy(scene[0], 40.0)),
