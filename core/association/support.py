@@ -164,7 +164,8 @@ def intersect_members(detections: FrameDetections, members: I64) -> F64:
     chosen = np.zeros((len(members), 2 * detections.n))
     row, view = np.nonzero(members >= 0)
     chosen[row, members[row, view]] = 1.0
-    terms = np.moveaxis((chosen @ detections.normal).reshape(len(members), 10, -1), 1, 0)
+    size = detections.normal.shape[1] // 10
+    terms = np.moveaxis((chosen @ detections.normal).reshape(len(members), 10, size), 1, 0)
     flat = terms.reshape(10, -1)
     point = solve_symmetric(flat[:6], flat[6:9], _LEAST_ANGLE)
     return np.where(flat[9] >= 2, point, np.nan).T.reshape(*terms.shape[1:], 3)
