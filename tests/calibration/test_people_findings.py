@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.calibration.people.findings import PeopleMetrics, assess_people
-from core.calibration.people.held_out import HeldOutScore, gain_interval, time_blocks
+from core.calibration.people.held_out import HeldOutScore, blocks_of_frames, gain_interval
 from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
 
@@ -85,5 +85,5 @@ def test_the_gain_of_a_candidate_is_paired_over_blocks() -> None:
 
 def test_blocks_cover_the_time_evenly() -> None:
     for seconds, count in ((1.6, 8), (15.0, 15), (300.0, 30)):
-        block = time_blocks(np.linspace(3.0, 3.0 + seconds, 120))
+        block = blocks_of_frames(np.linspace(3.0, 3.0 + seconds, 120))
         assert np.bincount(block).tolist() == pytest.approx([120 / count] * count, abs=1)

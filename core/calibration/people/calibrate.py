@@ -23,7 +23,7 @@ from core.calibration.people.change import describe_change, fit_change, smallest
 from core.calibration.people.check import check_people
 from core.calibration.people.config import DEFAULT_STATURE_MM, PeopleConfig
 from core.calibration.people.findings import PeopleMetrics, assess_people
-from core.calibration.people.held_out import HeldOutScore, count_joints, score_held_out, time_blocks
+from core.calibration.people.held_out import HeldOutScore, blocks_of_frames, count_joints, score_held_out
 from core.calibration.people.registration import PeopleRegistration
 from core.calibration.people.world import PeopleWorld, world_from_people
 from core.errors import CoreError
@@ -237,7 +237,7 @@ def _compare(
     """Return the scores before and after of poses that were fitted to all frames; None without former poses."""
     if former.registered.sum() < 3:
         return None
-    block = time_blocks(work.at_s)
+    block = blocks_of_frames(work.at_s)
     count = count_joints(work, former, work.at_s, block)
     before, after = (score_held_out(work, p, work.at_s, block, count) for p in (former, poses))
     return before, after

@@ -27,7 +27,7 @@ from core.calibration.people.bundle import (
     adjust_people,
     expected_gains,
 )
-from core.calibration.people.held_out import HeldOutScore, count_joints, gain_interval, score_held_out, time_blocks
+from core.calibration.people.held_out import HeldOutScore, blocks_of_frames, count_joints, gain_interval, score_held_out
 from core.calibration.people.registration import PeopleRegistration, subsample
 from core.errors import CoreError
 from core.geometry.so3 import angle_rad
@@ -150,7 +150,7 @@ class _ChangeSelection:
     def __init__(self, work: PeopleRegistration, former: CameraPoses) -> None:
         self.work, self.former = work, former
         self.at_s = subsample(work.at_s, _FRAMES)
-        self.block = time_blocks(self.at_s)
+        self.block = blocks_of_frames(self.at_s)
         second = self.block >= (self.block.max() + 1) // 2
         self.halves = (~second, second)
         self.count = count_joints(work, former, self.at_s, self.block)

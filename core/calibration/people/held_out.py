@@ -52,7 +52,7 @@ class HeldOutScore:
         return HeldOutScore(score=self.score + other.score, count=self.count, errors_px=errors)
 
 
-def time_blocks(at_s: F64) -> I64:
+def blocks_of_frames(at_s: F64) -> I64:
     """Return the block (M,) of each frame."""
     length = float(np.ptp(at_s)) + 1e-9
     count = int(np.clip(length / _BLOCK_S, _LEAST_BLOCKS, _MOST_BLOCKS))
