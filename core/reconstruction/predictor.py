@@ -410,8 +410,10 @@ class OnlinePredictor:
         ids = self._tracker.update(frame)
         return TrackedFrame(time_s=time_s, xyz_mm=frame.xyz_mm, score=frame.score, ids=ids)
 
-    def _triangulate(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> _FramePeople:
-        """Return the triangulated people of the next frame set."""
+    def _triangulate(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> _FramePeople | None:
+        """Return the triangulated people of the next frame set; None while a camera is missing."""
+        if any(name not in poses2d for name in self._rig.names):
+            return None
         config = self._predictor.association
         views = stack_views(self._rig, poses2d, config)
         skeleton = views.geometry.skeleton
