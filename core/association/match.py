@@ -34,7 +34,7 @@ from core.association.support import (
 from core.association.views import TakeViews, ViewGeometry, stack_views
 from core.config import to_mapping
 from core.geometry import inside, intersect_rays, project
-from core.progress import Reporter, check
+from core.progress import Reporter, StageReporter, check
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
@@ -47,6 +47,7 @@ _BETTER_QUALITY = 0.75  # The same as _PAIR_QUALITY for two detections that fit 
 _FIRST_JOINTS, _FIRST_SLACK = 3, 0.5  # Every third joint is looked at first; pairs that agree worse by this are out.
 _MAX_PAIRS = 120
 _FULL_SEARCH_S = 1.0  # Time between two full searches, so that no mistake survives by its own memory.
+_MATCHING = "Matching people across views"
 _BLOCK_FRAMES = 20  # Frames whose detections are collected at once.
 _LONG_BONES = 0.15  # Largest fraction of bones beyond the longest plausible one.
 _PEELED_JOINTS = 0.25  # Largest fraction of joints that are left out before a person is judged; one at least.
@@ -134,13 +135,14 @@ def associate_take(
         CoreError: The 2D poses do not match the rig or each other.
     """
     views = stack_views(rig, poses2d, config)
-    members = match_take(views, time_s, config, reporter)
+    members = match_take(views, time_s, config, StageReporter(reporter, 0.0, 0.5))
     biases = camera_biases(views, members)
     if biases.warning:
         reporter.note(biases.warning, "warning")
     widened = widen_gates(views, biases, config)
     if widened is not views:
-        views, members = widened, match_take(widened, time_s, config, reporter)
+        views, members = widened, match_take(widened, time_s, config, StageReporter(reporter, 0.5, 0.5))
+    reporter.progress(1, 1, _MATCHING)
     people = triangulate_people(views, members)
     return Pose3DSequence(
         skeleton=views.geometry.skeleton,
@@ -165,12 +167,12 @@ def match_take(views: TakeViews, time_s: F64, config: AssociationConfig, reporte
     frames: list[I64] = []
     for start in range(0, len(views), _BLOCK_FRAMES):
         check(reporter)
-        reporter.progress(start, len(views), "Matching people across views")
+        reporter.progress(start, len(views), _MATCHING)
         block = slice(start, start + _BLOCK_FRAMES)
         collected = collect_detections(views.geometry, views.ideal[block], views.weight[block], config)
         for now_s, detections in zip(time_s[block].tolist(), collected, strict=True):
             frames.append(associator.update_collected(now_s, detections))
-    reporter.progress(len(views), len(views), "Matching people across views")
+    reporter.progress(len(views), len(views), _MATCHING)
     n_people = max((len(f) for f in frames), default=0)
     out = np.full((len(frames), n_people, len(views.geometry)), -1, np.int64)
     for t, columns in enumerate(frames):

@@ -28,7 +28,7 @@ from core.errors import CoreError
 from core.files import read_yaml, sha256, write_yaml
 from core.jobs.launch import Ranks, launch, wait_for_files
 from core.pipelines.params import Pose2DParams
-from core.pipelines.second_look import update_second_look
+from core.pipelines.second_look import second_look_expected, update_second_look
 from core.pose2d.cards import ModelCard, model_card
 from core.pose2d.chunks import Chunk, assemble_heatmaps, assemble_poses, pack_heatmaps
 from core.pose2d.config import DEFAULT_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice
@@ -36,7 +36,7 @@ from core.pose2d.download import DownloadPolicy, model_files
 from core.pose2d.estimator import ESTIMATORS, Detections, Estimator
 from core.pose2d.probe import choose_input
 from core.pose2d.runtime import cpu_threads
-from core.progress import Reporter, check
+from core.progress import Reporter, StageReporter, check
 from core.session import RunLayout, Session, Take
 from core.session.video import VideoReader
 from core.types.arrays import U8
@@ -49,6 +49,8 @@ CHUNK = 32
 """Number of frames per chunk."""
 _MAX_WORKERS = 8
 _STAGE = "Estimating 2D poses"
+_FIRST_PASS_SHARE = 0.35
+"""Share of the first pass in the time of both, measured on the embedded sample."""
 _POLL_S = 0.05
 Estimated = tuple[int, Detections, bytes]
 """Frame index, detections, and compressed heatmaps."""
@@ -77,25 +79,28 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
         work = dataclasses.replace(work, params=params, choice=choice)
     request = _request(take, model, files, params)
     ranks = Ranks.from_environment()
+    share = _FIRST_PASS_SHARE if second_look_expected(session, take, params.pose2d, choice) else 1.0
+    first, second = StageReporter(reporter, 0.0, share), StageReporter(reporter, share, 1.0 - share)
     if work.is_done(request):
-        reporter.progress(1, 1, _STAGE)
+        first.progress(1, 1, _STAGE)
         reporter.note(f"Take {take.name} already has 2D poses of {model.title} with these settings; they are kept.")
         if ranks.is_main:
-            update_second_look(session, take, model, work.params.pose2d, reporter)
+            update_second_look(session, take, model, work.params.pose2d, second)
         return _summary(take, model, cached=True)
     if ranks.is_main:
         work.prepare(request)
     else:
-        work.wait_prepared(request, reporter)
+        work.wait_prepared(request, first)
     with launch(params.processes, run.root) as ranks:
-        estimator = _estimate_share(work, files, params, ranks, reporter)
+        estimator = _estimate_share(work, files, params, ranks, first)
         if not ranks.is_main:
             return {}
         check(reporter)
-        wait_for_files(work.chunk_paths(), reporter)
+        wait_for_files(work.chunk_paths(), first)
     work.finish(estimator, request)
     _report(_summary(take, model, cached=False), reporter)
-    update_second_look(session, take, model, work.params.pose2d, reporter)
+    update_second_look(session, take, model, work.params.pose2d, second)
+    reporter.progress(1, 1, _STAGE)
     return _summary(take, model, cached=False)
 
 

@@ -16,8 +16,8 @@ from core.config import to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, sha256, write_yaml
 from core.pose2d.cards import ModelCard
-from core.pose2d.config import SCALING_RUNNERS, Pose2DConfig
-from core.pose2d.crop_refiner import CropRefiner, weights_file
+from core.pose2d.config import DEFAULT_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice, Pose2DConfig
+from core.pose2d.crop_refiner import INPUT_PX, PADDING, CropRefiner, weights_file
 from core.progress import Reporter
 from core.reconstruction.second_look import look_again
 from core.reconstruction.triangulated import Triangulator
@@ -27,8 +27,26 @@ from core.types.pose2d import Pose2D
 
 REVISION = 1
 """Number to increase when the same network, rig and first pass give a different second look."""
-LARGE_PERSON_PX = 150.0
-"""Size of a person in the network input from which on a second look brings little."""
+LARGE_PERSON_PX = INPUT_PX / PADDING
+"""Size of a person in the network input from which on the crop of a second look shows the person no larger."""
+
+
+def second_look_expected(session: Session, take: Take, config: Pose2DConfig, choice: InputChoice | None) -> bool:
+    """Return whether the first pass will probably be followed by a second look, for a forecast of the time.
+
+    Args:
+        session: Session with or without a rig.
+        take: Take of the 2D poses.
+        config: Settings.
+        choice: Result of the probe; None with a fixed input size.
+    """
+    try:
+        session.rig_for(take)
+    except CoreError:
+        return False
+    if config.second_look != "auto" or choice is None or choice.person_px is None:
+        return config.second_look != "off"
+    return choice.person_px * choice.long_side_px / DEFAULT_LONG_SIDE_PX < LARGE_PERSON_PX
 
 
 def update_second_look(

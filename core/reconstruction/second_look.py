@@ -32,7 +32,7 @@ from core.types.pose2d import Pose2D
 
 CHUNK = 32
 """Number of frames per file of an unfinished second look."""
-_STAGE = "Second look at small people"
+_STAGE = "Second look at people"
 _ASSIGNMENT_GATE = 0.35
 """Largest distance of a detection from its expected person, relative to the person's size in the image."""
 _LOST_WEIGHT = 0.5

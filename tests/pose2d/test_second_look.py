@@ -236,7 +236,8 @@ def test_a_cancelled_second_look_resumes_and_gives_the_same_result(session: Sess
     assert refined(take) == first_pass(take), "the first pass stays valid"
     assert list(take.layout.second_look_chunks(NAME).glob("*.npz"))
     reporter = run()
-    assert next(done for done, _, text in reporter.progresses if text.startswith("Second look")) >= 2
+    resumed = next(text for _, _, text in reporter.progresses if text.startswith("Second look"))
+    assert int(resumed.split(": ")[1].split(" of ")[0]) >= 2
     resumed = refined(take)
     shutil.rmtree(take.layout.second_look(NAME))
     run()
