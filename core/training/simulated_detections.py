@@ -36,8 +36,7 @@ _OUTLIER, _QUALITY_SIGMA = 8.0, 0.6
 _USUAL_ERROR = 0.0125
 """Standard deviation of the error that scores are relative to, as a share of the person's size."""
 _SCORE_NOISE = 0.12
-_FAINT, _LEAST_SCORE = (0.15, 0.6), 0.05
-"""Range of the factor on the scores of faint people; lowest score of a joint."""
+_LEAST_SCORE = 0.05
 _LARGEST_PX = 4000.0
 _LEAST_FOUND = 4
 
@@ -65,8 +64,6 @@ def simulate_detections(
     shift, hidden, guessed = _occlude(size, shape, noise, skeleton, device_rng)
     error = torch.where(hidden[..., None], shift, error)
     score = torch.where(hidden, torch.minimum(score, device_rng.uniform(0.05, 0.6, *shape)), score)
-    faint = device_rng.bernoulli(noise.faint, shape[0], 1, shape[2], 1)
-    score = score * torch.where(faint, device_rng.uniform(*_FAINT, shape[0], 1, shape[2], 1), 1.0)
     score = score.clamp(_LEAST_SCORE, 1.0)
     found = found & (~hidden | guessed)
     detected = _borrow(xy_px + error, torch.where(found, score, 0.0), xy_px, seen, noise, skeleton, device_rng)

@@ -26,8 +26,6 @@ class NoiseConfig:
         miss_view: Probability that a person is not detected in a view.
         miss_joint: Probability that a joint is missing.
         outlier: Probability that the error of a joint is several times the usual one.
-        faint: Probability that the scores of a person are low in all views, as those of people in the dark, behind
-            furniture or far away are.
         swap: Probability that left and right of all joints, the arms or the legs are exchanged in a view.
         borrow: Probability that a limb, the legs or a single hip is that of the person beside, in views where somebody
             is near.
@@ -47,7 +45,6 @@ class NoiseConfig:
     miss_view: float = 0.15
     miss_joint: float = 0.15
     outlier: float = 0.03
-    faint: float = 0.15
     swap: float = 0.04
     borrow: float = 0.1
     occlude: float = 0.2
@@ -67,7 +64,6 @@ class NoiseConfig:
             miss_view=0.0,
             miss_joint=0.0,
             outlier=0.0,
-            faint=0.0,
             swap=0.0,
             borrow=0.0,
             occlude=0.0,
