@@ -168,11 +168,9 @@ def estimate_people(
     if networks.ray_refiner is not None:
         xyz, precision, _ = refine_joints(networks, scene, views, people.views, xyz, spread, people.sample)
         covariance = inverse(precision)
-        # The rays of known joints agree already. In dim rooms, with low scores and few joints, refinement moved them,
-        # and its covariances made the temporal refiner worse than those of triangulation.
+        # The rays of known joints agree already. In dim rooms, with low scores and few joints, refinement moved them.
         xyz = torch.where(people.known_mm.isfinite(), people.known_mm, xyz)
-        known_covariance = people.known_covariance_mm2
-        covariance = torch.where(known_covariance.isfinite(), known_covariance, covariance)
+        covariance = _middle_size(covariance, people.known_covariance_mm2)
     # A joint that no view supports is still predicted: its score stays above "missing".
     score = joint_support(scene.projector, people.views, xyz).clamp_min(LEAST_SCORE)
     # Known people come first; the callers want the people of a frame together.
@@ -182,6 +180,15 @@ def estimate_people(
         order = order[stay[order]]
     known_joints = people.known_mm.isfinite().all(-1)[order]
     return PosePredictions(xyz[order], score[order], people.sample[order], covariance[order], known_joints)
+
+
+def _middle_size(covariance_mm2: Tensor, known_mm2: Tensor) -> Tensor:
+    """Scale covariances (P, J, 3, 3) to the geometric mean of their size and that of the known ones, NaN where unknown.
+
+    The network knows which observations are good, and triangulation how large errors are in this take.
+    """
+    size, known = (torch.diagonal(m, dim1=-2, dim2=-1).sum(-1)[..., None, None] for m in (covariance_mm2, known_mm2))
+    return covariance_mm2 * torch.where(known.isfinite(), (known / size).sqrt(), 1.0)
 
 
 def _completed(known_mm: Tensor, xyz_mm: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from core.datasets.poses2d import MultiviewPoses2D
 from core.models.config import ModelConfig
-from core.models.inference import select_supported
+from core.models.inference import _middle_size, select_supported
 from core.models.scene import CaptureScene
 from core.models.view_batch import ViewBatch, float_tensor, render_view_batch
 from core.synthetic.observe import observe
@@ -65,3 +65,12 @@ def test_a_person_needs_two_cameras_of_the_take() -> None:
         weight = torch.zeros_like(views.view_weight)
         weight[:, :cameras] = 1
         assert supported(scene, dataclasses.replace(views, view_weight=weight), people, [0.6, 0.6]) == [expected] * 2
+
+
+def test_covariances_of_known_joints_have_the_middle_size() -> None:
+    own = torch.diag(torch.tensor([1.0, 2.0, 3.0])).expand(1, 2, 3, 3).clone()
+    known = torch.stack([16 * torch.eye(3) * 2, torch.full((3, 3), torch.nan)])[None]
+    scaled = _middle_size(own, known)
+    torch.testing.assert_close(scaled[0, 0], 4 * own[0, 0])  # traces 6 and 96: 24 between them
+    assert torch.equal(scaled[0, 1], own[0, 1])
+    assert _middle_size(torch.full_like(own, torch.nan), known).isnan().all()
