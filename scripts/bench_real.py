@@ -140,10 +140,13 @@ def repaired_sample(root: Path) -> tuple[Path, str, Path | None]:
     from core.pipelines.demo import DEMO_TAKE, create_demo
     from core.pipelines.params import Pose2DParams
     from core.pipelines.pose2d import run_pose2d
+    from core.pose2d.config import Pose2DConfig
     from core.progress import NullReporter
 
     session = create_demo(root)
-    run_pose2d(session, Pose2DParams(take=DEMO_TAKE), session.new_run("pose2d"), NullReporter())
+    # A second look would follow the rig as it was before the repair.
+    settings = Pose2DParams(take=DEMO_TAKE, pose2d=Pose2DConfig(second_look="off"))
+    run_pose2d(session, settings, session.new_run("pose2d"), NullReporter())
     take, rig = session.take(DEMO_TAKE), session.require_rig()
     first = np.arange(_REPAIR_FRAMES)
     poses2d = {name: rows(pose, first) for name, pose in take.poses2d(_ESTIMATOR, first_pass=True).items()}
@@ -332,7 +335,8 @@ def alone(data: Data, method: Method, poses2d: Mapping[str, Pose2D]) -> float:
 
     frames = data.frames[:: -(-len(data.frames) // _MOST_ALONE)]
     chosen = {name: rows(pose, frames) for name, pose in poses2d.items()}
-    return float(method(data.rig, chosen, _APART_S * np.arange(len(frames))).present.sum(1).mean())
+    time_s = np.arange(len(frames), dtype=float) * _APART_S
+    return float(method(data.rig, chosen, time_s).present.sum(1).mean())
 
 
 def only(errors: ViewErrors, camera: str) -> ViewErrors:
