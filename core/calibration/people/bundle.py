@@ -26,6 +26,8 @@ from core.types.arrays import F64, I64
 
 POSE, ROTATION, TIME_OFFSET = slice(0, 6), slice(0, 3), 6
 N_UNKNOWNS = 7
+# Prior of a change of an existing pose (rad, mm): it holds what people leave undetermined, such as a common rotation.
+CHANGE_SD = np.repeat([0.1, 500.0], 3)
 
 _CAUCHY_SCALE = 2.5  # residual, in units of sigma, at which an observation has half its weight
 _INLIER_WEIGHT = 0.25  # IRLS weight above which an observation is an inlier: within 1.7 Cauchy scales
@@ -35,8 +37,6 @@ _LEAST_SIGMA_PX = 0.5  # no 2D estimator locates joints better than this
 _LONGEST_ROTATION_RAD = 0.5  # of a camera in one step
 _TOLERANCE, _COARSE_TOLERANCE = 1e-5, 1e-3  # relative decrease of the cost at which the adjustment has converged
 _GAUGE = 7  # degrees of freedom of a similarity, which cameras alone leave undetermined
-# Prior of a change of an existing pose (rad, mm): it holds what people leave undetermined, such as a common rotation.
-_CHANGE_SD = np.repeat([0.1, 500.0], 3)
 _LEAST_EIGENVALUE = 1e-7  # of the scaled information, relative to the largest, below which a direction is undetermined
 # Errors of a 2D estimator persist: blocks of this length are taken as independent of each other, but at least ten.
 _BLOCK_S, _LEAST_BLOCKS = 1.0, 10
@@ -170,6 +170,7 @@ def adjust_people(
     free: np.ndarray,
     *,
     former: CameraPoses | None = None,
+    change_sd: F64 = CHANGE_SD,
     max_steps: int = 12,
     coarse: bool = False,
 ) -> PeopleSolution:
@@ -181,10 +182,11 @@ def adjust_people(
         joints: Assignment of tracks to people.
         free: (V, 7) bool, free unknowns: rotation vector, translation, time offset. The rotation is about the centre.
         former: Poses from which the cameras probably changed little; None without such a prior.
+        change_sd: Standard deviations (6,) or (V, 6) of that change: rotation vector (rad) and translation (mm).
         max_steps: Largest number of linearisations.
         coarse: Whether to stop early, for poses that are refined later.
     """
-    problem = _PeopleProblem(tracks, joints, free, former)
+    problem = _PeopleProblem(tracks, joints, free, former, change_sd)
     seen = sample_tracks(tracks, initial, joints)
     xyz = triangulate_joints(initial, seen, problem.focal_px)
     problem.sigma_px = problem.estimate_sigma(problem.project(initial, seen, xyz))
@@ -250,8 +252,10 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         joints: TrackAssignment,
         free: np.ndarray,
         former: CameraPoses | None = None,
+        change_sd: F64 = CHANGE_SD,
     ) -> None:
         self.tracks, self.joints, self.free, self.former = tracks, joints, free, former
+        self.change_sd = change_sd
         self.focal_px = np.array([t.focal_px for t in tracks])
         self.on = np.flatnonzero(free.ravel())
         self.sigma_px = 1.0
@@ -290,7 +294,7 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         relative = state.squared / self.sigma_px**2
         state.weight = np.where(state.used, cauchy_weight(relative, _CAUCHY_SCALE), 0.0)
         loss = np.where(state.used, cauchy_loss(relative, _CAUCHY_SCALE), 0.0)
-        prior = (self._change(poses) / _CHANGE_SD) ** 2
+        prior = (self._change(poses) / self.change_sd) ** 2
         state.cost = float((loss.sum() + prior.sum()) / max(state.used.sum(), 1))
         return state
 
@@ -343,8 +347,8 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         dense[:, TIME_OFFSET, TIME_OFFSET] += 1 / _TIME_OFFSET_SD_S**2
         prior = np.zeros((views, N_UNKNOWNS))
         if self.former is not None:
-            dense[:, np.arange(6), np.arange(6)] += 1 / _CHANGE_SD**2
-            prior[:, POSE] = self._change(state.poses) / _CHANGE_SD**2
+            dense[:, np.arange(6), np.arange(6)] += 1 / self.change_sd**2
+            prior[:, POSE] = self._change(state.poses) / self.change_sd**2
         cross = np.einsum("vnri,vnrj->nivj", by_point, by_camera).reshape(-1, N_UNKNOWNS * views)
         self.equations = NormalEquations(
             eliminated=BlockDiagonal(np.einsum("vnri,vnrj->nij", by_point, by_point)),

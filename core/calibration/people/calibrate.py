@@ -134,10 +134,10 @@ def repair_from_people(
     if is_moved.any():
         return _register_moved(work, rig, old, is_moved)
     change = smallest_change(work, old)
-    joints, person, solution = fit_change(work, old, change.start, change.free, work.at_s)
-    note = describe_change(rig.names, change.free, solution.poses, old)
+    joints, person, solution = fit_change(work, old, change.start, change.free, work.at_s, given=change.given)
+    note = describe_change(rig.names, change.free, change.given, solution.poses, old)
     comparison = (change.before, change.after)
-    changed = np.asarray(change.free.any(1))
+    changed = change.free.any(1) | change.given
     return _changed(work, rig, changed, joints, person, solution, note, comparison)
 
 

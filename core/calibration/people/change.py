@@ -3,7 +3,8 @@
 Unknowns are freed step by step: the time offset of a camera, its rotation about its centre, its pose; if none of them
 is a gain, the rotations or the poses of all cameras. Each candidate is fitted to one half of the time and judged on the
 other, by how well the joints of each camera are predicted from the others; more unknowns are freed only for a clear
-gain.
+gain. Once a camera has turned, the mounts of the others may have given way too: a narrow prior lets them turn by
+little, which has hardly any freedom and is taken for any certain gain.
 
 Legend: V view, M frame, G person at a frame, J joint.
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.people.bundle import (
+    CHANGE_SD,
     N_UNKNOWNS,
     POSE,
     ROTATION,
@@ -41,6 +43,8 @@ _MARGIN = 0.005  # of the mean score of a joint, which more unknowns must gain
 _TRIED, _NEAR = 2, 0.5
 _LEAST_GAIN = 0.01  # share of the squared residuals, expected by the score test, below which nothing is fitted
 _LOST = 0.5  # of the score of the best camera, below which a camera is registered again from the others
+_GIVE_RAD = np.radians(0.15)  # by which a mount gives way when another one did by more, 1 sd
+_PERSISTENCE_S = 1.0  # of the errors of a 2D estimator: joints of a second count once against the prior above
 _OFFSET, _TRANSLATION = slice(TIME_OFFSET, TIME_OFFSET + 1), slice(3, 6)
 
 
@@ -50,12 +54,14 @@ class RigChange:
 
     Attributes:
         free: (V, 7) bool, unknowns that change: rotation vector, translation, time offset.
+        given: (V,) bool, cameras that turn by little besides.
         start: Poses near the changed ones.
         before: Held-out score of the unchanged rig.
         after: Held-out score with the change.
     """
 
     free: np.ndarray
+    given: np.ndarray
     start: CameraPoses
     before: HeldOutScore
     after: HeldOutScore
@@ -64,6 +70,7 @@ class RigChange:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Candidate:
     free: np.ndarray
+    given: np.ndarray
     poses: tuple[CameraPoses, ...]  # fitted to each half
     score: HeldOutScore
 
@@ -93,6 +100,8 @@ def fit_change(
     free: np.ndarray,
     at_s: F64,
     tolerances: Sequence[float] = _TOLERANCES,
+    *,
+    given: np.ndarray,
 ) -> tuple[TrackAssignment, I64, PeopleSolution]:
     """Fit some unknowns of a rig, with people matched again before each adjustment.
 
@@ -103,23 +112,30 @@ def fit_change(
         free: (V, 7) bool, unknowns that change.
         at_s: (M,) times of the frames.
         tolerances: Tolerance of each round of matching, in units of `tolerance_px`.
+        given: (V,) bool, cameras that turn by little besides.
 
     Raises:
         CoreError: The cameras agree on no person.
     """
+    change_sd = np.tile(CHANGE_SD, (len(free), 1))
+    seconds = len(np.unique(np.floor((at_s - at_s.min()) / _PERSISTENCE_S)))
+    change_sd[given, ROTATION] = _GIVE_RAD * min(1.0, np.sqrt(seconds / len(at_s)))
+    free = _freed(free, given, ROTATION)
     poses = start
     for n, tolerance in enumerate(tolerances):
         last = n == len(tolerances) - 1
         _, joints, person = work.match_people(poses, at_s, tolerance)
         if not person.size:
             raise CoreError("The cameras agree on no person.", "Film people where several cameras see them.")
-        solution = adjust_people(work.tracks, poses, joints, free, former=former, coarse=not last)
+        solution = adjust_people(work.tracks, poses, joints, free, former=former, change_sd=change_sd, coarse=not last)
         poses = solution.poses
     return joints, person, solution
 
 
-def describe_change(names: Sequence[str], free: np.ndarray, poses: CameraPoses, former: CameraPoses) -> str:
-    """Return a sentence on what changed."""
+def describe_change(
+    names: Sequence[str], free: np.ndarray, given: np.ndarray, poses: CameraPoses, former: CameraPoses
+) -> str:
+    """Return a sentence on what changed; `free` and `given` as in `RigChange`."""
     shift = np.linalg.norm(_centres(poses) - _centres(former), axis=1)
     degrees = np.degrees(angle_rad(poses.R @ np.swapaxes(former.R, -1, -2)))
     late_ms = 1e3 * (poses.time_offset_s - former.time_offset_s)
@@ -128,7 +144,7 @@ def describe_change(names: Sequence[str], free: np.ndarray, poses: CameraPoses, 
         done = []
         if free[v, _TRANSLATION].any():
             done.append(f"moved by {shift[v]:.0f} mm")
-        if free[v, ROTATION].any():
+        if free[v, ROTATION].any() or (given[v] and free[v].any()):
             done.append(f"turned by {degrees[v]:.1f} degrees")
         if free[v, TIME_OFFSET]:
             done.append(f"shifted in time by {late_ms[v]:+.0f} ms")
@@ -136,7 +152,13 @@ def describe_change(names: Sequence[str], free: np.ndarray, poses: CameraPoses, 
             parts.append(f"{name} {' and '.join(done)}")
     if not parts:
         return "Nothing has moved: people's joints fit the cameras as they are."
-    return f"{', '.join(parts)}; nothing else changed."
+    rest = given & ~free.any(1)
+    if not rest.any():
+        return f"{', '.join(parts)}; nothing else changed."
+    others = "the others" if rest.sum() > 1 else names[int(np.argmax(rest))]
+    return (
+        f"{', '.join(parts)}; {others} turned by {'up to ' if rest.sum() > 1 else ''}{degrees[rest].max():.1f} degrees."
+    )
 
 
 class _ChangeSelection:
@@ -156,9 +178,8 @@ class _ChangeSelection:
         self.count = count_joints(work, former, self.at_s, self.block)
 
     def run(self) -> RigChange:
-        start = current = self.evaluate(
-            np.zeros((len(self.work.cameras), N_UNKNOWNS), bool), (self.former, self.former)
-        )
+        nothing = np.zeros((len(self.work.cameras), N_UNKNOWNS), bool)
+        start = current = self.evaluate(nothing, nothing[:, 0], (self.former, self.former))
         rounds = 0
         while True:
             best = self._best(current, self._of_one_camera(current)) or self._best(current, self._of_all(current))
@@ -166,30 +187,41 @@ class _ChangeSelection:
                 break
             current, rounds = best, rounds + 1
             self.work.reporter.progress(1 + rounds / (rounds + 1), 3, "Selecting the smallest change")
-        current = self._prune(self._rotations_instead(current))
-        return RigChange(free=current.free, start=current.poses[0], before=start.score, after=current.score)
+        current = self._give_way(self._prune(self._rotations_instead(current)))
+        return RigChange(
+            free=current.free,
+            given=current.given,
+            start=current.poses[0],
+            before=start.score,
+            after=current.score,
+        )
 
-    def evaluate(self, free: np.ndarray, poses: tuple[CameraPoses, ...]) -> _Candidate:
+    def evaluate(self, free: np.ndarray, given: np.ndarray, poses: tuple[CameraPoses, ...]) -> _Candidate:
         """Score poses fitted to one half each on the other half."""
         parts = [
             score_held_out(self.work, p, self.at_s[~half], self.block[~half], self.count)
             for p, half in zip(poses, self.halves, strict=True)
         ]
-        return _Candidate(free=free, poses=poses, score=parts[0].joined(parts[1]))
+        return _Candidate(free=free, given=given, poses=poses, score=parts[0].joined(parts[1]))
 
-    def fit(self, free: np.ndarray, start: tuple[CameraPoses, ...]) -> _Candidate | None:
+    def fit(
+        self, free: np.ndarray, start: tuple[CameraPoses, ...], given: np.ndarray | None = None
+    ) -> _Candidate | None:
         """Fit a change to either half; None if the cameras agree on nobody."""
         poses = []
+        given = np.zeros(len(free), bool) if given is None else given
         for p, half in zip(start, self.halves, strict=True):
             initial = _with_fixed(p, self.former, ~free)
             if free.any():
                 try:
-                    _, _, solution = fit_change(self.work, self.former, initial, free, self.at_s[half], _TOLERANCES[:1])
+                    _, _, solution = fit_change(
+                        self.work, self.former, initial, free, self.at_s[half], _TOLERANCES[:1], given=given
+                    )
                 except CoreError:
                     return None
                 initial = solution.poses
             poses.append(initial)
-        return self.evaluate(free, tuple(poses))
+        return self.evaluate(free, given, tuple(poses))
 
     def _best(self, current: _Candidate, candidates: Iterator[_Candidate | None]) -> _Candidate | None:
         """Return the first of the candidates that is clearly better, unless a later one is clearly better than that."""
@@ -273,10 +305,19 @@ class _ChangeSelection:
                     current = smaller
         return current
 
+    def _give_way(self, current: _Candidate) -> _Candidate:
+        """Let the other cameras turn by little if one has turned and that is a certain gain, whatever its size."""
+        turned = current.free[:, ROTATION].any(1)
+        given = np.asarray(self.former.registered & ~turned)
+        if not (turned.any() and given.any()):
+            return current
+        candidate = self.fit(current.free, current.poses, given)
+        return candidate if candidate is not None and clearly_better(candidate, current, 0.0) else current
 
-def clearly_better(candidate: _Candidate, than: _Candidate) -> bool:
+
+def clearly_better(candidate: _Candidate, than: _Candidate, margin: float = _MARGIN) -> bool:
     """Return whether the gain of a candidate exceeds the margin for certain."""
-    return gain_interval(candidate.score, than.score)[0] > _MARGIN
+    return gain_interval(candidate.score, than.score)[0] > margin
 
 
 def _freed(free: np.ndarray, views: np.ndarray | int, unknowns: slice) -> np.ndarray:
