@@ -8,8 +8,8 @@ Legend: T frame, P person, J joint, V view.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,9 +17,10 @@ import torch
 from scipy.ndimage import binary_dilation
 
 from core.association.config import AssociationConfig
-from core.association.match import FrameAssociator, associate_take
+from core.association.match import FrameAssociator
 from core.association.robust import triangulate_people
 from core.association.views import ViewGeometry, stack_views
+from core.datasets.frame_people import FramePeople
 from core.datasets.heatmaps import BackboneHeatmaps, HeatmapSource, StoredHeatmaps
 from core.datasets.poses2d import MultiviewPoses2D, make_view_batch
 from core.datasets.take_images import streamed_images
@@ -29,10 +30,9 @@ from core.models.checkpoint import Checkpoint
 from core.models.device import describe_device, pick_device, pick_precision
 from core.models.distributed import Group
 from core.models.engine import engine_name
-from core.models.inference import LEAST_SCORE, KnownPeople, estimate_people
+from core.models.inference import LEAST_SCORE, estimate_people
 from core.models.networks import Networks
 from core.models.scene import CaptureScene
-from core.models.view_batch import float_tensor
 from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter, StageReporter, check
 from core.reconstruction.reconstructor import TrackedFrame
@@ -46,7 +46,6 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import Skeleton, convert, convert_covariance
 from core.types.volume import CaptureVolume
 
 _BATCH_FRAMES = {"cpu": 4}
@@ -55,35 +54,6 @@ _EXPECTED_ERRORS = 3.0
 """Multiple of the error expected of the rig at a person, below which no joint is too uncertain."""
 _ASSOCIATION_SHARE = 0.1
 """Share of the progress for association, about its share of the time."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _FramePeople:
-    """People of successive frames in columns, without identity.
-
-    Attributes:
-        xyz_mm: (T, P, J, 3), NaN where missing.
-        score: (T, P, J), 0 where missing or too uncertain.
-        covariance_mm2: (T, P, J, 3, 3), NaN where missing.
-    """
-
-    xyz_mm: F64
-    score: F64
-    covariance_mm2: F64
-
-    @property
-    def certain_mm(self) -> F64:
-        """(T, P, J, 3) joints of positive score, NaN for the others."""
-        return np.where(self.score[..., None] > 0, self.xyz_mm, np.nan)
-
-    def frames(self, chosen: slice) -> _FramePeople:
-        """Return some of the frames."""
-        return _FramePeople(self.xyz_mm[chosen], self.score[chosen], self.covariance_mm2[chosen])
-
-    def converted(self, source: Skeleton, target: Skeleton) -> _FramePeople:
-        """Convert the joints of one set to those of another."""
-        xyz_mm, score = convert(self.xyz_mm, self.score, source, target)
-        return _FramePeople(xyz_mm, score, convert_covariance(self.covariance_mm2, source, target))
 
 
 class Predictor:
@@ -252,9 +222,9 @@ class Predictor:
             triangulated = None if known is None else known.frames(slice(start, start + batch_size))
             batches.append(self._detect(scene, detections, maps, batch, triangulated))
             reporter.progress(min(start + batch_size, len(share)), len(share), f"3D poses on {self.runs_on}")
-        local = _concatenate(batches, len(skeleton))
+        local = FramePeople.concatenate(batches, len(skeleton))
         batches.clear()  # Keep few copies of a long take in memory.
-        people = _concatenate(group.gather(local), len(skeleton))
+        people = FramePeople.concatenate(group.gather(local), len(skeleton))
         frames = frames if group.is_main else frames[:0]
         tracking = tracking or TrackingConfig()
         error_mm = person_error_mm(_used(rig, allowed), people.xyz_mm)
@@ -332,16 +302,13 @@ class Predictor:
         frames: np.ndarray,
         reporter: Reporter,
         allowed: np.ndarray,
-    ) -> _FramePeople | None:
+    ) -> FramePeople | None:
         """Return the triangulated people of some frames in the networks' joints; None with one camera."""
         used = _used(rig, allowed * [name in poses2d for name in rig.names])
         if len(used) < 2 or not len(frames):
             return None
         chosen = {name: poses2d[name].select(frames) for name in used.names}
-        people = associate_take(used, chosen, time_s[frames], self.association, reporter)
-        assert people.covariance_mm2 is not None  # association gives them
-        found = _FramePeople(people.xyz_mm, people.score, people.covariance_mm2)
-        return found.converted(people.skeleton, self.networks.skeleton)
+        return FramePeople.triangulate(used, chosen, time_s[frames], self.networks.skeleton, self.association, reporter)
 
     def _detect(
         self,
@@ -349,8 +316,8 @@ class Predictor:
         detections: MultiviewPoses2D,
         maps: HeatmapSource | None,
         frames: np.ndarray,
-        triangulated: _FramePeople | None,
-    ) -> _FramePeople:
+        triangulated: FramePeople | None,
+    ) -> FramePeople:
         """Return the people of a few frames, in as many columns as the fullest frame needs.
 
         Args:
@@ -364,22 +331,14 @@ class Predictor:
         views = make_view_batch(
             detections, affine, scene.size_hw, scene.sigma_px, maps if self._needs_maps else None, frames
         )
-        T, J = len(views.heatmaps), len(self.networks.skeleton)
-        people = estimate_people(self.networks, scene, views, _known(triangulated, self.device))
-        sample = people.sample.cpu().numpy()
-        # People are sorted by frame; the column of a person is the rank within the frame.
-        counts = np.bincount(sample, minlength=T)
-        column = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
-        P = max(1, counts.max(initial=0))
-        out = _FramePeople(np.full((T, P, J, 3), np.nan), np.zeros((T, P, J)), np.full((T, P, J, 3, 3), np.nan))
-        xyz_mm, covariance_mm2 = people.xyz_mm.cpu().numpy(), people.covariance_mm2.cpu().numpy()
-        limit_mm = self._limit_mm(_used(scene.rig, detections.view_weight.max(0)), xyz_mm.astype(float))
+        known = None if triangulated is None else triangulated.known(self.device)
+        people = estimate_people(self.networks, scene, views, known)
+        used = _used(scene.rig, detections.view_weight.max(0))
+        limit_mm = self._limit_mm(used, people.xyz_mm.cpu().numpy().astype(float))
         # Views agree on the joints that were triangulated, however low their scores. The rest is False for NaN.
-        unsure = (_std_mm(covariance_mm2) > limit_mm[:, None]) & ~people.known.cpu().numpy()
-        out.xyz_mm[sample, column] = xyz_mm
-        out.score[sample, column] = np.where(unsure, 0.0, people.score.cpu().numpy())
-        out.covariance_mm2[sample, column] = covariance_mm2
-        return out
+        unsure = (_std_mm(people.covariance_mm2.cpu().numpy()) > limit_mm[:, None]) & ~people.known.cpu().numpy()
+        score = people.score.masked_fill(torch.from_numpy(unsure).to(self.device), 0.0)
+        return FramePeople.of(dataclasses.replace(people, score=score), len(views.heatmaps))
 
 
 class OnlinePredictor:
@@ -410,7 +369,7 @@ class OnlinePredictor:
         ids = self._tracker.update(frame)
         return TrackedFrame(time_s=time_s, xyz_mm=frame.xyz_mm, score=frame.score, ids=ids)
 
-    def _triangulate(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> _FramePeople | None:
+    def _triangulate(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> FramePeople | None:
         """Return the triangulated people of the next frame set; None while a camera is missing."""
         if any(name not in poses2d for name in self._rig.names):
             return None
@@ -420,20 +379,8 @@ class OnlinePredictor:
         if self._associator is None:
             self._associator = FrameAssociator(ViewGeometry.build(self._rig, skeleton, config), config)
         people = triangulate_people(views, self._associator.update(time_s, views)[None])
-        found = _FramePeople(people.xyz_mm, people.score, people.covariance_mm2)
+        found = FramePeople(people.xyz_mm, people.score, people.covariance_mm2)
         return found.converted(skeleton, self._predictor.networks.skeleton)
-
-
-def _known(triangulated: _FramePeople | None, device: torch.device) -> KnownPeople | None:
-    """Return the triangulated people of a batch that have joints."""
-    if triangulated is None:
-        return None
-    sample, column = np.nonzero(np.isfinite(triangulated.xyz_mm).all(-1).any(-1))
-    return KnownPeople(
-        float_tensor(triangulated.xyz_mm[sample, column], device),
-        float_tensor(triangulated.covariance_mm2[sample, column], device),
-        torch.from_numpy(sample).to(device),
-    )
 
 
 def _std_mm(covariance_mm2: np.ndarray) -> np.ndarray:
@@ -456,23 +403,3 @@ def _allowed_views(rig: CameraRig, exclude_camera: str | None) -> np.ndarray:
             f"Without {exclude_camera} only one camera is left.", "Excluding a camera needs three cameras or more."
         )
     return np.array([name != exclude_camera for name in rig.names], np.float32)
-
-
-def _concatenate(parts: list[_FramePeople], joints: int) -> _FramePeople:
-    """Concatenate over time; columns are padded to the most people of any part."""
-    if not parts:
-        empty = np.zeros((0, 1, joints, 3))
-        return _FramePeople(empty, empty[..., 0], np.zeros((0, 1, joints, 3, 3)))
-    if len(parts) == 1:
-        return parts[0]
-    n_columns = max(part.xyz_mm.shape[1] for part in parts)
-
-    def padded(values: F64, fill: float) -> F64:
-        width = [(0, 0), (0, n_columns - values.shape[1])] + [(0, 0)] * (values.ndim - 2)
-        return np.pad(values, width, constant_values=fill)
-
-    return _FramePeople(
-        np.concatenate([padded(p.xyz_mm, np.nan) for p in parts]),
-        np.concatenate([padded(p.score, 0) for p in parts]),
-        np.concatenate([padded(p.covariance_mm2, np.nan) for p in parts]),
-    )

@@ -217,7 +217,6 @@ class TemporalStageConfig:
         people: Largest number of people in a scene.
         scenes: Number of different scenes.
         cache_size: Number of scenes kept in memory, of about 1 MB each.
-        start_error_mm: Largest standard deviation of the joints that the ray refiner starts from.
         error_split: Part of the measured errors to draw from; "train" leaves the other half for tests.
         weights: Weight of each loss in the total; 0 switches it off.
     """
@@ -229,7 +228,6 @@ class TemporalStageConfig:
     people: int = 4
     scenes: int = 4000
     cache_size: int = 2000
-    start_error_mm: float = 60.0
     error_split: Literal["all", "train"] = "all"
     weights: Mapping[str, float] = _weights("temporal")
 

@@ -9,30 +9,38 @@ Legend: B person, F frame, V view, J joint.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from core.datasets.poses2d import MultiviewPoses2D
-from core.models.inference import refine_joints
+from core.association.config import AssociationConfig
+from core.datasets.frame_people import FramePeople
+from core.datasets.poses2d import MultiviewPoses2D, make_view_batch
+from core.models.inference import estimate_people
 from core.models.networks import Networks
 from core.models.refiners.ray_refiner import inverse
 from core.models.refiners.temporal_refiner import fill_gaps
 from core.models.scene import CaptureScene
-from core.models.view_batch import float_tensor, render_view_batch
+from core.models.view_batch import float_tensor
+from core.progress import NullReporter
 from core.synthetic.confusions import Confusions
 from core.synthetic.estimator_errors import ErrorBank
 from core.synthetic.furniture import Furniture
 from core.synthetic.motion import movers
 from core.synthetic.observe import observe
 from core.synthetic.people import walkers
+from core.tracking.track import gather_tracks
+from core.tracking.tracker import capped_pose_distance
 from core.training.losses.inputs import PositionStep
 from core.training.rigs import SyntheticRigs
-from core.training.stages.body import SPREAD_MM
 from core.training.stages.config import TemporalStageConfig
 from core.training.stages.stage import LossTerms, MicroBatched
+from core.types.arrays import F64, I64
+from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17, Skeleton, convert
 
@@ -45,7 +53,9 @@ _WRONG_RIG, _FEW_VIEWS = 0.5, 0.3
 """Shares of scenes whose rig is slightly wrong, and in which only a random number of the cameras takes part."""
 _LOST = 0.02
 """Share of people lost in a frame."""
-_MIN_JOINTS = 3
+_SAME_MM = 400.0
+"""Mean joint distance below which a person that was found is an exact one."""
+_BATCH_FRAMES = 8
 _RARELY_SEEN, _RARELY_SEEN_WEIGHT = 0.3, 0.1
 """Joints known in a smaller share of the frames have this weight: their large errors must not dominate."""
 
@@ -176,42 +186,58 @@ def temporal_samples(
         varied=True,
         furniture=Furniture.scatter(int(rng.integers(1, 5)), 2300.0, rng) if rng.random() < _FURNISHED else None,
     )
-    exact, _ = convert(coco, people.score, COCO17, networks.skeleton)  # (F, P, J, 3)
-    detections = MultiviewPoses2D.stack(scene.rig, poses2d, networks.skeleton)
+    weight = np.ones(len(scene.rig))
     if rng.random() < _FEW_VIEWS:
-        V = len(scene.rig)
-        detections = detections.with_views((rng.permutation(V) < rng.integers(2, V + 1)).astype(np.float32))
-    views = render_view_batch(
-        float_tensor(detections.xy_px, scene.device),
-        float_tensor(detections.score, scene.device),
-        scene.affine.expand(config.frames, -1, -1, -1),
-        float_tensor(detections.view_weight, scene.device),
-        (1, 1),
-        scene.sigma_px,
-        networks.skeleton,
-    )
-    F, P, J = exact.shape[:3]
-    level = rng.uniform(0, config.start_error_mm, (1, P, 1, 1))
-    error = level * rng.standard_normal((F, P, J, 3)) + level / 2 * rng.standard_normal((F, P, 1, 3))
-    estimate = float_tensor((exact + error).reshape(F * P, J, 3), scene.device)
-    sample = torch.arange(F, device=scene.device).repeat_interleave(P)
-    spread = estimate.new_full(estimate.shape[:2], SPREAD_MM)
-    xyz, precision, seen = refine_joints(networks, scene, views, views.select(sample), estimate, spread, sample)
-    lost = float_tensor(rng.random((F, P)) < _LOST, scene.device).bool()
-    lost = lost | ((seen.height > 0).sum(-1) >= _MIN_JOINTS).sum(1).view(F, P).less(2)
-    known = ~lost[..., None].expand(F, P, J)
+        weight = (rng.permutation(len(weight)) < rng.integers(2, len(weight) + 1)).astype(float)
+    found = _find(networks, scene, poses2d, people.time_s, weight)
+    exact, _ = convert(coco, people.score, COCO17, networks.skeleton)  # (F, P, J, 3)
+    column = _columns(found, exact)
+    column[rng.random(column.shape) < _LOST] = -1
 
-    def by_person(values: Tensor) -> Tensor:
-        return values.view(F, P, *values.shape[1:]).transpose(0, 1)
+    def by_person(values: np.ndarray, missing: float) -> Tensor:
+        return float_tensor(gather_tracks(values, column, missing), scene.device).transpose(0, 1)
 
-    xyz, known = by_person(xyz), known.transpose(0, 1)
+    xyz, covariance = by_person(found.xyz_mm, np.nan), by_person(found.covariance_mm2, np.nan)
+    known = xyz.isfinite().all(-1) & covariance.isfinite().all((-1, -2))
+    seen = known.any(-1).any(-1)  # Nothing can be learned from people whom nobody found.
+    xyz, covariance, known = xyz[seen], covariance[seen], known[seen]
+    precision = inverse(torch.where(known[..., None, None], covariance, torch.eye(3, device=scene.device)))
     return TemporalSamples(
-        float_tensor(people.time_s, scene.device).expand(P, -1),
-        fill_gaps(xyz, known),
-        by_person(precision),
+        float_tensor(people.time_s, scene.device).expand(len(xyz), -1),
+        fill_gaps(xyz.nan_to_num(), known),
+        precision,
         known,
-        float_tensor(exact, scene.device).transpose(0, 1),
+        float_tensor(exact, scene.device).transpose(0, 1)[seen],
     )
+
+
+def _find(
+    networks: Networks, scene: CaptureScene, poses2d: Mapping[str, Pose2D], time_s: F64, weight: F64
+) -> FramePeople:
+    """Find the people of a scene as inference does, with cameras of positive weight (V,)."""
+    used = scene.rig.subset([name for name, w in zip(scene.rig.names, weight, strict=True) if w > 0])
+    chosen = {name: poses2d[name] for name in used.names}
+    triangulated = FramePeople.triangulate(used, chosen, time_s, networks.skeleton, AssociationConfig(), NullReporter())
+    detections = MultiviewPoses2D.stack(scene.rig, poses2d, networks.skeleton).with_views(weight.astype(np.float32))
+    parts = []
+    for start in range(0, len(time_s), _BATCH_FRAMES):
+        frames = np.arange(start, min(start + _BATCH_FRAMES, len(time_s)))
+        affine = scene.affine.expand(len(frames), -1, -1, -1)
+        views = make_view_batch(detections.select(frames), affine, scene.size_hw, scene.sigma_px, None, frames)
+        known = triangulated.frames(slice(start, start + len(frames))).known(scene.device)
+        parts.append(FramePeople.of(estimate_people(networks, scene, views, known), len(frames)))
+    return FramePeople.concatenate(parts, len(networks.skeleton))
+
+
+def _columns(found: FramePeople, exact_mm: F64) -> I64:
+    """Return the column (F, P) in which each exact person (F, P, J, 3) was found, -1 where they were not."""
+    distance = capped_pose_distance(exact_mm[:, :, None], found.xyz_mm[:, None])  # (F, P, columns)
+    out = np.full(exact_mm.shape[:2], -1, np.int64)
+    for t, cost in enumerate(distance):
+        rows, columns = linear_sum_assignment(cost)
+        near = cost[rows, columns] < _SAME_MM
+        out[t, rows[near]] = columns[near]
+    return out
 
 
 def _augmented(samples: TemporalSamples, skeleton: Skeleton, rng: np.random.Generator) -> TemporalSamples:
