@@ -101,7 +101,7 @@ class FramePeople:
         """(T, P, J, 3) joints of positive score, NaN for the others."""
         return np.where(self.score[..., None] > 0, self.xyz_mm, np.nan)
 
-    def frames(self, chosen: slice) -> FramePeople:
+    def frames(self, chosen: slice | np.ndarray) -> FramePeople:
         """Return some of the frames."""
         return FramePeople(self.xyz_mm[chosen], self.score[chosen], self.covariance_mm2[chosen])
 

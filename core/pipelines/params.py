@@ -117,8 +117,8 @@ class CalibratePeopleParams:
     Attributes:
         take: Take of moving people with 2D poses.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
-        mode: What to calibrate: "repair" makes the smallest change of the rig that explains the people (a time offset,
-            rotations, poses), "new" calibrates all poses, "auto" repairs a rig that has poses.
+        mode: Extent of the calibration: "repair" makes the smallest change of the rig that explains the people (a time
+            offset, rotations, poses), "new" calibrates all poses, "auto" repairs a rig that has poses.
         moved: Names of the cameras that have moved; implies the mode "repair". If omitted, "repair" detects them.
         adopt: Make the result the rig of the session, unless its own checks find an error.
         people: Settings of the calibration from people.

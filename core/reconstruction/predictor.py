@@ -210,16 +210,18 @@ class Predictor:
         batch_size = _BATCH_FRAMES.get(self.device.type, _BATCH_FRAMES_GPU)
         batches, skeleton = [], self.networks.skeleton
         group = Group() if group is None else group
-        share = np.array(group.ranks.share(frames.tolist()), int)
+        share = np.array(group.ranks.share(range(len(frames))), int)
+        # Association follows people over all frames: in a share of them it would find others.
         known = self._triangulate(
-            rig, poses2d, time_s, share, StageReporter(reporter, 0.0, _ASSOCIATION_SHARE), allowed
+            rig, poses2d, time_s, frames, StageReporter(reporter, 0.0, _ASSOCIATION_SHARE), allowed
         )
         reporter = StageReporter(reporter, _ASSOCIATION_SHARE, 1 - _ASSOCIATION_SHARE)
         for start in range(0, len(share), batch_size):
             check(reporter)
-            batch = share[start : start + batch_size]
+            rows = share[start : start + batch_size]
+            batch = frames[rows]
             detections = MultiviewPoses2D.stack(rig, poses2d, skeleton, batch).with_views(allowed)
-            triangulated = None if known is None else known.frames(slice(start, start + batch_size))
+            triangulated = None if known is None else known.frames(rows)
             batches.append(self._detect(scene, detections, maps, batch, triangulated))
             reporter.progress(min(start + batch_size, len(share)), len(share), f"3D poses on {self.runs_on}")
         local = FramePeople.concatenate(batches, len(skeleton))

@@ -156,11 +156,11 @@ def test_the_capture_volume_is_shown_set_and_reset(sample_session: Session, caps
     command = ["volume", str(sample_session.root)]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert "Derived from the rig alone" in printed and "52 x 24 x 20 voxels" in printed
+    assert "Derived from the rig alone" in printed and "64 x 28 x 24 voxels" in printed
     assert sample_session.volume is None
     assert main([*command, "--set", "size_mm=[4000,3000,2200]", "--set", "synthetic.side_share=0.1"]) == 0
     printed = capsys.readouterr().out
-    assert "Set by hand" in printed and "4.00 x 3.00 x 2.20 m, 36 x 24 x 20 voxels" in printed
+    assert "Set by hand" in printed and "4.00 x 3.00 x 2.20 m, 40 x 32 x 24 voxels" in printed
     chosen = sample_session.volume
     assert chosen is not None
     assert chosen.size_mm == (4000, 3000, 2200) and chosen.synthetic.side_share == 0.1

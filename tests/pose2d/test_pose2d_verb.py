@@ -97,6 +97,12 @@ def run(session: Session) -> Run:
     return labelled
 
 
+def images_done(reporter: RecordingReporter) -> list[int]:
+    """Return the number of finished images in each progress text."""
+    texts = [text for _, _, text in reporter.progresses if " of " in text]
+    return [int(text.split(": ")[1].split(" of ")[0]) for text in texts]
+
+
 def content(take: Take) -> dict[str, str]:
     """Return the hash of every stored result except the manifest."""
     return {p.name: sha256(p) for p in take.layout.poses2d(NAME).iterdir() if p.suffix in {".npz", ".h5"}}
@@ -128,7 +134,8 @@ def test_every_view_of_the_take_gets_2d_poses(session: Session, run: Run) -> Non
     assert not take.layout.poses2d_chunks(NAME).exists()
     done = [d for d, _, _ in reporter.progresses]
     assert done == sorted(done)
-    assert reporter.progresses[-1][:2] == (2 * N - 1, 2 * N - 1)
+    assert reporter.progresses[-1][:2] == (1, 1)
+    assert images_done(reporter)[-1] == 2 * N - 1
     assert any("on the CPU" in text for text, _ in reporter.notes)
     manifest = read_yaml(take.layout.poses2d_manifest(NAME))
     assert manifest["request"]["models"]["pose"] == sha256(resource("weights", "movenet_multipose.onnx"))
@@ -205,8 +212,7 @@ def test_a_cancelled_run_resumes_and_gives_the_same_result(session: Session, run
     chunks = {p: p.stat().st_mtime_ns for p in take.layout.poses2d_chunks(NAME).glob("*.npz")}
     assert chunks
     _, reporter = run()
-    jumped = reporter.progresses[0][0]
-    assert jumped >= 3  # what was finished was not done again
+    assert images_done(reporter)[0] >= 3  # what was finished was not done again
     resumed = content(take)
     shutil.rmtree(take.layout.poses2d(NAME))
     run()
@@ -270,9 +276,8 @@ def test_a_killed_run_resumes_where_it_stopped(
     assert 4 <= len(kept) < 2 * N
     assert take.estimators() == []
     _, reporter = run()
-    assert reporter.progresses[0][0] >= 1
-    estimated = len({d for d, _, _ in reporter.progresses})
-    assert estimated <= 2 * N
+    assert images_done(reporter)[0] >= 1
+    assert len(set(images_done(reporter))) <= 2 * N
     resumed = content(take)
     shutil.rmtree(take.layout.poses2d(NAME))
     run()

@@ -73,7 +73,7 @@ def opened(window: MainWindow, sample_session: Session, qtbot) -> MainWindow:
 def test_the_train_page_shows_the_volume_and_follows_the_people(opened: MainWindow, sample_session: Session) -> None:
     editor = opened.pages["train"].volume
     assert editor.size_text.text() == "6.20 × 2.80 × 2.20 m"
-    assert "52 × 24 × 20 voxels" in editor.voxel_text.text()
+    assert "64 × 28 × 24 voxels" in editor.voxel_text.text()
     assert "rig alone" in editor.origin.text()
     assert editor.fields["size_x"].value() == pytest.approx(6.20)
     assert editor.fields["bottom"].value() == pytest.approx(-0.2)
@@ -88,10 +88,9 @@ def test_the_train_page_shows_the_volume_and_follows_the_people(opened: MainWind
 @pytest.mark.slow
 def test_voxels_follow_the_selected_preset(opened: MainWindow) -> None:
     page = opened.pages["train"]
-    assert page.volume.fields["spacing"].value() == 12.0
-    page.preset.setCurrentIndex(page.preset.findData("fast"))
     assert page.volume.fields["spacing"].value() == 10.0
-    assert "64 × 28 × 24 voxels" in page.volume.voxel_text.text()
+    page.preset.setCurrentIndex(page.preset.findData("paper"))
+    assert page.volume.fields["spacing"].value() == pytest.approx(10.1)
 
 
 @pytest.mark.slow
@@ -99,7 +98,7 @@ def test_a_typed_number_is_stored_and_can_be_undone_with_shortcuts(
     opened: MainWindow, qtbot, sample_session: Session
 ) -> None:
     page = opened.pages["train"]
-    derived = active_volume(sample_session, ["two_people"], 120.0).chosen
+    derived = active_volume(sample_session, ["two_people"], 100.0).chosen
     assert not page.volume_reset.isEnabled()
     assert not opened.registry["edit.undo"].isEnabled()
     _type(qtbot, page.volume.fields["size_x"], "4.5")
@@ -111,14 +110,14 @@ def test_a_typed_number_is_stored_and_can_be_undone_with_shortcuts(
     assert stored.spacing_mm == 200.0
     assert page.volume.size_text.text().startswith("4.50 × 2.80")
     assert "Set manually" in page.volume.origin.text()
-    assert "training preset: 12 cm" in page.volume.spacing.text()
+    assert "training preset: 10 cm" in page.volume.spacing.text()
 
     field = page.volume.fields["spacing"]
     assert field.hasFocus(), "the field itself must not swallow the keys"
     qtbot.keyClick(field, Qt.Key.Key_Z, CONTROL)
     assert sample_session.volume is not None
     assert sample_session.volume.spacing_mm is None
-    assert field.value() == 12.0
+    assert field.value() == 10.0
     qtbot.keyClick(field, Qt.Key.Key_Z, CONTROL)
     assert sample_session.volume is None
     assert "Derived" in page.volume.origin.text()

@@ -320,7 +320,8 @@ class TestStages:
         stage = PoseTraining(PoseStageConfig(steps=10, joint_from=0), networks, scene, footage)
         roots = torch.tensor(people[footage.train[0], :, 2], dtype=torch.float32)
         sample, known = torch.zeros(len(roots), dtype=torch.long), torch.full((len(roots), 15, 3), torch.nan)
-        found = ProposedPeople(roots, sample, None, known)  # type: ignore[arg-type]
+        unknown = known[..., None].expand(*known.shape, 3)
+        found = ProposedPeople(roots, sample, None, known, unknown)  # type: ignore[arg-type]
         monkeypatch.setattr(pose_stage, "propose_people", lambda *_: found)
         losses = stage.losses(np.random.default_rng(0), 9)
         losses["loss"].backward()
