@@ -13,9 +13,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 REPOSITORY = Path(__file__).resolve().parent.parent
 _VENV = REPOSITORY / ".venv"
 _STAMP = _VENV / "selfpose-installed.json"
@@ -208,3 +210,18 @@ def rerun_in_environment(script: str) -> int | None:
     if Path(sys.prefix) == python.parent.parent:
         return None
     return run([python, script, *sys.argv[1:]])
+
+
+def run_script(script: str, parse: Callable[[], T], work: Callable[[T], None]) -> int:
+    """Parse the command line, go on in the environment's Python, and do the work; return the exit code.
+
+    Args:
+        script: `__file__` of the script.
+        parse: Returns the arguments; wrong ones end the script before anything is installed.
+        work: Called with the arguments in the environment.
+    """
+    arguments = parse()
+    code = rerun_in_environment(script)
+    if code is None:
+        work(arguments)
+    return code or 0

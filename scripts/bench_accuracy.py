@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _environment import rerun_in_environment
+from _environment import run_script
 
 if TYPE_CHECKING:
     from core.types.camera import CameraRig
@@ -303,15 +303,5 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def main() -> int:
-    """Run the benchmark; return the exit code."""
-    args = arguments()
-    code = rerun_in_environment(__file__)
-    if code is not None:
-        return code
-    bench(args)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, arguments, bench))

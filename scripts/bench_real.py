@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _environment import rerun_in_environment
+from _environment import run_script
 
 if TYPE_CHECKING:
     import numpy as np
@@ -474,17 +474,7 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def main() -> int:
-    """Run the benchmark; return the exit code."""
-    args = arguments()
-    code = rerun_in_environment(__file__)
-    if code is not None:
-        return code
-    bench(args)
-    return 0
-
-
 if __name__ == "__main__":
     # Many small matrices: more threads slow each other down. Read when numpy is first imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.exit(main())
+    sys.exit(run_script(__file__, arguments, bench))

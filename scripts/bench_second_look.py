@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _environment import rerun_in_environment
+from _environment import run_script
 
 if TYPE_CHECKING:
     from core.evaluation.loco import ViewErrors, ViewObservations
@@ -134,21 +134,16 @@ def _print(title: str, errors: Mapping[str, ViewErrors]) -> None:
         print(text)
 
 
-def main() -> int:
-    """Run the benchmark; return the exit code."""
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--session", type=Path, help="session with a rig and MoveNet's 2D poses")
     parser.add_argument("--take", default="", help="name of the take")
     parser.add_argument("--judge", type=Path, help="npz file of 2D joints to measure with")
-    args = parser.parse_args()
-    code = rerun_in_environment(__file__)
-    if code is not None:
-        return code
-    bench(args)
-    return 0
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
     # Many small matrices: more threads slow each other down. Read when numpy is first imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.exit(main())
+    sys.exit(run_script(__file__, arguments, bench))

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from _environment import rerun_in_environment
+from _environment import run_script
 
 _NEAREST = {"left_eye": "nose", "right_eye": "nose", "left_ear": "nose", "right_ear": "nose"}
 """Known joint whose embedding and gain a new joint starts from."""
@@ -85,15 +85,5 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    """Run the script and return the exit code."""
-    asked = arguments()
-    code = rerun_in_environment(__file__)
-    if code is not None:
-        return code
-    convert(asked)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, arguments, convert))

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from _environment import rerun_in_environment
+from _environment import run_script
 
 _SMOOTH, _WINDOW, _STRETCH = 5, 25, 0.7
 
@@ -70,18 +70,13 @@ def measure(asked: argparse.Namespace) -> None:
         print(f"score {low:.1f}..{high:.1f}: {inside.mean():.1%}, median error {np.median(length[inside]):.4f}")
 
 
-def main() -> int:
-    """Run the script and return the exit code."""
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("session", type=Path, help="with a take that is labelled and associated")
     parser.add_argument("--out", type=Path, required=True)
-    asked = parser.parse_args()
-    code = rerun_in_environment(__file__)
-    if code is not None:
-        return code
-    measure(asked)
-    return 0
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, arguments, measure))

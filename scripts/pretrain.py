@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from _environment import rerun_in_environment
+from _environment import run_script
 
 _RAY_REFINER_STEPS = 6000
 """Steps of the ray refiner, which the presets use as trained here."""
@@ -84,15 +84,5 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    """Run the script and return the exit code."""
-    asked = arguments()
-    code = rerun_in_environment(__file__)
-    if code is not None:
-        return code
-    pretrain(asked)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, arguments, pretrain))

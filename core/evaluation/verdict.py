@@ -46,7 +46,7 @@ class NamedErrors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodComparison:
-    """MethodComparison of a method with another on the joints that the joint sets of both have.
+    """Comparison of a method with another on the joints that the joint sets of both have.
 
     Attributes:
         better: 0 if the first method is better, 1 if the second, None if neither.

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import shutil
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from core.pose2d.config import DEFAULT_LONG_SIDE_PX, SCALING_RUNNERS, InputChoic
 from core.pose2d.download import DownloadPolicy, model_files
 from core.pose2d.estimator import ESTIMATORS, Detections, Estimator
 from core.pose2d.probe import choose_input
-from core.pose2d.runtime import cpu_threads
+from core.pose2d.runtime import cpu_threads, results_in_order
 from core.progress import Reporter, StageReporter, check
 from core.session import RunLayout, Session, Take
 from core.session.video import VideoReader
@@ -297,19 +296,14 @@ def _estimate_frames(
     workers: int,
 ) -> Iterator[list[Estimated]]:
     """Estimate frames in order; images are decoded here while the pool processes earlier ones."""
-    waiting: deque[Future[list[Estimated]]] = deque()
-    try:
+
+    def submitted() -> Iterator[Future[list[Estimated]]]:
         for first in range(0, len(frames), estimator.batch):
             batch = frames[first : first + estimator.batch].tolist()
             images = [video.read(int(index[t])) for t in batch]
-            waiting.append(pool.submit(_estimate_batch, estimator, batch, images))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+            yield pool.submit(_estimate_batch, estimator, batch, images)
+
+    return results_in_order(submitted(), workers)
 
 
 def _estimate_batch(estimator: Estimator, frames: Sequence[int], images: Sequence[U8]) -> list[Estimated]:

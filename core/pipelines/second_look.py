@@ -1,4 +1,4 @@
-"""Second look at the small people of a take, as part of the verb `pose2d`.
+"""Second look at the people of a take, as part of the verb `pose2d`.
 
 It is stored beside the first pass, which stays as it is: another rig needs another second look, but not another first
 pass. The manifest of the 2D poses names what it was made from; without that entry the first pass is valid.

@@ -1,12 +1,14 @@
-"""Inference with onnxruntime: loading of models and choice of the execution provider."""
+"""Inference with onnxruntime: loading of models, choice of the execution provider, and tasks on several threads."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -14,6 +16,7 @@ import onnxruntime
 from core.errors import CoreError
 from core.pose2d.estimator import Provider
 
+T = TypeVar("T")
 _PROVIDERS = {
     "cuda": ("CUDAExecutionProvider", "the NVIDIA GPU (CUDA)", "onnxruntime-gpu"),
     "coreml": ("CoreMLExecutionProvider", "Apple's CoreML", "onnxruntime on macOS"),
@@ -93,6 +96,28 @@ class OnnxModel:
                 "Choose the ONNX file named on the model's card.",
             )
         return shape
+
+
+def results_in_order(submitted: Iterable[Future[T]], ahead: int) -> Iterator[T]:
+    """Yield the results of tasks in their order, while up to `ahead` later ones are already in the pool.
+
+    Tasks that nobody waits for any more are cancelled.
+
+    Args:
+        submitted: Tasks; taking the next one from the iterable submits it.
+        ahead: Number of tasks that wait or run beside the one whose result is next.
+    """
+    waiting: deque[Future[T]] = deque()
+    try:
+        for future in submitted:
+            waiting.append(future)
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def cpu_threads() -> int:

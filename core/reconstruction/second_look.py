@@ -1,4 +1,4 @@
-"""Second look at people who are small in the images: 2D joints estimated again near those of triangulated people.
+"""Second look at people: 2D joints estimated again, on crops, near those of triangulated people.
 
 The first pass is triangulated. In every camera that should see a person, also where it was not detected, the expected
 joints are the prior of a second network on a crop at native resolution. The result replaces the joints of the person's
@@ -7,7 +7,6 @@ detection, or adds a detection. A joint that the second network misses keeps its
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from core.association.assignment import assign_detections, size_px
 from core.errors import CoreError
 from core.files import replacing, safe_name
 from core.pose2d.crop_refiner import CropRefiner, JointPriors, joint_boxes
-from core.pose2d.runtime import cpu_threads
+from core.pose2d.runtime import cpu_threads, results_in_order
 from core.progress import Reporter, check
 from core.reconstruction.joint_priors import ExpectedPeople, ViewPriors
 from core.reconstruction.triangulated import Triangulator
@@ -151,19 +150,14 @@ def _refine_frames(
     pool: ThreadPoolExecutor,
 ) -> Iterator[tuple[F32, F32]]:
     """Refine frames in order; images are decoded here while the pool processes earlier ones."""
-    waiting: deque[Future[tuple[F32, F32]]] = deque()
-    try:
+
+    def submitted() -> Iterator[Future[tuple[F32, F32]]]:
         for t in frames.tolist():
             xy_px = np.where(priors.visible[t][:, None, None], priors.xy_px[t], np.nan)
             expected = JointPriors(xy_px=xy_px, covariance_px2=priors.covariance_px2[t])
-            waiting.append(pool.submit(refiner.refine, video.read(int(index[t])), expected))
-            if len(waiting) > cpu_threads():
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+            yield pool.submit(refiner.refine, video.read(int(index[t])), expected)
+
+    return results_in_order(submitted(), cpu_threads())
 
 
 def _chunk_path(chunks: Path, camera: str, start: int) -> Path:

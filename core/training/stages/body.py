@@ -22,7 +22,7 @@ from core.training.synthetic import PoseScenes, pose_scenes
 
 _UNSEEN_WEIGHT = 0.2
 """Weight of synthetic joints that fewer than two views show: only the rest of the body tells where they are."""
-SPREAD_MM = 40.0
+_SPREAD_MM = 40.0
 """Standard deviation given to joints near the exact ones, similar to that of a soft-argmax."""
 _COMMON_MM = 30.0
 """Standard deviation of the part of the start's error that all joints of a person share."""
@@ -105,7 +105,7 @@ class RayRefinerTraining(MicroBatched):
         sample = torch.arange(self.batch, device=scene.device)
         estimate = self._estimate(synthetic, rng)
         person_views = person_detections(self.networks, scene, synthetic.views, estimate, sample)
-        observed, start, spread = initialize_joints(scene, person_views, estimate, estimate.new_tensor(SPREAD_MM), 1.0)
+        observed, start, spread = initialize_joints(scene, person_views, estimate, estimate.new_tensor(_SPREAD_MM), 1.0)
         # Every number of rounds is trained, so that fewer can be used where time is short.
         rounds = int(rng.integers(1, network.config.rounds + 1))
         xyz, precision = network(scene.projector, person_views.affine, observed, start, spread, rounds)
