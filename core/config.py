@@ -26,13 +26,18 @@ def to_mapping(config: Any) -> dict[str, Any]:
     return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
-def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "") -> C:
+def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "", base: C | None = None) -> C:
     """Create a config dataclass from plain values.
+
+    A group of settings of which only some are given keeps the defaults that its field has, which may differ from those
+    of its class. A dataclass whose groups depend on other fields returns their defaults from a class method
+    `group_defaults(values)`.
 
     Args:
         cls: Dataclass.
         values: Values by field name; missing fields take their defaults.
         where: Dotted path of the mapping in its file, for messages.
+        base: Values of the missing fields; None for the defaults of the class.
 
     Raises:
         CoreError: An unknown key (the hint suggests the nearest one), a missing one without default, or a wrong type.
@@ -47,14 +52,16 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "") -> C:
     for key in values:
         if key not in known:
             raise CoreError(f"Unknown setting '{where}{key}'.", closest(str(key), list(known)))
-    missing = [
-        name
-        for name, f in known.items()
-        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
+    if base is None:
+        defaults = {name: _default(f) for name, f in known.items()}
+        defaults |= getattr(cls, "group_defaults", lambda _: {})(values)
+    else:
+        defaults = {name: getattr(base, name) for name in known}
+    missing = [name for name in known if name not in values and defaults[name] is dataclasses.MISSING]
     if missing:
         raise CoreError(f"Setting '{where}{missing[0]}' is missing and has no default.", "Give it a value.")
-    return cls(**{key: _coerce(hints[key], value, f"{where}{key}") for key, value in values.items()})
+    given = {key: _coerce(hints[key], value, f"{where}{key}", defaults[key]) for key, value in values.items()}
+    return cls(**defaults | given)
 
 
 def load(cls: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
@@ -106,7 +113,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _coerce(hint: Any, value: Any, where: str) -> Any:
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _coerce(hint: Any, value: Any, where: str, default: Any = None) -> Any:
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -115,7 +126,7 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         options = [a for a in arguments if a is not type(None)]
         for option in options:
             try:
-                return _coerce(option, value, where)
+                return _coerce(option, value, where, default)
             except CoreError:
                 if option is options[-1]:
                     raise
@@ -124,7 +135,8 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
             raise CoreError(f"'{where}' cannot be {value!r}.", closest(str(value), [str(a) for a in arguments]))
         return value
     if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, hint) else from_mapping(hint, value, f"{where}.")  # type: ignore[arg-type]
+        base = default if isinstance(default, hint) else None  # type: ignore[arg-type]
+        return value if isinstance(value, hint) else from_mapping(hint, value, f"{where}.", base)  # type: ignore[arg-type]
     if origin is tuple:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise _wrong(where, "a list", value)

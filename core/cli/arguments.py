@@ -133,7 +133,7 @@ class CommandLine:
         config.add_argument(
             "--preset",
             metavar="NAME",
-            help=f"Preset of training settings to print, for 'train' only. One of: {', '.join(PRESETS)}.",
+            help=f"Preset of training settings to print, for 'train' and 'run'. One of: {', '.join(PRESETS)}.",
         )
 
 
@@ -149,15 +149,21 @@ def resolve_params(verb: Verb, arguments: argparse.Namespace, session: Session) 
     values = dict(read_yaml(arguments.config) or {}) if arguments.config else {}
     options = vars(arguments).items()
     values |= {name.removeprefix(_OPTION_DEST): value for name, value in options if name.startswith(_OPTION_DEST)}
+    names = {field.name for field in dataclasses.fields(verb.params)}
     required = {field.name for field in dataclasses.fields(verb.params) if is_required(field)}
     if "take" in required and "take" not in values:
         values["take"] = _only_take(session, verb.take_kind)
     if "takes" in required and "takes" not in values:
         values["takes"] = _takes(session, verb.take_kind)
+    overrides = list(arguments.set or ())
+    # A preset is the start of other settings: it has to be known before they are completed.
+    for override in [o for o in overrides if o.partition("=")[0].strip() == "preset" and "preset" in names]:
+        values["preset"] = override.partition("=")[2].strip()
+        overrides.remove(override)
     missing = sorted(required - set(values))
     if missing:
         raise CoreError(f"Setting '{missing[0]}' is missing.", f"Give it as {_option(missing[0])}.")
-    return to_mapping(with_overrides(from_mapping(verb.params, values), arguments.set or ()))
+    return to_mapping(with_overrides(from_mapping(verb.params, values), overrides))
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

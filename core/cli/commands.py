@@ -83,7 +83,9 @@ def _config(arguments: argparse.Namespace, out: Console, errors: Console) -> int
     options = ""
     if arguments.preset is not None:
         if not hasattr(settings, "training"):
-            raise CoreError(f"'{chosen.name}' has no training settings.", "Use --preset with 'selfpose config train'.")
+            raise CoreError(
+                f"'{chosen.name}' has no training settings.", "Use --preset with 'selfpose config train' or 'run'."
+            )
         settings = dataclasses.replace(settings, preset="", training=preset(arguments.preset))
         options = f" --preset {arguments.preset}"
     out.print(

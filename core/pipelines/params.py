@@ -5,6 +5,7 @@ The command line prints every attribute's description as its help text, hence ea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,12 +13,13 @@ from core.association.config import AssociationConfig
 from core.board.pattern import Board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.people.config import PeopleConfig
+from core.errors import CoreError
 from core.export import UnitsChoice, UpChoice
 from core.pose2d.config import DEFAULT_ESTIMATOR, Pose2DConfig
 from core.session.store import TakeKind
 from core.tracking.config import TrackingConfig
 from core.training.config import TrainConfig
-from core.training.presets import quick
+from core.training.presets import PRESETS, preset, quick
 from core.types.axes import Axis
 
 REGISTRY = "registry"
@@ -27,6 +29,31 @@ REGISTRY = "registry"
 def _name_in(registry: str, default: Any) -> Any:
     """Declare a field that takes names of a registry, so that its help text lists them."""
     return field(default=default, metadata={REGISTRY: registry})
+
+
+def _of_preset() -> TrainConfig:
+    """Stand in for the training settings of the preset, which is not known before all settings are."""
+    return None  # type: ignore[return-value]
+
+
+def _training(name: Any, given: TrainConfig | None) -> TrainConfig:
+    """Return training settings that start from a preset.
+
+    Args:
+        name: Name of the preset; empty for "quick".
+        given: Settings that are complete; None for those of the preset.
+
+    Raises:
+        CoreError: There is no such preset, or the settings are those of another one.
+    """
+    if given is None:
+        return preset(name) if isinstance(name, str) and name else quick()
+    if name and name != given.name and given.name in PRESETS:
+        raise CoreError(
+            f"The preset is '{name}', but the training settings are those of '{given.name}'.",
+            "Leave one of the two out.",
+        )
+    return given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,16 +315,24 @@ class TrainParams:
     Attributes:
         takes: Names of the takes to train on; each needs 2D poses and a baseline.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
-        preset: Preset that replaces all settings under `training`. If omitted, `training` applies.
-        training: Settings of the training.
+        preset: Preset that the settings under `training` start from. If omitted, they start from "quick".
+        training: Settings of the training; those that are not given are the preset's.
         processes: Number of processes that train together on this machine; 0 starts one per GPU.
     """
 
     takes: tuple[str, ...]
     estimator: str = DEFAULT_ESTIMATOR
     preset: str = _name_in("core.training.presets:PRESETS", "")
-    training: TrainConfig = field(default_factory=quick)
+    training: TrainConfig = field(default_factory=_of_preset)
     processes: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "training", _training(self.preset, self.training))
+
+    @classmethod
+    def group_defaults(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the defaults of the groups of settings that depend on others; see `from_mapping`."""
+        return {"training": _training(values.get("preset", ""), None)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,7 +438,8 @@ class RunParams:
         pose2d: Settings of the 2D pose estimator.
         association: Settings of the cross-view association.
         tracking: Settings of tracking and smoothing.
-        preset: Preset of training settings.
+        preset: Preset that the settings under `training` start from.
+        training: Settings of the training; those that are not given are the preset's.
         formats: File formats to export. If omitted, every format that can hold the result is written.
     """
 
@@ -412,4 +448,13 @@ class RunParams:
     association: AssociationConfig = field(default_factory=AssociationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     preset: str = _name_in("core.training.presets:PRESETS", "quick")
+    training: TrainConfig = field(default_factory=_of_preset)
     formats: tuple[str, ...] = _name_in("core.export:EXPORTERS", ())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "training", _training(self.preset, self.training))
+
+    @classmethod
+    def group_defaults(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the defaults of the groups of settings that depend on others; see `from_mapping`."""
+        return {"training": _training(values.get("preset", ""), None)}

@@ -27,7 +27,6 @@ from core.pipelines.volume import training_volume
 from core.progress import NullReporter, Reporter, StageReporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig
-from core.training.presets import preset
 from core.types import CameraRig, VolumeSettings
 
 _SHARES = {"pose2d": 0.07, "triangulate": 0.03, "train": 0.8, "infer": 0.05, "evaluate": 0.03, "export": 0.02}
@@ -79,7 +78,7 @@ class _Pipeline:
         A run with the same settings, rig, capture volume and 2D poses is reused; else the run is new.
         """
         rig = self.session.rig_for(take)
-        config = preset(values["preset"]) if values["preset"] else from_mapping(TrainConfig, values["training"])
+        config = from_mapping(TrainConfig, values["training"])
         volume = training_volume(self.session, [take.name], config, NullReporter())
         estimated = take.layout.poses2d_manifest(estimator).stat().st_mtime
         for run in reversed(self.session.runs()):
@@ -114,7 +113,8 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
             take=take.name, estimator=estimator, association=params.association, tracking=params.tracking
         ),
     )
-    model = pipeline.train(TrainParams(takes=(take.name,), estimator=estimator, preset=params.preset), take)
+    settings = TrainParams(takes=(take.name,), estimator=estimator, preset=params.preset, training=params.training)
+    model = pipeline.train(settings, take)
     pipeline.step("infer", InferParams(take=take.name, run=model, estimator=estimator, tracking=params.tracking))
     pipeline.step("evaluate", EvaluateParams(take=take.name, run=model, estimator=estimator))
     exports: list[str] = []

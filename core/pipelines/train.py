@@ -24,7 +24,6 @@ from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig
-from core.training.presets import preset
 from core.training.trainer import Trainer
 from core.types.camera import CameraRig
 from core.types.skeleton import skeleton
@@ -43,9 +42,8 @@ def run_train(session: Session, params: TrainParams, run: RunLayout, reporter: R
         CoreError: A take is not ready, or training failed.
         CancelledError: The job was stopped; a checkpoint was written.
     """
-    config = preset(params.preset) if params.preset else params.training
-    with process_group(process_count(params.processes, config.device), run.root) as group:
-        return _train(session, params, config, run, group, reporter)
+    with process_group(process_count(params.processes, params.training.device), run.root) as group:
+        return _train(session, params, params.training, run, group, reporter)
 
 
 def _train(

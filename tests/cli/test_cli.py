@@ -21,13 +21,14 @@ import pytest
 from rich.console import Console
 
 from core.cli import main
-from core.cli.arguments import CommandLine
+from core.cli.arguments import CommandLine, resolve_params
 from core.cli.docs import attribute_docs, group_of, is_required
 from core.cli.terminal import format_duration, format_key, print_result
 from core.config import from_mapping, with_overrides
 from core.errors import CoreError
 from core.files import read_yaml, write_yaml
 from core.jobs import Finished, Job, JobSpec
+from core.pipelines.params import RunParams, TrainParams
 from core.pipelines.verbs import VERBS
 from core.session import BASELINE, RunLayout, Session
 from core.training.presets import PRESETS
@@ -319,3 +320,37 @@ def test_the_metrics_of_an_evaluation_are_printed_in_full() -> None:
 def test_the_module_runs_as_a_program() -> None:
     done = subprocess.run([sys.executable, "-m", "core.cli", "--version"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip().split()[0]) == (0, "selfpose-studio")
+
+
+def _resolved(session: Path, *arguments: str) -> TrainParams:
+    parsed = CommandLine().parse(["train", str(session), "--takes", "x", *arguments])
+    return from_mapping(TrainParams, resolve_params(VERBS["train"], parsed, Session.open(session)))
+
+
+def test_a_preset_and_single_training_settings_are_both_applied(tmp_path: Path) -> None:
+    root = Session.create(tmp_path / "s").root
+    for name, settings in PRESETS.items():
+        expected = dataclasses.replace(settings(), max_minutes=0.5)
+        one = _resolved(root, "--preset", name, "--set", "training.max_minutes=0.5")
+        assert one.training == expected
+        assert _resolved(root, "--set", "training.max_minutes=0.5", "--set", f"preset={name}") == one
+        file = tmp_path / "c.yaml"
+        file.write_text(f"preset: {name}\ntraining: {{max_minutes: 0.5, root: {{steps: 7}}}}\n")
+        expected = dataclasses.replace(expected, root=dataclasses.replace(expected.root, steps=7))
+        assert _resolved(root, "--config", str(file)).training == expected
+    file.write_text("training: {max_minutes: 0.5}\n")  # the rest is that of `quick`, as without a file
+    assert _resolved(root, "--config", str(file)) == _resolved(root, "--set", "training.max_minutes=0.5")
+    parsed = CommandLine().parse(["run", str(root), "--take", "x", "--preset", "fast", "--set", "training.seed=5"])
+    run = from_mapping(RunParams, resolve_params(VERBS["run"], parsed, Session.open(root)))
+    assert run.training == dataclasses.replace(PRESETS["fast"](), seed=5)
+
+
+def test_the_settings_of_two_presets_are_refused_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = Session.create(tmp_path / "s").root
+    assert main(["config", "train", "--preset", "fast"]) == 0
+    (tmp_path / "c.yaml").write_text(capsys.readouterr().out)
+    with pytest.raises(CoreError, match="those of 'fast'"):
+        _resolved(root, "--config", str(tmp_path / "c.yaml"), "--preset", "quick")
+    with pytest.raises(CoreError, match="quik") as caught:
+        _resolved(root, "--preset", "quik", "--set", "training.seed=5")
+    assert "quick" in caught.value.hint
