@@ -16,6 +16,9 @@ from typing import Any
 
 import yaml
 
+from core.documents.limits import MAX_BYTES, read_bounded
+from core.documents.syntax import parse_json, parse_yaml
+from core.documents.text import decode_text
 from core.errors import CoreError
 
 
@@ -53,17 +56,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; see `core.documents.syntax.parse_json`.
 
     Raises:
-        CoreError: A missing file, or invalid JSON.
+        CoreError: A missing file, invalid JSON, or a value out of bounds.
     """
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise CoreError(
-            f"{path} is not valid JSON: {error}.", "Restore the file, or delete it and run the step again."
-        ) from error
+    return parse_json(read_text(path), str(path), "Restore the file, or delete it and run the step again.")
 
 
 def write_yaml(path: Path, value: Any) -> None:
@@ -72,34 +70,22 @@ def write_yaml(path: Path, value: Any) -> None:
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file with the safe loader.
+    """Read a YAML file; see `core.documents.syntax.parse_yaml`.
 
     Raises:
-        CoreError: A missing file, or invalid YAML.
+        CoreError: A missing file, invalid YAML, or a value out of bounds.
     """
-    try:
-        return yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise CoreError(f"{path} is not valid YAML: {error}", "Correct the file or restore an earlier copy.") from error
+    # Aliases are allowed: YAML of this program has them where a list occurs twice.
+    return parse_yaml(read_text(path), str(path), "Correct the file or restore an earlier copy.", aliases=True)
 
 
-def read_text(path: Path) -> str:
-    """Read a UTF-8 text file.
+def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
+    """Read a text file in UTF-8 or UTF-16, with or without a byte order mark.
 
     Raises:
-        CoreError: A missing or unreadable file, or one that is not UTF-8.
+        CoreError: A missing, unreadable or too large file, or one that is not text.
     """
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise CoreError(f"{path} does not exist.", "Check the path, or run the step that writes it.") from error
-    except UnicodeDecodeError as error:
-        raise CoreError(f"{path} is not a UTF-8 text file.", "Choose a text file.") from error
-    except OSError as error:
-        raise CoreError(
-            f"{path} could not be read: {error.strerror}.",
-            "Check that it is a file and that you have permission to read it.",
-        ) from error
+    return decode_text(read_bounded(path, max_bytes), str(path))
 
 
 def sha256(path: Path) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from core.documents.pickles import read_pickle
 from core.errors import CoreError
 from core.evaluation.datasets.dataset import (
     REMEDY,
@@ -25,7 +26,6 @@ from core.evaluation.datasets.dataset import (
     find_file,
     find_images,
 )
-from core.evaluation.datasets.pickled import read_pickle
 from core.pose2d.importers.people import stack_people
 from core.rig_io.importers import read_rig
 from core.types.arrays import F64, I64

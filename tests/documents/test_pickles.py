@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.documents.pickles import read_pickle
 from core.errors import CoreError
-from core.evaluation.datasets.pickled import read_pickle
 
 
 class Calls:

@@ -1,0 +1,62 @@
+"""Reading of comma-separated tables, row by row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from core.documents.limits import MAX_BYTES, bad_document, read_bounded
+from core.documents.text import decode_text
+
+_MAX_COLUMNS = 100_000
+_MAX_DIGITS = 40
+
+
+def csv_rows(path: Path, delimiter: str = "", max_bytes: int = MAX_BYTES) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line number and the cells of each row that is not empty.
+
+    Args:
+        path: Text file.
+        delimiter: Character between cells; empty for the comma, semicolon or tab that the first line has most of.
+        max_bytes: Maximum size of the file.
+
+    Raises:
+        CoreError: The file is missing, too large, or has a cell or a row out of bounds.
+    """
+    text = decode_text(read_bounded(path, max_bytes), str(path))
+    first = text[: text.find("\n") if "\n" in text else None]
+    delimiter = delimiter or max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for row in reader:
+            if len(row) > _MAX_COLUMNS:
+                raise bad_document(str(path), f"line {reader.line_num} has {len(row)} cells")
+            if any(row):
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise bad_document(str(path), f"line {reader.line_num}: {error}") from error
+
+
+def parse_number(text: str, where: str) -> float:
+    """Return the number in a cell; an empty cell is NaN.
+
+    Args:
+        text: Content of the cell.
+        where: File, line and column for messages.
+
+    Raises:
+        CoreError: Not a number, infinite, or of more digits than a number has.
+    """
+    text = text.strip()
+    if not text:
+        return math.nan
+    try:
+        value = float(text) if len(text) <= _MAX_DIGITS else math.inf
+    except ValueError as error:
+        raise bad_document(where, f"'{text[:40]}' is not a number") from error
+    if math.isinf(value):
+        raise bad_document(where, f"'{text[:40]}' is out of range")
+    return value
