@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
+from PySide6.QtWidgets import (
+    QDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 import core
 from core.errors import CoreError
@@ -22,6 +31,8 @@ from studio.widgets.text import make_label
 
 class Dialog(QDialog):
     """Dialog with a body and a row of buttons; deleted when closed.
+
+    Enter presses the primary button, unless another button has the focus.
 
     Attributes:
         body: Layout for the content.
@@ -42,6 +53,21 @@ class Dialog(QDialog):
         self.foot = QHBoxLayout()
         self.foot.setSpacing(GRID_PX)
         outer.addLayout(self.foot)
+
+    @property
+    def primary(self) -> QPushButton | None:
+        """Button that Enter presses; None if there is none."""
+        return next((b for b in self.findChildren(QPushButton) if b.property("kind") == "primary"), None)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Make the primary button the default one, and keep the first focus off the other buttons."""
+        primary = self.primary
+        if primary is not None and not event.spontaneous():
+            primary.setDefault(True)
+            if not isinstance(self.focusWidget(), QLineEdit):
+                field = next((f for f in self.findChildren(QLineEdit) if f.isVisibleTo(self)), None)
+                (field or primary).setFocus()
+        super().showEvent(event)
 
 
 class ErrorDialog(Dialog):
@@ -82,7 +108,6 @@ class ErrorDialog(Dialog):
         self.foot.addStretch(1)
         close = button("Close", "primary")
         close.clicked.connect(self.accept)
-        close.setDefault(True)
         self.foot.addWidget(close)
 
     def _toggle(self) -> None:

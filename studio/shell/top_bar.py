@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
 from studio.actions.menus import OpenPath, fill_menu
 from studio.actions.registry import ActionRegistry
@@ -11,6 +11,7 @@ from studio.actions.table import SESSION_MENU
 from studio.icons import SIZE_BESIDE_TEXT, icon
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
+from studio.widgets.choice import Choice
 from studio.widgets.text import make_label
 
 
@@ -43,9 +44,8 @@ class TopBar(QFrame):
         row.addSpacing(GRID_PX)
         self._take_label = make_label("Take", "muted", wrap=False)
         row.addWidget(self._take_label)
-        self.take = QComboBox()
+        self.take = Choice("Take")
         self.take.setMinimumWidth(20 * GRID_PX)
-        self.take.setAccessibleName("Take")
         self.take.activated.connect(self._select_take)
         row.addWidget(self.take)
         row.addStretch(1)

@@ -46,11 +46,8 @@ class NumberField(QDoubleSpinBox):
         self.blockSignals(False)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Scroll the page while the field does not have the focus."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
+        """Leave the wheel to the page."""
+        event.ignore()
 
     def event(self, event: QEvent) -> bool:
         """Leave undo and redo to the window: the undo of the line edit would swallow its shortcut."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from core.board.pattern import Board
 from studio.pages.calibrate.board_form import BoardForm
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card
+from studio.widgets.choice import Choice
 from studio.widgets.text import make_label
 
 _SAME_TAKE = "Same take"
@@ -43,7 +44,7 @@ class BoardCard(Card):
         self.form = BoardForm()
         self.form.edited.connect(self._edited)
         self.body.addWidget(self.form)
-        self.take, self.intrinsics_take = QComboBox(), QComboBox()
+        self.take, self.intrinsics_take = Choice(), Choice()
         self.take.setAccessibleName("Board take")
         self.intrinsics_take.setAccessibleName("Take for the intrinsics")
         self.intrinsics_take.setToolTip("Another take of the same board, used for the intrinsics only")

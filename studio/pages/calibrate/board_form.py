@@ -6,11 +6,12 @@ import dataclasses
 from typing import get_args
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from core.board.pattern import DICTIONARIES, Back, Board, BoardKind
 from core.errors import CoreError
 from studio.theme import GRID_PX
+from studio.widgets.choice import Choice
 from studio.widgets.number_field import NumberField
 from studio.widgets.text import make_label, set_role
 
@@ -34,7 +35,7 @@ class BoardForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.kind, self.dictionary, self.back = QComboBox(), QComboBox(), QComboBox()
+        self.kind, self.dictionary, self.back = Choice(), Choice(), Choice()
         for box, texts, choices in (
             (self.kind, _KINDS, get_args(BoardKind)),
             (self.back, _BACKS, get_args(Back)),

@@ -10,10 +10,8 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
-    QSlider,
     QVBoxLayout,
     QWidget,
 )
@@ -27,6 +25,7 @@ from studio.pages.calibrate.floor_clicks import INTRO, MOVED, FloorClicks
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
+from studio.widgets.choice import Choice, Slider
 from studio.widgets.images.image_decoder import ImageDecoder, ImageRequest
 from studio.widgets.images.image_view import to_image
 from studio.widgets.images.zoom_image import ZoomImage
@@ -136,12 +135,11 @@ class FloorDialog(Dialog):
     def _make_bar(self) -> QHBoxLayout:
         bar = QHBoxLayout()
         bar.setSpacing(GRID_PX)
-        self.takes, self.shown = QComboBox(), QComboBox()
+        self.takes, self.shown = Choice(), Choice()
         self.takes.setAccessibleName("Take")
         self.shown.setAccessibleName("Cameras shown")
         self.shown.activated.connect(self._arrange)
-        self.frame = QSlider(Qt.Orientation.Horizontal)
-        self.frame.setAccessibleName("Frame")
+        self.frame = Slider("Frame")
         self.frame.valueChanged.connect(self._show_frame)
         self.time = make_label("", "small", wrap=False)
         fit = button("Fit", "normal", "frame", "Reset the zoom of all images")

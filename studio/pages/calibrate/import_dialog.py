@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from core.pipelines.params import ImportRigParams
 from core.rig_io.importers import IMPORTERS
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
+from studio.widgets.choice import Choice
 from studio.widgets.text import make_label
 
 _AUTO = "Auto-detect"
@@ -37,7 +38,7 @@ class ImportRigDialog(Dialog):
         self._path = path
         self.body.addWidget(make_label("Import calibration", "title"))
         self.body.addWidget(make_label(path.name, "muted"))
-        self.format, self.units, self.up = QComboBox(), QComboBox(), QComboBox()
+        self.format, self.units, self.up = Choice(), Choice(), Choice()
         self._fill(self.format, {name: IMPORTERS.get(name).title for name in IMPORTERS})
         self._fill(self.units, {name: _UNITS[name] for name in _choices("units")})
         self._fill(self.up, {name: f"{name} up" for name in _choices("up")})
@@ -59,7 +60,6 @@ class ImportRigDialog(Dialog):
         cancel.clicked.connect(self.reject)
         self.foot.addWidget(cancel)
         self.go = button("Import", "primary", "import")
-        self.go.setDefault(True)
         self.go.clicked.connect(self._import)
         self.foot.addWidget(self.go)
 
@@ -78,7 +78,7 @@ class ImportRigDialog(Dialog):
         self.accept()
 
     @staticmethod
-    def _fill(box: QComboBox, choices: dict[str, str]) -> None:
+    def _fill(box: Choice, choices: dict[str, str]) -> None:
         box.addItem(_AUTO, "auto")
         for name, text in choices.items():
             box.addItem(text, name)

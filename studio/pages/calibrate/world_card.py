@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from core.calibration.world import Similarity, rotate_quarters, scale_to_distance, turn_upside_down
 from core.errors import CoreError
@@ -13,6 +13,7 @@ from core.types import CameraRig
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.card import Card
+from studio.widgets.choice import Choice
 from studio.widgets.number_field import NumberField
 from studio.widgets.text import make_label
 
@@ -62,7 +63,7 @@ class WorldCard(Card):
         grid.setHorizontalSpacing(GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
         grid.setColumnStretch(0, 1)
-        self.floor_take = QComboBox()
+        self.floor_take = Choice()
         self.floor_take.setAccessibleName("Take of the board on the floor")
         self.floor = button("Set floor", "normal", "floor", _FLOOR_TIP)
         self.floor.clicked.connect(self._request_floor)
@@ -80,7 +81,7 @@ class WorldCard(Card):
         other.addStretch(1)
         grid.addWidget(make_label("From three floor points, or from people's feet", "small"), 2, 0, 1, 2)
         grid.addLayout(other, 3, 0, 1, 2)
-        self.first, self.second = QComboBox(), QComboBox()
+        self.first, self.second = Choice(), Choice()
         self.first.setAccessibleName("First camera")
         self.second.setAccessibleName("Second camera")
         self.distance = NumberField("Distance", "mm", 0)
@@ -163,7 +164,7 @@ class WorldCard(Card):
         self.moved.emit(change, f"Rescaled: {first} and {second} are {distance:.0f} mm apart.")
 
 
-def _fill(box: QComboBox, names: list[str], index: int = 0) -> None:
+def _fill(box: Choice, names: list[str], index: int = 0) -> None:
     """Offer these names; keep the selection if it still exists."""
     if [box.itemText(i) for i in range(box.count())] == names:
         return

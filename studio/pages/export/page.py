@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, QUrl
+from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
@@ -23,6 +22,7 @@ from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card, clear_layout, separator
+from studio.widgets.choice import Choice
 from studio.widgets.columns import Columns
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
@@ -82,16 +82,14 @@ class ExportPage(ScrollPage):
 
     def refresh(self) -> None:
         """Show the results of the selected take as they are on disk."""
-        with QSignalBlocker(self.result):
-            self.result.clear()
-            try:
-                take = self._state.take
-                choices = presenter.result_choices(take) if take is not None else []
-            except CoreError:
-                choices = []  # the Record page reports damaged takes
-            for name, text in choices:
-                self.result.addItem(text, name)
-            self.result.setCurrentIndex(max(0, self.result.findData(self._state.poses_name)) if choices else -1)
+        try:
+            take = self._state.take
+            choices = presenter.result_choices(take) if take is not None else []
+        except CoreError:
+            choices = []  # the Record page reports damaged takes
+        names = [name for name, _ in choices]
+        chosen = self._state.poses_name if self._state.poses_name in names else next(iter(names), "")
+        self.result.offer([(text, name) for name, text in choices], chosen)
         self.result.setEnabled(bool(choices))
         self.take.setText(self._state.take_name or "no take")
         if self._state.session is not None:
@@ -124,7 +122,7 @@ class ExportPage(ScrollPage):
         grid.setVerticalSpacing(GRID_PX)
         grid.setColumnStretch(1, 1)
         self.take = make_label("", wrap=False)
-        self.result = QComboBox()
+        self.result = Choice()
         self.result.setPlaceholderText("No 3D result yet")
         self.result.activated.connect(self._result_chosen)
         self.units = _choice(presenter.UNITS)
@@ -212,9 +210,9 @@ class ExportPage(ScrollPage):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(files[0].parent)))
 
 
-def _choice(options: tuple[tuple[str, str], ...]) -> QComboBox:
-    box = QComboBox()
+def _choice(options: tuple[tuple[str, str], ...]) -> Choice:
+    box = Choice()
     for name, text in options:
         box.addItem(text, name)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setSizeAdjustPolicy(Choice.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return box

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 
 from core.pipelines.params import ImportTakeParams
 from core.session import Session
@@ -14,6 +14,7 @@ from studio.pages.record import presenter
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
+from studio.widgets.choice import Choice
 from studio.widgets.text import make_label
 
 
@@ -48,12 +49,12 @@ class ImportDialog(Dialog):
         grid.addWidget(make_label("Take name", "strong", wrap=False), 0, 0)
         grid.addWidget(self.name, 0, 1)
         rig = session.rig
-        self.cameras: list[QComboBox] = []
+        self.cameras: list[Choice] = []
         for row, (video, camera) in enumerate(
             zip(videos, presenter.proposed_cameras(session, videos), strict=True), start=1
         ):
             grid.addWidget(make_label(video.name, wrap=False), row, 0)
-            choice = QComboBox()
+            choice = Choice()
             choice.setEditable(rig is None)
             choice.addItems(list(rig.names) if rig is not None else [camera])
             choice.setAccessibleName(f"Camera of {video.name}")

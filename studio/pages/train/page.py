@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from core.jobs import Metric
@@ -23,6 +23,7 @@ from studio.theme import GRID_PX
 from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card, clear_layout, separator
+from studio.widgets.choice import Choice
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
@@ -195,11 +196,11 @@ class TrainPage(ScrollPage):
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
         grid.setColumnStretch(1, 1)
-        self.estimator = QComboBox()
+        self.estimator = Choice()
         for model in presenter.estimators():
             self.estimator.addItem(model.title, model.name)
             self.estimator.setItemData(self.estimator.count() - 1, model.purpose, Qt.ItemDataRole.ToolTipRole)
-        self.input_size = QComboBox()
+        self.input_size = Choice()
         for long_side_px, title in presenter.INPUT_SIZES.items():
             self.input_size.addItem(title, long_side_px)
         self.input_size.setToolTip(
@@ -207,11 +208,11 @@ class TrainPage(ScrollPage):
             "the time"
         )
         self.input_chosen = make_label("", "small")
-        self.preset = QComboBox()
+        self.preset = Choice()
         for name, preset in presenter.presets().items():
             self.preset.addItem(preset.title, name)
             self.preset.setItemData(self.preset.count() - 1, preset.what, Qt.ItemDataRole.ToolTipRole)
-        self.networks = QComboBox()
+        self.networks = Choice()
         for name, title in presenter.NETWORKS.items():
             self.networks.addItem(title, name)
         self.networks.setToolTip("Networks of Infer and Evaluate. The shipped ones need no training.")

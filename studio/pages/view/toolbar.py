@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QButtonGroup, QComboBox, QFrame, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from studio.icons import icon
 from studio.pages.view.options import FRAME_ALL_KEY, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS, VIEWS, toolbar_options
 from studio.pages.view.presenter import ViewPresenter, result_title
+from studio.widgets.choice import Choice
 from studio.widgets.text import make_label
 
 
@@ -67,11 +66,11 @@ class ViewToolbar(QFrame):
     def show_state(self, presenter: ViewPresenter) -> None:
         """Show the choices and the current selection."""
         results = [*reversed(presenter.results), ""]
-        _fill(self.result, [(result_title(name), name) for name in results], presenter.result)
+        self.result.offer([(result_title(name), name) for name in results], presenter.result)
         others = ["", *(name for name in presenter.results if name != presenter.result)]
-        _fill(self.compare, [(result_title(n) if n else "None", n) for n in others], presenter.comparison)
-        people = [("None", None), *((f"Person {i}", i) for i in presenter.person_ids)]
-        _fill(self.follow, people, presenter.options.follow)
+        self.compare.offer([(result_title(n) if n else "None", n) for n in others], presenter.comparison)
+        people: list[tuple[str, object]] = [("None", None), *((f"Person {i}", i) for i in presenter.person_ids)]
+        self.follow.offer(people, presenter.options.follow)
         self.result.setEnabled(bool(presenter.results))
         self.compare.setEnabled(len(others) > 1)
         self.follow.setEnabled(len(people) > 1)
@@ -161,27 +160,16 @@ _TIPS = (
 )
 
 
-def _combo(tip: str) -> QComboBox:
-    combo = QComboBox()
+def _combo(tip: str) -> Choice:
+    combo = Choice(tip)
     combo.setToolTip(tip)
-    combo.setAccessibleName(tip)
     combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setSizeAdjustPolicy(Choice.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(5)
     combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     combo.setMaximumWidth(190)
     combo.view().setTextElideMode(Qt.TextElideMode.ElideNone)
     return combo
-
-
-def _fill(combo: QComboBox, items: Sequence[tuple[str, object]], current: object) -> None:
-    """List the items and select one, without emitting signals."""
-    combo.blockSignals(True)
-    combo.clear()
-    for text, data in items:
-        combo.addItem(text, data)
-    combo.setCurrentIndex(next((i for i, (_, data) in enumerate(items) if data == current), -1))
-    combo.blockSignals(False)
 
 
 def _tool_button(icon_name: str, tip: str) -> QToolButton:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import numpy as np
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from studio.icons import icon
 from studio.theme import current_theme
+from studio.widgets.choice import Choice
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.playback.clock import SPEEDS, PlaybackClock
 from studio.widgets.playback.timeline_bar import EMPTY_TIMELINE, TimelineBar, TimelineModel, clock_text
@@ -172,7 +173,7 @@ class TimelineWidget(QWidget):
         self.loop.setCheckable(True)
         self.loop.setChecked(True)
         self._buttons.append(self.loop)
-        self.speed = QComboBox()
+        self.speed = Choice()
         self.speed.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.speed.setToolTip("Playback speed")
         self.speed.setAccessibleName("Playback speed")

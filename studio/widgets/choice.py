@@ -1,0 +1,55 @@
+"""Drop-down list and slider that leave the wheel to the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QComboBox, QSlider, QWidget
+
+
+class Choice(QComboBox):
+    """Drop-down list whose value the wheel never changes: a page that scrolls passes it under the pointer.
+
+    While the list is open, the wheel scrolls the list as usual.
+
+    Args:
+        name: Accessible name.
+        parent: Owner.
+    """
+
+    def __init__(self, name: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        if name:
+            self.setAccessibleName(name)
+
+    def offer(self, items: Sequence[tuple[str, object]], current: object = None) -> None:
+        """List items of (text, data) and select the one with this data, or none, without emitting signals."""
+        with QSignalBlocker(self):
+            self.clear()
+            for text, data in items:
+                self.addItem(text, data)
+            self.setCurrentIndex(next((i for i, (_, data) in enumerate(items) if data == current), -1))
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave the wheel to the page."""
+        event.ignore()
+
+
+class Slider(QSlider):
+    """Horizontal slider whose value the wheel never changes.
+
+    Args:
+        name: Accessible name.
+        parent: Owner.
+    """
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(Qt.Orientation.Horizontal, parent)
+        self.setAccessibleName(name)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave the wheel to the page."""
+        event.ignore()
