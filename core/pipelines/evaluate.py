@@ -29,6 +29,7 @@ from core.evaluation.truth.report import truth_report
 from core.files import read_yaml, write_json
 from core.pipelines.infer import TrainedNetworks, choose_networks
 from core.pipelines.params import EvaluateParams, TrainParams
+from core.pose2d.choice import choose_poses2d
 from core.progress import NullReporter, Reporter, StageReporter, check
 from core.reconstruction.predictor import Predictor
 from core.reconstruction.triangulated import Triangulator
@@ -80,7 +81,7 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     if not take.layout.poses3d(BASELINE).exists():
         raise CoreError(f"Take {take.name} has no baseline.", "Run triangulate on the take first.")
     model = choose_networks(session, params.run, params.model, take)
-    data = _load_data(session, take, params.estimator, model, reporter)
+    data = _load_data(session, take, choose_poses2d([take], params.estimator, reporter), model, reporter)
     names = [BASELINE, *([model.name] if model else [])]
     stored = {name: take.poses3d(name) for name in names if take.layout.poses3d(name).exists()}
     note_outdated_inputs(session, take, {name: s.provenance for name, s in stored.items()}, reporter)

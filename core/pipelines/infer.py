@@ -16,6 +16,7 @@ from core.models.device import pick_device, process_count
 from core.models.distributed import Group, process_group
 from core.pipelines.params import InferParams
 from core.pipelines.volume import training_volume
+from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter
 from core.reconstruction.predictor import Predictor
 from core.registry import closest
@@ -116,13 +117,14 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
         raise CoreError(
             "The session has no trained run.", "Train the networks first, or use shipped ones: --model fast."
         )
+    estimator = choose_poses2d([take], params.estimator, reporter)
     predictor = model.load(session, take.name, reporter, precision=params.precision, temporal=params.temporal)
-    sequence = predictor.reconstruct_take(take, rig, params.estimator, reporter, tracking=params.tracking, group=group)
+    sequence = predictor.reconstruct_take(take, rig, estimator, reporter, tracking=params.tracking, group=group)
     if not group.is_main:
         return {}
     provenance = {
         **sequence.provenance,
-        **input_digests(session, take, params.estimator).to_provenance(),
+        **input_digests(session, take, estimator).to_provenance(),
         "networks": "shipped" if model.run is None else "trained",
         "take": take.name,
         "tracking": to_mapping(params.tracking),

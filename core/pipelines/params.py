@@ -15,7 +15,7 @@ from core.calibration.board.config import CalibrateConfig
 from core.calibration.people.config import PeopleConfig
 from core.errors import CoreError
 from core.export import UnitsChoice, UpChoice
-from core.pose2d.config import DEFAULT_ESTIMATOR, Pose2DConfig
+from core.pose2d.config import Pose2DConfig
 from core.session.store import TakeKind
 from core.tracking.config import TrackingConfig
 from core.training.config import TrainConfig
@@ -143,7 +143,8 @@ class CalibratePeopleParams:
 
     Attributes:
         take: Take of moving people with 2D poses.
-        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
+            take's only 2D poses are used.
         mode: Extent of the calibration: "repair" makes the smallest change of the rig that explains the people (a time
             offset, rotations, poses), "new" calibrates all poses, "auto" repairs a rig that has poses.
         moved: Names of the cameras that have moved; implies the mode "repair". If omitted, "repair" detects them.
@@ -152,7 +153,7 @@ class CalibratePeopleParams:
     """
 
     take: str
-    estimator: str = DEFAULT_ESTIMATOR
+    estimator: str = ""
     mode: Literal["auto", "new", "repair"] = "auto"
     moved: tuple[str, ...] = ()
     adopt: bool = True
@@ -297,13 +298,14 @@ class TriangulateParams:
 
     Attributes:
         take: Name of the take.
-        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
+            take's only 2D poses are used.
         association: Settings of the cross-view association.
         tracking: Settings of tracking and smoothing.
     """
 
     take: str
-    estimator: str = DEFAULT_ESTIMATOR
+    estimator: str = ""
     association: AssociationConfig = field(default_factory=AssociationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
@@ -314,14 +316,15 @@ class TrainParams:
 
     Attributes:
         takes: Names of the takes to train on; each needs 2D poses and a baseline.
-        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
+            take's only 2D poses are used.
         preset: Preset that the settings under `training` start from. If omitted, they start from "quick".
         training: Settings of the training; those that are not given are the preset's.
         processes: Number of processes that train together on this machine; 0 starts one per GPU.
     """
 
     takes: tuple[str, ...]
-    estimator: str = DEFAULT_ESTIMATOR
+    estimator: str = ""
     preset: str = _name_in("core.training.presets:PRESETS", "")
     training: TrainConfig = field(default_factory=_of_preset)
     processes: int = 0
@@ -343,7 +346,8 @@ class InferParams:
         take: Name of the take; needs 2D poses.
         run: Name of the training run to use. If omitted, the newest finished run is used.
         model: Shipped networks to use without any training: "quick" or "fast". Results have this name.
-        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
+            take's only 2D poses are used.
         precision: Number format of the networks; "auto" takes bf16 on devices that gain from it, or else fp32.
         temporal: Refine the poses over time, if the run has a trained temporal refiner.
         tracking: Settings of tracking and smoothing.
@@ -353,7 +357,7 @@ class InferParams:
     take: str
     run: str = ""
     model: str = ""
-    estimator: str = DEFAULT_ESTIMATOR
+    estimator: str = ""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     temporal: bool = True
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -368,7 +372,8 @@ class EvaluateParams:
         take: Name of the take; needs a baseline.
         run: Name of the training run to evaluate. If omitted, the newest finished run is used.
         model: Shipped networks to evaluate instead of a training run: "quick" or "fast".
-        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
+            take's only 2D poses are used.
         truth: Files with the true joints of people, to score all methods against: CSV, C3D, TRC or NetCDF; several
             files are several people. Joints are known by the names of COCO, Panoptic or OpenSim.
         truth_fit: Alignment of the truth with the take: "rigid" finds one rotation and translation, "scaled" a scale,
@@ -380,7 +385,7 @@ class EvaluateParams:
     take: str
     run: str = ""
     model: str = ""
-    estimator: str = DEFAULT_ESTIMATOR
+    estimator: str = ""
     truth: tuple[str, ...] = ()
     truth_fit: Literal["rigid", "scaled", "none"] = "rigid"
     truth_offset_s: float | None = None
@@ -435,7 +440,9 @@ class RunParams:
 
     Attributes:
         take: Name of the take.
-        pose2d: Settings of the 2D pose estimator.
+        estimator: Name of the 2D poses to use: an estimator, which replaces that of `pose2d`, or the name given to
+            `import-poses2d`. If omitted, imported 2D poses are used if the take has no others.
+        pose2d: Settings of the 2D pose estimator, unless imported 2D poses are used.
         association: Settings of the cross-view association.
         tracking: Settings of tracking and smoothing.
         preset: Preset that the settings under `training` start from.
@@ -444,6 +451,7 @@ class RunParams:
     """
 
     take: str
+    estimator: str = ""
     pose2d: Pose2DConfig = field(default_factory=Pose2DConfig)
     association: AssociationConfig = field(default_factory=AssociationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

@@ -6,6 +6,7 @@ resumes where it was.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from core.pipelines.params import (
 )
 from core.pipelines.verbs import verb
 from core.pipelines.volume import training_volume
+from core.pose2d.choice import poses2d_of_run
 from core.progress import NullReporter, Reporter, StageReporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.training.config import TrainConfig
@@ -103,10 +105,16 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
         CoreError: A step failed.
         CancelledError: The job was stopped; running it again resumes it.
     """
-    take, estimator = session.take(params.take), params.pose2d.estimator
+    take = session.take(params.take)
     session.rig_for(take)
     pipeline = _Pipeline(session, run, reporter)
-    pipeline.step("pose2d", Pose2DParams(take=take.name, pose2d=params.pose2d))
+    estimator = poses2d_of_run(take, params.estimator, params.pose2d.estimator)
+    if estimator:
+        reporter.note(f"The imported 2D poses of {estimator} are used; none are estimated.")
+    else:
+        estimator = params.estimator or params.pose2d.estimator
+        pose2d = dataclasses.replace(params.pose2d, estimator=estimator)
+        pipeline.step("pose2d", Pose2DParams(take=take.name, pose2d=pose2d))
     pipeline.step(
         "triangulate",
         TriangulateParams(

@@ -19,6 +19,7 @@ from core.models.device import describe_device, pick_device, process_count
 from core.models.distributed import Group, process_group
 from core.pipelines.params import TrainParams
 from core.pipelines.volume import pinned_volume, with_volume
+from core.pose2d.choice import choose_poses2d
 from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
@@ -56,6 +57,7 @@ def _train(
 ) -> dict[str, Any]:
     device = pick_device(config.device)
     takes = _takes(session, params)
+    params = dataclasses.replace(params, estimator=choose_poses2d(takes, params.estimator, reporter))
     rig = session.rig_for_all(takes)
     with group.rank_zero_first():
         chosen = pinned_volume(session, params.takes, config, run, reporter)

@@ -15,6 +15,7 @@ from core.evaluation.compare import coverage_masks, error_metrics
 from core.evaluation.identity import identity_metrics, people_per_frame
 from core.evaluation.loco import collect_observations, reprojection_errors
 from core.pipelines.params import TriangulateParams
+from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session
@@ -36,12 +37,13 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     """
     take = session.take(params.take)
     rig = session.rig_for(take)
-    poses2d = take.poses2d(params.estimator, rig)
+    estimator = choose_poses2d([take], params.estimator, reporter)
+    poses2d = take.poses2d(estimator, rig)
     time_s = take.timeline().time_s
     triangulator = Triangulator(association=params.association, tracking=params.tracking)
     sequence = triangulator.reconstruct(rig, poses2d, time_s, reporter)
-    note_outdated_second_look(take, params.estimator, rig, reporter)
-    inputs = input_digests(session, take, params.estimator)
+    note_outdated_second_look(take, estimator, rig, reporter)
+    inputs = input_digests(session, take, estimator)
     provenance = {**sequence.provenance, **inputs.to_provenance(), "code_version": __version__}
     sequence = dataclasses.replace(sequence, provenance=provenance)
     sequence.save(take.layout.poses3d(BASELINE))

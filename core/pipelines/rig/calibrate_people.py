@@ -17,6 +17,7 @@ from core.files import write_json
 from core.geometry.resize import at_size
 from core.pipelines.ingest import adopt_rig, free_calibration
 from core.pipelines.params import CalibratePeopleParams
+from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take
 from core.types.camera import Camera, CameraRig
@@ -43,7 +44,8 @@ def run_calibrate_people(
     filmed = _filmed(take, former)
     assert former is not None
     # A second look follows the former rig: only the first pass tells how the cameras stand.
-    poses2d, timeline = take.poses2d(params.estimator, first_pass=True), take.timeline()
+    estimator = choose_poses2d([take], params.estimator, reporter)
+    poses2d, timeline = take.poses2d(estimator, first_pass=True), take.timeline()
     start = float(np.nanmedian(timeline.frame_time_s - timeline.time_s[:, None]))
     time_s = {name: timeline.frame_time_s[:, v] - start for v, name in enumerate(take.cameras)}
     repair = params.mode == "repair" or bool(params.moved)

@@ -171,6 +171,7 @@ class TrainPage(ScrollPage):
     def refresh(self) -> None:
         """Show the selected take as it is on disk."""
         self._show_takes()
+        self._show_estimators()
         self._show_steps()
         self._show_comparison()
         self._show_preset()
@@ -317,6 +318,29 @@ class TrainPage(ScrollPage):
             box.toggled.connect(self._volume_changed)
             self.take_boxes[name] = box
             self._takes.addWidget(box)
+
+    def _show_estimators(self) -> None:
+        """Offer the imported 2D poses of the take beside the estimators; select them where there are no others."""
+        try:
+            take = self._state.take
+        except CoreError:
+            take = None  # the steps say what is wrong with it
+        imported = presenter.imported_choices(take)
+        known = len(presenter.estimators())
+        offered = [self.estimator.itemData(row) for row in range(known, self.estimator.count())]
+        if offered == imported:
+            return
+        chosen = self.estimator.currentData()
+        while self.estimator.count() > known:
+            self.estimator.removeItem(known)
+        for name in imported:
+            self.estimator.addItem(f"Imported: {name}", name)
+            self.estimator.setItemData(
+                self.estimator.count() - 1, "2D poses of another program", Qt.ItemDataRole.ToolTipRole
+            )
+        only = take is not None and bool(imported) and set(take.estimators()) == set(imported)
+        row = self.estimator.findData(imported[0] if only else chosen)
+        self.estimator.setCurrentIndex(max(row, 0))
 
     def _preset_chosen(self) -> None:
         self._show_preset()

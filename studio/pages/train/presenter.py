@@ -10,6 +10,7 @@ from core.config import from_mapping
 from core.files import read_yaml
 from core.pipelines.params import EvaluateParams, InferParams, Pose2DParams, RunParams, TrainParams, TriangulateParams
 from core.pose2d.cards import ModelCard, model_card, model_cards
+from core.pose2d.choice import imported_poses2d
 from core.pose2d.config import DEFAULT_LONG_SIDE_PX, LARGE_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice, Pose2DConfig
 from core.pose2d.download import DownloadPolicy, bytes_to_download
 from core.session import Take
@@ -35,6 +36,7 @@ INPUT_SIZES = {
 """Longer side of the 2D estimator's input, and its title."""
 
 _DEFAULT_SHIPPED = "fast"
+_IMPORTED = "Imported 2D poses are not estimated here. Choose a 2D estimator to make others."
 NETWORKS = {
     "": f"Newest training, or else shipped {CARDS[_DEFAULT_SHIPPED].title}",
     **{name: f"Shipped {CARDS[name].title}, without training" for name in SHIPPED_PRESETS},
@@ -201,12 +203,13 @@ def step_rows(
         if not has_poses2d and view.state != "blocked":
             view = _without_poses2d(step)
         running = any(j.verb == step.verb for j in jobs.active)
+        imported = step.name == "pose2d" and bool(estimator) and estimator not in model_cards()
         rows.append(
             StepRow(
                 step=step,
                 state="running" if running else view.state,
                 reason="" if view.state == "ready" else view.reason,
-                blocked=view.reason if view.state == "blocked" else busy,
+                blocked=view.reason if view.state == "blocked" else _IMPORTED if imported else busy,
             )
         )
     return rows
@@ -220,7 +223,12 @@ def _without_poses2d(step: Step) -> StepView:
 
 
 def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
-    """Return the card of an estimator whose files are not installed, with their size if known; None if they are."""
+    """Return the card of an estimator whose files are not installed, with their size if known; None if they are.
+
+    Imported 2D poses have no estimator, and so no files that could be missing.
+    """
+    if estimator not in model_cards():
+        return None
     model = model_card(estimator)
     missing = bytes_to_download(model, DownloadPolicy())
     return None if missing == 0 else (model, missing)
@@ -280,12 +288,12 @@ def step_params(
 
 def run_params(take: str, estimator: str, preset: str, long_side_px: int = 0) -> RunParams:
     """Return the settings of a job that runs all steps."""
-    return RunParams(take=take, pose2d=Pose2DConfig(estimator=estimator, long_side_px=long_side_px), preset=preset)
+    return RunParams(take=take, estimator=estimator, pose2d=Pose2DConfig(long_side_px=long_side_px), preset=preset)
 
 
 def input_is_free(estimator: str) -> bool:
     """Return whether the input size of an estimator can be chosen."""
-    return model_card(estimator).runner in SCALING_RUNNERS
+    return estimator in model_cards() and model_card(estimator).runner in SCALING_RUNNERS
 
 
 def input_text(take: Take | None, estimator: str) -> str:
@@ -362,6 +370,11 @@ def _training_time(name: str, jobs: JobBridge) -> str:
 def estimators() -> list[ModelCard]:
     """Return the 2D estimators, those shipped with the program first."""
     return list(model_cards().values())
+
+
+def imported_choices(take: Take | None) -> list[str]:
+    """Return the names of imported 2D poses of a take, which are offered beside the estimators."""
+    return imported_poses2d(take) if take is not None else []
 
 
 def watched_job(jobs: JobBridge) -> TrackedJob | None:
