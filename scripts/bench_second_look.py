@@ -83,7 +83,7 @@ def _looked(take: Take, rig: CameraRig, first: Mapping[str, Pose2D], folder: Pat
     from core.reconstruction.second_look import look_again
 
     with tempfile.TemporaryDirectory(dir=folder) as chunks:
-        found = look_again(take, rig, first, CropRefiner(threads=1), Path(chunks), NullReporter())
+        found = look_again(take, rig, first, {}, CropRefiner(threads=1), Path(chunks), NullReporter())
     print(
         f"  {', '.join(rig.names)}: {found.images} images, {found.moved} joints moved, {found.added} added, "
         f"{found.kept} kept",

@@ -25,11 +25,12 @@ class IdentityMetrics:
 
     Attributes:
         identity_switches: Number of times that an identity continues at the position of another person, by the
-            assignment of positions to previous positions with the least total movement.
+            assignment of positions to previous positions with the least total movement; None where frames lie too far
+            apart in time to compare positions.
         fragmentations: Number of absences between two frames in which a person is present.
     """
 
-    identity_switches: int
+    identity_switches: int | None
     fragmentations: int
 
 
@@ -44,11 +45,12 @@ def identity_metrics(sequence: Pose3DSequence) -> IdentityMetrics:
     present = sequence.present
     last = np.full(sequence.xyz_mm.shape[1:], np.nan)
     last_s = np.full(present.shape[1], -np.inf)
-    switches = 0
+    switches, compared = 0, False
     for t, now in enumerate(sequence.time_s):
         current = np.flatnonzero(present[t])
         previous = np.flatnonzero(now - last_s <= _MAX_GAP_S + _TIME_EPS_S)
         if len(current) and len(previous):
+            compared = True
             distance = _mean_distance(last[previous][:, None], sequence.xyz_mm[t, current][None])
             # A pair beyond the gate costs no more than the gate, so that avoiding it never breaks a good pair.
             rows, columns = linear_sum_assignment(np.minimum(distance, _GATE_MM))
@@ -57,7 +59,8 @@ def identity_metrics(sequence: Pose3DSequence) -> IdentityMetrics:
         known = np.isfinite(sequence.xyz_mm[t]).all(-1, keepdims=True)
         last = np.where(known, sequence.xyz_mm[t], last)
         last_s[current] = now
-    return IdentityMetrics(identity_switches=switches, fragmentations=_fragmentations(present))
+    measured = compared or present.any(1).sum() < 2
+    return IdentityMetrics(identity_switches=switches if measured else None, fragmentations=_fragmentations(present))
 
 
 def _fragmentations(present: np.ndarray) -> int:

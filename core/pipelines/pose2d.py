@@ -11,9 +11,9 @@ import dataclasses
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ from core.pose2d.chunks import Chunk, assemble_heatmaps, assemble_poses, pack_he
 from core.pose2d.config import DEFAULT_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice
 from core.pose2d.download import DownloadPolicy, model_files
 from core.pose2d.estimator import ESTIMATORS, Detections, Estimator
-from core.pose2d.probe import choose_input
+from core.pose2d.probe import choose_input, choose_turns
+from core.pose2d.quarter_turns import TurnedEstimator
 from core.pose2d.runtime import cpu_threads, results_in_order
 from core.progress import Reporter, StageReporter, check
 from core.session import RunLayout, Session, Take
@@ -71,12 +72,9 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
     work = _Work(take, model, params)
     policy = DownloadPolicy(allowed=params.allow_download)
     files = model_files(model, params.model_file, policy, reporter)
-    choice = _input_choice(work, files, reporter)
-    if choice is not None:
-        chosen = dataclasses.replace(params.pose2d, long_side_px=choice.long_side_px)
-        params = dataclasses.replace(params, pose2d=chosen)
-        work = dataclasses.replace(work, params=params, choice=choice)
-    request = _request(take, model, files, params)
+    work = _with_choices(work, files, reporter)
+    params, choice = work.params, work.choice
+    request = _request(work, files)
     ranks = Ranks.from_environment()
     share = _FIRST_PASS_SHARE if second_look_expected(session, take, params.pose2d, choice) else 1.0
     first, second = StageReporter(reporter, 0.0, share), StageReporter(reporter, share, 1.0 - share)
@@ -103,30 +101,36 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
     return _summary(take, model, cached=False)
 
 
-def _input_choice(work: _Work, files: dict[str, Path], reporter: Reporter) -> InputChoice | None:
-    """Return the input size of the take if the settings leave it open: as stored, or else from a probe."""
-    params, model = work.params, work.model
-    if params.pose2d.long_side_px:
-        return None
-    if model.runner not in SCALING_RUNNERS:
-        return InputChoice(long_side_px=DEFAULT_LONG_SIDE_PX, person_px=None)
-    request = _request(work.take, model, files, params)
-    choice = work.stored_choice(request)
-    if choice is not None:
-        return choice
-    if not Ranks.from_environment().is_main:
-        while (choice := work.stored_choice(request)) is None:
-            check(reporter)
-            time.sleep(_POLL_S)
-        return choice
+def _with_choices(work: _Work, files: dict[str, Path], reporter: Reporter) -> _Work:
+    """Choose what the settings leave open, orientation and input size: as stored, or else from a probe."""
+    config, model = work.params.pose2d, work.model
+    if config.long_side_px and config.upright == "off":
+        return work
+    stored = work.stored(_request(work, files))
+    while stored is None and not Ranks.from_environment().is_main:
+        check(reporter)
+        time.sleep(_POLL_S)
+        stored = work.stored(_request(work, files))
 
     def open_estimator(long_side_px: int) -> Estimator:
-        config = dataclasses.replace(params.pose2d, long_side_px=long_side_px, heatmaps=False)
-        return ESTIMATORS.get(model.runner)(model.name, files, config)
+        probing = dataclasses.replace(config, long_side_px=long_side_px, heatmaps=False)
+        return ESTIMATORS.get(model.runner)(model.name, files, probing)
 
-    choice = choose_input(work.take, open_estimator, reporter)
-    reporter.note(choice.message)
-    return choice
+    turned = dict(stored["request"]["turned_deg"]) if stored is not None else {}
+    if stored is None and config.upright == "auto":
+        turned = choose_turns(work.take, open_estimator(DEFAULT_LONG_SIDE_PX), reporter)
+    work = dataclasses.replace(work, turned_deg=turned)
+    if config.long_side_px:
+        return work
+    if model.runner not in SCALING_RUNNERS:
+        choice = InputChoice(long_side_px=DEFAULT_LONG_SIDE_PX, person_px=None)
+    elif stored is not None and isinstance(stored.get("input"), dict):
+        choice = from_mapping(InputChoice, stored["input"], "input.")
+    else:
+        choice = choose_input(work.take, open_estimator, turned, reporter)
+        reporter.note(choice.message)
+    chosen = dataclasses.replace(config, long_side_px=choice.long_side_px)
+    return dataclasses.replace(work, params=dataclasses.replace(work.params, pose2d=chosen), choice=choice)
 
 
 def _estimate_share(
@@ -142,12 +146,21 @@ def _estimate_share(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """State of the estimation on disk: chunks, and the files assembled from them."""
+    """State of the estimation on disk: chunks, and the files assembled from them.
+
+    Attributes:
+        take: The take.
+        model: Card of the estimator.
+        params: Parameters of the verb.
+        choice: Input size chosen for the take; None if the settings name it.
+        turned_deg: Clockwise rotation of the images of some cameras; see `choose_turns`.
+    """
 
     take: Take
     model: ModelCard
     params: Pose2DParams
     choice: InputChoice | None = None
+    turned_deg: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def _chunks(self) -> Path:
@@ -161,15 +174,18 @@ class _Work:
     def _prepared(self) -> Path:
         return self._chunks / "request.yaml"
 
-    def stored_choice(self, request: dict[str, Any]) -> InputChoice | None:
-        """Return the input size that an earlier run chose for an otherwise equal request; None if there was none."""
+    def stored(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what an earlier run stored for a request that is equal up to the choices; None if there was none."""
+
+        def asked(request: dict[str, Any]) -> dict[str, Any]:
+            config = {key: value for key, value in request["config"].items() if key != "long_side_px"}
+            return {**request, "config": config, "turned_deg": None}
+
         for file in (self._manifest, self._prepared):
             stored = _mapping(file)
-            if isinstance(stored.get("input"), dict):
-                choice = from_mapping(InputChoice, stored["input"], f"{file.name}: input.")
-                config = {**request["config"], "long_side_px": choice.long_side_px}
-                if stored.get("request") == {**request, "config": config}:
-                    return choice
+            earlier = stored.get("request")
+            if isinstance(earlier, dict) and "turned_deg" in earlier and asked(earlier) == asked(request):
+                return stored
         return None
 
     def is_done(self, request: dict[str, Any]) -> bool:
@@ -223,6 +239,7 @@ class _Work:
         with ThreadPoolExecutor(workers, thread_name_prefix="pose2d") as pool:
             for v, chunks in groupby(share, lambda chunk: chunk[0]):
                 camera, index = self.take.cameras[v], timeline.frame_index[:, v]
+                turned = TurnedEstimator(estimator, self.turned_deg.get(camera, 0))
                 with _images(self.take, camera) as video:
                     for _, start in chunks:
                         frames = np.arange(start, min(start + CHUNK, len(index)))
@@ -230,7 +247,7 @@ class _Work:
                         path = self.chunk_path(camera, start)
                         if not path.is_file():
                             estimated: list[Estimated] = []
-                            for batch in _estimate_frames(video, frames, index, estimator, pool, workers):
+                            for batch in _estimate_frames(video, frames, index, turned, pool, workers):
                                 check(reporter)
                                 estimated += batch
                                 _progress(done + len(estimated), total, reporter)
@@ -310,15 +327,16 @@ def _estimate_batch(estimator: Estimator, frames: Sequence[int], images: Sequenc
     return [(t, people, pack_heatmaps(people)) for t, people in zip(frames, estimator.estimate(images), strict=True)]
 
 
-def _request(take: Take, model: ModelCard, files: dict[str, Path], params: Pose2DParams) -> dict[str, Any]:
+def _request(work: _Work, files: dict[str, Path]) -> dict[str, Any]:
     """Return everything that the result depends on, as plain values: equal requests give equal results."""
-    config = to_mapping(params.pose2d)
-    config.pop("provider")  # providers differ by rounding only
-    config.pop("second_look")  # it does not change the first pass
+    take, config = work.take, to_mapping(work.params.pose2d)
+    for name in ("provider", "second_look"):  # providers differ by rounding only; a second look leaves the first pass
+        config.pop(name)
     return {
         "revision": REVISION,
-        "runner": model.runner,
+        "runner": work.model.runner,
         "config": config,
+        "turned_deg": dict(work.turned_deg),
         "models": {role: sha256(path) for role, path in files.items()},
         "timeline": sha256(take.layout.timestamps),
         "videos": {c.name: [_fingerprint(take.video_path(c.name)), c.rotation_deg] for c in take.manifest.cameras},

@@ -108,7 +108,8 @@ def _make(
     if not (prepared.is_file() and read_yaml(prepared) == request):
         shutil.rmtree(chunks, ignore_errors=True)
         write_yaml(prepared, request)
-    found = look_again(take, rig, first_pass, CropRefiner(config.provider, threads=1), chunks, reporter)
+    turned = request["first_pass"]["turned_deg"]
+    found = look_again(take, rig, first_pass, turned, CropRefiner(config.provider, threads=1), chunks, reporter)
     _store(take, model, None)  # no reader may take a mixture of two second looks
     for camera, poses in found.poses2d.items():
         poses.save(take.layout.second_look_file(model.name, camera))

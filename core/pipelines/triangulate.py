@@ -29,8 +29,8 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     """Triangulate the people of a take and store them as its baseline.
 
     Returns:
-        take, people_per_frame (number of frames by number of people), person_ids, identity_switches,
-        reprojection_px_median (None without people).
+        take, people_per_frame (number of frames by number of people), person_ids, identity_switches
+        (None where frames lie too far apart to count them), reprojection_px_median (None without people).
 
     Raises:
         CoreError: The take, its rig or the 2D poses of the estimator are missing.

@@ -28,6 +28,8 @@ class Pose2DConfig:
         person_threshold: Minimum score of a person, from 0 to 1.
         joint_threshold: Minimum score of a joint, from 0 to 1; joints below it are stored as missing.
         max_people: Maximum number of people per image; those with the highest scores are kept.
+        upright: "auto" tries a few images of each camera in all four orientations, and turns the images of a camera
+            that is mounted on its side or upside down; "off" takes all images as they are.
         second_look: Estimate the joints of people again, on crops at full resolution where their triangulation expects
             them: "on", "off", or "auto" where people are small in MoveNet's input. Needs calibrated cameras.
         heatmaps: Store joint heatmaps, for training with `model.heatmap.source=estimator`.
@@ -40,6 +42,7 @@ class Pose2DConfig:
     person_threshold: float = 0.25
     joint_threshold: float = 0.1
     max_people: int = 10
+    upright: Literal["auto", "off"] = "auto"
     second_look: Literal["auto", "on", "off"] = "auto"
     heatmaps: bool = True
     provider: str = "auto"

@@ -1,4 +1,4 @@
-"""Choice of the network's input size from the size of the people in a few images of a take.
+"""Choice of the network's input size, and of the orientation of each camera, from a few images of a take.
 
 Small people are detected more accurately in a large input, but large people are missed there: sizes and threshold were
 measured on real footage, see docs/method/reconstruction.md.
@@ -6,13 +6,14 @@ measured on real footage, see docs/method/reconstruction.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 
 import numpy as np
 
 from core.pose2d.config import DEFAULT_LONG_SIDE_PX, LARGE_LONG_SIDE_PX, InputChoice
 from core.pose2d.estimator import Detections, Estimator
+from core.pose2d.quarter_turns import TurnedEstimator
 from core.progress import Reporter, check
 from core.session import Take
 from core.session.video import VideoReader
@@ -21,9 +22,51 @@ from core.types.arrays import I64, U8
 SMALL_PERSON_PX = 60.0
 """Size of a person in the default input below which the large input is chosen."""
 _PROBE_IMAGES = 8
+_TURN_IMAGES = 4  # Images of each camera that are looked at in all orientations.
+_TURN_GAIN = 1.3  # Factor on the sum of joint scores from which on a turned image shows people upright.
+_TURN_SHARE = 0.75  # Share of the images with people that must agree.
+_TURNS = (90, 180, 270)
 
 
-def choose_input(take: Take, open_estimator: Callable[[int], Estimator], reporter: Reporter) -> InputChoice:
+def choose_turns(take: Take, estimator: Estimator, reporter: Reporter) -> dict[str, int]:
+    """Estimate people in a few images of each camera in all four orientations.
+
+    Args:
+        take: The take.
+        estimator: Estimator of upright people.
+        reporter: Cancels, and is told of cameras that are turned.
+
+    Returns:
+        Clockwise rotation in degrees that makes people upright, of each camera that needs one.
+
+    Raises:
+        CoreError: A video cannot be read, or the estimator fails.
+        CancelledError: The job was cancelled.
+    """
+    scores: dict[str, list[list[float]]] = {}
+    for camera, image in _probe_images(take, _TURN_IMAGES * len(take.cameras), reporter):
+        found = [TurnedEstimator(estimator, degrees).estimate([image])[0] for degrees in (0, *_TURNS)]
+        scores.setdefault(camera, []).append([float(people.score.sum()) for people in found])
+    turned = {}
+    for camera, rows in scores.items():
+        table = np.array(rows)  # (images, orientations)
+        table = table[table.any(1)]
+        best = int(table.sum(0).argmax())
+        agreed = (table[:, best] > table[:, 0]).sum() >= _TURN_SHARE * len(table)
+        if best and agreed and table[:, best].sum() > _TURN_GAIN * table[:, 0].sum():
+            turned[camera] = (0, *_TURNS)[best]
+    for camera, degrees in turned.items():
+        position = "upside down" if degrees == 180 else "on its side"
+        reporter.note(
+            f"Camera {camera} is {position}: its images are turned by {degrees} degrees for the estimator "
+            "(pose2d.upright=off takes them as they are)."
+        )
+    return turned
+
+
+def choose_input(
+    take: Take, open_estimator: Callable[[int], Estimator], turned_deg: Mapping[str, int], reporter: Reporter
+) -> InputChoice:
     """Estimate people in a few images, spread over the cameras and frames of a take, and choose the input size.
 
     The large input is chosen where the people are small in the default one, or where only the large one finds any.
@@ -31,21 +74,22 @@ def choose_input(take: Take, open_estimator: Callable[[int], Estimator], reporte
     Args:
         take: The take.
         open_estimator: Return the estimator with this longer side of its input.
+        turned_deg: Rotation of the images of some cameras; see `choose_turns`.
         reporter: Cancels.
 
     Raises:
         CoreError: A video cannot be read, or the estimator fails.
         CancelledError: The job was cancelled.
     """
-    images = list(_probe_images(take, reporter))
-    sizes = _person_sizes(open_estimator(DEFAULT_LONG_SIDE_PX), images, reporter)
+    images = list(_probe_images(take, _PROBE_IMAGES, reporter))
+    sizes = _person_sizes(open_estimator(DEFAULT_LONG_SIDE_PX), images, turned_deg, reporter)
     if sizes:
         person_px = float(np.median(sizes))
         return InputChoice(
             long_side_px=LARGE_LONG_SIDE_PX if person_px < SMALL_PERSON_PX else DEFAULT_LONG_SIDE_PX,
             person_px=round(person_px, 1),
         )
-    found = _person_sizes(open_estimator(LARGE_LONG_SIDE_PX), images, reporter)
+    found = _person_sizes(open_estimator(LARGE_LONG_SIDE_PX), images, turned_deg, reporter)
     return InputChoice(long_side_px=LARGE_LONG_SIDE_PX if found else DEFAULT_LONG_SIDE_PX, person_px=None)
 
 
@@ -54,21 +98,22 @@ def person_sizes_px(detections: Detections) -> np.ndarray:
     return np.asarray((detections.box_px[:, 2:] - detections.box_px[:, :2]).max(-1, initial=0.0))
 
 
-def _probe_images(take: Take, reporter: Reporter) -> Iterator[U8]:
+def _probe_images(take: Take, count: int, reporter: Reporter) -> Iterator[tuple[str, U8]]:
+    """Yield about `count` images, one of each camera at least, with the name of the camera."""
     index = take.timeline().frame_index
-    probes = sorted(_probe_frames(index))
+    probes = sorted(_probe_frames(index, count))
     for v, frames in groupby(probes, lambda probe: probe[0]):
         camera = take.cameras[v]
         with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
             for _, t in frames:
                 check(reporter)
-                yield video.read(int(index[t, v]))
+                yield camera, video.read(int(index[t, v]))
 
 
-def _probe_frames(index: I64) -> set[tuple[int, int]]:
+def _probe_frames(index: I64, count: int) -> set[tuple[int, int]]:
     """Return pairs of camera and frame that have an image: frames spread evenly, one camera after the other."""
     n_frames, n_cameras = index.shape
-    n = max(_PROBE_IMAGES, n_cameras)
+    n = max(count, n_cameras)
     chosen = set()
     for k in range(n):
         v = k % n_cameras
@@ -79,11 +124,14 @@ def _probe_frames(index: I64) -> set[tuple[int, int]]:
     return chosen
 
 
-def _person_sizes(estimator: Estimator, images: list[U8], reporter: Reporter) -> list[float]:
+def _person_sizes(
+    estimator: Estimator, images: list[tuple[str, U8]], turned_deg: Mapping[str, int], reporter: Reporter
+) -> list[float]:
     """Return the sizes of all people in pixels of the default input."""
     sizes: list[float] = []
-    for image in images:
+    for camera, image in images:
         check(reporter)
         scale = DEFAULT_LONG_SIDE_PX / max(image.shape[:2])
-        sizes += (person_sizes_px(estimator.estimate([image])[0]) * scale).tolist()
+        people = TurnedEstimator(estimator, turned_deg.get(camera, 0)).estimate([image])[0]
+        sizes += (person_sizes_px(people) * scale).tolist()
     return sizes

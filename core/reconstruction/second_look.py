@@ -18,6 +18,7 @@ from core.association.assignment import assign_detections, size_px
 from core.errors import CoreError
 from core.files import replacing, safe_name
 from core.pose2d.crop_refiner import CropRefiner, JointPriors, joint_boxes
+from core.pose2d.quarter_turns import QuarterTurns
 from core.pose2d.runtime import cpu_threads, results_in_order
 from core.progress import Reporter, check
 from core.reconstruction.joint_priors import ExpectedPeople, ViewPriors
@@ -25,7 +26,7 @@ from core.reconstruction.triangulated import Triangulator
 from core.session import Take
 from core.session.align import align_poses2d, exposure_times
 from core.session.video import VideoReader
-from core.types.arrays import F32
+from core.types.arrays import F32, U8
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
 
@@ -63,6 +64,7 @@ def look_again(
     take: Take,
     rig: CameraRig,
     first_pass: Mapping[str, Pose2D],
+    turned_deg: Mapping[str, int],
     refiner: CropRefiner,
     chunks: Path,
     reporter: Reporter,
@@ -73,6 +75,7 @@ def look_again(
         take: Take of the poses.
         rig: Posed cameras to triangulate from and to look at.
         first_pass: 2D poses in COCO joints as estimated, by camera name.
+        turned_deg: Clockwise rotation in degrees that makes the people of a camera upright; 0 for the others.
         refiner: The second network.
         chunks: Folder of finished chunks, from which an interrupted second look resumes.
         reporter: Receives progress and cancels.
@@ -95,7 +98,8 @@ def look_again(
     results, done = [], 0
     with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="second-look") as pool:
         for camera in rig:
-            done = _look_in_view(take, camera.name, plan[camera.name], refiner, chunks, pool, (done, total), reporter)
+            view = _View(take, camera.name, turned_deg.get(camera.name, 0), plan[camera.name])
+            done = _look_in_view(view, refiner, chunks, pool, (done, total), reporter)
     for camera in rig:
         xy_px, score = _load_view(chunks, camera.name, plan[camera.name])
         results.append(_merge(camera, first_pass[camera.name], plan[camera.name], xy_px, score))
@@ -108,10 +112,18 @@ def look_again(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Camera of a take, the rotation that makes its people upright, and where they are expected."""
+
+    take: Take
+    camera: str
+    turned_deg: int
+    priors: ViewPriors
+
+
 def _look_in_view(
-    take: Take,
-    camera: str,
-    priors: ViewPriors,
+    view: _View,
     refiner: CropRefiner,
     chunks: Path,
     pool: ThreadPoolExecutor,
@@ -120,6 +132,7 @@ def _look_in_view(
 ) -> int:
     """Write the missing chunks of one camera, and return the number of images that are done."""
     done, total = progress
+    take, camera, priors = view.take, view.camera, view.priors
     index = take.timeline().frame_index[:, take.cameras.index(camera)]
     wanted = np.asarray(priors.visible.any(-1))
     with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
@@ -129,7 +142,7 @@ def _look_in_view(
             if not path.is_file():
                 xy_px = np.full((len(frames), *priors.xy_px.shape[1:]), np.nan, np.float32)
                 score = np.zeros(xy_px.shape[:-1], np.float32)
-                looks = _refine_frames(video, index, frames, priors, refiner, pool)
+                looks = _refine_frames(video, view, frames, refiner, pool)
                 for k, (joints, scores) in enumerate(looks):
                     check(reporter)
                     xy_px[k], score[k] = joints, scores
@@ -142,20 +155,22 @@ def _look_in_view(
 
 
 def _refine_frames(
-    video: VideoReader,
-    index: np.ndarray,
-    frames: np.ndarray,
-    priors: ViewPriors,
-    refiner: CropRefiner,
-    pool: ThreadPoolExecutor,
+    video: VideoReader, view: _View, frames: np.ndarray, refiner: CropRefiner, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[F32, F32]]:
     """Refine frames in order; images are decoded here while the pool processes earlier ones."""
+    index = view.take.timeline().frame_index[:, view.take.cameras.index(view.camera)]
+    turns, priors = QuarterTurns(view.turned_deg, video.size_px), view.priors
+
+    def refine(image: U8, expected: JointPriors) -> tuple[F32, F32]:
+        xy_px, score = refiner.refine(turns.image(image), expected)
+        return turns.inverse.points(xy_px), score
 
     def submitted() -> Iterator[Future[tuple[F32, F32]]]:
         for t in frames.tolist():
             xy_px = np.where(priors.visible[t][:, None, None], priors.xy_px[t], np.nan)
-            expected = JointPriors(xy_px=xy_px, covariance_px2=priors.covariance_px2[t])
-            yield pool.submit(refiner.refine, video.read(int(index[t])), expected)
+            covariance_px2 = turns.covariances(priors.covariance_px2[t])
+            expected = JointPriors(xy_px=turns.points(xy_px), covariance_px2=covariance_px2)
+            yield pool.submit(refine, video.read(int(index[t])), expected)
 
     return results_in_order(submitted(), cpu_threads())
 

@@ -98,6 +98,11 @@ def test_exchange_during_a_short_gap_is_counted(truth):
     assert result.fragmentations == 2
 
 
+def test_switches_are_not_measured_where_frames_lie_too_far_apart(truth):
+    slow = dataclasses.replace(truth, time_s=np.arange(90.0))
+    assert identity_metrics(slow).identity_switches is None
+
+
 def test_a_new_id_for_a_known_person_is_a_switch(truth):
     xyz = np.concatenate([truth.xyz_mm, np.full((90, 1, 17, 3), np.nan)], axis=1)
     xyz[50:, 3], xyz[50:, 0] = xyz[50:, 0], np.nan
