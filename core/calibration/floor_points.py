@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.world import Similarity, world_from_points
+from core.calibration.world import world_from_points
 from core.errors import CoreError
 from core.geometry import ideal_points, pixel_rays, project_rig, triangulate
+from core.geometry.similarity import Similarity
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 

@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from core.errors import CoreError
+from core.geometry.similarity import Similarity
 from core.geometry.so3 import exp, mean
 from core.types.arrays import F64
-from core.types.camera import Camera, CameraRig
+from core.types.camera import CameraRig
 
 WorldAxis = Literal["x", "y", "z"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Similarity:
-    """A change of world coordinates, x_new = scale * R (x_old - origin_mm).
-
-    Attributes:
-        R: (3, 3) rotation from old to new coordinates.
-        origin_mm: (3,) new origin in old coordinates.
-        scale: Factor for all lengths.
-        floor_guessed: Whether the new floor is a guess; None if the floor is as well known as before.
-    """
-
-    R: F64 = field(default_factory=lambda: np.eye(3))
-    origin_mm: F64 = field(default_factory=lambda: np.zeros(3))
-    scale: float = 1.0
-    floor_guessed: bool | None = None
-
-    def camera(self, camera: Camera) -> Camera:
-        """Return the camera in new coordinates; an unposed one is unchanged."""
-        if not camera.posed:
-            return camera
-        R, t_mm = camera.pose
-        return camera.replace(R=R @ self.R.T, t_mm=self.scale * (R @ self.origin_mm + t_mm))
-
-    def rig(self, rig: CameraRig, note: str = "") -> CameraRig:
-        """Return the rig in new coordinates, with a note appended to its source."""
-        source = " ".join(part for part in (rig.source, note) if part)
-        guessed = rig.floor_guessed if self.floor_guessed is None else self.floor_guessed
-        return dataclasses.replace(
-            rig, cameras=tuple(self.camera(c) for c in rig), source=source, floor_guessed=guessed
-        )
-
-    def points(self, xyz_mm: F64) -> F64:
-        """Return points (..., 3) in new coordinates."""
-        return np.asarray(self.scale * (np.asarray(xyz_mm) - self.origin_mm) @ self.R.T)
 
 
 def rotate_quarters(axis: WorldAxis, quarters: int) -> Similarity:

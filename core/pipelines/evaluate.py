@@ -110,7 +110,7 @@ def _truth(
     found = truth_report(truth, methods, data.time_s, data.held_out.frames, params.truth_fit, params.truth_offset_s)
     for note in [*found["notes"], *([found["verdict"]] if "verdict" in found else [])]:
         reporter.note(note)
-    return {"files": [str(file) for file in files], **found}
+    return {"files": [str(file) for file in files], "alignment": params.truth_fit, **found}
 
 
 def _load_data(

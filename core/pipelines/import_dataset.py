@@ -15,8 +15,9 @@ from core.errors import CoreError
 from core.evaluation.datasets import DATA_SETS, DataSet, read_dataset, select_frames
 from core.files import write_yaml
 from core.geometry.resize import resize_note
-from core.pipelines.ingest import adopt_rig, note_poses2d
+from core.pipelines.ingest import note_poses2d
 from core.pipelines.params import ImportDatasetParams
+from core.pipelines.rig.adopt import adopt_rig
 from core.progress import Reporter, StageReporter, check
 from core.session import RunLayout, Session, TakeCamera, TakeLayout, TakeManifest, Timeline
 from core.session.incoming import free_take_name, put_in_place, staged

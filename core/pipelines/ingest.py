@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from core import __version__
-from core.board.observations import BoardObservations
-from core.calibration.checks import Finding, RigCheck
-from core.calibration.session_check import check_session_rig
 from core.config import to_mapping
 from core.errors import CoreError
-from core.files import write_bytes, write_json, write_yaml
+from core.files import write_yaml
 from core.pipelines.params import ImportPoses2DParams, ImportRigParams, ImportTakeParams
+from core.pipelines.rig.adopt import adopt_rig
 from core.pose2d.importers import POSE2D_IMPORTERS
 from core.pose2d.importers.people import stack_people
 from core.progress import Reporter, track
 from core.rig_io.importers import read_rig
 from core.session import RunLayout, Session, Take, TakeLayout
 from core.session import ingest as session_ingest
-from core.session.layout import CalibrationLayout
 from core.session.naming import cameras_of_files
-from core.types.axes import Axis
-from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton
 
 
@@ -68,43 +60,6 @@ def run_import_rig(session: Session, params: ImportRigParams, run: RunLayout, re
         "findings": [to_mapping(f) for f in check.findings],
         "backup": backup,
     }
-
-
-def adopt_rig(
-    session: Session,
-    rig: CameraRig,
-    run: RunLayout,
-    reporter: Reporter,
-    up: Axis = "z",
-    more: Sequence[Finding] = (),
-    details: Mapping[str, Any] | None = None,
-    board: BoardObservations | None = None,
-) -> tuple[RigCheck, str]:
-    """Make a rig the session's, write its report, and back up the previous one.
-
-    Args:
-        session: Session that receives the rig.
-        rig: The rig.
-        run: Run that keeps a copy.
-        reporter: Receives the problems as notes.
-        up: Vertical axis, see `check_rig`.
-        more: Further findings, such as those of a board calibration.
-        details: Further values for the report.
-        board: Board that the rig was calibrated from.
-
-    Returns:
-        The check, and the path of the backup within the session; empty if there was no rig.
-    """
-    check = check_session_rig(session, rig, up=up, board=board).with_findings(more)
-    backup = _back_up_rig(session)
-    rig.save(session.layout.rig)
-    origin = {"digest": rig.digest, "source": rig.source, "created": rig.created}
-    write_json(session.layout.rig_report, origin | check.to_mapping() | dict(details or {}))
-    rig.save(run.rig)
-    reporter.note(rig.source)
-    for finding in check.problems:
-        reporter.note(f"{finding.message} {finding.remedy}", "warning")
-    return check, backup
 
 
 def run_import_poses2d(
@@ -169,22 +124,6 @@ def _camera_folders(take: Take, parts: list[Path], folder: Path) -> dict[str, Pa
     if missing:
         raise CoreError(f"{folder} has no folder for camera {missing[0]}.", "Name each folder after its camera.")
     return folders
-
-
-def _back_up_rig(session: Session) -> str:
-    """Copy the present rig; return the path of the copy within the session, empty if there is no rig."""
-    if not session.layout.rig.exists():
-        return ""
-    backup = free_calibration(session).rig
-    write_bytes(backup, session.layout.rig.read_bytes())
-    return backup.relative_to(session.root).as_posix()
-
-
-def free_calibration(session: Session) -> CalibrationLayout:
-    """Return a new folder for a calibration made now."""
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
-    return next(folder for folder in map(session.layout.calibration, names) if not folder.root.exists())
 
 
 def _video_sizes(session: Session) -> dict[str, tuple[int, int]]:

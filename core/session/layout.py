@@ -199,6 +199,11 @@ class CalibrationLayout:
         return self.root / "report.json"
 
     @property
+    def volume(self) -> Path:
+        """Capture volume that was set while this rig was the session's; absent if there was none."""
+        return self.root / "volume.yaml"
+
+    @property
     def observations(self) -> Path:
         """Detections of the board in all images."""
         return self.root / "observations.npz"
@@ -244,9 +249,19 @@ class SessionLayout:
         """Board of the latest calibration."""
         return self.root / "calibration" / "board.yaml"
 
+    @property
+    def calibrations(self) -> Path:
+        """Folder of all calibrations."""
+        return self.root / "calibration"
+
     def calibration(self, stamp: str) -> CalibrationLayout:
         """Return the folder of a calibration made, or of a rig replaced, at a time."""
-        return CalibrationLayout(self.root / "calibration" / safe_name(stamp))
+        return CalibrationLayout(self.calibrations / safe_name(stamp))
+
+    @property
+    def moving(self) -> Path:
+        """Folder of files that are about to take the place of others together; of no use once a program has ended."""
+        return self.root / ".moving"
 
     @property
     def takes(self) -> Path:

@@ -333,25 +333,12 @@ class Session:
         return Take(layout, manifest)
 
     def rig_for(self, take: Take) -> CameraRig:
-        """Return the cameras that filmed a take, in its order and at its image sizes.
+        """Return the session's cameras that filmed a take, in its order and at its image sizes.
 
         Raises:
             CoreError: A camera is missing from the rig, its aspect ratio differs, or there are fewer than two.
         """
-        rig = self.require_rig()
-        missing = [n for n in take.cameras if n not in rig.names]
-        if missing:
-            raise CoreError(
-                f"Camera '{missing[0]}' of take {take.name} is not in the rig.",
-                f"Cameras of the rig: {', '.join(rig.names)}. Name the videos after them, or import the right rig.",
-            )
-        if len(take.cameras) < 2:
-            raise CoreError(f"Take {take.name} has only one camera.", "3D needs at least two: import the other videos.")
-        try:
-            fitted = tuple(at_size(rig[camera.name], camera.size_px) for camera in take.manifest.cameras)
-        except CoreError as error:
-            raise CoreError(f"Take {take.name}: {error.message}", error.hint) from error
-        return dataclasses.replace(rig, cameras=fitted)
+        return rig_of_take(self.require_rig(), take)
 
     def rig_for_all(self, takes: Sequence[Take]) -> CameraRig:
         """Return the cameras that filmed any of the takes, in the rig's order and at their image sizes.
@@ -385,3 +372,24 @@ class Session:
     def runs(self) -> list[RunLayout]:
         """Return all runs, oldest first."""
         return [RunLayout(p.parent) for p in sorted(self.layout.runs.glob("*/job.json"))]
+
+
+def rig_of_take(rig: CameraRig, take: Take) -> CameraRig:
+    """Return the cameras of a rig that filmed a take, in its order and at its image sizes.
+
+    Raises:
+        CoreError: As `Session.rig_for`.
+    """
+    missing = [n for n in take.cameras if n not in rig.names]
+    if missing:
+        raise CoreError(
+            f"Camera '{missing[0]}' of take {take.name} is not in the rig.",
+            f"Cameras of the rig: {', '.join(rig.names)}. Name the videos after them, or import the right rig.",
+        )
+    if len(take.cameras) < 2:
+        raise CoreError(f"Take {take.name} has only one camera.", "3D needs at least two: import the other videos.")
+    try:
+        fitted = tuple(at_size(rig[camera.name], camera.size_px) for camera in take.manifest.cameras)
+    except CoreError as error:
+        raise CoreError(f"Take {take.name}: {error.message}", error.hint) from error
+    return dataclasses.replace(rig, cameras=fitted)

@@ -10,6 +10,7 @@ from PySide6.QtGui import QUndoStack
 from core.errors import CoreError
 from core.session import Session, Take
 from studio.jobs.bridge import JobBridge
+from studio.jobs.tracked import TrackedJob
 from studio.settings import SettingsStore
 from studio.state.rig import RigState
 from studio.state.volume import VolumeState
@@ -27,7 +28,7 @@ class AppState(QObject):
         jobs: Jobs of the open session; `status_changed` follows when one ends.
         undo: Undo stack of manual changes in the open session.
         volume: Capture volume of the open session.
-        rig: Changes of the rig's world coordinates.
+        rig: Changes of the rig.
 
     Signals:
         session_changed: Another session is open, or none.
@@ -45,7 +46,7 @@ class AppState(QObject):
         super().__init__(parent)
         self.settings = settings or SettingsStore()
         self.jobs = JobBridge(self)
-        self.jobs.ended.connect(self.refresh)
+        self.jobs.ended.connect(self._job_ended)
         self.undo = QUndoStack(self)
         self.volume = VolumeState(self.undo, self)
         self.rig = RigState(self.undo, self)
@@ -89,6 +90,7 @@ class AppState(QObject):
         self._take_name = self._poses_name = ""
         self.jobs.attach(session)
         self.volume.attach(session)
+        self.rig.attach(session)
         self._select_what_exists()
         self.session_changed.emit()
         self.take_changed.emit()
@@ -120,6 +122,12 @@ class AppState(QObject):
         if self._poses_name != before[1]:
             self.poses_changed.emit()
         self.status_changed.emit()
+
+    def _job_ended(self, job: TrackedJob) -> None:
+        """Put a rig that a job has made on the undo stack, and read the session again."""
+        if self._session is not None:
+            self.rig.follow(self._session, job.title)
+        self.refresh()
 
     def _select_what_exists(self) -> None:
         """Keep the selection if it still exists, else select the first take and its newest result if one is wanted."""

@@ -1,23 +1,19 @@
-"""Manual changes of the rig's world coordinates, with undo."""
+"""Changes of the session's rig, with undo."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
-from core.calibration.board.report import BOARD_CHECKS
-from core.calibration.checks import finding_from
-from core.calibration.session_check import check_session_rig
-from core.calibration.world import Similarity
 from core.errors import CoreError
-from core.files import read_json, write_bytes, write_json
+from core.geometry.similarity import Similarity
+from core.pipelines.rig.adopt import move_world, use_calibration
 from core.session import Session
+from core.session.calibrations import calibration_of
 
 
 class RigState(QObject):
-    """Changes of the world coordinates of the session's rig. The rig is on disk; only the undo history is kept here.
+    """Changes of the session's rig. The rig is on disk; only the undo history is kept here.
 
     Args:
         undo: Undo stack of the window.
@@ -34,9 +30,14 @@ class RigState(QObject):
     def __init__(self, undo: QUndoStack, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._undo = undo
+        self._digest = ""
+
+    def attach(self, session: Session | None) -> None:
+        """Switch to another session."""
+        self._digest = _digest(session)
 
     def move(self, session: Session, change: Similarity, description: str) -> None:
-        """Change the world coordinates of the session's rig, check it again, and save both.
+        """Change the world coordinates of the session: the rig, and everything that is in these coordinates.
 
         Args:
             session: Session of the rig.
@@ -44,56 +45,55 @@ class RigState(QObject):
             description: The change as a sentence, appended to the rig's source.
 
         Raises:
-            CoreError: There is no rig, or it cannot be written.
+            CoreError: There is no rig, or a file cannot be read or written.
         """
-        rig = session.rig
-        if rig is None:
-            raise CoreError("The session has no rig.", "Calibrate, or import a calibration first.")
-        before = _read_files(session)
-        moved = change.rig(rig, description)
-        report = _report(session)
-        kept = [finding_from(f) for f in findings_of(report) if f.get("check") in BOARD_CHECKS]
-        check = check_session_rig(session, moved).with_findings(kept).to_mapping()
-        moved.save(session.layout.rig)
-        write_json(
-            session.layout.rig_report,
-            report | {"digest": moved.digest, "source": moved.source, "created": moved.created} | check,
-        )
-        self._undo.push(_Move(self, session, before, _read_files(session), description))
+        move_world(session, change, description)
+        self.follow(session, description)
+
+    def use(self, session: Session, name: str) -> None:
+        """Make a kept calibration the session's rig.
+
+        Raises:
+            CoreError: It is damaged, or a file cannot be written.
+        """
+        use_calibration(session, name)
+        self.follow(session, "Another calibration is used.")
+
+    def follow(self, session: Session, description: str) -> None:
+        """Put a change of the rig on the undo stack, whoever made it; do nothing if it has not changed."""
+        before, self._digest = self._digest, _digest(session)
+        if before == self._digest:
+            return
+        former, present = (calibration_of(session, digest) for digest in (before, self._digest))
+        if former is not None and present is not None:
+            self._undo.push(_Change(self, session, former.name, present.name, description))
         self.changed.emit()
 
-    def restore(self, session: Session, files: dict[str, bytes]) -> None:
-        """Write an earlier or later version of rig and report."""
+    def restore(self, session: Session, name: str) -> bool:
+        """Use an earlier or later calibration; on failure, emit `failed` and return False."""
         try:
-            write_bytes(session.layout.rig, files["rig"])
-            write_bytes(session.layout.rig_report, files["report"])
+            use_calibration(session, name)
         except CoreError as error:
             self.failed.emit(error)
-            return
+            return False
+        self._digest = _digest(session)
         self.changed.emit()
+        return True
 
 
-def findings_of(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the readable findings of a report."""
-    findings = report.get("findings", [])
-    return [f for f in findings if isinstance(f, dict)] if isinstance(findings, list) else []
+def _digest(session: Session | None) -> str:
+    """Return the digest of the session's rig; empty if there is none or it is damaged."""
+    try:
+        rig = None if session is None else session.rig
+    except CoreError:
+        rig = None
+    return "" if rig is None else rig.digest
 
 
-def _read_files(session: Session) -> dict[str, bytes]:
-    files = {"rig": session.layout.rig, "report": session.layout.rig_report}
-    return {name: path.read_bytes() if path.exists() else b"{}" for name, path in files.items()}
+class _Change(QUndoCommand):
+    """Change from one kept calibration to another, created after the change was made."""
 
-
-def _report(session: Session) -> dict[str, Any]:
-    path = session.layout.rig_report
-    report = read_json(path) if path.exists() else {}
-    return report if isinstance(report, dict) else {}
-
-
-class _Move(QUndoCommand):
-    def __init__(
-        self, state: RigState, session: Session, before: dict[str, bytes], after: dict[str, bytes], description: str
-    ) -> None:
+    def __init__(self, state: RigState, session: Session, before: str, after: str, description: str) -> None:
         super().__init__(description)
         self._state, self._session, self._before, self._after = state, session, before, after
         self._done = True
@@ -101,8 +101,9 @@ class _Move(QUndoCommand):
     def redo(self) -> None:
         if self._done:  # pushing the command calls this once
             self._done = False
-            return
-        self._state.restore(self._session, self._after)
+        elif not self._state.restore(self._session, self._after):
+            self.setObsolete(True)
 
     def undo(self) -> None:
-        self._state.restore(self._session, self._before)
+        if not self._state.restore(self._session, self._before):
+            self.setObsolete(True)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from core.calibration.floor_points import locate_point, world_from_floor
-from core.calibration.world import Similarity, world_from_points
+from core.calibration.world import world_from_points
 from core.errors import CoreError
 from core.geometry import epipolar_line_px, inside, project
+from core.geometry.similarity import Similarity
 from core.geometry.so3 import exp
 from core.synthetic.rigs import ring_rig
 from core.types import CameraRig

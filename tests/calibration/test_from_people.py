@@ -24,13 +24,14 @@ from core.calibration.people.matching import assign_tracks, group_tracks
 from core.calibration.people.simulate import compare_rigs, simulate_calibration, true_stature_mm
 from core.calibration.people.tracks import Tracks, track_camera
 from core.calibration.people.world import plausible_bone_share, world_from_people
-from core.calibration.world import Similarity
 from core.errors import CancelledError, CoreError
 from core.files import resource
 from core.geometry import essential_matrix, project, sampson_distance_px, undistort
+from core.geometry.similarity import Similarity
 from core.geometry.so3 import angle_rad, exp
-from core.pipelines.ingest import adopt_rig, note_poses2d
+from core.pipelines.ingest import note_poses2d
 from core.pipelines.params import CalibratePeopleParams, TriangulateParams
+from core.pipelines.rig.adopt import adopt_rig
 from core.pipelines.rig.calibrate_people import run_calibrate_people
 from core.pipelines.triangulate import run_triangulate
 from core.pose2d.config import Pose2DConfig

@@ -13,7 +13,6 @@ from core.calibration.board.guidance import next_to_show
 from core.calibration.board.initial.intrinsics import Coverage
 from core.calibration.board.static_board import static_board_pose
 from core.calibration.world import (
-    Similarity,
     align_rig,
     guess_world,
     move_origin,
@@ -27,6 +26,7 @@ from core.calibration.world import (
 from core.errors import CoreError
 from core.geometry import ideal_points, project, project_rig, triangulate
 from core.geometry.accuracy import accuracy_map
+from core.geometry.similarity import Similarity
 from core.geometry.so3 import exp
 from core.synthetic.rigs import ring_rig
 from core.types.camera import CameraRig

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from walking import store_poses2d, walking_session
 
 from core.errors import CoreError
 from core.pipelines.export import run_export
-from core.pipelines.params import ExportParams, TriangulateParams
-from core.pipelines.triangulate import run_triangulate
-from core.progress import NullReporter, RecordingReporter
-from core.session import BASELINE, Session, Take, TakeCamera, TakeManifest, Timeline
+from core.pipelines.params import ExportParams
+from core.progress import RecordingReporter
+from core.session import BASELINE, Session, Take
 from core.session.inputs import input_digests, outdated_inputs
-from core.synthetic.observe import observe
-from core.synthetic.people import walkers
-from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
-
-T = 12
 
 
 def save_rig(session: Session, rig: CameraRig) -> None:
@@ -28,34 +26,10 @@ def save_rig(session: Session, rig: CameraRig) -> None:
     rig.save(session.layout.rig)
 
 
-def store_poses2d(take: Take, rig: CameraRig, seed: int) -> None:
-    """Store 2D poses of a synthetic walk."""
-    people = walkers(1, T, np.random.default_rng(0))
-    for name, pose in observe(rig, people, 2.0, 0.0, np.random.default_rng(seed)).items():
-        pose.save(take.layout.poses2d_file("made", name))
-    take.layout.poses2d_manifest("made").write_text("schema: 1\n")
-
-
 @pytest.fixture
 def take(tmp_path: Path) -> tuple[Session, Take]:
     """A session with a rig and one triangulated take."""
-    session, rig = Session.create(tmp_path / "s"), ring_rig(4)
-    save_rig(session, rig)
-    cameras = tuple(TakeCamera(name=c.name, file=f"{c.name}.mp4", size_px=c.size_px, fps=25.0, n_frames=T) for c in rig)
-    times = np.arange(T) / 25
-    take = session.write_take(
-        TakeManifest(name="walk", kind="motion", fps=25.0, n_frames=T, cameras=cameras),
-        Timeline(
-            cameras=rig.names,
-            time_s=times,
-            frame_index=np.repeat(np.arange(T)[:, None], 4, 1),
-            frame_time_s=np.repeat(times[:, None], 4, 1),
-        ),
-    )
-    store_poses2d(take, rig, 1)
-    run_triangulate(
-        session, TriangulateParams(take="walk", estimator="made"), session.new_run("triangulate"), NullReporter()
-    )
+    session = walking_session(tmp_path / "s")
     return session, session.take("walk")
 
 

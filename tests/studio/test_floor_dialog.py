@@ -12,8 +12,8 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
-from core.calibration.world import Similarity
 from core.geometry import inside, project
+from core.geometry.similarity import Similarity
 from core.geometry.so3 import exp
 from core.session import Session
 from core.synthetic.rigs import ring_rig

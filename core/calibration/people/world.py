@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.people.check import stature_mm
-from core.calibration.world import Similarity, world_from_floor_points
+from core.calibration.world import world_from_floor_points
 from core.errors import CoreError
+from core.geometry.similarity import Similarity
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton

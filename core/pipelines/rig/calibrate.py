@@ -19,16 +19,18 @@ from core.calibration.board.report import assess_board
 from core.calibration.board.session_board import save_session_board, session_board
 from core.calibration.checks import Finding
 from core.calibration.session_check import check_session_rig
-from core.calibration.world import Similarity, align_rig, guess_world
+from core.calibration.world import align_rig, guess_world
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json
 from core.geometry.accuracy import accuracy_map
-from core.pipelines.ingest import adopt_rig, free_calibration
+from core.geometry.similarity import Similarity
 from core.pipelines.params import CalibrateParams, CheckRigParams
+from core.pipelines.rig.adopt import adopt_rig
 from core.pipelines.rig.world import floor_from_take
 from core.progress import Reporter
 from core.session import RunLayout, Session
+from core.session.calibrations import free_calibration
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
@@ -83,7 +85,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
     rig.save(folder.rig)
     if params.adopt:
         details["folder"] = folder.name
-        found, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details, board=seen)
+        found, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details, board=seen, kept=folder)
         save_session_board(session, config.board)
     else:
         found, backup = check_session_rig(session, rig, board=seen).with_findings(findings), ""

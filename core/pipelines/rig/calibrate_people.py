@@ -15,11 +15,12 @@ from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json
 from core.geometry.resize import at_size
-from core.pipelines.ingest import adopt_rig, free_calibration
 from core.pipelines.params import CalibratePeopleParams
+from core.pipelines.rig.adopt import adopt_rig
 from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take
+from core.session.calibrations import free_calibration
 from core.types.camera import Camera, CameraRig
 
 
@@ -75,7 +76,8 @@ def run_calibrate_people(
         if params.adopt:
             _refuse_errors(checked, former, take)
             findings = list(found.findings)
-            checked, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details | {"folder": name})
+            details |= {"folder": name}
+            checked, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details, kept=folder)
     return {
         "cameras": list(rig.names),
         "change": change,

@@ -15,7 +15,6 @@ from core.calibration.board.session_board import save_session_board, session_boa
 from core.calibration.board.static_board import static_board_pose
 from core.calibration.floor_points import world_from_floor
 from core.calibration.world import (
-    Similarity,
     move_origin,
     rotate_quarters,
     scale_to_distance,
@@ -25,8 +24,9 @@ from core.calibration.world import (
 )
 from core.config import to_mapping
 from core.errors import CoreError
-from core.pipelines.ingest import adopt_rig
+from core.geometry.similarity import Similarity
 from core.pipelines.params import BoardSheetParams, SetWorldParams
+from core.pipelines.rig.adopt import adopt_report, moved_report
 from core.progress import Reporter
 from core.session import RunLayout, Session
 from core.types.arrays import F64
@@ -38,10 +38,11 @@ _ANKLE_MM = 85.0  # height of the ankle of a standing foot
 
 
 def run_set_world(session: Session, params: SetWorldParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Change the world coordinates of the session's rig; the former rig is kept as a backup.
+    """Change the world coordinates of the session: the rig, and all results, which move along.
 
     Returns:
-        `done` (a sentence per change), `level`, `verdict` and `findings` of the self-check, and the `backup`.
+        `done` (a sentence per change), `level`, `verdict` and `findings` of the self-check, and the `backup` of the
+        former rig.
 
     Raises:
         CoreError: No rig, no change given, or a change that is not possible.
@@ -50,18 +51,20 @@ def run_set_world(session: Session, params: SetWorldParams, run: RunLayout, repo
     rig = session.rig
     if rig is None:
         raise CoreError("The session has no rig.", "Calibrate the cameras or import a calibration first.")
-    rigs, done = [rig], []
+    rigs, done, scale = [rig], [], 1.0
     for change, note in _changes(session, params, reporter, lambda: rigs[-1]):
         rigs.append(change.rig(rigs[-1], note))
         done.append(note)
+        scale *= change.scale
     if not done:
         raise CoreError("No change was given.", "Give a floor take, three points, a rotation, an origin or a distance.")
-    found, backup = adopt_rig(session, rigs[-1], run, reporter)
+    report = moved_report(session, rigs[-1], scale)
+    backup = adopt_report(session, rigs[-1], report, run, reporter)
     return {
         "done": done,
-        "level": found.level,
-        "verdict": found.verdict,
-        "findings": [to_mapping(f) for f in found.findings],
+        "level": report["level"],
+        "verdict": report["verdict"],
+        "findings": report["findings"],
         "backup": backup,
     }
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.floor_points import POINT_NAMES, FloorPoint, locate_point, world_from_floor
-from core.calibration.world import Similarity
 from core.errors import CoreError
 from core.geometry import epipolar_line_px
 from core.geometry.capture_volume import capture_volume
 from core.geometry.overlay import floor_grid_px, poles_px
+from core.geometry.similarity import Similarity
 from core.types import CameraRig, CaptureVolume
 from studio.widgets.images.image_view import Lines
 from studio.widgets.images.zoom_image import Mark

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
 
 from core.board.pattern import Board
 from core.calibration.board.session_board import save_session_board, session_board
-from core.calibration.world import Similarity
 from core.errors import CoreError
+from core.geometry.similarity import Similarity
 from core.pipelines.params import (
     BoardSheetParams,
     CalibrateParams,

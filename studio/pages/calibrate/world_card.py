@@ -7,8 +7,9 @@ from functools import partial
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
-from core.calibration.world import Similarity, rotate_quarters, scale_to_distance, turn_upside_down
+from core.calibration.world import rotate_quarters, scale_to_distance, turn_upside_down
 from core.errors import CoreError
+from core.geometry.similarity import Similarity
 from core.types import CameraRig
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button

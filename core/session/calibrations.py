@@ -1,0 +1,183 @@
+"""Calibrations kept in a session: every rig that it had, with its report."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import CoreError
+from core.files import read_json, write_bytes
+from core.session.layout import CalibrationLayout
+from core.session.store import Session
+from core.types.camera import CameraRig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCalibration:
+    """A calibration of the list.
+
+    Attributes:
+        name: Name of its folder, the time at which it became the session's or was replaced.
+        made: Date and time at which the cameras were calibrated, ISO 8601; empty if unknown.
+        source: Origin of the rig and its changes, in sentences.
+        error: Error as text, such as "0.42 px from left-out cameras"; empty if unknown.
+        level: Result of its checks: "ok", "warning" or "error"; empty if it was not checked.
+        in_use: Whether it is the session's rig.
+        problem: Reason why it cannot be used; empty if it can.
+    """
+
+    name: str
+    made: str = ""
+    source: str = ""
+    error: str = ""
+    level: str = ""
+    in_use: bool = False
+    problem: str = ""
+
+
+def kept_calibrations(session: Session) -> list[KeptCalibration]:
+    """Return the calibrations of a session, the newest first; damaged ones are in the list, with the reason."""
+    try:
+        rig = session.rig
+    except CoreError:
+        rig = None
+    used = "" if rig is None else rig.digest
+    found = [_kept(folder, used) for folder in _folders(session)]
+    # Several folders may hold the same cameras, such as a calibration that was tried and one that was adopted.
+    in_use = next((c.name for c in found if c.in_use), "")
+    return [replace(c, in_use=c.name == in_use) for c in found]
+
+
+def free_calibration(session: Session) -> CalibrationLayout:
+    """Return a new folder for a calibration made now."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
+    return next(folder for folder in map(session.layout.calibration, names) if not folder.root.exists())
+
+
+def calibration_of(session: Session, digest: str) -> CalibrationLayout | None:
+    """Return the newest kept calibration whose rig has this digest, or None."""
+    return next((folder for folder in _folders(session) if _digest(folder) == digest), None)
+
+
+def keep_calibration(session: Session) -> CalibrationLayout | None:
+    """Keep the present rig with its report and capture volume, also a damaged one; None if the session has none.
+
+    A rig that is kept already gets the report as it is now.
+    """
+    layout = session.layout
+    if not layout.rig.exists():
+        return None
+    try:
+        rig = session.rig
+        assert rig is not None
+        digest = rig.digest
+        folder = calibration_of(session, digest)
+    except CoreError:
+        digest, folder = "", None
+    if folder is None:
+        folder = free_calibration(session)
+        write_bytes(folder.rig, layout.rig.read_bytes())
+    if layout.rig_report.exists() and _report(layout.rig_report).get("digest") == digest:
+        write_bytes(folder.report, layout.rig_report.read_bytes())
+    if layout.volume.exists():
+        write_bytes(folder.volume, layout.volume.read_bytes())
+    else:
+        folder.volume.unlink(missing_ok=True)
+    return folder
+
+
+def rig_with_digest(session: Session, digest: str) -> CameraRig | None:
+    """Return the kept rig with this digest, or None."""
+    folder = calibration_of(session, digest)
+    return None if folder is None else CameraRig.load(folder.rig)
+
+
+def kept_rigs(session: Session) -> list[CameraRig]:
+    """Return all kept rigs that can be read, the newest first."""
+    loaded = (_load(folder.rig) for folder in _folders(session))
+    return [rig for rig in loaded if isinstance(rig, CameraRig)]
+
+
+def error_text(report: Any, rig: CameraRig) -> str:
+    """Return the error of a calibration as text, from its report or else as its source states it; may be empty."""
+    if isinstance(report, dict):
+        quality, loco = report.get("quality"), report.get("loco_px")
+        if isinstance(quality, dict) and _is_number(quality.get("loco_median_px")):
+            return f"{quality['loco_median_px']:.2f} px from left-out cameras"
+        if isinstance(loco, dict):
+            after = [pair[1] for pair in loco.values() if isinstance(pair, list) and len(pair) == 2]
+            if known := [px for px in after if _is_number(px)]:
+                return f"{np.median(known):.1f} px from people"
+    known = [c.rmse_px for c in rig if c.rmse_px is not None]
+    return f"{np.median(known):.2f} px reprojection" if known else ""
+
+
+def _kept(folder: CalibrationLayout, used: str) -> KeptCalibration:
+    rig = _load(folder.rig)
+    if not isinstance(rig, CameraRig):
+        return KeptCalibration(name=folder.name, problem=str(rig))
+    report = _report(folder.report)
+    level = str(report.get("level", "")) if report.get("digest", rig.digest) == rig.digest else ""
+    return KeptCalibration(
+        name=folder.name,
+        made=rig.created,
+        source=rig.source,
+        error=error_text(report, rig),
+        level=level,
+        in_use=rig.digest == used,
+    )
+
+
+def _folders(session: Session) -> list[CalibrationLayout]:
+    """Return the folders of kept rigs, the newest first."""
+    paths = session.layout.calibrations.glob("*/rig.toml")
+    return [CalibrationLayout(path.parent) for path in sorted(paths, key=lambda p: _order(p.parent.name), reverse=True)]
+
+
+def _order(name: str) -> tuple[str, int]:
+    """Return a key that puts the tenth folder of a second behind its ninth."""
+    day, _, rest = name.partition("-")
+    time, _, number = rest.partition("-")
+    return f"{day}-{time}", int(number) if number.isdigit() else 1
+
+
+def _digest(folder: CalibrationLayout) -> str:
+    rig = _load(folder.rig)
+    return rig.digest if isinstance(rig, CameraRig) else ""
+
+
+def _load(path: Path) -> CameraRig | CoreError:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        return CoreError(f"{path} cannot be read: {error.strerror}.", "Restore the file.")
+    return _load_version(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _load_version(path: Path, mtime_ns: int, size: int) -> CameraRig | CoreError:
+    try:
+        return CameraRig.load(path)
+    except CoreError as error:
+        return error
+
+
+def _report(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        report = read_json(path)
+    except CoreError:
+        return {}  # the list shows the rig without its error; the page of the rig in use says so
+    return report if isinstance(report, dict) else {}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
