@@ -1,25 +1,36 @@
-"""Identity of processes: a process id is reused by the system, but not with the same start time."""
+"""Identity of processes: a process id is reused by the system, but not with the same start in the same boot."""
 
 from __future__ import annotations
 
+import functools
+import os
+import platform
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
-_TOLERANCE_S = 2.0  # systems round start times differently
+_TOLERANCE_S = 2.0
+"""Systems round Unix times of starts differently, and correct their clock."""
+_EXACT_S = 0.011
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessIdentity:
-    """A process of this machine, as stored in files.
+    """A process, as stored in files.
 
     Attributes:
         pid: Process id.
-        created: Unix time of the process's start.
+        created: Start of the process: s since boot if `boot` is given, Unix time otherwise.
+        boot: Id of the system's boot; empty where the system has none.
+        host: Name of the computer; empty in files of earlier versions.
     """
 
     pid: int
     created: float
+    boot: str = ""
+    host: str = ""
 
     @classmethod
     def of(cls, pid: int | None = None) -> ProcessIdentity:
@@ -28,19 +39,47 @@ class ProcessIdentity:
         Raises:
             psutil.Error: There is no such process.
         """
-        process = psutil.Process(pid)
-        return cls(pid=process.pid, created=process.create_time())
+        process, boot = psutil.Process(pid), boot_id()
+        return cls(pid=process.pid, created=_start_s(process, boot), boot=boot, host=platform.node())
 
     def find(self) -> psutil.Process | None:
-        """Return the process; None if it has ended."""
+        """Return the process; None if it has ended, or runs on another computer."""
+        if (self.boot and self.boot != boot_id()) or not self.here:
+            return None
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < _TOLERANCE_S
+            same = abs(_start_s(process, self.boot) - self.created) < (_EXACT_S if self.boot else _TOLERANCE_S)
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (psutil.Error, ValueError):
+        except (psutil.Error, ValueError, OverflowError, OSError):
             return None
 
     @property
+    def here(self) -> bool:
+        """Whether it is a process of this computer, whose end can be noticed."""
+        return not self.host or self.host == platform.node()
+
+    @property
     def alive(self) -> bool:
-        """Whether the process still runs."""
+        """Whether the process still runs on this computer."""
         return self.find() is not None
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return the id of the system's boot; empty where the system has none."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if sys.platform == "linux" and path.exists() else ""
+
+
+def _start_s(process: psutil.Process, boot: str) -> float:
+    """Return the start in s since boot, which no change of the clock moves, or as Unix time."""
+    if not boot:
+        return float(process.create_time())
+    # Fields are counted after the command's name, which may contain spaces and brackets.
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / _ticks_per_s()
+
+
+@functools.cache
+def _ticks_per_s() -> int:
+    return os.sysconf("SC_CLK_TCK")

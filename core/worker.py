@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from core.disk import sweep
 from core.errors import CoreError
 from core.jobs.events import Cancelled, Finished
 from core.jobs.launch import Ranks, run_rank, select_gpu
@@ -51,7 +52,10 @@ def run_worker(arguments: list[str] | None = None) -> int:
         return 1
 
     def work(reporter: Reporter) -> dict[str, Any]:
-        return verb(spec.verb)(Session.open(Path(spec.session)), spec.params, RunLayout(folder), reporter)
+        session = Session.around(folder)
+        if Ranks.from_environment().is_main:
+            sweep(session.root)
+        return verb(spec.verb)(session, spec.params, RunLayout(folder), reporter)
 
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from core.board.pattern import Board
+from core.disk import replacing
 from core.errors import CoreError
-from core.files import replacing
 from core.types.arrays import U8
 
 PAPERS_MM: dict[str, tuple[float, float]] = {

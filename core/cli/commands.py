@@ -21,6 +21,7 @@ from core.cli.arguments import CommandLine, resolve_params
 from core.cli.docs import defaults_of, settings_file
 from core.cli.terminal import JobView, print_error, print_outcome
 from core.cli.volume import volume_command
+from core.disk import disk_error, sweep
 from core.errors import CoreError
 from core.jobs import Cancelled, Finished, JobSpec, run_job
 from core.jobs.launch import Ranks, run_rank, select_gpu
@@ -54,6 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.trace:
             errors.print_exception()
         print_error(error.message, error.hint, errors)
+        return 1
+    except OSError as error:
+        explained = disk_error(error)
+        if explained is None or parsed.trace:
+            raise
+        print_error(explained.message, explained.hint, errors)
         return 1
 
 
@@ -121,8 +128,7 @@ def _run_verb(chosen: Verb, arguments: argparse.Namespace, out: Console, errors:
     if Ranks.from_environment().world_size > 1:
         return _run_distributed(session, chosen, values, arguments, out, errors)
     run = session.new_run(chosen.name)
-    spec = JobSpec(verb=chosen.name, session=str(session.root), params=values, title=chosen.summary)
-    spec.save(run.root)
+    spec = JobSpec(verb=chosen.name, params=values, title=chosen.summary).save(run.root)
     return _run_job(session, spec, run, arguments, out, errors)
 
 
@@ -137,7 +143,7 @@ def _run_distributed(
     try:
         run = session.new_run(chosen.name) if group.is_main else None
         if run is not None:
-            JobSpec(verb=chosen.name, session=str(session.root), params=values, title=chosen.summary).save(run.root)
+            JobSpec(verb=chosen.name, params=values, title=chosen.summary).save(run.root)
         name = group.broadcast(run.name if run is not None else None)
         run = session.layout.run(str(name))
         if group.is_main:
@@ -153,6 +159,7 @@ def _run_job(
     """Run a job in this process; its folder is written as by the worker, so that a window can follow it."""
 
     def work(reporter: Reporter) -> dict[str, Any]:
+        sweep(session.root)
         return verb(spec.verb)(session, spec.params, run, reporter)
 
     keep_freed_memory()
@@ -163,10 +170,18 @@ def _run_job(
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 
 
+class _LogFile(logging.FileHandler):
+    """A log that is silent about a full disk, about which the job speaks."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Send log and warnings of all libraries to the log file of the run instead of between the progress bars."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     root = logging.getLogger()
     level = root.level

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from core.datasets.images import ImageSequence, StoredImages, reduced_size
+from core.disk import replacing
 from core.errors import CoreError
-from core.files import replacing
 from core.models.config import ModelConfig
 from core.models.geometry.affine import heatmap_size
 from core.progress import Reporter, check
@@ -53,15 +53,19 @@ def cached_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
     for name in missing:
         width, height = size_of[name]
         shape = (take.manifest.n_frames, height, width, 3)
-        with replacing(files[name]) as temporary, _open_images(take, name, size_of[name]) as video:
-            mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            for frame in range(len(mapped)):
+        with (
+            replacing(files[name]) as temporary,
+            _open_images(take, name, size_of[name]) as video,
+            temporary.open("wb") as file,
+        ):
+            # Not through a memory map: where the disk is full, writing to one kills the process.
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for frame in range(shape[0]):
                 check(reporter)
-                mapped[frame] = video[frame]
+                file.write(np.ascontiguousarray(video[frame], np.uint8).tobytes())
                 done += 1
                 reporter.progress(done, total, "Reducing the images")
-            mapped.flush()
-            del mapped
         # Clocks of cameras may run ahead: the file gets the modification time of its source.
         os.utime(files[name], (_origin_s(take, name),) * 2)
     rows = nearest_rows(take.timeline(), rig)

@@ -14,11 +14,10 @@ from typing import Literal
 
 import psutil
 
-from core.config import from_mapping, to_mapping
 from core.errors import CoreError
-from core.files import read_json, write_json
 from core.jobs.events import Cancelled, Event, Failed, Finished, Started, decode
-from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, LOG_FILE, PROCESS_FILE, JobSpec
+from core.jobs.lock import require_free
+from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, LOG_FILE, PROCESS_FILE, JobSpec, read_process, write_process
 from core.process import ProcessIdentity
 
 State = Literal["starting", "running", "finished", "failed", "cancelled", "lost"]
@@ -63,6 +62,7 @@ class Job:
         Raises:
             CoreError: The process could not be started.
         """
+        require_free(self.folder, f"Run {self.folder.name}")
         (self.folder / CANCEL_FILE).unlink(missing_ok=True)
         flags = {} if sys.platform == "win32" else {"start_new_session": True}
         if sys.platform == "win32":
@@ -83,7 +83,7 @@ class Job:
             except OSError as error:
                 raise CoreError(f"The job could not be started: {error}.", "Check the installation.") from error
         with contextlib.suppress(psutil.Error):
-            write_json(self.folder / PROCESS_FILE, to_mapping(ProcessIdentity.of(process.pid)))
+            write_process(self.folder, ProcessIdentity.of(process.pid))
         _children.append(process)
 
     @property
@@ -152,9 +152,10 @@ class Job:
 
     def _process(self) -> psutil.Process | None:
         try:
-            return from_mapping(ProcessIdentity, read_json(self.folder / PROCESS_FILE)).find()
+            identity = read_process(self.folder)
         except CoreError:
             return None
+        return None if identity is None else identity.find()
 
     def _alive(self) -> bool:
         if self._process() is not None:

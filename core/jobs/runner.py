@@ -6,6 +6,7 @@ started.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import logging
@@ -19,9 +20,8 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from core import NAME
-from core.config import to_mapping
+from core.disk import DiskError, disk_error, saying_why
 from core.errors import CancelledError, CoreError
-from core.files import write_json
 from core.jobs.events import (
     Cancelled,
     Ended,
@@ -35,7 +35,8 @@ from core.jobs.events import (
     StatusChanged,
     encode,
 )
-from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, METRICS_FILE, PROCESS_FILE
+from core.jobs.lock import locked
+from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, METRICS_FILE, RESERVE_FILE, write_process
 from core.process import ProcessIdentity
 from core.progress import Level, Reporter, TimeLeft, stage_of
 
@@ -43,6 +44,9 @@ Listener = Callable[[Event], None]
 Stopped = Callable[[], bool]
 _PROGRESS_EVERY_S = 0.1
 _CANCEL_EVERY_S = 0.05
+_RESERVE_BYTES = 1 << 14
+"""Space that is kept for the last event of a job whose disk is full."""
+_KEPT = "Earlier results and finished parts are kept; resume the job to continue."
 _logger = logging.getLogger(f"{NAME}.job")
 
 
@@ -71,10 +75,13 @@ class JobReporter:
         self._waiting: Progressed | None = None
         self._stage = ""
         self._progress_at = self._cancel_at = float("-inf")
-        self._events = _appending(folder / EVENTS_FILE)
-        self._metrics = _appending(folder / METRICS_FILE)
-        if self._metrics.tell() == 0:
-            self._metrics.write(b"name,step,value,time\n")
+        self._reserve = folder / RESERVE_FILE
+        with saying_why(folder):
+            _fill_reserve(self._reserve)
+            self._events = _appending(folder / EVENTS_FILE)
+            self._metrics = _appending(folder / METRICS_FILE)
+            if self._metrics.tell() == 0:
+                _write_whole(self._metrics, b"name,step,value,time\n")
 
     def __enter__(self) -> JobReporter:
         return self
@@ -82,6 +89,8 @@ class JobReporter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._events.close()
         self._metrics.close()
+        with contextlib.suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
 
     def progress(self, done: float, total: float, text: str = "") -> None:
         """See `core.progress.Reporter`."""
@@ -102,7 +111,8 @@ class JobReporter:
         row = io.StringIO()
         csv.writer(row, lineterminator="\n").writerow([event.name, event.step, repr(event.value), f"{event.time:.3f}"])
         with self._lock:
-            self._metrics.write(row.getvalue().encode())
+            with saying_why(self._reserve.parent):
+                _write_whole(self._metrics, row.getvalue().encode())
             self.write(event)
 
     def note(self, text: str, level: Level = "info") -> None:
@@ -131,7 +141,16 @@ class JobReporter:
         with self._lock:
             if not isinstance(event, Progressed):
                 self._write_waiting()
-            self._events.write(encode(event).encode() + b"\n")
+            line = encode(event).encode() + b"\n"
+            with saying_why(self._reserve.parent):
+                try:
+                    _write_whole(self._events, line)
+                except OSError:
+                    # How a job ended has to be known even where its disk is full.
+                    self._reserve.unlink(missing_ok=True)
+                    if not isinstance(event, Ended):
+                        raise
+                    _write_whole(self._events, b"\n" + line)
             if self._listen is not None:
                 self._listen(event)
 
@@ -163,15 +182,17 @@ def execute(
     Returns:
         The result of `work`. Exceptions are written as the last event and raised again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / PROCESS_FILE, to_mapping(ProcessIdentity.of()))
-    with JobReporter(folder, stopped, listen) as reporter:
+    with saying_why(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, f"Run {folder.name}", verb), JobReporter(folder, stopped, listen) as reporter:
+        write_process(folder, ProcessIdentity.of())
         reporter.write(Started(verb=verb, pid=os.getpid()))
         try:
             finished = Finished(result=work(reporter))
             encode(finished)  # a result that is no JSON fails here, where it can still be reported
         except BaseException as error:
-            reporter.write(_ending(error))
+            with contextlib.suppress(DiskError):  # the caller says how it ended
+                reporter.write(_ending(error))
             raise
         reporter.write(finished)
     return finished.result
@@ -202,8 +223,11 @@ def run_job(
 def _ending(error: BaseException) -> Ended:
     if isinstance(error, CancelledError | KeyboardInterrupt):
         return Cancelled()
-    if isinstance(error, CoreError):
-        return Failed(message=error.message, hint=error.hint)
+    explained = error if isinstance(error, CoreError) else disk_error(error)
+    if isinstance(explained, DiskError):
+        return Failed(message=explained.message, hint=f"{explained.hint} {_KEPT}")
+    if explained is not None:
+        return Failed(message=explained.message, hint=explained.hint)
     trace = "".join(traceback.format_exception(error))
     # OutOfMemoryError is torch's, which may not be loaded here.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -213,11 +237,25 @@ def _ending(error: BaseException) -> Ended:
     return Failed(message=f"{type(error).__name__}: {error}", hint=hint, trace=trace)
 
 
+def _fill_reserve(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(bytes(_RESERVE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_whole(file: BinaryIO, data: bytes) -> None:
+    """Write all bytes to an unbuffered file, which may take only a part of them at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def _appending(path: Path) -> BinaryIO:
     """Open a file for appending, unbuffered; first completes a line that a crash cut off."""
     file = path.open("ab+", buffering=0)
     if file.seek(0, io.SEEK_END) > 0:
         file.seek(-1, io.SEEK_END)
         if file.read(1) != b"\n":
-            file.write(b"\n")
+            _write_whole(file, b"\n")
     return file

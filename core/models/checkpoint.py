@@ -6,8 +6,6 @@ optimizer.safetensors.
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from core.config import from_mapping, to_mapping
+from core.disk import replacing_folder
 from core.errors import CoreError
 from core.files import read_json, resource, write_json
 from core.models.config import ModelConfig
@@ -65,11 +64,7 @@ class Checkpoint:
 
     def save(self, folder: Path) -> None:
         """Replace `folder` by this checkpoint; at any time the old or the new one can be loaded."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        mark = uuid.uuid4().hex[:8]
-        fresh = folder.with_name(f".{folder.name}.new-{mark}")
-        fresh.mkdir()
-        try:
+        with replacing_folder(folder, _old(folder)) as fresh:
             save_file({k: v.detach().cpu().contiguous() for k, v in self.weights.items()}, fresh / WEIGHTS)
             if self.optimizer:
                 save_file({k: v.detach().cpu().contiguous() for k, v in self.optimizer.items()}, fresh / OPTIMIZER)
@@ -83,14 +78,6 @@ class Checkpoint:
                     "meta": dict(self.meta),
                 },
             )
-            old = _old(folder)
-            if folder.exists():
-                shutil.rmtree(old, ignore_errors=True)
-                folder.rename(old)
-            fresh.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
 
     @classmethod
     def load(cls, folder: Path) -> Checkpoint:

@@ -57,9 +57,7 @@ class _Pipeline:
             self.reporter.note(f"Run {model.name} was trained with the same settings; it is used again.")
             stage.progress(1, 1)
             return model.name
-        JobSpec(verb="train", session=str(self.session.root), params=values, title=f"Train on {take.name}").save(
-            model.root
-        )
+        JobSpec(verb="train", params=values, title=f"Train on {take.name}").save(model.root)
         execute(
             model.root,
             "train",

@@ -7,6 +7,7 @@ imported when its verb runs. Every function is named `run_<verb>` and has the si
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Verb:
         params: Dataclass of the settings.
         function: Use-case function as `package.module:function`.
         take_kind: Kind of take to work on if none is named.
+        holds_take: Whether it changes results of its take, which no two programs may do at a time.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Verb:
     params: type[Any]
     function: str
     take_kind: TakeKind = "motion"
+    holds_take: bool = False
 
     def __call__(
         self, session: Session, values: Mapping[str, Any], run: RunLayout, reporter: Reporter
@@ -52,7 +55,9 @@ class Verb:
         write_yaml(run.config, to_mapping(settings))
         module, _, name = self.function.partition(":")
         function = getattr(importlib.import_module(module), name)
-        result: dict[str, Any] = function(session, settings, run, reporter)
+        held = session.take(settings.take).locked(self.name) if self.holds_take else contextlib.nullcontext()
+        with held:
+            result: dict[str, Any] = function(session, settings, run, reporter)
         return result
 
 
@@ -86,6 +91,7 @@ VERBS = {
             "Import 2D poses of another program into a take",
             params.ImportPoses2DParams,
             "core.pipelines.ingest:run_import_poses2d",
+            holds_take=True,
         ),
         Verb(
             "board-sheet",
@@ -144,6 +150,7 @@ VERBS = {
             "Estimate 2D poses in every view of a take",
             params.Pose2DParams,
             "core.pipelines.pose2d:run_pose2d",
+            holds_take=True,
         ),
         Verb(
             "triangulate",
@@ -151,6 +158,7 @@ VERBS = {
             "Triangulate 3D poses from 2D poses, without training (baseline)",
             params.TriangulateParams,
             "core.pipelines.triangulate:run_triangulate",
+            holds_take=True,
         ),
         Verb(
             "train",
@@ -165,6 +173,7 @@ VERBS = {
             "Predict 3D poses of a take with trained networks",
             params.InferParams,
             "core.pipelines.infer:run_infer",
+            holds_take=True,
         ),
         Verb(
             "run",
@@ -172,6 +181,7 @@ VERBS = {
             "Run pose2d, triangulate, train, infer, evaluate and export on a take",
             params.RunParams,
             "core.pipelines.run:run_pipeline",
+            holds_take=True,
         ),
         Verb(
             "evaluate",
@@ -179,6 +189,7 @@ VERBS = {
             "Measure baseline and trained networks on a take, without ground truth",
             params.EvaluateParams,
             "core.pipelines.evaluate:run_evaluate",
+            holds_take=True,
         ),
         Verb(
             "evaluate-dataset",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from core.disk import replacing
 from core.errors import CoreError
-from core.files import replacing
 from core.pose2d.estimator import Detections
 from core.pose2d.heatmaps import compress_heatmaps, write_heatmaps
 from core.pose2d.pixelmap import PixelMap

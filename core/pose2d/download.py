@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from core.disk import replacing
 from core.errors import CoreError
-from core.files import read_json, replacing, resource, sha256, write_json
+from core.files import read_json, resource, sha256, write_json
 from core.pose2d.cards import ModelCard, ModelFile
 from core.progress import Reporter, check
 

@@ -16,8 +16,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from core.disk import replacing
 from core.errors import CoreError
-from core.files import replacing
+from core.hdf5 import surviving_file
 from core.pose2d.pixelmap import PixelMap
 from core.session import Take
 from core.session.align import nearest_rows
@@ -56,13 +57,14 @@ def write_heatmaps(
         joints: Joint set of the channels.
     """
     chunk = (1, len(joints), *shape)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, surviving_file(temporary) as disk, h5py.File(disk, "w") as file:
         data = file.create_dataset(
             "heatmaps", (n_frames, *chunk[1:]), np.uint8, chunks=chunk, compression=_COMPRESSION, fillvalue=0
         )
         # The chunks were compressed in parallel, in the format of HDF5's gzip filter.
         for index, content in frames:
             data.id.write_direct_chunk((index, 0, 0, 0), content)
+            disk.check()
         file.attrs["schema"] = _SCHEMA
         file.attrs["skeleton"] = joints.name
         file.attrs["scale"] = grid.scale

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from core.association.assignment import assign_detections, size_px
+from core.disk import replacing
 from core.errors import CoreError
-from core.files import replacing, safe_name
+from core.files import safe_name
 from core.pose2d.crop_refiner import CropRefiner, JointPriors, joint_boxes
 from core.pose2d.quarter_turns import QuarterTurns
 from core.pose2d.runtime import cpu_threads, results_in_order

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from core.config import from_mapping, to_mapping
+from core.disk import saying_why
 from core.errors import CoreError
 from core.files import read_yaml, write_yaml
 from core.geometry.resize import at_size
+from core.jobs.lock import locked
+from core.jobs.spec import JOB_FILE, JobSpec
 from core.session.align import align_poses2d
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.session.timeline import Timeline
@@ -91,6 +95,14 @@ class Take:
         """Name of the take."""
         return self.layout.name
 
+    def locked(self, work: str) -> AbstractContextManager[None]:
+        """Hold the take for a verb that changes its results.
+
+        Raises:
+            CoreError: Another process works on the take; the message says which.
+        """
+        return locked(self.layout.root, f"Take {self.name}", work)
+
     @property
     def cameras(self) -> tuple[str, ...]:
         """Camera names in the order of the timeline."""
@@ -168,7 +180,7 @@ class Take:
 
     def poses3d_runs(self) -> list[str]:
         """Return the names of the runs with 3D poses of this take, the baseline first."""
-        names = sorted(p.stem for p in self.layout.poses3d_root.glob("*.nc"))
+        names = sorted(p.stem for p in self.layout.poses3d_root.glob("*.nc") if not p.name.startswith("."))
         return sorted(names, key=lambda n: n != BASELINE)
 
     def poses3d(self, run: str) -> Pose3DSequence:
@@ -247,6 +259,18 @@ class Session:
             )
         session._manifest()
         return session
+
+    @classmethod
+    def around(cls, folder: Path) -> Session:
+        """Open the session that contains a folder.
+
+        Raises:
+            CoreError: The folder is in no session.
+        """
+        root = next((p for p in folder.absolute().parents if SessionLayout(p).manifest.is_file()), None)
+        if root is None:
+            raise CoreError(f"{folder} is in no session.", "Put the run back into the folder 'runs' of its session.")
+        return cls.open(root)
 
     def _manifest(self) -> dict[str, Any]:
         values = read_yaml(self.layout.manifest)
@@ -358,20 +382,26 @@ class Session:
         return dataclasses.replace(rig, cameras=tuple(by_name[name] for name in rig.names if name in by_name))
 
     def new_run(self, verb: str) -> RunLayout:
-        """Make the folder of a new run, named after the time and the verb."""
+        """Make the folder of a new run, named after the time and the verb.
+
+        Raises:
+            CoreError: The session cannot be written.
+        """
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        for number in range(1000):
-            run = self.layout.run(f"{stamp}-{verb}" if not number else f"{stamp}-{verb}-{number}")
-            try:
-                run.root.mkdir(parents=True)
-            except FileExistsError:
-                continue
-            return run
+        with saying_why(self.layout.runs):
+            for number in range(1000):
+                run = self.layout.run(f"{stamp}-{verb}" if not number else f"{stamp}-{verb}-{number}")
+                try:
+                    run.root.mkdir(parents=True)
+                except FileExistsError:
+                    continue
+                return run
         raise CoreError("There is no free name for a run.", "Remove old runs of the session.")
 
     def runs(self) -> list[RunLayout]:
-        """Return all runs, oldest first."""
-        return [RunLayout(p.parent) for p in sorted(self.layout.runs.glob("*/job.json"))]
+        """Return all runs, oldest first: by the numbers of their jobs, since clocks may be set back."""
+        folders = [p.parent for p in self.layout.runs.glob(f"*/{JOB_FILE}")]
+        return [RunLayout(folder) for folder in sorted(folders, key=lambda folder: (_job_number(folder), folder.name))]
 
 
 def rig_of_take(rig: CameraRig, take: Take) -> CameraRig:
@@ -393,3 +423,10 @@ def rig_of_take(rig: CameraRig, take: Take) -> CameraRig:
     except CoreError as error:
         raise CoreError(f"Take {take.name}: {error.message}", error.hint) from error
     return dataclasses.replace(rig, cameras=fitted)
+
+
+def _job_number(folder: Path) -> int:
+    try:
+        return JobSpec.load(folder).number
+    except CoreError:
+        return 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from core.disk import replacing
 from core.errors import CoreError
-from core.files import replacing
 from core.types.arrays import F32, frozen
 from core.types.skeleton import Skeleton, skeleton
 

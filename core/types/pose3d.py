@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from core.disk import replacing
 from core.errors import CoreError
-from core.files import replacing
+from core.hdf5 import surviving_file
 from core.types.arrays import F64, frozen
 from core.types.skeleton import SKELETONS, Skeleton, skeleton
 
@@ -73,7 +74,7 @@ class Pose3DSequence:
         """Write NetCDF-4 (dimensions time, space, keypoints, individuals), atomically."""
         import h5netcdf
 
-        with replacing(path) as temporary, h5netcdf.File(temporary, "w") as file:
+        with replacing(path) as temporary, surviving_file(temporary) as disk, h5netcdf.File(disk, "w") as file:
             T, P, J, _ = self.xyz_mm.shape
             file.dimensions = {"time": T, "space": 3, "keypoints": J, "individuals": P}
             _write(file, "time", ("time",), self.time_s, units="s")

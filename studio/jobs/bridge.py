@@ -67,15 +67,8 @@ class JobBridge(QObject):
         Raises:
             CoreError: The session's folder cannot be written, or the process cannot be started.
         """
-        spec = JobSpec(verb=verb, session=str(session.root), params=to_mapping(params), title=title)
-        try:
-            folder = session.new_run(verb).root
-        except OSError as error:
-            raise CoreError(
-                f"Cannot create a run folder in {session.layout.runs}: {error.strerror}.",
-                "Check the free disk space and the write permission.",
-            ) from error
-        tracked = TrackedJob(Job.start(spec, folder))
+        spec = JobSpec(verb=verb, params=to_mapping(params), title=title)
+        tracked = TrackedJob(Job.start(spec, session.new_run(verb).root))
         self._follow(tracked)
         return tracked
 
@@ -110,7 +103,7 @@ class JobBridge(QObject):
 
     def newest(self, verb: str) -> TrackedJob | None:
         """Return the newest job of a verb."""
-        return max((j for j in self.jobs if j.verb == verb), key=lambda j: j.name, default=None)
+        return max((j for j in self.jobs if j.verb == verb), key=lambda j: (j.job.spec.number, j.name), default=None)
 
     def detach(self) -> None:
         """Stop following; the jobs continue."""

@@ -261,7 +261,7 @@ def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
 
 def _run_job(session: Session, **params: object) -> tuple[subprocess.Popen[str], RunLayout]:
     run = session.new_run("count")
-    JobSpec(verb="count", session=str(session.root), params=params).save(run.root)
+    JobSpec(verb="count", params=params).save(run.root)
     command = [sys.executable, "-m", "core.cli", "resume", str(session.root), run.name, "--trace"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), run
 

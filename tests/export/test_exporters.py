@@ -206,6 +206,25 @@ def test_c3d(poses: Pose3DSequence, tmp_path: Path, units: str, factor: float) -
     np.testing.assert_allclose(points[valid][:, :3], expected[valid], rtol=2 * FLOAT32)
 
 
+def test_c3d_counts_more_frames_than_its_header_can(tmp_path: Path) -> None:
+    """Two bytes count 65,535 frames; the rest must not be lost."""
+    from c3d import Reader
+
+    n = 65_600
+    xyz = np.random.default_rng(1).uniform(-3000, 3000, (n, 1, J, 3)).astype(np.float32)
+    long = Pose3DSequence(
+        skeleton=PANOPTIC15, time_s=np.arange(n) / 50, xyz_mm=xyz, score=np.ones((n, 1, J)), person_ids=(1,)
+    )
+    (path,) = write("c3d", long, tmp_path)
+    with path.open("rb") as file, pytest.warns(UserWarning, match="No analog data"):
+        reader = Reader(file)
+        last = None
+        for number, points, _ in reader.read_frames():
+            last = number, points
+    assert last is not None and last[0] == n
+    np.testing.assert_array_equal(last[1][:, :3], xyz[-1, 0])
+
+
 def test_trc_is_what_opensim_expects(poses: Pose3DSequence, tmp_path: Path) -> None:
     import trc
 

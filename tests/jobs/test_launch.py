@@ -63,7 +63,7 @@ def training(steps: int) -> dict[str, Any]:
 
 def train_job(session: Session, steps: int) -> Job:
     params = {"takes": ["two_people"], "training": training(steps), "processes": 2}
-    return Job.start(JobSpec(verb="train", session=str(session.root), params=params), session.new_run("train").root)
+    return Job.start(JobSpec(verb="train", params=params), session.new_run("train").root)
 
 
 def at_work(folder: Path) -> list[psutil.Process]:
@@ -140,7 +140,6 @@ def test_2d_and_3d_poses_equal_those_of_one_process(labelled: Session) -> None:
     shared = Job.start(
         JobSpec(
             verb="pose2d",
-            session=str(labelled.root),
             params={"take": "two_people", "pose2d": {"provider": "cpu"}, "processes": 2},
         ),
         labelled.new_run("pose2d").root,
@@ -154,9 +153,7 @@ def test_2d_and_3d_poses_equal_those_of_one_process(labelled: Session) -> None:
     run_infer(labelled, InferParams(take="two_people", run=run.name), labelled.new_run("infer"), NullReporter())
     expected = take.poses3d(run.name)
     take.layout.poses3d(run.name).unlink()
-    spec = JobSpec(
-        verb="infer", session=str(labelled.root), params={"take": "two_people", "run": run.name, "processes": 2}
-    )
+    spec = JobSpec(verb="infer", params={"take": "two_people", "run": run.name, "processes": 2})
     again = Job.start(spec, labelled.new_run("infer").root)
     events = follow(again, lambda _: again.ended)
     assert isinstance(events[-1], Finished), again.log_tail()

@@ -33,7 +33,7 @@ def start(session: Session, counting_verb: None) -> Start:
     """Starts a counting job."""
 
     def run(**params: object) -> Job:
-        spec = JobSpec(verb="count", session=str(session.root), params=params)
+        spec = JobSpec(verb="count", params=params)
         return Job.start(spec, session.new_run("count").root)
 
     return run

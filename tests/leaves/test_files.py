@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.disk import replacing
 from core.errors import CancelledError, CoreError
 from core.files import (
     read_json,
     read_text,
     read_yaml,
-    replacing,
     resource,
     safe_name,
     sha256,
@@ -32,15 +32,6 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise ZeroDivisionError
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_the_temporary_file_is_in_the_same_folder_with_the_same_suffix(tmp_path: Path) -> None:
-    path = tmp_path / "poses.nc"
-    with replacing(path) as temporary:
-        assert (temporary.parent, temporary.suffix) == (tmp_path, ".nc")
-        assert not path.exists()
-        temporary.write_bytes(b"new")
-    assert path.read_bytes() == b"new"
 
 
 def test_plain_values_survive_their_file(tmp_path: Path) -> None:

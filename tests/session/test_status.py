@@ -57,7 +57,7 @@ def give_poses(take: Take, run: str) -> None:
 
 def give_run(session: Session, *events: Event, verb: str = "train", checkpoints: bool = True) -> RunLayout:
     run = session.new_run(verb)
-    JobSpec(verb=verb, session=str(session.root)).save(run.root)
+    JobSpec(verb=verb).save(run.root)
     run.events.write_text("".join(f"{encode(e)}\n" for e in events))
     if checkpoints:
         (run.checkpoints / "best").mkdir(parents=True)

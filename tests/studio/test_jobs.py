@@ -27,7 +27,7 @@ def _click(qtbot, widget) -> None:
 
 
 def _tracked(tmp_path: Path) -> TrackedJob:
-    JobSpec(verb="train", session=str(tmp_path), title="Train").save(tmp_path)
+    JobSpec(verb="train", title="Train").save(tmp_path)
     return TrackedJob(Job(tmp_path))
 
 
@@ -112,7 +112,7 @@ def test_a_new_window_finds_the_jobs_of_the_session_with_their_history(
     state: AppState, qtbot, sample_session: Session
 ) -> None:
     run = sample_session.new_run("train")
-    JobSpec(verb="train", session=str(sample_session.root), title="Train").save(run.root)
+    JobSpec(verb="train", title="Train").save(run.root)
     events = [Started(verb="train", pid=1), *(Metric(name="pose/loss", value=1 / s, step=s) for s in range(1, 51))]
     lines = "\n".join(encode(e) for e in [*events, Finished(result={"ok": 1})])
     (run.root / EVENTS_FILE).write_text(lines + "\n", encoding="utf-8")
@@ -128,7 +128,7 @@ def test_a_new_window_finds_the_jobs_of_the_session_with_their_history(
 
 def test_a_job_whose_process_died_is_lost_and_can_be_resumed(state: AppState, qtbot, sample_session: Session) -> None:
     run = sample_session.new_run("train")
-    JobSpec(verb="train", session=str(sample_session.root)).save(run.root)
+    JobSpec(verb="train").save(run.root)
     run.events.write_text(encode(Started(verb="train", pid=1)) + "\n", encoding="utf-8")
     (run.root / "process.json").write_text('{"pid": 999999999, "created": 1.0}', encoding="utf-8")
     with qtbot.waitSignal(state.jobs.added, timeout=5000) as added:

@@ -32,7 +32,7 @@ def test_cameras_get_names() -> None:
 def test_damaged_states_are_skipped(tmp_path: Path) -> None:
     reader = LiveReader(tmp_path)
     assert reader.poll() is None and reader.preview("a") is None
-    JobSpec(verb="record", session=str(tmp_path)).save(tmp_path)
+    JobSpec(verb="record").save(tmp_path)
     whole = {"seconds": 2, "advice": "", "cameras": {}}
     with (tmp_path / EVENTS_FILE).open("w", encoding="utf-8") as events:
         for values in ({}, {"seconds": 1, "advice": "", "cameras": {"a": {}}}, {"seconds": "x"}, whole, {"cameras": 1}):

@@ -347,7 +347,7 @@ def test_the_2d_input_size_is_shown_and_can_be_set(opened: MainWindow) -> None:
 def _finished_training(session: Session, preset: str, metrics: list[str], minutes: float = 9.2) -> None:
     """Write a finished training job as a worker does."""
     run = session.new_run("train")
-    JobSpec(verb="train", session=str(session.root), params={"preset": preset}, title="Train").save(run.root)
+    JobSpec(verb="train", params={"preset": preset}, title="Train").save(run.root)
     events = [Started(verb="train", pid=1), *(Metric(name=n, value=1 / s, step=s) for n in metrics for s in (1, 2, 3))]
     events.append(Finished(result={"minutes": minutes, "device": "CPU, 2 cores"}))
     run.events.write_text("\n".join(map(encode, events)) + "\n", encoding="utf-8")

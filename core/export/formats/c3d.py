@@ -7,11 +7,14 @@ missing joint has the residual -1, which readers treat as invalid.
 from __future__ import annotations
 
 import itertools
+import struct
+import tempfile
 from pathlib import Path
 
 import ezc3d
 import numpy as np
 
+from core.disk import replacing
 from core.export.exporter import (
     Content,
     ExportOptions,
@@ -22,8 +25,17 @@ from core.export.exporter import (
     person_label,
     to_file_coordinates,
 )
-from core.files import replacing
 from core.types import Pose3DSequence
+
+_BLOCK_FRAMES = 4096
+_SECTION_BYTES = 512
+_MAX_COUNTED = 0xFFFF
+"""Number of frames up to which header and POINT:FRAMES count; TRIAL:ACTUAL_END_FIELD counts those of longer takes."""
+_INTEGER = 2  # type of a parameter in 16 bits
+_LAST_FRAME_AT, _DATA_AT = 8, 16
+"""Bytes of the header with the number of the last frame and with the section of the first one (C3D user guide)."""
+_FRAMES, _VALUE_AT = b"FRAMES", 4
+"""Name of the parameter POINT:FRAMES, and the distance of its value: offset, type and number of dimensions."""
 
 
 class C3dExporter:
@@ -44,32 +56,56 @@ class C3dExporter:
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
         """Write one file with the joints of all people as points."""
-        people = [person_label(i) for i in poses.person_ids]
-        xyz = to_file_coordinates(poses.xyz_mm, options)  # (T, P, J, 3)
-        points = np.full((4, xyz.shape[1] * xyz.shape[2], len(xyz)), np.nan)
-        points[:3] = xyz.reshape(len(xyz), -1, 3).transpose(2, 1, 0)
-
-        file = ezc3d.c3d()
-        point = file["parameters"]["POINT"]
-        point["RATE"]["value"] = [frame_rate_hz(poses)]
-        point["UNITS"]["value"] = [options.units]
-        pairs = list(itertools.product(people, poses.skeleton.joints))
-        point["LABELS"]["value"] = [f"{person}:{joint}" for person, joint in pairs]
-        point["DESCRIPTIONS"]["value"] = [f"{joint} of {person}" for person, joint in pairs]
-        file.add_parameter("POINT", "X_SCREEN", ["+X"])
-        file.add_parameter("POINT", "Y_SCREEN", [f"+{options.up.upper()}"])
-        file.add_parameter("SUBJECTS", "USED", [len(people)])
-        file.add_parameter("SUBJECTS", "NAMES", people)
-        file.add_parameter("SUBJECTS", "LABEL_PREFIXES", [f"{person}:" for person in people])
-        file.add_parameter("MANUFACTURER", "SOFTWARE", [origin.version])
-        file.add_parameter("ORIGIN", "TAKE", [origin.take])
-        file.add_parameter("ORIGIN", "POSES", [origin.poses])
-        file.add_parameter("ORIGIN", "RIG", [origin.rig])
-        file["data"]["points"] = points
         path = stem.with_name(f"{stem.name}.c3d")
-        with replacing(path) as temporary:
-            file.write(str(temporary))
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            file.write(_head(poses, options, origin))
+            for first in range(0, len(poses.time_s), _BLOCK_FRAMES):
+                xyz = to_file_coordinates(poses.xyz_mm[first : first + _BLOCK_FRAMES], options)  # (T, P, J, 3)
+                points = np.full((*xyz.shape[:3], 4), np.nan, "<f4")
+                points[..., :3] = xyz
+                points[..., 3] = np.where(np.isfinite(xyz).all(-1), 0.0, -1.0)
+                file.write(points.tobytes())
+            file.write(bytes(-file.tell() % _SECTION_BYTES))
         return [path]
+
+
+def _head(poses: Pose3DSequence, options: ExportOptions, origin: Origin) -> bytes:
+    """Return header and parameters.
+
+    The library builds them for a single frame: it holds all frames in memory many times over, counts no more than
+    65,535 of them, and is silent about a full disk.
+    """
+    people = [person_label(i) for i in poses.person_ids]
+    pairs = list(itertools.product(people, poses.skeleton.joints))
+    file = ezc3d.c3d()
+    point = file["parameters"]["POINT"]
+    point["RATE"]["value"] = [frame_rate_hz(poses)]
+    point["UNITS"]["value"] = [options.units]
+    point["LABELS"]["value"] = [f"{person}:{joint}" for person, joint in pairs]
+    point["DESCRIPTIONS"]["value"] = [f"{joint} of {person}" for person, joint in pairs]
+    file.add_parameter("POINT", "X_SCREEN", ["+X"])
+    file.add_parameter("POINT", "Y_SCREEN", [f"+{options.up.upper()}"])
+    file.add_parameter("SUBJECTS", "USED", [len(people)])
+    file.add_parameter("SUBJECTS", "NAMES", people)
+    file.add_parameter("SUBJECTS", "LABEL_PREFIXES", [f"{person}:" for person in people])
+    file.add_parameter("MANUFACTURER", "SOFTWARE", [origin.version])
+    file.add_parameter("ORIGIN", "TAKE", [origin.take])
+    file.add_parameter("ORIGIN", "POSES", [origin.poses])
+    file.add_parameter("ORIGIN", "RIG", [origin.rig])
+    frames = len(poses.time_s)
+    if frames > _MAX_COUNTED:
+        for name, number in (("ACTUAL_START_FIELD", 1), ("ACTUAL_END_FIELD", frames)):
+            file.add_parameter("TRIAL", name, [number & 0xFFFF, number >> 16])
+            file["parameters"]["TRIAL"][name]["type"] = _INTEGER
+    file["data"]["points"] = np.zeros((4, len(pairs), 1))
+    with tempfile.TemporaryDirectory() as folder:
+        file.write(f"{folder}/head.c3d")
+        head = bytearray(Path(folder, "head.c3d").read_bytes())
+    data = _SECTION_BYTES * (struct.unpack_from("<H", head, _DATA_AT)[0] - 1)
+    counted = min(frames, _MAX_COUNTED)
+    struct.pack_into("<H", head, _LAST_FRAME_AT, counted)
+    struct.pack_into("<H", head, head.index(_FRAMES, 0, data) + len(_FRAMES) + _VALUE_AT, counted)
+    return bytes(head[:data])
 
 
 EXPORTER = C3dExporter()

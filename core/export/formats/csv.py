@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from core.disk import replacing
 from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
-from core.files import replacing, write_json
+from core.files import write_json
 from core.types import Pose3DSequence
 
 

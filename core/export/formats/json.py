@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from core.disk import replacing
 from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
-from core.files import replacing
 from core.types import Pose3DSequence
 
 SCHEMA = "selfpose-studio/poses3d"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.disk import replacing
 from core.export.exporter import (
     DECIMALS,
     Content,
@@ -21,7 +22,6 @@ from core.export.exporter import (
     person_label,
     to_file_coordinates,
 )
-from core.files import replacing
 from core.types import Pose3DSequence
 from core.types.arrays import F64
 
