@@ -99,7 +99,7 @@ def test_the_wheel_changes_no_control_of_any_page(window: MainWindow, sample_ses
 
 
 def _tracked(tmp_path: Path) -> TrackedJob:
-    JobSpec(verb="train", session=str(tmp_path), title="Train").save(tmp_path)
+    JobSpec(verb="train", title="Train").save(tmp_path)
     return TrackedJob(Job(tmp_path))
 
 
