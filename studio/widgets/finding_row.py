@@ -12,12 +12,13 @@ from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label
 
 Level = Literal["ok", "warning", "error", "info"]
-_ICONS: dict[str, tuple[str, str]] = {
+LEVEL_ICONS: dict[str, tuple[str, str]] = {
     "ok": ("check-circle", "good"),
     "warning": ("warning", "warn"),
     "error": ("error", "bad"),
     "info": ("info", "muted"),
 }
+"""Icon and colour token of each level."""
 
 
 class FindingRow(QWidget):
@@ -29,7 +30,7 @@ class FindingRow(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(GRID_PX)
-        layout.addWidget(IconLabel(*_ICONS.get(level, _ICONS["info"]), 18), 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(IconLabel(*LEVEL_ICONS.get(level, LEVEL_ICONS["info"]), 18), 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout()
         column.setSpacing(2)
         self.sentence = make_label(sentence)

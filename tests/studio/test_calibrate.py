@@ -77,60 +77,75 @@ def test_board_videos_become_a_rig_and_every_change_can_be_undone(
     window.create_session(tmp_path / "mine")
     page = window.pages["calibrate"]
     window.show_page("calibrate")
-    assert not page.board_card.go.push.isEnabled()
+    assert not page.solve_card.go.push.isEnabled()
     page.start_videos(videos)
     ended(window.state)
     assert session_of(window).take(session_of(window).take_names()[0]).manifest.kind == "board"
-    assert page.board_card.go.push.isEnabled()
+    assert page.solve_card.go.push.isEnabled()
+    page.steps.show_panel("cameras")
     fill_in(qtbot, page.board_card.form)
     kept = from_mapping(Board, read_yaml(session_of(window).layout.board))
     assert (kept.columns, kept.square_mm, kept.dictionary) == (BOARD.columns, BOARD.square_mm, BOARD.dictionary)
 
-    click(qtbot, page.board_card.go.push)
-    assert "running" in page.board_card.go.reason
+    page.steps.show_panel("solve")
+    click(qtbot, page.solve_card.go.push)
+    assert "running" in page.solve_card.go.reason
     ended(window.state)
-    assert page.board_card.go.push.isEnabled()
+    assert page.solve_card.go.push.isEnabled()
     rig = session_of(window).require_rig()
     assert len(rig) == 3
     assert all(c.posed for c in rig)
-    rows = page.verdict_card.findChildren(FindingRow)
+    rows = page.check.findings_card.findChildren(FindingRow)
     assert any("Leave-one-camera-out" in row.sentence.text() for row in rows)
-    assert page.board_card.advice.text().startswith("Next: ")
-    tiles = page.coverage.tiles
+    assert page.solve_card.advice.text().startswith("Next: ")
+    tiles = page.check.coverage.tiles
     assert [t.name for t in tiles if isinstance(t, CoverageTile)] == list(rig.names)
-    assert page.pairs.names == rig.names
-    assert page.table.item(0, 7).text().endswith("px")
+    assert page.check.pairs.names == rig.names
+    assert page.check.table.item(0, 7).text().endswith("px")
 
-    shown = page.timeline.frame
+    assert page.steps.current == "check"  # where the result is
+    page.check.panels.show_panel("errors")
+    shown = page.check.timeline.frame
     assert shown is not None  # the worst frame is shown first
-    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
-    loaded = [t for t in page.board_images.tiles if t.loaded]
+    qtbot.waitUntil(
+        lambda: all(t.loaded or t.message != "Loading…" for t in page.check.board_images.tiles), timeout=20_000
+    )
+    loaded = [t for t in page.check.board_images.tiles if t.loaded]
     assert any(t.lines[0].paths_px for t in loaded)
-    qtbot.keyClick(page.timeline, Qt.Key.Key_Right)
-    assert page.timeline.frame != shown
-    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
-    scene = page.rig_card.rig_scene
+    qtbot.keyClick(page.check.timeline, Qt.Key.Key_Right)
+    assert page.check.timeline.frame != shown
+    qtbot.waitUntil(
+        lambda: all(t.loaded or t.message != "Loading…" for t in page.check.board_images.tiles), timeout=20_000
+    )
+    scene = page.check.rig_view.rig_scene
     assert scene.is_available(SHOW_BOARD)
-    assert set(scene.images) == {t.caption for t in page.board_images.tiles if t.loaded}
-    page.show_frame(page.timeline.frame)  # showing the same frame again keeps the images
-    assert set(scene.images) == {t.caption for t in page.board_images.tiles if t.loaded}
-    bare = {t.caption: len(t.lines) for t in page.board_images.tiles if t.loaded}
-    click(qtbot, page.frame_floor)
-    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
-    floored = {t.caption: len(t.lines) for t in page.board_images.tiles if t.loaded}
+    assert set(scene.images) == {t.caption for t in page.check.board_images.tiles if t.loaded}
+    page.check.show_frame(page.check.timeline.frame)  # showing the same frame again keeps the images
+    assert set(scene.images) == {t.caption for t in page.check.board_images.tiles if t.loaded}
+    bare = {t.caption: len(t.lines) for t in page.check.board_images.tiles if t.loaded}
+    click(qtbot, page.check.frame_floor)
+    qtbot.waitUntil(
+        lambda: all(t.loaded or t.message != "Loading…" for t in page.check.board_images.tiles), timeout=20_000
+    )
+    floored = {t.caption: len(t.lines) for t in page.check.board_images.tiles if t.loaded}
     assert floored == {name: count + 2 for name, count in bare.items()}
-    floor_before = page.board_images.tiles[0].lines[0].paths_px
+    floor_before = page.check.board_images.tiles[0].lines[0].paths_px
 
     before = rig["cam1"].centre_mm
+    page.steps.show_panel("world")
     click(qtbot, page.world_card.rotations["z"])
     turned = session_of(window).require_rig()["cam1"].centre_mm
     assert turned == pytest.approx([-before[1], before[0], before[2]])
-    assert page.rig_card.rig_scene.reliability.basis == "loco"
+    assert page.check.rig_view.rig_scene.reliability.basis == "loco"
     click(qtbot, page.world_card.flip)
-    qtbot.waitUntil(lambda: all(t.loaded or t.message != "Loading…" for t in page.board_images.tiles), timeout=20_000)
-    floor_now = page.board_images.tiles[0].lines[0].paths_px
+    page.steps.show_panel("check")  # images are loaded while they can be seen
+    qtbot.waitUntil(
+        lambda: all(t.loaded or t.message != "Loading…" for t in page.check.board_images.tiles), timeout=20_000
+    )
+    floor_now = page.check.board_images.tiles[0].lines[0].paths_px
     assert [p.tolist() for p in floor_now] != [p.tolist() for p in floor_before]  # redrawn after the change
     window.state.undo.undo()
+    page.steps.show_panel("world")
     retype(qtbot, page.world_card.distance, "1000")
     click(qtbot, page.world_card.scale)
     scaled = session_of(window).require_rig()
@@ -144,7 +159,7 @@ def test_board_videos_become_a_rig_and_every_change_can_be_undone(
     assert session_of(window).require_rig()["cam1"].centre_mm == pytest.approx(before)
     qtbot.keyClick(page.world_card.distance, Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
     assert session_of(window).require_rig()["cam1"].centre_mm == pytest.approx(turned)
-    assert any("Leave-one-camera-out" in r.sentence.text() for r in page.verdict_card.findChildren(FindingRow))
+    assert any("Leave-one-camera-out" in r.sentence.text() for r in page.check.findings_card.findChildren(FindingRow))
 
     page.start_export(str(tmp_path / "rig.toml"), "anipose")
     ended(window.state)
@@ -184,14 +199,15 @@ def test_the_accuracy_plan_shows_every_height(window: MainWindow, qtbot, sample_
     window.state.set_session(sample_session)
     window.show_page("calibrate")
     page = window.pages["calibrate"]
-    assert page.plan.map is not None
+    page.check.panels.show_panel("accuracy")
+    assert page.check.plan.map is not None
     words = set()
-    for button in page.heights.buttons():
+    for button in page.check.heights.buttons():
         click(qtbot, button)
-        words.add(page.accuracy_text.text())
-        assert page.plan.level == page.heights.id(button)
+        words.add(page.check.accuracy_text.text())
+        assert page.check.plan.level == page.check.heights.id(button)
     assert len(words) == 3
-    low, high = error_range_mm(page.plan.map)
+    low, high = error_range_mm(page.check.plan.map)
     assert 0 < low < high
 
 

@@ -13,6 +13,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QSlider, QWidget
+from studio.pages.calibrate.floor_dialog import FloorDialog
 
 import studio
 from core.files import resource
@@ -22,7 +23,6 @@ from core.session import Session
 from studio.jobs.panel import JobDetails
 from studio.jobs.tracked import TrackedJob
 from studio.main_window import MainWindow
-from studio.pages.calibrate.floor_dialog import FloorDialog
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.registry import PAGES

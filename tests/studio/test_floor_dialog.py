@@ -20,8 +20,8 @@ from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
 from core.types.arrays import F64
 from studio.main_window import MainWindow
-from studio.pages.calibrate.floor_clicks import FloorClicks
-from studio.pages.calibrate.floor_dialog import FloorDialog
+from studio.pages.calibrate.floor.clicks import FloorClicks
+from studio.pages.calibrate.floor.dialog import FloorDialog
 from studio.widgets.images.zoom_image import ZoomImage
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "studio_view"))
@@ -40,6 +40,7 @@ def dialog(window: MainWindow, qtbot, tmp_path: Path) -> Iterator[FloorDialog]:
     TILT.rig(TRUE).save(session.layout.rig)
     window.state.set_session(session)
     window.show_page("calibrate")
+    window.pages["calibrate"].steps.show_panel("world")
     qtbot.mouseClick(window.pages["calibrate"].world_card.points, Qt.MouseButton.LeftButton)
     (floor_dialog,) = window.findChildren(FloorDialog)
     qtbot.waitUntil(

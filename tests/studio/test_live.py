@@ -79,6 +79,6 @@ def test_the_board_is_recorded_live_and_offered_for_calibration(
     session = window.state.session
     assert session is not None
     (take,) = session.take_names()
-    assert page.board_card.take.currentText() == take and page.board_card.go.push.isEnabled()
+    assert page.solve_card.take.currentText() == take and page.solve_card.go.push.isEnabled()
     assert session.take(take).manifest.kind == "board"
     assert card.record.isVisible() and not card.stop.isVisible() and not card.images

@@ -114,8 +114,9 @@ def _session(window: MainWindow) -> Session:
 def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot, tmp_path: Path, ended: Ended) -> None:
     window.create_session(tmp_path / "mine")
     page = window.pages["calibrate"]
-    assert not page.verdict_card.isVisible()
-    assert "Record the board" in page.board_card.go.reason
+    assert page.steps.current == "cameras" and not page.steps.is_available("check")
+    assert page.banner.level == "info" and "No calibration yet" in page.banner.sentence.text()
+    assert "Record the board" in page.solve_card.go.reason
     assert not page.export_button.isEnabled()
     dialog = page.ask_about(resource("sample", "Calib.qca.txt"))
     assert isinstance(dialog, ImportRigDialog)
@@ -123,21 +124,24 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     assert not dialog.folder.isVisible()
     _click(qtbot, dialog.go)
     ended(window.state)
-    assert page.verdict_card.isVisible()
+    assert page.steps.current == "check" and page.check.findings_card.isVisible()
+    assert page.banner.level in ("ok", "warning") and page.banner.isVisible()
     assert page.export_button.isEnabled()
-    assert page.table.rowCount() == 4
-    assert page.table.item(0, 0).text() == _session(window).require_rig().names[0]
-    rows = page.verdict_card.findChildren(FindingRow)
+    assert page.check.table.rowCount() == 4
+    assert page.check.table.item(0, 0).text() == _session(window).require_rig().names[0]
+    rows = page.check.findings_card.findChildren(FindingRow)
     assert len(rows) >= 4
     assert {row.level for row in rows} <= {"ok", "warning", "error"}
     assert window.rail.buttons["calibrate"].step_state == "done"
-    assert page.images_empty.isVisible()  # no take yet
+    page.steps.show_panel("world")
+    assert page.overlay.empty.isVisible()  # no take yet
 
 
 @pytest.mark.slow
 def test_images_load_with_the_floor_overlay_and_can_be_enlarged(opened: MainWindow, qtbot) -> None:
     opened.show_page("calibrate")
-    tiles = opened.pages["calibrate"].images.tiles
+    opened.pages["calibrate"].check.panels.show_panel("images")
+    tiles = opened.pages["calibrate"].check.overlay.images.tiles
     assert [t.caption for t in tiles] == ["cam01", "cam02", "cam03", "cam04"]
     qtbot.waitUntil(lambda: all(t.loaded for t in tiles), timeout=20_000)
     for tile in tiles:
@@ -157,7 +161,7 @@ def test_a_damaged_rig_is_reported_and_a_new_one_can_be_imported(opened: MainWin
     _session(opened).layout.rig.write_text("not = [toml", encoding="utf-8")
     opened.state.refresh()
     page = opened.pages["calibrate"]
-    assert "cannot be read" in page.problem.text()
+    assert "cannot be read" in page.banner.sentence.text()
     assert page.import_button.isEnabled()
 
 
@@ -425,8 +429,8 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     opened.show_page("train")
     opened.state.refresh()
     page = opened.pages["train"]
-    assert page.table is not None
-    qtbot.waitUntil(page.table.isVisible)
+    assert page.check.table is not None
+    qtbot.waitUntil(page.check.table.isVisible)
     words = [label.text() for label in page.results_card.findChildren(QLabel) if label.isVisible()]
     assert "The trained network is better." in words
     found = load_comparison(take)
@@ -509,8 +513,8 @@ def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path:
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert any(n.endswith(".csv") for n in names)
     assert any(n.endswith(".json") for n in names)
-    assert page.table is not None
-    assert {page.table.item(r, 0).text() for r in range(page.table.rowCount())} <= names
+    assert page.check.table is not None
+    assert {page.check.table.item(r, 0).text() for r in range(page.check.table.rowCount())} <= names
     assert page.open_folder.isVisible()
 
 

@@ -17,8 +17,8 @@ from core.geometry.accuracy import accuracy_map
 from core.session import Session
 from core.synthetic.rigs import ring_rig
 from studio.main_window import MainWindow
-from studio.pages.calibrate.rig_card import RigCard
-from studio.pages.calibrate.rig_scene import RigScene, thumbnail
+from studio.pages.calibrate.check.rig_scene import RigScene, thumbnail
+from studio.pages.calibrate.check.rig_view import RigView
 from studio.plots.error_timeline import ErrorTimeline
 from studio.theme import DARK, LIGHT, apply_theme
 from studio.viewport import canvas
@@ -131,17 +131,17 @@ def of_colour(image: np.ndarray, colour: str) -> int:
     return int(((alike > 0.985) & (length > 0.45)).sum())
 
 
-def card_of(window: MainWindow) -> RigCard:
-    card = window.pages["calibrate"].rig_card
-    assert isinstance(card, RigCard)
+def card_of(window: MainWindow) -> RigView:
+    card = window.pages["calibrate"].check.rig_view
+    assert isinstance(card, RigView)
     return card
 
 
-def see(window: MainWindow, qtbot) -> RigCard:
+def see(window: MainWindow, qtbot) -> RigView:
     """Go to the page and scroll to the 3D view."""
     window.show_page("calibrate")
     card = card_of(window)
-    window.pages["calibrate"].area.ensureWidgetVisible(card)
+    window.pages["calibrate"].steps.area("check").ensureWidgetVisible(card)
     qtbot.waitUntil(lambda: card.viewport is not None, timeout=20_000)
     return card
 
@@ -198,7 +198,7 @@ def test_the_wheel_scrolls_the_page_until_the_view_is_clicked(window: MainWindow
     card = see(window, qtbot)
     assert card.viewport is not None
     native = next(w for w in card.viewport.findChildren(QWidget) if w.focusPolicy() & Qt.FocusPolicy.ClickFocus)
-    area = window.pages["calibrate"].area
+    area = window.pages["calibrate"].steps.area("check")
     area.ensureWidgetVisible(card.views["top"])
     bar = area.verticalScrollBar()
     before = bar.value()
@@ -235,6 +235,7 @@ def test_without_opengl_a_message_is_shown(
     assert not card.toggles["accuracy"].isEnabled()
     window.pages["calibrate"].refresh()
     assert not card.legend.isVisible()
+    window.pages["calibrate"].steps.show_panel("world")
     click = window.pages["calibrate"].world_card.rotations["z"]
     qtbot.mouseClick(click, Qt.MouseButton.LeftButton)  # the rest of the page works
     assert window.state.undo.count() == 1

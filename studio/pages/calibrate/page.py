@@ -1,4 +1,4 @@
-"""Calibrate page: solve or import a rig, read the verdict, and see the rig in 3D and over the images."""
+"""Calibrate page: cameras and board, solve, check, world coordinates, with the verdict always in sight."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from core.board.pattern import Board
 from core.calibration.board.session_board import save_session_board, session_board
@@ -22,36 +22,31 @@ from core.pipelines.params import (
     RecordParams,
     SetWorldParams,
 )
-from core.session import Session
-from core.types import CameraRig
 from studio.jobs.tracked import TrackedJob
-from studio.pages.calibrate import presenter, results
+from studio.pages.calibrate import presenter
 from studio.pages.calibrate.board_card import BoardCard
-from studio.pages.calibrate.floor_dialog import FloorDialog
+from studio.pages.calibrate.check import results
+from studio.pages.calibrate.check.overlay_tiles import OverlayTiles
+from studio.pages.calibrate.check.step import CheckStep
+from studio.pages.calibrate.floor.dialog import FloorDialog
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.calibrate.live_card import LiveCard
-from studio.pages.calibrate.rig_card import RigCard
+from studio.pages.calibrate.people_card import PeopleCard
+from studio.pages.calibrate.presenter import VerdictRow
+from studio.pages.calibrate.solve_card import SolveCard
 from studio.pages.calibrate.world_card import WorldCard
-from studio.plots.accuracy_plan import AccuracyPlan
-from studio.plots.error_timeline import ErrorTimeline
 from studio.shell.dialogs import show_error_dialog
 from studio.state.app_state import AppState
-from studio.viewport.reliability import camera_reliability
 from studio.widgets.buttons import button
-from studio.widgets.card import Card, clear_layout, separator
-from studio.widgets.columns import Columns, TileGrid
-from studio.widgets.data_table import DataTable
-from studio.widgets.finding_row import FindingRow
-from studio.widgets.images.coverage import CoverageTile, PairMatrix
-from studio.widgets.images.image_tiles import ImageTiles
-from studio.widgets.images.image_view import ImageView
-from studio.widgets.scroll_page import ScrollPage
-from studio.widgets.text import make_label
+from studio.widgets.card import Card
+from studio.widgets.columns import Columns
+from studio.widgets.page.step_page import StepPage
 
-_HEIGHTS = ("Feet", "Hips", "Head")
+_SOLVES = ("calibrate", "calibrate-people", "import-rig")
+"""Verbs that replace the rig; the check of the new one is shown when they are done."""
 
 
-class CalibratePage(ScrollPage):
+class CalibratePage(StepPage):
     """Rig of the session.
 
     Args:
@@ -60,40 +55,40 @@ class CalibratePage(ScrollPage):
     """
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
-        super().__init__("Calibrate", "Intrinsics, poses and time offsets of the cameras.", parent)
+        super().__init__("Calibrate", parent)
         self._state = state
-        self._residuals: results.Residuals | None = None
-        self._shown_folder = ""
-        self._shown_scene_key: tuple[object, ...] = ()
         self.import_button = button("Import calibration…", "normal", "import", "Read a rig file of another tool")
         self.import_button.clicked.connect(self.import_rig)
         self.export_button = button("Export calibration…", "normal", "export", "Write the rig for another tool")
         self.export_button.clicked.connect(self.export_rig)
         self.tools.addWidget(self.import_button)
         self.tools.addWidget(self.export_button)
-        self._make_cards()
-        self._lay_out()
-        for signal in (state.session_changed, state.status_changed, state.take_changed):
+        self._verdict = presenter.banner(None, None, "")
+        self._make_steps()
+        self.steps.changed.connect(self._step_changed)
+        self.banner.requested.connect(partial(self.steps.show_panel, "check"))
+        state.session_changed.connect(self._session_changed)
+        for signal in (state.status_changed, state.take_changed):
             signal.connect(self.refresh)
         state.jobs.added.connect(self._jobs_changed)
         state.jobs.changed.connect(self._jobs_changed)
         state.jobs.ended.connect(self._job_ended)
         state.rig.failed.connect(self._failed)
-        self.refresh()
+        self._session_changed()
 
     def act(self, action: str) -> None:
         """Carry out an action of the menu."""
         slots = {
             "rig.import": self.import_rig,
             "rig.export": self.export_rig,
-            "rig.calibrate": self.board_card.go.push.click,
+            "rig.calibrate": self.solve_card.go.push.click,
         }
         if action in slots:
             slots[action]()
 
     def shut_down(self) -> None:
         """Free the OpenGL resources; called once, before the window closes."""
-        self.rig_card.close_canvas()
+        self.check.rig_view.close_canvas()
 
     def import_rig(self) -> None:
         """Ask for a rig file and import it as a job."""
@@ -197,236 +192,91 @@ class CalibratePage(ScrollPage):
         """Show the rig and its report as they are on disk."""
         session = self._state.session
         if session is None:
-            self.images.clear()
-            self.board_images.clear()
-            self._residuals, self._shown_folder = None, ""
+            self.check.clear()
+            self.overlay.clear()
             return
         takes = results.board_takes(session)
-        self.board_card.show_session(session_board(session), takes, running=self._calibrating())
+        self.board_card.show_board(session_board(session))
+        self._show_takes(takes)
+        take, rig, problem = self._state.take, None, ""
+        metrics = verdict = None
         try:
             rig = session.rig
-            self.problem.setVisible(False)
+            if rig is not None:
+                verdict = presenter.load_verdict(session)
+                metrics = results.load_board_results(session)
         except CoreError as error:
-            rig = None
-            self.problem.setText(f"The calibration cannot be read. {error.message} {error.hint}")
-            self.problem.setVisible(True)
+            cause = "" if rig is not None else "The calibration cannot be read. "
+            problem = f"{cause}{error.message} {error.hint}"
+        self._show_banner(presenter.banner(rig, verdict, problem))
         self.export_button.setEnabled(rig is not None)
-        for card in (
-            self.verdict_card,
-            self.rig_card,
-            self.images_card,
-            self.cameras_card,
-            self.world_card,
-            self.accuracy_card,
-        ):
-            card.setVisible(rig is not None)
+        self.solve_card.show_advice("" if metrics is None else metrics.advice)
+        for name in ("check", "world"):
+            self.steps.set_blocked(name, "" if rig is not None else "Needs a calibration.")
+        self.people_card.show_blocked(presenter.people_blocked(rig, take))
         if rig is None:
-            self._show_results(session, None)
             return
-        metrics = None
-        try:
-            metrics = results.load_board_results(session)
-            self._show_verdict(session)
-        except CoreError as error:
-            self.problem.setText(f"{error.message} {error.hint}")
-            self.problem.setVisible(True)
-        self._show_rig(session, rig, takes, metrics)
-        self._show_results(session, metrics)
-        self._show_scene(session, rig)
+        self.check.show_rig(session, rig, take, None if verdict is None else verdict[1], metrics)
+        self.world_card.show_rig(rig, takes, poses3d=bool(take and take.poses3d_runs()))
+        self.overlay.show_take(session, rig, take)
 
-    def _make_cards(self) -> None:
-        self.problem = make_label("", "bad")
-        self.problem.hide()
+    def _make_steps(self) -> None:
         self.board_card = BoardCard()
-        self.board_card.calibrate_requested.connect(self.calibrate)
         self.board_card.import_requested.connect(self.import_videos)
         self.board_card.sheet_requested.connect(self.save_sheet)
         self.board_card.board_edited.connect(self._save_board)
         self.live_card = LiveCard(self._state.settings)
         self.live_card.start_requested.connect(self.start_cameras)
         self.live_card.stop_requested.connect(self._stop_recording)
-        self.verdict_card = Card("Verdict")
-        self.images_card = Card("Image overlay")
-        self.images_card.set_note(presenter.LEGEND)
-        self.images = ImageTiles(presenter.LEGEND)
-        self.images_empty = make_label("Import a take to see floor and poles over its images.", "muted")
-        self.images_card.body.addWidget(self.images_empty)
-        self.images_card.body.addWidget(self.images)
-        self.cameras_card = Card("Cameras")
-        self.table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5, 6, 7, 8), stretch=0)
-        self.cameras_card.body.addWidget(self.table)
-        self.coverage_card = Card("Board coverage")
-        self.coverage = TileGrid(150, max_columns=4)
-        self.pairs = PairMatrix()
-        self.coverage_card.body.addWidget(self.coverage)
-        self.coverage_card.body.addWidget(make_label("Frames in which both cameras of a pair see the board", "small"))
-        self.coverage_card.body.addWidget(self.pairs)
-        self.error_card = Card("Error over time")
-        self.timeline = ErrorTimeline()
-        self.timeline.frame_selected.connect(self.show_frame)
-        self.board_images = ImageTiles(presenter.RESIDUAL_LEGEND)
-        self.frame_floor = button("Floor", "normal", "floor", "Draw floor grid and 1.8 m poles under the residuals")
-        self.frame_floor.setCheckable(True)
-        self.frame_floor.toggled.connect(self._show_frame_again)
-        self.error_card.tools.addWidget(self.frame_floor)
-        self.frame_text = make_label("", "small")
-        self.error_card.body.addWidget(self.timeline)
-        self.error_card.body.addWidget(self.frame_text)
-        self.error_card.body.addWidget(self.board_images)
+        self.solve_card = SolveCard()
+        self.solve_card.calibrate_requested.connect(self.calibrate)
+        self.people_card = PeopleCard()
+        self.people_card.requested.connect(self._calibrate_from_people)
+        self.check = CheckStep()
         self.world_card = WorldCard()
         self.world_card.moved.connect(self._move)
         self.world_card.failed.connect(self._failed)
         self.world_card.floor_requested.connect(self._set_floor_from_board)
         self.world_card.points_requested.connect(self.click_floor)
         self.world_card.feet_requested.connect(self._set_floor_from_feet)
-        self.world_card.people_requested.connect(self._calibrate_from_people)
-        self.rig_card = RigCard()
-        self.board_images.loaded.connect(self._put_tile_in_scene)
-        self.images.loaded.connect(self._put_tile_in_scene)
-        self.accuracy_card = Card("Expected accuracy", presenter.ACCURACY_NOTE)
-        self.plan = AccuracyPlan()
-        self.heights = QButtonGroup(self)
-        for index, text in enumerate(_HEIGHTS):
-            push = button(text, "normal")
-            push.setCheckable(True)
-            push.setChecked(index == 1)
-            self.heights.addButton(push, index)
-            self.accuracy_card.tools.addWidget(push)
-        self.heights.idClicked.connect(self._show_accuracy)
-        self.accuracy_text = make_label("", "small")
-        self.accuracy_card.body.addWidget(self.plan)
-        self.accuracy_card.body.addWidget(self.accuracy_text)
-
-    def _lay_out(self) -> None:
-        columns = Columns(breakpoint_px=900, stretch=(7, 5))
-        left = (
-            self.board_card,
-            self.live_card,
-            self.rig_card,
-            self.error_card,
-            self.images_card,
-            self.accuracy_card,
+        self.overlay = OverlayTiles()
+        images = Card("Floor and poles over the images")
+        images.body.addWidget(self.overlay)
+        self._add_columns(
+            "cameras", "Cameras and board", "Describe the board, and film it", self.board_card, self.live_card
         )
-        for card in left:
-            columns.left.addWidget(card)
-        columns.left.addStretch(1)
-        for card in (self.verdict_card, self.coverage_card, self.world_card):
-            columns.right.addWidget(card)
-        columns.right.addStretch(1)
-        self.content.addWidget(self.problem)
-        self.content.addWidget(columns)
-        self.content.addWidget(self.cameras_card)
-        self.content.addStretch(1)
-
-    def _show_rig(
-        self, session: Session, rig: CameraRig, takes: list[str], metrics: results.BoardResults | None
-    ) -> None:
-        self.table.set_rows(presenter.camera_rows(rig, metrics))
-        self.cameras_card.set_note(presenter.rig_summary(rig))
-        take = self._state.take
-        self.world_card.show_rig(
-            rig, takes, poses3d=bool(take and take.poses3d_runs()), poses2d=bool(take and take.estimators())
+        self._add_columns(
+            "solve", "Solve", "Compute the rig from a board or from people", self.solve_card, self.people_card
         )
-        self._show_accuracy()
-        self.images_empty.setVisible(take is None)
-        self.images.setVisible(take is not None)
-        if take is not None:
-            sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
-            key = (str(session.root), rig.digest, take.name, take.manifest.created)
-            self.images.show_cameras(key, sizes, partial(presenter.overlay, rig, take))
+        self.add_step("check", "Check", "See how far the rig can be trusted").content.addWidget(self.check)
+        self._add_columns("world", "World", "Correct axes, floor, origin and scale", self.world_card, images)
 
-    def _show_verdict(self, session: Session) -> None:
-        clear_layout(self.verdict_card.body)
-        loaded = presenter.load_verdict(session)
-        if loaded is None:
-            self.verdict_card.body.addWidget(
-                make_label("This rig was not checked. Import it again to check it.", "muted")
-            )
-            return
-        verdict, findings = loaded
-        self.verdict_card.body.addWidget(FindingRow(verdict.level, verdict.message))
-        self.verdict_card.body.addWidget(separator())
-        for finding in findings:
-            self.verdict_card.body.addWidget(FindingRow(finding.level, finding.message, finding.remedy))
+    def _add_columns(self, name: str, title: str, tip: str, left: QWidget, right: QWidget) -> None:
+        columns = Columns(breakpoint_px=900)
+        for stack, card in ((columns.left, left), (columns.right, right)):
+            stack.addWidget(card)
+            stack.addStretch(1)
+        content = self.add_step(name, title, tip).content
+        content.addWidget(columns)
+        content.addStretch(1)
 
-    def _show_results(self, session: Session, metrics: results.BoardResults | None) -> None:
-        """Show coverage, pairs and error over time of the newest calibration from a board."""
-        for card in (self.coverage_card, self.error_card):
-            card.setVisible(metrics is not None)
-        self.board_card.show_advice("" if metrics is None else metrics.advice)
-        folder = "" if metrics is None else metrics.folder
-        if metrics is None:
-            self._residuals, self._shown_folder = None, ""
-            return
-        if folder == self._shown_folder:
-            self._show_frame_again()  # the floor over its images may have changed
-            return
-        self._shown_folder = folder
-        tiles = zip(metrics.cameras, metrics.cells, metrics.captions, strict=True)
-        self.coverage.set_tiles([CoverageTile(*tile) for tile in tiles])
-        self.pairs.show_pairs(metrics.cameras, metrics.shared, results.ENOUGH_FRAMES)
-        self.error_card.set_note(f"{metrics.summary}. One dot per frame; click a dot to show its images.")
-        self.board_images.clear()
-        try:
-            self._residuals = results.Residuals(session, folder)
-        except CoreError:
-            self._residuals = None
-            self.error_card.hide()  # the calibration's folder was deleted; the metrics in the report remain
-            return
-        self.timeline.show_errors(self._residuals.time_s, metrics.frame_px)
-        worst = presenter.worst_frame(metrics.frame_px)
-        if worst is not None:
-            self.timeline.go_to(worst)
-            self.show_frame(worst)
+    def _session_changed(self) -> None:
+        """Begin with the check of the rig, or with the first step."""
+        self.refresh()
+        self.steps.show_panel("check" if self.steps.is_available("check") else "cameras")
 
-    def show_frame(self, frame: int) -> None:
-        """Show all camera images of a frame of the board take, with residuals."""
-        shown = self._residuals
-        self.frame_text.setText(self.timeline.status_text)
-        if shown is None or shown.take is None:
-            return
-        session = self._state.session
-        rig = session.rig if session is not None and self.frame_floor.isChecked() else None
-        sizes = {c.name: c.size_px for c in shown.take.manifest.cameras}
-        key = (self._shown_folder, frame, rig.digest if rig is not None else "")
-        self.board_images.show_cameras(key, sizes, partial(presenter.frame_image, shown, frame, rig))
-        self.rig_card.show_frame(frame)
-        for tile in self.board_images.tiles:
-            self.rig_card.put_image(tile)
+    def _show_banner(self, row: VerdictRow) -> None:
+        self._verdict = row
+        on_check = self.steps.current == "check" or not self.steps.is_available("check")
+        self.banner.show_sentence(row.level, row.message, "" if on_check else "Show findings")
+        done = {"ok": ("check-circle", "good"), "warning": ("warning", "warn"), "error": ("error", "bad")}
+        self.steps.set_icon("check", *done.get(row.level, ("",)))
 
-    def _show_frame_again(self, _on: bool = False) -> None:
-        if self.timeline.frame is not None:
-            self.show_frame(self.timeline.frame)
+    def _step_changed(self, _name: str) -> None:
+        self._show_banner(self._verdict)
 
-    def _show_scene(self, session: Session, rig: CameraRig) -> None:
-        reliability = camera_reliability(session, rig)
-        key = (str(session.root), rig.digest, self._shown_folder, reliability)
-        if key == self._shown_scene_key:
-            return  # keeps the viewpoint that the user has set
-        self._shown_scene_key = key
-        observations = self._residuals.observations if self._residuals is not None else None
-        self.rig_card.show_rig(rig, results.rig_accuracy(rig), reliability, observations)
-        if self._residuals is None:
-            self.rig_card.show_frame(None)
-        source = self.images if self._residuals is None else self.board_images
-        for tile in source.tiles:
-            self.rig_card.put_image(tile)
-
-    def _put_tile_in_scene(self, tile: ImageView) -> None:
-        """Show an image in 3D if it belongs to the frame of the board take or, without one, to the selected take."""
-        source = self.images if self._residuals is None else self.board_images
-        if tile in source.tiles:
-            self.rig_card.put_image(tile)
-
-    def _show_accuracy(self, _chosen: int = 0) -> None:
-        session = self._state.session
-        rig = session.rig if session is not None else None
-        accuracy = results.rig_accuracy(rig) if rig is not None else None
-        self.accuracy_card.setVisible(accuracy is not None)
-        if rig is not None and accuracy is not None:
-            level = self.heights.checkedId()
-            self.plan.show_map(rig, accuracy, level)
-            self.accuracy_text.setText(presenter.accuracy_text(accuracy, level))
+    def _show_takes(self, takes: list[str]) -> None:
+        self.solve_card.show_takes(takes, self.board_card.form.problem, running=self._calibrating())
 
     def _save_board(self, board: Board) -> None:
         session = self._state.session
@@ -477,12 +327,13 @@ class CalibratePage(ScrollPage):
     def _job_ended(self, job: TrackedJob) -> None:
         self._jobs_changed(job)
         if job.verb == "record" and job.result.get("take"):
-            self.board_card.select_take(str(job.result["take"]))
+            self.solve_card.select_take(str(job.result["take"]))
+        if job.verb in _SOLVES and job.state == "finished":
+            self.refresh()  # the steps follow the rig before the session tells all pages
+            self.steps.show_panel("check")
 
     def _jobs_changed(self, _job: object) -> None:
         recording = self._recording()
         self.live_card.follow(None if recording is None else recording.job.folder)
-        session = self._state.session
-        if session is not None:
-            takes = results.board_takes(session)
-            self.board_card.show_session(session_board(session), takes, running=self._calibrating())
+        if self._state.session is not None:
+            self._show_takes(results.board_takes(self._state.session))

@@ -23,7 +23,7 @@ from core.session import Session, Take
 from core.session.ingest import VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
 from core.types.arrays import F64
-from studio.pages.calibrate.results import RESIDUAL_SCALE, BoardResults, Residuals
+from studio.pages.calibrate.check.results import RESIDUAL_SCALE, BoardResults, Residuals
 from studio.widgets.images.image_view import Lines, first_image
 
 LEGEND = "Blue: 1 m floor grid. Yellow: 1.8 m poles. Wrong axes or units are visible at once."
@@ -125,6 +125,34 @@ def load_verdict(session: Session) -> tuple[VerdictRow, list[VerdictRow]] | None
     except (KeyError, TypeError) as error:
         raise CoreError(f"{path} is damaged: {error}.", "Import the calibration again.") from error
     return verdict, findings
+
+
+def banner(rig: CameraRig | None, verdict: tuple[VerdictRow, list[VerdictRow]] | None, problem: str) -> VerdictRow:
+    """Return the sentence that is always in sight.
+
+    Args:
+        rig: Rig of the session.
+        verdict: Verdict and findings of its check; None if it was not checked.
+        problem: Why rig or verdict cannot be read; empty if they can.
+    """
+    if problem:
+        return VerdictRow(level="error", message=problem)
+    if rig is None:
+        return VerdictRow(
+            level="info", message="No calibration yet. Film a board with all cameras, or import a calibration."
+        )
+    if verdict is None:
+        return VerdictRow(level="warning", message="This rig was not checked. Import it again to check it.")
+    return verdict[0]
+
+
+def people_blocked(rig: CameraRig | None, take: Take | None) -> str:
+    """Return why cameras cannot be posed from people; empty if they can."""
+    if rig is None:
+        return "Needs the intrinsics of the cameras: calibrate from a board, or import a calibration first."
+    if take is None:
+        return "Record or import a take in which people walk first."
+    return "" if take.estimators() else f"Run 2D poses of {take.name} on the Train page first."
 
 
 def overlay(rig: CameraRig, take: Take, camera: str) -> tuple[QImage, list[Lines]]:

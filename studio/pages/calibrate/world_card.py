@@ -1,4 +1,4 @@
-"""Card for the world coordinates: axes, floor, origin, scale, and camera poses from people."""
+"""Card for the world coordinates: axes, floor, origin and scale."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from studio.widgets.text import make_label
 _FLOOR_TIP = "Set floor, origin and x axis from the board on the floor"
 _POINTS_TIP = "Click three floor points in the images of a take"
 _FEET_TIP = "Set the floor from the feet of the people in the selected take"
-_REPAIR_TIP = "Make the smallest change of the cameras that fits the people: a time offset, rotations or poses"
-_SOLVE_ALL_TIP = "Solve all camera poses from the people; intrinsics are kept"
 
 
 class WorldCard(Card):
@@ -34,7 +32,6 @@ class WorldCard(Card):
         floor_requested: Name of a take in which the board lies on the floor.
         points_requested: Three floor points are to be clicked.
         feet_requested: The floor is to be set from the feet of the people in the selected take.
-        people_requested: Cameras are to be posed from these people; value as `CalibratePeopleParams.mode`.
     """
 
     moved = Signal(object, str)
@@ -42,7 +39,6 @@ class WorldCard(Card):
     floor_requested = Signal(str)
     points_requested = Signal()
     feet_requested = Signal()
-    people_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("World coordinates", "Correct axes, floor and scale. Every change can be undone.", parent)
@@ -98,27 +94,16 @@ class WorldCard(Card):
             pair.addWidget(field, 1)
         pair.addWidget(self.scale)
         self.body.addLayout(pair)
-        self.body.addWidget(make_label("Camera poses from people walking in the selected take", "small"))
-        people = QHBoxLayout()
-        people.setSpacing(GRID_PX)
-        self.repair = button("Repair cameras", "normal", "person", _REPAIR_TIP)
-        self.solve_all = button("Re-solve all cameras", "normal", "person", _SOLVE_ALL_TIP)
-        for push, mode in ((self.repair, "repair"), (self.solve_all, "new")):
-            push.clicked.connect(partial(self.people_requested.emit, mode))
-            people.addWidget(push)
-        people.addStretch(1)
-        self.body.addLayout(people)
         for box in (self.first, self.second):
             box.activated.connect(self._show_distance)
 
-    def show_rig(self, rig: CameraRig, takes: list[str], *, poses3d: bool, poses2d: bool) -> None:
+    def show_rig(self, rig: CameraRig, takes: list[str], *, poses3d: bool) -> None:
         """Show a rig and enable the buttons whose inputs exist.
 
         Args:
             rig: Rig of the session.
             takes: Names of takes that may show a board on the floor.
             poses3d: Whether the selected take has 3D poses.
-            poses2d: Whether the selected take has 2D poses.
         """
         self._rig = rig
         _fill(self.floor_take, takes)
@@ -129,9 +114,6 @@ class WorldCard(Card):
         self.floor.setToolTip(_FLOOR_TIP if takes else "Import a take in which the board lies on the floor")
         self.feet.setEnabled(poses3d)
         self.feet.setToolTip(_FEET_TIP if poses3d else "Run Triangulate on the Train page first")
-        for push, tip in ((self.repair, _REPAIR_TIP), (self.solve_all, _SOLVE_ALL_TIP)):
-            push.setEnabled(poses2d)
-            push.setToolTip(tip if poses2d else "Run 2D poses on the Train page first")
         self.scale.setEnabled(len(posed) >= 2)
         self.points.setEnabled(len(posed) >= 2 and bool(takes))
         self.points.setToolTip(_POINTS_TIP if self.points.isEnabled() else "Needs two calibrated cameras and a take")

@@ -26,7 +26,7 @@ from studio.widgets.choice import Choice
 from studio.widgets.columns import Columns
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.scroll_page import ScrollPage
+from studio.widgets.page.scroll_page import ScrollPage
 from studio.widgets.text import make_label, set_role
 
 

@@ -22,7 +22,7 @@ from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.images.image_tiles import ImageTiles
-from studio.widgets.scroll_page import ScrollPage
+from studio.widgets.page.scroll_page import ScrollPage
 
 
 class TakeWidget(Card):

@@ -28,7 +28,7 @@ from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
-from studio.widgets.scroll_page import ScrollPage
+from studio.widgets.page.scroll_page import ScrollPage
 from studio.widgets.status_dot import StatusDot
 from studio.widgets.text import make_label, set_role
 

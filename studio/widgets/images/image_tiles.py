@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QImage, QKeyEvent, QShowEvent
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QImage, QKeyEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from core.errors import CoreError
@@ -24,12 +24,13 @@ Load = Callable[[str], tuple[QImage, Sequence[Lines]]]
 
 
 class ImageTiles(QWidget):
-    """One tile per camera; a click enlarges it. Nothing is loaded while the widget is hidden.
+    """One tile per camera; a click enlarges it. Nothing is loaded while the host is hidden.
 
     Args:
         legend: Legend of the lines, shown below the enlarged image.
         tile_px: Minimum width of a landscape tile; portrait tiles are narrower.
         height_px: Fixed height of small left-aligned tiles; None to fill the width.
+        host: Images are loaded while this widget is visible; the tiles themselves if None.
 
     Signals:
         loaded: An `ImageView` whose image was loaded.
@@ -38,7 +39,12 @@ class ImageTiles(QWidget):
     loaded = Signal(object)
 
     def __init__(
-        self, legend: str = "", tile_px: int = 220, height_px: int | None = None, parent: QWidget | None = None
+        self,
+        legend: str = "",
+        tile_px: int = 220,
+        height_px: int | None = None,
+        host: QWidget | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._legend, self._tile_px, self._height_px = legend, tile_px, height_px
@@ -52,6 +58,8 @@ class ImageTiles(QWidget):
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._load_next)
+        self._host = host or self
+        self._host.installEventFilter(self)
 
     @property
     def tiles(self) -> list[ImageView]:
@@ -76,7 +84,7 @@ class ImageTiles(QWidget):
         if len(tiles) > _MANY_CAMERAS:
             min_px = round(_MANY_SCALE * min_px)
         self._grid.set_tiles(list(tiles), max((t.minimumWidth() for t in tiles), default=0) or min_px)
-        if self.isVisible():
+        if self._host.isVisible():
             self._timer.start()
 
     def clear(self) -> None:
@@ -85,16 +93,13 @@ class ImageTiles(QWidget):
         self._pending, self._key, self._load = [], None, None
         self._grid.set_tiles([])
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Resume loading."""
-        if self._pending:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Load while the host is visible."""
+        if event.type() == QEvent.Type.Show and self._pending:
             self._timer.start()
-        super().showEvent(event)
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Pause loading."""
-        self._timer.stop()
-        super().hideEvent(event)
+        elif event.type() == QEvent.Type.Hide:
+            self._timer.stop()
+        return super().eventFilter(watched, event)
 
     def _tile(self, name: str, size_px: tuple[int, int]) -> ImageView:
         tile = ImageView(name)

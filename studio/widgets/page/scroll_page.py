@@ -39,20 +39,32 @@ class ScrollPage(QWidget):
         head.addLayout(self.tools)
         head.setAlignment(self.tools, Qt.AlignmentFlag.AlignVCenter)
         outer.addLayout(head)
-        self.area = QScrollArea()
-        self.area.setWidgetResizable(True)
-        self.area.setFrameShape(QFrame.Shape.NoFrame)
-        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area = ScrollColumn()
+        self.content = self.area.content
+        outer.addWidget(self.area, 1)
+
+
+class ScrollColumn(QScrollArea):
+    """Column of cards that scrolls vertically.
+
+    Attributes:
+        content: Layout of the cards.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         self.content = QVBoxLayout(inner)
         self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX, 3 * GRID_PX)
         self.content.setSpacing(2 * GRID_PX)
-        self.area.setWidget(inner)
-        self.area.verticalScrollBar().rangeChanged.connect(self._keep_edge)
-        outer.addWidget(self.area, 1)
+        self.setWidget(inner)
+        self.verticalScrollBar().rangeChanged.connect(self._keep_edge)
 
     def _keep_edge(self, _low: int, high: int) -> None:
         """Take the width of the scroll bar from the margin, so that the cards keep their right edge."""
-        bar_px = self.area.verticalScrollBar().sizeHint().width() if high > 0 else 0
+        bar_px = self.verticalScrollBar().sizeHint().width() if high > 0 else 0
         self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX - bar_px, 3 * GRID_PX)

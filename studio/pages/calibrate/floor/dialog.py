@@ -21,7 +21,7 @@ from core.errors import CoreError
 from core.geometry.resize import at_size
 from core.session import Session, Take, Timeline
 from core.types import CameraRig
-from studio.pages.calibrate.floor_clicks import INTRO, MOVED, FloorClicks
+from studio.pages.calibrate.floor.clicks import INTRO, MOVED, FloorClicks
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button

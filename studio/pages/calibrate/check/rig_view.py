@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtCore import QEvent, QObject, QSize, QTimer
 from PySide6.QtGui import QHideEvent, QPaintEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from core.board.observations import BoardObservations
 from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig
-from studio.pages.calibrate.rig_scene import RigScene
+from studio.pages.calibrate.check.rig_scene import RigScene
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.camera import ViewName
 from studio.viewport.canvas import Viewport
@@ -23,12 +23,11 @@ from studio.viewport.palette import palette
 from studio.viewport.reliability import CameraReliability
 from studio.viewport.scene import SceneLayers
 from studio.widgets.buttons import button
-from studio.widgets.card import Card
 from studio.widgets.images.image_view import ImageView
 from studio.widgets.level_legend import LevelLegend
 
 NOTE = "Drag: orbit. Middle-drag: pan. Click + wheel: zoom."
-_HEIGHT_PX = 360
+_HEIGHT_PX = 280
 _MARGIN_PX = 10
 _VIEWS: tuple[tuple[ViewName, str], ...] = (("perspective", "3D"), ("top", "Top"), ("front", "Front"), ("side", "Side"))
 _TOGGLES: tuple[tuple[DisplayOption, str, str], ...] = (
@@ -39,13 +38,29 @@ _TOGGLES: tuple[tuple[DisplayOption, str, str], ...] = (
 """Option, text and tooltip of the toggles."""
 
 
-class RigCard(Card):
-    """Cameras in 3D, coloured by reliability. OpenGL is not initialized before the card is seen."""
+class RigView(QWidget):
+    """Cameras in 3D, coloured by reliability. OpenGL is not initialized before the view is seen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("3D view", NOTE, parent)
+        super().__init__(parent)
         self.rig_scene = RigScene()
         self._palette = palette(current_theme())
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GRID_PX)
+        self.holder = _LazyHolder(self._create_viewport)
+        layout.addWidget(self.holder, 1)
+        self.viewport: Viewport | None = None
+        self.legend = LevelLegend(self.holder)
+        foot = QHBoxLayout()
+        foot.setSpacing(GRID_PX // 2)
+        self.views = {}
+        for view, text in _VIEWS:
+            push = button(text, "quiet", "", f"{text} view, framing everything. {NOTE}")
+            push.clicked.connect(partial(self._set_view, view))
+            self.views[view] = push
+            foot.addWidget(push)
+        foot.addStretch(1)
         self.toggles: dict[str, QPushButton] = {}
         for option, text, tip in _TOGGLES:
             push = button(text, "normal", "", tip)
@@ -53,21 +68,8 @@ class RigCard(Card):
             push.setChecked(option.default)
             push.toggled.connect(partial(self._toggle, option))
             self.toggles[option.name] = push
-            self.tools.addWidget(push)
-        self.holder = _LazyHolder(self._create_viewport)
-        self.body.addWidget(self.holder)
-        self.viewport: Viewport | None = None
-        self.legend = LevelLegend(self.holder)
-        views = QHBoxLayout()
-        views.setSpacing(GRID_PX // 2)
-        self.views = {}
-        for view, text in _VIEWS:
-            push = button(text, "quiet", "", f"{text} view, framing everything")
-            push.clicked.connect(partial(self._set_view, view))
-            self.views[view] = push
-            views.addWidget(push)
-        views.addStretch(1)
-        self.body.addLayout(views)
+            foot.addWidget(push)
+        layout.addLayout(foot)
         theme_changed.connect(self._apply_theme)
 
     def show_rig(
@@ -117,7 +119,7 @@ class RigCard(Card):
             self.viewport.close_canvas()
 
     def _create_viewport(self) -> None:
-        """Create the view when the card is first seen."""
+        """Create the view when it is first seen."""
         if self.viewport is not None:
             return
         self.viewport = Viewport()
@@ -157,7 +159,7 @@ class RigCard(Card):
 
 
 class _LazyHolder(QWidget):
-    """Placeholder of the 3D view. Requests the view at its first paint event, when the card is seen."""
+    """Placeholder of the 3D view. Requests the view at its first paint event, when it is seen."""
 
     def __init__(self, create: object, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -169,6 +171,10 @@ class _LazyHolder(QWidget):
         self._filled = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+
+    def sizeHint(self) -> QSize:
+        """Return the smallest size; the hint of the view itself would make the page scroll."""
+        return QSize(_HEIGHT_PX, _HEIGHT_PX)
 
     def fill(self, widget: QWidget) -> None:
         """Show the view."""

@@ -1,0 +1,1 @@
+"""Check step of the Calibrate page."""

@@ -1,0 +1,1 @@
+"""Dialog in which three floor points are clicked."""

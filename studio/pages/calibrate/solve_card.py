@@ -1,0 +1,80 @@
+"""Card for a calibration from a board: the takes that show it, and the button that starts."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
+
+from studio.theme import GRID_PX
+from studio.widgets.buttons import ReasonButton, button
+from studio.widgets.card import Card
+from studio.widgets.choice import Choice
+from studio.widgets.text import make_label
+
+_SAME_TAKE = "Same take"
+
+
+class SolveCard(Card):
+    """Takes of a calibration from a board.
+
+    Signals:
+        calibrate_requested: Name of the take, and of the take for the intrinsics, which may be empty.
+    """
+
+    calibrate_requested = Signal(str, str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("From a board", "Intrinsics, poses and time offsets of all cameras.", parent)
+        self.take, self.intrinsics_take = Choice(), Choice()
+        self.take.setAccessibleName("Board take")
+        self.intrinsics_take.setAccessibleName("Take for the intrinsics")
+        self.intrinsics_take.setToolTip("Another take of the same board, used for the intrinsics only")
+        self.go = ReasonButton(button("Calibrate", "primary", "calibrate", "Solve intrinsics, poses and time offsets"))
+        self.go.push.clicked.connect(self._request_calibration)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(GRID_PX)
+        grid.setVerticalSpacing(GRID_PX)
+        grid.setColumnStretch(1, 1)
+        for row, (caption, box) in enumerate((("Take", self.take), ("Intrinsics from", self.intrinsics_take))):
+            grid.addWidget(make_label(caption, "small", wrap=False), row, 0)
+            grid.addWidget(box, row, 1)
+        self.body.addLayout(grid)
+        self.advice = make_label("", "muted")
+        self.advice.hide()
+        self.body.addWidget(self.advice)
+        foot = QHBoxLayout()
+        foot.addStretch(1)
+        foot.addWidget(self.go, 0, Qt.AlignmentFlag.AlignRight)
+        self.body.addLayout(foot)
+
+    def show_takes(self, takes: list[str], problem: str, *, running: bool) -> None:
+        """Offer takes.
+
+        Args:
+            takes: Names of takes that may show the board.
+            problem: Why the board is invalid; empty if it is valid.
+            running: Whether a calibration is running.
+        """
+        for box, first in ((self.take, []), (self.intrinsics_take, [_SAME_TAKE])):
+            names = first + takes
+            if [box.itemText(i) for i in range(box.count())] != names:
+                chosen = box.currentText()
+                box.clear()
+                box.addItems(names)
+                box.setCurrentIndex(names.index(chosen) if chosen in names else 0 if names else -1)
+        reason = "Record the board or import videos of it first." if not takes else ""
+        self.go.set_blocked("A calibration is running." if running else problem or reason)
+
+    def select_take(self, take: str) -> None:
+        """Select the take to calibrate from, if it is offered."""
+        if self.take.findText(take) >= 0:
+            self.take.setCurrentText(take)
+
+    def show_advice(self, advice: str) -> None:
+        """Show what to record next; empty hides the line."""
+        self.advice.setText(f"Next: {advice}" if advice else "")
+        self.advice.setVisible(bool(advice))
+
+    def _request_calibration(self) -> None:
+        other = self.intrinsics_take.currentText()
+        self.calibrate_requested.emit(self.take.currentText(), "" if other == _SAME_TAKE else other)

@@ -1,0 +1,1 @@
+"""Frames of pages: scrolling columns, steps, tabs, and the banner."""
