@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.resources
 import json
@@ -55,6 +56,25 @@ def read_yaml(path: Path) -> Any:
     Raises:
         CoreError: A missing file, invalid YAML, or a value out of bounds.
     """
+    try:
+        status = path.stat()
+    except OSError:
+        return _parsed(path)  # raises the error of this path
+    key = str(path), status.st_ino, status.st_mtime_ns, status.st_size
+    if key not in _yaml_values:
+        value = _parsed(path)
+        while len(_yaml_values) >= _MAX_YAML_VALUES:
+            _yaml_values.pop(next(iter(_yaml_values)), None)
+        _yaml_values[key] = value
+    return copy.deepcopy(_yaml_values[key])
+
+
+_MAX_YAML_VALUES = 500
+_yaml_values: dict[tuple[str, int, int, int], Any] = {}
+"""Values of the YAML files read last, by path, file, time of change and size; the window reads them at each event."""
+
+
+def _parsed(path: Path) -> Any:
     # Aliases are allowed: YAML of this program has them where a list occurs twice.
     return parse_yaml(read_text(path), str(path), "Correct the file or restore an earlier copy.", aliases=True)
 

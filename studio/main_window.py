@@ -82,14 +82,18 @@ class MainWindow(QMainWindow):
         self.sample.failed.connect(self._sample_failed)
         self.jobs_panel.closed.connect(self.toggle_jobs)
         state.session_changed.connect(self._session_changed)
-        state.status_changed.connect(self._show_steps)
-        state.take_changed.connect(self._show_steps)
+        state.content_changed.connect(self._show_steps)
+        state.jobs.active_changed.connect(self._show_steps)
+        for signal in (state.content_changed, state.jobs.active_changed):
+            signal.connect(self.registry.refresh)  # after the pages, which are asked
+        self.registry.refused.connect(self._refused)
         state.volume.shown.connect(self._show_volume)
         state.volume.failed.connect(self._volume_failed)
         state.jobs.added.connect(self._job_added)
         state.jobs.ended.connect(self._job_ended)
         self._restore()
         self._session_changed()
+        self.registry.refresh()
 
     @property
     def page_name(self) -> str:
@@ -222,14 +226,16 @@ class MainWindow(QMainWindow):
             bind(name, slot)
         for spec in self._specs:
             bind(spec.action.id, partial(self.show_page, spec.name))
+            page = self.pages[spec.name]
             for action in spec.actions:
-                bind(action.id, partial(self._act_on_page, spec.name, action.id))
+                assert isinstance(page, ActionPage), f"the page {spec.name!r} declares actions but cannot act"
+                bind(action.id, partial(self._act_on_page, spec.name, action.id), partial(page.why_not, action.id))
         assert not self.registry.unbound()
 
     def _act_on_page(self, page_name: str, action: str) -> None:
         """Switch to a page and have it carry out one of its actions."""
         page = self.pages[page_name]
-        assert isinstance(page, ActionPage), f"the page {page_name!r} declares actions but has no method `act`"
+        assert isinstance(page, ActionPage)
         self.show_page(page_name)
         page.act(action)
 
@@ -249,11 +255,11 @@ class MainWindow(QMainWindow):
             self.stack.setCurrentWidget(self.welcome)
             self.rail.set_current("")
             self._show_jobs(False, remember=False)
+            self.welcome.sample.setFocus()
             return
         self.setWindowTitle(f"{session.name} - SelfPose Studio")
         self.state.settings.remember_session(session.root)
         self._show_jobs(self.state.settings.value.jobs_panel)
-        self._show_steps()
         self.show_page(self._landing_page())
 
     def _landing_page(self) -> str:
@@ -281,8 +287,10 @@ class MainWindow(QMainWindow):
     def _volume_failed(self, error: CoreError) -> None:
         show_error_dialog(error, self)
 
+    def _refused(self, reason: str) -> None:
+        show_error_dialog(CoreError(reason, "Choose it again when nothing stands in its way."), self)
+
     def _job_added(self, tracked: TrackedJob) -> None:
-        self._show_steps()
         if tracked.active and self.width() >= _OPEN_JOBS_FROM_PX:
             self._show_jobs(True)
 

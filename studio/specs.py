@@ -16,8 +16,8 @@ from PySide6.QtWidgets import QWidget
 from studio.state.app_state import AppState
 from studio.widgets.status_dot import StepState
 
-Need = Literal["nothing", "session", "rig_and_take", "running_job", "undo", "redo"]
-"""Precondition of an action."""
+Need = Literal["nothing", "session", "running_job", "undo", "redo"]
+"""Precondition of an action, beside what its page says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,9 @@ class ActionPage(Protocol):
 
     def act(self, action: str) -> None:
         """Carry out the action with this id."""
+
+    def why_not(self, action: str) -> str:
+        """Return why the action cannot be carried out now; empty if it can. The page's buttons ask the same."""
 
 
 @runtime_checkable

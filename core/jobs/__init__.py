@@ -1,6 +1,6 @@
 """Jobs: long work in child processes, described, reported and followed through files."""
 
-from core.jobs.client import Job, State, reap, unfinished
+from core.jobs.client import Job, State, process_of, reap, unfinished
 from core.jobs.events import (
     Cancelled,
     Ended,
@@ -32,6 +32,7 @@ __all__ = [
     "State",
     "StatusChanged",
     "execute",
+    "process_of",
     "reap",
     "run_job",
     "unfinished",

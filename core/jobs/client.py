@@ -151,17 +151,22 @@ class Job:
         return self._state
 
     def _process(self) -> psutil.Process | None:
-        try:
-            identity = read_process(self.folder)
-        except CoreError:
-            return None
-        return None if identity is None else identity.find()
+        return process_of(self.folder)
 
     def _alive(self) -> bool:
         if self._process() is not None:
             return True
         fresh = not (self.folder / PROCESS_FILE).exists()
         return fresh and time.monotonic() - self._attached < _START_GRACE_S
+
+
+def process_of(folder: Path) -> psutil.Process | None:
+    """Return the process that works on the job in a folder; None if there is none."""
+    try:
+        identity = read_process(folder)
+    except CoreError:
+        return None
+    return None if identity is None else identity.find()
 
 
 _children: list[subprocess.Popen[bytes]] = []

@@ -31,12 +31,14 @@ class JobSpec:
         params: Settings as JSON values, checked by the verb's dataclass.
         title: Name of the job in the window.
         number: Place in the order of the session's jobs, which no clock can change; 0 until it is saved.
+        parent: Run that does this job as one of its steps; empty for a job of its own process.
     """
 
     verb: str
     params: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
     number: int = 0
+    parent: str = ""
 
     def save(self, folder: Path) -> JobSpec:
         """Write `job.json` into a job's folder, and return what was written, with its number."""

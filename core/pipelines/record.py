@@ -18,7 +18,7 @@ from core.capture.source import Source, SourceOptions, open_source, parse_camera
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import CoreError
 from core.pipelines.params import RecordParams
-from core.progress import Reporter, check
+from core.progress import Reporter
 from core.session import RunLayout, Session, TakeLayout
 from core.session.incoming import discard, find_recording, free_take_name, reserve
 from core.session.ingest import ingest_recording
@@ -37,8 +37,8 @@ def run_record(
 ) -> dict[str, Any]:
     """Run cameras until cancelled or until the time is up, and make a take of what they sent.
 
-    Cancelling is the normal end of a recording. Called again in the run of a recording that crashed, it makes the take
-    of what that one left.
+    Cancelling is the normal end, also of watching. Called again in the run of a recording that crashed, it makes the
+    take of what that one left.
 
     Args:
         session: Session that receives the take.
@@ -80,7 +80,6 @@ def run_record(
             discard(session, folder)
         raise CoreError("No camera sent an image.", " ".join(problems) or "Check the addresses of the cameras.")
     if folder is None:
-        check(reporter)
         return {"take": "", "seconds": round(seconds, 1), "images": images}
     return _finish(session, params, folder, tuple(addresses), _Uncancelled(reporter), seconds)
 
@@ -92,6 +91,7 @@ def _open(camera: str, address: str, **shared: Any) -> Source:
 def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, reporter: Reporter, clock: Clock) -> float:
     """Publish previews and the cameras' state until the end; return the duration in s."""
     begin_ns, status_ns = clock.now_ns(), 0
+    doing = "Watching" if params.preview_only else "Recording"
     summary: WatchSummary | None = None
     count, shown, silent = 0, dict.fromkeys(recorder.cameras, -1), set[str]()
     previews = _Previews(reporter)
@@ -118,9 +118,9 @@ def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, reporter
                 reporter.note(f"{name} has stopped sending images. The others go on.", "warning")
             silent = set(recorder.silent)
             if params.duration_s:
-                reporter.progress(min(seconds, params.duration_s), params.duration_s, "Recording")
+                reporter.progress(min(seconds, params.duration_s), params.duration_s, doing)
             else:
-                reporter.progress(0, 0, f"Recording, {seconds:.0f} s so far")
+                reporter.progress(0, 0, f"{doing}, {seconds:.0f} s so far")
             clock.sleep(max(0.02, 1 / params.preview_hz - (clock.now_ns() - now_ns) / 1e9))
         seconds = (clock.now_ns() - begin_ns) / 1e9
         reporter.status(_status(recorder, previews, summary, seconds))

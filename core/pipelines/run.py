@@ -45,19 +45,19 @@ class _Pipeline:
 
     def step(self, name: str, settings: Any) -> dict[str, Any]:
         """Run one verb."""
-        check(self.reporter)
+        self._begin(name)
         return verb(name)(self.session, to_mapping(settings), self.run.step(name), self._stage(name))
 
     def train(self, settings: TrainParams, take: Take) -> str:
         """Train in a separate job, whose folder becomes the model, and return the name of that folder."""
-        check(self.reporter)
+        self._begin("train")
         values, stage = to_mapping(settings), self._stage("train")
         model, done = self._model(values, settings.estimator, take)
         if done:
             self.reporter.note(f"Run {model.name} was trained with the same settings; it is used again.")
             stage.progress(1, 1)
             return model.name
-        JobSpec(verb="train", params=values, title=f"Train on {take.name}").save(model.root)
+        JobSpec(verb="train", params=values, title=f"Train on {take.name}", parent=self.run.name).save(model.root)
         execute(
             model.root,
             "train",
@@ -66,6 +66,11 @@ class _Pipeline:
             listen=lambda event: _forward(event, stage),
         )
         return model.name
+
+    def _begin(self, name: str) -> None:
+        """Say which step begins, unless the job is cancelled."""
+        check(self.reporter)
+        self.reporter.status({"step": name, "number": list(_SHARES).index(name) + 1, "steps": len(_SHARES)})
 
     def _stage(self, name: str) -> StageReporter:
         names = list(_SHARES)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 
 from core.config import from_mapping
 from core.errors import CoreError
@@ -59,7 +62,8 @@ class ModelCard:
         return all(f.resource for f in self.files)
 
 
-def model_cards() -> dict[str, ModelCard]:
+@cache
+def model_cards() -> Mapping[str, ModelCard]:
     """Return all model cards by name, models that ship with the program first.
 
     Raises:
@@ -73,7 +77,7 @@ def model_cards() -> dict[str, ModelCard]:
                 f"The model card {path.name} is named '{card.name}'.", "Give the card and its file the same name."
             )
         found[card.name] = card
-    return dict(sorted(found.items(), key=lambda item: not item[1].embedded))
+    return MappingProxyType(dict(sorted(found.items(), key=lambda item: not item[1].embedded)))
 
 
 def model_card(name: str) -> ModelCard:

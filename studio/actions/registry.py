@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction, QKeySequence
 
 from studio.icons import icon
@@ -18,11 +18,6 @@ def unmet_need(need: Need, state: AppState) -> str:
         return ""
     if state.session is None:
         return "Open a session first."
-    if need == "rig_and_take":
-        if not state.session.layout.rig.exists():
-            return "Calibrate first."
-        if not state.take_name:
-            return "Import videos first."
     if need == "undo" and not state.undo.canUndo():
         return "Nothing to undo."
     if need == "redo" and not state.undo.canRedo():
@@ -39,7 +34,12 @@ class ActionRegistry(QObject):
         specs: All actions.
         state: State that the needs are checked against.
         parent: Owner; the shortcuts work in its window.
+
+    Signals:
+        refused: Why an action was not carried out, although it was enabled when it was chosen.
     """
+
+    refused = Signal(str)
 
     def __init__(self, specs: Iterable[ActionSpec], state: AppState, parent: QObject) -> None:
         super().__init__(parent)
@@ -47,10 +47,8 @@ class ActionRegistry(QObject):
         self._specs = {spec.id: spec for spec in specs}
         self._actions = {spec.id: self._make(spec) for spec in self._specs.values()}
         self._slots: dict[str, Callable[[], object]] = {}
-        for signal in (state.session_changed, state.status_changed, state.take_changed):
-            signal.connect(self.refresh)
-        for signal in (state.jobs.added, state.jobs.ended, state.undo.indexChanged):
-            signal.connect(self.refresh)
+        self._blocks: dict[str, Callable[[], str]] = {}
+        state.undo.indexChanged.connect(self.refresh)
         self.refresh()
 
     def __iter__(self) -> Iterator[tuple[ActionSpec, QAction]]:
@@ -59,11 +57,18 @@ class ActionRegistry(QObject):
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
 
-    def bind(self, name: str, slot: Callable[[], object]) -> None:
-        """Set the slot of an action; each action is bound exactly once."""
+    def bind(self, name: str, slot: Callable[[], object], why_not: Callable[[], str] | None = None) -> None:
+        """Set the slot of an action, and what says why it is blocked; each action is bound exactly once."""
         if name in self._slots or name not in self._actions:
             raise ValueError(f"action {name!r} is unknown or bound already")
         self._slots[name] = slot
+        if why_not is not None:
+            self._blocks[name] = why_not
+
+    def why_not(self, name: str) -> str:
+        """Return why an action cannot be carried out now; empty if it can."""
+        reason = unmet_need(self._specs[name].needs, self._state)
+        return reason or (self._blocks[name]() if name in self._blocks else "")
 
     def unbound(self) -> list[str]:
         """Return the actions without a slot."""
@@ -72,7 +77,7 @@ class ActionRegistry(QObject):
     def refresh(self, _signal_value: object = None) -> None:
         """Enable the actions whose needs are met; the tooltip of the others says what is missing."""
         for name, spec in self._specs.items():
-            reason = unmet_need(spec.needs, self._state)
+            reason = self.why_not(name)
             self._actions[name].setEnabled(not reason)
             self._actions[name].setToolTip(reason or spec.tip or spec.text.rstrip("…"))
 
@@ -87,5 +92,12 @@ class ActionRegistry(QObject):
 
     def _run(self) -> None:
         sender = self.sender()
-        if sender is not None and sender.objectName() in self._slots:
-            self._slots[sender.objectName()]()
+        name = sender.objectName() if sender is not None else ""
+        if name not in self._slots:
+            return
+        reason = self.why_not(name)
+        if reason:
+            self.refresh()
+            self.refused.emit(reason)
+        else:
+            self._slots[name]()

@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.config import to_mapping
 from core.errors import CoreError
-from core.jobs import Job, JobSpec, Metric, reap
+from core.jobs import Job, JobSpec, Metric, process_of, reap
 from core.session import Session
 from studio.jobs.tracked import TrackedJob
 
@@ -33,6 +33,7 @@ class JobBridge(QObject):
         changed: A `TrackedJob` has new events or another state.
         measured: A `TrackedJob` and the list of its new `Metric` events.
         ended: A `TrackedJob` ended while the window was open; its results may be on disk.
+        active_changed: Other jobs run than before.
         cleared: The list was cleared, as another session is open.
     """
 
@@ -40,11 +41,13 @@ class JobBridge(QObject):
     changed = Signal(object)
     measured = Signal(object, list)
     ended = Signal(object)
+    active_changed = Signal()
     cleared = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.jobs: list[TrackedJob] = []
+        self._session: Session | None = None
         self._history: list[Path] = []
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
@@ -54,6 +57,11 @@ class JobBridge(QObject):
     def active(self) -> list[TrackedJob]:
         """Jobs that still run."""
         return [j for j in self.jobs if j.active]
+
+    def why_not(self) -> str:
+        """Return why no job can be started, since two would write the same files; empty if one can."""
+        running = next(iter(self.active), None)
+        return f"“{running.title}” is running." if running else ""
 
     def start(self, session: Session, verb: str, params: Any, title: str = "") -> TrackedJob:
         """Run a verb in a child process.
@@ -65,8 +73,9 @@ class JobBridge(QObject):
             title: Title of the job.
 
         Raises:
-            CoreError: The session's folder cannot be written, or the process cannot be started.
+            CoreError: Another job runs, the session's folder cannot be written, or the process cannot be started.
         """
+        self._require_idle()
         spec = JobSpec(verb=verb, params=to_mapping(params), title=title)
         tracked = TrackedJob(Job.start(spec, session.new_run(verb).root))
         self._follow(tracked)
@@ -85,19 +94,24 @@ class JobBridge(QObject):
         """Start an ended job again in its folder, to continue where it stopped.
 
         Raises:
-            CoreError: The process cannot be started.
+            CoreError: Another job runs, or the process cannot be started.
         """
+        self._require_idle()
         tracked.job.restart()
         tracked.failure, tracked.fraction, tracked.text, tracked.cancel_requested_s = None, None, "", None
         self.changed.emit(tracked)
+        self.active_changed.emit()
         self._timer.start()
 
     def attach(self, session: Session | None) -> None:
-        """Switch to the jobs of another session; the newest runs are read, one per tick."""
+        """Switch to the jobs of another session: running ones are read now, the newest others one per tick."""
         self._timer.stop()
         self.jobs.clear()
         self.cleared.emit()
+        self._session = session
         self._history = [run.root for run in session.runs()][-_HISTORY:] if session else []
+        self._find_running()
+        self.active_changed.emit()
         if self._history:
             self._timer.start()
 
@@ -109,9 +123,26 @@ class JobBridge(QObject):
         """Stop following; the jobs continue."""
         self._timer.stop()
 
+    def _require_idle(self) -> None:
+        """Raise a CoreError if a job runs, also one that another program has started since."""
+        self._find_running()
+        reason = self.why_not()
+        if reason:
+            raise CoreError(reason, "Wait until it has ended, or cancel it in the list of jobs.")
+
+    def _find_running(self) -> None:
+        """Follow the jobs of the session that run, whoever started them."""
+        runs = self._session.runs()[-_HISTORY:] if self._session is not None else []
+        known = {j.job.folder for j in self.jobs}
+        for run in runs:
+            if run.root not in known and process_of(run.root) is not None:
+                self._read_old(run.root)
+
     def _follow(self, tracked: TrackedJob) -> None:
         self.jobs.append(tracked)
         self.added.emit(tracked)
+        if tracked.active:
+            self.active_changed.emit()
         self._timer.start()
 
     def _tick(self) -> None:
@@ -130,6 +161,8 @@ class JobBridge(QObject):
             tracked = TrackedJob(Job(folder))
         except CoreError:
             return  # a run with a damaged job file is skipped; its results are found without it
+        if tracked.job.spec.parent:
+            return  # a step of another job, which reports it
         for _ in range(2):  # the second poll tells a dead worker from one that is only silent
             for event in tracked.job.poll():
                 tracked.apply(event)
@@ -149,3 +182,4 @@ class JobBridge(QObject):
             self.measured.emit(tracked, metrics)
         if not tracked.active:
             self.ended.emit(tracked)
+            self.active_changed.emit()

@@ -27,6 +27,8 @@ def progress_text(tracked: TrackedJob) -> str:
     if tracked.state == "starting":
         return "starting"
     parts = [tracked.text or "running"]
+    if tracked.step is not None:
+        parts.insert(0, f"step {tracked.step[1]} of {tracked.step[2]}")
     if tracked.fraction is not None:
         parts.append(f"{100 * tracked.fraction:.0f} %")
     if tracked.time_left_s is not None and tracked.fraction != 1:

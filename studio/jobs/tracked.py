@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.jobs import Cancelled, Event, Failed, Finished, Job, Metric, Noted, Progressed, Started, State
+from core.jobs import Cancelled, Event, Failed, Finished, Job, Metric, Noted, Progressed, Started, State, StatusChanged
 from core.pipelines.verbs import VERBS
 
 KILL_AFTER_S = 6.0
@@ -22,6 +22,7 @@ class TrackedJob:
         fraction: Progress of the current stage, 0 to 1; None before the first progress event.
         text: Current stage.
         time_left_s: Remaining time of the stage; None while unknown.
+        step: Verb of the current step, its number and the number of steps of a job that chains several; else None.
         notes: Notes for the user, in order.
         metrics: Metrics, in order.
         failure: Failure, if the job failed.
@@ -35,6 +36,7 @@ class TrackedJob:
     fraction: float | None = None
     text: str = ""
     time_left_s: float | None = None
+    step: tuple[str, int, int] | None = None
     notes: list[Noted] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     failure: Failed | None = None
@@ -65,6 +67,11 @@ class TrackedJob:
         return self.job.state
 
     @property
+    def verbs(self) -> tuple[str, ...]:
+        """Verb of the job, and that of its current step if it chains several."""
+        return (self.verb,) if self.step is None else (self.verb, self.step[0])
+
+    @property
     def active(self) -> bool:
         """Whether the job still runs."""
         return not self.job.ended
@@ -86,6 +93,9 @@ class TrackedJob:
             case Started():
                 self.started_s, self.ended_s = event.time, None
                 self.failure, self.fraction, self.text, self.cancel_requested_s = None, None, "", None
+                self.step = None
+            case StatusChanged(values={"step": str(verb), "number": int(number), "steps": int(steps)}):
+                self.step = verb, number, steps
             case Progressed():
                 self.fraction = min(1.0, event.done / event.total) if event.total > 0 else None
                 self.text, self.time_left_s = event.text, event.time_left_s

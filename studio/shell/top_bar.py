@@ -57,11 +57,8 @@ class TopBar(QFrame):
         self.jobs.setText("Jobs")
         self.jobs.clicked.connect(registry["jobs.panel"].trigger)
         row.addWidget(self.jobs)
-        state.session_changed.connect(self.refresh)
-        state.status_changed.connect(self.refresh)
-        state.take_changed.connect(self.refresh)
-        for signal in (state.jobs.added, state.jobs.changed, state.jobs.ended, state.jobs.cleared):
-            signal.connect(self._show_job_count)
+        state.content_changed.connect(self.refresh)
+        state.jobs.active_changed.connect(self._show_job_count)
         self.refresh()
 
     def refresh(self) -> None:
@@ -80,8 +77,6 @@ class TopBar(QFrame):
     def _select_take(self) -> None:
         self._state.select_take(self.take.currentText())
 
-    def _show_job_count(self, _job: object = None) -> None:
+    def _show_job_count(self) -> None:
         running = len(self._state.jobs.active)
-        text = f"Jobs ({running})" if running else "Jobs"
-        if self.jobs.text() != text:
-            self.jobs.setText(text)
+        self.jobs.setText(f"Jobs ({running})" if running else "Jobs")

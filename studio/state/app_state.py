@@ -35,12 +35,14 @@ class AppState(QObject):
         take_changed: Another take is selected.
         poses_changed: Another 3D result of the take is selected.
         status_changed: Takes, results or reports on disk have changed and must be read again.
+        content_changed: Follows the others, once for all of them: what a page shows has changed.
     """
 
     session_changed = Signal()
     take_changed = Signal()
     poses_changed = Signal()
     status_changed = Signal()
+    content_changed = Signal()
 
     def __init__(self, settings: SettingsStore | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -96,6 +98,7 @@ class AppState(QObject):
         self.take_changed.emit()
         self.poses_changed.emit()
         self.status_changed.emit()
+        self.content_changed.emit()
 
     def select_take(self, name: str) -> None:
         """Select another take and its newest 3D result."""
@@ -105,6 +108,7 @@ class AppState(QObject):
         self._select_what_exists()
         self.take_changed.emit()
         self.poses_changed.emit()
+        self.content_changed.emit()
 
     def select_poses(self, name: str) -> None:
         """Select another 3D result of the take; an empty name selects none."""
@@ -112,6 +116,7 @@ class AppState(QObject):
         if name != self._poses_name:
             self._poses_name = name
             self.poses_changed.emit()
+            self.content_changed.emit()
 
     def refresh(self, _ended_job: object = None) -> None:
         """Notify all pages that the session on disk has changed."""
@@ -122,6 +127,7 @@ class AppState(QObject):
         if self._poses_name != before[1]:
             self.poses_changed.emit()
         self.status_changed.emit()
+        self.content_changed.emit()
 
     def _job_ended(self, job: TrackedJob) -> None:
         """Put a rig that a job has made on the undo stack, and read the session again."""

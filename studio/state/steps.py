@@ -36,7 +36,7 @@ def page_states(state: AppState, pages: Iterable[PageSpec]) -> dict[str, StepVie
 
     A page is running while one of its verbs runs, done if all its steps are done, and blocked if none can be run.
     """
-    active = {job.verb for job in state.jobs.active}
+    active = {verb for job in state.jobs.active for verb in job.verbs}
     try:
         steps, damage = session_steps(state), None
     except CoreError as error:

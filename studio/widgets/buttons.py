@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from studio.icons import SIZE_BESIDE_TEXT
@@ -12,6 +12,32 @@ from studio.icons import icon as themed_icon
 from studio.widgets.text import make_label
 
 Kind = Literal["primary", "normal", "quiet", "link"]
+
+
+class PushButton(QPushButton):
+    """Push button that leaves the focus where it is when it greys out or hides after it was pressed.
+
+    By default the focus flies to a neighbour, which the next press of the space bar would trigger.
+    """
+
+    _lent = False
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        """Lend the focus to the parent while the button cannot have it."""
+        parent = self.parentWidget()
+        if parent is None or (self.isEnabled() and self.isVisible()):
+            return super().focusNextPrevChild(next)
+        self._lent = True
+        parent.setFocus(Qt.FocusReason.OtherFocusReason)
+        return True
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Take the focus back."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.EnabledChange and self._lent and self.isEnabled():
+            self._lent = False
+            if self.parentWidget() is self.window().focusWidget():
+                self.setFocus(Qt.FocusReason.OtherFocusReason)
 
 
 def button(
@@ -26,7 +52,7 @@ def button(
         tip: Tooltip.
         parent: Owner.
     """
-    widget = QPushButton(text, parent)
+    widget = PushButton(text, parent)
     widget.setProperty("kind", kind)
     if icon:
         widget.setIcon(themed_icon(icon, "on_accent" if kind == "primary" else "muted"))
@@ -35,6 +61,12 @@ def button(
     widget.setToolTip(tip)
     widget.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
     return widget
+
+
+def set_blocked(push: QPushButton, reason: str, tip: str = "") -> None:
+    """Disable a button for a reason, which becomes its tooltip; without one, enable it."""
+    push.setEnabled(not reason)
+    push.setToolTip(reason or tip)
 
 
 class ReasonButton(QWidget):
@@ -63,8 +95,7 @@ class ReasonButton(QWidget):
 
     def set_blocked(self, reason: str) -> None:
         """Disable the button and show the reason; an empty reason enables it."""
-        self.push.setEnabled(not reason)
-        self.push.setToolTip(reason or self._tip)
+        set_blocked(self.push, reason, self._tip)
         self._reason.setText(reason)
         self._reason.setVisible(bool(reason))
 

@@ -27,7 +27,7 @@ from core.capture.source import Source, SourceOptions, open_source
 from core.capture.sources.demo import DemoCameras, demo_rig
 from core.clock import SimulatedClock
 from core.config import to_mapping
-from core.errors import CancelledError, CoreError
+from core.errors import CoreError
 from core.files import write_json, write_yaml
 from core.pipelines.params import CalibrateParams, RecordParams
 from core.pipelines.record import run_record
@@ -206,8 +206,8 @@ def test_one_camera_that_fails_does_not_cost_the_others(session: Session, server
 @pytest.mark.slow
 def test_watching_stores_nothing(session: Session, server: str) -> None:
     params = RecordParams(cameras=(f"{server}/stream",), preview_only=True, board=BOARD)
-    with pytest.raises(CancelledError):
-        run_record(session, params, session.new_run("record"), Stopping(10))
+    result = run_record(session, params, session.new_run("record"), Stopping(10))
+    assert result["take"] == "" and result["seconds"] > 0  # the end of watching is no cancellation
     assert not session.take_names() and not left_in(session)
 
 

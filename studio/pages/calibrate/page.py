@@ -70,8 +70,7 @@ class CalibratePage(StepPage):
         state.session_changed.connect(self._session_changed)
         for signal in (state.status_changed, state.take_changed):
             signal.connect(self.refresh)
-        state.jobs.added.connect(self._jobs_changed)
-        state.jobs.changed.connect(self._jobs_changed)
+        state.jobs.active_changed.connect(self._jobs_changed)
         state.jobs.ended.connect(self._job_ended)
         state.rig.failed.connect(self._failed)
         self._session_changed()
@@ -85,6 +84,13 @@ class CalibratePage(StepPage):
         }
         if action in slots:
             slots[action]()
+
+    def why_not(self, action: str) -> str:
+        """Return why an action of the menu is blocked; empty if it is not."""
+        session = self._state.session
+        if action == "rig.export" and session is not None and not session.layout.rig.exists():
+            return "Calibrate first."
+        return self.solve_card.go.reason if action == "rig.calibrate" else self._state.jobs.why_not()
 
     def shut_down(self) -> None:
         """Free the OpenGL resources; called once, before the window closes."""
@@ -276,7 +282,7 @@ class CalibratePage(StepPage):
         self._show_banner(self._verdict)
 
     def _show_takes(self, takes: list[str]) -> None:
-        self.solve_card.show_takes(takes, self.board_card.form.problem, running=self._calibrating())
+        self.solve_card.show_takes(takes, self.board_card.form.problem, busy=self._state.jobs.why_not())
 
     def _save_board(self, board: Board) -> None:
         session = self._state.session
@@ -321,18 +327,15 @@ class CalibratePage(StepPage):
     def _failed(self, error: CoreError) -> None:
         show_error_dialog(error, self.window())
 
-    def _calibrating(self) -> bool:
-        return any(job.verb == "calibrate" for job in self._state.jobs.active)
-
     def _job_ended(self, job: TrackedJob) -> None:
-        self._jobs_changed(job)
+        self._jobs_changed()
         if job.verb == "record" and job.result.get("take"):
             self.solve_card.select_take(str(job.result["take"]))
         if job.verb in _SOLVES and job.state == "finished":
             self.refresh()  # the steps follow the rig before the session tells all pages
             self.steps.show_panel("check")
 
-    def _jobs_changed(self, _job: object) -> None:
+    def _jobs_changed(self) -> None:
         recording = self._recording()
         self.live_card.follow(None if recording is None else recording.job.folder)
         if self._state.session is not None:

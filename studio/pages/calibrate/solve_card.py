@@ -47,13 +47,13 @@ class SolveCard(Card):
         foot.addWidget(self.go, 0, Qt.AlignmentFlag.AlignRight)
         self.body.addLayout(foot)
 
-    def show_takes(self, takes: list[str], problem: str, *, running: bool) -> None:
+    def show_takes(self, takes: list[str], problem: str, *, busy: str) -> None:
         """Offer takes.
 
         Args:
             takes: Names of takes that may show the board.
             problem: Why the board is invalid; empty if it is valid.
-            running: Whether a calibration is running.
+            busy: Why no job can be started; empty if one can.
         """
         for box, first in ((self.take, []), (self.intrinsics_take, [_SAME_TAKE])):
             names = first + takes
@@ -63,7 +63,7 @@ class SolveCard(Card):
                 box.addItems(names)
                 box.setCurrentIndex(names.index(chosen) if chosen in names else 0 if names else -1)
         reason = "Record the board or import videos of it first." if not takes else ""
-        self.go.set_blocked("A calibration is running." if running else problem or reason)
+        self.go.set_blocked(problem or reason or busy)
 
     def select_take(self, take: str) -> None:
         """Select the take to calibrate from, if it is offered."""

@@ -51,12 +51,9 @@ class ExportPage(ScrollPage):
         self.columns.right.addWidget(self._settings_card())
         self.columns.right.addWidget(self._written_card())
         self.columns.right.addStretch(1)
-        for signal in (state.session_changed, state.status_changed, state.take_changed, state.poses_changed):
-            signal.connect(self.refresh)
-        for signal in (state.jobs.added, state.jobs.ended, state.jobs.cleared):
-            signal.connect(self._jobs_changed)
         self._describe()
-        self.refresh()
+        self.refresh_when_visible(state.content_changed)
+        state.jobs.active_changed.connect(self._jobs_changed)
 
     def run(self) -> None:
         """Export as a job."""

@@ -78,9 +78,7 @@ def export_blocked(take: str, poses: str, formats: Sequence[str], jobs: JobBridg
         return "Run Triangulate on the Train page first."
     if not formats:
         return "Select at least one format."
-    if any(j.verb == "export" for j in jobs.active):
-        return "An export is running."
-    return ""
+    return jobs.why_not()
 
 
 def written_files(jobs: JobBridge) -> list[Path]:

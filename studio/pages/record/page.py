@@ -16,13 +16,15 @@ from studio.pages.record.import_dialog import ImportDialog
 from studio.shell.dialogs import show_error_dialog
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
-from studio.widgets.buttons import button
+from studio.widgets.buttons import button, set_blocked
 from studio.widgets.card import Card, clear_layout
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.images.image_tiles import ImageTiles
 from studio.widgets.page.scroll_page import ScrollPage
+
+IMPORT_TIP = "Create a take from one video per camera"
 
 
 class TakeWidget(Card):
@@ -66,7 +68,7 @@ class RecordPage(ScrollPage):
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
         super().__init__("Record", "Takes of this session, as recorded.", parent)
         self._state = state
-        self.import_button = button("Import videos…", "normal", "import", "Create a take from one video per camera")
+        self.import_button = button("Import videos…", "normal", "import", IMPORT_TIP)
         self.import_button.clicked.connect(self.import_take)
         self.tools.addWidget(self.import_button)
         self.empty_button = button("Import videos…", "primary", "import")
@@ -87,15 +89,17 @@ class RecordPage(ScrollPage):
         self._stack.addWidget(holder)
         self.content.addWidget(self._stack, 1)
         self.takes: list[TakeWidget] = []
-        state.session_changed.connect(self.refresh)
-        state.status_changed.connect(self.refresh)
-        state.take_changed.connect(self.refresh)
-        self.refresh()
+        self.refresh_when_visible(state.content_changed)
+        state.jobs.active_changed.connect(self._jobs_changed)
 
     def act(self, action: str) -> None:
         """Carry out an action of the menu."""
         if action == "take.import":
             self.import_take()
+
+    def why_not(self, action: str) -> str:
+        """Return why an action of the menu is blocked; empty if it is not."""
+        return self._state.jobs.why_not()
 
     def import_take(self) -> None:
         """Ask for videos, then for the camera of each."""
@@ -138,6 +142,10 @@ class RecordPage(ScrollPage):
             widget.set_selected(widget.take.name == self._state.take_name)
         self._stack.setCurrentIndex(1 if cards else 0)
         self.import_button.setVisible(bool(cards))
+
+    def _jobs_changed(self) -> None:
+        for push in (self.import_button, self.empty_button):
+            set_blocked(push, self._state.jobs.why_not(), IMPORT_TIP)
 
     def _rebuild(self, session: Session, cards: list[presenter.TakeCard]) -> None:
         clear_layout(self._list)

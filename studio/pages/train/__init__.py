@@ -27,7 +27,7 @@ PAGE = PageSpec(
             icon="forward",
             keys=("Ctrl+R",),
             tip="2D poses, triangulation, training, inference, evaluation and export of the selected take",
-            needs="rig_and_take",
+            needs="session",
         ),
     ),
 )

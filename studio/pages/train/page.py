@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from core.errors import CoreError
@@ -77,6 +76,7 @@ class TrainPage(ScrollPage):
         super().__init__("Train", "From footage to 3D, step by step or all at once.", parent)
         self._state = state
         self._watched: TrackedJob | None = None
+        self._shown_step: tuple[str, int, int] | None = None
         self.run_all = ReasonButton(
             button("Run all steps", "primary", "forward", "2D poses, triangulate, train, infer, evaluate and export")
         )
@@ -91,29 +91,25 @@ class TrainPage(ScrollPage):
         self.columns.right.addWidget(self._results_card())
         self.columns.right.addWidget(self._losses_card())
         self.columns.right.addStretch(1)
-        for signal in (state.session_changed, state.status_changed, state.take_changed):
-            signal.connect(self.refresh)
-        self.estimator.currentIndexChanged.connect(self._show_steps)
-        self.estimator.currentIndexChanged.connect(self._show_input)
+        self.estimator.currentIndexChanged.connect(self._estimator_chosen)
         self.preset.currentIndexChanged.connect(self._preset_chosen)
         state.volume.changed.connect(self._volume_changed)
         jobs = state.jobs
         jobs.measured.connect(self._measured)
         jobs.changed.connect(self._job_changed)
-        jobs.added.connect(self._job_added)
-        jobs.ended.connect(self._job_added)
+        jobs.added.connect(self._watch_again)
         jobs.cleared.connect(self._watch_again)
-        self.refresh()
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Derive the capture volume, which takes time, only when the page is shown."""
-        super().showEvent(event)
-        self._volume_changed()
+        jobs.active_changed.connect(self._active_changed)
+        self.refresh_when_visible(state.content_changed)
 
     def act(self, action: str) -> None:
         """Carry out an action of the menu."""
         if action == "train.run_all":
             self.run_all_steps()
+
+    def why_not(self, action: str) -> str:
+        """Return why an action of the menu is blocked; empty if it is not."""
+        return self._run_all_blocked()
 
     def run_all_steps(self) -> None:
         """Run all steps on the selected take as one job."""
@@ -402,7 +398,7 @@ class TrainPage(ScrollPage):
         missing = presenter.missing_model(self.estimator.currentData())
         if missing is not None:
             return f"Run 2D poses first to download {missing[0].title}."
-        return presenter.busy_reason(self._state.jobs)
+        return presenter.take_problem(self._state.take) or self._state.jobs.why_not()
 
     def _show_comparison(self) -> None:
         clear_layout(self.results_body)
@@ -429,9 +425,14 @@ class TrainPage(ScrollPage):
             self.results_body.addWidget(FoundPlot(comparison.curves.percent_height, comparison.curves.found))
         self.results_body.addWidget(make_label(comparison.context, "small"))
 
-    def _job_added(self, _tracked: TrackedJob) -> None:
+    def _active_changed(self) -> None:
         self._watch_again()
+        if self.isVisible():
+            self._show_steps()
+
+    def _estimator_chosen(self) -> None:
         self._show_steps()
+        self._show_input()
 
     def _watch_again(self) -> None:
         """Show the losses of the running or newest training job, with its whole history."""
@@ -462,6 +463,9 @@ class TrainPage(ScrollPage):
     def _job_changed(self, tracked: TrackedJob) -> None:
         if tracked is self._watched:
             self._show_job()
+        if tracked.step != self._shown_step:  # a job that chains several has reached another one
+            self._shown_step = tracked.step
+            self._show_steps()
         if not tracked.active:
             self._show_preset()  # its duration is known now
 
@@ -472,7 +476,7 @@ class TrainPage(ScrollPage):
         self._curves.setVisible(measured)
         self.cancel.setVisible(job is not None and job.active)
         self.resume.setVisible(job is not None and job.resumable)
-        self.resume.setEnabled(not presenter.busy_reason(self._state.jobs))
+        self.resume.setEnabled(not self._state.jobs.why_not())
         if job is None:
             self.losses.set_note("")
             return

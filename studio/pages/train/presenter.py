@@ -18,7 +18,6 @@ from core.training.presets import CARDS, PRESETS, SHIPPED_PRESETS, PresetCard, p
 from studio.jobs.bridge import JobBridge
 from studio.jobs.text import duration_text
 from studio.jobs.tracked import TrackedJob
-from studio.pages.train import PAGE
 from studio.specs import StepView
 from studio.state.system_info import has_accelerator
 from studio.widgets.status_dot import StepState
@@ -195,14 +194,14 @@ def step_rows(
         take: The selected take.
         estimator: The selected 2D estimator; 2D poses of another one do not count.
     """
-    busy = busy_reason(jobs)
+    busy = take_problem(take) or jobs.why_not()
     has_poses2d = take is None or not estimator or estimator in take.estimators()
     rows = []
     for step in STEPS:
         view = steps.get(step.name, StepView("blocked", "Open a session first."))
         if not has_poses2d and view.state != "blocked":
             view = _without_poses2d(step)
-        running = any(j.verb == step.verb for j in jobs.active)
+        running = any(step.verb in j.verbs for j in jobs.active)
         imported = step.name == "pose2d" and bool(estimator) and estimator not in model_cards()
         rows.append(
             StepRow(
@@ -234,10 +233,11 @@ def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
     return None if missing == 0 else (model, missing)
 
 
-def busy_reason(jobs: JobBridge) -> str:
-    """Return why no other step can be started, since two jobs would write the same results; empty if one can."""
-    running = next((j for j in jobs.active if j.verb in PAGE.verbs), None)
-    return f"“{running.title}” is running." if running else ""
+def take_problem(take: Take | None) -> str:
+    """Return why a take is not one to find people in; empty if it is."""
+    if take is None or take.manifest.kind == "motion":
+        return ""
+    return f"Take {take.name} shows the calibration board. Select a take of people."
 
 
 def step_params(

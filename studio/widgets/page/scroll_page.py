@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, SignalInstance
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from studio.theme import GRID_PX
 from studio.widgets.text import make_label
 
 
-class ScrollPage(QWidget):
+class RefreshedPage(QWidget):
+    """Page that reads the session when it is shown, and at once only while it is visible."""
+
+    _stale = True
+
+    def refresh(self) -> None:
+        """Show the session as it is on disk."""
+        raise NotImplementedError
+
+    def refresh_when_visible(self, signal: SignalInstance) -> None:
+        """Call `refresh` after a signal, as soon as the page is visible."""
+        signal.connect(self._make_stale)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up on what has changed while the page was hidden."""
+        super().showEvent(event)
+        self._catch_up()
+
+    def _make_stale(self) -> None:
+        self._stale = True
+        if self.isVisible():
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self._stale:
+            self._stale = False
+            self.refresh()
+
+
+class ScrollPage(RefreshedPage):
     """Page with title and description in a fixed header, above scrolling content.
 
     Args:
