@@ -19,6 +19,7 @@ from core.jobs.events import encode
 from core.jobs.spec import write_process
 from core.pipelines.params import ExportParams
 from core.pipelines.verbs import VERBS
+from core.process import ProcessIdentity
 from core.session import RunLayout, Session
 from studio.jobs.text import progress_text
 from studio.main_window import MainWindow
@@ -45,7 +46,7 @@ def _running(session: Session, process: psutil.Process, verb: str = "train", par
     """Make the run of a job that another program has started and that still runs."""
     run = session.new_run(verb)
     JobSpec(verb=verb, title="Job of a terminal", parent=parent).save(run.root)
-    write_process(run.root, process.pid)
+    write_process(run.root, ProcessIdentity.of(process.pid))
     run.events.write_text(encode(Started(verb=verb, pid=process.pid)) + "\n", encoding="utf-8")
     return run
 
