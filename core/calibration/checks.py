@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from core.geometry.capture_volume import grid, search_box, seen_by, viewed_point
 from core.types.arrays import F64
 from core.types.axes import Axis, rotation_to_z_up
 from core.types.camera import Camera, CameraRig
+from core.types.finding import Finding as Finding
+from core.types.finding import FindingLevel as FindingLevel
 
-FindingLevel = Literal["ok", "warning", "error"]
 _SEVERITY: dict[FindingLevel, int] = {"ok": 0, "warning": 1, "error": 2}
 _DISTANCE_MM = (300.0, 40_000.0)  # plausible median distance of cameras
 _TYPICAL_DISTANCE_MM = 4000.0
@@ -32,25 +33,6 @@ _MAX_ASPECT = 0.05
 _FOLD_ERROR = 0.5  # share of the way to the corner below which a fold is an error whoever was seen
 _FOLDED_POINTS = 0.01  # share of the points seen in a camera beyond the fold, above which it is an error
 _MIN_OVERLAP = 0.05  # share of a camera's view that another one must see too
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Result of one check.
-
-    Attributes:
-        check: Name of the check, such as "floor".
-        level: "ok", "warning" (to be examined) or "error" (3D will not work).
-        message: Sentence on the result.
-        remedy: Sentence on how to resolve it; empty if ok.
-        camera: Name of the camera concerned; empty for the whole rig.
-    """
-
-    check: str
-    level: FindingLevel
-    message: str
-    remedy: str = ""
-    camera: str = ""
 
 
 def finding_from(values: Mapping[str, Any]) -> Finding:

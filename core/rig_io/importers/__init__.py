@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -13,14 +14,19 @@ import numpy as np
 from core.errors import CoreError
 from core.files import read_text
 from core.registry import Registry
-from core.rig_io.importers.raw import MM_PER, RawRig, RigImporter, Unit, distances
+from core.rig_io.import_findings import READING_TEXT, pose_findings, unread_findings
+from core.rig_io.importers.raw import MAX_RIG_BYTES, MM_PER, RawRig, RigImporter, Unit, distances
+from core.rig_io.readings import PoseReading, RotationReading, reread_poses
 from core.types.arrays import F64
 from core.types.axes import Axis, rotation_to_z_up
 from core.types.camera import Camera, CameraRig
+from core.types.finding import Finding
 
 IMPORTERS: Registry[RigImporter] = Registry(
     "rig format",
     {
+        "metashape": "core.rig_io.importers.metashape:IMPORTER",
+        "optitrack": "core.rig_io.importers.optitrack:IMPORTER",
         "qca": "core.rig_io.importers.qca:IMPORTER",
         "xcp": "core.rig_io.importers.xcp:IMPORTER",
         "caliscope": "core.rig_io.importers.caliscope:IMPORTER",
@@ -28,15 +34,28 @@ IMPORTERS: Registry[RigImporter] = Registry(
         "panoptic": "core.rig_io.importers.panoptic:IMPORTER",
         "voxelpose": "core.rig_io.importers.voxelpose:IMPORTER",
         "colmap": "core.rig_io.importers.colmap:IMPORTER",
+        "kalibr": "core.rig_io.importers.kalibr:IMPORTER",
         "easymocap": "core.rig_io.importers.easymocap:IMPORTER",
         "opencv": "core.rig_io.importers.opencv:IMPORTER",
     },
 )
-_MAX_BYTES = 16 << 20
 _UNIT_NAMES = {"mm": "millimetres", "cm": "centimetres", "m": "metres"}
 # Log-normal prior of the distance of cameras that film people, and prior of units; centimetres are rare.
 _TYPICAL_MM, _LOG_SD = 4000.0, np.log(3.0)
 _PRIOR = {"m": 0.45, "mm": 0.5, "cm": 0.05}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedRig:
+    """A rig from a file.
+
+    Attributes:
+        rig: The rig.
+        findings: What was not understood in the file, and another meaning of its poses where that is more plausible.
+    """
+
+    rig: CameraRig
+    findings: tuple[Finding, ...]
 
 
 def read_rig(
@@ -45,8 +64,24 @@ def read_rig(
     units: Unit | Literal["auto"] = "auto",
     *,
     up: Axis | Literal["auto"] = "auto",
+    pose_is: PoseReading | Literal["auto"] = "auto",
+    rotation_is: RotationReading = "as_stated",
     sizes_px: Mapping[str, tuple[int, int]] | None = None,
 ) -> CameraRig:
+    """Read a rig file; see `import_rig_file`."""
+    return import_rig_file(path, format, units, up=up, pose_is=pose_is, rotation_is=rotation_is, sizes_px=sizes_px).rig
+
+
+def import_rig_file(
+    path: Path | str,
+    format: str = "auto",
+    units: Unit | Literal["auto"] = "auto",
+    *,
+    up: Axis | Literal["auto"] = "auto",
+    pose_is: PoseReading | Literal["auto"] = "auto",
+    rotation_is: RotationReading = "as_stated",
+    sizes_px: Mapping[str, tuple[int, int]] | None = None,
+) -> ImportedRig:
     """Read a rig file of any known format and convert it to mm and z up.
 
     Args:
@@ -55,6 +90,8 @@ def read_rig(
         units: Length unit of the file; "auto" for that of the format, else the most plausible one, which the rig's
             `source` notes.
         up: Up axis of the file; "auto" for that of the format, else z.
+        pose_is: Meaning of the poses in the file; "auto" for that of the format.
+        rotation_is: Unit of rotation vectors, or order of quaternions.
         sizes_px: Image sizes by camera, used if the format does not hold them.
 
     Raises:
@@ -64,6 +101,12 @@ def read_rig(
     importer, path = _importer(path, format)
     raw = _read(importer, path)
     notes = list(raw.notes)
+    findings = [*unread_findings(raw)]
+    if pose_is == "auto" and rotation_is == "as_stated":
+        findings += pose_findings(raw)
+    else:
+        raw = _reread(raw, raw.pose_is if pose_is == "auto" else pose_is, rotation_is, path)
+        notes.append(f"The poses were read as {READING_TEXT[raw.pose_is]}.")
     unit: Unit
     if units != "auto":
         unit = units
@@ -71,10 +114,10 @@ def read_rig(
         unit = raw.unit
     else:
         unit = plausible_unit(raw)
-        distance = np.median(distances(c.centre_mm for c in raw.cameras if c.posed) if _posed(raw) else [0.0])
-        notes.append(
-            f"Lengths were read as {_UNIT_NAMES[unit]}: the cameras are {distance * MM_PER[unit] / 1000:.2g} m apart."
-        )
+        posed = [c.centre_mm for c in raw.cameras if c.posed]
+        if len(posed) > 1:
+            metres = float(np.median(distances(posed))) * MM_PER[unit] / 1000
+            notes.append(f"Lengths were read as {_UNIT_NAMES[unit]}: the cameras are {metres:.2g} m apart.")
     rotation = rotation_to_z_up(up if up != "auto" else raw.up or "z")
     cameras = tuple(_in_world(camera, MM_PER[unit], rotation) for camera in raw.cameras)
     if raw.guessed_sizes:
@@ -87,12 +130,16 @@ def read_rig(
         ]
         if guessed:
             notes.append(f"The file has no image sizes; derived from the principal points: {', '.join(guessed)}.")
-    return CameraRig(
-        cameras=cameras,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=" ".join([f"{importer.title}: {path.name}.", *notes]),
-        floor_guessed=raw.up is None,
-    )
+    try:
+        rig = CameraRig(
+            cameras=cameras,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=" ".join([f"{importer.title}: {path.name}.", *notes]),
+            floor_guessed=raw.up is None,
+        )
+    except CoreError as error:
+        raise CoreError(f"{path.name}: {error.message}", error.hint) from error
+    return ImportedRig(rig=rig, findings=tuple(findings))
 
 
 def rig_suffixes() -> tuple[str, ...]:
@@ -123,6 +170,24 @@ def _read(importer: RigImporter, path: Path) -> RawRig:
         raise CoreError(f"{path.name}: {error.message}", error.hint) from error
 
 
+def _reread(raw: RawRig, reading: PoseReading, rotation: RotationReading, path: Path) -> RawRig:
+    """Return the rig with another meaning of its poses.
+
+    Raises:
+        CoreError: There are no rotation vectors or quaternions to read in another way.
+    """
+    wanted, kind = {
+        "degrees": (raw.rotation_vectors, "rotation vectors"),
+        "radians": (raw.rotation_vectors, "rotation vectors"),
+        "xyzw": (raw.quaternions, "quaternions"),
+        "wxyz": (raw.quaternions, "quaternions"),
+    }.get(rotation, ({"": 0}, ""))
+    if not wanted:
+        raise CoreError(f"{path.name} has no {kind}.", "Import it without rotation_is.")
+    cameras = reread_poses(raw.cameras, raw.pose_is, reading, rotation, raw.rotation_vectors, raw.quaternions)
+    return dataclasses.replace(raw, cameras=cameras, pose_is=reading)
+
+
 def _posed(raw: RawRig) -> bool:
     return any(camera.posed for camera in raw.cameras)
 
@@ -141,8 +206,7 @@ def _importer(path: Path, format: str) -> tuple[RigImporter, Path]:
         importer = IMPORTERS.get(format)
         return importer, path
     content = _content(path)
-    for name in IMPORTERS:
-        importer = IMPORTERS.get(name)
+    for importer in IMPORTERS.entries():
         if importer.recognises(path, content):
             return importer, path
     if path.is_dir():
@@ -165,8 +229,6 @@ def _recognised(path: Path) -> RigImporter | None:
 
 
 def _content(path: Path) -> str:
-    if path.is_dir():
+    if path.is_dir() or path.suffix.lower() == ".bin":
         return ""
-    if path.stat().st_size > _MAX_BYTES:
-        raise CoreError(f"{path.name} is too large for a rig file.", "Choose the calibration's text file.")
-    return read_text(path)
+    return read_text(path, MAX_RIG_BYTES)

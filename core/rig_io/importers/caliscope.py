@@ -7,48 +7,46 @@ files, a matrix, cameras that are not calibrated yet are included, and unknown v
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.rig_io.importers.anipose import camera_of_table, parsed
+from core.rig_io.cameras import CameraReader
+from core.rig_io.importers.anipose import table_fields, toml_tables
+from core.rig_io.importers.filestorage import read_document
 from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, text
-from core.types.camera import Camera
 
 _NUMBERS = ("cam_id", "port")
 
 
 def _recognises(path: Path, content: str) -> bool:
-    try:
-        return path.suffix.lower() == ".toml" and bool(_tables(tomllib.loads(content)))
-    except tomllib.TOMLDecodeError:
-        return False
+    return path.suffix.lower() == ".toml" and bool(_tables(toml_tables(content)))
 
 
 def _read(path: Path) -> RawRig:
-    tables = _tables(parsed(path))
+    tables = _tables(read_document(path))
     if not tables:
         raise invalid_file(path, "it has no numbered cameras", "Choose camera_array.toml of a caliscope workspace.")
-    cameras: list[Camera] = []
+    reader = CameraReader(path)
     uncalibrated, ignored = [], []
     for key, table in tables.items():
         known = {k: v for k, v in table.items() if v != "null"}
-        known["name"] = text(known.get("name", "")) or _name(key, known)
+        name = text(known.get("name", "")) or _name(key, known)
+        fields = table_fields(known)
         if known.get("ignore") is True:
-            ignored.append(known["name"])
-        elif "matrix" not in known:
-            uncalibrated.append(known["name"])
+            ignored.append(name)
+        elif not fields.has_lens:
+            uncalibrated.append(name)
         else:
-            cameras.append(camera_of_table(known, path))
-    if not cameras:
+            reader.add(name, fields)
+    if not reader.cameras:
         raise invalid_file(path, "none of its cameras is calibrated", "Calibrate them in caliscope first.")
     notes = []
     if uncalibrated:
         notes.append(f"Omitted because not calibrated: {', '.join(uncalibrated)}.")
     if ignored:
         notes.append(f"Omitted because marked as ignored: {', '.join(ignored)}.")
-    return RawRig(cameras=tuple(cameras), unit="m", up=None, notes=tuple(notes))
+    return reader.result("m", notes)
 
 
 def _tables(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

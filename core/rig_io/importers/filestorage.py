@@ -1,39 +1,18 @@
-"""Reading of OpenCV FileStorage files (YAML, JSON or XML) with safe parsers."""
+"""Reading of documents with named values: OpenCV's FileStorage (YAML, JSON or XML), and TOML."""
 
 from __future__ import annotations
 
-import json
-import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from core.documents.syntax import parse_json, parse_toml, parse_yaml
 from core.files import read_text
-from core.rig_io.importers.raw import invalid_file, numbers, safe_xml
+from core.rig_io.importers.raw import MAX_RIG_BYTES, invalid_file, numbers, safe_xml
 from core.types.arrays import F64
 
 Table = dict[str, Any]
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML loader with OpenCV matrices and without aliases, which can expand without limit."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it uses aliases, which are not allowed in a rig file")
-        return super().compose_node(parent, index)
-
-
-def _plain_matrix(loader: _Loader, node: yaml.Node) -> Any:
-    if not isinstance(node, yaml.MappingNode):
-        raise yaml.YAMLError("an OpenCV matrix is not a mapping")
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _plain_matrix)
 
 
 def read_document(path: Path) -> Table:
@@ -43,16 +22,13 @@ def read_document(path: Path) -> Table:
         CoreError: An invalid file, or one with aliases or entities.
     """
     if path.suffix.lower() == ".xml":
-        return {child.tag: _from_xml(child) for child in safe_xml(path)}
-    content = read_text(path)
-    try:
-        if path.suffix.lower() == ".json":
-            found = json.loads(content)
-        else:
-            # FileStorage begins with "%YAML:1.0", which is not a YAML directive.
-            found = yaml.load(re.sub(r"\A\s*%YAML[^\n]*\n(---)?", "", content), _Loader)
-    except (yaml.YAMLError, json.JSONDecodeError, ValueError) as error:
-        raise invalid_file(path, f"it is not valid ({error})") from error
+        children = list(safe_xml(path))
+        if len({child.tag for child in children}) < len(children):
+            raise invalid_file(path, "it has an element twice")
+        return {child.tag: _from_xml(child) for child in children}
+    content = read_text(path, MAX_RIG_BYTES)
+    parse = {".json": parse_json, ".toml": parse_toml}.get(path.suffix.lower(), parse_yaml)
+    found = parse(content, path.name)
     if isinstance(found, list):
         found = {"cameras": found}
     if not isinstance(found, dict):
@@ -62,6 +38,9 @@ def read_document(path: Path) -> Table:
 
 def _from_xml(node: ElementTree.Element) -> Any:
     if len(node):
+        tags = {child.tag for child in node}
+        if len(tags) < len(node) or tags == {"_"}:
+            return [_from_xml(child) for child in node]
         return {child.tag: _from_xml(child) for child in node}
     words = (node.text or "").split()
     try:

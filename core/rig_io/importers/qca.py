@@ -6,20 +6,27 @@ distortion is OpenCV's. The rotation is world to camera, with the camera looking
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
 
+from core.rig_io.cameras import unread_fields
 from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, matrix, safe_xml, text
 from core.types.camera import Camera
 
 _SUBPIXELS = 64.0
+_READ = re.compile(
+    r"focal[lL]ength[UV]?|sensorM(in|ax)[UV]|centerPoint[UV]|radialDistortion[123]|tangentalDistortion[12]"
+)
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
 
 
 def _recognises(path: Path, content: str) -> bool:
-    return "<calibration" in content[:4000] and "<camera" in content
+    return (
+        re.search(r"<calibration[\s>]", content[:4000]) is not None and re.search(r"<camera[\s>]", content) is not None
+    )
 
 
 def _read(path: Path) -> RawRig:
@@ -34,7 +41,21 @@ def _read(path: Path) -> RawRig:
     if rotated:
         notes.append(f"The view rotation of {', '.join(rotated)} was not applied; do not rotate the videos either.")
     cameras = tuple(_camera(tag, path) for tag in video or tags)
-    return RawRig(cameras=cameras, unit="mm", up="z", notes=tuple(notes))
+    unread = [
+        field
+        for tag, camera in zip(video or tags, cameras, strict=True)
+        for field in unread_fields(camera.name, _unread_attributes(tag))
+    ]
+    return RawRig(
+        cameras=cameras, unit="mm", up="z", notes=tuple(notes), unread=tuple(unread), pose_is="rotation_and_centre"
+    )
+
+
+def _unread_attributes(tag: ElementTree.Element) -> dict[str, float]:
+    """Return attributes of the intrinsics that are not read and not zero."""
+    intrinsic = tag.find("intrinsic")
+    found = {} if intrinsic is None else {k: v for k, v in intrinsic.attrib.items() if not _READ.fullmatch(k)}
+    return {key: 1.0 for key, value in found.items() if value.strip("0. +-eE") != ""}
 
 
 def _camera(tag: ElementTree.Element, path: Path) -> Camera:

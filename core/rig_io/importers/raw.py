@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from core.documents.syntax import parse_xml
 from core.errors import CoreError
 from core.files import read_text
+from core.rig_io.readings import PoseReading
 from core.types.arrays import F64, frozen
 from core.types.axes import Axis
 from core.types.camera import Camera
+from core.types.finding import FindingLevel
 
 Unit = Literal["mm", "cm", "m"]
 MM_PER: dict[Unit, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
@@ -25,7 +28,23 @@ _SIZES = (
     (640, 360), (360, 288), (320, 240),
 )  # fmt: skip
 _LARGEST = 1e15
+MAX_RIG_BYTES = 16 << 20
 _MAX_CENTRE_OFFSET = 0.04  # of the principal point from the image centre, as a share of the longer side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A field of a camera that was not understood.
+
+    Attributes:
+        camera: Name of the camera.
+        key: Key in the file.
+        level: "error" if it may be distortion, "warning" if it holds numbers that may affect a projection, else "ok".
+    """
+
+    camera: str
+    key: str
+    level: FindingLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +57,10 @@ class RawRig:
         up: Up axis of the world; None if the format does not define it.
         notes: Sentences on what was assumed or omitted.
         guessed_sizes: Names of cameras whose image size was derived from the principal point.
+        unread: Fields that were not understood.
+        pose_is: Meaning of the poses in the file, as the format or its fields state it.
+        rotation_vectors: Rotation vectors as in the file, by camera, if it has any.
+        quaternions: Quaternions as in the file, by camera, if their order is not certain.
     """
 
     cameras: tuple[Camera, ...]
@@ -45,6 +68,10 @@ class RawRig:
     up: Axis | None
     notes: tuple[str, ...] = ()
     guessed_sizes: frozenset[str] = frozenset()
+    unread: tuple[Unread, ...] = ()
+    pose_is: PoseReading = "world_to_camera"
+    rotation_vectors: Mapping[str, F64] = field(default_factory=dict)
+    quaternions: Mapping[str, F64] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +160,7 @@ def safe_xml(path: Path) -> ElementTree.Element:
     Raises:
         CoreError: The file declares entities, or is not XML.
     """
-    content = read_text(path)
-    if "<!DOCTYPE" in content.upper() or "<!ENTITY" in content.upper():
-        raise invalid_file(path, "it declares XML entities, which are not allowed in a rig file")
-    try:
-        return ElementTree.fromstring(content)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise invalid_file(path, f"it is not valid XML ({error})") from error
+    return parse_xml(read_text(path, MAX_RIG_BYTES), path.name)
 
 
 def guessed_size(cx: float, cy: float) -> tuple[int, int]:

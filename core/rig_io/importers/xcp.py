@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from core.geometry import undistort
+from core.rig_io.cameras import checked_quaternion
 from core.rig_io.importers.raw import (
     RawRig,
     RigImporter,
+    Unread,
     invalid_file,
     matrix,
-    rotation_from_quaternion,
     safe_xml,
     text,
 )
@@ -32,7 +33,7 @@ _MAX_ERROR_PX = 2.0
 
 
 def _recognises(path: Path, content: str) -> bool:
-    return "<Camera" in content and "<KeyFrame" in content
+    return "<Camera" in content and "<KeyFrame" in content and "<Cameras" in content
 
 
 def _read(path: Path) -> RawRig:
@@ -49,17 +50,31 @@ def _read(path: Path) -> RawRig:
     if len(calibrated) < len(video or tags):
         uncalibrated = ", ".join(_name(tag) for tag in video or tags if tag not in calibrated)
         notes.append(f"Omitted because not calibrated: {uncalibrated}.")
-    read = [_camera(tag, path) for tag in calibrated]
+    read = [_camera(tag, path, notes) for tag in calibrated]
     worst = max(error for _, error in read)
     if worst > 0:
         notes.append(f"OpenCV's distortion was fitted to Vicon's with an error of {worst:.2g} px.")
     skewed = [_name(tag) for tag in calibrated if _attribute(tag, "SKEW", 1, path, [0.0]).any()]
     if skewed:
         notes.append(f"The skew of {', '.join(skewed)} was omitted.")
-    return RawRig(cameras=tuple(camera for camera, _ in read), unit="mm", up="z", notes=tuple(notes))
+    unread = [
+        Unread(camera=_name(tag), key=key, level="error")
+        for tag in calibrated
+        for frame in tag.iter("KeyFrame")
+        for key in frame.attrib
+        if key.startswith("VICON_") and key not in ("VICON_RADIAL", "VICON_RADIAL2")
+    ]
+    return RawRig(
+        cameras=tuple(camera for camera, _ in read),
+        unit="mm",
+        up="z",
+        notes=tuple(notes),
+        unread=tuple(unread),
+        pose_is="rotation_and_centre",
+    )
 
 
-def _camera(tag: ElementTree.Element, path: Path) -> tuple[Camera, float]:
+def _camera(tag: ElementTree.Element, path: Path, notes: list[str]) -> tuple[Camera, float]:
     """Return the camera and the error of its fitted distortion, px."""
     name = _name(tag)
     key_frame = tag.find("KeyFrames/KeyFrame")
@@ -77,10 +92,7 @@ def _camera(tag: ElementTree.Element, path: Path) -> tuple[Camera, float]:
     K, distortion, error = opencv_intrinsics(intrinsics, size_px)
     R = t = None
     if "POSITION" in key_frame.attrib and "ORIENTATION" in key_frame.attrib:
-        quaternion = _attribute(key_frame, "ORIENTATION", 4, path)
-        if np.linalg.norm(quaternion) < 1e-6:
-            raise invalid_file(path, f"camera {name}: the quaternion of its orientation is zero")
-        R = rotation_from_quaternion(quaternion)
+        R = checked_quaternion(_attribute(key_frame, "ORIENTATION", 4, path), path, name, notes)
         t = -R @ _attribute(key_frame, "POSITION", 3, path)
     camera = Camera(name=name, size_px=size_px, K=K, distortion=distortion, R=R, t_mm=t)
     if error > _MAX_ERROR_PX or not np.isfinite(undistort(camera, image_grid(size_px))).all():
