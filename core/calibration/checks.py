@@ -32,6 +32,12 @@ _MAX_CENTRE_OFFSET = 0.15  # of the principal point from the image centre, as a 
 _MAX_ASPECT = 0.05
 _FOLD_ERROR = 0.5  # share of the way to the corner below which a fold is an error whoever was seen
 _FOLDED_POINTS = 0.01  # share of the points seen in a camera beyond the fold, above which it is an error
+_PLACE = (
+    "The program can place it with these intrinsics: from people who walk about (calibrate-people), or on a board take "
+    "(calibrate --set calibration.fixed_intrinsics=true)."
+)
+# Follow from poses that were read in another meaning than they have.
+_OF_POSES = frozenset({"up", "floor", "aim", "overlap", "distance"})
 _MIN_OVERLAP = 0.05  # share of a camera's view that another one must see too
 
 
@@ -62,10 +68,19 @@ class RigCheck:
         return max((f.level for f in self.findings), key=lambda level: _SEVERITY[level], default="ok")
 
     def with_findings(self, more: Iterable[Finding]) -> RigCheck:
-        """Return a copy with further findings; the reason of a missing pose replaces the finding that it is missing."""
+        """Return a copy with further findings.
+
+        The reason of a missing pose replaces the finding that it is missing, and the finding that poses were misread
+        replaces those on where the cameras are.
+        """
         added = list(more)
         explained = {f.camera for f in added if f.check == "calibrated"}
-        kept = [f for f in self.findings if not (f.check == "pose" and f.camera in explained)]
+        misread = any(f.check == "poses" for f in added)
+        kept = [
+            f
+            for f in self.findings
+            if not (f.check == "pose" and f.camera in explained) and not (misread and f.check in _OF_POSES)
+        ]
         findings = sorted(added + kept, key=lambda f: -_SEVERITY[f.level])
         return dataclasses.replace(self, findings=tuple(findings))
 
@@ -114,7 +129,7 @@ def check_rig(rig: CameraRig, *, up: Axis = "z", seen_px: Mapping[str, F64] | No
             check="pose",
             level="error",
             message=f"{c.name} has no pose: only its intrinsics are calibrated.",
-            remedy="Import a calibration with extrinsics for every camera.",
+            remedy=_PLACE,
             camera=c.name,
         )
         for c in unposed

@@ -14,7 +14,7 @@ from core.pipelines.rig.adopt import adopt_rig
 from core.pose2d.importers import POSE2D_IMPORTERS
 from core.pose2d.importers.people import stack_people
 from core.progress import Reporter, track
-from core.rig_io.importers import read_rig
+from core.rig_io.importers import import_rig_file
 from core.session import RunLayout, Session, Take, TakeLayout
 from core.session import ingest as session_ingest
 from core.session.naming import cameras_of_files
@@ -48,9 +48,20 @@ def run_import_rig(session: Session, params: ImportRigParams, run: RunLayout, re
     The previous rig is kept as a backup.
     """
     reporter.progress(0, 3, "Reading the rig")
-    rig = read_rig(Path(params.path), params.format, params.units, up=params.up, sizes_px=_video_sizes(session))
+    found = import_rig_file(
+        Path(params.path),
+        params.format,
+        params.units,
+        up=params.up,
+        pose_is=params.pose_is,
+        rotation_is=params.rotation_is,
+        sizes_px=_video_sizes(session),
+    )
+    rig = found.rig
     reporter.progress(1, 3, "Checking the rig")
-    check, backup = adopt_rig(session, rig, run, reporter, up="z" if params.up == "auto" else params.up)
+    check, backup = adopt_rig(
+        session, rig, run, reporter, up="z" if params.up == "auto" else params.up, more=found.findings
+    )
     reporter.progress(3, 3, "Checking the rig")
     return {
         "cameras": list(rig.names),

@@ -16,6 +16,7 @@ from core.calibration.people.config import PeopleConfig
 from core.errors import CoreError
 from core.export import UnitsChoice, UpChoice
 from core.pose2d.config import Pose2DConfig
+from core.rig_io.readings import PoseReading, RotationReading
 from core.session.store import TakeKind
 from core.tracking.config import TrackingConfig
 from core.training.config import TrainConfig
@@ -85,12 +86,17 @@ class ImportRigParams:
         format: Format of the calibration; "auto" detects it from the content.
         units: Length unit of a file that does not state one; "auto" takes the most plausible unit.
         up: World axis of the file that points up; "auto" takes the axis that the format defines, or z.
+        pose_is: Meaning of the poses in the file; "auto" takes what the format or the names of its fields say, or world
+            to camera.
+        rotation_is: Unit of rotation vectors, or order of quaternions, in the file.
     """
 
     path: str
     format: str = _name_in("core.rig_io.importers:IMPORTERS", "auto")
     units: UnitsChoice = "auto"
     up: Literal["auto", Axis] = "auto"
+    pose_is: Literal["auto", PoseReading] = "auto"
+    rotation_is: RotationReading = "as_stated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

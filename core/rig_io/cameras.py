@@ -127,7 +127,9 @@ class CameraReader:
         if 4 in by_count:
             K[0, 0], K[1, 1], K[0, 2], K[1, 2] = values(by_count[4][1], self.path, f"camera {name}: K")
         elif 16 in by_count:
-            K = matrix(values(by_count[16][1], self.path, "K"), (4, 4), self.path, "K")[:3, :3]
+            both = matrix(values(by_count[16][1], self.path, f"camera {name}: K"), (4, 4), self.path, "K")
+            # PyTorch3D's order of the last two rows differs from that of others.
+            K = np.vstack([both[:2, :3], both[3 if both[2, 3] == 1 else 2, :3]])
         elif candidates:
             key, value = candidates[0]
             hint = "Export the 3x3 camera matrix and the pose (rotation and translation) of each camera."
@@ -227,6 +229,8 @@ class CameraReader:
         return rotation_matrix(both[:, :3], self.path, name), np.ascontiguousarray(both[:, 3])
 
     def _rotation(self, name: str, value: Any) -> F64:
+        if isinstance(value, Mapping) and "w" in {str(key).lower().lstrip("q") for key in value}:
+            return self._quaternion(name, value)
         found = _vector(value, self.path, f"camera {name}: rotation")
         if found.size == 4:
             return self._quaternion(name, value)

@@ -140,7 +140,7 @@ def spelled(key: Any) -> str:
 
 def is_matrix(value: Any) -> bool:
     """Return whether a mapping is an OpenCV matrix or a vector with named components."""
-    return isinstance(value, Mapping) and ("data" in value or {"x", "y", "z"} <= {str(k).lower() for k in value})
+    return isinstance(value, Mapping) and ("data" in value or {"x", "y", "z"} <= {str(k).lower().lstrip("q") for k in value})
 
 
 def count_numbers(value: Any) -> int:

@@ -19,7 +19,7 @@ READING_TEXT: dict[PoseReading, str] = {
     "camera_to_world_opengl": "camera to world with OpenGL's axes (y up, looking along -z)",
     "world_to_camera_opengl": "world to camera with OpenGL's axes (y up, looking along -z)",
 }
-_ROTATION_TEXT: dict[RotationReading, str] = {
+ROTATION_TEXT: dict[RotationReading, str] = {
     "degrees": "rotation vectors in degrees",
     "radians": "rotation vectors in radians",
     "xyzw": "quaternions x y z w",
@@ -27,6 +27,9 @@ _ROTATION_TEXT: dict[RotationReading, str] = {
 }
 _FULL_TURN_RAD = 2 * np.pi
 _CHECK = "file"
+_POSES = "poses"
+FILE_CHECKS = frozenset((_CHECK, _POSES))
+"""Checks of the file that a rig was imported from."""
 _MAX_NAMES = 6
 
 
@@ -69,7 +72,7 @@ def pose_findings(raw: RawRig) -> Iterator[Finding]:
     reading, rotation, aim = better[0]
     posed = [camera for camera in raw.cameras if camera.posed]
     what = [READING_TEXT[reading]] if reading != raw.pose_is else []
-    what += [_ROTATION_TEXT[rotation]] if rotation != "as_stated" else []
+    what += [ROTATION_TEXT[rotation]] if rotation != "as_stated" else []
     settings = [f"pose_is={reading}"] if reading != raw.pose_is else []
     settings += [f"rotation_is={rotation}"] if rotation != "as_stated" else []
     up = raw.up or "z"
@@ -83,7 +86,7 @@ def pose_findings(raw: RawRig) -> Iterator[Finding]:
         f"The poses seem to be stored as {' and '.join(what)}: read so, all cameras look at a common volume{also}, "
         f"{_heights(aim.heights, raw)}; as read now, {READING_TEXT[raw.pose_is]}, they do not.",
         f"Import the file again with {' '.join(f'`--set {setting}`' for setting in settings)}.",
-        check="poses",
+        check=_POSES,
     )
 
 

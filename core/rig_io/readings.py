@@ -24,7 +24,8 @@ PoseReading = Literal[
     "camera_to_world_opengl",
     "world_to_camera_opengl",
 ]
-"""Meaning of A and b: x_c = A x + b; x = A x_c + b; x_c = A (x - b); x_c = A^T x + b; the first two in OpenGL's axes."""
+"""Meaning of A and b: x_c = A x + b; x = A x_c + b; x_c = A (x - b); x_c = A^T x + b; the first two with OpenGL's axes
+of the camera."""
 RotationReading = Literal["as_stated", "degrees", "radians", "xyzw", "wxyz"]
 READINGS: tuple[PoseReading, ...] = get_args(PoseReading)
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0])

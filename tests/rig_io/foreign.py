@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import foreign_layouts
 import numpy as np
 import tomli_w
 
@@ -276,6 +277,16 @@ def truth_for(layout: str) -> CameraRig:
     return straight(truth()) if layout == "vicon" else truth()
 
 
+def read_as(layout: str, rig: CameraRig) -> CameraRig:
+    """Return the rig as a file of this layout holds it: Kalibr's world is the first camera."""
+    return foreign_layouts.relative(rig) if layout == "kalibr" else rig
+
+
+def points_for(layout: str, rig: CameraRig, xyz_mm: np.ndarray) -> np.ndarray:
+    """Return world points in the coordinates of the file."""
+    return foreign_layouts.in_first(rig, xyz_mm) if layout == "kalibr" else xyz_mm
+
+
 WRITERS: dict[str, tuple[str, str, Callable[[Path, CameraRig], Path]]] = {
     "qualisys": ("qca", "a.qca.txt", qca),
     "qualisys cropped": ("qca", "a.qca.txt", lambda p, r: qca(p, r, crop=(64, 128))),
@@ -293,4 +304,5 @@ WRITERS: dict[str, tuple[str, str, Callable[[Path, CameraRig], Path]]] = {
     "vicon": ("xcp", "a.xcp", xcp),
     "colmap": ("colmap", "sparse", colmap),
     "list": ("opencv", "rig.json", list_json),
+    **foreign_layouts.LAYOUTS,
 }

@@ -20,7 +20,7 @@ import foreign
 from core.errors import CoreError
 from core.files import resource
 from core.geometry import project, project_rig
-from core.rig_io.importers import IMPORTERS, read_rig, rig_suffixes
+from core.rig_io.importers import IMPORTERS, import_rig_file, read_rig, rig_suffixes
 from core.rig_io.importers.raw import guessed_size
 from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
@@ -28,10 +28,10 @@ from core.types import CameraRig
 POINTS = np.random.default_rng(0).uniform((-1500, -1500, 0), (1500, 1500, 2000), (200, 3))
 
 
-def assert_same_projections(found: CameraRig, expected: CameraRig) -> None:
-    wanted = project_rig(expected, POINTS)
+def assert_same_projections(found: CameraRig, expected: CameraRig, points: np.ndarray = POINTS) -> None:
+    wanted = project_rig(expected, points)
     assert np.isfinite(wanted).all()
-    assert np.abs(project_rig(found, POINTS) - wanted).max() < 1e-6
+    assert np.abs(project_rig(found, points) - wanted).max() < 1e-6
 
 
 @pytest.mark.parametrize("layout", foreign.WRITERS)
@@ -39,17 +39,20 @@ def test_projections_of_every_layout(layout: str, tmp_path: Path) -> None:
     format_name, file, write = foreign.WRITERS[layout]
     expected = foreign.truth_for(layout)
     path = write(tmp_path / file, expected)
-    found = read_rig(path)
-    assert_same_projections(found, expected)
+    points, expected = foreign.points_for(layout, expected, POINTS), foreign.read_as(layout, expected)
+    imported = import_rig_file(path)
+    found = imported.rig
+    assert imported.findings == ()
+    assert_same_projections(found, expected, points)
     assert [c.size_px for c in found] == [c.size_px for c in expected]
-    if layout != "caliscope":
+    if layout not in ("caliscope", "kalibr", "mc-calib", "two files"):
         assert found.names == expected.names
     assert found.source.startswith(IMPORTERS.get(format_name).title)
-    assert_same_projections(read_rig(path, format=format_name), expected)
+    assert_same_projections(read_rig(path, format=format_name), expected, points)
 
 
 def test_the_suffixes_of_all_formats_come_from_the_registry() -> None:
-    suffixes = (".json", ".qca", ".toml", ".txt", ".xcp", ".xml", ".yaml", ".yml")
+    suffixes = (".bin", ".json", ".mcal", ".qca", ".toml", ".txt", ".xcp", ".xml", ".yaml", ".yml")
     assert rig_suffixes() == suffixes
 
 
@@ -327,16 +330,16 @@ def test_truncated_files_are_refused_with_a_reason(layout: str, tmp_path: Path) 
     _, file, write = foreign.WRITERS[layout]
     path = write(tmp_path / file, foreign.truth())
     victim = sorted(path.iterdir())[0] if path.is_dir() else path
-    whole = victim.read_text()
+    whole = victim.read_bytes()
     for share in (0.0, 0.1, 0.33, 0.5, 0.77, 0.97):
-        victim.write_text(whole[: int(len(whole) * share)])
+        victim.write_bytes(whole[: int(len(whole) * share)])
         try:
             rig = read_rig(path)
         except CoreError as error:
             assert error.hint
         else:
             # A text format may be cut between cameras or fields; nothing that is left may be wrong.
-            assert len(rig) < 4 or any(not c.posed for c in rig) or path.suffix in (".yml", ".toml") or path.is_dir()
+            assert len(rig) < 4 or any(not c.posed for c in rig) or victim.suffix in (".yml", ".yaml", ".toml", ".txt")
 
 
 HOSTILE = {

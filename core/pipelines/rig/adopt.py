@@ -13,6 +13,7 @@ from core.errors import CoreError
 from core.files import read_json
 from core.geometry.similarity import Similarity
 from core.progress import Reporter
+from core.rig_io.import_findings import FILE_CHECKS
 from core.session import RunLayout, Session
 from core.session.layout import CalibrationLayout
 from core.session.moving import RigReplacement, replace_rig
@@ -116,7 +117,7 @@ def moved_report(session: Session, rig: CameraRig, scale: float) -> dict[str, An
     gone = _LENGTH_CHECKS if scaled else frozenset[str]()
     findings = report.get("findings", [])
     known = [finding_from(f) for f in findings if isinstance(f, dict)] if isinstance(findings, list) else []
-    kept = [f for f in known if f.check in BOARD_CHECKS - gone or f.check == "people_fit"]
+    kept = [f for f in known if f.check in (BOARD_CHECKS - gone) | FILE_CHECKS or f.check == "people_fit"]
     check = check_session_rig(session, rig).with_findings(kept)
     report = {k: v for k, v in report.items() if k != "accuracy"}  # a map of the floor in the former coordinates
     if scaled:

@@ -115,7 +115,7 @@ def import_rig_file(
     else:
         unit = plausible_unit(raw)
         posed = [c.centre_mm for c in raw.cameras if c.posed]
-        if len(posed) > 1:
+        if len(posed) > 1 and np.ptp(posed, 0).any():
             metres = float(np.median(distances(posed))) * MM_PER[unit] / 1000
             notes.append(f"Lengths were read as {_UNIT_NAMES[unit]}: the cameras are {metres:.2g} m apart.")
     rotation = rotation_to_z_up(up if up != "auto" else raw.up or "z")
@@ -224,7 +224,10 @@ def _importer(path: Path, format: str) -> tuple[RigImporter, Path]:
 def _recognised(path: Path) -> RigImporter | None:
     if path.suffix.lower() not in rig_suffixes():
         return None
-    content = _content(path)
+    try:
+        content = _content(path)
+    except CoreError:
+        return None  # a file among others that is too large, or no text
     return next((i for i in IMPORTERS.entries() if i.recognises(path, content)), None)
 
 

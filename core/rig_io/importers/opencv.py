@@ -81,7 +81,7 @@ def _same_names(one: Table, other: Table) -> bool:
 
 IMPORTER = RigImporter(
     name="opencv",
-    title="OpenCV, ROS, MC-Calib, multical, XRPrimer (YAML, JSON, XML; a file or a folder)",
+    title="OpenCV and similar (YAML, JSON, XML; a file or a folder)",
     patterns=("*.yml", "*.yaml", "*.json", "*.xml"),
     recognises=_recognises,
     read=_read,

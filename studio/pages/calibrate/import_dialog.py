@@ -9,6 +9,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from core.pipelines.params import ImportRigParams
+from core.rig_io.import_findings import READING_TEXT, ROTATION_TEXT
 from core.rig_io.importers import IMPORTERS
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
@@ -21,7 +22,7 @@ _UNITS = {"mm": "Millimetres", "cm": "Centimetres", "m": "Metres"}
 
 
 class ImportRigDialog(Dialog):
-    """Format, unit and up axis of a chosen file; each of them is detected by default.
+    """Format, unit, up axis and meaning of the poses of a chosen file; all are detected by default.
 
     Args:
         path: The file.
@@ -42,11 +43,23 @@ class ImportRigDialog(Dialog):
         self._fill(self.format, {name: IMPORTERS.get(name).title for name in IMPORTERS})
         self._fill(self.units, {name: _UNITS[name] for name in _choices("units")})
         self._fill(self.up, {name: f"{name} up" for name in _choices("up")})
+        self.pose_is, self.rotation_is = Choice(), Choice()
+        self._fill(self.pose_is, {name: READING_TEXT[name].capitalize() for name in _choices("pose_is")})
+        self.rotation_is.addItem("As in the file", "as_stated")
+        for name, text in ROTATION_TEXT.items():
+            self.rotation_is.addItem(text.capitalize(), name)
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
         grid.setColumnStretch(1, 1)
-        for row, (text, box) in enumerate((("Format", self.format), ("Length unit", self.units), ("Up axis", self.up))):
+        rows = {
+            "Format": self.format,
+            "Length unit": self.units,
+            "Up axis": self.up,
+            "Camera poses": self.pose_is,
+            "Rotations": self.rotation_is,
+        }
+        for row, (text, box) in enumerate(rows.items()):
             box.setAccessibleName(text)
             grid.addWidget(make_label(text, "muted", wrap=False), row, 0)
             grid.addWidget(box, row, 1)
@@ -71,6 +84,8 @@ class ImportRigDialog(Dialog):
             format=self.format.currentData(),
             units=self.units.currentData(),
             up=self.up.currentData(),
+            pose_is=self.pose_is.currentData(),
+            rotation_is=self.rotation_is.currentData(),
         )
 
     def _import(self) -> None:
