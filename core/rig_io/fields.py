@@ -140,7 +140,9 @@ def spelled(key: Any) -> str:
 
 def is_matrix(value: Any) -> bool:
     """Return whether a mapping is an OpenCV matrix or a vector with named components."""
-    return isinstance(value, Mapping) and ("data" in value or {"x", "y", "z"} <= {str(k).lower().lstrip("q") for k in value})
+    if not isinstance(value, Mapping):
+        return False
+    return "data" in value or {"x", "y", "z"} <= {str(key).lower().lstrip("q") for key in value}
 
 
 def count_numbers(value: Any) -> int:
