@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from core.rig_io.fields import CameraFields, count_numbers, unread_distortion, unread_numbers
-from core.rig_io.importers.filestorage import values
-from core.rig_io.importers.raw import (
+from core.rig_io.filestorage import values
+from core.rig_io.layouts import STEREO
+from core.rig_io.lens_words import distortion_model
+from core.rig_io.raw import (
     RawRig,
     Unit,
     Unread,
@@ -22,8 +24,6 @@ from core.rig_io.importers.raw import (
     rotation_from_quaternion,
     rotation_matrix,
 )
-from core.rig_io.layouts import STEREO
-from core.rig_io.lens_words import distortion_model
 from core.rig_io.readings import PoseReading, stored_to_pose
 from core.types.arrays import F64
 from core.types.axes import Axis

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from core.documents.limits import read_bounded
-from core.rig_io.importers.raw import invalid_file, numbers
+from core.rig_io.raw import invalid_file, numbers
 from core.types.arrays import F64
 
 # Name and number of parameters by COLMAP's number of the model.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.rig_io.importers.raw import RawRig
+from core.rig_io.raw import RawRig
 from core.rig_io.readings import PoseReading, RotationReading, better_readings
 from core.types.finding import Finding, FindingLevel
 

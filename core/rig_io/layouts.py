@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.rig_io.fields import CameraFields, appended_name, field_name, has_geometry, is_matrix, read_fields
-from core.rig_io.importers.raw import invalid_file, text
+from core.rig_io.raw import invalid_file, text
 
 Document = Mapping[str, Any]
 # Keys that group fields and are no names of cameras.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from core.rig_io.importers.raw import invalid_file
+from core.rig_io.raw import invalid_file
 from core.types.camera import DistortionModel
 
 _PINHOLE = (

@@ -21,7 +21,7 @@ from core.errors import CoreError
 from core.files import resource
 from core.geometry import project, project_rig
 from core.rig_io.importers import IMPORTERS, import_rig_file, read_rig, rig_suffixes
-from core.rig_io.importers.raw import guessed_size
+from core.rig_io.raw import guessed_size
 from core.synthetic.rigs import ring_rig
 from core.types import CameraRig
 

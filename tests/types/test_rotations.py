@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.rig_io.exporters.exporter import quaternion
-from core.rig_io.importers.raw import rotation_from_quaternion
+from core.rig_io.raw import rotation_from_quaternion
 from core.types import Camera
 
 AXES = [(0.48, -0.6, 0.64), (1, 0, 0), (0, -1, 0), (0, 0.6, 0.8)]

@@ -15,7 +15,7 @@ from core.errors import CoreError
 from core.files import read_text
 from core.registry import Registry
 from core.rig_io.import_findings import READING_TEXT, pose_findings, unread_findings
-from core.rig_io.importers.raw import MAX_RIG_BYTES, MM_PER, RawRig, RigImporter, Unit, distances
+from core.rig_io.raw import MAX_RIG_BYTES, MM_PER, RawRig, RigImporter, Unit, distances
 from core.rig_io.readings import PoseReading, RotationReading, reread_poses
 from core.types.arrays import F64
 from core.types.axes import Axis, rotation_to_z_up

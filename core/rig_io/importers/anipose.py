@@ -14,8 +14,8 @@ from core.documents.syntax import parse_toml
 from core.errors import CoreError
 from core.rig_io.cameras import CameraReader
 from core.rig_io.fields import CameraFields, read_fields
-from core.rig_io.importers.filestorage import read_document
-from core.rig_io.importers.raw import MM_PER, RawRig, RigImporter, invalid_file, text
+from core.rig_io.filestorage import read_document
+from core.rig_io.raw import MM_PER, RawRig, RigImporter, invalid_file, text
 
 _OWN = {"time_offset_s": "time_offset"}
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from core.rig_io.cameras import CameraReader
+from core.rig_io.filestorage import read_document
 from core.rig_io.importers.anipose import table_fields, toml_tables
-from core.rig_io.importers.filestorage import read_document
-from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, text
+from core.rig_io.raw import RawRig, RigImporter, invalid_file, text
 
 _NUMBERS = ("cam_id", "port")
 

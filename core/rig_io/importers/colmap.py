@@ -17,7 +17,7 @@ import numpy as np
 from core.files import read_text
 from core.rig_io.cameras import checked_quaternion
 from core.rig_io.colmap_binary import binary_cameras, binary_images
-from core.rig_io.importers.raw import MAX_RIG_BYTES, MM_PER, RawRig, RigImporter, Unit, invalid_file, numbers
+from core.rig_io.raw import MAX_RIG_BYTES, MM_PER, RawRig, RigImporter, Unit, invalid_file, numbers
 from core.types.arrays import F64
 from core.types.camera import Camera
 

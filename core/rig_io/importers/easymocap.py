@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from core.rig_io.cameras import CameraReader
-from core.rig_io.importers.filestorage import read_document
-from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, text
+from core.rig_io.filestorage import read_document
 from core.rig_io.layouts import cameras_of_documents, join_poses
+from core.rig_io.raw import RawRig, RigImporter, invalid_file, text
 
 _SUFFIXES = (".yml", ".yaml")
 _SIBLING = {"intri": "extri", "extri": "intri"}

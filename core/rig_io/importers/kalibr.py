@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from core.rig_io.cameras import unread_fields
-from core.rig_io.importers.filestorage import read_document
-from core.rig_io.importers.raw import RawRig, RigImporter, Unread, invalid_file, matrix, numbers, rotation_matrix
+from core.rig_io.filestorage import read_document
 from core.rig_io.lens_fit import PROJECTIONS, fit_fisheye, fov, radtan
+from core.rig_io.raw import RawRig, RigImporter, Unread, invalid_file, matrix, numbers, rotation_matrix
 from core.types.arrays import F64
 from core.types.camera import Camera
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.rig_io.importers.raw import RawRig, RigImporter, Unread, invalid_file, matrix, rotation_matrix, safe_xml, text
+from core.rig_io.raw import RawRig, RigImporter, Unread, invalid_file, matrix, rotation_matrix, safe_xml, text
 from core.types.arrays import F64
 from core.types.camera import Camera
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from core.errors import CoreError
 from core.files import read_text
 from core.rig_io.cameras import CameraReader
-from core.rig_io.importers.filestorage import Table, read_document
-from core.rig_io.importers.raw import MAX_RIG_BYTES, MM_PER, RawRig, RigImporter, invalid_file, text
+from core.rig_io.filestorage import Table, read_document
 from core.rig_io.layouts import cameras_of_documents, join_poses
+from core.rig_io.raw import MAX_RIG_BYTES, MM_PER, RawRig, RigImporter, invalid_file, text
 
 _SUFFIXES = (".yml", ".yaml", ".json", ".xml")
 _MAX_FOLDER_FILES = 1000

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, matrix, rotation_matrix, safe_xml, text
+from core.rig_io.raw import RawRig, RigImporter, invalid_file, matrix, rotation_matrix, safe_xml, text
 from core.rig_io.readings import stored_to_pose
 from core.types.camera import Camera
 

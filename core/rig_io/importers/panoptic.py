@@ -7,8 +7,8 @@ from pathlib import Path
 
 from core.rig_io.cameras import CameraReader
 from core.rig_io.fields import read_fields
-from core.rig_io.importers.filestorage import read_document
-from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, text
+from core.rig_io.filestorage import read_document
+from core.rig_io.raw import RawRig, RigImporter, invalid_file, text
 
 
 def _recognises(path: Path, content: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from core.rig_io.cameras import unread_fields
-from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, matrix, safe_xml, text
+from core.rig_io.raw import RawRig, RigImporter, invalid_file, matrix, safe_xml, text
 from core.types.camera import Camera
 
 _SUBPIXELS = 64.0

@@ -13,8 +13,8 @@ from typing import Any
 
 from core.rig_io.cameras import CameraReader
 from core.rig_io.fields import read_fields
-from core.rig_io.importers.filestorage import read_document
-from core.rig_io.importers.raw import RawRig, RigImporter, invalid_file, text
+from core.rig_io.filestorage import read_document
+from core.rig_io.raw import RawRig, RigImporter, invalid_file, text
 
 _KEYS = ("R", "T", "fx", "fy", "cx", "cy")
 

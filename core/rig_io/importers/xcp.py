@@ -16,7 +16,7 @@ import numpy as np
 
 from core.geometry import undistort
 from core.rig_io.cameras import checked_quaternion
-from core.rig_io.importers.raw import (
+from core.rig_io.raw import (
     RawRig,
     RigImporter,
     Unread,

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.documents.syntax import parse_json, parse_toml, parse_yaml
 from core.files import read_text
-from core.rig_io.importers.raw import MAX_RIG_BYTES, invalid_file, numbers, safe_xml
+from core.rig_io.raw import MAX_RIG_BYTES, invalid_file, numbers, safe_xml
 from core.types.arrays import F64
 
 Table = dict[str, Any]
