@@ -78,9 +78,12 @@ def _demo(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
 
 def _status(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
     table = Table("Step", "State", "Details")
-    for step in session_status(Session.open(arguments.session)).steps.values():
+    steps = session_status(Session.open(arguments.session)).steps.values()
+    for step in steps:
         table.add_row(step.step, step.state, step.reason)
     out.print(table)
+    if any(step.state == "outdated" for step in steps):
+        out.print(f"'selfpose update {arguments.session}' makes outdated results again.", highlight=False, markup=False)
     return 0
 
 

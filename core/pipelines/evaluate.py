@@ -34,7 +34,7 @@ from core.progress import NullReporter, Reporter, StageReporter, check
 from core.reconstruction.predictor import Predictor
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
-from core.session.inputs import note_outdated_inputs
+from core.session.inputs import evaluation_inputs, require_current
 from core.tracking.config import TrackingConfig
 from core.tracking.smooth import smooth
 from core.types.arrays import F64
@@ -75,7 +75,8 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
         The report; see `core.evaluation.report.build_report`.
 
     Raises:
-        CoreError: The take, the run, the baseline or the 2D poses of the estimator are missing.
+        CoreError: The take, the run, the baseline or the 2D poses of the estimator are missing, or a result is out of
+            date.
     """
     take = session.take(params.take)
     if not take.layout.poses3d(BASELINE).exists():
@@ -84,7 +85,7 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     data = _load_data(session, take, choose_poses2d([take], params.estimator, reporter), model, reporter)
     names = [BASELINE, *([model.name] if model else [])]
     stored = {name: take.poses3d(name) for name in names if take.layout.poses3d(name).exists()}
-    note_outdated_inputs(session, take, {name: s.provenance for name, s in stored.items()}, reporter)
+    require_current(session, [take], list(stored))
     methods = _triangulation(data, stored[BASELINE], StageReporter(reporter, 0.0, 0.4 if model else 1.0))
     check(reporter)
     if model is not None:
@@ -94,6 +95,7 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     report = build_report(take.name, len(data.held_out.frames), methods)
     if params.truth:
         report["truth"] = _truth(params, data, methods, reporter)
+    report["inputs"] = evaluation_inputs(session, take, data.estimator, stored)
     write_json(take.layout.report, report)
     if model is not None and model.run is not None:
         write_json(model.run.report, report)

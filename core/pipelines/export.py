@@ -10,6 +10,7 @@ import numpy as np
 
 from core import NAME, __version__
 from core.errors import CoreError
+from core.evaluation.choice import choose_result
 from core.export import (
     EXPORTERS,
     ExportOptions,
@@ -23,7 +24,7 @@ from core.export import (
 from core.pipelines.params import ExportParams
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
-from core.session.inputs import note_outdated_inputs
+from core.session.inputs import UPDATE, note_outdated_inputs, outdated_result
 from core.types import Pose3DSequence
 
 _MAX_JITTER = 0.1
@@ -41,13 +42,23 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
             that cannot be written to.
     """
     take = session.take(params.take)
-    name = params.poses or newest_poses(take)
+    name = params.poses
+    if not name:
+        choice = choose_result(session, take)
+        name = choice.name or BASELINE
+        for note in choice.notes:
+            reporter.note(note)
     if name not in take.poses3d_runs():
         known = ", ".join(take.poses3d_runs())
         hint = f"Available: {known}." if known else "Run 'triangulate' or 'infer' on it first."
         raise CoreError(f"Take {take.name} has no 3D poses '{name}'.", hint)
+    if not params.poses and (messages := outdated_result(session, take, name)):
+        raise CoreError(
+            f"{name} of take {take.name} is out of date. {' '.join(messages)}",
+            f"{UPDATE} Or export it as it is, with --poses {name}.",
+        )
     poses = take.poses3d(name)
-    note_outdated_inputs(session, take, {name: poses.provenance}, reporter)
+    note_outdated_inputs(session, take, [name], reporter)
     content = content_of(poses)
     formats = tuple(dict.fromkeys(params.formats)) or suitable_formats(content)
     for format in formats:
@@ -68,12 +79,6 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
         files += write_poses(format, poses, folder / f"{take.name}_{name}", chosen, origin)
     reporter.progress(len(options), len(options), "Written")
     return {"poses": name, "folder": str(folder), "files": [str(path) for path in files]}
-
-
-def newest_poses(take: Take) -> str:
-    """Return the name of the newest trained 3D result, or the baseline's if there is none."""
-    trained = [name for name in take.poses3d_runs() if name != BASELINE]
-    return max(trained, key=lambda name: take.layout.poses3d(name).stat().st_mtime, default=BASELINE)
 
 
 def _options(format: str, params: ExportParams, only: bool, reporter: Reporter) -> ExportOptions:

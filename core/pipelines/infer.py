@@ -21,7 +21,7 @@ from core.progress import Reporter
 from core.reconstruction.predictor import Predictor
 from core.registry import closest
 from core.session import RunLayout, Session, Take
-from core.session.inputs import input_digests
+from core.session.inputs import input_digests, outdated_training, world_of_training
 from core.session.status import trained_runs
 from core.tracking.smooth import smooth
 from core.tracking.track import note_discarded
@@ -45,6 +45,9 @@ class TrainedNetworks:
     def load(self, session: Session, take: str, reporter: Reporter, **options: Any) -> Predictor:
         """Load the networks; shipped ones search the capture volume of the take.
 
+        Networks that were trained here work in the world coordinates of their training. If the calibration has changed
+        otherwise since, this is said.
+
         Args:
             session: Session of the take.
             take: Name of the take.
@@ -55,7 +58,11 @@ class TrainedNetworks:
             CoreError: As `Predictor.load` and `training_volume`.
         """
         if self.run is not None:
-            return Predictor.load(self.run, **options)
+            for message in outdated_training(session, self.run):
+                reporter.note(f"{self.name}: {message} Train again to fit them.", "warning")
+            predictor = Predictor.load(self.run, **options)
+            predictor.world = world_of_training(session, self.run)
+            return predictor
         device, config = pick_device("auto"), preset(self.name)
         chosen = training_volume(session, [take], config, reporter)
         volume = chosen.volume(chosen.spacing_mm or config.model.root.spacing_mm)

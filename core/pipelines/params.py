@@ -419,13 +419,24 @@ class EvaluateDatasetParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateParams:
+    """Settings of `update`. Results are made again with the settings that they were made with; nothing is trained.
+
+    Attributes:
+        takes: Names of the takes whose results are made again where they are out of date.
+    """
+
+    takes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportParams:
     """Settings of `export`.
 
     Attributes:
         take: Name of the take.
-        poses: 3D result to export: "baseline" or the name of a training run. If omitted, the newest trained result is
-            exported, or else the baseline.
+        poses: 3D result to export: "baseline" or the name of a training run. If omitted, the result that the
+            evaluation found better is exported, or else the baseline.
         formats: File formats to write. If omitted, every format that can hold the result is written.
         folder: Folder to write to. If omitted, the exports folder of the session is used.
         units: Length unit of the files; "auto" takes the usual unit of each format.

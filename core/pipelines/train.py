@@ -15,6 +15,7 @@ from core.datasets.split import held_out_camera
 from core.datasets.take_images import cached_images
 from core.errors import CoreError
 from core.files import write_yaml
+from core.geometry.similarity import Similarity
 from core.models.device import describe_device, pick_device, process_count
 from core.models.distributed import Group, process_group
 from core.pipelines.params import TrainParams
@@ -24,6 +25,7 @@ from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
+from core.session.inputs import outdated_training, require_current, save_training_inputs, world_of_training
 from core.training.config import TrainConfig
 from core.training.trainer import Trainer
 from core.types.camera import CameraRig
@@ -59,11 +61,20 @@ def _train(
     takes = _takes(session, params)
     params = dataclasses.replace(params, estimator=choose_poses2d(takes, params.estimator, reporter))
     rig = session.rig_for_all(takes)
+    world = None
+    if run.checkpoints.is_dir() and any(run.checkpoints.iterdir()):
+        if messages := outdated_training(session, run):
+            raise CoreError(
+                f"This training cannot be resumed. {' '.join(messages)}",
+                "Start a new one, or use the former calibration again: 'calibrations' lists them.",
+            )
+        world = world_of_training(session, run)
+        rig = rig if world is None else world.rig(rig)
     with group.rank_zero_first():
         chosen = pinned_volume(session, params.takes, config, run, reporter)
     config = with_volume(config, chosen)
     if group.is_main:
-        rig.save(run.rig)
+        save_training_inputs(run, takes, params.estimator, rig)
         write_yaml(run.config, to_mapping(dataclasses.replace(params, training=config)))
     reporter.progress(0, 1, "Reading 2D poses")
     with ExitStack() as opened:
@@ -76,7 +87,7 @@ def _train(
         if config.model.heatmap.source == "backbone":
             with group.rank_zero_first():
                 images = [cached_images(take, rig, config.model, reporter) for take in takes]
-        footage = _footage(rig, takes, params.estimator, config, maps, images, reporter)
+        footage = _footage(rig, takes, params.estimator, config, maps, images, world, reporter)
         volume = chosen.volume(config.model.root.spacing_mm)
         trainer = Trainer(config, footage, volume, run.checkpoints, device, reporter, group)
         state = trainer.run()
@@ -98,6 +109,7 @@ def _takes(session: Session, params: TrainParams) -> list[Take]:
     for take in takes:
         if BASELINE not in take.poses3d_runs():
             raise CoreError(f"Take {take.name} has no baseline.", "Run 'triangulate' on the take first.")
+    require_current(session, takes, [BASELINE])
     return takes
 
 
@@ -108,6 +120,7 @@ def _footage(
     config: TrainConfig,
     maps: list[StoredHeatmaps],
     images: list[StoredImages],
+    world: Similarity | None,
     reporter: Reporter,
 ) -> Footage:
     """Collect inputs, pseudo labels and split of all takes."""
@@ -115,6 +128,7 @@ def _footage(
     unseen = held_out_camera(rig.names, config.split)
     for take in takes:
         poses2d, baseline = take.poses2d(estimator, rig), take.poses3d(BASELINE)
+        baseline = baseline if world is None else world.poses(baseline)
         time_s = take.timeline().time_s
         times_s.append(time_s)
         inputs.append(MultiviewPoses2D.stack(rig, poses2d, joints))

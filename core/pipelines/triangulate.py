@@ -19,7 +19,7 @@ from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session
-from core.session.inputs import input_digests, note_outdated_second_look
+from core.session.inputs import input_digests, outdated_second_look
 from core.tracking.track import DISCARDED, note_discarded
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
@@ -42,7 +42,8 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     time_s = take.timeline().time_s
     triangulator = Triangulator(association=params.association, tracking=params.tracking)
     sequence = triangulator.reconstruct(rig, poses2d, time_s, reporter)
-    note_outdated_second_look(take, estimator, rig, reporter)
+    if message := outdated_second_look(session, take, estimator):
+        reporter.note(f"{message} Run 'pose2d' on the take again.", "warning")
     inputs = input_digests(session, take, estimator)
     provenance = {**sequence.provenance, **inputs.to_provenance(), "code_version": __version__}
     sequence = dataclasses.replace(sequence, provenance=provenance)

@@ -184,6 +184,13 @@ VERBS = {
             holds_take=True,
         ),
         Verb(
+            "update",
+            "results",
+            "Make results again whose calibration or 2D poses have changed",
+            params.UpdateParams,
+            "core.pipelines.results.update:run_update",
+        ),
+        Verb(
             "evaluate",
             "results",
             "Measure baseline and trained networks on a take, without ground truth",

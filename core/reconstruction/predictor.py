@@ -26,6 +26,7 @@ from core.datasets.poses2d import MultiviewPoses2D, make_view_batch
 from core.datasets.take_images import streamed_images
 from core.errors import CoreError
 from core.geometry.accuracy import expected_error_mm
+from core.geometry.similarity import Similarity
 from core.models.checkpoint import Checkpoint
 from core.models.device import describe_device, pick_device, pick_precision
 from core.models.distributed import Group
@@ -85,6 +86,8 @@ class Predictor:
         self.association = association or AssociationConfig()
         self.networks, self.volume, self.device, self.name = networks, volume, device, name
         self.temporal = networks.temporal if temporal else None
+        self.world: Similarity | None = None
+        """Change from the world coordinates of the rigs given to those that the networks were trained in, if any."""
         low = pick_precision(device, precision)
         self.networks.freeze(low)
         self.runs_on = f"{describe_device(device)}, {engine_name(device)}, {'fp32' if low is None else 'bf16'}"
@@ -205,6 +208,7 @@ class Predictor:
                 "Use networks that were trained with model.heatmap.source=joints.",
             )
         frames = np.arange(len(time_s)) if frames is None else frames
+        digest, rig = rig.digest, rig if self.world is None else self.world.rig(rig)
         scene = CaptureScene(rig, self.volume, self.networks.config, self.device)
         allowed = _allowed_views(rig, exclude_camera)
         batch_size = _BATCH_FRAMES.get(self.device.type, _BATCH_FRAMES_GPU)
@@ -241,7 +245,7 @@ class Predictor:
                 time_s[frames], with_uncertain, covariance, score, limit_mm, tracking
             )
         method = {"method": "networks", "temporal": self.temporal is not None}
-        return Pose3DSequence(
+        found = Pose3DSequence(
             skeleton=skeleton,
             time_s=time_s[frames],
             xyz_mm=xyz,
@@ -252,10 +256,11 @@ class Predictor:
                 **method,
                 DISCARDED: tracked.discarded,
                 "run": self.name,
-                "rig": rig.digest,
+                "rig": digest,
                 "excluded": exclude_camera or "",
             },
         )
+        return found if self.world is None else self.world.inverse.poses(found)
 
     def online(self, rig: CameraRig, tracking: TrackingConfig | None = None) -> OnlinePredictor:
         """Return the method for a live stream of posed cameras.
@@ -356,6 +361,7 @@ class OnlinePredictor:
                 f"The networks of {predictor.name} read heatmaps or images, which a live stream of 2D poses lacks.",
                 "Use networks that were trained with model.heatmap.source=joints.",
             )
+        rig = rig if predictor.world is None else predictor.world.rig(rig)
         self._predictor, self._rig = predictor, rig
         self._scene = CaptureScene(rig, predictor.volume, predictor.networks.config, predictor.device)
         self._tracker = Tracker(tracking, predictor.networks.skeleton)
@@ -369,7 +375,9 @@ class OnlinePredictor:
         error_mm = person_error_mm(self._rig, people.xyz_mm[0])
         frame = PeopleFrame(time_s=time_s, xyz_mm=people.certain_mm[0], score=people.score[0], error_mm=error_mm)
         ids = self._tracker.update(frame)
-        return TrackedFrame(time_s=time_s, xyz_mm=frame.xyz_mm, score=frame.score, ids=ids)
+        world = self._predictor.world
+        xyz_mm = frame.xyz_mm if world is None else world.inverse.points(frame.xyz_mm)
+        return TrackedFrame(time_s=time_s, xyz_mm=xyz_mm, score=frame.score, ids=ids)
 
     def _triangulate(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> FramePeople | None:
         """Return the triangulated people of the next frame set; None while a camera is missing."""

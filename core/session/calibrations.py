@@ -155,14 +155,19 @@ def _digest(folder: CalibrationLayout) -> str:
 
 def _load(path: Path) -> CameraRig | CoreError:
     try:
-        stat = path.stat()
+        return _load_version(path, file_version(path))
     except OSError as error:
         return CoreError(f"{path} cannot be read: {error.strerror}.", "Restore the file.")
-    return _load_version(path, stat.st_mtime_ns, stat.st_size)
+
+
+def file_version(path: Path) -> tuple[int, ...]:
+    """Return numbers that change when a file is replaced; raise OSError if it cannot be read."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 @functools.lru_cache(maxsize=256)
-def _load_version(path: Path, mtime_ns: int, size: int) -> CameraRig | CoreError:
+def _load_version(path: Path, version: tuple[int, ...]) -> CameraRig | CoreError:
     try:
         return CameraRig.load(path)
     except CoreError as error:

@@ -1,18 +1,30 @@
-"""Digests of the inputs that a result was made from, and their comparison with the session's present files."""
+"""Digests of the inputs that results and models were made from, and their comparison with the present files."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from core.errors import CoreError
-from core.files import sha256
+from core.files import read_json, read_yaml, sha256, write_yaml
+from core.geometry.resize import at_size
+from core.geometry.similarity import Similarity, similarity_between
 from core.progress import Reporter
+from core.session.calibrations import file_version
+from core.session.layout import RunLayout
 from core.session.store import BASELINE, Session, Take
 from core.types.camera import CameraRig
+from core.types.pose3d import Pose3DSequence
+
+UPDATE = "Run 'update' on the take to make its results again."
+"""Remedy for results whose inputs have changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +42,9 @@ class InputDigests:
     rig: str
 
     def to_provenance(self) -> dict[str, str]:
-        """Return the entries of a result's provenance."""
-        return {"rig": self.rig, "estimator": self.estimator, "poses2d": self.poses2d}
+        """Return the entries of a new result's provenance; the time tells it from an earlier one of the same inputs."""
+        made = datetime.now(UTC).isoformat()
+        return {"rig": self.rig, "estimator": self.estimator, "poses2d": self.poses2d, "made": made}
 
 
 def input_digests(session: Session, take: Take, estimator: str) -> InputDigests:
@@ -41,6 +54,15 @@ def input_digests(session: Session, take: Take, estimator: str) -> InputDigests:
         CoreError: The rig or the 2D poses are missing.
     """
     return InputDigests(estimator=estimator, poses2d=_poses2d_digest(take, estimator), rig=session.rig_for(take).digest)
+
+
+def provenance_of(take: Take, result: str) -> dict[str, Any]:
+    """Return the provenance of a 3D result; empty if the file is missing or damaged."""
+    path = take.layout.poses3d(result)
+    try:
+        return _provenance(path, file_version(path))
+    except (OSError, CoreError):
+        return {}  # whoever reads the poses reports the damage
 
 
 def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any]) -> tuple[str, ...]:
@@ -54,19 +76,13 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
     Returns:
         A sentence per input that has changed or is gone; empty if the result is up to date.
     """
-    return _outdated_inputs(session, take, provenance, lambda estimator: _poses2d_digest(take, estimator))
-
-
-def _outdated_inputs(
-    session: Session, take: Take, provenance: Mapping[str, Any], digest: Callable[[str], str]
-) -> tuple[str, ...]:
     messages = []
     rig, poses2d, estimator = (provenance.get(key, "") for key in ("rig", "poses2d", "estimator"))
-    if rig and session.rig is not None and _rig_digest(session, take) != rig:
+    if rig and session.layout.rig.exists() and _rig_digest(session, take) != rig:
         messages.append("The calibration has changed since these 3D poses were made.")
     if poses2d and estimator:
         try:
-            changed = digest(estimator) != poses2d
+            changed = _poses2d_digest(take, estimator) != poses2d
         except CoreError:
             messages.append(f"The 2D poses of {estimator}, from which these 3D poses were made, are gone.")
         else:
@@ -75,37 +91,133 @@ def _outdated_inputs(
     return tuple(messages)
 
 
-def note_outdated_inputs(
-    session: Session, take: Take, results: Mapping[str, Mapping[str, Any]], reporter: Reporter
-) -> None:
-    """Warn of each input of stored results that has changed, and name the verb that brings them up to date.
+def outdated_result(session: Session, take: Take, result: str) -> tuple[str, ...]:
+    """Return a sentence per input of a stored 3D result that has changed; empty if it is up to date."""
+    return outdated_inputs(session, take, provenance_of(take, result))
 
-    Args:
-        session: Session of the take.
-        take: Take of the results.
-        results: Provenance by name of the result.
-        reporter: Receives the warnings.
+
+def require_current(session: Session, takes: Iterable[Take], results: Sequence[str]) -> None:
+    """Refuse to work on 3D results of takes whose inputs have changed since they were made.
+
+    Raises:
+        CoreError: The first result that is out of date, with the remedy.
     """
-    digest = functools.cache(functools.partial(_poses2d_digest, take))
-    for name, provenance in results.items():
-        verb = "triangulate" if name == BASELINE else "infer"
-        for message in _outdated_inputs(session, take, provenance, digest):
-            reporter.note(f"{name}: {message} Run '{verb}' on the take again.", "warning")
+    for take in takes:
+        for result in results:
+            if messages := outdated_result(session, take, result):
+                raise CoreError(f"{result} of take {take.name} is out of date. {' '.join(messages)}", UPDATE)
 
 
-def note_outdated_second_look(take: Take, estimator: str, rig: CameraRig, reporter: Reporter) -> None:
-    """Warn if the second look at 2D poses was guided by another calibration than the present one."""
+def note_outdated_inputs(session: Session, take: Take, results: Iterable[str], reporter: Reporter) -> None:
+    """Warn of each input of stored results that has changed, and name the remedy."""
+    for name in results:
+        for message in outdated_result(session, take, name):
+            reporter.note(f"{name}: {message} {UPDATE}", "warning")
+
+
+def outdated_second_look(session: Session, take: Take, estimator: str) -> str:
+    """Return a sentence if another calibration guided the second look at 2D poses; else an empty text."""
     second_look = take.poses2d_manifest(estimator).get("second_look")
-    if second_look and second_look["request"]["rig"] != rig.digest:
-        reporter.note(
-            f"The calibration has changed since the second look at the 2D poses of {estimator}. Run 'pose2d' on the "
-            "take again.",
-            "warning",
-        )
+    if not second_look or not session.layout.rig.exists():
+        return ""
+    if second_look.get("request", {}).get("rig") == _rig_digest(session, take):
+        return ""
+    return f"The calibration has changed since the second look at the 2D poses of {estimator}."
+
+
+def save_training_inputs(run: RunLayout, takes: Sequence[Take], estimator: str, rig: CameraRig) -> None:
+    """Store what a training works on: rig, 2D poses, and the triangulated people that clean them.
+
+    Raises:
+        CoreError: 2D poses are missing.
+    """
+    poses2d = {take.name: _poses2d_digest(take, estimator) for take in takes}
+    baselines = {take.name: result_id(take, BASELINE) for take in takes}
+    inputs = {"rig": rig.digest, "estimator": estimator, "poses2d": poses2d, "baselines": baselines}
+    rig.save(run.rig)
+    write_yaml(run.inputs, inputs)
+
+
+def world_of_training(session: Session, run: RunLayout) -> Similarity | None:
+    """Return the change from the session's world coordinates to those that networks were trained in.
+
+    None if they are the same, or if the calibration has changed otherwise since.
+    """
+    rigs = _training_rigs(session, run)
+    return None if rigs is None or rigs[0].digest == rigs[1].digest else similarity_between(*rigs)
+
+
+def outdated_training(session: Session, run: RunLayout) -> tuple[str, ...]:
+    """Return a sentence per input of a training that has changed since; empty if its networks are up to date."""
+    messages = []
+    if run.rig.exists() and session.layout.rig.exists():
+        rigs = _training_rigs(session, run)
+        if rigs is None or (rigs[0].digest != rigs[1].digest and similarity_between(*rigs) is None):
+            messages.append("The calibration has changed since these networks were trained.")
+    try:
+        inputs = read_yaml(run.inputs) if run.inputs.exists() else {}
+        estimator, digests = inputs.get("estimator", ""), inputs.get("poses2d", {})
+        for name in set(digests) & set(session.take_names()):
+            take = session.take(name)
+            if estimator in take.estimators() and _poses2d_digest(take, estimator) != digests[name]:
+                messages.append(f"The 2D poses of {estimator} of take {name} have changed since.")
+    except (CoreError, AttributeError, TypeError):
+        pass  # a damaged file names no inputs
+    return tuple(messages)
+
+
+def _training_rigs(session: Session, run: RunLayout) -> tuple[CameraRig, CameraRig] | None:
+    """Return the present rig of the cameras of a training, and the rig of the training; None if they do not fit."""
+    try:
+        rig, trained = session.require_rig(), CameraRig.load(run.rig)
+        present = tuple(at_size(rig[c.name], c.size_px) for c in trained)
+    except CoreError:
+        return None
+    return dataclasses.replace(rig, cameras=present), trained
+
+
+def result_id(take: Take, result: str) -> str:
+    """Return an identifier of a 3D result that no other result has, and that a change of world coordinates keeps."""
+    known = {key: value for key, value in provenance_of(take, result).items() if key != "rig"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def evaluation_inputs(session: Session, take: Take, estimator: str, results: Iterable[str]) -> dict[str, Any]:
+    """Return what an evaluation depends on, for its report.
+
+    Raises:
+        CoreError: The rig or the 2D poses are missing.
+    """
+    digests = input_digests(session, take, estimator)
+    return {
+        "rig": digests.rig,
+        "estimator": estimator,
+        "poses2d": digests.poses2d,
+        "results": {name: result_id(take, name) for name in results},
+    }
+
+
+def is_measured(session: Session, take: Take, report: Mapping[str, Any], results: Iterable[str]) -> bool:
+    """Return whether a report of an evaluation is about these results of a take, with the present calibration."""
+    inputs = report.get("inputs")
+    if not isinstance(inputs, Mapping) or not isinstance(inputs.get("results"), Mapping):
+        return False
+    if inputs.get("rig") != _rig_digest(session, take):
+        return False
+    return all(inputs["results"].get(name) == result_id(take, name) for name in results)
+
+
+def evaluation_report(path: Path) -> dict[str, Any]:
+    """Read the report of an evaluation; empty if there is none or it is damaged."""
+    try:
+        report = read_json(path) if path.is_file() else {}
+    except CoreError:
+        return {}  # the pages that show it report the damage
+    return report if isinstance(report, dict) else {}
 
 
 def _rig_digest(session: Session, take: Take) -> str:
-    """Return the digest of the present rig of a take; empty if the rig does not fit the take."""
+    """Return the digest of the present rig of a take; empty if the rig is damaged or does not fit the take."""
     try:
         return session.rig_for(take).digest
     except CoreError:
@@ -115,6 +227,20 @@ def _rig_digest(session: Session, take: Take) -> str:
 def _poses2d_digest(take: Take, estimator: str) -> str:
     files = take.poses2d_files(estimator).values()
     try:
-        return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:16]
+        return hashlib.sha256("".join(map(_file_digest, files)).encode()).hexdigest()[:16]
     except OSError as error:
         raise CoreError(f"2D poses of {estimator} cannot be read: {error}.", "Estimate 2D poses again.") from error
+
+
+def _file_digest(path: Path) -> str:
+    return _version_digest(path, file_version(path))
+
+
+@functools.lru_cache(maxsize=1024)
+def _version_digest(path: Path, version: tuple[int, ...]) -> str:
+    return sha256(path)
+
+
+@functools.lru_cache(maxsize=256)
+def _provenance(path: Path, version: tuple[int, ...]) -> dict[str, Any]:
+    return Pose3DSequence.load_provenance(path)

@@ -45,6 +45,11 @@ class RunLayout:
         return self.root / "volume.yaml"
 
     @property
+    def inputs(self) -> Path:
+        """Digests of the inputs of a training."""
+        return self.root / "inputs.yaml"
+
+    @property
     def events(self) -> Path:
         """Events of the job, JSON lines."""
         return self.root / EVENTS_FILE

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from core.errors import CoreError
-from core.files import read_json, write_json, write_yaml
+from core.files import write_json, write_yaml
 from core.geometry.similarity import Similarity, similarity_between
 from core.session.calibrations import calibration_of, free_calibration, keep_calibration
+from core.session.inputs import evaluation_report
 from core.session.layout import CalibrationLayout
 from core.session.store import Session, Take, rig_of_take
 from core.types.arrays import F64
@@ -164,9 +165,10 @@ class _Move:
             if (manifest.get("second_look") or {}).get("request", {}).get("rig") == old:
                 manifest["second_look"]["request"]["rig"] = new
                 yield take.layout.poses2d_manifest(estimator), _yaml(manifest)
-        report = read_json(take.layout.report) if take.layout.report.exists() else None
-        if isinstance(report, dict) and report.get("inputs", {}).get("rig") == old:
-            yield take.layout.report, _json(self._moved_report(report, new))
+        for path in (take.layout.report, *(self.session.layout.run(n).report for n in take.poses3d_runs())):
+            report = evaluation_report(path)
+            if report.get("take", take.name) == take.name and report.get("inputs", {}).get("rig") == old:
+                yield path, _json(self._moved_report(report, new))
 
     def _moved_report(self, report: dict[str, Any], digest: str) -> dict[str, Any]:
         """Return a report of an evaluation; its errors in px and in percent hold in any coordinates."""

@@ -11,11 +11,18 @@ from core.errors import CoreError
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, JobSpec
 from core.jobs.events import decode
 from core.session.incoming import interrupted_recordings
+from core.session.inputs import (
+    evaluation_report,
+    is_measured,
+    outdated_result,
+    outdated_second_look,
+    outdated_training,
+)
 from core.session.layout import RunLayout
 from core.session.store import BASELINE, Session, Take
 
 Step = Literal["rig", "take", "pose2d", "triangulate", "train", "infer", "evaluate", "export"]
-State = Literal["ready", "done", "blocked"]
+State = Literal["ready", "done", "blocked", "outdated"]
 STEPS: tuple[Step, ...] = ("rig", "take", "pose2d", "triangulate", "train", "infer", "evaluate", "export")
 _TAIL_BYTES = 64 << 10
 
@@ -26,7 +33,8 @@ class StepStatus:
 
     Attributes:
         step: Name of the step.
-        state: "ready" to run, "done" (it can be repeated), or "blocked".
+        state: "ready" to run, "done" (it can be repeated), "outdated" (done, but its inputs have changed since), or
+            "blocked".
         reason: What was done, what can be done, or what to do first; one sentence.
     """
 
@@ -50,8 +58,8 @@ class SessionStatus:
 
     @property
     def next(self) -> StepStatus | None:
-        """First step that is ready and not done; None if there is none."""
-        return next((s for s in self.steps.values() if s.state == "ready"), None)
+        """First step that is ready or outdated; None if there is none."""
+        return next((s for s in self.steps.values() if s.state in ("ready", "outdated")), None)
 
 
 def session_status(session: Session) -> SessionStatus:
@@ -173,7 +181,9 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
     no_poses2d = "" if estimators else "Estimate 2D poses first."
     no_rig = _rig_problem(session, take, rig)
 
-    def step(name: Step, done: str, blocked: str, ready: str) -> StepStatus:
+    def step(name: Step, done: str, blocked: str, ready: str, outdated: str = "") -> StepStatus:
+        if done and outdated:
+            return StepStatus(step=name, state="outdated", reason=f"Out of date. {outdated}")
         if done:
             return StepStatus(step=name, state="done", reason=done)
         if blocked:
@@ -181,31 +191,45 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
         return StepStatus(step=name, state="ready", reason=ready)
 
     no_result = "" if results else "Triangulate or infer 3D poses first."
+    outdated = {name: " ".join(outdated_result(session, take, name)) for name in results}
     newest = runs[-1].name if runs else next(reversed(trained), "")
     exported = _exported(session, take, results)
     return {
         "pose2d": step(
-            "pose2d", f"2D poses of {', '.join(estimators)}." if estimators else "", "", "Estimate 2D poses."
+            "pose2d",
+            f"2D poses of {', '.join(estimators)}." if estimators else "",
+            "",
+            "Estimate 2D poses.",
+            next(filter(None, (outdated_second_look(session, take, name) for name in estimators)), ""),
         ),
         "triangulate": step(
             "triangulate",
             "3D poses are triangulated." if BASELINE in results else "",
             no_rig or no_poses2d,
             "Triangulate 3D poses.",
+            outdated.get(BASELINE, ""),
         ),
         "infer": step(
             "infer",
             f"3D poses of {newest}." if newest in trained else "",
             no_rig or no_poses2d,
             f"Infer 3D poses with {newest}." if runs else "Infer 3D poses with shipped networks, or train first.",
+            outdated.get(newest, ""),
         ),
         "evaluate": step(
             "evaluate",
-            "Metrics are up to date." if _evaluated(take) else "",
+            "Metrics are up to date." if take.layout.report.is_file() else "",
             no_rig or no_result,
             "Evaluate the 3D poses.",
+            _outdated_metrics(session, take, outdated),
         ),
-        "export": step("export", f"{exported} exported files." if exported else "", no_result, "Export the 3D poses."),
+        "export": step(
+            "export",
+            f"{exported} exported files." if exported else "",
+            no_result,
+            "Export the 3D poses.",
+            _outdated_exports(session, take, outdated),
+        ),
     }
 
 
@@ -219,12 +243,34 @@ def _rig_problem(session: Session, take: Take, rig: StepStatus) -> str:
     return ""
 
 
-def _evaluated(take: Take) -> bool:
-    """Return whether the metrics are newer than all 3D poses."""
-    if not take.layout.report.is_file():
-        return False
-    made = take.layout.report.stat().st_mtime
-    return all(take.layout.poses3d(run).stat().st_mtime <= made for run in take.poses3d_runs())
+def _outdated_metrics(session: Session, take: Take, outdated: Mapping[str, str]) -> str:
+    """Return why the metrics of a take are out of date; empty if they are about its present 3D poses."""
+    report = evaluation_report(take.layout.report)
+    methods = report.get("methods")
+    trained = methods.get("trained") if isinstance(methods, dict) else None
+    names = [BASELINE, str(trained.get("run", ""))] if isinstance(trained, dict) else [BASELINE]
+    names = [name for name in names if name in outdated]
+    for name in names:
+        if outdated[name]:
+            return outdated[name]
+    made = take.layout.report.stat().st_mtime if take.layout.report.is_file() else 0.0
+    if any(take.layout.poses3d(name).stat().st_mtime > made for name in outdated):
+        return "3D poses were made since the last evaluation."
+    if "inputs" in report and not is_measured(session, take, report, names):
+        return "The 3D poses or the calibration have changed since the last evaluation."
+    return ""
+
+
+def _outdated_exports(session: Session, take: Take, outdated: Mapping[str, str]) -> str:
+    """Return why exported files of a take are out of date; empty if they are as its present 3D poses."""
+    for name, reason in outdated.items():
+        files = list(session.layout.exports.glob(f"{take.name}_{name}*"))
+        if files and reason:
+            return reason
+        made = take.layout.poses3d(name).stat().st_mtime
+        if any(file.stat().st_mtime < made for file in files):
+            return f"The 3D poses '{name}' have changed since they were exported."
+    return ""
 
 
 def _exported(session: Session, take: Take, results: list[str]) -> int:
@@ -235,6 +281,8 @@ def _exported(session: Session, take: Take, results: list[str]) -> int:
 def _train(session: Session, takes: list[Take], rig: StepStatus, runs: list[RunLayout]) -> StepStatus:
     if runs:
         reason = f"{_count([run.name for run in runs], 'trained run')}, the newest is {runs[-1].name}."
+        if messages := outdated_training(session, runs[-1]):
+            return StepStatus(step="train", state="outdated", reason=f"Out of date. {messages[0]} Train again.")
         return StepStatus(step="train", state="done", reason=reason)
     no_poses2d = "Estimate 2D poses of a take first."
     problems = [_rig_problem(session, take, rig) or ("" if take.estimators() else no_poses2d) for take in takes]
@@ -244,8 +292,8 @@ def _train(session: Session, takes: list[Take], rig: StepStatus, runs: list[RunL
 
 
 def _combined(step: Step, each: list[tuple[str, StepStatus]]) -> StepStatus:
-    """Return one state for several takes: a ready one if there is any, else a blocked one."""
-    for state in ("ready", "blocked"):
+    """Return one state for several takes: an outdated one if there is any, else a ready one, else a blocked one."""
+    for state in ("outdated", "ready", "blocked"):
         matching = [(name, status) for name, status in each if status.state == state]
         if matching:
             name, status = matching[0]

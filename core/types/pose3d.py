@@ -97,6 +97,22 @@ class Pose3DSequence:
             file.attrs["person_ids"] = np.array(self.person_ids, np.int64)
             file.attrs["provenance"] = json.dumps(dict(self.provenance))
 
+    @staticmethod
+    def load_provenance(path: Path) -> dict[str, Any]:
+        """Read the provenance of a file written by `save`, without its poses.
+
+        Raises:
+            CoreError: A missing, truncated or different file.
+        """
+        import h5py
+
+        try:
+            with h5py.File(path, "r") as file:
+                found = json.loads(file.attrs["provenance"])
+        except Exception as error:
+            raise CoreError(f"{path} does not contain 3D poses: {error}.", "Compute them again.") from error
+        return found if isinstance(found, dict) else {}
+
     @classmethod
     def load(cls, path: Path) -> Pose3DSequence:
         """Read a file written by `save`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.errors import CoreError
+from core.session.inputs import outdated_result
 from core.session.status import SessionStatus, session_status, take_status
 from studio.specs import PageSpec, StepView
 from studio.state.app_state import AppState
@@ -34,7 +35,8 @@ def take_steps(state: AppState) -> dict[str, StepView]:
 def page_states(state: AppState, pages: Iterable[PageSpec]) -> dict[str, StepView]:
     """Return the state of every page.
 
-    A page is running while one of its verbs runs, done if all its steps are done, and blocked if none can be run.
+    A page is running while one of its verbs runs, done if all its steps are done, out of date if one of them is, and
+    blocked if none can be run.
     """
     active = {verb for job in state.jobs.active for verb in job.verbs}
     try:
@@ -61,7 +63,10 @@ def results_state(state: AppState) -> StepView:
         results = take.poses3d_runs() if take is not None else []
     except CoreError as error:
         return StepView("blocked", error.message)
-    if results:
+    if results and take is not None and state.session is not None:
+        messages = outdated_result(state.session, take, state.poses_name or results[0])
+        if messages:
+            return StepView("outdated", " ".join(messages))
         return StepView("done", f"{len(results)} 3D result{'s' if len(results) > 1 else ''} to inspect.")
     if state.take_name:
         return StepView("ready", "Videos only: no 3D result yet.")
@@ -73,6 +78,9 @@ def _views(status: SessionStatus) -> dict[str, StepView]:
 
 
 def _combined(steps: list[StepView]) -> StepView:
+    outdated = next((step for step in steps if step.state == "outdated"), None)
+    if outdated is not None:
+        return outdated
     if steps and all(step.state == "done" for step in steps):
         return StepView("done", steps[-1].reason)
     ready = next((step for step in steps if step.state == "ready"), None)

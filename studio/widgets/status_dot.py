@@ -1,4 +1,4 @@
-"""Status dot: done, ready, running or blocked."""
+"""Status dot: done, ready, running, outdated or blocked."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from studio.theme import current_theme
 
-StepState = Literal["done", "ready", "blocked", "running"]
-STATE_LABELS: dict[StepState, str] = {"done": "Done", "ready": "Ready", "blocked": "Blocked", "running": "Running"}
+StepState = Literal["done", "ready", "blocked", "running", "outdated"]
+STATE_LABELS: dict[StepState, str] = {
+    "done": "Done",
+    "ready": "Ready",
+    "blocked": "Blocked",
+    "running": "Running",
+    "outdated": "Out of date",
+}
 
 
 def paint_status_dot(painter: QPainter, centre: QPointF, state: StepState, radius_px: float = 7.0) -> None:
@@ -32,6 +38,15 @@ def paint_status_dot(painter: QPainter, centre: QPointF, state: StepState, radiu
                 at + QPointF(3.2 * unit, -2.2 * unit),
             ]
         )
+        return
+    if state == "outdated":
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.warn))
+        painter.drawEllipse(box)
+        painter.setPen(QPen(QColor(theme.panel), 1.8, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        unit = radius_px / 7
+        painter.drawLine(centre + QPointF(0, -3.4 * unit), centre + QPointF(0, 0.8 * unit))
+        painter.drawPoint(centre + QPointF(0, 3.6 * unit))
         return
     painter.setBrush(Qt.BrushStyle.NoBrush)
     inner = box.adjusted(1, 1, -1, -1)

@@ -12,7 +12,10 @@ import torch
 from core.association.config import AssociationConfig
 from core.datasets.poses2d import MultiviewPoses2D
 from core.errors import CancelledError, CoreError
+from core.geometry import project
 from core.geometry.accuracy import expected_error_mm
+from core.geometry.similarity import Similarity
+from core.geometry.so3 import exp
 from core.models import engine as frozen
 from core.models.checkpoint import Checkpoint
 from core.models.config import (
@@ -128,6 +131,19 @@ class TestPredictor:
         assert np.nanmin(apart[..., rest].mean(-1), axis=1).max() < 15
         # The pose network sees no hips either: the prior of bodies places them.
         assert np.nanmin(apart[..., hips].mean(-1), axis=1).max() < 300
+
+    def test_networks_work_in_the_world_coordinates_of_their_training(
+        self, predictor: Predictor, rig: CameraRig, people: Pose3DSequence, poses2d: dict[str, Pose2D]
+    ) -> None:
+        frames = np.arange(3)
+        expected = predictor.reconstruct(rig, poses2d, people.time_s, NullReporter(), frames=frames)
+        change = Similarity(R=exp(np.array([0.3, -0.2, 1.1])), origin_mm=np.array([900.0, -400.0, 50.0]), scale=1.3)
+        moved = change.rig(rig)
+        predictor.world = change.inverse
+        found = predictor.reconstruct(moved, poses2d, people.time_s, NullReporter(), frames=frames)
+        assert found.provenance["rig"] == moved.digest
+        shift_px = [project(moved[c.name], found.xyz_mm) - project(c, expected.xyz_mm) for c in rig]
+        assert np.nanmax(np.abs(shift_px)) < 0.01
 
     @pytest.mark.slow
     def test_selected_frames_equal_those_of_the_whole_take(

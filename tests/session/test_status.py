@@ -113,7 +113,7 @@ def test_metrics_older_than_a_result_are_to_be_computed_again(session: Session, 
     write_json(take.layout.report, {})
     os.utime(take.layout.report, (time.time() - 60, time.time() - 60))
     give_poses(take, BASELINE)
-    assert states(session)["evaluate"] == "ready"
+    assert states(session)["evaluate"] == "outdated"
 
 
 def test_a_second_take_makes_the_steps_ready_again_and_is_named(session: Session, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ PAGE = PageSpec(
         "evaluate",
         "evaluate-dataset",
         "run",
+        "update",
     ),
     actions=(
         ActionSpec(

@@ -59,7 +59,7 @@ class StepWidget(QWidget):
         self.dot.set_state(row.state, row.reason)
         self.push.setEnabled(not row.blocked)
         self.push.setToolTip(row.blocked or row.step.summary)
-        self.push.setText("Run again" if row.state == "done" else row.step.title)
+        self.push.setText("Run again" if row.state in ("done", "outdated") else row.step.title)
         self.reason.setText(row.reason)
         self.reason.setVisible(bool(row.reason))
 
@@ -140,7 +140,7 @@ class TrainPage(ScrollPage):
             self.preset.currentData(),
             long_side_px=self.input_size.currentData(),
             networks=self.networks.currentData(),
-            trained=take_steps(self._state)["train"].state == "done",
+            trained=take_steps(self._state)["train"].state in ("done", "outdated"),
         )
         on = ", ".join(takes) if step.name == "train" else take
         self._start(step.verb, params, f"{step.title}: {on}")

@@ -1,0 +1,82 @@
+"""Choice of the 3D result of a take that is shown and exported unless the user names another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.session import BASELINE, Session, Take
+from core.session.inputs import evaluation_report, is_measured, outdated_result
+
+Measured = Literal["better", "not better", "not judged", "no"]
+"""Outcome of a result's evaluation against triangulation; "no" if there is none for this version of it."""
+_TRAINED = "trained"  # key of networks in the report of an evaluation
+_REASONS: dict[Measured, str] = {
+    "not better": "was not found better than triangulation",
+    "not judged": "could not be compared with triangulation",
+    "no": "has not been measured on this take",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultChoice:
+    """The chosen 3D result.
+
+    Attributes:
+        name: Name of the result; empty if the take has none.
+        notes: Sentences on the reason, where the take has several results or the chosen one was not measured.
+    """
+
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def choose_result(session: Session, take: Take) -> ResultChoice:
+    """Return the result that the evaluation found better, or the baseline where none is certain."""
+    names = take.poses3d_runs()
+    if not names:
+        return ResultChoice(name="")
+    found = {name: measured(session, take, name) for name in names if name != BASELINE}
+    better = [name for name, outcome in found.items() if outcome == "better"]
+    if better:
+        chosen = min(better, key=lambda name: (_error(session, take, name), name))
+        note = f"The 3D poses '{chosen}' are used: the evaluation found them better than triangulation."
+        return ResultChoice(name=chosen, notes=(note,))
+    notes = [f"'{name}' {_REASONS[outcome]}." for name, outcome in found.items()]
+    if BASELINE in names:
+        if notes:
+            notes.insert(0, "The baseline is used, since no other result is known to be better.")
+        return ResultChoice(name=BASELINE, notes=tuple(notes))
+    made = {name: take.layout.poses3d(name).stat().st_mtime_ns for name in names}
+    chosen = max(names, key=lambda name: (not outdated_result(session, take, name), made[name]))
+    return ResultChoice(name=chosen, notes=(f"'{chosen}' {_REASONS[found[chosen]]}.",))
+
+
+def measured(session: Session, take: Take, result: str) -> Measured:
+    """Return what the latest evaluation of a result of networks found, if it is up to date."""
+    report = _report(session, take, result)
+    if not report or outdated_result(session, take, result):
+        return "no"
+    comparison = report.get("comparison")
+    if not isinstance(comparison, Mapping) or _TRAINED not in (comparison.get("first"), comparison.get("second")):
+        return "not judged"
+    return "better" if comparison.get("better") == _TRAINED else "not better"
+
+
+def _report(session: Session, take: Take, result: str) -> dict[str, Any]:
+    """Return the report that is about this version of a result; empty if there is none."""
+    for path in (take.layout.report, session.layout.run(result).report):
+        report = evaluation_report(path)
+        methods = report.get("methods")
+        method = methods.get(_TRAINED) if isinstance(methods, Mapping) else None
+        about = isinstance(method, Mapping) and method.get("run") == result
+        if about and report.get("take") == take.name and is_measured(session, take, report, (BASELINE, result)):
+            return report
+    return {}
+
+
+def _error(session: Session, take: Take, result: str) -> float:
+    """Return the error of a measured result over all observed joints."""
+    error = _report(session, take, result)["methods"][_TRAINED].get("loco_percent_height_all")
+    return float(error) if isinstance(error, int | float) else float("inf")
