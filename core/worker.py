@@ -19,7 +19,7 @@ from core.jobs.events import Cancelled, Finished
 from core.jobs.launch import Ranks, run_rank, select_gpu
 from core.jobs.runner import run_job
 from core.jobs.spec import JobSpec
-from core.jobs.system import keep_freed_memory, wait_without_spinning
+from core.jobs.system import keep_freed_memory, wait_without_spinning, yield_to_the_window
 from core.pipelines.verbs import verb
 from core.progress import Reporter
 from core.session import RunLayout, Session
@@ -60,6 +60,8 @@ def run_worker(arguments: list[str] | None = None) -> int:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
+    if spec.verb != "record":  # a recording must keep up with its cameras
+        yield_to_the_window()
     keep_freed_memory()
     wait_without_spinning()
     select_gpu()

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication
 
 from core import NAME, __version__
 from core.errors import CoreError
+from studio.display import display_problem
 from studio.gc_guard import GcGuard
 from studio.icons import icon
 from studio.log import CrashReporter, start_logging
@@ -32,6 +33,10 @@ def run_window(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = _parse(sys.argv[1:] if argv is None else list(argv))
+    problem = "" if QApplication.instance() else display_problem()
+    if problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
     log_file = start_logging()
     # With shared GL contexts, the 3D view keeps its contents when it is moved to another window.
     QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts)

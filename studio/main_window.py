@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ from studio.pages.registry import PAGES
 from studio.settings import sessions_folder
 from studio.shell.dialogs import AboutDialog, ShortcutsDialog, show_error_dialog
 from studio.shell.navigation import NavigationRail
+from studio.shell.new_session_dialog import NewSessionDialog
 from studio.shell.sample import SampleOpener
 from studio.shell.status_bar import StatusBar
 from studio.shell.top_bar import TopBar
@@ -121,21 +121,17 @@ class MainWindow(QMainWindow):
             self.state.settings.update(last_folder=str(Path(chosen).parent))
             self.open_path(Path(chosen))
 
-    def new_session(self) -> None:
-        """Ask for a folder and create an empty session there."""
-        folder = sessions_folder()
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-        chosen, _ = QFileDialog.getSaveFileName(
-            self, "New session: choose a folder name", str(folder / "My session"), "Session folder (*)"
-        )
-        if chosen:
-            self.create_session(Path(chosen))
+    def new_session(self) -> NewSessionDialog:
+        """Ask for name and place, and create an empty session there."""
+        dialog = NewSessionDialog(sessions_folder(), self)
+        dialog.chosen.connect(self.create_session)
+        dialog.open()
+        return dialog
 
-    def create_session(self, root: Path) -> None:
+    def create_session(self, root: Path, name: str = "") -> None:
         """Create an empty session and open it."""
         try:
-            self.state.set_session(Session.create(root))
+            self.state.set_session(Session.create(root, name))
         except CoreError as error:
             show_error_dialog(error, self)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
+import sys
+
+import psutil
 
 
 def keep_freed_memory() -> None:
@@ -29,3 +33,28 @@ def wait_without_spinning() -> None:
     slower when a window, a camera or another job needs a core as well.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+_LOW_PRIORITY = 10
+_FREE_CORE_FROM = 3
+"""With fewer cores, the low priority alone has to do: half of two cores would cost a job half of its speed."""
+
+
+def yield_to_the_window() -> None:
+    """Let the window and other programs go first: low priority, and one core left free where there are at least three.
+
+    Child processes inherit both.
+    """
+    process = psutil.Process()
+    with contextlib.suppress(psutil.Error, OSError):
+        if sys.platform == "win32":
+            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            process.nice(_LOW_PRIORITY)
+    if not hasattr(process, "cpu_affinity"):  # macOS
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
+        return
+    with contextlib.suppress(psutil.Error, OSError):
+        cores = process.cpu_affinity() or []
+        if len(cores) >= _FREE_CORE_FROM:
+            process.cpu_affinity(sorted(cores)[1:])

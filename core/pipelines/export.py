@@ -25,6 +25,7 @@ from core.pipelines.params import ExportParams
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.inputs import UPDATE, note_outdated_inputs, outdated_result
+from core.session.result_names import result_slug
 from core.types import Pose3DSequence
 
 _MAX_JITTER = 0.1
@@ -76,7 +77,7 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
     for done, (format, chosen) in enumerate(options.items()):
         check(reporter)
         reporter.progress(done, len(options), f"Writing {EXPORTERS.get(format).title}")
-        files += write_poses(format, poses, folder / f"{take.name}_{name}", chosen, origin)
+        files += write_poses(format, poses, folder / f"{take.name}_{result_slug(name)}", chosen, origin)
     reporter.progress(len(options), len(options), "Written")
     return {"poses": name, "folder": str(folder), "files": [str(path) for path in files]}
 

@@ -19,6 +19,7 @@ from core.session.inputs import (
     outdated_training,
 )
 from core.session.layout import RunLayout
+from core.session.result_names import result_slug
 from core.session.store import BASELINE, Session, Take
 
 Step = Literal["rig", "take", "pose2d", "triangulate", "train", "infer", "evaluate", "export"]
@@ -275,7 +276,7 @@ def _outdated_exports(session: Session, take: Take, outdated: Mapping[str, str])
 
 def _exported(session: Session, take: Take, results: list[str]) -> int:
     """Return the number of exported files of a take's 3D poses."""
-    return sum(1 for result in results for _ in session.layout.exports.glob(f"{take.name}_{result}*"))
+    return sum(1 for result in results for _ in session.layout.exports.glob(f"{take.name}_{result_slug(result)}*"))
 
 
 def _train(session: Session, takes: list[Take], rig: StepStatus, runs: list[RunLayout]) -> StepStatus:

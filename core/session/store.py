@@ -226,11 +226,10 @@ class Session:
             name: Name of the session; empty for the name of the folder.
 
         Raises:
-            CoreError: The folder is not empty, or cannot be written.
+            CoreError: The folder is not empty, lies in another session, or cannot be written.
         """
         root = root.expanduser().absolute()
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise CoreError(f"{root} exists and is not empty.", "Choose a new folder, or open it if it is a session.")
+        cls.check_new(root)
         session = cls(SessionLayout(root))
         created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
@@ -244,6 +243,24 @@ class Session:
                 f"{root} cannot be written: {error.strerror}.", "Choose a folder that you may write to."
             ) from error
         return session
+
+    @staticmethod
+    def check_new(root: Path) -> None:
+        """Check that a folder can become a session.
+
+        Raises:
+            CoreError: The folder is not empty, or lies in another session.
+        """
+        root = root.expanduser().absolute()
+        outer = next((folder for folder in root.parents if SessionLayout(folder).manifest.is_file()), None)
+        if outer is not None:
+            raise CoreError(f"{outer} is a session itself.", "Choose a place outside of it.")
+        try:
+            taken = root.exists() and (not root.is_dir() or any(root.iterdir()))
+        except OSError as error:
+            raise CoreError(f"{root} cannot be read: {error.strerror}.", "Choose another folder.") from error
+        if taken:
+            raise CoreError(f"{root} exists and is not empty.", "Choose a new folder, or open it if it is a session.")
 
     @classmethod
     def open(cls, root: Path) -> Session:

@@ -371,7 +371,7 @@ def test_a_second_result_is_compared_as_a_ghost(
     page = open_view(numbered_session)
     assert page.toolbar.result.currentText() == "Trained 2 Jan, 03:04"
     page._state.select_poses("baseline")
-    assert page.toolbar.result.currentText() == "Baseline"
+    assert page.toolbar.result.currentText() == "Triangulation"
     hide_all_but_skeletons(page)
     before = drawn(page, qtbot)
     page.toolbar.compare.setCurrentIndex(1)

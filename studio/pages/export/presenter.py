@@ -9,9 +9,9 @@ from pathlib import Path
 from core.errors import CoreError
 from core.export import EXPORTERS, UnitsChoice, UpChoice, resolve_options
 from core.pipelines.params import ExportParams
-from core.session import BASELINE, Take
-from core.training.presets import CARDS, SHIPPED_PRESETS
+from core.session import Take
 from studio.jobs.bridge import JobBridge
+from studio.state.results import result_title
 
 UNITS: tuple[tuple[UnitsChoice, str], ...] = (
     ("auto", "Format default"),
@@ -54,13 +54,7 @@ def format_rows(units: UnitsChoice, up: UpChoice) -> list[FormatRow]:
 
 def result_choices(take: Take) -> list[tuple[str, str]]:
     """Return name and title of each 3D result of a take."""
-    return [(name, _result_title(name)) for name in take.poses3d_runs()]
-
-
-def _result_title(name: str) -> str:
-    if name in SHIPPED_PRESETS:
-        return f"Shipped networks: {CARDS[name].title}"
-    return "Baseline (triangulated)" if name == BASELINE else f"Trained: {name}"
+    return [(name, result_title(name, take)) for name in take.poses3d_runs()]
 
 
 def export_params(

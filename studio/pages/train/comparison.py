@@ -9,9 +9,8 @@ from typing import Any, Literal
 from core.errors import CoreError
 from core.files import read_json
 from core.session import Take
+from studio.state.results import METHODS
 
-HEADINGS = {"baseline": "Triangulation", "rts": "With RTS", "trained": "Trained"}
-"""Short column headings by key of the method."""
 _ROWS: tuple[tuple[str, str, str, Literal["low", "high", "none"]], ...] = (
     ("Observed joints found", "covered", "{:.1%}", "high"),
     ("… within 10 % of height", "within_10_percent", "{:.1%}", "high"),
@@ -119,7 +118,7 @@ def _comparison(report: Mapping[str, Any]) -> Comparison:
             f"Take {report.get('take', '')}: {n_held_out} of {report['frames']} frames held out from training, each "
             "camera predicted from the others. Errors are medians, those over all joints are means."
         ),
-        headers=("", *(HEADINGS.get(key, key) for key in methods)),
+        headers=("", *(METHODS.get(key, key) for key in methods)),
         rows=tuple(rows),
         tones=tones,
         curves=_curves(report.get("found_curves")),
@@ -138,7 +137,7 @@ def _best(values: list[float | None], better: Literal["low", "high", "none"]) ->
 def _curves(curves: Mapping[str, Any] | None) -> FoundCurves | None:
     if not curves:
         return None
-    found = {HEADINGS.get(key, key): tuple(map(float, values)) for key, values in curves["found"].items()}
+    found = {METHODS.get(key, key): tuple(map(float, values)) for key, values in curves["found"].items()}
     return FoundCurves(percent_height=tuple(map(float, curves["percent_height"])), found=found)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import numpy as np
 
@@ -19,12 +17,12 @@ from core.geometry.overlay import floor_grid_px, volume_px
 from core.pipelines.params import TrainParams
 from core.session import BASELINE, Take, Timeline
 from core.session.volume import ActiveVolume
-from core.training.presets import CARDS, SHIPPED_PRESETS
 from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
 from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, evaluation_summary
 from studio.state.app_state import AppState
+from studio.state.results import result_title
 from studio.viewport.layers.skeletons import SHOW_SKELETONS
 from studio.viewport.layers.spec import DisplayOption, ViewOptions
 from studio.viewport.layers.table import is_available
@@ -118,6 +116,10 @@ class ViewPresenter:
         """Compare with a second result, drawn as ghosts; empty for none."""
         self.comparison = name
         self.load_result()
+
+    def title(self, name: str) -> str:
+        """Return the name shown for a result."""
+        return result_title(name, self.take)
 
     @property
     def person_ids(self) -> tuple[int, ...]:
@@ -344,20 +346,6 @@ class ViewPresenter:
         if camera not in self._volume_px:
             self._volume_px[camera] = tuple(volume_px(self._rig[camera], self._volume))
         return self._volume_px[camera]
-
-
-def result_title(name: str) -> str:
-    """Return the name shown for a result: "Baseline", "Shipped Fast", or "Trained 26 Nov, 14:03" from a run's name."""
-    if not name:
-        return "No result"
-    if name == BASELINE:
-        return "Baseline"
-    if name in SHIPPED_PRESETS:
-        return f"Shipped {CARDS[name].title}"
-    if match := re.match(r"(\d{8}-\d{6})", name):
-        made = datetime.strptime(match[1], "%Y%m%d-%H%M%S")
-        return f"Trained {made.day} {made:%b}, {made:%H:%M}"
-    return name
 
 
 def _accuracy(rig: CameraRig | None) -> AccuracyMap | None:

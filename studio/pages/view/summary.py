@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.types import Pose3DSequence
 from core.types.arrays import F64
+from studio.state.results import METHODS
 from studio.viewport.scene_data import person_centres_mm
 
 _SPEED_WINDOW_S = 0.1
@@ -120,7 +121,6 @@ _ROWS = (
     ("Frames with two or more people", "frames_with_two_or_more", "{:.0f}"),
     ("Identity switches", "identity_switches", "{:.0f}"),
 )
-_METHODS = {"baseline": "Baseline", "rts": "With RTS", "trained": "Trained"}
 
 
 def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
@@ -138,7 +138,7 @@ def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
             rows.append((title, *(form.format(value) if _is_number(value) else "–" for value in values)))
     verdicts = [source.get("verdict") for source in (truth, report)]
     return EvaluationSummary(
-        methods=tuple(_METHODS.get(str(name), str(name)) for name in methods),
+        methods=tuple(METHODS.get(str(name), str(name)) for name in methods),
         rows=tuple(rows),
         verdict=" ".join(verdict for verdict in verdicts if isinstance(verdict, str)),
     )

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QSizePolicy, QT
 
 from studio.icons import icon
 from studio.pages.view.options import FRAME_ALL_KEY, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS, VIEWS, toolbar_options
-from studio.pages.view.presenter import ViewPresenter, result_title
+from studio.pages.view.presenter import ViewPresenter
 from studio.widgets.choice import Choice
 from studio.widgets.text import make_label
 
@@ -66,9 +66,9 @@ class ViewToolbar(QFrame):
     def show_state(self, presenter: ViewPresenter) -> None:
         """Show the choices and the current selection."""
         results = [*reversed(presenter.results), ""]
-        self.result.offer([(result_title(name), name) for name in results], presenter.result)
+        self.result.offer([(presenter.title(name), name) for name in results], presenter.result)
         others = ["", *(name for name in presenter.results if name != presenter.result)]
-        self.compare.offer([(result_title(n) if n else "None", n) for n in others], presenter.comparison)
+        self.compare.offer([(presenter.title(n) if n else "None", n) for n in others], presenter.comparison)
         people: list[tuple[str, object]] = [("None", None), *((f"Person {i}", i) for i in presenter.person_ids)]
         self.follow.offer(people, presenter.options.follow)
         self.result.setEnabled(bool(presenter.results))

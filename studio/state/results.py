@@ -1,0 +1,36 @@
+"""One name for people of each 3D result, the same on every page."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from core.session import BASELINE, Take
+from core.session.result_names import given_title
+from core.training.presets import CARDS, SHIPPED_PRESETS
+
+METHODS = {BASELINE: "Triangulation", "rts": "Triangulation, smoothed", "trained": "Trained"}
+"""Name of each method that an evaluation compares."""
+
+
+def result_title(name: str, take: Take | None = None) -> str:
+    """Return the name shown for a result.
+
+    Args:
+        name: Name of the result's file: "baseline", a preset, or a run.
+        take: Its take, whose user may have given it another name.
+
+    Returns:
+        The given name, or "Triangulation", "Shipped Fast" or "Trained 26 Nov, 14:03".
+    """
+    given = given_title(take, name) if take is not None and name else ""
+    if given or not name:
+        return given or "No result"
+    if name in METHODS:
+        return METHODS[name]
+    if name in SHIPPED_PRESETS:
+        return f"Shipped {CARDS[name].title}"
+    if match := re.match(r"(\d{8}-\d{6})", name):
+        made = datetime.strptime(match[1], "%Y%m%d-%H%M%S")
+        return f"Trained {made.day} {made:%b}, {made:%H:%M}"
+    return name
