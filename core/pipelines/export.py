@@ -25,7 +25,7 @@ from core.pipelines.params import ExportParams
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.inputs import UPDATE, note_outdated_inputs, outdated_result
-from core.session.result_names import result_slug
+from core.session.naming import result_slug
 from core.types import Pose3DSequence
 
 _MAX_JITTER = 0.1

@@ -19,7 +19,7 @@ from core.session.inputs import (
     outdated_training,
 )
 from core.session.layout import RunLayout
-from core.session.result_names import result_slug
+from core.session.naming import result_slug
 from core.session.store import BASELINE, Session, Take
 
 Step = Literal["rig", "take", "pose2d", "triangulate", "train", "infer", "evaluate", "export"]

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 from core.session import BASELINE, Take
-from core.session.result_names import given_title
+from core.session.naming import given_title
 from core.training.presets import CARDS, SHIPPED_PRESETS
 
 METHODS = {BASELINE: "Triangulation", "rts": "Triangulation, smoothed", "trained": "Trained"}

@@ -13,7 +13,7 @@ from PySide6.QtCore import Qt
 
 from core.errors import CoreError
 from core.session import BASELINE, Session
-from core.session.result_names import give_title, result_slug
+from core.session.naming import give_title, result_slug
 from studio.display import display_problem
 from studio.main_window import MainWindow
 from studio.shell.new_session_dialog import NewSessionDialog
