@@ -30,6 +30,7 @@ _SESSION_COMMANDS = {
     "demo": "Create a session from the embedded sample recording",
     "status": "Show which steps are done, ready or blocked, and why",
     "volume": "Show or set the capture volume that the networks work in",
+    "calibrations": "List the calibrations that the session has had, or use one of them again",
     "resume": "Resume a job that was stopped",
     "config": "Print the settings of a verb as a commented YAML file",
 }
@@ -126,6 +127,8 @@ class CommandLine:
         for name in ("new", "demo", "status"):
             self._add(name, _SESSION_COMMANDS[name], "SESSION")
         _add_volume_options(self._add("volume", _SESSION_COMMANDS["volume"], "SESSION [options]"))
+        calibrations = self._add("calibrations", _SESSION_COMMANDS["calibrations"], "SESSION [--use NAME]")
+        calibrations.add_argument("--use", metavar="NAME", default="", help="Name of the calibration to use.")
         resume = self._add("resume", _SESSION_COMMANDS["resume"], "SESSION RUN")
         resume.add_argument("run", metavar="RUN", help="Name of the run, which is the name of its folder in `runs`.")
         config = self._add("config", _SESSION_COMMANDS["config"], "VERB [--preset NAME]")

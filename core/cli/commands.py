@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.cli.arguments import CommandLine, resolve_params
+from core.cli.calibrations import calibrations_command
 from core.cli.docs import defaults_of, settings_file
 from core.cli.terminal import JobView, print_error, print_outcome
 from core.cli.volume import volume_command
@@ -121,6 +122,7 @@ _COMMANDS = {
     "status": _status,
     "config": _config,
     "volume": volume_command,
+    "calibrations": calibrations_command,
     "resume": _resume,
 }
 

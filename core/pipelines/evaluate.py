@@ -86,6 +86,7 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     names = [BASELINE, *([model.name] if model else [])]
     stored = {name: take.poses3d(name) for name in names if take.layout.poses3d(name).exists()}
     require_current(session, [take], list(stored))
+    inputs = evaluation_inputs(take, data.estimator, data.rig, stored)
     methods = _triangulation(data, stored[BASELINE], StageReporter(reporter, 0.0, 0.4 if model else 1.0))
     check(reporter)
     if model is not None:
@@ -95,7 +96,7 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     report = build_report(take.name, len(data.held_out.frames), methods)
     if params.truth:
         report["truth"] = _truth(params, data, methods, reporter)
-    report["inputs"] = evaluation_inputs(session, take, data.estimator, stored)
+    report["inputs"] = inputs
     write_json(take.layout.report, report)
     if model is not None and model.run is not None:
         write_json(model.run.report, report)

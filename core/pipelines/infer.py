@@ -125,13 +125,14 @@ def _infer(session: Session, params: InferParams, group: Group, reporter: Report
             "The session has no trained run.", "Train the networks first, or use shipped ones: --model fast."
         )
     estimator = choose_poses2d([take], params.estimator, reporter)
+    inputs = input_digests(take, estimator, rig)
     predictor = model.load(session, take.name, reporter, precision=params.precision, temporal=params.temporal)
     sequence = predictor.reconstruct_take(take, rig, estimator, reporter, tracking=params.tracking, group=group)
     if not group.is_main:
         return {}
     provenance = {
         **sequence.provenance,
-        **input_digests(session, take, estimator).to_provenance(),
+        **inputs.to_provenance(),
         "networks": "shipped" if model.run is None else "trained",
         "take": take.name,
         "tracking": to_mapping(params.tracking),

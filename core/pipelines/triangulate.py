@@ -38,13 +38,12 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     take = session.take(params.take)
     rig = session.rig_for(take)
     estimator = choose_poses2d([take], params.estimator, reporter)
-    poses2d = take.poses2d(estimator, rig)
+    inputs, poses2d = input_digests(take, estimator, rig), take.poses2d(estimator, rig)
     time_s = take.timeline().time_s
     triangulator = Triangulator(association=params.association, tracking=params.tracking)
     sequence = triangulator.reconstruct(rig, poses2d, time_s, reporter)
     if message := outdated_second_look(session, take, estimator):
         reporter.note(f"{message} Run 'pose2d' on the take again.", "warning")
-    inputs = input_digests(session, take, estimator)
     provenance = {**sequence.provenance, **inputs.to_provenance(), "code_version": __version__}
     sequence = dataclasses.replace(sequence, provenance=provenance)
     sequence.save(take.layout.poses3d(BASELINE))

@@ -47,13 +47,18 @@ class InputDigests:
         return {"rig": self.rig, "estimator": self.estimator, "poses2d": self.poses2d, "made": made}
 
 
-def input_digests(session: Session, take: Take, estimator: str) -> InputDigests:
-    """Return the digests of the present inputs of a take.
+def input_digests(take: Take, estimator: str, rig: CameraRig) -> InputDigests:
+    """Return the digests of the inputs that a result is about to be made from.
+
+    Args:
+        take: The take.
+        estimator: Name of its 2D poses.
+        rig: Cameras of the take.
 
     Raises:
-        CoreError: The rig or the 2D poses are missing.
+        CoreError: The 2D poses are missing.
     """
-    return InputDigests(estimator=estimator, poses2d=_poses2d_digest(take, estimator), rig=session.rig_for(take).digest)
+    return InputDigests(estimator=estimator, poses2d=_poses2d_digest(take, estimator), rig=rig.digest)
 
 
 def provenance_of(take: Take, result: str) -> dict[str, Any]:
@@ -182,13 +187,13 @@ def result_id(take: Take, result: str) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def evaluation_inputs(session: Session, take: Take, estimator: str, results: Iterable[str]) -> dict[str, Any]:
+def evaluation_inputs(take: Take, estimator: str, rig: CameraRig, results: Iterable[str]) -> dict[str, Any]:
     """Return what an evaluation depends on, for its report.
 
     Raises:
-        CoreError: The rig or the 2D poses are missing.
+        CoreError: The 2D poses are missing.
     """
-    digests = input_digests(session, take, estimator)
+    digests = input_digests(take, estimator, rig)
     return {
         "rig": digests.rig,
         "estimator": estimator,

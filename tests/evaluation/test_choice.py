@@ -47,7 +47,7 @@ def give_report(session: Session, name: str, better: str | None, error: float = 
     report: dict[str, Any] = {
         "take": "walk",
         "methods": {"baseline": {}, "trained": {"run": name, "loco_percent_height_all": error}},
-        "inputs": evaluation_inputs(session, take, "made", (BASELINE, name)),
+        "inputs": evaluation_inputs(take, "made", session.rig_for(take), (BASELINE, name)),
     }
     if better is not None:
         report["comparison"] = {"first": "trained", "second": "baseline", "better": better}

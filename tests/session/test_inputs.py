@@ -36,7 +36,7 @@ def take(tmp_path: Path) -> tuple[Session, Take]:
 def test_a_fresh_result_is_up_to_date(take: tuple[Session, Take]) -> None:
     session, walk = take
     provenance = walk.poses3d(BASELINE).provenance
-    inputs = input_digests(session, walk, "made").to_provenance()
+    inputs = input_digests(walk, "made", session.rig_for(walk)).to_provenance()
     assert {**provenance, "made": ""} == {**provenance, **inputs, "made": ""}
     assert outdated_inputs(session, walk, provenance) == ()
 
@@ -59,7 +59,7 @@ def test_changed_inputs_are_named(take: tuple[Session, Take]) -> None:
     (message,) = outdated_inputs(session, walk, provenance)
     assert message.endswith("are gone.")
     with pytest.raises(CoreError, match="no complete 2D poses of made"):
-        input_digests(session, walk, "made")
+        input_digests(walk, "made", session.rig_for(walk))
 
 
 def test_export_warns_of_an_outdated_result(take: tuple[Session, Take]) -> None:

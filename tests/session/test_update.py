@@ -133,3 +133,35 @@ def test_networks_know_their_rig_and_2d_poses(session: Session) -> None:
     assert "calibration" in outdated_training(session, model)[0]
     CameraRig(cameras=session.require_rig().cameras[1:]).save(session.layout.rig)
     assert "calibration" in outdated_training(session, model)[0]
+
+
+def test_calibrations_are_listed_and_used_on_the_command_line(
+    session: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["calibrations", str(session.root)]) == 0
+    assert "keeps no calibration" in capsys.readouterr().out  # its rig was put there by hand
+    before = session.require_rig().digest
+    repair(session)
+    assert main(["calibrations", str(session.root)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert len(lines) == 2 and sum("│ *" in line for line in lines) == 1
+    name = next(line for line in lines if "│ *" not in line).split("│")[2].strip()
+    assert main(["calibrations", str(session.root), "--use", name]) == 0
+    assert session.require_rig().digest == before
+    assert states(session)["triangulate"] == "done"
+    assert main(["calibrations", str(session.root), "--use", "nowhere"]) == 1
+    assert "lists them" in capsys.readouterr().err
+
+
+def test_a_result_carries_the_rig_that_made_it_though_another_came_meanwhile(session: Session) -> None:
+    class Meanwhile(RecordingReporter):
+        """Reporter during whose first report the rig is repaired."""
+
+        def progress(self, done: float, total: float, text: str = "") -> None:
+            if not self.progresses:
+                repair(session)
+            super().progress(done, total, text)
+
+    run(session, "triangulate", Meanwhile(), take="walk")
+    assert states(session)["triangulate"] == "outdated"
