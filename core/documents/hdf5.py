@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from core.documents.limits import MAX_DEPTH, bad_document, read_bounded
+from core.documents.pickles import parse_pickle
 from core.errors import CoreError
 
 _MAX_VALUES_BYTES = 4 << 30
@@ -69,6 +70,20 @@ class Hdf5Document:
         except Exception as error:
             raise bad_document(self.where, f"{name}: the attribute {attribute} cannot be read ({error})") from error
         return value.decode(errors="replace") if isinstance(value, bytes) else value if isinstance(value, str) else ""
+
+    def pickled_attribute(self, name: str, attribute: str) -> Any:
+        """Return an attribute that Python stored as a pickle, read as `core.documents.pickles` does.
+
+        Raises:
+            CoreError: It is missing, damaged, or more than plain values.
+        """
+        try:
+            value = self._file[name].attrs[attribute]
+        except Exception as error:
+            raise bad_document(self.where, f"{name}: the attribute {attribute} cannot be read ({error})") from error
+        if not isinstance(value, bytes | np.bytes_):
+            raise bad_document(self.where, f"{name}: the attribute {attribute} is not text")
+        return parse_pickle(bytes(value), f"{self.where}, {attribute} of {name}")
 
     def _dataset(self, name: str) -> Any:
         if name not in self.names:

@@ -37,6 +37,19 @@ def read_pickle(path: Path) -> Any:
         data = read_bounded(path, MAX_BYTES)
     except CoreError as error:
         raise CoreError(f"{path.name} cannot be read: {error.message}", error.hint) from error
+    return parse_pickle(data, path.name)
+
+
+def parse_pickle(data: bytes, where: str) -> Any:
+    """Return the value of a pickle as `read_pickle` does.
+
+    Args:
+        data: The pickle.
+        where: Name of the document for messages.
+
+    Raises:
+        CoreError: The pickle is damaged, or refers to anything else, such as a function.
+    """
     position = 0
     machine = _Machine(_MEMORY_PER_BYTE * len(data))
     try:
@@ -46,12 +59,10 @@ def read_pickle(path: Path) -> Any:
             machine.run(code, argument)
         raise ValueError("it ends before its last value")
     except _RefusedError as refused:
-        raise CoreError(
-            f"{path.name} refers to '{refused}' (byte {position}), which is not allowed.", _REMEDY
-        ) from None
+        raise CoreError(f"{where} refers to '{refused}' (byte {position}), which is not allowed.", _REMEDY) from None
     except Exception as error:
         what = str(error) or type(error).__name__
-        raise CoreError(f"{path.name} cannot be read: {what} (byte {position}).", _REMEDY) from error
+        raise CoreError(f"{where} cannot be read: {what} (byte {position}).", _REMEDY) from error
 
 
 class _RefusedError(Exception):

@@ -11,14 +11,13 @@ from core.errors import CoreError
 from core.files import write_yaml
 from core.pipelines.params import ImportPoses2DParams, ImportRigParams, ImportTakeParams
 from core.pipelines.rig.adopt import adopt_rig
-from core.pose2d.importers import POSE2D_IMPORTERS
-from core.pose2d.importers.people import stack_people
-from core.progress import Reporter, track
+from core.pose2d.importers.assemble import ImportOptions, import_people
+from core.progress import Reporter
 from core.rig_io.importers import import_rig_file
 from core.session import RunLayout, Session, Take, TakeLayout
 from core.session import ingest as session_ingest
-from core.session.naming import cameras_of_files
-from core.types.skeleton import Skeleton
+from core.types.camera import CameraRig
+from core.types.skeleton import COCO17, Skeleton
 
 
 def run_import_take(session: Session, params: ImportTakeParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -83,33 +82,43 @@ def run_import_poses2d(
             2D poses of this name already.
         CancelledError: The job is cancelled.
     """
-    take, importer = session.take(params.take), POSE2D_IMPORTERS.get(params.format)
-    name = params.name or importer.name
-    folder = Path(params.path).expanduser()
-    if not folder.is_dir():
-        raise CoreError(f"There is no folder {folder}.", "Choose the folder that contains one folder per camera.")
-    if take.layout.poses2d_manifest(name).is_file():
-        raise CoreError(f"Take {take.name} already has 2D poses named '{name}'.", "Choose another name.")
-    folders = _camera_folders(take, importer.cameras(folder), folder)
-    timeline, people = take.timeline(), {}
-    for v, camera in enumerate(track(take.cameras, reporter, "Reading 2D poses")):
-        by_image = importer.read(folders[camera])
-        index = timeline.frame_index[:, v].tolist()
-        absent = sum(number >= 0 and number not in by_image for number in index)
-        if absent == sum(number >= 0 for number in index):
-            raise CoreError(
-                f"{folders[camera].name} has poses of images {min(by_image)} to {max(by_image)}, none in the take.",
-                "Choose the poses of the take's videos.",
-            )
-        if absent:
-            reporter.note(f"{camera}: {absent} of {len(index)} frames have no file, and so no people.", "warning")
-        poses = stack_people(
-            camera, importer.skeleton, [by_image.get(number, []) if number >= 0 else [] for number in index]
-        )
+    take = session.take(params.take)
+    options = ImportOptions(
+        path=Path(params.path).expanduser(),
+        format=params.format,
+        joints=params.joints,
+        image_size=params.image_size,
+        rotation=None if params.rotation == "auto" else int(params.rotation),
+        first_image=params.first_image,
+        cameras=params.cameras,
+    )
+    if params.name:
+        _check_new_poses2d(take, params.name)
+    imported = import_people(take, _rig_of(session, take), options, reporter)
+    name = params.name or imported.importer.name.removesuffix("-csv").removesuffix("-hdf5")
+    _check_new_poses2d(take, name)
+    people: dict[str, float] = {}
+    for camera, poses in imported.poses2d.items():
         poses.save(take.layout.poses2d_file(name, camera))
-        people[camera] = round(float(poses.present.sum()) / max(len(index), 1), 3)
-    note_poses2d(take.layout, name, importer.title, importer.skeleton, people)
-    return {"take": take.name, "estimator": name, "people_per_image": people}
+        people[camera] = round(float(poses.present.sum()) / max(poses.n_frames, 1), 3)
+    note_poses2d(take.layout, name, imported.importer.title, COCO17, people)
+    joints = imported.joints.name
+    return {"take": take.name, "estimator": name, "joints": joints, "people_per_image": people}
+
+
+def _check_new_poses2d(take: Take, name: str) -> None:
+    if take.layout.poses2d_manifest(name).is_file():
+        raise CoreError(
+            f"Take {take.name} already has 2D poses named '{name}'.", "Choose another name, such as with --name."
+        )
+
+
+def _rig_of(session: Session, take: Take) -> CameraRig | None:
+    """Return the cameras of a take; None where it cannot be triangulated yet."""
+    try:
+        return session.rig_for(take)
+    except CoreError:
+        return None
 
 
 def note_poses2d(layout: TakeLayout, name: str, title: str, skeleton: Skeleton, people: dict[str, float]) -> None:
@@ -123,18 +132,6 @@ def note_poses2d(layout: TakeLayout, name: str, title: str, skeleton: Skeleton, 
         "code_version": __version__,
     }
     write_yaml(layout.poses2d_manifest(name), manifest)
-
-
-def _camera_folders(take: Take, parts: list[Path], folder: Path) -> dict[str, Path]:
-    """Return the folder of each camera of the take, matched by name."""
-    if not parts:
-        raise CoreError(f"{folder} has no folders with 2D poses.", "It needs one folder per camera, named after it.")
-    owners = cameras_of_files([part.name for part in parts], take.cameras)
-    folders = dict(zip(owners, parts, strict=True))
-    missing = [camera for camera in take.cameras if camera not in folders]
-    if missing:
-        raise CoreError(f"{folder} has no folder for camera {missing[0]}.", "Name each folder after its camera.")
-    return folders
 
 
 def _video_sizes(session: Session) -> dict[str, tuple[int, int]]:

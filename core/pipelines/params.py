@@ -267,15 +267,26 @@ class ImportPoses2DParams:
 
     Attributes:
         take: Name of the take whose videos the poses belong to.
-        path: Folder with one subfolder per camera, named after the camera.
-        format: Format of the 2D poses.
+        path: Folder with one subfolder or file per camera, named after the camera; or a file for a take of one camera.
+        format: Format of the 2D poses; "auto" detects it from the content.
         name: Name of the 2D poses in the take, for use as `estimator`. If omitted, the name of the format is used.
+        joints: Joint set of the files, such as body25, body25b, coco17 or halpe26. If omitted, it is recognised by
+            names, or by the number of joints and anatomy.
+        image_size: Size of the images that the poses were made on, such as 960x540, if not that of the take's images.
+        rotation: Clockwise rotation in degrees from the images that the poses were made on to those of the take.
+        first_image: Number of a video's first image in the files. If omitted, it is derived from the numbers.
+        cameras: Camera of each folder or file in alphabetical order. If omitted, they are matched by name.
     """
 
     take: str
     path: str
-    format: str = _name_in("core.pose2d.importers:POSE2D_IMPORTERS", "openpose")
+    format: str = _name_in("core.pose2d.importers:POSE2D_IMPORTERS", "auto")
     name: str = ""
+    joints: str = ""
+    image_size: str = ""
+    rotation: Literal["auto", "0", "90", "180", "270"] = "auto"
+    first_image: int | None = None
+    cameras: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from core.session.store import BASELINE, Take
 _REMEDY = "Name the files after the cameras, or give the camera names in the order of the files."
 
 
-def cameras_of_files(stems: Sequence[str], cameras: Sequence[str]) -> list[str]:
+def cameras_of_files(stems: Sequence[str], cameras: Sequence[str], what: str = "Video") -> list[str]:
     """Find the camera of each file.
 
     Case, punctuation and leading zeros are ignored: "GOPR_Cam1_take2" is camera "cam01". Either name may contain the
@@ -23,6 +23,7 @@ def cameras_of_files(stems: Sequence[str], cameras: Sequence[str]) -> list[str]:
     Args:
         stems: File names without suffix.
         cameras: Camera names.
+        what: Kind of the files for messages.
 
     Returns:
         A different camera name for each file.
@@ -43,13 +44,18 @@ def cameras_of_files(stems: Sequence[str], cameras: Sequence[str]) -> list[str]:
             candidates = [c for c in candidates if part in (_plain(c), _plain(own_cameras[c]))] or candidates
         if len(candidates) != 1:
             known = ", ".join(candidates or cameras)
-            what = "matches several cameras" if candidates else "matches no camera of the rig"
-            raise CoreError(f"Video '{stem}' {what} ({known}).", _REMEDY)
+            matches = "matches several cameras" if candidates else "matches no camera of the rig"
+            raise CoreError(f"{what} '{stem}' {matches} ({known}).", _REMEDY)
         if candidates[0] in matched:
             other = stems[matched.index(candidates[0])]
-            raise CoreError(f"Videos '{other}' and '{stem}' both match camera {candidates[0]}.", _REMEDY)
+            raise CoreError(f"{what} '{other}' and '{stem}' both match camera {candidates[0]}.", _REMEDY)
         matched.append(candidates[0])
     return matched
+
+
+def may_match(stem: str, cameras: Sequence[str]) -> bool:
+    """Return whether a file name has anything in common with a camera, as in `cameras_of_files`."""
+    return any(_rank(stem, camera)[0] > 0 for camera in cameras)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

@@ -1,163 +1,259 @@
-"""2D poses of other programs: exact joints, import into a take, refusal of damaged files."""
+"""2D poses of other programs: every format and joint set gives the same people."""
 
 from __future__ import annotations
 
+import csv
 import json
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
 from core.errors import CoreError
-from core.pipelines.verbs import verb
 from core.pose2d.importers import POSE2D_IMPORTERS
-from core.progress import RecordingReporter
+from core.pose2d.importers.joint_sets import JOINT_SETS, joint_set, joints_by_name
 from core.session import Session
 from core.types import COCO17
-
-FEET = 6
-ORDER_25 = [
-    *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
-    *("mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
-    *("right_eye", "left_eye", "right_ear", "left_ear"),
-]
-ORDER_18 = [name for name in ORDER_25 if name != "mid_hip"]
-
-
-def keypoints(person: np.ndarray, model: int) -> list[float]:
-    """Return OpenPose's list of a person (17, 3) in COCO-17 order; joints that COCO-17 lacks are far off."""
-    names = ORDER_25 if model == 25 else ORDER_18
-    rows = [person[COCO17.index(n)] if n in COCO17.joints else np.array([-1e4, -1e4, 0.9]) for n in names]
-    rows += [np.array([-1e4, -1e4, 0.9])] * (FEET if model == 25 else 0)
-    assert len(rows) == model
-    return np.ravel(rows).tolist()
-
-
-def write(folder: Path, number: int, people: list[list[float]], video: str = "walk") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{video}_{number:012d}_keypoints.json"
-    document = {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": p} for p in people]}
-    path.write_text(json.dumps(document))
-    return path
+from core.types.arrays import F64
+from tests.pose2d.imported_people import (
+    FRAMES,
+    PEOPLE,
+    Seen,
+    Size,
+    assert_same,
+    changed,
+    in_order,
+    run,
+    seen_people,
+    write_folders,
+)
 
 
 @pytest.fixture
-def person() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    return np.concatenate([rng.uniform(0, 1000, (17, 2)), rng.uniform(0.2, 1, (17, 1))], 1)
+def seen(short_session: Session) -> Seen:
+    return seen_people(short_session)
+
+
+# Joint sets.
+
+
+@pytest.mark.parametrize("joints", ["body25", "body25b", "coco18", "coco17", "halpe26", "coco133", "body135"])
+def test_joint_sets_are_told_by_anatomy(joints: str, short_session: Session, seen: Seen, tmp_path: Path) -> None:
+    result, warnings = run(short_session, write_folders(tmp_path / "op", seen, joints))
+    assert result["joints"] == joints and not warnings
+    assert_same(short_session, seen)
+
+
+@pytest.mark.parametrize("joints", ["h36m17", "mpii16", "crowdpose14"])
+def test_sets_without_a_face_say_what_they_lack(
+    joints: str, short_session: Session, seen: Seen, tmp_path: Path
+) -> None:
+    result, warnings = run(short_session, write_folders(tmp_path / "op", seen, joints))
+    assert result["joints"] == joints and any("lack nose, left eye" in text for text in warnings)
+    assert_same(short_session, seen, joints=range(5, 17))
+
+
+def test_joints_that_form_no_bodies_are_refused_unless_named(
+    short_session: Session, seen: Seen, tmp_path: Path
+) -> None:
+    shuffled = np.random.default_rng(1).permutation(17)
+    path = write_folders(tmp_path / "op", changed(seen, lambda person: person[shuffled]), "coco17")
+    with pytest.raises(CoreError, match="17 joints do not form bodies") as error:
+        run(short_session, path)
+    assert "--joints" in error.value.hint
+    result, _ = run(short_session, path, joints="coco17")
+    assert result["joints"] == "coco17"
+
+
+def test_a_named_set_that_fits_worse_is_said(short_session: Session, seen: Seen, tmp_path: Path) -> None:
+    path = write_folders(tmp_path / "op", seen, "body25b")
+    _, warnings = run(short_session, path, joints="BODY_25")
+    assert any("--joints body25b" in text for text in warnings)
+    with pytest.raises(CoreError, match="25 joints, but COCO-17 has 17"):
+        run(short_session, path, joints="coco17", name="other")
+
+
+def test_too_few_people_to_tell_is_said(short_session: Session, seen: Seen, tmp_path: Path) -> None:
+    one = {camera: [frames[0][:1], *[[]] * (FRAMES - 1)] for camera, frames in seen.items()}
+    _, warnings = run(short_session, write_folders(tmp_path / "op", one, "body25"))
+    assert any("may be those of body25b" in text and "too few people" in text for text in warnings)
+
+
+def test_joint_names() -> None:
+    spelled = {"LEye": "left_eye", "eye_left": "left_eye", "Left Shoulder": "left_shoulder", "knee1": "right_knee"}
+    for name, joint in spelled.items():
+        assert joints_by_name([name]).joints == (joint,)
+    assert joints_by_name(["left_eye_inner", "left_hand", "tail"]).rows == (-1,) * 17
+    assert joint_set("BODY_25B").name == "body25b"
+    with pytest.raises(CoreError, match="left ankle: LAnkle, left_ankle"):
+        joints_by_name(["LAnkle", "left_ankle"])
+
+
+# Formats.
+
+
+def alphapose(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    order = JOINT_SETS[joints].joints
+    items = [
+        {"image_id": f"{t}.jpg", "category_id": 1, "keypoints": in_order(p, order).ravel().tolist(), "score": 2.9}
+        for t, people in enumerate(frames)
+        for p in people
+    ]
+    path.write_text(json.dumps(items))
+
+
+def alphapose_open(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    order = JOINT_SETS["coco18"].joints
+    path.write_text(
+        json.dumps(
+            {
+                f"img_{t:05d}.png": {"bodies": [{"joints": in_order(p, order).ravel().tolist()} for p in people]}
+                for t, people in enumerate(frames)
+            }
+        )
+    )
+
+
+def mmpose(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    order = JOINT_SETS[joints].joints
+
+    def instance(person: F64) -> dict[str, Any]:
+        values = in_order(person, order)
+        return {"keypoints": values[:, :2].tolist(), "keypoint_scores": values[:, 2].tolist(), "bbox": [[0, 0, 1, 1]]}
+
+    info = [{"frame_id": t, "instances": [instance(p) for p in people]} for t, people in enumerate(frames)]
+    path.write_text(json.dumps({"meta_info": {"dataset_name": joints}, "instance_info": info}))
+
+
+def coco_results(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    order = JOINT_SETS[joints].joints
+    items = [
+        {"image_id": t, "category_id": 1, "keypoints": in_order(p, order).ravel().tolist(), "score": 0.9}
+        for t, people in enumerate(frames)
+        for p in people
+    ]
+    path.write_text(json.dumps(items))
+
+
+def coco_annotations(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    names = [joint.upper() for joint in COCO17.joints[::-1]]
+    images = [
+        {"id": 900 + t, "file_name": f"walk/{t:06d}.jpg", "width": size[0], "height": size[1]} for t in range(FRAMES)
+    ]
+    annotations = [
+        {"image_id": 900 + t, "keypoints": (p[::-1] * [1, 1, 0] + [0, 0, 2]).ravel().tolist()}
+        for t, people in enumerate(frames)
+        for p in people
+    ]
+    document = {"images": images, "annotations": annotations, "categories": [{"keypoints": names}]}
+    path.write_text(json.dumps(document))
+
+
+def deeplabcut_csv(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    columns = [(f"p{n}", joint, kind) for n in range(PEOPLE) for joint in COCO17.joints for kind in "xyl"]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["scorer", *["DLC_resnet50"] * len(columns)])
+        writer.writerow(["individuals", *[c[0] for c in columns]])
+        writer.writerow(["bodyparts", *[c[1] for c in columns]])
+        writer.writerow(["coords", *["likelihood" if c[2] == "l" else c[2] for c in columns]])
+        for t, people in enumerate(frames):
+            writer.writerow([t, *np.concatenate([p.ravel() for p in people]).tolist()])
+
+
+def deeplabcut_hdf5(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    columns = [
+        ("DLC_resnet50", f"p{n}", joint, kind)
+        for n in range(PEOPLE)
+        for joint in COCO17.joints
+        for kind in ("x", "y", "likelihood")
+    ]
+    records = np.zeros(len(frames), [("index", "<i8"), ("values_block_0", "<f8", (len(columns),))])
+    records["index"] = range(len(frames))
+    records["values_block_0"] = [np.concatenate([p.ravel() for p in people]) for people in frames]
+    with h5py.File(path, "w") as file:
+        table = file.create_dataset("df_with_missing/table", data=records)
+        table.attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(columns, 0))
+
+
+def sleap_hdf5(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    values = np.array(frames).transpose(1, 3, 2, 0)  # (P, 3, J, T)
+    with h5py.File(path, "w") as file:
+        file["tracks"], file["point_scores"] = values[:, :2], values[:, 2]
+        file["node_names"] = [joint.encode() for joint in COCO17.joints]
+
+
+def sleap_csv(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        parts = [f"{joint}.{kind}" for joint in COCO17.joints for kind in ("x", "y", "score")]
+        writer.writerow(["track", "frame_idx", "instance.score", *parts])
+        for t, people in enumerate(frames):
+            for n, person in enumerate(people):
+                writer.writerow([f"track_{n}", t, 0.8, *person.ravel().tolist()])
+
+
+def mediapipe_csv(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    order = JOINT_SETS["blazepose33"].joints
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        kinds = ("x", "y", "z", "visibility")
+        writer.writerow(["frame", "person", *[f"{joint}_{kind}" for joint in order for kind in kinds]])
+        for t, people in enumerate(frames):
+            for n, person in enumerate(people):
+                values = in_order(person / [*size, 1], order)  # shares of the image
+                writer.writerow([t, n, *np.insert(values, 2, 0.1, axis=1).ravel().tolist()])
+
+
+def mediapipe_long_csv(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    order = JOINT_SETS["blazepose33"].joints
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["frame", "person", "landmark", "x", "y", "z", "visibility"])
+        for t, people in enumerate(frames):
+            for n, person in enumerate(people):
+                for j, (x, y, score) in enumerate(in_order(person / [*size, 1], order)):
+                    writer.writerow([t, n, j, x, y, 0.0, score])
+
+
+FORMATS: dict[str, tuple[Callable[[Path, list[list[F64]], str, Size], None], str, str]] = {
+    "alphapose": (alphapose, ".json", "halpe26"),
+    "alphapose_open": (alphapose_open, ".json", "coco18"),
+    "mmpose": (mmpose, ".json", "coco17"),
+    "coco_results": (coco_results, ".json", "coco17"),
+    "coco_annotations": (coco_annotations, ".json", "named"),
+    "deeplabcut_csv": (deeplabcut_csv, ".csv", "named"),
+    "deeplabcut_hdf5": (deeplabcut_hdf5, ".h5", "named"),
+    "sleap_hdf5": (sleap_hdf5, ".h5", "named"),
+    "sleap_csv": (sleap_csv, ".csv", "named"),
+    "mediapipe_csv": (mediapipe_csv, ".csv", "named"),
+    "mediapipe_long_csv": (mediapipe_long_csv, ".csv", "blazepose33"),
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", ["{camera}_take2", "{camera}/result"])
+def test_every_format_gives_the_same_people(
+    form: str, name: str, short_session: Session, seen: Seen, tmp_path: Path
+) -> None:
+    write, suffix, joints = FORMATS[form]
+    size = short_session.take("two_people").camera("cam01").size_px
+    for camera, frames in seen.items():
+        path = tmp_path / "in" / (name.format(camera=camera) + suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, frames, joints, size)
+    result, warnings = run(short_session, tmp_path / "in")
+    assert result["joints"] == joints
+    assert [w for w in warnings if "shares of the image size" not in w] == []
+    assert_same(short_session, seen, 0.6 if form.startswith("mediapipe") else 0.01)
 
 
 def test_contract_of_every_importer() -> None:
     for name in POSE2D_IMPORTERS:
         importer = POSE2D_IMPORTERS.get(name)
-        assert importer.name == name and importer.title and len(importer.skeleton)
-
-
-@pytest.mark.parametrize("model", [25, 18])
-def test_joints_are_assigned_by_name(model: int, person: np.ndarray, tmp_path: Path) -> None:
-    write(tmp_path / "cam", 4, [keypoints(person, model), keypoints(person + [5, 5, 0], model)])
-    write(tmp_path / "cam", 5, [])
-    found = POSE2D_IMPORTERS.get("openpose").read(tmp_path / "cam")
-    assert list(found) == [4, 5] and found[5] == []
-    np.testing.assert_allclose(found[4][0], person)
-    np.testing.assert_allclose(found[4][1], person + [5, 5, 0])
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        ('{"people": [', "not valid JSON"),
-        ("[]", "no list of people"),
-        ('{"people": [{"pose": []}]}', "without pose_keypoints_2d"),
-        ('{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}', "3 values, expected 75 or 54"),
-        ('{"people": [{"pose_keypoints_2d": ["a"]}]}', "without pose_keypoints_2d"),
-    ],
-)
-def test_damaged_files_are_refused_by_name(content: str, text: str, person: np.ndarray, tmp_path: Path) -> None:
-    path = write(tmp_path / "cam", 0, [keypoints(person, 25)])
-    path.write_text(content)
-    with pytest.raises(CoreError, match=text) as error:
-        POSE2D_IMPORTERS.get("openpose").read(tmp_path / "cam")
-    assert path.name in error.value.message
-
-
-def test_invalid_folders_are_refused(person: np.ndarray, tmp_path: Path) -> None:
-    read = POSE2D_IMPORTERS.get("openpose").read
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(CoreError, match="no files named"):
-        read(tmp_path / "empty")
-    write(tmp_path / "shares", 0, [keypoints(person * [1e-3, 1e-3, 1], 18)])
-    shares = json.loads(next((tmp_path / "shares").iterdir()).read_text())
-    values = np.reshape(shares["people"][0]["pose_keypoints_2d"], (-1, 3))
-    values[values[:, 0] < 0, :2] = 0.5
-    write(tmp_path / "shares", 0, [values.ravel().tolist()])
-    with pytest.raises(CoreError, match="normalised by the image size") as error:
-        read(tmp_path / "shares")
-    assert "--keypoint_scale 0" in error.value.hint
-    write(tmp_path / "two", 0, [], "a")
-    write(tmp_path / "two", 0, [], "b")
-    with pytest.raises(CoreError, match="two files for image 0"):
-        read(tmp_path / "two")
-    (tmp_path / "odd").mkdir()
-    (tmp_path / "odd" / "odd_keypoints.json").write_text("{}")
-    with pytest.raises(CoreError, match="no image number"):
-        read(tmp_path / "odd")
-
-
-class TestVerb:
-    """import-poses2d."""
-
-    def run(self, session: Session, **values: Any) -> tuple[dict[str, Any], RecordingReporter]:
-        reporter = RecordingReporter()
-        run = session.new_run("import-poses2d")
-        return verb("import-poses2d")(session, {"take": "two_people", **values}, run, reporter), reporter
-
-    def test_images_are_found_by_their_numbers(
-        self, short_session: Session, person: np.ndarray, tmp_path: Path
-    ) -> None:
-        index = short_session.take("two_people").timeline().frame_index
-        for v, camera in enumerate(("cam01", "cam02", "cam03", "cam04")):
-            for t, number in enumerate(index[:, v].tolist()):
-                if (camera, t) != ("cam03", 2):
-                    hurt = person.copy()
-                    hurt[3] = 0.0  # a joint that OpenPose did not find
-                    people = [keypoints(hurt + [100.0 * v + t, 0, 0] * (hurt[:, 2:] > 0), 25)][: t % 3]
-                    write(tmp_path / "op" / f"GOPR_{camera}", number, people, camera)
-        result, reporter = self.run(short_session, path=str(tmp_path / "op"))
-        assert result["estimator"] == "openpose"
-        take = short_session.take("two_people")
-        assert "openpose" in take.estimators()
-        poses = take.poses2d("openpose")
-        assert poses["cam02"].skeleton == COCO17
-        assert poses["cam02"].present.tolist() == [[False], [True], [True], [False], [True], [True]]
-        joints = poses["cam02"].xy_px[1, 0]
-        assert np.isnan(joints[3]).all() and poses["cam02"].score[1, 0, 3] == 0
-        np.testing.assert_allclose(joints[4], person[4, :2] + [101, 0], atol=1e-3)
-        known = np.delete(joints, 3, 0)
-        low, high = poses["cam02"].box_px[1, 0, :2], poses["cam02"].box_px[1, 0, 2:]
-        assert (low < known.min(0)).all() and (high > known.max(0)).all()
-        assert not poses["cam03"].present[2].any()
-        assert [text for text, level in reporter.notes if level == "warning"] == [
-            "cam03: 1 of 6 frames have no file, and so no people."
-        ]
-        with pytest.raises(CoreError, match="already has 2D poses named 'openpose'"):
-            self.run(short_session, path=str(tmp_path / "op"))
-        assert self.run(short_session, path=str(tmp_path / "op"), name="op_again")[0]["estimator"] == "op_again"
-
-    def test_missing_data_is_reported(self, short_session: Session, person: np.ndarray, tmp_path: Path) -> None:
-        with pytest.raises(CoreError, match="no folder"):
-            self.run(short_session, path=str(tmp_path / "none"))
-        (tmp_path / "op").mkdir()
-        with pytest.raises(CoreError, match="no folders with 2D poses"):
-            self.run(short_session, path=str(tmp_path / "op"))
-        for camera in ("cam01", "cam02", "cam03"):
-            write(tmp_path / "op" / camera, 0, [])
-        with pytest.raises(CoreError, match="no folder for camera cam04"):
-            self.run(short_session, path=str(tmp_path / "op"))
-        write(tmp_path / "op" / "cam04", 5000, [])
-        with pytest.raises(CoreError, match="5000 to 5000, none in the take"):
-            self.run(short_session, path=str(tmp_path / "op"))
-        with pytest.raises(CoreError, match="openpos"):
-            self.run(short_session, path=str(tmp_path / "op"), format="openpos")
-        assert "openpose" not in short_session.take("two_people").estimators()
+        assert importer.name == name and importer.title
+        assert not importer.accepts([]) or importer.container == "folder"

@@ -8,5 +8,16 @@ from core.registry import Registry
 __all__ = ["POSE2D_IMPORTERS", "Pose2DImporter"]
 
 POSE2D_IMPORTERS: Registry[Pose2DImporter] = Registry(
-    "2D pose format", {"openpose": "core.pose2d.importers.openpose:IMPORTER"}
+    "2D pose format",
+    {
+        "openpose": "core.pose2d.importers.openpose:IMPORTER",
+        "alphapose": "core.pose2d.importers.alphapose:IMPORTER",
+        "mmpose": "core.pose2d.importers.mmpose:IMPORTER",
+        "coco": "core.pose2d.importers.coco:IMPORTER",
+        "sleap-hdf5": "core.pose2d.importers.sleap:HDF5",
+        "sleap-csv": "core.pose2d.importers.sleap:CSV",
+        "deeplabcut-hdf5": "core.pose2d.importers.deeplabcut:HDF5",
+        "deeplabcut-csv": "core.pose2d.importers.deeplabcut:CSV",
+        "table": "core.pose2d.importers.table:IMPORTER",
+    },
 )

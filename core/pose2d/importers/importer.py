@@ -1,16 +1,45 @@
-"""Reader of a format of 2D poses."""
+"""Readers of formats of 2D poses, and what they return."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
+
+from core.errors import CoreError
 from core.types.arrays import F64
-from core.types.skeleton import Skeleton
 
 PeopleByImage = Mapping[int, list[F64]]
-"""Image number in the video to the people in it, each (J, 3): x, y in px, and confidence."""
+"""Number of an image to the people in it, each (J, 3): x, y in the unit of the file, and confidence."""
+Container = Literal["folder", "json", "table", "hdf5"]
+"""Kind of file that a format is stored in: a folder of JSON files with an image each, or one file a camera."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraPeople:
+    """People of one camera, as a file or folder stores them.
+
+    Attributes:
+        people: People by number of the image; each has the same number of joints.
+        joints: Names of the joints; empty if the file does not name them.
+        size_px: Image size that the file states, or None.
+        joint_set: Name of the joint set that the format implies; empty if it implies none.
+        notes: Remarks of the reader, a sentence each.
+    """
+
+    people: PeopleByImage
+    joints: tuple[str, ...] = ()
+    size_px: tuple[int, int] | None = None
+    joint_set: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def persons(self) -> list[F64]:
+        """All people of all images."""
+        return [person for in_image in self.people.values() for person in in_image]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +49,72 @@ class Pose2DImporter:
     Attributes:
         name: Name in the registry; also the default name of the 2D poses in a take.
         title: Name in menus and messages.
-        skeleton: Joint set of the people.
-        cameras: Function that returns the paths in a folder that hold one camera each, named after the camera.
-        read: Function that reads the people of one camera; raises CoreError.
+        container: Kind of file.
+        accepts: Function that returns whether the content is of this format.
+        read: Function that reads the people of one camera from the content; it is also given a name for messages. It
+            may raise any exception for content that it does not understand.
     """
 
     name: str
     title: str
-    skeleton: Skeleton
-    cameras: Callable[[Path], list[Path]]
-    read: Callable[[Path], PeopleByImage]
+    container: Container
+    accepts: Callable[[Any], bool]
+    read: Callable[[Any, str], CameraPeople]
+
+
+REMEDY = "Export the 2D poses again from the program that made them."
+
+
+def person(values: Any, where: str, scores: Any = None) -> F64:
+    """Return a person (J, 3) from a list of numbers x, y, confidence, or from points and their confidences.
+
+    Raises:
+        CoreError: Not numbers, or not three for each joint.
+    """
+    try:
+        points = np.asarray(values, float)
+        if scores is not None:
+            points = np.concatenate([points.reshape(-1, points.shape[-1])[:, :2], np.reshape(scores, (-1, 1))], 1)
+        elif points.ndim == 2 and points.shape[1] == 2:
+            points = np.concatenate([points, np.ones((len(points), 1))], 1)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CoreError(f"{where}: the joints are not a list of numbers.", REMEDY) from error
+    if points.size % 3 or (points.ndim == 2 and points.shape[1] != 3) or points.ndim > 2:
+        raise CoreError(f"{where}: a person has {points.size} values, expected three for each joint.", REMEDY)
+    return np.asarray(points.reshape(-1, 3))
+
+
+def image_numbers(names: Sequence[str], where: str) -> list[int]:
+    """Return the number of the image in each name, such as 30 in "cam01.0030" and 7 in "walk_000007_keypoints".
+
+    Of several numbers, the one that differs most between the names counts, and the last of equals.
+
+    Raises:
+        CoreError: A name has no number.
+    """
+    found = [re.findall(r"\d+", name) for name in names]
+    bare = next((name for name, digits in zip(names, found, strict=True) if not digits), None)
+    if bare is not None:
+        raise CoreError(f"{where}: the name {bare} contains no image number.", "Number the images in their names.")
+    counts = {len(digits) for digits in found}
+    if len(counts) > 1:
+        return [_integer(digits[-1]) for digits in found]
+    groups = range(counts.pop() if counts else 0)
+    distinct = {group: len({digits[group] for digits in found}) for group in groups}
+    best = max(groups, key=lambda group: (distinct[group], group), default=-1)
+    return [_integer(digits[best]) for digits in found]
+
+
+def _integer(digits: str) -> int:
+    """Return the number of digits, of which the last 15 count."""
+    return int(digits[-15:])
+
+
+def by_image(entries: Iterable[tuple[int, F64 | None]]) -> dict[int, list[F64]]:
+    """Return people by image from pairs of a number and a person; None is an image without people."""
+    people: dict[int, list[F64]] = {}
+    for number, joints in entries:
+        found = people.setdefault(number, [])
+        if joints is not None:
+            found.append(joints)
+    return people

@@ -1,12 +1,10 @@
-"""JSON files of OpenPose: one folder per camera, one file `<video>_<image>_keypoints.json` per image.
+"""Folders of JSON files with the people of one image each, as OpenPose, rtmlib, Pose2Sim and MMPose write them.
 
-BODY_25 and COCO (18 joints) are converted to COCO-17, which has neither neck and mid-hip, the means of shoulders and
-hips, nor feet. Coordinates are image pixels (OpenPose's default, `--keypoint_scale 0`).
+The joint set is not in the files: OpenPose's BODY_25, BODY_25B and COCO, HALPE_26 and COCO-17 look alike.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,81 +13,87 @@ import numpy as np
 
 from core.errors import CoreError
 from core.files import read_json
-from core.pose2d.importers.importer import PeopleByImage, Pose2DImporter
+from core.pose2d.importers.importer import CameraPeople, Pose2DImporter, image_numbers, person
 from core.types.arrays import F64
-from core.types.skeleton import COCO17
 
-_SUFFIX = "_keypoints.json"
-_COCO18 = (
-    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip right_knee "
-    "right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear"
-)
-_BODY25 = _COCO18.replace("left_wrist", "left_wrist mid_hip")  # and six joints of the feet after them
+_SUFFIXES = ("_keypoints", "_pose", "_poses", "_openpose")
+_REMEDY = "Export the 2D poses again, such as with OpenPose's --write_json."
 
 
-def _order(joints: str) -> np.ndarray:
-    names = joints.split()
-    return np.array([names.index(joint) for joint in COCO17.joints])
+def image_files(folder: Path, prefix: str | None = None) -> list[Path]:
+    """Return the JSON files in a folder, or those of the images whose names start alike.
+
+    Args:
+        folder: The folder.
+        prefix: Start of the names in a folder of several cameras; None for all files.
+    """
+    files = sorted(p for p in folder.iterdir() if p.suffix.casefold() == ".json" and not p.name.startswith("."))
+    return files if prefix is None else [file for file in files if name_start(file) == prefix]
 
 
-_ORDERS = {25: _order(_BODY25), 18: _order(_COCO18)}
-_REMEDY = "Run OpenPose again with --write_json and the model BODY_25 or COCO."
+def name_start(file: Path) -> str:
+    """Return the name of a file up to its last number, which is that of the image: "cam01" of "cam01_000007.json"."""
+    stem = _stem(file).rstrip("0123456789")
+    return stem.rstrip("_-. ")
 
 
-def _cameras(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and any(p.glob(f"*{_SUFFIX}")))
+def _stem(file: Path) -> str:
+    stem = file.stem
+    for suffix in _SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return stem
 
 
-def _read(folder: Path) -> PeopleByImage:
-    files = sorted(folder.glob(f"*{_SUFFIX}"))
-    if not files:
-        raise CoreError(f"{folder.name} has no files named *{_SUFFIX}.", _REMEDY)
-    people: dict[int, list[F64]] = {}
-    for path in files:
-        digits = re.search(r"(\d+)$", path.name.removesuffix(_SUFFIX))
-        if digits is None:
-            raise CoreError(f"The file name {path.name} contains no image number.", _REMEDY)
-        number = int(digits[1])
-        if number in people:
-            raise CoreError(f"{folder.name} has two files for image {number}.", "Keep only the files of one video.")
-        people[number] = _people(path)
-    _check_scale(people, folder)
-    return people
+def is_image_document(document: Any) -> bool:
+    """Return whether a JSON document holds the people of one image."""
+    if isinstance(document, Mapping):
+        return "people" in document
+    return isinstance(document, list) and all(
+        isinstance(item, Mapping) and "keypoints" in item and "image_id" not in item for item in document
+    )
 
 
-def _people(path: Path) -> list[F64]:
-    document = read_json(path)
-    people = document.get("people") if isinstance(document, Mapping) else None
+def people_of_document(document: Any, where: str) -> list[F64]:
+    """Return the people (J, 3) of one image; those of whom only hands or a face were found are left out.
+
+    Raises:
+        CoreError: The document has another structure.
+    """
+    people = document.get("people") if isinstance(document, Mapping) else document
     if not isinstance(people, list):
-        raise CoreError(f"{path.name} contains no list of people.", _REMEDY)
-    return [joints for person in people if (joints := _person(person, path)) is not None]
+        raise CoreError(f"{where} contains no list of people.", _REMEDY)
+    found = []
+    for item in people:
+        values = item.get("pose_keypoints_2d", item.get("keypoints")) if isinstance(item, Mapping) else None
+        if not isinstance(values, list):
+            raise CoreError(f"{where} has a person without pose_keypoints_2d.", _REMEDY)
+        if values:
+            found.append(person(values, where, item.get("keypoint_scores")))
+    return found
 
 
-def _person(person: Any, path: Path) -> F64 | None:
-    """Return the joints (17, 3), or None for a person with hands or a face only."""
-    try:
-        values = np.asarray(person["pose_keypoints_2d"], float).ravel()
-    except (KeyError, TypeError, ValueError) as error:
-        raise CoreError(f"{path.name} has a person without pose_keypoints_2d.", _REMEDY) from error
-    if not values.size:
-        return None
-    order = _ORDERS.get(values.size // 3) if values.size % 3 == 0 else None
-    if order is None:
-        raise CoreError(f"{path.name} has a person with {values.size} values, expected 75 or 54.", _REMEDY)
-    return np.asarray(values.reshape(-1, 3)[order])
+def _read(files: list[Path], where: str) -> CameraPeople:
+    numbers = image_numbers([_stem(file) for file in files], where)
+    twice = next((number for number in numbers if numbers.count(number) > 1), None) if _repeats(numbers) else None
+    if twice is not None:
+        both = " and ".join(file.name for file, n in zip(files, numbers, strict=True) if n == twice)
+        raise CoreError(f"{where} has two files for image {twice}: {both}.", "Keep only the files of one video.")
+    people = {n: people_of_document(read_json(f), f.name) for n, f in zip(numbers, files, strict=True)}
+    sizes = {len(joints): file for file, n in zip(files, numbers, strict=True) for joints in people[n]}
+    if len(sizes) > 1:
+        counts = " and ".join(f"{size} ({file.name})" for size, file in sizes.items())
+        raise CoreError(f"{where} has people with different numbers of joints: {counts}.", "Use one joint set.")
+    return CameraPeople(people=people)
 
 
-def _check_scale(people: PeopleByImage, folder: Path) -> None:
-    """Refuse coordinates that are normalised by the image size."""
-    persons = [person for in_image in people.values() for person in in_image]
-    seen = np.concatenate([person[person[:, 2] > 0, :2] for person in persons]) if persons else np.zeros((0, 2))
-    if len(seen) > 1 and np.abs(seen).max() <= 1.0:
-        raise CoreError(
-            f"The joints in {folder.name} are normalised by the image size, expected pixels.",
-            "Run OpenPose with --keypoint_scale 0.",
-        )
+def _repeats(numbers: list[int]) -> bool:
+    return len(np.unique(np.array(numbers, np.int64))) < len(numbers)
 
 
 IMPORTER = Pose2DImporter(
-    name="openpose", title="OpenPose (JSON folders)", skeleton=COCO17, cameras=_cameras, read=_read
+    name="openpose",
+    title="OpenPose (folders of JSON files)",
+    container="folder",
+    accepts=lambda files: bool(files),
+    read=_read,
 )
