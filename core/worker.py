@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 from core.disk import sweep
 from core.errors import CoreError
 from core.jobs.events import Cancelled, Finished
-from core.jobs.launch import Ranks, run_rank, select_gpu
+from core.jobs.launch import Ranks, end_with_parent, run_rank, select_gpu
 from core.jobs.runner import run_job
 from core.jobs.spec import JobSpec
 from core.jobs.system import keep_freed_memory, wait_without_spinning, yield_to_the_window
@@ -66,7 +67,13 @@ def run_worker(arguments: list[str] | None = None) -> int:
     wait_without_spinning()
     select_gpu()
     if not Ranks.from_environment().is_main:
-        return run_rank(folder, work, stop.is_set)
+        end_with_parent()
+        code = run_rank(folder, work, stop.is_set)
+        # Threads of torch that still hold tensors abort a process whose interpreter is being taken down.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     ended = run_job(folder, spec.verb, work, stopped=stop.is_set)
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 

@@ -1,8 +1,8 @@
 """Several processes for one job: ranks, launching them on this machine, and ending together.
 
-Ranks are passed in the environment variables of `torchrun`. On one machine the main process starts the others itself;
-on several machines torchrun does. Each process takes its share of the work; only the main one reports and writes
-results.
+Ranks are passed in the environment variables of `torchrun`. On one machine the main process starts the others itself,
+and they meet through a file and the loopback interface; on several machines torchrun starts them. Each process takes
+its share of the work; only the main one reports and writes results.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import socket
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +31,10 @@ from core.jobs.spec import CANCEL_FILE
 from core.progress import NullReporter, Reporter, check
 
 T = TypeVar("T")
+MEETING = "SELFPOSE_MEETING"
+"""Variable with the file through which processes of one machine find each other, without a server and its port."""
+_ORPHANED = 1
+_TAIL_CHARS = 20_000
 _END_S = 120.0
 """Time for the other processes to end after the main one is done."""
 _REASON_S = 10.0
@@ -91,7 +97,8 @@ def launch(processes: int, folder: Path) -> Iterator[Ranks]:
     if ranks.world_size > 1 or processes <= 1:
         yield ranks
         return
-    environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(processes)}
+    meeting = Path(tempfile.mkdtemp(prefix=f"{NAME.lower().replace(' ', '-')}-"))  # for this user alone
+    environment = {MEETING: str(meeting / "store"), "WORLD_SIZE": str(processes), **_loopback()}
     for rank in range(1, processes):
         _reason_file(folder, rank).unlink(missing_ok=True)
     others = {rank: _start(folder, rank, environment) for rank in range(1, processes)}
@@ -114,6 +121,30 @@ def launch(processes: int, folder: Path) -> Iterator[Ranks]:
         for name in main:
             del os.environ[name]
         os.environ.update({name: value for name, value in before.items() if value is not None})
+        shutil.rmtree(meeting, ignore_errors=True)
+
+
+def end_with_parent() -> None:
+    """End this process at once when the one that launched it is gone, whatever it is doing.
+
+    The parent holds the other end of the standard input, which the system closes with it.
+    """
+    if MEETING not in os.environ:
+        return  # torchrun ends its own processes
+
+    def wait() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while os.read(0, 1024):
+                pass
+        os._exit(_ORPHANED)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def _loopback() -> dict[str, str]:
+    """Return the variables that keep the traffic between processes of one machine off its networks."""
+    name = next((n for n, found in psutil.net_if_addrs().items() if any(a.address == "127.0.0.1" for a in found)), "")
+    return {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": name} if name else {}
 
 
 def run_rank(folder: Path, work: Callable[[Reporter], object], stopped: Callable[[], bool]) -> int:
@@ -177,12 +208,12 @@ _started: list[subprocess.Popen[bytes]] = []
 def _start(folder: Path, rank: int, variables: dict[str, str]) -> subprocess.Popen[bytes]:
     environment = {**os.environ, **variables, "RANK": str(rank), "LOCAL_RANK": str(rank)}
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(variables["WORLD_SIZE"]))))
-    with (folder / f"process-{rank}.log").open("ab") as log:
+    with _log_file(folder, rank).open("ab") as log:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "core.worker", str(folder)],
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # see `end_with_parent`
                 stdout=log,
                 stderr=log,
                 start_new_session=sys.platform != "win32",  # Ctrl-C is for the main process only
@@ -220,10 +251,21 @@ def _reason(others: dict[int, subprocess.Popen[bytes]], folder: Path, timeout_s:
             with contextlib.suppress(CoreError, KeyError, TypeError):
                 reason = read_json(_reason_file(folder, rank))
                 return CoreError(f"{who} failed: {reason['message']}", str(reason["hint"]) or _HINT)
-            return CoreError(f"{who} ended unexpectedly (exit code {code}).", _HINT)
+            return CoreError(f"{who} ended unexpectedly (exit code {code}).{_last_words(folder, rank)}", _HINT)
         if time.monotonic() >= until:
             return None
         time.sleep(0.05)
+
+
+def _last_words(folder: Path, rank: int) -> str:
+    """Return what a process printed as its last line, or as the one that says why it aborts."""
+    with contextlib.suppress(OSError):
+        text = _log_file(folder, rank).read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARS:]
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        why = [line for line in lines if "what():" in line or line.startswith(("Fatal", "terminate called"))]
+        if lines:
+            return f" It said: {(why or lines)[-1][:200]}"
+    return ""
 
 
 _HINT = "Its log is in the job's folder. Resume the job, with fewer processes if memory ran out."
@@ -239,13 +281,13 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
                     child.kill()
         process.kill()
     process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _log_file(folder: Path, rank: int) -> Path:
+    return folder / f"process-{rank}.log"
 
 
 def _reason_file(folder: Path, rank: int) -> Path:
     return folder / f"process-{rank}.json"
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

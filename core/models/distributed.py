@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from core.jobs.launch import Ranks, launch
+from core.jobs.launch import MEETING, Ranks, launch
 
 T = TypeVar("T")
 _TIMEOUT = datetime.timedelta(hours=2)
@@ -30,7 +31,12 @@ class Group:
         self.ranks = Ranks() if ranks is None else ranks
         if self.ranks.world_size > 1 and not dist.is_initialized():
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            dist.init_process_group(backend, rank=self.ranks.rank, world_size=self.ranks.world_size, timeout=_TIMEOUT)
+            # Torch's own store would listen on all networks, without a password.
+            file = os.environ.get(MEETING)
+            store = dist.FileStore(file, self.ranks.world_size) if file else None  # type: ignore[attr-defined]
+            dist.init_process_group(
+                backend, store=store, rank=self.ranks.rank, world_size=self.ranks.world_size, timeout=_TIMEOUT
+            )
 
     @property
     def is_main(self) -> bool:
@@ -121,5 +127,6 @@ def process_group(processes: int, folder: Path) -> Iterator[Group]:
         group = Group(ranks)
         try:
             yield group
+            group.barrier()  # nobody leaves while another may still wait for what was sent last
         finally:
             group.close()

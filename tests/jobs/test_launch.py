@@ -131,6 +131,41 @@ def test_no_process_outlives_the_main_one(labelled: Session) -> None:
     assert job.state == "lost"
 
 
+def test_processes_of_one_machine_listen_to_nobody_else(labelled: Session) -> None:
+    job = train_job(labelled, steps=100_000)
+    follow(job, lambda events: any(isinstance(e, Metric) for e in events))
+    both = at_work(job.folder)
+    listening = [c.laddr.ip for p in both for c in p.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert len(both) == 2 and set(listening) <= {"127.0.0.1", "::1"}, listening
+    job.cancel()
+    follow(job, lambda _: job.ended)
+    assert gone(job.folder)
+
+
+LAUNCHING = """
+import sys, time
+from pathlib import Path
+from core.jobs.launch import launch
+with launch(2, Path(sys.argv[1])):
+    print("launched", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_process_ends_with_its_parent_whatever_it_does(tmp_path: Path, counting_verb: None) -> None:
+    run = Session.create(tmp_path / "session").new_run("count")
+    JobSpec(verb="count", params={"until": 2, "pause_s": 600.0}).save(run.root)  # busy, and without a connection
+    main = subprocess.Popen([sys.executable, "-c", LAUNCHING, str(run.root)])
+    while not (run.root / "counter").exists():
+        assert main.poll() is None
+        time.sleep(0.05)
+    (child,) = psutil.Process(main.pid).children()
+    main.kill()
+    main.wait()
+    gone_processes, _ = psutil.wait_procs([child], timeout=20)
+    assert gone_processes
+
+
 def test_2d_and_3d_poses_equal_those_of_one_process(labelled: Session) -> None:
     take = labelled.take("two_people")
     alone = dict(take.poses2d(NAME))
