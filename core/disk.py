@@ -48,11 +48,15 @@ class DiskError(CoreError):
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it replaces `path`, on error it is removed.
 
     Permissions follow the umask. What the content is made of is on the disk before it takes the place of the earlier
     file.
+
+    Args:
+        path: File to make or replace.
+        mode: Permissions, from which the umask takes.
 
     Raises:
         DiskError: The disk is full, or may not be written.
@@ -60,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
     with saying_why(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_in(path.parent)
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
         try:
             yield temporary
             sync(temporary)

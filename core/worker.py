@@ -21,6 +21,7 @@ from core.jobs.launch import Ranks, end_with_parent, run_rank, select_gpu
 from core.jobs.runner import run_job
 from core.jobs.spec import JobSpec
 from core.jobs.system import keep_freed_memory, wait_without_spinning, yield_to_the_window
+from core.passwords import HidingFormatter
 from core.pipelines.verbs import verb
 from core.progress import Reporter
 from core.session import RunLayout, Session
@@ -39,7 +40,9 @@ def run_worker(arguments: list[str] | None = None) -> int:
         Exit code.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    handler = logging.StreamHandler()
+    handler.setFormatter(HidingFormatter(_LOG_FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.captureWarnings(True)
     faulthandler.enable()
     if len(arguments) != 1:

@@ -17,6 +17,7 @@ from core import NAME
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, write_yaml
+from core.passwords import keep_passwords
 from studio.theme import ThemeName
 
 _logger = logging.getLogger(f"{NAME}.settings")
@@ -79,11 +80,13 @@ class SettingsStore:
 
     def update(self, **changes: Any) -> None:
         """Change some settings and write the file; a write error is logged and not fatal."""
+        if "cameras" in changes:
+            changes["cameras"] = tuple(keep_passwords(changes["cameras"]))
         self._value = dataclasses.replace(self._value, **changes)
         if self._path is not None:
             try:
                 write_yaml(self._path, to_mapping(self._value))
-            except OSError as error:
+            except (OSError, CoreError) as error:
                 _logger.warning("The settings could not be saved in %s: %s", self._path, error)
 
     def remember_session(self, root: Path) -> None:

@@ -14,6 +14,7 @@ import av
 from core.board.pattern import Board
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import CoreError
+from core.passwords import without_passwords
 from core.registry import Registry
 from core.types.frame import Frame
 
@@ -125,7 +126,7 @@ def open_source(address: str, options: SourceOptions, sources: Registry[SourceKi
         if kind.accepts(address):
             return kind.open(address, options)
     examples = ", ".join(sources.get(name).example for name in sources)
-    raise CoreError(f"There is no camera at '{address}'.", f"Use an address such as {examples}.")
+    raise CoreError(f"There is no camera at '{without_passwords(address)}'.", f"Use an address such as {examples}.")
 
 
 def discover_cameras(*, simulated: bool = False, sources: Registry[SourceKind] = SOURCES) -> list[FoundCamera]:

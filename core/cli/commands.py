@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import os
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ from core.errors import CoreError
 from core.jobs import Cancelled, Finished, JobSpec, run_job
 from core.jobs.launch import Ranks, run_rank, select_gpu
 from core.jobs.system import keep_freed_memory, wait_without_spinning
+from core.passwords import HidingFormatter, keep_passwords
 from core.pipelines.demo import create_demo
 from core.pipelines.verbs import VERBS, Verb, verb
 from core.progress import Reporter
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if arguments is None:
+        _hide_passwords()
     parsed = CommandLine().parse(sys.argv[1:] if arguments is None else arguments)
     out, errors = Console(), Console(stderr=True)
     try:
@@ -63,6 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print_error(explained.message, explained.hint, errors)
         return 1
+
+
+def _hide_passwords() -> None:
+    """Start this process again without the passwords in its arguments, which every user can list."""
+    hidden = keep_passwords(sys.orig_argv[1:])
+    if hidden != sys.orig_argv[1:] and sys.platform != "win32":
+        os.execv(sys.executable, [sys.executable, *hidden])
 
 
 def _new(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
@@ -187,7 +198,7 @@ class _LogFile(logging.FileHandler):
 def _logging_to(path: Path) -> Iterator[None]:
     """Send log and warnings of all libraries to the log file of the run instead of between the progress bars."""
     handler = _LogFile(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    handler.setFormatter(HidingFormatter(_LOG_FORMAT))
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)

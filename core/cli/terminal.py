@@ -16,6 +16,7 @@ from rich.table import Table
 from core.config import from_mapping
 from core.evaluation.published import ResultTable
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, Metric, Noted, Progressed
+from core.passwords import without_passwords
 from core.progress import stage_of
 from core.session import RunLayout
 
@@ -110,6 +111,7 @@ def print_outcome(ended: Ended, run: RunLayout, out: Console, errors: Console, *
 
 def print_error(message: str, hint: str, errors: Console) -> None:
     """Print what is wrong, and what to do about it."""
+    message, hint = without_passwords(message), without_passwords(hint)
     errors.print(f"[bold red]{escape(message)}[/]\n{escape(hint)}", highlight=False, soft_wrap=True)
 
 

@@ -9,10 +9,11 @@ import dataclasses
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
+from core.passwords import without_passwords
 from core.progress import Level
 
 
@@ -90,6 +91,7 @@ class Cancelled:
 
 Event = Started | Progressed | Metric | Noted | StatusChanged | Finished | Failed | Cancelled
 Ended = Finished | Failed | Cancelled
+E = TypeVar("E", bound=Event)
 _KINDS: dict[str, type[Event]] = {
     "started": Started,
     "progress": Progressed,
@@ -106,6 +108,28 @@ _NAMES = {cls: name for name, cls in _KINDS.items()}
 def encode(event: Event) -> str:
     """Return an event as one line of JSON, without a line break."""
     return json.dumps({"event": _NAMES[type(event)], **to_mapping(event)})
+
+
+def without_secrets(event: E) -> E:
+    """Return an event in whose texts the passwords of cameras are hidden."""
+    if isinstance(event, Noted):
+        return dataclasses.replace(event, text=without_passwords(event.text))
+    if isinstance(event, Failed):
+        message, hint, trace = map(without_passwords, (event.message, event.hint, event.trace))
+        return dataclasses.replace(event, message=message, hint=hint, trace=trace)
+    if isinstance(event, StatusChanged):
+        return dataclasses.replace(event, values=_hidden(event.values))
+    if isinstance(event, Finished):
+        return dataclasses.replace(event, result=_hidden(event.result))
+    return event
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_passwords(value)
+    if isinstance(value, dict):
+        return {key: _hidden(item) for key, item in value.items()}
+    return [_hidden(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def decode(line: str) -> Event:

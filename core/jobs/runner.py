@@ -34,6 +34,7 @@ from core.jobs.events import (
     Started,
     StatusChanged,
     encode,
+    without_secrets,
 )
 from core.jobs.lock import locked
 from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, METRICS_FILE, RESERVE_FILE, write_process
@@ -141,6 +142,7 @@ class JobReporter:
         with self._lock:
             if not isinstance(event, Progressed):
                 self._write_waiting()
+            event = without_secrets(event)
             line = encode(event).encode() + b"\n"
             with saying_why(self._reserve.parent):
                 try:
@@ -214,10 +216,10 @@ def run_job(
         return _ending(error)
     except CoreError as error:
         _logger.error("%s", error)
-        return _ending(error)
+        return without_secrets(_ending(error))
     except Exception as error:
         _logger.exception("Unexpected error.")
-        return _ending(error)
+        return without_secrets(_ending(error))
 
 
 def _ending(error: BaseException) -> Ended:

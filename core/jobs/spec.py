@@ -11,6 +11,7 @@ from typing import Any
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_json, write_json
+from core.passwords import keep_passwords
 from core.process import ProcessIdentity
 
 JOB_FILE = "job.json"
@@ -41,9 +42,9 @@ class JobSpec:
     parent: str = ""
 
     def save(self, folder: Path) -> JobSpec:
-        """Write `job.json` into a job's folder, and return what was written, with its number."""
+        """Write `job.json` into a job's folder, and return what was written: numbered, and without passwords."""
         number = self.number or 1 + max((_number(other) for other in folder.parent.glob(f"*/{JOB_FILE}")), default=0)
-        numbered = dataclasses.replace(self, number=number)
+        numbered = dataclasses.replace(self, number=number, params=keep_passwords(self.params))
         write_json(folder / JOB_FILE, to_mapping(numbered))
         return numbered
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import write_yaml
+from core.passwords import keep_passwords
 from core.pipelines import params
 from core.progress import Reporter
 from core.registry import closest
@@ -51,7 +52,7 @@ class Verb:
         self, session: Session, values: Mapping[str, Any], run: RunLayout, reporter: Reporter
     ) -> dict[str, Any]:
         """Check the settings, store them in the run's folder with all defaults filled in, and run the use case."""
-        settings: Any = from_mapping(self.params, values)
+        settings: Any = from_mapping(self.params, keep_passwords(values))
         write_yaml(run.config, to_mapping(settings))
         module, _, name = self.function.partition(":")
         function = getattr(importlib.import_module(module), name)

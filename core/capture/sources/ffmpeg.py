@@ -14,6 +14,7 @@ import av.error
 from core.capture.images import VideoImage
 from core.capture.source import SourceOptions
 from core.errors import CoreError
+from core.passwords import without_passwords
 from core.types.frame import Frame
 
 OPEN_S, READ_S = 8.0, 5.0
@@ -47,7 +48,8 @@ class FFmpegSource:
         ffmpeg: dict[str, str] | None = None,
         paced: bool = False,
     ) -> None:
-        self._target, self._options, self._paced = target, options, paced
+        shown = self._target = without_passwords(target)
+        self._options, self._paced = options, paced
         begin = time.monotonic()
         try:
             self._container = av.open(target, format=container, options=ffmpeg or {}, timeout=(OPEN_S, READ_S))
@@ -55,10 +57,10 @@ class FFmpegSource:
             # A stream that times out during probing is reported as invalid data.
             slow = time.monotonic() - begin >= OPEN_S
             reason = "no data arrived in time" if slow else _reason(error)
-            raise CoreError(f"{target} cannot be opened: {reason}.", _NO_IMAGES if slow else _hint(error)) from error
+            raise CoreError(f"{shown} cannot be opened: {reason}.", _NO_IMAGES if slow else _hint(error)) from error
         if not self._container.streams.video:
             self._container.close()
-            raise CoreError(f"{target} has no video.", "Choose another address of the camera.")
+            raise CoreError(f"{shown} has no video.", "Choose another address of the camera.")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "SLICE"  # frame threads would delay images
         context = self._stream.codec_context
@@ -124,7 +126,7 @@ def _identity(image: av.VideoFrame) -> av.VideoFrame:
 
 
 def _reason(error: Exception) -> str:
-    text = str(getattr(error, "strerror", "") or error)
+    text = without_passwords(str(getattr(error, "strerror", "") or error))
     return text[:1].lower() + text[1:]
 
 

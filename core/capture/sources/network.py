@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.capture.source import FoundCamera, Source, SourceOptions
 from core.capture.sources.ffmpeg import FFmpegSource
+from core.passwords import with_password
 
 _SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp")
 _LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
@@ -27,7 +28,7 @@ class NetworkCameras:
     def open(self, address: str, options: SourceOptions) -> Source:
         """Connect to a camera; RTSP runs over TCP, which loses no packets."""
         tcp = {"rtsp_transport": "tcp"} if address.lower().startswith("rtsp") else {}
-        return FFmpegSource(address, options, ffmpeg=_LOW_LATENCY | tcp)
+        return FFmpegSource(with_password(address), options, ffmpeg=_LOW_LATENCY | tcp)
 
 
 KIND = NetworkCameras()
