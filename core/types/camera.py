@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from core.documents.syntax import parse_toml
 from core.errors import CoreError
 from core.files import read_text, write_text
 from core.types.arrays import F64, frozen
@@ -20,6 +20,9 @@ from core.types.arrays import F64, frozen
 DistortionModel = Literal["pinhole", "fisheye"]
 RIG_SCHEMA = 1
 _MM_PER = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+_LARGEST = 1e15
+_MAX_SIZE_PX = 100_000
+_MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,10 +59,12 @@ class Camera:
         what = f"camera {self.name}"
         if not self.name:
             raise CoreError("A camera has an empty name.", "Give every camera of the rig a name.")
+        if len(self.name) > _MAX_NAME:
+            raise CoreError(f"{what[:80]}…: the name has {len(self.name)} characters.", "Give it a shorter name.")
         width, height = (int(s) for s in self.size_px)
-        if width <= 0 or height <= 0:
+        if not (0 < width <= _MAX_SIZE_PX and 0 < height <= _MAX_SIZE_PX):
             raise CoreError(
-                f"{what}: the image size is {width}x{height}, expected positive numbers.",
+                f"{what}: the image size is {width}x{height}, expected positive numbers up to {_MAX_SIZE_PX}.",
                 "Correct the size in the rig file.",
             )
         set_ = object.__setattr__
@@ -215,38 +220,45 @@ class CameraRig:
         """Read `rig.toml`.
 
         Raises:
-            CoreError: Invalid TOML, a newer schema, a missing key, or values that are not valid for a camera.
+            CoreError: A missing file, invalid TOML, a newer schema, a missing key, or values that are not valid.
         """
-        try:
-            document = tomllib.loads(read_text(path))
-        except tomllib.TOMLDecodeError as error:
-            raise CoreError(f"{path} is not valid TOML: {error}.", "Import the rig again from its source.") from error
+        document = parse_toml(read_text(path), str(path), "Import the rig again from its source.")
         metadata = document.get("metadata", {})
+        if not isinstance(metadata, Mapping):
+            raise CoreError(f"{path}: metadata is not a table.", "Import the rig again from its source.")
         schema = metadata.get("schema", RIG_SCHEMA)
-        if not isinstance(schema, int) or schema > RIG_SCHEMA:
+        if type(schema) is not int or schema > RIG_SCHEMA:
             raise CoreError(
-                f"{path} was written by a newer version (schema {schema}, expected up to {RIG_SCHEMA}).",
+                f"{path} was written by a newer version (schema {str(schema)[:40]}, expected up to {RIG_SCHEMA}).",
                 "Update the program.",
             )
         units = metadata.get("units", "mm")
-        if units not in _MM_PER:
-            raise CoreError(f"{path}: the length unit is '{units}', expected mm, cm or m.", "Correct its `units`.")
-        tables = [v for k, v in document.items() if k != "metadata" and isinstance(v, Mapping)]
-        return cls(
-            cameras=tuple(camera_from_table(t, _MM_PER[units], str(path)) for t in tables),
-            created=str(metadata.get("created", "")),
-            source=str(metadata.get("source", "")),
-            floor_guessed=bool(metadata.get("floor_guessed", False)),
-        )
+        if not isinstance(units, str) or units not in _MM_PER:
+            what = f"{path}: the length unit is '{str(units)[:40]}', expected mm, cm or m."
+            raise CoreError(what, "Correct its `units`.")
+        tables = {key: value for key, value in document.items() if key != "metadata" and isinstance(value, Mapping)}
+        try:
+            return cls(
+                cameras=tuple(
+                    camera_from_table(table, _MM_PER[units], f"{path}: {key}") for key, table in tables.items()
+                ),
+                created=str(metadata.get("created", "")),
+                source=str(metadata.get("source", "")),
+                floor_guessed=metadata.get("floor_guessed", False) is True,
+            )
+        except CoreError as error:
+            if str(path) in error.message:
+                raise
+            raise CoreError(f"{path}: {error.message}", error.hint) from error
 
 
 def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) -> Camera:
-    """Return a camera from a table as in Anipose (name, size, matrix, distortions, rotation, translation, fisheye).
+    """Return a camera from a table of `rig.toml`.
 
     Args:
-        table: Values by key.
+        table: Values by key: name, size, matrix, distortions, fisheye, rotation, translation, time_offset_s, rmse.
         mm_per_unit: Millimetres per length unit of the table.
-        where: File name for messages.
+        where: File and table for messages.
 
     Raises:
         CoreError: A required key is missing, or a value is not valid for a camera.
@@ -257,27 +269,56 @@ def camera_from_table(table: Mapping[str, Any], mm_per_unit: float, where: str) 
                 f"{where}: a camera has no '{key}'.", "Each camera needs name, size, matrix and distortions."
             )
     R = t = None
-    if "rotation" in table and "translation" in table:
+    if ("rotation" in table) != ("translation" in table):
+        raise CoreError(f"{where}: only one of rotation and translation was given.", "Give both or neither.")
+    if "rotation" in table:
         from scipy.spatial.transform import Rotation
 
-        rotation = frozen(table["rotation"], (3,), f"{where}: rotation")
+        rotation = _bounded(table["rotation"], (3,), f"{where}: rotation")
         R = np.asarray(Rotation.from_rotvec(rotation.copy()).as_matrix())
-        t = frozen(table["translation"], (3,), f"{where}: translation") * mm_per_unit
-    fisheye = bool(table.get("fisheye", False))
-    size = table["size"]
-    if not (isinstance(size, list | tuple) and len(size) == 2):
-        raise CoreError(f"{where}: the size of a camera is {size!r}.", "It must be [width, height] in px.")
-    return Camera(
-        name=str(table.get("name", "")),
-        size_px=(int(size[0]), int(size[1])),
-        K=np.asarray(table["matrix"], float),
-        distortion=np.asarray(table.get("distortions", []), float),
-        distortion_model="fisheye" if fisheye else "pinhole",
-        R=R,
-        t_mm=t,
-        time_offset_s=float(table.get("time_offset_s", 0.0)),
-        rmse_px=float(table["rmse"]) if "rmse" in table else None,
-    )
+        t = _bounded(table["translation"], (3,), f"{where}: translation") * mm_per_unit
+    fisheye = table.get("fisheye", False)
+    if not isinstance(fisheye, bool):
+        raise CoreError(f"{where}: fisheye is {str(fisheye)[:40]!r}.", "It must be true or false.")
+    width, height = _bounded(table["size"], (2,), f"{where}: size")
+    distortion = table.get("distortions", [])
+    count = len(distortion) if isinstance(distortion, list) else 0
+    try:
+        return Camera(
+            name=str(table.get("name", "")),
+            size_px=(round(float(width)), round(float(height))),
+            K=_bounded(table["matrix"], (3, 3), f"{where}: matrix"),
+            distortion=_bounded(distortion, (count,), f"{where}: distortions"),
+            distortion_model="fisheye" if fisheye else "pinhole",
+            R=R,
+            t_mm=t,
+            time_offset_s=float(_bounded(table.get("time_offset_s", 0.0), (), f"{where}: time_offset_s")),
+            rmse_px=float(_bounded(table["rmse"], (), f"{where}: rmse")) if "rmse" in table else None,
+        )
+    except CoreError as error:
+        raise CoreError(error.message if where in error.message else f"{where}: {error.message}", error.hint) from error
+
+
+def _bounded(value: Any, shape: tuple[int, ...], what: str) -> F64:
+    """Return an array of plain numbers, none of which is so large that products of them overflow.
+
+    Raises:
+        CoreError: Another shape, text, a value that is not finite, or one that is too large.
+    """
+    if any(isinstance(leaf, bool) or not isinstance(leaf, int | float) for leaf in _leaves(value)):
+        raise CoreError(f"{what} is not made of numbers.", "Check the file it was read from.")
+    array = frozen(value, shape, what)
+    if (np.abs(array) > _LARGEST).any():
+        raise CoreError(f"{what} has an implausible number: {float(np.abs(array).max()):.3g}.", "Check the file.")
+    return array
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def _camera_table(camera: Camera, units: str, digits: int | None = None) -> dict[str, Any]:
