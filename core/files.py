@@ -75,8 +75,7 @@ _yaml_values: dict[tuple[str, int, int, int], Any] = {}
 
 
 def _parsed(path: Path) -> Any:
-    # Aliases are allowed: YAML of this program has them where a list occurs twice.
-    return parse_yaml(read_text(path), str(path), "Correct the file or restore an earlier copy.", aliases=True)
+    return parse_yaml(read_text(path), str(path), "Correct the file or restore an earlier copy.")
 
 
 def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:

@@ -12,6 +12,7 @@ import yaml
 
 from core.documents.limits import MAX_DEPTH, REMEDY, bad_document, check_value
 
+_MAX_MERGED = 100_000  # keys of a mapping in YAML
 _NO_ENTITIES = "it declares XML entities, which are not allowed"
 
 
@@ -29,20 +30,20 @@ def parse_json(text: str, where: str, hint: str = REMEDY) -> Any:
         raise bad_document(where, f"it is not valid JSON: {error}", hint) from error
 
 
-def parse_yaml(text: str, where: str, hint: str = REMEDY, *, aliases: bool = False) -> Any:
+def parse_yaml(text: str, where: str, hint: str = REMEDY) -> Any:
     """Return the value of a YAML document of plain types; OpenCV's matrices are mappings with rows, cols and data.
 
     Raises:
-        CoreError: Invalid YAML, a repeated key, an alias where none is allowed, or a value out of bounds.
+        CoreError: Invalid YAML, a repeated key, or a value out of bounds; what aliases repeat is counted each time.
     """
     try:
         # OpenCV's FileStorage begins with "%YAML:1.0", which is not a YAML directive.
-        found = yaml.load(re.sub(r"\A\s*%YAML:[^\n]*\n", "", text), _AliasLoader if aliases else _Loader)
+        found = yaml.load(re.sub(r"\A\s*%YAML:[^\n]*\n", "", text), _Loader)
     except yaml.YAMLError as error:
         raise bad_document(where, f"it is not valid YAML: {_one_line(error)}", hint) from error
     except Exception as error:  # of the constructors of scalars: ValueError, KeyError, IndexError, AttributeError …
         raise bad_document(where, f"it is not valid YAML: {error or type(error).__name__}", hint) from error
-    return check_value(found, where, repeats=aliases)
+    return check_value(found, where, repeats=True)
 
 
 def parse_toml(text: str, where: str, hint: str = REMEDY) -> dict[str, Any]:
@@ -106,8 +107,8 @@ else:
                 part.__init__(self, *([stream] if part is CParser else []))
 
 
-class _AliasLoader(_SafeLoader):
-    """Safe YAML loader with OpenCV's matrices and limited depth."""
+class _Loader(_SafeLoader):
+    """Safe YAML loader with OpenCV's matrices, limited depth and limited merges ("<<"), which can double each time."""
 
     depth = 0
 
@@ -119,6 +120,11 @@ class _AliasLoader(_SafeLoader):
         self.depth -= 1
         return node
 
+    def flatten_mapping(self, node: Any) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MAX_MERGED:
+            raise yaml.YAMLError(f"a mapping has more than {_MAX_MERGED} keys{node.start_mark}")
+
     def compose_mapping_node(self, anchor: Any) -> Any:
         node = super().compose_mapping_node(anchor)
         keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -128,23 +134,13 @@ class _AliasLoader(_SafeLoader):
         return node
 
 
-class _Loader(_AliasLoader):
-    """The same without aliases, which can expand without limit."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"it uses aliases, which are not allowed{self.peek_event().start_mark}")  # type: ignore[no-untyped-call]
-        return super().compose_node(parent, index)
-
-
-def _opencv_matrix(loader: _AliasLoader, node: yaml.Node) -> Any:
+def _opencv_matrix(loader: _Loader, node: yaml.Node) -> Any:
     if not isinstance(node, yaml.MappingNode):
         raise yaml.YAMLError("an OpenCV matrix is not a mapping")
     return loader.construct_mapping(node, deep=True)
 
 
 for _tag in ("opencv-matrix", "opencv-nd-matrix"):
-    _AliasLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _opencv_matrix)
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _opencv_matrix)
 
 

@@ -25,6 +25,7 @@ ROTATION_TEXT: dict[RotationReading, str] = {
     "xyzw": "quaternions x y z w",
     "wxyz": "quaternions w x y z",
 }
+_UPRIGHT = 0.7  # length of the mean up direction
 _FULL_TURN_RAD = 2 * np.pi
 _CHECK = "file"
 _POSES = "poses"
@@ -80,11 +81,13 @@ def pose_findings(raw: RawRig) -> Iterator[Finding]:
         settings.append(f"up={aim.up}")
     others = [READING_TEXT[other] for other, _, _ in better[1:3] if other not in (reading, raw.pose_is)]
     also = f" (as {', or as '.join(others)}, they would too)" if others else ""
+    upright = ", and their images are upright" if aim.upright > _UPRIGHT else ""
     level: FindingLevel = "error" if len(posed) > 2 else "warning"
     yield _finding(
         level,
         f"The poses seem to be stored as {' and '.join(what)}: read so, all cameras look at a common volume{also}, "
-        f"{_heights(aim.heights, raw)}; as read now, {READING_TEXT[raw.pose_is]}, they do not.",
+        f"{_heights(aim.heights, raw)}{upright}; as read now, {READING_TEXT[raw.pose_is]}, "
+        "that is not so.",
         f"Import the file again with {' '.join(f'`--set {setting}`' for setting in settings)}.",
         check=_POSES,
     )

@@ -31,6 +31,7 @@ READINGS: tuple[PoseReading, ...] = get_args(PoseReading)
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
 _MIN_CONVERGENCE = 0.02  # smallest eigenvalue of the normal matrix of the optical axes, per camera
 _MIN_SHARE = 0.8  # of the cameras that have the common point in their image
+_DISORDER, _ORDER = 0.6, 0.8  # lengths of the mean direction of cameras that have nothing, and much, in common
 _IN_IMAGE = 0.9  # of half the diagonal angle of view
 _MAX_HALF_VIEW_RAD = np.radians(70.0)
 
@@ -42,6 +43,8 @@ class Aim:
     Attributes:
         common: Whether they look at a common volume.
         upright: Length of the mean up direction of the images, 1 if all are upright.
+        order: The same of up or of the viewing direction, whichever is longer; small for rotations that have nothing to
+            do with each other.
         miss: Mean angle by which the optical axes miss the common point, relative to the limit.
         up: World axis nearest to the up direction, such as "z" or "-y".
         heights: (V,) positions of the cameras along that axis, in the length unit of the file.
@@ -49,6 +52,7 @@ class Aim:
 
     common: bool
     upright: float
+    order: float
     miss: float
     up: str
     heights: F64
@@ -137,6 +141,7 @@ def aim_of(cameras: Sequence[Camera]) -> Aim:
     return Aim(
         common=common,
         upright=float(np.linalg.norm(mean_up)),
+        order=float(max(np.linalg.norm(mean_up), np.linalg.norm(forward.mean(0)))),
         miss=miss,
         up=("-" if sign < 0 else "") + "xyz"[axis],
         heights=sign * centres[:, axis],
@@ -149,11 +154,16 @@ def better_readings(
     rotation_vectors: Mapping[str, F64],
     quaternions: Mapping[str, F64],
 ) -> list[tuple[PoseReading, RotationReading, Aim]]:
-    """Return the readings in which the cameras look at a common volume, if they do not in the stated one.
+    """Return the readings in which the cameras look at a common volume, if they do not, or without order, as stated.
 
     Readings that differ in one respect come before those that differ in two, each in the order of plausibility.
     """
-    if sum(camera.posed for camera in cameras) < 2 or aim_of(cameras).common:
+    count = sum(camera.posed for camera in cameras)
+    if count < 2:
+        return []
+    # Any rotation makes a camera look at the origin if that is straight ahead: then only their order tells.
+    now = aim_of(cameras)
+    if now.common and (now.order > _DISORDER or count < 3):
         return []
     rotations: tuple[RotationReading, ...] = ("as_stated",)
     if rotation_vectors:
@@ -164,7 +174,7 @@ def better_readings(
     for reading in READINGS:
         for rotation in rotations:
             aim = aim_of(reread_poses(cameras, stated, reading, rotation, rotation_vectors, quaternions))
-            if aim.common:
+            if aim.common and (not now.common or aim.order > _ORDER):
                 changes = int(reading != stated) + int(rotation != "as_stated")
                 found.append((changes, -aim.score, reading, rotation, aim))
     return [(reading, rotation, aim) for _, _, reading, rotation, aim in sorted(found, key=lambda item: item[:2])]

@@ -55,6 +55,7 @@ def test_bytes_that_are_no_text_are_refused_with_the_line() -> None:
         decode_text(b'<?xml version="1.0" encoding="unicode_escape"?>\xe4', "a.xml")
 
 
+MERGES = ["a0: &a0 {x: 1}"] + [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, 60)]
 DIGITS = "9" * 4000
 BAD: dict[str, tuple[Any, str, str]] = {
     "json depth": (parse_json, "[" * 70 + "]" * 70, "nested"),
@@ -64,7 +65,8 @@ BAD: dict[str, tuple[Any, str, str]] = {
     "json repeated key": (parse_json, '{"cam1": 1, "cam1": 2}', "cam1.*twice"),
     "json syntax": (parse_json, '{"a": 1,\n "b" 2}', "line 2"),
     "yaml depth": (parse_yaml, "[" * 20_000 + "]" * 20_000, "nested"),
-    "yaml alias": (parse_yaml, "a: &a 1\nb: *a\n", "alias.*line 2"),
+    "yaml alias": (parse_yaml, "a: 1\nb: *a\n", "alias.*line 2"),
+    "yaml merges": (parse_yaml, "\n".join(MERGES), "more than 100000 keys"),
     "yaml digits": (parse_yaml, f"K: {DIGITS}", "digits"),
     "yaml more digits": (parse_yaml, "9" * 5000, "4300 digits"),
     "yaml hexadecimal": (parse_yaml, "K: 0x" + "f" * 5000, "digits"),
@@ -96,13 +98,13 @@ def test_bounds_of_every_syntax(name: str) -> None:
     assert caught.value.hint
 
 
-def test_aliases_of_own_files_share_but_do_not_explode() -> None:
-    assert parse_yaml("a: &a [1]\nb: *a\nc: {<<: {d: 1}, d: 2}\n", "own", aliases=True)["b"] == [1]
+def test_aliases_share_but_do_not_explode() -> None:
+    assert parse_yaml("a: &a [1]\nb: *a\nc: {<<: {d: 1}, d: 2}\n", "own")["b"] == [1]
     lines = ["a0: &a0 [1, 1]"] + [f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 40)]
     with pytest.raises(CoreError, match="values"):
-        parse_yaml("\n".join(lines), "own", aliases=True)
+        parse_yaml("\n".join(lines), "own")
     with pytest.raises(CoreError, match="nested"):
-        parse_yaml("&a [*a]", "own", aliases=True)
+        parse_yaml("&a [*a]", "own")
 
 
 @given(st.text(alphabet="{}[]<>:,-&*!?|\"'\\\n #%@01.9eE_a/=", max_size=80))

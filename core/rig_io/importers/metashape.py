@@ -38,11 +38,11 @@ def _read(path: Path) -> RawRig:
     for tag in chunk.iter("camera"):
         name = text(tag.get("label", "")) or text(tag.get("id", "")) or "camera"
         lens, left = _lens(name, sensors.get(tag.get("sensor_id", "")), path)
-        unread += left
         transform = tag.find("transform")
         if transform is None:
             unaligned.append(name)
             continue
+        unread += left
         scale, rotation, translation = to_world.get(tag.get("component_id", "")) or whole or (1, np.eye(3), 0)
         both = matrix((transform.text or "").split(), (4, 4), path, f"camera {name}: transform")
         R = rotation_matrix(rotation @ both[:3, :3], path, name).T
