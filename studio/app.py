@@ -55,7 +55,7 @@ def run_window(argv: Sequence[str] | None = None) -> int:
     window.show()
     if settings.complaint:
         ErrorDialog("Some settings could not be read.", settings.complaint, parent=window).open()
-    if arguments.sample:
+    if arguments.sample or (arguments.session is None and settings.is_new):
         window.open_sample()
     elif arguments.session is not None:
         try:

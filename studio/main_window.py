@@ -37,7 +37,7 @@ from studio.shell.sample import SampleOpener
 from studio.shell.status_bar import StatusBar
 from studio.shell.top_bar import TopBar
 from studio.shell.welcome import WelcomePage
-from studio.specs import ActionPage, ClosablePage, PageSpec
+from studio.specs import ActionPage, ClosablePage, PageSpec, PlayingPage
 from studio.state.app_state import AppState
 from studio.state.steps import page_states
 from studio.theme import apply_theme, current_theme
@@ -63,7 +63,8 @@ class MainWindow(QMainWindow):
         state.setParent(self)
         self.setWindowTitle("SelfPose Studio")
         self.setMinimumSize(1024, 640)
-        self.resize(1440, 900)
+        free = self.screen().availableSize()
+        self.resize(min(1440, free.width()), min(900, free.height()))
         self.registry = ActionRegistry(all_actions(self._specs), state, self)
         self.rail = NavigationRail(self._specs)
         self.top_bar = TopBar(state, self.registry, self.open_path)
@@ -240,6 +241,10 @@ class MainWindow(QMainWindow):
         self._show_jobs(settings.jobs_panel)
         if settings.geometry:
             self.restoreGeometry(QByteArray.fromBase64(settings.geometry.encode()))
+            free = self.screen().availableGeometry()
+            self.resize(self.size().boundedTo(free.size()))  # it may have been saved on a larger screen
+            if not free.contains(self.geometry().topLeft()):
+                self.move(free.topLeft())
 
     def _session_changed(self) -> None:
         session = self.state.session
@@ -259,8 +264,11 @@ class MainWindow(QMainWindow):
         self.show_page(self._landing_page())
 
     def _landing_page(self) -> str:
-        """Return the first page that is not done, at the latest the landing page."""
+        """Return the landing page if it has something to show, otherwise the first page before it that is not done."""
         states = page_states(self.state, self._specs)
+        landing = next((s.name for s in self._specs if s.landing), "")
+        if landing and states[landing].state == "done":
+            return landing
         return next((s.name for s in self._specs if s.landing or states[s.name].state != "done"), self._specs[0].name)
 
     def _show_steps(self) -> None:
@@ -316,6 +324,10 @@ class MainWindow(QMainWindow):
     def _sample_opened(self, session: Session) -> None:
         self.welcome.show_busy("")
         self.state.set_session(session)
+        page = self.pages.get(self.page_name)
+        for page in self.pages.values():
+            if isinstance(page, PlayingPage) and page.isVisible():
+                page.play()
 
     def _sample_failed(self, error: BaseException) -> None:
         self.welcome.show_busy("")

@@ -66,11 +66,13 @@ class SettingsStore:
 
     Attributes:
         complaint: What could not be read, for the window to show once; empty if all was read.
+        is_new: Whether there was no file yet: this is the first start.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self.complaint = ""
+        self.is_new = path is not None and not path.exists()
         self._value = self._load()
 
     @property

@@ -64,7 +64,7 @@ class PageSpec:
         verbs: Job verbs that belong to the page; while one of them runs, the page is "running".
         actions: Actions that the page carries out; its widget is an `ActionPage` if there are any.
         status: State of a page without steps.
-        landing: A session opens on the first unfinished page, at the latest on this one.
+        landing: A session opens on this page if it is done, otherwise on the first unfinished one before it.
         keys: Keys that work while the page has the focus: (what they do, keys), for the list of shortcuts.
     """
 
@@ -103,6 +103,14 @@ class ActionPage(Protocol):
 
     def why_not(self, action: str) -> str:
         """Return why the action cannot be carried out now; empty if it can. The page's buttons ask the same."""
+
+
+@runtime_checkable
+class PlayingPage(Protocol):
+    """A page that can play what it shows."""
+
+    def play(self) -> None:
+        """Play, and turn the view slowly, until the user takes over."""
 
 
 @runtime_checkable

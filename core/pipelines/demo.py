@@ -10,9 +10,9 @@ import platformdirs
 
 from core import NAME
 from core.errors import CoreError
-from core.files import resource
+from core.files import read_yaml, resource
 from core.pipelines.ingest import run_import_rig, run_import_take
-from core.pipelines.params import ImportRigParams, ImportTakeParams
+from core.pipelines.params import ImportRigParams, ImportTakeParams, TriangulateParams
 from core.progress import NullReporter, Reporter, StageReporter
 from core.session import RunLayout, Session, SessionLayout
 
@@ -27,7 +27,7 @@ def demo_folder() -> Path:
     return platformdirs.user_data_path(NAME, appauthor=False) / "sample"
 
 
-def create_demo(root: Path, reporter: Reporter | None = None) -> Session:
+def create_demo(root: Path, reporter: Reporter | None = None, *, result: bool = False) -> Session:
     """Create a session from the embedded sample, or open an existing session.
 
     The session is created under a temporary name and renamed at the end, so that an interrupted attempt leaves nothing.
@@ -35,6 +35,7 @@ def create_demo(root: Path, reporter: Reporter | None = None) -> Session:
     Args:
         root: Session folder; missing, empty, or a session.
         reporter: Receives the progress.
+        result: Triangulate the people, from 2D poses that come with the sample, so that there is something to see.
 
     Returns:
         The session, with the take "two_people" and its rig.
@@ -55,6 +56,8 @@ def create_demo(root: Path, reporter: Reporter | None = None) -> Session:
         raise CoreError(f"Cannot write to {root.parent}: {error.strerror}.", "Choose a writable folder.") from error
     try:
         _fill(temporary, reporter)
+        if result:
+            _triangulate(temporary)
         if root.exists():
             root.rmdir()
         (temporary / _SESSION).rename(root)
@@ -75,3 +78,14 @@ def _fill(temporary: Path, reporter: Reporter) -> None:
         videos=tuple(str(sample / f"{camera}.mp4") for camera in DEMO_CAMERAS), cameras=DEMO_CAMERAS, name=DEMO_TAKE
     )
     run_import_take(session, take, run, StageReporter(reporter, 0.1, 0.9, "Importing the videos"))
+
+
+def _triangulate(temporary: Path) -> None:
+    """Triangulate the embedded 2D poses. They are first-pass poses; `pose2d` estimates them again with all it has."""
+    from core.pipelines.triangulate import run_triangulate  # lazy: needed once, when the sample is created
+
+    session = Session.open(temporary / _SESSION)
+    estimator = read_yaml(resource("sample", "poses2d", "estimator.yaml"))["estimator"]
+    target = session.take(DEMO_TAKE).layout.poses2d_manifest(estimator).parent
+    shutil.copytree(resource("sample", "poses2d"), target)
+    run_triangulate(session, TriangulateParams(take=DEMO_TAKE), RunLayout(temporary / "run"), NullReporter())

@@ -64,4 +64,4 @@ class SampleOpener(QObject):
 def _sample_session() -> Session:
     from core.pipelines.demo import create_demo, demo_folder  # lazy: the window opens without the video reader
 
-    return create_demo(demo_folder())
+    return create_demo(demo_folder(), result=True)

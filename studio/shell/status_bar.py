@@ -12,6 +12,7 @@ from studio.jobs.tracked import TrackedJob
 from studio.state.app_state import AppState
 from studio.state.system_info import GpuQuery, device_text, disk_text, torch_build
 from studio.theme import GRID_PX
+from studio.widgets.elided import ElidedLabel
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label, set_role
 
@@ -32,7 +33,7 @@ class StatusBar(QStatusBar):
         self.setSizeGripEnabled(False)
         self.device = make_label("", "small", wrap=False)
         self.disk = make_label("", "small", wrap=False)
-        self.job_text = make_label("", "small", wrap=False)
+        self.job_text = ElidedLabel("small")
         self.job_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.job_bar = QProgressBar()
         self.job_bar.setTextVisible(False)
@@ -43,9 +44,9 @@ class StatusBar(QStatusBar):
         row = QHBoxLayout(right)
         row.setContentsMargins(0, 0, 2 * GRID_PX, 0)
         row.setSpacing(GRID_PX)
-        row.addWidget(self.job_text)
+        row.addWidget(self.job_text, 1)
         row.addWidget(self.job_bar)
-        self.addPermanentWidget(right)
+        self.addPermanentWidget(right, 1)
         self._gpu_query = GpuQuery(self)
         self._gpu_query.answered.connect(self._show_device)
         self._gpu_query.start()

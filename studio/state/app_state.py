@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from core.errors import CoreError
+from core.pipelines.verbs import VERBS
 from core.session import Session, Take
 from studio.jobs.bridge import JobBridge
 from studio.jobs.tracked import TrackedJob
@@ -29,6 +31,7 @@ class AppState(QObject):
         undo: Undo stack of manual changes in the open session.
         volume: Capture volume of the open session.
         rig: Changes of the rig.
+        comparison_name: Name of the 3D result that the selected one is compared with; empty for none.
 
     Signals:
         session_changed: Another session is open, or none.
@@ -57,6 +60,8 @@ class AppState(QObject):
         self._take_name = ""
         self._poses_name = ""
         self._wants_poses = True
+        self._written_ns: dict[str, int] = {}
+        self.comparison_name = ""
 
     @property
     def session(self) -> Session | None:
@@ -89,7 +94,7 @@ class AppState(QObject):
     def set_session(self, session: Session | None) -> None:
         """Switch to another session, or to none."""
         self._session = session
-        self._take_name = self._poses_name = ""
+        self._take_name = self._poses_name = self.comparison_name = ""
         self.jobs.attach(session)
         self.volume.attach(session)
         self.rig.attach(session)
@@ -104,7 +109,7 @@ class AppState(QObject):
         """Select another take and its newest 3D result."""
         if name == self._take_name:
             return
-        self._take_name, self._poses_name = name, ""
+        self._take_name, self._poses_name, self.comparison_name = name, "", ""
         self._select_what_exists()
         self.take_changed.emit()
         self.poses_changed.emit()
@@ -133,6 +138,13 @@ class AppState(QObject):
         """Put a rig that a job has made on the undo stack, and read the session again."""
         if self._session is not None:
             self.rig.follow(self._session, job.title)
+        moves = job.verb in VERBS and VERBS[job.verb].group == "calibration"  # results as well, which are not new
+        before, made = self._poses_name, self._new_result()
+        if made and not moves:
+            self._wants_poses, self._poses_name = True, made
+            if before != made:
+                self.comparison_name = before
+                self.poses_changed.emit()
         self.refresh()
 
     def _select_what_exists(self) -> None:
@@ -143,6 +155,21 @@ class AppState(QObject):
         results = self._results()
         if self._poses_name not in results:
             self._poses_name = results[-1] if results and self._wants_poses else ""
+        self._written_ns = self._results_written_ns()
+
+    def _new_result(self) -> str:
+        """Return the newest 3D result of the selected take that was written since the last look; empty for none."""
+        before, now = self._written_ns, self._results_written_ns()
+        fresh = {name: written for name, written in now.items() if before.get(name, 0) < written}
+        return max(fresh, key=fresh.__getitem__, default="")
+
+    def _results_written_ns(self) -> dict[str, int]:
+        results, written = self._results(), {}
+        layout = self.take.layout if results and self.take is not None else None
+        for name in results if layout is not None else ():
+            with contextlib.suppress(OSError):  # deleted meanwhile
+                written[name] = layout.poses3d(name).stat().st_mtime_ns
+        return written
 
     def _results(self) -> list[str]:
         try:

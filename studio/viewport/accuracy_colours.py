@@ -7,6 +7,7 @@ import numpy as np
 from core.geometry.accuracy import AccuracyMap
 from core.types.arrays import F64, U8
 
+ACCURACY_TITLE = "Expected error at hip height, for 1 px of noise"
 _N_LINES = 10  # lines of the worst direction along the longer side of the floor
 _HALF_LENGTH = 0.35  # half the length of a line, relative to the distance between lines
 
@@ -18,6 +19,16 @@ def error_range_mm(accuracy: AccuracyMap) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = (float(np.percentile(known, q)) for q in (5, 95))
     return low, max(high, 1.2 * low)
+
+
+def accuracy_legend_rows(accuracy: AccuracyMap) -> list[tuple[int, str]]:
+    """Return the level (0 good, 1 fair, 2 poor) and the error of the three colours."""
+    low, high = error_range_mm(accuracy)
+    digits = 0 if low >= 10 else 1
+    return [
+        (level, f"{error:.{digits}f} mm{end}")
+        for level, error, end in ((0, low, " or less"), (1, (low + high) / 2, ""), (2, high, " or more"))
+    ]
 
 
 def error_colours(accuracy: AccuracyMap, level: int, stops: F64) -> U8:

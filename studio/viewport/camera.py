@@ -20,7 +20,7 @@ VIEWS: dict[ViewName, tuple[float, float, float]] = {
 """Field of view (0 is orthographic), elevation and azimuth in degrees."""
 
 _PADDING_PX = 34, 26  # on each side; half a camera name and the height of a label
-_MIN_SCALE_MM = 1500.0
+_MIN_SCALE_MM = 300.0
 _MIDDLE_BUTTON = 3
 
 
@@ -42,28 +42,41 @@ class ViewerCamera(TurntableCamera):
         self.fov = fov
         self.elevation, self.azimuth = elevation, azimuth
 
-    def fit(self, points_mm: F64, size: tuple[int, int]) -> None:
-        """Fit points (N, 3) into an image of a width and height, with space for labels; keep the direction."""
+    def fit(self, points_mm: F64, size: tuple[int, int], margins_px: tuple[int, int] = (0, 0)) -> None:
+        """Fit points into an image, with space for labels; keep the direction.
+
+        Args:
+            points_mm: (N, 3) world points.
+            size: Width and height of the image.
+            margins_px: Space to leave at the top and at the bottom; at most half of the height together.
+        """
         if not len(points_mm) or min(size) <= 0:
             return
         right, up, forward = self._axes()
         tangent = np.tan(np.radians(self.fov) / 2) if self.fov else 0.0
         aspect = size[0] / size[1]
         # vispy's field of view is the vertical one.
-        padded = [max(1 - 2 * pad / side, 0.5) for pad, side in zip(_PADDING_PX, size, strict=True)]
+        shrink = min(1.0, size[1] / 2 / max(sum(margins_px), 1))
+        top, bottom = (shrink * margin for margin in margins_px)
+        padding = _PADDING_PX[0], _PADDING_PX[1] + (top + bottom) / 2
+        padded = [max(1 - 2 * pad / side, 0.3) for pad, side in zip(padding, size, strict=True)]
+        # The middle of the free part, above that of the image, in units of half the height of the image.
+        offset = (bottom - top) / size[1]
         limits = tangent * aspect * padded[0], tangent * padded[1]
         centre = (points_mm.min(0) + points_mm.max(0)) / 2
         scale = _MIN_SCALE_MM
-        for _ in range(4):
+        for _ in range(6):
             across, ahead = (points_mm - centre) @ np.stack([right, up], -1), (points_mm - centre) @ forward
             if not self.fov:
-                middle = (across.max(0) + across.min(0)) / 2
                 half = (across.max(0) - across.min(0)) / 2
-                scale = 2 * max(half[1] / padded[1], half[0] / aspect / padded[0])
+                scale = max(2 * max(half[1] / padded[1], half[0] / aspect / padded[0]), _MIN_SCALE_MM)
+                middle = (across.max(0) + across.min(0)) / 2 - (0.0, offset * scale / 2)
             else:
-                distance = float((np.abs(across) / limits - ahead[:, None]).max())
+                raised = np.array([0.0, offset * tangent])
+                beside = across - raised * np.maximum(scale / 2 / tangent + ahead, 0.0)[:, None]
+                distance = float((np.abs(beside) / limits - ahead[:, None]).max())
                 seen = across / np.maximum(distance + ahead, 1.0)[:, None]
-                middle = (seen.max(0) + seen.min(0)) / 2 * distance
+                middle = ((seen.max(0) + seen.min(0)) / 2 - raised) * distance
                 scale = 2 * distance * tangent
             centre = centre + middle @ np.stack([right, up])
         self.fitted = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,9 @@ from studio.viewport.layers.table import layer_spec
 from studio.viewport.palette import rgba
 from studio.viewport.scene import SceneLayers
 from studio.widgets.frame_ticker import FrameTicker
+
+_TURN_DEG, _TURN_S = 25.0, 24.0
+"""Largest angle and period of the slow turn: the people stay between the cameras that would hide them."""
 
 
 class Viewport(QWidget):
@@ -42,6 +47,8 @@ class Viewport(QWidget):
         self._drawn: dict[str, Any] = {}
         self._visuals: dict[str, LayerVisual[Any]] = {}
         self._framed = False
+        self._margins_px = (0, 0)
+        self._turning_since: float | None = None
         self._canvas: Any = None
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -83,7 +90,14 @@ class Viewport(QWidget):
     def frame_all(self) -> None:
         """Fit everything into view in the current direction, until mouse navigation changes the view."""
         if self._canvas is not None and self._scene is not None:
-            self._camera.fit(self._scene.extent_mm, (self.width(), self.height()))
+            self._camera.fit(self._scene.extent_mm, (self.width(), self.height()), self._margins_px)
+
+    def set_margins(self, top_px: int, bottom_px: int) -> None:
+        """Leave room for what lies over the upper and the lower edge when everything is fitted into view."""
+        if self._margins_px != (top_px, bottom_px):
+            self._margins_px = (top_px, bottom_px)
+            if self._canvas is not None and self._camera.fitted:
+                self.frame_all()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit the scene again if it was fitted before."""
@@ -94,6 +108,20 @@ class Viewport(QWidget):
     def frame_next_scene(self) -> None:
         """Reset the view at the next scene, for another take."""
         self._framed = False
+
+    def start_turning(self) -> None:
+        """Turn slowly to and fro, until `stop_turning` or mouse navigation."""
+        self._turning_since = time.perf_counter()
+        self._ticker.request()
+
+    def stop_turning(self) -> None:
+        """Keep the direction."""
+        self._turning_since = None
+
+    @property
+    def turning(self) -> bool:
+        """Whether the view turns by itself."""
+        return self._turning_since is not None
 
     def grab_image(self) -> U8 | None:
         """Return the drawn image as (H, W, 3) uint8 RGB, or None without OpenGL."""
@@ -142,7 +170,15 @@ class Viewport(QWidget):
     def _tick(self) -> bool:
         if self._stale:
             self._draw()
-        return False
+        if self._turning_since is None or self._canvas is None or self._scene is None or not self._framed:
+            return self._turning_since is not None and self._canvas is not None
+        if not self._camera.fitted or not self.isVisible():
+            self.stop_turning()
+            return False
+        turns = (time.perf_counter() - self._turning_since) / _TURN_S
+        self._camera.azimuth = self._scene.azimuth_deg + _TURN_DEG * math.sin(2 * math.pi * turns)
+        self._canvas.update()
+        return True
 
     def _draw(self) -> None:
         self._stale = False

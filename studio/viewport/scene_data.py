@@ -157,12 +157,12 @@ def _people_box(poses: Pose3DSequence | None) -> F64:
 
 
 def _plane_depth(centre_mm: F64, people_mm: F64) -> float:
-    """Return the distance from camera to image plane: a fifth of the distance to the people, 0.3 to 3 m."""
+    """Return the distance from camera to image plane: a fifth of the distance to the people, at most 3 m."""
     if len(centre_mm) < 2:
         return 600.0
     centre = (people_mm if len(people_mm) else centre_mm)[:, :2].mean(0)
     distance = float(np.median(np.linalg.norm(centre_mm[:, :2] - centre, axis=-1)))
-    return float(np.clip(0.2 * distance, 300.0, 3000.0))
+    return float(np.clip(0.2 * distance, 20.0, 3000.0))
 
 
 def _clear_azimuth(centre_mm: F64, people_mm: F64) -> float:

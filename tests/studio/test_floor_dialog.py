@@ -93,6 +93,15 @@ def show_all(qtbot, dialog: FloorDialog) -> None:
 
 
 @pytest.mark.slow
+def test_digits_select_points_wherever_the_focus_is(dialog: FloorDialog, qtbot) -> None:
+    qtbot.waitUntil(dialog.isActiveWindow)
+    for index, widget in enumerate((dialog.takes, dialog.frame, dialog.shown)):
+        widget.setFocus()
+        qtbot.keyClick(widget, Qt.Key(Qt.Key.Key_1 + index))
+        assert dialog.clicks.current == index
+
+
+@pytest.mark.slow
 def test_three_clicked_points_set_the_world_coordinates_and_undo_restores_them(
     window: MainWindow, dialog: FloorDialog, qtbot
 ) -> None:

@@ -17,6 +17,7 @@ def test_round_trip(tmp_path: Path) -> None:
     store.remember_session(Path("/b"))
     store.remember_session(Path("/a"))
     again = SettingsStore(file)
+    assert store.is_new and not again.is_new
     assert again.value == Settings(theme="light", last_folder="/videos", recent=("/a", "/b"))
     assert not again.complaint
 

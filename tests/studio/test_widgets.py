@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QWheelEvent
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from core.jobs import Metric
 from studio.icons import icon, tinted_svg
 from studio.plots.loss_plot import LogAxis, LossPlot
 from studio.state.system_info import device_text, disk_text
 from studio.theme import DARK, LIGHT, apply_theme, current_theme
+from studio.viewport.palette import palette
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
+from studio.widgets.elided import ElidedLabel
 from studio.widgets.images.image_view import ImageView, Lines, to_image
+from studio.widgets.page.panels import Panels
 
 
 def _luminance(colour: str) -> float:
@@ -33,17 +36,73 @@ def _contrast(a: str, b: str) -> float:
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda t: t.name)
 def test_text_has_enough_contrast(theme) -> None:
-    """WCAG 2.1 AA: at least 4.5 for text and 3 for graphics."""
-    for surface in (theme.window, theme.panel, theme.raised):
-        assert _contrast(theme.text, surface) >= 7
-        assert _contrast(theme.muted, surface) >= 4.5
-    for token in (theme.good, theme.warn, theme.bad):
-        assert _contrast(token, theme.panel) >= 4.5
+    """WCAG 2.1 AA: at least 4.5 for text and 3 for graphics. Axes and people give their colours to labels."""
+    words = "muted", "faint", "accent", "good", "warn", "bad", "axis_x", "axis_y", "axis_z"
+    for surface in ("window", "panel", "raised", "viewport"):
+        assert _contrast(theme.text, getattr(theme, surface)) >= 7
+        for token in words:
+            assert _contrast(getattr(theme, token), getattr(theme, surface)) >= 4.5, (token, surface)
+    for colour in theme.persons:
+        assert min(_contrast(colour, theme.panel), _contrast(colour, theme.viewport)) >= 4.5, colour
+    assert _contrast(theme.muted, theme.hover) >= 4.5
     assert _contrast(theme.on_accent, theme.accent) >= 4.5
     assert _contrast(theme.text, theme.accent_soft) >= 7
     for colour in (*theme.persons, *theme.series):
         assert _contrast(colour, theme.viewport) >= 3
     assert len(set(theme.persons)) == len(theme.persons) >= 8
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda t: t.name)
+def test_labels_of_the_3d_view_have_enough_contrast(theme) -> None:
+    colours = palette(theme)
+    for ink in (colours.text, colours.muted, *colours.persons):
+        hexed = "#" + "".join(f"{round(255 * float(v)):02x}" for v in ink[:3])
+        assert _contrast(hexed, theme.viewport) >= 4.5
+
+
+def test_a_long_line_is_shortened_and_its_tooltip_says_all(dressed: QApplication, qtbot) -> None:
+    label = ElidedLabel("small")
+    qtbot.addWidget(label)
+    label.setText("Train: image networks, step 12 of 4000, about 3 minutes left")
+    label.resize(120, 20)
+    label.show()
+    label.grab()
+    assert label.shown_text.startswith("Train: ") and label.shown_text.endswith("…")
+    assert label.toolTip() == label.text()
+    label.resize(900, 20)
+    label.grab()
+    assert label.shown_text == label.text() and not label.toolTip()
+
+
+def test_hidden_panels_take_no_space_and_the_wheel_selects_none(dressed: QApplication, qtbot) -> None:
+    panels = Panels()
+    qtbot.addWidget(panels)
+    tall, low = QWidget(), QWidget()
+    tall.setMinimumHeight(900)
+    for name, widget in (("low", low), ("tall", tall)):
+        panels.add(name, name, widget)
+    panels.show()
+    assert panels.current == "low" and low.isVisible() and not tall.isVisible()
+    assert panels.minimumSizeHint().height() < 200
+    at = panels.bar.rect().center()
+    wheel = QWheelEvent(
+        QPointF(at),
+        QPointF(panels.bar.mapToGlobal(at)),
+        QPoint(0, 0),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(panels.bar, wheel)
+    assert panels.current == "low"
+    panels.set_blocked("tall", "Not yet.")
+    assert not panels.is_available("tall") and panels.bar.tabToolTip(1) == "Not yet."
+    panels.set_blocked("tall", "")
+    with qtbot.waitSignal(panels.changed) as caught:
+        panels.show_panel("tall")
+    assert caught.args == ["tall"] and tall.isVisible() and not low.isVisible()
 
 
 def test_style_sheet_has_no_unresolved_token(dressed: QApplication) -> None:

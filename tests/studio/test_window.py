@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,15 @@ from studio.actions.table import RECENT, SEPARATOR, all_actions, menu_table
 from studio.main_window import MainWindow
 from studio.pages.registry import PAGES
 from studio.shell.dialogs import Dialog, ErrorDialog, ShortcutsDialog
+from studio.state.app_state import AppState
 from studio.theme import DARK, LIGHT
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Settings of the verb of `tests/hooks`."""
+
+    until: int = 1
 
 
 def _dialog(kind: type[Dialog]) -> Dialog:
@@ -40,14 +49,19 @@ def test_the_welcome_page_opens_the_sample(window: MainWindow, qtbot) -> None:
     assert session is not None
     assert window.state.take_name == "two_people"
     assert window.top_bar.take.currentText() == "two_people"
-    assert window.page_name == "train"  # rig and take exist: training is the first unfinished page
+    assert window.page_name == "view"  # the sample has a result: people are to be seen at once, and they move
+    view = window.pages["view"]
+    assert window.state.poses_name == "baseline" and view.timeline.playing and view.viewport.turning
+    frame = view.timeline.frame
+    qtbot.waitUntil(lambda: view.timeline.frame != frame and len(view.people.people) == 3, timeout=20_000)
+    _click(qtbot, view.timeline.play_button)
+    assert not view.timeline.playing and not view.viewport.turning
     for spec in PAGES:
         _click(qtbot, window.rail.buttons[spec.name])
         assert window.page_name == spec.name
         assert window.pages[spec.name].isVisible()
     states = {name: b.step_state for name, b in window.rail.buttons.items()}
-    assert states == {"calibrate": "done", "record": "done", "train": "ready", "view": "ready", "export": "blocked"}
-    assert window.rail.buttons["export"].toolTip().startswith("Export: ")
+    assert states == {"calibrate": "done", "record": "done", "train": "ready", "view": "done", "export": "ready"}
 
 
 @pytest.mark.slow
@@ -150,6 +164,27 @@ def test_nothing_is_wider_than_the_window(
         page = window.pages[spec.name]
         assert page.minimumSizeHint().width() <= page.width(), spec.name
         assert page.minimumSizeHint().height() <= page.height(), spec.name
+
+
+@pytest.mark.slow
+def test_a_new_result_is_selected_and_compared_with_what_was(
+    state: AppState, sample_session: Session, counting_verb: None, ended
+) -> None:
+    take = sample_session.take("two_people")
+    poses = walkers(1, 4, np.random.default_rng(0))
+    poses.save(take.layout.poses3d("baseline"))
+    state.set_session(sample_session)
+    assert (state.poses_name, state.comparison_name) == ("baseline", "")
+    state.jobs.start(sample_session, "count", _Count())
+    ended(state)
+    assert (state.poses_name, state.comparison_name) == ("baseline", "")  # the job made no result
+    state.jobs.start(sample_session, "count", _Count())
+    poses.save(take.layout.poses3d("20261130-120000-run"))
+    ended(state)
+    assert (state.poses_name, state.comparison_name) == ("20261130-120000-run", "baseline")
+    state.select_poses("baseline")
+    state.refresh()
+    assert state.poses_name == "baseline"  # the choice of the user stays
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QImage, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
@@ -17,6 +17,7 @@ from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear_layout
 from studio.widgets.columns import TileGrid
+from studio.widgets.elided import ElidedLabel
 from studio.widgets.images.image_view import Lines
 from studio.widgets.images.live_image import LiveImage
 from studio.widgets.text import make_label
@@ -136,8 +137,8 @@ class LiveCard(Card):
             row = QHBoxLayout()
             row.setSpacing(GRID_PX)
             row.addWidget(make_label(name, "small", wrap=False))
-            address_label = make_label(address, "muted", wrap=False)
-            address_label.setMinimumWidth(60)
+            address_label = ElidedLabel("muted", Qt.TextElideMode.ElideMiddle)
+            address_label.setText(address)
             row.addWidget(address_label, 1)
             remove = button("", "quiet", "close", f"Remove {name}")
             remove.setAccessibleName(f"Remove {name}")

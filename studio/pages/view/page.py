@@ -13,7 +13,9 @@ from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
+from studio.viewport.accuracy_colours import ACCURACY_TITLE
 from studio.viewport.canvas import Viewport
+from studio.viewport.layers.accuracy import SHOW_ACCURACY
 from studio.viewport.layers.cameras import SHOW_CAMERAS
 from studio.viewport.layers.spec import DisplayOption
 from studio.viewport.layers.volume import SHOW_VOLUME
@@ -29,6 +31,8 @@ from studio.widgets.text import make_label
 
 _MARGIN_PX = 12
 _SPLITTER_SHARES = 0.62, 0.38
+_WIDE_PX, _NARROW_SHARES = 1300, (0.5, 0.5)
+"""Below this width, the images get half of it: people in them have to be recognisable."""
 _UNFOLD_HEIGHT_PX = 800
 """From this height on, the evaluation table fits below the videos."""
 
@@ -90,6 +94,11 @@ class ViewPage(QWidget):
             self._place_legend()
         return False
 
+    def play(self) -> None:
+        """Play the take, and turn the 3D view slowly, until the user takes over."""
+        self.timeline.play()
+        self.viewport.start_turning()
+
     def shut_down(self) -> None:
         """Stop the decoder threads and free OpenGL resources. Called once, before the window closes."""
         self.timeline.pause()
@@ -105,19 +114,20 @@ class ViewPage(QWidget):
         self.viewport = Viewport(self._ticker)
         self.viewport.setObjectName("viewport")
         self.evaluation = EvaluationCard()
-        self.people = PeoplePanel(self.viewport)
-        self.people.move(_MARGIN_PX, _MARGIN_PX)
+        self.people = PeoplePanel()
         self.people.hide()
         self.views = ViewStrip(self.viewport)
         self.volume = VolumePanel(self._state.volume, self.viewport)
         self.volume.hide()
         self.legend = LevelLegend(self.viewport)
+        self.accuracy_legend = LevelLegend(self.viewport)
         self.viewport.installEventFilter(self)
         side = QWidget()
         side_column = QVBoxLayout(side)
         side_column.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
         side_column.setSpacing(GRID_PX)
         side_column.addWidget(self.panes, 1)
+        side_column.addWidget(self.people)
         side_column.addWidget(self.evaluation)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.addWidget(self.viewport)
@@ -152,6 +162,8 @@ class ViewPage(QWidget):
         self.toolbar.comparison_selected.connect(self._compare)
         self.toolbar.option_toggled.connect(self._toggle)
         self.toolbar.person_followed.connect(self._follow)
+        for signal in (self.views.view_selected, self.views.frame_all_requested, self.timeline.playing_changed):
+            signal.connect(self.viewport.stop_turning)
         self.views.view_selected.connect(self.viewport.set_view)
         self.views.frame_all_requested.connect(self.viewport.frame_all)
         self.timeline.frame_changed.connect(self._show_frame)
@@ -202,7 +214,8 @@ class ViewPage(QWidget):
         self.stack.setCurrentIndex(0 if blocked else 1)
         if not blocked and not self._splitter_sized:
             self._splitter_sized = True
-            self.splitter.setSizes([round(self.width() * share) for share in _SPLITTER_SHARES])
+            shares = _SPLITTER_SHARES if self.width() >= _WIDE_PX else _NARROW_SHARES
+            self.splitter.setSizes([round(self.width() * share) for share in shares])
             self.evaluation.fold.setChecked(self.height() >= _UNFOLD_HEIGHT_PX)
         self.toolbar.show_state(presenter)
         self.timeline.show_model(presenter.timeline_model())
@@ -235,21 +248,27 @@ class ViewPage(QWidget):
         if shown:
             self.volume.refresh()
         self.volume.setVisible(shown)
-        self._show_people()
 
     def _show_legend(self) -> None:
         reliability = self.presenter.reliability
         self.legend.show_levels(
             reliability.title, reliability.legend_rows() if self.presenter.options.shows(SHOW_CAMERAS) else []
         )
+        rows = self.presenter.accuracy_rows() if self.presenter.options.shows(SHOW_ACCURACY) else []
+        self.accuracy_legend.show_levels(ACCURACY_TITLE, rows)
         self._place_legend()
 
     def _place_legend(self) -> None:
-        self.legend.move(self.viewport.width() - self.legend.width() - _MARGIN_PX, _MARGIN_PX)
+        """Put the legends side by side into the upper right corner, and leave room for what lies over the 3D view."""
+        right, height = self.viewport.width() - _MARGIN_PX, 0
+        for legend in (self.legend, self.accuracy_legend):
+            if not legend.isHidden():
+                legend.move(right - legend.width(), _MARGIN_PX)
+                right, height = right - legend.width() - GRID_PX, max(height, legend.height() + _MARGIN_PX)
+        self.viewport.set_margins(height, self.views.height() + _MARGIN_PX)
 
     def _place_volume(self) -> None:
         self.volume.move(_MARGIN_PX, self.viewport.height() - self.volume.height() - _MARGIN_PX)
-        self._show_people()
 
     def _refresh_frame(self) -> None:
         self.panes.refresh_overlays()
@@ -267,15 +286,14 @@ class ViewPage(QWidget):
 
     def _show_people(self) -> None:
         people = self.presenter.people_at(self.timeline.frame)
-        covered = self.volume.isVisible() and self.volume.geometry().intersects(self.people.geometry())
-        self.people.setVisible(bool(people) and not covered)
+        self.people.setVisible(bool(people))
         self.people.show_people(people)
 
     def _toggle(self, option: DisplayOption, on: bool) -> None:
         self.presenter.options = self.presenter.options.with_option(option, on)
         if option == SHOW_VOLUME:
             self._show_volume_panel()
-        if option == SHOW_CAMERAS:
+        if option in (SHOW_CAMERAS, SHOW_ACCURACY):
             self._show_legend()
         self.panes.refresh_overlays()
         self.viewport.invalidate()

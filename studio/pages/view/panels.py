@@ -16,6 +16,7 @@ from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear_layout
+from studio.widgets.elided import ElidedLabel
 from studio.widgets.label_plate import paint_label_plate
 from studio.widgets.text import make_label
 
@@ -25,7 +26,7 @@ _VOLUME_WIDTH_PX, _HEADER_PX, _MIN_AREA_PX = 376, 44, 48
 
 
 class PeoplePanel(QWidget):
-    """Table of people: name, confidence, speed. Lies over a corner of the 3D view.
+    """Table of people: name, confidence, speed.
 
     Painted as a whole: it changes with every frame of playback, and labels would repeat their layout each time.
     """
@@ -45,11 +46,11 @@ class PeoplePanel(QWidget):
         rows_changed = len(people) != len(self._people)
         self._people = people
         if rows_changed:
-            self.resize(self.sizeHint())
+            self.setFixedHeight(self.sizeHint().height())
         self.update()
 
     def sizeHint(self) -> QSize:
-        """Return a size that fits every value, so that the panel keeps its width during playback."""
+        """Return a size that fits every row."""
         return QSize(sum(_COLUMNS_PX) + 2 * _PAD_PX, (len(self._people) + 1) * _ROW_PX + 2 * GRID_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -59,7 +60,7 @@ class PeoplePanel(QWidget):
             paint_label_plate(painter, self)
             font = QFont(self.font())
             font.setPixelSize(11)
-            self._paint_row(painter, 0, ("People", "Confidence", "Speed"), (theme.faint,) * 3, font)
+            self._paint_row(painter, 0, ("People", "Confidence", "Speed"), (theme.muted,) * 3, font)
             font.setPixelSize(13)
             font.setFeature(QFont.Tag("tnum"), 1)
             for row, person in enumerate(self._people, 1):
@@ -74,7 +75,9 @@ class PeoplePanel(QWidget):
     ) -> None:
         painter.setFont(font)
         left = _PAD_PX
-        for column, (text, ink, width) in enumerate(zip(texts, inks, _COLUMNS_PX, strict=True)):
+        spare = max(self.width() - sum(_COLUMNS_PX) - 2 * _PAD_PX, 0)
+        widths = (_COLUMNS_PX[0] + spare, *_COLUMNS_PX[1:])
+        for column, (text, ink, width) in enumerate(zip(texts, inks, widths, strict=True)):
             indent = _DOT_PX if column == 0 and row else 0
             side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
             painter.setPen(QColor(ink))
@@ -154,10 +157,11 @@ class VolumePanel(Card):
 
 
 class EvaluationCard(Card):
-    """Evaluation of the take: the verdict, and a table of metrics that unfolds, one column per method."""
+    """Evaluation of the take: the verdict in one line; unfolded, all of it and a table with a column per method."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Evaluation on held-out frames", parent=parent)
+        self.heading.hide()
         self.fold = QToolButton()
         self.fold.setCheckable(True)
         self.fold.setToolTip("Show the metrics")
@@ -165,8 +169,11 @@ class EvaluationCard(Card):
         self.fold.setIcon(icon("chevron-down"))
         self.fold.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.fold.toggled.connect(self._unfold)
+        self._line = ElidedLabel("small")
         self._verdict = make_label("", "small")
+        self._verdict.hide()
         head = QHBoxLayout()
+        head.addWidget(self._line, 1)
         head.addWidget(self._verdict, 1)
         head.addWidget(self.fold, 0, Qt.AlignmentFlag.AlignTop)
         self.body.addLayout(head)
@@ -184,7 +191,9 @@ class EvaluationCard(Card):
         return self._verdict.text()
 
     def _unfold(self, expanded: bool) -> None:
-        self._holder.setVisible(expanded)
+        for widget in (self._holder, self._verdict, self.heading):
+            widget.setVisible(expanded)
+        self._line.setVisible(not expanded)
 
     def show_summary(self, summary: EvaluationSummary | None) -> None:
         """Show a summary; without one, hide the card."""
@@ -207,3 +216,4 @@ class EvaluationCard(Card):
                 grid.addWidget(make_label(cell, "strong", wrap=False), row, column, Qt.AlignmentFlag.AlignRight)
         self._table.addWidget(holder)
         self._verdict.setText(summary.verdict)
+        self._line.setText(summary.verdict)

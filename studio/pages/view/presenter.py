@@ -23,6 +23,7 @@ from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_FLOOR, VIDEO_O
 from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, evaluation_summary
 from studio.state.app_state import AppState
 from studio.state.results import result_title
+from studio.viewport.accuracy_colours import accuracy_legend_rows
 from studio.viewport.layers.skeletons import SHOW_SKELETONS
 from studio.viewport.layers.spec import DisplayOption, ViewOptions
 from studio.viewport.layers.table import is_available
@@ -67,7 +68,6 @@ class ViewPresenter:
         self.notice: Notice | None = None
         self.results: list[str] = []
         self.result = ""
-        self.comparison = ""
         self.options = ViewOptions()
         self.people: PeopleSummary | None = None
         self.evaluation: EvaluationSummary | None = None
@@ -83,7 +83,6 @@ class ViewPresenter:
     def load_take(self) -> None:
         """Read the selected take and its result."""
         self.take = self.timeline = self._poses2d = None
-        self.comparison = ""
         self._sequences.clear()
         self._take_notice = self._read_take()
         self.load_result()
@@ -94,7 +93,7 @@ class ViewPresenter:
         self.results = self.take.poses3d_runs() if self.take else []
         self.result = self._state.poses_name if self._state.poses_name in self.results else ""
         if self.comparison not in self.results or self.comparison == self.result:
-            self.comparison = ""
+            self._state.comparison_name = ""
         poses, ghost = self._read(self.result), self._read(self.comparison)
         self._build_data(poses, ghost)
         self.people = PeopleSummary.of(poses) if poses is not None else None
@@ -114,12 +113,17 @@ class ViewPresenter:
 
     def compare_with(self, name: str) -> None:
         """Compare with a second result, drawn as ghosts; empty for none."""
-        self.comparison = name
+        self._state.comparison_name = name
         self.load_result()
 
     def title(self, name: str) -> str:
         """Return the name shown for a result."""
         return result_title(name, self.take)
+
+    @property
+    def comparison(self) -> str:
+        """Name of the result drawn as ghosts; empty for none."""
+        return self._state.comparison_name
 
     @property
     def person_ids(self) -> tuple[int, ...]:
@@ -136,6 +140,10 @@ class ViewPresenter:
     def reliability(self) -> CameraReliability:
         """Errors of the cameras, which the colours of the frusta show."""
         return self._data.reliability
+
+    def accuracy_rows(self) -> list[tuple[int, str]]:
+        """Return the scale of the accuracy map, for a legend; empty without one."""
+        return accuracy_legend_rows(self._data.accuracy) if self._data.accuracy is not None else []
 
     @property
     def has_volume(self) -> bool:

@@ -17,7 +17,8 @@ from studio.viewport.visuals import capsule_visual
 
 SHOW_FLOOR = DisplayOption(name="floor", label="Floor", icon="floor", shortcut="G")
 
-_AXIS_MM = 700.0
+_AXIS_SHARE, _AXIS_MM = 0.12, (60.0, 700.0)
+"""Length of the axes relative to the larger side of the scene, and its limits: they must not swamp a small rig."""
 _MAJOR_M = 5
 
 
@@ -31,6 +32,7 @@ class FloorLayer:
         colour: (4,) colour of the lines.
         major: (4,) colour of every fifth line.
         axes: (3, 4) colours of the x, y and z axes.
+        axis_mm: Length of the axes.
     """
 
     low_m: tuple[int, int]
@@ -38,6 +40,7 @@ class FloorLayer:
     colour: RGBA
     major: RGBA
     axes: RGBA
+    axis_mm: float
 
 
 def build_floor(data: SceneData, frame: SceneFrame) -> FloorLayer:
@@ -53,6 +56,9 @@ def _floor(data: SceneData, palette: Palette) -> FloorLayer:
         colour=palette.grid,
         major=palette.grid_major,
         axes=palette.axes,
+        axis_mm=float(np.clip(_AXIS_SHARE * np.ptp(data.extent_mm[:, :2], axis=0).max(initial=0.0), *_AXIS_MM))
+        if len(data.extent_mm)
+        else _AXIS_MM[1],
     )
 
 
@@ -66,7 +72,7 @@ def floor_capsules(layer: FloorLayer) -> list[Capsules]:
     return [
         make_capsules(start[~major], end[~major], 2.5, 0.6, layer.colour),
         make_capsules(start[major], end[major], 3.5, 0.7, layer.major),
-        make_capsules(np.zeros((3, 3)), np.eye(3) * _AXIS_MM, 9.0, 1.2, layer.axes),
+        make_capsules(np.zeros((3, 3)), np.eye(3) * layer.axis_mm, 9.0 * layer.axis_mm / _AXIS_MM[1], 1.2, layer.axes),
     ]
 
 

@@ -59,7 +59,7 @@ class VideoPane(QWidget):
         self._content = _Content()
         self._overlay = EMPTY_OVERLAY
         self.setAccessibleName(f"Camera {camera}")
-        self.setToolTip("Double-click to enlarge")
+        self.setToolTip(f"{camera}. Double-click to enlarge")
 
     @property
     def frame(self) -> int:
@@ -137,7 +137,7 @@ class VideoPane(QWidget):
         font.setPixelSize(_NAME_PX if box.width() >= _WIDE_PX else _SMALL_NAME_PX)
         painter.setFont(font)
         metrics = painter.fontMetrics()
-        name = metrics.elidedText(self.camera, Qt.TextElideMode.ElideRight, max(int(box.width()) - 18, 20))
+        name = metrics.elidedText(self.camera, Qt.TextElideMode.ElideMiddle, max(int(box.width()) - 18, 20))
         plate = QRectF(box.x() + 4, box.y() + 4, metrics.horizontalAdvance(name) + 10, metrics.height() + 4)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(_PLATE)

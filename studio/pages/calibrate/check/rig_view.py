@@ -13,6 +13,7 @@ from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig
 from studio.pages.calibrate.check.rig_scene import RigScene
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
+from studio.viewport.accuracy_colours import ACCURACY_TITLE, accuracy_legend_rows
 from studio.viewport.camera import ViewName
 from studio.viewport.canvas import Viewport
 from studio.viewport.layers.accuracy import SHOW_ACCURACY
@@ -52,6 +53,8 @@ class RigView(QWidget):
         layout.addWidget(self.holder, 1)
         self.viewport: Viewport | None = None
         self.legend = LevelLegend(self.holder)
+        self.accuracy_legend = LevelLegend(self.holder)
+        self._accuracy: AccuracyMap | None = None
         foot = QHBoxLayout()
         foot.setSpacing(GRID_PX // 2)
         self.views = {}
@@ -83,9 +86,10 @@ class RigView(QWidget):
         self.rig_scene.show_rig(rig, accuracy, reliability, observations)
         for option, _, _ in _TOGGLES:
             self.toggles[option.name].setVisible(self.rig_scene.is_available(option))
+        self._accuracy = accuracy
         has_view = self.viewport is None or self.viewport.has_gl
         self.legend.show_levels(reliability.title, reliability.legend_rows() if has_view else [])
-        self._place_legend()
+        self._show_accuracy_legend()
         if self.viewport is not None:
             self.viewport.frame_next_scene()
             self.viewport.invalidate()
@@ -144,14 +148,26 @@ class RigView(QWidget):
 
     def _toggle(self, option: DisplayOption, on: bool) -> None:
         self.rig_scene.set_option(option, on)
+        self._show_accuracy_legend()
         self._redraw()
 
     def _redraw(self) -> None:
         if self.viewport is not None:
             self.viewport.invalidate()
 
+    def _show_accuracy_legend(self) -> None:
+        shown = self._accuracy is not None and self.rig_scene.options.shows(SHOW_ACCURACY)
+        rows = accuracy_legend_rows(self._accuracy) if shown and self._accuracy is not None else []
+        self.accuracy_legend.show_levels(ACCURACY_TITLE, rows if self.viewport and self.viewport.has_gl else [])
+        self._place_legend()
+
     def _place_legend(self) -> None:
-        self.legend.move(self.holder.width() - self.legend.width() - _MARGIN_PX, _MARGIN_PX)
+        top = _MARGIN_PX
+        for legend in (self.legend, self.accuracy_legend):
+            if not legend.isHidden():
+                legend.move(self.holder.width() - legend.width() - _MARGIN_PX, top)
+                top += legend.height() + GRID_PX
+        self.accuracy_legend.raise_()
 
     def _apply_theme(self, theme: Theme) -> None:
         self._palette = palette(theme)

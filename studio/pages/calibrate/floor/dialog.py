@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QKeyEvent
+from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
     QGridLayout,
@@ -74,6 +74,9 @@ class FloorDialog(Dialog):
         self._poll.setInterval(_POLL_MS)
         self._poll.timeout.connect(self._collect)
         self._build()
+        for index in range(len(POINT_NAMES)):
+            # A shortcut, because the list of takes would search for a take that begins with the digit.
+            QShortcut(QKeySequence(str(index + 1)), self).activated.connect(partial(self._select_point, index))
         self.takes.addItems(session.take_names())
         self.takes.setCurrentIndex(max(self.takes.findText(take), 0))
         self.takes.currentTextChanged.connect(self._show_take)
@@ -87,13 +90,11 @@ class FloorDialog(Dialog):
         return not self._poll.isActive()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Select a point by its number; cancel a drag, or close, on Escape."""
+        """Cancel a drag, or close, on Escape."""
         dragged = [pane for pane in self.panes if pane.dragging]
         if event.key() == Qt.Key.Key_Escape and dragged:
             for pane in dragged:
                 pane.cancel_drag()
-        elif event.text() in ("1", "2", "3"):
-            self._select_point(int(event.text()) - 1)
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             event.accept()  # only the button applies the change
         else:
