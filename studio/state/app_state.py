@@ -165,10 +165,11 @@ class AppState(QObject):
 
     def _results_written_ns(self) -> dict[str, int]:
         results, written = self._results(), {}
-        layout = self.take.layout if results and self.take is not None else None
-        for name in results if layout is not None else ():
-            with contextlib.suppress(OSError):  # deleted meanwhile
-                written[name] = layout.poses3d(name).stat().st_mtime_ns
+        if results and self._session is not None:
+            layout = self._session.layout.take(self._take_name)
+            for name in results:
+                with contextlib.suppress(OSError):  # deleted meanwhile
+                    written[name] = layout.poses3d(name).stat().st_mtime_ns
         return written
 
     def _results(self) -> list[str]:
