@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.session.timing import fill_time_gaps, frame_rate, lead_in, lead_out, match_images, reference_camera
+from core.session.timing import fill_time_gaps, lead_in, lead_out, match_images, reference_camera
 from core.types.frame import Frame, FrameSet
+from core.types.rate import frame_rate
 
 _ESTIMATE_IMAGES = 8  # images per camera from which its frame rate is estimated
 _CONTEXT = 2  # emitted frames that still compete for images with the next one

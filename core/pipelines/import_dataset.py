@@ -27,6 +27,7 @@ from core.session.video import VideoReader
 from core.types.arrays import I64
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
+from core.types.rate import frame_rate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,7 +185,7 @@ def _write_images(
 
 def _fps(data: DataSet) -> float:
     """Return the frame rate, lower than that of the data set where frames are skipped."""
-    return float(1 / np.median(np.diff(data.truth.time_s))) if len(data.frames) > 1 else data.fps
+    return frame_rate(data.truth.time_s, data.fps) if len(data.frames) > 1 else data.fps
 
 
 def _size_notes(data: DataSet, videos: list[_CameraVideo]) -> list[str]:

@@ -22,10 +22,11 @@ from core.session.layout import TakeLayout
 from core.session.naming import cameras_of_files, natural_key
 from core.session.store import Session, Take, TakeCamera, TakeKind, TakeManifest
 from core.session.times_table import read_times_table
-from core.session.timing import Alignment, align_times, frame_rate
+from core.session.timing import Alignment, align_times
 from core.session.video import VideoReader
 from core.types.arrays import F64
 from core.types.camera import CameraRig
+from core.types.rate import frame_rate, steady_times
 
 VIDEO_SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ts", ".webm", ".wmv")
 _CHUNK_BYTES = 4 << 20
@@ -271,8 +272,8 @@ def _examine(path: Path) -> _Video:
             raise CoreError(f"No image of {path.name} can be decoded.", "Copy it again from the camera.")
         if whole < video.n_frames:
             notes.append(f"{path.name} is cut off: its last {video.n_frames - whole} images cannot be decoded.")
-        times_s = video.times_s[:whole]
         fps = video.fps
+        times_s = steady_times(video.times_s[:whole], fps, video.tick_s)
         if not _SLOWEST_FPS <= fps <= _FASTEST_FPS:
             raise CoreError(
                 f"{path.name} claims {fps:.3g} fps.",

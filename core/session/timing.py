@@ -18,7 +18,6 @@ from core.types.arrays import F64, I64
 
 _VARIABLE = 0.25  # an interval this far from the median, in periods, counts towards a variable frame rate
 _VARIABLE_SHARE = 0.02  # share of such intervals above which a frame rate is called variable
-_BURSTS = 4.0  # mean over median interval above which images arrive in bursts; 75 % drops give as much
 _EDGE = 0.75  # periods that the reference camera may be missing at an end before frames are filled in there
 
 
@@ -74,20 +73,6 @@ def align_times(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignme
     )
     notes = _notes(timeline, frames, times_s, fps, period)
     return Alignment(timeline=timeline, fps=fps[reference], reference=reference, notes=tuple(notes))
-
-
-def frame_rate(times_s: F64) -> float:
-    """Return the frame rate of a camera in 1/s.
-
-    The median interval is robust against dropped images. Where images arrive in bursts it is meaningless, and the mean
-    interval is used.
-
-    Args:
-        times_s: (n,) increasing image times in s, at least two.
-    """
-    intervals = np.diff(times_s)
-    median, mean = float(np.median(intervals)), float(np.mean(intervals))
-    return 1 / (mean if mean > _BURSTS * median else median)
 
 
 def reference_camera(fps: Mapping[str, float], n_images: Mapping[str, int]) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 
 from core.errors import CoreError
 from core.types.arrays import F64, U8
+from core.types.rate import frame_rate
 
 _REMEDY = "If a video player can play it, convert it to MP4 (H.264) and try again."
 _UNFINISHED = "The recording or the copy may be incomplete: copy it again from the camera."
@@ -72,10 +73,14 @@ class VideoReader:
 
     @property
     def fps(self) -> float:
-        """Frame rate, from the median interval; the nominal rate of a file with a single image."""
-        if self.n_frames > 1:
-            return float(1 / np.median(np.diff(self.times_s)))
-        return float(self._stream.average_rate or 25)
+        """Frame rate over the whole file, see `frame_rate`; the nominal rate of a file with a single image."""
+        stated = float(self._stream.average_rate or 0)
+        return frame_rate(self.times_s, stated) if self.n_frames > 1 else stated or 25.0
+
+    @property
+    def tick_s(self) -> float:
+        """Resolution of the times in s."""
+        return float(self._stream.time_base)
 
     @property
     def began(self) -> datetime | None:

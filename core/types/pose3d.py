@@ -14,6 +14,7 @@ from core.disk import replacing
 from core.errors import CoreError
 from core.hdf5 import surviving_file
 from core.types.arrays import F64, frozen
+from core.types.rate import frame_rate
 from core.types.skeleton import SKELETONS, Skeleton, skeleton
 
 POSES_SCHEMA = 1
@@ -67,8 +68,8 @@ class Pose3DSequence:
 
     @property
     def fps(self) -> float:
-        """Frames per second by the median interval; 0 with fewer than two frames."""
-        return float(1 / np.median(np.diff(self.time_s))) if len(self.time_s) > 1 else 0.0
+        """Frames per second over the whole sequence, see `frame_rate`; 0 with fewer than two frames."""
+        return frame_rate(self.time_s) if len(self.time_s) > 1 else 0.0
 
     def save(self, path: Path) -> None:
         """Write NetCDF-4 (dimensions time, space, keypoints, individuals), atomically."""
