@@ -20,9 +20,9 @@ from core.pipelines.params import ImportDatasetParams
 from core.pipelines.rig.adopt import adopt_rig
 from core.progress import Reporter, StageReporter, check
 from core.session import RunLayout, Session, TakeCamera, TakeLayout, TakeManifest, Timeline
+from core.session.footage.stills import SUFFIX, write_video
 from core.session.incoming import free_take_name, put_in_place, staged
 from core.session.ingest import copy_videos
-from core.session.stills import SUFFIX, write_video
 from core.session.video import VideoReader
 from core.types.arrays import I64
 from core.types.pose2d import Pose2D

@@ -28,6 +28,7 @@ def run_import_take(session: Session, params: ImportTakeParams, run: RunLayout, 
         cameras=params.cameras,
         name=params.name,
         kind=params.kind,
+        fps=params.fps,
         timestamps=Path(params.timestamps).expanduser() if params.timestamps else None,
         reporter=reporter,
     )

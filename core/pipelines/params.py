@@ -62,12 +62,14 @@ class ImportTakeParams:
     """Settings of `import-take`.
 
     Attributes:
-        videos: Paths of the videos, one per camera.
+        videos: Paths of the videos, one per camera. A folder stands for its videos, or for its folders of numbered
+            images.
         cameras: Camera names in the order of the videos. If omitted, they are taken from the file names and the rig.
         name: Name of the new take. If omitted, a name is derived from the files.
         kind: Content of the videos: a calibration board, a board lying on the floor, or people in motion.
         timestamps: CSV file with the recorded time of each image (columns cam_id, frame_index, frame_time). If omitted,
             a matching `timestamps.csv` in the folder of the videos is used.
+        fps: Frame rate of folders of images and of streams without a container, which store no times.
     """
 
     videos: tuple[str, ...]
@@ -75,6 +77,7 @@ class ImportTakeParams:
     name: str = ""
     kind: TakeKind = "motion"
     timestamps: str = ""
+    fps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

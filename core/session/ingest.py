@@ -17,9 +17,11 @@ from core.errors import CoreError
 from core.files import safe_name, write_yaml
 from core.geometry.resize import resize_note
 from core.progress import Reporter, check
+from core.session.footage.sources import find_footage, first_images, write_timeless
+from core.session.footage.stills import SUFFIX
 from core.session.incoming import discard, free_take_name, put_in_place, staged
 from core.session.layout import TakeLayout
-from core.session.naming import cameras_of_files, natural_key
+from core.session.naming import cameras_of_files
 from core.session.store import Session, Take, TakeCamera, TakeKind, TakeManifest
 from core.session.times_table import read_times_table
 from core.session.timing import Alignment, align_times
@@ -28,11 +30,11 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.rate import frame_rate, steady_times
 
-VIDEO_SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ts", ".webm", ".wmv")
 _CHUNK_BYTES = 4 << 20
 _SPARE_BYTES = 64 << 20
 _EMPTY_BYTES = 64 << 10  # a recorded video up to this size holds no more than a header and an image
 _SLOWEST_FPS, _FASTEST_FPS = 0.001, 2000.0  # A picture every quarter of an hour, and high-speed cameras.
+_ANY_FPS = 30.0  # Frame rate of the video that images are stored in where a table gives their times.
 _START_TOLERANCE_S = 2.0  # creation times are whole seconds, of the start or the end of the first one
 
 
@@ -57,6 +59,7 @@ def ingest_videos(
     name: str = "",
     kind: TakeKind = "motion",
     timestamps: Path | None = None,
+    fps: float = 0.0,
     reporter: Reporter,
 ) -> Take:
     """Copy the videos of one take into the session and put their images on a common timeline.
@@ -66,34 +69,46 @@ def ingest_videos(
 
     Args:
         session: Session that receives the take.
-        videos: Video files, one per camera; a folder stands for the videos in it.
+        videos: Video files or folders of images, one per camera; a folder stands for what is in it, see
+            `core.session.footage.sources.find_footage`.
         cameras: Camera names in the order of `videos`; empty to derive them from the file names, and from the names of
             the rig if there is one.
         name: Name of the take; empty for the first free one.
         kind: What was filmed. Takes of a board or the floor may disagree with the present rig, which they will replace.
         timestamps: Table of image times, see `core.session.times_table`; None uses a `timestamps.csv` in the folder of
             the videos if it fits them.
+        fps: Frame rate of images and of streams, which store no times; 0 if there are none.
         reporter: Receives progress and notes.
 
     Raises:
         CoreError: A file cannot be used, the name is taken, or the disk is full.
         CancelledError: Cancelled by the user.
     """
-    paths = _expand(videos)
+    footage, left_out = find_footage(videos)
     take_name = free_take_name(session, name, videos)
     rig = session.rig
-    names = _camera_names(paths, tuple(cameras), rig, strict=kind == "motion")
-    sources = {}
-    for done, (path, camera) in enumerate(zip(paths, names, strict=True)):
-        check(reporter)
-        reporter.progress(done, len(paths), "Reading the videos")
-        sources[camera] = _examine(path)
-    sources, table_note = _with_table(sources, timestamps)
-    plan = _plan(sources, rig, strict=kind == "motion")
-    apart = [] if table_note.startswith("Times") else _starts_apart(sources)
-    notes = [*plan.notes, *([table_note] if table_note else []), *apart]
+    names = _camera_names([part.name for part in footage], tuple(cameras), rig, strict=kind == "motion")
+    first, numbering = first_images(footage)
     with staged(session, take_name) as incoming:
-        files = copy_videos({name: video.path for name, video in plan.sources.items()}, incoming, reporter)
+        sources, written = {}, {}
+        for done, (part, camera) in enumerate(zip(footage, names, strict=True)):
+            check(reporter)
+            reporter.progress(done, len(footage), "Reading the videos")
+            if part.timeless:
+                # With a table of times, the rate only has to keep the images apart.
+                rate = fps or (_ANY_FPS if timestamps is not None else 0.0)
+                written[camera] = incoming.video(camera, SUFFIX)
+                start_s = write_timeless(part, rate, first.get(part.path, 0), written[camera], reporter)
+                video = _examine(written[camera])
+                sources[camera] = dataclasses.replace(video, path=part.path, fps=rate, times_s=video.times_s + start_s)
+            else:
+                sources[camera] = _examine(part.path)
+        sources, table_note = _with_table(sources, timestamps)
+        plan = _plan(sources, rig, strict=kind == "motion")
+        apart = [] if table_note.startswith("Times") else _starts_apart(sources)
+        notes = [*left_out, *numbering, *plan.notes, *([table_note] if table_note else []), *apart]
+        others = {name: video.path for name, video in plan.sources.items() if name not in written}
+        files = copy_videos(others, incoming, reporter) | {name: path.name for name, path in written.items()}
         _write_take(incoming, plan, files, kind, ", ".join(v.path.name for v in plan.sources.values()), notes)
         check(reporter)
         put_in_place(incoming, session.layout.take(take_name))
@@ -212,36 +227,12 @@ def _write_take(
     write_yaml(folder.manifest, to_mapping(manifest))
 
 
-def _expand(videos: Sequence[Path | str]) -> list[Path]:
-    """Return the files, with folders replaced by the videos in them.
-
-    Raises:
-        CoreError: No videos, or one of them twice.
-    """
-    paths: list[Path] = []
-    for path in (Path(v).expanduser() for v in videos):
-        if path.is_dir():
-            inside = [p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".")]
-            if not inside:
-                raise CoreError(f"The folder {path} has no videos.", "Choose the folder with the cameras' videos.")
-            paths += sorted(inside, key=lambda p: natural_key(p.name))
-        else:
-            paths.append(path)
-    if not paths:
-        raise CoreError("No videos were given.", "Choose one video per camera, or their folder.")
-    resolved = [p.resolve() for p in paths]
-    for path, real in zip(paths, resolved, strict=True):
-        if resolved.count(real) > 1:
-            raise CoreError(f"The video {path} was given twice.", "Give each video once.")
-    return paths
-
-
-def _camera_names(paths: list[Path], given: tuple[str, ...], rig: CameraRig | None, *, strict: bool) -> list[str]:
-    stems = [p.stem for p in paths]
+def _camera_names(stems: list[str], given: tuple[str, ...], rig: CameraRig | None, *, strict: bool) -> list[str]:
     if given:
-        if len(given) != len(paths):
+        if len(given) != len(stems):
             raise CoreError(
-                f"{len(given)} camera names were given for {len(paths)} videos.", "Give one name per video, in order."
+                f"{len(given)} camera names were given for {len(stems)} videos ({', '.join(stems)}).",
+                "Give one name per video, in order.",
             )
         names = list(given)
     elif rig is not None:
@@ -270,8 +261,17 @@ def _examine(path: Path) -> _Video:
         whole, notes = video.whole_frames(), []
         if whole == 0:
             raise CoreError(f"No image of {path.name} can be decoded.", "Copy it again from the camera.")
-        if whole < video.n_frames:
-            notes.append(f"{path.name} is cut off: its last {video.n_frames - whole} images cannot be decoded.")
+        if video.missing:
+            total = video.n_frames + video.missing
+            notes.append(
+                f"{path.name} breaks off: {total - whole} of its {total} images are missing. Copy it again from the "
+                "camera."
+            )
+        elif whole < video.n_frames:
+            notes.append(
+                f"{path.name} is cut off: its last {video.n_frames - whole} images cannot be decoded. Copy it again "
+                "from the camera."
+            )
         fps = video.fps
         times_s = steady_times(video.times_s[:whole], fps, video.tick_s)
         if not _SLOWEST_FPS <= fps <= _FASTEST_FPS:

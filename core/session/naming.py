@@ -63,6 +63,32 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name.casefold())]
 
 
+def image_numbers(names: Sequence[str], where: str) -> list[int]:
+    """Return the number of the image in each name, such as 30 in "cam01.0030" and 7 in "walk_000007_keypoints".
+
+    Of several numbers, the one that differs most between the names counts, and the last of equals.
+
+    Raises:
+        CoreError: A name has no number.
+    """
+    found = [re.findall(r"\d+", name) for name in names]
+    bare = next((name for name, digits in zip(names, found, strict=True) if not digits), None)
+    if bare is not None:
+        raise CoreError(f"{where}: the name {bare} contains no image number.", "Number the images in their names.")
+    counts = {len(digits) for digits in found}
+    if len(counts) > 1:
+        return [_integer(digits[-1]) for digits in found]
+    groups = range(counts.pop() if counts else 0)
+    distinct = {group: len({digits[group] for digits in found}) for group in groups}
+    best = max(groups, key=lambda group: (distinct[group], group), default=-1)
+    return [_integer(digits[best]) for digits in found]
+
+
+def _integer(digits: str) -> int:
+    """Return the number of digits, of which the last 15 count."""
+    return int(digits[-15:])
+
+
 def _rank(stem: str, camera: str) -> tuple[int, int]:
     """Rate a match: 3 equal, 2 camera within file, 1 file within camera, 0 none; then the length of the match."""
     a, b = _plain(stem), _plain(camera)

@@ -16,7 +16,7 @@ from core.errors import CoreError
 from core.session.timeline import Timeline
 from core.types.arrays import F64, I64
 
-_VARIABLE = 0.25  # an interval this far from the median, in periods, counts towards a variable frame rate
+_VARIABLE = 0.25  # an interval this far from a whole number, in periods, counts towards a variable frame rate
 _VARIABLE_SHARE = 0.02  # share of such intervals above which a frame rate is called variable
 _EDGE = 0.75  # periods that the reference camera may be missing at an end before frames are filled in there
 
@@ -174,7 +174,8 @@ def _notes(
         if abs(fps[name] - rate) > 0.005 * rate:
             notes.append(f"{name} has {fps[name]:.4g} fps; the take has {rate:.4g} fps.")
         intervals = np.diff(times)
-        if len(intervals) and (np.abs(intervals * fps[name] - 1) > _VARIABLE).mean() > _VARIABLE_SHARE:
+        periods = intervals * fps[name]  # a whole number of them is a dropped image
+        if len(intervals) and (np.abs(periods - np.maximum(np.round(periods), 1)) > _VARIABLE).mean() > _VARIABLE_SHARE:
             low, high = intervals.min() * 1000, intervals.max() * 1000
             notes.append(f"{name} has a variable frame rate: intervals of {low:.0f} to {high:.0f} ms.")
         dropped = int(((index < 0) & running).sum())

@@ -7,6 +7,7 @@ indexed once, without decoding, and an image is found by its time: seek to the k
 from __future__ import annotations
 
 import itertools
+import re
 import struct
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,6 +24,11 @@ from core.types.rate import frame_rate
 
 _REMEDY = "If a video player can play it, convert it to MP4 (H.264) and try again."
 _UNFINISHED = "The recording or the copy may be incomplete: copy it again from the camera."
+_RAW_FORMATS = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "obu", "av1", "vc1", "dirac")
+"""Formats of FFmpeg for streams without a container, whose times it makes up or leaves open."""
+
+_LOST_S = 0.1  # difference of durations that rounding and a last image of another length explain
+_MAX_BOXES = 1000
 
 
 class VideoReader:
@@ -92,6 +98,14 @@ class VideoReader:
             return None
         # Cameras without a clock store the epoch of Unix or QuickTime.
         return began if began is None or began.year > 2000 else None
+
+    @property
+    def missing(self) -> int:
+        """Number of images that the file itself says it has, beyond those that are in it."""
+        if self._stream.frames > 0 and self._container.format.name != "matroska,webm":
+            return max(int(self._stream.frames) - self._packets_read, 0)
+        lost_s = _stated_duration(self._container, self._stream) - float(self.times_s[-1]) - 1 / self.fps
+        return round(lost_s * self.fps) if lost_s > max(_LOST_S, 2 / self.fps) else 0
 
     def read(self, index: int, within_px: tuple[int, int] | None = None) -> U8:
         """Read an image.
@@ -181,16 +195,30 @@ class VideoReader:
         if self.path.stat().st_size == 0:
             raise CoreError(f"{self.path.name} is empty (0 bytes).", _UNFINISHED)
         try:
-            return av.open(str(self.path))
+            container = av.open(str(self.path))
+            if container.format.name in _RAW_FORMATS:
+                container.close()
+                raise no_times(self.path)
+            return container
         except (av.FFmpegError, OSError, ValueError) as error:
+            self._check_index()
             reason = getattr(error, "strerror", None) or str(error)
             raise CoreError(
                 f"{self.path.name} cannot be read as a video: {reason}.", f"{_REMEDY} {_UNFINISHED}"
             ) from error
 
+    def _check_index(self) -> None:
+        if _lacks_index(self.path):
+            raise CoreError(
+                f"{self.path.name} breaks off: its index (moov), which is written last, is not complete.",
+                "Copy it again from the camera. If the recording itself broke off, a tool such as untrunc restores it "
+                "with the help of another video of the same camera.",
+            )
+
     def _pick_stream(self) -> Any:
         stream = self._container.streams.best("video")
         if stream is None or stream.codec_context is None:
+            self._check_index()
             raise CoreError(f"{self.path.name} has no video stream.", _REMEDY)
         if float(stream.time_base or 0) <= 0:
             raise CoreError(f"{self.path.name} has no time stamps.", _REMEDY)
@@ -202,8 +230,10 @@ class VideoReader:
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the sorted presentation times of all images and of the key frames, in ticks of the stream."""
         every, key = [], []
+        self._packets_read = 0
         for packet in self._packets():
             pts = _time(packet)
+            self._packets_read += pts is not None
             if packet.size and pts is not None and not packet.is_discard:
                 every.append(pts)
                 if packet.is_keyframe:
@@ -302,6 +332,44 @@ class VideoReader:
         quarters = self.rotation_deg // 90
         # The rows of a scaled image may be padded in memory.
         return np.ascontiguousarray(np.rot90(image, -quarters) if quarters else image)
+
+
+def no_times(path: Path) -> CoreError:
+    """Return the error for a stream without a container, which holds images but no times."""
+    return CoreError(
+        f"{path.name} is a stream without a container: it holds images, but no times.",
+        "State the frame rate of the camera, such as --fps 30, or wrap the stream: "
+        f"ffmpeg -framerate 30 -i {path.name} -c copy {path.stem}.mp4.",
+    )
+
+
+def _lacks_index(path: Path) -> bool:
+    """Return whether a file begins as MP4 or MOV and has no index among its outermost boxes."""
+    kinds: list[bytes] = []
+    at, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while at + 8 <= size and len(kinds) < _MAX_BOXES:
+            file.seek(at)
+            head = file.read(16)
+            length, kind = struct.unpack(">I4s", head[:8])
+            length = struct.unpack(">Q", head[8:])[0] if length == 1 and len(head) == 16 else length or size - at
+            kinds.append(kind if at + length <= size else b"")
+            if length < 8:
+                break
+            at += length
+    return len(kinds) > 1 and kinds[0] in (b"ftyp", b"wide", b"mdat", b"free", b"skip") and b"moov" not in kinds
+
+
+def _stated_duration(container: Any, stream: Any) -> float:
+    """Return the duration in s of the video by the file's header; 0 if it states none, or one of all its streams."""
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", str(stream.metadata.get("DURATION", "")))
+    if tag is not None:
+        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
+    if stream.duration is not None and container.format.name not in ("mpegts", "mpeg"):
+        return float(stream.duration * stream.time_base)
+    if len(container.streams) == 1 and container.format.name == "matroska,webm":
+        return float(container.duration or 0) / av.time_base
+    return 0.0
 
 
 def _time(part: Any) -> int | None:

@@ -15,7 +15,7 @@ import videos
 
 from core.errors import CancelledError, CoreError
 from core.progress import NullReporter, RecordingReporter
-from core.session.stills import SUFFIX, write_video
+from core.session.footage.stills import SUFFIX, write_video
 from core.session.video import VideoReader
 
 

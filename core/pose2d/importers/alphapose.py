@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.pose2d.importers.importer import CameraPeople, Pose2DImporter, by_image, image_numbers, person
+from core.pose2d.importers.importer import CameraPeople, Pose2DImporter, by_image, person
+from core.session.naming import image_numbers
 from core.types.arrays import F64
 
 _BODIES = {"people": "pose_keypoints_2d", "bodies": "joints"}

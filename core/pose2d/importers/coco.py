@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from core.pose2d.importers.importer import CameraPeople, Pose2DImporter, by_image, image_numbers, person
+from core.pose2d.importers.importer import CameraPeople, Pose2DImporter, by_image, person
+from core.session.naming import image_numbers
 from core.types.arrays import F64
 
 _VISIBILITY = {0.0: 0.0, 1.0: 0.5, 2.0: 1.0}

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from core.errors import CoreError
-from core.pose2d.importers.importer import REMEDY, CameraPeople, Pose2DImporter, image_numbers
+from core.pose2d.importers.importer import REMEDY, CameraPeople, Pose2DImporter
 from core.pose2d.importers.table import number
+from core.session.naming import image_numbers
 from core.types.arrays import F64
 
 Rows = Sequence[Sequence[str]]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,32 +81,6 @@ def person(values: Any, where: str, scores: Any = None) -> F64:
     if points.size % 3 or (points.ndim == 2 and points.shape[1] != 3) or points.ndim > 2:
         raise CoreError(f"{where}: a person has {points.size} values, expected three for each joint.", REMEDY)
     return np.asarray(points.reshape(-1, 3))
-
-
-def image_numbers(names: Sequence[str], where: str) -> list[int]:
-    """Return the number of the image in each name, such as 30 in "cam01.0030" and 7 in "walk_000007_keypoints".
-
-    Of several numbers, the one that differs most between the names counts, and the last of equals.
-
-    Raises:
-        CoreError: A name has no number.
-    """
-    found = [re.findall(r"\d+", name) for name in names]
-    bare = next((name for name, digits in zip(names, found, strict=True) if not digits), None)
-    if bare is not None:
-        raise CoreError(f"{where}: the name {bare} contains no image number.", "Number the images in their names.")
-    counts = {len(digits) for digits in found}
-    if len(counts) > 1:
-        return [_integer(digits[-1]) for digits in found]
-    groups = range(counts.pop() if counts else 0)
-    distinct = {group: len({digits[group] for digits in found}) for group in groups}
-    best = max(groups, key=lambda group: (distinct[group], group), default=-1)
-    return [_integer(digits[best]) for digits in found]
-
-
-def _integer(digits: str) -> int:
-    """Return the number of digits, of which the last 15 count."""
-    return int(digits[-15:])
 
 
 def by_image(entries: Iterable[tuple[int, F64 | None]]) -> dict[int, list[F64]]:

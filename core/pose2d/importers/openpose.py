@@ -13,7 +13,8 @@ import numpy as np
 
 from core.errors import CoreError
 from core.files import read_json
-from core.pose2d.importers.importer import CameraPeople, Pose2DImporter, image_numbers, person
+from core.pose2d.importers.importer import CameraPeople, Pose2DImporter, person
+from core.session.naming import image_numbers
 from core.types.arrays import F64
 
 _SUFFIXES = ("_keypoints", "_pose", "_poses", "_openpose")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import CoreError
-from core.pose2d.importers.importer import REMEDY, CameraPeople, Pose2DImporter, image_numbers
+from core.pose2d.importers.importer import REMEDY, CameraPeople, Pose2DImporter
+from core.session.naming import image_numbers
 from core.types.arrays import F64
 
 Rows = Sequence[Sequence[str]]

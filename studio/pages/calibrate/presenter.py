@@ -20,7 +20,7 @@ from core.geometry.resize import at_size
 from core.rig_io.exporters import EXPORTERS
 from core.rig_io.importers import rig_suffixes
 from core.session import Session, Take
-from core.session.ingest import VIDEO_SUFFIXES
+from core.session.footage.sources import STREAM_SUFFIXES, VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
 from core.types.arrays import F64
 from studio.pages.calibrate.check.results import RESIDUAL_SCALE, BoardResults, Residuals
@@ -31,7 +31,7 @@ RESIDUAL_LEGEND = (
     f"Blue: detected corners. Yellow: residuals against the other cameras' prediction, enlarged {RESIDUAL_SCALE:.0f}×."
 )
 ACCURACY_NOTE = "Computed from the camera layout for 1 px of noise per view. Lines: direction of the largest error."
-VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
+VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES + STREAM_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = (
     "Camera",
     "Resolution",

@@ -12,11 +12,11 @@ from PySide6.QtGui import QImage
 from core.errors import CoreError
 from core.files import safe_name
 from core.session import Session, Take
-from core.session.ingest import VIDEO_SUFFIXES
+from core.session.footage.sources import STREAM_SUFFIXES, VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
 from studio.widgets.images.image_view import Lines, first_image
 
-VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES)});;All files (*)"
+VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES + STREAM_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = ("Camera", "File", "Resolution", "Images", "Frame rate", "Dropped")
 
 

@@ -1,0 +1,233 @@
+"""What a take can be imported from: videos, folders of numbered images, and streams without a container.
+
+The last two store no times. With a stated frame rate they become videos without re-encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+
+from core.errors import CoreError
+from core.progress import Reporter, check
+from core.session.footage.stills import write_video
+from core.session.naming import image_numbers, natural_key
+from core.session.video import no_times
+
+# fmt: off
+VIDEO_SUFFIXES = (
+    ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".insv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv",
+)
+# fmt: on
+STREAM_SUFFIXES = (".264", ".265", ".h264", ".h265", ".hevc", ".mjpeg", ".mjpg")
+"""Suffixes of streams without a container, as the camera of the Raspberry Pi writes them."""
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_MAX_NAMED = 8
+_APART = 0.5  # share of the shorter folder by which first numbers may differ if they count the same frames
+
+FootageKind = Literal["video", "stream", "images"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraFootage:
+    """Footage of one camera.
+
+    Attributes:
+        path: Video file, stream, or folder of images.
+        name: Name from which the camera is told.
+        kind: Kind of footage.
+    """
+
+    path: Path
+    name: str
+    kind: FootageKind
+
+    @property
+    def timeless(self) -> bool:
+        """Whether it stores no times, so that its frame rate must be stated."""
+        return self.kind != "video"
+
+    @property
+    def images(self) -> list[Path]:
+        """Images of a folder, in order of their names."""
+        return sorted(_images(self.path), key=lambda p: natural_key(p.name))
+
+
+def find_footage(sources: Sequence[Path | str]) -> tuple[list[CameraFootage], list[str]]:
+    """Return the footage that files and folders stand for, and notes on what is left out of folders.
+
+    A folder stands for the videos in it; or for the images in it; or for its folders, if each holds the images or the
+    video of one camera.
+
+    Raises:
+        CoreError: There is no footage, or some of it twice.
+    """
+    found: list[CameraFootage] = []
+    notes: list[str] = []
+    for path in (Path(source).expanduser() for source in sources):
+        if path.is_dir():
+            inside, note = _in_folder(path)
+            found += inside
+            notes += [note] if note else []
+        else:
+            found.append(_of_file(path, path.stem))
+    if not found:
+        raise CoreError("No videos were given.", "Choose one video per camera, or their folder.")
+    resolved = [footage.path.resolve() for footage in found]
+    for footage, real in zip(found, resolved, strict=True):
+        if resolved.count(real) > 1:
+            raise CoreError(f"The video {footage.path} was given twice.", "Give each video once.")
+    return found, notes
+
+
+def write_timeless(footage: CameraFootage, fps: float, first: int, target: Path, reporter: Reporter) -> float:
+    """Write images or a stream into a video with times at a constant frame rate, without re-encoding them.
+
+    Args:
+        footage: Images or a stream.
+        fps: Frame rate; 0 if the user has not stated any.
+        first: Number of the image at time 0.
+        target: Video to write, with the suffix of `stills.SUFFIX`.
+        reporter: Says whether the job is cancelled.
+
+    Returns:
+        Time of the first image in s.
+
+    Raises:
+        CoreError: No frame rate is stated, or the footage cannot be read.
+        CancelledError: The job is cancelled.
+    """
+    if fps <= 0:
+        if footage.kind == "stream":
+            raise no_times(footage.path)
+        raise CoreError(
+            f"{footage.path.name} is a folder of {len(footage.images)} images, which have no times.",
+            "State their frame rate, such as --fps 30.",
+        )
+    if footage.kind == "images":
+        images = footage.images
+        times_s = [(number - first) / fps for number in _steps(footage)]
+        write_video(images, times_s, fps, target, reporter)
+        return times_s[0]
+    _wrap(footage.path, fps, target, reporter)
+    return 0.0
+
+
+def first_images(footage: Sequence[CameraFootage]) -> tuple[dict[Path, int], list[str]]:
+    """Return the number at time 0 of each folder of images, and a note if they do not start alike.
+
+    Folders whose numbers count the same frames start at the lowest number of all, others each at its own.
+    """
+    steps = {f.path: _steps(f) for f in footage if f.kind == "images"}
+    if not steps:
+        return {}, []
+    low = {path: numbers[0] for path, numbers in steps.items()}
+    if max(low.values()) == min(low.values()):
+        return low, []
+    apart = max(low.values()) - min(low.values())
+    named = ", ".join(f"{path.name} {number}" for path, number in low.items())
+    if apart <= _APART * min(map(len, steps.values())):
+        return dict.fromkeys(low, min(low.values())), [
+            f"The images start at different numbers ({named}): equal numbers are taken as the same time."
+        ]
+    return low, [f"The images start at different numbers ({named}): the first ones are taken as the same time."]
+
+
+def _steps(footage: CameraFootage) -> list[int]:
+    """Return the numbers of a folder's images in frames: numbers that go up by two or more at a time are divided."""
+    images = footage.images
+    numbers = image_numbers([image.stem for image in images], footage.path.name)
+    pairs = list(pairwise(numbers))
+    wrong = next(((images[i], images[i + 1]) for i, (a, b) in enumerate(pairs) if b <= a), None)
+    if wrong is not None:
+        raise CoreError(
+            f"The numbers of the images in {footage.path.name} do not increase: {wrong[0].name}, {wrong[1].name}.",
+            "Keep the images of one camera in the folder, numbered in their order.",
+        )
+    step = min((b - a for a, b in pairs), default=1)
+    return [number // step for number in numbers] if all((b - a) % step == 0 for a, b in pairs) else numbers
+
+
+def _of_file(path: Path, name: str) -> CameraFootage:
+    kind: FootageKind = "stream" if path.suffix.lower() in STREAM_SUFFIXES else "video"
+    return CameraFootage(path=path, name=name, kind=kind)
+
+
+def _in_folder(folder: Path) -> tuple[list[CameraFootage], str]:
+    children = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural_key(p.name))
+    known = [p for p in children if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES + STREAM_SUFFIXES]
+    found = [_of_file(path, path.stem) for path in known]
+    if not found and _images(folder):
+        found = [CameraFootage(path=folder, name=folder.name, kind="images")]
+        known = _images(folder)
+    if not found:
+        for child in (p for p in children if p.is_dir()):
+            inside = sorted(p for p in child.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES + STREAM_SUFFIXES)
+            if len(inside) == 1:
+                found.append(_of_file(inside[0], child.name))
+            elif not inside and _images(child):
+                found.append(CameraFootage(path=child, name=child.name, kind="images"))
+            else:
+                continue
+            known.append(child)
+    others = [p.name + "/" * p.is_dir() for p in children if p not in known and p.name != "timestamps.csv"]
+    more = f" and {len(others) - _MAX_NAMED} more" if len(others) > _MAX_NAMED else ""
+    named = ", ".join(others[:_MAX_NAMED]) + more
+    if not found:
+        raise CoreError(
+            f"The folder {folder} has no videos and no images{f', but {named}' if named else ''}.",
+            "Choose the folder with the cameras' videos, or with a folder of images per camera.",
+        )
+    return found, f"Not used in {folder.name}: {named}." if others else ""
+
+
+def _images(folder: Path) -> list[Path]:
+    return [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+
+
+def _wrap(path: Path, fps: float, target: Path, reporter: Reporter) -> None:
+    """Put the images of a stream into a container, with times in the order in which they are shown."""
+    rate = Fraction(fps).limit_denominator(1001)
+    try:
+        shown = _shown_order(path, reporter)
+        delay = max((number - place for number, place in shown.items()), default=0)
+        with av.open(str(path)) as source, av.open(str(target), "w", format="mov") as container:
+            stream = source.streams.video[0]
+            copy: Any = container.add_stream_from_template(stream)
+            for number, packet in enumerate(p for p in source.demux(stream) if p.size):
+                check(reporter)
+                if number in shown:
+                    packet.stream, packet.time_base = copy, 1 / rate
+                    packet.dts, packet.pts = number, shown[number] + delay
+                    container.mux(packet)
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise CoreError(
+            f"{path.name} cannot be read as a stream: {error}.", "Wrap it with ffmpeg, or record it again."
+        ) from error
+
+
+def _shown_order(path: Path, reporter: Reporter) -> dict[int, int]:
+    """Return the place at which the image of each packet of a stream is shown; images may be stored in another order.
+
+    The decoder passes the number of a packet on with its image.
+    """
+    order: list[int] = []
+    with av.open(str(path)) as source:
+        stream = source.streams.video[0]
+        stream.thread_type = "NONE"
+        for number, packet in enumerate(source.demux(stream)):
+            check(reporter)
+            if packet.size:
+                packet.pts = packet.dts = number
+            try:
+                order += [image.pts for image in packet.decode() if image.pts is not None]
+            except av.FFmpegError:
+                continue  # a damaged packet costs its own image only
+    return {number: place for place, number in enumerate(order)}
