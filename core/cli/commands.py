@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from core.cli.calibrations import calibrations_command
 from core.cli.docs import defaults_of, settings_file
 from core.cli.terminal import JobView, print_error, print_outcome
 from core.cli.volume import volume_command
-from core.disk import disk_error, sweep
+from core.disk import DiskError, disk_error, sweep
 from core.errors import CoreError
 from core.jobs import Cancelled, Finished, JobSpec, run_job
 from core.jobs.launch import Ranks, run_rank, select_gpu
@@ -143,9 +145,18 @@ def _run_verb(chosen: Verb, arguments: argparse.Namespace, out: Console, errors:
     values = resolve_params(chosen, arguments, session)
     if Ranks.from_environment().world_size > 1:
         return _run_distributed(session, chosen, values, arguments, out, errors)
-    run = session.new_run(chosen.name)
-    spec = JobSpec(verb=chosen.name, params=values, title=chosen.summary).save(run.root)
-    return _run_job(session, spec, run, arguments, out, errors)
+    with contextlib.ExitStack() as stack:
+        try:
+            run = session.new_run(chosen.name)
+        except DiskError as error:
+            target = values.get(chosen.target)
+            if not target or session.root.resolve() in Path(target).expanduser().resolve().parents:
+                raise
+            # Nothing in the session is changed: its job may be described elsewhere.
+            errors.print(f"{error.message} The log of this job is not kept.", highlight=False, soft_wrap=True)
+            run = RunLayout(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        spec = JobSpec(verb=chosen.name, params=values, title=chosen.summary).save(run.root)
+        return _run_job(session, spec, run, arguments, out, errors)
 
 
 def _run_distributed(

@@ -24,8 +24,8 @@ from core.export import (
 from core.pipelines.params import ExportParams
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
+from core.session.exports import begin_export, export_stem, finish_export
 from core.session.inputs import UPDATE, note_outdated_inputs, outdated_result
-from core.session.naming import result_slug
 from core.types import Pose3DSequence
 
 _MAX_JITTER = 0.1
@@ -36,7 +36,7 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
     """Write one 3D result in every requested format.
 
     Returns:
-        `poses`, `folder` and `files`.
+        `poses`, `folder`, `files` and `manifest`, which is written last and lists them.
 
     Raises:
         CoreError: Unknown take, result or format, a format that cannot hold the result, no person in it, or a folder
@@ -73,13 +73,20 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
         rig=_rig_digest(session, take, poses),
         version=f"{NAME} {poses.provenance.get('code_version', __version__)}",
     )
+    begin_export(folder, take.name, name)
     files: list[Path] = []
     for done, (format, chosen) in enumerate(options.items()):
         check(reporter)
         reporter.progress(done, len(options), f"Writing {EXPORTERS.get(format).title}")
-        files += write_poses(format, poses, folder / f"{take.name}_{result_slug(name)}", chosen, origin)
+        files += write_poses(format, poses, folder / export_stem(take.name, name), chosen, origin)
+    manifest = finish_export(folder, take.name, name, origin.rig, files)
     reporter.progress(len(options), len(options), "Written")
-    return {"poses": name, "folder": str(folder), "files": [str(path) for path in files]}
+    return {
+        "poses": name,
+        "folder": str(folder),
+        "files": [str(path) for path in files],
+        "manifest": str(manifest),
+    }
 
 
 def _options(format: str, params: ExportParams, only: bool, reporter: Reporter) -> ExportOptions:

@@ -37,6 +37,7 @@ class Verb:
         params: Dataclass of the settings.
         function: Use-case function as `package.module:function`.
         take_kind: Kind of take to work on if none is named.
+        target: Setting with a file or folder to write; with one outside of the session, nothing in it is changed.
         holds_take: Whether it changes results of its take, which no two programs may do at a time.
     """
 
@@ -46,6 +47,7 @@ class Verb:
     params: type[Any]
     function: str
     take_kind: TakeKind = "motion"
+    target: str = ""
     holds_take: bool = False
 
     def __call__(
@@ -100,6 +102,7 @@ VERBS = {
             "Create a calibration board to print or to show on a screen",
             params.BoardSheetParams,
             "core.pipelines.rig.world:run_board_sheet",
+            target="path",
         ),
         Verb(
             "calibrate",
@@ -144,6 +147,7 @@ VERBS = {
             "Export the calibration in the format of another tool",
             params.ExportRigParams,
             "core.pipelines.rig.export_rig:run_export_rig",
+            target="path",
         ),
         Verb(
             "pose2d",
@@ -212,6 +216,7 @@ VERBS = {
             "Export 3D poses to files of other tools",
             params.ExportParams,
             "core.pipelines.export:run_export",
+            target="folder",
         ),
     )
 }

@@ -10,6 +10,7 @@ from typing import Literal
 from core.errors import CoreError
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, JobSpec
 from core.jobs.events import decode
+from core.session.exports import exported_files
 from core.session.incoming import interrupted_recordings
 from core.session.inputs import (
     evaluation_report,
@@ -19,7 +20,6 @@ from core.session.inputs import (
     outdated_training,
 )
 from core.session.layout import RunLayout
-from core.session.naming import result_slug
 from core.session.store import BASELINE, Session, Take
 
 Step = Literal["rig", "take", "pose2d", "triangulate", "train", "infer", "evaluate", "export"]
@@ -265,7 +265,7 @@ def _outdated_metrics(session: Session, take: Take, outdated: Mapping[str, str])
 def _outdated_exports(session: Session, take: Take, outdated: Mapping[str, str]) -> str:
     """Return why exported files of a take are out of date; empty if they are as its present 3D poses."""
     for name, reason in outdated.items():
-        files = list(session.layout.exports.glob(f"{take.name}_{name}*"))
+        files = exported_files(session.layout.exports, take.name, name)
         if files and reason:
             return reason
         made = take.layout.poses3d(name).stat().st_mtime
@@ -276,7 +276,7 @@ def _outdated_exports(session: Session, take: Take, outdated: Mapping[str, str])
 
 def _exported(session: Session, take: Take, results: list[str]) -> int:
     """Return the number of exported files of a take's 3D poses."""
-    return sum(1 for result in results for _ in session.layout.exports.glob(f"{take.name}_{result_slug(result)}*"))
+    return sum(len(exported_files(session.layout.exports, take.name, result)) for result in results)
 
 
 def _train(session: Session, takes: list[Take], rig: StepStatus, runs: list[RunLayout]) -> StepStatus:

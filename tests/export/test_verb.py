@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from core.cli import main
 from core.errors import CancelledError, CoreError
 from core.pipelines.export import run_export
 from core.pipelines.params import ExportParams
 from core.progress import RecordingReporter
 from core.session import BASELINE, RunLayout, Session, TakeManifest, Timeline
+from core.session.exports import exported_files
 from core.types import COCO17, Pose3DSequence
 
 T = 6
@@ -61,7 +65,9 @@ def test_all_formats_are_written_into_the_exports_of_the_session(session: Sessio
     assert names == sorted(
         [f"{stem}.c3d", f"{stem}_P1.trc", f"{stem}.csv", f"{stem}.origin.json", f"{stem}.json", f"{stem}.nc"]
     )
-    assert names == sorted(p.name for p in session.layout.exports.iterdir())
+    manifest = Path(done["manifest"])
+    assert sorted([*names, manifest.name]) == sorted(p.name for p in session.layout.exports.iterdir())
+    assert exported_files(session.layout.exports, "walk", done["poses"]) == [Path(f) for f in done["files"]]
     text = (session.layout.exports / f"{stem}.json").read_text()
     assert "feedbeef" in text and "selfpose-studio 7.7" in text and '"take": "walk"' in text
 
@@ -115,3 +121,36 @@ def test_cancelling_stops_between_files(session: Session) -> None:
         run(session, RecordingReporter(cancel_after=1), formats=("csv", "json"))
     assert [p.suffix for p in session.layout.exports.iterdir() if p.suffix == ".json"] != []
     assert not (session.layout.exports / "walk_baseline.json").exists()
+
+
+def test_an_export_counts_only_once_its_manifest_is_written(session: Session) -> None:
+    done = run(session, poses=BASELINE, formats=("csv", "trc"))
+    folder = session.layout.exports
+    assert len(exported_files(folder, "walk", BASELINE)) == len(done["files"]) > 0
+    with pytest.raises(CancelledError):
+        run(session, RecordingReporter(cancel_after=1), poses=BASELINE, formats=("csv", "json"))
+    assert exported_files(folder, "walk", BASELINE) == [], "an export that did not end is none"
+    done = run(session, poses=BASELINE, formats=("csv",))
+    path = Path(done["files"][0])
+    listed = json.loads(Path(done["manifest"]).read_text())["files"][0]
+    assert listed == {
+        "name": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    path.write_bytes(path.read_bytes()[:-1])
+    assert path not in exported_files(folder, "walk", BASELINE)
+
+
+def test_a_session_that_cannot_be_written_is_exported_to_another_folder(
+    session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session.layout.runs.rmdir()
+    session.layout.runs.write_text("in the way, as a read-only disk is")
+    command = ["export", str(session.root), "--take", "walk", "--poses", BASELINE, "--formats", "csv"]
+    assert main(command) == 1
+    shown = capsys.readouterr().err
+    assert "runs" in shown and "cannot be written" in shown and "Traceback" not in shown
+    assert main([*command, "--folder", str(session.root / "inside")]) == 1
+    assert main([*command, "--folder", str(tmp_path / "elsewhere")]) == 0
+    assert exported_files(tmp_path / "elsewhere", "walk", BASELINE)

@@ -19,6 +19,7 @@ from core.jobs import Cancelled, Event, Failed, Finished, JobSpec, Progressed, S
 from core.jobs.events import encode
 from core.progress import NullReporter
 from core.session import BASELINE, RunLayout, Session, Take
+from core.session.exports import finish_export
 from core.session.ingest import ingest_videos
 from core.session.status import STEPS, run_outcome, session_status, take_status, trained_runs
 from core.synthetic.rigs import ring_rig
@@ -100,7 +101,10 @@ def test_all_steps_in_order(session: Session, tmp_path: Path) -> None:
     assert states(session)["infer"] == "done"
     write_json(take.layout.report, {})
     assert states(session)["evaluate"] == "done"
-    (session.layout.exports / f"walk_{BASELINE}.c3d").touch()
+    exported = session.layout.exports / f"walk_{BASELINE}.c3d"
+    exported.touch()
+    assert states(session)["export"] == "ready", "without its manifest, an export was killed"
+    finish_export(session.layout.exports, "walk", BASELINE, "", [exported])
     assert states(session) == dict.fromkeys(STEPS, "done")
     assert session_status(session).next is None
     assert {s: v.state for s, v in take_status(session, take).steps.items()} == dict.fromkeys(STEPS, "done")

@@ -1,0 +1,96 @@
+"""Manifests of exports: written last, so that files of an export that was killed count for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.config import from_mapping, to_mapping
+from core.disk import saying_why
+from core.errors import CoreError
+from core.files import read_json, sha256, write_json
+from core.session.naming import result_slug
+
+EXPORT_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedFile:
+    """One file of an export.
+
+    Attributes:
+        name: Name in the folder of the manifest.
+        bytes: Size.
+        sha256: Hash of the content, as hexadecimal digits.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportManifest:
+    """Content of the manifest of an export.
+
+    Attributes:
+        take: Name of the take.
+        poses: Name of the 3D result.
+        rig: Digest of the rig of the result.
+        created: Time of creation, ISO 8601.
+        files: Files of the export.
+        schema: Version of the file format.
+    """
+
+    take: str
+    poses: str
+    rig: str
+    created: str
+    files: tuple[ExportedFile, ...]
+    schema: int = EXPORT_SCHEMA
+
+
+def export_stem(take: str, poses: str) -> str:
+    """Return the beginning of the names of all files of an export."""
+    return f"{take}_{result_slug(poses)}"
+
+
+def begin_export(folder: Path, take: str, poses: str) -> None:
+    """Remove the manifest of an earlier export of a result, whose files are about to be replaced.
+
+    Raises:
+        DiskError: The folder cannot be written.
+    """
+    path = _manifest(folder, take, poses)
+    with saying_why(path):
+        path.unlink(missing_ok=True)
+
+
+def finish_export(folder: Path, take: str, poses: str, rig: str, files: Sequence[Path]) -> Path:
+    """Write the manifest of an export whose files are complete, and return its path.
+
+    Raises:
+        DiskError: The folder cannot be written.
+    """
+    listed = tuple(ExportedFile(name=p.name, bytes=p.stat().st_size, sha256=sha256(p)) for p in files)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = ExportManifest(take=take, poses=poses, rig=rig, created=created, files=listed)
+    path = _manifest(folder, take, poses)
+    write_json(path, to_mapping(manifest))
+    return path
+
+
+def exported_files(folder: Path, take: str, poses: str) -> list[Path]:
+    """Return the files of the latest complete export of a result that are still there as they were."""
+    try:
+        manifest = from_mapping(ExportManifest, read_json(_manifest(folder, take, poses)))
+    except CoreError:
+        return []  # never exported, or not to its end
+    paths = [(folder / Path(file.name).name, file.bytes) for file in manifest.files]
+    return [path for path, size in paths if path.is_file() and path.stat().st_size == size]
+
+
+def _manifest(folder: Path, take: str, poses: str) -> Path:
+    return folder / f"{export_stem(take, poses)}.export.json"
