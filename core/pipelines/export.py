@@ -24,7 +24,7 @@ from core.export import (
 from core.pipelines.params import ExportParams
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
-from core.session.exports import begin_export, export_stem, finish_export
+from core.session.exports.manifest import begin_export, export_stem, finish_export
 from core.session.inputs import UPDATE, note_outdated_inputs, outdated_result
 from core.types import Pose3DSequence
 

@@ -10,7 +10,7 @@ from typing import Literal
 from core.errors import CoreError
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, JobSpec
 from core.jobs.events import decode
-from core.session.exports import exported_files
+from core.session.exports.manifest import exported_files
 from core.session.incoming import interrupted_recordings
 from core.session.inputs import (
     evaluation_report,

@@ -16,7 +16,7 @@ from core.pipelines.export import run_export
 from core.pipelines.params import ExportParams
 from core.progress import RecordingReporter
 from core.session import BASELINE, RunLayout, Session, TakeManifest, Timeline
-from core.session.exports import exported_files
+from core.session.exports.manifest import exported_files
 from core.types import COCO17, Pose3DSequence
 
 T = 6

@@ -19,7 +19,7 @@ from core.jobs import Cancelled, Event, Failed, Finished, JobSpec, Progressed, S
 from core.jobs.events import encode
 from core.progress import NullReporter
 from core.session import BASELINE, RunLayout, Session, Take
-from core.session.exports import finish_export
+from core.session.exports.manifest import finish_export
 from core.session.ingest import ingest_videos
 from core.session.status import STEPS, run_outcome, session_status, take_status, trained_runs
 from core.synthetic.rigs import ring_rig
