@@ -19,7 +19,7 @@ from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 
 RIG_WARNING = "rig_warning"
-"""Key of a sequence's provenance: sentence about cameras of large bias, empty if there are none."""
+"""Key of a sequence's provenance: sentences about cameras that do not fit the others, empty if there are none."""
 _FREE_PX, _GATE_PER_PX = 5.0, 2.0  # Bias that the gate allows for anyway, and pixels of gate for each one beyond.
 _LARGE_PX, _SIMILAR = 10.0, 0.7  # Bias that is worth a warning; share of the largest that is as bad.
 _CERTAIN = 2.0  # Standard errors that a bias must exceed.
@@ -50,7 +50,7 @@ class CameraBiases:
 
     @property
     def warning(self) -> str:
-        """Sentence about the cameras of large bias with a remedy; empty if there are none."""
+        """Sentence about the cameras of large bias; empty if there are none."""
         certain = self.certain_px
         # An error of one camera shows in others, too: least in those that the many others outvote.
         large = np.flatnonzero(certain >= max(_LARGE_PX, _SIMILAR * certain.max()))
@@ -60,9 +60,7 @@ class CameraBiases:
         which = " and ".join(f"{self.rig.names[v]} ({size[v]:.0f} px)" for v in large)
         rest = np.delete(size, large)
         usual = f" (at most {np.nanmax(rest):.0f} px)" if np.isfinite(rest).any() else ""
-        return (
-            f"The joints of {which} lie beside those of the other cameras{usual}. Repair the rig with calibrate-people."
-        )
+        return f"The joints of {which} lie beside those of the other cameras{usual}."
 
     def to_mapping(self) -> dict[str, list[float]]:
         """Convert to plain JSON values: the bias of each camera where it is known."""

@@ -119,7 +119,7 @@ def associate_take(
     """Associate and triangulate the people of every frame, without identity over time.
 
     Where the detections of a camera lie beside those of the others over the whole take, its gate is widened, everything
-    is done once more, and a large bias is reported.
+    is done once more, and the provenance says so.
 
     Args:
         rig: Posed cameras.
@@ -137,8 +137,6 @@ def associate_take(
     views = stack_views(rig, poses2d, config)
     members = match_take(views, time_s, config, StageReporter(reporter, 0.0, 0.5))
     biases = camera_biases(views, members)
-    if biases.warning:
-        reporter.note(biases.warning, "warning")
     widened = widen_gates(views, biases, config)
     if widened is not views:
         views, members = widened, match_take(widened, time_s, config, StageReporter(reporter, 0.5, 0.5))

@@ -21,6 +21,8 @@ from core.types.camera import Camera, CameraRig
 from core.types.finding import Finding as Finding
 from core.types.finding import FindingLevel as FindingLevel
 
+PEOPLE_FIT = "people_fit"
+"""Check of the finding on cameras that do not fit the people; key of the comparison in the report of a rig."""
 _SEVERITY: dict[FindingLevel, int] = {"ok": 0, "warning": 1, "error": 2}
 _DISTANCE_MM = (300.0, 40_000.0)  # plausible median distance of cameras
 _TYPICAL_DISTANCE_MM = 4000.0

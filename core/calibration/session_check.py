@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from core.board.observations import BoardObservations
-from core.calibration.checks import Finding, RigCheck, check_rig, finding_from, fold_share
+from core.calibration.checks import PEOPLE_FIT, Finding, RigCheck, check_rig, finding_from, fold_share
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import read_json, write_json
@@ -15,7 +18,6 @@ from core.types.axes import Axis
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 
-_PEOPLE_FIT = "people_fit"
 _MIN_SCORE = 0.3  # of a joint that proves that somebody was there
 
 
@@ -49,12 +51,13 @@ def check_session_rig(
     return check_rig(rig, up=up, seen_px={name: np.concatenate(parts) for name, parts in seen.items() if parts})
 
 
-def report_people_fit(session: Session, warning: str) -> None:
+def report_people_fit(session: Session, finding: Finding | None, details: Mapping[str, Any]) -> None:
     """Store in the report of the session's rig which cameras the people do not fit.
 
     Args:
         session: Session of the rig; a rig without a report is left as it is.
-        warning: Sentence on the cameras; empty if the people fit all of them.
+        finding: Cameras and remedy; None if the people fit all cameras.
+        details: The comparison as plain values.
     """
     path, rig = session.layout.rig_report, session.rig
     if rig is None or not path.exists():
@@ -63,15 +66,16 @@ def report_people_fit(session: Session, warning: str) -> None:
     if report.get("digest") != rig.digest:
         return
     known = [finding_from(f) for f in report.get("findings", [])]
-    kept = [f for f in known if f.check != _PEOPLE_FIT]
-    if len(kept) == len(known) and not warning:
+    kept = [f for f in known if f.check != PEOPLE_FIT]
+    if len(kept) == len(known) and finding is None:
         return
-    added = [Finding(check=_PEOPLE_FIT, level="warning", message=warning)] if warning else []
+    added = [finding] if finding is not None else []
     checked = RigCheck(cameras=rig.names, findings=(), shared=np.zeros((0, 0)), middle_mm=np.zeros(3))
     checked = checked.with_findings([*kept, *added])
     changed = {
         "level": checked.level,
         "verdict": checked.verdict,
         "findings": [to_mapping(f) for f in checked.findings],
+        PEOPLE_FIT: dict(details),
     }
     write_json(path, report | changed)

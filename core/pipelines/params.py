@@ -170,6 +170,25 @@ class CalibratePeopleParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SyncParams:
+    """Settings of `sync`. Without offsets, they are found by the people whom three or more cameras see.
+
+    Attributes:
+        take: Take whose cameras did not start together.
+        estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
+            take's only 2D poses are used.
+        time_offset_ms: Offsets of cameras in this take as "camera=ms", the time stamp minus the true time: negative for
+            a camera that started late. They replace the offsets that the take had.
+        reset: Remove all time offsets of the take.
+    """
+
+    take: str
+    estimator: str = ""
+    time_offset_ms: tuple[str, ...] = ()
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRigParams:
     """Settings of `check-rig`.
 
@@ -476,6 +495,8 @@ class RunParams:
         pose2d: Settings of the 2D pose estimator, unless imported 2D poses are used.
         association: Settings of the cross-view association.
         tracking: Settings of tracking and smoothing.
+        repair_rig: Repair the rig or synchronise the take where the people in it show that cameras do not fit the
+            others, unless the repair's own checks find an error.
         preset: Preset that the settings under `training` start from.
         training: Settings of the training; those that are not given are the preset's.
         formats: File formats to export. If omitted, every format that can hold the result is written.
@@ -486,6 +507,7 @@ class RunParams:
     pose2d: Pose2DConfig = field(default_factory=Pose2DConfig)
     association: AssociationConfig = field(default_factory=AssociationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    repair_rig: bool = False
     preset: str = _name_in("core.training.presets:PRESETS", "quick")
     training: TrainConfig = field(default_factory=_of_preset)
     formats: tuple[str, ...] = _name_in("core.export:EXPORTERS", ())

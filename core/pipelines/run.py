@@ -15,11 +15,13 @@ from core.errors import CoreError
 from core.files import read_json
 from core.jobs import Event, Job, JobSpec, Metric, Noted, Progressed, execute
 from core.pipelines.params import (
+    CalibratePeopleParams,
     EvaluateParams,
     ExportParams,
     InferParams,
     Pose2DParams,
     RunParams,
+    SyncParams,
     TrainParams,
     TriangulateParams,
 )
@@ -33,6 +35,7 @@ from core.types import CameraRig, VolumeSettings
 
 _SHARES = {"pose2d": 0.07, "triangulate": 0.03, "train": 0.8, "infer": 0.05, "evaluate": 0.03, "export": 0.02}
 """Share of each step in the total time, measured on the embedded sample without a GPU."""
+_MOST_REPAIRS = 3  # synchronising, then repairing the rig, and one more where people match better by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,39 @@ class _Pipeline:
         check(self.reporter)
         self.reporter.status({"step": name, "number": list(_SHARES).index(name) + 1, "steps": len(_SHARES)})
 
+    def repair(self, action: str, triangulation: TriangulateParams, pose2d: Pose2DParams | None) -> list[str]:
+        """Repair the rig or synchronise the take until the people fit, and triangulate again.
+
+        Args:
+            action: Verb that helps.
+            triangulation: Settings of the triangulation.
+            pose2d: Settings of the 2D poses, whose second look follows the rig; None for imported ones.
+
+        Returns:
+            A sentence on each change.
+        """
+        changes: list[str] = []
+        stage = StageReporter(self.reporter, _SHARES["pose2d"] + _SHARES["triangulate"], 0.0)
+        take, estimator = triangulation.take, triangulation.estimator
+        while action and len(changes) < _MOST_REPAIRS:
+            check(self.reporter)
+            settings = (
+                SyncParams(take=take, estimator=estimator)
+                if action == "sync"
+                else CalibratePeopleParams(take=take, estimator=estimator, mode="repair")
+            )
+            try:
+                done = verb(action)(self.session, to_mapping(settings), self.run.step(action), stage)
+            except CoreError as error:
+                self.reporter.note(f"{error.message} {error.hint}".strip(), "warning")
+                break
+            changes.append(done["change"])
+            if pose2d is not None:
+                verb("pose2d")(self.session, to_mapping(pose2d), self.run.step("pose2d"), stage)
+            done = verb("triangulate")(self.session, to_mapping(triangulation), self.run.step("triangulate"), stage)
+            action = done["rig_comparison"]["action"]
+        return changes
+
     def _stage(self, name: str) -> StageReporter:
         names = list(_SHARES)
         start = sum(_SHARES[n] for n in names[: names.index(name)])
@@ -85,7 +121,8 @@ class _Pipeline:
         rig = self.session.rig_for(take)
         config = from_mapping(TrainConfig, values["training"])
         volume = training_volume(self.session, [take.name], config, NullReporter())
-        estimated = take.layout.poses2d_manifest(estimator).stat().st_mtime
+        inputs = (take.layout.poses2d_manifest(estimator), take.layout.manifest)  # with the time offsets
+        estimated = max(path.stat().st_mtime for path in inputs)
         for run in reversed(self.session.runs()):
             job = Job(run.root)
             if _settings(job.spec) != values or not _same_rig(run, rig) or not _same_volume(run, volume):
@@ -101,8 +138,8 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
     """Run all steps on one take.
 
     Returns:
-        `report` (metrics of the evaluation), `report_file`, `model` (name of the training run), `poses3d` and
-        `exports` (files).
+        `repairs` (sentence on each change of the rig and of the take's time offsets), `report` (metrics of the
+        evaluation), `report_file`, `model` (name of the training run), `poses3d` and `exports` (files).
 
     Raises:
         CoreError: A step failed.
@@ -111,19 +148,22 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
     take = session.take(params.take)
     session.rig_for(take)
     pipeline = _Pipeline(session, run, reporter)
-    estimator = poses2d_of_run(take, params.estimator, params.pose2d.estimator)
+    estimator, pose2d = poses2d_of_run(take, params.estimator, params.pose2d.estimator), None
     if estimator:
         reporter.note(f"The imported 2D poses of {estimator} are used; none are estimated.")
     else:
         estimator = params.estimator or params.pose2d.estimator
-        pose2d = dataclasses.replace(params.pose2d, estimator=estimator)
-        pipeline.step("pose2d", Pose2DParams(take=take.name, pose2d=pose2d))
-    pipeline.step(
-        "triangulate",
-        TriangulateParams(
-            take=take.name, estimator=estimator, association=params.association, tracking=params.tracking
-        ),
+        pose2d = Pose2DParams(take=take.name, pose2d=dataclasses.replace(params.pose2d, estimator=estimator))
+        pipeline.step("pose2d", pose2d)
+    triangulation = TriangulateParams(
+        take=take.name, estimator=estimator, association=params.association, tracking=params.tracking
     )
+    action = pipeline.step("triangulate", triangulation)["rig_comparison"]["action"]
+    repairs: list[str] = []
+    if action and params.repair_rig:
+        repairs = pipeline.repair(action, triangulation, pose2d)
+    elif action:
+        reporter.note(f"'run --repair-rig' does that ({action}) before it trains.", "warning")
     settings = TrainParams(takes=(take.name,), estimator=estimator, preset=params.preset, training=params.training)
     model = pipeline.train(settings, take)
     pipeline.step("infer", InferParams(take=take.name, run=model, estimator=estimator, tracking=params.tracking))
@@ -135,6 +175,7 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
             continue
         exports += pipeline.step("export", ExportParams(take=take.name, poses=poses, formats=params.formats))["files"]
     return {
+        "repairs": repairs,
         "report": read_json(take.layout.report),
         "report_file": str(take.layout.report),
         "model": model,

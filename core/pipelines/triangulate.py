@@ -15,8 +15,9 @@ from core.evaluation.compare import coverage_masks, error_metrics
 from core.evaluation.identity import identity_metrics, people_per_frame
 from core.evaluation.loco import collect_observations, reprojection_errors
 from core.pipelines.params import TriangulateParams
+from core.pipelines.rig.sync import compare_take
 from core.pose2d.choice import choose_poses2d
-from core.progress import Reporter
+from core.progress import Reporter, StageReporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session
 from core.session.inputs import input_digests, outdated_second_look
@@ -30,7 +31,8 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
 
     Returns:
         take, people_per_frame (number of frames by number of people), person_ids, identity_switches
-        (None where frames lie too far apart to count them), reprojection_px_median (None without people).
+        (None where frames lie too far apart to count them), reprojection_px_median (None without people),
+        rig_comparison (how well the cameras fit the people, and the verb that repairs them).
 
     Raises:
         CoreError: The take, its rig or the 2D poses of the estimator are missing.
@@ -41,10 +43,17 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     inputs, poses2d = input_digests(take, estimator, rig), take.poses2d(estimator, rig)
     time_s = take.timeline().time_s
     triangulator = Triangulator(association=params.association, tracking=params.tracking)
-    sequence = triangulator.reconstruct(rig, poses2d, time_s, reporter)
+    sequence = triangulator.reconstruct(rig, poses2d, time_s, StageReporter(reporter, 0.0, 0.5))
+    biased, comparing = str(sequence.provenance.get(RIG_WARNING, "")), StageReporter(reporter, 0.5, 0.5)
+    comparison = compare_take(take, estimator, rig, biased, comparing)
     if message := outdated_second_look(session, take, estimator):
         reporter.note(f"{message} Run 'pose2d' on the take again.", "warning")
-    provenance = {**sequence.provenance, **inputs.to_provenance(), "code_version": __version__}
+    provenance = {
+        **sequence.provenance,
+        **inputs.to_provenance(),
+        "code_version": __version__,
+        RIG_WARNING: comparison.warning,
+    }
     sequence = dataclasses.replace(sequence, provenance=provenance)
     sequence.save(take.layout.poses3d(BASELINE))
     observations = collect_observations(poses2d, rig.names, np.arange(len(time_s)))
@@ -52,13 +61,16 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     median = error_metrics(errors, coverage_masks(errors)).median_px
     note_discarded(sequence, params.tracking, reporter)
     _warn(rig, sequence, reporter)
-    report_people_fit(session, str(sequence.provenance.get(RIG_WARNING, "")))
+    if comparison.message:
+        reporter.note(comparison.warning, "warning")
+    report_people_fit(session, comparison.finding(take.name), comparison.to_mapping() | {"take": take.name})
     return {
         "take": take.name,
         "people_per_frame": people_per_frame(sequence),
         "person_ids": list(sequence.person_ids),
         "identity_switches": identity_metrics(sequence).identity_switches,
         "reprojection_px_median": round(median, 3) if np.isfinite(median) else None,
+        "rig_comparison": comparison.to_mapping(),
     }
 
 

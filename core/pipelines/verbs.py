@@ -120,6 +120,13 @@ VERBS = {
             "core.pipelines.rig.calibrate_people:run_calibrate_people",
         ),
         Verb(
+            "sync",
+            "calibration",
+            "Set the time offsets of cameras that did not start together, from people or by hand",
+            params.SyncParams,
+            "core.pipelines.rig.sync:run_sync",
+        ),
+        Verb(
             "import-rig",
             "calibration",
             "Import a calibration made by another tool",

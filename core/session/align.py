@@ -1,11 +1,13 @@
 """Compensation of cameras' time offsets in 2D poses.
 
-An image with time stamp t was taken at t - `Camera.time_offset_s`. People move in between, so a camera's 2D poses are
-interpolated to the frames of the take before views are combined.
+An image with time stamp t was taken at t - `time_offset_s`, the sum of the offset in the rig, which is the same for all
+takes, and of that in the take. People move in between, so a camera's 2D poses are interpolated to the frames of the
+take before views are combined.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +34,7 @@ def align_poses2d(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: Camera
 
     Args:
         poses2d: 2D poses by camera, with T as in the timeline.
-        timeline: Timeline of the take.
+        timeline: Timeline of the take, with its time offsets.
         rig: Cameras with their time offsets.
     """
     exposure_s = exposure_times(timeline, rig)
@@ -63,12 +65,36 @@ def exposure_times(timeline: Timeline, rig: CameraRig) -> dict[str, F64]:
         timeline: Timeline of a take.
         rig: Cameras with their time offsets.
     """
-    shifted = [c for c in rig if abs(c.time_offset_s) > _MIN_OFFSET_S and c.name in timeline.cameras]
-    if not shifted:
-        return {}
+    of_take = dict(zip(timeline.cameras, timeline.time_offset_s or np.zeros(len(timeline.cameras)), strict=True))
+    shifted = [c for c in rig if abs(c.time_offset_s + of_take.get(c.name, 0.0)) > _MIN_OFFSET_S and c.name in of_take]
     # Recorded times count from a start that all cameras share, frames from the first frame.
-    start = float(np.nanmedian(timeline.frame_time_s - timeline.time_s[:, None]))
-    return {c.name: timeline.frame_time_s[:, timeline.cameras.index(c.name)] - start - c.time_offset_s for c in shifted}
+    taken_s = image_times_s(timeline) if shifted else {}
+    return {c.name: taken_s[c.name] - c.time_offset_s for c in shifted}
+
+
+def image_times_s(timeline: Timeline) -> dict[str, F64]:
+    """Return the times (T,) in s of each camera's images by name, from the first frame; NaN for dropped ones.
+
+    They are recorded times, less the time offsets of the take; those of the rig are not considered.
+    """
+    start = float(np.nanmedian(timeline.recorded_time_s - timeline.time_s[:, None]))
+    return {name: timeline.frame_time_s[:, v] - start for v, name in enumerate(timeline.cameras)}
+
+
+def shown_timeline(timeline: Timeline, rig: CameraRig | None) -> Timeline:
+    """Return the timeline with the image nearest in time at each frame, for showing images beside 3D poses.
+
+    Args:
+        timeline: Timeline of a take.
+        rig: Cameras with their time offsets; None if there is no rig.
+    """
+    if rig is None:
+        return timeline
+    index = timeline.frame_index.copy()
+    for name, rows in nearest_rows(timeline, rig).items():
+        v = timeline.cameras.index(name)
+        index[:, v] = np.where(rows >= 0, timeline.frame_index[rows, v], -1)
+    return dataclasses.replace(timeline, frame_index=index)
 
 
 def _nearest(taken_s: F64, frames_s: F64) -> I64:

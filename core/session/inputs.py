@@ -92,7 +92,10 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
             messages.append(f"The 2D poses of {estimator}, from which these 3D poses were made, are gone.")
         else:
             if changed:
-                messages.append(f"The 2D poses of {estimator} have changed since these 3D poses were made.")
+                messages.append(
+                    f"The 2D poses of {estimator}, or the time offsets of the cameras, have changed since these 3D "
+                    "poses were made."
+                )
     return tuple(messages)
 
 
@@ -121,13 +124,16 @@ def note_outdated_inputs(session: Session, take: Take, results: Iterable[str], r
 
 
 def outdated_second_look(session: Session, take: Take, estimator: str) -> str:
-    """Return a sentence if another calibration guided the second look at 2D poses; else an empty text."""
+    """Return a sentence if another calibration, or other time offsets, guided the second look at 2D poses."""
     second_look = take.poses2d_manifest(estimator).get("second_look")
     if not second_look or not session.layout.rig.exists():
         return ""
-    if second_look.get("request", {}).get("rig") == _rig_digest(session, take):
-        return ""
-    return f"The calibration has changed since the second look at the 2D poses of {estimator}."
+    request = second_look.get("request", {})
+    if request.get("rig") != _rig_digest(session, take):
+        return f"The calibration has changed since the second look at the 2D poses of {estimator}."
+    if request.get("time_offset_s", {}) != take.time_offset_s:
+        return f"The time offsets of the cameras have changed since the second look at the 2D poses of {estimator}."
+    return ""
 
 
 def save_training_inputs(run: RunLayout, takes: Sequence[Take], estimator: str, rig: CameraRig) -> None:
@@ -232,7 +238,8 @@ def _rig_digest(session: Session, take: Take) -> str:
 def _poses2d_digest(take: Take, estimator: str) -> str:
     files = take.poses2d_files(estimator).values()
     try:
-        return hashlib.sha256("".join(map(_file_digest, files)).encode()).hexdigest()[:16]
+        offsets = "".join(f"{name}{s}" for name, s in take.time_offset_s.items())
+        return hashlib.sha256(("".join(map(_file_digest, files)) + offsets).encode()).hexdigest()[:16]
     except OSError as error:
         raise CoreError(f"2D poses of {estimator} cannot be read: {error}.", "Estimate 2D poses again.") from error
 

@@ -41,6 +41,7 @@ class TakeCamera:
         n_frames: Number of usable images in the video.
         fps: Frame rate of the video.
         rotation_deg: Clockwise rotation of the stored images to show them upright: 0, 90, 180 or 270.
+        time_offset_s: Time offset of the camera in this take, besides that in the rig, s.
     """
 
     name: str
@@ -49,6 +50,7 @@ class TakeCamera:
     n_frames: int
     fps: float
     rotation_deg: int = 0
+    time_offset_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,11 @@ class Take:
         """Camera names in the order of the timeline."""
         return tuple(c.name for c in self.manifest.cameras)
 
+    @property
+    def time_offset_s(self) -> dict[str, float]:
+        """Time offsets in this take of the cameras that have one, s, by name."""
+        return {c.name: c.time_offset_s for c in self.manifest.cameras if c.time_offset_s}
+
     def camera(self, name: str) -> TakeCamera:
         """Return a camera of the take.
 
@@ -124,12 +131,13 @@ class Take:
         return self.layout.root / Path(self.camera(camera).file).name
 
     def timeline(self) -> Timeline:
-        """Read the timeline of the take.
+        """Read the timeline of the take, with the time offsets of its cameras.
 
         Raises:
             CoreError: The file is missing or damaged.
         """
-        return Timeline.load(self.layout.timestamps, self.cameras, self.manifest.n_frames)
+        timeline = Timeline.load(self.layout.timestamps, self.cameras, self.manifest.n_frames)
+        return timeline.with_time_offsets([camera.time_offset_s for camera in self.manifest.cameras])
 
     def estimators(self) -> list[str]:
         """Return the names of the estimators whose 2D poses are complete."""

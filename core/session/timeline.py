@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +24,16 @@ class Timeline:
         cameras: (V,) camera names.
         time_s: (T,) increasing times in s from the start of the take.
         frame_index: (T, V) image number in the camera's video, -1 where the camera dropped the frame.
-        frame_time_s: (T, V) recorded time of that image in s, NaN where dropped.
+        frame_time_s: (T, V) recorded time of that image in s, less the time offset of the camera in this take; NaN
+            where dropped.
+        time_offset_s: (V,) time offset of each camera in this take, besides that in the rig; empty if there is none.
     """
 
     cameras: tuple[str, ...]
     time_s: F64
     frame_index: I64
     frame_time_s: F64
+    time_offset_s: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         sizes, set_ = {"V": len(self.cameras)}, object.__setattr__
@@ -45,17 +50,27 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.time_s)
 
+    @property
+    def recorded_time_s(self) -> F64:
+        """(T, V) recorded time of each image, as the camera or its file has it."""
+        return self.frame_time_s + np.asarray(self.time_offset_s) if self.time_offset_s else self.frame_time_s
+
+    def with_time_offsets(self, time_offset_s: Sequence[float]) -> Timeline:
+        """Return the same images with other time offsets (V,) of the cameras."""
+        offsets = tuple(float(s) for s in time_offset_s)
+        corrected = self.recorded_time_s - np.asarray(offsets)
+        return dataclasses.replace(self, frame_time_s=corrected, time_offset_s=offsets if any(offsets) else ())
+
     def save(self, path: Path) -> None:
-        """Write `timestamps.csv`, one row per image, with the columns of caliscope."""
+        """Write `timestamps.csv`, one row per image with its recorded time, with the columns of caliscope."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["sync_index", "cam_id", "frame_index", "frame_time", "sync_time"])
+        recorded = self.recorded_time_s
         for t, time_s in enumerate(self.time_s):
             for v, name in enumerate(self.cameras):
                 if self.frame_index[t, v] >= 0:
-                    writer.writerow(
-                        [t, name, self.frame_index[t, v], f"{self.frame_time_s[t, v]:.9f}", f"{time_s:.9f}"]
-                    )
+                    writer.writerow([t, name, self.frame_index[t, v], f"{recorded[t, v]:.9f}", f"{time_s:.9f}"])
         write_text(path, text.getvalue())
 
     @classmethod

@@ -15,7 +15,7 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 
-_MARGIN_S = 0.3  # of motion before and after the recording, for cameras with time offsets
+_MARGIN_S = 0.3  # of motion before and after the recording; more where time offsets of cameras are larger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +62,7 @@ def record_people(
     """
     rng = np.random.default_rng([seed, people, len(rig)])
     offsets = np.asarray(time_offset_s, float) if len(time_offset_s) else np.zeros(len(rig))
-    margin = int(np.ceil(_MARGIN_S * fps))
+    margin = int(np.ceil(max(_MARGIN_S, np.abs(offsets).max()) * fps))
     motion = walkers(people, int(seconds * fps) + 2 * margin, rng, fps=fps, half_size_mm=half_size_mm)
     trajectory = CubicSpline(motion.time_s, motion.xyz_mm)
     recorded = motion.time_s[margin : len(motion.time_s) - margin]

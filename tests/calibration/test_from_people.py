@@ -586,8 +586,9 @@ def test_the_report_of_a_rig_names_the_camera_that_people_do_not_fit(session) ->
     known = dataclasses.replace(session.rig, cameras=tuple(c.replace(time_offset_s=s) for c, s in cameras))
     adopt_rig(session, known, session.new_run("import-rig"), NullReporter())
     (message,) = fit()
-    assert message.startswith("The joints of cam03 (")
-    assert message.endswith("Repair the rig with calibrate-people.")
+    assert message.startswith("cam03 does not fit what the other cameras see: ")
+    assert "It moved (cam03 moved by" in message
+    assert json.loads(session.layout.rig_report.read_text())["people_fit"]["action"] == "calibrate-people"
     repair = CalibratePeopleParams(take="walk", estimator="exact")
     run_calibrate_people(session, repair, session.new_run("calibrate-people"), NullReporter())
     assert fit() == []

@@ -343,15 +343,16 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         by_point = by_local @ state.poses.R[:, None]
         white = state.residual * root[..., None]
         self.gradient = np.einsum("vnri,vnr->nvi", by_camera, white)
-        dense = np.einsum("vnri,vnrj->vij", by_camera, by_camera)
+        rows = by_camera.reshape(views, -1, N_UNKNOWNS)
+        dense = np.swapaxes(rows, -1, -2) @ rows
         dense[:, TIME_OFFSET, TIME_OFFSET] += 1 / _TIME_OFFSET_SD_S**2
         prior = np.zeros((views, N_UNKNOWNS))
         if self.former is not None:
             dense[:, np.arange(6), np.arange(6)] += 1 / self.change_sd**2
             prior[:, POSE] = self._change(state.poses) / self.change_sd**2
-        cross = np.einsum("vnri,vnrj->nivj", by_point, by_camera).reshape(-1, N_UNKNOWNS * views)
+        cross = (np.swapaxes(by_point, -1, -2) @ by_camera).transpose(1, 2, 0, 3).reshape(-1, N_UNKNOWNS * views)
         self.equations = NormalEquations(
-            eliminated=BlockDiagonal(np.einsum("vnri,vnrj->nij", by_point, by_point)),
+            eliminated=BlockDiagonal((np.swapaxes(by_point, -1, -2) @ by_point).sum(0)),
             cross=cross[:, self.on],
             dense=block_diagonal(dense)[np.ix_(self.on, self.on)],
             eliminated_rhs=-np.einsum("vnri,vnr->ni", by_point, white).ravel(),

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.checks import Finding
-from core.calibration.people.bundle import TIME_OFFSET, CameraPoses, PeopleSolution, TrackAssignment
+from core.calibration.people.bundle import POSE, TIME_OFFSET, CameraPoses, PeopleSolution, TrackAssignment
 from core.calibration.people.change import describe_change, fit_change, smallest_change
 from core.calibration.people.check import check_people
 from core.calibration.people.config import DEFAULT_STATURE_MM, PeopleConfig
 from core.calibration.people.findings import PeopleMetrics, assess_people
 from core.calibration.people.held_out import HeldOutScore, blocks_of_frames, count_joints, score_held_out
 from core.calibration.people.registration import PeopleRegistration
+from core.calibration.people.time_search import search_time_offsets
 from core.calibration.people.world import PeopleWorld, world_from_people
 from core.errors import CoreError
 from core.progress import NullReporter, Reporter
@@ -44,6 +45,8 @@ class PeopleCalibration:
         rig: All cameras; those that could not be registered have no pose.
         solved: Names of the cameras that were registered; in a repair, of the moved ones among them.
         missing: Reason by name of each camera that could not be registered.
+        moved: Names of the cameras whose pose a repair changed, without those that merely gave way.
+        late: Names of the cameras whose time offset a repair changed.
         rotation_sd_deg: Standard error of the rotation of each solved camera, by name.
         position_sd_mm: Standard error of the camera centre, by name.
         time_offset_sd_s: Standard error of the time offset, by name.
@@ -63,6 +66,8 @@ class PeopleCalibration:
     rig: CameraRig
     solved: tuple[str, ...]
     missing: Mapping[str, str]
+    moved: tuple[str, ...]
+    late: tuple[str, ...]
     rotation_sd_deg: Mapping[str, float]
     position_sd_mm: Mapping[str, float]
     time_offset_sd_s: Mapping[str, float]
@@ -133,12 +138,35 @@ def repair_from_people(
     is_moved = np.array([c.name in moved for c in rig]) | ~old.registered
     if is_moved.any():
         return _register_moved(work, rig, old, is_moved)
-    change = smallest_change(work, old)
+    found = search_time_offsets(work.tracks, old, work.at_s, work.tolerance_px, work.reporter)
+    return repair_smallest(work, rig, found.time_offset_s)
+
+
+def repair_smallest(work: PeopleRegistration, rig: CameraRig, time_offset_s: F64) -> PeopleCalibration:
+    """Make the smallest change of a rig whose cameras all have a pose.
+
+    Args:
+        work: The recording.
+        rig: Rig before the change.
+        time_offset_s: (V,) time offsets that are tried first, see `search_time_offsets`.
+
+    Raises:
+        CoreError: Fewer than three cameras.
+        CancelledError: The reporter was cancelled.
+    """
+    old = work.rig_poses()
+    change = smallest_change(work, old, time_offset_s)
     joints, person, solution = fit_change(work, old, change.start, change.free, work.at_s, given=change.given)
     note = describe_change(rig.names, change.free, change.given, solution.poses, old)
     comparison = (change.before, change.after)
     changed = change.free.any(1) | change.given
-    return _changed(work, rig, changed, joints, person, solution, note, comparison)
+    result = _changed(work, rig, changed, joints, person, solution, note, comparison)
+    moved, late = np.asarray(change.free[:, POSE]).any(1).tolist(), change.free[:, TIME_OFFSET].tolist()
+    return dataclasses.replace(
+        result,
+        moved=tuple(n for v, n in enumerate(rig.names) if moved[v]),
+        late=tuple(n for v, n in enumerate(rig.names) if late[v]),
+    )
 
 
 def _register_moved(
@@ -321,6 +349,8 @@ def _result(
         rig=rig,
         solved=tuple(names),
         missing=missing,
+        moved=(),
+        late=(),
         rotation_sd_deg={n: float(np.degrees(np.sqrt(np.trace(c[:3, :3])))) for n, c in covariance.items()},
         position_sd_mm={n: float(scale * np.sqrt(np.trace(c[3:6, 3:6]))) for n, c in covariance.items()},
         time_offset_sd_s={n: float(np.sqrt(c[TIME_OFFSET, TIME_OFFSET])) for n, c in covariance.items()},

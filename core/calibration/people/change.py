@@ -75,12 +75,13 @@ class _Candidate:
     score: HeldOutScore
 
 
-def smallest_change(work: PeopleRegistration, former: CameraPoses) -> RigChange:
+def smallest_change(work: PeopleRegistration, former: CameraPoses, time_offset_s: F64) -> RigChange:
     """Select the smallest change that explains the joints; nothing is free if no change is clearly better.
 
     Args:
         work: The recording.
         former: Poses of the rig.
+        time_offset_s: (V,) time offsets that are tried first, see `search_time_offsets`.
 
     Raises:
         CoreError: Fewer than three cameras have a pose.
@@ -90,7 +91,7 @@ def smallest_change(work: PeopleRegistration, former: CameraPoses) -> RigChange:
             "The moved one of two cameras cannot be detected: both disagree alike.",
             "Solve all cameras again, or calibrate them from a board.",
         )
-    return _ChangeSelection(work, former).run()
+    return _ChangeSelection(work, former, time_offset_s).run()
 
 
 def fit_change(
@@ -167,10 +168,11 @@ class _ChangeSelection:
     Args:
         work: The recording.
         former: Poses of the rig.
+        time_offset_s: (V,) time offsets that are tried first.
     """
 
-    def __init__(self, work: PeopleRegistration, former: CameraPoses) -> None:
-        self.work, self.former = work, former
+    def __init__(self, work: PeopleRegistration, former: CameraPoses, time_offset_s: F64) -> None:
+        self.work, self.former, self.time_offset_s = work, former, time_offset_s
         self.at_s = subsample(work.at_s, _FRAMES)
         self.block = blocks_of_frames(self.at_s)
         second = self.block >= (self.block.max() + 1) // 2
@@ -181,6 +183,7 @@ class _ChangeSelection:
         nothing = np.zeros((len(self.work.cameras), N_UNKNOWNS), bool)
         start = current = self.evaluate(nothing, nothing[:, 0], (self.former, self.former))
         rounds = 0
+        current = self._best(current, self._of_late_cameras(current)) or current
         while True:
             best = self._best(current, self._of_one_camera(current)) or self._best(current, self._of_all(current))
             if best is None:
@@ -245,6 +248,13 @@ class _ChangeSelection:
         if not person.size or not options:
             return np.zeros(len(options))
         return expected_gains(self.work.tracks, current.poses[0], joints, options)
+
+    def _of_late_cameras(self, current: _Candidate) -> Iterator[_Candidate | None]:
+        """Yield the time offsets that were found by a search, of all cameras at once."""
+        late = self.time_offset_s != self.former.time_offset_s
+        if self.work.config.time_offset and late.any():
+            poses = dataclasses.replace(self.former, time_offset_s=self.time_offset_s)
+            yield self.fit(_freed(current.free, np.flatnonzero(late), _OFFSET), (poses, poses))
 
     def _of_one_camera(self, current: _Candidate) -> Iterator[_Candidate | None]:
         """Yield the candidates that change one more camera, in the order of their degrees of freedom."""

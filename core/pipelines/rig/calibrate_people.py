@@ -20,6 +20,7 @@ from core.pipelines.rig.adopt import adopt_rig
 from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take
+from core.session.align import image_times_s
 from core.session.calibrations import free_calibration
 from core.types.camera import Camera, CameraRig
 
@@ -46,9 +47,7 @@ def run_calibrate_people(
     assert former is not None
     # A second look follows the former rig: only the first pass tells how the cameras stand.
     estimator = choose_poses2d([take], params.estimator, reporter)
-    poses2d, timeline = take.poses2d(estimator, first_pass=True), take.timeline()
-    start = float(np.nanmedian(timeline.frame_time_s - timeline.time_s[:, None]))
-    time_s = {name: timeline.frame_time_s[:, v] - start for v, name in enumerate(take.cameras)}
+    poses2d, time_s = take.poses2d(estimator, first_pass=True), image_times_s(take.timeline())
     repair = params.mode == "repair" or bool(params.moved)
     if repair := repair or (params.mode == "auto" and sum(c.posed for c in filmed) >= 2):
         unknown = [name for name in params.moved if name not in filmed.names]

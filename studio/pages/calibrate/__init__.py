@@ -10,7 +10,16 @@ PAGE = PageSpec(
     shortcut="Ctrl+1",
     factory="studio.pages.calibrate.page:CalibratePage",
     steps=("rig",),
-    verbs=("calibrate", "calibrate-people", "check-rig", "set-world", "board-sheet", "import-rig", "export-rig"),
+    verbs=(
+        "calibrate",
+        "calibrate-people",
+        "sync",
+        "check-rig",
+        "set-world",
+        "board-sheet",
+        "import-rig",
+        "export-rig",
+    ),
     actions=(
         ActionSpec(
             id="rig.calibrate",

@@ -16,6 +16,7 @@ from core.geometry.accuracy import AccuracyMap, accuracy_map
 from core.geometry.overlay import floor_grid_px, volume_px
 from core.pipelines.params import TrainParams
 from core.session import BASELINE, Take, Timeline
+from core.session.align import shown_timeline
 from core.session.volume import ActiveVolume
 from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
@@ -222,6 +223,7 @@ class ViewPresenter:
         if self._state.session is not None and self.take is not None:
             try:
                 self._rig = self._state.session.rig_for(self.take)
+                self.timeline = shown_timeline(self.take.timeline(), self._rig)
             except CoreError as error:
                 return Notice(heading=error.message, remedy=error.hint)
         return None
@@ -336,7 +338,7 @@ class ViewPresenter:
         if self.take is None or not self.has_detections:
             return {}
         try:
-            return self.take.poses2d(self.take.estimators()[0])
+            return self.take.poses2d(self.take.estimators()[0], self._rig)
         except CoreError as error:
             self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
             return {}

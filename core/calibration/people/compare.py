@@ -1,0 +1,176 @@
+"""Comparison of the cameras of a rig by the people in a take: which of them do not fit what the others see, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from core.calibration.checks import PEOPLE_FIT, Finding
+from core.calibration.people.calibrate import PeopleCalibration, repair_smallest
+from core.calibration.people.config import PeopleConfig
+from core.calibration.people.registration import PeopleRegistration
+from core.calibration.people.time_search import TimeOffsets, search_time_offsets
+from core.errors import CoreError
+from core.progress import Reporter
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+
+RepairAction = Literal["", "sync", "calibrate-people"]
+_LOW_SHARE = 0.7  # of the agreement of the best camera, below which a camera is suspected
+_LARGE_OFFSET_S = 0.1  # that comes from the start of a recording rather than from a camera
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigComparison:
+    """Result of a comparison.
+
+    Attributes:
+        message: Sentences on the cameras that do not fit the others, and on the reason; empty if all fit.
+        remedy: Sentence on what to do; empty if nothing helps for certain.
+        action: Verb that does it; empty if there is none.
+        time_offset_s: Time offset in s, besides that in the rig and in the take, by name of each late camera.
+        loco_px: Median error of each camera's joints predicted from the other cameras, on held-out frames, before and
+            after the action, by name.
+    """
+
+    message: str = ""
+    remedy: str = ""
+    action: RepairAction = ""
+    time_offset_s: Mapping[str, float]
+    loco_px: Mapping[str, tuple[float, float]]
+
+    @property
+    def warning(self) -> str:
+        """Message and remedy; empty if all cameras fit."""
+        return f"{self.message} {self.remedy}".strip()
+
+    def finding(self, take: str) -> Finding | None:
+        """Return the finding for the report of the rig; None if all cameras fit."""
+        if not self.message:
+            return None
+        message = f"{self.message} (Seen in take {take}.)"
+        return Finding(check=PEOPLE_FIT, level="warning", message=message, remedy=self.remedy)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Convert to plain JSON values."""
+        return {
+            "message": self.message,
+            "remedy": self.remedy,
+            "action": self.action,
+            "time_offset_ms": {name: round(1e3 * s, 2) for name, s in self.time_offset_s.items()},
+            "loco_px": {
+                name: [round(px, 2) if np.isfinite(px) else None for px in pair] for name, pair in self.loco_px.items()
+            },
+        }
+
+
+ALL_FIT = RigComparison(time_offset_s={}, loco_px={})
+"""Result for cameras that fit, or that cannot be compared."""
+
+
+def compare_cameras(
+    rig: CameraRig,
+    poses2d: Mapping[str, Pose2D],
+    time_s: Mapping[str, F64],
+    biased: str,
+    reporter: Reporter,
+    *,
+    thorough: bool = False,
+) -> RigComparison:
+    """Compare three or more posed cameras by the people they see.
+
+    A repair of the rig is tried where something is suspicious: a bias, a better time offset, or a camera that agrees
+    with the others less than they do. Whether it is a gain is decided on held-out frames.
+
+    Args:
+        rig: Cameras of the take.
+        poses2d: First pass of the detections by camera name.
+        time_s: Recorded times (T,) of the images by camera name, s from a common start; NaN where missing.
+        biased: Sentence on cameras whose detections lie beside those of the others; empty if there are none.
+        reporter: Receiver of progress, which may cancel.
+        thorough: Try a repair in any case.
+
+    Raises:
+        CancelledError: The reporter was cancelled.
+    """
+    if len(rig) < 3 or not all(camera.posed for camera in rig):
+        return ALL_FIT
+    try:
+        work = PeopleRegistration.of(rig, poses2d, time_s, PeopleConfig(), reporter)
+        start = work.rig_poses()
+        offsets = search_time_offsets(work.tracks, start, work.at_s, work.tolerance_px, reporter)
+        if not (thorough or biased or _suspicious(offsets, start.time_offset_s)):
+            return ALL_FIT
+        found = repair_smallest(work, rig, offsets.time_offset_s)
+    except CoreError:  # too few people to compare the cameras by
+        return RigComparison(message=biased, time_offset_s={}, loco_px={})
+    return _assess(rig, found, biased)
+
+
+def _suspicious(offsets: TimeOffsets, present_s: F64) -> bool:
+    agreement = offsets.agreement[np.isfinite(offsets.agreement)]
+    low = bool(len(agreement)) and bool(agreement.min() < _LOW_SHARE * agreement.max())
+    return low or bool((offsets.time_offset_s != present_s).any())
+
+
+def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigComparison:
+    """Return what a repair says on the cameras."""
+    names = tuple(n for n in rig.names if n in found.moved or n in found.late)
+    if not names:
+        if not biased:
+            return ALL_FIT
+        message = f"{biased} No movement and no time offset of a camera explains it."
+        remedy = "Check the intrinsics, and the 2D poses on the View page."
+        return RigComparison(message=message, remedy=remedy, time_offset_s={}, loco_px=found.loco_px)
+    late_s = {n: found.rig[n].time_offset_s - rig[n].time_offset_s for n in found.late}
+    action: RepairAction = "calibrate-people"
+    if not found.moved or max(map(abs, late_s.values()), default=0.0) > _LARGE_OFFSET_S:
+        action = "sync"
+    before, after = ({n: pair[i] for n, pair in found.loco_px.items()} for i in (0, 1))
+    rest = [before[n] for n in rig.names if n not in names and np.isfinite(before[n])]
+    against = f" against {np.median(rest):.0f} px" if rest else ""
+    message = (
+        f"{_listed(names)} {'does' if len(names) == 1 else 'do'} not fit what the other cameras see: "
+        f"{_numbers(names, before)}{against}. {_reasons(rig, found, late_s)}"
+    )
+    wrong = [f for f in found.findings if f.level == "error" and not (action == "sync" and f.check == "time_offset")]
+    if wrong:
+        message += f" No repair from these people can be right: {wrong[0].message}"
+        return RigComparison(message=message, remedy=wrong[0].remedy, time_offset_s={}, loco_px=found.loco_px)
+    does = "Synchronise the take with sync" if action == "sync" else "Repair the rig with calibrate-people"
+    remedy = f"{does}: expected are {_numbers(names, after)}."
+    return RigComparison(
+        message=message, remedy=remedy, action=action, time_offset_s=late_s, loco_px=dict(found.loco_px)
+    )
+
+
+def _reasons(rig: CameraRig, found: PeopleCalibration, late_s: Mapping[str, float]) -> str:
+    """Return sentences on what happened to the cameras."""
+    sentences = []
+    if found.moved:
+        many = len(found.moved) > 1
+        sentences.append(f"{'They' if many else _it(found.moved, found.late)} moved ({found.notes[0].rstrip('.')}).")
+    for name, offset in late_s.items():
+        if found.moved and abs(offset) <= _LARGE_OFFSET_S:
+            continue  # the sentence above names it
+        # Images that are stamped too early were taken later than the others: the recording began late.
+        who = name if found.moved or len(late_s) > 1 else "It"
+        sentences.append(f"{who} started {abs(offset):.2f} s {'late' if offset < 0 else 'early'}.")
+    return " ".join(sentences)
+
+
+def _it(moved: tuple[str, ...], late: tuple[str, ...]) -> str:
+    return "It" if set(late) <= set(moved) else moved[0]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _numbers(names: tuple[str, ...], px: Mapping[str, float]) -> str:
+    known = [f"{px[n]:.{0 if px[n] >= 10 else 1}f}" for n in names if np.isfinite(px[n])]
+    return f"{_listed(tuple(known)) or 'unknown'} px" if known else "nobody is recognised"
