@@ -33,18 +33,26 @@ class InputDigests:
 
     Attributes:
         estimator: Name of the 2D poses.
-        poses2d: Digest of the 2D poses of all cameras.
+        poses2d: Digest of the 2D poses of all cameras, and of their time offsets in the take.
         rig: Digest of the rig, as stored by the methods themselves.
+        time_offset_s: Time offsets in the take, by name of the camera.
     """
 
     estimator: str
     poses2d: str
     rig: str
+    time_offset_s: Mapping[str, float]
 
-    def to_provenance(self) -> dict[str, str]:
+    def to_provenance(self) -> dict[str, Any]:
         """Return the entries of a new result's provenance; the time tells it from an earlier one of the same inputs."""
         made = datetime.now(UTC).isoformat()
-        return {"rig": self.rig, "estimator": self.estimator, "poses2d": self.poses2d, "made": made}
+        return {
+            "rig": self.rig,
+            "estimator": self.estimator,
+            "poses2d": self.poses2d,
+            "time_offset_s": dict(self.time_offset_s),
+            "made": made,
+        }
 
 
 def input_digests(take: Take, estimator: str, rig: CameraRig) -> InputDigests:
@@ -58,7 +66,12 @@ def input_digests(take: Take, estimator: str, rig: CameraRig) -> InputDigests:
     Raises:
         CoreError: The 2D poses are missing.
     """
-    return InputDigests(estimator=estimator, poses2d=_poses2d_digest(take, estimator), rig=rig.digest)
+    return InputDigests(
+        estimator=estimator,
+        poses2d=_poses2d_digest(take, estimator),
+        rig=rig.digest,
+        time_offset_s=take.time_offset_s,
+    )
 
 
 def provenance_of(take: Take, result: str) -> dict[str, Any]:
@@ -92,10 +105,9 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
             messages.append(f"The 2D poses of {estimator}, from which these 3D poses were made, are gone.")
         else:
             if changed:
-                messages.append(
-                    f"The 2D poses of {estimator}, or the time offsets of the cameras, have changed since these 3D "
-                    "poses were made."
-                )
+                shifted = provenance.get("time_offset_s", {}) != take.time_offset_s
+                which = "time offsets of the cameras" if shifted else f"2D poses of {estimator}"
+                messages.append(f"The {which} have changed since these 3D poses were made.")
     return tuple(messages)
 
 

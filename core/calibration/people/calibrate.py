@@ -161,11 +161,10 @@ def repair_smallest(work: PeopleRegistration, rig: CameraRig, time_offset_s: F64
     comparison = (change.before, change.after)
     changed = change.free.any(1) | change.given
     result = _changed(work, rig, changed, joints, person, solution, note, comparison)
-    moved, late = np.asarray(change.free[:, POSE]).any(1).tolist(), change.free[:, TIME_OFFSET].tolist()
     return dataclasses.replace(
         result,
-        moved=tuple(n for v, n in enumerate(rig.names) if moved[v]),
-        late=tuple(n for v, n in enumerate(rig.names) if late[v]),
+        moved=tuple(n for v, n in enumerate(rig.names) if change.free[v, POSE].any()),
+        late=tuple(n for v, n in enumerate(rig.names) if change.free[v, TIME_OFFSET]),
     )
 
 
