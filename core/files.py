@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -18,6 +18,9 @@ from core.documents.limits import MAX_BYTES, read_bounded
 from core.documents.syntax import parse_json, parse_yaml
 from core.documents.text import decode_text
 from core.errors import CoreError
+
+
+T = TypeVar("T")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -56,22 +59,28 @@ def read_yaml(path: Path) -> Any:
     Raises:
         CoreError: A missing file, invalid YAML, or a value out of bounds.
     """
+    return copy.deepcopy(read_once(path, _parsed))
+
+
+_MAX_VALUES = 500
+_values: dict[tuple[str, int, int, int, object], Any] = {}
+"""Values of the files read last, by path, file, time of change, size and parser; the window reads them at each event."""
+
+
+def read_once(path: Path, parse: Callable[[Path], T]) -> T:
+    """Return the value of a file, which is parsed again when the file has changed; callers must not change it."""
     try:
         status = path.stat()
     except OSError:
-        return _parsed(path)  # raises the error of this path
-    key = str(path), status.st_ino, status.st_mtime_ns, status.st_size
-    if key not in _yaml_values:
-        value = _parsed(path)
-        while len(_yaml_values) >= _MAX_YAML_VALUES:
-            _yaml_values.pop(next(iter(_yaml_values)), None)
-        _yaml_values[key] = value
-    return copy.deepcopy(_yaml_values[key])
-
-
-_MAX_YAML_VALUES = 500
-_yaml_values: dict[tuple[str, int, int, int], Any] = {}
-"""Values of the YAML files read last, by path, file, time of change and size; the window reads them at each event."""
+        return parse(path)  # raises the error of this path
+    key = str(path), status.st_ino, status.st_mtime_ns, status.st_size, parse
+    if key not in _values:
+        value = parse(path)
+        while len(_values) >= _MAX_VALUES:
+            _values.pop(next(iter(_values)), None)
+        _values[key] = value
+    value = _values[key]
+    return value  # type: ignore[no-any-return]
 
 
 def _parsed(path: Path) -> Any:

@@ -158,6 +158,10 @@ class TakeLayout:
         """Return the path of a camera's images at the input size of networks; a cache, made from the video."""
         return self.root / ".images" / f"{safe_name(camera)}.{width}x{height}.npy"
 
+    def first_image(self, camera: str) -> Path:
+        """Return the path of a small copy of a camera's first image; a cache, made from the video."""
+        return self.root / ".images" / f"{safe_name(camera)}.first.jpg"
+
     @property
     def poses3d_root(self) -> Path:
         """Folder of all 3D poses."""

@@ -189,11 +189,12 @@ def test_camera_rows_use_common_units(sample_session: Session) -> None:
 
 
 @pytest.mark.slow
-def test_take_is_shown_as_it_was_recorded(opened: MainWindow) -> None:
+def test_take_is_shown_as_it_was_recorded(opened: MainWindow, qtbot) -> None:
     opened.show_page("record")
+    qtbot.waitUntil(lambda: len(opened.pages["record"].takes) == 1)
     (card,) = opened.pages["record"].takes
     assert "4 cameras · 100 frames · 60 fps · 1.7 s" in card.take.summary
-    assert card.selected.isVisible()
+    qtbot.waitUntil(card.selected.isVisible)
     assert [row[5] for row in card.take.rows] == ["none"] * 4
 
 
@@ -208,7 +209,8 @@ def test_dropped_images_are_counted(sample_session: Session) -> None:
 
 
 @pytest.mark.slow
-def test_a_damaged_take_is_reported_and_does_not_hide_the_others(opened: MainWindow) -> None:
+def test_a_damaged_take_is_reported_and_does_not_hide_the_others(opened: MainWindow, qtbot) -> None:
+    opened.show_page("record")
     session = _session(opened)
     shutil.copytree(session.layout.take("two_people").root, session.layout.take("broken").root)
     session.layout.take("broken").manifest.write_text("name: 3", encoding="utf-8")
@@ -216,7 +218,7 @@ def test_a_damaged_take_is_reported_and_does_not_hide_the_others(opened: MainWin
     broken, good = record.take_cards(session)
     assert broken.error
     assert not good.error
-    assert len(opened.pages["record"].takes) == 2
+    qtbot.waitUntil(lambda: len(opened.pages["record"].takes) == 2)
 
 
 @pytest.mark.slow
@@ -513,8 +515,8 @@ def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path:
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert any(n.endswith(".csv") for n in names)
     assert any(n.endswith(".json") for n in names)
-    assert page.check.table is not None
-    assert {page.check.table.item(r, 0).text() for r in range(page.check.table.rowCount())} <= names
+    assert page.table is not None
+    assert {page.table.item(r, 0).text() for r in range(page.table.rowCount())} <= names
     assert page.open_folder.isVisible()
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QStackedWidget, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from core.pipelines.params import ImportTakeParams
-from core.session import Session
+from studio.background import Background
 from studio.pages.record import presenter
 from studio.pages.record.import_dialog import ImportDialog
 from studio.shell.dialogs import show_error_dialog
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button, set_blocked
-from studio.widgets.card import Card, clear_layout
+from studio.widgets.card import Card
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
@@ -25,14 +28,21 @@ from studio.widgets.images.image_tiles import ImageTiles
 from studio.widgets.page.scroll_page import ScrollPage
 
 IMPORT_TIP = "Create a take from one video per camera"
+_IMAGE_PX, _ROW_PX = 176, 36
+_BUDGET_S = 0.012
+"""Cards are added for this long in one turn of the event loop."""
 
 
 class TakeWidget(Card):
-    """One take: its properties, cameras and notes, and a button to select it."""
+    """One take: its properties, cameras and notes, and a button to select it.
+
+    The body is made once the card is in sight; until then an empty one of about the same height takes its place.
+    """
 
     def __init__(self, take: presenter.TakeCard, parent: QWidget | None = None) -> None:
         super().__init__(take.name, take.summary, parent)
         self.take = take
+        self.images: ImageTiles | None = None
         self.select = button("Select", "normal", "", "Use this take on the other pages")
         self.selected = FindingRow("ok", "Selected")
         self.selected.setToolTip("This take is used on the other pages")
@@ -41,14 +51,32 @@ class TakeWidget(Card):
         if take.error:
             self.body.addWidget(FindingRow("error", take.error))
             return
-        self.images = ImageTiles("First frame of the take.", height_px=176)
+        self._place = QWidget()
+        self._place.setFixedHeight(_IMAGE_PX + _ROW_PX * (len(take.rows) + len(take.notes) + 2))
+        self.body.addWidget(self._place)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Make the body when the card comes into sight."""
+        super().paintEvent(event)
+        if self.images is None and not self.take.error:
+            self.images = ImageTiles("First frame of the take.", height_px=_IMAGE_PX)
+            QTimer.singleShot(0, self._fill)
+
+    def _fill(self) -> None:
+        assert self.images is not None
+        self._place.hide()
+        self._place.deleteLater()
         self.body.addWidget(self.images)
+        take = self.take.take
+        if take is not None:
+            sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
+            self.images.show_cameras(self.take, sizes, partial(presenter.first_frame, take))
         table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5), stretch=1)
-        table.set_rows(take.rows, dict.fromkeys(take.dropped, "warn"))
+        table.set_rows(self.take.rows, dict.fromkeys(self.take.dropped, "warn"))
         self.body.addWidget(table)
-        if not take.dropped:
+        if not self.take.dropped:
             self.body.addWidget(FindingRow("ok", "No dropped frames."))
-        for note in take.notes:
+        for note in self.take.notes:
             self.body.addWidget(FindingRow("warning", note))
 
     def set_selected(self, selected: bool) -> None:
@@ -88,7 +116,14 @@ class RecordPage(ScrollPage):
         self._list.setSpacing(2 * GRID_PX)
         self._stack.addWidget(holder)
         self.content.addWidget(self._stack, 1)
+        self._list.addStretch(1)
         self.takes: list[TakeWidget] = []
+        self._missing: list[tuple[int, presenter.TakeCard]] = []
+        self._background = Background(self)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._add_missing)
         self.refresh_when_visible(state.content_changed)
         state.jobs.active_changed.connect(self._jobs_changed)
 
@@ -133,33 +168,47 @@ class RecordPage(ScrollPage):
             show_error_dialog(error, self.window())
 
     def refresh(self) -> None:
-        """Show the takes as they are on disk."""
+        """Read the takes on disk in the background, and show them."""
         session = self._state.session
-        cards = presenter.take_cards(session) if session is not None else []
-        if session is not None and cards != [widget.take for widget in self.takes]:
-            self._rebuild(session, cards)
+        self._background.drop()
+        self._show_selection()
+        self._jobs_changed()
+        if session is not None:
+            self._background.run(partial(presenter.take_cards, session), self._show_cards)
+
+    def _show_cards(self, cards: list[presenter.TakeCard]) -> None:
+        kept = {widget.take: widget for widget in self.takes}
         for widget in self.takes:
-            widget.set_selected(widget.take.name == self._state.take_name)
+            if widget.take not in cards:
+                self._list.removeWidget(widget)
+                widget.hide()
+                widget.deleteLater()
+        self.takes = [kept[card] for card in cards if card in kept]
+        self._missing = [(at, card) for at, card in enumerate(cards) if card not in kept]
         self._stack.setCurrentIndex(1 if cards else 0)
         self.import_button.setVisible(bool(cards))
+        self._add_missing()
+
+    def _add_missing(self) -> None:
+        """Add cards for some milliseconds, and the rest in the next turns of the event loop."""
+        until = time.monotonic() + _BUDGET_S
+        while self._missing and time.monotonic() < until:
+            at, card = self._missing.pop(0)
+            widget = TakeWidget(card)
+            widget.select.clicked.connect(self._select_take)
+            self.takes.insert(at, widget)
+            self._list.insertWidget(at, widget)
+        self._show_selection()
+        if self._missing:
+            self._timer.start()
+
+    def _show_selection(self) -> None:
+        for widget in self.takes:
+            widget.set_selected(widget.take.name == self._state.take_name)
 
     def _jobs_changed(self) -> None:
         for push in (self.import_button, self.empty_button):
             set_blocked(push, self._state.jobs.why_not(), IMPORT_TIP)
-
-    def _rebuild(self, session: Session, cards: list[presenter.TakeCard]) -> None:
-        clear_layout(self._list)
-        self.takes = []
-        for card in cards:
-            widget = TakeWidget(card)
-            widget.select.clicked.connect(self._select_take)
-            if not card.error:
-                take = session.take(card.name)
-                sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
-                widget.images.show_cameras(card, sizes, partial(presenter.first_frame, take))
-            self.takes.append(widget)
-            self._list.addWidget(widget)
-        self._list.addStretch(1)
 
     def _select_take(self) -> None:
         sender = self.sender()

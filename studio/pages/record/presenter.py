@@ -14,7 +14,7 @@ from core.files import safe_name
 from core.session import Session, Take
 from core.session.footage.sources import STREAM_SUFFIXES, VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
-from studio.widgets.images.image_view import Lines, first_image
+from studio.widgets.images.image_view import Lines, thumbnail
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES + STREAM_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = ("Camera", "File", "Resolution", "Images", "Frame rate", "Dropped")
@@ -31,6 +31,7 @@ class TakeCard:
         dropped: (row, column) of the cells with dropped images.
         notes: Irregularities found at import.
         error: Why the take cannot be read; the other attributes are empty then.
+        take: The take; None if it cannot be read.
     """
 
     name: str
@@ -39,6 +40,7 @@ class TakeCard:
     dropped: tuple[tuple[int, int], ...] = ()
     notes: tuple[str, ...] = ()
     error: str = ""
+    take: Take | None = None
 
 
 def take_cards(session: Session) -> list[TakeCard]:
@@ -47,12 +49,12 @@ def take_cards(session: Session) -> list[TakeCard]:
 
 
 def first_frame(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
-    """Return the first image of a camera, without lines over it.
+    """Return a small copy of a camera's first image, without lines over it.
 
     Raises:
         CoreError: The video cannot be read.
     """
-    return first_image(take, camera), []
+    return thumbnail(take, camera), []
 
 
 def proposed_name(session: Session, videos: Sequence[Path]) -> str:
@@ -122,7 +124,7 @@ def _card(session: Session, name: str) -> TakeCard:
     ]
     if manifest.created:
         parts.append(f"imported {manifest.created[:10]}")
-    return TakeCard(name=name, summary=" · ".join(parts), rows=rows, dropped=bad, notes=manifest.notes)
+    return TakeCard(name=name, summary=" · ".join(parts), rows=rows, dropped=bad, notes=manifest.notes, take=take)
 
 
 def _dropped(take: Take) -> dict[str, int]:

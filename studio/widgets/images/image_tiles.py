@@ -1,14 +1,16 @@
-"""Images of several cameras, loaded one per turn of the event loop, so that the window stays responsive."""
+"""Images of several cameras, loaded in the background."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QKeyEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from core.errors import CoreError
+from studio.background import Background
 from studio.shell.dialogs import Dialog
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
@@ -20,17 +22,19 @@ _MANY_CAMERAS, _MANY_SCALE = 6, 0.55
 """With more cameras than this, tiles may shrink by this factor, so that all fit into a small window."""
 
 Load = Callable[[str], tuple[QImage, Sequence[Lines]]]
-"""Loads the image of a camera and the lines over it."""
+"""Loads the image of a camera and the lines over it, on a thread."""
 
 
 class ImageTiles(QWidget):
-    """One tile per camera; a click enlarges it. Nothing is loaded while the host is hidden.
+    """One tile per camera; a click enlarges it.
+
+    With a host, all images are loaded while it is visible; without one, each of them once its tile is in sight.
 
     Args:
         legend: Legend of the lines, shown below the enlarged image.
         tile_px: Minimum width of a landscape tile; portrait tiles are narrower.
         height_px: Fixed height of small left-aligned tiles; None to fill the width.
-        host: Images are loaded while this widget is visible; the tiles themselves if None.
+        host: Images are loaded while this widget is visible.
 
     Signals:
         loaded: An `ImageView` whose image was loaded.
@@ -55,11 +59,10 @@ class ImageTiles(QWidget):
         self._load: Load | None = None
         self._key: Hashable = None
         self._pending: list[ImageView] = []
-        self._timer = QTimer(self)
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._load_next)
-        self._host = host or self
-        self._host.installEventFilter(self)
+        self._background = Background(self)
+        self._host = host
+        if host is not None:
+            host.installEventFilter(self)
 
     @property
     def tiles(self) -> list[ImageView]:
@@ -78,27 +81,26 @@ class ImageTiles(QWidget):
             return
         self._key, self._load = key, load
         tiles = [self._tile(name, size) for name, size in sizes_px.items()]
+        self._background.drop()
         self._pending = list(tiles)
         portrait = bool(tiles) and all(height > width for width, height in sizes_px.values())
         min_px = self._tile_px * 9 // 16 if portrait else self._tile_px
         if len(tiles) > _MANY_CAMERAS:
             min_px = round(_MANY_SCALE * min_px)
         self._grid.set_tiles(list(tiles), max((t.minimumWidth() for t in tiles), default=0) or min_px)
-        if self._host.isVisible():
-            self._timer.start()
+        if self._host is not None and self._host.isVisible():
+            self._load_pending()
 
     def clear(self) -> None:
         """Remove all tiles."""
-        self._timer.stop()
+        self._background.drop()
         self._pending, self._key, self._load = [], None, None
         self._grid.set_tiles([])
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Load while the host is visible."""
-        if event.type() == QEvent.Type.Show and self._pending:
-            self._timer.start()
-        elif event.type() == QEvent.Type.Hide:
-            self._timer.stop()
+        """Load once the host is visible."""
+        if event.type() == QEvent.Type.Show:
+            self._load_pending()
         return super().eventFilter(watched, event)
 
     def _tile(self, name: str, size_px: tuple[int, int]) -> ImageView:
@@ -109,19 +111,31 @@ class ImageTiles(QWidget):
         if self._height_px is not None:
             tile.setFixedSize(round(self._height_px * size_px[0] / size_px[1]), self._height_px)
         tile.clicked.connect(self._enlarge)
+        if self._host is None:
+            tile.in_sight.connect(self._tile_in_sight)
         return tile
 
-    def _load_next(self) -> None:
-        if not self._pending or self._load is None:
-            self._timer.stop()
+    def _tile_in_sight(self) -> None:
+        tile = self.sender()
+        if tile in self._pending:
+            self._load_tile(tile)
+
+    def _load_pending(self) -> None:
+        for tile in list(self._pending):
+            self._load_tile(tile)
+
+    def _load_tile(self, tile: ImageView) -> None:
+        if self._load is None:
             return
-        tile = self._pending.pop(0)
-        try:
-            tile.set_image(*self._load(tile.caption))
-        except CoreError as error:
-            tile.show_message(f"{error.message} {error.hint}")
-            return
+        self._pending.remove(tile)
+        self._background.run(partial(self._load, tile.caption), partial(self._show, tile), partial(self._fail, tile))
+
+    def _show(self, tile: ImageView, loaded: tuple[QImage, Sequence[Lines]]) -> None:
+        tile.set_image(*loaded)
         self.loaded.emit(tile)
+
+    def _fail(self, tile: ImageView, error: CoreError) -> None:
+        tile.show_message(f"{error.message} {error.hint}")
 
     def _enlarge(self) -> None:
         tiles = [tile for tile in self.tiles if tile.loaded]

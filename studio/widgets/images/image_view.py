@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QBuffer, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from core.errors import CoreError
+from core.files import write_bytes
 from core.session import Take
 from core.session.video import VideoReader
 from core.types.arrays import F64, U8
 from studio.theme import current_theme
 
 _MAX_HEIGHT_PX = 460
+_THUMBNAIL_PX, _THUMBNAIL_QUALITY = 960, 88
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +55,29 @@ def first_image(take: Take, camera: str) -> QImage:
         return to_image(reader.read(0))
 
 
+def thumbnail(take: Take, camera: str) -> QImage:
+    """Return a small copy of a camera's first image; it is stored in the take, as decoding a video takes long.
+
+    Raises:
+        CoreError: The video cannot be read.
+    """
+    stored = take.layout.first_image(camera)
+    with contextlib.suppress(OSError):
+        if stored.stat().st_mtime_ns >= take.video_path(camera).stat().st_mtime_ns:
+            image = QImage(str(stored))
+            if not image.isNull():
+                return image
+    image = first_image(take, camera)
+    if max(image.width(), image.height()) > _THUMBNAIL_PX:
+        size = image.size().scaled(_THUMBNAIL_PX, _THUMBNAIL_PX, Qt.AspectRatioMode.KeepAspectRatio)
+        image = image.scaled(size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
+    data = QBuffer()
+    image.save(data, "JPG", _THUMBNAIL_QUALITY)  # type: ignore[call-overload]
+    with contextlib.suppress(OSError, CoreError):  # a session that may not be written, or a full disk
+        write_bytes(stored, bytes(data.data().data()))
+    return image
+
+
 class ImageView(QWidget):
     """Letterboxed image with lines and a caption.
 
@@ -60,9 +87,11 @@ class ImageView(QWidget):
 
     Signals:
         clicked: The image was clicked.
+        in_sight: It was painted for the first time.
     """
 
     clicked = Signal()
+    in_sight = Signal()
 
     def __init__(self, caption: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,6 +100,7 @@ class ImageView(QWidget):
         self._image: QImage | None = None
         self._lines: Sequence[Lines] = ()
         self._aspect = 16 / 9
+        self._seen = False
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -129,6 +159,9 @@ class ImageView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the image or the message, the lines and the caption."""
+        if not self._seen:
+            self._seen = True
+            self.in_sight.emit()
         theme = current_theme()
         painter = QPainter(self)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)

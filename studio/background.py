@@ -1,0 +1,78 @@
+"""Work of the window on a few plain threads: decoding and parsing never hold up the event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QObject, QTimer
+
+from core.errors import CoreError
+
+T = TypeVar("T")
+_THREADS = 2
+_POLL_MS = 15
+_BUDGET_S = 0.01
+"""Results are delivered for this long in one turn of the event loop, at least one of them."""
+_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="window")
+
+
+class Background(QObject):
+    """Runs tasks on threads and delivers their results in the window's thread, in the order of their ends.
+
+    A task must touch no widget. Results that are not yet delivered are dropped with the owner.
+
+    Args:
+        parent: Owner.
+    """
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._waiting: list[tuple[Future[Any], Callable[[Any], None], Callable[[CoreError], None] | None]] = []
+        self._timer = QTimer(self)
+        self._timer.setInterval(_POLL_MS)
+        self._timer.timeout.connect(self._deliver)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a result is still to come."""
+        return bool(self._waiting)
+
+    def run(
+        self, task: Callable[[], T], done: Callable[[T], None], failed: Callable[[CoreError], None] | None = None
+    ) -> None:
+        """Run a task.
+
+        Args:
+            task: Called on a thread.
+            done: Called with its result.
+            failed: Called with a `CoreError` that it raises; other errors, and this one without it, are raised here.
+        """
+        self._waiting.append((_pool.submit(task), done, failed))
+        self._timer.start()
+
+    def drop(self) -> None:
+        """Forget all tasks; those that have not begun never do."""
+        for future, _, _ in self._waiting:
+            future.cancel()
+        self._waiting.clear()
+        self._timer.stop()
+
+    def _deliver(self) -> None:
+        until = time.monotonic() + _BUDGET_S
+        for entry in [entry for entry in self._waiting if entry[0].done()]:
+            if entry not in self._waiting:
+                continue  # dropped by the receiver of an earlier result
+            self._waiting.remove(entry)
+            future, done, failed = entry
+            error = future.exception()
+            if isinstance(error, CoreError) and failed is not None:
+                failed(error)
+            else:
+                done(future.result())
+            if time.monotonic() > until:
+                break
+        if not self._waiting:
+            self._timer.stop()

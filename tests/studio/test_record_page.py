@@ -1,0 +1,81 @@
+"""Tests of the Record page with many takes: what is decoded, where, and when."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.session import Session
+from core.session.video import VideoReader
+from studio.main_window import MainWindow
+from studio.widgets.images.image_view import thumbnail
+
+
+@pytest.fixture
+def many(sample_session: Session) -> Session:
+    """Provide the sample with eleven copies of its take; the videos are links."""
+    take = sample_session.take("two_people")
+    for number in range(11):
+        copy = sample_session.layout.take(f"take_{number:02d}")
+        shutil.copytree(take.layout.root, copy.root, copy_function=_link)
+        sample_session.write_take(dataclasses.replace(take.manifest, name=copy.name), take.timeline())
+    return sample_session
+
+
+def _link(source: str, target: str) -> None:
+    (os.link if source.endswith(".mp4") else shutil.copy2)(source, target)
+
+
+@pytest.mark.slow
+def test_videos_are_decoded_off_the_windows_thread_and_only_in_sight(
+    window: MainWindow, qtbot, many: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+    opened: set[Path] = set()
+    init = VideoReader.__init__
+
+    def spy(self: VideoReader, path: Path, *args: object, **kwargs: object) -> None:
+        threads.add(threading.current_thread().name)
+        opened.add(Path(path).parent)
+        init(self, path, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(VideoReader, "__init__", spy)
+    window.open_path(many.root)
+    qtbot.waitUntil(lambda: window.state.session is not None)
+    threads.clear()
+    opened.clear()
+    window.show_page("record")
+    page = window.pages["record"]
+    qtbot.waitUntil(lambda: len(page.takes) == 12, timeout=20_000)
+    assert [widget.take.name for widget in page.takes] == many.take_names()
+    first, last = page.takes[0], page.takes[-1]
+    qtbot.waitUntil(lambda: first.images is not None and all(t.loaded for t in first.images.tiles), timeout=20_000)
+    assert last.images is None  # out of sight
+    assert many.layout.take(last.take.name).root not in opened
+    page.area.verticalScrollBar().setValue(page.area.verticalScrollBar().maximum())
+    qtbot.waitUntil(lambda: last.images is not None, timeout=20_000)
+    page.area.verticalScrollBar().setValue(page.area.verticalScrollBar().maximum())
+    qtbot.waitUntil(lambda: any(t.loaded for t in last.images.tiles), timeout=20_000)
+    assert all(name.startswith("window") for name in threads), threads
+
+
+def test_a_thumbnail_is_stored_until_the_video_changes(sample_session: Session) -> None:
+    take = sample_session.take("two_people")
+    stored, video = take.layout.first_image("cam01"), take.video_path("cam01")
+    image = thumbnail(take, "cam01")
+    assert max(image.width(), image.height()) == 960
+    assert image.height() > image.width()  # upright, as the take is shown
+    written = stored.stat().st_mtime_ns
+    again = thumbnail(take, "cam01")
+    assert again.size() == image.size()
+    assert stored.stat().st_mtime_ns == written
+    os.utime(video, ns=(written + 1, written + 1))
+    thumbnail(take, "cam01")
+    assert stored.stat().st_mtime_ns > written
+    stored.write_bytes(b"no image")
+    assert thumbnail(take, "cam01").size() == image.size()
