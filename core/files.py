@@ -8,6 +8,7 @@ import importlib.resources
 import json
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,6 @@ from core.documents.limits import MAX_BYTES, read_bounded
 from core.documents.syntax import parse_json, parse_yaml
 from core.documents.text import decode_text
 from core.errors import CoreError
-
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def read_yaml(path: Path) -> Any:
 
 _MAX_VALUES = 500
 _values: dict[tuple[str, int, int, int, object], Any] = {}
-"""Values of the files read last, by path, file, time of change, size and parser; the window reads them at each event."""
+"""Values of the files read last, by path, file, time of change, size and parser; the window asks at each event."""
 
 
 def read_once(path: Path, parse: Callable[[Path], T]) -> T:
@@ -79,8 +79,8 @@ def read_once(path: Path, parse: Callable[[Path], T]) -> T:
         while len(_values) >= _MAX_VALUES:
             _values.pop(next(iter(_values)), None)
         _values[key] = value
-    value = _values[key]
-    return value  # type: ignore[no-any-return]
+    found: T = _values[key]
+    return found
 
 
 def _parsed(path: Path) -> Any:

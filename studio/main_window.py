@@ -25,6 +25,7 @@ from core.session import Session
 from studio.actions.menus import fill_menu_bar
 from studio.actions.registry import ActionRegistry
 from studio.actions.table import all_actions, menu_table
+from studio.background import Background
 from studio.jobs.panel import JobsPanel
 from studio.jobs.tracked import TrackedJob
 from studio.log import log_folder
@@ -37,15 +38,16 @@ from studio.shell.sample import SampleOpener
 from studio.shell.status_bar import StatusBar
 from studio.shell.top_bar import TopBar
 from studio.shell.welcome import WelcomePage
-from studio.specs import ActionPage, ClosablePage, PageSpec, PlayingPage
+from studio.specs import ActionPage, ClosablePage, PageSpec, PlayingPage, StepView
 from studio.state.app_state import AppState
-from studio.state.steps import page_states
+from studio.state.steps import page_states, read_steps
 from studio.theme import apply_theme, current_theme
 
 _COMPACT_BELOW_PX = 1500
 """Below this width, the rail shows icons only while the jobs panel is open, to leave room for the pages."""
 _OPEN_JOBS_FROM_PX = 1600
 """From this width on, the jobs panel opens when a job starts."""
+_FEW_TAKES = 4
 
 
 class MainWindow(QMainWindow):
@@ -60,6 +62,8 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.state = state
         self._specs = tuple(pages)
+        self._steps: dict[str, StepView] | CoreError = {}
+        self._background = Background(self)
         state.setParent(self)
         self.setWindowTitle("SelfPose Studio")
         self.setMinimumSize(1024, 640)
@@ -83,7 +87,7 @@ class MainWindow(QMainWindow):
         self.sample.failed.connect(self._sample_failed)
         self.jobs_panel.closed.connect(self.toggle_jobs)
         state.session_changed.connect(self._session_changed)
-        state.content_changed.connect(self._show_steps)
+        state.content_changed.connect(self._read_steps)
         state.jobs.active_changed.connect(self._show_steps)
         for signal in (state.content_changed, state.jobs.active_changed):
             signal.connect(self.registry.refresh)  # after the pages, which are asked
@@ -265,15 +269,33 @@ class MainWindow(QMainWindow):
 
     def _landing_page(self) -> str:
         """Return the landing page if it has something to show, otherwise the first page before it that is not done."""
+        session = self.state.session
+        if session is not None and len(session.take_names()) > _FEW_TAKES:
+            return next(spec.name for spec in self._specs if spec.landing)  # their states take long to read
         states = page_states(self.state, self._specs)
         landing = next((s.name for s in self._specs if s.landing), "")
         if landing and states[landing].state == "done":
             return landing
         return next((s.name for s in self._specs if s.landing or states[s.name].state != "done"), self._specs[0].name)
 
+    def _read_steps(self) -> None:
+        """Read the states of the pages from disk: at once for a few takes, else in the background."""
+        session = self.state.session
+        self._background.drop()
+        if session is None:
+            return
+        if len(session.take_names()) <= _FEW_TAKES:
+            self._steps_read(read_steps(session))
+        else:
+            self._background.run(partial(read_steps, session), self._steps_read)
+
+    def _steps_read(self, steps: dict[str, StepView] | CoreError) -> None:
+        self._steps = steps
+        self._show_steps()
+
     def _show_steps(self) -> None:
         if self.state.session is not None:
-            self.rail.set_steps(page_states(self.state, self._specs))
+            self.rail.set_steps(page_states(self.state, self._specs, self._steps))
 
     def _show_jobs(self, shown: bool, *, remember: bool = True) -> None:
         self.jobs_panel.setVisible(shown)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from core.config import from_mapping, to_mapping
 from core.disk import saying_why
 from core.errors import CoreError
-from core.files import read_yaml, write_yaml
+from core.files import read_once, read_yaml, write_yaml
 from core.geometry.resize import at_size
 from core.jobs.lock import locked
 from core.jobs.spec import JOB_FILE, JobSpec
@@ -78,6 +78,13 @@ class TakeManifest:
     source: str = ""
     notes: tuple[str, ...] = ()
     schema: int = SESSION_SCHEMA
+
+
+def _manifest_of(path: Path) -> TakeManifest:
+    values = read_yaml(path)
+    if isinstance(values, dict) and isinstance(values.get("schema"), int) and values["schema"] > SESSION_SCHEMA:
+        raise CoreError(f"Take {path.parent.name} was written by a newer version.", "Update the program.")
+    return from_mapping(TakeManifest, values, "take.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +214,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session on disk. Nothing is cached: each property reads the current files.
+    """A session on disk: each property gives what the current files say.
 
     Attributes:
         layout: Paths of its files.
@@ -312,7 +319,7 @@ class Session:
     @property
     def rig(self) -> CameraRig | None:
         """Calibrated cameras; None before the first calibration."""
-        return CameraRig.load(self.layout.rig) if self.layout.rig.exists() else None
+        return read_once(self.layout.rig, CameraRig.load) if self.layout.rig.exists() else None
 
     def require_rig(self) -> CameraRig:
         """Return the rig.
@@ -369,10 +376,7 @@ class Session:
         if not layout.manifest.is_file():
             known = ", ".join(self.take_names()) or "none"
             raise CoreError(f"The session has no take '{name}'.", f"Takes: {known}.")
-        values = read_yaml(layout.manifest)
-        if isinstance(values, dict) and isinstance(values.get("schema"), int) and values["schema"] > SESSION_SCHEMA:
-            raise CoreError(f"Take {name} was written by a newer version.", "Update the program.")
-        return Take(layout, from_mapping(TakeManifest, values, "take."))
+        return Take(layout, read_once(layout.manifest, _manifest_of))
 
     def write_take(self, manifest: TakeManifest, timeline: Timeline) -> Take:
         """Write a take's timeline and manifest, the manifest last: the take exists once it is there."""

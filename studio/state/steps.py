@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.errors import CoreError
+from core.session import Session
 from core.session.inputs import outdated_result
 from core.session.status import SessionStatus, session_status, take_status
 from studio.specs import PageSpec, StepView
@@ -32,17 +33,27 @@ def take_steps(state: AppState) -> dict[str, StepView]:
     return _views(take_status(state.session, take))
 
 
-def page_states(state: AppState, pages: Iterable[PageSpec]) -> dict[str, StepView]:
-    """Return the state of every page.
+def read_steps(session: Session) -> dict[str, StepView] | CoreError:
+    """Read the state of every step of a session from disk, on any thread; return the error if it cannot be read."""
+    try:
+        return _views(session_status(session))
+    except CoreError as error:
+        return error
+
+
+def page_states(
+    state: AppState, pages: Iterable[PageSpec], steps: dict[str, StepView] | CoreError | None = None
+) -> dict[str, StepView]:
+    """Return the state of every page, from what `read_steps` returned or, without it, from disk.
 
     A page is running while one of its verbs runs, done if all its steps are done, out of date if one of them is, and
     blocked if none can be run.
     """
     active = {verb for job in state.jobs.active for verb in job.verbs}
-    try:
-        steps, damage = session_steps(state), None
-    except CoreError as error:
-        steps, damage = {}, StepView("blocked", error.message)
+    if steps is None:
+        steps = read_steps(state.session) if state.session is not None else {}
+    damage = StepView("blocked", steps.message) if isinstance(steps, CoreError) else None
+    known = {} if isinstance(steps, CoreError) else steps
     states: dict[str, StepView] = {}
     for page in pages:
         if damage is not None:
@@ -52,7 +63,7 @@ def page_states(state: AppState, pages: Iterable[PageSpec]) -> dict[str, StepVie
         elif page.status is not None:
             states[page.name] = page.status(state)
         else:
-            states[page.name] = _combined([steps[name] for name in page.steps if name in steps])
+            states[page.name] = _combined([known[name] for name in page.steps if name in known])
     return states
 
 
