@@ -54,6 +54,9 @@ class NotesPage(QWidget):
         super().__init__()
         self.acted = []
 
+    def why_not(self, action: str) -> str:
+        return ""
+
     def act(self, action):
         self.acted.append(action)
 '''
