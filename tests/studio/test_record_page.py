@@ -13,7 +13,7 @@ import pytest
 from core.session import Session
 from core.session.video import VideoReader
 from studio.main_window import MainWindow
-from studio.widgets.images.image_view import thumbnail
+from studio.widgets.images.image_view import first_thumbnail
 
 
 @pytest.fixture
@@ -67,15 +67,15 @@ def test_videos_are_decoded_off_the_windows_thread_and_only_in_sight(
 def test_a_thumbnail_is_stored_until_the_video_changes(sample_session: Session) -> None:
     take = sample_session.take("two_people")
     stored, video = take.layout.first_image("cam01"), take.video_path("cam01")
-    image = thumbnail(take, "cam01")
+    image = first_thumbnail(take, "cam01")
     assert max(image.width(), image.height()) == 960
     assert image.height() > image.width()  # upright, as the take is shown
     written = stored.stat().st_mtime_ns
-    again = thumbnail(take, "cam01")
+    again = first_thumbnail(take, "cam01")
     assert again.size() == image.size()
     assert stored.stat().st_mtime_ns == written
     os.utime(video, ns=(written + 1, written + 1))
-    thumbnail(take, "cam01")
+    first_thumbnail(take, "cam01")
     assert stored.stat().st_mtime_ns > written
     stored.write_bytes(b"no image")
-    assert thumbnail(take, "cam01").size() == image.size()
+    assert first_thumbnail(take, "cam01").size() == image.size()

@@ -14,7 +14,7 @@ from core.files import safe_name
 from core.session import Session, Take
 from core.session.footage.sources import STREAM_SUFFIXES, VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
-from studio.widgets.images.image_view import Lines, thumbnail
+from studio.widgets.images.image_view import Lines, first_thumbnail
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES + STREAM_SUFFIXES)});;All files (*)"
 CAMERA_HEADERS = ("Camera", "File", "Resolution", "Images", "Frame rate", "Dropped")
@@ -54,7 +54,7 @@ def first_frame(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
     Raises:
         CoreError: The video cannot be read.
     """
-    return thumbnail(take, camera), []
+    return first_thumbnail(take, camera), []
 
 
 def proposed_name(session: Session, videos: Sequence[Path]) -> str:

@@ -55,7 +55,7 @@ def first_image(take: Take, camera: str) -> QImage:
         return to_image(reader.read(0))
 
 
-def thumbnail(take: Take, camera: str) -> QImage:
+def first_thumbnail(take: Take, camera: str) -> QImage:
     """Return a small copy of a camera's first image; it is stored in the take, as decoding a video takes long.
 
     Raises:
