@@ -14,6 +14,7 @@ from core.rig_io.filestorage import values
 from core.rig_io.layouts import STEREO
 from core.rig_io.lens_words import distortion_model
 from core.rig_io.raw import (
+    MM_PER,
     RawRig,
     Unit,
     Unread,
@@ -46,6 +47,7 @@ class CameraReader:
         rotation_vectors: Rotation vector by camera, as in the file.
         quaternions: Quaternion by camera, as in the file.
         readings: Meanings of the poses, as the fields state them.
+        units: Length units in the names of fields.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class CameraReader:
     rotation_vectors: dict[str, F64] = field(default_factory=dict)
     quaternions: dict[str, F64] = field(default_factory=dict)
     readings: set[PoseReading] = field(default_factory=set)
+    units: set[str] = field(default_factory=set)
 
     def add(self, name: str, fields: CameraFields) -> Camera:
         """Read a camera.
@@ -84,12 +87,17 @@ class CameraReader:
         for key, correct in fields.misspelt.items():
             self.notes.append(f"'{key}' was read as {correct}.")
         self.unread += unread_fields(name, fields.unread)
+        self.units |= fields.units
         if any(key == STEREO for key, _ in fields.values.get("pose", [])):
             self.notes.append(f"A stereo pair: camera {name} is the world.")
         return camera
 
     def result(self, unit: Unit | None, notes: Iterable[str] = (), up: Axis | None = None) -> RawRig:
         """Return what was read, with translations in a length unit and the up axis of the file, if it is known."""
+        stated = next((u for u in MM_PER if self.units == {u}), None)
+        if stated is None and self.units:
+            raise invalid_file(self.path, f"its positions are in several units: {', '.join(sorted(self.units))}")
+        unit = stated or unit
         reading = next(iter(self.readings)) if len(self.readings) == 1 else "world_to_camera"
         return RawRig(
             cameras=tuple(self.cameras),
@@ -122,7 +130,11 @@ class CameraReader:
                     key, value = by_count[count]
                     fields.add("pose", key, value)
                     self.notes.append(f"'{key}', a 3x4 matrix, was read as the pose.")
-            return matrix(values(by_count[9][1], self.path, f"camera {name}: K"), (3, 3), self.path, "K")
+            K = matrix(values(by_count[9][1], self.path, f"camera {name}: K"), (3, 3), self.path, "K")
+            if not K[:2, 2].any() and K[2, :2].all():
+                self.notes.append("The camera matrices were read as transposed, as MATLAB has them.")
+                K = K.T
+            return np.ascontiguousarray(K)
         K = np.eye(3)
         if 4 in by_count:
             K[0, 0], K[1, 1], K[0, 2], K[1, 2] = values(by_count[4][1], self.path, f"camera {name}: K")
@@ -205,7 +217,7 @@ class CameraReader:
                 return self._matrix_pose(name, key, value), reading  # type: ignore[return-value]
         position = translation if translation is not None else centre
         if (rotation is None and quaternion is None) or position is None:
-            if rotation is not None or quaternion is not None or position is not None:
+            if not _is_rectification(rotation) and (rotation, quaternion, position) != (None, None, None):
                 what = "position" if position is None else "rotation"
                 self.unread.append(Unread(camera=name, key=f"its pose, which has no {what}", level="warning"))
             return None, "world_to_camera"
@@ -317,6 +329,13 @@ def _with_scalars(fields: CameraFields) -> CameraFields:
         copy.values["fx"] = copy.values["fy"] = fields.values["focal"]
         return copy
     return fields
+
+
+def _is_rectification(rotation: Any) -> bool:
+    """Return whether a rotation is the identity: in ROS it is that of rectified images, and no pose."""
+    rows = rotation if isinstance(rotation, list) else []
+    found = [number for row in rows for number in (row if isinstance(row, list) else [row])]
+    return found == [1, 0, 0, 0, 1, 0, 0, 0, 1]
 
 
 def _is_false(value: Any) -> bool:

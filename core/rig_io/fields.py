@@ -19,8 +19,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "focal": ("focallength", "focal", "focalpx", "focallengthpx"),
     "principal": ("principalpoint", "opticalcenter", "opticalcentre", "imagecenter", "pp"),
-    "fx": ("fx", "fu", "focalx", "focallengthx", "mu"),
-    "fy": ("fy", "fv", "focaly", "focallengthy", "mv"),
+    "fx": ("fx", "fu", "focalx", "focallengthx", "mu", "flx"),
+    "fy": ("fy", "fv", "focaly", "focallengthy", "mv", "fly"),
     "cx": ("cx", "ppx", "pu", "u0", "centerx", "centrex", "principalpointx"),
     "cy": ("cy", "ppy", "pv", "v0", "centery", "centrey", "principalpointy"),
     "skew": ("skew",),
@@ -75,6 +75,7 @@ _IGNORED = re.compile(
     r"rectifyalpha|nframes|nframe|nrofframes|framecount|gridcount|board\w*|squaresize|flags|calibrationtime|date|time|"
     r"created|port|rotationcount|exposure|ignore|adjusted|metadata|version|schema|units?|lengthunit|nbcamera|cameragroup|"
     r"imagepath|images?|imagenames?|framerate|fps|essential(matrix)?|fundamental(matrix)?|binning[xy]?|roi|header|"
+    r"filepath|filename|file|cameraangle[xy]|aabbscale|aabb|"
     r"framename|frameid|panel|node|type|digest|source|floorguessed|world2cam|logger|disparitytodepth\w*|"
     r"valid(pix)?roi\d?|serialization|aspectratio|skipped|comment|description|timestamp"
 )
@@ -82,6 +83,7 @@ _LIKE_DISTORTION = re.compile(
     r"dist|radial|tang|lens|prism|fisheye|kappa|coef|brown|kannala|^k\d|^p\d|^xi$|^alpha$|^beta$|omni|mirror|^d\d?$",
     re.I,
 )
+_UNIT = re.compile(r"(.+?)_(?:in_)?(mm|cm|m)", re.I)
 _SHORTEST_MISSPELT = 8
 _CLOSENESS = 0.87
 
@@ -95,12 +97,14 @@ class CameraFields:
         coefficients: Single distortion coefficients such as k1, by name.
         unread: Values that were not understood, by key.
         misspelt: Key in the file by the spelling it was taken for.
+        units: Length units in the names of positions, such as "mm" of "t_mm".
     """
 
     values: dict[str, list[tuple[str, Any]]] = field(default_factory=dict)
     coefficients: dict[str, Any] = field(default_factory=dict)
     unread: dict[str, Any] = field(default_factory=dict)
     misspelt: dict[str, str] = field(default_factory=dict)
+    units: set[str] = field(default_factory=set)
 
     def __contains__(self, name: object) -> bool:
         return name in self.values
@@ -131,6 +135,7 @@ class CameraFields:
         self.coefficients |= other.coefficients
         self.unread |= other.unread
         self.misspelt |= other.misspelt
+        self.units |= other.units
 
 
 def spelled(key: Any) -> str:
@@ -182,20 +187,26 @@ def read_fields(table: Mapping[str, Any]) -> CameraFields:
     found = CameraFields()
     for key, value in table.items():
         name = field_name(key, value)
+        suffixed = _UNIT.fullmatch(key) if name is None else None
+        if suffixed and field_name(suffixed[1], value) in ("translation", "centre"):
+            name = field_name(suffixed[1], value)
+            found.units.add(suffixed[2].lower())
+        if name is None and _is_ignored(key, value):
+            continue
         if name is None and _COEFFICIENT.fullmatch(spelled(key)) and count_numbers(value) == 1:
             found.coefficients[spelled(key)] = value
         elif isinstance(value, Mapping) and not is_matrix(value):
             inner = read_fields({str(k): v for k, v in value.items()})
             if inner.values or inner.coefficients:
                 found.merge(inner)
-            elif name is not None or not _IGNORED.fullmatch(spelled(key)):
+            else:
                 found.unread[key] = value
         elif name is not None:
             found.add(name, key, value)
         elif (correct := _misspelling(key)) is not None:
             found.add(_FIELD[correct], key, value)
             found.misspelt[key] = correct
-        elif not _is_ignored(key, value):
+        else:
             found.unread[key] = value
     return found
 

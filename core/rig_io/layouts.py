@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from core.rig_io.fields import CameraFields, appended_name, field_name, has_geometry, is_matrix, read_fields
+from core.rig_io.fields import (
+    CameraFields,
+    appended_name,
+    count_numbers,
+    field_name,
+    has_geometry,
+    is_matrix,
+    read_fields,
+)
 from core.rig_io.raw import invalid_file, text
 
 Document = Mapping[str, Any]
@@ -130,7 +138,19 @@ def _cameras(document: Document, path: tuple[str, ...]) -> Iterator[tuple[tuple[
         yield from (((*path, name), fields) for name, fields in _named_groups(groups, rest).items())
     else:
         fields = read_fields(own | parts)
+        frames = next((value for value in children.values() if isinstance(value, list)), [])
+        if fields.has_lens and frames and not fields.has_pose:
+            # One lens for many images, each with a pose, as in NeRF's transforms.json.
+            shared = {key: value for key, value in document.items() if value is not frames}
+            for number, item in enumerate(frames):
+                yield (*path, _frame_name(item, number)), read_fields({**shared, **item})
+            return
         if fields.has_lens:
+            stacked = _stacked(own)
+            if stacked:
+                for name, table in stacked.items():
+                    yield (*path, name), read_fields(table)
+                return
             # Whatever is below belongs to this camera.
             yield path, read_fields(own | parts | children)
             return
@@ -142,6 +162,28 @@ def _cameras(document: Document, path: tuple[str, ...]) -> Iterator[tuple[tuple[
                 yield from _cameras({str(k): v for k, v in item.items()}, (*path, key, f"cam_{number}"))
         else:
             yield from _cameras({str(k): v for k, v in value.items()}, (*path, key))
+
+
+def _frame_name(item: Document, number: int) -> str:
+    """Return the name of an image's file without its suffix, else one by its number."""
+    file = item.get("file_path", item.get("file", item.get("filename")))
+    stem = re.sub(r"\.\w{1,5}$", "", str(file).replace("\\", "/").rsplit("/", 1)[-1]) if file else ""
+    return stem or f"cam_{number}"
+
+
+def _stacked(own: Document) -> dict[str, dict[str, Any]]:
+    """Return the tables of cameras whose values are stacked in lists, one entry per camera; none if they are not."""
+    matrices = [value for key, value in own.items() if field_name(key, value) == "K" and isinstance(value, list)]
+    count = len(matrices[0]) if matrices else 0
+    if count < 1 or count_numbers(matrices[0]) != 9 * count or count_numbers(matrices[0][0]) != 9:
+        return {}
+    lists = {key: value for key, value in own.items() if isinstance(value, list) and len(value) == count}
+    names = next((v for k, v in lists.items() if all(isinstance(n, str) for n in v) and len(set(v)) == count), None)
+    rest = {key: value for key, value in own.items() if key not in lists}
+    return {
+        text(names[i]) if names else f"cam_{i}": rest | {k: v[i] for k, v in lists.items() if v is not names}
+        for i in range(count)
+    }
 
 
 def _is_table_list(value: Any) -> bool:

@@ -439,6 +439,79 @@ def test_metashape_says_what_opencv_cannot_hold(tmp_path: Path) -> None:
         read_rig(path)
 
 
+def test_units_in_names_and_matrices_of_matlab(tmp_path: Path) -> None:
+    for unit, mm in (("mm", 1.0), ("cm", 10.0), ("m", 1000.0)):
+        document = tables(foreign.truth(), D=lambda c: c.distortion.tolist())
+        for c, table in zip(foreign.truth(), document.values(), strict=True):
+            del table["T"]
+            table[f"t_{unit}"] = (c.pose[1] / mm).tolist()
+            table["camera_matrix"] = c.K.T.tolist()
+        found = import_rig_file(write(tmp_path / f"{unit}.json", document))
+        assert found.findings == () and error_px(found.rig, foreign.truth()) < 1e-6
+        assert "as MATLAB has them" in found.rig.source and "Lengths were" not in found.rig.source
+    document["cam01"]["t_mm"] = document["cam01"].pop("t_m")
+    with pytest.raises(CoreError, match="several units: m, mm"):
+        read_rig(write(tmp_path / "both.json", document))
+
+
+def test_images_of_one_lens_with_poses_of_their_own(tmp_path: Path) -> None:
+    """NeRF's transforms.json: camera to world, with OpenGL's axes."""
+    rig = foreign.truth()
+    lens = rig[0]
+    rig = CameraRig(cameras=tuple(c.replace(K=lens.K, distortion=lens.distortion) for c in rig))
+    k1, k2, p1, p2, k3 = lens.distortion.tolist()
+    frames = []
+    for c in rig:
+        T = np.eye(4)
+        T[:3, :3], T[:3, 3] = pose_to_stored(*c.pose, "camera_to_world_opengl")
+        T[:3, 3] /= 1000
+        frames.append({"file_path": f"./images/{c.name}.png", "transform_matrix": T.tolist(), "sharpness": 30.0})
+    document = {
+        "camera_angle_x": 0.9, "fl_x": lens.K[0, 0], "fl_y": lens.K[1, 1], "cx": lens.K[0, 2], "cy": lens.K[1, 2],
+        "w": lens.size_px[0], "h": lens.size_px[1], "k1": k1, "k2": k2, "p1": p1, "p2": p2, "k3": k3,
+        "aabb_scale": 4, "camera_model": "OPENCV", "frames": frames,
+    }  # fmt: skip
+    found = import_rig_file(write(tmp_path / "transforms.json", document))
+    assert found.rig.names == rig.names and error_px(found.rig, rig) < 1e-6
+    assert [f.level for f in found.findings] == ["ok"]
+    assert "sharpness" in found.findings[0].message
+
+
+@pytest.mark.parametrize("names", [None, "names"])
+def test_arrays_with_an_entry_per_camera(names: str | None, tmp_path: Path) -> None:
+    rig = foreign.truth()
+    document = {
+        "K": [c.K.tolist() for c in rig],
+        "dist": [c.distortion.tolist() for c in rig],
+        "R": [c.pose[0].tolist() for c in rig],
+        "t": [(c.pose[1] / 1000).tolist() for c in rig],
+        "image_size": [list(c.size_px) for c in rig],
+    } | ({names: list(rig.names)} if names else {})
+    found = import_rig_file(write(tmp_path / "a.json", document))
+    assert error_px(found.rig, rig) < 1e-6 and found.findings == ()
+    assert found.rig.names == (rig.names if names else ("cam_0", "cam_1", "cam_2", "cam_3"))
+
+
+def test_the_message_of_ros_has_no_pose(tmp_path: Path) -> None:
+    c = foreign.truth()[0]
+    document = {
+        "header": {"seq": 1, "frame_id": "left"},
+        "height": c.size_px[1],
+        "width": c.size_px[0],
+        "distortion_model": "plumb_bob",
+        "D": c.distortion.tolist(),
+        "K": c.K.ravel().tolist(),
+        "R": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+        "P": [1.0] * 12,
+        "binning_x": 0,
+        "roi": {"x_offset": 0, "y_offset": 0, "height": 0, "width": 0, "do_rectify": False},
+    }
+    found = import_rig_file(write(tmp_path / "left.json", document))
+    camera = found.rig[0]
+    assert found.findings == () and not camera.posed and camera.size_px == c.size_px
+    np.testing.assert_array_equal(camera.distortion, c.distortion)
+
+
 EXPECTED = {
     "byte_order_mark": ("bom.json", "bom.toml", "bom_emo", "bom_colmap"),
     "colmap_no_empty_lines": ("colmap_noblank",),
