@@ -31,6 +31,7 @@ from core.types.axes import Axis
 from core.types.camera import Camera
 
 _COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4")
+_MAX_RELATIVE_FOCAL = 10.0
 _CONVENTIONS = ("opencv", "opencv2", "cv", "colmap", "")
 
 
@@ -67,8 +68,11 @@ class CameraReader:
             CoreError: A field is missing or not valid.
         """
         K = self._K(name, fields)
+        if K[0, 0] <= _MAX_RELATIVE_FOCAL and 0 < K[0, 2] <= 1 and 0 < K[1, 2] <= 1:
+            hint = "Multiply the first row of each matrix by the width of the images, and the second by their height."
+            raise invalid_file(self.path, f"the camera matrix of {name} is relative to the image size", hint)
         model = distortion_model(fields.values.get("model", []), self.path, name)
-        size = self._size(name, fields)
+        size = self._size(name, fields, K)
         R, t = self._pose(name, fields)
         camera = Camera(
             name=name,
@@ -181,9 +185,8 @@ class CameraReader:
             if found[4:].any():
                 raise invalid_file(self.path, f"camera {name}: a fisheye model has 4 coefficients, found {found.size}")
             found = np.pad(found[:4], (0, max(0, 4 - found.size)))
-        elif not fisheye and found.size in (1, 2, 3):
-            # k1, k2 and, of three, k3, as all programs with fewer than four coefficients have them
-            found = np.array([*found[:2], *[0.0] * (2 - min(found.size, 2)), 0.0, 0.0, *found[2:]])
+        elif not fisheye and found.size in (1, 2):
+            found = np.pad(found, (0, 4 - found.size))
         return np.asarray(found)
 
     def _in_order(self, name: str, single: Mapping[str, float], fisheye: bool) -> F64:
@@ -218,8 +221,8 @@ class CameraReader:
         position = translation if translation is not None else centre
         if (rotation is None and quaternion is None) or position is None:
             if not _is_rectification(rotation) and (rotation, quaternion, position) != (None, None, None):
-                what = "position" if position is None else "rotation"
-                self.unread.append(Unread(camera=name, key=f"its pose, which has no {what}", level="warning"))
+                what = "rotation without a position" if position is None else "position without a rotation"
+                self.unread.append(Unread(camera=name, key=what, level="warning"))
             return None, "world_to_camera"
         t = matrix(
             _vector(position, self.path, f"camera {name}: translation"), (3,), self.path, f"camera {name}: translation"
@@ -273,7 +276,7 @@ class CameraReader:
                 "Convert the cameras to OpenCV's convention and world to camera, then import them again.",
             )
 
-    def _size(self, name: str, fields: CameraFields) -> tuple[int, int] | None:
+    def _size(self, name: str, fields: CameraFields, K: F64) -> tuple[int, int] | None:
         if "size" in fields:
             what = f"camera {name}: image size"
             width, height = matrix(_vector(fields.first("size"), self.path, what), (2,), self.path, what)
@@ -281,6 +284,8 @@ class CameraReader:
             width, height = (self._one(name, fields, key, 0.0) for key in ("width", "height"))
         else:
             return None
+        if "shape" in fields.values.get("size", [("", 0)])[0][0].lower() and _off_centre(K, width, height):
+            width, height = height, width  # the shape of an array has the height first
         return round(float(width)), round(float(height))
 
 
@@ -336,6 +341,12 @@ def _is_rectification(rotation: Any) -> bool:
     rows = rotation if isinstance(rotation, list) else []
     found = [number for row in rows for number in (row if isinstance(row, list) else [row])]
     return found == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+
+
+def _off_centre(K: F64, width: float, height: float) -> bool:
+    """Return whether the principal point is nearer to the centre of the image with its sides exchanged."""
+    offset, exchanged = (np.abs(K[:2, 2] - np.array(size) / 2).sum() for size in ((width, height), (height, width)))
+    return bool(exchanged < offset)
 
 
 def _is_false(value: Any) -> bool:

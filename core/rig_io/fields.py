@@ -83,6 +83,8 @@ _LIKE_DISTORTION = re.compile(
     r"dist|radial|tang|lens|prism|fisheye|kappa|coef|brown|kannala|^k\d|^p\d|^xi$|^alpha$|^beta$|omni|mirror|^d\d?$",
     re.I,
 )
+_KINDS = ("type", "cameratype", "kind")
+_LENS_WORD = re.compile(r"fish|omni|equi|kannala|scaramuzza|catadioptric|brown|plumb|radtan|pinhole|sphere|^mei$", re.I)
 _UNIT = re.compile(r"(.+?)_(?:in_)?(mm|cm|m)", re.I)
 _SHORTEST_MISSPELT = 8
 _CLOSENESS = 0.87
@@ -171,6 +173,8 @@ def field_name(key: str, value: Any) -> str | None:
         return "focal" if key == "f" else "principal"
     if key in ("q", "Q") and numbers == 4:
         return "quaternion"
+    if spelled(key) in _KINDS and isinstance(value, str) and _LENS_WORD.search(value):
+        return "model"
     if key == "C" and numbers == 3:
         return "centre"
     if key == "M" and numbers == 9:
@@ -186,6 +190,8 @@ def read_fields(table: Mapping[str, Any]) -> CameraFields:
     """Return the fields of a camera; groups of fields such as "extrinsics" may be nested."""
     found = CameraFields()
     for key, value in table.items():
+        if value is None:
+            continue
         name = field_name(key, value)
         suffixed = _UNIT.fullmatch(key) if name is None else None
         if suffixed and field_name(suffixed[1], value) in ("translation", "centre"):
@@ -197,6 +203,11 @@ def read_fields(table: Mapping[str, Any]) -> CameraFields:
             found.coefficients[spelled(key)] = value
         elif isinstance(value, Mapping) and not is_matrix(value):
             inner = read_fields({str(k): v for k, v in value.items()})
+            if name is not None:  # the name of a model or of a group, not of the camera
+                named = inner.values.pop("name", []) if name in ("model", "distortion") else []
+                inner.values.setdefault("model", []).extend((key, word) for _, word in named if isinstance(word, str))
+                inner.values.pop("name", None)
+                inner.values = {field: found for field, found in inner.values.items() if found}
             if inner.values or inner.coefficients:
                 found.merge(inner)
             else:

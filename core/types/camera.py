@@ -23,6 +23,7 @@ _MM_PER = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 _LARGEST = 1e15
 _MAX_SIZE_PX = 100_000
 _MAX_NAME = 200
+_MAX_DISTORTION, _MAX_K_PX = 1e6, 1e9  # beyond any lens; powers of them are finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,6 +87,11 @@ class Camera:
                 "Check the distortion model and the order k1 k2 p1 p2 k3.",
             )
         set_(self, "distortion", frozen(distortion, (distortion.size,), f"{what}: distortion"))
+        if (np.abs(self.distortion) > _MAX_DISTORTION).any() or (np.abs(self.K) > _MAX_K_PX).any():
+            largest = max(float(np.abs(self.distortion).max()), float(np.abs(self.K).max()))
+            raise CoreError(
+                f"{what}: the intrinsics have an implausible number: {largest:.3g}.", "Correct it in the rig file."
+            )
         if (self.R is None) != (self.t_mm is None):
             raise CoreError(
                 f"{what}: only one of rotation and translation was given.",

@@ -73,6 +73,8 @@ def write(path: Path, document: Any) -> Path:
         ("distortion_type", 1),
         ("Lens Model", "Fisheye"),
         ("projectionModel", "equi"),
+        ("type", "fisheye"),
+        ("distortion_model", {"name": "equidistant"}),
     ],
 )
 def test_a_fisheye_lens_by_any_name(key: str, word: Any, tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_a_fisheye_lens_by_any_name(key: str, word: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("key", "word"), [("camera_model", "scaramuzza"), ("model", "omnidirectional"), ("lens", "7b")]
+    ("key", "word"), [("camera_model", "scaramuzza"), ("model", "omnidirectional"), ("lens", "7b"), ("type", "omnidir")]
 )
 def test_an_unknown_word_for_the_lens_is_an_error_with_the_known_ones(key: str, word: str, tmp_path: Path) -> None:
     document = tables(foreign.truth(), distortion=[0.1, 0, 0, 0], **{key: word})
@@ -325,6 +327,29 @@ def test_a_projection_matrix_is_no_camera_matrix(tmp_path: Path) -> None:
     document = {c.name: {"camera_matrix": (c.K @ np.column_stack(c.pose)).tolist()} for c in foreign.truth()}
     with pytest.raises(CoreError, match="camera_matrix has 12 values, expected 9, a projection matrix"):
         read_rig(write(tmp_path / "a.json", document))
+
+
+def test_a_matrix_relative_to_the_image_is_refused(tmp_path: Path) -> None:
+    document = tables(foreign.truth(), K=[[0.7, 0, 0.5], [0, 1.2, 0.5], [0, 0, 1]])
+    for table in document.values():
+        del table["camera_matrix"]
+    with pytest.raises(CoreError, match="relative to the image size"):
+        read_rig(write(tmp_path / "a.json", document))
+
+
+def test_the_shape_of_an_array_has_the_height_first(tmp_path: Path) -> None:
+    document = tables(foreign.truth(), image_shape=lambda c: list(c.size_px)[::-1])
+    for table in document.values():
+        del table["image_size"]
+    assert [c.size_px for c in read_rig(write(tmp_path / "a.json", document))] == [(1920, 1080)] * 4
+
+
+def test_half_a_pose_is_named(tmp_path: Path) -> None:
+    document = tables(foreign.truth(), distortion=None)
+    for table in document.values():
+        del table["T"]
+    (finding,) = import_rig_file(write(tmp_path / "a.json", document)).findings
+    assert "rotation without a position" in finding.message
 
 
 def test_a_camera_that_occurs_twice_is_refused(tmp_path: Path) -> None:
