@@ -14,7 +14,7 @@ import numpy as np
 from core.errors import CoreError
 from core.files import read_json, write_bytes
 from core.session.layout import CalibrationLayout
-from core.session.store import Session
+from core.session.store import Session, Take, rig_of_take
 from core.types.camera import CameraRig
 
 
@@ -93,16 +93,17 @@ def keep_calibration(session: Session) -> CalibrationLayout | None:
     return folder
 
 
-def rig_with_digest(session: Session, digest: str) -> CameraRig | None:
-    """Return the kept rig with this digest, or None."""
-    folder = calibration_of(session, digest)
-    return None if folder is None else CameraRig.load(folder.rig)
-
-
-def kept_rigs(session: Session) -> list[CameraRig]:
-    """Return all kept rigs that can be read, the newest first."""
-    loaded = (_load(folder.rig) for folder in _folders(session))
-    return [rig for rig in loaded if isinstance(rig, CameraRig)]
+def former_rig(session: Session, take: Take, digest: str) -> CameraRig | None:
+    """Return the cameras of a take from the kept calibration that gives them this digest; None if there is none."""
+    for folder in _folders(session):
+        rig = _load(folder.rig)
+        try:
+            fitted = rig_of_take(rig, take) if isinstance(rig, CameraRig) else None
+        except CoreError:
+            continue  # other cameras
+        if fitted is not None and fitted.digest == digest:
+            return fitted
+    return None
 
 
 def error_text(report: Any, rig: CameraRig) -> str:

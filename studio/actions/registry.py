@@ -22,6 +22,8 @@ def unmet_need(need: Need, state: AppState) -> str:
         return "Nothing to undo."
     if need == "redo" and not state.undo.canRedo():
         return "Nothing to redo."
+    if need in ("undo", "redo"):
+        return state.rig.why_not(need)
     if need == "running_job" and not state.jobs.active:
         return "No job is running."
     return ""

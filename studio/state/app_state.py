@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from core.errors import CoreError
+from core.evaluation.choice import choose_result
 from core.pipelines.verbs import VERBS
 from core.session import Session, Take
 from studio.jobs.bridge import JobBridge
@@ -54,7 +55,7 @@ class AppState(QObject):
         self.jobs.ended.connect(self._job_ended)
         self.undo = QUndoStack(self)
         self.volume = VolumeState(self.undo, self)
-        self.rig = RigState(self.undo, self)
+        self.rig = RigState(self.undo, self.jobs.why_not, self)
         self.rig.changed.connect(self.refresh)
         self._session: Session | None = None
         self._take_name = ""
@@ -106,7 +107,7 @@ class AppState(QObject):
         self.content_changed.emit()
 
     def select_take(self, name: str) -> None:
-        """Select another take and its newest 3D result."""
+        """Select another take and its best 3D result."""
         if name == self._take_name:
             return
         self._take_name, self._poses_name, self.comparison_name = name, "", ""
@@ -138,7 +139,8 @@ class AppState(QObject):
         """Put a rig that a job has made on the undo stack, and read the session again."""
         if self._session is not None:
             self.rig.follow(self._session, job.title)
-        moves = job.verb in VERBS and VERBS[job.verb].group == "calibration"  # results as well, which are not new
+        # Such jobs move results, or make the same ones again: none of them is new.
+        moves = job.verb == "update" or (job.verb in VERBS and VERBS[job.verb].group == "calibration")
         before, made = self._poses_name, self._new_result()
         if made and not moves:
             self._wants_poses, self._poses_name = True, made
@@ -148,13 +150,13 @@ class AppState(QObject):
         self.refresh()
 
     def _select_what_exists(self) -> None:
-        """Keep the selection if it still exists, else select the first take and its newest result if one is wanted."""
+        """Keep the selection if it still exists, else select the first take and its best result if one is wanted."""
         takes = self._session.take_names() if self._session else []
         if self._take_name not in takes:
             self._take_name = takes[0] if takes else ""
         results = self._results()
         if self._poses_name not in results:
-            self._poses_name = results[-1] if results and self._wants_poses else ""
+            self._poses_name = self._best_result() if results and self._wants_poses else ""
         self._written_ns = self._results_written_ns()
 
     def _new_result(self) -> str:
@@ -171,6 +173,11 @@ class AppState(QObject):
                 with contextlib.suppress(OSError):  # deleted meanwhile
                     written[name] = layout.poses3d(name).stat().st_mtime_ns
         return written
+
+    def _best_result(self) -> str:
+        """Return the result that the evaluation found better, or else the baseline."""
+        take = self.take
+        return choose_result(self._session, take).name if self._session is not None and take is not None else ""
 
     def _results(self) -> list[str]:
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
@@ -17,6 +20,7 @@ class RigState(QObject):
 
     Args:
         undo: Undo stack of the window.
+        busy: Returns why the rig cannot change now, since a job works with it; an empty text if it can.
         parent: Owner.
 
     Signals:
@@ -27,9 +31,9 @@ class RigState(QObject):
     changed = Signal()
     failed = Signal(object)
 
-    def __init__(self, undo: QUndoStack, parent: QObject | None = None) -> None:
+    def __init__(self, undo: QUndoStack, busy: Callable[[], str], parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._undo = undo
+        self._undo, self._busy = undo, busy
         self._digest = ""
 
     def attach(self, session: Session | None) -> None:
@@ -47,6 +51,7 @@ class RigState(QObject):
         Raises:
             CoreError: There is no rig, or a file cannot be read or written.
         """
+        self._require_idle()
         move_world(session, change, description)
         self.follow(session, description)
 
@@ -56,6 +61,7 @@ class RigState(QObject):
         Raises:
             CoreError: It is damaged, or a file cannot be written.
         """
+        self._require_idle()
         use_calibration(session, name)
         self.follow(session, "Another calibration is used.")
 
@@ -68,6 +74,15 @@ class RigState(QObject):
         if former is not None and present is not None:
             self._undo.push(_Change(self, session, former.name, present.name, description))
         self.changed.emit()
+
+    def why_not(self, step: Literal["undo", "redo"]) -> str:
+        """Return why the next undo or redo is blocked, if it changes the rig; empty if it is not."""
+        command = self._undo.command(self._undo.index() - (step == "undo"))
+        return self._busy() if isinstance(command, _Change) else ""
+
+    def _require_idle(self) -> None:
+        if busy := self._busy():
+            raise CoreError(f"The calibration cannot be changed now: {busy}", "Wait until it ends, or cancel it.")
 
     def restore(self, session: Session, name: str) -> bool:
         """Use an earlier or later calibration; on failure, emit `failed` and return False."""

@@ -431,8 +431,8 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     opened.show_page("train")
     opened.state.refresh()
     page = opened.pages["train"]
-    assert page.check.table is not None
-    qtbot.waitUntil(page.check.table.isVisible)
+    assert page.table is not None
+    qtbot.waitUntil(page.table.isVisible)
     words = [label.text() for label in page.results_card.findChildren(QLabel) if label.isVisible()]
     assert "The trained network is better." in words
     found = load_comparison(take)

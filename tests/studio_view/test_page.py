@@ -369,6 +369,8 @@ def test_a_second_result_is_compared_as_a_ghost(
     moved = replace(poses, xyz_mm=poses.xyz_mm + (400.0, 0.0, 0.0))
     moved.save(numbered_session.take("walk").layout.poses3d("20260102-030405-train"))
     page = open_view(numbered_session)
+    assert page.toolbar.result.currentText() == "Triangulation"  # the other result was never measured
+    page.presenter.select_result("20260102-030405-train")
     assert page.toolbar.result.currentText() == "Trained 2 Jan, 03:04"
     page._state.select_poses("baseline")
     assert page.toolbar.result.currentText() == "Triangulation"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from core.board.pattern import Board
 from core.calibration.board.session_board import save_session_board, session_board
@@ -22,9 +23,12 @@ from core.pipelines.params import (
     RecordParams,
     SetWorldParams,
 )
+from core.session import Session
+from core.session.calibrations import kept_calibrations
 from studio.jobs.tracked import TrackedJob
 from studio.pages.calibrate import presenter
 from studio.pages.calibrate.board_card import BoardCard
+from studio.pages.calibrate.calibrations_card import CalibrationsCard
 from studio.pages.calibrate.check import results
 from studio.pages.calibrate.check.overlay_tiles import OverlayTiles
 from studio.pages.calibrate.check.step import CheckStep
@@ -33,6 +37,7 @@ from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.calibrate.live_card import LiveCard
 from studio.pages.calibrate.people_card import PeopleCard
 from studio.pages.calibrate.presenter import VerdictRow
+from studio.pages.calibrate.replace_dialog import ask_to_replace
 from studio.pages.calibrate.solve_card import SolveCard
 from studio.pages.calibrate.world_card import WorldCard
 from studio.shell.dialogs import show_error_dialog
@@ -203,6 +208,7 @@ class CalibratePage(StepPage):
             return
         takes = results.board_takes(session)
         self.board_card.show_board(session_board(session))
+        self.calibrations.show_calibrations(kept_calibrations(session), self._state.jobs.why_not())
         self._show_takes(takes)
         take, rig, problem = self._state.take, None, ""
         metrics = verdict = None
@@ -238,6 +244,8 @@ class CalibratePage(StepPage):
         self.solve_card.calibrate_requested.connect(self.calibrate)
         self.people_card = PeopleCard()
         self.people_card.requested.connect(self._calibrate_from_people)
+        self.calibrations = CalibrationsCard()
+        self.calibrations.use_requested.connect(self._use_calibration)
         self.check = CheckStep()
         self.world_card = WorldCard()
         self.world_card.moved.connect(self._move)
@@ -253,11 +261,11 @@ class CalibratePage(StepPage):
         )
         self._add_columns(
             "solve", "Solve", "Compute the rig from a board or from people", self.solve_card, self.people_card
-        )
+        ).insertWidget(1, self.calibrations)
         self.add_step("check", "Check", "See how far the rig can be trusted").content.addWidget(self.check)
         self._add_columns("world", "World", "Correct axes, floor, origin and scale", self.world_card, images)
 
-    def _add_columns(self, name: str, title: str, tip: str, left: QWidget, right: QWidget) -> None:
+    def _add_columns(self, name: str, title: str, tip: str, left: QWidget, right: QWidget) -> QVBoxLayout:
         columns = Columns(breakpoint_px=900)
         for stack, card in ((columns.left, left), (columns.right, right)):
             stack.addWidget(card)
@@ -265,6 +273,7 @@ class CalibratePage(StepPage):
         content = self.add_step(name, title, tip).content
         content.addWidget(columns)
         content.addStretch(1)
+        return content
 
     def _session_changed(self) -> None:
         """Begin with the check of the rig, or with the first step."""
@@ -294,10 +303,7 @@ class CalibratePage(StepPage):
         session = self._state.session
         if session is None:
             return
-        try:
-            self._state.rig.move(session, change, description)
-        except CoreError as error:
-            self._failed(error)
+        self._guarded(partial(self._state.rig.move, session, change, description))
 
     def _set_floor_from_board(self, take: str) -> None:
         params = SetWorldParams(floor_take=take, board=self.board_card.form.board)
@@ -315,10 +321,29 @@ class CalibratePage(StepPage):
             title = "Repair cameras" if mode == "repair" else "Re-solve all cameras"
             self._start("calibrate-people", params, f"{title} from people in {take.name}")
 
+    def _use_calibration(self, name: str) -> None:
+        session = self._state.session
+        if session is not None:
+            ask_to_replace(
+                session, "Use", self.window(), lambda: self._guarded(partial(self._state.rig.use, session, name))
+            )
+
+    def _guarded(self, change: Callable[[], object]) -> None:
+        try:
+            change()
+        except CoreError as error:
+            self._failed(error)
+
     def _start(self, verb: str, params: object, title: str) -> None:
         session = self._state.session
         if session is None:
             return
+        if verb in _SOLVES:
+            ask_to_replace(session, "Go on", self.window(), lambda: self._start_now(session, verb, params, title))
+        else:
+            self._start_now(session, verb, params, title)
+
+    def _start_now(self, session: Session, verb: str, params: object, title: str) -> None:
         try:
             self._state.jobs.start(session, verb, params, title)
         except CoreError as error:
@@ -338,5 +363,7 @@ class CalibratePage(StepPage):
     def _jobs_changed(self) -> None:
         recording = self._recording()
         self.live_card.follow(None if recording is None else recording.job.folder)
-        if self._state.session is not None:
-            self._show_takes(results.board_takes(self._state.session))
+        session = self._state.session
+        if session is not None:
+            self._show_takes(results.board_takes(session))
+            self.calibrations.show_calibrations(kept_calibrations(session), self._state.jobs.why_not())

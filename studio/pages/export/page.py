@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -18,9 +18,10 @@ from core.errors import CoreError
 from studio.jobs.tracked import TrackedJob
 from studio.pages.export import presenter
 from studio.shell.dialogs import show_error_dialog
+from studio.shell.updating import UPDATE_TIP, start_update
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
-from studio.widgets.buttons import ReasonButton, button
+from studio.widgets.buttons import ReasonButton, button, set_blocked
 from studio.widgets.card import Card, clear_layout, separator
 from studio.widgets.choice import Choice
 from studio.widgets.columns import Columns
@@ -80,14 +81,17 @@ class ExportPage(ScrollPage):
     def refresh(self) -> None:
         """Show the results of the selected take as they are on disk."""
         try:
-            take = self._state.take
-            choices = presenter.result_choices(take) if take is not None else []
+            session, take = self._state.session, self._state.take
+            choices = presenter.result_choices(session, take) if session is not None and take is not None else []
         except CoreError:
             choices = []  # the Record page reports damaged takes
         names = [name for name, _ in choices]
         chosen = self._state.poses_name if self._state.poses_name in names else next(iter(names), "")
         self.result.offer([(text, name) for name, text in choices], chosen)
         self.result.setEnabled(bool(choices))
+        warning = presenter.outdated_text(self._state, chosen)
+        self.outdated_text.sentence.setText(warning)
+        self.outdated.setVisible(bool(warning))
         self.take.setText(self._state.take_name or "no take")
         if self._state.session is not None:
             self.folder.setPlaceholderText(str(self._state.session.layout.exports))
@@ -150,7 +154,19 @@ class ExportPage(ScrollPage):
                 field.setAccessibleName(text)
                 grid.addWidget(field, row, 1)
         card.body.addLayout(grid)
+        card.body.addWidget(self._outdated_row())
         return card
+
+    def _outdated_row(self) -> QWidget:
+        self.outdated = QWidget()
+        column = QVBoxLayout(self.outdated)
+        column.setContentsMargins(0, GRID_PX, 0, 0)
+        self.outdated_text = FindingRow("warning", "")
+        self.bring_up_to_date = button("Bring up to date", "normal", "retry", UPDATE_TIP)
+        self.bring_up_to_date.clicked.connect(lambda: start_update(self._state, self.window()))
+        column.addWidget(self.outdated_text)
+        column.addWidget(self.bring_up_to_date, 0, Qt.AlignmentFlag.AlignRight)
+        return self.outdated
 
     def _written_card(self) -> Card:
         self.written = Card("Exported files")
@@ -184,6 +200,7 @@ class ExportPage(ScrollPage):
             self._state.take_name, self.result.currentData() or "", self.formats(), self._state.jobs
         )
         self.export.set_blocked(reason)
+        set_blocked(self.bring_up_to_date, self._state.jobs.why_not(), UPDATE_TIP)
         self._show_written()
 
     def _show_written(self) -> None:

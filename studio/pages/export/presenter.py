@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CoreError
+from core.evaluation.choice import measured
 from core.export import EXPORTERS, UnitsChoice, UpChoice, resolve_options
 from core.pipelines.params import ExportParams
-from core.session import Take
+from core.session import BASELINE, Session, Take
+from core.session.inputs import outdated_result
 from studio.jobs.bridge import JobBridge
+from studio.state.app_state import AppState
 from studio.state.results import result_title
 
 UNITS: tuple[tuple[UnitsChoice, str], ...] = (
@@ -52,9 +55,25 @@ def format_rows(units: UnitsChoice, up: UpChoice) -> list[FormatRow]:
     return rows
 
 
-def result_choices(take: Take) -> list[tuple[str, str]]:
-    """Return name and title of each 3D result of a take."""
-    return [(name, result_title(name, take)) for name in take.poses3d_runs()]
+def result_choices(session: Session, take: Take) -> list[tuple[str, str]]:
+    """Return name and title of each 3D result of a take; the title says if it was never measured."""
+
+    def title(name: str) -> str:
+        unmeasured = name != BASELINE and measured(session, take, name) == "no"
+        return f"{result_title(name, take)}{', not measured' if unmeasured else ''}"
+
+    return [(name, title(name)) for name in take.poses3d_runs()]
+
+
+def outdated_text(state: AppState, result: str) -> str:
+    """Return why a result is out of date; empty if it is not."""
+    try:
+        session, take = state.session, state.take
+    except CoreError:
+        return ""  # the Record page reports damaged takes
+    if session is None or take is None or not result:
+        return ""
+    return " ".join(outdated_result(session, take, result))
 
 
 def export_params(

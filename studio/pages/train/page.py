@@ -15,12 +15,13 @@ from studio.pages.train.consent_dialog import ConsentDialog
 from studio.plots.found_plot import FoundPlot
 from studio.plots.loss_plot import LossPlot
 from studio.shell.dialogs import show_error_dialog
+from studio.shell.updating import UPDATE_TIP, start_update
 from studio.specs import StepView
 from studio.state.app_state import AppState
 from studio.state.steps import take_steps
 from studio.theme import GRID_PX
 from studio.volume.editor import VolumeEditor
-from studio.widgets.buttons import ReasonButton, button
+from studio.widgets.buttons import ReasonButton, button, set_blocked
 from studio.widgets.card import Card, clear_layout, separator
 from studio.widgets.choice import Choice
 from studio.widgets.columns import Columns, TileGrid
@@ -81,6 +82,9 @@ class TrainPage(ScrollPage):
             button("Run all steps", "primary", "forward", "2D poses, triangulate, train, infer, evaluate and export")
         )
         self.run_all.push.clicked.connect(self.run_all_steps)
+        self.bring_up_to_date = button("Bring up to date", "normal", "retry", UPDATE_TIP)
+        self.bring_up_to_date.clicked.connect(lambda: start_update(self._state, self.window()))
+        self.tools.addWidget(self.bring_up_to_date)
         self.tools.addWidget(self.run_all)
         self.columns = Columns(breakpoint_px=860, stretch=(4, 5))
         self.content.addWidget(self.columns, 1)
@@ -386,6 +390,8 @@ class TrainPage(ScrollPage):
         for row in presenter.step_rows(steps, self._state.jobs, take, self.estimator.currentData()):
             self.steps[row.step.name].show_row(row)
         self.run_all.set_blocked(self._run_all_blocked())
+        self.bring_up_to_date.setVisible(presenter.is_outdated(steps))
+        set_blocked(self.bring_up_to_date, self._state.jobs.why_not(), UPDATE_TIP)
         self._show_job()
 
     def _run_all_blocked(self) -> str:

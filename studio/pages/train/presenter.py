@@ -23,6 +23,8 @@ from studio.state.system_info import has_accelerator
 from studio.widgets.status_dot import StepState
 
 TrainStep = Literal["pose2d", "triangulate", "train", "infer", "evaluate"]
+_UPDATED: tuple[TrainStep, ...] = ("pose2d", "triangulate", "infer", "evaluate")
+"""Steps that `update` brings up to date."""
 TRAINING_VERBS = ("train", "run")
 """Verbs whose jobs report losses."""
 _SAFETY_LIMIT_MIN = 600
@@ -202,16 +204,29 @@ def step_rows(
         if not has_poses2d and view.state != "blocked":
             view = _without_poses2d(step)
         running = any(step.verb in j.verbs for j in jobs.active)
+        stale = _stale(step, steps)
         imported = step.name == "pose2d" and bool(estimator) and estimator not in model_cards()
         rows.append(
             StepRow(
                 step=step,
                 state="running" if running else view.state,
                 reason="" if view.state == "ready" else view.reason,
-                blocked=view.reason if view.state == "blocked" else _IMPORTED if imported else busy,
+                blocked=view.reason if view.state == "blocked" else _IMPORTED if imported else busy or stale,
             )
         )
     return rows
+
+
+def is_outdated(steps: Mapping[str, StepView]) -> bool:
+    """Return whether the take has results that can be made again because they are out of date."""
+    return any(steps[name].state == "outdated" for name in _UPDATED if name in steps)
+
+
+def _stale(step: Step, steps: Mapping[str, StepView]) -> str:
+    """Return why a step that works on 3D poses is blocked while they are out of date; empty if it is not."""
+    needed = {"train": ("triangulate",), "evaluate": ("triangulate", "infer")}.get(step.name, ())
+    outdated = any(steps[name].state == "outdated" for name in needed if name in steps)
+    return "The 3D poses are out of date: bring them up to date first." if outdated else ""
 
 
 def _without_poses2d(step: Step) -> StepView:

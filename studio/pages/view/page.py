@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QV
 from studio.pages.view.panels import EvaluationCard, PeoplePanel, VolumePanel
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
+from studio.shell.updating import UPDATE_TIP, start_update
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.accuracy_colours import ACCURACY_TITLE
@@ -21,6 +22,7 @@ from studio.viewport.layers.spec import DisplayOption
 from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import palette
 from studio.viewport.scene import SceneLayers
+from studio.widgets.buttons import button, set_blocked
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.icon_label import IconLabel
@@ -167,6 +169,8 @@ class ViewPage(QWidget):
         self.views.view_selected.connect(self.viewport.set_view)
         self.views.frame_all_requested.connect(self.viewport.frame_all)
         self.timeline.frame_changed.connect(self._show_frame)
+        self._notice.update_button.clicked.connect(lambda: start_update(self._state, self.window()))
+        self._state.jobs.active_changed.connect(self._jobs_changed)
         self._state.volume.changed.connect(self._volume_changed)
         self._state.volume.shown.connect(self._show_volume)
         self.volume.resized.connect(self._place_volume)
@@ -210,7 +214,9 @@ class ViewPage(QWidget):
         blocked = notice is not None and notice.blocking
         if notice is not None and blocked:
             self.empty.show_message(notice.heading, notice.remedy)
-        self._notice.show_message("" if notice is None or blocked else f"{notice.heading} {notice.remedy}")
+        text = "" if notice is None or blocked else f"{notice.heading} {notice.remedy}".strip()
+        self._notice.show_message(text, outdated=notice is not None and notice.outdated)
+        set_blocked(self._notice.update_button, self._state.jobs.why_not(), UPDATE_TIP)
         self.stack.setCurrentIndex(0 if blocked else 1)
         if not blocked and not self._splitter_sized:
             self._splitter_sized = True
@@ -224,6 +230,9 @@ class ViewPage(QWidget):
         self._show_volume_panel()
         self._show_legend()
         self._refresh_frame()
+
+    def _jobs_changed(self) -> None:
+        set_blocked(self._notice.update_button, self._state.jobs.why_not(), UPDATE_TIP)
 
     def _volume_changed(self) -> None:
         if not self.isVisible():
@@ -324,9 +333,12 @@ class _NoticeBar(QFrame):
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 6, 12, 6)
         row.setSpacing(GRID_PX)
-        row.addWidget(IconLabel("info", "accent", 16))
+        self._icon = IconLabel("info", "accent", 16)
+        row.addWidget(self._icon)
         self._label = make_label()
         row.addWidget(self._label, 1)
+        self.update_button = button("Bring up to date", "normal", "retry", UPDATE_TIP)
+        row.addWidget(self.update_button)
         self.hide()
 
     @property
@@ -334,8 +346,10 @@ class _NoticeBar(QFrame):
         """Text shown."""
         return self._label.text()
 
-    def show_message(self, text: str) -> None:
-        """Show a text; an empty text hides the bar."""
+    def show_message(self, text: str, *, outdated: bool = False) -> None:
+        """Show a text, and the button that makes results again if they are outdated; an empty text hides the bar."""
+        self._icon.set_icon(*(("warning", "warn") if outdated else ("info", "accent")))
+        self.update_button.setVisible(outdated)
         self._label.setText(text)
         self.setVisible(bool(text))
 

@@ -17,6 +17,8 @@ from core.geometry.overlay import floor_grid_px, volume_px
 from core.pipelines.params import TrainParams
 from core.session import BASELINE, Take, Timeline
 from core.session.align import shown_timeline
+from core.session.calibrations import former_rig
+from core.session.inputs import outdated_inputs
 from core.session.volume import ActiveVolume
 from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
@@ -48,11 +50,13 @@ class Notice:
         heading: Problem in a few words.
         remedy: What to do, as a sentence.
         blocking: There is nothing to show at all.
+        outdated: The shown result is out of date and can be made again.
     """
 
     heading: str
     remedy: str
     blocking: bool = False
+    outdated: bool = False
 
 
 class ViewPresenter:
@@ -73,6 +77,7 @@ class ViewPresenter:
         self.people: PeopleSummary | None = None
         self.evaluation: EvaluationSummary | None = None
         self._rig: CameraRig | None = None
+        self._rig_is_former = False
         self._active_volume: ActiveVolume | None = None
         self._data = SceneData.build()
         self._take_notice: Notice | None = None
@@ -96,6 +101,8 @@ class ViewPresenter:
         if self.comparison not in self.results or self.comparison == self.result:
             self._state.comparison_name = ""
         poses, ghost = self._read(self.result), self._read(self.comparison)
+        if poses is not None:
+            ghost = self._follow_rig(poses, ghost)
         self._build_data(poses, ghost)
         self.people = PeopleSummary.of(poses) if poses is not None else None
         self.evaluation = self._read_evaluation()
@@ -219,13 +226,40 @@ class ViewPresenter:
 
     def _read_rig(self) -> Notice | None:
         """Read the cameras of the take; return a notice if they are missing."""
-        self._rig = None
+        self._rig, self._rig_is_former = None, False
         if self._state.session is not None and self.take is not None:
             try:
                 self._rig = self._state.session.rig_for(self.take)
                 self.timeline = shown_timeline(self.take.timeline(), self._rig)
             except CoreError as error:
                 return Notice(heading=error.message, remedy=error.hint)
+        return None
+
+    def _follow_rig(self, poses: Pose3DSequence, ghost: Pose3DSequence | None) -> Pose3DSequence | None:
+        """Show a result of another calibration with that calibration; return what can be compared with it.
+
+        Skeletons of one rig over the images of another would stand beside the people.
+        """
+        session, take = self._state.session, self.take
+        if session is None or take is None or self.notice is not None:
+            return ghost
+        messages = outdated_inputs(session, take, poses.provenance)
+        digest = poses.provenance.get("rig", "")
+        self._rig_is_former = bool(digest) and self._rig is not None and self._rig.digest != digest
+        if self._rig_is_former:
+            self._rig = former_rig(session, take, digest)
+            shown = (
+                "They are shown with the calibration that they were made with."
+                if self._rig is not None
+                else "That calibration is not kept any more: they are shown without cameras."
+            )
+            self.notice = Notice(heading=" ".join(messages), remedy=shown, outdated=True)
+        elif messages:
+            self.notice = Notice(heading=" ".join(messages), remedy="", outdated=True)
+        if ghost is None or not digest or ghost.provenance.get("rig", digest) == digest:
+            return ghost
+        text = f"{self.title(self.comparison)} was made with another calibration: it is not drawn."
+        self.notice = self.notice or Notice(heading=text, remedy="", outdated=True)
         return None
 
     def _read(self, name: str) -> Pose3DSequence | None:
@@ -256,14 +290,14 @@ class ViewPresenter:
     def _build_data(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
         """Build the scene data: cameras, results and, where available, the capture volume."""
         self._active_volume, self._floor_px, self._volume_px = None, {}, {}
-        if self._rig is not None:
+        if self._rig is not None and not self._rig_is_former:
             try:
                 self._active_volume = self._state.volume.current()
             except CoreError as error:
                 self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
         synthetic = self._active_volume.chosen.synthetic if self._active_volume is not None else None
         session, reliability = self._state.session, None
-        if session is not None and self._rig is not None:
+        if session is not None and self._rig is not None and not self._rig_is_former:
             reliability = camera_reliability(session, self._rig)
         self._data = SceneData.build(
             self._rig, poses, ghost, self._volume, synthetic, _accuracy(self._rig), reliability

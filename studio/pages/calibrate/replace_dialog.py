@@ -1,0 +1,71 @@
+"""Question before the calibration of a session is replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QWidget
+
+from core.errors import CoreError
+from core.session import Session
+from core.session.calibrations import error_text
+from core.session.inputs import evaluation_report
+from studio.shell.dialogs import Dialog
+from studio.widgets.buttons import button
+from studio.widgets.text import make_label
+
+
+class ReplaceDialog(Dialog):
+    """Question whether to replace the calibration.
+
+    Args:
+        text: What is replaced, and what depends on it.
+        action: Text of the button that goes on.
+        parent: Window it belongs to.
+    """
+
+    def __init__(self, text: str, action: str, parent: QWidget | None = None) -> None:
+        super().__init__("Replace the calibration?", parent)
+        self.text = make_label(text)
+        self.body.addWidget(make_label("Replace the calibration?", "heading"))
+        self.body.addWidget(self.text)
+        self.foot.addStretch(1)
+        cancel = button("Cancel", "quiet")
+        cancel.clicked.connect(self.reject)
+        self.go = button(action, "primary")
+        self.go.clicked.connect(self.accept)
+        self.foot.addWidget(cancel)
+        self.foot.addWidget(self.go)
+
+
+def ask_to_replace(
+    session: Session, action: str, parent: QWidget | None, then: Callable[[], object]
+) -> ReplaceDialog | None:
+    """Ask before the calibration is replaced, and go on if the user agrees; without a calibration, go on at once."""
+    text = replaced_text(session)
+    if not text:
+        then()
+        return None
+    dialog = ReplaceDialog(text, action, parent)
+    dialog.accepted.connect(then)
+    dialog.open()
+    return dialog
+
+
+def replaced_text(session: Session) -> str:
+    """Return what is replaced, and what depends on it; empty if the session has no readable calibration."""
+    try:
+        rig = session.rig
+    except CoreError:
+        return ""  # a damaged one is no loss, and is kept as well
+    if rig is None:
+        return ""
+    error = error_text(evaluation_report(session.layout.rig_report), rig)
+    made = f" of {rig.created[:10]}" if rig.created else ""
+    text = (
+        f"The session has a calibration{made}{f' with {error}' if error else ''}. It stays in the list of calibrations."
+    )
+    count = sum(len(list(session.layout.take(name).poses3d_root.glob("*.nc"))) for name in session.take_names())
+    if count:
+        text += f" {count} 3D result{'s' if count > 1 else ''} made with it will be out of date."
+    return text
