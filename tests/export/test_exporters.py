@@ -206,6 +206,43 @@ def test_c3d(poses: Pose3DSequence, tmp_path: Path, units: str, factor: float) -
     np.testing.assert_allclose(points[valid][:, :3], expected[valid], rtol=2 * FLOAT32)
 
 
+@pytest.mark.parametrize("people", [15, 16, 70])
+def test_c3d_names_more_than_255_points(people: int, tmp_path: Path) -> None:
+    import ezc3d
+
+    from core.evaluation.truth.read import read_c3d_markers
+
+    rng = np.random.default_rng(0)
+    crowd = Pose3DSequence(
+        skeleton=COCO17,
+        time_s=np.arange(4) / 60,
+        xyz_mm=rng.uniform(-2000, 2000, (4, people, 17, 3)),
+        score=np.ones((4, people, 17)),
+        person_ids=tuple(range(1, people + 1)),
+    )
+    (path,) = write("c3d", crowd, tmp_path)
+    point = ezc3d.c3d(str(path))["parameters"]["POINT"]
+    keys = ["LABELS", *(f"LABELS{part}" for part in range(2, 20))]
+    labels = [label for key in keys if key in point for label in point[key]["value"]]
+    assert labels == [f"P{p}:{joint}" for p in crowd.person_ids for joint in COCO17.joints]
+    assert point["RATE"]["value"] == [60]
+    assert len(read_c3d_markers(path, 60.0).people) == people
+
+
+def test_c3d_refuses_more_points_than_it_can_name(tmp_path: Path) -> None:
+    people = 600
+    crowd = Pose3DSequence(
+        skeleton=COCO17,
+        time_s=np.arange(2) / 60,
+        xyz_mm=np.zeros((2, people, 17, 3)),
+        score=np.ones((2, people, 17)),
+        person_ids=tuple(range(people)),
+    )
+    with pytest.raises(CoreError, match="600 people"):
+        write("c3d", crowd, tmp_path)
+    assert not list(tmp_path.rglob("*.c3d"))
+
+
 def test_c3d_counts_more_frames_than_its_header_can(tmp_path: Path) -> None:
     """Two bytes count 65,535 frames; the rest must not be lost."""
     from c3d import Reader

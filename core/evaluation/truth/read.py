@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ def read_c3d_markers(path: Path, fps: float) -> MarkerFile:
     file = ezc3d.c3d(str(path))
     point = file["parameters"]["POINT"]
     points = np.asarray(file["data"]["points"], float)[:3].transpose(2, 1, 0)  # (T, M, 3)
-    labels = [str(label) for key in ("LABELS", "LABELS2") if key in point for label in point[key]["value"]]
+    keys = sorted((key for key in point if re.fullmatch(r"LABELS\d*", key)), key=lambda key: (len(key), key))
+    labels = [str(label) for key in keys for label in point[key]["value"]]
     labels = labels[: points.shape[1]]
     rate = float(np.ravel(point["RATE"]["value"])[0])
     first = int(file["header"]["points"]["first_frame"])

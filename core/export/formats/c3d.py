@@ -15,6 +15,7 @@ import ezc3d
 import numpy as np
 
 from core.disk import replacing
+from core.errors import CoreError
 from core.export.exporter import (
     Content,
     ExportOptions,
@@ -36,6 +37,10 @@ _LAST_FRAME_AT, _DATA_AT = 8, 16
 """Bytes of the header with the number of the last frame and with the section of the first one (C3D user guide)."""
 _FRAMES, _VALUE_AT = b"FRAMES", 4
 """Name of the parameter POINT:FRAMES, and the distance of its value: offset, type and number of dimensions."""
+
+_MAX_SECTIONS = 256  # header and parameters; the sections of the parameters are counted in a byte
+_MOST_TEXTS = 255
+"""Most texts of a parameter, whose number is stored in a byte; LABELS2 and so on continue it."""
 
 
 class C3dExporter:
@@ -70,6 +75,22 @@ class C3dExporter:
 
 
 def _head(poses: Pose3DSequence, options: ExportOptions, origin: Origin) -> bytes:
+    """Return header and parameters, without descriptions of the points if there are too many of them.
+
+    Raises:
+        CoreError: There are more points than the format can name.
+    """
+    for described in (True, False):
+        head = _written_head(poses, options, origin, described=described)
+        if len(head) <= _SECTION_BYTES * _MAX_SECTIONS:
+            return head
+    raise CoreError(
+        f"C3D cannot name {len(poses.skeleton)} joints of each of the {len(poses.person_ids)} people of this take.",
+        "Export NetCDF or JSON, or triangulate again so that fewer people are counted twice.",
+    )
+
+
+def _written_head(poses: Pose3DSequence, options: ExportOptions, origin: Origin, *, described: bool) -> bytes:
     """Return header and parameters.
 
     The library builds them for a single frame: it holds all frames in memory many times over, counts no more than
@@ -81,13 +102,17 @@ def _head(poses: Pose3DSequence, options: ExportOptions, origin: Origin) -> byte
     point = file["parameters"]["POINT"]
     point["RATE"]["value"] = [frame_rate_hz(poses)]
     point["UNITS"]["value"] = [options.units]
-    point["LABELS"]["value"] = [f"{person}:{joint}" for person, joint in pairs]
-    point["DESCRIPTIONS"]["value"] = [f"{joint} of {person}" for person, joint in pairs]
+    for parameter, form in (("LABELS", "{0}:{1}"), ("DESCRIPTIONS", "{1} of {0}"))[: 1 + described]:
+        texts = [form.format(*pair) for pair in pairs]
+        for part, start in enumerate(range(0, len(texts), _MOST_TEXTS), start=1):
+            name = parameter if part == 1 else f"{parameter}{part}"
+            file.add_parameter("POINT", name, texts[start : start + _MOST_TEXTS])
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", [f"+{options.up.upper()}"])
-    file.add_parameter("SUBJECTS", "USED", [len(people)])
-    file.add_parameter("SUBJECTS", "NAMES", people)
-    file.add_parameter("SUBJECTS", "LABEL_PREFIXES", [f"{person}:" for person in people])
+    if len(people) <= _MOST_TEXTS:
+        file.add_parameter("SUBJECTS", "USED", [len(people)])
+        file.add_parameter("SUBJECTS", "NAMES", people)
+        file.add_parameter("SUBJECTS", "LABEL_PREFIXES", [f"{person}:" for person in people])
     file.add_parameter("MANUFACTURER", "SOFTWARE", [origin.version])
     file.add_parameter("ORIGIN", "TAKE", [origin.take])
     file.add_parameter("ORIGIN", "POSES", [origin.poses])
