@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from contextlib import ExitStack
 from typing import Any
 
@@ -28,6 +29,7 @@ from core.session import BASELINE, RunLayout, Session, Take
 from core.session.inputs import outdated_training, require_current, save_training_inputs, world_of_training
 from core.training.config import TrainConfig
 from core.training.trainer import Trainer
+from core.training.validation import triangulated_px
 from core.types.camera import CameraRig
 from core.types.skeleton import skeleton
 
@@ -124,13 +126,14 @@ def _footage(
     reporter: Reporter,
 ) -> Footage:
     """Collect inputs, pseudo labels and split of all takes."""
-    inputs, labels, times_s, joints = [], [], [], skeleton(config.model.skeleton)
+    inputs, labels, times_s, baselines, joints = [], [], [], [], skeleton(config.model.skeleton)
     unseen = held_out_camera(rig.names, config.split)
     for take in takes:
         poses2d, baseline = take.poses2d(estimator, rig), take.poses3d(BASELINE)
         baseline = baseline if world is None else world.poses(baseline)
         time_s = take.timeline().time_s
         times_s.append(time_s)
+        baselines.append(baseline)
         inputs.append(MultiviewPoses2D.stack(rig, poses2d, joints))
         if config.labels == "raw":
             labels.append(PseudoLabels.raw(inputs[-1]))
@@ -146,4 +149,8 @@ def _footage(
             "a longer take to measure them.",
             "warning",
         )
+    elif len(footage.held_out):
+        px = triangulated_px(baselines, footage, joints, config.measure_frames)
+        if math.isfinite(px):
+            reporter.metric("held_out/triangulated_px", px, 0)
     return footage

@@ -125,14 +125,19 @@ PRESETS = {"quick": quick, "fast": fast, "paper": paper}
 SHIPPED_PRESETS = tuple(name for name, settings in PRESETS.items() if settings().start == "shipped")
 """Presets whose networks the program ships."""
 CARDS = {
-    "quick": PresetCard(title="Quick", what="Small networks, some minutes on any computer."),
+    "quick": PresetCard(
+        title="Quick",
+        what="Small networks that start from the shipped ones: the coarsest, in some minutes on any computer.",
+    ),
     "fast": PresetCard(
         title="Fast",
-        what="The lightest networks, trained for long: for live use. Hours without a GPU, minutes with one.",
+        what="The lightest networks, trained for long: finer than Quick, and fast enough for live use. Hours without a "
+        "GPU, minutes with one.",
     ),
     "paper": PresetCard(
         title="Paper",
-        what="SelfPose3d as published: looks at the images themselves.",
+        what="SelfPose3d as published: looks at the images themselves and depends least on the 2D poses. The largest "
+        "networks, and the longest training.",
         needs="A GPU with 12 GB, and a ResNet or Pose-ResNet file to start the backbone from.",
     ),
 }

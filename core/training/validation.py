@@ -5,16 +5,23 @@ Legend: B batch, V view, P person, L labelled person, J joint.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from core.datasets.augmented_views import augmented_views
 from core.datasets.footage import Footage
+from core.geometry import project
 from core.models.inference import estimate_people
 from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.training.losses.joints import match_people
+from core.types import Pose3DSequence
+from core.types.arrays import I64
+from core.types.skeleton import Skeleton, convert
 
+_FAR_PX = 1e6
 _GATE_SHARE = 0.05
 """Error of an unmatched labelled joint, and largest error, as a share of the image's longer side."""
 
@@ -35,12 +42,11 @@ def held_out_px(
     Returns:
         NaN if nothing is labelled in the held-out frames.
     """
-    at = np.linspace(0, len(footage.held_out) - 1, min(most, len(footage.held_out))).round().astype(int)
-    frames = footage.held_out[at]
+    frames = _measured_frames(footage, most)
     was_training = networks.training
     networks.eval()
     error, weight = 0.0, 0.0
-    gate = torch.tensor([_GATE_SHARE * max(c.size_px) for c in footage.rig])
+    gate = _gate_px(footage)
     for start in range(0, len(frames), batch):
         batch_frames = frames[start : start + batch]
         plain = scene.affine.expand(len(batch_frames), -1, -1, -1)
@@ -60,3 +66,42 @@ def held_out_px(
             weight += float(w.sum())
     networks.train(was_training)
     return error / weight if weight else float("nan")
+
+
+def triangulated_px(baselines: Sequence[Pose3DSequence], footage: Footage, joints: Skeleton, most: int) -> float:
+    """Measure the triangulated people as `held_out_px` measures networks, in the same frames.
+
+    Args:
+        baselines: Triangulated people of each take, in the order of the footage.
+        footage: Footage with held-out frames.
+        joints: Joint set of the labels.
+        most: Largest number of frames, spread evenly.
+
+    Returns:
+        NaN if nothing is labelled in the held-out frames.
+    """
+    starts = np.cumsum([0, *(len(poses.time_s) for poses in baselines)])
+    gate, error, weight = _gate_px(footage), 0.0, 0.0
+    for frame in _measured_frames(footage, most):
+        take = int(np.searchsorted(starts, frame, side="right")) - 1
+        poses, t = baselines[take], int(frame - starts[take])
+        people = np.flatnonzero(poses.present[t])
+        xyz, score = convert(poses.xyz_mm[t, people], poses.score[t, people], poses.skeleton, joints)
+        uv = np.stack([project(camera, xyz) for camera in footage.rig])  # (V, P, J, 2)
+        known = (score > 0) & np.isfinite(uv).all(-1)
+        w = torch.as_tensor(footage.labels.weight[frame])
+        projected = torch.as_tensor(np.where(known[..., None], uv, _FAR_PX)).to(w.dtype)
+        distance = match_people(projected, torch.as_tensor(footage.labels.xy_px[frame]), w, gate)
+        error += float((distance * w).sum())
+        weight += float(w.sum())
+    return error / weight if weight else float("nan")
+
+
+def _measured_frames(footage: Footage, most: int) -> I64:
+    at = np.linspace(0, len(footage.held_out) - 1, min(most, len(footage.held_out))).round().astype(int)
+    frames: I64 = footage.held_out[at]
+    return frames
+
+
+def _gate_px(footage: Footage) -> torch.Tensor:
+    return torch.tensor([_GATE_SHARE * max(c.size_px) for c in footage.rig])

@@ -17,6 +17,8 @@ from studio.theme import Theme, current_theme, theme_changed
 _REDRAW_MS = 100
 _MAX_POINTS = 2_000
 _FEW_DECADES = 2
+_FEW_POINTS = 3
+"""Fewer points than this make no line to see and are drawn as dots."""
 _TITLE_PX, _LEGEND_PX = 24, 16
 _LEGEND_FONT_PX, _LEGEND_GAP_PX = 11, 12
 
@@ -44,6 +46,7 @@ class LossPlot(pg.PlotWidget):
         unit: Label of the vertical axis.
         logarithmic: Use a logarithmic vertical axis.
         labels: Legend text by the second part of a metric's name, where it differs from that.
+        reference: Second part of the name of a metric that is drawn as a level, not as a curve.
     """
 
     def __init__(
@@ -53,11 +56,15 @@ class LossPlot(pg.PlotWidget):
         *,
         logarithmic: bool = False,
         labels: Mapping[str, str] | None = None,
+        reference: str = "",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent, axisItems={"left": LogAxis("left")} if logarithmic else None)
         self._title, self._unit, self._logarithmic = title, unit, logarithmic
         self._labels = dict(labels or {})
+        self._reference = reference
+        self._level: tuple[str, float] | None = None
+        self._level_line = pg.InfiniteLine(angle=0)
         self._points: dict[str, list[tuple[int, float]]] = {}
         self._curves: dict[str, pg.PlotDataItem] = {}
         self.setFixedHeight(208)
@@ -74,6 +81,11 @@ class LossPlot(pg.PlotWidget):
         self.apply_theme(current_theme())
 
     @property
+    def level(self) -> float | None:
+        """Value of the reference; None if there is none."""
+        return None if self._level is None else self._level[1]
+
+    @property
     def names(self) -> list[str]:
         """Names of the metrics with a curve."""
         return list(self._points)
@@ -85,7 +97,11 @@ class LossPlot(pg.PlotWidget):
     def add(self, metrics: Iterable[Metric]) -> None:
         """Add values; they are drawn at the next redraw."""
         for metric in metrics:
-            if np.isfinite(metric.value):
+            if not np.isfinite(metric.value):
+                continue
+            if self._reference and metric.name.partition("/")[2] == self._reference:
+                self._level = metric.name, metric.value
+            else:
                 self._points.setdefault(metric.name, []).append((metric.step, metric.value))
         if not self._timer.isActive():
             self._timer.start()
@@ -93,6 +109,8 @@ class LossPlot(pg.PlotWidget):
     def reset(self) -> None:
         """Remove all curves."""
         self._points.clear()
+        self._level = None
+        self.plotItem.removeItem(self._level_line)
         for curve in self._curves.values():
             self.plotItem.removeItem(curve)
         self._curves.clear()
@@ -108,7 +126,14 @@ class LossPlot(pg.PlotWidget):
             if self._logarithmic:
                 series = np.where(series > 0, series, np.nan)
             stride = max(1, len(steps) // _MAX_POINTS)
-            self._curve(name).setData(steps[::stride], series[::stride])
+            few = {"symbol": "o", "symbolSize": 7, "symbolPen": None} if len(steps) < _FEW_POINTS else {"symbol": None}
+            curve = self._curve(name)
+            curve.setData(steps[::stride], series[::stride], **few)
+            curve.setSymbolBrush(self._pen(list(self._curves).index(name)).color())
+        if self._level is not None and self._points and self._level_line.scene() is None:
+            self._level_line.setPos(np.log10(self._level[1]) if self._logarithmic else self._level[1])
+            self.plotItem.addItem(self._level_line)
+            self._update_title()
 
     def apply_theme(self, theme: Theme) -> None:
         """Apply the colours of a theme."""
@@ -124,8 +149,10 @@ class LossPlot(pg.PlotWidget):
             axis.setStyle(tickFont=font, tickLength=4)
         self.plotItem.setLabel("bottom", "step", color=theme.muted, **{"font-size": "11px"})
         self.plotItem.setLabel("left", self._unit, color=theme.muted, **{"font-size": "11px"})
+        self._level_line.setPen(pg.mkPen(theme.muted, width=1.2, style=Qt.PenStyle.DashLine))
         for index, curve in enumerate(self._curves.values()):
             curve.setPen(self._pen(index))
+            curve.setSymbolBrush(self._pen(index).color())
         self._update_title()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
@@ -149,6 +176,9 @@ class LossPlot(pg.PlotWidget):
             f'<span style="color:{theme.series[i % len(theme.series)]}">{html.escape(text)}</span>'
             for i, text in enumerate(texts)
         ]
+        if self._level is not None and self._curves:
+            texts.append(f"{self._labels.get(self._reference, self._reference)}: {self._level[1]:.1f} {self._unit}")
+            entries.append(f'<span style="color:{theme.muted}">{html.escape(texts[-1])}</span>')
         lines = [" &nbsp; ".join(entries[i] for i in line) for line in self._lines(texts)] if len(texts) > 1 else []
         under = "".join(f'<br><span style="font-size:{_LEGEND_FONT_PX}px">{line}</span>' for line in lines)
         self.plotItem.setTitle(f"{html.escape(self._title)}{under}", color=theme.text, size="12px")

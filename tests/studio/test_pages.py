@@ -34,6 +34,7 @@ from studio.pages.registry import PAGES
 from studio.pages.train import presenter as train
 from studio.pages.train.comparison import load_comparison
 from studio.pages.train.consent_dialog import ConsentDialog
+from studio.pages.train.plots import PLOTS
 from studio.pages.view.presenter import result_title
 from studio.plots.found_plot import FoundPlot
 from studio.state.app_state import AppState
@@ -379,7 +380,7 @@ def test_training_time_is_measured_or_the_limit_or_unknown(
     page.preset.setCurrentIndex(page.preset.findData("fast"))
     jobs = opened.state.jobs
     assert train.describe_preset("quick", jobs).time.startswith("At most 14 min")
-    assert "first training steps" in train.describe_preset("fast", jobs).time
+    assert "A Quick training first shows the pace" in train.describe_preset("fast", jobs).time
     _finished_training(_session(opened), "fast", ["root/loss"])
     opened.state.set_session(_session(opened))
     qtbot.waitUntil(lambda: page.preset_time.text() == "Last run: 9 min on CPU, 2 cores.")
@@ -416,11 +417,11 @@ def test_every_stage_of_training_has_a_plot() -> None:
     assert {"backbone", "root", "pose_synthetic", "ray_refiner", "temporal", "pose", "finetune"} == set(stages)
     for stage in stages:
         names = [f"{stage}/{name}" for name in ("loss", "mm")]
-        assert any(plot.shows(name) for plot in train.PLOTS for name in names), stage
+        assert any(plot.shows(name) for plot in PLOTS for name in names), stage
     for name in ("loss", "heatmap", "joint", "anchor", "consistency", "attention", "backbone"):
-        assert [plot.stage for plot in train.PLOTS if plot.shows(f"pose/{name}")] == ["pose"]
+        assert [plot.stage for plot in PLOTS if plot.shows(f"pose/{name}")] == ["pose"]
     for name in ("px", "camera_px"):
-        assert [plot.unit for plot in train.PLOTS if plot.shows(f"held_out/{name}")] == ["px"]
+        assert [plot.unit for plot in PLOTS if plot.shows(f"held_out/{name}")] == ["px"]
 
 
 @pytest.mark.slow

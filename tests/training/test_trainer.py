@@ -20,6 +20,7 @@ from core.models.inference import ProposedPeople, predict_joints
 from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.progress import NullReporter, RecordingReporter
+from core.synthetic.people import walkers
 from core.training.config import RigsConfig, TrainConfig
 from core.training.losses.heatmaps import rendered_heatmaps
 from core.training.losses.inputs import AugmentedStep, PosePeople, PoseStep
@@ -37,8 +38,9 @@ from core.training.stages.root import RootTraining
 from core.training.state import TrainingState, step_rng
 from core.training.synthetic import pose_scenes
 from core.training.trainer import Trainer
-from core.training.validation import held_out_px
+from core.training.validation import held_out_px, triangulated_px
 from core.types.camera import CameraRig
+from core.types.skeleton import PANOPTIC15
 from core.types.volume import CaptureVolume
 
 from .conftest import World
@@ -346,6 +348,18 @@ class TestHeldOut:
         torch.nn.init.zeros_(networks.root.gain)
         px = held_out_px(networks, scene, world.footage, 2)  # type: ignore[attr-defined]
         assert px == pytest.approx(0.05 * max(rig[0].size_px))
+
+    def test_triangulated_people_are_measured_alike(self, world: World) -> None:
+        people = walkers(2, 24, np.random.default_rng(0), half_size_mm=1200, skeleton=PANOPTIC15)
+        np.testing.assert_array_equal(people.xyz_mm, world.people_mm)
+        gate = 0.05 * max(world.rig[0].size_px)
+
+        def px(**changes: Any) -> float:
+            return triangulated_px([dataclasses.replace(people, **changes)], world.footage, PANOPTIC15, 4)
+
+        assert 1.5 < px() < 6  # the labels have a noise of 3 px
+        assert px(xyz_mm=people.xyz_mm + [200.0, 0, 0]) > 2 * px()
+        assert px(xyz_mm=np.full_like(people.xyz_mm, np.nan), score=np.zeros_like(people.score)) == pytest.approx(gate)
 
 
 def test_impossible_settings_are_refused_with_the_reason(tiny: TrainConfig, world: World, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from core.errors import CoreError
 from core.jobs import Metric
 from studio.jobs.text import outcome_text, progress_text
 from studio.jobs.tracked import TrackedJob
-from studio.pages.train import presenter
+from studio.pages.train import presenter, training_text
 from studio.pages.train.comparison import load_comparison
 from studio.pages.train.consent_dialog import ConsentDialog
+from studio.pages.train.plots import PLOTS, Plot
 from studio.plots.found_plot import FoundPlot
 from studio.plots.loss_plot import LossPlot
 from studio.shell.dialogs import show_error_dialog
@@ -268,15 +269,15 @@ class TrainPage(ScrollPage):
         self.resume.clicked.connect(self._resume)
         self.losses.tools.addWidget(self.cancel)
         self.losses.tools.addWidget(self.resume)
-        self._no_losses = EmptyState(
-            "train", "No training yet", "Losses and held-out metrics appear here during training."
-        )
+        self._no_losses = EmptyState("train", *training_text.training_state(None))
+        self.outcome = make_label("", "strong")
         self._curves = TileGrid(tile_px=260, max_columns=2)
-        self.plots: list[tuple[presenter.Plot, LossPlot]] = []
-        for plot in presenter.PLOTS:
-            self.plots.append((plot, LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic, labels=plot.labels)))
+        self.plots: list[tuple[Plot, LossPlot]] = []
+        for plot in PLOTS:
+            self.plots.append((plot, _loss_plot(plot)))
         self._curves.set_tiles([widget for _, widget in self.plots])
         self.losses.body.addWidget(self._no_losses)
+        self.losses.body.addWidget(self.outcome)
         self.losses.body.addWidget(self._curves)
         return self.losses
 
@@ -306,7 +307,7 @@ class TrainPage(ScrollPage):
 
     def _show_takes(self) -> None:
         session = self._state.session
-        names = session.take_names() if session is not None else []
+        names = presenter.takes_of_people(session) if session is not None else []
         if names == list(self.take_boxes):
             return
         unticked = {name for name, box in self.take_boxes.items() if not box.isChecked()}
@@ -479,6 +480,10 @@ class TrainPage(ScrollPage):
         job = self._watched
         measured = job is not None and bool(job.metrics)
         self._no_losses.setVisible(not measured)
+        self._no_losses.show_message(*training_text.training_state(job))
+        outcome = training_text.training_outcome(job) if measured else ""
+        self.outcome.setText(outcome)
+        self.outcome.setVisible(bool(outcome))
         self._curves.setVisible(measured)
         self.cancel.setVisible(job is not None and job.active)
         self.resume.setVisible(job is not None and job.resumable)
@@ -501,3 +506,7 @@ class TrainPage(ScrollPage):
             except CoreError as error:
                 show_error_dialog(error, self.window())
             self._show_steps()
+
+
+def _loss_plot(plot: Plot) -> LossPlot:
+    return LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic, labels=plot.labels, reference=plot.reference)

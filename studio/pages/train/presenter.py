@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.config import from_mapping
+from core.errors import CoreError
 from core.files import read_yaml
 from core.pipelines.params import EvaluateParams, InferParams, Pose2DParams, RunParams, TrainParams, TriangulateParams
 from core.pose2d.cards import ModelCard, model_card, model_cards
 from core.pose2d.choice import imported_poses2d
 from core.pose2d.config import DEFAULT_LONG_SIDE_PX, LARGE_LONG_SIDE_PX, SCALING_RUNNERS, InputChoice, Pose2DConfig
 from core.pose2d.download import DownloadPolicy, bytes_to_download
-from core.session import Take
+from core.session import Session, Take
 from core.training.presets import CARDS, PRESETS, SHIPPED_PRESETS, PresetCard, preset
 from studio.jobs.bridge import JobBridge
-from studio.jobs.text import duration_text
 from studio.jobs.tracked import TrackedJob
+from studio.pages.train.training_text import training_time
 from studio.specs import StepView
 from studio.state.system_info import has_accelerator
 from studio.widgets.status_dot import StepState
@@ -27,8 +29,6 @@ _UPDATED: tuple[TrainStep, ...] = ("pose2d", "triangulate", "infer", "evaluate")
 """Steps that `update` brings up to date."""
 TRAINING_VERBS = ("train", "run")
 """Verbs whose jobs report losses."""
-_SAFETY_LIMIT_MIN = 600
-"""A time limit from this on is only a safety net and not an estimate of the training time."""
 INPUT_SIZES = {
     0: "Automatic",
     DEFAULT_LONG_SIDE_PX: f"{DEFAULT_LONG_SIDE_PX} px",
@@ -101,71 +101,6 @@ STEPS = (
         summary="Measures leave-one-camera-out errors on frames held out from training.",
     ),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
-    """Metrics of a training that share axes. A metric is named `stage/name`.
-
-    Attributes:
-        title: Title of the plot.
-        unit: Unit of the vertical axis.
-        stage: Stage of the metrics.
-        only: Names of the metrics to show; empty for all of the stage.
-        logarithmic: Whether the vertical axis is logarithmic.
-        labels: Legend texts by metric name, where they differ from the name.
-    """
-
-    title: str
-    unit: str
-    stage: str
-    only: tuple[str, ...] = ()
-    logarithmic: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    def shows(self, metric: str) -> bool:
-        """Return whether a metric belongs to this plot."""
-        stage, _, name = metric.partition("/")
-        return stage == self.stage and (name in self.only if self.only else True)
-
-
-_POSE = ("loss", "heatmap", "joint", "anchor", "consistency", "attention", "planes", "backbone")
-PLOTS = (
-    Plot(
-        title="2D error on held-out frames",
-        unit="px",
-        stage="held_out",
-        labels={"px": "all cameras", "camera_px": "held-out camera"},
-    ),
-    Plot(title="Pose network, own footage", unit="loss", stage="pose", only=_POSE, logarithmic=True),
-    Plot(title="Fine-tuning, confident 2D poses", unit="loss", stage="finetune", only=_POSE, logarithmic=True),
-    Plot(
-        title="Temporal refiner, synthetic motion",
-        unit="mm",
-        stage="temporal",
-        only=("mm", "start_mm"),
-        labels={"mm": "refined", "start_mm": "before"},
-    ),
-    Plot(
-        title="Ray refiner, synthetic people",
-        unit="mm",
-        stage="ray_refiner",
-        only=("mm", "start_mm"),
-        labels={"mm": "refined", "start_mm": "before"},
-    ),
-    Plot(title="Pose network, synthetic people", unit="mm", stage="pose_synthetic", only=("mm",)),
-    Plot(
-        title="Root network, own rig",
-        unit="loss",
-        stage="root",
-        only=("loss", "synthetic", "consistency"),
-        logarithmic=True,
-    ),
-    Plot(title="Recall of synthetic people", unit="share", stage="root", only=("synthetic_recall",)),
-    Plot(title="Backbone, own images", unit="loss", stage="backbone", only=("loss",), logarithmic=True),
-    Plot(title="Joints detected by the backbone", unit="share", stage="backbone", only=("peaks_near",)),
-)
-"""Last stage first, as its results matter most. Plots without data are hidden."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +188,16 @@ def take_problem(take: Take | None) -> str:
     if take is None or take.manifest.kind == "motion":
         return ""
     return f"Take {take.name} shows the calibration board. Select a take of people."
+
+
+def takes_of_people(session: Session) -> list[str]:
+    """Return the takes that can be trained on: those of the board are left out, and those that cannot be read."""
+    names = []
+    for name in session.take_names():
+        with contextlib.suppress(CoreError):  # the Record page reports damaged takes
+            if session.take(name).manifest.kind == "motion":
+                names.append(name)
+    return names
 
 
 def step_params(
@@ -362,24 +307,12 @@ def describe_preset(name: str, jobs: JobBridge) -> PresetText:
     unmet = "GPU" in preset_card.needs and not has_accelerator()
     if unmet:
         needs += " No GPU was found."
-    return PresetText(what=preset_card.what, time=_training_time(name, jobs), needs=needs, unmet=unmet)
+    return PresetText(what=preset_card.what, time=training_time(name, jobs), needs=needs, unmet=unmet)
 
 
 def spacing_mm(name: str) -> float:
     """Return the voxel spacing of a preset."""
     return preset(name).model.root.spacing_mm
-
-
-def _training_time(name: str, jobs: JobBridge) -> str:
-    trained = [j for j in jobs.jobs if j.verb == "train" and j.state == "finished" and "minutes" in j.result]
-    same = [j for j in trained if j.job.spec.params.get("preset") == name]
-    if same:
-        last = max(same, key=lambda j: j.name).result
-        return f"Last run: {duration_text(60 * float(last['minutes']))} on {last.get('device', 'this machine')}."
-    limit_min = preset(name).max_minutes
-    if limit_min < _SAFETY_LIMIT_MIN:
-        return f"At most {duration_text(60 * limit_min)}; training stops at this limit."
-    return "Time: estimated after the first training steps."
 
 
 def estimators() -> list[ModelCard]:
