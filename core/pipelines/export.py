@@ -25,7 +25,7 @@ from core.pipelines.params import ExportParams
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.exports.manifest import begin_export, export_stem, finish_export
-from core.session.inputs import UPDATE, note_outdated_inputs, outdated_result
+from core.session.inputs import UPDATE, note_outdated_inputs, outdated_result, result_id
 from core.types import Pose3DSequence
 
 _MAX_JITTER = 0.1
@@ -79,7 +79,7 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
         check(reporter)
         reporter.progress(done, len(options), f"Writing {EXPORTERS.get(format).title}")
         files += write_poses(format, poses, folder / export_stem(take.name, name), chosen, origin)
-    manifest = finish_export(folder, take.name, name, origin.rig, files)
+    manifest = finish_export(folder, take.name, name, origin.rig, files, result_id(take, name))
     reporter.progress(len(options), len(options), "Written")
     return {
         "poses": name,

@@ -26,7 +26,14 @@ from core.pose2d.heatmaps import open_heatmaps
 from core.progress import Reporter
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
-from core.session.inputs import outdated_training, require_current, save_training_inputs, world_of_training
+from core.session.inputs import (
+    UPDATE,
+    outdated_second_look,
+    outdated_training,
+    require_current,
+    save_training_inputs,
+    world_of_training,
+)
 from core.training.config import TrainConfig
 from core.training.trainer import Trainer
 from core.training.validation import triangulated_px
@@ -62,6 +69,8 @@ def _train(
     device = pick_device(config.device)
     takes = _takes(session, params)
     params = dataclasses.replace(params, estimator=choose_poses2d(takes, params.estimator, reporter))
+    for message in filter(None, (outdated_second_look(session, take, params.estimator) for take in takes)):
+        reporter.note(f"{message} {UPDATE}", "warning")
     rig = session.rig_for_all(takes)
     world = None
     if run.checkpoints.is_dir() and any(run.checkpoints.iterdir()):

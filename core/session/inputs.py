@@ -111,6 +111,12 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
     return tuple(messages)
 
 
+def has_present_rig(session: Session, take: Take, result: str) -> bool:
+    """Return whether a stored 3D result was made with the present calibration, as far as it is known."""
+    made_with = provenance_of(take, result).get("rig", "")
+    return not made_with or made_with == _rig_digest(session, take)
+
+
 def outdated_result(session: Session, take: Take, result: str) -> tuple[str, ...]:
     """Return a sentence per input of a stored 3D result that has changed; empty if it is up to date."""
     return outdated_inputs(session, take, provenance_of(take, result))

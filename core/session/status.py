@@ -10,7 +10,7 @@ from typing import Literal
 from core.errors import CoreError
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, JobSpec
 from core.jobs.events import decode
-from core.session.exports.manifest import exported_files
+from core.session.exports.manifest import export_manifest, exported_files
 from core.session.incoming import interrupted_recordings
 from core.session.inputs import (
     evaluation_report,
@@ -18,6 +18,8 @@ from core.session.inputs import (
     outdated_result,
     outdated_second_look,
     outdated_training,
+    provenance_of,
+    result_id,
 )
 from core.session.layout import RunLayout
 from core.session.store import BASELINE, Session, Take
@@ -265,11 +267,13 @@ def _outdated_metrics(session: Session, take: Take, outdated: Mapping[str, str])
 def _outdated_exports(session: Session, take: Take, outdated: Mapping[str, str]) -> str:
     """Return why exported files of a take are out of date; empty if they are as its present 3D poses."""
     for name, reason in outdated.items():
-        files = exported_files(session.layout.exports, take.name, name)
-        if files and reason:
+        manifest = export_manifest(session.layout.exports, take.name, name)
+        if manifest is None:
+            continue
+        if reason:
             return reason
-        made = take.layout.poses3d(name).stat().st_mtime
-        if any(file.stat().st_mtime < made for file in files):
+        rig = provenance_of(take, name).get("rig", manifest.rig)
+        if manifest.rig != rig or manifest.result not in ("", result_id(take, name)):
             return f"The 3D poses '{name}' have changed since they were exported."
     return ""
 

@@ -11,6 +11,7 @@ import numpy as np
 from core.errors import CoreError
 from core.geometry.capture_volume import capture_volume, grid, seen_by
 from core.session import BASELINE, Session
+from core.session.inputs import has_present_rig
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.volume import CaptureVolume, SyntheticRange, VolumeSettings
@@ -51,14 +52,16 @@ def active_volume(session: Session, takes: Sequence[str], spacing_mm: float) -> 
 
     Args:
         session: Session with a calibrated rig.
-        takes: Names of the takes. The cameras and people of those with a baseline determine the volume; without any,
-            the rig alone does.
+        takes: Names of the takes. The cameras and people of those with a baseline of the present calibration determine
+            the volume; without any, the rig alone does.
         spacing_mm: Voxel spacing, unless the user has set one.
 
     Raises:
         CoreError: There is no rig, a file is damaged, or no two cameras have a common field of view.
     """
-    known = [take for take in map(session.take, takes) if BASELINE in take.poses3d_runs()]
+    triangulated = [take for take in map(session.take, takes) if BASELINE in take.poses3d_runs()]
+    # People of a former calibration may stand anywhere.
+    known = [take for take in triangulated if has_present_rig(session, take, BASELINE)]
     rig = session.rig_for_all(known) if known else session.require_rig()
     chosen = session.volume
     if chosen is not None:

@@ -19,13 +19,15 @@ from core.cli import main
 from core.errors import CoreError
 from core.files import read_json, write_yaml
 from core.geometry.so3 import exp
-from core.pipelines.rig.adopt import move_world
+from core.pipelines.rig.adopt import move_world, use_calibration
 from core.pipelines.verbs import verb
 from core.progress import RecordingReporter
 from core.session import BASELINE, Session
+from core.session.calibrations import kept_calibrations
 from core.session.inputs import outdated_training, save_training_inputs, world_of_training
 from core.session.moving import replace_rig
 from core.session.status import session_status
+from core.session.volume import active_volume
 from core.types import CameraRig
 
 
@@ -79,6 +81,14 @@ def test_everything_that_depends_on_the_rig_is_marked_and_refused_until_updated(
     assert run(session, "update", takes=["walk"])["updated"] == {}
 
 
+def test_people_of_a_former_calibration_do_not_place_the_volume_or_the_floor(session: Session) -> None:
+    assert active_volume(session, ["walk"], 100.0).origin == "people"
+    repair(session)
+    assert active_volume(session, ["walk"], 100.0).origin == "rig"
+    with pytest.raises(CoreError, match="out of date"):
+        run(session, "set-world", feet_take="walk")
+
+
 def test_other_2d_poses_are_marked_too(session: Session) -> None:
     store_poses2d(session.take("walk"), session.require_rig(), 2)
     assert states(session)["triangulate"] == "outdated"
@@ -95,6 +105,8 @@ def test_a_change_of_coordinates_leaves_the_metrics_up_to_date(session: Session)
     after = read_json(session.take("walk").layout.report)
     assert states(session).items() >= {"triangulate": "done", "evaluate": "done", "export": "outdated"}.items()
     assert {k: v for k, v in after.items() if k != "inputs"} == {k: v for k, v in before.items() if k != "inputs"}
+    use_calibration(session, next(k.name for k in kept_calibrations(session) if not k.in_use))
+    assert states(session)["export"] == "done"  # the files hold these coordinates
     again = read_json(session.take("walk").layout.report)["methods"]
     run(session, "evaluate", take="walk")
     now = read_json(session.take("walk").layout.report)["methods"]

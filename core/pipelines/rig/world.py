@@ -29,6 +29,7 @@ from core.pipelines.params import BoardSheetParams, SetWorldParams
 from core.pipelines.rig.adopt import adopt_report, moved_report
 from core.progress import Reporter
 from core.session import RunLayout, Session
+from core.session.inputs import require_current
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
@@ -89,7 +90,9 @@ def _changes(
     if params.floor_take:
         yield floor_from_take(session, params.floor_take, session_board(session, params.board), rig(), reporter)
     if params.feet_take:
-        poses = session.take(params.feet_take).poses3d(params.poses)
+        take = session.take(params.feet_take)
+        poses = take.poses3d(params.poses)
+        require_current(session, [take], [params.poses])
         yield (
             world_from_floor_points(standing_feet_mm(poses), rig()),
             f"The floor is that of the feet in {params.feet_take}.",

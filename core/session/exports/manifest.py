@@ -41,6 +41,7 @@ class ExportManifest:
         rig: Digest of the rig of the result.
         created: Time of creation, ISO 8601.
         files: Files of the export.
+        result: Identifier of the exported version of the result, see `core.session.inputs.result_id`.
         schema: Version of the file format.
     """
 
@@ -49,6 +50,7 @@ class ExportManifest:
     rig: str
     created: str
     files: tuple[ExportedFile, ...]
+    result: str = ""
     schema: int = EXPORT_SCHEMA
 
 
@@ -68,7 +70,7 @@ def begin_export(folder: Path, take: str, poses: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def finish_export(folder: Path, take: str, poses: str, rig: str, files: Sequence[Path]) -> Path:
+def finish_export(folder: Path, take: str, poses: str, rig: str, files: Sequence[Path], result: str = "") -> Path:
     """Write the manifest of an export whose files are complete, and return its path.
 
     Raises:
@@ -76,7 +78,7 @@ def finish_export(folder: Path, take: str, poses: str, rig: str, files: Sequence
     """
     listed = tuple(ExportedFile(name=p.name, bytes=p.stat().st_size, sha256=sha256(p)) for p in files)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = ExportManifest(take=take, poses=poses, rig=rig, created=created, files=listed)
+    manifest = ExportManifest(take=take, poses=poses, rig=rig, created=created, files=listed, result=result)
     path = _manifest(folder, take, poses)
     write_json(path, to_mapping(manifest))
     return path
@@ -84,12 +86,17 @@ def finish_export(folder: Path, take: str, poses: str, rig: str, files: Sequence
 
 def exported_files(folder: Path, take: str, poses: str) -> list[Path]:
     """Return the files of the latest complete export of a result that are still there as they were."""
-    try:
-        manifest = from_mapping(ExportManifest, read_json(_manifest(folder, take, poses)))
-    except CoreError:
-        return []  # never exported, or not to its end
-    paths = [(folder / Path(file.name).name, file.bytes) for file in manifest.files]
+    manifest = export_manifest(folder, take, poses)
+    paths = [(folder / Path(file.name).name, file.bytes) for file in manifest.files] if manifest is not None else []
     return [path for path, size in paths if path.is_file() and path.stat().st_size == size]
+
+
+def export_manifest(folder: Path, take: str, poses: str) -> ExportManifest | None:
+    """Return the manifest of the latest complete export of a result; None if there is none."""
+    try:
+        return from_mapping(ExportManifest, read_json(_manifest(folder, take, poses)))
+    except CoreError:
+        return None  # never exported, or not to its end
 
 
 def _manifest(folder: Path, take: str, poses: str) -> Path:
