@@ -25,6 +25,7 @@ ROTATION_TEXT: dict[RotationReading, str] = {
     "xyzw": "quaternions x y z w",
     "wxyz": "quaternions w x y z",
 }
+_LABELS = {"pose_is": "Camera poses", "rotation_is": "Rotations", "up": "Up axis"}
 _UPRIGHT = 0.7  # length of the mean up direction
 _FULL_TURN_RAD = 2 * np.pi
 _CHECK = "file"
@@ -88,7 +89,8 @@ def pose_findings(raw: RawRig) -> Iterator[Finding]:
         f"The poses seem to be stored as {' and '.join(what)}: read so, all cameras look at a common volume{also}, "
         f"{_heights(aim.heights, raw)}{upright}; as read now, {READING_TEXT[raw.pose_is]}, "
         "that is not so.",
-        f"Import the file again with {' '.join(f'`--set {setting}`' for setting in settings)}.",
+        f"Import the file again with {' '.join(f'`--set {setting}`' for setting in settings)}; in the window, with "
+        f"{' and '.join(_LABELS[setting.partition('=')[0]] for setting in settings)}.",
         check=_POSES,
     )
 

@@ -23,6 +23,7 @@ _MM_PER = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 _LARGEST = 1e15
 _MAX_SIZE_PX = 100_000
 _MAX_NAME = 200
+_MIN_FOCAL_PX = 1e-6
 _MAX_DISTORTION, _MAX_K_PX = 1e6, 1e9  # beyond any lens; powers of them are finite
 
 
@@ -71,7 +72,7 @@ class Camera:
         set_ = object.__setattr__
         set_(self, "size_px", (width, height))
         set_(self, "K", frozen(self.K, (3, 3), f"{what}: K"))
-        if self.K[0, 0] <= 0 or self.K[1, 1] <= 0 or not np.allclose(self.K[2], (0, 0, 1)):
+        if min(self.K[0, 0], self.K[1, 1]) < _MIN_FOCAL_PX or not np.allclose(self.K[2], (0, 0, 1)):
             raise CoreError(
                 f"{what}: K is not a camera matrix: {self.K.tolist()}.",
                 "Focal lengths must be positive, and the last row 0 0 1.",

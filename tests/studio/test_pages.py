@@ -177,6 +177,9 @@ def test_a_folder_of_camera_files_can_be_imported_as_a_whole(dressed: QApplicati
     dialog.units.setCurrentIndex(dialog.units.findData("m"))
     dialog.up.setCurrentIndex(dialog.up.findData("y"))
     assert dialog.params == ImportRigParams(path=str(tmp_path), units="m", up="y")
+    dialog.pose_is.setCurrentIndex(dialog.pose_is.findData("camera_to_world"))
+    dialog.rotation_is.setCurrentIndex(dialog.rotation_is.findData("degrees"))
+    assert (dialog.params.pose_is, dialog.params.rotation_is) == ("camera_to_world", "degrees")
 
 
 def test_camera_rows_use_common_units(sample_session: Session) -> None:

@@ -105,6 +105,6 @@ def _choices(field: str) -> list[Any]:
 
 
 def _has_siblings(path: Path) -> bool:
-    """Return whether the folder has several files that hold one camera each (OpenCV YAML or XML)."""
-    one_camera_each = path.suffix.lower() in (".yaml", ".yml", ".xml")
+    """Return whether the folder has several files that hold one camera each (YAML, XML or JSON)."""
+    one_camera_each = path.suffix.lower() in (".yaml", ".yml", ".xml", ".json")
     return one_camera_each and sum(1 for _ in path.parent.glob(f"*{path.suffix}")) > 1
