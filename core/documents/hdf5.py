@@ -14,6 +14,7 @@ from core.documents.pickles import parse_pickle
 from core.errors import CoreError
 
 _MAX_VALUES_BYTES = 4 << 30
+_MAX_RATIO = 1100  # of the size of an array and of its file: no compression that HDF5 offers does better
 _MAX_NAMES = 10_000
 _NUMBERS = "biuf"
 
@@ -30,6 +31,7 @@ class Hdf5Document:
         self.where = where
         self.names = tuple(_names(file, where))
         self._file = file
+        self._bytes = Path(file.filename).stat().st_size
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
@@ -45,8 +47,8 @@ class Hdf5Document:
         if any(kind.base.kind not in _NUMBERS + "S" for kind in kinds):
             raise bad_document(self.where, f"{name} is not an array of numbers")
         size = int(np.prod(data.shape, dtype=object)) * data.dtype.itemsize
-        if size > _MAX_VALUES_BYTES:
-            raise bad_document(self.where, f"{name} has {size / 2**30:.0f} GB")
+        if size > min(_MAX_VALUES_BYTES, _MAX_RATIO * self._bytes):
+            raise bad_document(self.where, f"{name} states {size:,} bytes, more than there can be")
         return np.asarray(self._read(data, name))
 
     def texts(self, name: str) -> list[str]:

@@ -248,6 +248,24 @@ def test_videos_are_imported_through_the_dialog(opened: MainWindow, qtbot, ended
     assert opened.top_bar.take.currentText() == "two_people_again"
 
 
+def test_folders_of_images_ask_for_their_rate(
+    sample_session: Session, dressed: QApplication, qtbot, tmp_path: Path
+) -> None:
+    for camera in ("cam01", "cam02"):
+        (tmp_path / "in" / camera).mkdir(parents=True)
+        (tmp_path / "in" / camera / "0001.jpg").write_bytes(b"")
+    (tmp_path / "in" / "notes.txt").write_text("")
+    dialog = ImportDialog(sample_session, [tmp_path / "in"])
+    qtbot.addWidget(dialog)
+    assert [box.currentText() for box in dialog.cameras] == ["cam01", "cam02"] and dialog.name.text() == "in"
+    assert dialog.fps is not None and not dialog.go.isEnabled() and "frame rate" in dialog.problem.text()
+    dialog.fps.setValue(29.97)
+    assert dialog.go.isEnabled()
+    assert dialog.params.fps == 29.97 and dialog.params.videos == tuple(
+        str(tmp_path / "in" / camera) for camera in ("cam01", "cam02")
+    )
+
+
 def test_cameras_that_cannot_be_guessed_must_be_selected(
     sample_session: Session, dressed: QApplication, qtbot, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ from studio.widgets.images.image_tiles import ImageTiles
 from studio.widgets.page.scroll_page import ScrollPage
 
 IMPORT_TIP = "Create a take from one video per camera"
+FOLDER_TIP = "Create a take from a folder with a video, or with a folder of numbered images, per camera"
 _IMAGE_PX, _ROW_PX = 176, 36
 _BUDGET_S = 0.012
 """Cards are added for this long in one turn of the event loop."""
@@ -99,6 +100,9 @@ class RecordPage(ScrollPage):
         self.import_button = button("Import videos…", "normal", "import", IMPORT_TIP)
         self.import_button.clicked.connect(self.import_take)
         self.tools.addWidget(self.import_button)
+        self.folder_button = button("Import folder…", "normal", "import", FOLDER_TIP)
+        self.folder_button.clicked.connect(self.import_folder)
+        self.tools.addWidget(self.folder_button)
         self.empty_button = button("Import videos…", "primary", "import")
         self.empty_button.clicked.connect(self.import_take)
         self.empty = EmptyState(
@@ -144,8 +148,17 @@ class RecordPage(ScrollPage):
             self._state.settings.update(last_folder=str(Path(chosen[0]).parent))
             self.ask_about([Path(c) for c in chosen])
 
+    def import_folder(self) -> None:
+        """Ask for a folder of videos or of image folders, then for the camera of each."""
+        start = self._state.settings.value.last_folder
+        title = "Import folder: a video or a folder of images per camera"
+        chosen = QFileDialog.getExistingDirectory(self, title, start)
+        if chosen:
+            self._state.settings.update(last_folder=str(Path(chosen).parent))
+            self.ask_about([Path(chosen)])
+
     def ask_about(self, videos: Sequence[Path]) -> ImportDialog | None:
-        """Open the import dialog for videos."""
+        """Open the import dialog for videos, or for folders of them."""
         if self._state.session is None:
             return None
         try:
@@ -207,8 +220,12 @@ class RecordPage(ScrollPage):
             widget.set_selected(widget.take.name == self._state.take_name)
 
     def _jobs_changed(self) -> None:
-        for push in (self.import_button, self.empty_button):
-            set_blocked(push, self._state.jobs.why_not(), IMPORT_TIP)
+        for push, tip in (
+            (self.import_button, IMPORT_TIP),
+            (self.empty_button, IMPORT_TIP),
+            (self.folder_button, FOLDER_TIP),
+        ):
+            set_blocked(push, self._state.jobs.why_not(), tip)
 
     def _select_take(self) -> None:
         sender = self.sender()

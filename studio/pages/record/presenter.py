@@ -59,7 +59,9 @@ def first_frame(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
 
 def proposed_name(session: Session, videos: Sequence[Path]) -> str:
     """Return a free name for a take: that of the videos' folder, with a number if it is taken."""
-    base = videos[0].parent.name if videos else ""
+    base = ""
+    if videos:
+        base = videos[0].name if videos[0].is_dir() else videos[0].parent.name
     try:
         name = safe_name(base)
     except CoreError:
@@ -68,9 +70,9 @@ def proposed_name(session: Session, videos: Sequence[Path]) -> str:
     return name if name not in taken else next(n for i in range(2, 10_000) if (n := f"{name}_{i}") not in taken)
 
 
-def proposed_cameras(session: Session, videos: Sequence[Path]) -> list[str]:
+def proposed_cameras(session: Session, names: Sequence[str]) -> list[str]:
     """Return a camera for each video: one of the rig matched by file name, or without a rig the file name itself."""
-    stems = [v.stem for v in videos]
+    stems = list(names)
     rig = session.rig
     if rig is not None:
         try:
