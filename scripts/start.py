@@ -51,7 +51,7 @@ def _run_headless(python: Path, session: Path | None) -> int:
         code = run([python, "-m", "core.cli", "demo", session])
         if code:
             return code
-    return run([python, "-m", "core.cli", "run", session])
+    return run([python, "-m", "core.cli", "run", session, "--repair-rig"])
 
 
 def _sample_folder(python: Path) -> Path:

@@ -71,7 +71,7 @@ def report_people_fit(session: Session, finding: Finding | None, details: Mappin
         return
     added = [finding] if finding is not None else []
     checked = RigCheck(cameras=rig.names, findings=(), shared=np.zeros((0, 0)), middle_mm=np.zeros(3))
-    checked = checked.with_findings([*kept, *added])
+    checked = checked.with_findings([*added, *kept])
     changed = {
         "level": checked.level,
         "verdict": checked.verdict,

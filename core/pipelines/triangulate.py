@@ -63,7 +63,8 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     _warn(rig, sequence, reporter)
     if comparison.message:
         reporter.note(comparison.warning, "warning")
-    report_people_fit(session, comparison.finding(take.name), comparison.to_mapping() | {"take": take.name})
+    seen_in = {"take": take.name, "estimator": estimator}
+    report_people_fit(session, comparison.finding(take.name), comparison.to_mapping() | seen_in)
     return {
         "take": take.name,
         "people_per_frame": people_per_frame(sequence),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.errors import CoreError
+from core.files import read_json
 from core.jobs import Cancelled, Ended, Event, Failed, Finished, JobSpec
 from core.jobs.events import decode
 from core.session.exports.manifest import export_manifest, exported_files
@@ -159,7 +160,20 @@ def _rig(session: Session) -> StepStatus:
         return StepStatus(
             step="rig", state="ready", reason=f"{unposed[0]} has no pose: calibrate all cameras together."
         )
-    return StepStatus(step="rig", state="done", reason=f"{len(rig)} calibrated cameras.")
+    return StepStatus(step="rig", state="done", reason=f"{len(rig)} calibrated cameras.{_misfit(session)}")
+
+
+def _misfit(session: Session) -> str:
+    """Return a sentence on the cameras that the people of the last triangulated take do not fit; empty if they do."""
+    path = session.layout.rig_report
+    try:
+        fit = read_json(path).get("people_fit", {}) if path.exists() else {}
+        cameras, verb = ", ".join(fit.get("cameras", ())), fit.get("action", "")
+    except (CoreError, AttributeError, TypeError):
+        return ""  # the Calibrate page reports the damage
+    if not cameras:
+        return ""
+    return f" The people in {fit.get('take')} do not fit {cameras}" + (f": run '{verb}'." if verb else ".")
 
 
 def _motion_takes(session: Session) -> tuple[list[Take], str]:

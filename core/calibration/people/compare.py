@@ -29,6 +29,7 @@ class RigComparison:
     """Result of a comparison.
 
     Attributes:
+        cameras: Names of the cameras that do not fit the others.
         message: Sentences on the cameras that do not fit the others, and on the reason; empty if all fit.
         remedy: Sentence on what to do; empty if nothing helps for certain.
         action: Verb that does it; empty if there is none.
@@ -37,6 +38,7 @@ class RigComparison:
             after the action, by name.
     """
 
+    cameras: tuple[str, ...] = ()
     message: str = ""
     remedy: str = ""
     action: RepairAction = ""
@@ -58,6 +60,7 @@ class RigComparison:
     def to_mapping(self) -> dict[str, Any]:
         """Convert to plain JSON values."""
         return {
+            "cameras": list(self.cameras),
             "message": self.message,
             "remedy": self.remedy,
             "action": self.action,
@@ -140,11 +143,13 @@ def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigCompari
     wrong = [f for f in found.findings if f.level == "error" and not (action == "sync" and f.check == "time_offset")]
     if wrong:
         message += f" No repair from these people can be right: {wrong[0].message}"
-        return RigComparison(message=message, remedy=wrong[0].remedy, time_offset_s={}, loco_px=found.loco_px)
+        return RigComparison(
+            cameras=names, message=message, remedy=wrong[0].remedy, time_offset_s={}, loco_px=found.loco_px
+        )
     does = "Synchronise the take with sync" if action == "sync" else "Repair the rig with calibrate-people"
     remedy = f"{does}: expected are {_numbers(names, after)}."
     return RigComparison(
-        message=message, remedy=remedy, action=action, time_offset_s=late_s, loco_px=dict(found.loco_px)
+        cameras=names, message=message, remedy=remedy, action=action, time_offset_s=late_s, loco_px=dict(found.loco_px)
     )
 
 

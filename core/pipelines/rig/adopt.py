@@ -7,7 +7,7 @@ from typing import Any
 
 from core.board.observations import BoardObservations
 from core.calibration.board.report import BOARD_CHECKS
-from core.calibration.checks import Finding, RigCheck, finding_from
+from core.calibration.checks import PEOPLE_FIT, Finding, RigCheck, finding_from
 from core.calibration.session_check import check_session_rig
 from core.errors import CoreError
 from core.files import read_json
@@ -117,7 +117,7 @@ def moved_report(session: Session, rig: CameraRig, scale: float) -> dict[str, An
     gone = _LENGTH_CHECKS if scaled else frozenset[str]()
     findings = report.get("findings", [])
     known = [finding_from(f) for f in findings if isinstance(f, dict)] if isinstance(findings, list) else []
-    kept = [f for f in known if f.check in (BOARD_CHECKS - gone) | FILE_CHECKS or f.check == "people_fit"]
+    kept = [f for f in known if f.check in (BOARD_CHECKS - gone) | FILE_CHECKS or f.check == PEOPLE_FIT]
     check = check_session_rig(session, rig).with_findings(kept)
     report = {k: v for k, v in report.items() if k != "accuracy"}  # a map of the floor in the former coordinates
     if scaled:

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from core.calibration.people.compare import RigComparison, compare_cameras
+from core.calibration.session_check import report_people_fit
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json, write_yaml
@@ -55,6 +56,8 @@ def run_sync(session: Session, params: SyncParams, run: RunLayout, reporter: Rep
     change = ", ".join(f"{n} {_ms(former[n])} to {_ms(s)}" for n, s in changed.items())
     change = f"Time offsets in {take.name}: {change}." if changed else f"The time offsets in {take.name} are the same."
     reporter.note(change)
+    if changed:
+        report_people_fit(session, None, {})  # until the next triangulation compares again
     if changed and take.poses3d_runs():
         reporter.note(f"The 3D poses of {take.name} were made with other offsets. {UPDATE}", "warning")
     result = {

@@ -22,6 +22,7 @@ from core.pipelines.params import (
     ImportTakeParams,
     RecordParams,
     SetWorldParams,
+    SyncParams,
 )
 from core.session import Session
 from core.session.calibrations import kept_calibrations
@@ -36,7 +37,7 @@ from studio.pages.calibrate.floor.dialog import FloorDialog
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.calibrate.live_card import LiveCard
 from studio.pages.calibrate.people_card import PeopleCard
-from studio.pages.calibrate.presenter import VerdictRow
+from studio.pages.calibrate.presenter import RepairOffer, VerdictRow
 from studio.pages.calibrate.replace_dialog import ask_to_replace
 from studio.pages.calibrate.solve_card import SolveCard
 from studio.pages.calibrate.world_card import WorldCard
@@ -69,9 +70,10 @@ class CalibratePage(StepPage):
         self.tools.addWidget(self.import_button)
         self.tools.addWidget(self.export_button)
         self._verdict = presenter.banner(None, None, "")
+        self._offer: RepairOffer | None = None
         self._make_steps()
         self.steps.changed.connect(self._step_changed)
-        self.banner.requested.connect(partial(self.steps.show_panel, "check"))
+        self.banner.requested.connect(self._follow_banner)
         state.session_changed.connect(self._session_changed)
         for signal in (state.status_changed, state.take_changed):
             signal.connect(self.refresh)
@@ -220,6 +222,7 @@ class CalibratePage(StepPage):
         except CoreError as error:
             cause = "" if rig is not None else "The calibration cannot be read. "
             problem = f"{cause}{error.message} {error.hint}"
+        self._offer = presenter.load_offer(session)
         self._show_banner(presenter.banner(rig, verdict, problem))
         self.export_button.setEnabled(rig is not None)
         self.solve_card.show_advice("" if metrics is None else metrics.advice)
@@ -283,9 +286,27 @@ class CalibratePage(StepPage):
     def _show_banner(self, row: VerdictRow) -> None:
         self._verdict = row
         on_check = self.steps.current == "check" or not self.steps.is_available("check")
-        self.banner.show_sentence(row.level, row.message, "" if on_check else "Show findings")
+        offer = self._offer if on_check else None
+        text = "" if on_check else "Show findings"
+        self.banner.show_sentence(row.level, row.message, offer.title if offer else text, offer.tip if offer else "")
         done = {"ok": ("check-circle", "good"), "warning": ("warning", "warn"), "error": ("error", "bad")}
         self.steps.set_icon("check", *done.get(row.level, ("",)))
+
+    def _follow_banner(self) -> None:
+        """Show the findings or, where they are shown, make the repair that they offer."""
+        if self.steps.current != "check":
+            self.steps.show_panel("check")
+        elif self._offer is not None:
+            self._repair(self._offer)
+
+    def _repair(self, offer: RepairOffer) -> None:
+        if offer.verb == "sync":
+            self._start(
+                "sync", SyncParams(take=offer.take, estimator=offer.estimator), f"{offer.title} of {offer.take}"
+            )
+        else:
+            params = CalibratePeopleParams(take=offer.take, estimator=offer.estimator, mode="repair")
+            self._start("calibrate-people", params, f"{offer.title} from people in {offer.take}")
 
     def _step_changed(self, _name: str) -> None:
         self._show_banner(self._verdict)

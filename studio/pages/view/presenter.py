@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.association.bias import RIG_WARNING
 from core.config import from_mapping
 from core.datasets.split import held_out
 from core.errors import CoreError
@@ -108,6 +109,8 @@ class ViewPresenter:
         self.evaluation = self._read_evaluation()
         if self.notice is None and self.take is not None and not self.results:
             self.notice = Notice(heading="No 3D result yet.", remedy="Run Triangulate on the Train page.")
+        if self.notice is None and poses is not None and (warning := str(poses.provenance.get(RIG_WARNING, ""))):
+            self.notice = Notice(heading=warning, remedy="See the Calibrate page.")
         if self.options.follow is not None and (poses is None or self.options.follow not in poses.person_ids):
             self.options = replace(self.options, follow=None)
 
