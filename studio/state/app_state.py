@@ -100,10 +100,9 @@ class AppState(QObject):
         self.volume.attach(session)
         self.rig.attach(session)
         self._select_what_exists()
-        self.session_changed.emit()
-        self.take_changed.emit()
-        self.poses_changed.emit()
-        self.status_changed.emit()
+        # The session last: the window then shows a page, which by that time knows all that it has to read.
+        for signal in (self.take_changed, self.poses_changed, self.status_changed, self.session_changed):
+            signal.emit()
         self.content_changed.emit()
 
     def select_take(self, name: str) -> None:

@@ -161,6 +161,7 @@ def test_images_load_with_the_floor_overlay_and_can_be_enlarged(opened: MainWind
 def test_a_damaged_rig_is_reported_and_a_new_one_can_be_imported(opened: MainWindow) -> None:
     _session(opened).layout.rig.write_text("not = [toml", encoding="utf-8")
     opened.state.refresh()
+    opened.show_page("calibrate")
     page = opened.pages["calibrate"]
     assert "cannot be read" in page.banner.sentence.text()
     assert page.import_button.isEnabled()

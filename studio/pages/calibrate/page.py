@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from core.board.pattern import Board
@@ -48,6 +49,9 @@ from studio.widgets.card import Card
 from studio.widgets.columns import Columns
 from studio.widgets.page.step_page import StepPage
 
+_NO_RIG = "Needs a calibration."
+_IDLE_MS = 1200
+"""Time after a session was opened until the 3D view is prepared; by then the page in sight is drawn."""
 _SOLVES = ("calibrate", "calibrate-people", "import-rig")
 """Verbs that replace the rig; the check of the new one is shown when they are done."""
 
@@ -75,8 +79,10 @@ class CalibratePage(StepPage):
         self.steps.changed.connect(self._step_changed)
         self.banner.requested.connect(self._follow_banner)
         state.session_changed.connect(self._session_changed)
-        for signal in (state.status_changed, state.take_changed):
-            signal.connect(self.refresh)
+        self.refresh_when_visible(state.content_changed)
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.timeout.connect(self._prepare)
         state.jobs.active_changed.connect(self._jobs_changed)
         state.jobs.ended.connect(self._job_ended)
         state.rig.failed.connect(self._failed)
@@ -95,12 +101,15 @@ class CalibratePage(StepPage):
     def why_not(self, action: str) -> str:
         """Return why an action of the menu is blocked; empty if it is not."""
         session = self._state.session
+        if self._stale and session is not None:
+            self._show_takes(results.board_takes(session))
         if action == "rig.export" and session is not None and not session.layout.rig.exists():
             return "Calibrate first."
         return self.solve_card.go.reason if action == "rig.calibrate" else self._state.jobs.why_not()
 
     def shut_down(self) -> None:
         """Free the OpenGL resources; called once, before the window closes."""
+        self._idle.stop()
         self.check.rig_view.close_canvas()
 
     def import_rig(self) -> None:
@@ -203,6 +212,7 @@ class CalibratePage(StepPage):
 
     def refresh(self) -> None:
         """Show the rig and its report as they are on disk."""
+        self._stale = False
         session = self._state.session
         if session is None:
             self.check.clear()
@@ -227,13 +237,21 @@ class CalibratePage(StepPage):
         self.export_button.setEnabled(rig is not None)
         self.solve_card.show_advice("" if metrics is None else metrics.advice)
         for name in ("check", "world"):
-            self.steps.set_blocked(name, "" if rig is not None else "Needs a calibration.")
+            self.steps.set_blocked(name, "" if rig is not None else _NO_RIG)
         self.people_card.show_blocked(presenter.people_blocked(rig, take))
         if rig is None:
             return
         self.check.show_rig(session, rig, take, None if verdict is None else verdict[1], metrics)
         self.world_card.show_rig(rig, takes, poses3d=bool(take and take.poses3d_runs()))
         self.overlay.show_take(session, rig, take)
+
+    def _prepare(self) -> None:
+        """Read the rig and create its 3D view while nobody waits for it, a part in each turn of the event loop."""
+        if self._stale:
+            self.refresh()
+        elif not self.check.rig_view.prepare():
+            return
+        self._idle.start(_IDLE_MS // 4)
 
     def _make_steps(self) -> None:
         self.board_card = BoardCard()
@@ -280,8 +298,18 @@ class CalibratePage(StepPage):
 
     def _session_changed(self) -> None:
         """Begin with the check of the rig, or with the first step."""
-        self.refresh()
-        self.steps.show_panel("check" if self.steps.is_available("check") else "cameras")
+        session = self._state.session
+        self._stale = True
+        if session is None:
+            self._idle.stop()
+            self.refresh()
+            return
+        calibrated = session.layout.rig.exists()
+        for name in ("check", "world"):
+            self.steps.set_blocked(name, "" if calibrated else _NO_RIG)
+        self.steps.show_panel("check" if calibrated else "cameras")
+        if calibrated:
+            self._idle.start(_IDLE_MS)
 
     def _show_banner(self, row: VerdictRow) -> None:
         self._verdict = row

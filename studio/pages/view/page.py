@@ -160,6 +160,7 @@ class ViewPage(QWidget):
         self._state.take_changed.connect(self._take_changed)
         self._state.poses_changed.connect(self._result_changed)
         self._state.status_changed.connect(self._result_changed)
+        self._state.content_changed.connect(self._reload_if_visible)
         self.toolbar.result_selected.connect(self.presenter.select_result)
         self.toolbar.comparison_selected.connect(self._compare)
         self.toolbar.option_toggled.connect(self._toggle)
@@ -181,11 +182,9 @@ class ViewPage(QWidget):
 
     def _take_changed(self) -> None:
         self._take_stale = True
-        self._reload_if_visible()
 
     def _result_changed(self) -> None:
         self._result_stale = True
-        self._reload_if_visible()
 
     def _reload_if_visible(self) -> None:
         if self.isVisible():

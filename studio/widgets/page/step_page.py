@@ -8,11 +8,11 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from studio.theme import GRID_PX
 from studio.widgets.page.banner import Banner
 from studio.widgets.page.panels import Panels
-from studio.widgets.page.scroll_page import ScrollColumn
+from studio.widgets.page.scroll_page import RefreshedPage, ScrollColumn
 from studio.widgets.text import make_label
 
 
-class StepPage(QWidget):
+class StepPage(RefreshedPage):
     """Title, banner and numbered steps in a fixed header; the content of the selected step scrolls below.
 
     Args:

@@ -40,7 +40,7 @@ _TOGGLES: tuple[tuple[DisplayOption, str, str], ...] = (
 
 
 class RigView(QWidget):
-    """Cameras in 3D, coloured by reliability. OpenGL is not initialized before the view is seen."""
+    """Cameras in 3D, coloured by reliability. OpenGL is initialized by `prepare`, or when the view is first seen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -121,6 +121,15 @@ class RigView(QWidget):
         """Free OpenGL resources."""
         if self.viewport is not None:
             self.viewport.close_canvas()
+
+    def prepare(self) -> bool:
+        """Create the view or, in a later turn, draw it once to compile its shaders; return whether more follows."""
+        if self.viewport is None:
+            self._create_viewport()
+            return True
+        if not self.isVisible():
+            self.viewport.grab_image()
+        return False
 
     def _create_viewport(self) -> None:
         """Create the view when it is first seen."""
