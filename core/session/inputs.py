@@ -236,6 +236,26 @@ def is_measured(session: Session, take: Take, report: Mapping[str, Any], results
     return all(inputs["results"].get(name) == result_id(take, name) for name in results)
 
 
+def outdated_evaluation(session: Session, take: Take) -> str:
+    """Return why the metrics of a take are out of date; empty if they are about its present 3D poses, or absent."""
+    if not take.layout.report.is_file():
+        return ""
+    report, results = evaluation_report(take.layout.report), take.poses3d_runs()
+    methods = report.get("methods")
+    trained = methods.get("trained") if isinstance(methods, dict) else None
+    method = str(trained.get("run", "")) if isinstance(trained, dict) else ""
+    names = [name for name in (BASELINE, method) if name in results]
+    for name in names:
+        if messages := outdated_result(session, take, name):
+            return " ".join(messages)
+    made = take.layout.report.stat().st_mtime
+    if any(take.layout.poses3d(name).stat().st_mtime > made for name in results):
+        return "3D poses were made since the last evaluation."
+    if "inputs" in report and not is_measured(session, take, report, names):
+        return "The 3D poses or the calibration have changed since the last evaluation."
+    return ""
+
+
 def evaluation_report(path: Path) -> dict[str, Any]:
     """Read the report of an evaluation; empty if there is none or it is damaged."""
     try:

@@ -14,8 +14,7 @@ from core.jobs.events import decode
 from core.session.exports.manifest import export_manifest, exported_files
 from core.session.incoming import interrupted_recordings
 from core.session.inputs import (
-    evaluation_report,
-    is_measured,
+    outdated_evaluation,
     outdated_result,
     outdated_second_look,
     outdated_training,
@@ -238,7 +237,7 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
             "Metrics are up to date." if take.layout.report.is_file() else "",
             no_rig or no_result,
             "Evaluate the 3D poses.",
-            _outdated_metrics(session, take, outdated),
+            outdated_evaluation(session, take),
         ),
         "export": step(
             "export",
@@ -257,24 +256,6 @@ def _rig_problem(session: Session, take: Take, rig: StepStatus) -> str:
         session.rig_for(take)
     except CoreError as error:
         return str(error)
-    return ""
-
-
-def _outdated_metrics(session: Session, take: Take, outdated: Mapping[str, str]) -> str:
-    """Return why the metrics of a take are out of date; empty if they are about its present 3D poses."""
-    report = evaluation_report(take.layout.report)
-    methods = report.get("methods")
-    trained = methods.get("trained") if isinstance(methods, dict) else None
-    names = [BASELINE, str(trained.get("run", ""))] if isinstance(trained, dict) else [BASELINE]
-    names = [name for name in names if name in outdated]
-    for name in names:
-        if outdated[name]:
-            return outdated[name]
-    made = take.layout.report.stat().st_mtime if take.layout.report.is_file() else 0.0
-    if any(take.layout.poses3d(name).stat().st_mtime > made for name in outdated):
-        return "3D poses were made since the last evaluation."
-    if "inputs" in report and not is_measured(session, take, report, names):
-        return "The 3D poses or the calibration have changed since the last evaluation."
     return ""
 
 

@@ -26,6 +26,7 @@ from core.session.calibrations import kept_calibrations
 from core.session.moving import replace_rig
 from studio.main_window import MainWindow
 from studio.pages.calibrate.replace_dialog import ReplaceDialog
+from studio.pages.export.presenter import result_choices
 from studio.pages.view.presenter import ViewPresenter
 from studio.state.app_state import AppState
 
@@ -87,7 +88,7 @@ def test_a_result_of_another_calibration_is_not_drawn_as_a_ghost(state: AppState
     state.set_session(session)
     presenter = ViewPresenter(state)
     presenter.load_take()
-    assert presenter.result == BASELINE
+    assert presenter.result == BASELINE and presenter.notice is None
     presenter.compare_with("fast")
     assert len(presenter.overlay(take.cameras[0], 3).skeletons) == 1
     assert "not drawn" in presenter.notice.heading
@@ -169,3 +170,16 @@ def test_calibrations_are_listed_and_replaced_after_a_question(
 
 def open_question() -> ReplaceDialog:
     return next(w for w in QApplication.topLevelWidgets() if isinstance(w, ReplaceDialog) and w.isVisible())
+
+
+def test_a_result_that_was_never_measured_is_named(state: AppState, session: Session) -> None:
+    take = session.take("walk")
+    take.poses3d(BASELINE).save(take.layout.poses3d("fast"))
+    state.set_session(session)
+    presenter = ViewPresenter(state)
+    presenter.load_take()
+    assert presenter.notice is None  # the baseline is shown
+    presenter.select_result("fast")
+    presenter.load_result()
+    assert presenter.notice.heading == "Shipped Fast has not been measured on this take."
+    assert dict(result_choices(session, take))["fast"].endswith("not measured")

@@ -15,6 +15,7 @@ from core.geometry.similarity import Similarity
 from core.progress import Reporter
 from core.rig_io.import_findings import FILE_CHECKS
 from core.session import RunLayout, Session
+from core.session.inputs import outdated_result
 from core.session.layout import CalibrationLayout
 from core.session.moving import RigReplacement, replace_rig
 from core.types.axes import Axis
@@ -79,6 +80,9 @@ def adopt_report(
         reporter.note(f"The former calibration is kept as {replaced.former.name}: 'calibrations' brings it back.")
     if replaced.change is not None:
         reporter.note("3D poses, capture volume and reports have moved along.")
+    elif count := sum(_outdated(session, name) for name in session.take_names()):
+        results = f"{count} 3D results are" if count > 1 else "A 3D result is"
+        reporter.note(f"{results} out of date now: 'update' makes what was made with the former calibration again.")
     return replaced.former.rig.relative_to(session.root).as_posix()
 
 
@@ -141,6 +145,15 @@ def use_calibration(session: Session, name: str) -> RigReplacement:
     if not isinstance(report, dict) or report.get("digest") != rig.digest:
         report = _origin(rig) | check_session_rig(session, rig).to_mapping()
     return replace_rig(session, rig, report, kept)
+
+
+def _outdated(session: Session, take_name: str) -> int:
+    """Return the number of outdated 3D results of a take; 0 for a damaged one."""
+    try:
+        take = session.take(take_name)
+    except CoreError:
+        return 0
+    return sum(bool(outdated_result(session, take, result)) for result in take.poses3d_runs())
 
 
 def _origin(rig: CameraRig) -> dict[str, Any]:

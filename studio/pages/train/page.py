@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QVBoxLayout, 
 
 from core.errors import CoreError
 from core.jobs import Metric
+from core.session.inputs import outdated_evaluation
 from studio.jobs.text import outcome_text, progress_text
 from studio.jobs.tracked import TrackedJob
 from studio.pages.train import presenter, training_text
@@ -421,6 +422,9 @@ class TrainPage(ScrollPage):
                 make_label("Run Evaluate to compare triangulation and trained networks.", "muted")
             )
             return
+        session = self._state.session
+        if session is not None and take is not None and (outdated := outdated_evaluation(session, take)):
+            self.results_body.addWidget(FindingRow("warning", f"These metrics are out of date. {outdated}"))
         verdict = make_label(comparison.verdict, "strong")
         self.results_body.addWidget(verdict)
         if comparison.details:

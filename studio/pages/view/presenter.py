@@ -11,6 +11,7 @@ from core.association.bias import RIG_WARNING
 from core.config import from_mapping
 from core.datasets.split import held_out
 from core.errors import CoreError
+from core.evaluation.choice import measured
 from core.files import read_json, read_yaml
 from core.geometry import project
 from core.geometry.accuracy import AccuracyMap, accuracy_map
@@ -19,7 +20,7 @@ from core.pipelines.params import TrainParams
 from core.session import BASELINE, Take, Timeline
 from core.session.align import shown_timeline
 from core.session.calibrations import former_rig
-from core.session.inputs import outdated_inputs
+from core.session.inputs import outdated_evaluation, outdated_inputs
 from core.session.volume import ActiveVolume
 from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
@@ -107,6 +108,7 @@ class ViewPresenter:
         self._build_data(poses, ghost)
         self.people = PeopleSummary.of(poses) if poses is not None else None
         self.evaluation = self._read_evaluation()
+        self._note_unmeasured()
         if self.notice is None and self.take is not None and not self.results:
             self.notice = Notice(heading="No 3D result yet.", remedy="Run Triangulate on the Train page.")
         if self.notice is None and poses is not None and (warning := str(poses.provenance.get(RIG_WARNING, ""))):
@@ -288,7 +290,21 @@ class ViewPresenter:
         except CoreError as error:
             self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
             return None
-        return evaluation_summary(report) if isinstance(report, Mapping) else None
+        summary = evaluation_summary(report) if isinstance(report, Mapping) else None
+        session = self._state.session
+        outdated = outdated_evaluation(session, self.take) if session is not None else ""
+        if summary is None or not outdated:
+            return summary
+        return replace(summary, verdict=f"Out of date: {outdated} {summary.verdict}")
+
+    def _note_unmeasured(self) -> None:
+        """Say that the shown result of networks was never measured against the baseline."""
+        session, take = self._state.session, self.take
+        if self.notice is not None or session is None or take is None or self.result in ("", BASELINE):
+            return
+        if measured(session, take, self.result) == "no":
+            text = f"{self.title(self.result)} has not been measured on this take."
+            self.notice = Notice(heading=text, remedy="Run Evaluate on the Train page.")
 
     def _build_data(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
         """Build the scene data: cameras, results and, where available, the capture volume."""
