@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from core.documents.syntax import parse_yaml
 from core.errors import CoreError
 from core.files import read_yaml
 from core.registry import closest
@@ -95,7 +94,11 @@ def with_overrides(config: C, overrides: Sequence[str]) -> C:
         if last not in level and not partial:
             raise CoreError(f"Unknown setting '{dotted}'.", closest(last, list(level)))
         empty = isinstance(level.get(last), str) and not text.strip()
-        level[last] = "" if empty else yaml.safe_load(text)
+        level[last] = (
+            ""
+            if empty
+            else parse_yaml(text, f"--set {dotted}", "Write it as name=value, for example training.steps=500.")
+        )
         if partial:
             values = to_mapping(from_mapping(type(config), values))  # with the defaults of the group
     return from_mapping(type(config), values)

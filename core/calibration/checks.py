@@ -73,15 +73,18 @@ class RigCheck:
         """Return a copy with further findings.
 
         The reason of a missing pose replaces the finding that it is missing, and the finding that poses were misread
-        replaces those on where the cameras are.
+        replaces those on where the cameras are. Intrinsics are not called fine if the file holds more than was read.
         """
         added = list(more)
         explained = {f.camera for f in added if f.check == "calibrated"}
         misread = any(f.check == "poses" for f in added)
+        unread = any(f.check == "file" and f.level == "error" for f in added)
         kept = [
             f
             for f in self.findings
-            if not (f.check == "pose" and f.camera in explained) and not (misread and f.check in _OF_POSES)
+            if not (f.check == "pose" and f.camera in explained)
+            and not (misread and f.check in _OF_POSES)
+            and not (unread and f.check == "intrinsics" and f.level == "ok")
         ]
         findings = sorted(added + kept, key=lambda f: -_SEVERITY[f.level])
         return dataclasses.replace(self, findings=tuple(findings))

@@ -12,6 +12,7 @@ from core.documents.limits import MAX_BYTES, bad_document, read_bounded
 from core.documents.text import decode_text
 
 _MAX_COLUMNS = 100_000
+_SAMPLE = 5000  # characters in which the delimiter is counted
 _MAX_DIGITS = 40
 
 
@@ -20,24 +21,27 @@ def csv_rows(path: Path, delimiter: str = "", max_bytes: int = MAX_BYTES) -> Ite
 
     Args:
         path: Text file.
-        delimiter: Character between cells; empty for the comma, semicolon or tab that the first line has most of.
+        delimiter: Character between cells; empty for the comma, semicolon or tab that the beginning has most of.
         max_bytes: Maximum size of the file.
 
     Raises:
         CoreError: The file is missing, too large, or has a cell or a row out of bounds.
     """
-    text = decode_text(read_bounded(path, max_bytes), str(path))
-    first = text[: text.find("\n") if "\n" in text else None]
-    delimiter = delimiter or max(",;\t", key=first.count)
+    yield from parse_csv(decode_text(read_bounded(path, max_bytes), str(path)), str(path), delimiter)
+
+
+def parse_csv(text: str, where: str, delimiter: str = "") -> Iterator[tuple[int, list[str]]]:
+    """Yield the line number and the cells of each row of a text that is not empty; see `csv_rows`."""
+    delimiter = delimiter or max(",;\t", key=text[:_SAMPLE].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for row in reader:
             if len(row) > _MAX_COLUMNS:
-                raise bad_document(str(path), f"line {reader.line_num} has {len(row)} cells")
+                raise bad_document(where, f"line {reader.line_num} has {len(row)} cells")
             if any(row):
                 yield reader.line_num, row
     except csv.Error as error:
-        raise bad_document(str(path), f"line {reader.line_num}: {error}") from error
+        raise bad_document(where, f"line {reader.line_num}: {error}") from error
 
 
 def parse_number(text: str, where: str) -> float:

@@ -7,13 +7,13 @@ which one has the markers and the next `x`, `y`, `z`, as DeepLabCut writes them.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from core.documents.tables import parse_csv
 from core.errors import CoreError
 from core.evaluation.truth.motion import MarkerFile
 from core.types.arrays import F64
@@ -42,7 +42,7 @@ def read_csv_markers(path: Path, fps: float) -> MarkerFile:
     """
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     delimiter = max(_DELIMITERS, key=text[:5000].count)
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    rows = [row for _, row in parse_csv(text, path.name, delimiter) if any(cell.strip() for cell in row)]
     if len(rows) < 2:
         raise CoreError(f"{path.name} has no rows of data.", "Export one row per frame.")
     titles, first = _titles(rows)
