@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import CoreError
-from core.files import read_json, write_bytes
+from core.files import read_json, read_once, write_bytes
 from core.session.layout import CalibrationLayout
 from core.session.store import Session, Take, rig_of_take
 from core.types.camera import CameraRig
@@ -96,7 +95,7 @@ def keep_calibration(session: Session) -> CalibrationLayout | None:
 def former_rig(session: Session, take: Take, digest: str) -> CameraRig | None:
     """Return the cameras of a take from the kept calibration that gives them this digest; None if there is none."""
     for folder in _folders(session):
-        rig = _load(folder.rig)
+        rig = _load(folder)
         try:
             fitted = rig_of_take(rig, take) if isinstance(rig, CameraRig) else None
         except CoreError:
@@ -121,18 +120,17 @@ def error_text(report: Any, rig: CameraRig) -> str:
 
 
 def _kept(folder: CalibrationLayout, used: str) -> KeptCalibration:
-    rig = _load(folder.rig)
+    rig = _load(folder)
     if not isinstance(rig, CameraRig):
         return KeptCalibration(name=folder.name, problem=str(rig))
-    report = _report(folder.report)
-    level = str(report.get("level", "")) if report.get("digest", rig.digest) == rig.digest else ""
+    report, digest = _report(folder.report), _digest(folder)
     return KeptCalibration(
         name=folder.name,
         made=rig.created,
         source=rig.source,
         error=error_text(report, rig),
-        level=level,
-        in_use=rig.digest == used,
+        level=str(report.get("level", "")) if report.get("digest", digest) == digest else "",
+        in_use=digest == used,
     )
 
 
@@ -150,27 +148,20 @@ def _order(name: str) -> tuple[str, int]:
 
 
 def _digest(folder: CalibrationLayout) -> str:
-    rig = _load(folder.rig)
-    return rig.digest if isinstance(rig, CameraRig) else ""
-
-
-def _load(path: Path) -> CameraRig | CoreError:
+    """Return the digest of a kept rig; empty if it is damaged."""
     try:
-        return _load_version(path, file_version(path))
-    except OSError as error:
-        return CoreError(f"{path} cannot be read: {error.strerror}.", "Restore the file.")
+        return read_once(folder.rig, _digest_of)
+    except CoreError:
+        return ""
 
 
-def file_version(path: Path) -> tuple[int, ...]:
-    """Return numbers that change when a file is replaced; raise OSError if it cannot be read."""
-    stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+def _digest_of(path: Path) -> str:
+    return CameraRig.load(path).digest
 
 
-@functools.lru_cache(maxsize=256)
-def _load_version(path: Path, version: tuple[int, ...]) -> CameraRig | CoreError:
+def _load(folder: CalibrationLayout) -> CameraRig | CoreError:
     try:
-        return CameraRig.load(path)
+        return read_once(folder.rig, CameraRig.load)
     except CoreError as error:
         return error
 
@@ -179,7 +170,7 @@ def _report(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        report = read_json(path)
+        report = read_once(path, read_json)
     except CoreError:
         return {}  # the list shows the rig without its error; the page of the rig in use says so
     return report if isinstance(report, dict) else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CoreError
-from core.files import read_json, read_yaml, sha256, write_yaml
+from core.files import read_json, read_once, read_yaml, sha256, write_yaml
 from core.geometry.resize import at_size
 from core.geometry.similarity import Similarity, similarity_between
 from core.progress import Reporter
-from core.session.calibrations import file_version
 from core.session.layout import RunLayout
 from core.session.store import BASELINE, Session, Take
 from core.types.camera import CameraRig
@@ -76,10 +74,9 @@ def input_digests(take: Take, estimator: str, rig: CameraRig) -> InputDigests:
 
 def provenance_of(take: Take, result: str) -> dict[str, Any]:
     """Return the provenance of a 3D result; empty if the file is missing or damaged."""
-    path = take.layout.poses3d(result)
     try:
-        return _provenance(path, file_version(path))
-    except (OSError, CoreError):
+        return read_once(take.layout.poses3d(result), Pose3DSequence.load_provenance)
+    except CoreError:
         return {}  # whoever reads the poses reports the damage
 
 
@@ -155,14 +152,13 @@ def outdated_second_look(session: Session, take: Take, estimator: str) -> str:
 
 
 def save_training_inputs(run: RunLayout, takes: Sequence[Take], estimator: str, rig: CameraRig) -> None:
-    """Store what a training works on: rig, 2D poses, and the triangulated people that clean them.
+    """Store what a training works on: the rig, and the digests of rig and 2D poses.
 
     Raises:
         CoreError: 2D poses are missing.
     """
     poses2d = {take.name: _poses2d_digest(take, estimator) for take in takes}
-    baselines = {take.name: result_id(take, BASELINE) for take in takes}
-    inputs = {"rig": rig.digest, "estimator": estimator, "poses2d": poses2d, "baselines": baselines}
+    inputs = {"rig": rig.digest, "estimator": estimator, "poses2d": poses2d}
     rig.save(run.rig)
     write_yaml(run.inputs, inputs)
 
@@ -277,20 +273,6 @@ def _poses2d_digest(take: Take, estimator: str) -> str:
     files = take.poses2d_files(estimator).values()
     try:
         offsets = "".join(f"{name}{s}" for name, s in take.time_offset_s.items())
-        return hashlib.sha256(("".join(map(_file_digest, files)) + offsets).encode()).hexdigest()[:16]
+        return hashlib.sha256(("".join(read_once(file, sha256) for file in files) + offsets).encode()).hexdigest()[:16]
     except OSError as error:
         raise CoreError(f"2D poses of {estimator} cannot be read: {error}.", "Estimate 2D poses again.") from error
-
-
-def _file_digest(path: Path) -> str:
-    return _version_digest(path, file_version(path))
-
-
-@functools.lru_cache(maxsize=1024)
-def _version_digest(path: Path, version: tuple[int, ...]) -> str:
-    return sha256(path)
-
-
-@functools.lru_cache(maxsize=256)
-def _provenance(path: Path, version: tuple[int, ...]) -> dict[str, Any]:
-    return Pose3DSequence.load_provenance(path)
