@@ -17,6 +17,7 @@ _MAX_VALUES_BYTES = 4 << 30
 _MAX_RATIO = 1100  # of the size of an array and of its file: no compression that HDF5 offers does better
 _MAX_NAMES = 10_000
 _NUMBERS = "biuf"
+_REFERENCE_BYTES = 16
 
 
 class Hdf5Document:
@@ -62,6 +63,7 @@ class Hdf5Document:
 
         if h5py.check_string_dtype(data.dtype) is None or data.size > _MAX_NAMES:
             raise bad_document(self.where, f"{name} is not a list of names")
+        _check_lengths(data, Path(self._file.filename), self.where)
         found = np.atleast_1d(np.asarray(self._read(data, name), dtype=object)).ravel()
         return [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in found]
 
@@ -100,6 +102,22 @@ class Hdf5Document:
             return data[()]
         except Exception as error:  # h5py raises many kinds of errors for damaged files
             raise bad_document(self.where, f"{name} cannot be read ({error})") from error
+
+
+def _check_lengths(data: Any, path: Path, where: str) -> None:
+    """Raise CoreError if a text claims to be longer than the file: the library would allocate it first.
+
+    A reference to a text has 16 bytes and begins with its length in four (HDF5 File Format Specification 3.0, VIII.B).
+    """
+    offset = data.id.get_offset()
+    if offset is None or data.dtype.kind != "O":
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        references = file.read(_REFERENCE_BYTES * int(data.size))
+    lengths = np.frombuffer(references[: len(references) // _REFERENCE_BYTES * _REFERENCE_BYTES], "<u4")[::4]
+    if (lengths > path.stat().st_size).any():
+        raise bad_document(where, f"{data.name} claims texts of {int(lengths.max()):,} bytes, more than the file has")
 
 
 @contextmanager

@@ -165,7 +165,12 @@ def test_hdf5_gives_arrays_and_text_and_nothing_from_elsewhere(tmp_path: Path) -
         assert document.array("table")["values"].shape == (3, 4)
         assert document.texts("names") == ["nose", "Büro"] and document.texts("fixed") == ["a", "bc"]
         assert document.text_attribute("tracks/xy", "unit") == "px"
-        for name, message in (("bomb", "GB"), ("outside", "another file"), ("none", "no none"), ("names", "numbers")):
+        for name, message in (
+            ("bomb", "more than there can be"),
+            ("outside", "another file"),
+            ("none", "no none"),
+            ("names", "numbers"),
+        ):
             with pytest.raises(CoreError, match=rf"a\.h5: .*{message}"):
                 document.array(name)
         with pytest.raises(CoreError, match="list of names"):
@@ -233,3 +238,15 @@ def test_any_damaged_pickle_is_a_value_or_an_error(
         read_pickle(path)
     except CoreError as error:
         assert "damaged.pkl" in error.message
+
+
+def test_hdf5_texts_cannot_claim_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "names.h5"
+    with h5py.File(path, "w") as file:
+        names = file.create_dataset("names", data=["nose", "hip"])
+        offset = names.id.get_offset()
+    data = bytearray(path.read_bytes())
+    data[offset : offset + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(bytes(data))
+    with open_hdf5(path) as document, pytest.raises(CoreError, match="claims texts of 4,294,967,295 bytes"):
+        document.texts("names")
