@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QUrl
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -32,6 +33,9 @@ from studio.log import log_folder
 from studio.pages.registry import PAGES
 from studio.settings import sessions_folder
 from studio.shell.dialogs import AboutDialog, ShortcutsDialog, show_error_dialog
+from studio.shell.drops import classify_drop
+from studio.shell.guide import GuideDialog
+from studio.shell.housekeeping import Housekeeping
 from studio.shell.navigation import NavigationRail
 from studio.shell.new_session_dialog import NewSessionDialog
 from studio.shell.sample import SampleOpener
@@ -48,6 +52,7 @@ _COMPACT_BELOW_PX = 1500
 _OPEN_JOBS_FROM_PX = 1600
 """From this width on, the jobs panel opens when a job starts."""
 _FEW_TAKES = 4
+_SAY_MS = 8000
 
 
 class MainWindow(QMainWindow):
@@ -78,6 +83,8 @@ class MainWindow(QMainWindow):
         for page in (self.welcome, *self.pages.values()):
             self.stack.addWidget(page)
         self.jobs_panel = JobsPanel(state)
+        self.housekeeping = Housekeeping(state, self)
+        self.setAcceptDrops(True)
         self.sample = SampleOpener(self)
         self._build()
         self._bind_actions()
@@ -86,6 +93,9 @@ class MainWindow(QMainWindow):
         self.sample.opened.connect(self._sample_opened)
         self.sample.failed.connect(self._sample_failed)
         self.jobs_panel.closed.connect(self.toggle_jobs)
+        self.jobs_panel.rename_requested.connect(self.housekeeping.rename_job)
+        self.jobs_panel.delete_requested.connect(self.housekeeping.delete_job)
+        self.housekeeping.done.connect(self._say)
         state.session_changed.connect(self._session_changed)
         state.content_changed.connect(self._read_steps)
         state.jobs.active_changed.connect(self._show_steps)
@@ -161,6 +171,40 @@ class MainWindow(QMainWindow):
         apply_theme(app, name)  # type: ignore[arg-type]
         self.state.settings.update(theme=name)
 
+    def show_guide(self) -> GuideDialog:
+        """Open the guide to the pages."""
+        dialog = GuideDialog(self._specs, self)
+        dialog.open()
+        return dialog
+
+    def drop(self, paths: Sequence[Path]) -> None:
+        """Open what was dropped: a session, the videos of a take, or a calibration; show a dialog if it is neither."""
+        try:
+            dropped = classify_drop(paths)
+            if dropped.kind == "session":
+                self.state.open(dropped.paths[0])
+                return
+            name, action = {"videos": ("record", "take.import"), "rig": ("calibrate", "rig.import")}[dropped.kind]
+            if reason := self.registry.why_not(action):
+                raise CoreError(reason, "Drop the files again when nothing stands in their way.")
+            self.show_page(name)
+            page: Any = self.pages[name]
+            page.ask_about(list(dropped.paths) if dropped.kind == "videos" else dropped.paths[0])
+        except CoreError as error:
+            show_error_dialog(error, self)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Accept files and folders."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped."""
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.drop(paths)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Adapt the rail to the width."""
         self._update_rail_width()
@@ -220,6 +264,12 @@ class MainWindow(QMainWindow):
             "jobs.panel": self.toggle_jobs,
             "jobs.cancel": self._cancel_jobs,
             "theme.switch": self.switch_theme,
+            "take.rename": self.housekeeping.rename_take,
+            "take.delete": self.housekeeping.delete_take,
+            "result.rename": self.housekeeping.rename_result,
+            "result.delete": self.housekeeping.delete_result,
+            "session.bin": self.housekeeping.empty_bin,
+            "help.guide": self.show_guide,
             "help.shortcuts": self._show_shortcuts,
             "help.log": self._show_log,
             "help.about": self._show_about,
@@ -356,6 +406,9 @@ class MainWindow(QMainWindow):
         if not isinstance(error, CoreError):
             raise error
         show_error_dialog(error, self)
+
+    def _say(self, text: str) -> None:
+        self.statusBar().showMessage(text, _SAY_MS)
 
     def _show_folder(self) -> None:
         if self.state.session is not None:

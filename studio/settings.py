@@ -96,6 +96,10 @@ class SettingsStore:
         others = [r for r in self._value.recent if r != str(root)]
         self.update(recent=(str(root), *others)[:_MAX_RECENT])
 
+    def forget_session(self, root: Path) -> None:
+        """Remove a session from the list of recent sessions."""
+        self.update(recent=tuple(r for r in self._value.recent if r != str(root)))
+
     def _load(self) -> Settings:
         if self._path is None or not self._path.exists():
             return Settings()

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QWidget
 from studio.state.app_state import AppState
 from studio.widgets.status_dot import StepState
 
-Need = Literal["nothing", "session", "running_job", "undo", "redo"]
+Need = Literal["nothing", "session", "running_job", "undo", "redo", "take", "result", "bin"]
 """Precondition of an action, beside what its page says."""
 
 
@@ -66,6 +66,7 @@ class PageSpec:
         status: State of a page without steps.
         landing: A session opens on this page if it is done, otherwise on the first unfinished one before it.
         keys: Keys that work while the page has the focus: (what they do, keys), for the list of shortcuts.
+        guide: What to do on the page, in a few sentences, for the guide.
     """
 
     name: str
@@ -80,6 +81,7 @@ class PageSpec:
     status: Callable[[AppState], StepView] | None = None
     landing: bool = False
     keys: tuple[tuple[str, str], ...] = ()
+    guide: str = ""
 
     @property
     def action(self) -> ActionSpec:

@@ -300,6 +300,11 @@ class SessionLayout:
         return RunLayout(self.runs / safe_name(name))
 
     @property
+    def bin(self) -> Path:
+        """Folder of deleted takes, results and runs, until it is emptied."""
+        return self.root / ".bin"
+
+    @property
     def exports(self) -> Path:
         """Folder of exported files."""
         return self.root / "exports"

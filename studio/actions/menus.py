@@ -11,6 +11,7 @@ from studio.actions.registry import ActionRegistry
 from studio.actions.table import RECENT, SEPARATOR, MenuTable
 from studio.settings import SettingsStore
 
+_CLEAR = "\0clear"
 OpenPath = Callable[[Path], None]
 
 
@@ -35,10 +36,15 @@ class RecentMenu(QMenu):
             self.addAction(f"{root.name}    {root.parent}").setData(str(root))
         if self.isEmpty():
             self.addAction("No recent sessions").setEnabled(False)
+        if self._settings.value.recent:
+            self.addSeparator()
+            self.addAction("Clear this list").setData(_CLEAR)
 
     def _open_chosen(self, action: object) -> None:
         path = getattr(action, "data", str)()
-        if path:
+        if path == _CLEAR:
+            self._settings.update(recent=())
+        elif path:
             self._open_path(Path(path))
 
 

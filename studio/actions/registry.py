@@ -24,6 +24,14 @@ def unmet_need(need: Need, state: AppState) -> str:
         return "Nothing to redo."
     if need in ("undo", "redo"):
         return state.rig.why_not(need)
+    if need in ("take", "result") and not state.take_name:
+        return "There is no take."
+    if need == "result" and not state.poses_name:
+        return "There is no 3D result."
+    if need == "bin" and not state.session.layout.bin.exists():
+        return "The bin is empty."
+    if need in ("take", "result", "bin"):
+        return state.jobs.why_not()
     if need == "running_job" and not state.jobs.active:
         return "No job is running."
     return ""

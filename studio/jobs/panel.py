@@ -38,11 +38,15 @@ class JobCard(QFrame):
         cancel_requested: Cancel was pressed.
         resume_requested: Resume or Retry was pressed.
         details_requested: Details was pressed.
+        rename_requested: Rename was pressed.
+        delete_requested: Delete was pressed.
     """
 
     cancel_requested = Signal(object)
     resume_requested = Signal(object)
     details_requested = Signal(object)
+    rename_requested = Signal(object)
+    delete_requested = Signal(object)
 
     def __init__(self, tracked: TrackedJob, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -78,6 +82,12 @@ class JobCard(QFrame):
         row.addWidget(self.cancel)
         row.addWidget(self.resume)
         row.addStretch(1)
+        self.rename = button("Rename", "link")
+        self.delete = button("Delete", "link", "", "Move this job and its files into the bin, with networks it trained")
+        self.rename.clicked.connect(lambda: self.rename_requested.emit(self.tracked))
+        self.delete.clicked.connect(lambda: self.delete_requested.emit(self.tracked))
+        row.addWidget(self.rename)
+        row.addWidget(self.delete)
         layout.addLayout(row)
         self.refresh()
 
@@ -102,6 +112,8 @@ class JobCard(QFrame):
         self.cancel.setText("Kill" if job.stuck else "Stopping…" if requested else "Cancel")
         self.cancel.setToolTip("The job does not respond: kill its process" if job.stuck else "Stop at a safe point")
         self.resume.setVisible(job.resumable)
+        for push in (self.rename, self.delete):
+            push.setVisible(not job.active)
         self.resume.setText("Retry" if job.state == "failed" else "Resume")
         self.resume.setToolTip("Continue where it stopped")
 
@@ -157,9 +169,13 @@ class JobsPanel(QFrame):
 
     Signals:
         closed: The close button was pressed.
+        rename_requested: A `TrackedJob` is to be renamed.
+        delete_requested: A `TrackedJob` is to be deleted.
     """
 
     closed = Signal()
+    rename_requested = Signal(object)
+    delete_requested = Signal(object)
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -207,6 +223,8 @@ class JobsPanel(QFrame):
         card.cancel_requested.connect(self._jobs.cancel)
         card.resume_requested.connect(self._resume)
         card.details_requested.connect(self.show_details)
+        card.rename_requested.connect(self.rename_requested)
+        card.delete_requested.connect(self.delete_requested)
         self.cards[tracked.name] = card
         older = sorted((name for name in self.cards if name > tracked.name), reverse=True)
         self._list.insertWidget(len(older), card)

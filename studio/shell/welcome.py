@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -13,6 +14,7 @@ from studio.actions.registry import ActionRegistry
 from studio.settings import SettingsStore
 from studio.specs import PageSpec
 from studio.theme import GRID_PX
+from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear_layout
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label
@@ -71,12 +73,20 @@ class WelcomePage(QWidget):
         """List the recent sessions that still exist."""
         clear_layout(self._recent.body)
         self.recent_buttons: list[QPushButton] = []
+        self.forget_buttons: list[QPushButton] = []
         for root in recent_sessions(self._settings)[:4]:
             push = _tile(root.name, str(root.parent), "folder")
             push.setProperty("path", str(root))
             push.clicked.connect(self._recent_clicked)
             self.recent_buttons.append(push)
-            self._recent.body.addWidget(push)
+            forget = button("", "quiet", "close", "Remove from this list; the session stays on the disk")
+            forget.setAccessibleName(f"Remove {root.name} from this list")
+            forget.clicked.connect(partial(self._forget, root))
+            self.forget_buttons.append(forget)
+            row = QHBoxLayout()
+            row.addWidget(push, 1)
+            row.addWidget(forget)
+            self._recent.body.addLayout(row)
         if not self.recent_buttons:
             empty = make_label("Sessions you open are listed here.", "muted")
             self._recent.body.addWidget(empty)
@@ -100,6 +110,10 @@ class WelcomePage(QWidget):
         card.body.addWidget(self.busy)
         card.body.addStretch(1)
         return card
+
+    def _forget(self, root: Path) -> None:
+        self._settings.forget_session(root)
+        self.refresh()
 
     def _recent_clicked(self) -> None:
         self.chosen.emit(Path(str(self.sender().property("path"))))

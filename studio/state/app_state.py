@@ -15,6 +15,7 @@ from core.session import Session, Take
 from studio.jobs.bridge import JobBridge
 from studio.jobs.tracked import TrackedJob
 from studio.settings import SettingsStore
+from studio.state.bin import BinState
 from studio.state.rig import RigState
 from studio.state.volume import VolumeState
 
@@ -31,6 +32,7 @@ class AppState(QObject):
         jobs: Jobs of the open session; `status_changed` follows when one ends.
         undo: Undo stack of manual changes in the open session.
         volume: Capture volume of the open session.
+        bin: Deleting and renaming of takes, results and jobs.
         rig: Changes of the rig.
         comparison_name: Name of the 3D result that the selected one is compared with; empty for none.
 
@@ -57,6 +59,9 @@ class AppState(QObject):
         self.volume = VolumeState(self.undo, self)
         self.rig = RigState(self.undo, self.jobs.why_not, self)
         self.rig.changed.connect(self.refresh)
+        self.bin = BinState(self.undo, self)
+        self.bin.changed.connect(self._bin_changed)
+        self.bin.take_renamed.connect(self._take_renamed)
         self._session: Session | None = None
         self._take_name = ""
         self._poses_name = ""
@@ -147,6 +152,14 @@ class AppState(QObject):
                 self.comparison_name = before
                 self.poses_changed.emit()
         self.refresh()
+
+    def _bin_changed(self) -> None:
+        self.refresh()
+        if not self.jobs.active:
+            self.jobs.attach(self._session)
+
+    def _take_renamed(self, name: str) -> None:
+        self._take_name = name
 
     def _select_what_exists(self) -> None:
         """Keep the selection if it still exists, else select the first take and its best result if one is wanted."""

@@ -34,3 +34,8 @@ def result_title(name: str, take: Take | None = None) -> str:
         made = datetime.strptime(match[1], "%Y%m%d-%H%M%S")
         return f"Trained {made.day} {made:%b}, {made:%H:%M}"
     return name
+
+
+def with_titles(text: str) -> str:
+    """Return a sentence with the names of runs replaced by those shown for their results."""
+    return re.sub(r"\b\d{8}-\d{6}(-[a-z0-9]+)*", lambda match: f"“{result_title(match[0])}”", text)

@@ -10,6 +10,7 @@ from core.session.inputs import outdated_result
 from core.session.status import SessionStatus, session_status, take_status
 from studio.specs import PageSpec, StepView
 from studio.state.app_state import AppState
+from studio.state.results import with_titles
 
 
 def session_steps(state: AppState) -> dict[str, StepView]:
@@ -85,7 +86,7 @@ def results_state(state: AppState) -> StepView:
 
 
 def _views(status: SessionStatus) -> dict[str, StepView]:
-    return {name: StepView(step.state, step.reason) for name, step in status.steps.items()}
+    return {name: StepView(step.state, with_titles(step.reason)) for name, step in status.steps.items()}
 
 
 def _combined(steps: list[StepView]) -> StepView:

@@ -28,7 +28,9 @@ from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.registry import PAGES
 from studio.pages.train.consent_dialog import ConsentDialog
 from studio.shell.dialogs import AboutDialog, Dialog, ErrorDialog, ShortcutsDialog
+from studio.shell.guide import GuideDialog
 from studio.shell.new_session_dialog import NewSessionDialog
+from studio.shell.rename_dialog import RenameDialog
 from studio.widgets.images.image_tiles import ImageDialog
 from studio.widgets.images.image_view import ImageView, to_image
 
@@ -124,6 +126,8 @@ DIALOGS: dict[type[Dialog], Make] = {
     ImportRigDialog: lambda window, _session, _folder: ImportRigDialog(resource("sample", "Calib.qca.txt"), window),
     JobDetails: lambda window, _session, folder: JobDetails(_tracked(folder), window),
     NewSessionDialog: lambda window, _session, folder: NewSessionDialog(folder / "sessions", window),
+    GuideDialog: lambda window, _session, _folder: GuideDialog(PAGES, window),
+    RenameDialog: lambda window, _session, _folder: RenameDialog("take", "before", lambda _: "", window),
     ShortcutsDialog: lambda window, _session, _folder: ShortcutsDialog(window.registry, PAGES, window),
 }
 """How to make each dialog, ready to be accepted."""

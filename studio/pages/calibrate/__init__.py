@@ -10,6 +10,11 @@ PAGE = PageSpec(
     shortcut="Ctrl+1",
     factory="studio.pages.calibrate.page:CalibratePage",
     steps=("rig",),
+    guide=(
+        "Where the cameras are and how their lenses draw. Record or import a printed board that is moved in "
+        "front of all cameras, or import the calibration of another program. The line at the top says whether "
+        "the result can be trusted."
+    ),
     verbs=(
         "calibrate",
         "calibrate-people",

@@ -10,5 +10,6 @@ PAGE = PageSpec(
     shortcut="Ctrl+5",
     factory="studio.pages.export.page:ExportPage",
     steps=("export",),
+    guide=("Files for other tools: choose a result, formats, units and a folder."),
     verbs=("export",),
 )

@@ -10,6 +10,10 @@ PAGE = PageSpec(
     shortcut="Ctrl+2",
     factory="studio.pages.record.page:RecordPage",
     steps=("take",),
+    guide=(
+        "The takes, one synchronised video per camera. Import the videos here, or drop them on the window. A "
+        "take of people is what the other pages work on; a take of the board calibrates."
+    ),
     verbs=("record", "import-take", "import-dataset"),
     actions=(
         ActionSpec(

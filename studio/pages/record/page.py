@@ -21,6 +21,7 @@ from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button, set_blocked
 from studio.widgets.card import Card
+from studio.widgets.choice import Choice
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
@@ -49,6 +50,11 @@ class TakeWidget(Card):
         self.selected.setToolTip("This take is used on the other pages")
         self.tools.addWidget(self.select)
         self.tools.addWidget(self.selected)
+        self.kind = Choice("What the take shows")
+        self.kind.setToolTip("What this take shows: takes of people are triangulated, those of the board calibrate")
+        if take.take is not None:
+            self.kind.offer(presenter.KINDS, take.take.manifest.kind)
+            self.tools.addWidget(self.kind)
         if take.error:
             self.body.addWidget(FindingRow("error", take.error))
             return
@@ -209,6 +215,7 @@ class RecordPage(ScrollPage):
             at, card = self._missing.pop(0)
             widget = TakeWidget(card)
             widget.select.clicked.connect(self._select_take)
+            widget.kind.activated.connect(partial(self._set_kind, card.name, widget.kind))
             self.takes.insert(at, widget)
             self._list.insertWidget(at, widget)
         self._show_selection()
@@ -226,6 +233,16 @@ class RecordPage(ScrollPage):
             (self.folder_button, FOLDER_TIP),
         ):
             set_blocked(push, self._state.jobs.why_not(), tip)
+
+    def _set_kind(self, name: str, choice: Choice, _index: int) -> None:
+        session = self._state.session
+        if session is None:
+            return
+        if reason := self._state.jobs.why_not():
+            show_error_dialog(CoreError(reason, "Wait until it has ended, or cancel it."), self.window())
+            self.refresh()
+        else:
+            self._state.bin.set_kind(session, name, choice.currentData())
 
     def _select_take(self) -> None:
         sender = self.sender()

@@ -14,9 +14,12 @@ from core.files import safe_name
 from core.session import Session, Take
 from core.session.footage.sources import STREAM_SUFFIXES, VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
+from core.session.store import TakeKind
 from studio.widgets.images.image_view import Lines, first_thumbnail
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES + STREAM_SUFFIXES)});;All files (*)"
+KINDS: tuple[tuple[str, TakeKind], ...] = (("People", "motion"), ("Board", "board"), ("Board on the floor", "floor"))
+"""What a take may show."""
 CAMERA_HEADERS = ("Camera", "File", "Resolution", "Images", "Frame rate", "Dropped")
 
 

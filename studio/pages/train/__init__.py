@@ -10,6 +10,11 @@ PAGE = PageSpec(
     shortcut="Ctrl+3",
     factory="studio.pages.train.page:TrainPage",
     steps=("pose2d", "triangulate", "train", "infer", "evaluate"),
+    guide=(
+        "From videos to people in 3D. Run all steps does everything, and each step can be run alone. "
+        "Triangulate needs no training; Train learns from your footage; Evaluate says honestly whether that "
+        "helped."
+    ),
     verbs=(
         "import-poses2d",
         "pose2d",

@@ -406,7 +406,10 @@ class TrainPage(ScrollPage):
         missing = presenter.missing_model(self.estimator.currentData())
         if missing is not None:
             return f"Run 2D poses first to download {missing[0].title}."
-        return presenter.take_problem(self._state.take) or self._state.jobs.why_not()
+        try:
+            return presenter.take_problem(self._state.take) or self._state.jobs.why_not()
+        except CoreError as error:
+            return error.message
 
     def _show_comparison(self) -> None:
         clear_layout(self.results_body)

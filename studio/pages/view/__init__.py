@@ -11,6 +11,10 @@ PAGE = PageSpec(
     icon="view",
     shortcut="Ctrl+4",
     factory="studio.pages.view.page:ViewPage",
+    guide=(
+        "People in 3D and over the videos, frame by frame. Choose a result and one to compare it with; the "
+        "space bar plays."
+    ),
     status=results_state,
     landing=True,
     keys=shortcuts(),

@@ -55,14 +55,14 @@ class BoardResults:
 
 
 def board_takes(session: Session) -> list[str]:
-    """Return the names of takes that may show the board; those imported as board takes come first."""
+    """Return the names of takes of the board; what a take shows can be changed on the Record page."""
     kinds = {}
     for name in session.take_names():
         try:
             kinds[name] = session.take(name).manifest.kind
         except CoreError:
             continue  # the Record page reports damaged takes
-    return sorted(kinds, key=lambda n: (kinds[n] == "motion", n))
+    return sorted((name for name in kinds if kinds[name] != "motion"), key=lambda n: (kinds[n] != "board", n))
 
 
 def load_board_results(session: Session) -> BoardResults | None:

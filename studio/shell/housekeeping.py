@@ -1,0 +1,123 @@
+"""Renaming and deleting of the selected take, the selected result, and jobs; the dialogs before and the words after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QMessageBox, QWidget
+
+from core.errors import CoreError
+from core.files import safe_name
+from studio.jobs.tracked import TrackedJob
+from studio.shell.dialogs import show_error_dialog
+from studio.shell.rename_dialog import RenameDialog
+from studio.state.app_state import AppState
+from studio.state.bin import take_name_problem
+from studio.state.results import result_title
+
+
+class Housekeeping(QObject):
+    """Slots of the actions that rename and delete.
+
+    Args:
+        state: Selection of the window.
+        window: The window.
+
+    Signals:
+        done: What was deleted, as a sentence that says how to get it back.
+    """
+
+    done = Signal(str)
+
+    def __init__(self, state: AppState, window: QWidget) -> None:
+        super().__init__(window)
+        self._state, self._window = state, window
+        state.bin.failed.connect(self._failed)
+
+    def rename_take(self) -> RenameDialog | None:
+        """Ask for another name of the selected take."""
+        session, name = self._state.session, self._state.take_name
+        if session is None or not name:
+            return None
+        return self._ask(
+            "take",
+            name,
+            lambda text: take_name_problem(session, text),
+            lambda text: self._state.bin.rename_take(session, name, safe_name(text)),
+        )
+
+    def delete_take(self) -> None:
+        """Move the selected take into the bin."""
+        session, name = self._state.session, self._state.take_name
+        if session is not None and name:
+            self._state.bin.delete_take(session, name)
+            self.done.emit(f"Take {name} is in the bin. Ctrl+Z brings it back.")
+
+    def rename_result(self) -> RenameDialog | None:
+        """Ask for another name of the selected result; an empty one gives its own back."""
+        take, name = self._state.take, self._state.poses_name
+        if take is None or not name:
+            return None
+        return self._ask(
+            "result",
+            result_title(name, take),
+            lambda _: "",
+            lambda text: self._state.bin.rename_result(take, name, text),
+        )
+
+    def delete_result(self) -> None:
+        """Move the selected result into the bin."""
+        session, take, name = self._state.session, self._state.take, self._state.poses_name
+        if session is not None and take is not None and name:
+            title = result_title(name, take)
+            self._state.bin.delete_result(session, take, name, title)
+            self.done.emit(f"{title} of {take.name} is in the bin. Ctrl+Z brings it back.")
+
+    def rename_job(self, tracked: TrackedJob) -> RenameDialog:
+        """Ask for another name of a job."""
+        return self._ask(
+            "job",
+            tracked.title,
+            lambda text: "" if text else "A job needs a name.",
+            lambda text: self._change_job(tracked.job.folder, text),
+        )
+
+    def delete_job(self, tracked: TrackedJob) -> None:
+        """Move an ended job and its files into the bin."""
+        session = self._state.session
+        if session is not None and not tracked.active:
+            self._state.bin.delete_job(session, tracked.job.folder, tracked.title)
+            self.done.emit(f"“{tracked.title}” is in the bin. Ctrl+Z brings it back.")
+
+    def empty_bin(self) -> None:
+        """Ask, and delete for good what lies in the bin."""
+        session = self._state.session
+        if session is None:
+            return
+        size = self._state.bin.size_bytes(session)
+        box = QMessageBox(self._window)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setText(f"Delete {size / 1e6:.1f} MB in the session's bin for good?")
+        box.setInformativeText("Nothing of it can be brought back afterwards, and earlier changes cannot be undone.")
+        empty = box.addButton("Empty bin", QMessageBox.ButtonRole.DestructiveRole)
+        keep = box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(keep)
+        box.exec()
+        if box.clickedButton() is empty:
+            self._state.bin.empty(session)
+
+    def _ask(self, what: str, name: str, problem: object, change: object) -> RenameDialog:
+        dialog = RenameDialog(what, name, problem, self._window)  # type: ignore[arg-type]
+        dialog.chosen.connect(change)
+        dialog.open()
+        return dialog
+
+    def _change_job(self, folder: Path, title: str) -> None:
+        try:
+            self._state.bin.rename_job(folder, title)
+        except CoreError as error:
+            self._failed(error)
+
+    def _failed(self, error: CoreError) -> None:
+        show_error_dialog(error, self._window)
