@@ -13,7 +13,6 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QSlider, QWidget
-from studio.pages.calibrate.floor_dialog import FloorDialog
 
 import studio
 from core.files import resource
@@ -23,7 +22,9 @@ from core.session import Session
 from studio.jobs.panel import JobDetails
 from studio.jobs.tracked import TrackedJob
 from studio.main_window import MainWindow
+from studio.pages.calibrate.floor.dialog import FloorDialog
 from studio.pages.calibrate.import_dialog import ImportRigDialog
+from studio.pages.calibrate.replace_dialog import ReplaceDialog
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.registry import PAGES
 from studio.pages.train.consent_dialog import ConsentDialog
@@ -128,6 +129,7 @@ DIALOGS: dict[type[Dialog], Make] = {
     NewSessionDialog: lambda window, _session, folder: NewSessionDialog(folder / "sessions", window),
     GuideDialog: lambda window, _session, _folder: GuideDialog(PAGES, window),
     RenameDialog: lambda window, _session, _folder: RenameDialog("take", "before", lambda _: "", window),
+    ReplaceDialog: lambda window, _session, _folder: ReplaceDialog("All of it.", "Replace", window),
     ShortcutsDialog: lambda window, _session, _folder: ShortcutsDialog(window.registry, PAGES, window),
 }
 """How to make each dialog, ready to be accepted."""
