@@ -96,7 +96,7 @@ def _status(arguments: argparse.Namespace, out: Console, errors: Console) -> int
     for step in steps:
         table.add_row(step.step, step.state, step.reason)
     out.print(table)
-    if any(step.state == "outdated" for step in steps):
+    if any(step.state == "outdated" for step in steps if step.step not in ("train", "export")):
         out.print(f"'selfpose update {arguments.session}' makes outdated results again.", highlight=False, markup=False)
     return 0
 

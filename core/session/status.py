@@ -269,7 +269,7 @@ def _outdated_exports(session: Session, take: Take, outdated: Mapping[str, str])
             return reason
         rig = provenance_of(take, name).get("rig", manifest.rig)
         if manifest.rig != rig or manifest.result not in ("", result_id(take, name)):
-            return f"The 3D poses '{name}' have changed since they were exported."
+            return f"The 3D poses '{name}' have changed since they were exported: export them again."
     return ""
 
 

@@ -13,6 +13,7 @@ from core.geometry.similarity import Similarity
 from core.pipelines.rig.adopt import move_world, use_calibration
 from core.session import Session
 from core.session.calibrations import calibration_of
+from core.session.moving import RigReplacement
 
 
 class RigState(QObject):
@@ -52,8 +53,9 @@ class RigState(QObject):
             CoreError: There is no rig, or a file cannot be read or written.
         """
         self._require_idle()
-        move_world(session, change, description)
+        replaced = move_world(session, change, description)
         self.follow(session, description)
+        self._say(replaced)
 
     def use(self, session: Session, name: str) -> None:
         """Make a kept calibration the session's rig.
@@ -62,8 +64,9 @@ class RigState(QObject):
             CoreError: It is damaged, or a file cannot be written.
         """
         self._require_idle()
-        use_calibration(session, name)
+        replaced = use_calibration(session, name)
         self.follow(session, "Another calibration is used.")
+        self._say(replaced)
 
     def follow(self, session: Session, description: str) -> None:
         """Put a change of the rig on the undo stack, whoever made it; do nothing if it has not changed."""
@@ -87,13 +90,19 @@ class RigState(QObject):
     def restore(self, session: Session, name: str) -> bool:
         """Use an earlier or later calibration; on failure, emit `failed` and return False."""
         try:
-            use_calibration(session, name)
+            replaced = use_calibration(session, name)
         except CoreError as error:
             self.failed.emit(error)
             return False
         self._digest = _digest(session)
         self.changed.emit()
+        self._say(replaced)
         return True
+
+    def _say(self, replaced: RigReplacement) -> None:
+        """Show what could not be moved along."""
+        if replaced.notes:
+            self.failed.emit(CoreError(" ".join(replaced.notes), "Set it again on the Train page if it was needed."))
 
 
 def _digest(session: Session | None) -> str:
