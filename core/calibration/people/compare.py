@@ -147,7 +147,7 @@ def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigCompari
             cameras=names, message=message, remedy=wrong[0].remedy, time_offset_s={}, loco_px=found.loco_px
         )
     does = "Synchronise the take with sync" if action == "sync" else "Repair the rig with calibrate-people"
-    remedy = f"{does}: expected are {_numbers(names, after)}."
+    remedy = f"{does}: that is expected to leave {_numbers(names, after)}."
     return RigComparison(
         cameras=names, message=message, remedy=remedy, action=action, time_offset_s=late_s, loco_px=dict(found.loco_px)
     )
