@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import types
 import typing
@@ -46,7 +47,7 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "", base:
             f"{where or cls.__name__} should be a mapping of settings, found {type(values).__name__}.",
             "Write it as lines 'name: value'.",
         )
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in values:
         if key not in known:
@@ -61,6 +62,12 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "", base:
         raise CoreError(f"Setting '{where}{missing[0]}' is missing and has no default.", "Give it a value.")
     given = {key: _coerce(hints[key], value, f"{where}{key}", defaults[key]) for key, value in values.items()}
     return cls(**defaults | given)
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Return the types of the fields; evaluating annotations costs more than everything else about a mapping."""
+    return typing.get_type_hints(cls)
 
 
 def load(cls: type[C], path: Path, overrides: Sequence[str] = ()) -> C:

@@ -123,13 +123,20 @@ class SceneData:
 
 def nearest_frame(sequence: Pose3DSequence, time_s: float) -> int | None:
     """Return the index of the frame nearest to a time, or None if it is more than a frame period away."""
+    index = int(nearest_frames(sequence, np.array([time_s]))[0])
+    return index if index >= 0 else None
+
+
+def nearest_frames(sequence: Pose3DSequence, time_s: F64) -> I64:
+    """Return the index of the frame nearest to each time (T,); -1 where it is more than a frame period away."""
     times = sequence.time_s
     if not len(times):
-        return None
-    right = int(np.clip(np.searchsorted(times, time_s), 1, max(len(times) - 1, 1)))
-    index = right - 1 if len(times) == 1 or time_s - times[right - 1] <= times[right] - time_s else right
+        return np.full(len(time_s), -1, np.int64)
+    right = np.clip(np.searchsorted(times, time_s), 0, len(times) - 1)
+    left = np.maximum(right - 1, 0)
+    index = np.where(time_s - times[left] <= times[right] - time_s, left, right)
     period_s = 1 / sequence.fps if sequence.fps else np.inf
-    return index if abs(times[index] - time_s) <= period_s else None
+    return np.where(np.abs(times[index] - time_s) <= period_s, index, -1).astype(np.int64)
 
 
 def person_centres_mm(poses: Pose3DSequence) -> F64:

@@ -36,7 +36,7 @@ from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import Palette
 from studio.viewport.reliability import CameraReliability, camera_reliability
 from studio.viewport.scene import SceneLayers, build_scene_layers
-from studio.viewport.scene_data import SceneData, nearest_frame
+from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames
 from studio.viewport.skeleton_geometry import skeleton_geometry
 from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
 from studio.widgets.playback.timeline_bar import TimelineModel, Track
@@ -342,9 +342,8 @@ class ViewPresenter:
         poses, people = self._data.poses, self.people
         if poses is None or people is None:
             return ()
-        indices = [nearest_frame(poses, float(t)) for t in time_s]
-        known = np.array([i is not None for i in indices], bool)
-        index = np.array([i or 0 for i in indices], int)
+        index = nearest_frames(poses, time_s)
+        known = index >= 0
         return tuple(
             Track(
                 name=name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,6 +162,7 @@ class Residuals:
         return image, [Lines(tuple(crosses), "on_image", 1.4), Lines(tuple(vectors), "on_image_strong", 2.2)]
 
 
+@functools.lru_cache(maxsize=4)
 def rig_accuracy(rig: CameraRig) -> AccuracyMap | None:
     """Return the accuracy map of a rig, or None if its cameras share no volume."""
     posed = [c.name for c in rig if c.posed]

@@ -41,6 +41,7 @@ class CheckStep(QWidget):
         self._rig: CameraRig | None = None
         self._residuals: results.Residuals | None = None
         self._shown_folder = ""
+        self._shown_accuracy: tuple[object, int] = (None, -1)
         self._shown_scene_key: tuple[object, ...] = ()
         self.panels = Panels()
         self.rig_view = RigView()
@@ -233,8 +234,9 @@ class CheckStep(QWidget):
     def _show_accuracy(self, _chosen: int = 0) -> None:
         accuracy = results.rig_accuracy(self._rig) if self._rig is not None else None
         self.panels.set_available("accuracy", accuracy is not None)
-        if self._rig is not None and accuracy is not None:
-            level = self.heights.checkedId()
+        level = self.heights.checkedId()
+        if self._rig is not None and accuracy is not None and (accuracy, level) != self._shown_accuracy:
+            self._shown_accuracy = accuracy, level
             self.plan.show_map(self._rig, accuracy, level)
             self.accuracy_text.setText(presenter.accuracy_text(accuracy, level))
 
