@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.board.decode import decode_tags
 from core.board.pattern import Board
 from core.types.arrays import F64, I64, U8
 
@@ -45,6 +46,8 @@ class BoardDetector:
         image = 255 - gray if self.board.inverted else gray
         if self.board.kind == "chessboard":
             return _chessboard(self.board, image)
+        if self.board.kind == "aprilgrid":
+            return self._aprilgrid(image)
         markers, charuco = self._detectors(image.shape)
         corners, ids, _ = markers.detectMarkers(image)
         if ids is None:
@@ -96,6 +99,23 @@ class BoardDetector:
         corners_px = quads_px.reshape(-1, 1, 2).astype(np.float64)
         quads_mm = cv2.perspectiveTransform(corners_px, to_board).reshape(-1, 4, 2)
         return float(np.median(np.linalg.norm(quads_mm - np.roll(quads_mm, 1, axis=1), axis=-1)))
+
+    def _aprilgrid(self, image: U8) -> Found:
+        """Detect the corners of tags, each of which touches a small square: there they are refined."""
+        import cv2
+
+        tags = decode_tags(image, self.board.dictionary)
+        number, quads_px = tags.number - self.board.first_id, tags.quads_px
+        ours = (number >= 0) & (number < self.board.markers_per_side)
+        if not ours.any():
+            return _NOTHING
+        number, quads_px = number[ours], quads_px[ours]
+        side = float(np.median(np.linalg.norm(quads_px - np.roll(quads_px, 1, axis=1), axis=-1)))
+        half = int(np.clip(side * (self.board.square_mm / self.board.marker_mm - 1) / 3, 1, 8))
+        stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
+        start = quads_px.reshape(-1, 1, 2).astype(np.float32)
+        corners_px = cv2.cornerSubPix(image, start, (half, half), (-1, -1), stop)
+        return _sorted((self.board.marker_position(number)[:, None] * 4 + np.arange(4)).ravel(), corners_px)
 
     def _squares(self, charuco: Any, image: U8, number: I64, quads_px: F64, *, mirrored: bool) -> Found:
         """Detect chessboard corners between detected markers; a mirrored board in the mirrored image."""

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from core.errors import CoreError
-from core.types.arrays import F64
+from core.types.arrays import F64, I64
 
-BoardKind = Literal["charuco", "chessboard", "markers"]
+BoardKind = Literal["charuco", "chessboard", "markers", "aprilgrid", "auto"]
 Back = Literal["auto", "none", "mirrored", "numbered"]
 DICTIONARIES = (
     *(f"DICT_{bits}X{bits}_{count}" for bits in (4, 5, 6, 7) for count in (50, 100, 250, 1000)),
@@ -22,18 +22,20 @@ DICTIONARIES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """A flat pattern of known size.
+    """Flat pattern of known size; the kind "auto" stands for a board that is recognised in the images.
 
     Board coordinates: x along the columns, y down along the rows as printed, z into the board, mm; the origin is the
     outer corner of the first square (charuco), its inner corner (chessboard) or the first marker's first corner.
 
     Attributes:
-        kind: Pattern of the board: "charuco", "chessboard", or "markers" for a grid of ArUco or AprilTag markers, which
-            may be a single one.
+        kind: Pattern of the board: "charuco", "chessboard", "markers" for a grid of ArUco or AprilTag markers, which may
+            be a single one, "aprilgrid" for Kalibr's grid of AprilTags, numbered from the bottom and joined by small
+            squares, or "auto" to recognise everything but the size in the images.
         columns: Number of squares or markers per row.
         rows: Number of squares or markers per column.
-        square_mm: Side of a square; for markers, the distance between the same edges of neighbouring markers.
-        marker_mm: Side of a marker; unused by chessboards.
+        square_mm: Side of a square; for markers, the distance between the same edges of neighbouring markers. With
+            "auto", 0 if unknown.
+        marker_mm: Side of a marker; unused by chessboards. With "auto", 0 to measure it in the images.
         dictionary: Name of the marker dictionary in OpenCV.
         first_id: Number of the first marker.
         legacy: ChArUco pattern of OpenCV before 4.6, which begins with a white square if the number of rows is even.
@@ -57,11 +59,15 @@ class Board:
     thickness_mm: float = 0.0
 
     def __post_init__(self) -> None:
-        least = 1 if self.kind == "markers" else 3
+        if self.kind == "auto":
+            if not 0 <= self.square_mm < 10_000:
+                raise CoreError(f"A square of {self.square_mm:g} mm is not possible.", "Measure a printed square in mm.")
+            return
+        least = 1 if self.is_grid else 3
         if min(self.columns, self.rows) < least or max(self.columns, self.rows) > 60:
             raise CoreError(
                 f"A {self.kind} board of {self.columns} x {self.rows} is not possible.",
-                f"Count {'markers' if self.kind == 'markers' else 'squares'}, at least {least} each way.",
+                f"Count {'markers' if self.is_grid else 'squares'}, at least {least} each way.",
             )
         if not 0 < self.square_mm < 10_000:
             raise CoreError(f"A square of {self.square_mm:g} mm is not possible.", "Measure a printed square in mm.")
@@ -71,6 +77,8 @@ class Board:
             if self.back not in ("auto", "none"):
                 raise CoreError("A chessboard cannot be two-sided: its sides look alike.", "Use a ChArUco board.")
             return
+        if self.kind == "aprilgrid" and self.back not in ("auto", "none"):
+            raise CoreError("An AprilGrid has no back.", "Use a ChArUco board.")
         if not 0 < self.marker_mm <= self.square_mm or (self.kind == "charuco" and self.marker_mm >= self.square_mm):
             raise CoreError(
                 f"Markers of {self.marker_mm:g} mm do not fit squares of {self.square_mm:g} mm.",
@@ -87,9 +95,19 @@ class Board:
             )
 
     @property
+    def is_grid(self) -> bool:
+        """Whether the board is a grid of markers, without chessboard corners."""
+        return self.kind in ("markers", "aprilgrid")
+
+    @property
+    def border_bits(self) -> int:
+        """Width of the black border of a marker in bits."""
+        return 2 if self.kind == "aprilgrid" else 1
+
+    @property
     def two_sided(self) -> bool:
         """Whether the back has points."""
-        return self.kind != "chessboard" and self.back != "none"
+        return self.kind in ("charuco", "markers") and self.back != "none"
 
     @property
     def markers_per_side(self) -> int:
@@ -106,14 +124,16 @@ class Board:
     @property
     def grid(self) -> tuple[int, int]:
         """Columns and rows of the grid of chessboard corners, or of markers."""
-        less = 0 if self.kind == "markers" else 1
+        if self.kind == "auto":
+            raise CoreError("The board is not known yet.", "Choose its kind, or recognise it in a take first.")
+        less = 0 if self.is_grid else 1
         return self.columns - less, self.rows - less
 
     @property
     def points_per_side(self) -> int:
         """Number of points on one side."""
         columns, rows = self.grid
-        return columns * rows * (4 if self.kind == "markers" else 1)
+        return columns * rows * (4 if self.is_grid else 1)
 
     @property
     def points_mm(self) -> F64:
@@ -122,7 +142,7 @@ class Board:
         at = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2) * self.square_mm
         if self.kind == "charuco":
             at = at + self.square_mm
-        elif self.kind == "markers":
+        elif self.is_grid:
             corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * self.marker_mm
             at = (at[:, None] + corners).reshape(-1, 2)
         front = np.concatenate([at, np.zeros((len(at), 1))], 1)
@@ -143,8 +163,15 @@ class Board:
         """Outer height of the pattern."""
         return self._extent(self.rows)
 
+    def marker_position(self, number: I64) -> I64:
+        """Return the positions of a grid's markers, row by row from the top left, from their numbers on the board."""
+        if self.kind != "aprilgrid":
+            return number
+        row, column = np.divmod(number, self.columns)
+        return (self.rows - 1 - row) * self.columns + column
+
     def _extent(self, count: int) -> float:
-        if self.kind == "markers":
+        if self.is_grid:
             return (count - 1) * self.square_mm + self.marker_mm
         return (count if self.kind == "charuco" else count - 2) * self.square_mm
 
@@ -156,13 +183,18 @@ class Board:
     @property
     def title(self) -> str:
         """Short description for lists and findings."""
+        if self.kind == "auto":
+            return f"board to be recognised, {self.square_mm:g} mm squares" if self.square_mm else "board to be recognised"
         size = f"{self.columns} x {self.rows}"
         sides = f", {self.back} back {self.thickness_mm:g} mm behind" if self.back in ("mirrored", "numbered") else ""
         if self.kind == "chessboard":
             return f"chessboard {size}, {self.square_mm:g} mm squares"
-        if self.kind == "markers":
-            return f"{size} {self.dictionary} markers of {self.marker_mm:g} mm{sides}"
-        return f"ChArUco {size}, {self.square_mm:g} mm squares, {self.dictionary}{sides}"
+        first = f" from {self.first_id}" if self.first_id else ""
+        look = (", inverted" if self.inverted else "") + (", legacy pattern" if self.legacy else "")
+        if self.is_grid:
+            name = "AprilGrid" if self.kind == "aprilgrid" else "grid"
+            return f"{name} {size}, {self.dictionary} markers of {self.marker_mm:g} mm{first}{look}{sides}"
+        return f"ChArUco {size}, {self.square_mm:g} mm squares, {self.dictionary}{first}{look}{sides}"
 
     def pattern(self) -> Any:
         """Return OpenCV's board of one side, with markers numbered from 0.
@@ -175,7 +207,7 @@ class Board:
         if self.kind == "chessboard":
             raise CoreError("A chessboard has no markers.", "Use a ChArUco board.")
         family = self.markers(back=False)
-        if self.kind == "markers":
+        if self.is_grid:
             gap = self.square_mm - self.marker_mm
             # OpenCV refuses a grid without gaps, even of a single marker.
             return cv2.aruco.GridBoard((self.columns, self.rows), self.marker_mm, max(gap, 1e-3), family)

@@ -35,13 +35,18 @@ def rectangles_mm(board: Board, back: bool = False) -> list[Rectangle]:
     if board.kind == "chessboard":
         return _squares(board, 0)
     out = _squares(board, int(board.legacy and board.rows % 2 == 0)) if board.kind == "charuco" else []
+    if board.kind == "aprilgrid":
+        gap = _joint_mm(board)
+        corners = [(c, r) for r in range(board.rows + 1) for c in range(board.columns + 1)]
+        out = [(c * board.square_mm, r * board.square_mm, gap, gap) for c, r in corners]
     begin = board.markers_per_side if back and board.back == "numbered" else 0
     family = board.markers()
-    bits = family.markerSize + 2
+    bits = family.markerSize + 2 * board.border_bits
     step = board.marker_mm / bits
-    for number, points in enumerate(board.pattern().getObjPoints()):
-        left, top = np.asarray(points, float)[:, :2].min(0)
-        image = cv2.aruco.generateImageMarker(family, begin + number, bits, borderBits=1)
+    places = board.marker_position(np.arange(board.markers_per_side))
+    for number, place in enumerate(places):
+        left, top = np.asarray(board.pattern().getObjPoints()[place], float)[:, :2].min(0) + _joint_mm(board)
+        image = cv2.aruco.generateImageMarker(family, begin + number, bits, borderBits=board.border_bits)
         for y, row in enumerate(image < 128):
             edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(int)))
             out += [
@@ -51,6 +56,11 @@ def rectangles_mm(board: Board, back: bool = False) -> list[Rectangle]:
     if back and board.back == "mirrored":
         out = [(board.width_mm - x - w, y, w, h) for x, y, w, h in out]
     return out
+
+
+def _joint_mm(board: Board) -> float:
+    """Return the side of the small squares around an AprilGrid; 0 for other boards."""
+    return board.square_mm - board.marker_mm if board.kind == "aprilgrid" else 0.0
 
 
 def _squares(board: Board, first: int) -> list[Rectangle]:
@@ -63,7 +73,8 @@ def size_mm(board: Board) -> tuple[float, float]:
     """Return the outer width and height of the print."""
     if board.kind == "chessboard":
         return board.columns * board.square_mm, board.rows * board.square_mm
-    return board.width_mm, board.height_mm
+    around = 2 * _joint_mm(board)
+    return board.width_mm + around, board.height_mm + around
 
 
 def save_sheet(board: Board, path: Path, paper: str = "auto") -> tuple[Path, ...]:
@@ -154,7 +165,7 @@ def render_board(board: Board, *, back: bool = False) -> U8:
     """Render one side as an (H, W) image of 0 and 255 with a margin of half a square."""
     per_mm = _SQUARE_PX / board.square_mm
     if board.kind != "chessboard":
-        per_mm = max(per_mm, _BIT_PX * (board.markers().markerSize + 2) / board.marker_mm)
+        per_mm = max(per_mm, _BIT_PX * (board.markers().markerSize + 2 * board.border_bits) / board.marker_mm)
     wide, high = (round(side * per_mm) for side in size_mm(board))
     dark = np.zeros((high, wide), bool)
     for x, y, w, h in rectangles_mm(board, back):

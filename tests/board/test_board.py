@@ -23,6 +23,12 @@ BOARDS = {
     "legacy": Board(columns=6, rows=4, square_mm=30, marker_mm=22, legacy=True, dictionary="DICT_5X5_100"),
     "chessboard": Board(kind="chessboard", columns=8, rows=7, square_mm=25),
     "apriltags": Board(kind="markers", columns=3, rows=2, square_mm=50, marker_mm=40, dictionary="DICT_APRILTAG_36h11"),
+    "aprilgrid": Board(
+        kind="aprilgrid", columns=4, rows=3, square_mm=78, marker_mm=60, dictionary="DICT_APRILTAG_36h11", first_id=5
+    ),
+    "inverted aprilgrid": Board(
+        kind="aprilgrid", columns=4, rows=3, square_mm=39, marker_mm=30, dictionary="DICT_APRILTAG_36h11", inverted=True
+    ),
     "one marker": Board(kind="markers", columns=1, rows=1, square_mm=90, marker_mm=90, first_id=7),
     "mirrored": Board(columns=5, rows=4, square_mm=40, marker_mm=30, back="mirrored", thickness_mm=5),
     "numbered": Board(columns=5, rows=4, square_mm=40, marker_mm=30, back="numbered", thickness_mm=5),
@@ -54,6 +60,8 @@ def test_a_printed_board_is_detected_where_it_is(name: str, tmp_path: Path) -> N
     places = board.points_mm[point][:, :2]
     if board.kind == "chessboard":
         places = places + board.square_mm  # counted from the first inner corner
+    if board.kind == "aprilgrid":
+        places = places + board.square_mm - board.marker_mm  # inside the outer small squares
     expected = cv2.perspectiveTransform(places[:, None], to_px)[:, 0]
     assert np.linalg.norm(xy - expected, axis=-1).max() < 0.6
 

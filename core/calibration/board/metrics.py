@@ -230,7 +230,7 @@ def _sides(seen: BoardObservations, images: BoardImages, cameras: Cameras, fitte
     An image taken at another time is first corrected by the motion of the board in between.
     """
     columns, rows = seen.board.grid
-    if seen.board.kind == "markers" or columns < 2:
+    if seen.board.is_grid or columns < 2:
         return np.zeros(0)
     frames, count = len(seen.time_s), len(seen.board.points_mm)
     normal, right = np.zeros((frames, count, 3, 3)), np.zeros((frames, count, 3))
